@@ -1,0 +1,31 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint test-slow test-peers bench docs setup
+
+setup:
+	@$(PYTHON) bootstrap.py
+
+demo: setup  ## segment a small folder of real scans; results in demo/results
+	@$(BIN)/medseg demo --out demo
+
+test: setup  ## the fast tests
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
+test-peers: setup
+	$(BIN)/python -m pytest -m peers
+
+bench: setup
+	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+docs:
+	@$(PYTHON) bootstrap.py dev,docs
+	$(BIN)/mkdocs build --strict

@@ -1,0 +1,81 @@
+"""What every verb has in common: the list of verbs, and --quiet, --verbose, --debug."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["VERBS", "JsonOption", "SetOption", "print_json", "start_log", "state", "verb"]
+
+# Verb -> module of medseg.cli that holds a function of the same name, or a Typer called `group` for verbs with
+# verbs of their own. Order is the order of `medseg --help`.
+VERBS: dict[str, str] = {
+    "doctor": "doctor",
+}
+
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=C", help="Change one value of the configuration; may be repeated."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@dataclass
+class _State:
+    debug: bool = False
+
+
+state = _State()
+
+
+def verb(function: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Give a verb the three options every verb has; its return value becomes the exit code."""
+
+    @functools.wraps(function)
+    def with_log(*, quiet: bool, verbose: bool, debug: bool, **options: Any) -> int | None:
+        state.debug = debug
+        start_log(logging.DEBUG if debug or verbose else logging.ERROR if quiet else logging.INFO)
+        return function(**options)
+
+    common = (
+        ("quiet", "Log errors only."),
+        ("verbose", "Log every step."),
+        ("debug", "Log every step, and print a traceback when something goes wrong."),
+    )
+    signature = inspect.signature(function, eval_str=True)
+    added = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=False,
+            annotation=Annotated[bool, typer.Option(f"--{name}", help=text)],
+        )
+        for name, text in common
+    ]
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in signature.parameters.values()]
+    with_log.__signature__ = signature.replace(parameters=[*parameters, *added])  # type: ignore[attr-defined]
+    with_log.__annotations__ = {p.name: p.annotation for p in [*parameters, *added]}
+    return with_log
+
+
+def start_log(level: int) -> None:
+    """Send medseg's log to stderr at this level."""
+    log = logging.getLogger("medseg")
+    if not log.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        log.addHandler(handler)
+    log.setLevel(level)
+
+
+def print_json(content: Any) -> None:
+    """Print data as JSON on stdout; paths become strings, NaN and infinities become null and strings."""
+    sys.stdout.write(json.dumps(content, indent=2, default=str) + "\n")

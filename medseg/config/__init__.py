@@ -1,0 +1,1 @@
+"""Values for a run: schema, YAML and `--set`."""

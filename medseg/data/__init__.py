@@ -1,0 +1,1 @@
+"""Training datasets: layouts, audit, splits, fingerprint and plan."""

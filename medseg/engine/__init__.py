@@ -1,0 +1,1 @@
+"""Runs pipelines of stages over many cases, and remembers what is done."""

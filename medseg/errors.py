@@ -1,0 +1,108 @@
+"""The errors medseg raises: each one says what is wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "FormatLimitation",
+    "GeometryMismatch",
+    "InputError",
+    "Interrupted",
+    "MedsegError",
+    "MissingDependency",
+    "ModelError",
+    "PipelineError",
+    "ResourceLimit",
+    "UsageError",
+]
+
+
+class MedsegError(Exception):
+    """Base of every error a user can meet and mend.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong, in one clause, with the numbers that matter.
+    where : object, optional
+        The file, case, key or option it is about.
+    fix : str, optional
+        What to do about it, as an instruction.
+
+    Notes
+    -----
+    ``str(error)`` is one line: ``where: what. fix``. The command line prints just that line.
+    """
+
+    exit_code = 4
+
+    def __init__(self, what: str, *, where: object = None, fix: str | None = None) -> None:
+        self.what = " ".join(what.split())
+        self.where = None if where is None else str(where)
+        self.fix = None if fix is None else " ".join(fix.split())
+        super().__init__(self.what)
+
+    def __str__(self) -> str:
+        line = self.what if self.where is None else f"{self.where}: {self.what}"
+        if self.fix is None:
+            return line
+        return f"{line.rstrip('.')}. {self.fix}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the trip between processes with all three parts."""
+        return _rebuild, (type(self), self.what, self.where, self.fix)
+
+
+def _rebuild(kind: type[MedsegError], what: str, where: str | None, fix: str | None) -> MedsegError:
+    return kind(what, where=where, fix=fix)
+
+
+class UsageError(MedsegError):
+    """An option or argument cannot be what was given."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A configuration, pipeline or model card has a key or value that is not allowed."""
+
+
+class PipelineError(ConfigError):
+    """Stages of a pipeline do not fit together."""
+
+
+class InputError(MedsegError):
+    """A file or folder cannot be read as what it should be."""
+
+
+class GeometryMismatch(MedsegError):
+    """Two grids that must be the same are not; nothing is ever resampled silently."""
+
+
+class FormatLimitation(MedsegError):
+    """A format cannot carry the truth, for instance a tilted grid or two hundred thousand labels."""
+
+
+class ModelError(MedsegError):
+    """A model package is missing, damaged or does not fit the scan."""
+
+
+class ResourceLimit(MedsegError):
+    """A case needs more memory, disk or time than it may have."""
+
+
+class MissingDependency(MedsegError):
+    """An optional package is needed for what was asked, and is not installed."""
+
+
+class Interrupted(BaseException):
+    """A signal asked the process to stop; what is done is kept and the same command goes on from there.
+
+    Derives from `BaseException` so that the handler which keeps one bad case from stopping a batch does not swallow it.
+    """
+
+    exit_code = 75
+
+    def __init__(self, signal_name: str) -> None:
+        self.signal_name = signal_name
+        super().__init__(f"stopped by {signal_name}; run the same command again to go on")

@@ -1,0 +1,1 @@
+"""From a prepared scan to labels on the source grid."""

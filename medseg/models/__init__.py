@@ -1,0 +1,1 @@
+"""Networks, and trained models on disk."""

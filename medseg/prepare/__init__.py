@@ -1,0 +1,1 @@
+"""From a scan to what the network is given, each step knowing its own inverse."""

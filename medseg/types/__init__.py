@@ -1,0 +1,29 @@
+"""What travels between the rooms of the house: frozen dataclasses that do no input or output.
+
+Array axis order is nibabel's and MONAI's, (X, Y, Z) with channels first; world is RAS+ in mm.
+"""
+
+from medseg.types.geometry import Geometry
+from medseg.types.instances import InstanceRow, Instances
+from medseg.types.labels import Code, LabelClass, LabelMap, LabelTable, Prediction
+from medseg.types.report import MeasurementRow, Report
+from medseg.types.scan import Case, Discovery, FoundScan, LeftOut, Scan, Source
+
+__all__ = [
+    "Case",
+    "Code",
+    "Discovery",
+    "FoundScan",
+    "Geometry",
+    "InstanceRow",
+    "Instances",
+    "LabelClass",
+    "LabelMap",
+    "LabelTable",
+    "LeftOut",
+    "MeasurementRow",
+    "Prediction",
+    "Report",
+    "Scan",
+    "Source",
+]

@@ -1,0 +1,170 @@
+"""Label maps, the table that names their values, and what a model predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.errors import ConfigError, InputError
+from medseg.types.geometry import Geometry
+
+__all__ = ["Code", "LabelClass", "LabelMap", "LabelTable", "Prediction", "smallest_label_dtype"]
+
+
+@dataclass(frozen=True)
+class Code:
+    """A coded concept, as DICOM writes it.
+
+    Parameters
+    ----------
+    value, scheme, meaning : str
+        For instance ``Code("10200004", "SCT", "Liver")``.
+    """
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class LabelClass:
+    """One class of a label map.
+
+    Parameters
+    ----------
+    value : int
+        Its value in the array, 1 or more; 0 is always background.
+    name : str
+        What users call it.
+    category : Code, optional
+        DICOM's segmented property category, for instance Anatomical Structure.
+    code : Code, optional
+        DICOM's segmented property type, SNOMED CT as a rule.
+    color : tuple of int
+        Recommended display colour, sRGB 0-255.
+    is_thing : bool
+        True where the class consists of countable objects, False for stuff.
+    """
+
+    value: int
+    name: str
+    category: Code | None = None
+    code: Code | None = None
+    color: tuple[int, int, int] = (255, 0, 0)
+    is_thing: bool = False
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """The classes of a label map, in order of their values.
+
+    Raises
+    ------
+    ConfigError
+        When two classes share a value or a name, or a value is not between 1 and 65535.
+    """
+
+    classes: tuple[LabelClass, ...]
+
+    def __post_init__(self) -> None:
+        values = [c.value for c in self.classes]
+        names = [c.name for c in self.classes]
+        if len(set(values)) < len(values) or len(set(names)) < len(names):
+            raise ConfigError("two classes share a value or a name", fix="Give each class its own.")
+        if any(not 1 <= v <= 65535 for v in values):
+            raise ConfigError("class values must lie between 1 and 65535; 0 is background")
+        object.__setattr__(self, "classes", tuple(sorted(self.classes, key=lambda c: c.value)))
+
+    def __iter__(self) -> Iterator[LabelClass]:
+        return iter(self.classes)
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def largest(self) -> int:
+        """The largest value, 0 for an empty table."""
+        return max((c.value for c in self.classes), default=0)
+
+    def name_of(self, value: int) -> str:
+        """Name of a value; ``class-N`` for one the table does not have."""
+        return next((c.name for c in self.classes if c.value == value), f"class-{value}")
+
+    @classmethod
+    def unnamed(cls, values: npt.ArrayLike) -> LabelTable:
+        """Return a table for a label map that came without one; classes are called ``class-N``."""
+        wanted = sorted({int(v) for v in np.asarray(values).ravel()} - {0})
+        return cls(tuple(LabelClass(v, f"class-{v}", color=PALETTE[(v - 1) % len(PALETTE)]) for v in wanted))
+
+
+# Okabe & Ito's eight colours less black: told apart with every common kind of colour vision.
+PALETTE: tuple[tuple[int, int, int], ...] = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+)
+
+
+def smallest_label_dtype(largest: int) -> type[np.uint8] | type[np.uint16]:
+    """The smaller of uint8 and uint16 that holds the value."""
+    return np.uint8 if largest <= 255 else np.uint16
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """One class for each voxel.
+
+    Parameters
+    ----------
+    array : ndarray of uint8 or uint16, shape (X, Y, Z)
+        Class values; 0 is background.
+    geometry : Geometry
+        Where the voxels lie.
+    table : LabelTable
+        What the values mean.
+
+    Raises
+    ------
+    InputError
+        When array and geometry disagree or the array is not of whole numbers.
+    """
+
+    array: npt.NDArray[Any]
+    geometry: Geometry
+    table: LabelTable
+
+    def __post_init__(self) -> None:
+        if self.array.shape != self.geometry.shape:
+            raise InputError(f"labels of shape {self.array.shape} do not fit a grid of shape {self.geometry.shape}")
+        if self.array.dtype not in (np.uint8, np.uint16):
+            raise InputError(f"labels must be uint8 or uint16, not {self.array.dtype}")
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model says of a scan, on the scan's own grid.
+
+    Parameters
+    ----------
+    labels : LabelMap
+        The winning class of each voxel.
+    model_id : str
+        Name, version and hash of the model package.
+    scores : ndarray of float32, shape (classes, X, Y, Z), optional
+        Only when asked for; background first.
+    notes : tuple of str
+        What the user should know of this prediction, for instance that the scan lies outside the training range.
+    """
+
+    labels: LabelMap
+    model_id: str
+    scores: npt.NDArray[np.float32] | None = None
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,175 @@
+"""A scan, where it came from, and the case it belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.errors import InputError
+from medseg.types.geometry import Geometry
+from medseg.types.labels import LabelMap
+
+__all__ = ["Case", "Discovery", "FoundScan", "LeftOut", "Scan", "ScanFormat", "Source"]
+
+ScanFormat = Literal["nifti", "nrrd", "meta", "dicom", "picture", "array"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a scan came from: enough to find it again and to write results that refer to it.
+
+    Parameters
+    ----------
+    format : {"nifti", "nrrd", "meta", "dicom", "picture", "array"}
+        What kind of file it was read from; ``"array"`` for one given in memory.
+    files : tuple of Path
+        The files read. For DICOM, in the order of the slices along the array's third axis.
+    study_uid, series_uid, frame_of_reference_uid : str, optional
+        DICOM only.
+    notes : tuple of str
+        Decisions taken while reading that a user should know of.
+    """
+
+    format: ScanFormat
+    files: tuple[Path, ...] = ()
+    study_uid: str | None = None
+    series_uid: str | None = None
+    frame_of_reference_uid: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """One image on one grid.
+
+    Parameters
+    ----------
+    array : ndarray, shape (C, X, Y, Z)
+        Intensities, channels first; the spatial axes are the geometry's. A 2D picture has Z = 1.
+    geometry : Geometry
+        Where the voxels lie.
+    modality : str, optional
+        DICOM's word (``"MR"``, ``"CT"``, ``"PT"``, ...) where known.
+    source : Source
+        Where it came from.
+
+    Raises
+    ------
+    InputError
+        When array and geometry disagree.
+    """
+
+    array: npt.NDArray[Any]
+    geometry: Geometry
+    modality: str | None = None
+    source: Source = field(default_factory=lambda: Source("array"))
+
+    def __post_init__(self) -> None:
+        if self.array.ndim != 4 or self.array.shape[1:] != self.geometry.shape:
+            raise InputError(
+                f"an array of shape {self.array.shape} does not fit a grid of shape {self.geometry.shape}",
+                fix="Give channels first: (C, X, Y, Z).",
+            )
+        if self.array.dtype.kind not in "iufb":
+            raise InputError(f"intensities must be real numbers, not {self.array.dtype}")
+
+    @property
+    def channels(self) -> int:
+        """Number of channels C."""
+        return int(self.array.shape[0])
+
+    def with_array(self, array: npt.NDArray[Any], geometry: Geometry) -> Scan:
+        """Return the same scan with other voxels on another grid."""
+        return Scan(np.asarray(array), geometry, self.modality, self.source)
+
+
+@dataclass(frozen=True)
+class FoundScan:
+    """A scan found on disk and not yet read.
+
+    Parameters
+    ----------
+    case_id : str
+        Unique within a run, safe as a folder name, free of patient names and identifiers taken from DICOM.
+    format : {"nifti", "nrrd", "meta", "dicom", "picture"}
+        How to read it.
+    files : tuple of Path
+        Its files: one, or the instances of a DICOM series.
+    series_uid : str, optional
+        DICOM only.
+    description : str
+        What a listing shows of it, for instance ``"MR, 36 slices"``.
+    """
+
+    case_id: str
+    format: ScanFormat
+    files: tuple[Path, ...]
+    series_uid: str | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file that is not part of any scan found, and why.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    reason : str
+        Why it was left out.
+    fix : str, optional
+        What would make it usable.
+    broken : bool
+        True where the file claims to be a scan and cannot be read as one, or was named explicitly: a failure of the
+        batch. False where it is simply something else.
+    """
+
+    path: Path
+    reason: str
+    fix: str | None = None
+    broken: bool = False
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """Everything found under some files and folders.
+
+    Parameters
+    ----------
+    found : tuple of FoundScan
+        Scans, in a stable order, with distinct case ids.
+    left_out : tuple of LeftOut
+        Every other file.
+    """
+
+    found: tuple[FoundScan, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """The scans of one patient at one time that are segmented together, all on one grid.
+
+    Parameters
+    ----------
+    case_id : str
+        As in `FoundScan`.
+    scans : tuple of Scan
+        The first gives the grid of the result.
+    reference : LabelMap, optional
+        What the labels should be, where known.
+    """
+
+    case_id: str
+    scans: tuple[Scan, ...]
+    reference: LabelMap | None = None
+
+    @property
+    def scan(self) -> Scan:
+        """The scan on whose grid labels are written."""
+        return self.scans[0]
