@@ -16,6 +16,7 @@ from medseg import resources
 from medseg.errors import ModelError
 from medseg.io.atomic import atomic_path, write_text
 from medseg.models.card import ModelCard
+from medseg.types import ModelIdentity
 
 if TYPE_CHECKING:
     import torch
@@ -46,9 +47,9 @@ class ModelPackage:
         return hashlib.sha256((self.folder / CARD_FILE).read_bytes()).hexdigest()
 
     @property
-    def model_id(self) -> str:
-        """Name, version and short hash, as written into every result."""
-        return f"{self.card.name} {self.card.version} ({self.hash[:12]})"
+    def identity(self) -> ModelIdentity:
+        """Name, version and hash, as written into every result."""
+        return ModelIdentity(self.card.name, self.card.version, self.hash)
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Read the weights after checking their hash.

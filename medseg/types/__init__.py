@@ -5,7 +5,7 @@ Array axis order is nibabel's and MONAI's, (X, Y, Z) with channels first; world 
 
 from medseg.types.geometry import Geometry
 from medseg.types.instances import InstanceRow, Instances
-from medseg.types.labels import Code, LabelClass, LabelMap, LabelTable, Prediction
+from medseg.types.labels import Code, LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction
 from medseg.types.report import MeasurementRow, Report
 from medseg.types.scan import Case, Discovery, FoundScan, LeftOut, Scan, Source
 
@@ -22,6 +22,8 @@ __all__ = [
     "LabelTable",
     "LeftOut",
     "MeasurementRow",
+    "ModelIdentity",
+    "Prediction",
     "Prediction",
     "Report",
     "Scan",

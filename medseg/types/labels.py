@@ -12,7 +12,7 @@ import numpy.typing as npt
 from medseg.errors import ConfigError, InputError
 from medseg.types.geometry import Geometry
 
-__all__ = ["Code", "LabelClass", "LabelMap", "LabelTable", "Prediction", "smallest_label_dtype"]
+__all__ = ["Code", "LabelClass", "LabelMap", "LabelTable", "ModelIdentity", "Prediction", "smallest_label_dtype"]
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,26 @@ class LabelMap:
             raise InputError(f"labels must be uint8 or uint16, not {self.array.dtype}")
 
 
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which model made a result, as written into files that leave the house.
+
+    Parameters
+    ----------
+    name, version : str
+        As on the model card.
+    hash : str
+        SHA-256 of the package, hexadecimal.
+    """
+
+    name: str
+    version: str
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version} ({self.hash[:12]})"
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """What a model says of a scan, on the scan's own grid.
@@ -156,8 +176,8 @@ class Prediction:
     ----------
     labels : LabelMap
         The winning class of each voxel.
-    model_id : str
-        Name, version and hash of the model package.
+    model : ModelIdentity
+        The model package that made it.
     scores : ndarray of float32, shape (classes, X, Y, Z), optional
         Only when asked for; background first.
     notes : tuple of str
@@ -165,6 +185,6 @@ class Prediction:
     """
 
     labels: LabelMap
-    model_id: str
+    model: ModelIdentity
     scores: npt.NDArray[np.float32] | None = None
     notes: tuple[str, ...] = ()
