@@ -1,0 +1,143 @@
+"""The decoder of every U-Net here: upsample, join with the skip, convolve; scores at each stage where asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from medseg.models.layers import ConvUnit, Norm, PerAxis, convolution
+from medseg.models.upsampling import Upsampling, UpsamplingName
+
+__all__ = ["AttentionGate", "Decoder", "Skip"]
+
+Skip = Literal["none", "add", "concat"]
+
+
+class AttentionGate(nn.Module):
+    """Weighs the features of a skip by how they agree with those from below (Oktay 2018, additive attention).
+
+    Parameters
+    ----------
+    dimensions, channels : int
+        Spatial dimensions, and channels of both inputs.
+    """
+
+    def __init__(self, dimensions: int, channels: int) -> None:
+        super().__init__()
+        inner = max(1, channels // 2)
+        self.skip = convolution(dimensions, channels, inner, 1, bias=False)
+        self.gate = convolution(dimensions, channels, inner, 1)
+        self.weight = convolution(dimensions, inner, 1, 1)
+
+    def forward(self, skip: Tensor, gate: Tensor) -> Tensor:
+        """Both ``(N, channels, *spatial)``; gives the skip times a weight of 0 to 1 at each place."""
+        agreement = torch.relu(self.skip(skip) + self.gate(gate))
+        return skip * torch.sigmoid(self.weight(agreement))
+
+
+class DecoderStage(nn.Module):
+    """One resolution of the decoder."""
+
+    def __init__(
+        self,
+        up: Upsampling,
+        gate: AttentionGate | None,
+        blocks: Sequence[nn.Module],
+        skip: Skip,
+    ) -> None:
+        super().__init__()
+        self.up = up
+        self.gate = gate
+        self.blocks = nn.Sequential(*blocks)
+        self.skip = skip
+
+    def forward(self, x: Tensor, beside: Tensor, switches: Tensor | None) -> Tensor:
+        """Features from below and those of the encoder at this resolution, to features at this resolution."""
+        x = self.up(x, switches, beside.shape[2:])
+        if self.gate is not None:
+            beside = self.gate(beside, x)
+        if self.skip == "concat":
+            x = torch.cat([x, beside], dim=1)
+        elif self.skip == "add":
+            x = x + beside
+        result: Tensor = self.blocks(x)
+        return result
+
+
+class Decoder(nn.Module):
+    """From the features of every encoder stage to scores.
+
+    Parameters
+    ----------
+    dimensions, classes : int
+        Spatial dimensions and output classes.
+    channels : sequence of int
+        Of each encoder stage, finest first; the decoder has the same at each resolution.
+    strides, kernels : sequence of per-axis tuples
+        Of each encoder stage; a decoder stage undoes the stride of the encoder stage below it.
+    blocks : sequence of int
+        Convolutions of each decoder stage, finest first.
+    skip : str
+        How encoder features join: ``none``, ``add`` or ``concat``.
+    upsampling : str
+        Named in `medseg.models.upsampling`.
+    attention_gates : bool
+        Whether skips pass an `AttentionGate`.
+    deep_supervision : bool
+        Whether every stage has a head, not the finest alone.
+    norm, dropout
+        As in `ConvUnit`.
+
+    Notes
+    -----
+    Stages are stored finest first (``stages.0`` and ``heads.0`` are at full resolution) and run coarsest first.
+    """
+
+    def __init__(
+        self,
+        dimensions: int,
+        classes: int,
+        channels: Sequence[int],
+        *,
+        strides: Sequence[PerAxis],
+        kernels: Sequence[PerAxis],
+        blocks: Sequence[int],
+        skip: Skip = "concat",
+        upsampling: UpsamplingName = "transposed",
+        attention_gates: bool = False,
+        deep_supervision: bool = False,
+        norm: Norm = "instance",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        stages: list[nn.Module] = []
+        heads: list[nn.Module] = []
+        for number, count in enumerate(blocks):
+            here = channels[number]
+            up = Upsampling(upsampling, dimensions, channels[number + 1], here, strides[number + 1])
+            gate = AttentionGate(dimensions, here) if attention_gates and skip != "none" else None
+            inputs = [2 * here if skip == "concat" else here, *[here] * (count - 1)]
+            units = [ConvUnit(dimensions, n, here, kernels[number], norm=norm, dropout=dropout) for n in inputs]
+            stages.append(DecoderStage(up, gate, units, skip))
+            if deep_supervision or number == 0:
+                heads.append(convolution(dimensions, here, classes, 1))
+        self.stages = nn.ModuleList(stages)
+        self.heads = nn.ModuleList(heads)
+
+    def forward(
+        self, features: Sequence[Tensor], switches: Sequence[Tensor | None], *, every_stage: bool = False
+    ) -> list[Tensor]:
+        """Features of every encoder stage and their switches, finest first, to scores, finest first.
+
+        `every_stage` gives the scores of each decoder stage that has a head; otherwise the list holds one.
+        """
+        x = features[-1]
+        scores: list[Tensor] = []
+        for number in reversed(range(len(self.stages))):
+            x = self.stages[number](x, features[number], switches[number + 1])
+            if number == 0 or every_stage:
+                scores.append(self.heads[number](x))
+        return scores[::-1]

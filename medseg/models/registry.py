@@ -1,0 +1,126 @@
+"""Builds networks by name, so that a config or a model card can ask for one without importing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from medseg.config.load import build
+from medseg.errors import ConfigError, ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["NetworkFamily", "build_network", "find_family", "network_names"]
+
+ENTRY_POINTS = "medseg.networks"
+
+# Registered name -> module of medseg.models.networks that holds a `NetworkFamily` of the same name in upper case.
+_BUILT_IN: dict[str, str] = {
+    "unet": "unet",
+}
+
+
+@dataclass(frozen=True)
+class NetworkFamily:
+    """A network as the registry knows it.
+
+    Parameters
+    ----------
+    arguments : type of BaseModel
+        What may be set, with defaults; extra keys must be forbidden.
+    build : callable
+        ``build(channels, classes, dimensions, arguments) -> nn.Module``. `classes` includes the background. The module
+        maps ``(N, channels, *spatial)`` to scores before softmax ``(N, classes, *spatial)`` and has an attribute
+        ``multiple``: each spatial size must be a multiple of it. With deep supervision and in training mode it gives a
+        list of scores, full resolution first.
+    dimensions : tuple of int
+        The numbers of spatial dimensions it can be built for.
+    """
+
+    arguments: type[BaseModel]
+    build: Callable[[int, int, int, Any], nn.Module]
+    dimensions: tuple[int, ...] = (2, 3)
+
+
+def network_names() -> tuple[str, ...]:
+    """Names `build_network` knows: those of medseg, then those of installed packages (`medseg.networks`)."""
+    return (*_BUILT_IN, *sorted(set(_installed()) - set(_BUILT_IN)))
+
+
+def find_family(name: str) -> NetworkFamily:
+    """Import and return the family of this name.
+
+    Raises
+    ------
+    ModelError
+        When there is none, when two packages claim the name, or when a package's entry point is not a `NetworkFamily`.
+    """
+    installed = _installed().get(name, [])
+    claims = len(installed) + (name in _BUILT_IN)
+    if claims > 1:
+        packages = ", ".join(str(point.dist.name if point.dist else point.value) for point in installed)
+        raise ModelError(f"the network name '{name}' is claimed more than once ({packages})", fix="Uninstall one.")
+    if name in _BUILT_IN:
+        family = getattr(import_module(f"medseg.models.networks.{_BUILT_IN[name]}"), name.upper())
+    elif installed:
+        family = installed[0].load()
+    else:
+        raise ModelError(f"there is no network called '{name}'", fix=f"Known: {', '.join(network_names())}.")
+    if not isinstance(family, NetworkFamily):
+        raise ModelError(f"the network '{name}' is not a NetworkFamily", where=installed[0].value)
+    return family
+
+
+def build_network(
+    name: str, *, channels: int, classes: int, dimensions: int, arguments: Mapping[str, Any] | None = None
+) -> nn.Module:
+    """Build a network from its registered name, as a model card stores it.
+
+    Parameters
+    ----------
+    name : str
+        One of `network_names`.
+    channels : int
+        Input channels.
+    classes : int
+        Output classes, the background included.
+    dimensions : int
+        2 or 3 spatial dimensions.
+    arguments : mapping, optional
+        The family's own arguments.
+
+    Returns
+    -------
+    Module
+        ``(N, channels, *spatial)`` to scores before softmax ``(N, classes, *spatial)``; ``multiple`` says what each
+        spatial size must be a multiple of. With deep supervision in training mode: a list, full resolution first.
+
+    Raises
+    ------
+    ModelError
+        When no network has this name.
+    ConfigError
+        When an argument is unknown or wrong; it names the argument.
+    """
+    family = find_family(name)
+    if dimensions not in family.dimensions:
+        possible = " or ".join(str(n) for n in family.dimensions)
+        raise ConfigError(f"{name} has {possible} spatial dimensions, not {dimensions}", where="network.dimensions")
+    for key, value, least in (("channels", channels, 1), ("classes", classes, 2)):
+        if value < least:
+            raise ConfigError(f"must be {least} or more, not {value}", where=f"network {name}, {key}")
+    checked = build(family.arguments, arguments or {}, where=f"network {name}")
+    return family.build(channels, classes, dimensions, checked)
+
+
+def _installed() -> dict[str, list[EntryPoint]]:
+    points: dict[str, list[EntryPoint]] = {}
+    for point in entry_points(group=ENTRY_POINTS):
+        points.setdefault(point.name, []).append(point)
+    return points
