@@ -8,6 +8,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from medseg.models.instance_norm import InstanceNorm
+
 __all__ = [
     "ConvUnit",
     "Norm",
@@ -59,14 +61,9 @@ def convolution(
 
 
 def normalisation(kind: Norm, dimensions: int, channels: int) -> nn.Module:
-    """Normalisation layer with learnt scale and shift.
-
-    Instance normalisation (Ulyanov 2016) is group normalisation (Wu & He 2018) with one channel a group. It is built
-    so because PyTorch's group normalisation keeps the channels-last layout on the CPU, and its instance normalisation
-    copies to channels-first and back; parameter names are the same.
-    """
+    """Normalisation with learnt scale and shift: ``instance``, ``batch``, ``group`` (Wu & He 2018) or ``none``."""
     if kind == "instance":
-        return nn.GroupNorm(channels, channels)
+        return InstanceNorm(channels)
     if kind == "group":
         return nn.GroupNorm(math.gcd(8, channels), channels)
     if kind == "batch":

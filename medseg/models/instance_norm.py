@@ -1,0 +1,63 @@
+"""Instance normalisation that is fast where PyTorch's is slow: backward, on the CPU, channels last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["InstanceNorm"]
+
+
+class InstanceNorm(nn.GroupNorm):
+    """Instance normalisation (Ulyanov 2016) with learnt scale and shift, for any number of spatial dimensions.
+
+    It is group normalisation with one channel a group, which unlike `torch.nn.InstanceNorm3d` keeps the channels-last
+    layout on the CPU instead of copying to channels-first and back. For training on the CPU the backward pass is that
+    of batch normalisation, sample by sample, which is the same mathematics and about 20 times faster than PyTorch's
+    backward pass of group normalisation in that layout.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the input ``(N, channels, *spatial)``.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``(N, channels, *spatial)`` normalised over space, each sample and channel by itself."""
+        if self.training and torch.is_grad_enabled() and input.device.type == "cpu":
+            result: Tensor = _Normalise.apply(input, self.weight, self.bias, self.eps)  # type: ignore[no-untyped-call]
+            return result
+        return super().forward(input)
+
+
+class _Normalise(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+        samples, channels = x.shape[:2]
+        y, mean, inverse_std = torch.native_group_norm(
+            x, weight, bias, samples, channels, x[0, 0].numel(), channels, eps
+        )
+        context.save_for_backward(x, weight, mean, inverse_std)
+        context.eps = eps
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(context: Any, slope: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        x, weight, mean, inverse_std = context.saved_tensors
+        x_slope = torch.empty_like(x)
+        weight_slope, bias_slope = torch.zeros_like(weight), torch.zeros_like(weight)
+        for n in range(x.shape[0]):
+            one, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+                slope[n : n + 1], x[n : n + 1], weight, None, None, mean[n], inverse_std[n],
+                True, context.eps, [True, True, True],
+            )  # fmt: skip
+            x_slope[n : n + 1] = one
+            weight_slope += of_weight
+            bias_slope += of_bias
+        return x_slope, weight_slope, bias_slope, None
