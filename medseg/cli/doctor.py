@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import sys
+
 from medseg.cli.verb import JsonOption, print_json
+
+__all__ = ["doctor"]
+
+SIGNS = {"ok": "ok      ", "missing": "optional", "wrong": "WRONG   "}
 
 
 def doctor(json: JsonOption = False) -> int:
     """Say what this machine can do, what is missing, and what to install.
 
-    Example: medseg doctor --json
+    Example: medseg doctor
     """
-    print_json({"json": json})
-    return 0
+    from medseg.engine.doctor import as_rows
+    from medseg.engine.doctor import doctor as examine
+
+    findings = examine()
+    if json:
+        print_json(as_rows(findings))
+    else:
+        for finding in findings:
+            fix = f"  ->  {finding.fix}" if finding.fix else ""
+            sys.stdout.write(f"{SIGNS[finding.verdict]}  {finding.what}: {finding.detail}{fix}\n")
+    return 4 if any(finding.verdict == "wrong" for finding in findings) else 0

@@ -8,16 +8,25 @@ import json
 import logging
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-__all__ = ["VERBS", "JsonOption", "SetOption", "print_json", "start_log", "state", "verb"]
+if TYPE_CHECKING:
+    from medseg.types.run import BatchResult
+
+__all__ = ["VERBS", "JsonOption", "SetOption", "print_json", "print_result", "start_log", "state", "verb"]
 
 # Verb -> module of medseg.cli that holds a function of the same name, or a Typer called `group` for verbs with
 # verbs of their own. Order is the order of `medseg --help`.
 VERBS: dict[str, str] = {
+    "predict": "predict",
+    "train": "train",
+    "run": "run",
+    "list": "list",
+    "copy": "copy",
+    "schema": "schema",
     "doctor": "doctor",
 }
 
@@ -77,5 +86,39 @@ def start_log(level: int) -> None:
 
 
 def print_json(content: Any) -> None:
-    """Print data as JSON on stdout; paths become strings, NaN and infinities become null and strings."""
+    """Print data as JSON on stdout; what JSON has no word for, such as a path, becomes a string."""
     sys.stdout.write(json.dumps(content, indent=2, default=str) + "\n")
+
+
+def print_result(result: BatchResult, *, json: bool, dry_run: bool = False) -> None:
+    """Print how each case of a run ended on stdout, and say on stderr where to look.
+
+    Without `json`, a tab-separated line a case: case id, state, results folder or reason.
+    """
+    if json:
+        print_json(
+            {
+                "out": result.out,
+                "exit_code": result.exit_code,
+                "cases": [asdict(outcome) for outcome in result.outcomes],
+                "left_out": [{"file": item.path, "reason": item.reason, "fix": item.fix} for item in result.left_out],
+            }
+        )
+    else:
+        for outcome in result.outcomes:
+            what = outcome.error if outcome.state == "failed" else outcome.folder
+            sys.stdout.write(f"{outcome.case_id or outcome.source}\t{outcome.state}\t{what}\n")
+    log = logging.getLogger("medseg")
+    done, old, failed = (result.count(state) for state in ("done", "current", "failed"))
+    log.info(
+        "%d done, %d up to date, %d failed, %d to do, %d other files left out",
+        done,
+        old,
+        failed,
+        result.count("pending"),
+        len(result.left_out),
+    )
+    if not result.outcomes:
+        log.error("no scan was found; `medseg inspect` says what is in a folder")
+    elif not dry_run:
+        log.info("look at %s", result.out / "report.html")

@@ -24,7 +24,6 @@ __all__ = [
     "MeasurementRow",
     "ModelIdentity",
     "Prediction",
-    "Prediction",
     "Report",
     "Scan",
     "Source",

@@ -1,0 +1,25 @@
+"""`medseg copy`: a shipped file, to change it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["copy"]
+
+
+def copy(
+    name: Annotated[str, typer.Argument(help="A configuration or pipeline that `medseg list` shows.")],
+    destination: Annotated[Path, typer.Argument(metavar="DEST", help="A new file, or a folder.")],
+) -> int:
+    """Copy a shipped configuration or pipeline, comments included, to change it.
+
+    Example: medseg copy predict mine.yaml
+    """
+    from medseg.engine.catalogue import copy_shipped
+
+    sys.stdout.write(f"{copy_shipped(name, destination)}\n")
+    return 0

@@ -1,0 +1,27 @@
+"""`medseg list`: what comes with this installation."""
+
+from __future__ import annotations
+
+import sys
+
+from medseg.cli.verb import JsonOption, print_json
+
+__all__ = ["list"]
+
+
+def list(json: JsonOption = False) -> int:
+    """List the models, pipelines, configurations and stages there are.
+
+    Example: medseg list
+    """
+    from medseg.engine.catalogue import catalogue
+
+    found = catalogue()
+    if json:
+        print_json(found)
+        return 0
+    for kind, entries in found.items():
+        sys.stdout.write(f"{kind}\n")
+        for name, text in entries.items():
+            sys.stdout.write(f"  {name:<24} {text}\n".rstrip() + "\n")
+    return 0

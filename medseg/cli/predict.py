@@ -1,0 +1,68 @@
+"""`medseg predict`: batch segmentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medseg.cli.verb import JsonOption, SetOption, print_result
+
+__all__ = ["predict"]
+
+
+def predict(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Scans, and folders of scans, mixed.")],
+    model: Annotated[str, typer.Option("--model", help="A shipped model's name, or the path of a model package.")],
+    out: Annotated[Path, typer.Option("--out", help="Output folder.")],
+    formats: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="Formats to write, comma-separated. Without it: nifti, and dicom-seg for DICOM scans."
+        ),
+    ] = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
+    engine: Annotated[str | None, typer.Option("--engine", help="What runs the network: auto or one by name.")] = None,
+    overlap: Annotated[
+        float | None, typer.Option("--overlap", help="Share of a window its neighbour covers too, 0 to 0.9.")
+    ] = None,
+    mirror: Annotated[
+        str | None, typer.Option("--mirror", help="Average over mirrored copies: none, left-right, all.")
+    ] = None,
+    config: Annotated[
+        str, typer.Option("--config", help="A shipped configuration's name, or a YAML file.")
+    ] = "predict",
+    shard: Annotated[
+        str | None, typer.Option("--shard", metavar="K/N", help="Do only part K of N of the cases.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do again what is already done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
+    settings: SetOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Segment every scan found under some files and folders.
+
+    Leaves OUT/<case>/ with labels, volumes and a preview for each scan, and OUT/report.html to look at. A second run
+    does only what is missing or changed. Exit code: 0 all done, 3 some cases failed, 4 nothing done.
+
+    Example: medseg predict scans/ extra.nii.gz --model hippocampus --out results
+    """
+    from medseg.engine.predict import predict as predict_batch
+    from medseg.engine.runner import RunOptions, Shard
+
+    result = predict_batch(
+        inputs,
+        model,
+        out,
+        formats=None if formats is None else [name.strip() for name in formats.split(",") if name.strip()],
+        device=device,
+        engine=engine,
+        overlap=overlap,
+        mirror=mirror,
+        config=config,
+        overrides=settings or [],
+        options=RunOptions(overwrite, dry_run, Shard() if shard is None else Shard.parse(shard)),
+    )
+    print_result(result, json=json, dry_run=dry_run)
+    return 0 if dry_run and result.outcomes else result.exit_code

@@ -1,0 +1,26 @@
+"""`medseg schema`: what a configuration may hold."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from medseg.cli.verb import print_json
+
+__all__ = ["schema"]
+
+
+def schema(
+    pipeline: Annotated[
+        str, typer.Argument(help="A pipeline that `medseg list` shows, or a YAML file.")
+    ] = "batch-segmentation",
+) -> int:
+    """Print the JSON Schema of a pipeline's configuration, for editors.
+
+    Example: medseg schema batch-segmentation > predict.schema.json
+    """
+    from medseg.engine.catalogue import schema as schema_of
+
+    print_json(schema_of(pipeline))
+    return 0

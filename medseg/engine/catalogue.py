@@ -1,0 +1,81 @@
+"""What an installation has by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from medseg import resources
+from medseg.config.load import build, read_yaml
+from medseg.engine.pipeline import PipelineFile, load_pipeline
+from medseg.engine.registry import stage_class, stage_names
+from medseg.errors import UsageError
+from medseg.io.atomic import write_bytes
+from medseg.models.package import load_package
+
+__all__ = ["catalogue", "copy_shipped", "schema"]
+
+
+def catalogue() -> dict[str, dict[str, str]]:
+    """Names and one-line descriptions of models, pipelines, configurations and stages."""
+    return {
+        "models": {name: load_package(folder).card.title for name, folder in resources.models().items()},
+        "pipelines": {name: load_pipeline(path).description for name, path in resources.shipped("pipelines").items()},
+        "configs": {name: _first_comment(path) for name, path in resources.shipped("configs").items()},
+        "stages": {name: _summary(name) for name in stage_names()},
+    }
+
+
+def copy_shipped(name: str, destination: Path) -> Path:
+    """Copy a shipped configuration or pipeline, comments included, to change it.
+
+    Parameters
+    ----------
+    name : str
+        As `medseg list` shows it.
+    destination : Path
+        A file, or a folder in which the file keeps its name.
+
+    Raises
+    ------
+    UsageError
+        When there is none of that name, or the destination exists.
+    """
+    known = {**resources.shipped("pipelines"), **resources.shipped("configs")}
+    if name not in known:
+        raise UsageError(
+            f"there is no configuration or pipeline called '{name}'", fix=f"Use one of: {', '.join(known)}."
+        )
+    target = destination / f"{name}.yaml" if destination.is_dir() else destination
+    if target.exists():
+        raise UsageError("the file exists", where=target, fix="Choose another name, or delete it first.")
+    write_bytes(target, known[name].read_bytes())
+    return target
+
+
+def schema(pipeline: str) -> dict[str, Any]:
+    """JSON Schema of a pipeline's configuration, one property a step, for editors and checks.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such pipeline.
+    """
+    file = build(PipelineFile, read_yaml(resources.find("pipelines", pipeline)), where=pipeline)
+    steps = [file.gather, *file.each, *file.finish]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"medseg configuration of {pipeline}",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {step.name: stage_class(step.stage).Options.model_json_schema() for step in steps},
+    }
+
+
+def _first_comment(path: Path) -> str:
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+def _summary(name: str) -> str:
+    return (stage_class(name).__doc__ or "").strip().partition("\n")[0]

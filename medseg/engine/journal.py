@@ -1,0 +1,138 @@
+"""What is done and need not be done again: one `status.json` a case, written last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medseg.errors import InputError
+from medseg.io.atomic import sweep, write_text
+from medseg.types.run import CaseOutcome
+
+__all__ = ["STATUS_FILE", "Status", "begin", "case_key", "clear", "current", "finish", "hash_files", "read_status"]
+
+STATUS_FILE = "status.json"
+RUNNING_FILE = ".medseg-running"
+
+
+@dataclass(frozen=True)
+class Status:
+    """A case's record on disk.
+
+    Parameters
+    ----------
+    state : str
+        ``"done"`` or ``"failed"``.
+    key : str
+        Hash of everything that decides the result.
+    outputs : mapping of str to str
+        SHA-256 of each file written, by name.
+    content : mapping
+        The whole record.
+    """
+
+    state: str
+    key: str
+    outputs: Mapping[str, str]
+    content: Mapping[str, Any]
+
+
+def hash_files(files: Iterable[Path]) -> str:
+    """SHA-256 over the contents of some files, whatever their names and order on disk."""
+    digests = []
+    for file in files:
+        with file.open("rb") as stream:
+            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+
+
+def case_key(input_hash: str, identity: Mapping[str, Any]) -> str:
+    """Hash of the input's content and of everything that decides what is made of it."""
+    text = json.dumps({"input": input_hash, **identity}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_status(folder: Path) -> Status | None:
+    """Read a case's record; None where there is none that can be read."""
+    try:
+        content = json.loads((folder / STATUS_FILE).read_text(encoding="utf-8"))
+        return Status(content["state"], content["key"], content["outputs"], content)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def current(folder: Path, key: str) -> Status | None:
+    """Return the record when the case is done with this key and every file it names is there, unchanged."""
+    status = read_status(folder)
+    if status is None or status.state != "done" or status.key != key:
+        return None
+    for name, digest in status.outputs.items():
+        path = folder / name
+        if not path.is_file() or _hash_file(path) != digest:
+            return None
+    return status
+
+
+def begin(folder: Path) -> None:
+    """Make a case's folder ready: its record goes first, so that a kill from here on leaves the case undone.
+
+    A folder that holds files and is not a case's, for instance one with the scans themselves, is never touched.
+
+    Raises
+    ------
+    InputError
+        When the folder is somebody else's.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
+    ours = (folder / STATUS_FILE).exists() or (folder / RUNNING_FILE).exists()
+    if not ours and any(folder.iterdir()):
+        raise InputError(
+            "the folder for this case's results exists and holds other files",
+            where=folder.name,
+            fix="Choose another --out.",
+        )
+    write_text(folder / RUNNING_FILE, "")
+    clear(folder)
+
+
+def clear(folder: Path) -> None:
+    """Delete every file of a case but the mark that it is being worked on; its record goes first."""
+    (folder / STATUS_FILE).unlink(missing_ok=True)
+    for path in folder.iterdir():
+        if path.is_file() and path.name != RUNNING_FILE:
+            path.unlink()
+
+
+def finish(folder: Path, key: str, input_hash: str, outcome: CaseOutcome) -> tuple[str, ...]:
+    """Write the record of a case that is done or failed; return the names of its output files.
+
+    The record holds no times, so that the same input, model and options always leave the same bytes.
+    """
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    content = {
+        "case_id": outcome.case_id,
+        "state": outcome.state,
+        "source": outcome.source,
+        "error": outcome.error,
+        "fix": outcome.fix,
+        "notes": list(outcome.notes),
+        "volumes": None
+        if outcome.volumes is None
+        else [[row.class_name, row.voxels, row.millilitres] for row in outcome.volumes.rows],
+        "input_sha256": input_hash,
+        "key": key,
+        "outputs": {path.name: _hash_file(path) for path in files},
+    }
+    write_text(folder / STATUS_FILE, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    (folder / RUNNING_FILE).unlink(missing_ok=True)
+    return tuple(path.name for path in files)
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,186 @@
+"""A pipeline: which stages in what order, and which output feeds which input, checked before any data is read."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from medseg.config.load import build, read_yaml
+from medseg.engine.registry import stage_class
+from medseg.engine.stage import RunContext
+from medseg.errors import ConfigError, PipelineError
+from medseg.types.run import BatchResult, Inputs
+from medseg.types.scan import Discovery, FoundScan
+
+__all__ = ["Pipeline", "PipelineFile", "Step", "StepFile", "assemble", "load_pipeline"]
+
+
+class StepFile(BaseModel):
+    """One step as a pipeline file has it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    name: str
+    stage: str
+    source: str | dict[str, str] = Field(
+        alias="from", description="name of the step whose output it takes, or a mapping of input fields to steps"
+    )
+
+
+class PipelineFile(BaseModel):
+    """A pipeline file: structure only, no numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    description: str
+    gather: StepFile = Field(description="finds the cases; takes `inputs`")
+    each: tuple[StepFile, ...] = Field(description="runs case by case; the first takes `case`")
+    finish: tuple[StepFile, ...] = Field(default=(), description="runs once at the end; takes `batch`")
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A step with its stage built and its types checked."""
+
+    name: str
+    stage: Any
+    source: str | Mapping[str, str]
+    takes: Any
+
+    def run(self, values: Mapping[str, Any], context: RunContext) -> Any:
+        """Run the stage on what earlier steps left in `values`."""
+        if isinstance(self.source, str):
+            return self.stage.run(values[self.source], context)
+        return self.stage.run(self.takes(**{key: values[step] for key, step in self.source.items()}), context)
+
+
+@dataclass(frozen=True, eq=False)
+class Pipeline:
+    """A pipeline ready to run."""
+
+    name: str
+    gather: Step
+    each: tuple[Step, ...]
+    finish: tuple[Step, ...]
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the result of a case: each step's options, or what the stage itself says matters."""
+        return {step.name: _identity(step.stage) for step in self.each}
+
+
+def _identity(stage: Any) -> Any:
+    own = getattr(stage, "identity", None)
+    return own() if own else stage.options.model_dump(mode="json")
+
+
+def load_pipeline(path: Path) -> PipelineFile:
+    """Read a pipeline file.
+
+    Raises
+    ------
+    ConfigError
+        Naming the key that is wrong.
+    """
+    return build(PipelineFile, read_yaml(path), where=path)
+
+
+def assemble(name: str, file: PipelineFile, config: Mapping[str, Any]) -> Pipeline:
+    """Build every stage from its part of the configuration and check that neighbours fit.
+
+    Parameters
+    ----------
+    name : str
+        Of the pipeline, for messages.
+    file : PipelineFile
+        Its structure.
+    config : mapping of str to mapping
+        Options of each step, by step name. A step without any gets its stage's defaults.
+
+    Raises
+    ------
+    ConfigError
+        For options of a step that does not exist, or options the stage does not have.
+    PipelineError
+        When a step takes what no earlier step gives.
+    """
+    steps = [file.gather, *file.each, *file.finish]
+    names = [step.name for step in steps]
+    if len(set(names)) < len(names):
+        raise PipelineError("two steps share a name", where=name)
+    if unknown := set(config) - set(names):
+        raise ConfigError(
+            f"unknown key '{sorted(unknown)[0]}'", where=name, fix=f"Known keys there: {', '.join(names)}."
+        )
+    available: dict[str, Any] = {"inputs": Inputs}
+    gather = _build_step(name, file.gather, config, available)
+    if _gives(gather.stage) is not Discovery:
+        raise PipelineError(f"the step '{gather.name}' must give a Discovery", where=name)
+    available = {"case": FoundScan}
+    each = tuple(_build_step(name, step, config, available) for step in file.each)
+    available = {"batch": BatchResult}
+    finish = tuple(_build_step(name, step, config, available) for step in file.finish)
+    return Pipeline(name, gather, each, finish)
+
+
+def _build_step(pipeline: str, step: StepFile, config: Mapping[str, Any], available: dict[str, Any]) -> Step:
+    kind = stage_class(step.stage)
+    options = build(kind.Options, config.get(step.name) or {}, where=f"{pipeline}, step {step.name}")
+    stage = kind(options)
+    takes = _hints(stage)["item"]
+    wanted = {None: takes} if isinstance(step.source, str) else _fields_of(takes, step, pipeline)
+    for key, needed in wanted.items():
+        source = step.source if isinstance(step.source, str) else step.source[typing.cast(str, key)]
+        if source not in available:
+            raise PipelineError(
+                f"the step '{step.name}' takes '{source}', which no earlier step gives",
+                where=pipeline,
+                fix=f"There are: {', '.join(available)}.",
+            )
+        if not _fits(available[source], needed):
+            raise PipelineError(
+                f"the step '{step.name}' takes {_name(needed)}, and '{source}' gives {_name(available[source])}",
+                where=pipeline,
+            )
+    available[step.name] = _gives(stage)
+    return Step(step.name, stage, step.source, takes)
+
+
+def _fields_of(takes: Any, step: StepFile, pipeline: str) -> dict[Any, Any]:
+    """Types of the fields a mapping of inputs must fill."""
+    if not is_dataclass(takes):
+        raise PipelineError(f"the step '{step.name}' takes one {_name(takes)}, not several inputs", where=pipeline)
+    hints = typing.get_type_hints(takes)
+    names = [field.name for field in fields(takes)]
+    if set(step.source) != set(names):
+        raise PipelineError(
+            f"the step '{step.name}' needs exactly the inputs {', '.join(names)}",
+            where=pipeline,
+            fix=f"It has {', '.join(step.source)}.",
+        )
+    return {name: hints[name] for name in names}
+
+
+def _hints(stage: Any) -> dict[str, Any]:
+    return typing.get_type_hints(type(stage).run)
+
+
+def _gives(stage: Any) -> Any:
+    return _hints(stage)["return"]
+
+
+def _fits(given: Any, needed: Any) -> bool:
+    if typing.get_origin(needed) in (typing.Union, types.UnionType):
+        return any(_fits(given, option) for option in typing.get_args(needed))
+    if isinstance(given, type) and isinstance(needed, type):
+        return issubclass(given, needed)
+    return bool(given == needed)
+
+
+def _name(kind: Any) -> str:
+    return getattr(kind, "__name__", str(kind))

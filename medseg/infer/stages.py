@@ -1,0 +1,45 @@
+"""The stage that runs a model."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from pydantic import Field
+
+from medseg.engine.stage import RunContext
+from medseg.infer.options import InferOptions
+from medseg.infer.predictor import Predictor
+from medseg.models.package import ModelPackage, load_package
+from medseg.types import Case, Prediction
+
+__all__ = ["Segment"]
+
+# How a result is computed, not what it is: changing one of these does not make a finished case out of date.
+EXECUTION_ONLY = {"device", "engine"}
+
+
+class Segment:
+    """Segments a case with one model, loaded once for the whole batch."""
+
+    class Options(InferOptions):
+        """A model and how to run it."""
+
+        model: str = Field(description="a shipped name or the path of a model package")
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.package: ModelPackage = load_package(options.model)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the result: the package's hash and the options that change labels."""
+        options = self.options.model_dump(mode="json", exclude=EXECUTION_ONLY | {"model"})
+        return {"model": str(self.package.identity), "model_sha256": self.package.hash, **options}
+
+    @cached_property
+    def _predictor(self) -> Predictor:
+        return Predictor(self.package, InferOptions(**self.options.model_dump(exclude={"model"})))
+
+    def run(self, item: Case, context: RunContext) -> Prediction:
+        """Segment the case's scan."""
+        return self._predictor.segment(item.scan)

@@ -1,0 +1,100 @@
+"""Stages at the two ends of a pipeline: find, read, save."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from medseg.engine.stage import RunContext
+from medseg.io.atomic import write_text
+from medseg.types.run import Inputs, Segmented
+from medseg.types.scan import Case, Discovery, FoundScan
+
+__all__ = ["Discover", "Read", "Save"]
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Discover:
+    """Finds every scan under some files and folders."""
+
+    class Options(_Options):
+        """Nothing to choose yet."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def run(self, item: Inputs, context: RunContext) -> Discovery:
+        """Walk the inputs; the run's own output folder is not searched."""
+        from medseg.io.discover import discover
+
+        found = discover(item.paths)
+        inside = tuple(scan for scan in found.found if not _within(scan.files[0], context.out))
+        left_out = tuple(item for item in found.left_out if not _within(item.path, context.out))
+        return Discovery(inside, left_out)
+
+
+def _within(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder)
+
+
+class Read:
+    """Reads one scan."""
+
+    class Options(_Options):
+        """Nothing to choose yet."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def run(self, item: FoundScan, context: RunContext) -> Case:
+        """Read the scan; raises `InputError` where it cannot be read."""
+        from medseg.io.read import read_scan
+
+        return Case(item.case_id, (read_scan(item),))
+
+
+class Save:
+    """Writes labels in every format asked for, and the table of volumes."""
+
+    class Options(_Options):
+        """Which formats."""
+
+        formats: tuple[str, ...] = Field(
+            default=("nifti", "dicom-seg"), description="a format that needs a DICOM source is left out for other scans"
+        )
+
+        @field_validator("formats")
+        @classmethod
+        def _known(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
+            from medseg.io.formats import WRITERS
+
+            if unknown := [name for name in formats if name not in WRITERS]:
+                raise ValueError(f"unknown format '{unknown[0]}'; there are {', '.join(WRITERS)}")
+            return formats
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def run(self, item: Segmented, context: RunContext) -> Segmented:
+        """Write `labels.*` and `measurements.csv` into the case's folder."""
+        from medseg.io.formats import WRITERS
+
+        source, prediction = item.case.scan.source, item.prediction
+        for name in self.options.formats:
+            writer = WRITERS[name]
+            if writer.needs_dicom and source.format != "dicom":
+                continue
+            writer.write(prediction.labels, source, context.case_folder / writer.file_name, prediction.model)
+        lines = ["class,voxels,millilitres"]
+        lines += [f"{_quoted(row.class_name)},{row.voxels},{row.millilitres:.6g}" for row in item.volumes.rows]
+        write_text(context.case_folder / "measurements.csv", "\n".join(lines) + "\n")
+        return item
+
+
+def _quoted(text: str) -> str:
+    """Return a CSV field, quoted where it must be."""
+    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\n') else text

@@ -1,0 +1,99 @@
+"""What a run leaves for people: `cases.csv` for spreadsheets and `report.html` for a browser."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from pydantic import BaseModel, ConfigDict, Field
+
+from medseg.engine.stage import RunContext
+from medseg.io.atomic import write_text
+from medseg.types.run import BatchResult, CaseOutcome
+
+__all__ = ["BatchReport", "render_report", "table_of_cases"]
+
+WORDS = {"done": "done", "current": "up to date", "failed": "failed", "pending": "not done"}
+
+
+def table_of_cases(result: BatchResult) -> str:
+    """Return the text of `cases.csv`: a row a case with its state, source, volumes in ml, notes, error and fix."""
+    classes = _class_names(result)
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["case_id", "state", "source", *(f"{name}_ml" for name in classes), "notes", "error", "fix"])
+    for outcome in result.outcomes:
+        volumes = _volumes(outcome)
+        figures = [f"{volumes[name]:.6g}" if name in volumes else "" for name in classes]
+        # Whether a case was done now or before is no property of its result: both are "done" in the table.
+        state = "done" if outcome.state == "current" else outcome.state
+        row = [outcome.case_id, state, outcome.source, *figures]
+        writer.writerow([*row, "; ".join(outcome.notes), outcome.error or "", outcome.fix or ""])
+    return stream.getvalue()
+
+
+def render_report(result: BatchResult, *, pictures: int = 200) -> str:
+    """Return the text of `report.html`: one file with no outside reference, failures and notes first.
+
+    Parameters
+    ----------
+    result : BatchResult
+        How the run ended.
+    pictures : int
+        How many previews are embedded at most; the others are linked, so that the page stays loadable.
+    """
+    environment = Environment(
+        loader=PackageLoader("medseg.review"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    good = [o for o in result.outcomes if o.state in ("done", "current")]
+    return environment.get_template("batch_report.html").render(
+        good=[_card(outcome, result.out, embed=number < pictures) for number, outcome in enumerate(good)],
+        failed=[o for o in result.outcomes if o.state == "failed"],
+        pending=[o for o in result.outcomes if o.state == "pending"],
+        noted=sum(bool(o.notes) for o in good),
+        left_out=[(item.path.name, item.reason) for item in result.left_out],
+        classes=_class_names(result),
+        identity=result.identity,
+    )
+
+
+def _card(outcome: CaseOutcome, out: Path, *, embed: bool) -> dict[str, Any]:
+    preview = out / outcome.case_id / "preview.png"
+    picture = f"{outcome.case_id}/preview.png"
+    if embed and preview.is_file():
+        picture = "data:image/png;base64," + base64.b64encode(preview.read_bytes()).decode("ascii")
+    return {"outcome": outcome, "picture": picture if preview.is_file() else None, "volumes": _volumes(outcome)}
+
+
+def _volumes(outcome: CaseOutcome) -> dict[str, float]:
+    return {} if outcome.volumes is None else {row.class_name: row.millilitres for row in outcome.volumes.rows}
+
+
+def _class_names(result: BatchResult) -> list[str]:
+    names: dict[str, None] = {}
+    for outcome in result.outcomes:
+        names.update(dict.fromkeys(_volumes(outcome)))
+    return list(names)
+
+
+class BatchReport:
+    """Stage that writes both at the end of a run."""
+
+    class Options(BaseModel):
+        """How much goes into the page."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+        pictures: int = Field(default=200, ge=0, description="previews embedded at most; more are linked")
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def run(self, item: BatchResult, context: RunContext) -> BatchResult:
+        """Write `cases.csv` and `report.html` into the output folder."""
+        write_text(context.out / "cases.csv", table_of_cases(item))
+        write_text(context.out / "report.html", render_report(item, pictures=self.options.pictures))
+        return item
