@@ -21,6 +21,7 @@ __all__ = ["VERBS", "JsonOption", "SetOption", "print_json", "print_result", "st
 # Verb -> module of medseg.cli that holds a function of the same name, or a Typer called `group` for verbs with
 # verbs of their own. Order is the order of `medseg --help`.
 VERBS: dict[str, str] = {
+    "demo": "demo",
     "predict": "predict",
     "train": "train",
     "run": "run",

@@ -28,17 +28,21 @@ class Discover:
         self.options = options
 
     def run(self, item: Inputs, context: RunContext) -> Discovery:
-        """Walk the inputs; the run's own output folder is not searched."""
+        """Walk the inputs; the run's own output folder is not searched, but for an input named inside it."""
         from medseg.io.discover import discover
 
-        found = discover(item.paths)
-        inside = tuple(scan for scan in found.found if not _within(scan.files[0], context.out))
-        left_out = tuple(item for item in found.left_out if not _within(item.path, context.out))
-        return Discovery(inside, left_out)
+        discovery = discover(item.paths)
+        named = tuple(path.resolve() for path in item.paths if path.resolve() != context.out)
+        named = tuple(path for path in named if path.is_relative_to(context.out))
 
+        def wanted(path: Path) -> bool:
+            path = path.resolve()
+            return not path.is_relative_to(context.out) or any(path.is_relative_to(inside) for inside in named)
 
-def _within(path: Path, folder: Path) -> bool:
-    return path.resolve().is_relative_to(folder)
+        return Discovery(
+            tuple(scan for scan in discovery.found if wanted(scan.files[0])),
+            tuple(left for left in discovery.left_out if wanted(left.path)),
+        )
 
 
 class Read:

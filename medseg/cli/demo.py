@@ -1,0 +1,53 @@
+"""`medseg demo`: the main job on scans that come with a package."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medseg.cli.verb import JsonOption, print_json
+
+__all__ = ["demo"]
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Output folder.")] = Path("medseg-demo"),
+    json: JsonOption = False,
+) -> int:
+    """Segment a small folder of real scans with the shipped model, and say where to look.
+
+    Example: medseg demo --out medseg-demo
+    """
+    from medseg.demo.demo import MODEL
+    from medseg.demo.demo import demo as demonstrate
+
+    shown = demonstrate(out)
+    result = shown.result
+    if json:
+        print_json({"out": result.out, "scans": shown.layout.folder, "predict_exit_code": result.exit_code})
+        return 0
+    lines = [
+        "",
+        f"A folder as found in a hospital: {shown.layout.folder}",
+        *(f"  {text}" for text in shown.layout.good),
+        *(f"  {name}: a NIfTI whose copying was interrupted" for name in shown.layout.broken),
+        "  a localizer image and a text file, which are no scans",
+        "",
+        f"What was run: medseg predict {shown.layout.folder} --model {MODEL} --out {out}",
+        f"  exit code {result.exit_code}, as it must be: part of the batch failed, because one file is broken",
+        "",
+        "What came out:",
+    ]
+    for outcome in result.outcomes:
+        if outcome.volumes is None:
+            lines.append(f"  failed  {outcome.source}: {outcome.error}")
+            continue
+        volumes = ", ".join(f"{row.class_name} {row.millilitres:.2f} ml" for row in outcome.volumes.rows)
+        lines.append(f"  done    {outcome.case_id}: {volumes}")
+        lines.append(f"          {', '.join(outcome.outputs)}")
+    lines += ["", f"Open {result.out / 'report.html'} in a browser.", ""]
+    sys.stdout.write("\n".join(lines))
+    return 0
