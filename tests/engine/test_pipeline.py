@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from toy_stages import STRUCTURE
+
+from medseg.config.load import build
+from medseg.engine.pipeline import PipelineFile, assemble
+from medseg.errors import ConfigError, PipelineError
+
+
+def changed(**changes: Any) -> PipelineFile:
+    return build(PipelineFile, {**copy.deepcopy(STRUCTURE), **changes})
+
+
+def test_fitting_steps_are_assembled_with_their_options(structure: PipelineFile) -> None:
+    pipeline = assemble("toy", structure, {"shout": {"mark": "?", "times": 2}})
+    assert [step.name for step in pipeline.each] == ["read", "shout", "write"]
+    assert pipeline.identity()["shout"] == {"mark": "?", "times": 2}
+    assert pipeline.identity()["write"] == {}, "a stage's own identity wins over its options"
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"shuot": {}}, ["shuot", "shout"]),
+        ({"shout": {"marks": "?"}}, ["shout", "marks", "mark, times"]),
+        ({"shout": {"times": 0}}, ["times", "0"]),
+    ],
+)
+def test_wrong_configuration_names_the_key_and_the_known_ones(
+    structure: PipelineFile, config: dict[str, Any], words: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        assemble("toy", structure, config)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_step_cannot_take_what_no_earlier_step_gives() -> None:
+    steps = copy.deepcopy(STRUCTURE["each"])
+    steps[1]["from"] = "later"
+    with pytest.raises(PipelineError, match="takes 'later', which no earlier step gives"):
+        assemble("toy", changed(each=steps), {})
+
+
+def test_neighbours_of_different_types_do_not_fit() -> None:
+    steps = copy.deepcopy(STRUCTURE["each"])
+    steps[1]["from"] = "case"
+    with pytest.raises(PipelineError, match="'shout' takes Text, and 'case' gives FoundScan"):
+        assemble("toy", changed(each=steps), {})
+
+
+def test_inputs_of_a_step_must_be_exactly_its_fields() -> None:
+    steps = copy.deepcopy(STRUCTURE["each"])
+    steps[2]["from"] = {"quiet": "read"}
+    with pytest.raises(PipelineError, match="needs exactly the inputs quiet, loud"):
+        assemble("toy", changed(each=steps), {})
+
+
+def test_two_steps_cannot_share_a_name() -> None:
+    steps = copy.deepcopy(STRUCTURE["each"])
+    steps[1]["name"] = "read"
+    with pytest.raises(PipelineError, match="share a name"):
+        assemble("toy", changed(each=steps), {})
+
+
+def test_a_pipeline_file_with_an_unknown_key_is_refused() -> None:
+    with pytest.raises(ConfigError, match="unknown key 'finally'"):
+        changed(**{"finally": []})

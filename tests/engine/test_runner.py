@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medseg.engine.pipeline import PipelineFile, assemble
+from medseg.engine.runner import RunOptions, Shard, run
+from medseg.errors import Interrupted, UsageError
+from medseg.types.run import BatchResult, Inputs
+
+
+def go(structure: PipelineFile, texts: Path, out: Path, config: Any = None, **options: Any) -> BatchResult:
+    return run(assemble("toy", structure, config or {}), Inputs((texts,)), out, RunOptions(**options))
+
+
+def states(result: BatchResult) -> dict[str, str]:
+    return {o.case_id or o.source: o.state for o in result.outcomes}
+
+
+def test_one_bad_case_never_stops_the_others(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
+    result = go(structure, texts, tmp_path / "out")
+    assert states(result) == {"a": "done", "b": "failed", "c": "done", "d": "failed", "e.bad": "failed"}
+    assert result.exit_code == 3
+    assert (tmp_path / "out" / "c" / "loud.txt").read_text() == "THREE!"
+    by_case = {o.case_id: o for o in result.outcomes}
+    assert by_case["b"].error == "b.txt: cannot be read"
+    assert by_case["b"].fix == "Write it again."
+    assert "bug in medseg: ZeroDivisionError" in str(by_case["d"].error)
+    assert [item.path.name for item in result.left_out] == ["f.pdf"]
+
+
+def test_a_failed_case_leaves_its_record_and_nothing_else(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
+    go(structure, texts, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out" / "b").iterdir()] == ["status.json"]
+    assert json.loads((tmp_path / "out" / "b" / "status.json").read_text())["fix"] == "Write it again."
+
+
+def test_a_second_run_does_only_what_is_missing_or_changed(
+    structure: PipelineFile, texts: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    go(structure, texts, out)
+    assert states(go(structure, texts, out))["a"] == "current"
+    (texts / "b.txt").write_text("two")
+    (texts / "c.txt").write_text("thrice")
+    assert states(go(structure, texts, out)) == {
+        "a": "current", "b": "done", "c": "done", "d": "failed", "e.bad": "failed",
+    }  # fmt: skip
+    (out / "a" / "loud.txt").write_text("tampered")
+    assert states(go(structure, texts, out))["a"] == "done"
+    (out / "a" / "quiet.txt").unlink()
+    assert states(go(structure, texts, out))["a"] == "done"
+    assert states(go(structure, texts, out, {"shout": {"mark": "?"}}))["a"] == "done"
+    assert (out / "a" / "loud.txt").read_text() == "ONE?"
+    assert states(go(structure, texts, out, overwrite=True))["a"] == "done"
+
+
+def test_results_carry_no_trace_of_when_they_were_made(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        go(structure, texts, tmp_path / name)
+
+    def content(name: str) -> dict[str, bytes]:
+        root = tmp_path / name
+        return {
+            str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file() and p.name != "run.json"
+        }
+
+    assert content("first") == content("second")
+
+
+def test_a_dry_run_writes_nothing(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
+    result = go(structure, texts, tmp_path / "out", dry_run=True)
+    assert states(result)["a"] == "pending"
+    assert not (tmp_path / "out").exists()
+
+
+def test_shards_together_do_every_case_once(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = go(structure, texts, out, shard=Shard(1, 2))
+    assert states(first) == {"a": "done", "b": "pending", "c": "done", "d": "pending", "e.bad": "failed"}
+    second = go(structure, texts, out, shard=Shard.parse("2/2"))
+    assert states(second) == {"a": "current", "b": "failed", "c": "current", "d": "failed", "e.bad": "failed"}
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/2/3"])
+def test_a_shard_that_makes_no_sense_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--shard"):
+        Shard.parse(text)
+
+
+def test_nothing_found_and_nothing_worked_are_exit_code_4(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert go(structure, empty, tmp_path / "out").exit_code == 4
+    for name in "ac":
+        (texts / f"{name}.txt").unlink()
+    assert go(structure, texts, tmp_path / "out").exit_code == 4
+
+
+def test_a_folder_of_somebody_else_is_never_touched(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "out" / "b"
+    theirs.mkdir(parents=True)
+    (theirs / "scan.dcm").write_text("precious")
+    result = go(structure, texts, tmp_path / "out")
+    assert "holds other files" in str({o.case_id: o for o in result.outcomes}["b"].error)
+    assert [path.name for path in theirs.iterdir()] == ["scan.dcm"]
+
+
+def test_two_runs_cannot_write_the_same_folder_at_once(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
+    from medseg.engine.lock import exclusive
+
+    out = tmp_path / "out"
+    out.mkdir()
+    with exclusive(out, "1-of-1"), pytest.raises(UsageError, match="another medseg run"):
+        go(structure, texts, out)
+
+
+def test_a_signal_stops_the_run_and_the_next_goes_on(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
+    stop = {"write": {"signal_at": "c", "number": int(signal.SIGTERM)}}
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        go(structure, texts, tmp_path / "out", stop)
+    assert not (tmp_path / "out" / "c" / "status.json").exists()
+    result = go(structure, texts, tmp_path / "out")
+    assert states(result)["a"] == "current"
+    assert states(result)["c"] == "done"
+
+
+KILLED = """
+import sys
+sys.path.insert(0, {here!r})
+from pathlib import Path
+from toy_stages import STAGES, STRUCTURE
+from medseg.engine import pipeline
+pipeline.stage_class = STAGES.__getitem__
+from medseg.config.load import build
+from medseg.engine.runner import run
+from medseg.types.run import Inputs
+structure = build(pipeline.PipelineFile, STRUCTURE)
+run(pipeline.assemble("toy", structure, {{"write": {{"signal_at": "c"}}}}), Inputs((Path({texts!r}),)), Path({out!r}))
+"""
+
+
+def test_a_killed_run_loses_at_most_the_case_in_hand(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    script = KILLED.format(here=str(Path(__file__).parent), texts=str(texts), out=str(out))
+    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert (out / "c" / "quiet.txt").exists(), "it was killed between two files of a case"
+    assert not (out / "c" / "status.json").exists()
+    result = go(structure, texts, out)
+    assert states(result)["a"] == "current"
+    assert states(result)["c"] == "done"
+    assert sorted(p.name for p in (out / "c").iterdir()) == ["loud.txt", "quiet.txt", "status.json"]

@@ -1,0 +1,123 @@
+"""Stages that need no scans and no network, to test the engine by itself."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from medseg.engine.stage import RunContext
+from medseg.errors import InputError
+from medseg.io.atomic import write_text
+from medseg.types import Discovery, FoundScan, LeftOut
+from medseg.types.run import BatchResult, Inputs
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FindTexts:
+    class Options(Strict):
+        pass
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def run(self, item: Inputs, context: RunContext) -> Discovery:
+        files = sorted(p for root in item.paths for p in root.glob("*"))
+        found = tuple(FoundScan(p.stem, "nifti", (p,)) for p in files if p.suffix == ".txt")
+        left = tuple(LeftOut(p, "is no text", "Give a text.", p.suffix == ".bad") for p in files if p.suffix != ".txt")
+        return Discovery(found, left)
+
+
+@dataclass(frozen=True)
+class Text:
+    text: str
+
+
+class ReadText:
+    class Options(Strict):
+        pass
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def run(self, item: FoundScan, context: RunContext) -> Text:
+        text = item.files[0].read_text()
+        if text == "unreadable":
+            raise InputError("cannot be read", where=item.files[0], fix="Write it again.")
+        if text == "bug":
+            raise ZeroDivisionError("a surprise")
+        return Text(text)
+
+
+class Shout:
+    class Options(Strict):
+        mark: str = Field(default="!")
+        times: int = Field(default=1, ge=1)
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def run(self, item: Text, context: RunContext) -> Text:
+        return Text(item.text.upper() + self.options.mark * self.options.times)
+
+
+@dataclass(frozen=True)
+class Both:
+    quiet: Text
+    loud: Text
+
+
+class WriteBoth:
+    class Options(Strict):
+        signal_at: str = Field(default="", description="case in the middle of which the process gets a signal")
+        number: int = 9
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def identity(self) -> dict[str, str]:
+        return {}
+
+    def run(self, item: Both, context: RunContext) -> Both:
+        write_text(context.case_folder / "quiet.txt", item.quiet.text)
+        if context.case_id == self.options.signal_at:
+            os.kill(os.getpid(), self.options.number)
+        write_text(context.case_folder / "loud.txt", item.loud.text)
+        return item
+
+
+class Summary:
+    class Options(Strict):
+        pass
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def run(self, item: BatchResult, context: RunContext) -> BatchResult:
+        write_text(Path(context.out) / "summary.txt", "\n".join(f"{o.case_id} {o.state}" for o in item.outcomes))
+        return item
+
+
+STRUCTURE: dict[str, Any] = {
+    "description": "Read texts and shout them.",
+    "gather": {"name": "find", "stage": "find", "from": "inputs"},
+    "each": [
+        {"name": "read", "stage": "read", "from": "case"},
+        {"name": "shout", "stage": "shout", "from": "read"},
+        {"name": "write", "stage": "write", "from": {"quiet": "read", "loud": "shout"}},
+    ],
+    "finish": [{"name": "summary", "stage": "summary", "from": "batch"}],
+}
+STAGES = {
+    "find": FindTexts,
+    "read": ReadText,
+    "shout": Shout,
+    "write": WriteBoth,
+    "summary": Summary,
+}
