@@ -1,0 +1,124 @@
+"""medseg in three lines of Python: load a model, segment a scan, use the labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.errors import UsageError
+from medseg.models.card import ModelCard
+from medseg.models.package import load_package
+from medseg.types import Geometry, Prediction, Scan
+
+if TYPE_CHECKING:
+    from medseg.infer.predictor import Predictor
+
+__all__ = ["Model", "load_model", "load_scan", "segment"]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A model ready to segment; the network is loaded at the first scan and kept.
+
+    Parameters
+    ----------
+    card : ModelCard
+        What the model is, knows and must not be used for.
+    predictor : Predictor
+        What runs it.
+    """
+
+    card: ModelCard
+    predictor: Predictor
+
+    def segment(self, scan: str | Path | Scan | npt.NDArray[Any], affine: npt.ArrayLike | None = None) -> Prediction:
+        """Segment one scan.
+
+        Parameters
+        ----------
+        scan : path, Scan or ndarray
+            A file, a folder with one DICOM series, a `Scan`, or an array (X, Y, Z) or (C, X, Y, Z).
+        affine : array_like, shape (4, 4), optional
+            For an array: voxel indices to world mm, RAS+.
+
+        Returns
+        -------
+        Prediction
+            Labels on the scan's own grid.
+
+        Raises
+        ------
+        InputError
+            When the scan cannot be read.
+        ModelError
+            When it cannot be what the model needs.
+        UsageError
+            When an array comes without affine, or anything else with one.
+        """
+        return self.predictor.segment(_as_scan(scan, affine))
+
+
+def load_model(name_or_path: str | Path, **options: Any) -> Model:
+    """Load a model by shipped name or package path.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        For instance ``"hippocampus"`` or ``"runs/mine/model"``.
+    **options
+        As the options of `medseg predict`: device, engine, overlap, mirror, scores.
+
+    Raises
+    ------
+    ModelError
+        When there is no such model.
+    ConfigError
+        For an unknown option.
+    """
+    from medseg.config.load import build
+    from medseg.infer.options import InferOptions
+    from medseg.infer.predictor import Predictor
+
+    package = load_package(name_or_path)
+    return Model(package.card, Predictor(package, build(InferOptions, options, where="load_model")))
+
+
+def load_scan(path: str | Path) -> Scan:
+    """Read one scan: a file, or a folder with one DICOM series.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read, or the folder holds more than one scan.
+    """
+    from medseg.io.read import load_scan as read
+
+    return read(Path(path))
+
+
+def segment(
+    scan: str | Path | Scan | npt.NDArray[Any],
+    model: str | Path = "hippocampus",
+    affine: npt.ArrayLike | None = None,
+    **options: Any,
+) -> Prediction:
+    """Segment one scan with a model by name; load the model once with `load_model` for more than one."""
+    return load_model(model, **options).segment(scan, affine)
+
+
+def _as_scan(scan: str | Path | Scan | npt.NDArray[Any], affine: npt.ArrayLike | None) -> Scan:
+    if isinstance(scan, np.ndarray):
+        if affine is None:
+            raise UsageError(
+                "an array says nothing of where its voxels lie",
+                fix="Give its affine too: segment(array, affine), voxel indices to world mm, RAS+.",
+            )
+        array = scan if scan.ndim == 4 else scan[None]
+        return Scan(array, Geometry(np.asarray(affine, dtype=np.float64), array.shape[1:]))
+    if affine is not None:
+        raise UsageError("an affine goes with an array; a file has its own")
+    return scan if isinstance(scan, Scan) else load_scan(scan)
