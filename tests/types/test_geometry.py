@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medseg.errors import GeometryMismatch, InputError
+from medseg.types import Geometry
+
+ANGLES = st.floats(-3.14, 3.14)
+SPACINGS = st.floats(0.1, 10)
+
+
+def rotation(a: float, b: float, c: float) -> np.ndarray:
+    ca, sa, cb, sb, cc, sc = np.cos(a), np.sin(a), np.cos(b), np.sin(b), np.cos(c), np.sin(c)
+    x = np.array([[1, 0, 0], [0, ca, -sa], [0, sa, ca]])
+    y = np.array([[cb, 0, sb], [0, 1, 0], [-sb, 0, cb]])
+    z = np.array([[cc, -sc, 0], [sc, cc, 0], [0, 0, 1]])
+    return x @ y @ z
+
+
+def affine(angles: tuple[float, ...], spacing: tuple[float, ...], offset: tuple[float, ...] = (0, 0, 0)) -> np.ndarray:
+    result = np.eye(4)
+    result[:3, :3] = rotation(*angles) @ np.diag(spacing)
+    result[:3, 3] = offset
+    return result
+
+
+@given(st.tuples(ANGLES, ANGLES, ANGLES), st.tuples(SPACINGS, SPACINGS, SPACINGS))
+def test_spacing_and_volume_do_not_depend_on_rotation(angles: tuple[float, ...], spacing: tuple[float, ...]) -> None:
+    geometry = Geometry(affine(angles, spacing), (4, 5, 6))
+    assert geometry.spacing == pytest.approx(spacing)
+    assert geometry.voxel_volume == pytest.approx(np.prod(spacing))
+    assert not geometry.is_sheared
+
+
+@given(st.tuples(ANGLES, ANGLES, ANGLES), st.tuples(SPACINGS, SPACINGS, SPACINGS))
+def test_world_and_voxel_are_each_others_inverse(angles: tuple[float, ...], spacing: tuple[float, ...]) -> None:
+    geometry = Geometry(affine(angles, spacing, (10, -20, 30)), (4, 5, 6))
+    points = np.array([[0, 0, 0], [3, 4, 5], [1.5, 2.5, 0.25]])
+    assert geometry.to_voxel(geometry.to_world(points)) == pytest.approx(points, abs=1e-6)
+
+
+def test_orientation_names_where_the_axes_run_to() -> None:
+    assert Geometry(np.eye(4), (2, 2, 2)).orientation == "RAS"
+    assert Geometry(np.diag([-1.0, -1, 1, 1]), (2, 2, 2)).orientation == "LPS"
+
+
+def test_a_tilted_gantry_is_sheared_and_keeps_its_volume() -> None:
+    tilted = np.eye(4)
+    tilted[1, 2] = 0.3
+    geometry = Geometry(tilted, (2, 2, 2))
+    assert geometry.is_sheared
+    assert geometry.voxel_volume == pytest.approx(1.0)
+
+
+def test_grids_match_up_to_what_headers_lose() -> None:
+    grid = Geometry(np.diag([0.7, 0.7, 3, 1]), (512, 512, 100))
+    grid.match(Geometry(grid.affine.astype(np.float32), grid.shape))
+    moved = grid.affine.copy()
+    moved[0, 3] += 0.1
+    with pytest.raises(GeometryMismatch, match=r"corners up to 0\.1 mm apart"):
+        grid.match(Geometry(moved, grid.shape))
+    with pytest.raises(GeometryMismatch, match="shapes"):
+        grid.match(Geometry(grid.affine, (512, 512, 99)))
+
+
+def test_a_small_rotation_that_moves_far_corners_is_a_mismatch() -> None:
+    grid = Geometry(np.eye(4), (500, 500, 500))
+    turned = Geometry(affine((0, 0, 0.001), (1, 1, 1)), grid.shape)
+    assert not grid.matches(turned)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((4, 4)),
+        np.full((4, 4), np.nan),
+        np.eye(3),
+        np.diag([1.0, 1, 0, 1]),
+        np.array([[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]),
+        np.diag([1.0, 1, 1, 2]),
+    ],
+)
+def test_an_affine_that_maps_nowhere_is_refused(wrong: np.ndarray) -> None:
+    with pytest.raises(InputError):
+        Geometry(wrong, (2, 2, 2))
+
+
+@pytest.mark.parametrize("shape", [(0, 2, 2), (2, 2), (2, 2, 2, 2)])
+def test_a_shape_that_is_no_volume_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError):
+        Geometry(np.eye(4), shape)  # type: ignore[arg-type]
+
+
+def test_a_geometry_cannot_be_changed_behind_ones_back() -> None:
+    mine = np.eye(4)
+    geometry = Geometry(mine, (2, 2, 2))
+    mine[0, 3] = 5
+    assert geometry.affine[0, 3] == 0
+    with pytest.raises(ValueError, match="read-only"):
+        geometry.affine[0, 3] = 5
