@@ -21,19 +21,19 @@ class AttentionGate(nn.Module):
 
     Parameters
     ----------
-    dimensions, channels : int
-        Spatial dimensions, and channels of both inputs.
+    dimensions, skip, gate : int
+        Spatial dimensions, and channels of the features to weigh and of those from below.
     """
 
-    def __init__(self, dimensions: int, channels: int) -> None:
+    def __init__(self, dimensions: int, skip: int, gate: int) -> None:
         super().__init__()
-        inner = max(1, channels // 2)
-        self.skip = convolution(dimensions, channels, inner, 1, bias=False)
-        self.gate = convolution(dimensions, channels, inner, 1)
+        inner = max(1, skip // 2)
+        self.skip = convolution(dimensions, skip, inner, 1, bias=False)
+        self.gate = convolution(dimensions, gate, inner, 1)
         self.weight = convolution(dimensions, inner, 1, 1)
 
     def forward(self, skip: Tensor, gate: Tensor) -> Tensor:
-        """Both ``(N, channels, *spatial)``; gives the skip times a weight of 0 to 1 at each place."""
+        """``(N, skip, *spatial)`` and ``(N, gate, *spatial)`` to the skip times a weight of 0 to 1 at each place."""
         agreement = torch.relu(self.skip(skip) + self.gate(gate))
         return skip * torch.sigmoid(self.weight(agreement))
 
@@ -45,12 +45,14 @@ class DecoderStage(nn.Module):
         self,
         up: Upsampling,
         gate: AttentionGate | None,
+        project: nn.Module | None,
         blocks: Sequence[nn.Module],
         skip: Skip,
     ) -> None:
         super().__init__()
         self.up = up
         self.gate = gate
+        self.project = project
         self.blocks = nn.Sequential(*blocks)
         self.skip = skip
 
@@ -62,7 +64,7 @@ class DecoderStage(nn.Module):
         if self.skip == "concat":
             x = torch.cat([x, beside], dim=1)
         elif self.skip == "add":
-            x = x + beside
+            x = x + (beside if self.project is None else self.project(beside))
         result: Tensor = self.blocks(x)
         return result
 
@@ -75,11 +77,14 @@ class Decoder(nn.Module):
     dimensions, classes : int
         Spatial dimensions and output classes.
     channels : sequence of int
-        Of each encoder stage, finest first; the decoder has the same at each resolution.
+        Of each encoder stage, finest first.
     strides, kernels : sequence of per-axis tuples
         Of each encoder stage; a decoder stage undoes the stride of the encoder stage below it.
     blocks : sequence of int
         Convolutions of each decoder stage, finest first.
+    features : sequence of int, optional
+        Channels of each decoder stage, finest first; by default those of the encoder at the same resolution. Where
+        they differ, added skips pass a 1x1 convolution.
     skip : str
         How encoder features join: ``none``, ``add`` or ``concat``.
     upsampling : str
@@ -105,6 +110,7 @@ class Decoder(nn.Module):
         strides: Sequence[PerAxis],
         kernels: Sequence[PerAxis],
         blocks: Sequence[int],
+        features: Sequence[int] | None = None,
         skip: Skip = "concat",
         upsampling: UpsamplingName = "transposed",
         attention_gates: bool = False,
@@ -113,15 +119,18 @@ class Decoder(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        features = tuple(features or channels[:-1])
+        below = (*features[1:], channels[-1])
         stages: list[nn.Module] = []
         heads: list[nn.Module] = []
         for number, count in enumerate(blocks):
-            here = channels[number]
-            up = Upsampling(upsampling, dimensions, channels[number + 1], here, strides[number + 1])
-            gate = AttentionGate(dimensions, here) if attention_gates and skip != "none" else None
-            inputs = [2 * here if skip == "concat" else here, *[here] * (count - 1)]
+            here, beside = features[number], channels[number]
+            up = Upsampling(upsampling, dimensions, below[number], here, strides[number + 1])
+            gate = AttentionGate(dimensions, beside, here) if attention_gates and skip != "none" else None
+            project = convolution(dimensions, beside, here, 1) if skip == "add" and beside != here else None
+            inputs = [here + beside if skip == "concat" else here, *[here] * (count - 1)]
             units = [ConvUnit(dimensions, n, here, kernels[number], norm=norm, dropout=dropout) for n in inputs]
-            stages.append(DecoderStage(up, gate, units, skip))
+            stages.append(DecoderStage(up, gate, project, units, skip))
             if deep_supervision or number == 0:
                 heads.append(convolution(dimensions, here, classes, 1))
         self.stages = nn.ModuleList(stages)

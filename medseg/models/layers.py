@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from medseg.models.instance_norm import InstanceNorm
 
 __all__ = [
+    "SLOPE",
     "ConvUnit",
     "Norm",
     "PerAxis",
@@ -89,7 +90,7 @@ class ConvUnit(nn.Module):
     ----------
     dimensions, inputs, outputs : int
         Spatial dimensions and channels.
-    kernel, stride : int or sequence of int
+    kernel, stride, dilation : int or sequence of int
         One number, or one for each axis.
     norm : str
         ``instance``, ``batch``, ``group`` or ``none``.
@@ -107,12 +108,15 @@ class ConvUnit(nn.Module):
         kernel: int | Sequence[int] = 3,
         *,
         stride: int | Sequence[int] = 1,
+        dilation: int | Sequence[int] = 1,
         norm: Norm = "instance",
         dropout: float = 0.0,
         active: bool = True,
     ) -> None:
         super().__init__()
-        self.conv = convolution(dimensions, inputs, outputs, kernel, stride=stride, bias=norm == "none")
+        self.conv = convolution(
+            dimensions, inputs, outputs, kernel, stride=stride, dilation=dilation, bias=norm == "none"
+        )
         self.dropout = channel_dropout(dimensions, dropout)
         self.norm = normalisation(norm, dimensions, outputs)
         self.active = nn.LeakyReLU(SLOPE, inplace=True) if active else nn.Identity()

@@ -22,7 +22,20 @@ ENTRY_POINTS = "medseg.networks"
 
 # Registered name -> module of medseg.models.networks that holds a `NetworkFamily` of the same name in upper case.
 _BUILT_IN: dict[str, str] = {
+    "sliding_window_classifier": "sliding_window_classifier",
+    "fcn_full_resolution": "fcn_full_resolution",
+    "fcn": "fcn",
+    "deconvnet": "deconvnet",
     "unet": "unet",
+    "resenc_m": "resenc",
+    "resenc_l": "resenc",
+    "pretrained_unet": "pretrained_unet",
+    "dynunet": "dynunet",
+    "segresnet": "segresnet",
+    "swinunetr": "swinunetr",
+    "mednext": "mednext",
+    "vnet": "vnet",
+    "unetr": "unetr",
 }
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "bed_of_nails",
     "nearest",
     "pixel_shuffle",
+    "transposed_by_definition",
     "transposed_size",
     "unpool",
 ]
@@ -54,6 +55,40 @@ def transposed_size(
     (3, 40, 13)
     """
     return (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1
+
+
+def transposed_by_definition(image: Tensor, kernel: Tensor, stride: int = 1) -> Tensor:
+    """Transposed convolution as it is defined: ``O(x, y) = sum over i, j of I(i, j) K(x - i s, y - j s)``.
+
+    Every value of the image stamps the kernel, times itself, onto the output, and stamps that overlap add up. This is
+    the reference the tests hold `torch.nn.ConvTranspose2d` to; networks use PyTorch's.
+
+    Parameters
+    ----------
+    image : Tensor
+        ``(X, Y)``, one channel.
+    kernel : Tensor
+        ``(K, L)``.
+    stride : int
+        Steps between stamps.
+
+    Returns
+    -------
+    Tensor
+        ``(transposed_size(X, K, stride=stride), transposed_size(Y, L, stride=stride))``.
+
+    Examples
+    --------
+    >>> transposed_by_definition(torch.tensor([[0, 1], [2, 3]]), torch.tensor([[4, 1], [2, 3]])).tolist()
+    [[0, 4, 1], [8, 16, 6], [4, 12, 9]]
+    """
+    sizes = [transposed_size(n, k, stride=stride) for n, k in zip(image.shape, kernel.shape, strict=True)]
+    result = torch.zeros(sizes, dtype=image.dtype)
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            x, y = i * stride, j * stride
+            result[x : x + kernel.shape[0], y : y + kernel.shape[1]] += image[i, j] * kernel
+    return result
 
 
 def nearest(x: Tensor, stride: Sequence[int]) -> Tensor:
@@ -177,3 +212,17 @@ class Upsampling(nn.Module):
             block = math.prod(self.stride)
             with torch.no_grad():
                 self.conv.weight.copy_(self.conv.weight[::block].repeat_interleave(block, dim=0))
+
+    def start_as_identity(self) -> None:
+        """Start as plain upsampling of each channel, as FCN does: a 1x1 convolution that changes nothing, or blocks."""
+        if not isinstance(self.conv, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d):
+            raise TypeError(f"not a convolution: {type(self.conv).__name__}")
+        with torch.no_grad():
+            self.conv.weight.zero_()
+            block = math.prod(self.stride) if self.name == "pixel_shuffle" else 1
+            for output in range(self.conv.out_channels):
+                channel = output // block
+                place = (channel, channel) if self.name == "transposed" else (output, channel)
+                self.conv.weight[place] = 1.0
+            if self.conv.bias is not None:
+                self.conv.bias.zero_()
