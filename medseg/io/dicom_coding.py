@@ -1,0 +1,142 @@
+"""Between a class of a label table and the codes, colours and algorithm that DICOM writes of a segment."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import highdicom as hd
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+
+from medseg.types import Code, LabelClass, LabelTable, ModelIdentity
+from medseg.types.labels import PALETTE
+
+__all__ = [
+    "ANATOMICAL_STRUCTURE",
+    "NOTICE",
+    "SOFTWARE_VERSION",
+    "algorithm",
+    "class_of",
+    "concept",
+    "describe",
+    "long_string",
+    "table_of",
+]
+
+# What a class without codes of its own is said to be: true of anything a model segments in a patient, and no more.
+ANATOMICAL_STRUCTURE = Code("123037004", "SCT", "Anatomical Structure")
+NOTICE = "research use only"
+SOFTWARE_VERSION = version("medseg")
+
+
+def concept(code: Code) -> hd.sr.CodedConcept:
+    """Return a code as highdicom's."""
+    return hd.sr.CodedConcept(code.value, code.scheme, code.meaning)
+
+
+def category_of(entry: LabelClass) -> Code:
+    """DICOM's segmented property category of a class."""
+    return entry.category or ANATOMICAL_STRUCTURE
+
+
+def type_of(entry: LabelClass) -> Code:
+    """DICOM's segmented property type of a class."""
+    return entry.code or ANATOMICAL_STRUCTURE
+
+
+def algorithm(model: ModelIdentity) -> hd.AlgorithmIdentificationSequence:
+    """Name, version and hash of a model as DICOM's algorithm identification."""
+    return hd.AlgorithmIdentificationSequence(
+        name=long_string(model.name),
+        version=long_string(model.version),
+        family=codes.DCM.ArtificialIntelligence,
+        source="medseg",
+        parameters={"package_sha256": model.hash},
+    )
+
+
+def describe(entry: LabelClass, number: int, model: ModelIdentity, tracking_uid: str) -> hd.seg.SegmentDescription:
+    """Describe a class as a segment.
+
+    Parameters
+    ----------
+    entry : LabelClass
+        The class.
+    number : int
+        Its segment number. Where that is not the class's value, the value is kept in the segment's description.
+    model : ModelIdentity
+        What made it.
+    tracking_uid : str
+        Identifies the structure across the objects made of it.
+    """
+    segment = hd.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=long_string(entry.name),
+        segmented_property_category=concept(category_of(entry)),
+        segmented_property_type=concept(type_of(entry)),
+        algorithm_type="AUTOMATIC",
+        algorithm_identification=algorithm(model),
+        tracking_uid=tracking_uid,
+        tracking_id=long_string(entry.name),
+        display_color=hd.color.CIELabColor.from_rgb(*entry.color),
+    )
+    if entry.value != number:
+        segment.SegmentDescription = f"{VALUE}{entry.value}"
+    return segment
+
+
+VALUE = "label value "
+
+
+def class_of(segment: Dataset, value: int) -> LabelClass:
+    """Class of a label table that a segment describes.
+
+    Parameters
+    ----------
+    segment : Dataset
+        Item of a Segment Sequence.
+    value : int
+        What the class is called by where the segment does not say.
+    """
+    text = str(segment.get("SegmentDescription") or "")
+    if text.startswith(VALUE) and text.removeprefix(VALUE).isdecimal() and 1 <= int(text.removeprefix(VALUE)) <= 65535:
+        value = int(text.removeprefix(VALUE))
+    color = PALETTE[(value - 1) % len(PALETTE)]
+    if segment.get("RecommendedDisplayCIELabValue"):
+        lab = hd.color.CIELabColor.from_dicom_value(tuple(segment.RecommendedDisplayCIELabValue))
+        red, green, blue = (round(c) for c in lab.to_rgb(clip=True))
+        color = (red, green, blue)
+    return LabelClass(
+        value,
+        str(segment.get("SegmentLabel") or f"class-{value}"),
+        _code(segment, "SegmentedPropertyCategoryCodeSequence"),
+        _code(segment, "SegmentedPropertyTypeCodeSequence"),
+        color,
+    )
+
+
+def table_of(classes: list[LabelClass]) -> LabelTable:
+    """Return a label table of classes that may share names: a repeated name gets its value added."""
+    named: list[LabelClass] = []
+    for entry in classes:
+        taken = any(entry.name == other.name for other in named)
+        name = f"{entry.name} {entry.value}" if taken else entry.name
+        named.append(LabelClass(entry.value, name, entry.category, entry.code, entry.color, entry.is_thing))
+    return LabelTable(tuple(named))
+
+
+def long_string(text: str) -> str:
+    """Return text that fits DICOM's LO: 64 characters, no backslash, no control characters."""
+    return "".join(" " if c == "\\" or not c.isprintable() else c for c in text)[:64].strip() or "unnamed"
+
+
+def _code(segment: Dataset, keyword: str) -> Code | None:
+    items: Any = segment.get(keyword)
+    if not items:
+        return None
+    item = items[0]
+    value = item.get("CodeValue") or item.get("LongCodeValue") or item.get("URNCodeValue")
+    if value is None:
+        return None
+    return Code(str(value), str(item.get("CodingSchemeDesignator") or ""), str(item.get("CodeMeaning") or ""))
