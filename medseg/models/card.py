@@ -14,11 +14,13 @@ __all__ = [
     "ModelCard",
     "NetworkCard",
     "NormalisationCard",
+    "ResamplingCard",
     "TrainingCard",
     "ValidationCard",
 ]
 
 Triple = tuple[float, float, float]
+Spacing = Annotated[float, Field(gt=0)] | None
 
 
 class _Strict(BaseModel):
@@ -53,10 +55,12 @@ class NormalisationCard(_Strict):
 
     ``zscore`` subtracts the mean and divides by the standard deviation of the scan itself; ``clip_zscore`` (nnU-Net's
     CT scheme) clips to ``lower`` and ``upper`` and uses the training set's ``mean`` and ``std``; ``rescale`` maps
-    ``lower`` to 0 and ``upper`` to 1; ``none`` changes nothing.
+    ``lower`` to 0 and ``upper`` to 1; ``range`` does so with the scan's own extremes; ``none`` changes nothing.
+    ``nonzero_only`` confines ``zscore`` to the voxels that are not 0 in every channel, holes filled; others stay.
     """
 
-    scheme: Literal["zscore", "clip_zscore", "rescale", "none"] = "zscore"
+    scheme: Literal["zscore", "clip_zscore", "rescale", "range", "none"] = "zscore"
+    nonzero_only: bool = False
     lower: float | None = None
     upper: float | None = None
     mean: float | None = None
@@ -66,6 +70,7 @@ class NormalisationCard(_Strict):
     def _complete(self) -> NormalisationCard:
         needed = {
             "zscore": (),
+            "range": (),
             "none": (),
             "rescale": ("lower", "upper"),
             "clip_zscore": ("lower", "upper", "mean", "std"),
@@ -73,7 +78,20 @@ class NormalisationCard(_Strict):
         missing = [key for key in needed[self.scheme] if getattr(self, key) is None]
         if missing:
             raise ValueError(f"scheme {self.scheme} needs {', '.join(missing)}")
+        if self.nonzero_only and self.scheme != "zscore":
+            raise ValueError("nonzero_only belongs to the scheme zscore")
         return self
+
+
+class ResamplingCard(_Strict):
+    """How intensities are brought to the network's spacing. Scores always come back linearly.
+
+    Where slices are more than three times as far apart as pixels, each slice is resampled on its own and the nearest
+    slice is taken (nnU-Net's rule); ``separate_slices`` forces that or forbids it.
+    """
+
+    order: Literal[1, 3] = Field(default=3, description="1 linear, 3 cubic B-spline")
+    separate_slices: bool | None = None
 
 
 class ChannelCard(_Strict):
@@ -88,8 +106,18 @@ class InputCard(_Strict):
     """What the network is given."""
 
     channels: tuple[ChannelCard, ...]
-    spacing: Triple | None = Field(
-        default=None, description="mm along x, y, z after orientation to RAS; null keeps each scan's own."
+    orientation: Literal["RAS", "stored"] = Field(
+        default="RAS", description="RAS, or the axes as the file stores them, for networks trained without regard to it"
+    )
+    axis_order: tuple[int, int, int] = Field(
+        default=(0, 1, 2), description="axis i of the network is this axis of the oriented scan"
+    )
+    spacing: tuple[Spacing, Spacing, Spacing] | None = Field(
+        default=None, description="mm along the network's x, y, z; null, for all or one, keeps each scan's own."
+    )
+    resampling: ResamplingCard = ResamplingCard()
+    mirror_axes: tuple[Literal[0, 1, 2], ...] | None = Field(
+        default=None, description="axes mirrored in training, so that mirroring at test time is sound; null: unknown"
     )
     patch: tuple[int, int, int] = Field(description="voxels along x, y, z; 1 along z for a 2D network")
     crop_to_nonzero: bool = False
@@ -99,6 +127,16 @@ class InputCard(_Strict):
     expected_spacing: tuple[Triple, Triple] | None = Field(
         default=None, description="smallest and largest spacing in the training data, mm"
     )
+
+    @model_validator(mode="after")
+    def _possible(self) -> InputCard:
+        if sorted(self.axis_order) != [0, 1, 2]:
+            raise ValueError("axis_order must hold 0, 1 and 2 once each")
+        if min(self.patch) < 1:
+            raise ValueError("patch sizes must be 1 or more")
+        if not self.channels:
+            raise ValueError("there must be at least one channel")
+        return self
 
 
 class NetworkCard(_Strict):

@@ -1,0 +1,35 @@
+"""What computes a network."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Engine"]
+
+
+class Engine(Protocol):
+    """A network ready to run on some device; weights are loaded once, when it is made."""
+
+    name: str
+    """For logs and ``run.json``, for instance ``"torch 2.13 cpu float32"``."""
+
+    weights_bytes: int
+    """Memory its weights take."""
+
+    def run(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Compute scores.
+
+        Parameters
+        ----------
+        windows : ndarray of float32, shape (N, C, X, Y, Z)
+            C-contiguous. For a network of two dimensions Z is 1.
+
+        Returns
+        -------
+        ndarray of float32, shape (N, K, X, Y, Z)
+            Before softmax.
+        """
+        ...

@@ -1,0 +1,88 @@
+"""Computes a network with PyTorch, on the CPU or on a GPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from medseg.errors import ModelError, UsageError
+from medseg.models.package import ModelPackage
+from medseg.models.registry import build_network
+
+__all__ = ["TorchEngine", "resolve_device"]
+
+
+def resolve_device(wanted: str) -> torch.device:
+    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` into a device that is there.
+
+    Raises
+    ------
+    UsageError
+        When a GPU is asked for that this machine or this build of PyTorch does not have.
+    """
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "auto":
+        return torch.device("cuda", 0) if there else torch.device("cpu")
+    device = torch.device(wanted)
+    if device.type == "cuda" and (device.index or 0) >= there:
+        build = "" if torch.version.cuda else " (this PyTorch is built for the CPU only)"
+        raise UsageError(
+            f"--device {wanted}: {there or 'no'} CUDA GPU{'' if there == 1 else 's'} found{build}",
+            fix="Use --device cpu, or install PyTorch for CUDA and look at medseg doctor.",
+        )
+    return device
+
+
+class TorchEngine:
+    """A package's network in PyTorch, float32.
+
+    Parameters
+    ----------
+    package : ModelPackage
+        Its weights are read here, once.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises
+    ------
+    ModelError
+        When the weights do not fit the network the card names.
+    """
+
+    def __init__(self, package: ModelPackage, device: str = "auto") -> None:
+        card = package.card
+        self.device = resolve_device(device)
+        self._flat = card.network.dimensions == 2
+        network = build_network(
+            card.network.name,
+            channels=len(card.input.channels),
+            classes=len(card.classes) + 1,
+            dimensions=card.network.dimensions,
+            arguments=card.network.arguments,
+        )
+        weights = package.weights()
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ModelError(
+                f"the weights do not fit the network '{card.network.name}' as the card builds it ({_first(error)})",
+                where=package.folder,
+                fix="Use the package as medseg train or medseg models import left it.",
+            ) from error
+        self._network = network.to(self.device).eval()
+        self.weights_bytes = sum(t.nbytes for t in weights.values())
+        self.name = f"torch {torch.__version__} {self.device} float32"
+
+    def run(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Compute scores; see `Engine.run`."""
+        with torch.inference_mode():
+            shown = torch.from_numpy(windows).to(self.device)
+            given = self._network(shown[..., 0])[..., None] if self._flat else self._network(shown)
+            scores: npt.NDArray[np.float32] = given.float().cpu().numpy()
+        return scores
+
+
+def _first(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[1] if len(lines) > 1 else lines[0]

@@ -1,0 +1,51 @@
+"""Says where a scan is unlike what a model was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from medseg.models.card import InputCard
+from medseg.prepare.orient import AxisOrder, nearest_ras
+from medseg.types import Scan
+
+__all__ = ["unlike_training"]
+
+# How far beyond the training data's range of spacings and extents a scan may lie before it is remarked on.
+SLACK = 1.05
+
+
+def unlike_training(scan: Scan, card: InputCard) -> tuple[str, ...]:
+    """Remarks for the user, none where the scan is of the kind the card describes.
+
+    Parameters
+    ----------
+    scan : Scan
+        As read.
+    card : InputCard
+        What the model was trained on.
+    """
+    notes = []
+    expected = {channel.modality for channel in card.channels if channel.modality}
+    if scan.modality and expected and scan.modality not in expected:
+        notes.append(f"the scan is {scan.modality}, the model was trained on {' and '.join(sorted(expected))}")
+    if scan.geometry.is_sheared:
+        notes.append("the scan's axes are not at right angles (tilted gantry); the model sees it as if they were")
+    order = (nearest_ras(scan.geometry) if card.orientation == "RAS" else AxisOrder()).then(card.axis_order)
+    spacing = order.select(scan.geometry.spacing)
+    extent = [n * mm for n, mm in zip(order.select(scan.geometry.shape), spacing, strict=True)]
+    for name, values, limits in (
+        ("spacing", spacing, card.expected_spacing),
+        ("field of view", extent, card.expected_extent_mm),
+    ):
+        if limits and not _inside(values, *limits):
+            low, high = (_mm(limit) for limit in limits)
+            notes.append(f"{name} {_mm(values)} mm lies outside the training data's {low} to {high} mm")
+    return tuple(notes)
+
+
+def _inside(values: Sequence[float], low: Sequence[float], high: Sequence[float]) -> bool:
+    return all(a / SLACK <= v <= b * SLACK for v, a, b in zip(values, low, high, strict=True))
+
+
+def _mm(values: Sequence[float]) -> str:
+    return " x ".join(f"{v:.3g}" for v in values)

@@ -1,0 +1,28 @@
+"""How a model is run: choices that belong to the user, not to the model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["EngineName", "InferOptions", "Mirror"]
+
+EngineName = Literal["auto", "torch", "openvino", "onnx"]
+Mirror = Literal["none", "left-right", "all"]
+
+
+class InferOptions(BaseModel):
+    """How a model is run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = Field(
+        default="auto", description="auto, cpu, cuda or cuda:N"
+    )
+    engine: EngineName = Field(default="auto", description="what computes the network")
+    overlap: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.5, description="share of a window that the next one covers again"
+    )
+    mirror: Mirror = Field(default="none", description="average over mirrored copies of each window")
+    scores: bool = Field(default=False, description="also give every class's score for every voxel")

@@ -1,0 +1,63 @@
+"""Bounding boxes: what part of a scan is worth computing on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Box", "nonzero_box"]
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box of voxels, ``start`` included and ``stop`` not, along the three spatial axes."""
+
+    start: tuple[int, int, int]
+    stop: tuple[int, int, int]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along each axis."""
+        x, y, z = (b - a for a, b in zip(self.start, self.stop, strict=True))
+        return x, y, z
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """Index of the box in an array of shape (..., X, Y, Z), after an ellipsis."""
+        x, y, z = (slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
+        return x, y, z
+
+    @classmethod
+    def whole(cls, shape: tuple[int, int, int]) -> Box:
+        """Return the box that holds everything."""
+        return cls((0, 0, 0), shape)
+
+
+def nonzero_box(array: npt.NDArray[Any]) -> Box:
+    """Smallest box outside which every channel is 0; the whole array where nothing else is.
+
+    Parameters
+    ----------
+    array : ndarray, shape (C, X, Y, Z)
+        Intensities. NaN counts as 0: it is what some tools write outside the field of view.
+    """
+    shape = (int(array.shape[1]), int(array.shape[2]), int(array.shape[3]))
+    used = [np.zeros(n, dtype=bool) for n in shape]
+    for channel in array:
+        for k in range(shape[2]):
+            plane = channel[:, :, k]
+            nonzero = (plane != 0) & ~np.isnan(plane) if plane.dtype.kind == "f" else plane != 0
+            along_x = nonzero.any(axis=1)
+            if along_x.any():
+                used[0] |= along_x
+                used[1] |= nonzero.any(axis=0)
+                used[2][k] = True
+    if not used[2].any():
+        return Box.whole(shape)
+    inside = [np.flatnonzero(u) for u in used]
+    x, y, z = (int(i[0]) for i in inside)
+    u, v, w = (int(i[-1]) + 1 for i in inside)
+    return Box((x, y, z), (u, v, w))

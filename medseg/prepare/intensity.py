@@ -1,0 +1,139 @@
+"""Brings intensities to the range a network was trained on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.models.card import NormalisationCard
+
+__all__ = ["filled_nonzero", "finite", "normaliser", "statistics"]
+
+Float32 = npt.NDArray[np.float32]
+# nnU-Net's smallest divisor, which keeps a constant scan finite.
+SMALLEST = 1e-8
+
+
+def finite(block: npt.NDArray[Any]) -> Float32:
+    """Contiguous float32 copy of some voxels in which those that are not finite are 0.
+
+    Parameters
+    ----------
+    block : ndarray
+        Intensities of any real type.
+    """
+    values = np.array(block, dtype=np.float32, order="C")
+    if block.dtype.kind == "f" and not math.isfinite(float(values.sum(dtype=np.float64))):
+        np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    return values
+
+
+def statistics(volume: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None = None) -> tuple[float, float]:
+    """Mean and standard deviation in float64, a plane at a time so that no copy of the volume is made.
+
+    Parameters
+    ----------
+    volume : ndarray, shape (Z, Y, X)
+        Intensities; those that are not finite count as 0.
+    mask : ndarray of bool, same shape, optional
+        Voxels to use; without any, the mean is 0 and the deviation 1.
+    """
+    count, total, squares, shift = 0, 0.0, 0.0, None
+    for k in range(volume.shape[0]):
+        plane = finite(volume[k]) if mask is None else finite(volume[k])[mask[k]]
+        if plane.size == 0:
+            continue
+        values = plane.astype(np.float64).ravel()
+        # Sums about a value near the mean: squares of raw intensities would lose the variance to rounding.
+        shift = float(values.mean()) if shift is None else shift
+        values -= shift
+        count += values.size
+        total += float(values.sum())
+        squares += float(np.dot(values, values))
+    if count == 0 or shift is None:
+        return 0.0, 1.0
+    mean = total / count
+    return shift + mean, math.sqrt(max(0.0, squares / count - mean * mean))
+
+
+def filled_nonzero(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Voxels that are not 0 in every channel, holes filled (nnU-Net's mask).
+
+    Parameters
+    ----------
+    array : ndarray, shape (C, Z, Y, X)
+        Intensities.
+
+    Returns
+    -------
+    ndarray of bool, shape (Z, Y, X)
+    """
+    from scipy.ndimage import binary_fill_holes
+
+    mask = np.zeros(array.shape[1:], dtype=bool)
+    for channel in array:
+        for k in range(channel.shape[0]):
+            mask[k] |= finite(channel[k]) != 0
+    filled: npt.NDArray[np.bool_] = binary_fill_holes(mask)
+    return filled
+
+
+def normaliser(
+    card: NormalisationCard, volume: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None = None
+) -> Callable[[Float32, slice], Float32]:
+    """Function that normalises planes of one channel in place, after what it needs to know of the whole is measured.
+
+    Parameters
+    ----------
+    card : NormalisationCard
+        The scheme.
+    volume : ndarray, shape (Z, Y, X)
+        The channel.
+    mask : ndarray of bool, shape (Z, Y, X), optional
+        Where ``nonzero_only`` applies.
+
+    Returns
+    -------
+    callable
+        Takes float32 planes of shape (n, Y, X) and the slice of Z they are, and returns them normalised.
+    """
+    if card.scheme == "none":
+        return lambda planes, _: planes
+    if card.scheme == "clip_zscore":
+        assert card.lower is not None
+        assert card.upper is not None
+        assert card.mean is not None
+        assert card.std is not None
+        lower, upper, mean, std = card.lower, card.upper, card.mean, card.std
+        return lambda planes, _: _shift(np.clip(planes, lower, upper, out=planes), mean, std)
+    if card.scheme == "rescale":
+        assert card.lower is not None
+        assert card.upper is not None
+        lower, width = card.lower, card.upper - card.lower
+        return lambda planes, _: _shift(planes, lower, width)
+    if card.scheme == "range":
+        lowest = min(float(finite(plane).min()) for plane in volume)
+        highest = max(float(finite(plane).max()) for plane in volume)
+        return lambda planes, _: _shift(planes, lowest, highest - lowest)
+    if card.nonzero_only:
+        assert mask is not None
+        inside = mask
+        mean, std = statistics(volume, inside)
+
+        def confined(planes: Float32, where: slice) -> Float32:
+            planes[inside[where]] = _shift(planes[inside[where]], mean, std)
+            return planes
+
+        return confined
+    mean, std = statistics(volume)
+    return lambda planes, _: _shift(planes, mean, std)
+
+
+def _shift(planes: Float32, offset: float, scale: float) -> Float32:
+    planes -= np.float32(offset)
+    planes /= np.float32(max(scale, SMALLEST))
+    return planes

@@ -1,0 +1,86 @@
+"""Brings array axes into the order and direction a network expects, and back, by exact permutation and flips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.types import Geometry
+
+__all__ = ["AxisOrder", "nearest_ras"]
+
+
+@dataclass(frozen=True)
+class AxisOrder:
+    """A permutation of the three spatial axes followed by flips: one of the 48 ways to store the same voxels.
+
+    Parameters
+    ----------
+    permutation : tuple of int
+        Axis ``i`` of the result is axis ``permutation[i]`` of the source.
+    flips : tuple of bool
+        Whether axis ``i`` of the result runs against its source axis.
+    """
+
+    permutation: tuple[int, int, int] = (0, 1, 2)
+    flips: tuple[bool, bool, bool] = (False, False, False)
+
+    def apply(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """View of an array of shape (..., X, Y, Z) in this order; no voxel is copied."""
+        lead = array.ndim - 3
+        return self._flip(array.transpose(*range(lead), *(lead + axis for axis in self.permutation)))
+
+    def undo(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """View of an array in this order, of shape (..., X, Y, Z), with its source axes again."""
+        lead = array.ndim - 3
+        return self._flip(array).transpose(*range(lead), *(lead + self.permutation.index(axis) for axis in range(3)))
+
+    def _flip(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        x, y, z = (slice(None, None, -1 if flip else 1) for flip in self.flips)
+        return array[..., x, y, z]
+
+    def select(self, values: Sequence[Any]) -> tuple[Any, Any, Any]:
+        """Values given per source axis, such as a shape or a spacing, per result axis."""
+        x, y, z = (values[axis] for axis in self.permutation)
+        return x, y, z
+
+    def then(self, permutation: tuple[int, int, int]) -> AxisOrder:
+        """Return this order followed by another permutation of its result's axes."""
+        a, b, c = permutation
+        return AxisOrder(
+            (self.permutation[a], self.permutation[b], self.permutation[c]),
+            (self.flips[a], self.flips[b], self.flips[c]),
+        )
+
+    def geometry(self, source: Geometry) -> Geometry:
+        """Return the grid of the result: the same voxel centres under their new indices."""
+        to_source = np.zeros((4, 4))
+        to_source[3, 3] = 1
+        for axis, (origin, flip) in enumerate(zip(self.permutation, self.flips, strict=True)):
+            to_source[origin, axis] = -1 if flip else 1
+            to_source[origin, 3] = source.shape[origin] - 1 if flip else 0
+        return Geometry(source.affine @ to_source, self.select(source.shape))
+
+
+def nearest_ras(geometry: Geometry) -> AxisOrder:
+    """Order that brings array axes nearest to right, anterior, superior.
+
+    Of the six assignments of array axes to world axes, the one with the largest sum of direction cosines. Unlike an
+    axis-by-axis choice it does not depend on the order in which the file stores its axes, however oblique the scan.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        The scan's grid; a rotation or shear within it stays.
+    """
+    cosines = geometry.affine[:3, :3] / np.asarray(geometry.spacing)
+    # Rounding keeps header noise from choosing between two equally good assignments.
+    closeness = np.round(np.abs(cosines), 5)
+    best = max(permutations(range(3)), key=lambda p: sum(closeness[world, axis] for world, axis in enumerate(p)))
+    x, y, z = best
+    return AxisOrder((x, y, z), (bool(cosines[0, x] < 0), bool(cosines[1, y] < 0), bool(cosines[2, z] < 0)))

@@ -1,0 +1,265 @@
+"""The way of a scan onto a network's grid, and everything needed to come back.
+
+Orient, crop, normalise, resample, pad: nnU-Net's order. Training and inference both go through `prepare`, so a network
+is never shown at work what it was not shown when it learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.errors import InputError, ModelError
+from medseg.models.card import InputCard
+from medseg.prepare.crop import Box, nonzero_box
+from medseg.prepare.intensity import filled_nonzero, finite, normaliser
+from medseg.prepare.orient import AxisOrder, nearest_ras
+from medseg.prepare.resample import AXES, resample, resample_axis, resampled_size, separate_axis
+from medseg.types import Geometry, LabelMap, Scan
+from medseg.types.labels import smallest_label_dtype
+
+__all__ = ["Prepared", "Route", "plan_route", "prepare", "prepare_labels"]
+
+# Voxels converted to float32 at a time: a few planes, small enough for the processor's cache.
+BLOCK = 1 << 21
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Route:
+    """How a scan's grid and a network's grid are related; the second is an exact function of the first.
+
+    Parameters
+    ----------
+    source : Geometry
+        The scan's own grid.
+    order : AxisOrder
+        From the scan's axes to the network's.
+    box : Box
+        What was kept, on the ordered axes.
+    size : tuple of int
+        Voxels of the box on the network's grid.
+    padding : tuple of (int, int)
+        Voxels of 0 added before and after along each axis, because the network's patch is larger.
+    spacing : tuple of float
+        mm between the network grid's voxels.
+    separate, separate_back : int, optional
+        The axis along which slices are too far apart to interpolate between, on the way in and on the way back.
+    """
+
+    source: Geometry
+    order: AxisOrder
+    box: Box
+    size: tuple[int, int, int]
+    padding: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+    spacing: tuple[float, float, float]
+    separate: int | None
+    separate_back: int | None
+
+    @property
+    def padded_size(self) -> tuple[int, int, int]:
+        """Voxels of the network's grid."""
+        x, y, z = (n + a + b for n, (a, b) in zip(self.size, self.padding, strict=True))
+        return x, y, z
+
+    @property
+    def inner(self) -> tuple[slice, slice, slice]:
+        """Where on the network's grid the box lies, padding left out."""
+        x, y, z = (slice(a, a + n) for n, (a, _) in zip(self.size, self.padding, strict=True))
+        return x, y, z
+
+    @property
+    def geometry(self) -> Geometry:
+        """The network's grid in the world."""
+        ordered = self.order.geometry(self.source)
+        scale = np.array(self.box.shape) / np.array(self.size)
+        to_ordered = np.diag([*scale, 1.0])
+        before = np.array([a for a, _ in self.padding])
+        to_ordered[:3, 3] = np.array(self.box.start) - 0.5 + scale * (0.5 - before)
+        return Geometry(ordered.affine @ to_ordered, self.padded_size)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A scan as a network wants it.
+
+    Parameters
+    ----------
+    array : ndarray of float32, shape (C, X, Y, Z)
+        Normalised intensities on the network's grid, at least one patch large. Z varies slowest in memory.
+    route : Route
+        The way back.
+    notes : tuple of str
+        What the user should know of this preparation.
+    """
+
+    array: npt.NDArray[np.float32]
+    route: Route
+    notes: tuple[str, ...] = ()
+
+
+def plan_route(scan: Scan, card: InputCard) -> Route:
+    """Work out a scan's way onto the network's grid without touching its intensities, the crop to nonzero excepted.
+
+    Parameters
+    ----------
+    scan : Scan
+        As read.
+    card : InputCard
+        What the network wants.
+    """
+    order = (nearest_ras(scan.geometry) if card.orientation == "RAS" else AxisOrder()).then(card.axis_order)
+    ordered = order.apply(scan.array)
+    shape: tuple[int, int, int] = order.select(scan.geometry.shape)
+    box = nonzero_box(ordered) if card.crop_to_nonzero else Box.whole(shape)
+    current: tuple[float, float, float] = order.select(scan.geometry.spacing)
+    wanted = card.spacing or (None, None, None)
+    x, y, z = (now if want is None else want for now, want in zip(current, wanted, strict=True))
+    i, j, k = (
+        n if want is None else resampled_size(n, now, want)
+        for n, now, want in zip(box.shape, current, wanted, strict=True)
+    )
+    size = (i, j, k)
+    missing = [max(0, patch - n) for patch, n in zip(card.patch, size, strict=True)]
+    a, b, c = ((m // 2, m - m // 2) for m in missing)
+    spacing = (x, y, z)
+    separate, back = _separate(card, current, spacing), _separate(card, spacing, current)
+    return Route(scan.geometry, order, box, size, (a, b, c), spacing, separate, back)
+
+
+def prepare(scan: Scan, card: InputCard) -> Prepared:
+    """Bring a scan onto a network's grid and into its range of intensities.
+
+    A scan smaller than the network's patch is surrounded by 0 after normalisation, half before and half after, as
+    nnU-Net does. Peak memory is that of the result and, per channel, of the source at the result's x and y size.
+
+    Parameters
+    ----------
+    scan : Scan
+        As read; its array is not changed.
+    card : InputCard
+        What the network wants.
+
+    Raises
+    ------
+    ModelError
+        When the scan has another number of channels than the network.
+    InputError
+        When an intensity does not fit in float32.
+    """
+    if scan.channels != len(card.channels):
+        names = ", ".join(channel.name for channel in card.channels)
+        raise ModelError(
+            f"the scan has {scan.channels} channel{'s' * (scan.channels != 1)}, the model needs {len(card.channels)} "
+            f"({names})",
+            fix="Give one scan with the channels the model card names, in that order.",
+        )
+    route = plan_route(scan, card)
+    x, y, z = route.padded_size
+    # Z slowest: the order of NIfTI and of DICOM slices, so that most scans are read straight through.
+    result = np.zeros((scan.channels, z, y, x), dtype=np.float32)
+    inner = result[(slice(None), *route.inner[::-1])]
+    boxed = route.order.apply(scan.array)[(slice(None), *route.box.slices)].transpose(0, 3, 2, 1)
+    needs_mask = any(channel.normalisation.nonzero_only for channel in card.channels)
+    mask = filled_nonzero(boxed) if needs_mask else None
+    separate = None if route.separate is None else 2 - route.separate
+    notes = _bad_voxels(boxed)
+    for channel, volume, target in zip(card.channels, boxed, inner, strict=True):
+        normalise = normaliser(channel.normalisation, volume, mask)
+        _fill(target, volume, normalise, card.resampling.order, separate)
+        if not np.isfinite(target.sum(dtype=np.float64)):
+            raise InputError(
+                f"intensities of channel {channel.name} are too large for float32",
+                fix="Look at the scan's values and its header's slope and intercept.",
+            )
+    return Prepared(result.transpose(0, 3, 2, 1), route, notes)
+
+
+def prepare_labels(labels: LabelMap, route: Route) -> npt.NDArray[Any]:
+    """Bring a reference onto the grid a scan was prepared on: the class with most of each voxel, linearly weighed.
+
+    Parameters
+    ----------
+    labels : LabelMap
+        On the scan's own grid.
+    route : Route
+        Of the prepared scan.
+
+    Returns
+    -------
+    ndarray of uint8 or uint16, shape (X, Y, Z)
+        0 in the padding.
+
+    Raises
+    ------
+    GeometryMismatch
+        When the labels lie on another grid than the scan.
+    """
+    route.source.match(labels.geometry, what="scan and reference")
+    boxed = route.order.apply(labels.array)[route.box.slices].transpose(2, 1, 0)
+    shape = route.size[::-1]
+    separate = None if route.separate is None else 2 - route.separate
+    inner = np.zeros(shape, dtype=smallest_label_dtype(int(boxed.max(initial=0))))
+    if boxed.shape == shape:
+        inner[...] = boxed
+    else:
+        best = np.full(shape, -1, dtype=np.float32)
+        for value in np.unique(boxed):
+            share = resample(np.ascontiguousarray(boxed == value, dtype=np.float32), shape, 1, separate)
+            inner[share > best] = value
+            np.maximum(best, share, out=best)
+    result = np.zeros(route.padded_size[::-1], dtype=inner.dtype)
+    result[route.inner[::-1]] = inner
+    return result.transpose(2, 1, 0)
+
+
+def _separate(card: InputCard, current: Triple, wanted: Triple) -> int | None:
+    if card.resampling.separate_slices is None:
+        return separate_axis(current, wanted)
+    return int(np.argmax(current)) if card.resampling.separate_slices else None
+
+
+def _fill(
+    target: npt.NDArray[np.float32],
+    volume: npt.NDArray[Any],
+    normalise: Callable[[npt.NDArray[np.float32], slice], npt.NDArray[np.float32]],
+    order: Literal[1, 3],
+    separate: int | None,
+) -> None:
+    """Normalise and resample one channel of shape (Z, Y, X) into its place, a few planes at a time."""
+    planes, rows, columns = target.shape
+    step = max(1, BLOCK // (volume.shape[1] * volume.shape[2]))
+    kept = target if planes == volume.shape[0] else np.empty((volume.shape[0], rows, columns), dtype=np.float32)
+    lows, highs = [], []
+    across = tuple(axis for axis in (1, 2) if axis != separate)
+    for first in range(0, volume.shape[0], step):
+        where = slice(first, min(first + step, volume.shape[0]))
+        block = normalise(finite(volume[where]), where)
+        if order == 3:
+            lows.append(block.min(axis=across, keepdims=True))
+            highs.append(block.max(axis=across, keepdims=True))
+        block = resample_axis(block, -1, columns, 0 if separate == 2 else order)
+        kept[where] = resample_axis(block, -2, rows, 0 if separate == 1 else order)
+    if kept is not target:
+        target[...] = resample_axis(kept, -3, planes, 0 if separate == 0 else order)
+    if order == 3 and target.shape != volume.shape:
+        low, high = np.concatenate(lows), np.concatenate(highs)
+        if separate != 0:
+            low, high = low.min(axis=0, keepdims=True), high.max(axis=0, keepdims=True)
+        if separate is not None:
+            low, high = (resample_axis(bound, AXES[separate], target.shape[separate], 0) for bound in (low, high))
+        np.clip(target, low, high, out=target)
+
+
+def _bad_voxels(array: npt.NDArray[Any]) -> tuple[str, ...]:
+    if array.dtype.kind != "f":
+        return ()
+    bad = sum(int(np.count_nonzero(~np.isfinite(plane))) for channel in array for plane in channel)
+    if not bad:
+        return ()
+    share = bad / array.size
+    return (f"{bad} voxels ({share:.2g} of the scan) were not finite numbers and were taken as 0",)

@@ -1,0 +1,202 @@
+"""Resampling as one small matrix per axis: exact, in float32, as fast as matrix products are.
+
+Interpolation by linear and cubic B-splines is separable, so bringing an axis from n to m voxels is a product with one
+(m, n) matrix. Values equal `skimage.transform.resize(mode="edge", anti_aliasing=False)`, which is
+`scipy.ndimage.zoom(mode="nearest", grid_mode=True)` and what nnU-Net uses: voxels are boxes whose outer edges coincide
+before and after (half-pixel centres), and beyond the edge the last voxel repeats.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "Order",
+    "centres",
+    "nearest_index",
+    "operator",
+    "resample",
+    "resample_axis",
+    "resampled_size",
+    "separate_axis",
+]
+
+Order = Literal[0, 1, 3]
+Float32 = npt.NDArray[np.float32]
+Axis = Literal[-3, -2, -1]
+AXES: tuple[Axis, Axis, Axis] = (-3, -2, -1)
+
+# nnU-Net's limit: beyond this ratio of largest to smallest spacing, slices are too far apart to interpolate between.
+ANISOTROPY = 3.0
+# Relative size of what float32 headers and DICOM decimal strings add to a spacing; decisions must not hang on it.
+NOISE = 1e-4
+# A cubic spline's coefficients forget the edge by a factor 0.27 a voxel: 12 voxels leave 1e-7, as in SciPy.
+MARGIN = 12
+# Rows of an operator multiplied at a time: few, so that their band is narrow; enough for the matrix product to be fast.
+ROWS = 32
+# Weights below this are below float32's resolution of the sum they belong to.
+NEGLIGIBLE = 1e-8
+
+
+def resampled_size(size: int, spacing: float, target: float) -> int:
+    """Voxels an axis has at the target spacing: ``round(size * spacing / target)``, at least 1.
+
+    A half rounds to even, as nnU-Net rounds; a product within header noise of a half counts as a half, so that the
+    same scan with spacings 1.0 and 1.0000001 mm gets the same grid.
+
+    Parameters
+    ----------
+    size : int
+        Voxels along the axis.
+    spacing, target : float
+        mm, now and wanted.
+    """
+    exact = size * spacing / target
+    half = math.floor(exact) + 0.5
+    if abs(exact - half) < NOISE * max(1.0, exact):
+        exact = half
+    return max(1, round(exact))
+
+
+def separate_axis(current: Sequence[float], wanted: Sequence[float]) -> int | None:
+    """Axis along which slices are too thick to interpolate between (nnU-Net's separate-z rule), or None.
+
+    Either spacing may be the anisotropic one; the current one is asked first. There must be exactly one coarse axis.
+
+    Parameters
+    ----------
+    current, wanted : sequence of float
+        Spacing in mm before and after, three axes.
+    """
+    for spacing in (current, wanted):
+        if max(spacing) / min(spacing) > ANISOTROPY * (1 + NOISE):
+            coarse = [axis for axis, mm in enumerate(spacing) if mm > max(spacing) * (1 - NOISE)]
+            return coarse[0] if len(coarse) == 1 else None
+    return None
+
+
+def centres(size: int, target: int) -> npt.NDArray[np.float64]:
+    """Positions of the target's voxel centres in source voxels, shape (target,)."""
+    return (np.arange(target, dtype=np.float64) + 0.5) * (size / target) - 0.5
+
+
+def nearest_index(size: int, target: int) -> npt.NDArray[np.intp]:
+    """Index of the source voxel nearest to each target voxel, a half going up, shape (target,)."""
+    return np.clip(np.floor(centres(size, target) + 0.5), 0, size - 1).astype(np.intp)
+
+
+@lru_cache(maxsize=64)
+def operator(size: int, target: int, order: Order) -> Float32:
+    """Matrix that resamples one axis, float32 of shape (target, size).
+
+    Parameters
+    ----------
+    size, target : int
+        Voxels before and after.
+    order : {0, 1, 3}
+        Nearest voxel, linear, or cubic B-spline (interpolating: the samples are met exactly).
+    """
+    if order == 0:
+        matrix = np.zeros((target, size))
+        matrix[np.arange(target), nearest_index(size, target)] = 1
+    elif order == 1:
+        position = np.clip(centres(size, target), 0, size - 1)
+        below = np.floor(position).astype(np.intp)
+        share = position - below
+        matrix = np.zeros((target, size))
+        rows = np.arange(target)
+        np.add.at(matrix, (rows, below), 1 - share)
+        np.add.at(matrix, (rows, np.minimum(below + 1, size - 1)), share)
+    else:
+        matrix = _cubic(size, target)
+    result = matrix.astype(np.float32)
+    result.setflags(write=False)
+    return result
+
+
+def _cubic(size: int, target: int) -> npt.NDArray[np.float64]:
+    """Sample the cubic B-spline through the voxels (Unser, IEEE SPM 1999), edge voxels repeated."""
+    padded = size + 2 * MARGIN
+    # Coefficients c of the spline satisfy c[i-1]/6 + 4c[i]/6 + c[i+1]/6 = f[i]; mirrored at the far end of the margin.
+    to_values = np.diag(np.full(padded, 4 / 6)) + np.diag(np.full(padded - 1, 1 / 6), 1)
+    to_values += np.diag(np.full(padded - 1, 1 / 6), -1)
+    to_values[0, 1] = to_values[-1, -2] = 2 / 6
+    repeat_edge = np.zeros((padded, size))
+    repeat_edge[np.arange(padded), np.clip(np.arange(padded) - MARGIN, 0, size - 1)] = 1
+    coefficients = np.linalg.solve(to_values, repeat_edge)
+    position = centres(size, target) + MARGIN
+    first = np.floor(position).astype(np.intp) - 1
+    matrix = np.zeros((target, size))
+    for tap in range(4):
+        distance = np.abs(position - first - tap)
+        weight = np.where(distance < 1, 2 / 3 - distance**2 + distance**3 / 2, (2 - distance) ** 3 / 6)
+        matrix += weight[:, None] * coefficients[first + tap]
+    return matrix
+
+
+def resample_axis(array: Float32, axis: Axis, size: int, order: Order) -> Float32:
+    """Resample one of the last three axes; returns the array itself where its size is already right.
+
+    Parameters
+    ----------
+    array : ndarray of float32, shape (..., A, B, C)
+        C-contiguous for speed; any strides are right.
+    axis : {-3, -2, -1}
+        Which one.
+    size : int
+        Voxels wanted along it.
+    order : {0, 1, 3}
+        Interpolation.
+    """
+    now = array.shape[axis]
+    if now == size:
+        return array
+    if order == 0:
+        return np.take(array, nearest_index(now, size), axis=axis)
+    if axis == -3:
+        rows = resample_axis(array.reshape(*array.shape[:-2], -1), -2, size, order)
+        return rows.reshape(*array.shape[:-3], size, *array.shape[-2:])
+    matrix = operator(now, size, order)
+    result = np.empty((*array.shape[:axis], size, *array.shape[array.ndim + axis + 1 :]), dtype=np.float32)
+    for first in range(0, size, ROWS):
+        block = matrix[first : first + ROWS]
+        used = np.flatnonzero(np.abs(block).max(axis=0) > NEGLIGIBLE)
+        low, high = int(used[0]), int(used[-1]) + 1
+        if axis == -2:
+            np.matmul(block[:, low:high], array[..., low:high, :], out=result[..., first : first + ROWS, :])
+        else:
+            np.matmul(array[..., low:high], block[:, low:high].T, out=result[..., first : first + ROWS])
+    return result
+
+
+def resample(array: Float32, shape: Sequence[int], order: Order, separate: int | None = None) -> Float32:
+    """Resample the last three axes of an array.
+
+    Parameters
+    ----------
+    array : ndarray of float32, shape (..., A, B, C)
+        Values.
+    shape : sequence of int
+        The three sizes wanted.
+    order : {0, 1, 3}
+        Interpolation. Cubic results are clipped to the range of the input (of each slice, with `separate`), as
+        scikit-image and nnU-Net do: a spline through a sharp edge would else overshoot.
+    separate : int, optional
+        The one of the three axes whose slices are not interpolated between: the nearest slice is taken.
+    """
+    slices = tuple(a - 3 for a in range(3) if a != separate)
+    bounds = [f(array, axis=slices, keepdims=True) for f in (np.min, np.max)] if order == 3 else []
+    result = array
+    # The axis that shrinks most goes first: everything after it is smaller.
+    for axis in sorted(range(3), key=lambda a: shape[a] / array.shape[a - 3]):
+        result = resample_axis(result, AXES[axis], shape[axis], 0 if axis == separate else order)
+    if order == 3 and result is not array:
+        low, high = (b if separate is None else resample_axis(b, AXES[separate], shape[separate], 0) for b in bounds)
+        result = np.clip(result, low, high, out=result)
+    return result

@@ -1,0 +1,157 @@
+import itertools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks_for_tests import Analytic, bands, package
+
+from medseg.errors import ModelError
+from medseg.infer.options import InferOptions
+from medseg.infer.predictor import Predictor
+from medseg.prepare.orient import AxisOrder
+from medseg.prepare.resample import resample
+from medseg.types import Geometry, Scan
+
+ORDERS = [AxisOrder(p, f) for p in itertools.permutations(range(3)) for f in itertools.product((False, True), repeat=3)]
+
+
+def smooth(shape, seed=0):
+    coarse = np.random.default_rng(seed).uniform(0, 30, size=[max(2, n // 6) for n in shape]).astype(np.float32)
+    return resample(coarse, shape, 1)
+
+
+def scan_of(array, spacing=(1, 1, 1), **more):
+    array = np.asarray(array, np.float32)
+    array = array[None] if array.ndim == 3 else array
+    return Scan(array, Geometry(np.diag([*spacing, 1.0]), array.shape[1:]), **more)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.sampled_from(ORDERS),
+    st.tuples(*[st.integers(3, 40)] * 3),
+    st.tuples(*[st.sampled_from([0.7, 1.0, 1.9, 3.5])] * 3),
+)
+def test_labels_are_the_same_in_all_48_orders(order, shape, spacing):
+    scan = scan_of(smooth(shape), spacing)
+    stored = Scan(np.ascontiguousarray(order.apply(scan.array)), order.geometry(scan.geometry))
+    predictor = Predictor(package(), engine=Analytic(bands(3)))
+    expected = predictor.segment(scan).labels
+    got = predictor.segment(stored).labels
+    assert got.geometry is stored.geometry
+    assert np.array_equal(order.undo(got.array), expected.array)
+    assert expected.array.dtype == np.uint8
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.tuples(*[st.integers(1, 40)] * 3))
+def test_known_answer_on_the_models_own_grid(shape):
+    array = smooth(shape)
+    got = Predictor(package(), engine=Analytic(bands(3))).segment(scan_of(array)).labels.array
+    clear = np.abs(array / 10 - np.rint(array / 10)) > 1e-3
+    assert np.array_equal(got[clear], (array[clear] // 10).astype(int))
+
+
+def test_known_answer_across_spacings():
+    """A ramp along each axis in turn stays a ramp under interpolation, so every label is known away from the edges."""
+    for axis in range(3):
+        spacing = (0.8, 1.7, 2.2)
+        shape = (60, 40, 30)
+        world = (np.arange(shape[axis]) + 0.5) * spacing[axis]
+        values = np.moveaxis(np.broadcast_to(world[:, None, None], [shape[axis], 30, 30]), 0, axis)[:60, :40, :30]
+        scan = scan_of(values * (30 / world.max()), spacing)
+        got = Predictor(package(), engine=Analytic(bands(3))).segment(scan).labels.array
+        clear = np.abs(scan.array[0] / 10 - np.rint(scan.array[0] / 10)) > 0.1
+        assert clear.mean() > 0.7
+        assert np.array_equal(got[clear], (scan.array[0][clear] // 10).astype(int))
+
+
+@pytest.mark.parametrize("batch_noise", [1e-6])
+def test_header_noise_does_not_move_labels(batch_noise):
+    scan = scan_of(smooth((35, 36, 20)), (1.5, 1.5, 3.0))
+    affine = scan.geometry.affine * (1 + np.random.default_rng(0).uniform(-batch_noise, batch_noise, (4, 4)))
+    affine[3] = (0, 0, 0, 1)
+    predictor = Predictor(package(), engine=Analytic(bands(3)))
+    noisy = predictor.segment(Scan(scan.array, Geometry(affine, scan.geometry.shape)))
+    assert np.array_equal(noisy.labels.array, predictor.segment(scan).labels.array)
+
+
+def test_outside_the_crop_is_background():
+    array = np.zeros((40, 40, 40), np.float32)
+    array[10:30, 12:28, 5:33] = 25
+    got = Predictor(package(crop_to_nonzero=True), engine=Analytic(bands(3))).segment(scan_of(array)).labels.array
+    assert np.array_equal(got, np.where(array > 0, 2, 0))
+
+
+def test_scores_sum_to_1_and_agree_with_the_labels():
+    scan = scan_of(smooth((20, 24, 18)), (1.5, 0.8, 1.2))
+    predictor = Predictor(package(), InferOptions(scores=True), engine=Analytic(bands(3)))
+    prediction = predictor.segment(scan)
+    assert prediction.scores.shape == (3, 20, 24, 18)
+    assert prediction.scores.dtype == np.float32
+    assert np.allclose(prediction.scores.sum(axis=0), 1, atol=1e-5)
+    top = np.sort(prediction.scores, axis=0)
+    clear = top[-1] - top[-2] > 1e-4
+    assert np.array_equal(prediction.scores.argmax(axis=0)[clear], prediction.labels.array[clear])
+    assert Predictor(package(), engine=Analytic(bands(3))).segment(scan).scores is None
+
+
+def test_two_dimensional_networks_see_slices():
+    engine = Analytic(bands(3))
+    scan = scan_of(smooth((30, 40, 5)), (1, 1, 8))
+    got = Predictor(package(patch=(16, 16, 1), spacing=(1.0, 1.0, None)), engine=engine).segment(scan)
+    clear = np.abs(scan.array[0] / 10 - np.rint(scan.array[0] / 10)) > 1e-3
+    assert np.array_equal(got.labels.array[clear], (scan.array[0][clear] // 10).astype(int))
+    assert all(shape[2:] == (16, 16, 1) for shape in engine.batches)
+
+
+def test_wrong_channels_are_an_error_and_other_differences_are_notes():
+    model = package(
+        expected_spacing=((0.9, 0.9, 0.9), (1.1, 1.1, 1.1)), expected_extent_mm=((20, 20, 20), (60, 60, 60))
+    )
+    predictor = Predictor(model, engine=Analytic(bands(3)))
+    with pytest.raises(ModelError, match="2 channels"):
+        predictor.segment(scan_of(np.zeros((2, 20, 20, 20))))
+    assert predictor.segment(scan_of(np.zeros((30, 30, 30)))).notes == ()
+    notes = predictor.segment(scan_of(np.zeros((30, 30, 9)), (1, 1, 1.3))).notes
+    assert "spacing 1 x 1 x 1.3 mm" in notes[0]
+    assert "field of view 30 x 30 x 11.7 mm" in notes[1]
+
+
+def test_modality_the_model_does_not_know_is_noted():
+    model = package()
+    channel = model.card.input.channels[0].model_copy(update={"modality": "MR"})
+    inputs = model.card.input.model_copy(update={"channels": (channel,)})
+    model = type(model)(None, model.card.model_copy(update={"input": inputs}))
+    predictor = Predictor(model, engine=Analytic(bands(3)))
+    notes = predictor.segment(scan_of(np.zeros((20, 20, 20)), modality="CT")).notes
+    assert notes == ("the scan is CT, the model was trained on MR",)
+    assert predictor.segment(scan_of(np.zeros((20, 20, 20)), modality="MR")).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("mirror_axes", "mirror", "expected", "remark"),
+    [
+        ((0, 1, 2), "none", (), False),
+        ((0, 1, 2), "left-right", (0,), False),
+        ((0, 1, 2), "all", (0, 1, 2), False),
+        ((0, 2), "all", (0, 2), True),
+        (None, "left-right", (0,), True),
+    ],
+)
+def test_mirroring_is_along_sound_axes_only(mirror_axes, mirror, expected, remark):
+    predictor = Predictor(package(mirror_axes=mirror_axes), InferOptions(mirror=mirror), engine=Analytic(bands(3)))
+    assert predictor.mirror == expected
+    assert bool(predictor.segment(scan_of(np.zeros((20, 20, 20)))).notes) is remark
+
+
+def test_the_way_to_labels_imports_neither_torch_nor_monai():
+    code = (
+        "import sys, medseg.infer.predictor, medseg.prepare.pipeline; "
+        "print([m for m in ('torch', 'monai', 'skimage') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.strip() == "[]"

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks_for_tests import Analytic
+
+from medseg.infer.blend import windows_along
+from medseg.infer.sliding_window import mirror_combinations, stream_scores, window_count
+
+RNG = np.random.default_rng(0)
+
+
+def collect(array, run, **options):
+    planes = []
+    for slab in stream_scores(array, run, **options):
+        assert slab.first == (len_so_far(planes) - 1 if planes else 0)
+        if planes:
+            assert np.array_equal(slab.scores[..., 0], planes[-1][..., -1])
+        planes.append(slab.scores[..., 1 if planes else 0 :].copy())
+    return np.concatenate(planes, axis=-1)
+
+
+def len_so_far(planes):
+    return sum(p.shape[-1] for p in planes)
+
+
+def dense(array, run, classes, patch, overlap):
+    """The plain way: a full array of weighted sums, a full array of weights, in float64."""
+    axes = [windows_along(n, p, overlap) for n, p in zip(array.shape[1:], patch, strict=True)]
+    total = np.zeros((classes, *array.shape[1:]))
+    for x, wx in zip(axes[0].starts, axes[0].weights, strict=True):
+        for y, wy in zip(axes[1].starts, axes[1].weights, strict=True):
+            for z, wz in zip(axes[2].starts, axes[2].weights, strict=True):
+                where = np.s_[:, x : x + patch[0], y : y + patch[1], z : z + patch[2]]
+                total[where] += run(np.ascontiguousarray(array[where])[None])[0] * np.einsum("i,j,k", wx, wy, wz)
+    return total
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.tuples(*[st.integers(1, 9)] * 3),
+    st.tuples(*[st.integers(0, 14)] * 3),
+    st.sampled_from([0.0, 0.25, 0.5, 0.8]),
+    st.integers(1, 5),
+)
+def test_a_voxelwise_network_comes_out_as_if_there_were_no_windows(patch, more, overlap, batch):
+    array = RNG.normal(size=(2, *(p + m for p, m in zip(patch, more, strict=True)))).astype(np.float32)
+    engine = Analytic(lambda w: np.stack([w[:, 0] + w[:, 1], w[:, 0] * w[:, 1], -w[:, 0]], axis=1))
+    got = collect(array, engine.run, classes=3, patch=patch, overlap=overlap, batch=batch)
+    assert np.allclose(got, np.stack([array[0] + array[1], array[0] * array[1], -array[0]]), atol=1e-5)
+    assert max(shape[0] for shape in engine.batches) <= batch
+    assert sum(shape[0] for shape in engine.batches) == window_count(array.shape[1:], patch, overlap)
+
+
+def position_dependent(windows):
+    """A network that answers by where in the window a voxel is, so that blending matters."""
+    x, y, z = windows.shape[2:]
+    ramp = np.arange(x)[:, None, None] + 2 * np.arange(y)[:, None] - np.arange(z)
+    return np.stack([windows[:, 0] + ramp, windows[:, 0] * ramp], axis=1)
+
+
+@pytest.mark.parametrize("shape", [(10, 12, 31), (24, 9, 9), (8, 8, 8), (9, 17, 50)])
+def test_slabs_equal_dense_blending_and_do_not_depend_on_the_batch(shape):
+    array = RNG.normal(size=(1, *shape)).astype(np.float32)
+    run = Analytic(position_dependent).run
+    expected = dense(array, run, 2, (8, 8, 8), 0.5)
+    results = [collect(array, run, classes=2, patch=(8, 8, 8), overlap=0.5, batch=b) for b in (1, 3)]
+    assert np.allclose(results[0], expected, atol=1e-4)
+    assert np.array_equal(*results)
+
+
+def test_mirroring_averages_over_every_set_of_axes():
+    array = RNG.normal(size=(1, 12, 8, 20)).astype(np.float32)
+    run = Analytic(position_dependent).run
+
+    def averaged(windows):
+        every = [(2,), (4,), (2, 4)]
+        turned = [np.flip(run(np.ascontiguousarray(np.flip(windows, axes))), axes) for axes in every]
+        return (run(windows) + sum(turned)) / 4
+
+    got = collect(array, run, classes=2, patch=(8, 8, 8), mirror=(0, 2))
+    assert np.allclose(got, collect(array, averaged, classes=2, patch=(8, 8, 8)), atol=1e-4)
+
+
+def test_mirror_combinations():
+    assert mirror_combinations(()) == ((),)
+    assert set(mirror_combinations((0, 1, 2))) == {(), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)}
