@@ -36,6 +36,11 @@ def predict(
     shard: Annotated[
         str | None, typer.Option("--shard", metavar="K/N", help="Do only part K of N of the cases.")
     ] = None,
+    max_memory: Annotated[
+        float | None,
+        typer.Option("--max-memory", metavar="GIB", help="Memory one case may use; else 9/10 of what is free."),
+    ] = None,
+    max_seconds: Annotated[float | None, typer.Option("--max-seconds", help="Time one case may take.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do again what is already done.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
     settings: SetOption = None,
@@ -49,6 +54,7 @@ def predict(
     Example: medseg predict scans/ extra.nii.gz --model hippocampus --out results
     """
     from medseg.engine.predict import predict as predict_batch
+    from medseg.engine.isolation import Guard
     from medseg.engine.runner import RunOptions, Shard
 
     result = predict_batch(
@@ -62,7 +68,9 @@ def predict(
         mirror=mirror,
         config=config,
         overrides=settings or [],
-        options=RunOptions(overwrite, dry_run, Shard() if shard is None else Shard.parse(shard)),
+        options=RunOptions(
+            overwrite, dry_run, Shard() if shard is None else Shard.parse(shard), guard=Guard(max_memory, max_seconds)
+        ),
     )
     print_result(result, json=json, dry_run=dry_run)
     return 0 if dry_run and result.outcomes else result.exit_code

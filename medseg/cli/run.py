@@ -22,6 +22,11 @@ def run(
     shard: Annotated[
         str | None, typer.Option("--shard", metavar="K/N", help="Do only part K of N of the cases.")
     ] = None,
+    max_memory: Annotated[
+        float | None,
+        typer.Option("--max-memory", metavar="GIB", help="Memory one case may use; else 9/10 of what is free."),
+    ] = None,
+    max_seconds: Annotated[float | None, typer.Option("--max-seconds", help="Time one case may take.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do again what is already done.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
     settings: SetOption = None,
@@ -32,9 +37,12 @@ def run(
     Example: medseg run batch-segmentation scans/ --config predict --set segment.model=hippocampus --out results
     """
     from medseg.engine.predict import run_pipeline
+    from medseg.engine.isolation import Guard
     from medseg.engine.runner import RunOptions, Shard
 
-    options = RunOptions(overwrite, dry_run, Shard() if shard is None else Shard.parse(shard))
+    options = RunOptions(
+        overwrite, dry_run, Shard() if shard is None else Shard.parse(shard), guard=Guard(max_memory, max_seconds)
+    )
     result = run_pipeline(pipeline, inputs, out, config=config, overrides=settings or [], options=options)
     print_result(result, json=json, dry_run=dry_run)
     return 0 if dry_run and result.outcomes else result.exit_code

@@ -6,20 +6,21 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medseg.engine import journal
+from medseg.engine.case_run import expected, recorded, run_cases
+from medseg.engine.isolation import Guard, run_isolated
 from medseg.engine.lock import exclusive
 from medseg.engine.pipeline import Pipeline
 from medseg.engine.progress import case_progress
 from medseg.engine.signals import stoppable
 from medseg.engine.stage import RunContext
 from medseg.engine.versions import versions
-from medseg.errors import MedsegError, UsageError
+from medseg.errors import UsageError
 from medseg.io.atomic import write_text
-from medseg.types.run import BatchResult, CaseOutcome, ClassVolume, Inputs, Volumes
+from medseg.types.run import BatchResult, CaseOutcome, Inputs
 from medseg.types.scan import Discovery, FoundScan, LeftOut
 
 __all__ = ["RunOptions", "Shard", "run"]
@@ -65,11 +66,17 @@ class RunOptions:
         Say what would be done; write nothing.
     shard : Shard
         The part of the cases to do.
+    isolate : bool
+        Run the cases in a process of their own, so that a crash costs one case.
+    guard : Guard
+        What one case may use, where isolated.
     """
 
     overwrite: bool = False
     dry_run: bool = False
     shard: Shard = Shard()
+    isolate: bool = True
+    guard: Guard = field(default_factory=Guard)
 
 
 def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | None = None) -> BatchResult:
@@ -108,23 +115,26 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
     left_out = tuple(item for item in discovery.left_out if not item.broken)
     facts = tuple((name, str(value)) for name, value in versions().items())
     if options.dry_run:
-        outcomes = tuple(_plan(found, out, identity, options) for found in discovery.found if found in mine)
+        outcomes = tuple(
+            expected(found, out, identity, options.overwrite) for found in discovery.found if found in mine
+        )
         return BatchResult(out, outcomes + broken, left_out, facts)
 
     _make_folder(out)
-    outcomes_by_case: dict[FoundScan, CaseOutcome] = {}
+    ended: dict[str, CaseOutcome] = {}
+    todo = [found for found in discovery.found if found in mine]
+    work = (pipeline, todo, out, identity, options.overwrite)
     with stoppable(), exclusive(out, f"{options.shard.index}-of-{options.shard.count}"):
-        with case_progress(len(mine) + len(broken)) as progress:
+        with case_progress(len(todo) + len(broken)) as progress:
             for outcome in broken:
                 progress.end(outcome)
-            for found in discovery.found:
-                if found not in mine:
-                    continue
-                progress.start(found.case_id)
-                outcome = _run_case(pipeline, found, out, identity, options.overwrite)
-                outcomes_by_case[found] = outcome
-                progress.end(outcome)
-        outcomes = tuple(outcomes_by_case.get(found) or _recorded(found, out) for found in discovery.found)
+            for event in run_isolated(*work, options.guard) if options.isolate else run_cases(*work):
+                if isinstance(event, FoundScan):
+                    progress.start(event.case_id)
+                else:
+                    ended[event.case_id] = event
+                    progress.end(event)
+        outcomes = tuple(ended.get(found.case_id) or recorded(found, out) for found in discovery.found)
         result = BatchResult(out, outcomes + broken, left_out, facts)
         _write_run_file(result, identity, started)
         for step in pipeline.finish:
@@ -132,116 +142,8 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
     return result
 
 
-def _run_case(
-    pipeline: Pipeline, found: FoundScan, out: Path, identity: Mapping[str, Any], overwrite: bool
-) -> CaseOutcome:
-    """Do one case, or see that it is done; every failure becomes part of the outcome."""
-    started = time.perf_counter()
-    folder = out / found.case_id
-    base = CaseOutcome(found.case_id, "done", _source_name(found), folder)
-    key = input_hash = ""
-    try:
-        input_hash = journal.hash_files(found.files)
-        key = journal.case_key(input_hash, identity)
-        if not overwrite and (status := journal.current(folder, key)) is not None:
-            return _from_status(base, status)
-        journal.begin(folder)
-        context = RunContext(out, found.case_id, overwrite)
-        values: dict[str, Any] = {"case": found}
-        for step in pipeline.each:
-            values[step.name] = step.run(values, context)
-        outcome = replace(base, **_what_to_tell(values), seconds=time.perf_counter() - started)
-    except MedsegError as error:
-        outcome = _failure(
-            base, error.what if error.where is None else f"{Path(error.where).name}: {error.what}", error.fix
-        )
-    except MemoryError:
-        outcome = _failure(
-            base, "there is not enough memory for this case", "Close other programs or use a larger machine."
-        )
-    except OSError as error:
-        outcome = _failure(
-            base, f"{error.strerror or error}", "Check that the file can be read and the disk is not full."
-        )
-    except Exception as error:
-        log.debug("%s", found.case_id, exc_info=True)
-        outcome = _failure(
-            base,
-            f"a bug in medseg: {type(error).__name__}: {error}",
-            "Run this one case again with --debug and report what it prints.",
-        )
-    outputs = _record(folder, key, input_hash, outcome)
-    return replace(outcome, outputs=outputs, seconds=time.perf_counter() - started)
-
-
-def _record(folder: Path, key: str, input_hash: str, outcome: CaseOutcome) -> tuple[str, ...]:
-    """Write the record; after a failure nothing but the record stays, so that no half result is taken for a whole."""
-    try:
-        if outcome.state == "failed":
-            journal.begin(folder)
-        return journal.finish(folder, key, input_hash, outcome)
-    except (OSError, MedsegError) as error:
-        log.debug("%s: no record is written (%s)", outcome.case_id, error)
-        return ()
-
-
-def _what_to_tell(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Notes and volumes from what the steps left, whatever the steps were called."""
-    notes: list[str] = []
-    volumes = None
-    for value in values.values():
-        for source in (value, getattr(getattr(value, "scan", None), "source", None)):
-            notes += [note for note in getattr(source, "notes", ()) if note not in notes]
-        volumes = value if isinstance(value, Volumes) else volumes
-    return {"notes": tuple(notes), "volumes": volumes}
-
-
-def _failure(base: CaseOutcome, what: str, fix: str | None) -> CaseOutcome:
-    return replace(base, state="failed", error=what, fix=fix)
-
-
 def _broken(item: LeftOut) -> CaseOutcome:
     return CaseOutcome("", "failed", item.path.name, error=item.reason, fix=item.fix)
-
-
-def _source_name(found: FoundScan) -> str:
-    """A name for people that carries no patient data: the file's, or what kind of series it is."""
-    return found.description or "DICOM series" if found.format == "dicom" else found.files[0].name
-
-
-def _plan(found: FoundScan, out: Path, identity: Mapping[str, Any], options: RunOptions) -> CaseOutcome:
-    """What a run would do with a case."""
-    base = CaseOutcome(found.case_id, "pending", _source_name(found), out / found.case_id)
-    if options.overwrite:
-        return base
-    try:
-        key = journal.case_key(journal.hash_files(found.files), identity)
-    except OSError as error:
-        return _failure(base, str(error), None)
-    status = journal.current(out / found.case_id, key)
-    return base if status is None else _from_status(base, status)
-
-
-def _recorded(found: FoundScan, out: Path) -> CaseOutcome:
-    """How a case of another shard ended, if it has."""
-    base = CaseOutcome(found.case_id, "pending", _source_name(found), out / found.case_id)
-    status = journal.read_status(out / found.case_id)
-    if status is None:
-        return base
-    if status.state == "failed":
-        return _failure(base, str(status.content.get("error")), status.content.get("fix"))
-    return _from_status(base, status)
-
-
-def _from_status(base: CaseOutcome, status: journal.Status) -> CaseOutcome:
-    rows = status.content.get("volumes")
-    return replace(
-        base,
-        state="current",
-        notes=tuple(status.content.get("notes", ())),
-        outputs=tuple(status.outputs),
-        volumes=None if rows is None else Volumes(tuple(ClassVolume(*row) for row in rows)),
-    )
 
 
 def _make_folder(out: Path) -> None:

@@ -16,7 +16,9 @@ from medseg.types.run import BatchResult, Inputs
 
 
 def go(structure: PipelineFile, texts: Path, out: Path, config: Any = None, **options: Any) -> BatchResult:
-    return run(assemble("toy", structure, config or {}), Inputs((texts,)), out, RunOptions(**options))
+    return run(
+        assemble("toy", structure, config or {}), Inputs((texts,)), out, RunOptions(**{"isolate": False, **options})
+    )
 
 
 def states(result: BatchResult) -> dict[str, str]:
@@ -104,11 +106,11 @@ def test_nothing_found_and_nothing_worked_are_exit_code_4(structure: PipelineFil
 
 
 def test_a_folder_of_somebody_else_is_never_touched(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
-    theirs = tmp_path / "out" / "b"
+    theirs = tmp_path / "out" / "c"
     theirs.mkdir(parents=True)
     (theirs / "scan.dcm").write_text("precious")
     result = go(structure, texts, tmp_path / "out")
-    assert "holds other files" in str({o.case_id: o for o in result.outcomes}["b"].error)
+    assert "holds other files" in str({o.case_id: o for o in result.outcomes}["c"].error)
     assert [path.name for path in theirs.iterdir()] == ["scan.dcm"]
 
 
@@ -139,10 +141,11 @@ from toy_stages import STAGES, STRUCTURE
 from medseg.engine import pipeline
 pipeline.stage_class = STAGES.__getitem__
 from medseg.config.load import build
-from medseg.engine.runner import run
+from medseg.engine.runner import RunOptions, run
 from medseg.types.run import Inputs
 structure = build(pipeline.PipelineFile, STRUCTURE)
-run(pipeline.assemble("toy", structure, {{"write": {{"signal_at": "c"}}}}), Inputs((Path({texts!r}),)), Path({out!r}))
+run(pipeline.assemble("toy", structure, {{"write": {{"signal_at": "c"}}}}), Inputs((Path({texts!r}),)), Path({out!r}),
+    RunOptions(isolate=False))
 """
 
 

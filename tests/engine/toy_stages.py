@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,8 @@ class WriteBoth:
     class Options(Strict):
         signal_at: str = Field(default="", description="case in the middle of which the process gets a signal")
         number: int = 9
+        sleep_at: str = ""
+        hoard_at: str = ""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -88,6 +91,12 @@ class WriteBoth:
         write_text(context.case_folder / "quiet.txt", item.quiet.text)
         if context.case_id == self.options.signal_at:
             os.kill(os.getpid(), self.options.number)
+        if context.case_id == self.options.sleep_at:
+            time.sleep(60)
+        if context.case_id == self.options.hoard_at:
+            hoard = bytearray(1 << 30)
+            hoard[:: 1 << 12] = b"x" * (1 << 18)
+            time.sleep(60)
         write_text(context.case_folder / "loud.txt", item.loud.text)
         return item
 

@@ -1,0 +1,181 @@
+"""One case through a pipeline: done, seen to be done, or failed with its reason."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from medseg.engine import journal
+from medseg.engine.pipeline import Pipeline
+from medseg.engine.stage import RunContext
+from medseg.errors import MedsegError
+from medseg.types.run import CaseOutcome, ClassVolume, Volumes
+from medseg.types.scan import FoundScan
+
+__all__ = ["expected", "failure", "pending", "record_failure", "recorded", "run_cases"]
+
+log = logging.getLogger("medseg.run")
+
+
+def run_cases(
+    pipeline: Pipeline, cases: Sequence[FoundScan], out: Path, identity: Mapping[str, Any], overwrite: bool
+) -> Iterator[FoundScan | CaseOutcome]:
+    """Run the cases in turn; the next one is hashed and read while the one in hand is computed.
+
+    Yields
+    ------
+    FoundScan or CaseOutcome
+        Each case as it is taken in hand, then its outcome. No failure of a case raises.
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as reader:
+        ahead: Future[_Start] | None = None
+        for number, found in enumerate(cases):
+            yield found
+            started = time.perf_counter()
+            start = ahead.result() if ahead is not None else _start(pipeline, found, out, identity, overwrite)
+            ahead = None
+            if number + 1 < len(cases):
+                ahead = reader.submit(_start, pipeline, cases[number + 1], out, identity, overwrite)
+            outcome = _finish(pipeline, found, out, start)
+            yield replace(outcome, seconds=time.perf_counter() - started)
+
+
+class _Start:
+    """What is known of a case before anything of it is computed or changed on disk."""
+
+    def __init__(self) -> None:
+        self.input_hash = ""
+        self.key = ""
+        self.current: CaseOutcome | None = None
+        self.values: dict[str, Any] = {}
+        self.error: Exception | None = None
+
+
+def _start(pipeline: Pipeline, found: FoundScan, out: Path, identity: Mapping[str, Any], overwrite: bool) -> _Start:
+    """Hash the input, see whether the case is done, and if not run the first step, which reads and writes nothing."""
+    start = _Start()
+    try:
+        start.input_hash = journal.hash_files(found.files)
+        start.key = journal.case_key(start.input_hash, identity)
+        status = None if overwrite else journal.current(out / found.case_id, start.key)
+        if status is not None:
+            start.current = _from_status(pending(found, out), status)
+            return start
+        start.values["case"] = found
+        first = pipeline.each[0]
+        start.values[first.name] = first.run(start.values, RunContext(out, found.case_id))
+    except Exception as error:
+        start.error = error
+    return start
+
+
+def _finish(pipeline: Pipeline, found: FoundScan, out: Path, start: _Start) -> CaseOutcome:
+    """Run the other steps and write the record; every failure becomes part of the outcome."""
+    if start.current is not None:
+        return start.current
+    folder = out / found.case_id
+    base = replace(pending(found, out), state="done")
+    try:
+        if start.error is not None:
+            raise start.error
+        journal.begin(folder)
+        context = RunContext(out, found.case_id)
+        for step in pipeline.each[1:]:
+            start.values[step.name] = step.run(start.values, context)
+        outcome = replace(base, **_what_to_tell(start.values))
+        outputs = journal.finish(folder, start.key, start.input_hash, outcome)
+        return replace(outcome, outputs=outputs)
+    except Exception as error:
+        log.debug("%s", found.case_id, exc_info=error)
+        outcome = _explained(base, error)
+        record_failure(outcome, start.key, start.input_hash)
+        return outcome
+
+
+def _explained(base: CaseOutcome, error: Exception) -> CaseOutcome:
+    """Turn an exception into a reason and a fix that name no folder, because folders may carry patients' names."""
+    match error:
+        case MedsegError():
+            what = error.what if error.where is None else f"{Path(error.where).name}: {error.what}"
+            return failure(base, what, error.fix)
+        case MemoryError():
+            return failure(base, "there is not enough memory for this case", "Use a machine with more memory.")
+        case OSError():
+            fix = "Check that the file can be read and the disk is not full."
+            return failure(base, str(error.strerror or error), fix)
+        case _:
+            fix = "Run this one case again with --debug and report what it prints."
+            return failure(base, f"a bug in medseg: {type(error).__name__}: {error}", fix)
+
+
+def record_failure(outcome: CaseOutcome, key: str = "", input_hash: str = "") -> None:
+    """Leave the record of a failed case and nothing else, so that no half result is taken for a whole."""
+    if outcome.folder is None:
+        return
+    try:
+        journal.begin(outcome.folder)
+        journal.finish(outcome.folder, key, input_hash, outcome)
+    except (OSError, MedsegError) as error:
+        log.debug("%s: no record is written (%s)", outcome.case_id, error)
+
+
+def failure(base: CaseOutcome, what: str, fix: str | None) -> CaseOutcome:
+    """Return the outcome of a case that failed."""
+    return replace(base, state="failed", error=what, fix=fix)
+
+
+def pending(found: FoundScan, out: Path) -> CaseOutcome:
+    """Return the outcome of a case not reached; its source names the file or kind of series, free of patient data."""
+    source = found.description or "DICOM series" if found.format == "dicom" else found.files[0].name
+    return CaseOutcome(found.case_id, "pending", source, out / found.case_id)
+
+
+def expected(found: FoundScan, out: Path, identity: Mapping[str, Any], overwrite: bool) -> CaseOutcome:
+    """Return what a run would do with a case: pending, or current where nothing need be done."""
+    base = pending(found, out)
+    if overwrite:
+        return base
+    try:
+        key = journal.case_key(journal.hash_files(found.files), identity)
+    except OSError as error:
+        return _explained(base, error)
+    status = journal.current(out / found.case_id, key)
+    return base if status is None else _from_status(base, status)
+
+
+def recorded(found: FoundScan, out: Path) -> CaseOutcome:
+    """Return how a case another shard does has ended, or pending where it has not."""
+    base = pending(found, out)
+    status = journal.read_status(out / found.case_id)
+    if status is None:
+        return base
+    if status.state == "failed":
+        return failure(base, str(status.content.get("error")), status.content.get("fix"))
+    return _from_status(base, status)
+
+
+def _from_status(base: CaseOutcome, status: journal.Status) -> CaseOutcome:
+    rows = status.content.get("volumes")
+    return replace(
+        base,
+        state="current",
+        notes=tuple(status.content.get("notes", ())),
+        outputs=tuple(status.outputs),
+        volumes=None if rows is None else Volumes(tuple(ClassVolume(*row) for row in rows)),
+    )
+
+
+def _what_to_tell(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Notes and volumes from what the steps left, whatever the steps were called."""
+    notes: list[str] = []
+    volumes = None
+    for value in values.values():
+        for source in (value, getattr(getattr(value, "scan", None), "source", None)):
+            notes += [note for note in getattr(source, "notes", ()) if note not in notes]
+        volumes = value if isinstance(value, Volumes) else volumes
+    return {"notes": tuple(notes), "volumes": volumes}

@@ -1,0 +1,152 @@
+"""Runs the cases in a process of their own, so that a crash, a hang or a flood of memory costs one case, not the batch.
+
+The worker is started again after the case that brought it down. It is an ordinary subprocess and no `multiprocessing`
+child, because the latter runs the caller's script a second time. The two processes talk over a local socket with a
+key made for the occasion; what they send each other are medseg's own types.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, Listener
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from medseg.engine.case_run import failure, pending, record_failure
+from medseg.engine.pipeline import Pipeline
+from medseg.types.run import CaseOutcome
+from medseg.types.scan import FoundScan
+
+__all__ = ["Guard", "run_isolated"]
+
+LOOK_EVERY = 0.2
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What one case may use.
+
+    Parameters
+    ----------
+    memory : float, optional
+        GiB of resident memory of the worker; without it, nine tenths of what the machine has free at the start.
+    seconds : float, optional
+        Wall time of one case; without it there is no limit.
+    """
+
+    memory: float | None = None
+    seconds: float | None = None
+
+
+def run_isolated(
+    pipeline: Pipeline,
+    cases: Sequence[FoundScan],
+    out: Path,
+    identity: Mapping[str, Any],
+    overwrite: bool,
+    guard: Guard,
+) -> Iterator[FoundScan | CaseOutcome]:
+    """Run the cases in a worker process, in order, starting it again whenever a case brings it down.
+
+    Yields
+    ------
+    FoundScan or CaseOutcome
+        As `run_cases`.
+    """
+    limit = guard.memory * 2**30 if guard.memory else 0.9 * psutil.virtual_memory().available
+    left = list(cases)
+    while left:
+        with _Worker() as worker:
+            worker.connection.send((pipeline, left, out, dict(identity), overwrite))
+            in_hand: FoundScan | None = None
+            since = time.monotonic()
+            while left:
+                message, why = worker.next_message(limit, _deadline(since, in_hand, guard))
+                if message is None:
+                    # Brought down before it took a case in hand, the worker would be so again: the first case pays.
+                    found = in_hand or left[0]
+                    outcome = failure(pending(found, out), *why)
+                    record_failure(outcome)
+                    left.remove(found)
+                    yield replace(outcome, seconds=time.monotonic() - since)
+                    break
+                if isinstance(message, FoundScan):
+                    in_hand, since = message, time.monotonic()
+                else:
+                    left.pop(0)
+                    in_hand = None
+                yield message
+
+
+def _deadline(since: float, in_hand: FoundScan | None, guard: Guard) -> float | None:
+    return None if guard.seconds is None or in_hand is None else since + guard.seconds
+
+
+class _Worker:
+    """The process, for as long as it lives."""
+
+    connection: Connection
+
+    def __enter__(self) -> _Worker:
+        key = secrets.token_bytes(32)
+        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry))
+        with Listener(authkey=key) as listener:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "medseg.engine.worker"], stdin=subprocess.PIPE, env=environment
+            )
+            assert self.process.stdin is not None
+            self.process.stdin.write(f"{os.getpid()}\n{listener.address}\n{key.hex()}\n".encode())
+            self.process.stdin.close()
+            self.connection = listener.accept()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.connection.close()
+        if kind is not None:
+            self.process.kill()
+        try:
+            self.process.wait(5.0)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def next_message(
+        self, limit: float, deadline: float | None
+    ) -> tuple[FoundScan | CaseOutcome | None, tuple[str, str]]:
+        """Wait for the worker's next word; None and the reason when it died or had to be stopped."""
+        while True:
+            try:
+                if self.connection.poll(LOOK_EVERY):
+                    return self.connection.recv(), ("", "")
+            except (EOFError, OSError):
+                return None, self._why_it_died()
+            if deadline is not None and time.monotonic() > deadline:
+                self.process.kill()
+                return None, ("it took longer than one case may", "Allow more with --max-seconds.")
+            used = self._memory()
+            if used > limit:
+                self.process.kill()
+                what = f"it needed more than the {limit / 2**30:.1f} GiB of memory one case may have"
+                return None, (what, "Allow more with --max-memory, or use a machine with more memory.")
+
+    def _memory(self) -> float:
+        try:
+            return float(psutil.Process(self.process.pid).memory_info().rss)
+        except psutil.Error:
+            return 0.0
+
+    def _why_it_died(self) -> tuple[str, str]:
+        code = self.process.wait()
+        if code == -signal.SIGKILL:
+            return "the system stopped it, most likely for want of memory", "Use a machine with more memory."
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return f"the program crashed on it ({how})", "Check the file in another program, and report it."

@@ -1,0 +1,52 @@
+"""The process in which cases run; started by `medseg.engine.isolation`, never by hand."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from multiprocessing.connection import Client
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Run the cases sent over the connection and send back each as it starts and ends."""
+    parent, address, key = (sys.stdin.readline().strip() for _ in range(3))
+    _die_with(int(parent))
+    # Ctrl-C reaches the whole process group; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with Client(address, authkey=bytes.fromhex(key)) as connection:
+        from medseg.engine.case_run import run_cases
+
+        for message in run_cases(*connection.recv()):
+            connection.send(message)
+
+
+def _die_with(parent: int) -> None:
+    """End this process when its parent does, however that ends, so that no orphan writes beside the next run."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    logging.getLogger("medseg").addHandler(logging.StreamHandler(sys.stderr))
+    if os.environ.get("MEDSEG_DEBUG"):
+        logging.getLogger("medseg").setLevel(logging.DEBUG)
+        faulthandler.enable()
+    try:
+        main()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        sys.exit(0)

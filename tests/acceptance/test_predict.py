@@ -1,0 +1,143 @@
+"""The main job, by the command line, on the shipped model and the scans of the demonstration."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+MODEL = "hippocampus"
+
+
+@pytest.fixture(scope="module")
+def results(medseg, scans: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess, Path]:
+    out = tmp_path_factory.mktemp("predict") / "results"
+    return medseg("predict", scans, "--model", MODEL, "--out", out, "--json"), out
+
+
+def case_of(out: Path, start: str) -> Path:
+    [folder] = [path for path in out.iterdir() if path.is_dir() and path.name.startswith(start)]
+    return folder
+
+
+def test_a_broken_file_fails_the_batch_in_part_and_is_named_with_its_fix(results) -> None:
+    done, _ = results
+    assert done.returncode == 3, done.stderr
+    assert re.search(r"interrupted-copy.*FAILED.*truncated", done.stderr)
+    assert "Traceback" not in done.stderr
+    outcomes = json.loads(done.stdout)["cases"]
+    assert sorted(o["state"] for o in outcomes) == ["done", "done", "failed"]
+    assert all(o["fix"] for o in outcomes if o["state"] == "failed")
+
+
+def test_what_is_no_scan_is_left_out_with_its_reason(results) -> None:
+    done, _ = results
+    left_out = {Path(item["file"]).name: item["reason"] for item in json.loads(done.stdout)["left_out"]}
+    assert set(left_out) == {"IM9001", "notes.txt"}
+    assert "localizer" in left_out["IM9001"].lower()
+
+
+def test_labels_lie_on_the_scan_s_own_grid(results, scans: Path) -> None:
+    _, out = results
+    source = nib.load(scans / "research" / "left-hippocampus.nii.gz")
+    labels = nib.load(case_of(out, "left-hippocampus") / "labels.nii.gz")
+    assert labels.shape == source.shape
+    assert np.array_equal(labels.affine, source.affine)
+    assert labels.get_data_dtype() == np.uint8
+    assert labels.header.get_xyzt_units()[0] == "mm"
+
+
+@pytest.mark.parametrize("start", ["left-hippocampus", "mr-"])
+def test_both_hippocampi_are_found_with_plausible_volumes(results, start: str) -> None:
+    _, out = results
+    rows = list(csv.DictReader((case_of(out, start) / "measurements.csv").open()))
+    volumes = {row["class"]: float(row["millilitres"]) for row in rows}
+    assert len(volumes) == 2
+    # A hippocampus has 2.5 to 5 ml on each side, about half in head and half in body and tail.
+    assert 1.5 < sum(volumes.values()) < 7
+    assert min(volumes.values()) > 0.4
+    assert all(int(row["voxels"]) * 0.001 == pytest.approx(float(row["millilitres"]), rel=1e-3) for row in rows)
+
+
+def test_every_file_of_the_contract_is_there(results) -> None:
+    _, out = results
+    common = {"labels.nii.gz", "measurements.csv", "preview.png", "status.json"}
+    assert {p.name for p in case_of(out, "left-hippocampus").iterdir()} == common
+    assert {p.name for p in case_of(out, "mr-").iterdir()} == common | {"labels.seg.dcm"}
+    assert {"cases.csv", "run.json", "report.html"} <= {p.name for p in out.iterdir()}
+    run = json.loads((out / "run.json").read_text())
+    assert re.fullmatch("[0-9a-f]{64}", run["steps"]["segment"]["model_sha256"])
+    assert run["versions"]["torch"]
+    page = (out / "report.html").read_text()
+    assert "interrupted-copy" in page
+    assert not re.search(r'(src|href)="https?:', page), "the report fetches nothing"
+
+
+def test_no_patient_identifier_leaves_the_scan(results) -> None:
+    done, out = results
+    texts = [
+        done.stdout,
+        done.stderr,
+        *(p.read_text() for p in out.rglob("*") if p.suffix in {".json", ".csv", ".html"}),
+    ]
+    texts += [str(p) for p in out.rglob("*")]
+    assert not any("MNI152" in text or "TEMPLATE^" in text for text in texts)
+
+
+def test_the_dicom_seg_reads_back_as_the_same_voxels_in_the_same_place(results) -> None:
+    from medseg.io.read import read_labels
+
+    _, out = results
+    folder = case_of(out, "mr-")
+    nifti, seg = read_labels(folder / "labels.nii.gz"), read_labels(folder / "labels.seg.dcm")
+    turn = nib.orientations.ornt_transform(
+        nib.io_orientation(seg.geometry.affine), nib.io_orientation(nifti.geometry.affine)
+    )
+    turned = nib.orientations.apply_orientation(seg.array, turn)
+    affine = seg.geometry.affine @ nib.orientations.inv_ornt_aff(turn, seg.array.shape)
+    box = np.argwhere(nifti.array > 0)
+    where = np.argwhere(turned > 0)
+    to_world = np.c_[box, np.ones(len(box))] @ nifti.geometry.affine.T
+    to_world_seg = np.c_[where, np.ones(len(where))] @ affine.T
+    assert to_world_seg == pytest.approx(to_world, abs=1e-3)
+
+
+def test_a_second_run_does_nothing_and_a_changed_option_does_all_again(results, medseg, scans: Path) -> None:
+    _, out = results
+    before = {p: p.stat().st_mtime_ns for p in out.glob("*/*")}
+    again = medseg("predict", scans, "--model", MODEL, "--out", out)
+    assert again.returncode == 3
+    states = [line.split("\t")[1] for line in again.stdout.splitlines()]
+    assert sorted(states) == ["current", "current", "failed"]
+    assert {p: t for p, t in before.items() if "interrupted" not in str(p)} == {
+        p: p.stat().st_mtime_ns for p in out.glob("*/*") if "interrupted" not in str(p)
+    }
+    dry = medseg("predict", scans, "--model", MODEL, "--out", out, "--overlap", "0.25", "--dry-run")
+    assert [line.split("\t")[1] for line in dry.stdout.splitlines()].count("pending") >= 2
+
+
+def test_wrong_usage_is_exit_code_2_with_the_fix(medseg, scans: Path, tmp_path: Path) -> None:
+    for arguments, word in (
+        ([scans, "--model", "nonesuch"], "hippocampus"),
+        ([tmp_path / "absent", "--model", MODEL], "absent"),
+        ([scans, "--model", MODEL, "--format", "jpeg"], "nifti"),
+        ([scans, "--model", MODEL, "--set", "segment.overlop=1"], "overlap"),
+        ([scans, "--model", MODEL, "--device", "cuda:99"], "cuda"),
+    ):
+        done = medseg("predict", *arguments, "--out", tmp_path / "out")
+        assert done.returncode in (2, 4), (arguments, done.stderr)
+        assert word in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_folder_without_scans_is_exit_code_4(medseg, tmp_path: Path) -> None:
+    (tmp_path / "readme.txt").write_text("nothing here")
+    done = medseg("predict", tmp_path, "--model", MODEL, "--out", tmp_path / "out")
+    assert done.returncode == 4
+    assert "no scan was found" in done.stderr

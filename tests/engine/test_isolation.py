@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from toy_stages import STRUCTURE
+
+from medseg.config.load import build
+from medseg.engine.isolation import Guard
+from medseg.engine.pipeline import PipelineFile, assemble
+from medseg.engine.runner import RunOptions, run
+from medseg.types.run import BatchResult, Inputs
+
+
+def go(texts: Path, out: Path, write: dict[str, Any], guard: Guard | None = None) -> BatchResult:
+    pipeline = assemble("toy", build(PipelineFile, STRUCTURE), {"write": write})
+    return run(pipeline, Inputs((texts,)), out, RunOptions(guard=guard or Guard()))
+
+
+def outcome(result: BatchResult, case_id: str) -> Any:
+    return {o.case_id: o for o in result.outcomes}[case_id]
+
+
+def test_a_crash_costs_one_case(texts: Path, tmp_path: Path) -> None:
+    result = go(texts, tmp_path / "out", {"signal_at": "a", "number": int(signal.SIGSEGV)})
+    assert "crashed on it (SIGSEGV)" in outcome(result, "a").error
+    assert outcome(result, "c").state == "done"
+    assert [path.name for path in (tmp_path / "out" / "a").iterdir()] == ["status.json"]
+
+
+def test_a_case_that_takes_too_long_is_stopped(texts: Path, tmp_path: Path) -> None:
+    result = go(texts, tmp_path / "out", {"sleep_at": "a"}, Guard(seconds=1.0))
+    assert "longer than one case may" in outcome(result, "a").error
+    assert "--max-seconds" in outcome(result, "a").fix
+    assert outcome(result, "c").state == "done"
+
+
+def test_a_case_that_floods_the_memory_is_stopped_with_the_numbers(texts: Path, tmp_path: Path) -> None:
+    result = go(texts, tmp_path / "out", {"hoard_at": "a"}, Guard(memory=0.7))
+    assert "more than the 0.7 GiB" in outcome(result, "a").error
+    assert outcome(result, "c").state == "done"
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {here!r})
+from pathlib import Path
+from toy_stages import STAGES, STRUCTURE
+from medseg.engine import pipeline
+pipeline.stage_class = STAGES.__getitem__
+from medseg.config.load import build
+from medseg.engine.runner import run
+from medseg.types.run import Inputs
+structure = build(pipeline.PipelineFile, STRUCTURE)
+run(pipeline.assemble("toy", structure, {{"write": {{"sleep_at": "c"}}}}), Inputs((Path({texts!r}),)), Path({out!r}))
+"""
+
+
+def started(texts: Path, out: Path) -> tuple[subprocess.Popen[bytes], psutil.Process]:
+    """A run that hangs in case c, from a script without a main guard, and its worker."""
+    script = SCRIPT.format(here=str(Path(__file__).parent), texts=str(texts), out=str(out))
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+    for _ in range(200):
+        time.sleep(0.1)
+        if (out / "c" / "quiet.txt").exists():
+            [worker] = psutil.Process(process.pid).children()
+            return process, worker
+    raise AssertionError("the run never reached the case")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_worker_ends_with_its_parent_however_that_ends(texts: Path, tmp_path: Path, number: int) -> None:
+    process, worker = started(texts, tmp_path / "out")
+    os.kill(process.pid, number)
+    process.wait(10)
+    _, alive = psutil.wait_procs([worker], timeout=5)
+    assert not alive
+    result = go(texts, tmp_path / "out", {})
+    assert outcome(result, "a").state == "current"
+    assert outcome(result, "c").state == "done"
