@@ -53,8 +53,8 @@ def predict(
 
     Example: medseg predict scans/ extra.nii.gz --model hippocampus --out results
     """
-    from medseg.engine.predict import predict as predict_batch
     from medseg.engine.isolation import Guard
+    from medseg.engine.predict import predict as predict_batch
     from medseg.engine.runner import RunOptions, Shard
 
     result = predict_batch(

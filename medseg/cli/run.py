@@ -36,8 +36,8 @@ def run(
 
     Example: medseg run batch-segmentation scans/ --config predict --set segment.model=hippocampus --out results
     """
-    from medseg.engine.predict import run_pipeline
     from medseg.engine.isolation import Guard
+    from medseg.engine.predict import run_pipeline
     from medseg.engine.runner import RunOptions, Shard
 
     options = RunOptions(
