@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from medseg.review.batch_report import render_report, table_of_cases
+from medseg.types import LeftOut
+from medseg.types.run import BatchResult, CaseOutcome, ClassVolume, Volumes
+
+EVIL = "<script>alert(1)</script>"
+
+
+def result(out: Path) -> BatchResult:
+    volumes = Volumes((ClassVolume("liver, left", 10, 1.5), ClassVolume("spleen", 0, 0.0)))
+    return BatchResult(
+        out,
+        (
+            CaseOutcome("a", "done", "a.nii.gz", out / "a", volumes=volumes, notes=("touches the edge",), seconds=3.2),
+            CaseOutcome("b", "current", "b.nii.gz", out / "b", volumes=volumes),
+            CaseOutcome("c", "failed", EVIL, out / "c", error="is truncated", fix="Copy it again."),
+        ),
+        (LeftOut(out / "notes.txt", "is text"),),
+        (("model", "liver 1 (abc)"),),
+    )
+
+
+def test_the_table_is_csv_whatever_the_names_and_hides_when_it_was_done(tmp_path: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(table_of_cases(result(tmp_path)))))
+    assert [row["state"] for row in rows] == ["done", "done", "failed"]
+    assert rows[0]["liver, left_ml"] == "1.5"
+    assert rows[2]["liver, left_ml"] == ""
+    assert rows[2]["fix"] == "Copy it again."
+
+
+def test_the_page_names_failures_with_their_fix_and_escapes_everything(tmp_path: Path) -> None:
+    page = render_report(result(tmp_path))
+    assert "is truncated" in page
+    assert "Copy it again." in page
+    assert "touches the edge" in page
+    assert EVIL not in page
+    assert "not a medical device" in page
+
+
+def test_pictures_are_embedded_up_to_a_number_and_linked_beyond(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "preview.png").write_bytes(b"\x89PNG")
+    page = render_report(result(tmp_path), pictures=1)
+    assert page.count("data:image/png;base64,") == 1
+    assert 'src="b/preview.png"' in page
+
+
+def test_the_page_is_the_same_whenever_it_is_made(tmp_path: Path) -> None:
+    assert render_report(result(tmp_path)) == render_report(result(tmp_path))
