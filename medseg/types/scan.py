@@ -103,6 +103,8 @@ class FoundScan:
         DICOM only.
     description : str
         What a listing shows of it, for instance ``"MR, 36 slices"``.
+    volume : str, optional
+        Which volume, where the files hold several; a key that only `medseg.io` reads.
     """
 
     case_id: str
@@ -110,6 +112,7 @@ class FoundScan:
     files: tuple[Path, ...]
     series_uid: str | None = None
     description: str = ""
+    volume: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,92 @@
+"""Names of cases: safe as folder names on every system, distinct, and the same whatever order the inputs come in."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["SUFFIXES", "dicom_case_id", "file_case_ids", "stem", "unique"]
+
+LONGEST = 80
+MOST_PARENTS = 3
+# What medseg itself puts beside the case folders, and names Windows keeps for devices.
+TAKEN = {"cases.csv", "run.json", "report.html", "journal.jsonl", "mlflow.db"}
+DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+SUFFIXES = (
+    ".seg.nrrd", ".nii.gz", ".img.gz", ".nii", ".hdr", ".img", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".png",
+    ".tiff", ".tif", ".jpeg", ".jpg",
+)  # fmt: skip
+
+
+def stem(name: str) -> str:
+    """Return a file's name without the suffix of its format: ``scan.nii.gz`` becomes ``scan``."""
+    lower = name.lower()
+    return next((name[: -len(s)] for s in SUFFIXES if lower.endswith(s) and len(name) > len(s)), name)
+
+
+def safe(name: str) -> str:
+    """Return a name of letters A-Z a-z, digits, ``.``, ``_`` and ``-`` that every file system takes as a folder."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    plain = re.sub(r"_{2,}", "_", re.sub(r"[^A-Za-z0-9._-]+", "_", plain)).strip("._- ")
+    if not plain:
+        plain = f"case-{_hash(name)}"
+    if DEVICES.fullmatch(plain) or plain.lower() in TAKEN:
+        plain = f"case_{plain}"
+    return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 9].rstrip('._-')}-{_hash(name)}"
+
+
+def dicom_case_id(modality: str, series_uid: str, volume: str | None = None) -> str:
+    """Return a name for a DICOM volume that tells nothing of the patient: modality and a hash of the series UID."""
+    mark = series_uid if volume is None else f"{series_uid}/{volume}"
+    kind = re.sub(r"[^a-z0-9]", "", modality.lower())[:8] or "dicom"
+    return f"{kind}-{hashlib.sha256(mark.encode()).hexdigest()[:10]}"
+
+
+def file_case_ids(paths: Sequence[Path]) -> list[str]:
+    """Name files after themselves; where several share a name, after their parent folders too.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Absolute and distinct.
+
+    Returns
+    -------
+    list of str
+        One for each path, distinct even where letter case is ignored.
+    """
+    names = [safe(stem(path.name)) for path in paths]
+    for depth in range(1, MOST_PARENTS + 1):
+        shared = _shared(names)
+        names = [
+            safe("_".join((*path.parts[1:-1][-depth:], stem(path.name)))) if name.lower() in shared else name
+            for name, path in zip(names, paths, strict=True)
+        ]
+    return unique(names, [_relative(path, paths) for path in paths])
+
+
+def unique(names: Sequence[str], marks: Sequence[str]) -> list[str]:
+    """Append a hash of its mark to every name that another one shares."""
+    shared = _shared(names)
+    return [
+        f"{name[: LONGEST - 9]}-{_hash(mark)}" if name.lower() in shared else name
+        for name, mark in zip(names, marks, strict=True)
+    ]
+
+
+def _shared(names: Sequence[str]) -> set[str]:
+    """Names in lower case that occur more than once on a file system that ignores case."""
+    return {name for name, count in Counter(n.lower() for n in names).items() if count > 1}
+
+
+def _relative(path: Path, paths: Sequence[Path]) -> str:
+    return Path(os.path.relpath(path, os.path.commonpath([p.parent for p in paths]))).as_posix()
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]

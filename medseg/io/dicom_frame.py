@@ -1,0 +1,204 @@
+"""One image plane of a DICOM series: a single-frame file, or one frame of a multi-frame one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from medseg.errors import InputError
+
+__all__ = ["Frame", "frames_of"]
+
+# What tells volumes apart that lie at the same positions under one series UID, from the plainest to the last resort.
+TELLING = (
+    "TemporalPositionIdentifier",
+    "TemporalPositionIndex",
+    "EchoNumbers",
+    "EchoTime",
+    "ComplexImageComponent",
+    "DiffusionBValue",
+    "DiffusionGradientOrientation",
+    "NominalPercentageOfCardiacPhase",
+    "TriggerTime",
+    "InversionTime",
+    "FlipAngle",
+    "ConvolutionKernel",
+    "KVP",
+    "ContrastBolusAgent",
+    "FrameReferenceTime",
+    "AcquisitionNumber",
+    "StackID",
+    "ImageType",
+    "AcquisitionTime",
+    "AcquisitionDateTime",
+    "SeriesTime",
+    "ContentTime",
+)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What is known of one image plane before its pixels are read.
+
+    Parameters
+    ----------
+    file : Path
+        Where it is.
+    index : int, optional
+        Its number within a multi-frame file, from 0; None for a single-frame file.
+    header : Dataset
+        The file's header, as `medseg.io.dicom_header.read_header` gives it; shared between the frames of a file.
+    rows, columns : int
+        Its size in pixels.
+    position : tuple of float, optional
+        Centre of its first pixel, mm, LPS+ as in DICOM.
+    orientation : tuple of float, optional
+        Directions along its rows and down its columns, LPS+.
+    pixel_spacing : tuple of float, optional
+        Distance in mm between rows, then between columns.
+    slice_step : float, optional
+        Distance to the next slice as the header states it: between slices, else the thickness.
+    slope, intercept : float
+        Turn stored values into real ones.
+    tells : mapping of str to object
+        The `TELLING` attributes it has.
+    """
+
+    file: Path
+    index: int | None
+    header: Dataset
+    rows: int
+    columns: int
+    position: tuple[float, float, float] | None
+    orientation: tuple[float, ...] | None
+    pixel_spacing: tuple[float, float] | None
+    slice_step: float | None
+    slope: float
+    intercept: float
+    tells: Mapping[str, Any]
+
+    @property
+    def instance_number(self) -> int | None:
+        """The number the scanner gave it."""
+        if self.index is not None:
+            return self.index + 1
+        number = self.header.get("InstanceNumber")
+        return None if number is None else int(number)
+
+    @property
+    def sop_uid(self) -> str:
+        """The UID of the object it belongs to."""
+        return str(self.header.get("SOPInstanceUID", ""))
+
+    @property
+    def image_type(self) -> tuple[str, ...]:
+        """Such as ``("ORIGINAL", "PRIMARY", "AXIAL")``."""
+        value = self.tells.get("ImageType", ())
+        return tuple(str(v).strip().upper() for v in value)
+
+
+def frames_of(path: Path, header: Dataset) -> list[Frame]:
+    """List the image planes of one file.
+
+    Raises
+    ------
+    InputError
+        When an attribute has a value it cannot have.
+    """
+    try:
+        if int(header.get("NumberOfFrames") or 1) > 1 or "PerFrameFunctionalGroupsSequence" in header:
+            return _multi_frame(path, header)
+        return [_frame(path, None, header, [header])]
+    except (ValueError, TypeError, AttributeError, IndexError, KeyError, OverflowError) as error:
+        raise InputError(
+            f"its header has a value that cannot be ({' '.join(str(error).split())[:120]})",
+            where=path,
+            fix="Export the series again from the archive.",
+        ) from error
+
+
+def _multi_frame(path: Path, header: Dataset) -> list[Frame]:
+    """Frames of an enhanced object; what a frame does not say itself, the shared groups or the header do."""
+    count = int(header.get("NumberOfFrames") or 1)
+    per_frame = header.get("PerFrameFunctionalGroupsSequence")
+    if not per_frame:
+        raise InputError(
+            f"it holds {count} frames without saying where each lies",
+            where=path,
+            fix="Export the series as enhanced multi-frame or single-frame DICOM.",
+        )
+    if len(per_frame) != count:
+        raise InputError(
+            f"it announces {count} frames and describes {len(per_frame)}", where=path, fix="Export the series again."
+        )
+    shared = header.get("SharedFunctionalGroupsSequence") or [Dataset()]
+    common = [*_items(shared[0]), header]
+    return [_frame(path, number, header, [*_items(groups), *common]) for number, groups in enumerate(per_frame)]
+
+
+def _items(groups: Dataset) -> list[Dataset]:
+    """First items of the functional group macros of one frame, standard ones only."""
+    return [
+        element.value[0] for element in groups if element.VR == "SQ" and not element.tag.is_private and element.value
+    ]
+
+
+def _frame(path: Path, index: int | None, header: Dataset, places: list[Dataset]) -> Frame:
+    def get(*keywords: str) -> Any:
+        for keyword in keywords:
+            for place in places:
+                value = place.get(keyword)
+                if value is not None and value != "":
+                    return value
+        return None
+
+    def numbers(keyword: str, count: int) -> tuple[float, ...] | None:
+        value = get(keyword)
+        if value is None or len(value) == 0:
+            return None
+        if len(value) != count:
+            raise ValueError(f"{keyword} has {len(value)} numbers instead of {count}")
+        return tuple(float(v) for v in value)
+
+    def number(keyword: str, default: float) -> float:
+        value = get(keyword)
+        return default if value is None else float(value)
+
+    spacing = numbers("PixelSpacing", 2)
+    position = numbers("ImagePositionPatient", 3)
+    image_type = get("FrameType", "ImageType") if index is not None else get("ImageType")
+    tells = {keyword: _plain(value) for keyword in TELLING if (value := get(keyword)) is not None}
+    if image_type is not None:
+        tells["ImageType"] = _plain(image_type) if not isinstance(image_type, str) else (image_type,)
+    steps = (abs(number(keyword, 0.0)) for keyword in ("SpacingBetweenSlices", "SliceThickness"))
+    slope = number("RescaleSlope", 1.0)
+    if slope == 0:
+        raise ValueError("RescaleSlope is 0")
+    return Frame(
+        file=path,
+        index=index,
+        header=header,
+        rows=int(header.get("Rows") or 0),
+        columns=int(header.get("Columns") or 0),
+        position=None if position is None else (position[0], position[1], position[2]),
+        orientation=numbers("ImageOrientationPatient", 6),
+        pixel_spacing=None if spacing is None else (spacing[0], spacing[1]),
+        slice_step=next((step for step in steps if step), None),
+        slope=slope,
+        intercept=number("RescaleIntercept", 0.0),
+        tells=tells,
+    )
+
+
+def _plain(value: Any) -> Any:
+    """A value that can be compared and used as a key."""
+    if isinstance(value, str):
+        return str(value).strip()
+    try:
+        return tuple(_plain(v) for v in value)
+    except TypeError:
+        return float(value) if isinstance(value, (int, float)) else str(value)

@@ -1,0 +1,112 @@
+"""Reads what sorting and placing DICOM images takes from their headers, and nothing else."""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from pathlib import Path
+from typing import IO
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_file_meta_info
+from pydicom.tag import Tag
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from medseg.errors import InputError, ResourceLimit
+from medseg.io.byte_stream import CHUNK
+from medseg.io.limits import largest_scan
+
+__all__ = ["looks_like_dicom", "read_header"]
+
+# Everything else in a header, the patient's name first of all, is never read.
+WANTED = [
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality",
+    "ImageType", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated",
+    "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices",
+    "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "InstanceNumber", "SeriesNumber",
+    "SeriesDescription", "BodyPartExamined", "GantryDetectorTilt", "AcquisitionNumber", "EchoNumbers", "EchoTime",
+    "TemporalPositionIdentifier", "TemporalPositionIndex", "TriggerTime", "NominalPercentageOfCardiacPhase",
+    "DiffusionBValue", "DiffusionGradientOrientation", "InversionTime", "FlipAngle", "ConvolutionKernel", "KVP",
+    "ContrastBolusAgent", "AcquisitionTime", "AcquisitionDateTime", "ContentTime", "SeriesTime", "SeriesDate",
+    "AcquisitionDate", "ImageIndex", "NumberOfSlices", "NumberOfTimeSlices", "FrameReferenceTime",
+    "Units", "CorrectedImage", "DecayCorrection", "PatientWeight", "RadiopharmaceuticalInformationSequence",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DimensionIndexSequence",
+    "SliceLocation", "ScanningSequence", "ComplexImageComponent",
+]  # fmt: skip
+WANTED_TAGS = [Tag(keyword) for keyword in WANTED]
+DAMAGED = "Copy it again from the scanner or the archive."
+
+
+def looks_like_dicom(start: bytes) -> bool:
+    """Whether the first bytes of a file are those of DICOM, with or without the preamble.
+
+    Parameters
+    ----------
+    start : bytes
+        At least the first 132.
+    """
+    if start[128:132] == b"DICM":
+        return True
+    # Without one, a file starts with an element of group 2 or 8: its group, a small element number, and either a VR or
+    # a length that is not absurd.
+    group, element = int.from_bytes(start[:2], "little"), int.from_bytes(start[2:4], "little")
+    if group not in (2, 8) or element > 0x0060 or len(start) < 132:
+        return False
+    explicit = start[4:6].isalpha() and start[4:6].isupper()
+    return explicit or 0 < int.from_bytes(start[4:8], "little") < 256
+
+
+def read_header(path: Path) -> Dataset:
+    """Read the elements of a DICOM file's header that matter here; pixels are not touched.
+
+    Raises
+    ------
+    InputError
+        When the file is not DICOM or damaged.
+    ResourceLimit
+        When a deflated file would take more memory than this machine may spend.
+    """
+    try:
+        with path.open("rb") as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of values that break a rule; what matters is checked where it is used
+            start = stream.read(132)
+            if not looks_like_dicom(start):
+                raise InputError("it is not a DICOM file", where=path, fix="Check that the file is what its name says.")
+            if start[128:] == b"DICM":
+                _check_deflated(stream, path)
+            stream.seek(0)
+            header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(WANTED_TAGS), force=True)
+            header.decode()
+            return header
+    except (InputError, ResourceLimit):
+        raise
+    except OSError as error:
+        raise InputError(f"it cannot be read ({error.strerror or error})", where=path, fix=DAMAGED) from error
+    except Exception as error:  # pydicom raises nearly anything on damaged files; all of it means the same
+        raise InputError(f"its DICOM header is damaged ({_short(error)})", where=path, fix=DAMAGED) from error
+
+
+def _check_deflated(stream: IO[bytes], path: Path) -> None:
+    """Refuse a deflated file that inflates beyond bounds; pydicom inflates the whole of it to read any of it."""
+    meta = read_file_meta_info(str(path))
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return
+    stream.seek(132)
+    stream.seek(132 + 12 + int(meta.FileMetaInformationGroupLength))
+    unpack, total, bound = zlib.decompressobj(-zlib.MAX_WBITS), 0, largest_scan() // 4
+    piece = stream.read(CHUNK)
+    while piece and not unpack.eof:
+        total += len(unpack.decompress(piece, CHUNK))
+        if total > bound:
+            raise ResourceLimit(
+                f"it inflates to more than the {bound / 2**30:.1f} GiB this machine may spend on one file",
+                where=path,
+                fix="Get it again in another transfer syntax.",
+            )
+        piece = unpack.unconsumed_tail or stream.read(CHUNK)
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:120]

@@ -1,0 +1,135 @@
+"""Finds every scan under some files and folders, and says of every other file why it was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from medseg.errors import MedsegError
+from medseg.io.case_id import file_case_ids, unique
+from medseg.io.recognise import FileKind, recognise
+from medseg.io.walk import Entry, absolute, walk
+from medseg.types.scan import Discovery, FoundScan, LeftOut, ScanFormat
+
+__all__ = ["discover"]
+
+# What medseg writes into a case's folder, where `status.json` lies beside it: results, not scans.
+RESULTS = {
+    "labels.nii.gz",
+    "labels.nrrd",
+    "labels.seg.nrrd",
+    "labels.mha",
+    "labels.seg.dcm",
+    "instances.nii.gz",
+    "scores.nii.gz",
+    "entropy.nii.gz",
+    "measurements.csv",
+    "preview.png",
+    "status.json",
+}
+
+
+def discover(inputs: Sequence[Path]) -> Discovery:
+    """Find scans by their content, whatever their names; only headers are read.
+
+    DICOM files are grouped by series and sorted into volumes. Pictures count as scans where they were named, or where
+    nothing else under the same input is one.
+
+    Parameters
+    ----------
+    inputs : sequence of Path
+        Files and folders, mixed.
+
+    Returns
+    -------
+    Discovery
+        In an order, and with case ids, that do not depend on the order of the inputs.
+
+    Raises
+    ------
+    UsageError
+        When an input does not exist.
+    """
+    entries, left_out = walk([Path(p) for p in inputs])
+    found: list[FoundScan] = []
+    roots: set[Path] = set()  # inputs with something other than pictures in them
+    dicom: list[Entry] = []
+    pictures: list[Entry] = []
+    data_files: set[Path] = set()
+    others: list[LeftOut] = []
+    for entry in entries:
+        if entry.path.name in RESULTS and (entry.path.parent / "status.json").is_file() and not entry.is_named:
+            left_out.append(LeftOut(entry.path, "a result of medseg"))
+            continue
+        seen = recognise(entry.path)
+        if seen.kind == "dicom":
+            dicom.append(entry)
+        elif seen.kind == "picture":
+            pictures.append(entry)
+        elif seen.kind in ("nifti", "nifti-pair", "nrrd", "meta"):
+            scan = _look(entry, seen.kind)
+            if isinstance(scan, FoundScan):
+                found.append(scan)
+                roots.add(entry.root)
+                data_files.update(scan.files[1:])
+            else:
+                left_out.append(scan)
+        else:
+            broken = entry.is_named or seen.claim is not None or seen.kind in ("analyze", "unreadable")
+            fix = "Convert it to NIfTI with known orientation." if seen.kind == "analyze" else None
+            others.append(LeftOut(entry.path, seen.says, fix, broken))
+    left_out += [left for left in others if left.path not in data_files]
+    if dicom:
+        from medseg.io.dicom_discover import find_volumes
+
+        volumes, rest = find_volumes(dicom)
+        found += volumes
+        left_out += rest
+        series_files = {path for volume in volumes for path in volume.files}
+        roots.update(entry.root for entry in dicom if entry.path in series_files)
+    for entry in pictures:
+        if entry.is_named or entry.root not in roots:
+            scan = _look(entry, "picture")
+            (found if isinstance(scan, FoundScan) else left_out).append(scan)  # type: ignore[arg-type]
+        else:
+            left_out.append(
+                LeftOut(entry.path, "a picture among scans", "Name it on the command line if it is meant to be one.")
+            )
+    return Discovery(_named(found), tuple(sorted(left_out, key=lambda left: absolute(left.path))))
+
+
+def _look(entry: Entry, kind: FileKind) -> FoundScan | LeftOut:
+    """Read the header of a file; its case id is given later, when all names are known."""
+    path = entry.path
+    try:
+        description: str
+        files: tuple[Path, ...]
+        scan_format: ScanFormat
+        if kind in ("nifti", "nifti-pair"):
+            from medseg.io import nifti
+
+            scan_format, (description, files) = "nifti", nifti.look(path)
+        elif kind == "nrrd" or kind == "meta":
+            from medseg.io import itk
+
+            scan_format, (description, files) = kind, itk.look(path, kind)
+        else:
+            from medseg.io import picture
+
+            scan_format, (description, files) = "picture", picture.look(path)
+    except MedsegError as error:
+        return LeftOut(path, error.what, error.fix, broken=True)
+    return FoundScan("", scan_format, files, description=description)
+
+
+def _named(found: list[FoundScan]) -> tuple[FoundScan, ...]:
+    """Give each scan that has none its case id, and make all of them distinct."""
+    found = sorted(found, key=lambda scan: (absolute(scan.files[0]), scan.volume or ""))
+    unnamed = [Path(absolute(scan.files[0])) for scan in found if not scan.case_id]
+    names = iter(file_case_ids(unnamed))
+    ids = [scan.case_id or next(names) for scan in found]
+    marks = [scan.series_uid or absolute(scan.files[0]) for scan in found]
+    return tuple(
+        FoundScan(case_id, scan.format, scan.files, scan.series_uid, scan.description, scan.volume)
+        for case_id, scan in zip(unique(ids, marks), found, strict=True)
+    )

@@ -1,0 +1,81 @@
+"""Which numbers may stand for intensities and for labels, whatever file they came from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.errors import InputError
+from medseg.types.labels import smallest_label_dtype
+
+__all__ = ["as_intensities", "as_labels"]
+
+
+def as_intensities(
+    array: npt.NDArray[Any], slope: float = 1.0, intercept: float = 0.0, *, where: object
+) -> npt.NDArray[Any]:
+    """Apply slope and intercept; whole numbers stay whole where there are none, all else becomes float32.
+
+    Raises
+    ------
+    InputError
+        For complex or colour values, and for NaN or infinite ones, which a network turns into a wrong mask everywhere.
+    """
+    if array.dtype.kind == "c":
+        raise InputError(
+            "its voxels are complex numbers", where=where, fix="Write magnitude (and phase) as scans of their own."
+        )
+    if array.dtype.kind not in "iufb":
+        raise InputError(
+            f"its voxels are not plain numbers ({array.dtype})",
+            where=where,
+            fix="Write it with one number for each voxel; colour as a fourth dimension.",
+        )
+    if array.dtype.kind == "b":
+        array = array.astype(np.uint8)
+    if (slope, intercept) != (1.0, 0.0):
+        # Computed in float64 in numpy's small buffers, so that large integers keep their precision on the way.
+        scaled = np.empty_like(array, dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.multiply(array, np.float64(slope), out=scaled, dtype=np.float64, casting="unsafe")
+            if intercept:
+                np.add(scaled, np.float64(intercept), out=scaled, dtype=np.float64, casting="unsafe")
+        array = scaled
+    elif array.dtype.kind == "f" and array.dtype != np.float32:
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32)
+    if array.dtype.kind == "f" and array.size and not np.isfinite([array.min(), array.max()]).all():
+        raise InputError(
+            f"{np.count_nonzero(~np.isfinite(array)):,} voxels are NaN or infinite",
+            where=where,
+            fix="Replace them knowingly, for instance with numpy.nan_to_num, and save the scan again.",
+        )
+    return array
+
+
+def as_labels(array: npt.NDArray[Any], *, where: object) -> npt.NDArray[Any]:
+    """Label values as uint8 or uint16, whichever is the smaller that fits.
+
+    Raises
+    ------
+    InputError
+        When a value is not a whole number between 0 and 65535.
+    """
+    if array.dtype.kind not in "iufb":
+        raise InputError(f"labels must be whole numbers, not {array.dtype}", where=where)
+    lowest, highest = (array.min(), array.max()) if array.size else (0, 0)
+    if not (np.isfinite(lowest) and np.isfinite(highest)) or lowest < 0 or highest > 65535:
+        raise InputError(
+            f"labels must lie between 0 and 65535, not between {lowest} and {highest}",
+            where=where,
+            fix="Give the file with the label map, not the scan or the scores.",
+        )
+    if array.dtype.kind == "f" and not np.array_equal(array, np.rint(array)):
+        raise InputError(
+            "labels must be whole numbers; these are fractions",
+            where=where,
+            fix="Give the file with the label map, not the scan or the scores; threshold a map of scores first.",
+        )
+    return array.astype(smallest_label_dtype(int(highest)), copy=False)

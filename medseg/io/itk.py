@@ -1,0 +1,193 @@
+"""NRRD and MetaImage through SimpleITK: reading scans and labels, and writing them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk  # noqa: N813 - its own documentation's name for it
+
+from medseg.errors import InputError
+from medseg.io.atomic import atomic_path
+from medseg.io.intensities import as_intensities, as_labels
+from medseg.io.itk_header import ItkFormat, TextHeader, check_data, read_header
+from medseg.io.slicer_segments import read_segments, segment_fields
+from medseg.types.geometry import Geometry
+from medseg.types.labels import LabelMap, LabelTable
+from medseg.types.scan import Scan, Source
+
+__all__ = ["look", "read_labels", "read_scan", "write_labels", "write_scan"]
+
+IMAGE_IO: dict[ItkFormat, str] = {"nrrd": "NrrdImageIO", "meta": "MetaImageIO"}
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+# The spaces ITK turns into its own LPS. It takes every other one, and none, for LPS as well, which may be wrong.
+KNOWN_SPACES = {
+    "right-anterior-superior",
+    "left-anterior-superior",
+    "left-posterior-superior",
+    "ras",
+    "las",
+    "lps",
+}
+
+
+def look(path: Path, kind: ItkFormat) -> tuple[str, tuple[Path, ...]]:
+    """Check a header without reading voxels; say what it says, and list the files it takes."""
+    reader, header = _open(path, kind)
+    geometry, components, _ = _layout(reader, header, path, kind)
+    size = "x".join(map(str, geometry.shape)) + (f", {components} channels" if components > 1 else "")
+    name = "NRRD" if kind == "nrrd" else "MetaImage"
+    return f"{name}, {size}, {' x '.join(f'{s:.3g}' for s in geometry.spacing)} mm", header.files
+
+
+def read_scan(path: Path, kind: ItkFormat) -> Scan:
+    """Read a scan; components and a fourth dimension are channels.
+
+    Parameters
+    ----------
+    path : Path
+        A NRRD (attached or detached) or MetaImage file.
+    kind : {"nrrd", "meta"}
+        Which of the two.
+
+    Raises
+    ------
+    InputError
+        When the file is truncated, damaged, holds complex or non-finite values, or does not say where it lies.
+    ResourceLimit
+        When its header promises more than this machine can hold.
+    """
+    array, geometry, notes, files, _ = _read(path, kind)
+    return Scan(as_intensities(array, where=path), geometry, None, Source(kind, files, notes=notes))
+
+
+def read_labels(path: Path, kind: ItkFormat) -> LabelMap:
+    """Read a label map, with names, colours and codes where 3D Slicer wrote them (``.seg.nrrd``).
+
+    Raises
+    ------
+    InputError
+        As for `read_scan`, and when values are not whole numbers between 0 and 65535.
+    FormatLimitation
+        When segments overlap, which a label map cannot hold.
+    """
+    array, geometry, _, _, fields = _read(path, kind)
+    layers = as_labels(array, where=path)
+    if any(key.startswith("Segment0_") for key in fields):
+        labels, table = read_segments(layers, fields, where=path)
+        return LabelMap(labels, geometry, table)
+    if len(layers) > 1:
+        raise InputError(
+            f"a label map has one value for each voxel, not {len(layers)}", where=path, fix="Give a 3D file."
+        )
+    return LabelMap(layers[0], geometry, LabelTable.unnamed(np.unique(layers[0])))
+
+
+def write_scan(scan: Scan, path: Path) -> None:
+    """Write a scan as ``.nrrd`` or ``.mha``, compressed; channels become components."""
+    array = scan.array[0] if scan.channels == 1 else np.moveaxis(scan.array, 0, 3)
+    _write(array, scan.geometry, path, {})
+
+
+def write_labels(labels: LabelMap, path: Path) -> None:
+    """Write a label map as ``.mha`` or ``.nrrd``; NRRD carries 3D Slicer's segment names, colours and codes."""
+    _write(labels.array, labels.geometry, path, {} if path.suffix == ".mha" else segment_fields(labels))
+
+
+def _open(path: Path, kind: ItkFormat) -> tuple[Any, TextHeader]:
+    header = read_header(path, kind)
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO(IMAGE_IO[kind])
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise InputError(f"its header is not valid ({_reason(error)})", where=path, fix="Save it again.") from error
+    return reader, header
+
+
+def _read(
+    path: Path, kind: ItkFormat
+) -> tuple[npt.NDArray[Any], Geometry, tuple[str, ...], tuple[Path, ...], dict[str, str]]:
+    """Voxels (C, X, Y, Z) as stored, and all that is known of them."""
+    reader, header = _open(path, kind)
+    geometry, components, notes = _layout(reader, header, path, kind)
+    check_data(path, header)
+    try:
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise InputError(f"its voxels cannot be read ({_reason(error)})", where=path, fix="Save it again.") from error
+    fields = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
+    array = sitk.GetArrayFromImage(image)
+    # ITK's arrays are ([T,] Z, Y, X [, component]).
+    if image.GetNumberOfComponentsPerPixel() == 1:
+        array = array[..., np.newaxis]
+    shape = geometry.shape[::-1]
+    last_first = (
+        array.reshape(-1, *shape, array.shape[-1])
+        if reader.GetDimension() == 4
+        else array.reshape(1, *shape, array.shape[-1])
+    )
+    channels = (
+        last_first.transpose(0, 4, 3, 2, 1).reshape(components, *geometry.shape)
+        if len(last_first) > 1
+        else last_first[0].transpose(3, 2, 1, 0)
+    )
+    return channels, geometry, notes, header.files, fields
+
+
+def _layout(reader: Any, header: TextHeader, path: Path, kind: ItkFormat) -> tuple[Geometry, int, tuple[str, ...]]:
+    """Grid, number of channels and notes, from ITK's reading of the header."""
+    notes: list[str] = []
+    if kind == "nrrd":
+        if header.fields.get("space", "").lower() not in KNOWN_SPACES:
+            raise InputError(
+                f"its header does not say how the patient lies (space: {header.fields.get('space', 'none')})",
+                where=path,
+                fix="If you know, add the line 'space: left-posterior-superior' (or the one that is true) to it.",
+            )
+        if units := {u.lower() for u in header.fields.get("space units", "").replace('"', " ").split()} - {"mm"}:
+            raise InputError(f"its lengths are in {', '.join(sorted(units))}, not mm", where=path, fix="Save it in mm.")
+    elif not {"transformmatrix", "rotation", "orientation"} & header.fields.keys():
+        notes.append(
+            "the header names no directions; MetaImage's default was taken, x to the left, y to the back, z up"
+        )
+    dimension = reader.GetDimension()
+    if dimension not in (2, 3, 4):
+        raise InputError(f"it has {dimension} dimensions", where=path, fix="Write one file for each time point.")
+    spatial = min(dimension, 3)
+    direction = np.array(reader.GetDirection()).reshape(dimension, dimension)[:spatial, :spatial]
+    affine = np.eye(4)
+    affine[:spatial, :spatial] = direction * np.array(reader.GetSpacing())[:spatial]
+    affine[:spatial, 3] = reader.GetOrigin()[:spatial]
+    size = [*reader.GetSize(), 1]
+    try:
+        geometry = Geometry(LPS_TO_RAS @ affine, (size[0], size[1], size[2] if dimension > 2 else 1))
+    except InputError as error:
+        raise InputError(error.what, where=path, fix=error.fix) from error
+    times = size[3] if dimension == 4 else 1
+    return geometry, times * reader.GetNumberOfComponents(), tuple(notes)
+
+
+def _write(array: npt.NDArray[Any], geometry: Geometry, path: Path, fields: dict[str, str]) -> None:
+    if path.suffix not in (".nrrd", ".mha"):
+        raise InputError("the name must end in .nrrd or .mha", where=path)
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0, *range(3, array.ndim))),
+                                   isVector=array.ndim == 4)  # fmt: skip
+    lps = LPS_TO_RAS @ geometry.affine
+    spacing = np.array(geometry.spacing)
+    image.SetSpacing(spacing.tolist())
+    image.SetOrigin(lps[:3, 3].tolist())
+    image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
+    for key, value in fields.items():
+        image.SetMetaData(key, value)
+    with atomic_path(path) as part:
+        sitk.WriteImage(image, str(part), useCompression=True)
+
+
+def _reason(error: RuntimeError) -> str:
+    """The last line of ITK's message, which is the one that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1].removeprefix("ITK ERROR: ") if lines else "no reason given"

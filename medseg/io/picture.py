@@ -1,0 +1,168 @@
+"""Pictures without a patient: PNG, JPEG and TIFF as scans one voxel thick, stacks of TIFF pages as volumes."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+from PIL import ExifTags, Image
+
+from medseg.errors import InputError
+from medseg.io.intensities import as_intensities, as_labels
+from medseg.io.limits import check_size
+from medseg.types.geometry import Geometry
+from medseg.types.labels import LabelMap, LabelTable
+from medseg.types.scan import Scan, Source
+
+__all__ = ["look", "read_labels", "read_scan"]
+
+NO_PLACE = "a picture says nothing of size or place; one pixel was taken as 1 mm"
+
+
+def look(path: Path) -> tuple[str, tuple[Path, ...]]:
+    """Check a header without reading pixels; say what it says, and list the one file."""
+    height, width, pages, channels = _size(path)
+    thick = f"x{pages}" if pages > 1 else ""
+    return f"picture, {width}x{height}{thick}, {channels} channel{'s' if channels > 1 else ''}", (path,)
+
+
+def read_scan(path: Path) -> Scan:
+    """Read a picture: x along columns, y down rows, and z through pages, one voxel for a single page.
+
+    Raises
+    ------
+    InputError
+        When it cannot be decoded, or its transparency means something.
+    ResourceLimit
+        When its header promises more than this machine can hold.
+    """
+    array, notes = _pixels(path)
+    array = as_intensities(array, where=path)
+    return Scan(array, _geometry(array), None, Source("picture", (path,), notes=(NO_PLACE, *notes)))
+
+
+def read_labels(path: Path) -> LabelMap:
+    """Read a picture of class values or of numbered objects, 8 or 16 bits deep.
+
+    Raises
+    ------
+    InputError
+        As for `read_scan`, and for colour pictures.
+    """
+    array, _ = _pixels(path, raw_palette=True)
+    if len(array) > 1:
+        raise InputError(
+            f"a label map has one value for each pixel, not {len(array)}",
+            where=path,
+            fix="Save it as a grey picture of class values, 8 or 16 bits deep.",
+        )
+    labels = as_labels(array[0], where=path)
+    return LabelMap(labels, _geometry(array), LabelTable.unnamed(np.unique(labels)))
+
+
+def _geometry(array: npt.NDArray[Any]) -> Geometry:
+    return Geometry(np.eye(4), (array.shape[1], array.shape[2], array.shape[3]))
+
+
+def _is_tiff(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def _size(path: Path) -> tuple[int, int, int, int]:
+    """Height, width, pages and channels by the header, checked against memory."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if _is_tiff(path):
+                with tifffile.TiffFile(path) as tiff:
+                    series = tiff.series[0]
+                    if len(tiff.series) > 1:
+                        raise InputError("its pages differ in size", where=path, fix="Save each page as a file.")
+                    sizes = dict(zip(series.axes, series.shape, strict=True))
+                    item = series.dtype.itemsize
+                height, width, channels = sizes.pop("Y"), sizes.pop("X"), sizes.pop("S", 1) * sizes.pop("C", 1)
+                pages = int(np.prod(list(sizes.values())))
+            else:
+                with Image.open(path) as picture:
+                    width, height = picture.size
+                    pages, channels, item = 1, len(picture.getbands()), 4
+    except InputError:
+        raise
+    except Exception as error:  # decoders raise nearly anything on damaged files
+        raise InputError(
+            f"it is not a picture that can be read ({' '.join(str(error).split())[:120]})",
+            where=path,
+            fix="Save it again.",
+        ) from error
+    check_size((height, width, pages, channels), item, where=path)
+    return height, width, pages, channels
+
+
+def _pixels(path: Path, *, raw_palette: bool = False) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
+    """Pixels as (C, X, Y, Z), and notes."""
+    _size(path)
+    try:
+        if _is_tiff(path):
+            return _tiff(path), ()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its own warning of large pictures; the size has been checked
+            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                with Image.open(path) as picture:
+                    picture.load()
+                    turned = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
+                    array = _bands(picture, path, raw_palette)
+            finally:
+                Image.MAX_IMAGE_PIXELS = limit
+    except InputError:
+        raise
+    except Exception as error:  # decoders raise nearly anything on damaged files
+        raise InputError(
+            f"its pixels cannot be decoded ({' '.join(str(error).split())[:120]})", where=path, fix="Save it again."
+        ) from error
+    notes = ("viewers turn this picture as its EXIF data says; the pixels were read as stored",) if turned else ()
+    return array.transpose(2, 1, 0)[..., np.newaxis], notes
+
+
+def _bands(picture: Any, path: Path, raw_palette: bool) -> npt.NDArray[Any]:
+    """Rows, columns, channels of a PIL picture; palettes become colours unless they index labels."""
+    if picture.mode == "P" and not raw_palette:
+        picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
+    array = np.asarray(picture)
+    if picture.mode == "1":
+        array = array.astype(np.uint8)
+    if picture.mode in ("LA", "RGBA", "PA"):
+        if (array[..., -1] != 255).any():
+            raise InputError(
+                "part of it is transparent", where=path, fix="Save it without transparency on a background you choose."
+            )
+        array = array[..., :-1]
+    elif picture.mode not in ("1", "L", "P", "RGB", "I", "I;16", "I;16B", "I;16L", "F"):
+        raise InputError(f"its colours are {picture.mode}", where=path, fix="Save it as grey or RGB.")
+    if picture.mode == "I" and array.min() >= 0 and array.max() <= 65535:
+        array = array.astype(np.uint16)  # how older PIL gives 16-bit PNG
+    return array.reshape(*array.shape[:2], -1)
+
+
+def _tiff(path: Path) -> npt.NDArray[Any]:
+    with tifffile.TiffFile(path) as tiff:
+        series = tiff.series[0]
+        axes, array = series.axes, series.asarray()
+        alpha = len(getattr(tiff.pages[0], "extrasamples", ())) > 0
+    channel = [n for n, a in enumerate(axes) if a in "SC"]
+    pages = [n for n, a in enumerate(axes) if a not in "SCYX"]
+    array = array.transpose(*channel, axes.index("X"), axes.index("Y"), *pages)
+    x, y = (series.shape[axes.index(a)] for a in "XY")
+    array = array.reshape(-1, x, y, int(np.prod([series.shape[n] for n in pages])))
+    if alpha:
+        if (array[-1] != np.iinfo(array.dtype).max).any():
+            raise InputError(
+                "part of it is transparent", where=path, fix="Save it without transparency on a background you choose."
+            )
+        array = array[:-1]
+    return array.astype(array.dtype.newbyteorder("="), copy=False)

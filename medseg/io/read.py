@@ -1,0 +1,116 @@
+"""Reads scans and label maps of every format medseg knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from medseg.errors import InputError, UsageError
+from medseg.types.labels import LabelMap
+from medseg.types.scan import FoundScan, Scan
+
+__all__ = ["load_scan", "read_labels", "read_scan"]
+
+
+def read_scan(found: FoundScan, *, allow_uneven: bool = False) -> Scan:
+    """Read a scan that `medseg.io.discover.discover` found.
+
+    Parameters
+    ----------
+    found : FoundScan
+        What to read.
+    allow_uneven : bool
+        Whether DICOM slices that are missing or unevenly spaced may be resampled onto an even grid; refused otherwise.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read as what it should be; the reason and the way out are in the message.
+    ResourceLimit
+        When it is larger than this machine can hold.
+    """
+    if found.format == "nifti":
+        from medseg.io import nifti
+
+        return nifti.read_scan(found.files[0])
+    if found.format == "nrrd" or found.format == "meta":
+        from medseg.io import itk
+
+        return itk.read_scan(found.files[0], found.format)
+    if found.format == "picture":
+        from medseg.io import picture
+
+        return picture.read_scan(found.files[0])
+    if found.format == "dicom":
+        from medseg.io.dicom_series import read_series
+
+        return read_series(found, allow_uneven=allow_uneven)
+    raise InputError(f"a scan of format '{found.format}' is not on disk", where=found.case_id)
+
+
+def load_scan(path: Path | str, *, allow_uneven: bool = False) -> Scan:
+    """Read the one scan in a file, or in a folder that holds one series.
+
+    Raises
+    ------
+    InputError
+        When there is none, or it cannot be read.
+    UsageError
+        When the path does not exist, or holds several scans.
+    """
+    from medseg.io.discover import discover
+
+    discovery = discover([Path(path)])
+    if len(discovery.found) == 1:
+        return read_scan(discovery.found[0], allow_uneven=allow_uneven)
+    if discovery.found:
+        several = ", ".join(f"{found.case_id} ({found.description})" for found in discovery.found[:5])
+        raise UsageError(
+            f"there are {len(discovery.found)} scans here: {several}", where=path, fix="Give the file or folder of one."
+        )
+    left = next((left for left in discovery.left_out if left.broken), None) or next(iter(discovery.left_out), None)
+    if left is None:
+        raise InputError("there is no scan here", where=path, fix="Give a NIfTI, NRRD, MetaImage or DICOM scan.")
+    raise InputError(left.reason, where=left.path, fix=left.fix)
+
+
+def read_labels(path: Path | str) -> LabelMap:
+    """Read a label map: NIfTI, NRRD (with 3D Slicer's segments), MetaImage, DICOM SEG or a grey picture.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read as a label map.
+    FormatLimitation
+        When its segments overlap, which a label map cannot hold.
+    UsageError
+        When the path does not exist.
+    """
+    from medseg.io.recognise import recognise
+
+    path = Path(path)
+    if not path.exists():
+        raise UsageError("there is no such file", where=path, fix="Check the path.")
+    if path.is_dir():
+        raise UsageError("this is a folder", where=path, fix="Give the file with the label map.")
+    seen = recognise(path)
+    if seen.kind in ("nifti", "nifti-pair"):
+        from medseg.io import nifti
+
+        return nifti.read_labels(path)
+    if seen.kind == "nrrd" or seen.kind == "meta":
+        from medseg.io import itk
+
+        return itk.read_labels(path, seen.kind)
+    if seen.kind == "picture":
+        from medseg.io import picture
+
+        return picture.read_labels(path)
+    if seen.kind == "dicom":
+        from medseg.io.dicom_seg import read_seg
+
+        return read_seg(path)
+    raise InputError(
+        seen.says or "it is not a label map",
+        where=path,
+        fix="Give NIfTI, NRRD, MetaImage, DICOM SEG or a grey picture.",
+    )

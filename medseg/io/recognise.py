@@ -1,0 +1,121 @@
+"""What a file is, by its first bytes, and what its name claims it to be."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from medseg.io.dicom_header import looks_like_dicom
+
+__all__ = ["FileKind", "Recognised", "recognise"]
+
+FileKind = Literal["dicom", "nifti", "nifti-pair", "analyze", "nrrd", "meta", "picture", "zip", "other", "unreadable"]
+
+CLAIMS: dict[str, FileKind] = {
+    ".nii.gz": "nifti",
+    ".nii": "nifti",
+    ".nrrd": "nrrd",
+    ".nhdr": "nrrd",
+    ".mha": "meta",
+    ".mhd": "meta",
+    ".dcm": "dicom",
+    ".dicom": "dicom",
+    ".ima": "dicom",
+    ".zip": "zip",
+}
+NAMES: dict[FileKind, str] = {
+    "dicom": "DICOM",
+    "nifti": "NIfTI",
+    "nrrd": "NRRD",
+    "meta": "MetaImage",
+    "zip": "zip archive",
+}
+PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# Kinds that are not scans, named so that a listing can say what a file is instead of what it is not.
+OTHERS = (
+    (b"%PDF", "a PDF document"),
+    (b"\x1f\x8b", "a gzip file that does not hold NIfTI"),
+    (b"SQLite format 3", "a database"),
+    (b"MZ", "a program"),
+    (b"\x7fELF", "a program"),
+    (b"7z\xbc\xaf", "a 7-Zip archive; unpack it first"),
+    (b"Rar!", "a RAR archive; unpack it first"),
+    (b"<?xml", "an XML document"),
+    (b"{", "a JSON document"),
+)
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What a file turned out to be.
+
+    Parameters
+    ----------
+    kind : str
+        By its bytes; ``"other"`` where they are none of a scan's.
+    claim : str, optional
+        What its name says it is, where that is a scan format.
+    says : str
+        For ``"other"`` and ``"unreadable"``: what it is instead, as the reason for leaving it out.
+    """
+
+    kind: FileKind
+    claim: FileKind | None
+    says: str = ""
+
+
+def recognise(path: Path) -> Recognised:
+    """Say what a file is by its first kilobyte; names and extensions are not needed."""
+    name = path.name.lower()
+    claim = next((kind for suffix, kind in CLAIMS.items() if name.endswith(suffix)), None)
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(1024)
+    except OSError as error:
+        return Recognised("unreadable", claim, f"it cannot be opened ({error.strerror or error})")
+    if not start:
+        return Recognised("other", claim, "it is empty")
+    kind, says = _by_bytes(start, name)
+    if kind == "other" and claim is not None:
+        says = f"its name says {NAMES[claim]}, but its content is not" + (f": it is {says}" if says else "")
+    return Recognised(kind, claim, says)
+
+
+def _by_bytes(start: bytes, name: str) -> tuple[FileKind, str]:
+    if start[128:132] == b"DICM":
+        return "dicom", ""
+    inner = _inflated(start) if start[:2] == b"\x1f\x8b" else start
+    if inner[344:347] in (b"n+1",) or inner[4:7] == b"n+2":
+        return "nifti", ""
+    if inner[344:347] == b"ni1" or inner[4:7] == b"ni2":
+        return "nifti-pair", ""
+    if start.startswith(b"NRRD000"):
+        return "nrrd", ""
+    if b"NDims" in start and b"=" in start and _is_text(start[: start.index(b"NDims")]):
+        return "meta", ""
+    if start.startswith(PICTURES):
+        return "picture", ""
+    if start.startswith(b"PK\x03\x04"):
+        return "zip", ""
+    if name.endswith((".hdr", ".hdr.gz")) and inner[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c"):
+        return "analyze", "Analyze 7.5, which does not say how the patient lies"
+    for magic, what in OTHERS:
+        if start.startswith(magic):
+            return "other", what
+    if looks_like_dicom(start):
+        return "dicom", ""
+    return "other", "text" if _is_text(start) else "data of no kind that medseg knows"
+
+
+def _is_text(data: bytes) -> bool:
+    return not any(byte < 9 or 13 < byte < 32 for byte in data)
+
+
+def _inflated(start: bytes) -> bytes:
+    """The first bytes inside a gzip file, as far as its first kilobyte goes."""
+    try:
+        return zlib.decompressobj(wbits=31).decompress(start, 600)
+    except zlib.error:
+        return b""

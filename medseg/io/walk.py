@@ -1,0 +1,117 @@
+"""Lists every file under some files and folders once, in a stable order."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medseg.errors import UsageError
+from medseg.types.scan import LeftOut
+
+__all__ = ["Entry", "absolute", "walk"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file to look at.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is.
+    root : Path
+        The input it was found under; itself where it was named.
+    """
+
+    path: Path
+    root: Path
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the user named this very file."""
+        return self.path == self.root
+
+
+def absolute(path: Path) -> str:
+    """Return the absolute path with links kept by their own names, by which files are sorted and named."""
+    return os.path.abspath(path)  # noqa: PTH100 - Path.resolve would follow them
+
+
+def walk(inputs: Sequence[Path]) -> tuple[list[Entry], list[LeftOut]]:
+    """List files, following links but no loops, and each file once however often it is reached.
+
+    Parameters
+    ----------
+    inputs : sequence of Path
+        Files and folders, in any order.
+
+    Returns
+    -------
+    entries : list of Entry
+        Sorted by path.
+    left_out : list of LeftOut
+        Hidden files and folders, further links to a file already listed, and what cannot be opened.
+
+    Raises
+    ------
+    UsageError
+        When an input does not exist.
+    """
+    reached: list[Entry] = []
+    left_out: list[LeftOut] = []
+    # Named files come first, so that a file both named and found counts as named; then by path.
+    for _, given in sorted(
+        {absolute(p): Path(p) for p in inputs}.items(), key=lambda item: (item[1].is_dir(), item[0])
+    ):
+        if not os.path.lexists(given):
+            raise UsageError("there is no such file or folder", where=given, fix="Check the path.")
+        if given.is_dir():
+            reached += [Entry(path, given) for path in _files_under(given, left_out)]
+        else:
+            reached.append(Entry(given, given))
+    entries: list[Entry] = []
+    seen: dict[tuple[int, int], Path] = {}
+    for entry in reached:
+        try:
+            status = entry.path.stat()
+        except OSError as error:
+            left_out.append(LeftOut(entry.path, f"it cannot be opened ({error.strerror or error})", broken=True))
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            left_out.append(LeftOut(entry.path, "it is not a plain file", broken=entry.is_named))
+            continue
+        identity = (status.st_dev, status.st_ino)
+        if identity in seen:
+            if seen[identity] != entry.path:
+                left_out.append(LeftOut(entry.path, f"the same file as {seen[identity]}"))
+            continue
+        seen[identity] = entry.path
+        entries.append(entry)
+    return sorted(entries, key=lambda e: absolute(e.path)), left_out
+
+
+def _files_under(folder: Path, left_out: list[LeftOut]) -> Iterator[Path]:
+    """Files of a folder and its sub-folders; a folder reached twice through links is walked once."""
+
+    def unreadable(error: OSError) -> None:
+        left_out.append(LeftOut(Path(error.filename), f"the folder cannot be opened ({error.strerror})", broken=True))
+
+    visited: set[tuple[int, int]] = set()
+    for name, folders, files in os.walk(folder, followlinks=True, onerror=unreadable):
+        here = Path(name)
+        status = here.stat()
+        if (status.st_dev, status.st_ino) in visited:
+            folders.clear()
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        for hidden in [n for n in folders if n.startswith(".")]:
+            left_out.append(LeftOut(here / hidden, "a hidden folder"))
+        folders[:] = sorted(n for n in folders if not n.startswith("."))
+        for file in sorted(files):
+            if file.startswith("."):
+                left_out.append(LeftOut(here / file, "a hidden file"))
+            else:
+                yield here / file
