@@ -17,11 +17,15 @@ __all__ = [
     "NOTICE",
     "SOFTWARE_VERSION",
     "algorithm",
+    "category_of",
     "class_of",
+    "code_of",
     "concept",
     "describe",
     "long_string",
     "table_of",
+    "title",
+    "type_of",
 ]
 
 # What a class without codes of its own is said to be: true of anything a model segments in a patient, and no more.
@@ -110,8 +114,8 @@ def class_of(segment: Dataset, value: int) -> LabelClass:
     return LabelClass(
         value,
         str(segment.get("SegmentLabel") or f"class-{value}"),
-        _code(segment, "SegmentedPropertyCategoryCodeSequence"),
-        _code(segment, "SegmentedPropertyTypeCodeSequence"),
+        code_of(segment, "SegmentedPropertyCategoryCodeSequence"),
+        code_of(segment, "SegmentedPropertyTypeCodeSequence"),
         color,
     )
 
@@ -131,12 +135,19 @@ def long_string(text: str) -> str:
     return "".join(" " if c == "\\" or not c.isprintable() else c for c in text)[:64].strip() or "unnamed"
 
 
-def _code(segment: Dataset, keyword: str) -> Code | None:
-    items: Any = segment.get(keyword)
+def title(model: ModelIdentity) -> str:
+    """Series description of what a model made."""
+    room = 64 - len(f"medseg , {NOTICE}")
+    return long_string(f"medseg {model.name[:room]}, {NOTICE}")
+
+
+def code_of(item: Dataset, keyword: str) -> Code | None:
+    """First code of a code sequence, if it has one."""
+    items: Any = item.get(keyword)
     if not items:
         return None
-    item = items[0]
-    value = item.get("CodeValue") or item.get("LongCodeValue") or item.get("URNCodeValue")
+    first = items[0]
+    value = first.get("CodeValue") or first.get("LongCodeValue") or first.get("URNCodeValue")
     if value is None:
         return None
-    return Code(str(value), str(item.get("CodingSchemeDesignator") or ""), str(item.get("CodeMeaning") or ""))
+    return Code(str(value), str(first.get("CodingSchemeDesignator") or ""), str(first.get("CodeMeaning") or ""))

@@ -88,7 +88,8 @@ def seal(dataset: Dataset, header: Dataset) -> Dataset:
     for item in dataset.get("ContributingEquipmentSequence") or ():
         if item.get("ManufacturerModelName") == "highdicom" and "ContributionDateTime" in item:
             del item.ContributionDateTime
-    dataset.ContentDate, dataset.ContentTime = source_moment(header)
+    if "ContentDate" in dataset:
+        dataset.ContentDate, dataset.ContentTime = source_moment(header)
     _identify(dataset, PROVISIONAL)
     digest = hashlib.sha256(_encode(dataset)).hexdigest()
     _identify(dataset, {keyword: derived_uid(keyword, digest) for keyword in PROVISIONAL})

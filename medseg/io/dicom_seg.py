@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from medseg.errors import FormatLimitation, InputError
-from medseg.io.dicom_coding import NOTICE, SOFTWARE_VERSION, describe, long_string, table_of
+from medseg.io.dicom_coding import NOTICE, SOFTWARE_VERSION, describe, long_string, table_of, title
 from medseg.io.dicom_identity import PROVISIONAL, derived_uid, write_sealed
 from medseg.io.dicom_seg_frames import SegFile, open_seg
 from medseg.io.dicom_source import SourceSeries, read_source
@@ -111,7 +111,7 @@ def build_seg(
                 transfer_syntax_uid=RLELossless if encoding == "labelmap" else ExplicitVRLittleEndian,
                 plane_positions=_positions(series, len(pixels)),
                 omit_empty_frames=not empty,
-                series_description=_title(model),
+                series_description=title(model),
                 content_label=_content_label(model),
                 content_description=long_string(f"{model}, {NOTICE}"),
             )
@@ -156,11 +156,6 @@ def _positions(series: SourceSeries, count: int) -> list[hd.PlanePositionSequenc
         hd.PlanePositionSequence(coordinate_system="PATIENT", image_position=plane.position)
         for plane in series.planes[:count]
     ]
-
-
-def _title(model: ModelIdentity) -> str:
-    room = 64 - len(f"medseg , {NOTICE}")
-    return long_string(f"medseg {model.name[:room]}, {NOTICE}")
 
 
 def _content_label(model: ModelIdentity) -> str:

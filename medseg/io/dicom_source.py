@@ -15,7 +15,7 @@ from pydicom.errors import InvalidDicomError
 from medseg.errors import FormatLimitation, GeometryMismatch, InputError
 from medseg.types import Geometry, Source
 
-__all__ = ["LPS", "Plane", "SourceSeries", "planes_of", "read_source"]
+__all__ = ["LPS", "TYPE_2", "Plane", "SourceSeries", "planes_of", "read_source"]
 
 # RAS+ to LPS+ and back: DICOM's world has x and y the other way round.
 LPS = np.diag([-1.0, -1.0, 1.0])
