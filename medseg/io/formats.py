@@ -1,0 +1,75 @@
+"""The formats labels are written in: one table, so that prediction and export go one way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from medseg.types import LabelMap, ModelIdentity, Source
+
+__all__ = ["WRITERS", "Writer"]
+
+
+@dataclass(frozen=True)
+class Writer:
+    """How labels are written in one format.
+
+    Parameters
+    ----------
+    file_name : str
+        What the file is called in a case's folder. Formats of several files put what tells them apart before the
+        last suffix.
+    needs_dicom : bool
+        Whether the format refers to a DICOM source, so that it cannot be written for another scan.
+    write : callable
+        Takes labels, the source of the scan they belong to, the file's path, and the model that made them.
+    about : str
+        What it is good for, in a few words.
+    """
+
+    file_name: str
+    needs_dicom: bool
+    write: Callable[[LabelMap, Source, Path, ModelIdentity], None]
+    about: str
+
+
+def _nifti(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> None:  # noqa: ARG001
+    from medseg.io.nifti import write_labels
+
+    write_labels(labels, path, source)
+
+
+def _nrrd(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> None:  # noqa: ARG001
+    from medseg.io.itk import write_labels
+
+    write_labels(labels, path)
+
+
+def _dicom_seg(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> None:
+    from medseg.io.dicom_seg import write_seg
+
+    write_seg(labels, source, path, model=model)
+
+
+def _dicom_seg_labelmap(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> None:
+    from medseg.io.dicom_seg import write_seg
+
+    write_seg(labels, source, path, model=model, encoding="labelmap")
+
+
+def _rtstruct(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> None:
+    from medseg.io.rtstruct import write_rtstruct
+
+    write_rtstruct(labels, source, path, model=model)
+
+
+WRITERS: Mapping[str, Writer] = {
+    "nifti": Writer("labels.nii.gz", False, _nifti, "research tools; carries tilted slices"),
+    "nrrd": Writer("labels.seg.nrrd", False, _nrrd, "3D Slicer, with names, colours and codes"),
+    "dicom-seg": Writer("labels.seg.dcm", True, _dicom_seg, "archives and workstations; read by nearly all"),
+    "dicom-seg-labelmap": Writer(
+        "labels.labelmap.dcm", True, _dicom_seg_labelmap, "many classes in a small file, for readers of DICOM 2024"
+    ),
+    "rtstruct": Writer("labels.rtstruct.dcm", True, _rtstruct, "radiotherapy planning; contours with holes"),
+}
