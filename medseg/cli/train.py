@@ -1,0 +1,54 @@
+"""`medseg train`: a model from data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medseg.cli.verb import JsonOption, SetOption, print_json
+
+__all__ = ["train"]
+
+
+def train(
+    dataset: Annotated[Path, typer.Argument(help="Folder of the dataset, as it is.")],
+    out: Annotated[Path, typer.Option(help="Output folder; one that holds a run is gone on with.")],
+    config: Annotated[str | None, typer.Option(help="Name of a shipped configuration, or path of a YAML file.")] = None,
+    time_budget: Annotated[str | None, typer.Option(help="When to end, for instance 20m, 1.5h, 90s.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="When to end, in epochs.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    seed: Annotated[int | None, typer.Option(help="Another seed gives another run.")] = None,
+    settings: SetOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Train a model and leave its package in OUT/model.
+
+    Stopped by a signal, it writes a checkpoint; the same command goes on from there, also after a crash.
+
+    Example: medseg train shared/data/hippocampus --config hippocampus --out runs/hippocampus --time-budget 20m
+    """
+    import shlex
+    import sys
+    import time
+
+    import psutil
+
+    from medseg.train.configure import configure
+    from medseg.train.train import train as run
+
+    chosen = configure(dataset, config, settings or [], time_budget=time_budget, epochs=epochs, seed=seed)
+    package = run(
+        dataset,
+        out,
+        chosen,
+        device=device,
+        command=shlex.join(["medseg", *sys.argv[1:]]),
+        spent=max(0.0, time.time() - psutil.Process().create_time()),
+    )
+    if json:
+        print_json({"package": str(package.folder), "card": package.card.model_dump(mode="json")})
+    else:
+        typer.echo(package.folder)
+    return 0

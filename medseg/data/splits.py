@@ -1,0 +1,99 @@
+"""Parts cases into those trained on and those held out, the same way on every machine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from medseg.data.dataset import DatasetCase
+from medseg.errors import ConfigError
+
+__all__ = ["Split", "fold_of", "split_cases"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Case ids trained on and case ids held out, each in order.
+
+    Parameters
+    ----------
+    name : str
+        How it came about, as a model card says it.
+    train, validation : tuple of str
+        Case ids.
+    """
+
+    name: str
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+
+
+def split_cases(cases: Sequence[DatasetCase], *, folds: int, fold: int, seed: int) -> Split:
+    """Part cases by the dataset's own split where every case has one, by folds otherwise.
+
+    Parameters
+    ----------
+    cases : sequence of DatasetCase
+        Labelled cases.
+    folds : int
+        In how many parts of equal size; 1 holds nothing out.
+    fold : int
+        Which part is held out, from 0.
+    seed : int
+        Another seed gives another split.
+
+    Returns
+    -------
+    Split
+        Cases of one group are on one side.
+
+    Raises
+    ------
+    ConfigError
+        When the fold does not exist or there are fewer groups than folds.
+    """
+    if cases and all(case.split is not None for case in cases):
+        return Split(
+            "as the dataset gives it",
+            tuple(sorted(c.case_id for c in cases if c.split == "train")),
+            tuple(sorted(c.case_id for c in cases if c.split == "validation")),
+        )
+    if folds == 1:
+        return Split("nothing held out", tuple(sorted(c.case_id for c in cases)), ())
+    assigned = fold_of(cases, folds=folds, seed=seed)
+    if not 0 <= fold < folds:
+        raise ConfigError(f"there is no fold {fold}", where="split.fold", fix=f"Use 0 to {folds - 1}.")
+    held_out = tuple(sorted(c for c, f in assigned.items() if f == fold))
+    kept = tuple(sorted(c for c, f in assigned.items() if f != fold))
+    return Split(f"fold {fold} of {folds}, seed {seed}", kept, held_out)
+
+
+def fold_of(cases: Sequence[DatasetCase], *, folds: int, seed: int) -> dict[str, int]:
+    """Fold of each case id.
+
+    Groups are ordered by a hash of seed and name and dealt out in turn, each to the fold with the fewest cases so far,
+    so that folds differ by at most the largest group. Neither the order in which cases are listed nor any library's
+    random numbers matter.
+
+    Raises
+    ------
+    ConfigError
+        When there are fewer groups than folds.
+    """
+    groups: dict[str, list[str]] = {}
+    for case in cases:
+        groups.setdefault(case.group if case.group is not None else f"case {case.case_id}", []).append(case.case_id)
+    if len(groups) < folds:
+        raise ConfigError(
+            f"{len(groups)} cases or groups cannot be parted into {folds} folds",
+            where="split.folds",
+            fix="Set split.folds lower.",
+        )
+    counts = [0] * folds
+    assigned: dict[str, int] = {}
+    for name in sorted(groups, key=lambda g: hashlib.sha256(f"{seed}/{g}".encode()).hexdigest()):
+        fold = counts.index(min(counts))
+        counts[fold] += len(groups[name])
+        assigned.update(dict.fromkeys(groups[name], fold))
+    return assigned

@@ -1,0 +1,139 @@
+"""Writes the model card of a training run: what was learnt from what, and how well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from medseg.data.dataset import Dataset
+from medseg.data.splits import Split
+from medseg.engine.versions import versions
+from medseg.models.card import ClassCard, InputCard, ModelCard, TrainingCard, ValidationCard
+from medseg.train.config import ClassConfig, TrainConfig
+from medseg.train.prepared import PreparedCase
+from medseg.train.validate import CaseDice, mean_dice
+
+__all__ = ["build_card", "with_validation"]
+
+# Until the weights are written; `write_package` puts the real one.
+NO_HASH = "0" * 64
+AXES = {"x": 0, "y": 1, "z": 2}
+NOTICE = "Research use only; not a medical device."
+
+
+def build_card(
+    data: Dataset,
+    cases: Sequence[PreparedCase],
+    split: Split,
+    config: TrainConfig,
+    command: str,
+    seconds: float,
+    steps: int,
+) -> ModelCard:
+    """Card of a trained model, its validation left open.
+
+    Parameters
+    ----------
+    data : Dataset
+        Trained on.
+    cases : sequence of PreparedCase
+        The cases of it that were.
+    split : Split
+        Which cases were held out.
+    config : TrainConfig
+        Of the run.
+    command : str
+        The command line.
+    seconds, steps : float, int
+        How long training took.
+    """
+    return ModelCard(
+        name=config.name,
+        version=config.version,
+        title=config.title or f"{', '.join(c.name for c in data.table)} ({data.name})",
+        notice=NOTICE,
+        classes=tuple(_class(c.value, c.name, c.color, config.classes.get(c.name)) for c in data.table),
+        input=_input(cases, config),
+        network=config.network,
+        training=TrainingCard(
+            data=config.data or f"{data.name}. {data.description}".strip(),
+            licence=config.licence or data.licence or "not stated by the dataset",
+            cases=len(cases),
+            command=command,
+            seed=config.seed,
+            duration=f"{steps} steps of {config.sampling.batch} patches in {seconds / 60:.0f} minutes",
+            software=versions(),
+            held_out=split.validation,
+        ),
+        limits=config.limits,
+        weights_sha256=NO_HASH,
+    )
+
+
+def with_validation(
+    card: ModelCard, split: Split, results: Sequence[CaseDice], cases: Sequence[PreparedCase]
+) -> ModelCard:
+    """Return the card with what was measured.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Without it.
+    split : Split
+        Whose validation part was measured.
+    results : sequence of CaseDice
+        At least one.
+    cases : sequence of PreparedCase
+        Trained on; their references give the range of volumes.
+    """
+    by_class, overall = mean_dice(results)
+    names = dict(zip(cases[0].facts.volumes_ml, (c.name for c in card.classes), strict=True))
+    volumes = {
+        shown: (
+            round(min(case.facts.volumes_ml[name] for case in cases), 3),
+            round(max(case.facts.volumes_ml[name] for case in cases), 3),
+        )
+        for name, shown in names.items()
+    }
+    validation = ValidationCard(
+        split=split.name,
+        cases=len(results),
+        dice={name: round(value, 4) for name, value in by_class.items()},
+        mean_dice=round(overall, 4),
+        volume_range_ml=volumes,
+        notes="Mean over held-out cases of each class, then over classes. Measured by the path that predict takes, "
+        "on each scan's own grid, without mirroring; no choice was made by these cases.",
+    )
+    return card.model_copy(update={"validation": validation})
+
+
+def _class(value: int, name: str, color: tuple[int, int, int], chosen: ClassConfig | None) -> ClassCard:
+    if chosen is None:
+        return ClassCard(value=value, name=name, color=color)
+    return ClassCard(
+        value=value,
+        name=chosen.name or name,
+        category=chosen.category,
+        code=chosen.code,
+        color=chosen.color or color,
+        is_thing=chosen.is_thing,
+    )
+
+
+def _input(cases: Sequence[PreparedCase], config: TrainConfig) -> InputCard:
+    """What the network was shown, with the range of scans it was made from."""
+    extents = [case.facts.extent_mm for case in cases]
+    spacings = [case.facts.spacing for case in cases]
+    return config.input.model_copy(
+        update={
+            "expected_extent_mm": _range(extents),
+            "expected_spacing": _range(spacings),
+            "mirror_axes": tuple(sorted(AXES[axis] for axis in config.augment.flip)),
+        }
+    )
+
+
+def _range(
+    rows: Sequence[tuple[float, float, float]],
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    low, high = (tuple(round(pick(column), 4) for column in zip(*rows, strict=True)) for pick in (min, max))
+    return (low[0], low[1], low[2]), (high[0], high[1], high[2])

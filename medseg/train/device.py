@@ -1,0 +1,55 @@
+"""Picks the device and the number format to train in."""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+
+import torch
+
+from medseg.errors import UsageError
+
+__all__ = ["choose_device", "choose_dtype", "memory_format"]
+
+log = logging.getLogger("medseg.train")
+
+
+def choose_device(wish: str) -> torch.device:
+    """Device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises
+    ------
+    UsageError
+        When it is not there.
+    """
+    if wish == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wish)
+    except RuntimeError as error:
+        raise UsageError(
+            f"there is no device '{wish}'", where="--device", fix="Use auto, cpu, cuda or cuda:N."
+        ) from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"device '{wish}' is not there; PyTorch sees {torch.cuda.device_count()} CUDA devices",
+            where="--device",
+            fix="Use --device cpu, or install a PyTorch built for your GPU.",
+        )
+    return device
+
+
+def choose_dtype(wish: Literal["auto", "bf16", "fp32"], device: torch.device) -> torch.dtype:
+    """Number format of the forward pass: bfloat16 where the processor multiplies it in hardware, unless told."""
+    if wish != "auto":
+        return torch.bfloat16 if wish == "bf16" else torch.float32
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def memory_format(dimensions: int) -> torch.memory_format:
+    """Layout in which convolutions run fastest, on tensor cores and on CPUs alike: channels last."""
+    return torch.channels_last_3d if dimensions == 3 else torch.channels_last

@@ -1,0 +1,117 @@
+"""Soft Dice and cross-entropy, over one resolution or several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["cross_entropy", "deep_supervision_weights", "segmentation_loss", "soft_dice_loss"]
+
+# Keeps the Dice of a class that is neither there nor predicted defined; nnU-Net's value.
+SMOOTH = 1e-5
+
+
+def soft_dice_loss(
+    scores: Tensor, labels: Tensor, *, over_batch: bool = True, ignore: int | None = None, smooth: float = SMOOTH
+) -> Tensor:
+    """One minus the mean soft Dice of the foreground classes.
+
+    For each class, ``(2 sum(p t) + s) / (sum(p) + sum(t) + s)`` with p the softmax and t the one-hot labels
+    (Milletari et al. 2016, arXiv:1606.04797, without the squares, as in Drozdzal et al. 2016, arXiv:1608.04117).
+
+    Parameters
+    ----------
+    scores : Tensor, shape (N, classes, *spatial)
+        Before softmax, background first.
+    labels : Tensor of int64, shape (N, *spatial)
+        Class values.
+    over_batch : bool
+        Sum over the batch before dividing, or take one Dice for each patch.
+    ignore : int, optional
+        Voxels of this value count for nothing.
+    smooth : float
+        s.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+    """
+    probabilities = scores.float().softmax(1)
+    classes = scores.shape[1]
+    counted = None if ignore is None else labels != ignore
+    truth = labels if counted is None else labels * counted
+    dims = [0, *range(2, scores.dim())] if over_batch else list(range(2, scores.dim()))
+    hot = F.one_hot(truth, classes).movedim(-1, 1).to(probabilities.dtype)
+    if counted is not None:
+        probabilities = probabilities * counted[:, None]
+        hot = hot * counted[:, None]
+    overlap = (probabilities * hot).sum(dims)
+    total = probabilities.sum(dims) + hot.sum(dims)
+    dice = (2 * overlap + smooth) / (total + smooth)
+    return 1 - dice[..., 1:].mean()
+
+
+def cross_entropy(scores: Tensor, labels: Tensor, *, ignore: int | None = None) -> Tensor:
+    """Mean cross-entropy over the voxels that count; 0 where none does. Shapes as in `soft_dice_loss`."""
+    if ignore is None:
+        return F.cross_entropy(scores.float(), labels)
+    total = F.cross_entropy(scores.float(), labels, ignore_index=ignore, reduction="sum")
+    return total / (labels != ignore).sum().clamp(min=1)
+
+
+def deep_supervision_weights(resolutions: int) -> tuple[float, ...]:
+    """Weights of the resolutions, finest first: each half the one before, summing to 1 (nnU-Net's choice).
+
+    nnU-Net leaves out the coarsest; here the decoder's stages never reach the bottleneck, so all are used.
+    """
+    weights = [0.5**k for k in range(resolutions)]
+    return tuple(weight / sum(weights) for weight in weights)
+
+
+def segmentation_loss(
+    scores: Tensor | Sequence[Tensor],
+    labels: Tensor,
+    *,
+    dice: float = 1.0,
+    cross_entropy_weight: float = 1.0,
+    over_batch: bool = True,
+    ignore: int | None = None,
+) -> Tensor:
+    """Weighted sum of Dice loss and cross-entropy at every resolution.
+
+    Parameters
+    ----------
+    scores : Tensor or sequence of Tensor
+        ``(N, classes, *spatial)``, or one for each resolution, finest first; labels are brought to the coarser ones by
+        nearest neighbour.
+    labels : Tensor of int64, shape (N, *spatial)
+        At full resolution.
+    dice, cross_entropy_weight : float
+        Weights of the two terms.
+    over_batch, ignore
+        As in `soft_dice_loss`.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+    """
+    every = [scores] if isinstance(scores, Tensor) else list(scores)
+    loss = torch.zeros((), device=labels.device)
+    for weight, part in zip(deep_supervision_weights(len(every)), every, strict=True):
+        truth = _at_size(labels, part.shape[2:])
+        if dice:
+            loss = loss + weight * dice * soft_dice_loss(part, truth, over_batch=over_batch, ignore=ignore)
+        if cross_entropy_weight:
+            loss = loss + weight * cross_entropy_weight * cross_entropy(part, truth, ignore=ignore)
+    return loss
+
+
+def _at_size(labels: Tensor, size: torch.Size) -> Tensor:
+    if labels.shape[1:] == size:
+        return labels
+    return F.interpolate(labels[:, None].float(), size=tuple(size), mode="nearest-exact")[:, 0].long()

@@ -1,0 +1,227 @@
+"""Cases as the network sees them, on disk: read and prepared once, mapped into memory ever after."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.data.dataset import DatasetCase
+from medseg.data.reading import read_case
+from medseg.errors import InputError, MedsegError
+from medseg.io.atomic import atomic_path, write_text
+from medseg.models.card import InputCard
+from medseg.prepare.pipeline import prepare, prepare_labels
+from medseg.types import LabelTable
+
+__all__ = ["IGNORED", "CaseFacts", "PreparedCase", "prepare_cases"]
+
+log = logging.getLogger("medseg.train")
+
+Triple = tuple[float, float, float]
+
+# Voxels of each class remembered for the forced foreground.
+REMEMBERED = 10_000
+# Keys of the input card on which nothing prepared depends: the padding up to a patch is left out.
+UNUSED = {"patch", "mirror_axes", "expected_extent_mm", "expected_spacing"}
+# Of the files a prepared case consists of; cases of another are prepared again.
+FORMAT = 1
+# In prepared labels, a voxel of which the reference says nothing.
+IGNORED = 255
+
+
+@dataclass(frozen=True)
+class CaseFacts:
+    """What later steps need to know of a case without reading it.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        As prepared.
+    extent_mm, spacing : tuple of float
+        Field of view and spacing of the scan before preparation, along x, y, z.
+    volumes_ml : dict of str to float
+        Volume of each class in the reference, by name.
+    """
+
+    shape: tuple[int, int, int]
+    extent_mm: tuple[float, float, float]
+    spacing: tuple[float, float, float]
+    volumes_ml: dict[str, float]
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """A case ready to draw patches from.
+
+    Parameters
+    ----------
+    case_id : str
+        As in the dataset.
+    folder : Path
+        Where its arrays lie.
+    facts : CaseFacts
+        What was seen while preparing it.
+    foreground : dict of int to ndarray of int32, shape (n, 3)
+        Voxels of each output channel that is there, background left out, at most 10,000 of each.
+    """
+
+    case_id: str
+    folder: Path
+    facts: CaseFacts
+    foreground: dict[int, npt.NDArray[np.int32]] = field(default_factory=dict, compare=False)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along x, y, z."""
+        return self.facts.shape
+
+    def open(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
+        """Image (C, X, Y, Z) and output channels (X, Y, Z), memory-mapped and read-only."""
+        image = np.load(self.folder / "image.npy", mmap_mode="r", allow_pickle=False)
+        labels = np.load(self.folder / "labels.npy", mmap_mode="r", allow_pickle=False)
+        return image, labels
+
+
+def prepare_cases(
+    cases: Sequence[DatasetCase], table: LabelTable, card: InputCard, folder: Path, *, ignore: int | None = None
+) -> tuple[list[PreparedCase], dict[str, str]]:
+    """Prepare cases, each once: one that lies there, made from the same files in the same way, is taken as it is.
+
+    Parameters
+    ----------
+    cases : sequence of DatasetCase
+        Labelled cases.
+    table : LabelTable
+        The classes references may hold.
+    card : InputCard
+        How to prepare them.
+    folder : Path
+        Where to keep them, one folder a case.
+    ignore : int, optional
+        Value of voxels of which the references say nothing.
+
+    Returns
+    -------
+    tuple of list of PreparedCase and dict of str to str
+        The good cases, and of each bad one why it was left out.
+    """
+    good: list[PreparedCase] = []
+    bad: dict[str, str] = {}
+    for case in cases:
+        try:
+            good.append(_prepare_once(case, table, card, folder / case.case_id, ignore))
+        except MedsegError as error:
+            bad[case.case_id] = str(error)
+            log.warning("%s left out: %s", case.case_id, error)
+    return good, bad
+
+
+def _prepare_once(
+    case: DatasetCase, table: LabelTable, card: InputCard, folder: Path, ignore: int | None
+) -> PreparedCase:
+    key = _key(case, table, card, ignore)
+    facts = folder / "facts.json"
+    if facts.is_file():
+        known = json.loads(facts.read_text(encoding="utf-8"))
+        if known.pop("key") == key:
+            return _open_prepared(case.case_id, folder, CaseFacts(**{k: _tuples(v) for k, v in known.items()}))
+        facts.unlink()
+    image, labels, found = _prepare(case, table, card, ignore)
+    foreground = _remember(labels, range(1, len(table) + 1), key)
+    _save(folder / "image.npy", image)
+    _save(folder / "labels.npy", labels)
+    rows = [np.insert(places, 0, channel, axis=1) for channel, places in foreground.items()]
+    _save(folder / "foreground.npy", np.concatenate(rows) if rows else np.zeros((0, 4), np.int32))
+    write_text(facts, json.dumps({**asdict(found), "key": key}, indent=1) + "\n")
+    return PreparedCase(case.case_id, folder, found, foreground)
+
+
+def _open_prepared(case_id: str, folder: Path, facts: CaseFacts) -> PreparedCase:
+    rows = np.load(folder / "foreground.npy", allow_pickle=False)
+    foreground = {int(channel): rows[rows[:, 0] == channel, 1:] for channel in np.unique(rows[:, 0])}
+    return PreparedCase(case_id, folder, facts, foreground)
+
+
+def _prepare(
+    case: DatasetCase, table: LabelTable, card: InputCard, ignore: int | None
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any], CaseFacts]:
+    """Read a case and bring it onto the network's grid by the code that inference uses, its padding left out.
+
+    Labels are turned from class values into the network's output channels: 0 for the background, 1 for the table's
+    first class and so on.
+    """
+    assert case.reference is not None
+    scan, reference = read_case(case)
+    values = [0, *(c.value for c in table)]
+    unknown = sorted(set(np.unique(reference.array).tolist()) - {*values, ignore})
+    if unknown:
+        raise InputError(
+            f"the reference holds values {unknown} that the dataset does not name",
+            where=case.reference,
+            fix="Name them in the dataset's description, or correct the labels.",
+        )
+    prepared = prepare(scan, card)
+    inner = prepared.route.inner
+    image = np.ascontiguousarray(prepared.array[(slice(None), *inner)])
+    labels = _channels_of(prepare_labels(reference, prepared.route)[inner], values, ignore)
+    order = prepared.route.order
+    spacing: Triple = order.select(scan.geometry.spacing)
+    x, y, z = (n * mm for n, mm in zip(order.select(scan.geometry.shape), spacing, strict=True))
+    millilitres = reference.geometry.voxel_volume / 1000
+    volumes = {c.name: int(np.count_nonzero(reference.array == c.value)) * millilitres for c in table}
+    i, j, k = labels.shape
+    return image, labels, CaseFacts((i, j, k), (x, y, z), spacing, volumes)
+
+
+def _channels_of(labels: npt.NDArray[Any], values: Sequence[int], ignore: int | None) -> npt.NDArray[np.uint8]:
+    """Output channel of each class value; `IGNORED` where the reference says nothing."""
+    if len(values) > IGNORED:
+        raise InputError(f"{len(values)} classes are more than medseg trains at once ({IGNORED})")
+    channel = np.zeros(int(max(*values, ignore or 0)) + 1, dtype=np.uint8)
+    channel[list(values)] = np.arange(len(values))
+    if ignore is not None:
+        channel[ignore] = IGNORED
+    return np.ascontiguousarray(channel[labels])
+
+
+def _remember(labels: npt.NDArray[Any], values: Sequence[int], key: str) -> dict[int, npt.NDArray[np.int32]]:
+    """Voxels of each class there is, thinned at random, but always the same, where there are many."""
+    random = np.random.default_rng(int(key[:16], 16))
+    places: dict[int, npt.NDArray[np.int32]] = {}
+    for value in values:
+        found = np.argwhere(labels == value).astype(np.int32)
+        if len(found) > REMEMBERED:
+            found = found[np.sort(random.choice(len(found), REMEMBERED, replace=False))]
+        if len(found):
+            places[value] = found
+    return places
+
+
+def _save(path: Path, array: npt.NDArray[Any]) -> None:
+    with atomic_path(path) as part, part.open("wb") as stream:
+        np.save(stream, array, allow_pickle=False)
+
+
+def _key(case: DatasetCase, table: LabelTable, card: InputCard, ignore: int | None) -> str:
+    """Hash of everything a prepared case depends on: its files' contents, the classes, the preparation."""
+    digest = hashlib.sha256()
+    for path in (*case.images, *((case.reference,) if case.reference else ())):
+        try:
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        except OSError as error:
+            raise InputError(f"cannot be read ({error.strerror})", where=path, fix="Put the file there.") from error
+    how = card.model_dump(mode="json", exclude=UNUSED)
+    digest.update(json.dumps([FORMAT, how, [c.value for c in table], ignore], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

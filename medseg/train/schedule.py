@@ -1,0 +1,63 @@
+"""How far a run is, and the learning rate there."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Bounds", "learning_rate"]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What ends a run.
+
+    Parameters
+    ----------
+    steps : int, optional
+        So many steps in all.
+    seconds : float, optional
+        So many seconds in all, over every part of an interrupted run.
+    """
+
+    steps: int | None
+    seconds: float | None
+
+    def progress(self, step: int, elapsed: float) -> float:
+        """Share of the run done, 0 to 1; 1 or more where it is over.
+
+        Parameters
+        ----------
+        step : int
+            Steps done.
+        elapsed : float
+            Seconds gone by. Has no influence without a time budget, so that a run bounded by steps alone is the same on
+            a fast and a slow machine.
+        """
+        by_steps = step / self.steps if self.steps else 0.0
+        by_time = elapsed / self.seconds if self.seconds else 0.0
+        return max(by_steps, by_time)
+
+
+def learning_rate(progress: float, *, peak: float, warm_up: float, shape: Literal["cosine", "polynomial"]) -> float:
+    """Learning rate at a share of the run.
+
+    It rises linearly over the first `warm_up` of the run, then falls to 0: as half a cosine (Loshchilov & Hutter 2017,
+    arXiv:1608.03983), or with power 0.9 (nnU-Net's choice, after Chen et al. 2017, arXiv:1606.00915).
+
+    Parameters
+    ----------
+    progress : float
+        0 at the start, 1 at the end.
+    peak : float
+        The largest value.
+    warm_up : float
+        Share of the run.
+    shape : {"cosine", "polynomial"}
+        How it falls.
+    """
+    done = min(max(progress, 0.0), 1.0)
+    rise = min(1.0, done / warm_up) if warm_up > 0 else 1.0
+    fall = (1 - done) ** 0.9 if shape == "polynomial" else 0.5 * (1 + math.cos(math.pi * done))
+    return peak * rise * fall

@@ -1,0 +1,147 @@
+"""Records runs with MLflow; the only file that knows it.
+
+Runs go to ``OUT/mlflow.db`` unless ``MLFLOW_TRACKING_URI`` names a place. What is sent are settings, counts and curves:
+no case id, no path below the dataset, no user name.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medseg.errors import InputError
+
+__all__ = ["Tracker"]
+
+log = logging.getLogger("medseg.train")
+
+EXPERIMENT = "medseg"
+# MLflow's own limits.
+LONGEST_VALUE = 6000
+PARAMETERS_A_CALL = 100
+METRICS_A_CALL = 1000
+
+
+class Tracker:
+    """One MLflow run, made anew or gone on with.
+
+    Parameters
+    ----------
+    workspace : Path
+        Where the database and artifacts lie unless ``MLFLOW_TRACKING_URI`` names another place.
+    run_id : str, optional
+        Of a run to go on with.
+    name : str
+        What the run is called; must name no patient.
+    parameters, tags : mapping of str
+        Recorded once, for a new run.
+
+    Raises
+    ------
+    InputError
+        When the tracking server cannot be reached.
+    """
+
+    def __init__(
+        self,
+        workspace: Path,
+        *,
+        name: str,
+        parameters: Mapping[str, Any],
+        tags: Mapping[str, str] | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        _silence()
+        from mlflow.entities import Param, RunStatus, RunTag
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+
+        workspace = workspace.resolve()
+        workspace.mkdir(parents=True, exist_ok=True)
+        self.uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(workspace / 'mlflow.db').as_posix()}"
+        try:
+            self._client = MlflowClient(tracking_uri=self.uri)
+            if run_id is not None and self._known(run_id):
+                self.run_id = run_id
+                self._client.update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
+                return
+            run = self._client.create_run(self._experiment(workspace), run_name=name)
+            self.run_id = str(run.info.run_id)
+            listed = [Param(key, str(value)[:LONGEST_VALUE]) for key, value in parameters.items()]
+            for first in range(0, len(listed), PARAMETERS_A_CALL):
+                self._client.log_batch(self.run_id, params=listed[first : first + PARAMETERS_A_CALL])
+            self._client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in (tags or {}).items()])
+        except MlflowException as error:
+            raise InputError(
+                f"MLflow cannot record the run ({_first_line(error)})",
+                where=self.uri,
+                fix="Correct MLFLOW_TRACKING_URI, or train with --set tracking=false.",
+            ) from error
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """Record numbers of one step or epoch in one call.
+
+        A server that does not answer costs a curve's point and a warning, not the training.
+        """
+        from mlflow.entities import Metric
+        from mlflow.exceptions import MlflowException
+
+        now = int(time.time() * 1000)
+        listed = [Metric(key, float(value), now, step) for key, value in metrics.items()]
+        try:
+            for first in range(0, len(listed), METRICS_A_CALL):
+                self._client.log_batch(self.run_id, metrics=listed[first : first + METRICS_A_CALL])
+        except MlflowException as error:
+            log.warning("MLflow did not take the numbers of step %d: %s", step, _first_line(error))
+
+    def keep(self, file: Path, folder: str | None = None) -> None:
+        """Copy a file to the run's artifacts."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.log_artifact(self.run_id, str(file), folder)
+        except (MlflowException, OSError) as error:
+            log.warning("MLflow did not take %s: %s", file.name, _first_line(error))
+
+    def end(self, status: str = "FINISHED") -> None:
+        """Close the run: ``FINISHED``, ``FAILED`` or ``KILLED``, the last for one that can be gone on with."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.set_terminated(self.run_id, status)
+        except MlflowException as error:
+            log.warning("MLflow did not close the run: %s", _first_line(error))
+
+    def _experiment(self, workspace: Path) -> str:
+        known = self._client.get_experiment_by_name(EXPERIMENT)
+        if known is not None:
+            return str(known.experiment_id)
+        # A server chooses where artifacts go; a database of one's own would put them under the current folder.
+        own = None if os.environ.get("MLFLOW_TRACKING_URI") else (workspace / "mlartifacts").as_uri()
+        return str(self._client.create_experiment(EXPERIMENT, artifact_location=own))
+
+    def _known(self, run_id: str) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.get_run(run_id)
+        except MlflowException:
+            log.warning("MLflow no longer knows run %s; a new one is begun", run_id)
+            return False
+        return True
+
+
+def _silence() -> None:
+    """Keep MLflow from calling home and from writing a line for each migration of its database."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,103 @@
+"""Measures a package on cases it was not trained on, by the path that users take."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.data.dataset import DatasetCase
+from medseg.data.reading import read_case
+from medseg.infer.options import InferOptions
+from medseg.infer.predictor import Predictor
+from medseg.io.atomic import write_text
+from medseg.models.package import ModelPackage
+
+__all__ = ["CaseDice", "dice", "mean_dice", "validate", "write_validation"]
+
+log = logging.getLogger("medseg.train")
+
+
+@dataclass(frozen=True)
+class CaseDice:
+    """Dice of each class in one case.
+
+    Parameters
+    ----------
+    case_id : str
+        The case.
+    dice : dict of str to float
+        By class name; NaN where the class is neither there nor predicted.
+    """
+
+    case_id: str
+    dice: dict[str, float]
+
+
+def validate(
+    package: ModelPackage, cases: Sequence[DatasetCase], *, device: str, ignore: int | None = None
+) -> Iterator[CaseDice]:
+    """Segment each case with `Predictor` and compare with its reference on the scan's own grid.
+
+    Parameters
+    ----------
+    package : ModelPackage
+        What to measure.
+    cases : sequence of DatasetCase
+        Not trained on.
+    device : str
+        As `InferOptions` takes it.
+    ignore : int, optional
+        Reference voxels of this value count for nothing.
+    """
+    predictor = Predictor(package, InferOptions(device=device, engine="torch"))
+    for case in cases:
+        scan, reference = read_case(case)
+        predicted = predictor.segment(scan).labels.array
+        truth = reference.array
+        if ignore is not None:
+            counted = truth != ignore
+            predicted, truth = predicted[counted], truth[counted]
+        result = {c.name: dice(predicted == c.value, truth == c.value) for c in package.card.table}
+        log.debug("%s: %s", case.case_id, result)
+        yield CaseDice(case.case_id, result)
+
+
+def dice(prediction: npt.NDArray[Any], reference: npt.NDArray[Any]) -> float:
+    """Twice the overlap over the sum of sizes of two masks (Dice 1945); NaN where both are empty."""
+    size = int(np.count_nonzero(prediction)) + int(np.count_nonzero(reference))
+    return 2 * int(np.count_nonzero(prediction & reference)) / size if size else float("nan")
+
+
+def mean_dice(results: Sequence[CaseDice]) -> tuple[dict[str, float], float]:
+    """Mean over cases for each class, and the mean of those; NaN counts for nothing.
+
+    Raises
+    ------
+    IndexError
+        When there is no result.
+    """
+    by_class = {name: _mean([r.dice[name] for r in results]) for name in results[0].dice}
+    return by_class, _mean(list(by_class.values()))
+
+
+def write_validation(path: Path, results: Sequence[CaseDice]) -> None:
+    """Write one row for each case and class: case_id, class, metric, value."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["case_id", "class", "metric", "value"])
+    for result in results:
+        writer.writerows([result.case_id, name, "dice", f"{value:.6f}"] for name, value in result.dice.items())
+    write_text(path, text.getvalue())
+
+
+def _mean(values: Sequence[float]) -> float:
+    kept = [v for v in values if v == v]
+    return sum(kept) / len(kept) if kept else float("nan")
