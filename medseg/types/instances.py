@@ -10,9 +10,45 @@ import numpy.typing as npt
 
 from medseg.errors import InputError
 from medseg.types.geometry import Geometry
-from medseg.types.labels import LabelTable
+from medseg.types.labels import LabelMap, LabelTable
+from medseg.types.scan import Case
 
-__all__ = ["InstanceRow", "Instances"]
+__all__ = ["CentreFields", "InstanceMeasures", "InstanceRow", "Instances", "ObjectsOfCase"]
+
+
+@dataclass(frozen=True)
+class InstanceMeasures:
+    """How large an object is, where it lies and what shape it has.
+
+    Parameters
+    ----------
+    volume_mm3 : float
+        Number of voxels times the volume of one.
+    centroid_mm : tuple of float
+        Mean position of its voxel centres in world coordinates, mm RAS+.
+    start, stop : tuple of int
+        Its bounding box in voxels along (X, Y, Z): the first index inside and the first beyond.
+    diameter_mm : float, optional
+        Longest distance between two of its points; see `medseg.post.diameter`. None for stuff.
+    sphericity : float, optional
+        1 for a ball, less for anything else; see `medseg.post.surface_area`. None for stuff.
+    mean_intensity : tuple of float, optional
+        Mean of each channel of a scan over its voxels, where a scan was given.
+    """
+
+    volume_mm3: float
+    centroid_mm: tuple[float, float, float]
+    start: tuple[int, int, int]
+    stop: tuple[int, int, int]
+    diameter_mm: float | None = None
+    sphericity: float | None = None
+    mean_intensity: tuple[float, ...] | None = None
+
+    @property
+    def box(self) -> tuple[slice, slice, slice]:
+        """The bounding box as slices that cut it out of an array of shape (X, Y, Z)."""
+        x, y, z = (slice(first, last) for first, last in zip(self.start, self.stop, strict=True))
+        return x, y, z
 
 
 @dataclass(frozen=True)
@@ -31,6 +67,8 @@ class InstanceRow:
         Number of voxels.
     score : float, optional
         Mean score of its class over its voxels, where scores were given.
+    measures : InstanceMeasures, optional
+        Size, place and shape, where measured.
     """
 
     id: int
@@ -38,6 +76,7 @@ class InstanceRow:
     is_thing: bool
     voxels: int
     score: float | None = None
+    measures: InstanceMeasures | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,3 +110,48 @@ class Instances:
             raise InputError(
                 f"instance ids must be int32 of shape {self.geometry.shape}, not {self.ids.dtype} {self.ids.shape}"
             )
+
+
+@dataclass(frozen=True, eq=False)
+class CentreFields:
+    """What a network with a centre head and an offset head says of a scan, on the scan's own grid.
+
+    Parameters
+    ----------
+    labels : LabelMap
+        The class of each voxel.
+    heatmap : ndarray of float32, shape (X, Y, Z)
+        1 at the centre of an object, falling to 0 around it.
+    offsets : ndarray of float32, shape (3, X, Y, Z)
+        From each voxel to the centre of its object, in mm along the array axes.
+
+    Raises
+    ------
+    InputError
+        When the fields do not fit the labels.
+
+    References
+    ----------
+    Cheng et al., "Panoptic-DeepLab", CVPR 2020.
+    """
+
+    labels: LabelMap
+    heatmap: npt.NDArray[np.float32]
+    offsets: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        shape = self.labels.geometry.shape
+        if self.heatmap.shape != shape or self.offsets.shape != (3, *shape):
+            raise InputError(
+                f"a heatmap of shape {self.heatmap.shape} and offsets of shape {self.offsets.shape} "
+                f"do not fit labels of shape {shape}",
+                fix="Give a heatmap (X, Y, Z) and offsets (3, X, Y, Z).",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectsOfCase:
+    """Objects, and the case they were found in."""
+
+    instances: Instances
+    case: Case

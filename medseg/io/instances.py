@@ -1,0 +1,154 @@
+"""Objects on disk: an id map as NIfTI beside a table as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from medseg.engine.stage import RunContext
+from medseg.errors import InputError
+from medseg.io import nifti
+from medseg.io.atomic import write_text
+from medseg.types import Instances, LabelClass, LabelTable, Scan, Source
+from medseg.types.instances import InstanceMeasures, InstanceRow, ObjectsOfCase
+from medseg.types.labels import PALETTE
+
+__all__ = ["IDS", "TABLE", "SaveObjects", "read_instances", "write_instances"]
+
+IDS, TABLE = "instances.nii.gz", "instances.csv"
+
+PLACE = (
+    *("centroid_x_mm", "centroid_y_mm", "centroid_z_mm"),
+    *("start_x", "start_y", "start_z", "stop_x", "stop_y", "stop_z"),
+)
+COLUMNS = (
+    *("id", "class_value", "class", "is_thing", "score", "voxels", "volume_mm3"),
+    *PLACE,
+    *("diameter_mm", "sphericity"),
+)
+INTENSITY = "mean_intensity"
+
+
+def write_instances(instances: Instances, folder: Path, source: Source | None = None) -> None:
+    """Write ``instances.nii.gz``, int32, and ``instances.csv``, one line for each row.
+
+    Parameters
+    ----------
+    instances : Instances
+        Its id map may be a memory-mapped file.
+    folder : Path
+        Where both go.
+    source : Source, optional
+        Of the scan: a NIfTI source's orientation is copied bit by bit.
+
+    Notes
+    -----
+    The table's ``start`` and ``stop`` are voxel indices, the second beyond the last voxel; centroids are world
+    coordinates in mm, RAS+. What was not measured is empty. Mean intensities have one column for each channel.
+    """
+    scan = Scan(instances.ids[np.newaxis], instances.geometry, source=source or Source("array"))
+    nifti.write_scan(scan, folder / IDS)
+    measured = (row.measures.mean_intensity for row in instances.rows if row.measures is not None)
+    channels = max((len(means) for means in measured if means is not None), default=0)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*COLUMNS, *_intensity_columns(channels)])
+    writer.writerows(_line(row, instances.table, channels) for row in instances.rows)
+    write_text(folder / TABLE, text.getvalue())
+
+
+def read_instances(folder: Path) -> Instances:
+    """Read what `write_instances` wrote.
+
+    Raises
+    ------
+    InputError
+        When a file is missing or damaged, or the table and the id map do not belong together.
+    """
+    path = folder / TABLE
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            lines = list(csv.DictReader(stream))
+        rows = tuple(_row(line) for line in lines)
+        kinds = {(int(line["class_value"]), line["class"], line["is_thing"] == "true") for line in lines}
+    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise InputError(f"it cannot be read as a table of objects ({error!r})", where=path) from error
+    table = LabelTable(
+        tuple(
+            LabelClass(value, name, color=PALETTE[(value - 1) % len(PALETTE)], is_thing=thing)
+            for value, name, thing in sorted(kinds)
+        )
+    )
+    scan = nifti.read_scan(folder / IDS)
+    ids = scan.array[0].astype(np.int32, copy=False)
+    voxels = dict(zip(*(part.tolist() for part in np.unique(ids[ids > 0], return_counts=True)), strict=True))
+    if voxels != {row.id: row.voxels for row in rows}:
+        raise InputError(
+            f"its {len(rows)} objects are not those of {IDS}, which holds {len(voxels)}",
+            where=path,
+            fix="Keep both files of the same run together.",
+        )
+    return Instances(ids, scan.geometry, rows, table)
+
+
+def _line(row: InstanceRow, table: LabelTable, channels: int) -> list[str]:
+    start = [row.id, row.class_value, table.name_of(row.class_value), row.is_thing, row.score, row.voxels]
+    if row.measures is None:
+        return [_cell(value) for value in [*start, *[None] * (len(COLUMNS) - len(start) + channels)]]
+    found = row.measures
+    means = found.mean_intensity or (None,) * channels
+    rest = [found.volume_mm3, *found.centroid_mm, *found.start, *found.stop, found.diameter_mm, found.sphericity]
+    return [_cell(value) for value in [*start, *rest, *means]]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.9g}" if isinstance(value, float) else str(value)
+
+
+def _intensity_columns(channels: int) -> Iterable[str]:
+    return [INTENSITY] if channels == 1 else [f"{INTENSITY}_{place}" for place in range(1, channels + 1)]
+
+
+def _row(line: dict[str, str]) -> InstanceRow:
+    number = int(line["id"])
+    score = float(line["score"]) if line["score"] else None
+    measures = _measures(line) if line["volume_mm3"] else None
+    return InstanceRow(
+        number, int(line["class_value"]), line["is_thing"] == "true", int(line["voxels"]), score, measures
+    )
+
+
+def _measures(line: dict[str, str]) -> InstanceMeasures:
+    x, y, z = (float(line[f"centroid_{axis}_mm"]) for axis in "xyz")
+    starts: Any = tuple(int(line[f"start_{axis}"]) for axis in "xyz")
+    stops: Any = tuple(int(line[f"stop_{axis}"]) for axis in "xyz")
+    diameter, sphericity = (float(line[key]) if line[key] else None for key in ("diameter_mm", "sphericity"))
+    means = tuple(float(value) for key, value in line.items() if key.startswith(INTENSITY) and value)
+    return InstanceMeasures(float(line["volume_mm3"]), (x, y, z), starts, stops, diameter, sphericity, means or None)
+
+
+class SaveObjects:
+    """Writes the id map and the table of a case into its folder."""
+
+    class Options(BaseModel):
+        """Nothing to choose yet."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def run(self, item: ObjectsOfCase, context: RunContext) -> Instances:
+        """Write `instances.nii.gz` and `instances.csv`."""
+        write_instances(item.instances, context.case_folder, item.case.scan.source)
+        return item.instances

@@ -1,0 +1,194 @@
+"""Objects from a network that was trained with a border class: interiors are seeds, and borders are shared out."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+
+import cc3d
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.ndimage import distance_transform_edt
+from skimage.segmentation import watershed as flood
+
+from medseg.engine.stage import RunContext
+from medseg.errors import InputError
+from medseg.post.border_targets import BORDER
+from medseg.post.connectivity import Connectivity, neighbourhood
+from medseg.post.measure import channel_of_class, score
+from medseg.post.numbering import number_objects
+from medseg.post.orientation import canonical
+from medseg.post.seams import label_in_slabs
+from medseg.types import Instances, LabelMap, LabelTable, Prediction
+
+__all__ = ["Border", "objects_from_border"]
+
+logger = logging.getLogger("medseg.post")
+
+
+def objects_from_border(
+    labels: LabelMap,
+    *,
+    scores: npt.NDArray[np.floating] | None = None,
+    border: str = BORDER,
+    min_seed_mm3: float = 0.0,
+    connectivity: Connectivity = 26,
+    planes: int | None = None,
+) -> Instances:
+    """Put interiors and borders together into objects.
+
+    Each interior, connected by voxel faces, is the seed of an object of its class; border voxels go to the seed the
+    flood reaches them from first: along the valleys of the border score where scores are given, by distance otherwise.
+    A part of the border without any interior is an object too thin to have one, of the class its scores favour.
+
+    Parameters
+    ----------
+    labels : LabelMap
+        As a network trained on `medseg.post.border_targets.border_labels` gives it.
+    scores : ndarray of float, shape (1 + classes, X, Y, Z), optional
+        As in `Prediction`.
+    border : str
+        Name of the border class.
+    min_seed_mm3 : float
+        Interiors smaller than this are no seeds, unless a part of the foreground has no larger one.
+    connectivity, planes
+        Of the foreground, interiors and borders together; as for `medseg.post.components.components`.
+
+    Returns
+    -------
+    Instances
+        The label table without the border class.
+
+    Raises
+    ------
+    InputError
+        When the label table has no such class or nothing but it, or the scores do not fit the labels.
+    """
+    border_value, table = _without_border(labels.table, border)
+    if scores is not None and scores.shape != (1 + len(labels.table), *labels.geometry.shape):
+        raise InputError(f"scores of shape {scores.shape} do not fit {len(labels.table)} classes on the labels' grid")
+    channels = channel_of_class(labels.table)
+    foreground = (labels.array > 0).view(np.uint8)
+    ids, regions = label_in_slabs(
+        foreground, labels.geometry, connectivity=neighbourhood(connectivity, labels.geometry.shape), planes=planes
+    )
+    oriented = canonical(labels.geometry)
+    seeds_of = _Seeds(border_value, min_seed_mm3 / labels.geometry.voxel_volume)
+    of_class: dict[int, int] = {}
+    lost = 0
+    following = len(regions) + 1
+    for number, (start, stop) in enumerate(zip(regions.starts.tolist(), regions.stops.tolist(), strict=True), start=1):
+        box = tuple(slice(first, last) for first, last in zip(start, stop, strict=True))
+        crop = oriented.view(ids[box])
+        mask = crop == number
+        seeds, classes = seeds_of.find(oriented.view(labels.array[box]), mask)
+        if not classes:
+            value = _class_of_thin(table, channels, scores, box, ids[box] == number)
+            if value is None:
+                lost += int(mask.sum())
+            else:
+                of_class[number] = value
+            continue
+        if len(classes) == 1:
+            of_class[number] = classes[0]
+            continue
+        if scores is None:
+            relief = distance_transform_edt(seeds == 0, sampling=oriented.spacing(labels.geometry))
+        else:
+            relief = oriented.view(scores[channels[border_value]][box])
+        pieces = flood(relief, seeds, mask=mask, connectivity=3)
+        crop[mask] = pieces[mask] + (following - 1)
+        of_class.update(enumerate(classes, start=following))
+        following += len(classes)
+    if lost:
+        logger.warning(
+            "%d border voxels touch no interior and no scores tell their class: they belong to no object", lost
+        )
+    return number_objects(ids, labels.geometry, of_class, table)
+
+
+@dataclass(frozen=True)
+class _Seeds:
+    """Finds interiors. `minimum` is in voxels."""
+
+    border: int
+    minimum: float
+
+    def find(
+        self, labels: npt.NDArray[np.integer], mask: npt.NDArray[np.bool_]
+    ) -> tuple[npt.NDArray[np.int32], list[int]]:
+        """Return the interiors in a mask numbered from 1, and the class of each."""
+        interior = np.where(mask & (labels != self.border), labels, 0)
+        found = np.asarray(cc3d.connected_components(np.asfortranarray(interior), connectivity=6), np.int32)
+        sizes = np.bincount(found.ravel())
+        sizes[0] = 0
+        kept = np.flatnonzero(sizes >= max(1.0, min(self.minimum, float(sizes.max()))))
+        table = np.zeros(len(sizes), np.int32)
+        table[kept] = np.arange(1, len(kept) + 1)
+        places = np.unique(found, return_index=True)
+        classes = dict(zip(places[0].tolist(), interior.ravel()[places[1]].tolist(), strict=True))
+        return table[found], [classes[number] for number in kept.tolist()]
+
+
+def _class_of_thin(
+    table: LabelTable,
+    channels: dict[int, int],
+    scores: npt.NDArray[np.floating] | None,
+    box: tuple[slice, ...],
+    mask: npt.NDArray[np.bool_],
+) -> int | None:
+    """Class of an object that is all border."""
+    values = [item.value for item in table]
+    if len(values) == 1:
+        return values[0]
+    if scores is None:
+        return None
+    sums = Counter({value: float(scores[channels[value]][box][mask].sum()) for value in values})
+    return sums.most_common(1)[0][0]
+
+
+def _without_border(table: LabelTable, border: str) -> tuple[int, LabelTable]:
+    value = next((item.value for item in table if item.name == border), None)
+    rest = LabelTable(tuple(item for item in table if item.name != border))
+    if value is None or not rest.classes:
+        raise InputError(
+            f"the label table needs a class called '{border}' and one beside it",
+            fix="Train the model on the label maps of medseg.post.border_targets, or name its border class.",
+        )
+    return value, rest
+
+
+class Border:
+    """Makes objects of the interiors and borders a network has found."""
+
+    class Options(BaseModel):
+        """Which class is the border, and what is too small for a seed."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        border: str = Field(default=BORDER, description="name of the border class")
+        min_seed_mm3: float = Field(default=0.0, ge=0, description="smaller interiors are no seeds of their own")
+        connectivity: Connectivity = 26
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def run(self, item: Prediction, context: RunContext) -> Instances:
+        """Number the objects; with scores, each gets the mean score of its class."""
+        found = objects_from_border(
+            item.labels,
+            scores=item.scores,
+            border=self.options.border,
+            min_seed_mm3=self.options.min_seed_mm3,
+            connectivity=self.options.connectivity,
+        )
+        if item.scores is None:
+            return found
+        kept = [0, *(place for value, place in channel_of_class(item.labels.table).items() if _in(value, found.table))]
+        return score(found, item.scores[kept])
+
+
+def _in(value: int, table: LabelTable) -> bool:
+    return any(item.value == value for item in table)

@@ -1,0 +1,106 @@
+"""Clean-up of label maps, class by class, by rules a model or a pipeline lists."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from medseg.engine.stage import RunContext
+from medseg.post.components import class_values
+from medseg.post.connectivity import Connectivity
+from medseg.post.holes import fill_holes
+from medseg.post.removal import keep_largest, remove_small
+from medseg.post.smoothing import smooth
+from medseg.types import LabelMap, Prediction
+
+__all__ = ["CleanUp", "FillHoles", "KeepLargest", "RemoveSmall", "Rule", "Smooth", "clean_up"]
+
+
+class _Rule(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    classes: tuple[str, ...] | None = Field(default=None, description="names of the classes it is for; null for all")
+
+
+class KeepLargest(_Rule):
+    """Keeps the largest objects of each class."""
+
+    rule: Literal["keep_largest"] = "keep_largest"
+    count: Annotated[int, Field(ge=1)] = 1
+    connectivity: Connectivity = 26
+
+    def apply(self, labels: LabelMap) -> LabelMap:
+        """Return the cleaned label map."""
+        values = class_values(self.classes, labels.table)
+        return keep_largest(labels, count=self.count, classes=values, connectivity=self.connectivity)
+
+
+class RemoveSmall(_Rule):
+    """Removes objects smaller than a volume."""
+
+    rule: Literal["remove_small"] = "remove_small"
+    min_mm3: Annotated[float, Field(gt=0)]
+    connectivity: Connectivity = 26
+
+    def apply(self, labels: LabelMap) -> LabelMap:
+        """Return the cleaned label map."""
+        values = class_values(self.classes, labels.table)
+        return remove_small(labels, self.min_mm3, classes=values, connectivity=self.connectivity)
+
+
+class FillHoles(_Rule):
+    """Fills the background a class encloses."""
+
+    rule: Literal["fill_holes"] = "fill_holes"
+    max_mm3: Annotated[float, Field(gt=0)] | None = None
+
+    def apply(self, labels: LabelMap) -> LabelMap:
+        """Return the cleaned label map."""
+        return fill_holes(labels, max_mm3=self.max_mm3, classes=class_values(self.classes, labels.table))
+
+
+class Smooth(_Rule):
+    """Smooths borders."""
+
+    rule: Literal["smooth"] = "smooth"
+    sigma_mm: Annotated[float, Field(gt=0)]
+
+    def apply(self, labels: LabelMap) -> LabelMap:
+        """Return the cleaned label map."""
+        return smooth(labels, self.sigma_mm, classes=class_values(self.classes, labels.table))
+
+
+Rule = Annotated[KeepLargest | RemoveSmall | FillHoles | Smooth, Field(discriminator="rule")]
+
+
+def clean_up(labels: LabelMap, rules: tuple[KeepLargest | RemoveSmall | FillHoles | Smooth, ...]) -> LabelMap:
+    """Apply rules one after the other.
+
+    Raises
+    ------
+    InputError
+        When a rule names a class the label map does not have.
+    """
+    for rule in rules:
+        labels = rule.apply(labels)
+    return labels
+
+
+class CleanUp:
+    """Cleans the labels of a prediction; scores stay as the network gave them."""
+
+    class Options(BaseModel):
+        """What to do, in order."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        rules: tuple[Rule, ...] = ()
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def run(self, item: Prediction, context: RunContext) -> Prediction:
+        """Apply every rule."""
+        return replace(item, labels=clean_up(item.labels, self.options.rules))

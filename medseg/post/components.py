@@ -1,0 +1,112 @@
+"""Objects as connected components: every class in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from medseg.engine.stage import RunContext
+from medseg.errors import InputError
+from medseg.post.connectivity import Connectivity, neighbourhood
+from medseg.post.measure import score
+from medseg.post.seams import label_in_slabs
+from medseg.types import Instances, LabelMap, LabelTable, Prediction
+
+__all__ = ["Components", "class_values", "components"]
+
+
+def components(
+    labels: LabelMap,
+    *,
+    connectivity: Connectivity = 26,
+    classes: Collection[int] | None = None,
+    planes: int | None = None,
+    out: npt.NDArray[np.int32] | None = None,
+) -> Instances:
+    """Make an object of every connected component of every class.
+
+    Ids run from 1, class by class, the largest object of a class first; they do not depend on the orientation or the
+    memory layout of the array. Touching voxels of different classes are different objects.
+
+    Parameters
+    ----------
+    labels : LabelMap
+        Its array may be a memory-mapped file.
+    connectivity : {6, 18, 26, 4, 8}
+        Voxels that share a face, also an edge, also a corner; 4 and 8 are their like in a picture.
+    classes : collection of int, optional
+        Values of the classes to make objects of; all by default.
+    planes : int, optional
+        Thickness of the slabs the map is worked through in; the result does not depend on it.
+    out : ndarray of int32, shape (X, Y, Z), optional
+        Receives the ids, for instance a memory-mapped file.
+
+    Returns
+    -------
+    Instances
+        With size and place of every object; `medseg.post.measure.measure` adds their shape.
+
+    Raises
+    ------
+    ConfigError
+        For a connectivity the grid cannot have.
+    InputError
+        When `out` does not fit.
+    """
+    if out is not None and (out.shape != labels.array.shape or out.dtype != np.int32):
+        raise InputError(f"ids need int32 of shape {labels.array.shape}, not {out.dtype} {out.shape}")
+    ids, regions = label_in_slabs(
+        labels.array,
+        labels.geometry,
+        connectivity=neighbourhood(connectivity, labels.geometry.shape),
+        classes=classes,
+        planes=planes,
+        out=out,
+    )
+    rows = regions.rows(labels.geometry, np.ones(len(regions), bool))
+    return Instances(ids, labels.geometry, rows, labels.table)
+
+
+def class_values(names: Collection[str] | None, table: LabelTable) -> tuple[int, ...]:
+    """Return the values of classes given by name; of every class for None.
+
+    Raises
+    ------
+    InputError
+        When the table has no class of that name.
+    """
+    known = {item.name: item.value for item in table}
+    if names is None:
+        return tuple(known.values())
+    if unknown := [name for name in names if name not in known]:
+        raise InputError(
+            f"there is no class called '{unknown[0]}'", fix=f"The label map has: {', '.join(known) or 'no classes'}."
+        )
+    return tuple(known[name] for name in names)
+
+
+class Components:
+    """Makes an object of every connected component."""
+
+    class Options(BaseModel):
+        """Which classes, and what counts as touching."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        connectivity: Connectivity = Field(default=26, description="6, 18 or 26 neighbours; 4 or 8 in pictures")
+        classes: tuple[str, ...] | None = Field(default=None, description="names; null makes objects of every class")
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def run(self, item: LabelMap | Prediction, context: RunContext) -> Instances:
+        """Number the objects; with scores, each gets the mean score of its class."""
+        labels = item.labels if isinstance(item, Prediction) else item
+        values = None if self.options.classes is None else class_values(self.options.classes, labels.table)
+        found = components(labels, connectivity=self.options.connectivity, classes=values)
+        scores: Any = item.scores if isinstance(item, Prediction) else None
+        return found if scores is None else score(found, scores)

@@ -1,0 +1,96 @@
+"""The longest diameter of an object, exactly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import ConvexHull, QhullError
+
+__all__ = ["longest_diameter"]
+
+# Above this many candidates a convex hull is cheaper than all pairs.
+PAIRS_UP_TO = 400
+
+
+def longest_diameter(mask: npt.NDArray[np.bool_], matrix: npt.NDArray[np.float64], flat: int | None = None) -> float:
+    """Largest distance in mm between two points of an object whose voxels are solid boxes.
+
+    A box of n voxels along each axis measures its full space diagonal, one voxel its own.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (X, Y, Z)
+        True inside the object; at least one voxel.
+    matrix : ndarray, shape (3, 3)
+        Column i is the step in mm of array axis i: the upper left of the affine.
+    flat : int, optional
+        The axis a picture has no depth along: its voxels count as rectangles, and the diameter lies in the picture.
+
+    Notes
+    -----
+    Only the two ends of each row of voxels can be farthest apart. Of those, a point that lies nearer to the middle
+    than the diameter found so far minus the largest distance from the middle cannot be an end of a longer one.
+    """
+    points = _row_ends(mask)
+    corners = _corners(np.arange(3) != flat)
+    centred = points - (points.min(axis=0) + points.max(axis=0)) / 2
+    reach = np.sqrt((((centred[:, None] + corners / 2) @ matrix.T) ** 2).sum(-1)).max(axis=1)
+    start = centred[reach.argmax()]
+    opposite = centred[_apart(start, centred, corners, matrix).argmax()]
+    known = float(_apart(opposite, centred, corners, matrix).max())
+    ends = centred[reach >= known - reach.max() - 1e-9 * known]
+    if len(ends) > PAIRS_UP_TO:
+        ends = _hull(ends)
+    longest = max(float(_apart(point, ends[place:], corners, matrix).max()) for place, point in enumerate(ends))
+    return max(known, longest)
+
+
+def _row_ends(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Voxels that are the first or last of their row along every axis, shape (points, 3)."""
+    axis = int(np.argmax(mask.shape))
+    rows = np.moveaxis(mask, axis, -1)
+    filled = np.argwhere(rows.any(axis=-1))
+    inside = rows[filled[:, 0], filled[:, 1]]
+    first = inside.argmax(axis=1)
+    last = inside.shape[1] - 1 - inside[:, ::-1].argmax(axis=1)
+    points = np.concatenate([np.column_stack([filled, first]), np.column_stack([filled, last])])
+    for along in (0, 1):
+        points = _ends_along(points, along)
+    return np.asarray(np.insert(points[:, :2], axis, points[:, 2], axis=1), dtype=np.float64)
+
+
+def _ends_along(points: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
+    """Of the points that share the other two coordinates, the first and the last along an axis."""
+    others = [other for other in range(3) if other != axis]
+    order = np.lexsort((points[:, axis], points[:, others[0]], points[:, others[1]]))
+    points = points[order]
+    fresh = np.ones(len(points) + 1, bool)
+    fresh[1:-1] = (points[1:, others] != points[:-1, others]).any(axis=1)
+    return points[fresh[:-1] | fresh[1:]]
+
+
+def _corners(thick: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """The eight ways from a voxel's centre to a corner and on to the next voxel's, shape (8, 3), in voxels."""
+    signs = np.stack(np.meshgrid(*[(-1.0, 1.0)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    return np.unique(signs * thick, axis=0)
+
+
+def _apart(
+    point: npt.NDArray[np.float64],
+    others: npt.NDArray[np.float64],
+    corners: npt.NDArray[np.float64],
+    matrix: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Largest distance in mm between two voxels' boxes, for one voxel and many others."""
+    steps = (others - point)[:, None] + corners
+    return np.asarray(np.sqrt(((steps @ matrix.T) ** 2).sum(-1)).max(axis=1))
+
+
+def _hull(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The points that span the convex hull; all of them where they lie in a plane."""
+    try:
+        return points[ConvexHull(points).vertices]
+    except QhullError:
+        return points

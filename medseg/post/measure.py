@@ -1,0 +1,153 @@
+"""What is measured of each object: size, place, shape, score and mean intensity."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from medseg.engine.stage import RunContext
+from medseg.errors import InputError
+from medseg.post.connectivity import flat_axis
+from medseg.post.diameter import longest_diameter
+from medseg.post.regions import count_regions
+from medseg.post.surface_area import sphericity
+from medseg.types import Instances, LabelTable, Scan
+from medseg.types.instances import InstanceMeasures, InstanceRow, ObjectsOfCase
+
+__all__ = ["MeasureObjects", "channel_of_class", "located", "measure", "score"]
+
+
+def measure(instances: Instances, scan: Scan | None = None, *, shape: bool = True) -> Instances:
+    """Measure every object.
+
+    Parameters
+    ----------
+    instances : Instances
+        Objects. Where rows have no measures yet, size and place are counted first.
+    scan : Scan, optional
+        On the same grid: gives the mean intensity of each channel over each object.
+    shape : bool
+        Whether to measure longest diameter and sphericity, of things only: a stuff region may be many pieces.
+
+    Returns
+    -------
+    Instances
+        The same objects; `measures` of every row is filled.
+
+    Raises
+    ------
+    GeometryMismatch
+        When the scan lies on another grid.
+    InputError
+        When rows and id map do not belong together.
+    """
+    if scan is not None:
+        instances.geometry.match(scan.geometry, what="the grids of the objects and the scan")
+    instances = located(instances)
+    matrix = np.ascontiguousarray(instances.geometry.affine[:3, :3])
+    flat = flat_axis(instances.geometry.shape)
+    rows = []
+    for row in instances.rows:
+        mask, measures = _mask(instances, row), _measures(row)
+        if shape and row.is_thing:
+            measures = replace(
+                measures,
+                diameter_mm=longest_diameter(mask, matrix, flat),
+                sphericity=sphericity(mask, matrix, flat),
+            )
+        if scan is not None:
+            crop = scan.array[(slice(None), *measures.box)]
+            measures = replace(
+                measures, mean_intensity=tuple(float(channel[mask].mean(dtype=np.float64)) for channel in crop)
+            )
+        rows.append(replace(row, measures=measures))
+    return replace(instances, rows=tuple(rows))
+
+
+def score(instances: Instances, scores: npt.NDArray[np.floating]) -> Instances:
+    """Give each object the mean score of its class over its voxels.
+
+    Parameters
+    ----------
+    instances : Instances
+        Objects.
+    scores : ndarray of float, shape (1 + classes, X, Y, Z)
+        Background first, then the classes of the label table in its order, as in `Prediction`.
+
+    Raises
+    ------
+    InputError
+        When the scores have another number of classes or another grid.
+    """
+    wanted = (1 + len(instances.table), *instances.geometry.shape)
+    if scores.shape != wanted:
+        raise InputError(f"scores of shape {scores.shape} do not fit {len(instances.table)} classes: need {wanted}")
+    channels = channel_of_class(instances.table)
+    instances = located(instances)
+    rows = []
+    for row in instances.rows:
+        crop = scores[channels[row.class_value]][_measures(row).box]
+        rows.append(replace(row, score=float(crop[_mask(instances, row)].mean(dtype=np.float64))))
+    return replace(instances, rows=tuple(rows))
+
+
+def channel_of_class(table: LabelTable) -> dict[int, int]:
+    """Return the place of each class value along the first axis of scores."""
+    return {item.value: place for place, item in enumerate(table, start=1)}
+
+
+def located(instances: Instances) -> Instances:
+    """Return the objects with size and place counted, where any row has none yet.
+
+    Raises
+    ------
+    InputError
+        When a row's id is not in the map, or the map has an id without a row.
+    """
+    if all(row.measures is not None for row in instances.rows):
+        return instances
+    ids, regions = count_regions(instances.ids)
+    if ids.tolist() != [row.id for row in instances.rows]:
+        raise InputError(
+            f"the table lists {len(instances.rows)} objects and the id map holds {len(ids)}, not all the same",
+            fix="Read both from the same run.",
+        )
+    counted = regions.rows(instances.geometry, np.ones(len(regions), bool))
+    rows = (
+        row if row.measures is not None else replace(row, measures=found.measures)
+        for row, found in zip(instances.rows, counted, strict=True)
+    )
+    return replace(instances, rows=tuple(rows))
+
+
+def _mask(instances: Instances, row: InstanceRow) -> npt.NDArray[np.bool_]:
+    return np.asarray(instances.ids[_measures(row).box] == row.id)
+
+
+def _measures(row: InstanceRow) -> InstanceMeasures:
+    if row.measures is None:
+        raise InputError(f"object {row.id} has not been located")
+    return row.measures
+
+
+class MeasureObjects:
+    """Measures every object, with mean intensities from the case's scan."""
+
+    class Options(BaseModel):
+        """What to leave out."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        shape: bool = Field(default=True, description="longest diameter and sphericity")
+        intensity: bool = Field(default=True, description="mean intensity of each channel")
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def run(self, item: ObjectsOfCase, context: RunContext) -> Instances:
+        """Fill the measures of every row."""
+        scan = item.case.scan if self.options.intensity else None
+        return measure(item.instances, scan, shape=self.options.shape)

@@ -1,0 +1,183 @@
+"""Things and stuff in one id map, with one table of everything measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from medseg.engine.stage import RunContext
+from medseg.errors import InputError
+from medseg.post.connectivity import Connectivity, neighbourhood
+from medseg.post.measure import located, measure, score
+from medseg.post.regions import count_regions
+from medseg.post.runs import slabs, slowest_last
+from medseg.post.seams import label_in_slabs
+from medseg.types import Instances, LabelMap, LabelTable, Prediction, Scan
+from medseg.types.instances import InstanceRow
+
+__all__ = ["MergeStuff", "Panoptic", "ThingsAndStuff", "panoptic"]
+
+
+def panoptic(
+    labels: LabelMap,
+    things: Instances | None = None,
+    *,
+    scores: npt.NDArray[np.floating] | None = None,
+    scan: Scan | None = None,
+    shape: bool = True,
+    connectivity: Connectivity = 26,
+    planes: int | None = None,
+    out: npt.NDArray[np.int32] | None = None,
+) -> Instances:
+    """Merge things and stuff into one id map, and measure every row.
+
+    Each object of a thing class is a row, and each stuff class is one row however many pieces it has. A voxel of an
+    object belongs to it whatever class the label map gives it there; a voxel of a thing class that belongs to no
+    object is background.
+
+    Parameters
+    ----------
+    labels : LabelMap
+        Its table says which classes are things.
+    things : Instances, optional
+        Objects of the thing classes, from any of the methods; connected components by default.
+    scores : ndarray of float, shape (1 + classes, X, Y, Z), optional
+        As in `Prediction`: gives each row the mean score of its class.
+    scan : Scan, optional
+        On the same grid: gives each row mean intensities.
+    shape : bool
+        Whether to measure longest diameter and sphericity of things.
+    connectivity, planes, out
+        As for `medseg.post.components.components`.
+
+    Raises
+    ------
+    GeometryMismatch
+        When the objects or the scan lie on another grid.
+    InputError
+        When the label map holds a value its table does not have, or an object is of a stuff class.
+    """
+    merged = _by_components(labels, connectivity, planes, out) if things is None else _merge(labels, things, out)
+    if scores is not None:
+        merged = score(merged, scores)
+    return measure(merged, scan, shape=shape)
+
+
+def _by_components(
+    labels: LabelMap, connectivity: Connectivity, planes: int | None, out: npt.NDArray[np.int32] | None
+) -> Instances:
+    """Things as connected components, in the same pass that gathers stuff."""
+    ids, regions = label_in_slabs(
+        labels.array,
+        labels.geometry,
+        connectivity=neighbourhood(connectivity, labels.geometry.shape),
+        joined=_stuff(labels.table),
+        planes=planes,
+        out=out,
+    )
+    _check_known(np.unique(regions.class_values), labels.table)
+    rows = regions.rows(labels.geometry, ~np.isin(regions.class_values, _stuff(labels.table)))
+    return Instances(ids, labels.geometry, rows, labels.table)
+
+
+def _merge(labels: LabelMap, things: Instances, out: npt.NDArray[np.int32] | None) -> Instances:
+    """Lay objects over the stuff of a label map."""
+    labels.geometry.match(things.geometry, what="the grids of the labels and the objects")
+    stuff = _stuff(labels.table)
+    if wrong := [row for row in things.rows if row.class_value in stuff]:
+        name = labels.table.name_of(wrong[0].class_value)
+        raise InputError(f"object {wrong[0].id} is of class {name}, which the label table says is stuff")
+    things = located(things)
+    last = max((row.id for row in things.rows), default=0)
+    ids = np.zeros_like(things.ids) if out is None else out
+    axes = slowest_last(things.ids)
+    source, drawn, result = (array.transpose(axes) for array in (labels.array, things.ids, ids))
+    # Stuff first gets ids beyond those of the objects, so that one count over the volume gives its size and place.
+    table = np.zeros(np.iinfo(labels.array.dtype).max + 1, np.int32)
+    table[list(stuff)] = last + 1 + np.arange(len(stuff))
+    for first, beyond in slabs(source.shape):
+        block = drawn[..., first:beyond]
+        result[..., first:beyond] = np.where(block > 0, block, table[source[..., first:beyond]])
+        _check_known(np.unique(source[..., first:beyond]), labels.table)
+    rows = [*things.rows, *_stuff_rows(ids, labels, stuff, last)]
+    rows.sort(key=lambda row: (row.class_value, row.id))
+    final = np.zeros(last + 1 + len(stuff), np.int32)
+    final[[row.id for row in rows]] = np.arange(1, len(rows) + 1)
+    for first, beyond in slabs(source.shape):
+        result[..., first:beyond] = final[result[..., first:beyond]]
+    return Instances(ids, labels.geometry, tuple(replace(row, id=int(final[row.id])) for row in rows), labels.table)
+
+
+def _stuff_rows(ids: npt.NDArray[np.int32], labels: LabelMap, stuff: tuple[int, ...], last: int) -> list[InstanceRow]:
+    values, regions = count_regions(ids)
+    rows = regions.rows(labels.geometry, np.zeros(len(regions), bool))
+    return [
+        replace(row, id=value, class_value=stuff[value - last - 1])
+        for value, row in zip(values.tolist(), rows, strict=True)
+        if value > last
+    ]
+
+
+def _stuff(table: LabelTable) -> tuple[int, ...]:
+    return tuple(item.value for item in table if not item.is_thing)
+
+
+def _check_known(values: npt.NDArray[Any], table: LabelTable) -> None:
+    known = {0, *(item.value for item in table)}
+    if unknown := [value for value in values.tolist() if value not in known]:
+        raise InputError(
+            f"the label map holds the value {unknown[0]}, which its table does not have",
+            fix="Give it a table that says whether each class is things or stuff.",
+        )
+
+
+class Panoptic:
+    """Merges things, as connected components, and stuff into one id map with a table."""
+
+    class Options(BaseModel):
+        """What counts as touching, and what is measured."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        connectivity: Connectivity = 26
+        shape: bool = Field(default=True, description="measure longest diameter and sphericity of things")
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def run(self, item: LabelMap | Prediction, context: RunContext) -> Instances:
+        """Make the id map and its table, with scores where the prediction has them."""
+        labels = item.labels if isinstance(item, Prediction) else item
+        scores = item.scores if isinstance(item, Prediction) else None
+        return panoptic(labels, scores=scores, shape=self.options.shape, connectivity=self.options.connectivity)
+
+
+@dataclass(frozen=True, eq=False)
+class ThingsAndStuff:
+    """Objects made by an earlier step and the prediction they were made from."""
+
+    things: Instances
+    prediction: Prediction
+
+
+class MergeStuff:
+    """Merges objects of an earlier step with the stuff of the prediction."""
+
+    class Options(BaseModel):
+        """What is measured."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        shape: bool = Field(default=True, description="measure longest diameter and sphericity of things")
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def run(self, item: ThingsAndStuff, context: RunContext) -> Instances:
+        """Lay the objects over the stuff."""
+        prediction = item.prediction
+        return panoptic(prediction.labels, item.things, scores=prediction.scores, shape=self.options.shape)

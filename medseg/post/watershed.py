@@ -1,0 +1,163 @@
+"""Splits touching objects by their shape: watershed on the distance to the border."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.ndimage import distance_transform_edt, gaussian_filter
+from skimage.measure import label
+from skimage.morphology import local_maxima
+from skimage.segmentation import watershed as flood
+
+from medseg.engine.stage import RunContext
+from medseg.post.components import class_values, components
+from medseg.post.connectivity import Connectivity
+from medseg.post.measure import score
+from medseg.post.numbering import number_objects
+from medseg.post.orientation import canonical
+from medseg.post.pieces import merge_small
+from medseg.types import Instances, LabelMap, Prediction
+from medseg.types.instances import InstanceRow
+
+__all__ = ["Watershed", "split_mask", "watershed"]
+
+
+def watershed(
+    labels: LabelMap,
+    *,
+    depth_mm: float = 0.75,
+    sigma_mm: float = 1.0,
+    min_mm3: float = 0.0,
+    connectivity: Connectivity = 26,
+    classes: Collection[int] | None = None,
+    planes: int | None = None,
+    out: npt.NDArray[np.int32] | None = None,
+) -> Instances:
+    """Make objects of connected components, and split those that have several deep middles.
+
+    Every labelled voxel belongs to an object and no background voxel does: the foreground is not changed. The result
+    does not depend on how the array is oriented.
+
+    Parameters
+    ----------
+    labels : LabelMap
+        Its array may be a memory-mapped file; memory is needed for the largest component.
+    depth_mm : float
+        How much deeper than the neck between them two middles must lie to count as two: the h of the h-maxima of the
+        distance to the border. Smaller splits more.
+    sigma_mm : float
+        Standard deviation of the Gaussian that smooths the distance first, so that a rough border splits nothing;
+        0 for none.
+    min_mm3 : float
+        No piece smaller than this is split off; it joins the piece it shares most border with.
+    connectivity, classes, planes, out
+        As for `medseg.post.components.components`.
+    """
+    found = components(labels, connectivity=connectivity, classes=classes, planes=planes, out=out)
+    ids, geometry = found.ids, found.geometry
+    oriented = canonical(geometry)
+    spacing = oriented.spacing(geometry)
+    minimum = min_mm3 / geometry.voxel_volume
+    of_class = {row.id: row.class_value for row in found.rows}
+    following = len(found.rows) + 1
+    for row in found.rows:
+        if row.voxels < max(2, 2 * minimum):
+            continue
+        crop = ids[_box_with_border(row, geometry.shape)]
+        pieces = split_mask(oriented.view(crop == row.id), spacing, depth_mm=depth_mm, sigma_mm=sigma_mm)
+        pieces = merge_small(pieces, minimum)
+        count = int(pieces.max())
+        if count < 2:
+            continue
+        extra = pieces > 1
+        oriented.view(crop)[extra] = pieces[extra] + (following - 2)
+        of_class.update(dict.fromkeys(range(following, following + count - 1), row.class_value))
+        following += count - 1
+    return number_objects(ids, geometry, of_class, found.table)
+
+
+def split_mask(
+    mask: npt.NDArray[np.bool_], spacing: tuple[float, ...], *, depth_mm: float, sigma_mm: float
+) -> npt.NDArray[np.int32]:
+    """Split one object.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (X, Y, Z)
+        The object, with a margin of background where it does not end at the grid's edge: what lies beyond the array
+        counts neither as object nor as border.
+    spacing : tuple of float
+        In mm.
+    depth_mm, sigma_mm : float
+        As for `watershed`.
+
+    Returns
+    -------
+    ndarray of int32, shape (X, Y, Z)
+        Pieces 1 to N; 0 outside the mask.
+    """
+    whole = mask.astype(np.int32)
+    if mask.all():
+        return whole
+    distance = distance_transform_edt(mask, sampling=spacing).astype(np.float32)
+    if sigma_mm > 0:
+        distance = gaussian_filter(distance, [sigma_mm / step for step in spacing])
+        distance[~mask] = 0
+    seeds = _deep_middles(distance, depth_mm)
+    if seeds.max() < 2:
+        return whole
+    return np.asarray(flood(-distance, seeds, mask=mask, connectivity=mask.ndim), np.int32)
+
+
+def _deep_middles(distance: npt.NDArray[np.float32], depth: float) -> npt.NDArray[Any]:
+    """Number the maxima that rise at least `depth` above the highest saddle to any higher one."""
+    ceiling = SimpleITK.GetImageFromArray(distance)
+    floor = SimpleITK.GetImageFromArray(distance - np.float32(depth))
+    levelled = SimpleITK.GetArrayFromImage(SimpleITK.ReconstructionByDilation(floor, ceiling, fullyConnected=True))
+    return np.asarray(label(local_maxima(levelled), connectivity=distance.ndim))
+
+
+def _box_with_border(row: InstanceRow, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    assert row.measures is not None
+    ends = zip(row.measures.start, row.measures.stop, shape, strict=True)
+    return tuple(slice(max(0, start - 1), min(size, stop + 1)) for start, stop, size in ends)
+
+
+class Watershed:
+    """Makes an object of every connected component and splits those that touch."""
+
+    class Options(BaseModel):
+        """How readily objects are split."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        depth_mm: float = Field(
+            default=0.75, gt=0, description="depth of the neck between two objects; less splits more"
+        )
+        sigma_mm: float = Field(default=1.0, ge=0, description="smoothing of the distance to the border")
+        min_mm3: float = Field(default=0.0, ge=0, description="no smaller piece is split off")
+        connectivity: Connectivity = 26
+        classes: tuple[str, ...] | None = Field(default=None, description="names; null makes objects of every class")
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def run(self, item: LabelMap | Prediction, context: RunContext) -> Instances:
+        """Number the objects; with scores, each gets the mean score of its class."""
+        labels = item.labels if isinstance(item, Prediction) else item
+        chosen = self.options
+        found = watershed(
+            labels,
+            depth_mm=chosen.depth_mm,
+            sigma_mm=chosen.sigma_mm,
+            min_mm3=chosen.min_mm3,
+            connectivity=chosen.connectivity,
+            classes=None if chosen.classes is None else class_values(chosen.classes, labels.table),
+        )
+        scores = item.scores if isinstance(item, Prediction) else None
+        return found if scores is None else score(found, scores)
