@@ -18,6 +18,7 @@ OWN_STAGES: dict[str, str] = {
     "save": "medseg.io.stages:Save",
     "preview": "medseg.review.preview:PreviewPicture",
     "report": "medseg.review.batch_report:BatchReport",
+    "track": "medseg.engine.track:Track",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,12 +113,12 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
     broken = tuple(_broken(item) for item in discovery.left_out if item.broken)
     identity = {"pipeline": pipeline.name, "steps": pipeline.identity(), "medseg": versions()["medseg"]}
     left_out = tuple(item for item in discovery.left_out if not item.broken)
-    facts = tuple((name, str(value)) for name, value in versions().items())
+    facts = (*_models(identity["steps"]), *versions().items())
     if options.dry_run:
         outcomes = tuple(
             expected(found, out, identity, options.overwrite) for found in discovery.found if found in mine
         )
-        return BatchResult(out, outcomes + broken, left_out, facts)
+        return BatchResult(out, outcomes + broken, left_out, facts, pipeline.name)
 
     _make_folder(out)
     ended: dict[str, CaseOutcome] = {}
@@ -135,11 +135,18 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
                     ended[event.case_id] = event
                     progress.end(event)
         outcomes = tuple(ended.get(found.case_id) or recorded(found, out) for found in discovery.found)
-        result = BatchResult(out, outcomes + broken, left_out, facts)
+        result = BatchResult(out, outcomes + broken, left_out, facts, pipeline.name)
         _write_run_file(result, identity, started)
         for step in pipeline.finish:
             step.run({"batch": result}, RunContext(out))
     return result
+
+
+def _models(steps: Any) -> Iterator[tuple[str, str]]:
+    """Name the model of every step that has one."""
+    for step in steps.values():
+        if "model" in step:
+            yield "model", str(step["model"])
 
 
 def _broken(item: LeftOut) -> CaseOutcome:

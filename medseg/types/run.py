@@ -114,12 +114,15 @@ class BatchResult:
         Files that were something else.
     identity : tuple of (str, str)
         What made the results: model, versions.
+    pipeline : str
+        Name of the pipeline that ran.
     """
 
     out: Path
     outcomes: tuple[CaseOutcome, ...]
     left_out: tuple[LeftOut, ...] = ()
     identity: tuple[tuple[str, str], ...] = ()
+    pipeline: str = ""
 
     def count(self, *states: CaseState) -> int:
         """Number of outcomes in any of these states."""
