@@ -52,13 +52,14 @@ def convolution(
     *,
     stride: int | Sequence[int] = 1,
     dilation: int | Sequence[int] = 1,
+    groups: int = 1,
     bias: bool = True,
 ) -> nn.Module:
     """Convolution that keeps the size at stride 1: zero padding of half the dilated kernel."""
     sizes, dilations = per_axis(kernel, dimensions), per_axis(dilation, dimensions)
     padding = tuple(d * (k - 1) // 2 for k, d in zip(sizes, dilations, strict=True))
     layer: Callable[..., nn.Module] = {2: nn.Conv2d, 3: nn.Conv3d}[dimensions]
-    return layer(inputs, outputs, sizes, per_axis(stride, dimensions), padding, dilations, bias=bias)
+    return layer(inputs, outputs, sizes, per_axis(stride, dimensions), padding, dilations, groups, bias=bias)
 
 
 def normalisation(kind: Norm, dimensions: int, channels: int) -> nn.Module:

@@ -6,17 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from medseg.config.load import build
-from medseg.errors import ConfigError, ModelError
+from medseg.errors import ConfigError, MissingDependency, ModelError
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["NetworkFamily", "build_network", "find_family", "network_names"]
+__all__ = ["NetworkFamily", "build_network", "find_family", "load_pretrained", "network_names", "require"]
 
 ENTRY_POINTS = "medseg.networks"
 
@@ -130,6 +131,33 @@ def build_network(
             raise ConfigError(f"must be {least} or more, not {value}", where=f"network {name}, {key}")
     checked = build(family.arguments, arguments or {}, where=f"network {name}")
     return family.build(channels, classes, dimensions, checked)
+
+
+def load_pretrained(network: nn.Module) -> None:
+    """Give a freshly built network the weights its arguments ask for; nothing where they ask for none.
+
+    Apart from `build_network`, because a trained model is built without them: its own weights follow.
+
+    Raises
+    ------
+    ModelError
+        When the weights are not there; it names the file to place.
+    """
+    load = getattr(network, "load_pretrained", None)
+    if load is not None:
+        load()
+
+
+def require(module: str, *, extra: str, needed_by: str) -> None:
+    """Check that an optional package is there before a network that cannot run without it is built.
+
+    Raises
+    ------
+    MissingDependency
+        When it is not; it names the extra to install.
+    """
+    if find_spec(module) is None:
+        raise MissingDependency(f"{module} is not installed", where=needed_by, fix=f"pip install 'medseg[{extra}]'.")
 
 
 def _installed() -> dict[str, list[EntryPoint]]:

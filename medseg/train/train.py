@@ -23,7 +23,7 @@ from medseg.engine.versions import versions
 from medseg.errors import ConfigError, InputError, Interrupted
 from medseg.io.atomic import sweep, write_text
 from medseg.models.package import ModelPackage, write_package
-from medseg.models.registry import build_network
+from medseg.models.registry import build_network, load_pretrained
 from medseg.train.augment import Augmentation
 from medseg.train.card import build_card, with_validation
 from medseg.train.config import TrainConfig
@@ -171,6 +171,8 @@ def _build_loop(
         arguments=config.network.arguments,
     )
     _check_patch(network, config)
+    if not (out / "checkpoint.pt").is_file():
+        load_pretrained(network)
     network = network.to(device=device, memory_format=memory_format(config.network.dimensions))  # type: ignore[call-overload]
     patches = Patches(
         cases,

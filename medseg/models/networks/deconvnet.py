@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 
 from medseg.models.layers import SLOPE, ConvUnit, Norm, convolution, initialise, max_pooling, normalisation
@@ -33,6 +33,13 @@ class DeconvNetArguments(BaseModel):
     bottleneck: Positive = Field(default=512, description="channels of the layer that was fully connected in VGG")
     bottleneck_kernel: Positive = Field(default=3, description="its kernel, odd; 7 in the paper, for 224 x 224 pixels")
     norm: Norm = Field(default="batch", description="the paper's is batch")
+
+    @field_validator("bottleneck_kernel")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError("a kernel of even size cannot keep the size of its input")
+        return value
 
 
 class TransposedUnit(nn.Module):

@@ -1,0 +1,55 @@
+"""MONAI's SwinUNETR: a Swin transformer as encoder, a convolutional decoder.
+
+Hatamizadeh 2022 (arXiv:2201.01266); version 2 adds a residual convolution to each stage, He 2023 (arXiv:2308.10438).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from monai.networks.nets import SwinUNETR
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from medseg.models.registry import NetworkFamily, require
+
+__all__ = ["SWINUNETR", "SwinUNETRArguments"]
+
+Four = tuple[
+    Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]
+]
+
+
+class SwinUNETRArguments(BaseModel):
+    """What can be set of a SwinUNETR."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    width: Annotated[int, Field(ge=12, multiple_of=12)] = Field(default=24, description="features of the first stage")
+    depths: Four = (2, 2, 2, 2)
+    heads: Four = (3, 6, 12, 24)
+    window: Annotated[int, Field(ge=1)] = Field(default=7, description="of the attention, in tokens")
+    version_2: bool = False
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    checkpointing: bool = Field(default=False, description="half the memory of training for a third more time")
+
+
+def _build(channels: int, classes: int, dimensions: int, arguments: SwinUNETRArguments) -> nn.Module:
+    require("einops", extra="transformers", needed_by="network swinunetr")
+    network: nn.Module = SwinUNETR(
+        in_channels=channels,
+        out_channels=classes,
+        depths=arguments.depths,
+        num_heads=arguments.heads,
+        window_size=arguments.window,
+        feature_size=arguments.width,
+        drop_rate=arguments.dropout,
+        use_checkpoint=arguments.checkpointing,
+        spatial_dims=dimensions,
+        use_v2=arguments.version_2,
+    )
+    network.multiple = (32,) * dimensions  # type: ignore[assignment]
+    return network
+
+
+SWINUNETR = NetworkFamily(SwinUNETRArguments, _build)
