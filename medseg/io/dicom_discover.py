@@ -58,16 +58,16 @@ def find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[LeftOu
     for entry in entries:
         try:
             header = read_header(entry.path)
-            reason = _not_a_volume(header)
+            reason = _not_a_volume(header.elements)
             if reason is not None:
                 left_out.append(LeftOut(entry.path, *reason, broken=entry.is_named))
                 continue
-            series.setdefault(str(header.get("SeriesInstanceUID")), []).extend(frames_of(entry.path, header))
+            series.setdefault(str(header.elements.get("SeriesInstanceUID")), []).extend(frames_of(header))
         except MedsegError as error:
             left_out.append(LeftOut(entry.path, error.what, error.fix, broken=True))
     found: list[FoundScan] = []
-    for uid, frames in series.items():
-        distinct, copies = _without_copies(frames)
+    for uid, members in series.items():
+        distinct, copies = _without_copies(members)
         left_out += copies
         volumes = sort_into_volumes(distinct)
         kept = []

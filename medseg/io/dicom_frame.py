@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pydicom.dataset import Dataset
 
 from medseg.errors import InputError
+from medseg.io.dicom_header import REMEMBERED, Header, leniently
 
 __all__ = ["Frame", "frames_of"]
 
@@ -52,6 +54,8 @@ class Frame:
         Its number within a multi-frame file, from 0; None for a single-frame file.
     header : Dataset
         The file's header, as `medseg.io.dicom_header.read_header` gives it; shared between the frames of a file.
+    pixels_at : int, optional
+        Where in the file its pixel data starts.
     rows, columns : int
         Its size in pixels.
     position : tuple of float, optional
@@ -71,6 +75,7 @@ class Frame:
     file: Path
     index: int | None
     header: Dataset
+    pixels_at: int | None
     rows: int
     columns: int
     position: tuple[float, float, float] | None
@@ -101,7 +106,8 @@ class Frame:
         return tuple(str(v).strip().upper() for v in value)
 
 
-def frames_of(path: Path, header: Dataset) -> list[Frame]:
+@lru_cache(maxsize=REMEMBERED)
+def frames_of(header: Header) -> tuple[Frame, ...]:
     """List the image planes of one file.
 
     Raises
@@ -109,22 +115,25 @@ def frames_of(path: Path, header: Dataset) -> list[Frame]:
     InputError
         When an attribute has a value it cannot have.
     """
-    try:
-        if int(header.get("NumberOfFrames") or 1) > 1 or "PerFrameFunctionalGroupsSequence" in header:
-            return _multi_frame(path, header)
-        return [_frame(path, None, header, [header])]
-    except (ValueError, TypeError, AttributeError, IndexError, KeyError, OverflowError) as error:
-        raise InputError(
-            f"its header has a value that cannot be ({' '.join(str(error).split())[:120]})",
-            where=path,
-            fix="Export the series again from the archive.",
-        ) from error
+    elements = header.elements
+    with leniently():
+        try:
+            if int(elements.get("NumberOfFrames") or 1) > 1 or "PerFrameFunctionalGroupsSequence" in elements:
+                return _multi_frame(header)
+            return (_frame(header, None, [elements]),)
+        except (ValueError, TypeError, AttributeError, IndexError, KeyError, OverflowError) as error:
+            raise InputError(
+                f"its header has a value that cannot be ({' '.join(str(error).split())[:120]})",
+                where=header.path,
+                fix="Export the series again from the archive.",
+            ) from error
 
 
-def _multi_frame(path: Path, header: Dataset) -> list[Frame]:
+def _multi_frame(header: Header) -> tuple[Frame, ...]:
     """Frames of an enhanced object; what a frame does not say itself, the shared groups or the header do."""
-    count = int(header.get("NumberOfFrames") or 1)
-    per_frame = header.get("PerFrameFunctionalGroupsSequence")
+    elements, path = header.elements, header.path
+    count = int(elements.get("NumberOfFrames") or 1)
+    per_frame = elements.get("PerFrameFunctionalGroupsSequence")
     if not per_frame:
         raise InputError(
             f"it holds {count} frames without saying where each lies",
@@ -135,9 +144,14 @@ def _multi_frame(path: Path, header: Dataset) -> list[Frame]:
         raise InputError(
             f"it announces {count} frames and describes {len(per_frame)}", where=path, fix="Export the series again."
         )
-    shared = header.get("SharedFunctionalGroupsSequence") or [Dataset()]
-    common = [*_items(shared[0]), header]
-    return [_frame(path, number, header, [*_items(groups), *common]) for number, groups in enumerate(per_frame)]
+    shared = elements.get("SharedFunctionalGroupsSequence") or [Dataset()]
+    common = [*_items(shared[0]), elements]
+    frames = tuple(_frame(header, number, [*_items(groups), *common]) for number, groups in enumerate(per_frame))
+    # They may be large, and all that matters of them is in the frames now.
+    for keyword in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
+        if keyword in elements:
+            del elements[keyword]
+    return frames
 
 
 def _items(groups: Dataset) -> list[Dataset]:
@@ -147,7 +161,7 @@ def _items(groups: Dataset) -> list[Dataset]:
     ]
 
 
-def _frame(path: Path, index: int | None, header: Dataset, places: list[Dataset]) -> Frame:
+def _frame(header: Header, index: int | None, places: list[Dataset]) -> Frame:
     def get(*keywords: str) -> Any:
         for keyword in keywords:
             for place in places:
@@ -179,11 +193,12 @@ def _frame(path: Path, index: int | None, header: Dataset, places: list[Dataset]
     if slope == 0:
         raise ValueError("RescaleSlope is 0")
     return Frame(
-        file=path,
+        file=header.path,
         index=index,
-        header=header,
-        rows=int(header.get("Rows") or 0),
-        columns=int(header.get("Columns") or 0),
+        header=header.elements,
+        pixels_at=header.pixels_at,
+        rows=int(header.elements.get("Rows") or 0),
+        columns=int(header.elements.get("Columns") or 0),
         position=None if position is None else (position[0], position[1], position[2]),
         orientation=numbers("ImageOrientationPatient", 6),
         pixel_spacing=None if spacing is None else (spacing[0], spacing[1]),

@@ -23,7 +23,7 @@ SAME_PLACE = 1e-3
 COSINE_SLACK = 1e-2
 # Refuse to make more than this many slices out of one when resampling uneven ones.
 MOST_ADDED = 10
-WAY_OUT = "Get the complete series again, or read it with --allow-uneven, which resamples it onto an even grid."
+WAY_OUT = "Get the complete series again, or allow uneven slices (--allow-uneven), which resamples onto an even grid."
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -13,11 +17,11 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from medseg.errors import InputError, ResourceLimit
+from medseg.errors import InputError, MedsegError, ResourceLimit
 from medseg.io.byte_stream import CHUNK
 from medseg.io.limits import largest_scan
 
-__all__ = ["looks_like_dicom", "read_header"]
+__all__ = ["REMEMBERED", "Header", "leniently", "looks_like_dicom", "read_header"]
 
 # Everything else in a header, the patient's name first of all, is never read.
 WANTED = [
@@ -31,12 +35,40 @@ WANTED = [
     "DiffusionBValue", "DiffusionGradientOrientation", "InversionTime", "FlipAngle", "ConvolutionKernel", "KVP",
     "ContrastBolusAgent", "AcquisitionTime", "AcquisitionDateTime", "ContentTime", "SeriesTime", "SeriesDate",
     "AcquisitionDate", "ImageIndex", "NumberOfSlices", "NumberOfTimeSlices", "FrameReferenceTime",
-    "Units", "CorrectedImage", "DecayCorrection", "PatientWeight", "RadiopharmaceuticalInformationSequence",
+    "Units", "SUVType", "CorrectedImage", "DecayCorrection", "PatientWeight", "RadiopharmaceuticalInformationSequence",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DimensionIndexSequence",
     "SliceLocation", "ScanningSequence", "ComplexImageComponent",
 ]  # fmt: skip
-WANTED_TAGS = [Tag(keyword) for keyword in WANTED]
+WANTED_TAGS = [*(Tag(keyword) for keyword in WANTED), Tag(0x7053, 0x0010), Tag(0x7053, 0x1000)]  # Philips' SUV factor
+REMEMBERED = 4096
 DAMAGED = "Copy it again from the scanner or the archive."
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """What was read of a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    elements : Dataset
+        The `WANTED` ones it has.
+    pixels_at : int, optional
+        Where in the file the pixel data element starts; None for a deflated file.
+    """
+
+    path: Path
+    elements: Dataset
+    pixels_at: int | None
+
+
+@contextmanager
+def leniently() -> Iterator[None]:
+    """Take values that break a rule of DICOM's as they are, in silence; what matters is checked where it is used."""
+    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def looks_like_dicom(start: bytes) -> bool:
@@ -58,8 +90,10 @@ def looks_like_dicom(start: bytes) -> bool:
     return explicit or 0 < int.from_bytes(start[4:8], "little") < 256
 
 
-def read_header(path: Path) -> Dataset:
+def read_header(path: Path) -> Header:
     """Read the elements of a DICOM file's header that matter here; pixels are not touched.
+
+    The last few thousand headers are remembered, so that finding a series and then reading it parses them once.
 
     Raises
     ------
@@ -69,31 +103,36 @@ def read_header(path: Path) -> Dataset:
         When a deflated file would take more memory than this machine may spend.
     """
     try:
-        with path.open("rb") as stream, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of values that break a rule; what matters is checked where it is used
+        status = path.stat()
+        return _remembered(path, status.st_mtime_ns, status.st_size)
+    except OSError as error:
+        raise InputError(f"it cannot be read ({error.strerror or error})", where=path, fix=DAMAGED) from error
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _remembered(path: Path, _mtime: int, _size: int) -> Header:
+    try:
+        with path.open("rb") as stream, leniently():
             start = stream.read(132)
             if not looks_like_dicom(start):
                 raise InputError("it is not a DICOM file", where=path, fix="Check that the file is what its name says.")
-            if start[128:] == b"DICM":
-                _check_deflated(stream, path)
+            deflated = start[128:] == b"DICM" and _is_deflated(stream, path)
             stream.seek(0)
-            header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(WANTED_TAGS), force=True)
-            header.decode()
-            return header
-    except (InputError, ResourceLimit):
+            elements = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(WANTED_TAGS), force=True)
+            return Header(path, elements, None if deflated else stream.tell())
+    except (MedsegError, OSError):
         raise
-    except OSError as error:
-        raise InputError(f"it cannot be read ({error.strerror or error})", where=path, fix=DAMAGED) from error
     except Exception as error:  # pydicom raises nearly anything on damaged files; all of it means the same
         raise InputError(f"its DICOM header is damaged ({_short(error)})", where=path, fix=DAMAGED) from error
 
 
-def _check_deflated(stream: IO[bytes], path: Path) -> None:
-    """Refuse a deflated file that inflates beyond bounds; pydicom inflates the whole of it to read any of it."""
+def _is_deflated(stream: IO[bytes], path: Path) -> bool:
+    """Whether a file is deflated; refused beyond bounds, for pydicom inflates all of it to read any of it."""
+    if DeflatedExplicitVRLittleEndian.encode() not in stream.read(1024):
+        return False
     meta = read_file_meta_info(str(path))
     if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-        return
-    stream.seek(132)
+        return False
     stream.seek(132 + 12 + int(meta.FileMetaInformationGroupLength))
     unpack, total, bound = zlib.decompressobj(-zlib.MAX_WBITS), 0, largest_scan() // 4
     piece = stream.read(CHUNK)
@@ -106,6 +145,7 @@ def _check_deflated(stream: IO[bytes], path: Path) -> None:
                 fix="Get it again in another transfer syntax.",
             )
         piece = unpack.unconsumed_tail or stream.read(CHUNK)
+    return True
 
 
 def _short(error: BaseException) -> str:

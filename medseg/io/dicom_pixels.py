@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,37 +11,79 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pydicom
-from pydicom.pixels import iter_pixels
+from pydicom.dataset import Dataset
+from pydicom.filereader import data_element_generator
+from pydicom.pixels import get_decoder, iter_pixels
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from medseg.errors import InputError
 from medseg.io.dicom_frame import Frame
+from medseg.io.dicom_header import leniently
 from medseg.io.limits import check_size
 
 __all__ = ["read_pixels"]
 
 # int16 holds nearly every CT and MR. Whole numbers it does not hold are kept in int32, fractions in float32.
 WHOLE = np.int16
+PIXEL_DATA = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # float, double float, whole numbers
 PADDED_NOTE = "{:,} pixels marked as padding, brighter than the darkest real one, were set to that one's value"
 
 
 @dataclass
 class _Buffer:
-    """The array being filled, slices first, in the smallest type that has held everything so far."""
+    """The array being filled, slices first, in the smallest type that has held everything so far.
+
+    Parameters
+    ----------
+    slices : ndarray, shape (Z, Y, X)
+        int16 or int32 for whole numbers, else float32.
+    lowest : float
+        The smallest real value that is not padding.
+    padding : list of (int, float, float)
+        Slices with padding in them, and the real values it takes, from and to.
+    """
 
     slices: npt.NDArray[Any]
     lowest: float = np.inf
     padding: list[tuple[int, float, float]] = field(default_factory=list)
 
-    def put(self, k: int, values: npt.NDArray[Any]) -> None:
-        """Store a slice, widening the whole array where it does not fit."""
+    def put(self, k: int, stored: npt.NDArray[Any], frame: Frame) -> None:
+        """Turn stored into real values, at their place, widening the whole array where they do not fit."""
+        low, high = int(stored.min()), int(stored.max())
+        ends = sorted((low * frame.slope + frame.intercept, high * frame.slope + frame.intercept))
         if self.slices.dtype.kind == "i":
-            low, high = values.min(), values.max()
-            limits = np.iinfo(self.slices.dtype)
-            if low < limits.min or high > limits.max:
-                wide = np.iinfo(np.int32)
-                fits = wide.min <= low and high <= wide.max
-                self.slices = self.slices.astype(np.int32 if fits else np.float32)
-        self.slices[k] = values
+            self._make_room(*ends)
+        plane = self.slices[k]
+        if plane.dtype.kind == "i":
+            # Whole-number arithmetic that wraps around is right wherever its result fits, as it does here.
+            np.copyto(plane, stored, casting="unsafe")
+            for operate, number, neutral in ((np.multiply, frame.slope, 1), (np.add, frame.intercept, 0)):
+                if number != neutral:
+                    operate(plane, np.int64(number).astype(plane.dtype), out=plane)
+        else:
+            plane[...] = stored * np.float64(frame.slope) + frame.intercept
+        self._note_padding(k, stored, frame, (low, high), ends[0])
+
+    def _make_room(self, low: float, high: float) -> None:
+        limits = np.iinfo(self.slices.dtype)
+        if low < limits.min or high > limits.max:
+            wide = np.iinfo(np.int32)
+            fits = wide.min <= low and high <= wide.max
+            self.slices = self.slices.astype(np.int32 if fits else np.float32)
+
+    def _note_padding(
+        self, k: int, stored: npt.NDArray[Any], frame: Frame, reach: tuple[int, int], lowest: float
+    ) -> None:
+        padding = _padding(frame)
+        if padding is not None and padding[0] <= reach[1] and padding[1] >= reach[0]:
+            inside = (stored >= padding[0]) & (stored <= padding[1])
+            if inside.any():
+                ends = sorted(p * frame.slope + frame.intercept for p in padding)
+                self.padding.append((k, ends[0], ends[1]))
+                if inside.all():
+                    return
+                lowest = float(self.slices[k][~inside].min())
+        self.lowest = min(self.lowest, lowest)
 
 
 def read_pixels(frames: Sequence[Frame], where: object) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
@@ -87,19 +128,7 @@ def read_pixels(frames: Sequence[Frame], where: object) -> tuple[npt.NDArray[Any
             )
         if stored.dtype.kind not in "iu":
             raise InputError(f"its pixels are {stored.dtype}, not whole numbers", where=frame.file)
-        values = _real(stored, frame, whole)
-        padding = _padding(frame)
-        if padding is not None:
-            inside = (stored >= padding[0]) & (stored <= padding[1])
-            if inside.any():
-                ends = sorted(float(frame.slope * p + frame.intercept) for p in padding)
-                buffer.padding.append((k, ends[0], ends[1]))
-                values_left = values[~inside]
-                buffer.lowest = min(buffer.lowest, float(values_left.min())) if values_left.size else buffer.lowest
-                buffer.put(k, values)
-                continue
-        buffer.lowest = min(buffer.lowest, float(values.min()))
-        buffer.put(k, values)
+        buffer.put(k, stored, frame)
     return buffer.slices.transpose(2, 1, 0), _darken_padding(buffer)
 
 
@@ -124,28 +153,58 @@ def _check_kind(frame: Frame) -> None:
 
 def _decode(frames: Sequence[Frame]) -> Iterator[tuple[int, npt.NDArray[Any]]]:
     """Stored values (rows, columns) of each frame, with its place; multi-frame files are opened once."""
-    singles = [k for k, frame in enumerate(frames) if frame.index is None]
-    for k in singles:
-        with _decoding(frames[k].file):
-            stored = pydicom.dcmread(frames[k].file, force=True).pixel_array
-        yield k, stored
     by_file: dict[Path, list[int]] = {}
     for k, frame in enumerate(frames):
-        if frame.index is not None:
+        if frame.index is None:
+            with _decoding(frame.file):
+                stored = _single(frame)
+            yield k, stored
+        else:
             by_file.setdefault(frame.file, []).append(k)
     for path, members in by_file.items():
         with _decoding(path):
-            pixels = iter_pixels(path, indices=[frames[k].index for k in members])
+            # One frame at a time, in the order of the file, so that no more than one is ever held beside the array.
+            members.sort(key=lambda k: frames[k].index or 0)
+            pixels = iter_pixels(path, indices=[frames[k].index for k in members], raw=True)
             for k in members:
                 yield k, next(pixels)
+
+
+def _single(frame: Frame) -> npt.NDArray[Any]:
+    """Stored values of a single-frame file, from where its header ended; the result may be a view of what was read."""
+    if frame.pixels_at is None:
+        elements = pydicom.dcmread(frame.file, force=True)
+    else:
+        # A copy, lest the pixels stay in memory with the header.
+        elements = Dataset(dict(frame.header.items()))
+        elements.file_meta = frame.header.file_meta
+        implicit, little = frame.header.original_encoding
+        with frame.file.open("rb") as stream:
+            stream.seek(frame.pixels_at)
+            element = next(data_element_generator(stream, implicit, little), None)
+        if element is None or element.tag not in PIXEL_DATA:
+            raise ValueError("there is no pixel data")
+        elements[element.tag] = element
+        elements.set_original_encoding(implicit, little, frame.header.original_character_set)
+    stored: npt.NDArray[Any]
+    stored, _ = get_decoder(_transfer_syntax(frame.header)).as_array(elements, raw=True, view_only=True)
+    return stored
+
+
+def _transfer_syntax(header: Dataset) -> str:
+    """How the file is encoded; pydicom found that out where the file itself does not say."""
+    stated = header.file_meta.get("TransferSyntaxUID")
+    if stated:
+        return str(stated)
+    implicit, little = header.original_encoding
+    return str(ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian)
 
 
 @contextmanager
 def _decoding(path: Path) -> Iterator[None]:
     """Turn whatever a decoder raises on damaged pixels into one error, and keep its warnings to itself."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with leniently():
             yield
     except Exception as error:
         raise InputError(
@@ -153,17 +212,6 @@ def _decoding(path: Path) -> Iterator[None]:
             where=path,
             fix="Get it again from the archive, uncompressed if possible.",
         ) from error
-
-
-def _real(stored: npt.NDArray[Any], frame: Frame, whole: bool) -> npt.NDArray[Any]:
-    """Stored values times slope plus intercept."""
-    if frame.slope == 1 and frame.intercept == 0:
-        return stored
-    if whole:
-        return stored.astype(np.int64 if abs(frame.slope) > 2**14 or stored.dtype.itemsize > 2 else np.int32) * int(
-            frame.slope
-        ) + int(frame.intercept)
-    return stored * frame.slope + frame.intercept
 
 
 def _padding(frame: Frame) -> tuple[int, int] | None:

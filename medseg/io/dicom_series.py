@@ -14,6 +14,7 @@ from medseg.io.dicom_frame import Frame, frames_of
 from medseg.io.dicom_geometry import Layout, lay_out
 from medseg.io.dicom_header import read_header
 from medseg.io.dicom_pixels import read_pixels
+from medseg.io.dicom_suv import suv_factor
 from medseg.io.dicom_volumes import Volume, sort_into_volumes
 from medseg.types.scan import FoundScan, Scan, Source
 
@@ -30,7 +31,7 @@ def volume_of(found: FoundScan) -> Volume:
     """
     frames: list[Frame] = []
     for path in found.files:
-        frames += frames_of(path, read_header(path))
+        frames += frames_of(read_header(path))
     if not frames:
         raise InputError("a DICOM scan needs at least one file", where=found.case_id)
     series = {str(frame.header.get("SeriesInstanceUID")) for frame in frames}
@@ -80,6 +81,9 @@ def read_series(found: FoundScan, *, allow_uneven: bool = False) -> Scan:
     layout = lay_out(volume.frames, allow_uneven=allow_uneven)
     ordered = [volume.frames[i] for i in layout.order]
     array, pixel_notes = read_pixels(ordered, where=found.case_id)
+    factor, suv_notes = suv_factor(ordered)
+    if factor != 1:
+        array = np.multiply(array, np.float32(factor), dtype=np.float32)
     if layout.places is not None:
         array = _resample(array, layout)
     header = ordered[0].header
@@ -90,7 +94,7 @@ def read_series(found: FoundScan, *, allow_uneven: bool = False) -> Scan:
         study_uid=_uid(header.get("StudyInstanceUID")),
         series_uid=_uid(header.get("SeriesInstanceUID")),
         frame_of_reference_uid=_uid(frame_of_reference),
-        notes=(*volume.notes, *layout.notes, *pixel_notes),
+        notes=(*volume.notes, *layout.notes, *pixel_notes, *suv_notes),
     )
     return Scan(array[np.newaxis], layout.geometry, str(header.get("Modality") or "") or None, source)
 
