@@ -67,7 +67,7 @@ def source_moment(header: Dataset) -> tuple[str, str]:
     return NO_DATE, NO_TIME
 
 
-def seal(dataset: Dataset, header: Dataset) -> Dataset:
+def seal(dataset: Dataset, header: Dataset, series_uid: str | None = None) -> Dataset:
     """Give a finished object the dates of its source and UIDs that follow from its content.
 
     Parameters
@@ -76,6 +76,8 @@ def seal(dataset: Dataset, header: Dataset) -> Dataset:
         The object, complete but for its identity: `PROVISIONAL` UIDs, and dates that do not matter. Changed in place.
     header : Dataset
         Header of the source the dates are taken from.
+    series_uid : str, optional
+        Of the series it belongs to, where several objects share one; a series of its own without.
 
     Returns
     -------
@@ -88,17 +90,19 @@ def seal(dataset: Dataset, header: Dataset) -> Dataset:
     for item in dataset.get("ContributingEquipmentSequence") or ():
         if item.get("ManufacturerModelName") == "highdicom" and "ContributionDateTime" in item:
             del item.ContributionDateTime
-    if "ContentDate" in dataset:
-        dataset.ContentDate, dataset.ContentTime = source_moment(header)
+    for date, time in (("ContentDate", "ContentTime"), ("DateOfSecondaryCapture", "TimeOfSecondaryCapture")):
+        if date in dataset:
+            dataset[date].value, dataset[time].value = source_moment(header)
     _identify(dataset, PROVISIONAL)
     digest = hashlib.sha256(_encode(dataset)).hexdigest()
-    _identify(dataset, {keyword: derived_uid(keyword, digest) for keyword in PROVISIONAL})
+    uids = {keyword: derived_uid(keyword, digest) for keyword in PROVISIONAL}
+    _identify(dataset, uids if series_uid is None else uids | {"SeriesInstanceUID": UID(series_uid)})
     return dataset
 
 
-def write_sealed(dataset: Dataset, header: Dataset, path: Path) -> None:
+def write_sealed(dataset: Dataset, header: Dataset, path: Path, *, series_uid: str | None = None) -> None:
     """Seal an object and write it as a DICOM file, whole or not at all."""
-    write_bytes(path, _encode(seal(dataset, header)))
+    write_bytes(path, _encode(seal(dataset, header, series_uid)))
 
 
 def digest_of_array(array: object) -> str:

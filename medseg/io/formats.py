@@ -64,6 +64,38 @@ def _rtstruct(labels: LabelMap, source: Source, path: Path, model: ModelIdentity
     write_rtstruct(labels, source, path, model=model)
 
 
+def _sr(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> None:
+    """Write the report, and the DICOM SEG it refers to, without which it would point nowhere."""
+    from medseg.io.dicom_sr import write_sr
+
+    _dicom_seg(labels, source, path.with_name(WRITERS["dicom-seg"].file_name), model)
+    write_sr(labels, source, path, model=model)
+
+
+def _key_images(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> None:
+    from medseg.io.key_images import write_key_images
+
+    write_key_images(labels, source, path, model=model)
+
+
+def _mesh_stl(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> None:  # noqa: ARG001
+    from medseg.io.mesh import write_stl
+
+    write_stl(labels, path, model=model)
+
+
+def _mesh_obj(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> None:  # noqa: ARG001
+    from medseg.io.mesh import write_obj
+
+    write_obj(labels, path, model=model)
+
+
+def _mesh_gltf(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> None:  # noqa: ARG001
+    from medseg.io.mesh import write_glb
+
+    write_glb(labels, path, model=model)
+
+
 WRITERS: Mapping[str, Writer] = {
     "nifti": Writer("labels.nii.gz", False, _nifti, "research tools; carries tilted slices"),
     "nrrd": Writer("labels.seg.nrrd", False, _nrrd, "3D Slicer, with names, colours and codes"),
@@ -72,4 +104,9 @@ WRITERS: Mapping[str, Writer] = {
         "labels.labelmap.dcm", True, _dicom_seg_labelmap, "many classes in a small file, for readers of DICOM 2024"
     ),
     "rtstruct": Writer("labels.rtstruct.dcm", True, _rtstruct, "radiotherapy planning; contours with holes"),
+    "sr": Writer("labels.sr.dcm", True, _sr, "volumes as a structured report, with the DICOM SEG it refers to"),
+    "sc": Writer("labels.key.dcm", True, _key_images, "pictures of the main slices, for viewers of pictures only"),
+    "stl": Writer("labels.stl", False, _mesh_stl, "3D printing and planning; a file for each class"),
+    "obj": Writer("labels.obj", False, _mesh_obj, "3D programs; colours in a file beside it"),
+    "gltf": Writer("labels.glb", False, _mesh_gltf, "3D in a browser, with names and colours"),
 }
