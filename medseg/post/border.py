@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.ndimage import distance_transform_edt
-from skimage.segmentation import watershed as flood
 
 from medseg.engine.stage import RunContext
 from medseg.errors import InputError
 from medseg.post.border_targets import BORDER
 from medseg.post.connectivity import Connectivity, neighbourhood
+from medseg.post.flooding import flood
 from medseg.post.measure import channel_of_class, score
 from medseg.post.numbering import number_objects
 from medseg.post.orientation import canonical
@@ -98,7 +98,7 @@ def objects_from_border(
             relief = distance_transform_edt(seeds == 0, sampling=oriented.spacing(labels.geometry))
         else:
             relief = oriented.view(scores[channels[border_value]][box])
-        pieces = flood(relief, seeds, mask=mask, connectivity=3)
+        pieces = flood(relief, seeds, mask)
         crop[mask] = pieces[mask] + (following - 1)
         of_class.update(enumerate(classes, start=following))
         following += len(classes)

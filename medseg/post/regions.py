@@ -90,7 +90,7 @@ class Regions:
         return geometry.to_world(self.index_sums / np.maximum(self.voxels, 1)[:, None])
 
     def order(self, geometry: Geometry) -> Integers:
-        """Positions sorted as objects are numbered: by class, the largest first, then from right to left and so on.
+        """Positions sorted as objects are numbered: by class, the largest first, equals from left to right.
 
         The order does not depend on how the array is laid out or oriented, nor on how the regions were found.
         """

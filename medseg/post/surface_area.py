@@ -51,8 +51,8 @@ def sphericity(mask: npt.NDArray[np.bool_], matrix: npt.NDArray[np.float64], fla
 def surface_area(mask: npt.NDArray[np.bool_], matrix: npt.NDArray[np.float64]) -> float:
     """Surface in mm² by Crofton's formula over the 13 directions of the lattice.
 
-    Unbiased for smooth surfaces, where counting voxel faces overestimates a ball's by half and a marching-cubes mesh
-    by about a tenth. Parameters as in `sphericity`.
+    Unbiased for curved surfaces, where counting voxel faces overestimates a ball's by half and a marching-cubes mesh
+    by about a tenth; flat faces exactly along the grid come out up to a tenth too small. Parameters as `sphericity`.
     """
     lengths, weights = _directions_in_space(matrix.tobytes())
     crossings = _crossings(mask, DIRECTIONS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from skimage.measure import label
 from skimage.morphology import local_maxima
-from skimage.segmentation import watershed as flood
 
 from medseg.engine.stage import RunContext
 from medseg.post.components import class_values, components
 from medseg.post.connectivity import Connectivity
+from medseg.post.flooding import flood
 from medseg.post.measure import score
 from medseg.post.numbering import number_objects
 from medseg.post.orientation import canonical
@@ -108,18 +107,20 @@ def split_mask(
     if sigma_mm > 0:
         distance = gaussian_filter(distance, [sigma_mm / step for step in spacing])
         distance[~mask] = 0
+    if distance.max() < depth_mm:  # no middle can lie that much deeper than a neck
+        return whole
     seeds = _deep_middles(distance, depth_mm)
     if seeds.max() < 2:
         return whole
-    return np.asarray(flood(-distance, seeds, mask=mask, connectivity=mask.ndim), np.int32)
+    return flood(-distance, seeds, mask)
 
 
-def _deep_middles(distance: npt.NDArray[np.float32], depth: float) -> npt.NDArray[Any]:
+def _deep_middles(distance: npt.NDArray[np.float32], depth: float) -> npt.NDArray[np.int32]:
     """Number the maxima that rise at least `depth` above the highest saddle to any higher one."""
     ceiling = SimpleITK.GetImageFromArray(distance)
     floor = SimpleITK.GetImageFromArray(distance - np.float32(depth))
     levelled = SimpleITK.GetArrayFromImage(SimpleITK.ReconstructionByDilation(floor, ceiling, fullyConnected=True))
-    return np.asarray(label(local_maxima(levelled), connectivity=distance.ndim))
+    return np.asarray(label(local_maxima(levelled), connectivity=distance.ndim), np.int32)
 
 
 def _box_with_border(row: InstanceRow, shape: tuple[int, ...]) -> tuple[slice, ...]:

@@ -1,0 +1,188 @@
+"""Objects on disk: NIfTI and CSV, COCO panoptic, DICOM SEG."""
+
+import json
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "post"))
+from objects_for_tests import TABLE, label_map, oblique_affine, random_blobs
+
+from medseg.engine.stage import RunContext
+from medseg.errors import FormatLimitation, InputError
+from medseg.io.coco_panoptic import read_coco_panoptic, write_coco_panoptic
+from medseg.io.instances import SaveObjects, read_instances, write_instances
+from medseg.post.components import components
+from medseg.post.panoptic import panoptic
+from medseg.types import Case, Instances, LabelClass, LabelTable, Scan
+from medseg.types.instances import ObjectsOfCase
+
+
+def measured(shape=(9, 10, 11), channels=1, affine=None):
+    labels = label_map(random_blobs(shape, seed=1), oblique_affine() if affine is None else affine)
+    rng = np.random.default_rng(0)
+    scan = Scan(rng.random((channels, *shape), np.float32), labels.geometry)
+    scores = rng.random((4, *shape), np.float32)
+    return panoptic(labels, scan=scan, scores=scores), scan
+
+
+def assert_same(one, other):
+    assert np.array_equal(one.ids, other.ids)
+    assert one.geometry.matches(other.geometry)
+    assert len(one.rows) == len(other.rows)
+    for row, expected in zip(one.rows, other.rows, strict=True):
+        assert (row.id, row.class_value, row.is_thing, row.voxels) == (
+            expected.id,
+            expected.class_value,
+            expected.is_thing,
+            expected.voxels,
+        )
+        assert row.score == pytest.approx(expected.score)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_there_and_back(tmp_path, channels):
+    instances, _ = measured(channels=channels)
+    write_instances(instances, tmp_path)
+    back = read_instances(tmp_path)
+    assert_same(back, instances)
+    assert [(item.value, item.name, item.is_thing) for item in back.table] == [
+        (item.value, item.name, item.is_thing) for item in TABLE
+    ]
+    for row, expected in zip(back.rows, instances.rows, strict=True):
+        assert row.measures.centroid_mm == pytest.approx(expected.measures.centroid_mm)
+        assert row.measures.box == expected.measures.box
+        assert row.measures.diameter_mm == pytest.approx(expected.measures.diameter_mm)
+        assert row.measures.sphericity == pytest.approx(expected.measures.sphericity)
+        assert row.measures.mean_intensity == pytest.approx(expected.measures.mean_intensity)
+
+
+def test_other_readers(tmp_path):
+    instances, _ = measured()
+    write_instances(instances, tmp_path)
+    picture = nib.load(tmp_path / "instances.nii.gz")
+    assert picture.get_data_dtype() == np.int32
+    assert np.array_equal(np.asarray(picture.dataobj), instances.ids)
+    assert np.allclose(picture.affine, instances.geometry.affine, atol=1e-4)
+    table = pd.read_csv(tmp_path / "instances.csv")
+    assert table["volume_mm3"].sum() == pytest.approx((instances.ids > 0).sum() * instances.geometry.voxel_volume)
+    assert table["class"].tolist() == [instances.table.name_of(row.class_value) for row in instances.rows]
+    assert table.loc[~table["is_thing"], "diameter_mm"].isna().all()
+
+
+def test_nothing_measured_and_nothing_there(tmp_path):
+    instances, _ = measured()
+    bare = Instances(
+        instances.ids,
+        instances.geometry,
+        tuple(type(row)(row.id, row.class_value, row.is_thing, row.voxels, row.score) for row in instances.rows),
+        instances.table,
+    )
+    write_instances(bare, tmp_path)
+    assert read_instances(tmp_path).rows[0].measures is None
+    empty = components(label_map(np.zeros((3, 3, 3))))
+    write_instances(empty, tmp_path)
+    assert read_instances(tmp_path).rows == ()
+
+
+def test_files_that_do_not_belong_together(tmp_path):
+    instances, _ = measured()
+    write_instances(instances, tmp_path)
+    table = tmp_path / "instances.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join(lines[:-1]))
+    with pytest.raises(InputError, match="not those of instances"):
+        read_instances(tmp_path)
+    for text in ("", "id,nonsense\n1,2\n", "\n".join([lines[0], lines[1].replace("1", "x", 1)])):
+        table.write_text(text)
+        with pytest.raises(InputError):
+            read_instances(tmp_path)
+    with pytest.raises(InputError, match="cannot be read as a table"):
+        read_instances(tmp_path / "elsewhere")
+
+
+def test_names_with_commas_and_quotes(tmp_path):
+    table = LabelTable((LabelClass(1, 'left, "upper"\nlobe', is_thing=True),))
+    write_instances(components(label_map(np.ones((2, 2, 2)), table=table)), tmp_path)
+    assert read_instances(tmp_path).table.name_of(1) == 'left, "upper"\nlobe'
+
+
+def test_stage_writes_on_the_grid_of_the_source(tmp_path):
+    from medseg.io import nifti
+
+    instances, scan = measured()
+    nifti.write_scan(scan, tmp_path / "scan.nii.gz")
+    case = Case("a", (nifti.read_scan(tmp_path / "scan.nii.gz"),))
+    SaveObjects(SaveObjects.Options()).run(ObjectsOfCase(instances, case), RunContext(tmp_path, "a"))
+    written = nib.load(tmp_path / "a" / "instances.nii.gz")
+    assert np.array_equal(written.affine, nib.load(tmp_path / "scan.nii.gz").affine)
+    assert (tmp_path / "a" / "instances.csv").is_file()
+
+
+def test_coco_there_and_back(tmp_path):
+    cases = {name: measured((31, 17, 1), affine=np.eye(4))[0] for name in ("one", "two")}
+    write_coco_panoptic(cases, tmp_path)
+    back = read_coco_panoptic(tmp_path)
+    assert list(back) == ["one", "two"]
+    for name, instances in cases.items():
+        assert_same(back[name], instances)
+    assert [item.color for item in back["one"].table] == [item.color for item in TABLE]
+
+
+def test_coco_as_panopticapi_reads_it(tmp_path):
+    ids = np.zeros((5, 4, 1), np.uint8)
+    ids[1:3, 2:, 0] = 1
+    instances = components(label_map(ids))
+    write_coco_panoptic(
+        {
+            "a": Instances(
+                instances.ids * 70000,
+                instances.geometry,
+                tuple(type(row)(70000, row.class_value, True, row.voxels) for row in instances.rows),
+                TABLE,
+            )
+        },
+        tmp_path,
+    )
+    content = json.loads((tmp_path / "panoptic.json").read_text())
+    assert content["images"] == [{"id": 1, "file_name": "a.png", "width": 5, "height": 4}]
+    segment = content["annotations"][0]["segments_info"][0]
+    assert segment == {"id": 70000, "category_id": 1, "iscrowd": 0, "bbox": [1, 2, 2, 2], "area": 4}
+    colors = np.asarray(Image.open(tmp_path / "panoptic" / "a.png")).astype(np.uint32)
+    rgb2id = colors[..., 0] + 256 * colors[..., 1] + 256 * 256 * colors[..., 2]
+    assert rgb2id.tolist() == [[0] * 5, [0] * 5, [0, 70000, 70000, 0, 0], [0, 70000, 70000, 0, 0]]
+
+
+def test_coco_refuses_what_it_cannot_hold(tmp_path):
+    with pytest.raises(FormatLimitation, match="COCO holds pictures"):
+        write_coco_panoptic({"a": measured()[0]}, tmp_path)
+    flat = components(label_map(np.ones((4, 4, 1))))
+    huge = Instances(flat.ids * 2**24, flat.geometry, (type(flat.rows[0])(2**24, 1, True, 16),), TABLE)
+    with pytest.raises(FormatLimitation, match="16777215"):
+        write_coco_panoptic({"a": huge}, tmp_path)
+    with pytest.raises(InputError, match="not the name of a PNG"):
+        write_coco_panoptic({"../a": flat}, tmp_path)
+    other = Instances(flat.ids, flat.geometry, flat.rows, LabelTable((LabelClass(1, "nucleus", is_thing=True),)))
+    with pytest.raises(InputError, match="class 1 is lesion in one case and nucleus in another"):
+        write_coco_panoptic({"a": flat, "b": other}, tmp_path)
+
+
+def test_coco_that_is_damaged(tmp_path):
+    flat = components(label_map(np.ones((4, 4, 1))))
+    write_coco_panoptic({"a": flat}, tmp_path)
+    path = tmp_path / "panoptic.json"
+    good = path.read_text()
+    for wrong in (
+        good.replace("a.png", "../../a.png"),
+        good.replace('"id": 1,\n     "cat', '"id": 2,\n     "cat'),
+        "{",
+        "[]",
+    ):
+        path.write_text(wrong)
+        with pytest.raises(InputError):
+            read_coco_panoptic(tmp_path)
