@@ -104,7 +104,7 @@ def _not_a_scan(volume: Volume, volumes: Sequence[Volume]) -> tuple[str, str | N
     first = volume.frames[0]
     if volume.is_localizer:
         return "a localizer (scout), not a scan", None
-    placed = first.position is not None and first.orientation is not None
+    placed = first.is_placed
     if not placed and first.image_type[:1] == ("DERIVED",):
         return "a derived picture without a place in the patient", None
     directions = {v.frames[0].orientation for v in volumes if len(v.frames) < FEW}

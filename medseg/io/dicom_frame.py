@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydicom.dataset import Dataset
 
 from medseg.errors import InputError
@@ -15,6 +16,10 @@ from medseg.io.dicom_header import REMEMBERED, Header, leniently
 
 __all__ = ["Frame", "frames_of"]
 
+# No patient is a kilometre long.
+ABSURD = 1e6
+# How far direction cosines may be from length 1; scanners round them.
+COSINE_SLACK = 1e-2
 # What tells volumes apart that lie at the same positions under one series UID, from the plainest to the last resort.
 TELLING = (
     "TemporalPositionIdentifier",
@@ -85,6 +90,20 @@ class Frame:
     slope: float
     intercept: float
     tells: Mapping[str, Any]
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether the header says where it lies, in numbers that can be."""
+        if self.position is None or self.orientation is None or self.pixel_spacing is None:
+            return False
+        lengths = np.linalg.norm(np.reshape(self.orientation, (2, 3)), axis=1)
+        numbers = np.array([*self.position, *self.orientation, *self.pixel_spacing])
+        return bool(
+            np.isfinite(numbers).all()
+            and np.abs(numbers).max() < ABSURD
+            and min(self.pixel_spacing) > 0
+            and np.abs(lengths - 1).max() < COSINE_SLACK
+        )
 
     @property
     def instance_number(self) -> int | None:

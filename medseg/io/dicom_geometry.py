@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import InputError
-from medseg.io.dicom_frame import Frame
+from medseg.io.dicom_frame import COSINE_SLACK, Frame
 from medseg.types.geometry import Geometry
 
 __all__ = ["Layout", "heights", "lay_out"]
@@ -20,7 +20,6 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 UNEVEN = 0.05
 WORTH_A_NOTE = 0.01
 SAME_PLACE = 1e-3
-COSINE_SLACK = 1e-2
 # Refuse to make more than this many slices out of one when resampling uneven ones.
 MOST_ADDED = 10
 WAY_OUT = "Get the complete series again, or allow uneven slices (--allow-uneven), which resamples onto an even grid."
@@ -74,7 +73,7 @@ def lay_out(frames: Sequence[Frame], *, allow_uneven: bool = False) -> Layout:
     """
     first = frames[0]
     where = first.file if len(frames) == 1 or first.index is not None else first.file.parent
-    _check_placed(frames, where)
+    _check_placed(frames)
     row, column = _cosines(first)
     if abs(row @ column) > COSINE_SLACK:
         raise InputError("its rows and columns are not at right angles", where=where, fix="Export the series again.")
@@ -123,7 +122,7 @@ def lay_out(frames: Sequence[Frame], *, allow_uneven: bool = False) -> Layout:
     return Layout(tuple(int(i) for i in order), geometry, tuple(notes), places)
 
 
-def _check_placed(frames: Sequence[Frame], where: object) -> None:
+def _check_placed(frames: Sequence[Frame]) -> None:
     for frame in frames:
         lacking = [
             name
@@ -140,11 +139,12 @@ def _check_placed(frames: Sequence[Frame], where: object) -> None:
                 where=frame.file,
                 fix="Use the original series, not a screenshot or secondary capture.",
             )
-        numbers = np.array([*(frame.position or ()), *(frame.orientation or ()), *(frame.pixel_spacing or ())])
-        if not np.isfinite(numbers).all() or np.abs(numbers).max() > 1e6 or min(frame.pixel_spacing or (0.0,)) <= 0:
-            raise InputError("its position, orientation or spacing is absurd", where=where, fix="Export it again.")
-        if np.abs(np.linalg.norm(np.reshape(frame.orientation or (), (2, 3)), axis=1) - 1).max() > COSINE_SLACK:
-            raise InputError("its direction cosines are not of length 1", where=where, fix="Export the series again.")
+        if not frame.is_placed:
+            raise InputError(
+                "its position, orientation or pixel spacing cannot be",
+                where=frame.file,
+                fix="Export the series again from the archive.",
+            )
 
 
 def _cosines(frame: Frame) -> npt.NDArray[np.float64]:

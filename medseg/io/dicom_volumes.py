@@ -104,7 +104,7 @@ def _fixed(frame: Frame) -> Hashable:
         spacing,
         int(get("SamplesPerPixel") or 1),
         scout,
-        frame.position is None or frame.orientation is None,
+        frame.is_placed,
     )
 
 
@@ -121,7 +121,7 @@ def _by_time(frames: list[Frame]) -> dict[Hashable, list[Frame]]:
             if keyword in frame.tells
         ),
     )
-    if len(groups) == 1 or frames[0].position is None or frames[0].orientation is None:
+    if len(groups) == 1 or not frames[0].is_placed:
         return {(): frames}
     stretches = sorted((float(h.min()), float(h.max())) for h in map(heights, groups.values()))
     apart = all(low > high + SAME_PLACE for (_, high), (low, _) in itertools.pairwise(stretches))
@@ -156,7 +156,7 @@ def _by_orientation(frames: Sequence[Frame]) -> list[list[Frame]]:
 
 def _one_at_each_place(frames: list[Frame]) -> list[Volume]:
     """Split frames that share places by whatever leaves one at each."""
-    if len(frames) < 2 or any(f.position is None or f.orientation is None for f in frames):
+    if len(frames) < 2 or not frames[0].is_placed:
         return [Volume(tuple(frames))]
     places = _places(frames)
     if len(set(places)) == len(frames):

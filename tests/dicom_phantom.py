@@ -1,0 +1,277 @@
+"""DICOM series of a phantom whose every voxel tells where in the patient it lies.
+
+The phantom is a field over the world: `encode` gives a value for each point, in mm, RAS+. A series samples it on any
+grid. Whoever reads the series can then check each voxel against the place he believes it to have (`check`): a slice
+missing, an axis reversed, a step too long or an offset all give wrong values somewhere.
+
+>>> paths = write_series(folder, grid(orientation="oblique"))
+>>> check(load_scan(folder))
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.sequence import Sequence as DicomSequence
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    PositronEmissionTomographyImageStorage,
+)
+
+__all__ = ["ORIENTATIONS", "Grid", "check", "encode", "grid", "uid", "write_enhanced", "write_series"]
+
+Array = npt.NDArray[Any]
+STORAGE = {"CT": CTImageStorage, "MR": MRImageStorage, "PT": PositronEmissionTomographyImageStorage}
+ENHANCED = {"CT": EnhancedCTImageStorage, "MR": EnhancedMRImageStorage}
+# Directions of columns and rows, LPS+, as in the image orientation (patient) attribute.
+ORIENTATIONS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    "axial": ((1, 0, 0), (0, 1, 0)),
+    "coronal": ((1, 0, 0), (0, 0, -1)),
+    "sagittal": ((0, 1, 0), (0, 0, -1)),
+    "oblique": ((0.9397, 0.3420, 0), (-0.2962, 0.8138, 0.5)),
+}
+
+
+def encode(world: Array) -> Array:
+    """Value of the phantom at world points, mm RAS+, shape (..., 3); 0 to about 5000 within 120 mm of the origin."""
+    value: Array = 2500 + np.asarray(world) @ np.array([4.1, 5.3, 7.7])
+    return value
+
+
+def uid(*parts: object) -> str:
+    """Return a valid UID that depends on nothing but its parts."""
+    return "2.25." + str(int(hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:30], 16))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the pixels of a series lie, in DICOM's terms: mm, LPS+.
+
+    Parameters
+    ----------
+    columns, rows : int
+        Size of a slice.
+    row, column : tuple of float
+        Direction along rows and down columns.
+    spacing : tuple of float
+        Between rows, then between columns.
+    positions : ndarray, shape (slices, 3)
+        Centre of each slice's first pixel.
+    """
+
+    columns: int
+    rows: int
+    row: tuple[float, float, float]
+    column: tuple[float, float, float]
+    spacing: tuple[float, float]
+    positions: Array
+
+    def world(self, k: int) -> Array:
+        """World points, mm RAS+, of a slice's pixels, shape (rows, columns, 3)."""
+        y, x = np.meshgrid(np.arange(self.rows), np.arange(self.columns), indexing="ij")
+        lps = (
+            self.positions[k]
+            + x[..., None] * np.array(self.row) * self.spacing[1]
+            + y[..., None] * np.array(self.column) * self.spacing[0]
+        )
+        return lps * [-1, -1, 1]
+
+    def without(self, *slices: int) -> Grid:
+        """Return the grid without some of its slices."""
+        return replace(self, positions=np.delete(self.positions, slices, axis=0))
+
+
+def grid(
+    orientation: str = "axial",
+    *,
+    columns: int = 14,
+    rows: int = 11,
+    slices: int = 9,
+    spacing: tuple[float, float] = (1.5, 1.25),
+    step: float = 2.5,
+    tilt: float = 0.0,
+    reverse: bool = False,
+) -> Grid:
+    """Make a grid around the origin.
+
+    Parameters
+    ----------
+    orientation : str
+        One of `ORIENTATIONS`.
+    step : float
+        Distance between slices along their normal, or along the table where the gantry is tilted.
+    tilt : float
+        Of the gantry, in degrees, as in a CT: slices lean, their positions advance along the table all the same.
+    reverse : bool
+        Whether slices run against the normal.
+    """
+    row, column = (np.array(d, dtype=float) for d in ORIENTATIONS[orientation])
+    along = np.cross(row, column) * step
+    if tilt:
+        angle = np.radians(tilt)
+        column = column * np.cos(angle) - np.cross(row, column) * np.sin(angle)
+    start = -0.5 * (row * spacing[1] * columns + column * spacing[0] * rows + along * slices) + [3.0, -7.0, 11.0]
+    numbers = np.arange(slices)[::-1] if reverse else np.arange(slices)
+    positions = np.round(start + numbers[:, None] * along, 4)
+    return Grid(columns, rows, tuple(row), tuple(column), spacing, positions)
+
+
+def check(scan: Any, *, slack: float = 0.51, channel: int = 0) -> None:
+    """Assert that every voxel of a scan has the value of the place where the scan says it lies."""
+    indices = np.stack(np.meshgrid(*map(np.arange, scan.geometry.shape), indexing="ij"), axis=-1)
+    truth = encode(scan.geometry.to_world(indices))
+    off = np.abs(scan.array[channel] - truth)
+    assert off.max() <= slack, f"voxel {np.unravel_index(off.argmax(), off.shape)} is off by {off.max():.1f}"
+
+
+def write_series(
+    folder: Path,
+    where: Grid,
+    *,
+    modality: str = "CT",
+    name: str = "series",
+    slopes: Sequence[float] | float = 1.0,
+    intercept: float = -1024.0,
+    signed: bool = True,
+    bits: int = 16,
+    numbers: Sequence[int] | None = None,
+    values: Callable[[Array], Array] = encode,
+    edit: Callable[[Dataset, int], None] | None = None,
+) -> list[Path]:
+    """Write a series of single-frame files; a uid of its own comes from its name.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where it is missing. File names tell nothing of the order of the slices.
+    where : Grid
+        The sampled grid.
+    slopes, intercept : float
+        Of the rescaling; one slope for all or for each slice.
+    signed, bits : bool, int
+        How pixels are stored; pixels are clipped to what fits.
+    numbers : sequence of int, optional
+        Instance numbers; from 1 in the order of the grid's positions otherwise.
+    values : callable
+        The field that is sampled.
+    edit : callable, optional
+        Called with each data set and its place before it is written, to change what it likes.
+
+    Returns
+    -------
+    list of Path
+        In the order of the grid's positions.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    count = len(where.positions)
+    slopes = [float(slopes)] * count if isinstance(slopes, (int, float)) else list(slopes)
+    paths = []
+    for k in range(count):
+        ds = _image(STORAGE[modality], modality, name, uid(name, k), where, signed, bits)
+        ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+        ds.InstanceNumber = numbers[k] if numbers is not None else k + 1
+        ds.ImagePositionPatient = [round(float(v), 4) for v in where.positions[k]]
+        ds.ImageOrientationPatient = [round(float(v), 8) for v in (*where.row, *where.column)]
+        ds.PixelSpacing = list(where.spacing)
+        ds.SliceThickness = 2.5
+        ds.RescaleSlope, ds.RescaleIntercept = f"{slopes[k]:.10g}"[:16], f"{intercept:.10g}"
+        stored = _stored(values(where.world(k)), slopes[k], intercept, signed, bits)
+        ds.PixelData = stored.tobytes()
+        if edit is not None:
+            edit(ds, k)
+        paths.append(folder / f"{hashlib.sha256(f'{name}{k}'.encode()).hexdigest()[:12]}.dcm")
+        ds.save_as(paths[-1], enforce_file_format=True)
+    return paths
+
+
+def write_enhanced(
+    path: Path,
+    where: Grid,
+    *,
+    modality: str = "MR",
+    name: str = "enhanced",
+    frames: Sequence[tuple[int, int]] | None = None,
+    slope: float = 1.0,
+    intercept: float = 0.0,
+    values: Callable[[Array], Array] = encode,
+    edit: Callable[[Dataset], None] | None = None,
+) -> Path:
+    """Write an enhanced multi-frame object.
+
+    Parameters
+    ----------
+    frames : sequence of (int, int), optional
+        Slice and temporal position of each frame, in the order of the file; else all slices in order, at one time.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frames = frames if frames is not None else [(k, 1) for k in range(len(where.positions))]
+    ds = _image(ENHANCED[modality], modality, name, uid(name, "object"), where, signed=False, bits=16)
+    ds.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+    ds.InstanceNumber = 1
+    ds.NumberOfFrames = len(frames)
+    shared, per_frame, pixels = Dataset(), [], []
+    shared.PlaneOrientationSequence = _item(
+        ImageOrientationPatient=[round(float(v), 8) for v in (*where.row, *where.column)]
+    )
+    shared.PixelMeasuresSequence = _item(PixelSpacing=list(where.spacing), SliceThickness=2.5)
+    for k, time in frames:
+        groups = Dataset()
+        groups.PlanePositionSequence = _item(ImagePositionPatient=[round(float(v), 4) for v in where.positions[k]])
+        groups.FrameContentSequence = _item(
+            StackID="1", InStackPositionNumber=k + 1, TemporalPositionIndex=time, DimensionIndexValues=[time, k + 1]
+        )
+        groups.PixelValueTransformationSequence = _item(
+            RescaleSlope=slope, RescaleIntercept=intercept, RescaleType="US"
+        )
+        per_frame.append(groups)
+        pixels.append(_stored(values(where.world(k)) + 100 * (time - 1), slope, intercept, False, 16))
+    ds.SharedFunctionalGroupsSequence = DicomSequence([shared])
+    ds.PerFrameFunctionalGroupsSequence = DicomSequence(per_frame)
+    ds.PixelData = np.stack(pixels).tobytes()
+    if edit is not None:
+        edit(ds)
+    ds.save_as(path, enforce_file_format=True)
+    return path
+
+
+def _item(**attributes: Any) -> DicomSequence:
+    item = Dataset()
+    for keyword, value in attributes.items():
+        setattr(item, keyword, value)
+    return DicomSequence([item])
+
+
+def _image(storage: str, modality: str, name: str, instance: str, where: Grid, signed: bool, bits: int) -> FileDataset:
+    """Everything but place and pixels."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = storage, instance
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds = FileDataset("", Dataset(), file_meta=meta, preamble=b"\0" * 128)
+    ds.SOPClassUID, ds.SOPInstanceUID, ds.Modality = storage, instance, modality
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = uid(name, "study"), uid(name, "series")
+    ds.FrameOfReferenceUID = uid(name, "frame of reference")
+    ds.PatientName, ds.PatientID = "Doe^Jane", "MRN-4711"
+    ds.StudyDate = ds.SeriesDate = ds.AcquisitionDate = "20240229"
+    ds.StudyTime = ds.SeriesTime = ds.AcquisitionTime = "101500"
+    ds.Rows, ds.Columns = where.rows, where.columns
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    ds.BitsAllocated = 8 if bits <= 8 else 16
+    ds.BitsStored, ds.HighBit, ds.PixelRepresentation = bits, bits - 1, int(signed)
+    return ds
+
+
+def _stored(real: Array, slope: float, intercept: float, signed: bool, bits: int) -> Array:
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    dtype = np.dtype(f"<{'i' if signed else 'u'}{1 if bits <= 8 else 2}")
+    return np.clip(np.rint((real - intercept) / slope), low, high).astype(dtype)

@@ -1,0 +1,424 @@
+"""Every voxel of a DICOM volume lies where its header says, or the volume is refused."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from dicom_phantom import ORIENTATIONS, check, encode, grid, uid, write_series
+from pydicom.dataset import Dataset
+
+from medseg.errors import InputError
+from medseg.io.discover import discover
+from medseg.io.read import load_scan, read_scan
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_any_orientation(tmp_path, orientation, reverse):
+    where = grid(orientation, reverse=reverse)
+    paths = write_series(tmp_path, where)
+    scan = load_scan(tmp_path)
+    check(scan)
+    assert scan.array.dtype == np.int16
+    assert scan.geometry.shape == (14, 11, 9)
+    np.testing.assert_allclose(scan.geometry.spacing, (1.25, 1.5, 2.5), atol=1e-3)
+    assert set(scan.source.files) == set(paths)
+    # Files are in the order of the third axis, whatever the order of the positions was.
+    assert list(scan.source.files) == (paths[::-1] if reverse else paths)
+    assert scan.modality == "CT"
+    assert scan.source.series_uid == uid("series", "series")
+    assert scan.source.study_uid == uid("series", "study")
+    assert scan.source.frame_of_reference_uid == uid("series", "frame of reference")
+    assert scan.source.notes == ()
+
+
+@pytest.mark.parametrize("tilt", [18.5, -12.0])
+def test_tilted_gantry_keeps_its_shear(tmp_path, tilt):
+    write_series(tmp_path, grid(tilt=tilt))
+    scan = load_scan(tmp_path)
+    check(scan)
+    assert scan.geometry.is_sheared
+    assert f"{abs(tilt)} degrees" in scan.source.notes[0]
+
+
+def test_instance_numbers_that_are_not_in_spatial_order(tmp_path):
+    write_series(tmp_path, grid(), numbers=[5, 1, 9, 3, 7, 2, 8, 4, 6])
+    check(load_scan(tmp_path))
+
+
+@pytest.mark.parametrize("drop", [1, 4, 7])
+def test_missing_slice_is_refused(tmp_path, drop):
+    write_series(tmp_path, grid().without(drop))
+    with pytest.raises(InputError, match="1 of 9 slices are missing") as error:
+        load_scan(tmp_path)
+    assert "--allow-uneven" in str(error.value)
+
+
+def test_several_missing_slices_are_counted(tmp_path):
+    write_series(tmp_path, grid().without(2, 3, 6))
+    with pytest.raises(InputError, match="3 of 9 slices are missing, the first gap after slice 2"):
+        load_scan(tmp_path)
+
+
+def test_missing_slices_are_filled_when_allowed(tmp_path):
+    write_series(tmp_path, grid("oblique", tilt=10).without(2, 3, 6))
+    scan = load_scan(tmp_path, allow_uneven=True)
+    # The field is linear, so interpolation gives its very values.
+    check(scan)
+    assert scan.geometry.shape[2] == 9
+    assert any("resampled to 9 slices 2.5" in note for note in scan.source.notes)
+
+
+def test_mixed_slice_spacing(tmp_path):
+    where = grid(slices=12, step=4, tilt=18.5)
+    along = where.positions[1] - where.positions[0]
+    where.positions[6:] += np.arange(1, 7)[:, None] * along * 0.75  # 4 mm, then 7 mm, as in head CT of old
+    write_series(tmp_path, where)
+    with pytest.raises(InputError, match="unevenly spaced"):
+        load_scan(tmp_path)
+    check(load_scan(tmp_path, allow_uneven=True))
+
+
+def test_slices_too_uneven_to_resample(tmp_path):
+    where = grid()
+    where.positions[1] = where.positions[0] + [0, 0, 0.2]
+    write_series(tmp_path, where)
+    with pytest.raises(InputError, match="too unevenly spaced"):
+        load_scan(tmp_path, allow_uneven=True)
+
+
+def test_slices_off_a_straight_line_are_refused(tmp_path):
+    where = grid()
+    where.positions[5:, 0] += 4
+    write_series(tmp_path, where)
+    for allow in (False, True):
+        with pytest.raises(InputError, match="straight line"):
+            load_scan(tmp_path, allow_uneven=allow)
+
+
+def test_rounded_positions_are_taken(tmp_path):
+    where = grid(step=1.23)
+    where.positions[:] = np.round(where.positions, 2)
+    write_series(tmp_path, where, edit=lambda ds, k: None)
+    check(load_scan(tmp_path), slack=0.51 + 0.01 * 7.7 * 2)
+
+
+def test_slope_of_each_slice(tmp_path):
+    slopes = [0.5 + 0.25 * k for k in range(9)]
+    write_series(tmp_path, grid(), modality="PT", slopes=slopes, intercept=0)
+    scan = load_scan(tmp_path)
+    check(scan, slack=0.51 * max(slopes))
+    assert scan.array.dtype == np.float32
+
+
+def test_whole_slopes_keep_whole_numbers(tmp_path):
+    write_series(tmp_path, grid(), slopes=[1, 2, 1, 2, 1, 2, 1, 2, 1])
+    scan = load_scan(tmp_path)
+    check(scan, slack=1.01)
+    assert scan.array.dtype == np.int16
+
+
+def test_values_beyond_int16_widen(tmp_path):
+    write_series(tmp_path, grid(), slopes=20, intercept=-1024, values=lambda world: 20 * encode(world))
+    scan = load_scan(tmp_path)
+    assert scan.array.dtype == np.int32
+    check(scan.with_array(scan.array / 20, scan.geometry))
+
+
+@pytest.mark.parametrize(("signed", "bits"), [(True, 16), (False, 16), (True, 13), (False, 13)])
+def test_signs_and_depths(tmp_path, signed, bits):
+    write_series(tmp_path, grid(), signed=signed, bits=bits, intercept=0 if not signed else 2500)
+    scan = load_scan(tmp_path)
+    check(scan)
+    assert scan.array.dtype == np.int16
+
+
+def test_unsigned_values_beyond_int16(tmp_path):
+    write_series(tmp_path, grid(), signed=False, intercept=0, values=lambda world: encode(world) * 15)
+    scan = load_scan(tmp_path)
+    assert scan.array.max() > 32767
+    check(scan.with_array(scan.array / 15, scan.geometry))
+
+
+def test_bits_beyond_those_stored_are_ignored(tmp_path):
+    def overlay(ds: Dataset, k: int) -> None:
+        stored = np.frombuffer(ds.PixelData, "<u2") | 0xE000
+        ds.PixelData = stored.astype("<u2").tobytes()
+
+    write_series(tmp_path, grid(), signed=False, bits=13, intercept=0, edit=overlay)
+    check(load_scan(tmp_path))
+
+
+def test_monochrome1_concerns_display_alone(tmp_path):
+    def invert(ds: Dataset, k: int) -> None:
+        ds.PhotometricInterpretation = "MONOCHROME1"
+
+    write_series(tmp_path, grid(), edit=invert)
+    check(load_scan(tmp_path))
+
+
+def _pad(value: int, written: int | None = None):
+    def edit(ds: Dataset, k: int) -> None:
+        dtype = "<i2" if ds.PixelRepresentation else "<u2"
+        stored = np.frombuffer(ds.PixelData, dtype).reshape(ds.Rows, ds.Columns).copy()
+        stored[0, :] = value
+        ds.PixelData = stored.tobytes()
+        ds.add_new(0x00280120, "SS" if (written or value) < 0 else "US", value if written is None else written)
+
+    return edit
+
+
+def test_dark_padding_stays(tmp_path):
+    write_series(tmp_path, grid(), edit=_pad(-2000))
+    scan = load_scan(tmp_path)
+    assert (scan.array[0, :, 0] == -3024).all()
+    check(scan.with_array(np.where(scan.array == -3024, encode(_world(scan)), scan.array), scan.geometry))
+
+
+@pytest.mark.parametrize(("value", "written"), [(63536, None), (63536, -2000)])
+def test_bright_padding_becomes_background(tmp_path, value, written):
+    """-2000 in a series of unsigned pixels is 63536: brighter than any tissue."""
+    write_series(tmp_path, grid(), signed=False, edit=_pad(value, written))
+    scan = load_scan(tmp_path)
+    real = np.rint(encode(_world(scan))[:, 1:])
+    assert (scan.array[0, :, 0] == real.min()).all()
+    assert "99" not in scan.source.notes[0]
+    assert f"{14 * 9} pixels marked as padding" in scan.source.notes[0]
+    assert scan.array.max() == real.max()
+
+
+def _world(scan):
+    return scan.geometry.to_world(np.stack(np.meshgrid(*map(np.arange, scan.geometry.shape), indexing="ij"), axis=-1))
+
+
+def test_same_file_twice(tmp_path):
+    paths = write_series(tmp_path / "a", grid())
+    (tmp_path / "b").mkdir()
+    for path in paths[2:5]:
+        (tmp_path / "b" / path.name).write_bytes(path.read_bytes())
+    found = discover([tmp_path])
+    check(read_scan(found.found[0]))
+    assert [left.reason for left in found.left_out] == [f"a copy of {path}" for path in sorted(paths[2:5])]
+    assert not any(left.broken for left in found.left_out)
+
+
+def test_same_place_twice_with_other_pixels_is_refused(tmp_path):
+    write_series(tmp_path / "a", grid())
+    write_series(tmp_path / "b", grid().without(0, 1, 2, 4, 5, 6, 7, 8), values=lambda w: encode(w) + 50, edit=_other)
+    with pytest.raises(InputError, match="share a place"):
+        load_scan(tmp_path)
+
+
+def _other(ds: Dataset, k: int) -> None:
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = uid("other", k)
+    ds.InstanceNumber = 90 + k
+
+
+def _phase(number: int, **attributes: object):
+    def edit(ds: Dataset, k: int) -> None:
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = uid("phase", number, k)
+        ds.InstanceNumber = number * 9 + k + 1
+        for keyword, value in attributes.items():
+            setattr(ds, keyword, value)
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    "keyword",
+    [
+        "AcquisitionNumber",
+        "TemporalPositionIdentifier",
+        "EchoNumbers",
+        "EchoTime",
+        "TriggerTime",
+        "DiffusionBValue",
+        "ContrastBolusAgent",
+        "ConvolutionKernel",
+        "AcquisitionTime",
+        "SeriesTime",
+    ],
+)
+def test_two_phases_under_one_uid(tmp_path, keyword):
+    for number in (0, 1):
+        value = number + 1.0 if keyword == "DiffusionBValue" else f"10150{number}" if "Time" in keyword else str(number)
+        edit = _phase(number, **{keyword: value})
+        write_series(tmp_path, grid(), values=lambda w, n=number: encode(w) + 300 * n, edit=edit, name="series")
+        for path in list(tmp_path.glob("*.dcm")):
+            path.rename(tmp_path / f"{path.stem}-{number}")
+    found = discover([tmp_path]).found
+    assert len(found) == 2
+    assert len({scan.case_id for scan in found}) == 2
+    offsets = set()
+    for one in found:
+        scan = read_scan(one)
+        offset = round(float(scan.array[0, 0, 0, 0] - encode(scan.geometry.to_world([0, 0, 0]))), -2)
+        check(scan.with_array(scan.array - offset, scan.geometry))
+        offsets.add(offset)
+        assert keyword in one.description
+        assert keyword in scan.source.notes[0]
+    assert offsets == {0, 300}
+
+
+def test_two_phases_told_apart_by_the_run_of_instance_numbers(tmp_path):
+    for number in (0, 1):
+        write_series(tmp_path / str(number), grid(), values=lambda w, n=number: encode(w) + n, edit=_phase(number))
+    found = discover([tmp_path]).found
+    assert [one.description for one in found] == ["CT, 9 slices (run 1 of 2)", "CT, 9 slices (run 2 of 2)"]
+    for number, one in enumerate(found):
+        scan = read_scan(one)
+        check(scan.with_array(scan.array - number, scan.geometry))
+
+
+def test_two_phases_that_nothing_tells_apart_are_refused(tmp_path):
+    shuffled = np.random.default_rng(0).permutation(18)
+
+    def edit(number):
+        def change(ds: Dataset, k: int) -> None:
+            _phase(number)(ds, k)
+            ds.InstanceNumber = int(shuffled[number * 9 + k])
+
+        return change
+
+    for number in (0, 1):
+        write_series(tmp_path / str(number), grid(), edit=edit(number))
+    with pytest.raises(InputError, match="nothing in their headers says which belong together"):
+        load_scan(tmp_path)
+
+
+def test_phases_that_interleave_are_not_mixed(tmp_path):
+    """Two time points whose slices lie half a step apart would make one even volume of twice the slices."""
+    first, second = grid(step=4), grid(step=4)
+    second.positions[:] += [0, 0, 2]
+    for number, where in enumerate((first, second)):
+        write_series(tmp_path / str(number), where, edit=_phase(number, TemporalPositionIdentifier=number + 1))
+    found = discover([tmp_path]).found
+    assert [len(one.files) for one in found] == [9, 9]
+    for one in found:
+        check(read_scan(one))
+
+
+def test_time_that_counts_slices_splits_nothing(tmp_path):
+    def count(ds: Dataset, k: int) -> None:
+        ds.TemporalPositionIdentifier = k + 1
+        ds.AcquisitionNumber = k + 1
+
+    write_series(tmp_path, grid(), edit=count)
+    check(load_scan(tmp_path))
+
+
+def test_missing_slice_in_one_of_two_phases(tmp_path):
+    write_series(tmp_path / "0", grid(), edit=_phase(0, AcquisitionNumber=1))
+    write_series(tmp_path / "1", grid().without(4), edit=_phase(1, AcquisitionNumber=2))
+    whole, broken = sorted(discover([tmp_path]).found, key=lambda one: -len(one.files))
+    check(read_scan(whole))
+    with pytest.raises(InputError, match="1 of 9 slices are missing"):
+        read_scan(broken)
+
+
+def test_localizer_inside_a_series(tmp_path):
+    write_series(tmp_path / "a", grid())
+
+    def scout(ds: Dataset, k: int) -> None:
+        _other(ds, k)
+        ds.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+
+    write_series(tmp_path / "b", grid("coronal", slices=1), edit=scout)
+    found = discover([tmp_path])
+    assert len(found.found) == 1
+    check(read_scan(found.found[0]))
+    assert [(left.reason, left.broken) for left in found.left_out] == [("a localizer (scout), not a scan", False)]
+
+
+def test_three_planes_are_a_localizer_without_being_called_one(tmp_path):
+    for name in ("axial", "coronal", "sagittal"):
+        edit = lambda ds, k, n=name: setattr(ds, "SOPInstanceUID", uid(n, k))  # noqa: E731
+        write_series(tmp_path / name, grid(name, slices=1), modality="MR", edit=edit)
+    found = discover([tmp_path])
+    assert found.found == ()
+    assert {left.reason.partition(":")[0] for left in found.left_out} == {
+        "one of 3 directions with a slice or two each"
+    }
+
+
+def test_projection_beside_a_stack_is_set_apart(tmp_path):
+    write_series(tmp_path / "a", grid())
+
+    def projection(ds: Dataset, k: int) -> None:
+        _other(ds, k)
+        ds.ImageType = ["DERIVED", "SECONDARY", "PROJECTION IMAGE"]
+
+    far = grid(slices=1)
+    far.positions[:] += [0, 0, 87]
+    write_series(tmp_path / "b", far, edit=projection)
+    found = discover([tmp_path]).found
+    assert sorted(len(one.files) for one in found) == [1, 9]
+    check(read_scan(max(found, key=lambda one: len(one.files))))
+
+
+def test_series_in_one_folder_stay_apart(tmp_path):
+    for name, orientation in (("one", "axial"), ("two", "sagittal")):
+        write_series(tmp_path, grid(orientation), name=name)
+    found = discover([tmp_path]).found
+    assert len(found) == 2
+    for one in found:
+        check(read_scan(one))
+
+
+def test_sizes_under_one_uid_stay_apart(tmp_path):
+    write_series(tmp_path / "a", grid())
+    write_series(tmp_path / "b", grid(columns=16, rows=16), edit=_other)
+    for one in discover([tmp_path]).found:
+        check(read_scan(one))
+
+
+@pytest.mark.parametrize("keyword", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"])
+def test_no_place_is_refused(tmp_path, keyword):
+    write_series(tmp_path, grid(), edit=lambda ds, k: delattr(ds, keyword))
+    with pytest.raises(InputError, match=r"nobody can say where it lies|share a place"):
+        load_scan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("ImageOrientationPatient", [1, 0, 0, 1, 0, 0]),
+        ("ImageOrientationPatient", [0, 0, 0, 0, 0, 0]),
+        ("ImageOrientationPatient", [1, 0, 0, 0, 0.5, 0]),
+        ("PixelSpacing", [0, 1]),
+        ("PixelSpacing", [-1, 1]),
+        ("PixelSpacing", [1e9, 1]),
+    ],
+)
+def test_absurd_places_are_refused(tmp_path, keyword, value):
+    write_series(tmp_path, grid(), edit=lambda ds, k: setattr(ds, keyword, value))
+    with pytest.raises(InputError):
+        load_scan(tmp_path)
+
+
+def test_one_slice(tmp_path):
+    write_series(tmp_path, grid("oblique", slices=1))
+    scan = load_scan(tmp_path)
+    check(scan)
+    assert scan.geometry.spacing[2] == pytest.approx(2.5)
+    assert scan.source.notes == ("one slice; its thickness was taken as 2.5 mm",)
+
+
+def test_position_of_corners_agrees_with_highdicom(tmp_path):
+    import highdicom
+    import pydicom
+
+    for name, reverse in itertools.product(ORIENTATIONS, (False, True)):
+        folder = tmp_path / f"{name}{reverse}"
+        paths = write_series(folder, grid(name, reverse=reverse))
+        theirs = highdicom.get_volume_from_series([pydicom.dcmread(p) for p in paths], apply_presentation_lut=False)
+        ours = load_scan(folder)
+        shape = theirs.array.shape  # slices, rows, columns
+        corners = np.array(list(itertools.product(*[(0, n - 1) for n in shape])))
+        lps = theirs.map_indices_to_reference(corners)
+        for corner, place in zip(corners, lps, strict=True):
+            x, y, z = np.rint(ours.geometry.to_voxel(place * [-1, -1, 1])).astype(int)
+            assert ours.array[0, x, y, z] == theirs.array[tuple(corner)]
+            np.testing.assert_allclose(ours.geometry.to_world([x, y, z]), place * [-1, -1, 1], atol=1e-3)
