@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from medseg.errors import GeometryMismatch
 from medseg.types import Geometry, LabelMap
 
-__all__ = ["AxisMove", "axis_move", "on_grid_of"]
+__all__ = ["AxisMove", "axis_move", "on_grid_of", "turn"]
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,17 @@ def on_grid_of(prediction: LabelMap, reference: LabelMap, *, where: object = Non
         )
     if move.is_identity:
         return prediction, None
-    array = prediction.array.transpose(move.axes)[tuple(slice(None, None, -1 if flip else 1) for flip in move.flips)]
+    array = turn(prediction.array, move)
     note = f"axes turned from {prediction.geometry.orientation} to {reference.geometry.orientation}, no voxel moved"
     return LabelMap(array, reference.geometry, prediction.table), note
+
+
+def turn(array: npt.NDArray[Any], move: AxisMove) -> npt.NDArray[Any]:
+    """Apply a move to the last three axes of an array; a view."""
+    before = array.ndim - 3
+    flips = [slice(None)] * before + [slice(None, None, -1 if flip else 1) for flip in move.flips]
+    turned: npt.NDArray[Any] = array.transpose(*range(before), *(axis + before for axis in move.axes))[tuple(flips)]
+    return turned
 
 
 def _moved(source: Geometry, move: AxisMove) -> Geometry:

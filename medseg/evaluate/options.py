@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-__all__ = ["EvaluateOptions", "LesionRule"]
+from medseg.config.load import apply_overrides, build, read_yaml
+from medseg.errors import UsageError
+
+__all__ = ["EvaluateOptions", "LesionRule", "options_from"]
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -58,3 +63,61 @@ class EvaluateOptions(_Strict):
             if not members or min(members) < 1:
                 raise ValueError(f"region '{name}' needs values of 1 or more")
         return regions
+
+
+def options_from(
+    config: Path | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    regions: Sequence[str] | None = None,
+    tolerances: Sequence[float] | None = None,
+    objects: str | None = None,
+    jobs: int | None = None,
+    overrides: Sequence[str] = (),
+) -> EvaluateOptions:
+    """Build options from a YAML file, the command line's own options on top, and ``a.b=c`` overrides on top of those.
+
+    Parameters
+    ----------
+    config : Path, optional
+        YAML with the fields of `EvaluateOptions`.
+    classes : sequence of str, optional
+        ``VALUE=NAME`` each.
+    regions : sequence of str, optional
+        ``NAME=VALUE,VALUE`` each.
+    tolerances, objects, jobs
+        As the fields.
+    overrides : sequence of str
+        ``a.b=c`` each.
+
+    Raises
+    ------
+    UsageError
+        When one is not of its form, or not a possible value.
+    """
+    values: dict[str, Any] = {} if config is None else read_yaml(config)
+    if classes:
+        values["classes"] = {_value(left, text): right for text in classes for left, right in [_split(text)]}
+    if regions:
+        values["regions"] = {
+            left: [_value(part, text) for part in right.split(",")]
+            for text in regions
+            for left, right in [_split(text)]
+        }
+    given = {"tolerances_mm": tolerances, "objects": objects, "jobs": jobs}
+    values |= {key: value for key, value in given.items() if value is not None}
+    return build(EvaluateOptions, apply_overrides(values, overrides), where=config)
+
+
+def _split(text: str) -> tuple[str, str]:
+    left, equals, right = (part.strip() for part in text.partition("="))
+    if not left or not equals or not right:
+        raise UsageError(f"'{text}' is not of the form A=B", fix="Write for instance --class 1=liver --region both=1,2")
+    return left, right
+
+
+def _value(text: str, whole: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"'{text.strip()}' in '{whole}' is not a class value") from None

@@ -1,0 +1,119 @@
+"""Reads the table of cases a user may give: which files belong together, whose they are, what groups they are in."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from medseg.errors import InputError, UsageError
+
+__all__ = ["CaseRow", "CaseTable", "read_table"]
+
+KNOWN = ("case_id", "prediction", "reference", "patient")
+# More kinds than this is a measurement or an identifier, not a group.
+MOST_KINDS = 12
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """What the table says of one case.
+
+    Parameters
+    ----------
+    case_id : str
+        The case.
+    prediction, reference : str
+        Paths as written; empty where the table has none.
+    patient : str
+        Whose it is; the case's own id where the table does not say.
+    groups : dict of str to str
+        Value of each group column, for instance ``{"site": "Leiden"}``.
+    """
+
+    case_id: str
+    prediction: str = ""
+    reference: str = ""
+    patient: str = ""
+    groups: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CaseTable:
+    """The table.
+
+    Parameters
+    ----------
+    rows : dict of str to CaseRow
+        By case id.
+    groups : tuple of str
+        Columns to report by.
+    left_out : tuple of str
+        Columns that are no groups: their values are all alike or too many.
+    folder : Path
+        What relative paths in it may be relative to.
+    """
+
+    rows: dict[str, CaseRow]
+    groups: tuple[str, ...]
+    left_out: tuple[str, ...]
+    folder: Path
+
+
+def read_table(path: Path, by: Sequence[str] = ()) -> CaseTable:
+    """Read a CSV or TSV table with a column ``case_id``.
+
+    Parameters
+    ----------
+    path : Path
+        Columns ``prediction`` and ``reference`` name files, ``patient`` says which cases are one patient's; every other
+        column may be a group.
+    by : sequence of str
+        Columns to report by; by default all that have two to twelve different values.
+
+    Raises
+    ------
+    InputError
+        When the table cannot be read, has no ``case_id``, or names a case twice.
+    UsageError
+        When `by` names a column it does not have.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read as a table ({error})", where=path) from error
+    lines = text.splitlines()
+    reader = csv.DictReader(lines, dialect=_dialect(lines[0] if lines else ""))
+    columns = [name.strip() for name in reader.fieldnames or []]
+    if "case_id" not in columns:
+        raise InputError("has no column case_id", where=path, fix=f"It has {', '.join(columns) or 'none'}.")
+    records = [{(key or "").strip(): (value or "").strip() for key, value in row.items()} for row in reader]
+    if unknown := [name for name in by if name not in columns]:
+        raise UsageError(f"the table has no column '{unknown[0]}'", where=path, fix=f"It has {', '.join(columns)}.")
+    kinds = {name: len({record[name] for record in records}) for name in columns if name not in KNOWN}
+    groups = tuple(by) or tuple(name for name, count in kinds.items() if 2 <= count <= MOST_KINDS)
+    rows: dict[str, CaseRow] = {}
+    for record in records:
+        case_id = record["case_id"]
+        if not case_id:
+            continue
+        if case_id in rows:
+            raise InputError(f"names case '{case_id}' twice", where=path)
+        rows[case_id] = CaseRow(
+            case_id,
+            record.get("prediction", ""),
+            record.get("reference", ""),
+            record.get("patient", "") or case_id,
+            {name: record[name] for name in groups},
+        )
+    if not rows:
+        raise InputError("names no case", where=path)
+    return CaseTable(rows, groups, tuple(name for name in kinds if name not in groups), path.parent)
+
+
+def _dialect(header: str) -> type[csv.Dialect]:
+    class Dialect(csv.excel):
+        delimiter = next((mark for mark in ("\t", ";") if mark in header), ",")
+
+    return Dialect

@@ -1,0 +1,111 @@
+"""Settles what each value of a reference and a prediction means before they are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from medseg.errors import InputError, UsageError
+from medseg.types import LabelClass, LabelMap, LabelTable
+from medseg.types.labels import PALETTE, smallest_label_dtype
+
+__all__ = ["agree", "members_of", "named"]
+
+
+def named(labels: LabelMap, names: Mapping[int, str]) -> LabelMap:
+    """Give the classes of a label map the names a dataset or the user has for them; others keep theirs."""
+    if not names:
+        return labels
+    known = {entry.value: entry for entry in labels.table}
+    for value, name in names.items():
+        old = known.get(value)
+        color = PALETTE[(value - 1) % len(PALETTE)] if old is None else old.color
+        known[value] = LabelClass(value, name, color=color, is_thing=old is not None and old.is_thing)
+    return LabelMap(labels.array, labels.geometry, LabelTable(tuple(known.values())))
+
+
+def agree(
+    reference: LabelMap, prediction: LabelMap, *, where: object = None
+) -> tuple[LabelMap, LabelTable, str | None]:
+    """Return the prediction in the reference's values, the classes of both, and a note where values were changed.
+
+    Classes that have a name in both files are matched by name, since the numbers of segments mean nothing in DICOM SEG
+    and Slicer files; all others by value.
+
+    Raises
+    ------
+    InputError
+        When one value has different names in the two, so that it cannot be told what is compared with what.
+    """
+    theirs = {entry.name.casefold(): entry for entry in reference.table if _has_name(entry)}
+    taken = {entry.value: entry for entry in reference.table}
+    new_value: dict[int, int] = {}
+    for entry in prediction.table:
+        twin = theirs.get(entry.name.casefold()) if _has_name(entry) else None
+        here = taken.get(entry.value)
+        if twin is not None:
+            new_value[entry.value] = twin.value
+        elif here is not None and _has_name(entry) and _has_name(here):
+            raise InputError(
+                f"value {entry.value} is '{entry.name}' in the prediction and '{here.name}' in the reference",
+                where=where,
+                fix="Relabel one of them, or say what the values mean in both with --class 1=NAME.",
+            )
+        else:
+            new_value[entry.value] = entry.value
+    if len(set(new_value.values())) < len(new_value):
+        raise InputError(
+            "two classes of the prediction would become one of the reference",
+            where=where,
+            fix="Say what the values mean in both with --class 1=NAME.",
+        )
+    changed = {old: new for old, new in new_value.items() if old != new}
+    table = dict(taken)
+    for entry in prediction.table:
+        value = new_value[entry.value]
+        if value not in table or not _has_name(table[value]):
+            table[value] = LabelClass(value, entry.name, entry.category, entry.code, entry.color, entry.is_thing)
+    both = LabelTable(tuple(table.values()))
+    if not changed:
+        return prediction, both, None
+    lookup = np.arange(65536)
+    lookup[list(changed)] = list(changed.values())
+    array = lookup.astype(smallest_label_dtype(max(both.largest, int(prediction.array.max()))))[prediction.array]
+    note = "classes matched by name: " + ", ".join(
+        f"{prediction.table.name_of(old)} is {old} in the prediction, {new} in the reference"
+        for old, new in changed.items()
+    )
+    return LabelMap(array, prediction.geometry, both), both, note
+
+
+def members_of(
+    table: LabelTable, names: Mapping[int, str] | None, regions: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[int, ...]]:
+    """Values that make up each class and region to measure, by name.
+
+    Parameters
+    ----------
+    table : LabelTable
+        The classes of the files.
+    names : mapping of int to str, optional
+        The only classes to measure; all of the table by default.
+    regions : mapping of str to tuple of int
+        Unions of classes.
+
+    Raises
+    ------
+    UsageError
+        When a region has the name of a class.
+    """
+    pairs = [(name, value) for value, name in names.items()] if names else [(e.name, e.value) for e in table]
+    classes: dict[str, tuple[int, ...]] = {name: (value,) for name, value in pairs}
+    for name, members in regions.items():
+        if name in classes:
+            raise UsageError(f"region '{name}' has the name of a class", fix="Give it another name.")
+        classes[name] = tuple(members)
+    return classes
+
+
+def _has_name(entry: LabelClass) -> bool:
+    return entry.name != f"class-{entry.value}"
