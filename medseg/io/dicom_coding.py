@@ -23,6 +23,8 @@ __all__ = [
     "concept",
     "describe",
     "long_string",
+    "made",
+    "serial_number",
     "table_of",
     "title",
     "type_of",
@@ -60,6 +62,16 @@ def algorithm(model: ModelIdentity) -> hd.AlgorithmIdentificationSequence:
     )
 
 
+def made(model: ModelIdentity) -> str:
+    """DICOM's word for how labels came about: ``"AUTOMATIC"``, or ``"MANUAL"`` where no package stands behind them."""
+    return "AUTOMATIC" if model.hash else "MANUAL"
+
+
+def serial_number(model: ModelIdentity) -> str:
+    """Device serial number, which DICOM insists on: the hash of the model's package."""
+    return model.hash or "none"
+
+
 def describe(entry: LabelClass, number: int, model: ModelIdentity, tracking_uid: str) -> hd.seg.SegmentDescription:
     """Describe a class as a segment.
 
@@ -79,8 +91,8 @@ def describe(entry: LabelClass, number: int, model: ModelIdentity, tracking_uid:
         segment_label=long_string(entry.name),
         segmented_property_category=concept(category_of(entry)),
         segmented_property_type=concept(type_of(entry)),
-        algorithm_type="AUTOMATIC",
-        algorithm_identification=algorithm(model),
+        algorithm_type=made(model),
+        algorithm_identification=algorithm(model) if model.hash else None,
         tracking_uid=tracking_uid,
         tracking_id=long_string(entry.name),
         display_color=hd.color.CIELabColor.from_rgb(*entry.color),

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from medseg.errors import FormatLimitation, InputError
-from medseg.io.dicom_coding import NOTICE, SOFTWARE_VERSION, describe, long_string, table_of, title
+from medseg.io.dicom_coding import NOTICE, SOFTWARE_VERSION, describe, long_string, serial_number, table_of, title
 from medseg.io.dicom_identity import PROVISIONAL, derived_uid, write_sealed
 from medseg.io.dicom_seg_frames import SegFile, open_seg
 from medseg.io.dicom_source import SourceSeries, read_source
@@ -107,7 +107,7 @@ def build_seg(
                 manufacturer="medseg",
                 manufacturer_model_name=long_string(model.name),
                 software_versions=SOFTWARE_VERSION,
-                device_serial_number=model.hash,
+                device_serial_number=serial_number(model),
                 transfer_syntax_uid=RLELossless if encoding == "labelmap" else ExplicitVRLittleEndian,
                 plane_positions=_positions(series, len(pixels)),
                 omit_empty_frames=not empty,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.sr.codedict import codes
 
-from medseg.io.dicom_coding import SOFTWARE_VERSION, category_of, concept, long_string, title, type_of
+from medseg.io.dicom_coding import SOFTWARE_VERSION, category_of, concept, long_string, serial_number, title, type_of
 from medseg.io.dicom_identity import PROVISIONAL, derived_uid, seal, write_sealed
 from medseg.io.dicom_seg import build_seg, tracking_uid
 from medseg.io.dicom_source import SourceSeries, read_source
@@ -81,7 +81,7 @@ def write_sr(labels: LabelMap, source: Source, path: Path, *, model: ModelIdenti
             series_description=title(model),
             manufacturer_model_name=long_string(model.name),
             software_versions=SOFTWARE_VERSION,
-            device_serial_number=model.hash,
+            device_serial_number=serial_number(model),
         )
     document.SpecificCharacterSet = "ISO_IR 192"
     write_sealed(document, series.first, path)
@@ -93,7 +93,7 @@ def _context(model: ModelIdentity) -> hd.sr.ObservationContext:
         name="medseg",
         manufacturer_name="medseg",
         model_name=f"{model.name} {model.version}",
-        serial_number=model.hash,
+        serial_number=serial_number(model),
     )
     return hd.sr.ObservationContext(
         observer_device_context=hd.sr.ObserverContext(
@@ -125,11 +125,17 @@ def _group(
         ),
         finding_category=concept(category_of(entry)),
         finding_type=concept(type_of(entry)),
-        algorithm_id=hd.sr.AlgorithmIdentification(
-            name=model.name, version=model.version, parameters=[f"package_sha256={model.hash}"]
-        ),
+        algorithm_id=_algorithm(model),
         measurements=[hd.sr.Measurement(name=codes.SCT.Volume, value=float(f"{millilitres:.6g}"), unit=MILLILITRE)],
         qualitative_evaluations=[hd.sr.QualitativeEvaluation(name=QUALITY, value=flag) for flag in flags],
+    )
+
+
+def _algorithm(model: ModelIdentity) -> hd.sr.AlgorithmIdentification | None:
+    if not model.hash:
+        return None
+    return hd.sr.AlgorithmIdentification(
+        name=model.name, version=model.version, parameters=[f"package_sha256={model.hash}"]
     )
 
 

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from medseg.types import LabelMap, ModelIdentity, Source
 
-__all__ = ["WRITERS", "Writer"]
+__all__ = ["BY_HAND", "WRITERS", "Writer"]
+
+# Stands for a person where a model is named: no package, so no hash.
+BY_HAND = ModelIdentity("manual segmentation", "1", "")
 
 
 @dataclass(frozen=True)
@@ -23,77 +26,86 @@ class Writer:
     needs_dicom : bool
         Whether the format refers to a DICOM source, so that it cannot be written for another scan.
     write : callable
-        Takes labels, the source of the scan they belong to, the file's path, and the model that made them.
+        Takes labels, the source of the scan they belong to, the file's path, and the model that made them; returns
+        the files written.
     about : str
         What it is good for, in a few words.
     """
 
     file_name: str
     needs_dicom: bool
-    write: Callable[[LabelMap, Source, Path, ModelIdentity], None]
+    write: Callable[[LabelMap, Source, Path, ModelIdentity], list[Path]]
     about: str
 
 
-def _nifti(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> None:  # noqa: ARG001
+def _nifti(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:  # noqa: ARG001
     from medseg.io.nifti import write_labels
 
     write_labels(labels, path, source)
+    return [path]
 
 
-def _nrrd(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> None:  # noqa: ARG001
+def _nrrd(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:  # noqa: ARG001
     from medseg.io.itk import write_labels
 
     write_labels(labels, path)
+    return [path]
 
 
-def _dicom_seg(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> None:
+def _dicom_seg(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:
     from medseg.io.dicom_seg import write_seg
 
     write_seg(labels, source, path, model=model)
+    return [path]
 
 
-def _dicom_seg_labelmap(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> None:
+def _dicom_seg_labelmap(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:
     from medseg.io.dicom_seg import write_seg
 
     write_seg(labels, source, path, model=model, encoding="labelmap")
+    return [path]
 
 
-def _rtstruct(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> None:
+def _rtstruct(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:
     from medseg.io.rtstruct import write_rtstruct
 
     write_rtstruct(labels, source, path, model=model)
+    return [path, path.with_suffix(".json")]
 
 
-def _sr(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> None:
+def _sr(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:
     """Write the report, and the DICOM SEG it refers to, without which it would point nowhere."""
     from medseg.io.dicom_sr import write_sr
 
-    _dicom_seg(labels, source, path.with_name(WRITERS["dicom-seg"].file_name), model)
+    segmentation = _dicom_seg(labels, source, path.with_name(WRITERS["dicom-seg"].file_name), model)
     write_sr(labels, source, path, model=model)
+    return [*segmentation, path]
 
 
-def _key_images(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> None:
+def _key_images(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:
     from medseg.io.key_images import write_key_images
 
-    write_key_images(labels, source, path, model=model)
+    return write_key_images(labels, source, path, model=model)
 
 
-def _mesh_stl(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> None:  # noqa: ARG001
+def _mesh_stl(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:  # noqa: ARG001
     from medseg.io.mesh import write_stl
 
-    write_stl(labels, path, model=model)
+    return write_stl(labels, path, model=model)
 
 
-def _mesh_obj(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> None:  # noqa: ARG001
+def _mesh_obj(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:  # noqa: ARG001
     from medseg.io.mesh import write_obj
 
     write_obj(labels, path, model=model)
+    return [path, path.with_suffix(".mtl")]
 
 
-def _mesh_gltf(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> None:  # noqa: ARG001
+def _mesh_gltf(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:  # noqa: ARG001
     from medseg.io.mesh import write_glb
 
     write_glb(labels, path, model=model)
+    return [path]
 
 
 WRITERS: Mapping[str, Writer] = {

@@ -21,7 +21,7 @@ from pydicom.pixels import apply_modality_lut, pixel_array
 from scipy import ndimage
 
 from medseg.errors import InputError
-from medseg.io.dicom_coding import NOTICE, SOFTWARE_VERSION, long_string, title
+from medseg.io.dicom_coding import NOTICE, SOFTWARE_VERSION, long_string, serial_number, title
 from medseg.io.dicom_identity import PROVISIONAL, derived_uid, digest_of_array, write_sealed
 from medseg.io.dicom_source import SourceSeries, read_source
 from medseg.types import LabelClass, LabelMap, ModelIdentity, Source
@@ -97,7 +97,7 @@ def write_key_images(labels: LabelMap, source: Source, path: Path, *, model: Mod
                 series_description=title(model),
                 manufacturer_model_name=long_string(model.name),
                 software_versions=SOFTWARE_VERSION,
-                device_serial_number=model.hash,
+                device_serial_number=serial_number(model),
                 specific_character_set="ISO_IR 192",
             )
         image.Laterality = header.get("Laterality") or ""

@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 
 from medseg.io.contours import trace
-from medseg.io.dicom_coding import NOTICE, SOFTWARE_VERSION, concept, long_string, title, type_of
+from medseg.io.dicom_coding import NOTICE, SOFTWARE_VERSION, concept, long_string, made, serial_number, title, type_of
 from medseg.io.dicom_identity import PROVISIONAL, source_moment
 from medseg.io.dicom_source import LPS, TYPE_2, SourceSeries
 from medseg.types import LabelClass, LabelMap, ModelIdentity
@@ -46,7 +46,7 @@ def _frame(series: SourceSeries, model: ModelIdentity) -> Dataset:
     dataset.OperatorsName = ""
     dataset.SeriesDescription = title(model)
     dataset.Manufacturer, dataset.ManufacturerModelName = "medseg", long_string(model.name)
-    dataset.DeviceSerialNumber, dataset.SoftwareVersions = model.hash, SOFTWARE_VERSION
+    dataset.DeviceSerialNumber, dataset.SoftwareVersions = serial_number(model), SOFTWARE_VERSION
     dataset.StructureSetLabel, dataset.StructureSetName = "medseg", long_string(str(model))
     dataset.StructureSetDescription = NOTICE
     dataset.StructureSetDate, dataset.StructureSetTime = source_moment(header)
@@ -77,7 +77,7 @@ def _structure(entry: LabelClass, number: int, series: SourceSeries, model: Mode
     item = Dataset()
     item.ROINumber, item.ROIName = number, long_string(entry.name)
     item.ReferencedFrameOfReferenceUID = series.first.FrameOfReferenceUID
-    item.ROIGenerationAlgorithm = "AUTOMATIC"
+    item.ROIGenerationAlgorithm = made(model)
     item.ROIGenerationDescription = long_string(str(model))
     return item
 

@@ -1,0 +1,62 @@
+"""Puts labels onto another grid where their voxels coincide: axes in another order, a slab, a crop; never resampled."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from medseg.errors import GeometryMismatch
+from medseg.types import Geometry, LabelMap
+
+__all__ = ["regrid"]
+
+# How far voxels may lie from their twins, as a share of the finest spacing: what DICOM headers lose by rounding
+# positions, and far less than any real misplacement of grids that coincide otherwise.
+SLACK = 0.05
+
+
+def regrid(labels: LabelMap, geometry: Geometry, *, where: object = None) -> LabelMap:
+    """Return the same labelled voxels on another grid.
+
+    Axes may be permuted and reversed, and either grid may reach further than the other; every label must find a voxel
+    of the new grid at its own place.
+
+    Parameters
+    ----------
+    labels : LabelMap
+        The labels.
+    geometry : Geometry
+        The grid they shall be on.
+    where : object, optional
+        What the labels came from, for errors.
+
+    Returns
+    -------
+    LabelMap
+        On `geometry`; background where the labels did not reach.
+
+    Raises
+    ------
+    GeometryMismatch
+        When the voxels do not coincide, or labels lie outside the new grid.
+    """
+    if labels.geometry.matches(geometry):
+        return LabelMap(labels.array, geometry, labels.table)
+    fix = "Give the scan the labels were made on, or resample them knowingly."
+    to_new = np.linalg.inv(geometry.affine) @ labels.geometry.affine
+    turn, shift = np.rint(to_new[:3, :3]).astype(int), np.rint(to_new[:3, 3]).astype(int)
+    is_turn = np.array_equal(np.abs(turn).sum(axis=0), (1, 1, 1)) and np.array_equal(
+        np.abs(turn).sum(axis=1), (1, 1, 1)
+    )
+    moved = np.eye(4)
+    moved[:3, :3], moved[:3, 3] = turn, shift
+    there = Geometry(geometry.affine @ moved, labels.geometry.shape) if is_turn else None
+    if there is None or there.difference(labels.geometry) > SLACK * min(geometry.spacing):
+        how = "their voxels lie between the scan's" if is_turn else "their voxels differ in size or direction"
+        raise GeometryMismatch(f"the labels are not on the scan's grid: {how}", where=where, fix=fix)
+    indices = np.argwhere(labels.array)
+    target = indices @ turn.T + shift
+    if len(target) and ((target < 0).any() or (target >= geometry.shape).any()):
+        raise GeometryMismatch("some labels lie outside the scan", where=where, fix=fix)
+    array = np.zeros(geometry.shape, labels.array.dtype)
+    array[tuple(target.T)] = labels.array[tuple(indices.T)]
+    return LabelMap(array, geometry, labels.table)

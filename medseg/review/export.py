@@ -1,0 +1,134 @@
+"""Labels on their way to radiologists: one label map, any number of formats, each on the scan's own grid."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from medseg.errors import UsageError
+from medseg.io.formats import BY_HAND, WRITERS
+from medseg.io.read import load_scan, read_labels
+from medseg.models.package import load_package
+from medseg.prepare.regrid import regrid
+from medseg.types import LabelMap, LabelTable, ModelIdentity, Scan, Source
+
+__all__ = ["export"]
+
+log = logging.getLogger("medseg.review.export")
+
+
+def export(
+    labels: Path,
+    formats: Sequence[str],
+    out: Path,
+    *,
+    source: Path | None = None,
+    model: str | Path | None = None,
+    by_hand: bool = False,
+    pattern: str = ".*",
+) -> list[Path]:
+    """Write a label map in the formats asked for.
+
+    Parameters
+    ----------
+    labels : Path
+        NIfTI, NRRD, MetaImage, DICOM SEG or RTSTRUCT.
+    formats : sequence of str
+        Names from `medseg.io.formats.WRITERS`.
+    out : Path
+        Folder for the files, made if missing.
+    source : Path, optional
+        The scan the labels belong to: a file, or the folder of a DICOM series. DICOM formats and RTSTRUCT input need
+        it. The labels are put on its grid where their voxels coincide; nothing is resampled.
+    model : str or Path, optional
+        The model that made the labels. Its names, codes and colours are used where the labels carry none.
+    by_hand : bool
+        Whether a person made the labels. DICOM formats need either this or a model.
+    pattern : str
+        Of an RTSTRUCT, which structures to take: a regular expression for their whole names.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    UsageError
+        When an option is missing or unknown.
+    GeometryMismatch
+        When the labels are not on the scan's grid.
+    FormatLimitation
+        When a format cannot carry the labels.
+    """
+    _check(formats, source, model, by_hand)
+    scan = None if source is None else load_scan(source)
+    label_map = _read(labels, scan, pattern)
+    identity = BY_HAND if by_hand else ModelIdentity("origin not stated", "", "")
+    if model is not None:
+        package = load_package(model)
+        label_map, identity = _named(label_map, package.card.table, labels), package.identity
+    written: dict[Path, None] = {}
+    for name in formats:
+        writer = WRITERS[name]
+        files = writer.write(
+            label_map, Source("array") if scan is None else scan.source, out / writer.file_name, identity
+        )
+        written |= dict.fromkeys(files)
+        log.info("%s: written as %s", labels, name)
+    return list(written)
+
+
+def _check(formats: Sequence[str], source: Path | None, model: str | Path | None, by_hand: bool) -> None:
+    if unknown := [name for name in formats if name not in WRITERS] or ([] if formats else ["none"]):
+        raise UsageError(f"there is no format '{unknown[0]}'", fix=f"Choose among {', '.join(WRITERS)}.")
+    if model is not None and by_hand:
+        raise UsageError("labels are made by a model or by hand, not both")
+    dicom = [name for name in formats if WRITERS[name].needs_dicom]
+    if dicom and source is None:
+        raise UsageError(f"{dicom[0]} refers to the DICOM series of the scan", fix="Give its folder with --source.")
+    if dicom and model is None and not by_hand:
+        raise UsageError(
+            f"{dicom[0]} says what made the labels, and that is not known",
+            fix="Give the model with --model, or --by-hand where a person drew them.",
+        )
+
+
+def _read(path: Path, scan: Scan | None, pattern: str) -> LabelMap:
+    if _is_rtstruct(path):
+        from medseg.io.rtstruct import read_rtstruct
+
+        if scan is None:
+            raise UsageError("contours need the scan they were drawn on", where=path, fix="Give it with --source.")
+        return read_rtstruct(path, scan, pattern)
+    labels = read_labels(path)
+    return labels if scan is None else regrid(labels, scan.geometry, where=path)
+
+
+def _is_rtstruct(path: Path) -> bool:
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+    from pydicom.uid import RTStructureSetStorage
+
+    if not path.is_file():
+        raise UsageError("there is no such file", where=path, fix="Check the path.")
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+    except (InvalidDicomError, OSError, EOFError, ValueError):
+        return False
+    return bool(header.get("SOPClassUID") == RTStructureSetStorage)
+
+
+def _named(labels: LabelMap, table: LabelTable, where: Path) -> LabelMap:
+    """Give labels without names the model's; a file that names its classes itself is believed."""
+    values = {entry.value for entry in table}
+    if any(entry.name != f"class-{entry.value}" for entry in labels.table):
+        return labels
+    if foreign := {entry.value for entry in labels.table} - values:
+        raise UsageError(
+            f"the labels hold the value {min(foreign)}, which the model does not make",
+            where=where,
+            fix="Name the model that made them.",
+        )
+    return LabelMap(labels.array, labels.geometry, table)

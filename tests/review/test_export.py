@@ -1,0 +1,152 @@
+"""Export: every format from every kind of label file, on the scan's grid, through library and command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
+from small_labels import MODEL, TABLE, some_labels, world
+from small_series import small_series
+
+from medseg.cli.app import run
+from medseg.errors import GeometryMismatch, UsageError
+from medseg.io.dicom_seg import read_seg
+from medseg.io.formats import WRITERS
+from medseg.io.nifti import write_labels
+from medseg.io.read import load_scan, read_labels
+from medseg.models.card import ModelCard
+from medseg.models.package import write_package
+from medseg.prepare.orient import AxisOrder
+from medseg.review.export import export
+from medseg.types import Geometry, LabelMap, Scan
+
+CARD = {
+    "name": "liver-model",
+    "title": "A model for tests",
+    "classes": [
+        {"value": 1, "name": "liver", "code": {"value": "10200004", "meaning": "Liver"}, "color": (221, 130, 101)},
+        {"value": 2, "name": "vessel"},
+    ],
+    "input": {"channels": [{"name": "MR"}], "patch": (8, 8, 8)},
+    "network": {"name": "unet"},
+    "training": {"data": "none", "licence": "none", "cases": 0, "command": "none", "seed": 0},
+    "weights_sha256": "0" * 64,
+}
+
+
+@pytest.fixture
+def series(tmp_path) -> tuple[Path, Scan]:
+    small_series(tmp_path / "series")
+    return tmp_path / "series", load_scan(tmp_path / "series")
+
+
+@pytest.fixture
+def model(tmp_path) -> Path:
+    return write_package(tmp_path / "model", ModelCard.model_validate(CARD), {}).folder
+
+
+def test_every_format_is_written(tmp_path, series, model):
+    folder, scan = series
+    labels = some_labels(scan.geometry)
+    write_labels(labels, tmp_path / "labels.nii.gz")
+    files = export(tmp_path / "labels.nii.gz", list(WRITERS), tmp_path / "out", source=folder, model=model)
+    assert {f.name for f in files} == {f.name for f in (tmp_path / "out").iterdir()}
+    assert {"labels.seg.dcm", "labels.rtstruct.dcm", "labels.sr.dcm", "labels.1-liver.stl", "labels.glb"} <= {
+        f.name for f in files
+    }
+    seg = read_seg(tmp_path / "out" / "labels.seg.dcm")
+    assert [c.name for c in seg.table] == ["liver", "vessel"]
+    for name in ("labels.nii.gz", "labels.seg.nrrd", "labels.seg.dcm", "labels.labelmap.dcm"):
+        back = read_labels(tmp_path / "out" / name)
+        assert world(back, 1) == world(labels, 1)
+        assert world(back, 2) == world(labels, 2)
+
+
+def test_a_second_export_writes_the_same_bytes(tmp_path, series, model):
+    write_labels(some_labels(series[1].geometry), tmp_path / "labels.nii.gz")
+    contents = []
+    for _ in range(2):
+        files = export(tmp_path / "labels.nii.gz", list(WRITERS), tmp_path / "out", source=series[0], model=model)
+        contents.append({f.name: f.read_bytes() for f in files})
+    assert contents[0] == contents[1]
+
+
+def test_labels_turned_by_another_program_are_turned_back(tmp_path, series):
+    labels = some_labels(series[1].geometry)
+    order = AxisOrder((2, 0, 1), (True, False, True))
+    turned = LabelMap(np.ascontiguousarray(order.apply(labels.array)), order.geometry(labels.geometry), TABLE)
+    write_labels(turned, tmp_path / "turned.nii.gz")
+    export(tmp_path / "turned.nii.gz", ["dicom-seg"], tmp_path / "out", source=series[0], by_hand=True)
+    assert world(read_seg(tmp_path / "out" / "labels.seg.dcm"), 2) == world(labels, 2)
+
+
+def test_labels_of_another_scan_are_refused(tmp_path, series):
+    affine = series[1].geometry.affine.copy()
+    affine[:3, 3] += 0.3
+    write_labels(some_labels(Geometry(affine, (13, 11, 6))), tmp_path / "other.nii.gz")
+    with pytest.raises(GeometryMismatch, match="between"):
+        export(tmp_path / "other.nii.gz", ["nrrd"], tmp_path / "out", source=series[0])
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_person_drew_is_called_manual(tmp_path, series):
+    write_labels(some_labels(series[1].geometry), tmp_path / "labels.nii.gz")
+    formats = ["dicom-seg", "rtstruct", "sr"]
+    export(tmp_path / "labels.nii.gz", formats, tmp_path / "out", source=series[0], by_hand=True)
+    seg = pydicom.dcmread(tmp_path / "out" / "labels.seg.dcm")
+    assert {s.SegmentAlgorithmType for s in seg.SegmentSequence} == {"MANUAL"}
+    structures = pydicom.dcmread(tmp_path / "out" / "labels.rtstruct.dcm").StructureSetROISequence
+    assert {s.ROIGenerationAlgorithm for s in structures} == {"MANUAL"}
+
+
+def test_dicom_seg_and_rtstruct_are_read_too(tmp_path, series, model):
+    labels = some_labels(series[1].geometry)
+    write_labels(labels, tmp_path / "labels.nii.gz")
+    export(tmp_path / "labels.nii.gz", ["dicom-seg", "rtstruct"], tmp_path / "a", source=series[0], model=model)
+    for name in ("labels.seg.dcm", "labels.rtstruct.dcm"):
+        export(tmp_path / "a" / name, ["nifti"], tmp_path / "b", source=series[0])
+        back = read_labels(tmp_path / "b" / "labels.nii.gz")
+        assert back.geometry.matches(labels.geometry)
+        assert np.array_equal(back.array, labels.array)
+    export(tmp_path / "a" / "labels.rtstruct.dcm", ["nifti"], tmp_path / "c", source=series[0], pattern="vessel")
+    assert np.array_equal(read_labels(tmp_path / "c" / "labels.nii.gz").array, labels.array == 2)
+    with pytest.raises(UsageError, match="contours need the scan"):
+        export(tmp_path / "a" / "labels.rtstruct.dcm", ["nifti"], tmp_path / "d")
+
+
+def test_missing_options_are_named(tmp_path, series, model):
+    write_labels(some_labels(series[1].geometry), tmp_path / "labels.nii.gz")
+    for arguments, words in (
+        ({"formats": ["png"]}, "no format 'png'"),
+        ({"formats": ["sr"]}, "--source"),
+        ({"formats": ["sr"], "source": series[0]}, "--by-hand"),
+        ({"formats": ["sr"], "source": series[0], "model": model, "by_hand": True}, "not both"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            export(tmp_path / "labels.nii.gz", out=tmp_path / "out", **arguments)
+
+
+def test_values_the_model_does_not_make_are_refused(tmp_path, series, model):
+    labels = some_labels(series[1].geometry)
+    labels.array[0, 0, 0] = 7
+    write_labels(labels, tmp_path / "labels.nii.gz")
+    with pytest.raises(UsageError, match="the value 7"):
+        export(tmp_path / "labels.nii.gz", ["nrrd"], tmp_path / "out", model=model)
+
+
+def test_command_line(tmp_path, series, model, capsys):
+    write_labels(some_labels(series[1].geometry), tmp_path / "labels.nii.gz")
+    arguments = ["export", str(tmp_path / "labels.nii.gz"), "--source", str(series[0]), "--format", "dicom-seg, stl"]
+    arguments += ["--out", str(tmp_path / "out"), "--model", str(model), "--quiet"]
+    assert run([*arguments, "--json"]) == 0
+    files = json.loads(capsys.readouterr().out)["files"]
+    assert [Path(f).name for f in files] == ["labels.seg.dcm", "labels.1-liver.stl", "labels.2-vessel.stl"]
+    assert all(Path(f).is_file() for f in files)
+    assert run([*arguments[:5], "nonsense", *arguments[6:]]) == 2
+    assert MODEL.name not in capsys.readouterr().err
