@@ -33,7 +33,9 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
     try:
         with gzip.open(path, "rb") if is_gzip(path) else path.open("rb") as stream:
             yield stream  # type: ignore[misc]
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except EOFError as error:
+        raise InputError("the file is truncated: its compressed data breaks off", where=path, fix=TRUNCATED) from error
+    except (zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"the compressed data is damaged ({error})", where=path, fix=TRUNCATED) from error
     except OSError as error:
         raise InputError(

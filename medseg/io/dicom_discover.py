@@ -60,7 +60,8 @@ def find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[LeftOu
             header = read_header(entry.path)
             reason = _not_a_volume(header.elements)
             if reason is not None:
-                left_out.append(LeftOut(entry.path, *reason, broken=entry.is_named))
+                # What could be mended should have been a scan; the rest is something else.
+                left_out.append(LeftOut(entry.path, *reason, broken=entry.is_named or reason[1] is not None))
                 continue
             series.setdefault(str(header.elements.get("SeriesInstanceUID")), []).extend(frames_of(header))
         except MedsegError as error:

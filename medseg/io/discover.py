@@ -7,7 +7,7 @@ from pathlib import Path
 
 from medseg.errors import MedsegError
 from medseg.io.case_id import file_case_ids, unique
-from medseg.io.recognise import FileKind, recognise
+from medseg.io.recognise import FileKind, Recognised, recognise
 from medseg.io.walk import Entry, absolute, walk
 from medseg.types.scan import Discovery, FoundScan, LeftOut, ScanFormat
 
@@ -76,8 +76,7 @@ def discover(inputs: Sequence[Path]) -> Discovery:
                 left_out.append(scan)
         else:
             broken = entry.is_named or seen.claim is not None or seen.kind in ("analyze", "unreadable")
-            fix = "Convert it to NIfTI with known orientation." if seen.kind == "analyze" else None
-            others.append(LeftOut(entry.path, seen.says, fix, broken))
+            others.append(LeftOut(entry.path, seen.says, _fix(seen) if broken else None, broken))
     left_out += [left for left in others if left.path not in data_files]
     if dicom:
         from medseg.io.dicom_discover import find_volumes
@@ -96,6 +95,15 @@ def discover(inputs: Sequence[Path]) -> Discovery:
                 LeftOut(entry.path, "a picture among scans", "Name it on the command line if it is meant to be one.")
             )
     return Discovery(_named(found), tuple(sorted(left_out, key=lambda left: absolute(left.path))))
+
+
+def _fix(seen: Recognised) -> str:
+    """Say what to do about a file that should be a scan and is none."""
+    if seen.kind == "analyze":
+        return "Convert it to NIfTI with known orientation."
+    if seen.kind == "unreadable":
+        return "Check who may read the file."
+    return "Copy or export it again; if it never was a scan, rename it or take it out of the folder."
 
 
 def _look(entry: Entry, kind: FileKind) -> FoundScan | LeftOut:
