@@ -1,0 +1,71 @@
+"""A folder as bad as folders get: every good case is done, every bad file is named with its reason and the fix."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import struct
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+
+def lying_header(shape: tuple[int, int, int]) -> bytes:
+    """A NIfTI header that claims a shape, followed by a handful of voxels."""
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.float64)
+    header.set_data_shape(shape)
+    header["vox_offset"], header["magic"] = 352, b"n+1"
+    return header.binaryblock + bytes(4) + bytes(1000)
+
+
+def test_all_good_cases_are_done_and_each_bad_one_is_named(medseg, scans: Path, tmp_path: Path) -> None:
+    good = (scans / "research" / "left-hippocampus.nii.gz").read_bytes()
+    folder = tmp_path / "mess"
+    deep = folder / "a" / "b c" / "ünï"
+    deep.mkdir(parents=True)
+    (deep / "good one.nii.gz").write_bytes(good)
+    (folder / "no-extension").write_bytes(gzip.decompress(good))
+    noise = np.random.default_rng(0).bytes(5000)
+    bad = {
+        "empty.nii.gz": b"",
+        "empty.dcm": b"",
+        "noise.nii.gz": noise,
+        "noise.nii": noise,
+        "noise.dcm": noise,
+        "noise.nrrd": noise,
+        "noise.mha": noise,
+        "truncated.nii.gz": good[: len(good) * 2 // 3],
+        "flipped-bits.nii.gz": good[:3000] + bytes([good[3000] ^ 0xFF]) + good[3001:],
+        "lying.nii.gz": gzip.compress(lying_header((4000, 4000, 4000))),
+        "lying.nii": lying_header((30000, 30000, 30000)),
+        "negative.nii": lying_header((10, 10, 10))[:40] + struct.pack("<8h", 3, -5, 10, 10, 1, 1, 1, 1) + bytes(1296),
+        "half-dicom.dcm": bytes(128) + b"DICM" + noise[:100],
+    }
+    for name, content in bad.items():
+        (folder / name).write_bytes(content)
+    others = {"readme.txt": b"hello", "Thumbs.db": noise, "report.pdf": b"%PDF-1.4 " + noise, "script.py": b"print(1)"}
+    for name, content in others.items():
+        (folder / name).write_bytes(content)
+    (folder / "folder.nii.gz").mkdir()
+    (folder / "loop").symlink_to(folder)
+
+    out = tmp_path / "out"
+    done = medseg("predict", folder, "--model", "hippocampus", "--out", out, "--format", "nifti", "--json")
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    report = json.loads(done.stdout)
+    by_state: dict[str, dict[str, dict]] = {}
+    for outcome in report["cases"]:
+        by_state.setdefault(outcome["state"], {})[outcome["source"]] = outcome
+    assert set(by_state["done"]) == {"good one.nii.gz", "no-extension"}
+    assert set(by_state["failed"]) == set(bad)
+    assert all(o["error"] and o["fix"] for o in by_state["failed"].values())
+    assert {Path(item["file"]).name for item in report["left_out"]} == set(others)
+    assert all(item["reason"] for item in report["left_out"])
+    for name in bad:
+        assert name in done.stderr
+    labels = [nib.load(path) for path in out.glob("*/labels.nii.gz")]
+    assert len(labels) == 2
+    assert all((np.asarray(image.dataobj) > 0).any() for image in labels)
