@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
 from small_labels import MODEL, TABLE, some_labels, world
 from small_series import small_series
 
