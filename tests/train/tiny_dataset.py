@@ -1,0 +1,66 @@
+"""A dataset small enough to learn in seconds: a bright ball and a dark ball in noise."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+SHAPE = (20, 18, 14)
+
+
+def write_msd(folder: Path, cases: int = 6, *, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Path:
+    """Write a dataset in the Decathlon's layout whose classes are told apart by intensity."""
+    (folder / "imagesTr").mkdir(parents=True)
+    (folder / "labelsTr").mkdir()
+    for number in range(cases):
+        image, labels = make_case(number)
+        affine = np.diag([*spacing, 1.0])
+        nib.save(nib.Nifti1Image(image, affine), folder / "imagesTr" / f"case_{number:02}.nii.gz")
+        nib.save(nib.Nifti1Image(labels, affine), folder / "labelsTr" / f"case_{number:02}.nii.gz")
+    listed = [
+        {"image": f"./imagesTr/case_{n:02}.nii.gz", "label": f"./labelsTr/case_{n:02}.nii.gz"} for n in range(cases)
+    ]
+    description = {
+        "name": "Balls",
+        "description": "Two balls in noise",
+        "licence": "CC0",
+        "modality": {"0": "MRI"},
+        "labels": {"0": "background", "1": "bright", "2": "dark"},
+        "training": listed,
+    }
+    (folder / "dataset.json").write_text(json.dumps(description))
+    return folder
+
+
+def make_case(number: int) -> tuple[Any, Any]:
+    """Image and labels of one case."""
+    random = np.random.default_rng(number)
+    grid = np.stack(np.meshgrid(*[np.arange(n) for n in SHAPE], indexing="ij"), -1)
+    labels = np.zeros(SHAPE, np.uint8)
+    centres = ([6, 9, 7], [14, 9, 7])
+    for value, centre in zip((1, 2), centres, strict=True):
+        place = np.array(centre) + random.integers(-1, 2, 3)
+        labels[((grid - place) ** 2).sum(-1) <= 3.5**2] = value
+    image = random.normal(0, 0.2, SHAPE) + np.choose(labels, [0.0, 2.0, -2.0])
+    return (100 * image + 500).astype(np.float32), labels
+
+
+def tiny_config(**changes: Any) -> dict[str, Any]:
+    """Values of a configuration that learns the balls on one CPU core."""
+    values: dict[str, Any] = {
+        "name": "balls",
+        "input": {"channels": [{"name": "MR"}], "spacing": [1.0, 1.0, 1.0], "patch": [16, 16, 16]},
+        "network": {"name": "unet", "arguments": {"features": [4, 8], "deep_supervision": True, "dropout": 0.1}},
+        "split": {"folds": 3, "fold": 0},
+        "sampling": {"batch": 2, "foreground": 0.5},
+        "augment": {"rotation": 0.5, "scaling": 0.5, "flip": ["x", "y"]},
+        "optimiser": {"learning_rate": 0.01},
+        "ema_decay": 0.9,
+        "iterations_per_epoch": 4,
+        "epochs": 3,
+        "precision": "fp32",
+        "tracking": False,
+    }
+    return {**values, **changes}
