@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from medseg.infer.borders import Borders
 from medseg.infer.decision import Decision
 from medseg.infer.sliding_window import Slab
 from medseg.prepare.resample import centres, nearest_index
 
 __all__ = ["AxisMap", "LabelStream"]
 
-# Score values gathered at a time around each border voxel; keeps the working memory at a few tens of MB.
-GATHERED = 1 << 21
 # Voxels labelled at a time.
 BLOCK = 1 << 23
 
@@ -110,54 +109,44 @@ class LabelStream:
         # Z slowest from here on, as in the result.
         along_x = np.take(cells.transpose(2, 1, 0), self._x.low, axis=2)
         step = max(1, BLOCK // (self._out.shape[0] * self._out.shape[1]))
-        for begin in range(self._done, stop, step):
-            planes = slice(begin, min(begin + step, stop))
+        while self._done < stop:
+            last = self._z.low[min(self._done + step, stop) - 1]
+            # All planes of a cell together, so that no cell is looked at twice.
+            planes = slice(self._done, min(stop, int(np.searchsorted(self._z.low, last, side="right"))))
+            lowest, highest = int(self._z.low[self._done]) - first, int(last) - first + 1
             block = np.take(np.take(along_x, self._z.low[planes] - first, axis=0), self._y.low, axis=1)
-            self._interpolate(block, scores, planes, first)
+            some = scores[..., lowest : highest + self._z.linear]
+            self._decide_mixed(block, some, cells[..., lowest:highest], planes)
             self._out[:, :, planes] = (self._values[block] if self._renamed else block).transpose(2, 1, 0)
-        self._done = stop
+            self._done = planes.stop
+
+    def _decide_mixed(
+        self, block: npt.NDArray[Any], scores: npt.NDArray[np.float32], cells: npt.NDArray[Any], planes: slice
+    ) -> None:
+        """Interpolate where corners disagree, in a block of shape (n, Y, X), given the cells it lies in."""
+        k, j, i = np.nonzero(block == self._mixed)
+        if not k.size:
+            return
+        self.interpolated += k.size
+        a, b, c = np.nonzero(cells == self._mixed)
+        borders = Borders(scores, (a, b, c), (self._x.linear, self._y.linear, self._z.linear), self._decision)
+        number = np.empty(cells.shape, dtype=np.int32)
+        number[a, b, c] = np.arange(a.size, dtype=np.int32)
+        z = self._z.low[planes]
+        inside = number[self._x.low[i], self._y.low[j], (z - z[0])[k]].astype(np.intp)
+        block[k, j, i] = borders.decide(inside, (self._x.share[i], self._y.share[j], self._z.share[planes][k]))
 
     def _cells(self, outcome: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Outcome of the cell that begins at each voxel, `_mixed` where its corners disagree; shape (X, Y, n)."""
+        """Outcome of each cell, `_mixed` where its corners disagree.
+
+        An axis of n voxels that is interpolated along has n - 1 cells, another has n.
+        """
         low, high = outcome, outcome
         for axis, mapped in enumerate((self._x, self._y, self._z)):
-            if mapped.linear and outcome.shape[axis] > 1:
-                low, high = _pairs(low, axis, np.minimum), _pairs(high, axis, np.maximum)
-        if low is high:
-            return outcome
+            if mapped.linear:
+                nearer, further = (
+                    tuple(part if a == axis else slice(None) for a in range(3))
+                    for part in (slice(None, -1), slice(1, None))
+                )
+                low, high = np.minimum(low[nearer], low[further]), np.maximum(high[nearer], high[further])
         return np.where(low == high, low, outcome.dtype.type(self._mixed))
-
-    def _interpolate(self, block: npt.NDArray[Any], scores: npt.NDArray[np.float32], planes: slice, first: int) -> None:
-        """Decide the mixed voxels of a block of shape (n, Y, X) by interpolating all their scores."""
-        mixed = np.flatnonzero(block == self._mixed)
-        self.interpolated += mixed.size
-        flat = block.ravel()  # a view: np.take gives contiguous arrays
-        axes = [(m.low, m.high, m.share, m.linear) for m in (self._x, self._y)]
-        z = self._z
-        axes.append((z.low[planes] - first, z.high[planes] - first, z.share[planes], z.linear))
-        strides = [s // scores.itemsize for s in scores.strides]
-        length = sum((n - 1) * s for n, s in zip(scores.shape[1:], strides[1:], strict=True)) + 1
-        rows = np.lib.stride_tricks.as_strided(
-            scores, (scores.shape[0], length), (scores.strides[0], scores.itemsize), writeable=False
-        )
-        chunk = max(1, GATHERED // scores.shape[0])
-        for begin in range(0, mixed.size, chunk):
-            voxels = mixed[begin : begin + chunk]
-            k, rest = np.divmod(voxels, block.shape[1] * block.shape[2])
-            j, i = np.divmod(rest, block.shape[2])
-            corners = [(np.zeros(voxels.size, dtype=np.intp), np.ones(voxels.size, dtype=np.float32))]
-            for index, stride, (low, high, share, linear) in zip((i, j, k), strides[1:], axes, strict=True):
-                near = [(at + low[index] * stride, weight * (1 - share[index])) for at, weight in corners]
-                far = [(at + high[index] * stride, weight * share[index]) for at, weight in corners] if linear else []
-                corners = near + far
-            interpolated = [sum(row[at] * weight for at, weight in corners) for row in rows]
-            flat[voxels] = self._decision.outcome(interpolated)
-
-
-def _pairs(array: npt.NDArray[Any], axis: int, function: np.ufunc) -> npt.NDArray[Any]:
-    """Combine each voxel with the next along an axis; the last stays itself."""
-    result = array.copy()
-    lower = tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))
-    upper = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
-    function(array[lower], array[upper], out=result[lower])
-    return result

@@ -97,8 +97,9 @@ def stream_scores(
     for index, start in enumerate(along.starts):
         advance = start - 1 - base
         if advance:
-            held[..., :-advance] = held[..., advance:]
-            held[..., -advance:] = 0
+            for scores in held:  # one class at a time: NumPy copies what overlaps
+                scores[..., :-advance] = scores[..., advance:]
+                scores[..., -advance:] = 0
             base = start - 1
         _add_layer(held[..., 1:], array[..., start : start + depth], run, (across_x, across_y), along.weights[index],
                    patch, mirror, batch)  # fmt: skip
@@ -123,6 +124,7 @@ def _add_layer(
         for x, weight_x in zip(across[0].starts, across[0].weights, strict=True)
         for y, weight_y in zip(across[1].starts, across[1].weights, strict=True)
     ]
+    weighted = np.empty(patch, dtype=np.float32)
     for first in range(0, len(windows), batch):
         some = windows[first : first + batch]
         shown = np.empty((len(some), len(layer), *patch), dtype=np.float32)
@@ -131,7 +133,9 @@ def _add_layer(
         given = _run_mirrored(run, shown, mirror)
         for scores, (x, y, weight_x, weight_y) in zip(given, some, strict=True):
             weight = weight_x[:, None, None] * weight_y[:, None] * weights_z
-            held[:, x : x + patch[0], y : y + patch[1]] += scores * weight
+            for target, score in zip(held[:, x : x + patch[0], y : y + patch[1]], scores, strict=True):
+                np.multiply(score, weight, out=weighted)
+                target += weighted
 
 
 def _run_mirrored(run: Run, shown: Float32, mirror: Sequence[int]) -> Float32:
