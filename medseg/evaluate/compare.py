@@ -258,7 +258,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
 def _chosen(values: Mapping[str, Values], metrics: Sequence[str], classes: Sequence[str]) -> list[tuple[str, str]]:
     common = [key for key in next(iter(values.values())) if all(key in found for found in values.values())]
     there = list(dict.fromkeys(name for _, name in common))
-    wanted = list(metrics) or [m for m in headline_metrics(there) if m not in ("assd", "volume_difference_ml")]
+    wanted = list(metrics) or [m for m in headline_metrics({"": there}) if m not in ("assd", "volume_difference_ml")]
     if unknown := [name for name in wanted if name not in there]:
         raise UsageError(f"not all evaluations have the metric '{unknown[0]}'", fix=f"They have {', '.join(there)}.")
     known = list(dict.fromkeys(name for name, _ in common))

@@ -17,10 +17,10 @@ from medseg.evaluate.surface import surface_distances
 __all__ = ["SurfaceErrors", "draw_error_map", "surface_errors"]
 
 Floats = npt.NDArray[np.float64]
-# Anchors of matplotlib's "plasma" without its darkest end, which would vanish on the dark ground.
-COLORS = np.array(
-    [[66, 60, 190], [126, 3, 168], [182, 48, 139], [219, 92, 104], [244, 136, 73], [254, 188, 43], [240, 249, 33]]
-)
+# From the grey of bone, where all is well, to colours that stand out more the worse it is.
+COLORS = np.array([[214, 220, 224], [250, 222, 130], [250, 170, 60], [236, 96, 44], [206, 28, 68], [140, 0, 120]])
+SCALE_WIDTH = 60
+LABEL_HEIGHT = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,27 +70,26 @@ def surface_errors(case: Oriented) -> SurfaceErrors:
     return SurfaceErrors((points[0], points[1]), (mm[0], mm[1]), _place(points, mm, (x, y, z)))
 
 
-def draw_error_map(case: Oriented, errors: SurfaceErrors, *, size: int = 196) -> Image.Image:
+def draw_error_map(case: Oriented, errors: SurfaceErrors, *, size: int = 186) -> Image.Image:
     """Draw both surfaces seen from the front, from the patient's left and from below, with a scale of colours.
 
-    The scale ends at the largest distance, rounded up; points whose class the other does not have are at its end.
+    The scale ends at the 98th percentile of the distances, rounded up, so that a stray voxel does not take the colour
+    from all others; what is further away, or has no counterpart at all, has the last colour.
     """
-    top = max(1.0, float(np.ceil(errors.largest)))
-    views = [("from the front", 1, True), ("from the left", 0, False), ("from below", 2, False)]
-    label, scale_width = 16, 64
-    width = len(views) * (size + GAP) + scale_width
-    picture = Image.new("RGB", (width, 2 * (size + label)), BACKGROUND)
+    every = np.concatenate(errors.distances)
+    finite = every[np.isfinite(every)]
+    top = max(2.0, float(np.ceil(np.percentile(finite, 98)))) if len(finite) else 2.0
+    views = [("front", 1, True), ("left", 0, False), ("below", 2, False)]
+    picture = Image.new("RGB", (6 * (size + GAP) + SCALE_WIDTH, size + LABEL_HEIGHT), BACKGROUND)
     draw = ImageDraw.Draw(picture)
     spans = _spans(case, errors)
-    for row, (title, points, mm) in enumerate(
-        zip(("reference", "prediction"), errors.points, errors.distances, strict=True)
-    ):
-        for column, (name, axis, far_side) in enumerate(views):
-            corner = column * (size + GAP), row * (size + label)
-            shown = _view(points, mm, axis, far_side, case.spacing, spans, top, size)
-            picture.paste(shown, corner)
-            draw.text((corner[0] + 4, corner[1] + size + 1), f"{title}, {name}", fill=INK, font=_font(11))
-    _scale(picture, draw, top, width - scale_width + 12)
+    sides = zip(("reference", "prediction"), errors.points, errors.distances, strict=True)
+    panes = ((title, points, mm, *view) for title, points, mm in sides for view in views)
+    for number, (title, points, mm, name, axis, far_side) in enumerate(panes):
+        left = number * (size + GAP)
+        picture.paste(_view(points, mm, axis, far_side, case.spacing, spans, top, size), (left, 0))
+        draw.text((left + size // 2, size + 2), f"{title}, {name}", fill=INK, font=_font(12), anchor="ma")
+    _scale(picture, draw, top, bool(len(every)) and bool(every.max() > top))
     return picture
 
 
@@ -165,13 +164,14 @@ def _color(share: Floats) -> Floats:
     return np.stack([np.interp(share, steps, COLORS[:, channel]) for channel in range(3)], axis=-1)
 
 
-def _scale(picture: Image.Image, draw: ImageDraw.ImageDraw, top: float, left: int) -> None:
-    high, low = 16, picture.height - 24
+def _scale(picture: Image.Image, draw: ImageDraw.ImageDraw, top: float, beyond: bool) -> None:
+    left, high, low = picture.width - SCALE_WIDTH + 12, 22, picture.height - LABEL_HEIGHT - 8
     bar = _color(np.linspace(1, 0, low - high)).astype(np.uint8)
-    picture.paste(Image.fromarray(np.repeat(bar[:, None], 12, axis=1)), (left, high))
+    picture.paste(Image.fromarray(np.repeat(bar[:, None], 14, axis=1)), (left, high))
     for share in (0.0, 0.5, 1.0):
-        draw.text((left + 16, low - share * (low - high)), f"{share * top:g}", fill=INK, font=_font(11), anchor="lm")
-    draw.text((left, 1), "mm", fill=INK, font=_font(11))
+        text = f"{share * top:g}" + ("+" if share == 1 and beyond else "")
+        draw.text((left + 20, low - share * (low - high)), text, fill=INK, font=_font(12), anchor="lm")
+    draw.text((left, 2), "mm", fill=INK, font=_font(12))
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

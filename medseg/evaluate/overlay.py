@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import nibabel as nib
@@ -65,6 +65,11 @@ class Oriented:
         """Whether there is one slice only."""
         return 1 in self.reference.shape
 
+    def as_masks(self) -> Oriented:
+        """Return it with all classes, or all objects, as one."""
+        reference, prediction = ((array != 0).astype(np.uint8) for array in (self.reference, self.prediction))
+        return replace(self, reference=reference, prediction=prediction)
+
 
 def oriented(reference: LabelMap, prediction: LabelMap, scan: Scan | None) -> Oriented:
     """Turn a case's arrays to nearest RAS order; views, no voxel is resampled."""
@@ -84,7 +89,7 @@ def oriented(reference: LabelMap, prediction: LabelMap, scan: Scan | None) -> Or
     )
 
 
-def draw_planes(case: Oriented, place: tuple[int, int, int], *, size: int = 300) -> Image.Image:
+def draw_planes(case: Oriented, place: tuple[int, int, int], *, size: int = 400) -> Image.Image:
     """Draw outlines of both label maps over the scan, zoomed to where labels are.
 
     Parameters
@@ -96,13 +101,31 @@ def draw_planes(case: Oriented, place: tuple[int, int, int], *, size: int = 300)
     size : int
         Width and height of a plane in pixels.
     """
-    planes = [p for p in PLANES if case.reference.shape[p.axis] == 1] if case.is_picture else list(PLANES)
     view = _view(case)
     window = _window(case)
+    if case.is_picture:
+        plane = next(p for p in PLANES if case.reference.shape[p.axis] == 1)
+        return _side_by_side(case, plane, view, window, (3 * size + GAP) // 2)
+    planes = PLANES
     picture = Image.new("RGB", (len(planes) * (size + GAP) - GAP, size), BACKGROUND)
     for number, plane in enumerate(planes):
         picture.paste(_pane(case, plane, place[plane.axis], view, window, size), (number * (size + GAP), 0))
     return picture
+
+
+def _side_by_side(
+    case: Oriented, plane: _Plane, view: tuple[slice, ...], window: tuple[float, float], size: int
+) -> Image.Image:
+    """A picture with outlines, and where it is given without, no higher than it needs to be."""
+    shown = [_pane(case, plane, 0, view, window, size)]
+    if case.grey is not None:
+        nothing = np.zeros_like(case.reference)
+        shown.append(_pane(replace(case, reference=nothing, prediction=nothing), plane, 0, view, window, size))
+    picture = Image.new("RGB", (len(shown) * (size + GAP) - GAP, size), BACKGROUND)
+    for number, pane in enumerate(shown):
+        picture.paste(pane, (number * (size + GAP), 0))
+    used = np.flatnonzero((np.asarray(picture) != np.array(BACKGROUND)).any(axis=(1, 2)))
+    return picture.crop((0, int(used[0]), picture.width, int(used[-1]) + 1)) if len(used) else picture
 
 
 def _view(case: Oriented) -> tuple[slice, ...]:
@@ -166,7 +189,7 @@ def _pane(
             (plane.top, (size // 2, 2), "ma"),
             (f"{plane.name} {index + 1}/{case.reference.shape[plane.axis]}", (4, size - 4), "ld"),
         ):
-            font = ImageFont.load_default(12)
+            font = ImageFont.load_default(14)
             draw.text(place, text, fill=INK, font=font, anchor=anchor, stroke_width=2, stroke_fill=BACKGROUND)
     return pane
 

@@ -101,7 +101,7 @@ def render_report(
     environment.filters |= {"figure": _figure, "signed": _signed}
     values = by_class_and_metric(evaluation.rows)
     classes = list(evaluation.summary["classes"])
-    headline = headline_metrics(list(dict.fromkeys(name for _, name in values)))
+    headline = headline_metrics(evaluation.summary["classes"])
     colors = {name: "#{:02x}{:02x}{:02x}".format(*PALETTE[i % len(PALETTE)]) for i, name in enumerate(classes)}
     return environment.get_template("evaluation.html").render(
         summary=evaluation.summary,
@@ -175,13 +175,14 @@ def _curves(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _worst(evaluation: Evaluation, options: EvaluateOptions) -> list[CasePair]:
-    """Cases of lowest mean Dice over classes, worst first."""
-    dice: dict[str, list[float]] = {}
+    """Cases of lowest mean Dice over classes, or lowest PQ where objects are given, worst first."""
+    deciding = "pq" if options.objects == "instances" else "dice"
+    figures: dict[str, list[float]] = {}
     for row in evaluation.rows:
-        if row.metric == "dice" and not math.isnan(row.value):
-            dice.setdefault(row.case_id, []).append(row.value)
+        if row.metric == deciding and not math.isnan(row.value):
+            figures.setdefault(row.case_id, []).append(row.value)
     pairs = {pair.case_id: pair for pair in evaluation.pairing.pairs}
-    ranked = sorted(dice, key=lambda case: (-badness("dice", float(np.mean(dice[case]))), case))
+    ranked = sorted(figures, key=lambda case: (-badness(deciding, float(np.mean(figures[case]))), case))
     return [pairs[case] for case in ranked[: options.worst]]
 
 
@@ -209,7 +210,8 @@ def _card(
         card["problem"] = str(error)
         return card
     turned = oriented(case.reference, case.prediction, scan)
-    errors = surface_errors(turned)
+    # Ids of objects have no counterpart of the same number: what is compared is the union of all objects.
+    errors = surface_errors(turned.as_masks() if options.objects == "instances" else turned)
     card |= {"planes": _png(draw_planes(turned, errors.place)), "scan": scan is not None, "largest": errors.largest}
     if not turned.is_picture:
         card["map"] = _png(draw_error_map(turned, errors))
@@ -237,11 +239,7 @@ def _figure(value: float | None, name: str = "") -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     known = metric(name) if name else None
-    if (
-        known is not None
-        and known.family in ("overlap", "object", "lesion", "calibration")
-        and known.better == "higher"
-    ):
+    if known is not None and not known.unit and (known.better == "higher" or known.family == "calibration"):
         return f"{value:.3f}"
     if known is not None and known.unit == "mm":
         return f"{value:.2f}"

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -82,10 +82,18 @@ def write_parquet(rows: Sequence[MeasurementRow], path: Path) -> None:
         frame.to_parquet(part, engine="pyarrow", index=False)
 
 
-def headline_metrics(names: Sequence[str]) -> list[str]:
-    """The few metrics a table on paper has room for, of those there are."""
+def headline_metrics(classes: Mapping[str, Collection[str]]) -> list[str]:
+    """The few metrics a table on paper has room for, of those that the classes have.
+
+    Where all objects are given, and not made of components, how well they are found comes before how far off they are.
+    """
+    names = list(dict.fromkeys(name for metrics in classes.values() for name in metrics))
     first_nsd = next((name for name in reversed(names) if name.startswith("nsd@")), "")
+    # Component objects come with the lesion rule, objects that the files themselves number do not.
+    of_objects = "pq" in names and "lesion_dice" not in names
     wanted = ("dice", first_nsd, "hd95", "assd", "volume_difference_ml")
+    if of_objects:
+        wanted = ("pq", "f1@0.5", "ap@0.5", "dice", first_nsd)
     return [name for name in wanted if name in names]
 
 
@@ -103,7 +111,7 @@ def latex_table(
     penalty : float, optional
         What stands in for infinite distances, mm.
     """
-    names = headline_metrics(list(dict.fromkeys(name for metrics in classes.values() for name in metrics)))
+    names = headline_metrics(classes)
     shown = {name: metrics for name, metrics in classes.items() if any(m in metrics for m in names)}
     lines = [
         "% Needs \\usepackage{booktabs}.",
@@ -127,7 +135,7 @@ def latex_table(
 def plain_table(summary: Mapping[str, Any]) -> str:
     """Return the headline figures as lines for a terminal."""
     classes = summary["classes"]
-    names = headline_metrics(list(dict.fromkeys(name for metrics in classes.values() for name in metrics)))
+    names = headline_metrics(classes)
     shown = {name: metrics for name, metrics in classes.items() if any(m in metrics for m in names)}
     cells = [["class", *(_with_unit(name) for name in names)]]
     cells += [[name, *(_cell(metrics.get(m), m) for m in names)] for name, metrics in shown.items()]
