@@ -12,7 +12,7 @@ from pydicom.uid import UID
 from medseg.errors import MedsegError
 from medseg.io.case_id import dicom_case_id
 from medseg.io.dicom_frame import Frame, frames_of
-from medseg.io.dicom_header import read_header
+from medseg.io.dicom_header import leniently, read_header
 from medseg.io.dicom_volumes import Volume, sort_into_volumes
 from medseg.io.walk import Entry, absolute
 from medseg.types.scan import FoundScan, LeftOut
@@ -52,6 +52,11 @@ def find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[LeftOu
     left_out : list of LeftOut
         Every other file: other kinds of object, localizers, copies, damaged files.
     """
+    with leniently():
+        return _find_volumes(entries)
+
+
+def _find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[LeftOut]]:
     left_out: list[LeftOut] = []
     series: dict[str, list[Frame]] = {}
     named = {entry.path for entry in entries if entry.is_named}

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from medseg.errors import InputError
 from medseg.io.dicom_frame import Frame, frames_of
 from medseg.io.dicom_geometry import Layout, lay_out
-from medseg.io.dicom_header import read_header
+from medseg.io.dicom_header import leniently, read_header
 from medseg.io.dicom_pixels import read_pixels
 from medseg.io.dicom_suv import suv_factor
 from medseg.io.dicom_volumes import Volume, sort_into_volumes
@@ -77,10 +77,14 @@ def read_series(found: FoundScan, *, allow_uneven: bool = False) -> Scan:
     ResourceLimit
         When it is larger than this machine can hold.
     """
-    volume = volume_of(found)
+    with leniently():
+        return _read(volume_of(found), found.case_id, allow_uneven)
+
+
+def _read(volume: Volume, case_id: str, allow_uneven: bool) -> Scan:
     layout = lay_out(volume.frames, allow_uneven=allow_uneven)
     ordered = [volume.frames[i] for i in layout.order]
-    array, pixel_notes = read_pixels(ordered, where=found.case_id)
+    array, pixel_notes = read_pixels(ordered, where=case_id)
     factor, suv_notes = suv_factor(ordered)
     if factor != 1:
         array = np.multiply(array, np.float32(factor), dtype=np.float32)

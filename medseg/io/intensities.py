@@ -12,6 +12,8 @@ from medseg.types.labels import smallest_label_dtype
 
 __all__ = ["as_intensities", "as_labels"]
 
+PIECE = 1 << 20
+
 
 def as_intensities(
     array: npt.NDArray[Any], slope: float = 1.0, intercept: float = 0.0, *, where: object
@@ -36,13 +38,7 @@ def as_intensities(
     if array.dtype.kind == "b":
         array = array.astype(np.uint8)
     if (slope, intercept) != (1.0, 0.0):
-        # Computed in float64 in numpy's small buffers, so that large integers keep their precision on the way.
-        scaled = np.empty_like(array, dtype=np.float32)
-        with np.errstate(over="ignore", invalid="ignore"):
-            np.multiply(array, np.float64(slope), out=scaled, dtype=np.float64, casting="unsafe")
-            if intercept:
-                np.add(scaled, np.float64(intercept), out=scaled, dtype=np.float64, casting="unsafe")
-        array = scaled
+        array = _scaled(array, slope, intercept)
     elif array.dtype.kind == "f" and array.dtype != np.float32:
         with np.errstate(over="ignore"):
             array = array.astype(np.float32)
@@ -53,6 +49,19 @@ def as_intensities(
             fix="Replace them knowingly, for instance with numpy.nan_to_num, and save the scan again.",
         )
     return array
+
+
+def _scaled(array: npt.NDArray[Any], slope: float, intercept: float) -> npt.NDArray[np.float32]:
+    """Compute in float64, piece by piece, so that large integers keep their precision on the way to float32."""
+    if not array.flags.forc:
+        array = np.ascontiguousarray(array)
+    scaled = np.empty_like(array, dtype=np.float32)
+    flat_in, flat_out = array.reshape(-1, order="A"), scaled.reshape(-1, order="A")
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, array.size, PIECE):
+            piece = slice(start, start + PIECE)
+            flat_out[piece] = flat_in[piece] * np.float64(slope) + intercept
+    return scaled
 
 
 def as_labels(array: npt.NDArray[Any], *, where: object) -> npt.NDArray[Any]:

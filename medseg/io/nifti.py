@@ -136,7 +136,7 @@ def _open(path: Path) -> _Opened:
         item = header.get_data_dtype().itemsize
     except (HeaderDataError, KeyError) as error:
         raise InputError(f"its data type is not one of NIfTI's ({error})", where=path) from error
-    check_plausible(files[-1], offset + check_size((*shape, channels), item, where=path))
+    check_plausible(files[-1], offset + check_size((*shape, channels) if channels > 1 else shape, item, where=path))
     return _Opened(header, shape, channels, geometry, tuple(notes), files)
 
 
@@ -202,11 +202,11 @@ def _geometry(header: Any, shape: tuple[int, int, int], path: Path, notes: list[
     unit = int(header["xyzt_units"]) & 7
     if unit not in MM:
         raise InputError(f"its unit of length has the unknown code {unit}", where=path)
-    to_mm = np.diag([MM[unit]] * 3 + [1.0])
+    to_mm = np.array([[MM[unit]]] * 3 + [[1.0]])
     try:
-        geometry = Geometry(to_mm @ header.get_best_affine(), shape)
+        geometry = Geometry(to_mm * header.get_best_affine(), shape)
         if sform > 0 and qform > 0:
-            other = Geometry(to_mm @ header.get_qform(), shape)
+            other = Geometry(to_mm * header.get_qform(), shape)
             apart = geometry.difference(other)
             if apart > 0.1 * min(geometry.spacing):
                 turned = (

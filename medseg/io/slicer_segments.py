@@ -132,7 +132,8 @@ def _codes(tags: str) -> tuple[Code | None, Code | None]:
     for part in [*parts[1:3], "", ""][:2]:
         scheme, value, meaning = [*part.split("^"), "", "", ""][:3]
         codes.append(Code(value, scheme, meaning) if value else None)
-    return codes[0], codes[1]
+    # Slicer's own word for what nobody said anything about.
+    return (None, None) if codes == [TISSUE, TISSUE] else (codes[0], codes[1])
 
 
 def _color(text: str, value: int) -> tuple[int, int, int]:

@@ -74,7 +74,8 @@ def walk(inputs: Sequence[Path]) -> tuple[list[Entry], list[LeftOut]]:
             reached.append(Entry(given, given))
     entries: list[Entry] = []
     seen: dict[tuple[int, int], Path] = {}
-    for entry in reached:
+    # A link is the same file as what it points to, not the other way round.
+    for entry in sorted(reached, key=lambda e: (not e.is_named, e.path.is_symlink())):
         try:
             status = entry.path.stat()
         except OSError as error:

@@ -1,0 +1,230 @@
+"""NRRD and MetaImage, and the segments 3D Slicer writes."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+from dicom_phantom import check, encode
+
+from medseg.errors import FormatLimitation, InputError, MedsegError
+from medseg.io import itk
+from medseg.io.read import load_scan, read_labels
+from medseg.types import Code, Geometry, LabelClass, LabelMap, LabelTable
+
+NAMES = ["a.nrrd", "a.nhdr", "a.mha", "a.mhd"]
+
+
+def phantom_image(shape=(7, 8, 9), dtype=np.int16):
+    """SimpleITK's own idea of where voxels lie makes the truth."""
+    image = sitk.Image([*shape], sitk.sitkFloat64)
+    image.SetSpacing((1.5, 2.0, 2.5))
+    image.SetOrigin((-10.0, 5.0, 7.5))
+    c, s = np.cos(0.4), np.sin(0.4)
+    image.SetDirection((c, -s, 0, s, c, 0, 0, 0, -1.0))
+    array = np.empty(shape[::-1])
+    for x, y, z in itertools.product(*map(range, shape)):
+        lps = np.array(image.TransformIndexToPhysicalPoint((x, y, z)))
+        array[z, y, x] = np.rint(encode(lps * [-1, -1, 1]))
+    made = sitk.GetImageFromArray(array.astype(dtype))
+    made.CopyInformation(image)
+    return made
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("compress", [False, True])
+def test_voxels_at_their_place(tmp_path, name, compress):
+    sitk.WriteImage(phantom_image(), str(tmp_path / name), compress)
+    scan = load_scan(tmp_path)
+    check(scan)
+    assert scan.array.dtype == np.int16
+    assert len(scan.source.files) == (2 if name.endswith(("hdr", "mhd")) else 1)
+
+
+@pytest.mark.parametrize("space", ["left-posterior-superior", "right-anterior-superior", "LAS", "RAS"])
+def test_spaces_of_nrrd(tmp_path, space):
+    sitk.WriteImage(phantom_image(), str(tmp_path / "a.nrrd"), False)
+    head, _, data = (tmp_path / "a.nrrd").read_bytes().partition(b"\n\n")
+    text = head.decode().replace("left-posterior-superior", space)
+    flips = {"l": [-1, 1, 1], "r": [1, 1, 1]}[space[0].lower()]
+    if space.lower() in ("right-anterior-superior", "ras", "las"):
+        scan_truth = flips
+        (tmp_path / "a.nrrd").write_bytes(text.encode() + b"\n\n" + data)
+        affine = np.eye(4)
+        lps = phantom_image()
+        columns = np.array(lps.GetDirection()).reshape(3, 3) * lps.GetSpacing()
+        affine[:3, :3], affine[:3, 3] = columns, lps.GetOrigin()
+        expected = np.diag([*scan_truth, 1]) @ affine
+        np.testing.assert_allclose(load_scan(tmp_path / "a.nrrd").geometry.affine, expected, atol=1e-6)
+    else:
+        check(load_scan(tmp_path / "a.nrrd"))
+
+
+@pytest.mark.parametrize(
+    "change", [("space: left-posterior-superior\n", "space dimension: 3\n"), ("posterior", "lateral")]
+)
+def test_nrrd_that_does_not_say_how_the_patient_lies(tmp_path, change):
+    sitk.WriteImage(phantom_image(), str(tmp_path / "a.nrrd"), False)
+    content = (tmp_path / "a.nrrd").read_bytes()
+    (tmp_path / "a.nrrd").write_bytes(content.replace(change[0].encode(), change[1].encode(), 1))
+    with pytest.raises(InputError, match=r"does not say how the patient lies|header is not valid"):
+        load_scan(tmp_path / "a.nrrd")
+
+
+def test_metaimage_without_directions_is_noted(tmp_path):
+    image = sitk.GetImageFromArray(np.zeros((3, 4, 5), np.int16))
+    sitk.WriteImage(image, str(tmp_path / "a.mha"), False)
+    lines = (tmp_path / "a.mha").read_bytes().splitlines(keepends=True)
+    (tmp_path / "a.mha").write_bytes(b"".join(line for line in lines if not line.startswith(b"TransformMatrix")))
+    scan = load_scan(tmp_path / "a.mha")
+    assert "the header names no directions" in scan.source.notes[0]
+
+
+@pytest.mark.parametrize("name", ["a.nrrd", "a.mha"])
+def test_channels(tmp_path, name):
+    image = sitk.Compose(phantom_image(), phantom_image() + 1)
+    sitk.WriteImage(image, str(tmp_path / name))
+    scan = load_scan(tmp_path / name)
+    assert scan.channels == 2
+    check(scan)
+    np.testing.assert_array_equal(scan.array[1] - scan.array[0], 1)
+
+
+def test_four_dimensions(tmp_path):
+    image = sitk.JoinSeries([phantom_image(), phantom_image() + 1])
+    sitk.WriteImage(image, str(tmp_path / "a.mha"))
+    scan = load_scan(tmp_path / "a.mha")
+    assert scan.channels == 2
+    check(scan)
+    np.testing.assert_array_equal(scan.array[1] - scan.array[0], 1)
+
+
+def test_float64_becomes_float32(tmp_path):
+    sitk.WriteImage(phantom_image(dtype=np.float64), str(tmp_path / "a.nrrd"))
+    assert load_scan(tmp_path / "a.nrrd").array.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("share", [0.05, 0.6, 0.99])
+def test_truncated(tmp_path, name, compress, share):
+    sitk.WriteImage(phantom_image((20, 20, 20)), str(tmp_path / name), compress)
+    largest = max(tmp_path.iterdir(), key=lambda p: p.stat().st_size)
+    whole = largest.read_bytes()
+    largest.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(MedsegError):
+        load_scan(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.nrrd", "a.mha"])
+def test_flipped_bit_in_compressed_data(tmp_path, name):
+    """SimpleITK reads such a MetaImage without a word."""
+    sitk.WriteImage(phantom_image((20, 20, 20)), str(tmp_path / name), True)
+    raw = bytearray((tmp_path / name).read_bytes())
+    raw[len(raw) * 2 // 3] ^= 4
+    (tmp_path / name).write_bytes(raw)
+    with pytest.raises(InputError, match=r"damaged|of the"):
+        load_scan(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.nrrd", "a.mha"])
+def test_header_that_promises_terabytes(tmp_path, name):
+    sitk.WriteImage(phantom_image(), str(tmp_path / name), True)
+    raw = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(raw.replace(b"7 8 9", b"70000 8000 9000", 1))
+    with pytest.raises(MedsegError, match="70000 x 8000 x 9000"):
+        load_scan(tmp_path / name)
+
+
+@pytest.mark.parametrize("where", ["../a.raw", "/etc/passwd", "LIST", "a%03d.raw 1 9 1"])
+def test_voxels_elsewhere_are_refused(tmp_path, where):
+    sitk.WriteImage(phantom_image(), str(tmp_path / "a.mhd"))
+    text = (tmp_path / "a.mhd").read_text()
+    (tmp_path / "a.mhd").write_text(text.replace("a.raw", where))
+    with pytest.raises(InputError, match=r"another folder|several files"):
+        load_scan(tmp_path / "a.mhd")
+
+
+def test_units_other_than_mm(tmp_path):
+    sitk.WriteImage(phantom_image(), str(tmp_path / "a.nrrd"), False)
+    content = (tmp_path / "a.nrrd").read_bytes()
+    (tmp_path / "a.nrrd").write_bytes(content.replace(b"encoding:", b'space units: "um" "um" "um"\nencoding:', 1))
+    with pytest.raises(InputError, match="lengths are in um"):
+        load_scan(tmp_path / "a.nrrd")
+
+
+# --- labels
+
+
+def table():
+    return LabelTable(
+        (
+            LabelClass(
+                2,
+                "liver",
+                Code("123037004", "SCT", "Anatomical Structure"),
+                Code("10200004", "SCT", "Liver"),
+                (221, 130, 101),
+            ),
+            LabelClass(7, "lésion é", color=(1, 2, 3)),
+        )
+    )
+
+
+@pytest.mark.parametrize("name", ["a.seg.nrrd", "a.nrrd", "a.mha"])
+def test_labels_there_and_back(tmp_path, name):
+    affine = np.array([[-1.5, 0.2, 0, 10], [0.15, 2, 0.1, 20], [0, -0.1, 3, 30], [0, 0, 0, 1.0]])
+    array = np.random.default_rng(0).choice([0, 2, 7], (5, 6, 7)).astype(np.uint8)
+    affine[:3, :3] = np.linalg.qr(affine[:3, :3])[0] * [1.5, 2, 3]
+    labels = LabelMap(array, Geometry(affine, array.shape), table())
+    itk.write_labels(labels, tmp_path / name)
+    again = read_labels(tmp_path / name)
+    np.testing.assert_array_equal(again.array, array)
+    assert again.geometry.matches(labels.geometry)
+    assert [c.value for c in again.table] == [2, 7]
+    if name.endswith("nrrd"):
+        assert again.table == labels.table
+
+
+def slicer_layers(path, layers, segments):
+    """Write as Slicer does: a list axis of layers, each segment naming its own."""
+    array = np.stack(layers, axis=-1) if len(layers) > 1 else layers[0]
+    image = sitk.GetImageFromArray(array.astype(np.uint8), isVector=len(layers) > 1)
+    for index, (name, layer, value) in enumerate(segments):
+        for key, text in (("ID", f"S{index}"), ("Name", name), ("Layer", layer), ("LabelValue", value)):
+            image.SetMetaData(f"Segment{index}_{key}", str(text))
+    sitk.WriteImage(image, str(path))
+
+
+def test_layers_that_do_not_overlap_become_one_map(tmp_path):
+    one, two = np.zeros((2, 4, 4, 4), np.uint8)
+    one[0, 0, 0], two[1, 1, 1], two[2, 2, 2] = 1, 1, 2
+    slicer_layers(tmp_path / "a.seg.nrrd", [one, two], [("a", 0, 1), ("b", 1, 1), ("c", 1, 2)])
+    labels = read_labels(tmp_path / "a.seg.nrrd")
+    assert [(c.value, c.name) for c in labels.table] == [(1, "a"), (2, "b"), (3, "c")]
+    assert (labels.array[0, 0, 0], labels.array[1, 1, 1], labels.array[2, 2, 2]) == (1, 2, 3)
+
+
+def test_segments_that_overlap_are_refused(tmp_path):
+    one, two = np.zeros((2, 4, 4, 4), np.uint8)
+    one[0, 0, 0] = two[0, 0, 0] = 1
+    slicer_layers(tmp_path / "a.seg.nrrd", [one, two], [("a", 0, 1), ("b", 1, 1)])
+    with pytest.raises(FormatLimitation, match="'b' overlaps another"):
+        read_labels(tmp_path / "a.seg.nrrd")
+
+
+def test_values_of_no_segment_are_refused(tmp_path):
+    one = np.full((4, 4, 4), 9, np.uint8)
+    slicer_layers(tmp_path / "a.seg.nrrd", [one], [("a", 0, 1)])
+    with pytest.raises(InputError, match=r"\[9\] belong to no segment"):
+        read_labels(tmp_path / "a.seg.nrrd")
+
+
+@pytest.mark.parametrize("name", ["a.nrrd", "a.mha"])
+def test_sheared_grids_are_carried(tmp_path, name):
+    affine = np.array([[1, 0, 0.4, 5], [0, 1, 0, 6], [0, 0, 2, 7], [0, 0, 0, 1.0]])
+    labels = LabelMap(np.ones((4, 5, 6), np.uint8), Geometry(affine, (4, 5, 6)), LabelTable.unnamed([1]))
+    itk.write_labels(labels, tmp_path / name)
+    assert read_labels(tmp_path / name).geometry.difference(labels.geometry) < 1e-4
