@@ -6,11 +6,10 @@ from collections.abc import Collection
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from skimage.measure import label
-from skimage.morphology import local_maxima
+from skimage.morphology import local_maxima, reconstruction
 
 from medseg.engine.stage import RunContext
 from medseg.post.components import class_values, components
@@ -29,7 +28,7 @@ __all__ = ["Watershed", "split_mask", "watershed"]
 def watershed(
     labels: LabelMap,
     *,
-    depth_mm: float = 0.75,
+    depth_mm: float = 0.5,
     sigma_mm: float = 1.0,
     min_mm3: float = 0.0,
     connectivity: Connectivity = 26,
@@ -117,9 +116,7 @@ def split_mask(
 
 def _deep_middles(distance: npt.NDArray[np.float32], depth: float) -> npt.NDArray[np.int32]:
     """Number the maxima that rise at least `depth` above the highest saddle to any higher one."""
-    ceiling = SimpleITK.GetImageFromArray(distance)
-    floor = SimpleITK.GetImageFromArray(distance - np.float32(depth))
-    levelled = SimpleITK.GetArrayFromImage(SimpleITK.ReconstructionByDilation(floor, ceiling, fullyConnected=True))
+    levelled = reconstruction(distance - np.float32(depth), distance, method="dilation")
     return np.asarray(label(local_maxima(levelled), connectivity=distance.ndim), np.int32)
 
 
@@ -138,7 +135,7 @@ class Watershed:
         model_config = ConfigDict(extra="forbid", frozen=True)
 
         depth_mm: float = Field(
-            default=0.75, gt=0, description="depth of the neck between two objects; less splits more"
+            default=0.5, gt=0, description="depth of the neck between two objects; less splits more"
         )
         sigma_mm: float = Field(default=1.0, ge=0, description="smoothing of the distance to the border")
         min_mm3: float = Field(default=0.0, ge=0, description="no smaller piece is split off")

@@ -1,0 +1,109 @@
+"""Objects of real scans and pictures: lesions in MR, nuclei in fluorescence and histology."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from objects_for_tests import panoptic_quality
+from PIL import Image
+from scipy import ndimage
+
+from medseg.io import nifti, picture
+from medseg.post.border import objects_from_border
+from medseg.post.border_targets import border_labels
+from medseg.post.centre_offset import centre_fields, objects_from_centres
+from medseg.post.components import components
+from medseg.post.measure import measure
+from medseg.post.watershed import watershed
+from medseg.types import Geometry, Instances, LabelClass, LabelMap, LabelTable
+from medseg.types.instances import CentreFields, InstanceRow
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+NUCLEUS = LabelTable((LabelClass(1, "nucleus", is_thing=True),))
+
+
+def folder(name):
+    path = DATA / name
+    if not path.is_dir():
+        pytest.skip(f"the data set {name} is not beside the repository")
+    return path
+
+
+def nuclei(ids):
+    ids = np.asarray(ids, np.int32)
+    values, counts = np.unique(ids[ids > 0], return_counts=True)
+    rows = tuple(InstanceRow(int(value), 1, True, int(count)) for value, count in zip(values, counts, strict=True))
+    return Instances(ids, Geometry(np.eye(4), ids.shape), rows, NUCLEUS)
+
+
+def foreground(instances):
+    return LabelMap((instances.ids > 0).astype(np.uint8), instances.geometry, NUCLEUS)
+
+
+def mean_quality(references, method):
+    return np.mean([panoptic_quality(reference.ids, method(reference).ids) for reference in references])
+
+
+def check_lesions(paths):
+    for path in paths:
+        labels = nifti.read_labels(path)
+        for connectivity, rank in ((6, 1), (26, 3)):
+            expected, count = ndimage.label(labels.array, ndimage.generate_binary_structure(3, rank))
+            found = components(labels, connectivity=connectivity, planes=17)
+            assert len(found.rows) == count
+            assert sorted(row.voxels for row in found.rows) == sorted(np.bincount(expected.ravel())[1:])
+        largest = max(measure(found).rows, key=lambda row: row.voxels)
+        assert 0 < largest.measures.sphericity <= 1
+        assert largest.measures.diameter_mm < 250
+
+
+def test_lesion_counts_equal_scipy():
+    check_lesions(sorted((folder("ms_lesions") / "labels").glob("*.nii.gz"))[::9])
+
+
+@pytest.mark.slow
+def test_lesion_counts_of_all_patients_equal_scipy():
+    check_lesions(sorted((folder("ms_lesions") / "labels").glob("*.nii.gz")))
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    paths = sorted((folder("nuclei") / "instances").glob("*.png"))[::12]
+    return [nuclei(np.asarray(Image.open(path)).T[..., np.newaxis]) for path in paths]
+
+
+def test_pictures_of_instances_read_as_the_loader_lays_them_out():
+    path = sorted((folder("nuclei") / "instances").glob("*.png"))[0]
+    assert np.array_equal(picture.read_labels(path).array, np.asarray(Image.open(path)).T[..., np.newaxis])
+
+
+def test_watershed_splits_touching_nuclei(pictures):
+    """With a perfect foreground, shape alone parts most touching nuclei; components part none."""
+    by_components = mean_quality(pictures, lambda reference: components(foreground(reference)))
+    by_watershed = mean_quality(pictures, lambda reference: watershed(foreground(reference)))
+    assert by_watershed > 0.92
+    assert by_watershed > by_components + 0.05
+
+
+def test_border_class_keeps_nuclei_apart(pictures):
+    """What a perfect network with a border class would reach: the upper limit of the method."""
+    assert mean_quality(pictures, lambda reference: objects_from_border(border_labels(reference, 1))) > 0.97
+
+
+def test_centres_and_offsets_give_nuclei_back(pictures):
+    def decoded(reference):
+        fields = CentreFields(foreground(reference), *centre_fields(reference, 2))
+        return objects_from_centres(fields, window_mm=5)
+
+    assert mean_quality(pictures[:12], decoded) > 0.99
+
+
+def test_nuclei_in_a_volume():
+    import tifffile
+
+    reference = nuclei(tifffile.imread(folder("nuclei_3d") / "mask3d.tif"))
+    by_components = panoptic_quality(reference.ids, components(foreground(reference)).ids)
+    by_watershed = panoptic_quality(reference.ids, watershed(foreground(reference), depth_mm=0.25).ids)
+    by_border = panoptic_quality(reference.ids, objects_from_border(border_labels(reference, 1)).ids)
+    assert by_components < 0.25 < 0.85 < by_watershed < by_border
+    assert by_border > 0.97
