@@ -19,7 +19,7 @@ from medseg.infer.scores_on_source import scores_on_source
 from medseg.infer.sliding_window import Slab, stream_scores
 from medseg.models.package import ModelPackage
 from medseg.prepare.pipeline import Route, prepare
-from medseg.types import LabelMap, Prediction, Scan
+from medseg.types import LabelMap, PostStep, Prediction, Scan
 from medseg.types.labels import smallest_label_dtype
 
 __all__ = ["Predictor"]
@@ -84,9 +84,13 @@ class Predictor:
         dense = _Kept(slabs) if self.options.scores else None
         labels = self._labels(prepared.route, slabs if dense is None else dense)
         scores = None if dense is None else scores_on_source(dense.scores(), prepared.route, self.decision)
-        table = self.package.card.table
+        whole = self.package.card
         return Prediction(
-            LabelMap(labels, scan.geometry, table), self.package.identity, scores, (*notes, *prepared.notes)
+            LabelMap(labels, scan.geometry, whole.table),
+            self.package.identity,
+            scores,
+            (*notes, *prepared.notes),
+            tuple(PostStep(step.stage, step.options) for step in whole.post),
         )
 
     def _labels(self, route: Route, slabs: Iterable[Slab]) -> npt.NDArray[Any]:

@@ -84,7 +84,7 @@ class Save:
         self.options = options
 
     def run(self, item: Segmented, context: RunContext) -> Segmented:
-        """Write `labels.*` and `measurements.csv` into the case's folder."""
+        """Write `labels.*`, `measurements.csv` and, where there are objects, `instances.*` into the case's folder."""
         from medseg.io.formats import WRITERS
 
         source, prediction = item.case.scan.source, item.prediction
@@ -93,6 +93,10 @@ class Save:
             if writer.needs_dicom and source.format != "dicom":
                 continue
             writer.write(prediction.labels, source, context.case_folder / writer.file_name, prediction.model)
+        if prediction.instances is not None:
+            from medseg.io.instances import write_instances
+
+            write_instances(prediction.instances, context.case_folder, source)
         lines = ["class,voxels,millilitres"]
         lines += [f"{_quoted(row.class_name)},{row.voxels},{row.millilitres:.6g}" for row in item.volumes.rows]
         write_text(context.case_folder / "measurements.csv", "\n".join(lines) + "\n")

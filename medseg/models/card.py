@@ -147,6 +147,13 @@ class NetworkCard(_Strict):
     arguments: dict[str, Any] = {}
 
 
+class PostCard(_Strict):
+    """One step of what is made of the labels: a stage of the post room by name, and its options."""
+
+    stage: str
+    options: dict[str, Any] = {}
+
+
 class TrainingCard(_Strict):
     """Where the weights come from."""
 
@@ -184,6 +191,7 @@ class ModelCard(_Strict):
     classes: tuple[ClassCard, ...]
     input: InputCard
     network: NetworkCard
+    post: tuple[PostCard, ...] = Field(default=(), description="clean-up and objects, in order")
     training: TrainingCard
     validation: ValidationCard | None = None
     limits: tuple[str, ...] = ()

@@ -5,7 +5,8 @@ Array axis order is nibabel's and MONAI's, (X, Y, Z) with channels first; world 
 
 from medseg.types.geometry import Geometry
 from medseg.types.instances import InstanceRow, Instances
-from medseg.types.labels import Code, LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction
+from medseg.types.labels import Code, LabelClass, LabelMap, LabelTable, ModelIdentity
+from medseg.types.prediction import PostStep, Prediction
 from medseg.types.report import MeasurementRow, Report
 from medseg.types.scan import Case, Discovery, FoundScan, LeftOut, Scan, Source
 
@@ -23,6 +24,7 @@ __all__ = [
     "LeftOut",
     "MeasurementRow",
     "ModelIdentity",
+    "PostStep",
     "Prediction",
     "Report",
     "Scan",

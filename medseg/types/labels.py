@@ -1,4 +1,4 @@
-"""Label maps, the table that names their values, and what a model predicts."""
+"""Label maps, the table that names their values, and the model that made them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from medseg.errors import ConfigError, InputError
 from medseg.types.geometry import Geometry
 
-__all__ = ["Code", "LabelClass", "LabelMap", "LabelTable", "ModelIdentity", "Prediction", "smallest_label_dtype"]
+__all__ = ["Code", "LabelClass", "LabelMap", "LabelTable", "ModelIdentity", "smallest_label_dtype"]
 
 
 @dataclass(frozen=True)
@@ -166,25 +166,3 @@ class ModelIdentity:
 
     def __str__(self) -> str:
         return f"{self.name} {self.version} ({self.hash[:12]})"
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What a model says of a scan, on the scan's own grid.
-
-    Parameters
-    ----------
-    labels : LabelMap
-        The winning class of each voxel.
-    model : ModelIdentity
-        The model package that made it.
-    scores : ndarray of float32, shape (classes, X, Y, Z), optional
-        Only when asked for; background first.
-    notes : tuple of str
-        What the user should know of this prediction, for instance that the scan lies outside the training range.
-    """
-
-    labels: LabelMap
-    model: ModelIdentity
-    scores: npt.NDArray[np.float32] | None = None
-    notes: tuple[str, ...] = ()

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from medseg.types.labels import Prediction
+from medseg.types.prediction import Prediction
 from medseg.types.scan import Case, LeftOut
 
-__all__ = ["BatchResult", "CaseOutcome", "CaseState", "ClassVolume", "Inputs", "Segmented", "Volumes"]
+__all__ = ["BatchResult", "CaseOutcome", "CaseState", "ClassVolume", "Inputs", "PredictedCase", "Segmented", "Volumes"]
 
 CaseState = Literal["done", "current", "failed", "pending"]
 
@@ -51,6 +51,14 @@ class Volumes:
     """The volume of every class of the label table, in its order."""
 
     rows: tuple[ClassVolume, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedCase:
+    """A case with what a model predicts of it."""
+
+    case: Case
+    prediction: Prediction
 
 
 @dataclass(frozen=True, eq=False)
