@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,17 @@ def _is_tiff(path: Path) -> bool:
         return stream.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a picture without PIL's own limit, which is lower than what this machine may hold; ours is in `_size`."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        with Image.open(path) as picture:
+            yield picture
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
 def _size(path: Path) -> tuple[int, int, int, int]:
     """Height, width, pages and channels by the header, checked against memory."""
     try:
@@ -88,7 +101,7 @@ def _size(path: Path) -> tuple[int, int, int, int]:
                 height, width, channels = sizes.pop("Y"), sizes.pop("X"), sizes.pop("S", 1) * sizes.pop("C", 1)
                 pages = int(np.prod(list(sizes.values())))
             else:
-                with Image.open(path) as picture:
+                with _opened(path) as picture:
                     width, height = picture.size
                     pages, channels, item = 1, len(picture.getbands()), 4
     except InputError:
@@ -109,16 +122,11 @@ def _pixels(path: Path, *, raw_palette: bool = False) -> tuple[npt.NDArray[Any],
     try:
         if _is_tiff(path):
             return _tiff(path), ()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its own warning of large pictures; the size has been checked
-            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            try:
-                with Image.open(path) as picture:
-                    picture.load()
-                    turned = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
-                    array = _bands(picture, path, raw_palette)
-            finally:
-                Image.MAX_IMAGE_PIXELS = limit
+        with warnings.catch_warnings(), _opened(path) as picture:
+            warnings.simplefilter("ignore")
+            picture.load()
+            turned = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
+            array = _bands(picture, path, raw_palette)
     except InputError:
         raise
     except Exception as error:  # decoders raise nearly anything on damaged files

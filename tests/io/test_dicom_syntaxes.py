@@ -1,0 +1,149 @@
+"""One CT slice in every transfer syntax: the same values where it is lossless, refused where it is broken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from dicom_phantom import check, grid, write_series
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from medseg.errors import InputError, ResourceLimit
+from medseg.io import dicom_header
+from medseg.io.discover import discover
+from medseg.io.read import load_scan
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "dicom" / "same_slice_every_syntax"
+needs_data = pytest.mark.skipif(not DATA.exists(), reason="needs ../shared/data")
+
+
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless, RLELossless], ids=lambda s: s.keyword)
+@pytest.mark.parametrize("signed", [False, True])
+def test_compressed(tmp_path, syntax, signed):
+    where = grid(columns=80, rows=64, spacing=(0.5, 0.5))  # OpenJPEG takes no smaller pictures
+    for path in write_series(tmp_path, where, signed=signed, intercept=0 if not signed else -1024):
+        ds = pydicom.dcmread(path)
+        ds.compress(syntax, generate_instance_uid=False)
+        ds.save_as(path)
+    check(load_scan(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian], ids=lambda s: s.keyword
+)
+def test_uncompressed(tmp_path, syntax):
+    for path in write_series(tmp_path, grid()):
+        ds = pydicom.dcmread(path)
+        if syntax == ExplicitVRBigEndian:
+            ds.PixelData = np.frombuffer(ds.PixelData, "<i2").byteswap().tobytes()
+        ds.file_meta.TransferSyntaxUID = syntax
+        pydicom.dcmwrite(
+            path,
+            ds,
+            implicit_vr=syntax == ImplicitVRLittleEndian,
+            little_endian=syntax != ExplicitVRBigEndian,
+            force_encoding=True,
+        )
+    check(load_scan(tmp_path))
+
+
+def test_deflated_bomb_is_refused_before_it_is_inflated(tmp_path, monkeypatch):
+    def swell(ds, k):
+        ds.Rows = ds.Columns = 4096
+        ds.PixelData = bytes(2 * 4096 * 4096)
+        ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+
+    (path,) = write_series(tmp_path, grid(slices=1), edit=swell)
+    assert path.stat().st_size < 100_000
+    monkeypatch.setattr(dicom_header, "largest_scan", lambda: 64 << 20)
+    with pytest.raises(ResourceLimit, match="inflates to more than"):
+        dicom_header.read_header(path)
+
+
+def test_a_header_that_promises_terabytes(tmp_path):
+    write_series(tmp_path, grid(), edit=lambda ds, k: [setattr(ds, n, 65535) for n in ("Rows", "Columns")])
+    with pytest.raises((InputError, ResourceLimit)):
+        load_scan(tmp_path)
+
+
+def test_pixels_that_are_not_there(tmp_path):
+    write_series(tmp_path, grid(), edit=lambda ds, k: delattr(ds, "PixelData"))
+    with pytest.raises(InputError, match="there is no pixel data"):
+        load_scan(tmp_path)
+
+
+def test_colour_is_refused(tmp_path):
+    write_series(tmp_path, grid(), edit=lambda ds, k: setattr(ds, "SamplesPerPixel", 3))
+    assert [left.reason for left in discover([tmp_path]).left_out] == ["a colour picture, not a scan"] * 9
+
+
+LOSSLESS = [
+    "BigEndianExplicitTransferSyntax_1.2.840.10008.1.2.2",
+    "DeflatedExplicitVRLittleEndianTransferSyntax_1.2.840.10008.1.2.1.99",
+    "JPEG2000LosslessOnlyTransferSyntax_1.2.840.10008.1.2.4.90",
+    "JPEGLSLosslessTransferSyntax_1.2.840.10008.1.2.4.80",
+    "JPEGProcess14SV1TransferSyntax_1.2.840.10008.1.2.4.70",
+    "JPEGProcess14TransferSyntax_1.2.840.10008.1.2.4.57",
+    "LittleEndianExplicitTransferSyntax_1.2.840.10008.1.2.1",
+    "LittleEndianImplicitTransferSyntax_1.2.840.10008.1.2",
+    "RLELosslessTransferSyntax_1.2.840.10008.1.2.5",
+]
+# Largest and mean difference, in HU, that the loss of each may make.
+LOSSY = {
+    "JPEG2000TransferSyntax_1.2.840.10008.1.2.4.91": (120, 12),
+    "JPEGLSLossyTransferSyntax_1.2.840.10008.1.2.4.81": (10, 4),
+    "JPEGProcess1TransferSyntax_1.2.840.10008.1.2.4.50": (400, 20),
+    "JPEGProcess2_4TransferSyntax_1.2.840.10008.1.2.4.51": (120, 12),
+}
+# Retired JPEG processes no decoder here knows.
+REFUSED = [
+    "JPEGProcess10_12TransferSyntax_1.2.840.10008.1.2.4.55",
+    "JPEGProcess6_8TransferSyntax_1.2.840.10008.1.2.4.53",
+]
+
+
+def syntax_file(name):
+    return DATA / f"CTImage.dcm_{name}.dcm"
+
+
+@needs_data
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_real_slice_lossless(name):
+    truth, scan = load_scan(DATA / "CTImage.dcm"), load_scan(syntax_file(name))
+    np.testing.assert_array_equal(scan.array, truth.array)
+    assert scan.geometry.matches(truth.geometry)
+    assert scan.array.dtype == truth.array.dtype
+
+
+@needs_data
+@pytest.mark.parametrize("name", LOSSY)
+def test_real_slice_lossy(name):
+    truth, scan = load_scan(DATA / "CTImage.dcm"), load_scan(syntax_file(name))
+    off = np.abs(scan.array.astype(float) - truth.array)[truth.array > -1500]
+    largest, mean = LOSSY[name]
+    assert (off.max() <= largest, off.mean() <= mean) == (True, True), (off.max(), off.mean())
+
+
+@needs_data
+@pytest.mark.parametrize("name", REFUSED)
+def test_real_slice_refused(name):
+    with pytest.raises(InputError, match="cannot be decoded"):
+        load_scan(syntax_file(name))
+
+
+@needs_data
+@pytest.mark.parametrize(
+    "name", [p.name for p in sorted(DATA.glob("*.dcm")) if not p.name.startswith("CT")] if DATA.exists() else []
+)
+def test_real_pictures_that_are_no_scans_are_refused(name):
+    with pytest.raises(InputError):
+        load_scan(DATA / name)

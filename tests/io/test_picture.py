@@ -1,0 +1,133 @@
+"""Pictures: rows and columns where they belong, and pages as slices."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from medseg.errors import InputError, MedsegError
+from medseg.io.read import load_scan, read_labels
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+grey = np.arange(5 * 7, dtype=np.uint8).reshape(5, 7)  # 5 rows, 7 columns
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jpg"])
+def test_x_runs_along_columns(tmp_path, name):
+    Image.fromarray(np.kron(grey, np.ones((8, 8), np.uint8))).save(tmp_path / name, quality=100)
+    scan = load_scan(tmp_path / name)
+    assert scan.array.shape == (1, 56, 40, 1)
+    assert abs(int(scan.array[0, 52, 4, 0]) - 6) <= 2
+    assert abs(int(scan.array[0, 4, 36, 0]) - 28) <= 2
+    assert scan.source.format == "picture"
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_colour_is_channels(tmp_path, name):
+    rgb = np.stack([grey, grey + 40, grey + 80], axis=-1)
+    Image.fromarray(rgb).save(tmp_path / name)
+    scan = load_scan(tmp_path / name)
+    np.testing.assert_array_equal(scan.array[..., 0], rgb.transpose(2, 1, 0))
+
+
+def test_palette_becomes_colour_and_labels_stay_labels(tmp_path):
+    picture = Image.fromarray((grey % 3).astype(np.uint8), mode="P")
+    picture.putpalette([0, 0, 0, 255, 0, 0, 0, 0, 255])
+    picture.save(tmp_path / "a.png")
+    assert load_scan(tmp_path / "a.png").channels == 3
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.png").array[..., 0], (grey % 3).T)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_sixteen_bits(tmp_path, name):
+    deep = grey.astype(np.uint16) * 1000
+    if name == "a.png":
+        Image.fromarray(deep).save(tmp_path / name)
+    else:
+        tifffile.imwrite(tmp_path / name, deep)
+    scan = load_scan(tmp_path / name)
+    assert scan.array.dtype == np.uint16
+    np.testing.assert_array_equal(scan.array[0, ..., 0], deep.T)
+    labels = read_labels(tmp_path / name)
+    assert labels.table.largest == 34000
+    np.testing.assert_array_equal(labels.array[..., 0], deep.T)
+
+
+def test_pages_are_slices(tmp_path):
+    stack = np.arange(3 * 5 * 7, dtype=np.uint16).reshape(3, 5, 7)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack")
+    np.testing.assert_array_equal(load_scan(tmp_path / "a.tif").array[0], stack.transpose(2, 1, 0))
+
+
+def test_floats_in_tiff(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", grey.astype(np.float64) / 3)
+    assert load_scan(tmp_path / "a.tif").array.dtype == np.float32
+
+
+def test_opaque_alpha_is_dropped_and_transparency_refused(tmp_path):
+    rgba = np.dstack([grey] * 3 + [np.full_like(grey, 255)])
+    Image.fromarray(rgba).save(tmp_path / "a.png")
+    assert load_scan(tmp_path / "a.png").channels == 3
+    rgba[0, 0, 3] = 0
+    Image.fromarray(rgba).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match="transparent"):
+        load_scan(tmp_path / "a.png")
+
+
+def test_turned_by_exif_is_noted(tmp_path):
+    picture = Image.fromarray(grey)
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "a.jpg", exif=exif)
+    assert "EXIF" in load_scan(tmp_path / "a.jpg").source.notes[1]
+
+
+def test_bits_of_a_bitmap(tmp_path):
+    Image.fromarray((grey % 2).astype(bool)).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.png").array[..., 0], (grey % 2).T)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jpg"])
+def test_damage(tmp_path, name):
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)).save(tmp_path / name)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(MedsegError):
+        load_scan(tmp_path / name)
+
+
+def test_a_picture_that_promises_terabytes(tmp_path):
+    Image.fromarray(grey).save(tmp_path / "a.png")
+    raw = bytearray((tmp_path / "a.png").read_bytes())
+    raw[16:24] = (2_000_000).to_bytes(4, "big") * 2
+    raw[29:33] = zlib.crc32(raw[12:29]).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(raw)
+    with pytest.raises(MedsegError, match="2000000 x 2000000"):
+        load_scan(tmp_path / "a.png")
+
+
+def test_colour_labels_are_refused(tmp_path):
+    Image.fromarray(np.dstack([grey] * 3)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match="one value for each pixel, not 3"):
+        read_labels(tmp_path / "a.png")
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="needs ../shared/data")
+def test_real_pictures_and_their_objects():
+    pictures = sorted((DATA / "nuclei" / "images").iterdir())[:10]
+    for path in pictures:
+        scan = load_scan(path)
+        labels = read_labels(DATA / "nuclei" / "instances" / path.name)
+        assert scan.geometry.matches(labels.geometry)
+        # Nuclei are not as bright as what is around them, or the two do not lie on each other.
+        grey_level = scan.array.mean(axis=0)
+        assert grey_level[labels.array > 0].mean() != pytest.approx(grey_level[labels.array == 0].mean(), rel=0.05)
+    stack, mask = load_scan(DATA / "nuclei_3d" / "img3d.tif"), read_labels(DATA / "nuclei_3d" / "mask3d.tif")
+    assert stack.geometry.matches(mask.geometry)
+    assert len(mask.table) == 51
+    assert stack.array[0][mask.array > 0].mean() > 1.2 * stack.array[0][mask.array == 0].mean()
