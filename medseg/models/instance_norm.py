@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from medseg.errors import ModelError
+
 __all__ = ["InstanceNorm"]
 
 
@@ -28,8 +30,22 @@ class InstanceNorm(nn.GroupNorm):
         super().__init__(channels, channels)
 
     def forward(self, input: Tensor) -> Tensor:
-        """``(N, channels, *spatial)`` normalised over space, each sample and channel by itself."""
-        if self.training and torch.is_grad_enabled() and input.device.type == "cpu":
+        """``(N, channels, *spatial)`` normalised over space, each sample and channel by itself.
+
+        Raises
+        ------
+        ModelError
+            In training on a single voxel, whose normalised value is zero whatever it was.
+        """
+        if not self.training:
+            return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+        if input.shape[2:].numel() == 1:
+            raise ModelError(
+                "a feature map of one voxel cannot be normalised",
+                where="network",
+                fix="Use a larger patch, fewer stages, or norm: batch.",
+            )
+        if torch.is_grad_enabled() and input.device.type == "cpu":
             result: Tensor = _Normalise.apply(input, self.weight, self.bias, self.eps)  # type: ignore[no-untyped-call]
             return result
         return super().forward(input)
