@@ -85,7 +85,7 @@ def _from_activity(frames: Sequence[Frame]) -> float:
     if len(doses) != 1:
         raise _Unknown("the radiopharmaceutical is not given")
     dose, half_life = _number(doses[0].get("RadionuclideTotalDose")), _number(doses[0].get("RadionuclideHalfLife"))
-    if dose < LEAST_DOSE or half_life <= 0:
+    if not (dose >= LEAST_DOSE and half_life > 0):
         raise _Unknown("the injected activity or the half-life is missing or absurd")
     correction = str(header.get("DecayCorrection") or "")
     if correction == "ADMIN":

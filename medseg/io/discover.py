@@ -132,7 +132,7 @@ def _look(entry: Entry, kind: FileKind) -> FoundScan | LeftOut:
 
 def _named(found: list[FoundScan]) -> tuple[FoundScan, ...]:
     """Give each scan that has none its case id, and make all of them distinct."""
-    found = sorted(found, key=lambda scan: (absolute(scan.files[0]), scan.volume or ""))
+    found = sorted(found, key=lambda scan: absolute(scan.files[0]))
     unnamed = [Path(absolute(scan.files[0])) for scan in found if not scan.case_id]
     names = iter(file_case_ids(unnamed))
     ids = [scan.case_id or next(names) for scan in found]

@@ -1,0 +1,166 @@
+"""Enhanced multi-frame objects: frames go where they say, not where they come in the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from dicom_phantom import ORIENTATIONS, check, grid, write_enhanced
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import JPEGLSLossless
+
+from medseg.errors import InputError
+from medseg.io.discover import discover
+from medseg.io.read import load_scan, read_scan
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "dicom" / "enhanced_mr"
+needs_data = pytest.mark.skipif(not DATA.exists(), reason="needs ../shared/data")
+
+
+@pytest.mark.parametrize("modality", ["CT", "MR"])
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_any_orientation(tmp_path, modality, orientation):
+    write_enhanced(tmp_path / "x.dcm", grid(orientation), modality=modality)
+    scan = load_scan(tmp_path / "x.dcm")
+    check(scan)
+    assert scan.modality == modality
+    assert scan.source.files == (tmp_path / "x.dcm",)
+
+
+def test_frames_in_any_order(tmp_path):
+    order = np.random.default_rng(0).permutation(9)
+    write_enhanced(tmp_path / "x.dcm", grid(), frames=[(int(k), 1) for k in order])
+    check(load_scan(tmp_path))
+
+
+def test_times_interleaved_in_the_file(tmp_path):
+    write_enhanced(tmp_path / "x.dcm", grid(), frames=[(k, t) for k in range(9) for t in (1, 2, 3)])
+    found = discover([tmp_path]).found
+    assert [one.description for one in found] == [f"MR, 9 slices (TemporalPositionIndex {t})" for t in (1, 2, 3)]
+    for number, one in enumerate(found):
+        scan = read_scan(one)
+        check(scan.with_array(scan.array - 100 * number, scan.geometry))
+        assert f"TemporalPositionIndex {number + 1}" in scan.source.notes[0]
+
+
+def test_missing_frame_is_refused(tmp_path):
+    write_enhanced(tmp_path / "x.dcm", grid(), frames=[(k, 1) for k in range(9) if k != 4])
+    with pytest.raises(InputError, match="1 of 9 slices are missing"):
+        load_scan(tmp_path)
+
+
+def test_same_place_twice_is_refused(tmp_path):
+    write_enhanced(tmp_path / "x.dcm", grid(), frames=[*((k, 1) for k in range(9)), (4, 1)])
+    with pytest.raises(InputError, match="share a place"):
+        load_scan(tmp_path)
+
+
+def test_slope_of_each_frame(tmp_path):
+    def scale(ds: Dataset) -> None:
+        pixels = np.frombuffer(ds.PixelData, "<u2").reshape(9, 11, 14).astype(float)
+        for k, groups in enumerate(ds.PerFrameFunctionalGroupsSequence):
+            slope = 0.5 + 0.1 * k
+            groups.PixelValueTransformationSequence[0].RescaleSlope = slope
+            pixels[k] = np.rint(pixels[k] / slope)
+        ds.PixelData = pixels.astype("<u2").tobytes()
+
+    write_enhanced(tmp_path / "x.dcm", grid(), edit=scale)
+    check(load_scan(tmp_path), slack=1.2)
+
+
+def test_orientation_of_each_frame(tmp_path):
+    """What is the same for all frames may stand in each of them."""
+
+    def move(ds: Dataset) -> None:
+        shared = ds.SharedFunctionalGroupsSequence[0]
+        for groups in ds.PerFrameFunctionalGroupsSequence:
+            groups.PlaneOrientationSequence = shared.PlaneOrientationSequence
+            groups.PixelMeasuresSequence = shared.PixelMeasuresSequence
+        ds.SharedFunctionalGroupsSequence = Sequence([Dataset()])
+
+    write_enhanced(tmp_path / "x.dcm", grid("oblique"), edit=move)
+    check(load_scan(tmp_path))
+
+
+def test_stacks_in_several_orientations(tmp_path):
+    """A localizer-like object of two stacks, both read."""
+    one, two = grid("axial"), grid("coronal", columns=14, rows=11)
+
+    def turn(ds: Dataset) -> None:
+        from dicom_phantom import _item, _stored, encode  # type: ignore[attr-defined]
+
+        pixels = [ds.PixelData]
+        for k, position in enumerate(two.positions):
+            groups = Dataset()
+            groups.PlanePositionSequence = _item(ImagePositionPatient=[round(float(v), 4) for v in position])
+            groups.PlaneOrientationSequence = _item(ImageOrientationPatient=[*two.row, *two.column])
+            groups.FrameContentSequence = _item(StackID="2", InStackPositionNumber=k + 1)
+            ds.PerFrameFunctionalGroupsSequence.append(groups)
+            pixels.append(_stored(encode(two.world(k)), 1, 0, False, 16).tobytes())
+        ds.NumberOfFrames = 18
+        ds.PixelData = b"".join(pixels)
+
+    write_enhanced(tmp_path / "x.dcm", one, edit=turn)
+    found = discover([tmp_path]).found
+    assert len(found) == 2
+    for scan in found:
+        check(read_scan(scan))
+
+
+@pytest.mark.parametrize("announced", [8, 10, 1_000_000])
+def test_frames_announced_and_described_differ(tmp_path, announced):
+    write_enhanced(tmp_path / "x.dcm", grid(), edit=lambda ds: setattr(ds, "NumberOfFrames", announced))
+    with pytest.raises(InputError, match=f"announces {announced} frames and describes 9"):
+        load_scan(tmp_path)
+
+
+def test_frames_without_places(tmp_path):
+    write_enhanced(tmp_path / "x.dcm", grid(), edit=lambda ds: delattr(ds, "PerFrameFunctionalGroupsSequence"))
+    with pytest.raises(InputError, match="9 frames without saying where each lies"):
+        load_scan(tmp_path)
+
+
+def test_fewer_pixels_than_frames(tmp_path):
+    write_enhanced(tmp_path / "x.dcm", grid(), edit=lambda ds: setattr(ds, "PixelData", ds.PixelData[:-308]))
+    with pytest.raises(InputError, match="cannot be decoded"):
+        load_scan(tmp_path)
+
+
+def test_compressed(tmp_path):
+    path = write_enhanced(tmp_path / "x.dcm", grid(), frames=[(k, 1) for k in range(8, -1, -1)])
+    ds = pydicom.dcmread(path)
+    ds.compress(JPEGLSLossless, generate_instance_uid=False)
+    ds.save_as(path)
+    check(load_scan(tmp_path))
+
+
+@needs_data
+def test_real_siemens():
+    found = discover([DATA / "Siemens"]).found
+    assert len(found) == 4
+    for one in found:
+        scan = read_scan(one)
+        assert scan.geometry.shape == (64, 64, 6)
+        np.testing.assert_allclose(scan.geometry.spacing, (3.375, 3.375, 2.4), atol=1e-3)
+
+
+@needs_data
+def test_real_philips_keeps_magnitude_and_phase_apart():
+    path = next((DATA / "Philips").rglob("*.dcm"))
+    found = discover([path]).found
+    assert len(found) == 2
+    theirs = pydicom.dcmread(path)
+    for one in found:
+        scan = read_scan(one)
+        assert scan.geometry.shape == (64, 64, 32)
+        for frame, groups in zip(theirs.pixel_array, theirs.PerFrameFunctionalGroupsSequence, strict=True):
+            position = np.array(groups.PlanePositionSequence[0].ImagePositionPatient, float)
+            x, y, z = np.rint(scan.geometry.to_voxel(position * [-1, -1, 1])).astype(int)
+            assert (x, y) == (0, 0)
+            rescale = groups.PixelValueTransformationSequence[0]
+            real = frame * float(rescale.RescaleSlope) + float(rescale.RescaleIntercept)
+            if groups.MRImageFrameTypeSequence[0].ComplexImageComponent in one.description:
+                np.testing.assert_allclose(scan.array[0, :, :, z], real.T, rtol=1e-5, atol=1e-3)
