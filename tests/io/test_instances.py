@@ -1,17 +1,13 @@
 """Objects on disk: NIfTI and CSV, COCO panoptic, DICOM SEG."""
 
 import json
-import sys
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "post"))
 from objects_for_tests import TABLE, label_map, oblique_affine, random_blobs
+from PIL import Image
 
 from medseg.engine.stage import RunContext
 from medseg.errors import FormatLimitation, InputError
@@ -186,3 +182,23 @@ def test_coco_that_is_damaged(tmp_path):
         path.write_text(wrong)
         with pytest.raises(InputError):
             read_coco_panoptic(tmp_path)
+
+
+def test_dicom_seg_with_one_segment_for_each_object(tmp_path):
+    from small_series import small_series
+
+    from medseg.io.dicom_seg import read_seg, write_seg
+    from medseg.post.encodings import one_class_per_object
+    from medseg.types import LabelMap, ModelIdentity
+
+    source, geometry = small_series(tmp_path / "scan")
+    array = random_blobs(geometry.shape, seed=3).astype(np.uint8)
+    array[0, 0, 0] = array[-1, -1, -1] = 1  # so that the whole grid comes back
+    instances = panoptic(LabelMap(array, geometry, TABLE))
+    assert len(instances.rows) > 20
+    segments = one_class_per_object(instances)
+    write_seg(segments, source, tmp_path / "objects.seg.dcm", model=ModelIdentity("m", "1", "0" * 64))
+    back = read_seg(tmp_path / "objects.seg.dcm")
+    assert back.geometry.difference(geometry) < 1e-3
+    assert np.array_equal(back.array, instances.ids)
+    assert [item.name for item in back.table] == [item.name for item in segments.table]

@@ -4,7 +4,16 @@ import logging
 
 import numpy as np
 import pytest
-from objects_for_tests import ball, label_map, oblique_affine, orientations, panoptic_quality, same_partition
+from objects_for_tests import (
+    CELL,
+    ball,
+    label_map,
+    oblique_affine,
+    orientations,
+    packed_cells,
+    panoptic_quality,
+    same_partition,
+)
 
 from medseg.engine.stage import RunContext
 from medseg.errors import InputError
@@ -13,23 +22,6 @@ from medseg.post.border_targets import border_labels, border_table
 from medseg.post.components import components
 from medseg.types import Geometry, Instances, LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction
 from medseg.types.instances import InstanceRow
-
-CELL = LabelTable((LabelClass(1, "cell", is_thing=True),))
-
-
-def packed_cells(shape=(40, 42, 20), affine=None, classes=(1,), seed=0, count=25):
-    """Cells that touch: the voxels nearest to each of some points, within a radius."""
-    rng = np.random.default_rng(seed)
-    centres = rng.uniform(0, 1, (count, 3)) * shape
-    grid = np.stack(np.meshgrid(*[np.arange(n) for n in shape], indexing="ij"), axis=-1)
-    distance = np.linalg.norm(grid[..., None, :] - centres, axis=-1)
-    ids = np.where(distance.min(axis=-1) < 7, distance.argmin(axis=-1) + 1, 0).astype(np.int32)
-    rows = tuple(
-        InstanceRow(int(i), classes[int(i) % len(classes)], True, int((ids == i).sum()))
-        for i in np.unique(ids[ids > 0])
-    )
-    table = LabelTable(tuple(LabelClass(value, f"kind {value}", is_thing=True) for value in sorted(classes)))
-    return Instances(ids, Geometry(np.eye(4) if affine is None else affine, shape), rows, table)
 
 
 @pytest.mark.parametrize("classes", [(1,), (2, 7)])

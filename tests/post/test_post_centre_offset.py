@@ -4,8 +4,7 @@ import logging
 
 import numpy as np
 import pytest
-from objects_for_tests import label_map, orientations
-from test_post_border import packed_cells
+from objects_for_tests import label_map, orientations, packed_cells
 
 from medseg.engine.stage import RunContext
 from medseg.errors import InputError

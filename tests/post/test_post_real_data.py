@@ -87,7 +87,7 @@ def test_watershed_splits_touching_nuclei(pictures):
 
 def test_border_class_keeps_nuclei_apart(pictures):
     """What a perfect network with a border class would reach: the upper limit of the method."""
-    assert mean_quality(pictures, lambda reference: objects_from_border(border_labels(reference, 1))) > 0.97
+    assert mean_quality(pictures, lambda reference: objects_from_border(border_labels(reference, 1))) > 0.96
 
 
 def test_centres_and_offsets_give_nuclei_back(pictures):

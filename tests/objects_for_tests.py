@@ -4,11 +4,14 @@ from itertools import permutations, product
 
 import numpy as np
 
-from medseg.types import Geometry, LabelClass, LabelMap, LabelTable
+from medseg.types import Geometry, Instances, LabelClass, LabelMap, LabelTable
+from medseg.types.instances import InstanceRow
 
 TABLE = LabelTable(
     (LabelClass(1, "lesion", is_thing=True), LabelClass(2, "cell", is_thing=True), LabelClass(5, "organ"))
 )
+
+CELL = LabelTable((LabelClass(1, "cell", is_thing=True),))
 
 
 def label_map(array, affine=None, table=TABLE):
@@ -60,6 +63,21 @@ def oblique_affine(spacing=(0.7, 0.9, 2.5), origin=(-80.0, 35.0, 12.0)):
     affine[:3, :3] = x @ y @ z @ np.diag(spacing)
     affine[:3, 3] = origin
     return affine
+
+
+def packed_cells(shape=(40, 42, 20), affine=None, classes=(1,), seed=0, count=25):
+    """Cells that touch: the voxels nearest to each of some points, within a radius."""
+    rng = np.random.default_rng(seed)
+    centres = rng.uniform(0, 1, (count, 3)) * shape
+    grid = np.stack(np.meshgrid(*[np.arange(n) for n in shape], indexing="ij"), axis=-1)
+    distance = np.linalg.norm(grid[..., None, :] - centres, axis=-1)
+    ids = np.where(distance.min(axis=-1) < 7, distance.argmin(axis=-1) + 1, 0).astype(np.int32)
+    rows = tuple(
+        InstanceRow(int(i), classes[int(i) % len(classes)], True, int((ids == i).sum()))
+        for i in np.unique(ids[ids > 0])
+    )
+    table = LabelTable(tuple(LabelClass(value, f"kind {value}", is_thing=True) for value in sorted(classes)))
+    return Instances(ids, Geometry(np.eye(4) if affine is None else affine, shape), rows, table)
 
 
 def same_partition(one, other):
