@@ -25,6 +25,7 @@ OWN_STAGES: dict[str, str] = {
     "save-objects": "medseg.io.instances:SaveObjects",
     "refine": "medseg.post.recipe:Refine",
     "measure": "medseg.evaluate.volumes:Measure",
+    "check": "medseg.evaluate.quality:CheckQuality",
     "save": "medseg.io.stages:Save",
     "preview": "medseg.review.preview:PreviewPicture",
     "report": "medseg.review.batch_report:BatchReport",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,16 +13,22 @@ from medseg.infer.decision import Decision
 from medseg.infer.engines.base import Engine
 from medseg.infer.engines.select import select_engine
 from medseg.infer.expectations import unlike_training
-from medseg.infer.labels_from_scores import AxisMap, LabelStream
+from medseg.infer.labels_from_scores import AxisMap, LabelStream, Strip, strips
+from medseg.infer.memory import MOST_STRIPS, Need, available_bytes, predict_need, strips_that_fit
 from medseg.infer.options import InferOptions
 from medseg.infer.scores_on_source import scores_on_source
-from medseg.infer.sliding_window import Slab, stream_scores
+from medseg.infer.sliding_window import stream_scores
 from medseg.models.package import ModelPackage
-from medseg.prepare.pipeline import Route, prepare
+from medseg.prepare.pipeline import Prepared, Route, check_channels, plan_route, prepare
 from medseg.types import LabelMap, PostStep, Prediction, Scan
 from medseg.types.labels import smallest_label_dtype
 
 __all__ = ["Predictor"]
+
+# Windows shown to the network at a time: on a processor more are no faster.
+BATCH = 1
+# Of the memory that is free, the share one case may be predicted to take.
+SHARE = 0.9
 
 log = logging.getLogger("medseg.infer")
 
@@ -71,44 +77,90 @@ class Predictor:
             When the case would need more memory than there is.
         """
         card = self.package.card.input
-        notes = (*scan.source.notes, *unlike_training(scan, card), *self._mirror_notes)
-        prepared = prepare(scan, card)
-        slabs = stream_scores(
-            prepared.array,
-            self.engine.run,
-            classes=self.decision.channels,
-            patch=card.patch,
-            overlap=self.options.overlap,
-            mirror=self.mirror,
-        )
-        dense = _Kept(slabs) if self.options.scores else None
-        labels = self._labels(prepared.route, slabs if dense is None else dense)
-        scores = None if dense is None else scores_on_source(dense.scores(), prepared.route, self.decision)
+        check_channels(scan, card)
+        route = plan_route(scan, card)
+        maps = [
+            AxisMap.between(size, target, nearest=axis == route.separate_back)
+            for axis, (size, target) in enumerate(zip(route.size, route.box.shape, strict=True))
+        ]
+        parts = self._parts(scan, route, maps[1])
+        prepared = prepare(scan, card, route)
+        labels, scores = self._run(prepared, maps, parts)
+        notes = (*scan.source.notes, *unlike_training(scan, card), *self._mirror_notes, *prepared.notes)
         whole = self.package.card
         return Prediction(
             LabelMap(labels, scan.geometry, whole.table),
             self.package.identity,
             scores,
-            (*notes, *prepared.notes),
+            notes,
             tuple(PostStep(step.stage, step.options) for step in whole.post),
         )
 
-    def _labels(self, route: Route, slabs: Iterable[Slab]) -> npt.NDArray[Any]:
+    def _parts(self, scan: Scan, route: Route, rows: AxisMap) -> tuple[Strip, ...]:
+        """Cut the case into as many strips as memory makes necessary, one as a rule."""
+
+        def need(count: int) -> Need:
+            return predict_need(
+                route,
+                channels=scan.channels,
+                decision=self.decision,
+                patch=self.package.card.input.patch,
+                batch=BATCH,
+                network=self.engine.working_bytes,
+                scores=self.options.scores,
+                strips=strips(rows, count),
+            )
+
+        limit = self.options.memory_gb
+        available = int(limit * 1e9) if limit is not None else int(SHARE * available_bytes())
+        # Scores, where kept, are as large as all strips together.
+        count = strips_that_fit(need, available, most=1 if self.options.scores else MOST_STRIPS)
+        log.debug("needs %s%s", need(count), f", in {count} strips" if count > 1 else "")
+        return strips(rows, count)
+
+    def _run(
+        self, prepared: Prepared, maps: Sequence[AxisMap], parts: Sequence[Strip]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32] | None]:
+        """Labels, and scores where asked for, on the scan's own grid and axes."""
+        route = prepared.route
         shape = route.order.geometry(route.source).shape
         # X fastest, as NIfTI stores it and as slabs, finished along Z, fill it.
         ordered = np.zeros(shape[::-1], dtype=smallest_label_dtype(max(self.decision.values))).transpose(2, 1, 0)
-        maps = [
-            AxisMap.between(size, target, nearest=axis == route.separate_back)
-            for axis, (size, target) in enumerate(zip(route.size, route.box.shape, strict=True))
-        ]
-        padding = route.padding
-        offset = (padding[0][0], padding[1][0], padding[2][0])
-        stream = LabelStream(maps, offset, self.decision, ordered[route.box.slices])
-        for slab in slabs:
-            stream.add(slab)
-        assert stream.complete
-        log.debug("scores of %.2f%% of voxels interpolated", 100 * stream.interpolated / ordered.size)
-        return route.order.undo(ordered)
+        boxed = ordered[route.box.slices]
+        x, y, z = (before for before, _ in route.padding)
+        if len(parts) == 1:
+            kept = self._label(prepared, maps, boxed, None)
+        else:
+            kept = []
+            for part in parts:
+                self._label(prepared, (maps[0], part.axis_map, maps[2]), boxed[:, part.scan], part.network)
+        scores = scores_on_source(np.concatenate(kept, axis=3), route, self.decision) if kept else None
+        return route.order.undo(ordered), scores
+
+    def _label(
+        self, prepared: Prepared, maps: Sequence[AxisMap], out: npt.NDArray[Any], rows: slice | None
+    ) -> list[npt.NDArray[np.float32]]:
+        """Label all of the scan, or the strip that needs these rows of the network's grid; give the scores kept."""
+        x, y, z = (before for before, _ in prepared.route.padding)
+        offset = (x, y, z) if rows is None else (x, 0, z)
+        labels = LabelStream(maps, offset, self.decision, out)
+        kept: list[npt.NDArray[np.float32]] = []
+        for slab in stream_scores(
+            prepared.array,
+            self.engine.run,
+            classes=self.decision.channels,
+            patch=self.package.card.input.patch,
+            overlap=self.options.overlap,
+            mirror=self.mirror,
+            batch=BATCH,
+            rows=None if rows is None else slice(y + rows.start, y + rows.stop),
+        ):
+            if self.options.scores:
+                kept.append(slab.scores[..., 1 if kept else 0 :].copy())
+            labels.add(slab)
+        assert labels.complete
+        log.debug("scores of %d voxels interpolated", labels.interpolated)
+        return kept
 
     def _mirror_axes(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
         """Network axes to mirror along, and what to tell the user where they are not what was asked."""
@@ -124,20 +176,3 @@ class Predictor:
         if sound == asked:
             return sound, ()
         return sound, (f"mirrored along {len(sound)} axes only: the network was not trained for the others",)
-
-
-class _Kept:
-    """Hands slabs on and keeps their scores."""
-
-    def __init__(self, slabs: Iterator[Slab]) -> None:
-        self._slabs = slabs
-        self._planes: list[npt.NDArray[np.float32]] = []
-
-    def __iter__(self) -> Iterator[Slab]:
-        for slab in self._slabs:
-            self._planes.append(slab.scores[..., 1 if self._planes else 0 :].copy())
-            yield slab
-
-    def scores(self) -> npt.NDArray[np.float32]:
-        """Scores on the whole grid of the network, shape (K, X, Y, Z)."""
-        return np.concatenate(self._planes, axis=3)

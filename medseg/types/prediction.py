@@ -49,6 +49,8 @@ class Prediction:
         What the model's card says is to be made of the labels.
     instances : Instances, optional
         Objects, where the recipe made them.
+    volume_range_ml : mapping of str to (float, float)
+        Smallest and largest volume of each class in the data the model was trained on, where its card says.
     """
 
     labels: LabelMap
@@ -57,3 +59,4 @@ class Prediction:
     notes: tuple[str, ...] = ()
     recipe: tuple[PostStep, ...] = ()
     instances: Instances | None = None
+    volume_range_ml: Mapping[str, tuple[float, float]] = field(default_factory=dict)

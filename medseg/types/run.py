@@ -9,7 +9,17 @@ from typing import Literal
 from medseg.types.prediction import Prediction
 from medseg.types.scan import Case, LeftOut
 
-__all__ = ["BatchResult", "CaseOutcome", "CaseState", "ClassVolume", "Inputs", "PredictedCase", "Segmented", "Volumes"]
+__all__ = [
+    "BatchResult",
+    "CaseOutcome",
+    "CaseState",
+    "ClassVolume",
+    "Inputs",
+    "PredictedCase",
+    "PredictedVolumes",
+    "Segmented",
+    "Volumes",
+]
 
 CaseState = Literal["done", "current", "failed", "pending"]
 
@@ -59,6 +69,14 @@ class PredictedCase:
 
     case: Case
     prediction: Prediction
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedVolumes:
+    """A prediction with the volumes of its classes."""
+
+    prediction: Prediction
+    volumes: Volumes
 
 
 @dataclass(frozen=True, eq=False)
