@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +60,7 @@ def _find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[LeftO
     left_out: list[LeftOut] = []
     series: dict[str, list[Frame]] = {}
     named = {entry.path for entry in entries if entry.is_named}
+    shown = {entry.path: entry.shown for entry in entries}
     for entry in entries:
         try:
             header = read_header(entry.path)
@@ -73,7 +74,7 @@ def _find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[LeftO
             left_out.append(LeftOut(entry.path, error.what, error.fix, broken=True))
     found: list[FoundScan] = []
     for uid, members in series.items():
-        distinct, copies = _without_copies(members)
+        distinct, copies = _without_copies(members, shown)
         left_out += copies
         volumes = sort_into_volumes(distinct)
         kept = []
@@ -119,7 +120,7 @@ def _not_a_scan(volume: Volume, volumes: Sequence[Volume]) -> tuple[str, str | N
     return None
 
 
-def _without_copies(frames: Sequence[Frame]) -> tuple[list[Frame], list[LeftOut]]:
+def _without_copies(frames: Sequence[Frame], shown: Mapping[Path, Path]) -> tuple[list[Frame], list[LeftOut]]:
     """Drop further files with the same object; objects that share a UID and differ stay, to be refused or placed."""
     by_uid: dict[tuple[str, int | None], list[Frame]] = {}
     distinct: list[Frame] = []
@@ -131,7 +132,7 @@ def _without_copies(frames: Sequence[Frame]) -> tuple[list[Frame], list[LeftOut]
             twins.append(frame)
             distinct.append(frame)
         elif frame.index in (None, 0):
-            copies.append(LeftOut(frame.file, f"a copy of {original.file}"))
+            copies.append(LeftOut(frame.file, f"a copy of {shown[original.file]}"))
     return distinct, copies
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from medseg.errors import MedsegError
@@ -50,18 +51,19 @@ def discover(inputs: Sequence[Path]) -> Discovery:
     UsageError
         When an input does not exist.
     """
-    entries, left_out = walk([Path(p) for p in inputs])
+    listed, left_out = walk([Path(p) for p in inputs])
+    entries = list(_with_archives(listed, left_out))
+    shown = {entry.path: entry.shown for entry, _ in entries}
     found: list[FoundScan] = []
     roots: set[Path] = set()  # inputs with something other than pictures in them
     dicom: list[Entry] = []
     pictures: list[Entry] = []
     data_files: set[Path] = set()
     others: list[LeftOut] = []
-    for entry in entries:
+    for entry, seen in entries:
         if entry.path.name in RESULTS and (entry.path.parent / "status.json").is_file() and not entry.is_named:
             left_out.append(LeftOut(entry.path, "a result of medseg"))
             continue
-        seen = recognise(entry.path)
         if seen.kind == "dicom":
             dicom.append(entry)
         elif seen.kind == "picture":
@@ -94,7 +96,32 @@ def discover(inputs: Sequence[Path]) -> Discovery:
             left_out.append(
                 LeftOut(entry.path, "a picture among scans", "Name it on the command line if it is meant to be one.")
             )
-    return Discovery(_named(found), tuple(sorted(left_out, key=lambda left: absolute(left.path))))
+    left_out = [replace(left, path=shown.get(left.path, left.path)) for left in left_out]
+    return Discovery(_named(found, shown), tuple(sorted(left_out, key=lambda left: absolute(left.path))))
+
+
+def _with_archives(entries: Iterable[Entry], left_out: list[LeftOut]) -> Iterator[tuple[Entry, Recognised]]:
+    """Recognise every file, and put what is in a zip archive in its place."""
+    for entry in entries:
+        seen = recognise(entry.path)
+        if seen.kind != "zip":
+            yield entry, seen
+            continue
+        from medseg.io.archive import unpack
+
+        try:
+            members = unpack(entry.path)
+        except MedsegError as error:
+            left_out.append(LeftOut(entry.path, error.what, error.fix, broken=True))
+            continue
+        for name, got in sorted(members, key=lambda member: member[0]):
+            inside = entry.path / name
+            if isinstance(got, MedsegError):
+                left_out.append(LeftOut(inside, got.what, got.fix, broken=True))
+            elif any(part.startswith((".", "__MACOSX")) for part in name.parts):
+                left_out.append(LeftOut(inside, "a hidden file"))
+            else:
+                yield Entry(got, entry.root, inside), recognise(got)
 
 
 def _fix(seen: Recognised) -> str:
@@ -130,14 +157,14 @@ def _look(entry: Entry, kind: FileKind) -> FoundScan | LeftOut:
     return FoundScan("", scan_format, files, description=description)
 
 
-def _named(found: list[FoundScan]) -> tuple[FoundScan, ...]:
+def _named(found: list[FoundScan], shown: Mapping[Path, Path]) -> tuple[FoundScan, ...]:
     """Give each scan that has none its case id, and make all of them distinct."""
-    found = sorted(found, key=lambda scan: absolute(scan.files[0]))
-    unnamed = [Path(absolute(scan.files[0])) for scan in found if not scan.case_id]
-    names = iter(file_case_ids(unnamed))
+
+    def place(scan: FoundScan) -> str:
+        return absolute(shown[scan.files[0]])
+
+    found = sorted(found, key=place)
+    names = iter(file_case_ids([Path(place(scan)) for scan in found if not scan.case_id]))
     ids = [scan.case_id or next(names) for scan in found]
-    marks = [scan.series_uid or absolute(scan.files[0]) for scan in found]
-    return tuple(
-        FoundScan(case_id, scan.format, scan.files, scan.series_uid, scan.description, scan.volume)
-        for case_id, scan in zip(unique(ids, marks), found, strict=True)
-    )
+    marks = [scan.series_uid or place(scan) for scan in found]
+    return tuple(replace(scan, case_id=case_id) for case_id, scan in zip(unique(ids, marks), found, strict=True))

@@ -24,15 +24,18 @@ class Entry:
         Where it is.
     root : Path
         The input it was found under; itself where it was named.
+    shown : Path
+        What to call it: for a file unpacked from an archive, its name within that.
     """
 
     path: Path
     root: Path
+    shown: Path
 
     @property
     def is_named(self) -> bool:
         """Whether the user named this very file."""
-        return self.path == self.root
+        return self.shown == self.root
 
 
 def absolute(path: Path) -> str:
@@ -69,9 +72,9 @@ def walk(inputs: Sequence[Path]) -> tuple[list[Entry], list[LeftOut]]:
         if not os.path.lexists(given):
             raise UsageError("there is no such file or folder", where=given, fix="Check the path.")
         if given.is_dir():
-            reached += [Entry(path, given) for path in _files_under(given, left_out)]
+            reached += [Entry(path, given, path) for path in _files_under(given, left_out)]
         else:
-            reached.append(Entry(given, given))
+            reached.append(Entry(given, given, given))
     entries: list[Entry] = []
     seen: dict[tuple[int, int], Path] = {}
     # A link is the same file as what it points to, not the other way round.
