@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -37,20 +38,21 @@ class DatasetCase:
     case_id : str
         Unique within the dataset and safe as a file name.
     images : tuple of Path
-        One file for each channel, in the dataset's order, or a single file that holds all channels.
+        One file or DICOM series folder for each channel, in the dataset's order, or a single one that holds all
+        channels.
     reference : Path, optional
         The labels; None for a case that cannot be trained on.
     group : str, optional
         Cases of one group (one patient, say) are never parted by a split. None means the case stands alone.
-    split : {"train", "validation"}, optional
-        Where the dataset itself puts the case.
+    split : {"train", "validation", "test"}, optional
+        Where the dataset itself puts the case. Cases of its test part are neither trained on nor validated with.
     """
 
     case_id: str
     images: tuple[Path, ...]
     reference: Path | None = None
     group: str | None = None
-    split: Literal["train", "validation"] | None = None
+    split: Literal["train", "validation", "test"] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,16 @@ class Dataset:
         2 for pictures, 3 for volumes.
     licence, description : str
         As the dataset states them; empty where it does not.
+    ignore_label : int, optional
+        Value of reference voxels of which nothing is said.
+    references : {"classes", "instances"}
+        What a reference's values are: classes, or the numbers of objects of the table's only class.
+    values : mapping of int to int
+        From values in reference files to the table's, where they differ; those not listed stay.
+    structures : mapping of int to str
+        For references drawn as RTSTRUCT: from a value of the table to the pattern its structures' names match.
+    resample_channels : bool
+        Whether channels on other grids are brought onto the first one's; an error otherwise.
 
     Raises
     ------
@@ -91,7 +103,11 @@ class Dataset:
     dimensions: Literal[2, 3] = 3
     licence: str = ""
     description: str = ""
-    ignore_label: int | None = field(default=None)
+    ignore_label: int | None = None
+    references: Literal["classes", "instances"] = "classes"
+    values: Mapping[int, int] = field(default_factory=dict)
+    structures: Mapping[int, str] = field(default_factory=dict)
+    resample_channels: bool = False
 
     def __post_init__(self) -> None:
         if not self.cases:

@@ -11,18 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from medseg.data.dataset import Channel, Dataset, DatasetCase
+from medseg.data.modality import dicom_modality
 from medseg.errors import InputError
+from medseg.io.case_id import stem
 from medseg.types import LabelClass, LabelTable
 from medseg.types.labels import PALETTE
 
-__all__ = ["dicom_modality", "read", "read_description", "recognise"]
+__all__ = ["class_table", "read", "read_description", "recognise"]
 
 DESCRIPTION = "dataset.json"
-IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
-
-# What datasets write for a modality, and DICOM's word for it.
-_MODALITIES = {"MRI": "MR", "T1": "MR", "T1W": "MR", "T2": "MR", "T2W": "MR", "FLAIR": "MR", "ADC": "MR", "PET": "PT"}
-_DICOM_WORDS = {"MR", "CT", "PT", "US", "CR", "DX", "MG", "XA", "NM", "OCT", "SM"}
 
 
 def recognise(path: Path) -> bool:
@@ -81,29 +78,22 @@ def read_description(path: Path) -> dict[str, Any]:
     return content
 
 
-def dicom_modality(name: str) -> str | None:
-    """DICOM's word for what a dataset calls a modality; None where it cannot be told."""
-    word = name.strip().upper().split("-")[0].split("_")[0].split(" ")[0]
-    return word if word in _DICOM_WORDS else _MODALITIES.get(word)
+def class_table(names: Mapping[int, str]) -> LabelTable:
+    """Label table of classes by value, in the usual colours; values below 1 are background and left out."""
+    return LabelTable(
+        tuple(LabelClass(v, name, color=PALETTE[(v - 1) % len(PALETTE)]) for v, name in sorted(names.items()) if v > 0)
+    )
 
 
 def _table(labels: Mapping[str, Any], where: Path) -> LabelTable:
     try:
-        named = {int(value): str(name) for value, name in labels.items()}
+        return class_table({int(value): str(name) for value, name in labels.items()})
     except ValueError as error:
         raise InputError(f"'labels' must map numbers to names ({error})", where=where) from error
-    values = sorted(value for value in named if value > 0)
-    return LabelTable(tuple(LabelClass(v, named[v], color=PALETTE[(v - 1) % len(PALETTE)]) for v in values))
 
 
 def _case(folder: Path, item: Any, where: Path) -> DatasetCase:
     if not isinstance(item, dict) or "image" not in item or "label" not in item:
         raise InputError("each item of 'training' needs 'image' and 'label'", where=where, fix=f"It has {item!r}.")
     image = folder / str(item["image"])
-    return DatasetCase(case_id_of(image), (image,), folder / str(item["label"]))
-
-
-def case_id_of(image: Path) -> str:
-    """File name without the suffix of an image format."""
-    suffix = next((s for s in IMAGE_SUFFIXES if image.name.lower().endswith(s)), image.suffix)
-    return image.name[: len(image.name) - len(suffix)] if suffix else image.name
+    return DatasetCase(stem(image.name), (image,), folder / str(item["label"]))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from medseg.data import layout_msd
+from medseg.data import layout_msd, layout_nnunet, layout_pairs, layout_table
 from medseg.data.dataset import Dataset
 from medseg.errors import InputError
 
@@ -37,7 +37,10 @@ class Layout:
 
 # The first that recognises a path reads it.
 LAYOUTS: tuple[Layout, ...] = (
+    Layout("table", layout_table.recognise, layout_table.read, "a CSV or YAML file with a row for each case"),
     Layout("msd", layout_msd.recognise, layout_msd.read, "a dataset.json that lists image and label of each case"),
+    Layout("nnunet", layout_nnunet.recognise, layout_nnunet.read, "nnU-Net's dataset.json, imagesTr and labelsTr"),
+    Layout("pairs", layout_pairs.recognise, layout_pairs.read, "a folder of images and one of labels or instances"),
 )
 
 

@@ -2,39 +2,151 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
-from medseg.data.dataset import DatasetCase
+from medseg.data.dataset import Dataset, DatasetCase
 from medseg.errors import InputError
-from medseg.io import nifti
+from medseg.io.read import load_scan, read_labels
+from medseg.io.recognise import recognise
 from medseg.types import LabelMap, Scan
+from medseg.types.labels import smallest_label_dtype
 
-__all__ = ["read_case"]
+__all__ = ["onto_grid", "read_case", "read_reference"]
 
 
-def read_case(case: DatasetCase) -> tuple[Scan, LabelMap]:
+def read_case(data: Dataset, case: DatasetCase) -> tuple[Scan, LabelMap]:
     """Read a labelled case.
+
+    Parameters
+    ----------
+    data : Dataset
+        It belongs to.
+    case : DatasetCase
+        Which.
 
     Returns
     -------
     tuple of Scan and LabelMap
-        All channels on one grid, and the reference on the same.
+        All channels on one grid, and the reference on the same, in the values of the dataset's table.
 
     Raises
     ------
     InputError
-        When a file cannot be read.
+        When a file cannot be read or holds a value no class has.
     GeometryMismatch
         When channels or reference lie on different grids.
     """
+    scan = read_channels(data, case)
+    return scan, read_reference(data, case, scan)
+
+
+def read_channels(data: Dataset, case: DatasetCase) -> Scan:
+    """Read all channels of a case onto the grid of the first.
+
+    Raises
+    ------
+    GeometryMismatch
+        When another lies on another grid and the dataset does not say to resample.
+    InputError
+        When a file cannot be read, or there are too few channels.
+    """
+    scans = [load_scan(path) for path in case.images]
+    first = scans[0]
+    arrays = [first.array]
+    for path, scan in zip(case.images[1:], scans[1:], strict=True):
+        if data.resample_channels and not first.geometry.matches(scan.geometry):
+            arrays.append(onto_grid(scan, first))
+            continue
+        first.geometry.match(scan.geometry, what="the channels", where=path)
+        arrays.append(scan.array)
+    joined = first if len(arrays) == 1 else first.with_array(np.concatenate(arrays), first.geometry)
+    if joined.channels != len(data.channels):
+        raise InputError(
+            f"{joined.channels} channels, where the dataset has {len(data.channels)}", where=case.images[0]
+        )
+    return joined
+
+
+def read_reference(data: Dataset, case: DatasetCase, scan: Scan) -> LabelMap:
+    """Read a case's reference in the values of the dataset's table; voxels to ignore keep their value.
+
+    Raises
+    ------
+    InputError
+        When there is none, it cannot be read, or it holds a value no class has.
+    GeometryMismatch
+        When it lies on another grid than the scan.
+    """
     if case.reference is None:
         raise InputError("has no reference", where=case.case_id, fix="Leave it out of training.")
-    scans = [nifti.read_scan(path) for path in case.images]
-    first = scans[0]
-    for path, scan in zip(case.images[1:], scans[1:], strict=True):
-        first.geometry.match(scan.geometry, what="the channels", where=path)
-    if len(scans) > 1:
-        first = first.with_array(np.concatenate([scan.array for scan in scans]), first.geometry)
-    reference = nifti.read_labels(case.reference)
-    first.geometry.match(reference.geometry, what="image and reference", where=case.reference)
-    return first, reference
+    if data.structures and recognise(case.reference).kind == "dicom":
+        return _drawn(data, case.reference, scan)
+    labels = read_labels(case.reference)
+    scan.geometry.match(labels.geometry, what="image and reference", where=case.reference)
+    array = labels.array
+    if data.references == "instances":
+        array = np.where(array > 0, data.table.classes[0].value, 0)
+    for found, wanted in data.values.items():
+        array = np.where(labels.array == found, wanted, array)
+    known = {0, *(c.value for c in data.table)} | ({data.ignore_label} if data.ignore_label is not None else set())
+    unknown = sorted(set(np.unique(array).tolist()) - known)
+    if unknown:
+        raise InputError(
+            f"the reference holds values {unknown[:5]} that the dataset does not name",
+            where=case.reference,
+            fix="Name them in the dataset's description, or correct the labels.",
+        )
+    return LabelMap(array.astype(smallest_label_dtype(max(known)), copy=False), labels.geometry, data.table)
+
+
+def onto_grid(scan: Scan, target: Scan) -> npt.NDArray[np.float32]:
+    """Resample a scan linearly onto another's grid.
+
+    Voxels of the target that lie outside the scan get its smallest value, which is air in CT and nothing in PET.
+
+    Parameters
+    ----------
+    scan, target : Scan
+        In one frame of reference; nothing is registered.
+
+    Returns
+    -------
+    ndarray of float32, shape (C, *target)
+    """
+    from scipy.ndimage import affine_transform
+
+    to_scan = np.linalg.inv(scan.geometry.affine) @ target.geometry.affine
+    channels: list[Any] = [
+        affine_transform(
+            channel.astype(np.float32),
+            to_scan[:3, :3],
+            to_scan[:3, 3],
+            output_shape=target.geometry.shape,
+            order=1,
+            mode="constant",
+            cval=float(channel.min()),
+        )
+        for channel in scan.array
+    ]
+    return np.stack(channels)
+
+
+def _drawn(data: Dataset, path: Path, scan: Scan) -> LabelMap:
+    """Contours of the structures each class is named by."""
+    from medseg.io.rtstruct import read_rtstruct
+
+    array = np.zeros(scan.geometry.shape, smallest_label_dtype(data.table.largest))
+    for value, pattern in data.structures.items():
+        drawn = read_rtstruct(path, scan, pattern).array > 0
+        if (array[drawn] > 0).any():
+            raise InputError(
+                f"structures of {data.table.name_of(value)} overlap those of another class",
+                where=path,
+                fix="Make the patterns under 'labels' tell them apart.",
+            )
+        array[drawn] = value
+    return LabelMap(array, scan.geometry, data.table)

@@ -51,9 +51,17 @@ def split_cases(cases: Sequence[DatasetCase], *, folds: int, fold: int, seed: in
     Raises
     ------
     ConfigError
-        When the fold does not exist or there are fewer groups than folds.
+        When the fold does not exist, there are fewer groups than folds, or only some cases have a split of their own.
     """
-    if cases and all(case.split is not None for case in cases):
+    given = [case for case in cases if case.split is not None]
+    if given and len(given) < len(cases):
+        without = next(case.case_id for case in cases if case.split is None)
+        raise ConfigError(
+            f"some cases have a split of their own and '{without}' has none",
+            where="the dataset",
+            fix="Give every case a split, or none.",
+        )
+    if given:
         return Split(
             "as the dataset gives it",
             tuple(sorted(c.case_id for c in cases if c.split == "train")),

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medseg.data.dataset import DatasetCase
+from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.reading import read_case
 from medseg.errors import InputError, MedsegError
 from medseg.io.atomic import atomic_path, write_text
 from medseg.models.card import InputCard
 from medseg.prepare.pipeline import prepare, prepare_labels
-from medseg.types import LabelTable
 
 __all__ = ["IGNORED", "CaseFacts", "PreparedCase", "prepare_cases"]
 
@@ -91,22 +90,20 @@ class PreparedCase:
 
 
 def prepare_cases(
-    cases: Sequence[DatasetCase], table: LabelTable, card: InputCard, folder: Path, *, ignore: int | None = None
+    data: Dataset, cases: Sequence[DatasetCase], card: InputCard, folder: Path
 ) -> tuple[list[PreparedCase], dict[str, str]]:
     """Prepare cases, each once: one that lies there, made from the same files in the same way, is taken as it is.
 
     Parameters
     ----------
+    data : Dataset
+        They belong to.
     cases : sequence of DatasetCase
-        Labelled cases.
-    table : LabelTable
-        The classes references may hold.
+        Labelled cases of it.
     card : InputCard
         How to prepare them.
     folder : Path
         Where to keep them, one folder a case.
-    ignore : int, optional
-        Value of voxels of which the references say nothing.
 
     Returns
     -------
@@ -117,25 +114,23 @@ def prepare_cases(
     bad: dict[str, str] = {}
     for case in cases:
         try:
-            good.append(_prepare_once(case, table, card, folder / case.case_id, ignore))
+            good.append(_prepare_once(data, case, card, folder / case.case_id))
         except MedsegError as error:
             bad[case.case_id] = str(error)
             log.warning("%s left out: %s", case.case_id, error)
     return good, bad
 
 
-def _prepare_once(
-    case: DatasetCase, table: LabelTable, card: InputCard, folder: Path, ignore: int | None
-) -> PreparedCase:
-    key = _key(case, table, card, ignore)
+def _prepare_once(data: Dataset, case: DatasetCase, card: InputCard, folder: Path) -> PreparedCase:
+    key = _key(data, case, card)
     facts = folder / "facts.json"
     if facts.is_file():
         known = json.loads(facts.read_text(encoding="utf-8"))
         if known.pop("key") == key:
             return _open_prepared(case.case_id, folder, CaseFacts(**{k: _tuples(v) for k, v in known.items()}))
         facts.unlink()
-    image, labels, found = _prepare(case, table, card, ignore)
-    foreground = _remember(labels, range(1, len(table) + 1), key)
+    image, labels, found = _prepare(data, case, card)
+    foreground = _remember(labels, range(1, len(data.table) + 1), key)
     _save(folder / "image.npy", image)
     _save(folder / "labels.npy", labels)
     rows = [np.insert(places, 0, channel, axis=1) for channel, places in foreground.items()]
@@ -151,32 +146,24 @@ def _open_prepared(case_id: str, folder: Path, facts: CaseFacts) -> PreparedCase
 
 
 def _prepare(
-    case: DatasetCase, table: LabelTable, card: InputCard, ignore: int | None
+    data: Dataset, case: DatasetCase, card: InputCard
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any], CaseFacts]:
     """Read a case and bring it onto the network's grid by the code that inference uses, its padding left out.
 
     Labels are turned from class values into the network's output channels: 0 for the background, 1 for the table's
     first class and so on.
     """
-    assert case.reference is not None
-    scan, reference = read_case(case)
-    values = [0, *(c.value for c in table)]
-    unknown = sorted(set(np.unique(reference.array).tolist()) - {*values, ignore})
-    if unknown:
-        raise InputError(
-            f"the reference holds values {unknown} that the dataset does not name",
-            where=case.reference,
-            fix="Name them in the dataset's description, or correct the labels.",
-        )
+    scan, reference = read_case(data, case)
+    values = [0, *(c.value for c in data.table)]
     prepared = prepare(scan, card)
     inner = prepared.route.inner
     image = np.ascontiguousarray(prepared.array[(slice(None), *inner)])
-    labels = _channels_of(prepare_labels(reference, prepared.route)[inner], values, ignore)
+    labels = _channels_of(prepare_labels(reference, prepared.route)[inner], values, data.ignore_label)
     order = prepared.route.order
     spacing: Triple = order.select(scan.geometry.spacing)
     x, y, z = (n * mm for n, mm in zip(order.select(scan.geometry.shape), spacing, strict=True))
     millilitres = reference.geometry.voxel_volume / 1000
-    volumes = {c.name: int(np.count_nonzero(reference.array == c.value)) * millilitres for c in table}
+    volumes = {c.name: int(np.count_nonzero(reference.array == c.value)) * millilitres for c in data.table}
     i, j, k = labels.shape
     return image, labels, CaseFacts((i, j, k), (x, y, z), spacing, volumes)
 
@@ -210,17 +197,31 @@ def _save(path: Path, array: npt.NDArray[Any]) -> None:
         np.save(stream, array, allow_pickle=False)
 
 
-def _key(case: DatasetCase, table: LabelTable, card: InputCard, ignore: int | None) -> str:
+def _key(data: Dataset, case: DatasetCase, card: InputCard) -> str:
     """Hash of everything a prepared case depends on: its files' contents, the classes, the preparation."""
     digest = hashlib.sha256()
     for path in (*case.images, *((case.reference,) if case.reference else ())):
-        try:
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-        except OSError as error:
-            raise InputError(f"cannot be read ({error.strerror})", where=path, fix="Put the file there.") from error
+        digest.update(_content(path))
     how = card.model_dump(mode="json", exclude=UNUSED)
-    digest.update(json.dumps([FORMAT, how, [c.value for c in table], ignore], sort_keys=True).encode())
+    reading = [
+        [c.value for c in data.table],
+        data.ignore_label,
+        data.references,
+        sorted(data.values.items()),
+        sorted(data.structures.items()),
+        data.resample_channels,
+    ]
+    digest.update(json.dumps([FORMAT, how, reading], sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    """Hash of a file, or of every file of a folder."""
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    try:
+        return b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=path, fix="Put the file there.") from error
 
 
 def _tuples(value: Any) -> Any:

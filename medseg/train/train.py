@@ -108,7 +108,7 @@ def train(
             package = write_package(
                 out / "model", build_card(data, cases, split, config, command, loop.elapsed, loop.step), loop.ema.state
             )
-            results = _validate(package, held_out, chosen, data.ignore_label, out)
+            results = _validate(package, data, held_out, chosen, out)
             if results:
                 package = write_package(
                     out / "model", with_validation(package.card, split, results, cases), loop.ema.state
@@ -151,7 +151,7 @@ def _prepare(data: Dataset, split: Split, config: TrainConfig, out: Path) -> tup
     """Cases to train on, prepared, and why others of them are not."""
     wanted = [case for case in data.labelled if case.case_id in split.train]
     log.info("preparing %d cases; %d more are held out (%s)", len(wanted), len(split.validation), split.name)
-    cases, left_out = prepare_cases(wanted, data.table, config.input, out / "prepared", ignore=data.ignore_label)
+    cases, left_out = prepare_cases(data, wanted, config.input, out / "prepared")
     if not cases:
         first = next(iter(left_out.values()), "there is no labelled case")
         raise InputError(f"no case can be trained on; the first: {first}", where=data.folder)
@@ -260,13 +260,13 @@ def _validation_seconds(loop: Loop, held_out: Sequence[DatasetCase], cases: Sequ
 
 
 def _validate(
-    package: ModelPackage, held_out: Sequence[DatasetCase], device: torch.device, ignore: int | None, out: Path
+    package: ModelPackage, data: Dataset, held_out: Sequence[DatasetCase], device: torch.device, out: Path
 ) -> list[CaseDice]:
     if not held_out:
         log.warning("no case is held out; the model card will hold no figure")
         return []
     log.info("measuring on %d held-out cases", len(held_out))
-    results = list(validate(package, held_out, device=str(device), ignore=ignore))
+    results = list(validate(package, data, held_out, device=str(device)))
     write_validation(out / "validation.csv", results)
     by_class, overall = mean_dice(results)
     log.info("mean Dice %.4f (%s)", overall, ", ".join(f"{name} {value:.4f}" for name, value in by_class.items()))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medseg.data.dataset import DatasetCase
+from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.reading import read_case
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
@@ -41,29 +41,27 @@ class CaseDice:
     dice: dict[str, float]
 
 
-def validate(
-    package: ModelPackage, cases: Sequence[DatasetCase], *, device: str, ignore: int | None = None
-) -> Iterator[CaseDice]:
+def validate(package: ModelPackage, data: Dataset, cases: Sequence[DatasetCase], *, device: str) -> Iterator[CaseDice]:
     """Segment each case with `Predictor` and compare with its reference on the scan's own grid.
 
     Parameters
     ----------
     package : ModelPackage
         What to measure.
+    data : Dataset
+        The cases belong to; reference voxels it says to ignore count for nothing.
     cases : sequence of DatasetCase
         Not trained on.
     device : str
         As `InferOptions` takes it.
-    ignore : int, optional
-        Reference voxels of this value count for nothing.
     """
     predictor = Predictor(package, InferOptions(device=device, engine="torch"))
     for case in cases:
-        scan, reference = read_case(case)
+        scan, reference = read_case(data, case)
         predicted = predictor.segment(scan).labels.array
         truth = reference.array
-        if ignore is not None:
-            counted = truth != ignore
+        if data.ignore_label is not None:
+            counted = truth != data.ignore_label
             predicted, truth = predicted[counted], truth[counted]
         result = {c.name: dice(predicted == c.value, truth == c.value) for c in package.card.table}
         log.debug("%s: %s", case.case_id, result)

@@ -54,7 +54,7 @@ def test_artifacts_lie_where_they_were_asked_to(recorded):
 def test_no_case_is_named(recorded):
     content = (recorded / "mlflow.db").read_bytes()
     assert b"case_0" not in content
-    kept = [path for path in (recorded / "mlartifacts").rglob("config.yaml")]
+    kept = list((recorded / "mlartifacts").rglob("config.yaml"))
     assert kept
     assert all(b"case_0" not in path.read_bytes() for path in kept)
 

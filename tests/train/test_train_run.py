@@ -60,11 +60,12 @@ def test_the_card_says_what_was_done(trained, balls):
 def test_the_figure_is_that_of_the_shipped_weights(trained, balls):
     """Segment the held-out cases anew and recompute the mean Dice from voxels."""
     package = load_package(trained / "model")
-    held_out = [c for c in read_dataset(balls).cases if c.case_id in package.card.training.held_out]
+    data = read_dataset(balls)
+    held_out = [c for c in data.cases if c.case_id in package.card.training.held_out]
     predictor = Predictor(package)
     scores = []
     for case in held_out:
-        scan, reference = read_case(case)
+        scan, reference = read_case(data, case)
         labels = predictor.segment(scan).labels
         assert labels.geometry.matches(scan.geometry)
         for value in (1, 2):

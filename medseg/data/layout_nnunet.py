@@ -1,0 +1,125 @@
+"""nnU-Net's raw layout: `imagesTr/CASE_0000.nii.gz` for each channel, `labelsTr/CASE.nii.gz`, `dataset.json`.
+
+Source: nnU-Net 2, documentation/dataset_format.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medseg.data.dataset import Channel, Dataset, DatasetCase
+from medseg.data.layout_msd import DESCRIPTION, class_table, read_description
+from medseg.data.modality import dicom_modality
+from medseg.errors import InputError
+
+__all__ = ["read", "recognise"]
+
+CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
+PICTURES = (".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
+
+
+def recognise(path: Path) -> bool:
+    """Whether a folder's `dataset.json` has nnU-Net's `channel_names` and `file_ending`."""
+    try:
+        description = read_description(path)
+    except InputError:
+        return False
+    return "file_ending" in description and "labels" in description
+
+
+def read(path: Path) -> Dataset:
+    """Read a dataset of nnU-Net's raw layout.
+
+    Cases come from the description's own list where it has one, otherwise from `imagesTr`.
+
+    Raises
+    ------
+    InputError
+        When a key is missing or does not hold what it should, or a case lacks a channel.
+    """
+    description = read_description(path)
+    where = path / DESCRIPTION
+    ending = str(description["file_ending"])
+    named = description.get("channel_names", description.get("modality"))
+    labels = description.get("labels")
+    if not isinstance(named, dict) or not named:
+        raise InputError("'channel_names' is missing or is not a mapping of numbers to names", where=where)
+    if not isinstance(labels, dict):
+        raise InputError("'labels' is missing or is not a mapping of names to values", where=where)
+    channels = tuple(Channel(str(named[key]), dicom_modality(str(named[key]))) for key in sorted(named, key=int))
+    names, ignore = _classes(labels, where)
+    listed = description.get("dataset")
+    cases = _listed(path, listed, len(channels), where) if isinstance(listed, dict) else _found(path, ending, channels)
+    return Dataset(
+        name=str(description.get("name") or path.name),
+        folder=path,
+        layout="nnunet",
+        channels=channels,
+        table=class_table(names),
+        cases=cases,
+        dimensions=2 if ending.lower() in PICTURES else 3,
+        licence=str(description.get("licence") or description.get("license") or ""),
+        description=str(description.get("description") or ""),
+        ignore_label=ignore,
+    )
+
+
+def _classes(labels: Mapping[str, Any], where: Path) -> tuple[dict[int, str], int | None]:
+    """Class names by value, and the value to ignore."""
+    ignore = labels.get("ignore")
+    names: dict[int, str] = {}
+    for name, value in labels.items():
+        if name == "ignore":
+            continue
+        if isinstance(value, list) and len(value) > 1:
+            raise InputError(
+                f"'{name}' is a region of several values, which medseg does not train",
+                where=where,
+                fix="Give each value a name of its own under 'labels'.",
+            )
+        single = value[0] if isinstance(value, list) and value else value
+        if not isinstance(single, int):
+            raise InputError(f"the value of class '{name}' is {value!r}, not a whole number", where=where)
+        names[single] = str(name)
+    return names, None if ignore is None else int(ignore)
+
+
+def _listed(path: Path, listed: Mapping[str, Any], channels: int, where: Path) -> tuple[DatasetCase, ...]:
+    cases = []
+    for name, item in listed.items():
+        images = item.get("images") if isinstance(item, dict) else None
+        if not isinstance(images, list) or len(images) != channels or "label" not in item:
+            raise InputError(
+                f"case '{name}' of 'dataset' needs 'label' and 'images', one for each of {channels} channels",
+                where=where,
+            )
+        cases.append(DatasetCase(str(name), tuple(path / str(image) for image in images), path / str(item["label"])))
+    return tuple(cases)
+
+
+def _found(path: Path, ending: str, channels: tuple[Channel, ...]) -> tuple[DatasetCase, ...]:
+    folder = path / "imagesTr"
+    if not folder.is_dir():
+        raise InputError("there is no folder imagesTr", where=path)
+    found: dict[str, dict[int, Path]] = {}
+    for file in sorted(folder.iterdir()):
+        if not file.name.endswith(ending):
+            continue
+        match = CHANNEL.match(file.name[: len(file.name) - len(ending)])
+        if match is None:
+            raise InputError(
+                "its name does not end in a channel of four digits",
+                where=file,
+                fix=f"nnU-Net's names are CASE_0000{ending}.",
+            )
+        found.setdefault(match["case"], {})[int(match["channel"])] = file
+    cases = []
+    for name, files in found.items():
+        if sorted(files) != list(range(len(channels))):
+            raise InputError(f"case '{name}' has channels {sorted(files)}, not 0 to {len(channels) - 1}", where=folder)
+        label = path / "labelsTr" / f"{name}{ending}"
+        cases.append(DatasetCase(name, tuple(files[k] for k in sorted(files)), label if label.is_file() else None))
+    return tuple(cases)

@@ -1,0 +1,104 @@
+"""A folder of images beside a folder of labels whose files have the same names, pictures or volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from medseg.data.dataset import Channel, Dataset, DatasetCase
+from medseg.data.layout_msd import class_table
+from medseg.errors import InputError
+from medseg.io.case_id import stem
+from medseg.io.read import load_scan, read_labels
+from medseg.types import LabelTable
+
+__all__ = ["OBJECT", "read", "recognise"]
+
+IMAGES = ("images", "image", "imgs", "img", "imagesTr", "scans")
+CLASSES = ("labels", "label", "masks", "mask", "labelsTr", "segmentations")
+INSTANCES = ("instances", "objects")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+# The only class of a dataset whose references number objects.
+OBJECT = "object"
+COLOURS = ("red", "green", "blue")
+
+
+def recognise(path: Path) -> bool:
+    """Whether a folder holds one folder of images and one of labels or instances, by their names."""
+    return path.is_dir() and _folder(path, IMAGES) is not None and _references(path) is not None
+
+
+def read(path: Path) -> Dataset:
+    """Read a dataset of paired folders.
+
+    The references are read to learn which values there are. Images of three channels are colour pictures.
+
+    Raises
+    ------
+    InputError
+        When no image has a label of its name, or references are not label maps.
+    """
+    images = _folder(path, IMAGES)
+    found = _references(path)
+    assert images is not None
+    assert found is not None
+    references, kind = found
+    labels = {stem(file.name): file for file in _files(references)}
+    cases = tuple(DatasetCase(stem(file.name), (file,), labels.get(stem(file.name))) for file in _files(images))
+    paired = [case for case in cases if case.reference is not None]
+    if not paired:
+        raise InputError(
+            f"no file in {images.name} has one of the same name in {references.name}",
+            where=path,
+            fix="Give image and label the same name, or list them in a table (case, image, label).",
+        )
+    first = load_scan(paired[0].images[0])
+    return Dataset(
+        name=path.resolve().name,
+        folder=path,
+        layout="pairs",
+        channels=_channels(first.channels, first.modality),
+        table=class_table({1: OBJECT}) if kind == "instances" else _table(paired),
+        cases=cases,
+        dimensions=2 if first.geometry.shape[2] == 1 else 3,
+        references=kind,
+    )
+
+
+def _channels(count: int, modality: str | None) -> tuple[Channel, ...]:
+    if count == len(COLOURS):
+        return tuple(Channel(colour) for colour in COLOURS)
+    if count == 1:
+        return (Channel("image", modality),)
+    return tuple(Channel(f"channel {k}", modality) for k in range(count))
+
+
+def _table(cases: Sequence[DatasetCase]) -> LabelTable:
+    values: set[int] = set()
+    for case in cases:
+        assert case.reference is not None
+        values.update(int(v) for v in np.unique(read_labels(case.reference).array))
+    if values <= {0}:
+        raise InputError("every reference is empty", where=cases[0].reference)
+    return LabelTable.unnamed(sorted(values))
+
+
+def _folder(path: Path, names: Sequence[str]) -> Path | None:
+    """The one folder of these names, in any case; None where there is none or several."""
+    wanted = {name.lower() for name in names}
+    found = [inner for inner in path.iterdir() if inner.is_dir() and inner.name.lower() in wanted]
+    return found[0] if len(found) == 1 else None
+
+
+def _references(path: Path) -> tuple[Path, Literal["classes", "instances"]] | None:
+    classes, instances = _folder(path, CLASSES), _folder(path, INSTANCES)
+    if classes is not None:
+        return classes, "classes"
+    return None if instances is None else (instances, "instances")
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.name.lower().endswith(SUFFIXES))

@@ -1,0 +1,37 @@
+"""Small images and labels on disk."""
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from PIL import Image
+
+
+def volume(path: Path, array: Any, *, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0), origin: Any = 0) -> Path:
+    """Write a NIfTI volume."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = origin
+    nib.save(nib.Nifti1Image(np.asarray(array), affine), path)
+    return path
+
+
+def picture(path: Path, array: Any) -> Path:
+    """Write a picture given as rows, columns[, colours]."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(array)).save(path)
+    return path
+
+
+def noise(shape: tuple[int, ...] = (6, 5, 4), seed: int = 0) -> Any:
+    """Intensities."""
+    return np.random.default_rng(seed).normal(100, 10, shape).astype(np.float32)
+
+
+def classes(shape: tuple[int, ...] = (6, 5, 4), values: tuple[int, ...] = (1, 2)) -> Any:
+    """Labels that hold each value."""
+    labels = np.zeros(shape, np.uint8)
+    for number, value in enumerate(values):
+        labels[number] = value
+    return labels

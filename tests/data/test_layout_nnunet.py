@@ -1,0 +1,74 @@
+import json
+from pathlib import Path
+
+import pytest
+from small_files import classes, noise, volume
+
+from medseg.data.layouts import read_dataset
+from medseg.data.reading import read_case
+from medseg.errors import InputError
+
+DESCRIPTION = {
+    "channel_names": {"0": "T2", "1": "ADC"},
+    "labels": {"background": 0, "zone": 1, "lesion": [2], "ignore": 3},
+    "numTraining": 2,
+    "file_ending": ".nii.gz",
+}
+
+
+def write(folder: Path, **changes) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "dataset.json").write_text(json.dumps({**DESCRIPTION, **changes}))
+    for case in ("p_01", "p_02"):
+        for channel in (0, 1):
+            volume(folder / "imagesTr" / f"{case}_{channel:04}.nii.gz", noise(seed=channel))
+        volume(folder / "labelsTr" / f"{case}.nii.gz", classes(values=(1, 2, 3)))
+    return folder
+
+
+def test_everything_the_description_says_is_read(tmp_path):
+    dataset = read_dataset(write(tmp_path / "Dataset005_Prostate"))
+    assert (dataset.name, dataset.layout, dataset.ignore_label) == ("Dataset005_Prostate", "nnunet", 3)
+    assert [(c.name, c.modality) for c in dataset.channels] == [("T2", "MR"), ("ADC", "MR")]
+    assert [(c.value, c.name) for c in dataset.table] == [(1, "zone"), (2, "lesion")]
+    assert [c.case_id for c in dataset.cases] == ["p_01", "p_02"]
+    scan, reference = read_case(dataset, dataset.cases[0])
+    assert scan.channels == 2
+    assert (scan.array[1] == noise(seed=1)).all()
+    assert sorted(set(reference.array.ravel().tolist())) == [0, 1, 2, 3]
+
+
+def test_cases_listed_in_the_description_are_taken_from_there(tmp_path):
+    item = {"images": ["imagesTr/p_01_0000.nii.gz", "imagesTr/p_01_0001.nii.gz"], "label": "labelsTr/p_01.nii.gz"}
+    dataset = read_dataset(write(tmp_path, dataset={"first": item}))
+    assert [c.case_id for c in dataset.cases] == ["first"]
+    assert len(dataset.cases[0].images) == 2
+
+
+def test_an_image_without_label_is_a_case_without_reference(tmp_path):
+    folder = write(tmp_path)
+    (folder / "labelsTr" / "p_02.nii.gz").unlink()
+    assert [c.case_id for c in read_dataset(folder).labelled] == ["p_01"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"channel_names": {}}, "'channel_names'"),
+        ({"labels": ["a"]}, "'labels'"),
+        ({"labels": {"background": 0, "whole": [1, 2]}}, "'whole' is a region"),
+        ({"labels": {"background": 0, "zone": "1"}}, "'zone' is '1'"),
+        ({"channel_names": {"0": "T2"}}, "channels \\[0, 1\\], not 0 to 0"),
+        ({"dataset": {"x": {"images": ["a"]}}}, "case 'x'"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, changes, what):
+    with pytest.raises(InputError, match=what):
+        read_dataset(write(tmp_path, **changes))
+
+
+def test_a_file_without_channel_is_named(tmp_path):
+    folder = write(tmp_path)
+    volume(folder / "imagesTr" / "odd.nii.gz", noise())
+    with pytest.raises(InputError, match=r"odd\.nii\.gz: its name does not end in a channel"):
+        read_dataset(folder)
