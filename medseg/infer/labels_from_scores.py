@@ -7,6 +7,7 @@ a shell around each border, needs its scores. The result is the same.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from medseg.infer.decision import Decision
 from medseg.infer.sliding_window import Slab
 from medseg.prepare.resample import centres, nearest_index
 
-__all__ = ["AxisMap", "LabelStream"]
+__all__ = ["AxisMap", "LabelStream", "Strip", "strips"]
 
 # Voxels labelled at a time.
 BLOCK = 1 << 23
@@ -61,6 +62,37 @@ class AxisMap:
         position = np.clip(centres(size, target), 0, size - 1)
         low = np.minimum(np.floor(position).astype(np.intp), size - 2)
         return cls(low, low + 1, (position - low).astype(np.float32), linear=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Strip:
+    """Part of an axis that can be labelled on its own.
+
+    Parameters
+    ----------
+    axis_map : AxisMap
+        Of this part; counts from the first voxel of `network`.
+    network : slice
+        What it needs of the network's grid, padding not counted.
+    scan : slice
+        What it labels of the scan.
+    """
+
+    axis_map: AxisMap
+    network: slice
+    scan: slice
+
+
+def strips(whole: AxisMap, count: int) -> tuple[Strip, ...]:
+    """Cut an axis into so many parts that can be labelled one after the other, but not into more than it has voxels."""
+    edges = np.linspace(0, len(whole.low), min(count, len(whole.low)) + 1).round().astype(int).tolist()
+    parts = []
+    for begin, end in itertools.pairwise(edges):
+        low, high = whole.low[begin:end], whole.high[begin:end]
+        first, stop = int(low[0]), int(high[-1]) + 1
+        axis_map = AxisMap(low - first, high - first, whole.share[begin:end], whole.linear)
+        parts.append(Strip(axis_map, slice(first, stop), slice(begin, end)))
+    return tuple(parts)
 
 
 class LabelStream:

@@ -25,4 +25,7 @@ class InferOptions(BaseModel):
         default=0.5, description="share of a window that the next one covers again"
     )
     mirror: Mirror = Field(default="none", description="average over mirrored copies of each window")
+    memory_gb: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="memory a case may take, 1e9 bytes; what is free where not given"
+    )
     scores: bool = Field(default=False, description="also give every class's score for every voxel")

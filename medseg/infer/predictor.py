@@ -127,7 +127,6 @@ class Predictor:
         # X fastest, as NIfTI stores it and as slabs, finished along Z, fill it.
         ordered = np.zeros(shape[::-1], dtype=smallest_label_dtype(max(self.decision.values))).transpose(2, 1, 0)
         boxed = ordered[route.box.slices]
-        x, y, z = (before for before, _ in route.padding)
         if len(parts) == 1:
             kept = self._label(prepared, maps, boxed, None)
         else:

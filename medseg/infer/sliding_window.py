@@ -67,6 +67,7 @@ def stream_scores(
     overlap: float = 0.5,
     mirror: Sequence[int] = (),
     batch: int = 1,
+    rows: slice | None = None,
 ) -> Iterator[Slab]:
     """Yield blended scores along the last axis.
 
@@ -86,13 +87,17 @@ def stream_scores(
         Spatial axes; scores are averaged over the windows mirrored along every set of them.
     batch : int
         Windows shown to the network at a time. Does not change the result.
+    rows : slice, optional
+        The part of the Y axis that is wanted; scores have this part only. Each row's scores are those it would have
+        without, because all windows over it are still run.
     """
+    rows = slice(0, array.shape[2]) if rows is None else rows
     across_x, across_y, along = (
         windows_along(size, length, overlap) for size, length in zip(array.shape[1:], patch, strict=True)
     )
     depth = patch[2]
     # One plane more than the window: the last plane handed out before stays as the first.
-    held = np.zeros((classes, array.shape[1], array.shape[2], depth + 1), dtype=np.float32)
+    held = np.zeros((classes, array.shape[1], rows.stop - rows.start, depth + 1), dtype=np.float32)
     base = -1
     for index, start in enumerate(along.starts):
         advance = start - 1 - base
@@ -101,41 +106,39 @@ def stream_scores(
                 scores[..., :-advance] = scores[..., advance:]
                 scores[..., -advance:] = 0
             base = start - 1
-        _add_layer(held[..., 1:], array[..., start : start + depth], run, (across_x, across_y), along.weights[index],
-                   patch, mirror, batch)  # fmt: skip
+        layer = array[..., start : start + depth]
+        windows = list(_over(across_x, across_y, rows, patch))
+        for first in range(0, len(windows), batch):
+            some = windows[first : first + batch]
+            shown = np.empty((len(some), len(array), *patch), dtype=np.float32)
+            for window, (x, y, _) in zip(shown, some, strict=True):
+                window[...] = layer[:, x : x + patch[0], y : y + patch[1]]
+            given = _run_mirrored(run, shown, mirror)
+            for scores, (x, y, weights) in zip(given, some, strict=True):
+                _add(held[..., 1:], scores, weights[..., None] * along.weights[index], x, y - rows.start)
         final = along.starts[index + 1] if index + 1 < len(along.starts) else array.shape[3]
         skip = 1 if index == 0 else 0
         yield Slab(held[..., skip : final - base], base + skip)
 
 
-def _add_layer(
-    held: Float32,
-    layer: Float32,
-    run: Run,
-    across: tuple[AxisWindows, AxisWindows],
-    weights_z: Float32,
-    patch: Patch,
-    mirror: Sequence[int],
-    batch: int,
-) -> None:
-    """Add every window of one layer, shape (C, X, Y, depth), into the scores held, shape (K, X, Y, depth)."""
-    windows = [
-        (x, y, weight_x, weight_y)
-        for x, weight_x in zip(across[0].starts, across[0].weights, strict=True)
-        for y, weight_y in zip(across[1].starts, across[1].weights, strict=True)
-    ]
-    weighted = np.empty(patch, dtype=np.float32)
-    for first in range(0, len(windows), batch):
-        some = windows[first : first + batch]
-        shown = np.empty((len(some), len(layer), *patch), dtype=np.float32)
-        for window, (x, y, _, _) in zip(shown, some, strict=True):
-            window[...] = layer[:, x : x + patch[0], y : y + patch[1]]
-        given = _run_mirrored(run, shown, mirror)
-        for scores, (x, y, weight_x, weight_y) in zip(given, some, strict=True):
-            weight = weight_x[:, None, None] * weight_y[:, None] * weights_z
-            for target, score in zip(held[:, x : x + patch[0], y : y + patch[1]], scores, strict=True):
-                np.multiply(score, weight, out=weighted)
-                target += weighted
+def _over(
+    across_x: AxisWindows, across_y: AxisWindows, rows: slice, patch: Patch
+) -> Iterator[tuple[int, int, Float32]]:
+    """First voxel and weights, shape (X, Y), of each window of a layer that lies over some of the rows."""
+    for x, weights_x in zip(across_x.starts, across_x.weights, strict=True):
+        for y, weights_y in zip(across_y.starts, across_y.weights, strict=True):
+            if y < rows.stop and y + patch[1] > rows.start:
+                yield x, y, np.multiply.outer(weights_x, weights_y)
+
+
+def _add(held: Float32, scores: Float32, weights: Float32, x: int, y: int) -> None:
+    """Add a window's weighted scores, shape (K, *patch), where it lies over the scores held, shape (K, X, Y, depth)."""
+    low, high = max(0, y), min(held.shape[2], y + scores.shape[2])
+    seen = slice(low - y, high - y)
+    weighted = np.empty_like(weights[:, seen])
+    for target, score in zip(held[:, x : x + scores.shape[1], low:high], scores[:, :, seen], strict=True):
+        np.multiply(score, weights[:, seen], out=weighted)
+        target += weighted
 
 
 def _run_mirrored(run: Run, shown: Float32, mirror: Sequence[int]) -> Float32:

@@ -22,7 +22,7 @@ from medseg.prepare.resample import AXES, resample, resample_axis, resampled_siz
 from medseg.types import Geometry, LabelMap, Scan
 from medseg.types.labels import smallest_label_dtype
 
-__all__ = ["Prepared", "Route", "plan_route", "prepare", "prepare_labels"]
+__all__ = ["Prepared", "Route", "check_channels", "plan_route", "prepare", "prepare_labels"]
 
 # Voxels converted to float32 at a time: a few planes, small enough for the processor's cache.
 BLOCK = 1 << 21
@@ -131,7 +131,24 @@ def plan_route(scan: Scan, card: InputCard) -> Route:
     return Route(scan.geometry, order, box, size, (a, b, c), spacing, separate, back)
 
 
-def prepare(scan: Scan, card: InputCard) -> Prepared:
+def check_channels(scan: Scan, card: InputCard) -> None:
+    """Refuse a scan with another number of channels than the network has.
+
+    Raises
+    ------
+    ModelError
+        With the channels the model needs.
+    """
+    if scan.channels != len(card.channels):
+        names = ", ".join(channel.name for channel in card.channels)
+        raise ModelError(
+            f"the scan has {scan.channels} channel{'s' * (scan.channels != 1)}, the model needs {len(card.channels)} "
+            f"({names})",
+            fix="Give one scan with the channels the model card names, in that order.",
+        )
+
+
+def prepare(scan: Scan, card: InputCard, route: Route | None = None) -> Prepared:
     """Bring a scan onto a network's grid and into its range of intensities.
 
     A scan smaller than the network's patch is surrounded by 0 after normalisation, half before and half after, as
@@ -143,6 +160,8 @@ def prepare(scan: Scan, card: InputCard) -> Prepared:
         As read; its array is not changed.
     card : InputCard
         What the network wants.
+    route : Route, optional
+        As `plan_route` gives it, where that has been done.
 
     Raises
     ------
@@ -151,14 +170,8 @@ def prepare(scan: Scan, card: InputCard) -> Prepared:
     InputError
         When an intensity does not fit in float32.
     """
-    if scan.channels != len(card.channels):
-        names = ", ".join(channel.name for channel in card.channels)
-        raise ModelError(
-            f"the scan has {scan.channels} channel{'s' * (scan.channels != 1)}, the model needs {len(card.channels)} "
-            f"({names})",
-            fix="Give one scan with the channels the model card names, in that order.",
-        )
-    route = plan_route(scan, card)
+    check_channels(scan, card)
+    route = plan_route(scan, card) if route is None else route
     x, y, z = route.padded_size
     # Z slowest: the order of NIfTI and of DICOM slices, so that most scans are read straight through.
     result = np.zeros((scan.channels, z, y, x), dtype=np.float32)

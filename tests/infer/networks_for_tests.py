@@ -47,7 +47,7 @@ class Analytic:
     """An engine that applies a function to each window: (N, C, X, Y, Z) to (N, K, X, Y, Z)."""
 
     name = "analytic"
-    weights_bytes = 0
+    working_bytes = 0
 
     def __init__(self, function):
         self.function = function

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from medseg.errors import ModelError, UsageError
-from medseg.infer.engines.torch import TorchEngine, resolve_device
+from medseg.infer.engines.torch import LARGEST_HELD, TorchEngine, resolve_device
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.models.card import ChannelCard, ClassCard, InputCard, ModelCard, NetworkCard, TrainingCard
@@ -30,8 +30,10 @@ def made(tmp_path, monkeypatch):
     built = []
 
     def build_network(name, *, channels, classes, dimensions, arguments):
-        built.append(name)
-        return Voxelwise(dimensions)
+        network = Voxelwise(dimensions)
+        if network.layer.weight.device.type != "meta":  # the estimate of memory builds one without weights
+            built.append(name)
+        return network
 
     monkeypatch.setattr("medseg.infer.engines.torch.build_network", build_network)
 
@@ -81,6 +83,11 @@ def test_a_gpu_that_is_not_there_is_a_usage_error():
 def test_a_device_that_is_no_device_is_refused_by_the_options():
     with pytest.raises(ValueError, match="device"):
         InferOptions(device="gpu")
+
+
+def test_working_memory_is_estimated_from_the_layers_results(made):
+    make, _ = made
+    assert TorchEngine(make(3), "cpu").working_bytes == LARGEST_HELD * 2 * 8**3 * 4
 
 
 def test_weights_of_another_network_are_refused(made):

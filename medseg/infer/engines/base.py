@@ -16,8 +16,8 @@ class Engine(Protocol):
     name: str
     """For logs and ``run.json``, for instance ``"torch 2.13 cpu float32"``."""
 
-    weights_bytes: int
-    """Memory its weights take."""
+    working_bytes: int
+    """Memory it takes while it computes one window, weights and scores left out."""
 
     def run(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Compute scores.

@@ -1,0 +1,169 @@
+"""What a case will take before it is begun, so that it is cut into strips or refused, never killed by the system."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from medseg.errors import ResourceLimit
+from medseg.infer import labels_from_scores
+from medseg.infer.decision import Decision
+from medseg.infer.labels_from_scores import Strip
+from medseg.prepare import pipeline
+from medseg.prepare.pipeline import Route
+
+__all__ = ["MOST_STRIPS", "Need", "available_bytes", "predict_need", "strips_that_fit"]
+
+FLOAT = 4
+# Bytes a voxel of the block in hand takes: float32 copy, its resampled rows, and what NumPy holds in between.
+PREPARED_BLOCK = 16
+# Bytes a voxel of the planes being labelled takes: its outcome twice, and, where it is mixed, three indices, three
+# shares and its place. A seventh of mixed voxels is far more than borders of organs make.
+LABELLED_VOXEL = 14
+# Bytes a voxel of the network's grid takes while its slab is decided: outcome, best score, comparison, both extremes.
+DECIDED_VOXEL = 12
+# Arrays of a few MB each that `Borders` gathers into.
+GATHERING = 96 << 20
+# More strips than this are mostly the same windows again.
+MOST_STRIPS = 8
+
+
+@dataclass(frozen=True)
+class Need:
+    """Memory a case will take beyond what the process holds already, in bytes, by what takes it.
+
+    Parameters
+    ----------
+    preparing : int
+        At the most while the scan is brought onto the network's grid.
+    prepared, slab, network, deciding, labels, scores : int
+        Together, while the network runs.
+    """
+
+    preparing: int
+    prepared: int
+    slab: int
+    network: int
+    deciding: int
+    labels: int
+    scores: int
+
+    @property
+    def total(self) -> int:
+        """The larger of the two."""
+        running = self.prepared + self.slab + self.network + self.deciding + self.labels + self.scores
+        return max(self.preparing, running)
+
+    def __str__(self) -> str:
+        parts = {
+            "slab of scores": self.slab,
+            "prepared scan": self.prepared,
+            "network": self.network,
+            "labels": self.labels + self.deciding,
+            "scores kept": self.scores,
+        }
+        named = ", ".join(f"{name} {_gb(size)}" for name, size in parts.items() if size > self.total / 20)
+        return f"{_gb(self.total)} ({named})"
+
+
+def predict_need(
+    route: Route,
+    *,
+    channels: int,
+    decision: Decision,
+    patch: tuple[int, int, int],
+    batch: int,
+    network: int,
+    scores: bool,
+    strips: Sequence[Strip],
+) -> Need:
+    """Predict what a case takes.
+
+    Parameters
+    ----------
+    route : Route
+        The way of the scan onto the network's grid.
+    channels : int
+        Of the scan.
+    decision : Decision
+        What scores stand for.
+    patch : tuple of int
+        Window size.
+    batch : int
+        Windows at a time.
+    network : int
+        Bytes the engine takes while it runs, its weights left out.
+    scores : bool
+        Whether scores are kept.
+    strips : sequence of Strip
+        The parts in which it is done.
+    """
+    padded = math.prod(route.padded_size)
+    source, boxed = math.prod(route.source.shape), math.prod(route.box.shape)
+    across = route.size[0] * route.size[1]
+    prepared = channels * padded * FLOAT
+    changes = route.size[2] != route.box.shape[2]
+    between = across * route.box.shape[2] * FLOAT + math.prod(route.size) * FLOAT if changes else 0
+    plane = route.box.shape[0] * route.box.shape[1]
+    block = PREPARED_BLOCK * max(plane, min(boxed, pipeline.BLOCK))
+    widest = max(strip.network.stop - strip.network.start for strip in strips)
+    width = route.padded_size[1] if len(strips) == 1 else widest
+    classes = decision.channels
+    slab = classes * route.padded_size[0] * width * (patch[2] + 1) * FLOAT
+    windows = batch * math.prod(patch) * (channels + 2 * classes) * FLOAT
+    labelled = min(source, max(labels_from_scores.BLOCK, plane))
+    deciding = DECIDED_VOXEL * route.padded_size[0] * width * (patch[2] + 1) + LABELLED_VOXEL * labelled + GATHERING
+    item = 1 if max(decision.values) <= 255 else 2
+    kept = classes * (2 * padded + source) * FLOAT + 3 * source * FLOAT if scores else 0
+    return Need(prepared + between + block, prepared, slab, network + windows, deciding, item * source, kept)
+
+
+def strips_that_fit(need_of: Callable[[int], Need], available: int, *, most: int = MOST_STRIPS) -> int:
+    """Smallest number of strips with which a case fits.
+
+    Parameters
+    ----------
+    need_of : callable
+        What the case takes in so many strips.
+    available : int
+        Bytes there are.
+    most : int
+        Strips beyond which cutting further does not help.
+
+    Raises
+    ------
+    ResourceLimit
+        With what is needed, what for, and what there is.
+    """
+    needs = []
+    for count in range(1, most + 1):
+        needs.append(need_of(count))
+        if needs[-1].total <= available:
+            return count
+    least = min(needs, key=lambda need: need.total)
+    raise ResourceLimit(
+        f"the case needs about {least} of memory, {_gb(available)} are free",
+        fix="Close other programs, use a machine with more memory, or leave out --save scores if it was given.",
+    )
+
+
+def available_bytes() -> int:
+    """Bytes this process may still take: free on the machine, and within the limit of its container."""
+    free = int(psutil.virtual_memory().available)
+    for folder, limit, used in (
+        ("/sys/fs/cgroup", "memory.max", "memory.current"),
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        try:
+            free = min(free, int(Path(folder, limit).read_text()) - int(Path(folder, used).read_text()))
+        except (OSError, ValueError):  # not Linux, not in a container, or "max"
+            continue
+    return max(0, free)
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"
