@@ -213,8 +213,8 @@ def _difference(
     a, b = (np.array([values[name][key].get(case, np.nan) for case in cases]) for name in (first, second))
     known = ~np.isnan(a) & ~np.isnan(b)
     finite = known & np.isfinite(a) & np.isfinite(b)
-    gaps = (b - a)[finite]
-    drawn = bootstrap_means((b - a)[finite, None], [owners[c] for c in np.array(cases)[finite]], resamples, seed)
+    gaps = b[finite] - a[finite]
+    drawn = bootstrap_means(gaps[:, None], [owners[c] for c in np.array(cases)[finite]], resamples, seed)
     return Difference(
         first,
         second,

@@ -62,7 +62,8 @@ def find_labels(where: Path) -> list[LabelFile]:
         When there is no label file, or a folder's label file cannot be told from its images.
     """
     if where.is_file():
-        return [LabelFile(where, (stem(where.name),))]
+        name = stem(where.name).removesuffix(".seg")
+        return [LabelFile(where, (where.resolve().parent.name if WHOLE.fullmatch(name) else name,))]
     if not where.is_dir():
         raise InputError("there is no such file or folder", where=where)
     inside = [where / name for name in DATASET_FOLDERS if (where / name).is_dir()]
@@ -91,8 +92,9 @@ def failed_cases(where: Path) -> dict[str, str]:
 
 
 def class_names(where: Path) -> dict[int, str]:
-    """Names of the classes from the ``dataset.json`` in a folder or beside it; empty where there is none."""
-    path = next((p for p in (where / DATASET, where.parent / DATASET) if p.is_file()), None)
+    """Names of the classes from the ``dataset.json`` in the folder of the labels or above it; empty without one."""
+    folder = where.resolve().parent if where.is_file() else where.resolve()
+    path = next((p for p in (folder / DATASET, folder.parent / DATASET) if p.is_file()), None)
     if path is None:
         return {}
     try:
@@ -138,8 +140,8 @@ def _of_case_folder(folder: Path, marked: list[Path]) -> LabelFile:
     """The labels of a folder that holds one case."""
     instances = next((p for p in marked if stem(p.name).lower().endswith("instances")), None)
     labels = [p for p in marked if p != instances] or [marked[0]]
-    # The same labels in several formats: the first suffix that reads fastest.
-    by_stem = {stem(p.name) for p in labels}
+    # The same labels in several formats, of which `labels.seg.dcm` is one: the one that reads fastest is taken.
+    by_stem = {stem(p.name).removesuffix(".seg") for p in labels}
     if len(by_stem) > 1:
         raise InputError(
             f"several files could be the labels: {', '.join(p.name for p in labels)}",

@@ -228,7 +228,7 @@ def _link(pair: CasePair, out: Path) -> str | None:
 
 def _png(picture: Image.Image) -> str:
     stream = io.BytesIO()
-    picture.save(stream, format="PNG", optimize=True)
+    picture.save(stream, format="PNG", compress_level=4)
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 

@@ -103,7 +103,19 @@ def test_masks_that_fill_the_image():
 
 def test_both_empty_is_undefined():
     values = measure(EMPTY, EMPTY)
-    undefined = ("dice", "iou", "precision", "recall", "nsd", "boundary_iou", "pq", "rq", "f1@0.5", "ap@0.5", *DISTANCES)
+    undefined = (
+        "dice",
+        "iou",
+        "precision",
+        "recall",
+        "nsd",
+        "boundary_iou",
+        "pq",
+        "rq",
+        "f1@0.5",
+        "ap@0.5",
+        *DISTANCES,
+    )
     assert all(math.isnan(values[name]) for name in (*undefined, "lesion_dice", "relative_volume_difference"))
     assert_close(values, volume_ml=0, volume_difference_ml=0, objects_reference=0)
 
