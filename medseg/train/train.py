@@ -44,7 +44,15 @@ WARM_UP_PASSES = 3
 
 
 def train(
-    dataset: Path, out: Path, config: TrainConfig, *, device: str = "auto", command: str = "", spent: float = 0.0
+    dataset: Path,
+    out: Path,
+    config: TrainConfig,
+    *,
+    device: str = "auto",
+    command: str = "",
+    spent: float = 0.0,
+    prepared: Path | None = None,
+    measure: bool = True,
 ) -> ModelPackage:
     """Train a model, or go on with the run that `out` holds.
 
@@ -63,6 +71,10 @@ def train(
         The command line, for the card.
     spent : float
         Seconds of the time budget gone before this call.
+    prepared : Path, optional
+        Where prepared cases are kept, to share them among runs; by default ``out/prepared``.
+    measure : bool
+        Whether to measure the package on the held-out cases; without, the caller does.
 
     Returns
     -------
@@ -87,14 +99,14 @@ def train(
         data = read_dataset(dataset)
         _check(data, config)
         split = split_cases(data.labelled, folds=config.split.folds, fold=config.split.fold, seed=config.split.seed)
-        cases, left_out = _prepare(data, split, config, out)
+        cases, left_out = _prepare(data, split, config, prepared or out / "prepared")
         write_text(out / "config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
         write_text(out / "split.json", json.dumps({**asdict(split), "left_out": left_out}, indent=1) + "\n")
 
         loop = _build_loop(data, cases, config, chosen, out)
         history = History(out / "history.csv", loop.step)
         tracker = _track(data, split, config, out, loop) if config.tracking else None
-        held_out = [case for case in data.labelled if case.case_id in split.validation]
+        held_out = [case for case in data.labelled if case.case_id in split.validation] if measure else []
 
         def on_epoch(record: EpochRecord) -> None:
             history.add(record)
@@ -108,7 +120,7 @@ def train(
             package = write_package(
                 out / "model", build_card(data, cases, split, config, command, loop.elapsed, loop.step), loop.ema.state
             )
-            results = _validate(package, data, held_out, chosen, out)
+            results = _validate(package, data, held_out, chosen, out) if measure else []
             if results:
                 package = write_package(
                     out / "model", with_validation(package.card, split, results, cases), loop.ema.state
@@ -147,11 +159,13 @@ def _check(data: Dataset, config: TrainConfig) -> None:
         )
 
 
-def _prepare(data: Dataset, split: Split, config: TrainConfig, out: Path) -> tuple[list[PreparedCase], dict[str, str]]:
+def _prepare(
+    data: Dataset, split: Split, config: TrainConfig, folder: Path
+) -> tuple[list[PreparedCase], dict[str, str]]:
     """Cases to train on, prepared, and why others of them are not."""
     wanted = [case for case in data.labelled if case.case_id in split.train]
     log.info("preparing %d cases; %d more are held out (%s)", len(wanted), len(split.validation), split.name)
-    cases, left_out = prepare_cases(data, wanted, config.input, out / "prepared")
+    cases, left_out = prepare_cases(data, wanted, config.input, folder)
     if not cases:
         first = next(iter(left_out.values()), "there is no labelled case")
         raise InputError(f"no case can be trained on; the first: {first}", where=data.folder)

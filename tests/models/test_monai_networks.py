@@ -7,7 +7,7 @@ from medseg.errors import ConfigError, ModelError
 from medseg.models.registry import build_network
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*LeafSpec:FutureWarning", "ignore::torch.jit.TracerWarning", "ignore:.*torch.jit.trace:DeprecationWarning"
+    "ignore:.*LeafSpec:FutureWarning", "ignore:The tensor attributes self.heads:UserWarning"
 )
 
 SMALL = {
@@ -45,7 +45,7 @@ def test_shapes_and_gradients_of_large_ones(name, dimensions, check_shapes_and_g
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize("name", SMALL)
 def test_export(name, dimensions, check_export):
-    check_export(name, dimensions, _arguments(name, dimensions))
+    check_export(name, dimensions, _arguments(name, dimensions), least=64 if name == "swinunetr" else 8)
 
 
 @pytest.mark.slow
@@ -86,6 +86,13 @@ def test_a_wrong_argument_is_named(name, arguments, message):
 def test_vnet_names_channels_it_cannot_repeat():
     with pytest.raises(ConfigError, match="3 does not divide"):
         build_network("vnet", channels=3, classes=2, dimensions=2)
+
+
+def test_swinunetr_refuses_a_patch_that_leaves_one_voxel():
+    pytest.importorskip("einops", reason="einops is not installed (extra transformers)")
+    network = build_network("swinunetr", channels=1, classes=2, dimensions=2, arguments=SMALL["swinunetr"])
+    with pytest.raises(ModelError, match="one voxel"):
+        network(torch.randn(1, 1, 32, 32))
 
 
 def test_unetr_refuses_another_size_by_name():

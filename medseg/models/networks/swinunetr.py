@@ -9,12 +9,14 @@ from typing import Annotated
 
 from monai.networks.nets import SwinUNETR
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
+from torch import Tensor
 
+from medseg.errors import ModelError
 from medseg.models.registry import NetworkFamily, require
 
 __all__ = ["SWINUNETR", "SwinUNETRArguments"]
 
+STRIDE = 32
 Four = tuple[
     Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]
 ]
@@ -34,9 +36,24 @@ class SwinUNETRArguments(BaseModel):
     checkpointing: bool = Field(default=False, description="half the memory of training for a third more time")
 
 
-def _build(channels: int, classes: int, dimensions: int, arguments: SwinUNETRArguments) -> nn.Module:
+class _SwinUNETR(SwinUNETR):  # type: ignore[misc]
+    """Refuses by name a patch whose coarsest features are one voxel, which its instance normalisation cannot take."""
+
+    multiple: tuple[int, ...]
+
+    def forward(self, x_in: Tensor) -> Tensor:
+        if max(x_in.shape[2:]) <= STRIDE:
+            raise ModelError(
+                f"a patch of {list(x_in.shape[2:])} leaves SwinUNETR one voxel at its coarsest",
+                fix=f"Use a patch of {2 * STRIDE} or more along one axis at least.",
+            )
+        scores: Tensor = super().forward(x_in)
+        return scores
+
+
+def _build(channels: int, classes: int, dimensions: int, arguments: SwinUNETRArguments) -> _SwinUNETR:
     require("einops", extra="transformers", needed_by="network swinunetr")
-    network: nn.Module = SwinUNETR(
+    network = _SwinUNETR(
         in_channels=channels,
         out_channels=classes,
         depths=arguments.depths,
@@ -48,7 +65,7 @@ def _build(channels: int, classes: int, dimensions: int, arguments: SwinUNETRArg
         spatial_dims=dimensions,
         use_v2=arguments.version_2,
     )
-    network.multiple = (32,) * dimensions  # type: ignore[assignment]
+    network.multiple = (STRIDE,) * dimensions
     return network
 
 
