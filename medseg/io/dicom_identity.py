@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from medseg.io.atomic import write_bytes
+from medseg.io.dicom_source import tolerant
 
 __all__ = ["PROVISIONAL", "derived_uid", "digest_of_array", "seal", "source_moment", "write_sealed"]
 
@@ -67,6 +68,7 @@ def source_moment(header: Dataset) -> tuple[str, str]:
     return NO_DATE, NO_TIME
 
 
+@tolerant()
 def seal(dataset: Dataset, header: Dataset, series_uid: str | None = None) -> Dataset:
     """Give a finished object the dates of its source and UIDs that follow from its content.
 
@@ -100,6 +102,7 @@ def seal(dataset: Dataset, header: Dataset, series_uid: str | None = None) -> Da
     return dataset
 
 
+@tolerant()
 def write_sealed(dataset: Dataset, header: Dataset, path: Path, *, series_uid: str | None = None) -> None:
     """Seal an object and write it as a DICOM file, whole or not at all."""
     write_bytes(path, _encode(seal(dataset, header, series_uid)))

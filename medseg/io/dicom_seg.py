@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +18,7 @@ from medseg.errors import FormatLimitation, InputError
 from medseg.io.dicom_coding import NOTICE, SOFTWARE_VERSION, describe, long_string, serial_number, table_of, title
 from medseg.io.dicom_identity import PROVISIONAL, derived_uid, write_sealed
 from medseg.io.dicom_seg_frames import SegFile, open_seg
-from medseg.io.dicom_source import SourceSeries, read_source
+from medseg.io.dicom_source import SourceSeries, read_source, tolerant
 from medseg.types import LabelMap, LabelTable, ModelIdentity, Source
 from medseg.types.labels import smallest_label_dtype
 
@@ -91,9 +90,7 @@ def build_seg(
         describe(entry, number, model, tracking_uid(series, entry.value, model))
         for entry, number in zip(classes, numbers, strict=True)
     ]
-    with warnings.catch_warnings():
-        # About the source's own headers (a name without a caret, a long decimal), which are passed on as they are.
-        warnings.simplefilter("ignore", UserWarning)
+    with tolerant():
         try:
             seg = hd.seg.Segmentation(
                 source_images=_sources(series),

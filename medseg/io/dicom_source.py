@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pydicom
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from medseg.errors import FormatLimitation, GeometryMismatch, InputError
 from medseg.types import Geometry, Source
 
-__all__ = ["LPS", "TYPE_2", "Plane", "SourceSeries", "planes_of", "read_source"]
+__all__ = ["LPS", "TYPE_2", "Plane", "SourceSeries", "planes_of", "read_source", "tolerant"]
 
 # RAS+ to LPS+ and back: DICOM's world has x and y the other way round.
 LPS = np.diag([-1.0, -1.0, 1.0])
 # How far a pixel of a source slice may lie from its place in the label map's grid, in voxels: real positions are
 # rounded to a hundredth or a tenth of a millimetre, while confused slices, axes or series are half a voxel off or more.
 SLACK = 0.1
+LONGEST_SH = 16
 TYPE_2 = (
     "AccessionNumber",
     "PatientBirthDate",
@@ -92,6 +96,15 @@ class SourceSeries:
         return self.headers[0 if self.frames is not None else k]
 
 
+@contextmanager
+def tolerant() -> Iterator[None]:
+    """Let pass, without a word, values of a source's header that break a rule: names and dates are as they are."""
+    with disable_value_validation(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+@tolerant()
 def read_source(geometry: Geometry, source: Source) -> SourceSeries:
     """Read the headers of a DICOM source again and find the slice of each label slice by its position.
 
@@ -248,6 +261,8 @@ def _tidy(header: Dataset, series: SourceSeries) -> None:
             setattr(header, keyword, "")
     if header.PatientSex not in ("M", "F", "O", ""):
         header.PatientSex = ""
+    if len(header.StudyID) > LONGEST_SH:
+        header.StudyID = ""
     for keyword in ("PatientBirthDate", "StudyDate", "StudyTime"):
         if not _is_moment(header, keyword):
             setattr(header, keyword, "")

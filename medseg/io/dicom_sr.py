@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import highdicom as hd
@@ -13,7 +12,7 @@ from pydicom.sr.codedict import codes
 from medseg.io.dicom_coding import SOFTWARE_VERSION, category_of, concept, long_string, serial_number, title, type_of
 from medseg.io.dicom_identity import PROVISIONAL, derived_uid, seal, write_sealed
 from medseg.io.dicom_seg import build_seg, tracking_uid
-from medseg.io.dicom_source import SourceSeries, read_source
+from medseg.io.dicom_source import SourceSeries, read_source, tolerant
 from medseg.types import LabelClass, LabelMap, ModelIdentity, Source
 
 __all__ = ["write_sr"]
@@ -65,8 +64,7 @@ def write_sr(labels: LabelMap, source: Source, path: Path, *, model: ModelIdenti
         imaging_measurements=groups or None,
         title=codes.DCM.ImagingMeasurementReport,
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # about the source's own headers, passed on as they are
+    with tolerant():
         document = hd.sr.ComprehensiveSR(
             evidence=[seg, *series.headers],
             content=report,

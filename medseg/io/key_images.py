@@ -5,7 +5,6 @@ For viewers that show nothing else of a result. The pixels are a picture; nothin
 
 from __future__ import annotations
 
-import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from scipy import ndimage
 from medseg.errors import InputError
 from medseg.io.dicom_coding import NOTICE, SOFTWARE_VERSION, long_string, serial_number, title
 from medseg.io.dicom_identity import PROVISIONAL, derived_uid, digest_of_array, write_sealed
-from medseg.io.dicom_source import SourceSeries, read_source
+from medseg.io.dicom_source import SourceSeries, read_source, tolerant
 from medseg.types import LabelClass, LabelMap, ModelIdentity, Source
 
 __all__ = ["key_image_path", "write_key_images"]
@@ -78,8 +77,7 @@ def write_key_images(labels: LabelMap, source: Source, path: Path, *, model: Mod
     for number, k in enumerate(slices, start=1):
         header, target = series.instance_of(k), key_image_path(path, number)
         picture, pixel_spacing = _picture(labels, series, source, k, model)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # about the source's own headers, passed on as they are
+        with tolerant():
             image = hd.sc.SCImage.from_ref_dataset(
                 ref_dataset=header,
                 pixel_array=picture,

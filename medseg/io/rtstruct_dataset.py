@@ -9,7 +9,7 @@ from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 from medseg.io.contours import trace
 from medseg.io.dicom_coding import NOTICE, SOFTWARE_VERSION, concept, long_string, made, serial_number, title, type_of
 from medseg.io.dicom_identity import PROVISIONAL, source_moment
-from medseg.io.dicom_source import LPS, TYPE_2, SourceSeries
+from medseg.io.dicom_source import LPS, TYPE_2, SourceSeries, tolerant
 from medseg.types import LabelClass, LabelMap, ModelIdentity
 
 __all__ = ["build_rtstruct"]
@@ -19,6 +19,7 @@ SERIES_NUMBER = 9002
 DETACHED_STUDY_MANAGEMENT = "1.2.840.10008.3.1.2.3.1"
 
 
+@tolerant()
 def build_rtstruct(labels: LabelMap, series: SourceSeries, model: ModelIdentity) -> Dataset:
     """Build the object, not yet sealed: one structure for each class, in the order of the table."""
     dataset = _frame(series, model)

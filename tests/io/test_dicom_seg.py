@@ -18,6 +18,7 @@ from small_series import AXIAL, CORONAL, OBLIQUE, SAGITTAL, small_multiframe, sm
 
 from medseg.errors import FormatLimitation, GeometryMismatch, InputError
 from medseg.io.dicom_seg import read_seg, read_segments, write_seg
+from medseg.io.dicom_source import tolerant
 from medseg.types import Code, Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, Source
 
 EXAMPLES = Path(__file__).parents[2].parent / "shared/data/dicom/seg_examples"
@@ -124,19 +125,21 @@ def test_the_same_input_gives_the_same_file_and_another_gives_other_uids(tmp_pat
     assert (objects[0].ContentDate, objects[0].ContentTime) == ("20240203", "101112")
 
 
-def test_a_source_without_dates_or_optional_elements_will_do(tmp_path):
+def test_a_source_with_missing_and_wrong_elements_will_do(tmp_path, caplog):
     source, geometry = small_series(tmp_path / "in", StudyDate=None, StudyTime=None)
     for path in source.files:
         header = pydicom.dcmread(path)
-        for keyword in ("StudyID", "AccessionNumber", "ReferringPhysicianName", "SliceThickness", "PatientName"):
+        for keyword in ("AccessionNumber", "ReferringPhysicianName", "SliceThickness", "PatientName"):
             delattr(header, keyword)
-        with warnings.catch_warnings(action="ignore"):
-            header.PatientSex, header.PatientBirthDate = "X?", "about 1970"
+        with tolerant():
+            header.PatientSex, header.PatientBirthDate, header.StudyID = "X?", "about 1970", "longer than sixteen"
             header.save_as(path)
     labels = some_labels(geometry)
-    write_seg(labels, source, tmp_path / "labels.seg.dcm", model=MODEL)
+    with warnings.catch_warnings(action="error"), caplog.at_level(logging.WARNING):
+        write_seg(labels, source, tmp_path / "labels.seg.dcm", model=MODEL)
+    assert caplog.text == ""
     seg = pydicom.dcmread(tmp_path / "labels.seg.dcm")
-    assert (seg.ContentDate, seg.PatientSex, seg.PatientBirthDate) == ("19700101", "", "")
+    assert (seg.ContentDate, seg.PatientSex, seg.PatientBirthDate, seg.StudyID) == ("19700101", "", "", "")
     assert world(read_seg(tmp_path / "labels.seg.dcm"), 1) == world(labels, 1)
 
 

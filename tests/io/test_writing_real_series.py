@@ -1,0 +1,65 @@
+"""Every DICOM format written for real series of several makers and read back, where the data are at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from peer_tools import dicom_errors
+from small_labels import MODEL, TABLE
+
+from medseg.io.dicom_seg import read_seg
+from medseg.io.discover import discover
+from medseg.io.formats import WRITERS
+from medseg.io.read import read_scan
+from medseg.io.rtstruct import read_rtstruct
+from medseg.prepare.regrid import regrid
+from medseg.types import Geometry, LabelMap
+
+DATA = Path(__file__).parents[2].parent / "shared/data"
+FOLDERS = ["dicom/clinical_mr", "dicom/enhanced_mr", "dicom/seg_examples/segmentations", "sarcoma/dicom/STS_003"]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (DATA / "dicom").is_dir(), reason="needs ../shared/data"),
+]
+
+
+def ring_and_block(geometry: Geometry) -> LabelMap:
+    """A block through all slices, and a tube with a hole through the middle ones."""
+    x, y, z = geometry.shape
+    i, j, k = np.ogrid[:x, :y, :z]
+    radius = np.hypot(i - 0.65 * x, j - 0.6 * y) / min(x, y)
+    array = np.zeros(geometry.shape, np.uint8)
+    array[x // 4 : x // 2, y // 4 : y // 2] = 1
+    array[(radius < 0.15) & (radius > 0.05) & (k > z // 4) & (k < z // 2 + 2)] = 2
+    return LabelMap(array, geometry, TABLE)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_series_that_can_be_read_can_be_written_for(folder, tmp_path):
+    series = [found for found in discover([DATA / folder]).found if found.format == "dicom"]
+    assert series
+    for found in series:
+        scan = read_scan(found)
+        labels = ring_and_block(scan.geometry)
+        out = tmp_path / found.case_id
+        for name in ("dicom-seg", "dicom-seg-labelmap", "rtstruct", "sr", "sc"):
+            writer = WRITERS[name]
+            assert all(path.is_file() for path in writer.write(labels, scan.source, out / writer.file_name, MODEL))
+        for name in ("labels.seg.dcm", "labels.labelmap.dcm"):
+            assert np.array_equal(regrid(read_seg(out / name), scan.geometry).array, labels.array)
+        assert np.array_equal(read_rtstruct(out / "labels.rtstruct.dcm", scan).array, labels.array)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_dciodvfy_finds_no_error(folder, tmp_path):
+    for found in discover([DATA / folder]).found:
+        if found.format != "dicom":
+            continue
+        scan = read_scan(found)
+        for name in ("dicom-seg", "rtstruct", "sr", "sc"):
+            writer = WRITERS[name]
+            for path in writer.write(ring_and_block(scan.geometry), scan.source, tmp_path / writer.file_name, MODEL):
+                assert path.suffix == ".json" or dicom_errors(path) == [], found.description
