@@ -1,7 +1,7 @@
 """Identity of the DICOM objects medseg makes: the same input, model and options give the same object, byte for byte.
 
 UIDs are content addresses, so that equal UIDs mean equal objects and different objects never share one; dates are the
-source's, because the clock's would make every rerun another object. See docs/decisions/0006-content-addressed-dicom.md.
+source's, because the clock's would make every rerun another object. See docs/decisions/0008-content-addressed-dicom.md.
 """
 
 from __future__ import annotations

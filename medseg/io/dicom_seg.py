@@ -77,8 +77,8 @@ def build_seg(
     """Build the object `write_seg` writes, not yet sealed."""
     if labels.geometry.is_sheared:
         log.warning(
-            "the slices are tilted: highdicom, OHIF and medseg show this DICOM SEG in the right place, 3D Slicer and "
-            "dcmqi do not; NIfTI carries the tilt for them"
+            "the slices are tilted: each frame of the DICOM SEG lies in the right place, but dcmqi and 3D Slicer, which "
+            "expect upright stacks, show it in a wrong one; give them NIfTI or NRRD"
         )
     classes = tuple(labels.table) or tuple(LabelTable.unnamed([1]))
     numbers = [entry.value for entry in classes] if encoding == "labelmap" else list(range(1, len(classes) + 1))
@@ -118,6 +118,7 @@ def build_seg(
                 fix="Write NIfTI or NRRD instead.",
             ) from error
     seg.SpecificCharacterSet = "ISO_IR 192"
+    seg.ContentCreatorName = ""
     return seg
 
 
