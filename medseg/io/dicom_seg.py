@@ -77,8 +77,8 @@ def build_seg(
     """Build the object `write_seg` writes, not yet sealed."""
     if labels.geometry.is_sheared:
         log.warning(
-            "the slices are tilted: each frame of the DICOM SEG lies in the right place, but dcmqi and 3D Slicer, which "
-            "expect upright stacks, show it in a wrong one; give them NIfTI or NRRD"
+            "the slices are tilted: each frame of the DICOM SEG lies in the right place, but dcmqi and 3D Slicer, "
+            "which expect upright stacks, show it in a wrong one; give them NIfTI or NRRD"
         )
     classes = tuple(labels.table) or tuple(LabelTable.unnamed([1]))
     numbers = [entry.value for entry in classes] if encoding == "labelmap" else list(range(1, len(classes) + 1))

@@ -118,8 +118,8 @@ def write_rtstruct(labels: LabelMap, source: Source, path: Path, *, model: Model
     """
     if labels.geometry.is_sheared:
         log.warning(
-            "the slices are tilted: the contours lie in the right place, but plastimatch and others fill them on upright "
-            "slices; give them NIfTI or NRRD"
+            "the slices are tilted: the contours lie in the right place, but plastimatch and others fill them on "
+            "upright slices; give them NIfTI or NRRD"
         )
     series = read_source(labels.geometry, source)
     write_sealed(build_rtstruct(labels, series, model), series.first, path)
