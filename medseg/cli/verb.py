@@ -23,7 +23,10 @@ __all__ = ["VERBS", "JsonOption", "SetOption", "print_json", "print_result", "st
 VERBS: dict[str, str] = {
     "demo": "demo",
     "predict": "predict",
+    "inspect": "inspect",
+    "convert": "convert",
     "export": "export",
+    "plan": "plan",
     "train": "train",
     "evaluate": "evaluate",
     "compare": "compare",

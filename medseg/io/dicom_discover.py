@@ -13,6 +13,7 @@ from medseg.errors import MedsegError
 from medseg.io.case_id import dicom_case_id
 from medseg.io.dicom_frame import Frame, frames_of
 from medseg.io.dicom_header import leniently, read_header
+from medseg.io.dicom_label_objects import LABEL_CLASSES
 from medseg.io.dicom_volumes import Volume, sort_into_volumes
 from medseg.io.walk import Entry, absolute
 from medseg.types.scan import FoundScan, LeftOut
@@ -37,7 +38,7 @@ DIRECTORY = "1.2.840.10008.1.3.10"
 FEW = 3
 
 
-def find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[LeftOut]]:
+def find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[LeftOut], list[Path]]:
     """Sort DICOM files into volumes by their headers.
 
     Parameters
@@ -51,12 +52,15 @@ def find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[LeftOu
         One for each volume.
     left_out : list of LeftOut
         Every other file: other kinds of object, localizers, copies, damaged files.
+    label_objects : list of Path
+        Those of the latter that are SEG or RTSTRUCT.
     """
     with leniently():
         return _find_volumes(entries)
 
 
-def _find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[LeftOut]]:
+def _find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[LeftOut], list[Path]]:
+    label_objects: list[Path] = []
     left_out: list[LeftOut] = []
     series: dict[str, list[Frame]] = {}
     named = {entry.path for entry in entries if entry.is_named}
@@ -66,6 +70,8 @@ def _find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[LeftO
             header = read_header(entry.path)
             reason = _not_a_volume(header.elements)
             if reason is not None:
+                if str(header.elements.get("SOPClassUID")) in LABEL_CLASSES:
+                    label_objects.append(entry.path)
                 # What could be mended should have been a scan; the rest is something else.
                 left_out.append(LeftOut(entry.path, *reason, broken=entry.is_named or reason[1] is not None))
                 continue
@@ -86,7 +92,7 @@ def _find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[LeftO
                 left_out += [LeftOut(path, *reason, broken=path in named) for path in _files(volume)]
         found += [_found(uid, volume, several=len(volumes) > 1) for volume in kept]
     taken = {path for scan in found for path in scan.files}
-    return found, [left for left in left_out if left.path not in taken]
+    return found, [left for left in left_out if left.path not in taken], label_objects
 
 
 def _not_a_volume(header: Dataset) -> tuple[str, str | None] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medseg.errors import MedsegError
@@ -12,7 +12,7 @@ from medseg.io.recognise import FileKind, Recognised, recognise
 from medseg.io.walk import Entry, absolute, walk
 from medseg.types.scan import Discovery, FoundScan, LeftOut, ScanFormat
 
-__all__ = ["discover"]
+__all__ = ["Survey", "discover", "survey"]
 
 # What medseg writes into a case's folder, where `status.json` lies beside it: results, not scans.
 RESULTS = {
@@ -51,6 +51,28 @@ def discover(inputs: Sequence[Path]) -> Discovery:
     UsageError
         When an input does not exist.
     """
+    return survey(inputs).discovery
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A discovery, and what was found beside scans.
+
+    Parameters
+    ----------
+    discovery : Discovery
+        Scans, and the files that are not.
+    label_objects : mapping of Path to Path
+        Among the latter, DICOM SEG and RTSTRUCT: where each can be read, and what the discovery calls it, which differs
+        within archives.
+    """
+
+    discovery: Discovery
+    label_objects: Mapping[Path, Path]
+
+
+def survey(inputs: Sequence[Path]) -> Survey:
+    """Find scans as `discover` does, and DICOM objects that hold labels."""
     listed, left_out = walk([Path(p) for p in inputs])
     entries = list(_with_archives(listed, left_out))
     shown = {entry.path: entry.shown for entry, _ in entries}
@@ -60,6 +82,7 @@ def discover(inputs: Sequence[Path]) -> Discovery:
     pictures: list[Entry] = []
     data_files: set[Path] = set()
     others: list[LeftOut] = []
+    label_objects: list[Path] = []
     for entry, seen in entries:
         if entry.path.name in RESULTS and (entry.path.parent / "status.json").is_file() and not entry.is_named:
             left_out.append(LeftOut(entry.path, "a result of medseg"))
@@ -83,7 +106,7 @@ def discover(inputs: Sequence[Path]) -> Discovery:
     if dicom:
         from medseg.io.dicom_discover import find_volumes
 
-        volumes, rest = find_volumes(dicom)
+        volumes, rest, label_objects = find_volumes(dicom)
         found += volumes
         left_out += rest
         series_files = {path for volume in volumes for path in volume.files}
@@ -97,7 +120,8 @@ def discover(inputs: Sequence[Path]) -> Discovery:
                 LeftOut(entry.path, "a picture among scans", "Name it on the command line if it is meant to be one.")
             )
     left_out = [replace(left, path=shown.get(left.path, left.path)) for left in left_out]
-    return Discovery(_named(found, shown), tuple(sorted(left_out, key=lambda left: absolute(left.path))))
+    discovery = Discovery(_named(found, shown), tuple(sorted(left_out, key=lambda left: absolute(left.path))))
+    return Survey(discovery, {path: shown[path] for path in label_objects})
 
 
 def _with_archives(entries: Iterable[Entry], left_out: list[LeftOut]) -> Iterator[tuple[Entry, Recognised]]:

@@ -23,7 +23,7 @@ from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap, LabelTable, smallest_label_dtype
 from medseg.types.scan import Scan, Source
 
-__all__ = ["look", "read_labels", "read_scan", "write_labels", "write_scan"]
+__all__ = ["look", "read_labels", "read_scan", "says_labels", "write_labels", "write_scan"]
 
 # NIfTI's codes for the unit of length, in mm; 0 is "unknown", which everybody takes for mm.
 MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
@@ -88,6 +88,11 @@ def read_labels(path: Path) -> LabelMap:
         stored = as_intensities(stored, slope, intercept, where=path)
     array = as_labels(stored, where=path).reshape(opened.shape, order="F")
     return LabelMap(array, opened.geometry, LabelTable.unnamed(np.unique(array)))
+
+
+def says_labels(path: Path) -> bool:
+    """Whether the header's intent code says that the file holds labels."""
+    return int(_open(path).header["intent_code"]) == INTENT_LABEL
 
 
 def write_labels(labels: LabelMap, path: Path, source: Source | None = None) -> None:

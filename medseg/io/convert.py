@@ -1,0 +1,226 @@
+"""Writes whatever medseg can read, scans and label maps alike, in one format, with a record of what was decided."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from medseg.errors import InputError, MedsegError, UsageError
+from medseg.io.atomic import write_text
+from medseg.io.discover import survey
+from medseg.io.read import read_labels, read_scan
+from medseg.types.geometry import Geometry
+from medseg.types.labels import LabelMap
+from medseg.types.scan import FoundScan, Scan, Source
+
+__all__ = ["FORMATS", "Content", "Conversion", "Converted", "convert"]
+
+log = logging.getLogger("medseg.io.convert")
+
+FORMATS: dict[str, str] = {"nifti": ".nii.gz", "nrrd": ".nrrd", "mha": ".mha"}
+Content = Literal["auto", "scan", "labels"]
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What became of one input.
+
+    Parameters
+    ----------
+    case_id : str
+        Its folder.
+    path : Path, optional
+        The file written; None where it failed.
+    error : str, optional
+        Why it failed.
+    notes : tuple of str
+        What was decided.
+    """
+
+    case_id: str
+    path: Path | None = None
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What became of all inputs.
+
+    Parameters
+    ----------
+    converted : tuple of Converted
+        One for each scan or label map found.
+    broken : tuple of str
+        Files that should have been one of either and could not be read.
+    """
+
+    converted: tuple[Converted, ...]
+    broken: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 3 part failed, 4 nothing done."""
+        if not any(one.path for one in self.converted):
+            return 4
+        return 3 if self.broken or any(one.error for one in self.converted) else 0
+
+
+def convert(
+    inputs: Sequence[Path],
+    out: Path,
+    format: str = "nifti",
+    *,
+    content: Content = "auto",
+    allow_uneven: bool = False,
+) -> Conversion:
+    """Convert every scan and label map found.
+
+    Each goes to ``OUT/<case_id>/image.*`` or ``labels.*``, with ``conversion.json`` beside it: where it came from, how
+    it lies, and every decision taken. DICOM SEG and RTSTRUCT are labels, the latter on the grid of the series they were
+    drawn on, which must be among the inputs.
+
+    Parameters
+    ----------
+    inputs : sequence of Path
+        Files and folders, mixed.
+    out : Path
+        Made where it is missing.
+    format : {"nifti", "nrrd", "mha"}
+        What to write.
+    content : {"auto", "scan", "labels"}
+        What files that could be either hold: by what they say of themselves, or as told.
+    allow_uneven : bool
+        As for `medseg.io.read.read_scan`.
+
+    Raises
+    ------
+    UsageError
+        When an input does not exist or the format is unknown.
+    """
+    if format not in FORMATS:
+        raise UsageError(f"there is no format '{format}' to convert to", fix=f"Choose among {', '.join(FORMATS)}.")
+    found = survey(inputs)
+    scans = found.discovery.found
+    converted = [_scan(one, out, format, content, allow_uneven) for one in scans]
+    converted += _objects(found.label_objects, scans, out, format)
+    names = set(found.label_objects.values())
+    broken = [left for left in found.discovery.left_out if left.broken and left.path not in names]
+    return Conversion(
+        tuple(converted), tuple(str(InputError(left.reason, where=left.path, fix=left.fix)) for left in broken)
+    )
+
+
+def _scan(found: FoundScan, out: Path, format: str, content: Content, allow_uneven: bool) -> Converted:
+    try:
+        got: Scan | LabelMap
+        if content == "labels" or (content == "auto" and _says_labels(found)):
+            got = read_labels(found.files[0])
+        else:
+            got = read_scan(found, allow_uneven=allow_uneven)
+    except MedsegError as error:
+        return _failed(found.case_id, error)
+    return _write(found.case_id, out, format, found.files, got)
+
+
+def _says_labels(found: FoundScan) -> bool:
+    """Whether a file says of itself that it holds labels."""
+    if found.format == "nifti":
+        from medseg.io import nifti
+
+        return nifti.says_labels(found.files[0])
+    if found.format == "nrrd":
+        from medseg.io.itk_header import read_header
+
+        return "segment0_id" in read_header(found.files[0], "nrrd").fields
+    return False
+
+
+def _objects(objects: Mapping[Path, Path], scans: Sequence[FoundScan], out: Path, format: str) -> Iterator[Converted]:
+    """Convert DICOM SEG and RTSTRUCT; copies of one object once."""
+    from medseg.io.dicom_label_objects import look
+
+    done: set[str] = set()
+    for path, shown in objects.items():
+        try:
+            one = look(path)
+        except MedsegError as error:
+            yield Converted(path.stem, error=str(error))
+            continue
+        if one.case_id in done:
+            continue
+        done.add(one.case_id)
+        try:
+            maps = one.read(scans)
+        except MedsegError as error:
+            yield _failed(one.case_id, error)
+            continue
+        for number, labels in enumerate(maps, 1):
+            case_id = one.case_id if len(maps) == 1 else f"{one.case_id}-{number}"
+            yield _write(case_id, out, format, [shown], labels)
+
+
+def _failed(case_id: str, error: MedsegError) -> Converted:
+    log.error("%s: %s", case_id, error)
+    return Converted(case_id, error=str(error))
+
+
+def _write(case_id: str, out: Path, format: str, files: Sequence[Path], got: Scan | LabelMap) -> Converted:
+    path = out / case_id / (("labels" if isinstance(got, LabelMap) else "image") + FORMATS[format])
+    notes = () if isinstance(got, LabelMap) else got.source.notes
+    try:
+        _save(got, path)
+        write_text(path.with_name("conversion.json"), json.dumps(_record(got, path, files), indent=2) + "\n")
+    except MedsegError as error:
+        return _failed(case_id, error)
+    for note in notes:
+        log.info("%s: %s", case_id, note)
+    return Converted(case_id, path, notes=notes)
+
+
+def _save(got: Scan | LabelMap, path: Path) -> None:
+    if path.name.endswith(".nii.gz"):
+        from medseg.io import nifti
+
+        if isinstance(got, LabelMap):
+            nifti.write_labels(got, path)
+        else:
+            nifti.write_scan(got, path)
+    else:
+        from medseg.io import itk
+
+        if isinstance(got, LabelMap):
+            itk.write_labels(got, path)
+        else:
+            itk.write_scan(got, path)
+
+
+def _record(got: Scan | LabelMap, path: Path, files: Sequence[Path]) -> dict[str, Any]:
+    """What was decided, as plain data."""
+    geometry: Geometry = got.geometry
+    record: dict[str, Any] = {
+        "written": path.name,
+        "medseg": version("medseg"),
+        "files": [str(file) for file in files],
+        "shape": list(geometry.shape),
+        "spacing_mm": [round(s, 6) for s in geometry.spacing],
+        "orientation": geometry.orientation,
+        "affine": geometry.affine.tolist(),
+        "value_type": str(got.array.dtype),
+    }
+    if isinstance(got, LabelMap):
+        return record | {"classes": {str(c.value): c.name for c in got.table}}
+    source: Source = got.source
+    return record | {
+        "format": source.format,
+        "channels": got.channels,
+        "modality": got.modality,
+        "series_uid": source.series_uid,
+        "frame_of_reference_uid": source.frame_of_reference_uid,
+        "notes": list(source.notes),
+    }
