@@ -15,7 +15,9 @@ __all__ = ["train"]
 def train(
     dataset: Annotated[Path, typer.Argument(help="Folder of the dataset, as it is.")],
     out: Annotated[Path, typer.Option(help="Output folder; one that holds a run is gone on with.")],
-    config: Annotated[str | None, typer.Option(help="Name of a shipped configuration, or path of a YAML file.")] = None,
+    config: Annotated[
+        str | None, typer.Option(help="A shipped configuration or a YAML file; without it the dataset is planned.")
+    ] = None,
     time_budget: Annotated[str | None, typer.Option(help="When to end, for instance 20m, 1.5h, 90s.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="When to end, in epochs.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -38,7 +40,9 @@ def train(
     from medseg.train.configure import configure
     from medseg.train.train import train as run
 
-    chosen = configure(dataset, config, settings or [], time_budget=time_budget, epochs=epochs, seed=seed)
+    chosen = configure(
+        dataset, config, settings or [], out=out, device=device, time_budget=time_budget, epochs=epochs, seed=seed
+    )
     package = run(
         dataset,
         out,

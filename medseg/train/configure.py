@@ -1,20 +1,31 @@
-"""Puts a run's configuration together: a file, what `--set` changes, what the options say."""
+"""Puts a run's configuration together: the plan, a file, what `--set` changes, what the options say."""
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from medseg import resources
 from medseg.config.load import apply_overrides, build, read_yaml
+from medseg.data.fingerprint import Fingerprint, take_fingerprint
+from medseg.data.layouts import read_dataset
+from medseg.data.plan import Plan, make_plan
+from medseg.data.plan_text import plan_text
+from medseg.data.splits import split_cases
 from medseg.errors import UsageError
-from medseg.train.config import TrainConfig
+from medseg.io.atomic import write_text
+from medseg.train.config import SplitConfig, TrainConfig
 
-__all__ = ["configure", "seconds_of"]
+__all__ = ["configure", "fitting_preset", "merged", "plan_dataset", "seconds_of"]
+
+log = logging.getLogger("medseg.train")
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+# What a configuration must say; where it does not, the dataset is planned.
+PLANNED = ("input", "network")
 
 
 def configure(
@@ -22,11 +33,16 @@ def configure(
     config: str | None,
     overrides: Sequence[str] = (),
     *,
+    out: Path | None = None,
+    device: str = "auto",
     time_budget: str | None = None,
     epochs: int | None = None,
     seed: int | None = None,
 ) -> TrainConfig:
     """Read and check a run's configuration.
+
+    A configuration that says nothing of input or network changes the plan made from the dataset's fingerprint; without
+    any configuration the plan is all there is.
 
     Parameters
     ----------
@@ -36,6 +52,10 @@ def configure(
         Name of a shipped configuration or path of a file.
     overrides : sequence of str
         ``a.b=c``.
+    out : Path, optional
+        Where to leave ``plan.yaml`` and ``fingerprint.json``. A plan that lies there is used again.
+    device : str
+        The plan is made for it.
     time_budget, epochs, seed
         As the options of the same names. A time budget given without epochs takes the place of the file's epochs.
 
@@ -44,10 +64,11 @@ def configure(
     ConfigError, UsageError
         Naming the key.
     """
-    if config is None:
-        raise UsageError("no configuration given", where="--config", fix="Use for instance --config hippocampus.")
-    path = resources.find("configs", config)
-    values = apply_overrides(read_yaml(path), overrides)
+    path = None if config is None else resources.find("configs", config)
+    values = {} if path is None else read_yaml(path)
+    if any(key not in values for key in PLANNED):
+        values = merged(_planned(dataset, apply_overrides(values, overrides), out, device), values)
+    values = apply_overrides(values, overrides)
     if time_budget is not None:
         values["time_budget"] = seconds_of(time_budget)
         values["epochs"] = epochs
@@ -56,6 +77,58 @@ def configure(
     if seed is not None:
         values["seed"] = seed
     return build(TrainConfig, _without_null(values), where=path)
+
+
+def plan_dataset(
+    dataset: Path, *, preset: str, configuration: str | None = None, split: SplitConfig | None = None
+) -> tuple[Plan, Fingerprint, str]:
+    """Take the fingerprint of a dataset's training cases and plan.
+
+    Parameters
+    ----------
+    dataset : Path
+        In any layout.
+    preset, configuration
+        As `make_plan`.
+    split : SplitConfig, optional
+        Held-out cases are not looked at, so that nothing is decided by them.
+
+    Returns
+    -------
+    tuple of Plan, Fingerprint and str
+        The plan, what it was made from, and its text.
+    """
+    data = read_dataset(dataset)
+    chosen = split or SplitConfig()
+    parted = split_cases(data.labelled, folds=chosen.folds, fold=chosen.fold, seed=chosen.seed)
+    seen = take_fingerprint(data, [case for case in data.labelled if case.case_id in parted.train])
+    plan = make_plan(data, seen, preset=preset, configuration=configuration)
+    command = f"medseg train {dataset} --config plan.yaml --out runs/{plan.values['name']}"
+    return plan, seen, plan_text(plan, data, seen, command=command)
+
+
+def fitting_preset(device: str) -> str:
+    """Name of the largest preset that fits a device."""
+    from medseg.data.presets import PRESETS
+    from medseg.train.device import choose_device
+
+    chosen = choose_device(device)
+    if chosen.type != "cuda":
+        return "cpu"
+    import torch
+
+    there = torch.cuda.get_device_properties(chosen).total_memory / 1e9
+    sizes = {int(name.removesuffix("gb")): name for name in PRESETS if name.endswith("gb")}
+    return sizes[max((size for size in sizes if size <= there * 1.05), default=min(sizes))]
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings joined key by key; where both have a value, the second's."""
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return result
 
 
 def seconds_of(duration: str) -> float:
@@ -70,6 +143,20 @@ def seconds_of(duration: str) -> float:
     if match is None or float(match[1]) <= 0:
         raise UsageError(f"'{duration}' is not a length of time", where="--time-budget", fix="Write 90s, 20m or 1.5h.")
     return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def _planned(dataset: Path, values: Mapping[str, Any], out: Path | None, device: str) -> dict[str, Any]:
+    kept = None if out is None else out / "plan.yaml"
+    if kept is not None and kept.is_file():
+        return read_yaml(kept)
+    split = build(SplitConfig, values.get("split") or {}, where="split")
+    preset = fitting_preset(device)
+    log.info("planning for %s", preset)
+    plan, seen, text = plan_dataset(dataset, preset=preset, split=split)
+    if kept is not None and out is not None:
+        seen.write(out / "fingerprint.json")
+        write_text(kept, text)
+    return plan.values
 
 
 def _without_null(values: dict[str, Any]) -> dict[str, Any]:

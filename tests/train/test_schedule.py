@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from medseg.train.schedule import Bounds, learning_rate
@@ -20,8 +22,8 @@ def test_learning_rate_rises_then_falls_to_nothing(shape):
     assert rates[0] == 0.0
     assert rates[-1] == pytest.approx(0.0, abs=1e-9)
     assert top == 100
-    assert all(a <= b for a, b in zip(rates[:top], rates[1 : top + 1], strict=True))
-    assert all(a >= b for a, b in zip(rates[top:-1], rates[top + 1 :], strict=True))
+    assert all(a <= b for a, b in itertools.pairwise(rates[: top + 1]))
+    assert all(a >= b for a, b in itertools.pairwise(rates[top:]))
 
 
 def test_half_a_cosine():

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,29 @@ def test_shipped_configurations_are_valid_and_open_with_their_command(path):
 
 def test_there_are_shipped_configurations():
     assert shipped_training_configs()
+
+
+def test_without_a_configuration_the_dataset_is_planned(balls, tmp_path, monkeypatch):
+    config = configure(balls, None, ["iterations_per_epoch=2"], out=tmp_path, device="cpu", epochs=1)
+    assert config.input.patch == (20, 20, 14)
+    assert config.input.channels[0].modality == "MR"
+    assert config.iterations_per_epoch == 2
+    plan = yaml.safe_load((tmp_path / "plan.yaml").read_text())
+    fingerprint = json.loads((tmp_path / "fingerprint.json").read_text())
+    assert plan["input"]["patch"] == [20, 20, 14]
+    # Held-out cases decide nothing.
+    assert len(fingerprint["cases"]) < 6
+    # Going on with a run, the plan is not made again.
+    monkeypatch.setattr("medseg.train.configure.plan_dataset", None)
+    assert configure(balls, None, ["iterations_per_epoch=2"], out=tmp_path, device="cpu", epochs=1) == config
+
+
+def test_a_recipe_changes_the_plan_and_nothing_else(balls, tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("optimiser: {learning_rate: 0.5}\nsampling: {batch: 3}\n")
+    planned = configure(balls, None, out=tmp_path, device="cpu")
+    changed = configure(balls, str(path), out=tmp_path, device="cpu")
+    assert changed.optimiser.learning_rate == 0.5
+    assert changed.sampling.batch == 3
+    assert changed.optimiser.name == planned.optimiser.name
+    assert changed.input == planned.input

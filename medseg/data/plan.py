@@ -1,0 +1,295 @@
+"""Turns a fingerprint into a training configuration by nnU-Net's published rules, with the reason of every choice.
+
+Isensee et al. 2021 (doi:10.1038/s41592-020-01008-z), and nnU-Net 2's `ExperimentPlanner`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from medseg.data.dataset import Dataset
+from medseg.data.fingerprint import Fingerprint
+from medseg.data.paired import paired_classes
+from medseg.data.presets import PRESETS, Preset
+from medseg.data.topology import Topology, feature_voxels, topology_of
+from medseg.errors import InputError, UsageError
+
+__all__ = ["CONFIGURATIONS", "Plan", "make_plan"]
+
+Configuration = Literal["2d", "3d_fullres", "3d_lowres"]
+CONFIGURATIONS: tuple[Configuration, ...] = ("3d_fullres", "3d_lowres", "2d")
+
+# nnU-Net's limits.
+ANISOTROPY = 3.0
+LOW_RESOLUTION_BELOW = 0.25
+SPACING_STEP = 1.03
+DATASET_SHARE = 0.05
+SMALLEST_BATCH = 2
+CROP_BELOW = 0.75
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A configuration and why it is what it is.
+
+    Parameters
+    ----------
+    values : dict
+        For `medseg.train.config.TrainConfig`.
+    reasons : dict of str to str
+        Dotted key to a sentence.
+    """
+
+    values: dict[str, Any]
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+def make_plan(
+    data: Dataset, fingerprint: Fingerprint, *, preset: str = "cpu", configuration: str | None = None
+) -> Plan:
+    """Plan the training of a dataset.
+
+    Parameters
+    ----------
+    data : Dataset
+        What it will be trained on.
+    fingerprint : Fingerprint
+        What that is like.
+    preset : str
+        Name of a `Preset`: what the machine can do.
+    configuration : {"2d", "3d_fullres", "3d_lowres"}, optional
+        Default 2d for pictures and 3d_fullres for volumes.
+
+    Raises
+    ------
+    UsageError
+        When there is no such preset or configuration.
+    InputError
+        When a low resolution is asked for and full resolution already sees enough.
+    """
+    if preset not in PRESETS:
+        raise UsageError(f"there is no preset '{preset}'", where="--preset", fix=f"Use {', '.join(PRESETS)}.")
+    chosen = configuration or ("2d" if data.dimensions == 2 else "3d_fullres")
+    if chosen not in CONFIGURATIONS or (data.dimensions == 2 and chosen != "2d"):
+        possible = ("2d",) if data.dimensions == 2 else CONFIGURATIONS
+        raise UsageError(
+            f"there is no configuration '{chosen}' for this dataset",
+            where="--configuration",
+            fix=f"Use {', '.join(possible)}.",
+        )
+    return _Planner(data, fingerprint, PRESETS[preset], chosen).plan()
+
+
+class _Planner:
+    def __init__(self, data: Dataset, seen: Fingerprint, preset: Preset, configuration: Configuration) -> None:
+        self.data, self.seen, self.preset, self.configuration = data, seen, preset, configuration
+        self.classes = len(data.table) + 1
+        self.crop = seen.kept < CROP_BELOW
+        self.reasons: dict[str, str] = {}
+
+    def plan(self) -> Plan:
+        spacing = self._spacing()
+        order = self._axis_order(spacing)
+        if self.configuration == "3d_lowres":
+            spacing = self._coarser(spacing)
+        topology, batch = self._patch(spacing, order)
+        patch = (*topology.patch, *((1,) if self.configuration == "2d" else ()))
+        values = {
+            "name": _safe_name(self.data.name),
+            "input": {
+                "channels": [self._channel(k) for k in range(len(self.data.channels))],
+                "axis_order": list(order),
+                "spacing": self._spacing_values(spacing, order),
+                "crop_to_nonzero": self.crop,
+                "patch": list(patch),
+            },
+            "network": {
+                "name": "unet",
+                "dimensions": len(topology.patch),
+                "arguments": {
+                    "features": list(self._features(len(topology.strides))),
+                    "strides": [list(s) for s in topology.strides],
+                    "kernels": [list(k) for k in topology.kernels],
+                    "deep_supervision": True,
+                },
+            },
+            "sampling": {"batch": batch, "foreground": 0.33},
+            "augment": self._augment(spacing, order),
+            **self.preset.training,
+        }
+        self.reasons["input.crop_to_nonzero"] = (
+            f"cropping to nonzero leaves {100 * self.seen.kept:.0f}% of the median scan; "
+            f"done below {100 * CROP_BELOW:.0f}%"
+        )
+        self.reasons["optimiser"] = self.preset.why
+        return Plan(values, self.reasons)
+
+    def _spacing(self) -> tuple[float, float, float]:
+        """Median spacing; along a coarse axis the 10th percentile, so that the best scans are not blurred."""
+        spacings = self.seen.spacings
+        target = np.median(spacings, axis=0)
+        shape = self._median_shape(target)
+        worst = int(np.argmax(target))
+        others = [axis for axis in range(3) if axis != worst]
+        reason = "median of all cases"
+        if (
+            self.data.dimensions == 3
+            and target[worst] > ANISOTROPY * max(target[others])
+            and shape[worst] * ANISOTROPY < min(shape[others])
+        ):
+            finer = float(np.percentile(spacings[:, worst], 10))
+            target[worst] = max(max(target[others]) + 1e-5, finer) if finer < max(target[others]) else finer
+            reason += f"; along {'xyz'[worst]}, where slices are thick, the 10th percentile"
+        if self.data.dimensions == 3:
+            self.reasons["input.spacing"] = reason
+        return float(target[0]), float(target[1]), float(target[2])
+
+    def _median_shape(self, target: Any) -> Any:
+        shapes = self.seen.shapes(cropped=self.crop) * self.seen.spacings / target
+        return np.maximum(1, np.round(np.median(shapes, axis=0)))
+
+    def _axis_order(self, spacing: Sequence[float]) -> tuple[int, int, int]:
+        """A 2D network sees the planes of the finest resolution: the coarsest axis goes last."""
+        if self.configuration != "2d" or self.data.dimensions == 2:
+            return (0, 1, 2)
+        across = int(np.argmax(spacing))
+        first, second = (axis for axis in range(3) if axis != across)
+        self.reasons["input.axis_order"] = f"slices lie across {'xyz'[across]}, the axis of the largest spacing"
+        return first, second, across
+
+    def _coarser(self, spacing: tuple[float, float, float]) -> tuple[float, float, float]:
+        """Coarsen until a patch sees a quarter of the median scan."""
+        full, _ = self._patch(spacing, (0, 1, 2))
+        median = self._median_shape(np.array(spacing))
+        if math.prod(full.patch) / np.prod(median) >= LOW_RESOLUTION_BELOW:
+            raise InputError(
+                "a patch of full resolution already sees a quarter of the median scan",
+                where=self.data.folder,
+                fix="Use --configuration 3d_fullres.",
+            )
+        target = np.array(spacing)
+        while True:
+            # The finest axes first, so that the grid becomes isotropic before it becomes coarse.
+            finest = target < target.max() / 2 if target.max() / target.min() > 2 else np.ones(3, bool)
+            target = np.where(finest, target * SPACING_STEP, target)
+            topology, _ = self._patch(tuple(target), (0, 1, 2))
+            if math.prod(topology.patch) / np.prod(self._median_shape(target)) > LOW_RESOLUTION_BELOW:
+                break
+        self.reasons["input.spacing"] = (
+            f"coarsened from {' x '.join(f'{s:.3g}' for s in spacing)} mm until a patch sees a quarter of the scan"
+        )
+        return float(target[0]), float(target[1]), float(target[2])
+
+    def _patch(self, spacing: Sequence[float], order: Sequence[int]) -> tuple[Topology, int]:
+        """Largest patch of the median scan's shape that fits the budget, then the largest batch."""
+        flat = self.configuration == "2d"
+        axes = list(order[:2] if flat else order)
+        steps = [spacing[axis] for axis in axes]
+        median = self._median_shape(np.array(spacing))[axes]
+        budget = self.preset.budget_2d if flat else self.preset.budget_3d
+        side = 2048 if flat else 256
+        inverse = 1 / np.array(steps)
+        wanted = inverse * (side ** len(axes) / np.prod(inverse)) ** (1 / len(axes))
+        patch = [max(1, round(min(w, m))) for w, m in zip(wanted, median, strict=True)]
+        topology = self._topology(steps, patch)
+        while self._held(topology) > budget:
+            ratios = [p / m for p, m in zip(topology.patch, median, strict=True)]
+            axis = int(np.argsort(ratios, kind="stable")[-1])
+            smaller = list(topology.patch)
+            smaller[axis] -= topology.multiple[axis]
+            smaller[axis] = topology.patch[axis] - self._topology(steps, smaller).multiple[axis]
+            if smaller[axis] < 1:
+                break
+            topology = self._topology(steps, smaller)
+        held = self._held(topology)
+        reference = self.preset.batch_2d if flat else self.preset.batch_3d
+        fits = round(budget / held * reference)
+        voxels = float(np.prod(self._median_shape(np.array(spacing)))) * len(self.seen.cases)
+        seen = round(voxels * DATASET_SHARE / math.prod(topology.patch))
+        batch = max(min(fits, seen, self.preset.most), SMALLEST_BATCH)
+        self.reasons["input.patch"] = (
+            f"as much of the median scan ({' x '.join(f'{m:.0f}' for m in median)} voxels) as the preset "
+            f"{self.preset.name} holds, in multiples of {' x '.join(map(str, topology.multiple))}"
+        )
+        self.reasons["sampling.batch"] = (
+            f"the preset holds {fits} patches, 5% of the dataset are {seen}, at most {self.preset.most}, at least "
+            f"{SMALLEST_BATCH}"
+        )
+        self.reasons["network.arguments.features"] = (
+            f"{self.preset.base} doubling to at most {self._largest}, {len(topology.strides)} stages: each axis is "
+            "halved while its map keeps 4 voxels and its spacing stays within twice the finest"
+        )
+        return topology, batch
+
+    def _topology(self, spacing: Sequence[float], patch: Sequence[int]) -> Topology:
+        return topology_of(spacing, patch, most_stages=self.preset.most_stages)
+
+    def _held(self, topology: Topology) -> int:
+        return feature_voxels(topology, self._features(len(topology.strides)), self.classes)
+
+    @property
+    def _largest(self) -> int:
+        return self.preset.largest_2d if self.configuration == "2d" else self.preset.largest_3d
+
+    def _features(self, stages: int) -> tuple[int, ...]:
+        return tuple(min(self._largest, self.preset.base * 2**k) for k in range(stages))
+
+    def _spacing_values(self, spacing: Sequence[float], order: Sequence[int]) -> list[float | None] | None:
+        """Along the network's axes; slices of a 2D network keep their own distance."""
+        if self.data.dimensions == 2:
+            return None
+        values: list[float | None] = [round(spacing[axis], 6) for axis in order]
+        if self.configuration == "2d":
+            values[2] = None
+        return values
+
+    def _channel(self, number: int) -> dict[str, Any]:
+        """CT has a scale that means something, so that all scans share one normalisation; other scans have none."""
+        channel = self.data.channels[number]
+        key = f"input.channels.{number}.normalisation"
+        if channel.modality == "CT":
+            seen = self.seen.intensities[number]
+            self.reasons[key] = (
+                "CT: clipped to the 0.5 and 99.5 percentiles of the foreground, scaled by its mean and deviation"
+            )
+            normalisation: dict[str, Any] = {
+                "scheme": "clip_zscore",
+                "lower": round(seen.low, 4),
+                "upper": round(seen.high, 4),
+                "mean": round(seen.mean, 4),
+                "std": round(max(seen.std, 1e-8), 4),
+            }
+        else:
+            self.reasons[key] = f"{channel.modality or 'not CT'}: each scan by its own mean and deviation"
+            normalisation = {"scheme": "zscore"}
+            if self.crop:
+                normalisation["nonzero_only"] = True
+                self.reasons[key] += ", of its nonzero part"
+        return {"name": channel.name, "modality": channel.modality, "normalisation": normalisation}
+
+    def _augment(self, spacing: Sequence[float], order: Sequence[int]) -> dict[str, Any]:
+        flat = self.configuration == "2d"
+        values = {key: value for key, value in self.preset.augment.items() if key != "flip"}
+        wanted = ["x", "y"] if flat else list(self.preset.augment["flip"])
+        self.reasons["augment.flip"] = "no class is the mirror image of another"
+        paired = paired_classes([c.name for c in self.data.table])
+        if paired and self.data.dimensions == 3:
+            sideways = "xyz"[order.index(0)]
+            wanted = [axis for axis in wanted if axis != sideways]
+            self.reasons["augment.flip"] = f"not {sideways}: mirrored, '{paired[0]}' would look like '{paired[1]}'"
+        values["flip"] = wanted
+        if max(spacing) > ANISOTROPY * min(spacing) and not flat:
+            self.reasons["augment.rotation"] = "in the plane of the thick slices only"
+        return values
+
+
+def _safe_name(name: str) -> str:
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "_.-") else "-" for c in name.strip().lower()).strip(
+        "-._"
+    )
+    return plain or "model"

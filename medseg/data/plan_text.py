@@ -1,0 +1,83 @@
+"""Writes a plan as YAML that people read and change: each part under the reason for it."""
+
+from __future__ import annotations
+
+import textwrap
+
+import yaml
+
+from medseg.data.dataset import Dataset
+from medseg.data.fingerprint import Fingerprint
+from medseg.data.plan import Plan
+
+__all__ = ["explanation", "plan_text"]
+
+WIDTH = 110
+
+
+def plan_text(plan: Plan, data: Dataset, seen: Fingerprint, *, command: str) -> str:
+    """YAML of a plan, valid as ``medseg train --config``.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to write.
+    data, seen : Dataset, Fingerprint
+        What it was made from.
+    command : str
+        How to use it; the first line.
+    """
+    lines = [f"# {command}", "#", *_comment(_summary(data, seen)), ""]
+    for key, value in plan.values.items():
+        reasons = {name: why for name, why in plan.reasons.items() if name == key or name.startswith(f"{key}.")}
+        for name, why in reasons.items():
+            lines += _comment(f"{name}: {why}" if name != key else why)
+        # Innermost lists and mappings on one line; a bare value must not become a mapping on one line itself.
+        style = None if isinstance(value, dict | list) else False
+        dumped = yaml.safe_dump({key: value}, sort_keys=False, default_flow_style=style, width=WIDTH)
+        lines.append(dumped)
+    return "\n".join(lines)
+
+
+def explanation(plan: Plan, data: Dataset, seen: Fingerprint) -> str:
+    """What was seen and each choice with its reason, as text for a terminal."""
+    rows = [_summary(data, seen), ""]
+    for name, why in plan.reasons.items():
+        rows.append(f"{name} = {_shown(_value(plan, name))}")
+        rows += textwrap.wrap(why, WIDTH, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(rows)
+
+
+def _summary(data: Dataset, seen: Fingerprint) -> str:
+    shapes, spacings = seen.shapes(cropped=False), seen.spacings
+    parts = [
+        f"{data.name}: {len(seen.cases)} cases read" + (f", {len(seen.left_out)} left out" if seen.left_out else ""),
+        f"channels {', '.join(c.name for c in data.channels)}; classes {', '.join(c.name for c in data.table)}",
+        f"size {_range(shapes, '.0f')} voxels",
+    ]
+    if data.dimensions == 3:
+        parts.append(f"spacing {_range(spacings, '.3g')} mm")
+    return "; ".join(parts) + "."
+
+
+def _range(rows: object, form: str) -> str:
+    low, high = ([format(float(v), form) for v in pick] for pick in (rows.min(axis=0), rows.max(axis=0)))  # type: ignore[attr-defined]
+    return " x ".join(low) if low == high else f"{' x '.join(low)} to {' x '.join(high)}"
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
+
+
+def _value(plan: Plan, name: str) -> object:
+    value: object = plan.values
+    for part in name.split("."):
+        if isinstance(value, list):
+            value = value[int(part)]
+        elif isinstance(value, dict):
+            value = value.get(part)
+    return value
+
+
+def _shown(value: object) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("...\n").strip()

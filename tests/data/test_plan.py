@@ -1,0 +1,160 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from small_files import classes, noise, volume
+
+from medseg.config.load import build
+from medseg.data.dataset import Channel, Dataset, DatasetCase
+from medseg.data.fingerprint import CaseFingerprint, Fingerprint, Intensities, take_fingerprint
+from medseg.data.layouts import read_dataset
+from medseg.data.paired import paired_classes
+from medseg.data.plan import make_plan
+from medseg.data.plan_text import explanation, plan_text
+from medseg.errors import InputError, UsageError
+from medseg.train.config import TrainConfig
+from medseg.types import LabelClass, LabelTable
+
+EPOCHS = {"epochs": 1}
+
+
+def dataset(modality="MR", names=("organ",), dimensions=3) -> Dataset:
+    table = LabelTable(tuple(LabelClass(k, name) for k, name in enumerate(names, 1)))
+    return Dataset("Test", Path("x"), "msd", (Channel("a", modality),), table, (DatasetCase("a", ()),), dimensions)
+
+
+def fingerprint(shape, spacing, cases, cropped=None) -> Fingerprint:
+    one = [CaseFingerprint(f"{n}", shape, spacing, cropped or shape, {}) for n in range(cases)]
+    return Fingerprint(tuple(one), (Intensities(90.0, 30.0, 91.0, -20.0, 180.0),), {})
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "spacing", "cases", "patch", "batch"),
+    [
+        ("hippocampus", (36, 50, 35), (1.0, 1.0, 1.0), 260, (40, 56, 40), 9),
+        ("brain tumour", (140, 171, 137), (1.0, 1.0, 1.0), 484, (128, 128, 128), 2),
+        ("spleen", (187, 512, 512), (1.6, 0.79, 0.79), 41, (64, 192, 160), 2),
+    ],
+)
+def test_published_plans_of_nnunet(name, shape, spacing, cases, patch, batch):
+    """3d_fullres plans of nnU-Net for the Decathlon, with its 8 GB."""
+    plan = make_plan(dataset(names=("a", "b")), fingerprint(shape, spacing, cases), preset="8gb")
+    assert sorted(plan.values["input"]["patch"]) == sorted(patch)
+    assert plan.values["sampling"]["batch"] == batch
+    assert plan.values["network"]["arguments"]["features"][:4] == [32, 64, 128, 256]
+
+
+def test_spacing_is_the_median_but_for_thick_slices():
+    spacings = [(0.5, 0.5, 5.0)] * 8 + [(0.5, 0.5, 2.5)] * 2
+    cases = [CaseFingerprint(f"{n}", (400, 400, 30), s, (400, 400, 30), {}) for n, s in enumerate(spacings)]
+    seen = Fingerprint(tuple(cases), (Intensities(0, 1, 0, -1, 1),), {})
+    plan = make_plan(dataset(), seen, preset="8gb")
+    expected = float(np.percentile([s[2] for s in spacings], 10))
+    assert plan.values["input"]["spacing"] == pytest.approx([0.5, 0.5, expected])
+    assert "10th percentile" in plan.reasons["input.spacing"]
+
+
+def test_ct_is_clipped_by_the_foreground_and_others_are_scaled_alone():
+    seen = fingerprint((100, 100, 100), (1.0, 1.0, 1.0), 10)
+    ct = make_plan(dataset("CT"), seen).values["input"]["channels"][0]["normalisation"]
+    assert ct == {"scheme": "clip_zscore", "lower": -20.0, "upper": 180.0, "mean": 90.0, "std": 30.0}
+    assert make_plan(dataset("MR"), seen).values["input"]["channels"][0]["normalisation"] == {"scheme": "zscore"}
+
+
+def test_scans_of_mostly_nothing_are_cropped():
+    seen = fingerprint((100, 100, 100), (1.0, 1.0, 1.0), 10, cropped=(60, 80, 80))
+    values = make_plan(dataset(), seen).values
+    assert values["input"]["crop_to_nonzero"]
+    assert values["input"]["channels"][0]["normalisation"]["nonzero_only"]
+
+
+def test_classes_with_sides_are_not_mirrored():
+    seen = fingerprint((100, 100, 100), (1.0, 1.0, 1.0), 10)
+    paired = dataset(names=("kidney_left", "kidney_right"))
+    assert make_plan(paired, seen, preset="8gb").values["augment"]["flip"] == ["y", "z"]
+    assert make_plan(dataset(), seen, preset="8gb").values["augment"]["flip"] == ["x", "y", "z"]
+    # Sagittal slices: the network's x and y are the patient's y and z, neither of which has sides.
+    sagittal = fingerprint((20, 200, 200), (4.0, 1.0, 1.0), 10)
+    flat = make_plan(paired, sagittal, preset="8gb", configuration="2d").values
+    assert flat["input"]["axis_order"] == [1, 2, 0]
+    assert flat["augment"]["flip"] == ["x", "y"]
+    axial = make_plan(paired, fingerprint((200, 200, 20), (1.0, 1.0, 4.0), 10), configuration="2d").values
+    assert axial["augment"]["flip"] == ["y"]
+
+
+@pytest.mark.parametrize(
+    ("names", "pair"),
+    [
+        (["left kidney", "right kidney"], ("left kidney", "right kidney")),
+        (["lung_L", "lung_R"], ("lung_L", "lung_R")),
+        (["leftover", "gall"], None),
+        (["anterior", "posterior"], None),
+    ],
+)
+def test_paired_classes(names, pair):
+    assert paired_classes(names) == pair
+
+
+def test_low_resolution_sees_a_quarter():
+    seen = fingerprint((512, 512, 500), (0.8, 0.8, 1.0), 50)
+    full = make_plan(dataset("CT"), seen, preset="8gb").values
+    low = make_plan(dataset("CT"), seen, preset="8gb", configuration="3d_lowres").values
+    assert min(np.array(low["input"]["spacing"]) / full["input"]["spacing"]) > 1.3
+    shape = np.array((512, 512, 500)) * np.array((0.8, 0.8, 1.0)) / low["input"]["spacing"]
+    assert np.prod(low["input"]["patch"]) / np.prod(shape) > 0.25
+    with pytest.raises(InputError, match="already sees a quarter"):
+        make_plan(dataset(), fingerprint((36, 50, 35), (1.0, 1.0, 1.0), 50), configuration="3d_lowres")
+
+
+@pytest.mark.parametrize("preset", ["cpu", "8gb", "24gb", "40gb", "80gb"])
+@pytest.mark.parametrize("configuration", ["3d_fullres", "2d"])
+def test_every_plan_is_a_valid_configuration(preset, configuration):
+    seen = fingerprint((200, 180, 160), (0.7, 0.7, 1.5), 20)
+    data = dataset("CT")
+    plan = make_plan(data, seen, preset=preset, configuration=configuration)
+    build(TrainConfig, plan.values)
+    text = plan_text(plan, data, seen, command="medseg train x")
+    assert text.startswith("# medseg train x\n")
+    assert yaml.safe_load(text) == plan.values
+    assert all(len(line) <= 120 for line in text.splitlines())
+    assert "input.patch = [" in explanation(plan, data, seen)
+
+
+def test_more_memory_gives_larger_patches():
+    seen = fingerprint((500, 500, 500), (1.0, 1.0, 1.0), 20)
+    sizes = [
+        np.prod(make_plan(dataset(), seen, preset=p).values["input"]["patch"]) for p in ("cpu", "8gb", "24gb", "80gb")
+    ]
+    assert sizes == sorted(sizes)
+    assert len(set(sizes)) == 4
+
+
+def test_what_does_not_exist_is_refused():
+    seen = fingerprint((36, 50, 35), (1.0, 1.0, 1.0), 5)
+    with pytest.raises(UsageError, match="no preset '9gb'"):
+        make_plan(dataset(), seen, preset="9gb")
+    with pytest.raises(UsageError, match="no configuration '3d_fullres' for this dataset"):
+        make_plan(dataset(dimensions=2), seen, configuration="3d_fullres")
+
+
+def test_the_fingerprint_of_known_scans(tmp_path):
+    images = [noise((8, 6, 5), seed=n) for n in range(2)]
+    for image in images:
+        image[:3] = 0
+    labels = classes((8, 6, 5), values=(0, 0, 0, 0, 1, 2))
+    for n, image in enumerate(images):
+        volume(tmp_path / "images" / f"{n}.nii.gz", image, spacing=(1.0, 2.0, 3.0))
+        volume(tmp_path / "labels" / f"{n}.nii.gz", labels, spacing=(1.0, 2.0, 3.0))
+    (tmp_path / "images" / "broken.nii.gz").write_bytes(b"no")
+    volume(tmp_path / "labels" / "broken.nii.gz", labels)
+    seen = take_fingerprint(read_dataset(tmp_path))
+    assert [c.case_id for c in seen.cases] == ["0", "1"]
+    assert "broken" in seen.left_out
+    assert seen.cases[0].shape == (8, 6, 5)
+    assert seen.cases[0].cropped_shape == (5, 6, 5)
+    assert seen.cases[0].spacing == pytest.approx((1.0, 2.0, 3.0))
+    assert seen.cases[0].voxels == {"class-1": 30, "class-2": 30}
+    inside = np.concatenate([image[labels > 0] for image in images])
+    assert seen.intensities[0].mean == pytest.approx(inside.mean(), rel=1e-5)
+    assert seen.intensities[0].high == pytest.approx(np.percentile(inside, 99.5), rel=1e-5)
