@@ -1,6 +1,6 @@
+import pytest
 from tiny_dataset import tiny_config
 
-import pytest
 from medseg.config.load import build
 from medseg.train.config import TrainConfig
 from medseg.train.cost import predict_cost
