@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import ModelError
+from medseg.models.card import ModelCard
 
 __all__ = ["Decision"]
 
@@ -34,6 +35,13 @@ class Decision:
 
     values: tuple[int, ...]
     regions: bool = False
+
+    @classmethod
+    def of(cls, card: ModelCard) -> Decision:
+        """Return the decision a model's card describes."""
+        if card.regions is not None:
+            return cls((0, *card.regions), regions=True)
+        return cls((0, *(c.value for c in card.table)))
 
     @property
     def channels(self) -> int:

@@ -59,7 +59,7 @@ class Predictor:
         self.package = package
         self.options = options or InferOptions()
         self.engine = engine or select_engine(package, self.options)
-        self.decision = Decision((0, *(c.value for c in package.card.table)))
+        self.decision = Decision.of(package.card)
         self.mirror, self._mirror_notes = self._mirror_axes()
         log.info("model %s on %s", package.identity, self.engine.name)
 

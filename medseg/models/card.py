@@ -161,7 +161,7 @@ class TrainingCard(_Strict):
     licence: str
     cases: int
     command: str
-    seed: int
+    seed: int | None = Field(description="null where it is not known")
     duration: str = ""
     software: dict[str, str] = {}
     held_out: tuple[str, ...] = Field(default=(), description="case ids not trained on, used for `validation`")
@@ -189,14 +189,33 @@ class ModelCard(_Strict):
     title: str
     notice: str = "Research use only; not a medical device."
     classes: tuple[ClassCard, ...]
+    regions: tuple[int, ...] | None = Field(
+        default=None,
+        description="for scores of regions that may overlap: the class each score stands for, later ones on top; "
+        "null where classes exclude each other and the largest score wins",
+    )
     input: InputCard
     network: NetworkCard
+    members: Annotated[int, Field(ge=1)] = Field(
+        default=1, description="networks whose scores are averaged; names of their weights begin with 0., 1., ..."
+    )
     post: tuple[PostCard, ...] = Field(default=(), description="clean-up and objects, in order")
     training: TrainingCard
     validation: ValidationCard | None = None
     limits: tuple[str, ...] = ()
     weights_file: str = "weights.safetensors"
     weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+    @model_validator(mode="after")
+    def _regions_are_classes(self) -> ModelCard:
+        if self.regions is not None and set(self.regions) != {c.value for c in self.classes}:
+            raise ValueError("regions must name every class's value and no other")
+        return self
+
+    @property
+    def scores(self) -> int:
+        """Scores the network gives for each voxel."""
+        return len(self.classes) + 1 if self.regions is None else len(self.regions)
 
     @property
     def table(self) -> LabelTable:

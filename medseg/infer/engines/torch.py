@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -59,17 +61,8 @@ class TorchEngine:
         card = package.card
         self.device = resolve_device(device)
         self._flat = card.network.dimensions == 2
-        network = _build(card)
         weights = package.weights()
-        try:
-            network.load_state_dict(weights)
-        except RuntimeError as error:
-            raise ModelError(
-                f"the weights do not fit the network '{card.network.name}' as the card builds it ({_first(error)})",
-                where=package.folder,
-                fix="Use the package as medseg train or medseg models import left it.",
-            ) from error
-        self._network = network.to(self.device).eval()
+        self._networks = [_loaded(card, part, package.folder).to(self.device) for part in _members(card, weights)]
         self.working_bytes = _working_bytes(card)
         self.name = f"torch {torch.__version__} {self.device} float32"
 
@@ -77,16 +70,42 @@ class TorchEngine:
         """Compute scores; see `Engine.run`."""
         with torch.inference_mode():
             shown = torch.from_numpy(windows).to(self.device)
-            given = self._network(shown[..., 0])[..., None] if self._flat else self._network(shown)
+            shown = shown[..., 0] if self._flat else shown
+            # All members on the same window while it is in the processor's cache.
+            total = self._networks[0](shown)
+            for network in self._networks[1:]:
+                total += network(shown)
+            total /= len(self._networks)
+            given = total[..., None] if self._flat else total
             scores: npt.NDArray[np.float32] = given.float().cpu().numpy()
         return scores
+
+
+def _members(card: ModelCard, weights: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+    if card.members == 1:
+        return [weights]
+    prefixes = [f"{number}." for number in range(card.members)]
+    return [{k.removeprefix(p): v for k, v in weights.items() if k.startswith(p)} for p in prefixes]
+
+
+def _loaded(card: ModelCard, weights: dict[str, torch.Tensor], where: Path) -> torch.nn.Module:
+    network = _build(card)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelError(
+            f"the weights do not fit the network '{card.network.name}' as the card builds it ({_first(error)})",
+            where=where,
+            fix="Use the package as medseg train or medseg models import left it.",
+        ) from error
+    return network.eval()
 
 
 def _build(card: ModelCard) -> torch.nn.Module:
     return build_network(
         card.network.name,
         channels=len(card.input.channels),
-        classes=len(card.classes) + 1,
+        classes=card.scores,
         dimensions=card.network.dimensions,
         arguments=card.network.arguments,
     )

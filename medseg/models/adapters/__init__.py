@@ -1,0 +1,1 @@
+"""Other people's trained models, read without running their code."""

@@ -1,0 +1,193 @@
+"""Imports models trained with nnU-Net version 2: results folders and the zip files it exports."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import torch
+
+from medseg.errors import InputError, ModelError, UsageError
+from medseg.models.adapters import nnunet_plans, nnunet_weights
+from medseg.models.card import ModelCard, TrainingCard
+from medseg.models.unzip import extract
+
+__all__ = ["is_nnunet", "read_nnunet"]
+
+CHECKPOINT = "checkpoint_final.pth"
+
+
+def is_nnunet(path: Path) -> bool:
+    """Whether a folder or zip holds a model of nnU-Net version 2."""
+    if path.is_dir():
+        return bool(_models(path))
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.rpartition("/")[2] == "plans.json" for name in archive.namelist())
+
+
+def read_nnunet(
+    path: Path,
+    name: str,
+    *,
+    configuration: str | None = None,
+    folds: Sequence[str] | None = None,
+    checkpoint: str = CHECKPOINT,
+    orientation: Literal["RAS", "stored"] | None = None,
+) -> tuple[ModelCard, dict[str, torch.Tensor]]:
+    """Read a model as a card and weights for medseg's own U-Net.
+
+    Parameters
+    ----------
+    path : Path
+        A folder with ``plans.json``, ``dataset.json`` and folds; a folder of such folders; or an exported zip.
+    name : str
+        For the card.
+    configuration : str, optional
+        For instance ``"3d_fullres"``; needed where there are several.
+    folds : sequence of str, optional
+        For instance ``("0", "1")`` or ``("all",)``. By default every numbered fold there is, as nnU-Net chooses; their
+        scores are averaged.
+    checkpoint : str
+        File name inside each fold.
+    orientation : {"RAS", "stored"}, optional
+        nnU-Net's usual readers ignore how a file's axes lie in the patient, so by default files are read as stored.
+        Say ``"RAS"`` where all training data was stored in that order: then every scan is brought to it.
+
+    Raises
+    ------
+    ModelError
+        When something is missing or damaged.
+    FormatLimitation
+        When the model does something medseg cannot do the same way.
+    UsageError
+        When there are several models to choose from.
+    """
+    opened: AbstractContextManager[str | Path] = TemporaryDirectory() if path.is_file() else nullcontext(path)
+    with opened as place:
+        root = Path(place)
+        if path.is_file():
+            extract(path, root)
+        folder = _choose(root, configuration, path)
+        plans, dataset = _json(folder / "plans.json"), _json(folder / "dataset.json")
+        found = _folds(folder, checkpoint, folds)
+        contents = [nnunet_weights.read_checkpoint(fold / checkpoint) for fold in found]
+        fingerprint = folder / "dataset_fingerprint.json"
+        try:
+            return _convert(plans, dataset, _json(fingerprint) if fingerprint.is_file() else None, contents, found,
+                            name, orientation)  # fmt: skip
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            raise ModelError(
+                f"plans.json or dataset.json lacks something ({type(error).__name__}: {error})",
+                where=path,
+                fix="Export the model again with nnUNetv2_export_model_to_zip.",
+            ) from error
+
+
+def _convert(
+    plans: dict[str, Any],
+    dataset: dict[str, Any],
+    fingerprint: dict[str, Any] | None,
+    contents: Sequence[dict[str, Any]],
+    folds: Sequence[Path],
+    name: str,
+    orientation: Literal["RAS", "stored"] | None,
+) -> tuple[ModelCard, dict[str, torch.Tensor]]:
+    first = contents[0]
+    wanted = str(first["init_args"]["configuration"])
+    settings = nnunet_plans.configuration(plans, wanted)
+    axes = nnunet_plans.Axes.of(plans["transpose_forward"], len(settings["patch_size"]))
+    given = nnunet_plans.input_card(
+        plans, settings, dataset, axes, first.get("inference_allowed_mirroring_axes"), fingerprint
+    )
+    given = given.model_copy(update={"orientation": orientation}) if orientation else given
+    classes, regions = nnunet_plans.labels(dataset)
+    members = [
+        nnunet_weights.renamed(content["network_weights"], axes, fold)
+        for content, fold in zip(contents, folds, strict=True)
+    ]
+    stored = given.orientation == "stored"
+    card = ModelCard(
+        name=name,
+        title=f"{plans['dataset_name']}, nnU-Net {wanted}",
+        classes=classes,
+        regions=regions,
+        members=len(members),
+        input=given,
+        network=nnunet_plans.network_card(settings, axes, nnunet_weights.norm_of(first["network_weights"])),
+        training=TrainingCard(
+            data=str(dataset.get("reference") or plans["dataset_name"]),
+            licence=str(dataset.get("licence") or dataset.get("license") or "not recorded by nnU-Net"),
+            cases=int(dataset.get("numTraining", 0)),
+            command=f"nnUNetv2_train {plans['dataset_name']} {wanted} {','.join(f.name[5:] for f in folds)} "
+            f"-tr {first['trainer_name']} -p {plans['plans_name']}",
+            seed=None,
+        ),
+        limits=(
+            "Files are read in the axis order they are stored in, as nnU-Net reads them: right only for scans stored "
+            "as the training data was. Import again with --orientation RAS if all of that was stored so.",
+        )
+        if stored
+        else (),
+        weights_sha256="0" * 64,
+    )
+    if len(members) == 1:
+        return card, members[0]
+    return card, {f"{number}.{key}": value for number, member in enumerate(members) for key, value in member.items()}
+
+
+def _models(root: Path) -> list[Path]:
+    """Folders with plans and folds at most three levels down, as results and exports nest them."""
+    patterns = ("plans.json", "*/plans.json", "*/*/plans.json", "*/*/*/plans.json")
+    plans = (plan for pattern in patterns for plan in sorted(root.glob(pattern)))
+    return [p.parent for p in plans if (p.parent / "dataset.json").is_file() and any(p.parent.glob("fold_*"))]
+
+
+def _choose(root: Path, configuration: str | None, where: Path) -> Path:
+    models = _models(root)
+    if not models:
+        raise InputError(
+            "there is no nnU-Net model in it (a folder with plans.json, dataset.json and fold_...)", where=where
+        )
+    wanted = [m for m in models if configuration is None or m.name.rpartition("__")[2] == configuration]
+    if len(wanted) != 1:
+        names = ", ".join(sorted(m.name.rpartition("__")[2] for m in models))
+        raise UsageError(
+            f"there are {len(wanted)} models to import" if wanted else f"there is no configuration '{configuration}'",
+            where=where,
+            fix=f"Choose one with --configuration; there are: {names}.",
+        )
+    return wanted[0]
+
+
+def _folds(folder: Path, checkpoint: str, wanted: Sequence[str] | None) -> list[Path]:
+    there = {p.name.removeprefix("fold_"): p for p in sorted(folder.glob("fold_*")) if (p / checkpoint).is_file()}
+    if wanted is None:
+        # As nnU-Net does: the fold trained on everything is used only where it is asked for, or the only one.
+        numbered = [fold for fold in there if re.fullmatch(r"\d+", fold)]
+        wanted = numbered or list(there)
+    missing = [fold for fold in wanted if fold not in there]
+    if missing or not wanted:
+        raise ModelError(
+            f"fold {', '.join(missing)} has no {checkpoint}" if missing else f"no fold has a {checkpoint}",
+            where=folder.name,
+            fix=f"Folds that have one: {', '.join(there) or 'none'}.",
+        )
+    return [there[fold] for fold in wanted]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"cannot be read as JSON ({error})", where=path) from error
+    if not isinstance(content, dict):
+        raise ModelError("must hold keys and values", where=path)
+    return content
