@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from medseg.engine.stage import RunContext
+from medseg.errors import MedsegError
 from medseg.types.run import BatchResult
 
 __all__ = ["Track"]
+
+log = logging.getLogger("medseg.run")
 
 
 class Track:
@@ -31,7 +36,12 @@ class Track:
             return item
         from medseg.train.tracking import Tracker
 
-        tracker = Tracker(context.out, name=item.pipeline, parameters=dict(item.identity), tags={"medseg": "batch"})
+        try:
+            tracker = Tracker(context.out, name=item.pipeline, parameters=dict(item.identity), tags={"medseg": "batch"})
+        except MedsegError as error:
+            # The results are there and whole; a server that does not answer must not turn them into a failure.
+            log.warning("the run is not recorded: %s", error)
+            return item
         counts = {f"cases_{state}": item.count(state) for state in ("done", "current", "failed", "pending")}
         seconds = sum(outcome.seconds for outcome in item.outcomes)
         tracker.log({**counts, "seconds": seconds}, step=0)
