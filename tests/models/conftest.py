@@ -50,6 +50,9 @@ def check_shapes_and_gradients() -> Check:
         network.eval()
         with torch.no_grad():
             assert network(x).shape == (2, 3, *size)
+        with torch.device("meta"), torch.inference_mode():  # how memory is estimated before a scan is segmented
+            weightless = build_network(name, channels=2, classes=3, dimensions=dimensions, arguments=arguments).eval()
+            assert weightless(torch.zeros(1, 2, *size)).shape == (1, 3, *size)
         rebuilt = build_network(name, channels=2, classes=3, dimensions=dimensions, arguments=arguments).eval()
         rebuilt.load_state_dict(network.state_dict())
         with torch.no_grad():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import torch
 from monai.networks.nets import SwinUNETR
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
@@ -53,18 +54,21 @@ class _SwinUNETR(SwinUNETR):  # type: ignore[misc]
 
 def _build(channels: int, classes: int, dimensions: int, arguments: SwinUNETRArguments) -> _SwinUNETR:
     require("einops", extra="transformers", needed_by="network swinunetr")
-    network = _SwinUNETR(
-        in_channels=channels,
-        out_channels=classes,
-        depths=arguments.depths,
-        num_heads=arguments.heads,
-        window_size=arguments.window,
-        feature_size=arguments.width,
-        drop_rate=arguments.dropout,
-        use_checkpoint=arguments.checkpointing,
-        spatial_dims=dimensions,
-        use_v2=arguments.version_2,
-    )
+    wanted = torch.get_default_device()
+    with torch.device("cpu"):  # MONAI reads a drop rate out of a tensor, which one without storage has not
+        network = _SwinUNETR(
+            in_channels=channels,
+            out_channels=classes,
+            depths=arguments.depths,
+            num_heads=arguments.heads,
+            window_size=arguments.window,
+            feature_size=arguments.width,
+            drop_rate=arguments.dropout,
+            use_checkpoint=arguments.checkpointing,
+            spatial_dims=dimensions,
+            use_v2=arguments.version_2,
+        )
+    network.to(wanted)
     network.multiple = (STRIDE,) * dimensions
     return network
 

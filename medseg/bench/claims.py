@@ -1,0 +1,81 @@
+"""Holds what a ladder's claims say against what its rungs came to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from medseg.bench.ladder import Figures, RungResult
+from medseg.bench.ladder_config import Claim
+from medseg.evaluate.aggregate import bootstrap_means, percentile_interval
+
+__all__ = ["Outcome", "per_case", "weigh"]
+
+RESAMPLES = 2000
+# A ratio of costs nearer to 1 than this decides nothing.
+CLEAR = 1.1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a claim.
+
+    Parameters
+    ----------
+    claim : Claim
+        It.
+    verdict : {"holds", "contradicted", "undecided", "not tested"}
+        For Dice and boundary F1, by whether the interval of the mean difference leaves out 0.
+    measured : str
+        The figures, in words.
+    """
+
+    claim: Claim
+    verdict: Literal["holds", "contradicted", "undecided", "not tested"]
+    measured: str
+
+
+def weigh(claim: Claim, results: Mapping[str, RungResult]) -> Outcome:
+    """Compare the two rungs of a claim, case by case.
+
+    Parameters
+    ----------
+    claim : Claim
+        What should hold.
+    results : mapping of str to RungResult
+        By rung.
+    """
+    better, worse = results.get(claim.better), results.get(claim.worse)
+    for name, result in ((claim.better, better), (claim.worse, worse)):
+        if result is None or result.failure:
+            return Outcome(claim, "not tested", f"{name} has no result")
+    assert better is not None
+    assert worse is not None
+    if claim.metric in ("seconds", "parameters"):
+        ratio = float(getattr(worse, claim.metric)) / float(getattr(better, claim.metric))
+        verdict: Literal["holds", "contradicted", "undecided"] = (
+            "holds" if ratio > CLEAR else "contradicted" if ratio < 1 / CLEAR else "undecided"
+        )
+        return Outcome(claim, verdict, f"{claim.worse} takes {ratio:.3g} times the {claim.metric} of {claim.better}")
+    more, less = per_case(getattr(better, claim.metric)), per_case(getattr(worse, claim.metric))
+    cases = sorted(set(more) & set(less))
+    differences = np.array([[more[case] - less[case]] for case in cases])
+    mean = float(np.nanmean(differences))
+    low, high = percentile_interval(bootstrap_means(differences, cases, RESAMPLES, 0)[:, 0])
+    decided = "holds" if low > 0 else "contradicted" if high < 0 else "undecided"
+    interval = f", 95% interval {low:+.3f} to {high:+.3f}" if math.isfinite(low) else ""
+    return Outcome(claim, decided, f"{mean:+.3f} {claim.metric}{interval}, {len(cases)} cases")  # type: ignore[arg-type]
+
+
+def per_case(figures: Figures) -> dict[str, float]:
+    """Mean over classes of each case, NaN left out."""
+    cases = sorted({case for of_class in figures.values() for case in of_class})
+    result: dict[str, float] = {}
+    for case in cases:
+        values = [of_class[case] for of_class in figures.values() if math.isfinite(of_class.get(case, math.nan))]
+        result[case] = float(np.mean(values)) if values else math.nan
+    return result

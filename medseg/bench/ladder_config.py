@@ -1,0 +1,109 @@
+"""What a ladder of networks is: rungs that differ in what their entries say, and the claims they test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from medseg.config.load import build, read_yaml
+from medseg.train.config import TrainConfig
+
+__all__ = ["Claim", "Ladder", "Rung", "merge", "read_ladder"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Rung(_Strict):
+    """One network, trained like all the others but for what is said here."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    train: dict[str, Any] = Field(default={}, description="changes to the ladder's `train`, by nested key")
+    measure: dict[str, Any] = Field(
+        default={}, description="changes to the trained model's card, for instance another patch, before it is measured"
+    )
+    time: dict[str, Any] = Field(
+        default={}, description="changes to the card before seconds are taken, where that is another way to one result"
+    )
+    needs: str | None = Field(default=None, description="Python package without which the rung is left out")
+
+
+class Claim(_Strict):
+    """What a textbook says of two rungs."""
+
+    says: str
+    better: str = Field(description="name of the rung that should have more, or, in seconds and parameters, less")
+    worse: str
+    metric: Literal["dice", "boundary_f1", "seconds", "parameters"] = "dice"
+
+
+class Ladder(_Strict):
+    """A ladder."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    title: str
+    classes: dict[str, tuple[int, ...]] | None = Field(
+        default=None, description="what is measured: name to class values, 0 being background; default every class"
+    )
+    tolerance: float = Field(gt=0, description="of the boundary F1, mm (pixels of a picture without a pixel size)")
+    time_budget: str = Field(default="3m", description="for each rung, reading and preparation left out")
+    train: dict[str, Any] = Field(description="a training configuration")
+    rungs: tuple[Rung, ...] = Field(min_length=1)
+    claims: tuple[Claim, ...] = ()
+
+    @model_validator(mode="after")
+    def _fit(self) -> Ladder:
+        names = [rung.name for rung in self.rungs]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"two rungs are called {sorted(twice)[0]}")
+        for claim in self.claims:
+            for name in (claim.better, claim.worse):
+                if name not in names:
+                    raise ValueError(f"a claim names the rung '{name}', which there is not")
+        return self
+
+    def configuration(self, rung: Rung, seconds: float) -> TrainConfig:
+        """Training configuration of a rung, bounded by time.
+
+        Raises
+        ------
+        ConfigError
+            When it is none; it names rung and key.
+        """
+        changes = {"name": f"{self.name}-{rung.name}", "time_budget": seconds, "tracking": False}
+        values = merge(merge(self.train, rung.train), changes)
+        values.pop("epochs", None)
+        return build(TrainConfig, values, where=f"rung {rung.name}")
+
+
+def read_ladder(path: Path) -> Ladder:
+    """Read and check a ladder and the training configuration of each of its rungs.
+
+    Raises
+    ------
+    ConfigError
+        Naming the file, or the rung, and the key.
+    """
+    ladder = build(Ladder, read_yaml(path), where=path)
+    for rung in ladder.rungs:
+        ladder.configuration(rung, 1.0)
+    return ladder
+
+
+def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with changes on top, key by key where both are mappings; a network of another name starts afresh."""
+    result = dict(values)
+    for key, change in changes.items():
+        known = result.get(key)
+        if isinstance(known, Mapping) and isinstance(change, Mapping):
+            renamed = "name" in change and change["name"] != known.get("name", change["name"])
+            kept = {k: v for k, v in known.items() if not (renamed and k == "arguments")}
+            result[key] = merge(kept, change)
+        else:
+            result[key] = change
+    return result

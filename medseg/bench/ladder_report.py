@@ -1,0 +1,195 @@
+"""Writes what came of a ladder: a page with its table and claims, every figure as CSV, and two plots."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from medseg.bench.claims import Outcome, per_case, weigh
+from medseg.bench.ladder import RungResult
+from medseg.bench.ladder_config import Ladder
+from medseg.engine.versions import versions
+from medseg.io.atomic import atomic_path, write_text
+
+__all__ = ["Circumstances", "write_ladder"]
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a reader must know to judge the figures.
+
+    Parameters
+    ----------
+    command : str
+        That makes them.
+    dataset : str
+        Its name.
+    seconds : float
+        Training time of each rung.
+    device : torch.device
+        Trained and measured on.
+    """
+
+    command: str
+    dataset: str
+    seconds: float
+    device: torch.device
+
+
+def write_ladder(ladder: Ladder, results: Sequence[RungResult], told: Circumstances, out: Path) -> Path:
+    """Write ``ladder-NAME.md``, ``.csv``, ``-dice.png`` and ``-cost.png``.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    stem = f"ladder-{ladder.name}"
+    write_text(out / f"{stem}.csv", _table(results))
+    good = [result for result in results if not result.failure]
+    if good:
+        _draw_quality(good, out / f"{stem}-dice.png", ladder)
+        _draw_cost(good, out / f"{stem}-cost.png", told)
+    outcomes = [weigh(claim, {result.name: result for result in results}) for claim in ladder.claims]
+    page = out / f"{stem}.md"
+    write_text(page, _page(ladder, results, outcomes, told, stem, pictures=bool(good)))
+    return page
+
+
+def _page(
+    ladder: Ladder,
+    results: Sequence[RungResult],
+    outcomes: Sequence[Outcome],
+    told: Circumstances,
+    stem: str,
+    *,
+    pictures: bool,
+) -> str:
+    unit = "processor seconds" if told.device.type == "cpu" else "seconds"
+    cases = max((len(per_case(r.dice)) for r in results), default=0)
+    measured = ", ".join(ladder.classes) if ladder.classes else "every class"
+    lines = [
+        f"# {ladder.title}",
+        "",
+        f"Every rung was trained for {told.seconds:g} s on the same cases of {told.dataset} and measured on the same "
+        f"{cases} others ({measured}; boundary F1 with a tolerance of {ladder.tolerance:g} mm, a pixel of a picture "
+        f"counting as 1 mm). Equal time, not equal steps: a costly network sees less. Made by",
+        "",
+        f"    {told.command}",
+        "",
+        f"on {_machine(told.device)}; {', '.join(f'{k} {v}' for k, v in versions().items() if k in KEPT)}. Every "
+        f"figure of every case is in [{stem}.csv]({stem}.csv).",
+        "",
+        f"| rung | Dice | boundary F1 | parameters | steps | {unit} a scan |",
+        "|---|---|---|---|---|---|",
+    ]
+    for result in results:
+        if result.failure:
+            lines.append(f"| {result.name} | – | – | – | – | {result.failure} |")
+            continue
+        lines.append(
+            f"| {result.name} | {_mean(result.dice):.3f} | {_mean(result.boundary_f1):.3f} "
+            f"| {result.parameters:,} | {result.steps:,} | {result.seconds:.3g} |"
+        )
+    if pictures:
+        lines += ["", f"![Dice of each rung]({stem}-dice.png)", "", f"![Dice against cost]({stem}-cost.png)"]
+    if outcomes:
+        lines += ["", "## What the textbook says, and what came out", ""]
+        lines += [
+            "A claim about quality holds, or is contradicted, when the 95% bootstrap interval of the mean difference "
+            "over cases leaves out 0. The interval knows the spread over cases, not that over repeated trainings.",
+            "",
+            "| claim | verdict | measured |",
+            "|---|---|---|",
+        ]
+        lines += [f"| {o.claim.says} | {o.verdict} | {o.measured} |" for o in outcomes]
+    return "\n".join(lines) + "\n"
+
+
+KEPT = {"python", "torch", "medseg"}
+
+
+def _machine(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    return f"{name}, {os.cpu_count()} processors, {torch.get_num_threads()} threads"
+
+
+def _mean(figures: dict[str, dict[str, float]]) -> float:
+    values = [value for value in per_case(figures).values() if math.isfinite(value)]
+    return float(np.mean(values)) if values else math.nan
+
+
+def _table(results: Sequence[RungResult]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["rung", "class", "metric", "case_id", "value"])
+    for result in results:
+        if result.failure:
+            continue
+        for metric, value in (
+            ("parameters", result.parameters),
+            ("steps", result.steps),
+            ("seconds", f"{result.seconds:.4g}"),
+        ):
+            writer.writerow([result.name, "", metric, "", value])
+        for metric, figures in (("dice", result.dice), ("boundary_f1", result.boundary_f1)):
+            for name, of_class in figures.items():
+                writer.writerows([result.name, name, metric, case, f"{v:.6f}"] for case, v in of_class.items())
+    return text.getvalue()
+
+
+def _draw_quality(results: Sequence[RungResult], path: Path, ladder: Ladder) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 0.32 * len(results) + 1.4), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    rows = np.arange(len(results))[::-1]
+    for axis, metric, title in zip(
+        axes, ("dice", "boundary_f1"), ("Dice", f"boundary F1 at {ladder.tolerance:g} mm"), strict=True
+    ):
+        for row, result in zip(rows, results, strict=True):
+            values = [v for v in per_case(getattr(result, metric)).values() if math.isfinite(v)]
+            axis.plot(values, [row] * len(values), "o", color="0.7", markersize=3)
+            if values:
+                axis.plot(np.mean(values), row, "D", color="tab:blue", markersize=5)
+        axis.set_title(title, fontsize=10)
+        axis.grid(axis="x", alpha=0.3)
+    axes[0].set_yticks(rows, [result.name for result in results], fontsize=8)
+    with atomic_path(path) as part:
+        figure.savefig(part, format="png", dpi=120, metadata={"Software": None})
+
+
+def _draw_cost(results: Sequence[RungResult], path: Path, told: Circumstances) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axis = figure.subplots()
+    for result in results:
+        axis.plot(result.seconds, _mean(result.dice), "o", color="tab:blue", markersize=4)
+        axis.annotate(
+            result.name, (result.seconds, _mean(result.dice)), xytext=(3, 2), textcoords="offset points", fontsize=7
+        )
+    axis.set_xscale("log")
+    axis.set_xlabel("processor seconds a scan" if told.device.type == "cpu" else "seconds a scan")
+    axis.set_ylabel("Dice")
+    axis.grid(alpha=0.3, which="both")
+    with atomic_path(path) as part:
+        figure.savefig(part, format="png", dpi=120, metadata={"Software": None})
