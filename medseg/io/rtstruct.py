@@ -77,7 +77,7 @@ def read_rtstruct(path: Path, on: Scan | Geometry, pattern: str = ".*") -> Label
     for value, roi in enumerate(wanted, start=1):
         item = drawn.get(int(roi.ROINumber), Dataset())
         color = tuple(int(c) for c in item.get("ROIDisplayColor") or PALETTE[(value - 1) % len(PALETTE)])
-        name = str(roi.ROIName)
+        name = str(roi.ROIName or f"class-{value}")
         classes.append(
             LabelClass(value, name, code=codes.get(int(roi.ROINumber)), color=(color[0], color[1], color[2]))
         )

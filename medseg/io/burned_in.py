@@ -1,0 +1,65 @@
+"""Whether an object's pixels may carry the patient's name as a picture of it.
+
+No program here looks for text in pixels, so none is called clean: an object is let through only where its kind and its
+header give no reason for doubt.
+"""
+
+from __future__ import annotations
+
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
+    EnhancedPETImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+    LegacyConvertedEnhancedMRImageStorage,
+    LegacyConvertedEnhancedPETImageStorage,
+    MRImageStorage,
+    ParametricMapStorage,
+    PositronEmissionTomographyImageStorage,
+    SegmentationStorage,
+)
+
+from medseg.io.dicom_seg_frames import LABEL_MAP_SEGMENTATION_STORAGE
+
+__all__ = ["doubt_about_pixels"]
+
+TOMOGRAPHY = {
+    CTImageStorage,
+    MRImageStorage,
+    PositronEmissionTomographyImageStorage,
+    EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
+    EnhancedPETImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+    LegacyConvertedEnhancedMRImageStorage,
+    LegacyConvertedEnhancedPETImageStorage,
+}
+MAPS = {SegmentationStorage, LABEL_MAP_SEGMENTATION_STORAGE, ParametricMapStorage}
+SCREENS = {"SECONDARY", "SCREEN SAVE", "SCREENSHOT", "REPORT", "PROTOCOL", "OTHER", "REFORMATTED_TEXT"}
+
+
+def doubt_about_pixels(dataset: Dataset) -> str | None:
+    """Reason why the pixels may show who the patient is; None where there is no reason to think so.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The object, before anything was removed from it.
+    """
+    if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        return None
+    if str(dataset.get("BurnedInAnnotation", "")).upper() == "YES":
+        return "its header says that the patient's data are drawn into its pixels"
+    kind = dataset.get("SOPClassUID")
+    if kind in MAPS:
+        return None
+    if kind not in TOMOGRAPHY:
+        return "pictures of its kind often have the patient's name drawn in, and nobody has looked"
+    image_type = {str(value).upper() for value in dataset.get("ImageType") or ()}
+    if image_type & SCREENS or dataset.get("ConversionType"):
+        return "it is a picture of a screen or a report, which often show the patient's name, and nobody has looked"
+    if int(dataset.get("SamplesPerPixel") or 1) > 1:
+        return "it is a colour picture, which a tomograph does not make, and nobody has looked"
+    return None
