@@ -33,6 +33,7 @@ VERBS: dict[str, str] = {
     "evaluate": "evaluate",
     "compare": "compare",
     "bench": "bench",
+    "models": "models",
     "run": "run",
     "list": "list",
     "copy": "copy",
