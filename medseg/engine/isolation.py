@@ -7,6 +7,7 @@ key made for the occasion; what they send each other are medseg's own types.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import signal
@@ -29,6 +30,9 @@ from medseg.types.scan import FoundScan
 __all__ = ["Guard", "run_isolated"]
 
 LOOK_EVERY = 0.2
+STDERR = 2
+
+log = logging.getLogger("medseg.run")
 
 
 @dataclass(frozen=True)
@@ -98,13 +102,19 @@ class _Worker:
 
     def __enter__(self) -> _Worker:
         key = secrets.token_bytes(32)
+        # In between lie messages for a log without a progress bar in it.
+        level = logging.DEBUG if log.isEnabledFor(logging.DEBUG) else logging.WARNING
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry))
         with Listener(authkey=key) as listener:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "medseg.engine.worker"], stdin=subprocess.PIPE, env=environment
+                [sys.executable, "-m", "medseg.engine.worker"],
+                stdin=subprocess.PIPE,
+                # The caller's standard output carries data; whatever a library prints in here must not reach it.
+                stdout=STDERR,
+                env=environment,
             )
             assert self.process.stdin is not None
-            self.process.stdin.write(f"{os.getpid()}\n{listener.address}\n{key.hex()}\n".encode())
+            self.process.stdin.write(f"{os.getpid()}\n{listener.address}\n{key.hex()}\n{level}\n".encode())
             self.process.stdin.close()
             self.connection = listener.accept()
         return self

@@ -17,8 +17,9 @@ PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Run the cases sent over the connection and send back each as it starts and ends."""
-    parent, address, key = (sys.stdin.readline().strip() for _ in range(3))
+    parent, address, key, level = (sys.stdin.readline().strip() for _ in range(4))
     _die_with(int(parent))
+    _start_log(int(level))
     # Ctrl-C reaches the whole process group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with Client(address, authkey=bytes.fromhex(key)) as connection:
@@ -41,11 +42,16 @@ def _die_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-if __name__ == "__main__":
-    logging.getLogger("medseg").addHandler(logging.StreamHandler(sys.stderr))
-    if os.environ.get("MEDSEG_DEBUG"):
-        logging.getLogger("medseg").setLevel(logging.DEBUG)
+def _start_log(level: int) -> None:
+    """Log to standard error as the parent does; when it debugs, crashes say where they happened."""
+    log = logging.getLogger("medseg")
+    log.addHandler(logging.StreamHandler(sys.stderr))
+    log.setLevel(level)
+    if level <= logging.DEBUG:
         faulthandler.enable()
+
+
+if __name__ == "__main__":
     try:
         main()
     except (EOFError, BrokenPipeError, ConnectionResetError):
