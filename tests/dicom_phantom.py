@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence as DicomSequence
+from pydicom.tag import Tag
 from pydicom.uid import (
     CTImageStorage,
     EnhancedCTImageStorage,
@@ -216,10 +217,22 @@ def write_enhanced(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     frames = frames if frames is not None else [(k, 1) for k in range(len(where.positions))]
+    organization = uid(name, "dimensions")
     ds = _image(ENHANCED[modality], modality, name, uid(name, "object"), where, signed=False, bits=16)
     ds.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
     ds.InstanceNumber = 1
     ds.NumberOfFrames = len(frames)
+    ds.DimensionOrganizationSequence = _item(DimensionOrganizationUID=organization)
+    ds.DimensionIndexSequence = DicomSequence(
+        [
+            _item(
+                DimensionOrganizationUID=organization,
+                DimensionIndexPointer=Tag(pointer),
+                FunctionalGroupPointer=Tag("FrameContentSequence"),
+            )[0]
+            for pointer in ("TemporalPositionIndex", "InStackPositionNumber")
+        ]
+    )
     shared, per_frame, pixels = Dataset(), [], []
     shared.PlaneOrientationSequence = _item(
         ImageOrientationPatient=[round(float(v), 8) for v in (*where.row, *where.column)]

@@ -1,0 +1,343 @@
+"""Kinds of DICOM series that readers get wrong, each written from the phantom, so that any reader can be judged.
+
+The right answer is known for each: every voxel at its place, or a refusal where the series does not hold what it
+takes to know. `judge` says which of these, or neither, a reader gave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from dicom_phantom import Array, Grid, encode, grid, uid, write_enhanced, write_series
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as DicomSequence
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEGLSLossless
+from scipy import ndimage
+
+__all__ = ["KINDS", "Kind", "Volume", "judge"]
+
+# A tenth of a voxel along the steepest direction of the phantom, and half a grey level.
+SLACK = 2.5
+PHASE = 300.0
+# Share of voxels that may lie outside what was scanned where a reader resamples: these are not judged.
+LEAST_JUDGED = 0.5
+FEW = 14 * 11 * 5
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of series.
+
+    Parameters
+    ----------
+    about : str
+        What it is, for a table.
+    write : callable
+        Writes it into a folder.
+    answer : {"right", "refused"}
+        What a reader should make of it. Where slices are missing, resampling with a warning is no wrong answer either.
+    volumes : tuple of float
+        What is added to the phantom's value in each volume it holds.
+    voxels : int
+        How many voxels each of these has at least; fewer means that slices were lost.
+    """
+
+    about: str
+    write: Callable[[Path], object]
+    answer: str = "right"
+    volumes: tuple[float, ...] = (0.0,)
+    voxels: int = 14 * 11 * 9
+
+
+@dataclass(frozen=True)
+class Volume:
+    """What a reader gave: voxels (X, Y, Z) and an affine to RAS+ mm."""
+
+    array: npt.NDArray[Any]
+    affine: npt.NDArray[np.float64]
+
+
+def judge(kind: Kind, volumes: Sequence[Volume]) -> str:
+    """Compare what a reader gave with the truth.
+
+    Returns
+    -------
+    str
+        ``"right"``, or what is not: ``"wrong"`` (voxels with values of other places, or values that are not in the
+        file), ``"mixed"`` (voxels of several volumes in one), ``"incomplete"`` (slices or volumes lost).
+    """
+    seen: set[float] = set()
+    for volume in volumes:
+        array = volume.array.reshape(*volume.array.shape[:3])
+        places = np.stack(np.meshgrid(*map(np.arange, array.shape), indexing="ij"), axis=-1)
+        truth = encode(places @ volume.affine[:3, :3].T + volume.affine[:3, 3])
+        off = array - truth
+        scanned = np.any([np.abs(off - extra) <= SLACK for extra in kind.volumes], axis=0)
+        # Resampling fills what was never scanned with one value, and blends it with its neighbours; neither is judged.
+        filled = ndimage.binary_dilation(~scanned & (array == array.min()), np.ones((3, 3, 3)))
+        good = {extra for extra in kind.volumes if (filled | (np.abs(off - extra) <= SLACK)).all()}
+        if not good or scanned.mean() < LEAST_JUDGED:
+            return "mixed" if scanned.all() and len(kind.volumes) > 1 else "wrong"
+        if int(scanned.sum()) >= kind.voxels:
+            seen |= good
+    return "right" if seen >= set(kind.volumes) else "incomplete"
+
+
+# --- how the kinds are written
+
+
+def _set(**attributes: Any) -> Callable[[Dataset, int], None]:
+    def edit(ds: Dataset, k: int) -> None:
+        for keyword, value in attributes.items():
+            setattr(ds, keyword, value)
+
+    return edit
+
+
+def _series(where: Grid | None = None, **options: Any) -> Callable[[Path], object]:
+    return lambda folder: write_series(folder, grid() if where is None else where, **options)
+
+
+def _renamed(number: int, offset: int = 0, **attributes: Any) -> Callable[[Dataset, int], None]:
+    """Make further images of the same series."""
+
+    def edit(ds: Dataset, k: int) -> None:
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = uid("further", number, k)
+        ds.InstanceNumber = offset + k + 1
+        _set(**attributes)(ds, k)
+
+    return edit
+
+
+def _merge(folder: Path, number: int, where: Grid, **options: Any) -> None:
+    """Write further images beside those there are."""
+    part = folder.parent / f"{folder.name}-part{number}"
+    for path in write_series(part, where, **options):
+        path.rename(folder / f"{number}-{path.name}")
+    part.rmdir()
+
+
+def _phases(same_numbers: bool = False, shift: float = 0.0, **telling: Sequence[Any]) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in (0, 1):
+            where = grid(step=4 if shift else 2.5)
+            where.positions[:] += [0, 0, shift * number]
+            told = {keyword: values[number] for keyword, values in telling.items()}
+            offset = 0 if same_numbers else 9 * number
+            _merge(
+                folder,
+                number,
+                where,
+                values=lambda w, n=number: encode(w) + PHASE * n,  # type: ignore[misc]
+                edit=_renamed(number, offset, **told),
+            )
+
+    return write
+
+
+def _beside(where: Grid, **attributes: Any) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        write_series(folder, grid())
+        _merge(folder, 1, where, edit=_renamed(1, 90, **attributes))
+
+    return write
+
+
+def _twice(folder: Path) -> None:
+    for path in write_series(folder, grid())[2:6]:
+        (folder / f"copy-{path.name}").write_bytes(path.read_bytes())
+
+
+def _one_again(folder: Path) -> None:
+    write_series(folder, grid())
+    where = grid()
+    where = where.without(*[k for k in range(9) if k != 4])
+    _merge(folder, 1, where, values=lambda w: encode(w) + PHASE, edit=_renamed(1, 90))
+
+
+def _mixed_spacing(tilt: float) -> Grid:
+    where = grid(slices=12, step=4, tilt=tilt)
+    along = where.positions[1] - where.positions[0]
+    where.positions[6:] += np.arange(1, 7)[:, None] * along * 0.75
+    return where
+
+
+def _off_the_line() -> Grid:
+    where = grid()
+    where.positions[5:, 0] += 4
+    return where
+
+
+def _pixels(change: Callable[[Array], Array]) -> Callable[[Dataset, int], None]:
+    def edit(ds: Dataset, k: int) -> None:
+        dtype = "<i2" if ds.PixelRepresentation else "<u2"
+        stored = np.frombuffer(ds.PixelData, dtype).reshape(ds.Rows, ds.Columns).copy()
+        ds.PixelData = change(stored).astype(dtype).tobytes()
+
+    return edit
+
+
+def _padded(ds: Dataset, k: int) -> None:
+    def border(stored: Array) -> Array:
+        stored[0, :] = 63536
+        return stored
+
+    _pixels(border)(ds, k)
+    ds.add_new(0x00280120, "US", 63536)
+
+
+def _encoded(syntax: str) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        for path in write_series(folder, grid()):
+            ds = pydicom.dcmread(path)
+            if syntax == JPEGLSLossless:
+                ds.compress(syntax, generate_instance_uid=False)
+                ds.save_as(path)
+                continue
+            little, implicit = syntax != ExplicitVRBigEndian, syntax == ImplicitVRLittleEndian
+            if not little:
+                ds.PixelData = np.frombuffer(ds.PixelData, "<i2").byteswap().tobytes()
+            ds.file_meta.TransferSyntaxUID = syntax
+            pydicom.dcmwrite(path, ds, implicit_vr=implicit, little_endian=little, force_encoding=True)
+
+    return write
+
+
+def _truncated(folder: Path) -> None:
+    path = write_series(folder, grid())[4]
+    path.write_bytes(path.read_bytes()[:-60])
+
+
+def _without_preamble(folder: Path) -> None:
+    for path in write_series(folder, grid()):
+        path.write_bytes(path.read_bytes()[132:])
+
+
+def _without(keyword: str) -> Callable[[Dataset, int], None]:
+    return lambda ds, k: delattr(ds, keyword)
+
+
+def _enhanced(**options: Any) -> Callable[[Path], object]:
+    return lambda folder: write_enhanced(folder / "object.dcm", grid(), **options)
+
+
+def _scaled_frames(ds: Dataset) -> None:
+    pixels = np.frombuffer(ds.PixelData, "<u2").reshape(9, ds.Rows, ds.Columns).astype(float)
+    for k, groups in enumerate(ds.PerFrameFunctionalGroupsSequence):
+        slope = 0.5 + 0.25 * k
+        groups.PixelValueTransformationSequence[0].RescaleSlope = slope
+        pixels[k] = np.rint(pixels[k] / slope)
+    ds.PixelData = pixels.astype("<u2").tobytes()
+
+
+def _pet(ds: Dataset, k: int) -> None:
+    drug = Dataset()
+    drug.RadiopharmaceuticalStartTime = "091500"
+    drug.RadionuclideTotalDose, drug.RadionuclideHalfLife = 70000 * 2 ** (3600 / 6586.2), 6586.2
+    ds.RadiopharmaceuticalInformationSequence = DicomSequence([drug])
+    ds.Units, ds.DecayCorrection, ds.CorrectedImage, ds.PatientWeight = "BQML", "START", ["ATTN", "DECY"], 70
+
+
+def _shuffled() -> list[int]:
+    return [int(n) + 1 for n in np.random.default_rng(0).permutation(9)]
+
+
+KINDS: dict[str, Kind] = {
+    "axial": Kind("Axial, in order", _series()),
+    "reversed": Kind("Slices from head to foot", _series(grid(reverse=True))),
+    "coronal": Kind("Coronal", _series(grid("coronal"))),
+    "sagittal": Kind("Sagittal", _series(grid("sagittal"))),
+    "oblique": Kind("Oblique, turned about two axes", _series(grid("oblique"))),
+    "instance-numbers": Kind("Instance numbers not in spatial order", _series(numbers=_shuffled())),
+    "one-slice": Kind("A single slice", _series(grid(slices=1)), voxels=14 * 11),
+    "missing-slice": Kind("One slice missing", _series(grid().without(4)), "refused", voxels=FEW),
+    "missing-slices": Kind(
+        "Three slices missing, in two places", _series(grid().without(2, 3, 6)), "refused", voxels=FEW
+    ),
+    "mixed-spacing": Kind("4 mm steps, then 7 mm", _series(_mixed_spacing(0)), "refused"),
+    "tilt": Kind(
+        "Gantry tilted by 18.5 degrees", _series(grid(tilt=18.5), edit=_set(GantryDetectorTilt=18.5)), voxels=FEW
+    ),
+    "tilt-mixed-spacing": Kind(
+        "Tilted gantry, 4 mm steps, then 7 mm",
+        _series(_mixed_spacing(18.5), edit=_set(GantryDetectorTilt=18.5)),
+        "refused",
+    ),
+    "off-the-line": Kind("Table moved sideways half-way", _series(_off_the_line()), "refused"),
+    "copies": Kind("Four files there twice", _twice),
+    "same-place": Kind("Two different images at one place", _one_again, "refused"),
+    "phases-acquisition": Kind(
+        "Two phases under one UID, told apart by acquisition number",
+        _phases(AcquisitionNumber=(1, 2)),
+        volumes=(0, PHASE),
+    ),
+    "phases-temporal": Kind(
+        "Two phases under one UID, told apart by temporal position",
+        _phases(TemporalPositionIdentifier=(1, 2), same_numbers=True),
+        volumes=(0, PHASE),
+    ),
+    "echoes": Kind("Two echoes under one UID", _phases(EchoNumbers=(1, 2), EchoTime=(10, 90)), volumes=(0, PHASE)),
+    "phases-numbers": Kind(
+        "Two phases under one UID, told apart by the run of instance numbers alone", _phases(), volumes=(0, PHASE)
+    ),
+    "phases-nothing": Kind(
+        "Two phases under one UID that nothing tells apart",
+        _phases(same_numbers=True),
+        "refused",
+        volumes=(0, PHASE),
+    ),
+    "phases-interleaved": Kind(
+        "Two phases half a step apart",
+        _phases(TemporalPositionIdentifier=(1, 2), shift=2.0),
+        volumes=(0, PHASE),
+    ),
+    "localizer": Kind(
+        "Localizer inside the series",
+        _beside(grid("coronal", slices=1), ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]),
+    ),
+    "two-orientations": Kind("Two stacks of different orientation under one UID", _beside(grid("sagittal"))),
+    "two-sizes": Kind("Two sizes of slice under one UID", _beside(grid(columns=16, rows=16))),
+    "slopes": Kind("Slope of each slice its own", _series(slopes=[0.5 + 0.25 * k for k in range(9)], intercept=0)),
+    "monochrome1": Kind("MONOCHROME1", _series(edit=_set(PhotometricInterpretation="MONOCHROME1"))),
+    "signed-13": Kind("13 bits stored, signed", _series(bits=13, intercept=2500)),
+    "overlay-bits": Kind(
+        "Overlay in the unused high bits",
+        _series(signed=False, bits=13, intercept=0, edit=_pixels(lambda stored: stored | 0xE000)),
+    ),
+    "padding": Kind(
+        "Unsigned pixels, padding of -2000 written as 63536",
+        _series(signed=False, edit=_padded),
+        voxels=14 * 10 * 9,
+    ),
+    "pet": Kind("PET in Bq/ml, chosen so that SUV equals it", _series(modality="PT", intercept=0, edit=_pet)),
+    "enhanced-ct": Kind("Enhanced multi-frame CT", _enhanced(modality="CT")),
+    "enhanced-shuffled": Kind(
+        "Enhanced multi-frame MR, frames in any order", _enhanced(frames=[(n - 1, 1) for n in _shuffled()])
+    ),
+    "enhanced-times": Kind(
+        "Enhanced multi-frame MR, two times interleaved",
+        _enhanced(frames=[(k, t) for k in range(9) for t in (1, 2)]),
+        volumes=(0, 100),
+    ),
+    "enhanced-slopes": Kind("Enhanced multi-frame MR, slope of each frame its own", _enhanced(edit=_scaled_frames)),
+    "enhanced-missing": Kind(
+        "Enhanced multi-frame MR, one frame missing",
+        _enhanced(frames=[(k, 1) for k in range(9) if k != 4]),
+        "refused",
+    ),
+    "implicit": Kind("Implicit VR", _encoded(ImplicitVRLittleEndian)),
+    "big-endian": Kind("Big endian", _encoded(ExplicitVRBigEndian)),
+    "deflated": Kind("Deflated", _encoded(DeflatedExplicitVRLittleEndian)),
+    "jpeg-ls": Kind("JPEG-LS, lossless", _encoded(JPEGLSLossless)),
+    "no-preamble": Kind("Files without the preamble", _without_preamble),
+    "truncated": Kind("One file cut short", _truncated, "refused"),
+    "no-position": Kind("No image positions", _series(edit=_without("ImagePositionPatient")), "refused"),
+    "no-spacing": Kind("No pixel spacing", _series(edit=_without("PixelSpacing")), "refused"),
+}
