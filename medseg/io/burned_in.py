@@ -37,7 +37,7 @@ TOMOGRAPHY = {
     LegacyConvertedEnhancedPETImageStorage,
 }
 MAPS = {SegmentationStorage, LABEL_MAP_SEGMENTATION_STORAGE, ParametricMapStorage}
-SCREENS = {"SECONDARY", "SCREEN SAVE", "SCREENSHOT", "REPORT", "PROTOCOL", "OTHER", "REFORMATTED_TEXT"}
+SCREENS = {"SCREEN SAVE", "SCREENSHOT", "SCREEN", "REPORT", "PROTOCOL", "DOSE_INFO"}
 
 
 def doubt_about_pixels(dataset: Dataset) -> str | None:
@@ -58,7 +58,10 @@ def doubt_about_pixels(dataset: Dataset) -> str | None:
     if kind not in TOMOGRAPHY:
         return "pictures of its kind often have the patient's name drawn in, and nobody has looked"
     image_type = {str(value).upper() for value in dataset.get("ImageType") or ()}
-    if image_type & SCREENS or dataset.get("ConversionType"):
+    # A secondary image with a place in the patient is a reformatted one, as scanners and archives make them; one
+    # without is what was on a screen.
+    homeless = "ImagePositionPatient" not in dataset and "PerFrameFunctionalGroupsSequence" not in dataset
+    if image_type & SCREENS or dataset.get("ConversionType") or ("SECONDARY" in image_type and homeless):
         return "it is a picture of a screen or a report, which often show the patient's name, and nobody has looked"
     if int(dataset.get("SamplesPerPixel") or 1) > 1:
         return "it is a colour picture, which a tomograph does not make, and nobody has looked"

@@ -46,6 +46,8 @@ DUMMIES: dict[str, Any] = {
     **dict.fromkeys(("FL", "FD", "SL", "SS", "SV", "UL", "US", "UV"), 0),
     **dict.fromkeys(("OB", "OD", "OF", "OL", "OV", "OW"), b"\0\0"),
 }
+# What stands in the place of a name is not one, in objects that were de-identified before.
+DUMMY_WORDS = {REMOVED, "anonymous", "anonymized", "anonymised"}
 TEXT = ("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT")
 # Text with a meaning fixed by the standard, which only ever looks like a name, and without which nothing can be read.
 FIXED = {
@@ -223,6 +225,7 @@ def _secrets(dataset: Dataset) -> list[re.Pattern[str]]:
         for part in value if isinstance(value, MultiValue) else [value]:
             text = str(part or "").strip()
             words |= set(re.split(r"[\^=\s,]+", text)) if "Name" in keyword else {text}
+    words = {word for word in words if word.casefold() not in DUMMY_WORDS}
     return [re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE) for word in sorted(words) if len(word) > 2]
 
 

@@ -165,6 +165,21 @@ def test_pixels_in_doubt_are_left_out_unless_somebody_looked(tmp_path, change):
     assert json.loads((tmp_path / "clean" / REPORT_FILE).read_text())["pixels_accepted_by_the_user"] is True
 
 
+def test_a_secondary_image_is_in_doubt_where_it_has_no_place_in_the_patient(tmp_path):
+    source, _ = small_series(tmp_path / "in", shape=(8, 8, 2), ImageType=["DERIVED", "SECONDARY", "REFORMATTED"])
+    picture = pydicom.dcmread(source.files[0])
+    del picture.ImagePositionPatient
+    picture.save_as(source.files[0])
+    result = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY)
+    assert len(result.written) == 1
+    assert [left.path for left in result.left_out] == [source.files[0]]
+
+
+def test_an_object_without_names_has_nothing_to_leak(tmp_path):
+    small_series(tmp_path / "in", shape=(8, 8, 1), PatientName="REMOVED", DataSetName="name removed")
+    assert deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY).leaks == {}
+
+
 def test_unknown_kinds_and_damaged_files_are_left_out(tmp_path):
     source, _ = small_series(tmp_path / "in", shape=(8, 8, 2))
     plan = pydicom.dcmread(source.files[0])
