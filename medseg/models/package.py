@@ -16,6 +16,7 @@ from medseg import resources
 from medseg.errors import ModelError
 from medseg.io.atomic import atomic_path, write_text
 from medseg.models.card import ModelCard
+from medseg.models.store import stored, unpacked
 from medseg.types import ModelIdentity
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def load_package(name_or_path: str | Path) -> ModelPackage:
     Parameters
     ----------
     name_or_path : str or Path
-        A shipped name such as ``"hippocampus"``, or a package folder.
+        A shipped name such as ``"hippocampus"``, the name of an imported model, or a package folder or zip.
 
     Raises
     ------
@@ -142,12 +143,14 @@ def _find(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if (path / CARD_FILE).is_file():
         return path.resolve()
-    shipped = resources.models()
-    if str(name_or_path) in shipped:
-        return shipped[str(name_or_path)]
+    known = {**stored(), **resources.models()}
+    if str(name_or_path) in known:
+        return known[str(name_or_path)]
+    if path.is_file():
+        return unpacked(path)
     if path.is_dir():
         raise ModelError(f"the folder has no {CARD_FILE}", where=path, fix="Point to OUT/model of a training run.")
     raise ModelError(
         f"there is no model called '{name_or_path}'",
-        fix=f"Use one of {', '.join(sorted(shipped)) or 'none shipped'}, or the path of a package folder.",
+        fix=f"Use one of {', '.join(sorted(known)) or 'none shipped'}, or the path of a package folder or zip.",
     )

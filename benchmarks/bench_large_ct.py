@@ -1,0 +1,209 @@
+"""A whole-body-sized CT, reading to written labels, with a trivial network: medseg beside MONAI, or medseg alone.
+
+    python benchmarks/bench_large_ct.py                          # 512 x 512 x 200, 10 classes, both
+    python benchmarks/bench_large_ct.py --slices 800 --classes 117 --only medseg
+
+Each side runs in a process of its own on the same file, one after the other, with the same network (one convolution of
+one voxel, so that everything but the network is measured). Prints CPU time, wall time, the peak of resident memory and
+the share of voxels on which the two agree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SPACING = (0.8, 0.8, 1.0)
+TARGET = 1.5
+PATCH = 96
+
+
+def make_scan(path: Path, slices: int) -> None:
+    """Write a CT-like scan: a body of smooth organs with noise, int16, gzip as scanners' exports are."""
+    import nibabel as nib
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    shape = (512, 512, slices)
+    x, y = np.meshgrid(*[np.linspace(-1, 1, 512, dtype=np.float32)] * 2, indexing="ij")
+    body = (x / 0.85) ** 2 + (y / 0.65) ** 2 < 1
+    array = np.empty(shape, dtype=np.int16, order="F")
+    organs = [(*rng.uniform(-0.5, 0.5, 2), rng.uniform(0, 1), rng.uniform(0.05, 0.25), 100 * i) for i in range(1, 10)]
+    for k in range(slices):
+        plane = np.where(body, 0, -1000).astype(np.float32)
+        for cx, cy, cz, radius, value in organs:
+            dz = (k / slices - cz) * 2
+            plane[(x - cx) ** 2 + (y - cy) ** 2 + dz**2 < radius**2] = value
+        array[:, :, k] = plane + rng.normal(0, 10, plane.shape)
+    image = nib.Nifti1Image(array, np.diag([*SPACING, 1.0]))
+    image.header.set_xyzt_units("mm", "sec")
+    nib.save(image, path)
+
+
+def lines(classes: int) -> tuple[list[float], list[float]]:
+    """Slope and offset of each class: tangents of a parabola, so that each class wins on a band of intensities."""
+    middles = [-1000.0] + [1000.0 * (i - 0.5) / (classes - 1) for i in range(1, classes)]
+    return [2 * m for m in middles], [-(m**2) for m in middles]
+
+
+def run_medseg(scan: Path, out: Path, classes: int) -> None:
+    """Read, segment and write with medseg."""
+    import numpy as np
+
+    from medseg.infer.options import InferOptions
+    from medseg.infer.predictor import Predictor
+    from medseg.io.nifti import read_scan, write_labels
+    from medseg.models.card import ChannelCard, ClassCard, InputCard, ModelCard, NetworkCard, TrainingCard
+    from medseg.models.package import ModelPackage
+
+    slopes, offsets = lines(classes)
+
+    class Trivial:
+        name = "one convolution of one voxel"
+        working_bytes = 0
+
+        def run(self, windows: np.ndarray) -> np.ndarray:
+            scores = np.empty((len(windows), classes, *windows.shape[2:]), dtype=np.float32)
+            for index, (slope, offset) in enumerate(zip(slopes, offsets, strict=True)):
+                np.multiply(windows[:, 0], np.float32(slope), out=scores[:, index])
+                scores[:, index] += np.float32(offset)
+            return scores
+
+    card = ModelCard(
+        name="trivial",
+        title="Bands of intensity",
+        classes=tuple(ClassCard(value=i, name=f"band {i}") for i in range(1, classes)),
+        input=InputCard(
+            channels=(ChannelCard(name="CT", normalisation={"scheme": "none"}),),
+            spacing=(TARGET,) * 3,
+            patch=(PATCH,) * 3,
+            resampling={"order": 1},
+        ),
+        network=NetworkCard(name="trivial"),
+        training=TrainingCard(data="none", licence="none", cases=0, command="none", seed=0),
+        weights_sha256="0" * 64,
+    )
+
+    class Package(ModelPackage):
+        hash = "0" * 64
+
+    predictor = Predictor(Package(Path(), card), InferOptions(overlap=0.5), engine=Trivial())
+    found = read_scan(scan)
+    prediction = predictor.segment(found)
+    write_labels(prediction.labels, out, found.source)
+
+
+def run_monai(scan: Path, out: Path, classes: int) -> None:
+    """The same with MONAI's transforms, as its bundles are written."""
+    import torch
+    from monai.data import MetaTensor
+    from monai.inferers import sliding_window_inference
+    from monai.transforms import (
+        AsDiscreted,
+        Compose,
+        EnsureChannelFirstd,
+        Invertd,
+        LoadImaged,
+        Orientationd,
+        SaveImaged,
+        Spacingd,
+    )
+
+    slopes, offsets = lines(classes)
+    network = torch.nn.Conv3d(1, classes, 1)
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor(slopes).reshape(-1, 1, 1, 1, 1))
+        network.bias.copy_(torch.tensor(offsets))
+    before = Compose(
+        [
+            LoadImaged("image"),
+            EnsureChannelFirstd("image"),
+            Orientationd("image", axcodes="RAS"),
+            Spacingd("image", pixdim=(TARGET,) * 3, mode="bilinear"),
+        ]
+    )
+    after = Compose(
+        [
+            Invertd("pred", transform=before, orig_keys="image", nearest_interp=False, to_tensor=True),
+            AsDiscreted("pred", argmax=True),
+            SaveImaged(
+                "pred",
+                output_dir=out.parent,
+                output_postfix="monai",
+                separate_folder=False,
+                output_dtype="uint8",
+                resample=False,
+                print_log=False,
+            ),
+        ]
+    )
+    with torch.inference_mode():
+        data = before({"image": str(scan)})
+        scores = sliding_window_inference(
+            data["image"][None], (PATCH,) * 3, 1, network, overlap=0.5, mode="gaussian", device="cpu"
+        )
+        data["pred"] = MetaTensor(scores[0], meta=data["image"].meta)
+        after(data)
+    (out.parent / scan.name.replace(".nii.gz", "_monai.nii.gz")).rename(out)
+
+
+def measure(side: str, scan: Path, out: Path, classes: int) -> dict[str, float]:
+    """Run one side in a process of its own."""
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, __file__, "--run", side, str(scan), str(out), "--classes", str(classes)]
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{side} failed")
+    return {
+        "cpu_s": round(used.ru_utime + used.ru_stime, 1),
+        "wall_s": round(time.perf_counter() - begun, 1),
+        "peak_gb": round(used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9, 2),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--slices", type=int, default=200)
+    parser.add_argument("--classes", type=int, default=10)
+    parser.add_argument("--only", choices=["medseg", "monai"])
+    parser.add_argument("--run", nargs=3, metavar=("SIDE", "SCAN", "OUT"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.run:
+        side, scan, out = options.run
+        {"medseg": run_medseg, "monai": run_monai}[side](Path(scan), Path(out), options.classes)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        scan = Path(folder, "scan.nii.gz")
+        subprocess.run(
+            [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); "
+             f"from bench_large_ct import make_scan; from pathlib import Path; "
+             f"make_scan(Path({str(scan)!r}), {options.slices})"],
+            check=True,
+        )  # fmt: skip
+        sides = [options.only] if options.only else ["medseg", "monai"]
+        result: dict[str, object] = {"slices": options.slices, "classes": options.classes}
+        for side in sides:
+            result[side] = measure(side, scan, Path(folder, f"{side}.nii.gz"), options.classes)
+        if len(sides) == 2:
+            import nibabel as nib
+            import numpy as np
+
+            a, b = (np.asanyarray(nib.load(Path(folder, f"{side}.nii.gz")).dataobj) for side in sides)
+            result["agreement"] = round(float((a == b).mean()), 6)
+            ours, theirs = (result[side] for side in sides)
+            result["ratio"] = {key: round(theirs[key] / ours[key], 1) for key in ours}
+        print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    main()

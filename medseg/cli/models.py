@@ -1,0 +1,152 @@
+"""`medseg models`: the model packages on this machine, and other people's models brought in."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from medseg.cli.verb import JsonOption, print_json, verb
+
+__all__ = ["group"]
+
+group = typer.Typer(no_args_is_help=True, help="List, show, import and verify models.")
+
+ModelArgument = Annotated[str, typer.Argument(help="A shipped or imported name, or a package folder or zip.")]
+
+
+@group.command("list")
+@verb
+def list_models(json: JsonOption = False) -> int:
+    """List the models that `--model` knows by name.
+
+    Example: medseg models list
+    """
+    from medseg import resources
+    from medseg.models.package import load_package
+    from medseg.models.store import stored
+
+    found = {**stored(), **resources.models()}
+    cards = {name: load_package(folder).card for name, folder in sorted(found.items())}
+    if json:
+        print_json([{"name": n, "title": c.title, "version": c.version, "folder": found[n]} for n, c in cards.items()])
+        return 0
+    for name, card in cards.items():
+        sys.stdout.write(f"{name}\t{card.version}\t{card.title}\t{found[name]}\n")
+    return 0
+
+
+@group.command("show")
+@verb
+def show(model: ModelArgument, json: JsonOption = False) -> int:
+    """Print a model's card: classes, input, training, validation, limits.
+
+    Example: medseg models show hippocampus
+    """
+    import yaml
+
+    from medseg.models.package import load_package
+
+    package = load_package(model)
+    content = package.card.model_dump(mode="json", exclude_none=True)
+    if json:
+        print_json({**content, "sha256": package.hash, "folder": package.folder})
+    else:
+        sys.stdout.write(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110))
+    return 0
+
+
+@group.command("import")
+@verb
+def import_model(
+    path: Annotated[Path, typer.Argument(help="A results folder or exported zip of nnU-Net v2.")],
+    name: Annotated[str, typer.Option("--name", help="What --model will call it.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Package folder, instead of the user's store.")] = None,
+    configuration: Annotated[
+        str | None, typer.Option("--configuration", help="Which one, where there are several, such as 3d_fullres.")
+    ] = None,
+    folds: Annotated[
+        str | None, typer.Option("--folds", help="Comma-separated, such as 0,1 or all; default every numbered fold.")
+    ] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option("--checkpoint", help="File in each fold; default checkpoint_final.pth.")
+    ] = None,
+    orientation: Annotated[
+        Literal["RAS", "stored"] | None,
+        typer.Option("--orientation", help="RAS where all training data was stored so; default as nnU-Net reads."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model of the same name.")] = False,
+    json: JsonOption = False,
+) -> int:
+    """Import a model trained elsewhere; no code that comes with it is run.
+
+    Example: medseg models import Dataset004_Hippocampus/nnUNetTrainer__nnUNetPlans__3d_fullres --name hippo-nnunet
+    """
+    from medseg.models.importing import import_model as import_package
+
+    package = import_package(
+        path,
+        name,
+        out=out,
+        configuration=configuration,
+        folds=None if folds is None else [fold.strip() for fold in folds.split(",") if fold.strip()],
+        checkpoint=checkpoint,
+        orientation=orientation,
+        overwrite=overwrite,
+    )
+    if json:
+        print_json({"name": name, "folder": package.folder, "sha256": package.hash, "limits": package.card.limits})
+    else:
+        sys.stdout.write(f"{package.folder}\n")
+    for limit in package.card.limits:
+        sys.stderr.write(f"{limit}\n")
+    return 0
+
+
+@group.command("verify")
+@verb
+def verify(
+    model: ModelArgument,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    json: JsonOption = False,
+) -> int:
+    """Check a model's hashes, load its weights and run its network once.
+
+    Example: medseg models verify hippocampus
+    """
+    from medseg.config.load import build
+    from medseg.infer.options import InferOptions
+    from medseg.infer.verify import verify as verify_package
+    from medseg.models.package import load_package
+
+    found = verify_package(load_package(model), build(InferOptions, {"device": device}, where="medseg models verify"))
+    if json:
+        print_json(found)
+    else:
+        for what, result in found.items():
+            sys.stdout.write(f"{what}\t{result}\n")
+    return 0
+
+
+@group.command("export")
+@verb
+def export(
+    model: ModelArgument,
+    out: Annotated[Path, typer.Option("--out", help="The zip to write.")],
+    json: JsonOption = False,
+) -> int:
+    """Write a model package as one zip, which --model takes as it is.
+
+    Example: medseg models export hippocampus --out hippocampus.zip
+    """
+    from medseg.models.package import load_package
+    from medseg.models.zipping import write_zip
+
+    write_zip(load_package(model), out)
+    if json:
+        print_json({"file": out})
+    else:
+        sys.stdout.write(f"{out}\n")
+    return 0

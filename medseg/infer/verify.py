@@ -1,0 +1,49 @@
+"""Checks that a model package is whole and that its network runs, before patients depend on it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from medseg.errors import ModelError
+from medseg.infer.engines.select import select_engine
+from medseg.infer.options import InferOptions
+from medseg.models.package import ModelPackage
+
+__all__ = ["verify"]
+
+
+def verify(package: ModelPackage, options: InferOptions | None = None) -> dict[str, str]:
+    """Check the weights' hash, build the network, load the weights, and run it on one window of noise.
+
+    Parameters
+    ----------
+    package : ModelPackage
+        The model.
+    options : InferOptions, optional
+        Device and engine to check it on.
+
+    Returns
+    -------
+    dict of str to str
+        What was checked, and what was found.
+
+    Raises
+    ------
+    ModelError
+        When the package is damaged, its weights do not fit, or its scores are not numbers or not of the right shape.
+    """
+    engine = select_engine(package, options or InferOptions())
+    card = package.card
+    window = np.random.default_rng(0).standard_normal((1, len(card.input.channels), *card.input.patch), np.float32)
+    scores = engine.run(window)
+    expected = (1, card.scores, *card.input.patch)
+    if scores.shape != expected:
+        raise ModelError(f"the network gives scores of shape {scores.shape}, not {expected}", where=package.folder)
+    if not np.isfinite(scores).all():
+        raise ModelError("the network gives scores that are not numbers", where=package.folder)
+    return {
+        "package": str(package.identity),
+        "weights": f"SHA-256 {card.weights_sha256[:12]}... as on the card",
+        "network": f"{card.network.name}, {card.members} member{'s' * (card.members > 1)}, weights fit",
+        "run": f"one window of {' x '.join(map(str, card.input.patch))} on {engine.name}: {card.scores} finite scores",
+    }

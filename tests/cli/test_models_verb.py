@@ -1,0 +1,64 @@
+import json
+
+import pytest
+import torch
+
+from medseg.cli.app import run
+from medseg.models.card import ChannelCard, ClassCard, InputCard, ModelCard, NetworkCard, TrainingCard
+from medseg.models.package import write_package
+from medseg.models.registry import build_network
+
+
+@pytest.fixture
+def stored(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
+    arguments = {"features": [4, 8]}
+    card = ModelCard(
+        name="tiny",
+        title="A tiny U-Net",
+        classes=(ClassCard(value=1, name="a"),),
+        input=InputCard(channels=(ChannelCard(name="MR"),), patch=(8, 8, 8)),
+        network=NetworkCard(name="unet", arguments=arguments),
+        training=TrainingCard(data="none", licence="none", cases=0, command="none", seed=None),
+        weights_sha256="0" * 64,
+    )
+    network = build_network("unet", channels=1, classes=2, dimensions=3, arguments=arguments)
+    return write_package(tmp_path / "home" / "models" / "tiny", card, network.state_dict())
+
+
+def test_list_and_show(stored, capsys):
+    assert run(["models", "list", "--json"]) == 0
+    assert {"name": "tiny", "title": "A tiny U-Net", "version": "1", "folder": str(stored.folder)} in json.loads(
+        capsys.readouterr().out
+    )
+    assert run(["models", "list"]) == 0
+    assert "tiny\t1\tA tiny U-Net" in capsys.readouterr().out
+    assert run(["models", "show", "tiny", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sha256"] == stored.hash
+    assert run(["models", "show", "tiny"]) == 0
+    assert "title: A tiny U-Net" in capsys.readouterr().out
+
+
+def test_verify_runs_the_network(stored, capsys):
+    assert run(["models", "verify", "tiny", "--device", "cpu"]) == 0
+    assert "2 finite scores" in capsys.readouterr().out
+
+
+def test_verify_finds_weights_that_are_not_numbers(stored, capsys):
+    broken = {name: torch.full_like(tensor, float("nan")) for name, tensor in stored.weights().items()}
+    write_package(stored.folder, stored.card, broken)
+    assert run(["models", "verify", "tiny", "--device", "cpu"]) == 4
+    assert "not numbers" in capsys.readouterr().err
+
+
+def test_export_and_use_the_zip(stored, tmp_path, capsys):
+    assert run(["models", "export", "tiny", "--out", str(tmp_path / "tiny.zip")]) == 0
+    assert run(["models", "verify", str(tmp_path / "tiny.zip"), "--device", "cpu"]) == 0
+    assert stored.hash[:12] in capsys.readouterr().out
+
+
+def test_import_of_what_is_no_model(stored, tmp_path, capsys):
+    assert run(["models", "import", str(tmp_path), "--name", "x"]) == 4
+    assert "no kind of model" in capsys.readouterr().err
+    assert run(["models", "show", "nothing"]) == 4
+    assert "there is no model called 'nothing'" in capsys.readouterr().err

@@ -1,0 +1,61 @@
+import zipfile
+
+import pytest
+import torch
+
+from medseg.errors import InputError, ModelError
+from medseg.models.card import ChannelCard, ClassCard, InputCard, ModelCard, NetworkCard, TrainingCard
+from medseg.models.package import load_package, write_package
+from medseg.models.unzip import extract
+from medseg.models.zipping import write_zip
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
+    card = ModelCard(
+        name="tiny",
+        title="Tiny",
+        classes=(ClassCard(value=1, name="a"),),
+        input=InputCard(channels=(ChannelCard(name="MR"),), patch=(8, 8, 8)),
+        network=NetworkCard(name="unet"),
+        training=TrainingCard(data="none", licence="none", cases=0, command="none", seed=None),
+        weights_sha256="0" * 64,
+    )
+    return write_package(tmp_path / "package", card, {"w": torch.arange(4.0)})
+
+
+def test_a_package_survives_the_zip(package, tmp_path):
+    for name in ("a.zip", "b.zip"):
+        write_zip(package, tmp_path / name)
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+    again = load_package(tmp_path / "a.zip")
+    assert again.hash == package.hash
+    assert torch.equal(again.weights()["w"], torch.arange(4.0))
+    assert load_package(tmp_path / "b.zip").folder == again.folder
+
+
+def test_damaged_weights_are_not_zipped(package, tmp_path):
+    (package.folder / package.card.weights_file).write_bytes(b"other")
+    with pytest.raises(ModelError, match="SHA-256 differs"):
+        write_zip(package, tmp_path / "a.zip")
+    assert not (tmp_path / "a.zip").exists()
+
+
+def test_a_zip_cannot_write_outside_its_folder(tmp_path):
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
+        archive.writestr("../outside.txt", "harm")
+    with pytest.raises(InputError, match="outside itself"):
+        extract(tmp_path / "evil.zip", tmp_path / "inside")
+    assert not (tmp_path / "outside.txt").exists()
+
+
+def test_what_is_no_package_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
+    (tmp_path / "a.zip").write_bytes(b"no zip")
+    with pytest.raises(InputError, match="cannot be unpacked"):
+        load_package(tmp_path / "a.zip")
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("readme.txt", "nothing")
+    with pytest.raises(InputError, match="0 model packages"):
+        load_package(tmp_path / "b.zip")
