@@ -1,4 +1,4 @@
-"""What a dataset is like: sizes, spacings, intensities and volumes, read once from every case.
+"""What a dataset is like: sizes, spacings, intensities and volumes.
 
 nnU-Net's fingerprint (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z): medians and percentiles over cases, and the
 intensities inside the labelled foreground.
@@ -7,28 +7,21 @@ intensities inside the labelled foreground.
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from medseg.data.dataset import Dataset, DatasetCase
-from medseg.data.reading import read_case
-from medseg.errors import InputError, MedsegError
+from medseg.data.dataset import Dataset
+from medseg.data.examine import Examined
+from medseg.errors import InputError
 from medseg.io.atomic import write_text
-from medseg.prepare.crop import Box, nonzero_box
-from medseg.prepare.orient import nearest_ras
 
 __all__ = ["CaseFingerprint", "Fingerprint", "Intensities", "take_fingerprint"]
 
-log = logging.getLogger("medseg.data")
-
 Triple = tuple[float, float, float]
-# Foreground voxels looked at in each case, as in nnU-Net.
-VOXELS_A_CASE = 10_000
 
 
 @dataclass(frozen=True)
@@ -102,53 +95,40 @@ class Fingerprint:
         write_text(path, json.dumps(asdict(self), indent=1) + "\n")
 
 
-def take_fingerprint(data: Dataset, cases: Sequence[DatasetCase] | None = None) -> Fingerprint:
-    """Read every labelled case once.
+def take_fingerprint(data: Dataset, examined: Iterable[Examined]) -> Fingerprint:
+    """Gather what was seen of each case; cases with trouble are left out.
 
     Parameters
     ----------
     data : Dataset
-        What to look at.
-    cases : sequence of DatasetCase, optional
-        Those of its labelled cases to look at; all by default.
+        They belong to.
+    examined : iterable of Examined
+        From `medseg.data.examine.examine`.
 
     Raises
     ------
     InputError
-        When no case can be read.
+        When no case could be read.
     """
     seen: list[CaseFingerprint] = []
     samples: list[Any] = []
     left_out: dict[str, str] = {}
-    for case in data.labelled if cases is None else cases:
-        try:
-            one, sample = _look(data, case)
-        except MedsegError as error:
-            left_out[case.case_id] = str(error)
+    for one in examined:
+        if one.trouble is not None:
+            left_out[one.case.case_id] = one.trouble.message
             continue
-        seen.append(one)
-        samples.append(sample)
+        assert one.shape is not None
+        assert one.spacing is not None
+        assert one.cropped_shape is not None
+        assert one.voxels is not None
+        assert one.foreground is not None
+        seen.append(CaseFingerprint(one.case.case_id, one.shape, one.spacing, one.cropped_shape, one.voxels))
+        samples.append(one.foreground)
     if not seen:
         first = next(iter(left_out.values()), "there is no labelled case")
         raise InputError(f"no case can be read; the first: {first}", where=data.folder)
     pooled = np.concatenate(samples, axis=1)
     return Fingerprint(tuple(seen), tuple(_intensities(channel) for channel in pooled), left_out)
-
-
-def _look(data: Dataset, case: DatasetCase) -> tuple[CaseFingerprint, Any]:
-    """One case, and foreground intensities of shape (channels, n)."""
-    scan, reference = read_case(data, case)
-    order = nearest_ras(scan.geometry)
-    shape: tuple[int, int, int] = order.select(scan.geometry.shape)
-    box: Box = nonzero_box(order.apply(scan.array))
-    counts = np.bincount(reference.array.ravel(), minlength=data.table.largest + 1)
-    foreground = np.flatnonzero(np.isin(reference.array, [c.value for c in data.table]))
-    if len(foreground) > VOXELS_A_CASE:
-        foreground = foreground[:: len(foreground) // VOXELS_A_CASE][:VOXELS_A_CASE]
-    sample = scan.array.reshape(scan.channels, -1)[:, foreground].astype(np.float64)
-    voxels = {c.name: int(counts[c.value]) for c in data.table}
-    found = CaseFingerprint(case.case_id, shape, order.select(scan.geometry.spacing), box.shape, voxels)
-    return found, sample[:, np.isfinite(sample).all(axis=0)]
 
 
 def _intensities(values: Any) -> Intensities:

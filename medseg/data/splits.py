@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from medseg.data.dataset import DatasetCase
 from medseg.errors import ConfigError
 
-__all__ = ["Split", "fold_of", "split_cases"]
+__all__ = ["Split", "fold_of", "sides", "split_cases"]
 
 
 @dataclass(frozen=True)
@@ -105,3 +105,8 @@ def fold_of(cases: Sequence[DatasetCase], *, folds: int, seed: int) -> dict[str,
         counts[fold] += len(groups[name])
         assigned.update(dict.fromkeys(groups[name], fold))
     return assigned
+
+
+def sides(split: Split) -> dict[str, str]:
+    """Side of the split each case is on, by case id."""
+    return {**dict.fromkeys(split.train, "train"), **dict.fromkeys(split.validation, "validation")}

@@ -10,6 +10,7 @@ from typing import Any
 
 from medseg import resources
 from medseg.config.load import apply_overrides, build, read_yaml
+from medseg.data.examine import examine
 from medseg.data.fingerprint import Fingerprint, take_fingerprint
 from medseg.data.layouts import read_dataset
 from medseg.data.plan import Plan, make_plan
@@ -101,7 +102,7 @@ def plan_dataset(
     data = read_dataset(dataset)
     chosen = split or SplitConfig()
     parted = split_cases(data.labelled, folds=chosen.folds, fold=chosen.fold, seed=chosen.seed)
-    seen = take_fingerprint(data, [case for case in data.labelled if case.case_id in parted.train])
+    seen = take_fingerprint(data, examine(data, [case for case in data.labelled if case.case_id in parted.train]))
     plan = make_plan(data, seen, preset=preset, configuration=configuration)
     command = f"medseg train {dataset} --config plan.yaml --out runs/{plan.values['name']}"
     return plan, seen, plan_text(plan, data, seen, command=command)

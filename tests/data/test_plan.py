@@ -7,6 +7,7 @@ from small_files import classes, noise, volume
 
 from medseg.config.load import build
 from medseg.data.dataset import Channel, Dataset, DatasetCase
+from medseg.data.examine import examine
 from medseg.data.fingerprint import CaseFingerprint, Fingerprint, Intensities, take_fingerprint
 from medseg.data.layouts import read_dataset
 from medseg.data.paired import paired_classes
@@ -148,7 +149,8 @@ def test_the_fingerprint_of_known_scans(tmp_path):
         volume(tmp_path / "labels" / f"{n}.nii.gz", labels, spacing=(1.0, 2.0, 3.0))
     (tmp_path / "images" / "broken.nii.gz").write_bytes(b"no")
     volume(tmp_path / "labels" / "broken.nii.gz", labels)
-    seen = take_fingerprint(read_dataset(tmp_path))
+    data = read_dataset(tmp_path)
+    seen = take_fingerprint(data, examine(data))
     assert [c.case_id for c in seen.cases] == ["0", "1"]
     assert "broken" in seen.left_out
     assert seen.cases[0].shape == (8, 6, 5)

@@ -1,0 +1,243 @@
+"""Finds what is wrong with a dataset before a GPU hour is spent on it."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from medseg.data.dataset import Dataset
+from medseg.data.examine import Examined, examine
+from medseg.data.findings import Finding
+
+__all__ = ["Audit", "audit"]
+
+# Share of voxels at a channel's largest value beyond which it counts as clipped.
+CLIPPED = 0.02
+# A class in so many of the labels is missed in the others.
+USUAL = 0.9
+# Modified z-score (Iglewicz & Hoaglin 1993) beyond which a case is unusual; they propose 3.5, which in data with long
+# tails marks too many.
+UNUSUAL = 6.0
+UNUSUAL_CONTRAST = 3.5
+# Values within 10% are alike; a case that more than 2% of the cases are like is not unusual.
+SIMILAR = 0.1
+ALIKE = 0.02
+# No case is unusual among fewer.
+FEWEST = 8
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found.
+
+    Parameters
+    ----------
+    data : Dataset
+        Looked at.
+    examined : tuple of Examined
+        Its labelled cases.
+    findings : tuple of Finding
+        Blocking ones first, then by case.
+    """
+
+    data: Dataset
+    examined: tuple[Examined, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def blocked(self) -> dict[str, str]:
+        """Why each case that must not be trained on must not: case id to message."""
+        found: dict[str, str] = {}
+        for finding in self.findings:
+            for case_id in (finding.case_id, *finding.others):
+                if finding.blocks and case_id is not None:
+                    found.setdefault(case_id, finding.message)
+        return found
+
+    @property
+    def clean(self) -> tuple[str, ...]:
+        """Cases that can be trained on."""
+        return tuple(e.case.case_id for e in self.examined if e.case.case_id not in self.blocked)
+
+
+def audit(data: Dataset, *, side: Mapping[str, str] | None = None) -> Audit:
+    """Read every case once and look for what is wrong.
+
+    Parameters
+    ----------
+    data : Dataset
+        What to look at.
+    side : mapping of str to str, optional
+        Case id to the part of the split it will be in, to find what lies on both sides.
+    """
+    examined = tuple(examine(data))
+    findings = [
+        *_alone(examined),
+        *_duplicates(examined, side or {}),
+        *_patients(data, side or {}),
+        *_classes(data, examined),
+        *_unusual(examined),
+        *_orphans(data),
+    ]
+    ordered = sorted(findings, key=lambda f: (not f.blocks, f.case_id or "", f.kind))
+    return Audit(data, examined, tuple(ordered))
+
+
+def _alone(examined: Iterable[Examined]) -> Iterator[Finding]:
+    """What can be seen in one case."""
+    every = list(examined)
+    for one in every:
+        name = one.case.case_id
+        if one.trouble is not None:
+            yield Finding(one.trouble.kind, one.trouble.message + _whose(one, every), name)
+        if one.shape is None:
+            continue
+        if one.constant:
+            yield Finding("constant", "a channel has one value everywhere", name)
+        if one.looks_like_labels:
+            yield Finding("image-is-labels", "the image has few values, all whole numbers, in large patches", name)
+        if one.clipped > CLIPPED:
+            yield Finding("clipped", f"{100 * one.clipped:.1f}% of voxels have a channel's largest value", name)
+        if one.voxels is not None and not any(one.voxels.values()):
+            yield Finding("empty-reference", "the label holds no class", name)
+
+
+def _whose(one: Examined, every: Sequence[Examined]) -> str:
+    """Which images a label on another grid would fit."""
+    if one.trouble is None or one.trouble.kind != "reference-grid" or one.reference_grid is None:
+        return ""
+    fitting = [e.case.case_id for e in every if e.grid is not None and e.grid.matches(one.reference_grid)]
+    if not fitting:
+        return ""
+    names = ", ".join(fitting[:3]) + (f" and {len(fitting) - 3} more" if len(fitting) > 3 else "")
+    return f" The label's grid is that of {names}."
+
+
+def _duplicates(examined: Sequence[Examined], side: Mapping[str, str]) -> Iterator[Finding]:
+    for same in _groups(examined, lambda e: e.image_hash):
+        names = tuple(e.case.case_id for e in same)
+        sides = {side[name] for name in names if name in side}
+        kind = "duplicate-in-two-parts" if len(sides) > 1 else "duplicate"
+        yield Finding(kind, f"{len(names)} cases have the same image: {', '.join(names)}", names[0], names[1:])
+    for same in _groups(examined, lambda e: e.reference_hash):
+        images = {e.image_hash for e in same}
+        filled = any(same[0].voxels.values()) if same[0].voxels else False
+        if filled and len(images) > 1:
+            names = tuple(e.case.case_id for e in same)
+            message = f"{len(names)} different images have the same label: {', '.join(names)}"
+            yield Finding("same-reference", message, names[0], names[1:])
+
+
+def _groups(examined: Iterable[Examined], key: Callable[[Examined], str | None]) -> list[list[Examined]]:
+    """Cases that share a key, where several do."""
+    found: dict[str, list[Examined]] = defaultdict(list)
+    for one in examined:
+        if (value := key(one)) is not None:
+            found[value].append(one)
+    return [same for same in found.values() if len(same) > 1]
+
+
+def _patients(data: Dataset, side: Mapping[str, str]) -> Iterator[Finding]:
+    groups: dict[str, list[str]] = defaultdict(list)
+    for case in data.labelled:
+        if case.group is not None:
+            groups[case.group].append(case.case_id)
+    for number, names in enumerate(groups.values(), start=1):
+        sides = sorted({side[name] for name in names if name in side})
+        if len(sides) > 1:
+            # The group's name may be a patient's, so it is not repeated.
+            message = f"group {number} has cases in {' and '.join(sides)}: {', '.join(names)}"
+            yield Finding("patient-in-two-parts", message, names[0], tuple(names[1:]))
+
+
+def _classes(data: Dataset, examined: Sequence[Examined]) -> Iterator[Finding]:
+    read = [e for e in examined if e.voxels is not None and any(e.voxels.values())]
+    if not read:
+        return
+    for entry in data.table:
+        without = [e.case.case_id for e in read if e.voxels is not None and not e.voxels[entry.name]]
+        if len(without) == len(read):
+            yield Finding("missing-class", f"no label holds '{entry.name}'")
+        elif len(read) >= FEWEST and len(without) <= math.ceil((1 - USUAL) * len(read) - 1e-9):
+            for name in without:
+                yield Finding("rare-class", f"'{entry.name}' is not in the label, but is in most others", name)
+
+
+def _unusual(examined: Sequence[Examined]) -> Iterator[Finding]:
+    read = [e for e in examined if e.shape is not None and e.spacing is not None and not e.constant]
+    for axis, letter in enumerate("xyz"):
+        spacing = [e.spacing[axis] for e in read if e.spacing is not None]
+        extent = [e.shape[axis] * e.spacing[axis] for e in read if e.shape is not None and e.spacing is not None]
+        yield from _far(
+            read, spacing, "odd-spacing", f"spacing along {letter} is {{value:.3g}} mm, usually {{usual:.3g}}"
+        )
+        yield from _far(
+            read, extent, "odd-size", f"field of view along {letter} is {{value:.3g}} mm, usually {{usual:.3g}}"
+        )
+    channels = {len(e.deviations) for e in read}
+    for channel in range(min(channels, default=0)):
+        yield from _far(
+            read,
+            [max(e.deviations[channel], 1e-12) for e in read],
+            "odd-intensity",
+            f"standard deviation of channel {channel} is {{value:.3g}}, usually {{usual:.3g}}",
+        )
+    yield from _pale(read)
+
+
+def _pale(read: Sequence[Examined]) -> Iterator[Finding]:
+    """Cases whose label stands out from its surroundings far less than is usual."""
+    drawn = [e for e in read if e.contrast == e.contrast]
+    if len(drawn) < FEWEST:
+        return
+    values = np.array([e.contrast for e in drawn])
+    middle = float(np.median(values))
+    spread = max(float(np.median(np.abs(values - middle))), 1e-3)
+    for one, value in zip(drawn, values, strict=True):
+        if 0.6745 * (middle - value) / spread > UNUSUAL_CONTRAST:
+            message = f"inside and around the label differ by {value:.2g} standard deviations, usually by {middle:.2g}"
+            yield Finding("odd-contrast", message, one.case.case_id)
+
+
+def _far(cases: Sequence[Examined], values: Sequence[float], kind: str, text: str) -> Iterator[Finding]:
+    """Cases whose value lies far from the median and has hardly any like it.
+
+    Distances are those of logarithms, measured in median distances from the median. A tenth of the cases from another
+    scanner lies far from the rest and is not unusual; one case alone is.
+    """
+    if len(values) < FEWEST:
+        return
+    scaled = np.log(values)
+    middle = float(np.median(scaled))
+    # Half a percent: values that are all but equal have no spread to measure by.
+    spread = max(float(np.median(np.abs(scaled - middle))), 0.005)
+    alike = max(1, int(ALIKE * len(values)))
+    for one, value, place in zip(cases, values, scaled, strict=True):
+        far = 0.6745 * abs(place - middle) / spread > UNUSUAL
+        if far and np.count_nonzero(np.abs(scaled - place) < SIMILAR) <= alike:
+            yield Finding(kind, text.format(value=value, usual=math.exp(middle)), one.case.case_id)
+
+
+def _orphans(data: Dataset) -> Iterator[Finding]:
+    """Images without label, and files beside those of the cases that no case names."""
+    for case in data.cases:
+        if case.reference is None:
+            yield Finding("no-reference", "there is no label for it", case.case_id)
+    known: set[Path] = set()
+    for case in data.cases:
+        known.update(path.resolve() for path in (*case.images, *((case.reference,) if case.reference else ())))
+    suffixes = {_suffix(path) for path in known if path.is_file()}
+    for folder in sorted({path.parent for path in known if path.is_file()}):
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and _suffix(path) in suffixes and path.resolve() not in known:
+                yield Finding("orphan", f"{path.name} in {folder.name} belongs to no case")
+
+
+def _suffix(path: Path) -> str:
+    name = path.name.lower()
+    return ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()

@@ -1,0 +1,219 @@
+"""Reads a case once and notes all that planning and auditing want to know of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.data.dataset import Dataset, DatasetCase
+from medseg.data.reading import read_channels, read_reference
+from medseg.errors import GeometryMismatch, MedsegError
+from medseg.prepare.crop import nonzero_box
+from medseg.prepare.orient import nearest_ras
+from medseg.types import Geometry, LabelMap, Scan
+
+__all__ = ["Examined", "Trouble", "examine"]
+
+Triple = tuple[float, float, float]
+Shape = tuple[int, int, int]
+# Foreground voxels looked at in each case, as in nnU-Net.
+VOXELS_A_CASE = 10_000
+# An image of so few different values, all whole numbers, most of them beside an equal one, is a label map.
+FEW_VALUES = 16
+EQUAL_NEIGHBOURS = 0.9
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a case cannot be used.
+
+    Parameters
+    ----------
+    kind : str
+        As in `medseg.data.findings`.
+    message : str
+        What is wrong and what to do.
+    """
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """What was seen of one case; fields of what could not be read are None.
+
+    Parameters
+    ----------
+    case : DatasetCase
+        The case.
+    trouble : Trouble, optional
+        Why it cannot be used.
+    image_hash, reference_hash : str, optional
+        Of voxel values and shape.
+    shape, cropped_shape : tuple of int
+        Voxels along x, y, z after orientation to RAS, and of the box outside which every channel is 0.
+    spacing : tuple of float
+        mm along x, y, z.
+    voxels : dict of str to int
+        Of each class in the reference.
+    foreground : ndarray, shape (channels, n)
+        Intensities inside the labelled foreground.
+    medians, deviations : tuple of float
+        Of each channel over the whole scan.
+    clipped : float
+        Share of voxels at a channel's largest value, the largest over channels.
+    constant : bool
+        Whether a channel has one value only.
+    looks_like_labels : bool
+        Whether the image seems to be a label map.
+    contrast : float
+        Difference of medians inside the foreground and in a rim around it, in standard deviations of the scan; NaN
+        where there is no foreground.
+    grid, reference_grid : Geometry, optional
+        Of image and reference.
+    """
+
+    case: DatasetCase
+    trouble: Trouble | None = None
+    image_hash: str | None = None
+    reference_hash: str | None = None
+    shape: Shape | None = None
+    cropped_shape: Shape | None = None
+    spacing: Triple | None = None
+    voxels: dict[str, int] | None = None
+    foreground: npt.NDArray[np.float64] | None = None
+    medians: tuple[float, ...] = ()
+    deviations: tuple[float, ...] = ()
+    clipped: float = 0.0
+    constant: bool = False
+    looks_like_labels: bool = False
+    contrast: float = float("nan")
+    grid: Geometry | None = None
+    reference_grid: Geometry | None = None
+
+
+def examine(data: Dataset, cases: Sequence[DatasetCase] | None = None) -> Iterator[Examined]:
+    """Read each case once.
+
+    Parameters
+    ----------
+    data : Dataset
+        What to look at.
+    cases : sequence of DatasetCase, optional
+        Those of its labelled cases to look at; all by default.
+    """
+    for case in data.labelled if cases is None else cases:
+        yield _examine(data, case)
+
+
+def _examine(data: Dataset, case: DatasetCase) -> Examined:
+    missing = [path for path in (*case.images, case.reference) if path is not None and not path.exists()]
+    if missing:
+        return Examined(case, Trouble("missing-file", f"{missing[0]}: is not there"))
+    try:
+        scan = read_channels(data, case)
+    except GeometryMismatch as error:
+        return Examined(case, Trouble("channel-grid", str(error)))
+    except MedsegError as error:
+        return Examined(case, Trouble("unreadable", str(error)))
+    trouble, reference, grid = _reference(data, case, scan)
+    return _seen(data, case, scan, reference, trouble, grid)
+
+
+def _reference(data: Dataset, case: DatasetCase, scan: Scan) -> tuple[Trouble | None, LabelMap | None, Geometry | None]:
+    from medseg.io.read import read_labels
+
+    try:
+        reference = read_reference(data, case, scan)
+    except GeometryMismatch as error:
+        grid = None
+        if case.reference is not None and not data.structures:
+            grid = read_labels(case.reference).geometry
+        return Trouble("reference-grid", str(error)), None, grid
+    except MedsegError as error:
+        kind = "unknown-class" if "does not name" in error.what else "unreadable"
+        return Trouble(kind, str(error)), None, None
+    return None, reference, reference.geometry
+
+
+def _seen(
+    data: Dataset,
+    case: DatasetCase,
+    scan: Scan,
+    reference: LabelMap | None,
+    trouble: Trouble | None,
+    reference_grid: Geometry | None,
+) -> Examined:
+    order = nearest_ras(scan.geometry)
+    array = scan.array.astype(np.float32)
+    flat = array.reshape(scan.channels, -1)
+    medians = tuple(float(np.median(channel)) for channel in flat)
+    deviations = tuple(float(channel.std(dtype=np.float64)) for channel in flat)
+    tops = [np.count_nonzero(channel == channel.max()) / channel.size for channel in flat]
+    constant = any(channel.min() == channel.max() for channel in flat)
+    voxels = foreground = None
+    contrast = float("nan")
+    if reference is not None:
+        counts = np.bincount(reference.array.ravel(), minlength=data.table.largest + 1)
+        voxels = {c.name: int(counts[c.value]) for c in data.table}
+        inside = np.isin(reference.array, [c.value for c in data.table])
+        foreground = _sample(flat, inside)
+        contrast = _contrast(array[0], inside, deviations[0])
+    return Examined(
+        case,
+        trouble,
+        image_hash=_hash(array),
+        reference_hash=None if reference is None else _hash(reference.array),
+        shape=order.select(scan.geometry.shape),
+        cropped_shape=nonzero_box(order.apply(array)).shape,
+        spacing=order.select(scan.geometry.spacing),
+        voxels=voxels,
+        foreground=foreground,
+        medians=medians,
+        deviations=deviations,
+        clipped=0.0 if constant else float(max(tops)),
+        constant=constant,
+        looks_like_labels=not constant and any(_like_labels(channel) for channel in array),
+        contrast=contrast,
+        grid=scan.geometry,
+        reference_grid=reference_grid,
+    )
+
+
+def _sample(flat: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    places = np.flatnonzero(inside)
+    if len(places) > VOXELS_A_CASE:
+        places = places[:: len(places) // VOXELS_A_CASE][:VOXELS_A_CASE]
+    return flat[:, places].astype(np.float64)
+
+
+def _contrast(image: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_], deviation: float) -> float:
+    from scipy.ndimage import binary_dilation
+
+    if not inside.any() or deviation == 0:
+        return float("nan")
+    near = binary_dilation(inside)
+    rim = binary_dilation(near, iterations=2) & ~near
+    if not rim.any():
+        return float("nan")
+    return float(abs(np.median(image[inside]) - np.median(image[rim])) / deviation)
+
+
+def _like_labels(channel: npt.NDArray[np.float32]) -> bool:
+    if not np.array_equal(channel, np.rint(channel)) or len(np.unique(channel)) > FEW_VALUES:
+        return False
+    equal = [np.count_nonzero(np.diff(channel, axis=axis) == 0) for axis in range(3) if channel.shape[axis] > 1]
+    pairs = [channel.size // n * (n - 1) for n in channel.shape if n > 1]
+    return bool(pairs) and sum(equal) / sum(pairs) > EQUAL_NEIGHBOURS
+
+
+def _hash(array: npt.NDArray[Any]) -> str:
+    digest = hashlib.blake2b(repr((array.shape, array.dtype.kind)).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

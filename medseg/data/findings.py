@@ -1,0 +1,78 @@
+"""What can be wrong with a dataset: each kind of finding, whether it blocks training, and how to mend it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["KINDS", "Finding", "Kind"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of finding.
+
+    Parameters
+    ----------
+    title : str
+        What a report calls it.
+    blocks : bool
+        Whether a case with it is kept out of training.
+    fix : str
+        What to do.
+    """
+
+    title: str
+    blocks: bool
+    fix: str
+
+
+KINDS: dict[str, Kind] = {
+    "missing-file": Kind("missing file", True, "Put the file there, or take the case off the list."),
+    "unreadable": Kind("file that cannot be used", True, "Do what the message says, or copy the file again."),
+    "channel-grid": Kind("channels on different grids", True, "Resample them, or set resample_channels in the table."),
+    "reference-grid": Kind("reference on another grid", True, "Pair image and label of the same case."),
+    "unknown-class": Kind("value no class has", True, "Name the value among the classes, or correct the labels."),
+    "image-is-labels": Kind("image that is a label map", True, "Put the image in its place."),
+    "same-reference": Kind("label of another image", True, "Find out which image the label belongs to."),
+    "constant": Kind("constant image", True, "Put the image in its place."),
+    "patient-in-two-parts": Kind("patient on both sides of the split", True, "Put all cases of a group on one side."),
+    "duplicate-in-two-parts": Kind("duplicate on both sides of the split", True, "Give duplicates one group."),
+    "duplicate": Kind("duplicate image", False, "Take one of them out, or give them one group."),
+    "no-reference": Kind("image without label", False, "Label it, or leave it: it is not trained on."),
+    "orphan": Kind("file of no case", False, "List it, or take it away."),
+    "empty-reference": Kind("empty label", False, "Check that there is nothing to label."),
+    "missing-class": Kind("class that no label holds", False, "Label it, or take the class out."),
+    "rare-class": Kind("class missing from few labels", False, "Check that it is not there."),
+    "clipped": Kind("clipped intensities", False, "Export the image without windowing."),
+    "odd-spacing": Kind("unusual spacing", False, "Check that it belongs to this dataset."),
+    "odd-size": Kind("unusual field of view", False, "Check that it belongs to this dataset."),
+    "odd-intensity": Kind("unusual intensities", False, "Check units, sequence and rescaling."),
+    "odd-contrast": Kind("label that does not follow the image", False, "Look whether label and image are a pair."),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to look at.
+
+    Parameters
+    ----------
+    kind : str
+        A key of `KINDS`.
+    message : str
+        What was seen, with the numbers.
+    case_id : str, optional
+        The case it is about; None for the dataset as a whole or a file of no case.
+    others : tuple of str
+        Other cases it is about.
+    """
+
+    kind: str
+    message: str
+    case_id: str | None = None
+    others: tuple[str, ...] = ()
+
+    @property
+    def blocks(self) -> bool:
+        """Whether its case is kept out of training."""
+        return KINDS[self.kind].blocks

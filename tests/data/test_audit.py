@@ -1,0 +1,252 @@
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from small_files import volume
+
+from medseg.cli.app import run
+from medseg.data.audit import audit
+from medseg.data.audit_report import write_audit
+from medseg.data.findings import KINDS
+from medseg.data.layouts import read_dataset
+from medseg.data.splits import sides, split_cases
+
+SHAPE = (12, 11, 10)
+CASES = 10
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+
+def labels_of(number):
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[2 : 6 + number % 3, 3:7, 2:6] = 1
+    labels[8:11, 2:5, 4 : 7 + number % 2] = 2
+    labels[0, 0, number] = 1
+    return labels
+
+
+def image_of(number):
+    random = np.random.default_rng(number)
+    return (random.normal(100, 5, SHAPE) + 60 * (labels_of(number) > 0)).astype(np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Ten good cases."""
+    for number in range(CASES):
+        volume(tmp_path / "images" / f"c{number}.nii.gz", image_of(number))
+        volume(tmp_path / "labels" / f"c{number}.nii.gz", labels_of(number))
+    return tmp_path
+
+
+def found(folder, **options):
+    return {(f.kind, f.case_id) for f in audit(read_dataset(folder), **options).findings}
+
+
+def test_a_good_dataset_has_nothing(folder):
+    assert found(folder) == set()
+    assert len(audit(read_dataset(folder)).clean) == CASES
+
+
+def spoil_truncated(folder):
+    path = folder / "images" / "c3.nii.gz"
+    path.write_bytes(path.read_bytes()[:900])
+    return "unreadable"
+
+
+def spoil_grid(folder):
+    volume(folder / "labels" / "c3.nii.gz", labels_of(3), spacing=(1, 1, 2))
+    return "reference-grid"
+
+
+def spoil_image_is_labels(folder):
+    volume(folder / "images" / "c3.nii.gz", labels_of(3))
+    return "image-is-labels"
+
+
+def spoil_constant(folder):
+    volume(folder / "images" / "c3.nii.gz", np.full(SHAPE, 7.0, np.float32))
+    return "constant"
+
+
+def spoil_empty(folder):
+    volume(folder / "labels" / "c3.nii.gz", np.zeros(SHAPE, np.uint8))
+    return "empty-reference"
+
+
+def spoil_rare(folder):
+    labels = labels_of(3)
+    labels[labels == 2] = 0
+    volume(folder / "labels" / "c3.nii.gz", labels)
+    return "rare-class"
+
+
+def spoil_nan(folder):
+    image = image_of(3)
+    image[1] = np.nan
+    volume(folder / "images" / "c3.nii.gz", image)
+    return "unreadable"
+
+
+def spoil_clipped(folder):
+    volume(folder / "images" / "c3.nii.gz", np.minimum(image_of(3), 105))
+    return "clipped"
+
+
+def spoil_spacing(folder):
+    for kind, array in (("images", image_of(3)), ("labels", labels_of(3))):
+        volume(folder / kind / "c3.nii.gz", array, spacing=(1, 1, 5))
+    return "odd-spacing"
+
+
+def spoil_intensity(folder):
+    volume(folder / "images" / "c3.nii.gz", 100 * image_of(3))
+    return "odd-intensity"
+
+
+def spoil_contrast(folder):
+    volume(folder / "images" / "c3.nii.gz", image_of(3)[::-1, ::-1, ::-1])
+    return "odd-contrast"
+
+
+def spoil_no_reference(folder):
+    (folder / "labels" / "c3.nii.gz").unlink()
+    return "no-reference"
+
+
+SPOILERS = [value for name, value in sorted(globals().items()) if name.startswith("spoil_")]
+
+
+@pytest.mark.parametrize("spoil", SPOILERS, ids=lambda f: f.__name__.removeprefix("spoil_"))
+def test_each_thing_wrong_is_found_in_its_case(folder, spoil):
+    kind = spoil(folder)
+    seen = found(folder)
+    assert (kind, "c3") in seen
+    assert {case for _, case in seen} == {"c3"}
+    result = audit(read_dataset(folder))
+    assert ("c3" in result.clean) == (not KINDS[kind].blocks and kind != "no-reference")
+
+
+def test_a_label_on_the_grid_of_another_case_names_it(folder):
+    other = tuple(n + 2 for n in SHAPE)
+    volume(folder / "images" / "c5.nii.gz", np.random.default_rng(5).normal(100, 5, other).astype(np.float32))
+    volume(folder / "labels" / "c5.nii.gz", np.pad(labels_of(5), 1))
+    volume(folder / "labels" / "c3.nii.gz", np.pad(labels_of(3), 1))
+    (finding,) = [f for f in audit(read_dataset(folder)).findings if f.kind == "reference-grid"]
+    assert finding.case_id == "c3"
+    assert finding.message.endswith("The label's grid is that of c5.")
+
+
+def test_the_same_label_under_two_images_blocks_both(folder):
+    volume(folder / "labels" / "c4.nii.gz", labels_of(3))
+    result = audit(read_dataset(folder))
+    assert set(result.blocked) == {"c3", "c4"}
+
+
+def test_duplicates_matter_more_across_the_split(folder):
+    data = read_dataset(folder)
+    side = sides(split_cases(data.labelled, folds=5, fold=0, seed=0))
+    held_out = next(name for name, part in side.items() if part == "validation")
+    trained, other = [name for name, part in side.items() if part == "train"][:2]
+    for kind in ("images", "labels"):
+        content = (folder / kind / f"{trained}.nii.gz").read_bytes()
+        (folder / kind / f"{other}.nii.gz").write_bytes(content)
+    first = min(trained, other)
+    assert found(folder, side=side) == {("duplicate", first)}
+    for kind in ("images", "labels"):
+        content = (folder / kind / f"{trained}.nii.gz").read_bytes()
+        (folder / kind / f"{held_out}.nii.gz").write_bytes(content)
+    result = audit(read_dataset(folder), side=side)
+    assert set(result.blocked) == {trained, other, held_out}
+
+
+def test_a_patient_in_two_parts_is_found_and_not_named(folder):
+    rows = ["case,image,label,group,split"]
+    for number in range(CASES):
+        split = "validation" if number > 7 else "train"
+        group = "Anna Bauer" if number in (7, 8) else f"p{number}"
+        rows.append(f"c{number},images/c{number}.nii.gz,labels/c{number}.nii.gz,{group},{split}")
+    (folder / "d.csv").write_text("\n".join(rows) + "\n")
+    data = read_dataset(folder / "d.csv")
+    result = audit(data, side=sides(split_cases(data.labelled, folds=5, fold=0, seed=0)))
+    assert set(result.blocked) == {"c7", "c8"}
+    assert "Anna" not in str(result.findings)
+
+
+def test_values_no_class_has_and_classes_no_label_has(folder):
+    said = {"labels": {"liver": 1, "spleen": 3}, "cases": "d.csv"}
+    rows = [f"c{n},images/c{n}.nii.gz,labels/c{n}.nii.gz" for n in range(CASES)]
+    (folder / "d.csv").write_text("\n".join(["case,image,label", *rows]) + "\n")
+    (folder / "d.yaml").write_text(json.dumps(said))
+    for number in range(CASES - 1):
+        volume(folder / "labels" / f"c{number}.nii.gz", (labels_of(number) == 1).astype(np.uint8))
+    seen = found(folder / "d.yaml")
+    assert ("unknown-class", "c9") in seen
+    assert ("missing-class", None) in seen
+
+
+def test_files_of_no_case_are_found(folder):
+    (folder / "labels" / "stray.nii.gz").write_bytes(b"x")
+    (folder / "labels" / "notes.txt").write_text("x")
+    findings = audit(read_dataset(folder)).findings
+    assert [f.message for f in findings] == ["stray.nii.gz in labels belongs to no case"]
+
+
+def test_many_scans_from_another_scanner_are_not_unusual(folder):
+    for number in range(4):
+        volume(folder / "images" / f"c{number}.nii.gz", 50 * image_of(number))
+    assert found(folder) == set()
+
+
+def test_the_report_is_one_file_with_pictures(folder, tmp_path):
+    spoil_truncated(folder)
+    spoil_grid(folder)
+    volume(folder / "labels" / "c6.nii.gz", np.zeros(SHAPE, np.uint8))
+    out = tmp_path / "out"
+    write_audit(audit(read_dataset(folder)), out)
+    content = json.loads((out / "audit.json").read_text())
+    assert content["blocked"].keys() == {"c3"}
+    assert len(content["clean"]) == CASES - 1
+    page = (out / "audit.html").read_text()
+    assert page.count("data:image/png") == 1
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_the_command_exits_with_3_when_something_blocks(folder, tmp_path, capsys):
+    assert run(["audit", str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["blocked"] == {}
+    spoil_constant(folder)
+    assert run(["audit", str(folder), "--out", str(tmp_path / "out")]) == 3
+    assert "BLOCKS  c3  constant image" in capsys.readouterr().out
+    assert (tmp_path / "out" / "audit.html").is_file()
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
+@pytest.mark.parametrize("name", ["hippocampus", "membranes_em"])
+def test_real_datasets_are_not_blocked(name):
+    result = audit(read_dataset(DATA / name))
+    assert result.blocked == {}
+    assert len(result.findings) < 5
+
+
+def test_thumbnails_show_the_outline_where_it_lies(folder):
+    from base64 import b64decode
+    from io import BytesIO
+
+    from PIL import Image
+
+    from medseg.data.thumbnail import thumbnail
+
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[8:11, 8:10, 5] = 1
+    volume(folder / "labels" / "c3.nii.gz", labels)
+    data = read_dataset(folder)
+    case = next(c for c in data.cases if c.case_id == "c3")
+    picture = np.asarray(Image.open(BytesIO(b64decode(thumbnail(data, case).split(",")[1])))).astype(int)
+    coloured = np.argwhere(np.ptp(picture, axis=2) > 40)
+    rows, columns = coloured.mean(axis=0) / picture.shape[:2]
+    # In nibabel's RAS, large x is the patient's right, shown on the left; large y is anterior, shown at the top.
+    assert columns < 0.4
+    assert rows < 0.4
+    assert nib.aff2axcodes(np.eye(4)) == ("R", "A", "S")
