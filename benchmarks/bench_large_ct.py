@@ -69,8 +69,11 @@ def run_medseg(scan: Path, out: Path, classes: int) -> None:
         name = "one convolution of one voxel"
         working_bytes = 0
 
+        def __init__(self) -> None:
+            self.scores = np.empty((1, classes, PATCH, PATCH, PATCH), dtype=np.float32)
+
         def run(self, windows: np.ndarray) -> np.ndarray:
-            scores = np.empty((len(windows), classes, *windows.shape[2:]), dtype=np.float32)
+            scores = self.scores
             for index, (slope, offset) in enumerate(zip(slopes, offsets, strict=True)):
                 np.multiply(windows[:, 0], np.float32(slope), out=scores[:, index])
                 scores[:, index] += np.float32(offset)

@@ -19,6 +19,8 @@ from medseg.infer.blend import AxisWindows, windows_along
 
 __all__ = ["Slab", "mirror_combinations", "stream_scores", "window_count"]
 
+# Values weighted at a time: the product stays in the processor's cache until it is added.
+CACHED = 1 << 16
 Float32 = npt.NDArray[np.float32]
 Run = Callable[[Float32], Float32]
 Patch = tuple[int, int, int]
@@ -135,10 +137,15 @@ def _add(held: Float32, scores: Float32, weights: Float32, x: int, y: int) -> No
     """Add a window's weighted scores, shape (K, *patch), where it lies over the scores held, shape (K, X, Y, depth)."""
     low, high = max(0, y), min(held.shape[2], y + scores.shape[2])
     seen = slice(low - y, high - y)
-    weighted = np.empty_like(weights[:, seen])
-    for target, score in zip(held[:, x : x + scores.shape[1], low:high], scores[:, :, seen], strict=True):
-        np.multiply(score, weights[:, seen], out=weighted)
-        target += weighted
+    width = scores.shape[1]
+    step = max(1, CACHED // (weights.shape[2] * (high - low)))
+    weighted = np.empty((step, high - low, weights.shape[2]), dtype=np.float32)
+    for target, score in zip(held[:, x : x + width, low:high], scores[:, :, seen], strict=True):
+        for begin in range(0, width, step):
+            some = slice(begin, begin + step)
+            product = weighted[: min(step, width - begin)]
+            np.multiply(score[some], weights[some, seen], out=product)
+            target[some] += product
 
 
 def _run_mirrored(run: Run, shown: Float32, mirror: Sequence[int]) -> Float32:
