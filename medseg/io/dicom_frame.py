@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 
-from medseg.errors import InputError
+from medseg.errors import InputError, MedsegError
 from medseg.io.dicom_header import REMEMBERED, Header, leniently
 
 __all__ = ["Frame", "frames_of"]
@@ -140,7 +140,9 @@ def frames_of(header: Header) -> tuple[Frame, ...]:
             if int(elements.get("NumberOfFrames") or 1) > 1 or "PerFrameFunctionalGroupsSequence" in elements:
                 return _multi_frame(header)
             return (_frame(header, None, [elements]),)
-        except (ValueError, TypeError, AttributeError, IndexError, KeyError, OverflowError) as error:
+        except MedsegError:
+            raise
+        except Exception as error:  # pydicom raises nearly anything on damaged sequences; all of it means the same
             raise InputError(
                 f"its header has a value that cannot be ({' '.join(str(error).split())[:120]})",
                 where=header.path,

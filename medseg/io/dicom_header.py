@@ -40,6 +40,10 @@ WANTED = [
     "SliceLocation", "ScanningSequence", "ComplexImageComponent",
 ]  # fmt: skip
 WANTED_TAGS = [*(Tag(keyword) for keyword in WANTED), Tag(0x7053, 0x0010), Tag(0x7053, 0x1000)]  # Philips' SUV factor
+WHOLE_NUMBERS = {
+    "BitsAllocated", "BitsStored", "Columns", "HighBit", "InstanceNumber", "NumberOfFrames", "PixelPaddingRangeLimit",
+    "PixelPaddingValue", "PixelRepresentation", "Rows", "SamplesPerPixel",
+}  # fmt: skip
 REMEMBERED = 4096
 DAMAGED = "Copy it again from the scanner or the archive."
 
@@ -119,11 +123,20 @@ def _remembered(path: Path, _mtime: int, _size: int) -> Header:
             deflated = start[128:] == b"DICM" and _is_deflated(stream, path)
             stream.seek(0)
             elements = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(WANTED_TAGS), force=True)
-            return Header(path, elements, None if deflated else stream.tell())
+            pixels_at = None if deflated else stream.tell()
+            _check_values(elements)
+            return Header(path, elements, pixels_at)
     except (MedsegError, OSError):
         raise
     except Exception as error:  # pydicom raises nearly anything on damaged files; all of it means the same
         raise InputError(f"its DICOM header is damaged ({_short(error)})", where=path, fix=DAMAGED) from error
+
+
+def _check_values(elements: Dataset) -> None:
+    """Convert every value now, so that damage shows here and nowhere later."""
+    for element in elements:
+        if element.keyword in WHOLE_NUMBERS and element.value not in (None, ""):
+            int(element.value)
 
 
 def _is_deflated(stream: IO[bytes], path: Path) -> bool:

@@ -217,11 +217,11 @@ def _decoding(path: Path) -> Iterator[None]:
 def _padding(frame: Frame) -> tuple[int, int] | None:
     """Lowest and highest stored value that mark a pixel outside the image, in the signedness of the pixels."""
     value = frame.header.get("PixelPaddingValue")
-    if value is None or isinstance(value, (bytes, str)):
+    if value is None or value == "":
         return None
     ends = [_as_stored(int(value), frame)]
     limit = frame.header.get("PixelPaddingRangeLimit")
-    if limit is not None and not isinstance(limit, (bytes, str)):
+    if limit is not None and limit != "":
         ends.append(_as_stored(int(limit), frame))
     return min(ends), max(ends)
 

@@ -65,6 +65,8 @@ def suv_factor(frames: Sequence[Frame]) -> tuple[float, tuple[str, ...]]:
         factor = _from_activity(frames)
     except _Unknown as reason:
         return 1.0, (KEPT.format("Bq/ml", str(reason)),)
+    except Exception:  # pydicom raises nearly anything on damaged values
+        return 1.0, (KEPT.format("Bq/ml", "what the header says of dose and time cannot be read"),)
     return factor, ("PET values were turned from Bq/ml into SUV by body weight",)
 
 

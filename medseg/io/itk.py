@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from medseg.types.scan import Scan, Source
 __all__ = ["look", "read_labels", "read_scan", "write_labels", "write_scan"]
 
 IMAGE_IO: dict[ItkFormat, str] = {"nrrd": "NrrdImageIO", "meta": "MetaImageIO"}
+SEGMENT_KEY = re.compile(r"Segment\d+_[A-Za-z]+")
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # The spaces ITK turns into its own LPS. It takes every other one, and none, for LPS as well, which may be wrong.
 KNOWN_SPACES = {
@@ -119,7 +121,8 @@ def _read(
         image = reader.Execute()
     except RuntimeError as error:
         raise InputError(f"its voxels cannot be read ({_reason(error)})", where=path, fix="Save it again.") from error
-    fields = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
+    # Nothing but segments is used; other keys of damaged files may hold bytes SimpleITK itself cannot take back.
+    fields = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if SEGMENT_KEY.fullmatch(key)}
     array = sitk.GetArrayFromImage(image)
     # ITK's arrays are ([T,] Z, Y, X [, component]).
     if image.GetNumberOfComponentsPerPixel() == 1:

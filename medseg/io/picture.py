@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ from medseg.io.limits import check_size
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap, LabelTable
 from medseg.types.scan import Scan, Source
+
+# It logs every tag it does not understand; what matters of them becomes one error.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 __all__ = ["look", "read_labels", "read_scan"]
 
