@@ -34,16 +34,17 @@ def longest_diameter(mask: npt.NDArray[np.bool_], matrix: npt.NDArray[np.float64
     than the diameter found so far minus the largest distance from the middle cannot be an end of a longer one.
     """
     points = _row_ends(mask)
-    corners = _corners(np.arange(3) != flat)
-    centred = points - (points.min(axis=0) + points.max(axis=0)) / 2
-    reach = np.sqrt((((centred[:, None] + corners / 2) @ matrix.T) ** 2).sum(-1)).max(axis=1)
-    start = centred[reach.argmax()]
-    opposite = centred[_apart(start, centred, corners, matrix).argmax()]
-    known = float(_apart(opposite, centred, corners, matrix).max())
+    corners = _corners(np.arange(3) != flat) @ matrix.T
+    centred = (points - (points.min(axis=0) + points.max(axis=0)) / 2) @ matrix.T
+    reach = _farthest(centred, corners / 2)
+    known, place = 0.0, int(reach.argmax())
+    for _ in range(2):  # there and back: as a rule this finds the diameter already
+        distances = _farthest(centred - centred[place], corners)
+        known, place = max(known, float(distances.max())), int(distances.argmax())
     ends = centred[reach >= known - reach.max() - 1e-9 * known]
     if len(ends) > PAIRS_UP_TO:
         ends = _hull(ends)
-    longest = max(float(_apart(point, ends[place:], corners, matrix).max()) for place, point in enumerate(ends))
+    longest = max(float(_farthest(ends[place:] - point, corners).max()) for place, point in enumerate(ends))
     return max(known, longest)
 
 
@@ -77,15 +78,10 @@ def _corners(thick: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     return np.unique(signs * thick, axis=0)
 
 
-def _apart(
-    point: npt.NDArray[np.float64],
-    others: npt.NDArray[np.float64],
-    corners: npt.NDArray[np.float64],
-    matrix: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64]:
-    """Largest distance in mm between two voxels' boxes, for one voxel and many others."""
-    steps = (others - point)[:, None] + corners
-    return np.asarray(np.sqrt(((steps @ matrix.T) ** 2).sum(-1)).max(axis=1))
+def _farthest(steps: npt.NDArray[np.float64], corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Length in mm of each step after the one of the corners that makes it longest is added, shape (steps,)."""
+    gain = (2 * steps @ corners.T + (corners**2).sum(axis=1)).max(axis=1)
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", steps, steps) + gain))
 
 
 def _hull(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
