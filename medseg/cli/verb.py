@@ -27,6 +27,8 @@ VERBS: dict[str, str] = {
     "convert": "convert",
     "export": "export",
     "deidentify": "deidentify",
+    "push": "push",
+    "pull": "pull",
     "audit": "audit",
     "plan": "plan",
     "train": "train",

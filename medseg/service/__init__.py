@@ -1,0 +1,1 @@
+"""What talks to the network: archives over DIMSE and DICOMweb."""

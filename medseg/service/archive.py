@@ -1,0 +1,145 @@
+"""Where an archive is, how to speak to it, and what went wrong with it."""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from medseg.errors import MedsegError, UsageError
+
+__all__ = ["Archive", "ArchiveError", "is_uid"]
+
+HELP = "Write dicom://HOST:PORT/AETITLE, dicoms:// for TLS, or the https:// address of its DICOMweb service."
+PASSWORD, TOKEN = "MEDSEG_PACS_PASSWORD", "MEDSEG_PACS_TOKEN"
+UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+
+
+class ArchiveError(MedsegError):
+    """An archive cannot be reached, or does not do what was asked."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive and how to speak to it.
+
+    Parameters
+    ----------
+    protocol : {"dimse", "web"}
+        C-STORE, C-FIND and C-GET, or DICOMweb.
+    host : str
+        Its name or address; for DICOMweb the whole URL is in `url`.
+    port : int
+        For DIMSE.
+    ae_title : str
+        Its application entity title, for DIMSE.
+    url : str
+        Root of its DICOMweb service.
+    tls : ssl.SSLContext, optional
+        For DIMSE over TLS.
+    calling : str
+        Our own application entity title.
+    user : str, optional
+        For DICOMweb; the password is read from the environment, ``MEDSEG_PACS_PASSWORD``, or instead of both a bearer
+        token, ``MEDSEG_PACS_TOKEN``, so that neither stands in a command line.
+    authority : Path, optional
+        File of certificates to trust instead of the system's.
+    """
+
+    protocol: Literal["dimse", "web"]
+    host: str = ""
+    port: int = 104
+    ae_title: str = "ANY-SCP"
+    url: str = ""
+    tls: ssl.SSLContext | None = field(default=None, compare=False)
+    calling: str = "MEDSEG"
+    user: str | None = None
+    authority: Path | None = None
+
+    @classmethod
+    def parse(
+        cls,
+        address: str,
+        *,
+        calling: str = "MEDSEG",
+        user: str | None = None,
+        authority: Path | None = None,
+        certificate: Path | None = None,
+        private_key: Path | None = None,
+    ) -> Archive:
+        """Read an address.
+
+        Parameters
+        ----------
+        address : str
+            ``dicom://host:port/AETITLE``, ``dicoms://...`` for TLS, or an ``http(s)://`` DICOMweb root.
+        calling, user, authority
+            See the class.
+        certificate, private_key : Path, optional
+            What we show to an archive that asks for our certificate (``dicoms://`` only).
+
+        Raises
+        ------
+        UsageError
+            When the address is not one of these.
+        """
+        for title in (calling,):
+            _check_title(title)
+        parts = urlsplit(address)
+        if parts.scheme in ("http", "https") and parts.hostname:
+            if parts.username or parts.password:
+                raise UsageError(
+                    "passwords do not belong in addresses", fix=f"Use --user, and the variable {PASSWORD} or {TOKEN}."
+                )
+            return cls("web", parts.hostname, url=address.rstrip("/"), calling=calling, user=user, authority=authority)
+        try:
+            port = parts.port
+        except ValueError as error:
+            raise UsageError(f"'{address}' is not the address of an archive", fix=HELP) from error
+        title = parts.path.strip("/")
+        if parts.scheme not in ("dicom", "dicoms") or not parts.hostname or port is None or not title:
+            raise UsageError(f"'{address}' is not the address of an archive", fix=HELP)
+        _check_title(title)
+        tls = _tls(authority, certificate, private_key) if parts.scheme == "dicoms" else None
+        return cls("dimse", parts.hostname, port, title, tls=tls, calling=calling, authority=authority)
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        return self.url if self.protocol == "web" else f"{self.ae_title} at {self.host}:{self.port}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """HTTP headers that say who we are, where a token was given."""
+        token = os.environ.get(TOKEN)
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+    @property
+    def login(self) -> tuple[str, str] | None:
+        """User and password, where given."""
+        return None if self.user is None else (self.user, os.environ.get(PASSWORD, ""))
+
+
+def is_uid(text: str) -> bool:
+    """Whether text is a UID, and so safe as part of a path or an address."""
+    return len(text) <= 64 and UID.fullmatch(text) is not None
+
+
+def _check_title(title: str) -> None:
+    if not 1 <= len(title) <= 16 or not title.isascii() or not title.isprintable() or "\\" in title:
+        raise UsageError(f"'{title}' is not an application entity title", fix="Use at most 16 plain characters.")
+
+
+def _tls(authority: Path | None, certificate: Path | None, private_key: Path | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=None if authority is None else str(authority))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if certificate is not None:
+            context.load_cert_chain(str(certificate), None if private_key is None else str(private_key))
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"a certificate cannot be read ({error})", fix="Give PEM files.") from error
+    return context

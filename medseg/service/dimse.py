@@ -1,0 +1,215 @@
+"""Archives over DIMSE: C-STORE, C-FIND and C-GET."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+from pynetdicom import AE, build_role, evt
+from pynetdicom.association import Association
+from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+)
+
+from medseg.io.burned_in import MAPS, TOMOGRAPHY
+from medseg.io.deidentify import DOCUMENTS
+from medseg.service.archive import Archive, ArchiveError
+from medseg.service.outgoing import Outgoing
+
+__all__ = ["find", "get", "store"]
+
+log = logging.getLogger("medseg.service.dimse")
+PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+SYNTAXES = (
+    *PLAIN,
+    DeflatedExplicitVRLittleEndian,
+    RLELossless,
+    JPEGLosslessSV1,
+    JPEGLossless,
+    JPEGLSLossless,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+    JPEG2000,
+)
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+MOST_CONTEXTS = 128  # an association can offer
+TIMEOUT = 30.0  # seconds without an answer after which an archive counts as gone
+SUCCESS, PENDING = (0x0000,), (0xFF00, 0xFF01)
+DUPLICATE = 0x0111
+SEEN = "Check host, port and both application entity titles; the archive must know ours."
+
+
+def store(archive: Archive, items: Sequence[Outgoing]) -> Iterator[tuple[Outgoing, str | None]]:
+    """Send objects by C-STORE; yield each with None, or the reason why the archive did not take it.
+
+    Raises
+    ------
+    ArchiveError
+        When no association can be made, or it breaks; what was not yielded was not sent.
+    """
+    pending = list(items)
+    while pending:
+        kinds = list(dict.fromkeys((item.sop_class, item.syntax) for item in pending))[:MOST_CONTEXTS]
+        batch = [item for item in pending if (item.sop_class, item.syntax) in kinds]
+        pending = [item for item in pending if (item.sop_class, item.syntax) not in kinds]
+
+        def offer(entity: AE, kinds: list[tuple[UID, UID]] = kinds) -> None:
+            for sop_class, syntax in kinds:
+                entity.add_requested_context(sop_class, PLAIN if syntax in PLAIN else [syntax])
+
+        with _association(archive, offer) as association:
+            for item in batch:
+                yield item, _store(association, item)
+
+
+def _store(association: Association, item: Outgoing) -> str | None:
+    if not association.is_established:
+        raise ArchiveError("the archive broke the connection", fix="Run the same command again to go on.")
+    try:
+        status = association.send_c_store(item.path)
+    except ValueError:
+        return f"the archive does not take {item.sop_class.name} in {item.syntax.name}"
+    except (OSError, AttributeError, RuntimeError) as error:
+        return f"the file cannot be sent ({type(error).__name__})"
+    if "Status" not in status:
+        raise ArchiveError("the archive stopped answering", fix="Run the same command again to go on.")
+    code = int(status.Status)
+    # Warnings (0xB...) mean stored; a duplicate is the same object, stored before.
+    return (
+        None if code in SUCCESS or code >> 12 == 0xB or code == DUPLICATE else f"the archive refused it (0x{code:04X})"
+    )
+
+
+def find(archive: Archive, level: str, keys: Mapping[str, str]) -> list[Dataset]:
+    """Ask an archive by C-FIND in the study root model.
+
+    Parameters
+    ----------
+    archive : Archive
+        The archive.
+    level : {"STUDY", "SERIES"}
+        What to list.
+    keys : mapping of str to str
+        DICOM keywords to values to match; empty values are asked for.
+    """
+    query = Dataset()
+    query.QueryRetrieveLevel = level
+    for keyword, value in keys.items():
+        setattr(query, keyword, value)
+    model = StudyRootQueryRetrieveInformationModelFind
+    with _association(archive, lambda entity: entity.add_requested_context(model)) as association:
+        found = []
+        for status, answer in association.send_c_find(query, model):
+            _check(status, "the search failed")
+            if int(status.Status) in PENDING and answer is not None:
+                found.append(answer)
+        return found
+
+
+def get(archive: Archive, study: str, series: str, keep: Callable[[str, bytes], None]) -> None:
+    """Fetch a series by C-GET.
+
+    Parameters
+    ----------
+    archive : Archive
+        The archive.
+    study, series : str
+        UIDs.
+    keep : callable
+        Takes the instance UID and the whole file of each object as it comes.
+
+    Raises
+    ------
+    ArchiveError
+        When not every object came.
+    """
+    query = Dataset()
+    query.QueryRetrieveLevel, query.StudyInstanceUID, query.SeriesInstanceUID = "SERIES", study, series
+    model = StudyRootQueryRetrieveInformationModelGet
+    wanted = sorted({str(uid) for uid in TOMOGRAPHY | MAPS | DOCUMENTS} | {SECONDARY_CAPTURE})
+
+    def offer(entity: AE) -> None:
+        entity.add_requested_context(model)
+        for sop_class in wanted:
+            entity.add_requested_context(sop_class, SYNTAXES)
+
+    def receive(event: evt.Event) -> int:
+        try:
+            keep(str(event.request.AffectedSOPInstanceUID), event.encoded_dataset())
+        except OSError:
+            log.error("an object could not be written; is the disk full?")
+            return 0xA700
+        return 0x0000
+
+    roles = [build_role(sop_class, scp_role=True) for sop_class in wanted]
+    with _association(archive, offer, roles, [(evt.EVT_C_STORE, receive)]) as association:
+        last: Any = None
+        for status, _ in association.send_c_get(query, model):
+            last = status
+            if "Status" in status and int(status.Status) in PENDING:
+                continue
+            _check(status, "the archive did not send the series")
+        if last is not None and int(last.get("NumberOfFailedSuboperations") or 0):
+            raise ArchiveError(
+                f"{last.NumberOfFailedSuboperations} objects of series {series} did not come",
+                where=archive.name,
+                fix="Fetch them over DICOMweb, which does not depend on their kind.",
+            )
+
+
+def _check(status: Dataset, what: str) -> None:
+    if "Status" not in status:
+        raise ArchiveError(f"{what}: no answer", fix="Run the same command again.")
+    code = int(status.Status)
+    if code not in (*SUCCESS, *PENDING) and code >> 12 != 0xB:
+        raise ArchiveError(f"{what} (0x{code:04X})", fix="The archive's log says more.")
+
+
+@contextmanager
+def _association(
+    archive: Archive,
+    offer: Callable[[AE], None],
+    roles: Sequence[Any] = (),
+    handlers: Sequence[tuple[Any, Callable[..., Any]]] = (),
+) -> Iterator[Association]:
+    entity = AE(ae_title=archive.calling)
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = TIMEOUT
+    entity.connection_timeout = TIMEOUT
+    offer(entity)
+    association = entity.associate(
+        archive.host,
+        archive.port,
+        ae_title=archive.ae_title,
+        ext_neg=list(roles),
+        evt_handlers=list(handlers),
+        tls_args=None if archive.tls is None else (archive.tls, archive.host),
+    )
+    if not association.is_established:
+        why = "it refused us" if association.is_rejected else "nobody answered as one"
+        raise ArchiveError(f"no connection to the archive: {why}", where=archive.name, fix=SEEN)
+    try:
+        yield association
+    finally:
+        if association.is_established:
+            association.release()

@@ -1,0 +1,93 @@
+"""Sends DICOM objects to an archive, and tries again what fails for the moment."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medseg.errors import InputError
+from medseg.service.archive import Archive, ArchiveError
+from medseg.service.outgoing import Outgoing, outgoing
+
+__all__ = ["Pushed", "push"]
+
+log = logging.getLogger("medseg.service.push")
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What became of one object.
+
+    Parameters
+    ----------
+    path : Path
+        Its file.
+    instance : str
+        Its UID.
+    reason : str, optional
+        Why the archive does not have it; None where it does.
+    """
+
+    path: Path
+    instance: str
+    reason: str | None = None
+
+
+def push(paths: Sequence[Path], archive: Archive, *, retries: int = 3, wait: float = 2.0) -> list[Pushed]:
+    """Send every DICOM object under some files and folders.
+
+    Sending twice is harmless: an object that is already there counts as sent.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files and folders; what is not DICOM is passed over.
+    archive : Archive
+        Where to.
+    retries : int
+        How often a broken connection is tried again, with what had not been sent.
+    wait : float
+        Seconds before the first further try; doubled each time.
+
+    Returns
+    -------
+    list of Pushed
+        One for each object.
+
+    Raises
+    ------
+    ArchiveError
+        When the archive took nothing because it could not be reached.
+    InputError
+        When there is nothing to send.
+    """
+    if archive.protocol == "dimse":
+        from medseg.service.dimse import store
+    else:
+        from medseg.service.web import store
+    items = outgoing(paths)
+    if not items:
+        raise InputError("there is no DICOM object here", where=paths[0], fix="Name DICOM files, or their folder.")
+    done: dict[str, Pushed] = {}
+    for attempt in range(retries + 1):
+        todo = [item for item in items if item.instance not in done]
+        try:
+            for item, reason in store(archive, todo):
+                done[item.instance] = Pushed(item.path, item.instance, reason)
+        except ArchiveError as error:
+            if attempt == retries:
+                if not done:
+                    raise
+                return [done.get(item.instance, _unsent(item, error)) for item in items]
+            log.warning("%s; trying again in %g s", error.what, wait * 2**attempt)
+            time.sleep(wait * 2**attempt)
+            continue
+        break
+    return [done[item.instance] for item in items]
+
+
+def _unsent(item: Outgoing, error: ArchiveError) -> Pushed:
+    return Pushed(item.path, item.instance, error.what)
