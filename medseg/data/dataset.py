@@ -87,6 +87,8 @@ class Dataset:
         For references drawn as RTSTRUCT: from a value of the table to the pattern its structures' names match.
     resample_channels : bool
         Whether channels on other grids are brought onto the first one's; an error otherwise.
+    border_mm : float, optional
+        For references that number objects: how wide the rim of each is that becomes the table's last class.
 
     Raises
     ------
@@ -108,6 +110,7 @@ class Dataset:
     values: Mapping[int, int] = field(default_factory=dict)
     structures: Mapping[int, str] = field(default_factory=dict)
     resample_channels: bool = False
+    border_mm: float | None = None
 
     def __post_init__(self) -> None:
         if not self.cases:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from medseg.data.border import border_labels, numbered_objects, without_border
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.errors import InputError
 from medseg.io.read import load_scan, read_labels
@@ -88,7 +89,9 @@ def read_reference(data: Dataset, case: DatasetCase, scan: Scan) -> LabelMap:
     labels = read_labels(case.reference)
     scan.geometry.match(labels.geometry, what="image and reference", where=case.reference)
     array = labels.array
-    if data.references == "instances":
+    if data.border_mm is not None:
+        array = border_labels(numbered_objects(labels, without_border(data.table)), data.border_mm).array
+    elif data.references == "instances":
         array = np.where(array > 0, data.table.classes[0].value, 0)
     for found, wanted in data.values.items():
         array = np.where(labels.array == found, wanted, array)

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.ndimage import distance_transform_edt
 
+from medseg.data.border import BORDER, without_border
 from medseg.engine.stage import RunContext
 from medseg.errors import InputError
-from medseg.post.border_targets import BORDER
 from medseg.post.connectivity import Connectivity, neighbourhood
 from medseg.post.flooding import flood
 from medseg.post.measure import channel_of_class, score
@@ -46,7 +46,7 @@ def objects_from_border(
     Parameters
     ----------
     labels : LabelMap
-        As a network trained on `medseg.post.border_targets.border_labels` gives it.
+        As a network trained on `medseg.data.border.border_labels` gives it.
     scores : ndarray of float, shape (1 + classes, X, Y, Z), optional
         As in `Prediction`.
     border : str
@@ -66,7 +66,7 @@ def objects_from_border(
     InputError
         When the label table has no such class or nothing but it, or the scores do not fit the labels.
     """
-    border_value, table = _without_border(labels.table, border)
+    border_value, table = _border_value(labels.table, border), without_border(labels.table, border)
     if scores is not None and scores.shape != (1 + len(labels.table), *labels.geometry.shape):
         raise InputError(f"scores of shape {scores.shape} do not fit {len(labels.table)} classes on the labels' grid")
     channels = channel_of_class(labels.table)
@@ -149,15 +149,14 @@ def _class_of_thin(
     return sums.most_common(1)[0][0]
 
 
-def _without_border(table: LabelTable, border: str) -> tuple[int, LabelTable]:
+def _border_value(table: LabelTable, border: str) -> int:
     value = next((item.value for item in table if item.name == border), None)
-    rest = LabelTable(tuple(item for item in table if item.name != border))
-    if value is None or not rest.classes:
+    if value is None or len(table) < 2:
         raise InputError(
             f"the label table needs a class called '{border}' and one beside it",
-            fix="Train the model on the label maps of medseg.post.border_targets, or name its border class.",
+            fix="Train the model on references that number objects with border_mm, or name its border class.",
         )
-    return value, rest
+    return value
 
 
 class Border:

@@ -210,6 +210,7 @@ def _key(data: Dataset, case: DatasetCase, card: InputCard) -> str:
         sorted(data.values.items()),
         sorted(data.structures.items()),
         data.resample_channels,
+        *([] if data.border_mm is None else [data.border_mm]),
     ]
     digest.update(json.dumps([FORMAT, how, reading], sort_keys=True).encode())
     return digest.hexdigest()

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from objects_for_tests import (
     CELL,
-    ball,
     label_map,
     oblique_affine,
     orientations,
@@ -15,13 +14,12 @@ from objects_for_tests import (
     same_partition,
 )
 
+from medseg.data.border import border_labels, border_table
 from medseg.engine.stage import RunContext
 from medseg.errors import InputError
 from medseg.post.border import Border, objects_from_border
-from medseg.post.border_targets import border_labels, border_table
 from medseg.post.components import components
-from medseg.types import Geometry, Instances, LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction
-from medseg.types.instances import InstanceRow
+from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction
 
 
 @pytest.mark.parametrize("classes", [(1,), (2, 7)])
@@ -39,52 +37,6 @@ def test_targets_and_back(classes):
         of[i] == found.rows[j - 1].class_value for i, j in zip(cells.ids.ravel(), found.ids.ravel(), strict=True) if i
     ]
     assert np.mean(agreeing) > 0.95
-
-
-def test_a_border_one_voxel_wide_is_what_has_a_neighbour_outside():
-    mask = ball((20, 20, 20), (9, 9, 9), 6)
-    cells = components(label_map(mask, table=CELL))
-    inner = mask.copy()
-    for axis in range(3):
-        inner &= np.roll(mask, 1, axis) & np.roll(mask, -1, axis)
-    assert np.array_equal(border_labels(cells, 1).array == 1, inner)
-
-
-def test_border_width_is_in_mm():
-    cells = components(label_map(ball((40, 40, 12), (20, 20, 6), 14, (1, 1, 3)), np.diag([1, 1, 3, 1]), CELL))
-    target = border_labels(cells, 3).array
-    assert target[20, 20, :].tolist() == [0, 0, 2, 1, 1, 1, 1, 1, 1, 1, 2, 0]
-    assert target[6:35, 20, 6].tolist() == [2] * 3 + [1] * 23 + [2] * 3
-
-
-def test_borders_only_where_objects_touch():
-    ids = np.zeros((30, 10, 10), np.int32)
-    ids[2:10], ids[10:18], ids[22:28] = 1, 2, 3
-    rows = tuple(InstanceRow(i, 1, True, int((ids == i).sum())) for i in (1, 2, 3))
-    cells = Instances(ids, Geometry(np.eye(4), ids.shape), rows, CELL)
-    target = border_labels(cells, 2, where="touching").array
-    assert target[:, 5, 5].tolist() == [0] * 2 + [1] * 6 + [2] * 4 + [1] * 6 + [0] * 4 + [1] * 6 + [0] * 2
-    assert np.array_equal(objects_from_border(LabelMap(target, cells.geometry, border_table(CELL))).ids > 0, ids > 0)
-
-
-def test_thin_objects_keep_an_interior_and_stuff_has_no_border():
-    ids = np.zeros((12, 12, 12), np.int32)
-    ids[2, 3:9, 3:9], ids[8:11] = 1, 2
-    table = LabelTable((LabelClass(1, "cell", is_thing=True), LabelClass(2, "gel")))
-    rows = (InstanceRow(1, 1, True, 36), InstanceRow(2, 2, False, 432))
-    target = border_labels(Instances(ids, Geometry(np.eye(4), ids.shape), rows, table), 1).array
-    assert (target[8:11] == 2).all()
-    assert (target == 3).sum() == 0  # every voxel is equally deep: all of it is interior
-    one = border_labels(components(label_map(np.pad([[[1.0]]], 2), table=CELL)), 1)
-    assert one.array[2, 2, 2] == 1
-
-
-def test_a_border_thinner_than_a_voxel_is_refused():
-    with pytest.raises(InputError, match="less than one voxel"):
-        border_labels(packed_cells(), 0.5)
-    flat = components(label_map(np.ones((5, 5, 1)), np.diag([2, 2, 0.1, 1]), CELL))
-    with pytest.raises(InputError, match="less than one voxel of 2 mm"):
-        border_labels(flat, 1)
 
 
 def test_scores_decide_where_a_border_is_shared_out():

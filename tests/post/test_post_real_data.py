@@ -8,9 +8,9 @@ from objects_for_tests import panoptic_quality
 from PIL import Image
 from scipy import ndimage
 
+from medseg.data.border import border_labels
 from medseg.io import nifti, picture
 from medseg.post.border import objects_from_border
-from medseg.post.border_targets import border_labels
 from medseg.post.centre_offset import centre_fields, objects_from_centres
 from medseg.post.components import components
 from medseg.post.measure import measure

@@ -1,19 +1,20 @@
-"""Prepares training data for the border-class method: objects become interiors and borders."""
+"""Training data for the border-class method: objects become interiors and borders."""
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, find_objects
 
-from medseg.errors import InputError
-from medseg.post.measure import located
-from medseg.types import Instances, LabelClass, LabelMap, LabelTable
+from medseg.data.dataset import Dataset
+from medseg.errors import ConfigError, InputError
+from medseg.types import InstanceRow, Instances, LabelClass, LabelMap, LabelTable
 from medseg.types.labels import smallest_label_dtype
 
-__all__ = ["BORDER", "border_labels", "border_table"]
+__all__ = ["BORDER", "border_labels", "border_table", "numbered_objects", "with_border", "without_border"]
 
 BORDER = "border"
 
@@ -57,13 +58,12 @@ def border_labels(
     table = border_table(instances.table)
     array = np.zeros(instances.ids.shape, smallest_label_dtype(table.largest))
     margin = [int(np.ceil(width_mm / step)) + 1 for step in spacing]
-    for row in located(instances).rows:
-        assert row.measures is not None
+    values, dense = np.unique(instances.ids, return_inverse=True)
+    boxes = dict(zip(values.tolist(), find_objects(dense.reshape(instances.ids.shape) + 1), strict=True))
+    for row in instances.rows:
         box = tuple(
-            slice(max(0, start - more), min(size, stop + more))
-            for start, stop, more, size in zip(
-                row.measures.start, row.measures.stop, margin, instances.ids.shape, strict=True
-            )
+            slice(max(0, part.start - more), min(size, part.stop + more))
+            for part, more, size in zip(boxes[row.id], margin, instances.ids.shape, strict=True)
         )
         crop = instances.ids[box]
         inside = crop == row.id
@@ -73,9 +73,47 @@ def border_labels(
     return LabelMap(array, instances.geometry, table)
 
 
+def with_border(data: Dataset, width_mm: float) -> Dataset:
+    """Return a dataset of numbered objects whose cases are read as interiors and borders.
+
+    Parameters
+    ----------
+    data : Dataset
+        Its references number objects.
+    width_mm : float
+        As for `border_labels`.
+
+    Raises
+    ------
+    ConfigError
+        When its references are classes, in which touching objects are one.
+    """
+    if data.references != "instances":
+        raise ConfigError(
+            "a border class needs references that number objects, and these are classes",
+            where=data.folder,
+            fix="Name the folder of references 'instances', or say 'references: instances' in a table.",
+        )
+    return replace(data, table=border_table(data.table), border_mm=width_mm)
+
+
+def numbered_objects(labels: LabelMap, table: LabelTable) -> Instances:
+    """Return the objects a reference numbers, all of the table's first class."""
+    ids: npt.NDArray[Any] = labels.array.astype(np.int32)
+    values, counts = np.unique(ids[ids > 0], return_counts=True)
+    kind = table.classes[0].value
+    rows = (InstanceRow(value, kind, True, n) for value, n in zip(values.tolist(), counts.tolist(), strict=True))
+    return Instances(ids, labels.geometry, tuple(rows), table)
+
+
 def border_table(table: LabelTable) -> LabelTable:
     """Return the table with the class ``border`` added after all others."""
     return LabelTable((*table.classes, LabelClass(table.largest + 1, BORDER, color=(255, 255, 255))))
+
+
+def without_border(table: LabelTable, border: str = BORDER) -> LabelTable:
+    """Return the table without the class of that name."""
+    return LabelTable(tuple(item for item in table if item.name != border))
 
 
 def _border(
