@@ -21,6 +21,13 @@ def train(
     time_budget: Annotated[str | None, typer.Option(help="When to end, for instance 20m, 1.5h, 90s.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="When to end, in epochs.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="PACKAGE", help="Go on from the weights of this model package.")
+    ] = None,
+    folds: Annotated[
+        str | None,
+        typer.Option("--folds", help="Cross-validate: all, or numbers such as 0,1."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed gives another run.")] = None,
     settings: SetOption = None,
     json: JsonOption = False,
@@ -41,16 +48,29 @@ def train(
     from medseg.train.train import train as run
 
     chosen = configure(
-        dataset, config, settings or [], out=out, device=device, time_budget=time_budget, epochs=epochs, seed=seed
-    )
-    package = run(
         dataset,
-        out,
-        chosen,
+        config,
+        settings or [],
+        out=out,
         device=device,
-        command=shlex.join(["medseg", *sys.argv[1:]]),
-        spent=max(0.0, time.time() - psutil.Process().create_time()),
+        time_budget=time_budget,
+        epochs=epochs,
+        seed=seed,
+        start=start,
     )
+    command = shlex.join(["medseg", *sys.argv[1:]])
+    if folds is not None:
+        from medseg.train.cross_validate import cross_validate, folds_of
+
+        numbers = folds_of(folds, chosen.split.folds)
+        crossed = cross_validate(dataset, out, chosen, numbers, device=device, command=command)
+        if crossed is None:
+            typer.echo(out / "cross_validation.json")
+            return 0
+        package = crossed
+    else:
+        spent = max(0.0, time.time() - psutil.Process().create_time())
+        package = run(dataset, out, chosen, device=device, command=command, spent=spent)
     if json:
         print_json({"package": str(package.folder), "card": package.card.model_dump(mode="json")})
     else:

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from medseg.data.audit import Audit
+from medseg.data.dataset import Dataset
 from medseg.data.findings import KINDS
 from medseg.data.thumbnail import thumbnail
 from medseg.io.atomic import write_text
 
-__all__ = ["as_json", "write_audit"]
+__all__ = ["as_json", "files_digest", "write_audit"]
 
 # Thumbnails embedded at most, so that the page stays loadable.
 MOST_PICTURES = 200
+
+
+def files_digest(data: Dataset) -> str:
+    """Digest of the names, sizes and times of a dataset's files: another one means that something changed."""
+    digest = hashlib.sha256()
+    for case in data.cases:
+        for path in (*case.images, *((case.reference,) if case.reference else ())):
+            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                state = file.stat() if file.is_file() else None
+                seen = (case.case_id, file.name, state and state.st_size, state and state.st_mtime_ns)
+                digest.update(repr(seen).encode())
+    return digest.hexdigest()
 
 
 def as_json(audit: Audit) -> dict[str, Any]:
@@ -40,7 +54,7 @@ def as_json(audit: Audit) -> dict[str, Any]:
     }
 
 
-def write_audit(audit: Audit, out: Path) -> None:
+def write_audit(audit: Audit, out: Path, *, split: str | None = None) -> None:
     """Write ``audit.json`` and ``audit.html`` with a thumbnail for each finding that has a readable image.
 
     Parameters
@@ -49,11 +63,14 @@ def write_audit(audit: Audit, out: Path) -> None:
         What was found.
     out : Path
         Folder, made if missing.
+    split : str, optional
+        Name of the split whose sides were looked at.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     content = as_json(audit)
-    write_text(out / "audit.json", json.dumps(content, indent=1) + "\n")
+    kept = {**content, "split": split, "files": files_digest(audit.data)}
+    write_text(out / "audit.json", json.dumps(kept, indent=1) + "\n")
     cases = {case.case_id: case for case in audit.data.cases}
     pictures: dict[str, str | None] = {}
     for finding in audit.findings:

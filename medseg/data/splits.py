@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from medseg.data.dataset import DatasetCase
 from medseg.errors import ConfigError
 
-__all__ = ["Split", "fold_of", "sides", "split_cases"]
+__all__ = ["Split", "fold_of", "sides", "split_cases", "without"]
 
 
 @dataclass(frozen=True)
@@ -110,3 +110,12 @@ def fold_of(cases: Sequence[DatasetCase], *, folds: int, seed: int) -> dict[str,
 def sides(split: Split) -> dict[str, str]:
     """Side of the split each case is on, by case id."""
     return {**dict.fromkeys(split.train, "train"), **dict.fromkeys(split.validation, "validation")}
+
+
+def without(split: Split, cases: Container[str]) -> Split:
+    """Return the split less some case ids; what remains stays on its side."""
+    return Split(
+        split.name,
+        tuple(name for name in split.train if name not in cases),
+        tuple(name for name in split.validation if name not in cases),
+    )

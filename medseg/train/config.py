@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from medseg.models.card import CodeCard, InputCard, NetworkCard, PostCard
+from medseg.models.card import CodeCard, InputCard, NetworkCard
 
 __all__ = [
     "AugmentConfig",
@@ -119,13 +119,6 @@ class TrainConfig(_Strict):
     )
     licence: str = Field(default="", description="of data and weights, for the card; empty takes the dataset's words")
 
-    border_mm: Annotated[float, Field(gt=0)] | None = Field(
-        default=None,
-        description="for references that number objects: learn a class for the rim of each, this wide, and part "
-        "touching objects by it",
-    )
-    post: tuple[PostCard, ...] = Field(default=(), description="for the card: clean-up and objects, in order")
-
     input: InputCard
     network: NetworkCard
     split: SplitConfig = SplitConfig()
@@ -135,6 +128,7 @@ class TrainConfig(_Strict):
     optimiser: OptimiserConfig = OptimiserConfig()
     ema_decay: Share = 0.999
 
+    start: str | None = Field(default=None, description="name or path of a model package whose weights to go on from")
     epochs: Annotated[int, Field(ge=1)] | None = None
     iterations_per_epoch: Annotated[int, Field(ge=1)] = 100
     time_budget: Annotated[float, Field(gt=0)] | None = Field(default=None, description="seconds")

@@ -18,7 +18,10 @@ from medseg.data.plan_text import plan_text
 from medseg.data.splits import split_cases
 from medseg.errors import UsageError
 from medseg.io.atomic import write_text
+from medseg.models.package import load_package
+from medseg.train.clean import audit_for_run
 from medseg.train.config import SplitConfig, TrainConfig
+from medseg.train.start import start_values
 
 __all__ = ["configure", "fitting_preset", "merged", "plan_dataset", "seconds_of"]
 
@@ -39,6 +42,7 @@ def configure(
     time_budget: str | None = None,
     epochs: int | None = None,
     seed: int | None = None,
+    start: str | None = None,
 ) -> TrainConfig:
     """Read and check a run's configuration.
 
@@ -58,7 +62,13 @@ def configure(
     device : str
         The plan is made for it.
     time_budget, epochs, seed
-        As the options of the same names. A time budget given without epochs takes the place of the file's epochs.
+        As the options of the same names.
+    start : str, optional
+        Name or path of a model package to go on from: its input and network take the place of the plan's.
+
+    Notes
+    -----
+    A time budget given without epochs takes the place of the file's epochs.
 
     Raises
     ------
@@ -69,6 +79,10 @@ def configure(
     values = {} if path is None else read_yaml(path)
     if any(key not in values for key in PLANNED):
         values = merged(_planned(dataset, apply_overrides(values, overrides), out, device), values)
+    start = start or values.get("start")
+    if start is not None:
+        own = {key: values[key] for key in PLANNED if path is not None and key in read_yaml(path)}
+        values = {**values, **start_values(load_package(start), start), **own}
     values = apply_overrides(values, overrides)
     if time_budget is not None:
         values["time_budget"] = seconds_of(time_budget)
@@ -81,7 +95,12 @@ def configure(
 
 
 def plan_dataset(
-    dataset: Path, *, preset: str, configuration: str | None = None, split: SplitConfig | None = None
+    dataset: Path,
+    *,
+    preset: str,
+    configuration: str | None = None,
+    split: SplitConfig | None = None,
+    out: Path | None = None,
 ) -> tuple[Plan, Fingerprint, str]:
     """Take the fingerprint of a dataset's training cases and plan.
 
@@ -93,6 +112,8 @@ def plan_dataset(
         As `make_plan`.
     split : SplitConfig, optional
         Held-out cases are not looked at, so that nothing is decided by them.
+    out : Path, optional
+        A run's folder. With it the dataset is audited in the same reading, and blocked cases are not looked at either.
 
     Returns
     -------
@@ -102,7 +123,13 @@ def plan_dataset(
     data = read_dataset(dataset)
     chosen = split or SplitConfig()
     parted = split_cases(data.labelled, folds=chosen.folds, fold=chosen.fold, seed=chosen.seed)
-    seen = take_fingerprint(data, examine(data, [case for case in data.labelled if case.case_id in parted.train]))
+    if out is None:
+        examined = examine(data, [case for case in data.labelled if case.case_id in parted.train])
+    else:
+        found = audit_for_run(data, parted, out)
+        wanted = set(parted.train) & set(found.clean)
+        examined = (one for one in found.examined if one.case.case_id in wanted)
+    seen = take_fingerprint(data, examined)
     plan = make_plan(data, seen, preset=preset, configuration=configuration)
     command = f"medseg train {dataset} --config plan.yaml --out runs/{plan.values['name']}"
     return plan, seen, plan_text(plan, data, seen, command=command)
@@ -153,7 +180,7 @@ def _planned(dataset: Path, values: Mapping[str, Any], out: Path | None, device:
     split = build(SplitConfig, values.get("split") or {}, where="split")
     preset = fitting_preset(device)
     log.info("planning for %s", preset)
-    plan, seen, text = plan_dataset(dataset, preset=preset, split=split)
+    plan, seen, text = plan_dataset(dataset, preset=preset, split=split, out=out)
     if kept is not None and out is not None:
         seen.write(out / "fingerprint.json")
         write_text(kept, text)

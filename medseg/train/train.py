@@ -15,10 +15,9 @@ import torch
 import yaml
 from torch import nn
 
-from medseg.data.border import with_border
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.layouts import read_dataset
-from medseg.data.splits import Split, split_cases
+from medseg.data.splits import Split, split_cases, without
 from medseg.engine.lock import exclusive
 from medseg.engine.versions import versions
 from medseg.errors import ConfigError, InputError, Interrupted
@@ -27,12 +26,14 @@ from medseg.models.package import ModelPackage, write_package
 from medseg.models.registry import build_network, load_pretrained
 from medseg.train.augment import Augmentation
 from medseg.train.card import build_card, with_validation
+from medseg.train.clean import blocked_cases
 from medseg.train.config import TrainConfig
 from medseg.train.device import choose_device, choose_dtype, memory_format
 from medseg.train.history import History
 from medseg.train.loop import EpochRecord, Loop
 from medseg.train.patches import Patches
 from medseg.train.prepared import IGNORED, PreparedCase, prepare_cases
+from medseg.train.start import load_start
 from medseg.train.tracking import Tracker
 from medseg.train.validate import CaseDice, mean_dice, validate, write_validation
 
@@ -98,15 +99,16 @@ def train(
         sweep(out)
         chosen = choose_device(device)
         data = read_dataset(dataset)
-        if config.border_mm is not None:
-            data = with_border(data, config.border_mm)
         _check(data, config)
         split = split_cases(data.labelled, folds=config.split.folds, fold=config.split.fold, seed=config.split.seed)
-        cases, left_out = _prepare(data, split, config, prepared or out / "prepared")
-        write_text(out / "config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-        write_text(out / "split.json", json.dumps({**asdict(split), "left_out": left_out}, indent=1) + "\n")
+        blocked = blocked_cases(data, split, out)
+        split = without(split, blocked)
+        cases, left_out = _prepare(data, split, config, prepared or out / "prepared", blocked)
 
         loop = _build_loop(data, cases, config, chosen, out)
+        # Only now is it sure that the folder holds no run of another configuration.
+        write_text(out / "config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        write_text(out / "split.json", json.dumps({**asdict(split), "left_out": left_out}, indent=1) + "\n")
         history = History(out / "history.csv", loop.step)
         tracker = _track(data, split, config, out, loop) if config.tracking else None
         held_out = [case for case in data.labelled if case.case_id in split.validation] if measure else []
@@ -163,12 +165,13 @@ def _check(data: Dataset, config: TrainConfig) -> None:
 
 
 def _prepare(
-    data: Dataset, split: Split, config: TrainConfig, folder: Path
+    data: Dataset, split: Split, config: TrainConfig, folder: Path, blocked: dict[str, str]
 ) -> tuple[list[PreparedCase], dict[str, str]]:
-    """Cases to train on, prepared, and why others of them are not."""
+    """Cases to train on, prepared, and why others of the dataset are not."""
     wanted = [case for case in data.labelled if case.case_id in split.train]
     log.info("preparing %d cases; %d more are held out (%s)", len(wanted), len(split.validation), split.name)
-    cases, left_out = prepare_cases(data, wanted, config.input, folder)
+    cases, failed = prepare_cases(data, wanted, config.input, folder)
+    left_out = {**blocked, **failed}
     if not cases:
         first = next(iter(left_out.values()), "there is no labelled case")
         raise InputError(f"no case can be trained on; the first: {first}", where=data.folder)
@@ -190,6 +193,8 @@ def _build_loop(
     _check_patch(network, config)
     if not (out / "checkpoint.pt").is_file():
         load_pretrained(network)
+        if config.start is not None:
+            load_start(network, config.start, classes=classes)
     network = network.to(device=device, memory_format=memory_format(config.network.dimensions))  # type: ignore[call-overload]
     patches = Patches(
         cases,

@@ -77,6 +77,7 @@ def test_without_a_configuration_the_dataset_is_planned(balls, tmp_path, monkeyp
     plan = yaml.safe_load((tmp_path / "plan.yaml").read_text())
     fingerprint = json.loads((tmp_path / "fingerprint.json").read_text())
     assert plan["input"]["patch"] == [20, 20, 14]
+    assert json.loads((tmp_path / "audit.json").read_text())["blocked"] == {}
     # Held-out cases decide nothing.
     assert len(fingerprint["cases"]) < 6
     # Going on with a run, the plan is not made again.

@@ -100,6 +100,8 @@ def test_bad_cases_are_left_out_and_named(tmp_path):
     train(folder, tmp_path / "out", config(split={"folds": 1}, epochs=1), device="cpu")
     left_out = json.loads((tmp_path / "out" / "split.json").read_text())["left_out"]
     assert sorted(left_out) == ["case_00", "case_01", "case_02"]
+    assert sorted(json.loads((tmp_path / "out" / "audit.json").read_text())["blocked"]) == sorted(left_out)
+    assert (tmp_path / "out" / "audit.html").is_file()
     card = load_package(tmp_path / "out" / "model").card
     assert card.training.cases == 3
     assert card.validation is None
@@ -147,3 +149,27 @@ def test_prepared_cases_are_taken_as_they_are_until_a_file_changes(balls, tmp_pa
     after = [path.stat().st_mtime_ns for path in facts]
     assert after[0] != before[0]
     assert after[1:] == before[1:]
+
+
+def test_a_blocked_case_is_not_measured_with_either(balls, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(balls, folder)
+    held_out = json.loads(_split_of(balls, tmp_path / "first"))["validation"]
+    (folder / "imagesTr" / f"{held_out[0]}.nii.gz").write_bytes(b"no scan")
+    train(folder, tmp_path / "out", config(epochs=1), device="cpu")
+    card = load_package(tmp_path / "out" / "model").card
+    assert list(card.training.held_out) == held_out[1:]
+    assert card.validation.cases == 1
+
+
+def _split_of(dataset: Path, out: Path) -> str:
+    train(dataset, out, config(epochs=1), device="cpu")
+    return (out / "split.json").read_text()
+
+
+def test_a_refused_run_leaves_the_folder_as_it_was(balls, tmp_path):
+    train(balls, tmp_path, config(epochs=1), device="cpu")
+    before = (tmp_path / "config.yaml").read_text()
+    with pytest.raises(ConfigError, match="another configuration"):
+        train(balls, tmp_path, config(epochs=1, seed=9), device="cpu")
+    assert (tmp_path / "config.yaml").read_text() == before

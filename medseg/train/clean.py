@@ -1,0 +1,52 @@
+"""Audits what a run is about to train on, and remembers the outcome beside the run."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+from medseg.data.audit import Audit, audit
+from medseg.data.audit_report import files_digest, write_audit
+from medseg.data.dataset import Dataset
+from medseg.data.splits import Split, sides
+
+__all__ = ["audit_for_run", "blocked_cases"]
+
+log = logging.getLogger("medseg.train")
+
+
+def audit_for_run(data: Dataset, split: Split, out: Path) -> Audit:
+    """Audit a dataset and leave ``audit.json`` and ``audit.html`` in a run's folder.
+
+    Parameters
+    ----------
+    data : Dataset
+        What will be trained on.
+    split : Split
+        Which cases are on which side.
+    out : Path
+        The run's folder.
+    """
+    log.info("auditing %d cases", len(data.labelled))
+    found = audit(data, side=sides(split))
+    write_audit(found, out, split=split.name)
+    advisory = sum(not finding.blocks for finding in found.findings)
+    if found.findings:
+        log.warning(
+            "%d cases are left out, %d findings to look at: %s", len(found.blocked), advisory, out / "audit.html"
+        )
+    return found
+
+
+def blocked_cases(data: Dataset, split: Split, out: Path) -> dict[str, str]:
+    """Cases that must not be trained on or measured with, and why.
+
+    An audit that lies in the run's folder is taken as it is, unless a file of the dataset or the split has changed.
+    """
+    kept = out / "audit.json"
+    if kept.is_file():
+        known = json.loads(kept.read_text(encoding="utf-8"))
+        if known.get("files") == files_digest(data) and known.get("split") == split.name:
+            return {str(case_id): str(why) for case_id, why in known["blocked"].items()}
+    return audit_for_run(data, split, out).blocked
