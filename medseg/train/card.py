@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from medseg.data.border import BORDER
 from medseg.data.dataset import Dataset
 from medseg.data.splits import Split
 from medseg.engine.versions import versions
-from medseg.models.card import ClassCard, InputCard, ModelCard, TrainingCard, ValidationCard
+from medseg.models.card import ClassCard, InputCard, ModelCard, PostCard, TrainingCard, ValidationCard
 from medseg.train.config import ClassConfig, TrainConfig
 from medseg.train.prepared import PreparedCase
 from medseg.train.validate import CaseDice, mean_dice
+from medseg.types import LabelClass
 
 __all__ = ["build_card", "with_validation"]
 
@@ -52,9 +54,10 @@ def build_card(
         version=config.version,
         title=config.title or f"{', '.join(c.name for c in data.table)} ({data.name})",
         notice=NOTICE,
-        classes=tuple(_class(c.value, c.name, c.color, config.classes.get(c.name)) for c in data.table),
+        classes=tuple(_class(c, config.classes.get(c.name), data) for c in data.table),
         input=_input(cases, config),
         network=config.network,
+        post=_post(data, config),
         training=TrainingCard(
             data=config.data or f"{data.name}. {data.description}".strip(),
             licence=config.licence or data.licence or "not stated by the dataset",
@@ -107,17 +110,27 @@ def with_validation(
     return card.model_copy(update={"validation": validation})
 
 
-def _class(value: int, name: str, color: tuple[int, int, int], chosen: ClassConfig | None) -> ClassCard:
+def _class(known: LabelClass, chosen: ClassConfig | None, data: Dataset) -> ClassCard:
+    counted = data.border_mm is not None and known.name != BORDER
     if chosen is None:
-        return ClassCard(value=value, name=name, color=color)
+        return ClassCard(value=known.value, name=known.name, color=known.color, is_thing=counted)
     return ClassCard(
-        value=value,
-        name=chosen.name or name,
+        value=known.value,
+        name=chosen.name or known.name,
         category=chosen.category,
         code=chosen.code,
-        color=chosen.color or color,
-        is_thing=chosen.is_thing,
+        color=chosen.color or known.color,
+        is_thing=chosen.is_thing or counted,
     )
+
+
+def _post(data: Dataset, config: TrainConfig) -> tuple[PostCard, ...]:
+    """What the configuration says is made of the labels; objects from borders where it trained a border."""
+    if data.border_mm is None or any(step.stage == "border" for step in config.post):
+        return config.post
+    chosen = config.classes.get(BORDER)
+    name = chosen.name if chosen and chosen.name else BORDER
+    return (PostCard(stage="border", options={"border": name}), *config.post)
 
 
 def _start(config: TrainConfig) -> str:

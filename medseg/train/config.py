@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from medseg.models.card import CodeCard, InputCard, NetworkCard
+from medseg.models.card import CodeCard, InputCard, NetworkCard, PostCard
 
 __all__ = [
     "AugmentConfig",
@@ -118,6 +118,13 @@ class TrainConfig(_Strict):
         default="", description="where the data comes from, for the card; empty takes the dataset's words"
     )
     licence: str = Field(default="", description="of data and weights, for the card; empty takes the dataset's words")
+
+    border_mm: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="for references that number objects: learn a class for the rim of each, this wide, and part "
+        "touching objects by it",
+    )
+    post: tuple[PostCard, ...] = Field(default=(), description="for the card: clean-up and objects, in order")
 
     input: InputCard
     network: NetworkCard

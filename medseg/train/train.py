@@ -15,6 +15,7 @@ import torch
 import yaml
 from torch import nn
 
+from medseg.data.border import with_border
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.layouts import read_dataset
 from medseg.data.splits import Split, split_cases, without
@@ -99,6 +100,8 @@ def train(
         sweep(out)
         chosen = choose_device(device)
         data = read_dataset(dataset)
+        if config.border_mm is not None:
+            data = with_border(data, config.border_mm)
         _check(data, config)
         split = split_cases(data.labelled, folds=config.split.folds, fold=config.split.fold, seed=config.split.seed)
         blocked = blocked_cases(data, split, out)
