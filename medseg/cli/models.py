@@ -134,19 +134,37 @@ def verify(
 @verb
 def export(
     model: ModelArgument,
-    out: Annotated[Path, typer.Option("--out", help="The zip to write.")],
+    format: Annotated[Literal["zip", "onnx"], typer.Option("--format", help="zip or onnx.")] = "zip",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="The zip to write, or the folder for ONNX; that may be left out, and is then found."
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> int:
-    """Write a model package as one zip, which --model takes as it is.
+    """Write a model as one zip, which --model takes as it is, or its network as ONNX for faster engines.
 
-    Example: medseg models export hippocampus --out hippocampus.zip
+    Example: medseg models export hippocampus --format onnx
     """
+    from medseg.errors import UsageError
     from medseg.models.package import load_package
-    from medseg.models.zipping import write_zip
 
-    write_zip(load_package(model), out)
-    if json:
-        print_json({"file": out})
+    package = load_package(model)
+    if format == "onnx":
+        from medseg.infer.onnx_export import export_onnx
+
+        report = export_onnx(package, out)
     else:
-        sys.stdout.write(f"{out}\n")
+        from medseg.models.zipping import write_zip
+
+        if out is None:
+            raise UsageError("--out is missing", fix="Write for instance --out model.zip")
+        write_zip(package, out)
+        report = {"file": str(out)}
+    if json:
+        print_json(report)
+    else:
+        for what, value in report.items():
+            sys.stdout.write(f"{value}\n" if what == "file" else f"{what}\t{value}\n")
     return 0

@@ -13,7 +13,7 @@ from medseg.models.card import ModelCard
 from medseg.models.package import ModelPackage
 from medseg.models.registry import build_network
 
-__all__ = ["TorchEngine", "resolve_device"]
+__all__ = ["TorchEngine", "load_networks", "resolve_device"]
 
 # Results of the largest layer that are in memory together at the worst moment, oneDNN's working space included: 7.3
 # measured for a U-Net of 32 features at 96 x 96 x 96.
@@ -61,8 +61,7 @@ class TorchEngine:
         card = package.card
         self.device = resolve_device(device)
         self._flat = card.network.dimensions == 2
-        weights = package.weights()
-        self._networks = [_loaded(card, part, package.folder).to(self.device) for part in _members(card, weights)]
+        self._networks = [network.to(self.device) for network in load_networks(package)]
         self.working_bytes = _working_bytes(card)
         self.name = f"torch {torch.__version__} {self.device} float32"
 
@@ -79,6 +78,17 @@ class TorchEngine:
             given = total[..., None] if self._flat else total
             scores: npt.NDArray[np.float32] = given.float().cpu().numpy()
         return scores
+
+
+def load_networks(package: ModelPackage) -> list[torch.nn.Module]:
+    """Build a package's network, once for each of its members, with weights, in evaluation mode, on the CPU.
+
+    Raises
+    ------
+    ModelError
+        When the weights are damaged or do not fit the network the card names.
+    """
+    return [_loaded(package.card, part, package.folder) for part in _members(package.card, package.weights())]
 
 
 def _members(card: ModelCard, weights: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:

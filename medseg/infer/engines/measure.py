@@ -1,0 +1,89 @@
+"""Finds out once which engine is the fastest for a model on a machine, and remembers it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+
+from medseg.errors import ModelError
+from medseg.infer.engines.base import Engine
+from medseg.io.atomic import write_text
+from medseg.models.package import ModelPackage
+from medseg.models.store import store_folder
+
+__all__ = ["fastest"]
+
+log = logging.getLogger("medseg.infer")
+RUNS = 2
+
+
+def fastest(package: ModelPackage, makers: Mapping[str, Callable[[], Engine]]) -> Engine:
+    """Make the engine that was fastest for this package on this machine; measure where that is not known.
+
+    What was measured is kept in ``engines`` beside the user's models, by package, processor and versions, so that the
+    choice, and with it the last bit of every score, stays the same from run to run.
+
+    Parameters
+    ----------
+    package : ModelPackage
+        The model.
+    makers : mapping of str to callable
+        The engines that can run it here, each made only if needed.
+    """
+    if len(makers) == 1:
+        return next(iter(makers.values()))()
+    key = _key(package, tuple(makers))
+    path = store_folder().parent / "engines" / f"{key}.json"
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))["fastest"]
+    except (OSError, ValueError, KeyError, TypeError):
+        known = None
+    if known in makers:
+        return makers[known]()
+    card = package.card
+    window = np.zeros((1, len(card.input.channels), *card.input.patch), dtype=np.float32)
+    best: tuple[float, str, Engine] | None = None
+    seconds: dict[str, float] = {}
+    for name, make in makers.items():
+        try:
+            engine = make()
+            engine.run(window)  # first runs allocate
+        except ModelError as error:
+            log.warning("engine %s left out: %s", name, error)
+            continue
+        seconds[name] = min(_seconds(engine, window) for _ in range(RUNS))
+        if best is None or seconds[name] < best[0]:
+            best = seconds[name], name, engine
+    if best is None:
+        raise ModelError("no engine can run this model", where=package.folder, fix="Look at medseg models verify.")
+    log.info("fastest engine here: %s", ", ".join(f"{n} {s:.2f} s" for n, s in seconds.items()))
+    try:
+        write_text(path, json.dumps({"fastest": best[1], "seconds_per_window": seconds}) + "\n")
+    except OSError as error:
+        log.warning("the choice of engine cannot be remembered (%s)", error)
+    return best[2]
+
+
+def _seconds(engine: Engine, window: np.ndarray) -> float:
+    begun = time.perf_counter()
+    engine.run(window)
+    return time.perf_counter() - begun
+
+
+def _key(package: ModelPackage, names: tuple[str, ...]) -> str:
+    modules = {"torch": "torch", "openvino": "openvino", "onnx": "onnxruntime"}
+    facts = [package.hash, platform.machine(), platform.processor(), str(os.cpu_count())]
+    for name in names:
+        try:
+            facts.append(f"{name} {version(modules[name])}")
+        except (PackageNotFoundError, KeyError):
+            facts.append(name)
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:32]

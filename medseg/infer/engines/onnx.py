@@ -1,0 +1,58 @@
+"""Computes an exported network with ONNX Runtime, which runs on every kind of processor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.errors import MissingDependency, ModelError
+from medseg.infer.engines.openvino import CHANNELS_HELD
+from medseg.models.card import ModelCard
+
+__all__ = ["OnnxEngine"]
+
+
+class OnnxEngine:
+    """An ONNX file in ONNX Runtime on the CPU, float32.
+
+    Parameters
+    ----------
+    path : Path
+        The network.
+    card : ModelCard
+        For the shape of a window.
+
+    Raises
+    ------
+    MissingDependency
+        When ONNX Runtime is not installed.
+    ModelError
+        When it cannot read the network.
+    """
+
+    def __init__(self, path: Path, card: ModelCard) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise MissingDependency("ONNX Runtime is not installed", fix="Install medseg[onnx].") from error
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        except Exception as error:  # its errors have no common base of their own
+            raise ModelError(
+                f"ONNX Runtime cannot read the network ({str(error).strip().splitlines()[0][:160]})",
+                where=path,
+                fix="Export it again with medseg models export --format onnx, or use --engine torch.",
+            ) from error
+        self._flat = card.network.dimensions == 2
+        self.working_bytes = 4 * CHANNELS_HELD * card.input.patch[0] * card.input.patch[1] * card.input.patch[2]
+        self.name = f"onnxruntime {onnxruntime.__version__} cpu float32"
+
+    def run(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Compute scores; see `Engine.run`."""
+        results: list[npt.NDArray[np.float32]] = []
+        for window in windows[:, None]:
+            (scores,) = self._session.run(None, {"windows": window[..., 0] if self._flat else window})
+            results.append(scores[..., None] if self._flat else scores)
+        return results[0] if len(results) == 1 else np.concatenate(results)

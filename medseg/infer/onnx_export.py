@@ -1,0 +1,195 @@
+"""Writes a package's network as ONNX, proves that it computes the same, and finds it again.
+
+An export belongs to one package, by hash. It lies in the package's folder or in the user's own (`store_folder`'s
+neighbour ``exports``), with a report beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medseg.errors import MissingDependency, ModelError
+from medseg.infer.engines.base import Engine
+from medseg.io.atomic import atomic_path, write_text
+from medseg.models.card import ModelCard
+from medseg.models.package import ModelPackage
+from medseg.models.store import store_folder
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["export_onnx", "find_export"]
+
+ONNX_FILE = "model.onnx"
+REPORT_FILE = "model.onnx.json"
+OPSET = 17
+# Largest difference of a score, as a share of the range of scores: some rounding of float32 in another order.
+TOLERANCE = 1e-3
+
+
+def find_export(package: ModelPackage) -> Path | None:
+    """Path of a package's ONNX file, or None where it has not been exported.
+
+    Raises
+    ------
+    ModelError
+        When there is one that is not what its report says.
+    """
+    for folder in (package.folder, _folder(package)):
+        try:
+            report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
+            content = (folder / ONNX_FILE).read_bytes()
+        except (OSError, json.JSONDecodeError):
+            continue
+        if not isinstance(report, dict) or report.get("package_sha256") != package.hash:
+            continue  # of an earlier package in the same place
+        if hashlib.sha256(content).hexdigest() != report.get("onnx_sha256"):
+            raise ModelError(
+                "the ONNX file is not the one its report describes (SHA-256 differs)",
+                where=folder / ONNX_FILE,
+                fix="Delete it, and export again with medseg models export --format onnx.",
+            )
+        return folder / ONNX_FILE
+    return None
+
+
+def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, Any]:
+    """Write the network, members averaged, for one window of the card's size, and compare it with PyTorch.
+
+    Parameters
+    ----------
+    package : ModelPackage
+        The model.
+    folder : Path, optional
+        Where to write; by default a place of the user's where `find_export` looks.
+
+    Returns
+    -------
+    dict
+        The report: hashes, versions, the largest difference of a score on a window of noise, and the share of voxels
+        whose largest score is another.
+
+    Raises
+    ------
+    ModelError
+        When the network cannot be written, or what was written computes something else.
+    MissingDependency
+        When neither OpenVINO nor ONNX Runtime is there to compare with.
+    """
+    import torch
+
+    from medseg.infer.engines.torch import load_networks
+
+    networks = load_networks(package)
+    card = package.card
+    window = np.random.default_rng(0).standard_normal((1, len(card.input.channels), *card.input.patch), np.float32)
+    shown = torch.from_numpy(window if card.network.dimensions == 3 else window[..., 0])
+    with torch.inference_mode():
+        expected = np.mean([network(shown).float().numpy() for network in networks], axis=0)
+    target = _folder(package) if folder is None else folder
+    with atomic_path(target / ONNX_FILE) as part:
+        for network in networks:
+            _use_plain_normalisation(network, card.network.dimensions)
+        _write(networks, shown, part, card.network.name)
+        engine = _any_engine(part, card)
+        found = engine.run(window).reshape(expected.shape)
+        content_hash = hashlib.sha256(part.read_bytes()).hexdigest()
+        difference = float(np.abs(found - expected).max())
+        spread = float(expected.max() - expected.min())
+        report = {
+            "package_sha256": package.hash,
+            "onnx_sha256": content_hash,
+            "opset": OPSET,
+            "written_by": f"torch {torch.__version__}",
+            "compared_by": engine.name,
+            "largest_difference": difference,
+            "range_of_scores": spread,
+            "voxels_with_another_winner": float((found.argmax(axis=1) != expected.argmax(axis=1)).mean()),
+        }
+        if not difference <= TOLERANCE * spread:
+            raise ModelError(
+                f"the network written as ONNX computes something else: scores differ by {difference:.3g} in a range of "
+                f"{spread:.3g}",
+                where=package.folder,
+                fix="Use --engine torch.",
+            )
+    write_text(target / REPORT_FILE, json.dumps(report, indent=2) + "\n")
+    return {"file": str(target / ONNX_FILE), **report}
+
+
+def _folder(package: ModelPackage) -> Path:
+    return store_folder().parent / "exports" / package.hash[:32]
+
+
+def _write(networks: list[torch.nn.Module], shown: torch.Tensor, path: Path, name: str) -> None:
+    import torch
+
+    class Mean(torch.nn.Module):
+        """Average of the members' scores."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.members = torch.nn.ModuleList(networks)
+
+        def forward(self, windows: torch.Tensor) -> torch.Tensor:
+            total: torch.Tensor = self.members[0](windows)
+            for member in self.members[1:]:
+                total = total + member(windows)
+            return total / len(self.members) if len(self.members) > 1 else total
+
+    try:
+        with torch.inference_mode(), warnings.catch_warnings():
+            # The exporter that traces gives fewer, larger operations, which run faster, than its successor.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                Mean().eval(),
+                (shown,),
+                path,
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=["windows"],
+                output_names=["scores"],
+            )
+    except (RuntimeError, ImportError, torch.onnx.OnnxExporterError) as error:
+        raise ModelError(
+            f"the network '{name}' cannot be written as ONNX ({str(error).strip().splitlines()[0][:160]})",
+            fix="Use --engine torch.",
+        ) from error
+
+
+def _use_plain_normalisation(network: torch.nn.Module, dimensions: int) -> None:
+    """Put PyTorch's instance normalisation in place of medseg's: the same function, and one operation in ONNX."""
+    from torch import nn
+
+    from medseg.models.instance_norm import InstanceNorm
+
+    plain = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}[dimensions]
+    for name, child in network.named_children():
+        if isinstance(child, InstanceNorm):
+            layer = plain(child.num_channels, eps=child.eps, affine=True)
+            layer.load_state_dict(child.state_dict())
+            setattr(network, name, layer.eval())
+        else:
+            _use_plain_normalisation(child, dimensions)
+
+
+def _any_engine(path: Path, card: ModelCard) -> Engine:
+    if find_spec("openvino"):
+        from medseg.infer.engines.openvino import OpenVinoEngine
+
+        return OpenVinoEngine(path, card)
+    if find_spec("onnxruntime"):
+        from medseg.infer.engines.onnx import OnnxEngine
+
+        return OnnxEngine(path, card)
+    raise MissingDependency(
+        "there is nothing here to run an ONNX file with, and so to check it",
+        fix="Install medseg[openvino] or medseg[onnx].",
+    )

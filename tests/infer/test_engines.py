@@ -1,0 +1,168 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from medseg.errors import MissingDependency, ModelError, UsageError
+from medseg.infer.engines import measure, select
+from medseg.infer.engines.torch import TorchEngine
+from medseg.infer.onnx_export import export_onnx, find_export
+from medseg.infer.options import InferOptions
+from medseg.models.card import ChannelCard, ClassCard, InputCard, ModelCard, NetworkCard, TrainingCard
+from medseg.models.package import write_package
+from medseg.models.registry import build_network
+
+ENGINES = {"openvino": "openvino", "onnx": "onnxruntime"}
+
+
+@pytest.fixture
+def make(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
+
+    def package(dimensions=3, members=1):
+        arguments = {"features": [4, 6], "encoder": "residual"}
+        card = ModelCard(
+            name="tiny",
+            title="A tiny U-Net",
+            classes=(ClassCard(value=1, name="a"), ClassCard(value=2, name="b")),
+            input=InputCard(channels=(ChannelCard(name="MR"),), patch=(8, 12, 16 if dimensions == 3 else 1)),
+            network=NetworkCard(name="unet", dimensions=dimensions, arguments=arguments),
+            members=members,
+            training=TrainingCard(data="none", licence="none", cases=0, command="none", seed=None),
+            weights_sha256="0" * 64,
+        )
+        weights = {}
+        for number in range(members):
+            torch.manual_seed(number)
+            network = build_network("unet", channels=1, classes=3, dimensions=dimensions, arguments=arguments)
+            prefix = f"{number}." if members > 1 else ""
+            weights |= {prefix + key: value for key, value in network.state_dict().items()}
+        return write_package(tmp_path / f"package-{dimensions}-{members}", card, weights)
+
+    return package
+
+
+def engine(package, name):
+    pytest.importorskip(ENGINES[name])
+    return select.select_engine(package, InferOptions(engine=name, device="cpu"))
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize(("dimensions", "members"), [(3, 1), (2, 1), (3, 3)])
+def test_every_engine_gives_the_same_scores(make, name, dimensions, members):
+    package = make(dimensions, members)
+    export_onnx(package)
+    windows = np.random.default_rng(1).normal(size=(3, 1, *package.card.input.patch)).astype(np.float32)
+    expected = TorchEngine(package, "cpu").run(windows)
+    got = engine(package, name).run(windows)
+    assert got.shape == expected.shape == (3, 3, *package.card.input.patch)
+    assert np.abs(got - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+def test_the_report_says_how_well_the_export_agrees(make):
+    package = make()
+    assert find_export(package) is None
+    report = export_onnx(package)
+    assert report["package_sha256"] == package.hash
+    assert report["largest_difference"] < 1e-4 * report["range_of_scores"]
+    assert report["voxels_with_another_winner"] == 0
+    assert str(find_export(package)) == report["file"]
+
+
+def test_an_export_that_computes_something_else_is_refused(make, monkeypatch):
+    package = make()
+
+    class Wrong:
+        name = "wrong"
+
+        def run(self, windows):
+            return np.zeros((1, 3, *package.card.input.patch), np.float32)
+
+    monkeypatch.setattr("medseg.infer.onnx_export._any_engine", lambda path, card: Wrong())
+    with pytest.raises(ModelError, match="computes something else"):
+        export_onnx(package)
+    assert find_export(package) is None
+
+
+def test_an_export_of_another_package_is_not_used_and_a_changed_one_refused(make):
+    package = make()
+    export_onnx(package, package.folder)
+    path = find_export(package)
+    assert path.parent == package.folder
+    report = path.with_name("model.onnx.json")
+    report.write_text(json.dumps({**json.loads(report.read_text()), "package_sha256": "other"}))
+    assert find_export(package) is None
+    export_onnx(package, package.folder)
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(ModelError, match="SHA-256 differs"):
+        find_export(package)
+
+
+def test_an_engine_without_its_export_says_what_to_do(make):
+    pytest.importorskip("openvino")
+    with pytest.raises(ModelError, match="models export tiny --format onnx"):
+        select.select_engine(make(), InferOptions(engine="openvino", device="cpu"))
+
+
+def test_an_engine_that_is_not_installed_or_not_for_gpus_says_so(make, monkeypatch):
+    package = make()
+    with pytest.raises(UsageError, match="runs on the CPU"):
+        select.select_engine(package, InferOptions(engine="onnx", device="cuda"))
+    monkeypatch.setattr(select, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependency, match=r"Install medseg\[openvino\]"):
+        select.select_engine(package, InferOptions(engine="openvino", device="cpu"))
+
+
+class Timed:
+    """An engine that takes as long as it is told."""
+
+    def __init__(self, name, clock, seconds):
+        self.name, self.clock, self.seconds = name, clock, seconds
+
+    def run(self, windows):
+        self.clock[0] += self.seconds
+        return windows
+
+
+def test_auto_measures_once_and_remembers(make, monkeypatch):
+    package, clock, made = make(), [0.0], []
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: clock[0])
+
+    def maker(name, seconds):
+        def build():
+            made.append(name)
+            return Timed(name, clock, seconds)
+
+        return build
+
+    makers = {"openvino": maker("openvino", 2.0), "torch": maker("torch", 1.0)}
+    assert measure.fastest(package, makers).name == "torch"
+    assert measure.fastest(package, makers).name == "torch"
+    assert made == ["openvino", "torch", "torch"]
+    # Another set of engines is another question; one engine is none.
+    assert measure.fastest(package, {"openvino": makers["openvino"]}).name == "openvino"
+
+
+def test_auto_without_an_export_is_torch(make):
+    assert select.select_engine(make(), InferOptions(device="cpu")).name.startswith("torch")
+
+
+def test_openvino_imports_no_torch(make, tmp_path):
+    pytest.importorskip("openvino")
+    package = make()
+    export_onnx(package)
+    code = f"""
+import sys, numpy as np
+from medseg.infer.options import InferOptions
+from medseg.infer.predictor import Predictor
+from medseg.models.package import load_package
+from medseg.types import Geometry, Scan
+scan = Scan(np.random.default_rng(0).normal(size=(1, 12, 13, 14)).astype("float32"), Geometry(np.eye(4), (12, 13, 14)))
+Predictor(load_package({str(package.folder)!r}), InferOptions(engine="openvino")).segment(scan)
+print([name for name in ("torch", "monai") if name in sys.modules])
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.strip() == "[]"
