@@ -268,6 +268,4 @@ def _chosen(values: Mapping[str, Values], metrics: Sequence[str], classes: Seque
 
 
 def _p(value: float) -> str:
-    if math.isnan(value):
-        return "not testable"
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"

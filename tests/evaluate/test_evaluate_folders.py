@@ -222,6 +222,14 @@ def test_parquet_without_pyarrow_is_said_before_anything_is_measured(folders, mo
     assert not (folders / "out").exists()
 
 
+def test_parquet_holds_what_the_csv_holds(folders):
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed (pip install 'medseg[parquet]')")
+    evaluate(folders / "pred", folders / "ref", folders / "out", QUICK, parquet=True)
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(folders / "out" / "per_case.parquet"), pd.read_csv(folders / "out" / "per_case.csv")
+    )
+
+
 def test_command_line(folders, capsys):
     arguments = ["evaluate", str(folders / "pred"), str(folders / "ref"), "--out", str(folders / "out")]
     assert run([*arguments, "--tolerance", "3", "--region", "both=1,2", "--set", "resamples=100"]) == 0

@@ -1,0 +1,202 @@
+"""Against other people's tools, on shared cases. `python benchmarks/peer_environments.py` installs them."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from medseg.evaluate.detection import components, count_overlaps, detection_measures
+from medseg.evaluate.measure import measure_case
+from medseg.evaluate.options import EvaluateOptions
+from medseg.types import Geometry, LabelMap, LabelTable
+
+pytestmark = pytest.mark.peers
+REPOSITORY = Path(__file__).resolve().parents[2]
+REAL = REPOSITORY.parent / "shared"
+
+PANOPTICA = """
+import json, sys
+import numpy as np
+from panoptica import ConnectedComponentsInstanceApproximator, InputType, NaiveThresholdMatching, Panoptica_Evaluator
+from panoptica.metrics import Metric
+from panoptica.utils.constants import CCABackend
+kind = InputType.SEMANTIC if sys.argv[2] == "masks" else InputType.UNMATCHED_INSTANCE
+evaluator = Panoptica_Evaluator(
+    expected_input=kind,
+    instance_approximator=ConnectedComponentsInstanceApproximator(cca_backend=CCABackend.cc3d),
+    instance_matcher=NaiveThresholdMatching(matching_metric=Metric.IOU, matching_threshold=0.5),
+    instance_metrics=[Metric.DSC, Metric.IOU], global_metrics=[Metric.DSC, Metric.IOU],
+)
+cases, found = np.load(sys.argv[1]), []
+for n in range(len(cases.files) // 2):
+    result = evaluator.evaluate(cases[f"p{n}"], cases[f"r{n}"], verbose=False)["ungrouped"]
+    found.append({k: float(getattr(result, k)) for k in
+        ("pq", "sq", "rq", "tp", "n_ref_instances", "n_pred_instances", "global_bin_dsc", "global_bin_iou")})
+print("RESULT" + json.dumps(found))
+"""
+
+MESHMETRICS = """
+import json, sys
+import numpy as np
+from meshmetrics import compute_metrics
+cases, found = np.load(sys.argv[1]), []
+for n in range(len(cases.files) // 3):
+    found.append({k: float(v) for k, v in compute_metrics(
+        cases[f"r{n}"].astype(bool), cases[f"p{n}"].astype(bool), spacing=tuple(cases[f"s{n}"]), taus=(3.0,)).items()})
+print("RESULT" + json.dumps(found))
+"""
+
+SURFACE_DISTANCE = """
+import json, sys
+import numpy as np
+import surface_distance.metrics as m
+cases, found = np.load(sys.argv[1]), []
+for n in range(len(cases.files) // 3):
+    a, b = cases[f"r{n}"].astype(bool), cases[f"p{n}"].astype(bool)
+    d = m.compute_surface_distances(a, b, cases[f"s{n}"])
+    found.append({"dice": float(m.compute_dice_coefficient(a, b)), "hd": float(m.compute_robust_hausdorff(d, 100)),
+        "hd95": float(m.compute_robust_hausdorff(d, 95)), "nsd": float(m.compute_surface_dice_at_tolerance(d, 3.0))})
+print("RESULT" + json.dumps(found))
+"""
+
+
+def ask(peer, script, arrays, folder, *arguments):
+    """Let a peer measure some arrays in its own environment."""
+    python = REPOSITORY / "build" / "peers" / peer / "bin" / "python"
+    if not python.is_file():
+        pytest.skip(f"{peer} is not installed (python benchmarks/peer_environments.py {peer})")
+    np.savez_compressed(folder / "cases.npz", **arrays)
+    command = [python, "-W", "ignore", "-c", script, folder / "cases.npz", *arguments]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))[6:])
+
+
+def blobs(shape, seed, threshold=0.15, width=2.5):
+    """Smooth random shapes, and the same a little changed."""
+    rng = np.random.default_rng(seed)
+    field = ndimage.gaussian_filter(rng.standard_normal(shape), width)
+    change = ndimage.gaussian_filter(rng.standard_normal(shape), width / 2)
+    field, change = field / field.std(), change / change.std()
+    return field > 1 - threshold, field + 0.45 * change > 1 - threshold
+
+
+def object_cases():
+    cases = [blobs((40, 40, 30), seed) for seed in range(8)] + [blobs((60, 60, 1), seed) for seed in range(3)]
+    lesions = sorted((REAL / "data" / "ms_lesions" / "labels").glob("*.nii.gz"))[:2]
+    for path in lesions:
+        mask = np.asarray(nib.load(path).dataobj) > 0
+        cases.append((mask, ndimage.binary_dilation(np.roll(mask, 1, axis=0)) & ~np.roll(mask, 3, axis=1)))
+    return cases
+
+
+def test_objects_agree_with_panoptica(tmp_path):
+    cases = object_cases()
+    arrays = {f"{side}{n}": mask.astype(np.uint8) for n, pair in enumerate(cases) for side, mask in zip("rp", pair)}  # noqa: B905
+    theirs = ask("panoptica", PANOPTICA, arrays, tmp_path, "masks")
+    matched = 0
+    for (reference, prediction), other in zip(cases, theirs, strict=True):
+        ours = detection_measures(count_overlaps(components(reference), components(prediction)))
+        assert ours["objects_reference"] == other["n_ref_instances"]
+        assert ours["objects_prediction"] == other["n_pred_instances"]
+        assert ours["objects_matched"] == other["tp"]
+        matched += int(other["tp"])
+        for name in ("pq", "sq", "rq") if other["tp"] else ("pq", "rq"):
+            assert ours[name] == pytest.approx(other[name], abs=1e-9), name
+        assert ours["f1@0.5"] == pytest.approx(other["rq"], abs=1e-9)
+        both = (reference & prediction).sum()
+        assert other["global_bin_dsc"] == pytest.approx(2 * both / (reference.sum() + prediction.sum()))
+    assert matched > 50
+
+
+def test_maps_of_ids_agree_with_panoptica(tmp_path):
+    folder = REAL / "data" / "nuclei" / "instances"
+    if not folder.is_dir():
+        pytest.skip("../shared/data is not there")
+    from PIL import Image
+
+    cases = []
+    for path in sorted(folder.glob("*.png"))[:10]:
+        ids = np.asarray(Image.open(path)).astype(np.uint16)
+        cases.append((ids, ndimage.label(ndimage.binary_erosion(ids > 0))[0].astype(np.uint16)))
+    arrays = {f"{side}{n}": ids for n, pair in enumerate(cases) for side, ids in zip("rp", pair)}  # noqa: B905
+    for (reference, prediction), other in zip(cases, ask("panoptica", PANOPTICA, arrays, tmp_path, "ids"), strict=True):
+        ours = detection_measures(count_overlaps(reference, prediction))
+        assert ours["objects_matched"] == other["tp"]
+        assert ours["pq"] == pytest.approx(other["pq"], abs=1e-9)
+
+
+def test_where_panoptica_defines_otherwise(tmp_path):
+    """The table of differences in docs/reference/metrics.md, kept true."""
+    nothing, something, elsewhere, split = np.zeros((4, 8, 8, 8), np.uint8)
+    something[1:3, 1:3, 1:3] = 1
+    elsewhere[5:7, 5:7, 5:7] = 1
+    pairs = [(nothing, nothing), (something, nothing), (something, elsewhere), (something, split)]
+    split[1:2, 1:3, 1:3] = 1
+    arrays = {f"{side}{n}": mask for n, pair in enumerate(pairs) for side, mask in zip("rp", pair)}  # noqa: B905
+    theirs = ask("panoptica", PANOPTICA, arrays, tmp_path, "masks")
+    ours = [detection_measures(count_overlaps(*map(components, (a > 0, b > 0)))) for a, b in pairs]
+    assert [(o["rq"], t["rq"]) for o, t in zip(ours[1:], theirs[1:], strict=True)] == [(0, 0), (0, 0), (1, 1)]
+    assert math.isnan(ours[0]["rq"])
+    assert math.isnan(theirs[0]["rq"])
+    assert [math.isnan(o["sq"]) for o in ours] == [True, True, True, False]
+    assert [t["sq"] for t in theirs[1:]] == [0, 0, 0.5]
+
+
+def surface_cases():
+    spacings = [(1.0, 1.0, 1.0), (0.8, 0.8, 2.5), (3.0, 0.7, 1.1)]
+    return [(*blobs((36, 36, 28), 100 + n, threshold=0.6, width=4), s) for n, s in enumerate(spacings * 2)]
+
+
+def measured(reference, prediction, spacing):
+    geometry = Geometry(np.diag([*spacing, 1.0]), reference.shape)
+    maps = [LabelMap(m.astype(np.uint8), geometry, LabelTable.unnamed([1])) for m in (reference, prediction)]
+    options = EvaluateOptions(tolerances_mm=(3.0,), objects="none")
+    return measure_case(*maps, {"a": (1,)}, options).values["a"]
+
+
+@pytest.mark.parametrize("peer", ["pymeshmetrics", "surface-distance"])
+def test_surfaces_agree_with_meshes_to_a_voxel(peer, tmp_path):
+    """Both peers measure a surface of area elements between voxels, medseg border voxels: a voxel apart at most."""
+    cases = surface_cases()
+    arrays = {
+        f"{side}{n}": np.asarray(value)
+        for n, case in enumerate(cases)
+        for side, value in zip("rps", case)  # noqa: B905
+    }
+    script = MESHMETRICS if peer == "pymeshmetrics" else SURFACE_DISTANCE
+    for case, other in zip(cases, ask(peer, script, arrays, tmp_path), strict=True):
+        ours = measured(*case)
+        diagonal, finest = math.hypot(*case[2]), min(case[2])
+        names = {"dice": "DSC", "iou": "IoU", "hd": "HD_100", "hd95": "HD_95", "assd": "ASSD", "masd": "MASD"}
+        theirs = {k: other[v] for k, v in names.items()} if peer == "pymeshmetrics" else other
+        assert ours["dice"] == pytest.approx(theirs["dice"], abs=1e-9)
+        assert ours["hd"] == pytest.approx(theirs["hd"], abs=diagonal)
+        assert ours["hd95"] == pytest.approx(theirs["hd95"], abs=diagonal)
+        assert ours["nsd@3mm"] == pytest.approx(other.get("NSD_3.0", other.get("nsd")), abs=0.08)
+        for name in ("assd", "masd") if peer == "pymeshmetrics" else ():
+            assert ours[name] == pytest.approx(theirs[name], abs=0.5 * finest), name
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_monai_has_the_same_hausdorff_distances():
+    """MONAI's border is the same voxels away from the image's edge; its percentile is the same."""
+    torch = pytest.importorskip("torch")
+    from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance
+
+    for reference, prediction, spacing in surface_cases():
+        masks = [torch.from_numpy(np.pad(m, 1))[None, None] for m in (prediction, reference)]
+        ours = measured(np.pad(reference, 1), np.pad(prediction, 1), spacing)
+        keywords = {"include_background": True, "spacing": spacing}
+        assert ours["hd"] == pytest.approx(float(compute_hausdorff_distance(*masks, **keywords)), rel=1e-5)
+        hd95 = float(compute_hausdorff_distance(*masks, percentile=95, **keywords))
+        assert ours["hd95"] == pytest.approx(hd95, rel=1e-5)
+        assd = float(compute_average_surface_distance(*masks, symmetric=True, **keywords))
+        assert ours["assd"] == pytest.approx(assd, rel=1e-5)
