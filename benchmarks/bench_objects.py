@@ -169,23 +169,27 @@ def table(rows: list[list[str]]) -> str:
 def main(quick: bool) -> None:
     full = (256, 256, 400) if quick else FULL
     count = 600
-    whole = {method: measure(method, full, count) for method in METHODS}
-    depths = [full[2] // 8, full[2] // 4, full[2] // 2, full[2]]
-    compared = ("medseg components", "medseg panoptic", "scikit-image", "SciPy")
+    shorter = [full[2] // 8, full[2] // 4, full[2] // 2]
+    whole = {method: measure(method, full, count) for method in METHODS if method != "SciPy"}
     growth = {
-        method: [measure(method, (*full[:2], depth), count * depth // full[2]) for depth in depths[:-1]]
-        + [whole[method]]
-        for method in compared
+        method: [measure(method, (*full[:2], depth), count * depth // full[2]) for depth in shorter] + [whole[method]]
+        for method in ("medseg components", "medseg panoptic", "scikit-image")
     }
-    many = {number: measure("medseg panoptic", (*full[:2], full[2] // 4), number) for number in (0, 60, 600, 6000)}
+    # Minutes for more than that: it labels class by class.
+    growth["SciPy"] = [measure("SciPy", (*full[:2], shorter[0]), count // 8)]
+    numbers = (0, 60, 600, 6000)
+    many = {
+        method: [measure(method, (*full[:2], full[2] // 4), number, SMALL) for number in numbers]
+        for method in ("medseg components", "medseg panoptic", "scikit-image")
+    }
     head = ["Method", "What it gives", "CPU-s", "GB"]
     first = [
         head,
         *([m, METHODS[m], f"{f['cpu']:.2f}", f"{f['peak'] / 1e9:.2f}"] for m, f in whole.items()),
     ]
     second = [
-        ["Method", *(f"{depth} slices" for depth in depths)],
-        *([m, *(f"{f['cpu']:.2f}" for f in found)] for m, found in growth.items()),
+        ["Method", *(f"{depth} slices" for depth in (*shorter, full[2]))],
+        *([m, *(f"{f['cpu']:.2f}" for f in found), *["–"] * (4 - len(found))] for m, found in growth.items()),
     ]
     third = [
         ["Method", *(f"{number} objects" for number in numbers)],
@@ -214,7 +218,7 @@ which gives neither diameter nor sphericity here, and {ours["peak"] / peer["peak
 
 ## Growth with the volume
 
-CPU-s, with objects in proportion:
+CPU-s, with objects in proportion; SciPy labels class by class and was measured on the smallest only:
 
 {table(second)}
 
