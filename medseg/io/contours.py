@@ -98,7 +98,8 @@ def _without_straight(loop: Polygon) -> Polygon:
     """Drop corners on a straight line between their neighbours."""
     before, after = loop - np.roll(loop, 1, axis=0), np.roll(loop, -1, axis=0) - loop
     turns = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
-    return loop[turns != 0]
+    corners: Polygon = loop[turns != 0]
+    return corners
 
 
 def _area(loop: Polygon) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import FormatLimitation, ResourceLimit
-from medseg.io.dicom_source import LPS, SLACK, Plane
+from medseg.io.dicom_plane import LPS, SLACK, Plane
 from medseg.types import Geometry
 
 __all__ = ["grid_of"]

@@ -19,7 +19,7 @@ from pydicom.uid import SegmentationStorage
 from medseg.errors import FormatLimitation, InputError, MedsegError
 from medseg.io.dicom_coding import class_of
 from medseg.io.dicom_grid import grid_of
-from medseg.io.dicom_source import planes_of
+from medseg.io.dicom_plane import planes_of
 from medseg.types import Geometry, LabelClass
 
 __all__ = ["LABEL_MAP_SEGMENTATION_STORAGE", "SegFile", "open_seg"]

@@ -9,22 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pydicom
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from medseg.errors import FormatLimitation, GeometryMismatch, InputError
+from medseg.io.dicom_plane import LPS, SLACK, Plane, functional_group, planes_of
 from medseg.types import Geometry, Source
 
-__all__ = ["LPS", "TYPE_2", "Plane", "SourceSeries", "planes_of", "read_source", "tolerant"]
+__all__ = ["TYPE_2", "SourceSeries", "read_source", "tolerant"]
 
-# RAS+ to LPS+ and back: DICOM's world has x and y the other way round.
-LPS = np.diag([-1.0, -1.0, 1.0])
-# How far a pixel of a source slice may lie from its place in the label map's grid, in voxels: real positions are
-# rounded to a hundredth or a tenth of a millimetre, while confused slices, axes or series are half a voxel off or more.
-SLACK = 0.1
 LONGEST_SH = 16
 TYPE_2 = (
     "AccessionNumber",
@@ -37,25 +32,6 @@ TYPE_2 = (
     "StudyID",
     "StudyTime",
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Plane:
-    """Where the pixels of one slice or frame lie.
-
-    Parameters
-    ----------
-    position : ndarray, shape (3,)
-        Centre of the first pixel, mm, LPS+ as in DICOM.
-    axes : ndarray, shape (3, 2)
-        Steps in mm, LPS+, to the next column and to the next row.
-    size : tuple of int
-        Columns and rows.
-    """
-
-    position: npt.NDArray[np.float64]
-    axes: npt.NDArray[np.float64]
-    size: tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,63 +120,18 @@ def read_source(geometry: Geometry, source: Source) -> SourceSeries:
     chosen = _match(geometry, [plane for _, _, plane in planes], source.files[0].parent)
     slices = [planes[index] for index in chosen]
     single = slices[0][1] is None
+    if not single and len({number for number, _, _ in slices}) > 1:
+        raise FormatLimitation(
+            "the slices are spread over several multi-frame objects, and a DICOM object made of them can refer to one",
+            where=source.files[0].parent,
+            fix="Write NIfTI or NRRD instead.",
+        )
     ordered = [headers[number] for number, _, _ in slices] if single else [headers[slices[0][0]]]
     frames = None if single else tuple(int(frame or 0) for _, frame, _ in slices)
     series = SourceSeries(tuple(ordered), frames, tuple(plane for _, _, plane in slices))
     for header in {id(h): h for h in ordered}.values():
         _tidy(header, series)
     return series
-
-
-def planes_of(header: Dataset) -> list[tuple[int | None, Plane]]:
-    """Place of each frame of an object: ``(None, plane)`` once for a single-frame one, ``(frame, plane)`` for others.
-
-    Raises
-    ------
-    FormatLimitation
-        When the object does not say where its pixels lie in the patient.
-    """
-    size = (int(header.Columns), int(header.Rows))
-    frames = header.get("PerFrameFunctionalGroupsSequence")
-    try:
-        if not frames:
-            if int(header.get("NumberOfFrames") or 1) > 1:
-                raise AttributeError("PerFrameFunctionalGroupsSequence")
-            return [
-                (None, _plane(header.ImagePositionPatient, header.ImageOrientationPatient, header.PixelSpacing, size))
-            ]
-        shared = header.SharedFunctionalGroupsSequence[0]
-        return [
-            (
-                number,
-                _plane(
-                    _group(frame, shared, "PlanePositionSequence").ImagePositionPatient,
-                    _group(frame, shared, "PlaneOrientationSequence").ImageOrientationPatient,
-                    _group(frame, shared, "PixelMeasuresSequence").PixelSpacing,
-                    size,
-                ),
-            )
-            for number, frame in enumerate(frames)
-        ]
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
-        raise FormatLimitation(
-            f"the object does not say where its pixels lie in the patient ({error})",
-            fix="Use a series with image position, orientation and pixel spacing.",
-        ) from error
-
-
-def _group(frame: Dataset, shared: Dataset, keyword: str) -> Dataset:
-    item: Dataset = (frame[keyword] if keyword in frame else shared[keyword]).value[0]
-    return item
-
-
-def _plane(
-    position: Sequence[float], cosines: Sequence[float], spacing: Sequence[float], size: tuple[int, int]
-) -> Plane:
-    rows_apart, columns_apart = (float(s) for s in spacing)
-    along_row, along_column = np.asarray(cosines, dtype=np.float64).reshape(2, 3)
-    axes = np.stack([along_row * columns_apart, along_column * rows_apart], axis=1)
-    return Plane(np.asarray(position, dtype=np.float64).reshape(3), axes, size)
 
 
 def _match(geometry: Geometry, planes: Sequence[Plane], where: Path) -> list[int]:
@@ -297,5 +228,5 @@ def _thickness(header: Dataset) -> float:
     if header.get("SharedFunctionalGroupsSequence"):
         shared = header.SharedFunctionalGroupsSequence[0]
         frame = header.PerFrameFunctionalGroupsSequence[0]
-        measures = _group(frame, shared, "PixelMeasuresSequence")
+        measures = functional_group(frame, shared, "PixelMeasuresSequence")
     return float(measures.get("SliceThickness") or measures.get("SpacingBetweenSlices") or 1.0)

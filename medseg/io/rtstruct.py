@@ -19,7 +19,8 @@ from medseg.io.atomic import write_text
 from medseg.io.contours import fill
 from medseg.io.dicom_coding import table_of
 from medseg.io.dicom_identity import write_sealed
-from medseg.io.dicom_source import LPS, read_source
+from medseg.io.dicom_plane import LPS
+from medseg.io.dicom_source import read_source
 from medseg.io.rtstruct_dataset import build_rtstruct
 from medseg.types import Code, Geometry, LabelClass, LabelMap, ModelIdentity, Scan, Source
 from medseg.types.labels import PALETTE, smallest_label_dtype

@@ -9,7 +9,8 @@ from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 from medseg.io.contours import trace
 from medseg.io.dicom_coding import NOTICE, SOFTWARE_VERSION, concept, long_string, made, serial_number, title, type_of
 from medseg.io.dicom_identity import PROVISIONAL, source_moment
-from medseg.io.dicom_source import LPS, TYPE_2, SourceSeries, tolerant
+from medseg.io.dicom_plane import LPS
+from medseg.io.dicom_source import TYPE_2, SourceSeries, tolerant
 from medseg.types import LabelClass, LabelMap, ModelIdentity
 
 __all__ = ["build_rtstruct"]

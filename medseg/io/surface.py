@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from medseg.io.dicom_source import LPS
+from medseg.io.dicom_plane import LPS
 from medseg.types import LabelClass, LabelMap
 
 __all__ = ["Surface", "surfaces"]
@@ -56,7 +56,7 @@ def surfaces(labels: LabelMap) -> list[Surface]:
     ]
 
 
-def _surface(labels: LabelMap, entry: LabelClass, place: tuple[slice, slice, slice]) -> Surface:
+def _surface(labels: LabelMap, entry: LabelClass, place: tuple[slice, ...]) -> Surface:
     from skimage.measure import marching_cubes
 
     mask = np.pad(labels.array[place] == entry.value, 1).astype(np.float32)

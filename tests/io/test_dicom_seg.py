@@ -223,6 +223,19 @@ def test_multi_frame_source(tmp_path):
         assert image.ReferencedFrameNumber == 6 - k  # frames are stored from the last slice to the first
 
 
+def test_slices_spread_over_multi_frame_objects_are_refused(tmp_path):
+    source, geometry = small_multiframe(tmp_path / "a.dcm")
+    first, second = pydicom.dcmread(source.files[0]), pydicom.dcmread(source.files[0])
+    for dataset, frames in ((first, slice(0, 3)), (second, slice(3, 6))):
+        dataset.PerFrameFunctionalGroupsSequence = dataset.PerFrameFunctionalGroupsSequence[frames]
+        dataset.NumberOfFrames = 3
+    first.save_as(tmp_path / "a.dcm")
+    second.save_as(tmp_path / "b.dcm")
+    both = Source("dicom", (tmp_path / "a.dcm", tmp_path / "b.dcm"))
+    with pytest.raises(FormatLimitation, match="several multi-frame"):
+        write_seg(some_labels(geometry), both, tmp_path / "labels.seg.dcm", model=MODEL)
+
+
 def test_tilted_slices_keep_their_tilt_and_the_user_is_warned(tmp_path, caplog):
     source, geometry = small_series(tmp_path / "in", lean=(0, 0.9, 0))
     assert geometry.is_sheared

@@ -1,0 +1,91 @@
+"""Where the pixels of a DICOM slice or frame lie, by its header."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+
+from medseg.errors import FormatLimitation
+
+__all__ = ["LPS", "SLACK", "Plane", "functional_group", "planes_of"]
+
+# RAS+ to LPS+ and back: DICOM's world has x and y the other way round.
+LPS = np.diag([-1.0, -1.0, 1.0])
+# How far a pixel of a source slice may lie from its place in the label map's grid, in voxels: real positions are
+# rounded to a hundredth or a tenth of a millimetre, while confused slices, axes or series are half a voxel off or more.
+SLACK = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """Where the pixels of one slice or frame lie.
+
+    Parameters
+    ----------
+    position : ndarray, shape (3,)
+        Centre of the first pixel, mm, LPS+ as in DICOM.
+    axes : ndarray, shape (3, 2)
+        Steps in mm, LPS+, to the next column and to the next row.
+    size : tuple of int
+        Columns and rows.
+    """
+
+    position: npt.NDArray[np.float64]
+    axes: npt.NDArray[np.float64]
+    size: tuple[int, int]
+
+
+def planes_of(header: Dataset) -> list[tuple[int | None, Plane]]:
+    """Place of each frame of an object: ``(None, plane)`` once for a single-frame one, ``(frame, plane)`` for others.
+
+    Raises
+    ------
+    FormatLimitation
+        When the object does not say where its pixels lie in the patient.
+    """
+    size = (int(header.Columns), int(header.Rows))
+    frames = header.get("PerFrameFunctionalGroupsSequence")
+    try:
+        if not frames:
+            if int(header.get("NumberOfFrames") or 1) > 1:
+                raise AttributeError("PerFrameFunctionalGroupsSequence")
+            return [
+                (None, _plane(header.ImagePositionPatient, header.ImageOrientationPatient, header.PixelSpacing, size))
+            ]
+        shared = header.SharedFunctionalGroupsSequence[0]
+        return [
+            (
+                number,
+                _plane(
+                    functional_group(frame, shared, "PlanePositionSequence").ImagePositionPatient,
+                    functional_group(frame, shared, "PlaneOrientationSequence").ImageOrientationPatient,
+                    functional_group(frame, shared, "PixelMeasuresSequence").PixelSpacing,
+                    size,
+                ),
+            )
+            for number, frame in enumerate(frames)
+        ]
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise FormatLimitation(
+            f"the object does not say where its pixels lie in the patient ({error})",
+            fix="Use a series with image position, orientation and pixel spacing.",
+        ) from error
+
+
+def functional_group(frame: Dataset, shared: Dataset, keyword: str) -> Dataset:
+    """First item of a functional group: the frame's own, or the one all frames share."""
+    item: Dataset = (frame[keyword] if keyword in frame else shared[keyword]).value[0]
+    return item
+
+
+def _plane(
+    position: Sequence[float], cosines: Sequence[float], spacing: Sequence[float], size: tuple[int, int]
+) -> Plane:
+    rows_apart, columns_apart = (float(s) for s in spacing)
+    along_row, along_column = np.asarray(cosines, dtype=np.float64).reshape(2, 3)
+    axes = np.stack([along_row * columns_apart, along_column * rows_apart], axis=1)
+    return Plane(np.asarray(position, dtype=np.float64).reshape(3), axes, size)
