@@ -56,7 +56,7 @@ def box_plot(rows: Sequence[BoxRow], *, unit: str, share: bool, title: str, widt
     """
     finite = [v for row in rows for v in row.values.values() if math.isfinite(v)]
     if share:
-        low, high = (min([0.5, *finite]) // 0.1) * 0.1 if finite else 0.0, 1.0
+        low, high = math.floor(10 * min([0.5, *finite]) + 1e-9) / 10 if finite else 0.0, 1.0
     else:
         low, high = min([0.0, *finite]), max([0.0, *finite])
     high = high if high > low else low + 1

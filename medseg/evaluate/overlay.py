@@ -17,6 +17,7 @@ __all__ = ["BACKGROUND", "PREDICTION", "REFERENCE", "Oriented", "draw_planes", "
 
 BACKGROUND = (16, 18, 22)
 INK = (230, 232, 236)
+EMPTY = (34, 37, 44)  # where there is no scan to show
 # Sky blue and orange of Okabe and Ito: told apart with every common kind of colour vision, and from grey.
 REFERENCE = (86, 180, 233)
 PREDICTION = (255, 159, 28)
@@ -173,7 +174,7 @@ def _pane(
         return array[tuple(cut)].T[::-1, ::-1]
 
     if case.grey is None:
-        shown = np.broadcast_to(np.array(BACKGROUND, np.uint8), (pixels[1], pixels[0], 3)).copy()
+        shown = np.broadcast_to(np.array(EMPTY, np.uint8), (pixels[1], pixels[0], 3)).copy()
     else:
         grey = np.nan_to_num((on_screen(case.grey).astype(np.float32) - window[0]) / (window[1] - window[0]))
         base = Image.fromarray((grey.clip(0, 1) * 255).astype(np.uint8)).resize(pixels, Image.Resampling.BICUBIC)
