@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ class Frame:
     intercept: float
     tells: Mapping[str, Any]
 
-    @property
+    @cached_property
     def is_placed(self) -> bool:
         """Whether the header says where it lies, in numbers that can be."""
         if self.position is None or self.orientation is None or self.pixel_spacing is None:

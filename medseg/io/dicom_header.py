@@ -40,10 +40,10 @@ WANTED = [
     "SliceLocation", "ScanningSequence", "ComplexImageComponent",
 ]  # fmt: skip
 WANTED_TAGS = [*(Tag(keyword) for keyword in WANTED), Tag(0x7053, 0x0010), Tag(0x7053, 0x1000)]  # Philips' SUV factor
-WHOLE_NUMBERS = {
+WHOLE_NUMBERS = {Tag(keyword) for keyword in (
     "BitsAllocated", "BitsStored", "Columns", "HighBit", "InstanceNumber", "NumberOfFrames", "PixelPaddingRangeLimit",
     "PixelPaddingValue", "PixelRepresentation", "Rows", "SamplesPerPixel",
-}  # fmt: skip
+)}  # fmt: skip
 REMEMBERED = 4096
 DAMAGED = "Copy it again from the scanner or the archive."
 
@@ -134,9 +134,10 @@ def _remembered(path: Path, _mtime: int, _size: int) -> Header:
 
 def _check_values(elements: Dataset) -> None:
     """Convert every value now, so that damage shows here and nowhere later."""
-    for element in elements:
-        if element.keyword in WHOLE_NUMBERS and element.value not in (None, ""):
-            int(element.value)
+    for tag in list(elements.keys()):
+        value = elements[tag].value
+        if tag in WHOLE_NUMBERS and value is not None and value != "":
+            int(value)
 
 
 def _is_deflated(stream: IO[bytes], path: Path) -> bool:
