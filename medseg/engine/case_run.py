@@ -101,8 +101,9 @@ def _explained(base: CaseOutcome, error: Exception) -> CaseOutcome:
     """Turn an exception into a reason and a fix that name no folder, because folders may carry patients' names."""
     match error:
         case MedsegError():
-            what = error.what if error.where is None else f"{Path(error.where).name}: {error.what}"
-            return failure(base, what, error.fix)
+            where = Path(error.where or base.source).name
+            # A single file is named beside its reason anyway.
+            return failure(base, error.what if where == base.source else f"{where}: {error.what}", error.fix)
         case MemoryError():
             return failure(base, "there is not enough memory for this case", "Use a machine with more memory.")
         case OSError():

@@ -31,7 +31,7 @@ def test_one_bad_case_never_stops_the_others(structure: PipelineFile, texts: Pat
     assert result.exit_code == 3
     assert (tmp_path / "out" / "c" / "loud.txt").read_text() == "THREE!"
     by_case = {o.case_id: o for o in result.outcomes}
-    assert by_case["b"].error == "b.txt: cannot be read"
+    assert by_case["b"].error == "cannot be read"
     assert by_case["b"].fix == "Write it again."
     assert "bug in medseg: ZeroDivisionError" in str(by_case["d"].error)
     assert [item.path.name for item in result.left_out] == ["f.pdf"]
