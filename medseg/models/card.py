@@ -14,6 +14,7 @@ __all__ = [
     "ModelCard",
     "NetworkCard",
     "NormalisationCard",
+    "PrecisionCard",
     "ResamplingCard",
     "TrainingCard",
     "ValidationCard",
@@ -180,6 +181,13 @@ class ValidationCard(_Strict):
     notes: str = ""
 
 
+class PrecisionCard(_Strict):
+    """What a lower precision than float32 costs, measured on cases the weights have not seen."""
+
+    dice_drop: dict[str, float] = Field(description="class name to mean Dice in float32 less that in this precision")
+    cases: Annotated[int, Field(ge=1)]
+
+
 class ModelCard(_Strict):
     """Everything a user or a program must know to use a model."""
 
@@ -202,6 +210,9 @@ class ModelCard(_Strict):
     post: tuple[PostCard, ...] = Field(default=(), description="clean-up and objects, in order")
     training: TrainingCard
     validation: ValidationCard | None = None
+    precisions: dict[Literal["bfloat16"], PrecisionCard] = Field(
+        default={}, description="what lower precisions were measured to cost; one that costs little is used"
+    )
     limits: tuple[str, ...] = ()
     weights_file: str = "weights.safetensors"
     weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

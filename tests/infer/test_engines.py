@@ -11,7 +11,7 @@ from medseg.infer.engines import measure, select
 from medseg.infer.engines.torch import TorchEngine
 from medseg.infer.onnx_export import export_onnx, find_export
 from medseg.infer.options import InferOptions
-from medseg.models.card import ChannelCard, ClassCard, InputCard, ModelCard, NetworkCard, TrainingCard
+from medseg.models.card import ChannelCard, ClassCard, InputCard, ModelCard, NetworkCard, PrecisionCard, TrainingCard
 from medseg.models.package import write_package
 from medseg.models.registry import build_network
 
@@ -114,6 +114,22 @@ def test_an_engine_that_is_not_installed_or_not_for_gpus_says_so(make, monkeypat
     monkeypatch.setattr(select, "find_spec", lambda name: None)
     with pytest.raises(MissingDependency, match=r"Install medseg\[openvino\]"):
         select.select_engine(package, InferOptions(engine="openvino", device="cpu"))
+
+
+@pytest.mark.parametrize(
+    ("drops", "expected"),
+    [
+        (None, "float32"),
+        ({"a": 0.0005, "b": 0.002}, "bfloat16"),
+        ({"a": -0.01, "b": -0.001}, "bfloat16"),
+        ({"a": 0.0, "b": 0.0021}, "float32"),
+        ({"a": 0.0}, "float32"),
+    ],
+)
+def test_bfloat16_only_where_the_card_has_measured_it_harmless_for_every_class(make, drops, expected):
+    precisions = {} if drops is None else {"bfloat16": PrecisionCard(dice_drop=drops, cases=20)}
+    card = make().card.model_copy(update={"precisions": precisions})
+    assert select.allowed_precision(card) == expected
 
 
 class Timed:

@@ -13,11 +13,14 @@ from medseg.infer.engines.base import Engine
 from medseg.infer.engines.measure import fastest
 from medseg.infer.onnx_export import find_export
 from medseg.infer.options import InferOptions
+from medseg.models.card import ModelCard
 from medseg.models.package import ModelPackage
 
-__all__ = ["select_engine"]
+__all__ = ["allowed_precision", "select_engine"]
 
 Name = Literal["torch", "openvino", "onnx"]
+# Mean Dice of a class that a lower precision may cost at the most.
+LARGEST_DROP = 0.002
 # Engine -> module it needs.
 MODULES: dict[Name, str] = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
 
@@ -70,10 +73,18 @@ def _make(name: Name, package: ModelPackage, device: str, exported: Path | None)
     if name == "openvino":
         from medseg.infer.engines.openvino import OpenVinoEngine
 
-        return OpenVinoEngine(exported, package.card)
+        return OpenVinoEngine(exported, package.card, allowed_precision(package.card))
     from medseg.infer.engines.onnx import OnnxEngine
 
     return OnnxEngine(exported, package.card)
+
+
+def allowed_precision(card: ModelCard) -> Literal["float32", "bfloat16"]:
+    """Lowest precision whose cost in Dice was measured for this model and is at most `LARGEST_DROP` for every class."""
+    measured = card.precisions.get("bfloat16")
+    if measured is None or set(measured.dice_drop) != {c.name for c in card.classes}:
+        return "float32"
+    return "bfloat16" if max(measured.dice_drop.values()) <= LARGEST_DROP else "float32"
 
 
 def _has_gpu() -> bool:
