@@ -111,7 +111,18 @@ class Augmentation:
             share = config.translation_share
             shift = [_between(draw, (-share, share)) * n if n > 1 else 0.0 for n in self.patch]
         flips = tuple(AXES[axis] in [AXES[a] for a in config.flip] and _happens(draw, 0.5) for axis in AXES)
-        return Spatial((angles[0], angles[1], angles[2]), zoom, (shift[0], shift[1], shift[2]), flips)
+        elastic = self._draw_elastic(draw) if _happens(draw, config.elastic) else None
+        return Spatial((angles[0], angles[1], angles[2]), zoom, (shift[0], shift[1], shift[2]), flips, elastic)
+
+    def _draw_elastic(self, draw: torch.Generator) -> Tensor:
+        """Displacements at control points, in mm; none along axes of one voxel."""
+        far = _between(draw, self.config.elastic_mm)
+        points = [
+            max(2, round(n * mm / self.config.elastic_spacing) + 1) if n > 1 else 1
+            for n, mm in zip(self.patch, self.spacing, strict=True)
+        ]
+        control = (2 * torch.rand(3, *points, generator=draw) - 1) * far
+        return control * torch.tensor([float(n > 1) for n in self.patch])[:, None, None, None]
 
     def _intensity(self, image: Tensor, draw: torch.Generator) -> Tensor:
         """One patch, ``(C, X, Y, Z)``, in nnU-Net's order."""

@@ -56,7 +56,7 @@ class SamplingConfig(_Strict):
 
 
 class AugmentConfig(_Strict):
-    """nnU-Net's augmentations (Isensee 2021, supplement 4) by their probability and range for each patch."""
+    """nnU-Net's augmentations (Isensee 2021, supplement 4), and shifts and elastic deformation, for each patch."""
 
     rotation: Share = 0.2
     rotation_degrees: float = Field(default=30.0, ge=0.0, le=180.0)
@@ -64,6 +64,9 @@ class AugmentConfig(_Strict):
     scaling_range: Range = (0.7, 1.4)
     translation: Share = 0.0
     translation_share: Share = Field(default=0.1, description="of the patch, to either side along each axis")
+    elastic: Share = 0.0
+    elastic_mm: Range = Field(default=(1.0, 3.0), description="largest displacement of a control point")
+    elastic_spacing: float = Field(default=16.0, gt=0.0, description="mm between control points")
     flip: tuple[Axis, ...] = Field(
         default=(), description="axes mirrored with probability 0.5; x only where no class is one of a left-right pair"
     )

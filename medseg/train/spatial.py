@@ -31,17 +31,21 @@ class Spatial:
         Voxels along x, y, z.
     flips : tuple of bool
         Which axes are mirrored.
+    elastic : Tensor of shape (3, i, j, k), optional
+        Displacement in mm along x, y, z at control points spread evenly over the patch, corner to corner; linear in
+        between.
     """
 
     angles: tuple[float, float, float] = (0.0, 0.0, 0.0)
     zoom: float = 1.0
     shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
     flips: tuple[bool, ...] = (False, False, False)
+    elastic: Tensor | None = None
 
     @property
     def interpolates(self) -> bool:
         """Whether voxels fall between voxels."""
-        return any(self.angles) or self.zoom != 1.0 or any(self.shift)
+        return any(self.angles) or self.zoom != 1.0 or any(self.shift) or self.elastic is not None
 
 
 def identity_spatial() -> Spatial:
@@ -86,6 +90,9 @@ def apply_spatial(
         matrices = torch.stack([_matrix(spatial[k], images.shape[2:], patch, spacing) for k in moved])
         chosen = torch.tensor(moved, device=images.device)
         grid = F.affine_grid(matrices.to(images.device), [len(moved), 1, *patch], align_corners=False)
+        for place, k in enumerate(moved):
+            if (control := spatial[k].elastic) is not None:
+                grid[place] += _displacement(control.to(grid), images.shape[2:], patch, spacing)
         new_images[chosen] = F.grid_sample(images[chosen], grid, padding_mode="zeros", align_corners=False)
         new_labels[chosen] = _sample_labels(labels[chosen], grid, classes)
     for k, s in enumerate(spatial):
@@ -118,6 +125,15 @@ def _matrix(
     parity = torch.tensor([((n - p) // 2 + p / 2) - n / 2 for n, p in zip(region, patch, strict=True)])
     shift = shift + parity.double() / half_region
     return torch.cat([linear, shift[:, None]], 1).flip(0)[:, [2, 1, 0, 3]].float()
+
+
+def _displacement(
+    control: Tensor, region: Sequence[int], patch: tuple[int, int, int], spacing: tuple[float, float, float]
+) -> Tensor:
+    """Displacement of every voxel of a patch in the region's coordinates, shape (*patch, 3), axes last first."""
+    dense = F.interpolate(control[None], size=patch, mode="trilinear", align_corners=True)[0]
+    scale = torch.tensor([2 / (mm * n) for mm, n in zip(spacing, region, strict=True)]).to(dense)
+    return (dense * scale[:, None, None, None]).flip(0).movedim(0, -1)
 
 
 def _rotation(angles: tuple[float, float, float]) -> Tensor:

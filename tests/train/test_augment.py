@@ -9,7 +9,7 @@ REGION, PATCH = (30, 26, 22), (20, 18, 16)
 ISOTROPIC = (1.0, 1.0, 1.0)
 NOTHING = {
     name: 0.0 for name in AugmentConfig.model_fields if name != "flip" and not name.endswith(("range", "degrees",
-    "variance", "sigma", "zoom", "share"))
+    "variance", "sigma", "zoom", "share", "mm", "spacing"))
 }  # fmt: skip
 
 
@@ -143,3 +143,28 @@ def test_thick_slices_are_turned_in_their_plane_only():
     before = labels[5:25, 4:22, 3:19].sum((0, 1)) > 0
     for patch in turned:
         assert (patch.sum((0, 1)) > 0).equal(before)
+
+
+@pytest.mark.parametrize("spacing", [ISOTROPIC, (1.0, 2.0, 1.0)])
+def test_elastic_control_points_of_one_displacement_shift_in_mm(spacing):
+    """A displacement that is the same everywhere takes from 2 mm further along y: the ball moves back by 2 mm."""
+    labels = ball((1.0, 2.0, -1.0), spacing=spacing)
+    control = torch.zeros(3, 2, 3, 2)
+    control[1] = 2.0
+    moved = [Spatial(elastic=control)]
+    image, turned = apply_spatial(labels[None, None].float(), labels[None], moved, PATCH, 2, spacing)
+    assert centre_of(turned[0], spacing) == pytest.approx((1.0, 0.0, -1.0), abs=0.35)
+    assert ((image[0, 0] > 0.5).long() == turned[0]).float().mean() > 0.999
+
+
+def test_elastic_deformation_bends_no_further_than_it_may():
+    config = AugmentConfig(**{**NOTHING, "elastic": 1.0}, elastic_mm=(3.0, 3.0))
+    augment = Augmentation(config, patch=PATCH, spacing=ISOTROPIC, classes=2, seed=0)
+    labels = ball((0.0, 0.0, 0.0), radius=5.0)[None]
+    _, bent = augment(labels[:, None].float(), labels, 0)
+    inner, outer = (ball((0.0, 0.0, 0.0), radius=r)[5:25, 4:22, 3:19] for r in (5 - 3 * 3**0.5 * 0.9, 5 + 3 * 3**0.5))
+    assert not bent[0].equal(labels[0, 5:25, 4:22, 3:19])
+    assert bool((bent[0] <= outer).all())
+    assert bool((bent[0] >= inner).all())
+    again = augment(labels[:, None].float(), labels, 0)[1]
+    assert again.equal(bent)
