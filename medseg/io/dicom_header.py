@@ -125,6 +125,7 @@ def _remembered(path: Path, _mtime: int, _size: int) -> Header:
             elements = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(WANTED_TAGS), force=True)
             pixels_at = None if deflated else stream.tell()
             _check_values(elements)
+            _check_values(elements.file_meta)
             return Header(path, elements, pixels_at)
     except (MedsegError, OSError):
         raise

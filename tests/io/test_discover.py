@@ -217,6 +217,19 @@ def test_truncated_dicom(tmp_path):
         read_scan(discovery.found[0])
 
 
+@pytest.mark.parametrize("tag", [b"\x02\0\x02\0", b"\x08\0\x16\0", b"\x08\0\x18\0", b"\x20\0\x0e\0"])
+def test_damaged_value_representation(tmp_path, tag):
+    """In the file meta information as in the header, pydicom meets such damage only when the value is used."""
+    (path,) = write_series(tmp_path, grid(slices=1))
+    raw = bytearray(path.read_bytes())
+    at = raw.index(tag + b"UI")
+    raw[at + 5] = ord("q")
+    path.write_bytes(raw)
+    (left,) = discover([tmp_path]).left_out
+    assert left.broken
+    assert "its DICOM header is damaged" in left.reason
+
+
 def test_dicom_without_preamble(tmp_path):
     paths = write_series(tmp_path, grid())
     for path in paths:
