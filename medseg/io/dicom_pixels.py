@@ -218,7 +218,10 @@ def _decoding(path: Path) -> Iterator[None]:
     try:
         with leniently():
             yield
-    except Exception as error:
+    except BaseException as error:
+        # A decoder written in Rust panics with an error that is no `Exception`; signals and exits must still pass.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise InputError(
             f"its pixels cannot be decoded ({' '.join(str(error).split())[:160]})",
             where=path,

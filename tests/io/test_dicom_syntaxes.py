@@ -17,8 +17,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from medseg.errors import InputError, ResourceLimit
-from medseg.io import dicom_header
+from medseg.errors import InputError, Interrupted, ResourceLimit
+from medseg.io import dicom_header, dicom_pixels
 from medseg.io.discover import discover
 from medseg.io.read import load_scan
 
@@ -54,6 +54,50 @@ def test_uncompressed(tmp_path, syntax):
             force_encoding=True,
         )
     check(load_scan(tmp_path))
+
+
+def test_damaged_run_lengths(tmp_path):
+    """The decoder of RLE panics on some of these, with an error that `except Exception` does not catch."""
+    (path,) = write_series(tmp_path, grid(slices=1, columns=64, rows=64))
+    ds = pydicom.dcmread(path)
+    ds.compress(RLELossless, generate_instance_uid=False)
+    ds.save_as(path)
+    content, random = path.read_bytes(), np.random.default_rng(0)
+    start = content.index(b"\xe0\x7f\x10\x00")
+    refused = 0
+    for _ in range(150):
+        raw = bytearray(content)
+        for at in random.integers(start + 84, len(raw) - 8, 3):
+            raw[at] ^= int(random.integers(1, 256))
+        path.write_bytes(raw)
+        try:
+            load_scan(path)
+        except InputError as error:
+            refused += "cannot be decoded" in str(error)
+    assert refused > 10
+
+
+@pytest.mark.parametrize("passes", [KeyboardInterrupt, Interrupted])
+def test_signals_pass_through_decoding(tmp_path, monkeypatch, passes):
+    def stop(uid):
+        raise passes("SIGTERM")
+
+    write_series(tmp_path, grid(slices=1))
+    monkeypatch.setattr(dicom_pixels, "get_decoder", stop)
+    with pytest.raises(passes):
+        load_scan(tmp_path)
+
+
+def test_a_panic_becomes_an_error(tmp_path, monkeypatch):
+    panic = type("PanicException", (BaseException,), {})
+
+    def fail(uid):
+        raise panic("index out of bounds")
+
+    write_series(tmp_path, grid(slices=1))
+    monkeypatch.setattr(dicom_pixels, "get_decoder", fail)
+    with pytest.raises(InputError, match="cannot be decoded"):
+        load_scan(tmp_path)
 
 
 def test_deflated_bomb_is_refused_before_it_is_inflated(tmp_path, monkeypatch):
