@@ -10,7 +10,7 @@ demo: setup  ## segment a small folder of real scans; results in demo/results
 	@$(BIN)/medseg demo --out demo
 
 test: setup  ## the fast tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .
@@ -18,10 +18,11 @@ lint: setup
 	$(BIN)/mypy
 
 test-slow: setup
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --timeout 1800
 
-test-peers: setup
-	$(BIN)/python -m pytest -m peers
+test-peers:  ## with dciodvfy, dcmtk, dcmqi, plastimatch and Orthanc, where they are installed
+	@$(PYTHON) bootstrap.py dev,peers
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m peers
 
 bench: setup
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done

@@ -95,6 +95,8 @@ def start_log(level: int) -> None:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(message)s"))
         log.addHandler(handler)
+        # What it says of odd header values is either an error of ours or not worth a word to the user.
+        logging.getLogger("pydicom").setLevel(logging.ERROR)
     log.setLevel(level)
 
 

@@ -110,7 +110,7 @@ class Cleaning:
         bits = bytearray(self._hash("uid", uid)[:16])
         bits[6] = (bits[6] & 0x0F) | 0x80
         bits[8] = (bits[8] & 0x3F) | 0x80
-        return UID(f"2.25.{uuid.UUID(bytes=bytes(bits)).int}")
+        return str(UID(f"2.25.{uuid.UUID(bytes=bytes(bits)).int}"))
 
     def patient(self, identifier: str) -> str:
         """Pseudonym of a patient: the same for all objects with the same identifier."""
