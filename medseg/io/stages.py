@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from medseg.engine.stage import RunContext
+from medseg.errors import FormatLimitation
 from medseg.io.atomic import write_text
 from medseg.types.run import Inputs, Segmented
 from medseg.types.scan import Case, Discovery, FoundScan
@@ -88,11 +90,18 @@ class Save:
         from medseg.io.formats import WRITERS
 
         source, prediction = item.case.scan.source, item.prediction
+        notes: list[str] = []
         for name in self.options.formats:
             writer = WRITERS[name]
             if writer.needs_dicom and source.format != "dicom":
                 continue
-            writer.write(prediction.labels, source, context.case_folder / writer.file_name, prediction.model)
+            try:
+                writer.write(prediction.labels, source, context.case_folder / writer.file_name, prediction.model)
+            except FormatLimitation as error:
+                # What one format cannot carry another may; a case none can carry has failed.
+                if len(self.options.formats) == 1:
+                    raise
+                notes.append(f"{writer.file_name} is not written: {error.what}")
         if prediction.instances is not None:
             from medseg.io.instances import write_instances
 
@@ -100,7 +109,7 @@ class Save:
         lines = ["class,voxels,millilitres"]
         lines += [f"{_quoted(row.class_name)},{row.voxels},{row.millilitres:.6g}" for row in item.volumes.rows]
         write_text(context.case_folder / "measurements.csv", "\n".join(lines) + "\n")
-        return item
+        return replace(item, notes=tuple(notes))
 
 
 def _quoted(text: str) -> str:

@@ -81,11 +81,24 @@ class PredictedVolumes:
 
 @dataclass(frozen=True, eq=False)
 class Segmented:
-    """A case with its prediction and volumes, ready to be written and looked at."""
+    """A case with its prediction and volumes, to be written and looked at.
+
+    Parameters
+    ----------
+    case : Case
+        What was read.
+    prediction : Prediction
+        What the model says of it.
+    volumes : Volumes
+        Of the prediction's labels.
+    notes : tuple of str
+        What the user should know of how it was written.
+    """
 
     case: Case
     prediction: Prediction
     volumes: Volumes
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
