@@ -105,7 +105,7 @@ def with_validation(
         mean_dice=round(overall, 4),
         volume_range_ml=volumes,
         notes="Mean over held-out cases of each class, then over classes. Measured by the path that predict takes, "
-        "on each scan's own grid, without mirroring; no choice was made by these cases.",
+        "on each scan's own grid, without mirroring; the run itself chose nothing by these cases.",
     )
     return card.model_copy(update={"validation": validation})
 
