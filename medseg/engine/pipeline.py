@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -157,13 +157,14 @@ def _fields_of(takes: Any, step: StepFile, pipeline: str) -> dict[Any, Any]:
         raise PipelineError(f"the step '{step.name}' takes one {_name(takes)}, not several inputs", where=pipeline)
     hints = typing.get_type_hints(takes)
     names = [field.name for field in fields(takes)]
-    if set(step.source) != set(names):
+    needed = [f.name for f in fields(takes) if f.default is MISSING and f.default_factory is MISSING]
+    if not set(needed) <= set(step.source) <= set(names):
         raise PipelineError(
-            f"the step '{step.name}' needs exactly the inputs {', '.join(names)}",
+            f"the step '{step.name}' needs the inputs {', '.join(needed)}",
             where=pipeline,
             fix=f"It has {', '.join(step.source)}.",
         )
-    return {name: hints[name] for name in names}
+    return {name: hints[name] for name in step.source}
 
 
 def _hints(stage: Any) -> dict[str, Any]:

@@ -1,0 +1,54 @@
+"""Makes the pictures of the README and the tutorial from a run of the demonstration; needs Chromium.
+
+Usage: python docs/pictures/make.py
+"""
+
+from __future__ import annotations
+
+import html
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+QUIET = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+)
+TERMINAL = """<!doctype html><meta charset="utf-8"><style>
+body {{ margin: 0; background: #16181d; color: #e6e8ec; }}
+pre {{ margin: 0; padding: 18px 22px; font: 14px/1.5 "DejaVu Sans Mono", monospace; }}
+b {{ color: #86c1e9; }}
+</style><pre><b>$ make demo</b>
+{text}</pre>"""
+
+
+def main() -> None:
+    """Run the demonstration in a folder that goes away, and take the two pictures."""
+    browser = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
+    if browser is None:
+        sys.exit(f"none of {', '.join(CHROMIUM)} is installed")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        medseg = Path(sys.executable).with_name("medseg")
+        done = subprocess.run([medseg, "demo", "--out", "demo"], cwd=folder, capture_output=True, text=True, check=True)
+        text = (done.stderr + done.stdout).replace(f"{folder.resolve()}/", "")
+        page = folder / "terminal.html"
+        page.write_text(TERMINAL.format(text=html.escape(text)), encoding="utf-8")
+        lines = text.count("\n") + 1
+        shoot(browser, page, HERE / "demo-terminal.png", 1240, 60 + 21 * lines)
+        shoot(browser, folder / "demo" / "report.html", HERE / "report.png", 1040, 1180)
+
+
+def shoot(browser: str, page: Path, picture: Path, width: int, height: int) -> None:
+    """Photograph a page."""
+    with tempfile.TemporaryDirectory() as profile:
+        options = (f"--user-data-dir={profile}", f"--window-size={width},{height}", f"--screenshot={picture}")
+        subprocess.run([browser, *QUIET, *options, page.as_uri()], check=True, capture_output=True)
+
+
+if __name__ == "__main__":
+    main()
