@@ -42,6 +42,8 @@ class _Lines:
 def say(outcome: CaseOutcome, prefix: str = "") -> None:
     """Log how a case ended."""
     name = outcome.case_id or outcome.source
+    if outcome.state == "failed" and outcome.case_id:
+        name = f"{outcome.case_id} ({outcome.source})"
     if outcome.state == "failed":
         fix = f" {outcome.fix}" if outcome.fix else ""
         log.error("%s%s: FAILED: %s.%s", prefix, name, (outcome.error or "").rstrip("."), fix)

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -45,11 +46,17 @@ def make(tmp_path, monkeypatch):
     return package
 
 
+needs_onnx = pytest.mark.skipif(
+    find_spec("onnx") is None or find_spec("onnxscript") is None, reason="ONNX is not installed (extra onnx)"
+)
+
+
 def engine(package, name):
     pytest.importorskip(ENGINES[name])
     return select.select_engine(package, InferOptions(engine=name, device="cpu"))
 
 
+@needs_onnx
 @pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize(("dimensions", "members"), [(3, 1), (2, 1), (3, 3)])
 def test_every_engine_gives_the_same_scores(make, name, dimensions, members):
@@ -62,6 +69,7 @@ def test_every_engine_gives_the_same_scores(make, name, dimensions, members):
     assert np.abs(got - expected).max() < 1e-4 * np.abs(expected).max()
 
 
+@needs_onnx
 def test_the_report_says_how_well_the_export_agrees(make):
     package = make()
     assert find_export(package) is None
@@ -72,6 +80,7 @@ def test_the_report_says_how_well_the_export_agrees(make):
     assert str(find_export(package)) == report["file"]
 
 
+@needs_onnx
 def test_an_export_that_computes_something_else_is_refused(make, monkeypatch):
     package = make()
 
@@ -87,6 +96,7 @@ def test_an_export_that_computes_something_else_is_refused(make, monkeypatch):
     assert find_export(package) is None
 
 
+@needs_onnx
 def test_an_export_of_another_package_is_not_used_and_a_changed_one_refused(make):
     package = make()
     export_onnx(package, package.folder)
@@ -166,6 +176,7 @@ def test_auto_without_an_export_is_torch(make):
     assert select.select_engine(make(), InferOptions(device="cpu")).name.startswith("torch")
 
 
+@needs_onnx
 def test_openvino_imports_no_torch(make, tmp_path):
     pytest.importorskip("openvino")
     package = make()

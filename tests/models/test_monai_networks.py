@@ -79,6 +79,8 @@ def test_deep_supervision_is_a_list_of_maps_at_their_own_resolution(name):
     ],
 )
 def test_a_wrong_argument_is_named(name, arguments, message):
+    if name == "unetr":
+        pytest.importorskip("einops", reason="einops is not installed (extra transformers)")
     with pytest.raises(ConfigError, match=f"network {name}.*{message}"):
         build_network(name, channels=1, classes=2, dimensions=2, arguments=arguments)
 
