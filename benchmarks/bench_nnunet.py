@@ -94,9 +94,14 @@ def main() -> None:
             link.symlink_to(scan.resolve())
         subprocess.run([*medseg, "models", "import", str(options.model), "--name", "peer"], env=environment, check=True)
         subprocess.run([*medseg, "models", "export", "peer", "--format", "onnx"], env=environment, check=True)
+        # nnU-Net finds a model by dataset, trainer, plans and configuration below nnUNet_results.
+        dataset = json.loads((options.model / "plans.json").read_text())["dataset_name"]
+        trainer, plans, configuration = options.model.resolve().name.split("__")
+        (folder / dataset).mkdir()
+        (folder / dataset / options.model.resolve().name).symlink_to(options.model.resolve())
         fold = next(options.model.glob("fold_*")).name.removeprefix("fold_")
-        theirs = [str(options.nnunet) + "_from_modelfolder", "-i", str(folder / "scans"), "-m", str(options.model)]
-        theirs += ["-f", fold, "-device", "cpu", "--disable_tta", "--disable_progress_bar", "-step_size", "0.5"]
+        theirs = [str(options.nnunet), "-i", str(folder / "scans"), "-d", dataset, "-tr", trainer, "-p", plans]
+        theirs += ["-c", configuration, "-f", fold, "-device", "cpu", "--disable_tta", "--disable_progress_bar"]
         ours = [*medseg, "predict", str(folder / "scans"), "--model", "peer", "--overlap", "0.5", "--mirror", "none"]
         runs = {
             "nnunet": [*theirs, "-o", str(folder / "nnunet")],
