@@ -17,8 +17,8 @@ class InstanceNorm(nn.GroupNorm):
 
     It is group normalisation with one channel a group, which unlike `torch.nn.InstanceNorm3d` keeps the channels-last
     layout on the CPU instead of copying to channels-first and back. For training on the CPU the backward pass is that
-    of batch normalisation, sample by sample, which is the same mathematics and about 20 times faster than PyTorch's
-    backward pass of group normalisation in that layout.
+    of batch normalisation, sample by sample: the same mathematics, and fast in that layout, which PyTorch's backward
+    pass of group normalisation is not (docs/benchmarks/instance-norm.md has a whole training step with each).
 
     Parameters
     ----------
