@@ -93,7 +93,8 @@ class Predictor:
             self.package.identity,
             scores,
             notes,
-            tuple(PostStep(step.stage, step.options) for step in whole.post),
+            recipe=tuple(PostStep(step.stage, step.options) for step in whole.post),
+            volume_range_ml=whole.validation.volume_range_ml if whole.validation else {},
         )
 
     def _parts(self, scan: Scan, route: Route, rows: AxisMap) -> tuple[Strip, ...]:

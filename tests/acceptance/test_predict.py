@@ -12,6 +12,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from medseg.models.package import load_package
+
 MODEL = "hippocampus"
 
 
@@ -63,6 +65,17 @@ def test_both_hippocampi_are_found_with_plausible_volumes(results, start: str) -
     assert 1.5 < sum(volumes.values()) < 7
     assert min(volumes.values()) > 0.4
     assert all(int(row["voxels"]) * 0.001 == pytest.approx(float(row["millilitres"]), rel=1e-3) for row in rows)
+
+
+def test_a_volume_outside_the_training_data_s_range_is_noted(results) -> None:
+    done, out = results
+    [outcome] = [o for o in json.loads(done.stdout)["cases"] if o["case_id"] == "left-hippocampus"]
+    ranges = load_package(MODEL).card.validation.volume_range_ml
+    rows = list(csv.DictReader((case_of(out, "left-hippocampus") / "measurements.csv").open()))
+    for row in rows:
+        low, high = ranges[row["class"]]
+        outside = not low <= float(row["millilitres"]) <= high
+        assert outside == any(f"{row['class']}: " in note and "outside" in note for note in outcome["notes"])
 
 
 def test_every_file_of_the_contract_is_there(results) -> None:
