@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from medseg.cli.verb import JsonOption, SetOption, print_result
+from medseg.cli.verb import (
+    DryRunOption,
+    JsonOption,
+    MaxMemoryOption,
+    MaxSecondsOption,
+    OverwriteOption,
+    SetOption,
+    ShardOption,
+    print_result,
+)
 
 __all__ = ["run"]
 
@@ -19,16 +28,11 @@ def run(
     config: Annotated[
         str | None, typer.Option("--config", help="A shipped configuration's name, or a YAML file.")
     ] = None,
-    shard: Annotated[
-        str | None, typer.Option("--shard", metavar="K/N", help="Do only part K of N of the cases.")
-    ] = None,
-    max_memory: Annotated[
-        float | None,
-        typer.Option("--max-memory", metavar="GIB", help="Memory one case may use; else 9/10 of what is free."),
-    ] = None,
-    max_seconds: Annotated[float | None, typer.Option("--max-seconds", help="Time one case may take.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do again what is already done.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")] = False,
+    shard: ShardOption = None,
+    max_memory: MaxMemoryOption = None,
+    max_seconds: MaxSecondsOption = None,
+    overwrite: OverwriteOption = False,
+    dry_run: DryRunOption = False,
     settings: SetOption = None,
     json: JsonOption = False,
 ) -> int:

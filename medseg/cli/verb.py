@@ -16,7 +16,21 @@ import typer
 if TYPE_CHECKING:
     from medseg.types.run import BatchResult
 
-__all__ = ["VERBS", "JsonOption", "SetOption", "print_json", "print_result", "start_log", "state", "verb"]
+__all__ = [
+    "VERBS",
+    "DryRunOption",
+    "JsonOption",
+    "MaxMemoryOption",
+    "MaxSecondsOption",
+    "OverwriteOption",
+    "SetOption",
+    "ShardOption",
+    "print_json",
+    "print_result",
+    "start_log",
+    "state",
+    "verb",
+]
 
 # Verb -> module of medseg.cli that holds a function of the same name, or a Typer called `group` for verbs with
 # verbs of their own. Order is the order of `medseg --help`.
@@ -47,6 +61,14 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=C", help="Change one value of the configuration; may be repeated."),
 ]
+ShardOption = Annotated[str | None, typer.Option("--shard", metavar="K/N", help="Do only part K of N of the cases.")]
+MaxMemoryOption = Annotated[
+    float | None,
+    typer.Option("--max-memory", metavar="GIB", help="Memory one case may use; else 9/10 of what is free."),
+]
+MaxSecondsOption = Annotated[float | None, typer.Option("--max-seconds", help="Time one case may take.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Do again what is already done.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
