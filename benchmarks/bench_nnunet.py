@@ -25,7 +25,7 @@ import psutil
 
 
 def measure(command: Sequence[str], environment: dict[str, str]) -> dict[str, float]:
-    """Run a command; CPU time of it and all it started, wall time, peak of their summed resident memory."""
+    """Run a command; CPU time of it and all it started, wall time, peak of their proportional memory (PSS)."""
     before, begun = os.times(), time.perf_counter()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     peak, stop = [0], threading.Event()
@@ -36,12 +36,13 @@ def measure(command: Sequence[str], environment: dict[str, str]) -> dict[str, fl
             try:
                 root = psutil.Process(process.pid)
                 members = [root, *root.children(recursive=True)]
-            except psutil.NoSuchProcess:
+            except psutil.Error:
                 return
             for member in members:
                 try:
-                    total += member.memory_info().rss
-                except psutil.NoSuchProcess:
+                    # Shared pages count once: summed resident memory would count what forks share again and again.
+                    total += member.memory_full_info().pss
+                except psutil.Error:
                     continue
             peak[0] = max(peak[0], total)
 
