@@ -80,11 +80,14 @@ class Augmentation:
         Returns
         -------
         tuple of Tensor
-            Patches of shape (N, C, *patch) and their labels (N, *patch).
+            Patches of shape (N, C, *patch), and their labels (N, *patch), or with ``soft_labels`` the share of each
+            class in each voxel (N, classes, *patch).
         """
         draw = generator_of(self.seed, step, 0)
         spatial = [self._draw_spatial(draw) for _ in range(len(images))]
-        images, labels = apply_spatial(images, labels, spatial, self.patch, self.classes, self.spacing)
+        images, labels = apply_spatial(
+            images, labels, spatial, self.patch, self.classes, self.spacing, soft=self.config.soft_labels
+        )
         return torch.stack([self._intensity(image, draw) for image in images]), labels
 
     def central(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

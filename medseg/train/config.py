@@ -70,6 +70,11 @@ class AugmentConfig(_Strict):
     flip: tuple[Axis, ...] = Field(
         default=(), description="axes mirrored with probability 0.5; x only where no class is one of a left-right pair"
     )
+    soft_labels: bool = Field(
+        default=False,
+        description="learn each class's share of a voxel after interpolation, which keeps borders finer than voxels, "
+        "not the class of the largest share; up to 8 classes",
+    )
     noise: Share = 0.1
     noise_variance: Range = (0.0, 0.1)
     blur: Share = 0.2

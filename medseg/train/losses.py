@@ -26,8 +26,8 @@ def soft_dice_loss(
     ----------
     scores : Tensor, shape (N, classes, *spatial)
         Before softmax, background first.
-    labels : Tensor of int64, shape (N, *spatial)
-        Class values.
+    labels : Tensor of int64, shape (N, *spatial), or of float, shape (N, classes, *spatial)
+        Class values, or the share of each class in each voxel; what shares lack to 1 counts for nothing.
     over_batch : bool
         Sum over the batch before dividing, or take one Dice for each patch.
     ignore : int, optional
@@ -41,14 +41,10 @@ def soft_dice_loss(
         A scalar.
     """
     probabilities = scores.float().softmax(1)
-    classes = scores.shape[1]
-    counted = None if ignore is None else labels != ignore
-    truth = labels if counted is None else labels * counted
     dims = [0, *range(2, scores.dim())] if over_batch else list(range(2, scores.dim()))
-    hot = F.one_hot(truth, classes).movedim(-1, 1).to(probabilities.dtype)
+    hot, counted = _shares(labels, scores.shape[1], ignore)
     if counted is not None:
-        probabilities = probabilities * counted[:, None]
-        hot = hot * counted[:, None]
+        probabilities = probabilities * counted
     overlap = (probabilities * hot).sum(dims)
     total = probabilities.sum(dims) + hot.sum(dims)
     dice = (2 * overlap + smooth) / (total + smooth)
@@ -57,6 +53,9 @@ def soft_dice_loss(
 
 def cross_entropy(scores: Tensor, labels: Tensor, *, ignore: int | None = None) -> Tensor:
     """Mean cross-entropy over the voxels that count; 0 where none does. Shapes as in `soft_dice_loss`."""
+    if labels.is_floating_point():
+        counted = labels.shape[0] * labels[0, 0].numel() if ignore is None else labels.sum().clamp(min=1)
+        return -(scores.float().log_softmax(1) * labels).sum() / counted
     if ignore is None:
         return F.cross_entropy(scores.float(), labels)
     total = F.cross_entropy(scores.float(), labels, ignore_index=ignore, reduction="sum")
@@ -87,9 +86,9 @@ def segmentation_loss(
     ----------
     scores : Tensor or sequence of Tensor
         ``(N, classes, *spatial)``, or one for each resolution, finest first; labels are brought to the coarser ones by
-        nearest neighbour.
-    labels : Tensor of int64, shape (N, *spatial)
-        At full resolution.
+        nearest neighbour, shares by their mean.
+    labels : Tensor of int64, shape (N, *spatial), or of float, shape (N, classes, *spatial)
+        At full resolution: class values or shares, as in `soft_dice_loss`.
     dice, cross_entropy_weight : float
         Weights of the two terms.
     over_batch, ignore
@@ -111,7 +110,18 @@ def segmentation_loss(
     return loss
 
 
+def _shares(labels: Tensor, classes: int, ignore: int | None) -> tuple[Tensor, Tensor | None]:
+    """Share of each class (N, classes, *spatial), and of all of them (N, 1, *spatial) where some voxels are ignored."""
+    if labels.is_floating_point():
+        return labels, None if ignore is None else labels.sum(1, keepdim=True)
+    counted = None if ignore is None else labels != ignore
+    hot = F.one_hot(labels if counted is None else labels * counted, classes).movedim(-1, 1).float()
+    return (hot, None) if counted is None else (hot * counted[:, None], counted[:, None])
+
+
 def _at_size(labels: Tensor, size: torch.Size) -> Tensor:
-    if labels.shape[1:] == size:
+    if labels.shape[-len(size) :] == size:
         return labels
+    if labels.is_floating_point():
+        return F.interpolate(labels, size=tuple(size), mode="area")
     return F.interpolate(labels[:, None].float(), size=tuple(size), mode="nearest-exact")[:, 0].long()

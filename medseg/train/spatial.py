@@ -12,8 +12,8 @@ from torch import Tensor
 
 __all__ = ["Spatial", "apply_spatial", "identity_spatial"]
 
-# Up to so many classes labels are interpolated linearly and the largest share wins, which keeps outlines smooth; beyond
-# it by nearest neighbour, which needs no channel for each class.
+# Up to so many classes labels are interpolated linearly, each class's share by itself, which keeps outlines smooth;
+# beyond it by nearest neighbour, which needs no channel for each class.
 SMOOTH_CLASSES = 8
 
 
@@ -60,15 +60,17 @@ def apply_spatial(
     patch: tuple[int, int, int],
     classes: int,
     spacing: tuple[float, float, float],
+    *,
+    soft: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Take a patch out of the middle of each region, transformed.
+    """Cut a patch out of the middle of each region, transformed about its centre.
 
     Parameters
     ----------
-    images : Tensor of float32, shape (N, C, X, Y, Z)
-        Regions; beyond them lies 0.
+    images : Tensor, shape (N, C, X, Y, Z)
+        Regions at least as large as a patch; beyond them lies 0.
     labels : Tensor of int64, shape (N, X, Y, Z)
-        Beyond them lies background.
+        Beyond the regions lies the background. Values of `classes` and more are ignored voxels.
     spatial : sequence of Spatial
         One for each region.
     patch : tuple of int
@@ -77,32 +79,38 @@ def apply_spatial(
         Background included.
     spacing : tuple of float
         mm along x, y, z.
+    soft : bool
+        Give the share of each class in a voxel rather than the class of the largest. An ignored voxel has no share in
+        any class. Only up to `SMOOTH_CLASSES` classes.
 
     Returns
     -------
     tuple of Tensor
-        Images (N, C, *patch) and labels (N, *patch).
+        Images (N, C, *patch), and labels (N, *patch) of int64 or shares (N, classes, *patch) of float32.
     """
-    new_images = torch.empty(*images.shape[:2], *patch, dtype=images.dtype, device=images.device)
-    new_labels = torch.empty(len(labels), *patch, dtype=labels.dtype, device=labels.device)
+    soft = soft and classes <= SMOOTH_CLASSES
+    new_images = images.new_empty(*images.shape[:2], *patch)
+    shape = (len(labels), classes, *patch) if soft else (len(labels), *patch)
+    new_labels = images.new_empty(shape) if soft else labels.new_empty(shape)
     moved = [k for k, s in enumerate(spatial) if s.interpolates]
     if moved:
         matrices = torch.stack([_matrix(spatial[k], images.shape[2:], patch, spacing) for k in moved])
-        chosen = torch.tensor(moved, device=images.device)
         grid = F.affine_grid(matrices.to(images.device), [len(moved), 1, *patch], align_corners=False)
         for place, k in enumerate(moved):
             if (control := spatial[k].elastic) is not None:
                 grid[place] += _displacement(control.to(grid), images.shape[2:], patch, spacing)
-        new_images[chosen] = F.grid_sample(images[chosen], grid, padding_mode="zeros", align_corners=False)
-        new_labels[chosen] = _sample_labels(labels[chosen], grid, classes)
+        chosen = torch.tensor(moved, device=images.device)
+        new_images[chosen], new_labels[chosen] = _sample(images[chosen], labels[chosen], grid, classes, soft=soft)
     for k, s in enumerate(spatial):
         if not s.interpolates:
             inner = tuple(slice((n - p) // 2, (n - p) // 2 + p) for n, p in zip(images.shape[2:], patch, strict=True))
-            new_images[k], new_labels[k] = images[k][(slice(None), *inner)], labels[k][inner]
+            cut = labels[k][inner]
+            new_images[k] = images[k][(slice(None), *inner)]
+            new_labels[k] = _one_hot(cut, classes)[:classes] if soft else cut
         axes = [axis for axis in range(3) if s.flips[axis]]
         if axes:
             new_images[k] = new_images[k].flip([1 + axis for axis in axes])
-            new_labels[k] = new_labels[k].flip(axes)
+            new_labels[k] = new_labels[k].flip([int(soft) + axis for axis in axes])
     return new_images, new_labels
 
 
@@ -145,11 +153,21 @@ def _rotation(angles: tuple[float, float, float]) -> Tensor:
     return first @ second @ third
 
 
-def _sample_labels(labels: Tensor, grid: Tensor, classes: int) -> Tensor:
-    if classes > SMOOTH_CLASSES or int(labels.max()) >= classes:
-        sampled = F.grid_sample(labels[:, None].float(), grid, mode="nearest", align_corners=False)
-        return sampled[:, 0].long()
-    shares = F.one_hot(labels, classes).movedim(-1, 1)[:, 1:].float()
-    sampled = F.grid_sample(shares, grid, padding_mode="zeros", align_corners=False)
-    background = 1 - sampled.sum(1, keepdim=True)
-    return torch.cat([background, sampled], 1).argmax(1)
+def _sample(images: Tensor, labels: Tensor, grid: Tensor, classes: int, *, soft: bool) -> tuple[Tensor, Tensor]:
+    """Images and labels, or shares, at the places of a grid; both in one pass, which costs little more than one."""
+    ignores = int(labels.max()) >= classes
+    if classes > SMOOTH_CLASSES or (ignores and not soft):
+        nearest = F.grid_sample(labels[:, None].float(), grid, mode="nearest", align_corners=False)
+        return F.grid_sample(images, grid, align_corners=False), nearest[:, 0].long()
+    channels = images.shape[1]
+    hot = torch.stack([_one_hot(part, classes)[1 : None if ignores else -1] for part in labels])
+    sampled = F.grid_sample(torch.cat([images, hot.to(images)], 1), grid, align_corners=False)
+    # Beyond the region lies the background, so that its share is what the others leave.
+    background = 1 - sampled[:, channels:].sum(1, keepdim=True)
+    shares = torch.cat([background, sampled[:, channels : channels + classes - 1]], 1)
+    return sampled[:, :channels], shares if soft else shares.argmax(1)
+
+
+def _one_hot(labels: Tensor, classes: int) -> Tensor:
+    """Shares (classes + 1, X, Y, Z) of labels (X, Y, Z); the last is that of ignored voxels."""
+    return F.one_hot(labels.clamp(max=classes), classes + 1).movedim(-1, 0).float()

@@ -8,7 +8,7 @@ from medseg.train.spatial import Spatial, apply_spatial
 REGION, PATCH = (30, 26, 22), (20, 18, 16)
 ISOTROPIC = (1.0, 1.0, 1.0)
 NOTHING = {
-    name: 0.0 for name in AugmentConfig.model_fields if name != "flip" and not name.endswith(("range", "degrees",
+    name: 0.0 for name in AugmentConfig.model_fields if name not in ("flip", "soft_labels") and not name.endswith(("range", "degrees",
     "variance", "sigma", "zoom", "share", "mm", "spacing"))
 }  # fmt: skip
 
@@ -84,6 +84,42 @@ def test_ignored_voxels_survive_a_rotation():
     labels[labels == 1] = 255
     _, turned = apply_spatial(labels[:, None].float(), labels, [Spatial((0.0, 0.0, 30.0))], PATCH, 3, ISOTROPIC)
     assert sorted(turned.unique().tolist()) == [0, 255]
+
+
+@pytest.mark.parametrize(
+    "moved", [Spatial((20.0, -35.0, 50.0), 1.2, (1.5, -2.0, 0.5), (True, False, True)), Spatial(flips=(True,) * 3)]
+)
+def test_the_largest_share_is_the_label(moved):
+    draw = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 3, (1, *REGION), generator=draw)
+    images = torch.randn(1, 1, *REGION, generator=draw)
+    image, hard = apply_spatial(images, labels, [moved], PATCH, 3, ISOTROPIC)
+    same, shares = apply_spatial(images, labels, [moved], PATCH, 3, ISOTROPIC, soft=True)
+    assert same.equal(image)
+    assert shares.sum(1).sub(1).abs().max() < 1e-5
+    assert shares.argmax(1).equal(hard)
+
+
+def test_shares_keep_the_volume_that_labels_lose():
+    """A ball of radius 1.2 moved by half a voxel along each axis: its seven voxels are shared among more."""
+    labels = ball((0.5, 0.5, 0.5), radius=1.2)[None]
+    images = torch.zeros(1, 1, *REGION)
+    moved = [Spatial(shift=(0.5, 0.5, 0.5))]
+    _, shares = apply_spatial(images, labels, moved, PATCH, 2, ISOTROPIC, soft=True)
+    _, hard = apply_spatial(images, labels, moved, PATCH, 2, ISOTROPIC)
+    assert shares[0, 1].sum().item() == pytest.approx(7.0, rel=1e-4)
+    assert int(hard.sum()) != 7
+
+
+def test_ignored_voxels_have_no_share():
+    labels = torch.zeros(1, *REGION, dtype=torch.long)
+    labels[:, :, : REGION[1] // 2] = 255
+    images = torch.zeros(1, 1, *REGION)
+    for moved in (Spatial(), Spatial(shift=(0.0, 0.5, 0.0))):
+        _, shares = apply_spatial(images, labels, [moved], PATCH, 2, ISOTROPIC, soft=True)
+        assert shares[0, 1].abs().max() == 0
+        assert sorted({round(v, 3) for v in shares.unique().tolist()}) in ([0.0, 1.0], [0.0, 0.5, 1.0])
+        assert 0 < shares[0, 0].mean() < 1
 
 
 def test_what_happens_in_a_step_is_a_function_of_seed_and_step():

@@ -49,6 +49,33 @@ def test_ignored_voxels_count_for_nothing():
     assert segmentation_loss(other, labels, ignore=255).item() == pytest.approx(whole.item(), rel=1e-6)
 
 
+@pytest.mark.parametrize("ignore", [None, 255])
+@pytest.mark.parametrize("over_batch", [True, False])
+def test_shares_of_whole_voxels_cost_what_labels_cost(over_batch, ignore):
+    draw = torch.Generator().manual_seed(1)
+    scores = torch.randn(2, 3, 8, 6, generator=draw)
+    labels = torch.randint(0, 3, (2, 8, 6), generator=draw)
+    shares = torch.nn.functional.one_hot(labels, 3).movedim(-1, 1).float()
+    if ignore is not None:
+        labels[0, :3], shares[0, :, :3] = ignore, 0.0
+    by_labels = segmentation_loss(scores, labels, over_batch=over_batch, ignore=ignore)
+    assert segmentation_loss(scores, shares, over_batch=over_batch, ignore=ignore).item() == pytest.approx(
+        by_labels.item(), rel=1e-6
+    )
+
+
+def test_shares_are_averaged_for_coarser_resolutions():
+    shares = torch.zeros(1, 2, 4, 4)
+    shares[:, 0], shares[0, :, 0, 0] = 1.0, torch.tensor([0.0, 1.0])
+    perfect = torch.tensor([[0.75, 0.25]]).log().expand(1, 2).reshape(1, 2, 1, 1)
+    coarse = torch.cat([torch.cat([perfect, perfect * 0], 2), torch.zeros(1, 2, 2, 1)], 3)
+    coarse.requires_grad_()
+    segmentation_loss([torch.zeros(1, 2, 4, 4), coarse], shares, dice=0.0).backward()
+    # The gradient of cross-entropy is the softmax less the share.
+    assert coarse.grad[0, :, 0, 0].abs().max() < 1e-6
+    assert coarse.grad[0, :, 1, 1].abs().max() > 1e-3
+
+
 def test_nothing_but_ignored_gives_no_nan():
     scores = torch.zeros(1, 2, 4, 4, requires_grad=True)
     loss = segmentation_loss(scores, torch.full((1, 4, 4), 255), ignore=255)
