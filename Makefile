@@ -20,8 +20,9 @@ lint: setup
 test-slow: setup
 	$(BIN)/python -m pytest -m slow --timeout 1800
 
-test-peers:  ## with dciodvfy, dcmtk, dcmqi, plastimatch and Orthanc, where they are installed
+test-peers:  ## with dciodvfy, dcmtk, dcmqi, plastimatch, Orthanc and OHIF, where they can be installed
 	@$(PYTHON) bootstrap.py dev,peers
+	@$(BIN)/python tests/peers/install.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m peers
 
 bench: setup

@@ -35,13 +35,21 @@ def pull(
     ] = None,
     certificate: Annotated[Path | None, typer.Option("--cert", help="Our certificate, for dicoms:// (PEM).")] = None,
     private_key: Annotated[Path | None, typer.Option("--cert-key", help="The key of our certificate (PEM).")] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            "--listen", metavar="[HOST:]PORT", help="Fetch by C-MOVE: where we wait for what the archive sends."
+        ),
+    ] = None,
+    retries: Annotated[int, typer.Option("--retries", min=0, help="Further tries when the connection breaks.")] = 3,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what matches; fetch nothing.")] = False,
     json: JsonOption = False,
 ) -> int:
-    """Fetch series from an archive by C-GET or WADO-RS.
+    """Fetch series from an archive by C-GET, C-MOVE or WADO-RS.
 
-    Leaves OUT/<series>/<instance>.dcm, named by their UIDs, ready for medseg predict. Exit code: 0 all fetched, 3 some
-    series not, 4 none found or fetched.
+    Leaves OUT/<series>/<instance>.dcm, named by their UIDs, ready for medseg predict; a series appears when all of it
+    has come. For C-MOVE the archive must know our title at the address given with --listen. Exit code: 0 all fetched,
+    3 some series not, 4 none found or fetched.
 
     Example: medseg pull --from https://pacs.example/dicom-web --where AccessionNumber=123 --where Modality=CT --out in
     """
@@ -53,7 +61,13 @@ def pull(
     if unclear := [text for text in where if "=" not in text]:
         raise UsageError(f"'{unclear[0]}' is not KEYWORD=VALUE", fix="For instance --where Modality=CT.")
     archive = Archive.parse(
-        source, calling=calling, user=user, authority=authority, certificate=certificate, private_key=private_key
+        source,
+        calling=calling,
+        user=user,
+        authority=authority,
+        certificate=certificate,
+        private_key=private_key,
+        listen=listen,
     )
     found = search(archive, dict(text.split("=", 1) for text in where))
     rows = []
@@ -61,7 +75,7 @@ def pull(
         row = {"study": series.study, "series": series.uid, "modality": series.modality, "files": 0, "error": None}
         if not dry_run:
             try:
-                row["files"] = len(pull_series(archive, series, out))
+                row["files"] = len(pull_series(archive, series, out, retries=retries))
             except MedsegError as error:
                 row["error"] = str(error)
         rows.append(row)

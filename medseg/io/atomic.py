@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_path", "sweep", "write_bytes", "write_text"]
+__all__ = ["atomic_folder", "atomic_path", "sweep", "write_bytes", "write_text"]
 
 PREFIX = ".medseg-part-"
 
@@ -35,6 +36,35 @@ def atomic_path(final: Path) -> Iterator[Path]:
         _sync_folder(final.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(final: Path) -> Iterator[Path]:
+    """Give an empty temporary folder beside the final one; on a clean exit it takes the final one's place.
+
+    On an exception it is deleted and the final folder is as it was. Its name begins with a dot, so that nothing that
+    looks for scans finds it before.
+
+    Parameters
+    ----------
+    final : Path
+        Where the folder must end up; replaced if it exists. Missing parent folders are made.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    part = final.parent / f"{PREFIX}{secrets.token_hex(4)}-{final.name}"
+    part.mkdir()
+    try:
+        yield part
+        if final.exists():
+            old = final.parent / f"{PREFIX}{secrets.token_hex(4)}-{final.name}"
+            final.rename(old)
+            part.rename(final)
+            shutil.rmtree(old)
+        else:
+            part.rename(final)
+        _sync_folder(final.parent)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def write_bytes(final: Path, content: bytes) -> None:

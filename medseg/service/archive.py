@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 from medseg.errors import MedsegError, UsageError
 
-__all__ = ["Archive", "ArchiveError", "is_uid"]
+__all__ = ["Archive", "ArchiveError", "ArchiveRefusal", "is_uid"]
 
 HELP = "Write dicom://HOST:PORT/AETITLE, dicoms:// for TLS, or the https:// address of its DICOMweb service."
 PASSWORD, TOKEN = "MEDSEG_PACS_PASSWORD", "MEDSEG_PACS_TOKEN"
@@ -21,6 +21,10 @@ UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 
 class ArchiveError(MedsegError):
     """An archive cannot be reached, or does not do what was asked."""
+
+
+class ArchiveRefusal(ArchiveError):
+    """An archive says no, and would say so again: a wrong password, a title it does not know."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,10 @@ class Archive:
         token, ``MEDSEG_PACS_TOKEN``, so that neither stands in a command line.
     authority : Path, optional
         File of certificates to trust instead of the system's.
+    listen : tuple of (str, int), optional
+        Address and port of ours that the archive sends to, for C-MOVE; C-GET is used without.
+    listen_tls : ssl.SSLContext, optional
+        For what it sends, where it speaks TLS.
     """
 
     protocol: Literal["dimse", "web"]
@@ -59,6 +67,8 @@ class Archive:
     calling: str = "MEDSEG"
     user: str | None = None
     authority: Path | None = None
+    listen: tuple[str, int] | None = None
+    listen_tls: ssl.SSLContext | None = field(default=None, compare=False)
 
     @classmethod
     def parse(
@@ -70,6 +80,7 @@ class Archive:
         authority: Path | None = None,
         certificate: Path | None = None,
         private_key: Path | None = None,
+        listen: str | None = None,
     ) -> Archive:
         """Read an address.
 
@@ -81,6 +92,8 @@ class Archive:
             See the class.
         certificate, private_key : Path, optional
             What we show to an archive that asks for our certificate (``dicoms://`` only).
+        listen : str, optional
+            ``host:port`` of ours that the archive sends to by C-MOVE; a port alone is of loopback.
 
         Raises
         ------
@@ -95,6 +108,8 @@ class Archive:
                 raise UsageError(
                     "passwords do not belong in addresses", fix=f"Use --user, and the variable {PASSWORD} or {TOKEN}."
                 )
+            if listen is not None:
+                raise UsageError("C-MOVE is not part of DICOMweb", fix="Leave --listen away, or give dicom://.")
             return cls("web", parts.hostname, url=address.rstrip("/"), calling=calling, user=user, authority=authority)
         try:
             port = parts.port
@@ -104,8 +119,12 @@ class Archive:
         if parts.scheme not in ("dicom", "dicoms") or not parts.hostname or port is None or not title:
             raise UsageError(f"'{address}' is not the address of an archive", fix=HELP)
         _check_title(title)
-        tls = _tls(authority, certificate, private_key) if parts.scheme == "dicoms" else None
-        return cls("dimse", parts.hostname, port, title, tls=tls, calling=calling, authority=authority)
+        here = None if listen is None else _listen(listen)
+        archive = cls("dimse", parts.hostname, port, title, calling=calling, authority=authority, listen=here)
+        if parts.scheme == "dicom":
+            return archive
+        answering = None if here is None else _answering_tls(authority, certificate, private_key)
+        return replace(archive, tls=_tls(authority, certificate, private_key), listen_tls=answering)
 
     @property
     def name(self) -> str:
@@ -134,12 +153,34 @@ def _check_title(title: str) -> None:
         raise UsageError(f"'{title}' is not an application entity title", fix="Use at most 16 plain characters.")
 
 
-def _tls(authority: Path | None, certificate: Path | None, private_key: Path | None) -> ssl.SSLContext:
+def _listen(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise UsageError(f"'{text}' is not an address to listen at", fix="Write HOST:PORT, or PORT for loopback.")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _tls(
+    authority: Path | None,
+    certificate: Path | None,
+    private_key: Path | None,
+    purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH,
+) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=None if authority is None else str(authority))
+        context = ssl.create_default_context(purpose, cafile=None if authority is None else str(authority))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if certificate is not None:
             context.load_cert_chain(str(certificate), None if private_key is None else str(private_key))
     except (OSError, ssl.SSLError) as error:
         raise UsageError(f"a certificate cannot be read ({error})", fix="Give PEM files.") from error
+    return context
+
+
+def _answering_tls(authority: Path | None, certificate: Path | None, private_key: Path | None) -> ssl.SSLContext:
+    """Return what lets an archive connect to us over TLS, and shows it our certificate."""
+    if certificate is None:
+        raise UsageError("C-MOVE over TLS needs a certificate of ours", fix="Give --cert, or leave --listen away.")
+    context = _tls(authority, certificate, private_key, ssl.Purpose.CLIENT_AUTH)
+    if authority is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
     return context

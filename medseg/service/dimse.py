@@ -1,4 +1,4 @@
-"""Archives over DIMSE: C-STORE, C-FIND and C-GET."""
+"""Archives over DIMSE: C-STORE, C-FIND and C-GET; C-MOVE is in `medseg.service.move`."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
 
 from medseg.io.burned_in import MAPS, TOMOGRAPHY
 from medseg.io.deidentify import DOCUMENTS
-from medseg.service.archive import Archive, ArchiveError
+from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
 from medseg.service.outgoing import Outgoing
 
-__all__ = ["find", "get", "store"]
+__all__ = ["KINDS", "SYNTAXES", "association", "check", "completed", "find", "get", "store"]
 
 log = logging.getLogger("medseg.service.dimse")
 PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
@@ -53,10 +53,14 @@ SYNTAXES = (
     JPEG2000,
 )
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+# What may come by C-GET, where each kind must be agreed on beforehand.
+KINDS = tuple(sorted({str(uid) for uid in TOMOGRAPHY | MAPS | DOCUMENTS} | {SECONDARY_CAPTURE}))
 MOST_CONTEXTS = 128  # an association can offer
 TIMEOUT = 30.0  # seconds without an answer after which an archive counts as gone
 SUCCESS, PENDING = (0x0000,), (0xFF00, 0xFF01)
-DUPLICATE = 0x0111
+DUPLICATE, UNKNOWN_DESTINATION = 0x0111, 0xA801
+NO_RESOURCES = 0xA7  # first byte of what may pass
+PERMANENTLY = 0x01  # result of a rejected association
 SEEN = "Check host, port and both application entity titles; the archive must know ours."
 
 
@@ -78,16 +82,16 @@ def store(archive: Archive, items: Sequence[Outgoing]) -> Iterator[tuple[Outgoin
             for sop_class, syntax in kinds:
                 entity.add_requested_context(sop_class, PLAIN if syntax in PLAIN else [syntax])
 
-        with _association(archive, offer) as association:
+        with association(archive, offer) as link:
             for item in batch:
-                yield item, _store(association, item)
+                yield item, _store(link, item)
 
 
-def _store(association: Association, item: Outgoing) -> str | None:
-    if not association.is_established:
+def _store(link: Association, item: Outgoing) -> str | None:
+    if not link.is_established:
         raise ArchiveError("the archive broke the connection", fix="Run the same command again to go on.")
     try:
-        status = association.send_c_store(item.path)
+        status = link.send_c_store(item.path)
     except ValueError:
         return f"the archive does not take {item.sop_class.name} in {item.syntax.name}"
     except (OSError, AttributeError, RuntimeError) as error:
@@ -118,10 +122,10 @@ def find(archive: Archive, level: str, keys: Mapping[str, str]) -> list[Dataset]
     for keyword, value in keys.items():
         setattr(query, keyword, value)
     model = StudyRootQueryRetrieveInformationModelFind
-    with _association(archive, lambda entity: entity.add_requested_context(model)) as association:
+    with association(archive, lambda entity: entity.add_requested_context(model)) as link:
         found = []
-        for status, answer in association.send_c_find(query, model):
-            _check(status, "the search failed")
+        for status, answer in link.send_c_find(query, model):
+            check(status, "the search failed")
             if int(status.Status) in PENDING and answer is not None:
                 found.append(answer)
         return found
@@ -147,11 +151,10 @@ def get(archive: Archive, study: str, series: str, keep: Callable[[str, bytes], 
     query = Dataset()
     query.QueryRetrieveLevel, query.StudyInstanceUID, query.SeriesInstanceUID = "SERIES", study, series
     model = StudyRootQueryRetrieveInformationModelGet
-    wanted = sorted({str(uid) for uid in TOMOGRAPHY | MAPS | DOCUMENTS} | {SECONDARY_CAPTURE})
 
     def offer(entity: AE) -> None:
         entity.add_requested_context(model)
-        for sop_class in wanted:
+        for sop_class in KINDS:
             entity.add_requested_context(sop_class, SYNTAXES)
 
     def receive(event: evt.Event) -> int:
@@ -162,42 +165,65 @@ def get(archive: Archive, study: str, series: str, keep: Callable[[str, bytes], 
             return 0xA700
         return 0x0000
 
-    roles = [build_role(sop_class, scp_role=True) for sop_class in wanted]
-    with _association(archive, offer, roles, [(evt.EVT_C_STORE, receive)]) as association:
-        last: Any = None
-        for status, _ in association.send_c_get(query, model):
-            last = status
-            if "Status" in status and int(status.Status) in PENDING:
-                continue
-            _check(status, "the archive did not send the series")
-        if last is not None and int(last.get("NumberOfFailedSuboperations") or 0):
-            raise ArchiveError(
-                f"{last.NumberOfFailedSuboperations} objects of series {series} did not come",
-                where=archive.name,
-                fix="Fetch them over DICOMweb, which does not depend on their kind.",
-            )
+    roles = [build_role(sop_class, scp_role=True) for sop_class in KINDS]
+    with association(archive, offer, roles, [(evt.EVT_C_STORE, receive)]) as link:
+        completed(link.send_c_get(query, model), archive, series)
 
 
-def _check(status: Dataset, what: str) -> None:
+def completed(answers: Iterator[tuple[Dataset, Dataset | None]], archive: Archive, series: str) -> int:
+    """Go through the answers to C-GET or C-MOVE to the last; return how many objects the archive says it sent.
+
+    Raises
+    ------
+    ArchiveError
+        When the archive did not send the series, or not all of it.
+    """
+    last = Dataset()
+    for last, _ in answers:
+        if "Status" not in last or int(last.Status) not in PENDING:
+            check(last, "the archive did not send the series")
+    if failed := int(last.get("NumberOfFailedSuboperations") or 0):
+        raise ArchiveRefusal(
+            f"{failed} objects of series {series} did not come",
+            where=archive.name,
+            fix="Fetch them over DICOMweb, which does not depend on their kind.",
+        )
+    return int(last.get("NumberOfCompletedSuboperations") or 0) + int(last.get("NumberOfWarningSuboperations") or 0)
+
+
+def check(status: Dataset, what: str) -> None:
+    """Raise `ArchiveError` unless a status is one of success, warning or more to come."""
     if "Status" not in status:
         raise ArchiveError(f"{what}: no answer", fix="Run the same command again.")
     code = int(status.Status)
+    if code == UNKNOWN_DESTINATION:
+        raise ArchiveRefusal(
+            f"{what}: it does not know our title as a destination", fix="Enter our title, address and port there."
+        )
     if code not in (*SUCCESS, *PENDING) and code >> 12 != 0xB:
-        raise ArchiveError(f"{what} (0x{code:04X})", fix="The archive's log says more.")
+        kind = ArchiveError if code >> 8 == NO_RESOURCES else ArchiveRefusal
+        raise kind(f"{what} (0x{code:04X})", fix="The archive's log says more.")
 
 
 @contextmanager
-def _association(
+def association(
     archive: Archive,
     offer: Callable[[AE], None],
     roles: Sequence[Any] = (),
     handlers: Sequence[tuple[Any, Callable[..., Any]]] = (),
 ) -> Iterator[Association]:
+    """Associate with an archive for what `offer` asks for, and release it at the end.
+
+    Raises
+    ------
+    ArchiveError
+        When there is no association; `ArchiveRefusal` where trying again cannot help.
+    """
     entity = AE(ae_title=archive.calling)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = TIMEOUT
     entity.connection_timeout = TIMEOUT
     offer(entity)
-    association = entity.associate(
+    link = entity.associate(
         archive.host,
         archive.port,
         ae_title=archive.ae_title,
@@ -205,11 +231,13 @@ def _association(
         evt_handlers=list(handlers),
         tls_args=None if archive.tls is None else (archive.tls, archive.host),
     )
-    if not association.is_established:
-        why = "it refused us" if association.is_rejected else "nobody answered as one"
+    if not link.is_established:
+        if link.is_rejected and link.acceptor.primitive is not None and link.acceptor.primitive.result == PERMANENTLY:
+            raise ArchiveRefusal("the archive refused us", where=archive.name, fix=SEEN)
+        why = "it refused us for now" if link.is_rejected else "nobody answered as one"
         raise ArchiveError(f"no connection to the archive: {why}", where=archive.name, fix=SEEN)
     try:
-        yield association
+        yield link
     finally:
-        if association.is_established:
-            association.release()
+        if link.is_established:
+            link.release()

@@ -10,8 +10,9 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from medseg.errors import UsageError
-from medseg.io.atomic import write_bytes
-from medseg.service.archive import Archive, ArchiveError, is_uid
+from medseg.io.atomic import atomic_folder, write_bytes
+from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal, is_uid
+from medseg.service.retry import keep_trying
 
 __all__ = ["Series", "pull", "search"]
 
@@ -26,6 +27,7 @@ STUDY_KEYS = {
     "ModalitiesInStudy",
     "StudyDescription",
 }
+COUNT = "NumberOfSeriesRelatedInstances"
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,14 @@ class Series:
         UIDs of its study and its own.
     modality : str
         Such as ``"CT"``.
+    objects : int, optional
+        How many objects the archive says it has.
     """
 
     study: str
     uid: str
     modality: str = ""
+    objects: int | None = None
 
 
 def search(archive: Archive, where: Mapping[str, str]) -> list[Series]:
@@ -71,24 +76,33 @@ def search(archive: Archive, where: Mapping[str, str]) -> list[Series]:
     found: dict[str, Series] = {}
     for study in find(archive, "STUDY", {"StudyInstanceUID": "", **of_study}):
         uid = _uid(study, "StudyInstanceUID", archive)
-        keys = {"SeriesInstanceUID": "", "Modality": "", **of_series, "StudyInstanceUID": uid}
+        keys = {"SeriesInstanceUID": "", "Modality": "", COUNT: "", **of_series, "StudyInstanceUID": uid}
         for series in find(archive, "SERIES", keys):
             series_uid = _uid(series, "SeriesInstanceUID", archive)
-            found[series_uid] = Series(uid, series_uid, str(series.get("Modality") or ""))
+            count = series.get(COUNT)
+            objects = None if count in (None, "") else int(count)
+            found[series_uid] = Series(uid, series_uid, str(series.get("Modality") or ""), objects)
     return list(found.values())
 
 
-def pull(archive: Archive, series: Series, out: Path) -> list[Path]:
+def pull(archive: Archive, series: Series, out: Path, *, retries: int = 3, wait: float = 2.0) -> list[Path]:
     """Fetch one series into ``out/<series UID>/<instance UID>.dcm``.
+
+    The folder appears when all of the series has come, because a scan without its last slices looks like a scan. One
+    that is there already is replaced.
 
     Parameters
     ----------
     archive : Archive
-        Where it is.
+        Where it is. It sends by C-MOVE where `Archive.listen` says where to, else by C-GET; or over DICOMweb.
     series : Series
         As `search` gives it.
     out : Path
-        Folder, made if missing. Each file appears whole or not at all.
+        Folder, made if missing.
+    retries : int
+        How often a broken connection is tried again.
+    wait : float
+        Seconds before the first further try; doubled each time.
 
     Returns
     -------
@@ -100,24 +114,41 @@ def pull(archive: Archive, series: Series, out: Path) -> list[Path]:
     ArchiveError
         When it did not come, or not all of it.
     """
-    if archive.protocol == "dimse":
+    fetch = _fetch(archive)
+
+    def whole(part: Path) -> list[str]:
+        names: dict[str, None] = {}
+
+        def keep(instance: str, content: bytes) -> None:
+            if not is_uid(instance):
+                raise ArchiveError("the archive sent an object without a valid UID", where=archive.name)
+            write_bytes(part / f"{instance}.dcm", content)
+            names[f"{instance}.dcm"] = None
+
+        fetch(archive, series.study, series.uid, keep)
+        if not names:
+            raise ArchiveRefusal(
+                f"nothing came of series {series.uid}", where=archive.name, fix="Try DICOMweb, or C-STORE it."
+            )
+        if series.objects is not None and len(names) < series.objects:
+            raise ArchiveError(
+                f"{len(names)} of the {series.objects} objects of series {series.uid} came", where=archive.name
+            )
+        return list(names)
+
+    with atomic_folder(out / series.uid) as part:
+        names = keep_trying(lambda: whole(part), retries=retries, wait=wait)
+    return [out / series.uid / name for name in names]
+
+
+def _fetch(archive: Archive) -> Callable[[Archive, str, str, Callable[[str, bytes], None]], None]:
+    if archive.protocol == "web":
+        from medseg.service.web import get
+    elif archive.listen is None:
         from medseg.service.dimse import get
     else:
-        from medseg.service.web import get
-    files: list[Path] = []
-
-    def keep(instance: str, content: bytes) -> None:
-        if not is_uid(instance):
-            raise ArchiveError("the archive sent an object without a valid UID", where=archive.name)
-        files.append(out / series.uid / f"{instance}.dcm")
-        write_bytes(files[-1], content)
-
-    get(archive, series.study, series.uid, keep)
-    if not files:
-        raise ArchiveError(
-            f"nothing came of series {series.uid}", where=archive.name, fix="Try DICOMweb, or C-STORE it."
-        )
-    return files
+        from medseg.service.move import move as get
+    return get
 
 
 def _find(archive: Archive) -> Callable[[Archive, str, Mapping[str, str]], list[Dataset]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +9,9 @@ from pathlib import Path
 from medseg.errors import InputError
 from medseg.service.archive import Archive, ArchiveError
 from medseg.service.outgoing import Outgoing, outgoing
+from medseg.service.retry import keep_trying
 
 __all__ = ["Pushed", "push"]
-
-log = logging.getLogger("medseg.service.push")
 
 
 @dataclass(frozen=True)
@@ -72,20 +69,17 @@ def push(paths: Sequence[Path], archive: Archive, *, retries: int = 3, wait: flo
     if not items:
         raise InputError("there is no DICOM object here", where=paths[0], fix="Name DICOM files, or their folder.")
     done: dict[str, Pushed] = {}
-    for attempt in range(retries + 1):
-        todo = [item for item in items if item.instance not in done]
-        try:
-            for item, reason in store(archive, todo):
-                done[item.instance] = Pushed(item.path, item.instance, reason)
-        except ArchiveError as error:
-            if attempt == retries:
-                if not done:
-                    raise
-                return [done.get(item.instance, _unsent(item, error)) for item in items]
-            log.warning("%s; trying again in %g s", error.what, wait * 2**attempt)
-            time.sleep(wait * 2**attempt)
-            continue
-        break
+
+    def send() -> None:
+        for item, reason in store(archive, [item for item in items if item.instance not in done]):
+            done[item.instance] = Pushed(item.path, item.instance, reason)
+
+    try:
+        keep_trying(send, retries=retries, wait=wait)
+    except ArchiveError as error:
+        if not done:
+            raise
+        return [done.get(item.instance, _unsent(item, error)) for item in items]
     return [done[item.instance] for item in items]
 
 

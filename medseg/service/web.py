@@ -13,7 +13,7 @@ from dicomweb_client.api import DICOMwebClient
 from pydicom.dataset import Dataset
 
 from medseg.io.dicom_source import tolerant
-from medseg.service.archive import PASSWORD, TOKEN, Archive, ArchiveError
+from medseg.service.archive import PASSWORD, TOKEN, Archive, ArchiveError, ArchiveRefusal
 from medseg.service.outgoing import Outgoing
 
 __all__ = ["find", "get", "store"]
@@ -21,6 +21,7 @@ __all__ = ["find", "get", "store"]
 TIMEOUT = (10, 120)  # seconds to connect, and without a byte
 LARGEST_REQUEST = 64 * 2**20  # bytes of files sent in one request
 ALREADY_THERE = 0x0111
+BUSY = (408, 425, 429)  # a 4xx that may pass
 
 
 def store(archive: Archive, items: Sequence[Outgoing]) -> Iterator[tuple[Outgoing, str | None]]:
@@ -103,12 +104,13 @@ def _spoken(archive: Archive) -> Iterator[None]:
     except requests.HTTPError as error:
         code = error.response.status_code if error.response is not None else 0
         if code in (401, 403):
-            raise ArchiveError(
+            raise ArchiveRefusal(
                 f"the archive does not let us in ({code})",
                 where=archive.name,
                 fix=f"Give --user and the variable {PASSWORD}, or {TOKEN}.",
             ) from error
-        raise ArchiveError(
+        kind = ArchiveRefusal if 400 <= code < 500 and code not in BUSY else ArchiveError
+        raise kind(
             f"the archive answered {code}", where=archive.name, fix="Check the address; the archive's log says more."
         ) from error
     except requests.RequestException as error:

@@ -35,6 +35,16 @@ def test_anything_else_is_refused(address):
     assert "secret" not in str(caught.value)
 
 
+def test_where_to_listen(tmp_path):
+    assert Archive.parse("dicom://pacs.example:104/A", listen="11112").listen == ("127.0.0.1", 11112)
+    assert Archive.parse("dicom://pacs.example:104/A", listen="0.0.0.0:11112").listen == ("0.0.0.0", 11112)
+    for text in ("pacs.example", "0", "127.0.0.1:70000", "host:port"):
+        with pytest.raises(UsageError, match="listen"):
+            Archive.parse("dicom://pacs.example:104/A", listen=text)
+    with pytest.raises(UsageError, match="certificate of ours"):
+        Archive.parse("dicoms://pacs.example:104/A", listen="11112")
+
+
 def test_secrets_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("MEDSEG_PACS_PASSWORD", "secret")
     archive = Archive.parse("https://pacs.example/dicom-web", user="me")

@@ -5,35 +5,45 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
 import pytest
+from peers.orthanc import free_port
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage, RLELossless
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
 )
 from small_series import small_series
 
 from medseg.cli.app import run
 from medseg.errors import InputError, UsageError
 from medseg.io.dicom_source import tolerant
-from medseg.service import dimse
-from medseg.service.archive import Archive, ArchiveError
+from medseg.service import dimse, move
+from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
 from medseg.service.pull import pull, search
 from medseg.service.push import push
 
 
 @contextmanager
-def small_archive(respond=lambda event, number: 0x0000, *, tls=None) -> Iterator[tuple[str, dict]]:
-    """An archive that keeps MR images in memory; `respond` decides on each C-STORE, by how many came before."""
+def small_archive(
+    respond=lambda event, number: 0x0000, *, tls=None, spoil=None, send_to=None
+) -> Iterator[tuple[str, dict]]:
+    """An archive that keeps MR images in memory.
+
+    `respond` decides on each C-STORE, by how many came before; `spoil` is called before each object is sent by C-GET,
+    with the event and how many times that happened before; `send_to` is where it moves to: address, port, what to add.
+    """
     kept: dict[str, pydicom.Dataset] = {}
-    count = [0]
+    count, got = [0], [0]
 
     def store(event) -> int:
         count[0] += 1
@@ -61,6 +71,19 @@ def small_archive(respond=lambda event, number: 0x0000, *, tls=None) -> Iterator
         wanted = [d for d in kept.values() if d.SeriesInstanceUID == event.identifier.SeriesInstanceUID]
         yield len(wanted)
         for dataset in wanted:
+            if spoil is not None:
+                spoil(event, got[0])
+                got[0] += 1
+            yield 0xFF00, dataset
+
+    def move(event):
+        if send_to is None:
+            yield None, None
+            return
+        wanted = [d for d in kept.values() if d.SeriesInstanceUID == event.identifier.SeriesInstanceUID]
+        yield "127.0.0.1", send_to[0], send_to[1]
+        yield len(wanted)
+        for dataset in wanted:
             yield 0xFF00, dataset
 
     entity = AE(ae_title="ARCHIVE")
@@ -69,7 +92,9 @@ def small_archive(respond=lambda event, number: 0x0000, *, tls=None) -> Iterator
     )
     entity.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
     entity.add_supported_context(StudyRootQueryRetrieveInformationModelGet)
-    handlers = [(evt.EVT_C_STORE, store), (evt.EVT_C_FIND, find), (evt.EVT_C_GET, get)]
+    entity.add_supported_context(StudyRootQueryRetrieveInformationModelMove)
+    entity.add_requested_context(MRImageStorage, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+    handlers = [(evt.EVT_C_STORE, store), (evt.EVT_C_FIND, find), (evt.EVT_C_GET, get), (evt.EVT_C_MOVE, move)]
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers, ssl_context=tls)
     try:
         yield f"127.0.0.1:{server.server_address[1]}/ARCHIVE", kept
@@ -166,28 +191,141 @@ def test_nothing_to_send_and_nothing_asked_for(tmp_path):
         search(archive, {"Accession": "1"})
 
 
-def test_tls(tmp_path):
+@pytest.fixture
+def certificate(tmp_path) -> tuple[Path, Path]:
+    """A certificate for loopback that vouches for itself, and its key."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed, which makes the certificate")
-    import ssl
-
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    key, file = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost", "-addext",
-         "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)],
+         "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(file)],
         check=True, capture_output=True,
     )  # fmt: skip
+    return file, key
+
+
+def server_side(certificate: tuple[Path, Path]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(*certificate)
+    return context
+
+
+def test_tls(tmp_path, certificate):
     small_series(tmp_path / "in", shape=(8, 8, 2))
-    with small_archive(tls=context) as (address, kept):
-        trusted = Archive.parse(f"dicoms://{address}", authority=certificate)
+    with small_archive(tls=server_side(certificate)) as (address, kept):
+        trusted = Archive.parse(f"dicoms://{address}", authority=certificate[0])
         assert [r.reason for r in push([tmp_path / "in"], trusted)] == [None] * 2
         with pytest.raises(ArchiveError):
             push([tmp_path / "in"], Archive.parse(f"dicoms://{address}"), retries=0)  # a certificate nobody vouches for
         with pytest.raises(ArchiveError):
             push([tmp_path / "in"], Archive.parse(f"dicom://{address}"), retries=0)
     assert len(kept) == 2
+
+
+@pytest.mark.parametrize("over_tls", [False, True], ids=["plain", "tls"])
+def test_c_move(tmp_path, request, over_tls):
+    source, _ = small_series(tmp_path / "in", shape=(8, 8, 3))
+    ours = free_port()
+    options, scheme, tls, calls = {}, "dicom", None, {}
+    if over_tls:
+        file, key = request.getfixturevalue("certificate")
+        options, scheme = {"authority": file, "certificate": file, "private_key": key}, "dicoms"
+        tls = server_side((file, key))
+        client = ssl.create_default_context(cafile=str(file))
+        client.load_cert_chain(file, key)
+        calls = {"tls_args": (client, "127.0.0.1")}
+    with small_archive(tls=tls, send_to=(ours, calls)) as (address, kept):
+        archive = Archive.parse(f"{scheme}://{address}", listen=f"127.0.0.1:{ours}", **options)
+        push([tmp_path / "in"], archive)
+        (series,) = search(archive, {"StudyInstanceUID": source.study_uid})
+        files = pull(archive, series, tmp_path / "out")
+    assert {path.stem for path in files} == set(kept)
+    assert all(pydicom.dcmread(path).PixelData == kept[path.stem].PixelData for path in files)
+
+
+def test_c_move_to_somebody_the_archive_does_not_know(tmp_path):
+    source, _ = small_series(tmp_path / "in", shape=(8, 8, 1))
+    with small_archive() as (address, _):
+        archive = Archive.parse(f"dicom://{address}", listen=str(free_port()))
+        push([tmp_path / "in"], archive)
+        (series,) = search(archive, {"StudyInstanceUID": source.study_uid})
+        with pytest.raises(ArchiveRefusal, match="our title as a destination"):
+            pull(archive, series, tmp_path / "out")
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            busy = Archive.parse(f"dicom://{address}", listen=str(taken.getsockname()[1]))
+            with pytest.raises(UsageError, match="nothing can listen"):
+                pull(busy, series, tmp_path / "out")
+
+
+def test_while_we_listen_only_what_was_asked_for_is_taken(tmp_path):
+    """Others may call too: with another title for us, or with objects of another series."""
+    source, _ = small_series(tmp_path / "in", shape=(8, 8, 1))
+    other, _ = small_series(tmp_path / "other", shape=(8, 8, 1))
+    ours = free_port()
+    seen = []
+
+    def call(title: str) -> None:
+        entity = AE(ae_title="STRANGER")
+        entity.add_requested_context(MRImageStorage, [ExplicitVRLittleEndian])
+        link = entity.associate("127.0.0.1", ours, ae_title=title)
+        seen.append(link.send_c_store(other.files[0]).Status if link.is_established else "refused")
+        link.release()
+
+    with small_archive(send_to=(ours, {})) as (address, _):
+        archive = Archive.parse(f"dicom://{address}", listen=str(ours))
+        push([tmp_path / "in"], archive)
+        (series,) = search(archive, {"StudyInstanceUID": source.study_uid})
+        original = move.completed
+
+        def meanwhile(*arguments):
+            call("MEDSEG")
+            call("SOMEBODY")
+            return original(*arguments)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(move, "completed", meanwhile)
+            files = pull(archive, series, tmp_path / "out")
+    assert seen == [0xA900, "refused"]
+    assert [path.stem for path in files] == [str(pydicom.dcmread(source.files[0]).SOPInstanceUID)]
+
+
+def test_a_series_that_breaks_off_is_fetched_again_or_not_at_all(tmp_path):
+    source, _ = small_series(tmp_path / "in", shape=(8, 8, 4))
+
+    def drop(until: int):
+        def spoil(event, number: int) -> None:
+            if number in (2, 5) and number < until:
+                event.assoc.abort()
+
+        return spoil
+
+    for until, fetched in ((100, False), (4, True)):
+        with small_archive(spoil=drop(until)) as (address, _):
+            archive = Archive.parse(f"dicom://{address}")
+            push([tmp_path / "in"], archive)
+            (series,) = search(archive, {"StudyInstanceUID": source.study_uid})
+            if fetched:
+                assert len(pull(archive, series, tmp_path / "out", retries=1, wait=0.01)) == 4
+            else:
+                with pytest.raises(ArchiveError):
+                    pull(archive, series, tmp_path / "out", retries=1, wait=0.01)
+        # Part of a series would look like a shorter scan.
+        assert len(list((tmp_path / "out").rglob("*.dcm"))) == (4 if fetched else 0)
+        assert len(list((tmp_path / "out").iterdir())) == int(fetched)
+
+
+def test_fewer_objects_than_the_archive_has(tmp_path):
+    source, _ = small_series(tmp_path / "in", shape=(8, 8, 2))
+    with small_archive() as (address, _):
+        archive = Archive.parse(f"dicom://{address}")
+        push([tmp_path / "in"], archive)
+        (series,) = search(archive, {"StudyInstanceUID": source.study_uid})
+        with pytest.raises(ArchiveError, match="2 of the 3 objects"):
+            pull(archive, replace(series, objects=3), tmp_path / "out", retries=0)
+    assert not list((tmp_path / "out").iterdir())
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
@@ -201,5 +339,5 @@ def test_an_instance_uid_is_no_path(tmp_path: Path):
             for dataset in kept.values():
                 dataset.SOPInstanceUID = "../../outside"
         with pytest.raises(ArchiveError):
-            pull(archive, series, tmp_path / "a" / "b" / "out")
+            pull(archive, series, tmp_path / "a" / "b" / "out", retries=0)
     assert not list(tmp_path.rglob("outside*"))

@@ -4,99 +4,52 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import signal
-import socket
-import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pydicom
 import pytest
-from peer_tools import tool
+from dicom_phantom import check, grid, write_series
+from peers.orthanc import Orthanc, free_port, running_orthanc
 from small_labels import MODEL, some_labels, world
-from small_series import small_series
 
 from medseg.cli.app import run
 from medseg.io.dicom_seg import read_seg
 from medseg.io.formats import WRITERS
 from medseg.io.read import load_scan
-from medseg.service.archive import Archive
+from medseg.io.rtstruct import read_rtstruct
+from medseg.service.archive import Archive, ArchiveError
 from medseg.service.pull import pull, search
 from medseg.service.push import push
 
 pytestmark = pytest.mark.peers
-PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 FORMATS = ("dicom-seg", "dicom-seg-labelmap", "rtstruct", "sr", "sc")
+OURS = free_port()  # where the archive is told to send to
+# Of the study an RTSTRUCT refers to: the UID of the study itself, under a class that was retired.
+DETACHED_STUDY_MANAGEMENT = "1.2.840.10008.3.1.2.3.1"
 
 
 @pytest.fixture(scope="module")
-def orthanc(tmp_path_factory) -> Iterator[tuple[str, str]]:
-    """DIMSE and DICOMweb address of an Orthanc of our own."""
-    program = tool("Orthanc")
-    if not PLUGIN.is_file():
-        pytest.skip("Orthanc's DICOMweb plugin is not installed (apt-get install orthanc-dicomweb)")
-    folder = tmp_path_factory.mktemp("orthanc")
-    http, dicom = free_port(), free_port()
-    settings = {
-        "Name": "medseg-test",
-        "StorageDirectory": str(folder / "db"),
-        "IndexDirectory": str(folder / "db"),
-        "Plugins": [str(PLUGIN)],
-        "HttpPort": http,
-        "DicomPort": dicom,
-        "DicomAet": "ORTHANC",
-        "RemoteAccessAllowed": False,
-        "AuthenticationEnabled": True,
-        "RegisteredUsers": {"me": "secret"},
-        "DicomAlwaysAllowStore": True,
-        "DicomAlwaysAllowFind": True,
-        "DicomAlwaysAllowGet": True,
-        "DicomModalities": {"MEDSEG": ["MEDSEG", "127.0.0.1", 11112]},
-        "UnknownSopClassAccepted": True,
-        "OverwriteInstances": False,
-        "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
-    }
-    (folder / "orthanc.json").write_text(json.dumps(settings))
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([program, str(folder / "orthanc.json")], stdout=log, stderr=log)
-    try:
-        for _ in range(150):
-            try:
-                with (
-                    socket.create_connection(("127.0.0.1", dicom), 1),
-                    socket.create_connection(("127.0.0.1", http), 1),
-                ):
-                    break
-            except OSError:
-                assert process.poll() is None, (folder / "log").read_text(errors="replace")[-2000:]
-                time.sleep(0.2)
-        yield f"dicom://127.0.0.1:{dicom}/ORTHANC", f"http://127.0.0.1:{http}/dicom-web"
-    finally:
-        os.kill(process.pid, signal.SIGTERM)
-        process.wait(30)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def orthanc(tmp_path_factory) -> Iterator[Orthanc]:
+    known = {"MEDSEG": ["MEDSEG", "127.0.0.1", OURS]}
+    with running_orthanc(tmp_path_factory.mktemp("orthanc"), DicomModalities=known) as archive:
+        yield archive
 
 
 @pytest.fixture
 def study(tmp_path):
-    source, geometry = small_series(tmp_path / "study" / "mr")
-    labels = some_labels(geometry)
+    """A CT and all that is made of its labels; in a study of its own for each test."""
+    write_series(tmp_path / "study" / "ct", grid("oblique", slices=9), name=str(tmp_path))
+    scan = load_scan(tmp_path / "study" / "ct")
+    labels = some_labels(scan.geometry)
     for name in FORMATS:
-        WRITERS[name].write(labels, source, tmp_path / "study" / "results" / WRITERS[name].file_name, MODEL)
-    return tmp_path / "study", source, labels
+        WRITERS[name].write(labels, scan.source, tmp_path / "study" / "results" / WRITERS[name].file_name, MODEL)
+    return tmp_path / "study", scan.source, labels
 
 
-def archive_at(address: str, monkeypatch: pytest.MonkeyPatch) -> Archive:
+def archive_for(orthanc: Orthanc, way: str, monkeypatch: pytest.MonkeyPatch) -> Archive:
     monkeypatch.setenv("MEDSEG_PACS_PASSWORD", "secret")
-    return Archive.parse(address, user="me")
+    address = orthanc.web if way in ("stow", "wado") else orthanc.dicom
+    return Archive.parse(address, user="me", listen=str(OURS) if way == "c-move" else None)
 
 
 def hashes(paths) -> dict[str, str]:
@@ -109,61 +62,92 @@ def hashes(paths) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("there", [0, 1], ids=["c-store", "stow"])
-@pytest.mark.parametrize("back", [0, 1], ids=["c-get", "wado"])
+def references(dataset: pydicom.Dataset) -> set[str]:
+    """UIDs of all instances an object refers to, at any depth."""
+    found = set()
+    for item in dataset:
+        if item.VR == "SQ":
+            for inner in item.value:
+                if inner.get("ReferencedSOPClassUID") != DETACHED_STUDY_MANAGEMENT:
+                    found |= {str(inner.ReferencedSOPInstanceUID)} if "ReferencedSOPInstanceUID" in inner else set()
+                found |= references(inner)
+    return found
+
+
+@pytest.mark.parametrize("there", ["c-store", "stow"])
+@pytest.mark.parametrize("back", ["c-get", "c-move", "wado"])
 def test_what_is_pushed_is_pulled(orthanc, study, tmp_path, monkeypatch, there, back):
     folder, source, labels = study
     originals = [*source.files, *sorted((folder / "results").glob("*.dcm"))]
-    if back == 0:
+    if back != "wado":
         # Orthanc 1.10 takes the Label Map Segmentation of DICOM 2024, but gives it by DICOMweb only.
         originals = [path for path in originals if path.name != "labels.labelmap.dcm"]
-    sent = push(originals, archive_at(orthanc[there], monkeypatch))
-    assert [r.reason for r in sent] == [None] * len(originals)
-    assert [r.reason for r in push(originals, archive_at(orthanc[there], monkeypatch))] == [None] * len(originals)
+    for _ in range(2):  # sending again changes nothing
+        sent = push(originals, archive_for(orthanc, there, monkeypatch))
+        assert [r.reason for r in sent] == [None] * len(originals)
 
-    archive = archive_at(orthanc[back], monkeypatch)
+    archive = archive_for(orthanc, back, monkeypatch)
     found = search(archive, {"StudyInstanceUID": source.study_uid})
-    assert {s.modality for s in found} == {"MR", "SEG", "RTSTRUCT", "SR", "OT"}
-    files = [path for series in found for path in pull(archive, series, tmp_path / "out")]
-    assert hashes(files) == hashes(originals)
+    assert sorted(s.modality for s in found) == sorted(
+        ["CT", "RTSTRUCT", "SR", "OT", *["SEG"] * (2 if back == "wado" else 1)]
+    )
+    assert sum(s.objects or 0 for s in found) == len(originals)
+    for _ in range(2):  # nor does fetching again
+        files = [path for series in found for path in pull(archive, series, tmp_path / "out")]
+        assert hashes(files) == hashes(originals)
+        assert len(list((tmp_path / "out").rglob("*"))) == len(originals) + len(found)
 
-    (mr,) = [s for s in found if s.modality == "MR"]
-    assert load_scan(tmp_path / "out" / mr.uid).geometry.matches(labels.geometry)
-    segmentations = [p for p in files if pydicom.dcmread(p).SOPClassUID.name == "Segmentation Storage"]
-    assert [world(read_seg(p), 1) for p in segmentations] == [world(labels, 1)]
-    instances = {str(pydicom.dcmread(p).SOPInstanceUID) for p in files}
-    for path in segmentations:
-        for item in pydicom.dcmread(path).ReferencedSeriesSequence[0].ReferencedInstanceSequence:
-            assert item.ReferencedSOPInstanceUID in instances
+    objects = {path: pydicom.dcmread(path) for path in files}
+    there_now = {str(dataset.SOPInstanceUID) for dataset in objects.values()}
+    for dataset in objects.values():
+        assert references(dataset) <= there_now
+        assert dataset.Modality == "CT" or references(dataset)
+    (ct,) = [s for s in found if s.modality == "CT"]
+    scan = load_scan(tmp_path / "out" / ct.uid)
+    check(scan)
+    for path, dataset in objects.items():
+        if dataset.Modality == "SEG":
+            assert world(read_seg(path), 1) == world(labels, 1)
+        if dataset.Modality == "RTSTRUCT":
+            assert world(read_rtstruct(path, scan), 2) == world(labels, 2)
 
 
 def test_searching_by_modality(orthanc, study, monkeypatch):
     folder, source, _ = study
-    push([folder], archive_at(orthanc[1], monkeypatch))
-    for address in orthanc:
+    push([folder], archive_for(orthanc, "stow", monkeypatch))
+    for way in ("c-get", "wado"):
         keys = {"StudyInstanceUID": source.study_uid, "Modality": "SR"}
-        assert [s.modality for s in search(archive_at(address, monkeypatch), keys)] == ["SR"]
+        assert [s.modality for s in search(archive_for(orthanc, way, monkeypatch), keys)] == ["SR"]
+
+
+def test_an_archive_that_does_not_know_us_as_a_destination(orthanc, study, tmp_path, monkeypatch):
+    folder, source, _ = study
+    push([folder], archive_for(orthanc, "c-store", monkeypatch))
+    stranger = Archive.parse(orthanc.dicom, calling="STRANGER", listen=str(OURS))
+    series = search(stranger, {"StudyInstanceUID": source.study_uid})[0]
+    with pytest.raises(ArchiveError):
+        pull(stranger, series, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_command_line(orthanc, study, tmp_path, monkeypatch, capsys):
     folder, source, _ = study
     monkeypatch.setenv("MEDSEG_PACS_PASSWORD", "secret")
     web = ["--user", "me", "--quiet"]
-    assert run(["push", str(folder), "--to", orthanc[1], *web]) == 0
-    where = ["--where", f"StudyInstanceUID={source.study_uid}", "--where", "Modality=MR"]
-    capsys.readouterr()
-    assert run(["pull", "--from", orthanc[1], *where, "--out", str(tmp_path / "out"), *web, "--json"]) == 0
-    assert [row["files"] for row in json.loads(capsys.readouterr().out)] == [6]
-    assert run(["pull", "--from", orthanc[1], "--where", "StudyInstanceUID=1.2.3", "--out", str(tmp_path), *web]) == 4
+    assert run(["push", str(folder), "--to", orthanc.web, *web]) == 0
+    where = ["--where", f"StudyInstanceUID={source.study_uid}", "--where", "Modality=CT"]
+    for way in (["--from", orthanc.web, *web], ["--from", orthanc.dicom, "--listen", str(OURS), "--quiet"]):
+        capsys.readouterr()
+        assert run(["pull", *way, *where, "--out", str(tmp_path / "out"), "--json"]) == 0
+        assert [row["files"] for row in json.loads(capsys.readouterr().out)] == [9]
+    nothing = ["--where", "StudyInstanceUID=1.2.3", "--out", str(tmp_path)]
+    assert run(["pull", "--from", orthanc.web, *nothing, *web]) == 4
     monkeypatch.setenv("MEDSEG_PACS_PASSWORD", "wrong")
-    assert run(["push", str(folder), "--to", orthanc[1], *web, "--retries", "0"]) == 4
+    assert run(["push", str(folder), "--to", orthanc.web, *web]) == 4
     printed = capsys.readouterr()
     assert "does not let us in" in printed.err
     assert "Doe" not in printed.out + printed.err
 
 
 def test_the_fixture_is_a_real_orthanc(orthanc):
-    request = urllib.request.Request(orthanc[1].replace("/dicom-web", "/system"))
-    request.add_header("Authorization", "Basic bWU6c2VjcmV0")
-    with urllib.request.urlopen(request) as answer:
-        assert json.load(answer)["Name"] == "medseg-test"
+    assert orthanc.ask("/system")["Name"] == "medseg-test"

@@ -1,0 +1,44 @@
+"""Trying again what failed for the moment."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from medseg.service.archive import ArchiveError, ArchiveRefusal
+
+__all__ = ["keep_trying"]
+
+log = logging.getLogger("medseg.service.retry")
+T = TypeVar("T")
+
+
+def keep_trying(action: Callable[[], T], *, retries: int, wait: float) -> T:
+    """Return what an action returns, trying again while an archive fails for the moment.
+
+    Parameters
+    ----------
+    action : callable
+        Raises `ArchiveError` where it fails.
+    retries : int
+        How often it is tried again.
+    wait : float
+        Seconds before the first further try; doubled each time.
+
+    Raises
+    ------
+    ArchiveError
+        The last one; at once where the archive refuses, since a password that is wrong stays wrong, and an account may
+        be locked for trying.
+    """
+    for attempt in range(retries):
+        try:
+            return action()
+        except ArchiveRefusal:
+            raise
+        except ArchiveError as error:
+            log.warning("%s; trying again in %g s", error.what, wait * 2**attempt)
+            time.sleep(wait * 2**attempt)
+    return action()
