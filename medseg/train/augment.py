@@ -6,6 +6,8 @@ step alone. Draws are made on the CPU, so that they are the same on every device
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -146,6 +148,20 @@ class Augmentation:
             image = -_gamma(-image, _between(draw, config.gamma_range))
         if _happens(draw, config.gamma):
             image = _gamma(image, _between(draw, config.gamma_range))
+        return self._recolour(image, draw) if config.grey or config.colour or config.invert else image
+
+    def _recolour(self, image: Tensor, draw: torch.Generator) -> Tensor:
+        """One patch of several channels, which differ from source to source in polarity and balance."""
+        config = self.config
+        channels = image.shape[0]
+        if _happens(draw, config.grey):
+            image = _mix(image, torch.rand(channels, generator=draw))
+        if _happens(draw, config.colour):
+            scale = [_between(draw, config.colour_scale) for _ in range(channels)]
+            shift = [_between(draw, config.colour_shift) for _ in range(channels)]
+            image = image * _each(scale, image) + _each(shift, image)
+        if _happens(draw, config.invert):
+            image = -image
         return image
 
 
@@ -156,6 +172,17 @@ def _happens(draw: torch.Generator, probability: float) -> bool:
 def _between(draw: torch.Generator, limits: tuple[float, float]) -> float:
     low, high = limits
     return low + (high - low) * float(torch.rand((), generator=draw))
+
+
+def _each(values: Sequence[float] | Tensor, image: Tensor) -> Tensor:
+    """One number a channel, ready to meet an image ``(C, X, Y, Z)``."""
+    return torch.as_tensor(values, dtype=image.dtype, device=image.device)[:, None, None, None]
+
+
+def _mix(image: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean of all channels, in every channel."""
+    share = _each(weights / weights.sum().clamp(min=1e-6), image)
+    return (image * share).sum(0, keepdim=True).expand_as(image)
 
 
 def _blur(image: Tensor, sigma: float) -> Tensor:

@@ -56,7 +56,7 @@ class SamplingConfig(_Strict):
 
 
 class AugmentConfig(_Strict):
-    """nnU-Net's augmentations (Isensee 2021, supplement 4), and shifts and elastic deformation, for each patch."""
+    """nnU-Net's augmentations (Isensee 2021, supplement 4), shifts, elastic deformation and colours, for each patch."""
 
     rotation: Share = 0.2
     rotation_degrees: float = Field(default=30.0, ge=0.0, le=180.0)
@@ -88,6 +88,11 @@ class AugmentConfig(_Strict):
     gamma: Share = 0.3
     gamma_inverted: Share = 0.1
     gamma_range: Range = (0.7, 1.5)
+    invert: Share = Field(default=0.0, description="light on dark becomes dark on light; for stains and dark fields")
+    grey: Share = Field(default=0.0, description="every channel becomes the same random mix of all")
+    colour: Share = Field(default=0.0, description="each channel is scaled and shifted by a draw of its own")
+    colour_scale: Range = (0.6, 1.4)
+    colour_shift: Range = Field(default=(-0.3, 0.3), description="in normalised intensities")
 
 
 class LossConfig(_Strict):

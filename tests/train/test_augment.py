@@ -9,7 +9,7 @@ REGION, PATCH = (30, 26, 22), (20, 18, 16)
 ISOTROPIC = (1.0, 1.0, 1.0)
 NOTHING = {
     name: 0.0 for name in AugmentConfig.model_fields if name not in ("flip", "soft_labels") and not name.endswith(("range", "degrees",
-    "variance", "sigma", "zoom", "share", "mm", "spacing"))
+    "variance", "sigma", "zoom", "share", "mm", "spacing", "scale", "shift"))
 }  # fmt: skip
 
 
@@ -204,3 +204,46 @@ def test_elastic_deformation_bends_no_further_than_it_may():
     assert bool((bent[0] >= inner).all())
     again = augment(labels[:, None].float(), labels, 0)[1]
     assert again.equal(bent)
+
+
+def recoloured(**chosen):
+    draw = torch.Generator().manual_seed(1)
+    images, labels = torch.randn(16, 3, *PATCH, generator=draw), torch.zeros(16, *PATCH, dtype=torch.long)
+    config = AugmentConfig(**{**NOTHING, **chosen})
+    result, _ = Augmentation(config, patch=PATCH, spacing=ISOTROPIC, classes=2, seed=0)(images, labels, 0)
+    return images, result
+
+
+def test_inverting_changes_every_sign():
+    images, result = recoloured(invert=1.0)
+    assert result.equal(-images)
+
+
+def test_inverting_happens_as_often_as_asked():
+    images, result = recoloured(invert=0.5)
+    inverted = [bool(a.equal(-b)) for a, b in zip(result, images, strict=True)]
+    kept = [bool(a.equal(b)) for a, b in zip(result, images, strict=True)]
+    assert all(a or b for a, b in zip(inverted, kept, strict=True))
+    assert 3 < sum(inverted) < 13
+
+
+def test_grey_is_one_mix_of_all_channels():
+    images, result = recoloured(grey=1.0)
+    assert result[:, 0].equal(result[:, 1])
+    assert result[:, 0].equal(result[:, 2])
+    for image, grey in zip(images, result[:, 0], strict=True):
+        columns = image.flatten(1).T
+        weights = torch.linalg.lstsq(columns, grey.flatten()[:, None]).solution[:, 0]
+        assert weights.sum() == pytest.approx(1.0, abs=1e-4)
+        assert weights.min() >= -1e-4
+
+
+def test_colour_scales_and_shifts_each_channel_by_itself():
+    images, result = recoloured(colour=1.0, colour_scale=(0.5, 2.0), colour_shift=(-1.0, 1.0))
+    scales = result.std((2, 3, 4)) / images.std((2, 3, 4))
+    assert scales.min() >= 0.5 - 1e-4
+    assert scales.max() <= 2.0 + 1e-4
+    assert (scales.std(1) > 1e-3).all()
+    middle = images.mean((2, 3, 4), keepdim=True)
+    rest = result - result.mean((2, 3, 4), keepdim=True)
+    assert torch.allclose(rest, (images - middle) * scales[:, :, None, None, None], atol=1e-4)
