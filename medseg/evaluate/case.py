@@ -10,7 +10,7 @@ from typing import Any
 import numpy.typing as npt
 
 from medseg.errors import GeometryMismatch, InputError, UsageError
-from medseg.evaluate.classes import agree, members_of, named
+from medseg.evaluate.classes import adopt, agree, members_of, named
 from medseg.evaluate.grid import axis_move, on_grid_of, turn
 from medseg.evaluate.label_files import find_labels, plain_name
 from medseg.evaluate.measure import ALL, CaseMeasures, measure_case, measure_instances
@@ -63,7 +63,9 @@ class CaseResult:
     notes: tuple[str, ...] = ()
 
 
-def load_case(pair: CasePair, names: Mapping[int, str], *, instances: bool = False) -> LoadedCase:
+def load_case(
+    pair: CasePair, names: Mapping[int, str], *, instances: bool = False, certain: bool = False
+) -> LoadedCase:
     """Read the two label maps of a case and bring them onto one grid, without resampling.
 
     Parameters
@@ -74,6 +76,8 @@ def load_case(pair: CasePair, names: Mapping[int, str], *, instances: bool = Fal
         Names of the classes, from a dataset's description or the user.
     instances : bool
         Read maps of object ids, which have no classes.
+    certain : bool
+        The names are the user's word for what the values mean in both files, whatever these say themselves.
 
     Raises
     ------
@@ -91,7 +95,13 @@ def load_case(pair: CasePair, names: Mapping[int, str], *, instances: bool = Fal
     if instances:
         table = LabelTable((LabelClass(1, ALL, is_thing=True),))
         return LoadedCase(_with_table(reference, table), _with_table(prediction, table), table, tuple(notes))
-    prediction, table, note = agree(named(reference, names), named(prediction, names), where=pair.case_id)
+    if certain:
+        reference, prediction = named(reference, names), named(prediction, names)
+    elif names:
+        reference, first = adopt(reference, names, what="reference")
+        prediction, second = adopt(prediction, names, what="prediction")
+        notes += [note for note in (first, second) if note]
+    prediction, table, note = agree(reference, prediction, where=pair.case_id)
     notes += [note] if note else []
     return LoadedCase(_with_table(reference, table), _with_table(prediction, table), table, tuple(notes))
 
@@ -118,7 +128,7 @@ def measure_files(
         When the case cannot be measured; the message says why and what to do.
     """
     instances = options.objects == "instances"
-    case = load_case(pair, names, instances=instances)
+    case = load_case(pair, names, instances=instances, certain=options.classes is not None)
     if instances:
         if scores is not None:
             raise UsageError("scores go with classes, not with ids of objects", fix="Leave out --scores.")

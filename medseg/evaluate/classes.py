@@ -10,7 +10,7 @@ from medseg.errors import InputError, UsageError
 from medseg.types import LabelClass, LabelMap, LabelTable
 from medseg.types.labels import PALETTE, smallest_label_dtype
 
-__all__ = ["agree", "members_of", "named"]
+__all__ = ["adopt", "agree", "members_of", "named"]
 
 
 def named(labels: LabelMap, names: Mapping[int, str]) -> LabelMap:
@@ -23,6 +23,33 @@ def named(labels: LabelMap, names: Mapping[int, str]) -> LabelMap:
         color = PALETTE[(value - 1) % len(PALETTE)] if old is None else old.color
         known[value] = LabelClass(value, name, color=color, is_thing=old is not None and old.is_thing)
     return LabelMap(labels.array, labels.geometry, LabelTable(tuple(known.values())))
+
+
+def adopt(labels: LabelMap, names: Mapping[int, str], *, what: str) -> tuple[LabelMap, str | None]:
+    """Give the classes of a label map the names a dataset has for them, and a note where that overrode others.
+
+    A file whose own names are all among the dataset's keeps them: it may number its classes otherwise, and names say
+    what is meant. A class that has another name, such as a model's for what the dataset calls something else, is taken
+    to be the dataset's class of its value.
+
+    Parameters
+    ----------
+    labels : LabelMap
+        As read.
+    names : mapping of int to str
+        From the dataset's description.
+    what : str
+        What the labels are, for the note.
+    """
+    own = {entry.value: entry.name for entry in labels.table if _has_name(entry)}
+    known = {name.casefold() for name in names.values()}
+    if own and all(name.casefold() in known for name in own.values()):
+        return labels, None
+    differing = {value: name for value, name in own.items() if names.get(value, name).casefold() != name.casefold()}
+    if not differing:
+        return named(labels, names), None
+    list_of = ", ".join(f"{value} '{name}' as '{names[value]}'" for value, name in differing.items())
+    return named(labels, names), f"classes of the {what} taken by value: {list_of}"
 
 
 def agree(

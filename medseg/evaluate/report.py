@@ -202,7 +202,7 @@ def _card(
     card: dict[str, Any] = {"case_id": pair.case_id, "figures": figures, "link": _link(pair, out), "planes": None}
     card |= {"map": None, "largest": 0.0, "scan": False, "problem": ""}
     try:
-        case = load_case(pair, names, instances=options.objects == "instances")
+        case = load_case(pair, names, instances=options.objects == "instances", certain=options.classes is not None)
         scan = None if images is None else scan_on_grid(images, pair, case.reference.geometry)
     except MedsegError as error:
         # The case was measured, so its labels can be read; only its picture is missed.

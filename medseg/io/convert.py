@@ -188,7 +188,10 @@ def _save(got: Scan | LabelMap, path: Path) -> None:
         from medseg.io import nifti
 
         if isinstance(got, LabelMap):
+            from medseg.io.label_table import table_path, write_table
+
             nifti.write_labels(got, path)
+            write_table(got.table, table_path(path))
         else:
             nifti.write_scan(got, path)
     else:

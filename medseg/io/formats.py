@@ -39,10 +39,13 @@ class Writer:
 
 
 def _nifti(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:  # noqa: ARG001
+    """Write the labels, and the table of their names, which NIfTI has no place for."""
+    from medseg.io.label_table import table_path, write_table
     from medseg.io.nifti import write_labels
 
     write_labels(labels, path, source)
-    return [path]
+    write_table(labels.table, table_path(path))
+    return [path, table_path(path)]
 
 
 def _nrrd(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:  # noqa: ARG001

@@ -76,6 +76,8 @@ def load_scan(path: Path | str, *, allow_uneven: bool = False) -> Scan:
 def read_labels(path: Path | str) -> LabelMap:
     """Read a label map: NIfTI, NRRD (with 3D Slicer's segments), MetaImage, DICOM SEG or a grey picture.
 
+    Formats that cannot name their classes take names from a table beside the file; see `medseg.io.label_table`.
+
     Raises
     ------
     InputError
@@ -85,6 +87,7 @@ def read_labels(path: Path | str) -> LabelMap:
     UsageError
         When the path does not exist.
     """
+    from medseg.io.label_table import with_table_beside
     from medseg.io.recognise import recognise
 
     path = Path(path)
@@ -96,15 +99,19 @@ def read_labels(path: Path | str) -> LabelMap:
     if seen.kind in ("nifti", "nifti-pair"):
         from medseg.io import nifti
 
-        return nifti.read_labels(path)
-    if seen.kind == "nrrd" or seen.kind == "meta":
+        return with_table_beside(nifti.read_labels(path), path)
+    if seen.kind == "nrrd":
         from medseg.io import itk
 
         return itk.read_labels(path, seen.kind)
+    if seen.kind == "meta":
+        from medseg.io import itk
+
+        return with_table_beside(itk.read_labels(path, seen.kind), path)
     if seen.kind == "picture":
         from medseg.io import picture
 
-        return picture.read_labels(path)
+        return with_table_beside(picture.read_labels(path), path)
     if seen.kind == "dicom":
         from medseg.io.dicom_seg import read_seg
 

@@ -80,7 +80,7 @@ def test_a_volume_outside_the_training_data_s_range_is_noted(results) -> None:
 
 def test_every_file_of_the_contract_is_there(results) -> None:
     _, out = results
-    common = {"labels.nii.gz", "measurements.csv", "preview.png", "status.json"}
+    common = {"labels.nii.gz", "labels.tsv", "measurements.csv", "preview.png", "status.json"}
     assert {p.name for p in case_of(out, "left-hippocampus").iterdir()} == common
     assert {p.name for p in case_of(out, "mr-").iterdir()} == common | {"labels.seg.dcm"}
     assert {"cases.csv", "run.json", "report.html"} <= {p.name for p in out.iterdir()}

@@ -9,7 +9,7 @@ import pytest
 
 from medseg.errors import GeometryMismatch, InputError, UsageError
 from medseg.evaluate.case_table import read_table
-from medseg.evaluate.classes import agree, members_of, named
+from medseg.evaluate.classes import adopt, agree, members_of, named
 from medseg.evaluate.grid import axis_move, on_grid_of
 from medseg.evaluate.label_files import class_names, find_labels
 from medseg.evaluate.pairing import pair_cases
@@ -235,3 +235,35 @@ def test_regions_are_classes_of_their_own():
     assert members_of(table, {2: "x"}, {}) == {"x": (2,)}
     with pytest.raises(UsageError, match="has the name of a class"):
         members_of(table, {2: "x"}, {"x": (1,)})
+
+
+def labels_called(**names):
+    table = LabelTable(tuple(LabelClass(int(key[1:]), name) for key, name in names.items()))
+    array = np.arange(4, dtype=np.uint8).reshape(4, 1, 1)
+    return LabelMap(array, Geometry(np.eye(4), array.shape), table)
+
+
+def test_a_dataset_names_what_the_file_does_not():
+    got, note = adopt(labels_called(v1="class-1", v2="class-2"), {1: "liver", 2: "spleen"}, what="prediction")
+    assert [c.name for c in got.table] == ["liver", "spleen"]
+    assert note is None
+
+
+def test_names_of_the_dataset_under_other_values_are_matched_by_name():
+    """The prediction's 1 is the dataset's 2: taking it by value would compare liver with spleen."""
+    reference, _ = adopt(labels_called(v1="class-1", v2="class-2"), {1: "liver", 2: "spleen"}, what="reference")
+    prediction, note = adopt(labels_called(v1="spleen", v2="Liver"), {1: "liver", 2: "spleen"}, what="prediction")
+    assert note is None
+    turned, _, note = agree(reference, prediction)
+    assert "spleen is 1 in the prediction, 2 in the reference" in note
+    assert turned.array.ravel()[:3].tolist() == [0, 2, 1]
+
+
+def test_a_models_own_names_give_way_to_the_datasets_and_are_noted():
+    labels = labels_called(v1="anterior hippocampus", v2="posterior hippocampus")
+    got, note = adopt(labels, {1: "Anterior", 2: "Posterior"}, what="prediction")
+    assert [c.name for c in got.table] == ["Anterior", "Posterior"]
+    assert note == (
+        "classes of the prediction taken by value: 1 'anterior hippocampus' as 'Anterior', "
+        "2 'posterior hippocampus' as 'Posterior'"
+    )

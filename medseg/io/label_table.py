@@ -1,0 +1,108 @@
+"""The table of classes beside a label map of a format that has no names: tab-separated, as BIDS writes its own.
+
+BIDS calls such a table ``dseg.tsv``: a row for each value, columns ``index`` and ``name``, and ``color`` as ``#rrggbb``
+(bids-specification.readthedocs.io, derivatives, image-derived data, "common image-derived labels").
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from medseg.errors import InputError
+from medseg.io.atomic import write_text
+from medseg.io.case_id import stem
+from medseg.types.labels import PALETTE, LabelClass, LabelMap, LabelTable
+
+__all__ = ["find_table", "read_table", "table_path", "with_table_beside", "write_table"]
+
+COLUMNS = ("index", "name", "color")
+# What a table for every label map of a folder is called.
+SHARED = ("labels.tsv", "dseg.tsv")
+COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+def table_path(labels: Path) -> Path:
+    """Path of the table that belongs to one label file: ``labels.nii.gz`` has ``labels.tsv``."""
+    return labels.with_name(f"{stem(labels.name)}.tsv")
+
+
+def write_table(table: LabelTable, path: Path) -> None:
+    """Write a table of classes, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows((c.value, c.name, "#{:02x}{:02x}{:02x}".format(*c.color)) for c in table)
+    write_text(path, text.getvalue())
+
+
+def find_table(labels: Path) -> Path | None:
+    """Table of a label file: of its own name, or one for its folder, or for the folder above; None without one."""
+    folder = labels.parent
+    places = [table_path(labels), *(where / name for where in (folder, folder.parent) for name in SHARED)]
+    return next((path for path in places if path.is_file() and _is_table(path)), None)
+
+
+def read_table(path: Path) -> LabelTable:
+    """Read a table of classes; rows of value 0 are the background and left out.
+
+    Raises
+    ------
+    InputError
+        When a row's value or colour is none, a name is empty, or a value comes twice.
+    """
+    classes: dict[int, LabelClass] = {}
+    for number, row in enumerate(_rows(path), start=2):
+        value, name, color = (str(row.get(column) or "").strip() for column in COLUMNS)
+        if not value.isdecimal() or int(value) > 65535 or not name or (color and not COLOR.fullmatch(color)):
+            raise InputError(
+                f"line {number} is not a class",
+                where=path,
+                fix="Give each a whole number under index, a name, and under color nothing or #rrggbb.",
+            )
+        if int(value) in classes:
+            raise InputError(f"value {value} comes twice", where=path, fix="Give each value one line.")
+        if int(value):
+            red, green, blue = bytes.fromhex(color[1:]) if color else PALETTE[(int(value) - 1) % len(PALETTE)]
+            classes[int(value)] = LabelClass(int(value), name, color=(red, green, blue))
+    return LabelTable(tuple(classes.values()))
+
+
+def with_table_beside(labels: LabelMap, path: Path) -> LabelMap:
+    """Give a label map just read the names from the table beside its file; one without a table stays as it is.
+
+    Values the table does not have keep the name they had, and classes of the table that do not occur are kept, so that
+    an absent class is known to be absent.
+
+    Raises
+    ------
+    InputError
+        As `read_table`.
+    """
+    found = find_table(path)
+    if found is None:
+        return labels
+    known = {entry.value: entry for entry in read_table(found)}
+    there = {entry.value: entry for entry in labels.table}
+    return replace(labels, table=LabelTable(tuple((there | known)[value] for value in sorted(there | known))))
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a file has the two columns; a table of something else is none of ours."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            header = stream.readline(4096).rstrip("\r\n").split("\t")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return {"index", "name"} <= set(header)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            return list(csv.DictReader(stream, delimiter="\t"))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot be read as a table of classes ({error})", where=path) from error
