@@ -39,6 +39,10 @@ def predict(
     mirror: Annotated[
         str | None, typer.Option("--mirror", help="Average over mirrored copies: none, left-right, all.")
     ] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Fewer windows; details may suffer.")] = False,
+    best: Annotated[
+        bool, typer.Option("--best", help="Mirrored windows in full precision, several times slower.")
+    ] = False,
     config: Annotated[
         str, typer.Option("--config", help="A shipped configuration's name, or a YAML file.")
     ] = "predict",
@@ -60,7 +64,10 @@ def predict(
     from medseg.engine.isolation import Guard
     from medseg.engine.predict import predict as predict_batch
     from medseg.engine.runner import RunOptions, Shard
+    from medseg.errors import UsageError
 
+    if fast and best:
+        raise UsageError("--fast and --best are two ends", fix="Choose one.")
     result = predict_batch(
         inputs,
         model,
@@ -70,6 +77,7 @@ def predict(
         engine=engine,
         overlap=overlap,
         mirror=mirror,
+        preset="fast" if fast else "best" if best else None,
         config=config,
         overrides=settings or [],
         options=RunOptions(

@@ -1,14 +1,17 @@
 """Writes a package's network as ONNX, proves that it computes the same, and finds it again.
 
-An export belongs to one package, by hash. It lies in the package's folder or in the user's own (`store_folder`'s
-neighbour ``exports``), with a report beside it.
+An export belongs to one network, by hash. It lies in the package's folder, where training leaves it, or in the user's
+own (`store_folder`'s neighbour ``exports``), with a report beside it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import warnings
+from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,26 +19,43 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medseg.errors import MissingDependency, ModelError
+from medseg.infer.activations import activation_bytes
 from medseg.infer.engines.base import Engine
 from medseg.io.atomic import atomic_path, write_text
 from medseg.models.card import ModelCard
-from medseg.models.package import ModelPackage
+from medseg.models.package import ONNX_FILE, REPORT_FILE, ModelPackage
 from medseg.models.store import store_folder
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["export_onnx", "find_export"]
+__all__ = ["Export", "ensure_export", "export_onnx", "find_export"]
 
-ONNX_FILE = "model.onnx"
-REPORT_FILE = "model.onnx.json"
+log = logging.getLogger("medseg.infer")
+
 OPSET = 17
 # Largest difference of a score, as a share of the range of scores: some rounding of float32 in another order.
 TOLERANCE = 1e-3
 
 
-def find_export(package: ModelPackage) -> Path | None:
-    """Path of a package's ONNX file, or None where it has not been exported.
+@dataclass(frozen=True)
+class Export:
+    """A network as ONNX.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    activations : int
+        Bytes of the results that are alive together at the worst moment of one window.
+    """
+
+    path: Path
+    activations: int
+
+
+def find_export(package: ModelPackage) -> Export | None:
+    """A package's ONNX file, or None where it has not been exported.
 
     Raises
     ------
@@ -43,21 +63,52 @@ def find_export(package: ModelPackage) -> Path | None:
         When there is one that is not what its report says.
     """
     for folder in (package.folder, _folder(package)):
-        try:
-            report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
-            content = (folder / ONNX_FILE).read_bytes()
-        except (OSError, json.JSONDecodeError):
-            continue
-        if not isinstance(report, dict) or report.get("package_sha256") != package.hash:
-            continue  # of an earlier package in the same place
-        if hashlib.sha256(content).hexdigest() != report.get("onnx_sha256"):
+        report = _report(folder, package)
+        if report is None or not (folder / ONNX_FILE).is_file():
+            continue  # none, or of an earlier package in the same place
+        if hashlib.sha256((folder / ONNX_FILE).read_bytes()).hexdigest() != report.get("onnx_sha256"):
             raise ModelError(
                 "the ONNX file is not the one its report describes (SHA-256 differs)",
                 where=folder / ONNX_FILE,
                 fix="Delete it, and export again with medseg models export --format onnx.",
             )
-        return folder / ONNX_FILE
+        return Export(folder / ONNX_FILE, int(report["activation_bytes"]))
     return None
+
+
+def ensure_export(package: ModelPackage, folder: Path | None = None) -> Export | None:
+    """Find a package's ONNX file, or make it where that can be done here; None where it cannot.
+
+    A network that cannot be exported is not tried again with the same PyTorch.
+
+    Parameters
+    ----------
+    package : ModelPackage
+        The model.
+    folder : Path, optional
+        Where to write; by default the user's own place.
+    """
+    found = find_export(package)
+    if found is not None:
+        return found
+    runs = any(find_spec(name) for name in ("openvino", "onnxruntime"))
+    if not runs or not all(find_spec(name) for name in ("onnx", "onnxscript")):
+        return None
+    failed = (_report(_folder(package), package) or {}).get("failed_with")
+    if failed == _written_by():
+        return None
+    log.info("writing the network as ONNX for faster engines, once")
+    try:
+        export_onnx(package, folder)
+    except (ModelError, OSError) as error:
+        log.warning("the network runs on PyTorch only: %s", error)
+        content = {"network_sha256": package.network_hash, "failed_with": _written_by(), "reason": str(error)}
+        try:
+            write_text(_folder(package) / REPORT_FILE, json.dumps(content, indent=2) + "\n")
+        except OSError as unwritable:
+            log.debug("%s", unwritable)
+        return None
+    return find_export(package)
 
 
 def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, Any]:
@@ -98,16 +149,18 @@ def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, 
         for network in networks:
             _use_plain_normalisation(network, card.network.dimensions)
         _write(networks, shown, part, card.network.name)
-        engine = _any_engine(part, card)
+        activations = activation_bytes(part)
+        engine = _any_engine(Export(part, activations), card)
         found = engine.run(window).reshape(expected.shape)
         content_hash = hashlib.sha256(part.read_bytes()).hexdigest()
         difference = float(np.abs(found - expected).max())
         spread = float(expected.max() - expected.min())
         report = {
-            "package_sha256": package.hash,
+            "network_sha256": package.network_hash,
             "onnx_sha256": content_hash,
             "opset": OPSET,
-            "written_by": f"torch {torch.__version__}",
+            "activation_bytes": activations,
+            "written_by": _written_by(),
             "compared_by": engine.name,
             "largest_difference": difference,
             "range_of_scores": spread,
@@ -125,7 +178,20 @@ def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, 
 
 
 def _folder(package: ModelPackage) -> Path:
-    return store_folder().parent / "exports" / package.hash[:32]
+    return store_folder().parent / "exports" / package.network_hash[:32]
+
+
+def _report(folder: Path, package: ModelPackage) -> dict[str, Any] | None:
+    """Report of this network's export in a folder."""
+    try:
+        report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return report if isinstance(report, dict) and report.get("network_sha256") == package.network_hash else None
+
+
+def _written_by() -> str:
+    return f"torch {version('torch')}"
 
 
 def _write(networks: list[torch.nn.Module], shown: torch.Tensor, path: Path, name: str) -> None:
@@ -180,15 +246,15 @@ def _use_plain_normalisation(network: torch.nn.Module, dimensions: int) -> None:
             _use_plain_normalisation(child, dimensions)
 
 
-def _any_engine(path: Path, card: ModelCard) -> Engine:
+def _any_engine(export: Export, card: ModelCard) -> Engine:
     if find_spec("openvino"):
         from medseg.infer.engines.openvino import OpenVinoEngine
 
-        return OpenVinoEngine(path, card)
+        return OpenVinoEngine(export.path, card, export.activations)
     if find_spec("onnxruntime"):
         from medseg.infer.engines.onnx import OnnxEngine
 
-        return OnnxEngine(path, card)
+        return OnnxEngine(export.path, card, export.activations)
     raise MissingDependency(
         "there is nothing here to run an ONNX file with, and so to check it",
         fix="Install medseg[openvino] or medseg[onnx].",

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["EngineName", "InferOptions", "Mirror"]
+__all__ = ["EngineName", "InferOptions", "Mirror", "PrecisionName"]
 
 EngineName = Literal["auto", "torch", "openvino", "onnx"]
+PrecisionName = Literal["auto", "float32", "bfloat16", "int8"]
 Mirror = Literal["none", "left-right", "all"]
 
 
@@ -21,6 +22,11 @@ class InferOptions(BaseModel):
         default="auto", description="auto, cpu, cuda or cuda:N"
     )
     engine: EngineName = Field(default="auto", description="what computes the network")
+    precision: PrecisionName = Field(
+        default="auto",
+        description="of the network; auto is the fastest of those the model's card says cost nothing that matters",
+    )
+    compiled: bool = Field(default=False, description="have PyTorch compile the network; takes a minute at first")
     overlap: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.5, description="share of a window that the next one covers again"
     )

@@ -16,7 +16,7 @@ from medseg.types import Case, Prediction
 __all__ = ["Segment"]
 
 # How a result is computed, not what it is: changing one of these does not make a finished case out of date.
-EXECUTION_ONLY = {"device", "engine", "memory_gb"}
+EXECUTION_ONLY = {"device", "engine", "compiled", "memory_gb"}
 
 
 class Segment:

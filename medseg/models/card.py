@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -182,10 +183,24 @@ class ValidationCard(_Strict):
 
 
 class PrecisionCard(_Strict):
-    """What a lower precision than float32 costs, measured on cases the weights have not seen."""
+    """What a lower precision than float32 costs, as `medseg models optimise` measured it."""
 
     dice_drop: dict[str, float] = Field(description="class name to mean Dice in float32 less that in this precision")
     cases: Annotated[int, Field(ge=1)]
+    held_out: bool | None = Field(default=None, description="whether the weights have not seen them; null: not known")
+    agreement: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="smallest share, over cases, of voxels with the label that float32 gives"
+    )
+    engine: str = Field(default="", description="what computed both")
+    files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(
+        default={}, description="files beside the card that hold the network in this precision, and their SHA-256"
+    )
+
+    @model_validator(mode="after")
+    def _files_lie_beside_the_card(self) -> PrecisionCard:
+        if any(PurePath(name).name != name or "\\" in name for name in self.files):
+            raise ValueError("files must be plain names inside the package")
+        return self
 
 
 class ModelCard(_Strict):
@@ -210,7 +225,7 @@ class ModelCard(_Strict):
     post: tuple[PostCard, ...] = Field(default=(), description="clean-up and objects, in order")
     training: TrainingCard
     validation: ValidationCard | None = None
-    precisions: dict[Literal["bfloat16"], PrecisionCard] = Field(
+    precisions: dict[Literal["bfloat16", "int8"], PrecisionCard] = Field(
         default={}, description="what lower precisions were measured to cost; one that costs little is used"
     )
     limits: tuple[str, ...] = ()

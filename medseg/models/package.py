@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,9 +23,12 @@ from medseg.types import ModelIdentity
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ModelPackage", "load_package", "write_package"]
+__all__ = ["ModelPackage", "load_package", "write_card", "write_package"]
 
 CARD_FILE = "model.yaml"
+# The network as ONNX, where it has been exported into the package, and how well that agrees; see medseg.infer.
+ONNX_FILE = "model.onnx"
+REPORT_FILE = "model.onnx.json"
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,21 @@ class ModelPackage:
     def hash(self) -> str:
         """SHA-256 of the card's bytes; the card holds the hash of the weights, so this covers both."""
         return hashlib.sha256((self.folder / CARD_FILE).read_bytes()).hexdigest()
+
+    @cached_property
+    def network_hash(self) -> str:
+        """SHA-256 of all that decides what the network computes for a window; exports of it belong to this.
+
+        Unlike `hash` it stays the same when something is added to the card.
+        """
+        card = self.card
+        facts = {
+            "weights": card.weights_sha256,
+            "network": card.network.model_dump(mode="json"),
+            "members": card.members,
+            "shape": [len(card.input.channels), card.scores, *card.input.patch],
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     @property
     def identity(self) -> ModelIdentity:
@@ -134,6 +153,11 @@ def write_package(folder: Path, card: ModelCard, weights: Mapping[str, torch.Ten
     card = card.model_copy(update={"weights_sha256": hashlib.sha256(content).hexdigest()})
     with atomic_path(folder / card.weights_file) as part:
         part.write_bytes(content)
+    return write_card(folder, card)
+
+
+def write_card(folder: Path, card: ModelCard) -> ModelPackage:
+    """Write a package's card, or write it again with something added."""
     text = yaml.safe_dump(card.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
     write_text(folder / CARD_FILE, text)
     return ModelPackage(folder, card)

@@ -1,21 +1,23 @@
-"""Writes a model package as one file."""
+"""Writes a model package as one file, or copies it."""
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from pathlib import Path
 
+from medseg.errors import UsageError
 from medseg.io.atomic import atomic_path
-from medseg.models.package import CARD_FILE, ModelPackage
+from medseg.models.package import CARD_FILE, ONNX_FILE, REPORT_FILE, ModelPackage
 
-__all__ = ["write_zip"]
+__all__ = ["copy_package", "write_zip"]
 
 # Zip's earliest date: the same package gives the same bytes whenever it is written.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def write_zip(package: ModelPackage, path: Path) -> None:
-    """Write the card and the weights, stored rather than compressed: weights are noise to a compressor.
+    """Write a package's files, stored rather than compressed: weights are noise to a compressor.
 
     Parameters
     ----------
@@ -31,6 +33,32 @@ def write_zip(package: ModelPackage, path: Path) -> None:
     """
     package.weights()
     with atomic_path(path) as part, zipfile.ZipFile(part, "w") as archive:
-        for name in (CARD_FILE, package.card.weights_file):
+        for name in _files(package):
             content = (package.folder / name).read_bytes()
             archive.writestr(zipfile.ZipInfo(f"{package.card.name}/{name}", EPOCH), content)
+
+
+def copy_package(package: ModelPackage, folder: Path) -> ModelPackage:
+    """Copy a package's files into another folder; the card, copied last, makes it a package.
+
+    Raises
+    ------
+    ModelError
+        When the weights are not the ones the card describes.
+    UsageError
+        When there is a package already.
+    """
+    if (folder / CARD_FILE).exists():
+        raise UsageError("there is a model package here", where=folder, fix="Choose another --out.")
+    package.weights()
+    for name in reversed(_files(package)):
+        with atomic_path(folder / name) as part:
+            shutil.copyfile(package.folder / name, part)
+    return ModelPackage(folder, package.card)
+
+
+def _files(package: ModelPackage) -> list[str]:
+    """Names of a package's files, its card first."""
+    precisions = [name for measured in package.card.precisions.values() for name in measured.files]
+    exported = [name for name in (ONNX_FILE, REPORT_FILE) if (package.folder / name).is_file()]
+    return [CARD_FILE, package.card.weights_file, *precisions, *exported]

@@ -9,11 +9,12 @@ import torch
 
 from medseg.errors import MissingDependency, ModelError, UsageError
 from medseg.infer.engines import measure, select
+from medseg.infer.engines.precision import allowed_precisions
 from medseg.infer.engines.torch import TorchEngine
 from medseg.infer.onnx_export import export_onnx, find_export
 from medseg.infer.options import InferOptions
 from medseg.models.card import ChannelCard, ClassCard, InputCard, ModelCard, NetworkCard, PrecisionCard, TrainingCard
-from medseg.models.package import write_package
+from medseg.models.package import write_card, write_package
 from medseg.models.registry import build_network
 
 ENGINES = {"openvino": "openvino", "onnx": "onnxruntime"}
@@ -74,10 +75,10 @@ def test_the_report_says_how_well_the_export_agrees(make):
     package = make()
     assert find_export(package) is None
     report = export_onnx(package)
-    assert report["package_sha256"] == package.hash
+    assert report["network_sha256"] == package.network_hash
     assert report["largest_difference"] < 1e-4 * report["range_of_scores"]
     assert report["voxels_with_another_winner"] == 0
-    assert str(find_export(package)) == report["file"]
+    assert str(find_export(package).path) == report["file"]
 
 
 @needs_onnx
@@ -90,7 +91,7 @@ def test_an_export_that_computes_something_else_is_refused(make, monkeypatch):
         def run(self, windows):
             return np.zeros((1, 3, *package.card.input.patch), np.float32)
 
-    monkeypatch.setattr("medseg.infer.onnx_export._any_engine", lambda path, card: Wrong())
+    monkeypatch.setattr("medseg.infer.onnx_export._any_engine", lambda export, card: Wrong())
     with pytest.raises(ModelError, match="computes something else"):
         export_onnx(package)
     assert find_export(package) is None
@@ -100,10 +101,10 @@ def test_an_export_that_computes_something_else_is_refused(make, monkeypatch):
 def test_an_export_of_another_package_is_not_used_and_a_changed_one_refused(make):
     package = make()
     export_onnx(package, package.folder)
-    path = find_export(package)
+    path = find_export(package).path
     assert path.parent == package.folder
     report = path.with_name("model.onnx.json")
-    report.write_text(json.dumps({**json.loads(report.read_text()), "package_sha256": "other"}))
+    report.write_text(json.dumps({**json.loads(report.read_text()), "network_sha256": "other"}))
     assert find_export(package) is None
     export_onnx(package, package.folder)
     path.write_bytes(path.read_bytes() + b"x")
@@ -111,10 +112,44 @@ def test_an_export_of_another_package_is_not_used_and_a_changed_one_refused(make
         find_export(package)
 
 
-def test_an_engine_without_its_export_says_what_to_do(make):
+@needs_onnx
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_network_is_exported_when_an_engine_first_needs_it(make, name):
+    package = make()
+    made = engine(package, name)
+    assert made.name.startswith(ENGINES[name])
+    first = find_export(package).path.stat().st_mtime_ns
+    engine(package, name)
+    assert find_export(package).path.stat().st_mtime_ns == first
+
+
+@needs_onnx
+def test_an_export_outlives_additions_to_the_card_but_not_other_weights(make):
+    package = make()
+    before = package.hash
+    export_onnx(package)
+    added = write_card(package.folder, package.card.model_copy(update={"limits": ("for tests only",)}))
+    assert added.hash != before
+    assert find_export(added) is not None
+    other = write_package(package.folder, added.card, {k: v + 1 for k, v in package.weights().items()})
+    assert find_export(other) is None
+
+
+@needs_onnx
+def test_what_cannot_be_exported_is_tried_once_and_runs_on_torch(make, monkeypatch, caplog):
     pytest.importorskip("openvino")
+    package, tried = make(), []
+
+    def refuse(*_):
+        tried.append(1)
+        raise ModelError("an operation ONNX does not have")
+
+    monkeypatch.setattr("medseg.infer.onnx_export.export_onnx", refuse)
+    for _ in range(2):
+        assert select.select_engine(package, InferOptions(device="cpu")).name.startswith("torch")
+    assert tried == [1]
     with pytest.raises(ModelError, match="models export tiny --format onnx"):
-        select.select_engine(make(), InferOptions(engine="openvino", device="cpu"))
+        select.select_engine(package, InferOptions(engine="openvino", device="cpu"))
 
 
 def test_an_engine_that_is_not_installed_or_not_for_gpus_says_so(make, monkeypatch):
@@ -129,17 +164,32 @@ def test_an_engine_that_is_not_installed_or_not_for_gpus_says_so(make, monkeypat
 @pytest.mark.parametrize(
     ("drops", "expected"),
     [
-        (None, "float32"),
-        ({"a": 0.0005, "b": 0.002}, "bfloat16"),
-        ({"a": -0.01, "b": -0.001}, "bfloat16"),
-        ({"a": 0.0, "b": 0.0021}, "float32"),
-        ({"a": 0.0}, "float32"),
+        (None, ("float32",)),
+        ({"a": 0.0005, "b": 0.002}, ("float32", "bfloat16")),
+        ({"a": -0.01, "b": -0.001}, ("float32", "bfloat16")),
+        ({"a": 0.0, "b": 0.0021}, ("float32",)),
+        ({"a": 0.0}, ("float32",)),
     ],
 )
 def test_bfloat16_only_where_the_card_has_measured_it_harmless_for_every_class(make, drops, expected):
     precisions = {} if drops is None else {"bfloat16": PrecisionCard(dice_drop=drops, cases=20)}
     card = make().card.model_copy(update={"precisions": precisions})
-    assert select.allowed_precision(card) == expected
+    assert allowed_precisions(card) == expected
+    assert allowed_precisions(card, "float32") == ("float32",)
+    if len(expected) == 2:
+        assert allowed_precisions(card, "bfloat16") == ("bfloat16",)
+    else:
+        with pytest.raises(UsageError, match="models optimise tiny"):
+            allowed_precisions(card, "bfloat16")
+
+
+def test_torch_computes_bfloat16_close_to_float32(make):
+    package = make()
+    windows = np.random.default_rng(1).normal(size=(2, 1, *package.card.input.patch)).astype(np.float32)
+    exact = TorchEngine(package, "cpu").run(windows)
+    lower = TorchEngine(package, "cpu", "bfloat16").run(windows)
+    assert lower.dtype == np.float32
+    assert 0 < np.abs(lower - exact).max() < 0.05 * np.abs(exact).max()
 
 
 class Timed:
@@ -172,7 +222,9 @@ def test_auto_measures_once_and_remembers(make, monkeypatch):
     assert measure.fastest(package, {"openvino": makers["openvino"]}).name == "openvino"
 
 
-def test_auto_without_an_export_is_torch(make):
+def test_auto_without_anything_that_runs_onnx_is_torch(make, monkeypatch):
+    for module in ("medseg.infer.onnx_export", "medseg.infer.engines.select"):
+        monkeypatch.setattr(f"{module}.find_spec", lambda name: find_spec(name) if name == "torch" else None)
     assert select.select_engine(make(), InferOptions(device="cpu")).name.startswith("torch")
 
 

@@ -8,10 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import MissingDependency, ModelError
-from medseg.infer.engines.openvino import CHANNELS_HELD
 from medseg.models.card import ModelCard
 
 __all__ = ["OnnxEngine"]
+
+# Memory the runtime takes, as a multiple of the results alive together: WORKING_FIXED more for itself.
+WORKING_SHARE = 1.0
+WORKING_FIXED = 64 << 20
 
 
 class OnnxEngine:
@@ -23,6 +26,8 @@ class OnnxEngine:
         The network.
     card : ModelCard
         For the shape of a window.
+    activations : int
+        Bytes of its results alive together, for the memory it will take.
 
     Raises
     ------
@@ -32,7 +37,7 @@ class OnnxEngine:
         When it cannot read the network.
     """
 
-    def __init__(self, path: Path, card: ModelCard) -> None:
+    def __init__(self, path: Path, card: ModelCard, activations: int) -> None:
         try:
             import onnxruntime
         except ImportError as error:
@@ -46,7 +51,7 @@ class OnnxEngine:
                 fix="Export it again with medseg models export --format onnx, or use --engine torch.",
             ) from error
         self._flat = card.network.dimensions == 2
-        self.working_bytes = 4 * CHANNELS_HELD * card.input.patch[0] * card.input.patch[1] * card.input.patch[2]
+        self.working_bytes = int(WORKING_SHARE * activations) + WORKING_FIXED
         self.name = f"onnxruntime {onnxruntime.__version__} cpu float32"
 
     def run(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import MissingDependency, ModelError
+from medseg.infer.engines.precision import Precision
 from medseg.models.card import ModelCard
 
-__all__ = ["OpenVinoEngine"]
+__all__ = ["OpenVinoEngine", "has_bfloat16"]
 
-# Working memory of a compiled network, as a multiple of a window of its scores and inputs, is not told by OpenVINO. As
-# with PyTorch, results of the largest layer count; a U-Net's first stage has some thirty channels.
-CHANNELS_HELD = 8 * 32
+# Memory it takes, as a multiple of the results alive together, WORKING_FIXED more for itself.
+WORKING_SHARE = 1.0
+WORKING_FIXED = 64 << 20
 
 
 class OpenVinoEngine:
-    """An ONNX file in OpenVINO on the CPU.
+    """A network as ONNX, or as OpenVINO writes it, in OpenVINO on the CPU.
 
     Parameters
     ----------
@@ -27,8 +28,11 @@ class OpenVinoEngine:
         The network.
     card : ModelCard
         For the shape of a window.
-    precision : {"float32", "bfloat16"}
-        OpenVINO by itself takes bfloat16 where the processor has it; here the caller decides.
+    activations : int
+        Bytes of its results alive together in float32, for the memory it will take.
+    precision : {"float32", "bfloat16", "int8"}
+        OpenVINO by itself takes bfloat16 where the processor has it; here the caller decides. A network for int8 has
+        been quantised, and runs what is not quantised in bfloat16 where the processor has it.
 
     Raises
     ------
@@ -38,13 +42,13 @@ class OpenVinoEngine:
         When it cannot read the network.
     """
 
-    def __init__(self, path: Path, card: ModelCard, precision: Literal["float32", "bfloat16"] = "float32") -> None:
+    def __init__(self, path: Path, card: ModelCard, activations: int, precision: Precision = "float32") -> None:
         try:
             import openvino
         except ImportError as error:
             raise MissingDependency("OpenVINO is not installed", fix="Install medseg[openvino].") from error
         settings: dict[str, Any] = {
-            "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
+            "INFERENCE_PRECISION_HINT": "f32" if precision == "float32" else "bf16",
             "PERFORMANCE_HINT": "LATENCY",
         }
         try:
@@ -57,7 +61,7 @@ class OpenVinoEngine:
             ) from error
         self._request = compiled.create_infer_request()
         self._flat = card.network.dimensions == 2
-        self.working_bytes = 4 * CHANNELS_HELD * card.input.patch[0] * card.input.patch[1] * card.input.patch[2]
+        self.working_bytes = int(WORKING_SHARE * activations) + WORKING_FIXED
         self.name = f"openvino {openvino.__version__.partition('-')[0]} cpu {precision}"
 
     def run(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -69,3 +73,10 @@ class OpenVinoEngine:
             scores = np.array(self._request.infer([shown])[0], dtype=np.float32)
             results.append(scores[..., None] if self._flat else scores)
         return results[0] if len(results) == 1 else np.concatenate(results)
+
+
+def has_bfloat16() -> bool:
+    """Whether OpenVINO computes in bfloat16 on this processor, rather than falling back to float32."""
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

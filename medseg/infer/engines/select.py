@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,80 +13,132 @@ from typing import Literal
 from medseg.errors import MissingDependency, ModelError, UsageError
 from medseg.infer.engines.base import Engine
 from medseg.infer.engines.measure import fastest
-from medseg.infer.onnx_export import find_export
+from medseg.infer.engines.precision import Precision, allowed_precisions
+from medseg.infer.onnx_export import Export, ensure_export
 from medseg.infer.options import InferOptions
-from medseg.models.card import ModelCard
 from medseg.models.package import ModelPackage
 
-__all__ = ["allowed_precision", "select_engine"]
+__all__ = ["Way", "make_engine", "select_engine"]
 
 Name = Literal["torch", "openvino", "onnx"]
-# Mean Dice of a class that a lower precision may cost at the most.
-LARGEST_DROP = 0.002
 # Engine -> module it needs.
 MODULES: dict[Name, str] = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
+
+
+@dataclass(frozen=True)
+class Way:
+    """An engine and the precision it computes in."""
+
+    engine: Name
+    precision: Precision = "float32"
+
+    def __str__(self) -> str:
+        return f"{self.engine} {self.precision}"
 
 
 def select_engine(package: ModelPackage, options: InferOptions) -> Engine:
     """Make the engine the options ask for, with the package's network in it.
 
-    ``auto`` takes PyTorch on a GPU. On the CPU, of the engines that are installed and can run the package, it takes the
-    one that was fastest on this machine when the package was first used here; see `medseg.infer.engines.measure`.
+    ``auto`` takes PyTorch on a GPU. On the CPU, of the engines that are installed and can run the package, and of the
+    precisions its card allows, it takes what was fastest on this machine when the package was first used here; see
+    `medseg.infer.engines.measure`. Where an engine needs the network as ONNX, it is exported at first use.
 
     Raises
     ------
     UsageError
-        When the device or engine asked for is not there, or cannot run on the device asked for.
+        When the device, engine or precision asked for is not there, or they do not go together.
     ModelError
-        When an engine is asked for that needs an ONNX file, and the package has not been exported.
+        When an engine is asked for that needs an ONNX file, and the package cannot be exported.
     """
-    if options.engine == "torch":
-        return _make("torch", package, options.device, None)
-    gpu = options.device.startswith("cuda") or (options.device == "auto" and _has_gpu())
-    if options.engine == "auto":
-        if gpu:
-            return _make("torch", package, options.device, None)
-        exported = find_export(package)
-        there = [n for n in MODULES if find_spec(MODULES[n]) and (n == "torch" or exported is not None)]
-        makers: dict[str, Callable[[], Engine]] = {n: partial(_make, n, package, "cpu", exported) for n in there}
-        return fastest(package, makers)
-    if options.device.startswith("cuda"):
+    precisions = allowed_precisions(package.card, options.precision)
+    gpu = options.device.startswith("cuda") or (
+        options.device == "auto" and options.engine in ("auto", "torch") and _has_gpu()
+    )
+    if gpu and options.engine not in ("auto", "torch"):
         raise UsageError(f"--engine {options.engine} runs on the CPU here", fix="Use --engine torch for a GPU.")
-    if not find_spec(MODULES[options.engine]):
+    if gpu:
+        ways = [Way("torch", precision) for precision in precisions if precision != "int8"]
+        return make_engine(_lowest(ways, options), package, options, None)
+    names = [name for name in MODULES if options.engine in ("auto", name)]
+    if options.engine != "auto" and not find_spec(MODULES[options.engine]):
         raise MissingDependency(
             f"{MODULES[options.engine]} is not installed",
             fix=f"Install medseg[{options.engine}], or use --engine torch.",
         )
-    exported = find_export(package)
-    if exported is None:
+    exported = ensure_export(package) if options.engine != "torch" else None
+    if exported is None and options.engine not in ("auto", "torch"):
         raise ModelError(
-            f"--engine {options.engine} needs the network as ONNX, and '{package.card.name}' has not been exported",
-            fix=f"Run medseg models export {package.card.name} --format onnx once.",
+            f"--engine {options.engine} needs the network as ONNX, and '{package.card.name}' is not and cannot be "
+            "exported here",
+            fix=f"Run medseg models export {package.card.name} --format onnx, which says why.",
         )
-    return _make(options.engine, package, "cpu", exported)
+    ways = [way for name in names for way in _ways(name, precisions, exported)]
+    if not ways:
+        _lowest(ways, options)
+    makers: dict[str, Callable[[], Engine]] = {
+        str(way): partial(make_engine, way, package, options, exported) for way in ways
+    }
+    return fastest(package, makers)
 
 
-def _make(name: Name, package: ModelPackage, device: str, exported: Path | None) -> Engine:
+def _ways(name: Name, precisions: Sequence[Precision], exported: Export | None) -> list[Way]:
+    """Ways in which an engine can run the network here."""
+    if not find_spec(MODULES[name]) or (exported is None and name != "torch"):
+        return []
+    if name == "onnx":
+        return [Way(name) for precision in precisions if precision == "float32"]
     if name == "torch":
+        return [Way(name, precision) for precision in precisions if precision != "int8"]
+    return [Way(name, precision) for precision in precisions]
+
+
+def _lowest(ways: Sequence[Way], options: InferOptions) -> Way:
+    """Return the way of the lowest precision, which on a GPU is the fastest."""
+    if not ways:
+        where = "on a GPU" if options.engine == "auto" else f"by --engine {options.engine}"
+        raise UsageError(
+            f"{options.precision} cannot be computed {where} here", fix="Leave out the precision or the engine."
+        )
+    return ways[-1]
+
+
+def make_engine(way: Way, package: ModelPackage, options: InferOptions, exported: Export | None) -> Engine:
+    """Make one engine, whatever the card allows.
+
+    Raises
+    ------
+    ModelError
+        When the network does not fit it.
+    """
+    card = package.card
+    if way.engine == "torch":
         from medseg.infer.engines.torch import TorchEngine
 
-        return TorchEngine(package, device)
+        assert way.precision != "int8"
+        return TorchEngine(package, options.device, way.precision, compiled=options.compiled)
     assert exported is not None
-    if name == "openvino":
+    if way.engine == "openvino":
         from medseg.infer.engines.openvino import OpenVinoEngine
 
-        return OpenVinoEngine(exported, package.card, allowed_precision(package.card))
+        path = _quantised(package) if way.precision == "int8" else exported.path
+        return OpenVinoEngine(path, card, exported.activations, way.precision)
     from medseg.infer.engines.onnx import OnnxEngine
 
-    return OnnxEngine(exported, package.card)
+    return OnnxEngine(exported.path, card, exported.activations)
 
 
-def allowed_precision(card: ModelCard) -> Literal["float32", "bfloat16"]:
-    """Lowest precision whose cost in Dice was measured for this model and is at most `LARGEST_DROP` for every class."""
-    measured = card.precisions.get("bfloat16")
-    if measured is None or set(measured.dice_drop) != {c.name for c in card.classes}:
-        return "float32"
-    return "bfloat16" if max(measured.dice_drop.values()) <= LARGEST_DROP else "float32"
+def _quantised(package: ModelPackage) -> Path:
+    """Path of the network in 8 bits, its files checked against the card."""
+    files = package.card.precisions["int8"].files
+    for name, digest in files.items():
+        path = package.folder / name
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            raise ModelError(
+                "the network in int8 is missing or not the one the card describes",
+                where=path,
+                fix="Run medseg models optimise again.",
+            )
+    return package.folder / next(name for name in files if name.endswith(".xml"))
 
 
 def _has_gpu() -> bool:

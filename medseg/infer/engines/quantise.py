@@ -1,0 +1,78 @@
+"""Writes a network in 8 bits for OpenVINO: post-training quantisation by NNCF, calibrated on windows of real scans."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.errors import MissingDependency, ModelError
+from medseg.io.atomic import atomic_path
+from medseg.models.card import ModelCard
+
+__all__ = ["can_quantise", "quantise"]
+
+NAME = "model-int8"
+
+
+def can_quantise() -> bool:
+    """Whether what it takes is installed."""
+    return all(find_spec(name) for name in ("openvino", "nncf"))
+
+
+def quantise(
+    network: Path, card: ModelCard, windows: Sequence[npt.NDArray[np.float32]], folder: Path
+) -> dict[str, str]:
+    """Quantise weights and results of convolutions to 8 bits.
+
+    Parameters
+    ----------
+    network : Path
+        As ONNX.
+    card : ModelCard
+        For the number of dimensions.
+    windows : sequence of ndarray of float32, shape (1, C, X, Y, Z)
+        What the network will see: prepared windows of training data.
+    folder : Path
+        Gets ``model-int8.xml`` and ``model-int8.bin``.
+
+    Returns
+    -------
+    dict of str to str
+        SHA-256 of each file, by name.
+
+    Raises
+    ------
+    MissingDependency
+        When OpenVINO or NNCF is not installed.
+    ModelError
+        When the network cannot be quantised.
+    """
+    if not can_quantise():
+        raise MissingDependency("int8 needs OpenVINO and NNCF", fix="Install medseg[int8].")
+    import nncf
+    import openvino
+
+    nncf.set_log_level(logging.ERROR)
+    shown = [window if card.network.dimensions == 3 else window[..., 0] for window in windows]
+    try:
+        quantised = nncf.quantize(
+            openvino.Core().read_model(str(network)),
+            nncf.Dataset(shown),
+            # Symmetric weights, asymmetric results: what follows an instance normalisation and a leaky ReLU is skewed.
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(shown),
+        )
+    except (RuntimeError, ValueError) as error:  # NNCF's own errors derive from these
+        raise ModelError(f"the network cannot be quantised ({str(error).strip().splitlines()[0][:160]})") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(folder / f"{NAME}.xml") as description, atomic_path(folder / f"{NAME}.bin") as weights:
+        # OpenVINO names the weights after the description.
+        openvino.save_model(quantised, str(description), compress_to_fp16=False)
+        description.with_suffix(".bin").replace(weights)
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (f"{NAME}.xml", f"{NAME}.bin")}
