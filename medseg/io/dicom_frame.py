@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -139,7 +139,7 @@ def frames_of(header: Header) -> tuple[Frame, ...]:
         try:
             if int(elements.get("NumberOfFrames") or 1) > 1 or "PerFrameFunctionalGroupsSequence" in elements:
                 return _multi_frame(header)
-            return (_frame(header, None, [elements]),)
+            return (_frame(header, None, [header.named]),)
         except MedsegError:
             raise
         except Exception as error:  # pydicom raises nearly anything on damaged sequences; all of it means the same
@@ -166,7 +166,7 @@ def _multi_frame(header: Header) -> tuple[Frame, ...]:
             f"it announces {count} frames and describes {len(per_frame)}", where=path, fix="Export the series again."
         )
     shared = elements.get("SharedFunctionalGroupsSequence") or [Dataset()]
-    common = [*_items(shared[0]), elements]
+    common = [*_items(shared[0]), header.named]
     frames = tuple(_frame(header, number, [*_items(groups), *common]) for number, groups in enumerate(per_frame))
     # They may be large, and all that matters of them is in the frames now.
     for keyword in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
@@ -182,7 +182,7 @@ def _items(groups: Dataset) -> list[Dataset]:
     ]
 
 
-def _frame(header: Header, index: int | None, places: list[Dataset]) -> Frame:
+def _frame(header: Header, index: int | None, places: Sequence[Dataset | Mapping[str, Any]]) -> Frame:
     def get(*keywords: str) -> Any:
         for keyword in keywords:
             for place in places:
@@ -218,8 +218,8 @@ def _frame(header: Header, index: int | None, places: list[Dataset]) -> Frame:
         index=index,
         header=header.elements,
         pixels_at=header.pixels_at,
-        rows=int(header.elements.get("Rows") or 0),
-        columns=int(header.elements.get("Columns") or 0),
+        rows=int(header.named.get("Rows") or 0),
+        columns=int(header.named.get("Columns") or 0),
         position=None if position is None else (position[0], position[1], position[2]),
         orientation=numbers("ImageOrientationPatient", 6),
         pixel_spacing=None if spacing is None else (spacing[0], spacing[1]),

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pydicom
-from pydicom.dataset import Dataset
+from pydicom.charset import default_encoding
+from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_file_meta_info
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.valuerep import AMBIGUOUS_VR
 
 from medseg.errors import InputError, MedsegError, ResourceLimit
 from medseg.io.byte_stream import CHUNK
@@ -44,7 +47,10 @@ WHOLE_NUMBERS = {Tag(keyword) for keyword in (
     "BitsAllocated", "BitsStored", "Columns", "HighBit", "InstanceNumber", "NumberOfFrames", "PixelPaddingRangeLimit",
     "PixelPaddingValue", "PixelRepresentation", "Rows", "SamplesPerPixel",
 )}  # fmt: skip
+KEYWORDS: dict[int, str] = {Tag(keyword): keyword for keyword in WANTED}
+CHARACTER_SET = 0x00080005
 REMEMBERED = 4096
+SHORT = 64  # bytes of a value that is likely to be the same in many files
 DAMAGED = "Copy it again from the scanner or the archive."
 
 
@@ -65,6 +71,11 @@ class Header:
     path: Path
     elements: Dataset
     pixels_at: int | None
+
+    @cached_property
+    def named(self) -> Mapping[str, Any]:
+        """Values of the standard elements, by keyword; far quicker to look up than in a `Dataset`."""
+        return {KEYWORDS.get(tag) or element.keyword: element.value for tag, element in self.elements.items()}
 
 
 @contextmanager
@@ -124,21 +135,64 @@ def _remembered(path: Path, _mtime: int, _size: int) -> Header:
             stream.seek(0)
             elements = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(WANTED_TAGS), force=True)
             pixels_at = None if deflated else stream.tell()
-            _check_values(elements)
-            _check_values(elements.file_meta)
-            return Header(path, elements, pixels_at)
+            converted = _converted(elements)
+            converted.file_meta = FileMetaDataset(_converted(elements.file_meta))
+            return Header(path, converted, pixels_at)
     except (MedsegError, OSError):
         raise
     except Exception as error:  # pydicom raises nearly anything on damaged files; all of it means the same
         raise InputError(f"its DICOM header is damaged ({_short(error)})", where=path, fix=DAMAGED) from error
 
 
-def _check_values(elements: Dataset) -> None:
-    """Convert every value now, so that damage shows here and nowhere later."""
-    for tag in list(elements.keys()):
-        value = elements[tag].value
-        if tag in WHOLE_NUMBERS and value is not None and value != "":
-            int(value)
+def _converted(elements: Dataset) -> Dataset:
+    """Convert every value now, so that damage shows here and nowhere later.
+
+    Most values are the same in all files of a series; `_short_value` converts each of these once.
+    """
+    character_set = elements.original_character_set
+    known = tuple(character_set) if isinstance(character_set, list) else character_set
+    values: dict[BaseTag, DataElement | RawDataElement] = {}
+    rest = []
+    for tag, element in elements.items():
+        if isinstance(element, RawDataElement) and not tag.is_private and 0 < len(element.value or b"") <= SHORT:
+            try:
+                element = _short_value(
+                    tag, element.VR, element.value, element.is_implicit_VR, element.is_little_endian, known
+                )
+            except _Depends:
+                rest.append(tag)
+        else:
+            rest.append(tag)
+        values[tag] = element
+    converted = Dataset(values)
+    converted.set_original_encoding(*elements.original_encoding, character_set)
+    for tag in rest:
+        _check_whole(converted[tag])
+    return converted
+
+
+def _check_whole(element: DataElement) -> None:
+    if element.tag in WHOLE_NUMBERS and element.value is not None and element.value != "":
+        int(element.value)
+
+
+class _Depends(Exception):
+    """What a value is depends on other elements."""
+
+
+@lru_cache(maxsize=4 * REMEMBERED)
+def _short_value(
+    tag: BaseTag, vr: str | None, value: bytes, implicit: bool, little: bool, character_set: str | tuple[str, ...]
+) -> DataElement:
+    """Convert a value; the element is shared by all headers that have it, so nobody may change it."""
+    raw = RawDataElement(tag, vr, len(value), value, 0, implicit, little)
+    # The character set itself is always in the default one.
+    encoding = list(character_set) if isinstance(character_set, tuple) else character_set
+    element = convert_raw_data_element(raw, encoding=default_encoding if tag == CHARACTER_SET else encoding)
+    if element.VR in AMBIGUOUS_VR or element.VR == "SQ":
+        raise _Depends
+    _check_whole(element)
+    return element
 
 
 def _is_deflated(stream: IO[bytes], path: Path) -> bool:
