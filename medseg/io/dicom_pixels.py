@@ -18,7 +18,15 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import data_element_generator
 from pydicom.pixels import get_decoder, iter_pixels
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
 
 from medseg.errors import InputError
 from medseg.io.dicom_frame import Frame
@@ -30,6 +38,13 @@ __all__ = ["read_pixels"]
 # int16 holds nearly every CT and MR. Whole numbers it does not hold are kept in int32, fractions in float32.
 WHOLE = np.int16
 PIXEL_DATA = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # float, double float, whole numbers
+# The fastest of pydicom's decoders, where that is not the one it takes by itself: 0.7 against 6 ms a slice, and 6
+# against 21.
+FASTEST = {
+    RLELossless: "pylibjpeg",
+    JPEGLSLossless: "pyjpegls",
+    JPEGLSNearLossless: "pyjpegls",
+}
 PADDED_NOTE = "{:,} pixels marked as padding, brighter than the darkest real one, were set to that one's value"
 
 
@@ -182,7 +197,9 @@ def _decode(frames: Sequence[Frame]) -> Iterator[tuple[int, npt.NDArray[Any]]]:
         with _decoding(path):
             # One frame at a time, in the order of the file, so that no more than one is ever held beside the array.
             members.sort(key=lambda k: frames[k].index or 0)
-            pixels = iter_pixels(path, indices=[frames[k].index for k in members], raw=True)
+            plugin = FASTEST.get(_transfer_syntax(frames[members[0]].header), "")
+            indices = [frames[k].index for k in members]
+            pixels = iter_pixels(path, indices=indices, raw=True, decoding_plugin=plugin)
             for k in members:
                 yield k, next(pixels)
 
@@ -225,7 +242,8 @@ def _single(frame: Frame, space: _Space) -> npt.NDArray[Any]:
         elements[element.tag] = element
         elements.set_original_encoding(implicit, little, frame.header.original_character_set)
     stored: npt.NDArray[Any]
-    stored, _ = get_decoder(syntax).as_array(elements, raw=True, view_only=True)
+    plugin = FASTEST.get(syntax, "")
+    stored, _ = get_decoder(syntax).as_array(elements, raw=True, view_only=True, decoding_plugin=plugin)
     return stored
 
 
