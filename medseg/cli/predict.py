@@ -37,7 +37,7 @@ def predict(
         float | None, typer.Option("--overlap", help="Share of a window its neighbour covers too, 0 to 0.9.")
     ] = None,
     mirror: Annotated[
-        str | None, typer.Option("--mirror", help="Average over mirrored copies: none, left-right, all.")
+        str | None, typer.Option("--mirror", help="Average over mirrored copies: auto, none, left-right, all.")
     ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Fewer windows; details may suffer.")] = False,
     best: Annotated[

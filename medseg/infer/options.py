@@ -10,7 +10,7 @@ __all__ = ["EngineName", "InferOptions", "Mirror", "PrecisionName"]
 
 EngineName = Literal["auto", "torch", "openvino", "onnx"]
 PrecisionName = Literal["auto", "float32", "bfloat16", "int8"]
-Mirror = Literal["none", "left-right", "all"]
+Mirror = Literal["auto", "none", "left-right", "all"]
 
 
 class InferOptions(BaseModel):
@@ -30,7 +30,9 @@ class InferOptions(BaseModel):
     overlap: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.5, description="share of a window that the next one covers again"
     )
-    mirror: Mirror = Field(default="none", description="average over mirrored copies of each window")
+    mirror: Mirror = Field(
+        default="auto", description="average over mirrored copies of each window; auto does what the model card says"
+    )
     memory_gb: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="memory a case may take, 1e9 bytes; what is free where not given"
     )

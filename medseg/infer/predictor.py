@@ -164,12 +164,13 @@ class Predictor:
 
     def _mirror_axes(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
         """Network axes to mirror along, and what to tell the user where they are not what was asked."""
-        if self.options.mirror == "none":
+        wish = self.package.card.mirror if self.options.mirror == "auto" else self.options.mirror
+        if wish == "none":
             return (), ()
         card = self.package.card.input
         flat = self.package.card.network.dimensions == 2
         every = tuple(range(2 if flat else 3))
-        asked = every if self.options.mirror == "all" else tuple(a for a in every if card.axis_order[a] == 0)
+        asked = every if wish == "all" else tuple(a for a in every if card.axis_order[a] == 0)
         if card.mirror_axes is None:
             return asked, ("the model card does not say whether its network may be mirrored",)
         sound = tuple(axis for axis in asked if axis in card.mirror_axes)

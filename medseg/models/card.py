@@ -225,6 +225,10 @@ class ModelCard(_Strict):
     post: tuple[PostCard, ...] = Field(default=(), description="clean-up and objects, in order")
     training: TrainingCard
     validation: ValidationCard | None = None
+    mirror: Literal["none", "left-right", "all"] = Field(
+        default="none",
+        description="average over mirrored copies of each window where the user leaves that to the model",
+    )
     precisions: dict[Literal["bfloat16", "int8"], PrecisionCard] = Field(
         default={}, description="what lower precisions were measured to cost; one that costs little is used"
     )

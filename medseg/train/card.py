@@ -57,6 +57,7 @@ def build_card(
         classes=tuple(_class(c, config.classes.get(c.name), data) for c in data.table),
         input=_input(cases, config),
         network=config.network,
+        mirror=config.mirror,
         post=_post(data, config),
         training=TrainingCard(
             data=config.data or f"{data.name}. {data.description}".strip(),
@@ -105,7 +106,7 @@ def with_validation(
         mean_dice=round(overall, 4),
         volume_range_ml=volumes,
         notes="Mean over held-out cases of each class, then over classes. Measured by the path that predict takes, "
-        "on each scan's own grid, without mirroring; the run itself chose nothing by these cases.",
+        f"on each scan's own grid, {_mirroring(card)}; the run itself chose nothing by these cases.",
     )
     return card.model_copy(update={"validation": validation})
 
@@ -131,6 +132,10 @@ def _post(data: Dataset, config: TrainConfig) -> tuple[PostCard, ...]:
     chosen = config.classes.get(BORDER)
     name = chosen.name if chosen and chosen.name else BORDER
     return (PostCard(stage="border", options={"border": name}), *config.post)
+
+
+def _mirroring(card: ModelCard) -> str:
+    return "without mirroring" if card.mirror == "none" else f"mirrored {card.mirror} as predict does by default"
 
 
 def _start(config: TrainConfig) -> str:

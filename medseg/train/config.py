@@ -137,6 +137,10 @@ class TrainConfig(_Strict):
         description="for references that number objects: learn a class for the rim of each, this wide, and part "
         "touching objects by it",
     )
+    mirror: Literal["none", "left-right", "all"] = Field(
+        default="none",
+        description="for the card: average over mirrored copies in prediction and validation, unless told otherwise",
+    )
     post: tuple[PostCard, ...] = Field(default=(), description="for the card: clean-up and objects, in order")
 
     input: InputCard

@@ -45,4 +45,5 @@ def validation_seconds(loop: Loop, held_out: int, cases: Sequence[PreparedCase])
         math.prod(max(1, math.ceil((n - p) / (p / 2)) + 1) for n, p in zip(case.shape, patch, strict=True))
         for case in cases
     )
-    return 1.5 * min(seconds) * windows / len(cases) * held_out
+    copies = {"none": 1, "left-right": 2, "all": 4 if len(shape) == 2 else 8}[loop.config.mirror]
+    return 1.5 * copies * min(seconds) * windows / len(cases) * held_out

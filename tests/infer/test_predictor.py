@@ -148,6 +148,19 @@ def test_mirroring_is_along_sound_axes_only(mirror_axes, mirror, expected, remar
     assert bool(predictor.segment(scan_of(np.zeros((20, 20, 20)))).notes) is remark
 
 
+@pytest.mark.parametrize(
+    ("recommended", "mirror", "expected"),
+    [("left-right", "auto", (0,)), ("all", "auto", (0, 1, 2)), ("none", "auto", ()), ("left-right", "none", ())],
+)
+def test_auto_mirrors_as_the_card_says(recommended, mirror, expected):
+    model = package(mirror_axes=(0, 1, 2))
+    model = type(model)(None, model.card.model_copy(update={"mirror": recommended}))
+    assert Predictor(model, InferOptions(mirror=mirror), engine=Analytic(bands(3))).mirror == expected
+    assert Predictor(model, InferOptions(), engine=Analytic(bands(3))).mirror == (
+        expected if mirror == "auto" else (0,)
+    )
+
+
 def test_the_way_to_labels_imports_neither_torch_nor_monai():
     code = (
         "import sys, medseg.infer.predictor, medseg.prepare.pipeline; "

@@ -8,8 +8,8 @@ from medseg.train.spatial import Spatial, apply_spatial
 REGION, PATCH = (30, 26, 22), (20, 18, 16)
 ISOTROPIC = (1.0, 1.0, 1.0)
 NOTHING = {
-    name: 0.0 for name in AugmentConfig.model_fields if name not in ("flip", "soft_labels") and not name.endswith(("range", "degrees",
-    "variance", "sigma", "zoom", "share", "mm", "spacing", "scale", "shift"))
+    name: 0.0 for name in AugmentConfig.model_fields if name not in ("flip", "soft_labels") and not name.endswith((
+    "range", "degrees", "variance", "sigma", "zoom", "share", "mm", "spacing", "scale", "shift"))
 }  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def trained(balls, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("trained")
     classes = {"bright": {"name": "bright ball", "color": [1, 2, 3]}}
     network = {"name": "unet", "arguments": {"features": [6, 12]}}
-    values = config(epochs=20, classes=classes, network=network)
+    values = config(epochs=20, classes=classes, network=network, mirror="left-right")
     train(balls, out, values, device="cpu", command="medseg train balls")
     return out
 
@@ -51,6 +51,8 @@ def test_the_card_says_what_was_done(trained, balls):
     assert card.training.licence == "CC0"
     assert card.input.mirror_axes == (0, 1)
     assert card.input.expected_extent_mm == ((20.0, 18.0, 14.0), (20.0, 18.0, 14.0))
+    assert card.mirror == "left-right"
+    assert "mirrored left-right" in card.validation.notes
     assert card.classes[0].name == "bright ball"
     assert card.notice == "Research use only; not a medical device."
     low, high = card.validation.volume_range_ml["bright ball"]
