@@ -15,8 +15,9 @@ from medseg.types.run import BatchResult, Inputs
 
 __all__ = ["PRESETS", "predict", "run_pipeline"]
 
-# The default lies between them: windows overlap by half, no mirroring, the fastest precision whose cost was measured
-# to be negligible. `fast` has fewer windows; `best` mirrors along the axes the network was trained for.
+# The default lies between them: windows overlap by half, mirroring where the card recommends it, the fastest precision
+# whose cost was measured to be negligible. `fast` has fewer windows and no mirroring; `best` mirrors along all axes the
+# network was trained for, in full precision.
 PRESETS: dict[Literal["fast", "best"], dict[str, Any]] = {
     "fast": {"overlap": 0.25, "mirror": "none"},
     "best": {"overlap": 0.5, "mirror": "all", "precision": "float32"},

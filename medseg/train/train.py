@@ -18,6 +18,7 @@ from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.layouts import read_dataset
 from medseg.data.splits import split_cases, without
 from medseg.engine.lock import exclusive
+from medseg.infer.onnx_export import ensure_export
 from medseg.io.atomic import sweep, write_text
 from medseg.models.package import ModelPackage, write_package
 from medseg.train.card import build_card, with_validation
@@ -52,8 +53,8 @@ def train(
     dataset : Path
         In any layout `read_dataset` knows.
     out : Path
-        Gets ``model/`` (the package), ``checkpoint.pt``, ``config.yaml``, ``split.json``, ``history.csv``,
-        ``validation.csv``, ``prepared/`` and the run's record.
+        Gets ``model/`` (the package, with the network as ONNX where that can be written), ``checkpoint.pt``,
+        ``config.yaml``, ``split.json``, ``history.csv``, ``validation.csv``, ``prepared/`` and the run's record.
     config : TrainConfig
         What to do.
     device : str
@@ -110,6 +111,8 @@ def train(
             if results:
                 card = with_validation(package.card, split, results, cases)
                 package = write_package(out / "model", card, loop.ema.state)
+            # Beside the weights, so that whoever gets the package need not have PyTorch make it.
+            ensure_export(package, package.folder)
             record.finish(package, results)
     return package
 

@@ -1,8 +1,11 @@
 import json
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
@@ -229,19 +232,22 @@ def test_auto_without_anything_that_runs_onnx_is_torch(make, monkeypatch):
 
 
 @needs_onnx
-def test_openvino_imports_no_torch(make, tmp_path):
+def test_predict_with_openvino_imports_neither_torch_nor_monai(make, tmp_path):
     pytest.importorskip("openvino")
     package = make()
-    export_onnx(package)
-    code = f"""
-import sys, numpy as np
-from medseg.infer.options import InferOptions
-from medseg.infer.predictor import Predictor
-from medseg.models.package import load_package
-from medseg.types import Geometry, Scan
-scan = Scan(np.random.default_rng(0).normal(size=(1, 12, 13, 14)).astype("float32"), Geometry(np.eye(4), (12, 13, 14)))
-Predictor(load_package({str(package.folder)!r}), InferOptions(engine="openvino")).segment(scan)
-print([name for name in ("torch", "monai") if name in sys.modules])
-"""
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert found.strip() == "[]"
+    export_onnx(package, package.folder)
+    scan = nib.Nifti1Image(np.random.default_rng(0).normal(size=(12, 13, 14)).astype(np.float32), np.eye(4))
+    nib.save(scan, tmp_path / "scan.nii.gz")
+    command = ["predict", tmp_path / "scan.nii.gz", "--model", package.folder, "--engine", "openvino"]
+    done = subprocess.run(
+        [Path(sys.executable).with_name("medseg"), *command, "--out", tmp_path / "out"],
+        # Every process, the one that runs the cases too, names on standard error what it imports.
+        env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (tmp_path / "out" / "scan" / "labels.nii.gz").is_file()
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
+    assert {"medseg.engine.worker", "openvino"} <= imported or {"medseg.engine.case_run", "openvino"} <= imported
+    assert not imported & {"torch", "monai"}

@@ -1,6 +1,7 @@
 """Whole runs on a tiny dataset: it learns, its package works, and what is wrong is named."""
 
 import csv
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -14,6 +15,7 @@ from medseg.config.load import build
 from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.errors import ConfigError, InputError, UsageError
+from medseg.infer.onnx_export import find_export
 from medseg.infer.predictor import Predictor
 from medseg.models.package import load_package
 from medseg.train.config import TrainConfig
@@ -32,6 +34,16 @@ def trained(balls, tmp_path_factory) -> Path:
     values = config(epochs=20, classes=classes, network=network, mirror="left-right")
     train(balls, out, values, device="cpu", command="medseg train balls")
     return out
+
+
+def test_the_package_carries_its_network_as_onnx(trained):
+    for module in ("onnx", "onnxscript", "openvino"):
+        pytest.importorskip(module)
+    package = load_package(trained / "model")
+    assert find_export(package).path == package.folder / "model.onnx"
+    report = json.loads((package.folder / "model.onnx.json").read_text())
+    assert report["onnx_sha256"] == hashlib.sha256((package.folder / "model.onnx").read_bytes()).hexdigest()
+    assert report["largest_difference"] < 1e-3 * report["range_of_scores"]
 
 
 def test_it_learns(trained):

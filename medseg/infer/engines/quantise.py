@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -61,13 +63,14 @@ def quantise(
     nncf.set_log_level(logging.ERROR)
     shown = [window if card.network.dimensions == 3 else window[..., 0] for window in windows]
     try:
-        quantised = nncf.quantize(
-            openvino.Core().read_model(str(network)),
-            nncf.Dataset(shown),
-            # Symmetric weights, asymmetric results: what follows an instance normalisation and a leaky ReLU is skewed.
-            preset=nncf.QuantizationPreset.MIXED,
-            subset_size=len(shown),
-        )
+        with redirect_stdout(sys.stderr):  # NNCF's progress; standard output is for data
+            quantised = nncf.quantize(
+                openvino.Core().read_model(str(network)),
+                nncf.Dataset(shown),
+                # Symmetric weights, asymmetric results: what follows normalisation and a leaky ReLU is skewed.
+                preset=nncf.QuantizationPreset.MIXED,
+                subset_size=len(shown),
+            )
     except (RuntimeError, ValueError) as error:  # NNCF's own errors derive from these
         raise ModelError(f"the network cannot be quantised ({str(error).strip().splitlines()[0][:160]})") from error
     folder.mkdir(parents=True, exist_ok=True)
