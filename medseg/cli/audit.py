@@ -15,6 +15,9 @@ __all__ = ["audit"]
 def audit(
     dataset: Annotated[Path, typer.Argument(help="The dataset, as it is.")],
     out: Annotated[Path | None, typer.Option("--out", help="Folder for audit.html and audit.json.")] = None,
+    config: Annotated[
+        str | None, typer.Option(help="A configuration whose `dataset` says what the files do not.")
+    ] = None,
     folds: Annotated[int, typer.Option("--folds", min=1, help="Look for what lies on both sides of this split.")] = 5,
     fold: Annotated[int, typer.Option("--fold", min=0, help="Which part of it is held out.")] = 0,
     json: JsonOption = False,
@@ -27,11 +30,12 @@ def audit(
     """
     from medseg.data.audit import audit as look
     from medseg.data.audit_report import as_json, write_audit
+    from medseg.data.description import description_in
     from medseg.data.findings import KINDS
     from medseg.data.layouts import read_dataset
     from medseg.data.splits import sides, split_cases
 
-    data = read_dataset(dataset)
+    data = read_dataset(dataset, description_in(config))
     split = split_cases(data.labelled, folds=folds, fold=fold, seed=0)
     found = look(data, side=sides(split))
     if out is not None:

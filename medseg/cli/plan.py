@@ -17,6 +17,9 @@ def plan(
     out: Annotated[
         Path | None, typer.Option("--out", help="File, or folder for plan.yaml; without it the plan is printed.")
     ] = None,
+    config: Annotated[
+        str | None, typer.Option(help="A configuration whose `dataset` says what the files do not.")
+    ] = None,
     preset: Annotated[
         str | None, typer.Option("--preset", help="cpu, 8gb, 24gb, 40gb or 80gb; without it what is here.")
     ] = None,
@@ -37,6 +40,7 @@ def plan(
     Example: medseg plan shared/data/hippocampus --explain --out plan.yaml
     """
     from medseg.config.load import build
+    from medseg.data.description import description_in
     from medseg.data.layouts import read_dataset
     from medseg.data.plan_text import explanation
     from medseg.io.atomic import write_text
@@ -44,16 +48,19 @@ def plan(
     from medseg.train.configure import fitting_preset, plan_dataset
     from medseg.train.cost import predict_cost
 
-    made, seen, text = plan_dataset(dataset, preset=preset or fitting_preset(device), configuration=configuration)
+    said = description_in(config)
+    made, seen, text = plan_dataset(
+        dataset, preset=preset or fitting_preset(device), configuration=configuration, said=said
+    )
     if out is not None:
         write_text(out if out.suffix in (".yaml", ".yml") else out / "plan.yaml", text)
     if json:
         print_json({"plan": made.values, "reasons": made.reasons, "left_out": seen.left_out})
     elif explain:
-        data = read_dataset(dataset)
+        data = read_dataset(dataset, said)
         typer.echo(explanation(made, data, seen))
-        config = build(TrainConfig, made.values)
-        typer.echo(f"\nTraining needs {predict_cost(config, len(data.table) + 1, device=device)}.")
+        built = build(TrainConfig, made.values)
+        typer.echo(f"\nTraining needs {predict_cost(built, len(data.table) + 1, device=device)}.")
     elif out is None:
         typer.echo(text)
     return 0

@@ -228,9 +228,11 @@ def _orphans(data: Dataset) -> Iterator[Finding]:
     for case in data.cases:
         if case.reference is None:
             yield Finding("no-reference", "there is no label for it", case.case_id)
+    if any(case.found for case in data.cases):
+        return  # a folder of DICOM holds series of other kinds
     known: set[Path] = set()
     for case in data.cases:
-        known.update(path.resolve() for path in (*case.images, *((case.reference,) if case.reference else ())))
+        known.update(path.resolve() for path in case.files)
     suffixes = {_suffix(path) for path in known if path.is_file()}
     for folder in sorted({path.parent for path in known if path.is_file()}):
         for path in sorted(folder.iterdir()):

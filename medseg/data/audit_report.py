@@ -23,7 +23,7 @@ def files_digest(data: Dataset) -> str:
     """Digest of the names, sizes and times of a dataset's files: another one means that something changed."""
     digest = hashlib.sha256()
     for case in data.cases:
-        for path in (*case.images, *((case.reference,) if case.reference else ())):
+        for path in case.files:
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                 state = file.stat() if file.is_file() else None
                 seen = (case.case_id, file.name, state and state.st_size, state and state.st_mtime_ns)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from medseg.errors import InputError
 from medseg.types import LabelTable
+from medseg.types.scan import FoundScan
 
 __all__ = ["Channel", "Dataset", "DatasetCase"]
 
@@ -46,6 +47,8 @@ class DatasetCase:
         Cases of one group (one patient, say) are never parted by a split. None means the case stands alone.
     split : {"train", "validation", "test"}, optional
         Where the dataset itself puts the case. Cases of its test part are neither trained on nor validated with.
+    found : tuple of FoundScan
+        The volumes of each channel, where they were found among DICOM files; `images` are then their first files.
     """
 
     case_id: str
@@ -53,6 +56,13 @@ class DatasetCase:
     reference: Path | None = None
     group: str | None = None
     split: Literal["train", "validation", "test"] | None = None
+    found: tuple[FoundScan, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file and series folder the case is made of."""
+        images = tuple(file for scan in self.found for file in scan.files) or self.images
+        return images if self.reference is None else (*images, self.reference)
 
 
 @dataclass(frozen=True)
@@ -87,13 +97,16 @@ class Dataset:
         For references drawn as RTSTRUCT: from a value of the table to the pattern its structures' names match.
     resample_channels : bool
         Whether channels on other grids are brought onto the first one's; an error otherwise.
+    regions : mapping of int to tuple of int
+        For classes that are regions which may overlap: from a class's value to the reference values it covers; in a
+        label map later ones lie on top. Empty where classes exclude each other.
     border_mm : float, optional
         For references that number objects: how wide the rim of each is that becomes the table's last class.
 
     Raises
     ------
     InputError
-        When there is no case, or two cases share an id.
+        When there is no case, two cases share an id, or a label map could not hold the regions.
     """
 
     name: str
@@ -110,6 +123,7 @@ class Dataset:
     values: Mapping[int, int] = field(default_factory=dict)
     structures: Mapping[int, str] = field(default_factory=dict)
     resample_channels: bool = False
+    regions: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     border_mm: float | None = None
 
     def __post_init__(self) -> None:
@@ -119,9 +133,39 @@ class Dataset:
         twice = next((case_id for case_id in ids if ids.count(case_id) > 1), None)
         if twice is not None:
             raise InputError(f"two cases are called '{twice}'", where=self.folder, fix="Give each case its own name.")
+        self._check_regions()
         object.__setattr__(self, "cases", tuple(sorted(self.cases, key=lambda case: case.case_id)))
 
     @property
     def labelled(self) -> tuple[DatasetCase, ...]:
         """Cases that have a reference."""
         return tuple(case for case in self.cases if case.reference is not None)
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """Values a reference holds beside background: the classes', or those that regions are made of."""
+        if not self.regions:
+            return tuple(c.value for c in self.table)
+        return tuple(sorted({part for members in self.regions.values() for part in members}))
+
+    def members(self, value: int) -> tuple[int, ...]:
+        """Values, in references and in label maps, of voxels that belong to a class."""
+        return self.regions.get(value, (value,))
+
+    def _check_regions(self) -> None:
+        """Refuse regions of which a label map, holding the value of the last one at each voxel, would not tell all."""
+        if not self.regions:
+            return
+        if set(self.regions) != {c.value for c in self.table}:
+            raise InputError("either every class is a region or none is", where=self.folder)
+        for part in self.parts:
+            inside = [value for value, members in self.regions.items() if part in members]
+            told = [value for value, members in self.regions.items() if inside[-1] in members]
+            if told != inside:
+                top = self.table.name_of(inside[-1])
+                raise InputError(
+                    f"where a reference holds {part}, a label map would hold {inside[-1]} ('{top}'), which lies in "
+                    "other regions",
+                    where=self.folder,
+                    fix="List larger regions first, and give each a value that it covers and later ones do not.",
+                )

@@ -113,7 +113,7 @@ def examine(data: Dataset, cases: Sequence[DatasetCase] | None = None) -> Iterat
 
 
 def _examine(data: Dataset, case: DatasetCase) -> Examined:
-    missing = [path for path in (*case.images, case.reference) if path is not None and not path.exists()]
+    missing = [path for path in case.files if not path.exists()]
     if missing:
         return Examined(case, Trouble("missing-file", f"{missing[0]}: is not there"))
     try:
@@ -160,9 +160,9 @@ def _seen(
     voxels = foreground = None
     contrast = float("nan")
     if reference is not None:
-        counts = np.bincount(reference.array.ravel(), minlength=data.table.largest + 1)
-        voxels = {c.name: int(counts[c.value]) for c in data.table}
-        inside = np.isin(reference.array, [c.value for c in data.table])
+        counts = np.bincount(reference.array.ravel(), minlength=max(data.parts) + 1)
+        voxels = {c.name: int(counts[list(data.members(c.value))].sum()) for c in data.table}
+        inside = np.isin(reference.array, data.parts)
         foreground = _sample(flat, inside)
         contrast = _contrast(array[0], inside, deviations[0])
     return Examined(

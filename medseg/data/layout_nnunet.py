@@ -50,7 +50,12 @@ def read(path: Path) -> Dataset:
     if not isinstance(labels, dict):
         raise InputError("'labels' is missing or is not a mapping of names to values", where=where)
     channels = tuple(Channel(str(named[key]), dicom_modality(str(named[key]))) for key in sorted(named, key=int))
-    names, ignore = _classes(labels, where)
+    regions: dict[int, tuple[int, ...]] = {}
+    if any(isinstance(value, list) and len(value) > 1 for value in labels.values()):
+        names, regions = _regions(labels, description.get("regions_class_order"), where)
+        ignore = None if labels.get("ignore") is None else int(labels["ignore"])
+    else:
+        names, ignore = _classes(labels, where)
     listed = description.get("dataset")
     cases = _listed(path, listed, len(channels), where) if isinstance(listed, dict) else _found(path, ending, channels)
     return Dataset(
@@ -64,6 +69,7 @@ def read(path: Path) -> Dataset:
         licence=str(description.get("licence") or description.get("license") or ""),
         description=str(description.get("description") or ""),
         ignore_label=ignore,
+        regions=regions,
     )
 
 
@@ -71,20 +77,38 @@ def _classes(labels: Mapping[str, Any], where: Path) -> tuple[dict[int, str], in
     """Class names by value, and the value to ignore."""
     ignore = labels.get("ignore")
     names: dict[int, str] = {}
-    for name, value in labels.items():
-        if name == "ignore":
-            continue
-        if isinstance(value, list) and len(value) > 1:
-            raise InputError(
-                f"'{name}' is a region of several values, which medseg does not train",
-                where=where,
-                fix="Give each value a name of its own under 'labels'.",
-            )
-        single = value[0] if isinstance(value, list) and value else value
-        if not isinstance(single, int):
-            raise InputError(f"the value of class '{name}' is {value!r}, not a whole number", where=where)
-        names[single] = str(name)
+    for name, members in _members(labels, where).items():
+        if len(members) != 1:
+            raise InputError(f"the value of class '{name}' is {list(members)}, not a whole number", where=where)
+        names[members[0]] = name
     return names, None if ignore is None else int(ignore)
+
+
+def _regions(labels: Mapping[str, Any], order: Any, where: Path) -> tuple[dict[int, str], dict[int, tuple[int, ...]]]:
+    """Names of regions by the value `regions_class_order` gives them, and the values each covers, in that order."""
+    named = {name: members for name, members in _members(labels, where).items() if members != (0,)}
+    if not isinstance(order, list) or len(order) != len(named) or not all(type(value) is int for value in order):
+        raise InputError(
+            f"'regions_class_order' must list a value for each of the {len(named)} regions",
+            where=where,
+            fix="It says what a label map holds where a region lies on top; later ones cover earlier ones.",
+        )
+    if len(set(order)) < len(order):
+        raise InputError("'regions_class_order' gives two regions one value", where=where)
+    pairs = list(zip(order, named.items(), strict=True))
+    return {value: name for value, (name, _) in pairs}, {value: members for value, (_, members) in pairs}
+
+
+def _members(labels: Mapping[str, Any], where: Path) -> dict[str, tuple[int, ...]]:
+    """Values of each name but `ignore`."""
+    found: dict[str, tuple[int, ...]] = {}
+    for name, value in labels.items():
+        members = tuple(value) if isinstance(value, list) else (value,)
+        if not members or any(type(member) is not int for member in members):
+            raise InputError(f"the value of class '{name}' is {value!r}, not a whole number", where=where)
+        if name != "ignore":
+            found[str(name)] = members
+    return found
 
 
 def _listed(path: Path, listed: Mapping[str, Any], channels: int, where: Path) -> tuple[DatasetCase, ...]:

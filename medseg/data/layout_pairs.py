@@ -9,7 +9,9 @@ from typing import Literal
 import numpy as np
 
 from medseg.data.dataset import Channel, Dataset, DatasetCase
+from medseg.data.description import DatasetDescription
 from medseg.data.layout_msd import class_table
+from medseg.data.modality import dicom_modality
 from medseg.errors import InputError
 from medseg.io.case_id import stem
 from medseg.io.read import load_scan, read_labels
@@ -31,10 +33,17 @@ def recognise(path: Path) -> bool:
     return path.is_dir() and _folder(path, IMAGES) is not None and _references(path) is not None
 
 
-def read(path: Path) -> Dataset:
+def read(path: Path, said: DatasetDescription | None = None) -> Dataset:
     """Read a dataset of paired folders.
 
     The references are read to learn which values there are. Images of three channels are colour pictures.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    said : DatasetDescription, optional
+        Names of channels and classes, and what the references' values mean.
 
     Raises
     ------
@@ -56,16 +65,30 @@ def read(path: Path) -> Dataset:
             fix="Give image and label the same name, or list them in a table (case, image, label).",
         )
     first = load_scan(paired[0].images[0])
+    said = said or DatasetDescription()
+    if said.references == "instances":
+        kind = "instances"
     return Dataset(
-        name=path.resolve().name,
+        name=said.name or path.resolve().name,
         folder=path,
         layout="pairs",
-        channels=_channels(first.channels, first.modality),
-        table=class_table({1: OBJECT}) if kind == "instances" else _table(paired),
+        channels=_named(said) or _channels(first.channels, first.modality),
+        table=said.table or (class_table({1: OBJECT}) if kind == "instances" else _table(paired, said)),
         cases=cases,
         dimensions=2 if first.geometry.shape[2] == 1 else 3,
+        licence=said.licence,
+        description=said.description,
         references=kind,
+        ignore_label=said.ignore,
+        values=said.values,
+        regions=said.regions,
     )
+
+
+def _named(said: DatasetDescription) -> tuple[Channel, ...] | None:
+    if said.channels is None:
+        return None
+    return tuple(Channel(name, dicom_modality(modality or name)) for name, modality in said.channels.items())
 
 
 def _channels(count: int, modality: str | None) -> tuple[Channel, ...]:
@@ -76,11 +99,12 @@ def _channels(count: int, modality: str | None) -> tuple[Channel, ...]:
     return tuple(Channel(f"channel {k}", modality) for k in range(count))
 
 
-def _table(cases: Sequence[DatasetCase]) -> LabelTable:
+def _table(cases: Sequence[DatasetCase], said: DatasetDescription) -> LabelTable:
     values: set[int] = set()
     for case in cases:
         assert case.reference is not None
-        values.update(int(v) for v in np.unique(read_labels(case.reference).array))
+        found = {int(v) for v in np.unique(read_labels(case.reference).array)}
+        values |= {said.values.get(v, v) for v in found} - {said.ignore}
     if values <= {0}:
         raise InputError("every reference is empty", where=cases[0].reference)
     return LabelTable.unnamed(sorted(values))

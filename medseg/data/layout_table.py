@@ -9,13 +9,13 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from medseg.config.load import build, read_yaml
 from medseg.data.dataset import Channel, Dataset, DatasetCase
+from medseg.data.description import DatasetDescription
 from medseg.data.layout_msd import class_table
 from medseg.data.modality import dicom_modality
 from medseg.errors import ConfigError, InputError
@@ -27,36 +27,11 @@ __all__ = ["TableDataset", "read", "recognise"]
 FILES = ("dataset.yaml", "dataset.yml", "dataset.csv")
 OWN_COLUMNS = ("case", "label", "group", "split")
 UNSAFE = set('/\\:*?"<>|\0')
-Value = Annotated[int, Field(ge=0, le=65535)]
 
 
-class ClassRow(BaseModel):
-    """One class of a table dataset."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    value: Annotated[int, Field(ge=1, le=65535)]
-    structure: str | None = Field(default=None, description="pattern of structure names, for RTSTRUCT references")
-
-
-class TableDataset(BaseModel):
+class TableDataset(DatasetDescription):
     """What a dataset's YAML file may say."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str | None = None
-    description: str = ""
-    licence: str = ""
-    channels: dict[str, str | None] | None = Field(
-        default=None, description="column to modality; null takes every column that is not case, label, group, split"
-    )
-    labels: dict[str, ClassRow | Value] | None = Field(
-        default=None, description="class name to value; null names them by the values found"
-    )
-    values: dict[Value, Value] = Field(default={}, description="value in the files to value here, where they differ")
-    ignore: Value | None = Field(default=None, description="value of voxels of which nothing is said")
-    references: Literal["classes", "instances"] = "classes"
-    resample_channels: bool = Field(default=False, description="bring other channels onto the grid of the first")
     cases: str | list[dict[str, str | int | None]] = Field(description="rows, or the path of a CSV file that has them")
 
 
@@ -103,7 +78,8 @@ def read(path: Path) -> Dataset:
         ignore_label=given.ignore,
         references=given.references,
         values=given.values,
-        structures=_structures(given),
+        structures=given.structures,
+        regions=given.regions,
         resample_channels=given.resample_channels,
     )
 
@@ -162,9 +138,8 @@ def _case(number: int, row: Mapping[str, str], columns: Sequence[str], source: P
 
 
 def _table(given: TableDataset, labelled: Sequence[DatasetCase], file: Path) -> LabelTable:
-    if given.labels is not None:
-        named = {(row.value if isinstance(row, ClassRow) else row): name for name, row in given.labels.items()}
-        return class_table(named)
+    if given.table is not None:
+        return given.table
     if given.references == "instances":
         return class_table({1: "object"})
     values: set[int] = set()
@@ -176,8 +151,3 @@ def _table(given: TableDataset, labelled: Sequence[DatasetCase], file: Path) -> 
     if not values:
         raise ConfigError("no reference holds a class", where=file, fix="Name the classes under 'labels'.")
     return LabelTable.unnamed(sorted(values))
-
-
-def _structures(given: TableDataset) -> dict[int, str]:
-    rows: dict[str, Any] = given.labels or {}
-    return {row.value: row.structure or name for name, row in rows.items() if isinstance(row, ClassRow)}

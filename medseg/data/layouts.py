@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from medseg.data import layout_msd, layout_nnunet, layout_pairs, layout_table
+from medseg.data import layout_dicom, layout_msd, layout_nnunet, layout_pairs, layout_table
 from medseg.data.dataset import Dataset
-from medseg.errors import InputError
+from medseg.data.description import DatasetDescription
+from medseg.errors import ConfigError, InputError
 
 __all__ = ["LAYOUTS", "Layout", "read_dataset"]
 
@@ -27,12 +28,15 @@ class Layout:
         Reads it, raising `InputError` where it is not what it claims to be.
     description : str
         What a user would need to have, in a clause.
+    describe : callable, optional
+        Reads it by what a person says of it, where its own files say too little.
     """
 
     name: str
     recognise: Callable[[Path], bool]
     read: Callable[[Path], Dataset]
     description: str
+    describe: Callable[[Path, DatasetDescription], Dataset] | None = None
 
 
 # The first that recognises a path reads it.
@@ -40,27 +44,52 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout("table", layout_table.recognise, layout_table.read, "a CSV or YAML file with a row for each case"),
     Layout("msd", layout_msd.recognise, layout_msd.read, "a dataset.json that lists image and label of each case"),
     Layout("nnunet", layout_nnunet.recognise, layout_nnunet.read, "nnU-Net's dataset.json, imagesTr and labelsTr"),
-    Layout("pairs", layout_pairs.recognise, layout_pairs.read, "a folder of images and one of labels or instances"),
+    Layout(
+        "pairs",
+        layout_pairs.recognise,
+        layout_pairs.read,
+        "a folder of images and one of labels or instances",
+        layout_pairs.read,
+    ),
+    Layout(
+        "dicom",
+        layout_dicom.recognise,
+        layout_dicom.read,
+        "a folder of DICOM series with RTSTRUCT or SEG",
+        layout_dicom.read,
+    ),
 )
 
 
-def read_dataset(path: Path) -> Dataset:
+def read_dataset(path: Path, said: DatasetDescription | None = None) -> Dataset:
     """Read a dataset in whichever layout it has.
 
     Parameters
     ----------
     path : Path
         A folder, or the file that describes it.
+    said : DatasetDescription, optional
+        What a person says of it beyond its files.
 
     Raises
     ------
     InputError
         When there is nothing there or no layout fits.
+    ConfigError
+        When something is said of a dataset that says it itself.
     """
     if not path.exists():
         raise InputError("there is no such file or folder", where=path, fix="Give the dataset's folder.")
     for layout in LAYOUTS:
         if layout.recognise(path):
-            return layout.read(path)
+            if said is None:
+                return layout.read(path)
+            if layout.describe is None:
+                raise ConfigError(
+                    f"a dataset of layout '{layout.name}' says itself what it is",
+                    where="dataset",
+                    fix=f"Leave out 'dataset' and change {path.name}.",
+                )
+            return layout.describe(path, said)
     known = "; ".join(f"{layout.name}: {layout.description}" for layout in LAYOUTS)
     raise InputError("is not laid out in a way medseg knows", where=path, fix=f"Known layouts are {known}.")

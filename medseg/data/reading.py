@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy.typing as npt
 
 from medseg.data.border import border_labels, numbered_objects, without_border
 from medseg.data.dataset import Dataset, DatasetCase
-from medseg.errors import InputError
-from medseg.io.read import load_scan, read_labels
+from medseg.data.slab import place_in
+from medseg.errors import GeometryMismatch, InputError
+from medseg.io.dicom_label_objects import look
+from medseg.io.read import load_scan, read_labels, read_scan
 from medseg.io.recognise import recognise
 from medseg.types import LabelMap, Scan
 from medseg.types.labels import smallest_label_dtype
@@ -51,15 +54,16 @@ def read_channels(data: Dataset, case: DatasetCase) -> Scan:
     Raises
     ------
     GeometryMismatch
-        When another lies on another grid and the dataset does not say to resample.
+        When another lies on another grid and the dataset does not say to resample, or in another frame of reference.
     InputError
         When a file cannot be read, or there are too few channels.
     """
-    scans = [load_scan(path) for path in case.images]
+    scans = [read_scan(found) for found in case.found] or [load_scan(path) for path in case.images]
     first = scans[0]
     arrays = [first.array]
     for path, scan in zip(case.images[1:], scans[1:], strict=True):
         if data.resample_channels and not first.geometry.matches(scan.geometry):
+            _check_frames(first, scan, path)
             arrays.append(onto_grid(scan, first))
             continue
         first.geometry.match(scan.geometry, what="the channels", where=path)
@@ -85,7 +89,8 @@ def read_reference(data: Dataset, case: DatasetCase, scan: Scan) -> LabelMap:
     if case.reference is None:
         raise InputError("has no reference", where=case.case_id, fix="Leave it out of training.")
     if data.structures and recognise(case.reference).kind == "dicom":
-        return _drawn(data, case.reference, scan)
+        drawn = _drawn if look(case.reference).drawn_on is not None else _segmented
+        return drawn(data, case.reference, scan)
     labels = read_labels(case.reference)
     scan.geometry.match(labels.geometry, what="image and reference", where=case.reference)
     array = labels.array
@@ -95,7 +100,7 @@ def read_reference(data: Dataset, case: DatasetCase, scan: Scan) -> LabelMap:
         array = np.where(array > 0, data.table.classes[0].value, 0)
     for found, wanted in data.values.items():
         array = np.where(labels.array == found, wanted, array)
-    known = {0, *(c.value for c in data.table)} | ({data.ignore_label} if data.ignore_label is not None else set())
+    known = {0, *data.parts} | ({data.ignore_label} if data.ignore_label is not None else set())
     unknown = sorted(set(np.unique(array).tolist()) - known)
     if unknown:
         raise InputError(
@@ -104,6 +109,16 @@ def read_reference(data: Dataset, case: DatasetCase, scan: Scan) -> LabelMap:
             fix="Name them in the dataset's description, or correct the labels.",
         )
     return LabelMap(array.astype(smallest_label_dtype(max(known)), copy=False), labels.geometry, data.table)
+
+
+def _check_frames(first: Scan, other: Scan, where: Path) -> None:
+    frames = [scan.source.frame_of_reference_uid for scan in (first, other)]
+    if None not in frames and frames[0] != frames[1]:
+        raise GeometryMismatch(
+            "the channels are in different frames of reference, so that their places cannot be compared",
+            where=where,
+            fix="Register one onto the other and train on the result.",
+        )
 
 
 def onto_grid(scan: Scan, target: Scan) -> npt.NDArray[np.float32]:
@@ -152,4 +167,18 @@ def _drawn(data: Dataset, path: Path, scan: Scan) -> LabelMap:
                 fix="Make the patterns under 'labels' tell them apart.",
             )
         array[drawn] = value
+    return LabelMap(array, scan.geometry, data.table)
+
+
+def _segmented(data: Dataset, path: Path, scan: Scan) -> LabelMap:
+    """Segments each class is named by, on the scan's grid."""
+    found = read_labels(path)
+    array = np.zeros(scan.geometry.shape, smallest_label_dtype(data.table.largest))
+    target = array[place_in(found.geometry, scan.geometry, path)]
+    for value, pattern in data.structures.items():
+        wanted = [c.value for c in found.table if re.fullmatch(pattern, c.name, re.IGNORECASE)]
+        if not wanted:
+            names = ", ".join(f"'{c.name}'" for c in found.table) or "none"
+            raise InputError(f"no segment is called like '{pattern}'", where=path, fix=f"It has: {names}.")
+        target[np.isin(found.array, wanted)] = value
     return LabelMap(array, scan.geometry, data.table)

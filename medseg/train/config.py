@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from medseg.data.description import DatasetDescription
 from medseg.models.card import CodeCard, InputCard, NetworkCard, PostCard
 
 __all__ = [
@@ -125,6 +126,9 @@ class TrainConfig(_Strict):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = "model"
     version: str = "1"
     title: str = ""
+    dataset: DatasetDescription | None = Field(
+        default=None, description="what a folder of DICOM or of paired files does not say itself"
+    )
     classes: dict[str, ClassConfig] = Field(default={}, description="by the dataset's name of the class")
     limits: tuple[str, ...] = ()
     data: str = Field(

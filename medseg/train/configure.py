@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from medseg import resources
 from medseg.config.load import apply_overrides, build, read_yaml
+from medseg.data.description import DatasetDescription, described
 from medseg.data.examine import examine
 from medseg.data.fingerprint import Fingerprint, take_fingerprint
 from medseg.data.layouts import read_dataset
@@ -101,6 +103,7 @@ def plan_dataset(
     configuration: str | None = None,
     split: SplitConfig | None = None,
     out: Path | None = None,
+    said: DatasetDescription | None = None,
 ) -> tuple[Plan, Fingerprint, str]:
     """Take the fingerprint of a dataset's training cases and plan.
 
@@ -114,13 +117,15 @@ def plan_dataset(
         Held-out cases are not looked at, so that nothing is decided by them.
     out : Path, optional
         A run's folder. With it the dataset is audited in the same reading, and blocked cases are not looked at either.
+    said : DatasetDescription, optional
+        What a configuration says of the dataset.
 
     Returns
     -------
     tuple of Plan, Fingerprint and str
         The plan, what it was made from, and its text.
     """
-    data = read_dataset(dataset)
+    data = read_dataset(dataset, said)
     chosen = split or SplitConfig()
     parted = split_cases(data.labelled, folds=chosen.folds, fold=chosen.fold, seed=chosen.seed)
     if out is None:
@@ -131,6 +136,8 @@ def plan_dataset(
         examined = (one for one in found.examined if one.case.case_id in wanted)
     seen = take_fingerprint(data, examined)
     plan = make_plan(data, seen, preset=preset, configuration=configuration)
+    if said is not None:
+        plan = replace(plan, values={**plan.values, "dataset": said.model_dump(mode="json", exclude_defaults=True)})
     command = f"medseg train {dataset} --config plan.yaml --out runs/{plan.values['name']}"
     return plan, seen, plan_text(plan, data, seen, command=command)
 
@@ -180,7 +187,7 @@ def _planned(dataset: Path, values: Mapping[str, Any], out: Path | None, device:
     split = build(SplitConfig, values.get("split") or {}, where="split")
     preset = fitting_preset(device)
     log.info("planning for %s", preset)
-    plan, seen, text = plan_dataset(dataset, preset=preset, split=split, out=out)
+    plan, seen, text = plan_dataset(dataset, preset=preset, split=split, out=out, said=described(values))
     if kept is not None and out is not None:
         seen.write(out / "fingerprint.json")
         write_text(kept, text)

@@ -72,7 +72,7 @@ def cross_validate(
     """
     if config.split.folds < 2:
         raise ConfigError("cross-validation needs at least two folds", where="split.folds")
-    if any(case.split is not None for case in read_dataset(dataset).labelled):
+    if any(case.split is not None for case in read_dataset(dataset, config.dataset).labelled):
         raise ConfigError("the dataset brings a split of its own", where="--folds", fix="Leave out --folds.")
     whole = len(folds) == config.split.folds
     share = None if config.time_budget is None else config.time_budget / (len(folds) + whole)

@@ -69,7 +69,7 @@ class PreparedCase:
     facts : CaseFacts
         What was seen while preparing it.
     foreground : dict of int to ndarray of int32, shape (n, 3)
-        Voxels of each output channel that is there, background left out, at most 10,000 of each.
+        Voxels of each part that is there, background left out, at most 10,000 of each.
     """
 
     case_id: str
@@ -83,7 +83,7 @@ class PreparedCase:
         return self.facts.shape
 
     def open(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
-        """Image (C, X, Y, Z) and output channels (X, Y, Z), memory-mapped and read-only."""
+        """Image (C, X, Y, Z) and parts (X, Y, Z), memory-mapped and read-only."""
         image = np.load(self.folder / "image.npy", mmap_mode="r", allow_pickle=False)
         labels = np.load(self.folder / "labels.npy", mmap_mode="r", allow_pickle=False)
         return image, labels
@@ -130,7 +130,7 @@ def _prepare_once(data: Dataset, case: DatasetCase, card: InputCard, folder: Pat
             return _open_prepared(case.case_id, folder, CaseFacts(**{k: _tuples(v) for k, v in known.items()}))
         facts.unlink()
     image, labels, found = _prepare(data, case, card)
-    foreground = _remember(labels, range(1, len(data.table) + 1), key)
+    foreground = _remember(labels, range(1, len(data.parts) + 1), key)
     _save(folder / "image.npy", image)
     _save(folder / "labels.npy", labels)
     rows = [np.insert(places, 0, channel, axis=1) for channel, places in foreground.items()]
@@ -150,26 +150,27 @@ def _prepare(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any], CaseFacts]:
     """Read a case and bring it onto the network's grid by the code that inference uses, its padding left out.
 
-    Labels are turned from class values into the network's output channels: 0 for the background, 1 for the table's
-    first class and so on.
+    Labels are turned from the reference's values into numbers of parts: 0 for the background, 1 for the dataset's first
+    part and so on. Where classes exclude each other, parts are the network's output channels.
     """
     scan, reference = read_case(data, case)
-    values = [0, *(c.value for c in data.table)]
+    values = [0, *data.parts]
     prepared = prepare(scan, card)
     inner = prepared.route.inner
     image = np.ascontiguousarray(prepared.array[(slice(None), *inner)])
-    labels = _channels_of(prepare_labels(reference, prepared.route)[inner], values, data.ignore_label)
+    labels = _parts_of(prepare_labels(reference, prepared.route)[inner], values, data.ignore_label)
     order = prepared.route.order
     spacing: Triple = order.select(scan.geometry.spacing)
     x, y, z = (n * mm for n, mm in zip(order.select(scan.geometry.shape), spacing, strict=True))
     millilitres = reference.geometry.voxel_volume / 1000
-    volumes = {c.name: int(np.count_nonzero(reference.array == c.value)) * millilitres for c in data.table}
+    counts = np.bincount(reference.array.ravel(), minlength=max(data.parts) + 1)
+    volumes = {c.name: float(counts[list(data.members(c.value))].sum()) * millilitres for c in data.table}
     i, j, k = labels.shape
     return image, labels, CaseFacts((i, j, k), (x, y, z), spacing, volumes)
 
 
-def _channels_of(labels: npt.NDArray[Any], values: Sequence[int], ignore: int | None) -> npt.NDArray[np.uint8]:
-    """Output channel of each class value; `IGNORED` where the reference says nothing."""
+def _parts_of(labels: npt.NDArray[Any], values: Sequence[int], ignore: int | None) -> npt.NDArray[np.uint8]:
+    """Number of each value's part; `IGNORED` where the reference says nothing."""
     if len(values) > IGNORED:
         raise InputError(f"{len(values)} classes are more than medseg trains at once ({IGNORED})")
     channel = np.zeros(int(max(*values, ignore or 0)) + 1, dtype=np.uint8)
@@ -200,7 +201,7 @@ def _save(path: Path, array: npt.NDArray[Any]) -> None:
 def _key(data: Dataset, case: DatasetCase, card: InputCard) -> str:
     """Hash of everything a prepared case depends on: its files' contents, the classes, the preparation."""
     digest = hashlib.sha256()
-    for path in (*case.images, *((case.reference,) if case.reference else ())):
+    for path in case.files:
         digest.update(_content(path))
     how = card.model_dump(mode="json", exclude=UNUSED)
     reading = [
@@ -211,6 +212,7 @@ def _key(data: Dataset, case: DatasetCase, card: InputCard) -> str:
         sorted(data.structures.items()),
         data.resample_channels,
         *([] if data.border_mm is None else [data.border_mm]),
+        *([data.regions] if data.regions else []),
     ]
     digest.update(json.dumps([FORMAT, how, reading], sort_keys=True).encode())
     return digest.hexdigest()

@@ -88,7 +88,7 @@ def train(
         stack.enter_context(exclusive(out, "train"))
         sweep(out)
         chosen = choose_device(device)
-        data = read_dataset(dataset)
+        data = read_dataset(dataset, config.dataset)
         if config.border_mm is not None:
             data = with_border(data, config.border_mm)
         check_fits(data, config)
