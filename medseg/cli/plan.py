@@ -60,7 +60,7 @@ def plan(
         data = read_dataset(dataset, said)
         typer.echo(explanation(made, data, seen))
         built = build(TrainConfig, made.values)
-        typer.echo(f"\nTraining needs {predict_cost(built, len(data.table) + 1, device=device)}.")
+        typer.echo(f"\nTraining needs {predict_cost(built, data.scores, device=device)}.")
     elif out is None:
         typer.echo(text)
     return 0

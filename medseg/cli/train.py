@@ -28,6 +28,10 @@ def train(
         str | None,
         typer.Option("--folds", help="Cross-validate: all, or numbers such as 0,1."),
     ] = None,
+    processes: Annotated[
+        int,
+        typer.Option(min=1, help="Train in so many processes of this machine, each on a GPU if there are."),
+    ] = 1,
     seed: Annotated[int | None, typer.Option(help="Another seed gives another run.")] = None,
     settings: SetOption = None,
     json: JsonOption = False,
@@ -36,42 +40,56 @@ def train(
 
     Stopped by a signal, it writes a checkpoint; the same command goes on from there, also after a crash.
 
+    With several processes, or started by torchrun, each takes a share of every step.
+
     Example: medseg train shared/data/hippocampus --config hippocampus --out runs/hippocampus --time-budget 20m
     """
+    import os
     import shlex
     import sys
     import time
 
     import psutil
 
+    if processes > 1 and "WORLD_SIZE" not in os.environ:
+        from medseg.train.launch import launch
+
+        return launch(processes, sys.argv[1:])
+
     from medseg.train.configure import configure
+    from medseg.train.device import choose_device
+    from medseg.train.processes import joined
     from medseg.train.train import train as run
 
-    chosen = configure(
-        dataset,
-        config,
-        settings or [],
-        out=out,
-        device=device,
-        time_budget=time_budget,
-        epochs=epochs,
-        seed=seed,
-        start=start,
-    )
     command = shlex.join(["medseg", *sys.argv[1:]])
-    if folds is not None:
-        from medseg.train.cross_validate import cross_validate, folds_of
+    spent = max(0.0, time.time() - psutil.Process().create_time())
+    with joined(gpu=choose_device(device).type == "cuda") as together:
+        before = time.monotonic()
+        with together.in_turn():
+            chosen = configure(
+                dataset,
+                config,
+                settings or [],
+                out=out,
+                device=device,
+                time_budget=time_budget,
+                epochs=epochs,
+                seed=seed,
+                start=start,
+            )
+        if folds is not None:
+            from medseg.train.cross_validate import cross_validate, folds_of
 
-        numbers = folds_of(folds, chosen.split.folds)
-        crossed = cross_validate(dataset, out, chosen, numbers, device=device, command=command)
-        if crossed is None:
-            typer.echo(out / "cross_validation.json")
-            return 0
-        package = crossed
-    else:
-        spent = max(0.0, time.time() - psutil.Process().create_time())
-        package = run(dataset, out, chosen, device=device, command=command, spent=spent)
-    if json:
+            numbers = folds_of(folds, chosen.split.folds)
+            package = cross_validate(dataset, out, chosen, numbers, device=device, command=command)
+        else:
+            spent += time.monotonic() - before
+            package = run(dataset, out, chosen, device=device, command=command, spent=spent)
+    if not together.is_first:
+        return 0
+    if package is None:
+        typer.echo(out / "cross_validation.json")
+    elif json:
         print_json({"package": str(package.folder), "card": package.card.model_dump(mode="json")})
     else:
         typer.echo(package.folder)

@@ -148,6 +148,11 @@ class Dataset:
             return tuple(c.value for c in self.table)
         return tuple(sorted({part for members in self.regions.values() for part in members}))
 
+    @property
+    def scores(self) -> int:
+        """Scores a network gives for each voxel: one for each region, or for each class and the background."""
+        return len(self.table) + (not self.regions)
+
     def members(self, value: int) -> tuple[int, ...]:
         """Values, in references and in label maps, of voxels that belong to a class."""
         return self.regions.get(value, (value,))

@@ -88,7 +88,7 @@ def make_plan(
 class _Planner:
     def __init__(self, data: Dataset, seen: Fingerprint, preset: Preset, configuration: Configuration) -> None:
         self.data, self.seen, self.preset, self.configuration = data, seen, preset, configuration
-        self.classes = len(data.table) + 1
+        self.classes = data.scores
         self.crop = seen.kept < CROP_BELOW
         self.reasons: dict[str, str] = {}
 

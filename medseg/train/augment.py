@@ -1,7 +1,7 @@
 """Augments a batch on whatever device it lies: nnU-Net's kinds and ranges, each patch by its own draw.
 
-Isensee et al. 2021 (doi:10.1038/s41592-020-01008-z), supplement 4. What happens in a step is a function of seed and
-step alone. Draws are made on the CPU, so that they are the same on every device.
+Isensee et al. 2021 (doi:10.1038/s41592-020-01008-z), supplement 4. What happens to a sample is a function of
+seed and its number alone. Draws are made on the CPU, so that they are the same on every device.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ __all__ = ["Augmentation", "generator_of"]
 AXES = {"x": 0, "y": 1, "z": 2}
 
 
-def generator_of(seed: int, step: int, stream: int) -> torch.Generator:
+def generator_of(seed: int, number: int, stream: int) -> torch.Generator:
     """Return a CPU generator that is a function of its arguments alone.
 
     Parameters
     ----------
-    seed, step : int
-        Of the run, and in it.
+    seed, number : int
+        Of the run, and of a sample in it.
     stream : int
-        Tells apart the things that draw in one step.
+        Tells apart the things that draw for one sample.
     """
-    mixed = (seed * 1_000_003 + step) * 8 + stream
+    mixed = (seed * 1_000_003 + number) * 8 + stream
     return torch.Generator().manual_seed((mixed * 6_364_136_223_846_793_005 + 1_442_695_040_888_963_407) % 2**63)
 
 
@@ -67,8 +67,8 @@ class Augmentation:
         self.seed = seed
 
     @torch.no_grad()
-    def __call__(self, images: Tensor, labels: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """Augment the batch of a step.
+    def __call__(self, images: Tensor, labels: Tensor, first: int) -> tuple[Tensor, Tensor]:
+        """Augment a batch.
 
         Parameters
         ----------
@@ -76,8 +76,8 @@ class Augmentation:
             Regions at least as large as a patch.
         labels : Tensor of int64, shape (N, X, Y, Z)
             Their classes.
-        step : int
-            Which step of the run.
+        first : int
+            Number of the first sample in the run: what happens to a sample is a function of seed and its number.
 
         Returns
         -------
@@ -85,12 +85,12 @@ class Augmentation:
             Patches of shape (N, C, *patch), and their labels (N, *patch), or with ``soft_labels`` the share of each
             class in each voxel (N, classes, *patch).
         """
-        draw = generator_of(self.seed, step, 0)
-        spatial = [self._draw_spatial(draw) for _ in range(len(images))]
+        draws = [generator_of(self.seed, first + k, 0) for k in range(len(images))]
+        spatial = [self._draw_spatial(draw) for draw in draws]
         images, labels = apply_spatial(
             images, labels, spatial, self.patch, self.classes, self.spacing, soft=self.config.soft_labels
         )
-        return torch.stack([self._intensity(image, draw) for image in images]), labels
+        return torch.stack([self._intensity(image, draw) for image, draw in zip(images, draws, strict=True)]), labels
 
     def central(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Patches in the middle of the regions, as they are."""

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from medseg.data.border import BORDER
 from medseg.data.dataset import Dataset
-from medseg.data.splits import Split
 from medseg.engine.versions import versions
 from medseg.models.card import ClassCard, InputCard, ModelCard, PostCard, TrainingCard, ValidationCard
 from medseg.train.config import ClassConfig, TrainConfig
+from medseg.train.material import Material
 from medseg.train.prepared import PreparedCase
+from medseg.train.processes import world
 from medseg.train.validate import CaseDice, mean_dice
 from medseg.types import LabelClass
 
@@ -23,25 +24,13 @@ AXES = {"x": 0, "y": 1, "z": 2}
 NOTICE = "Research use only; not a medical device."
 
 
-def build_card(
-    data: Dataset,
-    cases: Sequence[PreparedCase],
-    split: Split,
-    config: TrainConfig,
-    command: str,
-    seconds: float,
-    steps: int,
-) -> ModelCard:
+def build_card(material: Material, config: TrainConfig, command: str, seconds: float, steps: int) -> ModelCard:
     """Card of a trained model, its validation left open.
 
     Parameters
     ----------
-    data : Dataset
-        Trained on.
-    cases : sequence of PreparedCase
-        The cases of it that were.
-    split : Split
-        Which cases were held out.
+    material : Material
+        What it was trained on.
     config : TrainConfig
         Of the run.
     command : str
@@ -49,12 +38,15 @@ def build_card(
     seconds, steps : float, int
         How long training took.
     """
+    data, cases = material.data, material.cases
+    patches = config.sampling.batch * config.sampling.accumulate * world()
     return ModelCard(
         name=config.name,
         version=config.version,
         title=config.title or f"{', '.join(c.name for c in data.table)} ({data.name})",
         notice=NOTICE,
         classes=tuple(_class(c, config.classes.get(c.name), data) for c in data.table),
+        regions=tuple(data.regions) or None,
         input=_input(cases, config),
         network=config.network,
         mirror=config.mirror,
@@ -65,31 +57,28 @@ def build_card(
             cases=len(cases),
             command=command,
             seed=config.seed,
-            duration=_start(config) + f"{steps} steps of {config.sampling.batch} patches in {seconds / 60:.0f} minutes",
+            duration=_start(config) + f"{steps} steps of {patches} patches in {seconds / 60:.0f} minutes",
             software=versions(),
-            held_out=split.validation,
+            held_out=material.split.validation,
         ),
         limits=config.limits,
         weights_sha256=NO_HASH,
     )
 
 
-def with_validation(
-    card: ModelCard, split: Split, results: Sequence[CaseDice], cases: Sequence[PreparedCase]
-) -> ModelCard:
+def with_validation(card: ModelCard, material: Material, results: Sequence[CaseDice]) -> ModelCard:
     """Return the card with what was measured.
 
     Parameters
     ----------
     card : ModelCard
         Without it.
-    split : Split
-        Whose validation part was measured.
+    material : Material
+        Whose held-out cases were measured; the references of those trained on give the range of volumes.
     results : sequence of CaseDice
         At least one.
-    cases : sequence of PreparedCase
-        Trained on; their references give the range of volumes.
     """
+    cases = material.cases
     by_class, overall = mean_dice(results)
     names = dict(zip(cases[0].facts.volumes_ml, (c.name for c in card.classes), strict=True))
     volumes = {
@@ -100,7 +89,7 @@ def with_validation(
         for name, shown in names.items()
     }
     validation = ValidationCard(
-        split=split.name,
+        split=material.split.name,
         cases=len(results),
         dice={name: round(value, 4) for name, value in by_class.items()},
         mean_dice=round(overall, 4),

@@ -49,7 +49,11 @@ class SplitConfig(_Strict):
 class SamplingConfig(_Strict):
     """What one step sees."""
 
-    batch: Annotated[int, Field(ge=1)] = 2
+    batch: Annotated[int, Field(ge=1)] = Field(default=2, description="patches that go through the network together")
+    accumulate: Annotated[int, Field(ge=1)] = Field(
+        default=1,
+        description="batches a step sums the gradients of, where memory does not hold them at once",
+    )
     foreground: Share = Field(default=0.33, description="share of patches centred on a voxel of a class")
     margin: Annotated[float, Field(ge=1.0)] = Field(
         default=1.25, description="how much larger than the patch the region is that rotation and scaling draw on"
@@ -161,8 +165,9 @@ class TrainConfig(_Strict):
     iterations_per_epoch: Annotated[int, Field(ge=1)] = 100
     time_budget: Annotated[float, Field(gt=0)] | None = Field(default=None, description="seconds")
     checkpoint_every: Annotated[float, Field(gt=0)] = Field(default=300.0, description="seconds")
-    precision: Literal["auto", "bf16", "fp32"] = Field(
-        default="auto", description="auto is bf16 where the processor multiplies it in hardware"
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        default="auto",
+        description="auto is bf16 where the processor multiplies it in hardware, fp16 on older GPUs, fp32 elsewhere",
     )
     tracking: bool = Field(default=True, description="record the run with MLflow")
     seed: int = 0

@@ -16,6 +16,8 @@ from medseg.io.atomic import write_text
 from medseg.models.card import ModelCard, ValidationCard
 from medseg.models.package import ModelPackage, load_package, write_package
 from medseg.train.config import TrainConfig
+from medseg.train.device import choose_device
+from medseg.train.processes import Processes, joined
 from medseg.train.train import train
 from medseg.train.validate import CaseDice, mean_dice, write_validation
 
@@ -74,6 +76,19 @@ def cross_validate(
         raise ConfigError("cross-validation needs at least two folds", where="split.folds")
     if any(case.split is not None for case in read_dataset(dataset, config.dataset).labelled):
         raise ConfigError("the dataset brings a split of its own", where="--folds", fix="Leave out --folds.")
+    with joined(gpu=choose_device(device).type == "cuda") as processes:
+        return _cross_validate(dataset, out, config, folds, device, command, processes)
+
+
+def _cross_validate(
+    dataset: Path,
+    out: Path,
+    config: TrainConfig,
+    folds: Sequence[int],
+    device: str,
+    command: str,
+    processes: Processes,
+) -> ModelPackage | None:
     whole = len(folds) == config.split.folds
     share = None if config.time_budget is None else config.time_budget / (len(folds) + whole)
     results: list[CaseDice] = []
@@ -85,18 +100,21 @@ def cross_validate(
         by_fold[str(fold)] = round(mean_dice(measured)[1], 4)
         results += measured
     results.sort(key=lambda one: one.case_id)
-    write_validation(out / "cross_validation.csv", results)
-    by_class, overall = mean_dice(results)
-    summary = {"cases": len(results), "mean_dice": round(overall, 4), "dice": by_class, "folds": by_fold}
-    write_text(out / "cross_validation.json", json.dumps(summary, indent=1) + "\n")
-    log.info("cross-validated mean Dice %.4f over %d cases", overall, len(results))
+    if processes.is_first:
+        write_validation(out / "cross_validation.csv", results)
+        by_class, overall = mean_dice(results)
+        summary = {"cases": len(results), "mean_dice": round(overall, 4), "dice": by_class, "folds": by_fold}
+        write_text(out / "cross_validation.json", json.dumps(summary, indent=1) + "\n")
+        log.info("cross-validated mean Dice %.4f over %d cases", overall, len(results))
     if not whole:
         return None
     log.info("training on all cases")
     split = config.split.model_copy(update={"folds": 1, "fold": 0})
     chosen = config.model_copy(update={"split": split, "time_budget": share})
     package = train(dataset, out, chosen, device=device, command=command, prepared=out / "prepared")
-    return write_package(package.folder, _crossed(package.card, config, results), package.weights())
+    if processes.is_first:
+        package = write_package(package.folder, _crossed(package.card, config, results), package.weights())
+    return package
 
 
 def _fold(dataset: Path, out: Path, config: TrainConfig, device: str, command: str, prepared: Path) -> list[CaseDice]:

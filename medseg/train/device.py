@@ -39,14 +39,13 @@ def choose_device(wish: str) -> torch.device:
     return device
 
 
-def choose_dtype(wish: Literal["auto", "bf16", "fp32"], device: torch.device) -> torch.dtype:
-    """Number format of the forward pass: bfloat16 where the processor multiplies it in hardware, unless told."""
+def choose_dtype(wish: Literal["auto", "bf16", "fp16", "fp32"], device: torch.device) -> torch.dtype:
+    """Number format of the forward pass, unless told what the device multiplies in hardware: bfloat16, or float16."""
     if wish != "auto":
-        return torch.bfloat16 if wish == "bf16" else torch.float32
+        return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[wish]
     if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if fast else torch.float32
 
 

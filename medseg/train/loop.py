@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from medseg.errors import ConfigError, InputError, Interrupted
-from medseg.train.augment import Augmentation, generator_of
+from medseg.train.augment import Augmentation
 from medseg.train.checkpoint import read_checkpoint, write_checkpoint
 from medseg.train.config import TrainConfig
-from medseg.train.device import memory_format
 from medseg.train.ema import Ema
-from medseg.train.losses import segmentation_loss
-from medseg.train.patches import Patches
+from medseg.train.patches import Batch, Patches
+from medseg.train.processes import ALONE, Processes
 from medseg.train.schedule import Bounds, learning_rate
+from medseg.train.step import Stepper
+from medseg.train.stop import stop_requests
 
 __all__ = ["EpochRecord", "Loop"]
 
 log = logging.getLogger("medseg.train")
-
-# Signals that ask for a checkpoint and an end: what batch schedulers, terminals and Slurm send.
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 @dataclass(frozen=True)
@@ -76,6 +71,10 @@ class Loop:
         Where to save, and to go on from if it is there.
     ignore : int, optional
         Class value that counts for nothing.
+    members : Tensor of shape (parts + 1, regions), optional
+        Which parts make which region, where classes are regions.
+    processes : Processes
+        Those that train the network together.
     extra : dict, optional
         Data kept with the checkpoint, for instance the tracker's run id. One found in a checkpoint wins.
     """
@@ -90,20 +89,20 @@ class Loop:
         dtype: torch.dtype,
         checkpoint: Path,
         ignore: int | None = None,
+        members: Tensor | None = None,
+        processes: Processes = ALONE,
         extra: dict[str, Any] | None = None,
     ) -> None:
         self.config = config
         self.network = network
         self.patches = patches
-        self.augmentation = augmentation
-        self.dtype = dtype
         self.checkpoint = checkpoint
-        self.ignore = ignore
+        self.processes = processes
         self.extra = dict(extra or {})
         self.device = next(network.parameters()).device
-        self.memory_format = memory_format(config.network.dimensions)
-        self.optimiser = _build_optimiser(config, network)
-        self.ema = Ema(network, config.ema_decay)
+        self.stepper = Stepper(
+            config, network, augmentation, dtype=dtype, ignore=ignore, members=members, processes=processes
+        )
         self.bounds = Bounds(
             None if config.epochs is None else config.epochs * config.iterations_per_epoch, config.time_budget
         )
@@ -113,6 +112,11 @@ class Loop:
         self._losses: list[float] = []
         if checkpoint.is_file():
             self._restore(read_checkpoint(checkpoint))
+
+    @property
+    def ema(self) -> Ema:
+        """Average of the weights over the steps: what the package holds."""
+        return self.stepper.ema
 
     @property
     def finished(self) -> bool:
@@ -135,7 +139,8 @@ class Loop:
             When a signal asked to stop; a checkpoint was written first.
         """
         if self.bounds.seconds is not None and not self.resumed:
-            self.bounds = Bounds(self.bounds.steps, max(self.bounds.seconds - reserve, 1.0))
+            left = self.processes.of_first(max(self.bounds.seconds - reserve, 1.0))
+            self.bounds = Bounds(self.bounds.steps, left)
         if self.finished:
             return
         self.network.train()
@@ -143,31 +148,36 @@ class Loop:
         saved = time.monotonic()
         epoch_began, epoch_step = time.monotonic(), self.step
         waited = 0.0
-        with _stop_requests() as asked:
-            batches = self.patches.batches(self.step, self.bounds.steps)
+        accumulate = self.config.sampling.accumulate
+        last = None if self.bounds.steps is None else self.bounds.steps * accumulate
+        with stop_requests() as asked:
+            batches = self.patches.batches(self.step * accumulate, last)
             with contextlib.closing(batches):
                 while self.bounds.progress(self.step, self.elapsed) < 1:
                     asking = time.monotonic()
-                    images, labels = next(batches)
+                    taken = [next(batches) for _ in range(accumulate)]
                     waited += time.monotonic() - asking
-                    self._losses.append(self._one_step(images, labels))
+                    loss = self._step(taken)
                     self.step += 1
                     now = time.monotonic()
-                    self.elapsed = now - began
+                    stop, loss, self.elapsed = self.processes.mean(float(bool(asked)), loss, now - began)
+                    self._take(loss)
                     if self.step % self.config.iterations_per_epoch == 0:
                         rate = (self.step - epoch_step) / max(now - epoch_began, 1e-9)
                         on_epoch(self._record(rate, waited / max(now - epoch_began, 1e-9)))
                         epoch_began, epoch_step, waited = time.monotonic(), self.step, 0.0
-                    if asked:
+                    if stop:
                         self.save()
-                        raise Interrupted(asked[0])
+                        raise Interrupted(asked[0] if asked else "a signal to another process")
                     if now - saved > self.config.checkpoint_every:
                         self.save()
                         saved = time.monotonic()
         self.save()
 
     def save(self) -> None:
-        """Write the checkpoint."""
+        """Write the checkpoint; of several processes the first does."""
+        if not self.processes.is_first:
+            return
         write_checkpoint(
             self.checkpoint,
             {
@@ -178,61 +188,32 @@ class Loop:
                 "elapsed": self.elapsed,
                 "losses": self._losses,
                 "network": self.network.state_dict(),
-                "ema": self.ema.state,
-                "optimiser": self.optimiser.state_dict(),
+                **self.stepper.state(),
                 "extra": self.extra,
             },
         )
 
-    def _one_step(self, images: Tensor, labels: Tensor) -> float:
-        config = self.config
+    def _step(self, taken: Sequence[Batch]) -> float:
+        chosen = self.config.optimiser
         progress = self.bounds.progress(self.step, self.elapsed)
-        rate = learning_rate(
-            progress,
-            peak=config.optimiser.learning_rate,
-            warm_up=config.optimiser.warm_up,
-            shape=config.optimiser.schedule,
-        )
+        rate = learning_rate(progress, peak=chosen.learning_rate, warm_up=chosen.warm_up, shape=chosen.schedule)
         # A step at rate 0, which the very first would be, moves nothing.
-        for group in self.optimiser.param_groups:
-            group["lr"] = max(rate, 1e-3 * config.optimiser.learning_rate)
-        # Whatever else draws at random, dropout for one, draws by the step.
-        torch.manual_seed(generator_of(config.seed, self.step, 1).initial_seed())
-        images, labels = images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
-        images, labels = self.augmentation(images, labels, self.step)
-        if config.network.dimensions == 2:
-            images, labels = images[..., 0], labels[..., 0]
-        images = images.contiguous(memory_format=self.memory_format)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            scores = self.network(images)
-        loss = segmentation_loss(
-            scores,
-            labels,
-            dice=config.loss.dice,
-            cross_entropy_weight=config.loss.cross_entropy,
-            over_batch=config.loss.batch_dice,
-            ignore=self.ignore,
-        )
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), config.optimiser.clip)
-        self.optimiser.step()
-        self.ema.update(self.network, self.step)
-        value = float(loss.detach())
-        if value != value:
+        return self.stepper.step(taken, self.step, max(rate, 1e-3 * chosen.learning_rate))
+
+    def _take(self, loss: float) -> None:
+        if loss != loss:
             raise InputError(
-                f"the loss is not a number at step {self.step}",
+                f"the loss is not a number at step {self.step - 1}",
                 where=self.checkpoint.parent,
                 fix="Lower optimiser.learning_rate or set precision to fp32, and start in another --out.",
             )
-        return value
+        self._losses.append(loss)
 
     def _record(self, rate: float, waiting: float) -> EpochRecord:
         losses, self._losses = self._losses, []
-        lr = self.optimiser.param_groups[0]["lr"]
         metrics = {
             "loss": sum(losses) / len(losses),
-            "learning_rate": float(lr),
+            "learning_rate": self.stepper.rate,
             "steps_per_second": rate,
             "data_wait_share": waiting,
         }
@@ -254,8 +235,7 @@ class Loop:
         if state["threads"] != torch.get_num_threads() and self.device.type == "cpu":
             log.warning("the run was started with %d threads; weights may differ in the last bits", state["threads"])
         self.network.load_state_dict(state["network"])
-        self.ema.load(state["ema"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.stepper.load(state)
         self.step, self.elapsed = int(state["step"]), float(state["elapsed"])
         self._losses = [float(loss) for loss in state["losses"]]
         self.bounds = Bounds(self.bounds.steps, state["seconds"])
@@ -265,35 +245,3 @@ class Loop:
 
 # What may be changed between two parts of one run, because no weight depends on it, or because that is the point.
 MAY_CHANGE = {"checkpoint_every", "tracking", "title", "data", "licence", "limits", "version"}
-
-
-def _build_optimiser(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
-    chosen = config.optimiser
-    if chosen.name == "sgd":
-        return torch.optim.SGD(
-            network.parameters(),
-            chosen.learning_rate,
-            momentum=chosen.momentum,
-            nesterov=True,
-            weight_decay=chosen.weight_decay,
-        )
-    return torch.optim.AdamW(network.parameters(), chosen.learning_rate, weight_decay=chosen.weight_decay, fused=True)
-
-
-@contextlib.contextmanager
-def _stop_requests() -> Iterator[list[str]]:
-    """Collect stop signals while inside, so that a step is never cut in two."""
-    asked: list[str] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-
-    def ask(number: int, _frame: FrameType | None) -> None:
-        asked.append(signal.Signals(number).name)
-
-    before = {number: signal.signal(number, ask) for number in STOP_SIGNALS}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

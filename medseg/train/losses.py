@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["cross_entropy", "deep_supervision_weights", "segmentation_loss", "soft_dice_loss"]
+from medseg.train.processes import summed, world
+
+__all__ = ["SMOOTH", "at_size", "cross_entropy", "deep_supervision_weights", "segmentation_loss", "soft_dice_loss"]
 
 # Keeps the Dice of a class that is neither there nor predicted defined; nnU-Net's value.
 SMOOTH = 1e-5
@@ -47,6 +49,8 @@ def soft_dice_loss(
         probabilities = probabilities * counted
     overlap = (probabilities * hot).sum(dims)
     total = probabilities.sum(dims) + hot.sum(dims)
+    if over_batch:
+        overlap, total = summed(overlap), summed(total)
     dice = (2 * overlap + smooth) / (total + smooth)
     return 1 - dice[..., 1:].mean()
 
@@ -54,12 +58,15 @@ def soft_dice_loss(
 def cross_entropy(scores: Tensor, labels: Tensor, *, ignore: int | None = None) -> Tensor:
     """Mean cross-entropy over the voxels that count; 0 where none does. Shapes as in `soft_dice_loss`."""
     if labels.is_floating_point():
-        counted = labels.shape[0] * labels[0, 0].numel() if ignore is None else labels.sum().clamp(min=1)
+        if ignore is None:
+            counted = labels.new_tensor(labels.shape[0] * labels[0, 0].numel())
+        else:
+            counted = summed(labels.sum()).clamp(min=1) / world()
         return -(scores.float().log_softmax(1) * labels).sum() / counted
     if ignore is None:
         return F.cross_entropy(scores.float(), labels)
     total = F.cross_entropy(scores.float(), labels, ignore_index=ignore, reduction="sum")
-    return total / (labels != ignore).sum().clamp(min=1)
+    return total * world() / summed((labels != ignore).sum()).clamp(min=1)
 
 
 def deep_supervision_weights(resolutions: int) -> tuple[float, ...]:
@@ -102,7 +109,7 @@ def segmentation_loss(
     every = [scores] if isinstance(scores, Tensor) else list(scores)
     loss = torch.zeros((), device=labels.device)
     for weight, part in zip(deep_supervision_weights(len(every)), every, strict=True):
-        truth = _at_size(labels, part.shape[2:])
+        truth = at_size(labels, part.shape[2:])
         if dice:
             loss = loss + weight * dice * soft_dice_loss(part, truth, over_batch=over_batch, ignore=ignore)
         if cross_entropy_weight:
@@ -119,7 +126,8 @@ def _shares(labels: Tensor, classes: int, ignore: int | None) -> tuple[Tensor, T
     return (hot, None) if counted is None else (hot * counted[:, None], counted[:, None])
 
 
-def _at_size(labels: Tensor, size: torch.Size) -> Tensor:
+def at_size(labels: Tensor, size: torch.Size) -> Tensor:
+    """Labels brought to a coarser resolution by nearest neighbour, shares by their mean."""
     if labels.shape[-len(size) :] == size:
         return labels
     if labels.is_floating_point():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -14,12 +15,31 @@ from torch import Tensor
 
 from medseg.train.prepared import PreparedCase
 
-__all__ = ["Patches", "extract"]
+__all__ = ["Batch", "Patches", "extract"]
 
 Triple = tuple[int, int, int]
 
 # Batches read ahead of the one in use.
 AHEAD = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Regions that go through the network together.
+
+    Parameters
+    ----------
+    first : int
+        Number of the first of its samples in the run.
+    images : Tensor of float32, shape (N, C, *region)
+        Intensities.
+    labels : Tensor of int64, shape (N, *region)
+        Parts.
+    """
+
+    first: int
+    images: Tensor
+    labels: Tensor
 
 
 class Patches:
@@ -43,6 +63,8 @@ class Patches:
         Regions in a batch.
     seed : int
         Another seed draws others.
+    rank, count : int
+        Which this is of how many processes that draw together, each every `count`-th batch.
     """
 
     def __init__(
@@ -54,6 +76,8 @@ class Patches:
         foreground: float,
         batch: int,
         seed: int,
+        rank: int = 0,
+        count: int = 1,
     ) -> None:
         self.cases = tuple(cases)
         self.patch = patch
@@ -61,25 +85,27 @@ class Patches:
         self.foreground = foreground
         self.size = batch
         self.seed = seed
+        self.rank, self.count = rank, count
         self._order = lru_cache(maxsize=4)(self._shuffled)
 
-    def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Images ``(N, C, *region)`` as float32 and labels ``(N, *region)`` as int64 of a step, counted from 0."""
-        samples = [self.sample(step * self.size + k) for k in range(self.size)]
+    def batch(self, number: int) -> Batch:
+        """Batch of this process, counted from 0; the processes' batches of one number follow each other."""
+        first = (number * self.count + self.rank) * self.size
+        samples = [self.sample(first + k) for k in range(self.size)]
         images = torch.from_numpy(np.stack([image for image, _ in samples]))
         labels = torch.from_numpy(np.stack([label for _, label in samples]).astype(np.int64))
-        return images, labels
+        return Batch(first, images, labels)
 
-    def batches(self, start: int, stop: int | None = None) -> Generator[tuple[Tensor, Tensor], None, None]:
-        """Batches of the steps from `start` on, read ahead by a thread while the caller computes."""
+    def batches(self, start: int, stop: int | None = None) -> Generator[Batch, None, None]:
+        """Batches from `start` on, read ahead by a thread while the caller computes."""
         with ThreadPoolExecutor(1, thread_name_prefix="patches") as pool:
-            waiting: list[Future[tuple[Tensor, Tensor]]] = []
-            step = start
+            waiting: list[Future[Batch]] = []
+            number = start
             try:
                 while True:
-                    while len(waiting) < AHEAD and (stop is None or step < stop):
-                        waiting.append(pool.submit(self.batch, step))
-                        step += 1
+                    while len(waiting) < AHEAD and (stop is None or number < stop):
+                        waiting.append(pool.submit(self.batch, number))
+                        number += 1
                     if not waiting:
                         return
                     yield waiting.pop(0).result()

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from medseg.data.dataset import Dataset
-from medseg.data.splits import Split
 from medseg.engine.versions import versions
 from medseg.errors import Interrupted
 from medseg.models.package import ModelPackage
 from medseg.train.config import TrainConfig
 from medseg.train.history import History
 from medseg.train.loop import EpochRecord, Loop
+from medseg.train.material import Material
 from medseg.train.tracking import Tracker
 from medseg.train.validate import CaseDice, mean_dice
 
@@ -31,7 +30,7 @@ class RunRecord:
 
     Parameters
     ----------
-    data, split, config
+    material, config
         Of the run.
     out : Path
         Its folder.
@@ -39,10 +38,10 @@ class RunRecord:
         What is followed; the tracker's run id is kept with its checkpoints.
     """
 
-    def __init__(self, data: Dataset, split: Split, config: TrainConfig, out: Path, loop: Loop) -> None:
+    def __init__(self, material: Material, config: TrainConfig, out: Path, loop: Loop) -> None:
         self.out, self.loop = out, loop
         self.history = History(out / "history.csv", loop.step)
-        self.tracker = _track(data, split, config, out, loop) if config.tracking else None
+        self.tracker = _track(material, config, out, loop) if config.tracking else None
 
     def __enter__(self) -> RunRecord:
         return self
@@ -74,7 +73,8 @@ class RunRecord:
         self.tracker.end()
 
 
-def _track(data: Dataset, split: Split, config: TrainConfig, out: Path, loop: Loop) -> Tracker:
+def _track(material: Material, config: TrainConfig, out: Path, loop: Loop) -> Tracker:
+    data, split = material.data, material.split
     tracker = Tracker(
         out,
         name=f"train {config.name}",

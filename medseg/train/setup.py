@@ -1,4 +1,4 @@
-"""Builds what a run trains with: the cases, the network, the loop."""
+"""Builds what a run trains with: the network and the loop."""
 
 from __future__ import annotations
 
@@ -8,83 +8,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.data.dataset import Dataset
-from medseg.data.splits import Split
-from medseg.errors import ConfigError, InputError
+from medseg.errors import ConfigError
 from medseg.models.registry import build_network, load_pretrained
 from medseg.train.augment import Augmentation
 from medseg.train.config import TrainConfig
 from medseg.train.device import choose_dtype, memory_format
 from medseg.train.loop import Loop
 from medseg.train.patches import Patches
-from medseg.train.prepared import IGNORED, PreparedCase, prepare_cases
+from medseg.train.prepared import IGNORED, PreparedCase
+from medseg.train.processes import ALONE, Processes
 from medseg.train.start import load_start
 
-__all__ = ["build_loop", "cases_to_train", "check_fits"]
+__all__ = ["build_loop"]
 
 log = logging.getLogger("medseg.train")
 
 
-def check_fits(data: Dataset, config: TrainConfig) -> None:
-    """Refuse a configuration for other channels or classes than the dataset has.
-
-    Raises
-    ------
-    ConfigError
-        Naming the key.
-    """
-    if len(config.input.channels) != len(data.channels):
-        raise ConfigError(
-            f"{len(config.input.channels)} channels in the configuration, {len(data.channels)} in the dataset",
-            where="input.channels",
-        )
-    unknown = sorted(set(config.classes) - {c.name for c in data.table})
-    if unknown:
-        raise ConfigError(
-            f"the dataset has no class '{unknown[0]}'",
-            where="classes",
-            fix=f"It has {', '.join(c.name for c in data.table)}.",
-        )
-
-
-def cases_to_train(
-    data: Dataset, split: Split, config: TrainConfig, folder: Path, blocked: dict[str, str]
-) -> tuple[list[PreparedCase], dict[str, str]]:
-    """Prepare the cases a run trains on.
-
-    Parameters
-    ----------
-    data, split, config
-        Of the run.
-    folder : Path
-        Where prepared cases are kept.
-    blocked : dict of str to str
-        Cases the audit blocks, and why.
-
-    Returns
-    -------
-    tuple of list of PreparedCase and dict of str to str
-        The cases, and why others of the dataset are left out.
-
-    Raises
-    ------
-    InputError
-        When no case is left.
-    """
-    wanted = [case for case in data.labelled if case.case_id in split.train]
-    log.info("preparing %d cases; %d more are held out (%s)", len(wanted), len(split.validation), split.name)
-    cases, failed = prepare_cases(data, wanted, config.input, folder)
-    left_out = {**blocked, **failed}
-    if not cases:
-        first = next(iter(left_out.values()), "there is no labelled case")
-        raise InputError(f"no case can be trained on; the first: {first}", where=data.folder)
-    return cases, left_out
-
-
 def build_loop(
-    data: Dataset, cases: Sequence[PreparedCase], config: TrainConfig, device: torch.device, out: Path
+    data: Dataset,
+    cases: Sequence[PreparedCase],
+    config: TrainConfig,
+    device: torch.device,
+    out: Path,
+    processes: Processes = ALONE,
 ) -> Loop:
     """Build the network and the loop that trains it, or goes on with the checkpoint in `out`.
 
@@ -96,18 +45,19 @@ def build_loop(
         Where.
     out : Path
         The run's folder.
+    processes : Processes
+        Those that train it together.
 
     Raises
     ------
     ConfigError
         When the patch does not fit the network, or `out` holds a run of another configuration.
     """
-    classes = len(data.table) + 1
     torch.manual_seed(config.seed)
     network = build_network(
         config.network.name,
         channels=len(data.channels),
-        classes=classes,
+        classes=data.scores,
         dimensions=config.network.dimensions,
         arguments=config.network.arguments,
     )
@@ -115,7 +65,7 @@ def build_loop(
     if not (out / "checkpoint.pt").is_file():
         load_pretrained(network)
         if config.start is not None:
-            load_start(network, config.start, classes=classes)
+            load_start(network, config.start, classes=data.scores)
     network = network.to(device=device, memory_format=memory_format(config.network.dimensions))  # type: ignore[call-overload]
     patches = Patches(
         cases,
@@ -124,9 +74,15 @@ def build_loop(
         foreground=config.sampling.foreground,
         batch=config.sampling.batch,
         seed=config.seed,
+        rank=processes.rank,
+        count=processes.count,
     )
     augmentation = Augmentation(
-        config.augment, patch=config.input.patch, spacing=_spacing(config, cases), classes=classes, seed=config.seed
+        config.augment,
+        patch=config.input.patch,
+        spacing=_spacing(config, cases),
+        classes=len(data.parts) + 1,
+        seed=config.seed,
     )
     loop = Loop(
         config,
@@ -136,10 +92,20 @@ def build_loop(
         dtype=choose_dtype(config.precision, device),
         checkpoint=out / "checkpoint.pt",
         ignore=IGNORED if data.ignore_label is not None else None,
+        members=_members(data),
+        processes=processes,
     )
     if loop.resumed:
         log.info("going on from step %d", loop.step)
     return loop
+
+
+def _members(data: Dataset) -> Tensor | None:
+    """Which parts make which region, shape (parts + 1, regions); None where classes exclude each other."""
+    if not data.regions:
+        return None
+    rows = [[float(part in members) for members in data.regions.values()] for part in (0, *data.parts)]
+    return torch.tensor(rows)
 
 
 def _check_patch(network: nn.Module, config: TrainConfig) -> None:

@@ -13,21 +13,19 @@ from pathlib import Path
 import torch
 import yaml
 
-from medseg.data.border import with_border
 from medseg.data.dataset import Dataset, DatasetCase
-from medseg.data.layouts import read_dataset
-from medseg.data.splits import split_cases, without
 from medseg.engine.lock import exclusive
 from medseg.infer.onnx_export import ensure_export
 from medseg.io.atomic import sweep, write_text
-from medseg.models.package import ModelPackage, write_package
+from medseg.models.package import ModelPackage, load_package, write_package
 from medseg.train.card import build_card, with_validation
-from medseg.train.clean import blocked_cases
 from medseg.train.config import TrainConfig
 from medseg.train.device import choose_device
+from medseg.train.material import gather
+from medseg.train.processes import joined
 from medseg.train.record import RunRecord
 from medseg.train.reserve import validation_seconds
-from medseg.train.setup import build_loop, cases_to_train, check_fits
+from medseg.train.setup import build_loop
 from medseg.train.validate import CaseDice, mean_dice, validate, write_validation
 
 __all__ = ["train"]
@@ -83,37 +81,38 @@ def train(
         When a signal asked to stop; the same call goes on from there.
     """
     began = time.monotonic() - spent
-    out.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        stack.enter_context(exclusive(out, "train"))
-        sweep(out)
-        chosen = choose_device(device)
-        data = read_dataset(dataset, config.dataset)
-        if config.border_mm is not None:
-            data = with_border(data, config.border_mm)
-        check_fits(data, config)
-        split = split_cases(data.labelled, folds=config.split.folds, fold=config.split.fold, seed=config.split.seed)
-        blocked = blocked_cases(data, split, out)
-        split = without(split, blocked)
-        cases, left_out = cases_to_train(data, split, config, prepared or out / "prepared", blocked)
-
-        loop = build_loop(data, cases, config, chosen, out)
+    chosen = choose_device(device)
+    with joined(gpu=chosen.type == "cuda") as processes, ExitStack() as stack:
+        chosen = processes.device(chosen)
+        with processes.in_turn():
+            if processes.is_first:
+                out.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(exclusive(out, "train"))
+                sweep(out)
+            material = gather(dataset, config, out, prepared or out / "prepared")
+        loop = build_loop(material.data, material.cases, config, chosen, out, processes)
+        if not processes.is_first:
+            loop.run(lambda _record: None)
+            processes.wait()
+            return load_package(out / "model")
         # Only now is it sure that the folder holds no run of another configuration.
         write_text(out / "config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-        write_text(out / "split.json", json.dumps({**asdict(split), "left_out": left_out}, indent=1) + "\n")
-        held_out = [case for case in data.labelled if case.case_id in split.validation] if measure else []
-        with RunRecord(data, split, config, out, loop) as record:
-            reserve = time.monotonic() - began + validation_seconds(loop, len(held_out), cases)
+        split = {**asdict(material.split), "left_out": material.left_out}
+        write_text(out / "split.json", json.dumps(split, indent=1) + "\n")
+        held_out = material.held_out if measure else ()
+        with RunRecord(material, config, out, loop) as record:
+            reserve = time.monotonic() - began + validation_seconds(loop, len(held_out), material.cases)
             loop.run(record.epoch, reserve=reserve)
-            card = build_card(data, cases, split, config, command, loop.elapsed, loop.step)
+            card = build_card(material, config, command, loop.elapsed, loop.step)
             package = write_package(out / "model", card, loop.ema.state)
-            results = _validate(package, data, held_out, chosen, out) if measure else []
+            results = _validate(package, material.data, held_out, chosen, out) if measure else []
             if results:
-                card = with_validation(package.card, split, results, cases)
+                card = with_validation(package.card, material, results)
                 package = write_package(out / "model", card, loop.ema.state)
             # Beside the weights, so that whoever gets the package need not have PyTorch make it.
             ensure_export(package, package.folder)
             record.finish(package, results)
+        processes.wait()
     return package
 
 

@@ -63,7 +63,10 @@ def validate(package: ModelPackage, data: Dataset, cases: Sequence[DatasetCase],
         if data.ignore_label is not None:
             counted = truth != data.ignore_label
             predicted, truth = predicted[counted], truth[counted]
-        result = {c.name: dice(predicted == c.value, truth == c.value) for c in package.card.table}
+        result = {}
+        for entry in package.card.table:
+            members = data.members(entry.value)
+            result[entry.name] = dice(np.isin(predicted, members), np.isin(truth, members))
         log.debug("%s: %s", case.case_id, result)
         yield CaseDice(case.case_id, result)
 

@@ -56,7 +56,16 @@ def test_an_image_without_label_is_a_case_without_reference(tmp_path):
     [
         ({"channel_names": {}}, "'channel_names'"),
         ({"labels": ["a"]}, "'labels'"),
-        ({"labels": {"background": 0, "whole": [1, 2]}}, "'whole' is a region"),
+        ({"labels": {"background": 0, "whole": [1, 2]}}, "'regions_class_order' must list"),
+        (
+            {"labels": {"background": 0, "whole": [1, 2], "core": 2}, "regions_class_order": [1, 1]},
+            "two regions one value",
+        ),
+        # Where 2 is, the whole lies on top of the core: a label map would not tell of the core.
+        (
+            {"labels": {"background": 0, "core": 2, "whole": [1, 2]}, "regions_class_order": [2, 1]},
+            "a label map would hold 1",
+        ),
         ({"labels": {"background": 0, "zone": "1"}}, "'zone' is '1'"),
         ({"channel_names": {"0": "T2"}}, "channels \\[0, 1\\], not 0 to 0"),
         ({"dataset": {"x": {"images": ["a"]}}}, "case 'x'"),
@@ -72,3 +81,22 @@ def test_a_file_without_channel_is_named(tmp_path):
     volume(folder / "imagesTr" / "odd.nii.gz", noise())
     with pytest.raises(InputError, match=r"odd\.nii\.gz: its name does not end in a channel"):
         read_dataset(folder)
+
+
+def test_regions_keep_their_order_and_what_they_cover(tmp_path):
+    labels = {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "enhancing": 3}
+    dataset = read_dataset(write(tmp_path, labels=labels, regions_class_order=[1, 2, 3]))
+    assert dataset.regions == {1: (1, 2, 3), 2: (2, 3), 3: (3,)}
+    assert [(c.value, c.name) for c in dataset.table] == [(1, "whole"), (2, "core"), (3, "enhancing")]
+    assert dataset.parts == (1, 2, 3)
+    assert dataset.scores == 3
+    _, reference = read_case(dataset, dataset.cases[0])
+    assert sorted(set(reference.array.ravel().tolist())) == [0, 1, 2, 3]
+
+
+def test_regions_whose_values_are_not_in_order(tmp_path):
+    """BraTS up to 2020: 1 necrosis, 2 oedema, 4 enhancing."""
+    labels = {"background": 0, "whole": [1, 2, 4], "core": [1, 4], "enhancing": [4]}
+    dataset = read_dataset(write(tmp_path, labels=labels, regions_class_order=[2, 1, 4]))
+    assert dataset.regions == {2: (1, 2, 4), 1: (1, 4), 4: (4,)}
+    assert [(c.value, c.name) for c in dataset.table] == [(1, "core"), (2, "whole"), (4, "enhancing")]

@@ -122,19 +122,19 @@ def test_ignored_voxels_have_no_share():
         assert 0 < shares[0, 0].mean() < 1
 
 
-def test_what_happens_in_a_step_is_a_function_of_seed_and_step():
+def test_what_happens_to_a_sample_is_a_function_of_seed_and_number():
     draw = torch.Generator().manual_seed(0)
     images = torch.randn(2, 1, *REGION, generator=draw)
     labels = torch.randint(0, 2, (2, *REGION), generator=draw)
     everything = AugmentConfig(**dict.fromkeys(NOTHING, 1.0), flip=("x",))
     augment = Augmentation(everything, patch=PATCH, spacing=ISOTROPIC, classes=2, seed=1)
-    first = augment(images, labels, 5)
-    augment(images, labels, 6)
-    again = augment(images, labels, 5)
-    assert first[0].equal(again[0])
-    assert first[1].equal(again[1])
-    assert not first[0].equal(augment(images, labels, 6)[0])
-    assert torch.isfinite(first[0]).all()
+    both = augment(images, labels, 5)
+    for k in (1, 0):
+        alone = augment(images[k : k + 1], labels[k : k + 1], 5 + k)
+        assert alone[0][0].allclose(both[0][k], atol=1e-5)
+        assert alone[1][0].equal(both[1][k])
+    assert not both[0].equal(augment(images, labels, 6)[0])
+    assert torch.isfinite(both[0]).all()
 
 
 @pytest.mark.parametrize("kind", ["noise", "blur", "brightness", "contrast", "low_resolution", "gamma",

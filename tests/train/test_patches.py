@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,9 +45,21 @@ def test_reading_ahead_gives_the_same_batches(cases):
     patches = draw(cases)
     ahead = list(patches.batches(3, 9))
     assert len(ahead) == 6
-    for step, (images, labels) in zip(range(3, 9), ahead, strict=True):
-        assert images.equal(patches.batch(step)[0])
-        assert labels.equal(patches.batch(step)[1])
+    for number, batch in zip(range(3, 9), ahead, strict=True):
+        assert batch.first == 2 * number
+        assert batch.images.equal(patches.batch(number).images)
+        assert batch.labels.equal(patches.batch(number).labels)
+
+
+def test_processes_share_the_samples_of_one(cases):
+    """Two processes of batch 2 see what one of batch 4 does, each sample once."""
+    whole = draw(cases, batch=4)
+    shares = [draw(cases, batch=2, rank=rank, count=2) for rank in (0, 1)]
+    for number in range(3):
+        parts = [share.batch(number) for share in shares]
+        assert [part.first for part in parts] == [4 * number, 4 * number + 2]
+        assert torch.cat([part.images for part in parts]).equal(whole.batch(number).images)
+        assert torch.cat([part.labels for part in parts]).equal(whole.batch(number).labels)
 
 
 def test_every_case_comes_once_before_any_comes_again(cases):

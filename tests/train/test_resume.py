@@ -13,7 +13,7 @@ from tiny_dataset import tiny_config
 
 from medseg.config.load import build
 from medseg.errors import ConfigError, InputError, Interrupted
-from medseg.train import loop as loop_module
+from medseg.train import step as step_module
 from medseg.train.checkpoint import read_checkpoint, write_checkpoint
 from medseg.train.config import TrainConfig
 from medseg.train.train import train
@@ -50,7 +50,7 @@ def undisturbed(balls, tmp_path_factory) -> Path:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_a_signal_in_the_middle_of_an_epoch(balls, undisturbed, tmp_path, monkeypatch, number):
     """The signal comes in the sixth of twelve steps, four to an epoch."""
-    real = loop_module.segmentation_loss
+    real = step_module.segmentation_loss
     calls = []
 
     def counting(*arguments, **options):
@@ -59,7 +59,7 @@ def test_a_signal_in_the_middle_of_an_epoch(balls, undisturbed, tmp_path, monkey
             os.kill(os.getpid(), number)
         return real(*arguments, **options)
 
-    monkeypatch.setattr(loop_module, "segmentation_loss", counting)
+    monkeypatch.setattr(step_module, "segmentation_loss", counting)
     with pytest.raises(Interrupted, match=signal.Signals(number).name):
         train(balls, tmp_path, config(), device="cpu")
     assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 6
@@ -71,13 +71,13 @@ def test_a_signal_in_the_middle_of_an_epoch(balls, undisturbed, tmp_path, monkey
 
 
 def test_stopping_after_every_step(balls, undisturbed, tmp_path, monkeypatch):
-    real = loop_module.segmentation_loss
+    real = step_module.segmentation_loss
 
     def stopping(*arguments, **options):
         os.kill(os.getpid(), signal.SIGTERM)
         return real(*arguments, **options)
 
-    monkeypatch.setattr(loop_module, "segmentation_loss", stopping)
+    monkeypatch.setattr(step_module, "segmentation_loss", stopping)
     for _ in range(12):
         with pytest.raises(Interrupted):
             train(balls, tmp_path, config(), device="cpu")
@@ -88,15 +88,15 @@ def test_stopping_after_every_step(balls, undisturbed, tmp_path, monkeypatch):
 KILLER = """
 import os, signal, sys, torch
 torch.set_num_threads(1)
-from medseg.train import loop
+from medseg.train import step
 from medseg.cli.app import run
-real, calls = loop.segmentation_loss, []
+real, calls = step.segmentation_loss, []
 def deadly(*arguments, **options):
     calls.append(1)
     if len(calls) == int(sys.argv[1]):
         os.kill(os.getpid(), getattr(signal, sys.argv[2]))
     return real(*arguments, **options)
-loop.segmentation_loss = deadly
+step.segmentation_loss = deadly
 sys.exit(run(sys.argv[3:]))
 """
 
@@ -129,7 +129,7 @@ def test_killed_and_stopped_processes(balls, undisturbed, tmp_path):
 
 
 def test_a_finished_run_is_not_trained_again(balls, undisturbed, monkeypatch):
-    monkeypatch.setattr(loop_module, "segmentation_loss", None)
+    monkeypatch.setattr(step_module, "segmentation_loss", None)
     before = (undisturbed / "model" / "weights.safetensors").read_bytes()
     train(balls, undisturbed, config(), device="cpu")
     assert (undisturbed / "model" / "weights.safetensors").read_bytes() == before
