@@ -48,6 +48,10 @@ def evaluate(
     config: Annotated[Path | None, typer.Option("--config", help="YAML file of options.")] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", help="Cases measured at the same time.")] = None,
     parquet: Annotated[bool, typer.Option("--parquet", help="Write per_case.parquet too.")] = False,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", metavar="ID", help="MLflow run to add the figures to; default: MLFLOW_RUN_ID, or none."),
+    ] = None,
     settings: SetOption = None,
     json: JsonOption = False,
 ) -> int:
@@ -82,6 +86,7 @@ def evaluate(
         images=images,
         scores=scores,
         parquet=parquet,
+        run=run,
     )
     if json:
         print_json(as_json(result.summary))

@@ -21,6 +21,7 @@ from medseg.evaluate.measure import ALL, measure_case
 from medseg.evaluate.options import EvaluateOptions
 from medseg.evaluate.pairing import CasePair, Pairing, pair_cases
 from medseg.evaluate.summary import summarise
+from medseg.train.tracking import OpenRun
 from medseg.types import Geometry, LabelMap, LabelTable, MeasurementRow, Report
 
 __all__ = ["Evaluation", "evaluate", "tracked_figures"]
@@ -68,6 +69,7 @@ def evaluate(
     images: Path | None = None,
     scores: Path | None = None,
     parquet: bool = False,
+    run: str | None = None,
 ) -> Evaluation:
     """Measure predictions against references.
 
@@ -89,6 +91,9 @@ def evaluate(
         Folder of probabilities, for calibration and FROC; those beside the labels are found without it.
     parquet : bool
         Leave per_case.parquet too.
+    run : str, optional
+        Id of the MLflow run to add means, medians and pooled figures to. Without it they go to the run this process has
+        open, or ``MLFLOW_RUN_ID`` names; to none where there is neither.
 
     Returns
     -------
@@ -98,7 +103,7 @@ def evaluate(
     Raises
     ------
     InputError
-        When nothing can be paired.
+        When nothing can be paired, or there is no such run.
     MissingDependency
         When Parquet is asked for and pyarrow is not installed.
     """
@@ -108,6 +113,8 @@ def evaluate(
         from medseg.evaluate.tables import require_pyarrow
 
         require_pyarrow()
+    # Before anything is measured: a run that is not there must not cost the measurement.
+    tracked = OpenRun.find(run, [place for place in (predictions, out and Path(out), Path()) if place])
     known = None if table is None else read_table(table, by)
     if known is not None and known.left_out:
         log.info("columns that are no groups: %s", ", ".join(known.left_out))
@@ -140,21 +147,38 @@ def evaluate(
         write_evaluation(
             evaluation, Path(out), options, names=names, images=_images(images, references), parquet=parquet
         )
+    if tracked is not None and evaluation.rows:
+        _record(evaluation, tracked, options, None if out is None else Path(out))
     return evaluation
 
 
 def tracked_figures(evaluation: Evaluation) -> dict[str, float]:
-    """Flat figures for an experiment tracker: ``dice/mean/liver`` and the like, finite ones only.
+    """Flat figures for an experiment tracker: ``dice/mean/liver``, ``pq/pooled/all`` and the like, finite ones only.
 
-    MLflow allows no ``@`` in names; ``nsd@2mm`` becomes ``nsd_at_2mm``.
+    MLflow allows few signs in names: ``nsd@2mm`` becomes ``nsd_at_2mm``.
     """
     figures: dict[str, float] = {}
     for class_name, metrics in evaluation.summary.get("classes", {}).items():
         for metric, node in metrics.items():
-            for kind in ("mean", "median"):
-                if np.isfinite(node[kind]):
-                    figures[f"{metric.replace('@', '_at_').replace(':', '_to_')}/{kind}/{class_name}"] = node[kind]
-    return figures
+            figures |= {f"{metric}/{kind}/{class_name}": node[kind] for kind in ("mean", "median")}
+    for class_name, pooled in evaluation.summary.get("pooled", {}).items():
+        figures |= {f"{metric}/pooled/{class_name}": float(value) for metric, value in pooled.items()}
+    return {_tracked_name(name): value for name, value in figures.items() if np.isfinite(value)}
+
+
+def _tracked_name(name: str) -> str:
+    name = name.replace("@", "_at_").replace(":", "_to_")
+    return "".join(sign if sign.isalnum() or sign in "_-. /" else "_" for sign in name)
+
+
+def _record(evaluation: Evaluation, run: OpenRun, options: EvaluateOptions, out: Path | None) -> None:
+    """Add the figures to a run; no case is named."""
+    cases = {"cases": float(evaluation.summary["cases"]), "cases_failed": float(len(evaluation.failed))}
+    run.log({f"evaluation/{name}": value for name, value in {**cases, **tracked_figures(evaluation)}.items()}, step=0)
+    run.describe({"evaluation.options": options.model_dump_json(), "evaluation.medseg": _versions()["medseg"]})
+    if out is not None:
+        run.keep(out / "summary.tex", "evaluation")
+    log.info("figures added to the MLflow run %s", run.run_id)
 
 
 def _measure_all(

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from medseg.errors import InputError
 
-__all__ = ["Tracker"]
+__all__ = ["OpenRun", "Tracker"]
 
 log = logging.getLogger("medseg.train")
 
@@ -26,7 +27,105 @@ PARAMETERS_A_CALL = 100
 METRICS_A_CALL = 1000
 
 
-class Tracker:
+class _Run:
+    """What can be done with a run that is there."""
+
+    def __init__(self, client: Any, run_id: str) -> None:
+        self._client = client
+        self.run_id = run_id
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """Record numbers of one step or epoch in one call.
+
+        A server that does not answer costs a curve's point and a warning, not the training.
+        """
+        from mlflow.entities import Metric
+        from mlflow.exceptions import MlflowException
+
+        now = int(time.time() * 1000)
+        listed = [Metric(key, float(value), now, step) for key, value in metrics.items()]
+        try:
+            for first in range(0, len(listed), METRICS_A_CALL):
+                self._client.log_batch(self.run_id, metrics=listed[first : first + METRICS_A_CALL])
+        except MlflowException as error:
+            log.warning("MLflow did not take the numbers of step %d: %s", step, _first_line(error))
+
+    def keep(self, file: Path, folder: str | None = None) -> None:
+        """Copy a file to the run's artifacts."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.log_artifact(self.run_id, str(file), folder)
+        except (MlflowException, OSError) as error:
+            log.warning("MLflow did not take %s: %s", file.name, _first_line(error))
+
+
+class OpenRun(_Run):
+    """A run that others have begun and will end, to which figures are added."""
+
+    @classmethod
+    def find(cls, run_id: str | None, places: Sequence[Path]) -> OpenRun | None:
+        """Find the run that is meant.
+
+        That is the run of this id; without an id the one this process has open (``mlflow.start_run()``), or the one
+        ``MLFLOW_RUN_ID`` names. None where there is neither.
+
+        Parameters
+        ----------
+        run_id : str, optional
+            As MLflow shows it.
+        places : sequence of Path
+            Folders whose ``mlflow.db`` is searched where ``MLFLOW_TRACKING_URI`` names no place.
+
+        Raises
+        ------
+        InputError
+            When a run is named and there is none of this id.
+        """
+        opened = sys.modules.get("mlflow") if run_id is None else None
+        active = opened.active_run() if opened is not None else None
+        if opened is not None and active is not None:
+            from mlflow.tracking import MlflowClient
+
+            return cls(MlflowClient(tracking_uri=opened.get_tracking_uri()), str(active.info.run_id))
+        run_id = run_id or os.environ.get("MLFLOW_RUN_ID")
+        if run_id is None:
+            return None
+        return cls._in_one_of(run_id, _stores(places))
+
+    @classmethod
+    def _in_one_of(cls, run_id: str, stores: Sequence[str]) -> OpenRun:
+        _silence()
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+
+        said = "no mlflow.db there"
+        for uri in stores:
+            try:
+                client = MlflowClient(tracking_uri=uri)
+                client.get_run(run_id)
+                return cls(client, run_id)
+            except MlflowException as error:
+                said = _first_line(error)
+        raise InputError(
+            f"MLflow does not know the run {run_id} ({said})",
+            where=", ".join(stores) or None,
+            fix="Set MLFLOW_TRACKING_URI to where the run is, such as sqlite:///runs/liver/mlflow.db.",
+        )
+
+    def describe(self, tags: Mapping[str, str]) -> None:
+        """Add tags, which unlike parameters may be said again."""
+        from mlflow.entities import RunTag
+        from mlflow.exceptions import MlflowException
+
+        try:
+            listed = [RunTag(key, value[:LONGEST_VALUE]) for key, value in tags.items()]
+            self._client.log_batch(self.run_id, tags=listed)
+        except MlflowException as error:
+            log.warning("MLflow did not take the tags: %s", _first_line(error))
+
+
+class Tracker(_Run):
     """One MLflow run, made anew or gone on with.
 
     Parameters
@@ -64,9 +163,8 @@ class Tracker:
         workspace.mkdir(parents=True, exist_ok=True)
         self.uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(workspace / 'mlflow.db').as_posix()}"
         try:
-            self._client = MlflowClient(tracking_uri=self.uri)
+            super().__init__(MlflowClient(tracking_uri=self.uri), run_id or "")
             if run_id is not None and self._known(run_id):
-                self.run_id = run_id
                 self._client.update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
                 return
             run = self._client.create_run(self._experiment(workspace), run_name=name)
@@ -81,31 +179,6 @@ class Tracker:
                 where=self.uri,
                 fix="Correct MLFLOW_TRACKING_URI, or train with --set tracking=false.",
             ) from error
-
-    def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Record numbers of one step or epoch in one call.
-
-        A server that does not answer costs a curve's point and a warning, not the training.
-        """
-        from mlflow.entities import Metric
-        from mlflow.exceptions import MlflowException
-
-        now = int(time.time() * 1000)
-        listed = [Metric(key, float(value), now, step) for key, value in metrics.items()]
-        try:
-            for first in range(0, len(listed), METRICS_A_CALL):
-                self._client.log_batch(self.run_id, metrics=listed[first : first + METRICS_A_CALL])
-        except MlflowException as error:
-            log.warning("MLflow did not take the numbers of step %d: %s", step, _first_line(error))
-
-    def keep(self, file: Path, folder: str | None = None) -> None:
-        """Copy a file to the run's artifacts."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self._client.log_artifact(self.run_id, str(file), folder)
-        except (MlflowException, OSError) as error:
-            log.warning("MLflow did not take %s: %s", file.name, _first_line(error))
 
     def end(self, status: str = "FINISHED") -> None:
         """Close the run: ``FINISHED``, ``FAILED`` or ``KILLED``, the last for one that can be gone on with."""
@@ -133,6 +206,15 @@ class Tracker:
             log.warning("MLflow no longer knows run %s; a new one is begun", run_id)
             return False
         return True
+
+
+def _stores(places: Sequence[Path]) -> list[str]:
+    """Where a run may be: where the environment says, or in the databases medseg itself keeps."""
+    said = os.environ.get("MLFLOW_TRACKING_URI")
+    if said:
+        return [said]
+    found = dict.fromkeys((place / "mlflow.db").resolve() for place in places if (place / "mlflow.db").is_file())
+    return [f"sqlite:///{path.as_posix()}" for path in found]
 
 
 def _silence() -> None:

@@ -7,10 +7,10 @@ from medseg.train.spatial import Spatial, apply_spatial
 
 REGION, PATCH = (30, 26, 22), (20, 18, 16)
 ISOTROPIC = (1.0, 1.0, 1.0)
-NOTHING = {
-    name: 0.0 for name in AugmentConfig.model_fields if name not in ("flip", "soft_labels") and not name.endswith((
-    "range", "degrees", "variance", "sigma", "zoom", "share", "mm", "spacing", "scale", "shift"))
-}  # fmt: skip
+# Ranges and the like, which do nothing by themselves, and switches.
+SIZES = ("range", "degrees", "variance", "sigma", "zoom", "share", "mm", "spacing", "scale", "shift")
+SWITCHES = ("flip", "soft_labels")
+NOTHING = {n: 0.0 for n in AugmentConfig.model_fields if n not in SWITCHES and not n.endswith(SIZES)}
 
 
 def ball(centre, radius=3.0, spacing=ISOTROPIC):
