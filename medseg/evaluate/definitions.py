@@ -101,13 +101,17 @@ METRICS: dict[str, Metric] = {
     "objects_matched": Metric("Matched objects", "Pairs of objects at IoU >= 0.5.", "object", "neither"),
     "lesion_dice": Metric(
         "Lesion-wise Dice",
-        "Mean Dice over lesions and false alarms by the rule of the BraTS challenges.",
+        "Mean Dice over lesions by the rule of the BraTS challenges that the options name.",
         "lesion",
         "higher",
     ),
-    "lesion_tp": Metric("Lesions found", "Lesions that a predicted component touches.", "lesion", "neither"),
+    "lesion_tp": Metric(
+        "Lesions found", "Lesions that a predicted component touches or is paired with.", "lesion", "neither"
+    ),
     "lesion_fp": Metric("False lesions", "Predicted components that belong to no lesion.", "lesion", "lower"),
-    "lesion_fn": Metric("Lesions missed", "Lesions that no predicted component touches.", "lesion", "lower"),
+    "lesion_fn": Metric(
+        "Lesions missed", "Lesions that no predicted component touches or is paired with.", "lesion", "lower"
+    ),
     "ece": Metric(
         "ECE", "Expected calibration error of the highest score, 15 equal bins, all voxels.", "calibration", "lower"
     ),

@@ -14,9 +14,9 @@ from medseg.evaluate.boundary import boundary_iou
 from medseg.evaluate.calibration import Reliability, calibration_measures, reliability
 from medseg.evaluate.detection import Overlaps, components, count_overlaps, detection_measures
 from medseg.evaluate.froc import Candidates, candidates, object_scores
-from medseg.evaluate.lesions import lesion_measures
+from medseg.evaluate.lesions import lesion_measures, matched_lesion_measures
 from medseg.evaluate.nearest import Indices, Steps
-from medseg.evaluate.options import EvaluateOptions
+from medseg.evaluate.options import EvaluateOptions, LesionRule
 from medseg.evaluate.overlap import Confusion, confusion, overlap_measures
 from medseg.evaluate.surface import surface_distances, surface_measures
 from medseg.types import LabelMap
@@ -113,7 +113,7 @@ def measure_case(
             ids = (components(masks[0], options.neighbours), components(masks[1], options.neighbours))
             overlaps[name] = count_overlaps(*ids)
             values[name] |= detection_measures(overlaps[name], options.object_iou)
-            values[name] |= lesion_measures(*masks, pair.voxel_volume, **options.lesions.model_dump())
+            values[name] |= _lesions(*masks, pair.voxel_volume, options.lesions)
             if scores is not None:
                 score = sum(scores[value].transpose(pair.axes)[box] for value in members)
                 of_objects = object_scores(ids[1], score, len(overlaps[name].prediction_sizes))
@@ -141,6 +141,14 @@ def measure_instances(
     measured = measure_case(masks[0], masks[1], {ALL: (1,)}, options.model_copy(update={"objects": "none"}))
     measured.values[ALL].update(detection_measures(overlaps, options.object_iou))
     return CaseMeasures(measured.values, measured.confusion, {ALL: overlaps})
+
+
+def _lesions(
+    reference: npt.NDArray[np.bool_], prediction: npt.NDArray[np.bool_], voxel_volume: float, rule: LesionRule
+) -> dict[str, float]:
+    if rule.rule == "matched":
+        return matched_lesion_measures(reference, prediction)
+    return lesion_measures(reference, prediction, voxel_volume, dilation=rule.dilation, minimum_mm3=rule.minimum_mm3)
 
 
 def _pair(reference: LabelMap, prediction: LabelMap) -> _Pair:

@@ -22,8 +22,13 @@ class _Strict(BaseModel):
 
 
 class LesionRule(_Strict):
-    """Lesion-wise Dice: BraTS takes 3 and 50 for glioma, 1 and 50 for meningioma, 1 and 2 for metastases."""
+    """Lesion-wise Dice.
 
+    ``dilated`` is the rule of BraTS 2023 and 2024, which took 3 and 50 for glioma, 1 and 50 for meningioma, 1 and 2 for
+    metastases; ``matched`` that of the challenge's package since, which needs neither number.
+    """
+
+    rule: Literal["dilated", "matched"] = "dilated"
     dilation: Annotated[int, Field(ge=0)] = 3
     minimum_mm3: Annotated[float, Field(ge=0)] = 50.0
 

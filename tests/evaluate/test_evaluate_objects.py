@@ -8,13 +8,16 @@ import math
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from medseg.evaluate.detection import Overlaps, components, count_overlaps, detection_measures, match
 from medseg.evaluate.froc import Candidates, candidates, froc, object_scores
-from medseg.evaluate.lesions import lesion_measures
+from medseg.evaluate.lesions import lesion_measures, matched_lesion_measures
+from medseg.evaluate.measure import measure_case
+from medseg.evaluate.options import EvaluateOptions
+from medseg.types import Geometry, LabelMap, LabelTable
 
 shapes = st.tuples(*[st.integers(1, 8)] * 3)
 masks = shapes.flatmap(lambda s: st.tuples(arrays(bool, s), arrays(bool, s)))
@@ -155,6 +158,49 @@ def test_lesions_in_closed_form():
     got = lesion_measures(reference, prediction, 1.0)
     assert got["lesion_dice"] == pytest.approx((2 * 100 / 225 + 0) / 3)
     assert (got["lesion_tp"], got["lesion_fn"], got["lesion_fp"]) == (1, 1, 1)
+
+
+def best_sum_of_dice(a, b, n, m):
+    """Every assignment of numbered objects tried: the largest sum of Dice."""
+    dice = np.array(
+        [
+            [2 * ((a == i) & (b == j)).sum() / ((a == i).sum() + (b == j).sum()) for j in range(1, m + 1)]
+            for i in range(1, n + 1)
+        ]
+    ).reshape(n, m)
+    small = dice if n <= m else dice.T
+    orders = itertools.permutations(range(max(n, m)), min(n, m))
+    return max(sum(small[i, j] for i, j in enumerate(order)) for order in orders)
+
+
+@settings(max_examples=60, deadline=None)
+@given(masks, st.floats(0.3, 0.9))
+def test_lesions_in_pairs_have_the_largest_sum_of_dice(pair, sparse):
+    rng = np.random.default_rng(2)
+    reference, prediction = (m & (rng.random(m.shape) > sparse) for m in pair)
+    (a, n), (b, m) = (ndimage.label(mask, np.ones((3, 3, 3))) for mask in (reference, prediction))
+    assume(max(n, m) <= 6)
+    best = best_sum_of_dice(a, b, n, m)
+    got = matched_lesion_measures(reference, prediction)
+    assert (got["lesion_tp"] + got["lesion_fn"], got["lesion_tp"] + got["lesion_fp"]) == (n, m)
+    if got["lesion_tp"]:
+        assert got["lesion_dice"] * got["lesion_tp"] == pytest.approx(best)
+    else:
+        assert best == 0
+        assert got["lesion_dice"] == 0 if n + m else math.isnan(got["lesion_dice"])
+
+
+def test_the_option_names_the_rule():
+    reference, prediction = np.zeros((2, 20, 20, 20), np.uint8)
+    reference[2:8, 2:8, 2:8] = prediction[2:8, 2:8, 2:8] = prediction[15:18, 15:18, 15:18] = 1  # and a false alarm
+    geometry, table = Geometry(np.eye(4), reference.shape), LabelTable.unnamed([1])
+    maps = [LabelMap(array, geometry, table) for array in (reference, prediction)]
+    found = {
+        rule: measure_case(*maps, {"a": (1,)}, EvaluateOptions(lesions={"rule": rule})).values["a"]
+        for rule in ("dilated", "matched")
+    }
+    assert [found[rule]["lesion_dice"] for rule in ("dilated", "matched")] == [0.5, 1.0]
+    assert [found[rule]["lesion_fp"] for rule in ("dilated", "matched")] == [1, 1]
 
 
 def test_froc_in_closed_form():

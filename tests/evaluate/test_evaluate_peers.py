@@ -13,6 +13,7 @@ import pytest
 from scipy import ndimage
 
 from medseg.evaluate.detection import components, count_overlaps, detection_measures
+from medseg.evaluate.lesions import lesion_measures, matched_lesion_measures
 from medseg.evaluate.measure import measure_case
 from medseg.evaluate.options import EvaluateOptions
 from medseg.types import Geometry, LabelMap, LabelTable
@@ -39,6 +40,23 @@ for n in range(len(cases.files) // 2):
     result = evaluator.evaluate(cases[f"p{n}"], cases[f"r{n}"], verbose=False)["ungrouped"]
     found.append({k: float(getattr(result, k)) for k in
         ("pq", "sq", "rq", "tp", "n_ref_instances", "n_pred_instances", "global_bin_dsc", "global_bin_iou")})
+print("RESULT" + json.dumps(found))
+"""
+
+BRATS = """
+import json, sys
+import nibabel as nib
+import numpy as np
+from brats_evaluation import config_path, evaluate_single_exam
+from panoptica import Panoptica_Evaluator
+evaluator = Panoptica_Evaluator.load_from_config(str(config_path("gli")))
+cases, found = np.load(sys.argv[1]), []
+for n in range(len(cases.files) // 2):
+    paths = [sys.argv[1].replace("cases.npz", f"{side}.nii.gz") for side in "pr"]
+    for side, path in zip("pr", paths):
+        nib.save(nib.Nifti1Image(3 * cases[f"{side}{n}"], np.eye(4)), path)
+    result = evaluate_single_exam(*paths, str(n), evaluator)["et"]
+    found.append({k: float(result.get(k, "nan")) for k in ("sq_dsc", "tp", "fp", "fn")})
 print("RESULT" + json.dumps(found))
 """
 
@@ -114,6 +132,31 @@ def test_objects_agree_with_panoptica(tmp_path):
         both = (reference & prediction).sum()
         assert other["global_bin_dsc"] == pytest.approx(2 * both / (reference.sum() + prediction.sum()))
     assert matched > 50
+
+
+def test_paired_lesions_agree_with_the_package_of_brats(tmp_path):
+    """`lesions.rule: matched`, on the enhancing tumour of its configuration for glioma."""
+    cases = [blobs((40, 40, 30), seed) for seed in range(8)]
+    nothing, one = np.zeros((2, 12, 12, 12), bool)
+    one[2:5, 2:5, 2:5] = True
+    cases += [(nothing, nothing), (one, nothing), (nothing, one), (one, np.roll(one, 5, axis=0)), (one, one)]
+    arrays = {f"{side}{n}": mask.astype(np.uint8) for n, pair in enumerate(cases) for side, mask in zip("rp", pair)}  # noqa: B905
+    theirs = ask("brats-evaluation", BRATS, arrays, tmp_path)
+    for (reference, prediction), other in zip(cases, theirs, strict=True):
+        ours = matched_lesion_measures(reference, prediction)
+        assert (ours["lesion_tp"], ours["lesion_fp"], ours["lesion_fn"]) == (other["tp"], other["fp"], other["fn"])
+        assert ours["lesion_dice"] == pytest.approx(other["sq_dsc"], abs=1e-9, nan_ok=True)
+    assert sum(other["tp"] for other in theirs) > 50
+
+
+def test_the_two_rules_of_brats_agree_where_every_lesion_is_found_alone(tmp_path):
+    reference, prediction = np.zeros((2, 40, 40, 40), bool)
+    for place in (2, 16, 30):
+        reference[place : place + 6, 2:8, 2:8] = prediction[place + 1 : place + 7, 2:8, 2:8] = True
+    (other,) = ask(
+        "brats-evaluation", BRATS, {"r0": reference.astype(np.uint8), "p0": prediction.astype(np.uint8)}, tmp_path
+    )
+    assert lesion_measures(reference, prediction, 1.0)["lesion_dice"] == pytest.approx(other["sq_dsc"])
 
 
 def test_maps_of_ids_agree_with_panoptica(tmp_path):
