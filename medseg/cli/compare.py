@@ -24,7 +24,8 @@ def compare(
         list[str] | None, typer.Option("--class", help="Class to compare; repeatable. Default: all.")
     ] = None,
     table: Annotated[
-        Path | None, typer.Option("--table", help="CSV with case_id and patient, where patients have several cases.")
+        Path | None,
+        typer.Option("--table", help="CSV with case_id and patient; default: as when the evaluations were made."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for compare.csv, compare.json, compare.tex.")

@@ -91,5 +91,5 @@ def evaluate(
     if json:
         print_json(as_json(result.summary))
     else:
-        typer.echo(plain_table(result.summary))
+        typer.echo(plain_table(result.summary) if result.rows else "no case could be measured")
     return result.exit_code

@@ -205,7 +205,8 @@ def _box_row(svg: ElementTree.Element, row: BoxRow, middle: float, left: float, 
             _title(point, f"{case}: {value:.4g}")
         _add(svg, "line", x1=at(median), x2=at(median), y1=middle - 10, y2=middle + 10, **{"class": "median"})
     if away:
-        _text(svg, left + 4, middle + 16, f"+ {away} undefined or infinite", "start", "soft")
+        # Below the name, where no dot can lie.
+        _text(svg, left - 8, middle + 15, f"+ {away} undefined or infinite", "end", "soft")
 
 
 def _svg(width: float, height: float, title: str) -> ElementTree.Element:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -77,9 +78,12 @@ class Difference:
             return f"{self.second} and {self.first} have no {what} to compare."
         low, high = self.interval
         interval = f", 95% CI {low:+.{digits}f} to {high:+.{digits}f}" if math.isfinite(low) else ""
-        away = f"; {self.infinite} pairs with an infinite value are in the test and not in the means" * bool(
-            self.infinite
+        pairs = (
+            "1 pair with an infinite value is"
+            if self.infinite == 1
+            else f"{self.infinite} pairs with an infinite value are"
         )
+        away = f"; {pairs} in the test and not in the means" if self.infinite else ""
         return (
             f"{head} (mean paired difference {self.mean:+.{digits}f}{unit}{interval}; Wilcoxon signed-rank test, "
             f"{_p(self.p_holm)} after Holm's correction{away}); {self._verdict()}."
@@ -145,7 +149,7 @@ def compare(
     metrics, classes : sequence of str
         What to compare; by default Dice, one NSD and HD95, and every class all of them have.
     patients : mapping of str to str, optional
-        Whose each case is; every case is a patient's own by default.
+        Whose each case is; by default as the evaluations' own tables had it, and a case's own where they had none.
     resamples, seed : int
         Of the bootstrap.
 
@@ -166,7 +170,8 @@ def compare(
     if not shared:
         raise InputError("the evaluations have no case in common", fix="Compare evaluations of the same references.")
     chosen = _chosen(values, metrics, classes)
-    owners = {case: (patients or {}).get(case, case) for case in shared}
+    known = _patients(paths) if patients is None else patients
+    owners = {case: known.get(case, case) for case in shared}
     differences = [
         _difference(values, first, second, key, shared, owners, resamples, seed)
         for key in chosen
@@ -243,6 +248,32 @@ def _wilcoxon(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
     if not np.any(gaps):
         return 1.0 if len(gaps) else math.nan
     return float(wilcoxon(gaps, zero_method="wilcox", method="auto").pvalue)
+
+
+def _patients(paths: Sequence[Path]) -> dict[str, str]:
+    """Whose each case is, as the summaries beside the figures say.
+
+    Raises
+    ------
+    InputError
+        When two of them say otherwise of a case.
+    """
+    known: dict[str, str] = {}
+    for path in paths:
+        summary = (path if path.is_dir() else path.parent) / "summary.json"
+        try:
+            found = json.loads(summary.read_text(encoding="utf-8")).get("patient_of", {})
+        except (OSError, ValueError, AttributeError):
+            continue
+        odd = next((case for case, patient in found.items() if known.get(case, patient) != patient), None)
+        if odd is not None:
+            raise InputError(
+                f"case {odd} is of patient {known[odd]} in one evaluation and of {found[odd]} in another",
+                where=summary,
+                fix="Give --table with columns case_id and patient.",
+            )
+        known |= found
+    return known
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

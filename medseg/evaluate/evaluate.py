@@ -129,7 +129,7 @@ def evaluate(
             log.debug("[%d/%d] %s: measured", number, len(pairing.pairs), pair.case_id)
         else:
             failed[pair.case_id] = str(outcome)
-            log.error("[%d/%d] %s: %s", number, len(pairing.pairs), pair.case_id, outcome)
+            log.error("[%d/%d] %s", number, len(pairing.pairs), _naming(pair.case_id, outcome))
     results.sort(key=lambda result: result.case_id)
     rows = _rows(results, options)
     evaluation = Evaluation(
@@ -202,6 +202,11 @@ def _measure_one(
         return measure_files(pair, names, options, find_scores(pair, scores))
     except MedsegError as error:
         return error
+
+
+def _naming(case_id: str, error: MedsegError) -> str:
+    """An error's text with the case's name in front, once."""
+    return str(error) if str(error).startswith(case_id) else f"{case_id}: {error}"
 
 
 def _rows(results: Sequence[CaseResult], options: EvaluateOptions) -> tuple[MeasurementRow, ...]:

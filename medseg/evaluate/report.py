@@ -200,7 +200,8 @@ def _card(
         for name in evaluation.summary["classes"]
     }
     card: dict[str, Any] = {"case_id": pair.case_id, "figures": figures, "link": _link(pair, out), "planes": None}
-    card |= {"map": None, "largest": 0.0, "scan": False, "problem": ""}
+    missing = [name for name, of_class in figures.items() if math.isinf(of_class.get("hd", 0.0))]
+    card |= {"map": None, "largest": 0.0, "scan": False, "problem": "", "missing": missing}
     try:
         case = load_case(pair, names, instances=options.objects == "instances", certain=options.classes is not None)
         scan = None if images is None else scan_on_grid(images, pair, case.reference.geometry)

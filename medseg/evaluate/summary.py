@@ -43,9 +43,9 @@ def summarise(
     Returns
     -------
     dict
-        classes: class, metric, aggregate. groups: column, value, then the same. pooled: class to figures over all
-        objects of all cases. froc: class to operating points. calibration: reliability diagrams. confusion: voxels by
-        class in reference and prediction.
+        patient_of: patient of each case, where a table named one. classes: class, metric, aggregate. groups: column,
+        value, then the same. pooled: class to figures over all objects of all cases. froc: class to operating points.
+        calibration: reliability diagrams. confusion: voxels by class in reference and prediction.
     """
     values = by_class_and_metric(rows)
     patients = {pair.case_id: pair.row.patient for pair in pairs}
@@ -65,6 +65,7 @@ def summarise(
     return {
         "cases": len(results),
         "patients": len({patients[result.case_id] for result in results}),
+        "patient_of": {case: patient for case, patient in patients.items() if patient != case},
         "classes": _tree(values, measured, patients, options),
         "groups": groups,
         "pooled": _pooled(results, options),

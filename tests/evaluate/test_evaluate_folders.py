@@ -153,6 +153,7 @@ def test_regions_groups_and_patients(folders):
     report = evaluate(folders / "pred", folders / "ref", options=options, table=folders / "t.csv")
     assert values(report, "dice")["b", "both"] == pytest.approx(2 * (7 * 10 * 8 + 480) / (2 * (640 + 480)))
     assert report.summary["patients"] == 2
+    assert report.summary["patient_of"] == {"a": "one", "b": "one", "c": "two"}
     sites = report.summary["groups"]["site"]
     assert sites["X"]["liver"]["dice"]["mean"] == 1
     assert sites["Y"]["liver"]["dice"]["mean"] == pytest.approx(0.8125)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -133,6 +134,19 @@ def test_paired_differences_and_their_test(trio):
     assert "not significant" in by_key["old", "same", "dice"].sentence
     assert by_key["old", "same", "hd95"].p == 1.0
     assert "new is significantly better" in by_key["old", "new", "hd95"].sentence
+
+
+def test_patients_are_those_the_evaluations_had(trio):
+    alone = compare(trio[:2]).differences[0]
+    patients = {f"case{i}": f"p{i // 10}" for i in range(20)}
+    write_text(trio[0] / "summary.json", json.dumps({"patient_of": patients}))
+    found = compare(trio[:2]).differences[0]
+    assert found == compare(trio[:2], patients=patients).differences[0]
+    assert found.interval != alone.interval
+    assert compare(trio[:2], patients={}).differences[0] == alone
+    write_text(trio[1] / "summary.json", json.dumps({"patient_of": {"case0": "p7"}}))
+    with pytest.raises(InputError, match="case0 is of patient p0 in one evaluation and of p7 in another"):
+        compare(trio[:2])
 
 
 def test_ranking_and_its_stability(trio):
