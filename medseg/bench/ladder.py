@@ -218,7 +218,7 @@ def _parameters(card: ModelCard) -> int:
     with torch.device("meta"):
         network = build_network(
             card.network.name,
-            channels=len(card.input.channels),
+            channels=card.channels,
             classes=len(card.classes) + 1,
             dimensions=card.network.dimensions,
             arguments=card.network.arguments,

@@ -61,8 +61,17 @@ def show(model: ModelArgument, json: JsonOption = False) -> int:
 @group.command("import")
 @verb
 def import_model(
-    path: Annotated[Path, typer.Argument(help="A results folder or exported zip of nnU-Net v2.")],
+    path: Annotated[
+        Path, typer.Argument(help="nnU-Net v2 results or zip, MONAI bundle, TorchScript, ONNX, weights, or a package.")
+    ],
     name: Annotated[str, typer.Option("--name", help="What --model will call it.")],
+    card: Annotated[
+        Path | None,
+        typer.Option("--card", help="YAML with parts of a model card: what the files do not say, or say otherwise."),
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run this TorchScript program on this machine from now on.")
+    ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Package folder, instead of the user's store.")] = None,
     configuration: Annotated[
         str | None, typer.Option("--configuration", help="Which one, where there are several, such as 3d_fullres.")
@@ -90,6 +99,8 @@ def import_model(
         path,
         name,
         out=out,
+        card=card,
+        trust=trust,
         configuration=configuration,
         folds=None if folds is None else [fold.strip() for fold in folds.split(",") if fold.strip()],
         checkpoint=checkpoint,

@@ -6,9 +6,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-__all__ = ["activation_bytes"]
+__all__ = ["UNKNOWN_CHANNELS", "activation_bytes"]
 
 FLOAT = 4
+# For a network whose layers are not known, channels of full resolution alive together: a U-Net's first stage has some
+# 32, and PyTorch holds about 8 such results.
+UNKNOWN_CHANNELS = 8 * 32
 # Engines hold channels in blocks of the width of the processor's registers; fewer are filled up.
 CHANNEL_BLOCK = 16
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ from medseg.errors import ModelError
 from medseg.models.card import ModelCard
 
 __all__ = ["Decision"]
+
+Float32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -28,20 +30,26 @@ class Decision:
     values : tuple of int
         Label of each outcome; the first is the background's 0. Where one class excludes the others, outcome ``k`` is
         that score ``k`` is the largest (the first of equal ones). With regions, outcome ``k + 1`` is that score ``k``
-        is above 0 and no later one is, outcome 0 that none is.
+        is above the threshold and no later one is, outcome 0 that none is.
     regions : bool
         Whether scores stand for regions that may overlap.
+    output, interpolated : {"scores", "probabilities"}
+        What the network gives, and what is interpolated onto the scan's grid.
     """
 
     values: tuple[int, ...]
     regions: bool = False
+    output: Literal["scores", "probabilities"] = "scores"
+    interpolated: Literal["scores", "probabilities"] = "scores"
 
     @classmethod
     def of(cls, card: ModelCard) -> Decision:
         """Return the decision a model's card describes."""
+        output = card.network.output
+        interpolated = "probabilities" if output == "probabilities" else card.interpolated
         if card.regions is not None:
-            return cls((0, *card.regions), regions=True)
-        return cls((0, *(c.value for c in card.table)))
+            return cls((0, *card.regions), True, output, interpolated)
+        return cls((0, *(c.value for c in card.table)), False, output, interpolated)
 
     @property
     def channels(self) -> int:
@@ -52,6 +60,31 @@ class Decision:
     def dtype(self) -> type[np.uint8] | type[np.uint16]:
         """Type that holds every outcome and one value more."""
         return np.uint8 if len(self.values) <= 255 else np.uint16
+
+    @property
+    def threshold(self) -> float:
+        """Above it, a region is present."""
+        return 0.5 if self.interpolated == "probabilities" else 0.0
+
+    def to_interpolate(self, scores: Float32) -> Float32:
+        """What is interpolated, from what the network gave; shape (K, ...) both."""
+        return self._shares(scores) if self.output != self.interpolated else scores
+
+    def shares(self, interpolated: Float32) -> Float32:
+        """Probabilities, from what was interpolated; shape (K, ...) both."""
+        return interpolated if self.interpolated == "probabilities" else self._shares(interpolated)
+
+    def _shares(self, scores: Float32) -> Float32:
+        """Softmax over the first axis, or the sigmoid where regions may overlap."""
+        if self.regions:
+            from scipy.special import expit
+
+            present: Float32 = expit(scores)
+            return present
+        result: Float32 = scores - scores.max(axis=0)
+        np.exp(result, out=result)
+        result /= result.sum(axis=0)
+        return result
 
     def outcome(self, scores: Sequence[npt.NDArray[Any]] | npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Index into `values` for each voxel.
@@ -70,7 +103,7 @@ class Decision:
         if self.regions:
             for index, score in enumerate(scores):
                 _refuse_nan(score)
-                np.copyto(winner, index + 1, where=score > 0)
+                np.copyto(winner, index + 1, where=score > self.threshold)
             return winner
         best = np.array(scores[0], dtype=np.float32)
         for index in range(1, len(scores)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medseg.models.card import InputCard
-from medseg.prepare.orient import AxisOrder, nearest_ras
+from medseg.prepare.orient import toward
 from medseg.types import Scan
 
 __all__ = ["unlike_training"]
@@ -30,7 +30,7 @@ def unlike_training(scan: Scan, card: InputCard) -> tuple[str, ...]:
         notes.append(f"the scan is {scan.modality}, the model was trained on {' and '.join(sorted(expected))}")
     if scan.geometry.is_sheared:
         notes.append("the scan's axes are not at right angles (tilted gantry); the model sees it as if they were")
-    order = (nearest_ras(scan.geometry) if card.orientation == "RAS" else AxisOrder()).then(card.axis_order)
+    order = toward(scan.geometry, card.orientation).then(card.axis_order)
     spacing = order.select(scan.geometry.spacing)
     extent = [n * mm for n, mm in zip(order.select(scan.geometry.shape), spacing, strict=True)]
     for name, values, limits in (

@@ -47,7 +47,7 @@ class AxisMap:
     linear: bool
 
     @classmethod
-    def between(cls, size: int, target: int, *, nearest: bool = False) -> AxisMap:
+    def between(cls, size: int, target: int, *, nearest: bool = False, step: float | None = None) -> AxisMap:
         """Map of an axis of `size` voxels onto one of `target` voxels that covers the same length.
 
         Parameters
@@ -56,11 +56,14 @@ class AxisMap:
             Voxels on the network's and on the scan's grid.
         nearest : bool
             Take the nearest voxel instead.
+        step : float, optional
+            Voxels of the network's grid between those of the scan, where the first voxels' centres coincide; without
+            it, outer edges do.
         """
-        if size == target or size == 1 or nearest:
-            index = nearest_index(size, target)
+        if (size == target and step in (None, 1.0)) or size == 1 or nearest:
+            index = nearest_index(size, target, step)
             return cls(index, index, np.zeros(target, dtype=np.float32), linear=False)
-        position = np.clip(centres(size, target), 0, size - 1)
+        position = np.clip(centres(size, target, step), 0, size - 1)
         low = np.minimum(np.floor(position).astype(np.intp), size - 2)
         return cls(low, low + 1, (position - low).astype(np.float32), linear=True)
 

@@ -113,7 +113,9 @@ def predict_need(
     widest = max(strip.network.stop - strip.network.start for strip in strips)
     width = route.padded_size[1] if len(strips) == 1 else widest
     classes = decision.channels
-    slab = classes * route.padded_size[0] * width * (patch[2] + 1) * FLOAT
+    # Where probabilities are interpolated, they stand beside the scores they were made of.
+    copies = 1 if decision.output == decision.interpolated else 2
+    slab = copies * classes * route.padded_size[0] * width * (patch[2] + 1) * FLOAT
     windows = batch * math.prod(patch) * (channels + 2 * classes) * FLOAT
     labelled = min(source, max(labels_from_scores.BLOCK, plane))
     deciding = DECIDED_VOXEL * route.padded_size[0] * width * (patch[2] + 1) + LABELLED_VOXEL * labelled + GATHERING

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import warnings
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medseg.errors import MissingDependency, ModelError
-from medseg.infer.activations import activation_bytes
+from medseg.infer.activations import UNKNOWN_CHANNELS, activation_bytes
 from medseg.infer.engines.base import Engine
 from medseg.io.atomic import atomic_path, write_text
 from medseg.models.card import ModelCard
@@ -55,13 +56,16 @@ class Export:
 
 
 def find_export(package: ModelPackage) -> Export | None:
-    """A package's ONNX file, or None where it has not been exported.
+    """A package's ONNX file, or None where it neither came as one nor has been exported.
 
     Raises
     ------
     ModelError
         When there is one that is not what its report says.
     """
+    if package.card.network.name == "onnx":
+        package.content()
+        return Export(package.weights_path, _activations(package))
     for folder in (package.folder, _folder(package)):
         report = _report(folder, package)
         if report is None or not (folder / ONNX_FILE).is_file():
@@ -89,7 +93,7 @@ def ensure_export(package: ModelPackage, folder: Path | None = None) -> Export |
         Where to write; by default the user's own place.
     """
     found = find_export(package)
-    if found is not None:
+    if found is not None or package.card.network.is_whole:
         return found
     runs = any(find_spec(name) for name in ("openvino", "onnxruntime"))
     if not runs or not all(find_spec(name) for name in ("onnx", "onnxscript")):
@@ -138,9 +142,11 @@ def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, 
 
     from medseg.infer.engines.torch import load_networks
 
+    if package.card.network.name == "onnx":
+        raise ModelError(f"'{package.card.name}' is ONNX already", where=package.weights_path, fix="Use it as it is.")
     networks = load_networks(package)
     card = package.card
-    window = np.random.default_rng(0).standard_normal((1, len(card.input.channels), *card.input.patch), np.float32)
+    window = np.random.default_rng(0).standard_normal((1, card.channels, *card.input.patch), np.float32)
     shown = torch.from_numpy(window if card.network.dimensions == 3 else window[..., 0])
     with torch.inference_mode():
         expected = np.mean([network(shown).float().numpy() for network in networks], axis=0)
@@ -175,6 +181,14 @@ def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, 
             )
     write_text(target / REPORT_FILE, json.dumps(report, indent=2) + "\n")
     return {"file": str(target / ONNX_FILE), **report}
+
+
+def _activations(package: ModelPackage) -> int:
+    """Of a network that came as ONNX; without the package onnx, or with sizes left open, a guess."""
+    try:
+        return activation_bytes(package.weights_path)
+    except (ImportError, KeyError):  # KeyError: sizes the graph leaves open
+        return 4 * UNKNOWN_CHANNELS * math.prod(package.card.input.patch)
 
 
 def _folder(package: ModelPackage) -> Path:

@@ -17,9 +17,9 @@ from medseg.infer.labels_from_scores import AxisMap, LabelStream, Strip, strips
 from medseg.infer.memory import MOST_STRIPS, Need, available_bytes, predict_need, strips_that_fit
 from medseg.infer.options import InferOptions
 from medseg.infer.scores_on_source import scores_on_source
-from medseg.infer.sliding_window import stream_scores
+from medseg.infer.sliding_window import Slab, stream_scores
 from medseg.models.package import ModelPackage
-from medseg.prepare.pipeline import Prepared, Route, check_channels, plan_route, prepare
+from medseg.prepare.pipeline import FirstPass, Prepared, Route, check_channels, plan_route, prepare
 from medseg.types import LabelMap, PostStep, Prediction, Scan
 from medseg.types.labels import smallest_label_dtype
 
@@ -59,6 +59,9 @@ class Predictor:
         self.package = package
         self.options = options or InferOptions()
         self.engine = engine or select_engine(package, self.options)
+        first = package.first_pass
+        own = self.options.model_copy(update={"scores": False})
+        self.first_pass = None if first is None else Predictor(first, own)
         self.decision = Decision.of(package.card)
         self.mirror, self._mirror_notes = self._mirror_axes()
         log.info("model %s on %s", package.identity, self.engine.name)
@@ -80,11 +83,11 @@ class Predictor:
         check_channels(scan, card)
         route = plan_route(scan, card)
         maps = [
-            AxisMap.between(size, target, nearest=axis == route.separate_back)
-            for axis, (size, target) in enumerate(zip(route.size, route.box.shape, strict=True))
+            AxisMap.between(size, target, nearest=axis == route.separate_back, step=None if step is None else 1 / step)
+            for axis, (size, target, step) in enumerate(zip(route.size, route.box.shape, route.steps, strict=True))
         ]
         parts = self._parts(scan, route, maps[1])
-        prepared = prepare(scan, card, route)
+        prepared = prepare(scan, card, route, self._first_pass(scan))
         labels, scores = self._run(prepared, maps, parts)
         notes = (*scan.source.notes, *unlike_training(scan, card), *self._mirror_notes, *prepared.notes)
         whole = self.package.card
@@ -97,13 +100,20 @@ class Predictor:
             volume_range_ml=whole.validation.volume_range_ml if whole.validation else {},
         )
 
+    def _first_pass(self, scan: Scan) -> FirstPass | None:
+        """In a cascade, what the first pass finds."""
+        card = self.package.card.first_pass
+        if self.first_pass is None or card is None:
+            return None
+        return FirstPass(self.first_pass.segment(scan).labels, card.labels)
+
     def _parts(self, scan: Scan, route: Route, rows: AxisMap) -> tuple[Strip, ...]:
         """Cut the case into as many strips as memory makes necessary, one as a rule."""
 
         def need(count: int) -> Need:
             return predict_need(
                 route,
-                channels=scan.channels,
+                channels=self.package.card.channels,
                 decision=self.decision,
                 patch=self.package.card.input.patch,
                 batch=BATCH,
@@ -155,6 +165,8 @@ class Predictor:
             batch=BATCH,
             rows=None if rows is None else slice(y + rows.start, y + rows.stop),
         ):
+            if self.decision.output != self.decision.interpolated:
+                slab = Slab(self.decision.to_interpolate(slab.scores), slab.first)
             if self.options.scores:
                 kept.append(slab.scores[..., 1 if kept else 0 :].copy())
             labels.add(slab)

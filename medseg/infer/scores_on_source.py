@@ -35,11 +35,7 @@ def scores_on_source(scores: npt.NDArray[np.float32], route: Route, decision: De
         ordered[0] = 1
     inside = ordered[(slice(None), *route.box.slices)]
     for target, source in zip(inside, scores[(slice(None), *route.inner)], strict=True):
-        target[...] = resample(np.ascontiguousarray(source), route.box.shape, 1, route.separate_back)
-    if decision.regions:
-        inside[...] = 1 / (1 + np.exp(-inside))
-    else:
-        inside -= inside.max(axis=0)
-        np.exp(inside, out=inside)
-        inside /= inside.sum(axis=0)
+        back = [None if step is None else 1 / step for step in route.steps]
+        target[...] = resample(np.ascontiguousarray(source), route.box.shape, 1, route.separate_back, back)
+    inside[...] = decision.shares(inside)
     return route.order.undo(ordered)

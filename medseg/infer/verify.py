@@ -34,7 +34,7 @@ def verify(package: ModelPackage, options: InferOptions | None = None) -> dict[s
     """
     engine = select_engine(package, options or InferOptions())
     card = package.card
-    window = np.random.default_rng(0).standard_normal((1, len(card.input.channels), *card.input.patch), np.float32)
+    window = np.random.default_rng(0).standard_normal((1, card.channels, *card.input.patch), np.float32)
     scores = engine.run(window)
     expected = (1, card.scores, *card.input.patch)
     if scores.shape != expected:

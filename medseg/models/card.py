@@ -11,6 +11,8 @@ from medseg.types.labels import Code, LabelClass, LabelTable
 
 __all__ = [
     "CodeCard",
+    "FirstPassCard",
+    "ForegroundCard",
     "InputCard",
     "ModelCard",
     "NetworkCard",
@@ -57,12 +59,21 @@ class NormalisationCard(_Strict):
 
     ``zscore`` subtracts the mean and divides by the standard deviation of the scan itself; ``clip_zscore`` (nnU-Net's
     CT scheme) clips to ``lower`` and ``upper`` and uses the training set's ``mean`` and ``std``; ``rescale`` maps
-    ``lower`` to 0 and ``upper`` to 1; ``range`` does so with the scan's own extremes; ``none`` changes nothing.
-    ``nonzero_only`` confines ``zscore`` to the voxels that are not 0 in every channel, holes filled; others stay.
+    ``lower`` and ``upper`` to the two numbers of ``to``; ``range`` does so with the scan's own extremes, and
+    ``percentiles`` with its percentiles ``lower`` and ``upper``; ``none`` changes nothing.
     """
 
-    scheme: Literal["zscore", "clip_zscore", "rescale", "range", "none"] = "zscore"
-    nonzero_only: bool = False
+    scheme: Literal["zscore", "clip_zscore", "rescale", "range", "percentiles", "none"] = "zscore"
+    nonzero_only: bool = Field(
+        default=False, description="confine zscore to voxels that are not 0 in every channel; others stay"
+    )
+    fill_holes: bool = Field(
+        default=True,
+        description="nonzero_only takes in what such voxels enclose (nnU-Net); false: each channel's own that are not "
+        "0 (MONAI)",
+    )
+    to: tuple[float, float] = Field(default=(0.0, 1.0), description="what lower and upper become")
+    clip: bool = Field(default=False, description="move what lies beyond lower and upper to them")
     lower: float | None = None
     upper: float | None = None
     mean: float | None = None
@@ -75,6 +86,7 @@ class NormalisationCard(_Strict):
             "range": (),
             "none": (),
             "rescale": ("lower", "upper"),
+            "percentiles": ("lower", "upper"),
             "clip_zscore": ("lower", "upper", "mean", "std"),
         }
         missing = [key for key in needed[self.scheme] if getattr(self, key) is None]
@@ -82,6 +94,8 @@ class NormalisationCard(_Strict):
             raise ValueError(f"scheme {self.scheme} needs {', '.join(missing)}")
         if self.nonzero_only and self.scheme != "zscore":
             raise ValueError("nonzero_only belongs to the scheme zscore")
+        if self.scheme == "percentiles" and not 0 <= (self.lower or 0) < (self.upper or 0) <= 100:
+            raise ValueError("percentiles must rise and lie between 0 and 100")
         return self
 
 
@@ -94,6 +108,24 @@ class ResamplingCard(_Strict):
 
     order: Literal[1, 3] = Field(default=3, description="1 linear, 3 cubic B-spline")
     separate_slices: bool | None = None
+    aligned: Literal["edges", "centres"] = Field(
+        default="edges",
+        description="edges: the outer edges of both grids coincide, spacing gives way (nnU-Net, scikit-image); "
+        "centres: their first voxels' centres do, and the spacing is exact (MONAI)",
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> ResamplingCard:
+        if self.aligned == "centres" and self.separate_slices is not False:
+            raise ValueError("aligned: centres goes with separate_slices: false")
+        return self
+
+
+class ForegroundCard(_Strict):
+    """Intensities inside the references of the training data, as stored in the files."""
+
+    low: float = Field(description="0.5th percentile")
+    high: float = Field(description="99.5th percentile")
 
 
 class ChannelCard(_Strict):
@@ -102,14 +134,17 @@ class ChannelCard(_Strict):
     name: str
     modality: str | None = None
     normalisation: NormalisationCard = NormalisationCard()
+    foreground: ForegroundCard | None = Field(default=None, description="null: not known")
 
 
 class InputCard(_Strict):
     """What the network is given."""
 
     channels: tuple[ChannelCard, ...]
-    orientation: Literal["RAS", "stored"] = Field(
-        default="RAS", description="RAS, or the axes as the file stores them, for networks trained without regard to it"
+    orientation: Annotated[str, Field(pattern=r"^([RLAPSI]{3}|stored)$")] = Field(
+        default="RAS",
+        description="where the axes point, such as RAS or LPS, or `stored`: as the file stores them, for networks "
+        "trained without regard to it",
     )
     axis_order: tuple[int, int, int] = Field(
         default=(0, 1, 2), description="axis i of the network is this axis of the oriented scan"
@@ -123,6 +158,10 @@ class InputCard(_Strict):
     )
     patch: tuple[int, int, int] = Field(description="voxels along x, y, z; 1 along z for a 2D network")
     crop_to_nonzero: bool = False
+    crop_above: float | None = Field(
+        default=None, description="show the network only the box of voxels above this in some channel"
+    )
+    normalise_after_resampling: bool = Field(default=False, description="MONAI's usual order; nnU-Net's is before")
     expected_extent_mm: tuple[Triple, Triple] | None = Field(
         default=None, description="smallest and largest field of view in the training data, mm"
     )
@@ -134,6 +173,10 @@ class InputCard(_Strict):
     def _possible(self) -> InputCard:
         if sorted(self.axis_order) != [0, 1, 2]:
             raise ValueError("axis_order must hold 0, 1 and 2 once each")
+        if self.orientation != "stored" and not all(set(pair) & set(self.orientation) for pair in ("RL", "AP", "SI")):
+            raise ValueError("orientation must name each of the three axes once")
+        if self.crop_to_nonzero and self.crop_above is not None:
+            raise ValueError("crop_to_nonzero and crop_above exclude each other")
         if min(self.patch) < 1:
             raise ValueError("patch sizes must be 1 or more")
         if not self.channels:
@@ -142,11 +185,30 @@ class InputCard(_Strict):
 
 
 class NetworkCard(_Strict):
-    """The network by its registered name, and the arguments that build it."""
+    """The network by its registered name, and the arguments that build it.
+
+    Two names stand for networks that come whole, weights and all, in ``weights_file``: ``onnx`` and ``torchscript``.
+    """
 
     name: str
     dimensions: Literal[2, 3] = 3
     arguments: dict[str, Any] = {}
+    output: Literal["scores", "probabilities"] = Field(
+        default="scores", description="probabilities where the network ends in softmax or sigmoid"
+    )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the weights file holds the network too."""
+        return self.name in ("onnx", "torchscript")
+
+
+class FirstPassCard(_Strict):
+    """The model whose labels the network is shown beside the scan: the first pass of a cascade."""
+
+    folder: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = "first-pass"
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(description="of that package's card")
+    labels: tuple[int, ...] = Field(description="each is a channel after the scan's: 1 where the first pass has it")
 
 
 class PostCard(_Strict):
@@ -218,7 +280,11 @@ class ModelCard(_Strict):
         "null where classes exclude each other and the largest score wins",
     )
     input: InputCard
+    first_pass: FirstPassCard | None = Field(default=None, description="for the second stage of a cascade")
     network: NetworkCard
+    interpolated: Literal["scores", "probabilities"] = Field(
+        default="scores", description="what is brought back to the scan's grid: probabilities where training's way did"
+    )
     members: Annotated[int, Field(ge=1)] = Field(
         default=1, description="networks whose scores are averaged; names of their weights begin with 0., 1., ..."
     )
@@ -240,7 +306,14 @@ class ModelCard(_Strict):
     def _regions_are_classes(self) -> ModelCard:
         if self.regions is not None and set(self.regions) != {c.value for c in self.classes}:
             raise ValueError("regions must name every class's value and no other")
+        if self.network.is_whole and self.members > 1:
+            raise ValueError("a network that comes whole has one member")
         return self
+
+    @property
+    def channels(self) -> int:
+        """Channels the network is given: the scan's and, in a cascade, those of the first pass."""
+        return len(self.input.channels) + (len(self.first_pass.labels) if self.first_pass else 0)
 
     @property
     def scores(self) -> int:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from medseg.errors import FormatLimitation, InputError, UsageError
-from medseg.models.package import ModelPackage, write_package
+from medseg.errors import ConfigError, FormatLimitation, InputError, ModelError, UsageError
+from medseg.models.card import ModelCard
+from medseg.models.package import ModelPackage, holds_package, load_package, write_content, write_package
 from medseg.models.store import new_folder
+from medseg.models.trust import trust as remember_trust
 
 __all__ = ["import_model"]
+
+KINDS = (
+    "a results folder or exported zip of nnU-Net v2, a MONAI bundle, a TorchScript, ONNX, safetensors or state-dict "
+    "file, or a package of medseg"
+)
 
 
 def import_model(
@@ -19,6 +27,8 @@ def import_model(
     name: str,
     *,
     out: Path | None = None,
+    card: Path | None = None,
+    trust: bool = False,
     configuration: str | None = None,
     folds: Sequence[str] | None = None,
     checkpoint: str | None = None,
@@ -30,13 +40,19 @@ def import_model(
     Parameters
     ----------
     path : Path
-        A results folder or an exported zip of nnU-Net version 2.
+        A results folder or exported zip of nnU-Net version 2, a MONAI bundle, a TorchScript, ONNX, safetensors or
+        state-dict file, or a package of medseg.
     name : str
         What it will be called: ``--model NAME``.
     out : Path, optional
         A folder for the package; by default the user's store, where ``--model`` finds it by name.
+    card : Path, optional
+        YAML with any part of a model card, for what the files do not say; it overrules them. For single files the YAML
+        of the same name beside them serves, where there is one. Not for nnU-Net, which says everything.
+    trust : bool
+        Allow a TorchScript program to be run on this machine from now on.
     configuration, folds, checkpoint, orientation
-        See `medseg.models.adapters.nnunet.read_nnunet`.
+        For nnU-Net; see `medseg.models.adapters.nnunet.import_nnunet`.
     overwrite : bool
         Replace a model of the same name.
 
@@ -45,9 +61,11 @@ def import_model(
     InputError
         When the path holds no model.
     FormatLimitation
-        When it holds one that medseg cannot run the same way.
+        When it holds one that medseg cannot run the same way; it says which part.
+    ModelError
+        When the model is damaged, or its weights do not fit the network described.
     UsageError
-        When the name is not one, or taken.
+        When the name is not one, or taken; when facts are missing; when a program is to be imported without `trust`.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise UsageError(f"'{name}' cannot be a model's name", fix="Use letters, digits, '_', '.' and '-'.")
@@ -55,19 +73,97 @@ def import_model(
         raise InputError("there is no such file or folder", where=path)
     from medseg.models.adapters import nnunet
 
-    if not nnunet.is_nnunet(path):
-        raise FormatLimitation(
-            "no kind of model that medseg imports",
-            where=path,
-            fix="Give a results folder or exported zip of nnU-Net v2.",
+    if holds_package(path):
+        return _copy(load_package(path), name, out, trust=trust, overwrite=overwrite)
+    if nnunet.is_nnunet(path):
+        folder = out if out is not None else new_folder(name, overwrite=overwrite)
+        return nnunet.import_nnunet(
+            path,
+            name,
+            folder,
+            configuration=configuration,
+            folds=folds,
+            checkpoint=checkpoint or nnunet.CHECKPOINT,
+            orientation=orientation,
         )
+    return _import_foreign(path, name, out, card, trust=trust, overwrite=overwrite)
+
+
+def _import_foreign(
+    path: Path, name: str, out: Path | None, card_path: Path | None, *, trust: bool, overwrite: bool
+) -> ModelPackage:
+    from medseg.models.adapters import bare_files, monai_bundle
+    from medseg.models.adapters.foreign_card import card_beside, complete, read_facts
+
+    facts = read_facts(card_path or (card_beside(path) if path.is_file() else None))
+    if monai_bundle.is_bundle(path):
+        found = monai_bundle.read_bundle(path, facts)
+    elif path.suffix == ".onnx":
+        found = bare_files.read_onnx(path)
+    elif bare_files.is_torchscript(path):
+        found = bare_files.read_torchscript(path, facts)
+    elif path.is_file() and path.suffix in bare_files.WEIGHTS:
+        found = bare_files.read_bare(path, facts)
+    else:
+        raise FormatLimitation("no kind of model that medseg imports", where=path, fix=f"Give {KINDS}.")
+    card = complete(found, facts, name, path.name)
+    if card.network.name == "torchscript" and not trust:
+        raise UsageError(
+            "it is a TorchScript program, which can read and write files when it runs",
+            where=path,
+            fix="If you trust where it comes from, say --trust; else ask for ONNX or plain weights.",
+        )
+    if found.whole is None:
+        assert found.weights is not None
+        _check_fit(card, found.weights, path)
+        folder = out if out is not None else new_folder(name, overwrite=overwrite)
+        return write_package(folder, card, found.weights)
     folder = out if out is not None else new_folder(name, overwrite=overwrite)
-    card, weights = nnunet.read_nnunet(
-        path,
-        name,
-        configuration=configuration,
-        folds=folds,
-        checkpoint=checkpoint or nnunet.CHECKPOINT,
-        orientation=orientation,
-    )
-    return write_package(folder, card, weights)
+    file = "weights.onnx" if card.network.name == "onnx" else "weights.ts"
+    package = write_content(folder, card.model_copy(update={"weights_file": file}), found.whole)
+    if trust:
+        remember_trust(package.card.weights_sha256)
+    return package
+
+
+def _check_fit(card: ModelCard, weights: Any, where: Path) -> None:
+    """Refuse weights that do not fit the network now rather than at the first scan."""
+    from medseg.models.registry import build_network
+
+    try:
+        network = build_network(
+            card.network.name,
+            channels=card.channels,
+            classes=card.scores,
+            dimensions=card.network.dimensions,
+            arguments=card.network.arguments,
+        )
+        network.load_state_dict(weights)
+    except ConfigError as error:
+        raise UsageError(error.what, where=error.where, fix=error.fix) from error
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise ModelError(
+            f"the weights do not fit the network described ({(lines + lines)[1][:200]})",
+            where=where,
+            fix="Describe the network they were trained in, under network: in --card.",
+        ) from error
+
+
+def _copy(package: ModelPackage, name: str, out: Path | None, *, trust: bool, overwrite: bool) -> ModelPackage:
+    """Copy a package of medseg into the store, unchanged but for where it lies."""
+    folder = out if out is not None else new_folder(name, overwrite=overwrite)
+    files = package.files()
+    if package.card.network.name == "torchscript":
+        if not trust:
+            raise UsageError(
+                "the package holds a TorchScript program, which can read and write files when it runs",
+                where=package.folder,
+                fix="If you trust where it comes from, say --trust.",
+            )
+        remember_trust(package.card.weights_sha256)
+    if folder.resolve() != package.folder.resolve():
+        for file in files:  # the card comes last and makes it a package
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(package.folder / file, folder / file)
+    return load_package(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +24,7 @@ from medseg.types import ModelIdentity
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ModelPackage", "load_package", "write_card", "write_package"]
+__all__ = ["ModelPackage", "holds_package", "load_package", "write_card", "write_content", "write_package"]
 
 CARD_FILE = "model.yaml"
 # The network as ONNX, where it has been exported into the package, and how well that agrees; see medseg.infer.
@@ -62,7 +63,7 @@ class ModelPackage:
             "weights": card.weights_sha256,
             "network": card.network.model_dump(mode="json"),
             "members": card.members,
-            "shape": [len(card.input.channels), card.scores, *card.input.patch],
+            "shape": [card.channels, card.scores, *card.input.patch],
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -70,6 +71,51 @@ class ModelPackage:
     def identity(self) -> ModelIdentity:
         """Name, version and hash, as written into every result."""
         return ModelIdentity(self.card.name, self.card.version, self.hash)
+
+    @property
+    def weights_path(self) -> Path:
+        """The file that holds the weights and, for a network that comes whole, the network."""
+        return self.folder / self.card.weights_file
+
+    @cached_property
+    def first_pass(self) -> ModelPackage | None:
+        """The package of the first pass of a cascade, None where this is none.
+
+        Raises
+        ------
+        ModelError
+            When it is missing, or not the one the card names.
+        """
+        if self.card.first_pass is None:
+            return None
+        package = _read(self.folder / self.card.first_pass.folder)
+        if package.hash != self.card.first_pass.sha256:
+            raise ModelError(
+                "the first pass is not the one the card describes (SHA-256 differs)",
+                where=package.folder,
+                fix="Copy the whole package folder again; do not edit or mix packages.",
+            )
+        return package
+
+    def content(self) -> bytes:
+        """Read the weights file after checking its hash.
+
+        Raises
+        ------
+        ModelError
+            When the file is missing or its hash is not the card's.
+        """
+        path = self.weights_path
+        if not path.is_file():
+            raise ModelError("the weights are missing", where=path, fix="Copy the whole package folder again.")
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != self.card.weights_sha256:
+            raise ModelError(
+                "the weights are not the ones the card describes (SHA-256 differs)",
+                where=path,
+                fix="Copy the whole package folder again; do not edit or mix packages.",
+            )
+        return content
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Read the weights after checking their hash.
@@ -82,21 +128,29 @@ class ModelPackage:
         from safetensors import SafetensorError
         from safetensors.torch import load
 
-        path = self.folder / self.card.weights_file
-        if not path.is_file():
-            raise ModelError("the weights are missing", where=path, fix="Copy the whole package folder again.")
-        content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != self.card.weights_sha256:
-            raise ModelError(
-                "the weights are not the ones the card describes (SHA-256 differs)",
-                where=path,
-                fix="Copy the whole package folder again; do not edit or mix packages.",
-            )
+        content = self.content()
         try:
             weights: dict[str, torch.Tensor] = load(content)
         except SafetensorError as error:
-            raise ModelError(f"the weights are not safetensors ({error})", where=path) from error
+            raise ModelError(f"the weights are not safetensors ({error})", where=self.weights_path) from error
         return weights
+
+    def files(self) -> list[Path]:
+        """Everything the package consists of, relative to its folder, the card last; checked against the card.
+
+        Raises
+        ------
+        ModelError
+            When a file is missing or not the one a card describes.
+        """
+        self.content()
+        inner: list[Path] = []
+        if self.first_pass is not None:
+            folder = self.first_pass.folder.relative_to(self.folder)
+            inner = [folder / path for path in self.first_pass.files()]
+        precisions = [name for measured in self.card.precisions.values() for name in measured.files]
+        exported = [name for name in (ONNX_FILE, REPORT_FILE) if (self.folder / name).is_file()]
+        return [*inner, *map(Path, (*exported, *precisions, self.card.weights_file, CARD_FILE))]
 
 
 def load_package(name_or_path: str | Path) -> ModelPackage:
@@ -112,7 +166,10 @@ def load_package(name_or_path: str | Path) -> ModelPackage:
     ModelError
         When there is no such model or its card is not valid.
     """
-    folder = _find(name_or_path)
+    return _read(_find(name_or_path))
+
+
+def _read(folder: Path) -> ModelPackage:
     path = folder / CARD_FILE
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -147,9 +204,14 @@ def write_package(folder: Path, card: ModelCard, weights: Mapping[str, torch.Ten
     """
     from safetensors.torch import save
 
+    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
+    return write_content(folder, card, content)
+
+
+def write_content(folder: Path, card: ModelCard, content: bytes) -> ModelPackage:
+    """Write a package around the content of its weights file; otherwise as `write_package`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CARD_FILE).unlink(missing_ok=True)
-    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
     card = card.model_copy(update={"weights_sha256": hashlib.sha256(content).hexdigest()})
     with atomic_path(folder / card.weights_file) as part:
         part.write_bytes(content)
@@ -161,6 +223,16 @@ def write_card(folder: Path, card: ModelCard) -> ModelPackage:
     text = yaml.safe_dump(card.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
     write_text(folder / CARD_FILE, text)
     return ModelPackage(folder, card)
+
+
+def holds_package(path: Path) -> bool:
+    """Whether a folder or zip is a package of medseg."""
+    if path.is_dir():
+        return (path / CARD_FILE).is_file()
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(n == CARD_FILE or (n.count("/") == 1 and n.endswith(f"/{CARD_FILE}")) for n in archive.namelist())
 
 
 def _find(name_or_path: str | Path) -> Path:

@@ -37,6 +37,7 @@ _BUILT_IN: dict[str, str] = {
     "mednext": "mednext",
     "vnet": "vnet",
     "unetr": "unetr",
+    "monai": "monai_class",
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from medseg.errors import UsageError
 from medseg.io.atomic import atomic_path
-from medseg.models.package import CARD_FILE, ONNX_FILE, REPORT_FILE, ModelPackage
+from medseg.models.package import CARD_FILE, ModelPackage
 
 __all__ = ["copy_package", "write_zip"]
 
@@ -31,11 +31,10 @@ def write_zip(package: ModelPackage, path: Path) -> None:
     ModelError
         When the weights are not the ones the card describes.
     """
-    package.weights()
     with atomic_path(path) as part, zipfile.ZipFile(part, "w") as archive:
-        for name in _files(package):
+        for name in package.files()[::-1]:
             content = (package.folder / name).read_bytes()
-            archive.writestr(zipfile.ZipInfo(f"{package.card.name}/{name}", EPOCH), content)
+            archive.writestr(zipfile.ZipInfo(f"{package.card.name}/{name.as_posix()}", EPOCH), content)
 
 
 def copy_package(package: ModelPackage, folder: Path) -> ModelPackage:
@@ -50,15 +49,7 @@ def copy_package(package: ModelPackage, folder: Path) -> ModelPackage:
     """
     if (folder / CARD_FILE).exists():
         raise UsageError("there is a model package here", where=folder, fix="Choose another --out.")
-    package.weights()
-    for name in reversed(_files(package)):
+    for name in package.files():
         with atomic_path(folder / name) as part:
             shutil.copyfile(package.folder / name, part)
     return ModelPackage(folder, package.card)
-
-
-def _files(package: ModelPackage) -> list[str]:
-    """Names of a package's files, its card first."""
-    precisions = [name for measured in package.card.precisions.values() for name in measured.files]
-    exported = [name for name in (ONNX_FILE, REPORT_FILE) if (package.folder / name).is_file()]
-    return [CARD_FILE, package.card.weights_file, *precisions, *exported]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Box", "nonzero_box"]
+__all__ = ["Box", "box_above", "nonzero_box"]
 
 
 @dataclass(frozen=True)
@@ -44,16 +45,33 @@ def nonzero_box(array: npt.NDArray[Any]) -> Box:
     array : ndarray, shape (C, X, Y, Z)
         Intensities. NaN counts as 0: it is what some tools write outside the field of view.
     """
+    return _box(array, lambda plane: (plane != 0) & ~np.isnan(plane) if plane.dtype.kind == "f" else plane != 0)
+
+
+def box_above(array: npt.NDArray[Any], threshold: float) -> Box:
+    """Smallest box outside which no channel exceeds a threshold; the whole array where nothing does.
+
+    Parameters
+    ----------
+    array : ndarray, shape (C, X, Y, Z)
+        Intensities; NaN exceeds nothing.
+    threshold : float
+        In the scan's own units.
+    """
+    return _box(array, lambda plane: plane > threshold)
+
+
+def _box(array: npt.NDArray[Any], wanted: Callable[[npt.NDArray[Any]], npt.NDArray[np.bool_]]) -> Box:
+    """Box of the voxels that are wanted, looked for a plane at a time."""
     shape = (int(array.shape[1]), int(array.shape[2]), int(array.shape[3]))
     used = [np.zeros(n, dtype=bool) for n in shape]
     for channel in array:
         for k in range(shape[2]):
-            plane = channel[:, :, k]
-            nonzero = (plane != 0) & ~np.isnan(plane) if plane.dtype.kind == "f" else plane != 0
-            along_x = nonzero.any(axis=1)
+            found = wanted(channel[:, :, k])
+            along_x = found.any(axis=1)
             if along_x.any():
                 used[0] |= along_x
-                used[1] |= nonzero.any(axis=0)
+                used[1] |= found.any(axis=0)
                 used[2][k] = True
     if not used[2].any():
         return Box.whole(shape)

@@ -94,7 +94,7 @@ def normaliser(
     volume : ndarray, shape (Z, Y, X)
         The channel.
     mask : ndarray of bool, shape (Z, Y, X), optional
-        Where ``nonzero_only`` applies.
+        Where ``nonzero_only`` with ``fill_holes`` applies.
 
     Returns
     -------
@@ -110,18 +110,12 @@ def normaliser(
         assert card.std is not None
         lower, upper, mean, std = card.lower, card.upper, card.mean, card.std
         return lambda planes, _: _shift(np.clip(planes, lower, upper, out=planes), mean, std)
-    if card.scheme == "rescale":
-        assert card.lower is not None
-        assert card.upper is not None
-        lower, width = card.lower, card.upper - card.lower
-        return lambda planes, _: _shift(planes, lower, width)
-    if card.scheme == "range":
-        lowest = min(float(finite(plane).min()) for plane in volume)
-        highest = max(float(finite(plane).max()) for plane in volume)
-        return lambda planes, _: _shift(planes, lowest, highest - lowest)
+    if card.scheme in ("rescale", "range", "percentiles"):
+        low, high = _limits(card, volume)
+        return lambda planes, _: _rescaled(planes, low, high, card.to, clip=card.clip)
     if card.nonzero_only:
-        assert mask is not None
-        inside = mask
+        inside = mask if card.fill_holes else _nonzero(volume)
+        assert inside is not None
         mean, std = statistics(volume, inside)
 
         def confined(planes: Float32, where: slice) -> Float32:
@@ -131,6 +125,35 @@ def normaliser(
         return confined
     mean, std = statistics(volume)
     return lambda planes, _: _shift(planes, mean, std)
+
+
+def _limits(card: NormalisationCard, volume: npt.NDArray[Any]) -> tuple[float, float]:
+    """What becomes the two numbers of ``to``."""
+    if card.scheme == "range":
+        return min(float(finite(plane).min()) for plane in volume), max(float(finite(plane).max()) for plane in volume)
+    assert card.lower is not None
+    assert card.upper is not None
+    if card.scheme == "rescale":
+        return card.lower, card.upper
+    low, high = np.percentile(finite(volume), (card.lower, card.upper))
+    return float(low), float(high)
+
+
+def _nonzero(volume: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    mask = np.empty(volume.shape, dtype=bool)
+    for plane, found in zip(volume, mask, strict=True):
+        np.not_equal(finite(plane), 0, out=found)
+    return mask
+
+
+def _rescaled(planes: Float32, low: float, high: float, to: tuple[float, float], *, clip: bool) -> Float32:
+    if clip:
+        np.clip(planes, low, high, out=planes)
+    planes = _shift(planes, low, high - low)
+    if to != (0.0, 1.0):
+        planes *= np.float32(to[1] - to[0])
+        planes += np.float32(to[0])
+    return planes
 
 
 def _shift(planes: Float32, offset: float, scale: float) -> Float32:

@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from medseg.types import Geometry
 
-__all__ = ["AxisOrder", "nearest_ras"]
+__all__ = ["AxisOrder", "nearest_ras", "toward"]
+
+POSITIVE, NEGATIVE = "RAS", "LPI"
 
 
 @dataclass(frozen=True)
@@ -84,3 +86,21 @@ def nearest_ras(geometry: Geometry) -> AxisOrder:
     best = max(permutations(range(3)), key=lambda p: sum(closeness[world, axis] for world, axis in enumerate(p)))
     x, y, z = best
     return AxisOrder((x, y, z), (bool(cosines[0, x] < 0), bool(cosines[1, y] < 0), bool(cosines[2, z] < 0)))
+
+
+def toward(geometry: Geometry, orientation: str) -> AxisOrder:
+    """Order that brings array axes nearest to the directions a code names.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        The scan's grid.
+    orientation : str
+        Three letters of R L A P S I, such as ``"LPS"``: where the three axes shall point. ``"stored"`` changes nothing.
+    """
+    if orientation == "stored":
+        return AxisOrder()
+    x, y, z = ((POSITIVE if letter in POSITIVE else NEGATIVE).index(letter) for letter in orientation)
+    ordered = nearest_ras(geometry).then((x, y, z))
+    a, b, c = (flip != (letter in NEGATIVE) for flip, letter in zip(ordered.flips, orientation, strict=True))
+    return AxisOrder(ordered.permutation, (a, b, c))

@@ -15,18 +15,19 @@ import numpy.typing as npt
 
 from medseg.errors import InputError, ModelError
 from medseg.models.card import InputCard
-from medseg.prepare.crop import Box, nonzero_box
+from medseg.prepare.crop import Box, box_above, nonzero_box
 from medseg.prepare.intensity import filled_nonzero, finite, normaliser
-from medseg.prepare.orient import AxisOrder, nearest_ras
-from medseg.prepare.resample import AXES, resample, resample_axis, resampled_size, separate_axis
+from medseg.prepare.orient import AxisOrder, toward
+from medseg.prepare.resample import AXES, aligned_size, resample, resample_axis, resampled_size, separate_axis
 from medseg.types import Geometry, LabelMap, Scan
 from medseg.types.labels import smallest_label_dtype
 
-__all__ = ["Prepared", "Route", "check_channels", "plan_route", "prepare", "prepare_labels"]
+__all__ = ["FirstPass", "Prepared", "Route", "check_channels", "plan_route", "prepare", "prepare_labels"]
 
 # Voxels converted to float32 at a time: a few planes, small enough for the processor's cache.
 BLOCK = 1 << 21
 Triple = tuple[float, float, float]
+Steps = tuple[float | None, float | None, float | None]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,9 @@ class Route:
         mm between the network grid's voxels.
     separate, separate_back : int, optional
         The axis along which slices are too far apart to interpolate between, on the way in and on the way back.
+    steps : tuple of float or None
+        Voxels of the box between voxels of the network's grid along each axis, where the first voxels' centres
+        coincide; None where the outer edges do.
     """
 
     source: Geometry
@@ -59,6 +63,7 @@ class Route:
     spacing: tuple[float, float, float]
     separate: int | None
     separate_back: int | None
+    steps: Steps = (None, None, None)
 
     @property
     def padded_size(self) -> tuple[int, int, int]:
@@ -76,10 +81,13 @@ class Route:
     def geometry(self) -> Geometry:
         """The network's grid in the world."""
         ordered = self.order.geometry(self.source)
-        scale = np.array(self.box.shape) / np.array(self.size)
+        edges = np.array(self.box.shape) / np.array(self.size)
+        scale = np.array([edge if step is None else step for edge, step in zip(edges, self.steps, strict=True)])
+        # Where the first voxel's centre lies, counted from that of the box.
+        first = np.array([(e - 1) / 2 if step is None else 0.0 for e, step in zip(edges, self.steps, strict=True)])
         to_ordered = np.diag([*scale, 1.0])
         before = np.array([a for a, _ in self.padding])
-        to_ordered[:3, 3] = np.array(self.box.start) - 0.5 + scale * (0.5 - before)
+        to_ordered[:3, 3] = np.array(self.box.start) + first - scale * before
         return Geometry(ordered.affine @ to_ordered, self.padded_size)
 
 
@@ -102,6 +110,22 @@ class Prepared:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class FirstPass:
+    """Labels a second stage of a cascade is shown beside the scan.
+
+    Parameters
+    ----------
+    labels : LabelMap
+        On the scan's own grid.
+    values : tuple of int
+        One channel each: 1 where the labels have this value.
+    """
+
+    labels: LabelMap
+    values: tuple[int, ...]
+
+
 def plan_route(scan: Scan, card: InputCard) -> Route:
     """Work out a scan's way onto the network's grid without touching its intensities, the crop to nonzero excepted.
 
@@ -112,23 +136,29 @@ def plan_route(scan: Scan, card: InputCard) -> Route:
     card : InputCard
         What the network wants.
     """
-    order = (nearest_ras(scan.geometry) if card.orientation == "RAS" else AxisOrder()).then(card.axis_order)
+    order = toward(scan.geometry, card.orientation).then(card.axis_order)
     ordered = order.apply(scan.array)
     shape: tuple[int, int, int] = order.select(scan.geometry.shape)
-    box = nonzero_box(ordered) if card.crop_to_nonzero else Box.whole(shape)
+    box = Box.whole(shape)
+    if card.crop_to_nonzero:
+        box = nonzero_box(ordered)
+    elif card.crop_above is not None:
+        box = box_above(ordered, card.crop_above)
     current: tuple[float, float, float] = order.select(scan.geometry.spacing)
     wanted = card.spacing or (None, None, None)
     x, y, z = (now if want is None else want for now, want in zip(current, wanted, strict=True))
+    aligned = card.resampling.aligned == "centres"
+    size_at = aligned_size if aligned else resampled_size
     i, j, k = (
-        n if want is None else resampled_size(n, now, want)
-        for n, now, want in zip(box.shape, current, wanted, strict=True)
+        n if want is None else size_at(n, now, want) for n, now, want in zip(box.shape, current, wanted, strict=True)
     )
     size = (i, j, k)
     missing = [max(0, patch - n) for patch, n in zip(card.patch, size, strict=True)]
     a, b, c = ((m // 2, m - m // 2) for m in missing)
     spacing = (x, y, z)
     separate, back = _separate(card, current, spacing), _separate(card, spacing, current)
-    return Route(scan.geometry, order, box, size, (a, b, c), spacing, separate, back)
+    u, v, w = (want / now if aligned else None for now, want in zip(current, spacing, strict=True))
+    return Route(scan.geometry, order, box, size, (a, b, c), spacing, separate, back, (u, v, w))
 
 
 def check_channels(scan: Scan, card: InputCard) -> None:
@@ -148,7 +178,7 @@ def check_channels(scan: Scan, card: InputCard) -> None:
         )
 
 
-def prepare(scan: Scan, card: InputCard, route: Route | None = None) -> Prepared:
+def prepare(scan: Scan, card: InputCard, route: Route | None = None, first_pass: FirstPass | None = None) -> Prepared:
     """Bring a scan onto a network's grid and into its range of intensities.
 
     A scan smaller than the network's patch is surrounded by 0 after normalisation, half before and half after, as
@@ -162,6 +192,8 @@ def prepare(scan: Scan, card: InputCard, route: Route | None = None) -> Prepared
         What the network wants.
     route : Route, optional
         As `plan_route` gives it, where that has been done.
+    first_pass : FirstPass, optional
+        In a cascade, what the first pass found; it becomes channels after the scan's.
 
     Raises
     ------
@@ -169,26 +201,34 @@ def prepare(scan: Scan, card: InputCard, route: Route | None = None) -> Prepared
         When the scan has another number of channels than the network.
     InputError
         When an intensity does not fit in float32.
+    GeometryMismatch
+        When the first pass lies on another grid than the scan.
     """
     check_channels(scan, card)
     route = plan_route(scan, card) if route is None else route
     x, y, z = route.padded_size
     # Z slowest: the order of NIfTI and of DICOM slices, so that most scans are read straight through.
-    result = np.zeros((scan.channels, z, y, x), dtype=np.float32)
+    extra = 0 if first_pass is None else len(first_pass.values)
+    result = np.zeros((scan.channels + extra, z, y, x), dtype=np.float32)
     inner = result[(slice(None), *route.inner[::-1])]
     boxed = route.order.apply(scan.array)[(slice(None), *route.box.slices)].transpose(0, 3, 2, 1)
-    needs_mask = any(channel.normalisation.nonzero_only for channel in card.channels)
-    mask = filled_nonzero(boxed) if needs_mask else None
     separate = None if route.separate is None else 2 - route.separate
     notes = _bad_voxels(boxed)
-    for channel, volume, target in zip(card.channels, boxed, inner, strict=True):
-        normalise = normaliser(channel.normalisation, volume, mask)
-        _fill(target, volume, normalise, card.resampling.order, separate)
+    after = card.normalise_after_resampling
+    mask = None if after else _mask(card, boxed)
+    for channel, volume, target in zip(card.channels, boxed, inner[: scan.channels], strict=True):
+        normalise = _unchanged if after else normaliser(channel.normalisation, volume, mask)
+        _fill(target, volume, normalise, card.resampling.order, separate, route.steps[::-1])
+    if after:
+        _normalise(inner[: scan.channels], card)
+    for channel, target in zip(card.channels, inner[: scan.channels], strict=True):
         if not np.isfinite(target.sum(dtype=np.float64)):
             raise InputError(
                 f"intensities of channel {channel.name} are too large for float32",
                 fix="Look at the scan's values and its header's slope and intercept.",
             )
+    if first_pass is not None:
+        _fill_first_pass(inner[scan.channels :], first_pass, route, separate)
     return Prepared(result.transpose(0, 3, 2, 1), route, notes)
 
 
@@ -217,17 +257,52 @@ def prepare_labels(labels: LabelMap, route: Route) -> npt.NDArray[Any]:
     shape = route.size[::-1]
     separate = None if route.separate is None else 2 - route.separate
     inner = np.zeros(shape, dtype=smallest_label_dtype(int(boxed.max(initial=0))))
-    if boxed.shape == shape:
+    steps = route.steps[::-1]
+    if boxed.shape == shape and set(steps) <= {None, 1.0}:
         inner[...] = boxed
     else:
         best = np.full(shape, -1, dtype=np.float32)
         for value in np.unique(boxed):
-            share = resample(np.ascontiguousarray(boxed == value, dtype=np.float32), shape, 1, separate)
+            share = resample(np.ascontiguousarray(boxed == value, dtype=np.float32), shape, 1, separate, steps)
             inner[share > best] = value
             np.maximum(best, share, out=best)
     result = np.zeros(route.padded_size[::-1], dtype=inner.dtype)
     result[route.inner[::-1]] = inner
     return result.transpose(2, 1, 0)
+
+
+def _normalise(channels: npt.NDArray[np.float32], card: InputCard) -> None:
+    """Normalise channels of shape (C, Z, Y, X) where they are, plane by plane."""
+    mask = _mask(card, channels)
+    for channel, volume in zip(card.channels, channels, strict=True):
+        normalise = normaliser(channel.normalisation, volume, mask)
+        for k in range(len(volume)):
+            volume[k : k + 1] = normalise(np.ascontiguousarray(volume[k : k + 1]), slice(k, k + 1))
+
+
+def _fill_first_pass(
+    targets: npt.NDArray[np.float32], first_pass: FirstPass, route: Route, separate: int | None
+) -> None:
+    """Bring each label of a first pass onto the network's grid: there where at least half a voxel has it (nnU-Net)."""
+    route.source.match(first_pass.labels.geometry, what="scan and first pass")
+    boxed = route.order.apply(first_pass.labels.array)[route.box.slices].transpose(2, 1, 0)
+    steps = route.steps[::-1]
+    for index, value in enumerate(first_pass.values):
+        share = resample(np.ascontiguousarray(boxed == value, dtype=np.float32), targets.shape[1:], 1, separate, steps)
+        present = share >= 0.5
+        # Of two labels with just half a voxel each, the later wins.
+        targets[:index, present] = 0
+        targets[index] = present
+
+
+def _mask(card: InputCard, channels: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
+    """Voxels that count for channels normalised on nonzero voxels with holes filled, None where none is."""
+    wanted = any(channel.normalisation.nonzero_only and channel.normalisation.fill_holes for channel in card.channels)
+    return filled_nonzero(channels) if wanted else None
+
+
+def _unchanged(planes: npt.NDArray[np.float32], _where: slice) -> npt.NDArray[np.float32]:
+    return planes
 
 
 def _separate(card: InputCard, current: Triple, wanted: Triple) -> int | None:
@@ -242,11 +317,13 @@ def _fill(
     normalise: Callable[[npt.NDArray[np.float32], slice], npt.NDArray[np.float32]],
     order: Literal[1, 3],
     separate: int | None,
+    steps: Steps,
 ) -> None:
     """Normalise and resample one channel of shape (Z, Y, X) into its place, a few planes at a time."""
     planes, rows, columns = target.shape
     step = max(1, BLOCK // (volume.shape[1] * volume.shape[2]))
-    kept = target if planes == volume.shape[0] else np.empty((volume.shape[0], rows, columns), dtype=np.float32)
+    same = planes == volume.shape[0] and steps[0] in (None, 1.0)
+    kept = target if same else np.empty((volume.shape[0], rows, columns), dtype=np.float32)
     lows, highs = [], []
     across = tuple(axis for axis in (1, 2) if axis != separate)
     for first in range(0, volume.shape[0], step):
@@ -255,11 +332,11 @@ def _fill(
         if order == 3:
             lows.append(block.min(axis=across, keepdims=True))
             highs.append(block.max(axis=across, keepdims=True))
-        block = resample_axis(block, -1, columns, 0 if separate == 2 else order)
-        kept[where] = resample_axis(block, -2, rows, 0 if separate == 1 else order)
+        block = resample_axis(block, -1, columns, 0 if separate == 2 else order, steps[2])
+        kept[where] = resample_axis(block, -2, rows, 0 if separate == 1 else order, steps[1])
     if kept is not target:
-        target[...] = resample_axis(kept, -3, planes, 0 if separate == 0 else order)
-    if order == 3 and target.shape != volume.shape:
+        target[...] = resample_axis(kept, -3, planes, 0 if separate == 0 else order, steps[0])
+    if order == 3 and (target.shape != volume.shape or not set(steps) <= {None, 1.0}):
         low, high = np.concatenate(lows), np.concatenate(highs)
         if separate != 0:
             low, high = low.min(axis=0, keepdims=True), high.max(axis=0, keepdims=True)

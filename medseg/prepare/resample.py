@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 __all__ = [
     "Order",
+    "aligned_size",
     "centres",
     "nearest_index",
     "operator",
@@ -81,18 +82,33 @@ def separate_axis(current: Sequence[float], wanted: Sequence[float]) -> int | No
     return None
 
 
-def centres(size: int, target: int) -> npt.NDArray[np.float64]:
-    """Positions of the target's voxel centres in source voxels, shape (target,)."""
+def aligned_size(size: int, spacing: float, target: float) -> int:
+    """Voxels an axis has at the target spacing where the first voxels' centres coincide, as MONAI counts them."""
+    return max(1, round((size - 1) * spacing / target + 1))
+
+
+def centres(size: int, target: int, step: float | None = None) -> npt.NDArray[np.float64]:
+    """Positions of the target's voxel centres in source voxels, shape (target,).
+
+    Parameters
+    ----------
+    size, target : int
+        Voxels before and after.
+    step : float, optional
+        Source voxels between target voxels, where the first voxels' centres coincide; without it, outer edges do.
+    """
+    if step is not None:
+        return np.arange(target, dtype=np.float64) * step
     return (np.arange(target, dtype=np.float64) + 0.5) * (size / target) - 0.5
 
 
-def nearest_index(size: int, target: int) -> npt.NDArray[np.intp]:
+def nearest_index(size: int, target: int, step: float | None = None) -> npt.NDArray[np.intp]:
     """Index of the source voxel nearest to each target voxel, a half going up, shape (target,)."""
-    return np.clip(np.floor(centres(size, target) + 0.5), 0, size - 1).astype(np.intp)
+    return np.clip(np.floor(centres(size, target, step) + 0.5), 0, size - 1).astype(np.intp)
 
 
 @lru_cache(maxsize=64)
-def operator(size: int, target: int, order: Order) -> Float32:
+def operator(size: int, target: int, order: Order, step: float | None = None) -> Float32:
     """Matrix that resamples one axis, float32 of shape (target, size).
 
     Parameters
@@ -101,12 +117,14 @@ def operator(size: int, target: int, order: Order) -> Float32:
         Voxels before and after.
     order : {0, 1, 3}
         Nearest voxel, linear, or cubic B-spline (interpolating: the samples are met exactly).
+    step : float, optional
+        See `centres`.
     """
     if order == 0:
         matrix = np.zeros((target, size))
-        matrix[np.arange(target), nearest_index(size, target)] = 1
+        matrix[np.arange(target), nearest_index(size, target, step)] = 1
     elif order == 1:
-        position = np.clip(centres(size, target), 0, size - 1)
+        position = np.clip(centres(size, target, step), 0, size - 1)
         below = np.floor(position).astype(np.intp)
         share = position - below
         matrix = np.zeros((target, size))
@@ -114,13 +132,13 @@ def operator(size: int, target: int, order: Order) -> Float32:
         np.add.at(matrix, (rows, below), 1 - share)
         np.add.at(matrix, (rows, np.minimum(below + 1, size - 1)), share)
     else:
-        matrix = _cubic(size, target)
+        matrix = _cubic(size, target, step)
     result = matrix.astype(np.float32)
     result.setflags(write=False)
     return result
 
 
-def _cubic(size: int, target: int) -> npt.NDArray[np.float64]:
+def _cubic(size: int, target: int, step: float | None) -> npt.NDArray[np.float64]:
     """Sample the cubic B-spline through the voxels (Unser, IEEE SPM 1999), edge voxels repeated."""
     padded = size + 2 * MARGIN
     # Coefficients c of the spline satisfy c[i-1]/6 + 4c[i]/6 + c[i+1]/6 = f[i]; mirrored at the far end of the margin.
@@ -130,7 +148,7 @@ def _cubic(size: int, target: int) -> npt.NDArray[np.float64]:
     repeat_edge = np.zeros((padded, size))
     repeat_edge[np.arange(padded), np.clip(np.arange(padded) - MARGIN, 0, size - 1)] = 1
     coefficients = np.linalg.solve(to_values, repeat_edge)
-    position = centres(size, target) + MARGIN
+    position = np.clip(centres(size, target, step), -0.5, size - 0.5) + MARGIN
     first = np.floor(position).astype(np.intp) - 1
     matrix = np.zeros((target, size))
     for tap in range(4):
@@ -140,7 +158,7 @@ def _cubic(size: int, target: int) -> npt.NDArray[np.float64]:
     return matrix
 
 
-def resample_axis(array: Float32, axis: Axis, size: int, order: Order) -> Float32:
+def resample_axis(array: Float32, axis: Axis, size: int, order: Order, step: float | None = None) -> Float32:
     """Resample one of the last three axes; returns the array itself where its size is already right.
 
     Parameters
@@ -153,16 +171,18 @@ def resample_axis(array: Float32, axis: Axis, size: int, order: Order) -> Float3
         Voxels wanted along it.
     order : {0, 1, 3}
         Interpolation.
+    step : float, optional
+        See `centres`.
     """
     now = array.shape[axis]
-    if now == size:
+    if now == size and step in (None, 1.0):
         return array
     if order == 0:
-        return np.take(array, nearest_index(now, size), axis=axis)
+        return np.take(array, nearest_index(now, size, step), axis=axis)
     if axis == -3:
-        rows = resample_axis(array.reshape(*array.shape[:-2], -1), -2, size, order)
+        rows = resample_axis(array.reshape(*array.shape[:-2], -1), -2, size, order, step)
         return rows.reshape(*array.shape[:-3], size, *array.shape[-2:])
-    matrix = operator(now, size, order)
+    matrix = operator(now, size, order, step)
     result = np.empty((*array.shape[:axis], size, *array.shape[array.ndim + axis + 1 :]), dtype=np.float32)
     for first in range(0, size, ROWS):
         block = matrix[first : first + ROWS]
@@ -175,7 +195,13 @@ def resample_axis(array: Float32, axis: Axis, size: int, order: Order) -> Float3
     return result
 
 
-def resample(array: Float32, shape: Sequence[int], order: Order, separate: int | None = None) -> Float32:
+def resample(
+    array: Float32,
+    shape: Sequence[int],
+    order: Order,
+    separate: int | None = None,
+    steps: Sequence[float | None] = (None, None, None),
+) -> Float32:
     """Resample the last three axes of an array.
 
     Parameters
@@ -189,13 +215,15 @@ def resample(array: Float32, shape: Sequence[int], order: Order, separate: int |
         scikit-image and nnU-Net do: a spline through a sharp edge would else overshoot.
     separate : int, optional
         The one of the three axes whose slices are not interpolated between: the nearest slice is taken.
+    steps : sequence of float or None
+        See `centres`, for the three axes.
     """
     slices = tuple(a - 3 for a in range(3) if a != separate)
     bounds = [f(array, axis=slices, keepdims=True) for f in (np.min, np.max)] if order == 3 else []
     result = array
     # The axis that shrinks most goes first: everything after it is smaller.
     for axis in sorted(range(3), key=lambda a: shape[a] / array.shape[a - 3]):
-        result = resample_axis(result, AXES[axis], shape[axis], 0 if axis == separate else order)
+        result = resample_axis(result, AXES[axis], shape[axis], 0 if axis == separate else order, steps[axis])
     if order == 3 and result is not array:
         low, high = (b if separate is None else resample_axis(b, AXES[separate], shape[separate], 0) for b in bounds)
         result = np.clip(result, low, high, out=result)

@@ -52,7 +52,7 @@ def fastest(package: ModelPackage, makers: Mapping[str, Callable[[], Engine]]) -
     if known in makers:
         return makers[known]()
     card = package.card
-    window = np.zeros((1, len(card.input.channels), *card.input.patch), dtype=np.float32)
+    window = np.zeros((1, card.channels, *card.input.patch), dtype=np.float32)
     best: tuple[float, str, Engine] | None = None
     seconds: dict[str, float] = {}
     for name, make in makers.items():

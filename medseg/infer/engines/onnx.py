@@ -50,6 +50,7 @@ class OnnxEngine:
                 where=path,
                 fix="Export it again with medseg models export --format onnx, or use --engine torch.",
             ) from error
+        self._input = self._session.get_inputs()[0].name
         self._flat = card.network.dimensions == 2
         self.working_bytes = int(WORKING_SHARE * activations) + WORKING_FIXED
         self.name = f"onnxruntime {onnxruntime.__version__} cpu float32"
@@ -58,6 +59,6 @@ class OnnxEngine:
         """Compute scores; see `Engine.run`."""
         results: list[npt.NDArray[np.float32]] = []
         for window in windows[:, None]:
-            (scores,) = self._session.run(None, {"windows": window[..., 0] if self._flat else window})
+            scores = self._session.run(None, {self._input: window[..., 0] if self._flat else window})[0]
             results.append(scores[..., None] if self._flat else scores)
         return results[0] if len(results) == 1 else np.concatenate(results)

@@ -50,10 +50,16 @@ def select_engine(package: ModelPackage, options: InferOptions) -> Engine:
     ModelError
         When an engine is asked for that needs an ONNX file, and the package cannot be exported.
     """
+    if package.card.network.name == "onnx" and (options.engine == "torch" or options.device.startswith("cuda")):
+        raise UsageError(
+            f"'{package.card.name}' came as ONNX, which runs on the processor, by OpenVINO or ONNX Runtime",
+            fix="Leave out --engine and --device.",
+        )
     precisions = allowed_precisions(package.card, options.precision)
     gpu = options.device.startswith("cuda") or (
         options.device == "auto" and options.engine in ("auto", "torch") and _has_gpu()
     )
+    gpu = gpu and package.card.network.name != "onnx"
     if gpu and options.engine not in ("auto", "torch"):
         raise UsageError(f"--engine {options.engine} runs on the CPU here", fix="Use --engine torch for a GPU.")
     if gpu:
@@ -72,6 +78,13 @@ def select_engine(package: ModelPackage, options: InferOptions) -> Engine:
             "exported here",
             fix=f"Run medseg models export {package.card.name} --format onnx, which says why.",
         )
+    if package.card.network.name == "onnx":
+        names = [name for name in names if name != "torch"]
+        if not any(find_spec(MODULES[name]) for name in names):
+            raise MissingDependency(
+                f"'{package.card.name}' came as ONNX, and there is nothing here to run that with",
+                fix="Install medseg[openvino] or medseg[onnx].",
+            )
     ways = [way for name in names for way in _ways(name, precisions, exported)]
     if not ways:
         _lowest(ways, options)

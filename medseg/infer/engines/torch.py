@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,9 +12,11 @@ import numpy.typing as npt
 import torch
 
 from medseg.errors import ModelError, UsageError
+from medseg.infer.activations import UNKNOWN_CHANNELS
 from medseg.models.card import ModelCard
 from medseg.models.package import ModelPackage
 from medseg.models.registry import build_network
+from medseg.models.trust import is_trusted
 
 __all__ = ["TorchEngine", "load_networks", "resolve_device"]
 
@@ -114,9 +118,28 @@ def load_networks(package: ModelPackage) -> list[torch.nn.Module]:
     Raises
     ------
     ModelError
-        When the weights are damaged or do not fit the network the card names.
+        When the weights are damaged or do not fit the network the card names, or when it is a program the user has not
+        said to trust.
     """
+    if package.card.network.name == "torchscript":
+        return [_load_script(package)]
     return [_loaded(package.card, part, package.folder) for part in _members(package.card, package.weights())]
+
+
+def _load_script(package: ModelPackage) -> torch.nn.Module:
+    if not is_trusted(package.card.weights_sha256):
+        raise ModelError(
+            f"'{package.card.name}' is a TorchScript program, which nobody here has said to trust",
+            where=package.folder,
+            fix="If you trust where it comes from: medseg models import PACKAGE --name NAME --trust.",
+        )
+    try:
+        network: torch.nn.Module = torch.jit.load(  # type: ignore[no-untyped-call]
+            io.BytesIO(package.content()), map_location="cpu"
+        )
+    except RuntimeError as error:
+        raise ModelError(f"PyTorch cannot read the network ({_first(error)})", where=package.weights_path) from error
+    return network.eval()
 
 
 def _members(card: ModelCard, weights: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
@@ -142,7 +165,7 @@ def _loaded(card: ModelCard, weights: dict[str, torch.Tensor], where: Path) -> t
 def _build(card: ModelCard) -> torch.nn.Module:
     return build_network(
         card.network.name,
-        channels=len(card.input.channels),
+        channels=card.channels,
         classes=card.scores,
         dimensions=card.network.dimensions,
         arguments=card.network.arguments,
@@ -151,6 +174,8 @@ def _build(card: ModelCard) -> torch.nn.Module:
 
 def _working_bytes(card: ModelCard) -> int:
     """Estimate activations from the shapes of every layer's result, which cost nothing to compute on "meta" tensors."""
+    if card.network.is_whole:  # its layers are not known
+        return 4 * UNKNOWN_CHANNELS * math.prod(card.input.patch)
     sizes = [0]
 
     def note(_module: torch.nn.Module, _inputs: object, result: object) -> None:
@@ -161,7 +186,7 @@ def _working_bytes(card: ModelCard) -> int:
         network = _build(card).eval()
         for module in network.modules():
             module.register_forward_hook(note)
-        network(torch.zeros(1, len(card.input.channels), *card.input.patch[: card.network.dimensions]))
+        network(torch.zeros(1, card.channels, *card.input.patch[: card.network.dimensions]))
     return LARGEST_HELD * max(sizes)
 
 

@@ -13,12 +13,13 @@ from typing import Any, Literal
 
 import torch
 
-from medseg.errors import InputError, ModelError, UsageError
+from medseg.errors import FormatLimitation, InputError, ModelError, UsageError
 from medseg.models.adapters import nnunet_plans, nnunet_weights
-from medseg.models.card import ModelCard, TrainingCard
+from medseg.models.card import FirstPassCard, ModelCard, TrainingCard
+from medseg.models.package import ModelPackage, write_package
 from medseg.models.unzip import extract
 
-__all__ = ["is_nnunet", "read_nnunet"]
+__all__ = ["import_nnunet", "is_nnunet"]
 
 CHECKPOINT = "checkpoint_final.pth"
 
@@ -33,16 +34,17 @@ def is_nnunet(path: Path) -> bool:
         return any(name.rpartition("/")[2] == "plans.json" for name in archive.namelist())
 
 
-def read_nnunet(
+def import_nnunet(
     path: Path,
     name: str,
+    target: Path,
     *,
     configuration: str | None = None,
     folds: Sequence[str] | None = None,
     checkpoint: str = CHECKPOINT,
     orientation: Literal["RAS", "stored"] | None = None,
-) -> tuple[ModelCard, dict[str, torch.Tensor]]:
-    """Read a model as a card and weights for medseg's own U-Net.
+) -> ModelPackage:
+    """Import a model as a package for medseg's own U-Net; the second stage of a cascade takes its first along.
 
     Parameters
     ----------
@@ -50,6 +52,8 @@ def read_nnunet(
         A folder with ``plans.json``, ``dataset.json`` and folds; a folder of such folders; or an exported zip.
     name : str
         For the card.
+    target : Path
+        The package's folder.
     configuration : str, optional
         For instance ``"3d_fullres"``; needed where there are several.
     folds : sequence of str, optional
@@ -76,19 +80,55 @@ def read_nnunet(
         if path.is_file():
             extract(path, root)
         folder = _choose(root, configuration, path)
-        plans, dataset = _json(folder / "plans.json"), _json(folder / "dataset.json")
-        found = _folds(folder, checkpoint, folds)
-        contents = [nnunet_weights.read_checkpoint(fold / checkpoint) for fold in found]
-        fingerprint = folder / "dataset_fingerprint.json"
-        try:
-            return _convert(plans, dataset, _json(fingerprint) if fingerprint.is_file() else None, contents, found,
-                            name, orientation)  # fmt: skip
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise ModelError(
-                f"plans.json or dataset.json lacks something ({type(error).__name__}: {error})",
-                where=path,
-                fix="Export the model again with nnUNetv2_export_model_to_zip.",
-            ) from error
+        card, weights, previous = _read(folder, name, checkpoint, folds, orientation)
+        if previous is not None:
+            first = _first_pass_folder(folder, previous)
+            first_card, first_weights, before = _read(first, f"{name}-first-pass", checkpoint, folds, orientation)
+            if before is not None:
+                raise FormatLimitation(f"'{previous}' itself is the second stage of a cascade", where=path)
+            assert card.first_pass is not None
+            package = write_package(target / card.first_pass.folder, first_card, first_weights)
+            own = card.first_pass.model_copy(update={"sha256": package.hash})
+            card = card.model_copy(update={"first_pass": own})
+        return write_package(target, card, weights)
+
+
+def _read(
+    folder: Path,
+    name: str,
+    checkpoint: str,
+    folds: Sequence[str] | None,
+    orientation: Literal["RAS", "stored"] | None,
+) -> tuple[ModelCard, dict[str, torch.Tensor], str | None]:
+    """One configuration as card and weights, and the name of the configuration it needs the result of."""
+    plans, dataset = _json(folder / "plans.json"), _json(folder / "dataset.json")
+    found = _folds(folder, checkpoint, folds)
+    contents = [nnunet_weights.read_checkpoint(fold / checkpoint) for fold in found]
+    fingerprint = folder / "dataset_fingerprint.json"
+    seen = _json(fingerprint) if fingerprint.is_file() else None
+    try:
+        wanted = str(contents[0]["init_args"]["configuration"])
+        previous = nnunet_plans.configuration(plans, wanted).get("previous_stage")
+        card, weights = _convert(plans, dataset, seen, contents, found, name, orientation)
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"plans.json or dataset.json lacks something ({type(error).__name__}: {error})",
+            where=folder,
+            fix="Export the model again with nnUNetv2_export_model_to_zip.",
+        ) from error
+    return card, weights, previous
+
+
+def _first_pass_folder(folder: Path, previous: str) -> Path:
+    """Results of the first pass beside those of the second, by the same trainer and plans."""
+    first = folder.with_name(f"{folder.name.rpartition('__')[0]}__{previous}")
+    if not (first / "plans.json").is_file():
+        raise ModelError(
+            f"this is the second stage of a cascade, and the first, '{previous}', is not beside it ({first.name})",
+            where=folder,
+            fix="Give the dataset's folder with both, or a zip of both: nnUNetv2_export_model_to_zip -c.",
+        )
+    return first
 
 
 def _convert(
@@ -121,6 +161,9 @@ def _convert(
         regions=regions,
         members=len(members),
         input=given,
+        first_pass=FirstPassCard(sha256="0" * 64, labels=nnunet_plans.first_pass_labels(dataset))
+        if settings.get("previous_stage")
+        else None,
         network=nnunet_plans.network_card(settings, axes, nnunet_weights.norm_of(first["network_weights"])),
         training=TrainingCard(
             data=str(dataset.get("reference") or plans["dataset_name"]),

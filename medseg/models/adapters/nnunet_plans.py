@@ -11,10 +11,18 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from medseg.errors import FormatLimitation, ModelError
-from medseg.models.card import ChannelCard, ClassCard, InputCard, NetworkCard, NormalisationCard, ResamplingCard
+from medseg.models.card import (
+    ChannelCard,
+    ClassCard,
+    ForegroundCard,
+    InputCard,
+    NetworkCard,
+    NormalisationCard,
+    ResamplingCard,
+)
 from medseg.types.labels import PALETTE
 
-__all__ = ["Axes", "configuration", "input_card", "labels", "network_card"]
+__all__ = ["Axes", "configuration", "first_pass_labels", "input_card", "labels", "network_card"]
 
 Json = Mapping[str, Any]
 AXES: tuple[Literal[0], Literal[1], Literal[2]] = (0, 1, 2)
@@ -67,8 +75,6 @@ def configuration(plans: Json, name: str) -> dict[str, Any]:
     ------
     ModelError
         When the plans have no such configuration.
-    FormatLimitation
-        For the second stage of a cascade.
     """
     known = plans.get("configurations", {})
     merged: dict[str, Any] = {}
@@ -80,11 +86,6 @@ def configuration(plans: Json, name: str) -> dict[str, Any]:
         seen.append(wanted)
         merged = {**known[wanted], **merged}
         wanted = known[wanted].get("inherits_from")
-    if merged.get("previous_stage"):
-        raise FormatLimitation(
-            f"'{name}' is the second stage of a cascade, which needs the result of '{merged['previous_stage']}'",
-            fix="Import its 3d_fullres or 3d_lowres configuration.",
-        )
     return merged
 
 
@@ -199,6 +200,15 @@ def labels(dataset: Json) -> tuple[tuple[ClassCard, ...], tuple[int, ...] | None
     ), written
 
 
+def first_pass_labels(dataset: Json) -> tuple[int, ...]:
+    """Labels the second stage of a cascade is shown as channels, in order: all but background and ignored."""
+    values: set[int] = set()
+    for name, value in dataset["labels"].items():
+        if name != "ignore":
+            values |= {int(v) for v in value} if isinstance(value, list) else {int(value)}
+    return tuple(sorted(values - {0}))
+
+
 def _class(value: int, name: str) -> ClassCard:
     return ClassCard(value=value, name=name, color=PALETTE[(value - 1) % len(PALETTE)])
 
@@ -247,7 +257,10 @@ def _channels(plans: Json, settings: Json, dataset: Json) -> tuple[ChannelCard, 
         if scheme == "RGBTo01Normalization":
             values |= {"lower": 0.0, "upper": 255.0}
         modality = _MODALITIES.get(str(name).upper())
-        cards.append(ChannelCard(name=str(name), modality=modality, normalisation=NormalisationCard(**values)))
+        seen = measured.get(index)
+        inside = ForegroundCard(low=seen["percentile_00_5"], high=seen["percentile_99_5"]) if seen else None
+        normalisation = NormalisationCard(**values)
+        cards.append(ChannelCard(name=str(name), modality=modality, normalisation=normalisation, foreground=inside))
     return tuple(cards)
 
 

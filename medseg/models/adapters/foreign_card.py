@@ -1,0 +1,135 @@
+"""A card for somebody else's model: what its files say, completed and overruled by what the user says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from medseg.config.load import read_yaml
+from medseg.errors import UsageError
+from medseg.models.card import ModelCard
+from medseg.types.labels import PALETTE
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Foreign", "card_beside", "class_cards", "complete", "read_facts"]
+
+EXAMPLE = "docs/how-to/import-models.md has one to copy"
+
+
+@dataclass(frozen=True, eq=False)
+class Foreign:
+    """A model as found.
+
+    Parameters
+    ----------
+    card : mapping
+        What its files say, as content of a model card.
+    kind : str
+        What it is, for messages and the card.
+    weights : mapping of str to Tensor, optional
+        Of a network medseg builds.
+    whole : bytes, optional
+        Content of a file that is the network and its weights.
+    """
+
+    card: Mapping[str, Any]
+    kind: str
+    weights: Mapping[str, torch.Tensor] | None = None
+    whole: bytes | None = None
+
+
+def card_beside(path: Path) -> Path | None:
+    """The YAML file of the same name in the same folder, where there is one."""
+    return next((p for ending in (".yaml", ".yml") if (p := path.with_suffix(ending)).is_file()), None)
+
+
+def read_facts(path: Path | None) -> dict[str, Any]:
+    """Read what the user says of a model: any part of a model card.
+
+    Raises
+    ------
+    UsageError
+        When there is no such file, or a key is not one of a card.
+    """
+    if path is None:
+        return {}
+    if not path.is_file():
+        raise UsageError("there is no such card", where=path)
+    facts = dict(read_yaml(path))
+    if unknown := sorted(set(facts) - set(ModelCard.model_fields)):
+        known = ", ".join(ModelCard.model_fields)
+        raise UsageError(f"unknown key '{unknown[0]}'", where=path, fix=f"Known keys: {known}.")
+    return facts
+
+
+def complete(found: Foreign, facts: Mapping[str, Any], name: str, file: str) -> ModelCard:
+    """Make the card.
+
+    Parameters
+    ----------
+    found : Foreign
+        The model.
+    facts : mapping
+        What the user says; it overrules what the files say.
+    name : str
+        The model's name from now on.
+    file : str
+        What was imported, for the card.
+
+    Raises
+    ------
+    UsageError
+        Naming every key that is missing, or the first that is wrong.
+    """
+    unstated = {"data": "not stated", "licence": "not stated", "cases": 0, "command": found.kind, "seed": None}
+    content = _merge(found.card, facts)
+    content |= {"name": name, "weights_sha256": "0" * 64, "training": {**unstated, **content.get("training", {})}}
+    content.setdefault("title", f"{file}, {found.kind}")
+    if missing := _missing(content):
+        raise UsageError(
+            f"the card lacks {', '.join(missing)}, which {found.kind} files do not say",
+            where=file,
+            fix=f"Write it into a YAML file and give that as --card; {EXAMPLE}.",
+        )
+    try:
+        return ModelCard.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the whole card"
+        raise UsageError(f"{key}: {first['msg']}", where=file, fix=f"Correct it in --card; {EXAMPLE}.") from error
+
+
+def class_cards(classes: Mapping[int, str]) -> list[dict[str, Any]]:
+    """Classes of a card from names by label."""
+    return [
+        {"value": value, "name": name, "color": PALETTE[(value - 1) % len(PALETTE)]} for value, name in classes.items()
+    ]
+
+
+def _merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with changes laid over them, mapping by mapping; lists are replaced whole."""
+    merged = dict(values)
+    for key, value in changes.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _missing(content: Mapping[str, Any]) -> list[str]:
+    """Keys that decide what the network is shown; none of them has a default that could be right by itself."""
+    given = content.get("input")
+    if not isinstance(given, Mapping):
+        return ["network", "classes", "input"] if "network" not in content else ["input"]
+    missing = [key for key in ("network", "classes") if key not in content]
+    missing += [f"input.{key}" for key in ("channels", "patch", "orientation", "spacing") if key not in given]
+    channels = given.get("channels")
+    for number, channel in enumerate(channels if isinstance(channels, Sequence) else ()):
+        if isinstance(channel, Mapping) and "normalisation" not in channel:
+            missing.append(f"input.channels.{number}.normalisation")
+    return missing
