@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks_for_tests import Analytic, bands, package
+from networks_for_tests import Analytic, FakePackage, bands, package
 
 from medseg.errors import ModelError
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
+from medseg.models.card import FirstPassCard
 from medseg.prepare.orient import AxisOrder
 from medseg.prepare.resample import resample
 from medseg.types import Geometry, Scan
@@ -168,3 +169,48 @@ def test_the_way_to_labels_imports_neither_torch_nor_monai():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert found.strip() == "[]"
+
+
+class Cascaded(FakePackage):
+    """A second stage without files, its first pass given by the test."""
+
+    first_pass = None
+
+
+def test_the_second_stage_of_a_cascade_is_shown_what_the_first_found():
+    """Of three classes the first finds, the second is to keep what it is shown: each as a channel of 0 and 1."""
+    scan = scan_of(smooth((30, 24, 20)), spacing=(1.4, 0.8, 2.0))
+    first = Predictor(package(classes=4, spacing=(2.0, 2.0, 2.0)), engine=Analytic(bands(4, width=8.0)))
+    second = package(classes=4)
+    card = second.card.model_copy(update={"first_pass": FirstPassCard(sha256="0" * 64, labels=(1, 2, 3))})
+
+    def repeat(windows):
+        assert windows.shape[1] == 4
+        assert set(np.unique(windows[:, 1:])) <= {0.0, 1.0}
+        assert windows[:, 1:].sum(axis=1).max() <= 1
+        return np.concatenate([np.full_like(windows[:, :1], 0.5), windows[:, 1:]], axis=1)
+
+    predictor = Predictor(Cascaded(None, card), engine=Analytic(repeat))
+    predictor.first_pass = first
+    found = first.segment(scan).labels.array
+    kept = predictor.segment(scan).labels.array
+    assert len(np.unique(found)) == 4
+    assert (found == kept).mean() > 0.9  # but for borders, which go to the finer grid and back
+    same = np.array([[(found[1:-1, 1:-1, 1:-1] == np.roll(found, s, a)[1:-1, 1:-1, 1:-1]) for s in (-1, 1)]
+                     for a in range(3)]).all(axis=(0, 1))  # fmt: skip
+    assert (found == kept)[1:-1, 1:-1, 1:-1][same].mean() > 0.98
+
+
+@pytest.mark.parametrize("orientation", ["LPS", "SAR", "PIL"])
+def test_any_orientation_a_card_names(orientation):
+    """A network that answers with where it is along its first axis shows which way that axis runs."""
+    scan = scan_of(smooth((12, 14, 16)))
+    along = np.broadcast_to(np.arange(16, dtype=np.float32)[:, None, None], (16, 16, 16))
+    predictor = Predictor(
+        package(2, orientation=orientation), engine=Analytic(lambda w: np.stack([7.5 - along, along - 7.5])[None])
+    )
+    labels = predictor.segment(scan).labels.array
+    axis = "RLAPSI".index(orientation[0]) // 2
+    profile = labels.mean(axis=tuple(a for a in range(3) if a != axis))
+    assert set(np.unique(profile)) == {0.0, 1.0}
+    assert (profile[-1] == 1) == (orientation[0] in "RAS")

@@ -115,7 +115,6 @@ def segment(package, scan_file):
     return Predictor(package, InferOptions(device="cpu")).segment(read_scan(scan_file)).labels.array
 
 
-# MONAI lays windows and weights a little differently, so that where windows overlap one voxel in a thousand differs.
 ZSCORE = {"_target_": "NormalizeIntensityd", "keys": "image", "nonzero": True, "channel_wise": True}
 PERCENTILES = {
     "_target_": "ScaleIntensityRangePercentilesd", "keys": "image", "lower": 1, "upper": 99, "b_min": -1, "b_max": 1,
@@ -124,6 +123,7 @@ PERCENTILES = {
 CROP = {"_target_": "CropForegroundd", "keys": ["image"], "source_key": "image"}
 VARIANTS = {
     "as published": PREPROCESSING,
+    "several windows": PREPROCESSING,
     "no change of grid": [t for t in PREPROCESSING if t["_target_"] != "Spacingd"],
     "scaled before resampling": [*PREPROCESSING[:3], PREPROCESSING[4], PREPROCESSING[3]],
     "foreground only": [*PREPROCESSING[:3], PREPROCESSING[4] | {"b_min": 0}, CROP],
@@ -136,7 +136,9 @@ VARIANTS = {
 def test_it_is_shown_what_monai_shows_and_labels_agree(tmp_path, weights, scan_file, variant):
     from monai.bundle import ConfigParser
 
-    bundle = write_bundle(tmp_path / "bundle", configuration(VARIANTS[variant]), weights)
+    windows = variant == "several windows"
+    inferer = configuration()["inferer"] | ({} if windows else {"roi_size": [64, 48, 40]})
+    bundle = write_bundle(tmp_path / "bundle", configuration(VARIANTS[variant], inferer=inferer), weights)
     package = import_model(bundle, "three-things", out=tmp_path / "package")
     parser = ConfigParser()
     parser.read_config(bundle / "configs" / "inference.json")
@@ -153,9 +155,10 @@ def test_it_is_shown_what_monai_shows_and_labels_agree(tmp_path, weights, scan_f
     theirs = np.asarray(parser.get_parsed_content("postprocessing")(item)["pred"])[0]
     ours = segment(package, scan_file)
     assert len(np.unique(theirs)) == 3
-    assert (ours == theirs).mean() > 0.995
-    if variant in ("as published", "no change of grid", "foreground only"):  # what the network was trained for
-        assert (ours == theirs).mean() > 0.999
+    # MONAI lays windows and their weights a little differently: where they overlap, a voxel in a thousand differs.
+    # After other transforms than it was trained with the network's labels are noise, with more ties.
+    trained = variant not in ("z-score", "percentiles")
+    assert (ours == theirs).mean() > (0.998 if windows else 0.9999 if trained else 0.99)
 
 
 def test_card_and_names(tmp_path, weights):
@@ -174,7 +177,8 @@ def test_card_and_names(tmp_path, weights):
 RUN_ME = "$__import__('pathlib').Path('MARK').write_text('ran')"
 UNSAFE = {
     "network_def": configuration(network_def={"_target_": "UNet", "channels": RUN_ME}),
-    "preprocessing::transforms": configuration(preprocessing={"_target_": "Compose", "transforms": RUN_ME}),
+    "preprocessing::transforms": configuration()
+    | {"preprocessing": {"_target_": "Compose", "transforms": "$@transforms + []" + RUN_ME}},
     "transforms::3::pixdim": configuration([*PREPROCESSING[:3], PREPROCESSING[3] | {"pixdim": RUN_ME}]),
     "inferer::roi_size": configuration(inferer={"_target_": "SlidingWindowInferer", "roi_size": RUN_ME}),
     "MySecretd": configuration([*PREPROCESSING, {"_target_": "MySecretd", "keys": "image"}]),

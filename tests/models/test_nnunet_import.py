@@ -222,7 +222,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"previous_stage": "3d_lowres"}, FormatLimitation, "second stage of a cascade"),
+        ({"previous_stage": "3d_lowres"}, ModelError, "the first, '3d_lowres', is not beside it"),
         ({"normalization_schemes": ["Own", "Own"]}, FormatLimitation, "normalised by Own"),
         ({"resampling_fn_data": "own"}, FormatLimitation, "resampled by own"),
         ({"architecture": {"network_class_name": "x.Primus", "arch_kwargs": {}}}, FormatLimitation, "is a Primus"),

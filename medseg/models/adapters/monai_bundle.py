@@ -11,7 +11,7 @@ from typing import Any
 
 from medseg.errors import FormatLimitation, ModelError
 from medseg.models.adapters.foreign_card import Foreign, class_cards
-from medseg.models.adapters.monai_config import MonaiConfig, read_mapping, target
+from medseg.models.adapters.monai_config import WAY_OUT, MonaiConfig, read_mapping, target
 from medseg.models.adapters.monai_transforms import After, after_network, before_network, reads
 from medseg.models.adapters.state_dict import read_state_dict
 from medseg.models.unzip import extract
@@ -177,12 +177,12 @@ def _transforms(config: MonaiConfig, key: str) -> list[Mapping[str, Any]]:
     if isinstance(value, Mapping) and target(value) == "Compose":
         value = config.follow_value(value.get("transforms"), f"{key}::transforms")
     if not isinstance(value, list):
-        raise FormatLimitation(f"key '{key}': it is not a list of transforms", where=config.path.name)
+        raise FormatLimitation(f"key '{key}': it is not a list of transforms", where=config.path.name, fix=WAY_OUT)
     found: list[Mapping[str, Any]] = []
     for number, item in enumerate(value):
         transform = config.follow_value(item, f"{key}::{number}")
         if not isinstance(transform, Mapping) or "_target_" not in transform:
-            raise FormatLimitation(f"key '{key}::{number}': it is not a transform", where=config.path.name)
+            raise FormatLimitation(f"key '{key}::{number}': it is not a transform", where=config.path.name, fix=WAY_OUT)
         found.append(config.resolve(reads(transform), f"{key}::{number}"))
     return found
 

@@ -17,7 +17,7 @@ import yaml
 
 from medseg.errors import FormatLimitation, ModelError
 
-__all__ = ["MonaiConfig", "target"]
+__all__ = ["WAY_OUT", "MonaiConfig", "read_mapping", "target"]
 
 REFERENCE = re.compile(r"\$?@([A-Za-z0-9_]+(?:(?:::|#)[A-Za-z0-9_]+)*)")
 # The one expression of nearly every bundle, which only moves a network to a device.

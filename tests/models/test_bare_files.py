@@ -1,0 +1,186 @@
+"""ONNX, TorchScript and bare weights, imported by what the file says and a YAML beside it says."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from medseg.cli.app import run
+from medseg.errors import FormatLimitation, ModelError, UsageError
+from medseg.infer.options import InferOptions
+from medseg.infer.predictor import Predictor
+from medseg.models.importing import import_model
+from medseg.models.package import load_package
+from medseg.models.registry import build_network
+from medseg.models.zipping import write_zip
+from medseg.types import Geometry, Scan
+
+ARGUMENTS = {"features": [4, 8]}
+INPUT = {
+    "channels": [{"name": "t1", "normalisation": {"scheme": "zscore"}}],
+    "orientation": "RAS",
+    "spacing": [1.0, 1.0, 1.0],
+    "patch": [16, 16, 16],
+}
+NETWORK = {"name": "unet", "arguments": ARGUMENTS}
+CLASSES = [{"value": 1, "name": "liver"}, {"value": 2, "name": "tumour"}]
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(3)
+    return build_network("unet", channels=1, classes=3, dimensions=3, arguments=ARGUMENTS).eval()
+
+
+@pytest.fixture
+def scan():
+    return Scan(
+        np.random.default_rng(0).normal(size=(1, 20, 18, 16)).astype(np.float32), Geometry(np.eye(4), (20, 18, 16))
+    )
+
+
+@pytest.fixture
+def expected(tmp_path, network, scan):
+    """Labels of the same network through the most ordinary import."""
+    torch.save(network.state_dict(), tmp_path / "weights.pt")
+    write_card(tmp_path / "weights.yaml", network=NETWORK)
+    package = import_model(tmp_path / "weights.pt", "weights", out=tmp_path / "by-weights")
+    return segment(package, scan)
+
+
+def write_card(path, without=(), **more):
+    content = {"classes": CLASSES, "input": dict(INPUT), **more}
+    for key in without:
+        del content["input"][key]
+    path.write_text(yaml.safe_dump(content))
+
+
+def segment(package, scan, engine="auto"):
+    return Predictor(package, InferOptions(device="cpu", engine=engine)).segment(scan).labels.array
+
+
+def onnx_file(path, network, **options):
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is not installed (extra onnx)")
+    torch.onnx.export(network, (torch.zeros(1, 1, 16, 16, 16),), str(path), dynamo=False, opset_version=17, **options)
+    return path
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "model.ckpt"])
+def test_weights_with_a_card_beside_them(tmp_path, network, scan, expected, file):
+    if file.endswith("safetensors"):
+        from safetensors.torch import save_file
+
+        save_file(network.state_dict(), tmp_path / file)
+    else:  # as Lightning, and data-parallel training, leave them
+        weights = {f"module.{name}": tensor for name, tensor in network.state_dict().items()}
+        torch.save({"epoch": 3, "state_dict": weights}, tmp_path / file)
+    with pytest.raises(UsageError, match="what network"):
+        import_model(tmp_path / file, "x")
+    write_card(tmp_path / "model.yaml", network=NETWORK)
+    package = import_model(tmp_path / file, "x")
+    assert [c.name for c in package.card.classes] == ["liver", "tumour"]
+    assert np.array_equal(segment(load_package("x"), scan), expected)
+
+
+def test_weights_that_do_not_fit(tmp_path, network):
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    write_card(tmp_path / "model.yaml", network={"name": "unet", "arguments": {"features": [4, 16]}})
+    with pytest.raises(ModelError, match="do not fit the network"):
+        import_model(tmp_path / "model.pt", "x")
+
+
+@pytest.mark.parametrize("engine", ["auto", "onnx", "openvino"])
+def test_onnx(tmp_path, network, scan, expected, engine):
+    if engine == "openvino" and importlib.util.find_spec("openvino") is None:
+        pytest.skip("openvino is not installed (extra openvino)")
+    path = onnx_file(tmp_path / "model.onnx", network, input_names=["anything"], output_names=["whatever"])
+    write_card(path.with_suffix(".yaml"), without=["patch"])  # the graph says it
+    package = import_model(path, "x")
+    assert package.card.input.patch == (16, 16, 16)
+    assert (segment(package, scan, engine) == expected).mean() > 0.9999
+    with pytest.raises(UsageError, match="came as ONNX"):
+        segment(package, scan, "torch")
+
+
+def test_onnx_without_a_card_says_all_it_lacks(tmp_path, network):
+    path = onnx_file(tmp_path / "model.onnx", network, dynamic_axes={"x": {2: "x", 3: "y", 4: "z"}}, input_names=["x"])
+    with pytest.raises(UsageError, match=r"lacks .*orientation, .*spacing, .*normalisation"):
+        import_model(path, "x")
+    write_card(path.with_suffix(".yaml"), without=["patch"])
+    with pytest.raises(UsageError, match=r"lacks input\.patch"):
+        import_model(path, "x")
+    # What no file can say is never guessed: a wrong normalisation gives a wrong mask.
+    write_card(path.with_suffix(".yaml"), input=INPUT | {"channels": [{"name": "t1"}]})
+    with pytest.raises(UsageError, match=r"lacks input\.channels\.0\.normalisation"):
+        import_model(path, "x")
+
+
+def test_onnx_with_weights_elsewhere_is_refused(tmp_path, network):
+    import_onnx = pytest.importorskip("onnx")
+    path = onnx_file(tmp_path / "model.onnx", network)
+    model = import_onnx.load(str(path))
+    import_onnx.save(model, str(path), save_as_external_data=True, location="secret", size_threshold=0)
+    write_card(path.with_suffix(".yaml"))
+    with pytest.raises(FormatLimitation, match="other files"):
+        import_model(path, "x")
+
+
+def test_torchscript_runs_only_where_it_is_trusted(tmp_path, network, scan, expected, monkeypatch):
+    path = tmp_path / "model.ts"
+    torch.jit.trace(network, torch.zeros(1, 1, 16, 16, 16)).save(str(path))
+    write_card(tmp_path / "model.yaml")
+    with pytest.raises(UsageError, match="--trust"):
+        import_model(path, "x")
+    package = import_model(path, "x", trust=True)
+    assert (segment(package, scan) == expected).mean() > 0.9999
+    # A package does not bring the permission with it to another machine.
+    write_zip(package, tmp_path / "x.zip")
+    monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "elsewhere"))
+    with pytest.raises(ModelError, match="nobody here has said to trust"):
+        segment(load_package(tmp_path / "x.zip"), scan)
+    with pytest.raises(UsageError, match="--trust"):
+        import_model(tmp_path / "x.zip", "x")
+    assert (segment(import_model(tmp_path / "x.zip", "x", trust=True), scan) == expected).mean() > 0.9999
+
+
+def test_probabilities_and_regions(tmp_path, scan):
+    """A network that ends in the sigmoid, with regions that overlap: the later one lies on top."""
+
+    class Regions(torch.nn.Module):
+        def forward(self, x):
+            return torch.sigmoid(torch.cat([8 * x, 8 * (x - 1)], dim=1))
+
+    torch.jit.trace(Regions(), torch.zeros(1, 1, 16, 16, 16)).save(str(tmp_path / "model.pt"))
+    channels = [{"name": "t1", "normalisation": {"scheme": "none"}}]
+    write_card(
+        tmp_path / "model.yaml", input=INPUT | {"channels": channels}, regions=[1, 2],
+        network={"output": "probabilities"},
+    )  # fmt: skip
+    labels = segment(import_model(tmp_path / "model.pt", "x", trust=True), scan)
+    assert np.array_equal(labels, (scan.array[0] > 0) + 1 * (scan.array[0] > 1))
+
+
+def test_a_package_by_the_command_line(tmp_path, network, capsys):
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    write_card(tmp_path / "facts.yaml", network=NETWORK)
+    assert (
+        run(["models", "import", str(tmp_path / "model.pt"), "--name", "a", "--card", str(tmp_path / "facts.yaml")])
+        == 0
+    )
+    assert run(["models", "export", "a", "--out", str(tmp_path / "a.zip")]) == 0
+    assert run(["models", "import", str(tmp_path / "a.zip"), "--name", "b"]) == 0
+    assert load_package("a").hash == load_package("b").hash
+    capsys.readouterr()
+    assert run(["models", "list"]) == 0
+    assert {line.split("\t")[0] for line in capsys.readouterr().out.splitlines()} >= {"a", "b", "hippocampus"}
+    assert run(["models", "import", str(tmp_path / "model.pt"), "--name", "a"]) == 2
+    assert run(["models", "verify", "b", "--device", "cpu"]) == 0
