@@ -87,8 +87,15 @@ def load_model(name_or_path: str | Path, **options: Any) -> Model:
     return Model(package.card, Predictor(package, build(InferOptions, options, where="load_model")))
 
 
-def load_scan(path: str | Path) -> Scan:
+def load_scan(path: str | Path, *, allow_uneven: bool = False) -> Scan:
     """Read one scan: a file, or a folder with one DICOM series.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where it is.
+    allow_uneven : bool
+        Whether missing or unevenly spaced DICOM slices may be resampled onto an even grid; refused otherwise.
 
     Raises
     ------
@@ -97,7 +104,7 @@ def load_scan(path: str | Path) -> Scan:
     """
     from medseg.io.read import load_scan as read
 
-    return read(Path(path))
+    return read(Path(path), allow_uneven=allow_uneven)
 
 
 def segment(

@@ -39,12 +39,15 @@ class Layout:
         What the user should know of it.
     places : ndarray of float, optional
         Only for slices resampled from uneven ones: where each slice of the grid lies, counted in the frames of `order`.
+    frame_places : tuple of float, optional
+        The inverse: where each frame of `order` lies, counted in slices of the grid.
     """
 
     order: tuple[int, ...]
     geometry: Geometry
     notes: tuple[str, ...] = ()
     places: npt.NDArray[np.float64] | None = None
+    frame_places: tuple[float, ...] | None = None
 
 
 def heights(frames: Sequence[Frame]) -> npt.NDArray[np.float64]:
@@ -83,6 +86,7 @@ def lay_out(frames: Sequence[Frame], *, allow_uneven: bool = False) -> Layout:
     positions, along = positions[order], along[order]
     notes: list[str] = []
     places: npt.NDArray[np.float64] | None = None
+    frame_places: tuple[float, ...] | None = None
     count = len(frames)
     if count == 1:
         step = np.cross(row, column) * (first.slice_step or 1.0)
@@ -102,6 +106,7 @@ def lay_out(frames: Sequence[Frame], *, allow_uneven: bool = False) -> Layout:
             if not allow_uneven:
                 raise InputError(what, where=where, fix=WAY_OUT)
             count, places = _even(along, where)
+            frame_places = tuple(((along - along[0]) / (along[-1] - along[0]) * (count - 1)).tolist())
             step = (positions[-1] - positions[0]) / (count - 1)
             notes.append(f"{what}; resampled to {count} slices {np.linalg.norm(step):.4g} mm apart, as allowed")
         elif off > WORTH_A_NOTE:
@@ -119,7 +124,7 @@ def lay_out(frames: Sequence[Frame], *, allow_uneven: bool = False) -> Layout:
             np.degrees(np.arccos(min(1.0, abs(float(step @ np.cross(row, column))) / float(np.linalg.norm(step)))))
         )
         notes.append(f"slices are stacked at {tilt:.1f} degrees to their normal (tilted gantry); the grid is sheared")
-    return Layout(tuple(int(i) for i in order), geometry, tuple(notes), places)
+    return Layout(tuple(int(i) for i in order), geometry, tuple(notes), places, frame_places)
 
 
 def _check_placed(frames: Sequence[Frame]) -> None:

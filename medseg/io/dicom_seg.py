@@ -82,7 +82,7 @@ def build_seg(
         )
     classes = tuple(labels.table) or tuple(LabelTable.unnamed([1]))
     numbers = [entry.value for entry in classes] if encoding == "labelmap" else list(range(1, len(classes) + 1))
-    pixels = _frames(_numbered(labels, numbers))
+    pixels = _frames(_numbered(series.on_slices(labels), labels.table, numbers))
     empty = not pixels.any()
     if empty:
         pixels = pixels[:1]
@@ -122,10 +122,10 @@ def build_seg(
     return seg
 
 
-def _numbered(labels: LabelMap, numbers: list[int]) -> npt.NDArray[Any]:
+def _numbered(array: npt.NDArray[Any], table: LabelTable, numbers: list[int]) -> npt.NDArray[Any]:
     """Label array with each class's value replaced by its segment number."""
-    values = [entry.value for entry in labels.table]
-    present = np.flatnonzero(np.bincount(labels.array.ravel(), minlength=1))
+    values = [entry.value for entry in table]
+    present = np.flatnonzero(np.bincount(array.ravel(), minlength=1))
     unknown = set(present.tolist()) - {0, *values}
     if unknown:
         raise InputError(
@@ -133,10 +133,10 @@ def _numbered(labels: LabelMap, numbers: list[int]) -> npt.NDArray[Any]:
             fix="Add the class to the label table.",
         )
     if values == numbers or not values:
-        return labels.array
+        return array
     lookup = np.zeros(max(values) + 1, dtype=np.uint16 if max(numbers) > 255 else np.uint8)
     lookup[values] = numbers
-    numbered: npt.NDArray[Any] = lookup[labels.array]
+    numbered: npt.NDArray[Any] = lookup[array]
     return numbered
 
 

@@ -99,6 +99,7 @@ def _read(volume: Volume, case_id: str, allow_uneven: bool) -> Scan:
         series_uid=_uid(header.get("SeriesInstanceUID")),
         frame_of_reference_uid=_uid(frame_of_reference),
         notes=(*volume.notes, *layout.notes, *pixel_notes, *suv_notes),
+        slice_places=layout.frame_places,
     )
     return Scan(array[np.newaxis], layout.geometry, str(header.get("Modality") or "") or None, source)
 

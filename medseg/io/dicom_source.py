@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pydicom
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
@@ -16,7 +18,7 @@ from pydicom.errors import InvalidDicomError
 
 from medseg.errors import FormatLimitation, GeometryMismatch, InputError
 from medseg.io.dicom_plane import LPS, SLACK, Plane, functional_group, planes_of
-from medseg.types import Geometry, Source
+from medseg.types import Geometry, LabelMap, Source
 
 __all__ = ["TYPE_2", "SourceSeries", "read_source", "tolerant"]
 
@@ -42,16 +44,20 @@ class SourceSeries:
     ----------
     headers : tuple of Dataset
         Without pixels, decoded to UTF-8, with every type 2 element of patient and study present. One for each slice
-        along the label map's third axis, or a single one of a multi-frame object.
+        along the label map's third axis, or a single one of a multi-frame object. Where the labels are on a resampled
+        grid, one for each slice of the series; see `on_slices`.
     frames : tuple of int, optional
         For a multi-frame object, the frame (from 0) of each slice.
     planes : tuple of Plane
         Where each slice lies, by the headers.
+    slices : tuple of int, optional
+        Only for labels on a grid resampled from uneven slices: the label slice nearest to each slice of the series.
     """
 
     headers: tuple[Dataset, ...]
     frames: tuple[int, ...] | None
     planes: tuple[Plane, ...]
+    slices: tuple[int, ...] | None = None
 
     @property
     def first(self) -> Dataset:
@@ -66,6 +72,10 @@ class SourceSeries:
         normal = np.cross(*self.planes[0].axes.T)
         step = (self.planes[-1].position - self.planes[0].position) / (len(self.planes) - 1)
         return float(abs(step @ normal) / np.linalg.norm(normal))
+
+    def on_slices(self, labels: LabelMap) -> npt.NDArray[Any]:
+        """Labels of the series' own slices, (columns, rows, slices): each slice has the label slice it lies in."""
+        return labels.array if self.slices is None else labels.array[:, :, self.slices]
 
     def instance_of(self, k: int) -> Dataset:
         """Header of the instance that holds the k-th slice."""
@@ -117,7 +127,7 @@ def read_source(geometry: Geometry, source: Source) -> SourceSeries:
             fix="Write NIfTI or NRRD instead.",
         )
     planes = [(number, frame, plane) for number, header in enumerate(headers) for frame, plane in planes_of(header)]
-    chosen = _match(geometry, [plane for _, _, plane in planes], source.files[0].parent)
+    chosen = _match(geometry, [plane for _, _, plane in planes], source.files[0].parent, source.slice_places)
     slices = [planes[index] for index in chosen]
     single = slices[0][1] is None
     if not single and len({number for number, _, _ in slices}) > 1:
@@ -128,14 +138,17 @@ def read_source(geometry: Geometry, source: Source) -> SourceSeries:
         )
     ordered = [headers[number] for number, _, _ in slices] if single else [headers[slices[0][0]]]
     frames = None if single else tuple(int(frame or 0) for _, frame, _ in slices)
-    series = SourceSeries(tuple(ordered), frames, tuple(plane for _, _, plane in slices))
+    nearest = None if source.slice_places is None else tuple(round(place) for place in source.slice_places)
+    series = SourceSeries(tuple(ordered), frames, tuple(plane for _, _, plane in slices), nearest)
     for header in {id(h): h for h in ordered}.values():
         _tidy(header, series)
     return series
 
 
-def _match(geometry: Geometry, planes: Sequence[Plane], where: Path) -> list[int]:
-    """Index of the plane of each label slice."""
+def _match(
+    geometry: Geometry, planes: Sequence[Plane], where: Path, places: Sequence[float] | None = None
+) -> list[int]:
+    """Index of the plane of each label slice; where `places` are given, of the slice at each of these instead."""
     mismatch = "Resample the labels onto the series knowingly, or give the series they were made on."
     columns, rows, slices = geometry.shape
     if any(plane.size != (columns, rows) for plane in planes):
@@ -148,13 +161,18 @@ def _match(geometry: Geometry, planes: Sequence[Plane], where: Path) -> list[int
     corners = np.array([(0, 0), (columns - 1, 0), (0, rows - 1)])
     positions = np.stack([plane.position + corners @ plane.axes.T for plane in planes]) @ LPS
     found = geometry.to_voxel(positions)  # (planes, corners, ijk)
-    k = np.rint(found[:, 0, 2]).astype(int)
+    along = np.arange(slices, dtype=np.float64) if places is None else np.asarray(places)
+    k = np.abs(found[:, 0, 2][:, None] - along).argmin(axis=1)
     expected = np.concatenate(
-        [np.broadcast_to(corners, (len(planes), 3, 2)), np.broadcast_to(k[:, None, None], (len(planes), 3, 1))], axis=2
+        [
+            np.broadcast_to(corners, (len(planes), 3, 2)),
+            np.broadcast_to(along[k][:, None, None], (len(planes), 3, 1)),
+        ],
+        axis=2,
     )
     off = np.abs(found - expected).max(axis=(1, 2))
     chosen: list[int] = []
-    for number in range(slices):
+    for number in range(len(along)):
         candidates = np.flatnonzero(k == number)
         best = candidates[np.argmin(off[candidates])] if len(candidates) else None
         if best is None or off[best] > SLACK:
@@ -208,9 +226,12 @@ def _tidy(header: Dataset, series: SourceSeries) -> None:
     else:
         header.ImageOrientationPatient = series.first.ImageOrientationPatient
         header.PixelSpacing = series.first.PixelSpacing
-    measures.SpacingBetweenSlices = f"{series.slice_spacing:.8g}"
     if not measures.get("SliceThickness"):
-        measures.SliceThickness = measures.SpacingBetweenSlices
+        measures.SliceThickness = f"{series.slice_spacing:.8g}"
+    if series.slices is None:
+        measures.SpacingBetweenSlices = f"{series.slice_spacing:.8g}"
+    elif "SpacingBetweenSlices" in measures:
+        del measures.SpacingBetweenSlices  # there is no one spacing
 
 
 def _is_moment(header: Dataset, keyword: str) -> bool:

@@ -23,7 +23,7 @@ from medseg.errors import InputError
 from medseg.io.dicom_coding import NOTICE, SOFTWARE_VERSION, long_string, serial_number, title
 from medseg.io.dicom_identity import PROVISIONAL, derived_uid, digest_of_array, write_sealed
 from medseg.io.dicom_source import SourceSeries, read_source, tolerant
-from medseg.types import LabelClass, LabelMap, ModelIdentity, Source
+from medseg.types import LabelClass, LabelMap, LabelTable, ModelIdentity, Source
 
 __all__ = ["key_image_path", "write_key_images"]
 
@@ -71,12 +71,13 @@ def write_key_images(labels: LabelMap, source: Source, path: Path, *, model: Mod
         When the source's pixels cannot be read again.
     """
     series = read_source(labels.geometry, source)
-    slices = _key_slices(labels)
+    array = series.on_slices(labels)
+    slices = _key_slices(array, labels.table)
     series_uid = derived_uid("key images", series.first.SeriesInstanceUID, model.hash, digest_of_array(labels.array))
     written = []
     for number, k in enumerate(slices, start=1):
         header, target = series.instance_of(k), key_image_path(path, number)
-        picture, pixel_spacing = _picture(labels, series, source, k, model)
+        picture, pixel_spacing = _picture(labels, array, series, source, k, model)
         with tolerant():
             image = hd.sc.SCImage.from_ref_dataset(
                 ref_dataset=header,
@@ -106,14 +107,14 @@ def write_key_images(labels: LabelMap, source: Source, path: Path, *, model: Mod
     return written
 
 
-def _key_slices(labels: LabelMap) -> list[int]:
-    areas = {entry.value: (labels.array == entry.value).sum(axis=(0, 1)) for entry in labels.table}
+def _key_slices(array: npt.NDArray[Any], table: LabelTable) -> list[int]:
+    areas = {entry.value: (array == entry.value).sum(axis=(0, 1)) for entry in table}
     slices = sorted({int(area.argmax()) for area in areas.values() if area.any()})
-    return slices or [labels.array.shape[2] // 2]
+    return slices or [array.shape[2] // 2]
 
 
 def _picture(
-    labels: LabelMap, series: SourceSeries, source: Source, k: int, model: ModelIdentity
+    labels: LabelMap, array: npt.NDArray[Any], series: SourceSeries, source: Source, k: int, model: ModelIdentity
 ) -> tuple[npt.NDArray[np.uint8], float]:
     """Draw one slice with outlines and legend: (rows, columns, 3), and its pixel spacing in mm."""
     grey = _grey(series, source, k)
@@ -121,14 +122,14 @@ def _picture(
     fine = min(min(x, y), min(grey.shape[0] * y, grey.shape[1] * x) / SHORTEST_SIDE)
     size = (round(grey.shape[1] * x / fine), round(grey.shape[0] * y / fine))
     large = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC))
-    classes = labels.array[:, :, k].T.astype(np.int32)
+    classes = array[:, :, k].T.astype(np.int32)
     regions = np.asarray(Image.fromarray(classes).resize(size, Image.Resampling.NEAREST))
     picture = np.repeat(large[..., None], 3, axis=2)
     shown = [entry for entry in labels.table if (classes == entry.value).any()]
     for entry in shown:
         inside = regions == entry.value
         picture[inside & ~ndimage.binary_erosion(inside, iterations=2)] = entry.color
-    return np.concatenate([picture, _legend(shown, size[0], k, labels.geometry.shape[2], model)]), fine
+    return np.concatenate([picture, _legend(shown, size[0], k, array.shape[2], model)]), fine
 
 
 def _grey(series: SourceSeries, source: Source, k: int) -> npt.NDArray[np.uint8]:

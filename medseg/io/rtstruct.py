@@ -123,6 +123,11 @@ def write_rtstruct(labels: LabelMap, source: Source, path: Path, *, model: Model
             "upright slices; give them NIfTI or NRRD"
         )
     series = read_source(labels.geometry, source)
+    if series.slices is not None:
+        raise FormatLimitation(
+            "contours of unevenly spaced slices cannot be proved by reading them back",
+            fix="Write dicom-seg, which holds a picture for each slice, or nifti.",
+        )
     write_sealed(build_rtstruct(labels, series, model), series.first, path)
     back = read_rtstruct(path, labels.geometry)
     dice = {entry.name: _dice(labels.array == entry.value, back.array == n) for n, entry in enumerate(labels.table, 1)}

@@ -16,6 +16,12 @@ from medseg.types.scan import Case, Discovery, FoundScan
 __all__ = ["Discover", "Read", "Save"]
 
 
+RESAMPLED = (
+    "files that need an even grid, such as labels.nii.gz, are on the resampled one; DICOM objects are on the slices of "
+    "the source, each with the labels of the place nearest to it"
+)
+
+
 class _Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,7 +57,11 @@ class Read:
     """Reads one scan."""
 
     class Options(_Options):
-        """Nothing to choose yet."""
+        """What to make of what is not as it should be."""
+
+        allow_uneven: bool = Field(
+            default=False, description="resample missing or unevenly spaced DICOM slices instead of refusing the scan"
+        )
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -60,7 +70,7 @@ class Read:
         """Read the scan; raises `InputError` where it cannot be read."""
         from medseg.io.read import read_scan
 
-        return Case(item.case_id, (read_scan(item),))
+        return Case(item.case_id, (read_scan(item, allow_uneven=self.options.allow_uneven),))
 
 
 class Save:
@@ -91,6 +101,8 @@ class Save:
 
         source, prediction = item.case.scan.source, item.prediction
         notes: list[str] = []
+        if source.slice_places is not None:
+            notes.append(RESAMPLED)
         for name in self.options.formats:
             writer = WRITERS[name]
             if writer.needs_dicom and source.format != "dicom":

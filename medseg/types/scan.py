@@ -32,6 +32,9 @@ class Source:
         DICOM only.
     notes : tuple of str
         Decisions taken while reading that a user should know of.
+    slice_places : tuple of float, optional
+        Only for a scan resampled from uneven slices: where each slice of the files lies, in voxels along the scan's
+        third axis, in the order of `files`.
     """
 
     format: ScanFormat
@@ -40,6 +43,7 @@ class Source:
     series_uid: str | None = None
     frame_of_reference_uid: str | None = None
     notes: tuple[str, ...] = ()
+    slice_places: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
