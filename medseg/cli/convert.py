@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medseg.cli.verb import JsonOption, print_json
+from medseg.cli.verb import AllowUnevenOption, JsonOption, print_json
 
 __all__ = ["convert"]
 
@@ -21,9 +21,7 @@ def convert(
     content: Annotated[
         str, typer.Option("--content", help="What files that could be either hold: auto (as they say), scan, labels.")
     ] = "auto",
-    allow_uneven: Annotated[
-        bool, typer.Option("--allow-uneven", help="Resample missing or unevenly spaced slices instead of refusing.")
-    ] = False,
+    allow_uneven: AllowUnevenOption = False,
     json: JsonOption = False,
 ) -> int:
     """Write every scan and label map found as OUT/<case>/image.* or labels.*, with what was decided in conversion.json.

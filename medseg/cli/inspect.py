@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medseg.cli.verb import JsonOption, print_json
+from medseg.cli.verb import AllowUnevenOption, JsonOption, print_json
 
 __all__ = ["inspect"]
 
@@ -19,9 +19,7 @@ def inspect(
         bool, typer.Option("--headers-only", help="Do not read voxels: quick, but blind to truncated files.")
     ] = False,
     pictures: Annotated[bool, typer.Option("--pictures", help="Draw thumbnails in the terminal.")] = False,
-    allow_uneven: Annotated[
-        bool, typer.Option("--allow-uneven", help="Resample missing or unevenly spaced slices instead of refusing.")
-    ] = False,
+    allow_uneven: AllowUnevenOption = False,
     json: JsonOption = False,
 ) -> int:
     """Show every volume under some files and folders, with a verdict, and why each other file is left out.

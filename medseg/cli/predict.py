@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from medseg.cli.verb import (
+    AllowUnevenOption,
     DryRunOption,
     JsonOption,
     MaxMemoryOption,
@@ -43,6 +44,15 @@ def predict(
     best: Annotated[
         bool, typer.Option("--best", help="Mirrored windows in full precision, several times slower.")
     ] = False,
+    series: Annotated[
+        str | None,
+        typer.Option(
+            "--series",
+            help="Which DICOM series to take: UID, number, case id, or description with * and ?; '*' for all. Without "
+            "it, the one of each study that fits the model's card.",
+        ),
+    ] = None,
+    allow_uneven: AllowUnevenOption = False,
     config: Annotated[
         str, typer.Option("--config", help="A shipped configuration's name, or a YAML file.")
     ] = "predict",
@@ -78,6 +88,8 @@ def predict(
         overlap=overlap,
         mirror=mirror,
         preset="fast" if fast else "best" if best else None,
+        series=series,
+        allow_uneven=allow_uneven,
         config=config,
         overrides=settings or [],
         options=RunOptions(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "VERBS",
+    "AllowUnevenOption",
     "DryRunOption",
     "JsonOption",
     "MaxMemoryOption",
@@ -60,6 +61,9 @@ VERBS: dict[str, str] = {
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=C", help="Change one value of the configuration; may be repeated."),
+]
+AllowUnevenOption = Annotated[
+    bool, typer.Option("--allow-uneven", help="Resample missing or unevenly spaced slices instead of refusing.")
 ]
 ShardOption = Annotated[str | None, typer.Option("--shard", metavar="K/N", help="Do only part K of N of the cases.")]
 MaxMemoryOption = Annotated[

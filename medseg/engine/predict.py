@@ -74,6 +74,8 @@ def predict(
     overlap: float | None = None,
     mirror: str | None = None,
     preset: Literal["fast", "best"] | None = None,
+    series: str | None = None,
+    allow_uneven: bool = False,
     config: str | Path = "predict",
     overrides: Sequence[str] = (),
     options: RunOptions | None = None,
@@ -92,6 +94,11 @@ def predict(
         As the options of `medseg predict`; None keeps the configuration's value.
     preset : {"fast", "best"}, optional
         A set of choices, of which those made by name are left out; see `PRESETS`.
+    series : str, optional
+        Which DICOM series to take: UID, number, case id, or description with ``*`` and ``?``. Without it, the one of
+        each study that the model's card describes.
+    allow_uneven : bool
+        Resample missing or unevenly spaced DICOM slices instead of refusing the scan.
     config : str or Path
         Configuration to start from.
     overrides : sequence of str
@@ -110,7 +117,11 @@ def predict(
         **{key: value for key, value in given.items() if value is not None},
     }
     own = [f"segment.{key}={value}" for key, value in chosen.items()]
-    own.append(f"segment.model={_quoted(str(model))}")
+    own += [f"{step}.model={_quoted(str(model))}" for step in ("segment", "discover")]
+    if series is not None:
+        own.append(f"discover.series={_quoted(series)}")
+    if allow_uneven:
+        own.append("read.allow_uneven=true")
     if formats is not None:
         own.append(f"save.formats=[{', '.join(_quoted(name) for name in formats)}]")
     listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)

@@ -183,4 +183,15 @@ def _found(uid: str, volume: Volume, *, several: bool) -> FoundScan:
     description = f"{modality or 'DICOM'}, {count} slice{'s' if count != 1 else ''}" + (f" ({told})" if told else "")
     key = volume.key if several else None
     name = None if key is None else f"{key} {told}".rstrip()
-    return FoundScan(dicom_case_id(modality, uid, key), "dicom", _files(volume), uid, description, name)
+    number = header.get("SeriesNumber")
+    return FoundScan(
+        dicom_case_id(modality, uid, key),
+        "dicom",
+        _files(volume),
+        uid,
+        description,
+        name,
+        study_uid=str(header.get("StudyInstanceUID") or "") or None,
+        series_number=None if number in (None, "") else int(number),
+        series_description=" ".join(str(header.get("SeriesDescription") or "").split()),
+    )

@@ -27,17 +27,29 @@ class _Options(BaseModel):
 
 
 class Discover:
-    """Finds every scan under some files and folders."""
+    """Finds every scan under some files and folders, and chooses among the series of each DICOM study."""
 
     class Options(_Options):
-        """Nothing to choose yet."""
+        """Which series of a DICOM study count; without either, all of them."""
+
+        series: str | None = Field(
+            default=None, description="series UID, number, case id, or description with * and ?; '*' for all"
+        )
+        model: str | None = Field(default=None, description="a model whose card says which series it wants")
 
     def __init__(self, options: Options) -> None:
         self.options = options
 
     def run(self, item: Inputs, context: RunContext) -> Discovery:
-        """Walk the inputs; the run's own output folder is not searched, but for an input named inside it."""
+        """Walk the inputs; the run's own output folder is not searched, but for an input named inside it.
+
+        Raises
+        ------
+        UsageError
+            When no series is the one asked for.
+        """
         from medseg.io.discover import discover
+        from medseg.io.series_choice import choose_series, named_series
 
         discovery = discover(item.paths)
         named = tuple(path.resolve() for path in item.paths if path.resolve() != context.out)
@@ -47,10 +59,19 @@ class Discover:
             path = path.resolve()
             return not path.is_relative_to(context.out) or any(path.is_relative_to(inside) for inside in named)
 
-        return Discovery(
+        discovery = Discovery(
             tuple(scan for scan in discovery.found if wanted(scan.files[0])),
             tuple(left for left in discovery.left_out if wanted(left.path)),
         )
+        if self.options.series is not None:
+            return named_series(discovery, self.options.series)
+        if self.options.model is None:
+            return discovery
+        from medseg.models.package import load_package
+
+        card = load_package(self.options.model).card.input
+        # What several channels are taken from is not one series.
+        return discovery if len(card.channels) > 1 else choose_series(discovery, card.wanted(), item.paths)
 
 
 class Read:

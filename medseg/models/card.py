@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from medseg.types.labels import Code, LabelClass, LabelTable
+from medseg.types.wanted import SeriesWanted
 
 __all__ = [
     "CodeCard",
@@ -168,6 +169,21 @@ class InputCard(_Strict):
     expected_spacing: tuple[Triple, Triple] | None = Field(
         default=None, description="smallest and largest spacing in the training data, mm"
     )
+
+    body_parts: tuple[str, ...] = Field(
+        default=(), description="DICOM's Body Part Examined of suitable series; empty: any"
+    )
+    contrast: bool | None = Field(default=None, description="whether contrast medium must, or must not, be given")
+
+    def wanted(self) -> SeriesWanted:
+        """What a DICOM series must be for this network, to choose among those of a study."""
+        return SeriesWanted(
+            tuple(dict.fromkeys(channel.modality for channel in self.channels if channel.modality)),
+            self.body_parts,
+            self.contrast,
+            self.expected_spacing,
+            self.expected_extent_mm,
+        )
 
     @model_validator(mode="after")
     def _possible(self) -> InputCard:

@@ -109,6 +109,15 @@ class FoundScan:
         What a listing shows of it, for instance ``"MR, 36 slices"``.
     volume : str, optional
         Which volume, where the files hold several; a key that only `medseg.io` reads.
+    study_uid : str, optional
+        DICOM only.
+    series_number : int, optional
+        DICOM only.
+    series_description : str
+        DICOM only. It may tell of the patient, so it is shown to those who look into the files, and kept out of logs
+        and results.
+    notes : tuple of str
+        Why this scan was chosen among others.
     """
 
     case_id: str
@@ -117,6 +126,10 @@ class FoundScan:
     series_uid: str | None = None
     description: str = ""
     volume: str | None = None
+    study_uid: str | None = None
+    series_number: int | None = None
+    series_description: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
