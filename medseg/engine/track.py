@@ -34,16 +34,19 @@ class Track:
         """Record, into ``OUT/mlflow.db`` or where ``MLFLOW_TRACKING_URI`` points."""
         if not self.options.enabled or item.count("done") == 0:
             return item
-        from medseg.train.tracking import Tracker
+        from medseg.train.tracking import record_finished
 
+        counts = {f"cases_{state}": item.count(state) for state in ("done", "current", "failed", "pending")}
+        seconds = sum(outcome.seconds for outcome in item.outcomes)
         try:
-            tracker = Tracker(context.out, name=item.pipeline, parameters=dict(item.identity), tags={"medseg": "batch"})
+            record_finished(
+                context.out,
+                name=item.pipeline,
+                parameters=dict(item.identity),
+                tags={"medseg": "batch"},
+                metrics={**counts, "seconds": seconds},
+            )
         except MedsegError as error:
             # The results are there and whole; a server that does not answer must not turn them into a failure.
             log.warning("the run is not recorded: %s", error)
-            return item
-        counts = {f"cases_{state}": item.count(state) for state in ("done", "current", "failed", "pending")}
-        seconds = sum(outcome.seconds for outcome in item.outcomes)
-        tracker.log({**counts, "seconds": seconds}, step=0)
-        tracker.end()
         return item

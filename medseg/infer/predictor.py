@@ -153,6 +153,8 @@ class Predictor:
         """Label all of the scan, or the strip that needs these rows of the network's grid; give the scores kept."""
         x, y, z = (before for before, _ in prepared.route.padding)
         offset = (x, y, z) if rows is None else (x, 0, z)
+        if rows is None and self._on_device(prepared, maps, offset, out):
+            return []
         labels = LabelStream(maps, offset, self.decision, out)
         kept: list[npt.NDArray[np.float32]] = []
         for slab in stream_scores(
@@ -173,6 +175,37 @@ class Predictor:
         assert labels.complete
         log.debug("scores of %d voxels interpolated", labels.interpolated)
         return kept
+
+    def _on_device(
+        self, prepared: Prepared, maps: Sequence[AxisMap], offset: tuple[int, int, int], out: npt.NDArray[Any]
+    ) -> bool:
+        """Label on the GPU that runs the network; False where there is none, or scores do not fit on it."""
+        if self.options.scores or not getattr(self.engine, "on_gpu", False):
+            return False
+        import torch
+
+        from medseg.infer.engines.torch import TorchEngine
+        from medseg.infer.on_device import label_on_device
+
+        assert isinstance(self.engine, TorchEngine)
+        try:
+            label_on_device(
+                prepared.array,
+                self.engine,
+                maps,
+                offset,
+                self.decision,
+                out,
+                patch=self.package.card.input.patch,
+                overlap=self.options.overlap,
+                mirror=self.mirror,
+                batch=BATCH,
+            )
+        except torch.OutOfMemoryError:
+            log.warning("the scores do not fit on the GPU; they are blended in main memory, which is slower")
+            torch.cuda.empty_cache()
+            return False
+        return True
 
     def _mirror_axes(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
         """Network axes to mirror along, and what to tell the user where they are not what was asked."""

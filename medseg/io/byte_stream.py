@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import InputError
+from medseg.io.gzip_stream import DAMAGE, open_gzip
 from medseg.io.limits import LARGEST_DEFLATE_RATIO
 
 __all__ = ["is_gzip", "open_bytes", "read_exactly"]
@@ -31,11 +30,11 @@ def is_gzip(path: Path) -> bool:
 def open_bytes(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that may be gzipped; damage met while reading becomes an `InputError`."""
     try:
-        with gzip.open(path, "rb") if is_gzip(path) else path.open("rb") as stream:
-            yield stream  # type: ignore[misc]
+        with open_gzip(path) if is_gzip(path) else path.open("rb") as stream:
+            yield stream
     except EOFError as error:
         raise InputError("the file is truncated: its compressed data breaks off", where=path, fix=TRUNCATED) from error
-    except (zlib.error, gzip.BadGzipFile) as error:
+    except DAMAGE as error:
         raise InputError(f"the compressed data is damaged ({error})", where=path, fix=TRUNCATED) from error
     except OSError as error:
         raise InputError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from nibabel.wrapstruct import WrapStructError
 from medseg.errors import InputError, MedsegError
 from medseg.io.atomic import atomic_path
 from medseg.io.byte_stream import check_plausible, native, open_bytes, read_exactly, skip
+from medseg.io.gzip_stream import write_gzip
 from medseg.io.intensities import as_intensities, as_labels
 from medseg.io.limits import check_size
 from medseg.types.geometry import Geometry
@@ -280,8 +280,7 @@ def _write(array: npt.NDArray[Any], header: Any, path: Path) -> None:
     single["descrip"] = b"medseg"
     with atomic_path(path) as part, part.open("wb") as raw:
         if path.name.endswith(".gz"):
-            # No file name and no time in the gzip header: the same labels give the same bytes.
-            with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as packed:
+            with write_gzip(raw) as packed:
                 _pour(single, little, packed.write)
         else:
             _pour(single, little, raw.write)

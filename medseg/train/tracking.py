@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from medseg.errors import InputError
+from medseg.train.local_runs import FinishedRun, insert, keep_empty_copy
 
-__all__ = ["OpenRun", "Tracker"]
+__all__ = ["OpenRun", "Tracker", "record_finished"]
 
 log = logging.getLogger("medseg.train")
 
@@ -25,6 +26,36 @@ EXPERIMENT = "medseg"
 LONGEST_VALUE = 6000
 PARAMETERS_A_CALL = 100
 METRICS_A_CALL = 1000
+
+
+def record_finished(
+    workspace: Path, *, name: str, parameters: Mapping[str, str], tags: Mapping[str, str], metrics: Mapping[str, float]
+) -> None:
+    """Record a run that is over, in as little time as that can be done.
+
+    Parameters
+    ----------
+    workspace, name, parameters, tags
+        As of `Tracker`.
+    metrics : mapping of str to float
+        One number each.
+
+    Raises
+    ------
+    InputError
+        When the tracking server cannot be reached.
+    """
+    database = workspace.resolve() / "mlflow.db"
+    own = not os.environ.get("MLFLOW_TRACKING_URI")
+    run = FinishedRun(EXPERIMENT, name, {k: str(v)[:LONGEST_VALUE] for k, v in parameters.items()}, tags, metrics)
+    if own and insert(database, workspace.resolve() / "mlartifacts", run):
+        return
+    new = own and not database.exists()
+    tracker = Tracker(workspace, name=name, parameters=parameters, tags=tags)
+    tracker.log(metrics, step=0)
+    tracker.end()
+    if new:
+        keep_empty_copy(database)
 
 
 class _Run:

@@ -76,6 +76,7 @@ class TorchEngine:
     ) -> None:
         card = package.card
         self.device = resolve_device(device)
+        self.on_gpu = self.device.type == "cuda"
         self._flat = card.network.dimensions == 2
         self._lower = precision == "bfloat16"
         # Channels last is what oneDNN and cuDNN compute in anyway; float32 on a processor gains nothing by it.

@@ -1,0 +1,181 @@
+"""Blends windows and decides labels on the device that runs the network: a scan goes up once, labels come down.
+
+The arithmetic is that of `medseg.infer.sliding_window` and of the definition of labels: interpolate every class's
+scores linearly onto the scan's grid, then decide. What saves work on a processor, to leave out voxels whose class is
+certain, would cost a GPU more than it saves, so every score is interpolated, a block of planes and a class at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from medseg.errors import ModelError
+from medseg.infer.blend import windows_along
+from medseg.infer.decision import Decision
+from medseg.infer.engines.torch import TorchEngine
+from medseg.infer.labels_from_scores import AxisMap
+from medseg.infer.sliding_window import mirror_combinations
+
+__all__ = ["label_on_device"]
+
+# Voxels of the scan decided at a time.
+BLOCK = 1 << 24
+
+
+def label_on_device(
+    array: npt.NDArray[np.float32],
+    engine: TorchEngine,
+    maps: Sequence[AxisMap],
+    offset: tuple[int, int, int],
+    decision: Decision,
+    out: npt.NDArray[Any],
+    *,
+    patch: tuple[int, int, int],
+    overlap: float,
+    mirror: Sequence[int] = (),
+    batch: int = 1,
+) -> None:
+    """Label a prepared scan.
+
+    Parameters
+    ----------
+    array : ndarray of float32, shape (C, X, Y, Z)
+        What the network is shown; at least one patch large.
+    engine : TorchEngine
+        The network, and the device.
+    maps : sequence of AxisMap
+        One for each axis, the network's grid without its padding to the scan's.
+    offset : tuple of int
+        Padding before that grid along each axis.
+    decision : Decision
+        What scores stand for.
+    out : ndarray of uint8 or uint16, shape (X, Y, Z) of the scan
+        Filled with labels.
+    patch, overlap, mirror, batch
+        As of `medseg.infer.sliding_window.stream_scores`.
+
+    Raises
+    ------
+    ModelError
+        When a score is not a number.
+    torch.OutOfMemoryError
+        When a slab of scores does not fit on the device.
+    """
+    device = engine.device
+    shown = torch.from_numpy(np.ascontiguousarray(array)).to(device)
+    across_x, across_y, along = (windows_along(n, p, overlap) for n, p in zip(array.shape[1:], patch, strict=True))
+    weights_x, weights_y, weights_z = (
+        [torch.from_numpy(weights).to(device) for weights in windows.weights] for windows in (across_x, across_y, along)
+    )
+    depth = patch[2]
+    held = torch.zeros((decision.channels, *array.shape[1:3], depth + 1), device=device)
+    labels = _Labels(maps, offset, decision, out, device)
+    places = [
+        (x, y, torch.outer(a, b))
+        for x, a in zip(across_x.starts, weights_x, strict=True)
+        for y, b in zip(across_y.starts, weights_y, strict=True)
+    ]
+    base = -1
+    for index, start in enumerate(along.starts):
+        if advance := start - 1 - base:
+            held[..., :-advance] = held[..., advance:].clone()
+            held[..., -advance:] = 0
+            base = start - 1
+        for first in range(0, len(places), batch):
+            some = places[first : first + batch]
+            windows = torch.stack(
+                [shown[:, x : x + patch[0], y : y + patch[1], start : start + depth] for x, y, _ in some]
+            )
+            for scores, (x, y, weights) in zip(_mirrored(engine, windows, mirror), some, strict=True):
+                held[:, x : x + patch[0], y : y + patch[1], 1:] += scores * (weights[..., None] * weights_z[index])
+        final = along.starts[index + 1] if index + 1 < len(along.starts) else array.shape[3]
+        skip = 1 if index == 0 else 0
+        labels.add(held[..., skip : final - base], base + skip)
+
+
+def _mirrored(engine: TorchEngine, windows: torch.Tensor, mirror: Sequence[int]) -> torch.Tensor:
+    """Average of the scores over every mirrored copy of the windows."""
+    combinations = mirror_combinations(tuple(mirror))
+    total = engine.compute(windows)
+    for axes in combinations[1:]:
+        turn = [axis + 2 for axis in axes]
+        total = total + engine.compute(windows.flip(turn)).flip(turn)
+    return total / len(combinations)
+
+
+class _Labels:
+    """Takes slabs of scores in order and fills in labels."""
+
+    def __init__(
+        self,
+        maps: Sequence[AxisMap],
+        offset: tuple[int, int, int],
+        decision: Decision,
+        out: npt.NDArray[Any],
+        device: torch.device,
+    ) -> None:
+        self._maps, self._offset, self._decision, self._out = maps, offset, decision, out
+        self._values = np.array(decision.values, dtype=out.dtype)
+        self._low, self._high, self._share = (
+            [torch.from_numpy(part).to(device) for part in parts]
+            for parts in ([m.low for m in maps], [m.high for m in maps], [m.share for m in maps])
+        )
+        self._done = 0
+
+    def add(self, scores: torch.Tensor, first: int) -> None:
+        """Label every plane of the scan for which these planes, of the network's grid from `first` on, are enough."""
+        x, y, z = self._offset
+        inner = scores[:, x : x + int(self._maps[0].high[-1]) + 1, y : y + int(self._maps[1].high[-1]) + 1]
+        begin = first - z
+        stop = int(np.searchsorted(self._maps[2].high, begin + scores.shape[3], side="left"))
+        step = max(1, BLOCK // (self._out.shape[0] * self._out.shape[1]))
+        for start in range(self._done, stop, step):
+            planes = slice(start, min(start + step, stop))
+            outcome = self._decide(inner, begin, planes)
+            self._out[:, :, planes] = self._values[outcome.cpu().numpy()]
+        self._done = max(self._done, stop)
+
+    def _decide(self, scores: torch.Tensor, begin: int, planes: slice) -> torch.Tensor:
+        """Outcome of each voxel of some planes, shape (X, Y, n)."""
+        shape = (*self._out.shape[:2], planes.stop - planes.start)
+        winner = torch.zeros(shape, dtype=torch.int16, device=scores.device)
+        best: torch.Tensor | None = None
+        for index, one in enumerate(scores):
+            fine = self._interpolated(one, begin, planes)
+            if self._decision.regions:
+                self._refuse_nan(fine)
+                winner[fine > 0] = index + 1
+            elif best is None:
+                best = fine
+            else:
+                winner[fine > best] = index
+                best = torch.maximum(best, fine)
+        if best is not None:
+            self._refuse_nan(best)
+        return winner
+
+    def _interpolated(self, scores: torch.Tensor, begin: int, planes: slice) -> torch.Tensor:
+        """One class's scores, shape (x, y, z), on some planes of the scan's grid; the axis that shrinks most first."""
+        for axis in (2, 1, 0):
+            part = planes if axis == 2 else slice(None)
+            shift = begin if axis == 2 else 0
+            low = scores.index_select(axis, self._low[axis][part] - shift)
+            if self._maps[axis].linear:
+                high = scores.index_select(axis, self._high[axis][part] - shift)
+                share = self._share[axis][part].reshape([-1 if a == axis else 1 for a in range(3)])
+                low = torch.lerp(low, high, share)
+            scores = low
+        return scores
+
+    @staticmethod
+    def _refuse_nan(scores: torch.Tensor) -> None:
+        if bool(torch.isnan(scores).any()):
+            raise ModelError(
+                "the network gave scores that are not numbers",
+                fix="The weights are damaged or the precision is too low: try --set segment.precision=float32.",
+            )

@@ -1,0 +1,69 @@
+"""What an engine is predicted to take, held against the peak of a process that runs it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from medseg.infer.onnx_export import export_onnx
+from medseg.models.card import ChannelCard, ClassCard, InputCard, ModelCard, NetworkCard, TrainingCard
+from medseg.models.package import write_package
+from medseg.models.registry import build_network
+
+NETWORKS = {
+    "unet": ("unet", {"features": [32, 64, 128, 128]}, (48, 56, 40), 3),
+    "few features, large window": ("unet", {"features": [16, 32, 64]}, (96, 96, 96), 3),
+    "forty classes": ("dynunet", {"features": [32, 64, 128, 256]}, (64, 64, 64), 40),
+    "nnU-Net's size": ("dynunet", {"features": [32, 64, 128, 256, 320, 320]}, (96, 96, 96), 3),
+}
+MODULES = {"openvino-float32": "openvino", "openvino-bfloat16": "openvino", "onnx-float32": "onnxruntime"}
+
+RUN = """
+import json, resource, sys
+import numpy as np, psutil
+from medseg.infer.engines.select import Way, make_engine
+from medseg.infer.onnx_export import find_export
+from medseg.infer.options import InferOptions
+from medseg.models.package import load_package
+package, way = load_package(sys.argv[1]), Way(*sys.argv[2].split("-"))
+engine = make_engine(way, package, InferOptions(device="cpu"), find_export(package))
+window = np.random.default_rng(0).standard_normal((1, 1, *package.card.input.patch), np.float32)
+before = psutil.Process().memory_info().rss
+scores = engine.run(window)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(json.dumps({"predicted": engine.working_bytes, "measured": peak - before - scores.nbytes}))
+"""
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def package(request, tmp_path_factory):
+    for module in ("onnx", "onnxscript", "openvino"):
+        pytest.importorskip(module)
+    name, arguments, patch, classes = NETWORKS[request.param]
+    torch.manual_seed(0)
+    network = build_network(name, channels=1, classes=classes, dimensions=3, arguments=arguments)
+    card = ModelCard(
+        name="memory",
+        title="A network with random weights",
+        classes=tuple(ClassCard(value=i, name=f"class {i}") for i in range(1, classes)),
+        input=InputCard(channels=(ChannelCard(name="CT"),), patch=patch),
+        network=NetworkCard(name=name, arguments=arguments),
+        training=TrainingCard(data="none", licence="none", cases=0, command="none", seed=0),
+        weights_sha256="0" * 64,
+    )
+    weights = {key: value.clone() for key, value in network.state_dict().items()}
+    made = write_package(tmp_path_factory.mktemp("memory"), card, weights)
+    export_onnx(made, made.folder)
+    return made
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read as Linux gives it")
+@pytest.mark.parametrize("way", MODULES)
+def test_working_memory_is_predicted_and_not_by_far_too_much(package, way):
+    pytest.importorskip(MODULES[way])
+    command = [sys.executable, "-c", RUN, str(package.folder), way]
+    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert 0.9 * found["measured"] <= found["predicted"] <= 3 * found["measured"] + 200e6, found

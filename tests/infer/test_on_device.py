@@ -1,0 +1,99 @@
+"""On a GPU everything stays there; the same code on the CPU must give what the streaming one gives."""
+
+import numpy as np
+import pytest
+import torch
+from networks_for_tests import Analytic, bands, package
+
+from medseg.infer.decision import Decision
+from medseg.infer.labels_from_scores import AxisMap
+from medseg.infer.on_device import label_on_device
+from medseg.infer.options import InferOptions
+from medseg.infer.predictor import Predictor
+from medseg.prepare.resample import resample
+from medseg.types import Geometry, Scan
+
+
+class Resident:
+    """An analytic engine that takes and gives tensors."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, function):
+        self.function = function
+
+    def compute(self, windows):
+        return torch.from_numpy(np.ascontiguousarray(self.function(windows.numpy()), dtype=np.float32))
+
+
+def smooth(shape):
+    coarse = np.random.default_rng(0).uniform(0, 30, size=[max(2, n // 6) for n in shape]).astype(np.float32)
+    return resample(coarse, shape, 1)
+
+
+@pytest.mark.parametrize("shape", [(24, 30, 41), (16, 16, 16), (9, 40, 17), (50, 12, 3)])
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.7, 1.9, 1.0), (0.8, 0.8, 5.0)])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_labels_are_those_of_the_streaming_way(monkeypatch, shape, spacing, batch):
+    scan = Scan(smooth(shape)[None], Geometry(np.diag([*spacing, 1.0]), shape))
+    streaming = Predictor(package(classes=4), InferOptions(mirror="none"), engine=Analytic(bands(4)))
+    expected = streaming.segment(scan).labels.array
+
+    def on_device(self, prepared, maps, offset, out):
+        label_on_device(
+            prepared.array,
+            Resident(bands(4)),
+            maps,
+            offset,
+            self.decision,
+            out,
+            patch=(16, 16, 16),
+            overlap=0.5,
+            batch=batch,
+        )
+        return True
+
+    monkeypatch.setattr(Predictor, "_on_device", on_device)
+    got = streaming.segment(scan).labels.array
+    assert (got != expected).mean() < 1e-3  # ties
+
+
+def test_mirrored_windows_are_averaged():
+    """A network that is not symmetric gives the mean over its mirrored copies."""
+    array = smooth((16, 16, 16))[None]
+
+    def ramp(windows):
+        x = np.linspace(-1, 1, 16, dtype=np.float32)[:, None, None]
+        return np.stack([0 * windows[:, 0], x + 0 * windows[:, 0] + 1e-3], axis=1)
+
+    maps = [AxisMap.between(16, 16)] * 3
+    out = np.zeros((16, 16, 16), np.uint8)
+    how = {"patch": (16, 16, 16), "overlap": 0.5}
+    label_on_device(array, Resident(ramp), maps, (0, 0, 0), Decision((0, 1)), out, **how)
+    assert not out[:8].any()
+    label_on_device(array, Resident(ramp), maps, (0, 0, 0), Decision((0, 1)), out, **how, mirror=(0,))
+    assert out.all()
+
+
+def test_regions_and_values_are_those_of_the_decision():
+    array = np.linspace(-1, 1, 4096, dtype=np.float32).reshape(1, 16, 16, 16)
+
+    def two(windows):
+        return np.stack([windows[:, 0], windows[:, 0] - 0.5], axis=1)
+
+    out = np.zeros((16, 16, 16), np.uint16)
+    maps = [AxisMap.between(16, 16)] * 3
+    decision = Decision((0, 7, 300), regions=True)
+    label_on_device(array, Resident(two), maps, (0, 0, 0), decision, out, patch=(16, 16, 16), overlap=0.5)
+    assert np.array_equal(out, np.where(array[0] > 0.5, 300, np.where(array[0] > 0, 7, 0)))
+
+
+def test_scores_that_are_not_numbers_are_refused():
+    array = np.zeros((1, 16, 16, 16), np.float32)
+    maps = [AxisMap.between(16, 16)] * 3
+    out = np.zeros((16, 16, 16), np.uint8)
+    with pytest.raises(Exception, match="not numbers"):
+        label_on_device(
+            array, Resident(lambda w: np.stack([w[:, 0] * np.nan] * 2, 1)), maps, (0, 0, 0), Decision((0, 1)), out,
+            patch=(16, 16, 16), overlap=0.5,
+        )  # fmt: skip
