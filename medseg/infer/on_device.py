@@ -131,6 +131,8 @@ class _Labels:
         """Label every plane of the scan for which these planes, of the network's grid from `first` on, are enough."""
         x, y, z = self._offset
         inner = scores[:, x : x + int(self._maps[0].high[-1]) + 1, y : y + int(self._maps[1].high[-1]) + 1]
+        if self._decision.output != self._decision.interpolated:
+            inner = inner.sigmoid() if self._decision.regions else inner.softmax(0)
         begin = first - z
         stop = int(np.searchsorted(self._maps[2].high, begin + scores.shape[3], side="left"))
         step = max(1, BLOCK // (self._out.shape[0] * self._out.shape[1]))
@@ -149,7 +151,7 @@ class _Labels:
             fine = self._interpolated(one, begin, planes)
             if self._decision.regions:
                 self._refuse_nan(fine)
-                winner[fine > 0] = index + 1
+                winner[fine > self._decision.threshold] = index + 1
             elif best is None:
                 best = fine
             else:

@@ -17,7 +17,7 @@ try:
     from isal import igzip, isal_zlib
 except ImportError:
     igzip = None
-    DAMAGE: tuple[type[Exception], ...] = (zlib.error, gzip.BadGzipFile)
+    DAMAGE: tuple[Any, ...] = (zlib.error, gzip.BadGzipFile)
 else:
     DAMAGE = (zlib.error, gzip.BadGzipFile, isal_zlib.error)
 

@@ -61,7 +61,8 @@ class ModelPackage:
         card = self.card
         facts = {
             "weights": card.weights_sha256,
-            "network": card.network.model_dump(mode="json"),
+            # Without defaults, so that a version of medseg that knows more of them finds the same.
+            "network": card.network.model_dump(mode="json", exclude_defaults=True),
             "members": card.members,
             "shape": [card.channels, card.scores, *card.input.patch],
         }

@@ -88,6 +88,23 @@ def test_regions_and_values_are_those_of_the_decision():
     assert np.array_equal(out, np.where(array[0] > 0.5, 300, np.where(array[0] > 0, 7, 0)))
 
 
+@pytest.mark.parametrize("regions", [False, True])
+def test_probabilities_are_interpolated_where_the_card_says_so(regions):
+    array = smooth((16, 16, 16))[None] / 10 - 1
+    values = (0, 1, 2, 3) if regions else (0, 1, 2)
+
+    def three(windows):
+        return np.stack([windows[:, 0], 3 - 2 * windows[:, 0], 0.2 + 0 * windows[:, 0]], axis=1)
+
+    decision = Decision(values, regions, interpolated="probabilities")
+    out = np.zeros((29, 11, 40), np.uint8)
+    maps = [AxisMap.between(16, n) for n in out.shape]
+    label_on_device(array, Resident(three), maps, (0, 0, 0), decision, out, patch=(16, 16, 16), overlap=0.5)
+    shares = decision.to_interpolate(three(array[None])[0])
+    fine = np.stack([resample(np.ascontiguousarray(share), out.shape, 1) for share in shares])
+    assert (out != np.array(values)[decision.outcome(fine)]).mean() < 1e-3
+
+
 def test_scores_that_are_not_numbers_are_refused():
     array = np.zeros((1, 16, 16, 16), np.float32)
     maps = [AxisMap.between(16, 16)] * 3
