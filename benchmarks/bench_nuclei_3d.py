@@ -49,9 +49,7 @@ def main() -> None:
         medseg("predict", halves / "images" / f"{case}.tif", "--model", fold, "--out", work / "found" / case)
     for case in HALVES:
         draw(case, work)
-    counts = {
-        name: measure(work / "objects" / name, halves / "instances", work / "measured" / name, HALVES) for name in NAMES
-    }
+    counts = {name: measure(work / "objects" / name, halves / "instances", HALVES) for name in NAMES}
     PAGE.write_text(page(counts, work, folds), encoding="utf-8")
     print(PAGE)
 

@@ -21,7 +21,7 @@ from medseg.io.read import read_labels
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, Scan, Source
 
 THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
-OPTIONS = EvaluateOptions(objects="instances", surfaces=False, object_iou=THRESHOLDS, worst=0)
+OPTIONS = EvaluateOptions(objects="instances", surfaces=False, object_iou=THRESHOLDS, resamples=100)
 TABLE = LabelTable((LabelClass(1, "nucleus", is_thing=True),))
 SMALLEST = 20
 RESAMPLES, SEED = 10_000, 0
@@ -88,9 +88,9 @@ class Counts:
         }
 
 
-def measure(predictions: Path, references: Path, out: Path, cases: Sequence[str]) -> Counts:
-    """Evaluate a folder of id maps with `medseg evaluate` and take its counts, case by case."""
-    result = evaluate(predictions, references, out, OPTIONS)
+def measure(predictions: Path, references: Path, cases: Sequence[str]) -> Counts:
+    """Evaluate a folder of id maps as `medseg evaluate --objects instances` does; its counts, case by case."""
+    result = evaluate(predictions, references, options=OPTIONS)
     if result.failed:
         raise SystemExit(f"not measured: {dict(result.failed)}")
     found: dict[tuple[str, str], float] = {
