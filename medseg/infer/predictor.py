@@ -19,6 +19,7 @@ from medseg.infer.options import InferOptions
 from medseg.infer.scores_on_source import scores_on_source
 from medseg.infer.sliding_window import Slab, stream_scores
 from medseg.models.package import ModelPackage
+from medseg.prepare.colour import in_colour
 from medseg.prepare.pipeline import FirstPass, Prepared, Route, check_channels, plan_route, prepare
 from medseg.types import LabelMap, PostStep, Prediction, Scan
 from medseg.types.labels import smallest_label_dtype
@@ -80,6 +81,7 @@ class Predictor:
             When the case would need more memory than there is.
         """
         card = self.package.card.input
+        scan, colour_notes = in_colour(scan, card)
         check_channels(scan, card)
         route = plan_route(scan, card)
         maps = [
@@ -89,7 +91,8 @@ class Predictor:
         parts = self._parts(scan, route, maps[1])
         prepared = prepare(scan, card, route, self._first_pass(scan))
         labels, scores = self._run(prepared, maps, parts)
-        notes = (*scan.source.notes, *unlike_training(scan, card), *self._mirror_notes, *prepared.notes)
+        of_scan = (*scan.source.notes, *colour_notes, *unlike_training(scan, card))
+        notes = (*of_scan, *self._mirror_notes, *prepared.notes)
         whole = self.package.card
         return Prediction(
             LabelMap(labels, scan.geometry, whole.table),
