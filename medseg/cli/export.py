@@ -13,13 +13,16 @@ __all__ = ["export"]
 
 
 def export(
-    labels: Annotated[Path, typer.Argument(help="A label map: NIfTI, NRRD, MetaImage, DICOM SEG or RTSTRUCT.")],
+    labels: Annotated[
+        Path, typer.Argument(help="A label map: NIfTI, NRRD, MetaImage, DICOM SEG, RTSTRUCT; or instances.nii.gz.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Output folder.")],
     formats: Annotated[
         str,
         typer.Option(
             "--format",
-            help="Comma-separated: nifti, nrrd, dicom-seg, dicom-seg-labelmap, rtstruct, sr, sc, stl, obj, gltf.",
+            help="Comma-separated: nifti, nrrd, dicom-seg, dicom-seg-labelmap, dicom-seg-fractional, "
+            "dicom-seg-objects, rtstruct, sr, sc, stl, obj, gltf.",
         ),
     ],
     source: Annotated[

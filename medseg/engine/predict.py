@@ -124,6 +124,8 @@ def predict(
         own.append("read.allow_uneven=true")
     if formats is not None:
         own.append(f"save.formats=[{', '.join(_quoted(name) for name in formats)}]")
+        if "dicom-seg-fractional" in formats:
+            own.append("segment.scores=true")
     listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
     return run_pipeline("batch-segmentation", listed, out, config=config, overrides=[*own, *overrides], options=options)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,20 +23,27 @@ from medseg.types.labels import smallest_label_dtype
 
 __all__ = ["build_seg", "read_seg", "read_segments", "tracking_uid", "write_seg"]
 
-Encoding = Literal["binary", "labelmap"]
+Encoding = Literal["binary", "labelmap", "fractional"]
 SERIES_NUMBER = 9001
 HALF = 0.5  # the share from which a voxel of a fractional segmentation counts as inside
-log = logging.getLogger("medseg.io.dicom_seg")
+MOST = 255  # what stands for the whole in a fractional segmentation
 
 
 def write_seg(
-    labels: LabelMap, source: Source, path: Path, *, model: ModelIdentity, encoding: Encoding = "binary"
+    labels: LabelMap,
+    source: Source,
+    path: Path,
+    *,
+    model: ModelIdentity,
+    encoding: Encoding = "binary",
+    scores: npt.NDArray[np.float32] | None = None,
 ) -> None:
     """Write a label map as a DICOM Segmentation of the series it was made from.
 
     The same labels, source and model give the same file, byte for byte, with the same UIDs. Slices without labels are
     left out, as is usual; a class without voxels stays described, so that a reader knows it was looked for; where
-    nothing at all was found, one empty frame a class, on the first slice, keeps the object valid.
+    nothing at all was found, one empty frame a class, on the first slice, keeps the object valid. Where slices are
+    tilted each frame lies in the right place, but some readers stack frames upright; `medseg.io.formats` names them.
 
     Parameters
     ----------
@@ -49,21 +55,24 @@ def write_seg(
         The file, as a rule ``*.seg.dcm``.
     model : ModelIdentity
         What made the labels.
-    encoding : {"binary", "labelmap"}
+    encoding : {"binary", "labelmap", "fractional"}
         ``"binary"``: a bit plane for each class and slice, uncompressed, which everything reads. ``"labelmap"``: one
-        run-length compressed number for each voxel (DICOM 2024), for many classes and new readers.
+        run-length compressed number for each voxel (DICOM 2024), for many classes and new readers. ``"fractional"``: a
+        byte for each voxel and class: its probability where there are scores, else whether it is inside.
+    scores : ndarray of float32, shape (1 + classes, columns, rows, slices), optional
+        Probabilities, background first, as `medseg.types.Prediction.scores` has them; of a fractional one only.
 
     Raises
     ------
     FormatLimitation
-        When the source is not DICOM or has no frame of reference.
+        When the source is not DICOM or has no frame of reference, or the scores are not of the table's classes.
     GeometryMismatch
         When the labels are not on the series' grid.
     InputError
         When the labels hold a value the table does not name, or the source has gone.
     """
     series = read_source(labels.geometry, source)
-    write_sealed(build_seg(labels, series, model, encoding), series.first, path)
+    write_sealed(build_seg(labels, series, model, encoding, scores), series.first, path)
 
 
 def tracking_uid(series: SourceSeries, value: int, model: ModelIdentity) -> str:
@@ -72,17 +81,18 @@ def tracking_uid(series: SourceSeries, value: int, model: ModelIdentity) -> str:
 
 
 def build_seg(
-    labels: LabelMap, series: SourceSeries, model: ModelIdentity, encoding: Encoding = "binary"
+    labels: LabelMap,
+    series: SourceSeries,
+    model: ModelIdentity,
+    encoding: Encoding = "binary",
+    scores: npt.NDArray[np.float32] | None = None,
 ) -> hd.seg.Segmentation:
     """Build the object `write_seg` writes, not yet sealed."""
-    if labels.geometry.is_sheared:
-        log.warning(
-            "the slices are tilted: each frame of the DICOM SEG lies in the right place, but dcmqi and 3D Slicer, "
-            "which expect upright stacks, show it in a wrong one; give them NIfTI or NRRD"
-        )
     classes = tuple(labels.table) or tuple(LabelTable.unnamed([1]))
     numbers = [entry.value for entry in classes] if encoding == "labelmap" else list(range(1, len(classes) + 1))
     pixels = _frames(_numbered(series.on_slices(labels), labels.table, numbers))
+    if scores is not None:
+        pixels = _fractions(scores, labels)[list(series.slices) if series.slices is not None else slice(None)]
     empty = not pixels.any()
     if empty:
         pixels = pixels[:1]
@@ -105,6 +115,8 @@ def build_seg(
                 manufacturer_model_name=long_string(model.name),
                 software_versions=SOFTWARE_VERSION,
                 device_serial_number=serial_number(model),
+                fractional_type="OCCUPANCY" if scores is None else "PROBABILITY",
+                max_fractional_value=MOST,
                 transfer_syntax_uid=RLELossless if encoding == "labelmap" else ExplicitVRLittleEndian,
                 plane_positions=_positions(series, len(pixels)),
                 omit_empty_frames=not empty,
@@ -138,6 +150,18 @@ def _numbered(array: npt.NDArray[Any], table: LabelTable, numbers: list[int]) ->
     lookup[values] = numbers
     numbered: npt.NDArray[Any] = lookup[array]
     return numbered
+
+
+def _fractions(scores: npt.NDArray[np.float32], labels: LabelMap) -> npt.NDArray[np.float32]:
+    """Scores of the classes as DICOM's frames, (slices, rows, columns, classes), rounded to what a byte can say."""
+    if scores.shape != (1 + len(labels.table), *labels.geometry.shape):
+        raise FormatLimitation(
+            f"the model gives {len(scores)} scores, and a fractional segmentation needs one for the background and one "
+            f"for each of {len(labels.table)} classes",
+            fix="Write dicom-seg instead.",
+        )
+    rounded = np.rint(np.clip(scores[1:], 0, 1) * MOST) / np.float32(MOST)
+    return np.ascontiguousarray(rounded.transpose(3, 2, 1, 0), dtype=np.float32)
 
 
 def _frames(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

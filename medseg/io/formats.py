@@ -3,15 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from medseg.types import LabelMap, ModelIdentity, Source
+import numpy as np
+import numpy.typing as npt
 
-__all__ = ["BY_HAND", "WRITERS", "Writer"]
+from medseg.types import Instances, LabelMap, ModelIdentity, Source
+
+__all__ = ["BY_HAND", "WRITERS", "Labelled", "Writer", "write"]
 
 # Stands for a person where a model is named: no package, so no hash.
 BY_HAND = ModelIdentity("manual segmentation", "1", "")
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Labels, and what formats say of them.
+
+    Parameters
+    ----------
+    labels : LabelMap
+        On the scan's own grid.
+    source : Source
+        Of the scan they belong to.
+    model : ModelIdentity
+        What made them.
+    scores : ndarray of float32, shape (1 + classes, X, Y, Z), optional
+        Probability of each class, background first.
+    instances : Instances, optional
+        Objects made of the labels.
+    """
+
+    labels: LabelMap
+    source: Source
+    model: ModelIdentity
+    scores: npt.NDArray[np.float32] | None = None
+    instances: Instances | None = None
 
 
 @dataclass(frozen=True)
@@ -26,100 +54,182 @@ class Writer:
     needs_dicom : bool
         Whether the format refers to a DICOM source, so that it cannot be written for another scan.
     write : callable
-        Takes labels, the source of the scan they belong to, the file's path, and the model that made them; returns
-        the files written.
+        Takes labels and the file's path; returns the files written.
     about : str
         What it is good for, in a few words.
+    tilted : str
+        What to know where slices are tilted; empty where readers have them right.
+    needs_objects : bool
+        Whether it holds objects, so that there is nothing to write where none were made.
     """
 
     file_name: str
     needs_dicom: bool
-    write: Callable[[LabelMap, Source, Path, ModelIdentity], list[Path]]
+    write: Callable[[Labelled, Path], list[Path]]
     about: str
+    tilted: str = ""
+    needs_objects: bool = False
 
 
-def _nifti(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:  # noqa: ARG001
+def write(name: str, item: Labelled, folder: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """Write labels in a format.
+
+    Parameters
+    ----------
+    name : str
+        One of `WRITERS`.
+    item : Labelled
+        The labels.
+    folder : Path
+        Where the files go.
+
+    Returns
+    -------
+    files : list of Path
+        Those written.
+    notes : tuple of str
+        What the user should know: that some readers of the format will not have these labels right.
+
+    Raises
+    ------
+    FormatLimitation
+        When the format cannot carry the labels.
+    GeometryMismatch
+        When they do not lie on the source.
+    """
+    writer = WRITERS[name]
+    files = writer.write(item, folder / writer.file_name)
+    notes = [writer.tilted] if item.labels.geometry.is_sheared and writer.tilted else []
+    if name == "dicom-seg-fractional" and item.scores is None:
+        notes.append("there were no scores, so every fraction is 0 or 1")
+    return files, tuple(f"{writer.file_name}: {note}" for note in notes)
+
+
+def _nifti(item: Labelled, path: Path) -> list[Path]:
     """Write the labels, and the table of their names, which NIfTI has no place for."""
     from medseg.io.label_table import table_path, write_table
     from medseg.io.nifti import write_labels
 
-    write_labels(labels, path, source)
-    write_table(labels.table, table_path(path))
+    write_labels(item.labels, path, item.source)
+    write_table(item.labels.table, table_path(path))
     return [path, table_path(path)]
 
 
-def _nrrd(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:  # noqa: ARG001
+def _nrrd(item: Labelled, path: Path) -> list[Path]:
     from medseg.io.itk import write_labels
 
-    write_labels(labels, path)
+    write_labels(item.labels, path)
     return [path]
 
 
-def _dicom_seg(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:
+def _dicom_seg(item: Labelled, path: Path) -> list[Path]:
     from medseg.io.dicom_seg import write_seg
 
-    write_seg(labels, source, path, model=model)
+    write_seg(item.labels, item.source, path, model=item.model)
     return [path]
 
 
-def _dicom_seg_labelmap(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:
+def _dicom_seg_labelmap(item: Labelled, path: Path) -> list[Path]:
     from medseg.io.dicom_seg import write_seg
 
-    write_seg(labels, source, path, model=model, encoding="labelmap")
+    write_seg(item.labels, item.source, path, model=item.model, encoding="labelmap")
     return [path]
 
 
-def _rtstruct(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:
+def _dicom_seg_fractional(item: Labelled, path: Path) -> list[Path]:
+    from medseg.io.dicom_seg import write_seg
+
+    write_seg(item.labels, item.source, path, model=item.model, encoding="fractional", scores=item.scores)
+    return [path]
+
+
+def _dicom_seg_objects(item: Labelled, path: Path) -> list[Path]:
+    from medseg.errors import FormatLimitation
+    from medseg.io.object_labels import object_labels
+
+    if item.instances is None:
+        raise FormatLimitation(
+            "no objects were made, and this format holds one segment for each",
+            fix="Write dicom-seg, or see docs/how-to/count-objects.md for how to make objects.",
+        )
+    return _dicom_seg(replace(item, labels=object_labels(item.instances)), path)
+
+
+def _rtstruct(item: Labelled, path: Path) -> list[Path]:
     from medseg.io.rtstruct import write_rtstruct
 
-    write_rtstruct(labels, source, path, model=model)
+    write_rtstruct(item.labels, item.source, path, model=item.model)
     return [path, path.with_suffix(".json")]
 
 
-def _sr(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:
+def _sr(item: Labelled, path: Path) -> list[Path]:
     """Write the report, and the DICOM SEG it refers to, without which it would point nowhere."""
     from medseg.io.dicom_sr import write_sr
 
-    segmentation = _dicom_seg(labels, source, path.with_name(WRITERS["dicom-seg"].file_name), model)
-    write_sr(labels, source, path, model=model)
+    segmentation = _dicom_seg(item, path.with_name(WRITERS["dicom-seg"].file_name))
+    write_sr(item.labels, item.source, path, model=item.model)
     return [*segmentation, path]
 
 
-def _key_images(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:
+def _key_images(item: Labelled, path: Path) -> list[Path]:
     from medseg.io.key_images import write_key_images
 
-    return write_key_images(labels, source, path, model=model)
+    return write_key_images(item.labels, item.source, path, model=item.model)
 
 
-def _mesh_stl(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:  # noqa: ARG001
+def _mesh_stl(item: Labelled, path: Path) -> list[Path]:
     from medseg.io.mesh import write_stl
 
-    return write_stl(labels, path, model=model)
+    return write_stl(item.labels, path, model=item.model)
 
 
-def _mesh_obj(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:  # noqa: ARG001
+def _mesh_obj(item: Labelled, path: Path) -> list[Path]:
     from medseg.io.mesh import write_obj
 
-    write_obj(labels, path, model=model)
+    write_obj(item.labels, path, model=item.model)
     return [path, path.with_suffix(".mtl")]
 
 
-def _mesh_gltf(labels: LabelMap, source: Source, path: Path, model: ModelIdentity) -> list[Path]:  # noqa: ARG001
+def _mesh_gltf(item: Labelled, path: Path) -> list[Path]:
     from medseg.io.mesh import write_glb
 
-    write_glb(labels, path, model=model)
+    write_glb(item.labels, path, model=item.model)
     return [path]
 
 
+NIFTI_TILTED = "the slices are tilted, and programs that read NIfTI through ITK refuse that; give them nrrd"
+SEG_TILTED = (
+    "the slices are tilted: each frame lies in the right place and OHIF and highdicom show it there, but dcmqi and "
+    "3D Slicer, which expect upright stacks, show it in a wrong one; give them nrrd"
+)
+RT_TILTED = (
+    "the slices are tilted: the contours lie in the right place, but plastimatch and others fill them on upright "
+    "slices; give them nrrd"
+)
+
 WRITERS: Mapping[str, Writer] = {
-    "nifti": Writer("labels.nii.gz", False, _nifti, "research tools; carries tilted slices"),
-    "nrrd": Writer("labels.seg.nrrd", False, _nrrd, "3D Slicer, with names, colours and codes"),
-    "dicom-seg": Writer("labels.seg.dcm", True, _dicom_seg, "archives and workstations; read by nearly all"),
-    "dicom-seg-labelmap": Writer(
-        "labels.labelmap.dcm", True, _dicom_seg_labelmap, "many classes in a small file, for readers of DICOM 2024"
+    "nifti": Writer("labels.nii.gz", False, _nifti, "research tools; carries tilted slices", NIFTI_TILTED),
+    "nrrd": Writer("labels.seg.nrrd", False, _nrrd, "3D Slicer, with names, colours and codes; carries tilted slices"),
+    "dicom-seg": Writer(
+        "labels.seg.dcm", True, _dicom_seg, "archives and workstations; read by nearly all", SEG_TILTED
     ),
-    "rtstruct": Writer("labels.rtstruct.dcm", True, _rtstruct, "radiotherapy planning; contours with holes"),
-    "sr": Writer("labels.sr.dcm", True, _sr, "volumes as a structured report, with the DICOM SEG it refers to"),
+    "dicom-seg-labelmap": Writer(
+        "labels.labelmap.dcm",
+        True,
+        _dicom_seg_labelmap,
+        "many classes in a small file, for readers of DICOM 2024",
+        SEG_TILTED,
+    ),
+    "dicom-seg-fractional": Writer(
+        "labels.fractional.dcm", True, _dicom_seg_fractional, "the probability of each class, a byte each", SEG_TILTED
+    ),
+    "dicom-seg-objects": Writer(
+        "objects.seg.dcm", True, _dicom_seg_objects, "objects, a segment for each", SEG_TILTED, needs_objects=True
+    ),
+    "rtstruct": Writer("labels.rtstruct.dcm", True, _rtstruct, "radiotherapy planning; contours with holes", RT_TILTED),
+    "sr": Writer(
+        "labels.sr.dcm", True, _sr, "volumes as a structured report, with the DICOM SEG it refers to", SEG_TILTED
+    ),
     "sc": Writer("labels.key.dcm", True, _key_images, "pictures of the main slices, for viewers of pictures only"),
     "stl": Writer("labels.stl", False, _mesh_stl, "3D printing and planning; a file for each class"),
     "obj": Writer("labels.obj", False, _mesh_obj, "3D programs; colours in a file beside it"),

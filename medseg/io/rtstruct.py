@@ -117,11 +117,6 @@ def write_rtstruct(labels: LabelMap, source: Source, path: Path, *, model: Model
     GeometryMismatch
         When the labels are not on the series' grid.
     """
-    if labels.geometry.is_sheared:
-        log.warning(
-            "the slices are tilted: the contours lie in the right place, but plastimatch and others fill them on "
-            "upright slices; give them NIfTI or NRRD"
-        )
     series = read_source(labels.geometry, source)
     if series.slices is not None:
         raise FormatLimitation(

@@ -118,9 +118,12 @@ class Save:
 
     def run(self, item: Segmented, context: RunContext) -> Segmented:
         """Write `labels.*`, `measurements.csv` and, where there are objects, `instances.*` into the case's folder."""
-        from medseg.io.formats import WRITERS
+        from medseg.io.formats import WRITERS, Labelled, write
 
         source, prediction = item.case.scan.source, item.prediction
+        labelled = Labelled(
+            prediction.labels, source, prediction.model, scores=prediction.scores, instances=prediction.instances
+        )
         notes: list[str] = []
         if source.slice_places is not None:
             notes.append(RESAMPLED)
@@ -129,7 +132,7 @@ class Save:
             if writer.needs_dicom and source.format != "dicom":
                 continue
             try:
-                writer.write(prediction.labels, source, context.case_folder / writer.file_name, prediction.model)
+                notes += write(name, labelled, context.case_folder)[1]
             except FormatLimitation as error:
                 # What one format cannot carry another may; a case none can carry has failed.
                 if len(self.options.formats) == 1:

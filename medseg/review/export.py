@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from medseg.errors import UsageError
-from medseg.io.formats import BY_HAND, WRITERS
+from medseg.io.formats import BY_HAND, WRITERS, Labelled, write
+from medseg.io.instances import IDS, TABLE, read_instances
+from medseg.io.object_labels import object_labels
 from medseg.io.read import load_scan, read_labels
 from medseg.models.package import load_package
 from medseg.prepare.regrid import regrid
-from medseg.types import LabelMap, LabelTable, ModelIdentity, Scan, Source
+from medseg.types import LabelClass, LabelMap, LabelTable, ModelIdentity, Scan, Source
 
 __all__ = ["export"]
 
@@ -33,7 +38,8 @@ def export(
     Parameters
     ----------
     labels : Path
-        NIfTI, NRRD, MetaImage, DICOM SEG or RTSTRUCT.
+        NIfTI, NRRD, MetaImage, DICOM SEG or RTSTRUCT; or ``instances.nii.gz`` beside ``instances.csv``, of which each
+        object becomes a class.
     formats : sequence of str
         Names from `medseg.io.formats.WRITERS`.
     out : Path
@@ -64,19 +70,19 @@ def export(
     """
     _check(formats, source, model, by_hand)
     scan = None if source is None else load_scan(source)
-    label_map = _read(labels, scan, pattern)
     identity = BY_HAND if by_hand else ModelIdentity("origin not stated", "", "")
+    table = LabelTable(())
     if model is not None:
         package = load_package(model)
-        label_map, identity = _named(label_map, package.card.table, labels), package.identity
+        table, identity = package.card.table, package.identity
+    item = replace(_read(labels, scan, pattern, table), model=identity)
     written: dict[Path, None] = {}
     for name in formats:
-        writer = WRITERS[name]
-        files = writer.write(
-            label_map, Source("array") if scan is None else scan.source, out / writer.file_name, identity
-        )
+        files, notes = write(name, item, out)
         written |= dict.fromkeys(files)
         log.info("%s: written as %s", labels, name)
+        for note in notes:
+            log.warning("%s", note)
     return list(written)
 
 
@@ -95,15 +101,28 @@ def _check(formats: Sequence[str], source: Path | None, model: str | Path | None
         )
 
 
-def _read(path: Path, scan: Scan | None, pattern: str) -> LabelMap:
-    if _is_rtstruct(path):
+def _read(path: Path, scan: Scan | None, pattern: str, table: LabelTable) -> Labelled:
+    """Labels on the scan's grid, with what a model's table says of their classes."""
+    source = Source("array") if scan is None else scan.source
+    objects = None
+    if path.name == IDS and path.with_name(TABLE).is_file():
+        objects = read_instances(path.parent)
+        objects = replace(objects, table=_named(objects.table, table, path))
+        labels = object_labels(objects)
+    elif _is_rtstruct(path):
         from medseg.io.rtstruct import read_rtstruct
 
         if scan is None:
             raise UsageError("contours need the scan they were drawn on", where=path, fix="Give it with --source.")
-        return read_rtstruct(path, scan, pattern)
-    labels = read_labels(path)
-    return labels if scan is None else regrid(labels, scan.geometry, where=path)
+        labels = read_rtstruct(path, scan, pattern)
+    else:
+        labels = read_labels(path)
+        labels = LabelMap(labels.array, labels.geometry, _named(labels.table, table, path))
+    if scan is not None:
+        labels = regrid(labels, scan.geometry, where=path)
+    if objects is not None:
+        objects = replace(objects, ids=labels.array.astype(np.int32), geometry=labels.geometry)
+    return Labelled(labels, source, BY_HAND, instances=objects)
 
 
 def _is_rtstruct(path: Path) -> bool:
@@ -120,15 +139,26 @@ def _is_rtstruct(path: Path) -> bool:
     return bool(header.get("SOPClassUID") == RTStructureSetStorage)
 
 
-def _named(labels: LabelMap, table: LabelTable, where: Path) -> LabelMap:
-    """Give labels without names the model's; a file that names its classes itself is believed."""
-    values = {entry.value for entry in table}
-    if any(entry.name != f"class-{entry.value}" for entry in labels.table):
-        return labels
-    if foreign := {entry.value for entry in labels.table} - values:
-        raise UsageError(
-            f"the labels hold the value {min(foreign)}, which the model does not make",
-            where=where,
-            fix="Name the model that made them.",
-        )
-    return LabelMap(labels.array, labels.geometry, table)
+def _named(own: LabelTable, table: LabelTable, where: Path) -> LabelTable:
+    """Give classes without names the model's; those that name themselves are believed, and get the model's codes.
+
+    Codes go by value and name together: a file of another model may use the same values for something else.
+    """
+    of_model = {entry.value: entry for entry in table}
+    if not of_model:
+        return own
+    if all(entry.name == f"class-{entry.value}" for entry in own):
+        if foreign := {entry.value for entry in own} - of_model.keys():
+            raise UsageError(
+                f"the labels hold the value {min(foreign)}, which the model does not make",
+                where=where,
+                fix="Name the model that made them.",
+            )
+        return table
+    return LabelTable(tuple(_coded(entry, of_model.get(entry.value)) for entry in own))
+
+
+def _coded(entry: LabelClass, of_model: LabelClass | None) -> LabelClass:
+    if of_model is None or entry.code is not None or entry.name != of_model.name:
+        return entry
+    return replace(entry, category=of_model.category, code=of_model.code)

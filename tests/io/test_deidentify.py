@@ -19,7 +19,7 @@ from medseg.cli.app import run
 from medseg.errors import UsageError
 from medseg.io.deidentify import REPORT_FILE, Deidentified, deidentify_folder, read_key
 from medseg.io.dicom_seg import read_seg
-from medseg.io.formats import WRITERS
+from medseg.io.formats import Labelled, write
 from medseg.io.read import load_scan
 from medseg.io.rtstruct import read_rtstruct
 from medseg.types import LabelMap
@@ -64,7 +64,7 @@ def study(tmp_path) -> tuple[Path, LabelMap]:
         image.save_as(path)
     labels = some_labels(geometry)
     for name in ("dicom-seg", "rtstruct", "sr"):
-        WRITERS[name].write(labels, source, tmp_path / "study" / "out" / WRITERS[name].file_name, MODEL)
+        write(name, Labelled(labels, source, MODEL), tmp_path / "study" / "out")
     (tmp_path / "study" / "notes about Quimby.txt").write_text("Quimby")
     return tmp_path / "study", labels
 

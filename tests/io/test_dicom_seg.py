@@ -19,12 +19,13 @@ from small_series import AXIAL, CORONAL, OBLIQUE, SAGITTAL, small_multiframe, sm
 from medseg.errors import FormatLimitation, GeometryMismatch, InputError
 from medseg.io.dicom_seg import read_seg, read_segments, write_seg
 from medseg.io.dicom_source import tolerant
+from medseg.prepare.regrid import regrid
 from medseg.types import Code, Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, Source
 
 EXAMPLES = Path(__file__).parents[2].parent / "shared/data/dicom/seg_examples"
 
 
-@pytest.mark.parametrize("encoding", ["binary", "labelmap"])
+@pytest.mark.parametrize("encoding", ["binary", "labelmap", "fractional"])
 @pytest.mark.parametrize("orientation", [AXIAL, CORONAL, SAGITTAL, OBLIQUE])
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reversed"])
 def test_voxels_come_back_where_they_were(tmp_path, orientation, reverse, encoding):
@@ -155,7 +156,7 @@ def test_names_in_other_alphabets_survive(tmp_path, charset):
     assert seg.SegmentSequence[1].SegmentLabel == "Größe α"
 
 
-@pytest.mark.parametrize("encoding", ["binary", "labelmap"])
+@pytest.mark.parametrize("encoding", ["binary", "labelmap", "fractional"])
 def test_nothing_found_is_still_an_object(tmp_path, encoding):
     source, geometry = small_series(tmp_path / "in")
     nothing = LabelMap(np.zeros(geometry.shape, np.uint8), geometry, TABLE)
@@ -165,7 +166,7 @@ def test_nothing_found_is_still_an_object(tmp_path, encoding):
     assert [c.name for c in back.table] == ["liver", "Größe α", "never found"]
 
 
-@pytest.mark.parametrize("encoding", ["binary", "labelmap"])
+@pytest.mark.parametrize("encoding", ["binary", "labelmap", "fractional"])
 def test_values_that_do_not_count_from_one_are_kept(tmp_path, encoding):
     source, geometry = small_series(tmp_path / "in")
     table = LabelTable((LabelClass(4, "a"), LabelClass(300, "b")))
@@ -236,17 +237,49 @@ def test_slices_spread_over_multi_frame_objects_are_refused(tmp_path):
         write_seg(some_labels(geometry), both, tmp_path / "labels.seg.dcm", model=MODEL)
 
 
-def test_tilted_slices_keep_their_tilt_and_the_user_is_warned(tmp_path, caplog):
+def test_tilted_slices_keep_their_tilt(tmp_path):
     source, geometry = small_series(tmp_path / "in", lean=(0, 0.9, 0))
     assert geometry.is_sheared
     labels = some_labels(geometry)
-    with caplog.at_level(logging.WARNING, "medseg"):
-        write_seg(labels, source, tmp_path / "labels.seg.dcm", model=MODEL)
-    assert "tilted" in caplog.text
+    write_seg(labels, source, tmp_path / "labels.seg.dcm", model=MODEL)
     back = read_seg(tmp_path / "labels.seg.dcm")
     assert back.geometry.is_sheared
     assert world(back, 1) == world(labels, 1)
     assert world(back, 2) == world(labels, 2)
+
+
+def test_probabilities(tmp_path):
+    source, geometry = small_series(tmp_path / "in", orientation=OBLIQUE)
+    generator = np.random.default_rng(0)
+    scores = generator.dirichlet((1, 1, 1, 0.01), geometry.shape).astype(np.float32).transpose(3, 0, 1, 2)
+    labels = LabelMap(scores.argmax(axis=0).astype(np.uint8), geometry, TABLE)
+    path = tmp_path / "labels.fractional.dcm"
+    write_seg(labels, source, path, model=MODEL, encoding="fractional", scores=scores)
+    seg = hd.seg.segread(path)
+    assert (seg.SegmentationType, seg.SegmentationFractionalType) == ("FRACTIONAL", "PROBABILITY")
+    for number in (1, 2, 3):
+        volume = seg.get_volume(segment_numbers=[number], rescale_fractional=True)
+        back = np.zeros(geometry.shape)
+        lps = np.indices(volume.spatial_shape).reshape(3, -1).T @ volume.affine[:3, :3].T + volume.affine[:3, 3]
+        voxels = np.rint(geometry.to_voxel(lps * [-1, -1, 1])).astype(int)
+        back[tuple(voxels.T)] = volume.array.reshape(-1)
+        assert np.abs(back - scores[number]).max() <= 0.5 / 255 + 1e-6
+    certain = scores.max(axis=0) > 0.51
+    back = regrid(read_seg(path), geometry)
+    assert np.array_equal(back.array[certain], labels.array[certain])
+    write_seg(labels, source, tmp_path / "again.dcm", model=MODEL, encoding="fractional", scores=scores)
+    assert (tmp_path / "again.dcm").read_bytes() == path.read_bytes()
+
+
+def test_fractions_without_scores_say_what_is_inside(tmp_path):
+    source, geometry = small_series(tmp_path / "in")
+    labels = some_labels(geometry)
+    write_seg(labels, source, tmp_path / "labels.dcm", model=MODEL, encoding="fractional")
+    assert pydicom.dcmread(tmp_path / "labels.dcm").SegmentationFractionalType == "OCCUPANCY"
+    assert np.array_equal(regrid(read_seg(tmp_path / "labels.dcm"), geometry).array, labels.array)
+    with pytest.raises(FormatLimitation, match="gives 3 scores"):
+        wrong = np.zeros((3, *geometry.shape), np.float32)
+        write_seg(labels, source, tmp_path / "b.dcm", model=MODEL, encoding="fractional", scores=wrong)
 
 
 def test_fractions_and_overlaps(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from small_labels import MODEL, TABLE, some_labels
 
-from medseg.io.mesh import write_glb, write_obj, write_stl
+from medseg.io.mesh import TO_GLTF, write_glb, write_obj, write_stl
 from medseg.io.surface import surfaces
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable
 
@@ -45,6 +45,27 @@ def test_a_ball_has_the_place_size_and_volume_of_a_ball(geometry):
     assert surface.volume == pytest.approx(4 / 3 * np.pi * 10**3, rel=0.03)
     edges = np.sort(surface.faces[:, [(0, 1), (1, 2), (2, 0)]].reshape(-1, 2), axis=1)
     assert (np.unique(edges, axis=0, return_counts=True)[1] == 2).all()  # closed
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize(
+    "geometry", [oblique(), oblique(flip=True), oblique(lean=0.4)], ids=["", "mirrored", "sheared"]
+)
+@pytest.mark.parametrize("radius", [8.0, 10.0, 12.0])
+def test_trimesh_reads_a_ball(tmp_path, geometry, radius):
+    """Closed, within 2% of the ball's volume, its middle within a tenth of a millimetre, in each of the formats."""
+    trimesh = pytest.importorskip("trimesh", reason="needs trimesh (pip install trimesh)")
+    labels, middle = ball(geometry, radius)
+    (stl,) = write_stl(labels, tmp_path / "labels.stl", model=MODEL)
+    write_obj(labels, tmp_path / "labels.obj", model=MODEL)
+    write_glb(labels, tmp_path / "labels.glb", model=MODEL)
+    for path in (stl, tmp_path / "labels.obj", tmp_path / "labels.glb"):
+        mesh = trimesh.load(path, force="mesh")
+        if path.suffix == ".glb":  # metres, y up
+            mesh.apply_transform(np.linalg.inv(np.array(TO_GLTF).reshape(4, 4).T))
+        assert mesh.is_watertight
+        assert mesh.volume == pytest.approx(4 / 3 * np.pi * radius**3, rel=0.02)
+        assert np.linalg.norm(mesh.center_mass - middle) < 0.1
 
 
 def test_a_class_on_the_edge_of_the_grid_is_closed_there():

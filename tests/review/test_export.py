@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +14,19 @@ from small_labels import MODEL, TABLE, some_labels, world
 from small_series import small_series
 
 from medseg.cli.app import run
-from medseg.errors import GeometryMismatch, UsageError
+from medseg.cli.export import export as export_verb
+from medseg.errors import FormatLimitation, GeometryMismatch, UsageError
 from medseg.io.dicom_seg import read_seg
-from medseg.io.formats import WRITERS
+from medseg.io.formats import WRITERS, Labelled, write
+from medseg.io.instances import write_instances
 from medseg.io.nifti import write_labels
 from medseg.io.read import load_scan, read_labels
 from medseg.models.card import ModelCard
 from medseg.models.package import write_package
+from medseg.post.components import components
 from medseg.prepare.orient import AxisOrder
 from medseg.review.export import export
-from medseg.types import Geometry, LabelMap, Scan
+from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, Scan
 
 CARD = {
     "name": "liver-model",
@@ -48,11 +53,15 @@ def model(tmp_path) -> Path:
     return write_package(tmp_path / "model", ModelCard.model_validate(CARD), {}).folder
 
 
+# Of labels; objects have a format of their own.
+FORMATS = [name for name, writer in WRITERS.items() if not writer.needs_objects]
+
+
 def test_every_format_is_written(tmp_path, series, model):
     folder, scan = series
     labels = some_labels(scan.geometry)
     write_labels(labels, tmp_path / "labels.nii.gz")
-    files = export(tmp_path / "labels.nii.gz", list(WRITERS), tmp_path / "out", source=folder, model=model)
+    files = export(tmp_path / "labels.nii.gz", FORMATS, tmp_path / "out", source=folder, model=model)
     assert {f.name for f in files} == {f.name for f in (tmp_path / "out").iterdir()}
     assert {"labels.seg.dcm", "labels.rtstruct.dcm", "labels.sr.dcm", "labels.1-liver.stl", "labels.glb"} <= {
         f.name for f in files
@@ -69,9 +78,60 @@ def test_a_second_export_writes_the_same_bytes(tmp_path, series, model):
     write_labels(some_labels(series[1].geometry), tmp_path / "labels.nii.gz")
     contents = []
     for _ in range(2):
-        files = export(tmp_path / "labels.nii.gz", list(WRITERS), tmp_path / "out", source=series[0], model=model)
+        files = export(tmp_path / "labels.nii.gz", FORMATS, tmp_path / "out", source=series[0], model=model)
         contents.append({f.name: f.read_bytes() for f in files})
     assert contents[0] == contents[1]
+
+
+def test_codes_come_from_the_model_where_names_do_not_speak_against_it(tmp_path, series, model):
+    """NIfTI's table of names has no codes; the names of another model must not get this one's."""
+    for name, codes in (("liver", ["10200004"]), ("spleen", ["123037004"])):
+        table = LabelTable((LabelClass(1, name), LabelClass(2, "vessel")))
+        labels = some_labels(series[1].geometry, table)
+        write("nifti", Labelled(labels, series[1].source, MODEL), tmp_path / name)
+        export(tmp_path / name / "labels.nii.gz", ["dicom-seg"], tmp_path / name, source=series[0], model=model)
+        segments = pydicom.dcmread(tmp_path / name / "labels.seg.dcm").SegmentSequence
+        assert [s.SegmentLabel for s in segments] == [name, "vessel"]
+        assert [s.SegmentedPropertyTypeCodeSequence[0].CodeValue for s in segments][:1] == codes
+
+
+def test_objects_are_classes_of_every_format(tmp_path, series, model):
+    labels = some_labels(series[1].geometry, LabelTable((LabelClass(1, "liver", is_thing=True),)))
+    labels.array[labels.array == 2] = 0
+    labels.array[10:12, 8:10, 2:4] = 1
+    write_instances(components(labels), tmp_path / "case", series[1].source)
+    path = tmp_path / "case" / "instances.nii.gz"
+    formats = ["dicom-seg-objects", "dicom-seg", "rtstruct", "sr", "nrrd", "stl"]
+    export(path, formats, tmp_path / "out", source=series[0], model=model)
+    seg = pydicom.dcmread(tmp_path / "out" / "objects.seg.dcm")
+    assert [s.SegmentLabel for s in seg.SegmentSequence] == ["liver 1", "liver 2"]
+    assert {s.SegmentedPropertyTypeCodeSequence[0].CodeValue for s in seg.SegmentSequence} == {"10200004"}
+    for name in ("objects.seg.dcm", "labels.seg.dcm", "labels.seg.nrrd"):
+        back = read_labels(tmp_path / "out" / name)
+        assert len(world(back, 1)) == (labels.array[:10] == 1).sum()
+        assert len(world(back, 2)) == 8
+    with pytest.raises(FormatLimitation, match="no objects were made"):
+        write_labels(labels, tmp_path / "labels.nii.gz")
+        export(tmp_path / "labels.nii.gz", ["dicom-seg-objects"], tmp_path / "b", source=series[0], model=model)
+
+
+def test_what_readers_get_wrong_is_said(tmp_path, caplog):
+    small_series(tmp_path / "tilted", lean=(0, 0.9, 0))
+    labels = some_labels(load_scan(tmp_path / "tilted").geometry)
+    write_labels(labels, tmp_path / "labels.nii.gz")
+    with caplog.at_level(logging.WARNING, "medseg"):
+        formats = ["nrrd", "dicom-seg", "rtstruct", "nifti"]
+        export(tmp_path / "labels.nii.gz", formats, tmp_path / "out", source=tmp_path / "tilted", by_hand=True)
+    said = [record.getMessage() for record in caplog.records]
+    assert [line.partition(":")[0] for line in said] == ["labels.seg.dcm", "labels.rtstruct.dcm", "labels.nii.gz"]
+    assert all("give them nrrd" in line for line in said)
+
+
+def test_the_help_names_every_format():
+    (option,) = [part for part in typing.get_args(typing.get_type_hints(export_verb, include_extras=True)["formats"])
+                 if hasattr(part, "help")]  # fmt: skip
+    named = [name.strip(" .") for name in option.help.partition(":")[2].split(",")]
+    assert named == list(WRITERS)
 
 
 def test_labels_turned_by_another_program_are_turned_back(tmp_path, series):

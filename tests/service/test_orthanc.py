@@ -14,7 +14,7 @@ from small_labels import MODEL, some_labels, world
 
 from medseg.cli.app import run
 from medseg.io.dicom_seg import read_seg
-from medseg.io.formats import WRITERS
+from medseg.io.formats import Labelled, write
 from medseg.io.read import load_scan
 from medseg.io.rtstruct import read_rtstruct
 from medseg.service.archive import Archive, ArchiveError
@@ -42,7 +42,7 @@ def study(tmp_path):
     scan = load_scan(tmp_path / "study" / "ct")
     labels = some_labels(scan.geometry)
     for name in FORMATS:
-        WRITERS[name].write(labels, scan.source, tmp_path / "study" / "results" / WRITERS[name].file_name, MODEL)
+        write(name, Labelled(labels, scan.source, MODEL), tmp_path / "study" / "results")
     return tmp_path / "study", scan.source, labels
 
 

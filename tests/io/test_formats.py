@@ -1,0 +1,44 @@
+"""The table of formats: the docs say what it says, and notes are those of the labels at hand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from small_labels import MODEL, some_labels
+from small_series import small_series
+
+from medseg.io.formats import WRITERS, Labelled, write
+from medseg.types import Geometry, Source
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "writing.md"
+
+
+def test_the_docs_list_every_format():
+    rows = re.findall(
+        r"^\| `([\w-]+)` \| `([^`]+)`[^|]* \|([^|]*)\|([^|]*)\|[^|]+\|$", PAGE.read_text(encoding="utf-8"), re.M
+    )
+    told = {name: (needs.strip() == "yes", about.strip()) for name, _, needs, about in rows}
+    assert told == {name: (writer.needs_dicom, writer.about) for name, writer in WRITERS.items()}
+    for name, file, _, _ in rows:
+        stem, _, suffix = WRITERS[name].file_name.partition(".")
+        assert file.startswith(f"{stem}.")
+        assert file.endswith(suffix.rpartition(".")[2])
+
+
+def test_notes_are_of_tilted_slices_and_missing_scores_only(tmp_path):
+    source, geometry = small_series(tmp_path / "upright")
+    labels = some_labels(geometry)
+    scores = np.zeros((4, *geometry.shape), np.float32)
+    for name, writer in WRITERS.items():
+        if not writer.needs_objects:
+            assert write(name, Labelled(labels, source, MODEL, scores=scores), tmp_path / name)[1] == ()
+    (note,) = write("dicom-seg-fractional", Labelled(labels, source, MODEL), tmp_path)[1]
+    assert "no scores" in note
+    sheared = geometry.affine.copy()
+    sheared[:3, 2] += (0, 1, 0)
+    tilted = Labelled(some_labels(Geometry(sheared, geometry.shape)), Source("array"), MODEL)
+    assert write("nrrd", tilted, tmp_path)[1] == ()
+    (note,) = write("nifti", tilted, tmp_path)[1]
+    assert note.startswith("labels.nii.gz: the slices are tilted")
