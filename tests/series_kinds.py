@@ -245,6 +245,32 @@ def _pet(ds: Dataset, k: int) -> None:
     ds.Units, ds.DecayCorrection, ds.CorrectedImage, ds.PatientWeight = "BQML", "START", ["ATTN", "DECY"], 70
 
 
+def _swapped_acquisitions(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in (0, 1):
+
+        def edit(ds: Dataset, k: int, number: int = number) -> None:
+            _renamed(number, 9 * number, AcquisitionNumber=1 + (int(k >= 4) ^ number))(ds, k)
+
+        _merge(folder, number, grid(), values=lambda w, n=number: encode(w) + PHASE * n, edit=edit)  # type: ignore[misc]
+
+
+def _two_studies(folder: Path) -> None:
+    write_series(folder, grid().without(5, 6, 7, 8))
+    other = {"PatientID": "MRN-4712", "StudyInstanceUID": uid("other study")}
+    _merge(folder, 1, grid().without(0, 1, 2, 3, 4), values=lambda w: encode(w) + PHASE, edit=_renamed(1, 5, **other))
+
+
+def _half_scaled(ds: Dataset, k: int) -> None:
+    if k % 2:
+        del ds.RescaleSlope, ds.RescaleIntercept
+
+
+def _shifted_bits(ds: Dataset, k: int) -> None:
+    ds.HighBit = 15
+    _pixels(lambda stored: stored << 3)(ds, k)
+
+
 def _shuffled() -> list[int]:
     return [int(n) + 1 for n in np.random.default_rng(0).permutation(9)]
 
@@ -297,6 +323,24 @@ KINDS: dict[str, Kind] = {
         "Two phases half a step apart",
         _phases(TemporalPositionIdentifier=(1, 2), shift=2.0),
         volumes=(0, PHASE),
+    ),
+    "phases-contradiction": Kind(
+        "Two phases under one UID, told apart differently by acquisition and instance number",
+        _swapped_acquisitions,
+        "refused",
+        volumes=(0, PHASE),
+    ),
+    "two-studies": Kind(
+        "Parts of two patients under one series UID, one above the other",
+        _two_studies,
+        volumes=(0, PHASE),
+        voxels=14 * 11 * 4,
+    ),
+    "slopes-in-part": Kind("Slope and intercept in some slices only", _series(edit=_half_scaled), "refused"),
+    "high-bit": Kind(
+        "13 bits stored at the top of 16",
+        _series(signed=False, bits=13, intercept=0, edit=_shifted_bits),
+        "refused",
     ),
     "localizer": Kind(
         "Localizer inside the series",

@@ -72,7 +72,9 @@ class Frame:
     slice_step : float, optional
         Distance to the next slice as the header states it: between slices, else the thickness.
     slope, intercept : float
-        Turn stored values into real ones.
+        Turn stored values into real ones; 1 and 0 where the header says nothing.
+    is_scaled : bool
+        Whether the header gives either.
     tells : mapping of str to object
         The `TELLING` attributes it has.
     """
@@ -89,6 +91,7 @@ class Frame:
     slice_step: float | None
     slope: float
     intercept: float
+    is_scaled: bool
     tells: Mapping[str, Any]
 
     @cached_property
@@ -226,6 +229,7 @@ def _frame(header: Header, index: int | None, places: Sequence[Dataset | Mapping
         slice_step=next((step for step in steps if step), None),
         slope=slope,
         intercept=number("RescaleIntercept", 0.0),
+        is_scaled=get("RescaleSlope", "RescaleIntercept") is not None,
         tells=tells,
     )
 

@@ -138,6 +138,12 @@ def read_pixels(frames: Sequence[Frame], where: object) -> tuple[npt.NDArray[Any
     check_size(shape, np.dtype(dtype).itemsize, where=where)
     for frame in frames:
         _check_kind(frame)
+    if len({frame.is_scaled for frame in frames}) > 1:
+        raise InputError(
+            "some of its slices have rescale slope and intercept and others have not",
+            where=where,
+            fix="Get the series again from the archive.",
+        )
     buffer = _Buffer(_plain_pages(shape, np.dtype(dtype)))
     for k, stored in _decode(frames):
         frame = frames[k]
@@ -173,6 +179,13 @@ def _check_kind(frame: Frame) -> None:
             f"its pixels are colour ({get('PhotometricInterpretation')})",
             where=frame.file,
             fix="Use the original series.",
+        )
+    stored, high = get("BitsStored"), get("HighBit")
+    if stored and high is not None and int(high) != int(stored) - 1:
+        raise InputError(
+            f"its {stored} bits do not end with the lowest one (high bit {high})",
+            where=frame.file,
+            fix="Export the series again.",
         )
     if "ModalityLUTSequence" in frame.header:
         raise InputError(

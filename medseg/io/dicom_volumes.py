@@ -20,6 +20,11 @@ __all__ = ["Volume", "sort_into_volumes"]
 
 # Cosines within this are one orientation: 0.03 mm at the rim of a 300 mm field of view.
 SAME_COSINE = 2e-4
+# Attributes that count or time acquisitions rather than say what differs: worth no more than the instance number.
+COUNTERS = {
+    "AcquisitionNumber", "StackID", "AcquisitionTime", "AcquisitionDateTime", "SeriesTime", "ContentTime",
+}  # fmt: skip
+RUNS = "told apart only by runs of the instance number: {} runs of {} slices"
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,7 @@ def _fixed(frame: Frame) -> Hashable:
     scout = any(part in ("LOCALIZER", "SCOUT") for part in frame.image_type)
     return (
         str(get("SOPClassUID")),
+        str(get("StudyInstanceUID")),
         str(get("FrameOfReferenceUID")),
         frame.rows,
         frame.columns,
@@ -161,6 +167,7 @@ def _one_at_each_place(frames: list[Frame]) -> list[Volume]:
     places = _places(frames)
     if len(set(places)) == len(frames):
         return _without_strangers(frames)
+    sweeps = _by_sweeps(frames, places)
     varying = [k for k in TELLING if len({f.tells.get(k) for f in frames}) > 1]
     for fits in (_is_unbroken, _is_fewest):
         for keywords in itertools.chain.from_iterable(itertools.combinations(varying, size) for size in (1, 2, 3)):
@@ -168,6 +175,8 @@ def _one_at_each_place(frames: list[Frame]) -> list[Volume]:
             for number, frame in enumerate(frames):
                 groups.setdefault(tuple(frame.tells.get(k) for k in keywords), []).append(number)
             if fits([[places[i] for i in group] for group in groups.values()]):
+                if set(keywords) <= COUNTERS and _contradicts(groups.values(), sweeps):
+                    return [Volume(tuple(frames))]
                 return [
                     Volume(
                         tuple(frames[i] for i in group),
@@ -175,7 +184,19 @@ def _one_at_each_place(frames: list[Frame]) -> list[Volume]:
                     )
                     for told, group in groups.items()
                 ]
-    return _by_sweeps(frames, places) or [Volume(tuple(frames))]
+    return [
+        Volume(
+            tuple(frames[i] for i in sweep),
+            (f"run {number} of {len(sweeps)}",),
+            (RUNS.format(len(sweeps), len(sweep)),),
+        )
+        for number, sweep in enumerate(sweeps, 1)
+    ] or [Volume(tuple(frames))]
+
+
+def _contradicts(groups: Iterable[Sequence[int]], sweeps: Sequence[Sequence[int]]) -> bool:
+    """Whether the instance numbers run through all places again and again, and tell other images together."""
+    return bool(sweeps) and {frozenset(group) for group in groups} != {frozenset(sweep) for sweep in sweeps}
 
 
 def _places(frames: Sequence[Frame]) -> list[int]:
@@ -198,7 +219,7 @@ def _is_fewest(groups: Sequence[Sequence[int]]) -> bool:
     return len(groups) == fullest and all(len(set(group)) == len(group) for group in groups)
 
 
-def _by_sweeps(frames: list[Frame], places: Sequence[int]) -> list[Volume]:
+def _by_sweeps(frames: list[Frame], places: Sequence[int]) -> list[list[int]]:
     """Split by instance number where it runs through all places in one direction, again and again."""
     if any(f.instance_number is None for f in frames):
         return []
@@ -210,11 +231,7 @@ def _by_sweeps(frames: list[Frame], places: Sequence[int]) -> list[Volume]:
     upwards = list(range(length))
     if any([places[i] for i in sweep] not in (upwards, upwards[::-1]) for sweep in sweeps):
         return []
-    note = f"told apart only by runs of the instance number: {len(sweeps)} runs of {length} slices"
-    return [
-        Volume(tuple(frames[i] for i in sweep), (f"run {number} of {len(sweeps)}",), (note,))
-        for number, sweep in enumerate(sweeps, 1)
-    ]
+    return sweeps
 
 
 def _without_strangers(frames: list[Frame]) -> list[Volume]:
