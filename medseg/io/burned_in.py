@@ -52,6 +52,13 @@ def doubt_about_pixels(dataset: Dataset) -> str | None:
         return None
     if str(dataset.get("BurnedInAnnotation", "")).upper() == "YES":
         return "its header says that the patient's data are drawn into its pixels"
+    if str(dataset.get("RecognizableVisualFeatures", "")).upper() == "YES":
+        return "its header says that the patient can be recognised in its pixels"
+    if any(
+        (element.tag.group & 0xFF00) == 0x6000 and element.tag.element == 0x0102 and element.value
+        for element in dataset
+    ):
+        return "an overlay lies in the unused bits of its pixels, which often shows the patient's name"
     kind = dataset.get("SOPClassUID")
     if kind in MAPS:
         return None

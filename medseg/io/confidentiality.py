@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pydicom.datadict import dictionary_has_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
@@ -28,7 +29,7 @@ from pydicom.uid import UID
 from medseg.io.dicom_coding import SOFTWARE_VERSION, concept
 from medseg.types import Code
 
-__all__ = ["Cleaning", "deidentify"]
+__all__ = ["IDENTIFYING", "Cleaning", "deidentify", "identifying_words"]
 
 TABLE = Path(__file__).with_name("basic_profile.csv")
 STANDARD_UIDS = "1.2.840.10008."
@@ -81,6 +82,8 @@ IDENTIFYING = (
     "AccessionNumber",
     "IssuerOfPatientID",
 )
+NAME_SIGNS = ("^", " ", ", ", ",", "_", ".", "-", "")
+ANYWHERE = 6  # letters and digits of a word that hardly turns up within another by chance
 # Codes that stand for a person or a place.
 DUMMY_CODES = ("PersonIdentificationCodeSequence", "InstitutionCodeSequence")
 DUMMY_CODE = Code("removed", "99MEDSEG", "Removed")
@@ -102,6 +105,27 @@ class Cleaning:
 
     key: bytes
     leaks: dict[str, int] = field(default_factory=dict)
+    _words: dict[str, set[str]] = field(default_factory=dict)
+    _patients: dict[str, str] = field(default_factory=dict)
+
+    def learn(self, dataset: Dataset) -> None:
+        """Remember how an object names its patient, for other objects of the study that may do so elsewhere."""
+        study = str(dataset.get("StudyInstanceUID") or "")
+        if not study:
+            return
+        self._words.setdefault(study, set()).update(identifying_words(dataset))
+        if dataset.get("PatientID"):
+            self._patients.setdefault(study, str(dataset.PatientID))
+
+    def words(self, study: str) -> set[str]:
+        """What names the patient in the objects of a study learnt of."""
+        return self._words.get(study, set())
+
+    def patient_of(self, dataset: Dataset) -> str:
+        """Pseudonym of an object's patient; where the object does not say who it is, its study's others do."""
+        study = str(dataset.get("StudyInstanceUID") or "")
+        who = dataset.get("PatientID") or self._patients.get(study) or dataset.get("PatientName") or study
+        return self.patient(str(who))
 
     def uid(self, uid: str) -> str:
         """Return the UID that stands for another; UIDs of the standard itself stay."""
@@ -133,9 +157,9 @@ def deidentify(dataset: Dataset, cleaning: Cleaning) -> None:
         The run's key; what leaked is added to it.
     """
     dataset.decode()
-    who = dataset.get("PatientID") or dataset.get("PatientName") or dataset.get("StudyInstanceUID")
-    pseudonym = cleaning.patient(str(who))
-    secrets = _secrets(dataset)
+    pseudonym = cleaning.patient_of(dataset)
+    words = identifying_words(dataset) | cleaning.words(str(dataset.get("StudyInstanceUID") or ""))
+    secrets = [_pattern(word) for word in sorted(words)]
     _clean(dataset, cleaning)
     _sweep(dataset, secrets, cleaning)
     dataset.PatientID = dataset.PatientName = pseudonym
@@ -180,15 +204,18 @@ def _clean(dataset: Dataset, cleaning: Cleaning) -> None:
 def _action(element: DataElement) -> str:
     """What the profile does with an element, with its choices made; empty where it is kept."""
     tag = element.tag
-    if tag.is_private or element.VR == "UN" or _is_repeating(tag):
+    if tag.is_private or element.VR == "UN" or _is_repeating(tag) or not dictionary_has_tag(tag):
         return "X"
     action = _table().get(int(tag), "")
+    if not action and element.keyword not in REPORT_VALUES:
+        # Names, moments and addresses the table does not know, retired ones as a rule, are no use to anybody.
+        return {"PN": "Z", "DA": "X", "DT": "X", "TM": "X", "UR": "X"}.get(element.VR, "")
     return {"Z/D": "D", "X/D": "D", "X/Z/D": "D"}.get(action, action)
 
 
 def _is_repeating(tag: BaseTag) -> bool:
-    """Whether an element belongs to curves, overlay data or overlay comments."""
-    return (tag.group & 0xFF00) == 0x5000 or ((tag.group & 0xFF00) == 0x6000 and tag.element in (0x3000, 0x4000))
+    """Whether an element belongs to curves or overlays."""
+    return (tag.group & 0xFF00) in (0x5000, 0x6000)
 
 
 @cache
@@ -217,16 +244,37 @@ def _clean_report_item(item: Dataset) -> None:
             item[keyword].value = _dummy(item[keyword])
 
 
-def _secrets(dataset: Dataset) -> list[re.Pattern[str]]:
-    """Patterns of what names this patient: parts of names, identifiers, the date of birth."""
+def identifying_words(dataset: Dataset) -> set[str]:
+    """What names this patient: parts of names, identifiers, the date of birth in every usual form, and UIDs."""
     words: set[str] = set()
     for keyword in IDENTIFYING:
         value = dataset.get(keyword)
         for part in value if isinstance(value, MultiValue) else [value]:
             text = str(part or "").strip()
-            words |= set(re.split(r"[\^=\s,]+", text)) if "Name" in keyword else {text}
-    words = {word for word in words if word.casefold() not in DUMMY_WORDS}
-    return [re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE) for word in sorted(words) if len(word) > 2]
+            parts = [p for p in re.split(r"[\^=\s,]+", text) if p] if "Name" in keyword else [text]
+            words |= {word for word in parts if len(word) > (2 if word.isascii() else 1)}
+            if "Name" in keyword and len(parts) > 1:
+                # Parts too short to be looked for alone are looked for together.
+                words |= {sign.join(parts[i] for i in order) for sign in NAME_SIGNS for order in ((0, 1), (1, 0))}
+    birth = str(dataset.get("PatientBirthDate") or "")
+    if len(birth) == 8 and birth.isdigit():
+        year, month, day = birth[:4], birth[4:6], birth[6:]
+        words |= {
+            sign.join(order)
+            for sign in "-./ "
+            for order in ((year, month, day), (day, month, year), (month, day, year))
+        }
+    words |= {
+        str(dataset.get(keyword) or "") for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+    }
+    return {word for word in words if len(word) > 1 and word.casefold() not in DUMMY_WORDS}
+
+
+def _pattern(word: str) -> re.Pattern[str]:
+    """Find a word: a long one anywhere, a short one where no letter or digit is beside it."""
+    text = re.escape(word)
+    whole = len(word) >= ANYWHERE or not word.isascii()
+    return re.compile(text if whole else rf"(?<![^\W_]){text}(?![^\W_])", re.IGNORECASE)
 
 
 def _sweep(dataset: Dataset, secrets: list[re.Pattern[str]], cleaning: Cleaning) -> None:

@@ -23,7 +23,7 @@ from pydicom.uid import (
 from medseg.errors import InputError, MedsegError, UsageError
 from medseg.io.atomic import write_bytes, write_text
 from medseg.io.burned_in import MAPS, TOMOGRAPHY, doubt_about_pixels
-from medseg.io.confidentiality import Cleaning, deidentify
+from medseg.io.confidentiality import IDENTIFYING, Cleaning, deidentify
 from medseg.io.dicom_header import looks_like_dicom, read_header
 from medseg.io.dicom_source import tolerant
 from medseg.io.walk import absolute, walk
@@ -120,6 +120,8 @@ def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, accept_p
         raise UsageError("the output folder lies inside the input", where=out, fix="Choose a folder beside it.")
     entries, left_out = walk(inputs)
     cleaning = Cleaning(key)
+    for entry in entries:
+        _learn(entry.path, cleaning)
     written: list[Path] = []
     kinds: dict[str, int] = {}
     reasons: list[str] = []
@@ -153,6 +155,19 @@ def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, accept_p
     if written:
         write_text(out / REPORT_FILE, json.dumps(report, indent=2) + "\n")
     return Deidentified(tuple(written), tuple(left_out), cleaning.leaks)
+
+
+@tolerant()
+def _learn(path: Path, cleaning: Cleaning) -> None:
+    """Take in how an object names its patient; one that cannot be read is refused later, with its reason."""
+    try:
+        read_header(path)  # refuses what would inflate beyond bounds
+        wanted = [*IDENTIFYING, "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted, force=True)
+        header.decode()
+        cleaning.learn(header)
+    except Exception:  # pydicom raises nearly anything on damaged files
+        return
 
 
 class _Refused(InputError):

@@ -230,3 +230,70 @@ def test_dciodvfy_finds_no_error_that_was_not_there(tmp_path, study):
     for path in deidentify_folder([study[0]], tmp_path / "clean", key=KEY).written:
         found = set(dicom_errors(path))
         assert found <= (already if "MR Image" in pydicom.dcmread(path).SOPClassUID.name else set()), path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "copy_of_Quimby_2",
+        "xQUIMBYx",
+        "born 03.02.1970",
+        "1970-02-03",
+        "Li^Xu",
+        "xu li",
+        "study 1.2.826.0.1.3680043.8.498.1",
+        "山田",
+    ],
+)
+def test_identifiers_are_found_however_they_are_written(tmp_path, text):
+    name = {"Li^Xu": "Li^Xu", "xu li": "Li^Xu", "山田": "Yamada^Taro=山田^太郎"}.get(text, "Quimby^Fritzsche")
+    small_series(
+        tmp_path / "in",
+        shape=(8, 8, 1),
+        SpecificCharacterSet="ISO_IR 192",
+        PatientName=name,
+        PatientBirthDate="19700203",
+        DataSetName=text,
+        StudyInstanceUID="1.2.826.0.1.3680043.8.498.1",
+    )
+    result = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY)
+    assert result.leaks == {"DataSetName": 1}
+    assert text.encode() not in result.written[0].read_bytes()
+
+
+def test_what_one_object_of_a_study_tells_is_looked_for_in_the_others(tmp_path, study):
+    """A report that was stripped of the patient's name may tell it all the same; and it is the same patient's still."""
+    (path,) = (study[0] / "out").glob("*.seg.dcm")
+    seg = pydicom.dcmread(path)
+    seg.PatientName = seg.PatientID = seg.PatientBirthDate = ""
+    seg.SegmentSequence[0].SegmentDescription = "drawn for Quimby"
+    seg.save_as(path)
+    result = deidentify_folder([study[0]], tmp_path / "clean", key=KEY)
+    (clean,) = of_class(result, "Segmentation Storage")
+    assert b"Quimby" not in clean.read_bytes()
+    assert len({pydicom.dcmread(p).PatientID for p in result.written}) == 1
+
+
+def test_moments_names_addresses_and_unknown_elements_outside_the_table_go(tmp_path):
+    source, _ = small_series(tmp_path / "in", shape=(8, 8, 1))
+    image = pydicom.dcmread(source.files[0])
+    image.SecondaryReviewDate, image.SecondaryReviewerName = "20240203", "Hartwell"
+    image.RetrieveURL = "http://evergreen.example/studies/1"
+    image.add_new(0x00080999, "LO", "Evergreen")
+    image.add_new(0x60000022, "LO", "Evergreen")
+    image.save_as(source.files[0])
+    (path,) = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY).written
+    content = path.read_bytes()
+    for word in (b"20240203", b"Hartwell", b"evergreen", b"Evergreen"):
+        assert word not in content
+
+
+def test_an_overlay_in_the_unused_bits_is_in_doubt(tmp_path):
+    source, _ = small_series(tmp_path / "in", shape=(8, 8, 1))
+    image = pydicom.dcmread(source.files[0])
+    image.add_new(0x60000100, "US", 16)
+    image.add_new(0x60000102, "US", 12)
+    image.save_as(source.files[0])
+    result = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY)
+    assert result.written == ()
+    assert "overlay" in result.left_out[0].reason
