@@ -1,9 +1,11 @@
-"""What a run tells of itself while it runs: a line in the log, a row in the table, a point on the tracker's curve."""
+"""What a run tells of itself while it runs: log, table, report, and the tracker's curves."""
 
 from __future__ import annotations
 
 import logging
 import math
+import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,12 +17,17 @@ from medseg.train.config import TrainConfig
 from medseg.train.history import History
 from medseg.train.loop import EpochRecord, Loop
 from medseg.train.material import Material
+from medseg.train.run_report import write_run_report
 from medseg.train.tracking import Tracker
 from medseg.train.validate import CaseDice, mean_dice
+from medseg.train.worst import WorstCases
 
 __all__ = ["RunRecord"]
 
 log = logging.getLogger("medseg.train")
+
+# Seconds after which the report of a run that goes on is written anew.
+REPORT_EVERY = 30.0
 
 
 class RunRecord:
@@ -39,7 +46,8 @@ class RunRecord:
     """
 
     def __init__(self, material: Material, config: TrainConfig, out: Path, loop: Loop) -> None:
-        self.out, self.loop = out, loop
+        self.material, self.config, self.out, self.loop = material, config, out, loop
+        self._reported = time.monotonic()
         self.history = History(out / "history.csv", loop.step)
         self.tracker = _track(material, config, out, loop) if config.tracking else None
 
@@ -58,9 +66,22 @@ class RunRecord:
         _say(record, self.loop)
         if self.tracker is not None:
             self.tracker.log(record.metrics, record.epoch)
+        if time.monotonic() - self._reported > REPORT_EVERY:
+            write_run_report(self.out / "report.html", self.material, self.config, self.history.rows)
+            self._reported = time.monotonic()
 
-    def finish(self, package: ModelPackage, results: Sequence[CaseDice]) -> None:
+    def finish(self, package: ModelPackage, results: Sequence[CaseDice], worst: WorstCases) -> None:
         """Take in the package and what was measured, if anything, and close the tracker's run."""
+        write_run_report(
+            self.out / "report.html",
+            self.material,
+            self.config,
+            self.history.rows,
+            card=package.card,
+            results=results,
+            worst=worst,
+        )
+        log.info("look at %s", self.out / "report.html")
         if self.tracker is None:
             return
         if results:
@@ -68,6 +89,12 @@ class RunRecord:
             named = {f"dice.{_metric_name(name)}": value for name, value in by_class.items()}
             last = self.loop.step // self.loop.config.iterations_per_epoch
             self.tracker.log({**named, "dice.mean": overall}, last)
+        # By their rank: a case's name may be a file's, and a file's a patient's.
+        with tempfile.TemporaryDirectory() as folder:
+            for rank, (_, _, picture) in enumerate(worst.pictures, start=1):
+                file = Path(folder) / f"worst-{rank}.png"
+                file.write_bytes(picture)
+                self.tracker.keep(file, "validation")
         self.tracker.keep(self.out / "config.yaml")
         self.tracker.keep(package.folder / "model.yaml", "model")
         self.tracker.end()

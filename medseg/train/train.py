@@ -27,6 +27,7 @@ from medseg.train.record import RunRecord
 from medseg.train.reserve import validation_seconds
 from medseg.train.setup import build_loop
 from medseg.train.validate import CaseDice, mean_dice, validate, write_validation
+from medseg.train.worst import WorstCases
 
 __all__ = ["train"]
 
@@ -105,25 +106,31 @@ def train(
             loop.run(record.epoch, reserve=reserve)
             card = build_card(material, config, command, loop.elapsed, loop.step)
             package = write_package(out / "model", card, loop.ema.state)
-            results = _validate(package, material.data, held_out, chosen, out) if measure else []
+            worst = WorstCases()
+            results = _validate(package, material.data, held_out, chosen, out, worst) if measure else []
             if results:
                 card = with_validation(package.card, material, results)
                 package = write_package(out / "model", card, loop.ema.state)
             # Beside the weights, so that whoever gets the package need not have PyTorch make it.
             ensure_export(package, package.folder)
-            record.finish(package, results)
+            record.finish(package, results, worst)
         processes.wait()
     return package
 
 
 def _validate(
-    package: ModelPackage, data: Dataset, held_out: Sequence[DatasetCase], device: torch.device, out: Path
+    package: ModelPackage,
+    data: Dataset,
+    held_out: Sequence[DatasetCase],
+    device: torch.device,
+    out: Path,
+    worst: WorstCases,
 ) -> list[CaseDice]:
     if not held_out:
         log.warning("no case is held out; the model card will hold no figure")
         return []
     log.info("measuring on %d held-out cases", len(held_out))
-    results = list(validate(package, data, held_out, device=str(device)))
+    results = list(validate(package, data, held_out, device=str(device), worst=worst))
     write_validation(out / "validation.csv", results)
     by_class, overall = mean_dice(results)
     log.info("mean Dice %.4f (%s)", overall, ", ".join(f"{name} {value:.4f}" for name, value in by_class.items()))

@@ -19,6 +19,7 @@ from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.atomic import write_text
 from medseg.models.package import ModelPackage
+from medseg.train.worst import WorstCases
 
 __all__ = ["CaseDice", "dice", "mean_dice", "validate", "write_validation"]
 
@@ -41,7 +42,14 @@ class CaseDice:
     dice: dict[str, float]
 
 
-def validate(package: ModelPackage, data: Dataset, cases: Sequence[DatasetCase], *, device: str) -> Iterator[CaseDice]:
+def validate(
+    package: ModelPackage,
+    data: Dataset,
+    cases: Sequence[DatasetCase],
+    *,
+    device: str,
+    worst: WorstCases | None = None,
+) -> Iterator[CaseDice]:
     """Segment each case with `Predictor` and compare with its reference on the scan's own grid.
 
     Parameters
@@ -54,12 +62,14 @@ def validate(package: ModelPackage, data: Dataset, cases: Sequence[DatasetCase],
         Not trained on.
     device : str
         As `InferOptions` takes it.
+    worst : WorstCases, optional
+        Is shown every case.
     """
     predictor = Predictor(package, InferOptions(device=device, engine="torch"))
     for case in cases:
         scan, reference = read_case(data, case)
-        predicted = predictor.segment(scan).labels.array
-        truth = reference.array
+        labels = predictor.segment(scan).labels
+        predicted, truth = labels.array, reference.array
         if data.ignore_label is not None:
             counted = truth != data.ignore_label
             predicted, truth = predicted[counted], truth[counted]
@@ -68,6 +78,8 @@ def validate(package: ModelPackage, data: Dataset, cases: Sequence[DatasetCase],
             members = data.members(entry.value)
             result[entry.name] = dice(np.isin(predicted, members), np.isin(truth, members))
         log.debug("%s: %s", case.case_id, result)
+        if worst is not None:
+            worst.see(case.case_id, result, scan, reference, labels)
         yield CaseDice(case.case_id, result)
 
 

@@ -97,6 +97,18 @@ def test_what_is_left_lies_where_the_documentation_says(trained):
     assert not list(trained.glob(".medseg-part-*"))
 
 
+def test_the_report_shows_what_was_measured(trained):
+    page = (trained / "report.html").read_text()
+    card = load_package(trained / "model").card
+    assert f"{card.validation.mean_dice:.4f}" in page
+    for case_id in card.training.held_out:
+        assert f"<td>{case_id}</td>" in page
+        assert f"{case_id}, mean Dice" in page
+    assert page.count("data:image/png;base64,") == 2
+    assert page.count('class="curve"') == 4
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
+
+
 def test_a_time_budget_ends_the_run(balls, tmp_path):
     train(balls, tmp_path, config(epochs=None, time_budget=2.0, iterations_per_epoch=1), device="cpu")
     with (tmp_path / "history.csv").open() as stream:
