@@ -58,6 +58,10 @@ def blind(dataset: Path) -> dict[str, float]:
     return found
 
 
+def _row(name: str, values: np.ndarray, better: str) -> str:
+    return f"| {name} | {values.mean():.3f} | {np.median(values):.3f} | {values.min():.3f} | {better} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
@@ -81,34 +85,29 @@ def main() -> None:
     lines = [
         "# Sarcoma in CT, with and without PET",
         "",
-        f"`python benchmarks/bench_sarcoma.py shared/data/sarcoma/dicom --work runs/sarcoma --epochs {arguments.epochs}`: "
-        f"{len(cases)} patients, DICOM series with the RTSTRUCT drawn on the CT as reference, four folds, {steps} steps "
-        "a fold of two patches of 48 × 48 × 32 voxels, the configurations `sarcoma-ct` and `sarcoma-ct-pet`. Each patient "
-        "is measured by a model that has not seen them. Nothing was chosen by these figures.",
+        "`python benchmarks/bench_sarcoma.py shared/data/sarcoma/dicom --work runs/sarcoma`: "
+        f"{len(cases)} patients, DICOM series with the RTSTRUCT drawn on the CT as reference, four folds, {steps} steps",
+        "a fold of two patches of 48 × 48 × 32 voxels, the configurations `sarcoma-ct` and `sarcoma-ct-pet`. Each",
+        "patient is measured by a model that has not seen them. Nothing was chosen by these figures.",
         "",
         "| trained on | mean Dice | median | lowest | patients better than with CT alone |",
         "|---|---|---|---|---|",
-    ]
-    for name in ("CT", "CT and PET"):
-        v = values[name]
-        better = "" if name == "CT" else f"{int((gain > 0).sum())} of {len(gain)}"
-        lines.append(f"| {name} | {v.mean():.3f} | {np.median(v):.3f} | {v.min():.3f} | {better} |")
-    v = values["no voxel"]
-    lines += [
-        f"| (ellipsoid in the crop less 5 cm, looking at no voxel) | {v.mean():.3f} | {np.median(v):.3f} | {v.min():.3f} | |",
+        _row("CT", values["CT"], ""),
+        _row("CT and PET", values["CT and PET"], f"{int((gain > 0).sum())} of {len(gain)}"),
+        _row("(ellipsoid in the crop less 5 cm, looking at no voxel)", values["no voxel"], ""),
         "",
-        f"CT and PET {verdict} CT alone{sure}: the mean difference is {gain.mean():+.3f} (95% interval of 10,000 bootstrap "
-        f"samples of patients {low:+.3f} to {high:+.3f}; Wilcoxon signed-rank p = {p:.3f}).",
+        f"CT and PET {verdict} CT alone{sure}: the mean difference is {gain.mean():+.3f} (95% interval of 10,000",
+        f"bootstrap samples of patients {low:+.3f} to {high:+.3f}; Wilcoxon signed-rank p = {p:.3f}).",
         "",
-        "The public crops end 5 cm from the tumour on every side, so the frame itself tells where the tumour is; the last "
-        "row says how far that alone goes. The figures compare two inputs, and say nothing of finding a tumour in a whole "
-        "scan.",
+        "The public crops end 5 cm from the tumour on every side, so the frame itself tells where the tumour is; the",
+        "last row says how far that alone goes. The figures compare two inputs, and say nothing of finding a tumour in",
+        "a whole scan.",
         "",
         "| patient | CT | CT and PET | no voxel |",
         "|---|---|---|---|",
         *(
-            f"| {k} | {values['CT'][k - 1]:.3f} | {values['CT and PET'][k - 1]:.3f} | {values['no voxel'][k - 1]:.3f} |"
-            for k in range(1, len(cases) + 1)
+            f"| {k + 1} | {values['CT'][k]:.3f} | {values['CT and PET'][k]:.3f} | {values['no voxel'][k]:.3f} |"
+            for k in range(len(cases))
         ),
     ]
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")

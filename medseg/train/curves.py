@@ -13,7 +13,6 @@ from medseg.evaluate.charts import ticks
 __all__ = ["curve"]
 
 WIDTH, HEIGHT = 420, 240
-GRID, LINE = {"class": "grid"}, {"class": "curve"}
 LEFT, RIGHT, TOP, BOTTOM = 58, WIDTH - 12, 12, HEIGHT - 38
 
 
@@ -42,7 +41,8 @@ def curve(values: Sequence[tuple[float, float]], *, x_title: str, y_title: str) 
 
     for tick in ticks(y_low, y_high, 5):
         level = f"{y(tick):.1f}"
-        ElementTree.SubElement(svg, "line", {"x1": str(LEFT), "x2": str(RIGHT), "y1": level, "y2": level}, **GRID)
+        ends = {"x1": str(LEFT), "x2": str(RIGHT), "y1": level, "y2": level, "class": "grid"}
+        ElementTree.SubElement(svg, "line", ends)
         _text(svg, LEFT - 6, y(tick) + 4, f"{tick:.4g}", "end")
     for tick in ticks(x_low, x_high, 6):
         _text(svg, x(tick), BOTTOM + 16, f"{tick:.6g}", "middle")
@@ -50,7 +50,7 @@ def curve(values: Sequence[tuple[float, float]], *, x_title: str, y_title: str) 
     title = _text(svg, 0, 0, y_title, "middle")
     title.set("transform", f"translate(12 {(TOP + BOTTOM) / 2:.1f}) rotate(-90)")
     path = " ".join(f"{'L' if number else 'M'}{x(a):.1f} {y(b):.1f}" for number, (a, b) in enumerate(points))
-    ElementTree.SubElement(svg, "path", d=path, **LINE)
+    ElementTree.SubElement(svg, "path", {"d": path, "class": "curve"})
     if len(points) == 1:
         ElementTree.SubElement(svg, "circle", cx=f"{x(points[0][0]):.1f}", cy=f"{y(points[0][1]):.1f}", r="3")
     return Markup(ElementTree.tostring(svg, encoding="unicode"))  # noqa: S704 - ElementTree escapes
