@@ -39,8 +39,9 @@ ANISOTROPY = 3.0
 NOISE = 1e-4
 # A cubic spline's coefficients forget the edge by a factor 0.27 a voxel: 12 voxels leave 1e-7, as in SciPy.
 MARGIN = 12
-# Rows of an operator multiplied at a time: few, so that their band is narrow; enough for the matrix product to be fast.
-ROWS = 32
+# Rows of an operator multiplied at a time: few, so that their band is narrow, and products so small that the library
+# does not deal them out to threads, which costs several times what they take.
+ROWS = 8
 # Weights below this are below float32's resolution of the sum they belong to.
 NEGLIGIBLE = 1e-8
 
@@ -179,12 +180,18 @@ def resample_axis(array: Float32, axis: Axis, size: int, order: Order, step: flo
         return array
     if order == 0:
         return np.take(array, nearest_index(now, size, step), axis=axis)
-    if axis == -3:
-        rows = resample_axis(array.reshape(*array.shape[:-2], -1), -2, size, order, step)
-        return rows.reshape(*array.shape[:-3], size, *array.shape[-2:])
     matrix = operator(now, size, order, step)
     result = np.empty((*array.shape[:axis], size, *array.shape[array.ndim + axis + 1 :]), dtype=np.float32)
-    for first in range(0, size, ROWS):
+    if axis == -3:  # a product for each row of the next axis
+        _multiply(matrix, array.swapaxes(-3, -2), -2, result.swapaxes(-3, -2))
+    else:
+        _multiply(matrix, array, axis, result)
+    return result
+
+
+def _multiply(matrix: Float32, array: Float32, axis: Literal[-2, -1], result: Float32) -> None:
+    """Apply an operator to one of the last two axes, a few of its rows at a time."""
+    for first in range(0, len(matrix), ROWS):
         block = matrix[first : first + ROWS]
         used = np.flatnonzero(np.abs(block).max(axis=0) > NEGLIGIBLE)
         low, high = int(used[0]), int(used[-1]) + 1
@@ -192,7 +199,6 @@ def resample_axis(array: Float32, axis: Axis, size: int, order: Order, step: flo
             np.matmul(block[:, low:high], array[..., low:high, :], out=result[..., first : first + ROWS, :])
         else:
             np.matmul(array[..., low:high], block[:, low:high].T, out=result[..., first : first + ROWS])
-    return result
 
 
 def resample(

@@ -21,7 +21,7 @@ NETWORKS = {
 MODULES = {"openvino-float32": "openvino", "openvino-bfloat16": "openvino", "onnx-float32": "onnxruntime"}
 
 RUN = """
-import json, resource, sys
+import json, sys
 import numpy as np, psutil
 from medseg.infer.engines.select import Way, make_engine
 from medseg.infer.onnx_export import find_export
@@ -31,8 +31,11 @@ package, way = load_package(sys.argv[1]), Way(*sys.argv[2].split("-"))
 engine = make_engine(way, package, InferOptions(device="cpu"), find_export(package))
 window = np.random.default_rng(0).standard_normal((1, 1, *package.card.input.patch), np.float32)
 before = psutil.Process().memory_info().rss
-scores = engine.run(window)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+for _ in range(3):
+    scores = engine.run(window)
+# Unlike ru_maxrss this is not inherited from the process that started this one.
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+peak = int(status["VmHWM"].split()[0]) * 1024
 print(json.dumps({"predicted": engine.working_bytes, "measured": peak - before - scores.nbytes}))
 """
 
@@ -66,4 +69,4 @@ def test_working_memory_is_predicted_and_not_by_far_too_much(package, way):
     pytest.importorskip(MODULES[way])
     command = [sys.executable, "-c", RUN, str(package.folder), way]
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert 0.9 * found["measured"] <= found["predicted"] <= 3 * found["measured"] + 200e6, found
+    assert 0.95 * found["measured"] <= found["predicted"] <= 1.6 * found["measured"] + 50e6, found
