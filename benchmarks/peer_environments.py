@@ -17,6 +17,7 @@ PEERS: dict[str, list[str]] = {
     "surface-distance": ["surface-distance==0.1", "numpy<2", "scipy<1.15", "psutil"],
     "panoptica": ["panoptica==2.1.7"],
     "pymeshmetrics": ["pymeshmetrics==1.4.1"],
+    "nnunet": ["nnunetv2==2.8.1"],
     "brats-evaluation": ["brats-evaluation==0.0.10", "panoptica==2.1.7"],
 }
 

@@ -1,95 +1,113 @@
-"""What in a prediction a radiologist should look at first, found without a reference."""
+"""What in a prediction a radiologist should look at first, found without a reference and without another pass."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from medseg.engine.stage import RunContext
 from medseg.types import LabelClass, LabelMap, Prediction
+from medseg.types.prediction import ClassDoubt
+from medseg.types.quality import ClassQuality, Flag, Quality
 from medseg.types.run import PredictedVolumes, Volumes
 
-__all__ = ["CheckQuality", "QualityNotes", "quality_notes"]
+__all__ = ["CheckQuality", "check_quality"]
+
+LOOK, LIKELY_WRONG, USELESS = 1.0, 2.0, 4.0
 
 
-@dataclass(frozen=True)
-class QualityNotes:
-    """Remarks on a prediction, none where nothing is odd."""
+class QualityOptions(BaseModel):
+    """What counts as odd."""
 
-    notes: tuple[str, ...]
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    main_share: float = Field(default=0.9, ge=0, le=1, description="least share of a class in its largest piece")
+    member_dice: float = Field(default=0.8, ge=0, le=1, description="least mean Dice of an ensemble's members")
+    border_entropy: float = Field(
+        default=0.8, ge=0, le=1, description="largest mean entropy along a class's border; 1 never remarks"
+    )
 
 
-def quality_notes(prediction: Prediction, volumes: Volumes, *, main_share: float = 0.9) -> tuple[str, ...]:
-    """Remark on classes that are absent, cut off, in pieces, or of a size the training data never had.
+def check_quality(prediction: Prediction, volumes: Volumes, options: QualityOptions | None = None) -> Quality:
+    """Measure what needs no reference, and remark on what is odd.
+
+    Absent, of a size the training data never had, cut off by the field of view, in pieces (countable things are not),
+    undecided along its border, or seen differently by the members of an ensemble; and everything the scan itself has
+    that the training data had not.
 
     Parameters
     ----------
     prediction : Prediction
-        With the volume ranges of its model's card.
+        With the volume ranges of its model's card and what the network left open.
     volumes : Volumes
         Of the same labels.
-    main_share : float
-        A class whose largest piece holds less than this share of its voxels is remarked on; classes of countable
-        things are not.
-
-    Returns
-    -------
-    tuple of str
-        In the order of the label table.
+    options : QualityOptions, optional
+        What counts as odd.
     """
-    notes: list[str] = []
+    options = options or QualityOptions()
     labels = prediction.labels
+    cut_off = _cut_off(labels)
+    rows = tuple(_measured(labels, c, prediction.doubt.get(c.value), c.value in cut_off) for c in labels.table)
+    # The scan's own oddities are among the prediction's notes already; here they only weigh.
+    flags = [Flag(text, LIKELY_WRONG) for text in prediction.unlike_training]
     if not any(row.voxels for row in volumes.rows):
-        return ("nothing was found",)
-    for entry, row in zip(labels.table, volumes.rows, strict=True):
-        low, high = prediction.volume_range_ml.get(entry.name, (0.0, np.inf))
-        if not low <= row.millilitres <= high:
-            what = f"{entry.name}: {row.millilitres:.3g} ml is outside the training data's {low:.3g} to {high:.3g} ml"
-            notes.append(
-                what if row.voxels else f"{entry.name}: not found; the training data had {low:.3g} ml at least"
-            )
-        if row.voxels and not entry.is_thing:
-            share = _largest_share(labels, entry)
-            if share < main_share:
-                notes.append(f"{entry.name}: in pieces; the largest holds {share:.0%} of it")
-    if cut := _cut_off(labels):
-        notes.append(f"{', '.join(cut)}: touches the edge of the field of view and may be cut off")
-    return tuple(notes)
+        return Quality(rows, (*flags, Flag("nothing was found", USELESS)))
+    for entry, volume, row in zip(labels.table, volumes.rows, rows, strict=True):
+        name = entry.name
+        low, high = prediction.volume_range_ml.get(name, (0.0, np.inf))
+        if not volume.voxels and low > 0:
+            flags.append(Flag(f"{name}: not found; the training data had {low:.3g} ml at least", LIKELY_WRONG))
+        elif not low <= volume.millilitres <= high:
+            what = f"{volume.millilitres:.3g} ml is outside the training data's {low:.3g} to {high:.3g} ml"
+            flags.append(Flag(f"{name}: {what}", LIKELY_WRONG))
+        if volume.voxels and not entry.is_thing and row.largest_share < options.main_share:
+            share = f"{row.largest_share:.0%}"
+            flags.append(Flag(f"{name}: in {row.pieces} pieces; the largest holds {share} of it", LOOK))
+        if row.member_dice is not None and row.member_dice < options.member_dice:
+            flags.append(Flag(f"{name}: the ensemble's members disagree (mean Dice {row.member_dice:.2f})", LIKELY_WRONG))
+        if row.border_entropy is not None and row.border_entropy > options.border_entropy:
+            flags.append(Flag(f"{name}: the network is undecided along its border ({row.border_entropy:.2f})", LOOK))
+    if cut_off:
+        names = ", ".join(c.name for c in labels.table if c.value in cut_off)
+        flags.append(Flag(f"{names}: touches the edge of the field of view and may be cut off", LOOK))
+    return Quality(rows, tuple(flags))
 
 
-def _largest_share(labels: LabelMap, entry: LabelClass) -> float:
-    """Share of a class's voxels in its largest connected component."""
+def _measured(labels: LabelMap, entry: LabelClass, doubt: ClassDoubt | None, at_edge: bool) -> ClassQuality:
+    pieces, share = _pieces(labels, entry)
+    doubt = doubt or ClassDoubt()
+    return ClassQuality(entry.name, doubt.border_entropy, doubt.member_dice, pieces, share, at_edge)
+
+
+def _pieces(labels: LabelMap, entry: LabelClass) -> tuple[int, float]:
+    """Connected components of a class, and the share of its voxels in the largest."""
     import cc3d
 
     mask = labels.array == entry.value
-    sizes = np.bincount(cc3d.connected_components(mask, connectivity=26).ravel())
+    found = cc3d.connected_components(mask, connectivity=26)
+    sizes = np.bincount(found.ravel())
     sizes[0] = 0
-    return float(sizes.max() / sizes.sum())
+    total = int(sizes.sum())
+    return len(sizes) - 1, float(sizes.max() / total) if total else 0.0
 
 
-def _cut_off(labels: LabelMap) -> list[str]:
-    """Names of the classes with voxels on a face of the grid; the two faces of a single slice do not count."""
+def _cut_off(labels: LabelMap) -> set[int]:
+    """Classes with voxels on a face of the grid; the two faces of a single slice do not count."""
     found: set[int] = set()
     for axis, size in enumerate(labels.array.shape):
         for index in (0, size - 1) if size > 1 else ():
             found |= {int(v) for v in np.unique(np.take(labels.array, index, axis=axis))}
-    return [c.name for c in labels.table if c.value in found]
+    return found - {0}
 
 
 class CheckQuality:
     """Stage that remarks on what should be looked at first."""
 
-    class Options(BaseModel):
-        """What counts as odd."""
+    Options = QualityOptions
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
-        main_share: float = Field(default=0.9, ge=0, le=1, description="least share of a class in its largest piece")
-
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: QualityOptions) -> None:
         self.options = options
 
-    def run(self, item: PredictedVolumes, context: RunContext) -> QualityNotes:
+    def run(self, item: PredictedVolumes, context: RunContext) -> Quality:
         """Look at the labels."""
-        return QualityNotes(quality_notes(item.prediction, item.volumes, main_share=self.options.main_share))
+        return check_quality(item.prediction, item.volumes, self.options)

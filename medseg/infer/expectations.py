@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from medseg.models.card import InputCard
 from medseg.prepare.orient import toward
 from medseg.types import Scan
 
-__all__ = ["unlike_training"]
+__all__ = ["unlike_intensities", "unlike_training"]
 
 # How far beyond the training data's range of spacings and extents a scan may lie before it is remarked on.
 SLACK = 1.05
@@ -40,6 +44,35 @@ def unlike_training(scan: Scan, card: InputCard) -> tuple[str, ...]:
         if limits and not _inside(values, *limits):
             low, high = (_mm(limit) for limit in limits)
             notes.append(f"{name} {_mm(values)} mm lies outside the training data's {low} to {high} mm")
+    return tuple(notes)
+
+
+def unlike_intensities(scan: Scan, labels: npt.NDArray[Any], card: InputCard) -> tuple[str, ...]:
+    """Remarks where what was found is of other brightness than what the model was trained to find.
+
+    Parameters
+    ----------
+    scan : Scan
+        As read.
+    labels : ndarray of int, shape (X, Y, Z)
+        What was found in it.
+    card : InputCard
+        With the intensities inside the references of the training data, where they are known.
+    """
+    notes = []
+    known = [(channel, found) for channel, found in zip(card.channels, scan.array, strict=True) if channel.foreground]
+    inside = labels > 0 if known else labels
+    for channel, array in known:
+        assert channel.foreground is not None
+        values = array[inside]
+        if not values.size:
+            continue
+        low, high, middle = channel.foreground.low, channel.foreground.high, float(np.median(values))
+        if not low <= middle <= high:
+            notes.append(
+                f"intensities of {channel.name} where something was found ({middle:.4g} in the middle) lie outside the "
+                f"training data's {low:.4g} to {high:.4g}"
+            )
     return tuple(notes)
 
 

@@ -8,7 +8,7 @@ a shell around each border, needs its scores. The result is the same.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from medseg.prepare.resample import centres, nearest_index
 __all__ = ["AxisMap", "LabelStream", "Strip", "strips"]
 
 Index = npt.NDArray[np.intp]
+Watch = Callable[[npt.NDArray[np.float32], npt.NDArray[Any], int], None]
 # Voxels labelled at a time.
 BLOCK = 1 << 23
 
@@ -112,10 +113,17 @@ class LabelStream:
         What scores stand for.
     out : ndarray of uint8 or uint16, shape (X, Y, Z)
         The part of the scan that is labelled; fastest when X varies fastest in memory.
+    watch : callable, optional
+        Shown each slab without padding: scores (K, X, Y, n), outcomes (X, Y, n), and the first plane not shown before.
     """
 
     def __init__(
-        self, maps: Sequence[AxisMap], offset: tuple[int, int, int], decision: Decision, out: npt.NDArray[Any]
+        self,
+        maps: Sequence[AxisMap],
+        offset: tuple[int, int, int],
+        decision: Decision,
+        out: npt.NDArray[Any],
+        watch: Watch | None = None,
     ) -> None:
         self._x, self._y, self._z = maps
         self._offset = offset
@@ -124,6 +132,8 @@ class LabelStream:
         self._renamed = bool((self._values != np.arange(len(self._values))).any())
         self._mixed = np.iinfo(decision.dtype).max
         self._out = out
+        self._watch = watch
+        self._watched = 0
         self._done = 0
         self.interpolated = 0
         """Voxels whose scores had to be interpolated."""
@@ -136,12 +146,18 @@ class LabelStream:
     def add(self, slab: Slab) -> None:
         """Label every plane of the scan for which this slab holds the scores."""
         stop = int(np.searchsorted(self._z.high, slab.stop - self._offset[2], side="left"))
-        if stop <= self._done:
-            return
         x, y = self._offset[0], self._offset[1]
         scores = slab.scores[:, x : x + int(self._x.high[-1]) + 1, y : y + int(self._y.high[-1]) + 1]
         first = slab.first - self._offset[2]
-        cells = self._cells(self._decision.outcome(scores))
+        outcome = self._decision.outcome(scores)
+        if self._watch is not None:
+            begin = max(0, -first)
+            end = max(begin, min(outcome.shape[2], int(self._z.high[-1]) + 1 - first))
+            self._watch(scores[..., begin:end], outcome[..., begin:end], max(self._watched - first - begin, 0))
+            self._watched = max(self._watched, first + end)
+        if stop <= self._done:
+            return
+        cells = self._cells(outcome)
         # Z slowest from here on, as in the result.
         along_x = np.take(cells.transpose(2, 1, 0), self._x.low, axis=2)
         step = max(1, BLOCK // (self._out.shape[0] * self._out.shape[1]))

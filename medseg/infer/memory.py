@@ -78,7 +78,7 @@ def predict_need(
     patch: tuple[int, int, int],
     batch: int,
     network: int,
-    scores: bool,
+    kept: int,
     strips: Sequence[Strip],
 ) -> Need:
     """Predict what a case takes.
@@ -97,8 +97,8 @@ def predict_need(
         Windows at a time.
     network : int
         Bytes the engine takes while it runs, its weights left out.
-    scores : bool
-        Whether scores are kept.
+    kept : int
+        Arrays of float32 on the scan's grid kept in memory besides the labels: scores and entropies.
     strips : sequence of Strip
         The parts in which it is done.
     """
@@ -120,8 +120,9 @@ def predict_need(
     labelled = min(source, max(labels_from_scores.BLOCK, plane))
     deciding = DECIDED_VOXEL * route.padded_size[0] * width * (patch[2] + 1) + LABELLED_VOXEL * labelled + GATHERING
     item = 1 if max(decision.values) <= 255 else 2
-    kept = classes * (2 * padded + source) * FLOAT + 3 * source * FLOAT if scores else 0
-    return Need(prepared + between + block, prepared, slab, network + windows, deciding, item * source, kept)
+    return Need(
+        prepared + between + block, prepared, slab, network + windows, deciding, item * source, kept * source * FLOAT
+    )
 
 
 def strips_that_fit(need_of: Callable[[int], Need], available: int, *, most: int = MOST_STRIPS) -> int:

@@ -37,3 +37,4 @@ class InferOptions(BaseModel):
         default=None, description="memory a case may take, 1e9 bytes; what is free where not given"
     )
     scores: bool = Field(default=False, description="also give every class's score for every voxel")
+    entropy: bool = Field(default=False, description="also give the entropy of the scores of every voxel")

@@ -12,17 +12,20 @@ import numpy.typing as npt
 from medseg.infer.decision import Decision
 from medseg.infer.engines.base import Engine
 from medseg.infer.engines.select import select_engine
-from medseg.infer.expectations import unlike_training
+from medseg.infer.doubt import BorderDoubt
+from medseg.infer.expectations import unlike_intensities, unlike_training
 from medseg.infer.labels_from_scores import AxisMap, LabelStream, Strip, strips
-from medseg.infer.memory import MOST_STRIPS, Need, available_bytes, predict_need, strips_that_fit
+from medseg.infer.memory import Need, available_bytes, predict_need, strips_that_fit
 from medseg.infer.options import InferOptions
-from medseg.infer.scores_on_source import scores_on_source
+from medseg.infer.outputs import Outputs
+from medseg.infer.score_stream import ScoreStream
 from medseg.infer.sliding_window import Slab, stream_scores
+from medseg.io.scratch import Scratch
 from medseg.models.package import ModelPackage
 from medseg.prepare.colour import in_colour
 from medseg.prepare.pipeline import FirstPass, Prepared, Route, check_channels, plan_route, prepare
 from medseg.types import LabelMap, PostStep, Prediction, Scan
-from medseg.types.labels import smallest_label_dtype
+from medseg.types.prediction import ClassDoubt
 
 __all__ = ["Predictor"]
 
@@ -61,17 +64,24 @@ class Predictor:
         self.options = options or InferOptions()
         self.engine = engine or select_engine(package, self.options)
         first = package.first_pass
-        own = self.options.model_copy(update={"scores": False})
+        own = self.options.model_copy(update={"scores": False, "entropy": False})
         self.first_pass = None if first is None else Predictor(first, own)
         self.decision = Decision.of(package.card)
         self.mirror, self._mirror_notes = self._mirror_axes()
         log.info("model %s on %s", package.identity, self.engine.name)
 
-    def segment(self, scan: Scan) -> Prediction:
+    def segment(self, scan: Scan, scratch: Scratch | None = None) -> Prediction:
         """Label every voxel of a scan on its own grid.
 
         Everything that depends on numbers happens after the scan's axes are brought to the model's orientation, so the
         order and direction in which a file stores its axes do not change the result.
+
+        Parameters
+        ----------
+        scan : Scan
+            As read.
+        scratch : Scratch, optional
+            Where scores and entropies are kept, if asked for; in memory without it.
 
         Raises
         ------
@@ -88,19 +98,25 @@ class Predictor:
             AxisMap.between(size, target, nearest=axis == route.separate_back, step=None if step is None else 1 / step)
             for axis, (size, target, step) in enumerate(zip(route.size, route.box.shape, route.steps, strict=True))
         ]
-        parts = self._parts(scan, route, maps[1])
+        scratch = scratch or Scratch()
+        parts = self._parts(route, maps[1], in_memory=scratch.folder is None)
         prepared = prepare(scan, card, route, self._first_pass(scan))
-        labels, scores = self._run(prepared, maps, parts)
-        of_scan = (*scan.source.notes, *colour_notes, *unlike_training(scan, card))
-        notes = (*of_scan, *self._mirror_notes, *prepared.notes)
+        outputs = Outputs.make(route, self.decision, self.options, scratch)
+        doubt = self._run(prepared, maps, parts, outputs)
         whole = self.package.card
+        labels = LabelMap(outputs.labels, scan.geometry, whole.table)
+        unlike = (*unlike_training(scan, card), *unlike_intensities(scan, outputs.labels, card))
+        of_scan = (*scan.source.notes, *colour_notes, *unlike)
         return Prediction(
-            LabelMap(labels, scan.geometry, whole.table),
+            labels,
             self.package.identity,
-            scores,
-            notes,
+            outputs.shares,
+            (*of_scan, *self._mirror_notes, *prepared.notes),
             recipe=tuple(PostStep(step.stage, step.options) for step in whole.post),
             volume_range_ml=whole.validation.volume_range_ml if whole.validation else {},
+            entropy=outputs.entropies,
+            doubt=doubt,
+            unlike_training=unlike,
         )
 
     def _first_pass(self, scan: Scan) -> FirstPass | None:
@@ -110,7 +126,7 @@ class Predictor:
             return None
         return FirstPass(self.first_pass.segment(scan).labels, card.labels)
 
-    def _parts(self, scan: Scan, route: Route, rows: AxisMap) -> tuple[Strip, ...]:
+    def _parts(self, route: Route, rows: AxisMap, *, in_memory: bool) -> tuple[Strip, ...]:
         """Cut the case into as many strips as memory makes necessary, one as a rule."""
 
         def need(count: int) -> Need:
@@ -121,45 +137,64 @@ class Predictor:
                 patch=self.package.card.input.patch,
                 batch=BATCH,
                 network=self.engine.working_bytes,
-                scores=self.options.scores,
+                kept=in_memory * (self.options.scores * self.decision.channels + self.options.entropy),
                 strips=strips(rows, count),
             )
 
         limit = self.options.memory_gb
         available = int(limit * 1e9) if limit is not None else int(SHARE * available_bytes())
-        # Scores, where kept, are as large as all strips together.
-        count = strips_that_fit(need, available, most=1 if self.options.scores else MOST_STRIPS)
+        count = strips_that_fit(need, available)
         log.debug("needs %s%s", need(count), f", in {count} strips" if count > 1 else "")
         return strips(rows, count)
 
     def _run(
-        self, prepared: Prepared, maps: Sequence[AxisMap], parts: Sequence[Strip]
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32] | None]:
-        """Labels, and scores where asked for, on the scan's own grid and axes."""
-        route = prepared.route
-        shape = route.order.geometry(route.source).shape
-        # X fastest, as NIfTI stores it and as slabs, finished along Z, fill it.
-        ordered = np.zeros(shape[::-1], dtype=smallest_label_dtype(max(self.decision.values))).transpose(2, 1, 0)
-        boxed = ordered[route.box.slices]
+        self, prepared: Prepared, maps: Sequence[AxisMap], parts: Sequence[Strip], outputs: Outputs
+    ) -> dict[int, ClassDoubt]:
+        """Fill in the results, all at once or strip by strip; give what the network left open, by label value."""
+        borders = BorderDoubt(self.decision)
+        members = getattr(self.engine, "agreement", None)
+        if members is not None:
+            members.reset()
         if len(parts) == 1:
-            kept = self._label(prepared, maps, boxed, None)
+            self._stream(prepared, maps, outputs, slice(None), None, borders, 0)
         else:
-            kept = []
+            seen = 0
             for part in parts:
-                self._label(prepared, (maps[0], part.axis_map, maps[2]), boxed[:, part.scan], part.network)
-        scores = scores_on_source(np.concatenate(kept, axis=3), route, self.decision) if kept else None
-        return route.order.undo(ordered), scores
+                first_row = max(0, seen - part.network.start)
+                own = (maps[0], part.axis_map, maps[2])
+                self._stream(prepared, own, outputs, part.scan, part.network, borders, first_row)
+                seen = part.network.stop
+        entropies, dice = borders.by_value(), members.by_value() if members is not None else {}
+        return {
+            value: ClassDoubt(entropies.get(value), dice.get(value))
+            for value in self.decision.values[1:]
+            if value in entropies or value in dice
+        }
 
-    def _label(
-        self, prepared: Prepared, maps: Sequence[AxisMap], out: npt.NDArray[Any], rows: slice | None
-    ) -> list[npt.NDArray[np.float32]]:
-        """Label all of the scan, or the strip that needs these rows of the network's grid; give the scores kept."""
+    def _stream(
+        self,
+        prepared: Prepared,
+        maps: Sequence[AxisMap],
+        outputs: Outputs,
+        scan_rows: slice,
+        rows: slice | None,
+        borders: BorderDoubt,
+        first_row: int,
+    ) -> None:
+        """Run the windows over all of the scan, or over the strip that needs these rows of the network's grid."""
         x, y, z = (before for before, _ in prepared.route.padding)
         offset = (x, y, z) if rows is None else (x, 0, z)
-        if rows is None and self._on_device(prepared, maps, offset, out):
-            return []
-        labels = LabelStream(maps, offset, self.decision, out)
-        kept: list[npt.NDArray[np.float32]] = []
+
+        target = outputs.boxed(outputs.labels)[:, scan_rows]
+        if rows is None and self._on_device(prepared, maps, offset, target):
+            return  # its scores never leave the GPU, so that doubt along borders is not known
+
+        def watch(scores: npt.NDArray[np.float32], outcome: npt.NDArray[Any], first_plane: int) -> None:
+            borders.add(scores, outcome, first_plane, first_row)
+
+        boxed = [None if a is None else outputs.boxed(a)[..., scan_rows, :] for a in (outputs.shares, outputs.entropies)]
+        scores = None if all(array is None for array in boxed) else ScoreStream(maps, offset, self.decision, *boxed)
+        labels = LabelStream(maps, offset, self.decision, target, watch)
         for slab in stream_scores(
             prepared.array,
             self.engine.run,
@@ -172,18 +207,17 @@ class Predictor:
         ):
             if self.decision.output != self.decision.interpolated:
                 slab = Slab(self.decision.to_interpolate(slab.scores), slab.first)
-            if self.options.scores:
-                kept.append(slab.scores[..., 1 if kept else 0 :].copy())
             labels.add(slab)
+            if scores is not None:
+                scores.add(slab)
         assert labels.complete
         log.debug("scores of %d voxels interpolated", labels.interpolated)
-        return kept
 
     def _on_device(
         self, prepared: Prepared, maps: Sequence[AxisMap], offset: tuple[int, int, int], out: npt.NDArray[Any]
     ) -> bool:
         """Label on the GPU that runs the network; False where there is none, or scores do not fit on it."""
-        if self.options.scores or not getattr(self.engine, "on_gpu", False):
+        if self.options.scores or self.options.entropy or not getattr(self.engine, "on_gpu", False):
             return False
         import torch
 
@@ -218,10 +252,16 @@ class Predictor:
         card = self.package.card.input
         flat = self.package.card.network.dimensions == 2
         every = tuple(range(2 if flat else 3))
-        asked = every if wish == "all" else tuple(a for a in every if card.axis_order[a] == 0)
+        asked = every if wish == "all" else tuple(a for a in every if self._is_left_right(a))
         if card.mirror_axes is None:
             return asked, ("the model card does not say whether its network may be mirrored",)
         sound = tuple(axis for axis in asked if axis in card.mirror_axes)
         if sound == asked:
             return sound, ()
         return sound, (f"mirrored along {len(sound)} axes only: the network was not trained for the others",)
+
+    def _is_left_right(self, axis: int) -> bool:
+        """Whether an axis of the network runs between left and right; of scans as stored, the first is taken to."""
+        card = self.package.card.input
+        source = card.axis_order[axis]
+        return source == 0 if card.orientation == "stored" else card.orientation[source] in "LR"

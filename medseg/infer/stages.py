@@ -10,6 +10,7 @@ from pydantic import Field
 from medseg.engine.stage import RunContext
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
+from medseg.io.scratch import Scratch
 from medseg.models.package import ModelPackage, load_package
 from medseg.types import Case, Prediction
 
@@ -41,5 +42,5 @@ class Segment:
         return Predictor(self.package, InferOptions(**self.options.model_dump(exclude={"model"})))
 
     def run(self, item: Case, context: RunContext) -> Prediction:
-        """Segment the case's scan."""
-        return self._predictor.segment(item.scan)
+        """Segment the case's scan; scores, where asked for, are kept in files in the output folder until written."""
+        return self._predictor.segment(item.scan, Scratch(context.out))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from medseg.types.instances import Instances
 from medseg.types.labels import LabelMap, ModelIdentity
 
-__all__ = ["PostStep", "Prediction"]
+__all__ = ["ClassDoubt", "PostStep", "Prediction"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,22 @@ class PostStep:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ClassDoubt:
+    """What the network left open about a class.
+
+    Parameters
+    ----------
+    border_entropy : float, optional
+        Mean entropy of the scores along its border, 0 to 1.
+    member_dice : float, optional
+        For an ensemble, mean Dice of its members' labels with those of their average.
+    """
+
+    border_entropy: float | None = None
+    member_dice: float | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """What a model says of a scan, on the scan's own grid.
@@ -41,8 +57,8 @@ class Prediction:
         The winning class of each voxel.
     model : ModelIdentity
         The model package that made it.
-    scores : ndarray of float32, shape (classes, X, Y, Z), optional
-        Only when asked for; background first.
+    scores : ndarray of float32 or float16, shape (classes, X, Y, Z), optional
+        Every class's share, background first, or every region's; only when asked for.
     notes : tuple of str
         What the user should know of this prediction, for instance that the scan lies outside the training range.
     recipe : tuple of PostStep
@@ -51,12 +67,21 @@ class Prediction:
         Objects, where the recipe made them.
     volume_range_ml : mapping of str to (float, float)
         Smallest and largest volume of each class in the data the model was trained on, where its card says.
+    entropy : ndarray of float32 or float16, shape (X, Y, Z), optional
+        How undecided each voxel is, 0 to 1; only when asked for.
+    doubt : mapping of int to ClassDoubt
+        By label value.
+    unlike_training : tuple of str
+        Those of the notes that say how the scan differs from what the model was trained on.
     """
 
     labels: LabelMap
     model: ModelIdentity
-    scores: npt.NDArray[np.float32] | None = None
+    scores: npt.NDArray[np.floating[Any]] | None = None
     notes: tuple[str, ...] = ()
     recipe: tuple[PostStep, ...] = ()
     instances: Instances | None = None
     volume_range_ml: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    entropy: npt.NDArray[np.floating[Any]] | None = None
+    doubt: Mapping[int, ClassDoubt] = field(default_factory=dict)
+    unlike_training: tuple[str, ...] = ()

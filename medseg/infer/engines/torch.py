@@ -13,6 +13,8 @@ import torch
 
 from medseg.errors import ModelError, UsageError
 from medseg.infer.activations import UNKNOWN_CHANNELS
+from medseg.infer.agreement import MemberAgreement
+from medseg.infer.decision import Decision
 from medseg.models.card import ModelCard
 from medseg.models.package import ModelPackage
 from medseg.models.registry import build_network
@@ -87,6 +89,7 @@ class TorchEngine:
         ]
         if compiled:
             self._networks = [torch.compile(network) for network in self._networks]
+        self.agreement = None if card.members == 1 else MemberAgreement.of(Decision.of(card), card.members)
         self.working_bytes = _working_bytes(card)
         self.name = f"torch {torch.__version__} {self.device} {precision}{' compiled' if compiled else ''}"
 
@@ -102,9 +105,14 @@ class TorchEngine:
             shown = (shown[..., 0] if self._flat else shown).contiguous(memory_format=self._layout)
             # All members on the same window while it is in the processor's cache.
             total = self._networks[0](shown).float()
-            for network in self._networks[1:]:
-                total += network(shown).float()
-            total /= len(self._networks)
+            if self.agreement is not None:
+                found = [self.agreement.found(total)]
+                for network in self._networks[1:]:
+                    scores = network(shown).float()
+                    found.append(self.agreement.found(scores))
+                    total += scores
+                total /= len(self._networks)
+                self.agreement.add(found, total)
             given: torch.Tensor = total[..., None] if self._flat else total
         return given
 

@@ -1,0 +1,65 @@
+"""Where a case's results go: arrays on the scan's own grid, filled in through views in the network's axis order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.infer.decision import Decision
+from medseg.infer.options import InferOptions
+from medseg.io.scratch import Scratch
+from medseg.prepare.pipeline import Route
+from medseg.types.labels import smallest_label_dtype
+
+__all__ = ["Outputs"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """Labels, and shares and entropy where asked for.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8 or uint16, shape (X, Y, Z)
+        Background everywhere to begin with.
+    shares : ndarray of float, shape (K, X, Y, Z), optional
+        Outside the part the network is shown: 1 for the background, 0 for the rest.
+    entropies : ndarray of float, shape (X, Y, Z), optional
+        0 outside that part.
+    route : Route
+        The way of the scan.
+    """
+
+    labels: Array
+    shares: Array | None
+    entropies: Array | None
+    route: Route
+
+    @classmethod
+    def make(cls, route: Route, decision: Decision, options: InferOptions, scratch: Scratch) -> Outputs:
+        """Arrays for a case, the large ones from `scratch`."""
+        ordered = route.order.geometry(route.source).shape
+        # X of the network fastest, as slabs, finished along Z, fill it.
+        labels = np.zeros(ordered[::-1], dtype=smallest_label_dtype(max(decision.values))).transpose(2, 1, 0)
+        backwards = route.source.shape[::-1]
+        shares = scratch.zeros((decision.channels, *backwards)) if options.scores else None
+        if shares is not None and not decision.regions and route.box.shape != ordered:
+            for plane in shares[0]:
+                plane[...] = 1
+        entropies = scratch.zeros(backwards) if options.entropy else None
+        return cls(
+            route.order.undo(labels),
+            None if shares is None else shares.transpose(0, 3, 2, 1),
+            None if entropies is None else entropies.transpose(2, 1, 0),
+            route,
+        )
+
+    def boxed(self, array: Array) -> Array:
+        """View of one of the arrays in the network's axis order, of the part the network is shown."""
+        lead: tuple[slice, ...] = (slice(None),) * (array.ndim - 3)
+        return self.route.order.apply(array)[(*lead, *self.route.box.slices)]

@@ -1,0 +1,66 @@
+"""Models of every kind nnU-Net makes, built, saved and run by nnU-Net itself; labels agree on 99.9% of voxels.
+
+`python benchmarks/peer_environments.py nnunet` installs it into an environment of its own.
+"""
+
+import subprocess
+import zipfile
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from medseg.infer.options import InferOptions
+from medseg.infer.predictor import Predictor
+from medseg.io.nifti import read_scan
+from medseg.models.importing import import_model
+from medseg.models.package import load_package
+from medseg.models.zipping import write_zip
+
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(900)]
+PYTHON = Path(__file__).resolve().parents[2] / "build" / "peers" / "nnunet" / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def peer(tmp_path_factory):
+    if not PYTHON.is_file():
+        pytest.skip("nnunet is not installed (python benchmarks/peer_environments.py nnunet)")
+    out = tmp_path_factory.mktemp("nnunet")
+    script = Path(__file__).with_name("nnunet_peer.py")
+    done = subprocess.run([PYTHON, script, out], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return out
+
+
+@pytest.mark.parametrize("configuration", ["2d", "3d_lowres", "3d_cascade_fullres"])
+@pytest.mark.parametrize("dataset", ["Dataset001_Plain", "Dataset002_Residual"])
+def test_labels_agree(peer, tmp_path, monkeypatch, dataset, configuration):
+    monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
+    package = import_model(peer / "results" / dataset, "theirs", configuration=configuration)
+    check(package, peer, dataset, configuration)
+
+
+def test_a_cascade_in_an_exported_zip_and_from_a_zip_of_ours(peer, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
+        for path in (peer / "results" / "Dataset001_Plain").rglob("*"):
+            archive.write(path, path.relative_to(peer / "results"))
+    package = import_model(tmp_path / "export.zip", "theirs", configuration="3d_cascade_fullres")
+    assert package.first_pass is not None
+    assert package.card.members == 2
+    write_zip(package, tmp_path / "ours.zip")
+    check(load_package(tmp_path / "ours.zip"), peer, "Dataset001_Plain", "3d_cascade_fullres")
+
+
+def check(package, peer, dataset, configuration):
+    predictor = Predictor(package, InferOptions(engine="torch", device="cpu", mirror="none"))
+    for path in sorted((peer / "scans").glob("*.nii.gz")):
+        expected = np.asanyarray(
+            nib.load(peer / "predictions" / dataset / configuration / path.name.replace("_0000", "")).dataobj
+        )
+        got = predictor.segment(read_scan(path)).labels.array
+        assert len(np.unique(expected)) > 2
+        agreement = np.mean(got == expected)
+        print(dataset, configuration, path.name, agreement)
+        assert agreement >= 0.999
