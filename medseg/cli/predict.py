@@ -53,6 +53,9 @@ def predict(
         ),
     ] = None,
     allow_uneven: AllowUnevenOption = False,
+    save: Annotated[
+        str | None, typer.Option("--save", help="Maps to write besides: scores, entropy, comma-separated.")
+    ] = None,
     config: Annotated[
         str, typer.Option("--config", help="A shipped configuration's name, or a YAML file.")
     ] = "predict",
@@ -90,6 +93,7 @@ def predict(
         preset="fast" if fast else "best" if best else None,
         series=series,
         allow_uneven=allow_uneven,
+        save=[name.strip() for name in (save or "").split(",") if name.strip()],
         config=config,
         overrides=settings or [],
         options=RunOptions(

@@ -14,6 +14,7 @@ from medseg.engine import journal
 from medseg.engine.pipeline import Pipeline
 from medseg.engine.stage import RunContext
 from medseg.errors import MedsegError
+from medseg.types.quality import Quality
 from medseg.types.run import CaseOutcome, ClassVolume, Volumes
 from medseg.types.scan import FoundScan
 
@@ -168,15 +169,18 @@ def _from_status(base: CaseOutcome, status: journal.Status) -> CaseOutcome:
         notes=tuple(status.content.get("notes", ())),
         outputs=tuple(status.outputs),
         volumes=None if rows is None else Volumes(tuple(ClassVolume(*row) for row in rows)),
+        attention=float(status.content.get("attention", 0.0)),
     )
 
 
 def _what_to_tell(values: Mapping[str, Any]) -> dict[str, Any]:
     """Notes and volumes from what the steps left, whatever the steps were called."""
     notes: list[str] = []
-    volumes = None
+    volumes, attention = None, 0.0
     for value in values.values():
         for source in (value, getattr(getattr(value, "scan", None), "source", None)):
             notes += [note for note in getattr(source, "notes", ()) if note not in notes]
         volumes = value if isinstance(value, Volumes) else volumes
-    return {"notes": tuple(notes), "volumes": volumes}
+        # Rounded, so that a case stays where it is in the order whatever engine computed it.
+        attention = round(value.attention, 2) if isinstance(value, Quality) else attention
+    return {"notes": tuple(notes), "volumes": volumes, "attention": attention}

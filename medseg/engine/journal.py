@@ -121,6 +121,7 @@ def finish(folder: Path, key: str, input_hash: str, outcome: CaseOutcome) -> tup
         "error": outcome.error,
         "fix": outcome.fix,
         "notes": list(outcome.notes),
+        "attention": outcome.attention,
         "volumes": None
         if outcome.volumes is None
         else [[row.class_name, row.voxels, row.millilitres] for row in outcome.volumes.rows],

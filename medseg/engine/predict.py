@@ -23,6 +23,9 @@ PRESETS: dict[Literal["fast", "best"], dict[str, Any]] = {
     "best": {"overlap": 0.5, "mirror": "all", "precision": "float32"},
 }
 
+# Maps that can be written besides the labels, each by the option of that name.
+SAVABLE = ("scores", "entropy")
+
 
 def run_pipeline(
     pipeline: str | Path,
@@ -76,6 +79,7 @@ def predict(
     preset: Literal["fast", "best"] | None = None,
     series: str | None = None,
     allow_uneven: bool = False,
+    save: Sequence[str] = (),
     config: str | Path = "predict",
     overrides: Sequence[str] = (),
     options: RunOptions | None = None,
@@ -99,6 +103,8 @@ def predict(
         each study that the model's card describes.
     allow_uneven : bool
         Resample missing or unevenly spaced DICOM slices instead of refusing the scan.
+    save : sequence of str
+        What to write besides the labels: ``"scores"``, ``"entropy"``.
     config : str or Path
         Configuration to start from.
     overrides : sequence of str
@@ -110,7 +116,14 @@ def predict(
     -------
     BatchResult
         How every case ended; a bad case is an outcome, not an exception.
+
+    Raises
+    ------
+    UsageError
+        When something is to be saved that there is none of.
     """
+    if unknown := [name for name in save if name not in SAVABLE]:
+        raise UsageError(f"--save {unknown[0]}: there is no such map", fix=f"Choose among {', '.join(SAVABLE)}.")
     given = {"device": device, "engine": engine, "overlap": overlap, "mirror": mirror}
     chosen = {
         **(PRESETS[preset] if preset else {}),
@@ -118,6 +131,7 @@ def predict(
     }
     own = [f"segment.{key}={value}" for key, value in chosen.items()]
     own += [f"{step}.model={_quoted(str(model))}" for step in ("segment", "discover")]
+    own += [f"segment.{name}=true" for name in save]
     if series is not None:
         own.append(f"discover.series={_quoted(series)}")
     if allow_uneven:

@@ -64,7 +64,9 @@ def check_quality(prediction: Prediction, volumes: Volumes, options: QualityOpti
             share = f"{row.largest_share:.0%}"
             flags.append(Flag(f"{name}: in {row.pieces} pieces; the largest holds {share} of it", LOOK))
         if row.member_dice is not None and row.member_dice < options.member_dice:
-            flags.append(Flag(f"{name}: the ensemble's members disagree (mean Dice {row.member_dice:.2f})", LIKELY_WRONG))
+            flags.append(
+                Flag(f"{name}: the ensemble's members disagree (mean Dice {row.member_dice:.2f})", LIKELY_WRONG)
+            )
         if row.border_entropy is not None and row.border_entropy > options.border_entropy:
             flags.append(Flag(f"{name}: the network is undecided along its border ({row.border_entropy:.2f})", LOOK))
     if cut_off:

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.infer.decision import Decision
+from medseg.infer.doubt import BorderDoubt
 from medseg.infer.engines.base import Engine
 from medseg.infer.engines.select import select_engine
-from medseg.infer.doubt import BorderDoubt
 from medseg.infer.expectations import unlike_intensities, unlike_training
 from medseg.infer.labels_from_scores import AxisMap, LabelStream, Strip, strips
 from medseg.infer.memory import Need, available_bytes, predict_need, strips_that_fit
@@ -192,7 +192,9 @@ class Predictor:
         def watch(scores: npt.NDArray[np.float32], outcome: npt.NDArray[Any], first_plane: int) -> None:
             borders.add(scores, outcome, first_plane, first_row)
 
-        boxed = [None if a is None else outputs.boxed(a)[..., scan_rows, :] for a in (outputs.shares, outputs.entropies)]
+        boxed = [
+            None if a is None else outputs.boxed(a)[..., scan_rows, :] for a in (outputs.shares, outputs.entropies)
+        ]
         scores = None if all(array is None for array in boxed) else ScoreStream(maps, offset, self.decision, *boxed)
         labels = LabelStream(maps, offset, self.decision, target, watch)
         for slab in stream_scores(

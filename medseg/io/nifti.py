@@ -19,11 +19,14 @@ from medseg.io.byte_stream import check_plausible, native, open_bytes, read_exac
 from medseg.io.gzip_stream import write_gzip
 from medseg.io.intensities import as_intensities, as_labels
 from medseg.io.limits import check_size
+from medseg.io.scratch import release
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap, LabelTable, smallest_label_dtype
 from medseg.types.scan import Scan, Source
 
-__all__ = ["look", "read_labels", "read_scan", "says_labels", "write_labels", "write_scan"]
+__all__ = ["look", "read_labels", "read_scan", "says_labels", "write_labels", "write_scan", "write_shares"]
+
+Convert = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
 # NIfTI's codes for the unit of length, in mm; 0 is "unknown", which everybody takes for mm.
 MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
@@ -124,6 +127,32 @@ def write_scan(scan: Scan, path: Path) -> None:
     """Write a scan's voxels as they are, channels as the fourth axis; see `write_labels` for the rest."""
     array = scan.array[0] if scan.channels == 1 else np.moveaxis(scan.array, 0, 3)
     _write(array, _header_like(array, scan.geometry, scan.source), path)
+
+
+def write_shares(shares: npt.NDArray[Any], geometry: Geometry, path: Path, source: Source | None = None) -> None:
+    """Write numbers between 0 and 1 as bytes of 255ths, which every reader scales back; otherwise as `write_labels`.
+
+    Parameters
+    ----------
+    shares : ndarray of float, shape (X, Y, Z) or (K, X, Y, Z)
+        K becomes the fourth axis. A slice at a time is in memory where the array lies in a file.
+    geometry : Geometry
+        Of the three spatial axes.
+    path : Path
+        Ends in ``.nii`` or ``.nii.gz``.
+    source : Source, optional
+        Of the scan they belong to.
+    """
+    array = shares if shares.ndim == 3 else np.moveaxis(shares, 0, 3)
+    header = _header_like(np.broadcast_to(np.uint8(0), array.shape), geometry, source)
+    header.set_slope_inter(1 / 255, 0)
+
+    def in_255ths(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        stored = np.rint(plane.astype(np.float32) * 255).astype(np.uint8)
+        release(shares)
+        return stored
+
+    _write(array, header, path, in_255ths)
 
 
 def _open(path: Path) -> _Opened:
@@ -270,7 +299,7 @@ def _header_like(array: npt.NDArray[Any], geometry: Geometry, source: Source | N
     return header
 
 
-def _write(array: npt.NDArray[Any], header: Any, path: Path) -> None:
+def _write(array: npt.NDArray[Any], header: Any, path: Path, convert: Convert = np.asarray) -> None:
     if not path.name.endswith((".nii", ".nii.gz")):
         raise InputError("a NIfTI file's name must end in .nii or .nii.gz", where=path)
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
@@ -281,13 +310,13 @@ def _write(array: npt.NDArray[Any], header: Any, path: Path) -> None:
     with atomic_path(path) as part, part.open("wb") as raw:
         if path.name.endswith(".gz"):
             with write_gzip(raw) as packed:
-                _pour(single, little, packed.write)
+                _pour(single, little, packed.write, convert)
         else:
-            _pour(single, little, raw.write)
+            _pour(single, little, raw.write, convert)
 
 
-def _pour(header: Any, array: npt.NDArray[Any], write: Callable[[bytes], object]) -> None:
+def _pour(header: Any, array: npt.NDArray[Any], write: Callable[[bytes], object], convert: Convert) -> None:
     """Write header and voxels, x fastest, a slice at a time."""
     write(header.binaryblock + b"\0\0\0\0")
     for index in np.ndindex(*array.shape[2:][::-1]):
-        write(array[(slice(None), slice(None), *index[::-1])].tobytes(order="F"))
+        write(convert(array[(slice(None), slice(None), *index[::-1])]).tobytes(order="F"))

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from medseg.engine.stage import RunContext
 from medseg.errors import FormatLimitation
 from medseg.io.atomic import write_text
+from medseg.io.measurements import table_of_measurements
 from medseg.types.run import Inputs, Segmented
 from medseg.types.scan import Case, Discovery, FoundScan
 
@@ -142,12 +143,10 @@ class Save:
             from medseg.io.instances import write_instances
 
             write_instances(prediction.instances, context.case_folder, source)
-        lines = ["class,voxels,millilitres"]
-        lines += [f"{_quoted(row.class_name)},{row.voxels},{row.millilitres:.6g}" for row in item.volumes.rows]
-        write_text(context.case_folder / "measurements.csv", "\n".join(lines) + "\n")
+        for name, shares in (("scores", prediction.scores), ("entropy", prediction.entropy)):
+            if shares is not None:
+                from medseg.io.nifti import write_shares
+
+                write_shares(shares, prediction.labels.geometry, context.case_folder / f"{name}.nii.gz", source)
+        write_text(context.case_folder / "measurements.csv", table_of_measurements(item.volumes, item.quality))
         return replace(item, notes=tuple(notes))
-
-
-def _quoted(text: str) -> str:
-    """Return a CSV field, quoted where it must be."""
-    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\n') else text

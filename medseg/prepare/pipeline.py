@@ -26,6 +26,8 @@ __all__ = ["FirstPass", "Prepared", "Route", "check_channels", "plan_route", "pr
 
 # Voxels converted to float32 at a time: a few planes, small enough for the processor's cache.
 BLOCK = 1 << 21
+# Half a voxel, but for the rounding of float32: grids whose ratio is simple put many voxels right in between.
+HALF = 0.5 - 1e-5
 Triple = tuple[float, float, float]
 Steps = tuple[float | None, float | None, float | None]
 
@@ -289,7 +291,7 @@ def _fill_first_pass(
     steps = route.steps[::-1]
     for index, value in enumerate(first_pass.values):
         share = resample(np.ascontiguousarray(boxed == value, dtype=np.float32), targets.shape[1:], 1, separate, steps)
-        present = share >= 0.5
+        present = share >= HALF
         # Of two labels with just half a voxel each, the later wins.
         targets[:index, present] = 0
         targets[index] = present

@@ -25,19 +25,22 @@ def table_of_cases(result: BatchResult) -> str:
     classes = _class_names(result)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["case_id", "state", "source", *(f"{name}_ml" for name in classes), "notes", "error", "fix"])
+    writer.writerow(
+        ["case_id", "state", "source", *(f"{name}_ml" for name in classes), "attention", "notes", "error", "fix"]
+    )
     for outcome in result.outcomes:
         volumes = _volumes(outcome)
         figures = [f"{volumes[name]:.6g}" if name in volumes else "" for name in classes]
         # Whether a case was done now or before is no property of its result: both are "done" in the table.
         state = "done" if outcome.state == "current" else outcome.state
         row = [outcome.case_id, state, outcome.source, *figures]
+        row.append(f"{outcome.attention:g}" if volumes else "")
         writer.writerow([*row, "; ".join(outcome.notes), outcome.error or "", outcome.fix or ""])
     return stream.getvalue()
 
 
 def render_report(result: BatchResult, *, pictures: int = 200) -> str:
-    """Return the text of `report.html`: one file with no outside reference, failures and notes first.
+    """Return the text of `report.html`: one file with no outside reference, failures first, then the most doubtful.
 
     Parameters
     ----------
@@ -49,7 +52,7 @@ def render_report(result: BatchResult, *, pictures: int = 200) -> str:
     environment = Environment(
         loader=PackageLoader("medseg.review"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    good = [o for o in result.outcomes if o.state in ("done", "current")]
+    good = sorted((o for o in result.outcomes if o.state in ("done", "current")), key=lambda o: -o.attention)
     return environment.get_template("batch_report.html").render(
         good=[_card(outcome, result.out, embed=number < pictures) for number, outcome in enumerate(good)],
         failed=[o for o in result.outcomes if o.state == "failed"],

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from medseg.types.prediction import Prediction
+from medseg.types.quality import Quality
 from medseg.types.scan import Case, LeftOut
 
 __all__ = [
@@ -93,12 +94,15 @@ class Segmented:
         Of the prediction's labels.
     notes : tuple of str
         What the user should know of how it was written.
+    quality : Quality, optional
+        Figures that need no reference.
     """
 
     case: Case
     prediction: Prediction
     volumes: Volumes
     notes: tuple[str, ...] = ()
+    quality: Quality | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,8 @@ class CaseOutcome:
         Names of the files written.
     volumes : Volumes, optional
         Where measured.
+    attention : float
+        How much the case asks to be looked at, from its `Quality`; 0 where that was not measured.
     seconds : float
         Time spent in this run.
     """
@@ -136,6 +142,7 @@ class CaseOutcome:
     notes: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     volumes: Volumes | None = None
+    attention: float = 0.0
     seconds: float = 0.0
 
 

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from medseg.evaluate.quality import quality_notes
+from medseg.evaluate.quality import check_quality
 from medseg.evaluate.volumes import measure_volumes
+from medseg.io.measurements import table_of_measurements
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction
+from medseg.types.prediction import ClassDoubt
 
 GRID = Geometry(np.diag([10.0, 10.0, 10.0, 1.0]), (12, 12, 12))
 TABLE = LabelTable((LabelClass(1, "liver"), LabelClass(2, "lesion", is_thing=True)))
@@ -13,7 +17,7 @@ TABLE = LabelTable((LabelClass(1, "liver"), LabelClass(2, "lesion", is_thing=Tru
 def notes_of(array: np.ndarray, geometry: Geometry = GRID, **ranges: tuple[float, float]) -> str:
     labels = LabelMap(array.astype(np.uint8), geometry, TABLE)
     prediction = Prediction(labels, ModelIdentity("m", "1", "0" * 64), volume_range_ml=ranges)
-    return "; ".join(quality_notes(prediction, measure_volumes(labels)))
+    return "; ".join(check_quality(prediction, measure_volumes(labels)).notes)
 
 
 def organ() -> np.ndarray:
@@ -40,7 +44,7 @@ def test_a_class_in_pieces_is_remarked_on_but_not_countable_things() -> None:
     array[10, 10, 2:10] = 1
     assert notes_of(array) == ""
     array[9:11, 9:11, 2:10] = 1
-    assert notes_of(array) == "liver: in pieces; the largest holds 87% of it"
+    assert notes_of(array) == "liver: in 2 pieces; the largest holds 87% of it"
     array[array == 1] = 2
     assert notes_of(array) == ""
 
@@ -51,3 +55,32 @@ def test_what_touches_the_edge_of_the_field_of_view_is_remarked_on() -> None:
     assert notes_of(array) == "liver: touches the edge of the field of view and may be cut off"
     flat = Geometry(np.eye(4), (12, 12, 1))
     assert notes_of(organ()[:, :, 4:5], flat) == "", "a picture has no edge in front and behind"
+
+
+def test_doubt_is_measured_weighed_and_remarked_on() -> None:
+    labels = LabelMap(organ().astype(np.uint8), GRID, TABLE)
+    sure = Prediction(labels, ModelIdentity("m", "1", "0" * 64), doubt={1: ClassDoubt(0.4, 0.97)})
+    unsure = replace(sure, doubt={1: ClassDoubt(0.9, 0.6)})
+    strange = replace(sure, unlike_training=("spacing is odd",))
+    volumes = measure_volumes(labels)
+    found = [check_quality(prediction, volumes) for prediction in (sure, unsure, strange)]
+    assert [quality.rows[0].border_entropy for quality in found] == [0.4, 0.9, 0.4]
+    assert found[0].notes == ()
+    assert found[1].notes == (
+        "liver: the ensemble's members disagree (mean Dice 0.60)",
+        "liver: the network is undecided along its border (0.90)",
+    )
+    # Worst first: disagreement, then a scan unlike any seen, then by doubt alone.
+    assert [quality.attention for quality in found] == [0.4, 3.9, 2.4]
+    assert found[0].rows[1].pieces == 0
+
+
+def test_the_table_of_measurements() -> None:
+    labels = LabelMap(organ().astype(np.uint8), GRID, TABLE)
+    prediction = Prediction(labels, ModelIdentity("m", "1", "0" * 64), doubt={1: ClassDoubt(0.456, None)})
+    volumes = measure_volumes(labels)
+    assert table_of_measurements(volumes, check_quality(prediction, volumes)) == (
+        "class,voxels,millilitres,pieces,largest_share,at_edge,border_entropy,member_dice\n"
+        "liver,216,216,1,1,0,0.46,\n"
+        "lesion,0,0,0,,0,,\n"
+    )

@@ -24,16 +24,16 @@ def scan_of(shape, spacing, dtype=np.int16):
 class Watched(Predictor):
     """Keeps what was predicted and in how many strips the case was done."""
 
-    def _parts(self, scan, route, rows):
-        self.parts = super()._parts(scan, route, rows)
+    def _parts(self, route, rows, *, in_memory):
+        self.parts = super()._parts(route, rows, in_memory=in_memory)
         self.need = memory.predict_need(
             route,
-            channels=scan.channels,
+            channels=self.package.card.channels,
             decision=self.decision,
             patch=self.package.card.input.patch,
             batch=1,
             network=0,
-            scores=self.options.scores,
+            kept=self.options.scores * self.decision.channels,
             strips=self.parts,
         )
         return self.parts

@@ -124,7 +124,7 @@ def main():
     torch.set_num_threads(1)
     (OUT / "scans").mkdir()
     rng = np.random.default_rng(0)
-    for number, (shape, spacing) in enumerate([((40, 44, 20), (1.0, 1.1, 2.5)), ((38, 30, 12), (0.9, 0.9, 5.0))]):
+    for number, (shape, spacing) in enumerate([((40, 44, 20), (1.0, 1.1, 2.5)), ((38, 30, 12), (0.92, 0.92, 5.0))]):
         array = gaussian_filter(rng.normal(size=shape), 2) * 900 + 50
         array[:3] = 0  # something to crop
         array[:, -4:] = 0

@@ -250,6 +250,24 @@ def test_what_is_no_model_is_refused(tmp_path):
         import_model(root, "x", folds=["4"], out=tmp_path / "out")
 
 
+def test_members_that_disagree_are_noticed(tmp_path):
+    """An ensemble of the same network twice agrees with itself; of two strangers it does not."""
+    root, _ = results(tmp_path / "two", folds=2)
+    scan = Scan(
+        np.random.default_rng(0).normal(50, 30, (2, 24, 30, 20)).astype(np.float32), Geometry(np.eye(4), (24, 30, 20))
+    )
+    strangers = import_model(root, "test", out=tmp_path / "strangers")
+    (root / "fold_1" / "checkpoint_final.pth").write_bytes((root / "fold_0" / "checkpoint_final.pth").read_bytes())
+    twins = import_model(root, "test", out=tmp_path / "twins")
+    options = InferOptions(engine="torch", device="cpu")
+    dice = []
+    for package in (strangers, twins):
+        prediction = Predictor(package, options).segment(scan)
+        dice.append({value: doubt.member_dice for value, doubt in prediction.doubt.items()})
+    assert set(dice[1].values()) == {1.0}
+    assert 0 < min(dice[0].values()) < 0.9
+
+
 def test_axes_of_the_usual_plan():
     assert Axes.of([0, 1, 2], 3) == Axes((2, 1, 0), (0, 1, 2))
     assert Axes.of([0, 1, 2], 2) == Axes((1, 0), (0, 1, 2))
