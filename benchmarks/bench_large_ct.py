@@ -176,13 +176,14 @@ def measure(side: str, scan: Path, out: Path, classes: int) -> dict[str, float]:
     }
 
 
-def compare(slices: int, classes: int, sides: Sequence[str]) -> dict[str, Any]:
+def compare(slices: int, classes: int, sides: Sequence[str], scans: Path) -> dict[str, Any]:
     """Measure the sides on one scan, and the share of voxels they agree on."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        scan = folder / "scan.nii.gz"
+    scan = scans / f"scan-{slices}.nii.gz"
+    if not scan.exists():
         # In a process of its own, so that this one stays small.
         subprocess.run([sys.executable, __file__, "--make", str(scan), "--slices", str(slices)], check=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         result: dict[str, Any] = {"slices": slices, "classes": classes}
         for side in sides:
             result[side] = measure(side, scan, folder / f"{side}.nii.gz", classes)
@@ -198,15 +199,15 @@ def compare(slices: int, classes: int, sides: Sequence[str]) -> dict[str, Any]:
     return result
 
 
-def write_page(path: Path) -> dict[str, Any]:
+def write_page(path: Path, scans: Path) -> dict[str, Any]:
     """Measure both sides once, and medseg's growth with voxels and classes, and write the page of the documentation."""
     import markdown
 
-    both = compare(200, 10, ["medseg", "monai"])
-    small = compare(100, 10, ["medseg", "monai"])
-    slices = {n: compare(n, 10, ["medseg"]) for n in (400, 800)} | {100: small, 200: both}
-    classes = {n: compare(200, n, ["medseg"]) for n in (2, 30, 117)} | {10: both}
-    largest = compare(800, 117, ["medseg"])
+    both = compare(200, 10, ["medseg", "monai"], scans)
+    small = compare(100, 10, ["medseg", "monai"], scans)
+    slices = {n: compare(n, 10, ["medseg"], scans) for n in (400, 800)} | {100: small, 200: both}
+    classes = {n: compare(200, n, ["medseg"], scans) for n in (2, 30, 117)} | {10: both}
+    largest = compare(800, 117, ["medseg"], scans)
     ratio = both["ratio"]
     rows = {side: list(both[side].values()) for side in ("medseg", "monai")}
     rows["times less"] = list(ratio.values())
@@ -244,6 +245,7 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--only", choices=["medseg", "monai"])
     parser.add_argument("--table", type=Path, help="write the page of the documentation")
+    parser.add_argument("--scans", type=Path, help="folder that keeps the scans for the next time")
     parser.add_argument("--run", nargs=3, metavar=("SIDE", "SCAN", "OUT"), help=argparse.SUPPRESS)
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -254,10 +256,13 @@ def main() -> None:
         side, scan, out = options.run
         {"medseg": run_medseg, "monai": run_monai}[side](Path(scan), Path(out), options.classes)
         return
-    if options.table:
-        result = write_page(options.table)
-    else:
-        result = compare(options.slices, options.classes, [options.only] if options.only else ["medseg", "monai"])
+    with tempfile.TemporaryDirectory() as name:
+        scans = options.scans or Path(name)
+        if options.table:
+            result = write_page(options.table, scans)
+        else:
+            sides = [options.only] if options.only else ["medseg", "monai"]
+            result = compare(options.slices, options.classes, sides, scans)
     print(json.dumps(result, indent=2))
 
 

@@ -45,6 +45,8 @@ class Finding:
 OPTIONAL = {
     "openvino": ("faster segmentation on Intel and AMD processors", "pip install 'medseg[openvino]'"),
     "onnxruntime": ("running and checking ONNX models", "pip install 'medseg[onnx]'"),
+    "nncf": ("running models in 8 bits where that costs nothing", "pip install 'medseg[int8]'"),
+    "isal": ("reading and writing gzip several times faster", "pip install 'medseg[isal]'"),
     "nilearn": ("the template scan of `medseg demo`", "pip install 'medseg[demo]'"),
     "ray": ("spreading a batch over machines", "pip install 'medseg[ray]'"),
     "mlflow.server": ("the MLflow web page", "pip install 'medseg[ui]'"),
