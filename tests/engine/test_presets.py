@@ -28,7 +28,7 @@ def test_a_preset_gives_way_to_what_is_said_by_name(overrides):
 
 def test_without_a_preset_nothing_is_chosen(overrides):
     module.predict("scan.nii.gz", "m", "out")
-    assert overrides == ["segment.model='m'"]
+    assert not [text for text in overrides if text.startswith("segment.") and not text.startswith("segment.model=")]
 
 
 def test_the_two_ends_exclude_each_other(tmp_path, capsys):
