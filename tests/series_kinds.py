@@ -245,16 +245,6 @@ def _pet(ds: Dataset, k: int) -> None:
     ds.Units, ds.DecayCorrection, ds.CorrectedImage, ds.PatientWeight = "BQML", "START", ["ATTN", "DECY"], 70
 
 
-def _swapped_acquisitions(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in (0, 1):
-
-        def edit(ds: Dataset, k: int, number: int = number) -> None:
-            _renamed(number, 9 * number, AcquisitionNumber=1 + (int(k >= 4) ^ number))(ds, k)
-
-        _merge(folder, number, grid(), values=lambda w, n=number: encode(w) + PHASE * n, edit=edit)  # type: ignore[misc]
-
-
 def _two_studies(folder: Path) -> None:
     write_series(folder, grid().without(5, 6, 7, 8))
     other = {"PatientID": "MRN-4712", "StudyInstanceUID": uid("other study")}
@@ -322,12 +312,6 @@ KINDS: dict[str, Kind] = {
     "phases-interleaved": Kind(
         "Two phases half a step apart",
         _phases(TemporalPositionIdentifier=(1, 2), shift=2.0),
-        volumes=(0, PHASE),
-    ),
-    "phases-contradiction": Kind(
-        "Two phases under one UID, told apart differently by acquisition and instance number",
-        _swapped_acquisitions,
-        "refused",
         volumes=(0, PHASE),
     ),
     "two-studies": Kind(

@@ -76,7 +76,7 @@ class Frame:
     is_scaled : bool
         Whether the header gives either.
     tells : mapping of str to object
-        The `TELLING` attributes it has.
+        The `TELLING` attributes it has, and its indices in private dimensions.
     """
 
     file: Path
@@ -170,12 +170,37 @@ def _multi_frame(header: Header) -> tuple[Frame, ...]:
         )
     shared = elements.get("SharedFunctionalGroupsSequence") or [Dataset()]
     common = [*_items(shared[0]), header.named]
-    frames = tuple(_frame(header, number, [*_items(groups), *common]) for number, groups in enumerate(per_frame))
+    dimensions = _private_dimensions(elements)
+    frames = tuple(
+        _frame(header, number, [*_items(groups), *common], _indices(groups, dimensions))
+        for number, groups in enumerate(per_frame)
+    )
     # They may be large, and all that matters of them is in the frames now.
     for keyword in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
+        header.named.pop(keyword, None)
         if keyword in elements:
             del elements[keyword]
     return frames
+
+
+def _private_dimensions(elements: Dataset) -> dict[int, str]:
+    """Number and name of the dimensions that are the maker's own.
+
+    What they are called is the maker's secret, but their indices say which frames are alike, as those of the standard's
+    dimensions do, whose values are looked at themselves.
+    """
+    sequence = elements.get("DimensionIndexSequence") or ()
+    pointers = [item.get("DimensionIndexPointer") for item in sequence]
+    return {n: f"private dimension {tag}" for n, tag in enumerate(pointers) if tag is not None and tag.is_private}
+
+
+def _indices(groups: Dataset, dimensions: Mapping[int, str]) -> dict[str, Any]:
+    if not dimensions:
+        return {}
+    content = groups.get("FrameContentSequence") or [Dataset()]
+    values = content[0].get("DimensionIndexValues") or ()
+    values = [values] if isinstance(values, int) else list(values)
+    return {name: float(values[n]) for n, name in dimensions.items() if n < len(values)}
 
 
 def _items(groups: Dataset) -> list[Dataset]:
@@ -185,7 +210,12 @@ def _items(groups: Dataset) -> list[Dataset]:
     ]
 
 
-def _frame(header: Header, index: int | None, places: Sequence[Dataset | Mapping[str, Any]]) -> Frame:
+def _frame(
+    header: Header,
+    index: int | None,
+    places: Sequence[Dataset | Mapping[str, Any]],
+    indices: Mapping[str, Any] | None = None,
+) -> Frame:
     def get(*keywords: str) -> Any:
         for keyword in keywords:
             for place in places:
@@ -212,6 +242,7 @@ def _frame(header: Header, index: int | None, places: Sequence[Dataset | Mapping
     tells = {keyword: _plain(value) for keyword in TELLING if (value := get(keyword)) is not None}
     if image_type is not None:
         tells["ImageType"] = _plain(image_type) if not isinstance(image_type, str) else (image_type,)
+    tells |= indices or {}
     steps = (abs(number(keyword, 0.0)) for keyword in ("SpacingBetweenSlices", "SliceThickness"))
     slope = number("RescaleSlope", 1.0)
     if slope == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -73,7 +73,7 @@ class Header:
     pixels_at: int | None
 
     @cached_property
-    def named(self) -> Mapping[str, Any]:
+    def named(self) -> dict[str, Any]:
         """Values of the standard elements, by keyword; far quicker to look up than in a `Dataset`."""
         return {KEYWORDS.get(tag) or element.keyword: element.value for tag, element in self.elements.items()}
 

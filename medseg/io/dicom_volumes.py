@@ -168,7 +168,8 @@ def _one_at_each_place(frames: list[Frame]) -> list[Volume]:
     if len(set(places)) == len(frames):
         return _without_strangers(frames)
     sweeps = _by_sweeps(frames, places)
-    varying = [k for k in TELLING if len({f.tells.get(k) for f in frames}) > 1]
+    private = sorted({k for frame in frames for k in frame.tells} - set(TELLING))
+    varying = [k for k in (*TELLING, *private) if len({f.tells.get(k) for f in frames}) > 1]
     for fits in (_is_unbroken, _is_fewest):
         for keywords in itertools.chain.from_iterable(itertools.combinations(varying, size) for size in (1, 2, 3)):
             groups: dict[tuple[Any, ...], list[int]] = {}

@@ -272,6 +272,18 @@ def test_two_phases_told_apart_by_the_run_of_instance_numbers(tmp_path):
         check(scan.with_array(scan.array - number, scan.geometry))
 
 
+def test_acquisition_numbers_that_instance_numbers_contradict_are_refused(tmp_path):
+    """Either could be right: the phases swap acquisition numbers half-way, and the runs of the instances do not."""
+    for number in (0, 1):
+
+        def edit(ds: Dataset, k: int, number: int = number) -> None:
+            _phase(number, AcquisitionNumber=1 + (int(k >= 4) ^ number))(ds, k)
+
+        write_series(tmp_path / str(number), grid(), values=lambda w, n=number: encode(w) + 300 * n, edit=edit)
+    with pytest.raises(InputError, match="share a place"):
+        load_scan(tmp_path)
+
+
 def test_two_phases_that_nothing_tells_apart_are_refused(tmp_path):
     shuffled = np.random.default_rng(0).permutation(18)
 
