@@ -116,6 +116,32 @@ def import_model(
     return 0
 
 
+@group.command("register")
+@verb
+def register(
+    model: ModelArgument,
+    name: Annotated[str | None, typer.Option("--name", help="In the registry; the package's own by default.")] = None,
+    alias: Annotated[str, typer.Option("--alias", help="What this version is called from now on.")] = "champion",
+    json: JsonOption = False,
+) -> int:
+    """Register a model with MLflow, so that --model models:/NAME@ALIAS finds its newest version.
+
+    The registry is MLFLOW_TRACKING_URI's, or one beside the imported models.
+
+    Example: medseg models register runs/hippocampus/model --name hippocampus
+    """
+    from medseg.models.package import load_package
+    from medseg.train.registry import register as register_package
+
+    package = load_package(model)
+    address = register_package(package, name, alias=alias)
+    if json:
+        print_json({"address": address, "sha256": package.hash})
+    else:
+        sys.stdout.write(f"{address}\n")
+    return 0
+
+
 @group.command("verify")
 @verb
 def verify(

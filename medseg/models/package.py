@@ -160,7 +160,8 @@ def load_package(name_or_path: str | Path) -> ModelPackage:
     Parameters
     ----------
     name_or_path : str or Path
-        A shipped name such as ``"hippocampus"``, the name of an imported model, or a package folder or zip.
+        A shipped name such as ``"hippocampus"``, the name of an imported model, a package folder or zip, or
+        ``models:/NAME@alias`` of MLflow's registry.
 
     Raises
     ------
@@ -237,6 +238,10 @@ def holds_package(path: Path) -> bool:
 
 
 def _find(name_or_path: str | Path) -> Path:
+    if str(name_or_path).startswith("models:/"):
+        from medseg.train.registry import registered
+
+        return registered(str(name_or_path))
     path = Path(name_or_path)
     if (path / CARD_FILE).is_file():
         return path.resolve()

@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import tempfile
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from typing import Any
 from medseg.errors import InputError
 from medseg.train.local_runs import FinishedRun, insert, keep_empty_copy
 
-__all__ = ["OpenRun", "Tracker", "record_finished"]
+__all__ = ["OpenRun", "Registry", "Tracker", "record_finished"]
 
 log = logging.getLogger("medseg.train")
 
@@ -246,6 +248,94 @@ def _stores(places: Sequence[Path]) -> list[str]:
         return [said]
     found = dict.fromkeys((place / "mlflow.db").resolve() for place in places if (place / "mlflow.db").is_file())
     return [f"sqlite:///{path.as_posix()}" for path in found]
+
+
+class Registry:
+    """MLflow's model registry.
+
+    Parameters
+    ----------
+    workspace : Path
+        Where database and artifacts lie unless ``MLFLOW_TRACKING_URI`` names another place.
+
+    Raises
+    ------
+    InputError
+        When the server cannot be reached, or does not know what it is asked for.
+    """
+
+    def __init__(self, workspace: Path) -> None:
+        _silence()
+        from mlflow.tracking import MlflowClient
+
+        workspace = workspace.resolve()
+        workspace.mkdir(parents=True, exist_ok=True)
+        self._workspace = workspace
+        self.uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(workspace / 'mlflow.db').as_posix()}"
+        self._client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+
+    def register(
+        self, package: Path, name: str, *, code: Path, alias: str, description: str, tags: Mapping[str, str]
+    ) -> str:
+        """Add a version of a model, give it the alias, and return its number.
+
+        The model is logged from code: MLflow keeps the file `code` and the package folder, and nothing is pickled.
+        """
+        from mlflow.exceptions import MlflowException
+        from mlflow.pyfunc import save_model
+
+        tracker = Tracker(self._workspace, name=f"register {name}", parameters={}, tags=dict(tags))
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                saved = Path(folder) / "model"
+                # What goes in are paths and what comes out are arrays; MLflow has no words for that.
+                warnings.filterwarnings("ignore", ".*Add type hints to the `predict` method", UserWarning)
+                save_model(
+                    str(saved),
+                    python_model=str(code),
+                    artifacts={"package": str(package)},
+                    pip_requirements=["medseg"],
+                )
+                self._client.log_artifacts(tracker.run_id, str(saved), "model")
+            if not self._client.search_registered_models(f"name='{name}'"):
+                self._client.create_registered_model(name)
+            source = f"{self._client.get_run(tracker.run_id).info.artifact_uri}/model"
+            version = self._client.create_model_version(
+                name, source, tracker.run_id, tags=dict(tags), description=description
+            )
+            self._client.set_registered_model_alias(name, alias, version.version)
+        except MlflowException as error:
+            tracker.end("FAILED")
+            raise InputError(f"MLflow did not register the model ({_first_line(error)})", where=self.uri) from error
+        tracker.end()
+        return str(version.version)
+
+    def find(self, name: str, *, alias: str | None = None, version: str | None = None) -> tuple[str, str]:
+        """Version and source of the model with an alias or a version number."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            if alias is not None:
+                found = self._client.get_model_version_by_alias(name, alias)
+            else:
+                found = self._client.get_model_version(name, str(version))
+        except MlflowException as error:
+            raise InputError(
+                f"MLflow has no such model ({_first_line(error)})",
+                where=self.uri,
+                fix="Register it with medseg models register, or set MLFLOW_TRACKING_URI to where it is.",
+            ) from error
+        return str(found.version), str(found.source)
+
+    def fetch(self, source: str, folder: Path) -> None:
+        """Copy what a version is made of into a folder."""
+        from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
+
+        try:
+            download_artifacts(artifact_uri=source, dst_path=str(folder), tracking_uri=self.uri)
+        except (MlflowException, OSError) as error:
+            raise InputError(f"MLflow did not give the model ({_first_line(error)})", where=source) from error
 
 
 def _silence() -> None:
