@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,6 +24,9 @@ __all__ = ["Slab", "mirror_combinations", "stream_scores", "window_count"]
 
 # Values weighted at a time: the product stays in the processor's cache until it is added.
 CACHED = 1 << 16
+# Scores of a window from which on it pays to add them in several threads.
+WORTH_SHARING = 1 << 20
+CORES = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 Float32 = npt.NDArray[np.float32]
 Run = Callable[[Float32], Float32]
 Patch = tuple[int, int, int]
@@ -136,16 +142,32 @@ def _over(
 def _add(held: Float32, scores: Float32, weights: Float32, x: int, y: int) -> None:
     """Add a window's weighted scores, shape (K, *patch), where it lies over the scores held, shape (K, X, Y, depth)."""
     low, high = max(0, y), min(held.shape[2], y + scores.shape[2])
-    seen = slice(low - y, high - y)
+    target, given = held[:, x : x + scores.shape[1], low:high], scores[:, :, low - y : high - y]
+    weights = weights[:, low - y : high - y]
+    count = min(len(scores), CORES) if given.size >= WORTH_SHARING else 1
+    if count == 1:
+        _add_classes(target, given, weights)
+        return
+    # NumPy lets other threads run while it computes; each has classes of its own.
+    list(_threads().map(lambda n: _add_classes(target[n::count], given[n::count], weights), range(count)))
+
+
+def _add_classes(target: Float32, scores: Float32, weights: Float32) -> None:
+    """Add weighted scores, shape (K, x, y, z), in pieces that stay in the cache."""
     width = scores.shape[1]
-    step = max(1, CACHED // (weights.shape[2] * (high - low)))
-    weighted = np.empty((step, high - low, weights.shape[2]), dtype=np.float32)
-    for target, score in zip(held[:, x : x + width, low:high], scores[:, :, seen], strict=True):
+    step = max(1, CACHED // (weights.shape[1] * weights.shape[2]))
+    weighted = np.empty((step, *weights.shape[1:]), dtype=np.float32)
+    for sums, score in zip(target, scores, strict=True):
         for begin in range(0, width, step):
             some = slice(begin, begin + step)
             product = weighted[: min(step, width - begin)]
-            np.multiply(score[some], weights[some, seen], out=product)
-            target[some] += product
+            np.multiply(score[some], weights[some], out=product)
+            sums[some] += product
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(CORES, thread_name_prefix="blend")
 
 
 def _run_mirrored(run: Run, shown: Float32, mirror: Sequence[int]) -> Float32:

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks_for_tests import Analytic
 
+from medseg.infer import sliding_window
 from medseg.infer.blend import windows_along
 from medseg.infer.sliding_window import mirror_combinations, stream_scores, window_count
 
@@ -85,3 +86,19 @@ def test_mirroring_averages_over_every_set_of_axes():
 def test_mirror_combinations():
     assert mirror_combinations(()) == ((),)
     assert set(mirror_combinations((0, 1, 2))) == {(), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)}
+
+
+def test_threads_that_share_a_window_add_the_same(monkeypatch):
+    array = np.random.default_rng(0).normal(size=(1, 20, 20, 20)).astype(np.float32)
+
+    def run(windows):
+        return np.concatenate([windows * k for k in range(1, 6)], axis=1)
+
+    def blended():
+        slabs = stream_scores(array, run, classes=5, patch=(12, 12, 12))
+        return np.concatenate([slab.scores[..., bool(n) :].copy() for n, slab in enumerate(slabs)], axis=3)
+
+    expected = blended()
+    monkeypatch.setattr(sliding_window, "WORTH_SHARING", 0)
+    monkeypatch.setattr(sliding_window, "CORES", 3)
+    assert np.array_equal(blended(), expected)
