@@ -87,7 +87,8 @@ def main() -> None:
         "",
         "`python benchmarks/bench_sarcoma.py shared/data/sarcoma/dicom --work runs/sarcoma`: "
         f"{len(cases)} patients, DICOM series with the RTSTRUCT drawn on the CT as reference, four folds,",
-        f"{steps} steps a fold of two patches of 48 × 48 × 32 voxels, the configurations `sarcoma-ct` and `sarcoma-ct-pet`. Each",
+        f"{steps} steps a fold of two patches of 48 × 48 × 32 voxels, the configurations `sarcoma-ct` and",
+        "`sarcoma-ct-pet`. Each",
         "patient is measured by a model that has not seen them. Nothing was chosen by these figures.",
         "",
         "| trained on | mean Dice | median | lowest | patients better than with CT alone |",

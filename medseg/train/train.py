@@ -21,12 +21,13 @@ from medseg.models.package import ModelPackage, load_package, write_package
 from medseg.train.card import build_card, with_validation
 from medseg.train.config import TrainConfig
 from medseg.train.device import choose_device
-from medseg.train.material import gather
+from medseg.train.material import Material, gather
+from medseg.train.post_choice import RuleTable, write_rule_dice
 from medseg.train.processes import joined
 from medseg.train.record import RunRecord
 from medseg.train.reserve import validation_seconds
 from medseg.train.setup import build_loop
-from medseg.train.validate import CaseDice, mean_dice, validate, write_validation
+from medseg.train.validate import CaseDice, Watcher, mean_dice, validate, write_validation
 from medseg.train.worst import WorstCases
 
 __all__ = ["train"]
@@ -44,6 +45,7 @@ def train(
     spent: float = 0.0,
     prepared: Path | None = None,
     measure: bool = True,
+    weigh_post: bool = False,
 ) -> ModelPackage:
     """Train a model, or go on with the run that `out` holds.
 
@@ -66,6 +68,8 @@ def train(
         Where prepared cases are kept, to share them among runs; by default ``out/prepared``.
     measure : bool
         Whether to measure the package on the held-out cases; without, the caller does.
+    weigh_post : bool
+        Whether to leave ``post_rules.csv``, with what each clean-up would make of the held-out cases.
 
     Returns
     -------
@@ -106,8 +110,11 @@ def train(
             loop.run(record.epoch, reserve=reserve)
             card = build_card(material, config, command, loop.elapsed, loop.step)
             package = write_package(out / "model", card, loop.ema.state)
-            worst = WorstCases()
-            results = _validate(package, material.data, held_out, chosen, out, worst) if measure else []
+            worst, rules = WorstCases(), RuleTable(material.data.ignore_label)
+            watch = (worst.see, rules.see) if weigh_post and _post_is_open(material, config) else (worst.see,)
+            results = _validate(package, material.data, held_out, chosen, out, watch) if measure else []
+            if rules.cases:
+                write_rule_dice(out / "post_rules.csv", rules.cases)
             if results:
                 card = with_validation(package.card, material, results)
                 package = write_package(out / "model", card, loop.ema.state)
@@ -118,19 +125,24 @@ def train(
     return package
 
 
+def _post_is_open(material: Material, config: TrainConfig) -> bool:
+    """Whether nothing is said of post-processing, and classes exclude each other, so that each can be cleaned alone."""
+    return not (config.post or material.data.regions or material.data.border_mm is not None)
+
+
 def _validate(
     package: ModelPackage,
     data: Dataset,
     held_out: Sequence[DatasetCase],
     device: torch.device,
     out: Path,
-    worst: WorstCases,
+    watch: Sequence[Watcher],
 ) -> list[CaseDice]:
     if not held_out:
         log.warning("no case is held out; the model card will hold no figure")
         return []
     log.info("measuring on %d held-out cases", len(held_out))
-    results = list(validate(package, data, held_out, device=str(device), worst=worst))
+    results = list(validate(package, data, held_out, device=str(device), watch=watch))
     write_validation(out / "validation.csv", results)
     by_class, overall = mean_dice(results)
     log.info("mean Dice %.4f (%s)", overall, ", ".join(f"{name} {value:.4f}" for name, value in by_class.items()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,13 @@ from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.atomic import write_text
 from medseg.models.package import ModelPackage
-from medseg.train.worst import WorstCases
+from medseg.types import LabelMap, Scan
 
-__all__ = ["CaseDice", "dice", "mean_dice", "validate", "write_validation"]
+__all__ = ["CaseDice", "Watcher", "dice", "mean_dice", "validate", "write_validation"]
 
 log = logging.getLogger("medseg.train")
+
+Watcher = Callable[[str, dict[str, float], Scan, LabelMap, LabelMap], None]
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def validate(
     cases: Sequence[DatasetCase],
     *,
     device: str,
-    worst: WorstCases | None = None,
+    watch: Sequence[Watcher] = (),
 ) -> Iterator[CaseDice]:
     """Segment each case with `Predictor` and compare with its reference on the scan's own grid.
 
@@ -62,8 +64,8 @@ def validate(
         Not trained on.
     device : str
         As `InferOptions` takes it.
-    worst : WorstCases, optional
-        Is shown every case.
+    watch : sequence of callable
+        Are shown every case: its id, its Dice by class, scan, reference and prediction.
     """
     predictor = Predictor(package, InferOptions(device=device, engine="torch"))
     for case in cases:
@@ -78,8 +80,8 @@ def validate(
             members = data.members(entry.value)
             result[entry.name] = dice(np.isin(predicted, members), np.isin(truth, members))
         log.debug("%s: %s", case.case_id, result)
-        if worst is not None:
-            worst.see(case.case_id, result, scan, reference, labels)
+        for see in watch:
+            see(case.case_id, result, scan, reference, labels)
         yield CaseDice(case.case_id, result)
 
 

@@ -46,6 +46,15 @@ def test_the_package_is_trained_on_all_and_says_where_its_figure_is_from(crossed
     assert load_package(crossed / "model").weights()
 
 
+def test_clean_up_is_weighed_in_every_fold(crossed):
+    summary = json.loads((crossed / "cross_validation.json").read_text())
+    assert summary["post"].keys() == {"bright", "dark"}
+    rules = {choice["rule"] for choice in summary["post"].values()} - {"none"}
+    assert bool(load_package(crossed / "model").card.post) == bool(rules)
+    for fold in range(3):
+        assert (crossed / f"fold_{fold}" / "post_rules.csv").is_file()
+
+
 def test_cases_are_prepared_once_for_all_folds(crossed):
     assert len(list((crossed / "prepared").iterdir())) == 6
     assert not list(crossed.glob("fold_*/prepared"))
