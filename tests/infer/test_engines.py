@@ -225,6 +225,28 @@ def test_auto_measures_once_and_remembers(make, monkeypatch):
     assert measure.fastest(package, {"openvino": makers["openvino"]}).name == "openvino"
 
 
+def test_auto_leaves_a_hopeless_engine_after_one_window_unless_it_compiles(make, monkeypatch):
+    package, clock = make(), [0.0]
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: clock[0])
+    runs = []
+
+    class Compiling(Timed):
+        def run(self, windows):
+            runs.append(self.name)
+            self.clock[0] += 60 if runs.count("torch") == 1 and self.name == "torch" else self.seconds
+            return windows
+
+    makers = {
+        "openvino float32": lambda: Compiling("openvino", clock, 2.0),
+        "torch float32": lambda: Compiling("torch", clock, 1.0),
+    }
+    assert measure.fastest(package, makers).name == "openvino"
+    assert runs == ["openvino"] * 3 + ["torch"]
+    runs.clear()
+    compiled = {f"{name} compiled": maker for name, maker in makers.items()}
+    assert measure.fastest(package, compiled, patient=True).name == "torch"
+
+
 def test_auto_without_anything_that_runs_onnx_is_torch(make, monkeypatch):
     for module in ("medseg.infer.onnx_export", "medseg.infer.engines.select"):
         monkeypatch.setattr(f"{module}.find_spec", lambda name: find_spec(name) if name == "torch" else None)

@@ -28,7 +28,7 @@ RUNS = 2
 HOPELESS = 3.0
 
 
-def fastest(package: ModelPackage, makers: Mapping[str, Callable[[], Engine]]) -> Engine:
+def fastest(package: ModelPackage, makers: Mapping[str, Callable[[], Engine]], *, patient: bool = False) -> Engine:
     """Make the engine that was fastest for this package on this machine; measure where that is not known.
 
     What was measured is kept in ``engines`` beside the user's models, by package, processor and versions, so that the
@@ -40,6 +40,8 @@ def fastest(package: ModelPackage, makers: Mapping[str, Callable[[], Engine]]) -
         The model.
     makers : mapping of str to callable
         The engines that can run it here, each made only if needed.
+    patient : bool
+        Whether a first window may take long, because engines compile, without being held against them.
     """
     if len(makers) == 1:
         return next(iter(makers.values()))()
@@ -62,7 +64,7 @@ def fastest(package: ModelPackage, makers: Mapping[str, Callable[[], Engine]]) -
         except ModelError as error:
             log.warning("engine %s left out: %s", name, error)
             continue
-        hopeless = best is not None and first > HOPELESS * best[0]
+        hopeless = not patient and best is not None and first > HOPELESS * best[0]
         seconds[name] = first if hopeless else min(_seconds(engine, window) for _ in range(RUNS))
         if best is None or seconds[name] < best[0]:
             best = seconds[name], name, engine

@@ -89,9 +89,13 @@ def select_engine(package: ModelPackage, options: InferOptions) -> Engine:
     if not ways:
         _lowest(ways, options)
     makers: dict[str, Callable[[], Engine]] = {
-        str(way): partial(make_engine, way, package, options, exported) for way in ways
+        _name(way, options): partial(make_engine, way, package, options, exported) for way in ways
     }
-    return fastest(package, makers)
+    return fastest(package, makers, patient=options.compiled)
+
+
+def _name(way: Way, options: InferOptions) -> str:
+    return f"{way} compiled" if options.compiled and way.engine == "torch" else str(way)
 
 
 def _ways(name: Name, precisions: Sequence[Precision], exported: Export | None) -> list[Way]:
