@@ -178,7 +178,7 @@ def write_page(path: Path, size: int, result: dict[str, dict[str, float]]) -> No
             "Written by `python benchmarks/bench_whole_case.py`, whose head says how: a DynUNet with "
             f"{', '.join(map(str, FEATURES))} channels and windows of {PATCH} x {PATCH} x {PATCH}; a scan that is "
             f"{size} x {size} x {size} voxels to the network; from the gzip file read to labels written on the scan's "
-            f"own grid, start-up included, on {os.cpu_count()} cores. The weights are random: there is no Dice to tell.",
+            f"own grid, start-up included, on {os.cpu_count()} cores. The weights are random.",
             markdown.table(
                 ["CPU-s", "wall s", "GB", "wall, times less", "CPU, times less"],
                 rows,
