@@ -78,9 +78,10 @@ def train(
                 start=start,
             )
         if folds is not None:
+            from medseg.data.splits import CROSSED
             from medseg.train.cross_validate import cross_validate, folds_of
 
-            numbers = folds_of(folds, chosen.split.folds)
+            numbers = folds_of(folds, chosen.split.folds or CROSSED)
             package = cross_validate(dataset, out, chosen, numbers, device=device, command=command)
         else:
             spent += time.monotonic() - before

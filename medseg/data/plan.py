@@ -99,6 +99,7 @@ class _Planner:
             spacing = self._coarser(spacing)
         topology, batch = self._patch(spacing, order)
         patch = (*topology.patch, *((1,) if self.configuration == "2d" else ()))
+        augment = self._augment(spacing, order)
         values = {
             "name": _safe_name(self.data.name),
             "input": {
@@ -119,7 +120,8 @@ class _Planner:
                 },
             },
             "sampling": {"batch": batch, "foreground": 0.33},
-            "augment": self._augment(spacing, order),
+            "augment": augment,
+            "mirror": self._mirror(augment["flip"], order),
             **self.preset.training,
         }
         self.reasons["input.crop_to_nonzero"] = (
@@ -197,6 +199,11 @@ class _Planner:
         wanted = inverse * (side ** len(axes) / np.prod(inverse)) ** (1 / len(axes))
         patch = [max(1, round(min(w, m))) for w, m in zip(wanted, median, strict=True)]
         topology = self._topology(steps, patch)
+        most = 1.0 if flat else self.preset.most_of_scan
+        if most < 1:
+            # In multiples of what the whole scan would be pooled by, so that the network stays as deep.
+            bounds = [max(k, round(most * m / k) * k) for m, k in zip(median, topology.multiple, strict=True)]
+            topology = self._topology(steps, [min(p, b) for p, b in zip(patch, bounds, strict=True)])
         while self._held(topology) > budget:
             ratios = [p / m for p, m in zip(topology.patch, median, strict=True)]
             axis = int(np.argsort(ratios, kind="stable")[-1])
@@ -211,17 +218,19 @@ class _Planner:
         fits = round(budget / held * reference)
         voxels = float(np.prod(self._median_shape(np.array(spacing)))) * len(self.seen.cases)
         seen = round(voxels * DATASET_SHARE / math.prod(topology.patch))
-        batch = max(min(fits, seen, self.preset.most), SMALLEST_BATCH)
+        largest = self.preset.most_2d if flat else self.preset.most_3d
+        batch = max(min(fits, seen, largest), SMALLEST_BATCH)
         self.reasons["input.patch"] = (
             f"as much of the median scan ({' x '.join(f'{m:.0f}' for m in median)} voxels) as the preset "
-            f"{self.preset.name} holds, in multiples of {' x '.join(map(str, topology.multiple))}"
+            f"{self.preset.name} holds, {f'up to {most:.0%} along each axis, ' if most < 1 else ''}in multiples of "
+            f"{' x '.join(map(str, topology.multiple))}"
         )
         self.reasons["sampling.batch"] = (
-            f"the preset holds {fits} patches, 5% of the dataset are {seen}, at most {self.preset.most}, at least "
+            f"the preset holds {fits} patches, 5% of the dataset are {seen}, at most {largest}, at least "
             f"{SMALLEST_BATCH}"
         )
         self.reasons["network.arguments.features"] = (
-            f"{self.preset.base} doubling to at most {self._largest}, {len(topology.strides)} stages: each axis is "
+            f"{self._base} doubling to at most {self._largest}, {len(topology.strides)} stages: each axis is "
             "halved while its map keeps 4 voxels and its spacing stays within twice the finest"
         )
         return topology, batch
@@ -233,11 +242,15 @@ class _Planner:
         return feature_voxels(topology, self._features(len(topology.strides)), self.classes)
 
     @property
+    def _base(self) -> int:
+        return self.preset.base_2d if self.configuration == "2d" else self.preset.base_3d
+
+    @property
     def _largest(self) -> int:
         return self.preset.largest_2d if self.configuration == "2d" else self.preset.largest_3d
 
     def _features(self, stages: int) -> tuple[int, ...]:
-        return tuple(min(self._largest, self.preset.base * 2**k) for k in range(stages))
+        return tuple(min(self._largest, self._base * 2**k) for k in range(stages))
 
     def _spacing_values(self, spacing: Sequence[float], order: Sequence[int]) -> list[float | None] | None:
         """Along the network's axes; slices of a 2D network keep their own distance."""
@@ -286,6 +299,13 @@ class _Planner:
         if max(spacing) > ANISOTROPY * min(spacing) and not flat:
             self.reasons["augment.rotation"] = "in the plane of the thick slices only"
         return values
+
+    def _mirror(self, flip: Sequence[str], order: Sequence[int]) -> str:
+        """Average over left and right in prediction, where the preset does and training mirrors them."""
+        if self.preset.mirror and "xyz"[order.index(0)] in flip:
+            self.reasons["mirror"] = "prediction averages over a mirrored copy, which takes twice the time"
+            return "left-right"
+        return "none"
 
 
 def _safe_name(name: str) -> str:

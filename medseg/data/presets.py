@@ -22,14 +22,18 @@ class Preset:
         What it is called.
     description : str
         What it is for.
-    scale : float
-        Memory in units of nnU-Net's 8 GB.
-    base, largest_3d, largest_2d : int
+    scale_3d, scale_2d : float
+        What a patch may hold, in units of nnU-Net's 8 GB.
+    base_3d, base_2d, largest_3d, largest_2d : int
         Channels of the first stage, and of the widest.
-    most : int
+    most_3d, most_2d : int
         Largest batch.
     most_stages : int, optional
         Depth of the network at most.
+    most_of_scan : float
+        Share of the median scan along each axis that a 3D patch covers at most.
+    mirror : bool
+        Whether prediction averages over a mirrored copy, where left and right are alike.
     augment : dict
         What to augment, and the axes that could be mirrored.
     training : dict
@@ -40,13 +44,18 @@ class Preset:
 
     name: str
     description: str
-    scale: float
-    base: int
+    scale_3d: float
+    scale_2d: float
+    base_3d: int
+    base_2d: int
     largest_3d: int
     largest_2d: int
-    most: int
+    most_3d: int
+    most_2d: int
     why: str
     most_stages: int | None = None
+    most_of_scan: float = 1.0
+    mirror: bool = False
     augment: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     batch_3d: int = BATCH_3D
@@ -55,12 +64,12 @@ class Preset:
     @property
     def budget_3d(self) -> float:
         """Numbers one 3D patch may keep."""
-        return REFERENCE_3D * self.scale
+        return REFERENCE_3D * self.scale_3d
 
     @property
     def budget_2d(self) -> float:
         """Numbers one 2D patch may keep."""
-        return REFERENCE_2D * self.scale
+        return REFERENCE_2D * self.scale_2d
 
 
 _NNUNET_AUGMENT: dict[str, Any] = {"rotation": 0.2, "scaling": 0.2, "flip": ["x", "y", "z"]}
@@ -84,11 +93,14 @@ def _gpu(gigabytes: int) -> Preset:
     return Preset(
         name=f"{gigabytes}gb",
         description=f"a GPU of {gigabytes} GB",
-        scale=gigabytes / 8,
-        base=32,
+        scale_3d=gigabytes / 8,
+        scale_2d=gigabytes / 8,
+        base_3d=32,
+        base_2d=32,
         largest_3d=320,
         largest_2d=512,
-        most=64,
+        most_3d=64,
+        most_2d=64,
         why=_NNUNET_WHY,
         augment=_NNUNET_AUGMENT,
         training=_NNUNET_TRAINING,
@@ -98,13 +110,18 @@ def _gpu(gigabytes: int) -> Preset:
 _CPU = Preset(
     name="cpu",
     description="a few CPU cores and an hour",
-    scale=1 / 8,
-    base=32,
+    scale_3d=1 / 16,
+    scale_2d=1 / 8,
+    base_3d=16,
+    base_2d=32,
     largest_3d=128,
     largest_2d=128,
-    most=4,
+    most_3d=2,
+    most_2d=4,
     most_stages=5,
-    why="few steps: AdamW gets further in them than momentum, and a cosine ends at rest",
+    most_of_scan=0.8,
+    mirror=True,
+    why="few steps: Muon gets further in them than AdamW or momentum, and a cosine ends at rest",
     augment={
         "rotation": 0.5,
         "rotation_degrees": 20.0,
@@ -114,12 +131,11 @@ _CPU = Preset(
         "flip": ["x"],
     },
     training={
-        "optimiser": {"name": "adamw", "learning_rate": 2.0e-3, "weight_decay": 1.0e-2, "warm_up": 0.03},
+        "optimiser": {"name": "muon", "learning_rate": 2.0e-2, "weight_decay": 1.0e-2, "warm_up": 0.03},
         "ema_decay": 0.998,
         "iterations_per_epoch": 100,
-        "epochs": 40,
+        "epochs": 100,
     },
-    batch_3d=4,
 )
 
 PRESETS: dict[str, Preset] = {p.name: p for p in (_CPU, _gpu(8), _gpu(24), _gpu(40), _gpu(80))}

@@ -41,7 +41,10 @@ class ClassConfig(_Strict):
 class SplitConfig(_Strict):
     """Which cases are held out. A dataset that brings a split of its own for every case is split that way instead."""
 
-    folds: Annotated[int, Field(ge=1)] = 5
+    folds: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="null: 5 in a cross-validation; for one model as many as hold out about 20 cases, 5 to 10",
+    )
     fold: Annotated[int, Field(ge=0)] = 0
     seed: int = 0
 
@@ -111,8 +114,8 @@ class LossConfig(_Strict):
 class OptimiserConfig(_Strict):
     """How weights move."""
 
-    name: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = Field(default=2e-3, gt=0.0)
+    name: Literal["adamw", "sgd", "muon"] = "adamw"
+    learning_rate: float = Field(default=2e-3, gt=0.0, description="muon moves matrices by it and the rest by a tenth")
     weight_decay: float = Field(default=1e-2, ge=0.0)
     momentum: Share = Field(default=0.99, description="SGD only, Nesterov")
     schedule: Literal["cosine", "polynomial"] = "cosine"

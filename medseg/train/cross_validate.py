@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from medseg.data.layouts import read_dataset
+from medseg.data.splits import CROSSED
 from medseg.errors import ConfigError, UsageError
 from medseg.io.atomic import write_text
 from medseg.models.card import ModelCard, ValidationCard
@@ -73,6 +74,9 @@ def cross_validate(
     ConfigError
         When the dataset brings a split of its own, which leaves nothing to cross.
     """
+    if config.split.folds is None:
+        config = config.model_copy(update={"split": config.split.model_copy(update={"folds": CROSSED})})
+    assert config.split.folds is not None
     if config.split.folds < 2:
         raise ConfigError("cross-validation needs at least two folds", where="split.folds")
     if any(case.split is not None for case in read_dataset(dataset, config.dataset).labelled):

@@ -14,6 +14,7 @@ from medseg.train.config import TrainConfig
 from medseg.train.device import memory_format
 from medseg.train.ema import Ema
 from medseg.train.losses import segmentation_loss
+from medseg.train.optimiser import build_optimiser
 from medseg.train.patches import Batch
 from medseg.train.processes import Processes
 from medseg.train.region_loss import region_loss
@@ -60,7 +61,7 @@ class Stepper:
         self.ema = Ema(network, config.ema_decay)
         self._format = memory_format(config.network.dimensions)
         self._shared = processes.share(network)
-        self._optimiser = _build_optimiser(config, network)
+        self._optimiser = build_optimiser(config.optimiser, network)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16)
 
     @property
@@ -133,16 +134,3 @@ class Stepper:
         if self.members is not None:
             return region_loss(scores, labels, self.members, **options)
         return segmentation_loss(scores, labels, **options)
-
-
-def _build_optimiser(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
-    chosen = config.optimiser
-    if chosen.name == "sgd":
-        return torch.optim.SGD(
-            network.parameters(),
-            chosen.learning_rate,
-            momentum=chosen.momentum,
-            nesterov=True,
-            weight_decay=chosen.weight_decay,
-        )
-    return torch.optim.AdamW(network.parameters(), chosen.learning_rate, weight_decay=chosen.weight_decay, fused=True)

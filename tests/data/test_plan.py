@@ -131,6 +131,21 @@ def test_more_memory_gives_larger_patches():
     assert len(set(sizes)) == 4
 
 
+def test_on_a_processor_patches_are_smaller_than_small_scans():
+    seen = fingerprint((36, 50, 35), (1.0, 1.0, 1.0), 100)
+    values = make_plan(dataset(), seen, preset="cpu").values
+    assert values["input"]["patch"] == [32, 40, 32]
+    assert values["network"]["arguments"]["features"] == [16, 32, 64, 128]
+    assert make_plan(dataset(), seen, preset="8gb").values["input"]["patch"] == [40, 56, 40]
+
+
+def test_prediction_is_mirrored_where_training_mirrors_left_and_right():
+    seen = fingerprint((100, 100, 100), (1.0, 1.0, 1.0), 10)
+    assert make_plan(dataset(), seen, preset="cpu").values["mirror"] == "left-right"
+    assert make_plan(dataset(names=("kidney_left", "kidney_right")), seen, preset="cpu").values["mirror"] == "none"
+    assert make_plan(dataset(), seen, preset="8gb").values["mirror"] == "none"
+
+
 def test_what_does_not_exist_is_refused():
     seen = fingerprint((36, 50, 35), (1.0, 1.0, 1.0), 5)
     with pytest.raises(UsageError, match="no preset '9gb'"):

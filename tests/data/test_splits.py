@@ -64,3 +64,10 @@ def test_what_cannot_be_split_is_refused():
         split_cases(cases(12, groups=3), folds=4, fold=0, seed=0)
     with pytest.raises(ConfigError, match="no fold 4"):
         split_cases(cases(12), folds=4, fold=4, seed=0)
+
+
+@pytest.mark.parametrize(("count", "held_out"), [(5, 1), (50, 10), (100, 20), (160, 20), (208, 21), (1000, 100)])
+def test_one_model_holds_out_about_twenty_cases(count, held_out):
+    split = split_cases(cases(count), folds=None, fold=0, seed=0)
+    assert len(split.validation) == held_out
+    assert len(split.train) == count - held_out

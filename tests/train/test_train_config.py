@@ -71,12 +71,12 @@ def test_there_are_shipped_configurations():
 
 def test_without_a_configuration_the_dataset_is_planned(balls, tmp_path, monkeypatch):
     config = configure(balls, None, ["iterations_per_epoch=2"], out=tmp_path, device="cpu", epochs=1)
-    assert config.input.patch == (20, 20, 14)
+    assert config.input.patch == (16, 16, 12)
     assert config.input.channels[0].modality == "MR"
     assert config.iterations_per_epoch == 2
     plan = yaml.safe_load((tmp_path / "plan.yaml").read_text())
     fingerprint = json.loads((tmp_path / "fingerprint.json").read_text())
-    assert plan["input"]["patch"] == [20, 20, 14]
+    assert plan["input"]["patch"] == [16, 16, 12]
     assert json.loads((tmp_path / "audit.json").read_text())["blocked"] == {}
     # Held-out cases decide nothing.
     assert len(fingerprint["cases"]) < 6
