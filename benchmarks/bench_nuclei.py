@@ -13,16 +13,20 @@ import argparse
 import itertools
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from nuclei_figures import Counts, difference, foreground, measure, medseg, otsu, save, table, touching
 
+from medseg.api import Model, load_model
+from medseg.config.load import read_yaml
 from medseg.io.read import load_scan, read_labels
 from medseg.models.package import load_package
 from medseg.post.components import components
 from medseg.post.watershed import watershed
-from medseg.types import LabelMap
+from medseg.resources import find
+from medseg.types import LabelMap, Prediction
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks" / "nuclei.md"
 METRICS = ("pq", "sq", "rq", "ap@0.5", "ap@0.75", "ap@0.9", "ap@0.5:0.9")
@@ -60,11 +64,9 @@ def main() -> None:
     trained_on = [case for case in split if case not in cases][::TUNING]
     made = work / "objects"
     options = chosen_options(work / "watershed.json", data, trained_on)
-    for name in ("nuclei", "nuclei-components"):
-        pictures = [split[case] for case in cases]
-        medseg("predict", *pictures, "--model", work / name / "model", "--out", work / f"{name}-found")
+    models = {name: load_model(work / name / "model", engine="torch") for name in ("nuclei", "nuclei-components")}
     for case in cases:
-        draw(case, data, work, made, options)
+        draw(case, data, made, options, models)
     counts = {name: measure(made / name, data / "instances", cases) for name in NAMES}
     stained = np.array([is_stained(split[case]) for case in cases])
     PAGE.write_text(page(counts, stained, cases, data, work, options), encoding="utf-8")
@@ -108,13 +110,17 @@ def tuned(data: Path, cases: list[str], mask_of: object) -> dict[str, float]:
     return chosen
 
 
-def draw(case: str, data: Path, work: Path, made: Path, options: dict[str, dict[str, float]]) -> None:
+def draw(case: str, data: Path, made: Path, options: dict[str, dict[str, float]], models: dict[str, Model]) -> None:
     """Objects of one picture by every method."""
-    geometry = load_scan(data / "images" / f"{case}.png").geometry
-    found = {name: work / f"{name}-found" / case for name in ("nuclei", "nuclei-components")}
+    picture = data / "images" / f"{case}.png"
+    geometry = load_scan(picture).geometry
+
+    @cache
+    def segmented(name: str) -> Prediction:
+        return models[name].segment(picture)
 
     def of_network(name: str) -> LabelMap:
-        return foreground(read_labels(found[name] / "labels.nii.gz").array > 0, geometry)
+        return foreground(segmented(name).labels.array > 0, geometry)
 
     def of_otsu() -> LabelMap:
         return foreground(otsu_of(data, case), geometry)
@@ -125,7 +131,7 @@ def draw(case: str, data: Path, work: Path, made: Path, options: dict[str, dict[
         "components": lambda: components(of_network("nuclei-components")).ids,
         "watershed": lambda: watershed(of_network("nuclei-components"), **options["reference"]).ids,
         "border-components": lambda: components(of_network("nuclei")).ids,
-        "border": lambda: load_scan(found["nuclei"] / "instances.nii.gz").array[0],
+        "border": lambda: segmented("nuclei").instances.ids,
         "reference-watershed": lambda: (
             watershed(foreground(reference_of(data, case), geometry), **options["reference"]).ids
         ),
@@ -154,6 +160,10 @@ def page(
     card = load_package(work / "nuclei" / "model").card
     other = load_package(work / "nuclei-components" / "model").card
     total = int(counts["border"].reference.sum())
+    recipe = read_yaml(find("configs", "nuclei"))
+    whole = recipe["epochs"] * recipe["iterations_per_epoch"]
+    done = int(card.training.duration.split()[0])
+    short = f" That is {done} of the recipe's {whole} steps: the trainings were cut short." if done < whole else ""
     touch = sum(touching(data / "instances" / f"{case}.png") for case in cases)
     named = {NAMES[name]: counts[name] for name in NAMES}
     best = counts["border"]
@@ -177,8 +187,8 @@ Written by `python benchmarks/bench_nuclei.py DATA --work WORK`. DATA are 200 pi
 fluorescence on dark and stained tissue on light, 256 x 256 to 603 x 1272 pixels. `configs/nuclei.yaml` holds out
 {len(cases)} of them ({card.validation.split if card.validation else "as the card says"}; the card lists them), with
 {total} nuclei, {touch} of which touch another. Every method saw these {len(cases)} only to be measured; both networks
-are the same U-Net, trained for as many steps on the same patches, one with the border class and one without:
-{card.training.duration} and {other.training.duration} on a shared processor.
+are the same U-Net, trained on the same patches, one with the border class and one without: {card.training.duration} and
+{other.training.duration}, on a shared processor.{short}
 
 Figures are over all nuclei of the held-out pictures together, as published tables of nuclei are; AP is TP / (TP + FP +
 FN) at an IoU. [Definitions](../reference/metrics.md#objects).

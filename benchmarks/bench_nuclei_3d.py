@@ -16,6 +16,7 @@ import tifffile
 from bench_nuclei import METRICS
 from nuclei_figures import Counts, foreground, measure, medseg, otsu, save, table, touching
 
+from medseg.api import Model, load_model
 from medseg.io.read import load_scan, read_labels
 from medseg.models.package import load_package
 from medseg.post.components import components
@@ -45,10 +46,9 @@ def main() -> None:
     if not all((fold / "model.yaml").is_file() for fold in folds):
         medseg("train", halves, "--config", "nuclei-3d", "--out", runs, "--folds", "0,1")
     for fold in folds:
-        (case,) = load_package(fold).card.training.held_out
-        medseg("predict", halves / "images" / f"{case}.tif", "--model", fold, "--out", work / "found" / case)
-    for case in HALVES:
-        draw(case, work)
+        model = load_model(fold, engine="torch")
+        (case,) = model.card.training.held_out
+        draw(case, work, model)
     counts = {name: measure(work / "objects" / name, halves / "instances", HALVES) for name in NAMES}
     PAGE.write_text(page(counts, work, folds), encoding="utf-8")
     print(PAGE)
@@ -66,19 +66,19 @@ def cut(data: Path, halves: Path) -> None:
                 tifffile.imwrite(path, part, photometric="minisblack")
 
 
-def draw(case: str, work: Path) -> None:
+def draw(case: str, work: Path, model: Model) -> None:
     """Objects of one half by every method; the watershed has its defaults, there being nothing to choose them by."""
     scan = load_scan(work / "halves" / "images" / f"{case}.tif")
     by_otsu = foreground(otsu(scan.array), scan.geometry)
     truth = foreground(read_labels(work / "halves" / "instances" / f"{case}.tif").array > 0, scan.geometry)
-    found = work / "found" / case / case
-    network = foreground(read_labels(found / "labels.nii.gz").array > 0, scan.geometry)
+    found = model.segment(scan)
+    network = foreground(found.labels.array > 0, scan.geometry)
     ids = {
         "otsu": components(by_otsu).ids,
         "otsu-watershed": watershed(by_otsu).ids,
         "border-components": components(network).ids,
         "border-watershed": watershed(network).ids,
-        "border": load_scan(found / "instances.nii.gz").array[0],
+        "border": found.instances.ids,
         "reference-watershed": watershed(truth).ids,
     }
     for name, objects in ids.items():

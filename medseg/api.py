@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,8 @@ class Model:
         Returns
         -------
         Prediction
-            Labels on the scan's own grid.
+            Labels on the scan's own grid, cleaned up and with measured objects where the model's card says so: what
+            `medseg predict` writes.
 
         Raises
         ------
@@ -59,7 +60,15 @@ class Model:
         UsageError
             When an array comes without affine, or anything else with one.
         """
-        return self.predictor.segment(_as_scan(scan, affine))
+        from medseg.engine.stage import RunContext
+        from medseg.post.measure import measure
+        from medseg.post.recipe import follow
+
+        read = _as_scan(scan, affine)
+        prediction = follow(self.predictor.segment(read), RunContext(Path(), "scan"))
+        if prediction.instances is None:
+            return prediction
+        return replace(prediction, instances=measure(prediction.instances, read))
 
 
 def load_model(name_or_path: str | Path, **options: Any) -> Model:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from medseg.api import Model
 from medseg.engine.stage import RunContext
 from medseg.errors import ConfigError, ModelError
 from medseg.post.recipe import Refine, follow
@@ -79,3 +80,16 @@ def test_a_card_that_names_what_there_is_not_is_refused(tmp_path: Path) -> None:
         follow(predicted(array, ("a",), PostStep("predict")), RunContext(tmp_path))
     with pytest.raises(ConfigError, match="connectivty"):
         follow(predicted(array, ("a",), PostStep("components", {"connectivty": 6})), RunContext(tmp_path))
+
+
+def test_a_model_used_from_python_follows_its_card_like_predict() -> None:
+    class Predictor:
+        def segment(self, scan: Scan) -> Prediction:
+            assert scan.geometry == GRID
+            return predicted(two_cells_with_a_border(), ("cell", "border"), PostStep("border"))
+
+    model = Model(None, Predictor())  # type: ignore[arg-type]
+    found = model.segment(Scan(np.full((1, *GRID.shape), 7.0, np.float32), GRID))
+    assert [c.name for c in found.labels.table] == ["cell"]
+    assert found.instances is not None
+    assert [row.measures.mean_intensity for row in found.instances.rows if row.measures] == [(7.0,), (7.0,)]
