@@ -101,12 +101,13 @@ Written by `python benchmarks/bench_nuclei_3d.py DATA --work WORK`. DATA is Star
 voxels of fluorescence with 51 numbered nuclei: all the labelled volume of objects there was. It is cut in two across
 its longest axis; nuclei on the cut count in both halves, which makes {total}, of which {touch} touch another. For each
 half the network is trained on the other by `medseg train HALVES --config nuclei-3d --folds 0,1`
-({cards[0].training.duration}; {cards[1].training.duration}, on a shared processor) and has seen nothing of it. Figures
-are over all nuclei of both halves.
+({cards[0].training.duration}; {cards[1].training.duration}, on a shared
+processor) and has seen nothing of it. Figures are over all nuclei of both halves.
 
-{table({NAMES[name]: counts[name] for name in NAMES}, METRICS)}
+{table({NAMES[name]: counts[name] for name in NAMES}, METRICS[:-1])}
 
-PQ of each half, of the network with border: {each}.
+PQ of each half, of the network with border:
+{each}.
 
 One stack says how well a network of thirty nuclei does on thirty more of the same culture and microscope, and nothing
 of others. With so few objects a difference of a few hundredths of PQ is one or two nuclei. The last row is what the

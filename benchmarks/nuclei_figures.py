@@ -18,6 +18,7 @@ from medseg.evaluate.evaluate import evaluate
 from medseg.evaluate.options import EvaluateOptions
 from medseg.io import nifti
 from medseg.io.read import read_labels
+from medseg.post.removal import remove_small
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, Scan, Source
 
 THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
@@ -52,6 +53,11 @@ def foreground(mask: np.ndarray, geometry: Geometry) -> LabelMap:
     return LabelMap(mask.astype(np.uint8), geometry, TABLE)
 
 
+def without_specks(labels: LabelMap) -> LabelMap:
+    """Leave out what `otsu` leaves out too."""
+    return remove_small(labels, min_mm3=SMALLEST)
+
+
 def save(ids: np.ndarray, geometry: Geometry, path: Path) -> None:
     """Write numbered objects as NIfTI."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,10 +78,14 @@ class Counts:
         return Counts(self.reference[chosen], self.predicted[chosen], self.quality[chosen], self.hits[chosen])
 
     def pooled(self, weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """PQ, SQ, RQ and AP over all objects of all cases; with weights (draws, cases), of each draw."""
+        """PQ, SQ, RQ and AP over all objects of all cases, and the mean of the cases' PQ.
+
+        With weights, shape (draws, cases), of each draw.
+        """
         weights = np.ones((1, len(self.reference))) if weights is None else weights
         n, m, quality = (weights @ x for x in (self.reference, self.predicted, self.quality))
         hits = weights @ self.hits
+        own = 2 * self.quality / (self.reference + self.predicted).clip(min=1)
         precision = hits / (n + m)[:, None].clip(min=1) / (1 - hits / (n + m)[:, None].clip(min=1))
         return {
             "pq": 2 * quality / (n + m).clip(min=1),
@@ -85,6 +95,7 @@ class Counts:
             "ap@0.75": precision[:, THRESHOLDS.index(0.75)],
             "ap@0.9": precision[:, -1],
             "ap@0.5:0.9": precision.mean(1),
+            "mean pq": weights @ own / weights.sum(1),
         }
 
 

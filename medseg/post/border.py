@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import dataclass
+from typing import Annotated
 
 import cc3d
 import numpy as np
@@ -21,6 +22,7 @@ from medseg.post.measure import channel_of_class, score
 from medseg.post.numbering import number_objects
 from medseg.post.orientation import canonical
 from medseg.post.seams import label_in_slabs
+from medseg.post.watershed import split_mask
 from medseg.types import Instances, LabelMap, LabelTable, Prediction
 
 __all__ = ["Border", "objects_from_border"]
@@ -34,6 +36,9 @@ def objects_from_border(
     scores: npt.NDArray[np.floating] | None = None,
     border: str = BORDER,
     min_seed_mm3: float = 0.0,
+    min_mm3: float = 0.0,
+    depth_mm: float | None = None,
+    sigma_mm: float = 1.0,
     connectivity: Connectivity = 26,
     planes: int | None = None,
 ) -> Instances:
@@ -53,6 +58,11 @@ def objects_from_border(
         Name of the border class.
     min_seed_mm3 : float
         Interiors smaller than this are no seeds, unless a part of the foreground has no larger one.
+    min_mm3 : float
+        Objects smaller than this are none.
+    depth_mm, sigma_mm : float
+        Interiors the network did not part are split by shape, as `medseg.post.watershed.watershed` splits objects, and
+        each piece is a seed. None splits none.
     connectivity, planes
         Of the foreground, interiors and borders together; as for `medseg.post.components.components`.
 
@@ -75,12 +85,16 @@ def objects_from_border(
         foreground, labels.geometry, connectivity=neighbourhood(connectivity, labels.geometry.shape), planes=planes
     )
     oriented = canonical(labels.geometry)
-    seeds_of = _Seeds(border_value, min_seed_mm3 / labels.geometry.voxel_volume)
+    seeds_of = _Seeds(
+        border_value, min_seed_mm3 / labels.geometry.voxel_volume, oriented.spacing(labels.geometry), depth_mm, sigma_mm
+    )
     of_class: dict[int, int] = {}
     lost = 0
     following = len(regions) + 1
     for number, (start, stop) in enumerate(zip(regions.starts.tolist(), regions.stops.tolist(), strict=True), start=1):
-        box = tuple(slice(first, last) for first, last in zip(start, stop, strict=True))
+        # A margin of one voxel, where the grid goes on, so that interiors end inside the crop.
+        ends = zip(start, stop, labels.geometry.shape, strict=True)
+        box = tuple(slice(max(0, first - 1), min(size, last + 1)) for first, last, size in ends)
         crop = oriented.view(ids[box])
         mask = crop == number
         seeds, classes = seeds_of.find(oriented.view(labels.array[box]), mask)
@@ -106,15 +120,32 @@ def objects_from_border(
         logger.warning(
             "%d border voxels touch no interior and no scores tell their class: they belong to no object", lost
         )
+    _drop_small(ids, of_class, min_mm3 / labels.geometry.voxel_volume)
     return number_objects(ids, labels.geometry, of_class, table)
+
+
+def _drop_small(ids: npt.NDArray[np.int32], of_class: dict[int, int], minimum: float) -> None:
+    """Turn objects of fewer voxels into background."""
+    if minimum <= 1:
+        return
+    sizes = np.bincount(ids.ravel())
+    small = sizes < minimum
+    kept = np.arange(len(sizes), dtype=np.int32)
+    kept[small] = 0
+    ids[...] = kept[ids]
+    for number in np.flatnonzero(small).tolist():
+        of_class.pop(number, None)
 
 
 @dataclass(frozen=True)
 class _Seeds:
-    """Finds interiors. `minimum` is in voxels."""
+    """Finds interiors, and splits them by shape where a depth is given. `minimum` is in voxels."""
 
     border: int
     minimum: float
+    spacing: tuple[float, float, float]
+    depth: float | None
+    sigma: float
 
     def find(
         self, labels: npt.NDArray[np.integer], mask: npt.NDArray[np.bool_]
@@ -122,6 +153,8 @@ class _Seeds:
         """Return the interiors in a mask numbered from 1, and the class of each."""
         interior = np.where(mask & (labels != self.border), labels, 0)
         found = np.asarray(cc3d.connected_components(np.asfortranarray(interior), connectivity=6), np.int32)
+        if self.depth is not None:
+            found = self._split(found, self.depth)
         sizes = np.bincount(found.ravel())
         sizes[0] = 0
         kept = np.flatnonzero(sizes >= max(1.0, min(self.minimum, float(sizes.max()))))
@@ -130,6 +163,15 @@ class _Seeds:
         places = np.unique(found, return_index=True)
         classes = dict(zip(places[0].tolist(), interior.ravel()[places[1]].tolist(), strict=True))
         return table[found], [classes[number] for number in kept.tolist()]
+
+    def _split(self, found: npt.NDArray[np.int32], depth: float) -> npt.NDArray[np.int32]:
+        """Number the pieces of all interiors anew."""
+        pieces = np.zeros_like(found)
+        for number in range(1, int(found.max()) + 1):
+            inside = found == number
+            split = split_mask(inside, self.spacing, depth_mm=depth, sigma_mm=self.sigma)
+            pieces[inside] = split[inside] + pieces.max()
+        return pieces
 
 
 def _class_of_thin(
@@ -169,6 +211,11 @@ class Border:
 
         border: str = Field(default=BORDER, description="name of the border class")
         min_seed_mm3: float = Field(default=0.0, ge=0, description="smaller interiors are no seeds of their own")
+        min_mm3: float = Field(default=0.0, ge=0, description="smaller objects are none")
+        depth_mm: Annotated[float, Field(gt=0)] | None = Field(
+            default=None, description="split interiors that the network did not part by shape, as watershed does"
+        )
+        sigma_mm: float = Field(default=1.0, ge=0, description="smoothing of the distance, for depth_mm")
         connectivity: Connectivity = 26
 
     def __init__(self, options: Options) -> None:
@@ -181,6 +228,9 @@ class Border:
             scores=item.scores,
             border=self.options.border,
             min_seed_mm3=self.options.min_seed_mm3,
+            min_mm3=self.options.min_mm3,
+            depth_mm=self.options.depth_mm,
+            sigma_mm=self.options.sigma_mm,
             connectivity=self.options.connectivity,
         )
         if item.scores is None:

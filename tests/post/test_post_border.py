@@ -104,3 +104,37 @@ def test_stage_gives_scores_of_the_object_classes(tmp_path):
     assert all(0 < row.score < 1 for row in found.rows)
     plain = Border(Border.Options()).run(Prediction(target, prediction.model), RunContext(tmp_path))
     assert same_partition(found.ids > 0, plain.ids > 0)
+
+
+def _two_discs(gap: int) -> LabelMap:
+    """Two discs whose interiors run into one another through a neck of `gap` pixels, and a speck."""
+    x, y = np.mgrid[:44, :24]
+    inside = ((x - 12) ** 2 + (y - 12) ** 2 < 81) | ((x - 29) ** 2 + (y - 12) ** 2 < 81)
+    array = np.where(inside, 2, 0)
+    array[((x - 12) ** 2 + (y - 12) ** 2 < 64) | ((x - 29) ** 2 + (y - 12) ** 2 < 64)] = 1
+    array[18:24, 12 - gap // 2 : 12 + gap - gap // 2] = 1
+    array[40:43, 1:4] = 2
+    array[41, 2] = 1
+    return LabelMap(array.astype(np.uint8)[..., None], Geometry(np.eye(4), (44, 24, 1)), border_table(TABLE))
+
+
+TABLE = LabelTable((LabelClass(1, "cell", is_thing=True),))
+
+
+def test_interiors_that_run_together_are_split_by_shape_where_asked():
+    labels = _two_discs(4)
+    assert len(objects_from_border(labels).rows) == 2  # both discs in one, and the speck
+    found = objects_from_border(labels, depth_mm=0.5)
+    assert len(found.rows) == 3
+    left, right = found.ids[12, 12, 0], found.ids[29, 12, 0]
+    assert left != right
+    assert np.array_equal(found.ids > 0, labels.array > 0)
+
+
+def test_small_objects_are_none():
+    labels = _two_discs(0)
+    assert [row.voxels for row in objects_from_border(labels).rows][-1] == 9
+    assert len(objects_from_border(labels, min_mm3=9).rows) == 3
+    found = objects_from_border(labels, min_mm3=10)
+    assert [row.id for row in found.rows] == [1, 2]
+    assert found.ids[41, 2, 0] == 0
