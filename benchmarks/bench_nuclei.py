@@ -240,7 +240,7 @@ Differences of the border class to the others, with 95% intervals from 10,000 bo
 ## Beside StarDist's figures
 
 AP at 0.5 as printed by Schmidt et al. (MICCAI 2018, table 1) for their subset of the same competition: 497 pictures of
-fluorescence, 50 of them held out, all methods trained to convergence on a GPU.
+fluorescence, 50 of them held out.
 
 | method | AP@0.5 |
 |---|---|
