@@ -127,7 +127,9 @@ VARIANTS = {
     "no change of grid": [t for t in PREPROCESSING if t["_target_"] != "Spacingd"],
     "scaled before resampling": [*PREPROCESSING[:3], PREPROCESSING[4], PREPROCESSING[3]],
     "foreground only": [*PREPROCESSING[:3], PREPROCESSING[4] | {"b_min": 0}, CROP],
-    "z-score": [*PREPROCESSING[:4], ZSCORE],
+    "z-score": [*PREPROCESSING[:4], ZSCORE | {"nonzero": False}],
+    # Where nothing is resampled: interpolated to 0 or to 1e-6 is a matter of rounding, and the rule asks for exactly 0.
+    "z-score of what is not 0": [*PREPROCESSING[:3], ZSCORE],
     "percentiles": [*PREPROCESSING[:4], PERCENTILES],
 }
 
