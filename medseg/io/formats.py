@@ -61,6 +61,8 @@ class Writer:
         What to know where slices are tilted; empty where readers have them right.
     needs_objects : bool
         Whether it holds objects, so that there is nothing to write where none were made.
+    has_bits : bool
+        Whether pixels are single bits in it, so that frames may begin within a byte.
     """
 
     file_name: str
@@ -69,6 +71,7 @@ class Writer:
     about: str
     tilted: str = ""
     needs_objects: bool = False
+    has_bits: bool = False
 
 
 def write(name: str, item: Labelled, folder: Path) -> tuple[list[Path], tuple[str, ...]]:
@@ -99,7 +102,10 @@ def write(name: str, item: Labelled, folder: Path) -> tuple[list[Path], tuple[st
     """
     writer = WRITERS[name]
     files = writer.write(item, folder / writer.file_name)
-    notes = [writer.tilted] if item.labels.geometry.is_sheared and writer.tilted else []
+    geometry = item.labels.geometry
+    notes = [writer.tilted] if geometry.is_sheared and writer.tilted else []
+    if writer.has_bits and geometry.shape[0] * geometry.shape[1] % 8:
+        notes.append(BETWEEN_BYTES)
     if name == "dicom-seg-fractional" and item.scores is None:
         notes.append("there were no scores, so every fraction is 0 or 1")
     return files, tuple(f"{writer.file_name}: {note}" for note in notes)
@@ -202,6 +208,10 @@ SEG_TILTED = (
     "the slices are tilted: each frame lies in the right place and OHIF and highdicom show it there, but dcmqi and "
     "3D Slicer, which expect upright stacks, show it in a wrong one; give them nrrd"
 )
+BETWEEN_BYTES = (
+    "a slice's pixels are no multiple of 8, so that frames of bits begin within a byte, as DICOM asks; OHIF 3.13 draws "
+    "them wrong; give it dicom-seg-fractional, which has a byte for each pixel"
+)
 RT_TILTED = (
     "the slices are tilted: the contours lie in the right place, but plastimatch and others fill them on upright "
     "slices; give them nrrd"
@@ -211,7 +221,7 @@ WRITERS: Mapping[str, Writer] = {
     "nifti": Writer("labels.nii.gz", False, _nifti, "research tools; carries tilted slices", NIFTI_TILTED),
     "nrrd": Writer("labels.seg.nrrd", False, _nrrd, "3D Slicer, with names, colours and codes; carries tilted slices"),
     "dicom-seg": Writer(
-        "labels.seg.dcm", True, _dicom_seg, "archives and workstations; read by nearly all", SEG_TILTED
+        "labels.seg.dcm", True, _dicom_seg, "archives and workstations; read by nearly all", SEG_TILTED, has_bits=True
     ),
     "dicom-seg-labelmap": Writer(
         "labels.labelmap.dcm",
@@ -224,11 +234,22 @@ WRITERS: Mapping[str, Writer] = {
         "labels.fractional.dcm", True, _dicom_seg_fractional, "the probability of each class, a byte each", SEG_TILTED
     ),
     "dicom-seg-objects": Writer(
-        "objects.seg.dcm", True, _dicom_seg_objects, "objects, a segment for each", SEG_TILTED, needs_objects=True
+        "objects.seg.dcm",
+        True,
+        _dicom_seg_objects,
+        "objects, a segment for each",
+        SEG_TILTED,
+        needs_objects=True,
+        has_bits=True,
     ),
     "rtstruct": Writer("labels.rtstruct.dcm", True, _rtstruct, "radiotherapy planning; contours with holes", RT_TILTED),
     "sr": Writer(
-        "labels.sr.dcm", True, _sr, "volumes as a structured report, with the DICOM SEG it refers to", SEG_TILTED
+        "labels.sr.dcm",
+        True,
+        _sr,
+        "volumes as a structured report, with the DICOM SEG it refers to",
+        SEG_TILTED,
+        has_bits=True,
     ),
     "sc": Writer("labels.key.dcm", True, _key_images, "pictures of the main slices, for viewers of pictures only"),
     "stl": Writer("labels.stl", False, _mesh_stl, "3D printing and planning; a file for each class"),

@@ -27,6 +27,7 @@ SERIES = {
     "sagittal": grid("sagittal", columns=96, rows=96, slices=36, spacing=(PIXEL, PIXEL), step=5.0),
     "oblique": grid("oblique", columns=96, rows=96, slices=24, spacing=(PIXEL, PIXEL), step=5.0, reverse=True),
     "tilted": grid("axial", columns=96, rows=96, slices=20, spacing=(PIXEL, PIXEL), step=5.0, tilt=18.0),
+    "odd": grid("axial", columns=93, rows=95, slices=20, spacing=(PIXEL, PIXEL), step=5.0),
 }
 
 
@@ -67,11 +68,14 @@ def exported(folder: Path, where: Grid, name: str, form: str) -> tuple[Geometry,
     return geometry, uid(name, "study")
 
 
-@pytest.mark.parametrize("kind", list(SERIES))
-def test_the_segmentation_lies_over_what_it_shows(archive, tmp_path, monkeypatch, kind):
+# Where slices have an odd number of pixels, OHIF 3.13 draws frames of bits wrong; see formats.BETWEEN_BYTES.
+@pytest.mark.parametrize(
+    ("kind", "form"), [*((kind, "dicom-seg") for kind in SERIES if kind != "odd"), ("odd", "dicom-seg-fractional")]
+)
+def test_the_segmentation_lies_over_what_it_shows(archive, tmp_path, monkeypatch, kind, form):
     orthanc, address = archive
     monkeypatch.setenv("MEDSEG_PACS_PASSWORD", "secret")
-    geometry, study = exported(tmp_path, SERIES[kind], f"ohif {kind}", "dicom-seg")
+    geometry, study = exported(tmp_path, SERIES[kind], f"ohif {kind}", form)
     assert run(["push", str(tmp_path), "--to", orthanc.dicom, "--quiet"]) == 0
     middles = [slice_through(geometry, CENTRE + ball) for ball in (LARGE, SMALL)]
     with chromium_page() as page:

@@ -28,7 +28,7 @@ def test_the_docs_list_every_format():
 
 
 def test_notes_are_of_tilted_slices_and_missing_scores_only(tmp_path):
-    source, geometry = small_series(tmp_path / "upright")
+    source, geometry = small_series(tmp_path / "upright", shape=(16, 11, 6))
     labels = some_labels(geometry)
     scores = np.zeros((4, *geometry.shape), np.float32)
     for name, writer in WRITERS.items():
@@ -42,3 +42,14 @@ def test_notes_are_of_tilted_slices_and_missing_scores_only(tmp_path):
     assert write("nrrd", tilted, tmp_path)[1] == ()
     (note,) = write("nifti", tilted, tmp_path)[1]
     assert note.startswith("labels.nii.gz: the slices are tilted")
+
+
+def test_frames_that_begin_within_a_byte_are_said_to_be_drawn_wrong_by_ohif(tmp_path):
+    source, geometry = small_series(tmp_path / "odd", shape=(13, 11, 6))
+    item = Labelled(some_labels(geometry), source, MODEL)
+    for name in ("dicom-seg", "sr"):
+        (note,) = write(name, item, tmp_path)[1]
+        assert "OHIF" in note
+        assert "give it dicom-seg-fractional" in note
+    for name in ("dicom-seg-labelmap", "rtstruct", "nrrd"):
+        assert write(name, item, tmp_path)[1] == ()

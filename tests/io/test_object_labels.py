@@ -45,7 +45,7 @@ def test_a_class_for_each_object():
 
 
 def test_a_segment_for_each_object(tmp_path):
-    source, geometry = small_series(tmp_path / "in", orientation=OBLIQUE)
+    source, geometry = small_series(tmp_path / "in", shape=(16, 11, 6), orientation=OBLIQUE)
     objects = three_objects(geometry)
     labels = LabelMap(np.zeros(geometry.shape, np.uint8), geometry, TABLE)
     (path,), notes = write("dicom-seg-objects", Labelled(labels, source, MODEL, instances=objects), tmp_path)

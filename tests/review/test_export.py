@@ -116,7 +116,7 @@ def test_objects_are_classes_of_every_format(tmp_path, series, model):
 
 
 def test_what_readers_get_wrong_is_said(tmp_path, caplog):
-    small_series(tmp_path / "tilted", lean=(0, 0.9, 0))
+    small_series(tmp_path / "tilted", shape=(16, 11, 6), lean=(0, 0.9, 0))
     labels = some_labels(load_scan(tmp_path / "tilted").geometry)
     write_labels(labels, tmp_path / "labels.nii.gz")
     with caplog.at_level(logging.WARNING, "medseg"):
