@@ -124,11 +124,14 @@ class _Planner:
             "mirror": self._mirror(augment["flip"], order),
             **self.preset.training,
         }
+        self.reasons["optimiser"] = self.preset.why
+        if self.configuration == "2d" and self.preset.optimiser_2d is not None:
+            values["optimiser"] = self.preset.optimiser_2d
+            self.reasons["optimiser"] = self.preset.why_2d
         self.reasons["input.crop_to_nonzero"] = (
             f"cropping to nonzero leaves {100 * self.seen.kept:.0f}% of the median scan; "
             f"done below {100 * CROP_BELOW:.0f}%"
         )
-        self.reasons["optimiser"] = self.preset.why
         return Plan(values, self.reasons)
 
     def _spacing(self) -> tuple[float, float, float]:
@@ -302,7 +305,7 @@ class _Planner:
 
     def _mirror(self, flip: Sequence[str], order: Sequence[int]) -> str:
         """Average over left and right in prediction, where the preset does and training mirrors them."""
-        if self.preset.mirror and "xyz"[order.index(0)] in flip:
+        if self.configuration != "2d" and self.preset.mirror and "xyz"[order.index(0)] in flip:
             self.reasons["mirror"] = "prediction averages over a mirrored copy, which takes twice the time"
             return "left-right"
         return "none"

@@ -139,6 +139,23 @@ def test_on_a_processor_patches_are_smaller_than_small_scans():
     assert make_plan(dataset(), seen, preset="8gb").values["input"]["patch"] == [40, 56, 40]
 
 
+def test_muon_is_planned_where_it_was_measured():
+    seen = fingerprint((100, 100, 100), (1.0, 1.0, 1.0), 10)
+    names = {
+        (preset, configuration): make_plan(dataset(), seen, preset=preset, configuration=configuration).values[
+            "optimiser"
+        ]["name"]
+        for preset in ("cpu", "8gb")
+        for configuration in ("3d_fullres", "2d")
+    }
+    assert names == {
+        ("cpu", "3d_fullres"): "muon",
+        ("cpu", "2d"): "adamw",
+        ("8gb", "3d_fullres"): "sgd",
+        ("8gb", "2d"): "sgd",
+    }
+
+
 def test_prediction_is_mirrored_where_training_mirrors_left_and_right():
     seen = fingerprint((100, 100, 100), (1.0, 1.0, 1.0), 10)
     assert make_plan(dataset(), seen, preset="cpu").values["mirror"] == "left-right"
