@@ -291,6 +291,11 @@ class _Planner:
     def _augment(self, spacing: Sequence[float], order: Sequence[int]) -> dict[str, Any]:
         flat = self.configuration == "2d"
         values = {key: value for key, value in self.preset.augment.items() if key != "flip"}
+        if not flat:
+            values |= self.preset.augment_3d
+            if self.preset.elastic_voxels is not None:
+                low, high, apart = (round(n * min(spacing), 4) for n in self.preset.elastic_voxels)
+                values |= {"elastic_mm": [low, high], "elastic_spacing": apart}
         wanted = ["x", "y"] if flat else list(self.preset.augment["flip"])
         self.reasons["augment.flip"] = "no class is the mirror image of another"
         paired = paired_classes([c.name for c in self.data.table])

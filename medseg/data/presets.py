@@ -36,6 +36,11 @@ class Preset:
         Whether prediction by 3D networks averages over a mirrored copy, where left and right are alike.
     augment : dict
         What to augment, and the axes that could be mirrored.
+    augment_3d : dict
+        What takes its place in 3D.
+    elastic_voxels : tuple of float, optional
+        Displacements of elastic deformation in 3D, smallest and largest, and distance of control points, in voxels of
+        the finest axis.
     training : dict
         Optimiser, length and the rest.
     optimiser_2d : dict, optional
@@ -59,6 +64,8 @@ class Preset:
     most_of_scan: float = 1.0
     mirror: bool = False
     augment: dict[str, Any] = field(default_factory=dict)
+    augment_3d: dict[str, Any] = field(default_factory=dict)
+    elastic_voxels: tuple[float, float, float] | None = None
     training: dict[str, Any] = field(default_factory=dict)
     optimiser_2d: dict[str, Any] | None = None
     why_2d: str = ""
@@ -134,6 +141,8 @@ _CPU = Preset(
         "translation": 0.4,
         "flip": ["x"],
     },
+    augment_3d={"rotation_degrees": 25.0, "scaling": 0.5, "scaling_range": [0.75, 1.3], "elastic": 0.3},
+    elastic_voxels=(1.0, 3.0, 16.0),
     training={
         "optimiser": {"name": "muon", "learning_rate": 2.0e-2, "weight_decay": 1.0e-2, "warm_up": 0.03},
         "ema_decay": 0.998,

@@ -92,16 +92,20 @@ def _move_matrix(weight: Tensor, slope: Tensor, state: dict[str, Any], group: di
 def _orthogonal(matrix: Tensor) -> Tensor:
     """Nearest matrix with singular values of about 1 (0.7 to 1.2): five steps of a quintic Newton-Schulz iteration.
 
-    Coefficients are Jordan's, chosen for the steepest slope at 0.
+    Coefficients are Jordan's, chosen for the steepest slope at 0. All steps are polynomials of the small square matrix
+    X X', so that the wide one is multiplied once.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    wide = matrix.bfloat16() if matrix.shape[0] <= matrix.shape[1] else matrix.bfloat16().T
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     x = wide / (wide.norm() + 1e-7)
+    square = x @ x.T
+    whole = one = torch.eye(len(x), dtype=x.dtype, device=x.device)
     for _ in range(5):
-        square = x @ x.T
-        x = a * x + (b * square + c * square @ square) @ x
-    result: Tensor = x if matrix.shape[0] <= matrix.shape[1] else x.T
-    return result.to(matrix.dtype)
+        step = a * one + b * square + c * (square @ square)
+        whole = step @ whole
+        square = step @ square @ step
+    result: Tensor = whole @ x
+    return result if matrix.shape[0] <= matrix.shape[1] else result.T
 
 
 def _move_by_adam(weight: Tensor, slope: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from medseg.train.optimiser import build_optimiser
 from medseg.train.patches import Batch
 from medseg.train.processes import Processes
 from medseg.train.region_loss import region_loss
+from medseg.train.side_by_side import SideBySide, can_be_parted, one_thread
 
 __all__ = ["Stepper"]
 
@@ -62,6 +63,8 @@ class Stepper:
         self._format = memory_format(config.network.dimensions)
         self._shared = processes.share(network)
         self._optimiser = build_optimiser(config.optimiser, network)
+        parted = processes.count == 1 and torch.get_num_threads() > 1 and can_be_parted(network, config.network.name)
+        self._parts = SideBySide(network, dtype) if parted else None
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16)
 
     @property
@@ -81,6 +84,10 @@ class Stepper:
         rate : float
             Learning rate.
         """
+        with contextlib.nullcontext() if self._parts is None else one_thread():
+            return self._step(batches, number, rate)
+
+    def _step(self, batches: Sequence[Batch], number: int, rate: float) -> float:
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         self._optimiser.zero_grad(set_to_none=True)
@@ -88,8 +95,18 @@ class Stepper:
         for place, batch in enumerate(batches, start=1):
             # Gradients are exchanged once a step, with the last batch.
             waits = contextlib.nullcontext() if place == len(batches) else self.processes.apart(self._shared)
+            images, labels = self._augmented(batch)
+
+            def loss_of(scores: Tensor | list[Tensor], labels: Tensor = labels) -> Tensor:
+                return self._loss(scores, labels) / len(batches)
+
+            if self._parts is not None and len(images) > 1:
+                total += float(self._parts.backward(images, loss_of))
+                continue
             with waits:
-                loss = self._loss(batch) / len(batches)
+                with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+                    scores = self._shared(images)
+                loss = loss_of(scores)
                 self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         self._scaler.unscale_(self._optimiser)
@@ -113,7 +130,7 @@ class Stepper:
         self._optimiser.load_state_dict(state["optimiser"])
         self._scaler.load_state_dict(state.get("scaler", {}))
 
-    def _loss(self, batch: Batch) -> Tensor:
+    def _augmented(self, batch: Batch) -> tuple[Tensor, Tensor]:
         config = self.config
         # Whatever else draws at random, dropout for one, draws by the samples.
         torch.manual_seed(generator_of(config.seed, batch.first, 1).initial_seed())
@@ -122,9 +139,10 @@ class Stepper:
         images, labels = self.augmentation(images, labels, batch.first)
         if config.network.dimensions == 2:
             images, labels = images[..., 0], labels[..., 0]
-        images = images.contiguous(memory_format=self._format)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            scores = self._shared(images)
+        return images.contiguous(memory_format=self._format), labels
+
+    def _loss(self, scores: Tensor | list[Tensor], labels: Tensor) -> Tensor:
+        config = self.config
         options: dict[str, Any] = {
             "dice": config.loss.dice,
             "cross_entropy_weight": config.loss.cross_entropy,

@@ -1,0 +1,116 @@
+"""Shows a batch to a network in parts, each part on processor cores of its own.
+
+Small patches keep one core busy, but not several: threads inside an operator then mostly wait for one another. Parts of
+a batch have nothing to wait for until their scores meet in the loss.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+__all__ = ["SideBySide", "can_be_parted", "one_thread"]
+
+Scores = Tensor | list[Tensor]
+
+
+def can_be_parted(network: nn.Module, name: str) -> bool:
+    """Whether parts of a batch do not influence each other and draw nothing at random, so that the result is the same.
+
+    Parameters
+    ----------
+    network : Module
+        On its device; on any but the processor there is nothing to gain.
+    name : str
+        Of its family: only U-Nets are known to hide no random numbers.
+    """
+    if next(network.parameters()).device.type != "cpu" or name != "unet":
+        return False
+    return not any(
+        isinstance(layer, _BatchNorm) or (isinstance(layer, _DropoutNd) and layer.p > 0) for layer in network.modules()
+    )
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Inside, operators called by this thread use one core: small ones lose more by waiting than they gain."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class SideBySide:
+    """Forward and backward pass of a batch in parts, as many as there are threads; gradients are added up in order.
+
+    Parameters
+    ----------
+    network : Module
+        For which `can_be_parted`.
+    dtype : torch.dtype
+        Of the forward pass.
+    """
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
+        self.network = network
+        self.dtype = dtype
+        self.threads = torch.get_num_threads()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def backward(self, images: Tensor, loss_of: Callable[[Scores], Tensor]) -> Tensor:
+        """Add the loss's gradient to that of the weights, and return the loss.
+
+        Parameters
+        ----------
+        images : Tensor, shape (N, C, *spatial)
+            A batch.
+        loss_of : callable
+            From the scores of the whole batch to the loss.
+        """
+        pool = self._workers()
+        parts = images.tensor_split(min(self.threads, len(images)))
+        shown = list(pool.map(self._forward, parts))
+        levels = [torch.cat([part.detach() for part in level]).requires_grad_() for level in zip(*shown, strict=True)]
+        loss = loss_of(levels if len(levels) > 1 else levels[0])
+        loss.backward()  # type: ignore[no-untyped-call]
+        sizes = [len(part) for part in parts]
+        slopes = list(zip(*(torch.split(_slope(level), sizes) for level in levels), strict=True))
+        weights = [weight for weight in self.network.parameters() if weight.requires_grad]
+        found = list(pool.map(_gradients, shown, slopes, [weights] * len(parts)))
+        for weight, own in zip(weights, zip(*found, strict=True), strict=True):
+            for gradient in own:
+                if gradient is not None:
+                    weight.grad = gradient if weight.grad is None else weight.grad.add_(gradient)
+        return loss.detach()
+
+    def _forward(self, images: Tensor) -> list[Tensor]:
+        with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
+            scores = self.network(images)
+        return [scores] if isinstance(scores, Tensor) else list(scores)
+
+    def _workers(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            # One core each: how many threads an operator uses is set by the thread that calls it.
+            self._pool = ThreadPoolExecutor(
+                self.threads, thread_name_prefix="part", initializer=torch.set_num_threads, initargs=(1,)
+            )
+        return self._pool
+
+
+def _slope(scores: Tensor) -> Tensor:
+    return torch.zeros_like(scores) if scores.grad is None else scores.grad
+
+
+def _gradients(
+    scores: Sequence[Tensor], slopes: Sequence[Tensor], weights: Sequence[Tensor]
+) -> tuple[Tensor | None, ...]:
+    # Both passes of a part may run on either thread; each sees the same numbers.
+    return torch.autograd.grad(list(scores), weights, list(slopes), allow_unused=True)
