@@ -18,7 +18,15 @@ from medseg.models.card import InputCard
 from medseg.prepare.crop import Box, box_above, nonzero_box
 from medseg.prepare.intensity import filled_nonzero, finite, normaliser
 from medseg.prepare.orient import AxisOrder, toward
-from medseg.prepare.resample import AXES, aligned_size, resample, resample_axis, resampled_size, separate_axis
+from medseg.prepare.resample import (
+    AXES,
+    aligned_size,
+    nearest_index,
+    resample,
+    resample_axis,
+    resampled_size,
+    separate_axis,
+)
 from medseg.types import Geometry, LabelMap, Scan
 from medseg.types.labels import smallest_label_dtype
 
@@ -26,8 +34,8 @@ __all__ = ["FirstPass", "Prepared", "Route", "check_channels", "plan_route", "pr
 
 # Voxels converted to float32 at a time: a few planes, small enough for the processor's cache.
 BLOCK = 1 << 21
-# Half a voxel, but for the rounding of float32: grids whose ratio is simple put many voxels right in between.
-HALF = 0.5 - 1e-5
+# Shares of a voxel that differ by less are equal but for the rounding of float32.
+EQUAL = 1e-5
 Triple = tuple[float, float, float]
 Steps = tuple[float | None, float | None, float | None]
 
@@ -230,7 +238,8 @@ def prepare(scan: Scan, card: InputCard, route: Route | None = None, first_pass:
                 fix="Look at the scan's values and its header's slope and intercept.",
             )
     if first_pass is not None:
-        _fill_first_pass(inner[scan.channels :], first_pass, route, separate)
+        outside = ~filled_nonzero(boxed) if card.crop_to_nonzero else None
+        _fill_first_pass(inner[scan.channels :], first_pass, route, separate, outside)
     return Prepared(result.transpose(0, 3, 2, 1), route, notes)
 
 
@@ -283,18 +292,39 @@ def _normalise(channels: npt.NDArray[np.float32], card: InputCard) -> None:
 
 
 def _fill_first_pass(
-    targets: npt.NDArray[np.float32], first_pass: FirstPass, route: Route, separate: int | None
+    targets: npt.NDArray[np.float32],
+    first_pass: FirstPass,
+    route: Route,
+    separate: int | None,
+    outside: npt.NDArray[np.bool_] | None,
 ) -> None:
-    """Bring each label of a first pass onto the network's grid: there where at least half a voxel has it (nnU-Net)."""
+    """Bring the labels of a first pass onto the network's grid, a channel each: there where its share is the largest.
+
+    As nnU-Net 2.8: of equal shares the one of the nearest voxel counts; background outside the scan's nonzero part, if
+    given, and inside it are two classes.
+    """
     route.source.match(first_pass.labels.geometry, what="scan and first pass")
     boxed = route.order.apply(first_pass.labels.array)[route.box.slices].transpose(2, 1, 0)
-    steps = route.steps[::-1]
-    for index, value in enumerate(first_pass.values):
-        share = resample(np.ascontiguousarray(boxed == value, dtype=np.float32), targets.shape[1:], 1, separate, steps)
-        present = share >= HALF
-        # Of two labels with just half a voxel each, the later wins.
-        targets[:index, present] = 0
-        targets[index] = present
+    # Class 0 is outside, 1 the background inside, then those wanted; labels not wanted count as background.
+    classes = np.ones(boxed.shape, dtype=np.int16)
+    if outside is not None:
+        classes[outside] = 0
+    for number, value in enumerate(first_pass.values):
+        classes[boxed == value] = number + 2
+    steps, shape = route.steps[::-1], targets.shape[1:]
+    nearest = classes
+    for axis, (now, size, step) in enumerate(zip(classes.shape, shape, steps, strict=True)):
+        nearest = np.take(nearest, nearest_index(now, size, step), axis=axis)
+    best, of_nearest = (np.full(shape, -1, dtype=np.float32) for _ in range(2))
+    winner = np.zeros(shape, dtype=np.int16)
+    for number in np.unique(classes):
+        share = resample(np.ascontiguousarray(classes == number, dtype=np.float32), shape, 1, separate, steps)
+        np.copyto(winner, number, where=share > best + EQUAL)
+        np.copyto(of_nearest, share, where=nearest == number)
+        np.maximum(best, share, out=best)
+    np.copyto(winner, nearest, where=of_nearest >= best - EQUAL)
+    for number, target in enumerate(targets):
+        np.equal(winner, number + 2, out=target, casting="unsafe")
 
 
 def _mask(card: InputCard, channels: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
