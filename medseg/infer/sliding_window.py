@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,9 @@ def stream_scores(
 ) -> Iterator[Slab]:
     """Yield blended scores along the last axis.
 
+    Of windows that hold one value throughout, such as padding or air that normalisation has clipped, one is computed and
+    the others take its scores: the same to the last bit.
+
     Parameters
     ----------
     array : ndarray of float32, shape (C, X, Y, Z)
@@ -104,6 +107,7 @@ def stream_scores(
         windows_along(size, length, overlap) for size, length in zip(array.shape[1:], patch, strict=True)
     )
     depth = patch[2]
+    compute = _OnceForUniform(partial(_run_mirrored, run, mirror=mirror))
     # One plane more than the window: the last plane handed out before stays as the first.
     held = np.zeros((classes, array.shape[1], rows.stop - rows.start, depth + 1), dtype=np.float32)
     base = -1
@@ -121,12 +125,38 @@ def stream_scores(
             shown = np.empty((len(some), len(array), *patch), dtype=np.float32)
             for window, (x, y, _) in zip(shown, some, strict=True):
                 window[...] = layer[:, x : x + patch[0], y : y + patch[1]]
-            given = _run_mirrored(run, shown, mirror)
+            given = compute(shown)
             for scores, (x, y, weights) in zip(given, some, strict=True):
                 _add(held[..., 1:], scores, weights[..., None] * along.weights[index], x, y - rows.start)
         final = along.starts[index + 1] if index + 1 < len(along.starts) else array.shape[3]
         skip = 1 if index == 0 else 0
         yield Slab(held[..., skip : final - base], base + skip)
+
+
+class _OnceForUniform:
+    """Runs the network, but for a window of one value a channel that is the same as the last of that kind."""
+
+    def __init__(self, compute: Run) -> None:
+        self._compute = compute
+        self._value: bytes | None = None
+        self._scores: Float32 | None = None
+
+    def __call__(self, shown: Float32) -> Float32:
+        value = _uniform_value(shown)
+        if value is None:
+            return self._compute(shown)
+        if self._scores is None or value != self._value:
+            self._value, self._scores = value, self._compute(shown)
+        return self._scores
+
+
+def _uniform_value(shown: Float32) -> bytes | None:
+    """The one value of each channel of a single window, None where there is not just one."""
+    first = shown[:, :, :1, :1, :1]
+    # Nearly every window of a scan is ruled out by its two ends.
+    if len(shown) > 1 or (first != shown[:, :, -1:, -1:, -1:]).any() or (shown != first).any():
+        return None
+    return first.tobytes()
 
 
 def _over(

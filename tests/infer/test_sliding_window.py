@@ -102,3 +102,23 @@ def test_threads_that_share_a_window_add_the_same(monkeypatch):
     monkeypatch.setattr(sliding_window, "WORTH_SHARING", 0)
     monkeypatch.setattr(sliding_window, "CORES", 3)
     assert np.array_equal(blended(), expected)
+
+
+def test_windows_of_one_value_are_computed_once_and_change_nothing():
+    """A small body in a wide field of air: fewer windows are run, and every score is the same to the last bit."""
+    array = np.full((2, 40, 36, 30), -1, dtype=np.float32)
+    array[1] = 3
+    array[:, 14:22, 12:20, 10:18] = RNG.normal(size=(2, 8, 8, 8))
+    patch = (8, 8, 6)
+    engine, every = Analytic(position_dependent), Analytic(position_dependent)
+    got = collect(array, engine.run, classes=2, patch=patch, mirror=(0,))
+    expected = collect(array, every.run, classes=2, patch=patch, mirror=(0,), batch=2)  # pairs are not looked at
+    assert np.array_equal(got, expected)
+    windows = window_count(array.shape[1:], patch, 0.5)
+    assert sum(shape[0] for shape in every.batches) == 2 * windows
+    assert sum(shape[0] for shape in engine.batches) < windows
+    # Another value is another window.
+    array[:, :12] = 5
+    again = Analytic(position_dependent)
+    got = collect(array, again.run, classes=2, patch=patch)
+    assert np.array_equal(got, collect(array, every.run, classes=2, patch=patch, batch=3))
