@@ -79,8 +79,8 @@ def stream_scores(
 ) -> Iterator[Slab]:
     """Yield blended scores along the last axis.
 
-    Of windows that hold one value throughout, such as padding or air that normalisation has clipped, one is computed and
-    the others take its scores: the same to the last bit.
+    Of windows that hold one value throughout, such as padding or air that normalisation has clipped, one is computed
+    and the others take its scores: the same to the last bit.
 
     Parameters
     ----------
