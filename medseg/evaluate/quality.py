@@ -24,7 +24,7 @@ class QualityOptions(BaseModel):
     main_share: float = Field(default=0.9, ge=0, le=1, description="least share of a class in its largest piece")
     member_dice: float = Field(default=0.8, ge=0, le=1, description="least mean Dice of an ensemble's members")
     border_entropy: float = Field(
-        default=0.8, ge=0, le=1, description="largest mean entropy along a class's border; 1 never remarks"
+        default=0.5, ge=0, le=1, description="largest mean entropy along a class's border; 1 never remarks"
     )
 
 
