@@ -313,8 +313,8 @@ def _fill_first_pass(
         classes[boxed == value] = number + 2
     steps, shape = route.steps[::-1], targets.shape[1:]
     nearest = classes
-    for axis, (now, size, step) in enumerate(zip(classes.shape, shape, steps, strict=True)):
-        nearest = np.take(nearest, nearest_index(now, size, step), axis=axis)
+    for axis, (size, step) in enumerate(zip(shape, steps, strict=True)):
+        nearest = np.take(nearest, nearest_index(classes.shape[axis], size, step), axis=axis)
     best, of_nearest = (np.full(shape, -1, dtype=np.float32) for _ in range(2))
     winner = np.zeros(shape, dtype=np.int16)
     for number in np.unique(classes):
