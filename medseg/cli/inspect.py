@@ -11,10 +11,17 @@ from medseg.cli.verb import AllowUnevenOption, JsonOption, print_json
 
 __all__ = ["inspect"]
 
+PICTURE = 192  # longer side of the pictures on the page, pixels
+
 
 def inspect(
     inputs: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Scans, and folders of scans, mixed.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for a PNG thumbnail of each volume.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for index.html, a page with all of this, and PNG pictures.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Say which series of each DICOM study this model would take, and why.")
+    ] = None,
     headers_only: Annotated[
         bool, typer.Option("--headers-only", help="Do not read voxels: quick, but blind to truncated files.")
     ] = False,
@@ -27,20 +34,34 @@ def inspect(
     A good verdict means that medseg read the volume to its last voxel and knows where each one lies. Exit code: 0 all
     good, 3 some refused or broken, 4 nothing good.
 
-    Example: medseg inspect scans/ --out thumbnails
+    Example: medseg inspect scans/ --out seen
     """
     from medseg.io.inspect import inspect as inspect_files
 
-    inspection = inspect_files(inputs, headers_only=headers_only, allow_uneven=allow_uneven)
+    wanted = None
+    if model is not None:
+        from medseg.models.package import load_package
+
+        wanted = load_package(model).card.input.wanted()
+    title = ", ".join(map(str, inputs))
+    inspection = inspect_files(
+        inputs,
+        headers_only=headers_only,
+        allow_uneven=allow_uneven,
+        wanted=wanted,
+        picture_size=64 if out is None else PICTURE,
+    )
     if out is not None:
         from PIL import Image
 
-        from medseg.io.atomic import atomic_path
+        from medseg.io.atomic import atomic_path, write_text
+        from medseg.io.inspect_page import inspection_page
 
         for volume in inspection.volumes:
             if volume.thumbnail is not None:
                 with atomic_path(out / f"{volume.found.case_id}.png") as part:
                     Image.fromarray(volume.thumbnail).save(part)
+        write_text(out / "index.html", inspection_page(inspection, title) + "\n")
     if json:
         print_json(inspection.as_json())
     else:
@@ -48,5 +69,5 @@ def inspect(
 
         from medseg.io.inspect_tree import inspection_tree
 
-        Console().print(inspection_tree(inspection, ", ".join(map(str, inputs)), pictures=pictures))
+        Console().print(inspection_tree(inspection, title, pictures=pictures))
     return inspection.exit_code

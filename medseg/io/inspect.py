@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from medseg.io.discover import discover
 from medseg.io.read import read_scan
 from medseg.types.geometry import Geometry
 from medseg.types.scan import Discovery, FoundScan, LeftOut, Scan
+from medseg.types.wanted import SeriesWanted
 
 __all__ = ["Inspection", "VolumeReport", "inspect", "thumbnail"]
 
@@ -52,6 +53,8 @@ class VolumeReport:
         As the header says.
     thumbnail : ndarray of uint8, shape (rows, columns), optional
         The middle slice, in true proportions, head and front up.
+    fit : str
+        Whether a model would take it of its study, and why; empty where no model was named.
     """
 
     found: FoundScan
@@ -67,6 +70,7 @@ class VolumeReport:
     series: str = ""
     body_part: str = ""
     thumbnail: npt.NDArray[np.uint8] | None = None
+    fit: str = ""
 
     @property
     def is_good(self) -> bool:
@@ -96,6 +100,7 @@ class VolumeReport:
             "affine": None if grid is None else grid.affine.tolist(),
             "channels": self.channels,
             "value_type": self.value_type or None,
+            "fit": self.fit or None,
             "values": None if self.values is None else list(self.values),
         }
 
@@ -134,7 +139,14 @@ class Inspection:
         }
 
 
-def inspect(inputs: Sequence[Path], *, headers_only: bool = False, allow_uneven: bool = False) -> Inspection:
+def inspect(
+    inputs: Sequence[Path],
+    *,
+    headers_only: bool = False,
+    allow_uneven: bool = False,
+    wanted: SeriesWanted | None = None,
+    picture_size: int = THUMBNAIL,
+) -> Inspection:
     """Find every volume and read it, so that a good verdict means that it can be read to its last voxel.
 
     Parameters
@@ -145,6 +157,10 @@ def inspect(inputs: Sequence[Path], *, headers_only: bool = False, allow_uneven:
         Trust the voxels without reading them: quick, and no proof against truncated files.
     allow_uneven : bool
         As for `medseg.io.read.read_scan`.
+    wanted : SeriesWanted, optional
+        What a model's card wants, to say of each DICOM volume whether it would be taken.
+    picture_size : int
+        Longer side of the thumbnails, pixels.
 
     Raises
     ------
@@ -152,10 +168,26 @@ def inspect(inputs: Sequence[Path], *, headers_only: bool = False, allow_uneven:
         When an input does not exist.
     """
     discovery: Discovery = discover(inputs)
-    return Inspection(tuple(_reports(discovery, headers_only, allow_uneven)), discovery.left_out)
+    reports = _reports(discovery, headers_only, allow_uneven, picture_size)
+    if wanted is not None:
+        fits = _fits(discovery, wanted, inputs)
+        reports = (replace(report, fit=fits.get(report.found.case_id, "")) for report in reports)
+    return Inspection(tuple(reports), discovery.left_out)
 
 
-def _reports(discovery: Discovery, headers_only: bool, allow_uneven: bool) -> Iterator[VolumeReport]:
+def _fits(discovery: Discovery, wanted: SeriesWanted, inputs: Sequence[Path]) -> dict[str, str]:
+    from medseg.io.series_choice import choose_series, judge
+
+    chosen = {scan.case_id: bool(scan.notes) for scan in choose_series(discovery, wanted, inputs).found}
+    words = {None: "not taken for the model", True: "taken for the model", False: "taken, the only one of its study"}
+    return {
+        scan.case_id: f"{words[chosen.get(scan.case_id)]}: {judge(scan, wanted)}"
+        for scan in discovery.found
+        if scan.format == "dicom"
+    }
+
+
+def _reports(discovery: Discovery, headers_only: bool, allow_uneven: bool, picture_size: int) -> Iterator[VolumeReport]:
     for found in discovery.found:
         about = _about(found) if found.format == "dicom" else {}
         try:
@@ -163,12 +195,12 @@ def _reports(discovery: Discovery, headers_only: bool, allow_uneven: bool) -> It
                 geometry, notes = _place(found, allow_uneven)
                 yield VolumeReport(found, geometry, notes=notes, **about)
             else:
-                yield _full(found, read_scan(found, allow_uneven=allow_uneven), about)
+                yield _full(found, read_scan(found, allow_uneven=allow_uneven), about, picture_size)
         except MedsegError as error:
             yield VolumeReport(found, reason=str(error.what), fix=error.fix, **about)
 
 
-def _full(found: FoundScan, scan: Scan, about: dict[str, Any]) -> VolumeReport:
+def _full(found: FoundScan, scan: Scan, about: dict[str, Any], picture_size: int) -> VolumeReport:
     return VolumeReport(
         found,
         scan.geometry,
@@ -176,7 +208,7 @@ def _full(found: FoundScan, scan: Scan, about: dict[str, Any]) -> VolumeReport:
         channels=scan.channels,
         value_type=str(scan.array.dtype),
         values=(float(scan.array.min()), float(scan.array.max())),
-        thumbnail=thumbnail(scan),
+        thumbnail=thumbnail(scan, picture_size),
         **about,
     )
 

@@ -14,7 +14,9 @@ from rich.tree import Tree
 
 from medseg.io.inspect import Inspection, VolumeReport
 
-__all__ = ["inspection_tree"]
+__all__ = ["facts", "inspection_tree", "left_out_by_reason"]
+
+COLUMNS = 64  # characters a thumbnail is drawn in, at most
 
 
 def inspection_tree(inspection: Inspection, title: str, *, pictures: bool) -> Tree:
@@ -48,7 +50,7 @@ def inspection_tree(inspection: Inspection, title: str, *, pictures: bool) -> Tr
         branch.add(_volume(volume, pictures))
     if inspection.left_out:
         rest = tree.add(f"{len(inspection.left_out)} other files")
-        for broken, reason, count, example, fix in _grouped(inspection):
+        for broken, reason, count, example, fix in left_out_by_reason(inspection):
             mark = "[red]✗[/]" if broken else "[dim]·[/]"
             times = f"{count} files, such as " if count > 1 else ""
             line = f"{mark} {times}{escape(example)}: {escape(reason)}"
@@ -58,19 +60,21 @@ def inspection_tree(inspection: Inspection, title: str, *, pictures: bool) -> Tr
 
 def _volume(volume: VolumeReport, pictures: bool) -> RenderableType:
     mark = "[green]✓[/]" if volume.is_good else "[red]✗[/]"
-    lines = [f"{mark} [bold]{escape(volume.found.case_id)}[/]  {escape(_facts(volume))}"]
+    lines = [f"{mark} [bold]{escape(volume.found.case_id)}[/]  {escape(facts(volume))}"]
     if not volume.is_good:
         lines += [f"  [red]{escape(volume.reason or '')}[/]"]
         lines += [f"  [dim]{escape(volume.fix)}[/]"] if volume.fix else []
     lines += [f"  [yellow]{escape(note)}[/]" for note in volume.notes]
+    lines += [f"  {escape(volume.fit)}"] if volume.fit else []
     text = Text.from_markup("\n".join(lines))
     if not pictures or volume.thumbnail is None:
         return text
     return Group(text, _picture(volume.thumbnail))
 
 
-def _facts(volume: VolumeReport) -> str:
-    facts = [volume.series] if volume.series else []
+def facts(volume: VolumeReport, *, with_series: bool = True) -> str:
+    """What is known of a volume, on one line."""
+    facts = [volume.series] if volume.series and with_series else []
     facts += [volume.found.description]
     if volume.geometry is not None and volume.found.format == "dicom":
         size = "x".join(map(str, volume.geometry.shape))
@@ -84,6 +88,8 @@ def _facts(volume: VolumeReport) -> str:
 
 def _picture(grey: npt.NDArray[np.uint8]) -> Text:
     """Two pixels a character: the upper half block in one colour on a background of the other."""
+    fewer = -(-max(grey.shape) // COLUMNS)
+    grey = grey[::fewer, ::fewer]
     grey = grey[: len(grey) // 2 * 2]
     text = Text()
     for upper, lower in zip(grey[::2], grey[1::2], strict=True):
@@ -93,7 +99,7 @@ def _picture(grey: npt.NDArray[np.uint8]) -> Text:
     return text
 
 
-def _grouped(inspection: Inspection) -> Iterable[tuple[bool, str, int, str, str | None]]:
+def left_out_by_reason(inspection: Inspection) -> Iterable[tuple[bool, str, int, str, str | None]]:
     """Reasons, broken ones first, each with how many files it is given for and one of them."""
     counts = Counter((left.broken, left.reason) for left in inspection.left_out)
     first = {(left.broken, left.reason): left for left in reversed(inspection.left_out)}

@@ -66,6 +66,18 @@ def test_command(folder, capsys, tmp_path):
         assert part in " ".join(said.split())
     assert "Doe" not in said
     assert Image.open(tmp_path / "png" / "one.png").mode == "L"
+    page = (tmp_path / "png" / "index.html").read_text()
+    for part in (
+        "2 of 4",
+        "</span> one<",
+        "</span> cut<",
+        "1 of 9 slices are missing",
+        "notes.txt",
+        "data:image/png;base64,",
+    ):
+        assert part in page
+    assert "Doe" not in page
+    assert "://" not in page
     assert run(["inspect", str(folder / "one.nii.gz")]) == 0
     assert run(["inspect", str(folder / "notes.txt")]) == 4
     assert run(["inspect", str(folder / "nowhere")]) == 2
@@ -81,6 +93,16 @@ def test_command_json(folder, capsys):
     assert by_id["cut"]["verdict"] == "refused"
     assert by_id["cut"]["fix"]
     assert told["left_out"] == [{"path": str(folder / "notes.txt"), "reason": "text", "fix": None, "broken": False}]
+
+
+def test_which_series_a_model_would_take(tmp_path, capsys):
+    for name, modality in (("a", "MR"), ("b", "CT")):
+        edit = lambda ds, k: setattr(ds, "StudyInstanceUID", "2.25.1")  # noqa: E731
+        write_series(tmp_path / "study", grid(), modality=modality, name=name, edit=edit)
+    assert run(["inspect", str(tmp_path / "study"), "--model", "hippocampus", "--json"]) == 0
+    fits = {one["modality"]: one["fit"] for one in json.loads(capsys.readouterr().out)["volumes"]}
+    assert fits["MR"].startswith("taken for the model")
+    assert fits["CT"] == "not taken for the model: CT, not MR"
 
 
 def test_command_draws_pictures(folder, capsys):
