@@ -86,11 +86,11 @@ def load_case(
     InputError
         When a file cannot be read, or the two disagree on what a value means.
     """
-    from medseg.io.read import read_labels
+    from medseg.evaluate.dicom_labels import read_pair
 
-    reference = read_labels(pair.reference.path)
     prediction_file = (pair.prediction.instances or pair.prediction.path) if instances else pair.prediction.path
-    prediction, note = on_grid_of(read_labels(prediction_file), reference, where=pair.case_id)
+    prediction, reference = read_pair(prediction_file, pair.reference.path)
+    prediction, note = on_grid_of(prediction, reference, where=pair.case_id)
     notes = [note] if note else []
     if instances:
         table = LabelTable((LabelClass(1, ALL, is_thing=True),))
