@@ -123,13 +123,21 @@ class Loop:
         """Whether the run has come to its end."""
         return self.bounds.progress(self.step, self.elapsed) >= 1
 
-    def run(self, on_epoch: Callable[[EpochRecord], None], *, reserve: float = 0.0) -> None:
+    def run(
+        self,
+        on_epoch: Callable[[EpochRecord], None],
+        *,
+        on_step: Callable[[float, float], None] | None = None,
+        reserve: float = 0.0,
+    ) -> None:
         """Train to the end.
 
         Parameters
         ----------
         on_epoch : callable
             Told of each epoch when it ends.
+        on_step : callable, optional
+            Told of each step: the share of the run done, 0 to 1, and the loss.
         reserve : float
             Seconds of the time budget spent on what came before and kept for what follows.
 
@@ -162,6 +170,8 @@ class Loop:
                     now = time.monotonic()
                     stop, loss, self.elapsed = self.processes.mean(float(bool(asked)), loss, now - began)
                     self._take(loss)
+                    if on_step is not None:
+                        on_step(self.bounds.progress(self.step, self.elapsed), loss)
                     if self.step % self.config.iterations_per_epoch == 0:
                         rate = (self.step - epoch_step) / max(now - epoch_began, 1e-9)
                         on_epoch(self._record(rate, waited / max(now - epoch_began, 1e-9)))

@@ -18,6 +18,7 @@ from medseg.engine.lock import exclusive
 from medseg.infer.onnx_export import ensure_export
 from medseg.io.atomic import sweep, write_text
 from medseg.models.package import ModelPackage, load_package, write_package
+from medseg.train.bar import step_bar
 from medseg.train.card import build_card, with_validation
 from medseg.train.config import TrainConfig
 from medseg.train.device import choose_device
@@ -107,7 +108,8 @@ def train(
         held_out = material.held_out if measure else ()
         with RunRecord(material, config, out, loop) as record:
             reserve = time.monotonic() - began + validation_seconds(loop, len(held_out), material.cases)
-            loop.run(record.epoch, reserve=reserve)
+            with step_bar(config.name) as advance:
+                loop.run(record.epoch, on_step=advance, reserve=reserve)
             card = build_card(material, config, command, loop.elapsed, loop.step)
             package = write_package(out / "model", card, loop.ema.state)
             worst, rules = WorstCases(), RuleTable(material.data.ignore_label)

@@ -2,8 +2,12 @@
 
 import csv
 import hashlib
+import io
 import json
+import logging
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +22,7 @@ from medseg.errors import ConfigError, InputError, UsageError
 from medseg.infer.onnx_export import find_export
 from medseg.infer.predictor import Predictor
 from medseg.models.package import load_package
+from medseg.train.bar import step_bar
 from medseg.train.config import TrainConfig
 from medseg.train.train import train
 
@@ -107,6 +112,47 @@ def test_the_report_shows_what_was_measured(trained):
     assert page.count("data:image/png;base64,") == 2
     assert page.count('class="curve"') == 4
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
+
+
+LIGHT = """
+import sys
+from medseg.cli.app import run
+code = run(sys.argv[1:])
+assert "SimpleITK" not in sys.modules
+sys.exit(code)
+"""
+
+
+def test_training_does_not_import_simpleitk(balls, tmp_path):
+    """Audit, preparation, training and measuring of NIfTI do without it."""
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(tiny_config(epochs=1, iterations_per_epoch=1)))
+    arguments = ["train", str(balls), "--config", str(path), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    done = subprocess.run([sys.executable, "-c", LIGHT, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "validation.csv").is_file()
+
+
+def test_a_terminal_gets_a_bar_and_the_log_above_it(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    log = logging.getLogger("medseg")
+    handler = logging.StreamHandler(terminal)
+    monkeypatch.setattr(log, "handlers", [handler])
+    monkeypatch.setattr(log, "level", logging.INFO)
+    logging.getLogger("medseg.train").manager._clear_cache()
+    with step_bar("balls") as advance:
+        advance(0.5, 0.25)
+        logging.getLogger("medseg.train").info("epoch 0: loss 0.25")
+    assert handler.stream is terminal
+    shown = terminal.getvalue()
+    assert "50%" in shown
+    assert "loss 0.250" in shown
+    assert "epoch 0: loss 0.25" in shown
 
 
 def test_a_time_budget_ends_the_run(balls, tmp_path):
