@@ -49,6 +49,8 @@ class Augmentation:
         Background included.
     seed : int
         Of the run.
+    intensities : int, optional
+        How many channels hold intensities; those after them are moved with the patch and otherwise left alone.
     """
 
     def __init__(
@@ -59,12 +61,14 @@ class Augmentation:
         spacing: tuple[float, float, float],
         classes: int,
         seed: int,
+        intensities: int | None = None,
     ) -> None:
         self.config = config
         self.patch = patch
         self.spacing = spacing
         self.classes = classes
         self.seed = seed
+        self.intensities = intensities
 
     @torch.no_grad()
     def __call__(self, images: Tensor, labels: Tensor, first: int) -> tuple[Tensor, Tensor]:
@@ -90,7 +94,9 @@ class Augmentation:
         images, labels = apply_spatial(
             images, labels, spatial, self.patch, self.classes, self.spacing, soft=self.config.soft_labels
         )
-        return torch.stack([self._intensity(image, draw) for image, draw in zip(images, draws, strict=True)]), labels
+        scans, others = images[:, : self.intensities], images[:, self.intensities or images.shape[1] :]
+        scans = torch.stack([self._intensity(scan, draw) for scan, draw in zip(scans, draws, strict=True)])
+        return torch.cat([scans, others], 1) if others.shape[1] else scans, labels
 
     def central(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Patches in the middle of the regions, as they are."""

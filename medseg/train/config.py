@@ -163,6 +163,10 @@ class TrainConfig(_Strict):
     optimiser: OptimiserConfig = OptimiserConfig()
     ema_decay: Share = 0.999
 
+    first_pass: str | None = Field(
+        default=None,
+        description="folder of a cross-validated run whose labels the network is shown beside the scan: a cascade",
+    )
     start: str | None = Field(default=None, description="name or path of a model package whose weights to go on from")
     epochs: Annotated[int, Field(ge=1)] | None = None
     iterations_per_epoch: Annotated[int, Field(ge=1)] = 100

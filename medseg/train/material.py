@@ -12,6 +12,7 @@ from medseg.data.layouts import read_dataset
 from medseg.data.paired import paired_classes
 from medseg.data.splits import Split, split_cases, without
 from medseg.errors import ConfigError, InputError
+from medseg.train.cascade import FirstStage
 from medseg.train.clean import blocked_cases
 from medseg.train.config import TrainConfig
 from medseg.train.prepared import PreparedCase, prepare_cases
@@ -35,12 +36,15 @@ class Material:
         Those to train on that could be prepared.
     left_out : dict of str to str
         Why others are not used.
+    first : FirstStage, optional
+        In a cascade, what labels cases beforehand.
     """
 
     data: Dataset
     split: Split
     cases: tuple[PreparedCase, ...]
     left_out: dict[str, str]
+    first: FirstStage | None = None
 
     @property
     def held_out(self) -> tuple[DatasetCase, ...]:
@@ -72,8 +76,11 @@ def gather(dataset: Path, config: TrainConfig, out: Path, prepared: Path) -> Mat
     split = split_cases(data.labelled, folds=config.split.folds, fold=config.split.fold, seed=config.split.seed)
     blocked = blocked_cases(data, split, out)
     split = without(split, blocked)
-    cases, left_out = _prepared(data, split, config, prepared, blocked)
-    return Material(data, split, tuple(cases), left_out)
+    first = None if config.first_pass is None else FirstStage(Path(config.first_pass))
+    if first is not None:
+        first.package_for(split.validation)
+    cases, left_out = _prepared(data, split, config, prepared, blocked, first)
+    return Material(data, split, tuple(cases), left_out, first)
 
 
 def _check_fits(data: Dataset, config: TrainConfig) -> None:
@@ -103,12 +110,12 @@ def _check_fits(data: Dataset, config: TrainConfig) -> None:
 
 
 def _prepared(
-    data: Dataset, split: Split, config: TrainConfig, folder: Path, blocked: dict[str, str]
+    data: Dataset, split: Split, config: TrainConfig, folder: Path, blocked: dict[str, str], first: FirstStage | None
 ) -> tuple[list[PreparedCase], dict[str, str]]:
     """Cases to train on, prepared, and why others of the dataset are left out."""
     wanted = [case for case in data.labelled if case.case_id in split.train]
     log.info("preparing %d cases; %d more are held out (%s)", len(wanted), len(split.validation), split.name)
-    cases, failed = prepare_cases(data, wanted, config.input, folder)
+    cases, failed = prepare_cases(data, wanted, config.input, folder, first)
     left_out = {**blocked, **failed}
     if not cases:
         first = next(iter(left_out.values()), "there is no labelled case")

@@ -19,6 +19,7 @@ from medseg.errors import InputError, MedsegError
 from medseg.io.atomic import atomic_path, write_text
 from medseg.models.card import InputCard
 from medseg.prepare.pipeline import prepare, prepare_labels
+from medseg.train.cascade import FirstStage
 
 __all__ = ["IGNORED", "CaseFacts", "PreparedCase", "prepare_cases"]
 
@@ -90,7 +91,11 @@ class PreparedCase:
 
 
 def prepare_cases(
-    data: Dataset, cases: Sequence[DatasetCase], card: InputCard, folder: Path
+    data: Dataset,
+    cases: Sequence[DatasetCase],
+    card: InputCard,
+    folder: Path,
+    first: FirstStage | None = None,
 ) -> tuple[list[PreparedCase], dict[str, str]]:
     """Prepare cases, each once: one that lies there, made from the same files in the same way, is taken as it is.
 
@@ -104,6 +109,8 @@ def prepare_cases(
         How to prepare them.
     folder : Path
         Where to keep them, one folder a case.
+    first : FirstStage, optional
+        In a cascade, what labels them beforehand.
 
     Returns
     -------
@@ -114,22 +121,24 @@ def prepare_cases(
     bad: dict[str, str] = {}
     for case in cases:
         try:
-            good.append(_prepare_once(data, case, card, folder / case.case_id))
+            good.append(_prepare_once(data, case, card, folder / case.case_id, first))
         except MedsegError as error:
             bad[case.case_id] = str(error)
             log.warning("%s left out: %s", case.case_id, error)
     return good, bad
 
 
-def _prepare_once(data: Dataset, case: DatasetCase, card: InputCard, folder: Path) -> PreparedCase:
-    key = _key(data, case, card)
+def _prepare_once(
+    data: Dataset, case: DatasetCase, card: InputCard, folder: Path, first: FirstStage | None
+) -> PreparedCase:
+    key = _key(data, case, card, None if first is None else first.mark(case.case_id))
     facts = folder / "facts.json"
     if facts.is_file():
         known = json.loads(facts.read_text(encoding="utf-8"))
         if known.pop("key") == key:
             return _open_prepared(case.case_id, folder, CaseFacts(**{k: _tuples(v) for k, v in known.items()}))
         facts.unlink()
-    image, labels, found = _prepare(data, case, card)
+    image, labels, found = _prepare(data, case, card, first)
     foreground = _remember(labels, range(1, len(data.parts) + 1), key)
     _save(folder / "image.npy", image)
     _save(folder / "labels.npy", labels)
@@ -146,7 +155,7 @@ def _open_prepared(case_id: str, folder: Path, facts: CaseFacts) -> PreparedCase
 
 
 def _prepare(
-    data: Dataset, case: DatasetCase, card: InputCard
+    data: Dataset, case: DatasetCase, card: InputCard, first: FirstStage | None
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any], CaseFacts]:
     """Read a case and bring it onto the network's grid by the code that inference uses, its padding left out.
 
@@ -155,7 +164,7 @@ def _prepare(
     """
     scan, reference = read_case(data, case)
     values = [0, *data.parts]
-    prepared = prepare(scan, card)
+    prepared = prepare(scan, card, first_pass=None if first is None else first.labels(case.case_id, scan))
     inner = prepared.route.inner
     image = np.ascontiguousarray(prepared.array[(slice(None), *inner)])
     labels = _parts_of(prepare_labels(reference, prepared.route)[inner], values, data.ignore_label)
@@ -198,7 +207,7 @@ def _save(path: Path, array: npt.NDArray[Any]) -> None:
         np.save(stream, array, allow_pickle=False)
 
 
-def _key(data: Dataset, case: DatasetCase, card: InputCard) -> str:
+def _key(data: Dataset, case: DatasetCase, card: InputCard, first: str | None) -> str:
     """Hash of everything a prepared case depends on: its files' contents, the classes, the preparation."""
     digest = hashlib.sha256()
     for path in case.files:
@@ -213,6 +222,7 @@ def _key(data: Dataset, case: DatasetCase, card: InputCard) -> str:
         data.resample_channels,
         *([] if data.border_mm is None else [data.border_mm]),
         *([data.regions] if data.regions else []),
+        *([] if first is None else [first]),
     ]
     digest.update(json.dumps([FORMAT, how, reading], sort_keys=True).encode())
     return digest.hexdigest()

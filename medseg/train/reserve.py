@@ -33,7 +33,8 @@ def validation_seconds(loop: Loop, held_out: int, cases: Sequence[PreparedCase])
         return 0.0
     patch = loop.config.input.patch
     shape = patch[: loop.config.network.dimensions]
-    image = torch.zeros(1, len(loop.config.input.channels), *shape, device=loop.device)
+    channels = len(cases[0].open()[0])
+    image = torch.zeros(1, channels, *shape, device=loop.device)
     loop.network.eval()
     with torch.inference_mode():
         seconds = []

@@ -17,6 +17,7 @@ from medseg.train.augment import Augmentation
 from medseg.train.config import TrainConfig
 from medseg.train.device import choose_dtype, memory_format
 from medseg.train.loop import Loop
+from medseg.train.material import Material
 from medseg.train.patches import Patches
 from medseg.train.prepared import IGNORED, PreparedCase
 from medseg.train.processes import ALONE, Processes
@@ -28,8 +29,7 @@ log = logging.getLogger("medseg.train")
 
 
 def build_loop(
-    data: Dataset,
-    cases: Sequence[PreparedCase],
+    material: Material,
     config: TrainConfig,
     device: torch.device,
     out: Path,
@@ -39,7 +39,7 @@ def build_loop(
 
     Parameters
     ----------
-    data, cases, config
+    material, config
         What to train on, and how.
     device : torch.device
         Where.
@@ -53,10 +53,12 @@ def build_loop(
     ConfigError
         When the patch does not fit the network, or `out` holds a run of another configuration.
     """
+    data, cases = material.data, material.cases
+    channels = len(data.channels) + (0 if material.first is None else len(material.first.values))
     torch.manual_seed(config.seed)
     network = build_network(
         config.network.name,
-        channels=len(data.channels),
+        channels=channels,
         classes=data.scores,
         dimensions=config.network.dimensions,
         arguments=config.network.arguments,
@@ -83,6 +85,7 @@ def build_loop(
         spacing=_spacing(config, cases),
         classes=len(data.parts) + 1,
         seed=config.seed,
+        intensities=len(data.channels),
     )
     loop = Loop(
         config,

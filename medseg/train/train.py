@@ -96,7 +96,7 @@ def train(
                 stack.enter_context(exclusive(out, "train"))
                 sweep(out)
             material = gather(dataset, config, out, prepared or out / "prepared")
-        loop = build_loop(material.data, material.cases, config, chosen, out, processes)
+        loop = build_loop(material, config, chosen, out, processes)
         if not processes.is_first:
             loop.run(lambda _record: None)
             processes.wait()
@@ -111,6 +111,8 @@ def train(
             with step_bar(config.name) as advance:
                 loop.run(record.epoch, on_step=advance, reserve=reserve)
             card = build_card(material, config, command, loop.elapsed, loop.step)
+            if material.first is not None:
+                card = material.first.embed(card, out / "model", material.split.validation)
             package = write_package(out / "model", card, loop.ema.state)
             worst, rules = WorstCases(), RuleTable(material.data.ignore_label)
             watch = (worst.see, rules.see) if weigh_post and _post_is_open(material, config) else (worst.see,)
