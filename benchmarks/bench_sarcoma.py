@@ -98,7 +98,7 @@ def main() -> None:
         _row("(ellipsoid in the crop less 5 cm, looking at no voxel)", values["no voxel"], ""),
         "",
         f"CT and PET {verdict} CT alone{sure}: the mean difference is {gain.mean():+.3f} (95% interval of 10,000",
-        f"bootstrap samples of patients {low:+.3f} to {high:+.3f}; Wilcoxon signed-rank p = {p:.3f}).",
+        f"bootstrap samples of patients {low:+.3f} to {high:+.3f}; Wilcoxon signed-rank p = {p:.1g}).",
         "",
         "The public crops end 5 cm from the tumour on every side, so the frame itself tells where the tumour is; the",
         "last row says how far that alone goes. The figures compare two inputs, and say nothing of finding a tumour in",

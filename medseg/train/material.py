@@ -118,6 +118,6 @@ def _prepared(
     cases, failed = prepare_cases(data, wanted, config.input, folder, first)
     left_out = {**blocked, **failed}
     if not cases:
-        first = next(iter(left_out.values()), "there is no labelled case")
-        raise InputError(f"no case can be trained on; the first: {first}", where=data.folder)
+        why = next(iter(left_out.values()), "there is no labelled case")
+        raise InputError(f"no case can be trained on; the first: {why}", where=data.folder)
     return cases, left_out
