@@ -55,7 +55,7 @@ class OnnxEngine:
         self._input = self._session.get_inputs()[0].name
         self._flat = card.network.dimensions == 2
         scores = 4 * card.scores * math.prod(card.input.patch)
-        self.working_bytes = int(WORKING_SHARE * activations) + 2 * scores + WORKING_FIXED
+        self.working_bytes = int(WORKING_SHARE * activations) + 3 * scores + WORKING_FIXED
         self.name = f"onnxruntime {onnxruntime.__version__} cpu float32"
 
     def run(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
