@@ -87,8 +87,12 @@ class SideBySide:
         found = list(pool.map(_gradients, shown, slopes, [weights] * len(parts)))
         for weight, own in zip(weights, zip(*found, strict=True), strict=True):
             for gradient in own:
-                if gradient is not None:
-                    weight.grad = gradient if weight.grad is None else weight.grad.add_(gradient)
+                if gradient is None:
+                    continue
+                if weight.grad is None:
+                    # In the weight's own layout, which fused optimisers take for granted.
+                    weight.grad = torch.zeros_like(weight)
+                weight.grad.add_(gradient)
         return loss.detach()
 
     def _forward(self, images: Tensor) -> list[Tensor]:

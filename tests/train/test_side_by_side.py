@@ -46,6 +46,15 @@ def test_gradients_are_those_of_the_whole_batch(two_threads, batch):
     assert all(torch.allclose(a, 2 * b) for a, b in zip(gradients(again), gradients(parted), strict=True))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gradients_lie_in_memory_as_the_weights_do(two_threads, dtype):
+    model = network().to(memory_format=torch.channels_last_3d)
+    images = torch.randn(2, 1, 8, 8, 8).contiguous(memory_format=torch.channels_last_3d)
+    labels = torch.randint(0, 3, (2, 8, 8, 8))
+    SideBySide(model, dtype).backward(images, lambda scores: segmentation_loss(scores, labels))
+    assert all(weight.grad.stride() == weight.stride() for weight in model.parameters())
+
+
 def test_only_what_gives_the_same_result_is_parted():
     assert can_be_parted(network(), "unet")
     assert not can_be_parted(network(norm="batch"), "unet")
