@@ -72,8 +72,9 @@ def small_archive(
         yield len(wanted)
         for dataset in wanted:
             if spoil is not None:
-                spoil(event, got[0])
+                # Counted first: an association that is aborted holds this up while the caller is back already.
                 got[0] += 1
+                spoil(event, got[0] - 1)
             yield 0xFF00, dataset
 
     def move(event):
