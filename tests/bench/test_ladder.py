@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -95,7 +96,8 @@ def test_a_ladder_is_climbed_once_and_reported(dataset, ladder_file, tmp_path, c
     page = (out / "ladder-blobs.md").read_text()
     assert "| no-weights | – | – | – | – | there-is-no-such-file.pth: there are no weights" in page
     assert "| no-package | – | – | – | – | a_package_nobody_has is not installed |" in page
-    assert "| Sliding costs more | holds | sliding takes " in page
+    # Which way seconds measured here decide is the machine's affair too; tests/bench/test_claims.py has the rule.
+    assert re.search(r"\| Sliding costs more \| (holds|undecided|contradicted) \| \S+ takes ", page)
     assert "| Weights help | not tested | no-weights has no result |" in page
     assert str(tmp_path) not in page
     for name in ("ladder-blobs-dice.png", "ladder-blobs-cost.png"):
