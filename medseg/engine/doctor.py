@@ -53,7 +53,6 @@ OPTIONAL = {
 }
 PEERS = {
     "dciodvfy": ("checking DICOM files against the standard", "apt-get install dicom3tools"),
-    "dcm2niix": ("unusual enhanced multi-frame series", "apt-get install dcm2niix"),
 }
 
 
