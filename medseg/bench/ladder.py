@@ -93,7 +93,7 @@ def climb(
         Gets a folder for each rung, with its run, its model and ``result.json``; a rung whose result is there, made in
         the same way, is not run again.
     seconds : float
-        Training time of each rung.
+        Training time of each rung: processor seconds on a CPU, seconds by the clock on a GPU.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     only : sequence of str
@@ -149,7 +149,7 @@ def _try(
         # Before the clock starts: the network's imports, and preparation, which is done once for all rungs.
         find_family(config.network.name)
         prepare_cases(data, [case for case in data.labelled if case.case_id in split.train], config.input, prepared)
-        package = train(dataset, folder, config, device=device, prepared=prepared, measure=False)
+        package = train(dataset, folder, config, device=device, prepared=prepared, compared=True)
         held_out = [case for case in data.labelled if case.case_id in split.validation]
         return _measure(rung, package, data, held_out, ladder, folder, device)
     except MedsegError as error:

@@ -50,7 +50,9 @@ class Ladder(_Strict):
         default=None, description="what is measured: name to class values, 0 being background; default every class"
     )
     tolerance: float = Field(gt=0, description="of the boundary F1, mm (pixels of a picture without a pixel size)")
-    time_budget: str = Field(default="3m", description="for each rung, reading and preparation left out")
+    time_budget: str = Field(
+        default="3m", description="for each rung, reading and preparation left out; on a processor its own seconds"
+    )
     train: dict[str, Any] = Field(description="a training configuration")
     rungs: tuple[Rung, ...] = Field(min_length=1)
     claims: tuple[Claim, ...] = ()

@@ -81,9 +81,9 @@ def _page(
     lines = [
         f"# {ladder.title}",
         "",
-        f"Every rung was trained for {told.seconds:g} s on the same cases of {told.dataset} and measured on the same "
-        f"{cases} others ({measured}; boundary F1 with a tolerance of {ladder.tolerance:g} mm, a pixel of a picture "
-        f"counting as 1 mm). Equal time, not equal steps: a costly network sees less. Made by",
+        f"Every rung was trained for {told.seconds:g} {unit} on the same cases of {told.dataset} and measured on the "
+        f"same {cases} others ({measured}; boundary F1 with a tolerance of {ladder.tolerance:g} mm, a pixel of a "
+        f"picture counting as 1 mm). Equal time, not equal steps: a costly network sees less. Made by",
         "",
         f"    {told.command}",
         "",

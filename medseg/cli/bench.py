@@ -24,7 +24,9 @@ def ladder(
     config: Annotated[str, typer.Option(help="Name of a shipped ladder, or path of a YAML file.")],
     out: Annotated[Path, typer.Option(help="Folder for the page, the table and the plots.")],
     work: Annotated[Path, typer.Option(help="Folder for the runs; rungs whose result is there are not run again.")],
-    time_budget: Annotated[str | None, typer.Option(help="Training time of each rung, for instance 3m.")] = None,
+    time_budget: Annotated[
+        str | None, typer.Option(help="Training time of each rung, for instance 3m; on a CPU processor time.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     only: Annotated[list[str] | None, typer.Option(metavar="RUNG", help="Run this rung; may be repeated.")] = None,
     json: JsonOption = False,

@@ -77,6 +77,8 @@ class Loop:
         Those that train the network together.
     extra : dict, optional
         Data kept with the checkpoint, for instance the tracker's run id. One found in a checkpoint wins.
+    clock : callable
+        Seconds of which the time budget speaks.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Loop:
         members: Tensor | None = None,
         processes: Processes = ALONE,
         extra: dict[str, Any] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config = config
         self.network = network
@@ -99,6 +102,7 @@ class Loop:
         self.checkpoint = checkpoint
         self.processes = processes
         self.extra = dict(extra or {})
+        self.clock = clock
         self.device = next(network.parameters()).device
         self.stepper = Stepper(
             config, network, augmentation, dtype=dtype, ignore=ignore, members=members, processes=processes
@@ -152,7 +156,7 @@ class Loop:
         if self.finished:
             return
         self.network.train()
-        began = time.monotonic() - self.elapsed
+        began = self.clock() - self.elapsed
         saved = time.monotonic()
         epoch_began, epoch_step = time.monotonic(), self.step
         waited = 0.0
@@ -168,7 +172,7 @@ class Loop:
                     loss = self._step(taken)
                     self.step += 1
                     now = time.monotonic()
-                    stop, loss, self.elapsed = self.processes.mean(float(bool(asked)), loss, now - began)
+                    stop, loss, self.elapsed = self.processes.mean(float(bool(asked)), loss, self.clock() - began)
                     self._take(loss)
                     if on_step is not None:
                         on_step(self.bounds.progress(self.step, self.elapsed), loss)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -34,6 +35,7 @@ def build_loop(
     device: torch.device,
     out: Path,
     processes: Processes = ALONE,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Loop:
     """Build the network and the loop that trains it, or goes on with the checkpoint in `out`.
 
@@ -47,6 +49,8 @@ def build_loop(
         The run's folder.
     processes : Processes
         Those that train it together.
+    clock : callable
+        Seconds of which the time budget speaks.
 
     Raises
     ------
@@ -97,6 +101,7 @@ def build_loop(
         ignore=IGNORED if data.ignore_label is not None else None,
         members=_members(data),
         processes=processes,
+        clock=clock,
     )
     if loop.resumed:
         log.info("going on from step %d", loop.step)

@@ -45,7 +45,7 @@ def train(
     command: str = "",
     spent: float = 0.0,
     prepared: Path | None = None,
-    measure: bool = True,
+    compared: bool = False,
     weigh_post: bool = False,
 ) -> ModelPackage:
     """Train a model, or go on with the run that `out` holds.
@@ -67,8 +67,9 @@ def train(
         Seconds of the time budget gone before this call.
     prepared : Path, optional
         Where prepared cases are kept, to share them among runs; by default ``out/prepared``.
-    measure : bool
-        Whether to measure the package on the held-out cases; without, the caller does.
+    compared : bool
+        Whether the caller compares runs, and measures them: the time budget is then that of the steps alone, on a
+        processor in its own seconds, so that a busy machine is fair to all; the network is not written as ONNX.
     weigh_post : bool
         Whether to leave ``post_rules.csv``, with what each clean-up would make of the held-out cases.
 
@@ -96,7 +97,8 @@ def train(
                 stack.enter_context(exclusive(out, "train"))
                 sweep(out)
             material = gather(dataset, config, out, prepared or out / "prepared")
-        loop = build_loop(material, config, chosen, out, processes)
+        clock = time.process_time if compared and chosen.type == "cpu" else time.monotonic
+        loop = build_loop(material, config, chosen, out, processes, clock)
         if not processes.is_first:
             loop.run(lambda _record: None)
             processes.wait()
@@ -105,9 +107,11 @@ def train(
         write_text(out / "config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
         split = {**asdict(material.split), "left_out": material.left_out}
         write_text(out / "split.json", json.dumps(split, indent=1) + "\n")
-        held_out = material.held_out if measure else ()
+        held_out = () if compared else material.held_out
         with RunRecord(material, config, out, loop) as record:
-            reserve = time.monotonic() - began + validation_seconds(loop, len(held_out), material.cases)
+            reserve = 0.0
+            if not compared:
+                reserve = time.monotonic() - began + validation_seconds(loop, len(held_out), material.cases)
             with step_bar(config.name) as advance:
                 loop.run(record.epoch, on_step=advance, reserve=reserve)
             card = build_card(material, config, command, loop.elapsed, loop.step)
@@ -116,14 +120,15 @@ def train(
             package = write_package(out / "model", card, loop.ema.state)
             worst, rules = WorstCases(), RuleTable(material.data.ignore_label)
             watch = (worst.see, rules.see) if weigh_post and _post_is_open(material, config) else (worst.see,)
-            results = _validate(package, material.data, held_out, chosen, out, watch) if measure else []
+            results = [] if compared else _validate(package, material.data, held_out, chosen, out, watch)
             if rules.cases:
                 write_rule_dice(out / "post_rules.csv", rules.cases)
             if results:
                 card = with_validation(package.card, material, results)
                 package = write_package(out / "model", card, loop.ema.state)
             # Beside the weights, so that whoever gets the package need not have PyTorch make it.
-            ensure_export(package, package.folder)
+            if not compared:
+                ensure_export(package, package.folder)
             record.finish(package, results, worst)
         processes.wait()
     return package
