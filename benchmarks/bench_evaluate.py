@@ -187,7 +187,7 @@ def main():
     middle = (96, 96, 60) if quick else (256, 256, 150)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        lines, ratios = comparison(folder, full, 1 if quick else 3)
+        lines, ratios = comparison(folder, full, 1 if quick else 2)
         tools = ("medseg", "surface-distance")
         by_labels = growth(folder, [(middle, n) for n in (1, 3, 10, 30, 100)], tools, "labels")
         sizes = [tuple(n // d for n in full) for d in (8, 4, 2, 1)]
@@ -209,7 +209,7 @@ Made by `python benchmarks/bench_evaluate.py` on one core of {processor()}, Pyth
 numpy {np.__version__}. Ten organ-like labels on {" x ".join(map(str, full))} voxels of
 {" x ".join(map(str, SPACING))} mm. medseg measures everything it has but objects (row one) or with objects (row two):
 Dice, IoU, precision, recall, volumes, HD, HD95, ASSD, MASD, NSD, boundary IoU; the others measure Dice, HD95 and NSD at
-{TOLERANCE:g} mm. Time and memory are what a process took after reading the two masks; best of three runs (MONAI: one).
+{TOLERANCE:g} mm. Time and memory are what a process took after reading the two masks; best of two runs (MONAI: one).
 
 {head}
 |---|---|---|---|---|---|
