@@ -2,8 +2,8 @@
 
     python benchmarks/bench_objects.py [--quick]
 
-Every figure comes from a process of its own with one thread: CPU time of the work itself (user and system, without
-imports and making the input), and the peak of the process's resident memory, input and interpreter included.
+Every figure is the best of three processes of its own with one thread: CPU time of the work itself (user and system,
+without imports and making the input), and the peak of its resident memory, input and interpreter included.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ FULL = (512, 512, 800)
 SPACING = (0.8, 0.8, 1.5)
 CLASSES = 5
 SMALL = 8
+REPEATS = 3
 
 METHODS = {
     "medseg components": "every class in one pass; voxels, volume, centroid and box of each object",
@@ -145,7 +146,11 @@ class _AnonymousPeak:
 
 
 def measure(method: str, shape: tuple[int, int, int], count: int, largest: int = 24) -> dict[str, float]:
-    """Run one method in a process of its own."""
+    """Run one method in processes of its own; the one that took least time counts."""
+    return min((_once(method, shape, count, largest) for _ in range(REPEATS)), key=lambda found: found["cpu"])
+
+
+def _once(method: str, shape: tuple[int, int, int], count: int, largest: int) -> dict[str, float]:
     threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, "--child", method, *map(str, (*shape, count, largest)), folder]
@@ -204,9 +209,9 @@ def main(quick: bool) -> None:
 
 Written by `python benchmarks/bench_objects.py`. A label map of {size} voxels, uint8, holds {count} ellipsoids
 of {CLASSES} classes with radii of 4 to 24 voxels. Every method finds all of them. Each figure is from a process
-of its own with one thread: CPU time of the work itself, user and system, and the peak of the process's memory, the
-label map and the interpreter included. CPU time varies by a third or so from run to run on a busy machine: compare
-within the table.
+of its own with one thread, the best of {REPEATS} such: CPU time of the work itself, user and system, and the peak of
+the process's memory, the label map and the interpreter included. CPU time still varies by a third or so from run to
+run, most of all where it is system time spent on fresh pages: compare within the table.
 
 {table(first)}
 

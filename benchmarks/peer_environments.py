@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent / "build" / "peers"
@@ -19,6 +20,22 @@ PEERS: dict[str, list[str]] = {
     "pymeshmetrics": ["pymeshmetrics==1.4.1"],
     "nnunet": ["nnunetv2==2.8.1"],
     "brats-evaluation": ["brats-evaluation==0.0.10", "panoptica==2.1.7"],
+    "brats-2023": [
+        "pandas==1.5.3",
+        "numpy==1.24.3",
+        "scipy==1.11.4",
+        "nibabel==5.1.0",
+        "connected-components-3d==3.12.1",
+    ],
+}
+
+# name -> what no package index has, laid into the environment's folder: file -> address. The challenge of 2023 and 2024
+# published its code as a repository alone.
+FILES: dict[str, dict[str, str]] = {
+    "brats-2023": {
+        "eval.py": "https://raw.githubusercontent.com/rachitsaluja/BraTS-2023-Metrics/"
+        "0e272e697a193474ed75cef99cf2de110cc52d37/eval.py"
+    }
 }
 
 
@@ -41,7 +58,9 @@ def install(name: str) -> Path:
         else:
             subprocess.run([sys.executable, "-m", "venv", FOLDER / name], check=True)
             subprocess.run([python, "-m", "pip", "install", "-q", *PEERS[name]], check=True)
-    except subprocess.CalledProcessError:
+        for file, address in FILES.get(name, {}).items():
+            urllib.request.urlretrieve(address, FOLDER / name / file)
+    except (subprocess.CalledProcessError, OSError):
         shutil.rmtree(FOLDER / name, ignore_errors=True)  # half an environment would pass for a whole one
         raise
     return python

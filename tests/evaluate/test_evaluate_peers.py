@@ -60,6 +60,30 @@ for n in range(len(cases.files) // 2):
 print("RESULT" + json.dumps(found))
 """
 
+BRATS_2023 = """
+import json, sys, types, warnings
+from pathlib import Path
+import nibabel as nib
+import numpy as np
+import pandas as pd
+warnings.filterwarnings("ignore")
+# Without distances, which medseg does not give by lesion and which take most of the time; so nothing is infinite, and
+# `replace`, which of the pandas that this Python has wheels for none can do on a column of arrays, has nothing to do.
+pd.DataFrame.replace = lambda table, *_, inplace=False: None if inplace else table
+sys.modules["surface_distance"] = types.SimpleNamespace(
+    compute_surface_distances=lambda *_: None, compute_robust_hausdorff=lambda *_: float("nan"))
+sys.path.insert(0, str(Path(sys.executable).parents[1]))
+from eval import get_LesionWiseResults
+cases, found = np.load(sys.argv[1]), []
+for n in range(len(cases.files) // 2):
+    paths = [sys.argv[1].replace("cases.npz", f"{side}.nii.gz") for side in "pr"]
+    for side, path in zip("pr", paths):
+        nib.save(nib.Nifti1Image(3 * cases[f"{side}{n}"], np.eye(4)), path)
+    result = get_LesionWiseResults(*paths, sys.argv[2]).set_index("Labels").loc["ET"]
+    found.append({k: float(result[k]) for k in ("LesionWise_Score_Dice", "Num_TP", "Num_FP", "Num_FN")})
+print("RESULT" + json.dumps(found))
+"""
+
 MESHMETRICS = """
 import json, sys
 import numpy as np
@@ -147,6 +171,30 @@ def test_paired_lesions_agree_with_the_package_of_brats(tmp_path):
         assert (ours["lesion_tp"], ours["lesion_fp"], ours["lesion_fn"]) == (other["tp"], other["fp"], other["fn"])
         assert ours["lesion_dice"] == pytest.approx(other["sq_dsc"], abs=1e-9, nan_ok=True)
     assert sum(other["tp"] for other in theirs) > 50
+
+
+@pytest.mark.parametrize(("task", "dilation", "minimum_mm3"), [("GLI", 3, 50), ("MEN", 1, 50), ("MET", 1, 2)])
+def test_dilated_lesions_agree_with_the_code_of_the_challenge_of_2023(tmp_path, task, dilation, minimum_mm3):
+    """`lesions.rule: dilated`, with the numbers of each task; an empty pair is 1 there and NaN here."""
+    cases = [blobs((40, 40, 24), seed, threshold=-1.0, width=2.2) for seed in range(8)]
+    for _, prediction in cases[:4]:
+        prediction[:20] = False  # else hardly a lesion is missed
+    nothing, one = np.zeros((2, 14, 14, 14), bool)
+    one[2:6, 2:6, 2:6] = True
+    two = one | np.roll(one, 6, axis=0)
+    cases += [(nothing, nothing), (one, nothing), (nothing, one), (one, np.roll(one, 6, axis=0)), (two, one)]
+    arrays = {f"{side}{n}": mask.astype(np.uint8) for n, pair in enumerate(cases) for side, mask in zip("rp", pair)}  # noqa: B905
+    theirs = ask("brats-2023", BRATS_2023, arrays, tmp_path, f"BraTS-{task}")
+    for (reference, prediction), other in zip(cases, theirs, strict=True):
+        ours = lesion_measures(reference, prediction, 1.0, dilation=dilation, minimum_mm3=minimum_mm3)
+        counts = tuple(other[name] for name in ("Num_TP", "Num_FP", "Num_FN"))
+        assert (ours["lesion_tp"], ours["lesion_fp"], ours["lesion_fn"]) == counts
+        if math.isnan(ours["lesion_dice"]):
+            assert other["LesionWise_Score_Dice"] == 1
+        else:
+            assert ours["lesion_dice"] == pytest.approx(other["LesionWise_Score_Dice"], abs=1e-9)
+    for name in ("Num_TP", "Num_FP", "Num_FN"):
+        assert sum(other[name] for other in theirs) > 4
 
 
 def test_the_two_rules_of_brats_agree_where_every_lesion_is_found_alone(tmp_path):
