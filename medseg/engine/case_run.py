@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +14,9 @@ from medseg.engine import journal
 from medseg.engine.pipeline import Pipeline
 from medseg.engine.stage import RunContext
 from medseg.errors import MedsegError
+from medseg.types.how_computed import HowComputed
 from medseg.types.quality import Quality
-from medseg.types.run import CaseOutcome, ClassVolume, Volumes
+from medseg.types.run import CaseOutcome, ClassVolume, Preparing, Volumes
 from medseg.types.scan import FoundScan
 
 __all__ = ["expected", "failure", "pending", "record_failure", "recorded", "run_cases"]
@@ -24,15 +25,24 @@ log = logging.getLogger("medseg.run")
 
 
 def run_cases(
-    pipeline: Pipeline, cases: Sequence[FoundScan], out: Path, identity: Mapping[str, Any], overwrite: bool
+    pipeline: Pipeline,
+    cases: Sequence[FoundScan],
+    out: Path,
+    identity: Mapping[str, Any],
+    overwrite: bool,
+    tell: Callable[[Preparing], None] | None = None,
 ) -> Iterator[FoundScan | CaseOutcome]:
     """Run the cases in turn; the next one is hashed and read while the one in hand is computed.
+
+    Before the first case that is to be computed, the steps make themselves ready; `tell` hears at once of what takes
+    long, and the case is then taken in hand again.
 
     Yields
     ------
     FoundScan or CaseOutcome
         Each case as it is taken in hand, then its outcome. No failure of a case raises.
     """
+    ready = False
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as reader:
         ahead: Future[_Start] | None = None
         for number, found in enumerate(cases):
@@ -42,8 +52,33 @@ def run_cases(
             ahead = None
             if number + 1 < len(cases):
                 ahead = reader.submit(_start, pipeline, cases[number + 1], out, identity, overwrite)
+            if not ready and start.current is None and start.error is None:
+                ready = True
+                if _get_ready(pipeline, tell):
+                    yield found
+                    started = time.perf_counter()
             outcome = _finish(pipeline, found, out, start)
             yield replace(outcome, seconds=time.perf_counter() - started)
+
+
+def _get_ready(pipeline: Pipeline, tell: Callable[[Preparing], None] | None) -> bool:
+    """Let every step do what it does once; whether any had something to tell."""
+    told = False
+
+    def say(text: str) -> None:
+        nonlocal told
+        told = True
+        if tell is not None:
+            tell(Preparing(text))
+
+    for step in pipeline.each:
+        get_ready = getattr(step.stage, "get_ready", None)
+        try:
+            if get_ready is not None:
+                get_ready(say)
+        except Exception as error:  # it is met again in the case itself, whose outcome it becomes
+            log.debug("%s", step.name, exc_info=error)
+    return told
 
 
 class _Start:
@@ -170,17 +205,26 @@ def _from_status(base: CaseOutcome, status: journal.Status) -> CaseOutcome:
         outputs=tuple(status.outputs),
         volumes=None if rows is None else Volumes(tuple(ClassVolume(*row) for row in rows)),
         attention=float(status.content.get("attention", 0.0)),
+        computed=_computed(status.content.get("computed")),
     )
+
+
+def _computed(content: Any) -> HowComputed | None:
+    try:
+        return None if content is None else HowComputed.from_json(content)
+    except (TypeError, KeyError):  # by another version of medseg
+        return None
 
 
 def _what_to_tell(values: Mapping[str, Any]) -> dict[str, Any]:
     """Notes and volumes from what the steps left, whatever the steps were called."""
     notes: list[str] = []
-    volumes, attention = None, 0.0
+    volumes, attention, computed = None, 0.0, None
     for value in values.values():
         for source in (value, getattr(getattr(value, "scan", None), "source", None)):
             notes += [note for note in getattr(source, "notes", ()) if note not in notes]
         volumes = value if isinstance(value, Volumes) else volumes
+        computed = getattr(value, "computed", None) or computed
         # Rounded, so that a case stays where it is in the order whatever engine computed it.
         attention = round(value.attention, 2) if isinstance(value, Quality) else attention
-    return {"notes": tuple(notes), "volumes": volumes, "attention": attention}
+    return {"notes": tuple(notes), "volumes": volumes, "attention": attention, "computed": computed}

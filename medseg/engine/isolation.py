@@ -24,7 +24,7 @@ import psutil
 
 from medseg.engine.case_run import failure, pending, record_failure
 from medseg.engine.pipeline import Pipeline
-from medseg.types.run import CaseOutcome
+from medseg.types.run import CaseOutcome, Preparing
 from medseg.types.scan import FoundScan
 
 __all__ = ["Guard", "run_isolated"]
@@ -58,13 +58,13 @@ def run_isolated(
     identity: Mapping[str, Any],
     overwrite: bool,
     guard: Guard,
-) -> Iterator[FoundScan | CaseOutcome]:
+) -> Iterator[FoundScan | Preparing | CaseOutcome]:
     """Run the cases in a worker process, in order, starting it again whenever a case brings it down.
 
     Yields
     ------
-    FoundScan or CaseOutcome
-        As `run_cases`.
+    FoundScan, Preparing or CaseOutcome
+        As `run_cases` yields and tells.
     """
     limit = guard.memory * 2**30 if guard.memory else 0.9 * psutil.virtual_memory().available
     left = list(cases)
@@ -85,6 +85,8 @@ def run_isolated(
                     break
                 if isinstance(message, FoundScan):
                     in_hand, since = message, time.monotonic()
+                elif isinstance(message, Preparing):
+                    in_hand = None  # no case's time is spent on it
                 else:
                     left.pop(0)
                     in_hand = None
@@ -131,7 +133,7 @@ class _Worker:
 
     def next_message(
         self, limit: float, deadline: float | None
-    ) -> tuple[FoundScan | CaseOutcome | None, tuple[str, str]]:
+    ) -> tuple[FoundScan | Preparing | CaseOutcome | None, tuple[str, str]]:
         """Wait for the worker's next word; None and the reason when it died or had to be stopped."""
         while True:
             try:

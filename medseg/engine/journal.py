@@ -122,6 +122,7 @@ def finish(folder: Path, key: str, input_hash: str, outcome: CaseOutcome) -> tup
         "fix": outcome.fix,
         "notes": list(outcome.notes),
         "attention": outcome.attention,
+        "computed": None if outcome.computed is None else outcome.computed.to_json(),
         "volumes": None
         if outcome.volumes is None
         else [[row.class_name, row.voxels, row.millilitres] for row in outcome.volumes.rows],

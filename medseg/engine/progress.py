@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from medseg.types.run import CaseOutcome
+from medseg.types.run import CaseOutcome, Preparing
 
 __all__ = ["Progress", "case_progress"]
 
@@ -20,6 +20,9 @@ class Progress(Protocol):
 
     def start(self, case_id: str) -> None:
         """Say which case is in hand."""
+
+    def prepare(self, preparing: Preparing) -> None:
+        """Say what is done once, before the first case."""
 
     def end(self, outcome: CaseOutcome) -> None:
         """Say how a case ended."""
@@ -33,6 +36,9 @@ class _Lines:
 
     def start(self, case_id: str) -> None:
         log.debug("%s: started", case_id)
+
+    def prepare(self, preparing: Preparing) -> None:
+        log.info("%s", preparing.text)
 
     def end(self, outcome: CaseOutcome) -> None:
         self.done += 1
@@ -83,6 +89,10 @@ def case_progress(total: int) -> Iterator[Progress]:
 
             def start(self, case_id: str) -> None:
                 bar.update(task, description=case_id)
+
+            def prepare(self, preparing: Preparing) -> None:
+                bar.update(task, description=preparing.text)
+                log.info("%s", preparing.text)
 
             def end(self, outcome: CaseOutcome) -> None:
                 self.failed += outcome.state == "failed"

@@ -20,7 +20,7 @@ from medseg.engine.stage import RunContext
 from medseg.engine.versions import versions
 from medseg.errors import UsageError
 from medseg.io.atomic import write_text
-from medseg.types.run import BatchResult, CaseOutcome, Inputs
+from medseg.types.run import BatchResult, CaseOutcome, Inputs, Preparing
 from medseg.types.scan import Discovery, FoundScan, LeftOut
 
 __all__ = ["RunOptions", "Shard", "run"]
@@ -128,9 +128,12 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
         with case_progress(len(todo) + len(broken)) as progress:
             for outcome in broken:
                 progress.end(outcome)
-            for event in run_isolated(*work, options.guard) if options.isolate else run_cases(*work):
+            own = run_isolated(*work, options.guard) if options.isolate else run_cases(*work, progress.prepare)
+            for event in own:
                 if isinstance(event, FoundScan):
                     progress.start(event.case_id)
+                elif isinstance(event, Preparing):
+                    progress.prepare(event)
                 else:
                     ended[event.case_id] = event
                     progress.end(event)
@@ -179,6 +182,7 @@ def _write_run_file(result: BatchResult, identity: Mapping[str, Any], started: f
                 "error": o.error,
                 "fix": o.fix,
                 "seconds": round(o.seconds, 3),
+                "computed": None if o.computed is None else o.computed.to_json(),
                 "outputs": list(o.outputs),
             }
             for o in result.outcomes

@@ -25,7 +25,8 @@ def main() -> None:
     with Client(address, authkey=bytes.fromhex(key)) as connection:
         from medseg.engine.case_run import run_cases
 
-        for message in run_cases(*connection.recv()):
+        pipeline, cases, out, identity, overwrite = connection.recv()
+        for message in run_cases(pipeline, cases, out, identity, overwrite, connection.send):
             connection.send(message)
 
 

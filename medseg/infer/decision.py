@@ -19,6 +19,8 @@ from medseg.models.card import ModelCard
 __all__ = ["Decision"]
 
 Float32 = npt.NDArray[np.float32]
+# A score that is as good as certain: softmax and sigmoid give 1 but for 2e-9.
+CERTAIN = 20.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,16 @@ class Decision:
     def threshold(self) -> float:
         """Above it, a region is present."""
         return 0.5 if self.interpolated == "probabilities" else 0.0
+
+    @property
+    def background(self) -> Float32:
+        """What a network gives, shape (K,), for a voxel it is certain shows nothing."""
+        result = np.zeros(self.channels, dtype=np.float32)
+        if self.output == "scores":
+            result[:] = -CERTAIN if self.regions else 0
+        if not self.regions:
+            result[0] = CERTAIN if self.output == "scores" else 1
+        return result
 
     def to_interpolate(self, scores: Float32) -> Float32:
         """What is interpolated, from what the network gave; shape (K, ...) both."""

@@ -80,6 +80,7 @@ def predict_need(
     network: int,
     kept: int,
     strips: Sequence[Strip],
+    partial: bool = False,
 ) -> Need:
     """Predict what a case takes.
 
@@ -101,6 +102,8 @@ def predict_need(
         Arrays of float32 on the scan's grid kept in memory besides the labels: scores and entropies.
     strips : sequence of Strip
         The parts in which it is done.
+    partial : bool
+        Whether windows may be left out, so that what each voxel's scores are made of is counted beside them.
     """
     padded = math.prod(route.padded_size)
     source, boxed = math.prod(route.source.shape), math.prod(route.box.shape)
@@ -115,7 +118,7 @@ def predict_need(
     classes = decision.channels
     # Where probabilities are interpolated, they stand beside the scores they were made of.
     copies = 1 if decision.output == decision.interpolated else 2
-    slab = copies * classes * route.padded_size[0] * width * (patch[2] + 1) * FLOAT
+    slab = (copies * classes + partial) * route.padded_size[0] * width * (patch[2] + 1) * FLOAT
     windows = batch * math.prod(patch) * (channels + 2 * classes) * FLOAT
     labelled = min(source, max(labels_from_scores.BLOCK, plane))
     deciding = DECIDED_VOXEL * route.padded_size[0] * width * (patch[2] + 1) + LABELLED_VOXEL * labelled + GATHERING

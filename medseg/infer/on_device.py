@@ -8,6 +8,7 @@ certain, would cost a GPU more than it saves, so every score is interpolated, a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from medseg.infer.decision import Decision
 from medseg.infer.engines.torch import TorchEngine
 from medseg.infer.labels_from_scores import AxisMap
 from medseg.infer.sliding_window import mirror_combinations
+from medseg.infer.windows_saved import WHOLE, OnceForUniform, Skip, WindowTally
 
 __all__ = ["label_on_device"]
 
@@ -39,6 +41,8 @@ def label_on_device(
     overlap: float,
     mirror: Sequence[int] = (),
     batch: int = 1,
+    skip: Skip | None = None,
+    tally: WindowTally | None = None,
 ) -> None:
     """Label a prepared scan.
 
@@ -56,7 +60,7 @@ def label_on_device(
         What scores stand for.
     out : ndarray of uint8 or uint16, shape (X, Y, Z) of the scan
         Filled with labels.
-    patch, overlap, mirror, batch
+    patch, overlap, mirror, batch, skip, tally
         As of `medseg.infer.sliding_window.stream_scores`.
 
     Raises
@@ -67,6 +71,7 @@ def label_on_device(
         When a slab of scores does not fit on the device.
     """
     device = engine.device
+    tally = WindowTally() if tally is None else tally
     shown = torch.from_numpy(np.ascontiguousarray(array)).to(device)
     across_x, across_y, along = (windows_along(n, p, overlap) for n, p in zip(array.shape[1:], patch, strict=True))
     weights_x, weights_y, weights_z = (
@@ -74,8 +79,11 @@ def label_on_device(
     )
     depth = patch[2]
     held = torch.zeros((decision.channels, *array.shape[1:3], depth + 1), device=device)
+    covered = None if skip is None else torch.zeros(held.shape[1:], device=device)
+    background = torch.from_numpy(decision.background).to(device)
     labels = _Labels(maps, offset, decision, out, device)
-    places = [
+    once: OnceForUniform[torch.Tensor] = OnceForUniform(tally)
+    every = [
         (x, y, torch.outer(a, b))
         for x, a in zip(across_x.starts, weights_x, strict=True)
         for y, b in zip(across_y.starts, weights_y, strict=True)
@@ -83,23 +91,49 @@ def label_on_device(
     base = -1
     for index, start in enumerate(along.starts):
         if advance := start - 1 - base:
-            held[..., :-advance] = held[..., advance:].clone()
-            held[..., -advance:] = 0
+            for planes in (held, *(() if covered is None else (covered,))):
+                planes[..., :-advance] = planes[..., advance:].clone()
+                planes[..., -advance:] = 0
             base = start - 1
+        places = every if skip is None else [place for place in every if not skip(place[0], place[1], start)]
+        tally.left_out += len(every) - len(places)
         for first in range(0, len(places), batch):
             some = places[first : first + batch]
-            windows = torch.stack(
-                [shown[:, x : x + patch[0], y : y + patch[1], start : start + depth] for x, y, _ in some]
-            )
-            for scores, (x, y, weights) in zip(_mirrored(engine, windows, mirror), some, strict=True):
-                held[:, x : x + patch[0], y : y + patch[1], 1:] += scores * (weights[..., None] * weights_z[index])
+            boxes = [_box((x, y, start), patch) for x, y, _ in some]
+            given = once([array[box] for box in boxes], partial(_scores, engine, shown, boxes, mirror))
+            for scores, (x, y, across) in zip(given, some, strict=True):
+                weights = across[..., None] * weights_z[index]
+                held[:, x : x + patch[0], y : y + patch[1], 1:] += scores * weights
+                if covered is not None:
+                    covered[x : x + patch[0], y : y + patch[1], 1:] += weights
         final = along.starts[index + 1] if index + 1 < len(along.starts) else array.shape[3]
-        skip = 1 if index == 0 else 0
-        labels.add(held[..., skip : final - base], base + skip)
+        if covered is not None:
+            _complete(held[..., 1 : final - base], covered[..., 1 : final - base], background)
+        known = 1 if index == 0 else 0
+        labels.add(held[..., known : final - base], base + known)
 
 
-def _mirrored(engine: TorchEngine, windows: torch.Tensor, mirror: Sequence[int]) -> torch.Tensor:
-    """Average of the scores over every mirrored copy of the windows."""
+def _complete(scores: torch.Tensor, share: torch.Tensor, background: torch.Tensor) -> None:
+    """As `medseg.infer.windows_saved.Coverage.complete`."""
+    partly = share < WHOLE
+    if not bool(partly.any()):
+        return
+    weights = torch.where(partly & (share > 0), share, 1.0)
+    nothing = share <= 0
+    for sums, outside in zip(scores, background, strict=True):
+        sums /= weights
+        sums[nothing] = outside
+
+
+def _box(start: Sequence[int], patch: Sequence[int]) -> tuple[slice, ...]:
+    return (slice(None), *(slice(a, a + n) for a, n in zip(start, patch, strict=True)))
+
+
+def _scores(
+    engine: TorchEngine, shown: torch.Tensor, boxes: Sequence[tuple[slice, ...]], mirror: Sequence[int]
+) -> torch.Tensor:
+    """Average of the scores over every mirrored copy of some windows."""
+    windows = torch.stack([shown[box] for box in boxes])
     combinations = mirror_combinations(tuple(mirror))
     total = engine.compute(windows)
     for axes in combinations[1:]:

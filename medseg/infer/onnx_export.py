@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -80,7 +81,9 @@ def find_export(package: ModelPackage) -> Export | None:
     return None
 
 
-def ensure_export(package: ModelPackage, folder: Path | None = None) -> Export | None:
+def ensure_export(
+    package: ModelPackage, folder: Path | None = None, *, say: Callable[[str], None] | None = None
+) -> Export | None:
     """Find a package's ONNX file, or make it where that can be done here; None where it cannot.
 
     A network that cannot be exported is not tried again with the same PyTorch.
@@ -91,6 +94,8 @@ def ensure_export(package: ModelPackage, folder: Path | None = None) -> Export |
         The model.
     folder : Path, optional
         Where to write; by default the user's own place.
+    say : callable, optional
+        Is told that it is going to be made.
     """
     found = find_export(package)
     if found is not None or package.card.network.is_whole:
@@ -101,7 +106,7 @@ def ensure_export(package: ModelPackage, folder: Path | None = None) -> Export |
     failed = (_report(_folder(package), package) or {}).get("failed_with")
     if failed == _written_by():
         return None
-    log.info("writing the network as ONNX for faster engines, once")
+    (say or log.info)("writing the network as ONNX for faster engines, once for this model")
     try:
         export_onnx(package, folder)
     except (ModelError, OSError) as error:

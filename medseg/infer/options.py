@@ -33,6 +33,11 @@ class InferOptions(BaseModel):
     mirror: Mirror = Field(
         default="auto", description="average over mirrored copies of each window; auto does what the model card says"
     )
+    skip_beyond: Annotated[float, Field(ge=0)] | Literal["auto", "none"] = Field(
+        default="auto",
+        description="in a cascade, mm: windows further than that from all the first pass found are left out; none runs "
+        "every window, auto does what the model card says",
+    )
     memory_gb: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="memory a case may take, 1e9 bytes; what is free where not given"
     )

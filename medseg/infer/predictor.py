@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from medseg.infer.decision import Decision
 from medseg.infer.doubt import BorderDoubt
 from medseg.infer.engines.base import Engine
-from medseg.infer.engines.select import select_engine
+from medseg.infer.engines.select import Say, choose_engine
 from medseg.infer.expectations import unlike_intensities, unlike_training
 from medseg.infer.labels_from_scores import AxisMap, LabelStream, Strip, strips
 from medseg.infer.memory import Need, available_bytes, predict_need, strips_that_fit
@@ -20,11 +21,13 @@ from medseg.infer.options import InferOptions
 from medseg.infer.outputs import Outputs
 from medseg.infer.score_stream import ScoreStream
 from medseg.infer.sliding_window import Slab, stream_scores
+from medseg.infer.windows_saved import FarFromFirstPass, Skip, WindowTally
 from medseg.io.scratch import Scratch
 from medseg.models.package import ModelPackage
 from medseg.prepare.colour import in_colour
 from medseg.prepare.pipeline import FirstPass, Prepared, Route, check_channels, plan_route, prepare
 from medseg.types import LabelMap, PostStep, Prediction, Scan
+from medseg.types.how_computed import HowComputed
 from medseg.types.prediction import ClassDoubt
 
 __all__ = ["Predictor"]
@@ -48,6 +51,8 @@ class Predictor:
         How to run it.
     engine : Engine, optional
         What computes the network; chosen by the options where not given.
+    say : callable, optional
+        Is told of what takes long and is done once for a model.
 
     Raises
     ------
@@ -58,14 +63,24 @@ class Predictor:
     """
 
     def __init__(
-        self, package: ModelPackage, options: InferOptions | None = None, *, engine: Engine | None = None
+        self,
+        package: ModelPackage,
+        options: InferOptions | None = None,
+        *,
+        engine: Engine | None = None,
+        say: Say | None = None,
     ) -> None:
         self.package = package
         self.options = options or InferOptions()
-        self.engine = engine or select_engine(package, self.options)
+        if engine is not None:
+            self.engine, self.computed = engine, HowComputed(engine.name, why="handed over ready")
+        else:
+            chosen = choose_engine(package, self.options, say)
+            self.engine = chosen.engine
+            self.computed = HowComputed(chosen.program, chosen.device, chosen.precision, chosen.why)
         first = package.first_pass
         own = self.options.model_copy(update={"scores": False, "entropy": False})
-        self.first_pass = None if first is None else Predictor(first, own)
+        self.first_pass = None if first is None else Predictor(first, own, say=say)
         self.decision = Decision.of(package.card)
         self.mirror, self._mirror_notes = self._mirror_axes()
         log.info("model %s on %s", package.identity, self.engine.name)
@@ -102,7 +117,8 @@ class Predictor:
         parts = self._parts(route, maps[1], in_memory=scratch.folder is None)
         prepared = prepare(scan, card, route, self._first_pass(scan))
         outputs = Outputs.make(route, self.decision, self.options, scratch)
-        doubt = self._run(prepared, maps, parts, outputs)
+        tally = WindowTally()
+        doubt = self._run(prepared, maps, parts, outputs, tally)
         whole = self.package.card
         labels = LabelMap(outputs.labels, scan.geometry, whole.table)
         unlike = (*unlike_training(scan, card), *unlike_intensities(scan, outputs.labels, card))
@@ -117,6 +133,7 @@ class Predictor:
             entropy=outputs.entropies,
             doubt=doubt,
             unlike_training=unlike,
+            computed=replace(self.computed, windows=tally.count()),
         )
 
     def _first_pass(self, scan: Scan) -> FirstPass | None:
@@ -139,6 +156,7 @@ class Predictor:
                 network=self.engine.working_bytes,
                 kept=in_memory * (self.options.scores * self.decision.channels + self.options.entropy),
                 strips=strips(rows, count),
+                partial=self._skip_beyond is not None,
             )
 
         limit = self.options.memory_gb
@@ -148,7 +166,12 @@ class Predictor:
         return strips(rows, count)
 
     def _run(
-        self, prepared: Prepared, maps: Sequence[AxisMap], parts: Sequence[Strip], outputs: Outputs
+        self,
+        prepared: Prepared,
+        maps: Sequence[AxisMap],
+        parts: Sequence[Strip],
+        outputs: Outputs,
+        tally: WindowTally,
     ) -> dict[int, ClassDoubt]:
         """Fill in the results, all at once or strip by strip; give what the network left open, by label value."""
         borders = BorderDoubt(self.decision)
@@ -156,13 +179,13 @@ class Predictor:
         if members is not None:
             members.reset()
         if len(parts) == 1:
-            self._stream(prepared, maps, outputs, slice(None), None, borders, 0)
+            self._stream(prepared, maps, outputs, slice(None), None, borders, 0, tally)
         else:
             seen = 0
             for part in parts:
                 first_row = max(0, seen - part.network.start)
                 own = (maps[0], part.axis_map, maps[2])
-                self._stream(prepared, own, outputs, part.scan, part.network, borders, first_row)
+                self._stream(prepared, own, outputs, part.scan, part.network, borders, first_row, tally)
                 seen = part.network.stop
         entropies, dice = borders.by_value(), members.by_value() if members is not None else {}
         return {
@@ -180,13 +203,15 @@ class Predictor:
         rows: slice | None,
         borders: BorderDoubt,
         first_row: int,
+        tally: WindowTally,
     ) -> None:
         """Run the windows over all of the scan, or over the strip that needs these rows of the network's grid."""
         x, y, z = (before for before, _ in prepared.route.padding)
         offset = (x, y, z) if rows is None else (x, 0, z)
 
         target = outputs.boxed(outputs.labels)[:, scan_rows]
-        if rows is None and self._on_device(prepared, maps, offset, target):
+        skip = self._skip(prepared)
+        if rows is None and self._on_device(prepared, maps, offset, target, skip, tally):
             return  # its scores never leave the GPU, so that doubt along borders is not known
 
         def watch(scores: npt.NDArray[np.float32], outcome: npt.NDArray[Any], first_plane: int) -> None:
@@ -206,6 +231,9 @@ class Predictor:
             mirror=self.mirror,
             batch=BATCH,
             rows=None if rows is None else slice(y + rows.start, y + rows.stop),
+            skip=skip,
+            background=self.decision.background,
+            tally=tally,
         ):
             if self.decision.output != self.decision.interpolated:
                 slab = Slab(self.decision.to_interpolate(slab.scores), slab.first)
@@ -216,7 +244,13 @@ class Predictor:
         log.debug("scores of %d voxels interpolated", labels.interpolated)
 
     def _on_device(
-        self, prepared: Prepared, maps: Sequence[AxisMap], offset: tuple[int, int, int], out: npt.NDArray[Any]
+        self,
+        prepared: Prepared,
+        maps: Sequence[AxisMap],
+        offset: tuple[int, int, int],
+        out: npt.NDArray[Any],
+        skip: Skip | None,
+        tally: WindowTally,
     ) -> bool:
         """Label on the GPU that runs the network; False where there is none, or scores do not fit on it."""
         if self.options.scores or self.options.entropy or not getattr(self.engine, "on_gpu", False):
@@ -239,12 +273,30 @@ class Predictor:
                 overlap=self.options.overlap,
                 mirror=self.mirror,
                 batch=BATCH,
+                skip=skip,
+                tally=tally,
             )
         except torch.OutOfMemoryError:
             log.warning("the scores do not fit on the GPU; they are blended in main memory, which is slower")
             torch.cuda.empty_cache()
+            tally.reset()
             return False
         return True
+
+    @property
+    def _skip_beyond(self) -> float | None:
+        """Distance in mm from what the first pass found from which on windows are left out, None where none is."""
+        card, wish = self.package.card.first_pass, self.options.skip_beyond
+        if card is None or wish == "none":
+            return None
+        return card.skip_beyond_mm if wish == "auto" else wish
+
+    def _skip(self, prepared: Prepared) -> Skip | None:
+        beyond = self._skip_beyond
+        if beyond is None:
+            return None
+        found = prepared.array[len(self.package.card.input.channels) :]
+        return FarFromFirstPass(found, self.package.card.input.patch, prepared.route.spacing, beyond)
 
     def _mirror_axes(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
         """Network axes to mirror along, and what to tell the user where they are not what was asked."""

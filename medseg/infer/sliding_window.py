@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.infer.blend import AxisWindows, windows_along
+from medseg.infer.windows_saved import Coverage, OnceForUniform, Skip, WindowTally
 
 __all__ = ["Slab", "mirror_combinations", "stream_scores", "window_count"]
 
@@ -76,11 +77,14 @@ def stream_scores(
     mirror: Sequence[int] = (),
     batch: int = 1,
     rows: slice | None = None,
+    skip: Skip | None = None,
+    background: Float32 | None = None,
+    tally: WindowTally | None = None,
 ) -> Iterator[Slab]:
     """Yield blended scores along the last axis.
 
     Of windows that hold one value throughout, such as padding or air that normalisation has clipped, one is computed
-    and the others take its scores: the same to the last bit.
+    and the others take its scores: the same to the last bit; see `medseg.infer.windows_saved`.
 
     Parameters
     ----------
@@ -101,62 +105,59 @@ def stream_scores(
     rows : slice, optional
         The part of the Y axis that is wanted; scores have this part only. Each row's scores are those it would have
         without, because all windows over it are still run.
+    skip : callable, optional
+        Whether the window that begins at x, y, z is left out. Scores are then averages over the other windows; where
+        all windows over a voxel are run they are the same to the last bit.
+    background : ndarray of float32, shape (K,), optional
+        With `skip`: scores where no window was run.
+    tally : WindowTally, optional
+        Counts the windows.
     """
     rows = slice(0, array.shape[2]) if rows is None else rows
     across_x, across_y, along = (
         windows_along(size, length, overlap) for size, length in zip(array.shape[1:], patch, strict=True)
     )
     depth = patch[2]
-    compute = _OnceForUniform(partial(_run_mirrored, run, mirror=mirror))
+    tally = WindowTally() if tally is None else tally
+    once: OnceForUniform[Float32] = OnceForUniform(tally)
     # One plane more than the window: the last plane handed out before stays as the first.
     held = np.zeros((classes, array.shape[1], rows.stop - rows.start, depth + 1), dtype=np.float32)
+    covered = None
+    if skip is not None:
+        assert background is not None
+        covered = Coverage(held.shape[1:], background)
     base = -1
     for index, start in enumerate(along.starts):
         advance = start - 1 - base
         if advance:
+            if covered is not None:
+                covered.advance(advance)
             for scores in held:  # one class at a time: NumPy copies what overlaps
                 scores[..., :-advance] = scores[..., advance:]
                 scores[..., -advance:] = 0
             base = start - 1
         layer = array[..., start : start + depth]
         windows = list(_over(across_x, across_y, rows, patch))
+        if skip is not None:
+            kept = [window for window in windows if not skip(window[0], window[1], start)]
+            tally.left_out += len(windows) - len(kept)
+            windows = kept
         for first in range(0, len(windows), batch):
             some = windows[first : first + batch]
             shown = np.empty((len(some), len(array), *patch), dtype=np.float32)
             for window, (x, y, _) in zip(shown, some, strict=True):
                 window[...] = layer[:, x : x + patch[0], y : y + patch[1]]
-            given = compute(shown)
-            for scores, (x, y, weights) in zip(given, some, strict=True):
-                _add(held[..., 1:], scores, weights[..., None] * along.weights[index], x, y - rows.start)
+            given = once(shown, partial(_run_mirrored, run, shown, mirror))
+            for scores, (x, y, across) in zip(given, some, strict=True):
+                weights = across[..., None] * along.weights[index]
+                _add(held[..., 1:], scores, weights, x, y - rows.start)
+                if covered is not None:
+                    _add(covered.held[None, ..., 1:], np.ones_like(weights[None]), weights, x, y - rows.start)
         final = along.starts[index + 1] if index + 1 < len(along.starts) else array.shape[3]
-        skip = 1 if index == 0 else 0
-        yield Slab(held[..., skip : final - base], base + skip)
-
-
-class _OnceForUniform:
-    """Runs the network, but for a window of one value a channel that is the same as the last of that kind."""
-
-    def __init__(self, compute: Run) -> None:
-        self._compute = compute
-        self._value: bytes | None = None
-        self._scores: Float32 | None = None
-
-    def __call__(self, shown: Float32) -> Float32:
-        value = _uniform_value(shown)
-        if value is None:
-            return self._compute(shown)
-        if self._scores is None or value != self._value:
-            self._value, self._scores = value, self._compute(shown)
-        return self._scores
-
-
-def _uniform_value(shown: Float32) -> bytes | None:
-    """The one value of each channel of a single window, None where there is not just one."""
-    first = shown[:, :, :1, :1, :1]
-    # Nearly every window of a scan is ruled out by its two ends.
-    if len(shown) > 1 or (first != shown[:, :, -1:, -1:, -1:]).any() or (shown != first).any():
-        return None
-    return first.tobytes()
+        if covered is not None:
+            covered.complete(held, slice(1, final - base))
+        known = 1 if index == 0 else 0
+        yield Slab(held[..., known : final - base], base + known)
 
 
 def _over(

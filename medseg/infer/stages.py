@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from medseg.engine.stage import RunContext
+from medseg.infer.engines.select import Say
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.scratch import Scratch
@@ -31,6 +32,7 @@ class Segment:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.package: ModelPackage = load_package(options.model)
+        self._say: Say | None = None
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the result: the package's hash and the options that change labels."""
@@ -39,7 +41,13 @@ class Segment:
 
     @cached_property
     def _predictor(self) -> Predictor:
-        return Predictor(self.package, InferOptions(**self.options.model_dump(exclude={"model"})))
+        options = InferOptions(**self.options.model_dump(exclude={"model"}))
+        return Predictor(self.package, options, say=self._say)
+
+    def get_ready(self, say: Say) -> None:
+        """Load the model; where it is new to this machine, also export it and find its fastest engine."""
+        self._say = say
+        _ = self._predictor
 
     def run(self, item: Case, context: RunContext) -> Prediction:
         """Segment the case's scan; scores, where asked for, are kept in files in the output folder until written."""

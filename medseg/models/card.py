@@ -225,6 +225,10 @@ class FirstPassCard(_Strict):
     folder: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = "first-pass"
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(description="of that package's card")
     labels: tuple[int, ...] = Field(description="each is a channel after the scan's: 1 where the first pass has it")
+    skip_beyond_mm: Annotated[float, Field(ge=0)] | None = Field(
+        default=None,
+        description="windows further than that from all the first pass found are left out; null: every window is run",
+    )
 
 
 class PostCard(_Strict):

@@ -16,7 +16,7 @@ from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.errors import InputError, UsageError
 from medseg.infer.blend import windows_along
-from medseg.infer.engines.precision import LARGEST_DROP, LOWER_PRECISIONS, LowerPrecision, Precision
+from medseg.infer.engines.precision import LARGEST_DROP, LEAST_AGREEMENT, LOWER_PRECISIONS, LowerPrecision, Precision
 from medseg.infer.engines.quantise import can_quantise, quantise
 from medseg.infer.engines.select import Way, make_engine
 from medseg.infer.onnx_export import Export, ensure_export
@@ -237,7 +237,7 @@ def _measure(
             agreed,
             spent / len(cases),
             # Not so where a class was met in no case: NaN is not at most anything.
-            all(value <= LARGEST_DROP for value in drop.values()),
+            all(value <= LARGEST_DROP for value in drop.values()) and agreed >= LEAST_AGREEMENT,
         )
         for way, predictor, mean, drop, agreed, spent in zip(
             ways, predictors, means, drops, agreement, seconds, strict=True

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from medseg.types.how_computed import HowComputed
 from medseg.types.instances import Instances
 from medseg.types.labels import LabelMap, ModelIdentity
 
@@ -73,6 +74,8 @@ class Prediction:
         By label value.
     unlike_training : tuple of str
         Those of the notes that say how the scan differs from what the model was trained on.
+    computed : HowComputed, optional
+        By what, and in how many windows.
     """
 
     labels: LabelMap
@@ -85,3 +88,4 @@ class Prediction:
     entropy: npt.NDArray[np.floating[Any]] | None = None
     doubt: Mapping[int, ClassDoubt] = field(default_factory=dict)
     unlike_training: tuple[str, ...] = ()
+    computed: HowComputed | None = None

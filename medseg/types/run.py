@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from medseg.types.how_computed import HowComputed
 from medseg.types.prediction import Prediction
 from medseg.types.quality import Quality
 from medseg.types.scan import Case, LeftOut
@@ -18,6 +19,7 @@ __all__ = [
     "Inputs",
     "PredictedCase",
     "PredictedVolumes",
+    "Preparing",
     "Segmented",
     "Volumes",
 ]
@@ -106,6 +108,19 @@ class Segmented:
 
 
 @dataclass(frozen=True)
+class Preparing:
+    """What is done once, before the first case that needs it.
+
+    Parameters
+    ----------
+    text : str
+        What, and about how long it takes.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True)
 class CaseOutcome:
     """How one case ended.
 
@@ -131,6 +146,8 @@ class CaseOutcome:
         How much the case asks to be looked at, from its `Quality`; 0 where that was not measured.
     seconds : float
         Time spent in this run.
+    computed : HowComputed, optional
+        What ran the network, where one did.
     """
 
     case_id: str
@@ -144,6 +161,7 @@ class CaseOutcome:
     volumes: Volumes | None = None
     attention: float = 0.0
     seconds: float = 0.0
+    computed: HowComputed | None = None
 
 
 @dataclass(frozen=True)

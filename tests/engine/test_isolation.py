@@ -48,6 +48,34 @@ def test_a_case_that_floods_the_memory_is_stopped_with_the_numbers(texts: Path, 
     assert outcome(result, "c").state == "done"
 
 
+def prepared(texts: Path, out: Path, pen: str, *, isolate: bool, seconds: float | None = None) -> BatchResult:
+    config = {"write": {"pen": pen}}
+    pipeline = assemble("toy", build(PipelineFile, STRUCTURE), config)
+    return run(pipeline, Inputs((texts,)), out, RunOptions(isolate=isolate, guard=Guard(seconds=seconds)))
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+def test_what_is_done_once_is_said_before_the_first_case_and_costs_it_no_time(
+    texts: Path, tmp_path: Path, isolate: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="medseg.run")
+    result = prepared(texts, tmp_path / "out", "lost", isolate=isolate, seconds=1.2)
+    assert {o.state for o in result.outcomes if o.case_id in ("a", "c")} == {"done"}
+    assert all(o.seconds < 1.2 for o in result.outcomes)
+    said = [record.getMessage() for record in caplog.records]
+    assert said.count("looking for a pen, once") == 1
+    assert said.index("looking for a pen, once") < next(n for n, text in enumerate(said) if "done in" in text)
+    caplog.clear()
+    prepared(texts, tmp_path / "out", "lost", isolate=isolate)  # a and c are done; the others fail in reading
+    assert "looking for a pen, once" not in [record.getMessage() for record in caplog.records]
+
+
+def test_what_fails_while_getting_ready_fails_in_every_case(texts: Path, tmp_path: Path) -> None:
+    result = prepared(texts, tmp_path / "out", "broken", isolate=True)
+    assert "a broken pen" in outcome(result, "a").error
+    assert "a broken pen" in outcome(result, "c").error
+
+
 SCRIPT = """
 import sys
 sys.path.insert(0, {here!r})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,7 @@ class WriteBoth:
         number: int = 9
         sleep_at: str = ""
         hoard_at: str = ""
+        pen: str = Field(default="at hand", description="at hand, lost (found in a while) or broken")
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -87,7 +89,17 @@ class WriteBoth:
     def identity(self) -> dict[str, str]:
         return {}
 
+    def get_ready(self, say: Callable[[str], None]) -> None:
+        if self.options.pen == "at hand":
+            return
+        say("looking for a pen, once")
+        if self.options.pen == "broken":
+            raise ZeroDivisionError("a broken pen")
+        time.sleep(1.5)
+
     def run(self, item: Both, context: RunContext) -> Both:
+        if self.options.pen == "broken":
+            raise ZeroDivisionError("a broken pen")
         write_text(context.case_folder / "quiet.txt", item.quiet.text)
         if context.case_id == self.options.signal_at:
             os.kill(os.getpid(), self.options.number)

@@ -12,7 +12,7 @@ import torch
 
 from medseg.errors import MissingDependency, ModelError, UsageError
 from medseg.infer.engines import measure, select
-from medseg.infer.engines.precision import allowed_precisions
+from medseg.infer.engines.precision import allowed_precisions, why_precision
 from medseg.infer.engines.torch import TorchEngine
 from medseg.infer.onnx_export import export_onnx, find_export
 from medseg.infer.options import InferOptions
@@ -165,25 +165,58 @@ def test_an_engine_that_is_not_installed_or_not_for_gpus_says_so(make, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("drops", "expected"),
+    ("drops", "agreement", "why_not"),
     [
-        (None, ("float32",)),
-        ({"a": 0.0005, "b": 0.002}, ("float32", "bfloat16")),
-        ({"a": -0.01, "b": -0.001}, ("float32", "bfloat16")),
-        ({"a": 0.0, "b": 0.0021}, ("float32",)),
-        ({"a": 0.0}, ("float32",)),
+        (None, None, "not measured"),
+        ({"a": 0.0005, "b": 0.002}, 0.9995, None),
+        ({"a": -0.01, "b": -0.001}, 0.999, None),
+        ({"a": 0.0, "b": 0.0021}, 1.0, "costs more than 0.002 Dice"),
+        ({"a": 0.0}, 1.0, "not every class"),
+        ({"a": 0.0, "b": 0.0}, 0.9968, "agrees with float32 on 99.680% of voxels, less than 99.9%"),
+        ({"a": 0.0, "b": 0.0}, None, "agrees with float32 was not measured"),
     ],
 )
-def test_bfloat16_only_where_the_card_has_measured_it_harmless_for_every_class(make, drops, expected):
-    precisions = {} if drops is None else {"bfloat16": PrecisionCard(dice_drop=drops, cases=20)}
+def test_bfloat16_only_where_the_card_has_measured_it_harmless(make, drops, agreement, why_not):
+    expected = ("float32",) if why_not else ("float32", "bfloat16")
+    precisions = {} if drops is None else {"bfloat16": PrecisionCard(dice_drop=drops, cases=20, agreement=agreement)}
     card = make().card.model_copy(update={"precisions": precisions})
     assert allowed_precisions(card) == expected
     assert allowed_precisions(card, "float32") == ("float32",)
     if len(expected) == 2:
         assert allowed_precisions(card, "bfloat16") == ("bfloat16",)
     else:
-        with pytest.raises(UsageError, match="models optimise tiny"):
+        with pytest.raises(UsageError, match=why_not) as error:
             allowed_precisions(card, "bfloat16")
+        assert "models optimise tiny" in str(error.value)
+
+
+@needs_onnx
+def test_a_choice_says_why_and_what_takes_long_is_said_before_it_is_done(make):
+    pytest.importorskip("openvino")
+    package, said = make(), []
+    chosen = select.choose_engine(package, InferOptions(device="cpu"), said.append)
+    assert [text.split()[0] for text in said] == ["writing", "measuring"]
+    assert chosen.engine.name == f"{chosen.program} {chosen.device} {chosen.precision}"
+    assert chosen.why.startswith("the fastest measured on this machine of openvino float32, ")
+    said.clear()
+    again = select.choose_engine(
+        package, InferOptions(device="cpu", engine="openvino", precision="float32"), said.append
+    )
+    assert not said
+    assert (again.device, again.precision) == ("cpu", "float32")
+    assert again.why == "openvino was asked for; float32 was asked for"
+
+
+def test_why_a_precision_is_used(make):
+    card = make().card
+    assert why_precision(card, "float32", "auto") == "float32, as no lower precision was measured to cost little enough"
+    cost = PrecisionCard(dice_drop={"a": 0.0004, "b": -0.1}, cases=7, agreement=0.9993)
+    card = card.model_copy(update={"precisions": {"bfloat16": cost}})
+    assert why_precision(card, "bfloat16", "auto") == (
+        "bfloat16 was measured to cost 0.00040 Dice at most and to agree with float32 on 99.930% of voxels at least, "
+        "over 7 cases"
+    )
+    assert why_precision(card, "float32", "float32") == "float32 was asked for"
 
 
 def test_torch_computes_bfloat16_close_to_float32(make):

@@ -39,7 +39,7 @@ def test_labels_are_those_of_the_streaming_way(monkeypatch, shape, spacing, batc
     streaming = Predictor(package(classes=4), InferOptions(mirror="none"), engine=Analytic(bands(4)))
     expected = streaming.segment(scan).labels.array
 
-    def on_device(self, prepared, maps, offset, out):
+    def on_device(self, prepared, maps, offset, out, skip, tally):
         label_on_device(
             prepared.array,
             Resident(bands(4)),

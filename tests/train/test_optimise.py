@@ -6,7 +6,7 @@ from tiny_dataset import tiny_config
 
 from medseg.config.load import build
 from medseg.errors import InputError, UsageError
-from medseg.infer.engines.precision import allowed_precisions
+from medseg.infer.engines.precision import LARGEST_DROP, LEAST_AGREEMENT, allowed_precisions
 from medseg.infer.engines.select import select_engine
 from medseg.infer.options import InferOptions
 from medseg.models.package import load_package, write_card
@@ -38,13 +38,15 @@ def test_what_int8_costs_is_on_the_card_and_decides_whether_it_is_used(measured)
         assert drop == pytest.approx(exact.dice[name] - lower.dice[name], abs=1e-6)
     assert entry.held_out
     assert entry.cases == len(card.training.held_out)
-    assert ("int8" in allowed_precisions(card)) == lower.allowed == (max(entry.dice_drop.values()) <= 0.002)
+    assert entry.agreement == pytest.approx(lower.agreement, abs=1e-6)
+    harmless = max(entry.dice_drop.values()) <= LARGEST_DROP and entry.agreement >= LEAST_AGREEMENT
+    assert ("int8" in allowed_precisions(card)) == lower.allowed == harmless
 
 
 def test_the_network_in_int8_runs_and_a_changed_one_is_refused(measured, tmp_path):
     package, _ = measured
     harmless = dict.fromkeys(package.card.precisions["int8"].dice_drop, 0.0)
-    entry = package.card.precisions["int8"].model_copy(update={"dice_drop": harmless})
+    entry = package.card.precisions["int8"].model_copy(update={"dice_drop": harmless, "agreement": 1.0})
     copy = copy_package(package, tmp_path / "copy")
     copy = write_card(copy.folder, copy.card.model_copy(update={"precisions": {"int8": entry}}))
     options = InferOptions(engine="openvino", precision="int8", device="cpu")

@@ -28,7 +28,13 @@ RUNS = 2
 HOPELESS = 3.0
 
 
-def fastest(package: ModelPackage, makers: Mapping[str, Callable[[], Engine]], *, patient: bool = False) -> Engine:
+def fastest(
+    package: ModelPackage,
+    makers: Mapping[str, Callable[[], Engine]],
+    *,
+    patient: bool = False,
+    say: Callable[[str], None] | None = None,
+) -> Engine:
     """Make the engine that was fastest for this package on this machine; measure where that is not known.
 
     What was measured is kept in ``engines`` beside the user's models, by package, processor and versions, so that the
@@ -42,6 +48,8 @@ def fastest(package: ModelPackage, makers: Mapping[str, Callable[[], Engine]], *
         The engines that can run it here, each made only if needed.
     patient : bool
         Whether a first window may take long, because engines compile, without being held against them.
+    say : callable, optional
+        Is told that engines are going to be measured.
     """
     if len(makers) == 1:
         return next(iter(makers.values()))()
@@ -53,6 +61,7 @@ def fastest(package: ModelPackage, makers: Mapping[str, Callable[[], Engine]], *
         known = None
     if known in makers:
         return makers[known]()
+    (say or log.info)(f"measuring which of {', '.join(makers)} is the fastest here, once for this model")
     card = package.card
     window = np.zeros((1, card.channels, *card.input.patch), dtype=np.float32)
     best: tuple[float, str, Engine] | None = None

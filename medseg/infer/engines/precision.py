@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from medseg.errors import UsageError
-from medseg.models.card import ModelCard
+from medseg.models.card import ModelCard, PrecisionCard
 
-__all__ = ["LARGEST_DROP", "LOWER_PRECISIONS", "LowerPrecision", "Precision", "allowed_precisions"]
+__all__ = [
+    "LARGEST_DROP",
+    "LEAST_AGREEMENT",
+    "LOWER_PRECISIONS",
+    "LowerPrecision",
+    "Precision",
+    "allowed_precisions",
+    "costs_little",
+    "why_precision",
+]
 
 LowerPrecision = Literal["bfloat16", "int8"]
 Precision = Literal["float32", LowerPrecision]
@@ -15,6 +25,28 @@ Precision = Literal["float32", LowerPrecision]
 LOWER_PRECISIONS: tuple[LowerPrecision, ...] = ("bfloat16", "int8")
 # Mean Dice of a class that a lower precision may cost at the most.
 LARGEST_DROP = 0.002
+# Voxels of a case labelled as in float32 at the least. A mean can hide that voxels moved, some for the better and some
+# for the worse; a patient's result must not depend on the machine. The share is that at which an imported model is
+# taken to be the one it was made from.
+LEAST_AGREEMENT = 0.999
+
+
+def costs_little(measured: PrecisionCard, classes: Iterable[str]) -> bool:
+    """Whether a precision may be used: measured for every class, with a small drop, and agreeing in every case.
+
+    Parameters
+    ----------
+    measured : PrecisionCard
+        Of the model's card.
+    classes : iterable of str
+        Names of the model's classes.
+    """
+    return (
+        set(measured.dice_drop) == set(classes)
+        and max(measured.dice_drop.values(), default=0.0) <= LARGEST_DROP
+        and measured.agreement is not None
+        and measured.agreement >= LEAST_AGREEMENT
+    )
 
 
 def allowed_precisions(
@@ -34,23 +66,43 @@ def allowed_precisions(
     UsageError
         When one is asked for by name that is not allowed.
     """
-    classes = {c.name for c in card.classes}
-    allowed: list[Precision] = ["float32"]
-    for precision in LOWER_PRECISIONS:
-        measured = card.precisions.get(precision)
-        if measured is None or set(measured.dice_drop) != classes:
-            continue
-        if max(measured.dice_drop.values()) <= LARGEST_DROP:
-            allowed.append(precision)
+    classes = [c.name for c in card.classes]
+    lower = [p for p in LOWER_PRECISIONS if p in card.precisions and costs_little(card.precisions[p], classes)]
+    allowed: list[Precision] = ["float32", *lower]
     if wanted == "auto":
         return tuple(allowed)
     if wanted != "float32" and wanted not in allowed:
-        known = card.precisions.get(wanted)
-        why = (
-            "was not measured" if known is None else f"costs more than {LARGEST_DROP} Dice, or not every class has one"
-        )
+        why = _why_not(card.precisions.get(wanted), classes)
         raise UsageError(
-            f"what {wanted} costs the model '{card.name}' {why}",
+            f"{wanted} is not used for the model '{card.name}': {why}",
             fix=f"Run medseg models optimise {card.name} --data DATASET, or leave out the precision.",
         )
     return (wanted,)
+
+
+def why_precision(card: ModelCard, used: Precision, wanted: str) -> str:
+    """Say in words why a model is run in a precision."""
+    if wanted != "auto":
+        return f"{used} was asked for"
+    measured = card.precisions.get(used) if used != "float32" else None
+    if measured is not None:
+        drop = max(measured.dice_drop.values(), default=0.0)
+        return (
+            f"{used} was measured to cost {max(drop, 0.0):.5f} Dice at most and to agree with float32 on "
+            f"{measured.agreement:.3%} of voxels at least, over {measured.cases} cases"
+        )
+    if len(allowed_precisions(card)) > 1:
+        return "float32 was the faster, or the only one it computes in"
+    return "float32, as no lower precision was measured to cost little enough"
+
+
+def _why_not(measured: PrecisionCard | None, classes: Sequence[str]) -> str:
+    if measured is None:
+        return "what it costs was not measured"
+    if set(measured.dice_drop) != set(classes):
+        return "not every class has been measured"
+    if max(measured.dice_drop.values(), default=0.0) > LARGEST_DROP:
+        return f"it costs more than {LARGEST_DROP} Dice"
+    if measured.agreement is None:
+        return "how far it agrees with float32 was not measured"
+    return f"in one case it agrees with float32 on {measured.agreement:.3%} of voxels, less than {LEAST_AGREEMENT:.1%}"

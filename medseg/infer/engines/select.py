@@ -13,14 +13,16 @@ from typing import Literal
 from medseg.errors import MissingDependency, ModelError, UsageError
 from medseg.infer.engines.base import Engine
 from medseg.infer.engines.measure import fastest
-from medseg.infer.engines.precision import Precision, allowed_precisions
+from medseg.infer.engines.precision import Precision, allowed_precisions, why_precision
 from medseg.infer.onnx_export import Export, ensure_export
 from medseg.infer.options import InferOptions
 from medseg.models.package import ModelPackage
 
-__all__ = ["Way", "make_engine", "select_engine"]
+__all__ = ["Chosen", "Say", "Way", "choose_engine", "make_engine", "select_engine"]
 
 Name = Literal["torch", "openvino", "onnx"]
+# Is told of what takes long and is done once.
+Say = Callable[[str], None]
 # Engine -> module it needs.
 MODULES: dict[Name, str] = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
 
@@ -36,12 +38,53 @@ class Way:
         return f"{self.engine} {self.precision}"
 
 
-def select_engine(package: ModelPackage, options: InferOptions) -> Engine:
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """An engine, and why it was chosen.
+
+    Parameters
+    ----------
+    engine : Engine
+        Ready to run.
+    device : str
+        ``cpu`` or ``cuda:N``.
+    precision : str
+        It computes in.
+    why : str
+        In words.
+    """
+
+    engine: Engine
+    device: str
+    precision: Precision
+    why: str
+
+    @property
+    def program(self) -> str:
+        """What computes, and its version: the first two words of the engine's name."""
+        return " ".join(self.engine.name.split()[:2])
+
+
+def select_engine(package: ModelPackage, options: InferOptions, say: Say | None = None) -> Engine:
+    """Make the engine the options ask for; see `choose_engine`."""
+    return choose_engine(package, options, say).engine
+
+
+def choose_engine(package: ModelPackage, options: InferOptions, say: Say | None = None) -> Chosen:
     """Make the engine the options ask for, with the package's network in it.
 
     ``auto`` takes PyTorch on a GPU. On the CPU, of the engines that are installed and can run the package, and of the
     precisions its card allows, it takes what was fastest on this machine when the package was first used here; see
     `medseg.infer.engines.measure`. Where an engine needs the network as ONNX, it is exported at first use.
+
+    Parameters
+    ----------
+    package : ModelPackage
+        The model.
+    options : InferOptions
+        What is asked for.
+    say : callable, optional
+        Is told of what takes long and is done once: writing ONNX, measuring engines.
 
     Raises
     ------
@@ -64,14 +107,17 @@ def select_engine(package: ModelPackage, options: InferOptions) -> Engine:
         raise UsageError(f"--engine {options.engine} runs on the CPU here", fix="Use --engine torch for a GPU.")
     if gpu:
         ways = [Way("torch", precision) for precision in precisions if precision != "int8"]
-        return make_engine(_lowest(ways, options), package, options, None)
+        way = _lowest(ways, options)
+        engine = make_engine(way, package, options, None)
+        device = str(getattr(engine, "device", options.device))
+        return Chosen(engine, device, way.precision, _why([way], way, package, options))
     names = [name for name in MODULES if options.engine in ("auto", name)]
     if options.engine != "auto" and not find_spec(MODULES[options.engine]):
         raise MissingDependency(
             f"{MODULES[options.engine]} is not installed",
             fix=f"Install medseg[{options.engine}], or use --engine torch.",
         )
-    exported = ensure_export(package) if options.engine != "torch" else None
+    exported = ensure_export(package, say=say) if options.engine != "torch" else None
     if exported is None and options.engine not in ("auto", "torch"):
         raise ModelError(
             f"--engine {options.engine} needs the network as ONNX, and '{package.card.name}' is not and cannot be "
@@ -88,10 +134,28 @@ def select_engine(package: ModelPackage, options: InferOptions) -> Engine:
     ways = [way for name in names for way in _ways(name, precisions, exported)]
     if not ways:
         _lowest(ways, options)
-    makers: dict[str, Callable[[], Engine]] = {
-        _name(way, options): partial(make_engine, way, package, options, exported) for way in ways
-    }
-    return fastest(package, makers, patient=options.compiled)
+    made: dict[str, Engine] = {}
+
+    def make(name: str, way: Way) -> Engine:
+        made[name] = make_engine(way, package, options, exported)
+        return made[name]
+
+    named = {_name(way, options): way for way in ways}
+    makers: dict[str, Callable[[], Engine]] = {name: partial(make, name, way) for name, way in named.items()}
+    engine = fastest(package, makers, patient=options.compiled, say=say)
+    way = next(named[name] for name, one in made.items() if one is engine)
+    return Chosen(engine, "cpu", way.precision, _why(ways, way, package, options))
+
+
+def _why(ways: Sequence[Way], way: Way, package: ModelPackage, options: InferOptions) -> str:
+    """Why this way, without anything that changes from run to run."""
+    if len(ways) > 1:
+        why = f"the fastest measured on this machine of {', '.join(_name(one, options) for one in ways)}"
+    elif options.engine == "auto":
+        why = "the only one there is here"
+    else:
+        why = f"{options.engine} was asked for"
+    return f"{why}; {why_precision(package.card, way.precision, options.precision)}"
 
 
 def _name(way: Way, options: InferOptions) -> str:

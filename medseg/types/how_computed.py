@@ -1,0 +1,67 @@
+"""How a prediction was computed: what ran the network, why that, and how many windows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["HowComputed", "WindowCount"]
+
+
+@dataclass(frozen=True)
+class WindowCount:
+    """Windows of a scan.
+
+    Parameters
+    ----------
+    computed : int
+        Shown to the network. A scan cut into strips for want of memory has some of its windows computed twice.
+    repeated : int
+        Of one value throughout, such as air that was clipped: they took the scores of one that was computed.
+    left_out : int
+        Far from anything the first pass of a cascade found.
+    """
+
+    computed: int = 0
+    repeated: int = 0
+    left_out: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.computed + self.repeated + self.left_out
+
+
+@dataclass(frozen=True)
+class HowComputed:
+    """What computed the labels of a scan.
+
+    Parameters
+    ----------
+    engine : str
+        Program and version, for instance ``"openvino 2026.4.1"``.
+    device : str
+        ``cpu``, ``cuda:0``, ...; empty where an engine was handed over ready.
+    precision : str
+        ``float32``, ``bfloat16`` or ``int8``; empty likewise.
+    why : str
+        Why these three, in words.
+    windows : WindowCount
+        How many, and what became of them.
+    """
+
+    engine: str
+    device: str = ""
+    precision: str = ""
+    why: str = ""
+    windows: WindowCount = WindowCount()
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``status.json`` holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> HowComputed:
+        """Read back what `to_json` gave."""
+        return cls(**{**content, "windows": WindowCount(**content["windows"])})

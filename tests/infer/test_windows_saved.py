@@ -1,0 +1,183 @@
+"""Windows that are not computed: what comes out is what the definition says, whatever the way it is computed."""
+
+import numpy as np
+import pytest
+import torch
+from networks_for_tests import Analytic, bands, package
+
+from medseg.infer.blend import windows_along
+from medseg.infer.decision import Decision
+from medseg.infer.labels_from_scores import AxisMap
+from medseg.infer.on_device import label_on_device
+from medseg.infer.options import InferOptions
+from medseg.infer.predictor import Predictor
+from medseg.infer.sliding_window import stream_scores, window_count
+from medseg.infer.windows_saved import FarFromFirstPass, WindowTally
+from medseg.models.card import FirstPassCard
+from medseg.prepare.pipeline import FirstPass
+from medseg.types import Geometry, LabelMap, Scan
+
+RNG = np.random.default_rng(0)
+PATCH = (8, 8, 8)
+
+
+def position_dependent(windows):
+    x, y, z = windows.shape[2:]
+    ramp = np.arange(x)[:, None, None] + 2 * np.arange(y)[:, None] - np.arange(z)
+    return np.stack([windows[:, 0] + ramp, windows[:, 0] * ramp], axis=1)
+
+
+def some(x, y, z):
+    """Leave out about half of the windows, in clumps, so that voxels are covered wholly, partly and not at all."""
+    return (x // 7 + y // 9 + z // 5) % 3 != 0 or z > 24
+
+
+def dense(array, classes, background):
+    """The plain way: weighted sums over the windows that run, and the sum of their weights, in float64."""
+    axes = [windows_along(n, p, 0.5) for n, p in zip(array.shape[1:], PATCH, strict=True)]
+    total, share = np.zeros((classes, *array.shape[1:])), np.zeros(array.shape[1:])
+    for x, wx in zip(axes[0].starts, axes[0].weights, strict=True):
+        for y, wy in zip(axes[1].starts, axes[1].weights, strict=True):
+            for z, wz in zip(axes[2].starts, axes[2].weights, strict=True):
+                if some(x, y, z):
+                    continue
+                where = tuple(slice(a, a + n) for a, n in zip((x, y, z), PATCH, strict=True))
+                weights = np.einsum("i,j,k", *(w.astype(np.float64) for w in (wx, wy, wz)))
+                total[(slice(None), *where)] += position_dependent(array[(slice(None), *where)][None])[0] * weights
+                share[where] += weights
+    seen = share > 0
+    assert 0.1 < seen.mean() < 0.95
+    assert (seen & (share < 0.999)).any()
+    return np.where(seen, total / np.where(seen, share, 1), background[:, None, None, None]), share
+
+
+def collect(array, **options):
+    slabs = stream_scores(array, Analytic(position_dependent).run, classes=2, patch=PATCH, **options)
+    return np.concatenate([slab.scores[..., bool(n) :].copy() for n, slab in enumerate(slabs)], axis=3)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_scores_are_averages_over_the_windows_that_were_run(batch):
+    array = RNG.normal(size=(1, 25, 20, 40)).astype(np.float32)
+    background = np.array([20, 0], np.float32)
+    expected, share = dense(array, 2, background)
+    tally = WindowTally()
+    got = collect(array, skip=some, background=background, tally=tally, batch=batch)
+    assert np.allclose(got, expected, atol=1e-3)
+    whole = share > 1 - 1e-4
+    assert np.array_equal(got[:, whole], collect(array, batch=batch)[:, whole])  # to the last bit
+    windows = window_count(array.shape[1:], PATCH, 0.5)
+    assert tally.computed + tally.left_out == tally.count().total == windows
+    assert 0 < tally.left_out < windows
+    part = collect(array, skip=some, background=background, rows=slice(6, 15))
+    assert np.allclose(part, got[:, :, 6:15], atol=1e-5)
+
+
+def test_a_gpu_leaves_out_the_same_windows():
+    class Resident:
+        device = torch.device("cpu")
+
+        def compute(self, windows):
+            given = position_dependent(windows.numpy()).astype(np.float32)
+            return torch.from_numpy(np.ascontiguousarray(given))
+
+    array = RNG.normal(size=(1, 25, 20, 40)).astype(np.float32)
+    array[:, 12:] = 1.0  # some windows hold one value
+    decision = Decision((0, 1))
+    counts = [WindowTally(), WindowTally()]
+    scores = collect(array, skip=some, background=decision.background, tally=counts[0])
+    out = np.zeros(array.shape[1:], np.uint8)
+    maps = [AxisMap.between(n, n) for n in out.shape]
+    label_on_device(
+        array, Resident(), maps, (0, 0, 0), decision, out, patch=PATCH, overlap=0.5, skip=some, tally=counts[1]
+    )
+    assert (out == decision.outcome(scores)).mean() > 0.999  # ties
+    assert counts[0] == counts[1]
+    assert counts[0].repeated > 0
+
+
+@pytest.mark.parametrize(("output", "regions"), [("scores", False), ("scores", True), ("probabilities", False),
+                                                 ("probabilities", True)])  # fmt: skip
+def test_background_is_background(output, regions):
+    decision = Decision((0, 1, 2), regions, output, "probabilities")
+    scores = np.repeat(decision.background[:, None], 3, axis=1)
+    assert not decision.outcome(decision.to_interpolate(scores)).any()
+
+
+def test_far_is_measured_in_millimetres_from_the_window():
+    found = np.zeros((2, 40, 10, 10), np.float32)
+    found[1, 20, 5, 5] = 1
+    far = FarFromFirstPass(found, (8, 10, 10), (2.0, 1.0, 1.0), margin=6.0)  # 3 voxels along x
+    assert [far(x, 0, 0) for x in (9, 10, 13, 20, 23, 24)] == [True, False, False, False, False, True]
+    at_all = FarFromFirstPass(found, (8, 10, 10), (2.0, 1.0, 1.0), margin=0.0)
+    assert [at_all(x, 0, 0) for x in (12, 13, 20, 21)] == [True, False, False, True]
+
+
+class Cascaded(type(package())):
+    """A second stage without files, its first pass given by the test."""
+
+    first_pass = None
+
+
+def cascade(skip_beyond_mm=None, **options):
+    """A second stage that finds all that is bright; its first pass only what is brighter still."""
+    card = package(classes=2).card
+    first = FirstPassCard(sha256="0" * 64, labels=(1,), skip_beyond_mm=skip_beyond_mm)
+    second = Cascaded(None, card.model_copy(update={"first_pass": first}))
+    predictor = Predictor(second, InferOptions(**options), engine=Analytic(lambda w: bands(2)(w[:, :1])))
+    predictor.first_pass = Predictor(package(classes=3, spacing=(2.0, 2.0, 2.0)), engine=Analytic(bands(3)))
+    return predictor
+
+
+def blobs():
+    """An object both passes see, and far from it one that only the second sees."""
+    array = np.zeros((90, 30, 30), np.float32)
+    array[10:20, 10:20, 10:20] = 15
+    array[70:80, 10:20, 10:20] = 12
+    return Scan(array[None], Geometry(np.eye(4), array.shape))
+
+
+def first_pass_of(scan, value=15):
+    return FirstPass(LabelMap((scan.array[0] == value).astype(np.uint8), scan.geometry, package().card.table), (1,))
+
+
+@pytest.mark.parametrize("memory", [None, 0.0085])
+def test_the_second_stage_of_a_cascade_runs_where_the_first_found_something(memory, monkeypatch):
+    scan = blobs()
+    monkeypatch.setattr(Predictor, "_first_pass", lambda self, scan: first_pass_of(scan))
+    monkeypatch.setattr("medseg.infer.memory.GATHERING", 0)
+    monkeypatch.setattr("medseg.infer.labels_from_scores.BLOCK", 1)
+    monkeypatch.setattr("medseg.prepare.pipeline.BLOCK", 1)
+    how = {} if memory is None else {"memory_gb": memory}
+    every = cascade(**how).segment(scan)
+    near = cascade(skip_beyond=5.0, **how).segment(scan)
+    assert every.labels.array[75, 15, 15]
+    assert every.computed.windows.left_out == 0
+    assert not near.labels.array[60:].any()
+    # Around what the first pass found, every window over a voxel is run.
+    assert np.array_equal(near.labels.array[:25], every.labels.array[:25])
+    assert near.labels.array[15, 15, 15] == 1
+    assert near.computed.windows.left_out > 0
+    assert near.computed.windows.computed < every.computed.windows.computed
+
+
+def test_the_card_decides_where_the_user_leaves_it(monkeypatch):
+    scan = blobs()
+    monkeypatch.setattr(Predictor, "_first_pass", lambda self, scan: first_pass_of(scan))
+    left_out = [
+        cascade(card, **options).segment(scan).computed.windows.left_out > 0
+        for card, options in [
+            (None, {}),
+            (5.0, {}),
+            (5.0, {"skip_beyond": "none"}),
+            (None, {"skip_beyond": 5.0}),
+            (200.0, {}),
+        ]
+    ]
+    assert left_out == [False, True, False, True, False]
+
+
+def test_a_model_without_a_first_pass_runs_every_window():
+    scan = blobs()
+    predictor = Predictor(package(classes=2), InferOptions(skip_beyond=0.0), engine=Analytic(bands(2)))
+    assert predictor.segment(scan).computed.windows.left_out == 0
