@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
-import torch
+import numpy as np
+import numpy.typing as npt
 
 from medseg.infer.decision import Decision
 
 __all__ = ["MemberAgreement"]
+
+Counts = npt.NDArray[np.integer[Any]]
 
 
 class MemberAgreement:
@@ -28,14 +31,14 @@ class MemberAgreement:
     """
 
     def __init__(self, values: tuple[int, ...], members: int, threshold: float | None) -> None:
-        self._values, self._threshold = values, threshold
-        self._shared = torch.zeros(members, len(values), dtype=torch.float64)
-        self._sizes = torch.zeros(members, len(values), dtype=torch.float64)
+        self.values, self.threshold = values, threshold
+        self._shared = np.zeros((members, len(values)), dtype=np.int64)
+        self._sizes = np.zeros((members, len(values)), dtype=np.int64)
 
     def reset(self) -> None:
         """Begin a new case."""
-        self._shared.zero_()
-        self._sizes.zero_()
+        self._shared[:] = 0
+        self._sizes[:] = 0
 
     @classmethod
     def of(cls, decision: Decision, members: int) -> MemberAgreement:
@@ -44,35 +47,35 @@ class MemberAgreement:
             return cls(decision.values[1:], members, 0.5 if decision.output == "probabilities" else 0.0)
         return cls(decision.values, members, None)
 
-    def add(self, members: Sequence[torch.Tensor], average: torch.Tensor) -> None:
-        """Compare what each member found, as `found` gives it, with the average scores (N, K, ...) of some windows."""
-        wanted = self.found(average)
-        sizes = self._count(wanted)
-        for number, found in enumerate(members):
-            if self._threshold is None:
-                same = torch.where(found == wanted, wanted, -1) + 1
-                shared = torch.bincount(same.flatten().int(), minlength=len(self._values) + 1)[1:]
+    def add(self, found: npt.NDArray[Any]) -> None:
+        """Compare what each member found in a window with what the average says.
+
+        Parameters
+        ----------
+        found : ndarray of int, shape (members + 1, ...) or, for regions, (members + 1, K, ...)
+            The index of the largest score, or whether each region is present; the average's comes last.
+        """
+        count = len(self.values)
+        for number, member in enumerate(found[:-1]):
+            if self.threshold is None:
+                pairs = member.ravel().astype(np.intp) * count + found[-1].ravel()
+                joint = np.bincount(pairs, minlength=count**2).reshape(count, count)
+                self.add_counts(number, joint.diagonal(), joint.sum(axis=1) + joint.sum(axis=0))
             else:
-                shared = self._count(found & wanted)
-            self._shared[number] += shared.cpu()
-            self._sizes[number] += (self._count(found) + sizes).cpu()
+                theirs, average = (part.reshape(count, -1) != 0 for part in (member, found[-1]))
+                shared = np.count_nonzero(theirs & average, axis=1)
+                self.add_counts(number, shared, np.count_nonzero(theirs, axis=1) + np.count_nonzero(average, axis=1))
+
+    def add_counts(self, member: int, shared: Counts, sizes: Counts) -> None:
+        """Add what was counted elsewhere: for each value, voxels both have, and those of one and of the other."""
+        self._shared[member] += shared
+        self._sizes[member] += sizes
 
     def by_value(self) -> dict[int, float]:
         """Mean Dice over members for each label value that any of them found, background left out."""
-        dice = 2 * self._shared / self._sizes.clamp(min=1)
+        dice = 2 * self._shared / np.maximum(self._sizes, 1)
         return {
             value: float(dice[:, index].mean())
-            for index, value in enumerate(self._values)
-            if value and self._sizes[:, index].sum() > 0
+            for index, value in enumerate(self.values)
+            if value and self._sizes[:, index].any()
         }
-
-    def found(self, scores: torch.Tensor) -> torch.Tensor:
-        """What scores (N, K, ...) stand for, in as few bytes as it takes."""
-        if self._threshold is not None:
-            return scores > self._threshold
-        return scores.argmax(dim=1).to(torch.int16)
-
-    def _count(self, found: torch.Tensor) -> torch.Tensor:
-        if self._threshold is None:
-            return torch.bincount(found.flatten().int(), minlength=len(self._values))
-        return found.sum(dim=[0, *range(2, found.ndim)])

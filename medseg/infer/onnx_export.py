@@ -22,6 +22,8 @@ import numpy as np
 
 from medseg.errors import MissingDependency, ModelError
 from medseg.infer.activations import UNKNOWN_CHANNELS, activation_bytes
+from medseg.infer.agreement import MemberAgreement
+from medseg.infer.decision import Decision
 from medseg.infer.engines.base import Engine
 from medseg.io.atomic import atomic_path, write_text
 from medseg.models.card import ModelCard
@@ -71,6 +73,8 @@ def find_export(package: ModelPackage) -> Export | None:
         report = _report(folder, package)
         if report is None or not (folder / ONNX_FILE).is_file():
             continue  # none, or of an earlier package in the same place
+        if package.card.members > 1 and "found" not in report.get("outputs", ()):
+            continue  # of a time when exports did not say what each member found
         if hashlib.sha256((folder / ONNX_FILE).read_bytes()).hexdigest() != report.get("onnx_sha256"):
             raise ModelError(
                 "the ONNX file is not the one its report describes (SHA-256 differs)",
@@ -159,7 +163,7 @@ def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, 
     with atomic_path(target / ONNX_FILE) as part:
         for network in networks:
             _use_plain_normalisation(network, card.network.dimensions)
-        _write(networks, shown, part, card.network.name)
+        _write(networks, shown, part, card)
         activations = activation_bytes(part)
         engine = _any_engine(Export(part, activations), card)
         found = engine.run(window).reshape(expected.shape)
@@ -171,6 +175,7 @@ def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, 
             "onnx_sha256": content_hash,
             "opset": OPSET,
             "activation_bytes": activations,
+            "outputs": ["scores", "found"][: 1 + (card.members > 1)],
             "written_by": _written_by(),
             "compared_by": engine.name,
             "largest_difference": difference,
@@ -213,21 +218,32 @@ def _written_by() -> str:
     return f"torch {version('torch')}"
 
 
-def _write(networks: list[torch.nn.Module], shown: torch.Tensor, path: Path, name: str) -> None:
+def _write(networks: list[torch.nn.Module], shown: torch.Tensor, path: Path, card: ModelCard) -> None:
     import torch
 
+    from medseg.infer.engines.torch_members import found_in
+
+    limit = None if card.members == 1 else MemberAgreement.of(Decision.of(card), card.members).threshold
+
     class Mean(torch.nn.Module):
-        """Average of the members' scores."""
+        """Average of the members' scores, and what each of them and the average found."""
 
         def __init__(self) -> None:
             super().__init__()
             self.members = torch.nn.ModuleList(networks)
 
-        def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        def forward(self, windows: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
             total: torch.Tensor = self.members[0](windows)
+            if len(self.members) == 1:
+                return total
+            found = [found_in(total, limit)]
             for member in self.members[1:]:
-                total = total + member(windows)
-            return total / len(self.members) if len(self.members) > 1 else total
+                scores = member(windows)
+                found.append(found_in(scores, limit))
+                total = total + scores
+            total = total / len(self.members)
+            found.append(found_in(total, limit))
+            return total, torch.cat([one.to(torch.uint8 if card.scores <= 256 else torch.int32) for one in found])
 
     try:
         with torch.inference_mode(), warnings.catch_warnings():
@@ -240,11 +256,11 @@ def _write(networks: list[torch.nn.Module], shown: torch.Tensor, path: Path, nam
                 dynamo=False,
                 opset_version=OPSET,
                 input_names=["windows"],
-                output_names=["scores"],
+                output_names=["scores", "found"][: 1 + (card.members > 1)],
             )
     except (RuntimeError, ImportError, torch.onnx.OnnxExporterError) as error:
         raise ModelError(
-            f"the network '{name}' cannot be written as ONNX ({str(error).strip().splitlines()[0][:160]})",
+            f"the network '{card.network.name}' cannot be written as ONNX ({str(error).strip().splitlines()[0][:160]})",
             fix="Use --engine torch.",
         ) from error
 

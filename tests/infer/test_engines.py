@@ -16,9 +16,11 @@ from medseg.infer.engines.precision import allowed_precisions, why_precision
 from medseg.infer.engines.torch import TorchEngine
 from medseg.infer.onnx_export import export_onnx, find_export
 from medseg.infer.options import InferOptions
+from medseg.infer.predictor import Predictor
 from medseg.models.card import ChannelCard, ClassCard, InputCard, ModelCard, NetworkCard, PrecisionCard, TrainingCard
 from medseg.models.package import write_card, write_package
 from medseg.models.registry import build_network
+from medseg.types import Geometry, Scan
 
 ENGINES = {"openvino": "openvino", "onnx": "onnxruntime"}
 
@@ -27,12 +29,13 @@ ENGINES = {"openvino": "openvino", "onnx": "onnxruntime"}
 def make(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
 
-    def package(dimensions=3, members=1):
+    def package(dimensions=3, members=1, regions=None):
         arguments = {"features": [4, 6], "encoder": "residual"}
         card = ModelCard(
             name="tiny",
             title="A tiny U-Net",
             classes=(ClassCard(value=1, name="a"), ClassCard(value=2, name="b")),
+            regions=regions,
             input=InputCard(channels=(ChannelCard(name="MR"),), patch=(8, 12, 16 if dimensions == 3 else 1)),
             network=NetworkCard(name="unet", dimensions=dimensions, arguments=arguments),
             members=members,
@@ -42,7 +45,7 @@ def make(tmp_path, monkeypatch):
         weights = {}
         for number in range(members):
             torch.manual_seed(number)
-            network = build_network("unet", channels=1, classes=3, dimensions=dimensions, arguments=arguments)
+            network = build_network("unet", channels=1, classes=card.scores, dimensions=dimensions, arguments=arguments)
             prefix = f"{number}." if members > 1 else ""
             weights |= {prefix + key: value for key, value in network.state_dict().items()}
         return write_package(tmp_path / f"package-{dimensions}-{members}", card, weights)
@@ -71,6 +74,36 @@ def test_every_engine_gives_the_same_scores(make, name, dimensions, members):
     got = engine(package, name).run(windows)
     assert got.shape == expected.shape == (3, 3, *package.card.input.patch)
     assert np.abs(got - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+@needs_onnx
+@pytest.mark.parametrize(("dimensions", "regions"), [(3, None), (2, None), (3, (2, 1))])
+def test_every_engine_sees_the_same_disagreement_among_members(make, dimensions, regions):
+    package = make(dimensions, 3, regions)
+    scan = Scan(
+        np.random.default_rng(2).normal(size=(1, 20, 18, 17)).astype(np.float32), Geometry(np.eye(4), (20, 18, 17))
+    )
+    found = {}
+    for name in ("torch", *ENGINES):
+        pytest.importorskip(ENGINES.get(name, name))
+        predictor = Predictor(package, InferOptions(engine=name, device="cpu", precision="float32"))
+        twice = [{v: d.member_dice for v, d in predictor.segment(scan).doubt.items()} for _ in range(2)]
+        assert twice[0] == twice[1]
+        found[name] = twice[0]
+    assert set(found["torch"]) == {1, 2}
+    assert all(0 < dice < 0.99 for dice in found["torch"].values())
+    for name in ENGINES:
+        assert found[name] == pytest.approx(found["torch"], abs=1e-3)
+
+
+@needs_onnx
+def test_an_export_that_does_not_say_what_members_found_is_made_anew(make):
+    package = make(3, 2)
+    report = export_onnx(package)
+    assert report["outputs"] == ["scores", "found"]
+    path = Path(report["file"]).with_name("model.onnx.json")
+    path.write_text(json.dumps({k: v for k, v in report.items() if k not in ("outputs", "file")}))
+    assert find_export(package) is None
 
 
 @needs_onnx

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import MissingDependency, ModelError
+from medseg.infer.agreement import MemberAgreement
+from medseg.infer.decision import Decision
 from medseg.models.card import ModelCard
 
 __all__ = ["OnnxEngine"]
@@ -54,6 +56,9 @@ class OnnxEngine:
             ) from error
         self._input = self._session.get_inputs()[0].name
         self._flat = card.network.dimensions == 2
+        self.agreement = (
+            MemberAgreement.of(Decision.of(card), card.members) if len(self._session.get_outputs()) > 1 else None
+        )
         scores = 4 * card.scores * math.prod(card.input.patch)
         self.working_bytes = int(WORKING_SHARE * activations) + 3 * scores + WORKING_FIXED
         self.name = f"onnxruntime {onnxruntime.__version__} cpu float32"
@@ -62,6 +67,8 @@ class OnnxEngine:
         """Compute scores; see `Engine.run`."""
         results: list[npt.NDArray[np.float32]] = []
         for window in windows[:, None]:
-            scores = self._session.run(None, {self._input: window[..., 0] if self._flat else window})[0]
+            scores, *found = self._session.run(None, {self._input: window[..., 0] if self._flat else window})
+            if self.agreement is not None:
+                self.agreement.add(found[0])
             results.append(scores[..., None] if self._flat else scores)
         return results[0] if len(results) == 1 else np.concatenate(results)

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import MissingDependency, ModelError
+from medseg.infer.agreement import MemberAgreement
+from medseg.infer.decision import Decision
 from medseg.infer.engines.precision import Precision
 from medseg.models.card import ModelCard
 
@@ -64,6 +66,7 @@ class OpenVinoEngine:
             ) from error
         self._request = compiled.create_infer_request()
         self._flat = card.network.dimensions == 2
+        self.agreement = MemberAgreement.of(Decision.of(card), card.members) if len(compiled.outputs) > 1 else None
         scores = 4 * card.scores * math.prod(card.input.patch)
         self.working_bytes = int(WORKING_SHARE[precision] * activations) + 3 * scores + WORKING_FIXED
         self.name = f"openvino {openvino.__version__.partition('-')[0]} cpu {precision}"
@@ -74,7 +77,10 @@ class OpenVinoEngine:
         for window in windows[:, None]:
             shown = window[..., 0] if self._flat else window
             # A copy: OpenVINO's own memory is written again by the next window.
-            scores = np.array(self._request.infer([shown])[0], dtype=np.float32)
+            given = self._request.infer([shown])
+            scores = np.array(given[0], dtype=np.float32)
+            if self.agreement is not None:
+                self.agreement.add(given[1])
             results.append(scores[..., None] if self._flat else scores)
         return results[0] if len(results) == 1 else np.concatenate(results)
 

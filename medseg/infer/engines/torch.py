@@ -15,6 +15,7 @@ from medseg.errors import ModelError, UsageError
 from medseg.infer.activations import UNKNOWN_CHANNELS
 from medseg.infer.agreement import MemberAgreement
 from medseg.infer.decision import Decision
+from medseg.infer.engines.torch_members import compare, found_in
 from medseg.models.card import ModelCard
 from medseg.models.package import ModelPackage
 from medseg.models.registry import build_network
@@ -106,13 +107,14 @@ class TorchEngine:
             # All members on the same window while it is in the processor's cache.
             total = self._networks[0](shown).float()
             if self.agreement is not None:
-                found = [self.agreement.found(total)]
+                limit = self.agreement.threshold
+                found = [found_in(total, limit)]
                 for network in self._networks[1:]:
                     scores = network(shown).float()
-                    found.append(self.agreement.found(scores))
+                    found.append(found_in(scores, limit))
                     total += scores
                 total /= len(self._networks)
-                self.agreement.add(found, total)
+                compare(self.agreement, found, found_in(total, limit))
             given: torch.Tensor = total[..., None] if self._flat else total
         return given
 
