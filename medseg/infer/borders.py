@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.infer.decision import Decision
+from medseg.infer.flat_index import FlatScores
 
 __all__ = ["Borders"]
 
 Float32 = npt.NDArray[np.float32]
 Index = npt.NDArray[np.intp]
-# Score values gathered at a time; keeps the working memory at a few tens of MB.
-GATHERED = 1 << 21
+# Score values gathered at a time; keeps the working memory at some 20 MB.
+GATHERED = 1 << 19
 # Voxels decided at a time.
 VOXELS = 1 << 15
 
@@ -44,15 +45,11 @@ class Borders:
         linear: tuple[bool, bool, bool],
         decision: Decision,
     ) -> None:
-        strides = [s // scores.itemsize for s in scores.strides]
-        reach = sum((n - 1) * s for n, s in zip(scores.shape, strides, strict=True)) + 1
-        # One flat view of everything between the first and the last score, whatever lies between rows.
-        self._flat = np.lib.stride_tricks.as_strided(scores, (reach,), (scores.itemsize,), writeable=False)
-        self._class_stride = strides[0]
-        self._classes = scores.shape[0]
+        self._scores = FlatScores(scores)
+        self._classes = len(scores)
         self._decision = decision
-        self._at: Index = np.asarray(sum(c * s for c, s in zip(cells, strides[1:], strict=True)), dtype=np.intp)
-        x, y, z = (s if wanted else 0 for s, wanted in zip(strides[1:], linear, strict=True))
+        self._at = self._scores.place(*cells)
+        x, y, z = (s if wanted else 0 for s, wanted in zip(self._scores.strides, linear, strict=True))
         self._corners = np.array([i * x + j * y + k * z for i in (0, 1) for j in (0, 1) for k in (0, 1)])
         count = self._at.size
         # Per cell: how many classes can win, where their list begins, the first and last of them, the lead of the last.
@@ -103,16 +100,16 @@ class Borders:
         lowest = np.empty((self._classes, corners.shape[1]), dtype=np.float32)
         highest = np.empty_like(lowest)
         for index in range(self._classes):
-            values = self._flat[index * self._class_stride :].take(corners)
+            values = self._scores.take(corners, index)
             values.min(axis=0, out=lowest[index])
             values.max(axis=0, out=highest[index])
         possible = highest >= lowest.max(axis=0)
         first = possible.argmax(axis=0)
         last = self._classes - 1 - possible[::-1].argmax(axis=0)
         self._first[some], self._last[some] = first, last
-        stride = self._class_stride
-        self._lead[:, some] = self._flat.take(corners + last * stride)
-        self._lead[:, some] -= self._flat.take(corners + first * stride)
+        stride = self._scores.class_stride
+        self._lead[:, some] = self._scores.take(corners + last * stride)
+        self._lead[:, some] -= self._scores.take(corners + first * stride)
         self._count[some] = count = np.count_nonzero(possible, axis=0)
         return np.nonzero(possible[:, count > 2].T)[1]
 
@@ -138,7 +135,7 @@ class Borders:
         for place in range(most):
             # A cell with fewer candidates repeats its last, which changes no winner.
             candidate = self._candidates.take(begin + np.minimum(place, last))
-            score = _interpolate(self._flat.take(corners + candidate * self._class_stride), shares)
+            score = _interpolate(self._scores.take(corners + candidate * self._scores.class_stride), shares)
             np.copyto(winner, candidate.astype(winner.dtype), where=score > best)
             np.maximum(best, score, out=best)
         return winner
@@ -146,8 +143,8 @@ class Borders:
     def _present(self, cell: Index, shares: tuple[Float32, ...]) -> npt.NDArray[np.unsignedinteger]:
         """Outcome where classes are regions that may overlap: each is interpolated."""
         corners = self._corners[:, None] + self._at[cell]
-        rows = (self._flat[index * self._class_stride :] for index in range(self._classes))
-        return self._decision.outcome([_interpolate(row.take(corners), shares) for row in rows])
+        every = (self._scores.take(corners, index) for index in range(self._classes))
+        return self._decision.outcome([_interpolate(values, shares) for values in every])
 
 
 def _interpolate(corners: Float32, shares: tuple[Float32, ...]) -> Float32:

@@ -8,18 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.infer.decision import Decision
+from medseg.infer.flat_index import FlatScores, unravel
 from medseg.infer.score_stream import entropy
+from medseg.threads import side_by_side
 
 __all__ = ["BorderDoubt"]
 
-# Border voxels looked at a time.
-VOXELS = 1 << 16
+# Voxels looked at a time by each thread.
+VOXELS = 1 << 17
 
 
 class BorderDoubt:
     """Mean entropy along each class's border, on the network's grid.
 
     Only pairs of neighbours with different classes are looked at, a hundredth of the voxels or so: no pass is added.
+    The entropy of a pair is that of its later voxel, and it counts for both classes.
 
     Parameters
     ----------
@@ -44,20 +47,47 @@ class BorderDoubt:
         first_plane, first_row : int
             Where along Z and Y what has not been seen before begins; what lies before is there to compare with.
         """
-        for axis in range(3):
-            after, before = _shifted(outcome, axis, 1), _shifted(outcome, axis, 0)
-            x, y, z = np.nonzero(after != before)
-            x, y, z = (index + (a == axis) for a, index in enumerate((x, y, z)))
-            new = (y >= first_row) & (z >= first_plane)
-            x, y, z = x[new], y[new], z[new]
-            for begin in range(0, x.size, VOXELS):
-                i, j, k = (index[begin : begin + VOXELS] for index in (x, y, z))
-                doubt = entropy(self._decision.shares(scores[:, i, j, k]), self._decision)
-                here = outcome[i, j, k]
-                there = outcome[tuple(index - (a == axis) for a, index in enumerate((i, j, k)))]
-                for side in (here, there):
-                    self._sum += np.bincount(side, doubt, minlength=len(self._sum))
-                    self._count += np.bincount(side, minlength=len(self._count))
+        flat = FlatScores(scores)
+        step = max(1, VOXELS // max(1, outcome.shape[1] * outcome.shape[2]))
+
+        def look(first: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+            return self._look(flat, outcome, slice(first, first + step), first_plane, first_row)
+
+        # Summed in this order, whatever thread was done first, so that the last digit stays the same.
+        for sums, counts in side_by_side(look, range(0, len(outcome), step)):
+            self._sum += sums
+            self._count += counts
+
+    def _look(
+        self, scores: FlatScores, outcome: npt.NDArray[Any], some: slice, first_plane: int, first_row: int
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Sum and number of entropies by class, of pairs whose later voxel lies at some places along X."""
+        before = min(some.start, 1)
+        classes = np.ascontiguousarray(outcome[some.start - before : some.stop])
+        # For each axis, where the voxel before is of another class.
+        differs = np.zeros((3, len(classes) - before, *classes.shape[1:]), dtype=bool)
+        own = classes[before:]
+        np.not_equal(classes[1:], classes[:-1], out=differs[0, 1 - before :])
+        np.not_equal(own[:, 1:], own[:, :-1], out=differs[1, :, 1:])
+        np.not_equal(own[:, :, 1:], own[:, :, :-1], out=differs[2, :, :, 1:])
+        differs[:, :, :first_row] = False
+        differs[..., :first_plane] = False
+        at_border = np.flatnonzero(differs.any(axis=0))
+        sums, counts = np.zeros_like(self._sum), np.zeros_like(self._count)
+        if not at_border.size:
+            return sums, counts
+        x, y, z = unravel(at_border, own.shape)
+        doubt = entropy(self._decision.shares(scores.at(x + some.start, y, z)), self._decision)
+        at = at_border + before * own[0].size
+        here = classes.reshape(-1).take(at)
+        for axis, stride in enumerate((own[0].size, own.shape[2], 1)):
+            chosen = np.flatnonzero(differs[axis].reshape(-1).take(at_border))
+            there = classes.reshape(-1).take(at.take(chosen) - stride)
+            weights = doubt.take(chosen)
+            for side in (here.take(chosen), there):
+                sums += np.bincount(side, weights, minlength=len(sums))
+                counts += np.bincount(side, minlength=len(counts))
+        return sums, counts
 
     def by_value(self) -> dict[int, float]:
         """Mean entropy along the border of each label value that has one, background left out."""
@@ -66,9 +96,3 @@ class BorderDoubt:
             for index, value in enumerate(self._decision.values)
             if index and self._count[index]
         }
-
-
-def _shifted(array: npt.NDArray[Any], axis: int, by: int) -> npt.NDArray[Any]:
-    cut = [slice(None)] * 3
-    cut[axis] = slice(1, None) if by else slice(None, -1)
-    return array[tuple(cut)]

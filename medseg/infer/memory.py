@@ -11,10 +11,11 @@ import psutil
 
 from medseg.errors import ResourceLimit
 from medseg.infer import labels_from_scores
+from medseg.infer.axis_map import Strip
 from medseg.infer.decision import Decision
-from medseg.infer.labels_from_scores import Strip
 from medseg.prepare import pipeline
 from medseg.prepare.pipeline import Route
+from medseg.threads import CORES
 
 __all__ = ["MOST_STRIPS", "Need", "available_bytes", "predict_need", "strips_that_fit"]
 
@@ -26,8 +27,8 @@ PREPARED_BLOCK = 16
 LABELLED_VOXEL = 14
 # Bytes a voxel of the network's grid takes while its slab is decided: outcome, best score, comparison, both extremes.
 DECIDED_VOXEL = 12
-# Arrays of a few MB each that `Borders` gathers into.
-GATHERING = 96 << 20
+# Arrays of a few MB each that `Borders` gathers into, in each thread.
+GATHERING = 24 << 20
 # More strips than this are mostly the same windows again.
 MOST_STRIPS = 8
 
@@ -110,9 +111,9 @@ def predict_need(
     across = route.size[0] * route.size[1]
     prepared = channels * padded * FLOAT
     changes = route.size[2] != route.box.shape[2]
-    between = across * route.box.shape[2] * FLOAT + math.prod(route.size) * FLOAT if changes else 0
+    between = across * route.box.shape[2] * FLOAT if changes else 0
     plane = route.box.shape[0] * route.box.shape[1]
-    block = PREPARED_BLOCK * max(plane, min(boxed, pipeline.BLOCK))
+    block = PREPARED_BLOCK * min(boxed, CORES * max(plane, pipeline.BLOCK))
     widest = max(strip.network.stop - strip.network.start for strip in strips)
     width = route.padded_size[1] if len(strips) == 1 else widest
     classes = decision.channels
@@ -120,8 +121,10 @@ def predict_need(
     copies = 1 if decision.output == decision.interpolated else 2
     slab = (copies * classes + partial) * route.padded_size[0] * width * (patch[2] + 1) * FLOAT
     windows = batch * math.prod(patch) * (channels + 2 * classes) * FLOAT
-    labelled = min(source, max(labels_from_scores.BLOCK, plane))
-    deciding = DECIDED_VOXEL * route.padded_size[0] * width * (patch[2] + 1) + LABELLED_VOXEL * labelled + GATHERING
+    labelled = max(labels_from_scores.BLOCK, plane)
+    threads = min(CORES, math.ceil(source / labelled))
+    deciding = DECIDED_VOXEL * route.padded_size[0] * width * (patch[2] + 1)
+    deciding += LABELLED_VOXEL * min(source, threads * labelled) + threads * GATHERING
     item = 1 if max(decision.values) <= 255 else 2
     return Need(
         prepared + between + block, prepared, slab, network + windows, deciding, item * source, kept * source * FLOAT

@@ -16,10 +16,10 @@ import numpy.typing as npt
 import torch
 
 from medseg.errors import ModelError
+from medseg.infer.axis_map import AxisMap
 from medseg.infer.blend import windows_along
 from medseg.infer.decision import Decision
 from medseg.infer.engines.torch import TorchEngine
-from medseg.infer.labels_from_scores import AxisMap
 from medseg.infer.sliding_window import mirror_combinations
 from medseg.infer.windows_saved import WHOLE, OnceForUniform, Skip, WindowTally
 

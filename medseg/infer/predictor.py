@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from medseg.infer.axis_map import AxisMap, Strip, strips
 from medseg.infer.decision import Decision
 from medseg.infer.doubt import BorderDoubt
 from medseg.infer.engines.base import Engine
 from medseg.infer.engines.select import Say, choose_engine
 from medseg.infer.expectations import unlike_intensities, unlike_training
-from medseg.infer.labels_from_scores import AxisMap, LabelStream, Strip, strips
+from medseg.infer.labels_from_scores import LabelStream
 from medseg.infer.memory import Need, available_bytes, predict_need, strips_that_fit
 from medseg.infer.options import InferOptions
 from medseg.infer.outputs import Outputs

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from medseg.infer.axis_map import AxisMap
 from medseg.infer.decision import Decision
-from medseg.infer.labels_from_scores import AxisMap
 from medseg.infer.sliding_window import Slab
 from medseg.io.scratch import release
 
@@ -39,16 +39,18 @@ def entropy(shares: Float32, decision: Decision) -> Float32:
     if decision.regions:
         result: Float32 = (_terms(shares) + _terms(1 - shares)).max(axis=0) / np.float32(np.log(2))
         return result
-    total: Float32 = np.zeros(shares.shape[1:], dtype=np.float32)
-    for share in shares:
+    total = _terms(shares[0])
+    for share in shares[1:]:
         total += _terms(share)
     total /= np.float32(np.log(len(shares)))
     return total
 
 
 def _terms(share: Float32) -> Float32:
-    result: Float32 = -share * np.log(np.maximum(share, np.float32(LEAST)))
-    return result
+    result = np.maximum(share, np.float32(LEAST))
+    np.log(result, out=result)
+    result *= share
+    return np.negative(result, out=result)
 
 
 class ScoreStream:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ import numpy.typing as npt
 
 from medseg.infer.blend import AxisWindows, windows_along
 from medseg.infer.windows_saved import Coverage, OnceForUniform, Skip, WindowTally
+from medseg.threads import CORES, side_by_side
 
 __all__ = ["Slab", "mirror_combinations", "stream_scores", "window_count"]
 
@@ -27,7 +26,6 @@ __all__ = ["Slab", "mirror_combinations", "stream_scores", "window_count"]
 CACHED = 1 << 16
 # Scores of a window from which on it pays to add them in several threads.
 WORTH_SHARING = 1 << 20
-CORES = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 Float32 = npt.NDArray[np.float32]
 Run = Callable[[Float32], Float32]
 Patch = tuple[int, int, int]
@@ -179,8 +177,7 @@ def _add(held: Float32, scores: Float32, weights: Float32, x: int, y: int) -> No
     if count == 1:
         _add_classes(target, given, weights)
         return
-    # NumPy lets other threads run while it computes; each has classes of its own.
-    list(_threads().map(lambda n: _add_classes(target[n::count], given[n::count], weights), range(count)))
+    side_by_side(lambda n: _add_classes(target[n::count], given[n::count], weights), range(count))
 
 
 def _add_classes(target: Float32, scores: Float32, weights: Float32) -> None:
@@ -194,11 +191,6 @@ def _add_classes(target: Float32, scores: Float32, weights: Float32) -> None:
             product = weighted[: min(step, width - begin)]
             np.multiply(score[some], weights[some], out=product)
             sums[some] += product
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(CORES, thread_name_prefix="blend")
 
 
 def _run_mirrored(run: Run, shown: Float32, mirror: Sequence[int]) -> Float32:

@@ -27,13 +27,14 @@ from medseg.prepare.resample import (
     resampled_size,
     separate_axis,
 )
+from medseg.threads import side_by_side
 from medseg.types import Geometry, LabelMap, Scan
 from medseg.types.labels import smallest_label_dtype
 
 __all__ = ["FirstPass", "Prepared", "Route", "check_channels", "plan_route", "prepare", "prepare_labels"]
 
-# Voxels converted to float32 at a time: a few planes, small enough for the processor's cache.
-BLOCK = 1 << 21
+# Voxels converted to float32 at a time in each thread: a few planes, small enough for the processor's cache.
+BLOCK = 1 << 20
 # Shares of a voxel that differ by less are equal but for the rounding of float32.
 EQUAL = 1e-5
 Triple = tuple[float, float, float]
@@ -351,25 +352,31 @@ def _fill(
     separate: int | None,
     steps: Steps,
 ) -> None:
-    """Normalise and resample one channel of shape (Z, Y, X) into its place, a few planes at a time."""
+    """Normalise and resample one channel of shape (Z, Y, X) into its place, a few planes at a time in each thread."""
     planes, rows, columns = target.shape
     step = max(1, BLOCK // (volume.shape[1] * volume.shape[2]))
     same = planes == volume.shape[0] and steps[0] in (None, 1.0)
     kept = target if same else np.empty((volume.shape[0], rows, columns), dtype=np.float32)
-    lows, highs = [], []
     across = tuple(axis for axis in (1, 2) if axis != separate)
-    for first in range(0, volume.shape[0], step):
+
+    def fill_planes(first: int) -> tuple[Any, Any]:
         where = slice(first, min(first + step, volume.shape[0]))
         block = normalise(finite(volume[where]), where)
-        if order == 3:
-            lows.append(block.min(axis=across, keepdims=True))
-            highs.append(block.max(axis=across, keepdims=True))
+        bounds = [extreme(block, axis=across, keepdims=True) if order == 3 else None for extreme in (np.min, np.max)]
         block = resample_axis(block, -1, columns, 0 if separate == 2 else order, steps[2])
         kept[where] = resample_axis(block, -2, rows, 0 if separate == 1 else order, steps[1])
+        return bounds[0], bounds[1]
+
+    def fill_rows(first: int) -> None:
+        some = slice(first, first + between)
+        target[:, some] = resample_axis(kept[:, some], -3, planes, 0 if separate == 0 else order, steps[0])
+
+    bounds = side_by_side(fill_planes, range(0, volume.shape[0], step))
     if kept is not target:
-        target[...] = resample_axis(kept, -3, planes, 0 if separate == 0 else order, steps[0])
+        between = max(1, BLOCK // (planes * columns))
+        side_by_side(fill_rows, range(0, rows, between))
     if order == 3 and (target.shape != volume.shape or not set(steps) <= {None, 1.0}):
-        low, high = np.concatenate(lows), np.concatenate(highs)
+        low, high = (np.concatenate(every) for every in zip(*bounds, strict=True))
         if separate != 0:
             low, high = low.min(axis=0, keepdims=True), high.max(axis=0, keepdims=True)
         if separate is not None:

@@ -1,4 +1,5 @@
 import itertools
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -6,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medseg.errors import ModelError
+from medseg.infer.axis_map import AxisMap
 from medseg.infer.decision import Decision
-from medseg.infer.labels_from_scores import AxisMap, LabelStream
+from medseg.infer.labels_from_scores import LabelStream
 from medseg.infer.sliding_window import Slab
 from medseg.prepare.resample import resample
 
@@ -50,28 +52,41 @@ SIZE = st.integers(1, 9)
     st.sampled_from([1, 2, 5]),
     st.sampled_from([None, 0, 1, 2]),
     st.booleans(),
+    st.sampled_from([-100, 50, 10**6]),
     st.data(),
 )
-def test_equals_dense_interpolation_but_for_ties(size, target, classes, separate, regions, data):
+def test_equals_dense_interpolation_but_for_ties(size, target, classes, separate, regions, even_at_half, data):
+    """Whether only voxels between corners that disagree are interpolated, as shares decide, or every one."""
     rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
     # Smooth scores, so that cells with one winner and cells with several both occur.
     scores = rng.normal(size=(classes, *size)).cumsum(axis=1).cumsum(axis=2).astype(np.float32)
     values = (0, *(rng.permutation(np.arange(1, 40))[: classes - (not regions)]).tolist())
     decision = Decision(tuple(int(v) for v in values), regions)
     cuts = sorted(data.draw(st.sets(st.integers(1, max(1, size[2] - 1)), max_size=3)) if size[2] > 1 else ())
-    got, _ = stream(scores, target, decision, separate, cuts=cuts)
+    # Blocks of a few planes, and pieces of a few rows, so that there are several of each.
+    small = {"BLOCK": 200, "EVEN_AT_HALF": even_at_half}
+    with patch.multiple("medseg.infer.labels_from_scores", **small), patch("medseg.infer.planes.PIECE", 100):
+        got, _ = stream(scores, target, decision, separate, cuts=cuts)
     expected, tie = dense(scores, target, decision, separate)
     assert np.array_equal(got[~tie], expected[~tie])
 
 
 def test_only_the_shell_around_borders_is_interpolated():
-    x, y, z = np.indices((40, 40, 40))
-    inside = 12 - np.sqrt((x - 20) ** 2 + (y - 19) ** 2 + (z - 18) ** 2)
+    x, y, z = np.indices((60, 60, 60))
+    inside = 8 - np.sqrt((x - 30) ** 2 + (y - 29) ** 2 + (z - 28) ** 2)
     scores = np.stack([-inside, inside]).astype(np.float32)
-    got, labels = stream(scores, (80, 90, 100), Decision((0, 1)), cuts=(13, 30))
-    expected, tie = dense(scores, (80, 90, 100), Decision((0, 1)), None)
+    got, labels = stream(scores, (120, 130, 140), Decision((0, 1)), cuts=(23, 30))
+    expected, tie = dense(scores, (120, 130, 140), Decision((0, 1)), None)
     assert np.array_equal(got[~tie], expected[~tie])
-    assert labels.interpolated < 0.08 * got.size
+    assert 0 < labels.interpolated < 0.01 * got.size
+
+
+def test_an_undecided_network_has_every_voxel_interpolated():
+    scores = np.random.default_rng(0).normal(size=(3, 30, 30, 30)).astype(np.float32)
+    got, labels = stream(scores, (50, 50, 50), Decision((0, 1, 2)))
+    expected, tie = dense(scores, (50, 50, 50), Decision((0, 1, 2)), None)
+    assert np.array_equal(got[~tie], expected[~tie])
+    assert labels.interpolated == got.size
 
 
 def test_padding_is_left_out():

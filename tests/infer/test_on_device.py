@@ -5,8 +5,8 @@ import pytest
 import torch
 from networks_for_tests import Analytic, bands, package
 
+from medseg.infer.axis_map import AxisMap
 from medseg.infer.decision import Decision
-from medseg.infer.labels_from_scores import AxisMap
 from medseg.infer.on_device import label_on_device
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
