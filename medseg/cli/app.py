@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import traceback
 
@@ -19,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 
 
@@ -35,8 +36,17 @@ def _register() -> None:
         loaded = import_module(f"medseg.cli.{module}")
         if hasattr(loaded, "group"):
             app.add_typer(loaded.group, name=name)
+            _summarise(loaded.group)
         else:
             app.command(name=name)(verb(getattr(loaded, name)))
+    _summarise(app)
+
+
+def _summarise(verbs: typer.Typer) -> None:
+    """Give a list of verbs their first sentences whole, where it would cut them to the terminal's width."""
+    for command in verbs.registered_commands:
+        first, _, _ = inspect.cleandoc(command.callback.__doc__ or "").partition("\n\n")
+        command.short_help = " ".join(first.split())
 
 
 _register()

@@ -15,7 +15,7 @@ __all__ = ["compare"]
 def compare(
     evaluations: Annotated[
         list[Path],
-        typer.Argument(metavar="EVAL...", help="Output folders of `medseg evaluate`, the baseline first."),
+        typer.Argument(metavar="EVAL", help="Output folders of `medseg evaluate`, the baseline first."),
     ],
     metrics: Annotated[
         list[str] | None, typer.Option("--metric", help="Metric to compare; repeatable. Default: dice, nsd, hd95.")

@@ -13,9 +13,7 @@ __all__ = ["convert"]
 
 
 def convert(
-    inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", help="Scans, labels, and folders of them, mixed.")
-    ],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Scans, labels, and folders of them, mixed.")],
     out: Annotated[Path, typer.Option("--out", help="Output folder.")],
     format: Annotated[str, typer.Option("--format", help="nifti, nrrd or mha.")] = "nifti",
     content: Annotated[

@@ -13,7 +13,7 @@ __all__ = ["deidentify"]
 
 
 def deidentify(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="DICOM files, and folders of them.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="DICOM files, and folders of them.")],
     out: Annotated[Path, typer.Option("--out", help="Output folder, outside the inputs.")],
     key: Annotated[
         Path | None,

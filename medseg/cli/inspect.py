@@ -15,7 +15,7 @@ PICTURE = 192  # longer side of the pictures on the page, pixels
 
 
 def inspect(
-    inputs: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Scans, and folders of scans, mixed.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="PATH", help="Scans, and folders of scans, mixed.")],
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for index.html, a page with all of this, and PNG pictures.")
     ] = None,

@@ -12,7 +12,7 @@ from medseg.cli.verb import JsonOption, print_json, verb
 
 __all__ = ["group"]
 
-group = typer.Typer(no_args_is_help=True, help="List, show, import and verify models.")
+group = typer.Typer(no_args_is_help=True, help="List, show, import, register, verify, export and optimise models.")
 
 ModelArgument = Annotated[str, typer.Argument(help="A shipped or imported name, or a package folder or zip.")]
 

@@ -23,7 +23,7 @@ __all__ = ["predict"]
 
 
 def predict(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Scans, and folders of scans, mixed.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Scans, and folders of scans, mixed.")],
     model: Annotated[str, typer.Option("--model", help="A shipped model's name, or the path of a model package.")],
     out: Annotated[Path, typer.Option("--out", help="Output folder.")],
     formats: Annotated[

@@ -15,7 +15,7 @@ ADDRESS = "dicom://HOST:PORT/AETITLE, dicoms:// for TLS, or the https:// root of
 
 
 def push(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="DICOM files, and folders of them.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="DICOM files, and folders of them.")],
     to: Annotated[str, typer.Option("--to", metavar="ADDRESS", help=ADDRESS)],
     calling: Annotated[str, typer.Option("--calling", help="Our application entity title.")] = "MEDSEG",
     user: Annotated[

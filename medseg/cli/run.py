@@ -23,7 +23,7 @@ __all__ = ["run"]
 
 def run(
     pipeline: Annotated[str, typer.Argument(help="A shipped pipeline's name, or a YAML file.")],
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Files and folders, mixed.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Files and folders, mixed.")],
     out: Annotated[Path, typer.Option("--out", help="Output folder.")],
     config: Annotated[
         str | None, typer.Option("--config", help="A shipped configuration's name, or a YAML file.")

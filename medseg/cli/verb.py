@@ -70,7 +70,9 @@ MaxMemoryOption = Annotated[
     float | None,
     typer.Option("--max-memory", metavar="GIB", help="Memory one case may use; else 9/10 of what is free."),
 ]
-MaxSecondsOption = Annotated[float | None, typer.Option("--max-seconds", help="Time one case may take.")]
+MaxSecondsOption = Annotated[
+    float | None, typer.Option("--max-seconds", metavar="SECONDS", help="Time one case may take.")
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Do again what is already done.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -11,7 +11,7 @@ import cc3d
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, find_objects
 
 from medseg.data.border import BORDER, without_border
 from medseg.engine.stage import RunContext
@@ -167,10 +167,19 @@ class _Seeds:
     def _split(self, found: npt.NDArray[np.int32], depth: float) -> npt.NDArray[np.int32]:
         """Number the pieces of all interiors anew."""
         pieces = np.zeros_like(found)
-        for number in range(1, int(found.max()) + 1):
-            inside = found == number
+        # Each in its own box: an unsure network leaves thousands of interiors in one region as large as the picture.
+        # What the smoothing reaches belongs to the box, so that the pieces are those the whole region would give.
+        margins = [2 + int(4 * self.sigma / step) for step in self.spacing]
+        following = 0
+        for number, box in enumerate(find_objects(found), start=1):
+            around = tuple(
+                slice(max(0, extent.start - margin), extent.stop + margin)
+                for extent, margin in zip(box, margins, strict=True)
+            )
+            inside = found[around] == number
             split = split_mask(inside, self.spacing, depth_mm=depth, sigma_mm=self.sigma)
-            pieces[inside] = split[inside] + pieces.max()
+            pieces[around][inside] = split[inside] + following
+            following += int(split.max())
         return pieces
 
 

@@ -13,12 +13,14 @@ from objects_for_tests import (
     panoptic_quality,
     same_partition,
 )
+from scipy import ndimage
 
 from medseg.data.border import border_labels, border_table
 from medseg.engine.stage import RunContext
 from medseg.errors import InputError
-from medseg.post.border import Border, objects_from_border
+from medseg.post.border import Border, _Seeds, objects_from_border
 from medseg.post.components import components
+from medseg.post.watershed import split_mask
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction
 
 
@@ -138,3 +140,28 @@ def test_small_objects_are_none():
     found = objects_from_border(labels, min_mm3=10)
     assert [row.id for row in found.rows] == [1, 2]
     assert found.ids[41, 2, 0] == 0
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.6, 1.4, 1.0)])
+def test_interiors_are_split_in_their_own_boxes_as_in_the_whole_region(spacing, monkeypatch):
+    """An unsure network leaves many interiors in one region; each one's box gives what the whole region would."""
+    rng = np.random.default_rng(3)
+    field = ndimage.gaussian_filter(rng.standard_normal((70, 60, 1)), (2, 2, 0))
+    labels = np.where(field > 0, 1, 2).astype(np.uint8)
+    labels[:, :4], labels[30:34, 20:30] = 2, 0
+    found = LabelMap(labels, Geometry(np.diag([*spacing, 1.0]), labels.shape), border_table(TABLE))
+    boxed = objects_from_border(found, depth_mm=0.2, sigma_mm=1.3)
+
+    def whole(sizes, masks, depth):
+        pieces, following = np.zeros_like(masks), 0
+        for number in range(1, masks.max() + 1):
+            split = split_mask(masks == number, sizes.spacing, depth_mm=depth, sigma_mm=sizes.sigma)
+            pieces[masks == number] = split[masks == number] + following
+            following += split.max()
+        return pieces
+
+    monkeypatch.setattr(_Seeds, "_split", whole)
+    expected = objects_from_border(found, depth_mm=0.2, sigma_mm=1.3)
+    monkeypatch.undo()
+    assert len(expected.rows) > len(objects_from_border(found).rows) + 3
+    np.testing.assert_array_equal(boxed.ids, expected.ids)
