@@ -213,9 +213,9 @@ def page(
 Written by `python benchmarks/bench_nuclei.py DATA --work WORK`. DATA are 200 pictures of the 2018 Data Science Bowl,
 fluorescence on dark and stained tissue on light, 256 x 256 to 603 x 1272 pixels. `configs/nuclei.yaml` holds out
 {len(cases)} of them ({card.validation.split if card.validation else "as the card says"}; the card lists them), with
-{total} nuclei, {touch} of which touch another. No network was trained on these {len(cases)}. That the border stage
-splits by shape and leaves out specks was decided after a look at its errors on them; the values were
-chosen on training pictures.
+{total} nuclei, {touch} of which touch another. No network was trained on these {len(cases)}. The border stage's options
+(split by shape, leave out specks) were chosen with an earlier, weaker network of another split, after a look at its
+errors, on its training pictures; some of those may be among these {len(cases)}. `interiors as they are` has no options.
 
 Both networks are the same U-Net, trained on the same patches, one with the border class and one without:
 {card.training.duration} and {other.training.duration}, on a shared processor.
@@ -250,9 +250,9 @@ Differences between methods, with 95% intervals from 10,000 bootstrap draws of p
 
 ## Beside StarDist's figures
 
-AP at 0.5 of Schmidt et al. (MICCAI 2018), quoted without the paper at hand and
-still to be checked against it, for their subset of the same competition: 497 pictures of
-fluorescence, 50 of them held out.
+AP at 0.5 of Schmidt et al. (MICCAI 2018), for their subset of the same competition: 497 pictures of fluorescence, 50 of
+them held out. StarDist's own figure is quoted so in other work; the three others are from memory of the paper, which
+was not at hand.
 
 | method | AP@0.5 |
 |---|---|
