@@ -21,16 +21,22 @@ WORDS = {"done": "done", "current": "up to date", "failed": "failed", "pending":
 
 
 def table_of_cases(result: BatchResult) -> str:
-    """Return the text of `cases.csv`: a row a case with its state, source, volumes in ml, notes, error and fix."""
-    classes = _class_names(result)
+    """Return the text of `cases.csv`: a row a case with state, source, volumes in ml, objects, notes, error and fix."""
+    classes, counted = _class_names(result), _counted(result)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(
-        ["case_id", "state", "source", *(f"{name}_ml" for name in classes), "attention", "notes", "error", "fix"]
+        [
+            *("case_id", "state", "source"),
+            *(f"{name}_ml" for name in classes),
+            *(f"{name}_objects" for name in counted),
+            *("attention", "notes", "error", "fix"),
+        ]
     )
     for outcome in result.outcomes:
-        volumes = _volumes(outcome)
+        volumes, objects = _volumes(outcome), _objects(outcome)
         figures = [f"{volumes[name]:.6g}" if name in volumes else "" for name in classes]
+        figures += [str(objects.get(name, "")) for name in counted]
         # Whether a case was done now or before is no property of its result: both are "done" in the table.
         state = "done" if outcome.state == "current" else outcome.state
         row = [outcome.case_id, state, outcome.source, *figures]
@@ -60,6 +66,7 @@ def render_report(result: BatchResult, *, pictures: int = 200) -> str:
         noted=sum(bool(o.notes) for o in good),
         left_out=[(item.path.name, item.reason) for item in result.left_out],
         classes=_class_names(result),
+        counted=_counted(result),
         identity=result.identity,
     )
 
@@ -69,11 +76,26 @@ def _card(outcome: CaseOutcome, out: Path, *, embed: bool) -> dict[str, Any]:
     picture = f"{outcome.case_id}/preview.png"
     if embed and preview.is_file():
         picture = "data:image/png;base64," + base64.b64encode(preview.read_bytes()).decode("ascii")
-    return {"outcome": outcome, "picture": picture if preview.is_file() else None, "volumes": _volumes(outcome)}
+    return {
+        "outcome": outcome,
+        "picture": picture if preview.is_file() else None,
+        "volumes": _volumes(outcome),
+        "objects": _objects(outcome),
+    }
 
 
 def _volumes(outcome: CaseOutcome) -> dict[str, float]:
     return {} if outcome.volumes is None else {row.class_name: row.millilitres for row in outcome.volumes.rows}
+
+
+def _objects(outcome: CaseOutcome) -> dict[str, int]:
+    rows = () if outcome.volumes is None else outcome.volumes.rows
+    return {row.class_name: row.objects for row in rows if row.objects is not None}
+
+
+def _counted(result: BatchResult) -> list[str]:
+    """Classes of which objects were made in any case."""
+    return list(dict.fromkeys(name for outcome in result.outcomes for name in _objects(outcome)))
 
 
 def _class_names(result: BatchResult) -> list[str]:

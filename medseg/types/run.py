@@ -52,11 +52,14 @@ class ClassVolume:
         Number of voxels.
     millilitres : float
         Their volume.
+    objects : int, optional
+        Number of objects, where the model makes objects of the class.
     """
 
     class_name: str
     voxels: int
     millilitres: float
+    objects: int | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import csv
 import io
 from pathlib import Path
 
+from medseg.io.measurements import table_of_measurements
 from medseg.review.batch_report import render_report, table_of_cases
 from medseg.types import LeftOut
 from medseg.types.run import BatchResult, CaseOutcome, ClassVolume, Volumes
@@ -53,3 +54,23 @@ def test_pictures_are_embedded_up_to_a_number_and_linked_beyond(tmp_path: Path) 
 
 def test_the_page_is_the_same_whenever_it_is_made(tmp_path: Path) -> None:
     assert render_report(result(tmp_path)) == render_report(result(tmp_path))
+
+
+def test_objects_are_counted_where_a_model_makes_them(tmp_path: Path) -> None:
+    cells = Volumes((ClassVolume("cell", 40, 0.04, 7), ClassVolume("fat", 9, 0.009)))
+    none = Volumes((ClassVolume("cell", 0, 0.0, 0), ClassVolume("fat", 0, 0.0)))
+    outcomes = tuple(
+        CaseOutcome(name, "done", f"{name}.png", tmp_path / name, volumes=volumes)
+        for name, volumes in (("a", cells), ("b", none))
+    )
+    counted = BatchResult(tmp_path, outcomes)
+    rows = list(csv.DictReader(io.StringIO(table_of_cases(counted))))
+    assert [row["cell_objects"] for row in rows] == ["7", "0"]
+    assert "fat_objects" not in rows[0]
+    assert "cell, objects" in render_report(counted)
+    assert "objects" not in table_of_cases(result(tmp_path))
+    assert table_of_measurements(cells).splitlines() == [
+        "class,voxels,millilitres,objects",
+        "cell,40,0.04,7",
+        "fat,9,0.009,",
+    ]

@@ -9,7 +9,7 @@ import pytest
 from medseg.errors import GeometryMismatch
 from medseg.evaluate.volumes import measure_volumes
 from medseg.review.preview import draw_preview
-from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, Scan
+from medseg.types import Geometry, InstanceRow, Instances, LabelClass, LabelMap, LabelTable, Scan, Source
 
 GREEN = (0, 255, 0)
 TABLE = LabelTable((LabelClass(1, "nodule", color=GREEN),))
@@ -71,3 +71,26 @@ def test_many_classes_have_a_short_legend() -> None:
     labels = LabelMap(array, geometry, table)
     picture = draw_preview(Scan(array[None].astype(np.float32), geometry), labels, measure_volumes(labels))
     assert picture.height < 600
+
+
+def test_a_picture_is_shown_in_colour_beside_itself_with_its_objects_outlined() -> None:
+    geometry = Geometry(np.eye(4), (60, 30, 1))
+    array = np.zeros((3, 60, 30, 1), np.uint8)
+    array[0] = 200
+    array[:, :2] = 0
+    touching = np.zeros((60, 30, 1), np.int32)
+    touching[10:30, 5:25], touching[30:50, 5:25] = 1, 2
+    labels = LabelMap((touching > 0).astype(np.uint8), geometry, TABLE)
+    rows = tuple(InstanceRow(number, 1, True, None, 400) for number in (1, 2))
+    objects = Instances(touching, geometry, rows, TABLE)
+    scan = Scan(array, geometry, source=Source("picture"))
+    picture = np.asarray(draw_preview(scan, labels, measure_volumes(labels), instances=objects, size=200))
+    left, right = picture[:, : picture.shape[1] // 2], picture[:, picture.shape[1] // 2 :]
+    green = (right == GREEN).all(axis=2)
+    assert not (left == GREEN).all(axis=2)[:-40].any(), "the legend alone has the colour"
+    assert (left[..., 0].astype(int) - left[..., 1] > 150).sum() > 10_000, "red stays red"
+    middle = picture.shape[0] // 2 - 20
+    columns = np.flatnonzero(green[middle])
+    assert len(np.split(columns, np.flatnonzero(np.diff(columns) > 5) + 1)) == 3, "the line between the two is drawn"
+    (row,) = measure_volumes(labels, objects).rows
+    assert row.objects == 2
