@@ -6,7 +6,8 @@
 
 Each side runs in a process of its own on the same file, one after the other, with the same network (one convolution of
 one voxel, so that everything but the network is measured). Prints CPU time, wall time, the peak of resident memory and
-the share of voxels on which the two agree.
+the share of voxels on which the two agree. With --repeats the two take turns, and of each its fastest run counts:
+memory that the machine has not touched for a while can take seconds, on both sides.
 """
 
 from __future__ import annotations
@@ -176,7 +177,7 @@ def measure(side: str, scan: Path, out: Path, classes: int) -> dict[str, float]:
     }
 
 
-def compare(slices: int, classes: int, sides: Sequence[str], scans: Path) -> dict[str, Any]:
+def compare(slices: int, classes: int, sides: Sequence[str], scans: Path, repeats: int = 1) -> dict[str, Any]:
     """Measure the sides on one scan, and the share of voxels they agree on."""
     scan = scans / f"scan-{slices}.nii.gz"
     if not scan.exists():
@@ -185,9 +186,10 @@ def compare(slices: int, classes: int, sides: Sequence[str], scans: Path) -> dic
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         result: dict[str, Any] = {"slices": slices, "classes": classes}
-        for side in sides:
-            result[side] = measure(side, scan, folder / f"{side}.nii.gz", classes)
-            sys.stderr.write(f"{slices} slices, {classes} classes, {side}: {result[side]}\n")
+        for side in list(sides) * repeats:
+            found = measure(side, scan, folder / f"{side}.nii.gz", classes)
+            result[side] = min(found, result.get(side, found), key=lambda run: run["wall_s"])
+            sys.stderr.write(f"{slices} slices, {classes} classes, {side}: {found}\n")
         if len(sides) == 2:
             import nibabel as nib
             import numpy as np
@@ -199,11 +201,11 @@ def compare(slices: int, classes: int, sides: Sequence[str], scans: Path) -> dic
     return result
 
 
-def write_page(path: Path, scans: Path) -> dict[str, Any]:
+def write_page(path: Path, scans: Path, repeats: int) -> dict[str, Any]:
     """Measure both sides once, and medseg's growth with voxels and classes, and write the page of the documentation."""
     import markdown
 
-    both = compare(200, 10, ["medseg", "monai"], scans)
+    both = compare(200, 10, ["medseg", "monai"], scans, repeats)
     small = compare(100, 10, ["medseg", "monai"], scans)
     slices = {n: compare(n, 10, ["medseg"], scans) for n in (400, 800)} | {100: small, 200: both}
     classes = {n: compare(200, n, ["medseg"], scans) for n in (2, 30, 117)} | {10: both}
@@ -224,7 +226,8 @@ def write_page(path: Path, scans: Path) -> dict[str, Any]:
             "Written by `python benchmarks/bench_large_ct.py --table`, whose head says how: 512 x 512 x 200 voxels of "
             "0.8 x 0.8 x 1 mm, a network grid of 1.5 mm, windows of 96 x 96 x 96 that overlap by half, 10 classes, and "
             "one convolution of one voxel in place of a network. From the gzip file read to labels written on the "
-            "scan's own grid; start-up included.",
+            f"scan's own grid; start-up included. The fastest of {repeats} runs of each, in turns; of the tables "
+            "below, one run.",
             markdown.table(columns, rows),
             f"They agree on {both['agreement']:.4%} of the voxels.",
             "## Growth with the scan, 10 classes",
@@ -244,6 +247,7 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=200)
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--only", choices=["medseg", "monai"])
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--table", type=Path, help="write the page of the documentation")
     parser.add_argument("--scans", type=Path, help="folder that keeps the scans for the next time")
     parser.add_argument("--run", nargs=3, metavar=("SIDE", "SCAN", "OUT"), help=argparse.SUPPRESS)
@@ -259,10 +263,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         scans = options.scans or Path(name)
         if options.table:
-            result = write_page(options.table, scans)
+            result = write_page(options.table, scans, options.repeats)
         else:
             sides = [options.only] if options.only else ["medseg", "monai"]
-            result = compare(options.slices, options.classes, sides, scans)
+            result = compare(options.slices, options.classes, sides, scans, options.repeats)
     print(json.dumps(result, indent=2))
 
 

@@ -34,27 +34,40 @@ def run_cases(
 ) -> Iterator[FoundScan | CaseOutcome]:
     """Run the cases in turn; the next one is hashed and read while the one in hand is computed.
 
-    Before the first case that is to be computed, the steps make themselves ready; `tell` hears at once of what takes
-    long, and the case is then taken in hand again.
+    While the first case that is to be computed is read, the steps make themselves ready; `tell` hears at once of what
+    takes long, and the case is then taken in hand again.
 
     Yields
     ------
     FoundScan or CaseOutcome
         Each case as it is taken in hand, then its outcome. No failure of a case raises.
     """
-    ready = False
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as reader:
+    readiness: Future[bool] | None = None
+    waited = False
+
+    def get_ready() -> None:
+        nonlocal readiness
+        readiness = readiness or aside.submit(_get_ready, pipeline, tell)
+
+    work = (pipeline, out, identity, overwrite)
+    with (
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as reader,
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="get-ready") as aside,
+    ):
         ahead: Future[_Start] | None = None
         for number, found in enumerate(cases):
             yield found
             started = time.perf_counter()
-            start = ahead.result() if ahead is not None else _start(pipeline, found, out, identity, overwrite)
+            # A case read ahead leaves it to its turn: what is told of it must not fall into the case before.
+            start = ahead.result() if ahead is not None else _start(found, *work, get_ready)
             ahead = None
             if number + 1 < len(cases):
-                ahead = reader.submit(_start, pipeline, cases[number + 1], out, identity, overwrite)
-            if not ready and start.current is None and start.error is None:
-                ready = True
-                if _get_ready(pipeline, tell):
+                ahead = reader.submit(_start, cases[number + 1], *work)
+            if start.current is None and start.error is None:
+                get_ready()
+            if readiness is not None and not waited:
+                waited = True
+                if readiness.result():
                     yield found
                     started = time.perf_counter()
             outcome = _finish(pipeline, found, out, start)
@@ -92,8 +105,18 @@ class _Start:
         self.error: Exception | None = None
 
 
-def _start(pipeline: Pipeline, found: FoundScan, out: Path, identity: Mapping[str, Any], overwrite: bool) -> _Start:
-    """Hash the input, see whether the case is done, and if not run the first step, which reads and writes nothing."""
+def _start(
+    found: FoundScan,
+    pipeline: Pipeline,
+    out: Path,
+    identity: Mapping[str, Any],
+    overwrite: bool,
+    needed: Callable[[], None] | None = None,
+) -> _Start:
+    """Hash the input, see whether the case is done, and if not run the first step, which reads and writes nothing.
+
+    `needed` is called before that step, when it is known that the others will have work to do.
+    """
     start = _Start()
     try:
         start.input_hash = journal.hash_files(found.files)
@@ -102,6 +125,8 @@ def _start(pipeline: Pipeline, found: FoundScan, out: Path, identity: Mapping[st
         if status is not None:
             start.current = _from_status(pending(found, out), status)
             return start
+        if needed is not None:
+            needed()
         start.values["case"] = found
         first = pipeline.each[0]
         start.values[first.name] = first.run(start.values, RunContext(out, found.case_id))

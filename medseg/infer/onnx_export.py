@@ -6,7 +6,6 @@ own (`store_folder`'s neighbour ``exports``), with a report beside it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import math
@@ -27,7 +26,7 @@ from medseg.infer.decision import Decision
 from medseg.infer.engines.base import Engine
 from medseg.io.atomic import atomic_path, write_text
 from medseg.models.card import ModelCard
-from medseg.models.package import ONNX_FILE, REPORT_FILE, ModelPackage
+from medseg.models.package import ONNX_FILE, REPORT_FILE, ModelPackage, file_sha256
 from medseg.models.store import store_folder
 
 if TYPE_CHECKING:
@@ -52,19 +51,35 @@ class Export:
         The file.
     activations : int
         Bytes of the results that are alive together at the worst moment of one window.
+    sha256 : str, optional
+        What the file's content must be, by its report; None where that has been seen to.
     """
 
     path: Path
     activations: int
+    sha256: str | None = None
+
+    def checked(self) -> Path:
+        """Path of the file, once its content has been held against its report; who opens it asks for it by this.
+
+        Raises
+        ------
+        ModelError
+            When it is not what its report says.
+        """
+        if self.sha256 is not None and file_sha256(self.path) != self.sha256:
+            raise ModelError(
+                "the ONNX file is not the one its report describes (SHA-256 differs)",
+                where=self.path,
+                fix="Delete it, and export again with medseg models export --format onnx.",
+            )
+        return self.path
 
 
 def find_export(package: ModelPackage) -> Export | None:
     """A package's ONNX file, or None where it neither came as one nor has been exported.
 
-    Raises
-    ------
-    ModelError
-        When there is one that is not what its report says.
+    Its content has not been looked at; see `Export.checked`.
     """
     if package.card.network.name == "onnx":
         package.content()
@@ -75,13 +90,7 @@ def find_export(package: ModelPackage) -> Export | None:
             continue  # none, or of an earlier package in the same place
         if package.card.members > 1 and "found" not in report.get("outputs", ()):
             continue  # of a time when exports did not say what each member found
-        if hashlib.sha256((folder / ONNX_FILE).read_bytes()).hexdigest() != report.get("onnx_sha256"):
-            raise ModelError(
-                "the ONNX file is not the one its report describes (SHA-256 differs)",
-                where=folder / ONNX_FILE,
-                fix="Delete it, and export again with medseg models export --format onnx.",
-            )
-        return Export(folder / ONNX_FILE, int(report["activation_bytes"]))
+        return Export(folder / ONNX_FILE, int(report["activation_bytes"]), str(report.get("onnx_sha256")))
     return None
 
 
@@ -167,7 +176,7 @@ def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, 
         activations = activation_bytes(part)
         engine = _any_engine(Export(part, activations), card)
         found = engine.run(window).reshape(expected.shape)
-        content_hash = hashlib.sha256(part.read_bytes()).hexdigest()
+        content_hash = file_sha256(part)
         difference = float(np.abs(found - expected).max())
         spread = float(expected.max() - expected.min())
         report = {
@@ -285,11 +294,11 @@ def _any_engine(export: Export, card: ModelCard) -> Engine:
     if find_spec("openvino"):
         from medseg.infer.engines.openvino import OpenVinoEngine
 
-        return OpenVinoEngine(export.path, card, export.activations)
+        return OpenVinoEngine(export.checked(), card, export.activations)
     if find_spec("onnxruntime"):
         from medseg.infer.engines.onnx import OnnxEngine
 
-        return OnnxEngine(export.path, card, export.activations)
+        return OnnxEngine(export.checked(), card, export.activations)
     raise MissingDependency(
         "there is nothing here to run an ONNX file with, and so to check it",
         fix="Install medseg[openvino] or medseg[onnx].",

@@ -24,7 +24,15 @@ from medseg.types import ModelIdentity
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ModelPackage", "holds_package", "load_package", "write_card", "write_content", "write_package"]
+__all__ = [
+    "ModelPackage",
+    "file_sha256",
+    "holds_package",
+    "load_package",
+    "write_card",
+    "write_content",
+    "write_package",
+]
 
 CARD_FILE = "model.yaml"
 # The network as ONNX, where it has been exported into the package, and how well that agrees; see medseg.infer.
@@ -152,6 +160,12 @@ class ModelPackage:
         precisions = [name for measured in self.card.precisions.values() for name in measured.files]
         exported = [name for name in (ONNX_FILE, REPORT_FILE) if (self.folder / name).is_file()]
         return [*inner, *map(Path, (*exported, *precisions, self.card.weights_file, CARD_FILE))]
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, without holding it in memory."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def load_package(name_or_path: str | Path) -> ModelPackage:

@@ -111,7 +111,7 @@ def optimise(
             raise UsageError("int8 needs the network as ONNX, which cannot be made here")
         windows = list(_windows(package, data, others or cases))
         log.info("quantising, calibrated on %d windows", len(windows))
-        files["int8"] = quantise(exported.path, package.card, windows, package.folder)
+        files["int8"] = quantise(exported.checked(), package.card, windows, package.folder)
         package = _with(package, "int8", PrecisionCard(dice_drop={}, cases=1, files=files["int8"]))
     log.info("measuring %s on %d cases", ", ".join(map(str, ways)), len(cases))
     measured = _measure(package, data, cases, ways, exported)

@@ -145,7 +145,7 @@ def test_an_export_of_another_package_is_not_used_and_a_changed_one_refused(make
     export_onnx(package, package.folder)
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(ModelError, match="SHA-256 differs"):
-        find_export(package)
+        find_export(package).checked()
 
 
 @needs_onnx

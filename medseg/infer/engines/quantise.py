@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from medseg.errors import MissingDependency, ModelError
 from medseg.io.atomic import atomic_path
 from medseg.models.card import ModelCard
+from medseg.models.package import file_sha256
 
 __all__ = ["can_quantise", "quantise"]
 
@@ -78,4 +78,4 @@ def quantise(
         # OpenVINO names the weights after the description.
         openvino.save_model(quantised, str(description), compress_to_fp16=False)
         description.with_suffix(".bin").replace(weights)
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (f"{NAME}.xml", f"{NAME}.bin")}
+    return {name: file_sha256(folder / name) for name in (f"{NAME}.xml", f"{NAME}.bin")}

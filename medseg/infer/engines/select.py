@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +15,7 @@ from medseg.infer.engines.measure import fastest
 from medseg.infer.engines.precision import Precision, allowed_precisions, why_precision
 from medseg.infer.onnx_export import Export, ensure_export
 from medseg.infer.options import InferOptions
-from medseg.models.package import ModelPackage
+from medseg.models.package import ModelPackage, file_sha256
 
 __all__ = ["Chosen", "Say", "Way", "choose_engine", "make_engine", "select_engine"]
 
@@ -201,11 +200,11 @@ def make_engine(way: Way, package: ModelPackage, options: InferOptions, exported
     if way.engine == "openvino":
         from medseg.infer.engines.openvino import OpenVinoEngine
 
-        path = _quantised(package) if way.precision == "int8" else exported.path
+        path = _quantised(package) if way.precision == "int8" else exported.checked()
         return OpenVinoEngine(path, card, exported.activations, way.precision)
     from medseg.infer.engines.onnx import OnnxEngine
 
-    return OnnxEngine(exported.path, card, exported.activations)
+    return OnnxEngine(exported.checked(), card, exported.activations)
 
 
 def _quantised(package: ModelPackage) -> Path:
@@ -213,7 +212,7 @@ def _quantised(package: ModelPackage) -> Path:
     files = package.card.precisions["int8"].files
     for name, digest in files.items():
         path = package.folder / name
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        if not path.is_file() or file_sha256(path) != digest:
             raise ModelError(
                 "the network in int8 is missing or not the one the card describes",
                 where=path,
