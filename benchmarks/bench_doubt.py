@@ -3,7 +3,8 @@
     python benchmarks/bench_doubt.py shared/data/hippocampus --out docs/benchmarks/doubt.md
 
 Segments the cases the shipped hippocampus model was not trained on, as they are and with noise and blur added, and
-holds mean entropy along borders against Dice with the reference.
+holds mean entropy along borders against Dice with the reference. The limit that a model's card would carry is found on
+every other case as it is, and tried on the rest.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.nifti import read_labels, read_scan
 from medseg.models.package import load_package
+from medseg.train.doubt_limit import border_entropy, doubt_limits
 
 SPENT = [0.0]
 
@@ -59,6 +61,7 @@ def main() -> None:
     predictor = Predictor(package, InferOptions(device="cpu", engine="torch"))
     rng = np.random.default_rng(0)
     rows: dict[str, list[tuple[float, float]]] = {"as it is": [], "noise": [], "blur": []}
+    by_class: dict[str, list[dict[str, float]]] = {how: [] for how in rows}
     total = 0.0
     for case in package.card.training.held_out:
         scan = read_scan(options.dataset / "imagesTr" / f"{case}.nii.gz")
@@ -69,8 +72,8 @@ def main() -> None:
             prediction = predictor.segment(shown)
             total += time.process_time() - begun
             scores = [dice(prediction.labels.array, reference, c.value) for c in package.card.classes]
-            doubts = [d.border_entropy for d in prediction.doubt.values() if d.border_entropy is not None]
-            found.append((float(np.mean(scores)), max(doubts, default=0.0)))
+            by_class[how].append(border_entropy(prediction, package.card))
+            found.append((float(np.mean(scores)), max(by_class[how][-1].values(), default=0.0)))
     lines = [
         "# What a prediction says of itself",
         "",
@@ -78,19 +81,33 @@ def main() -> None:
         f"{len(rows['as it is'])} cases it was not trained on, as they are, with noise as strong as the scan's own "
         "spread added, and blurred by 2 voxels. Doubt is the mean entropy along the border of the more doubtful class.",
         "",
-        "| scans | mean Dice | mean doubt | rank correlation of doubt and Dice |",
-        "|---|---|---|---|",
+        "| scans | mean Dice | mean doubt | rank correlation of doubt and Dice | remarked on |",
+        "|---|---|---|---|---|",
     ]
+    limits = doubt_limits(by_class["as it is"][::2])
+    assert limits is not None
+
+    def remarked(cases: list[dict[str, float]]) -> int:
+        return sum(any(value > limits.border_entropy[name] for name, value in case.items()) for case in cases)
+
+    later = {how: cases[1::2] for how, cases in by_class.items()}
+    later["all"] = [case for cases in later.values() for case in cases]
     together = [pair for found in rows.values() for pair in found]
     for how, pairs in (*rows.items(), ("all", together)):
         scores, doubts = np.array(pairs).T
         lines.append(
-            f"| {how} | {scores.mean():.3f} | {doubts.mean():.3f} | {spearmanr(doubts, scores).statistic:+.2f} |"
+            f"| {how} | {scores.mean():.3f} | {doubts.mean():.3f} | {spearmanr(doubts, scores).statistic:+.2f} | "
+            f"{remarked(later[how])} of {len(later[how])} |"
         )
     every = sorted(together, key=lambda pair: -pair[1])
     bad = sum(score < 0.8 for score, _ in every)
     first = sum(score < 0.8 for score, _ in every[: len(every) // 4])
+    shown_limits = ", ".join(f"{name} {value:.2f}" for name, value in limits.border_entropy.items())
     lines += [
+        "",
+        f"Remarked on is a case with more doubt in a class than the 99th percentile of {limits.cases} of the cases as "
+        f"they are ({shown_limits}); the other cases are counted. Of all {len(together)}, "
+        f"{sum(doubt > 0.5 for _, doubt in together)} have more than 0.5, the limit where a card has none.",
         "",
         f"Of all {len(every)} predictions {bad} have a Dice below 0.8; {first} of them are among the quarter with the "
         f"most doubt. Measuring it takes {100 * SPENT[0] / total:.1f}% of the predictor's CPU time.",

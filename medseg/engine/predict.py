@@ -139,7 +139,7 @@ def predict(
     if formats is not None:
         own.append(f"save.formats=[{', '.join(_quoted(name) for name in formats)}]")
         if "dicom-seg-fractional" in formats:
-            own.append("segment.scores=true")
+            own += ["segment.scores=true", f"save.scores={'true' if 'scores' in save else 'false'}"]
     listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
     return run_pipeline("batch-segmentation", listed, out, config=config, overrides=[*own, *overrides], options=options)
 

@@ -14,6 +14,8 @@ from medseg.types.run import PredictedVolumes, Volumes
 __all__ = ["CheckQuality", "check_quality"]
 
 LOOK, LIKELY_WRONG, USELESS = 1.0, 2.0, 4.0
+# Limit of the entropy along a border for models whose card has none: only a network that fails reaches it.
+GUESS = 0.5
 
 
 class QualityOptions(BaseModel):
@@ -23,8 +25,12 @@ class QualityOptions(BaseModel):
 
     main_share: float = Field(default=0.9, ge=0, le=1, description="least share of a class in its largest piece")
     member_dice: float = Field(default=0.8, ge=0, le=1, description="least mean Dice of an ensemble's members")
-    border_entropy: float = Field(
-        default=0.5, ge=0, le=1, description="largest mean entropy along a class's border; 1 never remarks"
+    border_entropy: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="largest mean entropy along a border, 1 never remarks; without it the model's card decides, "
+        f"or {GUESS} where that says nothing",
     )
 
 
@@ -67,12 +73,25 @@ def check_quality(prediction: Prediction, volumes: Volumes, options: QualityOpti
             flags.append(
                 Flag(f"{name}: the ensemble's members disagree (mean Dice {row.member_dice:.2f})", LIKELY_WRONG)
             )
-        if row.border_entropy is not None and row.border_entropy > options.border_entropy:
-            flags.append(Flag(f"{name}: the network is undecided along its border ({row.border_entropy:.2f})", LOOK))
+        limit, whose = _border_limit(prediction, name, options)
+        if row.border_entropy is not None and row.border_entropy > limit:
+            what = (
+                f"the network is undecided along its border ({row.border_entropy:.2f}, more than {limit:.2f}, {whose})"
+            )
+            flags.append(Flag(f"{name}: {what}", LOOK))
     if cut_off:
         names = ", ".join(c.name for c in labels.table if c.value in cut_off)
         flags.append(Flag(f"{names}: touches the edge of the field of view and may be cut off", LOOK))
     return Quality(rows, tuple(flags))
+
+
+def _border_limit(prediction: Prediction, name: str, options: QualityOptions) -> tuple[float, str]:
+    """Largest entropy along a class's border that is not remarked on, and where that number comes from."""
+    if options.border_entropy is not None:
+        return options.border_entropy, "the limit that was set"
+    if name in prediction.border_limit:
+        return prediction.border_limit[name], "which 1 in 100 of the model's held-out cases had"
+    return GUESS, "a general limit, as the model's card has none"
 
 
 def _measured(labels: LabelMap, entry: LabelClass, doubt: ClassDoubt | None, at_edge: bool) -> ClassQuality:

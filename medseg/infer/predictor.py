@@ -134,6 +134,7 @@ class Predictor:
             entropy=outputs.entropies,
             doubt=doubt,
             unlike_training=unlike,
+            border_limit=whole.doubt.border_entropy if whole.doubt else {},
             computed=replace(self.computed, windows=tally.count()),
         )
 

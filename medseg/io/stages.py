@@ -102,8 +102,10 @@ class Save:
         """Which formats."""
 
         formats: tuple[str, ...] = Field(
-            default=("nifti", "dicom-seg"), description="a format that needs a DICOM source is left out for other scans"
+            default=("nifti", "dicom-seg"),
+            description="a format that needs a DICOM source is left out for other scans, unless there is no other",
         )
+        scores: bool = Field(default=True, description="write scores.nii.gz where there are scores")
 
         @field_validator("formats")
         @classmethod
@@ -125,6 +127,11 @@ class Save:
         labelled = Labelled(
             prediction.labels, source, prediction.model, scores=prediction.scores, instances=prediction.instances
         )
+        if source.format != "dicom" and all(WRITERS[name].needs_dicom for name in self.options.formats):
+            raise FormatLimitation(
+                f"{', '.join(self.options.formats)} can be written for DICOM scans only, and this is none",
+                fix="Add a format such as nifti: --format nifti,dicom-seg.",
+            )
         notes: list[str] = []
         if source.slice_places is not None:
             notes.append(RESAMPLED)
@@ -144,7 +151,7 @@ class Save:
 
             write_instances(prediction.instances, context.case_folder, source)
         for name, shares in (("scores", prediction.scores), ("entropy", prediction.entropy)):
-            if shares is not None:
+            if shares is not None and (name != "scores" or self.options.scores):
                 from medseg.io.nifti import write_shares
 
                 write_shares(shares, prediction.labels.geometry, context.case_folder / f"{name}.nii.gz", source)

@@ -12,6 +12,7 @@ from medseg.types.wanted import SeriesWanted
 
 __all__ = [
     "CodeCard",
+    "DoubtCard",
     "FirstPassCard",
     "ForegroundCard",
     "InputCard",
@@ -264,6 +265,15 @@ class ValidationCard(_Strict):
     notes: str = ""
 
 
+class DoubtCard(_Strict):
+    """How undecided the network is where it works as it should, measured on cases it was not trained on."""
+
+    border_entropy: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        description="class name to the 99th percentile, over cases, of the mean entropy along its border"
+    )
+    cases: Annotated[int, Field(ge=1)]
+
+
 class PrecisionCard(_Strict):
     """What a lower precision than float32 costs, as `medseg models optimise` measured it."""
 
@@ -311,6 +321,9 @@ class ModelCard(_Strict):
     post: tuple[PostCard, ...] = Field(default=(), description="clean-up and objects, in order")
     training: TrainingCard
     validation: ValidationCard | None = None
+    doubt: DoubtCard | None = Field(
+        default=None, description="a case more undecided than this is remarked on; null: not measured"
+    )
     mirror: Literal["none", "left-right", "all"] = Field(
         default="none",
         description="average over mirrored copies of each window where the user leaves that to the model",

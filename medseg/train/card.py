@@ -10,6 +10,7 @@ from medseg.data.dataset import Dataset
 from medseg.engine.versions import versions
 from medseg.models.card import ClassCard, InputCard, ModelCard, PostCard, TrainingCard, ValidationCard
 from medseg.train.config import ClassConfig, TrainConfig
+from medseg.train.doubt_limit import doubt_limits
 from medseg.train.material import Material
 from medseg.train.prepared import PreparedCase
 from medseg.train.processes import world
@@ -97,7 +98,8 @@ def with_validation(card: ModelCard, material: Material, results: Sequence[CaseD
         notes="Mean over held-out cases of each class, then over classes. Measured by the path that predict takes, "
         f"on each scan's own grid, {_mirroring(card)}; the run itself chose nothing by these cases.",
     )
-    return card.model_copy(update={"validation": validation})
+    doubt = doubt_limits([result.border_entropy for result in results])
+    return card.model_copy(update={"validation": validation, "doubt": doubt})
 
 
 def _class(known: LabelClass, chosen: ClassConfig | None, data: Dataset) -> ClassCard:

@@ -25,8 +25,9 @@ from medseg.infer.predictor import Predictor
 from medseg.models.card import PrecisionCard
 from medseg.models.package import ModelPackage, write_card
 from medseg.prepare.pipeline import prepare
+from medseg.train.doubt_limit import border_entropy, doubt_limits
 from medseg.train.validate import CaseDice, dice, mean_dice
-from medseg.types import Scan
+from medseg.types import Prediction, Scan
 
 __all__ = ["Measured", "optimise", "parse_precisions"]
 
@@ -73,6 +74,8 @@ def optimise(
 ) -> tuple[ModelPackage, tuple[Measured, ...]]:
     """Measure the precisions that can be computed here, and write what they cost on the package's card.
 
+    Where cases are held out, how undecided the network is on them is written too, for remarks on later cases.
+
     Parameters
     ----------
     package : ModelPackage
@@ -114,7 +117,7 @@ def optimise(
         files["int8"] = quantise(exported.checked(), package.card, windows, package.folder)
         package = _with(package, "int8", PrecisionCard(dice_drop={}, cases=1, files=files["int8"]))
     log.info("measuring %s on %d cases", ", ".join(map(str, ways)), len(cases))
-    measured = _measure(package, data, cases, ways, exported)
+    measured, doubts = _measure(package, data, cases, ways, exported)
     for precision, result in zip(possible, measured[1:], strict=True):
         card = PrecisionCard(
             dice_drop={name: round(drop, 6) for name, drop in result.drop.items() if drop == drop},
@@ -125,6 +128,9 @@ def optimise(
             files=files.get(precision, {}),
         )
         package = _with(package, precision, card)
+    doubt = doubt_limits(doubts) if held_out else None
+    if doubt is not None:
+        package = write_card(package.folder, package.card.model_copy(update={"doubt": doubt}))
     return package, measured
 
 
@@ -208,19 +214,24 @@ def _measure(
     cases: Sequence[DatasetCase],
     ways: Sequence[Way],
     exported: Export | None,
-) -> tuple[Measured, ...]:
+) -> tuple[tuple[Measured, ...], list[dict[str, float]]]:
+    """What each precision gives, and of each case how undecided the network was in the first of them."""
     options = InferOptions(device="cpu")
     predictors = [Predictor(package, options, engine=make_engine(way, package, options, exported)) for way in ways]
     results: list[list[CaseDice]] = [[] for _ in ways]
     agreement, seconds = [1.0] * len(ways), [0.0] * len(ways)
+    doubts: list[dict[str, float]] = []
     for number, case in enumerate(cases, 1):
         scan, reference = read_case(data, case)
         truth = reference.array
         counted = ... if data.ignore_label is None else truth != data.ignore_label
         first = None
         for index, predictor in enumerate(predictors):
-            labels, spent = _timed(predictor, scan)
+            prediction, spent = _timed(predictor, scan)
+            labels = prediction.labels.array
             seconds[index] += spent
+            if index == 0:
+                doubts.append(border_entropy(prediction, package.card))
             first = labels if first is None else first
             agreement[index] = min(agreement[index], float(np.mean(labels == first)))
             found = {c.name: dice(labels[counted] == c.value, truth[counted] == c.value) for c in package.card.table}
@@ -228,7 +239,7 @@ def _measure(
         log.info("%d of %d measured", number, len(cases))
     means = [mean_dice(result)[0] for result in results]
     drops = [{name: means[0][name] - value for name, value in mean.items()} for mean in means]
-    return tuple(
+    found_of_each = tuple(
         Measured(
             way.precision,
             predictor.engine.name,
@@ -243,12 +254,13 @@ def _measure(
             ways, predictors, means, drops, agreement, seconds, strict=True
         )
     )
+    return found_of_each, doubts
 
 
-def _timed(predictor: Predictor, scan: Scan) -> tuple[npt.NDArray[np.unsignedinteger], float]:
+def _timed(predictor: Predictor, scan: Scan) -> tuple[Prediction, float]:
     begun = time.perf_counter()
-    labels = predictor.segment(scan).labels.array
-    return labels, time.perf_counter() - begun
+    prediction = predictor.segment(scan)
+    return prediction, time.perf_counter() - begun
 
 
 def _with(package: ModelPackage, precision: LowerPrecision, measured: PrecisionCard) -> ModelPackage:

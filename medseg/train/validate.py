@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.atomic import write_text
 from medseg.models.package import ModelPackage
+from medseg.train.doubt_limit import border_entropy
 from medseg.types import LabelMap, Scan
 
 __all__ = ["CaseDice", "Watcher", "dice", "mean_dice", "validate", "write_validation"]
@@ -38,10 +39,13 @@ class CaseDice:
         The case.
     dice : dict of str to float
         By class name; NaN where the class is neither there nor predicted.
+    border_entropy : mapping of str to float
+        How undecided the network was along the border of each class, where that is known.
     """
 
     case_id: str
     dice: dict[str, float]
+    border_entropy: Mapping[str, float] = field(default_factory=dict)
 
 
 def validate(
@@ -70,7 +74,8 @@ def validate(
     predictor = Predictor(package, InferOptions(device=device, engine="torch"))
     for case in cases:
         scan, reference = read_case(data, case)
-        labels = predictor.segment(scan).labels
+        prediction = predictor.segment(scan)
+        labels = prediction.labels
         predicted, truth = labels.array, reference.array
         if data.ignore_label is not None:
             counted = truth != data.ignore_label
@@ -82,7 +87,7 @@ def validate(
         log.debug("%s: %s", case.case_id, result)
         for see in watch:
             see(case.case_id, result, scan, reference, labels)
-        yield CaseDice(case.case_id, result)
+        yield CaseDice(case.case_id, result, border_entropy(prediction, package.card))
 
 
 def dice(prediction: npt.NDArray[Any], reference: npt.NDArray[Any]) -> float:

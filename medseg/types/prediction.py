@@ -74,6 +74,8 @@ class Prediction:
         By label value.
     unlike_training : tuple of str
         Those of the notes that say how the scan differs from what the model was trained on.
+    border_limit : mapping of str to float
+        Mean entropy along the border of each class that ordinary cases do not exceed, where its card says.
     computed : HowComputed, optional
         By what, and in how many windows.
     """
@@ -88,4 +90,5 @@ class Prediction:
     entropy: npt.NDArray[np.floating[Any]] | None = None
     doubt: Mapping[int, ClassDoubt] = field(default_factory=dict)
     unlike_training: tuple[str, ...] = ()
+    border_limit: Mapping[str, float] = field(default_factory=dict)
     computed: HowComputed | None = None

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from medseg.evaluate.quality import check_quality
+from medseg.evaluate.quality import QualityOptions, check_quality
 from medseg.evaluate.volumes import measure_volumes
 from medseg.io.measurements import table_of_measurements
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction
@@ -68,11 +68,33 @@ def test_doubt_is_measured_weighed_and_remarked_on() -> None:
     assert found[0].notes == ()
     assert found[1].notes == (
         "liver: the ensemble's members disagree (mean Dice 0.60)",
-        "liver: the network is undecided along its border (0.90)",
+        "liver: the network is undecided along its border (0.90, more than 0.50, a general limit, as the model's card "
+        "has none)",
     )
     # Worst first: disagreement, then a scan unlike any seen, then by doubt alone.
     assert [quality.attention for quality in found] == [0.4, 3.9, 2.4]
     assert found[0].rows[1].pieces == 0
+
+
+def test_the_model_s_card_limits_doubt_unless_the_user_does() -> None:
+    labels = LabelMap(organ().astype(np.uint8), GRID, TABLE)
+    doubtful = Prediction(labels, ModelIdentity("m", "1", "0" * 64), doubt={1: ClassDoubt(0.4)})
+    volumes = measure_volumes(labels)
+
+    def remarks(limit: float | None, border_limit: dict[str, float]) -> tuple[str, ...]:
+        options = QualityOptions(border_entropy=limit)
+        return check_quality(replace(doubtful, border_limit=border_limit), volumes, options).notes
+
+    assert remarks(None, {"liver": 0.31}) == (
+        "liver: the network is undecided along its border (0.40, more than 0.31, which 1 in 100 of the model's "
+        "held-out cases had)",
+    )
+    assert remarks(None, {"liver": 0.45}) == ()
+    assert remarks(None, {"spleen": 0.1}) == ()
+    assert remarks(0.6, {"liver": 0.31}) == ()
+    assert remarks(0.35, {"liver": 0.45}) == (
+        "liver: the network is undecided along its border (0.40, more than 0.35, the limit that was set)",
+    )
 
 
 def test_the_table_of_measurements() -> None:

@@ -1,0 +1,53 @@
+"""Finds how undecided a network is on cases it was not trained on, so that a case beyond that can be remarked on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from medseg.models.card import DoubtCard, ModelCard
+from medseg.types import Prediction
+
+__all__ = ["LEAST_CASES", "PERCENTILE", "border_entropy", "doubt_limits"]
+
+# Of ordinary cases so many are remarked on, class by class: one in a hundred.
+PERCENTILE = 99.0
+# Fewer cases do not tell what is ordinary.
+LEAST_CASES = 20
+
+
+def border_entropy(prediction: Prediction, card: ModelCard) -> dict[str, float]:
+    """Mean entropy along the border of each class that has one, by class name.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Of one case.
+    card : ModelCard
+        Of the model that made it.
+    """
+    names = {c.value: c.name for c in card.classes}
+    return {
+        names[value]: doubt.border_entropy
+        for value, doubt in prediction.doubt.items()
+        if doubt.border_entropy is not None
+    }
+
+
+def doubt_limits(cases: Sequence[Mapping[str, float]]) -> DoubtCard | None:
+    """Limits for a model's card, None where too few cases are known.
+
+    Parameters
+    ----------
+    cases : sequence of mapping of str to float
+        Of each case, as `border_entropy` gives it. They must not have been trained on: a network is surer of those.
+    """
+    names = sorted({name for case in cases for name in case})
+    by_class = {name: [case[name] for case in cases if name in case] for name in names}
+    limits = {
+        name: round(float(np.percentile(values, PERCENTILE)), 4)
+        for name, values in by_class.items()
+        if len(values) >= LEAST_CASES
+    }
+    return DoubtCard(border_entropy=limits, cases=len(cases)) if limits else None
