@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from medseg.errors import MissingDependency, ModelError, UsageError
+from medseg.infer.blend import windows_along
 from medseg.infer.engines import measure, select
 from medseg.infer.engines.precision import allowed_precisions, why_precision
 from medseg.infer.engines.torch import TorchEngine
@@ -311,6 +313,79 @@ def test_auto_leaves_a_hopeless_engine_after_one_window_unless_it_compiles(make,
     runs.clear()
     compiled = {f"{name} compiled": maker for name, maker in makers.items()}
     assert measure.fastest(package, compiled, patient=True).name == "torch"
+
+
+COMPILED = """
+import sys
+import numpy as np
+from medseg.errors import ModelError
+from medseg.infer.engines.torch import TorchEngine
+from medseg.models.package import load_package
+package = load_package(sys.argv[1])
+window = np.random.default_rng(0).normal(size=(1, 1, *package.card.input.patch)).astype(np.float32)
+try:
+    found = TorchEngine(package, "cpu", compiled=True).run(window)
+except ModelError as error:
+    print(error.what, "|", error.fix)
+else:
+    print("difference", float(np.abs(found - TorchEngine(package, "cpu").run(window)).max()))
+"""
+
+
+def run_compiled(package, tmp_path, **environment):
+    cache = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "inductor")}
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILED, str(package.folder)],
+        env={**os.environ, **cache, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip().splitlines()[-1]
+
+
+def test_where_pytorch_cannot_compile_it_says_so_in_a_line(make, tmp_path):
+    said = run_compiled(make(), tmp_path, CXX=str(tmp_path / "no-compiler"))
+    assert said.startswith("PyTorch cannot compile the network here (")
+    assert said.endswith("Install a C++ compiler such as g++, or leave out segment.compiled.")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
+def test_a_compiled_network_computes_the_same(make, tmp_path):
+    word, value = run_compiled(make(), tmp_path).split()
+    assert word == "difference"
+    assert float(value) < 1e-4
+
+
+@needs_onnx
+@pytest.mark.parametrize("dimensions", [3, 2])
+@pytest.mark.parametrize(
+    ("overlap", "mirror", "axes"), [(0.25, "none", 0), (0.5, "left-right", 1), (0.75, "all", None)]
+)
+def test_overlap_and_mirroring_mean_the_same_with_every_engine(make, dimensions, overlap, mirror, axes):
+    package = make(dimensions)
+    known = package.card.input.model_copy(update={"mirror_axes": (0, 1, 2)[:dimensions]})
+    package = write_card(package.folder, package.card.model_copy(update={"input": known}))
+    array = np.random.default_rng(3).normal(size=(1, 18, 23, 20)).astype(np.float32)
+    scan = Scan(array, Geometry(np.eye(4), array.shape[1:]))
+    shares = {}
+    for name in ("torch", *ENGINES):
+        pytest.importorskip(ENGINES.get(name, name))
+        how = InferOptions(engine=name, device="cpu", overlap=overlap, mirror=mirror, scores=True)
+        predictor = Predictor(package, how)
+        assert len(predictor.mirror) == (dimensions if axes is None else axes)
+        prediction = predictor.segment(scan)
+        starts = [
+            len(windows_along(n, p, overlap).starts)
+            for n, p in zip(array.shape[1:], package.card.input.patch, strict=True)
+        ]
+        assert prediction.computed.windows.computed == np.prod(starts)
+        shares[name] = prediction.scores
+    plain = Predictor(package, InferOptions(engine="torch", device="cpu", mirror="none", overlap=0.5, scores=True))
+    assert np.abs(plain.segment(scan).scores - shares["torch"]).max() > 1e-3  # the option does something
+    for name in ENGINES:
+        assert np.abs(shares[name] - shares["torch"]).max() < 1e-4
 
 
 def test_auto_without_anything_that_runs_onnx_is_torch(make, monkeypatch):

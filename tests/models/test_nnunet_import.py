@@ -250,6 +250,14 @@ def test_what_is_no_model_is_refused(tmp_path):
         import_model(root, "x", folds=["4"], out=tmp_path / "out")
 
 
+def test_several_configurations_at_once_are_refused_with_the_way_out(tmp_path):
+    root, _ = results(tmp_path)
+    with pytest.raises(FormatLimitation, match="2d,3d_fullres are several configurations") as error:
+        import_model(root, "x", configuration="2d,3d_fullres", out=tmp_path / "out")
+    assert "average their scores" in error.value.fix
+    assert not (tmp_path / "out").exists()
+
+
 def test_members_that_disagree_are_noticed(tmp_path):
     """An ensemble of the same network twice agrees with itself; of two strangers it does not."""
     root, _ = results(tmp_path / "two", folds=2)

@@ -88,6 +88,7 @@ class TorchEngine:
             network.to(device=self.device, memory_format=self._layout)  # type: ignore[call-overload]
             for network in load_networks(package)
         ]
+        self._compiled = compiled
         if compiled:
             self._networks = [torch.compile(network) for network in self._networks]
         self.agreement = None if card.members == 1 else MemberAgreement.of(Decision.of(card), card.members)
@@ -100,7 +101,26 @@ class TorchEngine:
         return scores
 
     def compute(self, windows: torch.Tensor) -> torch.Tensor:
-        """Compute scores, float32 on this engine's device, of windows on any device; shapes as of `Engine.run`."""
+        """Compute scores, float32 on this engine's device, of windows on any device; shapes as of `Engine.run`.
+
+        Raises
+        ------
+        ModelError
+            When the network was to be compiled and PyTorch cannot do that here, which shows at the first window.
+        """
+        if not self._compiled:
+            return self._compute(windows)
+        from torch._dynamo.exc import TorchDynamoException
+
+        try:
+            return self._compute(windows)
+        except TorchDynamoException as error:
+            raise ModelError(
+                f"PyTorch cannot compile the network here ({str(error).strip().splitlines()[0][:160]})",
+                fix="Install a C++ compiler such as g++, or leave out segment.compiled.",
+            ) from error
+
+    def _compute(self, windows: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._lower):
             shown = windows.to(self.device, non_blocking=True)
             shown = (shown[..., 0] if self._flat else shown).contiguous(memory_format=self._layout)

@@ -199,6 +199,12 @@ def _choose(root: Path, configuration: str | None, where: Path) -> Path:
         raise InputError(
             "there is no nnU-Net model in it (a folder with plans.json, dataset.json and fold_...)", where=where
         )
+    if configuration is not None and "," in configuration:
+        raise FormatLimitation(
+            f"{configuration} are several configurations, and a package holds one and its first pass",
+            where=where,
+            fix="Import each under a name of its own and average their scores: docs/how-to/import-models.md shows how.",
+        )
     wanted = [m for m in models if configuration is None or m.name.rpartition("__")[2] == configuration]
     if len(wanted) != 1:
         names = ", ".join(sorted(m.name.rpartition("__")[2] for m in models))
