@@ -182,7 +182,7 @@ def page(
     whole = recipe["epochs"] * recipe["iterations_per_epoch"]
     done = int(card.training.duration.split()[0])
     short = (
-        f"That is {done} of the recipe's {whole} steps: the trainings were cut short, at a high learning rate."
+        f"That is {done} of the recipe's {whole} steps: the trainings were cut short, at a high learning rate.\n"
         if done < whole
         else ""
     )
@@ -220,7 +220,6 @@ errors, on its training pictures; some of those may be among these {len(cases)}.
 Both networks are the same U-Net, trained on the same patches, one with the border class and one without:
 {card.training.duration} and {other.training.duration}, on a shared processor.
 {short}
-
 Figures are over all nuclei of the held-out pictures together, as published tables of nuclei are, but for the last
 column, the mean over pictures of each one's PQ. AP is TP / (TP + FP + FN) at an IoU;
 [definitions](../reference/metrics.md#objects). By no method does anything smaller than {SMALLEST} pixels count as an
