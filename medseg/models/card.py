@@ -250,6 +250,9 @@ class TrainingCard(_Strict):
     duration: str = ""
     software: dict[str, str] = {}
     held_out: tuple[str, ...] = Field(default=(), description="case ids not trained on, used for `validation`")
+    border_mm: float | None = Field(
+        default=None, description="width of the class `border` that was made of numbered objects; null without one"
+    )
 
 
 class ValidationCard(_Strict):

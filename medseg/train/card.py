@@ -61,6 +61,7 @@ def build_card(material: Material, config: TrainConfig, command: str, seconds: f
             duration=_start(config) + f"{steps} steps of {patches} patches in {seconds / 60:.0f} minutes",
             software=versions(),
             held_out=material.split.validation,
+            border_mm=config.border_mm,
         ),
         limits=config.limits,
         weights_sha256=NO_HASH,

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from medseg.data.border import with_border
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
@@ -104,6 +105,8 @@ def optimise(
     """
     possible = _possible(precisions)
     data = read_dataset(dataset)
+    if package.card.training.border_mm is not None and data.references == "instances":
+        data = with_border(data, package.card.training.border_mm)
     cases, others, held_out = _cases(package, data, most)
     exported = ensure_export(package, package.folder)
     measured_ones: list[Precision] = ["float32", *possible]

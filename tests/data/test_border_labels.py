@@ -118,6 +118,7 @@ def test_a_model_trained_with_a_border_makes_objects(tmp_path, steps, fewest):
     from medseg.models.package import load_package
     from medseg.post.recipe import follow
     from medseg.train.configure import configure
+    from medseg.train.optimise import optimise
     from medseg.train.train import train
 
     dataset = discs(tmp_path / "discs")
@@ -138,3 +139,5 @@ def test_a_model_trained_with_a_border_makes_objects(tmp_path, steps, fewest):
     found = follow(Predictor(package, InferOptions(device="cpu")).segment(scan), RunContext(tmp_path))
     assert [item.name for item in found.labels.table] == ["object"]
     assert len(found.instances.rows) >= fewest
+    measured, (exact, _) = optimise(package, dataset, precisions=("bfloat16",))
+    assert set(measured.card.precisions["bfloat16"].dice_drop) <= {"object", "border"} == set(exact.dice)
