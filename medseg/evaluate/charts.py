@@ -58,14 +58,15 @@ def box_plot(rows: Sequence[BoxRow], *, unit: str, share: bool, title: str, widt
     if share:
         low, high = math.floor(10 * min([0.5, *finite]) + 1e-9) / 10 if finite else 0.0, 1.0
     else:
-        low, high = min([0.0, *finite]), max([0.0, *finite])
+        low, high = _to_ticks(min([0.0, *finite]), max([0.0, *finite]))
     high = high if high > low else low + 1
+    right = 16 + (CHARACTER * (len(unit) + 1) if unit else 0)  # the unit stands where no number can
     left = 12 + CHARACTER * min(26, max((len(row.name) for row in rows), default=0))
     height = ROW * len(rows) + 34
     svg = _svg(width, height, title)
 
     def x(value: float) -> float:
-        return left + (value - low) / (high - low) * (width - left - 16)
+        return left + (value - low) / (high - low) * (width - left - right)
 
     for tick in ticks(low, high):
         _add(svg, "line", x1=x(tick), x2=x(tick), y1=4, y2=height - 28, **{"class": "grid"})
@@ -102,7 +103,7 @@ def bland_altman(
     spread = 1.96 * float(gaps.std(ddof=1)) if len(gaps) > 1 else 0.0
     reach = max(float(np.abs(gaps).max()), abs(bias) + spread, 1e-9) * 1.1
     low, high = _padded(float(means.min()), float(means.max()))
-    left, right, top, bottom = 46, width - 10, 8, height - 34
+    left, right, top, bottom = 60, width - 10, 8, height - 34
 
     def x(value: float) -> float:
         return left + (value - low) / (high - low) * (right - left)
@@ -116,6 +117,8 @@ def bland_altman(
     for tick in ticks(low, high, 5):
         _text(svg, x(tick), bottom + 15, _number(tick), "middle")
     _text(svg, (left + right) / 2, height - 4, f"mean of prediction and reference ({unit})", "middle", "soft")
+    turned = _text(svg, 0, 0, f"prediction − reference ({unit})", "middle", "soft")
+    turned.set("transform", f"translate(11 {(top + bottom) / 2:.1f}) rotate(-90)")
     _add(svg, "line", x1=left, x2=right, y1=y(0), y2=y(0), **{"class": "zero"})
     _add(svg, "line", x1=left, x2=right, y1=y(bias), y2=y(bias), stroke=color, **{"class": "bias"})
     for limit in (bias - spread, bias + spread) if len(gaps) > 1 else ():
@@ -181,6 +184,15 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
     step = next((m * power for m in (1, 2, 5) if m * power >= rough), 10 * power)
     first = math.ceil(low / step - 1e-9)
     return [round(n * step, 12) for n in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _to_ticks(low: float, high: float) -> tuple[float, float]:
+    """Widen a range to the round numbers around it."""
+    marks = ticks(low, high)
+    if len(marks) < 2:
+        return low, high
+    step = marks[1] - marks[0]
+    return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
 
 
 def _box_row(svg: ElementTree.Element, row: BoxRow, middle: float, left: float, x: object) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -40,10 +42,14 @@ class Ranking:
     def sentence(self) -> str:
         """The ranking in words."""
         order = sorted(self.ranks, key=lambda name: self.ranks[name])
+        places = [list(tied) for _, tied in itertools.groupby(order, key=lambda name: self.ranks[name])]
+        if len(places) == 1:
+            return f"By {self.metric} the evaluations are equal."
         first = 100 * self.frequencies[order[0]][0]
+        tau = f" (mean Kendall's tau {self.kendall_tau:.2f})" if math.isfinite(self.kendall_tau) else ""
         return (
-            f"By {self.metric} the order is {', '.join(order)}; {order[0]} came first in {first:.0f}% of bootstrap "
-            f"resamples (mean Kendall's tau {self.kendall_tau:.2f})."
+            f"By {self.metric} the order is {', '.join(' = '.join(tied) for tied in places)}; "
+            f"{' and '.join(places[0])} came first in {first:.0f}% of bootstrap resamples{tau}."
         )
 
 

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from medseg.errors import InputError
 from medseg.io.atomic import write_text
-from medseg.io.case_id import stem
+from medseg.io.case_id import SUFFIXES, stem
 from medseg.types.labels import PALETTE, LabelClass, LabelMap, LabelTable
 
 __all__ = ["find_table", "read_table", "table_path", "with_table_beside", "write_table"]
 
 COLUMNS = ("index", "name", "color")
-# What a table for every label map of a folder is called.
-SHARED = ("labels.tsv", "dseg.tsv")
+# What a table for every label map of a folder is called: by medseg, and by BIDS, which lets it stand a folder higher.
+OURS, BIDS = "labels.tsv", "dseg.tsv"
 COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -40,9 +40,16 @@ def write_table(table: LabelTable, path: Path) -> None:
 
 
 def find_table(labels: Path) -> Path | None:
-    """Table of a label file: of its own name, or one for its folder, or for the folder above; None without one."""
+    """Find the table of a label file; None without one.
+
+    The nearest wins: the table of its own name; ``labels.tsv`` of its folder, unless a label file called ``labels`` is
+    there, whose own table that is; ``dseg.tsv`` of its folder, or of the one above, as BIDS has tables inherited.
+    """
     folder = labels.parent
-    places = [table_path(labels), *(where / name for where in (folder, folder.parent) for name in SHARED)]
+    places = [table_path(labels)]
+    if not any((folder / OURS).with_suffix(suffix).is_file() for suffix in SUFFIXES):
+        places.append(folder / OURS)
+    places += [folder / BIDS, folder.parent / BIDS]
     return next((path for path in places if path.is_file() and _is_table(path)), None)
 
 

@@ -148,8 +148,6 @@ def get(archive: Archive, study: str, series: str, keep: Callable[[str, bytes], 
     ArchiveError
         When not every object came.
     """
-    query = Dataset()
-    query.QueryRetrieveLevel, query.StudyInstanceUID, query.SeriesInstanceUID = "SERIES", study, series
     model = StudyRootQueryRetrieveInformationModelGet
 
     def offer(entity: AE) -> None:
@@ -167,7 +165,14 @@ def get(archive: Archive, study: str, series: str, keep: Callable[[str, bytes], 
 
     roles = [build_role(sop_class, scp_role=True) for sop_class in KINDS]
     with association(archive, offer, roles, [(evt.EVT_C_STORE, receive)]) as link:
-        completed(link.send_c_get(query, model), archive, series)
+        completed(link.send_c_get(series_query(study, series), model), archive, series)
+
+
+def series_query(study: str, series: str) -> Dataset:
+    """What C-GET and C-MOVE ask for, in the study root model: one whole series."""
+    query = Dataset()
+    query.QueryRetrieveLevel, query.StudyInstanceUID, query.SeriesInstanceUID = "SERIES", study, series
+    return query
 
 
 def completed(answers: Iterator[tuple[Dataset, Dataset | None]], archive: Archive, series: str) -> int:

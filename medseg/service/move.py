@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from io import BytesIO
 
 import pydicom
-from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
@@ -18,7 +17,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
 
 from medseg.errors import UsageError
 from medseg.service.archive import Archive, ArchiveError
-from medseg.service.dimse import KINDS, SYNTAXES, association, completed
+from medseg.service.dimse import KINDS, SYNTAXES, association, completed, series_query
 
 __all__ = ["move"]
 
@@ -49,8 +48,6 @@ def move(archive: Archive, study: str, series: str, keep: Callable[[str, bytes],
     UsageError
         When nothing can listen at the address.
     """
-    query = Dataset()
-    query.QueryRetrieveLevel, query.StudyInstanceUID, query.SeriesInstanceUID = "SERIES", study, series
     model = StudyRootQueryRetrieveInformationModelMove
     arrived: set[str] = set()
     more = threading.Condition()
@@ -75,7 +72,7 @@ def move(archive: Archive, study: str, series: str, keep: Callable[[str, bytes],
         _listening(archive, receive),
         association(archive, lambda entity: entity.add_requested_context(model)) as link,
     ):
-        sent = completed(link.send_c_move(query, archive.calling, model), archive, series)
+        sent = completed(link.send_c_move(series_query(study, series), archive.calling, model), archive, series)
         with more:  # some archives answer before the last object has arrived
             there = more.wait_for(lambda: len(arrived) >= sent, LAST_OBJECTS)
     if not there:

@@ -159,6 +159,14 @@ def test_ranking_and_its_stability(trio):
     assert "new came first in 100% of bootstrap resamples" in dice.sentence
 
 
+def test_equal_evaluations_have_no_order(tmp_path):
+    a, b, c = (evaluation(tmp_path, n, dice=[v, v + 0.1]) for n, v in (("a", 0.7), ("b", 0.7), ("c", 0.6)))
+    assert [r.sentence for r in compare([a, b]).rankings] == ["By dice the evaluations are equal."]
+    (three,) = compare([c, a, b]).rankings
+    assert three.sentence.startswith("By dice the order is a = b, c; a and b came first in 100% of bootstrap resamples")
+    assert "nan" not in three.sentence
+
+
 def test_infinite_and_undefined_pairs(tmp_path):
     a = evaluation(tmp_path, "a", hd95=[1, 2, 3, 4, INF, INF, NAN, 5])
     b = evaluation(tmp_path, "b", hd95=[2, 3, 4, 5, INF, 1, 1, INF])

@@ -48,6 +48,18 @@ def test_one_table_serves_a_folder_and_the_nearest_wins(tmp_path):
         assert named(path)[1] == f"name {number}"
 
 
+def test_a_table_of_another_label_map_is_not_taken(tmp_path):
+    """`labels.tsv` beside `labels.nii.gz` names its values, and none of a neighbour or of the folder below."""
+    own = label_file(tmp_path / "labels.nii.gz")
+    write_table(TABLE, tmp_path / "labels.tsv")
+    for other in ("instances.nii.gz", "below/labels.nii.gz", "below/case.nii.gz"):
+        assert find_table(label_file(tmp_path / other)) is None
+    assert find_table(own) == tmp_path / "labels.tsv"
+    own.unlink()
+    assert find_table(tmp_path / "instances.nii.gz") == tmp_path / "labels.tsv"
+    assert find_table(tmp_path / "below" / "case.nii.gz") is None
+
+
 def test_pictures_and_metaimages_have_names_too(tmp_path):
     Image.fromarray(np.array([[0, 1]], np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "a.tsv").write_text("name\tindex\ncell\t1\n")
