@@ -86,7 +86,7 @@ def build(model: type[Model], values: Mapping[str, Any], *, where: object = None
         if first["type"] == "extra_forbidden":
             what, fix = f"unknown key '{key}'", _known_keys(model, first["loc"])
         else:
-            what, fix = f"{key}: {first['msg']}", f"It was {first.get('input')!r}."
+            what, fix = f"{key}: {first['msg'].removeprefix('Value error, ')}", f"It was {first.get('input')!r}."
         raise ConfigError(what, where=where, fix=fix) from error
 
 

@@ -200,7 +200,9 @@ def _read(folder: Path) -> ModelPackage:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the whole card"
-        raise ModelError(f"{key}: {first['msg']}", where=path, fix="Correct the card, or train again.") from error
+        raise ModelError(
+            f"{key}: {first['msg'].removeprefix('Value error, ')}", where=path, fix="Correct the card, or train again."
+        ) from error
     if Path(card.weights_file).name != card.weights_file:
         raise ModelError("weights_file must be a plain file name inside the package", where=path)
     return ModelPackage(folder, card)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from medseg.config.load import apply_overrides, build, read_yaml
 from medseg.errors import ConfigError, UsageError
@@ -65,3 +65,17 @@ def test_a_missing_file_and_a_broken_line_are_named(tmp_path: Path) -> None:
     path.write_text("a: 1\nb: [1\n")
     with pytest.raises(ConfigError, match="near line 3"):
         read_yaml(path)
+
+
+def test_an_error_of_a_validator_is_said_in_its_own_words() -> None:
+    class Doubting(BaseModel):
+        name: str
+
+        @field_validator("name")
+        @classmethod
+        def _known(cls, value: str) -> str:
+            raise ValueError(f"nobody is called '{value}'")
+
+    with pytest.raises(ConfigError, match=r"name: nobody is called 'x'\. It was 'x'\.") as caught:
+        build(Doubting, {"name": "x"}, where="a file")
+    assert "Value error" not in str(caught.value)

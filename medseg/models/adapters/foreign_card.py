@@ -102,7 +102,9 @@ def complete(found: Foreign, facts: Mapping[str, Any], name: str, file: str) -> 
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the whole card"
-        raise UsageError(f"{key}: {first['msg']}", where=file, fix=f"Correct it in --card; {EXAMPLE}.") from error
+        raise UsageError(
+            f"{key}: {first['msg'].removeprefix('Value error, ')}", where=file, fix=f"Correct it in --card; {EXAMPLE}."
+        ) from error
 
 
 def class_cards(classes: Mapping[int, str]) -> list[dict[str, Any]]:
