@@ -98,6 +98,8 @@ def label_in_slabs(
 def _components(block: npt.NDArray[Any], connectivity: int) -> tuple[npt.NDArray[Any], int]:
     if not block.any():
         return np.zeros_like(block), 0
+    if not block.flags.writeable:  # cc3d takes no read-only memory, such as a file mapped to be read
+        block = block.copy(order="F")
     numbered, count = cc3d.connected_components(block, connectivity=connectivity, return_N=True)
     return np.asfortranarray(numbered), int(count)
 
