@@ -28,6 +28,17 @@ def train(
         str | None,
         typer.Option("--folds", help="Cross-validate: all, or numbers such as 0,1."),
     ] = None,
+    configuration: Annotated[
+        str | None,
+        typer.Option(
+            help="What to plan: 3d_fullres, 3d_lowres, 2d, or cascade. Several, with commas between them and --folds "
+            "all, are compared."
+        ),
+    ] = None,
+    final: Annotated[
+        str,
+        typer.Option(help="After --folds all: train on all cases (all), or average the folds' models (ensemble)."),
+    ] = "all",
     processes: Annotated[
         int,
         typer.Option(min=1, help="Train in so many processes of this machine, each on a GPU if there are."),
@@ -39,6 +50,8 @@ def train(
     """Train a model and leave its package in OUT/model.
 
     Stopped by a signal, it writes a checkpoint; the same command goes on from there, also after a crash.
+
+    --configuration cascade trains both stages; --configuration 3d_fullres,2d --folds all compares and chooses.
 
     With several processes, or started by torchrun, each takes a share of every step.
 
@@ -56,33 +69,64 @@ def train(
 
         return launch(processes, sys.argv[1:])
 
+    from medseg.errors import UsageError
+    from medseg.models.package import ModelPackage
+    from medseg.train.config import TrainConfig
     from medseg.train.configure import configure
     from medseg.train.device import choose_device
+    from medseg.train.final import Final
     from medseg.train.processes import joined
+    from medseg.train.several import CASCADE, choose_among, configurations_of, train_cascade
     from medseg.train.train import train as run
 
+    names = () if configuration is None else configurations_of(configuration)
+    if final not in ("all", "ensemble"):
+        raise UsageError(f"'{final}' is no way to make the package", where="--final", fix="Write all or ensemble.")
+    kind: Final = "ensemble" if final == "ensemble" else "all"
+    if (len(names) > 1 or final == "ensemble") and (folds or "").strip().lower() != "all":
+        option = "--configuration" if len(names) > 1 else "--final"
+        raise UsageError("nothing can be compared or averaged without folds", where=option, fix="Add --folds all.")
     command = shlex.join(["medseg", *sys.argv[1:]])
     spent = max(0.0, time.time() - psutil.Process().create_time())
     with joined(gpu=choose_device(device).type == "cuda") as together:
         before = time.monotonic()
         with together.in_turn():
-            chosen = configure(
-                dataset,
-                config,
-                settings or [],
-                out=out,
-                device=device,
-                time_budget=time_budget,
-                epochs=epochs,
-                seed=seed,
-                start=start,
-            )
-        if folds is not None:
+
+            def planned(name: str | None, folder: Path) -> TrainConfig:
+                return configure(
+                    dataset,
+                    config,
+                    settings or [],
+                    out=folder,
+                    device=device,
+                    time_budget=time_budget,
+                    epochs=epochs,
+                    seed=seed,
+                    start=start,
+                    configuration=name,
+                )
+
+            several = len(names) > 1 or CASCADE in names
+            chosen = None if several else planned(names[0] if names else None, out)
+        package: ModelPackage | None
+        if len(names) > 1:
+            package = choose_among(dataset, out, names, planned, final=kind, device=device, command=command)
+        elif chosen is None:
+            package = train_cascade(dataset, out, planned, folds=folds, final=kind, device=device, command=command)
+        elif folds is not None:
             from medseg.data.splits import CROSSED
             from medseg.train.cross_validate import cross_validate, folds_of
 
             numbers = folds_of(folds, chosen.split.folds or CROSSED)
-            package = cross_validate(dataset, out, chosen, numbers, device=device, command=command)
+            package = cross_validate(
+                dataset,
+                out,
+                chosen,
+                numbers,
+                device=device,
+                command=command,
+                final=kind,
+            )
         else:
             spent += time.monotonic() - before
             package = run(dataset, out, chosen, device=device, command=command, spent=spent)

@@ -45,6 +45,7 @@ def configure(
     epochs: int | None = None,
     seed: int | None = None,
     start: str | None = None,
+    configuration: str | None = None,
 ) -> TrainConfig:
     """Read and check a run's configuration.
 
@@ -67,6 +68,8 @@ def configure(
         As the options of the same names.
     start : str, optional
         Name or path of a model package to go on from: its input and network take the place of the plan's.
+    configuration : str, optional
+        Which to plan, as for `make_plan`.
 
     Notes
     -----
@@ -80,7 +83,14 @@ def configure(
     path = None if config is None else resources.find("configs", config)
     values = {} if path is None else read_yaml(path)
     if any(key not in values for key in PLANNED):
-        values = merged(_planned(dataset, apply_overrides(values, overrides), out, device), values)
+        planned = _planned(dataset, apply_overrides(values, overrides), out, device, configuration)
+        values = merged(planned, values)
+    elif configuration is not None:
+        raise UsageError(
+            "the configuration says what input and network are",
+            where="--configuration",
+            fix="Leave out --configuration, or --config.",
+        )
     start = start or values.get("start")
     if start is not None:
         own = {key: values[key] for key in PLANNED if path is not None and key in read_yaml(path)}
@@ -180,14 +190,19 @@ def seconds_of(duration: str) -> float:
     return float(match[1]) * _UNITS[match[2] or "s"]
 
 
-def _planned(dataset: Path, values: Mapping[str, Any], out: Path | None, device: str) -> dict[str, Any]:
-    kept = None if out is None else out / "plan.yaml"
+def _planned(
+    dataset: Path, values: Mapping[str, Any], out: Path | None, device: str, configuration: str | None
+) -> dict[str, Any]:
+    # One for each configuration, so that a plan of another is never taken for it.
+    kept = None if out is None else out / f"plan{'' if configuration is None else f'-{configuration}'}.yaml"
     if kept is not None and kept.is_file():
         return read_yaml(kept)
     split = build(SplitConfig, values.get("split") or {}, where="split")
     preset = fitting_preset(device)
     log.info("planning for %s", preset)
-    plan, seen, text = plan_dataset(dataset, preset=preset, split=split, out=out, said=described(values))
+    plan, seen, text = plan_dataset(
+        dataset, preset=preset, configuration=configuration, split=split, out=out, said=described(values)
+    )
     if kept is not None and out is not None:
         seen.write(out / "fingerprint.json")
         write_text(kept, text)

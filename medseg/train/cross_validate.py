@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -14,18 +15,47 @@ from medseg.data.layouts import read_dataset
 from medseg.data.splits import CROSSED
 from medseg.errors import ConfigError, UsageError
 from medseg.io.atomic import write_text
-from medseg.models.card import ModelCard, ValidationCard
-from medseg.models.package import ModelPackage, load_package, write_package
+from medseg.models.card import ValidationCard
+from medseg.models.package import ModelPackage, load_package
 from medseg.train.config import TrainConfig
 from medseg.train.device import choose_device
-from medseg.train.post_choice import NONE, PostChoice, as_post, choose, read_rule_dice
-from medseg.train.processes import Processes, joined
+from medseg.train.final import Final, final_package
+from medseg.train.post_choice import NONE, PostChoice, RuleDice, as_post, choose, read_rule_dice
+from medseg.train.processes import joined
 from medseg.train.train import train
 from medseg.train.validate import CaseDice, mean_dice, write_validation
 
-__all__ = ["cross_validate", "folds_of"]
+__all__ = ["Crossed", "cross", "cross_validate", "crossed_config", "folds_of", "told_choice", "validation_card"]
 
 log = logging.getLogger("medseg.train")
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """What the folds of one configuration came to.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Trained by, its split's number of folds set.
+    folds : tuple of Path
+        Folders of the folds' runs.
+    results : tuple of CaseDice
+        Of every held-out case, cleaned by what was best without its fold, in order of case ids.
+    by_fold : dict of str to float
+        Mean Dice of each fold, nothing cleaned.
+    choices : dict of str to PostChoice
+        Clean-up of each class, where it was weighed.
+    weighed : tuple of dict of str to RuleDice
+        Of each fold, what each clean-up made of its cases; without clean-up alone where none was weighed.
+    """
+
+    config: TrainConfig
+    folds: tuple[Path, ...]
+    results: tuple[CaseDice, ...]
+    by_fold: dict[str, float]
+    choices: dict[str, PostChoice]
+    weighed: tuple[dict[str, RuleDice], ...]
 
 
 def folds_of(text: str, count: int) -> tuple[int, ...]:
@@ -48,9 +78,16 @@ def folds_of(text: str, count: int) -> tuple[int, ...]:
 
 
 def cross_validate(
-    dataset: Path, out: Path, config: TrainConfig, folds: Sequence[int], *, device: str = "auto", command: str = ""
+    dataset: Path,
+    out: Path,
+    config: TrainConfig,
+    folds: Sequence[int],
+    *,
+    device: str = "auto",
+    command: str = "",
+    final: Final = "all",
 ) -> ModelPackage | None:
-    """Train and measure each fold in ``out/fold_K``; with all folds, train on all cases into ``out/model`` too.
+    """Train and measure each fold in ``out/fold_K``; with all folds, make a package of all cases in ``out/model`` too.
 
     Folds that are done are not done again, so that the same call goes on where it was stopped. A time budget is shared
     out evenly among the runs.
@@ -63,16 +100,49 @@ def cross_validate(
         Also gets ``cross_validation.csv`` and ``cross_validation.json``.
     folds : sequence of int
         Which of ``config.split.folds``.
+    final : {"all", "ensemble"}
+        As for `medseg.train.final.final_package`.
 
     Returns
     -------
     ModelPackage or None
-        The package trained on all cases, whose card holds the figures of the folds; None where folds are missing.
+        The package, whose card holds the figures of the folds; None where folds are missing.
 
     Raises
     ------
     ConfigError
         When the dataset brings a split of its own, which leaves nothing to cross.
+    """
+    config = crossed_config(dataset, config)
+    whole = len(folds) == config.split.folds
+    runs = len(folds) + (whole and final == "all")
+    share = None if config.time_budget is None else config.time_budget / runs
+    with joined(gpu=choose_device(device).type == "cuda") as processes:
+        crossed = cross(dataset, out, config, folds, share=share, device=device, command=command)
+        results = list(crossed.results)
+        by_class, overall = mean_dice(results)
+        if processes.is_first:
+            write_validation(out / "cross_validation.csv", results)
+            summary = {"cases": len(results), "mean_dice": round(overall, 4), "dice": by_class}
+            summary |= {"folds": crossed.by_fold, "post": told_choice(crossed.choices)}
+            write_text(out / "cross_validation.json", json.dumps(summary, indent=1) + "\n")
+            log.info("cross-validated mean Dice %.4f over %d cases", overall, len(results))
+        if not whole:
+            return None
+        card = validation_card(crossed, results, crossed.choices, final)
+        return final_package(
+            dataset, out, crossed.config, crossed.folds, kind=final, validation=card, post=as_post(crossed.choices),
+            prepared=out / "prepared", share=share, device=device, command=command, processes=processes,
+        )  # fmt: skip
+
+
+def crossed_config(dataset: Path, config: TrainConfig) -> TrainConfig:
+    """Return the configuration with a number of folds, by default five.
+
+    Raises
+    ------
+    ConfigError
+        When there is nothing to cross.
     """
     if config.split.folds is None:
         config = config.model_copy(update={"split": config.split.model_copy(update={"folds": CROSSED})})
@@ -81,21 +151,20 @@ def cross_validate(
         raise ConfigError("cross-validation needs at least two folds", where="split.folds")
     if any(case.split is not None for case in read_dataset(dataset, config.dataset).labelled):
         raise ConfigError("the dataset brings a split of its own", where="--folds", fix="Leave out --folds.")
-    with joined(gpu=choose_device(device).type == "cuda") as processes:
-        return _cross_validate(dataset, out, config, folds, device, command, processes)
+    return config
 
 
-def _cross_validate(
+def cross(
     dataset: Path,
     out: Path,
     config: TrainConfig,
     folds: Sequence[int],
+    *,
+    share: float | None,
     device: str,
     command: str,
-    processes: Processes,
-) -> ModelPackage | None:
-    whole = len(folds) == config.split.folds
-    share = None if config.time_budget is None else config.time_budget / (len(folds) + whole)
+) -> Crossed:
+    """Train and measure the folds that have not been, ``share`` seconds each; otherwise as `cross_validate`."""
     results: list[CaseDice] = []
     by_fold: dict[str, float] = {}
     for fold in folds:
@@ -105,24 +174,12 @@ def _cross_validate(
         by_fold[str(fold)] = round(mean_dice(measured)[1], 4)
         results += measured
     results.sort(key=lambda one: one.case_id)
-    choices = _choices([out / f"fold_{fold}" for fold in folds], results) if whole else {}
-    results = [CaseDice(one.case_id, {name: _as_chosen(choices, name, one) for name in one.dice}) for one in results]
-    if processes.is_first:
-        write_validation(out / "cross_validation.csv", results)
-        by_class, overall = mean_dice(results)
-        summary = {"cases": len(results), "mean_dice": round(overall, 4), "dice": by_class, "folds": by_fold}
-        summary["post"] = {name: _told(choice) for name, choice in choices.items()}
-        write_text(out / "cross_validation.json", json.dumps(summary, indent=1) + "\n")
-        log.info("cross-validated mean Dice %.4f over %d cases", overall, len(results))
-    if not whole:
-        return None
-    log.info("training on all cases")
-    split = config.split.model_copy(update={"folds": 1, "fold": 0})
-    chosen = config.model_copy(update={"split": split, "time_budget": share})
-    package = train(dataset, out, chosen, device=device, command=command, prepared=out / "prepared")
-    if processes.is_first:
-        package = write_package(package.folder, _crossed(package.card, config, results, choices), package.weights())
-    return package
+    folders = tuple(out / f"fold_{fold}" for fold in folds)
+    tables = _rule_tables(folders, results)
+    whole = len(folds) == config.split.folds
+    choices = choose(tables) if tables and whole else {}
+    cleaned = [CaseDice(one.case_id, {name: _as_chosen(choices, name, one) for name in one.dice}) for one in results]
+    return Crossed(config, folders, tuple(cleaned), by_fold, choices, tables or _plain(folders))
 
 
 def _fold(dataset: Path, out: Path, config: TrainConfig, device: str, command: str, prepared: Path) -> list[CaseDice]:
@@ -146,48 +203,71 @@ def _done(out: Path, config: TrainConfig) -> list[CaseDice] | None:
         return None
     if load_package(card.parent).card.validation is None:
         return None
+    return _measured(table)
+
+
+def _measured(table: Path) -> list[CaseDice]:
     found: dict[str, dict[str, float]] = {}
     with table.open(newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):
-            found.setdefault(row["case_id"], {})[row["class"]] = float(row["value"])
+            if row["metric"] == "dice":
+                found.setdefault(row["case_id"], {})[row["class"]] = float(row["value"])
     return [CaseDice(case_id, dice) for case_id, dice in found.items()]
 
 
-def _choices(folds: Sequence[Path], results: Sequence[CaseDice]) -> dict[str, PostChoice]:
-    """Clean-up of each class, where every held-out case was weighed."""
-    tables = [folder / "post_rules.csv" for folder in folds]
+def _rule_tables(folders: Sequence[Path], results: Sequence[CaseDice]) -> tuple[dict[str, RuleDice], ...]:
+    """What clean-ups make of every held-out case; empty where not every one was weighed."""
+    tables = [folder / "post_rules.csv" for folder in folders]
     if not all(table.is_file() for table in tables):
-        return {}
-    weighed = [read_rule_dice(table) for table in tables]
-    if sorted(case for fold in weighed for case in fold) != [one.case_id for one in results]:
-        return {}
-    return choose(weighed)
+        return ()
+    weighed = tuple(read_rule_dice(table) for table in tables)
+    every = sorted(case for fold in weighed for case in fold)
+    return weighed if every == [one.case_id for one in results] else ()
+
+
+def _plain(folders: Sequence[Path]) -> tuple[dict[str, RuleDice], ...]:
+    return tuple(
+        {one.case_id: {name: {NONE: value} for name, value in one.dice.items()} for one in _measured(path)}
+        for path in (folder / "validation.csv" for folder in folders)
+    )
 
 
 def _as_chosen(choices: Mapping[str, PostChoice], name: str, one: CaseDice) -> float:
     return choices[name].dice[one.case_id] if name in choices else one.dice[name]
 
 
-def _told(choice: PostChoice) -> dict[str, object]:
-    return {"rule": choice.rule, "gain": round(choice.gain, 4), "standard_error": round(choice.error, 4)}
+def told_choice(choices: Mapping[str, PostChoice]) -> dict[str, dict[str, object]]:
+    """Clean-up as ``cross_validation.json`` tells it."""
+    return {
+        name: {"rule": choice.rule, "gain": round(choice.gain, 4), "standard_error": round(choice.error, 4)}
+        for name, choice in choices.items()
+    }
 
 
-def _crossed(
-    card: ModelCard, config: TrainConfig, results: Sequence[CaseDice], choices: Mapping[str, PostChoice]
-) -> ModelCard:
+def validation_card(
+    crossed: Crossed, results: Sequence[CaseDice], choices: Mapping[str, PostChoice], final: Final, note: str = ""
+) -> ValidationCard:
+    """What a package of all cases says of how it was measured."""
     by_class, overall = mean_dice(results)
+    folds = crossed.config.split.folds
+    weights = {
+        "all": "These weights were trained on all cases, so no case is left to measure them on.",
+        "ensemble": "This package averages those models, so no case is left that none of them has seen; their average "
+        "itself was not measured.",
+    }
     cleaned = "".join(
         f" {name} is cleaned by {choice.rule}, which raised its Dice by {choice.gain:.4f}; each case was measured as "
         "cleaned by the rule that was best without its fold."
         for name, choice in choices.items()
         if choice.rule != NONE
     )
-    validation = ValidationCard(
-        split=f"{config.split.folds}-fold cross-validation, seed {config.split.seed}",
+    return ValidationCard(
+        split=f"{folds}-fold cross-validation, seed {crossed.config.split.seed}",
         cases=len(results),
         dice={name: round(value, 4) for name, value in by_class.items()},
         mean_dice=round(overall, 4),
-        notes=f"Measured on {config.split.folds} models of this configuration, each on the cases it was not trained "
-        "on. These weights were trained on all cases, so no case is left to measure them on." + cleaned,
+        notes=f"Measured on {folds} models of this configuration, each on the cases it was not trained on. "
+        + weights[final]
+        + cleaned
+        + note,
     )
-    return card.model_copy(update={"validation": validation, "post": card.post or as_post(choices)})
