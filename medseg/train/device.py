@@ -6,6 +6,7 @@ import logging
 from typing import Literal
 
 import torch
+from torch import nn
 
 from medseg.errors import UsageError
 
@@ -49,6 +50,19 @@ def choose_dtype(wish: Literal["auto", "bf16", "fp16", "fp32"], device: torch.de
     return torch.bfloat16 if fast else torch.float32
 
 
-def memory_format(dimensions: int) -> torch.memory_format:
-    """Layout in which convolutions run fastest, on tensor cores and on CPUs alike: channels last."""
-    return torch.channels_last_3d if dimensions == 3 else torch.channels_last
+def memory_format(dimensions: int, network: nn.Module | None = None) -> torch.memory_format:
+    """Layout in which convolutions run fastest, on tensor cores and on CPUs alike: channels last.
+
+    Parameters
+    ----------
+    dimensions : int
+        Of the network, 2 or 3.
+    network : Module, optional
+        One with dilated convolutions in 2D is laid out channels first: in bfloat16 on a processor oneDNN gives their
+        weights a gradient that is not a number where channels are last (PyTorch 2.13).
+    """
+    if dimensions == 3:
+        return torch.channels_last_3d
+    layers = () if network is None else network.modules()
+    dilated = any(isinstance(layer, nn.Conv2d) and max(layer.dilation) > 1 for layer in layers)
+    return torch.contiguous_format if dilated else torch.channels_last

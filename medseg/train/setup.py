@@ -72,7 +72,8 @@ def build_loop(
         load_pretrained(network)
         if config.start is not None:
             load_start(network, config.start, classes=data.scores)
-    network = network.to(device=device, memory_format=memory_format(config.network.dimensions))  # type: ignore[call-overload]
+    layout = memory_format(config.network.dimensions, network)
+    network = network.to(device=device, memory_format=layout)  # type: ignore[call-overload]
     patches = Patches(
         cases,
         patch=config.input.patch,

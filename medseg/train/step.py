@@ -60,7 +60,7 @@ class Stepper:
         self.members = None if members is None else members.to(self.device)
         self.processes = processes
         self.ema = Ema(network, config.ema_decay)
-        self._format = memory_format(config.network.dimensions)
+        self._format = memory_format(config.network.dimensions, network)
         self._shared = processes.share(network)
         self._optimiser = build_optimiser(config.optimiser, network)
         parted = processes.count == 1 and torch.get_num_threads() > 1 and can_be_parted(network, config.network.name)
