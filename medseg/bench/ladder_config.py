@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from medseg.config.load import build, read_yaml
+from medseg.config.load import build, merged, read_yaml
 from medseg.train.config import TrainConfig
 
 __all__ = ["Claim", "Ladder", "Rung", "merge", "read_ladder"]
@@ -99,13 +99,7 @@ def read_ladder(path: Path) -> Ladder:
 
 def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Values with changes on top, key by key where both are mappings; a network of another name starts afresh."""
-    result = dict(values)
-    for key, change in changes.items():
-        known = result.get(key)
-        if isinstance(known, Mapping) and isinstance(change, Mapping):
-            renamed = "name" in change and change["name"] != known.get("name", change["name"])
-            kept = {k: v for k, v in known.items() if not (renamed and k == "arguments")}
-            result[key] = merge(kept, change)
-        else:
-            result[key] = change
-    return result
+    known, change = values.get("network") or {}, changes.get("network") or {}
+    if "name" in change and change["name"] != known.get("name", change["name"]):
+        values = {**values, "network": {key: value for key, value in known.items() if key != "arguments"}}
+    return merged(values, changes)

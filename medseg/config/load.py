@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from medseg.errors import ConfigError, UsageError
 
-__all__ = ["apply_overrides", "build", "read_yaml"]
+__all__ = ["apply_overrides", "build", "merged", "read_yaml"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -37,6 +37,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError("must hold keys and values", where=path)
     return content
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings joined key by key, those inside them too; of other values, lists among them, the second's."""
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        result[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
 
 
 def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

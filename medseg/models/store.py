@@ -6,12 +6,13 @@ import hashlib
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from medseg.errors import InputError, UsageError
 from medseg.models.unzip import extract
 
-__all__ = ["store_folder", "stored", "unpacked"]
+__all__ = ["kept_once", "store_folder", "stored", "unpacked"]
 
 CARD_FILE = "model.yaml"
 
@@ -49,25 +50,39 @@ def unpacked(path: Path) -> Path:
         When the zip is damaged or holds no package.
     """
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
-    target = store_folder().parent / "unpacked" / digest
-    if not target.is_dir():
-        part = target.with_name(f"{digest}.{os.getpid()}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        try:
-            extract(path, part)
-            try:
-                part.rename(target)
-            except OSError:
-                if not target.is_dir():  # not that another process was faster
-                    raise
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    target = kept_once(store_folder().parent / "unpacked" / digest, lambda part: extract(path, part))
     cards = [target / CARD_FILE, *sorted(target.glob(f"*/{CARD_FILE}"))]
     found = [card.parent for card in cards if card.is_file()]
     if len(found) != 1:
         raise InputError(f"the zip holds {len(found)} model packages, not one", where=path)
     return found[0]
+
+
+def kept_once(target: Path, fill: Callable[[Path], object]) -> Path:
+    """Fill a folder unless it is there, whole or not at all, whatever other processes do; and return it.
+
+    Parameters
+    ----------
+    target : Path
+        The folder.
+    fill : callable
+        Given an empty folder beside it, which becomes the target when this returns.
+    """
+    if target.is_dir():
+        return target
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        fill(part)
+        try:
+            part.rename(target)
+        except OSError:
+            if not target.is_dir():  # not that another process was faster
+                raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return target
 
 
 def new_folder(name: str, *, overwrite: bool) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg import resources
-from medseg.config.load import apply_overrides, build, read_yaml
+from medseg.config.load import apply_overrides, build, merged, read_yaml
 from medseg.data.description import DatasetDescription, described
 from medseg.data.examine import examine
 from medseg.data.fingerprint import Fingerprint, take_fingerprint
@@ -25,7 +25,7 @@ from medseg.train.clean import audit_for_run
 from medseg.train.config import SplitConfig, TrainConfig
 from medseg.train.start import start_values
 
-__all__ = ["configure", "fitting_preset", "merged", "plan_dataset", "seconds_of"]
+__all__ = ["configure", "fitting_preset", "plan_dataset", "seconds_of"]
 
 log = logging.getLogger("medseg.train")
 
@@ -165,15 +165,6 @@ def fitting_preset(device: str) -> str:
     there = torch.cuda.get_device_properties(chosen).total_memory / 1e9
     sizes = {int(name.removesuffix("gb")): name for name in PRESETS if name.endswith("gb")}
     return sizes[max((size for size in sizes if size <= there * 1.05), default=min(sizes))]
-
-
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings joined key by key; where both have a value, the second's."""
-    result = dict(below)
-    for key, value in above.items():
-        old = result.get(key)
-        result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return result
 
 
 def seconds_of(duration: str) -> float:

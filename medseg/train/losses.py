@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,16 @@ from torch import Tensor
 
 from medseg.train.processes import summed, world
 
-__all__ = ["SMOOTH", "at_size", "cross_entropy", "deep_supervision_weights", "segmentation_loss", "soft_dice_loss"]
+__all__ = [
+    "SMOOTH",
+    "at_size",
+    "cross_entropy",
+    "deep_supervision_weights",
+    "dice_of",
+    "over_resolutions",
+    "segmentation_loss",
+    "soft_dice_loss",
+]
 
 # Keeps the Dice of a class that is neither there nor predicted defined; nnU-Net's value.
 SMOOTH = 1e-5
@@ -43,16 +52,10 @@ def soft_dice_loss(
         A scalar.
     """
     probabilities = scores.float().softmax(1)
-    dims = [0, *range(2, scores.dim())] if over_batch else list(range(2, scores.dim()))
     hot, counted = _shares(labels, scores.shape[1], ignore)
     if counted is not None:
         probabilities = probabilities * counted
-    overlap = (probabilities * hot).sum(dims)
-    total = probabilities.sum(dims) + hot.sum(dims)
-    if over_batch:
-        overlap, total = summed(overlap), summed(total)
-    dice = (2 * overlap + smooth) / (total + smooth)
-    return 1 - dice[..., 1:].mean()
+    return 1 - dice_of(probabilities, hot, over_batch=over_batch, smooth=smooth)[..., 1:].mean()
 
 
 def cross_entropy(scores: Tensor, labels: Tensor, *, ignore: int | None = None) -> Tensor:
@@ -106,15 +109,51 @@ def segmentation_loss(
     Tensor
         A scalar.
     """
+
+    def of(part: Tensor, truth: Tensor) -> Iterator[Tensor]:
+        if dice:
+            yield dice * soft_dice_loss(part, truth, over_batch=over_batch, ignore=ignore)
+        if cross_entropy_weight:
+            yield cross_entropy_weight * cross_entropy(part, truth, ignore=ignore)
+
+    return over_resolutions(scores, labels, of)
+
+
+def over_resolutions(
+    scores: Tensor | Sequence[Tensor], labels: Tensor, terms: Callable[[Tensor, Tensor], Iterable[Tensor]]
+) -> Tensor:
+    """Sum of the terms of a loss at every resolution, each weighted by `deep_supervision_weights`.
+
+    Parameters
+    ----------
+    scores, labels
+        As for `segmentation_loss`.
+    terms : callable
+        From the scores of a resolution, and the labels brought to it, to the terms there.
+    """
     every = [scores] if isinstance(scores, Tensor) else list(scores)
     loss = torch.zeros((), device=labels.device)
     for weight, part in zip(deep_supervision_weights(len(every)), every, strict=True):
-        truth = at_size(labels, part.shape[2:])
-        if dice:
-            loss = loss + weight * dice * soft_dice_loss(part, truth, over_batch=over_batch, ignore=ignore)
-        if cross_entropy_weight:
-            loss = loss + weight * cross_entropy_weight * cross_entropy(part, truth, ignore=ignore)
+        for term in terms(part, at_size(labels, part.shape[2:])):
+            loss = loss + weight * term
     return loss
+
+
+def dice_of(probabilities: Tensor, shares: Tensor, *, over_batch: bool, smooth: float = SMOOTH) -> Tensor:
+    """Soft Dice of each channel, shape (channels,) over the batch or (N, channels); over all processes' batches.
+
+    Parameters
+    ----------
+    probabilities, shares : Tensor, shape (N, channels, *spatial)
+        Predicted and true, voxels that do not count set to 0.
+    over_batch, smooth
+        As in `soft_dice_loss`.
+    """
+    dims = [0, *range(2, shares.dim())] if over_batch else list(range(2, shares.dim()))
+    overlap, total = (probabilities * shares).sum(dims), probabilities.sum(dims) + shares.sum(dims)
+    if over_batch:
+        overlap, total = summed(overlap), summed(total)
+    return (2 * overlap + smooth) / (total + smooth)
 
 
 def _shares(labels: Tensor, classes: int, ignore: int | None) -> tuple[Tensor, Tensor | None]:

@@ -6,13 +6,13 @@ doi:10.1038/s41592-020-01008-z, and its BraTS 2020 entry, arXiv:2011.00848).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from medseg.train.losses import SMOOTH, at_size, deep_supervision_weights
+from medseg.train.losses import dice_of, over_resolutions
 from medseg.train.processes import summed, world
 
 __all__ = ["region_loss"]
@@ -46,15 +46,17 @@ def region_loss(
     Tensor
         A scalar.
     """
-    every = [scores] if isinstance(scores, Tensor) else list(scores)
-    loss = torch.zeros((), device=labels.device)
-    for weight, part in zip(deep_supervision_weights(len(every)), every, strict=True):
-        truth, counted = _truth(at_size(labels, part.shape[2:]), members, ignore)
+
+    def of(part: Tensor, there: Tensor) -> Iterator[Tensor]:
+        truth, counted = _truth(there, members, ignore)
         if dice:
-            loss = loss + weight * dice * _dice_loss(part, truth, counted, over_batch)
+            # One minus the mean over all regions; there is no background among them.
+            probabilities = part.float().sigmoid() * counted
+            yield dice * (1 - dice_of(probabilities, truth * counted, over_batch=over_batch).mean())
         if cross_entropy_weight:
-            loss = loss + weight * cross_entropy_weight * _cross_entropy(part, truth, counted)
-    return loss
+            yield cross_entropy_weight * _cross_entropy(part, truth, counted)
+
+    return over_resolutions(scores, labels, of)
 
 
 def _truth(labels: Tensor, members: Tensor, ignore: int | None) -> tuple[Tensor, Tensor]:
@@ -65,17 +67,6 @@ def _truth(labels: Tensor, members: Tensor, ignore: int | None) -> tuple[Tensor,
     counted = torch.ones_like(labels, dtype=torch.bool) if ignore is None else labels != ignore
     truth = members[labels * counted].movedim(-1, 1)
     return truth, counted[:, None].to(truth.dtype)
-
-
-def _dice_loss(scores: Tensor, truth: Tensor, counted: Tensor, over_batch: bool) -> Tensor:
-    """One minus the mean soft Dice of all regions."""
-    probabilities = scores.float().sigmoid() * counted
-    truth = truth * counted
-    dims = [0, *range(2, scores.dim())] if over_batch else list(range(2, scores.dim()))
-    overlap, total = (probabilities * truth).sum(dims), probabilities.sum(dims) + truth.sum(dims)
-    if over_batch:
-        overlap, total = summed(overlap), summed(total)
-    return 1 - ((2 * overlap + SMOOTH) / (total + SMOOTH)).mean()
 
 
 def _cross_entropy(scores: Tensor, truth: Tensor, counted: Tensor) -> Tensor:

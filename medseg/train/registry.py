@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import shutil
 import tempfile
 from pathlib import Path
 
 from medseg.errors import ModelError, UsageError
 from medseg.models.package import ModelPackage
-from medseg.models.store import store_folder
+from medseg.models.store import kept_once, store_folder
 
 __all__ = ["CHAMPION", "register", "registered"]
 
@@ -104,20 +102,7 @@ def registered(address: str) -> Path:
     registry = Registry(_workspace())
     version, source = registry.find(match["name"], alias=match["alias"], version=match["version"])
     mark = hashlib.sha256(f"{registry.uri}\n{match['name']}\n{version}\n{source}".encode()).hexdigest()[:32]
-    target = store_folder().parent / "registered" / mark
-    if not target.is_dir():
-        part = target.with_name(f"{mark}.{os.getpid()}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        try:
-            registry.fetch(source, part)
-            try:
-                part.rename(target)
-            except OSError:
-                if not target.is_dir():  # not that another process was faster
-                    raise
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    target = kept_once(store_folder().parent / "registered" / mark, lambda part: registry.fetch(source, part))
     cards = sorted(target.rglob(CARD_FILE))
     if len(cards) != 1:
         raise ModelError(

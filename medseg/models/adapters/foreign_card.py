@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from medseg.config.load import read_yaml
+from medseg.config.load import merged, read_yaml
 from medseg.errors import UsageError
 from medseg.models.card import ModelCard
 from medseg.types.labels import PALETTE
@@ -88,7 +88,7 @@ def complete(found: Foreign, facts: Mapping[str, Any], name: str, file: str) -> 
         Naming every key that is missing, or the first that is wrong.
     """
     unstated = {"data": "not stated", "licence": "not stated", "cases": 0, "command": found.kind, "seed": None}
-    content = _merge(found.card, facts)
+    content = merged(found.card, facts)
     content |= {"name": name, "weights_sha256": "0" * 64, "training": {**unstated, **content.get("training", {})}}
     content.setdefault("title", f"{file}, {found.kind}")
     if missing := _missing(content):
@@ -112,15 +112,6 @@ def class_cards(classes: Mapping[int, str]) -> list[dict[str, Any]]:
     return [
         {"value": value, "name": name, "color": PALETTE[(value - 1) % len(PALETTE)]} for value, name in classes.items()
     ]
-
-
-def _merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Values with changes laid over them, mapping by mapping; lists are replaced whole."""
-    merged = dict(values)
-    for key, value in changes.items():
-        old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
 
 
 def _missing(content: Mapping[str, Any]) -> list[str]:
