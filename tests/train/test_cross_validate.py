@@ -8,6 +8,7 @@ from medseg.config.load import build
 from medseg.errors import ConfigError, UsageError
 from medseg.models.package import load_package
 from medseg.train import cross_validate as module
+from medseg.train import final
 from medseg.train.config import TrainConfig
 from medseg.train.cross_validate import cross_validate, folds_of
 
@@ -68,6 +69,7 @@ def test_folds_that_are_done_are_not_done_again(balls, crossed, monkeypatch):
         return real(dataset, out, *arguments, **options)
 
     monkeypatch.setattr(module, "train", counting)
+    monkeypatch.setattr(final, "train", counting)
     before = json.loads((crossed / "cross_validation.json").read_text())
     cross_validate(balls, crossed, config(), (0, 1, 2), device="cpu")
     assert calls == [crossed.name]
