@@ -60,7 +60,7 @@ def box_plot(rows: Sequence[BoxRow], *, unit: str, share: bool, title: str, widt
     else:
         low, high = _to_ticks(min([0.0, *finite]), max([0.0, *finite]))
     high = high if high > low else low + 1
-    right = 16 + (CHARACTER * (len(unit) + 1) if unit else 0)  # the unit stands where no number can
+    right = 16 + (CHARACTER * (len(unit) + 3) if unit else 0)  # the unit stands where no number can
     left = 12 + CHARACTER * min(26, max((len(row.name) for row in rows), default=0))
     height = ROW * len(rows) + 34
     svg = _svg(width, height, title)
