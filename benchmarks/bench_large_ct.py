@@ -161,20 +161,23 @@ def run_monai(scan: Path, out: Path, classes: int) -> None:
     (out.parent / scan.name.replace(".nii.gz", "_monai.nii.gz")).rename(out)
 
 
-def measure(side: str, scan: Path, out: Path, classes: int) -> dict[str, float]:
-    """Run one side in a process of its own."""
+def measure_process(command: Sequence[str], environment: dict[str, str] | None = None) -> dict[str, float]:
+    """Run a command of one process; its CPU time, wall time and peak memory as the system counts them, unwatched."""
     begun = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, __file__, "--run", side, str(scan), str(out), "--classes", str(classes)]
-    )
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"{side} failed")
+        raise SystemExit(f"failed: {' '.join(command)}")
     return {
         "cpu_s": round(used.ru_utime + used.ru_stime, 1),
         "wall_s": round(time.perf_counter() - begun, 1),
         "peak_gb": round(used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9, 2),
     }
+
+
+def measure(side: str, scan: Path, out: Path, classes: int) -> dict[str, float]:
+    """Run one side in a process of its own."""
+    return measure_process([sys.executable, __file__, "--run", side, str(scan), str(out), "--classes", str(classes)])
 
 
 def compare(slices: int, classes: int, sides: Sequence[str], scans: Path, repeats: int = 1) -> dict[str, Any]:
