@@ -1,9 +1,11 @@
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from networks_for_tests import Analytic, bands, package
 
+from medseg import threads
 from medseg.errors import ResourceLimit
 from medseg.infer import labels_from_scores, memory
 from medseg.infer.options import InferOptions
@@ -41,11 +43,16 @@ class Watched(Predictor):
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    """Fixed working memory small beside these small scans, as the real one is beside real ones."""
+    """Fixed working memory small beside these small scans, as the real one is beside real ones; two cores."""
     monkeypatch.setattr(pipeline, "BLOCK", 1 << 15)
     monkeypatch.setattr(labels_from_scores, "BLOCK", 1 << 16)
     monkeypatch.setattr(memory, "GATHERING", 6 << 20)
     monkeypatch.setattr("medseg.infer.borders.GATHERED", 1 << 17)
+    for module in (memory, threads):
+        monkeypatch.setattr(module, "CORES", 2)
+    with ThreadPoolExecutor(2) as pool:
+        monkeypatch.setattr(threads, "_pool", lambda: pool)
+        yield
 
 
 @pytest.mark.parametrize(
