@@ -1,10 +1,11 @@
 """Does what a prediction says of itself tell the good ones from the bad? And what does asking cost?
 
-    python benchmarks/bench_doubt.py shared/data/hippocampus --out docs/benchmarks/doubt.md
+    python benchmarks/bench_doubt.py DATASET MODEL --out docs/benchmarks/doubt.md
 
-Segments the cases the shipped hippocampus model was not trained on, as they are and with noise and blur added, and
-holds mean entropy along borders against Dice with the reference. The limit that a model's card would carry is found on
-every other case as it is, and tried on the rest.
+Segments the cases a model was not trained on, for instance the first of a cross-validation by
+`configs/hippocampus.yaml`, as they are and with noise and blur added, and holds mean entropy along borders against Dice
+with the reference. The limit that a model's card would carry is found on every other case as it is, and tried on the
+rest.
 """
 
 from __future__ import annotations
@@ -54,9 +55,10 @@ def spoilt(scan, how, rng):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
+    parser.add_argument("model", help="a package whose card names cases it was not trained on")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    package = load_package("hippocampus")
+    package = load_package(options.model)
     BorderDoubt.add = timed(BorderDoubt.add)
     predictor = Predictor(package, InferOptions(device="cpu", engine="torch"))
     rng = np.random.default_rng(0)
@@ -74,12 +76,14 @@ def main() -> None:
             scores = [dice(prediction.labels.array, reference, c.value) for c in package.card.classes]
             by_class[how].append(border_entropy(prediction, package.card))
             found.append((float(np.mean(scores)), max(by_class[how][-1].values(), default=0.0)))
+    split = "as its card says" if package.card.validation is None else package.card.validation.split
     lines = [
         "# What a prediction says of itself",
         "",
-        "`python benchmarks/bench_doubt.py shared/data/hippocampus`: the shipped hippocampus model on the "
-        f"{len(rows['as it is'])} cases it was not trained on, as they are, with noise as strong as the scan's own "
-        "spread added, and blurred by 2 voxels. Doubt is the mean entropy along the border of the more doubtful class.",
+        f"`python benchmarks/bench_doubt.py DATASET MODEL`: model '{package.card.name}' on the "
+        f"{len(rows['as it is'])} cases it was not trained on ({split}), as they are, with noise as strong as the "
+        "scan's own spread added, and blurred by 2 voxels. Doubt is the mean entropy along the border of the more "
+        "doubtful class.",
         "",
         "| scans | mean Dice | mean doubt | rank correlation of doubt and Dice | remarked on |",
         "|---|---|---|---|---|",

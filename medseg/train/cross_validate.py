@@ -266,8 +266,19 @@ def validation_card(
         cases=len(results),
         dice={name: round(value, 4) for name, value in by_class.items()},
         mean_dice=round(overall, 4),
+        volume_range_ml=_volume_range(crossed.folds),
         notes=f"Measured on {folds} models of this configuration, each on the cases it was not trained on. "
         + weights[final]
         + cleaned
         + note,
     )
+
+
+def _volume_range(folds: Sequence[Path]) -> dict[str, tuple[float, float]]:
+    """Smallest and largest volume of each class in all references: every case was trained on in some fold."""
+    cards = [load_package(folder / "model").card.validation for folder in folds]
+    known = [card.volume_range_ml for card in cards if card is not None]
+    return {
+        name: (min(one[name][0] for one in known), max(one[name][1] for one in known))
+        for name in (known[0] if known else {})
+    }

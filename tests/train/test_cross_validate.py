@@ -1,6 +1,8 @@
 import csv
 import json
 
+import nibabel as nib
+import numpy as np
 import pytest
 from tiny_dataset import tiny_config
 
@@ -45,6 +47,15 @@ def test_the_package_is_trained_on_all_and_says_where_its_figure_is_from(crossed
     assert card.validation.mean_dice == summary["mean_dice"]
     assert "no case is left to measure them on" in card.validation.notes
     assert load_package(crossed / "model").weights()
+
+
+def test_the_package_knows_what_volumes_are_ordinary(balls, crossed):
+    card = load_package(crossed / "model").card
+    for value, name in enumerate(("bright", "dark"), 1):
+        volumes = [
+            (np.asarray(nib.load(path).dataobj) == value).sum() / 1000 for path in (balls / "labelsTr").iterdir()
+        ]
+        assert card.validation.volume_range_ml[name] == pytest.approx((min(volumes), max(volumes)), abs=5e-4)
 
 
 def test_clean_up_is_weighed_in_every_fold(crossed):
