@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from medseg.engine import journal
+from medseg.engine.finishing import Finishing, is_small
 from medseg.engine.pipeline import Pipeline
 from medseg.engine.stage import RunContext
 from medseg.errors import MedsegError
@@ -31,16 +33,32 @@ def run_cases(
     identity: Mapping[str, Any],
     overwrite: bool,
     tell: Callable[[Preparing], None] | None = None,
-) -> Iterator[FoundScan | CaseOutcome]:
-    """Run the cases in turn; the next one is hashed and read while the one in hand is computed.
+    at_once: Callable[[CaseOutcome], None] | None = None,
+    alone: int = 0,
+) -> Generator[FoundScan | CaseOutcome, None, None]:
+    """Run the cases in turn; beside the second step of one, the next is read and a small one before it finished.
 
     While the first case that is to be computed is read, the steps make themselves ready; `tell` hears at once of what
-    takes long, and the case is then taken in hand again.
+    takes long, and the case is then taken in hand again. The second step, the network where there is one, and what
+    finishes a large case run in the caller's thread.
+
+    Parameters
+    ----------
+    pipeline, cases, out, identity, overwrite
+        What to run on what, where the results go, what decides them, and whether to do again what is done.
+    tell : callable, optional
+        Hears what is done once, from another thread.
+    at_once : callable, optional
+        Hears, from another thread, the outcome of a case finished there, which is then not yielded. Without it, that
+        outcome is yielded after the second step of the next case.
+    alone : int
+        Of how many cases from the first on nothing runs beside another.
 
     Yields
     ------
     FoundScan or CaseOutcome
-        Each case as it is taken in hand, then its outcome. No failure of a case raises.
+        Each case as it is taken in hand, and the outcomes in the same order; at most two cases are in hand. No failure
+        of a case raises.
     """
     readiness: Future[bool] | None = None
     waited = False
@@ -53,6 +71,7 @@ def run_cases(
     with (
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as reader,
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="get-ready") as aside,
+        Finishing(at_once) as finishing,
     ):
         ahead: Future[_Start] | None = None
         for number, found in enumerate(cases):
@@ -61,7 +80,8 @@ def run_cases(
             # A case read ahead leaves it to its turn: what is told of it must not fall into the case before.
             start = ahead.result() if ahead is not None else _start(found, *work, get_ready)
             ahead = None
-            if number + 1 < len(cases):
+            last = number + 1 == len(cases)
+            if not last and number >= alone:
                 ahead = reader.submit(_start, cases[number + 1], *work)
             if start.current is None and start.error is None:
                 get_ready()
@@ -70,8 +90,17 @@ def run_cases(
                 if readiness.result():
                     yield found
                     started = time.perf_counter()
-            outcome = _finish(pipeline, found, out, start)
-            yield replace(outcome, seconds=time.perf_counter() - started)
+            beside = number >= alone and is_small(start.values.get(pipeline.each[0].name))
+            if not beside:
+                yield from finishing.outcome()
+            _compute(pipeline, found, out, start)
+            yield from finishing.outcome()
+            finish = partial(_finish, pipeline, found, out, start, started, finishing.go_on)
+            if beside and not last and start.error is None:
+                finishing.begin(finish)
+            else:
+                yield finish()
+            del finish  # and with it all of this case, before the next is computed
 
 
 def _get_ready(pipeline: Pipeline, tell: Callable[[Preparing], None] | None) -> bool:
@@ -135,21 +164,38 @@ def _start(
     return start
 
 
-def _finish(pipeline: Pipeline, found: FoundScan, out: Path, start: _Start) -> CaseOutcome:
-    """Run the other steps and write the record; every failure becomes part of the outcome."""
-    if start.current is not None:
-        return start.current
-    folder = out / found.case_id
+def _compute(pipeline: Pipeline, found: FoundScan, out: Path, start: _Start) -> None:
+    """Make the case's folder ready and run the second step; a failure is kept for the outcome."""
+    if start.current is not None or start.error is not None:
+        return
+    try:
+        journal.begin(out / found.case_id)
+        for step in pipeline.each[1:2]:
+            start.values[step.name] = step.run(start.values, RunContext(out, found.case_id))
+    except Exception as error:
+        start.error = error
+
+
+def _finish(
+    pipeline: Pipeline, found: FoundScan, out: Path, start: _Start, started: float, go_on: Callable[[], None]
+) -> CaseOutcome:
+    """Run the other steps and write the record; every failure becomes part of the outcome, which is timed."""
+    outcome = start.current or _finished(pipeline, found, out, start, go_on)
+    return replace(outcome, seconds=time.perf_counter() - started)
+
+
+def _finished(pipeline: Pipeline, found: FoundScan, out: Path, start: _Start, go_on: Callable[[], None]) -> CaseOutcome:
     base = replace(pending(found, out), state="done")
     try:
         if start.error is not None:
             raise start.error
-        journal.begin(folder)
         context = RunContext(out, found.case_id)
-        for step in pipeline.each[1:]:
+        for step in pipeline.each[2:]:
+            go_on()
             start.values[step.name] = step.run(start.values, context)
         outcome = replace(base, **_what_to_tell(start.values))
-        outputs = journal.finish(folder, start.key, start.input_hash, outcome)
+        go_on()
+        outputs = journal.finish(out / found.case_id, start.key, start.input_hash, outcome)
         return replace(outcome, outputs=outputs)
     except Exception as error:
         log.debug("%s", found.case_id, exc_info=error)

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
@@ -31,6 +31,7 @@ __all__ = ["Guard", "run_isolated"]
 
 LOOK_EVERY = 0.2
 STDERR = 2
+TOO_LONG = ("it took longer than one case may", "Allow more with --max-seconds.")
 
 log = logging.getLogger("medseg.run")
 
@@ -58,8 +59,11 @@ def run_isolated(
     identity: Mapping[str, Any],
     overwrite: bool,
     guard: Guard,
-) -> Iterator[FoundScan | Preparing | CaseOutcome]:
+) -> Generator[FoundScan | Preparing | CaseOutcome, None, None]:
     """Run the cases in a worker process, in order, starting it again whenever a case brings it down.
+
+    Where the worker dies with two cases in hand, one computed and one finished beside it, nobody can tell which did it:
+    both are run again with nothing beside them, so that the guilty one pays alone.
 
     Yields
     ------
@@ -68,33 +72,39 @@ def run_isolated(
     """
     limit = guard.memory * 2**30 if guard.memory else 0.9 * psutil.virtual_memory().available
     left = list(cases)
+    alone = 0
     while left:
         with _Worker() as worker:
-            worker.connection.send((pipeline, left, out, dict(identity), overwrite))
-            in_hand: FoundScan | None = None
-            since = time.monotonic()
+            worker.connection.send((pipeline, left, out, dict(identity), overwrite, alone))
+            in_hand: dict[FoundScan, float] = {}  # since when
+            begun = time.monotonic()
             while left:
-                message, why = worker.next_message(limit, _deadline(since, in_hand, guard))
+                message, why = worker.next_message(limit, _deadline(in_hand, guard))
+                if message is None and len(in_hand) > 1 and why != TOO_LONG:
+                    alone = len(in_hand)
+                    break
                 if message is None:
-                    # Brought down before it took a case in hand, the worker would be so again: the first case pays.
-                    found = in_hand or left[0]
+                    # Over its time is the case longest in hand. Brought down before it took a case in hand, the worker
+                    # would be so again: the first case pays.
+                    found = next(iter(in_hand), left[0])
                     outcome = failure(pending(found, out), *why)
                     record_failure(outcome)
                     left.remove(found)
-                    yield replace(outcome, seconds=time.monotonic() - since)
+                    alone = max(0, alone - 1)
+                    yield replace(outcome, seconds=time.monotonic() - in_hand.get(found, begun))
                     break
                 if isinstance(message, FoundScan):
-                    in_hand, since = message, time.monotonic()
+                    in_hand[message] = time.monotonic()
                 elif isinstance(message, Preparing):
-                    in_hand = None  # no case's time is spent on it
+                    in_hand.clear()  # no case's time is spent on it
                 else:
-                    left.pop(0)
-                    in_hand = None
+                    in_hand.pop(left.pop(0), None)
+                    alone = max(0, alone - 1)
                 yield message
 
 
-def _deadline(since: float, in_hand: FoundScan | None, guard: Guard) -> float | None:
-    return None if guard.seconds is None or in_hand is None else since + guard.seconds
+def _deadline(in_hand: Mapping[FoundScan, float], guard: Guard) -> float | None:
+    return None if guard.seconds is None or not in_hand else min(in_hand.values()) + guard.seconds
 
 
 class _Worker:
@@ -143,7 +153,7 @@ class _Worker:
                 return None, self._why_it_died()
             if deadline is not None and time.monotonic() > deadline:
                 self.process.kill()
-                return None, ("it took longer than one case may", "Allow more with --max-seconds.")
+                return None, TOO_LONG
             used = self._memory()
             if used > limit:
                 self.process.kill()

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,14 +130,16 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
             for outcome in broken:
                 progress.end(outcome)
             own = run_isolated(*work, options.guard) if options.isolate else run_cases(*work, progress.prepare)
-            for event in own:
-                if isinstance(event, FoundScan):
-                    progress.start(event.case_id)
-                elif isinstance(event, Preparing):
-                    progress.prepare(event)
-                else:
-                    ended[event.case_id] = event
-                    progress.end(event)
+            # Closed at once where a signal stops the run: nothing may be written once the lock is given back.
+            with closing(own):
+                for event in own:
+                    if isinstance(event, FoundScan):
+                        progress.start(event.case_id)
+                    elif isinstance(event, Preparing):
+                        progress.prepare(event)
+                    else:
+                        ended[event.case_id] = event
+                        progress.end(event)
         outcomes = tuple(ended.get(found.case_id) or recorded(found, out) for found in discovery.found)
         result = BatchResult(out, outcomes + broken, left_out, facts, pipeline.name)
         _write_run_file(result, identity, started)

@@ -25,9 +25,15 @@ def main() -> None:
     with Client(address, authkey=bytes.fromhex(key)) as connection:
         from medseg.engine.case_run import run_cases
 
-        pipeline, cases, out, identity, overwrite = connection.recv()
-        for message in run_cases(pipeline, cases, out, identity, overwrite, connection.send):
-            connection.send(message)
+        one_at_a_time = threading.Lock()  # a connection mixes up what two threads send at once
+
+        def send(message: object) -> None:
+            with one_at_a_time:
+                connection.send(message)
+
+        pipeline, cases, out, identity, overwrite, alone = connection.recv()
+        for message in run_cases(pipeline, cases, out, identity, overwrite, send, send, alone):
+            send(message)
 
 
 def _die_with(parent: int) -> None:
