@@ -109,7 +109,7 @@ def main() -> None:
     shown_limits = ", ".join(f"{name} {value:.2f}" for name, value in limits.border_entropy.items())
     lines += [
         "",
-        f"Remarked on is a case with more doubt in a class than the 99th percentile of {limits.cases} of the cases as "
+        f"Remarked on is a case with more doubt in a class than the limit found on {limits.cases} of the cases as "
         f"they are ({shown_limits}); the other cases are counted. Of all {len(together)}, "
         f"{sum(doubt > 0.5 for _, doubt in together)} have more than 0.5, the limit where a card has none.",
         "",

@@ -272,7 +272,7 @@ class DoubtCard(_Strict):
     """How undecided the network is where it works as it should, measured on cases it was not trained on."""
 
     border_entropy: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
-        description="class name to the 99th percentile, over cases, of the mean entropy along its border"
+        description="class name to the largest ordinary mean entropy along its border"
     )
     cases: Annotated[int, Field(ge=1)]
 
