@@ -90,7 +90,7 @@ def _border_limit(prediction: Prediction, name: str, options: QualityOptions) ->
     if options.border_entropy is not None:
         return options.border_entropy, "the limit that was set"
     if name in prediction.border_limit:
-        return prediction.border_limit[name], "which 1 in 100 of the model's held-out cases had"
+        return prediction.border_limit[name], "the limit on the model's card"
     return GUESS, "a general limit, as the model's card has none"
 
 

@@ -35,7 +35,7 @@ PLANES = (Plane("axial", 2, "R", "A"), Plane("coronal", 1, "R", "S"), Plane("sag
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """A scan and its labels with their axes in nearest RAS order; views, no voxel is resampled.
+    """A scan and its labels with their axes in nearest RAS order, a picture's as stored; views, no voxel is resampled.
 
     Parameters
     ----------
@@ -67,8 +67,9 @@ class Shown:
 
 def shown(scan: Scan, labels: LabelMap, instances: Instances | None = None) -> Shown:
     """Turn a scan, its labels and their objects the way they are drawn."""
-    turn = nib.io_orientation(scan.geometry.affine)
     is_picture = scan.source.format == "picture"
+    # A picture is shown as it is stored, whatever its axes were taken to be.
+    turn = nib.io_orientation(np.eye(4) if is_picture else scan.geometry.affine)
     channels = scan.array[:3] if is_picture and scan.channels >= 3 else scan.array[:1]
     image = np.stack([nib.orientations.apply_orientation(channel, turn) for channel in channels], axis=-1)
     return Shown(
@@ -100,9 +101,11 @@ def pane(case: Shown, plane: Plane, table: LabelTable, size: int, *, overlay: bo
     others = tuple(axis for axis in range(3) if axis != plane.axis)
     areas = (case.classes > 0).sum(axis=others)
     index = int(areas.argmax()) if areas.any() else case.classes.shape[plane.axis] // 2
-    # Rows run down the screen and columns to the right; RAS axes run up and, for radiologists, to the left.
+    # Rows run down the screen and columns to the right, as a picture's do; RAS axes run up and, for radiologists, to
+    # the left.
+    ways = slice(None, None, 1 if case.is_picture else -1)
     image, classes, parts = (
-        np.take(array, index, axis=plane.axis).swapaxes(0, 1)[::-1, ::-1]
+        np.take(array, index, axis=plane.axis).swapaxes(0, 1)[ways, ways]
         for array in (case.image, case.classes, case.parts)
     )
     width_mm, height_mm = (case.classes.shape[axis] * case.spacing[axis] for axis in others)

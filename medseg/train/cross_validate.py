@@ -131,9 +131,19 @@ def cross_validate(
             return None
         card = validation_card(crossed, results, crossed.choices, final)
         return final_package(
-            dataset, out, crossed.config, crossed.folds, kind=final, validation=card, post=as_post(crossed.choices),
-            prepared=out / "prepared", share=share, device=device, command=command, processes=processes,
-        )  # fmt: skip
+            dataset,
+            out,
+            crossed.config,
+            crossed.folds,
+            kind=final,
+            validation=card,
+            post=as_post(crossed.choices),
+            prepared=out / "prepared",
+            share=share,
+            device=device,
+            command=command,
+            processes=processes,
+        )
 
 
 def crossed_config(dataset: Path, config: TrainConfig) -> TrainConfig:

@@ -86,8 +86,7 @@ def test_the_model_s_card_limits_doubt_unless_the_user_does() -> None:
         return check_quality(replace(doubtful, border_limit=border_limit), volumes, options).notes
 
     assert remarks(None, {"liver": 0.31}) == (
-        "liver: the network is undecided along its border (0.40, more than 0.31, which 1 in 100 of the model's "
-        "held-out cases had)",
+        "liver: the network is undecided along its border (0.40, more than 0.31, the limit on the model's card)",
     )
     assert remarks(None, {"liver": 0.45}) == ()
     assert remarks(None, {"spleen": 0.1}) == ()

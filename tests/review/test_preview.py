@@ -5,9 +5,11 @@ from itertools import permutations, product
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
 from medseg.errors import GeometryMismatch
 from medseg.evaluate.volumes import measure_volumes
+from medseg.io.read import load_scan
 from medseg.review.preview import draw_preview
 from medseg.types import Geometry, InstanceRow, Instances, LabelClass, LabelMap, LabelTable, Scan, Source
 
@@ -94,3 +96,15 @@ def test_a_picture_is_shown_in_colour_beside_itself_with_its_objects_outlined() 
     assert len(np.split(columns, np.flatnonzero(np.diff(columns) > 5) + 1)) == 3, "the line between the two is drawn"
     (row,) = measure_volumes(labels, objects).rows
     assert row.objects == 2
+
+
+def test_a_picture_is_shown_the_way_it_is_stored(tmp_path):
+    stored = np.zeros((60, 80, 3), np.uint8)
+    stored[:15, :20, 0] = stored[-15:, :20, 1] = 255
+    Image.fromarray(stored).save(tmp_path / "corners.png")
+    scan = load_scan(tmp_path / "corners.png")
+    labels = LabelMap(np.zeros(scan.geometry.shape, np.uint8), scan.geometry, LabelTable(()))
+    drawn = np.asarray(draw_preview(scan, labels, measure_volumes(labels), size=300))
+    left, top, height = 12, 12 + (456 - 342) // 2, 342
+    assert drawn[top + 20, left + 20].tolist() == [255, 0, 0]
+    assert drawn[top + height - 20, left + 20].tolist() == [0, 255, 0]
