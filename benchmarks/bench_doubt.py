@@ -24,7 +24,7 @@ from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.nifti import read_labels, read_scan
 from medseg.models.package import load_package
-from medseg.train.doubt_limit import border_entropy, doubt_limits
+from medseg.training.selection.uncertainty_limit import border_entropy, doubt_limits
 
 SPENT = [0.0]
 

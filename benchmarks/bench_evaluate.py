@@ -46,8 +46,8 @@ print("RESULT" + json.dumps({{"cpu": time.process_time() - start, "wall": time.p
 """
 
 MEDSEG = {
-    "imports": "from medseg.evaluate.measure import measure_case\n"
-    "from medseg.evaluate.options import EvaluateOptions\n"
+    "imports": "from medseg.evaluation.metrics.measure import measure_case\n"
+    "from medseg.evaluation.options import EvaluateOptions\n"
     "from medseg.types import Geometry, LabelMap, LabelTable",
     "warm_up": """
 table = LabelTable.unnamed(values)

@@ -35,8 +35,8 @@ from medseg.api import Model, load_model
 from medseg.config.load import read_yaml
 from medseg.io.read import load_scan, read_labels
 from medseg.models.package import load_package
-from medseg.post.border import objects_from_border
 from medseg.post.components import components
+from medseg.post.from_border import objects_from_border
 from medseg.post.watershed import watershed
 from medseg.resources import find
 from medseg.types import LabelMap, Prediction
@@ -107,7 +107,7 @@ def reference_of(data: Path, case: str) -> np.ndarray:
 
 def tuned(data: Path, cases: list[str], mask_of: object) -> dict[str, float]:
     """Options of the watershed with the best PQ on some training pictures."""
-    from medseg.evaluate.detection import count_overlaps, match
+    from medseg.evaluation.metrics.detection import count_overlaps, match
 
     best, chosen = -1.0, {}
     masks = [(read_labels(data / "instances" / f"{case}.png"), mask_of(data, case)) for case in cases]

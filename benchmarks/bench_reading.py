@@ -75,8 +75,8 @@ def measure(reader: str, folder: Path) -> dict[str, float]:
             series.SetFileNames(series.GetGDCMSeriesFileNames(str(folder)))
             return series.Execute()
     else:
-        import medseg.io.dicom_discover
-        import medseg.io.dicom_series  # noqa: F401
+        import medseg.io.dicom.discover
+        import medseg.io.dicom.series  # noqa: F401
         from medseg.io.discover import discover
         from medseg.io.read import load_scan, read_scan
 

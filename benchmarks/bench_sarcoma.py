@@ -20,9 +20,9 @@ from scipy.stats import wilcoxon
 from medseg.data.description import description_in
 from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
-from medseg.train.configure import configure
-from medseg.train.train import train
-from medseg.train.validate import dice
+from medseg.training.configure import configure
+from medseg.training.selection.validate import dice
+from medseg.training.train import train
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks" / "sarcoma.md"
 CONFIGS = {"CT": "sarcoma-ct", "CT and PET": "sarcoma-ct-pet"}

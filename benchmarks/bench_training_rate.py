@@ -99,12 +99,12 @@ def measure_medseg(plans: Path, dataset: Path, steps: int, precision: str) -> di
 
     from medseg.data.layouts import read_dataset
     from medseg.models.registry import build_network
-    from medseg.train.augment import Augmentation
-    from medseg.train.config import TrainConfig
-    from medseg.train.device import choose_dtype, memory_format
-    from medseg.train.loop import EpochRecord, Loop
-    from medseg.train.patches import Patches
-    from medseg.train.prepared import prepare_cases
+    from medseg.training.config import TrainConfig
+    from medseg.training.device import choose_dtype, memory_format
+    from medseg.training.loop import EpochRecord, Loop
+    from medseg.training.samples.augment import Augmentation
+    from medseg.training.samples.patches import Patches
+    from medseg.training.samples.prepared import prepare_cases
 
     planned = json.loads(plans.read_text())["configurations"]["3d_fullres"]
     network = planned["architecture"]["arch_kwargs"]

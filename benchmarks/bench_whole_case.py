@@ -62,16 +62,9 @@ def prepare(folder: Path) -> dict[str, float]:
 
     from medseg.infer.engines.quantise import quantise
     from medseg.infer.onnx_export import export_onnx
-    from medseg.models.card import (
-        ChannelCard,
-        ClassCard,
-        InputCard,
-        ModelCard,
-        NetworkCard,
-        PrecisionCard,
-        TrainingCard,
-    )
+    from medseg.models.card import ClassCard, ModelCard, NetworkCard, PrecisionCard, TrainingCard
     from medseg.models.package import write_card, write_package
+    from medseg.prepare.card import ChannelCard, InputCard
 
     torch.manual_seed(0)
     card = ModelCard(

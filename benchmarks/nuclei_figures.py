@@ -13,9 +13,9 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 from skimage.morphology import remove_small_objects
 
-from medseg.evaluate.aggregate import patient_weights, percentile_interval
-from medseg.evaluate.evaluate import evaluate
-from medseg.evaluate.options import EvaluateOptions
+from medseg.evaluation.aggregate import patient_weights, percentile_interval
+from medseg.evaluation.evaluate import evaluate
+from medseg.evaluation.options import EvaluateOptions
 from medseg.io import nifti
 from medseg.io.read import read_labels
 from medseg.post.removal import remove_small

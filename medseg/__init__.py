@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from medseg.api import load_model as load_model
     from medseg.api import load_scan as load_scan
     from medseg.api import segment as segment
+    from medseg.engine.evaluate import evaluate as evaluate
     from medseg.engine.predict import predict as predict
     from medseg.io.read import read_labels as read_labels
+    from medseg.training.train import train as train
 
 __all__ = [
     "Model",
@@ -35,21 +37,19 @@ __all__ = [
 
 _WHERE = {
     "Model": "medseg.api",
+    "evaluate": "medseg.engine.evaluate",
     "load_model": "medseg.api",
     "load_scan": "medseg.api",
     "segment": "medseg.api",
+    "train": "medseg.training.train",
     "predict": "medseg.engine.predict",
     "read_labels": "medseg.io.read",
 }
-# Rooms of the house that are also its verbs: `medseg.train` is the package, and calling it trains.
-_ROOMS = ("evaluate", "train")
 
 
 def __getattr__(name: str) -> Any:
     if name in _WHERE:
         return getattr(import_module(_WHERE[name]), name)
-    if name in _ROOMS:
-        return import_module(f"medseg.{name}")
     if name == "__version__":
         from importlib.metadata import version
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from medseg.errors import UsageError
 from medseg.models.card import ModelCard
-from medseg.models.package import load_package
+from medseg.tracking.resolve import resolve_model
 from medseg.types import Geometry, Prediction, Scan
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ class Model:
         UsageError
             When an array comes without affine, or anything else with one.
         """
-        from medseg.engine.stage import RunContext
+        from medseg.engine.stages.refine import follow
         from medseg.post.measure import measure
-        from medseg.post.recipe import follow
+        from medseg.types.stage import RunContext
 
         read = _as_scan(scan, affine)
         prediction = follow(self.predictor.segment(read), RunContext(Path(), "scan"))
@@ -92,7 +92,7 @@ def load_model(name_or_path: str | Path, **options: Any) -> Model:
     from medseg.infer.options import InferOptions
     from medseg.infer.predictor import Predictor
 
-    package = load_package(name_or_path)
+    package = resolve_model(name_or_path)
     return Model(package.card, Predictor(package, build(InferOptions, options, where="load_model")))
 
 

@@ -1,13 +1,17 @@
-"""Finds the configs, pipelines and models that come with medseg, installed or in a checkout."""
+"""Finds the configs, pipelines and models that come with medseg, and the folder of the models this user added."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from medseg.errors import ConfigError
 
-__all__ = ["find", "models", "shipped"]
+__all__ = ["find", "kept_once", "models", "shipped", "store_folder"]
 
 PACKAGE = Path(__file__).resolve().parent
 Kind = Literal["configs", "pipelines"]
@@ -46,3 +50,44 @@ def models() -> dict[str, Path]:
     """Folders of the model packages inside medseg, by name."""
     folder = PACKAGE / "models" / "shipped"
     return {path.parent.name: path.parent for path in sorted(folder.glob("*/model.yaml"))}
+
+
+def store_folder() -> Path:
+    """Folder of this user's models: ``models`` in ``MEDSEG_HOME``, or in the place the system has for such data."""
+    home = os.environ.get("MEDSEG_HOME")
+    if home:
+        return Path(home) / "models"
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return base / "medseg" / "models"
+
+
+def kept_once(target: Path, fill: Callable[[Path], object]) -> Path:
+    """Fill a folder unless it is there, whole or not at all, whatever other processes do; and return it.
+
+    Parameters
+    ----------
+    target : Path
+        The folder.
+    fill : callable
+        Given an empty folder beside it, which becomes the target when this returns.
+    """
+    if target.is_dir():
+        return target
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        fill(part)
+        try:
+            part.rename(target)
+        except OSError:
+            if not target.is_dir():  # not that another process was faster
+                raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return target

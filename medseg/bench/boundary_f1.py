@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medseg.evaluate.border import border_voxels
-from medseg.evaluate.nearest import Steps
-from medseg.evaluate.surface import ROUNDING, surface_distances
+from medseg.evaluation.metrics.nearest import Steps
+from medseg.evaluation.metrics.surface import ROUNDING, surface_distances
+from medseg.evaluation.metrics.surface_voxels import border_voxels
 from medseg.types import Geometry
 
 __all__ = ["boundary_f1"]

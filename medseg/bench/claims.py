@@ -11,7 +11,7 @@ import numpy as np
 
 from medseg.bench.ladder import Figures, RungResult
 from medseg.bench.ladder_config import Claim
-from medseg.evaluate.aggregate import bootstrap_means, percentile_interval
+from medseg.evaluation.aggregate import bootstrap_means, percentile_interval
 
 __all__ = ["Outcome", "per_case", "weigh"]
 

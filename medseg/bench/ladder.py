@@ -25,16 +25,16 @@ from medseg.data.splits import split_cases
 from medseg.errors import MedsegError, UsageError
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
-from medseg.io.atomic import write_text
+from medseg.io.files.atomic import write_text
 from medseg.models.card import ModelCard
 from medseg.models.package import ModelPackage, write_package
 from medseg.models.registry import build_network, find_family
-from medseg.train.checkpoint import read_checkpoint
-from medseg.train.config import TrainConfig
-from medseg.train.device import choose_device
-from medseg.train.prepared import prepare_cases
-from medseg.train.train import train
-from medseg.train.validate import dice
+from medseg.training.checkpoint import read_checkpoint
+from medseg.training.config import TrainConfig
+from medseg.training.device import choose_device
+from medseg.training.samples.prepared import prepare_cases
+from medseg.training.selection.validate import dice
+from medseg.training.train import train
 from medseg.types import Geometry
 
 __all__ = ["RungResult", "climb"]

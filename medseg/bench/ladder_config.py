@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from medseg.config.load import build, merged, read_yaml
-from medseg.train.config import TrainConfig
+from medseg.training.config import TrainConfig
 
 __all__ = ["Claim", "Ladder", "Rung", "merge", "read_ladder"]
 

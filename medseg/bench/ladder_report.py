@@ -17,8 +17,8 @@ import torch
 from medseg.bench.claims import Outcome, per_case, weigh
 from medseg.bench.ladder import RungResult
 from medseg.bench.ladder_config import Ladder
-from medseg.engine.versions import versions
-from medseg.io.atomic import atomic_path, write_text
+from medseg.io.files.atomic import atomic_path, write_text
+from medseg.versions import versions
 
 __all__ = ["Circumstances", "write_ladder"]
 

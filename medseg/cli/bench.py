@@ -44,8 +44,8 @@ def ladder(
     from medseg.bench.ladder import climb
     from medseg.bench.ladder_config import read_ladder
     from medseg.bench.ladder_report import Circumstances, write_ladder
-    from medseg.train.configure import seconds_of
-    from medseg.train.device import choose_device
+    from medseg.training.configure import seconds_of
+    from medseg.training.device import choose_device
 
     chosen = read_ladder(resources.find("configs", config))
     budget = time_budget or chosen.time_budget

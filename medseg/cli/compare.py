@@ -37,10 +37,10 @@ def compare(
 
     Example: medseg compare evaluation-old evaluation-new --metric dice --metric hd95
     """
-    from medseg.evaluate.case_table import read_table
-    from medseg.evaluate.compare import compare as compare_evaluations
-    from medseg.evaluate.compare_tables import comparison_text, write_comparison
-    from medseg.evaluate.summary import as_json
+    from medseg.evaluation.compare import compare as compare_evaluations
+    from medseg.evaluation.compare_tables import comparison_text, write_comparison
+    from medseg.evaluation.files.case_table import read_table
+    from medseg.evaluation.summary import as_json
 
     patients = None if table is None else {row.case_id: row.patient for row in read_table(table).rows.values()}
     result = compare_evaluations(

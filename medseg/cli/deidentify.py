@@ -35,7 +35,7 @@ def deidentify(
 
     Example: medseg deidentify study/ --out shareable/ --key secret.txt
     """
-    from medseg.io.deidentify import deidentify_folder, read_key
+    from medseg.privacy.deidentify import deidentify_folder, read_key
 
     result = deidentify_folder(inputs, out, key=read_key(key), accept_pixels=accept_pixels)
     refused = [left for left in result.left_out if left.broken]

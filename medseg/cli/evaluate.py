@@ -62,10 +62,10 @@ def evaluate(
 
     Example: medseg evaluate results/ dataset/labelsTr --out evaluation --tolerance 1 --tolerance 2
     """
-    from medseg.evaluate.evaluate import evaluate as measure
-    from medseg.evaluate.options import options_from
-    from medseg.evaluate.summary import as_json
-    from medseg.evaluate.tables import plain_table
+    from medseg.engine.evaluate import evaluate as measure
+    from medseg.evaluation.options import options_from
+    from medseg.evaluation.summary import as_json
+    from medseg.evaluation.tables import plain_table
 
     options = options_from(
         config,

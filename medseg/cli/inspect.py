@@ -36,13 +36,13 @@ def inspect(
 
     Example: medseg inspect scans/ --out seen
     """
-    from medseg.io.inspect import inspect as inspect_files
+    from medseg.review.inspect import inspect as inspect_files
 
     wanted = None
     if model is not None:
-        from medseg.models.package import load_package
+        from medseg.tracking.resolve import resolve_model
 
-        wanted = load_package(model).card.input.wanted()
+        wanted = resolve_model(model).card.input.wanted()
     title = ", ".join(map(str, inputs))
     inspection = inspect_files(
         inputs,
@@ -54,8 +54,8 @@ def inspect(
     if out is not None:
         from PIL import Image
 
-        from medseg.io.atomic import atomic_path, write_text
-        from medseg.io.inspect_page import inspection_page
+        from medseg.io.files.atomic import atomic_path, write_text
+        from medseg.review.inspect_page import inspection_page
 
         for volume in inspection.volumes:
             if volume.thumbnail is not None:
@@ -67,7 +67,7 @@ def inspect(
     else:
         from rich.console import Console
 
-        from medseg.io.inspect_tree import inspection_tree
+        from medseg.review.inspect_tree import inspection_tree
 
         Console().print(inspection_tree(inspection, title, pictures=pictures))
     return inspection.exit_code

@@ -47,9 +47,9 @@ def show(model: ModelArgument, json: JsonOption = False) -> int:
     """
     import yaml
 
-    from medseg.models.package import load_package
+    from medseg.tracking.resolve import resolve_model
 
-    package = load_package(model)
+    package = resolve_model(model)
     content = package.card.model_dump(mode="json", exclude_none=True)
     if json:
         print_json({**content, "sha256": package.hash, "folder": package.folder})
@@ -130,10 +130,10 @@ def register(
 
     Example: medseg models register runs/hippocampus/model --name hippocampus
     """
-    from medseg.models.package import load_package
-    from medseg.train.registry import register as register_package
+    from medseg.tracking.register import register as register_package
+    from medseg.tracking.resolve import resolve_model
 
-    package = load_package(model)
+    package = resolve_model(model)
     address = register_package(package, name, alias=alias)
     if json:
         print_json({"address": address, "sha256": package.hash})
@@ -156,9 +156,9 @@ def verify(
     from medseg.config.load import build
     from medseg.infer.options import InferOptions
     from medseg.infer.verify import verify as verify_package
-    from medseg.models.package import load_package
+    from medseg.tracking.resolve import resolve_model
 
-    found = verify_package(load_package(model), build(InferOptions, {"device": device}, where="medseg models verify"))
+    found = verify_package(resolve_model(model), build(InferOptions, {"device": device}, where="medseg models verify"))
     if json:
         print_json(found)
     else:
@@ -185,9 +185,9 @@ def export(
     Example: medseg models export hippocampus --format onnx
     """
     from medseg.errors import UsageError
-    from medseg.models.package import load_package
+    from medseg.tracking.resolve import resolve_model
 
-    package = load_package(model)
+    package = resolve_model(model)
     if format == "onnx":
         from medseg.infer.onnx_export import export_onnx
 
@@ -230,12 +230,12 @@ def optimise(
     """
     from dataclasses import asdict
 
-    from medseg.models.package import load_package
     from medseg.models.zipping import copy_package
-    from medseg.train.optimise import optimise as measure
-    from medseg.train.optimise import parse_precisions
+    from medseg.tracking.resolve import resolve_model
+    from medseg.training.selection.optimize import optimise as measure
+    from medseg.training.selection.optimize import parse_precisions
 
-    package = load_package(model)
+    package = resolve_model(model)
     if out is not None:
         package = copy_package(package, out)
     package, measured = measure(package, data, precisions=parse_precisions(precision), most=cases)

@@ -43,10 +43,10 @@ def plan(
     from medseg.data.description import description_in
     from medseg.data.layouts import read_dataset
     from medseg.data.plan_text import explanation
-    from medseg.io.atomic import write_text
-    from medseg.train.config import TrainConfig
-    from medseg.train.configure import fitting_preset, plan_dataset
-    from medseg.train.cost import predict_cost
+    from medseg.io.files.atomic import write_text
+    from medseg.training.config import TrainConfig
+    from medseg.training.configure import fitting_preset, plan_dataset
+    from medseg.training.cost import predict_cost
 
     said = description_in(config)
     made, seen, text = plan_dataset(

@@ -65,19 +65,19 @@ def train(
     import psutil
 
     if processes > 1 and "WORLD_SIZE" not in os.environ:
-        from medseg.train.launch import launch
+        from medseg.training.launch import launch
 
         return launch(processes, sys.argv[1:])
 
     from medseg.errors import UsageError
     from medseg.models.package import ModelPackage
-    from medseg.train.config import TrainConfig
-    from medseg.train.configure import configure
-    from medseg.train.device import choose_device
-    from medseg.train.final import Final
-    from medseg.train.processes import joined
-    from medseg.train.several import CASCADE, choose_among, configurations_of, train_cascade
-    from medseg.train.train import train as run
+    from medseg.training.config import TrainConfig
+    from medseg.training.configure import configure
+    from medseg.training.device import choose_device
+    from medseg.training.distributed import joined
+    from medseg.training.final_model import Final
+    from medseg.training.strategies import CASCADE, choose_among, configurations_of, train_cascade
+    from medseg.training.train import train as run
 
     names = () if configuration is None else configurations_of(configuration)
     if final not in ("all", "ensemble"):
@@ -115,7 +115,7 @@ def train(
             package = train_cascade(dataset, out, planned, folds=folds, final=kind, device=device, command=command)
         elif folds is not None:
             from medseg.data.splits import CROSSED
-            from medseg.train.cross_validate import cross_validate, folds_of
+            from medseg.training.cross_validate import cross_validate, folds_of
 
             numbers = folds_of(folds, chosen.split.folds or CROSSED)
             package = cross_validate(

@@ -11,7 +11,7 @@ from medseg.data.audit import Audit
 from medseg.data.dataset import Dataset
 from medseg.data.findings import KINDS
 from medseg.data.thumbnail import thumbnail
-from medseg.io.atomic import write_text
+from medseg.io.files.atomic import write_text
 
 __all__ = ["as_json", "files_digest", "write_audit"]
 

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.reading import read_channels, read_reference
 from medseg.errors import GeometryMismatch, MedsegError
-from medseg.prepare.crop import nonzero_box
-from medseg.prepare.orient import nearest_ras
 from medseg.types import Geometry, LabelMap, Scan
+from medseg.types.axis_order import nearest_ras
+from medseg.types.box import nonzero_box
 
 __all__ = ["Examined", "Trouble", "examine"]
 

@@ -17,7 +17,7 @@ import numpy as np
 from medseg.data.dataset import Dataset
 from medseg.data.examine import Examined
 from medseg.errors import InputError
-from medseg.io.atomic import write_text
+from medseg.io.files.atomic import write_text
 
 __all__ = ["CaseFingerprint", "Fingerprint", "Intensities", "take_fingerprint"]
 

@@ -21,7 +21,7 @@ from medseg.data.description import DatasetDescription
 from medseg.data.layout_msd import class_table
 from medseg.data.modality import dicom_modality
 from medseg.errors import InputError
-from medseg.io.dicom_header import leniently, looks_like_dicom
+from medseg.io.dicom.header import leniently, looks_like_dicom
 from medseg.io.discover import survey
 from medseg.types.scan import FoundScan
 

@@ -13,7 +13,7 @@ from typing import Any
 from medseg.data.dataset import Channel, Dataset, DatasetCase
 from medseg.data.modality import dicom_modality
 from medseg.errors import InputError
-from medseg.io.case_id import stem
+from medseg.io.files.case_id import stem
 from medseg.types import LabelClass, LabelTable
 from medseg.types.labels import PALETTE
 

@@ -13,7 +13,7 @@ from medseg.data.description import DatasetDescription
 from medseg.data.layout_msd import class_table
 from medseg.data.modality import dicom_modality
 from medseg.errors import InputError
-from medseg.io.case_id import stem
+from medseg.io.files.case_id import stem
 from medseg.io.read import load_scan, read_labels
 from medseg.types import LabelTable
 

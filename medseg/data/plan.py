@@ -40,7 +40,7 @@ class Plan:
     Parameters
     ----------
     values : dict
-        For `medseg.train.config.TrainConfig`.
+        For `medseg.training.config.TrainConfig`.
     reasons : dict of str to str
         Dotted key to a sentence.
     """

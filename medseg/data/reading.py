@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medseg.data.border import border_labels, numbered_objects, without_border
+from medseg.data.border_class import border_labels, numbered_objects, without_border
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.slab import place_in
 from medseg.errors import GeometryMismatch, InputError
-from medseg.io.dicom_label_objects import look
+from medseg.io.dicom_results.label_objects import look
 from medseg.io.read import load_scan, read_labels, read_scan
 from medseg.io.recognise import recognise
 from medseg.types import LabelMap, Scan
@@ -155,7 +155,7 @@ def onto_grid(scan: Scan, target: Scan) -> npt.NDArray[np.float32]:
 
 def _drawn(data: Dataset, path: Path, scan: Scan) -> LabelMap:
     """Contours of the structures each class is named by."""
-    from medseg.io.rtstruct import read_rtstruct
+    from medseg.io.dicom_results.rtstruct import read_rtstruct
 
     array = np.zeros(scan.geometry.shape, smallest_label_dtype(data.table.largest))
     for value, pattern in data.structures.items():

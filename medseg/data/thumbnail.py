@@ -13,8 +13,8 @@ from PIL import Image
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.reading import read_channels, read_reference
 from medseg.errors import MedsegError
-from medseg.prepare.orient import nearest_ras
 from medseg.types import Scan
+from medseg.types.axis_order import nearest_ras
 
 __all__ = ["thumbnail"]
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from medseg.demo.dicom import write_localizer, write_series
 from medseg.errors import MissingDependency
-from medseg.io.atomic import atomic_path, write_bytes, write_text
+from medseg.io.files.atomic import atomic_path, write_bytes, write_text
 from medseg.types import Geometry
 
 __all__ = ["Layout", "lay_out"]

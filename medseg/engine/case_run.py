@@ -14,12 +14,12 @@ from typing import Any
 from medseg.engine import journal
 from medseg.engine.finishing import Finishing, is_small
 from medseg.engine.pipeline import Pipeline
-from medseg.engine.stage import RunContext
 from medseg.errors import MedsegError
 from medseg.types.how_computed import HowComputed
 from medseg.types.quality import Quality
 from medseg.types.run import CaseOutcome, ClassVolume, Preparing, Volumes
 from medseg.types.scan import FoundScan
+from medseg.types.stage import RunContext
 
 __all__ = ["expected", "failure", "pending", "record_failure", "recorded", "run_cases"]
 

@@ -10,7 +10,7 @@ from medseg.config.load import build, read_yaml
 from medseg.engine.pipeline import PipelineFile, load_pipeline
 from medseg.engine.registry import stage_class, stage_names
 from medseg.errors import UsageError
-from medseg.io.atomic import write_bytes
+from medseg.io.files.atomic import write_bytes
 from medseg.models.package import load_package
 
 __all__ = ["catalogue", "copy_shipped", "schema"]

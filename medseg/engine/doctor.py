@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medseg import resources
-from medseg.engine.versions import versions
 from medseg.errors import MedsegError
 from medseg.models.package import load_package
+from medseg.versions import versions
 
 __all__ = ["Finding", "doctor"]
 

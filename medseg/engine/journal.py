@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.errors import InputError
-from medseg.io.atomic import sweep, write_text
+from medseg.io.files.atomic import sweep, write_text
 from medseg.types.run import CaseOutcome
 
 __all__ = ["STATUS_FILE", "Status", "begin", "case_key", "clear", "current", "finish", "hash_files", "read_status"]

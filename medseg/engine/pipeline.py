@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from medseg.config.load import build, read_yaml
 from medseg.engine.registry import stage_class
-from medseg.engine.stage import RunContext
 from medseg.errors import ConfigError, PipelineError
 from medseg.types.run import BatchResult, Inputs
 from medseg.types.scan import Discovery, FoundScan
+from medseg.types.stage import RunContext
 
 __all__ = ["Pipeline", "PipelineFile", "Step", "StepFile", "assemble", "load_pipeline"]
 

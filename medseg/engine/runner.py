@@ -13,16 +13,16 @@ from typing import Any
 
 from medseg.engine.case_run import expected, recorded, run_cases
 from medseg.engine.isolation import Guard, run_isolated
-from medseg.engine.lock import exclusive
 from medseg.engine.pipeline import Pipeline
-from medseg.engine.progress import case_progress
-from medseg.engine.signals import stoppable
-from medseg.engine.stage import RunContext
-from medseg.engine.versions import versions
 from medseg.errors import UsageError
-from medseg.io.atomic import write_text
+from medseg.io.files.atomic import write_text
+from medseg.io.files.lock import exclusive
+from medseg.progress import case_progress
+from medseg.signals import stoppable
 from medseg.types.run import BatchResult, CaseOutcome, Inputs, Preparing
 from medseg.types.scan import Discovery, FoundScan, LeftOut
+from medseg.types.stage import RunContext
+from medseg.versions import versions
 
 __all__ = ["RunOptions", "Shard", "run"]
 

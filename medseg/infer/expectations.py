@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medseg.models.card import InputCard
-from medseg.prepare.orient import toward
+from medseg.prepare.card import InputCard
 from medseg.types import Scan
+from medseg.types.axis_order import toward
 
 __all__ = ["unlike_intensities", "unlike_training"]
 

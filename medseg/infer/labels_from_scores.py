@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.infer.axis_map import AxisMap
-from medseg.infer.borders import Borders
 from medseg.infer.decision import Decision
 from medseg.infer.flat_index import unravel
+from medseg.infer.mixed_cells import Borders
 from medseg.infer.planes import interpolated_planes, pieces
 from medseg.infer.sliding_window import Slab
 from medseg.threads import side_by_side

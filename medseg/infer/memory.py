@@ -13,8 +13,8 @@ from medseg.errors import ResourceLimit
 from medseg.infer import labels_from_scores
 from medseg.infer.axis_map import Strip
 from medseg.infer.decision import Decision
-from medseg.prepare import pipeline
-from medseg.prepare.pipeline import Route
+from medseg.prepare import route as pipeline
+from medseg.prepare.route import Route
 from medseg.threads import CORES
 
 __all__ = ["MOST_STRIPS", "Need", "available_bytes", "predict_need", "strips_that_fit"]

@@ -24,10 +24,10 @@ from medseg.infer.activations import UNKNOWN_CHANNELS, activation_bytes
 from medseg.infer.agreement import MemberAgreement
 from medseg.infer.decision import Decision
 from medseg.infer.engines.base import Engine
-from medseg.io.atomic import atomic_path, write_text
+from medseg.io.files.atomic import atomic_path, write_text
 from medseg.models.card import ModelCard
 from medseg.models.package import ONNX_FILE, REPORT_FILE, ModelPackage, file_sha256
-from medseg.models.store import store_folder
+from medseg.resources import store_folder
 
 if TYPE_CHECKING:
     import torch

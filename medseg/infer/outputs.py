@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from medseg.infer.decision import Decision
 from medseg.infer.options import InferOptions
-from medseg.io.scratch import Scratch
-from medseg.prepare.pipeline import Route
+from medseg.io.files.scratch import Scratch
+from medseg.prepare.route import Route
 from medseg.types.labels import smallest_label_dtype
 
 __all__ = ["Outputs"]

@@ -23,10 +23,10 @@ from medseg.infer.outputs import Outputs
 from medseg.infer.score_stream import ScoreStream
 from medseg.infer.sliding_window import Slab, stream_scores
 from medseg.infer.windows_saved import FarFromFirstPass, Skip, WindowTally
-from medseg.io.scratch import Scratch
+from medseg.io.files.scratch import Scratch
 from medseg.models.package import ModelPackage
 from medseg.prepare.colour import in_colour
-from medseg.prepare.pipeline import FirstPass, Prepared, Route, check_channels, plan_route, prepare
+from medseg.prepare.route import FirstPass, Prepared, Route, check_channels, plan_route, prepare
 from medseg.types import LabelMap, PostStep, Prediction, Scan
 from medseg.types.how_computed import HowComputed
 from medseg.types.prediction import ClassDoubt

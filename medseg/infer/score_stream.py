@@ -14,7 +14,7 @@ import numpy.typing as npt
 from medseg.infer.axis_map import AxisMap
 from medseg.infer.decision import Decision
 from medseg.infer.sliding_window import Slab
-from medseg.io.scratch import release
+from medseg.io.files.scratch import release
 
 __all__ = ["ScoreStream", "entropy"]
 

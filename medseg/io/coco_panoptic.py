@@ -14,7 +14,7 @@ from PIL import Image
 
 from medseg.errors import FormatLimitation, InputError
 from medseg.io import picture
-from medseg.io.atomic import write_bytes, write_text
+from medseg.io.files.atomic import write_bytes, write_text
 from medseg.types import Geometry, Instances, LabelClass, LabelTable
 from medseg.types.instances import InstanceRow
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medseg.errors import InputError, MedsegError, UsageError
-from medseg.io.atomic import write_text
 from medseg.io.discover import survey
+from medseg.io.files.atomic import write_text
 from medseg.io.read import read_labels, read_scan
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap
@@ -143,7 +143,7 @@ def _says_labels(found: FoundScan) -> bool:
 
 def _objects(objects: Mapping[Path, Path], scans: Sequence[FoundScan], out: Path, format: str) -> Iterator[Converted]:
     """Convert DICOM SEG and RTSTRUCT; copies of one object once."""
-    from medseg.io.dicom_label_objects import look
+    from medseg.io.dicom_results.label_objects import look
 
     done: set[str] = set()
     for path, shown in objects.items():

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medseg.errors import MedsegError
-from medseg.io.case_id import file_case_ids, unique
+from medseg.io.files.case_id import file_case_ids, unique
+from medseg.io.files.walk import Entry, absolute, walk
 from medseg.io.recognise import FileKind, Recognised, recognise
-from medseg.io.walk import Entry, absolute, walk
 from medseg.types.scan import Discovery, FoundScan, LeftOut, ScanFormat
 
 __all__ = ["Survey", "discover", "survey"]
@@ -104,7 +104,7 @@ def survey(inputs: Sequence[Path]) -> Survey:
             others.append(LeftOut(entry.path, seen.says, _fix(seen) if broken else None, broken))
     left_out += [left for left in others if left.path not in data_files]
     if dicom:
-        from medseg.io.dicom_discover import find_volumes
+        from medseg.io.dicom.discover import find_volumes
 
         volumes, rest, label_objects = find_volumes(dicom)
         found += volumes
@@ -131,7 +131,7 @@ def _with_archives(entries: Iterable[Entry], left_out: list[LeftOut]) -> Iterato
         if seen.kind != "zip":
             yield entry, seen
             continue
-        from medseg.io.archive import unpack
+        from medseg.io.files.archive import unpack
 
         try:
             members = unpack(entry.path)

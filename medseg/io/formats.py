@@ -129,21 +129,21 @@ def _nrrd(item: Labelled, path: Path) -> list[Path]:
 
 
 def _dicom_seg(item: Labelled, path: Path) -> list[Path]:
-    from medseg.io.dicom_seg import write_seg
+    from medseg.io.dicom_results.seg import write_seg
 
     write_seg(item.labels, item.source, path, model=item.model)
     return [path]
 
 
 def _dicom_seg_labelmap(item: Labelled, path: Path) -> list[Path]:
-    from medseg.io.dicom_seg import write_seg
+    from medseg.io.dicom_results.seg import write_seg
 
     write_seg(item.labels, item.source, path, model=item.model, encoding="labelmap")
     return [path]
 
 
 def _dicom_seg_fractional(item: Labelled, path: Path) -> list[Path]:
-    from medseg.io.dicom_seg import write_seg
+    from medseg.io.dicom_results.seg import write_seg
 
     write_seg(item.labels, item.source, path, model=item.model, encoding="fractional", scores=item.scores)
     return [path]
@@ -162,7 +162,7 @@ def _dicom_seg_objects(item: Labelled, path: Path) -> list[Path]:
 
 
 def _rtstruct(item: Labelled, path: Path) -> list[Path]:
-    from medseg.io.rtstruct import write_rtstruct
+    from medseg.io.dicom_results.rtstruct import write_rtstruct
 
     write_rtstruct(item.labels, item.source, path, model=item.model)
     return [path, path.with_suffix(".json")]
@@ -170,7 +170,7 @@ def _rtstruct(item: Labelled, path: Path) -> list[Path]:
 
 def _sr(item: Labelled, path: Path) -> list[Path]:
     """Write the report, and the DICOM SEG it refers to, without which it would point nowhere."""
-    from medseg.io.dicom_sr import write_sr
+    from medseg.io.dicom_results.sr import write_sr
 
     segmentation = _dicom_seg(item, path.with_name(WRITERS["dicom-seg"].file_name))
     write_sr(item.labels, item.source, path, model=item.model)
@@ -178,7 +178,7 @@ def _sr(item: Labelled, path: Path) -> list[Path]:
 
 
 def _key_images(item: Labelled, path: Path) -> list[Path]:
-    from medseg.io.key_images import write_key_images
+    from medseg.io.dicom_results.key_images import write_key_images
 
     return write_key_images(item.labels, item.source, path, model=item.model)
 

@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from medseg.engine.stage import RunContext
 from medseg.errors import InputError
 from medseg.io import nifti
-from medseg.io.atomic import write_text
+from medseg.io.files.atomic import write_text
 from medseg.types import Instances, LabelClass, LabelTable, Scan, Source
-from medseg.types.instances import InstanceMeasures, InstanceRow, ObjectsOfCase
+from medseg.types.instances import InstanceMeasures, InstanceRow
 from medseg.types.labels import PALETTE
 
-__all__ = ["IDS", "TABLE", "SaveObjects", "read_instances", "write_instances"]
+__all__ = ["IDS", "TABLE", "read_instances", "write_instances"]
 
 IDS, TABLE = "instances.nii.gz", "instances.csv"
 
@@ -135,20 +133,3 @@ def _measures(line: dict[str, str]) -> InstanceMeasures:
     diameter, sphericity = (float(line[key]) if line[key] else None for key in ("diameter_mm", "sphericity"))
     means = tuple(float(value) for key, value in line.items() if key.startswith(INTENSITY) and value)
     return InstanceMeasures(float(line["volume_mm3"]), (x, y, z), starts, stops, diameter, sphericity, means or None)
-
-
-class SaveObjects:
-    """Writes the id map and the table of a case into its folder."""
-
-    class Options(BaseModel):
-        """Nothing to choose yet."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
-
-    def run(self, item: ObjectsOfCase, context: RunContext) -> Instances:
-        """Write `instances.nii.gz` and `instances.csv`."""
-        write_instances(item.instances, context.case_folder, item.case.scan.source)
-        return item.instances

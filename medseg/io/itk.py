@@ -11,7 +11,7 @@ import numpy.typing as npt
 import SimpleITK as sitk  # noqa: N813 - its own documentation's name for it
 
 from medseg.errors import InputError
-from medseg.io.atomic import atomic_path
+from medseg.io.files.atomic import atomic_path
 from medseg.io.intensities import as_intensities, as_labels
 from medseg.io.itk_header import ItkFormat, TextHeader, check_data, read_header
 from medseg.io.slicer_segments import read_segments, segment_fields

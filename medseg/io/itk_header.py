@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from medseg.errors import InputError
-from medseg.io.byte_stream import CHUNK, TRUNCATED
-from medseg.io.limits import LARGEST_DEFLATE_RATIO, check_size
+from medseg.io.files.byte_stream import CHUNK, TRUNCATED
+from medseg.io.files.limits import LARGEST_DEFLATE_RATIO, check_size
 
 __all__ = ["TextHeader", "check_data", "read_header"]
 

@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from medseg.errors import InputError
-from medseg.io.atomic import write_text
-from medseg.io.case_id import SUFFIXES, stem
+from medseg.io.files.atomic import write_text
+from medseg.io.files.case_id import SUFFIXES, stem
 from medseg.types.labels import PALETTE, LabelClass, LabelMap, LabelTable
 
 __all__ = ["find_table", "read_table", "table_path", "with_table_beside", "write_table"]

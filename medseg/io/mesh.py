@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from medseg.io.atomic import write_bytes, write_text
-from medseg.io.dicom_coding import NOTICE
+from medseg.io.dicom_results.coding import NOTICE
+from medseg.io.files.atomic import write_bytes, write_text
 from medseg.io.surface import Surface, surfaces
 from medseg.types import LabelMap, ModelIdentity
 

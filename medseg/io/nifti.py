@@ -14,12 +14,12 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
 from medseg.errors import InputError, MedsegError
-from medseg.io.atomic import atomic_path
-from medseg.io.byte_stream import check_plausible, native, open_bytes, read_exactly, skip
-from medseg.io.gzip_stream import write_gzip
+from medseg.io.files.atomic import atomic_path
+from medseg.io.files.byte_stream import check_plausible, native, open_bytes, read_exactly, skip
+from medseg.io.files.gzip_stream import write_gzip
+from medseg.io.files.limits import check_size
+from medseg.io.files.scratch import release
 from medseg.io.intensities import as_intensities, as_labels
-from medseg.io.limits import check_size
-from medseg.io.scratch import release
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap, LabelTable, smallest_label_dtype
 from medseg.types.scan import Scan, Source

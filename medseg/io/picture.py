@@ -15,8 +15,8 @@ import tifffile
 from PIL import ExifTags, Image
 
 from medseg.errors import InputError
+from medseg.io.files.limits import check_size
 from medseg.io.intensities import as_intensities, as_labels
-from medseg.io.limits import check_size
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap, LabelTable
 from medseg.types.scan import Scan, Source

@@ -41,7 +41,7 @@ def read_scan(found: FoundScan, *, allow_uneven: bool = False) -> Scan:
 
         return picture.read_scan(found.files[0])
     if found.format == "dicom":
-        from medseg.io.dicom_series import read_series
+        from medseg.io.dicom.series import read_series
 
         return read_series(found, allow_uneven=allow_uneven)
     raise InputError(f"a scan of format '{found.format}' is not on disk", where=found.case_id)
@@ -113,7 +113,7 @@ def read_labels(path: Path | str) -> LabelMap:
 
         return with_table_beside(picture.read_labels(path), path)
     if seen.kind == "dicom":
-        from medseg.io.dicom_seg import read_seg
+        from medseg.io.dicom_results.seg import read_seg
 
         return read_seg(path)
     raise InputError(

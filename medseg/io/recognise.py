@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from medseg.io.dicom_header import looks_like_dicom
+from medseg.io.dicom.header import looks_like_dicom
 
 __all__ = ["FileKind", "Recognised", "recognise"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from medseg.io.dicom_plane import LPS
+from medseg.io.dicom.plane import LPS
 from medseg.types import LabelClass, LabelMap
 
 __all__ = ["Surface", "surfaces"]

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from medseg import resources
 from medseg.errors import ModelError
-from medseg.io.atomic import atomic_path, write_text
+from medseg.io.files.atomic import atomic_path, write_text
 from medseg.models.card import ModelCard
 from medseg.models.store import stored, unpacked
 from medseg.types import ModelIdentity
@@ -254,10 +254,6 @@ def holds_package(path: Path) -> bool:
 
 
 def _find(name_or_path: str | Path) -> Path:
-    if str(name_or_path).startswith("models:/"):
-        from medseg.train.registry import registered
-
-        return registered(str(name_or_path))
     path = Path(name_or_path)
     if (path / CARD_FILE).is_file():
         return path.resolve()

@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from medseg.errors import InputError, UsageError
 from medseg.models.unzip import extract
+from medseg.resources import kept_once, store_folder
 
-__all__ = ["kept_once", "store_folder", "stored", "unpacked"]
+__all__ = ["stored", "unpacked"]
 
 CARD_FILE = "model.yaml"
-
-
-def store_folder() -> Path:
-    """Folder of this user's models: ``models`` in ``MEDSEG_HOME``, or in the place the system has for such data."""
-    home = os.environ.get("MEDSEG_HOME")
-    if home:
-        return Path(home) / "models"
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return base / "medseg" / "models"
 
 
 def stored() -> dict[str, Path]:
@@ -56,33 +39,6 @@ def unpacked(path: Path) -> Path:
     if len(found) != 1:
         raise InputError(f"the zip holds {len(found)} model packages, not one", where=path)
     return found[0]
-
-
-def kept_once(target: Path, fill: Callable[[Path], object]) -> Path:
-    """Fill a folder unless it is there, whole or not at all, whatever other processes do; and return it.
-
-    Parameters
-    ----------
-    target : Path
-        The folder.
-    fill : callable
-        Given an empty folder beside it, which becomes the target when this returns.
-    """
-    if target.is_dir():
-        return target
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        fill(part)
-        try:
-            part.rename(target)
-        except OSError:
-            if not target.is_dir():  # not that another process was faster
-                raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return target
 
 
 def new_folder(name: str, *, overwrite: bool) -> Path:

@@ -7,8 +7,8 @@ permission with it.
 
 from __future__ import annotations
 
-from medseg.io.atomic import write_text
-from medseg.models.store import store_folder
+from medseg.io.files.atomic import write_text
+from medseg.resources import store_folder
 
 __all__ = ["is_trusted", "trust"]
 

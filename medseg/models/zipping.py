@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 from medseg.errors import UsageError
-from medseg.io.atomic import atomic_path
+from medseg.io.files.atomic import atomic_path
 from medseg.models.package import CARD_FILE, ModelPackage
 
 __all__ = ["copy_package", "write_zip"]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from medseg.engine.stage import RunContext
 from medseg.post.components import class_values
 from medseg.post.connectivity import Connectivity
 from medseg.post.holes import fill_holes
 from medseg.post.removal import keep_largest, remove_small
 from medseg.post.smoothing import smooth
-from medseg.types import LabelMap, Prediction
+from medseg.types import LabelMap
 
-__all__ = ["CleanUp", "FillHoles", "KeepLargest", "RemoveSmall", "Rule", "Smooth", "clean_up"]
+__all__ = ["FillHoles", "KeepLargest", "RemoveSmall", "Rule", "Smooth", "clean_up"]
 
 
 class _Rule(BaseModel):
@@ -86,21 +84,3 @@ def clean_up(labels: LabelMap, rules: tuple[KeepLargest | RemoveSmall | FillHole
     for rule in rules:
         labels = rule.apply(labels)
     return labels
-
-
-class CleanUp:
-    """Cleans the labels of a prediction; scores stay as the network gave them."""
-
-    class Options(BaseModel):
-        """What to do, in order."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        rules: tuple[Rule, ...] = ()
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
-
-    def run(self, item: Prediction, context: RunContext) -> Prediction:
-        """Apply every rule."""
-        return replace(item, labels=clean_up(item.labels, self.options.rules))

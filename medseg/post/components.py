@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
 
-from medseg.engine.stage import RunContext
 from medseg.errors import InputError
 from medseg.post.connectivity import Connectivity, neighbourhood
-from medseg.post.measure import score
 from medseg.post.seams import label_in_slabs
-from medseg.types import Instances, LabelMap, LabelTable, Prediction
+from medseg.types import Instances, LabelMap, LabelTable
 
-__all__ = ["Components", "class_values", "components"]
+__all__ = ["class_values", "components"]
 
 
 def components(
@@ -87,26 +83,3 @@ def class_values(names: Collection[str] | None, table: LabelTable) -> tuple[int,
             f"there is no class called '{unknown[0]}'", fix=f"The label map has: {', '.join(known) or 'no classes'}."
         )
     return tuple(known[name] for name in names)
-
-
-class Components:
-    """Makes an object of every connected component."""
-
-    class Options(BaseModel):
-        """Which classes, and what counts as touching."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        connectivity: Connectivity = Field(default=26, description="6, 18 or 26 neighbours; 4 or 8 in pictures")
-        classes: tuple[str, ...] | None = Field(default=None, description="names; null makes objects of every class")
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
-
-    def run(self, item: LabelMap | Prediction, context: RunContext) -> Instances:
-        """Number the objects; with scores, each gets the mean score of its class."""
-        labels = item.labels if isinstance(item, Prediction) else item
-        values = None if self.options.classes is None else class_values(self.options.classes, labels.table)
-        found = components(labels, connectivity=self.options.connectivity, classes=values)
-        scores: Any = item.scores if isinstance(item, Prediction) else None
-        return found if scores is None else score(found, scores)

@@ -6,18 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
 
-from medseg.engine.stage import RunContext
 from medseg.errors import InputError
 from medseg.post.connectivity import flat_axis
 from medseg.post.diameter import longest_diameter
 from medseg.post.regions import count_regions
 from medseg.post.surface_area import sphericity
 from medseg.types import Instances, LabelTable, Scan
-from medseg.types.instances import InstanceMeasures, InstanceRow, ObjectsOfCase
+from medseg.types.instances import InstanceMeasures, InstanceRow
 
-__all__ = ["MeasureObjects", "channel_of_class", "located", "measure", "score"]
+__all__ = ["channel_of_class", "located", "measure", "score"]
 
 
 def measure(instances: Instances, scan: Scan | None = None, *, shape: bool = True) -> Instances:
@@ -131,23 +129,3 @@ def _measures(row: InstanceRow) -> InstanceMeasures:
     if row.measures is None:
         raise InputError(f"object {row.id} has not been located")
     return row.measures
-
-
-class MeasureObjects:
-    """Measures every object, with mean intensities from the case's scan."""
-
-    class Options(BaseModel):
-        """What to leave out."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        shape: bool = Field(default=True, description="longest diameter and sphericity")
-        intensity: bool = Field(default=True, description="mean intensity of each channel")
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
-
-    def run(self, item: ObjectsOfCase, context: RunContext) -> Instances:
-        """Fill the measures of every row."""
-        scan = item.case.scan if self.options.intensity else None
-        return measure(item.instances, scan, shape=self.options.shape)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
 
-from medseg.engine.stage import RunContext
 from medseg.errors import InputError
 from medseg.post.connectivity import Connectivity, neighbourhood
 from medseg.post.measure import located, measure, score
 from medseg.post.regions import count_regions
 from medseg.post.runs import slabs, slowest_last
 from medseg.post.seams import label_in_slabs
-from medseg.types import Instances, LabelMap, LabelTable, Prediction, Scan
+from medseg.types import Instances, LabelMap, LabelTable, Scan
 from medseg.types.instances import InstanceRow
 
-__all__ = ["MergeStuff", "Panoptic", "ThingsAndStuff", "panoptic"]
+__all__ = ["panoptic"]
 
 
 def panoptic(
@@ -133,51 +131,3 @@ def _check_known(values: npt.NDArray[Any], table: LabelTable) -> None:
             f"the label map holds the value {unknown[0]}, which its table does not have",
             fix="Give it a table that says whether each class is things or stuff.",
         )
-
-
-class Panoptic:
-    """Merges things, as connected components, and stuff into one id map with a table."""
-
-    class Options(BaseModel):
-        """What counts as touching, and what is measured."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        connectivity: Connectivity = 26
-        shape: bool = Field(default=True, description="measure longest diameter and sphericity of things")
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
-
-    def run(self, item: LabelMap | Prediction, context: RunContext) -> Instances:
-        """Make the id map and its table, with scores where the prediction has them."""
-        labels = item.labels if isinstance(item, Prediction) else item
-        scores = item.scores if isinstance(item, Prediction) else None
-        return panoptic(labels, scores=scores, shape=self.options.shape, connectivity=self.options.connectivity)
-
-
-@dataclass(frozen=True, eq=False)
-class ThingsAndStuff:
-    """Objects made by an earlier step and the prediction they were made from."""
-
-    things: Instances
-    prediction: Prediction
-
-
-class MergeStuff:
-    """Merges objects of an earlier step with the stuff of the prediction."""
-
-    class Options(BaseModel):
-        """What is measured."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        shape: bool = Field(default=True, description="measure longest diameter and sphericity of things")
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
-
-    def run(self, item: ThingsAndStuff, context: RunContext) -> Instances:
-        """Lay the objects over the stuff."""
-        prediction = item.prediction
-        return panoptic(prediction.labels, item.things, scores=prediction.scores, shape=self.options.shape)

@@ -6,23 +6,20 @@ from collections.abc import Collection
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from skimage.measure import label
 from skimage.morphology import local_maxima, reconstruction
 
-from medseg.engine.stage import RunContext
-from medseg.post.components import class_values, components
+from medseg.post.components import components
 from medseg.post.connectivity import Connectivity
 from medseg.post.flooding import flood
-from medseg.post.measure import score
 from medseg.post.numbering import number_objects
 from medseg.post.orientation import canonical
 from medseg.post.pieces import merge_small
-from medseg.types import Instances, LabelMap, Prediction
+from medseg.types import Instances, LabelMap
 from medseg.types.instances import InstanceRow
 
-__all__ = ["Watershed", "split_mask", "watershed"]
+__all__ = ["split_mask", "watershed"]
 
 
 def watershed(
@@ -124,38 +121,3 @@ def _box_with_border(row: InstanceRow, shape: tuple[int, ...]) -> tuple[slice, .
     assert row.measures is not None
     ends = zip(row.measures.start, row.measures.stop, shape, strict=True)
     return tuple(slice(max(0, start - 1), min(size, stop + 1)) for start, stop, size in ends)
-
-
-class Watershed:
-    """Makes an object of every connected component and splits those that touch."""
-
-    class Options(BaseModel):
-        """How readily objects are split."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        depth_mm: float = Field(
-            default=0.5, gt=0, description="depth of the neck between two objects; less splits more"
-        )
-        sigma_mm: float = Field(default=1.0, ge=0, description="smoothing of the distance to the border")
-        min_mm3: float = Field(default=0.0, ge=0, description="no smaller piece is split off")
-        connectivity: Connectivity = 26
-        classes: tuple[str, ...] | None = Field(default=None, description="names; null makes objects of every class")
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
-
-    def run(self, item: LabelMap | Prediction, context: RunContext) -> Instances:
-        """Number the objects; with scores, each gets the mean score of its class."""
-        labels = item.labels if isinstance(item, Prediction) else item
-        chosen = self.options
-        found = watershed(
-            labels,
-            depth_mm=chosen.depth_mm,
-            sigma_mm=chosen.sigma_mm,
-            min_mm3=chosen.min_mm3,
-            connectivity=chosen.connectivity,
-            classes=None if chosen.classes is None else class_values(chosen.classes, labels.table),
-        )
-        scores = item.scores if isinstance(item, Prediction) else None
-        return found if scores is None else score(found, scores)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medseg.models.card import InputCard
+from medseg.prepare.card import InputCard
 from medseg.types import Scan
 
 __all__ = ["COLOURS", "in_colour"]

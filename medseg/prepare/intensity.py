@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medseg.models.card import NormalisationCard
+from medseg.prepare.card import NormalisationCard
 
 __all__ = ["filled_nonzero", "finite", "normaliser", "statistics"]
 

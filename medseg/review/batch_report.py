@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from pydantic import BaseModel, ConfigDict, Field
 
-from medseg.engine.stage import RunContext
-from medseg.io.atomic import write_text
 from medseg.types.run import BatchResult, CaseOutcome
 
-__all__ = ["BatchReport", "render_report", "table_of_cases"]
+__all__ = ["render_report", "table_of_cases"]
 
 WORDS = {"done": "done", "current": "up to date", "failed": "failed", "pending": "not done"}
 
@@ -103,22 +100,3 @@ def _class_names(result: BatchResult) -> list[str]:
     for outcome in result.outcomes:
         names.update(dict.fromkeys(_volumes(outcome)))
     return list(names)
-
-
-class BatchReport:
-    """Stage that writes both at the end of a run."""
-
-    class Options(BaseModel):
-        """How much goes into the page."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
-        pictures: int = Field(default=200, ge=0, description="previews embedded at most; more are linked")
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
-
-    def run(self, item: BatchResult, context: RunContext) -> BatchResult:
-        """Write `cases.csv` and `report.html` into the output folder."""
-        write_text(context.out / "cases.csv", table_of_cases(item))
-        write_text(context.out / "report.html", render_report(item, pictures=self.options.pictures))
-        return item

@@ -14,8 +14,8 @@ from medseg.io.formats import BY_HAND, WRITERS, Labelled, write
 from medseg.io.instances import IDS, TABLE, read_instances
 from medseg.io.object_labels import object_labels
 from medseg.io.read import load_scan, read_labels
-from medseg.models.package import load_package
 from medseg.prepare.regrid import regrid
+from medseg.tracking.resolve import resolve_model
 from medseg.types import LabelClass, LabelMap, LabelTable, ModelIdentity, Scan, Source
 
 __all__ = ["export"]
@@ -73,7 +73,7 @@ def export(
     identity = BY_HAND if by_hand else ModelIdentity("origin not stated", "", "")
     table = LabelTable(())
     if model is not None:
-        package = load_package(model)
+        package = resolve_model(model)
         table, identity = package.card.table, package.identity
     item = replace(_read(labels, scan, pattern, table), model=identity)
     written: dict[Path, None] = {}
@@ -110,7 +110,7 @@ def _read(path: Path, scan: Scan | None, pattern: str, table: LabelTable) -> Lab
         objects = replace(objects, table=_named(objects.table, table, path))
         labels = object_labels(objects)
     elif _is_rtstruct(path):
-        from medseg.io.rtstruct import read_rtstruct
+        from medseg.io.dicom_results.rtstruct import read_rtstruct
 
         if scan is None:
             raise UsageError("contours need the scan they were drawn on", where=path, fix="Give it with --source.")

@@ -30,8 +30,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
     StudyRootQueryRetrieveInformationModelGet,
 )
 
-from medseg.io.burned_in import MAPS, TOMOGRAPHY
-from medseg.io.deidentify import DOCUMENTS
+from medseg.privacy.burned_in import MAPS, TOMOGRAPHY
+from medseg.privacy.deidentify import DOCUMENTS
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
 from medseg.service.outgoing import Outgoing
 

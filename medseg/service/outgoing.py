@@ -10,7 +10,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 
-from medseg.io.walk import walk
+from medseg.io.files.walk import walk
 
 __all__ = ["Outgoing", "outgoing"]
 

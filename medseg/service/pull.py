@@ -10,7 +10,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from medseg.errors import UsageError
-from medseg.io.atomic import atomic_folder, write_bytes
+from medseg.io.files.atomic import atomic_folder, write_bytes
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal, is_uid
 from medseg.service.retry import keep_trying
 

@@ -12,7 +12,7 @@ import requests
 from dicomweb_client.api import DICOMwebClient
 from pydicom.dataset import Dataset
 
-from medseg.io.dicom_source import tolerant
+from medseg.io.dicom_results.source import tolerant
 from medseg.service.archive import PASSWORD, TOKEN, Archive, ArchiveError, ArchiveRefusal
 from medseg.service.outgoing import Outgoing
 

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from medseg.errors import InputError
 from medseg.types.geometry import Geometry
-from medseg.types.labels import LabelMap, LabelTable
+from medseg.types.labels import LabelTable
 from medseg.types.scan import Case
 
-__all__ = ["CentreFields", "InstanceMeasures", "InstanceRow", "Instances", "ObjectsOfCase"]
+__all__ = ["InstanceMeasures", "InstanceRow", "Instances", "ObjectsOfCase"]
 
 
 @dataclass(frozen=True)
@@ -109,43 +109,6 @@ class Instances:
         if self.ids.shape != self.geometry.shape or self.ids.dtype != np.int32:
             raise InputError(
                 f"instance ids must be int32 of shape {self.geometry.shape}, not {self.ids.dtype} {self.ids.shape}"
-            )
-
-
-@dataclass(frozen=True, eq=False)
-class CentreFields:
-    """What a network with a centre head and an offset head says of a scan, on the scan's own grid.
-
-    Parameters
-    ----------
-    labels : LabelMap
-        The class of each voxel.
-    heatmap : ndarray of float32, shape (X, Y, Z)
-        1 at the centre of an object, falling to 0 around it.
-    offsets : ndarray of float32, shape (3, X, Y, Z)
-        From each voxel to the centre of its object, in mm along the array axes.
-
-    Raises
-    ------
-    InputError
-        When the fields do not fit the labels.
-
-    References
-    ----------
-    Cheng et al., "Panoptic-DeepLab", CVPR 2020.
-    """
-
-    labels: LabelMap
-    heatmap: npt.NDArray[np.float32]
-    offsets: npt.NDArray[np.float32]
-
-    def __post_init__(self) -> None:
-        shape = self.labels.geometry.shape
-        if self.heatmap.shape != shape or self.offsets.shape != (3, *shape):
-            raise InputError(
-                f"a heatmap of shape {self.heatmap.shape} and offsets of shape {self.offsets.shape} "
-                f"do not fit labels of shape {shape}",
-                fix="Give a heatmap (X, Y, Z) and offsets (3, X, Y, Z).",
             )
 
 

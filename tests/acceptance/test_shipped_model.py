@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from medseg.evaluate.detection import count_overlaps, match
+from medseg.evaluation.metrics.detection import count_overlaps, match
 from medseg.io.read import read_labels
 from medseg.models.package import load_package
 

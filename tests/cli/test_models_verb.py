@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from medseg.cli.app import run
-from medseg.models.card import ChannelCard, ClassCard, InputCard, ModelCard, NetworkCard, TrainingCard
+from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
 from medseg.models.package import write_package
 from medseg.models.registry import build_network
+from medseg.prepare.card import ChannelCard, InputCard
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from medseg.data.description import DatasetDescription
 from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.errors import ConfigError, GeometryMismatch, InputError
-from medseg.io.dicom_seg import write_seg
-from medseg.io.rtstruct import write_rtstruct
+from medseg.io.dicom_results.rtstruct import write_rtstruct
+from medseg.io.dicom_results.seg import write_seg
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, Source
 
 SARCOMA = Path(__file__).parents[3] / "shared" / "data" / "sarcoma"

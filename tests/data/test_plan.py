@@ -14,7 +14,7 @@ from medseg.data.paired import paired_classes
 from medseg.data.plan import make_plan
 from medseg.data.plan_text import explanation, plan_text
 from medseg.errors import InputError, UsageError
-from medseg.train.config import TrainConfig
+from medseg.training.config import TrainConfig
 from medseg.types import LabelClass, LabelTable
 
 EPOCHS = {"epochs": 1}

@@ -12,11 +12,11 @@ from pydantic import Field
 from toy_stages import STAGES, Strict, Text
 
 from medseg.engine.finishing import SMALL
-from medseg.engine.stage import RunContext
 from medseg.errors import InputError
-from medseg.io.atomic import write_text
+from medseg.io.files.atomic import write_text
 from medseg.types import FoundScan, Geometry, Scan
 from medseg.types.scan import Case
+from medseg.types.stage import RunContext
 
 
 class ReadCase:

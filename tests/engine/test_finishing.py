@@ -18,10 +18,10 @@ from medseg.engine.finishing import Finishing
 from medseg.engine.isolation import Guard
 from medseg.engine.pipeline import PipelineFile, assemble
 from medseg.engine.runner import RunOptions, run
-from medseg.engine.stage import RunContext
 from medseg.errors import Interrupted
 from medseg.types import Case, FoundScan
 from medseg.types.run import BatchResult, CaseOutcome, Inputs
+from medseg.types.stage import RunContext
 
 # The writing of a waits for the network of b: where the two are not side by side it fails.
 BESIDE = {"waits": {"a": "network b begins"}}

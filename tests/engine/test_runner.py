@@ -115,7 +115,7 @@ def test_a_folder_of_somebody_else_is_never_touched(structure: PipelineFile, tex
 
 
 def test_two_runs_cannot_write_the_same_folder_at_once(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
-    from medseg.engine.lock import exclusive
+    from medseg.io.files.lock import exclusive
 
     out = tmp_path / "out"
     out.mkdir()

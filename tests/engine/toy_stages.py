@@ -11,11 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from medseg.engine.stage import RunContext
 from medseg.errors import InputError
-from medseg.io.atomic import write_text
+from medseg.io.files.atomic import write_text
 from medseg.types import Discovery, FoundScan, LeftOut
 from medseg.types.run import BatchResult, Inputs
+from medseg.types.stage import RunContext
 
 
 class Strict(BaseModel):

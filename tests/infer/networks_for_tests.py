@@ -2,16 +2,9 @@
 
 import numpy as np
 
-from medseg.models.card import (
-    ChannelCard,
-    ClassCard,
-    InputCard,
-    ModelCard,
-    NetworkCard,
-    NormalisationCard,
-    TrainingCard,
-)
+from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
 from medseg.models.package import ModelPackage
+from medseg.prepare.card import ChannelCard, InputCard, NormalisationCard
 
 
 class FakePackage(ModelPackage):

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from medseg.infer.onnx_export import export_onnx
-from medseg.models.card import ChannelCard, ClassCard, InputCard, ModelCard, NetworkCard, TrainingCard
+from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
 from medseg.models.package import write_package
 from medseg.models.registry import build_network
+from medseg.prepare.card import ChannelCard, InputCard
 
 NETWORKS = {
     "unet": ("unet", {"features": [32, 64, 128, 128]}, (48, 56, 40), 3),

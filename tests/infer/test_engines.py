@@ -19,9 +19,10 @@ from medseg.infer.engines.torch import TorchEngine
 from medseg.infer.onnx_export import export_onnx, find_export
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
-from medseg.models.card import ChannelCard, ClassCard, InputCard, ModelCard, NetworkCard, PrecisionCard, TrainingCard
+from medseg.models.card import ClassCard, ModelCard, NetworkCard, PrecisionCard, TrainingCard
 from medseg.models.package import write_card, write_package
 from medseg.models.registry import build_network
+from medseg.prepare.card import ChannelCard, InputCard
 from medseg.types import Geometry, Scan
 
 ENGINES = {"openvino": "openvino", "onnx": "onnxruntime"}

@@ -10,7 +10,7 @@ from medseg.errors import ResourceLimit
 from medseg.infer import labels_from_scores, memory
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
-from medseg.prepare import pipeline
+from medseg.prepare import route as pipeline
 from medseg.prepare.resample import resample
 from medseg.types import Geometry, Scan
 
@@ -47,7 +47,7 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(pipeline, "BLOCK", 1 << 15)
     monkeypatch.setattr(labels_from_scores, "BLOCK", 1 << 16)
     monkeypatch.setattr(memory, "GATHERING", 6 << 20)
-    monkeypatch.setattr("medseg.infer.borders.GATHERED", 1 << 17)
+    monkeypatch.setattr("medseg.infer.mixed_cells.GATHERED", 1 << 17)
     for module in (memory, threads):
         monkeypatch.setattr(module, "CORES", 2)
     with ThreadPoolExecutor(2) as pool:

@@ -12,9 +12,9 @@ from medseg.errors import ModelError
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.models.card import FirstPassCard
-from medseg.prepare.orient import AxisOrder
 from medseg.prepare.resample import resample
 from medseg.types import Geometry, Scan
+from medseg.types.axis_order import AxisOrder
 
 ORDERS = [AxisOrder(p, f) for p in itertools.permutations(range(3)) for f in itertools.product((False, True), repeat=3)]
 
@@ -164,7 +164,7 @@ def test_auto_mirrors_as_the_card_says(recommended, mirror, expected):
 
 def test_the_way_to_labels_imports_neither_torch_nor_monai():
     code = (
-        "import sys, medseg.infer.predictor, medseg.prepare.pipeline; "
+        "import sys, medseg.infer.predictor, medseg.prepare.route; "
         "print([m for m in ('torch', 'monai', 'skimage') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

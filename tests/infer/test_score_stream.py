@@ -10,12 +10,12 @@ from medseg.infer.decision import Decision
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.infer.score_stream import entropy
+from medseg.io.files.scratch import Scratch
 from medseg.io.nifti import read_scan, write_shares
-from medseg.io.scratch import Scratch
-from medseg.prepare.orient import AxisOrder
-from medseg.prepare.pipeline import plan_route, prepare
 from medseg.prepare.resample import resample
+from medseg.prepare.route import plan_route, prepare
 from medseg.types import Geometry, Scan
+from medseg.types.axis_order import AxisOrder
 
 CENTRES = np.array([-15.0, 0.0, 15.0], dtype=np.float32)[:, None, None, None]
 

@@ -6,8 +6,9 @@ from medseg.errors import ModelError, UsageError
 from medseg.infer.engines.torch import LARGEST_HELD, TorchEngine, resolve_device
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
-from medseg.models.card import ChannelCard, ClassCard, InputCard, ModelCard, NetworkCard, TrainingCard
+from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
 from medseg.models.package import write_package
+from medseg.prepare.card import ChannelCard, InputCard
 from medseg.types import Geometry, Scan
 
 

@@ -14,7 +14,7 @@ from medseg.infer.predictor import Predictor
 from medseg.infer.sliding_window import stream_scores, window_count
 from medseg.infer.windows_saved import FarFromFirstPass, WindowTally
 from medseg.models.card import FirstPassCard
-from medseg.prepare.pipeline import FirstPass
+from medseg.prepare.route import FirstPass
 from medseg.types import Geometry, LabelMap, Scan
 
 RNG = np.random.default_rng(0)
@@ -147,7 +147,7 @@ def test_the_second_stage_of_a_cascade_runs_where_the_first_found_something(memo
     monkeypatch.setattr(Predictor, "_first_pass", lambda self, scan: first_pass_of(scan))
     monkeypatch.setattr("medseg.infer.memory.GATHERING", 0)
     monkeypatch.setattr("medseg.infer.labels_from_scores.BLOCK", 1)
-    monkeypatch.setattr("medseg.prepare.pipeline.BLOCK", 1)
+    monkeypatch.setattr("medseg.prepare.route.BLOCK", 1)
     how = {} if memory is None else {"memory_gb": memory}
     every = cascade(**how).segment(scan)
     near = cascade(skip_beyond=5.0, **how).segment(scan)

@@ -12,9 +12,9 @@ from dicom_phantom import check, grid, write_series
 from medseg.cli.app import run
 from medseg.io import itk, nifti
 from medseg.io.convert import FORMATS, convert
-from medseg.io.dicom_seg import write_seg
+from medseg.io.dicom_results.rtstruct import write_rtstruct
+from medseg.io.dicom_results.seg import write_seg
 from medseg.io.read import load_scan, read_labels
-from medseg.io.rtstruct import write_rtstruct
 from medseg.types import Code, Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity
 
 MODEL = ModelIdentity("phantom", "1", "0" * 64)

@@ -18,7 +18,8 @@ from pydicom.uid import (
 )
 
 from medseg.errors import InputError, Interrupted, ResourceLimit
-from medseg.io import dicom_header, dicom_pixels
+from medseg.io.dicom import header as dicom_header
+from medseg.io.dicom import pixels as dicom_pixels
 from medseg.io.discover import discover
 from medseg.io.read import load_scan
 

@@ -9,14 +9,15 @@ import pytest
 from objects_for_tests import TABLE, label_map, oblique_affine, random_blobs
 from PIL import Image
 
-from medseg.engine.stage import RunContext
+from medseg.engine.stages.saving import SaveObjects
 from medseg.errors import FormatLimitation, InputError
 from medseg.io.coco_panoptic import read_coco_panoptic, write_coco_panoptic
-from medseg.io.instances import SaveObjects, read_instances, write_instances
+from medseg.io.instances import read_instances, write_instances
 from medseg.post.components import components
 from medseg.post.panoptic import panoptic
 from medseg.types import Case, Instances, LabelClass, LabelTable, Scan
 from medseg.types.instances import ObjectsOfCase
+from medseg.types.stage import RunContext
 
 
 def measured(shape=(9, 10, 11), channels=1, affine=None):
@@ -187,7 +188,7 @@ def test_coco_that_is_damaged(tmp_path):
 def test_dicom_seg_with_one_segment_for_each_object(tmp_path):
     from small_series import small_series
 
-    from medseg.io.dicom_seg import read_seg, write_seg
+    from medseg.io.dicom_results.seg import read_seg, write_seg
     from medseg.post.encodings import one_class_per_object
     from medseg.types import LabelMap, ModelIdentity
 

@@ -8,10 +8,10 @@ import pytest
 from dicom_phantom import check, encode, grid, write_series
 
 from medseg.errors import FormatLimitation
-from medseg.io.dicom_seg import write_seg
-from medseg.io.key_images import write_key_images
+from medseg.io.dicom_results.key_images import write_key_images
+from medseg.io.dicom_results.rtstruct import write_rtstruct
+from medseg.io.dicom_results.seg import write_seg
 from medseg.io.read import load_scan
-from medseg.io.rtstruct import write_rtstruct
 from medseg.types import Code, LabelClass, LabelMap, LabelTable, ModelIdentity
 
 MODEL = ModelIdentity("phantom", "1", "ab" * 32)

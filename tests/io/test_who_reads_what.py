@@ -16,10 +16,10 @@ from peer_tools import call, dicom_errors
 from small_labels import MODEL, TABLE, nrrd, some_labels
 from small_series import AXIAL, CORONAL, OBLIQUE, SAGITTAL, small_multiframe, small_series
 
+from medseg.io.dicom_results.rtstruct import read_rtstruct
 from medseg.io.formats import WRITERS, Labelled, write
 from medseg.io.itk import write_labels
 from medseg.io.read import read_labels
-from medseg.io.rtstruct import read_rtstruct
 from medseg.types import Geometry, LabelMap, LabelTable, Source
 
 pytestmark = pytest.mark.peers

@@ -9,11 +9,11 @@ import pytest
 from peer_tools import dicom_errors
 from small_labels import MODEL, TABLE
 
-from medseg.io.dicom_seg import read_seg
+from medseg.io.dicom_results.rtstruct import read_rtstruct
+from medseg.io.dicom_results.seg import read_seg
 from medseg.io.discover import discover
 from medseg.io.formats import Labelled, write
 from medseg.io.read import read_scan
-from medseg.io.rtstruct import read_rtstruct
 from medseg.prepare.regrid import regrid
 from medseg.types import Geometry, LabelMap
 

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from medseg.errors import InputError, ModelError
-from medseg.models.card import ChannelCard, ClassCard, InputCard, ModelCard, NetworkCard, TrainingCard
+from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
 from medseg.models.package import load_package, write_package
 from medseg.models.unzip import extract
 from medseg.models.zipping import write_zip
+from medseg.prepare.card import ChannelCard, InputCard
 
 
 @pytest.fixture

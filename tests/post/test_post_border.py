@@ -15,13 +15,14 @@ from objects_for_tests import (
 )
 from scipy import ndimage
 
-from medseg.data.border import border_labels, border_table
-from medseg.engine.stage import RunContext
+from medseg.data.border_class import border_labels, border_table
+from medseg.engine.stages.objects import Border
 from medseg.errors import InputError
-from medseg.post.border import Border, _Seeds, objects_from_border
 from medseg.post.components import components
+from medseg.post.from_border import _Seeds, objects_from_border
 from medseg.post.watershed import split_mask
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction
+from medseg.types.stage import RunContext
 
 
 @pytest.mark.parametrize("classes", [(1,), (2, 7)])

@@ -11,14 +11,15 @@ from pydantic import ValidationError
 from scipy import ndimage
 
 from medseg.config.load import build
-from medseg.engine.stage import RunContext
+from medseg.engine.stages.objects import CleanUp
 from medseg.errors import InputError
-from medseg.post.cleanup import CleanUp, FillHoles, KeepLargest, RemoveSmall, Smooth, clean_up
+from medseg.post.cleanup import FillHoles, KeepLargest, RemoveSmall, Smooth, clean_up
 from medseg.post.components import components
 from medseg.post.holes import fill_holes
 from medseg.post.removal import keep_largest, remove_small
 from medseg.post.smoothing import smooth
 from medseg.types import ModelIdentity, Prediction
+from medseg.types.stage import RunContext
 
 
 def lesions():

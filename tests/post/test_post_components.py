@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from objects_for_tests import label_map, oblique_affine, orientations, random_blobs, same_partition
 from scipy import ndimage
 
+from medseg.engine.stages.objects import Components
 from medseg.errors import ConfigError, InputError
-from medseg.post.components import Components, class_values, components
+from medseg.post.components import class_values, components
 from medseg.types import Geometry, LabelMap, LabelTable, ModelIdentity, Prediction
 
 STRUCTURES = {6: 1, 18: 2, 26: 3}
@@ -165,7 +166,7 @@ def test_class_names():
 
 
 def test_stage_scores_objects_of_a_prediction(tmp_path):
-    from medseg.engine.stage import RunContext
+    from medseg.types.stage import RunContext
 
     array = np.zeros((6, 4, 4))
     array[:2], array[4:] = 1, 2

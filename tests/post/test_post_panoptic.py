@@ -6,13 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from objects_for_tests import TABLE, ball, label_map, oblique_affine, orientations, random_blobs, same_partition
 
-from medseg.engine.stage import RunContext
+from medseg.engine.stages.objects import MergeStuff, Panoptic, ThingsAndStuff
 from medseg.errors import FormatLimitation, GeometryMismatch, InputError
 from medseg.post.components import components
 from medseg.post.encodings import class_times_1000, one_class_per_object
-from medseg.post.panoptic import MergeStuff, Panoptic, ThingsAndStuff, panoptic
+from medseg.post.panoptic import panoptic
 from medseg.post.watershed import watershed
 from medseg.types import Code, LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction, Scan
+from medseg.types.stage import RunContext
 
 
 def scene(affine=None):

@@ -8,15 +8,14 @@ from objects_for_tests import panoptic_quality
 from PIL import Image
 from scipy import ndimage
 
-from medseg.data.border import border_labels
+from medseg.data.border_class import border_labels
 from medseg.io import nifti, picture
-from medseg.post.border import objects_from_border
-from medseg.post.centre_offset import centre_fields, objects_from_centres
 from medseg.post.components import components
+from medseg.post.from_border import objects_from_border
 from medseg.post.measure import measure
 from medseg.post.watershed import watershed
 from medseg.types import Geometry, Instances, LabelClass, LabelMap, LabelTable
-from medseg.types.instances import CentreFields, InstanceRow
+from medseg.types.instances import InstanceRow
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 NUCLEUS = LabelTable((LabelClass(1, "nucleus", is_thing=True),))
@@ -88,14 +87,6 @@ def test_watershed_splits_touching_nuclei(pictures):
 def test_border_class_keeps_nuclei_apart(pictures):
     """What a perfect network with a border class would reach: the upper limit of the method."""
     assert mean_quality(pictures, lambda reference: objects_from_border(border_labels(reference, 1))) > 0.96
-
-
-def test_centres_and_offsets_give_nuclei_back(pictures):
-    def decoded(reference):
-        fields = CentreFields(foreground(reference), *centre_fields(reference, 2))
-        return objects_from_centres(fields, window_mm=5)
-
-    assert mean_quality(pictures[:12], decoded) > 0.99
 
 
 def test_nuclei_in_a_volume():

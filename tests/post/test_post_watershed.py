@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from objects_for_tests import ball, label_map, oblique_affine, orientations, random_blobs, same_partition
 
+from medseg.engine.stages.objects import Watershed
 from medseg.post.components import components
 from medseg.post.flooding import flood
 from medseg.post.pieces import contacts, merge_small
-from medseg.post.watershed import Watershed, split_mask, watershed
+from medseg.post.watershed import split_mask, watershed
 
 
 def three_balls(spacing=(1, 1, 1)):
@@ -124,7 +125,7 @@ def test_contacts_and_merging_by_most_contact():
 
 
 def test_stage(tmp_path):
-    from medseg.engine.stage import RunContext
+    from medseg.types.stage import RunContext
 
     labels = label_map(three_balls()[0])
     stage = Watershed(Watershed.Options(classes=("lesion",), min_mm3=10))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medseg.models.card import InputCard
+from medseg.prepare.card import InputCard
 from medseg.prepare.colour import in_colour
 from medseg.types import Geometry, Scan, Source
 

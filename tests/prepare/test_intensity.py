@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from medseg.models.card import NormalisationCard
+from medseg.prepare.card import NormalisationCard
 from medseg.prepare.intensity import filled_nonzero, finite, normaliser, statistics
 
 RNG = np.random.default_rng(0)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from medseg.errors import GeometryMismatch
-from medseg.prepare.orient import AxisOrder
 from medseg.prepare.regrid import regrid
 from medseg.types import Geometry, LabelMap, LabelTable
+from medseg.types.axis_order import AxisOrder
 
 TABLE = LabelTable.unnamed([1, 2])
 

@@ -16,7 +16,7 @@ from small_series import small_series
 from medseg.cli.app import run
 from medseg.cli.export import export as export_verb
 from medseg.errors import FormatLimitation, GeometryMismatch, UsageError
-from medseg.io.dicom_seg import read_seg
+from medseg.io.dicom_results.seg import read_seg
 from medseg.io.formats import WRITERS, Labelled, write
 from medseg.io.instances import write_instances
 from medseg.io.nifti import write_labels
@@ -24,9 +24,9 @@ from medseg.io.read import load_scan, read_labels
 from medseg.models.card import ModelCard
 from medseg.models.package import write_package
 from medseg.post.components import components
-from medseg.prepare.orient import AxisOrder
 from medseg.review.export import export
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, Scan
+from medseg.types.axis_order import AxisOrder
 
 CARD = {
     "name": "liver-model",

@@ -26,7 +26,7 @@ from small_series import small_series
 
 from medseg.cli.app import run
 from medseg.errors import InputError, UsageError
-from medseg.io.dicom_source import tolerant
+from medseg.io.dicom_results.source import tolerant
 from medseg.service import dimse, move
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
 from medseg.service.pull import pull, search

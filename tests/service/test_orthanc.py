@@ -13,10 +13,10 @@ from peers.orthanc import Orthanc, free_port, running_orthanc
 from small_labels import MODEL, some_labels, world
 
 from medseg.cli.app import run
-from medseg.io.dicom_seg import read_seg
+from medseg.io.dicom_results.rtstruct import read_rtstruct
+from medseg.io.dicom_results.seg import read_seg
 from medseg.io.formats import Labelled, write
 from medseg.io.read import load_scan
-from medseg.io.rtstruct import read_rtstruct
 from medseg.service.archive import Archive, ArchiveError
 from medseg.service.pull import pull, search
 from medseg.service.push import push

@@ -16,9 +16,9 @@ import numpy as np
 
 from medseg.errors import ModelError
 from medseg.infer.engines.base import Engine
-from medseg.io.atomic import write_text
+from medseg.io.files.atomic import write_text
 from medseg.models.package import ModelPackage
-from medseg.models.store import store_folder
+from medseg.resources import store_folder
 
 __all__ = ["fastest"]
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import MissingDependency, ModelError
-from medseg.io.atomic import atomic_path
+from medseg.io.files.atomic import atomic_path
 from medseg.models.card import ModelCard
 from medseg.models.package import file_sha256
 

@@ -11,15 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from medseg.errors import FormatLimitation, ModelError
-from medseg.models.card import (
-    ChannelCard,
-    ClassCard,
-    ForegroundCard,
-    InputCard,
-    NetworkCard,
-    NormalisationCard,
-    ResamplingCard,
-)
+from medseg.models.card import ClassCard, NetworkCard
+from medseg.prepare.card import ChannelCard, ForegroundCard, InputCard, NormalisationCard, ResamplingCard
 from medseg.types.labels import PALETTE
 
 __all__ = ["Axes", "configuration", "first_pass_labels", "input_card", "labels", "network_card"]

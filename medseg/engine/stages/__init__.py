@@ -1,0 +1,1 @@
+"""Every stage a pipeline may name, thin over the packages that do the work."""

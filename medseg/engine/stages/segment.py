@@ -1,0 +1,55 @@
+"""The stage that runs a model."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from pydantic import Field
+
+from medseg.infer.engines.select import Say
+from medseg.infer.options import InferOptions
+from medseg.infer.predictor import Predictor
+from medseg.io.files.scratch import Scratch
+from medseg.models.package import ModelPackage
+from medseg.tracking.resolve import resolve_model
+from medseg.types import Case, Prediction
+from medseg.types.stage import RunContext
+
+__all__ = ["Segment"]
+
+# How a result is computed, not what it is: changing one of these does not make a finished case out of date.
+EXECUTION_ONLY = {"device", "engine", "compiled", "memory_gb"}
+
+
+class Segment:
+    """Segments a case with one model, loaded once for the whole batch."""
+
+    class Options(InferOptions):
+        """A model and how to run it."""
+
+        model: str = Field(description="a shipped name or the path of a model package")
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.package: ModelPackage = resolve_model(options.model)
+        self._say: Say | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the result: the package's hash and the options that change labels."""
+        options = self.options.model_dump(mode="json", exclude=EXECUTION_ONLY | {"model"})
+        return {"model": str(self.package.identity), "model_sha256": self.package.hash, **options}
+
+    @cached_property
+    def _predictor(self) -> Predictor:
+        options = InferOptions(**self.options.model_dump(exclude={"model"}))
+        return Predictor(self.package, options, say=self._say)
+
+    def get_ready(self, say: Say) -> None:
+        """Load the model; where it is new to this machine, also export it and find its fastest engine."""
+        self._say = say
+        _ = self._predictor
+
+    def run(self, item: Case, context: RunContext) -> Prediction:
+        """Segment the case's scan; scores, where asked for, are kept in files in the output folder until written."""
+        return self._predictor.segment(item.scan, Scratch(context.out))

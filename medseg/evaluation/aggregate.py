@@ -1,0 +1,155 @@
+"""Condenses figures of many cases: mean, median, worst cases, and how sure one can be of the mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.evaluation.metrics.definitions import metric
+
+__all__ = ["Aggregate", "aggregate", "bootstrap_means", "patient_weights"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """One metric of one class over cases.
+
+    Parameters
+    ----------
+    mean, median, std : float
+        Of the finite values; infinite ones take part only where a penalty stands in for them. NaN without any.
+    interval : tuple of float
+        95% confidence interval of the mean, by bootstrap over patients; NaN for fewer than two patients.
+    cases : int
+        Finite values, penalties included.
+    undefined, infinite : int
+        NaN and infinite values; with a penalty, the infinite ones are among `cases`.
+    worst : tuple of (str, float)
+        Cases and values, worst first; infinite ones included, NaN not. Empty for metrics that know no better or worse.
+    """
+
+    mean: float
+    median: float
+    std: float
+    interval: tuple[float, float]
+    cases: int
+    undefined: int
+    infinite: int
+    worst: tuple[tuple[str, float], ...] = ()
+
+
+def aggregate(
+    values: Mapping[tuple[str, str], Mapping[str, float]],
+    patients: Mapping[str, str],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    penalty: float | None = None,
+    worst: int = 5,
+) -> dict[tuple[str, str], Aggregate]:
+    """Aggregate every metric of every class over cases.
+
+    Parameters
+    ----------
+    values : mapping of (class, metric) to mapping of case id to float
+        All figures.
+    patients : mapping of str to str
+        Whose each case is. The bootstrap draws patients with all their cases, since those of one are not independent.
+    resamples, seed : int
+        Of the bootstrap.
+    penalty : float, optional
+        Stands in for infinite distances.
+    worst : int
+        How many of the worst cases to list.
+    """
+    cases = sorted({case for figures in values.values() for case in figures})
+    matrix = np.full((len(cases), len(values)), np.nan)
+    position = {case: row for row, case in enumerate(cases)}
+    for column, figures in enumerate(values.values()):
+        for case, value in figures.items():
+            matrix[position[case], column] = value
+    raw = matrix.copy()
+    if penalty is not None:
+        distances = [metric(name).family == "surface" and metric(name).better == "lower" for _, name in values]
+        matrix[np.isinf(matrix) & np.array(distances)] = penalty
+    matrix[np.isinf(matrix)] = np.nan
+    means = bootstrap_means(matrix, [patients[case] for case in cases], resamples, seed)
+    result: dict[tuple[str, str], Aggregate] = {}
+    for column, (key, figures) in enumerate(values.items()):
+        finite = matrix[:, column][np.isfinite(matrix[:, column])]
+        given = raw[[position[case] for case in figures], column]
+        result[key] = Aggregate(
+            mean=float(finite.mean()) if len(finite) else float("nan"),
+            median=float(np.median(finite)) if len(finite) else float("nan"),
+            std=float(finite.std(ddof=1)) if len(finite) > 1 else float("nan"),
+            interval=percentile_interval(means[:, column]),
+            cases=len(finite),
+            undefined=int(np.isnan(given).sum()),
+            infinite=int(np.isinf(given).sum()),
+            worst=_worst(figures, key[1], worst),
+        )
+    return result
+
+
+def bootstrap_means(matrix: Floats, patients: Sequence[str], resamples: int, seed: int) -> Floats:
+    """Means of the columns over patients drawn with replacement.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (cases, columns)
+        NaN takes no part.
+    patients : sequence of str
+        Whose each row is.
+    resamples, seed : int
+        How often to draw, and from where.
+
+    Returns
+    -------
+    ndarray, shape (resamples, columns)
+        NaN where a draw has no value, and everywhere for fewer than two patients.
+    """
+    owners = sorted(set(patients))
+    if len(owners) < 2:
+        return np.full((resamples, matrix.shape[1]), np.nan)
+    member = np.zeros((len(owners), len(patients)))
+    member[[owners.index(patient) for patient in patients], np.arange(len(patients))] = 1
+    present = np.isfinite(matrix)
+    sums = member @ np.where(present, matrix, 0)
+    counts = member @ present.astype(np.float64)
+    weights = patient_weights(len(owners), resamples, seed)
+    drawn = weights @ counts
+    means: Floats = np.divide(weights @ sums, drawn, out=np.full(drawn.shape, np.nan), where=drawn > 0)
+    return means
+
+
+def patient_weights(patients: int, resamples: int, seed: int) -> Floats:
+    """How often each patient is drawn in each resample, shape (resamples, patients)."""
+    draws = np.random.default_rng(seed).multinomial(patients, np.full(patients, 1 / patients), size=resamples)
+    return draws.astype(np.float64)
+
+
+def percentile_interval(draws: Floats) -> tuple[float, float]:
+    """Middle 95% of some draws, NaN left out."""
+    draws = draws[np.isfinite(draws)]
+    if not len(draws):
+        return float("nan"), float("nan")
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def badness(name: str, value: float) -> float:
+    """A number that grows as a value of a metric gets worse."""
+    better = metric(name).better
+    return {"higher": -value, "lower": value, "zero": abs(value), "neither": 0.0}[better]
+
+
+def _worst(figures: Mapping[str, float], name: str, count: int) -> tuple[tuple[str, float], ...]:
+    if metric(name).better == "neither":
+        return ()
+    ranked = sorted((-badness(name, value), case) for case, value in figures.items() if not np.isnan(value))
+    return tuple((case, figures[case]) for _, case in ranked[:count])

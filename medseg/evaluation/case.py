@@ -1,0 +1,184 @@
+"""Reads one case from its files and measures it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from medseg.errors import GeometryMismatch, InputError, UsageError
+from medseg.evaluation.files.classes import adopt, agree, members_of, named
+from medseg.evaluation.files.label_files import find_labels, plain_name
+from medseg.evaluation.files.pairing import CasePair
+from medseg.evaluation.metrics.grid import axis_move, on_grid_of, turn
+from medseg.evaluation.metrics.measure import ALL, CaseMeasures, measure_case, measure_instances
+from medseg.evaluation.options import EvaluateOptions
+from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, Scan
+
+__all__ = ["CaseResult", "LoadedCase", "find_scores", "load_case", "measure_files", "scan_on_grid"]
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedCase:
+    """A reference and a prediction on one grid, with the same meaning of values.
+
+    Parameters
+    ----------
+    reference, prediction : LabelMap
+        On the reference's grid.
+    table : LabelTable
+        The classes of both.
+    notes : tuple of str
+        What was done to make them comparable.
+    """
+
+    reference: LabelMap
+    prediction: LabelMap
+    table: LabelTable
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class CaseResult:
+    """One case, measured.
+
+    Parameters
+    ----------
+    case_id : str
+        The case.
+    measures : CaseMeasures
+        What was measured.
+    table : LabelTable
+        What the values of its confusion mean.
+    notes : tuple of str
+        As in `LoadedCase`.
+    """
+
+    case_id: str
+    measures: CaseMeasures
+    table: LabelTable
+    notes: tuple[str, ...] = ()
+
+
+def load_case(
+    pair: CasePair, names: Mapping[int, str], *, instances: bool = False, certain: bool = False
+) -> LoadedCase:
+    """Read the two label maps of a case and bring them onto one grid, without resampling.
+
+    Parameters
+    ----------
+    pair : CasePair
+        Its files.
+    names : mapping of int to str
+        Names of the classes, from a dataset's description or the user.
+    instances : bool
+        Read maps of object ids, which have no classes.
+    certain : bool
+        The names are the user's word for what the values mean in both files, whatever these say themselves.
+
+    Raises
+    ------
+    GeometryMismatch
+        When the grids do not have the same voxels.
+    InputError
+        When a file cannot be read, or the two disagree on what a value means.
+    """
+    from medseg.evaluation.files.dicom_labels import read_pair
+
+    prediction_file = (pair.prediction.instances or pair.prediction.path) if instances else pair.prediction.path
+    prediction, reference = read_pair(prediction_file, pair.reference.path)
+    prediction, note = on_grid_of(prediction, reference, where=pair.case_id)
+    notes = [note] if note else []
+    if instances:
+        table = LabelTable((LabelClass(1, ALL, is_thing=True),))
+        return LoadedCase(_with_table(reference, table), _with_table(prediction, table), table, tuple(notes))
+    if certain:
+        reference, prediction = named(reference, names), named(prediction, names)
+    elif names:
+        reference, first = adopt(reference, names, what="reference")
+        prediction, second = adopt(prediction, names, what="prediction")
+        notes += [note for note in (first, second) if note]
+    prediction, table, note = agree(reference, prediction, where=pair.case_id)
+    notes += [note] if note else []
+    return LoadedCase(_with_table(reference, table), _with_table(prediction, table), table, tuple(notes))
+
+
+def measure_files(
+    pair: CasePair, names: Mapping[int, str], options: EvaluateOptions, scores: Path | None = None
+) -> CaseResult:
+    """Read and measure one case.
+
+    Parameters
+    ----------
+    pair : CasePair
+        Its files.
+    names : mapping of int to str
+        Names of the classes.
+    options : EvaluateOptions
+        What to measure.
+    scores : Path, optional
+        A file of probabilities, one channel for each value 0, 1, ...
+
+    Raises
+    ------
+    MedsegError
+        When the case cannot be measured; the message says why and what to do.
+    """
+    instances = options.objects == "instances"
+    case = load_case(pair, names, instances=instances, certain=options.classes is not None)
+    if instances:
+        if scores is not None:
+            raise UsageError("scores go with classes, not with ids of objects", fix="Leave out --scores.")
+        measures = measure_instances(case.reference, case.prediction, options)
+    else:
+        classes = members_of(case.table, options.classes, options.regions)
+        array = None if scores is None else _read_scores(scores, case.reference.geometry)
+        measures = measure_case(case.reference, case.prediction, classes, options, array)
+    return CaseResult(pair.case_id, measures, case.table, case.notes)
+
+
+def scan_on_grid(folder: Path, pair: CasePair, geometry: Geometry) -> Scan | None:
+    """Read the scan of a case from a folder, on the reference's grid; None where there is none that fits."""
+    from medseg.io.read import load_scan
+
+    path = _named_like(folder, pair)
+    if path is None:
+        return None
+    try:
+        scan = load_scan(path)
+    except InputError:
+        return None
+    move = axis_move(scan.geometry, geometry)
+    return None if move is None else Scan(turn(scan.array, move), geometry, scan.modality)
+
+
+def find_scores(pair: CasePair, folder: Path | None) -> Path | None:
+    """File of scores of a case: in a folder of scores, or beside the labels `medseg predict --save scores` left."""
+    if folder is not None:
+        return _named_like(folder, pair)
+    beside = pair.prediction.path.parent / "scores.nii.gz"
+    return beside if beside.is_file() else None
+
+
+def _named_like(folder: Path, pair: CasePair) -> Path | None:
+    """First file of a folder that is called like the case."""
+    wanted = {plain_name(name) for item in (pair.prediction, pair.reference) for name in (*item.names, pair.case_id)}
+    named_so = [item for item in find_labels(folder) if wanted & {plain_name(name) for name in item.names}]
+    return min((item.path for item in named_so), default=None)
+
+
+def _read_scores(path: Path, geometry: Geometry) -> npt.NDArray[Any]:
+    from medseg.io.read import load_scan
+
+    scan = load_scan(path)
+    move = axis_move(scan.geometry, geometry)
+    if move is None:
+        raise GeometryMismatch("the scores are not on the reference's grid", where=path)
+    return turn(scan.array, move)
+
+
+def _with_table(labels: LabelMap, table: LabelTable) -> LabelMap:
+    return LabelMap(labels.array, labels.geometry, table)

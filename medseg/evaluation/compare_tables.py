@@ -1,0 +1,72 @@
+"""Writes a comparison for terminals, programs and papers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from dataclasses import fields
+from pathlib import Path
+
+from medseg.evaluation.compare import Comparison, Difference
+from medseg.evaluation.metrics.definitions import metric
+from medseg.evaluation.summary import as_json
+from medseg.evaluation.tables import escape_latex
+from medseg.io.files.atomic import write_text
+
+__all__ = ["comparison_text", "write_comparison"]
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """Return a sentence for every difference and ranking, and the cases that were left out."""
+    tests = len(comparison.differences)
+    lines = [d.sentence for d in comparison.differences]
+    lines += ["", *(r.sentence for r in comparison.rankings)]
+    lines += ["", f"{tests} test{'' if tests == 1 else 's'}, corrected together; intervals and ranks by bootstrap."]
+    for name, cases in comparison.unpaired.items():
+        if cases:
+            more = f" and {len(cases) - 10} more" if len(cases) > 10 else ""
+            lines.append(f"Only {name} has: {', '.join(cases[:10])}{more}.")
+    return "\n".join(lines)
+
+
+def write_comparison(comparison: Comparison, out: Path) -> None:
+    """Write compare.csv, compare.json and compare.tex into a folder."""
+    write_text(out / "compare.csv", _csv(comparison))
+    content = json.dumps(as_json(comparison.as_dict()), indent=2, ensure_ascii=False)
+    write_text(out / "compare.json", content + "\n")
+    write_text(out / "compare.tex", _latex(comparison))
+
+
+def _csv(comparison: Comparison) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    names = [field.name for field in fields(Difference) if field.name != "interval"]
+    writer.writerow([*("class" if name == "class_name" else name for name in names), "ci95_low", "ci95_high"])
+    for difference in comparison.differences:
+        writer.writerow([*(getattr(difference, name) for name in names), *difference.interval])
+    return stream.getvalue()
+
+
+def _latex(comparison: Comparison) -> str:
+    lines = [
+        "% Needs \\usepackage{booktabs}.",
+        "\\begin{table}",
+        "  \\centering",
+        "  \\caption{Paired differences (second minus first) with 95\\% bootstrap intervals over patients; "
+        f"$p$ of Wilcoxon signed-rank tests after Holm's correction over {len(comparison.differences)} tests.}}",
+        "  \\begin{tabular}{llllccc}",
+        "    \\toprule",
+        "    First & Second & Metric & Class & Difference & 95\\% interval & $p$ \\\\",
+        "    \\midrule",
+    ]
+    for d in comparison.differences:
+        digits = 2 if metric(d.metric).unit else 3
+        low, high = d.interval
+        interval = f"[{low:.{digits}f}, {high:.{digits}f}]" if math.isfinite(low) else "--"
+        p = "--" if math.isnan(d.p_holm) else "$<$0.001" if d.p_holm < 0.001 else f"{d.p_holm:.3f}"
+        mean = f"{d.mean:+.{digits}f}" if math.isfinite(d.mean) else "--"
+        words = [escape_latex(text) for text in (d.first, d.second, metric(d.metric).title, d.class_name)]
+        lines.append("    " + " & ".join([*words, mean, interval, p]) + " \\\\")
+    return "\n".join([*lines, "    \\bottomrule", "  \\end{tabular}", "\\end{table}", ""])

@@ -1,0 +1,213 @@
+"""Measures a folder of predictions against a folder of references."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medseg.errors import InputError, MedsegError
+from medseg.evaluation.case import CaseResult, find_scores, measure_files
+from medseg.evaluation.evaluation import Evaluation
+from medseg.evaluation.files.case_table import read_table
+from medseg.evaluation.files.label_files import class_names
+from medseg.evaluation.files.pairing import CasePair, Pairing, pair_cases
+from medseg.evaluation.metrics.definitions import definitions_of
+from medseg.evaluation.metrics.measure import ALL, measure_case
+from medseg.evaluation.options import EvaluateOptions
+from medseg.evaluation.summary import summarise
+from medseg.types import Geometry, LabelMap, LabelTable, MeasurementRow
+
+__all__ = ["evaluate"]
+
+log = logging.getLogger("medseg.evaluate")
+
+
+def evaluate(
+    predictions: Path | str,
+    references: Path | str,
+    out: Path | str | None = None,
+    options: EvaluateOptions | None = None,
+    *,
+    table: Path | None = None,
+    by: Sequence[str] = (),
+    images: Path | None = None,
+    scores: Path | None = None,
+    parquet: bool = False,
+) -> Evaluation:
+    """Measure predictions against references.
+
+    Parameters
+    ----------
+    predictions, references : Path
+        Folders, or two files; see `medseg.evaluation.files.label_files.find_labels` for the layouts understood.
+    out : Path, optional
+        Where to leave per_case.csv, summary.json, summary.tex and report.html; nothing is written without it.
+    options : EvaluateOptions, optional
+        What to measure and how.
+    table : Path, optional
+        CSV that pairs files, names patients and groups; see `medseg.evaluation.files.case_table.read_table`.
+    by : sequence of str
+        Its columns to report by.
+    images : Path, optional
+        Folder of scans, drawn under the worst cases of the report.
+    scores : Path, optional
+        Folder of probabilities, for calibration and FROC; those beside the labels are found without it.
+    parquet : bool
+        Leave per_case.parquet too.
+
+    Returns
+    -------
+    Evaluation
+        A case that cannot be measured is in `failed` with its reason, and the others are measured.
+
+    Raises
+    ------
+    InputError
+        When nothing can be paired.
+    MissingDependency
+        When Parquet is asked for and pyarrow is not installed.
+    """
+    options = options or EvaluateOptions()
+    predictions, references = Path(predictions), Path(references)
+    if parquet:
+        from medseg.evaluation.tables import require_pyarrow
+
+        require_pyarrow()
+    known = None if table is None else read_table(table, by)
+    if known is not None and known.left_out:
+        log.info("columns that are no groups: %s", ", ".join(known.left_out))
+    pairing = pair_cases(predictions, references, known)
+    _name_left_over(pairing)
+    names = dict(options.classes or class_names(references))
+    results: list[CaseResult] = []
+    failed = dict(pairing.failed)
+    for number, (pair, outcome) in enumerate(_measure_all(pairing.pairs, names, options, scores), start=1):
+        if isinstance(outcome, CaseResult):
+            results.append(outcome)
+            log.debug("[%d/%d] %s: measured", number, len(pairing.pairs), pair.case_id)
+        else:
+            failed[pair.case_id] = str(outcome)
+            log.error("[%d/%d] %s", number, len(pairing.pairs), _naming(pair.case_id, outcome))
+    results.sort(key=lambda result: result.case_id)
+    rows = _rows(results, options)
+    evaluation = Evaluation(
+        rows,
+        definitions_of(list(dict.fromkeys(row.metric for row in rows))),
+        _versions(),
+        _summary(rows, results, pairing, failed, options),
+        pairing,
+        failed,
+        {result.case_id: result.notes for result in results if result.notes},
+    )
+    if out is not None:
+        from medseg.evaluation.report import write_evaluation
+
+        write_evaluation(
+            evaluation, Path(out), options, names=names, images=_images(images, references), parquet=parquet
+        )
+    return evaluation
+
+
+def _measure_all(
+    pairs: Sequence[CasePair], names: Mapping[int, str], options: EvaluateOptions, scores: Path | None
+) -> Iterator[tuple[CasePair, CaseResult | MedsegError]]:
+    """Measure every case; one that cannot be is given back as its error."""
+    if options.jobs == 1 or len(pairs) < 2:
+        for pair in pairs:
+            yield pair, _measure_one(pair, names, options, scores)
+        return
+    with ProcessPoolExecutor(min(options.jobs, len(pairs)), mp_context=get_context("spawn")) as pool:
+        futures = {pool.submit(_measure_one, pair, names, options, scores): pair for pair in pairs}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+
+
+def _measure_one(
+    pair: CasePair, names: Mapping[int, str], options: EvaluateOptions, scores: Path | None
+) -> CaseResult | MedsegError:
+    try:
+        return measure_files(pair, names, options, find_scores(pair, scores))
+    except MedsegError as error:
+        return error
+
+
+def _naming(case_id: str, error: MedsegError) -> str:
+    """An error's text with the case's name in front, once."""
+    return str(error) if str(error).startswith(case_id) else f"{case_id}: {error}"
+
+
+def _rows(results: Sequence[CaseResult], options: EvaluateOptions) -> tuple[MeasurementRow, ...]:
+    """Long form; a class that occurs in other cases only is there too, as one that both sides agree is absent."""
+    classes = dict.fromkeys(name for result in results for name in result.measures.values)
+    nothing = LabelMap(np.zeros((1, 1, 1), np.uint8), Geometry(np.eye(4), (1, 1, 1)), LabelTable(()))
+    absent = measure_case(nothing, nothing, {"absent": (1,)}, options).values["absent"]
+    ordered = sorted(classes, key=lambda name: _place(name, results))
+    return tuple(
+        MeasurementRow(result.case_id, name, metric, value)
+        for result in results
+        for name in ordered
+        for metric, value in _figures(result, name, absent).items()
+    )
+
+
+def _figures(result: CaseResult, name: str, absent: dict[str, float]) -> dict[str, float]:
+    # Calibration stands under "all", which is no class: a case without scores has no such figures.
+    return result.measures.values.get(name, {} if name == ALL else absent)
+
+
+def _place(name: str, results: Sequence[CaseResult]) -> tuple[int, str]:
+    """Classes in order of their values, regions and the like after them."""
+    values = [entry.value for result in results for entry in result.table if entry.name == name]
+    return (min(values) if values else 1 << 16, name)
+
+
+def _summary(
+    rows: Sequence[MeasurementRow],
+    results: Sequence[CaseResult],
+    pairing: Pairing,
+    failed: Mapping[str, str],
+    options: EvaluateOptions,
+) -> dict[str, Any]:
+    return {
+        **summarise(rows, results, pairing.pairs, options),
+        "failed": dict(failed),
+        "predictions_without_reference": list(pairing.without_reference),
+        "references_without_prediction": list(pairing.without_prediction),
+        "notes": {result.case_id: list(result.notes) for result in results if result.notes},
+        "options": options.model_dump(mode="json"),
+        "definitions": definitions_of(list(dict.fromkeys(row.metric for row in rows))),
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    from medseg.versions import versions
+
+    return {name: version for name, version in versions().items() if name in ("medseg", "python", "numpy", "scipy")}
+
+
+def _name_left_over(pairing: Pairing) -> None:
+    for names, what in (
+        (pairing.without_reference, "predictions without a reference, not measured"),
+        (pairing.without_prediction, "references without a prediction, not measured"),
+    ):
+        if names:
+            shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+            log.warning("%d %s: %s", len(names), what, shown)
+    for case_id, why in pairing.failed.items():
+        log.error("%s: %s", case_id, why)
+
+
+def _images(images: Path | None, references: Path) -> Path | None:
+    """Folder of scans: as given, or the ``imagesTr`` of a dataset the references are in."""
+    if images is not None:
+        if not images.is_dir():
+            raise InputError("there is no such folder of scans", where=images)
+        return images
+    return next((p for p in (references / "imagesTr", references.parent / "imagesTr") if p.is_dir()), None)

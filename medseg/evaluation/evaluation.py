@@ -1,0 +1,41 @@
+"""An evaluation: every figure of every case, with what is needed to read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from medseg.evaluation.files.pairing import Pairing
+from medseg.types import Report
+
+__all__ = ["Evaluation"]
+
+
+@dataclass(frozen=True)
+class Evaluation(Report):
+    """A report, with what the figures were made from.
+
+    Parameters
+    ----------
+    summary : mapping
+        Aggregates over cases, groups and objects: the content of `summary.json`.
+    pairing : Pairing
+        Which files were compared, and what was left over.
+    failed : mapping of str to str
+        Cases that could not be measured, and why.
+    notes : mapping of str to tuple of str
+        What was done to make a case comparable, by case.
+    """
+
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    pairing: Pairing = field(default_factory=lambda: Pairing(()))
+    failed: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all measured, 3 some cases could not be, 4 none could."""
+        if not self.rows:
+            return 4
+        return 3 if self.failed or self.pairing.without_reference else 0

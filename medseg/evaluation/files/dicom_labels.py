@@ -1,0 +1,57 @@
+"""Reads the two label maps of a case where one is DICOM, which has no grid of its own or only part of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from medseg.errors import InputError
+from medseg.io.read import read_labels
+from medseg.io.recognise import recognise
+from medseg.prepare.regrid import regrid
+from medseg.types import LabelMap
+
+__all__ = ["read_pair"]
+
+
+def read_pair(prediction: Path, reference: Path) -> tuple[LabelMap, LabelMap]:
+    """Read prediction and reference; contours and DICOM SEG, which leave out empty slices, onto the other's grid.
+
+    Nothing is resampled: a SEG whose voxels do not coincide with the other's is refused.
+
+    Raises
+    ------
+    GeometryMismatch
+        When a SEG or contours do not lie on the other's grid.
+    InputError
+        When a file cannot be read, or both are contours.
+    """
+    drawn = [_is_contours(path) for path in (prediction, reference)]
+    if all(drawn):
+        raise InputError(
+            "prediction and reference are both contours, and neither says on which grid",
+            where=reference,
+            fix="Convert one of them together with its series: medseg convert SERIES RTSTRUCT --out DIR.",
+        )
+    if any(drawn):
+        from medseg.io.dicom_results.rtstruct import read_rtstruct
+
+        on = read_labels(reference if drawn[0] else prediction)
+        contours = read_rtstruct(prediction if drawn[0] else reference, on.geometry)
+        return (contours, on) if drawn[0] else (on, contours)
+    labels = [read_labels(path) for path in (prediction, reference)]
+    partial = [recognise(path).kind == "dicom" for path in (prediction, reference)]
+    if partial[0] != partial[1]:
+        part, whole = (0, 1) if partial[0] else (1, 0)
+        labels[part] = regrid(labels[part], labels[whole].geometry, where=(prediction, reference)[part])
+    return labels[0], labels[1]
+
+
+def _is_contours(path: Path) -> bool:
+    if not path.is_file() or recognise(path).kind != "dicom":
+        return False
+    from medseg.io.dicom_results.label_objects import look
+
+    try:
+        return look(path).drawn_on is not None
+    except InputError:
+        return False  # whatever it is, reading it says what is wrong

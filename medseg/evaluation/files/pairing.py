@@ -1,0 +1,192 @@
+"""Decides which prediction is measured against which reference, and says what is left over."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from medseg.errors import InputError
+from medseg.evaluation.files.case_table import CaseRow, CaseTable
+from medseg.evaluation.files.label_files import LabelFile, failed_cases, find_labels, plain_name
+
+__all__ = ["CasePair", "Pairing", "pair_cases"]
+
+
+@dataclass(frozen=True)
+class CasePair:
+    """The files of one case.
+
+    Parameters
+    ----------
+    case_id : str
+        The case.
+    prediction, reference : LabelFile
+        What is measured against what.
+    row : CaseRow
+        What the table says of it; just the id where there is no table.
+    """
+
+    case_id: str
+    prediction: LabelFile
+    reference: LabelFile
+    row: CaseRow
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Every case that can be measured, and everything that cannot.
+
+    Parameters
+    ----------
+    pairs : tuple of CasePair
+        In order of case id.
+    without_reference : tuple of str
+        Predictions that match no reference.
+    without_prediction : tuple of str
+        References that no prediction matches.
+    failed : dict of str to str
+        Cases whose prediction failed though there is a reference for them, or whose files in the table are missing,
+        and why.
+    """
+
+    pairs: tuple[CasePair, ...]
+    without_reference: tuple[str, ...] = ()
+    without_prediction: tuple[str, ...] = ()
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def pair_cases(predictions: Path, references: Path, table: CaseTable | None = None) -> Pairing:
+    """Match predictions to references by the table, or else by name.
+
+    Names match when they are equal, or equal but for letter case and endings such as ``_seg``, ``_pred`` or ``_0000``.
+    Two single files match whatever they are called.
+
+    Raises
+    ------
+    InputError
+        When nothing is found or nothing matches, or a name matches several files.
+    """
+    if table is not None and any(row.prediction or row.reference for row in table.rows.values()):
+        return _by_table(predictions, references, table)
+    found, known = find_labels(predictions), find_labels(references)
+    _distinct(found, predictions)
+    _distinct(known, references)
+    both_files = predictions.is_file() and references.is_file()
+    matches = {0: 0} if both_files else _by_name(found, known, references)
+    failed = {
+        name: why
+        for name, why in failed_cases(predictions).items()
+        if any(plain_name(name) in _plain(item) for item in known)
+    }
+    pairs = [
+        CasePair(found[i].case_id, found[i], known[j], _row(found[i], known[j], table)) for i, j in matches.items()
+    ]
+    without_reference = [item.case_id for i, item in enumerate(found) if i not in matches]
+    used = set(matches.values())
+    without_prediction = [
+        item.case_id
+        for j, item in enumerate(known)
+        if j not in used and not any(plain_name(name) in _plain(item) for name in failed)
+    ]
+    if not pairs:
+        raise InputError(
+            f"no prediction matches a reference: {_some(without_reference)} against {_some(without_prediction)}",
+            where=predictions,
+            fix="Name them alike, or give --table with columns case_id, prediction, reference.",
+        )
+    return Pairing(tuple(pairs), tuple(without_reference), tuple(without_prediction), failed)
+
+
+def _by_name(found: list[LabelFile], known: list[LabelFile], references: Path) -> dict[int, int]:
+    """Position of the reference for each prediction that has one."""
+    exact: dict[str, set[int]] = defaultdict(set)
+    plain: dict[str, set[int]] = defaultdict(set)
+    for j, item in enumerate(known):
+        for name in item.names:
+            exact[name].add(j)
+        for name in _plain(item):
+            plain[name].add(j)
+    matches: dict[int, int] = {}
+    taken: dict[int, int] = {}
+    for i, item in enumerate(found):
+        candidates = next((exact[name] for name in item.names if exact.get(name)), set())
+        candidates = candidates or {j for name in _plain(item) for j in plain.get(name, ())}
+        if len(candidates) > 1:
+            raise InputError(
+                f"prediction {item.case_id} matches several references: "
+                f"{_some(sorted(known[j].case_id for j in candidates))}",
+                where=references,
+                fix="Give --table with columns case_id, prediction, reference.",
+            )
+        for j in candidates:
+            if j in taken:
+                raise InputError(
+                    f"predictions {found[taken[j]].case_id} and {item.case_id} both match reference {known[j].case_id}",
+                    where=references,
+                    fix="Give --table with columns case_id, prediction, reference.",
+                )
+            matches[i], taken[j] = j, i
+    return matches
+
+
+def _by_table(predictions: Path, references: Path, table: CaseTable) -> Pairing:
+    """Take the files the table names; a side it does not name is found by the case's id."""
+    rows = table.rows.values()
+    found = {} if all(row.prediction for row in rows) else _index(find_labels(predictions))
+    known = {} if all(row.reference for row in rows) else _index(find_labels(references))
+    pairs: list[CasePair] = []
+    failed: dict[str, str] = {}
+    for case_id, row in table.rows.items():
+        prediction = _find(row.prediction, predictions, table.folder) if row.prediction else found.get(case_id)
+        reference = _find(row.reference, references, table.folder) if row.reference else known.get(case_id)
+        if prediction is None or reference is None:
+            side, written = ("prediction", row.prediction) if prediction is None else ("reference", row.reference)
+            failed[case_id] = f"the table's {side} {written or case_id} is not there"
+        else:
+            pairs.append(CasePair(case_id, prediction, reference, row))
+    if not pairs:
+        raise InputError(f"none of the table's {len(failed)} cases has both files", where=table.folder)
+    return Pairing(tuple(pairs), failed=failed)
+
+
+def _index(items: list[LabelFile]) -> dict[str, LabelFile]:
+    return {name: item for item in reversed(items) for name in (*item.names, item.case_id)}
+
+
+def _find(written: str, folder: Path, beside: Path) -> LabelFile | None:
+    for path in (base / written for base in (folder, beside)):
+        if path.is_file():
+            return LabelFile(path, (path.name,))
+        if path.is_dir():
+            inside = find_labels(path)
+            return inside[0] if len(inside) == 1 else None
+    return None
+
+
+def _row(prediction: LabelFile, reference: LabelFile, table: CaseTable | None) -> CaseRow:
+    rows = {} if table is None else table.rows
+    names = (prediction.case_id, *prediction.names, reference.case_id, *reference.names)
+    row = next((rows[name] for name in names if name in rows), None)
+    return row or CaseRow(prediction.case_id, patient=prediction.case_id)
+
+
+def _plain(item: LabelFile) -> set[str]:
+    return {plain_name(name) for name in item.names}
+
+
+def _distinct(items: list[LabelFile], where: Path) -> None:
+    seen: dict[str, Path] = {}
+    for item in items:
+        if item.case_id in seen:
+            raise InputError(
+                f"two files are called {item.case_id}: {seen[item.case_id].name} and {item.path.name}",
+                where=where,
+                fix="Give --table with columns case_id, prediction, reference.",
+            )
+        seen[item.case_id] = item.path
+
+
+def _some(names: list[str] | tuple[str, ...], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "none") + more

@@ -1,0 +1,1 @@
+"""The measures themselves: arrays in, figures out."""

@@ -1,0 +1,102 @@
+"""Whether scores mean what they say: expected calibration error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.errors import InputError
+from medseg.evaluation.metrics.overlap import slabs
+
+__all__ = ["Reliability", "calibration_measures", "reliability"]
+
+BINS = 15
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Voxels by how sure the model is of its answer.
+
+    Parameters
+    ----------
+    counts : ndarray of int64, shape (bins,)
+        Voxels in each bin of equal width from 0 to 1.
+    confidence : ndarray of float64, shape (bins,)
+        Sum of the highest scores.
+    correct : ndarray of int64, shape (bins,)
+        Voxels whose class of highest score is the reference's.
+    """
+
+    counts: npt.NDArray[np.int64]
+    confidence: npt.NDArray[np.float64]
+    correct: npt.NDArray[np.int64]
+
+    @property
+    def ece(self) -> float:
+        """Mean gap between confidence and accuracy over the bins, weighted by their voxels; NaN without voxels."""
+        total = self.counts.sum()
+        return float(np.abs(self.confidence - self.correct).sum() / total) if total else float("nan")
+
+    def __add__(self, other: Reliability) -> Reliability:
+        """Pool the voxels of two."""
+        return Reliability(self.counts + other.counts, self.confidence + other.confidence, self.correct + other.correct)
+
+
+def reliability(
+    scores: npt.NDArray[Any], reference: npt.NDArray[Any], values: npt.NDArray[Any] | None = None
+) -> tuple[Reliability, Reliability]:
+    """Bin voxels by confidence: all of them, and those that the reference or the scores call foreground.
+
+    Background is most of a scan and mostly certain, and drowns the rest; hence the second figure.
+
+    Parameters
+    ----------
+    scores : ndarray of float, shape (classes, X, Y, Z)
+        Probabilities, background first; they sum to 1 in each voxel.
+    reference : ndarray of whole numbers, shape (X, Y, Z)
+        Class values.
+    values : ndarray, shape (classes,), optional
+        Class value of each channel; 0, 1, 2, ... by default.
+
+    Raises
+    ------
+    InputError
+        When the shapes differ or scores are not probabilities.
+    """
+    if scores.shape[1:] != reference.shape:
+        raise InputError(f"scores of shape {scores.shape} do not fit a reference of shape {reference.shape}")
+    values = np.arange(len(scores)) if values is None else np.asarray(values)
+    bins = np.zeros((2, 3, BINS))
+    for slab in slabs(reference):
+        part = np.asarray(scores[:, slab], dtype=np.float32)
+        if part.size and (float(part.min()) < -1e-3 or float(part.max()) > 1 + 1e-3):
+            raise InputError(
+                "scores must be probabilities between 0 and 1",
+                fix="Save them after the softmax, as `medseg predict --save scores` does.",
+            )
+        winner = values[part.argmax(axis=0)]
+        sure = part.max(axis=0).clip(0, 1)
+        right = winner == reference[slab]
+        # A bin is open below and closed above, as Guo et al. have it.
+        bin_ = np.clip(np.ceil(sure * BINS).astype(np.intp) - 1, 0, BINS - 1)
+        for number, chosen in enumerate((np.ones(sure.shape, bool), (winner != 0) | (reference[slab] != 0))):
+            at = bin_[chosen]
+            bins[number, 0] += np.bincount(at, minlength=BINS)
+            bins[number, 1] += np.bincount(at, weights=sure[chosen], minlength=BINS)
+            bins[number, 2] += np.bincount(at, weights=right[chosen], minlength=BINS)
+    everywhere, foreground = (Reliability(c.astype(np.int64), s, r.astype(np.int64)) for c, s, r in bins)
+    return everywhere, foreground
+
+
+def calibration_measures(everywhere: Reliability, foreground: Reliability) -> dict[str, float]:
+    """Expected calibration error (Guo et al., On Calibration of Modern Neural Networks, ICML 2017).
+
+    Returns
+    -------
+    dict of str to float
+        ece over all voxels, ece_foreground over those the reference or the scores call foreground.
+    """
+    return {"ece": everywhere.ece, "ece_foreground": foreground.ece}

@@ -1,0 +1,117 @@
+"""FROC: how many objects are found at how many false alarms a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.evaluation.metrics.detection import Overlaps
+
+__all__ = ["Candidates", "Froc", "candidates", "froc", "object_scores"]
+
+# Operating points of the LUNA16 challenge.
+RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """The predicted objects of one case, as FROC sees them.
+
+    Parameters
+    ----------
+    references : int
+        Objects in the reference.
+    hits : ndarray of int64, shape (predicted objects,)
+        The reference object each one hits, -1 for none.
+    scores : ndarray of float64, shape (predicted objects,)
+        How sure the model is of each.
+    """
+
+    references: int
+    hits: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Froc:
+    """Sensitivity against false alarms a case, as the score from which a candidate counts is lowered.
+
+    Parameters
+    ----------
+    false_positives : ndarray of float64
+        False alarms a case, ascending.
+    sensitivity : ndarray of float64
+        Share of the reference objects that are hit.
+    at_rates : dict of float to float
+        Sensitivity at each of LUNA16's rates, as far as the candidates go.
+    """
+
+    false_positives: npt.NDArray[np.float64]
+    sensitivity: npt.NDArray[np.float64]
+    at_rates: dict[float, float]
+
+    @property
+    def mean(self) -> float:
+        """Mean sensitivity over the rates, the competition score of LUNA16."""
+        return float(np.mean(list(self.at_rates.values())))
+
+
+def object_scores(ids: npt.NDArray[Any], scores: npt.NDArray[Any], count: int) -> npt.NDArray[np.float64]:
+    """Mean score over each object's voxels.
+
+    Parameters
+    ----------
+    ids : ndarray of whole numbers, shape (X, Y, Z)
+        Objects 1 to `count`.
+    scores : ndarray, shape (X, Y, Z)
+        Score of their class.
+    """
+    occupied = ids != 0
+    members = ids[occupied].astype(np.int64)
+    sums = np.bincount(members, weights=scores[occupied].astype(np.float64), minlength=count + 1)[1:]
+    means: npt.NDArray[np.float64] = sums / np.maximum(np.bincount(members, minlength=count + 1)[1:], 1)
+    return means
+
+
+def candidates(overlaps: Overlaps, scores: npt.NDArray[np.float64], minimum_iou: float = 0.1) -> Candidates:
+    """Say of each predicted object which reference object it hits: the one of highest IoU, if that is enough."""
+    hits = np.full(len(overlaps.prediction_sizes), -1, np.int64)
+    iou = overlaps.iou
+    for pair in np.argsort(iou, kind="stable"):
+        if iou[pair] >= minimum_iou:
+            hits[overlaps.pairs[pair, 1]] = overlaps.pairs[pair, 0]
+    return Candidates(len(overlaps.reference_sizes), hits, scores)
+
+
+def froc(cases: Sequence[Candidates]) -> Froc | None:
+    """Free-response operating characteristic over cases.
+
+    A candidate that hits an object already hit counts neither way (LUNA16; Setio et al., Medical Image Analysis 2017).
+
+    Returns
+    -------
+    Froc or None
+        None where no case has a reference object.
+    """
+    total = sum(case.references for case in cases)
+    if not total:
+        return None
+    scores = np.concatenate([case.scores for case in cases])
+    case_of = np.concatenate([np.full(len(case.hits), n) for n, case in enumerate(cases)])
+    hits = np.concatenate([case.hits for case in cases])
+    order = np.argsort(-scores, kind="stable")
+    scores, case_of, hits = scores[order], case_of[order], hits[order]
+    new = np.zeros(len(hits), bool)
+    real = np.flatnonzero(hits >= 0)
+    _, first = np.unique(np.stack([case_of[real], hits[real]]), axis=1, return_index=True)
+    new[real[first]] = True
+    # Candidates of equal score come in together: the curve has a point only where the score changes.
+    last = np.flatnonzero(np.r_[scores[1:] != scores[:-1], True]) if len(scores) else np.zeros(0, np.int64)
+    false = np.r_[0, np.cumsum(hits < 0)[last]] / len(cases)
+    found = np.r_[0, np.cumsum(new)[last]] / total
+    at = {rate: float(found[np.searchsorted(false, rate, side="right") - 1]) for rate in RATES}
+    return Froc(false.astype(np.float64), found.astype(np.float64), at)

@@ -1,0 +1,252 @@
+"""Writes what an evaluation leaves: per_case.csv, summary.json, summary.tex and report.html."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import logging
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from medseg.draw.charts import BoxRow, bland_altman, box_plot, line_chart
+from medseg.draw.overlay import draw_planes, oriented
+from medseg.errors import MedsegError
+from medseg.evaluation.aggregate import badness
+from medseg.evaluation.case import load_case, scan_on_grid
+from medseg.evaluation.error_map import draw_error_map, surface_errors
+from medseg.evaluation.files.pairing import CasePair
+from medseg.evaluation.metrics.definitions import metric
+from medseg.evaluation.options import EvaluateOptions
+from medseg.evaluation.summary import Values, as_json, by_class_and_metric
+from medseg.evaluation.tables import headline_metrics, latex_table, per_case_csv, write_parquet
+from medseg.io.files.atomic import write_text
+from medseg.types.labels import PALETTE
+
+if TYPE_CHECKING:
+    from medseg.evaluation.evaluation import Evaluation
+
+__all__ = ["render_report", "write_evaluation"]
+
+log = logging.getLogger("medseg.evaluate")
+
+MOST_BLAND_ALTMAN = 12
+
+
+def write_evaluation(
+    evaluation: Evaluation,
+    out: Path,
+    options: EvaluateOptions,
+    *,
+    names: Mapping[int, str],
+    images: Path | None = None,
+    parquet: bool = False,
+) -> None:
+    """Write every output of an evaluation into a folder.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        What was measured.
+    out : Path
+        The folder.
+    options : EvaluateOptions
+        What it was measured with.
+    names : mapping of int to str
+        Names of the classes, to read the worst cases once more.
+    images : Path, optional
+        Folder of scans to draw under their outlines.
+    parquet : bool
+        Write per_case.parquet too.
+    """
+    summary = evaluation.summary
+    write_text(out / "per_case.csv", per_case_csv(evaluation.rows))
+    write_text(out / "summary.json", json.dumps(as_json(summary), indent=2, ensure_ascii=False) + "\n")
+    table = latex_table(summary["classes"], summary["cases"], summary["patients"], options.penalty_mm)
+    write_text(out / "summary.tex", table)
+    if parquet:
+        write_parquet(evaluation.rows, out / "per_case.parquet")
+    write_text(out / "report.html", render_report(evaluation, out, options, names=names, images=images))
+
+
+def render_report(
+    evaluation: Evaluation,
+    out: Path,
+    options: EvaluateOptions,
+    *,
+    names: Mapping[int, str],
+    images: Path | None = None,
+) -> str:
+    """Return the text of report.html: one file that fetches nothing.
+
+    Parameters
+    ----------
+    evaluation, out, options, names, images
+        As for `write_evaluation`; links are relative to `out`.
+    """
+    environment = Environment(
+        loader=PackageLoader("medseg.evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"figure": _figure, "signed": _signed}
+    values = by_class_and_metric(evaluation.rows)
+    classes = list(evaluation.summary["classes"])
+    headline = headline_metrics(evaluation.summary["classes"])
+    colors = {name: "#{:02x}{:02x}{:02x}".format(*PALETTE[i % len(PALETTE)]) for i, name in enumerate(classes)}
+    return environment.get_template("evaluation.html").render(
+        summary=evaluation.summary,
+        pairing=evaluation.pairing,
+        failed=evaluation.failed,
+        notes=evaluation.notes,
+        definitions=evaluation.definitions,
+        versions=evaluation.versions,
+        options=options,
+        headline=headline,
+        metric=metric,
+        measured=[name for name in classes if any(m in evaluation.summary["classes"][name] for m in headline)],
+        boxes=_boxes(values, headline, colors),
+        agreement=_agreement(values, classes, colors),
+        worst=[_card(evaluation, pair, out, options, names, images, values) for pair in _worst(evaluation, options)],
+        curves=_curves(evaluation.summary),
+    )
+
+
+def _boxes(values: Values, headline: list[str], colors: Mapping[str, str]) -> list[dict[str, Any]]:
+    charts = []
+    for name in headline:
+        known = metric(name)
+        rows = [BoxRow(c, colors[c], figures) for (c, m), figures in values.items() if m == name]
+        share = not known.unit
+        chart = box_plot(rows, unit=known.unit, share=share, title=f"{known.title} of every case by class")
+        charts.append({"title": known.title, "better": known.better, "chart": chart})
+    return charts
+
+
+def _agreement(values: Values, classes: list[str], colors: Mapping[str, str]) -> list[dict[str, Any]]:
+    charts = []
+    for name in classes:
+        predicted, reference = (values.get((name, m), {}) for m in ("volume_ml", "reference_volume_ml"))
+        pairs = {case: (predicted[case], reference[case]) for case in predicted}
+        if not pairs or not any(a or b for a, b in pairs.values()):
+            continue
+        gaps = np.array([a - b for a, b in pairs.values()])
+        spread = 1.96 * float(gaps.std(ddof=1)) if len(gaps) > 1 else math.nan
+        chart = bland_altman(pairs, color=colors[name], unit="ml", title=f"Volume differences of {name}")
+        charts.append({"name": name, "chart": chart, "bias": float(gaps.mean()), "spread": spread})
+    return charts[:MOST_BLAND_ALTMAN]
+
+
+def _curves(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    charts = []
+    for name, curve in summary["froc"].items():
+        points = list(zip(curve["false_positives_per_case"], curve["sensitivity"], strict=True))
+        high = max(1.0, min(8.0, points[-1][0]))
+        chart = line_chart(
+            points,
+            x_title="false positives a case",
+            y_title="sensitivity",
+            title=f"FROC of {name}",
+            stepped=True,
+            x_high=high,
+        )
+        charts.append({"name": f"FROC, {name}", "chart": chart, "note": f"mean {curve['mean_sensitivity']:.3f}"})
+    for name, diagram in summary["calibration"].items():
+        points = [
+            (sure, right)
+            for sure, right in zip(diagram["confidence"], diagram["accuracy"], strict=True)
+            if math.isfinite(sure)
+        ]
+        where = "all voxels" if name == "all" else "foreground voxels"
+        chart = line_chart(
+            points, x_title="confidence", y_title="accuracy", title=f"Reliability over {where}", diagonal=True
+        )
+        charts.append({"name": f"Reliability, {where}", "chart": chart, "note": f"ECE {diagram['ece']:.4f}"})
+    return charts
+
+
+def _worst(evaluation: Evaluation, options: EvaluateOptions) -> list[CasePair]:
+    """Cases of lowest mean Dice over classes, or lowest PQ where objects are given, worst first."""
+    deciding = "pq" if options.objects == "instances" else "dice"
+    figures: dict[str, list[float]] = {}
+    for row in evaluation.rows:
+        if row.metric == deciding and not math.isnan(row.value):
+            figures.setdefault(row.case_id, []).append(row.value)
+    pairs = {pair.case_id: pair for pair in evaluation.pairing.pairs}
+    ranked = sorted(figures, key=lambda case: (-badness(deciding, float(np.mean(figures[case]))), case))
+    return [pairs[case] for case in ranked[: options.worst]]
+
+
+def _card(
+    evaluation: Evaluation,
+    pair: CasePair,
+    out: Path,
+    options: EvaluateOptions,
+    names: Mapping[int, str],
+    images: Path | None,
+    values: Values,
+) -> dict[str, Any]:
+    figures = {
+        name: {m: found[pair.case_id] for (c, m), found in values.items() if c == name and pair.case_id in found}
+        for name in evaluation.summary["classes"]
+    }
+    card: dict[str, Any] = {"case_id": pair.case_id, "figures": figures, "link": _link(pair, out), "planes": None}
+    missing = [name for name, of_class in figures.items() if math.isinf(of_class.get("hd", 0.0))]
+    card |= {"map": None, "largest": 0.0, "scan": False, "problem": "", "missing": missing}
+    try:
+        case = load_case(pair, names, instances=options.objects == "instances", certain=options.classes is not None)
+        scan = None if images is None else scan_on_grid(images, pair, case.reference.geometry)
+    except MedsegError as error:
+        # The case was measured, so its labels can be read; only its picture is missed.
+        log.warning("%s: no picture in the report: %s", pair.case_id, error)
+        card["problem"] = str(error)
+        return card
+    turned = oriented(case.reference, case.prediction, scan)
+    # Ids of objects have no counterpart of the same number: what is compared is the union of all objects.
+    errors = surface_errors(turned.as_masks() if options.objects == "instances" else turned)
+    card |= {"planes": _png(draw_planes(turned, errors.place)), "scan": scan is not None, "largest": errors.largest}
+    if not turned.is_picture:
+        card["map"] = _png(draw_error_map(turned, errors))
+    return card
+
+
+def _link(pair: CasePair, out: Path) -> str | None:
+    """Where the batch's own report shows the case, or the folder its labels lie in."""
+    folder = pair.prediction.path.resolve().parent
+    report = folder.parent / "report.html"
+    target = f"{report}#{pair.case_id}" if report.is_file() and folder.name == pair.case_id else None
+    return None if target is None else Path(os.path.relpath(target, out.resolve())).as_posix()
+
+
+def _png(picture: Image.Image) -> str:
+    stream = io.BytesIO()
+    picture.save(stream, format="PNG", compress_level=4)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def _figure(value: float | None, name: str = "") -> str:
+    """A figure as the page shows it: as many digits as mean something."""
+    if value is None or math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    known = metric(name) if name else None
+    if known is not None and not known.unit and (known.better == "higher" or known.family == "calibration"):
+        return f"{value:.3f}"
+    if known is not None and known.unit == "mm":
+        return f"{value:.2f}"
+    text = f"{value:.0f}" if value == int(value) and abs(value) < 1e6 else f"{value:.3g}"
+    return text.replace("-", "−")
+
+
+def _signed(value: float, name: str = "") -> str:
+    return ("+" if value > 0 else "") + _figure(value, name)

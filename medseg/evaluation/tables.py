@@ -1,0 +1,191 @@
+"""Writes figures for programs and papers: CSV, Parquet and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from medseg.errors import InputError, MissingDependency
+from medseg.evaluation.metrics.definitions import METRICS, metric
+from medseg.io.files.atomic import atomic_path
+from medseg.types import MeasurementRow
+
+__all__ = [
+    "headline_metrics",
+    "latex_table",
+    "per_case_csv",
+    "plain_table",
+    "read_per_case",
+    "require_pyarrow",
+    "write_parquet",
+]
+
+COLUMNS = ("case_id", "class", "metric", "value")
+
+
+def per_case_csv(rows: Sequence[MeasurementRow]) -> str:
+    """Return the text of per_case.csv; NaN is ``nan`` and infinity ``inf``, which every reader takes back as such."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows((row.case_id, row.class_name, row.metric, repr(float(row.value))) for row in rows)
+    return stream.getvalue()
+
+
+def read_per_case(path: Path) -> list[MeasurementRow]:
+    """Read a per_case.csv back, or the one in the output folder of an evaluation.
+
+    Raises
+    ------
+    InputError
+        When there is none, or it is not one.
+    """
+    path = path / "per_case.csv" if path.is_dir() else path
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            reader = csv.DictReader(stream)
+            if tuple(reader.fieldnames or ()) != COLUMNS:
+                raise InputError(f"is not an evaluation: it needs the columns {', '.join(COLUMNS)}", where=path)
+            rows = [MeasurementRow(r["case_id"], r["class"], r["metric"], float(r["value"])) for r in reader]
+    except (OSError, UnicodeDecodeError, ValueError, TypeError) as error:
+        raise InputError(
+            f"cannot be read as an evaluation ({error})",
+            where=path,
+            fix="Give the folder `medseg evaluate --out` wrote, or its per_case.csv.",
+        ) from error
+    if unknown := next((row.metric for row in rows if row.metric.partition("@")[0] not in METRICS), None):
+        raise InputError(f"'{unknown}' is no metric of medseg", where=path)
+    return rows
+
+
+def require_pyarrow() -> None:
+    """Raise unless Parquet can be written."""
+    if find_spec("pyarrow") is None:
+        raise MissingDependency(
+            "Parquet needs pyarrow", where="--parquet", fix="Install it with: pip install 'medseg[parquet]'"
+        )
+
+
+def write_parquet(rows: Sequence[MeasurementRow], path: Path) -> None:
+    """Write the rows of per_case.csv as Parquet, with the same columns."""
+    require_pyarrow()
+    import pandas as pd
+
+    frame = pd.DataFrame([(r.case_id, r.class_name, r.metric, float(r.value)) for r in rows], columns=list(COLUMNS))
+    with atomic_path(path) as part:
+        frame.to_parquet(part, engine="pyarrow", index=False)
+
+
+def headline_metrics(classes: Mapping[str, Collection[str]]) -> list[str]:
+    """The few metrics a table on paper has room for, of those that the classes have.
+
+    Where all objects are given, and not made of components, how well they are found comes before how far off they are.
+    """
+    names = list(dict.fromkeys(name for metrics in classes.values() for name in metrics))
+    first_nsd = next((name for name in reversed(names) if name.startswith("nsd@")), "")
+    # Component objects come with the lesion rule, objects that the files themselves number do not.
+    of_objects = "pq" in names and "lesion_dice" not in names
+    wanted = ("dice", first_nsd, "hd95", "assd", "volume_difference_ml")
+    if of_objects:
+        wanted = ("pq", "f1@0.5", "ap@0.5", "dice", first_nsd)
+    return [name for name in wanted if name in names]
+
+
+def latex_table(
+    classes: Mapping[str, Mapping[str, Mapping[str, Any]]], cases: int, patients: int, penalty: float | None = None
+) -> str:
+    """Return a table for a paper: a row a class, mean and 95% interval of each headline metric.
+
+    Parameters
+    ----------
+    classes : mapping
+        Of a summary: class, metric, aggregate.
+    cases, patients : int
+        For the caption.
+    penalty : float, optional
+        What stands in for infinite distances, mm.
+    """
+    names = headline_metrics(classes)
+    shown = {name: metrics for name, metrics in classes.items() if any(m in metrics for m in names)}
+    lines = [
+        "% Needs \\usepackage{booktabs}.",
+        "\\begin{table}",
+        "  \\centering",
+        f"  \\caption{{Mean and 95\\% bootstrap interval over {patients} patients ({cases} cases)."
+        + _footnote(shown, names, penalty)
+        + "}",
+        f"  \\begin{{tabular}}{{l{'c' * len(names)}}}",
+        "    \\toprule",
+        "    " + " & ".join(["Class", *(_heading(name) for name in names)]) + " \\\\",
+        "    \\midrule",
+    ]
+    lines += [
+        "    " + " & ".join([escape_latex(name), *(_cell(metrics.get(m), m) for m in names)]) + " \\\\"
+        for name, metrics in shown.items()
+    ]
+    return "\n".join([*lines, "    \\bottomrule", "  \\end{tabular}", "\\end{table}", ""])
+
+
+def plain_table(summary: Mapping[str, Any]) -> str:
+    """Return the headline figures as lines for a terminal."""
+    classes = summary["classes"]
+    names = headline_metrics(classes)
+    shown = {name: metrics for name, metrics in classes.items() if any(m in metrics for m in names)}
+    cells = [["class", *(_with_unit(name) for name in names)]]
+    cells += [[name, *(_cell(metrics.get(m), m) for m in names)] for name, metrics in shown.items()]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    away = [
+        f"{name}, {m}: {metrics[m]['undefined']} undefined, {metrics[m]['infinite']} infinite"
+        for name, metrics in shown.items()
+        for m in names
+        if m in metrics and (metrics[m]["undefined"] or metrics[m]["infinite"])
+    ]
+    head = f"{summary['cases']} cases of {summary['patients']} patients; mean [95% bootstrap interval over patients]"
+    return "\n".join([head, *lines, *away])
+
+
+def _with_unit(name: str) -> str:
+    unit = metric(name).unit
+    return f"{name} ({unit})" if unit and not name.endswith(unit) else name
+
+
+def _footnote(
+    classes: Mapping[str, Mapping[str, Mapping[str, Any]]], names: Sequence[str], penalty: float | None
+) -> str:
+    """What the means leave out or replace; nothing where they do neither."""
+    nodes = [metrics[name] for metrics in classes.values() for name in names if name in metrics]
+    undefined = max((node["undefined"] for node in nodes), default=0)
+    infinite = max((node["infinite"] for node in nodes), default=0)
+    note = f" Up to {undefined} undefined values a cell are left out." if undefined else ""
+    if infinite and penalty is not None:
+        return f"{note} Up to {infinite} infinite distances a cell count as {penalty:g} mm."
+    return f"{note} Up to {infinite} infinite distances a cell are left out." if infinite else note
+
+
+def _heading(name: str) -> str:
+    known = metric(name)
+    arrow = {"higher": " $\\uparrow$", "lower": " $\\downarrow$"}.get(known.better, "")
+    unit = f" ({known.unit})" if known.unit else ""
+    return escape_latex(known.title) + unit + arrow
+
+
+def _cell(node: Mapping[str, Any] | None, name: str) -> str:
+    if node is None or not math.isfinite(node["mean"]):
+        return "--"
+    digits = 2 if metric(name).unit else 3
+    low, high = node["ci95"]
+    interval = f" [{low:.{digits}f}, {high:.{digits}f}]" if math.isfinite(low) else ""
+    return f"{node['mean']:.{digits}f}{interval}"
+
+
+def escape_latex(text: str) -> str:
+    """Return text that LaTeX prints as it is."""
+    special = {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"}
+    return re.sub(r"[\\~^&%$#_{}]", lambda m: special.get(m[0], "\\" + m[0]), text)

@@ -1,0 +1,1 @@
+"""DICOM images in: headers, frames, volumes, series."""

@@ -1,0 +1,196 @@
+"""Groups DICOM files into series and series into volumes, and says what the other DICOM files are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from medseg.errors import MedsegError
+from medseg.io.dicom.frame import Frame, frames_of
+from medseg.io.dicom.header import LABEL_CLASSES, leniently, read_header
+from medseg.io.dicom.volumes import Volume, sort_into_volumes
+from medseg.io.files.case_id import dicom_case_id
+from medseg.io.files.walk import Entry, absolute
+from medseg.types.scan import FoundScan, LeftOut
+
+__all__ = ["find_volumes"]
+
+# Storage classes whose images can make a volume in the patient (PS3.4 annex B).
+VOLUMES = {
+    "1.2.840.10008.5.1.4.1.1.2",  # CT
+    "1.2.840.10008.5.1.4.1.1.2.1",  # enhanced CT
+    "1.2.840.10008.5.1.4.1.1.2.2",  # legacy converted enhanced CT
+    "1.2.840.10008.5.1.4.1.1.4",  # MR
+    "1.2.840.10008.5.1.4.1.1.4.1",  # enhanced MR
+    "1.2.840.10008.5.1.4.1.1.4.4",  # legacy converted enhanced MR
+    "1.2.840.10008.5.1.4.1.1.128",  # PET
+    "1.2.840.10008.5.1.4.1.1.130",  # enhanced PET
+    "1.2.840.10008.5.1.4.1.1.128.1",  # legacy converted enhanced PET
+    "1.2.840.10008.5.1.4.1.1.13.1.1",  # X-ray 3D angiographic
+    "1.2.840.10008.5.1.4.1.1.13.1.2",  # X-ray 3D craniofacial
+}
+DIRECTORY = "1.2.840.10008.1.3.10"
+FEW = 3
+
+
+def find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[LeftOut], list[Path]]:
+    """Sort DICOM files into volumes by their headers.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        Files known to be DICOM, sorted by path.
+
+    Returns
+    -------
+    found : list of FoundScan
+        One for each volume.
+    left_out : list of LeftOut
+        Every other file: other kinds of object, localizers, copies, damaged files.
+    label_objects : list of Path
+        Those of the latter that are SEG or RTSTRUCT.
+    """
+    with leniently():
+        return _find_volumes(entries)
+
+
+def _find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[LeftOut], list[Path]]:
+    label_objects: list[Path] = []
+    left_out: list[LeftOut] = []
+    series: dict[str, list[Frame]] = {}
+    named = {entry.path for entry in entries if entry.is_named}
+    shown = {entry.path: entry.shown for entry in entries}
+    for entry in entries:
+        try:
+            header = read_header(entry.path)
+            reason = _not_a_volume(header.elements)
+            if reason is not None:
+                if str(header.elements.get("SOPClassUID")) in LABEL_CLASSES:
+                    label_objects.append(entry.path)
+                # What could be mended should have been a scan; the rest is something else.
+                left_out.append(LeftOut(entry.path, *reason, broken=entry.is_named or reason[1] is not None))
+                continue
+            series.setdefault(str(header.elements.get("SeriesInstanceUID")), []).extend(frames_of(header))
+        except MedsegError as error:
+            left_out.append(LeftOut(entry.path, error.what, error.fix, broken=True))
+    found: list[FoundScan] = []
+    for uid, members in series.items():
+        distinct, copies = _without_copies(members, shown)
+        left_out += copies
+        volumes = sort_into_volumes(distinct)
+        kept = []
+        for volume in volumes:
+            reason = _not_a_scan(volume, volumes)
+            if reason is None:
+                kept.append(volume)
+            else:
+                left_out += [LeftOut(path, *reason, broken=path in named) for path in _files(volume)]
+        found += [_found(uid, volume, several=len(volumes) > 1) for volume in kept]
+    taken = {path for scan in found for path in scan.files}
+    return found, [left for left in left_out if left.path not in taken], label_objects
+
+
+def _not_a_volume(header: Dataset) -> tuple[str, str | None] | None:
+    """Why an object cannot be part of a volume, and what to do about it."""
+    sop_class = str(header.get("SOPClassUID") or "")
+    if sop_class == DIRECTORY or header.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY:
+        return "a DICOMDIR; the files it lists are looked at one by one", None
+    if not sop_class:
+        return "a DICOM file that does not say what it is (no SOP class)", "Export the series again."
+    if sop_class not in VOLUMES:
+        name = UID(sop_class).name if UID(sop_class).is_valid else "unknown object"
+        return f"DICOM, but not a volume: {name.removesuffix(' Storage')}", None
+    if not header.get("SeriesInstanceUID"):
+        return "it does not say to which series it belongs", "Export the series again."
+    if int(header.get("SamplesPerPixel") or 1) != 1:
+        return "a colour picture, not a scan", None
+    return None
+
+
+def _not_a_scan(volume: Volume, volumes: Sequence[Volume]) -> tuple[str, str | None] | None:
+    """Why images of a scan's class are not one."""
+    first = volume.frames[0]
+    if volume.is_localizer:
+        return "a localizer (scout), not a scan", None
+    placed = first.is_placed
+    if not placed and first.image_type[:1] == ("DERIVED",):
+        return "a derived picture without a place in the patient", None
+    directions = {v.frames[0].orientation for v in volumes if len(v.frames) < FEW}
+    if placed and len(volume.frames) < FEW and len(volumes) == len(directions) > 1:
+        return f"one of {len(directions)} directions with a slice or two each: a localizer (scout), not a scan", None
+    return None
+
+
+def _without_copies(frames: Sequence[Frame], shown: Mapping[Path, Path]) -> tuple[list[Frame], list[LeftOut]]:
+    """Drop further files with the same object; objects that share a UID and differ stay, to be refused or placed."""
+    by_uid: dict[tuple[str, int | None], list[Frame]] = {}
+    distinct: list[Frame] = []
+    copies: list[LeftOut] = []
+    for frame in frames:
+        twins = by_uid.setdefault((frame.sop_uid, frame.index), [])
+        original = next((twin for twin in twins if frame.sop_uid and _same_object(twin, frame)), None)
+        if original is None:
+            twins.append(frame)
+            distinct.append(frame)
+        elif frame.index in (None, 0):
+            copies.append(LeftOut(frame.file, f"a copy of {shown[original.file]}"))
+    return distinct, copies
+
+
+def _same_object(one: Frame, other: Frame) -> bool:
+    """Whether two files with one SOP instance UID hold the same image in the same place."""
+    if (one.position, one.orientation, one.rows, one.columns) != (
+        other.position,
+        other.orientation,
+        other.rows,
+        other.columns,
+    ):
+        return False
+    return _same_bytes(one.file, other.file) or _same_pixels(one, other)
+
+
+def _same_bytes(one: Path, other: Path) -> bool:
+    if one.stat().st_size != other.stat().st_size:
+        return False
+    return one.read_bytes() == other.read_bytes()
+
+
+def _same_pixels(one: Frame, other: Frame) -> bool:
+    """Whether two files that differ, say by a patient name put right, show the same values."""
+    from medseg.io.dicom.pixels import read_pixels
+
+    try:
+        left, right = (read_pixels([frame], where=frame.file)[0] for frame in (one, other))
+        return np.array_equal(left, right)
+    except MedsegError:
+        return False
+
+
+def _files(volume: Volume) -> tuple[Path, ...]:
+    return tuple(sorted({frame.file for frame in volume.frames}, key=absolute))
+
+
+def _found(uid: str, volume: Volume, *, several: bool) -> FoundScan:
+    header = volume.frames[0].header
+    modality = str(header.get("Modality") or "")
+    count = len(volume.frames)
+    told = ", ".join(volume.told_by)
+    description = f"{modality or 'DICOM'}, {count} slice{'s' if count != 1 else ''}" + (f" ({told})" if told else "")
+    key = volume.key if several else None
+    name = None if key is None else f"{key} {told}".rstrip()
+    number = header.get("SeriesNumber")
+    return FoundScan(
+        dicom_case_id(modality, uid, key),
+        "dicom",
+        _files(volume),
+        uid,
+        description,
+        name,
+        study_uid=str(header.get("StudyInstanceUID") or "") or None,
+        series_number=None if number in (None, "") else int(number),
+        series_description=" ".join(str(header.get("SeriesDescription") or "").split()),
+    )

@@ -1,0 +1,275 @@
+"""One image plane of a DICOM series: a single-frame file, or one frame of a multi-frame one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from medseg.errors import InputError, MedsegError
+from medseg.io.dicom.header import REMEMBERED, Header, leniently
+
+__all__ = ["Frame", "frames_of"]
+
+# No patient is a kilometre long.
+ABSURD = 1e6
+# How far direction cosines may be from length 1; scanners round them.
+COSINE_SLACK = 1e-2
+# What tells volumes apart that lie at the same positions under one series UID, from the plainest to the last resort.
+TELLING = (
+    "TemporalPositionIdentifier",
+    "TemporalPositionIndex",
+    "EchoNumbers",
+    "EchoTime",
+    "ComplexImageComponent",
+    "DiffusionBValue",
+    "DiffusionGradientOrientation",
+    "NominalPercentageOfCardiacPhase",
+    "TriggerTime",
+    "InversionTime",
+    "FlipAngle",
+    "ConvolutionKernel",
+    "KVP",
+    "ContrastBolusAgent",
+    "FrameReferenceTime",
+    "AcquisitionNumber",
+    "StackID",
+    "ImageType",
+    "AcquisitionTime",
+    "AcquisitionDateTime",
+    "SeriesTime",
+    "ContentTime",
+)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What is known of one image plane before its pixels are read.
+
+    Parameters
+    ----------
+    file : Path
+        Where it is.
+    index : int, optional
+        Its number within a multi-frame file, from 0; None for a single-frame file.
+    header : Dataset
+        The file's header, as `medseg.io.dicom.header.read_header` gives it; shared between the frames of a file.
+    pixels_at : int, optional
+        Where in the file its pixel data starts.
+    rows, columns : int
+        Its size in pixels.
+    position : tuple of float, optional
+        Centre of its first pixel, mm, LPS+ as in DICOM.
+    orientation : tuple of float, optional
+        Directions along its rows and down its columns, LPS+.
+    pixel_spacing : tuple of float, optional
+        Distance in mm between rows, then between columns.
+    slice_step : float, optional
+        Distance to the next slice as the header states it: between slices, else the thickness.
+    slope, intercept : float
+        Turn stored values into real ones; 1 and 0 where the header says nothing.
+    is_scaled : bool
+        Whether the header gives either.
+    tells : mapping of str to object
+        The `TELLING` attributes it has, and its indices in private dimensions.
+    """
+
+    file: Path
+    index: int | None
+    header: Dataset
+    pixels_at: int | None
+    rows: int
+    columns: int
+    position: tuple[float, float, float] | None
+    orientation: tuple[float, ...] | None
+    pixel_spacing: tuple[float, float] | None
+    slice_step: float | None
+    slope: float
+    intercept: float
+    is_scaled: bool
+    tells: Mapping[str, Any]
+
+    @cached_property
+    def is_placed(self) -> bool:
+        """Whether the header says where it lies, in numbers that can be."""
+        if self.position is None or self.orientation is None or self.pixel_spacing is None:
+            return False
+        lengths = np.linalg.norm(np.reshape(self.orientation, (2, 3)), axis=1)
+        numbers = np.array([*self.position, *self.orientation, *self.pixel_spacing])
+        return bool(
+            np.isfinite(numbers).all()
+            and np.abs(numbers).max() < ABSURD
+            and min(self.pixel_spacing) > 0
+            and np.abs(lengths - 1).max() < COSINE_SLACK
+        )
+
+    @property
+    def instance_number(self) -> int | None:
+        """The number the scanner gave it."""
+        if self.index is not None:
+            return self.index + 1
+        number = self.header.get("InstanceNumber")
+        return None if number is None else int(number)
+
+    @property
+    def sop_uid(self) -> str:
+        """The UID of the object it belongs to."""
+        return str(self.header.get("SOPInstanceUID", ""))
+
+    @property
+    def image_type(self) -> tuple[str, ...]:
+        """Such as ``("ORIGINAL", "PRIMARY", "AXIAL")``."""
+        value = self.tells.get("ImageType", ())
+        return tuple(str(v).strip().upper() for v in value)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def frames_of(header: Header) -> tuple[Frame, ...]:
+    """List the image planes of one file.
+
+    Raises
+    ------
+    InputError
+        When an attribute has a value it cannot have.
+    """
+    elements = header.elements
+    with leniently():
+        try:
+            if int(elements.get("NumberOfFrames") or 1) > 1 or "PerFrameFunctionalGroupsSequence" in elements:
+                return _multi_frame(header)
+            return (_frame(header, None, [header.named]),)
+        except MedsegError:
+            raise
+        except Exception as error:  # pydicom raises nearly anything on damaged sequences; all of it means the same
+            raise InputError(
+                f"its header has a value that cannot be ({' '.join(str(error).split())[:120]})",
+                where=header.path,
+                fix="Export the series again from the archive.",
+            ) from error
+
+
+def _multi_frame(header: Header) -> tuple[Frame, ...]:
+    """Frames of an enhanced object; what a frame does not say itself, the shared groups or the header do."""
+    elements, path = header.elements, header.path
+    count = int(elements.get("NumberOfFrames") or 1)
+    per_frame = elements.get("PerFrameFunctionalGroupsSequence")
+    if not per_frame:
+        raise InputError(
+            f"it holds {count} frames without saying where each lies",
+            where=path,
+            fix="Export the series as enhanced multi-frame or single-frame DICOM.",
+        )
+    if len(per_frame) != count:
+        raise InputError(
+            f"it announces {count} frames and describes {len(per_frame)}", where=path, fix="Export the series again."
+        )
+    shared = elements.get("SharedFunctionalGroupsSequence") or [Dataset()]
+    common = [*_items(shared[0]), header.named]
+    dimensions = _private_dimensions(elements)
+    frames = tuple(
+        _frame(header, number, [*_items(groups), *common], _indices(groups, dimensions))
+        for number, groups in enumerate(per_frame)
+    )
+    # They may be large, and all that matters of them is in the frames now.
+    for keyword in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
+        header.named.pop(keyword, None)
+        if keyword in elements:
+            del elements[keyword]
+    return frames
+
+
+def _private_dimensions(elements: Dataset) -> dict[int, str]:
+    """Number and name of the dimensions that are the maker's own.
+
+    What they are called is the maker's secret, but their indices say which frames are alike, as those of the standard's
+    dimensions do, whose values are looked at themselves.
+    """
+    sequence = elements.get("DimensionIndexSequence") or ()
+    pointers = [item.get("DimensionIndexPointer") for item in sequence]
+    return {n: f"private dimension {tag}" for n, tag in enumerate(pointers) if tag is not None and tag.is_private}
+
+
+def _indices(groups: Dataset, dimensions: Mapping[int, str]) -> dict[str, Any]:
+    if not dimensions:
+        return {}
+    content = groups.get("FrameContentSequence") or [Dataset()]
+    values = content[0].get("DimensionIndexValues") or ()
+    values = [values] if isinstance(values, int) else list(values)
+    return {name: float(values[n]) for n, name in dimensions.items() if n < len(values)}
+
+
+def _items(groups: Dataset) -> list[Dataset]:
+    """First items of the functional group macros of one frame, standard ones only."""
+    return [
+        element.value[0] for element in groups if element.VR == "SQ" and not element.tag.is_private and element.value
+    ]
+
+
+def _frame(
+    header: Header,
+    index: int | None,
+    places: Sequence[Dataset | Mapping[str, Any]],
+    indices: Mapping[str, Any] | None = None,
+) -> Frame:
+    def get(*keywords: str) -> Any:
+        for keyword in keywords:
+            for place in places:
+                value = place.get(keyword)
+                if value is not None and value != "":
+                    return value
+        return None
+
+    def numbers(keyword: str, count: int) -> tuple[float, ...] | None:
+        value = get(keyword)
+        if value is None or len(value) == 0:
+            return None
+        if len(value) != count:
+            raise ValueError(f"{keyword} has {len(value)} numbers instead of {count}")
+        return tuple(float(v) for v in value)
+
+    def number(keyword: str, default: float) -> float:
+        value = get(keyword)
+        return default if value is None else float(value)
+
+    spacing = numbers("PixelSpacing", 2)
+    position = numbers("ImagePositionPatient", 3)
+    image_type = get("FrameType", "ImageType") if index is not None else get("ImageType")
+    tells = {keyword: _plain(value) for keyword in TELLING if (value := get(keyword)) is not None}
+    if image_type is not None:
+        tells["ImageType"] = _plain(image_type) if not isinstance(image_type, str) else (image_type,)
+    tells |= indices or {}
+    steps = (abs(number(keyword, 0.0)) for keyword in ("SpacingBetweenSlices", "SliceThickness"))
+    slope = number("RescaleSlope", 1.0)
+    if slope == 0:
+        raise ValueError("RescaleSlope is 0")
+    return Frame(
+        file=header.path,
+        index=index,
+        header=header.elements,
+        pixels_at=header.pixels_at,
+        rows=int(header.named.get("Rows") or 0),
+        columns=int(header.named.get("Columns") or 0),
+        position=None if position is None else (position[0], position[1], position[2]),
+        orientation=numbers("ImageOrientationPatient", 6),
+        pixel_spacing=None if spacing is None else (spacing[0], spacing[1]),
+        slice_step=next((step for step in steps if step), None),
+        slope=slope,
+        intercept=number("RescaleIntercept", 0.0),
+        is_scaled=get("RescaleSlope", "RescaleIntercept") is not None,
+        tells=tells,
+    )
+
+
+def _plain(value: Any) -> Any:
+    """A value that can be compared and used as a key."""
+    if isinstance(value, str):
+        return str(value).strip()
+    try:
+        return tuple(_plain(v) for v in value)
+    except TypeError:
+        return float(value) if isinstance(value, (int, float)) else str(value)

@@ -1,0 +1,216 @@
+"""From the places of single slices to one grid, or the reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.errors import InputError
+from medseg.io.dicom.frame import COSINE_SLACK, Frame
+from medseg.types.geometry import Geometry
+
+__all__ = ["Layout", "heights", "lay_out"]
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+# A slice may lie this share of the slice spacing from its place on an even grid: real positions are rounded to a
+# hundredth or a tenth of a millimetre, and a missing slice moves its neighbours by half a spacing at least.
+UNEVEN = 0.05
+WORTH_A_NOTE = 0.01
+SAME_PLACE = 1e-3
+# Refuse to make more than this many slices out of one when resampling uneven ones.
+MOST_ADDED = 10
+WAY_OUT = "Get the complete series again, or allow uneven slices (--allow-uneven), which resamples onto an even grid."
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """How the slices of a volume make a grid.
+
+    Parameters
+    ----------
+    order : tuple of int
+        Index of the frame at each place along the third axis.
+    geometry : Geometry
+        The grid, RAS+; axes are columns, rows, slices.
+    notes : tuple of str
+        What the user should know of it.
+    places : ndarray of float, optional
+        Only for slices resampled from uneven ones: where each slice of the grid lies, counted in the frames of `order`.
+    frame_places : tuple of float, optional
+        The inverse: where each frame of `order` lies, counted in slices of the grid.
+    """
+
+    order: tuple[int, ...]
+    geometry: Geometry
+    notes: tuple[str, ...] = ()
+    places: npt.NDArray[np.float64] | None = None
+    frame_places: tuple[float, ...] | None = None
+
+
+def heights(frames: Sequence[Frame]) -> npt.NDArray[np.float64]:
+    """Distance in mm of each frame along the slice normal (rows x columns, right-handed in LPS)."""
+    first = _cosines(frames[0])
+    return _positions(frames) @ np.cross(first[0], first[1])
+
+
+def lay_out(frames: Sequence[Frame], *, allow_uneven: bool = False) -> Layout:
+    """Order slices by where they lie and find the affine of their grid.
+
+    The third axis runs along the slice normal in the direction that makes the axes right-handed in LPS. Its step is the
+    true one from slice to slice, so a tilted gantry gives a sheared affine.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Of one volume: equal size, orientation and pixel spacing.
+    allow_uneven : bool
+        Whether missing or unevenly spaced slices may be resampled onto an even grid instead of being refused.
+
+    Raises
+    ------
+    InputError
+        When positions are missing, shared, unevenly spaced or not on one line.
+    """
+    first = frames[0]
+    where = first.file if len(frames) == 1 or first.index is not None else first.file.parent
+    _check_placed(frames)
+    row, column = _cosines(first)
+    if abs(row @ column) > COSINE_SLACK:
+        raise InputError("its rows and columns are not at right angles", where=where, fix="Export the series again.")
+    positions = _positions(frames)
+    along = positions @ np.cross(row, column)
+    order = np.argsort(along, kind="stable")
+    positions, along = positions[order], along[order]
+    notes: list[str] = []
+    places: npt.NDArray[np.float64] | None = None
+    frame_places: tuple[float, ...] | None = None
+    count = len(frames)
+    if count == 1:
+        step = np.cross(row, column) * (first.slice_step or 1.0)
+        notes.append(
+            "one slice; its thickness was taken as "
+            + (f"{first.slice_step:g} mm" if first.slice_step else "1 mm, because the header does not say")
+        )
+    else:
+        _check_apart(frames, order, along, where)
+        step = (positions[-1] - positions[0]) / (count - 1)
+        spacing = float(np.linalg.norm(step))
+        _check_line(positions, along, spacing, where)
+        off = np.abs(along - np.linspace(along[0], along[-1], count)).max() / ((along[-1] - along[0]) / (count - 1))
+        if off > UNEVEN:
+            gaps = np.diff(along)
+            what = _uneven(gaps)
+            if not allow_uneven:
+                raise InputError(what, where=where, fix=WAY_OUT)
+            count, places = _even(along, where)
+            frame_places = tuple(((along - along[0]) / (along[-1] - along[0]) * (count - 1)).tolist())
+            step = (positions[-1] - positions[0]) / (count - 1)
+            notes.append(f"{what}; resampled to {count} slices {np.linalg.norm(step):.4g} mm apart, as allowed")
+        elif off > WORTH_A_NOTE:
+            notes.append(f"slices lie up to {off * 100:.0f}% of the slice spacing from an even grid")
+    rows_apart, columns_apart = first.pixel_spacing or (0.0, 0.0)
+    affine = np.eye(4)
+    affine[:3, 0], affine[:3, 1] = row * columns_apart, column * rows_apart
+    affine[:3, 2], affine[:3, 3] = step, positions[0]
+    try:
+        geometry = Geometry(LPS_TO_RAS @ affine, (first.columns, first.rows, count))
+    except InputError as error:
+        raise InputError(error.what, where=where, fix="Export the series again.") from error
+    if geometry.is_sheared:
+        tilt = float(
+            np.degrees(np.arccos(min(1.0, abs(float(step @ np.cross(row, column))) / float(np.linalg.norm(step)))))
+        )
+        notes.append(f"slices are stacked at {tilt:.1f} degrees to their normal (tilted gantry); the grid is sheared")
+    return Layout(tuple(int(i) for i in order), geometry, tuple(notes), places, frame_places)
+
+
+def _check_placed(frames: Sequence[Frame]) -> None:
+    for frame in frames:
+        lacking = [
+            name
+            for name, value in (
+                ("image position", frame.position),
+                ("image orientation", frame.orientation),
+                ("pixel spacing", frame.pixel_spacing),
+            )
+            if value is None
+        ]
+        if lacking:
+            raise InputError(
+                f"it has no {' or '.join(lacking)}, so nobody can say where it lies in the patient",
+                where=frame.file,
+                fix="Use the original series, not a screenshot or secondary capture.",
+            )
+        if not frame.is_placed:
+            raise InputError(
+                "its position, orientation or pixel spacing cannot be",
+                where=frame.file,
+                fix="Export the series again from the archive.",
+            )
+
+
+def _cosines(frame: Frame) -> npt.NDArray[np.float64]:
+    """Unit vectors along rows and down columns, (2, 3)."""
+    cosines = np.reshape(frame.orientation or (), (2, 3)).astype(np.float64)
+    unit: npt.NDArray[np.float64] = cosines / np.linalg.norm(cosines, axis=1, keepdims=True)
+    return unit
+
+
+def _positions(frames: Sequence[Frame]) -> npt.NDArray[np.float64]:
+    return np.array([frame.position for frame in frames], dtype=np.float64)
+
+
+def _check_apart(
+    frames: Sequence[Frame], order: npt.NDArray[np.intp], along: npt.NDArray[np.float64], where: object
+) -> None:
+    gaps = np.diff(along)
+    same = np.flatnonzero(gaps < max(SAME_PLACE, UNEVEN * float(np.median(gaps))))
+    if len(same):
+        one, two = (frames[order[same[0] + i]].instance_number for i in (0, 1))
+        raise InputError(
+            f"{len(same) + 1} or more images share a place (instances {one} and {two}), and nothing in their headers "
+            "says which belong together",
+            where=where,
+            fix="Separate the phases, echoes or repetitions into folders, or remove the images that are not wanted.",
+        )
+
+
+def _check_line(
+    positions: npt.NDArray[np.float64], along: npt.NDArray[np.float64], spacing: float, where: object
+) -> None:
+    share = (along - along[0]) / (along[-1] - along[0])
+    line = positions[0] + share[:, None] * (positions[-1] - positions[0])
+    off = float(np.linalg.norm(positions - line, axis=1).max())
+    if off > max(UNEVEN * spacing, 0.05):
+        raise InputError(
+            f"its slices do not lie on a straight line: one is {off:.3g} mm off",
+            where=where,
+            fix="Check whether the patient or the table moved; separate the parts into folders.",
+        )
+
+
+def _uneven(gaps: npt.NDArray[np.float64]) -> str:
+    """Say what is uneven: slices missing, or several spacings."""
+    usual = float(np.median(gaps))
+    multiples = gaps / usual
+    missing = int(np.rint(multiples - 1)[multiples > 1.5].sum())
+    if missing and np.abs(multiples - np.rint(multiples)).max() < 0.1:
+        at = int(np.argmax(gaps)) + 1
+        return f"{missing} of {len(gaps) + 1 + missing} slices are missing, the first gap after slice {at}"
+    return f"its slices are unevenly spaced, {gaps.min():.4g} to {gaps.max():.4g} mm apart"
+
+
+def _even(along: npt.NDArray[np.float64], where: object) -> tuple[int, npt.NDArray[np.float64]]:
+    """Number of even slices over the same range, as fine as the finest gap, and where each lies among the old ones."""
+    total = float(along[-1] - along[0])
+    count = int(np.ceil(total / float(np.diff(along).min()) - UNEVEN)) + 1
+    if count > MOST_ADDED * len(along):
+        raise InputError(
+            f"its slices are too unevenly spaced to resample: {len(along)} would become {count}",
+            where=where,
+            fix="Separate the parts with different spacing into folders.",
+        )
+    return count, np.interp(np.linspace(along[0], along[-1], count), along, np.arange(len(along), dtype=np.float64))

@@ -1,0 +1,76 @@
+"""From the places of single planes to one grid: for objects that leave out slices with nothing on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.errors import FormatLimitation, ResourceLimit
+from medseg.io.dicom.plane import LPS, SLACK, Plane
+from medseg.types import Geometry
+
+__all__ = ["grid_of"]
+
+# Positions a damaged or hostile file may claim must not make arrays no machine holds.
+MOST_VOXELS = 2**32
+FIX = "Export the labels again from the tool that made them, as NIfTI or NRRD."
+
+
+def grid_of(planes: Sequence[Plane], spacing: float | None) -> tuple[Geometry, list[int]]:
+    """Return the smallest grid that holds all planes, and the slice each lies on.
+
+    Slices follow the normal, the cross product of the directions along rows and columns. Slices between planes may be
+    missing; where steps between planes lean from the normal, as in a tilted CT, the grid is sheared alike.
+
+    Parameters
+    ----------
+    planes : sequence of Plane
+        At least one; several may share a place.
+    spacing : float, optional
+        Distance between slices in mm as the file states it, used where it fits the positions.
+
+    Raises
+    ------
+    FormatLimitation
+        When the planes do not lie on one regular grid.
+    ResourceLimit
+        When the grid would be absurdly large.
+    """
+    first = planes[0]
+    if any(p.size != first.size or not np.allclose(p.axes, first.axes, rtol=1e-3, atol=1e-4) for p in planes):
+        raise FormatLimitation("the frames differ in size, orientation or pixel spacing", fix=FIX)
+    normal = np.cross(*first.axes.T)
+    normal = normal / np.linalg.norm(normal)
+    positions = np.stack([plane.position for plane in planes])
+    heights = positions @ normal
+    step, count = _step(np.unique(np.round(heights - heights.min(), 4)), spacing)
+    slices = np.rint((heights - heights.min()) / step).astype(int)
+    bottom, top = positions[np.argmin(heights)], positions[np.argmax(heights)]
+    along = (top - bottom) / (count - 1) if count > 1 else normal * step
+    if (np.linalg.norm(first.axes, axis=0) * first.size).max() > 1e6 or first.size[0] * first.size[
+        1
+    ] * count > MOST_VOXELS:
+        raise ResourceLimit(f"the frames span {first.size[0]} x {first.size[1]} x {count} voxels", fix=FIX)
+    affine = np.eye(4)
+    affine[:3, :2], affine[:3, 2], affine[:3, 3] = LPS @ first.axes, LPS @ along, LPS @ bottom
+    geometry = Geometry(affine, (*first.size, count))
+    off = np.abs(geometry.to_voxel(positions @ LPS) - np.stack([0 * slices, 0 * slices, slices], axis=1)).max()
+    if off > SLACK:
+        raise FormatLimitation(f"the frames do not lie on one regular grid (one is {off:.2g} voxels off)", fix=FIX)
+    return geometry, slices.tolist()
+
+
+def _step(heights: npt.NDArray[np.float64], stated: float | None) -> tuple[float, int]:
+    """Distance between slices, and how many slices there are from the lowest to the highest height."""
+    if len(heights) == 1:
+        return (abs(stated) if stated else 1.0), 1
+    candidates = [abs(stated)] if stated else []
+    for step in [*candidates, float(np.diff(heights).min())]:
+        count = round(heights[-1] / step)
+        if count >= 1:
+            exact = heights[-1] / count
+            if np.abs(heights / exact - np.rint(heights / exact)).max() <= SLACK and abs(exact - step) <= SLACK * step:
+                return exact, count + 1
+    raise FormatLimitation("the frames do not lie at equal distances", fix=FIX)

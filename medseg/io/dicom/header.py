@@ -1,0 +1,228 @@
+"""Reads what sorting and placing DICOM images takes from their headers, and nothing else."""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import IO, Any
+
+import pydicom
+from pydicom.charset import default_encoding
+from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filereader import read_file_meta_info
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.valuerep import AMBIGUOUS_VR
+
+from medseg.errors import InputError, MedsegError, ResourceLimit
+from medseg.io.files.byte_stream import CHUNK
+from medseg.io.files.limits import largest_scan
+
+__all__ = ["LABEL_CLASSES", "REMEMBERED", "RTSTRUCT", "Header", "leniently", "looks_like_dicom", "read_header"]
+
+RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
+LABEL_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.66.4": "SEG",
+    "1.2.840.10008.5.1.4.1.1.66.7": "SEG",  # labelmap segmentation
+    RTSTRUCT: "RTSTRUCT",
+}
+
+# Everything else in a header, the patient's name first of all, is never read.
+WANTED = [
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality",
+    "ImageType", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated",
+    "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices",
+    "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "InstanceNumber", "SeriesNumber",
+    "SeriesDescription", "BodyPartExamined", "GantryDetectorTilt", "AcquisitionNumber", "EchoNumbers", "EchoTime",
+    "TemporalPositionIdentifier", "TemporalPositionIndex", "TriggerTime", "NominalPercentageOfCardiacPhase",
+    "DiffusionBValue", "DiffusionGradientOrientation", "InversionTime", "FlipAngle", "ConvolutionKernel", "KVP",
+    "ContrastBolusAgent", "AcquisitionTime", "AcquisitionDateTime", "ContentTime", "SeriesTime", "SeriesDate",
+    "AcquisitionDate", "ImageIndex", "NumberOfSlices", "NumberOfTimeSlices", "FrameReferenceTime",
+    "Units", "SUVType", "CorrectedImage", "DecayCorrection", "PatientWeight", "RadiopharmaceuticalInformationSequence",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DimensionIndexSequence",
+    "SliceLocation", "ScanningSequence", "ComplexImageComponent",
+]  # fmt: skip
+WANTED_TAGS = [*(Tag(keyword) for keyword in WANTED), Tag(0x7053, 0x0010), Tag(0x7053, 0x1000)]  # Philips' SUV factor
+WHOLE_NUMBERS = {Tag(keyword) for keyword in (
+    "BitsAllocated", "BitsStored", "Columns", "HighBit", "InstanceNumber", "NumberOfFrames", "PixelPaddingRangeLimit",
+    "PixelPaddingValue", "PixelRepresentation", "Rows", "SamplesPerPixel",
+)}  # fmt: skip
+KEYWORDS: dict[int, str] = {Tag(keyword): keyword for keyword in WANTED}
+CHARACTER_SET = 0x00080005
+REMEMBERED = 4096
+SHORT = 64  # bytes of a value that is likely to be the same in many files
+DAMAGED = "Copy it again from the scanner or the archive."
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """What was read of a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    elements : Dataset
+        The `WANTED` ones it has.
+    pixels_at : int, optional
+        Where in the file the pixel data element starts; None for a deflated file.
+    """
+
+    path: Path
+    elements: Dataset
+    pixels_at: int | None
+
+    @cached_property
+    def named(self) -> dict[str, Any]:
+        """Values of the standard elements, by keyword; far quicker to look up than in a `Dataset`."""
+        return {KEYWORDS.get(tag) or element.keyword: element.value for tag, element in self.elements.items()}
+
+
+@contextmanager
+def leniently() -> Iterator[None]:
+    """Take values that break a rule of DICOM's as they are, in silence; what matters is checked where it is used."""
+    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def looks_like_dicom(start: bytes) -> bool:
+    """Whether the first bytes of a file are those of DICOM, with or without the preamble.
+
+    Parameters
+    ----------
+    start : bytes
+        At least the first 132.
+    """
+    if start[128:132] == b"DICM":
+        return True
+    # Without one, a file starts with an element of group 2 or 8: its group, a small element number, and either a VR or
+    # a length that is not absurd.
+    group, element = int.from_bytes(start[:2], "little"), int.from_bytes(start[2:4], "little")
+    if group not in (2, 8) or element > 0x0060 or len(start) < 132:
+        return False
+    explicit = start[4:6].isalpha() and start[4:6].isupper()
+    return explicit or 0 < int.from_bytes(start[4:8], "little") < 256
+
+
+def read_header(path: Path) -> Header:
+    """Read the elements of a DICOM file's header that matter here; pixels are not touched.
+
+    The last few thousand headers are remembered, so that finding a series and then reading it parses them once.
+
+    Raises
+    ------
+    InputError
+        When the file is not DICOM or damaged.
+    ResourceLimit
+        When a deflated file would take more memory than this machine may spend.
+    """
+    try:
+        status = path.stat()
+        return _remembered(path, status.st_mtime_ns, status.st_size)
+    except OSError as error:
+        raise InputError(f"it cannot be read ({error.strerror or error})", where=path, fix=DAMAGED) from error
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _remembered(path: Path, _mtime: int, _size: int) -> Header:
+    try:
+        with path.open("rb") as stream, leniently():
+            start = stream.read(132)
+            if not looks_like_dicom(start):
+                raise InputError("it is not a DICOM file", where=path, fix="Check that the file is what its name says.")
+            deflated = start[128:] == b"DICM" and _is_deflated(stream, path)
+            stream.seek(0)
+            elements = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(WANTED_TAGS), force=True)
+            pixels_at = None if deflated else stream.tell()
+            converted = _converted(elements)
+            converted.file_meta = FileMetaDataset(_converted(elements.file_meta))
+            return Header(path, converted, pixels_at)
+    except (MedsegError, OSError):
+        raise
+    except Exception as error:  # pydicom raises nearly anything on damaged files; all of it means the same
+        raise InputError(f"its DICOM header is damaged ({_short(error)})", where=path, fix=DAMAGED) from error
+
+
+def _converted(elements: Dataset) -> Dataset:
+    """Convert every value now, so that damage shows here and nowhere later.
+
+    Most values are the same in all files of a series; `_short_value` converts each of these once.
+    """
+    character_set = elements.original_character_set
+    known = tuple(character_set) if isinstance(character_set, list) else character_set
+    values: dict[BaseTag, DataElement | RawDataElement] = {}
+    rest = []
+    for tag, element in elements.items():
+        if isinstance(element, RawDataElement) and not tag.is_private and 0 < len(element.value or b"") <= SHORT:
+            try:
+                element = _short_value(
+                    tag, element.VR, element.value, element.is_implicit_VR, element.is_little_endian, known
+                )
+            except _Depends:
+                rest.append(tag)
+        else:
+            rest.append(tag)
+        values[tag] = element
+    converted = Dataset(values)
+    converted.set_original_encoding(*elements.original_encoding, character_set)
+    for tag in rest:
+        _check_whole(converted[tag])
+    return converted
+
+
+def _check_whole(element: DataElement) -> None:
+    if element.tag in WHOLE_NUMBERS and element.value is not None and element.value != "":
+        int(element.value)
+
+
+class _Depends(Exception):
+    """What a value is depends on other elements."""
+
+
+@lru_cache(maxsize=4 * REMEMBERED)
+def _short_value(
+    tag: BaseTag, vr: str | None, value: bytes, implicit: bool, little: bool, character_set: str | tuple[str, ...]
+) -> DataElement:
+    """Convert a value; the element is shared by all headers that have it, so nobody may change it."""
+    raw = RawDataElement(tag, vr, len(value), value, 0, implicit, little)
+    # The character set itself is always in the default one.
+    encoding = list(character_set) if isinstance(character_set, tuple) else character_set
+    element = convert_raw_data_element(raw, encoding=default_encoding if tag == CHARACTER_SET else encoding)
+    if element.VR in AMBIGUOUS_VR or element.VR == "SQ":
+        raise _Depends
+    _check_whole(element)
+    return element
+
+
+def _is_deflated(stream: IO[bytes], path: Path) -> bool:
+    """Whether a file is deflated; refused beyond bounds, for pydicom inflates all of it to read any of it."""
+    if DeflatedExplicitVRLittleEndian.encode() not in stream.read(1024):
+        return False
+    meta = read_file_meta_info(str(path))
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return False
+    stream.seek(132 + 12 + int(meta.FileMetaInformationGroupLength))
+    unpack, total, bound = zlib.decompressobj(-zlib.MAX_WBITS), 0, largest_scan() // 4
+    piece = stream.read(CHUNK)
+    while piece and not unpack.eof:
+        total += len(unpack.decompress(piece, CHUNK))
+        if total > bound:
+            raise ResourceLimit(
+                f"it inflates to more than the {bound / 2**30:.1f} GiB this machine may spend on one file",
+                where=path,
+                fix="Get it again in another transfer syntax.",
+            )
+        piece = unpack.unconsumed_tail or stream.read(CHUNK)
+    return True
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:120]

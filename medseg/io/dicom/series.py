@@ -1,0 +1,124 @@
+"""Reads one volume of a DICOM series as a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.errors import InputError
+from medseg.io.dicom.frame import Frame, frames_of
+from medseg.io.dicom.geometry import Layout, lay_out
+from medseg.io.dicom.header import leniently, read_header
+from medseg.io.dicom.pixels import read_pixels
+from medseg.io.dicom.suv import suv_factor
+from medseg.io.dicom.volumes import Volume, sort_into_volumes
+from medseg.types.scan import FoundScan, Scan, Source
+
+__all__ = ["read_series", "volume_of"]
+
+
+def volume_of(found: FoundScan) -> Volume:
+    """Read the headers of a found series again and pick its volume.
+
+    Raises
+    ------
+    InputError
+        When the files have changed, or hold several volumes and none is named.
+    """
+    frames: list[Frame] = []
+    for path in found.files:
+        frames += frames_of(read_header(path))
+    if not frames:
+        raise InputError("a DICOM scan needs at least one file", where=found.case_id)
+    series = {str(frame.header.get("SeriesInstanceUID")) for frame in frames}
+    where = found.files[0] if len(found.files) == 1 else found.files[0].parent
+    if len(series) > 1:
+        raise InputError("its files belong to several series", where=where, fix="Give the files of one series.")
+    if found.volume is not None:
+        key, _, told = found.volume.partition(" ")
+        note = "one of several volumes of its series" + (f", told apart by {told}" if told else "")
+        # Files of single images are just those of the volume; multi-frame files may hold others beside it.
+        volumes = [v for v in (Volume(tuple(frames)), *sort_into_volumes(frames)) if v.key == key][:1]
+        volumes = [Volume(v.frames, (told,), (note,)) for v in volumes]
+    else:
+        volumes = sort_into_volumes(frames)
+    if len(volumes) != 1:
+        raise InputError(
+            f"it holds {len(volumes)} volumes where one was expected; have the files changed?",
+            where=where,
+            fix="Run the command again.",
+        )
+    return volumes[0]
+
+
+def read_series(found: FoundScan, *, allow_uneven: bool = False) -> Scan:
+    """Read a volume of a DICOM series: where its header says it lies, or not at all.
+
+    Parameters
+    ----------
+    found : FoundScan
+        From `medseg.io.discover.discover`.
+    allow_uneven : bool
+        Whether missing or unevenly spaced slices may be resampled onto an even grid instead of being refused.
+
+    Returns
+    -------
+    Scan
+        With array axes columns, rows, slices; slices in the order of their places along the normal.
+
+    Raises
+    ------
+    InputError
+        When the volume cannot be placed or decoded beyond doubt.
+    ResourceLimit
+        When it is larger than this machine can hold.
+    """
+    with leniently():
+        return _read(volume_of(found), found.case_id, allow_uneven)
+
+
+def _read(volume: Volume, case_id: str, allow_uneven: bool) -> Scan:
+    layout = lay_out(volume.frames, allow_uneven=allow_uneven)
+    ordered = [volume.frames[i] for i in layout.order]
+    array, pixel_notes = read_pixels(ordered, where=case_id)
+    factor, suv_notes = suv_factor(ordered)
+    if factor != 1:
+        array = np.multiply(array, np.float32(factor), dtype=np.float32)
+    if layout.places is not None:
+        array = _resample(array, layout)
+    header = ordered[0].header
+    frame_of_reference = header.get("FrameOfReferenceUID")
+    source = Source(
+        "dicom",
+        _files(ordered),
+        study_uid=_uid(header.get("StudyInstanceUID")),
+        series_uid=_uid(header.get("SeriesInstanceUID")),
+        frame_of_reference_uid=_uid(frame_of_reference),
+        notes=(*volume.notes, *layout.notes, *pixel_notes, *suv_notes),
+        slice_places=layout.frame_places,
+    )
+    return Scan(array[np.newaxis], layout.geometry, str(header.get("Modality") or "") or None, source)
+
+
+def _files(ordered: Sequence[Frame]) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys(frame.file for frame in ordered))
+
+
+def _uid(value: object) -> str | None:
+    return str(value) if value else None
+
+
+def _resample(array: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
+    """Interpolate linearly between uneven slices, at the places of the even ones."""
+    places = layout.places
+    assert places is not None
+    out = np.empty((len(places), *array.shape[:2][::-1]), dtype=np.float32).transpose(2, 1, 0)
+    for k, place in enumerate(places):
+        below = min(int(place), array.shape[2] - 2)
+        share = np.float32(place - below)
+        out[:, :, k] = array[:, :, below] * (1 - share) + array[:, :, below + 1] * share
+    return out

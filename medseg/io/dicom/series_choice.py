@@ -1,0 +1,235 @@
+"""Which series of a DICOM study a model wants: the one its card describes, or the one the user named."""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from medseg.errors import MedsegError, UsageError
+from medseg.io.files.walk import absolute
+from medseg.types.scan import Discovery, FoundScan, LeftOut
+from medseg.types.wanted import SeriesWanted
+
+__all__ = ["choose_series", "judge", "named_series"]
+
+# How far spacing and field of view may lie beyond those of the training data.
+SLACK = 1.05
+SOME = 5
+log = logging.getLogger("medseg.io.dicom.series_choice")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How well a volume fits.
+
+    Parameters
+    ----------
+    against : tuple of str
+        What rules it out.
+    short : tuple of str
+        What is not as wanted, without ruling it out.
+    unknown : tuple of str
+        What its header does not say.
+    """
+
+    against: tuple[str, ...] = ()
+    short: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Lower fits better."""
+        return len(self.short), len(self.unknown)
+
+    def __str__(self) -> str:
+        if self.against:
+            return "; ".join(self.against)
+        said = [*self.short, *(f"{what} not stated" for what in self.unknown)]
+        return "; ".join(said) or "all as wanted"
+
+
+def choose_series(discovery: Discovery, wanted: SeriesWanted, inputs: Sequence[Path]) -> Discovery:
+    """Keep, of each DICOM study, the volume that fits best; ask where several fit equally.
+
+    A study of one volume, volumes that were given each by its own path, and scans that are not DICOM stay as they are.
+
+    Parameters
+    ----------
+    discovery : Discovery
+        What was found.
+    wanted : Wanted
+        From the model's card.
+    inputs : sequence of Path
+        What the user named; volumes of one study under different ones are not chosen between.
+
+    Returns
+    -------
+    Discovery
+        Chosen volumes say why in their notes. Volumes not chosen are left out with the reason; where none fits, or
+        several fit equally, the study is left out as broken, for the user to say which.
+    """
+    kept: list[FoundScan] = []
+    left: list[LeftOut] = []
+    for members in _studies(discovery.found, inputs):
+        if len(members) == 1 or members[0].format != "dicom":
+            kept += members
+            continue
+        chosen, reason = _choose(members, wanted)
+        if chosen is None:
+            left.append(LeftOut(members[0].files[0], reason, "Say which with --series.", broken=True))
+        else:
+            log.info("%s: %s", chosen.case_id, reason)
+            kept.append(replace(chosen, notes=(*chosen.notes, reason)))
+            left += [
+                LeftOut(one.files[0], f"series {_name(one)}: not the one that fits the model best")
+                for one in members
+                if one is not chosen
+            ]
+    order = {scan.case_id: number for number, scan in enumerate(discovery.found)}
+    return Discovery(tuple(sorted(kept, key=lambda scan: order[scan.case_id])), (*discovery.left_out, *left))
+
+
+def named_series(discovery: Discovery, pattern: str) -> Discovery:
+    """Keep the DICOM volumes the user named; scans that are not DICOM stay as they are.
+
+    Parameters
+    ----------
+    discovery : Discovery
+        What was found.
+    pattern : str
+        A series UID, a series number, a case id, or a description with ``*`` and ``?`` for any text, in any case.
+
+    Raises
+    ------
+    UsageError
+        When there are DICOM volumes and none is meant.
+    """
+    dicom = [scan for scan in discovery.found if scan.format == "dicom"]
+    meant = {scan.case_id for scan in dicom if _is_meant(scan, pattern)}
+    if dicom and not meant:
+        some = ", ".join(_name(scan) for scan in dicom[:SOME]) + (" ..." if len(dicom) > SOME else "")
+        raise UsageError(
+            f"--series: none of the {len(dicom)} volumes is '{pattern}'", fix=f"There are {some}; see medseg inspect."
+        )
+    note = "chosen by --series"
+    return Discovery(
+        tuple(
+            replace(scan, notes=(*scan.notes, note)) if scan.case_id in meant else scan
+            for scan in discovery.found
+            if scan.format != "dicom" or scan.case_id in meant
+        ),
+        (
+            *discovery.left_out,
+            *(
+                LeftOut(s.files[0], f"series {_name(s)}: not the one named with --series")
+                for s in dicom
+                if s.case_id not in meant
+            ),
+        ),
+    )
+
+
+def judge(found: FoundScan, wanted: SeriesWanted) -> Fit:
+    """Say how well a DICOM volume fits, by its headers alone."""
+    from medseg.io.dicom.geometry import lay_out
+    from medseg.io.dicom.header import leniently
+    from medseg.io.dicom.series import volume_of
+
+    against: list[str] = []
+    short: list[str] = []
+    unknown: list[str] = []
+    with leniently():
+        try:
+            volume = volume_of(found)
+            first = volume.frames[0]
+            layout = lay_out(volume.frames, allow_uneven=True)
+        except MedsegError as error:
+            return Fit((f"it cannot be read: {error.what}",))
+        header = first.header
+        modality = str(header.get("Modality") or "")
+        if wanted.modalities and modality not in wanted.modalities:
+            against.append(f"{modality or 'unknown modality'}, not {' or '.join(wanted.modalities)}")
+        if wanted.body_parts:
+            part = " ".join(str(header.get("BodyPartExamined") or "").upper().split())
+            if not part:
+                unknown.append("body part")
+            elif part not in {p.upper() for p in wanted.body_parts}:
+                against.append(f"{part.lower()}, not {' or '.join(wanted.body_parts).lower()}")
+        if wanted.contrast is not None:
+            given = bool(header.get("ContrastBolusAgent"))
+            if given and not wanted.contrast:
+                against.append("with contrast medium")
+            elif wanted.contrast and not given:
+                unknown.append("contrast medium")
+    if layout.places is not None:
+        short.append("its slices are uneven")
+    if first.image_type[:1] == ("DERIVED",) or first.image_type[1:2] == ("SECONDARY",):
+        short.append("derived from another series")
+    spacing = np.array(layout.geometry.spacing)
+    for name, value, limits in (
+        ("spacing", spacing, wanted.spacing),
+        ("field of view", spacing * layout.geometry.shape, wanted.extent),
+    ):
+        if limits is not None and not _inside(value.tolist(), *limits):
+            short.append(f"{name} {' x '.join(f'{v:.3g}' for v in value)} mm is outside the training data's")
+    return Fit(tuple(against), tuple(short), tuple(unknown))
+
+
+def _choose(members: Sequence[FoundScan], wanted: SeriesWanted) -> tuple[FoundScan | None, str]:
+    fits: Mapping[str, Fit] = {scan.case_id: judge(scan, wanted) for scan in members}
+    fitting = [scan for scan in members if not fits[scan.case_id].against]
+    said = "; ".join(f"{_name(scan)}: {fits[scan.case_id]}" for scan in members[:SOME])
+    said += "; and more" if len(members) > SOME else ""
+    if not fitting:
+        return None, f"none of the {len(members)} volumes of this study is what the model wants ({said})"
+    best = min(fits[scan.case_id].rank for scan in fitting)
+    equal = [scan for scan in fitting if fits[scan.case_id].rank == best]
+    if len(equal) > 1:
+        names = ", ".join(_name(scan) for scan in equal[:SOME]) + (" and more" if len(equal) > SOME else "")
+        return None, f"{len(equal)} volumes of this study fit the model equally well: {names}"
+    (chosen,) = equal
+    others = "; ".join(f"{_name(scan)}: {fits[scan.case_id]}" for scan in members if scan is not chosen)
+    return chosen, (
+        f"chosen among {len(members)} volumes of its study ({fits[chosen.case_id]}) before {others}"
+        if len(members) <= SOME
+        else f"chosen among {len(members)} volumes of its study ({fits[chosen.case_id]})"
+    )
+
+
+def _name(scan: FoundScan) -> str:
+    """Name a volume by what tells nothing of the patient, which descriptions may."""
+    number = f"number {scan.series_number}, " if scan.series_number is not None else ""
+    return f"{scan.case_id} ({number}{scan.description})"
+
+
+def _is_meant(scan: FoundScan, pattern: str) -> bool:
+    if pattern in (scan.series_uid, scan.case_id):
+        return True
+    if pattern.isdigit() and scan.series_number is not None and int(pattern) == scan.series_number:
+        return True
+    return fnmatch.fnmatchcase(scan.series_description.casefold(), pattern.casefold())
+
+
+def _studies(found: Sequence[FoundScan], inputs: Sequence[Path]) -> list[list[FoundScan]]:
+    """Volumes of one DICOM study under one input; every other scan by itself."""
+    roots = sorted((absolute(path) for path in inputs), key=len, reverse=True)
+
+    def study(numbered: tuple[int, FoundScan]) -> tuple[str, str]:
+        number, scan = numbered
+        if scan.format != "dicom" or not scan.study_uid:
+            return "", f"{number:09}"
+        place = Path(absolute(scan.files[0]))
+        return scan.study_uid, next((root for root in roots if place.is_relative_to(root)), "")
+
+    groups = itertools.groupby(sorted(enumerate(found), key=study), key=study)
+    return [[scan for _, scan in members] for _, members in groups]
+
+
+def _inside(values: Sequence[float], low: Sequence[float], high: Sequence[float]) -> bool:
+    return all(a / SLACK <= v <= b * SLACK for v, a, b in zip(sorted(values), sorted(low), sorted(high), strict=True))

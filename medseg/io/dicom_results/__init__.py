@@ -1,0 +1,1 @@
+"""DICOM out and back: SEG, RTSTRUCT, SR, key images."""

@@ -1,0 +1,195 @@
+"""Key images: the slices on which each class is largest, with its outline drawn in, as DICOM Secondary Capture.
+
+For viewers that show nothing else of a result. The pixels are a picture; nothing can be measured on them.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import highdicom as hd
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from PIL import Image, ImageDraw, ImageFont
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.pixels import apply_modality_lut, pixel_array
+from scipy import ndimage
+
+from medseg.errors import InputError
+from medseg.io.dicom_results.coding import NOTICE, SOFTWARE_VERSION, long_string, serial_number, title
+from medseg.io.dicom_results.identity import PROVISIONAL, derived_uid, digest_of_array, write_sealed
+from medseg.io.dicom_results.source import SourceSeries, read_source, tolerant
+from medseg.types import LabelClass, LabelMap, LabelTable, ModelIdentity, Source
+
+__all__ = ["key_image_path", "write_key_images"]
+
+SERIES_NUMBER = 9004
+SHORTEST_SIDE = 512  # pixels a picture is enlarged to
+LINE = 20  # height of a line of the legend, pixels
+INK, PAPER = (235, 235, 235), (0, 0, 0)
+
+
+def key_image_path(path: Path, number: int) -> Path:
+    """Name of the n-th key image: ``labels.key.dcm`` becomes ``labels.key-01.dcm``."""
+    return path.with_name(f"{path.stem}-{number:02d}{path.suffix}")
+
+
+def write_key_images(labels: LabelMap, source: Source, path: Path, *, model: ModelIdentity) -> list[Path]:
+    """Write one key image for each class found, on the slice where most of it is.
+
+    Classes that are largest on the same slice share an image, and every image shows every class on its slice. Where
+    nothing was found, one image of the middle slice says so. Grey values are windowed as the source's header asks,
+    between the 1st and 99th percentile where it does not.
+
+    Parameters
+    ----------
+    labels : LabelMap
+        On the series' own grid.
+    source : Source
+        The series; its headers and the slices shown are read again.
+    path : Path
+        Name from which `key_image_path` makes the names of the files.
+    model : ModelIdentity
+        What made the labels.
+
+    Returns
+    -------
+    list of Path
+        The files, from the first slice to the last.
+
+    Raises
+    ------
+    FormatLimitation
+        When the source is not DICOM or has no frame of reference.
+    GeometryMismatch
+        When the labels are not on the series' grid.
+    InputError
+        When the source's pixels cannot be read again.
+    """
+    series = read_source(labels.geometry, source)
+    array = series.on_slices(labels)
+    slices = _key_slices(array, labels.table)
+    series_uid = derived_uid("key images", series.first.SeriesInstanceUID, model.hash, digest_of_array(labels.array))
+    written = []
+    for number, k in enumerate(slices, start=1):
+        header, target = series.instance_of(k), key_image_path(path, number)
+        picture, pixel_spacing = _picture(labels, array, series, source, k, model)
+        with tolerant():
+            image = hd.sc.SCImage.from_ref_dataset(
+                ref_dataset=header,
+                pixel_array=picture,
+                photometric_interpretation="RGB",
+                bits_allocated=8,
+                coordinate_system="PATIENT",
+                series_instance_uid=PROVISIONAL["SeriesInstanceUID"],
+                series_number=SERIES_NUMBER,
+                sop_instance_uid=PROVISIONAL["SOPInstanceUID"],
+                instance_number=number,
+                manufacturer="medseg",
+                pixel_spacing=(pixel_spacing, pixel_spacing),
+                patient_orientation=tuple(_direction(axis) for axis in series.planes[k].axes.T),
+                transfer_syntax_uid=pydicom.uid.ExplicitVRLittleEndian,
+                series_description=title(model),
+                manufacturer_model_name=long_string(model.name),
+                software_versions=SOFTWARE_VERSION,
+                device_serial_number=serial_number(model),
+                specific_character_set="ISO_IR 192",
+            )
+        image.Laterality = header.get("Laterality") or ""
+        image.BurnedInAnnotation = "NO"  # the standard's word for: nothing in the pixels tells who the patient is
+        image.SourceImageSequence = [_reference(header, None if series.frames is None else series.frames[k])]
+        write_sealed(image, header, target, series_uid=series_uid)
+        written.append(target)
+    return written
+
+
+def _key_slices(array: npt.NDArray[Any], table: LabelTable) -> list[int]:
+    areas = {entry.value: (array == entry.value).sum(axis=(0, 1)) for entry in table}
+    slices = sorted({int(area.argmax()) for area in areas.values() if area.any()})
+    return slices or [array.shape[2] // 2]
+
+
+def _picture(
+    labels: LabelMap, array: npt.NDArray[Any], series: SourceSeries, source: Source, k: int, model: ModelIdentity
+) -> tuple[npt.NDArray[np.uint8], float]:
+    """Draw one slice with outlines and legend: (rows, columns, 3), and its pixel spacing in mm."""
+    grey = _grey(series, source, k)
+    x, y, _ = labels.geometry.spacing
+    fine = min(min(x, y), min(grey.shape[0] * y, grey.shape[1] * x) / SHORTEST_SIDE)
+    size = (round(grey.shape[1] * x / fine), round(grey.shape[0] * y / fine))
+    large = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC))
+    classes = array[:, :, k].T.astype(np.int32)
+    regions = np.asarray(Image.fromarray(classes).resize(size, Image.Resampling.NEAREST))
+    picture = np.repeat(large[..., None], 3, axis=2)
+    shown = [entry for entry in labels.table if (classes == entry.value).any()]
+    for entry in shown:
+        inside = regions == entry.value
+        picture[inside & ~ndimage.binary_erosion(inside, iterations=2)] = entry.color
+    return np.concatenate([picture, _legend(shown, size[0], k, array.shape[2], model)]), fine
+
+
+def _grey(series: SourceSeries, source: Source, k: int) -> npt.NDArray[np.uint8]:
+    """One slice of the source as a radiologist would see it: (rows, columns)."""
+    header = series.instance_of(k)
+    file = source.files[0] if series.frames is not None else _file_of(header, source)
+    try:
+        stored = pixel_array(file, index=series.frames[k] if series.frames is not None else 0)
+        values: npt.NDArray[Any] = apply_modality_lut(stored, header)
+    except Exception as error:  # decoders raise nearly anything
+        raise InputError(
+            f"a slice cannot be read again ({type(error).__name__})", where=file, fix="Copy the series again."
+        ) from error
+    low, high = _window(header) or np.percentile(values, (1, 99))
+    shown: npt.NDArray[np.uint8] = np.clip((values - low) / max(high - low, 1e-6) * 255, 0, 255).astype(np.uint8)
+    return 255 - shown if header.get("PhotometricInterpretation") == "MONOCHROME1" else shown
+
+
+def _window(header: Dataset) -> tuple[float, float] | None:
+    """Lowest and highest value the header's first window shows."""
+    center, width = (header.get(keyword) for keyword in ("WindowCenter", "WindowWidth"))
+    center, width = (v[0] if isinstance(v, MultiValue) and v else v for v in (center, width))
+    if center is None or not width:
+        return None
+    return float(center) - float(width) / 2, float(center) + float(width) / 2
+
+
+def _file_of(header: Dataset, source: Source) -> Path:
+    wanted = Path(str(header.filename)).resolve()
+    return next(path for path in source.files if path.resolve() == wanted)
+
+
+def _legend(shown: list[LabelClass], width: int, k: int, slices: int, model: ModelIdentity) -> npt.NDArray[np.uint8]:
+    lines: list[tuple[tuple[int, int, int], str]] = [(entry.color, entry.name) for entry in shown]
+    lines = lines or [(INK, "nothing found")]
+    lines.append((INK, f"slice {k + 1} of {slices}, medseg {model.name} {model.version}, {NOTICE}"))
+    strip = Image.new("RGB", (width, LINE * len(lines) + 6), PAPER)
+    draw = ImageDraw.Draw(strip)
+    for number, (color, text) in enumerate(lines):
+        draw.text((6, 3 + number * LINE), text, fill=color, font=_font())
+    return np.asarray(strip)
+
+
+@cache
+def _font() -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which comes with matplotlib and knows every European alphabet; Pillow's own does not."""
+    from matplotlib import get_data_path
+
+    return ImageFont.truetype(Path(get_data_path()) / "fonts/ttf/DejaVuSans.ttf", 14)
+
+
+def _direction(axis: npt.NDArray[np.float64]) -> str:
+    """Letter of the patient's side (DICOM's PatientOrientation) an LPS direction points to most."""
+    nearest = int(np.abs(axis).argmax())
+    return ("LR", "PA", "HF")[nearest][0 if axis[nearest] > 0 else 1]
+
+
+def _reference(header: Dataset, frame: int | None) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
+    if frame is not None:
+        item.ReferencedFrameNumber = frame + 1
+    return item

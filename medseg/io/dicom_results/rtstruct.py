@@ -1,0 +1,214 @@
+"""RT Structure Sets: label maps as the contours of radiotherapy, and contours as label maps."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import RTStructureSetStorage
+
+from medseg.errors import FormatLimitation, GeometryMismatch, InputError
+from medseg.io.dicom.plane import LPS
+from medseg.io.dicom_results.coding import table_of
+from medseg.io.dicom_results.contours import fill
+from medseg.io.dicom_results.identity import write_sealed
+from medseg.io.dicom_results.rtstruct_dataset import build_rtstruct
+from medseg.io.dicom_results.source import read_source
+from medseg.io.files.atomic import write_text
+from medseg.types import Code, Geometry, LabelClass, LabelMap, ModelIdentity, Scan, Source
+from medseg.types.labels import PALETTE, smallest_label_dtype
+
+__all__ = ["read_rtstruct", "write_rtstruct"]
+
+# How far a contour may lie from the slice it is drawn on, and lean out of it, as a share of the slice spacing.
+OFF_SLICE = 0.25
+AGAIN = "Export it again."
+log = logging.getLogger("medseg.io.dicom_results.rtstruct")
+
+
+def read_rtstruct(path: Path, on: Scan | Geometry, pattern: str = ".*") -> LabelMap:
+    """Read the structures of an RTSTRUCT as a label map on the grid they were drawn on.
+
+    A pixel belongs to a structure where its centre lies inside an odd number of the structure's contours on that slice,
+    so that contours inside contours are holes.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    on : Scan or Geometry
+        The scan it was drawn on, or its grid. With a scan, the frames of reference are compared too.
+    pattern : str
+        Regular expression; only structures whose whole name matches it, in any case, are read. Values are counted from
+        1 in the order of the file.
+
+    Raises
+    ------
+    FormatLimitation
+        When two of the structures overlap, or contours lie across the slices.
+    GeometryMismatch
+        When the contours lie elsewhere than the scan.
+    InputError
+        When the file is damaged or not an RTSTRUCT, or no structure matches.
+    """
+    geometry = on if isinstance(on, Geometry) else on.geometry
+    dataset = _read(path)
+    try:
+        if isinstance(on, Scan):
+            _check_frame(dataset, on.source.frame_of_reference_uid, path)
+        wanted = [roi for roi in dataset.StructureSetROISequence if _matches(pattern, str(roi.ROIName))]
+        drawn = {int(item.ReferencedROINumber): item for item in dataset.ROIContourSequence}
+        codes = _codes(dataset)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"a required part is missing or wrong ({error})", where=path, fix="Export it again."
+        ) from error
+    if not wanted:
+        names = ", ".join(f"'{roi.ROIName}'" for roi in dataset.StructureSetROISequence) or "none"
+        raise InputError(f"no structure is called like '{pattern}'", where=path, fix=f"It has: {names}.")
+    array = np.zeros(geometry.shape, smallest_label_dtype(len(wanted)))
+    classes = []
+    for value, roi in enumerate(wanted, start=1):
+        item = drawn.get(int(roi.ROINumber), Dataset())
+        color = tuple(int(c) for c in item.get("ROIDisplayColor") or PALETTE[(value - 1) % len(PALETTE)])
+        name = str(roi.ROIName or f"class-{value}")
+        classes.append(
+            LabelClass(value, name, code=codes.get(int(roi.ROINumber)), color=(color[0], color[1], color[2]))
+        )
+        mask = _filled(item, geometry, name, path)
+        if array[mask].any():
+            raise FormatLimitation(
+                f"'{name}' overlaps another structure, and a label map holds one class for each voxel",
+                where=path,
+                fix="Read them one at a time, with a pattern for each.",
+            )
+        array[mask] = value
+    return LabelMap(array, geometry, table_of(classes))
+
+
+def write_rtstruct(labels: LabelMap, source: Source, path: Path, *, model: ModelIdentity) -> None:
+    """Write a label map as an RTSTRUCT, and beside it a JSON file with the Dice of reading it back.
+
+    Contours run half-way between pixels, so that filling them at pixel centres gives the labels back; holes are cut by
+    keyholes, as DICOM asks. The same labels, source and model give the same file.
+
+    Parameters
+    ----------
+    labels : LabelMap
+        On the series' own grid.
+    source : Source
+        The series; its headers are read again.
+    path : Path
+        The file; the Dice of each class goes to the same name with ``.json``.
+    model : ModelIdentity
+        What made the labels.
+
+    Raises
+    ------
+    FormatLimitation
+        When the source is not DICOM or has no frame of reference.
+    GeometryMismatch
+        When the labels are not on the series' grid.
+    """
+    series = read_source(labels.geometry, source)
+    if series.slices is not None:
+        raise FormatLimitation(
+            "contours of unevenly spaced slices cannot be proved by reading them back",
+            fix="Write dicom-seg, which holds a picture for each slice, or nifti.",
+        )
+    write_sealed(build_rtstruct(labels, series, model), series.first, path)
+    back = read_rtstruct(path, labels.geometry)
+    dice = {entry.name: _dice(labels.array == entry.value, back.array == n) for n, entry in enumerate(labels.table, 1)}
+    write_text(path.with_suffix(".json"), json.dumps({"dice_of_reading_it_back": dice}, indent=2) + "\n")
+
+
+def _read(path: Path) -> Dataset:
+    try:
+        dataset = pydicom.dcmread(path)
+    except (OSError, InvalidDicomError, EOFError, ValueError) as error:
+        raise InputError("the file is not DICOM that can be read", where=path, fix="Copy the file again.") from error
+    if dataset.get("SOPClassUID") != RTStructureSetStorage:
+        raise InputError("the file is DICOM, but not a structure set", where=path, fix="Give an RTSTRUCT.")
+    return dataset
+
+
+def _matches(pattern: str, name: str) -> bool:
+    try:
+        return re.fullmatch(pattern, name, re.IGNORECASE) is not None
+    except re.error as error:
+        raise InputError(f"'{pattern}' is not a regular expression ({error})", fix="Try the plain name.") from error
+
+
+def _check_frame(dataset: Dataset, expected: str | None, path: Path) -> None:
+    frames = {str(roi.get("ReferencedFrameOfReferenceUID") or "") for roi in dataset.StructureSetROISequence} - {""}
+    if expected and frames and expected not in frames:
+        raise GeometryMismatch(
+            "the structures are drawn in another frame of reference than the scan's",
+            where=path,
+            fix="Give the series they were drawn on; a registration may lie between the two.",
+        )
+
+
+def _codes(dataset: Dataset) -> dict[int, Code]:
+    found = {}
+    for item in dataset.get("RTROIObservationsSequence") or ():
+        for code in (item.get("RTROIIdentificationCodeSequence") or ())[:1]:
+            found[int(item.ReferencedROINumber)] = Code(
+                str(code.get("CodeValue", "")),
+                str(code.get("CodingSchemeDesignator", "")),
+                str(code.get("CodeMeaning", "")),
+            )
+    return found
+
+
+def _filled(item: Dataset, geometry: Geometry, name: str, path: Path) -> npt.NDArray[np.bool_]:
+    """Mask of one structure, shape (X, Y, Z)."""
+    on_slices: dict[int, list[npt.NDArray[np.float64]]] = {}
+    outside = 0
+    for contour in item.get("ContourSequence") or ():
+        if not str(contour.get("ContourGeometricType")).startswith("CLOSED"):
+            log.warning("%s: points and open lines of '%s' enclose nothing and are left out", path, name)
+            continue
+        try:
+            points = np.asarray(contour.ContourData, dtype=np.float64).reshape(-1, 3)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise InputError(
+                f"a contour of '{name}' has no valid points", where=path, fix="Export it again."
+            ) from error
+        voxels = geometry.to_voxel(points @ LPS)
+        if not len(voxels) or not np.isfinite(voxels).all():
+            raise InputError(f"a contour of '{name}' has no valid points", where=path, fix=AGAIN)
+        k = round(float(np.median(voxels[:, 2])))
+        if np.abs(voxels[:, 2] - k).max() > OFF_SLICE:
+            raise FormatLimitation(
+                f"a contour of '{name}' does not lie on a slice of the scan",
+                where=path,
+                fix="Give the series it was drawn on.",
+            )
+        if 0 <= k < geometry.shape[2]:
+            on_slices.setdefault(k, []).append(voxels[:, :2])
+        else:
+            outside += 1
+    if outside and not on_slices:
+        raise GeometryMismatch(
+            f"'{name}' lies wholly outside the scan", where=path, fix="Give the series it was drawn on."
+        )
+    if outside:
+        log.warning("%s: %d contours of '%s' lie outside the scan and are cut off", path, outside, name)
+    mask = np.zeros(geometry.shape, dtype=bool)
+    for k, contours in on_slices.items():
+        mask[:, :, k] = fill(contours, geometry.shape[:2])
+    return mask
+
+
+def _dice(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
+    """Overlap of two masks; 1 where both are empty."""
+    total = int(a.sum()) + int(b.sum())
+    return 1.0 if total == 0 else 2 * int((a & b).sum()) / total

@@ -1,0 +1,262 @@
+"""DICOM Segmentation objects: label maps as radiology workstations read and write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import highdicom as hd
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
+
+from medseg.errors import FormatLimitation, InputError
+from medseg.io.dicom_results.coding import (
+    NOTICE,
+    SOFTWARE_VERSION,
+    describe,
+    long_string,
+    serial_number,
+    table_of,
+    title,
+)
+from medseg.io.dicom_results.identity import PROVISIONAL, derived_uid, write_sealed
+from medseg.io.dicom_results.seg_frames import SegFile, open_seg
+from medseg.io.dicom_results.source import SourceSeries, read_source, tolerant
+from medseg.types import LabelMap, LabelTable, ModelIdentity, Source
+from medseg.types.labels import smallest_label_dtype
+
+__all__ = ["build_seg", "read_seg", "read_segments", "tracking_uid", "write_seg"]
+
+Encoding = Literal["binary", "labelmap", "fractional"]
+SERIES_NUMBER = 9001
+HALF = 0.5  # the share from which a voxel of a fractional segmentation counts as inside
+MOST = 255  # what stands for the whole in a fractional segmentation
+
+
+def write_seg(
+    labels: LabelMap,
+    source: Source,
+    path: Path,
+    *,
+    model: ModelIdentity,
+    encoding: Encoding = "binary",
+    scores: npt.NDArray[np.float32] | None = None,
+) -> None:
+    """Write a label map as a DICOM Segmentation of the series it was made from.
+
+    The same labels, source and model give the same file, byte for byte, with the same UIDs. Slices without labels are
+    left out, as is usual; a class without voxels stays described, so that a reader knows it was looked for; where
+    nothing at all was found, one empty frame a class, on the first slice, keeps the object valid. Where slices are
+    tilted each frame lies in the right place, but some readers stack frames upright; `medseg.io.formats` names them.
+
+    Parameters
+    ----------
+    labels : LabelMap
+        On the series' own grid: columns, rows, slices.
+    source : Source
+        The series; its headers are read again.
+    path : Path
+        The file, as a rule ``*.seg.dcm``.
+    model : ModelIdentity
+        What made the labels.
+    encoding : {"binary", "labelmap", "fractional"}
+        ``"binary"``: a bit plane for each class and slice, uncompressed, which everything reads. ``"labelmap"``: one
+        run-length compressed number for each voxel (DICOM 2024), for many classes and new readers. ``"fractional"``: a
+        byte for each voxel and class: its probability where there are scores, else whether it is inside.
+    scores : ndarray of float32, shape (1 + classes, columns, rows, slices), optional
+        Probabilities, background first, as `medseg.types.Prediction.scores` has them; of a fractional one only.
+
+    Raises
+    ------
+    FormatLimitation
+        When the source is not DICOM or has no frame of reference, or the scores are not of the table's classes.
+    GeometryMismatch
+        When the labels are not on the series' grid.
+    InputError
+        When the labels hold a value the table does not name, or the source has gone.
+    """
+    series = read_source(labels.geometry, source)
+    write_sealed(build_seg(labels, series, model, encoding, scores), series.first, path)
+
+
+def tracking_uid(series: SourceSeries, value: int, model: ModelIdentity) -> str:
+    """Return the UID that one class of one model has on one series, in every object made of it."""
+    return str(derived_uid("tracking", series.first.SeriesInstanceUID, model.hash, value))
+
+
+def build_seg(
+    labels: LabelMap,
+    series: SourceSeries,
+    model: ModelIdentity,
+    encoding: Encoding = "binary",
+    scores: npt.NDArray[np.float32] | None = None,
+) -> hd.seg.Segmentation:
+    """Build the object `write_seg` writes, not yet sealed."""
+    classes = tuple(labels.table) or tuple(LabelTable.unnamed([1]))
+    numbers = [entry.value for entry in classes] if encoding == "labelmap" else list(range(1, len(classes) + 1))
+    pixels = _frames(_numbered(series.on_slices(labels), labels.table, numbers))
+    if scores is not None:
+        pixels = _fractions(scores, labels)[list(series.slices) if series.slices is not None else slice(None)]
+    empty = not pixels.any()
+    if empty:
+        pixels = pixels[:1]
+    described = [
+        describe(entry, number, model, tracking_uid(series, entry.value, model))
+        for entry, number in zip(classes, numbers, strict=True)
+    ]
+    with tolerant():
+        try:
+            seg = hd.seg.Segmentation(
+                source_images=_sources(series),
+                pixel_array=pixels,
+                segmentation_type=encoding.upper(),
+                segment_descriptions=described,
+                series_instance_uid=PROVISIONAL["SeriesInstanceUID"],
+                series_number=SERIES_NUMBER,
+                sop_instance_uid=PROVISIONAL["SOPInstanceUID"],
+                instance_number=1,
+                manufacturer="medseg",
+                manufacturer_model_name=long_string(model.name),
+                software_versions=SOFTWARE_VERSION,
+                device_serial_number=serial_number(model),
+                fractional_type="OCCUPANCY" if scores is None else "PROBABILITY",
+                max_fractional_value=MOST,
+                transfer_syntax_uid=RLELossless if encoding == "labelmap" else ExplicitVRLittleEndian,
+                plane_positions=_positions(series, len(pixels)),
+                omit_empty_frames=not empty,
+                series_description=title(model),
+                content_label=_content_label(model),
+                content_description=long_string(f"{model}, {NOTICE}"),
+            )
+        except (AttributeError, TypeError, ValueError) as error:
+            raise FormatLimitation(
+                f"a DICOM SEG cannot be made of this series ({error})",
+                fix="Write NIfTI or NRRD instead.",
+            ) from error
+    seg.SpecificCharacterSet = "ISO_IR 192"
+    seg.ContentCreatorName = ""
+    return seg
+
+
+def _numbered(array: npt.NDArray[Any], table: LabelTable, numbers: list[int]) -> npt.NDArray[Any]:
+    """Label array with each class's value replaced by its segment number."""
+    values = [entry.value for entry in table]
+    present = np.flatnonzero(np.bincount(array.ravel(), minlength=1))
+    unknown = set(present.tolist()) - {0, *values}
+    if unknown:
+        raise InputError(
+            f"the labels hold the value {min(unknown)}, which the label table does not name",
+            fix="Add the class to the label table.",
+        )
+    if values == numbers or not values:
+        return array
+    lookup = np.zeros(max(values) + 1, dtype=np.uint16 if max(numbers) > 255 else np.uint8)
+    lookup[values] = numbers
+    numbered: npt.NDArray[Any] = lookup[array]
+    return numbered
+
+
+def _fractions(scores: npt.NDArray[np.float32], labels: LabelMap) -> npt.NDArray[np.float32]:
+    """Scores of the classes as DICOM's frames, (slices, rows, columns, classes), rounded to what a byte can say."""
+    if scores.shape != (1 + len(labels.table), *labels.geometry.shape):
+        raise FormatLimitation(
+            f"the model gives {len(scores)} scores, and a fractional segmentation needs one for the background and one "
+            f"for each of {len(labels.table)} classes",
+            fix="Write dicom-seg instead.",
+        )
+    rounded = np.rint(np.clip(scores[1:], 0, 1) * MOST) / np.float32(MOST)
+    return np.ascontiguousarray(rounded.transpose(3, 2, 1, 0), dtype=np.float32)
+
+
+def _frames(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Bring an array of (columns, rows, slices) into DICOM's order of frames: (slices, rows, columns)."""
+    return np.ascontiguousarray(array.transpose(2, 1, 0))
+
+
+def _sources(series: SourceSeries) -> list[Dataset]:
+    return [series.first] if series.frames is not None else list(series.headers)
+
+
+def _positions(series: SourceSeries, count: int) -> list[hd.PlanePositionSequence]:
+    return [
+        hd.PlanePositionSequence(coordinate_system="PATIENT", image_position=plane.position)
+        for plane in series.planes[:count]
+    ]
+
+
+def _content_label(model: ModelIdentity) -> str:
+    """Return the model's name as DICOM's CS: 16 capitals, digits, spaces and underscores."""
+    return re.sub(r"[^A-Z0-9_ ]", "_", model.name.upper())[:16].strip() or "SEGMENTATION"
+
+
+def read_seg(path: Path) -> LabelMap:
+    """Read a DICOM Segmentation as one label map.
+
+    The grid is the file's own: it reaches from the first to the last frame present, as slices with nothing on them
+    are usually left out. A class's value is its segment number, unless medseg wrote another. Of a fractional
+    segmentation, a voxel belongs to the segment with the largest fraction, where that is one half or more.
+
+    Parameters
+    ----------
+    path : Path
+        The file: binary, fractional or labelmap.
+
+    Raises
+    ------
+    FormatLimitation
+        When segments overlap, so that no label map can hold them (`read_segments` can), or the frames lie on no
+        regular grid.
+    InputError
+        When the file is damaged or not a segmentation.
+    """
+    seg = open_seg(path)
+    table = table_of(list(seg.classes.values()))
+    array = np.zeros(seg.geometry.shape, smallest_label_dtype(table.largest))
+    best = np.zeros(seg.geometry.shape, np.float32) if seg.kind == "FRACTIONAL" else None
+    for value, k, pixels in _decoded(seg, path):
+        target = array[:, :, k]
+        if best is not None:
+            wins = (pixels >= HALF) & (pixels > best[:, :, k])
+            target[wins], best[:, :, k][wins] = value, pixels[wins]
+            continue
+        if target[pixels].any():
+            raise FormatLimitation(
+                "the segments overlap, and a label map holds one class for each voxel",
+                where=path,
+                fix="Read each segment as a mask of its own: medseg.io.dicom_results.seg.read_segments.",
+            )
+        target[pixels] = value
+    return LabelMap(array, seg.geometry, table)
+
+
+def read_segments(path: Path) -> tuple[LabelMap, ...]:
+    """Read each segment of a DICOM Segmentation as a label map of its own, all on one grid; they may overlap.
+
+    Raises
+    ------
+    FormatLimitation
+        When the frames lie on no regular grid.
+    InputError
+        When the file is damaged or not a segmentation.
+    """
+    seg = open_seg(path)
+    table = table_of(list(seg.classes.values()))
+    arrays = {entry.value: np.zeros(seg.geometry.shape, smallest_label_dtype(table.largest)) for entry in table}
+    for value, k, pixels in _decoded(seg, path):
+        inside = pixels >= HALF if seg.kind == "FRACTIONAL" else pixels
+        arrays[value][:, :, k][inside] = value
+    return tuple(LabelMap(arrays[entry.value], seg.geometry, LabelTable((entry,))) for entry in table)
+
+
+def _decoded(seg: SegFile, path: Path) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:
+    """Frames of an open file; whatever a decoder raises is an error of the file."""
+    try:
+        yield from seg.frames()
+    except InputError as error:
+        raise InputError(error.what, where=path, fix=error.fix) from error
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(f"the pixels cannot be decoded ({error})", where=path, fix="Copy the file again.") from error

@@ -1,0 +1,156 @@
+"""The frames of a DICOM Segmentation: which segment each shows, where it lies, and its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.pixels import iter_pixels
+from pydicom.pixels.utils import unpack_bits
+from pydicom.uid import SegmentationStorage
+
+from medseg.errors import FormatLimitation, InputError, MedsegError
+from medseg.io.dicom.grid import grid_of
+from medseg.io.dicom.plane import planes_of
+from medseg.io.dicom_results.coding import class_of
+from medseg.types import Geometry, LabelClass
+
+__all__ = ["LABEL_MAP_SEGMENTATION_STORAGE", "SegFile", "open_seg"]
+
+LABEL_MAP_SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
+BACKGROUND = ("125040", "DCM")
+
+
+@dataclass(frozen=True, eq=False)
+class SegFile:
+    """An open DICOM Segmentation.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        All of it.
+    kind : str
+        ``"BINARY"``, ``"FRACTIONAL"`` or ``"LABELMAP"``.
+    classes : dict of int to LabelClass
+        Segment number to class, without segments that stand for the background.
+    geometry : Geometry
+        The smallest grid that holds every frame.
+    slices : tuple of int
+        Index along the third axis of each frame.
+    """
+
+    dataset: Dataset
+    kind: str
+    classes: dict[int, LabelClass]
+    geometry: Geometry
+    slices: tuple[int, ...]
+
+    def frames(self) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:
+        """Yield class value, slice and pixels, shape (X, Y), of every frame and class.
+
+        Pixels are of bool for binary frames and label maps, and fractions from 0 to 1 for fractional frames.
+        """
+        numbers = self._numbers()
+        largest = float(self.dataset.get("MaximumFractionalValue") or 1)
+        for frame, (k, pixels) in enumerate(zip(self.slices, _pictures(self.dataset), strict=True)):
+            picture = pixels.T
+            if self.kind == "LABELMAP":
+                yield from ((self.classes[n].value, k, picture == n) for n in self._present(picture))
+            elif numbers[frame] in self.classes:
+                fraction = picture.astype(np.float32) / largest if self.kind == "FRACTIONAL" else picture != 0
+                yield self.classes[numbers[frame]].value, k, fraction
+
+    def _present(self, picture: npt.NDArray[Any]) -> list[int]:
+        """Segment numbers in a frame of a label map, checked to be described."""
+        background = self.dataset.get("PixelPaddingValue", 0)
+        present = set(np.unique(picture).tolist()) - {background}
+        described = {int(segment.SegmentNumber) for segment in self.dataset.SegmentSequence}
+        unknown = present - described - {0}
+        if unknown:
+            raise InputError(f"the pixels hold the number {min(unknown)}, which no segment describes")
+        return sorted(present & set(self.classes))
+
+    def _numbers(self) -> list[int]:
+        if self.kind == "LABELMAP":
+            return []
+        shared = self.dataset.SharedFunctionalGroupsSequence[0]
+        items = [
+            (f if "SegmentIdentificationSequence" in f else shared).SegmentIdentificationSequence[0]
+            for f in self.dataset.PerFrameFunctionalGroupsSequence
+        ]
+        return [int(item.ReferencedSegmentNumber) for item in items]
+
+
+def open_seg(path: Path) -> SegFile:
+    """Read a DICOM Segmentation and find where its frames lie.
+
+    Raises
+    ------
+    InputError
+        When the file is damaged or not a segmentation.
+    FormatLimitation
+        When its frames do not lie on one regular grid.
+    """
+    try:
+        dataset = pydicom.dcmread(path)
+    except (OSError, InvalidDicomError, EOFError, ValueError) as error:
+        raise InputError("the file is not DICOM that can be read", where=path, fix="Copy the file again.") from error
+    if dataset.get("SOPClassUID") not in (SegmentationStorage, LABEL_MAP_SEGMENTATION_STORAGE):
+        raise InputError("the file is DICOM, but not a segmentation", where=path, fix="Give a DICOM SEG.")
+    try:
+        classes = _classes(dataset)
+        placed = planes_of(dataset)
+        shared = dataset.SharedFunctionalGroupsSequence[0].get("PixelMeasuresSequence")
+        spacing = shared[0].get("SpacingBetweenSlices") if shared else None
+        geometry, slices = grid_of([plane for _, plane in placed], float(spacing) if spacing else None)
+    except MedsegError as error:
+        raise type(error)(error.what, where=path, fix=error.fix) from error
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"the segmentation lacks a required part or has a wrong one ({error})", where=path, fix="Write it again."
+        ) from error
+    return SegFile(dataset, str(dataset.SegmentationType), classes, geometry, tuple(slices))
+
+
+def _pictures(dataset: Dataset) -> Iterator[npt.NDArray[Any]]:
+    """Pixels of each frame, shape (rows, columns).
+
+    Frames of single bits follow one another without a gap, so most do not start on a byte, which pydicom's own iterator
+    does not allow for.
+    """
+    if dataset.BitsAllocated > 1 or dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        yield from iter_pixels(dataset, raw=True)
+        return
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    frames = int(dataset.NumberOfFrames)
+    if len(dataset.PixelData) * 8 < frames * rows * columns:
+        raise InputError("the pixel data are shorter than the frames they should hold", fix="Copy the file again.")
+    for frame in range(frames):
+        start, stop = frame * rows * columns, (frame + 1) * rows * columns
+        bits = unpack_bits(dataset.PixelData[start // 8 : -(-stop // 8)])
+        yield np.asarray(bits)[start % 8 :][: rows * columns].reshape(rows, columns)
+
+
+def _classes(dataset: Dataset) -> dict[int, LabelClass]:
+    classes: dict[int, LabelClass] = {}
+    for segment in dataset.SegmentSequence:
+        number = int(segment.SegmentNumber)
+        code = segment.get("SegmentedPropertyTypeCodeSequence")
+        if code and (code[0].get("CodeValue"), code[0].get("CodingSchemeDesignator")) == BACKGROUND:
+            continue
+        if number == 0:
+            raise FormatLimitation(
+                "segment 0 is not the background, which it is in every label map",
+                fix="Number the segments from 1 in the tool that made the file.",
+            )
+        classes[number] = class_of(segment, number)
+    if len({entry.value for entry in classes.values()}) < len(classes):
+        raise InputError("two segments claim the same label value")
+    return classes

@@ -1,0 +1,149 @@
+"""Structured reports of volumes: DICOM's measurement report, TID 1500, that refers to the DICOM SEG measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import numpy.typing as npt
+from pydicom.sr.codedict import codes
+
+from medseg.io.dicom_results.coding import (
+    SOFTWARE_VERSION,
+    category_of,
+    concept,
+    long_string,
+    serial_number,
+    title,
+    type_of,
+)
+from medseg.io.dicom_results.identity import PROVISIONAL, derived_uid, seal, write_sealed
+from medseg.io.dicom_results.seg import build_seg, tracking_uid
+from medseg.io.dicom_results.source import SourceSeries, read_source, tolerant
+from medseg.types import LabelClass, LabelMap, ModelIdentity, Source
+
+__all__ = ["write_sr"]
+
+SERIES_NUMBER = 9003
+MILLILITRE = hd.sr.CodedConcept("ml", "UCUM", "Milliliter")
+# What a reader should look at twice; no standard code says either.
+QUALITY = hd.sr.CodedConcept("quality", "99MEDSEG", "Quality flag")
+NOTHING_FOUND = hd.sr.CodedConcept("nothing-found", "99MEDSEG", "Nothing found")
+TOUCHES_EDGE = hd.sr.CodedConcept("touches-edge", "99MEDSEG", "Touches the edge of the scan, may be cut off")
+PROCEDURES = {
+    "CT": codes.LN.CTUnspecifiedBodyRegion,
+    "MR": codes.LN.MRIUnspecifiedBodyRegion,
+    "PT": codes.LN.PETUnspecifiedBodyRegion,
+}
+
+
+def write_sr(labels: LabelMap, source: Source, path: Path, *, model: ModelIdentity) -> None:
+    """Write the volume of each class as a TID 1500 measurement report.
+
+    The report refers to the segments of the DICOM SEG that `write_seg` makes of the same labels, source and
+    model. It is complete, preliminary and unverified: nobody has seen it. A class of which nothing was found
+    is reported with zero volume and flagged, as is one that touches the edge of the scan.
+
+    Parameters
+    ----------
+    labels : LabelMap
+        On the series' own grid.
+    source : Source
+        The series; its headers are read again.
+    path : Path
+        The file, as a rule ``*.sr.dcm``.
+    model : ModelIdentity
+        What made the labels.
+
+    Raises
+    ------
+    FormatLimitation
+        When the source is not DICOM or has no frame of reference.
+    GeometryMismatch
+        When the labels are not on the series' grid.
+    """
+    series = read_source(labels.geometry, source)
+    seg = seal(build_seg(labels, series, model), series.first)
+    groups = [_group(entry, number, labels, seg, series, model) for number, entry in enumerate(labels.table, start=1)]
+    report = hd.sr.MeasurementReport(
+        observation_context=_context(model),
+        procedure_reported=PROCEDURES.get(str(series.first.get("Modality")), codes.SCT.ImagingProcedure),
+        imaging_measurements=groups or None,
+        title=codes.DCM.ImagingMeasurementReport,
+    )
+    with tolerant():
+        document = hd.sr.ComprehensiveSR(
+            evidence=[seg, *series.headers],
+            content=report,
+            series_instance_uid=PROVISIONAL["SeriesInstanceUID"],
+            series_number=SERIES_NUMBER,
+            sop_instance_uid=PROVISIONAL["SOPInstanceUID"],
+            instance_number=1,
+            manufacturer="medseg",
+            is_complete=True,
+            is_final=False,
+            is_verified=False,
+            series_description=title(model),
+            manufacturer_model_name=long_string(model.name),
+            software_versions=SOFTWARE_VERSION,
+            device_serial_number=serial_number(model),
+        )
+    document.SpecificCharacterSet = "ISO_IR 192"
+    write_sealed(document, series.first, path)
+
+
+def _context(model: ModelIdentity) -> hd.sr.ObservationContext:
+    device = hd.sr.DeviceObserverIdentifyingAttributes(
+        uid=derived_uid("device", model.hash),
+        name="medseg",
+        manufacturer_name="medseg",
+        model_name=f"{model.name} {model.version}",
+        serial_number=serial_number(model),
+    )
+    return hd.sr.ObservationContext(
+        observer_device_context=hd.sr.ObserverContext(
+            observer_type=codes.DCM.Device, observer_identifying_attributes=device
+        )
+    )
+
+
+def _group(
+    entry: LabelClass,
+    number: int,
+    labels: LabelMap,
+    seg: hd.seg.Segmentation,
+    series: SourceSeries,
+    model: ModelIdentity,
+) -> hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
+    mask = labels.array == entry.value
+    millilitres = float(np.count_nonzero(mask) * labels.geometry.voxel_volume / 1000)
+    flags = [NOTHING_FOUND] if not mask.any() else [TOUCHES_EDGE] if _touches_edge(mask) else []
+    return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=hd.sr.TrackingIdentifier(
+            uid=tracking_uid(series, entry.value, model), identifier=long_string(entry.name)
+        ),
+        referenced_segment=hd.sr.ReferencedSegment(
+            sop_class_uid=seg.SOPClassUID,
+            sop_instance_uid=seg.SOPInstanceUID,
+            segment_number=number,
+            source_series=hd.sr.SourceSeriesForSegmentation(series.first.SeriesInstanceUID),
+        ),
+        finding_category=concept(category_of(entry)),
+        finding_type=concept(type_of(entry)),
+        algorithm_id=_algorithm(model),
+        measurements=[hd.sr.Measurement(name=codes.SCT.Volume, value=float(f"{millilitres:.6g}"), unit=MILLILITRE)],
+        qualitative_evaluations=[hd.sr.QualitativeEvaluation(name=QUALITY, value=flag) for flag in flags],
+    )
+
+
+def _algorithm(model: ModelIdentity) -> hd.sr.AlgorithmIdentification | None:
+    if not model.hash:
+        return None
+    return hd.sr.AlgorithmIdentification(
+        name=model.name, version=model.version, parameters=[f"package_sha256={model.hash}"]
+    )
+
+
+def _touches_edge(mask: npt.NDArray[np.bool_]) -> bool:
+    return any(bool(np.take(mask, (0, -1), axis=axis).any()) for axis in range(3) if mask.shape[axis] > 1)

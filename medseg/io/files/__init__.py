@@ -1,0 +1,1 @@
+"""Files as such: atomic writes, walking, compression, limits, locks, case ids."""

@@ -1,0 +1,107 @@
+"""Unpacks zip archives of scans into a temporary folder, within bounds, for as long as the process runs."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+import zipfile
+import zlib
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+from medseg.errors import InputError, MedsegError, ResourceLimit
+from medseg.io.files.byte_stream import CHUNK
+from medseg.io.files.limits import LARGEST_DEFLATE_RATIO
+
+__all__ = ["Member", "unpack"]
+
+MOST_MEMBERS = 200_000
+SHARE_OF_DISK = 0.5
+
+Member = tuple[PurePosixPath, Path | MedsegError]
+
+
+def unpack(archive: Path) -> list[Member]:
+    """Unpack an archive once; the folder is deleted when the process ends.
+
+    Names that lead out of the archive are never followed, links are not made, and what an archive promises is checked
+    against the disk before a byte is written.
+
+    Parameters
+    ----------
+    archive : Path
+        A zip file.
+
+    Returns
+    -------
+    list of (PurePosixPath, Path or MedsegError)
+        Each member's name, with the file it was unpacked to or the reason why it was not.
+
+    Raises
+    ------
+    InputError
+        When the archive is damaged.
+    ResourceLimit
+        When it promises more than half of what is free on the disk.
+    """
+    try:
+        status = archive.stat()
+        return _unpacked(archive, status.st_mtime_ns, status.st_size)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise InputError(f"the archive is damaged ({error})", where=archive, fix="Copy it again.") from error
+
+
+@lru_cache(maxsize=256)
+def _unpacked(archive: Path, _mtime: int, _size: int) -> list[Member]:
+    with zipfile.ZipFile(archive) as packed:
+        infos = [info for info in packed.infolist() if not info.is_dir()]
+        _check_size(infos, archive)
+        folder = _temporary_folder()
+        return [(PurePosixPath(info.filename), _extract(packed, info, folder, archive)) for info in infos]
+
+
+def _check_size(infos: list[zipfile.ZipInfo], archive: Path) -> None:
+    total, free = sum(info.file_size for info in infos), shutil.disk_usage(tempfile.gettempdir()).free
+    if len(infos) > MOST_MEMBERS or total > SHARE_OF_DISK * free:
+        raise ResourceLimit(
+            f"it would unpack to {len(infos):,} files of {total / 2**30:.1f} GiB; {free / 2**30:.1f} GiB are free",
+            where=archive,
+            fix="Unpack it yourself where there is room, and give the folder.",
+        )
+    lying = [i for i in infos if i.file_size > i.compress_size * LARGEST_DEFLATE_RATIO + 1024]
+    if lying:
+        raise InputError(f"'{lying[0].filename}' cannot be as large as it says", where=archive, fix="Copy it again.")
+
+
+def _extract(packed: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path, archive: Path) -> Path | MedsegError:
+    where = f"{archive}/{info.filename}"
+    parts = PurePosixPath(info.filename.replace("\\", "/")).parts
+    if not parts or parts[0].startswith("/") or ".." in parts or any(":" in part for part in parts):
+        return InputError("its name leads out of the archive", where=where, fix="Pack the archive again.")
+    if info.flag_bits & 1:
+        return InputError("it is encrypted", where=where, fix="Unpack it with its password, and give the folder.")
+    target = folder.joinpath(*parts)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with packed.open(info) as source, target.open("xb") as out:
+            shutil.copyfileobj(source, out, CHUNK)
+    except FileExistsError:
+        return InputError("the archive holds two files of this name", where=where, fix="Pack the archive again.")
+    except (zipfile.BadZipFile, OSError, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
+        target.unlink(missing_ok=True)
+        return InputError(f"it cannot be unpacked ({error})", where=where, fix="Copy the archive again.")
+    return target
+
+
+def _temporary_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="medseg-"))
+    owner = os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == owner:  # not a forked child's business
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder

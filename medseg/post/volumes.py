@@ -1,0 +1,44 @@
+"""Volumes of the classes of a prediction."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from medseg.types import Instances, LabelClass, LabelMap
+from medseg.types.run import ClassVolume, Volumes
+
+__all__ = ["measure_volumes"]
+
+
+def measure_volumes(labels: LabelMap, instances: Instances | None = None) -> Volumes:
+    """Count the voxels of every class in the table, give their volume, and count objects where there are any.
+
+    Parameters
+    ----------
+    labels : LabelMap
+        On any grid; a sheared one counts with its true voxel volume.
+    instances : Instances, optional
+        Objects made of the labels; a class that none were made of, or that is stuff, has no count.
+
+    Returns
+    -------
+    Volumes
+        One row a class, in the table's order; absent classes have zero.
+    """
+    counts = np.bincount(labels.array.ravel(), minlength=labels.table.largest + 1)
+    millilitres = labels.geometry.voxel_volume / 1000.0
+    objects = None if instances is None else Counter(row.class_value for row in instances.rows if row.is_thing)
+
+    def number(entry: LabelClass) -> int | None:
+        if objects is None or (objects[entry.value] == 0 and (counts[entry.value] > 0 or not entry.is_thing)):
+            return None
+        return objects[entry.value]
+
+    return Volumes(
+        tuple(
+            ClassVolume(c.name, int(counts[c.value]), float(counts[c.value] * millilitres), number(c))
+            for c in labels.table
+        )
+    )

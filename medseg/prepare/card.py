@@ -1,0 +1,163 @@
+"""What the network is given, as the model card says it: channels, orientation, spacing, normalization."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from medseg.types.wanted import SeriesWanted
+
+__all__ = ["ChannelCard", "ForegroundCard", "InputCard", "NormalisationCard", "ResamplingCard", "Triple"]
+
+Triple = tuple[float, float, float]
+Spacing = Annotated[float, Field(gt=0)] | None
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NormalisationCard(_Strict):
+    """How intensities are brought to the network's range, channel by channel.
+
+    ``zscore`` subtracts the mean and divides by the standard deviation of the scan itself; ``clip_zscore`` (nnU-Net's
+    CT scheme) clips to ``lower`` and ``upper`` and uses the training set's ``mean`` and ``std``; ``rescale`` maps
+    ``lower`` and ``upper`` to the two numbers of ``to``; ``range`` does so with the scan's own extremes, and
+    ``percentiles`` with its percentiles ``lower`` and ``upper``; ``none`` changes nothing.
+    """
+
+    scheme: Literal["zscore", "clip_zscore", "rescale", "range", "percentiles", "none"] = "zscore"
+    nonzero_only: bool = Field(
+        default=False, description="confine zscore to voxels that are not 0 in every channel; others stay"
+    )
+    fill_holes: bool = Field(
+        default=True,
+        description="nonzero_only takes in what such voxels enclose (nnU-Net); false: each channel's own that are not "
+        "0 (MONAI)",
+    )
+    to: tuple[float, float] = Field(default=(0.0, 1.0), description="what lower and upper become")
+    clip: bool = Field(default=False, description="move what lies beyond lower and upper to them")
+    lower: float | None = None
+    upper: float | None = None
+    mean: float | None = None
+    std: float | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> NormalisationCard:
+        needed = {
+            "zscore": (),
+            "range": (),
+            "none": (),
+            "rescale": ("lower", "upper"),
+            "percentiles": ("lower", "upper"),
+            "clip_zscore": ("lower", "upper", "mean", "std"),
+        }
+        missing = [key for key in needed[self.scheme] if getattr(self, key) is None]
+        if missing:
+            raise ValueError(f"scheme {self.scheme} needs {', '.join(missing)}")
+        if self.nonzero_only and self.scheme != "zscore":
+            raise ValueError("nonzero_only belongs to the scheme zscore")
+        if self.scheme == "percentiles" and not 0 <= (self.lower or 0) < (self.upper or 0) <= 100:
+            raise ValueError("percentiles must rise and lie between 0 and 100")
+        return self
+
+
+class ResamplingCard(_Strict):
+    """How intensities are brought to the network's spacing. Scores always come back linearly.
+
+    Where slices are more than three times as far apart as pixels, each slice is resampled on its own and the nearest
+    slice is taken (nnU-Net's rule); ``separate_slices`` forces that or forbids it.
+    """
+
+    order: Literal[1, 3] = Field(default=3, description="1 linear, 3 cubic B-spline")
+    separate_slices: bool | None = None
+    aligned: Literal["edges", "centres"] = Field(
+        default="edges",
+        description="edges: the outer edges of both grids coincide, spacing gives way (nnU-Net, scikit-image); "
+        "centres: their first voxels' centres do, and the spacing is exact (MONAI)",
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> ResamplingCard:
+        if self.aligned == "centres" and self.separate_slices is not False:
+            raise ValueError("aligned: centres goes with separate_slices: false")
+        return self
+
+
+class ForegroundCard(_Strict):
+    """Intensities inside the references of the training data, as stored in the files."""
+
+    low: float = Field(description="0.5th percentile")
+    high: float = Field(description="99.5th percentile")
+
+
+class ChannelCard(_Strict):
+    """One input channel."""
+
+    name: str
+    modality: str | None = None
+    normalisation: NormalisationCard = NormalisationCard()
+    foreground: ForegroundCard | None = Field(default=None, description="null: not known")
+
+
+class InputCard(_Strict):
+    """What the network is given."""
+
+    channels: tuple[ChannelCard, ...]
+    orientation: Annotated[str, Field(pattern=r"^([RLAPSI]{3}|stored)$")] = Field(
+        default="RAS",
+        description="where the axes point, such as RAS or LPS, or `stored`: as the file stores them, for networks "
+        "trained without regard to it",
+    )
+    axis_order: tuple[int, int, int] = Field(
+        default=(0, 1, 2), description="axis i of the network is this axis of the oriented scan"
+    )
+    spacing: tuple[Spacing, Spacing, Spacing] | None = Field(
+        default=None, description="mm along the network's x, y, z; null, for all or one, keeps each scan's own."
+    )
+    resampling: ResamplingCard = ResamplingCard()
+    mirror_axes: tuple[Literal[0, 1, 2], ...] | None = Field(
+        default=None, description="axes mirrored in training, so that mirroring at test time is sound; null: unknown"
+    )
+    patch: tuple[int, int, int] = Field(description="voxels along x, y, z; 1 along z for a 2D network")
+    crop_to_nonzero: bool = False
+    crop_above: float | None = Field(
+        default=None, description="show the network only the box of voxels above this in some channel"
+    )
+    normalise_after_resampling: bool = Field(default=False, description="MONAI's usual order; nnU-Net's is before")
+    expected_extent_mm: tuple[Triple, Triple] | None = Field(
+        default=None, description="smallest and largest field of view in the training data, mm"
+    )
+    expected_spacing: tuple[Triple, Triple] | None = Field(
+        default=None, description="smallest and largest spacing in the training data, mm"
+    )
+
+    body_parts: tuple[str, ...] = Field(
+        default=(), description="DICOM's Body Part Examined of suitable series; empty: any"
+    )
+    contrast: bool | None = Field(default=None, description="whether contrast medium must, or must not, be given")
+
+    def wanted(self) -> SeriesWanted:
+        """What a DICOM series must be for this network, to choose among those of a study."""
+        return SeriesWanted(
+            tuple(dict.fromkeys(channel.modality for channel in self.channels if channel.modality)),
+            self.body_parts,
+            self.contrast,
+            self.expected_spacing,
+            self.expected_extent_mm,
+        )
+
+    @model_validator(mode="after")
+    def _possible(self) -> InputCard:
+        if sorted(self.axis_order) != [0, 1, 2]:
+            raise ValueError("axis_order must hold 0, 1 and 2 once each")
+        if self.orientation != "stored" and not all(set(pair) & set(self.orientation) for pair in ("RL", "AP", "SI")):
+            raise ValueError("orientation must name each of the three axes once")
+        if self.crop_to_nonzero and self.crop_above is not None:
+            raise ValueError("crop_to_nonzero and crop_above exclude each other")
+        if min(self.patch) < 1:
+            raise ValueError("patch sizes must be 1 or more")
+        if not self.channels:
+            raise ValueError("there must be at least one channel")
+        return self

@@ -1,0 +1,217 @@
+"""Takes the patients out of a folder of DICOM objects, keeping what refers to what."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import (
+    BasicTextSRStorage,
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    EnhancedSRStorage,
+    RTStructureSetStorage,
+)
+
+from medseg.errors import InputError, MedsegError, UsageError
+from medseg.io.dicom.header import looks_like_dicom, read_header
+from medseg.io.dicom_results.source import tolerant
+from medseg.io.files.atomic import write_bytes, write_text
+from medseg.io.files.walk import absolute, walk
+from medseg.privacy.burned_in import MAPS, TOMOGRAPHY, doubt_about_pixels
+from medseg.privacy.confidentiality import IDENTIFYING, Cleaning, deidentify
+from medseg.types import LeftOut
+
+__all__ = ["REPORT_FILE", "Deidentified", "deidentify_folder", "read_key"]
+
+REPORT_FILE = "deidentification.json"
+DOCUMENTS = {
+    RTStructureSetStorage,
+    BasicTextSRStorage,
+    EnhancedSRStorage,
+    ComprehensiveSRStorage,
+    Comprehensive3DSRStorage,
+}
+SHORTEST_KEY = 16
+LOOK = "Look at it; if nothing in the picture tells who the patient is, run again with --accept-pixels."
+NOTES = (
+    "Pixels were not looked at. From a head scan the face can be reconstructed.",
+    "Dates and times are removed; standardised uptake values (SUV) can no longer be computed from PET.",
+    "Free text outside the profile's table was searched for the patient's own identifiers only.",
+)
+
+
+@dataclass(frozen=True)
+class Deidentified:
+    """What became of a folder.
+
+    Parameters
+    ----------
+    written : tuple of Path
+        The new files.
+    left_out : tuple of LeftOut
+        Every file that was not written, and why; `broken` marks DICOM objects.
+    leaks : dict of str to int
+        Attributes outside the profile's table that held an identifier, and in how many places; they were emptied.
+    """
+
+    written: tuple[Path, ...]
+    left_out: tuple[LeftOut, ...]
+    leaks: dict[str, int]
+
+
+def read_key(path: Path | None) -> bytes:
+    """Read the secret of a run from a file, made if missing and then readable by its owner alone.
+
+    Parameters
+    ----------
+    path : Path, optional
+        Without one, a secret is made up and forgotten: nobody can link this run's objects to another's, or back.
+
+    Raises
+    ------
+    UsageError
+        When the file is too short to be a secret.
+    """
+    if path is None:
+        return secrets.token_bytes(32)
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
+    key = path.read_bytes().strip()
+    if len(key) < SHORTEST_KEY:
+        raise UsageError(
+            f"a key needs at least {SHORTEST_KEY} bytes", where=path, fix="Name a file that does not exist yet."
+        )
+    return key
+
+
+def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, accept_pixels: bool = False) -> Deidentified:
+    """Write copies without the patient of the DICOM objects under some files and folders.
+
+    CT, MR and PET, segmentations, parametric maps, structure sets and structured reports are known; anything else is
+    left out. So are objects whose pixels may carry the patient's name, unless somebody has looked. UIDs are replaced by
+    a keyed hash, everywhere alike, so that what referred to what still does, across runs with the same key too.
+
+    Parameters
+    ----------
+    inputs : sequence of Path
+        Files and folders.
+    out : Path
+        Gets ``<patient>/<series>/<instance>.dcm``, all by their new names, and a report without anything of the old.
+    key : bytes
+        See `read_key`.
+    accept_pixels : bool
+        Take objects whose pixels are in doubt; somebody has looked at each.
+
+    Raises
+    ------
+    UsageError
+        When the output folder lies inside an input, whose next run would take it for input.
+    """
+    if any(Path(absolute(out)).is_relative_to(absolute(path)) for path in inputs if path.is_dir()):
+        raise UsageError("the output folder lies inside the input", where=out, fix="Choose a folder beside it.")
+    entries, left_out = walk(inputs)
+    cleaning = Cleaning(key)
+    for entry in entries:
+        _learn(entry.path, cleaning)
+    written: list[Path] = []
+    kinds: dict[str, int] = {}
+    reasons: list[str] = []
+    for entry in entries:
+        try:
+            dataset = _read(entry.path)
+            if dataset is None:
+                left_out.append(LeftOut(entry.shown, "it is not DICOM", broken=entry.is_named))
+                continue
+            kind = dataset.SOPClassUID.name
+            target = _write(dataset, out, cleaning, accept_pixels)
+        except _Refused as error:
+            left_out.append(LeftOut(entry.shown, error.what, error.fix, broken=True))
+            reasons.append(error.what)
+            continue
+        except MedsegError as error:
+            # What other rooms say may quote the header, which must not come into the report.
+            left_out.append(LeftOut(entry.shown, error.what, error.fix, broken=True))
+            reasons.append("it is damaged or too large")
+            continue
+        written.append(target)
+        kinds[kind] = kinds.get(kind, 0) + 1
+    report = {
+        "profile": "PS3.15 2026c, Basic Application Level Confidentiality Profile, Clean Structured Content Option",
+        "objects": kinds,
+        "pixels_accepted_by_the_user": accept_pixels,
+        "left_out": {reason: reasons.count(reason) for reason in sorted(set(reasons))},
+        "identifiers_found_outside_the_table": cleaning.leaks,
+        "notes": NOTES,
+    }
+    if written:
+        write_text(out / REPORT_FILE, json.dumps(report, indent=2) + "\n")
+    return Deidentified(tuple(written), tuple(left_out), cleaning.leaks)
+
+
+@tolerant()
+def _learn(path: Path, cleaning: Cleaning) -> None:
+    """Take in how an object names its patient; one that cannot be read is refused later, with its reason."""
+    try:
+        read_header(path)  # refuses what would inflate beyond bounds
+        wanted = [*IDENTIFYING, "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted, force=True)
+        header.decode()
+        cleaning.learn(header)
+    except Exception:  # pydicom raises nearly anything on damaged files
+        return
+
+
+class _Refused(InputError):
+    """An object was left out for a reason that says nothing of its content."""
+
+
+@tolerant()
+def _read(path: Path) -> Dataset | None:
+    """Whole object; None where the file is something else."""
+    with path.open("rb") as stream:
+        if not looks_like_dicom(stream.read(132)):
+            return None
+    read_header(path)  # refuses what is damaged or would inflate beyond bounds
+    try:
+        dataset = pydicom.dcmread(path, force=True)
+        dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.file_meta.TransferSyntaxUID  # noqa: B018 - must be there
+    except (InvalidDicomError, OSError, EOFError, ValueError, AttributeError) as error:
+        raise _Refused("it is damaged", fix="Copy it again from the archive.") from error
+    return dataset
+
+
+@tolerant()
+def _write(dataset: Dataset, out: Path, cleaning: Cleaning, accept_pixels: bool) -> Path:
+    kind = dataset.SOPClassUID
+    doubt = doubt_about_pixels(dataset)
+    if doubt is not None and not accept_pixels:
+        raise _Refused(doubt, fix=LOOK)
+    if doubt is None and kind not in TOMOGRAPHY | MAPS | DOCUMENTS:
+        raise _Refused(f"objects of its kind ({kind.name}) are not known to be clean afterwards")
+    try:
+        deidentify(dataset, cleaning)
+        buffer = BytesIO()
+        pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
+    except (AttributeError, KeyError, LookupError, TypeError, ValueError, NotImplementedError) as error:
+        raise _Refused(
+            f"the object breaks DICOM's rules in a way that leaves it unclear what it holds ({type(error).__name__})",
+            fix="Leave it out, or mend it first.",
+        ) from error
+    series = cleaning.uid(str(dataset.get("SeriesInstanceUID") or ""))
+    target = out / str(dataset.PatientID) / _short(series) / f"{_short(dataset.SOPInstanceUID)}.dcm"
+    write_bytes(target, buffer.getvalue())
+    return target
+
+
+def _short(uid: str) -> str:
+    """Last part of a UID: file systems end names at 255 bytes and paths not far beyond."""
+    return uid.rsplit(".", 1)[-1][:39] or "none"

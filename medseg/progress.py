@@ -1,0 +1,154 @@
+"""Progress of a run on stderr: a live bar on a terminal, one line a case elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from medseg.types.run import CaseOutcome, Preparing
+
+__all__ = ["Progress", "case_progress", "step_bar"]
+
+log = logging.getLogger("medseg.run")
+
+
+class Progress(Protocol):
+    """What the runner tells whoever shows progress."""
+
+    def start(self, case_id: str) -> None:
+        """Say which case is in hand."""
+
+    def prepare(self, preparing: Preparing) -> None:
+        """Say what is done once, before the first case."""
+
+    def end(self, outcome: CaseOutcome) -> None:
+        """Say how a case ended."""
+
+
+class _Lines:
+    """One log line for each case that ends."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done = total, 0
+
+    def start(self, case_id: str) -> None:
+        log.debug("%s: started", case_id)
+
+    def prepare(self, preparing: Preparing) -> None:
+        log.info("%s", preparing.text)
+
+    def end(self, outcome: CaseOutcome) -> None:
+        self.done += 1
+        say(outcome, f"[{self.done}/{self.total}] ")
+
+
+def say(outcome: CaseOutcome, prefix: str = "") -> None:
+    """Log how a case ended."""
+    name = outcome.case_id or outcome.source
+    if outcome.state == "failed" and outcome.case_id:
+        name = f"{outcome.case_id} ({outcome.source})"
+    if outcome.state == "failed":
+        fix = f" {outcome.fix}" if outcome.fix else ""
+        log.error("%s%s: FAILED: %s.%s", prefix, name, (outcome.error or "").rstrip("."), fix)
+    elif outcome.state == "current":
+        log.info("%s%s: up to date", prefix, name)
+    else:
+        log.info("%s%s: done in %.1f s", prefix, name, outcome.seconds)
+    for note in outcome.notes if outcome.state == "done" else ():
+        log.warning("%s%s: note: %s", " " * len(prefix), name, note)
+
+
+@contextmanager
+def case_progress(total: int) -> Iterator[Progress]:
+    """Show progress over a number of cases while inside."""
+    if not sys.stderr.isatty() or log.getEffectiveLevel() > logging.INFO:
+        yield _Lines(total)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("failed {task.fields[failed]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=console, transient=False) as bar:
+        task = bar.add_task("starting", total=total, failed=0)
+
+        class _Live:
+            failed = 0
+
+            def start(self, case_id: str) -> None:
+                bar.update(task, description=case_id)
+
+            def prepare(self, preparing: Preparing) -> None:
+                bar.update(task, description=preparing.text)
+                log.info("%s", preparing.text)
+
+            def end(self, outcome: CaseOutcome) -> None:
+                self.failed += outcome.state == "failed"
+                bar.update(task, advance=1, failed=self.failed)
+                if outcome.state == "failed" or (outcome.state == "done" and outcome.notes):
+                    say(outcome)
+
+        yield _Live()
+        bar.update(task, description="finished")
+
+
+Advance = Callable[[float, float], None]
+
+
+@contextmanager
+def step_bar(name: str) -> Iterator[Advance]:
+    """Show a bar on a terminal while inside; elsewhere the log's line an epoch has to do.
+
+    Yields
+    ------
+    callable
+        Takes the share of the run done, 0 to 1, and the loss.
+    """
+    if not sys.stderr.isatty() or logging.getLogger("medseg.train").getEffectiveLevel() > logging.INFO:
+        yield lambda _done, _loss: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("loss {task.fields[loss]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=1.0, loss="–")
+
+        def advance(done: float, loss: float) -> None:
+            bar.update(task, completed=min(done, 1.0), loss=f"{loss:.3f}")
+
+        # Lines of the log go above the bar, not through it.
+        handlers = [h for h in logging.getLogger("medseg").handlers if isinstance(h, logging.StreamHandler)]
+        before = [handler.setStream(sys.stderr) for handler in handlers]
+        try:
+            yield advance
+        finally:
+            for handler, stream in zip(handlers, before, strict=True):
+                handler.setStream(stream or sys.__stderr__)

@@ -1,0 +1,64 @@
+"""Shows an inspection as a page: every volume with its picture and verdict, by study and series."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from medseg.review.inspect import Inspection, VolumeReport
+from medseg.review.inspect_tree import facts, left_out_by_reason
+
+__all__ = ["inspection_page"]
+
+
+def inspection_page(inspection: Inspection, title: str) -> str:
+    """Return one HTML file with no outside reference.
+
+    Parameters
+    ----------
+    inspection : Inspection
+        What to show.
+    title : str
+        What was inspected.
+    """
+    studies: dict[str, list[dict[str, Any]]] = {}
+    for volume in sorted(inspection.volumes, key=lambda v: (v.study, v.found.series_number or 0)):
+        study = f"Study {volume.study}" if volume.study else "Files"
+        studies.setdefault(study, []).append(_card(volume))
+    environment = Environment(
+        loader=PackageLoader("medseg.review"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("inspect.html").render(
+        title=title,
+        good=sum(volume.is_good for volume in inspection.volumes),
+        total=len(inspection.volumes),
+        studies=studies,
+        rest=list(left_out_by_reason(inspection)),
+    )
+
+
+def _card(volume: VolumeReport) -> dict[str, Any]:
+    return {
+        "case_id": volume.found.case_id,
+        "is_good": volume.is_good,
+        "series": volume.series,
+        "facts": facts(volume, with_series=False),
+        "reason": volume.reason,
+        "fix": volume.fix,
+        "notes": volume.notes,
+        "fit": volume.fit,
+        "picture": None if volume.thumbnail is None else _as_url(volume.thumbnail),
+    }
+
+
+def _as_url(grey: npt.NDArray[np.uint8]) -> str:
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(grey).save(stream, "PNG")
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

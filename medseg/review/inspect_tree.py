@@ -1,0 +1,108 @@
+"""Shows an inspection as a tree in the terminal: studies, series, volumes, and what was left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.text import Text
+from rich.tree import Tree
+
+from medseg.review.inspect import Inspection, VolumeReport
+
+__all__ = ["facts", "inspection_tree", "left_out_by_reason"]
+
+COLUMNS = 64  # characters a thumbnail is drawn in, at most
+
+
+def inspection_tree(inspection: Inspection, title: str, *, pictures: bool) -> Tree:
+    """Make the tree.
+
+    Parameters
+    ----------
+    inspection : Inspection
+        What to show.
+    title : str
+        What was inspected.
+    pictures : bool
+        Whether to draw thumbnails, two pixels a character.
+    """
+    good = sum(volume.is_good for volume in inspection.volumes)
+    tree = Tree(f"[bold]{escape(title)}[/]  {good} of {len(inspection.volumes)} volumes good")
+    studies: dict[str, Tree] = {}
+    series: dict[tuple[str, str | None], Tree] = {}
+    for volume in inspection.volumes:
+        branch = tree
+        if volume.found.format == "dicom":
+            if volume.study not in studies:
+                studies[volume.study] = tree.add(f"study {volume.study}")
+            branch = studies[volume.study]
+            key = (volume.study, volume.found.series_uid)
+            several = [v for v in inspection.volumes if v.found.series_uid == volume.found.series_uid]
+            if len(several) > 1:
+                if key not in series:
+                    series[key] = branch.add(f"series {escape(volume.series)}".rstrip())
+                branch = series[key]
+        branch.add(_volume(volume, pictures))
+    if inspection.left_out:
+        rest = tree.add(f"{len(inspection.left_out)} other files")
+        for broken, reason, count, example, fix in left_out_by_reason(inspection):
+            mark = "[red]✗[/]" if broken else "[dim]·[/]"
+            times = f"{count} files, such as " if count > 1 else ""
+            line = f"{mark} {times}{escape(example)}: {escape(reason)}"
+            rest.add(line + (f"\n[dim]{escape(fix)}[/]" if fix and broken else ""))
+    return tree
+
+
+def _volume(volume: VolumeReport, pictures: bool) -> RenderableType:
+    mark = "[green]✓[/]" if volume.is_good else "[red]✗[/]"
+    lines = [f"{mark} [bold]{escape(volume.found.case_id)}[/]  {escape(facts(volume))}"]
+    if not volume.is_good:
+        lines += [f"  [red]{escape(volume.reason or '')}[/]"]
+        lines += [f"  [dim]{escape(volume.fix)}[/]"] if volume.fix else []
+    lines += [f"  [yellow]{escape(note)}[/]" for note in volume.notes]
+    lines += [f"  {escape(volume.fit)}"] if volume.fit else []
+    text = Text.from_markup("\n".join(lines))
+    if not pictures or volume.thumbnail is None:
+        return text
+    return Group(text, _picture(volume.thumbnail))
+
+
+def facts(volume: VolumeReport, *, with_series: bool = True) -> str:
+    """What is known of a volume, on one line."""
+    facts = [volume.series] if volume.series and with_series else []
+    facts += [volume.found.description]
+    if volume.geometry is not None and volume.found.format == "dicom":
+        size = "x".join(map(str, volume.geometry.shape))
+        facts.append(f"{size}, {' x '.join(f'{s:.3g}' for s in volume.geometry.spacing)} mm")
+    if volume.geometry is not None:
+        facts.append(volume.geometry.orientation + (" sheared" if volume.geometry.is_sheared else ""))
+    if volume.values is not None:
+        facts.append(f"{volume.value_type} {volume.values[0]:g} to {volume.values[1]:g}")
+    return " · ".join([*facts, *([volume.body_part] if volume.body_part else [])])
+
+
+def _picture(grey: npt.NDArray[np.uint8]) -> Text:
+    """Two pixels a character: the upper half block in one colour on a background of the other."""
+    fewer = -(-max(grey.shape) // COLUMNS)
+    grey = grey[::fewer, ::fewer]
+    grey = grey[: len(grey) // 2 * 2]
+    text = Text()
+    for upper, lower in zip(grey[::2], grey[1::2], strict=True):
+        for top, bottom in zip(upper, lower, strict=True):
+            text.append("▀", style=f"rgb({top},{top},{top}) on rgb({bottom},{bottom},{bottom})")
+        text.append("\n")
+    return text
+
+
+def left_out_by_reason(inspection: Inspection) -> Iterable[tuple[bool, str, int, str, str | None]]:
+    """Reasons, broken ones first, each with how many files it is given for and one of them."""
+    counts = Counter((left.broken, left.reason) for left in inspection.left_out)
+    first = {(left.broken, left.reason): left for left in reversed(inspection.left_out)}
+    for (broken, reason), count in sorted(counts.items(), key=lambda item: (not item[0][0], item[0][1])):
+        left = first[broken, reason]
+        yield broken, reason, count, left.path.name, left.fix

@@ -1,0 +1,158 @@
+"""Records a finished run in MLflow's own SQLite database without importing MLflow, which takes longer than a case does.
+
+A batch of predictions is one row and a few numbers. MLflow takes some seconds to import and to bring a new database
+through all migrations of its history. So the empty database that MLflow made once is kept, by MLflow's version, and
+copied; and what its client would insert for a finished run is inserted here. Everything read back, or recorded in any
+other place, goes through MLflow; see `medseg.tracking.runs`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from medseg.io.files.atomic import atomic_path
+from medseg.resources import store_folder
+
+__all__ = ["FinishedRun", "insert", "keep_empty_copy"]
+
+# Seconds to wait for another process that is writing.
+PATIENCE = 30.0
+ROWS_OF_RUNS = ("latest_metrics", "metrics", "params", "tags", "runs", "experiment_tags", "experiments")
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What there is to record.
+
+    Parameters
+    ----------
+    experiment, name : str
+        Where it belongs, and what it is called.
+    parameters, tags : mapping of str to str
+        In the lengths MLflow allows.
+    metrics : mapping of str to float
+        One number each.
+    """
+
+    experiment: str
+    name: str
+    parameters: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+def insert(database: Path, artifacts: Path, run: FinishedRun) -> bool:
+    """Add a run to a database, which is made where there is none; False where only MLflow itself can do so.
+
+    Parameters
+    ----------
+    database : Path
+        SQLite file.
+    artifacts : Path
+        Folder for files of an experiment that is made now.
+    run : FinishedRun
+        What to add.
+    """
+    template = _template()
+    if template is None or not template.is_file():
+        return False
+    try:
+        if not database.exists():
+            with atomic_path(database) as part:
+                part.write_bytes(template.read_bytes())
+        with _writing(database) as connection:
+            if _schema(connection) != _schema_of(template):
+                return False
+            _insert(connection, artifacts, run)
+    except sqlite3.Error:
+        return False
+    return True
+
+
+def keep_empty_copy(database: Path) -> None:
+    """Keep a database that the installed MLflow has just made, emptied, for `insert` to copy."""
+    template = _template()
+    if template is None or template.exists():
+        return
+    with (
+        contextlib.suppress(OSError, sqlite3.Error),
+        atomic_path(template) as part,
+        closing(sqlite3.connect(database)) as source,
+        closing(sqlite3.connect(part)) as target,
+    ):
+        source.backup(target)
+        for table in ROWS_OF_RUNS:
+            target.execute(f"DELETE FROM {table}")  # noqa: S608  (names from the list above)
+        target.commit()
+        target.execute("VACUUM")
+
+
+def _template() -> Path | None:
+    for name in ("mlflow-skinny", "mlflow"):
+        with contextlib.suppress(PackageNotFoundError):
+            return store_folder().parent / "mlflow" / f"empty-{version(name)}.db"
+    return None
+
+
+@contextlib.contextmanager
+def _writing(database: Path) -> Iterator[sqlite3.Connection]:
+    """Open a transaction that is kept whole or not at all, alone among writers."""
+    with closing(sqlite3.connect(database, timeout=PATIENCE, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+
+def _schema(connection: sqlite3.Connection) -> list[tuple[str]]:
+    return connection.execute("SELECT version_num FROM alembic_version").fetchall()
+
+
+def _schema_of(database: Path) -> list[tuple[str]]:
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+        return _schema(connection)
+
+
+def _insert(connection: sqlite3.Connection, artifacts: Path, run: FinishedRun) -> None:
+    """Insert what MLflow's client inserts for create_run, log_batch and set_terminated."""
+    now, run_id = int(time.time() * 1000), uuid.uuid4().hex
+    find = "SELECT experiment_id, artifact_location FROM experiments WHERE name = ? AND lifecycle_stage = 'active'"
+    known = connection.execute(find, (run.experiment,)).fetchone()
+    if known is None:
+        connection.execute(
+            "INSERT INTO experiments (name, artifact_location, lifecycle_stage, creation_time, last_update_time) "
+            "VALUES (?, ?, 'active', ?, ?)",
+            (run.experiment, artifacts.as_uri(), now, now),
+        )
+        known = connection.execute(find, (run.experiment,)).fetchone()
+    experiment, location = known
+    connection.execute(
+        "INSERT INTO runs (run_uuid, name, source_type, source_name, entry_point_name, user_id, status, start_time, "
+        "end_time, source_version, lifecycle_stage, artifact_uri, experiment_id) "
+        "VALUES (?, ?, 'UNKNOWN', '', '', 'unknown', 'FINISHED', ?, ?, '', 'active', ?, ?)",
+        (run_id, run.name, now, now, f"{location}/{run_id}/artifacts", experiment),
+    )
+    tags = {"mlflow.runName": run.name, **run.tags}
+    connection.executemany(
+        "INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?)", [(k, v, run_id) for k, v in tags.items()]
+    )
+    connection.executemany(
+        "INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?)",
+        [(k, v, run_id) for k, v in run.parameters.items()],
+    )
+    for table in ("metrics", "latest_metrics"):
+        connection.executemany(
+            f"INSERT INTO {table} (key, value, timestamp, run_uuid, step, is_nan) VALUES (?, ?, ?, ?, 0, 0)",  # noqa: S608
+            [(key, value, now, run_id) for key, value in run.metrics.items()],
+        )

@@ -1,0 +1,155 @@
+"""Writes the model card of a training run: what was learnt from what, and how well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from medseg.data.border_class import BORDER
+from medseg.data.dataset import Dataset
+from medseg.models.card import ClassCard, ModelCard, PostCard, TrainingCard, ValidationCard
+from medseg.prepare.card import InputCard
+from medseg.training.config import ClassConfig, TrainConfig
+from medseg.training.distributed import world
+from medseg.training.samples.inputs import Material
+from medseg.training.samples.prepared import PreparedCase
+from medseg.training.selection.uncertainty_limit import doubt_limits
+from medseg.training.selection.validate import CaseDice, mean_dice
+from medseg.types import LabelClass
+from medseg.versions import versions
+
+__all__ = ["build_card", "with_validation"]
+
+# Until the weights are written; `write_package` puts the real one.
+NO_HASH = "0" * 64
+AXES = {"x": 0, "y": 1, "z": 2}
+NOTICE = "Research use only; not a medical device."
+
+
+def build_card(material: Material, config: TrainConfig, command: str, seconds: float, steps: int) -> ModelCard:
+    """Card of a trained model, its validation left open.
+
+    Parameters
+    ----------
+    material : Material
+        What it was trained on.
+    config : TrainConfig
+        Of the run.
+    command : str
+        The command line.
+    seconds, steps : float, int
+        How long training took.
+    """
+    data, cases = material.data, material.cases
+    patches = config.sampling.batch * config.sampling.accumulate * world()
+    return ModelCard(
+        name=config.name,
+        version=config.version,
+        title=config.title or f"{', '.join(c.name for c in data.table)} ({data.name})",
+        notice=NOTICE,
+        classes=tuple(_class(c, config.classes.get(c.name), data) for c in data.table),
+        regions=tuple(data.regions) or None,
+        input=_input(cases, config),
+        network=config.network,
+        mirror=config.mirror,
+        post=_post(data, config),
+        training=TrainingCard(
+            data=config.data or f"{data.name}. {data.description}".strip(),
+            licence=config.licence or data.licence or "not stated by the dataset",
+            cases=len(cases),
+            command=command,
+            seed=config.seed,
+            duration=_start(config) + f"{steps} steps of {patches} patches in {seconds / 60:.0f} minutes",
+            software=versions(),
+            held_out=material.split.validation,
+            border_mm=config.border_mm,
+        ),
+        limits=config.limits,
+        weights_sha256=NO_HASH,
+    )
+
+
+def with_validation(card: ModelCard, material: Material, results: Sequence[CaseDice]) -> ModelCard:
+    """Return the card with what was measured.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Without it.
+    material : Material
+        Whose held-out cases were measured; the references of those trained on give the range of volumes.
+    results : sequence of CaseDice
+        At least one.
+    """
+    cases = material.cases
+    by_class, overall = mean_dice(results)
+    names = dict(zip(cases[0].facts.volumes_ml, (c.name for c in card.classes), strict=True))
+    volumes = {
+        shown: (
+            round(min(case.facts.volumes_ml[name] for case in cases), 3),
+            round(max(case.facts.volumes_ml[name] for case in cases), 3),
+        )
+        for name, shown in names.items()
+    }
+    validation = ValidationCard(
+        split=material.split.name,
+        cases=len(results),
+        dice={name: round(value, 4) for name, value in by_class.items()},
+        mean_dice=round(overall, 4),
+        volume_range_ml=volumes,
+        notes="Mean over held-out cases of each class, then over classes. Measured by the path that predict takes, "
+        f"on each scan's own grid, {_mirroring(card)}; the run itself chose nothing by these cases.",
+    )
+    doubt = doubt_limits([result.border_entropy for result in results])
+    return card.model_copy(update={"validation": validation, "doubt": doubt})
+
+
+def _class(known: LabelClass, chosen: ClassConfig | None, data: Dataset) -> ClassCard:
+    counted = data.border_mm is not None and known.name != BORDER
+    if chosen is None:
+        return ClassCard(value=known.value, name=known.name, color=known.color, is_thing=counted)
+    return ClassCard(
+        value=known.value,
+        name=chosen.name or known.name,
+        category=chosen.category,
+        code=chosen.code,
+        color=chosen.color or known.color,
+        is_thing=chosen.is_thing or counted,
+    )
+
+
+def _post(data: Dataset, config: TrainConfig) -> tuple[PostCard, ...]:
+    """What the configuration says is made of the labels; objects from borders where it trained a border."""
+    if data.border_mm is None or any(step.stage == "border" for step in config.post):
+        return config.post
+    chosen = config.classes.get(BORDER)
+    name = chosen.name if chosen and chosen.name else BORDER
+    return (PostCard(stage="border", options={"border": name}), *config.post)
+
+
+def _mirroring(card: ModelCard) -> str:
+    return "without mirroring" if card.mirror == "none" else f"mirrored {card.mirror} as predict does by default"
+
+
+def _start(config: TrainConfig) -> str:
+    return f"from the weights of {Path(config.start).name}, " if config.start else ""
+
+
+def _input(cases: Sequence[PreparedCase], config: TrainConfig) -> InputCard:
+    """What the network was shown, with the range of scans it was made from."""
+    extents = [case.facts.extent_mm for case in cases]
+    spacings = [case.facts.spacing for case in cases]
+    return config.input.model_copy(
+        update={
+            "expected_extent_mm": _range(extents),
+            "expected_spacing": _range(spacings),
+            "mirror_axes": tuple(sorted(AXES[axis] for axis in config.augment.flip)),
+        }
+    )
+
+
+def _range(
+    rows: Sequence[tuple[float, float, float]],
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    low, high = (tuple(round(pick(column), 4) for column in zip(*rows, strict=True)) for pick in (min, max))
+    return (low[0], low[1], low[2]), (high[0], high[1], high[2])

@@ -1,0 +1,199 @@
+"""Everything that decides what a training run does, checked before any data is read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from medseg.data.description import DatasetDescription
+from medseg.models.card import CodeCard, NetworkCard, PostCard
+from medseg.prepare.card import InputCard
+
+__all__ = [
+    "AugmentConfig",
+    "ClassConfig",
+    "LossConfig",
+    "OptimiserConfig",
+    "SamplingConfig",
+    "SplitConfig",
+    "TrainConfig",
+]
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Range = tuple[float, float]
+Axis = Literal["x", "y", "z"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ClassConfig(_Strict):
+    """What the model card says of a class beyond the dataset's value and name."""
+
+    name: str | None = Field(default=None, description="null keeps the dataset's")
+    category: CodeCard | None = None
+    code: CodeCard | None = None
+    color: tuple[int, int, int] | None = None
+    is_thing: bool = False
+
+
+class SplitConfig(_Strict):
+    """Which cases are held out. A dataset that brings a split of its own for every case is split that way instead."""
+
+    folds: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="null: 5 in a cross-validation; for one model as many as hold out about 20 cases, 5 to 10",
+    )
+    fold: Annotated[int, Field(ge=0)] = 0
+    seed: int = 0
+
+
+class SamplingConfig(_Strict):
+    """What one step sees."""
+
+    batch: Annotated[int, Field(ge=1)] = Field(default=2, description="patches that go through the network together")
+    accumulate: Annotated[int, Field(ge=1)] = Field(
+        default=1,
+        description="batches a step sums the gradients of, where memory does not hold them at once",
+    )
+    foreground: Share = Field(default=0.33, description="share of patches centred on a voxel of a class")
+    margin: Annotated[float, Field(ge=1.0)] = Field(
+        default=1.25, description="how much larger than the patch the region is that rotation and scaling draw on"
+    )
+
+
+class AugmentConfig(_Strict):
+    """nnU-Net's augmentations (Isensee 2021, supplement 4), shifts, elastic deformation and colours, for each patch."""
+
+    rotation: Share = 0.2
+    rotation_degrees: float = Field(default=30.0, ge=0.0, le=180.0)
+    scaling: Share = 0.2
+    scaling_range: Range = (0.7, 1.4)
+    translation: Share = 0.0
+    translation_share: Share = Field(default=0.1, description="of the patch, to either side along each axis")
+    elastic: Share = 0.0
+    elastic_mm: Range = Field(default=(1.0, 3.0), description="largest displacement of a control point")
+    elastic_spacing: float = Field(default=16.0, gt=0.0, description="mm between control points")
+    flip: tuple[Axis, ...] = Field(
+        default=(), description="axes mirrored with probability 0.5; x only where no class is one of a left-right pair"
+    )
+    soft_labels: bool = Field(
+        default=False,
+        description="learn each class's share of a voxel after interpolation, which keeps borders finer than voxels, "
+        "not the class of the largest share; up to 8 classes",
+    )
+    noise: Share = 0.1
+    noise_variance: Range = (0.0, 0.1)
+    blur: Share = 0.2
+    blur_sigma: Range = (0.5, 1.0)
+    brightness: Share = 0.15
+    brightness_range: Range = (0.75, 1.25)
+    contrast: Share = 0.15
+    contrast_range: Range = (0.75, 1.25)
+    low_resolution: Share = 0.25
+    low_resolution_zoom: Range = (0.5, 1.0)
+    gamma: Share = 0.3
+    gamma_inverted: Share = 0.1
+    gamma_range: Range = (0.7, 1.5)
+    invert: Share = Field(default=0.0, description="light on dark becomes dark on light; for stains and dark fields")
+    grey: Share = Field(default=0.0, description="every channel becomes the same random mix of all")
+    colour: Share = Field(default=0.0, description="each channel is scaled and shifted by a draw of its own")
+    colour_scale: Range = (0.6, 1.4)
+    colour_shift: Range = Field(default=(-0.3, 0.3), description="in normalised intensities")
+
+
+class LossConfig(_Strict):
+    """Dice and cross-entropy, summed with these weights at each resolution of deep supervision."""
+
+    dice: float = Field(default=1.0, ge=0.0)
+    cross_entropy: float = Field(default=1.0, ge=0.0)
+    batch_dice: bool = Field(default=True, description="one Dice over the whole batch, not one for each patch")
+
+
+class OptimiserConfig(_Strict):
+    """How weights move."""
+
+    name: Literal["adamw", "sgd", "muon"] = "adamw"
+    learning_rate: float = Field(default=2e-3, gt=0.0, description="muon moves matrices by it and the rest by a tenth")
+    weight_decay: float = Field(default=1e-2, ge=0.0)
+    momentum: Share = Field(default=0.99, description="SGD only, Nesterov")
+    schedule: Literal["cosine", "polynomial"] = "cosine"
+    warm_up: Share = Field(default=0.05, description="share of the run over which the learning rate rises from 0")
+    clip: float = Field(default=12.0, gt=0.0, description="largest norm of the gradient")
+
+
+class TrainConfig(_Strict):
+    """One training run.
+
+    A run ends after ``epochs``, or when ``time_budget`` seconds have gone by, whichever comes first; the learning rate
+    follows the one that is nearer its end.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = "model"
+    version: str = "1"
+    title: str = ""
+    dataset: DatasetDescription | None = Field(
+        default=None, description="what a folder of DICOM or of paired files does not say itself"
+    )
+    classes: dict[str, ClassConfig] = Field(default={}, description="by the dataset's name of the class")
+    limits: tuple[str, ...] = ()
+    data: str = Field(
+        default="", description="where the data comes from, for the card; empty takes the dataset's words"
+    )
+    licence: str = Field(default="", description="of data and weights, for the card; empty takes the dataset's words")
+
+    border_mm: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="for references that number objects: learn a class for the rim of each, this wide, and part "
+        "touching objects by it",
+    )
+    mirror: Literal["none", "left-right", "all"] = Field(
+        default="none",
+        description="for the card: average over mirrored copies in prediction and validation, unless told otherwise",
+    )
+    post: tuple[PostCard, ...] = Field(default=(), description="for the card: clean-up and objects, in order")
+
+    input: InputCard
+    network: NetworkCard
+    split: SplitConfig = SplitConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    augment: AugmentConfig = AugmentConfig()
+    loss: LossConfig = LossConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    ema_decay: Share = 0.999
+
+    first_pass: str | None = Field(
+        default=None,
+        description="folder of a cross-validated run whose labels the network is shown beside the scan: a cascade",
+    )
+    start: str | None = Field(default=None, description="name or path of a model package whose weights to go on from")
+    epochs: Annotated[int, Field(ge=1)] | None = None
+    iterations_per_epoch: Annotated[int, Field(ge=1)] = 100
+    time_budget: Annotated[float, Field(gt=0)] | None = Field(default=None, description="seconds")
+    checkpoint_every: Annotated[float, Field(gt=0)] = Field(default=300.0, description="seconds")
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        default="auto",
+        description="auto is bf16 where the processor multiplies it in hardware, fp16 on older GPUs, fp32 elsewhere",
+    )
+    tracking: bool = Field(default=True, description="record the run with MLflow")
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _bounded(self) -> TrainConfig:
+        if self.epochs is None and self.time_budget is None:
+            raise ValueError("the run has no end; set epochs or time_budget")
+        if self.loss.dice + self.loss.cross_entropy <= 0:
+            raise ValueError("loss.dice and loss.cross_entropy are both 0")
+        return self
+
+    def as_parameters(self) -> dict[str, Any]:
+        """Every value under its dotted name, as a run tracker records them."""
+        return dict(_flatten("", self.model_dump(mode="json")))
+
+
+def _flatten(prefix: str, value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        return [pair for key, inner in value.items() for pair in _flatten(f"{prefix}.{key}" if prefix else key, inner)]
+    return [(prefix, value)]

@@ -1,0 +1,107 @@
+"""Predicts what a configuration needs: memory by counting, time by trying on this machine."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+
+from medseg.data.topology import Topology, feature_voxels
+from medseg.models.registry import build_network
+from medseg.training.config import TrainConfig
+from medseg.training.device import choose_device, choose_dtype, memory_format
+from medseg.training.losses import segmentation_loss
+
+__all__ = ["Cost", "predict_cost"]
+
+# Bytes for each number a network keeps for the backward pass: its value, its gradient and what normalisation and
+# activation keep beside it, in a mixture of 16 and 32 bits. nnU-Net's 1.12e9 numbers in 8 GB come to 7.
+BYTES_A_NUMBER = 7
+# Weights, gradients, two moments and the moving average, in 32 bits.
+BYTES_A_WEIGHT = 20
+# A trial is made on a patch of at most so many numbers and scaled up by voxels.
+TRIAL = 20_000_000
+TRIALS = 3
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a configuration needs.
+
+    Parameters
+    ----------
+    gigabytes : float
+        Memory of the device.
+    seconds_a_step, seconds_an_epoch : float
+        On the device asked for.
+    device : str
+        Which that is.
+    weights : int
+        Number of weights.
+    """
+
+    gigabytes: float
+    seconds_a_step: float
+    seconds_an_epoch: float
+    device: str
+    weights: int
+
+    def __str__(self) -> str:
+        return (
+            f"about {self.gigabytes:.1f} GB of memory; {self.seconds_a_step:.2g} s a step and "
+            f"{self.seconds_an_epoch / 60:.1f} minutes an epoch on {self.device}; {self.weights / 1e6:.1f} M weights"
+        )
+
+
+def predict_cost(config: TrainConfig, classes: int, *, device: str = "auto") -> Cost:
+    """Predict memory and time.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Of a U-Net whose arguments name strides and kernels, as plans do.
+    classes : int
+        Background included.
+    device : str
+        As for training.
+    """
+    chosen = choose_device(device)
+    arguments = config.network.arguments
+    dimensions = config.network.dimensions
+    patch = config.input.patch[:dimensions]
+    features = arguments["features"]
+    strides = tuple(tuple(s) for s in arguments["strides"])
+    kept = feature_voxels(Topology(patch, strides, ()), features, classes)
+    network = build_network(
+        config.network.name,
+        channels=len(config.input.channels),
+        classes=classes,
+        dimensions=dimensions,
+        arguments=arguments,
+    )
+    weights = sum(p.numel() for p in network.parameters())
+    layout = memory_format(dimensions)
+    network = network.to(device=chosen, memory_format=layout).train()  # type: ignore[call-overload]
+    tried, multiple = list(patch), tuple(math.prod(s[axis] for s in strides) for axis in range(dimensions))
+    while kept * math.prod(tried) / math.prod(patch) > TRIAL:
+        axis = max(range(dimensions), key=lambda a: tried[a] / multiple[a])
+        if tried[axis] <= multiple[axis]:
+            break
+        tried[axis] = max(multiple[axis], tried[axis] // 2 // multiple[axis] * multiple[axis])
+    images = torch.zeros(1, len(config.input.channels), *tried, device=chosen).contiguous(memory_format=layout)
+    labels = torch.zeros(1, *tried, dtype=torch.long, device=chosen)
+    dtype = choose_dtype(config.precision, chosen)
+    seconds = []
+    for _ in range(TRIALS):
+        before = time.perf_counter()
+        with torch.autocast(chosen.type, dtype, enabled=dtype != torch.float32):
+            scores = network(images)
+        segmentation_loss(scores, labels).backward()  # type: ignore[no-untyped-call]
+        if chosen.type == "cuda":
+            torch.cuda.synchronize(chosen)
+        seconds.append(time.perf_counter() - before)
+    step = min(seconds) * config.sampling.batch * math.prod(patch) / math.prod(tried)
+    memory = kept * config.sampling.batch * BYTES_A_NUMBER + weights * BYTES_A_WEIGHT
+    return Cost(memory / 1e9, step, step * config.iterations_per_epoch, str(chosen), weights)

@@ -1,0 +1,110 @@
+"""Writes a run's ``report.html``: its curves, what was measured on held-out cases, the worst of them, what it used."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, median
+
+import yaml
+
+from medseg.draw.charts import BoxRow, box_plot
+from medseg.draw.curves import curve
+from medseg.io.files.atomic import write_text
+from medseg.models.card import ModelCard
+from medseg.training.config import TrainConfig
+from medseg.training.samples.inputs import Material
+from medseg.training.selection.validate import CaseDice
+from medseg.training.selection.worst_cases import WorstCases
+
+__all__ = ["write_run_report"]
+
+CURVES = {
+    "loss": "loss",
+    "learning_rate": "learning rate",
+    "steps_per_second": "steps a second",
+    "data_wait_share": "share of time spent waiting for data",
+}
+
+
+def write_run_report(
+    path: Path,
+    material: Material,
+    config: TrainConfig,
+    history: Sequence[Mapping[str, str]],
+    *,
+    card: ModelCard | None = None,
+    results: Sequence[CaseDice] = (),
+    worst: WorstCases | None = None,
+) -> None:
+    """Write one page that needs no other file.
+
+    Parameters
+    ----------
+    path : Path
+        The page.
+    material, config
+        Of the run.
+    history : sequence of mapping
+        Rows of ``history.csv``.
+    card : ModelCard, optional
+        Of the package; None while the run goes on.
+    results : sequence of CaseDice
+        What was measured, if anything.
+    worst : WorstCases, optional
+        Pictures of the worst cases.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    steps = [float(row["step"]) for row in history]
+    curves = [
+        curve(list(zip(steps, [float(row[key]) for row in history], strict=True)), x_title="step", y_title=title)
+        for key, title in CURVES.items()
+        if history and key in history[0]
+    ]
+    pictures = worst.pictures if worst is not None else []
+    environment = Environment(
+        loader=PackageLoader("medseg.training"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    page = environment.get_template("run.html").render(
+        name=config.name,
+        card=card,
+        dataset=material.data.name,
+        layout=material.data.layout,
+        split=material.split.name,
+        trained=len(material.cases),
+        held_out=len(material.split.validation),
+        left_out=material.left_out,
+        curves=curves,
+        classes=_classes(results),
+        boxes=_boxes(results, card),
+        cases=sorted(results, key=_mean),
+        pictures=[(case_id, value, base64.b64encode(png).decode()) for case_id, value, png in pictures],
+        config=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110),
+    )
+    write_text(path, page + "\n")
+
+
+def _classes(results: Sequence[CaseDice]) -> list[dict[str, object]]:
+    """Mean, median and extremes of each class."""
+    rows: list[dict[str, object]] = []
+    for name in results[0].dice if results else ():
+        values = [one.dice[name] for one in results if one.dice[name] == one.dice[name]]
+        if values:
+            row = {"mean": mean(values), "median": median(values), "low": min(values), "high": max(values)}
+            rows.append({"name": name, "cases": len(values), **row})
+    return rows
+
+
+def _boxes(results: Sequence[CaseDice], card: ModelCard | None) -> object:
+    if not results or card is None:
+        return ""
+    colours = {entry.name: "#{:02x}{:02x}{:02x}".format(*entry.color) for entry in card.table}
+    rows = [BoxRow(name, colours[name], {one.case_id: one.dice[name] for one in results}) for name in results[0].dice]
+    return box_plot(rows, unit="Dice", share=True, title="Dice of each class over the held-out cases")
+
+
+def _mean(one: CaseDice) -> float:
+    values = [value for value in one.dice.values() if value == value]
+    return mean(values) if values else 2.0

@@ -1,0 +1,105 @@
+"""Cascades: a first stage at low resolution, and a second that is shown the first's labels beside the scan.
+
+nnU-Net's 3d_cascade_fullres (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z). What the second stage learns from is
+what the first made of cases it had not seen, so that it learns from mistakes like those it will meet.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from medseg.errors import ConfigError
+from medseg.infer.options import InferOptions
+from medseg.infer.predictor import Predictor
+from medseg.models.card import FirstPassCard, ModelCard
+from medseg.models.package import ModelPackage, load_package
+from medseg.prepare.route import FirstPass
+from medseg.types import Scan
+
+__all__ = ["FirstStage"]
+
+FIX = "Train it with --folds all and the same split."
+
+
+class FirstStage:
+    """A cross-validated run whose models label cases for a second stage.
+
+    Parameters
+    ----------
+    run : Path
+        Of ``medseg train --folds all``: ``fold_0``, ``fold_1``, ... and ``model``.
+
+    Raises
+    ------
+    ConfigError
+        When it is no such run, or is not over.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self._held_out: dict[Path, frozenset[str]] = {}
+        for fold in sorted(run.glob("fold_*")):
+            if not (fold / "model" / "model.yaml").is_file() or not (fold / "split.json").is_file():
+                raise ConfigError(f"{fold.name} of the first stage is not over", where="first_pass", fix=FIX)
+            split = json.loads((fold / "split.json").read_text(encoding="utf-8"))
+            self._held_out[fold] = frozenset(split["validation"])
+        if not self._held_out or not (run / "model" / "model.yaml").is_file():
+            raise ConfigError(f"{run} holds no cross-validated run", where="first_pass", fix=FIX)
+        self._predictors: dict[Path, Predictor] = {}
+
+    @cached_property
+    def whole(self) -> ModelPackage:
+        """The first stage's model of all cases."""
+        return load_package(self.run / "model")
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """Labels that become channels."""
+        return tuple(entry.value for entry in self.whole.card.table)
+
+    def mark(self, case_id: str) -> str:
+        """What the labels of a case depend on beside its scan."""
+        return load_package(self._fold_of(case_id) / "model").hash
+
+    def labels(self, case_id: str, scan: Scan) -> FirstPass:
+        """Labels of a training case by the model that has not seen it."""
+        fold = self._fold_of(case_id)
+        if fold not in self._predictors:
+            package = load_package(fold / "model")
+            self._predictors = {fold: Predictor(package, InferOptions(engine="torch"))}
+        return FirstPass(self._predictors[fold].segment(scan).labels, self.values)
+
+    def package_for(self, held_out: Sequence[str]) -> ModelPackage:
+        """The model that goes into a second stage's package: one that has not seen the cases it will be measured on.
+
+        Raises
+        ------
+        ConfigError
+            When there is none: the stages are split differently.
+        """
+        if not held_out:
+            return self.whole
+        for fold, names in self._held_out.items():
+            if names >= set(held_out):
+                return load_package(fold / "model")
+        raise ConfigError("the first stage held out other cases than this run", where="first_pass", fix=FIX)
+
+    def embed(self, card: ModelCard, folder: Path, held_out: Sequence[str]) -> ModelCard:
+        """Copy the first stage's package into the second's folder and return the card that names it."""
+        package = self.package_for(held_out)
+        target = folder / FirstPassCard.model_fields["folder"].default
+        shutil.rmtree(target, ignore_errors=True)
+        for path in package.files():
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(package.folder / path, target / path)
+        return card.model_copy(update={"first_pass": FirstPassCard(sha256=package.hash, labels=self.values)})
+
+    def _fold_of(self, case_id: str) -> Path:
+        for fold, names in self._held_out.items():
+            if case_id in names:
+                return fold
+        raise ConfigError(f"the first stage held '{case_id}' out in no fold", where="first_pass", fix=FIX)

@@ -1,0 +1,180 @@
+"""Draws patches from prepared cases: sample i is a function of seed and i alone, so a run can go on from any step."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from medseg.training.samples.prepared import PreparedCase
+
+__all__ = ["Batch", "Patches", "extract"]
+
+Triple = tuple[int, int, int]
+
+# Batches read ahead of the one in use.
+AHEAD = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Regions that go through the network together.
+
+    Parameters
+    ----------
+    first : int
+        Number of the first of its samples in the run.
+    images : Tensor of float32, shape (N, C, *region)
+        Intensities.
+    labels : Tensor of int64, shape (N, *region)
+        Parts.
+    """
+
+    first: int
+    images: Tensor
+    labels: Tensor
+
+
+class Patches:
+    """Batches of regions, each somewhat larger than a patch, around places drawn at random.
+
+    Every case comes once before any comes again, in a new order each time. A share of the patches is centred on a voxel
+    of a class: a class of the case drawn at random, then a voxel of it (nnU-Net's oversampling of foreground). The
+    others lie anywhere in the scan.
+
+    Parameters
+    ----------
+    cases : sequence of PreparedCase
+        What to draw from.
+    patch : tuple of int
+        The network's input, voxels along x, y, z.
+    margin : float
+        How much larger the regions are, along axes of more than one voxel.
+    foreground : float
+        Share of patches centred on a class.
+    batch : int
+        Regions in a batch.
+    seed : int
+        Another seed draws others.
+    rank, count : int
+        Which this is of how many processes that draw together, each every `count`-th batch.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[PreparedCase],
+        *,
+        patch: Triple,
+        margin: float,
+        foreground: float,
+        batch: int,
+        seed: int,
+        rank: int = 0,
+        count: int = 1,
+    ) -> None:
+        self.cases = tuple(cases)
+        self.patch = patch
+        self.region: Triple = tuple(region_size(n, margin) for n in patch)  # type: ignore[assignment]
+        self.foreground = foreground
+        self.size = batch
+        self.seed = seed
+        self.rank, self.count = rank, count
+        self._order = lru_cache(maxsize=4)(self._shuffled)
+
+    def batch(self, number: int) -> Batch:
+        """Batch of this process, counted from 0; the processes' batches of one number follow each other."""
+        first = (number * self.count + self.rank) * self.size
+        samples = [self.sample(first + k) for k in range(self.size)]
+        images = torch.from_numpy(np.stack([image for image, _ in samples]))
+        labels = torch.from_numpy(np.stack([label for _, label in samples]).astype(np.int64))
+        return Batch(first, images, labels)
+
+    def batches(self, start: int, stop: int | None = None) -> Generator[Batch, None, None]:
+        """Batches from `start` on, read ahead by a thread while the caller computes."""
+        with ThreadPoolExecutor(1, thread_name_prefix="patches") as pool:
+            waiting: list[Future[Batch]] = []
+            number = start
+            try:
+                while True:
+                    while len(waiting) < AHEAD and (stop is None or number < stop):
+                        waiting.append(pool.submit(self.batch, number))
+                        number += 1
+                    if not waiting:
+                        return
+                    yield waiting.pop(0).result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def sample(self, i: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
+        """Image ``(C, *region)`` and labels ``region`` of sample i."""
+        random = np.random.default_rng([self.seed, 1, i])
+        around, position = divmod(i, len(self.cases))
+        case = self.cases[self._order(around)[position]]
+        centre = self._centre(case, random)
+        start = [_patch_start(c, p, n) for c, p, n in zip(centre, self.patch, case.shape, strict=True)]
+        corner = [s - (r - p) // 2 for s, r, p in zip(start, self.region, self.patch, strict=True)]
+        image, labels = case.open()
+        return extract(image, corner, self.region, 0.0), extract(labels[None], corner, self.region, 0)[0]
+
+    def _centre(self, case: PreparedCase, random: np.random.Generator) -> list[int]:
+        forced = random.random() < self.foreground
+        present = sorted(case.foreground)
+        if forced and present:
+            places = case.foreground[present[random.integers(len(present))]]
+            return [int(n) for n in places[random.integers(len(places))]]
+        return [int(random.integers(n)) for n in case.shape]
+
+    def _shuffled(self, around: int) -> npt.NDArray[np.int64]:
+        return np.random.default_rng([self.seed, 0, around]).permutation(len(self.cases))
+
+
+def region_size(patch: int, margin: float) -> int:
+    """Size of the region of a patch along one axis, larger by an even number of voxels."""
+    return patch if patch == 1 else patch + 2 * int(np.ceil(patch * (margin - 1) / 2))
+
+
+def extract(array: npt.NDArray[Any], corner: Sequence[int], size: Sequence[int], fill: float) -> npt.NDArray[Any]:
+    """Copy a region that may reach beyond the array, whose outside is filled.
+
+    Parameters
+    ----------
+    array : ndarray, shape (C, X, Y, Z)
+        What to copy from, memory-mapped or not.
+    corner : sequence of int
+        First voxel of the region, possibly negative.
+    size : sequence of int
+        Its size.
+    fill : float
+        Value outside the array.
+
+    Returns
+    -------
+    ndarray, shape (C, *size)
+        A copy.
+    """
+    result = np.full((array.shape[0], *size), fill, dtype=array.dtype)
+    source: list[slice] = []
+    target: list[slice] = []
+    for first, wanted, there in zip(corner, size, array.shape[1:], strict=True):
+        low, high = max(first, 0), min(first + wanted, there)
+        if low >= high:
+            return result
+        source.append(slice(low, high))
+        target.append(slice(low - first, high - first))
+    result[(slice(None), *target)] = array[(slice(None), *source)]
+    return result
+
+
+def _patch_start(centre: int, patch: int, there: int) -> int:
+    """First voxel of a patch: centred in a scan smaller than it, otherwise around the centre and inside the scan."""
+    if there <= patch:
+        return -((patch - there) // 2)
+    return min(max(centre - patch // 2, 0), there - patch)

@@ -1,0 +1,241 @@
+"""Cases as the network sees them, on disk: read and prepared once, mapped into memory ever after."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.data.dataset import Dataset, DatasetCase
+from medseg.data.reading import read_case
+from medseg.errors import InputError, MedsegError
+from medseg.io.files.atomic import atomic_path, write_text
+from medseg.prepare.card import InputCard
+from medseg.prepare.route import prepare, prepare_labels
+from medseg.training.samples.cascade import FirstStage
+
+__all__ = ["IGNORED", "CaseFacts", "PreparedCase", "prepare_cases"]
+
+log = logging.getLogger("medseg.train")
+
+Triple = tuple[float, float, float]
+
+# Voxels of each class remembered for the forced foreground.
+REMEMBERED = 10_000
+# Keys of the input card on which nothing prepared depends: the padding up to a patch is left out.
+UNUSED = {"patch", "mirror_axes", "expected_extent_mm", "expected_spacing"}
+# Of the files a prepared case consists of; cases of another are prepared again.
+FORMAT = 1
+# In prepared labels, a voxel of which the reference says nothing.
+IGNORED = 255
+
+
+@dataclass(frozen=True)
+class CaseFacts:
+    """What later steps need to know of a case without reading it.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        As prepared.
+    extent_mm, spacing : tuple of float
+        Field of view and spacing of the scan before preparation, along x, y, z.
+    volumes_ml : dict of str to float
+        Volume of each class in the reference, by name.
+    """
+
+    shape: tuple[int, int, int]
+    extent_mm: tuple[float, float, float]
+    spacing: tuple[float, float, float]
+    volumes_ml: dict[str, float]
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """A case ready to draw patches from.
+
+    Parameters
+    ----------
+    case_id : str
+        As in the dataset.
+    folder : Path
+        Where its arrays lie.
+    facts : CaseFacts
+        What was seen while preparing it.
+    foreground : dict of int to ndarray of int32, shape (n, 3)
+        Voxels of each part that is there, background left out, at most 10,000 of each.
+    """
+
+    case_id: str
+    folder: Path
+    facts: CaseFacts
+    foreground: dict[int, npt.NDArray[np.int32]] = field(default_factory=dict, compare=False)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along x, y, z."""
+        return self.facts.shape
+
+    def open(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
+        """Image (C, X, Y, Z) and parts (X, Y, Z), memory-mapped and read-only."""
+        image = np.load(self.folder / "image.npy", mmap_mode="r", allow_pickle=False)
+        labels = np.load(self.folder / "labels.npy", mmap_mode="r", allow_pickle=False)
+        return image, labels
+
+
+def prepare_cases(
+    data: Dataset,
+    cases: Sequence[DatasetCase],
+    card: InputCard,
+    folder: Path,
+    first: FirstStage | None = None,
+) -> tuple[list[PreparedCase], dict[str, str]]:
+    """Prepare cases, each once: one that lies there, made from the same files in the same way, is taken as it is.
+
+    Parameters
+    ----------
+    data : Dataset
+        They belong to.
+    cases : sequence of DatasetCase
+        Labelled cases of it.
+    card : InputCard
+        How to prepare them.
+    folder : Path
+        Where to keep them, one folder a case.
+    first : FirstStage, optional
+        In a cascade, what labels them beforehand.
+
+    Returns
+    -------
+    tuple of list of PreparedCase and dict of str to str
+        The good cases, and of each bad one why it was left out.
+    """
+    good: list[PreparedCase] = []
+    bad: dict[str, str] = {}
+    for case in cases:
+        try:
+            good.append(_prepare_once(data, case, card, folder / case.case_id, first))
+        except MedsegError as error:
+            bad[case.case_id] = str(error)
+            log.warning("%s left out: %s", case.case_id, error)
+    return good, bad
+
+
+def _prepare_once(
+    data: Dataset, case: DatasetCase, card: InputCard, folder: Path, first: FirstStage | None
+) -> PreparedCase:
+    key = _key(data, case, card, None if first is None else first.mark(case.case_id))
+    facts = folder / "facts.json"
+    if facts.is_file():
+        known = json.loads(facts.read_text(encoding="utf-8"))
+        if known.pop("key") == key:
+            return _open_prepared(case.case_id, folder, CaseFacts(**{k: _tuples(v) for k, v in known.items()}))
+        facts.unlink()
+    image, labels, found = _prepare(data, case, card, first)
+    foreground = _remember(labels, range(1, len(data.parts) + 1), key)
+    _save(folder / "image.npy", image)
+    _save(folder / "labels.npy", labels)
+    rows = [np.insert(places, 0, channel, axis=1) for channel, places in foreground.items()]
+    _save(folder / "foreground.npy", np.concatenate(rows) if rows else np.zeros((0, 4), np.int32))
+    write_text(facts, json.dumps({**asdict(found), "key": key}, indent=1) + "\n")
+    return PreparedCase(case.case_id, folder, found, foreground)
+
+
+def _open_prepared(case_id: str, folder: Path, facts: CaseFacts) -> PreparedCase:
+    rows = np.load(folder / "foreground.npy", allow_pickle=False)
+    foreground = {int(channel): rows[rows[:, 0] == channel, 1:] for channel in np.unique(rows[:, 0])}
+    return PreparedCase(case_id, folder, facts, foreground)
+
+
+def _prepare(
+    data: Dataset, case: DatasetCase, card: InputCard, first: FirstStage | None
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any], CaseFacts]:
+    """Read a case and bring it onto the network's grid by the code that inference uses, its padding left out.
+
+    Labels are turned from the reference's values into numbers of parts: 0 for the background, 1 for the dataset's first
+    part and so on. Where classes exclude each other, parts are the network's output channels.
+    """
+    scan, reference = read_case(data, case)
+    values = [0, *data.parts]
+    prepared = prepare(scan, card, first_pass=None if first is None else first.labels(case.case_id, scan))
+    inner = prepared.route.inner
+    image = np.ascontiguousarray(prepared.array[(slice(None), *inner)])
+    labels = _parts_of(prepare_labels(reference, prepared.route)[inner], values, data.ignore_label)
+    order = prepared.route.order
+    spacing: Triple = order.select(scan.geometry.spacing)
+    x, y, z = (n * mm for n, mm in zip(order.select(scan.geometry.shape), spacing, strict=True))
+    millilitres = reference.geometry.voxel_volume / 1000
+    counts = np.bincount(reference.array.ravel(), minlength=max(data.parts) + 1)
+    volumes = {c.name: float(counts[list(data.members(c.value))].sum()) * millilitres for c in data.table}
+    i, j, k = labels.shape
+    return image, labels, CaseFacts((i, j, k), (x, y, z), spacing, volumes)
+
+
+def _parts_of(labels: npt.NDArray[Any], values: Sequence[int], ignore: int | None) -> npt.NDArray[np.uint8]:
+    """Number of each value's part; `IGNORED` where the reference says nothing."""
+    if len(values) > IGNORED:
+        raise InputError(f"{len(values)} classes are more than medseg trains at once ({IGNORED})")
+    channel = np.zeros(int(max(*values, ignore or 0)) + 1, dtype=np.uint8)
+    channel[list(values)] = np.arange(len(values))
+    if ignore is not None:
+        channel[ignore] = IGNORED
+    return np.ascontiguousarray(channel[labels])
+
+
+def _remember(labels: npt.NDArray[Any], values: Sequence[int], key: str) -> dict[int, npt.NDArray[np.int32]]:
+    """Voxels of each class there is, thinned at random, but always the same, where there are many."""
+    random = np.random.default_rng(int(key[:16], 16))
+    places: dict[int, npt.NDArray[np.int32]] = {}
+    for value in values:
+        found = np.argwhere(labels == value).astype(np.int32)
+        if len(found) > REMEMBERED:
+            found = found[np.sort(random.choice(len(found), REMEMBERED, replace=False))]
+        if len(found):
+            places[value] = found
+    return places
+
+
+def _save(path: Path, array: npt.NDArray[Any]) -> None:
+    with atomic_path(path) as part, part.open("wb") as stream:
+        np.save(stream, array, allow_pickle=False)
+
+
+def _key(data: Dataset, case: DatasetCase, card: InputCard, first: str | None) -> str:
+    """Hash of everything a prepared case depends on: its files' contents, the classes, the preparation."""
+    digest = hashlib.sha256()
+    for path in case.files:
+        digest.update(_content(path))
+    how = card.model_dump(mode="json", exclude=UNUSED)
+    reading = [
+        [c.value for c in data.table],
+        data.ignore_label,
+        data.references,
+        sorted(data.values.items()),
+        sorted(data.structures.items()),
+        data.resample_channels,
+        *([] if data.border_mm is None else [data.border_mm]),
+        *([data.regions] if data.regions else []),
+        *([] if first is None else [first]),
+    ]
+    digest.update(json.dumps([FORMAT, how, reading], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    """Hash of a file, or of every file of a folder."""
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    try:
+        return b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=path, fix="Put the file there.") from error
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,1 @@
+"""What is decided on validation cases: cleanup, configuration, limits, worst cases."""

@@ -1,0 +1,272 @@
+"""Measures what a lower precision costs a model on labelled cases, and writes it on the model's card."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.data.border_class import with_border
+from medseg.data.dataset import Dataset, DatasetCase
+from medseg.data.layouts import read_dataset
+from medseg.data.reading import read_case
+from medseg.errors import InputError, UsageError
+from medseg.infer.blend import windows_along
+from medseg.infer.engines.precision import LARGEST_DROP, LEAST_AGREEMENT, LOWER_PRECISIONS, LowerPrecision, Precision
+from medseg.infer.engines.quantise import can_quantise, quantise
+from medseg.infer.engines.select import Way, make_engine
+from medseg.infer.onnx_export import Export, ensure_export
+from medseg.infer.options import InferOptions
+from medseg.infer.predictor import Predictor
+from medseg.models.card import PrecisionCard
+from medseg.models.package import ModelPackage, write_card
+from medseg.prepare.route import prepare
+from medseg.training.selection.uncertainty_limit import border_entropy, doubt_limits
+from medseg.training.selection.validate import CaseDice, dice, mean_dice
+from medseg.types import Prediction, Scan
+
+__all__ = ["Measured", "optimise", "parse_precisions"]
+
+log = logging.getLogger("medseg.train")
+
+# Windows and cases that show the range of a network's results; more change little.
+CALIBRATION_WINDOWS = 64
+CALIBRATION_CASES = 32
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a precision gives.
+
+    Parameters
+    ----------
+    precision : str
+        ``float32``, ``bfloat16`` or ``int8``.
+    engine : str
+        What computed it.
+    dice : dict of str to float
+        Mean over cases by class name.
+    drop : dict of str to float
+        Mean in float32 less that, by class name.
+    agreement : float
+        Smallest share, over cases, of voxels labelled as in float32.
+    seconds : float
+        Per case, reading left out.
+    allowed : bool
+        Whether it costs little enough to be used.
+    """
+
+    precision: Precision
+    engine: str
+    dice: dict[str, float]
+    drop: dict[str, float]
+    agreement: float
+    seconds: float
+    allowed: bool
+
+
+def optimise(
+    package: ModelPackage, dataset: Path, *, precisions: Sequence[LowerPrecision] | None = None, most: int = 50
+) -> tuple[ModelPackage, tuple[Measured, ...]]:
+    """Measure the precisions that can be computed here, and write what they cost on the package's card.
+
+    Where cases are held out, how undecided the network is on them is written too, for remarks on later cases.
+
+    Parameters
+    ----------
+    package : ModelPackage
+        Its card is written again, and files for int8 are put beside it.
+    dataset : Path
+        Labelled cases in any layout `read_dataset` knows. Where the card names its held-out cases those are measured;
+        else as many of all as asked for. Windows to calibrate int8 with come from the others.
+    precisions : sequence of str, optional
+        Lower precisions to measure; by default all that this machine and its software can compute.
+    most : int
+        Cases to measure.
+
+    Returns
+    -------
+    ModelPackage
+        With the new card.
+    tuple of Measured
+        Float32 first.
+
+    Raises
+    ------
+    InputError
+        When the dataset has no labelled case, or other classes than the model.
+    UsageError
+        When a precision is asked for that cannot be computed here.
+    """
+    possible = _possible(precisions)
+    data = read_dataset(dataset)
+    if package.card.training.border_mm is not None and data.references == "instances":
+        data = with_border(data, package.card.training.border_mm)
+    cases, others, held_out = _cases(package, data, most)
+    exported = ensure_export(package, package.folder)
+    measured_ones: list[Precision] = ["float32", *possible]
+    ways = [Way("torch" if exported is None else "openvino", precision) for precision in measured_ones]
+    files: dict[str, dict[str, str]] = {}
+    if "int8" in possible:
+        if exported is None:
+            raise UsageError("int8 needs the network as ONNX, which cannot be made here")
+        windows = list(_windows(package, data, others or cases))
+        log.info("quantising, calibrated on %d windows", len(windows))
+        files["int8"] = quantise(exported.checked(), package.card, windows, package.folder)
+        package = _with(package, "int8", PrecisionCard(dice_drop={}, cases=1, files=files["int8"]))
+    log.info("measuring %s on %d cases", ", ".join(map(str, ways)), len(cases))
+    measured, doubts = _measure(package, data, cases, ways, exported)
+    for precision, result in zip(possible, measured[1:], strict=True):
+        card = PrecisionCard(
+            dice_drop={name: round(drop, 6) for name, drop in result.drop.items() if drop == drop},
+            cases=len(cases),
+            held_out=held_out,
+            agreement=round(result.agreement, 6),
+            engine=result.engine,
+            files=files.get(precision, {}),
+        )
+        package = _with(package, precision, card)
+    doubt = doubt_limits(doubts) if held_out else None
+    if doubt is not None:
+        package = write_card(package.folder, package.card.model_copy(update={"doubt": doubt}))
+    return package, measured
+
+
+def parse_precisions(text: str | None) -> tuple[LowerPrecision, ...] | None:
+    """Read names parted by commas; None stays None.
+
+    Raises
+    ------
+    UsageError
+        When one is not a lower precision.
+    """
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = next((name for name in names if name not in LOWER_PRECISIONS), None)
+    if unknown is not None or not names:
+        raise UsageError(f"'{unknown or text}' is no lower precision", fix=f"Use {' or '.join(LOWER_PRECISIONS)}.")
+    return tuple(precision for precision in LOWER_PRECISIONS if precision in names)
+
+
+def _possible(wanted: Sequence[LowerPrecision] | None) -> list[LowerPrecision]:
+    there = {"bfloat16": _computes_bfloat16(), "int8": can_quantise()}
+    if wanted is None:
+        return [precision for precision in LOWER_PRECISIONS if there[precision]]
+    for precision in wanted:
+        if not there.get(precision, False):
+            fix = "Install medseg[int8]." if precision == "int8" else "Use a processor with AVX-512-bf16 or AMX."
+            raise UsageError(f"{precision} cannot be computed here", fix=fix)
+    return [precision for precision in LOWER_PRECISIONS if precision in wanted]
+
+
+def _computes_bfloat16() -> bool:
+    try:
+        from medseg.infer.engines.openvino import has_bfloat16
+
+        return has_bfloat16()
+    except ImportError:
+        # PyTorch computes it everywhere, if slowly.
+        return True
+
+
+def _cases(package: ModelPackage, data: Dataset, most: int) -> tuple[list[DatasetCase], list[DatasetCase], bool | None]:
+    """Cases to measure on, the others, and whether the weights have not seen the first."""
+    if not data.labelled:
+        raise InputError("the dataset has no labelled case", where=data.folder)
+    missing = {c.value for c in package.card.classes} - {c.value for c in data.table}
+    if missing:
+        raise InputError(
+            f"the dataset's labels have no value {min(missing)}, which the model '{package.card.name}' gives",
+            where=data.folder,
+            fix="Use labels with the values of the model's card.",
+        )
+    unseen = [case for case in data.labelled if case.case_id in package.card.training.held_out]
+    pool = unseen or list(data.labelled)
+    if not unseen:
+        log.warning("the card names no held-out case of this dataset: the network may have been trained on these")
+    chosen = [pool[index] for index in sorted({round(i) for i in np.linspace(0, len(pool) - 1, min(most, len(pool)))})]
+    kept = {case.case_id for case in (unseen or chosen)}
+    return chosen, [case for case in data.labelled if case.case_id not in kept], True if unseen else None
+
+
+def _windows(package: ModelPackage, data: Dataset, cases: Sequence[DatasetCase]) -> Iterator[npt.NDArray[np.float32]]:
+    """Some windows of some cases, prepared as for the network: of each case those in the middle of its order."""
+    card = package.card.input
+    some = cases[:: max(1, len(cases) // CALIBRATION_CASES)][:CALIBRATION_CASES]
+    share = max(1, CALIBRATION_WINDOWS // len(some))
+    for case in some:
+        array = prepare(read_case(data, case)[0], card).array
+        axes = [windows_along(n, p, 0.5).starts for n, p in zip(array.shape[1:], card.patch, strict=True)]
+        places = [(x, y, z) for x in axes[0] for y in axes[1] for z in axes[2]]
+        # Evenly through the case, the first and last left out where there are others: a scan's corners are air.
+        for index in np.linspace(0, len(places) - 1, share + 2).round().astype(int)[1:-1]:
+            x, y, z = places[index]
+            window = array[:, x : x + card.patch[0], y : y + card.patch[1], z : z + card.patch[2]]
+            yield np.ascontiguousarray(window[None])
+
+
+def _measure(
+    package: ModelPackage,
+    data: Dataset,
+    cases: Sequence[DatasetCase],
+    ways: Sequence[Way],
+    exported: Export | None,
+) -> tuple[tuple[Measured, ...], list[dict[str, float]]]:
+    """What each precision gives, and of each case how undecided the network was in the first of them."""
+    options = InferOptions(device="cpu")
+    predictors = [Predictor(package, options, engine=make_engine(way, package, options, exported)) for way in ways]
+    results: list[list[CaseDice]] = [[] for _ in ways]
+    agreement, seconds = [1.0] * len(ways), [0.0] * len(ways)
+    doubts: list[dict[str, float]] = []
+    for number, case in enumerate(cases, 1):
+        scan, reference = read_case(data, case)
+        truth = reference.array
+        counted = ... if data.ignore_label is None else truth != data.ignore_label
+        first = None
+        for index, predictor in enumerate(predictors):
+            prediction, spent = _timed(predictor, scan)
+            labels = prediction.labels.array
+            seconds[index] += spent
+            if index == 0:
+                doubts.append(border_entropy(prediction, package.card))
+            first = labels if first is None else first
+            agreement[index] = min(agreement[index], float(np.mean(labels == first)))
+            found = {c.name: dice(labels[counted] == c.value, truth[counted] == c.value) for c in package.card.table}
+            results[index].append(CaseDice(case.case_id, found))
+        log.info("%d of %d measured", number, len(cases))
+    means = [mean_dice(result)[0] for result in results]
+    drops = [{name: means[0][name] - value for name, value in mean.items()} for mean in means]
+    found_of_each = tuple(
+        Measured(
+            way.precision,
+            predictor.engine.name,
+            mean,
+            drop,
+            agreed,
+            spent / len(cases),
+            # Not so where a class was met in no case: NaN is not at most anything.
+            all(value <= LARGEST_DROP for value in drop.values()) and agreed >= LEAST_AGREEMENT,
+        )
+        for way, predictor, mean, drop, agreed, spent in zip(
+            ways, predictors, means, drops, agreement, seconds, strict=True
+        )
+    )
+    return found_of_each, doubts
+
+
+def _timed(predictor: Predictor, scan: Scan) -> tuple[Prediction, float]:
+    begun = time.perf_counter()
+    prediction = predictor.segment(scan)
+    return prediction, time.perf_counter() - begun
+
+
+def _with(package: ModelPackage, precision: LowerPrecision, measured: PrecisionCard) -> ModelPackage:
+    """Write the card again with one precision's entry."""
+    precisions = {**package.card.precisions, precision: measured}
+    return write_card(package.folder, package.card.model_copy(update={"precisions": precisions}))

@@ -1,0 +1,123 @@
+"""Measures a package on cases it was not trained on, by the path that users take."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.data.dataset import Dataset, DatasetCase
+from medseg.data.reading import read_case
+from medseg.infer.options import InferOptions
+from medseg.infer.predictor import Predictor
+from medseg.io.files.atomic import write_text
+from medseg.models.package import ModelPackage
+from medseg.training.selection.uncertainty_limit import border_entropy
+from medseg.types import LabelMap, Scan
+
+__all__ = ["CaseDice", "Watcher", "dice", "mean_dice", "validate", "write_validation"]
+
+log = logging.getLogger("medseg.train")
+
+Watcher = Callable[[str, dict[str, float], Scan, LabelMap, LabelMap], None]
+
+
+@dataclass(frozen=True)
+class CaseDice:
+    """Dice of each class in one case.
+
+    Parameters
+    ----------
+    case_id : str
+        The case.
+    dice : dict of str to float
+        By class name; NaN where the class is neither there nor predicted.
+    border_entropy : mapping of str to float
+        How undecided the network was along the border of each class, where that is known.
+    """
+
+    case_id: str
+    dice: dict[str, float]
+    border_entropy: Mapping[str, float] = field(default_factory=dict)
+
+
+def validate(
+    package: ModelPackage,
+    data: Dataset,
+    cases: Sequence[DatasetCase],
+    *,
+    device: str,
+    watch: Sequence[Watcher] = (),
+) -> Iterator[CaseDice]:
+    """Segment each case with `Predictor` and compare with its reference on the scan's own grid.
+
+    Parameters
+    ----------
+    package : ModelPackage
+        What to measure.
+    data : Dataset
+        The cases belong to; reference voxels it says to ignore count for nothing.
+    cases : sequence of DatasetCase
+        Not trained on.
+    device : str
+        As `InferOptions` takes it.
+    watch : sequence of callable
+        Are shown every case: its id, its Dice by class, scan, reference and prediction.
+    """
+    predictor = Predictor(package, InferOptions(device=device, engine="torch"))
+    for case in cases:
+        scan, reference = read_case(data, case)
+        prediction = predictor.segment(scan)
+        labels = prediction.labels
+        predicted, truth = labels.array, reference.array
+        if data.ignore_label is not None:
+            counted = truth != data.ignore_label
+            predicted, truth = predicted[counted], truth[counted]
+        result = {}
+        for entry in package.card.table:
+            members = data.members(entry.value)
+            result[entry.name] = dice(np.isin(predicted, members), np.isin(truth, members))
+        log.debug("%s: %s", case.case_id, result)
+        for see in watch:
+            see(case.case_id, result, scan, reference, labels)
+        yield CaseDice(case.case_id, result, border_entropy(prediction, package.card))
+
+
+def dice(prediction: npt.NDArray[Any], reference: npt.NDArray[Any]) -> float:
+    """Twice the overlap over the sum of sizes of two masks (Dice 1945); NaN where both are empty."""
+    size = int(np.count_nonzero(prediction)) + int(np.count_nonzero(reference))
+    return 2 * int(np.count_nonzero(prediction & reference)) / size if size else float("nan")
+
+
+def mean_dice(results: Sequence[CaseDice]) -> tuple[dict[str, float], float]:
+    """Mean over cases for each class, and the mean of those; NaN counts for nothing.
+
+    Raises
+    ------
+    IndexError
+        When there is no result.
+    """
+    by_class = {name: _mean([r.dice[name] for r in results]) for name in results[0].dice}
+    return by_class, _mean(list(by_class.values()))
+
+
+def write_validation(path: Path, results: Sequence[CaseDice]) -> None:
+    """Write one row for each case and class: case_id, class, metric, value."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["case_id", "class", "metric", "value"])
+    for result in results:
+        writer.writerows([result.case_id, name, "dice", f"{value:.6f}"] for name, value in result.dice.items())
+    write_text(path, text.getvalue())
+
+
+def _mean(values: Sequence[float]) -> float:
+    kept = [v for v in values if v == v]
+    return sum(kept) / len(kept) if kept else float("nan")

@@ -1,0 +1,55 @@
+"""Keeps pictures of the held-out cases that came out worst, while they are measured."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.draw.overlay import Oriented, draw_planes, oriented
+from medseg.types import LabelMap, Scan
+
+__all__ = ["WorstCases"]
+
+
+class WorstCases:
+    """Outlines of reference and prediction in the cases of the lowest Dice.
+
+    Parameters
+    ----------
+    most : int
+        How many to keep.
+    """
+
+    def __init__(self, most: int = 4) -> None:
+        self.most = most
+        self._kept: list[tuple[float, str, bytes]] = []
+
+    def see(self, case_id: str, dice: dict[str, float], scan: Scan, reference: LabelMap, prediction: LabelMap) -> None:
+        """Take in a case; it is drawn only if it is among the worst so far."""
+        known = [value for value in dice.values() if value == value]
+        if not known:
+            return
+        mean = sum(known) / len(known)
+        if len(self._kept) == self.most and mean >= self._kept[-1][0]:
+            return
+        turned = oriented(reference, prediction, scan)
+        stream = io.BytesIO()
+        draw_planes(turned, _most_wrong(turned), size=300).save(stream, "PNG", optimize=True)
+        self._kept = sorted([*self._kept, (mean, case_id, stream.getvalue())])[: self.most]
+
+    @property
+    def pictures(self) -> list[tuple[str, float, bytes]]:
+        """Case id, mean Dice and PNG, the worst first."""
+        return [(case_id, mean, png) for mean, case_id, png in self._kept]
+
+
+def _most_wrong(case: Oriented) -> tuple[int, int, int]:
+    """Voxel where the planes with the most wrong voxels cross; those with the most labels where nothing is wrong."""
+    wrong: npt.NDArray[Any] = case.reference != case.prediction
+    if not wrong.any():
+        wrong = (case.reference != 0) | (case.prediction != 0)
+    x, y, z = (int(np.argmax(wrong.sum(axis=tuple(a for a in range(3) if a != axis)))) for axis in range(3))
+    return x, y, z

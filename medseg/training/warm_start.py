@@ -1,0 +1,82 @@
+"""Starts from a model package: its input and network for the configuration, its weights for the network."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+from torch import nn
+
+from medseg.errors import ModelError
+from medseg.models.package import ModelPackage
+from medseg.tracking.resolve import resolve_model
+
+__all__ = ["load_start", "start_values"]
+
+log = logging.getLogger("medseg.train")
+
+# What of an input card belongs to the data a model was trained on, not to how its network is used.
+OF_THE_DATA = ("expected_extent_mm", "expected_spacing", "mirror_axes")
+
+
+def start_values(package: ModelPackage, where: str) -> dict[str, Any]:
+    """Values of a configuration that goes on from a package: what its network is, and what it is shown.
+
+    Parameters
+    ----------
+    package : ModelPackage
+        Whose weights will be loaded.
+    where : str
+        Name or path by which it is found again.
+    """
+    card = package.card.model_dump(mode="json", exclude_defaults=True)
+    shown = {key: value for key, value in card["input"].items() if key not in OF_THE_DATA}
+    return {"input": shown, "network": card["network"], "start": where}
+
+
+def load_start(network: nn.Module, where: str, *, classes: int) -> None:
+    """Load a package's weights into a network of the same kind.
+
+    Where the classes differ in number, the layers that give their scores keep their random start; all else must fit.
+
+    Parameters
+    ----------
+    network : Module
+        As built by the configuration.
+    where : str
+        Name or path of the package.
+    classes : int
+        Of the network, background included.
+
+    Raises
+    ------
+    ModelError
+        When the package is of another network.
+    """
+    package = resolve_model(where)
+    weights = package.weights()
+    own = network.state_dict()
+    missing = sorted(set(own) ^ set(weights))
+    if missing:
+        raise ModelError(
+            f"its weights are of another network ('{missing[0]}' is in one of them only)",
+            where=package.folder,
+            fix="Leave out network from the configuration, so that the package's is used.",
+        )
+    before = len(package.card.classes) + 1
+    fresh = [name for name, value in weights.items() if value.shape != own[name].shape]
+    for name in fresh:
+        old, new = list(weights[name].shape), list(own[name].shape)
+        if before == classes or old[0] != before or new[0] != classes or old[1:] != new[1:]:
+            raise ModelError(
+                f"its weights are of another network ('{name}' is {old}, not {new})",
+                where=package.folder,
+                fix="Leave out network and input from the configuration, so that the package's are used.",
+            )
+    with torch.no_grad():
+        for name, value in weights.items():
+            if name not in fresh:
+                own[name].copy_(value)
+    heads = f"; {len(fresh)} tensors of the {classes} classes start anew" if fresh else ""
+    log.info("starting from %s%s", package.identity, heads)

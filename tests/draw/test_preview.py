@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from itertools import permutations, product
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+
+from medseg.draw.preview import draw_preview
+from medseg.errors import GeometryMismatch
+from medseg.io.read import load_scan
+from medseg.post.volumes import measure_volumes
+from medseg.types import Geometry, InstanceRow, Instances, LabelClass, LabelMap, LabelTable, Scan, Source
+
+GREEN = (0, 255, 0)
+TABLE = LabelTable((LabelClass(1, "nodule", color=GREEN),))
+
+
+def scene() -> nib.Nifti1Image:
+    """A body with a bright spot in its right, front, upper corner; x, y, z of different length and spacing."""
+    array = np.zeros((30, 40, 20), np.float32)
+    array[5:25, 5:35, 3:17] = 100
+    array[20:24, 28:33, 12:16] = 200
+    return nib.Nifti1Image(array, np.diag([2.0, 1.0, 3.0, 1.0]))
+
+
+def drawn(image: nib.Nifti1Image) -> np.ndarray:
+    array = np.asarray(image.dataobj)
+    geometry = Geometry(image.affine, array.shape)
+    labels = LabelMap((array > 150).astype(np.uint8), geometry, TABLE)
+    return np.asarray(draw_preview(Scan(array[None], geometry), labels, measure_volumes(labels), size=120))
+
+
+def test_right_is_left_on_the_picture_and_front_is_up() -> None:
+    picture = drawn(scene())
+    green = (picture[..., 1] > 200) & (picture[..., 0] < 60) & (picture[..., 2] < 60)
+    axial, coronal, sagittal = (green[12:132, 12 + n * 132 : 132 + n * 132] for n in range(3))
+    for pane, side in ((axial, "left"), (coronal, "left"), (sagittal, "left")):
+        rows, columns = np.nonzero(pane)
+        assert len(rows) > 20
+        assert columns.mean() < 60, f"the spot is right and front, and so on the {side}"
+        assert rows.mean() < 60, "the spot is front and up, and so at the top"
+
+
+def test_the_picture_does_not_depend_on_how_the_axes_are_stored() -> None:
+    source = scene()
+    reference = drawn(source)
+    for order in permutations(range(3)):
+        for signs in product((1, -1), repeat=3):
+            turned = source.as_reoriented(np.stack([order, signs], axis=1))
+            assert np.array_equal(drawn(turned), reference)
+
+
+def test_an_empty_prediction_and_a_flat_scan_can_be_drawn() -> None:
+    geometry = Geometry(np.eye(4), (8, 9, 10))
+    labels = LabelMap(np.zeros((8, 9, 10), np.uint8), geometry, TABLE)
+    picture = draw_preview(Scan(np.full((1, 8, 9, 10), np.nan, np.float32), geometry), labels, measure_volumes(labels))
+    assert picture.width > picture.height
+
+
+def test_labels_of_another_grid_are_refused() -> None:
+    geometry, other = Geometry(np.eye(4), (8, 9, 10)), Geometry(np.diag([2.0, 1, 1, 1]), (8, 9, 10))
+    labels = LabelMap(np.zeros((8, 9, 10), np.uint8), other, TABLE)
+    with pytest.raises(GeometryMismatch):
+        draw_preview(Scan(np.zeros((1, 8, 9, 10)), geometry), labels, measure_volumes(labels))
+
+
+def test_many_classes_have_a_short_legend() -> None:
+    geometry = Geometry(np.eye(4), (20, 20, 20))
+    table = LabelTable(tuple(LabelClass(v, f"class-{v}") for v in range(1, 118)))
+    array = np.random.default_rng(0).integers(0, 118, (20, 20, 20)).astype(np.uint8)
+    labels = LabelMap(array, geometry, table)
+    picture = draw_preview(Scan(array[None].astype(np.float32), geometry), labels, measure_volumes(labels))
+    assert picture.height < 600
+
+
+def test_a_picture_is_shown_in_colour_beside_itself_with_its_objects_outlined() -> None:
+    geometry = Geometry(np.eye(4), (60, 30, 1))
+    array = np.zeros((3, 60, 30, 1), np.uint8)
+    array[0] = 200
+    array[:, :2] = 0
+    touching = np.zeros((60, 30, 1), np.int32)
+    touching[10:30, 5:25], touching[30:50, 5:25] = 1, 2
+    labels = LabelMap((touching > 0).astype(np.uint8), geometry, TABLE)
+    rows = tuple(InstanceRow(number, 1, True, None, 400) for number in (1, 2))
+    objects = Instances(touching, geometry, rows, TABLE)
+    scan = Scan(array, geometry, source=Source("picture"))
+    picture = np.asarray(draw_preview(scan, labels, measure_volumes(labels), instances=objects, size=200))
+    left, right = picture[:, : picture.shape[1] // 2], picture[:, picture.shape[1] // 2 :]
+    green = (right == GREEN).all(axis=2)
+    assert not (left == GREEN).all(axis=2)[:-40].any(), "the legend alone has the colour"
+    assert (left[..., 0].astype(int) - left[..., 1] > 150).sum() > 10_000, "red stays red"
+    middle = picture.shape[0] // 2 - 20
+    columns = np.flatnonzero(green[middle])
+    assert len(np.split(columns, np.flatnonzero(np.diff(columns) > 5) + 1)) == 3, "the line between the two is drawn"
+    (row,) = measure_volumes(labels, objects).rows
+    assert row.objects == 2
+
+
+def test_a_picture_is_shown_the_way_it_is_stored(tmp_path):
+    stored = np.zeros((60, 80, 3), np.uint8)
+    stored[:15, :20, 0] = stored[-15:, :20, 1] = 255
+    Image.fromarray(stored).save(tmp_path / "corners.png")
+    scan = load_scan(tmp_path / "corners.png")
+    labels = LabelMap(np.zeros(scan.geometry.shape, np.uint8), scan.geometry, LabelTable(()))
+    drawn = np.asarray(draw_preview(scan, labels, measure_volumes(labels), size=300))
+    left, top, height = 12, 12 + (456 - 342) // 2, 342
+    assert drawn[top + 20, left + 20].tolist() == [255, 0, 0]
+    assert drawn[top + height - 20, left + 20].tolist() == [0, 255, 0]

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medseg.engine.stages.saving import Save
+from medseg.errors import FormatLimitation
+from medseg.io import formats
+from medseg.io.formats import Writer
+from medseg.types import Case, Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction, Scan, Source
+from medseg.types.run import ClassVolume, Segmented, Volumes
+from medseg.types.stage import RunContext
+
+GRID = Geometry(np.eye(4), (4, 5, 6))
+
+
+def segmented(kind: str = "dicom") -> Segmented:
+    labels = LabelMap(np.ones(GRID.shape, np.uint8), GRID, LabelTable((LabelClass(1, "liver, whole"),)))
+    scan = Scan(np.zeros((1, *GRID.shape), np.int16), GRID, source=Source(kind))  # type: ignore[arg-type]
+    volumes = Volumes((ClassVolume("liver, whole", 120, 0.12),))
+    return Segmented(Case("a", (scan,)), Prediction(labels, ModelIdentity("m", "1", "0" * 64)), volumes)
+
+
+@pytest.fixture
+def stubborn(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> list[Path]:
+        raise FormatLimitation("the frames lie anywhere", fix="Use NIfTI.")
+
+    monkeypatch.setitem(formats.WRITERS, "dicom-seg", Writer("labels.seg.dcm", True, refuse, ""))  # type: ignore[arg-type]
+
+
+def test_what_one_format_cannot_carry_is_noted_and_the_others_are_written(stubborn: None, tmp_path: Path) -> None:
+    saved = Save(Save.Options(formats=("nifti", "dicom-seg"))).run(segmented(), RunContext(tmp_path, "a"))
+    assert saved.notes == ("labels.seg.dcm is not written: the frames lie anywhere",)
+    assert {p.name for p in (tmp_path / "a").iterdir()} == {"labels.nii.gz", "labels.tsv", "measurements.csv"}
+
+
+def test_a_case_that_the_only_format_cannot_carry_has_failed(stubborn: None, tmp_path: Path) -> None:
+    with pytest.raises(FormatLimitation, match="lie anywhere"):
+        Save(Save.Options(formats=("dicom-seg",))).run(segmented(), RunContext(tmp_path, "a"))
+
+
+def test_a_format_that_needs_dicom_is_left_out_for_other_scans(stubborn: None, tmp_path: Path) -> None:
+    saved = Save(Save.Options()).run(segmented("nifti"), RunContext(tmp_path, "a"))
+    assert saved.notes == ()
+    with (tmp_path / "a" / "measurements.csv").open() as stream:
+        assert list(csv.DictReader(stream)) == [{"class": "liver, whole", "voxels": "120", "millilitres": "0.12"}]

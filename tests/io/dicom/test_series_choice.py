@@ -1,0 +1,148 @@
+"""Of a study, the series a model wants is taken, or the user is asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from dicom_phantom import check, grid, write_series
+from pydicom.dataset import Dataset
+
+from medseg.cli.app import run
+from medseg.errors import UsageError
+from medseg.io.dicom.series_choice import choose_series, named_series
+from medseg.io.discover import discover
+from medseg.io.read import read_scan
+from medseg.types import Discovery
+from medseg.types.wanted import SeriesWanted
+
+MR = SeriesWanted(modalities=("MR",), spacing=((1, 1, 2), (1.5, 1.5, 3)), extent=((10, 10, 15), (30, 30, 40)))
+
+
+def series(folder: Path, name: str, number: int, *, modality: str = "MR", where=None, **attributes: object) -> None:
+    def edit(ds: Dataset, k: int) -> None:
+        ds.StudyInstanceUID, ds.SeriesNumber = "2.25.1", number
+        ds.SeriesDescription = attributes.get("SeriesDescription", name)
+        for keyword, value in attributes.items():
+            setattr(ds, keyword, value)
+
+    write_series(folder, grid() if where is None else where, modality=modality, name=name, edit=edit)
+
+
+def chosen(discovery: Discovery) -> list[int | None]:
+    return [scan.series_number for scan in discovery.found]
+
+
+def asked(discovery: Discovery) -> str:
+    (left,) = [left for left in discovery.left_out if left.broken]
+    assert left.fix == "Say which with --series."
+    return left.reason
+
+
+def test_modality(tmp_path):
+    series(tmp_path, "ct", 1, modality="CT")
+    series(tmp_path, "t1", 2)
+    got = choose_series(discover([tmp_path]), MR, [tmp_path])
+    assert chosen(got) == [2]
+    check(read_scan(got.found[0]))
+    (note,) = got.found[0].notes
+    assert "chosen among 2 volumes of its study (all as wanted)" in note
+    assert "CT, not MR" in note
+    assert ["not the one that fits" in left.reason for left in got.left_out] == [True]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "one", "other"),
+    [
+        (SeriesWanted(body_parts=("HEAD", "BRAIN")), {"BodyPartExamined": "BRAIN"}, {"BodyPartExamined": "KNEE"}),
+        (SeriesWanted(body_parts=("HEAD",)), {"BodyPartExamined": "HEAD"}, {}),
+        (SeriesWanted(contrast=True), {"ContrastBolusAgent": "Gd"}, {}),
+        (SeriesWanted(contrast=False), {}, {"ContrastBolusAgent": "Gd"}),
+        (MR, {}, {"where": grid(step=7)}),
+        (MR, {"where": grid("sagittal")}, {"where": grid("sagittal", slices=40)}),
+        (MR, {}, {"where": grid().without(3)}),
+        (MR, {}, {"ImageType": ["DERIVED", "SECONDARY", "REFORMATTED"]}),
+    ],
+)
+def test_what_fits_better_is_taken(tmp_path, wanted, one, other):
+    series(tmp_path, "other", 1, **other)
+    series(tmp_path, "one", 2, **one)
+    assert chosen(choose_series(discover([tmp_path]), wanted, [tmp_path])) == [2]
+
+
+def test_several_that_fit_equally_are_asked_about_and_named_without_their_descriptions(tmp_path):
+    series(tmp_path, "a", 4, SeriesDescription="T1 of Jane Doe")
+    series(tmp_path, "b", 5)
+    series(tmp_path, "c", 6, modality="CT")
+    got = choose_series(discover([tmp_path]), MR, [tmp_path])
+    assert got.found == ()
+    reason = asked(got)
+    assert reason.startswith("2 volumes of this study fit the model equally well: mr-")
+    assert "number 4, MR, 9 slices" in reason
+    assert "number 5" in reason
+    assert "Jane" not in reason
+
+
+def test_none_that_fits_is_asked_about(tmp_path):
+    series(tmp_path, "a", 1, modality="CT")
+    series(tmp_path, "b", 2, modality="PT")
+    assert "none of the 2 volumes" in asked(choose_series(discover([tmp_path]), MR, [tmp_path]))
+
+
+def test_one_study_in_doubt_leaves_others_alone(tmp_path):
+    for name, number in (("a", 1), ("b", 2)):
+        series(tmp_path / "doubtful", name, number)
+    series(tmp_path / "clear", "c", 3, StudyInstanceUID="2.25.2")
+    got = choose_series(discover([tmp_path]), MR, [tmp_path])
+    assert chosen(got) == [3]
+    asked(got)
+
+
+def test_a_single_volume_and_volumes_named_one_by_one_stay(tmp_path):
+    series(tmp_path / "a", "a", 1, modality="CT")
+    series(tmp_path / "b", "b", 2)
+    for inputs in ([tmp_path / "a"], [tmp_path / "a", tmp_path / "b"]):
+        found = discover(inputs)
+        assert choose_series(found, MR, inputs).found == found.found
+
+
+@pytest.mark.parametrize("pattern", ["2", "t1*post", "T1 sag post", "uid", "case"])
+def test_named(tmp_path, pattern):
+    series(tmp_path, "a", 1, SeriesDescription="T1 sag")
+    series(tmp_path, "b", 2, SeriesDescription="T1 sag post")
+    found = discover([tmp_path])
+    meant = next(scan for scan in found.found if scan.series_number == 2)
+    pattern = {"uid": meant.series_uid, "case": meant.case_id}.get(pattern, pattern)
+    got = named_series(found, pattern)
+    assert chosen(got) == [2]
+    assert got.found[0].notes == ("chosen by --series",)
+    assert len(got.left_out) == 1
+    assert len(named_series(found, "*").found) == 2
+
+
+def test_a_patient_s_name_names_nothing(tmp_path):
+    series(tmp_path, "a", 1)
+    for pattern in ("Doe^Jane", "*Doe*", "MRN-4711"):
+        with pytest.raises(UsageError, match="none of the 1 volumes"):
+            named_series(discover([tmp_path]), pattern)
+
+
+def test_by_command(tmp_path, capsys):
+    """What was chosen or allowed is in status.json; series that fit equally are asked about in one line."""
+    study, out = tmp_path / "study", tmp_path / "out"
+    where = grid(columns=36, rows=52, slices=36, spacing=(1, 1), step=1)
+    series(study, "ct", 1, modality="CT", where=where)
+    series(study, "t1", 2, where=where.without(7))
+    series(study, "again", 3, where=where.without(9))
+    command = ["predict", str(study), "--model", "hippocampus", "--out", str(out)]
+    run([*command, "--dry-run"])
+    assert "2 volumes of this study fit the model equally well" in capsys.readouterr().out
+    assert run([*command, "--series", "9"]) == 2
+    assert run([*command, "--series", "2", "--allow-uneven"]) == 0
+    (path,) = out.glob("*/status.json")
+    notes = " ".join(json.loads(path.read_text())["notes"])
+    assert "chosen by --series" in notes
+    assert "resampled to 36 slices" in notes
+    assert "DICOM objects are on the slices of the source" in notes
+    assert (path.parent / "labels.seg.dcm").exists()

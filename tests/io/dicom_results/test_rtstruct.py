@@ -1,0 +1,146 @@
+"""RTSTRUCT: contours to labels and back, on every orientation, against a public set of contours with their masks."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+from small_labels import MODEL, TABLE, some_labels
+from small_series import AXIAL, CORONAL, OBLIQUE, SAGITTAL, small_multiframe, small_series
+
+from medseg.errors import FormatLimitation, GeometryMismatch, InputError
+from medseg.io.dicom_results.rtstruct import read_rtstruct, write_rtstruct
+from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, Scan, Source
+
+SARCOMA = Path(__file__).parents[3].parent / "shared/data/sarcoma"
+
+
+@pytest.mark.parametrize("orientation", [AXIAL, CORONAL, SAGITTAL, OBLIQUE])
+@pytest.mark.parametrize("lean", [(0, 0, 0), (0.3, 0.9, 0)], ids=["upright", "tilted"])
+def test_labels_come_back_voxel_for_voxel(tmp_path, orientation, lean):
+    source, geometry = small_series(tmp_path / "in", orientation=orientation, lean=lean)
+    labels = some_labels(geometry)
+    write_rtstruct(labels, source, tmp_path / "labels.dcm", model=MODEL)
+    back = read_rtstruct(tmp_path / "labels.dcm", geometry)
+    assert np.array_equal(back.array, labels.array)
+    assert [(c.value, c.name, c.color) for c in back.table] == [(c.value, c.name, c.color) for c in TABLE]
+    assert back.table.classes[0].code == TABLE.classes[0].code
+    assert json.loads((tmp_path / "labels.json").read_text()) == {
+        "dice_of_reading_it_back": {"liver": 1.0, "Größe α": 1.0, "never found": 1.0}
+    }
+
+
+def test_multi_frame_source(tmp_path):
+    source, geometry = small_multiframe(tmp_path / "mr.dcm")
+    labels = some_labels(geometry)
+    write_rtstruct(labels, source, tmp_path / "labels.dcm", model=MODEL)
+    assert np.array_equal(read_rtstruct(tmp_path / "labels.dcm", geometry).array, labels.array)
+    contour = pydicom.dcmread(tmp_path / "labels.dcm").ROIContourSequence[0].ContourSequence[0]
+    assert contour.ContourImageSequence[0].ReferencedFrameNumber == 5  # slice 1 of frames stored last first
+
+
+def test_the_same_input_gives_the_same_file(tmp_path):
+    source, geometry = small_series(tmp_path / "in")
+    for name in "ab":
+        write_rtstruct(some_labels(geometry), source, tmp_path / f"{name}.dcm", model=MODEL)
+    assert (tmp_path / "a.dcm").read_bytes() == (tmp_path / "b.dcm").read_bytes()
+
+
+def test_every_contour_names_the_image_it_lies_on(tmp_path):
+    source, geometry = small_series(tmp_path / "in")
+    write_rtstruct(some_labels(geometry), source, tmp_path / "labels.dcm", model=MODEL)
+    heights = {h.SOPInstanceUID: float(h.ImagePositionPatient[2]) for h in map(pydicom.dcmread, source.files)}
+    contours = [
+        c for roi in pydicom.dcmread(tmp_path / "labels.dcm").ROIContourSequence for c in roi.get("ContourSequence", [])
+    ]
+    assert contours
+    for contour in contours:
+        assert set(contour.ContourData[2::3]) == {heights[contour.ContourImageSequence[0].ReferencedSOPInstanceUID]}
+
+
+def test_structures_are_chosen_by_name(tmp_path):
+    source, geometry = small_series(tmp_path / "in")
+    labels = some_labels(geometry)
+    write_rtstruct(labels, source, tmp_path / "labels.dcm", model=MODEL)
+    back = read_rtstruct(tmp_path / "labels.dcm", geometry, "gr.*")
+    assert [c.name for c in back.table] == ["Größe α"]
+    assert np.array_equal(back.array == 1, labels.array == 2)
+    with pytest.raises(InputError, match="'liver', 'Größe α'"):
+        read_rtstruct(tmp_path / "labels.dcm", geometry, "spleen")
+    with pytest.raises(InputError, match="regular expression"):
+        read_rtstruct(tmp_path / "labels.dcm", geometry, "(")
+
+
+def test_overlapping_structures_are_refused(tmp_path):
+    source, geometry = small_series(tmp_path / "in")
+    write_rtstruct(some_labels(geometry), source, tmp_path / "labels.dcm", model=MODEL)
+    dataset = pydicom.dcmread(tmp_path / "labels.dcm")
+    dataset.ROIContourSequence[1].ContourSequence = dataset.ROIContourSequence[0].ContourSequence
+    dataset.save_as(tmp_path / "twice.dcm")
+    with pytest.raises(FormatLimitation, match="overlaps"):
+        read_rtstruct(tmp_path / "twice.dcm", geometry)
+
+
+def test_contours_drawn_elsewhere_are_refused(tmp_path, caplog):
+    source, geometry = small_series(tmp_path / "in")
+    write_rtstruct(some_labels(geometry), source, tmp_path / "labels.dcm", model=MODEL)
+    away = geometry.affine.copy()
+    away[:3, 3] += 1000
+    with pytest.raises(GeometryMismatch, match="outside"):
+        read_rtstruct(tmp_path / "labels.dcm", Geometry(away, geometry.shape))
+    between = geometry.affine.copy()
+    between[:3, 3] += between[:3, 2] / 2
+    with pytest.raises(FormatLimitation, match="slice"):
+        read_rtstruct(tmp_path / "labels.dcm", Geometry(between, geometry.shape))
+    other = Source("dicom", source.files, frame_of_reference_uid="1.2.3")
+    with pytest.raises(GeometryMismatch, match="frame of reference"):
+        read_rtstruct(tmp_path / "labels.dcm", Scan(np.zeros((1, *geometry.shape)), geometry, source=other))
+    shifted = geometry.affine.copy()
+    shifted[:3, 3] += shifted[:3, 2] * 2
+    with caplog.at_level(logging.WARNING, "medseg"):
+        read_rtstruct(tmp_path / "labels.dcm", Geometry(shifted, geometry.shape))
+    assert "outside the scan" in caplog.text
+
+
+def test_points_and_lines_enclose_nothing(tmp_path, caplog):
+    source, geometry = small_series(tmp_path / "in")
+    write_rtstruct(some_labels(geometry), source, tmp_path / "labels.dcm", model=MODEL)
+    dataset = pydicom.dcmread(tmp_path / "labels.dcm")
+    for contour in dataset.ROIContourSequence[0].ContourSequence:
+        contour.ContourGeometricType = "OPEN_PLANAR"
+    dataset.save_as(tmp_path / "open.dcm")
+    with caplog.at_level(logging.WARNING, "medseg"):
+        assert not (read_rtstruct(tmp_path / "open.dcm", geometry).array == 1).any()
+    assert "enclose nothing" in caplog.text
+
+
+def test_damaged_files_are_errors_of_the_file(tmp_path):
+    source, geometry = small_series(tmp_path / "in")
+    (tmp_path / "text.dcm").write_text("not DICOM")
+    for path in (tmp_path / "text.dcm", source.files[0]):
+        with pytest.raises(InputError):
+            read_rtstruct(path, geometry)
+
+
+def test_labels_that_are_all_background(tmp_path):
+    source, geometry = small_series(tmp_path / "in")
+    nothing = LabelMap(np.zeros(geometry.shape, np.uint8), geometry, LabelTable((LabelClass(7, "lesion"),)))
+    write_rtstruct(nothing, source, tmp_path / "labels.dcm", model=MODEL)
+    assert not read_rtstruct(tmp_path / "labels.dcm", geometry).array.any()
+
+
+@pytest.mark.skipif(not SARCOMA.is_dir(), reason="needs ../shared/data/sarcoma")
+@pytest.mark.parametrize("modality", ["CT", "MR_T1", "PET"])
+def test_public_contours_give_their_public_masks(modality):
+    """IBSI's second validation set: twelve patients, each contour with the mask IBSI made of it."""
+    cases = sorted((SARCOMA / "dicom").iterdir())
+    assert len(cases) == 12
+    for case in cases:
+        image = nib.load(SARCOMA / "nifti" / case.name / f"{modality}_mask.nii.gz")
+        back = read_rtstruct(case / modality / "mask" / "RS.dcm", Geometry(image.affine, image.shape))
+        assert np.array_equal(back.array, np.asarray(image.dataobj) > 0), case.name

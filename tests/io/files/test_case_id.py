@@ -1,0 +1,98 @@
+"""Case ids: safe as folders everywhere, distinct, free of patients, the same in any order."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medseg.io.files.case_id import dicom_case_id, file_case_ids, safe, stem
+
+names = st.text(st.characters(blacklist_characters="/\0", blacklist_categories=["Cs"]), min_size=1, max_size=120)
+
+
+@given(names)
+def test_any_name_becomes_a_safe_one(name):
+    made = safe(name)
+    assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", made)
+    assert len(made) <= 80
+    assert not made.endswith(".")
+    assert made.split(".")[0].lower() not in ("con", "nul", "aux", "prn", "com1", "lpt9")
+    assert made.lower() not in ("cases.csv", "run.json", "report.html")
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("hippocampus_001", "hippocampus_001"),
+        ("T1 (copy) #2", "T1_copy_2"),
+        ("Größe", "Grosse".replace("ss", "e").replace("Groee", "Groe")),
+        ("..", None),
+        ("-rf", "rf"),
+        ("con", "case_con"),
+        ("NUL.scan", "case_NUL.scan"),
+        ("run.json", "case_run.json"),
+        ("患者", None),
+    ],
+)
+def test_examples(name, made):
+    assert safe(name) == (made if made is not None else safe(name))
+    if made is None:
+        assert re.fullmatch(r"case-[0-9a-f]{8}", safe(name))
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".NII.GZ", ".seg.nrrd", ".nrrd", ".mha", ".png", ""])
+def test_stem(suffix):
+    assert stem(f"scan.v2{suffix}") == "scan.v2"
+
+
+def test_shared_names_get_their_parents():
+    paths = [Path("/data/patient1/T1.nii.gz"), Path("/data/patient2/T1.nii.gz"), Path("/data/patient2/T2.nii.gz")]
+    assert file_case_ids(paths) == ["patient1_T1", "patient2_T1", "T2"]
+
+
+def test_as_many_parents_as_it_takes():
+    paths = [Path("/d/a/x/T1.nii"), Path("/d/b/x/T1.nii"), Path("/d/b/y/T1.nii")]
+    assert file_case_ids(paths) == ["a_x_T1", "b_x_T1", "y_T1"]
+
+
+def test_hash_as_the_last_resort():
+    ids = file_case_ids([Path("/d/scan.nii"), Path("/d/scan.nii.gz")])
+    assert len(set(ids)) == 2
+    assert all(re.fullmatch(r"d_scan-[0-9a-f]{8}", one) for one in ids)
+
+
+def test_letter_case_alone_does_not_tell_apart():
+    ids = file_case_ids([Path("/d/Scan.nii"), Path("/d/scan.nii")])
+    assert len({one.lower() for one in ids}) == 2
+
+
+paths = st.lists(
+    st.tuples(
+        st.sampled_from("abAB"),
+        st.sampled_from(["T1", "t1", "T 1", "T_1", "x" * 90]),
+        st.sampled_from([".nii", ".nrrd"]),
+    ),
+    unique=True,
+    max_size=12,
+)
+
+
+@given(paths, st.randoms())
+def test_distinct_in_any_order(parts, random):
+    found = [Path("/d") / folder / f"{name}{suffix}" for folder, name, suffix in parts]
+    ids = dict(zip(found, file_case_ids(found), strict=True))
+    assert len({one.lower() for one in ids.values()}) == len(found)
+    shuffled = list(found)
+    random.shuffle(shuffled)
+    assert dict(zip(shuffled, file_case_ids(shuffled), strict=True)) == ids
+
+
+def test_dicom_ids_tell_nothing():
+    assert re.fullmatch(r"mr-[0-9a-f]{10}", dicom_case_id("MR", "1.2.3"))
+    assert dicom_case_id("MR", "1.2.3") != dicom_case_id("MR", "1.2.4")
+    assert dicom_case_id("MR", "1.2.3", "a") != dicom_case_id("MR", "1.2.3")
+    assert dicom_case_id("../..", "1/../2").startswith("dicom-")

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from medseg.io.measurements import table_of_measurements
+from medseg.post.quality import QualityOptions, check_quality
+from medseg.post.volumes import measure_volumes
+from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction
+from medseg.types.prediction import ClassDoubt
+
+GRID = Geometry(np.diag([10.0, 10.0, 10.0, 1.0]), (12, 12, 12))
+TABLE = LabelTable((LabelClass(1, "liver"), LabelClass(2, "lesion", is_thing=True)))
+
+
+def notes_of(array: np.ndarray, geometry: Geometry = GRID, **ranges: tuple[float, float]) -> str:
+    labels = LabelMap(array.astype(np.uint8), geometry, TABLE)
+    prediction = Prediction(labels, ModelIdentity("m", "1", "0" * 64), volume_range_ml=ranges)
+    return "; ".join(check_quality(prediction, measure_volumes(labels)).notes)
+
+
+def organ() -> np.ndarray:
+    array = np.zeros(GRID.shape)
+    array[2:8, 2:8, 2:8] = 1
+    return array
+
+
+def test_an_ordinary_prediction_has_no_remarks() -> None:
+    assert notes_of(organ(), liver=(100, 300)) == ""
+
+
+def test_a_volume_the_training_data_never_had_is_remarked_on_with_the_numbers() -> None:
+    assert notes_of(organ(), liver=(300, 500)) == "liver: 216 ml is outside the training data's 300 to 500 ml"
+
+
+def test_what_should_be_there_and_is_not_is_remarked_on() -> None:
+    assert "lesion: not found" in notes_of(organ(), lesion=(1, 50))
+    assert notes_of(np.zeros(GRID.shape)) == "nothing was found"
+
+
+def test_a_class_in_pieces_is_remarked_on_but_not_countable_things() -> None:
+    array = organ()
+    array[10, 10, 2:10] = 1
+    assert notes_of(array) == ""
+    array[9:11, 9:11, 2:10] = 1
+    assert notes_of(array) == "liver: in 2 pieces; the largest holds 87% of it"
+    array[array == 1] = 2
+    assert notes_of(array) == ""
+
+
+def test_what_touches_the_edge_of_the_field_of_view_is_remarked_on() -> None:
+    array = organ()
+    array[2:8, 2:8, 0:2] = 1
+    assert notes_of(array) == "liver: touches the edge of the field of view and may be cut off"
+    flat = Geometry(np.eye(4), (12, 12, 1))
+    assert notes_of(organ()[:, :, 4:5], flat) == "", "a picture has no edge in front and behind"
+
+
+def test_doubt_is_measured_weighed_and_remarked_on() -> None:
+    labels = LabelMap(organ().astype(np.uint8), GRID, TABLE)
+    sure = Prediction(labels, ModelIdentity("m", "1", "0" * 64), doubt={1: ClassDoubt(0.4, 0.97)})
+    unsure = replace(sure, doubt={1: ClassDoubt(0.9, 0.6)})
+    strange = replace(sure, unlike_training=("spacing is odd",))
+    volumes = measure_volumes(labels)
+    found = [check_quality(prediction, volumes) for prediction in (sure, unsure, strange)]
+    assert [quality.rows[0].border_entropy for quality in found] == [0.4, 0.9, 0.4]
+    assert found[0].notes == ()
+    assert found[1].notes == (
+        "liver: the ensemble's members disagree (mean Dice 0.60)",
+        "liver: the network is undecided along its border (0.90, more than 0.50, a general limit, as the model's card "
+        "has none)",
+    )
+    # Worst first: disagreement, then a scan unlike any seen, then by doubt alone.
+    assert [quality.attention for quality in found] == [0.4, 3.9, 2.4]
+    assert found[0].rows[1].pieces == 0
+
+
+def test_the_model_s_card_limits_doubt_unless_the_user_does() -> None:
+    labels = LabelMap(organ().astype(np.uint8), GRID, TABLE)
+    doubtful = Prediction(labels, ModelIdentity("m", "1", "0" * 64), doubt={1: ClassDoubt(0.4)})
+    volumes = measure_volumes(labels)
+
+    def remarks(limit: float | None, border_limit: dict[str, float]) -> tuple[str, ...]:
+        options = QualityOptions(border_entropy=limit)
+        return check_quality(replace(doubtful, border_limit=border_limit), volumes, options).notes
+
+    assert remarks(None, {"liver": 0.31}) == (
+        "liver: the network is undecided along its border (0.40, more than 0.31, the limit on the model's card)",
+    )
+    assert remarks(None, {"liver": 0.45}) == ()
+    assert remarks(None, {"spleen": 0.1}) == ()
+    assert remarks(0.6, {"liver": 0.31}) == ()
+    assert remarks(0.35, {"liver": 0.45}) == (
+        "liver: the network is undecided along its border (0.40, more than 0.35, the limit that was set)",
+    )
+
+
+def test_the_table_of_measurements() -> None:
+    labels = LabelMap(organ().astype(np.uint8), GRID, TABLE)
+    prediction = Prediction(labels, ModelIdentity("m", "1", "0" * 64), doubt={1: ClassDoubt(0.456, None)})
+    volumes = measure_volumes(labels)
+    assert table_of_measurements(volumes, check_quality(prediction, volumes)) == (
+        "class,voxels,millilitres,pieces,largest_share,at_edge,border_entropy,member_dice\n"
+        "liver,216,216,1,1,0,0.46,\n"
+        "lesion,0,0,0,,0,,\n"
+    )

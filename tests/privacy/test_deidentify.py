@@ -1,0 +1,299 @@
+"""De-identification: nothing of the patient left, everything that refers to something still does."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pydicom
+import pytest
+from peer_tools import dicom_errors
+from pydicom.dataset import Dataset
+from small_labels import MODEL, some_labels, world
+from small_series import small_multiframe, small_series
+
+from medseg.cli.app import run
+from medseg.errors import UsageError
+from medseg.io.dicom_results.rtstruct import read_rtstruct
+from medseg.io.dicom_results.seg import read_seg
+from medseg.io.formats import Labelled, write
+from medseg.io.read import load_scan
+from medseg.privacy.deidentify import REPORT_FILE, Deidentified, deidentify_folder, read_key
+from medseg.types import LabelMap
+
+KEY = b"sixteen bytes or more"
+SECRETS = ("Quimby", "Fritzsche", "MRN-77-4711", "19700203", "ACC-31415", "Evergreen", "Dr. Hartwell", "Elm Street 5")
+
+
+@pytest.fixture
+def study(tmp_path) -> tuple[Path, LabelMap]:
+    """An MR series with its SEG, RTSTRUCT and SR, and the patient's data wherever a careless sender may put them."""
+    nested, private = Dataset(), Dataset()
+    nested.PatientName = "Quimby^Fritzsche"
+    nested.ReferencedSOPClassUID, nested.ReferencedSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.4", "1.2.3.4"
+    nested.CodeMeaning = "seen by quimby"
+    private.PatientID = "MRN-77-4711"
+    source, geometry = small_series(
+        tmp_path / "study" / "mr",
+        PatientName="Quimby^Fritzsche",
+        PatientID="MRN-77-4711",
+        AccessionNumber="ACC-31415",
+        InstitutionName="Evergreen Hospital",
+        ReferringPhysicianName="Dr. Hartwell",
+        PatientAddress="Elm Street 5",
+        SeriesDescription="t1 for Quimby",
+        ImageComments="Fritzsche, born 19700203",
+        AcquisitionDate="20240203",
+        RequestAttributesSequence=[nested],
+        ReferencedImageSequence=[nested],
+        BodyPartExamined="HEAD",
+        ScanOptions="QUIMBY",
+        DataSetName="copy of MRN-77-4711",
+    )
+    for path in source.files:
+        image = pydicom.dcmread(path)
+        block = image.private_block(0x0019, "MAKER", create=True)
+        block.add_new(0x10, "LO", "Quimby")
+        block.add_new(0x11, "SQ", [private])
+        image.add_new(0x60003000, "OW", b"Quimby00")
+        image.preamble = b"Quimby".ljust(128, b"\0")
+        image.file_meta.SourceApplicationEntityTitle = "EVERGREEN"
+        image.save_as(path)
+    labels = some_labels(geometry)
+    for name in ("dicom-seg", "rtstruct", "sr"):
+        write(name, Labelled(labels, source, MODEL), tmp_path / "study" / "out")
+    (tmp_path / "study" / "notes about Quimby.txt").write_text("Quimby")
+    return tmp_path / "study", labels
+
+
+def of_class(result: Deidentified, name: str) -> list[Path]:
+    return [path for path in result.written if pydicom.dcmread(path).SOPClassUID.name == name]
+
+
+def test_nothing_of_the_patient_is_left(tmp_path, study):
+    result = deidentify_folder([study[0]], tmp_path / "clean", key=KEY)
+    assert len(result.written) == 6 + 3
+    for path in [*result.written, tmp_path / "clean" / REPORT_FILE]:
+        content = path.read_bytes().lower()
+        name = str(path.relative_to(tmp_path / "clean")).lower()
+        for secret in SECRETS:
+            assert secret.lower().encode() not in content, (secret, path.name)
+            assert secret.lower() not in name
+    for path in result.written:
+        dataset = pydicom.dcmread(path)
+        assert dataset.PatientIdentityRemoved == "YES"
+        assert dataset.DeidentificationMethodCodeSequence[0].CodeValue == "113100"
+        assert dataset.PatientID.startswith("P-")
+        assert dataset.StudyDate == ""
+        assert not [e for e in dataset.iterall() if e.tag.is_private]
+    assert len({pydicom.dcmread(p).PatientID for p in result.written}) == 1
+
+
+def test_text_outside_the_table_is_searched_for_identifiers(tmp_path, study):
+    result = deidentify_folder([study[0]], tmp_path / "clean", key=KEY)
+    assert (result.leaks["DataSetName"], result.leaks["ScanOptions"]) == (6, 6)
+    report = json.loads((tmp_path / "clean" / REPORT_FILE).read_text())
+    assert report["identifiers_found_outside_the_table"] == result.leaks
+    assert report["objects"]["MR Image Storage"] == 6
+
+
+def test_references_hold_and_results_lie_where_they_lay(tmp_path, study):
+    folder, labels = study
+    result = deidentify_folder([folder], tmp_path / "clean", key=KEY)
+    (images,) = {path.parent for path in of_class(result, "MR Image Storage")}
+    scan = load_scan(images)
+    assert scan.geometry.matches(labels.geometry)
+    (seg,), (rt,), (sr,) = (
+        of_class(result, name)
+        for name in ("Segmentation Storage", "RT Structure Set Storage", "Comprehensive SR Storage")
+    )
+    assert world(read_seg(seg), 1) == world(labels, 1)
+    assert np.array_equal(read_rtstruct(rt, scan).array, labels.array)  # checks the frame of reference too
+    instances = {pydicom.dcmread(p).SOPInstanceUID for p in of_class(result, "MR Image Storage")}
+    dataset = pydicom.dcmread(seg)
+    assert {
+        r.ReferencedSOPInstanceUID for r in dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence
+    } == instances
+    assert dataset.ReferencedSeriesSequence[0].SeriesInstanceUID == scan.source.series_uid
+    for frame in dataset.PerFrameFunctionalGroupsSequence:
+        assert frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID in instances
+    report = hd.sr.srread(sr)
+    for number, group in enumerate(report.content.get_volumetric_roi_measurement_groups()):
+        assert group.referenced_segment.referenced_sop_instance_uid == dataset.SOPInstanceUID
+        assert group.tracking_uid == dataset.SegmentSequence[number].TrackingUID
+        assert group.get_measurements()[0].value == pytest.approx((labels.array == number + 1).sum() * 1.2e-3, rel=1e-5)
+
+
+def test_pixels_and_places_are_untouched(tmp_path, study):
+    result = deidentify_folder([study[0]], tmp_path / "clean", key=KEY)
+    kept = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "BodyPartExamined", "ImageType")
+    before = {image.PixelData: image for image in map(pydicom.dcmread, (study[0] / "mr").iterdir())}
+    assert len(before) == 6
+    for path in of_class(result, "MR Image Storage"):
+        after = pydicom.dcmread(path)
+        assert all(after[keyword].value == before[after.PixelData][keyword].value for keyword in kept)
+
+
+def test_the_same_key_maps_alike_and_another_does_not(tmp_path, study):
+    runs = [deidentify_folder([study[0]], tmp_path / n, key=k) for n, k in (("a", KEY), ("b", KEY), ("c", b"x" * 16))]
+    names = [[p.relative_to(tmp_path / n).as_posix() for p in r.written] for n, r in zip("abc", runs, strict=True)]
+    assert names[0] == names[1]
+    assert [p.read_bytes() for p in runs[0].written] == [p.read_bytes() for p in runs[1].written]
+    assert not set(names[0]) & set(names[2])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"BurnedInAnnotation": "YES"},
+        {"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]},
+        {"SOPClassUID": pydicom.uid.SecondaryCaptureImageStorage},
+        {"SOPClassUID": pydicom.uid.UltrasoundImageStorage, "BurnedInAnnotation": "NO"},
+    ],
+)
+def test_pixels_in_doubt_are_left_out_unless_somebody_looked(tmp_path, change):
+    small_series(tmp_path / "in", shape=(8, 8, 1), **change)
+    result = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY)
+    assert result.written == ()
+    assert "--accept-pixels" in (result.left_out[0].fix or "")
+    assert not (tmp_path / "clean").exists()
+    accepted = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY, accept_pixels=True)
+    assert len(accepted.written) == 1
+    assert json.loads((tmp_path / "clean" / REPORT_FILE).read_text())["pixels_accepted_by_the_user"] is True
+
+
+def test_a_secondary_image_is_in_doubt_where_it_has_no_place_in_the_patient(tmp_path):
+    source, _ = small_series(tmp_path / "in", shape=(8, 8, 2), ImageType=["DERIVED", "SECONDARY", "REFORMATTED"])
+    picture = pydicom.dcmread(source.files[0])
+    del picture.ImagePositionPatient
+    picture.save_as(source.files[0])
+    result = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY)
+    assert len(result.written) == 1
+    assert [left.path for left in result.left_out] == [source.files[0]]
+
+
+def test_an_object_without_names_has_nothing_to_leak(tmp_path):
+    small_series(tmp_path / "in", shape=(8, 8, 1), PatientName="REMOVED", DataSetName="name removed")
+    assert deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY).leaks == {}
+
+
+def test_unknown_kinds_and_damaged_files_are_left_out(tmp_path):
+    source, _ = small_series(tmp_path / "in", shape=(8, 8, 2))
+    plan = pydicom.dcmread(source.files[0])
+    del plan.PixelData
+    plan.SOPClassUID = pydicom.uid.RTPlanStorage
+    plan.save_as(source.files[0])
+    source.files[1].write_bytes(source.files[1].read_bytes()[:400])
+    result = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY)
+    assert result.written == ()
+    assert [left.broken for left in result.left_out] == [True, True]
+
+
+def test_multi_frame_objects(tmp_path):
+    _, geometry = small_multiframe(tmp_path / "in" / "mr.dcm")
+    (path,) = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY).written
+    assert load_scan(path).geometry.matches(geometry)
+
+
+def test_keys(tmp_path):
+    assert read_key(None) != read_key(None)
+    key = read_key(tmp_path / "key.txt")
+    assert key == read_key(tmp_path / "key.txt")
+    assert stat.S_IMODE((tmp_path / "key.txt").stat().st_mode) == 0o600
+    (tmp_path / "short.txt").write_text("password")
+    with pytest.raises(UsageError, match="16 bytes"):
+        read_key(tmp_path / "short.txt")
+
+
+def test_output_inside_the_input_is_refused(tmp_path, study):
+    with pytest.raises(UsageError, match="inside"):
+        deidentify_folder([study[0]], study[0] / "clean", key=KEY)
+
+
+def test_command_line(tmp_path, study, capsys):
+    arguments = ["deidentify", str(study[0]), "--out", str(tmp_path / "clean"), "--key", str(tmp_path / "key")]
+    assert run([*arguments, "--json", "--quiet"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert len(printed["written"]) == 9
+    assert [left["reason"] for left in printed["left_out"]] == ["it is not DICOM"] * 2
+    small_series(study[0] / "sc", shape=(8, 8, 1), BurnedInAnnotation="YES")
+    assert run(arguments) == 3
+    assert "left out" in capsys.readouterr().err
+
+
+@pytest.mark.peers
+def test_dciodvfy_finds_no_error_that_was_not_there(tmp_path, study):
+    already = {error for path in (study[0] / "mr").iterdir() for error in dicom_errors(path)}
+    for path in deidentify_folder([study[0]], tmp_path / "clean", key=KEY).written:
+        found = set(dicom_errors(path))
+        assert found <= (already if "MR Image" in pydicom.dcmread(path).SOPClassUID.name else set()), path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "copy_of_Quimby_2",
+        "xQUIMBYx",
+        "born 03.02.1970",
+        "1970-02-03",
+        "Li^Xu",
+        "xu li",
+        "study 1.2.826.0.1.3680043.8.498.1",
+        "山田",
+    ],
+)
+def test_identifiers_are_found_however_they_are_written(tmp_path, text):
+    name = {"Li^Xu": "Li^Xu", "xu li": "Li^Xu", "山田": "Yamada^Taro=山田^太郎"}.get(text, "Quimby^Fritzsche")
+    small_series(
+        tmp_path / "in",
+        shape=(8, 8, 1),
+        SpecificCharacterSet="ISO_IR 192",
+        PatientName=name,
+        PatientBirthDate="19700203",
+        DataSetName=text,
+        StudyInstanceUID="1.2.826.0.1.3680043.8.498.1",
+    )
+    result = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY)
+    assert result.leaks == {"DataSetName": 1}
+    assert text.encode() not in result.written[0].read_bytes()
+
+
+def test_what_one_object_of_a_study_tells_is_looked_for_in_the_others(tmp_path, study):
+    """A report that was stripped of the patient's name may tell it all the same; and it is the same patient's still."""
+    (path,) = (study[0] / "out").glob("*.seg.dcm")
+    seg = pydicom.dcmread(path)
+    seg.PatientName = seg.PatientID = seg.PatientBirthDate = ""
+    seg.SegmentSequence[0].SegmentDescription = "drawn for Quimby"
+    seg.save_as(path)
+    result = deidentify_folder([study[0]], tmp_path / "clean", key=KEY)
+    (clean,) = of_class(result, "Segmentation Storage")
+    assert b"Quimby" not in clean.read_bytes()
+    assert len({pydicom.dcmread(p).PatientID for p in result.written}) == 1
+
+
+def test_moments_names_addresses_and_unknown_elements_outside_the_table_go(tmp_path):
+    source, _ = small_series(tmp_path / "in", shape=(8, 8, 1))
+    image = pydicom.dcmread(source.files[0])
+    image.SecondaryReviewDate, image.SecondaryReviewerName = "20240203", "Hartwell"
+    image.RetrieveURL = "http://evergreen.example/studies/1"
+    image.add_new(0x00080999, "LO", "Evergreen")
+    image.add_new(0x60000022, "LO", "Evergreen")
+    image.save_as(source.files[0])
+    (path,) = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY).written
+    content = path.read_bytes()
+    for word in (b"20240203", b"Hartwell", b"evergreen", b"Evergreen"):
+        assert word not in content
+
+
+def test_an_overlay_in_the_unused_bits_is_in_doubt(tmp_path):
+    source, _ = small_series(tmp_path / "in", shape=(8, 8, 1))
+    image = pydicom.dcmread(source.files[0])
+    image.add_new(0x60000100, "US", 16)
+    image.add_new(0x60000102, "US", 12)
+    image.save_as(source.files[0])
+    result = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY)
+    assert result.written == ()
+    assert "overlay" in result.left_out[0].reason

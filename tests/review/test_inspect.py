@@ -1,0 +1,127 @@
+"""A verdict for every volume, and a picture the right way up."""
+
+from __future__ import annotations
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from dicom_phantom import grid, write_series
+from PIL import Image
+
+from medseg.cli.app import run
+from medseg.review.inspect import inspect, thumbnail
+from medseg.types import Geometry, Scan
+
+
+@pytest.fixture
+def folder(tmp_path):
+    place = tmp_path / "in"
+    write_series(place / "good", grid(), modality="MR", name="good")
+    write_series(place / "gap", grid().without(4), name="gap")
+    voxels = np.random.default_rng(0).permutation(3 * 40 * 50).reshape(3, 40, 50).astype(np.int16)
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), place / "one.nii.gz")
+    whole = (place / "one.nii.gz").read_bytes()
+    (place / "cut.nii.gz").write_bytes(whole[:-30])
+    (place / "notes.txt").write_text("hello")
+    return place
+
+
+def test_verdicts(folder):
+    inspection = inspect([folder])
+    verdicts = {volume.found.case_id.partition("-")[0]: volume for volume in inspection.volumes}
+    assert {name: volume.is_good for name, volume in verdicts.items()} == {
+        "mr": True,
+        "ct": False,
+        "one": True,
+        "cut": False,
+    }
+    assert "1 of 9 slices are missing" in verdicts["ct"].reason
+    assert verdicts["ct"].fix
+    assert verdicts["one"].values == (0, 5999)
+    assert verdicts["mr"].geometry.shape == (14, 11, 9)
+    assert inspection.exit_code == 3
+    assert [left.path.name for left in inspection.left_out] == ["notes.txt"]
+
+
+def test_headers_alone_trust_the_voxels(folder):
+    verdicts = {v.found.case_id: v for v in inspect([folder], headers_only=True).volumes}
+    assert verdicts["cut"].is_good
+    assert [v.is_good for name, v in verdicts.items() if name.startswith("ct-")] == [False]
+    (series,) = [v for name, v in verdicts.items() if name.startswith("mr-")]
+    assert series.geometry.shape == (14, 11, 9)
+
+
+def test_uneven_slices_when_allowed(folder):
+    inspection = inspect([folder / "gap"], allow_uneven=True)
+    assert inspection.exit_code == 0
+    assert "resampled to 9 slices" in inspection.volumes[0].notes[0]
+
+
+def test_command(folder, capsys, tmp_path):
+    assert run(["inspect", str(folder), "--out", str(tmp_path / "png")]) == 3
+    said = capsys.readouterr().out
+    for part in ("2 of 4 volumes good", "✓ one", "✗ cut", "1 of 9 slices are missing", "notes.txt: text"):
+        assert part in " ".join(said.split())
+    assert "Doe" not in said
+    assert Image.open(tmp_path / "png" / "one.png").mode == "L"
+    page = (tmp_path / "png" / "index.html").read_text()
+    for part in (
+        "2 of 4",
+        "</span> one<",
+        "</span> cut<",
+        "1 of 9 slices are missing",
+        "notes.txt",
+        "data:image/png;base64,",
+    ):
+        assert part in page
+    assert "Doe" not in page
+    assert "://" not in page
+    assert run(["inspect", str(folder / "one.nii.gz")]) == 0
+    assert run(["inspect", str(folder / "notes.txt")]) == 4
+    assert run(["inspect", str(folder / "nowhere")]) == 2
+
+
+def test_command_json(folder, capsys):
+    assert run(["inspect", str(folder), "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)
+    by_id = {volume["case_id"]: volume for volume in told["volumes"]}
+    assert by_id["one"]["verdict"] == "good"
+    assert by_id["one"]["shape"] == [3, 40, 50]
+    assert by_id["one"]["affine"] == np.eye(4).tolist()
+    assert by_id["cut"]["verdict"] == "refused"
+    assert by_id["cut"]["fix"]
+    assert told["left_out"] == [{"path": str(folder / "notes.txt"), "reason": "text", "fix": None, "broken": False}]
+
+
+def test_which_series_a_model_would_take(tmp_path, capsys):
+    for name, modality in (("a", "MR"), ("b", "CT")):
+        edit = lambda ds, k: setattr(ds, "StudyInstanceUID", "2.25.1")  # noqa: E731
+        write_series(tmp_path / "study", grid(), modality=modality, name=name, edit=edit)
+    assert run(["inspect", str(tmp_path / "study"), "--model", "hippocampus", "--json"]) == 0
+    fits = {one["modality"]: one["fit"] for one in json.loads(capsys.readouterr().out)["volumes"]}
+    assert fits["MR"].startswith("taken for the model")
+    assert fits["CT"] == "not taken for the model: CT, not MR"
+
+
+def test_command_draws_pictures(folder, capsys):
+    assert run(["inspect", str(folder / "one.nii.gz"), "--pictures"]) == 0
+    assert "▀▀▀" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("orientation", ["axial", "coronal", "sagittal"])
+def test_thumbnail_has_head_or_front_up_and_right_on_the_left(tmp_path, orientation):
+    """Brightness grows to the patient's right, front and head: so it does to the left and up in the picture."""
+    write_series(tmp_path, grid(orientation, columns=32, rows=32))
+    (report,) = inspect([tmp_path]).volumes
+    picture = report.thumbnail.astype(int)
+    assert picture[:8].mean() > picture[-8:].mean()
+    assert picture[:, :8].mean() > picture[:, -8:].mean()
+
+
+def test_thumbnail_keeps_proportions():
+    scan = Scan(
+        np.random.default_rng(0).random((1, 40, 20, 10), np.float32), Geometry(np.diag([1, 1, 4, 1]), (40, 20, 10))
+    )
+    assert thumbnail(scan).shape == (32, 64)

@@ -1,0 +1,94 @@
+"""MLflow is the judge: what is inserted must read back as what its own client records."""
+
+import sqlite3
+
+import pytest
+
+from medseg.tracking import local_runs
+from medseg.tracking.local_runs import FinishedRun, insert
+from medseg.tracking.runs import Tracker, record_finished
+
+RUN = {
+    "name": "batch-segmentation",
+    "parameters": {"model": "liver 1", "python": "3.11"},
+    "tags": {"medseg": "batch"},
+}
+METRICS = {"cases_done": 2.0, "seconds": 1.5}
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def read(folder):
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("medseg")
+    found = []
+    for run in client.search_runs([experiment.experiment_id]):
+        where = run.info.artifact_uri.replace(run.info.run_id, "ID").replace(str(folder), "OUT")
+        found.append((run.info.run_name, run.info.status, where, run.data.params, run.data.tags, run.data.metrics))
+        assert run.info.start_time <= run.info.end_time
+    return experiment, sorted(found, key=str)
+
+
+def test_it_reads_back_as_what_mlflow_records(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    record_finished(first, **RUN, metrics=METRICS)  # by MLflow, which leaves an empty database to copy
+    assert insert(second / "mlflow.db", second / "mlartifacts", FinishedRun("medseg", **RUN, metrics=METRICS))
+    by_mlflow, by_hand = read(first), read(second)
+    assert by_hand[1] == by_mlflow[1]
+    assert by_hand[0].artifact_location == (second / "mlartifacts").as_uri()
+    assert by_hand[0].lifecycle_stage == "active"
+
+
+def test_both_ways_add_to_one_database(tmp_path):
+    out = tmp_path / "out"
+    record_finished(tmp_path / "first", **RUN, metrics=METRICS)
+    for _ in range(2):
+        record_finished(out, **RUN, metrics=METRICS)
+    Tracker(out, name="train", parameters={"a": 1}).end()
+    record_finished(out, **RUN, metrics=METRICS)
+    names = [run[0] for run in read(out)[1]]
+    assert names == ["batch-segmentation"] * 3 + ["train"]
+
+
+def test_mlflow_is_not_imported_once_there_is_a_database_to_copy(tmp_path, monkeypatch):
+    record_finished(tmp_path / "first", **RUN, metrics=METRICS)
+    monkeypatch.setattr("medseg.tracking.runs.Tracker", None)
+    record_finished(tmp_path / "second", **RUN, metrics=METRICS)
+    assert len(read(tmp_path / "second")[1]) == 1
+
+
+def test_a_database_of_another_schema_is_left_to_mlflow(tmp_path):
+    record_finished(tmp_path / "first", **RUN, metrics=METRICS)
+    run = FinishedRun("medseg", **RUN, metrics=METRICS)
+    database = tmp_path / "second" / "mlflow.db"
+    assert insert(database, tmp_path, run)
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'older'")
+    before = database.read_bytes()
+    assert not insert(database, tmp_path, run)
+    assert database.read_bytes() == before
+    database.write_bytes(b"no database")
+    assert not insert(database, tmp_path, run)
+
+
+def test_a_failure_midway_leaves_nothing(tmp_path, monkeypatch):
+    record_finished(tmp_path / "first", **RUN, metrics=METRICS)
+    database = tmp_path / "second" / "mlflow.db"
+    good = FinishedRun("medseg", **RUN, metrics=METRICS)
+    assert insert(database, tmp_path, good)
+    bad = FinishedRun("medseg", "other", {}, {}, {"broken": None})
+    assert not insert(database, tmp_path, bad)
+    with sqlite3.connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+
+
+def test_without_mlflow_there_is_nothing_to_copy(tmp_path, monkeypatch):
+    monkeypatch.setattr(local_runs, "_template", lambda: None)
+    assert not insert(tmp_path / "mlflow.db", tmp_path, FinishedRun("medseg", **RUN, metrics=METRICS))
+    assert not (tmp_path / "mlflow.db").exists()

@@ -1,0 +1,96 @@
+"""A cascade: the second stage learns from labels of models that had not seen the case; its package runs both."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from tiny_dataset import tiny_config
+
+from medseg.cli.app import run
+from medseg.config.load import build
+from medseg.data.layouts import read_dataset
+from medseg.data.reading import read_case
+from medseg.errors import ConfigError
+from medseg.infer.predictor import Predictor
+from medseg.models.package import load_package
+from medseg.training.config import AugmentConfig, TrainConfig
+from medseg.training.cross_validate import cross_validate
+from medseg.training.samples.augment import Augmentation
+from medseg.training.samples.cascade import FirstStage
+from medseg.training.train import train
+
+
+def config(**changes) -> TrainConfig:
+    return build(TrainConfig, tiny_config(**changes))
+
+
+NETWORK = {"name": "unet", "arguments": {"features": [6, 12]}}
+COARSE = {"channels": [{"name": "MR"}], "spacing": [2.0, 2.0, 2.0], "patch": [8, 8, 8]}
+
+
+@pytest.fixture(scope="module")
+def first(balls, tmp_path_factory):
+    out = tmp_path_factory.mktemp("first")
+    cross_validate(balls, out, config(epochs=20, input=COARSE, network=NETWORK), (0, 1, 2), device="cpu")
+    return out
+
+
+@pytest.fixture(scope="module")
+def second(balls, first, tmp_path_factory):
+    out = tmp_path_factory.mktemp("second")
+    train(balls, out, config(epochs=25, network=NETWORK, first_pass=str(first)), device="cpu")
+    return out
+
+
+def test_the_second_stage_is_shown_labels_of_models_that_had_not_seen_the_case(balls, first, second):
+    data = read_dataset(balls)
+    stage = FirstStage(first)
+    assert stage.values == (1, 2)
+    for case in data.cases:
+        folder = second / "prepared" / case.case_id
+        if not folder.is_dir():
+            continue
+        fold = next(
+            f for f in first.glob("fold_*") if case.case_id in json.loads((f / "split.json").read_text())["validation"]
+        )
+        scan, _ = read_case(data, case)
+        labels = Predictor(load_package(fold / "model")).segment(scan).labels
+        image = np.load(folder / "image.npy")
+        assert image.shape[0] == 3
+        for channel, value in enumerate((1, 2), start=1):
+            assert np.array_equal(image[channel], labels.array == value)
+
+
+def test_the_package_runs_both_stages(balls, second, tmp_path):
+    package = load_package(second / "model")
+    assert package.card.first_pass.labels == (1, 2)
+    assert package.card.validation.mean_dice > 0.8
+    # The first pass inside has not seen the cases the second was measured on.
+    held_out = set(package.card.training.held_out)
+    assert held_out <= set(package.first_pass.card.training.held_out)
+    scan = balls / "imagesTr" / f"{min(held_out)}.nii.gz"
+    out = tmp_path / "out"
+    assert run(["predict", str(scan), "--model", str(second / "model"), "--out", str(out), "--device", "cpu"]) == 0
+    assert list(out.glob("*/labels.nii.gz"))
+    assert package.card.channels == 3
+
+
+def test_stages_split_differently_are_refused(balls, first, tmp_path):
+    with pytest.raises(ConfigError, match="held out other cases"):
+        train(balls, tmp_path, config(epochs=1, first_pass=str(first), split={"folds": 2, "fold": 0}), device="cpu")
+    with pytest.raises(ConfigError, match="no cross-validated run"):
+        train(balls, tmp_path, config(epochs=1, first_pass=str(tmp_path)), device="cpu")
+
+
+def test_labels_are_moved_with_the_patch_and_keep_their_values():
+    everything = AugmentConfig(
+        noise=1.0, brightness=1.0, contrast=1.0, gamma=1.0, rotation=0.0, scaling=0.0, flip=("x",)
+    )
+    labels = torch.zeros(4, 8, 8, 8, dtype=torch.long)
+    labels[:, :3] = 1
+    images = torch.cat([torch.randn(4, 1, 8, 8, 8), labels[:, None].float()], 1)
+    augment = Augmentation(everything, patch=(8, 8, 8), spacing=(1.0,) * 3, classes=2, seed=0, intensities=1)
+    result, moved = augment(images, labels, 0)
+    assert result[:, 1].equal(moved.float())
+    assert not result[:, 0].equal(images[:, 0])

@@ -1,0 +1,102 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medseg.training.samples.patches import Patches, extract, region_size
+from medseg.training.samples.prepared import CaseFacts, PreparedCase
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> list[PreparedCase]:
+    made = []
+    for number, shape in enumerate([(12, 9, 7), (20, 30, 6), (8, 8, 8)]):
+        folder = tmp_path / f"case{number}"
+        folder.mkdir()
+        labels = np.zeros(shape, np.uint8)
+        labels[2, 3, 4] = 1
+        # Every voxel tells its case and its place.
+        image = (1 + 10_000 * number + np.arange(labels.size, dtype=np.float32).reshape(shape))[None]
+        np.save(folder / "image.npy", image)
+        np.save(folder / "labels.npy", labels)
+        facts = CaseFacts(shape, (1.0, 1.0, 1.0), (1.0, 1.0, 1.0), {})
+        made.append(PreparedCase(folder.name, folder, facts, {1: np.array([[2, 3, 4]], np.int32)}))
+    return made
+
+
+def draw(cases, **changes):
+    return Patches(cases, **{"patch": (8, 8, 8), "margin": 1.25, "foreground": 0.5, "batch": 2, "seed": 4, **changes})
+
+
+def test_a_sample_is_a_function_of_seed_and_number(cases):
+    first, second = draw(cases), draw(cases)
+    for i in (7, 0, 3):
+        image, labels = first.sample(i)
+        again_image, again_labels = second.sample(i)
+        assert np.array_equal(image, again_image)
+        assert np.array_equal(labels, again_labels)
+    assert not np.array_equal(first.sample(3)[0], draw(cases, seed=5).sample(3)[0])
+
+
+def test_reading_ahead_gives_the_same_batches(cases):
+    patches = draw(cases)
+    ahead = list(patches.batches(3, 9))
+    assert len(ahead) == 6
+    for number, batch in zip(range(3, 9), ahead, strict=True):
+        assert batch.first == 2 * number
+        assert batch.images.equal(patches.batch(number).images)
+        assert batch.labels.equal(patches.batch(number).labels)
+
+
+def test_processes_share_the_samples_of_one(cases):
+    """Two processes of batch 2 see what one of batch 4 does, each sample once."""
+    whole = draw(cases, batch=4)
+    shares = [draw(cases, batch=2, rank=rank, count=2) for rank in (0, 1)]
+    for number in range(3):
+        parts = [share.batch(number) for share in shares]
+        assert [part.first for part in parts] == [4 * number, 4 * number + 2]
+        assert torch.cat([part.images for part in parts]).equal(whole.batch(number).images)
+        assert torch.cat([part.labels for part in parts]).equal(whole.batch(number).labels)
+
+
+def test_every_case_comes_once_before_any_comes_again(cases):
+    patches = draw(cases)
+    which = [int(patches.sample(i)[0].max()) // 10_000 for i in range(30)]
+    for first in range(0, 30, 3):
+        assert sorted(which[first : first + 3]) == [0, 1, 2]
+
+
+def test_forced_foreground_holds_the_class_in_its_patch(cases):
+    patches = draw(cases, foreground=1.0)
+    for i in range(12):
+        _, labels = patches.sample(i)
+        inner = labels[1:-1, 1:-1, 1:-1]
+        assert labels.shape == (10, 10, 10)
+        assert (inner == 1).sum() == 1
+
+
+def test_an_error_in_the_reading_thread_reaches_the_caller(cases):
+    (cases[0].folder / "image.npy").unlink()
+    with pytest.raises(FileNotFoundError):
+        list(draw(cases).batches(0, 3))
+
+
+def test_flat_patches_have_no_margin():
+    assert region_size(1, 1.5) == 1
+    assert region_size(40, 1.25) == 50
+    assert (region_size(7, 1.25) - 7) % 2 == 0
+
+
+@given(
+    corner=st.tuples(*[st.integers(-9, 9)] * 3),
+    size=st.tuples(*[st.integers(1, 9)] * 3),
+    shape=st.tuples(*[st.integers(1, 6)] * 3),
+)
+def test_extract_equals_padding_then_cutting(corner, size, shape):
+    array = np.arange(2 * np.prod(shape), dtype=np.float32).reshape(2, *shape)
+    padded = np.pad(array, [(0, 0), *[(20, 20)] * 3], constant_values=-7)
+    where = tuple(slice(c + 20, c + 20 + s) for c, s in zip(corner, size, strict=True))
+    assert np.array_equal(extract(array, corner, size, -7), padded[(slice(None), *where)])

@@ -1,0 +1,130 @@
+"""Several batches or processes a step give the weights of one that holds them all."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from tiny_dataset import tiny_config
+
+from medseg.config.load import build
+from medseg.training.checkpoint import read_checkpoint
+from medseg.training.config import TrainConfig
+from medseg.training.train import train
+
+# Neither dropout, which draws by batch, nor one Dice over the batch, which no sum of batches gives.
+PLAIN = {
+    "network": {"name": "unet", "arguments": {"features": [4, 8], "deep_supervision": True}},
+    "optimiser": {"name": "sgd", "learning_rate": 0.01, "momentum": 0.9},
+    "epochs": 2,
+}
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return read_checkpoint(out / "checkpoint.pt")["network"]
+
+
+def assert_close(one: Path, other: Path) -> None:
+    first, second = weights(one), weights(other)
+    start = torch.cat([value.flatten() for value in first.values()])
+    end = torch.cat([value.flatten() for value in second.values()])
+    assert (start - end).abs().max() < 1e-4 * start.abs().max()
+
+
+def run(balls: Path, out: Path, **changes) -> None:
+    train(balls, out, build(TrainConfig, tiny_config(**PLAIN, **changes)), device="cpu")
+
+
+def test_accumulated_batches_are_one_batch(balls, tmp_path):
+    loss = {"batch_dice": False}
+    run(balls, tmp_path / "one", sampling={"batch": 4}, loss=loss)
+    run(balls, tmp_path / "two", sampling={"batch": 2, "accumulate": 2}, loss=loss)
+    assert_close(tmp_path / "one", tmp_path / "two")
+
+
+def test_scaled_gradients_of_float16(balls, tmp_path):
+    """The scaler's factor is in the checkpoint, and the run comes near the one in float32."""
+    run(balls, tmp_path / "half", precision="fp16")
+    run(balls, tmp_path / "whole")
+    assert read_checkpoint(tmp_path / "half" / "checkpoint.pt")["scaler"]["scale"] >= 2**10
+    first, second = weights(tmp_path / "half"), weights(tmp_path / "whole")
+    far = max(float((first[name] - second[name]).abs().max()) for name in first)
+    assert 0 < far < 0.05
+
+
+def torchrun(config: Path, balls: Path, out: Path, port: int) -> list[str]:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
+    return [
+        *launcher,
+        "-m",
+        "medseg",
+        "train",
+        str(balls),
+        "--config",
+        str(config),
+        "--out",
+        str(out),
+        "--device",
+        "cpu",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_dice", [True, False])
+def test_two_processes_are_one_with_twice_the_batch(balls, tmp_path, batch_dice):
+    """Also with one Dice over the whole batch, whose sums the processes exchange."""
+    loss = {"batch_dice": batch_dice}
+    run(balls, tmp_path / "one", sampling={"batch": 4}, loss=loss)
+    config = tmp_path / "two.yaml"
+    config.write_text(yaml.safe_dump(tiny_config(**PLAIN, sampling={"batch": 2}, loss=loss)))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        torchrun(config, balls, tmp_path / "two", 29811 + batch_dice), env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(tmp_path / "two" / "model")
+    assert_close(tmp_path / "one", tmp_path / "two")
+    assert (tmp_path / "two" / "validation.csv").read_text().startswith("case_id")
+
+
+@pytest.mark.slow
+def test_a_signal_to_the_launcher_leaves_a_checkpoint_to_go_on_from(balls, tmp_path):
+    config = tmp_path / "two.yaml"
+    values = tiny_config(**{**PLAIN, "epochs": 400}, sampling={"batch": 2}, checkpoint_every=3600)
+    config.write_text(yaml.safe_dump(values))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    out = tmp_path / "out"
+    arguments = ["train", str(balls), "--config", str(config), "--out", str(out), "--device", "cpu"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "medseg", *arguments, "--processes", "2"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 300
+    while not (out / "history.csv").is_file():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 75, told
+    step = read_checkpoint(out / "checkpoint.pt")["step"]
+    assert 0 < step < 1600
+    assert not (out / "model").exists()
+    assert "Traceback" not in told
+    # What is wrong with a run is said by its processes' exit code too.
+    process = subprocess.run(
+        [sys.executable, "-m", "medseg", *arguments, "--processes", "2", "--seed", "5"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 2, process.stderr
+    assert "another configuration" in process.stderr

@@ -1,0 +1,100 @@
+import math
+
+import pytest
+import torch
+
+from medseg.training.losses import cross_entropy, deep_supervision_weights, segmentation_loss, soft_dice_loss
+
+# Two voxels, two classes: softmax of the first is (1/4, 3/4), of the second (1/2, 1/2); labels are 1 and 0.
+SCORES = torch.tensor([[[0.0, 0.0], [math.log(3.0), 0.0]]]).reshape(1, 2, 2, 1)
+LABELS = torch.tensor([[[1], [0]]])
+
+
+def test_dice_by_hand():
+    # Foreground: overlap 3/4, sum of softmax 5/4, one labelled voxel.
+    expected = 1 - 2 * 0.75 / (1.25 + 1.0)
+    assert soft_dice_loss(SCORES, LABELS, smooth=0.0).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_cross_entropy_by_hand():
+    expected = -(math.log(0.75) + math.log(0.5)) / 2
+    assert cross_entropy(SCORES, LABELS).item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("over_batch", [True, False])
+def test_dice_equals_monai(over_batch):
+    from monai.losses import DiceLoss
+
+    draw = torch.Generator().manual_seed(0)
+    scores = torch.randn(3, 4, 6, 5, 7, generator=draw)
+    labels = torch.randint(0, 4, (3, 6, 5, 7), generator=draw)
+    peer = DiceLoss(
+        include_background=False, to_onehot_y=True, softmax=True, batch=over_batch, smooth_nr=1e-5, smooth_dr=1e-5
+    )
+    assert soft_dice_loss(scores, labels, over_batch=over_batch).item() == pytest.approx(
+        peer(scores, labels[:, None]).item(), rel=1e-5
+    )
+
+
+def test_ignored_voxels_count_for_nothing():
+    draw = torch.Generator().manual_seed(1)
+    scores = torch.randn(1, 3, 8, 8, generator=draw)
+    labels = torch.randint(0, 3, (1, 8, 8), generator=draw)
+    labels[:, :, 5:] = 255
+    whole = segmentation_loss(scores, labels, ignore=255)
+    part = segmentation_loss(scores[..., :5], labels[..., :5])
+    assert whole.item() == pytest.approx(part.item(), rel=1e-5)
+    other = scores.clone()
+    other[..., 5:] += 3
+    assert segmentation_loss(other, labels, ignore=255).item() == pytest.approx(whole.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("ignore", [None, 255])
+@pytest.mark.parametrize("over_batch", [True, False])
+def test_shares_of_whole_voxels_cost_what_labels_cost(over_batch, ignore):
+    draw = torch.Generator().manual_seed(1)
+    scores = torch.randn(2, 3, 8, 6, generator=draw)
+    labels = torch.randint(0, 3, (2, 8, 6), generator=draw)
+    shares = torch.nn.functional.one_hot(labels, 3).movedim(-1, 1).float()
+    if ignore is not None:
+        labels[0, :3], shares[0, :, :3] = ignore, 0.0
+    by_labels = segmentation_loss(scores, labels, over_batch=over_batch, ignore=ignore)
+    assert segmentation_loss(scores, shares, over_batch=over_batch, ignore=ignore).item() == pytest.approx(
+        by_labels.item(), rel=1e-6
+    )
+
+
+def test_shares_are_averaged_for_coarser_resolutions():
+    shares = torch.zeros(1, 2, 4, 4)
+    shares[:, 0], shares[0, :, 0, 0] = 1.0, torch.tensor([0.0, 1.0])
+    perfect = torch.tensor([[0.75, 0.25]]).log().expand(1, 2).reshape(1, 2, 1, 1)
+    coarse = torch.cat([torch.cat([perfect, perfect * 0], 2), torch.zeros(1, 2, 2, 1)], 3)
+    coarse.requires_grad_()
+    segmentation_loss([torch.zeros(1, 2, 4, 4), coarse], shares, dice=0.0).backward()
+    # The gradient of cross-entropy is the softmax less the share.
+    assert coarse.grad[0, :, 0, 0].abs().max() < 1e-6
+    assert coarse.grad[0, :, 1, 1].abs().max() > 1e-3
+
+
+def test_nothing_but_ignored_gives_no_nan():
+    scores = torch.zeros(1, 2, 4, 4, requires_grad=True)
+    loss = segmentation_loss(scores, torch.full((1, 4, 4), 255), ignore=255)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(scores.grad).all()
+
+
+def test_every_resolution_counts_by_its_weight():
+    draw = torch.Generator().manual_seed(2)
+    labels = torch.randint(0, 2, (1, 8, 8), generator=draw)
+    fine, coarse = torch.randn(1, 2, 8, 8, generator=draw), torch.randn(1, 2, 4, 4, generator=draw)
+    first, second = deep_supervision_weights(2)
+    alone = first * segmentation_loss(fine, labels) + second * segmentation_loss(coarse, labels[:, 1::2, 1::2])
+    assert (first, second) == pytest.approx((2 / 3, 1 / 3))
+    assert segmentation_loss([fine, coarse], labels).item() == pytest.approx(alone.item(), rel=1e-6)
+
+
+def test_perfect_scores_cost_nothing():
+    labels = torch.randint(0, 3, (2, 6, 6, 6), generator=torch.Generator().manual_seed(3))
+    scores = 100.0 * torch.nn.functional.one_hot(labels, 3).movedim(-1, 1)
+    assert segmentation_loss(scores, labels).item() < 1e-6

@@ -1,0 +1,172 @@
+"""A run that was stopped, or killed, and gone on with gives the same weights as one that never was."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from tiny_dataset import tiny_config
+
+from medseg.config.load import build
+from medseg.errors import ConfigError, InputError, Interrupted
+from medseg.training import step as step_module
+from medseg.training.checkpoint import read_checkpoint, write_checkpoint
+from medseg.training.config import TrainConfig
+from medseg.training.train import train
+
+
+def config(**changes) -> TrainConfig:
+    return build(TrainConfig, tiny_config(**changes))
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    state = read_checkpoint(out / "checkpoint.pt")
+    return {**state["network"], **{f"ema.{k}": v for k, v in state["ema"].items()}}
+
+
+def assert_same(first: Path, second: Path) -> None:
+    one, other = weights(first), weights(second)
+    assert one.keys() == other.keys()
+    assert [name for name in one if not one[name].equal(other[name])] == []
+    assert (first / "model" / "model.yaml").is_file()
+    files = [(out / "model" / "weights.safetensors").read_bytes() for out in (first, second)]
+    assert files[0] == files[1]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(balls, tmp_path_factory) -> Path:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("undisturbed")
+    train(balls, out, config(), device="cpu")
+    torch.set_num_threads(before)
+    return out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_in_the_middle_of_an_epoch(balls, undisturbed, tmp_path, monkeypatch, number):
+    """The signal comes in the sixth of twelve steps, four to an epoch."""
+    real = step_module.segmentation_loss
+    calls = []
+
+    def counting(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 6:
+            os.kill(os.getpid(), number)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(step_module, "segmentation_loss", counting)
+    with pytest.raises(Interrupted, match=signal.Signals(number).name):
+        train(balls, tmp_path, config(), device="cpu")
+    assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 6
+    assert not (tmp_path / "model").exists()
+    train(balls, tmp_path, config(), device="cpu")
+    assert len(calls) == 12
+    assert_same(undisturbed, tmp_path)
+    assert (tmp_path / "history.csv").read_text().count("\n") == 4
+
+
+def test_stopping_after_every_step(balls, undisturbed, tmp_path, monkeypatch):
+    real = step_module.segmentation_loss
+
+    def stopping(*arguments, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(step_module, "segmentation_loss", stopping)
+    for _ in range(12):
+        with pytest.raises(Interrupted):
+            train(balls, tmp_path, config(), device="cpu")
+    train(balls, tmp_path, config(), device="cpu")
+    assert_same(undisturbed, tmp_path)
+
+
+KILLER = """
+import os, signal, sys, torch
+torch.set_num_threads(1)
+from medseg.training import step
+from medseg.cli.app import run
+real, calls = step.segmentation_loss, []
+def deadly(*arguments, **options):
+    calls.append(1)
+    if len(calls) == int(sys.argv[1]):
+        os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+    return real(*arguments, **options)
+step.segmentation_loss = deadly
+sys.exit(run(sys.argv[3:]))
+"""
+
+
+def test_killed_and_stopped_processes(balls, undisturbed, tmp_path):
+    """SIGKILL loses what came after the last checkpoint, SIGTERM nothing and exits with 75; both end the same."""
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(tiny_config(checkpoint_every=1e-6)))
+    out = tmp_path / "out"
+    command = ["train", str(balls), "--config", str(path), "--out", str(out), "--device", "cpu"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def run(step: int, name: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", KILLER, str(step), name, *command], env=environment, capture_output=True, text=True
+        )
+
+    killed = run(6, "SIGKILL")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert read_checkpoint(out / "checkpoint.pt")["step"] == 5
+    stopped = run(3, "SIGTERM")
+    assert stopped.returncode == 75, stopped.stderr
+    assert "run the same command again" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert read_checkpoint(out / "checkpoint.pt")["step"] == 8
+    finished = run(0, "SIGTERM")
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.strip() == str(out / "model")
+    assert_same(undisturbed, out)
+
+
+def test_a_finished_run_is_not_trained_again(balls, undisturbed, monkeypatch):
+    monkeypatch.setattr(step_module, "segmentation_loss", None)
+    before = (undisturbed / "model" / "weights.safetensors").read_bytes()
+    train(balls, undisturbed, config(), device="cpu")
+    assert (undisturbed / "model" / "weights.safetensors").read_bytes() == before
+
+
+def test_another_configuration_is_refused(balls, undisturbed):
+    with pytest.raises(ConfigError, match=r"sampling\.batch \(2, now 3\)"):
+        train(balls, undisturbed, config(sampling={"batch": 3, "foreground": 0.5}), device="cpu")
+
+
+def test_a_damaged_checkpoint_is_named(balls, tmp_path):
+    (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(InputError, match=r"checkpoint\.pt"):
+        train(balls, tmp_path, config(), device="cpu")
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "owned"),)
+
+    torch.save({"format": 1, "evil": Evil()}, tmp_path / "checkpoint.pt")
+    with pytest.raises(InputError):
+        read_checkpoint(tmp_path / "checkpoint.pt")
+    assert not (tmp_path / "owned").exists()
+
+
+def test_a_crash_while_writing_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.pt"
+    write_checkpoint(path, {"step": 1})
+
+    def half(content, stream):
+        stream.write(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(OSError, match="disk full"):
+        write_checkpoint(path, {"step": 2})
+    assert read_checkpoint(path)["step"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]

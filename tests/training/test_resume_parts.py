@@ -1,0 +1,125 @@
+"""Killed at random moments and gone on with, a run whose batches are parted among cores gives the same weights.
+
+Networks with dropout, which the other tests of resuming use, are never parted.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny_dataset import tiny_config
+
+from medseg.training.checkpoint import read_checkpoint
+
+# Counts Python calls of the main thread from the first step on, those of writing checkpoints included, and sends itself
+# a signal at the one it is told: a moment that is random but the same on every machine. The parts go on meanwhile.
+PROGRAM = """
+import json, os, signal, sys, torch
+torch.set_num_threads(2)
+from medseg.training import step, cpu_parallel as side_by_side
+from medseg.cli.app import run
+moment, name, told = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+seen = {"calls": 0, "parted": 0}
+def count(frame, event, argument):
+    if event == "call":
+        seen["calls"] += 1
+        if seen["calls"] == moment:
+            os.kill(os.getpid(), getattr(signal, name))
+real_step, real_parts = step.Stepper.step, side_by_side.SideBySide.backward
+def first_step(self, *arguments):
+    sys.setprofile(count)
+    return real_step(self, *arguments)
+def parts(self, *arguments):
+    seen["parted"] += 1
+    return real_parts(self, *arguments)
+step.Stepper.step, side_by_side.SideBySide.backward = first_step, parts
+step.Stepper.state = (lambda real: lambda self: (seen.update(last=seen["calls"]), real(self))[1])(step.Stepper.state)
+code = run(sys.argv[4:])
+sys.setprofile(None)
+open(told, "w").write(json.dumps(seen))
+sys.exit(code)
+"""
+
+OPTIMISERS = {
+    # Wide enough for Muon to take its matrices; first layer, scores and norms are AdamW's.
+    "muon": {"name": "muon", "learning_rate": 0.02},
+    "adamw": {"name": "adamw", "learning_rate": 0.01},
+    "sgd": {"name": "sgd", "learning_rate": 0.01},
+}
+
+
+def start(folder: Path, out: Path, *, moment: int = 0, number: str = "SIGTERM") -> subprocess.CompletedProcess[str]:
+    data, config = folder / "data", folder / "config.yaml"
+    command = ["train", str(data), "--config", str(config), "--out", str(out), "--device", "cpu"]
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(moment), number, str(folder / "seen.json"), *command],
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def flat(value: object, name: str = "") -> dict[str, object]:
+    if isinstance(value, dict):
+        return {k: v for key, inner in value.items() for k, v in flat(inner, f"{name}.{key}").items()}
+    if isinstance(value, list):
+        return flat(dict(enumerate(value)), name)
+    return {name: value}
+
+
+def state(out: Path) -> dict[str, object]:
+    """Weights, their average, and what the optimiser remembers."""
+    checkpoint = read_checkpoint(out / "checkpoint.pt")
+    return flat({key: checkpoint[key] for key in ("network", "ema", "optimiser", "step")})
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "signals"),
+    [
+        ("muon", ["SIGKILL", "SIGTERM"]),
+        *(
+            pytest.param(name, ["SIGKILL", "SIGTERM", "SIGKILL", "SIGKILL", "SIGTERM"], marks=pytest.mark.slow)
+            for name in OPTIMISERS
+        ),
+    ],
+)
+def test_the_same_to_the_bit(balls, tmp_path, optimiser, signals):
+    (tmp_path / "data").symlink_to(balls)
+    changes = {
+        "network": {"name": "unet", "arguments": {"features": [8, 16], "deep_supervision": True}},
+        "sampling": {"batch": 3, "foreground": 0.5},
+        "optimiser": OPTIMISERS[optimiser],
+        "checkpoint_every": 1e-6,
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(tiny_config(**changes)))
+    undisturbed, out = tmp_path / "undisturbed", tmp_path / "out"
+    ended = start(tmp_path, undisturbed)
+    assert ended.returncode == 0, ended.stderr
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    assert seen["parted"] == 12
+
+    moments = random.Random(f"{optimiser} {signals}")
+    for name in signals:
+        # Early enough for every signal to come before the last step.
+        ended = start(tmp_path, out, moment=moments.randrange(1, seen["last"] // (len(signals) + 1)), number=name)
+        assert ended.returncode == (75 if name == "SIGTERM" else -signal.SIGKILL), ended.stderr
+        assert not (out / "model").exists()
+    ended = start(tmp_path, out)
+    assert ended.returncode == 0, ended.stderr
+
+    one, other = state(undisturbed), state(out)
+    assert one.keys() == other.keys()
+    assert any("momentum" in key for key in one) == (optimiser != "adamw")
+    same = {
+        key: bool((value == other[key]).all() if hasattr(value, "all") else value == other[key])
+        for key, value in one.items()
+    }
+    assert [key for key in same if not same[key]] == []
+    files = [(folder / "model" / "weights.safetensors").read_bytes() for folder in (undisturbed, out)]
+    assert files[0] == files[1]

@@ -1,0 +1,100 @@
+"""`--configuration`: cascades in one command, and the choice among configurations."""
+
+import json
+
+import pytest
+import yaml
+from tiny_dataset import tiny_config
+
+from medseg.cli.app import run
+from medseg.models.package import load_package
+from medseg.training import configure as configure_module
+
+NETWORK = {"name": "unet", "arguments": {"features": [6, 12]}}
+
+
+@pytest.fixture
+def planned(monkeypatch):
+    """Plans as small as the dataset, for which nnU-Net's rules know no low resolution; real plans are test_plan's."""
+    asked = []
+
+    def plan(dataset, values, out, device, configuration):
+        asked.append(configuration)
+        spacing = [2.0, 2.0, 2.0] if configuration == "3d_lowres" else [1.0, 1.0, 1.0]
+        patch = [8, 8, 8] if configuration == "3d_lowres" else [16, 16, 16]
+        given = {"input": {"channels": [{"name": "MR"}], "spacing": spacing, "patch": patch}, "network": NETWORK}
+        if configuration == "2d":
+            given["input"] |= {"spacing": [1.0, 1.0, None], "patch": [16, 16, 1]}
+            given["network"] = {**NETWORK, "dimensions": 2}
+        return given
+
+    monkeypatch.setattr(configure_module, "_planned", plan)
+    return asked
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    values = tiny_config(epochs=2)
+    for key in ("input", "network"):
+        del values[key]
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def test_a_cascade_is_one_command(balls, planned, recipe, tmp_path):
+    out = tmp_path / "out"
+    command = ["train", str(balls), "--config", str(recipe), "--out", str(out), "--device", "cpu", "--quiet"]
+    assert run([*command, "--configuration", "cascade"]) == 0
+    assert planned == ["3d_lowres", "3d_fullres"]
+    package = load_package(out / "model")
+    assert package.card.first_pass.labels == (1, 2)
+    assert set(package.card.training.held_out) <= set(package.first_pass.card.training.held_out)
+    assert package.card.validation.cases == 2
+    assert load_package(out / "3d_lowres" / "model").card.training.cases == 6
+    before = (out / "model" / "weights.safetensors").read_bytes()
+    assert run([*command, "--configuration", "cascade"]) == 0
+    assert (out / "model" / "weights.safetensors").read_bytes() == before
+
+
+def test_configurations_are_compared_and_one_is_packed(balls, planned, recipe, tmp_path):
+    out = tmp_path / "out"
+    command = ["train", str(balls), "--config", str(recipe), "--out", str(out), "--device", "cpu", "--quiet"]
+    assert run([*command, "--folds", "all", "--configuration", "2d,3d_fullres", "--final", "ensemble"]) == 0
+    told = json.loads((out / "cross_validation.json").read_text())
+    assert told["configurations"].keys() == {"2d", "3d_fullres"}
+    assert told["cases"] == 6
+    assert told["chosen"] in told["configurations"]
+    (difference,) = told["differences"]
+    assert difference["cases"] == 6
+    card = load_package(out / "model").card
+    assert card.members == 3
+    assert card.training.cases == 6
+    assert card.training.held_out == ()
+    assert card.validation.mean_dice == told["mean_dice"]
+    assert "2d 0." in card.validation.notes
+    assert "was not measured" in card.validation.notes
+    assert card.network.dimensions == (2 if told["chosen"] == "2d" else 3)
+    weights = load_package(out / "model").weights()
+    own = load_package(out / told["chosen"] / "fold_1" / "model").weights()
+    assert all(weights[f"1.{name}"].equal(value) for name, value in own.items())
+    assert f"{told['chosen']} was taken" in (out / "cross_validation.html").read_text()
+    scan = balls / "imagesTr" / "case_00.nii.gz"
+    results = tmp_path / "results"
+    assert run(["predict", str(scan), "--model", str(out / "model"), "--out", str(results), "--device", "cpu"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--configuration", "2d,4d", "--folds", "all"], "'4d' is no configuration"),
+        (["--configuration", "2d,2d", "--folds", "all"], "named twice"),
+        (["--configuration", "2d,3d_fullres"], "Add --folds all"),
+        (["--final", "ensemble", "--folds", "0"], "Add --folds all"),
+        (["--final", "best"], "Write all or ensemble"),
+        (["--configuration", "2d", "--config", "hippocampus"], "Leave out --configuration"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(balls, tmp_path, capsys, options, says):
+    assert run(["train", str(balls), "--out", str(tmp_path / "out"), "--device", "cpu", *options]) == 2
+    assert says in capsys.readouterr().err

@@ -1,0 +1,96 @@
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny_dataset import tiny_config
+
+from medseg import resources
+from medseg.config.load import build, read_yaml
+from medseg.errors import ConfigError, UsageError
+from medseg.training.config import TrainConfig
+from medseg.training.configure import configure, seconds_of
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"optimiser": {"learning_rte": 0.1}}, "optimiser.learning_rte"),
+        ({"optimiser": {"learning_rate": -1}}, "optimiser.learning_rate"),
+        ({"augment": {"flip": ["w"]}}, "augment.flip.0"),
+        ({"sampling": {"foreground": 1.5}}, "sampling.foreground"),
+        ({"batch": 3}, "batch"),
+        ({"epochs": 0}, "epochs"),
+    ],
+)
+def test_a_wrong_key_is_named(changes, key):
+    with pytest.raises(ConfigError, match=key.replace(".", r"\.")):
+        build(TrainConfig, tiny_config(**changes))
+
+
+def test_a_run_without_an_end_is_refused():
+    with pytest.raises(ConfigError, match="no end"):
+        build(TrainConfig, tiny_config(epochs=None))
+
+
+def test_options_win_over_the_file(tmp_path: Path):
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(tiny_config(seed=3)))
+    config = configure(Path(), str(path), ["sampling.batch=7"], epochs=9, seed=5)
+    assert (config.sampling.batch, config.epochs, config.seed, config.time_budget) == (7, 9, 5, None)
+
+
+def test_a_time_budget_takes_the_place_of_the_files_epochs(tmp_path: Path):
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(tiny_config()))
+    config = configure(Path(), str(path), time_budget="1.5h")
+    assert (config.time_budget, config.epochs) == (5400.0, None)
+    both = configure(Path(), str(path), time_budget="90s", epochs=2)
+    assert (both.time_budget, both.epochs) == (90.0, 2)
+
+
+@pytest.mark.parametrize("text", ["", "20 minutes", "-5m", "0s", "m"])
+def test_what_is_no_length_of_time_is_refused(text):
+    with pytest.raises(UsageError, match="--time-budget"):
+        seconds_of(text)
+
+
+def shipped_training_configs() -> list[Path]:
+    return [path for path in resources.shipped("configs").values() if "network" in read_yaml(path)]
+
+
+@pytest.mark.parametrize("path", shipped_training_configs(), ids=lambda p: p.stem)
+def test_shipped_configurations_are_valid_and_open_with_their_command(path):
+    build(TrainConfig, read_yaml(path), where=path)
+    assert path.read_text(encoding="utf-8").startswith("# medseg train ")
+
+
+def test_there_are_shipped_configurations():
+    assert shipped_training_configs()
+
+
+def test_without_a_configuration_the_dataset_is_planned(balls, tmp_path, monkeypatch):
+    config = configure(balls, None, ["iterations_per_epoch=2"], out=tmp_path, device="cpu", epochs=1)
+    assert config.input.patch == (16, 16, 12)
+    assert config.input.channels[0].modality == "MR"
+    assert config.iterations_per_epoch == 2
+    plan = yaml.safe_load((tmp_path / "plan.yaml").read_text())
+    fingerprint = json.loads((tmp_path / "fingerprint.json").read_text())
+    assert plan["input"]["patch"] == [16, 16, 12]
+    assert json.loads((tmp_path / "audit.json").read_text())["blocked"] == {}
+    # Held-out cases decide nothing.
+    assert len(fingerprint["cases"]) < 6
+    # Going on with a run, the plan is not made again.
+    monkeypatch.setattr("medseg.training.configure.plan_dataset", None)
+    assert configure(balls, None, ["iterations_per_epoch=2"], out=tmp_path, device="cpu", epochs=1) == config
+
+
+def test_a_recipe_changes_the_plan_and_nothing_else(balls, tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("optimiser: {learning_rate: 0.5}\nsampling: {batch: 3}\n")
+    planned = configure(balls, None, out=tmp_path, device="cpu")
+    changed = configure(balls, str(path), out=tmp_path, device="cpu")
+    assert changed.optimiser.learning_rate == 0.5
+    assert changed.sampling.batch == 3
+    assert changed.optimiser.name == planned.optimiser.name
+    assert changed.input == planned.input

@@ -1,0 +1,247 @@
+"""Whole runs on a tiny dataset: it learns, its package works, and what is wrong is named."""
+
+import csv
+import hashlib
+import io
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from tiny_dataset import tiny_config, write_msd
+
+from medseg.config.load import build
+from medseg.data.layouts import read_dataset
+from medseg.data.reading import read_case
+from medseg.errors import ConfigError, InputError, UsageError
+from medseg.infer.onnx_export import find_export
+from medseg.infer.predictor import Predictor
+from medseg.models.package import load_package
+from medseg.progress import step_bar
+from medseg.training.config import TrainConfig
+from medseg.training.train import train
+
+
+def config(**changes) -> TrainConfig:
+    return build(TrainConfig, tiny_config(**changes))
+
+
+@pytest.fixture(scope="module")
+def trained(balls, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("trained")
+    classes = {"bright": {"name": "bright ball", "color": [1, 2, 3]}}
+    network = {"name": "unet", "arguments": {"features": [6, 12]}}
+    values = config(epochs=20, classes=classes, network=network, mirror="left-right")
+    train(balls, out, values, device="cpu", command="medseg train balls")
+    return out
+
+
+def test_the_package_carries_its_network_as_onnx(trained):
+    for module in ("onnx", "onnxscript", "openvino"):
+        pytest.importorskip(module)
+    package = load_package(trained / "model")
+    assert find_export(package).path == package.folder / "model.onnx"
+    report = json.loads((package.folder / "model.onnx.json").read_text())
+    assert report["onnx_sha256"] == hashlib.sha256((package.folder / "model.onnx").read_bytes()).hexdigest()
+    assert report["largest_difference"] < 1e-3 * report["range_of_scores"]
+
+
+def test_it_learns(trained):
+    card = load_package(trained / "model").card
+    assert card.validation.mean_dice > 0.9
+    assert card.validation.dice.keys() == {"bright ball", "dark"}
+
+
+def test_the_card_says_what_was_done(trained, balls):
+    card = load_package(trained / "model").card
+    split = json.loads((trained / "split.json").read_text())
+    assert card.training.cases == 4
+    assert card.training.command == "medseg train balls"
+    assert list(card.training.held_out) == split["validation"]
+    assert card.validation.cases == 2
+    assert set(split["train"]).isdisjoint(split["validation"])
+    assert card.training.licence == "CC0"
+    assert card.input.mirror_axes == (0, 1)
+    assert card.input.expected_extent_mm == ((20.0, 18.0, 14.0), (20.0, 18.0, 14.0))
+    assert card.mirror == "left-right"
+    assert "mirrored left-right" in card.validation.notes
+    assert card.classes[0].name == "bright ball"
+    assert card.notice == "Research use only; not a medical device."
+    low, high = card.validation.volume_range_ml["bright ball"]
+    assert 0 < low <= high < 1
+
+
+def test_the_figure_is_that_of_the_shipped_weights(trained, balls):
+    """Segment the held-out cases anew and recompute the mean Dice from voxels."""
+    package = load_package(trained / "model")
+    data = read_dataset(balls)
+    held_out = [c for c in data.cases if c.case_id in package.card.training.held_out]
+    predictor = Predictor(package)
+    scores = []
+    for case in held_out:
+        scan, reference = read_case(data, case)
+        labels = predictor.segment(scan).labels
+        assert labels.geometry.matches(scan.geometry)
+        for value in (1, 2):
+            a, b = labels.array == value, reference.array == value
+            scores.append(2 * (a & b).sum() / (a.sum() + b.sum()))
+    assert package.card.validation.mean_dice == pytest.approx(float(np.mean(scores)), abs=1e-4)
+    with (trained / "validation.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert np.mean([float(row["value"]) for row in rows]) == pytest.approx(float(np.mean(scores)), abs=1e-4)
+
+
+def test_what_is_left_lies_where_the_documentation_says(trained):
+    assert yaml.safe_load((trained / "config.yaml").read_text())["epochs"] == 20
+    assert (trained / "history.csv").read_text().startswith("epoch,step,loss")
+    assert not list(trained.glob(".medseg-part-*"))
+
+
+def test_the_report_shows_what_was_measured(trained):
+    page = (trained / "report.html").read_text()
+    card = load_package(trained / "model").card
+    assert f"{card.validation.mean_dice:.4f}" in page
+    for case_id in card.training.held_out:
+        assert f"<td>{case_id}</td>" in page
+        assert f"{case_id}, mean Dice" in page
+    assert page.count("data:image/png;base64,") == 2
+    assert page.count('class="curve"') == 4
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
+
+
+LIGHT = """
+import sys
+from medseg.cli.app import run
+code = run(sys.argv[1:])
+assert "SimpleITK" not in sys.modules
+sys.exit(code)
+"""
+
+
+def test_training_does_not_import_simpleitk(balls, tmp_path):
+    """Audit, preparation, training and measuring of NIfTI do without it."""
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(tiny_config(epochs=1, iterations_per_epoch=1)))
+    arguments = ["train", str(balls), "--config", str(path), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    done = subprocess.run([sys.executable, "-c", LIGHT, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "validation.csv").is_file()
+
+
+def test_a_terminal_gets_a_bar_and_the_log_above_it(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    log = logging.getLogger("medseg")
+    handler = logging.StreamHandler(terminal)
+    monkeypatch.setattr(log, "handlers", [handler])
+    monkeypatch.setattr(log, "level", logging.INFO)
+    logging.getLogger("medseg.train").manager._clear_cache()
+    with step_bar("balls") as advance:
+        advance(0.5, 0.25)
+        logging.getLogger("medseg.train").info("epoch 0: loss 0.25")
+    assert handler.stream is terminal
+    shown = terminal.getvalue()
+    assert "50%" in shown
+    assert "loss 0.250" in shown
+    assert "epoch 0: loss 0.25" in shown
+
+
+def test_a_time_budget_ends_the_run(balls, tmp_path):
+    train(balls, tmp_path, config(epochs=None, time_budget=2.0, iterations_per_epoch=1), device="cpu")
+    with (tmp_path / "history.csv").open() as stream:
+        rates = [float(row["learning_rate"]) for row in csv.DictReader(stream)]
+    assert rates[-1] < 0.3 * max(rates)
+
+
+def test_bad_cases_are_left_out_and_named(tmp_path):
+    folder = write_msd(tmp_path / "data")
+    names = sorted(p.name for p in (folder / "imagesTr").iterdir())
+    whole = (folder / "imagesTr" / names[0]).read_bytes()
+    for name in names[:2]:
+        (folder / "imagesTr" / name).write_bytes(whole[: len(whole) // 2])
+    (folder / "labelsTr" / names[2]).unlink()
+    train(folder, tmp_path / "out", config(split={"folds": 1}, epochs=1), device="cpu")
+    left_out = json.loads((tmp_path / "out" / "split.json").read_text())["left_out"]
+    assert sorted(left_out) == ["case_00", "case_01", "case_02"]
+    assert sorted(json.loads((tmp_path / "out" / "audit.json").read_text())["blocked"]) == sorted(left_out)
+    assert (tmp_path / "out" / "audit.html").is_file()
+    card = load_package(tmp_path / "out" / "model").card
+    assert card.training.cases == 3
+    assert card.validation is None
+
+
+def test_a_value_no_class_has_leaves_the_case_out(tmp_path):
+    folder = write_msd(tmp_path / "data", 2)
+    description = json.loads((folder / "dataset.json").read_text())
+    del description["labels"]["2"]
+    (folder / "dataset.json").write_text(json.dumps(description))
+    with pytest.raises(InputError, match=r"values \[2\]"):
+        train(folder, tmp_path / "out", config(split={"folds": 1}), device="cpu")
+
+
+def test_a_patch_that_does_not_fit_the_network_is_refused(balls, tmp_path):
+    values = tiny_config()
+    values["input"]["patch"] = [16, 15, 16]
+    with pytest.raises(ConfigError, match=r"Use \[16, 16, 16\]"):
+        train(balls, tmp_path, build(TrainConfig, values), device="cpu")
+
+
+def test_a_class_the_dataset_does_not_have_is_refused(balls, tmp_path):
+    with pytest.raises(ConfigError, match="It has bright, dark"):
+        train(balls, tmp_path, config(classes={"blue": {}}), device="cpu")
+
+
+def test_a_device_that_is_not_there_is_refused(balls, tmp_path):
+    with pytest.raises(UsageError, match="cuda:99"):
+        train(balls, tmp_path, config(), device="cuda:99")
+
+
+def test_prepared_cases_are_taken_as_they_are_until_a_file_changes(balls, tmp_path):
+    out = tmp_path / "out"
+    folder = tmp_path / "data"
+    shutil.copytree(balls, folder)
+    train(folder, out, config(epochs=1), device="cpu")
+    facts = sorted(out.glob("prepared/*/facts.json"))
+    before = [path.stat().st_mtime_ns for path in facts]
+    train(folder, out, config(epochs=1), device="cpu")
+    assert [path.stat().st_mtime_ns for path in facts] == before
+    case = facts[0].parent.name
+    other = folder / "imagesTr" / f"{facts[1].parent.name}.nii.gz"
+    (folder / "imagesTr" / f"{case}.nii.gz").write_bytes(other.read_bytes())
+    train(folder, out, config(epochs=1), device="cpu")
+    after = [path.stat().st_mtime_ns for path in facts]
+    assert after[0] != before[0]
+    assert after[1:] == before[1:]
+
+
+def test_a_blocked_case_is_not_measured_with_either(balls, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(balls, folder)
+    held_out = json.loads(_split_of(balls, tmp_path / "first"))["validation"]
+    (folder / "imagesTr" / f"{held_out[0]}.nii.gz").write_bytes(b"no scan")
+    train(folder, tmp_path / "out", config(epochs=1), device="cpu")
+    card = load_package(tmp_path / "out" / "model").card
+    assert list(card.training.held_out) == held_out[1:]
+    assert card.validation.cases == 1
+
+
+def _split_of(dataset: Path, out: Path) -> str:
+    train(dataset, out, config(epochs=1), device="cpu")
+    return (out / "split.json").read_text()
+
+
+def test_a_refused_run_leaves_the_folder_as_it_was(balls, tmp_path):
+    train(balls, tmp_path, config(epochs=1), device="cpu")
+    before = (tmp_path / "config.yaml").read_text()
+    with pytest.raises(ConfigError, match="another configuration"):
+        train(balls, tmp_path, config(epochs=1, seed=9), device="cpu")
+    assert (tmp_path / "config.yaml").read_text() == before
