@@ -1,9 +1,9 @@
-"""Measures a U-Net's training step with medseg's instance normalisation beside PyTorch's; writes a page.
+"""Measures a U-Net's training step with medseg's instance normalization beside PyTorch's; writes a page.
 
     python benchmarks/bench_instance_norm.py
 
 Forward and backward pass of the same U-Net (16 to 128 features, batch 4 of 40 x 56 x 40, bf16, channels last) on one
-thread, in processor seconds, the three kinds taking turns; the least of several turns counts.
+thread, in CPU seconds, the three kinds taking turns; the least of several turns counts.
 """
 
 from __future__ import annotations
@@ -80,15 +80,15 @@ def main() -> None:
     ]
     text = "\n".join(
         [
-            "# A training step, by instance normalisation",
+            "# A training step, by instance normalization",
             "",
             "`python benchmarks/bench_instance_norm.py`: forward and backward pass of one U-Net (16 to 128 features)",
-            "on a batch of 4 × 40 × 56 × 40 voxels, bf16, channels last, one thread; processor seconds, least of "
+            "on a batch of 4 × 40 × 56 × 40 voxels, bf16, channels last, one thread; CPU seconds, least of "
             f"{TURNS - 1} turns",
             f"taken in alternation. PyTorch {torch.__version__}, Python {platform.python_version()}. The last column",
             "is how far the gradient of all weights lies from the one in float32 with PyTorch's layer.",
             "",
-            "| normalisation | seconds a step | ratio | gradient from float32's |",
+            "| normalization | seconds a step | ratio | gradient from float32's |",
             "|---|---|---|---|",
             *rows,
             "",

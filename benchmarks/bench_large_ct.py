@@ -89,13 +89,13 @@ def run_medseg(scan: Path, out: Path, classes: int) -> None:
         title="Bands of intensity",
         classes=tuple(ClassCard(value=i, name=f"band {i}") for i in range(1, classes)),
         input=InputCard(
-            channels=(ChannelCard(name="CT", normalisation={"scheme": "none"}),),
+            channels=(ChannelCard(name="CT", normalization={"scheme": "none"}),),
             spacing=(TARGET,) * 3,
             patch=(PATCH,) * 3,
             resampling={"order": 1},
         ),
         network=NetworkCard(name="trivial"),
-        training=TrainingCard(data="none", licence="none", cases=0, command="none", seed=0),
+        training=TrainingCard(data="none", license="none", cases=0, command="none", seed=0),
         weights_sha256="0" * 64,
     )
 

@@ -2,11 +2,11 @@
 
     python benchmarks/bench_nnunet.py MODEL_FOLDER DATASET --nnunet VENV/bin/nnUNetv2_predict [--cases 52]
 
-MODEL_FOLDER is a results folder (nnUNetTrainer__nnUNetPlans__...), DATASET a labelled dataset for it with scans in
+MODEL_FOLDER is a results folder (nnUNetTrainer__nnUNetPlans__...), DATASET a labeled dataset for it with scans in
 imagesTr, VENV an environment of its own with `pip install nnunetv2==2.8.1`. Runs one after the other, on links to the
 last scans of the dataset: nnU-Net with its defaults, nnU-Net in one process (-npp 0 -nps 0), and medseg with each
 engine and precision asked for, start-up included and with all that `medseg predict` writes. What bfloat16 costs is
-measured before, by `medseg models optimise` on the first cases of the dataset. Mirroring is off and windows overlap by
+measured before, by `medseg models optimize` on the first cases of the dataset. Mirroring is off and windows overlap by
 half on every side. Each program has run once before, so that its modules are compiled.
 """
 
@@ -79,7 +79,7 @@ def agreement(ours: Path, theirs: Path) -> float:
 
 
 def _lay_out_first_cases(dataset: Path, scans: Sequence[Path], folder: Path) -> None:
-    """Links to some labelled cases, as a dataset of their own."""
+    """Links to some labeled cases, as a dataset of their own."""
     content = json.loads((dataset / "dataset.json").read_text())
     for kind, source in (("imagesTr", "imagesTr"), ("labelsTr", "labelsTr")):
         (folder / kind).mkdir(parents=True)
@@ -122,7 +122,7 @@ def _write_page(path: Path, result: dict[str, object], labels: Sequence[str]) ->
             markdown.table(columns, rows),
             "One scan, the whole command, when it has been run before:",
             markdown.table(["CPU-s", "wall s", "GB"], {k: list(v.values()) for k, v in one.items()}),
-            "What `medseg models optimise` measured on other cases before bfloat16 was allowed:",
+            "What `medseg models optimize` measured on other cases before bfloat16 was allowed:",
             "| Precision | Class | Dice | Drop | Smallest agreement |\n| --- | --- | --- | --- | --- |\n"
             + "\n".join(drops),
         ],
@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--nnunet", type=Path, required=True, help="path of nnUNetv2_predict")
     parser.add_argument("--cases", type=int, default=52)
     parser.add_argument("--ways", default="openvino-bfloat16,openvino-float32,torch-float32", help="engine-precision")
-    parser.add_argument("--optimise-cases", type=int, default=40)
+    parser.add_argument("--optimize-cases", type=int, default=40)
     parser.add_argument("--table", type=Path, help="write the page of the documentation")
     options = parser.parse_args()
     medseg = [str(Path(sys.executable).with_name("medseg"))]
@@ -152,18 +152,18 @@ def main() -> None:
             link.parent.mkdir(exist_ok=True)
             link.symlink_to(scan.resolve())
         subprocess.run([*medseg, "models", "import", str(options.model), "--name", "peer"], env=environment, check=True)
-        _lay_out_first_cases(options.dataset, every[: options.optimise_cases], folder / "labelled")
-        optimise = [
+        _lay_out_first_cases(options.dataset, every[: options.optimize_cases], folder / "labeled")
+        optimize = [
             *medseg,
             "models",
-            "optimise",
+            "optimize",
             "peer",
             "--data",
-            str(folder / "labelled"),
+            str(folder / "labeled"),
             "--precision",
             "bfloat16",
         ]
-        found = subprocess.run([*optimise, "--json"], env=environment, check=True, stdout=subprocess.PIPE).stdout
+        found = subprocess.run([*optimize, "--json"], env=environment, check=True, stdout=subprocess.PIPE).stdout
         measured = json.loads(found)["precisions"]
         # nnU-Net finds a model by dataset, trainer, plans and configuration below nnUNet_results.
         dataset = json.loads((options.model / "plans.json").read_text())["dataset_name"]

@@ -161,7 +161,7 @@ def draw(case: str, data: Path, made: Path, options: dict[str, dict[str, float]]
 
 
 def is_stained(path: Path) -> bool:
-    """Whether a picture has colours: stained tissue, where fluorescence is grey."""
+    """Whether a picture has colors: stained tissue, where fluorescence is gray."""
     array = load_scan(path).array
     return bool(np.ptp(array.astype(np.int64), axis=0).max() > 0)
 
@@ -218,7 +218,7 @@ fluorescence on dark and stained tissue on light, 256 x 256 to 603 x 1272 pixels
 errors, on its training pictures; some of those may be among these {len(cases)}. `interiors as they are` has no options.
 
 Both networks are the same U-Net, trained on the same patches, one with the border class and one without:
-{card.training.duration} and {other.training.duration}, on a shared processor.
+{card.training.duration} and {other.training.duration}, on a shared CPU.
 {short}
 Figures are over all nuclei of the held-out pictures together, as published tables of nuclei are, but for the last
 column, the mean over pictures of each one's PQ. AP is TP / (TP + FP + FN) at an IoU;

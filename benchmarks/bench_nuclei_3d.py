@@ -98,11 +98,11 @@ def page(counts: dict[str, Counts], work: Path, folds: list[Path]) -> str:
     return f"""# Nuclei in a volume
 
 Written by `python benchmarks/bench_nuclei_3d.py DATA --work WORK`. DATA is StarDist's example stack, 57 x 61 x 31
-voxels of fluorescence with 51 numbered nuclei: all the labelled volume of objects there was. It is cut in two across
+voxels of fluorescence with 51 numbered nuclei: all the labeled volume of objects there was. It is cut in two across
 its longest axis; nuclei on the cut count in both halves, which makes {total}, of which {touch} touch another. For each
 half the network is trained on the other by `medseg train HALVES --config nuclei-3d --folds 0,1`
 ({cards[0].training.duration}; {cards[1].training.duration}, on a shared
-processor) and has seen nothing of it. Figures are over all nuclei of both halves.
+CPU) and has seen nothing of it. Figures are over all nuclei of both halves.
 
 {table({NAMES[name]: counts[name] for name in NAMES}, METRICS[:-1])}
 

@@ -44,13 +44,13 @@ def blobs(shape: tuple[int, int, int], count: int, largest: int, out: np.ndarray
     drawn = 0
     while drawn < count:
         radii = rng.integers(4, largest + 1, 3)
-        centre = [rng.integers(radius + 1, size - radius - 1) for radius, size in zip(radii, shape, strict=True)]
-        around = tuple(slice(at - r - 1, at + r + 2) for at, r in zip(centre, radii, strict=True))
+        center = [rng.integers(radius + 1, size - radius - 1) for radius, size in zip(radii, shape, strict=True)]
+        around = tuple(slice(at - r - 1, at + r + 2) for at, r in zip(center, radii, strict=True))
         if out[around].any():
             continue
         grid = np.ogrid[tuple(slice(-radius, radius + 1) for radius in radii)]
         inside = sum((axis / radius) ** 2 for axis, radius in zip(grid, radii, strict=True)) <= 1
-        box = tuple(slice(at - r, at + r + 1) for at, r in zip(centre, radii, strict=True))
+        box = tuple(slice(at - r, at + r + 1) for at, r in zip(center, radii, strict=True))
         out[box][inside] = rng.integers(1, CLASSES + 1)
         drawn += 1
 

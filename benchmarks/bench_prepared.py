@@ -2,8 +2,8 @@
 
     python benchmarks/bench_prepared.py
 
-One case of 320 x 320 x 200 voxels, float32: smooth tissue with noise, a third of it air, as normalised CT is. From each
-store the same patches are read, in processor seconds, the stores taking turns; needs `medseg[blosc2]`.
+One case of 320 x 320 x 200 voxels, float32: smooth tissue with noise, a third of it air, as normalized CT is. From each
+store the same patches are read, in CPU seconds, the stores taking turns; needs `medseg[blosc2]`.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ def main() -> None:
         "# How prepared cases are kept",
         "",
         f"`python benchmarks/bench_prepared.py`: one case of {' × '.join(map(str, SHAPE))} voxels, float32, like",
-        f"normalised CT; {PATCHES} patches of {' × '.join(map(str, PATCH))} read from a warm disk cache by one thread,",
-        f"processor milliseconds a patch, least of {TURNS} turns taken in alternation. blosc2 {blosc2.__version__}, "
+        f"normalized CT; {PATCHES} patches of {' × '.join(map(str, PATCH))} read from a warm disk cache by one thread,",
+        f"CPU milliseconds a patch, least of {TURNS} turns taken in alternation. blosc2 {blosc2.__version__}, "
         f"Python {platform.python_version()}.",
         "",
         "| store | size, MB | to write, CPU-s | to read a patch, CPU-ms | ratio |",

@@ -26,12 +26,12 @@ from medseg.training.train import train
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks" / "sarcoma.md"
 CONFIGS = {"CT": "sarcoma-ct", "CT and PET": "sarcoma-ct-pet"}
-# How far around the tumour the public crops reach, mm.
+# How far around the tumor the public crops reach, mm.
 CROP = 50.0
 
 
 def crossed(dataset: Path, config: str, work: Path, epochs: int) -> tuple[dict[str, float], float]:
-    """Dice of each patient, and processor seconds of what was not there yet."""
+    """Dice of each patient, and CPU seconds of what was not there yet."""
     began = time.process_time()
     found: dict[str, float] = {}
     chosen = configure(dataset, config, ["tracking=false"], epochs=epochs)
@@ -49,7 +49,7 @@ def blind(dataset: Path) -> dict[str, float]:
     """Dice of a guess that looks at no voxel: the ellipsoid that fills the crop less its 5 cm."""
     data = read_dataset(dataset, description_in("sarcoma-ct"))
     found = {}
-    for case in data.labelled:
+    for case in data.labeled:
         scan, reference = read_case(data, case)
         spacing, shape = np.array(scan.geometry.spacing), np.array(scan.geometry.shape)
         half = np.maximum((shape * spacing - 2 * CROP) / 2, spacing / 2)
@@ -100,8 +100,8 @@ def main() -> None:
         f"CT and PET {verdict} CT alone{sure}: the mean difference is {gain.mean():+.3f} (95% interval of 10,000",
         f"bootstrap samples of patients {low:+.3f} to {high:+.3f}; Wilcoxon signed-rank p = {p:.1g}).",
         "",
-        "The public crops end 5 cm from the tumour on every side, so the frame itself tells where the tumour is; the",
-        "last row says how far that alone goes. The figures compare two inputs, and say nothing of finding a tumour in",
+        "The public crops end 5 cm from the tumor on every side, so the frame itself tells where the tumor is; the",
+        "last row says how far that alone goes. The figures compare two inputs, and say nothing of finding a tumor in",
         "a whole scan.",
         "",
         "| patient | CT | CT and PET | no voxel |",

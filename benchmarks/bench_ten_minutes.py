@@ -3,7 +3,7 @@
     python benchmarks/bench_ten_minutes.py DATASET --out FOLDER [--budget 10m] [--withhold 52]
 
 Runs the command as a user would, with no configuration, in a process of its own, and reports mean Dice on cases not
-trained on, wall time, processor time of the process and its workers, and peak memory. Those cases are the ones the run
+trained on, wall time, CPU time of the process and its workers, and peak memory. Those cases are the ones the run
 itself held out, by its own measure, and with `--withhold` some that the run never gets to see: a dataset without them
 is laid out first, and `medseg predict` segments them afterwards.
 """
@@ -44,7 +44,7 @@ def withheld(dataset: Path, count: int, folder: Path) -> tuple[Path, list[str]]:
 
 
 def run(arguments: Sequence[str | Path]) -> dict[str, float]:
-    """Run medseg to its end; wall and processor seconds, and the peak of the largest process in GB."""
+    """Run medseg to its end; wall and CPU seconds, and the peak of the largest process in GB."""
     before, begun = os.times(), time.perf_counter()
     subprocess.run([Path(sys.executable).with_name("medseg"), *arguments], check=True, stdout=sys.stderr)
     after = os.times()

@@ -6,7 +6,7 @@ DATASET is a folder in the Decathlon's layout, VENV an environment of its own wi
 `pip install nnunetv2==2.8.1 psutil`. Both sides train the network nnU-Net plans for the dataset, on its patch, with 2
 patches a step and nnU-Net's augmentation at its probabilities, on the CPU with as many threads as PyTorch chooses. One
 after the other in processes of their own; preparation and the first steps, which warm up, are not counted. The
-processor time is that of the process and all its workers.
+CPU time is that of the process and all its workers.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def measure_medseg(plans: Path, dataset: Path, steps: int, precision: str) -> di
             },
             "sampling": {"batch": BATCH},
             "augment": {"flip": ["x", "y", "z"]},
-            "optimiser": {"name": "sgd", "learning_rate": 0.01, "weight_decay": 3e-5, "schedule": "polynomial"},
+            "optimizer": {"name": "sgd", "learning_rate": 0.01, "weight_decay": 3e-5, "schedule": "polynomial"},
             "precision": precision,
             "epochs": 2,  # the first warms up
             "iterations_per_epoch": steps,
@@ -133,7 +133,7 @@ def measure_medseg(plans: Path, dataset: Path, steps: int, precision: str) -> di
     )
     names = {path.name for path in (plans.parent / "gt_segmentations").iterdir()}
     data = read_dataset(dataset)
-    chosen = [case for case in data.labelled if f"{case.case_id}.nii.gz" in names]
+    chosen = [case for case in data.labeled if f"{case.case_id}.nii.gz" in names]
     with tempfile.TemporaryDirectory() as folder:
         cases, _ = prepare_cases(data, chosen, config.input, Path(folder))
         classes = len(data.table) + 1

@@ -6,7 +6,7 @@ A scan of 1.5 x SIZE x SIZE voxels a plane is read, brought to 1.5 mm, segmented
 half by a DynUNet of nnU-Net's widths with random weights, and written on the scan's own grid. Each side runs in a
 process of its own, one after the other, start-up included, so many times over as --repeats says; of each its fastest
 run counts, because memory that the machine has not touched for a while can take seconds. The network is exported and
-quantised before; the time that takes is given apart. As in `medseg predict`, the model is loaded while the scan is
+quantized before; the time that takes is given apart. As in `medseg predict`, the model is loaded while the scan is
 read. Random weights say nothing about Dice, so the precision is chosen here and not by a card. They also leave nearly
 every voxel undecided, which is more work than a trained network makes.
 """
@@ -60,8 +60,8 @@ def prepare(folder: Path) -> dict[str, float]:
     import numpy as np
     import torch
 
-    from medseg.infer.engines.quantise import quantise
-    from medseg.infer.onnx_export import export_onnx
+    from medseg.infer.engines.onnx_export import export_onnx
+    from medseg.infer.engines.quantize import quantize
     from medseg.models.card import ClassCard, ModelCard, NetworkCard, PrecisionCard, TrainingCard
     from medseg.models.package import write_card, write_package
     from medseg.prepare.card import ChannelCard, InputCard
@@ -75,7 +75,7 @@ def prepare(folder: Path) -> dict[str, float]:
             channels=(ChannelCard(name="CT"),), spacing=(TARGET,) * 3, patch=(PATCH,) * 3, resampling={"order": 1}
         ),
         network=NetworkCard(name="dynunet", arguments=ARGUMENTS),
-        training=TrainingCard(data="none", licence="none", cases=0, command="none", seed=0),
+        training=TrainingCard(data="none", license="none", cases=0, command="none", seed=0),
         weights_sha256="0" * 64,
     )
     # MONAI's DynUNet names each tensor twice; a file cannot hold one for two names.
@@ -86,18 +86,18 @@ def prepare(folder: Path) -> dict[str, float]:
     exported = time.perf_counter()
     rng = np.random.default_rng(0)
     windows = [rng.standard_normal((1, 1, PATCH, PATCH, PATCH), np.float32) for _ in range(2)]
-    files = quantise(package.folder / "model.onnx", card, windows, package.folder)
+    files = quantize(package.folder / "model.onnx", card, windows, package.folder)
     write_card(package.folder, card.model_copy(update={"weights_sha256": package.card.weights_sha256, "precisions": {
         "int8": PrecisionCard(dice_drop={}, cases=1, files=files)}}))  # fmt: skip
-    return {"export_s": round(exported - begun, 1), "quantise_s": round(time.perf_counter() - exported, 1)}
+    return {"export_s": round(exported - begun, 1), "quantize_s": round(time.perf_counter() - exported, 1)}
 
 
 def run_medseg(side: str, scan: Path, out: Path, folder: Path) -> None:
     """Read, segment and write with one of medseg's engines."""
     from concurrent.futures import ThreadPoolExecutor
 
+    from medseg.infer.engines.onnx_export import find_export
     from medseg.infer.engines.select import Way, make_engine
-    from medseg.infer.onnx_export import find_export
     from medseg.infer.options import InferOptions
     from medseg.models.package import load_package
 
@@ -187,7 +187,7 @@ def write_page(path: Path, size: int, repeats: int, result: dict[str, dict[str, 
                 rows,
             ),
             f"Once for a model, and not in the table: {prepared['export_s']} s to write it as ONNX, "
-            f"{prepared['quantise_s']} s to quantise it to int8.",
+            f"{prepared['quantize_s']} s to quantize it to int8.",
         ],
     )
 

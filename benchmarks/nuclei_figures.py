@@ -38,9 +38,9 @@ def otsu(array: np.ndarray) -> np.ndarray:
 
     The way of a typical script: mean of the channels, a little smoothing, the threshold, holes filled, specks removed.
     """
-    grey = array.astype(np.float32).mean(0)
-    flat = [int(n > 1) for n in grey.shape]
-    smooth = ndimage.gaussian_filter(grey, flat)
+    gray = array.astype(np.float32).mean(0)
+    flat = [int(n > 1) for n in gray.shape]
+    smooth = ndimage.gaussian_filter(gray, flat)
     above = smooth > threshold_otsu(smooth)
     mask = ~above if above.mean() > 0.5 else above
     square = mask.squeeze()

@@ -1,6 +1,6 @@
 """Every kind of DICOM series, read by medseg, SimpleITK, MONAI and dcm2niix: who is right, who refuses, who is wrong.
 
-Writes the table between the markers of docs/reference/reading.md. dcm2niix is left out of it where it is not installed.
+Writes the table between the markers of docs/reference/reading.md. dcm2niix is skipped of it where it is not installed.
 
     python benchmarks/reading_matrix.py
 """
@@ -48,7 +48,7 @@ def by_medseg(folder: Path) -> list[Volume]:
             volumes.append(Volume(scan.array[0].astype(float), scan.geometry.affine))
     except MedsegError as error:
         raise Refused(error.what) from error
-    broken = [left.reason for left in discovery.left_out if left.broken]
+    broken = [left.reason for left in discovery.skipped if left.broken]
     if broken and not volumes:
         raise Refused(broken[0])
     return volumes

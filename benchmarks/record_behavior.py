@@ -5,7 +5,7 @@
 
 A record holds, made by the command line alone: the SHA-256 of the voxels of 52 hippocampus predictions of the shipped
 model, their volumes, the evaluation of them (every figure of per_case.csv), every element of the demo's DICOM SEG, and
-the SHA-256 of every tensor of a training of two epochs.
+the SHA-256 of every tensor of a short training.
 """
 
 from __future__ import annotations
@@ -67,14 +67,40 @@ def segments(work: Path) -> dict[str, Any]:
     return found
 
 
-def training(data: Path, work: Path) -> dict[str, str]:
-    """Hash of each tensor of a training of two short epochs."""
+def training(work: Path) -> dict[str, str]:
+    """Hash of each tensor of a short training on made-up cases."""
     from safetensors.numpy import load_file
 
-    short = ("--epochs", 2, "--set", "iterations_per_epoch=8", "--device", "cpu")
-    medseg("train", data / "hippocampus", "--config", "hippocampus", "--out", work / "run", *short)
+    write_cases(work / "dataset")
+    short = ("--epochs", 2, "--set", "iterations_per_epoch=8", "--device", "cpu", "--set", "input.patch=[16,16,16]")
+    medseg("train", work / "dataset", "--out", work / "run", *short)
     tensors = load_file(next((work / "run" / "model").glob("*.safetensors")))
     return {name: hashlib.sha256(value.tobytes()).hexdigest() for name, value in sorted(tensors.items())}
+
+
+def write_cases(folder: Path, cases: int = 8) -> None:
+    """Write a dataset of the Decathlon's layout: a bright ball in noise, another place and size in each case."""
+    rng = np.random.default_rng(0)
+    grid = np.stack(np.meshgrid(*[np.arange(24)] * 3, indexing="ij"))
+    names = [f"ball_{number:02d}.nii.gz" for number in range(cases)]
+    for part in ("imagesTr", "labelsTr"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    for name in names:
+        center = rng.uniform(8, 16, (3, 1, 1, 1))
+        ball = ((grid - center) ** 2).sum(axis=0) < rng.uniform(4, 7) ** 2
+        image = (100 * ball + rng.normal(0, 20, ball.shape)).astype(np.float32)
+        nib.save(nib.Nifti1Image(image, np.eye(4)), folder / "imagesTr" / name)
+        nib.save(nib.Nifti1Image(ball.astype(np.uint8), np.eye(4)), folder / "labelsTr" / name)
+    description = {
+        "name": "balls",
+        "modality": {"0": "MRI"},
+        "labels": {"0": "background", "1": "ball"},
+        "training": [{"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"} for name in names],
+        "test": [],
+        "numTraining": cases,
+        "numTest": 0,
+    }
+    (folder / "dataset.json").write_text(json.dumps(description), encoding="utf-8")
 
 
 def differences(before: Any, after: Any, where: str = "") -> list[str]:
@@ -102,7 +128,7 @@ def main() -> int:
     given = parser.parse_args()
     if given.verb == "record":
         content = {**predictions(given.data, given.work), "dicom_seg": segments(given.work)}
-        content["training"] = training(given.data, given.work)
+        content["training"] = training(given.work)
         given.file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         return 0
     found = differences(*(json.loads(path.read_text(encoding="utf-8")) for path in (given.before, given.after)))

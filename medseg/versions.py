@@ -13,7 +13,7 @@ PACKAGES = ("medseg", "torch", "numpy", "scipy", "nibabel", "SimpleITK", "pydico
 
 @cache
 def versions() -> dict[str, str]:
-    """Version of Python and of each package that can change a result; those not installed are left out."""
+    """Version of Python and of each package that can change a result; those not installed are skipped."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:

@@ -68,7 +68,7 @@ class Grid:
     spacing : tuple of float
         Between rows, then between columns.
     positions : ndarray, shape (slices, 3)
-        Centre of each slice's first pixel.
+        Center of each slice's first pixel.
     """
 
     columns: int

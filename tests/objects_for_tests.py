@@ -19,10 +19,10 @@ def label_map(array, affine=None, table=TABLE):
     return LabelMap(array, Geometry(np.eye(4) if affine is None else affine, array.shape), table)
 
 
-def ball(shape, centre, radius, spacing=(1, 1, 1)):
-    """Mask of the voxels whose centre lies within `radius` mm of `centre`, in voxels."""
+def ball(shape, center, radius, spacing=(1, 1, 1)):
+    """Mask of the voxels whose center lies within `radius` mm of `center`, in voxels."""
     grid = np.ogrid[tuple(slice(n) for n in shape)]
-    return sum(((g - c) * s) ** 2 for g, c, s in zip(grid, centre, spacing, strict=True)) <= radius**2
+    return sum(((g - c) * s) ** 2 for g, c, s in zip(grid, center, spacing, strict=True)) <= radius**2
 
 
 def random_blobs(shape, seed, classes=(1, 2, 5), density=0.45):
@@ -68,9 +68,9 @@ def oblique_affine(spacing=(0.7, 0.9, 2.5), origin=(-80.0, 35.0, 12.0)):
 def packed_cells(shape=(40, 42, 20), affine=None, classes=(1,), seed=0, count=25):
     """Cells that touch: the voxels nearest to each of some points, within a radius."""
     rng = np.random.default_rng(seed)
-    centres = rng.uniform(0, 1, (count, 3)) * shape
+    centers = rng.uniform(0, 1, (count, 3)) * shape
     grid = np.stack(np.meshgrid(*[np.arange(n) for n in shape], indexing="ij"), axis=-1)
-    distance = np.linalg.norm(grid[..., None, :] - centres, axis=-1)
+    distance = np.linalg.norm(grid[..., None, :] - centers, axis=-1)
     ids = np.where(distance.min(axis=-1) < 7, distance.argmin(axis=-1) + 1, 0).astype(np.int32)
     rows = tuple(
         InstanceRow(int(i), classes[int(i) % len(classes)], True, int((ids == i).sum()))

@@ -22,7 +22,7 @@ from scipy import ndimage
 
 __all__ = ["KINDS", "Kind", "Volume", "judge"]
 
-# A tenth of a voxel along the steepest direction of the phantom, and half a grey level.
+# A tenth of a voxel along the steepest direction of the phantom, and half a gray level.
 SLACK = 2.5
 PHASE = 300.0
 # Share of voxels that may lie outside what was scanned where a reader resamples: these are not judged.
@@ -79,7 +79,7 @@ def judge(kind: Kind, volumes: Sequence[Volume]) -> str:
         truth = encode(places @ volume.affine[:3, :3].T + volume.affine[:3, 3])
         off = array - truth
         scanned = np.any([np.abs(off - extra) <= SLACK for extra in kind.volumes], axis=0)
-        # Resampling fills what was never scanned with one value, and blends it with its neighbours; neither is judged.
+        # Resampling fills what was never scanned with one value, and blends it with its neighbors; neither is judged.
         filled = ndimage.binary_dilation(~scanned & (array == array.min()), np.ones((3, 3, 3)))
         good = {extra for extra in kind.volumes if (filled | (np.abs(off - extra) <= SLACK)).all()}
         if not good or scanned.mean() < LEAST_JUDGED:

@@ -30,7 +30,7 @@ def some_labels(geometry: Geometry, table: LabelTable = TABLE, seed: int = 0) ->
 
 
 def world(labels: LabelMap, value: int) -> set[tuple[int, ...]]:
-    """World positions of a class's voxels, in hundredths of a millimetre."""
+    """World positions of a class's voxels, in hundredths of a millimeter."""
     positions = labels.geometry.to_world(np.argwhere(labels.array == value))
     return {tuple(p) for p in np.rint(positions * 100).astype(int)}
 

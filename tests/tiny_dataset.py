@@ -39,9 +39,9 @@ def make_case(number: int) -> tuple[Any, Any]:
     random = np.random.default_rng(number)
     grid = np.stack(np.meshgrid(*[np.arange(n) for n in SHAPE], indexing="ij"), -1)
     labels = np.zeros(SHAPE, np.uint8)
-    centres = ([6, 9, 7], [14, 9, 7])
-    for value, centre in zip((1, 2), centres, strict=True):
-        place = np.array(centre) + random.integers(-1, 2, 3)
+    centers = ([6, 9, 7], [14, 9, 7])
+    for value, center in zip((1, 2), centers, strict=True):
+        place = np.array(center) + random.integers(-1, 2, 3)
         labels[((grid - place) ** 2).sum(-1) <= 3.5**2] = value
     image = random.normal(0, 0.2, SHAPE) + np.choose(labels, [0.0, 2.0, -2.0])
     return (100 * image + 500).astype(np.float32), labels
@@ -56,7 +56,7 @@ def tiny_config(**changes: Any) -> dict[str, Any]:
         "split": {"folds": 3, "fold": 0},
         "sampling": {"batch": 2, "foreground": 0.5},
         "augment": {"rotation": 0.5, "scaling": 0.5, "flip": ["x", "y"]},
-        "optimiser": {"learning_rate": 0.01},
+        "optimizer": {"learning_rate": 0.01},
         "ema_decay": 0.9,
         "iterations_per_epoch": 4,
         "epochs": 3,

@@ -22,7 +22,7 @@ from peers.orthanc import running_orthanc  # noqa: E402
 from medseg.demo.dicom import write_series  # noqa: E402
 from medseg.demo.scans import _template, lay_out  # noqa: E402
 from medseg.engine.predict import predict  # noqa: E402
-from medseg.io.formats import Labelled, write  # noqa: E402
+from medseg.io.formats import Labeled, write  # noqa: E402
 from medseg.io.read import load_scan, read_labels  # noqa: E402
 from medseg.models.package import load_package  # noqa: E402
 from medseg.prepare.regrid import regrid  # noqa: E402
@@ -60,8 +60,8 @@ def make_study(folder: Path) -> LabelMap:
     corner[:3, 3] = grid.to_world([axis.start for axis in HEAD])
     voxels = np.asarray(template.dataobj[HEAD], np.float32)
     head = Geometry(corner, voxels.shape)
-    grey = (voxels / voxels.max() * 1000).astype(np.int16)
-    write_series(grey, head, folder / "study" / "mr", description="T1 template")
+    gray = (voxels / voxels.max() * 1000).astype(np.int16)
+    write_series(gray, head, folder / "study" / "mr", description="T1 template")
     scan = load_scan(folder / "study" / "mr")
     package = load_package(MODEL)
     array = np.zeros(scan.geometry.shape, np.uint8)
@@ -69,7 +69,7 @@ def make_study(folder: Path) -> LabelMap:
         found = regrid(read_labels(case / "labels.nii.gz"), scan.geometry).array
         array[found > 0] = found[found > 0]
     labels = LabelMap(array, scan.geometry, package.card.table)
-    write("dicom-seg", Labelled(labels, scan.source, package.identity), folder / "study" / "seg")
+    write("dicom-seg", Labeled(labels, scan.source, package.identity), folder / "study" / "seg")
     return labels
 
 

@@ -1,4 +1,4 @@
-"""Holds what a ladder's claims say against what its rungs came to."""
+"""Holds what a comparison of architectures' claims say against what its architectures came to."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from medseg.bench.ladder import Figures, RungResult
-from medseg.bench.ladder_config import Claim
+from medseg.bench.architectures import Figures, RungResult
+from medseg.bench.architectures_config import Claim
 from medseg.evaluation.aggregate import bootstrap_means, percentile_interval
 
 __all__ = ["Outcome", "per_case", "weigh"]
@@ -40,14 +40,14 @@ class Outcome:
 
 
 def weigh(claim: Claim, results: Mapping[str, RungResult]) -> Outcome:
-    """Compare the two rungs of a claim, case by case.
+    """Compare the two architectures of a claim, case by case.
 
     Parameters
     ----------
     claim : Claim
         What should hold.
     results : mapping of str to RungResult
-        By rung.
+        By architecture.
     """
     better, worse = results.get(claim.better), results.get(claim.worse)
     for name, result in ((claim.better, better), (claim.worse, worse)):
@@ -72,7 +72,7 @@ def weigh(claim: Claim, results: Mapping[str, RungResult]) -> Outcome:
 
 
 def per_case(figures: Figures) -> dict[str, float]:
-    """Mean over classes of each case, NaN left out."""
+    """Mean over classes of each case, NaN skipped."""
     cases = sorted({case for of_class in figures.values() for case in of_class})
     result: dict[str, float] = {}
     for case in cases:

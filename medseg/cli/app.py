@@ -36,13 +36,13 @@ def _register() -> None:
         loaded = import_module(f"medseg.cli.{module}")
         if hasattr(loaded, "group"):
             app.add_typer(loaded.group, name=name)
-            _summarise(loaded.group)
+            _summarize(loaded.group)
         else:
             app.command(name=name)(verb(getattr(loaded, name)))
-    _summarise(app)
+    _summarize(app)
 
 
-def _summarise(verbs: typer.Typer) -> None:
+def _summarize(verbs: typer.Typer) -> None:
     """Give a list of verbs their first sentences whole, where it would cut them to the terminal's width."""
     for command in verbs.registered_commands:
         first, _, _ = inspect.cleandoc(command.callback.__doc__ or "").partition("\n\n")

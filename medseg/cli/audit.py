@@ -36,7 +36,7 @@ def audit(
     from medseg.data.splits import sides, split_cases
 
     data = read_dataset(dataset, description_in(config))
-    split = split_cases(data.labelled, folds=folds, fold=fold, seed=0)
+    split = split_cases(data.labeled, folds=folds, fold=fold, seed=0)
     found = look(data, side=sides(split))
     if out is not None:
         write_audit(found, out)

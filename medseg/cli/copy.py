@@ -19,7 +19,7 @@ def copy(
 
     Example: medseg copy predict mine.yaml
     """
-    from medseg.engine.catalogue import copy_shipped
+    from medseg.engine.catalog import copy_shipped
 
     sys.stdout.write(f"{copy_shipped(name, destination)}\n")
     return 0

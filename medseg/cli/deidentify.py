@@ -30,21 +30,21 @@ def deidentify(
     """Write copies of CT, MR, PET, SEG, RTSTRUCT and SR objects without the patient.
 
     Follows the basic profile of DICOM PS3.15. References between the objects are kept; UIDs are replaced by a keyed
-    hash. Text drawn into pixels is not looked for, so objects that may have some are left out. Exit code: 0 all done, 3
-    some objects left out, 4 none written.
+    hash. Text drawn into pixels is not looked for, so objects that may have some are skipped. Exit code: 0 all done, 3
+    some objects skipped, 4 none written.
 
     Example: medseg deidentify study/ --out shareable/ --key secret.txt
     """
     from medseg.privacy.deidentify import deidentify_folder, read_key
 
     result = deidentify_folder(inputs, out, key=read_key(key), accept_pixels=accept_pixels)
-    refused = [left for left in result.left_out if left.broken]
+    refused = [left for left in result.skipped if left.broken]
     if json:
         print_json(
             {
                 "written": [str(path) for path in result.written],
-                "left_out": [
-                    {"path": str(left.path), "reason": left.reason, "fix": left.fix} for left in result.left_out
+                "skipped": [
+                    {"path": str(left.path), "reason": left.reason, "fix": left.fix} for left in result.skipped
                 ],
                 "identifiers_found_outside_the_table": result.leaks,
             }
@@ -52,5 +52,5 @@ def deidentify(
     else:
         typer.echo(f"{len(result.written)} objects written to {out}")
         for left in refused:
-            typer.echo(f"left out: {left.path}: {left.reason}. {left.fix or ''}".rstrip(), err=True)
+            typer.echo(f"skipped: {left.path}: {left.reason}. {left.fix or ''}".rstrip(), err=True)
     return 4 if not result.written else 3 if refused else 0

@@ -29,7 +29,7 @@ def inspect(
     allow_uneven: AllowUnevenOption = False,
     json: JsonOption = False,
 ) -> int:
-    """Show every volume under some files and folders, with a verdict, and why each other file is left out.
+    """Show every volume under some files and folders, with a verdict, and why each other file is skipped.
 
     A good verdict means that medseg read the volume to its last voxel and knows where each one lies. Exit code: 0 all
     good, 3 some refused or broken, 4 nothing good.

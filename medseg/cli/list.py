@@ -14,9 +14,9 @@ def list(json: JsonOption = False) -> int:
 
     Example: medseg list
     """
-    from medseg.engine.catalogue import catalogue
+    from medseg.engine.catalog import catalog
 
-    found = catalogue()
+    found = catalog()
     if json:
         print_json(found)
         return 0

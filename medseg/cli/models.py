@@ -12,7 +12,7 @@ from medseg.cli.verb import JsonOption, print_json, verb
 
 __all__ = ["group"]
 
-group = typer.Typer(no_args_is_help=True, help="List, show, import, register, verify, export and optimise models.")
+group = typer.Typer(no_args_is_help=True, help="List, show, import, register, verify, export and optimize models.")
 
 ModelArgument = Annotated[str, typer.Argument(help="A shipped or imported name, or a package folder or zip.")]
 
@@ -174,9 +174,7 @@ def export(
     format: Annotated[Literal["zip", "onnx"], typer.Option("--format", help="zip or onnx.")] = "zip",
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", help="The zip to write, or the folder for ONNX; that may be left out, and is then found."
-        ),
+        typer.Option("--out", help="The zip to write, or the folder for ONNX; that may be skipped, and is then found."),
     ] = None,
     json: JsonOption = False,
 ) -> int:
@@ -189,7 +187,7 @@ def export(
 
     package = resolve_model(model)
     if format == "onnx":
-        from medseg.infer.onnx_export import export_onnx
+        from medseg.infer.engines.onnx_export import export_onnx
 
         report = export_onnx(package, out)
     else:
@@ -207,9 +205,9 @@ def export(
     return 0
 
 
-@group.command("optimise")
+@group.command("optimize")
 @verb
-def optimise(
+def optimize(
     model: ModelArgument,
     data: Annotated[Path, typer.Option("--data", help="A dataset with labels, as medseg train takes it.")],
     precision: Annotated[
@@ -226,13 +224,13 @@ def optimise(
     Cases the card names as held out are measured where the dataset has them. From then on predict takes the fastest
     of the precisions that cost no class more than 0.002.
 
-    Example: medseg models optimise hippocampus --data Task04_Hippocampus --out hippocampus-fast
+    Example: medseg models optimize hippocampus --data Task04_Hippocampus --out hippocampus-fast
     """
     from dataclasses import asdict
 
     from medseg.models.zipping import copy_package
     from medseg.tracking.resolve import resolve_model
-    from medseg.training.selection.optimize import optimise as measure
+    from medseg.training.selection.optimize import optimize as measure
     from medseg.training.selection.optimize import parse_precisions
 
     package = resolve_model(model)

@@ -55,7 +55,7 @@ def plan(
     if out is not None:
         write_text(out if out.suffix in (".yaml", ".yml") else out / "plan.yaml", text)
     if json:
-        print_json({"plan": made.values, "reasons": made.reasons, "left_out": seen.left_out})
+        print_json({"plan": made.values, "reasons": made.reasons, "skipped": seen.skipped})
     elif explain:
         data = read_dataset(dataset, said)
         typer.echo(explanation(made, data, seen))

@@ -35,7 +35,7 @@ def predict(
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
     engine: Annotated[str | None, typer.Option("--engine", help="What runs the network: auto or one by name.")] = None,
     overlap: Annotated[
-        float | None, typer.Option("--overlap", help="Share of a window its neighbour covers too, 0 to 0.9.")
+        float | None, typer.Option("--overlap", help="Share of a window its neighbor covers too, 0 to 0.9.")
     ] = None,
     mirror: Annotated[
         str | None, typer.Option("--mirror", help="Average over mirrored copies: auto, none, left-right, all.")

@@ -20,7 +20,7 @@ def schema(
 
     Example: medseg schema batch-segmentation > predict.schema.json
     """
-    from medseg.engine.catalogue import schema as schema_of
+    from medseg.engine.catalog import schema as schema_of
 
     print_json(schema_of(pipeline))
     return 0

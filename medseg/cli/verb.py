@@ -144,7 +144,7 @@ def print_result(result: BatchResult, *, json: bool, dry_run: bool = False) -> N
                 "out": result.out,
                 "exit_code": result.exit_code,
                 "cases": [asdict(outcome) for outcome in result.outcomes],
-                "left_out": [{"file": item.path, "reason": item.reason, "fix": item.fix} for item in result.left_out],
+                "skipped": [{"file": item.path, "reason": item.reason, "fix": item.fix} for item in result.skipped],
             }
         )
     else:
@@ -154,12 +154,12 @@ def print_result(result: BatchResult, *, json: bool, dry_run: bool = False) -> N
     log = logging.getLogger("medseg")
     done, old, failed = (result.count(state) for state in ("done", "current", "failed"))
     log.info(
-        "%d done, %d up to date, %d failed, %d to do, %d other files left out",
+        "%d done, %d up to date, %d failed, %d to do, %d other files skipped",
         done,
         old,
         failed,
         result.count("pending"),
-        len(result.left_out),
+        len(result.skipped),
     )
     if not result.outcomes:
         log.error("no scan was found; `medseg inspect` says what is in a folder")

@@ -40,7 +40,7 @@ class Audit:
     data : Dataset
         Looked at.
     examined : tuple of Examined
-        Its labelled cases.
+        Its labeled cases.
     findings : tuple of Finding
         Blocking ones first, then by case.
     """
@@ -144,7 +144,7 @@ def _groups(examined: Iterable[Examined], key: Callable[[Examined], str | None])
 
 def _patients(data: Dataset, side: Mapping[str, str]) -> Iterator[Finding]:
     groups: dict[str, list[str]] = defaultdict(list)
-    for case in data.labelled:
+    for case in data.labeled:
         if case.group is not None:
             groups[case.group].append(case.case_id)
     for number, names in enumerate(groups.values(), start=1):

@@ -28,13 +28,13 @@ def audit_for_run(data: Dataset, split: Split, out: Path) -> Audit:
     out : Path
         The run's folder.
     """
-    log.info("auditing %d cases", len(data.labelled))
+    log.info("auditing %d cases", len(data.labeled))
     found = audit(data, side=sides(split))
     write_audit(found, out, split=split.name)
     advisory = sum(not finding.blocks for finding in found.findings)
     if found.findings:
         log.warning(
-            "%d cases are left out, %d findings to look at: %s", len(found.blocked), advisory, out / "audit.html"
+            "%d cases are skipped, %d findings to look at: %s", len(found.blocked), advisory, out / "audit.html"
         )
     return found
 

@@ -33,7 +33,7 @@ def border_labels(
     instances : Instances
         Reference objects; stuff regions stay as they are.
     width_mm : float
-        Voxels whose centre lies no further than this from the centre of a voxel outside the object are border. The
+        Voxels whose center lies no further than this from the center of a voxel outside the object are border. The
         spacing makes a border one voxel wide.
     where : {"everywhere", "touching"}
         All around each object, or only where another object is no further than `width_mm`.

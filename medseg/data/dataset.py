@@ -85,7 +85,7 @@ class Dataset:
         In order of case id.
     dimensions : {2, 3}
         2 for pictures, 3 for volumes.
-    licence, description : str
+    license, description : str
         As the dataset states them; empty where it does not.
     ignore_label : int, optional
         Value of reference voxels of which nothing is said.
@@ -116,7 +116,7 @@ class Dataset:
     table: LabelTable
     cases: tuple[DatasetCase, ...]
     dimensions: Literal[2, 3] = 3
-    licence: str = ""
+    license: str = ""
     description: str = ""
     ignore_label: int | None = None
     references: Literal["classes", "instances"] = "classes"
@@ -137,7 +137,7 @@ class Dataset:
         object.__setattr__(self, "cases", tuple(sorted(self.cases, key=lambda case: case.case_id)))
 
     @property
-    def labelled(self) -> tuple[DatasetCase, ...]:
+    def labeled(self) -> tuple[DatasetCase, ...]:
         """Cases that have a reference."""
         return tuple(case for case in self.cases if case.reference is not None)
 

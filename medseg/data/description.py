@@ -38,7 +38,7 @@ class DatasetDescription(BaseModel):
 
     name: str | None = None
     description: str = ""
-    licence: str = ""
+    license: str = ""
     channels: dict[str, str | None] | None = Field(
         default=None, description="name (in a table the column) to modality; null takes what is there"
     )

@@ -25,7 +25,7 @@ Shape = tuple[int, int, int]
 VOXELS_A_CASE = 10_000
 # An image of so few different values, all whole numbers, most of them beside an equal one, is a label map.
 FEW_VALUES = 16
-EQUAL_NEIGHBOURS = 0.9
+EQUAL_NEIGHBORS = 0.9
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Examined:
     voxels : dict of str to int
         Of each class in the reference.
     foreground : ndarray, shape (channels, n)
-        Intensities inside the labelled foreground.
+        Intensities inside the labeled foreground.
     medians, deviations : tuple of float
         Of each channel over the whole scan.
     clipped : float
@@ -106,9 +106,9 @@ def examine(data: Dataset, cases: Sequence[DatasetCase] | None = None) -> Iterat
     data : Dataset
         What to look at.
     cases : sequence of DatasetCase, optional
-        Those of its labelled cases to look at; all by default.
+        Those of its labeled cases to look at; all by default.
     """
-    for case in data.labelled if cases is None else cases:
+    for case in data.labeled if cases is None else cases:
         yield _examine(data, case)
 
 
@@ -210,7 +210,7 @@ def _like_labels(channel: npt.NDArray[np.float32]) -> bool:
         return False
     equal = [np.count_nonzero(np.diff(channel, axis=axis) == 0) for axis in range(3) if channel.shape[axis] > 1]
     pairs = [channel.size // n * (n - 1) for n in channel.shape if n > 1]
-    return bool(pairs) and sum(equal) / sum(pairs) > EQUAL_NEIGHBOURS
+    return bool(pairs) and sum(equal) / sum(pairs) > EQUAL_NEIGHBORS
 
 
 def _hash(array: npt.NDArray[Any]) -> str:

@@ -1,7 +1,7 @@
 """What a dataset is like: sizes, spacings, intensities and volumes.
 
 nnU-Net's fingerprint (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z): medians and percentiles over cases, and the
-intensities inside the labelled foreground.
+intensities inside the labeled foreground.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Intensities:
-    """Of the labelled foreground over all cases, for one channel."""
+    """Of the labeled foreground over all cases, for one channel."""
 
     mean: float
     std: float
@@ -68,13 +68,13 @@ class Fingerprint:
         Those that could be read.
     intensities : tuple of Intensities
         One for each channel.
-    left_out : dict of str to str
+    skipped : dict of str to str
         Why other cases could not be read.
     """
 
     cases: tuple[CaseFingerprint, ...]
     intensities: tuple[Intensities, ...]
-    left_out: dict[str, str]
+    skipped: dict[str, str]
 
     @property
     def spacings(self) -> Any:
@@ -96,7 +96,7 @@ class Fingerprint:
 
 
 def take_fingerprint(data: Dataset, examined: Iterable[Examined]) -> Fingerprint:
-    """Gather what was seen of each case; cases with trouble are left out.
+    """Gather what was seen of each case; cases with trouble are skipped.
 
     Parameters
     ----------
@@ -112,10 +112,10 @@ def take_fingerprint(data: Dataset, examined: Iterable[Examined]) -> Fingerprint
     """
     seen: list[CaseFingerprint] = []
     samples: list[Any] = []
-    left_out: dict[str, str] = {}
+    skipped: dict[str, str] = {}
     for one in examined:
         if one.trouble is not None:
-            left_out[one.case.case_id] = one.trouble.message
+            skipped[one.case.case_id] = one.trouble.message
             continue
         assert one.shape is not None
         assert one.spacing is not None
@@ -125,10 +125,10 @@ def take_fingerprint(data: Dataset, examined: Iterable[Examined]) -> Fingerprint
         seen.append(CaseFingerprint(one.case.case_id, one.shape, one.spacing, one.cropped_shape, one.voxels))
         samples.append(one.foreground)
     if not seen:
-        first = next(iter(left_out.values()), "there is no labelled case")
+        first = next(iter(skipped.values()), "there is no labeled case")
         raise InputError(f"no case can be read; the first: {first}", where=data.folder)
     pooled = np.concatenate(samples, axis=1)
-    return Fingerprint(tuple(seen), tuple(_intensities(channel) for channel in pooled), left_out)
+    return Fingerprint(tuple(seen), tuple(_intensities(channel) for channel in pooled), skipped)
 
 
 def _intensities(values: Any) -> Intensities:

@@ -25,7 +25,7 @@ from medseg.io.dicom.header import leniently, looks_like_dicom
 from medseg.io.discover import survey
 from medseg.types.scan import FoundScan
 
-__all__ = ["read", "recognise"]
+__all__ = ["read", "recognize"]
 
 log = logging.getLogger("medseg.data")
 
@@ -52,7 +52,7 @@ class _Drawing:
     names: tuple[str, ...]
 
 
-def recognise(path: Path) -> bool:
+def recognize(path: Path) -> bool:
     """Whether a folder holds DICOM, by its first files."""
     if not path.is_dir():
         return False
@@ -112,7 +112,7 @@ def read(path: Path, said: DatasetDescription | None = None) -> Dataset:
         channels=tuple(wanted),
         table=table,
         cases=tuple(cases),
-        licence=said.licence,
+        license=said.license,
         description=said.description,
         structures=structures,
         resample_channels=said.resample_channels,
@@ -146,7 +146,7 @@ def _modality(name: str, given: str | None, path: Path) -> str:
 def _case(
     first: _Series, wanted: Sequence[Channel], series: Sequence[_Series], drawings: Sequence[_Drawing]
 ) -> DatasetCase | None:
-    """The case of a series of the first channel; None, with a warning, where another channel is missing or doubtful."""
+    """The case of a series of the first channel; None, with a warning, where another channel is missing or unclear."""
     found = [first.scan]
     for channel in wanted[1:]:
         same = [
@@ -159,7 +159,7 @@ def _case(
         ]
         if len(same) != 1:
             log.warning(
-                "%s left out: %d series of %s share its frame of reference", first.scan.case_id, len(same), channel.name
+                "%s skipped: %d series of %s share its frame of reference", first.scan.case_id, len(same), channel.name
             )
             return None
         found.append(same[0].scan)

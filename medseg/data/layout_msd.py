@@ -17,12 +17,12 @@ from medseg.io.files.case_id import stem
 from medseg.types import LabelClass, LabelTable
 from medseg.types.labels import PALETTE
 
-__all__ = ["class_table", "read", "read_description", "recognise"]
+__all__ = ["class_table", "read", "read_description", "recognize"]
 
 DESCRIPTION = "dataset.json"
 
 
-def recognise(path: Path) -> bool:
+def recognize(path: Path) -> bool:
     """Whether a folder's `dataset.json` has the Decathlon's `training` list."""
     try:
         return isinstance(read_description(path).get("training"), list)
@@ -55,7 +55,7 @@ def read(path: Path) -> Dataset:
         channels=channels,
         table=_table(labels, where),
         cases=tuple(_case(path, item, where) for item in description["training"]),
-        licence=str(description.get("licence") or ""),
+        license=str(description.get("licence") or ""),
         description=str(description.get("description") or ""),
     )
 
@@ -79,7 +79,7 @@ def read_description(path: Path) -> dict[str, Any]:
 
 
 def class_table(names: Mapping[int, str]) -> LabelTable:
-    """Label table of classes by value, in the usual colours; values below 1 are background and left out."""
+    """Label table of classes by value, in the usual colors; values below 1 are background and skipped."""
     return LabelTable(
         tuple(LabelClass(v, name, color=PALETTE[(v - 1) % len(PALETTE)]) for v, name in sorted(names.items()) if v > 0)
     )

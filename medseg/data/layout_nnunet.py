@@ -15,13 +15,13 @@ from medseg.data.layout_msd import DESCRIPTION, class_table, read_description
 from medseg.data.modality import dicom_modality
 from medseg.errors import InputError
 
-__all__ = ["read", "recognise"]
+__all__ = ["read", "recognize"]
 
 CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
 PICTURES = (".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
 
 
-def recognise(path: Path) -> bool:
+def recognize(path: Path) -> bool:
     """Whether a folder's `dataset.json` has nnU-Net's `channel_names` and `file_ending`."""
     try:
         description = read_description(path)
@@ -66,7 +66,7 @@ def read(path: Path) -> Dataset:
         table=class_table(names),
         cases=cases,
         dimensions=2 if ending.lower() in PICTURES else 3,
-        licence=str(description.get("licence") or description.get("license") or ""),
+        license=str(description.get("licence") or description.get("license") or ""),
         description=str(description.get("description") or ""),
         ignore_label=ignore,
         regions=regions,

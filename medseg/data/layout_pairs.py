@@ -17,7 +17,7 @@ from medseg.io.files.case_id import stem
 from medseg.io.read import load_scan, read_labels
 from medseg.types import LabelTable
 
-__all__ = ["OBJECT", "read", "recognise"]
+__all__ = ["OBJECT", "read", "recognize"]
 
 IMAGES = ("images", "image", "imgs", "img", "imagesTr", "scans")
 CLASSES = ("labels", "label", "masks", "mask", "labelsTr", "segmentations")
@@ -25,10 +25,10 @@ INSTANCES = ("instances", "objects")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 # The only class of a dataset whose references number objects.
 OBJECT = "object"
-COLOURS = ("red", "green", "blue")
+COLORS = ("red", "green", "blue")
 
 
-def recognise(path: Path) -> bool:
+def recognize(path: Path) -> bool:
     """Whether a folder holds one folder of images and one of labels or instances, by their names."""
     return path.is_dir() and _folder(path, IMAGES) is not None and _references(path) is not None
 
@@ -36,7 +36,7 @@ def recognise(path: Path) -> bool:
 def read(path: Path, said: DatasetDescription | None = None) -> Dataset:
     """Read a dataset of paired folders.
 
-    The references are read to learn which values there are. Images of three channels are colour pictures.
+    The references are read to learn which values there are. Images of three channels are color pictures.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def read(path: Path, said: DatasetDescription | None = None) -> Dataset:
         table=said.table or (class_table({1: OBJECT}) if kind == "instances" else _table(paired, said)),
         cases=cases,
         dimensions=2 if first.geometry.shape[2] == 1 else 3,
-        licence=said.licence,
+        license=said.license,
         description=said.description,
         references=kind,
         ignore_label=said.ignore,
@@ -92,8 +92,8 @@ def _named(said: DatasetDescription) -> tuple[Channel, ...] | None:
 
 
 def _channels(count: int, modality: str | None) -> tuple[Channel, ...]:
-    if count == len(COLOURS):
-        return tuple(Channel(colour) for colour in COLOURS)
+    if count == len(COLORS):
+        return tuple(Channel(color) for color in COLORS)
     if count == 1:
         return (Channel("image", modality),)
     return tuple(Channel(f"channel {k}", modality) for k in range(count))

@@ -22,7 +22,7 @@ from medseg.errors import ConfigError, InputError
 from medseg.io.read import load_scan, read_labels
 from medseg.types import LabelTable
 
-__all__ = ["TableDataset", "read", "recognise"]
+__all__ = ["TableDataset", "read", "recognize"]
 
 FILES = ("dataset.yaml", "dataset.yml", "dataset.csv")
 OWN_COLUMNS = ("case", "label", "group", "split")
@@ -35,7 +35,7 @@ class TableDataset(DatasetDescription):
     cases: str | list[dict[str, str | int | None]] = Field(description="rows, or the path of a CSV file that has them")
 
 
-def recognise(path: Path) -> bool:
+def recognize(path: Path) -> bool:
     """Whether it is a CSV or YAML file, or a folder with a `dataset.csv` or `dataset.yaml`."""
     return _file(path) is not None
 
@@ -59,7 +59,7 @@ def read(path: Path) -> Dataset:
     if not columns:
         raise InputError("no column holds images", where=source, fix="Add a column for each channel.")
     cases = tuple(_case(number, row, columns, source) for number, row in enumerate(rows, start=1))
-    labelled = [case for case in cases if case.reference is not None]
+    labeled = [case for case in cases if case.reference is not None]
     first = load_scan(cases[0].images[0]) if cases else None
     modalities = given.channels or {}
     channels = tuple(Channel(c, dicom_modality(modalities.get(c) or c)) for c in columns)
@@ -70,10 +70,10 @@ def read(path: Path) -> Dataset:
         folder=file.parent,
         layout="table",
         channels=channels,
-        table=_table(given, labelled, file),
+        table=_table(given, labeled, file),
         cases=cases,
         dimensions=2 if first is not None and first.geometry.shape[2] == 1 else 3,
-        licence=given.licence,
+        license=given.license,
         description=given.description,
         ignore_label=given.ignore,
         references=given.references,
@@ -137,13 +137,13 @@ def _case(number: int, row: Mapping[str, str], columns: Sequence[str], source: P
     )
 
 
-def _table(given: TableDataset, labelled: Sequence[DatasetCase], file: Path) -> LabelTable:
+def _table(given: TableDataset, labeled: Sequence[DatasetCase], file: Path) -> LabelTable:
     if given.table is not None:
         return given.table
     if given.references == "instances":
         return class_table({1: "object"})
     values: set[int] = set()
-    for case in labelled:
+    for case in labeled:
         assert case.reference is not None
         found = {int(v) for v in np.unique(read_labels(case.reference).array)}
         values |= {given.values.get(v, v) for v in found}

@@ -1,4 +1,4 @@
-"""Recognises how a dataset is laid out and reads it as it is, without renaming or converting a file."""
+"""Recognizes how a dataset is laid out and reads it as it is, without renaming or converting a file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Layout:
     ----------
     name : str
         What it is called.
-    recognise : callable
+    recognize : callable
         Whether a path looks like it; cheap, and never raises.
     read : callable
         Reads it, raising `InputError` where it is not what it claims to be.
@@ -33,27 +33,27 @@ class Layout:
     """
 
     name: str
-    recognise: Callable[[Path], bool]
+    recognize: Callable[[Path], bool]
     read: Callable[[Path], Dataset]
     description: str
     describe: Callable[[Path, DatasetDescription], Dataset] | None = None
 
 
-# The first that recognises a path reads it.
+# The first that recognizes a path reads it.
 LAYOUTS: tuple[Layout, ...] = (
-    Layout("table", layout_table.recognise, layout_table.read, "a CSV or YAML file with a row for each case"),
-    Layout("msd", layout_msd.recognise, layout_msd.read, "a dataset.json that lists image and label of each case"),
-    Layout("nnunet", layout_nnunet.recognise, layout_nnunet.read, "nnU-Net's dataset.json, imagesTr and labelsTr"),
+    Layout("table", layout_table.recognize, layout_table.read, "a CSV or YAML file with a row for each case"),
+    Layout("msd", layout_msd.recognize, layout_msd.read, "a dataset.json that lists image and label of each case"),
+    Layout("nnunet", layout_nnunet.recognize, layout_nnunet.read, "nnU-Net's dataset.json, imagesTr and labelsTr"),
     Layout(
         "pairs",
-        layout_pairs.recognise,
+        layout_pairs.recognize,
         layout_pairs.read,
         "a folder of images and one of labels or instances",
         layout_pairs.read,
     ),
     Layout(
         "dicom",
-        layout_dicom.recognise,
+        layout_dicom.recognize,
         layout_dicom.read,
         "a folder of DICOM series with RTSTRUCT or SEG",
         layout_dicom.read,
@@ -81,7 +81,7 @@ def read_dataset(path: Path, said: DatasetDescription | None = None) -> Dataset:
     if not path.exists():
         raise InputError("there is no such file or folder", where=path, fix="Give the dataset's folder.")
     for layout in LAYOUTS:
-        if layout.recognise(path):
+        if layout.recognize(path):
             if said is None:
                 return layout.read(path)
             if layout.describe is None:

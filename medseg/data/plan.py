@@ -124,10 +124,10 @@ class _Planner:
             "mirror": self._mirror(augment["flip"], order),
             **self.preset.training,
         }
-        self.reasons["optimiser"] = self.preset.why
-        if self.configuration == "2d" and self.preset.optimiser_2d is not None:
-            values["optimiser"] = self.preset.optimiser_2d
-            self.reasons["optimiser"] = self.preset.why_2d
+        self.reasons["optimizer"] = self.preset.why
+        if self.configuration == "2d" and self.preset.optimizer_2d is not None:
+            values["optimizer"] = self.preset.optimizer_2d
+            self.reasons["optimizer"] = self.preset.why_2d
         self.reasons["input.crop_to_nonzero"] = (
             f"cropping to nonzero leaves {100 * self.seen.kept:.0f}% of the median scan; "
             f"done below {100 * CROP_BELOW:.0f}%"
@@ -265,15 +265,15 @@ class _Planner:
         return values
 
     def _channel(self, number: int) -> dict[str, Any]:
-        """CT has a scale that means something, so that all scans share one normalisation; other scans have none."""
+        """CT has a scale that means something, so that all scans share one normalization; other scans have none."""
         channel = self.data.channels[number]
-        key = f"input.channels.{number}.normalisation"
+        key = f"input.channels.{number}.normalization"
         if channel.modality == "CT":
             seen = self.seen.intensities[number]
             self.reasons[key] = (
                 "CT: clipped to the 0.5 and 99.5 percentiles of the foreground, scaled by its mean and deviation"
             )
-            normalisation: dict[str, Any] = {
+            normalization: dict[str, Any] = {
                 "scheme": "clip_zscore",
                 "lower": round(seen.low, 4),
                 "upper": round(seen.high, 4),
@@ -282,11 +282,11 @@ class _Planner:
             }
         else:
             self.reasons[key] = f"{channel.modality or 'not CT'}: each scan by its own mean and deviation"
-            normalisation = {"scheme": "zscore"}
+            normalization = {"scheme": "zscore"}
             if self.crop:
-                normalisation["nonzero_only"] = True
+                normalization["nonzero_only"] = True
                 self.reasons[key] += ", of its nonzero part"
-        return {"name": channel.name, "modality": channel.modality, "normalisation": normalisation}
+        return {"name": channel.name, "modality": channel.modality, "normalization": normalization}
 
     def _augment(self, spacing: Sequence[float], order: Sequence[int]) -> dict[str, Any]:
         flat = self.configuration == "2d"

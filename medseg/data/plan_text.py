@@ -51,7 +51,7 @@ def explanation(plan: Plan, data: Dataset, seen: Fingerprint) -> str:
 def _summary(data: Dataset, seen: Fingerprint) -> str:
     shapes, spacings = seen.shapes(cropped=False), seen.spacings
     parts = [
-        f"{data.name}: {len(seen.cases)} cases read" + (f", {len(seen.left_out)} left out" if seen.left_out else ""),
+        f"{data.name}: {len(seen.cases)} cases read" + (f", {len(seen.skipped)} skipped" if seen.skipped else ""),
         f"channels {', '.join(c.name for c in data.channels)}; classes {', '.join(c.name for c in data.table)}",
         f"size {_range(shapes, '.0f')} voxels",
     ]

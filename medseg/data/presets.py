@@ -25,7 +25,7 @@ class Preset:
     scale_3d, scale_2d : float
         What a patch may hold, in units of nnU-Net's 8 GB.
     base_3d, base_2d, largest_3d, largest_2d : int
-        Channels of the first stage, and of the widest.
+        Channels at full resolution, and of the widest.
     most_3d, most_2d : int
         Largest batch.
     most_stages : int, optional
@@ -42,9 +42,9 @@ class Preset:
         Displacements of elastic deformation in 3D, smallest and largest, and distance of control points, in voxels of
         the finest axis.
     training : dict
-        Optimiser, length and the rest.
-    optimiser_2d : dict, optional
-        Another optimiser for 2D networks.
+        Optimizer, length and the rest.
+    optimizer_2d : dict, optional
+        Another optimizer for 2D networks.
     why, why_2d : str
         Reason of the training part.
     """
@@ -67,7 +67,7 @@ class Preset:
     augment_3d: dict[str, Any] = field(default_factory=dict)
     elastic_voxels: tuple[float, float, float] | None = None
     training: dict[str, Any] = field(default_factory=dict)
-    optimiser_2d: dict[str, Any] | None = None
+    optimizer_2d: dict[str, Any] | None = None
     why_2d: str = ""
     batch_3d: int = BATCH_3D
     batch_2d: int = BATCH_2D
@@ -85,7 +85,7 @@ class Preset:
 
 _NNUNET_AUGMENT: dict[str, Any] = {"rotation": 0.2, "scaling": 0.2, "flip": ["x", "y", "z"]}
 _NNUNET_TRAINING: dict[str, Any] = {
-    "optimiser": {
+    "optimizer": {
         "name": "sgd",
         "learning_rate": 0.01,
         "momentum": 0.99,
@@ -144,12 +144,12 @@ _CPU = Preset(
     augment_3d={"rotation_degrees": 25.0, "scaling": 0.5, "scaling_range": [0.75, 1.3], "elastic": 0.3},
     elastic_voxels=(1.0, 3.0, 16.0),
     training={
-        "optimiser": {"name": "muon", "learning_rate": 2.0e-2, "weight_decay": 1.0e-2, "warm_up": 0.03},
+        "optimizer": {"name": "muon", "learning_rate": 2.0e-2, "weight_decay": 1.0e-2, "warm_up": 0.03},
         "ema_decay": 0.998,
         "iterations_per_epoch": 100,
         "epochs": 100,
     },
-    optimiser_2d={"name": "adamw", "learning_rate": 2.0e-3, "weight_decay": 1.0e-2, "warm_up": 0.03},
+    optimizer_2d={"name": "adamw", "learning_rate": 2.0e-3, "weight_decay": 1.0e-2, "warm_up": 0.03},
     why_2d="few steps: AdamW gets further in them than momentum; Muon was measured in 3D only",
 )
 

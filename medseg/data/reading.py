@@ -15,7 +15,7 @@ from medseg.data.slab import place_in
 from medseg.errors import GeometryMismatch, InputError
 from medseg.io.dicom_results.label_objects import look
 from medseg.io.read import load_scan, read_labels, read_scan
-from medseg.io.recognise import recognise
+from medseg.io.recognize import recognize
 from medseg.types import LabelMap, Scan
 from medseg.types.labels import smallest_label_dtype
 
@@ -23,7 +23,7 @@ __all__ = ["onto_grid", "read_case", "read_reference"]
 
 
 def read_case(data: Dataset, case: DatasetCase) -> tuple[Scan, LabelMap]:
-    """Read a labelled case.
+    """Read a labeled case.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def read_reference(data: Dataset, case: DatasetCase, scan: Scan) -> LabelMap:
     """
     if case.reference is None:
         raise InputError("has no reference", where=case.case_id, fix="Leave it out of training.")
-    if data.structures and recognise(case.reference).kind == "dicom":
+    if data.structures and recognize(case.reference).kind == "dicom":
         drawn = _drawn if look(case.reference).drawn_on is not None else _segmented
         return drawn(data, case.reference, scan)
     labels = read_labels(case.reference)

@@ -45,7 +45,7 @@ def split_cases(cases: Sequence[DatasetCase], *, folds: int | None, fold: int, s
     Parameters
     ----------
     cases : sequence of DatasetCase
-        Labelled cases.
+        Labeled cases.
     folds : int, optional
         In how many parts of equal size; 1 holds nothing out. By default `folds_for_one`.
     fold : int

@@ -52,18 +52,18 @@ def thumbnail(data: Dataset, case: DatasetCase) -> str | None:
     place = int(np.argmax(sums)) if sums.any() else image.shape[across] // 2
     plane, outline = np.take(image, place, across).astype(np.float64), np.take(mask, place, across)
     steps = [spacing[axis] for axis in range(3) if axis != across]
-    picture = _colours(plane, outline, data)
+    picture = _colors(plane, outline, data)
     if scan.source.format != "picture":
         # From (right, anterior or superior) to rows from the top and columns from the patient's right.
         picture = picture[::-1, ::-1] if across != 0 else picture[:, ::-1]
     return _encode(picture.transpose(1, 0, 2), steps, scan)
 
 
-def _colours(plane: npt.NDArray[np.float64], labels: npt.NDArray[Any], data: Dataset) -> npt.NDArray[np.uint8]:
+def _colors(plane: npt.NDArray[np.float64], labels: npt.NDArray[Any], data: Dataset) -> npt.NDArray[np.uint8]:
     plane = np.nan_to_num(plane, nan=0.0, posinf=0.0, neginf=0.0)
     low, high = np.percentile(plane, (1, 99.5))
-    grey = np.clip((plane - low) / max(high - low, 1e-12), 0, 1) * 255
-    picture = np.repeat(grey[..., None], 3, axis=2).astype(np.uint8)
+    gray = np.clip((plane - low) / max(high - low, 1e-12), 0, 1) * 255
+    picture = np.repeat(gray[..., None], 3, axis=2).astype(np.uint8)
     edge = np.zeros(labels.shape, bool)
     for axis in (0, 1):
         differs = np.diff(labels, axis=axis) != 0

@@ -21,7 +21,7 @@ __all__ = ["Layout", "lay_out"]
 
 TEMPLATE = "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
 SIZE = (36, 52, 36)
-CENTRES = {"left": (-28.0, -22.0, -14.0), "right": (28.0, -22.0, -14.0)}
+CENTERS = {"left": (-28.0, -22.0, -14.0), "right": (28.0, -22.0, -14.0)}
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def lay_out(folder: Path) -> Layout:
         When nilearn, which carries the template, is not installed.
     """
     template = _template()
-    left, left_grid = _crop(template, CENTRES["left"])
-    right, right_grid = _crop(template, CENTRES["right"])
+    left, left_grid = _crop(template, CENTERS["left"])
+    right, right_grid = _crop(template, CENTERS["right"])
     if folder.exists():
         shutil.rmtree(folder)
     nifti = nib.Nifti1Image(left, left_grid.affine)
@@ -90,10 +90,10 @@ def _template() -> nib.Nifti1Image:
     return nib.load(Path(nilearn.datasets.__file__).parent / "data" / TEMPLATE)
 
 
-def _crop(template: nib.Nifti1Image, centre: tuple[float, float, float]) -> tuple[np.ndarray, Geometry]:
+def _crop(template: nib.Nifti1Image, center: tuple[float, float, float]) -> tuple[np.ndarray, Geometry]:
     """Cut a box around a point in MNI mm; returns int16 voxels (X, Y, Z) and their grid."""
     whole = Geometry(template.affine, template.shape[:3])
-    start = np.round(whole.to_voxel(centre)).astype(int) - np.asarray(SIZE) // 2
+    start = np.round(whole.to_voxel(center)).astype(int) - np.asarray(SIZE) // 2
     box = tuple(slice(int(a), int(a) + n) for a, n in zip(start, SIZE, strict=True))
     data = np.asarray(template.dataobj[box], dtype=np.float32)
     scaled = np.round(data / max(float(data.max()), 1.0) * 1000).astype(np.int16)

@@ -26,7 +26,7 @@ class BoxRow:
     name : str
         The class.
     color : str
-        CSS colour of its box.
+        CSS color of its box.
     values : mapping of str to float
         Value by case id; NaN and infinite values are counted, not drawn.
     """
@@ -211,7 +211,7 @@ def _box_row(svg: ElementTree.Element, row: BoxRow, middle: float, left: float, 
             **{"class": "box"},
         )  # fmt: skip
         for number, (case, value) in enumerate(sorted(finite.items(), key=lambda item: item[1])):
-            # Neighbours in value are set apart in height, by the golden ratio: even, and the same every time.
+            # Neighbors in value are set apart in height, by the golden ratio: even, and the same every time.
             offset = ((number * 0.618034) % 1 - 0.5) * 14
             point = _add(svg, "circle", cx=at(value), cy=middle + offset, r=POINT, fill=row.color, **{"class": "case"})
             _title(point, f"{case}: {value:.4g}")

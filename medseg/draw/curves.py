@@ -22,7 +22,7 @@ def curve(values: Sequence[tuple[float, float]], *, x_title: str, y_title: str) 
     Parameters
     ----------
     values : sequence of (x, y)
-        In order of x; points that are not finite are left out.
+        In order of x; points that are not finite are skipped.
     x_title, y_title : str
         Of the axes; the second is also said to those who cannot see the chart.
     """

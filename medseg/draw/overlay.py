@@ -18,7 +18,7 @@ __all__ = ["BACKGROUND", "PREDICTION", "REFERENCE", "Oriented", "draw_planes", "
 BACKGROUND = (16, 18, 22)
 INK = (230, 232, 236)
 EMPTY = (34, 37, 44)  # where there is no scan to show
-# Sky blue and orange of Okabe and Ito: told apart with every common kind of colour vision, and from grey.
+# Sky blue and orange of Okabe and Ito: told apart with every common kind of color vision, and from gray.
 REFERENCE = (86, 180, 233)
 PREDICTION = (255, 159, 28)
 GAP = 8
@@ -47,7 +47,7 @@ class Oriented:
     ----------
     reference, prediction : ndarray, shape (X, Y, Z)
         Class values.
-    grey : ndarray, shape (X, Y, Z), optional
+    gray : ndarray, shape (X, Y, Z), optional
         First channel of the scan.
     spacing : tuple of float
         mm.
@@ -57,7 +57,7 @@ class Oriented:
 
     reference: npt.NDArray[Any]
     prediction: npt.NDArray[Any]
-    grey: npt.NDArray[Any] | None
+    gray: npt.NDArray[Any] | None
     spacing: tuple[float, float, float]
     modality: str | None = None
 
@@ -119,7 +119,7 @@ def _side_by_side(
 ) -> Image.Image:
     """A picture with outlines, and where it is given without, no higher than it needs to be."""
     shown = [_pane(case, plane, 0, view, window, size)]
-    if case.grey is not None:
+    if case.gray is not None:
         nothing = np.zeros_like(case.reference)
         shown.append(_pane(replace(case, reference=nothing, prediction=nothing), plane, 0, view, window, size))
     picture = Image.new("RGB", (len(shown) * (size + GAP) - GAP, size), BACKGROUND)
@@ -130,7 +130,7 @@ def _side_by_side(
 
 
 def _view(case: Oriented) -> tuple[slice, ...]:
-    """Box around all labels with a margin, no smaller than can be recognised."""
+    """Box around all labels with a margin, no smaller than can be recognized."""
     box = ndimage.find_objects(((case.reference > 0) | (case.prediction > 0)).view(np.uint8))
     shape = case.reference.shape
     if not box or box[0] is None:
@@ -144,11 +144,11 @@ def _view(case: Oriented) -> tuple[slice, ...]:
 
 
 def _window(case: Oriented) -> tuple[float, float]:
-    if case.grey is None:
+    if case.gray is None:
         return 0.0, 1.0
     if case.modality == "CT":
         return -160.0, 240.0
-    sample = case.grey[tuple(slice(None, None, max(1, n // 64)) for n in case.grey.shape)].astype(np.float32)
+    sample = case.gray[tuple(slice(None, None, max(1, n // 64)) for n in case.gray.shape)].astype(np.float32)
     low, high = np.percentile(sample[np.isfinite(sample)], [1, 99.5]) if np.isfinite(sample).any() else (0, 1)
     return float(low), float(high) if high > low else float(low) + 1.0
 
@@ -173,11 +173,11 @@ def _pane(
         # Rows run down the screen and columns to the right; RAS axes run up and, for radiologists, to the left.
         return array[tuple(cut)].T[::-1, ::-1]
 
-    if case.grey is None:
+    if case.gray is None:
         shown = np.broadcast_to(np.array(EMPTY, np.uint8), (pixels[1], pixels[0], 3)).copy()
     else:
-        grey = np.nan_to_num((on_screen(case.grey).astype(np.float32) - window[0]) / (window[1] - window[0]))
-        base = Image.fromarray((grey.clip(0, 1) * 255).astype(np.uint8)).resize(pixels, Image.Resampling.BICUBIC)
+        gray = np.nan_to_num((on_screen(case.gray).astype(np.float32) - window[0]) / (window[1] - window[0]))
+        base = Image.fromarray((gray.clip(0, 1) * 255).astype(np.uint8)).resize(pixels, Image.Resampling.BICUBIC)
         shown = np.repeat(np.asarray(base)[..., None], 3, axis=2)
     for array, color in ((case.reference, REFERENCE), (case.prediction, PREDICTION)):
         shown[_outline(on_screen(array), pixels)] = color

@@ -92,7 +92,7 @@ def pane(case: Shown, plane: Plane, table: LabelTable, size: int, *, overlay: bo
     plane : Plane
         Which way to cut.
     table : LabelTable
-        For the colours.
+        For the colors.
     size : int
         Width and height in pixels.
     overlay : bool
@@ -112,8 +112,8 @@ def pane(case: Shown, plane: Plane, table: LabelTable, size: int, *, overlay: bo
     scale = size / max(width_mm, height_mm)
     pixels = max(1, round(width_mm * scale)), max(1, round(height_mm * scale))
     low, high = case.window
-    grey = np.nan_to_num(np.clip((image.astype(np.float32) - low) / (high - low), 0, 1) * 255).astype(np.uint8)
-    colored = np.repeat(grey, 3, axis=2) if grey.shape[2] == 1 else grey
+    gray = np.nan_to_num(np.clip((image.astype(np.float32) - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+    colored = np.repeat(gray, 3, axis=2) if gray.shape[2] == 1 else gray
     base = np.asarray(Image.fromarray(np.ascontiguousarray(colored)).resize(pixels, Image.Resampling.BICUBIC))
     if overlay:
         classes, parts = (
@@ -154,7 +154,7 @@ def _window(image: npt.NDArray[Any], modality: str | None) -> tuple[float, float
 def _overlay(
     base: npt.NDArray[np.uint8], classes: npt.NDArray[np.int32], parts: npt.NDArray[np.int32], table: LabelTable
 ) -> npt.NDArray[np.uint8]:
-    """Colour the classes: a light fill, and a full outline of every part."""
+    """Color the classes: a light fill, and a full outline of every part."""
     colored = base.astype(np.float32)
     edge = np.zeros(parts.shape, bool)
     for axis in (0, 1):

@@ -22,7 +22,7 @@ def draw_preview(
     Parameters
     ----------
     scan : Scan
-        Its first channel is shown, or a picture's colours, between the 1st and 99.5th percentile, or in a soft-tissue
+        Its first channel is shown, or a picture's colors, between the 1st and 99.5th percentile, or in a soft-tissue
         window for CT.
     labels : LabelMap
         On the scan's grid.
@@ -58,7 +58,7 @@ def draw_preview(
 
 
 def _amount(row: ClassVolume, *, in_pixels: bool) -> str:
-    size = f"{row.voxels} pixels" if in_pixels else f"{row.millilitres:.2f} ml"
+    size = f"{row.voxels} pixels" if in_pixels else f"{row.volume_ml:.2f} ml"
     return size if row.objects is None else f"{row.objects} object{'' if row.objects == 1 else 's'}, {size}"
 
 

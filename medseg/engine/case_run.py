@@ -275,7 +275,7 @@ def _from_status(base: CaseOutcome, status: journal.Status) -> CaseOutcome:
         notes=tuple(status.content.get("notes", ())),
         outputs=tuple(status.outputs),
         volumes=None if rows is None else Volumes(tuple(ClassVolume(*row) for row in rows)),
-        attention=float(status.content.get("attention", 0.0)),
+        review_priority=float(status.content.get("review_priority", 0.0)),
         computed=_computed(status.content.get("computed")),
     )
 
@@ -290,12 +290,12 @@ def _computed(content: Any) -> HowComputed | None:
 def _what_to_tell(values: Mapping[str, Any]) -> dict[str, Any]:
     """Notes and volumes from what the steps left, whatever the steps were called."""
     notes: list[str] = []
-    volumes, attention, computed = None, 0.0, None
+    volumes, review_priority, computed = None, 0.0, None
     for value in values.values():
         for source in (value, getattr(getattr(value, "scan", None), "source", None)):
             notes += [note for note in getattr(source, "notes", ()) if note not in notes]
         volumes = value if isinstance(value, Volumes) else volumes
         computed = getattr(value, "computed", None) or computed
         # Rounded, so that a case stays where it is in the order whatever engine computed it.
-        attention = round(value.attention, 2) if isinstance(value, Quality) else attention
-    return {"notes": tuple(notes), "volumes": volumes, "attention": attention, "computed": computed}
+        review_priority = round(value.review_priority, 2) if isinstance(value, Quality) else review_priority
+    return {"notes": tuple(notes), "volumes": volumes, "review_priority": review_priority, "computed": computed}

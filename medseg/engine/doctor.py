@@ -43,7 +43,7 @@ class Finding:
 
 
 OPTIONAL = {
-    "openvino": ("faster segmentation on Intel and AMD processors", "pip install 'medseg[openvino]'"),
+    "openvino": ("faster segmentation on Intel and AMD CPUs", "pip install 'medseg[openvino]'"),
     "onnxruntime": ("running and checking ONNX models", "pip install 'medseg[onnx]'"),
     "nncf": ("running models in 8 bits where that costs nothing", "pip install 'medseg[int8]'"),
     "isal": ("reading and writing gzip several times faster", "pip install 'medseg[isal]'"),
@@ -57,7 +57,7 @@ PEERS = {
 
 
 def doctor() -> list[Finding]:
-    """Look at versions, processor, memory, GPU, optional packages, tools and shipped models."""
+    """Look at versions, CPU, memory, GPU, optional packages, tools and shipped models."""
     return [*_machine(), *_gpu(), *_packages(), *_tools(), *_models()]
 
 
@@ -74,7 +74,7 @@ def _machine() -> list[Finding]:
     enough = memory.available > 2 * 2**30
     return [
         Finding("Python and packages", "ok", ", ".join(f"{name} {value}" for name, value in versions().items())),
-        Finding("processor", "ok", f"{os.cpu_count()} cores, {platform.machine()}{_instructions()}"),
+        Finding("CPU", "ok", f"{os.cpu_count()} cores, {platform.machine()}{_instructions()}"),
         Finding(
             "memory",
             "ok" if enough else "wrong",
@@ -101,7 +101,7 @@ def _gpu() -> list[Finding]:
     except ImportError as error:
         return [Finding("torch", "wrong", str(error), "Run bootstrap.py again.")]
     if not torch.cuda.is_available():
-        return [Finding("GPU", "missing", "no CUDA device; segmentation and training use the processor")]
+        return [Finding("GPU", "missing", "no CUDA device; segmentation and training use the CPU")]
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return [Finding("GPU", "ok", ", ".join(names))]
 

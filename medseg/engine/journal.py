@@ -121,11 +121,11 @@ def finish(folder: Path, key: str, input_hash: str, outcome: CaseOutcome) -> tup
         "error": outcome.error,
         "fix": outcome.fix,
         "notes": list(outcome.notes),
-        "attention": outcome.attention,
+        "review_priority": outcome.review_priority,
         "computed": None if outcome.computed is None else outcome.computed.to_json(),
         "volumes": None
         if outcome.volumes is None
-        else [[row.class_name, row.voxels, row.millilitres, row.objects] for row in outcome.volumes.rows],
+        else [[row.class_name, row.voxels, row.volume_ml, row.objects] for row in outcome.volumes.rows],
         "input_sha256": input_hash,
         "key": key,
         "outputs": {path.name: _hash_file(path) for path in files},

@@ -91,7 +91,7 @@ def load_pipeline(path: Path) -> PipelineFile:
 
 
 def assemble(name: str, file: PipelineFile, config: Mapping[str, Any]) -> Pipeline:
-    """Build every stage from its part of the configuration and check that neighbours fit.
+    """Build every stage from its part of the configuration and check that neighbors fit.
 
     Parameters
     ----------

@@ -97,7 +97,7 @@ def predict(
     formats, device, engine, overlap, mirror : optional
         As the options of `medseg predict`; None keeps the configuration's value.
     preset : {"fast", "best"}, optional
-        A set of choices, of which those made by name are left out; see `PRESETS`.
+        A set of choices, of which those made by name are skipped; see `PRESETS`.
     series : str, optional
         Which DICOM series to take: UID, number, case id, or description with ``*`` and ``?``. Without it, the one of
         each study that the model's card describes.

@@ -20,7 +20,7 @@ from medseg.io.files.lock import exclusive
 from medseg.progress import case_progress
 from medseg.signals import stoppable
 from medseg.types.run import BatchResult, CaseOutcome, Inputs, Preparing
-from medseg.types.scan import Discovery, FoundScan, LeftOut
+from medseg.types.scan import Discovery, FoundScan, Skipped
 from medseg.types.stage import RunContext
 from medseg.versions import versions
 
@@ -111,15 +111,15 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
     started = time.time()
     discovery: Discovery = pipeline.gather.stage.run(inputs, RunContext(out))
     mine = set(discovery.found[options.shard.index - 1 :: options.shard.count])
-    broken = tuple(_broken(item) for item in discovery.left_out if item.broken)
+    broken = tuple(_broken(item) for item in discovery.skipped if item.broken)
     identity = {"pipeline": pipeline.name, "steps": pipeline.identity(), "medseg": versions()["medseg"]}
-    left_out = tuple(item for item in discovery.left_out if not item.broken)
+    skipped = tuple(item for item in discovery.skipped if not item.broken)
     facts = (*_models(identity["steps"]), *versions().items())
     if options.dry_run:
         outcomes = tuple(
             expected(found, out, identity, options.overwrite) for found in discovery.found if found in mine
         )
-        return BatchResult(out, outcomes + broken, left_out, facts, pipeline.name)
+        return BatchResult(out, outcomes + broken, skipped, facts, pipeline.name)
 
     _make_folder(out)
     ended: dict[str, CaseOutcome] = {}
@@ -141,7 +141,7 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
                         ended[event.case_id] = event
                         progress.end(event)
         outcomes = tuple(ended.get(found.case_id) or recorded(found, out) for found in discovery.found)
-        result = BatchResult(out, outcomes + broken, left_out, facts, pipeline.name)
+        result = BatchResult(out, outcomes + broken, skipped, facts, pipeline.name)
         _write_run_file(result, identity, started)
         for step in pipeline.finish:
             step.run({"batch": result}, RunContext(out))
@@ -155,7 +155,7 @@ def _models(steps: Any) -> Iterator[tuple[str, str]]:
             yield "model", str(step["model"])
 
 
-def _broken(item: LeftOut) -> CaseOutcome:
+def _broken(item: Skipped) -> CaseOutcome:
     return CaseOutcome("", "failed", item.path.name, error=item.reason, fix=item.fix)
 
 
@@ -190,6 +190,6 @@ def _write_run_file(result: BatchResult, identity: Mapping[str, Any], started: f
             }
             for o in result.outcomes
         ],
-        "left_out": [{"file": item.path.name, "reason": item.reason} for item in result.left_out],
+        "skipped": [{"file": item.path.name, "reason": item.reason} for item in result.skipped],
     }
     write_text(result.out / "run.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")

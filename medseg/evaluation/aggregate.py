@@ -134,7 +134,7 @@ def patient_weights(patients: int, resamples: int, seed: int) -> Floats:
 
 
 def percentile_interval(draws: Floats) -> tuple[float, float]:
-    """Middle 95% of some draws, NaN left out."""
+    """Middle 95% of some draws, NaN skipped."""
     draws = draws[np.isfinite(draws)]
     if not len(draws):
         return float("nan"), float("nan")

@@ -44,7 +44,7 @@ class Difference:
         Wilcoxon signed-rank test, two-sided, and the same after Holm's correction over all tests of the comparison.
     cases : int
         Pairs tested: all where neither is NaN, infinite distances included as the largest.
-    infinite, left_out : int
+    infinite, skipped : int
         Of these, pairs with an infinite value; and cases without a pair, or with NaN in it.
     """
 
@@ -61,7 +61,7 @@ class Difference:
     p_holm: float
     cases: int
     infinite: int
-    left_out: int
+    skipped: int
 
     @property
     def sentence(self) -> str:

@@ -19,7 +19,7 @@ __all__ = ["comparison_text", "write_comparison"]
 
 
 def comparison_text(comparison: Comparison) -> str:
-    """Return a sentence for every difference and ranking, and the cases that were left out."""
+    """Return a sentence for every difference and ranking, and the cases that were skipped."""
     tests = len(comparison.differences)
     lines = [d.sentence for d in comparison.differences]
     lines += ["", *(r.sentence for r in comparison.rankings)]

@@ -1,4 +1,4 @@
-"""Draws the surfaces of a reference and a prediction, coloured by how far each point is from the other."""
+"""Draws the surfaces of a reference and a prediction, colored by how far each point is from the other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from medseg.evaluation.metrics.surface_voxels import border_voxels
 __all__ = ["SurfaceErrors", "draw_error_map", "surface_errors"]
 
 Floats = npt.NDArray[np.float64]
-# From the grey of bone, where all is well, to colours that stand out more the worse it is.
+# From the gray of bone, where all is well, to colors that stand out more the worse it is.
 COLORS = np.array([[214, 220, 224], [250, 222, 130], [250, 170, 60], [236, 96, 44], [206, 28, 68], [140, 0, 120]])
 SCALE_WIDTH = 60
 LABEL_HEIGHT = 20
@@ -71,10 +71,10 @@ def surface_errors(case: Oriented) -> SurfaceErrors:
 
 
 def draw_error_map(case: Oriented, errors: SurfaceErrors, *, size: int = 186) -> Image.Image:
-    """Draw both surfaces seen from the front, from the patient's left and from below, with a scale of colours.
+    """Draw both surfaces seen from the front, from the patient's left and from below, with a scale of colors.
 
-    The scale ends at the 98th percentile of the distances, rounded up, so that a stray voxel does not take the colour
-    from all others; what is further away, or has no counterpart at all, has the last colour.
+    The scale ends at the 98th percentile of the distances, rounded up, so that a stray voxel does not take the color
+    from all others; what is further away, or has no counterpart at all, has the last color.
     """
     every = np.concatenate(errors.distances)
     finite = every[np.isfinite(every)]
@@ -159,7 +159,7 @@ def _view(
 
 
 def _color(share: Floats) -> Floats:
-    """Colour of numbers between 0 and 1, shape (..., 3)."""
+    """Color of numbers between 0 and 1, shape (..., 3)."""
     steps = np.linspace(0, 1, len(COLORS))
     return np.stack([np.interp(share, steps, COLORS[:, channel]) for channel in range(3)], axis=-1)
 

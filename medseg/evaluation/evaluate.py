@@ -20,7 +20,7 @@ from medseg.evaluation.files.pairing import CasePair, Pairing, pair_cases
 from medseg.evaluation.metrics.definitions import definitions_of
 from medseg.evaluation.metrics.measure import ALL, measure_case
 from medseg.evaluation.options import EvaluateOptions
-from medseg.evaluation.summary import summarise
+from medseg.evaluation.summary import summarize
 from medseg.types import Geometry, LabelMap, LabelTable, MeasurementRow
 
 __all__ = ["evaluate"]
@@ -80,8 +80,8 @@ def evaluate(
 
         require_pyarrow()
     known = None if table is None else read_table(table, by)
-    if known is not None and known.left_out:
-        log.info("columns that are no groups: %s", ", ".join(known.left_out))
+    if known is not None and known.skipped:
+        log.info("columns that are no groups: %s", ", ".join(known.skipped))
     pairing = pair_cases(predictions, references, known)
     _name_left_over(pairing)
     names = dict(options.classes or class_names(references))
@@ -175,7 +175,7 @@ def _summary(
     options: EvaluateOptions,
 ) -> dict[str, Any]:
     return {
-        **summarise(rows, results, pairing.pairs, options),
+        **summarize(rows, results, pairing.pairs, options),
         "failed": dict(failed),
         "predictions_without_reference": list(pairing.without_reference),
         "references_without_prediction": list(pairing.without_prediction),

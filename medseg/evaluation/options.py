@@ -49,12 +49,12 @@ class EvaluateOptions(_Strict):
         default="components",
         description="objects are connected components of each class; or the files' values are ids of objects; or none",
     )
-    neighbours: Literal["corners", "faces"] = Field(default="corners", description="which voxels are connected")
+    neighbors: Literal["corners", "faces"] = Field(default="corners", description="which voxels are connected")
     object_iou: tuple[Share, ...] = Field(default=(0.5, 0.6, 0.7, 0.8, 0.9), description="thresholds of f1@T and ap@T")
     lesions: LesionRule = LesionRule()
     froc_iou: Share = Field(default=0.1, description="IoU from which a predicted object hits a reference object")
     penalty_mm: Positive | None = Field(
-        default=None, description="stands in for infinite distances in means; default: they are left out and counted"
+        default=None, description="stands in for infinite distances in means; default: they are skipped and counted"
     )
     resamples: Annotated[int, Field(ge=100)] = Field(default=2000, description="of the bootstrap over patients")
     seed: int = 0

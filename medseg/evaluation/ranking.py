@@ -64,7 +64,7 @@ def rank(
 ) -> Ranking:
     """Rank evaluations on the cases they share.
 
-    Cases that are NaN in any of them are left out for all, class by class; infinite distances count as the largest
+    Cases that are NaN in any of them are skipped for all, class by class; infinite distances count as the largest
     finite one of that class, so that missing an object is not rewarded.
 
     Parameters

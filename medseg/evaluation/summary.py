@@ -19,7 +19,7 @@ from medseg.evaluation.metrics.froc import froc
 from medseg.evaluation.options import EvaluateOptions
 from medseg.types import MeasurementRow
 
-__all__ = ["as_json", "by_class_and_metric", "summarise"]
+__all__ = ["as_json", "by_class_and_metric", "summarize"]
 
 Values = dict[tuple[str, str], dict[str, float]]
 
@@ -32,7 +32,7 @@ def by_class_and_metric(rows: Iterable[MeasurementRow]) -> Values:
     return dict(values)
 
 
-def summarise(
+def summarize(
     rows: Sequence[MeasurementRow],
     results: Sequence[CaseResult],
     pairs: Sequence[CasePair],

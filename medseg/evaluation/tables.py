@@ -163,10 +163,10 @@ def _footnote(
     nodes = [metrics[name] for metrics in classes.values() for name in names if name in metrics]
     undefined = max((node["undefined"] for node in nodes), default=0)
     infinite = max((node["infinite"] for node in nodes), default=0)
-    note = f" Up to {undefined} undefined values a cell are left out." if undefined else ""
+    note = f" Up to {undefined} undefined values a cell are skipped." if undefined else ""
     if infinite and penalty is not None:
         return f"{note} Up to {infinite} infinite distances a cell count as {penalty:g} mm."
-    return f"{note} Up to {infinite} infinite distances a cell are left out." if infinite else note
+    return f"{note} Up to {infinite} infinite distances a cell are skipped." if infinite else note
 
 
 def _heading(name: str) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 __all__ = ["UNKNOWN_CHANNELS", "activation_bytes"]
 
 FLOAT = 4
-# For a network whose layers are not known, channels of full resolution alive together: a U-Net's first stage has some
+# For a network whose layers are not known, channels of full resolution alive together: a U-Net's first level has some
 # 32, and PyTorch holds about 8 such results.
 UNKNOWN_CHANNELS = 8 * 32
-# Engines hold channels in blocks of the width of the processor's registers; fewer are filled up.
+# Engines hold channels in blocks of the width of the CPU's registers; fewer are filled up.
 CHANNEL_BLOCK = 16
 
 
@@ -24,7 +24,7 @@ def activation_bytes(path: Path) -> int:
     Parameters
     ----------
     path : Path
-        An ONNX file with fixed shapes, as `medseg.infer.onnx_export.export_onnx` writes it.
+        An ONNX file with fixed shapes, as `medseg.infer.engines.onnx_export.export_onnx` writes it.
     """
     import onnx
 

@@ -17,7 +17,7 @@ Counts = npt.NDArray[np.integer[Any]]
 class MemberAgreement:
     """Mean Dice of each member's labels with those of the average, over all windows of a case.
 
-    A window is seen by all members while it is in the processor's cache, so this costs a comparison and no pass. Where
+    A window is seen by all members while it is in the CPU's cache, so this costs a comparison and no pass. Where
     windows overlap a voxel counts as often as it is seen.
 
     Parameters
@@ -72,7 +72,7 @@ class MemberAgreement:
         self._sizes[member] += sizes
 
     def by_value(self) -> dict[int, float]:
-        """Mean Dice over members for each label value that any of them found, background left out."""
+        """Mean Dice over members for each label value that any of them found, background skipped."""
         dice = 2 * self._shared / np.maximum(self._sizes, 1)
         return {
             value: float(dice[:, index].mean())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from medseg.prepare.resample import centres, nearest_index
+from medseg.prepare.resample import centers, nearest_index
 
 __all__ = ["AxisMap", "Strip", "strips"]
 
@@ -43,20 +43,20 @@ class AxisMap:
         nearest : bool
             Take the nearest voxel instead.
         step : float, optional
-            Voxels of the network's grid between those of the scan, where the first voxels' centres coincide; without
+            Voxels of the network's grid between those of the scan, where the first voxels' centers coincide; without
             it, outer edges do.
         """
         if (size == target and step in (None, 1.0)) or size == 1 or nearest:
             index = nearest_index(size, target, step)
             return cls(index, index, np.zeros(target, dtype=np.float32), linear=False)
-        position = np.clip(centres(size, target, step), 0, size - 1)
+        position = np.clip(centers(size, target, step), 0, size - 1)
         low = np.minimum(np.floor(position).astype(np.intp), size - 2)
         return cls(low, low + 1, (position - low).astype(np.float32), linear=True)
 
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """Part of an axis that can be labelled on its own.
+    """Part of an axis that can be labeled on its own.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Strip:
 
 
 def strips(whole: AxisMap, count: int) -> tuple[Strip, ...]:
-    """Cut an axis into so many parts that can be labelled one after the other, but not into more than it has voxels."""
+    """Cut an axis into so many parts that can be labeled one after the other, but not into more than it has voxels."""
     edges = np.linspace(0, len(whole.low), min(count, len(whole.low)) + 1).round().astype(int).tolist()
     parts = []
     for begin, end in itertools.pairwise(edges):

@@ -12,13 +12,13 @@ from medseg.prepare.card import InputCard
 from medseg.types import Scan
 from medseg.types.axis_order import toward
 
-__all__ = ["unlike_intensities", "unlike_training"]
+__all__ = ["out_of_distribution", "out_of_distribution_intensities"]
 
 # How far beyond the training data's range of spacings and extents a scan may lie before it is remarked on.
 SLACK = 1.05
 
 
-def unlike_training(scan: Scan, card: InputCard) -> tuple[str, ...]:
+def out_of_distribution(scan: Scan, card: InputCard) -> tuple[str, ...]:
     """Remarks for the user, none where the scan is of the kind the card describes.
 
     Parameters
@@ -47,7 +47,7 @@ def unlike_training(scan: Scan, card: InputCard) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def unlike_intensities(scan: Scan, labels: npt.NDArray[Any], card: InputCard) -> tuple[str, ...]:
+def out_of_distribution_intensities(scan: Scan, labels: npt.NDArray[Any], card: InputCard) -> tuple[str, ...]:
     """Remarks where what was found is of other brightness than what the model was trained to find.
 
     Parameters

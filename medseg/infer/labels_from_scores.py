@@ -25,7 +25,7 @@ from medseg.threads import side_by_side
 __all__ = ["LabelStream"]
 
 Watch = Callable[[npt.NDArray[np.float32], npt.NDArray[Any], int], None]
-# Voxels labelled at a time by each thread.
+# Voxels labeled at a time by each thread.
 BLOCK = 1 << 21
 # Voxels of the network's grid whose outcome is found at a time: the best score so far stays in the cache of a core.
 DECIDED = 1 << 17
@@ -40,13 +40,13 @@ class LabelStream:
     Parameters
     ----------
     maps : sequence of AxisMap
-        One for each axis, the network's grid without its padding to the part of the scan that is labelled.
+        One for each axis, the network's grid without its padding to the part of the scan that is labeled.
     offset : tuple of int
         Padding before that grid along each axis.
     decision : Decision
         What scores stand for.
     out : ndarray of uint8 or uint16, shape (X, Y, Z)
-        The part of the scan that is labelled; fastest when X varies fastest in memory.
+        The part of the scan that is labeled; fastest when X varies fastest in memory.
     watch : callable, optional
         Shown each slab without padding: scores (K, X, Y, n), outcomes (X, Y, n), and the first plane not shown before.
     """
@@ -109,7 +109,7 @@ class LabelStream:
         return outcome
 
     def _blocks(self, stop: int) -> list[slice]:
-        """Planes of the scan not labelled yet; those of a cell together, so that none is looked at twice."""
+        """Planes of the scan not labeled yet; those of a cell together, so that none is looked at twice."""
         step = max(1, BLOCK // (self._out.shape[0] * self._out.shape[1]))
         blocks = []
         first = self._done

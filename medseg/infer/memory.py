@@ -22,9 +22,9 @@ __all__ = ["MOST_STRIPS", "Need", "available_bytes", "predict_need", "strips_tha
 FLOAT = 4
 # Bytes a voxel of the block in hand takes: float32 copy, its resampled rows, and what NumPy holds in between.
 PREPARED_BLOCK = 16
-# Bytes a voxel of the planes being labelled takes: its outcome twice, and, where it is mixed, three indices, three
+# Bytes a voxel of the planes being labeled takes: its outcome twice, and, where it is mixed, three indices, three
 # shares and its place. A seventh of mixed voxels is far more than borders of organs make.
-LABELLED_VOXEL = 14
+LABELED_VOXEL = 14
 # Bytes a voxel of the network's grid takes while its slab is decided: outcome, best score, comparison, both extremes.
 DECIDED_VOXEL = 12
 # Arrays of a few MB each that `Borders` gathers into, in each thread.
@@ -98,13 +98,13 @@ def predict_need(
     batch : int
         Windows at a time.
     network : int
-        Bytes the engine takes while it runs, its weights left out.
+        Bytes the engine takes while it runs, its weights skipped.
     kept : int
         Arrays of float32 on the scan's grid kept in memory besides the labels: scores and entropies.
     strips : sequence of Strip
         The parts in which it is done.
     partial : bool
-        Whether windows may be left out, so that what each voxel's scores are made of is counted beside them.
+        Whether windows may be skipped, so that what each voxel's scores are made of is counted beside them.
     """
     padded = math.prod(route.padded_size)
     source, boxed = math.prod(route.source.shape), math.prod(route.box.shape)
@@ -121,10 +121,10 @@ def predict_need(
     copies = 1 if decision.output == decision.interpolated else 2
     slab = (copies * classes + partial) * route.padded_size[0] * width * (patch[2] + 1) * FLOAT
     windows = batch * math.prod(patch) * (channels + 2 * classes) * FLOAT
-    labelled = max(labels_from_scores.BLOCK, plane)
-    threads = min(CORES, math.ceil(source / labelled))
+    labeled = max(labels_from_scores.BLOCK, plane)
+    threads = min(CORES, math.ceil(source / labeled))
     deciding = DECIDED_VOXEL * route.padded_size[0] * width * (patch[2] + 1)
-    deciding += LABELLED_VOXEL * min(source, threads * labelled) + threads * GATHERING
+    deciding += LABELED_VOXEL * min(source, threads * labeled) + threads * GATHERING
     item = 1 if max(decision.values) <= 255 else 2
     return Need(
         prepared + between + block, prepared, slab, network + windows, deciding, item * source, kept * source * FLOAT

@@ -1,7 +1,7 @@
 """Blends windows and decides labels on the device that runs the network: a scan goes up once, labels come down.
 
 The arithmetic is that of `medseg.infer.sliding_window` and of the definition of labels: interpolate every class's
-scores linearly onto the scan's grid, then decide. What saves work on a processor, to leave out voxels whose class is
+scores linearly onto the scan's grid, then decide. What saves work on a CPU, to leave out voxels whose class is
 certain, would cost a GPU more than it saves, so every score is interpolated, a block of planes and a class at a time.
 """
 
@@ -96,7 +96,7 @@ def label_on_device(
                 planes[..., -advance:] = 0
             base = start - 1
         places = every if skip is None else [place for place in every if not skip(place[0], place[1], start)]
-        tally.left_out += len(every) - len(places)
+        tally.skipped += len(every) - len(places)
         for first in range(0, len(places), batch):
             some = places[first : first + batch]
             boxes = [_box((x, y, start), patch) for x, y, _ in some]

@@ -35,8 +35,8 @@ class InferOptions(BaseModel):
     )
     skip_beyond: Annotated[float, Field(ge=0)] | Literal["auto", "none"] = Field(
         default="auto",
-        description="in a cascade, mm: windows further than that from all the first pass found are left out; none runs "
-        "every window, auto does what the model card says",
+        description="in a cascade, mm: windows further than that from all the low-resolution stage found are skipped; "
+        "none runs every window, auto does what the model card says",
     )
     memory_gb: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="memory a case may take, 1e9 bytes; what is free where not given"

@@ -12,28 +12,28 @@ import numpy.typing as npt
 
 from medseg.infer.axis_map import AxisMap, Strip, strips
 from medseg.infer.decision import Decision
-from medseg.infer.doubt import BorderDoubt
 from medseg.infer.engines.base import Engine
 from medseg.infer.engines.select import Say, choose_engine
-from medseg.infer.expectations import unlike_intensities, unlike_training
+from medseg.infer.expectations import out_of_distribution, out_of_distribution_intensities
 from medseg.infer.labels_from_scores import LabelStream
 from medseg.infer.memory import Need, available_bytes, predict_need, strips_that_fit
 from medseg.infer.options import InferOptions
 from medseg.infer.outputs import Outputs
 from medseg.infer.score_stream import ScoreStream
 from medseg.infer.sliding_window import Slab, stream_scores
+from medseg.infer.uncertainty import BorderDoubt
 from medseg.infer.windows_saved import FarFromFirstPass, Skip, WindowTally
 from medseg.io.files.scratch import Scratch
 from medseg.models.package import ModelPackage
-from medseg.prepare.colour import in_colour
-from medseg.prepare.route import FirstPass, Prepared, Route, check_channels, plan_route, prepare
+from medseg.prepare.color import in_color
+from medseg.prepare.route import LowResolutionStage, Prepared, Route, check_channels, plan_route, prepare
 from medseg.types import LabelMap, PostStep, Prediction, Scan
 from medseg.types.how_computed import HowComputed
-from medseg.types.prediction import ClassDoubt
+from medseg.types.prediction import ClassUncertainty
 
 __all__ = ["Predictor"]
 
-# Windows shown to the network at a time: on a processor more are no faster.
+# Windows shown to the network at a time: on a CPU more are no faster.
 BATCH = 1
 # Of the memory that is free, the share one case may be predicted to take.
 SHARE = 0.9
@@ -79,9 +79,9 @@ class Predictor:
             chosen = choose_engine(package, self.options, say)
             self.engine = chosen.engine
             self.computed = HowComputed(chosen.program, chosen.device, chosen.precision, chosen.why)
-        first = package.first_pass
+        first = package.low_resolution_stage
         own = self.options.model_copy(update={"scores": False, "entropy": False})
-        self.first_pass = None if first is None else Predictor(first, own, say=say)
+        self.low_resolution_stage = None if first is None else Predictor(first, own, say=say)
         self.decision = Decision.of(package.card)
         self.mirror, self._mirror_notes = self._mirror_axes()
         log.info("model %s on %s", package.identity, self.engine.name)
@@ -107,7 +107,7 @@ class Predictor:
             When the case would need more memory than there is.
         """
         card = self.package.card.input
-        scan, colour_notes = in_colour(scan, card)
+        scan, color_notes = in_color(scan, card)
         check_channels(scan, card)
         route = plan_route(scan, card)
         maps = [
@@ -116,14 +116,14 @@ class Predictor:
         ]
         scratch = scratch or Scratch()
         parts = self._parts(route, maps[1], in_memory=scratch.folder is None)
-        prepared = prepare(scan, card, route, self._first_pass(scan))
+        prepared = prepare(scan, card, route, self._low_resolution_stage(scan))
         outputs = Outputs.make(route, self.decision, self.options, scratch)
         tally = WindowTally()
-        doubt = self._run(prepared, maps, parts, outputs, tally)
+        uncertainty = self._run(prepared, maps, parts, outputs, tally)
         whole = self.package.card
         labels = LabelMap(outputs.labels, scan.geometry, whole.table)
-        unlike = (*unlike_training(scan, card), *unlike_intensities(scan, outputs.labels, card))
-        of_scan = (*scan.source.notes, *colour_notes, *unlike)
+        unlike = (*out_of_distribution(scan, card), *out_of_distribution_intensities(scan, outputs.labels, card))
+        of_scan = (*scan.source.notes, *color_notes, *unlike)
         return Prediction(
             labels,
             self.package.identity,
@@ -132,18 +132,18 @@ class Predictor:
             recipe=tuple(PostStep(step.stage, step.options) for step in whole.post),
             volume_range_ml=whole.validation.volume_range_ml if whole.validation else {},
             entropy=outputs.entropies,
-            doubt=doubt,
-            unlike_training=unlike,
-            border_limit=whole.doubt.border_entropy if whole.doubt else {},
+            uncertainty=uncertainty,
+            out_of_distribution=unlike,
+            boundary_limit=whole.uncertainty.boundary_entropy if whole.uncertainty else {},
             computed=replace(self.computed, windows=tally.count()),
         )
 
-    def _first_pass(self, scan: Scan) -> FirstPass | None:
-        """In a cascade, what the first pass finds."""
-        card = self.package.card.first_pass
-        if self.first_pass is None or card is None:
+    def _low_resolution_stage(self, scan: Scan) -> LowResolutionStage | None:
+        """In a cascade, what the low-resolution stage finds."""
+        card = self.package.card.low_resolution_stage
+        if self.low_resolution_stage is None or card is None:
             return None
-        return FirstPass(self.first_pass.segment(scan).labels, card.labels)
+        return LowResolutionStage(self.low_resolution_stage.segment(scan).labels, card.labels)
 
     def _parts(self, route: Route, rows: AxisMap, *, in_memory: bool) -> tuple[Strip, ...]:
         """Cut the case into as many strips as memory makes necessary, one as a rule."""
@@ -174,7 +174,7 @@ class Predictor:
         parts: Sequence[Strip],
         outputs: Outputs,
         tally: WindowTally,
-    ) -> dict[int, ClassDoubt]:
+    ) -> dict[int, ClassUncertainty]:
         """Fill in the results, all at once or strip by strip; give what the network left open, by label value."""
         borders = BorderDoubt(self.decision)
         members = getattr(self.engine, "agreement", None)
@@ -191,7 +191,7 @@ class Predictor:
                 seen = part.network.stop
         entropies, dice = borders.by_value(), members.by_value() if members is not None else {}
         return {
-            value: ClassDoubt(entropies.get(value), dice.get(value))
+            value: ClassUncertainty(entropies.get(value), dice.get(value))
             for value in self.decision.values[1:]
             if value in entropies or value in dice
         }
@@ -214,7 +214,7 @@ class Predictor:
         target = outputs.boxed(outputs.labels)[:, scan_rows]
         skip = self._skip(prepared)
         if rows is None and self._on_device(prepared, maps, offset, target, skip, tally):
-            return  # its scores never leave the GPU, so that doubt along borders is not known
+            return  # its scores never leave the GPU, so that uncertainty along borders is not known
 
         def watch(scores: npt.NDArray[np.float32], outcome: npt.NDArray[Any], first_plane: int) -> None:
             borders.add(scores, outcome, first_plane, first_row)
@@ -287,8 +287,8 @@ class Predictor:
 
     @property
     def _skip_beyond(self) -> float | None:
-        """Distance in mm from what the first pass found from which on windows are left out, None where none is."""
-        card, wish = self.package.card.first_pass, self.options.skip_beyond
+        """Distance in mm from what the low-resolution stage found beyond which windows are skipped, or None."""
+        card, wish = self.package.card.low_resolution_stage, self.options.skip_beyond
         if card is None or wish == "none":
             return None
         return card.skip_beyond_mm if wish == "auto" else wish

@@ -22,7 +22,7 @@ from medseg.threads import CORES, side_by_side
 
 __all__ = ["Slab", "mirror_combinations", "stream_scores", "window_count"]
 
-# Values weighted at a time: the product stays in the processor's cache until it is added.
+# Values weighted at a time: the product stays in the CPU's cache until it is added.
 CACHED = 1 << 16
 # Scores of a window from which on it pays to add them in several threads.
 WORTH_SHARING = 1 << 20
@@ -81,7 +81,7 @@ def stream_scores(
 ) -> Iterator[Slab]:
     """Yield blended scores along the last axis.
 
-    Of windows that hold one value throughout, such as padding or air that normalisation has clipped, one is computed
+    Of windows that hold one value throughout, such as padding or air that normalization has clipped, one is computed
     and the others take its scores: the same to the last bit; see `medseg.infer.windows_saved`.
 
     Parameters
@@ -104,7 +104,7 @@ def stream_scores(
         The part of the Y axis that is wanted; scores have this part only. Each row's scores are those it would have
         without, because all windows over it are still run.
     skip : callable, optional
-        Whether the window that begins at x, y, z is left out. Scores are then averages over the other windows; where
+        Whether the window that begins at x, y, z is skipped. Scores are then averages over the other windows; where
         all windows over a voxel are run they are the same to the last bit.
     background : ndarray of float32, shape (K,), optional
         With `skip`: scores where no window was run.
@@ -138,7 +138,7 @@ def stream_scores(
         windows = list(_over(across_x, across_y, rows, patch))
         if skip is not None:
             kept = [window for window in windows if not skip(window[0], window[1], start)]
-            tally.left_out += len(windows) - len(kept)
+            tally.skipped += len(windows) - len(kept)
             windows = kept
         for first in range(0, len(windows), batch):
             some = windows[first : first + batch]

@@ -1,6 +1,6 @@
-"""Windows that need not be computed: those that hold one value, and in a cascade those far from the first pass.
+"""Windows that need not be computed: those of one value, and in a cascade those far from all that was found.
 
-The first take the scores of one of their kind, which are the same to the last bit. The second are left out only where
+The first take the scores of one of their kind, which are the same to the last bit. The second are skipped only where
 the user or the model's card says so: labels are then those the other windows give, and background where there is none.
 """
 
@@ -20,7 +20,7 @@ from medseg.types.how_computed import WindowCount
 __all__ = ["WHOLE", "Coverage", "FarFromFirstPass", "OnceForUniform", "Skip", "WindowTally"]
 
 Float32 = npt.NDArray[np.float32]
-# Whether the window that begins at x, y, z is left out.
+# Whether the window that begins at x, y, z is skipped.
 Skip = Callable[[int, int, int], bool]
 Scores = TypeVar("Scores")
 # Blending weights of the windows over a voxel add up to 1, rounding apart.
@@ -29,19 +29,19 @@ WHOLE = 1 - 1e-4
 
 @dataclass
 class WindowTally:
-    """Counts windows as they are dealt with: shown to the network, given the scores of another, or left out."""
+    """Counts windows as they are dealt with: shown to the network, given the scores of another, or skipped."""
 
     computed: int = 0
     repeated: int = 0
-    left_out: int = 0
+    skipped: int = 0
 
     def reset(self) -> None:
         """Begin again."""
-        self.computed = self.repeated = self.left_out = 0
+        self.computed = self.repeated = self.skipped = 0
 
     def count(self) -> WindowCount:
         """What was counted so far."""
-        return WindowCount(self.computed, self.repeated, self.left_out)
+        return WindowCount(self.computed, self.repeated, self.skipped)
 
 
 class OnceForUniform(Generic[Scores]):
@@ -93,18 +93,18 @@ def _uniform_value(windows: Sequence[Float32] | Float32) -> bytes | None:
 
 
 class FarFromFirstPass:
-    """Says which windows of a cascade's second stage lie far from anything the first pass found.
+    """Says which windows of a cascade's second stage lie far from anything the low-resolution stage found.
 
     Parameters
     ----------
     found : ndarray of float32, shape (K, X, Y, Z)
-        The first pass's classes on the network's grid, 1 where it has them.
+        The low-resolution stage's classes on the network's grid, 1 where it has them.
     patch : tuple of int
         Window size.
     spacing : tuple of float
         mm between the grid's voxels.
     margin : float
-        A window is left out where it, grown by so many mm on every side, holds nothing the first pass found.
+        A window is skipped where it, grown by so many mm on every side, holds nothing the low-resolution stage found.
     """
 
     def __init__(self, found: Float32, patch: Sequence[int], spacing: Sequence[float], margin: float) -> None:
@@ -112,7 +112,7 @@ class FarFromFirstPass:
         self._margin = [math.ceil(margin / mm) for mm in spacing]
 
     def __call__(self, x: int, y: int, z: int) -> bool:
-        """Whether the window that begins there is left out."""
+        """Whether the window that begins there is skipped."""
         around = tuple(
             slice(max(0, start - more), start + length + more)
             for start, length, more in zip((x, y, z), self._patch, self._margin, strict=True)

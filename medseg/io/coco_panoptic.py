@@ -1,4 +1,4 @@
-"""COCO's panoptic format for pictures: a PNG whose colours are ids, and one JSON file for all of them."""
+"""COCO's panoptic format for pictures: a PNG whose colors are ids, and one JSON file for all of them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def write_coco_panoptic(cases: Mapping[str, Instances], folder: Path) -> None:
     Raises
     ------
     FormatLimitation
-        For a volume, or ids that 24 bits of colour cannot hold.
+        For a volume, or ids that 24 bits of color cannot hold.
     InputError
         When two cases give one class value different names, or a case id is no file name.
     """
@@ -147,7 +147,7 @@ def _png(ids: npt.NDArray[np.int32]) -> bytes:
 def _instances(path: Path, segments: list[Any], table: LabelTable, things: dict[int, bool]) -> Instances:
     colors = picture.read_scan(path).array.astype(np.int32)
     if len(colors) != 3:
-        raise InputError("a panoptic picture has three colours", where=path)
+        raise InputError("a panoptic picture has three colors", where=path)
     ids = colors[0] + 256 * colors[1] + 65536 * colors[2]
     voxels = dict(zip(*(part.tolist() for part in np.unique(ids[ids > 0], return_counts=True)), strict=True))
     parts = sorted(segments, key=lambda part: int(part["id"]))

@@ -110,7 +110,7 @@ def convert(
     converted = [_scan(one, out, format, content, allow_uneven) for one in scans]
     converted += _objects(found.label_objects, scans, out, format)
     names = set(found.label_objects.values())
-    broken = [left for left in found.discovery.left_out if left.broken and left.path not in names]
+    broken = [left for left in found.discovery.skipped if left.broken and left.path not in names]
     return Conversion(
         tuple(converted), tuple(str(InputError(left.reason, where=left.path, fix=left.fix)) for left in broken)
     )

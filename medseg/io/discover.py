@@ -1,4 +1,4 @@
-"""Finds every scan under some files and folders, and says of every other file why it was left out."""
+"""Finds every scan under some files and folders, and says of every other file why it was skipped."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from medseg.errors import MedsegError
 from medseg.io.files.case_id import file_case_ids, unique
 from medseg.io.files.walk import Entry, absolute, walk
-from medseg.io.recognise import FileKind, Recognised, recognise
-from medseg.types.scan import Discovery, FoundScan, LeftOut, ScanFormat
+from medseg.io.recognize import FileKind, Recognized, recognize
+from medseg.types.scan import Discovery, FoundScan, ScanFormat, Skipped
 
 __all__ = ["Survey", "discover", "survey"]
 
@@ -73,19 +73,19 @@ class Survey:
 
 def survey(inputs: Sequence[Path]) -> Survey:
     """Find scans as `discover` does, and DICOM objects that hold labels."""
-    listed, left_out = walk([Path(p) for p in inputs])
-    entries = list(_with_archives(listed, left_out))
+    listed, skipped = walk([Path(p) for p in inputs])
+    entries = list(_with_archives(listed, skipped))
     shown = {entry.path: entry.shown for entry, _ in entries}
     found: list[FoundScan] = []
     roots: set[Path] = set()  # inputs with something other than pictures in them
     dicom: list[Entry] = []
     pictures: list[Entry] = []
     data_files: set[Path] = set()
-    others: list[LeftOut] = []
+    others: list[Skipped] = []
     label_objects: list[Path] = []
     for entry, seen in entries:
         if entry.path.name in RESULTS and (entry.path.parent / "status.json").is_file() and not entry.is_named:
-            left_out.append(LeftOut(entry.path, "a result of medseg"))
+            skipped.append(Skipped(entry.path, "a result of medseg"))
             continue
         if seen.kind == "dicom":
             dicom.append(entry)
@@ -98,36 +98,36 @@ def survey(inputs: Sequence[Path]) -> Survey:
                 roots.add(entry.root)
                 data_files.update(scan.files[1:])
             else:
-                left_out.append(scan)
+                skipped.append(scan)
         else:
             broken = entry.is_named or seen.claim is not None or seen.kind in ("analyze", "unreadable")
-            others.append(LeftOut(entry.path, seen.says, _fix(seen) if broken else None, broken))
-    left_out += [left for left in others if left.path not in data_files]
+            others.append(Skipped(entry.path, seen.says, _fix(seen) if broken else None, broken))
+    skipped += [left for left in others if left.path not in data_files]
     if dicom:
         from medseg.io.dicom.discover import find_volumes
 
         volumes, rest, label_objects = find_volumes(dicom)
         found += volumes
-        left_out += rest
+        skipped += rest
         series_files = {path for volume in volumes for path in volume.files}
         roots.update(entry.root for entry in dicom if entry.path in series_files)
     for entry in pictures:
         if entry.is_named or entry.root not in roots:
             scan = _look(entry, "picture")
-            (found if isinstance(scan, FoundScan) else left_out).append(scan)  # type: ignore[arg-type]
+            (found if isinstance(scan, FoundScan) else skipped).append(scan)  # type: ignore[arg-type]
         else:
-            left_out.append(
-                LeftOut(entry.path, "a picture among scans", "Name it on the command line if it is meant to be one.")
+            skipped.append(
+                Skipped(entry.path, "a picture among scans", "Name it on the command line if it is meant to be one.")
             )
-    left_out = [replace(left, path=shown.get(left.path, left.path)) for left in left_out]
-    discovery = Discovery(_named(found, shown), tuple(sorted(left_out, key=lambda left: absolute(left.path))))
+    skipped = [replace(left, path=shown.get(left.path, left.path)) for left in skipped]
+    discovery = Discovery(_named(found, shown), tuple(sorted(skipped, key=lambda left: absolute(left.path))))
     return Survey(discovery, {path: shown[path] for path in label_objects})
 
 
-def _with_archives(entries: Iterable[Entry], left_out: list[LeftOut]) -> Iterator[tuple[Entry, Recognised]]:
-    """Recognise every file, and put what is in a zip archive in its place."""
+def _with_archives(entries: Iterable[Entry], skipped: list[Skipped]) -> Iterator[tuple[Entry, Recognized]]:
+    """Recognize every file, and put what is in a zip archive in its place."""
     for entry in entries:
-        seen = recognise(entry.path)
+        seen = recognize(entry.path)
         if seen.kind != "zip":
             yield entry, seen
             continue
@@ -136,19 +136,19 @@ def _with_archives(entries: Iterable[Entry], left_out: list[LeftOut]) -> Iterato
         try:
             members = unpack(entry.path)
         except MedsegError as error:
-            left_out.append(LeftOut(entry.path, error.what, error.fix, broken=True))
+            skipped.append(Skipped(entry.path, error.what, error.fix, broken=True))
             continue
         for name, got in sorted(members, key=lambda member: member[0]):
             inside = entry.path / name
             if isinstance(got, MedsegError):
-                left_out.append(LeftOut(inside, got.what, got.fix, broken=True))
+                skipped.append(Skipped(inside, got.what, got.fix, broken=True))
             elif any(part.startswith((".", "__MACOSX")) for part in name.parts):
-                left_out.append(LeftOut(inside, "a hidden file"))
+                skipped.append(Skipped(inside, "a hidden file"))
             else:
-                yield Entry(got, entry.root, inside), recognise(got)
+                yield Entry(got, entry.root, inside), recognize(got)
 
 
-def _fix(seen: Recognised) -> str:
+def _fix(seen: Recognized) -> str:
     """Say what to do about a file that should be a scan and is none."""
     if seen.kind == "analyze":
         return "Convert it to NIfTI with known orientation."
@@ -157,7 +157,7 @@ def _fix(seen: Recognised) -> str:
     return "Copy or export it again; if it never was a scan, rename it or take it out of the folder."
 
 
-def _look(entry: Entry, kind: FileKind) -> FoundScan | LeftOut:
+def _look(entry: Entry, kind: FileKind) -> FoundScan | Skipped:
     """Read the header of a file; its case id is given later, when all names are known."""
     path = entry.path
     try:
@@ -177,7 +177,7 @@ def _look(entry: Entry, kind: FileKind) -> FoundScan | LeftOut:
 
             scan_format, (description, files) = "picture", picture.look(path)
     except MedsegError as error:
-        return LeftOut(path, error.what, error.fix, broken=True)
+        return Skipped(path, error.what, error.fix, broken=True)
     return FoundScan("", scan_format, files, description=description)
 
 

@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 from medseg.types import Instances, LabelMap, ModelIdentity, Source
 
-__all__ = ["BY_HAND", "WRITERS", "Labelled", "Writer", "write"]
+__all__ = ["BY_HAND", "WRITERS", "Labeled", "Writer", "write"]
 
 # Stands for a person where a model is named: no package, so no hash.
 BY_HAND = ModelIdentity("manual segmentation", "1", "")
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
+class Labeled:
     """Labels, and what formats say of them.
 
     Parameters
@@ -67,21 +67,21 @@ class Writer:
 
     file_name: str
     needs_dicom: bool
-    write: Callable[[Labelled, Path], list[Path]]
+    write: Callable[[Labeled, Path], list[Path]]
     about: str
     tilted: str = ""
     needs_objects: bool = False
     has_bits: bool = False
 
 
-def write(name: str, item: Labelled, folder: Path) -> tuple[list[Path], tuple[str, ...]]:
+def write(name: str, item: Labeled, folder: Path) -> tuple[list[Path], tuple[str, ...]]:
     """Write labels in a format.
 
     Parameters
     ----------
     name : str
         One of `WRITERS`.
-    item : Labelled
+    item : Labeled
         The labels.
     folder : Path
         Where the files go.
@@ -111,7 +111,7 @@ def write(name: str, item: Labelled, folder: Path) -> tuple[list[Path], tuple[st
     return files, tuple(f"{writer.file_name}: {note}" for note in notes)
 
 
-def _nifti(item: Labelled, path: Path) -> list[Path]:
+def _nifti(item: Labeled, path: Path) -> list[Path]:
     """Write the labels, and the table of their names, which NIfTI has no place for."""
     from medseg.io.label_table import table_path, write_table
     from medseg.io.nifti import write_labels
@@ -121,35 +121,35 @@ def _nifti(item: Labelled, path: Path) -> list[Path]:
     return [path, table_path(path)]
 
 
-def _nrrd(item: Labelled, path: Path) -> list[Path]:
+def _nrrd(item: Labeled, path: Path) -> list[Path]:
     from medseg.io.itk import write_labels
 
     write_labels(item.labels, path)
     return [path]
 
 
-def _dicom_seg(item: Labelled, path: Path) -> list[Path]:
+def _dicom_seg(item: Labeled, path: Path) -> list[Path]:
     from medseg.io.dicom_results.seg import write_seg
 
     write_seg(item.labels, item.source, path, model=item.model)
     return [path]
 
 
-def _dicom_seg_labelmap(item: Labelled, path: Path) -> list[Path]:
+def _dicom_seg_labelmap(item: Labeled, path: Path) -> list[Path]:
     from medseg.io.dicom_results.seg import write_seg
 
     write_seg(item.labels, item.source, path, model=item.model, encoding="labelmap")
     return [path]
 
 
-def _dicom_seg_fractional(item: Labelled, path: Path) -> list[Path]:
+def _dicom_seg_fractional(item: Labeled, path: Path) -> list[Path]:
     from medseg.io.dicom_results.seg import write_seg
 
     write_seg(item.labels, item.source, path, model=item.model, encoding="fractional", scores=item.scores)
     return [path]
 
 
-def _dicom_seg_objects(item: Labelled, path: Path) -> list[Path]:
+def _dicom_seg_objects(item: Labeled, path: Path) -> list[Path]:
     from medseg.errors import FormatLimitation
     from medseg.io.object_labels import object_labels
 
@@ -161,14 +161,14 @@ def _dicom_seg_objects(item: Labelled, path: Path) -> list[Path]:
     return _dicom_seg(replace(item, labels=object_labels(item.instances)), path)
 
 
-def _rtstruct(item: Labelled, path: Path) -> list[Path]:
+def _rtstruct(item: Labeled, path: Path) -> list[Path]:
     from medseg.io.dicom_results.rtstruct import write_rtstruct
 
     write_rtstruct(item.labels, item.source, path, model=item.model)
     return [path, path.with_suffix(".json")]
 
 
-def _sr(item: Labelled, path: Path) -> list[Path]:
+def _sr(item: Labeled, path: Path) -> list[Path]:
     """Write the report, and the DICOM SEG it refers to, without which it would point nowhere."""
     from medseg.io.dicom_results.sr import write_sr
 
@@ -177,26 +177,26 @@ def _sr(item: Labelled, path: Path) -> list[Path]:
     return [*segmentation, path]
 
 
-def _key_images(item: Labelled, path: Path) -> list[Path]:
+def _key_images(item: Labeled, path: Path) -> list[Path]:
     from medseg.io.dicom_results.key_images import write_key_images
 
     return write_key_images(item.labels, item.source, path, model=item.model)
 
 
-def _mesh_stl(item: Labelled, path: Path) -> list[Path]:
+def _mesh_stl(item: Labeled, path: Path) -> list[Path]:
     from medseg.io.mesh import write_stl
 
     return write_stl(item.labels, path, model=item.model)
 
 
-def _mesh_obj(item: Labelled, path: Path) -> list[Path]:
+def _mesh_obj(item: Labeled, path: Path) -> list[Path]:
     from medseg.io.mesh import write_obj
 
     write_obj(item.labels, path, model=item.model)
     return [path, path.with_suffix(".mtl")]
 
 
-def _mesh_gltf(item: Labelled, path: Path) -> list[Path]:
+def _mesh_gltf(item: Labeled, path: Path) -> list[Path]:
     from medseg.io.mesh import write_glb
 
     write_glb(item.labels, path, model=item.model)
@@ -219,7 +219,7 @@ RT_TILTED = (
 
 WRITERS: Mapping[str, Writer] = {
     "nifti": Writer("labels.nii.gz", False, _nifti, "research tools; carries tilted slices", NIFTI_TILTED),
-    "nrrd": Writer("labels.seg.nrrd", False, _nrrd, "3D Slicer, with names, colours and codes; carries tilted slices"),
+    "nrrd": Writer("labels.seg.nrrd", False, _nrrd, "3D Slicer, with names, colors and codes; carries tilted slices"),
     "dicom-seg": Writer(
         "labels.seg.dcm", True, _dicom_seg, "archives and workstations; read by nearly all", SEG_TILTED, has_bits=True
     ),
@@ -253,6 +253,6 @@ WRITERS: Mapping[str, Writer] = {
     ),
     "sc": Writer("labels.key.dcm", True, _key_images, "pictures of the main slices, for viewers of pictures only"),
     "stl": Writer("labels.stl", False, _mesh_stl, "3D printing and planning; a file for each class"),
-    "obj": Writer("labels.obj", False, _mesh_obj, "3D programs; colours in a file beside it"),
-    "gltf": Writer("labels.glb", False, _mesh_gltf, "3D in a browser, with names and colours"),
+    "obj": Writer("labels.obj", False, _mesh_obj, "3D programs; colors in a file beside it"),
+    "gltf": Writer("labels.glb", False, _mesh_gltf, "3D in a browser, with names and colors"),
 }

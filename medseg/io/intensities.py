@@ -23,7 +23,7 @@ def as_intensities(
     Raises
     ------
     InputError
-        For complex or colour values, and for NaN or infinite ones, which a network turns into a wrong mask everywhere.
+        For complex or color values, and for NaN or infinite ones, which a network turns into a wrong mask everywhere.
     """
     if array.dtype.kind == "c":
         raise InputError(
@@ -33,7 +33,7 @@ def as_intensities(
         raise InputError(
             f"its voxels are not plain numbers ({array.dtype})",
             where=where,
-            fix="Write it with one number for each voxel; colour as a fourth dimension.",
+            fix="Write it with one number for each voxel; color as a fourth dimension.",
         )
     if array.dtype.kind == "b":
         array = array.astype(np.uint8)

@@ -66,7 +66,7 @@ def read_scan(path: Path, kind: ItkFormat) -> Scan:
 
 
 def read_labels(path: Path, kind: ItkFormat) -> LabelMap:
-    """Read a label map, with names, colours and codes where 3D Slicer wrote them (``.seg.nrrd``).
+    """Read a label map, with names, colors and codes where 3D Slicer wrote them (``.seg.nrrd``).
 
     Raises
     ------
@@ -94,7 +94,7 @@ def write_scan(scan: Scan, path: Path) -> None:
 
 
 def write_labels(labels: LabelMap, path: Path) -> None:
-    """Write a label map as ``.mha`` or ``.nrrd``; NRRD carries 3D Slicer's segment names, colours and codes."""
+    """Write a label map as ``.mha`` or ``.nrrd``; NRRD carries 3D Slicer's segment names, colors and codes."""
     _write(labels.array, labels.geometry, path, {} if path.suffix == ".mha" else segment_fields(labels))
 
 

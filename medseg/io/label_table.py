@@ -54,12 +54,12 @@ def find_table(labels: Path) -> Path | None:
 
 
 def read_table(path: Path) -> LabelTable:
-    """Read a table of classes; rows of value 0 are the background and left out.
+    """Read a table of classes; rows of value 0 are the background and skipped.
 
     Raises
     ------
     InputError
-        When a row's value or colour is none, a name is empty, or a value comes twice.
+        When a row's value or color is none, a name is empty, or a value comes twice.
     """
     classes: dict[int, LabelClass] = {}
     for number, row in enumerate(_rows(path), start=2):

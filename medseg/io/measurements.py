@@ -29,19 +29,23 @@ def table_of_measurements(volumes: Volumes, quality: Quality | None = None) -> s
     counted = any(row.objects is not None for row in volumes.rows)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    head = ["class", "voxels", "millilitres"]
-    of_quality = ["pieces", "largest_share", "at_edge", "border_entropy", "member_dice"] if quality else []
+    head = ["class", "voxels", "volume_ml"]
+    of_quality = (
+        ["pieces", "largest_component_fraction", "touches_border", "boundary_entropy", "ensemble_dice"]
+        if quality
+        else []
+    )
     writer.writerow([*head, *of_quality, *(["objects"] if counted else [])])
     for number, row in enumerate(volumes.rows):
         figures = _of_quality(quality.rows[number]) if quality else []
         objects = [row.objects] if counted else []
-        writer.writerow([row.class_name, row.voxels, f"{row.millilitres:.6g}", *figures, *objects])
+        writer.writerow([row.class_name, row.voxels, f"{row.volume_ml:.6g}", *figures, *objects])
     return stream.getvalue()
 
 
 def _of_quality(seen: ClassQuality) -> list[object]:
-    share = f"{seen.largest_share:.3g}" if seen.pieces else ""
-    return [seen.pieces, share, int(seen.at_edge), _figure(seen.border_entropy), _figure(seen.member_dice)]
+    share = f"{seen.largest_component_fraction:.3g}" if seen.pieces else ""
+    return [seen.pieces, share, int(seen.touches_border), _figure(seen.boundary_entropy), _figure(seen.ensemble_dice)]
 
 
 def _figure(value: float | None) -> str:

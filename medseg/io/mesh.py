@@ -22,7 +22,7 @@ from medseg.types import LabelMap, ModelIdentity
 __all__ = ["write_glb", "write_obj", "write_stl"]
 
 log = logging.getLogger("medseg.io.mesh")
-# From LPS in mm to glTF's metres with y up and the front towards z: column by column.
+# From LPS in mm to glTF's meters with y up and the front towards z: column by column.
 TO_GLTF = [0.001, 0, 0, 0, 0, 0, -0.001, 0, 0, 0.001, 0, 0, 0, 0, 0, 1]
 
 
@@ -62,7 +62,7 @@ def write_stl(labels: LabelMap, path: Path, *, model: ModelIdentity) -> list[Pat
 
 
 def write_obj(labels: LabelMap, path: Path, *, model: ModelIdentity) -> None:
-    """Write all classes as one OBJ file, an object each, with their colours in a material file beside it."""
+    """Write all classes as one OBJ file, an object each, with their colors in a material file beside it."""
     found = _found(labels, path)
     materials = path.with_suffix(".mtl")
     lines = [f"# SPACE=LPS, mm; medseg {model}, {NOTICE}", f"mtllib {materials.name}"]
@@ -80,7 +80,7 @@ def write_obj(labels: LabelMap, path: Path, *, model: ModelIdentity) -> None:
 
 
 def write_glb(labels: LabelMap, path: Path, *, model: ModelIdentity) -> None:
-    """Write all classes as one binary glTF 2.0 file, a named and coloured mesh each."""
+    """Write all classes as one binary glTF 2.0 file, a named and colored mesh each."""
     found = _found(labels, path)
     document: dict[str, Any] = {
         "asset": {"version": "2.0", "generator": "medseg", "copyright": f"{model}, {NOTICE}"},
@@ -120,7 +120,7 @@ def _found(labels: LabelMap, path: Path) -> list[Surface]:
 
 
 def _material(surface: Surface) -> dict[str, Any]:
-    # glTF wants colours in linear light; label colours are sRGB.
+    # glTF wants colors in linear light; label colors are sRGB.
     linear = [((c / 255 + 0.055) / 1.055) ** 2.4 if c > 10 else c / 255 / 12.92 for c in surface.entry.color]
     factors = {"baseColorFactor": [*linear, 1.0], "metallicFactor": 0.0, "roughnessFactor": 0.8}
     return {"name": surface.entry.name, "pbrMetallicRoughness": factors}

@@ -62,7 +62,7 @@ def read_scan(path: Path) -> Scan:
     Raises
     ------
     InputError
-        When the file is truncated or damaged, does not say where it lies, or holds complex, colour or infinite values.
+        When the file is truncated or damaged, does not say where it lies, or holds complex, color or infinite values.
     ResourceLimit
         When its header promises more than this machine can hold.
     """
@@ -254,7 +254,7 @@ def _geometry(header: Any, shape: tuple[int, int, int], path: Path, notes: list[
         raise InputError(what, where=path, fix="Write the header again with the tool that made the file.") from error
     if MM[unit] != 1:
         notes.append(
-            f"lengths in the header are in {'metres' if unit == 1 else 'micrometres'}; they were turned into mm"
+            f"lengths in the header are in {'meters' if unit == 1 else 'micrometers'}; they were turned into mm"
         )
     return geometry
 

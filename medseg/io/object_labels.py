@@ -24,7 +24,7 @@ def object_labels(instances: Instances) -> LabelMap:
     Returns
     -------
     LabelMap
-        Values are the ids. Neighbouring ids differ in colour; stuff has the colour of its class.
+        Values are the ids. Neighboring ids differ in color; stuff has the color of its class.
 
     Raises
     ------

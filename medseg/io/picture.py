@@ -57,14 +57,14 @@ def read_labels(path: Path) -> LabelMap:
     Raises
     ------
     InputError
-        As for `read_scan`, and for colour pictures.
+        As for `read_scan`, and for color pictures.
     """
     array, _ = _pixels(path, raw_palette=True)
     if len(array) > 1:
         raise InputError(
             f"a label map has one value for each pixel, not {len(array)}",
             where=path,
-            fix="Save it as a grey picture of class values, 8 or 16 bits deep.",
+            fix="Save it as a gray picture of class values, 8 or 16 bits deep.",
         )
     labels = as_labels(array[0], where=path)
     return LabelMap(labels, _geometry(array), LabelTable.unnamed(np.unique(labels)))
@@ -142,7 +142,7 @@ def _pixels(path: Path, *, raw_palette: bool = False) -> tuple[npt.NDArray[Any],
 
 
 def _bands(picture: Any, path: Path, raw_palette: bool) -> npt.NDArray[Any]:
-    """Rows, columns, channels of a PIL picture; palettes become colours unless they index labels."""
+    """Rows, columns, channels of a PIL picture; palettes become colors unless they index labels."""
     if picture.mode == "P" and not raw_palette:
         picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
     array = np.asarray(picture)
@@ -155,7 +155,7 @@ def _bands(picture: Any, path: Path, raw_palette: bool) -> npt.NDArray[Any]:
             )
         array = array[..., :-1]
     elif picture.mode not in ("1", "L", "P", "RGB", "I", "I;16", "I;16B", "I;16L", "F"):
-        raise InputError(f"its colours are {picture.mode}", where=path, fix="Save it as grey or RGB.")
+        raise InputError(f"its colors are {picture.mode}", where=path, fix="Save it as gray or RGB.")
     if picture.mode == "I" and array.min() >= 0 and array.max() <= 65535:
         array = array.astype(np.uint16)  # how older PIL gives 16-bit PNG
     return array.reshape(*array.shape[:2], -1)

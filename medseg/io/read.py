@@ -67,14 +67,14 @@ def load_scan(path: Path | str, *, allow_uneven: bool = False) -> Scan:
         raise UsageError(
             f"there are {len(discovery.found)} scans here: {several}", where=path, fix="Give the file or folder of one."
         )
-    left = next((left for left in discovery.left_out if left.broken), None) or next(iter(discovery.left_out), None)
+    left = next((left for left in discovery.skipped if left.broken), None) or next(iter(discovery.skipped), None)
     if left is None:
         raise InputError("there is no scan here", where=path, fix="Give a NIfTI, NRRD, MetaImage or DICOM scan.")
     raise InputError(left.reason, where=left.path, fix=left.fix)
 
 
 def read_labels(path: Path | str) -> LabelMap:
-    """Read a label map: NIfTI, NRRD (with 3D Slicer's segments), MetaImage, DICOM SEG or a grey picture.
+    """Read a label map: NIfTI, NRRD (with 3D Slicer's segments), MetaImage, DICOM SEG or a gray picture.
 
     Formats that cannot name their classes take names from a table beside the file; see `medseg.io.label_table`.
 
@@ -88,14 +88,14 @@ def read_labels(path: Path | str) -> LabelMap:
         When the path does not exist.
     """
     from medseg.io.label_table import with_table_beside
-    from medseg.io.recognise import recognise
+    from medseg.io.recognize import recognize
 
     path = Path(path)
     if not path.exists():
         raise UsageError("there is no such file", where=path, fix="Check the path.")
     if path.is_dir():
         raise UsageError("this is a folder", where=path, fix="Give the file with the label map.")
-    seen = recognise(path)
+    seen = recognize(path)
     if seen.kind in ("nifti", "nifti-pair"):
         from medseg.io import nifti
 
@@ -119,5 +119,5 @@ def read_labels(path: Path | str) -> LabelMap:
     raise InputError(
         seen.says or "it is not a label map",
         where=path,
-        fix="Give NIfTI, NRRD, MetaImage, DICOM SEG or a grey picture.",
+        fix="Give NIfTI, NRRD, MetaImage, DICOM SEG or a gray picture.",
     )

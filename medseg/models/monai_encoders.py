@@ -123,7 +123,7 @@ def _named(**parts: nn.Module) -> OrderedDict[str, nn.Module]:
 
 
 def rename_resnet(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give MedicalNet's weights the names they have here; those of its segmentation head are left out."""
+    """Give MedicalNet's weights the names they have here; those of its segmentation head are skipped."""
     result: dict[str, Tensor] = {}
     stages = {"conv1": 2, "bn1": 2, "layer1": 4, "layer2": 8, "layer3": 16, "layer4": 32}
     for key, value in weights.items():

@@ -18,6 +18,7 @@ from medseg import resources
 from medseg.errors import ModelError
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.models.card import ModelCard
+from medseg.models.card_format1 import upgrade
 from medseg.models.store import stored, unpacked
 from medseg.types import ModelIdentity
 
@@ -87,20 +88,20 @@ class ModelPackage:
         return self.folder / self.card.weights_file
 
     @cached_property
-    def first_pass(self) -> ModelPackage | None:
-        """The package of the first pass of a cascade, None where this is none.
+    def low_resolution_stage(self) -> ModelPackage | None:
+        """The package of the low-resolution stage of a cascade, None where this is none.
 
         Raises
         ------
         ModelError
             When it is missing, or not the one the card names.
         """
-        if self.card.first_pass is None:
+        if self.card.low_resolution_stage is None:
             return None
-        package = _read(self.folder / self.card.first_pass.folder)
-        if package.hash != self.card.first_pass.sha256:
+        package = _read(self.folder / self.card.low_resolution_stage.folder)
+        if package.hash != self.card.low_resolution_stage.sha256:
             raise ModelError(
-                "the first pass is not the one the card describes (SHA-256 differs)",
+                "the low-resolution stage is not the one the card describes (SHA-256 differs)",
                 where=package.folder,
                 fix="Copy the whole package folder again; do not edit or mix packages.",
             )
@@ -154,9 +155,9 @@ class ModelPackage:
         """
         self.content()
         inner: list[Path] = []
-        if self.first_pass is not None:
-            folder = self.first_pass.folder.relative_to(self.folder)
-            inner = [folder / path for path in self.first_pass.files()]
+        if self.low_resolution_stage is not None:
+            folder = self.low_resolution_stage.folder.relative_to(self.folder)
+            inner = [folder / path for path in self.low_resolution_stage.files()]
         precisions = [name for measured in self.card.precisions.values() for name in measured.files]
         exported = [name for name in (ONNX_FILE, REPORT_FILE) if (self.folder / name).is_file()]
         return [*inner, *map(Path, (*exported, *precisions, self.card.weights_file, CARD_FILE))]
@@ -195,6 +196,8 @@ def _read(folder: Path) -> ModelPackage:
             where=path,
             fix="Point to a package folder made by medseg train.",
         ) from error
+    if isinstance(content, dict) and content.get("format_version") == 1:
+        content = upgrade(content)
     try:
         card = ModelCard.model_validate(content)
     except ValidationError as error:

@@ -153,7 +153,7 @@ def fit_weights(weights: Mapping[str, Tensor], names: Mapping[str, Tensor], *, w
     """Bring weights to the shapes of a network.
 
     A first convolution for red, green and blue becomes one for any channels: the mean over the three, times three,
-    shared among the channels, so that a grey scan gives what a grey photograph would. Kernels of pictures become
+    shared among the channels, so that a gray scan gives what a gray photograph would. Kernels of pictures become
     kernels of volumes by repeating them along the new last axis, divided by its length ("inflated", Carreira &
     Zisserman 2017, arXiv:1705.07750). Anything else must fit as it is.
 

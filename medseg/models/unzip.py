@@ -9,7 +9,7 @@ from medseg.errors import InputError, ResourceLimit
 
 __all__ = ["extract"]
 
-# Far above any model: five folds of the largest nnU-Net with optimiser state are about 5 GB.
+# Far above any model: five folds of the largest nnU-Net with optimizer state are about 5 GB.
 LARGEST = 40 << 30
 MOST_FILES = 100_000
 

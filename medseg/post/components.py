@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import InputError
-from medseg.post.connectivity import Connectivity, neighbourhood
+from medseg.post.connectivity import Connectivity, neighborhood
 from medseg.post.seams import label_in_slabs
 from medseg.types import Instances, LabelMap, LabelTable
 
@@ -58,7 +58,7 @@ def components(
     ids, regions = label_in_slabs(
         labels.array,
         labels.geometry,
-        connectivity=neighbourhood(connectivity, labels.geometry.shape),
+        connectivity=neighborhood(connectivity, labels.geometry.shape),
         classes=classes,
         planes=planes,
         out=out,

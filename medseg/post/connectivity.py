@@ -1,4 +1,4 @@
-"""Which neighbours count as touching."""
+"""Which neighbors count as touching."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Literal
 
 from medseg.errors import ConfigError
 
-__all__ = ["Connectivity", "flat_axis", "neighbour_pairs", "neighbourhood", "seam_offsets"]
+__all__ = ["Connectivity", "flat_axis", "neighbor_pairs", "neighborhood", "seam_offsets"]
 
 Connectivity = Literal[4, 6, 8, 18, 26]
 
-# On a flat grid 18 and 26 neighbours come down to the same 8 of the plane.
+# On a flat grid 18 and 26 neighbors come down to the same 8 of the plane.
 _ON_FLAT: dict[int, int] = {4: 6, 6: 6, 8: 26, 18: 26, 26: 26}
 
 
@@ -20,7 +20,7 @@ def flat_axis(shape: tuple[int, ...]) -> int | None:
     return flat[0] if len(flat) == 1 else None
 
 
-def neighbourhood(connectivity: Connectivity, shape: tuple[int, ...]) -> int:
+def neighborhood(connectivity: Connectivity, shape: tuple[int, ...]) -> int:
     """Return the 3D connectivity 6, 18 or 26 that means the same on a grid of this shape.
 
     Parameters
@@ -46,13 +46,13 @@ def neighbourhood(connectivity: Connectivity, shape: tuple[int, ...]) -> int:
 
 
 def seam_offsets(connectivity: int) -> tuple[tuple[int, int], ...]:
-    """Return where a voxel's neighbours lie in the next plane, relative to the voxel, for connectivity 6, 18 or 26."""
+    """Return where a voxel's neighbors lie in the next plane, relative to the voxel, for connectivity 6, 18 or 26."""
     reach = {6: 0, 18: 1, 26: 2}[connectivity]
     return tuple((i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if abs(i) + abs(j) <= reach)
 
 
-def neighbour_pairs(shape: tuple[int, ...], step: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Return slices of an array that lay each voxel on its neighbour at a step of -1, 0 or 1 along each axis."""
+def neighbor_pairs(shape: tuple[int, ...], step: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Return slices of an array that lay each voxel on its neighbor at a step of -1, 0 or 1 along each axis."""
     both = tuple(zip(step, shape, strict=True))
     here = tuple(slice(max(0, -move), size - max(0, move)) for move, size in both)
     there = tuple(slice(max(0, move), size - max(0, -move)) for move, size in both)

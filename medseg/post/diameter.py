@@ -35,13 +35,13 @@ def longest_diameter(mask: npt.NDArray[np.bool_], matrix: npt.NDArray[np.float64
     """
     points = _row_ends(mask)
     corners = _corners(np.arange(3) != flat) @ matrix.T
-    centred = (points - (points.min(axis=0) + points.max(axis=0)) / 2) @ matrix.T
-    reach = _farthest(centred, corners / 2)
+    centered = (points - (points.min(axis=0) + points.max(axis=0)) / 2) @ matrix.T
+    reach = _farthest(centered, corners / 2)
     known, place = 0.0, int(reach.argmax())
     for _ in range(2):  # there and back: as a rule this finds the diameter already
-        distances = _farthest(centred - centred[place], corners)
+        distances = _farthest(centered - centered[place], corners)
         known, place = max(known, float(distances.max())), int(distances.argmax())
-    ends = centred[reach >= known - reach.max() - 1e-9 * known]
+    ends = centered[reach >= known - reach.max() - 1e-9 * known]
     if len(ends) > PAIRS_UP_TO:
         ends = _hull(ends)
     longest = max(float(_farthest(ends[place:] - point, corners).max()) for place, point in enumerate(ends))
@@ -73,7 +73,7 @@ def _ends_along(points: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
 
 
 def _corners(thick: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """The eight ways from a voxel's centre to a corner and on to the next voxel's, shape (8, 3), in voxels."""
+    """The eight ways from a voxel's center to a corner and on to the next voxel's, shape (8, 3), in voxels."""
     signs = np.stack(np.meshgrid(*[(-1.0, 1.0)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     return np.unique(signs * thick, axis=0)
 

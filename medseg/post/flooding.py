@@ -12,7 +12,7 @@ __all__ = ["flood"]
 
 
 def flood(relief: npt.NDArray[Any], seeds: npt.NDArray[np.int32], mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
-    """Flood a relief from its seeds, to all 26 neighbours.
+    """Flood a relief from its seeds, to all 26 neighbors.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from scipy.ndimage import distance_transform_edt, find_objects
 
 from medseg.data.border_class import BORDER, without_border
 from medseg.errors import InputError
-from medseg.post.connectivity import Connectivity, neighbourhood
+from medseg.post.connectivity import Connectivity, neighborhood
 from medseg.post.flooding import flood
 from medseg.post.measure import channel_of_class
 from medseg.post.numbering import number_objects
@@ -43,7 +43,7 @@ def objects_from_border(
 
     Each interior, connected by voxel faces, is the seed of an object of its class; border voxels go to the seed the
     flood reaches them from first: along the valleys of the border score where scores are given, by distance otherwise.
-    A part of the border without any interior is an object too thin to have one, of the class its scores favour.
+    A part of the border without any interior is an object too thin to have one, of the class its scores favor.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def objects_from_border(
     channels = channel_of_class(labels.table)
     foreground = (labels.array > 0).view(np.uint8)
     ids, regions = label_in_slabs(
-        foreground, labels.geometry, connectivity=neighbourhood(connectivity, labels.geometry.shape), planes=planes
+        foreground, labels.geometry, connectivity=neighborhood(connectivity, labels.geometry.shape), planes=planes
     )
     oriented = canonical(labels.geometry)
     seeds_of = _Seeds(

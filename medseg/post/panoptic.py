@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import InputError
-from medseg.post.connectivity import Connectivity, neighbourhood
+from medseg.post.connectivity import Connectivity, neighborhood
 from medseg.post.measure import located, measure, score
 from medseg.post.regions import count_regions
 from medseg.post.runs import slabs, slowest_last
@@ -72,7 +72,7 @@ def _by_components(
     ids, regions = label_in_slabs(
         labels.array,
         labels.geometry,
-        connectivity=neighbourhood(connectivity, labels.geometry.shape),
+        connectivity=neighborhood(connectivity, labels.geometry.shape),
         joined=_stuff(labels.table),
         planes=planes,
         out=out,

@@ -7,14 +7,14 @@ from collections import defaultdict
 import numpy as np
 import numpy.typing as npt
 
-from medseg.post.connectivity import neighbour_pairs
+from medseg.post.connectivity import neighbor_pairs
 from medseg.post.surface_area import DIRECTIONS
 
 __all__ = ["contacts", "merge_small"]
 
 
 def merge_small(pieces: npt.NDArray[np.int32], minimum: float) -> npt.NDArray[np.int32]:
-    """Join each piece of fewer than `minimum` voxels to the one it has most neighbours in, the smallest piece first.
+    """Join each piece of fewer than `minimum` voxels to the one it has most neighbors in, the smallest piece first.
 
     Parameters
     ----------
@@ -56,10 +56,10 @@ def merge_small(pieces: npt.NDArray[np.int32], minimum: float) -> npt.NDArray[np
 
 
 def contacts(pieces: npt.NDArray[np.int32]) -> dict[tuple[int, int], int]:
-    """Count, for each pair of pieces that touch, the pairs of neighbouring voxels (26 neighbours) between them."""
+    """Count, for each pair of pieces that touch, the pairs of neighboring voxels (26 neighbors) between them."""
     counted: dict[tuple[int, int], int] = defaultdict(int)
     for direction in DIRECTIONS:
-        one_side, other_side = neighbour_pairs(pieces.shape, direction)
+        one_side, other_side = neighbor_pairs(pieces.shape, direction)
         here, there = pieces[one_side], pieces[other_side]
         meet = (here != there) & (here > 0) & (there > 0)
         low, high = np.minimum(here[meet], there[meet]), np.maximum(here[meet], there[meet])

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from medseg.types import LabelClass, LabelMap, Prediction
-from medseg.types.prediction import ClassDoubt
+from medseg.types.prediction import ClassUncertainty
 from medseg.types.quality import ClassQuality, Flag, Quality
 from medseg.types.run import Volumes
 
@@ -23,8 +23,8 @@ class QualityOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     main_share: float = Field(default=0.9, ge=0, le=1, description="least share of a class in its largest piece")
-    member_dice: float = Field(default=0.8, ge=0, le=1, description="least mean Dice of an ensemble's members")
-    border_entropy: float | None = Field(
+    ensemble_dice: float = Field(default=0.8, ge=0, le=1, description="least mean Dice of an ensemble's members")
+    boundary_entropy: float | None = Field(
         default=None,
         ge=0,
         le=1,
@@ -52,9 +52,9 @@ def check_quality(prediction: Prediction, volumes: Volumes, options: QualityOpti
     options = options or QualityOptions()
     labels = prediction.labels
     cut_off = _cut_off(labels)
-    rows = tuple(_measured(labels, c, prediction.doubt.get(c.value), c.value in cut_off) for c in labels.table)
+    rows = tuple(_measured(labels, c, prediction.uncertainty.get(c.value), c.value in cut_off) for c in labels.table)
     # The scan's own oddities are among the prediction's notes already; here they only weigh.
-    flags = [Flag(text, LIKELY_WRONG) for text in prediction.unlike_training]
+    flags = [Flag(text, LIKELY_WRONG) for text in prediction.out_of_distribution]
     if not any(row.voxels for row in volumes.rows):
         return Quality(rows, (*flags, Flag("nothing was found", USELESS)))
     for entry, volume, row in zip(labels.table, volumes.rows, rows, strict=True):
@@ -62,21 +62,19 @@ def check_quality(prediction: Prediction, volumes: Volumes, options: QualityOpti
         low, high = prediction.volume_range_ml.get(name, (0.0, np.inf))
         if not volume.voxels and low > 0:
             flags.append(Flag(f"{name}: not found; the training data had {low:.3g} ml at least", LIKELY_WRONG))
-        elif not low <= volume.millilitres <= high:
-            what = f"{volume.millilitres:.3g} ml is outside the training data's {low:.3g} to {high:.3g} ml"
+        elif not low <= volume.volume_ml <= high:
+            what = f"{volume.volume_ml:.3g} ml is outside the training data's {low:.3g} to {high:.3g} ml"
             flags.append(Flag(f"{name}: {what}", LIKELY_WRONG))
-        if volume.voxels and not entry.is_thing and row.largest_share < options.main_share:
-            share = f"{row.largest_share:.0%}"
+        if volume.voxels and not entry.is_thing and row.largest_component_fraction < options.main_share:
+            share = f"{row.largest_component_fraction:.0%}"
             flags.append(Flag(f"{name}: in {row.pieces} pieces; the largest holds {share} of it", LOOK))
-        if row.member_dice is not None and row.member_dice < options.member_dice:
+        if row.ensemble_dice is not None and row.ensemble_dice < options.ensemble_dice:
             flags.append(
-                Flag(f"{name}: the ensemble's members disagree (mean Dice {row.member_dice:.2f})", LIKELY_WRONG)
+                Flag(f"{name}: the ensemble's members disagree (mean Dice {row.ensemble_dice:.2f})", LIKELY_WRONG)
             )
-        limit, whose = _border_limit(prediction, name, options)
-        if row.border_entropy is not None and row.border_entropy > limit:
-            what = (
-                f"the network is undecided along its border ({row.border_entropy:.2f}, more than {limit:.2f}, {whose})"
-            )
+        limit, whose = _boundary_limit(prediction, name, options)
+        if row.boundary_entropy is not None and row.boundary_entropy > limit:
+            what = f"high uncertainty along the border ({row.boundary_entropy:.2f}, more than {limit:.2f}, {whose})"
             flags.append(Flag(f"{name}: {what}", LOOK))
     if cut_off:
         names = ", ".join(c.name for c in labels.table if c.value in cut_off)
@@ -84,19 +82,23 @@ def check_quality(prediction: Prediction, volumes: Volumes, options: QualityOpti
     return Quality(rows, tuple(flags))
 
 
-def _border_limit(prediction: Prediction, name: str, options: QualityOptions) -> tuple[float, str]:
+def _boundary_limit(prediction: Prediction, name: str, options: QualityOptions) -> tuple[float, str]:
     """Largest entropy along a class's border that is not remarked on, and where that number comes from."""
-    if options.border_entropy is not None:
-        return options.border_entropy, "the limit that was set"
-    if name in prediction.border_limit:
-        return prediction.border_limit[name], "the limit on the model's card"
+    if options.boundary_entropy is not None:
+        return options.boundary_entropy, "the limit that was set"
+    if name in prediction.boundary_limit:
+        return prediction.boundary_limit[name], "the limit on the model's card"
     return GUESS, "a general limit, as the model's card has none"
 
 
-def _measured(labels: LabelMap, entry: LabelClass, doubt: ClassDoubt | None, at_edge: bool) -> ClassQuality:
+def _measured(
+    labels: LabelMap, entry: LabelClass, uncertainty: ClassUncertainty | None, touches_border: bool
+) -> ClassQuality:
     pieces, share = _pieces(labels, entry)
-    doubt = doubt or ClassDoubt()
-    return ClassQuality(entry.name, doubt.border_entropy, doubt.member_dice, pieces, share, at_edge)
+    uncertainty = uncertainty or ClassUncertainty()
+    return ClassQuality(
+        entry.name, uncertainty.boundary_entropy, uncertainty.ensemble_dice, pieces, share, touches_border
+    )
 
 
 def _pieces(labels: LabelMap, entry: LabelClass) -> tuple[int, float]:

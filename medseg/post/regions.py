@@ -86,7 +86,7 @@ class Regions:
         )
 
     def centroids(self, geometry: Geometry) -> npt.NDArray[np.float64]:
-        """Mean positions of the voxel centres, mm RAS+, shape (N, 3)."""
+        """Mean positions of the voxel centers, mm RAS+, shape (N, 3)."""
         return geometry.to_world(self.index_sums / np.maximum(self.voxels, 1)[:, None])
 
     def order(self, geometry: Geometry) -> Integers:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from medseg.post.connectivity import neighbour_pairs, seam_offsets
+from medseg.post.connectivity import neighbor_pairs, seam_offsets
 from medseg.post.regions import Regions, count_runs
 from medseg.post.runs import find_runs, slabs, slowest_last
 from medseg.types import Geometry
@@ -43,7 +43,7 @@ def label_in_slabs(
     geometry : Geometry
         Of the grid.
     connectivity : {6, 18, 26}
-        Which neighbours touch.
+        Which neighbors touch.
     classes : collection of int, optional
         The classes to number; all by default. Voxels of others become 0.
     joined : collection of int
@@ -130,7 +130,7 @@ def _write(
 
 @dataclass(frozen=True, eq=False)
 class _Seam:
-    """The plane of a slab that faces its neighbour.
+    """The plane of a slab that faces its neighbor.
 
     `values` are its labels, `numbers` its components counted over all slabs from 0.
     """
@@ -144,10 +144,10 @@ def _seam(block: npt.NDArray[Any], numbered: npt.NDArray[Any], plane: int, offse
 
 
 def _touching(one: _Seam, other: _Seam, connectivity: int) -> npt.NDArray[np.int64]:
-    """Pairs of components, shape (pairs, 2), that touch between two neighbouring planes."""
+    """Pairs of components, shape (pairs, 2), that touch between two neighboring planes."""
     gathered = [np.empty((0, 2), np.int64)]
     for step in seam_offsets(connectivity):
-        here, there = neighbour_pairs(one.values.shape, step)
+        here, there = neighbor_pairs(one.values.shape, step)
         same = (one.values[here] == other.values[there]) & (one.values[here] != 0)
         if same.any():
             # Both numbers in one, as sorting pairs is many times slower.

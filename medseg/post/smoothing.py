@@ -22,7 +22,7 @@ REACH = 4.0
 
 
 def smooth(labels: LabelMap, sigma_mm: float, *, classes: Collection[int] | None = None) -> LabelMap:
-    """Smooth the borders of classes, without leaving gaps or overlaps between neighbours.
+    """Smooth the borders of classes, without leaving gaps or overlaps between neighbors.
 
     The mask of every class and of background is blurred, and each voxel takes the class with the highest value, as
     long as both the class it had and the one it takes may change. An object that would vanish altogether is kept as it

@@ -10,13 +10,13 @@ from scipy.spatial import SphericalVoronoi
 
 __all__ = ["perimeter", "sphericity", "surface_area"]
 
-# One of each pair of opposite neighbours of a voxel: the 13 directions of a lattice, the first 4 within a plane.
+# One of each pair of opposite neighbors of a voxel: the 13 directions of a lattice, the first 4 within a plane.
 DIRECTIONS = (
     *((1, 0, 0), (0, 1, 0), (1, 1, 0), (1, -1, 0)),
     *((0, 0, 1), (1, 0, 1), (1, 0, -1), (0, 1, 1), (0, 1, -1)),
     *((1, 1, 1), (1, 1, -1), (1, -1, 1), (1, -1, -1)),
 )
-# Planes are counted in runs of about this many voxels, which keeps what is in hand in the processor's cache.
+# Planes are counted in runs of about this many voxels, which keeps what is in hand in the CPU's cache.
 CHUNK_VOXELS = 1 << 20
 
 

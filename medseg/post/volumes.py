@@ -28,7 +28,7 @@ def measure_volumes(labels: LabelMap, instances: Instances | None = None) -> Vol
         One row a class, in the table's order; absent classes have zero.
     """
     counts = np.bincount(labels.array.ravel(), minlength=labels.table.largest + 1)
-    millilitres = labels.geometry.voxel_volume / 1000.0
+    volume_ml = labels.geometry.voxel_volume / 1000.0
     objects = None if instances is None else Counter(row.class_value for row in instances.rows if row.is_thing)
 
     def number(entry: LabelClass) -> int | None:
@@ -38,7 +38,7 @@ def measure_volumes(labels: LabelMap, instances: Instances | None = None) -> Vol
 
     return Volumes(
         tuple(
-            ClassVolume(c.name, int(counts[c.value]), float(counts[c.value] * millilitres), number(c))
+            ClassVolume(c.name, int(counts[c.value]), float(counts[c.value] * volume_ml), number(c))
             for c in labels.table
         )
     )

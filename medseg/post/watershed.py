@@ -35,7 +35,7 @@ def watershed(
 ) -> Instances:
     """Make objects of connected components, and split those that have several deep middles.
 
-    Every labelled voxel belongs to an object and no background voxel does: the foreground is not changed. The result
+    Every labeled voxel belongs to an object and no background voxel does: the foreground is not changed. The result
     does not depend on how the array is oriented.
 
     Parameters

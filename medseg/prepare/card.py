@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from medseg.types.wanted import SeriesWanted
 
-__all__ = ["ChannelCard", "ForegroundCard", "InputCard", "NormalisationCard", "ResamplingCard", "Triple"]
+__all__ = ["ChannelCard", "ForegroundCard", "InputCard", "NormalizationCard", "ResamplingCard", "Triple"]
 
 Triple = tuple[float, float, float]
 Spacing = Annotated[float, Field(gt=0)] | None
@@ -18,7 +18,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class NormalisationCard(_Strict):
+class NormalizationCard(_Strict):
     """How intensities are brought to the network's range, channel by channel.
 
     ``zscore`` subtracts the mean and divides by the standard deviation of the scan itself; ``clip_zscore`` (nnU-Net's
@@ -44,7 +44,7 @@ class NormalisationCard(_Strict):
     std: float | None = None
 
     @model_validator(mode="after")
-    def _complete(self) -> NormalisationCard:
+    def _complete(self) -> NormalizationCard:
         needed = {
             "zscore": (),
             "range": (),
@@ -72,16 +72,16 @@ class ResamplingCard(_Strict):
 
     order: Literal[1, 3] = Field(default=3, description="1 linear, 3 cubic B-spline")
     separate_slices: bool | None = None
-    aligned: Literal["edges", "centres"] = Field(
+    aligned: Literal["edges", "centers"] = Field(
         default="edges",
         description="edges: the outer edges of both grids coincide, spacing gives way (nnU-Net, scikit-image); "
-        "centres: their first voxels' centres do, and the spacing is exact (MONAI)",
+        "centers: their first voxels' centers do, and the spacing is exact (MONAI)",
     )
 
     @model_validator(mode="after")
     def _possible(self) -> ResamplingCard:
-        if self.aligned == "centres" and self.separate_slices is not False:
-            raise ValueError("aligned: centres goes with separate_slices: false")
+        if self.aligned == "centers" and self.separate_slices is not False:
+            raise ValueError("aligned: centers goes with separate_slices: false")
         return self
 
 
@@ -97,7 +97,7 @@ class ChannelCard(_Strict):
 
     name: str
     modality: str | None = None
-    normalisation: NormalisationCard = NormalisationCard()
+    normalization: NormalizationCard = NormalizationCard()
     foreground: ForegroundCard | None = Field(default=None, description="null: not known")
 
 
@@ -125,7 +125,7 @@ class InputCard(_Strict):
     crop_above: float | None = Field(
         default=None, description="show the network only the box of voxels above this in some channel"
     )
-    normalise_after_resampling: bool = Field(default=False, description="MONAI's usual order; nnU-Net's is before")
+    normalize_after_resampling: bool = Field(default=False, description="MONAI's usual order; nnU-Net's is before")
     expected_extent_mm: tuple[Triple, Triple] | None = Field(
         default=None, description="smallest and largest field of view in the training data, mm"
     )

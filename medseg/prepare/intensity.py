@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medseg.prepare.card import NormalisationCard
+from medseg.prepare.card import NormalizationCard
 
-__all__ = ["filled_nonzero", "finite", "normaliser", "statistics"]
+__all__ = ["filled_nonzero", "finite", "normalizer", "statistics"]
 
 Float32 = npt.NDArray[np.float32]
 # nnU-Net's smallest divisor, which keeps a constant scan finite.
@@ -82,14 +82,14 @@ def filled_nonzero(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     return filled
 
 
-def normaliser(
-    card: NormalisationCard, volume: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None = None
+def normalizer(
+    card: NormalizationCard, volume: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None = None
 ) -> Callable[[Float32, slice], Float32]:
-    """Function that normalises planes of one channel in place, after what it needs to know of the whole is measured.
+    """Function that normalizes planes of one channel in place, after what it needs to know of the whole is measured.
 
     Parameters
     ----------
-    card : NormalisationCard
+    card : NormalizationCard
         The scheme.
     volume : ndarray, shape (Z, Y, X)
         The channel.
@@ -99,7 +99,7 @@ def normaliser(
     Returns
     -------
     callable
-        Takes float32 planes of shape (n, Y, X) and the slice of Z they are, and returns them normalised.
+        Takes float32 planes of shape (n, Y, X) and the slice of Z they are, and returns them normalized.
     """
     if card.scheme == "none":
         return lambda planes, _: planes
@@ -127,7 +127,7 @@ def normaliser(
     return lambda planes, _: _shift(planes, mean, std)
 
 
-def _limits(card: NormalisationCard, volume: npt.NDArray[Any]) -> tuple[float, float]:
+def _limits(card: NormalizationCard, volume: npt.NDArray[Any]) -> tuple[float, float]:
     """What becomes the two numbers of ``to``."""
     if card.scheme == "range":
         return min(float(finite(plane).min()) for plane in volume), max(float(finite(plane).max()) for plane in volume)

@@ -15,7 +15,7 @@ SLACK = 0.05
 
 
 def regrid(labels: LabelMap, geometry: Geometry, *, where: object = None) -> LabelMap:
-    """Return the same labelled voxels on another grid.
+    """Return the same labeled voxels on another grid.
 
     Axes may be permuted and reversed, and either grid may reach further than the other; every label must find a voxel
     of the new grid at its own place.

@@ -3,7 +3,7 @@
 Interpolation by linear and cubic B-splines is separable, so bringing an axis from n to m voxels is a product with one
 (m, n) matrix. Values equal `skimage.transform.resize(mode="edge", anti_aliasing=False)`, which is
 `scipy.ndimage.zoom(mode="nearest", grid_mode=True)` and what nnU-Net uses: voxels are boxes whose outer edges coincide
-before and after (half-pixel centres), and beyond the edge the last voxel repeats.
+before and after (half-pixel centers), and beyond the edge the last voxel repeats.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy.typing as npt
 __all__ = [
     "Order",
     "aligned_size",
-    "centres",
+    "centers",
     "nearest_index",
     "operator",
     "resample",
@@ -84,19 +84,19 @@ def separate_axis(current: Sequence[float], wanted: Sequence[float]) -> int | No
 
 
 def aligned_size(size: int, spacing: float, target: float) -> int:
-    """Voxels an axis has at the target spacing where the first voxels' centres coincide, as MONAI counts them."""
+    """Voxels an axis has at the target spacing where the first voxels' centers coincide, as MONAI counts them."""
     return max(1, round((size - 1) * spacing / target + 1))
 
 
-def centres(size: int, target: int, step: float | None = None) -> npt.NDArray[np.float64]:
-    """Positions of the target's voxel centres in source voxels, shape (target,).
+def centers(size: int, target: int, step: float | None = None) -> npt.NDArray[np.float64]:
+    """Positions of the target's voxel centers in source voxels, shape (target,).
 
     Parameters
     ----------
     size, target : int
         Voxels before and after.
     step : float, optional
-        Source voxels between target voxels, where the first voxels' centres coincide; without it, outer edges do.
+        Source voxels between target voxels, where the first voxels' centers coincide; without it, outer edges do.
     """
     if step is not None:
         return np.arange(target, dtype=np.float64) * step
@@ -105,7 +105,7 @@ def centres(size: int, target: int, step: float | None = None) -> npt.NDArray[np
 
 def nearest_index(size: int, target: int, step: float | None = None) -> npt.NDArray[np.intp]:
     """Index of the source voxel nearest to each target voxel, a half going up, shape (target,)."""
-    return np.clip(np.floor(centres(size, target, step) + 0.5), 0, size - 1).astype(np.intp)
+    return np.clip(np.floor(centers(size, target, step) + 0.5), 0, size - 1).astype(np.intp)
 
 
 @lru_cache(maxsize=64)
@@ -119,13 +119,13 @@ def operator(size: int, target: int, order: Order, step: float | None = None) ->
     order : {0, 1, 3}
         Nearest voxel, linear, or cubic B-spline (interpolating: the samples are met exactly).
     step : float, optional
-        See `centres`.
+        See `centers`.
     """
     if order == 0:
         matrix = np.zeros((target, size))
         matrix[np.arange(target), nearest_index(size, target, step)] = 1
     elif order == 1:
-        position = np.clip(centres(size, target, step), 0, size - 1)
+        position = np.clip(centers(size, target, step), 0, size - 1)
         below = np.floor(position).astype(np.intp)
         share = position - below
         matrix = np.zeros((target, size))
@@ -146,10 +146,10 @@ def _cubic(size: int, target: int, step: float | None) -> npt.NDArray[np.float64
     to_values = np.diag(np.full(padded, 4 / 6)) + np.diag(np.full(padded - 1, 1 / 6), 1)
     to_values += np.diag(np.full(padded - 1, 1 / 6), -1)
     to_values[0, 1] = to_values[-1, -2] = 2 / 6
-    repeat_edge = np.zeros((padded, size))
-    repeat_edge[np.arange(padded), np.clip(np.arange(padded) - MARGIN, 0, size - 1)] = 1
-    coefficients = np.linalg.solve(to_values, repeat_edge)
-    position = np.clip(centres(size, target, step), -0.5, size - 0.5) + MARGIN
+    repetouches_border = np.zeros((padded, size))
+    repetouches_border[np.arange(padded), np.clip(np.arange(padded) - MARGIN, 0, size - 1)] = 1
+    coefficients = np.linalg.solve(to_values, repetouches_border)
+    position = np.clip(centers(size, target, step), -0.5, size - 0.5) + MARGIN
     first = np.floor(position).astype(np.intp) - 1
     matrix = np.zeros((target, size))
     for tap in range(4):
@@ -173,7 +173,7 @@ def resample_axis(array: Float32, axis: Axis, size: int, order: Order, step: flo
     order : {0, 1, 3}
         Interpolation.
     step : float, optional
-        See `centres`.
+        See `centers`.
     """
     now = array.shape[axis]
     if now == size and step in (None, 1.0):
@@ -222,7 +222,7 @@ def resample(
     separate : int, optional
         The one of the three axes whose slices are not interpolated between: the nearest slice is taken.
     steps : sequence of float or None
-        See `centres`, for the three axes.
+        See `centers`, for the three axes.
     """
     slices = tuple(a - 3 for a in range(3) if a != separate)
     bounds = [f(array, axis=slices, keepdims=True) for f in (np.min, np.max)] if order == 3 else []

@@ -1,6 +1,6 @@
 """The way of a scan onto a network's grid, and everything needed to come back.
 
-Orient, crop, normalise, resample, pad: nnU-Net's order. Training and inference both go through `prepare`, so a network
+Orient, crop, normalize, resample, pad: nnU-Net's order. Training and inference both go through `prepare`, so a network
 is never shown at work what it was not shown when it learned.
 """
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from medseg.errors import InputError, ModelError
 from medseg.prepare.card import InputCard
-from medseg.prepare.intensity import filled_nonzero, finite, normaliser
+from medseg.prepare.intensity import filled_nonzero, finite, normalizer
 from medseg.prepare.resample import (
     AXES,
     aligned_size,
@@ -31,9 +31,9 @@ from medseg.types.axis_order import AxisOrder, toward
 from medseg.types.box import Box, box_above, nonzero_box
 from medseg.types.labels import smallest_label_dtype
 
-__all__ = ["FirstPass", "Prepared", "Route", "check_channels", "plan_route", "prepare", "prepare_labels"]
+__all__ = ["LowResolutionStage", "Prepared", "Route", "check_channels", "plan_route", "prepare", "prepare_labels"]
 
-# Voxels converted to float32 at a time in each thread: a few planes, small enough for the processor's cache.
+# Voxels converted to float32 at a time in each thread: a few planes, small enough for the CPU's cache.
 BLOCK = 1 << 20
 # Shares of a voxel that differ by less are equal but for the rounding of float32.
 EQUAL = 1e-5
@@ -62,7 +62,7 @@ class Route:
     separate, separate_back : int, optional
         The axis along which slices are too far apart to interpolate between, on the way in and on the way back.
     steps : tuple of float or None
-        Voxels of the box between voxels of the network's grid along each axis, where the first voxels' centres
+        Voxels of the box between voxels of the network's grid along each axis, where the first voxels' centers
         coincide; None where the outer edges do.
     """
 
@@ -84,7 +84,7 @@ class Route:
 
     @property
     def inner(self) -> tuple[slice, slice, slice]:
-        """Where on the network's grid the box lies, padding left out."""
+        """Where on the network's grid the box lies, padding skipped."""
         x, y, z = (slice(a, a + n) for n, (a, _) in zip(self.size, self.padding, strict=True))
         return x, y, z
 
@@ -94,7 +94,7 @@ class Route:
         ordered = self.order.geometry(self.source)
         edges = np.array(self.box.shape) / np.array(self.size)
         scale = np.array([edge if step is None else step for edge, step in zip(edges, self.steps, strict=True)])
-        # Where the first voxel's centre lies, counted from that of the box.
+        # Where the first voxel's center lies, counted from that of the box.
         first = np.array([(e - 1) / 2 if step is None else 0.0 for e, step in zip(edges, self.steps, strict=True)])
         to_ordered = np.diag([*scale, 1.0])
         before = np.array([a for a, _ in self.padding])
@@ -109,7 +109,7 @@ class Prepared:
     Parameters
     ----------
     array : ndarray of float32, shape (C, X, Y, Z)
-        Normalised intensities on the network's grid, at least one patch large. Z varies slowest in memory.
+        Normalized intensities on the network's grid, at least one patch large. Z varies slowest in memory.
     route : Route
         The way back.
     notes : tuple of str
@@ -122,7 +122,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, eq=False)
-class FirstPass:
+class LowResolutionStage:
     """Labels a second stage of a cascade is shown beside the scan.
 
     Parameters
@@ -158,7 +158,7 @@ def plan_route(scan: Scan, card: InputCard) -> Route:
     current: tuple[float, float, float] = order.select(scan.geometry.spacing)
     wanted = card.spacing or (None, None, None)
     x, y, z = (now if want is None else want for now, want in zip(current, wanted, strict=True))
-    aligned = card.resampling.aligned == "centres"
+    aligned = card.resampling.aligned == "centers"
     size_at = aligned_size if aligned else resampled_size
     i, j, k = (
         n if want is None else size_at(n, now, want) for n, now, want in zip(box.shape, current, wanted, strict=True)
@@ -189,10 +189,12 @@ def check_channels(scan: Scan, card: InputCard) -> None:
         )
 
 
-def prepare(scan: Scan, card: InputCard, route: Route | None = None, first_pass: FirstPass | None = None) -> Prepared:
+def prepare(
+    scan: Scan, card: InputCard, route: Route | None = None, low_resolution_stage: LowResolutionStage | None = None
+) -> Prepared:
     """Bring a scan onto a network's grid and into its range of intensities.
 
-    A scan smaller than the network's patch is surrounded by 0 after normalisation, half before and half after, as
+    A scan smaller than the network's patch is surrounded by 0 after normalization, half before and half after, as
     nnU-Net does. Peak memory is that of the result and, per channel, of the source at the result's x and y size.
 
     Parameters
@@ -203,8 +205,8 @@ def prepare(scan: Scan, card: InputCard, route: Route | None = None, first_pass:
         What the network wants.
     route : Route, optional
         As `plan_route` gives it, where that has been done.
-    first_pass : FirstPass, optional
-        In a cascade, what the first pass found; it becomes channels after the scan's.
+    low_resolution_stage : LowResolutionStage, optional
+        In a cascade, what the low-resolution stage found; it becomes channels after the scan's.
 
     Raises
     ------
@@ -213,34 +215,34 @@ def prepare(scan: Scan, card: InputCard, route: Route | None = None, first_pass:
     InputError
         When an intensity does not fit in float32.
     GeometryMismatch
-        When the first pass lies on another grid than the scan.
+        When the low-resolution stage lies on another grid than the scan.
     """
     check_channels(scan, card)
     route = plan_route(scan, card) if route is None else route
     x, y, z = route.padded_size
     # Z slowest: the order of NIfTI and of DICOM slices, so that most scans are read straight through.
-    extra = 0 if first_pass is None else len(first_pass.values)
+    extra = 0 if low_resolution_stage is None else len(low_resolution_stage.values)
     result = np.zeros((scan.channels + extra, z, y, x), dtype=np.float32)
     inner = result[(slice(None), *route.inner[::-1])]
     boxed = route.order.apply(scan.array)[(slice(None), *route.box.slices)].transpose(0, 3, 2, 1)
     separate = None if route.separate is None else 2 - route.separate
     notes = _bad_voxels(boxed)
-    after = card.normalise_after_resampling
+    after = card.normalize_after_resampling
     mask = None if after else _mask(card, boxed)
     for channel, volume, target in zip(card.channels, boxed, inner[: scan.channels], strict=True):
-        normalise = _unchanged if after else normaliser(channel.normalisation, volume, mask)
-        _fill(target, volume, normalise, card.resampling.order, separate, route.steps[::-1])
+        normalize = _unchanged if after else normalizer(channel.normalization, volume, mask)
+        _fill(target, volume, normalize, card.resampling.order, separate, route.steps[::-1])
     if after:
-        _normalise(inner[: scan.channels], card)
+        _normalize(inner[: scan.channels], card)
     for channel, target in zip(card.channels, inner[: scan.channels], strict=True):
         if not np.isfinite(target.sum(dtype=np.float64)):
             raise InputError(
                 f"intensities of channel {channel.name} are too large for float32",
                 fix="Look at the scan's values and its header's slope and intercept.",
             )
-    if first_pass is not None:
+    if low_resolution_stage is not None:
         outside = ~filled_nonzero(boxed) if card.crop_to_nonzero else None
-        _fill_first_pass(inner[scan.channels :], first_pass, route, separate, outside)
+        _fill_low_resolution_stage(inner[scan.channels :], low_resolution_stage, route, separate, outside)
     return Prepared(result.transpose(0, 3, 2, 1), route, notes)
 
 
@@ -283,34 +285,34 @@ def prepare_labels(labels: LabelMap, route: Route) -> npt.NDArray[Any]:
     return result.transpose(2, 1, 0)
 
 
-def _normalise(channels: npt.NDArray[np.float32], card: InputCard) -> None:
-    """Normalise channels of shape (C, Z, Y, X) where they are, plane by plane."""
+def _normalize(channels: npt.NDArray[np.float32], card: InputCard) -> None:
+    """Normalize channels of shape (C, Z, Y, X) where they are, plane by plane."""
     mask = _mask(card, channels)
     for channel, volume in zip(card.channels, channels, strict=True):
-        normalise = normaliser(channel.normalisation, volume, mask)
+        normalize = normalizer(channel.normalization, volume, mask)
         for k in range(len(volume)):
-            volume[k : k + 1] = normalise(np.ascontiguousarray(volume[k : k + 1]), slice(k, k + 1))
+            volume[k : k + 1] = normalize(np.ascontiguousarray(volume[k : k + 1]), slice(k, k + 1))
 
 
-def _fill_first_pass(
+def _fill_low_resolution_stage(
     targets: npt.NDArray[np.float32],
-    first_pass: FirstPass,
+    low_resolution_stage: LowResolutionStage,
     route: Route,
     separate: int | None,
     outside: npt.NDArray[np.bool_] | None,
 ) -> None:
-    """Bring the labels of a first pass onto the network's grid, a channel each: there where its share is the largest.
+    """Bring the labels of a low-resolution stage onto the network's grid, a channel each: 1 where its share is largest.
 
     As nnU-Net 2.8: of equal shares the one of the nearest voxel counts; background outside the scan's nonzero part, if
     given, and inside it are two classes.
     """
-    route.source.match(first_pass.labels.geometry, what="scan and first pass")
-    boxed = route.order.apply(first_pass.labels.array)[route.box.slices].transpose(2, 1, 0)
+    route.source.match(low_resolution_stage.labels.geometry, what="scan and low-resolution stage")
+    boxed = route.order.apply(low_resolution_stage.labels.array)[route.box.slices].transpose(2, 1, 0)
     # Class 0 is outside, 1 the background inside, then those wanted; labels not wanted count as background.
     classes = np.ones(boxed.shape, dtype=np.int16)
     if outside is not None:
         classes[outside] = 0
-    for number, value in enumerate(first_pass.values):
+    for number, value in enumerate(low_resolution_stage.values):
         classes[boxed == value] = number + 2
     steps, shape = route.steps[::-1], targets.shape[1:]
     nearest = classes
@@ -329,8 +331,8 @@ def _fill_first_pass(
 
 
 def _mask(card: InputCard, channels: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
-    """Voxels that count for channels normalised on nonzero voxels with holes filled, None where none is."""
-    wanted = any(channel.normalisation.nonzero_only and channel.normalisation.fill_holes for channel in card.channels)
+    """Voxels that count for channels normalized on nonzero voxels with holes filled, None where none is."""
+    wanted = any(channel.normalization.nonzero_only and channel.normalization.fill_holes for channel in card.channels)
     return filled_nonzero(channels) if wanted else None
 
 
@@ -347,12 +349,12 @@ def _separate(card: InputCard, current: Triple, wanted: Triple) -> int | None:
 def _fill(
     target: npt.NDArray[np.float32],
     volume: npt.NDArray[Any],
-    normalise: Callable[[npt.NDArray[np.float32], slice], npt.NDArray[np.float32]],
+    normalize: Callable[[npt.NDArray[np.float32], slice], npt.NDArray[np.float32]],
     order: Literal[1, 3],
     separate: int | None,
     steps: Steps,
 ) -> None:
-    """Normalise and resample one channel of shape (Z, Y, X) into its place, a few planes at a time in each thread."""
+    """Normalize and resample one channel of shape (Z, Y, X) into its place, a few planes at a time in each thread."""
     planes, rows, columns = target.shape
     step = max(1, BLOCK // (volume.shape[1] * volume.shape[2]))
     same = planes == volume.shape[0] and steps[0] in (None, 1.0)
@@ -361,7 +363,7 @@ def _fill(
 
     def fill_planes(first: int) -> tuple[Any, Any]:
         where = slice(first, min(first + step, volume.shape[0]))
-        block = normalise(finite(volume[where]), where)
+        block = normalize(finite(volume[where]), where)
         bounds = [extreme(block, axis=across, keepdims=True) if order == 3 else None for extreme in (np.min, np.max)]
         block = resample_axis(block, -1, columns, 0 if separate == 2 else order, steps[2])
         kept[where] = resample_axis(block, -2, rows, 0 if separate == 1 else order, steps[1])

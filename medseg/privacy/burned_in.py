@@ -1,7 +1,7 @@
 """Whether an object's pixels may carry the patient's name as a picture of it.
 
 No program here looks for text in pixels, so none is called clean: an object is let through only where its kind and its
-header give no reason for doubt.
+header give no reason for uncertainty.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pydicom.uid import (
 
 from medseg.io.dicom_results.seg_frames import LABEL_MAP_SEGMENTATION_STORAGE
 
-__all__ = ["doubt_about_pixels"]
+__all__ = ["uncertainty_about_pixels"]
 
 TOMOGRAPHY = {
     CTImageStorage,
@@ -40,7 +40,7 @@ MAPS = {SegmentationStorage, LABEL_MAP_SEGMENTATION_STORAGE, ParametricMapStorag
 SCREENS = {"SCREEN SAVE", "SCREENSHOT", "SCREEN", "REPORT", "PROTOCOL", "DOSE_INFO"}
 
 
-def doubt_about_pixels(dataset: Dataset) -> str | None:
+def uncertainty_about_pixels(dataset: Dataset) -> str | None:
     """Reason why the pixels may show who the patient is; None where there is no reason to think so.
 
     Parameters
@@ -53,7 +53,7 @@ def doubt_about_pixels(dataset: Dataset) -> str | None:
     if str(dataset.get("BurnedInAnnotation", "")).upper() == "YES":
         return "its header says that the patient's data are drawn into its pixels"
     if str(dataset.get("RecognizableVisualFeatures", "")).upper() == "YES":
-        return "its header says that the patient can be recognised in its pixels"
+        return "its header says that the patient can be recognized in its pixels"
     if any(
         (element.tag.group & 0xFF00) == 0x6000 and element.tag.element == 0x0102 and element.value
         for element in dataset
@@ -71,5 +71,5 @@ def doubt_about_pixels(dataset: Dataset) -> str | None:
     if image_type & SCREENS or dataset.get("ConversionType") or ("SECONDARY" in image_type and homeless):
         return "it is a picture of a screen or a report, which often show the patient's name, and nobody has looked"
     if int(dataset.get("SamplesPerPixel") or 1) > 1:
-        return "it is a colour picture, which a tomograph does not make, and nobody has looked"
+        return "it is a color picture, which a tomograph does not make, and nobody has looked"
     return None

@@ -25,9 +25,9 @@ from medseg.io.dicom.header import looks_like_dicom, read_header
 from medseg.io.dicom_results.source import tolerant
 from medseg.io.files.atomic import write_bytes, write_text
 from medseg.io.files.walk import absolute, walk
-from medseg.privacy.burned_in import MAPS, TOMOGRAPHY, doubt_about_pixels
+from medseg.privacy.burned_in import MAPS, TOMOGRAPHY, uncertainty_about_pixels
 from medseg.privacy.confidentiality import IDENTIFYING, Cleaning, deidentify
-from medseg.types import LeftOut
+from medseg.types import Skipped
 
 __all__ = ["REPORT_FILE", "Deidentified", "deidentify_folder", "read_key"]
 
@@ -43,7 +43,7 @@ SHORTEST_KEY = 16
 LOOK = "Look at it; if nothing in the picture tells who the patient is, run again with --accept-pixels."
 NOTES = (
     "Pixels were not looked at. From a head scan the face can be reconstructed.",
-    "Dates and times are removed; standardised uptake values (SUV) can no longer be computed from PET.",
+    "Dates and times are removed; standardized uptake values (SUV) can no longer be computed from PET.",
     "Free text outside the profile's table was searched for the patient's own identifiers only.",
 )
 
@@ -56,14 +56,14 @@ class Deidentified:
     ----------
     written : tuple of Path
         The new files.
-    left_out : tuple of LeftOut
+    skipped : tuple of Skipped
         Every file that was not written, and why; `broken` marks DICOM objects.
     leaks : dict of str to int
         Attributes outside the profile's table that held an identifier, and in how many places; they were emptied.
     """
 
     written: tuple[Path, ...]
-    left_out: tuple[LeftOut, ...]
+    skipped: tuple[Skipped, ...]
     leaks: dict[str, int]
 
 
@@ -97,7 +97,7 @@ def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, accept_p
     """Write copies without the patient of the DICOM objects under some files and folders.
 
     CT, MR and PET, segmentations, parametric maps, structure sets and structured reports are known; anything else is
-    left out. So are objects whose pixels may carry the patient's name, unless somebody has looked. UIDs are replaced by
+    skipped. So are objects whose pixels may carry the patient's name, unless somebody has looked. UIDs are replaced by
     a keyed hash, everywhere alike, so that what referred to what still does, across runs with the same key too.
 
     Parameters
@@ -109,7 +109,7 @@ def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, accept_p
     key : bytes
         See `read_key`.
     accept_pixels : bool
-        Take objects whose pixels are in doubt; somebody has looked at each.
+        Take objects whose pixels are in uncertainty; somebody has looked at each.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, accept_p
     """
     if any(Path(absolute(out)).is_relative_to(absolute(path)) for path in inputs if path.is_dir()):
         raise UsageError("the output folder lies inside the input", where=out, fix="Choose a folder beside it.")
-    entries, left_out = walk(inputs)
+    entries, skipped = walk(inputs)
     cleaning = Cleaning(key)
     for entry in entries:
         _learn(entry.path, cleaning)
@@ -129,17 +129,17 @@ def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, accept_p
         try:
             dataset = _read(entry.path)
             if dataset is None:
-                left_out.append(LeftOut(entry.shown, "it is not DICOM", broken=entry.is_named))
+                skipped.append(Skipped(entry.shown, "it is not DICOM", broken=entry.is_named))
                 continue
             kind = dataset.SOPClassUID.name
             target = _write(dataset, out, cleaning, accept_pixels)
         except _Refused as error:
-            left_out.append(LeftOut(entry.shown, error.what, error.fix, broken=True))
+            skipped.append(Skipped(entry.shown, error.what, error.fix, broken=True))
             reasons.append(error.what)
             continue
         except MedsegError as error:
             # What other rooms say may quote the header, which must not come into the report.
-            left_out.append(LeftOut(entry.shown, error.what, error.fix, broken=True))
+            skipped.append(Skipped(entry.shown, error.what, error.fix, broken=True))
             reasons.append("it is damaged or too large")
             continue
         written.append(target)
@@ -148,13 +148,13 @@ def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, accept_p
         "profile": "PS3.15 2026c, Basic Application Level Confidentiality Profile, Clean Structured Content Option",
         "objects": kinds,
         "pixels_accepted_by_the_user": accept_pixels,
-        "left_out": {reason: reasons.count(reason) for reason in sorted(set(reasons))},
+        "skipped": {reason: reasons.count(reason) for reason in sorted(set(reasons))},
         "identifiers_found_outside_the_table": cleaning.leaks,
         "notes": NOTES,
     }
     if written:
         write_text(out / REPORT_FILE, json.dumps(report, indent=2) + "\n")
-    return Deidentified(tuple(written), tuple(left_out), cleaning.leaks)
+    return Deidentified(tuple(written), tuple(skipped), cleaning.leaks)
 
 
 @tolerant()
@@ -171,7 +171,7 @@ def _learn(path: Path, cleaning: Cleaning) -> None:
 
 
 class _Refused(InputError):
-    """An object was left out for a reason that says nothing of its content."""
+    """An object was skipped for a reason that says nothing of its content."""
 
 
 @tolerant()
@@ -192,10 +192,10 @@ def _read(path: Path) -> Dataset | None:
 @tolerant()
 def _write(dataset: Dataset, out: Path, cleaning: Cleaning, accept_pixels: bool) -> Path:
     kind = dataset.SOPClassUID
-    doubt = doubt_about_pixels(dataset)
-    if doubt is not None and not accept_pixels:
-        raise _Refused(doubt, fix=LOOK)
-    if doubt is None and kind not in TOMOGRAPHY | MAPS | DOCUMENTS:
+    uncertainty = uncertainty_about_pixels(dataset)
+    if uncertainty is not None and not accept_pixels:
+        raise _Refused(uncertainty, fix=LOOK)
+    if uncertainty is None and kind not in TOMOGRAPHY | MAPS | DOCUMENTS:
         raise _Refused(f"objects of its kind ({kind.name}) are not known to be clean afterwards")
     try:
         deidentify(dataset, cleaning)

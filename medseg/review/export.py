@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from medseg.errors import UsageError
-from medseg.io.formats import BY_HAND, WRITERS, Labelled, write
+from medseg.io.formats import BY_HAND, WRITERS, Labeled, write
 from medseg.io.instances import IDS, TABLE, read_instances
 from medseg.io.object_labels import object_labels
 from medseg.io.read import load_scan, read_labels
@@ -48,7 +48,7 @@ def export(
         The scan the labels belong to: a file, or the folder of a DICOM series. DICOM formats and RTSTRUCT input need
         it. The labels are put on its grid where their voxels coincide; nothing is resampled.
     model : str or Path, optional
-        The model that made the labels. Its names, codes and colours are used where the labels carry none.
+        The model that made the labels. Its names, codes and colors are used where the labels carry none.
     by_hand : bool
         Whether a person made the labels. DICOM formats need either this or a model.
     pattern : str
@@ -101,7 +101,7 @@ def _check(formats: Sequence[str], source: Path | None, model: str | Path | None
         )
 
 
-def _read(path: Path, scan: Scan | None, pattern: str, table: LabelTable) -> Labelled:
+def _read(path: Path, scan: Scan | None, pattern: str, table: LabelTable) -> Labeled:
     """Labels on the scan's grid, with what a model's table says of their classes."""
     source = Source("array") if scan is None else scan.source
     objects = None
@@ -122,7 +122,7 @@ def _read(path: Path, scan: Scan | None, pattern: str, table: LabelTable) -> Lab
         labels = regrid(labels, scan.geometry, where=path)
     if objects is not None:
         objects = replace(objects, ids=labels.array.astype(np.int32), geometry=labels.geometry)
-    return Labelled(labels, source, BY_HAND, instances=objects)
+    return Labeled(labels, source, BY_HAND, instances=objects)
 
 
 def _is_rtstruct(path: Path) -> bool:

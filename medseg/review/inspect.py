@@ -14,7 +14,7 @@ from medseg.errors import MedsegError
 from medseg.io.discover import discover
 from medseg.io.read import read_scan
 from medseg.types.geometry import Geometry
-from medseg.types.scan import Discovery, FoundScan, LeftOut, Scan
+from medseg.types.scan import Discovery, FoundScan, Scan, Skipped
 from medseg.types.wanted import SeriesWanted
 
 __all__ = ["Inspection", "VolumeReport", "inspect", "thumbnail"]
@@ -113,17 +113,17 @@ class Inspection:
     ----------
     volumes : tuple of VolumeReport
         In the order of discovery.
-    left_out : tuple of LeftOut
+    skipped : tuple of Skipped
         The other files.
     """
 
     volumes: tuple[VolumeReport, ...]
-    left_out: tuple[LeftOut, ...]
+    skipped: tuple[Skipped, ...]
 
     @property
     def exit_code(self) -> int:
         """0 where all is good, 3 where part of it is not, 4 where nothing is."""
-        bad = [v for v in self.volumes if not v.is_good] + [left for left in self.left_out if left.broken]
+        bad = [v for v in self.volumes if not v.is_good] + [left for left in self.skipped if left.broken]
         if not any(v.is_good for v in self.volumes):
             return 4
         return 3 if bad else 0
@@ -132,9 +132,9 @@ class Inspection:
         """Return it as plain data."""
         return {
             "volumes": [volume.as_json() for volume in self.volumes],
-            "left_out": [
+            "skipped": [
                 {"path": str(left.path), "reason": left.reason, "fix": left.fix, "broken": left.broken}
-                for left in self.left_out
+                for left in self.skipped
             ],
         }
 
@@ -172,7 +172,7 @@ def inspect(
     if wanted is not None:
         fits = _fits(discovery, wanted, inputs)
         reports = (replace(report, fit=fits.get(report.found.case_id, "")) for report in reports)
-    return Inspection(tuple(reports), discovery.left_out)
+    return Inspection(tuple(reports), discovery.skipped)
 
 
 def _fits(discovery: Discovery, wanted: SeriesWanted, inputs: Sequence[Path]) -> dict[str, str]:
@@ -272,5 +272,5 @@ def thumbnail(scan: Scan, size: int = THUMBNAIL) -> npt.NDArray[np.uint8]:
     columns, rows = (np.linspace(0, n - 1, m).round().astype(int) for n, m in zip(plane.shape, steps, strict=True))
     picture = plane[np.ix_(columns, rows)].T.astype(np.float32)
     low, high = np.percentile(picture, WINDOW)
-    grey: npt.NDArray[np.uint8] = np.clip((picture - low) / max(float(high - low), 1e-6) * 255, 0, 255).astype(np.uint8)
-    return grey
+    gray: npt.NDArray[np.uint8] = np.clip((picture - low) / max(float(high - low), 1e-6) * 255, 0, 255).astype(np.uint8)
+    return gray

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from medseg.review.inspect import Inspection, VolumeReport
-from medseg.review.inspect_tree import facts, left_out_by_reason
+from medseg.review.inspect_tree import facts, skipped_by_reason
 
 __all__ = ["inspection_page"]
 
@@ -38,7 +38,7 @@ def inspection_page(inspection: Inspection, title: str) -> str:
         good=sum(volume.is_good for volume in inspection.volumes),
         total=len(inspection.volumes),
         studies=studies,
-        rest=list(left_out_by_reason(inspection)),
+        rest=list(skipped_by_reason(inspection)),
     )
 
 
@@ -56,9 +56,9 @@ def _card(volume: VolumeReport) -> dict[str, Any]:
     }
 
 
-def _as_url(grey: npt.NDArray[np.uint8]) -> str:
+def _as_url(gray: npt.NDArray[np.uint8]) -> str:
     from PIL import Image
 
     stream = io.BytesIO()
-    Image.fromarray(grey).save(stream, "PNG")
+    Image.fromarray(gray).save(stream, "PNG")
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

@@ -1,4 +1,4 @@
-"""Shows an inspection as a tree in the terminal: studies, series, volumes, and what was left out."""
+"""Shows an inspection as a tree in the terminal: studies, series, volumes, and what was skipped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.tree import Tree
 
 from medseg.review.inspect import Inspection, VolumeReport
 
-__all__ = ["facts", "inspection_tree", "left_out_by_reason"]
+__all__ = ["facts", "inspection_tree", "skipped_by_reason"]
 
 COLUMNS = 64  # characters a thumbnail is drawn in, at most
 
@@ -48,9 +48,9 @@ def inspection_tree(inspection: Inspection, title: str, *, pictures: bool) -> Tr
                     series[key] = branch.add(f"series {escape(volume.series)}".rstrip())
                 branch = series[key]
         branch.add(_volume(volume, pictures))
-    if inspection.left_out:
-        rest = tree.add(f"{len(inspection.left_out)} other files")
-        for broken, reason, count, example, fix in left_out_by_reason(inspection):
+    if inspection.skipped:
+        rest = tree.add(f"{len(inspection.skipped)} other files")
+        for broken, reason, count, example, fix in skipped_by_reason(inspection):
             mark = "[red]✗[/]" if broken else "[dim]·[/]"
             times = f"{count} files, such as " if count > 1 else ""
             line = f"{mark} {times}{escape(example)}: {escape(reason)}"
@@ -86,23 +86,23 @@ def facts(volume: VolumeReport, *, with_series: bool = True) -> str:
     return " · ".join([*facts, *([volume.body_part] if volume.body_part else [])])
 
 
-def _picture(grey: npt.NDArray[np.uint8]) -> Text:
-    """Two pixels a character: the upper half block in one colour on a background of the other."""
-    fewer = -(-max(grey.shape) // COLUMNS)
-    grey = grey[::fewer, ::fewer]
-    grey = grey[: len(grey) // 2 * 2]
+def _picture(gray: npt.NDArray[np.uint8]) -> Text:
+    """Two pixels a character: the upper half block in one color on a background of the other."""
+    fewer = -(-max(gray.shape) // COLUMNS)
+    gray = gray[::fewer, ::fewer]
+    gray = gray[: len(gray) // 2 * 2]
     text = Text()
-    for upper, lower in zip(grey[::2], grey[1::2], strict=True):
+    for upper, lower in zip(gray[::2], gray[1::2], strict=True):
         for top, bottom in zip(upper, lower, strict=True):
             text.append("▀", style=f"rgb({top},{top},{top}) on rgb({bottom},{bottom},{bottom})")
         text.append("\n")
     return text
 
 
-def left_out_by_reason(inspection: Inspection) -> Iterable[tuple[bool, str, int, str, str | None]]:
+def skipped_by_reason(inspection: Inspection) -> Iterable[tuple[bool, str, int, str, str | None]]:
     """Reasons, broken ones first, each with how many files it is given for and one of them."""
-    counts = Counter((left.broken, left.reason) for left in inspection.left_out)
-    first = {(left.broken, left.reason): left for left in reversed(inspection.left_out)}
+    counts = Counter((left.broken, left.reason) for left in inspection.skipped)
+    first = {(left.broken, left.reason): left for left in reversed(inspection.skipped)}
     for (broken, reason), count in sorted(counts.items(), key=lambda item: (not item[0][0], item[0][1])):
         left = first[broken, reason]
         yield broken, reason, count, left.path.name, left.fix

@@ -13,7 +13,7 @@ from medseg.training.config import ClassConfig, TrainConfig
 from medseg.training.distributed import world
 from medseg.training.samples.inputs import Material
 from medseg.training.samples.prepared import PreparedCase
-from medseg.training.selection.uncertainty_limit import doubt_limits
+from medseg.training.selection.uncertainty_limit import uncertainty_limits
 from medseg.training.selection.validate import CaseDice, mean_dice
 from medseg.types import LabelClass
 from medseg.versions import versions
@@ -55,7 +55,7 @@ def build_card(material: Material, config: TrainConfig, command: str, seconds: f
         post=_post(data, config),
         training=TrainingCard(
             data=config.data or f"{data.name}. {data.description}".strip(),
-            licence=config.licence or data.licence or "not stated by the dataset",
+            license=config.license or data.license or "not stated by the dataset",
             cases=len(cases),
             command=command,
             seed=config.seed,
@@ -100,8 +100,8 @@ def with_validation(card: ModelCard, material: Material, results: Sequence[CaseD
         notes="Mean over held-out cases of each class, then over classes. Measured by the path that predict takes, "
         f"on each scan's own grid, {_mirroring(card)}; the run itself chose nothing by these cases.",
     )
-    doubt = doubt_limits([result.border_entropy for result in results])
-    return card.model_copy(update={"validation": validation, "doubt": doubt})
+    uncertainty = uncertainty_limits([result.boundary_entropy for result in results])
+    return card.model_copy(update={"validation": validation, "uncertainty": uncertainty})
 
 
 def _class(known: LabelClass, chosen: ClassConfig | None, data: Dataset) -> ClassCard:

@@ -14,7 +14,7 @@ __all__ = [
     "AugmentConfig",
     "ClassConfig",
     "LossConfig",
-    "OptimiserConfig",
+    "OptimizerConfig",
     "SamplingConfig",
     "SplitConfig",
     "TrainConfig",
@@ -58,14 +58,14 @@ class SamplingConfig(_Strict):
         default=1,
         description="batches a step sums the gradients of, where memory does not hold them at once",
     )
-    foreground: Share = Field(default=0.33, description="share of patches centred on a voxel of a class")
+    foreground: Share = Field(default=0.33, description="share of patches centered on a voxel of a class")
     margin: Annotated[float, Field(ge=1.0)] = Field(
         default=1.25, description="how much larger than the patch the region is that rotation and scaling draw on"
     )
 
 
 class AugmentConfig(_Strict):
-    """nnU-Net's augmentations (Isensee 2021, supplement 4), shifts, elastic deformation and colours, for each patch."""
+    """nnU-Net's augmentations (Isensee 2021, supplement 4), shifts, elastic deformation and colors, for each patch."""
 
     rotation: Share = 0.2
     rotation_degrees: float = Field(default=30.0, ge=0.0, le=180.0)
@@ -98,10 +98,10 @@ class AugmentConfig(_Strict):
     gamma_inverted: Share = 0.1
     gamma_range: Range = (0.7, 1.5)
     invert: Share = Field(default=0.0, description="light on dark becomes dark on light; for stains and dark fields")
-    grey: Share = Field(default=0.0, description="every channel becomes the same random mix of all")
-    colour: Share = Field(default=0.0, description="each channel is scaled and shifted by a draw of its own")
-    colour_scale: Range = (0.6, 1.4)
-    colour_shift: Range = Field(default=(-0.3, 0.3), description="in normalised intensities")
+    gray: Share = Field(default=0.0, description="every channel becomes the same random mix of all")
+    color: Share = Field(default=0.0, description="each channel is scaled and shifted by a draw of its own")
+    color_scale: Range = (0.6, 1.4)
+    color_shift: Range = Field(default=(-0.3, 0.3), description="in normalized intensities")
 
 
 class LossConfig(_Strict):
@@ -112,7 +112,7 @@ class LossConfig(_Strict):
     batch_dice: bool = Field(default=True, description="one Dice over the whole batch, not one for each patch")
 
 
-class OptimiserConfig(_Strict):
+class OptimizerConfig(_Strict):
     """How weights move."""
 
     name: Literal["adamw", "sgd", "muon"] = "adamw"
@@ -142,7 +142,7 @@ class TrainConfig(_Strict):
     data: str = Field(
         default="", description="where the data comes from, for the card; empty takes the dataset's words"
     )
-    licence: str = Field(default="", description="of data and weights, for the card; empty takes the dataset's words")
+    license: str = Field(default="", description="of data and weights, for the card; empty takes the dataset's words")
 
     border_mm: Annotated[float, Field(gt=0)] | None = Field(
         default=None,
@@ -161,10 +161,10 @@ class TrainConfig(_Strict):
     sampling: SamplingConfig = SamplingConfig()
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
-    optimiser: OptimiserConfig = OptimiserConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
     ema_decay: Share = 0.999
 
-    first_pass: str | None = Field(
+    low_resolution_stage: str | None = Field(
         default=None,
         description="folder of a cross-validated run whose labels the network is shown beside the scan: a cascade",
     )
@@ -175,7 +175,7 @@ class TrainConfig(_Strict):
     checkpoint_every: Annotated[float, Field(gt=0)] = Field(default=300.0, description="seconds")
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         default="auto",
-        description="auto is bf16 where the processor multiplies it in hardware, fp16 on older GPUs, fp32 elsewhere",
+        description="auto is bf16 where the CPU multiplies it in hardware, fp16 on older GPUs, fp32 elsewhere",
     )
     tracking: bool = Field(default=True, description="record the run with MLflow")
     seed: int = 0

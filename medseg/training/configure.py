@@ -137,9 +137,9 @@ def plan_dataset(
     """
     data = read_dataset(dataset, said)
     chosen = split or SplitConfig()
-    parted = split_cases(data.labelled, folds=chosen.folds, fold=chosen.fold, seed=chosen.seed)
+    parted = split_cases(data.labeled, folds=chosen.folds, fold=chosen.fold, seed=chosen.seed)
     if out is None:
-        examined = examine(data, [case for case in data.labelled if case.case_id in parted.train])
+        examined = examine(data, [case for case in data.labeled if case.case_id in parted.train])
     else:
         found = audit_for_run(data, parted, out)
         wanted = set(parted.train) & set(found.clean)

@@ -16,7 +16,7 @@ from medseg.training.losses import segmentation_loss
 
 __all__ = ["Cost", "predict_cost"]
 
-# Bytes for each number a network keeps for the backward pass: its value, its gradient and what normalisation and
+# Bytes for each number a network keeps for the backward pass: its value, its gradient and what normalization and
 # activation keep beside it, in a mixture of 16 and 32 bits. nnU-Net's 1.12e9 numbers in 8 GB come to 7.
 BYTES_A_NUMBER = 7
 # Weights, gradients, two moments and the moving average, in 32 bits.

@@ -1,4 +1,4 @@
-"""Shows a batch to a network in parts, each part on processor cores of its own.
+"""Shows a batch to a network in parts, each part on CPU cores of its own.
 
 Small patches keep one core busy, but not several: threads inside an operator then mostly wait for one another. Parts of
 a batch have nothing to wait for until their scores meet in the loss.
@@ -26,7 +26,7 @@ def can_be_parted(network: nn.Module, name: str) -> bool:
     Parameters
     ----------
     network : Module
-        On its device; on any but the processor there is nothing to gain.
+        On its device; on any but the CPU there is nothing to gain.
     name : str
         Of its family: only U-Nets are known to hide no random numbers.
     """
@@ -90,7 +90,7 @@ class SideBySide:
                 if gradient is None:
                     continue
                 if weight.grad is None:
-                    # In the weight's own layout, which fused optimisers take for granted.
+                    # In the weight's own layout, which fused optimizers take for granted.
                     weight.grad = torch.zeros_like(weight)
                 weight.grad.add_(gradient)
         return loss.detach()

@@ -159,7 +159,7 @@ def crossed_config(dataset: Path, config: TrainConfig) -> TrainConfig:
     assert config.split.folds is not None
     if config.split.folds < 2:
         raise ConfigError("cross-validation needs at least two folds", where="split.folds")
-    if any(case.split is not None for case in read_dataset(dataset, config.dataset).labelled):
+    if any(case.split is not None for case in read_dataset(dataset, config.dataset).labeled):
         raise ConfigError("the dataset brings a split of its own", where="--folds", fix="Leave out --folds.")
     return config
 

@@ -58,7 +58,7 @@ def memory_format(dimensions: int, network: nn.Module | None = None) -> torch.me
     dimensions : int
         Of the network, 2 or 3.
     network : Module, optional
-        One with dilated convolutions in 2D is laid out channels first: in bfloat16 on a processor oneDNN gives their
+        One with dilated convolutions in 2D is laid out channels first: in bfloat16 on a CPU oneDNN gives their
         weights a gradient that is not a number where channels are last (PyTorch 2.13).
     """
     if dimensions == 3:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from medseg.infer.onnx_export import ensure_export
+from medseg.infer.engines.onnx_export import ensure_export
 from medseg.models.card import ModelCard, PostCard, ValidationCard
 from medseg.models.package import ModelPackage, load_package, write_package
 from medseg.training.config import TrainConfig
@@ -68,7 +68,7 @@ def final_package(
             card = package.card.model_copy(update={"validation": validation, "post": package.card.post or post})
             package = write_package(package.folder, card, package.weights())
     elif processes.is_first:
-        first = None if config.first_pass is None else FirstStage(Path(config.first_pass))
+        first = None if config.low_resolution_stage is None else FirstStage(Path(config.low_resolution_stage))
         package = ensemble_of(folds, out / "model", command=command, first=first)
         card = package.card.model_copy(update={"validation": validation, "post": package.card.post or post})
         package = write_package(package.folder, card, package.weights())
@@ -111,7 +111,7 @@ def ensemble_of(folds: Sequence[Path], folder: Path, *, command: str, first: Fir
             "training": training,
             "validation": None,
             "precisions": {},
-            "first_pass": None,
+            "low_resolution_stage": None,
         }
     )
     if first is not None:

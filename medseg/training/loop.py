@@ -51,7 +51,7 @@ class EpochRecord:
 class Loop:
     """A run that can stop after any step and go on as if it had not.
 
-    Batches and augmentations are functions of seed and step; network, optimiser, average and counts are in the
+    Batches and augmentations are functions of seed and step; network, optimizer, average and counts are in the
     checkpoint; the learning rate follows from the step. Weights are therefore the same, bit for bit, however often a
     run bounded by epochs was interrupted, given one CPU process with the same number of threads.
 
@@ -208,7 +208,7 @@ class Loop:
         )
 
     def _step(self, taken: Sequence[Batch]) -> float:
-        chosen = self.config.optimiser
+        chosen = self.config.optimizer
         progress = self.bounds.progress(self.step, self.elapsed)
         rate = learning_rate(progress, peak=chosen.learning_rate, warm_up=chosen.warm_up, shape=chosen.schedule)
         # A step at rate 0, which the very first would be, moves nothing.
@@ -219,7 +219,7 @@ class Loop:
             raise InputError(
                 f"the loss is not a number at step {self.step - 1}",
                 where=self.checkpoint.parent,
-                fix="Lower optimiser.learning_rate or set precision to fp32, and start in another --out.",
+                fix="Lower optimizer.learning_rate or set precision to fp32, and start in another --out.",
             )
         self._losses.append(loss)
 
@@ -258,4 +258,4 @@ class Loop:
 
 
 # What may be changed between two parts of one run, because no weight depends on it, or because that is the point.
-MAY_CHANGE = {"checkpoint_every", "tracking", "title", "data", "licence", "limits", "version"}
+MAY_CHANGE = {"checkpoint_every", "tracking", "title", "data", "license", "limits", "version"}

@@ -96,7 +96,7 @@ def segmentation_loss(
     ----------
     scores : Tensor or sequence of Tensor
         ``(N, classes, *spatial)``, or one for each resolution, finest first; labels are brought to the coarser ones by
-        nearest neighbour, shares by their mean.
+        nearest neighbor, shares by their mean.
     labels : Tensor of int64, shape (N, *spatial), or of float, shape (N, classes, *spatial)
         At full resolution: class values or shares, as in `soft_dice_loss`.
     dice, cross_entropy_weight : float
@@ -166,7 +166,7 @@ def _shares(labels: Tensor, classes: int, ignore: int | None) -> tuple[Tensor, T
 
 
 def at_size(labels: Tensor, size: torch.Size) -> Tensor:
-    """Labels brought to a coarser resolution by nearest neighbour, shares by their mean."""
+    """Labels brought to a coarser resolution by nearest neighbor, shares by their mean."""
     if labels.shape[-len(size) :] == size:
         return labels
     if labels.is_floating_point():

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from medseg.training.config import OptimiserConfig
+from medseg.training.config import OptimizerConfig
 
-__all__ = ["Muon", "build_optimiser"]
+__all__ = ["Muon", "build_optimizer"]
 
 # Weights with fewer channels on either side, as first layers and class scores have, are no matter for Muon.
 FEWEST_CHANNELS = 8
@@ -19,8 +19,8 @@ ADAM_SHARE = 0.1
 ADAM_BETAS, ADAM_EPS = (0.9, 0.999), 1e-8
 
 
-def build_optimiser(config: OptimiserConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """Return the optimiser of a configuration for all weights of a network."""
+def build_optimizer(config: OptimizerConfig, network: nn.Module) -> torch.optim.Optimizer:
+    """Return the optimizer of a configuration for all weights of a network."""
     weights = list(network.parameters())
     if config.name == "muon":
         return Muon(weights, config.learning_rate, weight_decay=config.weight_decay)

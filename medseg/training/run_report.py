@@ -75,7 +75,7 @@ def write_run_report(
         split=material.split.name,
         trained=len(material.cases),
         held_out=len(material.split.validation),
-        left_out=material.left_out,
+        skipped=material.skipped,
         curves=curves,
         classes=_classes(results),
         boxes=_boxes(results, card),
@@ -100,8 +100,8 @@ def _classes(results: Sequence[CaseDice]) -> list[dict[str, object]]:
 def _boxes(results: Sequence[CaseDice], card: ModelCard | None) -> object:
     if not results or card is None:
         return ""
-    colours = {entry.name: "#{:02x}{:02x}{:02x}".format(*entry.color) for entry in card.table}
-    rows = [BoxRow(name, colours[name], {one.case_id: one.dice[name] for one in results}) for name in results[0].dice]
+    colors = {entry.name: "#{:02x}{:02x}{:02x}".format(*entry.color) for entry in card.table}
+    rows = [BoxRow(name, colors[name], {one.case_id: one.dice[name] for one in results}) for name in results[0].dice]
     return box_plot(rows, unit="Dice", share=True, title="Dice of each class over the held-out cases")
 
 

@@ -15,7 +15,7 @@ from medseg.training.device import memory_format
 from medseg.training.distributed import Processes
 from medseg.training.ema import Ema
 from medseg.training.losses import segmentation_loss
-from medseg.training.optimizer import build_optimiser
+from medseg.training.optimizer import build_optimizer
 from medseg.training.region_loss import region_loss
 from medseg.training.samples.augment import Augmentation, generator_of
 from medseg.training.samples.patches import Batch
@@ -62,7 +62,7 @@ class Stepper:
         self.ema = Ema(network, config.ema_decay)
         self._format = memory_format(config.network.dimensions, network)
         self._shared = processes.share(network)
-        self._optimiser = build_optimiser(config.optimiser, network)
+        self._optimizer = build_optimizer(config.optimizer, network)
         parted = processes.count == 1 and torch.get_num_threads() > 1 and can_be_parted(network, config.network.name)
         self._parts = SideBySide(network, dtype) if parted else None
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16)
@@ -70,7 +70,7 @@ class Stepper:
     @property
     def rate(self) -> float:
         """Learning rate of the last step."""
-        return float(self._optimiser.param_groups[0]["lr"])
+        return float(self._optimizer.param_groups[0]["lr"])
 
     def step(self, batches: Sequence[Batch], number: int, rate: float) -> float:
         """Take a step on the sum of the gradients of some batches, and return the mean loss.
@@ -88,9 +88,9 @@ class Stepper:
             return self._step(batches, number, rate)
 
     def _step(self, batches: Sequence[Batch], number: int, rate: float) -> float:
-        for group in self._optimiser.param_groups:
+        for group in self._optimizer.param_groups:
             group["lr"] = rate
-        self._optimiser.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad(set_to_none=True)
         total = 0.0
         for place, batch in enumerate(batches, start=1):
             # Gradients are exchanged once a step, with the last batch.
@@ -109,9 +109,9 @@ class Stepper:
                 loss = loss_of(scores)
                 self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
-        self._scaler.unscale_(self._optimiser)
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimiser.clip)
-        self._scaler.step(self._optimiser)
+        self._scaler.unscale_(self._optimizer)
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimizer.clip)
+        self._scaler.step(self._optimizer)
         self._scaler.update()
         self.ema.update(self.network, number)
         return total
@@ -120,14 +120,14 @@ class Stepper:
         """What a checkpoint keeps, the network aside."""
         return {
             "ema": self.ema.state,
-            "optimiser": self._optimiser.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
             "scaler": self._scaler.state_dict(),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint's state."""
         self.ema.load(state["ema"])
-        self._optimiser.load_state_dict(state["optimiser"])
+        self._optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state.get("scaler", {}))
 
     def _augmented(self, batch: Batch) -> tuple[Tensor, Tensor]:

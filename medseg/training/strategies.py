@@ -69,7 +69,7 @@ def train_cascade(
     device: str = "auto",
     command: str = "",
 ) -> ModelPackage | None:
-    """Cross-validate a first stage, then train the second on what the first made of cases it had not seen.
+    """Cross-validate a low-resolution stage, then train the second on what the first made of cases it had not seen.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def train_cascade(
         As for `medseg.training.cross_validate.cross_validate`, of the second stage.
     """
     first = crossed_config(dataset, configure(FIRST, out / FIRST))
-    second = configure(SECOND, out).model_copy(update={"split": first.split, "first_pass": str(out / FIRST)})
+    second = configure(SECOND, out).model_copy(update={"split": first.split, "low_resolution_stage": str(out / FIRST)})
     count = first.split.folds or 0
     numbers = None if folds is None else folds_of(folds, count)
     runs = 1 if numbers is None else len(numbers) + (len(numbers) == count and final == "all")
@@ -129,7 +129,7 @@ def choose_among(
     if CASCADE in names:
         first = configs.get(FIRST) or crossed_config(dataset, configure(FIRST, out / FIRST))
         _first_stage(dataset, out / FIRST, first, share, device, command)
-        configs[CASCADE] = configs[CASCADE].model_copy(update={"first_pass": str(out / FIRST)})
+        configs[CASCADE] = configs[CASCADE].model_copy(update={"low_resolution_stage": str(out / FIRST)})
     crossed: dict[str, Crossed] = {}
     with joined(gpu=choose_device(device).type == "cuda") as processes:
         for name, config in configs.items():
@@ -162,7 +162,7 @@ def choose_among(
 
 
 def _first_stage(dataset: Path, out: Path, config: TrainConfig, share: float | None, device: str, command: str) -> None:
-    log.info("the first stage, of low resolution")
+    log.info("the low-resolution stage, of low resolution")
     with joined(gpu=choose_device(device).type == "cuda") as processes:
         folds = range(config.split.folds or 0)
         done = cross(dataset, out, config, folds, share=share, device=device, command=command)

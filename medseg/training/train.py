@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from medseg.data.dataset import Dataset, DatasetCase
-from medseg.infer.onnx_export import ensure_export
+from medseg.infer.engines.onnx_export import ensure_export
 from medseg.io.files.atomic import sweep, write_text
 from medseg.io.files.lock import exclusive
 from medseg.models.package import ModelPackage, load_package, write_package
@@ -69,7 +69,7 @@ def train(
         Where prepared cases are kept, to share them among runs; by default ``out/prepared``.
     compared : bool
         Whether the caller compares runs, and measures them: the time budget is then that of the steps alone, on a
-        processor in its own seconds, so that a busy machine is fair to all; the network is not written as ONNX.
+        CPU in its own seconds, so that a busy machine is fair to all; the network is not written as ONNX.
     weigh_post : bool
         Whether to leave ``post_rules.csv``, with what each clean-up would make of the held-out cases.
 
@@ -105,7 +105,7 @@ def train(
             return load_package(out / "model")
         # Only now is it sure that the folder holds no run of another configuration.
         write_text(out / "config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-        split = {**asdict(material.split), "left_out": material.left_out}
+        split = {**asdict(material.split), "skipped": material.skipped}
         write_text(out / "split.json", json.dumps(split, indent=1) + "\n")
         held_out = () if compared else material.held_out
         with RunRecord(material, config, out, loop) as record:

@@ -8,7 +8,7 @@ from medseg.types.instances import InstanceRow, Instances
 from medseg.types.labels import Code, LabelClass, LabelMap, LabelTable, ModelIdentity
 from medseg.types.prediction import PostStep, Prediction
 from medseg.types.report import MeasurementRow, Report
-from medseg.types.scan import Case, Discovery, FoundScan, LeftOut, Scan, Source
+from medseg.types.scan import Case, Discovery, FoundScan, Scan, Skipped, Source
 
 __all__ = [
     "Case",
@@ -21,12 +21,12 @@ __all__ = [
     "LabelClass",
     "LabelMap",
     "LabelTable",
-    "LeftOut",
     "MeasurementRow",
     "ModelIdentity",
     "PostStep",
     "Prediction",
     "Report",
     "Scan",
+    "Skipped",
     "Source",
 ]

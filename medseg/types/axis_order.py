@@ -60,7 +60,7 @@ class AxisOrder:
         )
 
     def geometry(self, source: Geometry) -> Geometry:
-        """Return the grid of the result: the same voxel centres under their new indices."""
+        """Return the grid of the result: the same voxel centers under their new indices."""
         to_source = np.zeros((4, 4))
         to_source[3, 3] = 1
         for axis, (origin, flip) in enumerate(zip(self.permutation, self.flips, strict=True)):

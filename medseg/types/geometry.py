@@ -23,7 +23,7 @@ class Geometry:
     Parameters
     ----------
     affine : array_like, shape (4, 4)
-        Maps voxel indices (i, j, k, 1), at voxel centres, to world coordinates in mm, RAS+: x grows towards the
+        Maps voxel indices (i, j, k, 1), at voxel centers, to world coordinates in mm, RAS+: x grows towards the
         patient's right, y towards anterior, z towards superior, as in nibabel.
     shape : tuple of int
         Number of voxels along each array axis (X, Y, Z).
@@ -59,7 +59,7 @@ class Geometry:
 
     @property
     def spacing(self) -> tuple[float, float, float]:
-        """Distance in mm between neighbouring voxel centres along each array axis."""
+        """Distance in mm between neighboring voxel centers along each array axis."""
         x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(x), float(y), float(z)
 

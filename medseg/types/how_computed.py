@@ -19,18 +19,18 @@ class WindowCount:
         Shown to the network. A scan cut into strips for want of memory has some of its windows computed twice.
     repeated : int
         Of one value throughout, such as air that was clipped: they took the scores of one that was computed.
-    left_out : int
-        Far from anything the first pass of a cascade found.
+    skipped : int
+        Far from anything the low-resolution stage of a cascade found.
     """
 
     computed: int = 0
     repeated: int = 0
-    left_out: int = 0
+    skipped: int = 0
 
     @property
     def total(self) -> int:
         """All of them."""
-        return self.computed + self.repeated + self.left_out
+        return self.computed + self.repeated + self.skipped
 
 
 @dataclass(frozen=True)

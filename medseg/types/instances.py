@@ -25,7 +25,7 @@ class InstanceMeasures:
     volume_mm3 : float
         Number of voxels times the volume of one.
     centroid_mm : tuple of float
-        Mean position of its voxel centres in world coordinates, mm RAS+.
+        Mean position of its voxel centers in world coordinates, mm RAS+.
     start, stop : tuple of int
         Its bounding box in voxels along (X, Y, Z): the first index inside and the first beyond.
     diameter_mm : float, optional

@@ -45,7 +45,7 @@ class LabelClass:
     code : Code, optional
         DICOM's segmented property type, SNOMED CT as a rule.
     color : tuple of int
-        Recommended display colour, sRGB 0-255.
+        Recommended display color, sRGB 0-255.
     is_thing : bool
         True where the class consists of countable objects, False for stuff.
     """
@@ -101,7 +101,7 @@ class LabelTable:
         return cls(tuple(LabelClass(v, f"class-{v}", color=PALETTE[(v - 1) % len(PALETTE)]) for v in wanted))
 
 
-# Okabe & Ito's eight colours less black: told apart with every common kind of colour vision.
+# Okabe & Ito's eight colors less black: told apart with every common kind of color vision.
 PALETTE: tuple[tuple[int, int, int], ...] = (
     (230, 159, 0),
     (86, 180, 233),

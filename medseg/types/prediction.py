@@ -13,7 +13,7 @@ from medseg.types.how_computed import HowComputed
 from medseg.types.instances import Instances
 from medseg.types.labels import LabelMap, ModelIdentity
 
-__all__ = ["ClassDoubt", "PostStep", "Prediction"]
+__all__ = ["ClassUncertainty", "PostStep", "Prediction"]
 
 
 @dataclass(frozen=True)
@@ -33,19 +33,19 @@ class PostStep:
 
 
 @dataclass(frozen=True)
-class ClassDoubt:
+class ClassUncertainty:
     """What the network left open about a class.
 
     Parameters
     ----------
-    border_entropy : float, optional
+    boundary_entropy : float, optional
         Mean entropy of the scores along its border, 0 to 1.
-    member_dice : float, optional
+    ensemble_dice : float, optional
         For an ensemble, mean Dice of its members' labels with those of their average.
     """
 
-    border_entropy: float | None = None
-    member_dice: float | None = None
+    boundary_entropy: float | None = None
+    ensemble_dice: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +70,11 @@ class Prediction:
         Smallest and largest volume of each class in the data the model was trained on, where its card says.
     entropy : ndarray of float32 or float16, shape (X, Y, Z), optional
         How undecided each voxel is, 0 to 1; only when asked for.
-    doubt : mapping of int to ClassDoubt
+    uncertainty : mapping of int to ClassUncertainty
         By label value.
-    unlike_training : tuple of str
+    out_of_distribution : tuple of str
         Those of the notes that say how the scan differs from what the model was trained on.
-    border_limit : mapping of str to float
+    boundary_limit : mapping of str to float
         Mean entropy along the border of each class that ordinary cases do not exceed, where its card says.
     computed : HowComputed, optional
         By what, and in how many windows.
@@ -88,7 +88,7 @@ class Prediction:
     instances: Instances | None = None
     volume_range_ml: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     entropy: npt.NDArray[np.floating[Any]] | None = None
-    doubt: Mapping[int, ClassDoubt] = field(default_factory=dict)
-    unlike_training: tuple[str, ...] = ()
-    border_limit: Mapping[str, float] = field(default_factory=dict)
+    uncertainty: Mapping[int, ClassUncertainty] = field(default_factory=dict)
+    out_of_distribution: tuple[str, ...] = ()
+    boundary_limit: Mapping[str, float] = field(default_factory=dict)
     computed: HowComputed | None = None

@@ -31,24 +31,24 @@ class ClassQuality:
     ----------
     class_name : str
         The class.
-    border_entropy : float, optional
+    boundary_entropy : float, optional
         Mean entropy of the scores along its border, 0 to 1.
-    member_dice : float, optional
+    ensemble_dice : float, optional
         For an ensemble, mean Dice of its members with their average.
     pieces : int
         Connected components.
-    largest_share : float
+    largest_component_fraction : float
         Share of its voxels in the largest, 0 where there is none.
-    at_edge : bool
+    touches_border : bool
         Whether it touches the edge of the field of view.
     """
 
     class_name: str
-    border_entropy: float | None
-    member_dice: float | None
+    boundary_entropy: float | None
+    ensemble_dice: float | None
     pieces: int
-    largest_share: float
-    at_edge: bool
+    largest_component_fraction: float
+    touches_border: bool
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Quality:
         return tuple(flag.text for flag in self.flags)
 
     @property
-    def attention(self) -> float:
-        """How much a case asks to be looked at: the weights of its flags, and below 1 its most doubtful border."""
-        doubtful = max((row.border_entropy or 0.0 for row in self.rows), default=0.0)
-        return sum(flag.weight for flag in self.flags) + min(doubtful, 0.999)
+    def review_priority(self) -> float:
+        """How much a case asks to be looked at: the weights of its flags, and below 1 its most uncertain border."""
+        uncertain = max((row.boundary_entropy or 0.0 for row in self.rows), default=0.0)
+        return sum(flag.weight for flag in self.flags) + min(uncertain, 0.999)

@@ -9,7 +9,7 @@ from typing import Literal
 from medseg.types.how_computed import HowComputed
 from medseg.types.prediction import Prediction
 from medseg.types.quality import Quality
-from medseg.types.scan import Case, LeftOut
+from medseg.types.scan import Case, Skipped
 
 __all__ = [
     "BatchResult",
@@ -50,7 +50,7 @@ class ClassVolume:
         The class.
     voxels : int
         Number of voxels.
-    millilitres : float
+    volume_ml : float
         Their volume.
     objects : int, optional
         Number of objects, where the model makes objects of the class.
@@ -58,7 +58,7 @@ class ClassVolume:
 
     class_name: str
     voxels: int
-    millilitres: float
+    volume_ml: float
     objects: int | None = None
 
 
@@ -145,7 +145,7 @@ class CaseOutcome:
         Names of the files written.
     volumes : Volumes, optional
         Where measured.
-    attention : float
+    review_priority : float
         How much the case asks to be looked at, from its `Quality`; 0 where that was not measured.
     seconds : float
         Time spent in this run.
@@ -162,7 +162,7 @@ class CaseOutcome:
     notes: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     volumes: Volumes | None = None
-    attention: float = 0.0
+    review_priority: float = 0.0
     seconds: float = 0.0
     computed: HowComputed | None = None
 
@@ -177,7 +177,7 @@ class BatchResult:
         The output folder.
     outcomes : tuple of CaseOutcome
         One for each case found and each broken file.
-    left_out : tuple of LeftOut
+    skipped : tuple of Skipped
         Files that were something else.
     identity : tuple of (str, str)
         What made the results: model, versions.
@@ -187,7 +187,7 @@ class BatchResult:
 
     out: Path
     outcomes: tuple[CaseOutcome, ...]
-    left_out: tuple[LeftOut, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
     identity: tuple[tuple[str, str], ...] = ()
     pipeline: str = ""
 

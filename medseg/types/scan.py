@@ -13,7 +13,7 @@ from medseg.errors import InputError
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap
 
-__all__ = ["Case", "Discovery", "FoundScan", "LeftOut", "Scan", "ScanFormat", "Source"]
+__all__ = ["Case", "Discovery", "FoundScan", "Scan", "ScanFormat", "Skipped", "Source"]
 
 ScanFormat = Literal["nifti", "nrrd", "meta", "dicom", "picture", "array"]
 
@@ -133,7 +133,7 @@ class FoundScan:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class Skipped:
     """A file that is not part of any scan found, and why.
 
     Parameters
@@ -141,7 +141,7 @@ class LeftOut:
     path : Path
         The file.
     reason : str
-        Why it was left out.
+        Why it was skipped.
     fix : str, optional
         What would make it usable.
     broken : bool
@@ -163,12 +163,12 @@ class Discovery:
     ----------
     found : tuple of FoundScan
         Scans, in a stable order, with distinct case ids.
-    left_out : tuple of LeftOut
+    skipped : tuple of Skipped
         Every other file.
     """
 
     found: tuple[FoundScan, ...] = ()
-    left_out: tuple[LeftOut, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

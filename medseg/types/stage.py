@@ -43,7 +43,7 @@ class Stage(Protocol[In, Out]):
 
     A stage is a class with a pydantic model `Options` of its own and a constructor that takes one, so that its
     configuration can be checked before any data is read. `run`'s type hints are its contract: the runner checks that
-    neighbours fit. A stage that has something to do once, before the first case, has a method
+    neighbors fit. A stage that has something to do once, before the first case, has a method
     ``get_ready(say)`` and tells by ``say(text)`` what will take long.
     """
 

@@ -62,8 +62,8 @@ def test_all_good_cases_are_done_and_each_bad_one_is_named(medseg, scans: Path, 
     assert set(by_state["done"]) == {"good one.nii.gz", "no-extension"}
     assert set(by_state["failed"]) == set(bad)
     assert all(o["error"] and o["fix"] for o in by_state["failed"].values())
-    assert {Path(item["file"]).name for item in report["left_out"]} == set(others)
-    assert all(item["reason"] for item in report["left_out"])
+    assert {Path(item["file"]).name for item in report["skipped"]} == set(others)
+    assert all(item["reason"] for item in report["skipped"])
     for name in bad:
         assert name in done.stderr
     labels = [nib.load(path) for path in out.glob("*/labels.nii.gz")]

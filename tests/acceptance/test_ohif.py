@@ -1,4 +1,4 @@
-"""What a radiologist sees: our DICOM SEG over the scan in OHIF, in the right place and colours."""
+"""What a radiologist sees: our DICOM SEG over the scan in OHIF, in the right place and colors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from medseg.io.read import load_scan
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable
 
 pytestmark = pytest.mark.peers
-CENTRE = np.array([-3.0, 7.0, 11.0])  # mm RAS+, of the phantom
+CENTER = np.array([-3.0, 7.0, 11.0])  # mm RAS+, of the phantom
 LARGE, SMALL = np.array([45.0, 5.0, 3.0]), np.array([-40.0, 20.0, -6.0])
 TABLE = LabelTable((LabelClass(1, "large"), LabelClass(2, "small")))
 PIXEL = 2.0  # mm
@@ -33,14 +33,14 @@ SERIES = {
 
 def balls(world: np.ndarray) -> np.ndarray:
     """Class of points, mm RAS+."""
-    large = np.linalg.norm(world - CENTRE - LARGE, axis=-1) < 24
-    small = np.linalg.norm(world - CENTRE - SMALL, axis=-1) < 16
+    large = np.linalg.norm(world - CENTER - LARGE, axis=-1) < 24
+    small = np.linalg.norm(world - CENTER - SMALL, axis=-1) < 16
     return large + 2 * small
 
 
 def hounsfield(world: np.ndarray) -> np.ndarray:
     """Two dense balls in a body of water."""
-    x, y, z = np.moveaxis(world - CENTRE, -1, 0)
+    x, y, z = np.moveaxis(world - CENTER, -1, 0)
     body = np.where((x / 90) ** 2 + (y / 70) ** 2 + (z / 120) ** 2 < 1, 0.0, -1000.0)
     return np.where(balls(world) > 0, 150.0, body)
 
@@ -77,7 +77,7 @@ def test_the_segmentation_lies_over_what_it_shows(archive, tmp_path, monkeypatch
     monkeypatch.setenv("MEDSEG_PACS_PASSWORD", "secret")
     geometry, study = exported(tmp_path, SERIES[kind], f"ohif {kind}", form)
     assert run(["push", str(tmp_path), "--to", orthanc.dicom, "--quiet"]) == 0
-    middles = [slice_through(geometry, CENTRE + ball) for ball in (LARGE, SMALL)]
+    middles = [slice_through(geometry, CENTER + ball) for ball in (LARGE, SMALL)]
     with chromium_page() as page:
         viewer = Viewer.open(page, address, study)
         before = []
@@ -89,9 +89,9 @@ def test_the_segmentation_lies_over_what_it_shows(archive, tmp_path, monkeypatch
         pixel = viewer.pixels_per_mm() * PIXEL
         for position, plain in zip(middles, before, strict=True):
             viewer.go_to(position)
-            tinted = colourful(viewer.picture())
+            tinted = colorful(viewer.picture())
             dense = (plain > 150).all(axis=-1)  # 150 HU; water is at 102
-            assert not colourful(plain).any()
+            assert not colorful(plain).any()
             assert dense.sum() > 100 * pixel**2
             assert overlap(tinted, dense) > CLOSE
             # The same measure tells a segmentation that is one voxel off.
@@ -108,10 +108,10 @@ def slice_through(geometry: Geometry, world: np.ndarray) -> tuple[float, ...]:
     return tuple((geometry.to_world((0, 0, k)) * [-1, -1, 1]).tolist())
 
 
-def colourful(picture: np.ndarray) -> np.ndarray:
-    """Which pixels are not grey, small specks apart, outlines filled."""
-    coloured = np.ptp(picture.astype(int), axis=-1) > 24
-    return ndimage.binary_fill_holes(ndimage.binary_opening(coloured))
+def colorful(picture: np.ndarray) -> np.ndarray:
+    """Which pixels are not gray, small specks apart, outlines filled."""
+    colored = np.ptp(picture.astype(int), axis=-1) > 24
+    return ndimage.binary_fill_holes(ndimage.binary_opening(colored))
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:

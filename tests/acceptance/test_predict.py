@@ -38,11 +38,11 @@ def test_a_broken_file_fails_the_batch_in_part_and_is_named_with_its_fix(results
     assert all(o["fix"] for o in outcomes if o["state"] == "failed")
 
 
-def test_what_is_no_scan_is_left_out_with_its_reason(results) -> None:
+def test_what_is_no_scan_is_skipped_with_its_reason(results) -> None:
     done, _ = results
-    left_out = {Path(item["file"]).name: item["reason"] for item in json.loads(done.stdout)["left_out"]}
-    assert set(left_out) == {"IM9001", "notes.txt"}
-    assert "localizer" in left_out["IM9001"].lower()
+    skipped = {Path(item["file"]).name: item["reason"] for item in json.loads(done.stdout)["skipped"]}
+    assert set(skipped) == {"IM9001", "notes.txt"}
+    assert "localizer" in skipped["IM9001"].lower()
 
 
 def test_labels_lie_on_the_scan_s_own_grid(results, scans: Path) -> None:
@@ -59,12 +59,12 @@ def test_labels_lie_on_the_scan_s_own_grid(results, scans: Path) -> None:
 def test_both_hippocampi_are_found_with_plausible_volumes(results, start: str) -> None:
     _, out = results
     rows = list(csv.DictReader((case_of(out, start) / "measurements.csv").open()))
-    volumes = {row["class"]: float(row["millilitres"]) for row in rows}
+    volumes = {row["class"]: float(row["volume_ml"]) for row in rows}
     assert len(volumes) == 2
     # A hippocampus has 2.5 to 5 ml on each side, about half in head and half in body and tail.
     assert 1.5 < sum(volumes.values()) < 7
     assert min(volumes.values()) > 0.4
-    assert all(int(row["voxels"]) * 0.001 == pytest.approx(float(row["millilitres"]), rel=1e-3) for row in rows)
+    assert all(int(row["voxels"]) * 0.001 == pytest.approx(float(row["volume_ml"]), rel=1e-3) for row in rows)
 
 
 def test_a_volume_outside_the_training_data_s_range_is_noted(results) -> None:
@@ -74,7 +74,7 @@ def test_a_volume_outside_the_training_data_s_range_is_noted(results) -> None:
     rows = list(csv.DictReader((case_of(out, "left-hippocampus") / "measurements.csv").open()))
     for row in rows:
         low, high = ranges[row["class"]]
-        outside = not low <= float(row["millilitres"]) <= high
+        outside = not low <= float(row["volume_ml"]) <= high
         assert outside == any(f"{row['class']}: " in note and "outside" in note for note in outcome["notes"])
 
 
@@ -173,9 +173,9 @@ def test_maps_are_saved_on_the_scan_s_grid_and_unknown_ones_refused(medseg, scan
     assert entropy.get_fdata()[sure].mean() < entropy.get_fdata()[~sure].mean()
     [row] = csv.DictReader((tmp_path / "cases.csv").open())
     measured = list(csv.DictReader((folder / "measurements.csv").open()))
-    doubt = max(float(row["border_entropy"]) for row in measured)
-    assert 0 < doubt < 1
-    assert float(row["attention"]) % 1 == pytest.approx(doubt, abs=0.011)
+    uncertainty = max(float(row["boundary_entropy"]) for row in measured)
+    assert 0 < uncertainty < 1
+    assert float(row["review_priority"]) % 1 == pytest.approx(uncertainty, abs=0.011)
     assert not [path for path in tmp_path.rglob(".medseg*") if "lock" not in path.name]
     wrong = medseg("predict", scan, "--model", MODEL, "--out", tmp_path / "x", "--save", "logits")
     assert wrong.returncode == 2

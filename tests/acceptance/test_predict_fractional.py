@@ -78,7 +78,7 @@ def test_the_format_by_itself_has_scores_and_leaves_no_map(medseg, series: Path,
         "status.json",
     }
     computed = status["computed"]
-    assert (computed["device"], computed["windows"]["left_out"]) == ("cpu", 0)
+    assert (computed["device"], computed["windows"]["skipped"]) == ("cpu", 0)
     assert computed["windows"]["computed"] > 0
     assert computed["precision"] in ("float32", "bfloat16")
     assert computed["engine"].split()[0] in ("torch", "openvino", "onnxruntime")

@@ -27,7 +27,7 @@ def test_the_card_says_what_a_user_must_know(name: str) -> None:
     assert card.validation is not None
     assert card.validation.notes
     assert "/" not in card.training.command.replace("runs/", "")
-    assert card.training.licence
+    assert card.training.license
     assert card.limits
     assert card.precisions["bfloat16"].agreement is not None
 

@@ -3,9 +3,9 @@ import re
 
 import pytest
 
+from medseg.bench.architectures import RungResult
+from medseg.bench.architectures_config import Claim
 from medseg.bench.claims import per_case, weigh
-from medseg.bench.ladder import RungResult
-from medseg.bench.ladder_config import Claim
 
 
 def _result(name, values, **more):
@@ -36,7 +36,7 @@ def test_costs_are_compared_by_their_ratio(seconds, verdict):
     assert f"takes {seconds:.3g} times the seconds" in outcome.measured
 
 
-def test_a_rung_without_result_is_not_tested():
+def test_a_architecture_without_result_is_not_tested():
     assert _outcome(_result("b", [1.0]), None).verdict == "not tested"
     assert _outcome(_result("b", [1.0]), RungResult("w", "out of memory")).measured == "w has no result"
 

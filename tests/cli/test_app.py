@@ -50,7 +50,7 @@ def test_a_bug_is_one_line_and_a_traceback_only_with_debug(
     def explode() -> None:
         raise ZeroDivisionError("surprise")
 
-    monkeypatch.setattr("medseg.engine.catalogue.catalogue", explode)
+    monkeypatch.setattr("medseg.engine.catalog.catalog", explode)
     assert run(["list"]) == 1
     quiet = capsys.readouterr().err
     assert "bug in medseg: ZeroDivisionError: surprise" in quiet

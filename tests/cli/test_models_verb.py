@@ -20,7 +20,7 @@ def stored(tmp_path, monkeypatch):
         classes=(ClassCard(value=1, name="a"),),
         input=InputCard(channels=(ChannelCard(name="MR"),), patch=(8, 8, 8)),
         network=NetworkCard(name="unet", arguments=arguments),
-        training=TrainingCard(data="none", licence="none", cases=0, command="none", seed=None),
+        training=TrainingCard(data="none", license="none", cases=0, command="none", seed=None),
         weights_sha256="0" * 64,
     )
     network = build_network("unet", channels=1, classes=2, dimensions=3, arguments=arguments)

@@ -68,7 +68,7 @@ def test_a_missing_file_and_a_broken_line_are_named(tmp_path: Path) -> None:
 
 
 def test_an_error_of_a_validator_is_said_in_its_own_words() -> None:
-    class Doubting(BaseModel):
+    class Uncertaintying(BaseModel):
         name: str
 
         @field_validator("name")
@@ -77,5 +77,5 @@ def test_an_error_of_a_validator_is_said_in_its_own_words() -> None:
             raise ValueError(f"nobody is called '{value}'")
 
     with pytest.raises(ConfigError, match=r"name: nobody is called 'x'\. It was 'x'\.") as caught:
-        build(Doubting, {"name": "x"}, where="a file")
+        build(Uncertaintying, {"name": "x"}, where="a file")
     assert "Value error" not in str(caught.value)

@@ -18,7 +18,7 @@ def volume(path: Path, array: Any, *, spacing: tuple[float, float, float] = (1.0
 
 
 def picture(path: Path, array: Any) -> Path:
-    """Write a picture given as rows, columns[, colours]."""
+    """Write a picture given as rows, columns[, colors]."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.asarray(array)).save(path)
     return path

@@ -146,7 +146,7 @@ def test_the_same_label_under_two_images_blocks_both(folder):
 
 def test_duplicates_matter_more_across_the_split(folder):
     data = read_dataset(folder)
-    side = sides(split_cases(data.labelled, folds=5, fold=0, seed=0))
+    side = sides(split_cases(data.labeled, folds=5, fold=0, seed=0))
     held_out = next(name for name, part in side.items() if part == "validation")
     trained, other = [name for name, part in side.items() if part == "train"][:2]
     for kind in ("images", "labels"):
@@ -169,7 +169,7 @@ def test_a_patient_in_two_parts_is_found_and_not_named(folder):
         rows.append(f"c{number},images/c{number}.nii.gz,labels/c{number}.nii.gz,{group},{split}")
     (folder / "d.csv").write_text("\n".join(rows) + "\n")
     data = read_dataset(folder / "d.csv")
-    result = audit(data, side=sides(split_cases(data.labelled, folds=5, fold=0, seed=0)))
+    result = audit(data, side=sides(split_cases(data.labeled, folds=5, fold=0, seed=0)))
     assert set(result.blocked) == {"c7", "c8"}
     assert "Anna" not in str(result.findings)
 
@@ -244,8 +244,8 @@ def test_thumbnails_show_the_outline_where_it_lies(folder):
     data = read_dataset(folder)
     case = next(c for c in data.cases if c.case_id == "c3")
     picture = np.asarray(Image.open(BytesIO(b64decode(thumbnail(data, case).split(",")[1])))).astype(int)
-    coloured = np.argwhere(np.ptp(picture, axis=2) > 40)
-    rows, columns = coloured.mean(axis=0) / picture.shape[:2]
+    colored = np.argwhere(np.ptp(picture, axis=2) > 40)
+    rows, columns = colored.mean(axis=0) / picture.shape[:2]
     # In nibabel's RAS, large x is the patient's right, shown on the left; large y is anterior, shown at the top.
     assert columns < 0.4
     assert rows < 0.4

@@ -18,7 +18,7 @@ from medseg.types.instances import InstanceRow
 from medseg.types.stage import RunContext
 
 
-def test_a_border_one_voxel_wide_is_what_has_a_neighbour_outside():
+def test_a_border_one_voxel_wide_is_what_has_a_neighbor_outside():
     mask = ball((20, 20, 20), (9, 9, 9), 6)
     cells = components(label_map(mask, table=CELL))
     inner = mask.copy()
@@ -89,11 +89,11 @@ def test_references_are_read_as_interiors_and_borders(tmp_path):
     inner = ids > 0
     for axis in (0, 1):
         for step in (1, -1):
-            neighbour = np.roll(ids, step, axis)
-            neighbour[(0 if step == 1 else -1,) if axis == 0 else (slice(None), 0 if step == 1 else -1)] = ids[
+            neighbor = np.roll(ids, step, axis)
+            neighbor[(0 if step == 1 else -1,) if axis == 0 else (slice(None), 0 if step == 1 else -1)] = ids[
                 (0 if step == 1 else -1,) if axis == 0 else (slice(None), 0 if step == 1 else -1)
             ]
-            inner &= neighbour == ids
+            inner &= neighbor == ids
     assert np.array_equal(reference.array == 1, inner)
 
 
@@ -118,7 +118,7 @@ def test_a_model_trained_with_a_border_makes_objects(tmp_path, steps, fewest):
     from medseg.infer.predictor import Predictor
     from medseg.models.package import load_package
     from medseg.training.configure import configure
-    from medseg.training.selection.optimize import optimise
+    from medseg.training.selection.optimize import optimize
     from medseg.training.train import train
 
     dataset = discs(tmp_path / "discs")
@@ -139,5 +139,5 @@ def test_a_model_trained_with_a_border_makes_objects(tmp_path, steps, fewest):
     found = follow(Predictor(package, InferOptions(device="cpu")).segment(scan), RunContext(tmp_path))
     assert [item.name for item in found.labels.table] == ["object"]
     assert len(found.instances.rows) >= fewest
-    measured, (exact, _) = optimise(package, dataset, precisions=("bfloat16",))
+    measured, (exact, _) = optimize(package, dataset, precisions=("bfloat16",))
     assert set(measured.card.precisions["bfloat16"].dice_drop) <= {"object", "border"} == set(exact.dice)

@@ -19,7 +19,7 @@ from medseg.io.dicom_results.seg import write_seg
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, Source
 
 SARCOMA = Path(__file__).parents[3] / "shared" / "data" / "sarcoma"
-NAMED = {"labels": {"tumour": {"value": 1, "structure": "GTV.*"}}}
+NAMED = {"labels": {"tumor": {"value": 1, "structure": "GTV.*"}}}
 BOTH = {**NAMED, "channels": {"CT": "CT", "PET": "PT"}, "resample_channels": True}
 
 
@@ -67,7 +67,7 @@ def test_channels_of_one_frame_and_the_structures_on_the_first(two):
     assert data.layout == "dicom"
     assert [channel.modality for channel in data.channels] == ["CT", "PT"]
     assert len({case.group for case in data.cases}) == 2
-    for case in data.labelled:
+    for case in data.labeled:
         scan, reference = read_case(data, case)
         assert scan.array.shape == (2, 13, 11, 6)
         assert np.array_equal(reference.array, ball(scan.geometry).array == 1)
@@ -88,7 +88,7 @@ def test_what_nobody_said_is_taken_from_the_structures(two):
     data = read_dataset(two)
     assert [channel.name for channel in data.channels] == ["CT"]
     assert [c.name for c in data.table] == ["GTV_1", "spinal cord"]
-    scan, reference = read_case(data, data.labelled[0])
+    scan, reference = read_case(data, data.labeled[0])
     assert np.array_equal(reference.array, ball(scan.geometry).array)
 
 
@@ -96,7 +96,7 @@ def test_segments_lie_where_their_slices_are(tmp_path):
     """A DICOM SEG leaves out empty slices; its grid is a part of the scan's."""
     patient(tmp_path, 1, write=write_seg)
     data = read_dataset(tmp_path, DatasetDescription.model_validate(BOTH))
-    scan, reference = read_case(data, data.labelled[0])
+    scan, reference = read_case(data, data.labeled[0])
     assert np.array_equal(reference.array, ball(scan.geometry).array == 1)
 
 
@@ -117,7 +117,7 @@ def test_a_table_that_pairs_them_is_refused_too(tmp_path):
         for file in tmp_path.glob(f"{part}1_*"):
             file.rename(tmp_path / part / file.name)
     (tmp_path / "d.yaml").write_text(
-        "channels: {CT: CT, PT: PT}\nresample_channels: true\nlabels: {tumour: {value: 1, structure: GTV.*}}\n"
+        "channels: {CT: CT, PT: PT}\nresample_channels: true\nlabels: {tumor: {value: 1, structure: GTV.*}}\n"
         "cases: [{case: a, CT: ct, PT: pt, label: drawn1.dcm}]\n"
     )
     data = read_dataset(tmp_path / "d.yaml")
@@ -129,7 +129,7 @@ def test_two_objects_on_one_series_are_not_chosen_between(two, caplog):
     (two / "again.dcm").write_bytes((two / "drawn1.dcm").read_bytes())
     with caplog.at_level(logging.WARNING, "medseg"):
         data = read_dataset(two, DatasetDescription.model_validate(BOTH))
-    assert len(data.labelled) == 1
+    assert len(data.labeled) == 1
     assert "2 objects were drawn on it; none is taken" in caplog.text
 
 
@@ -153,8 +153,8 @@ def test_public_contours_in_training_are_the_public_masks(modality, folder):
 
     said = {**NAMED, "channels": {"scan": modality}}
     data = read_dataset(SARCOMA / "dicom", DatasetDescription.model_validate(said))
-    assert len(data.labelled) == 12
-    for case in data.labelled:
+    assert len(data.labeled) == 12
+    for case in data.labeled:
         _, reference = read_case(data, case)
         assert case.reference is not None
         name = case.reference.relative_to(SARCOMA / "dicom").parts[0]

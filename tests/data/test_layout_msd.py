@@ -12,7 +12,7 @@ DESCRIPTION = {
     "name": "Brain",
     "licence": "CC BY",
     "modality": {"1": "T1w", "0": "FLAIR", "10": "ADC"},
-    "labels": {"0": "background", "2": "core", "1": "oedema"},
+    "labels": {"0": "background", "2": "core", "1": "edema"},
     "training": [
         {"image": "./imagesTr/b.1.nii.gz", "label": "./labelsTr/b.1.nii.gz"},
         {"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"},
@@ -28,9 +28,9 @@ def write(folder: Path, **changes) -> Path:
 
 def test_everything_the_description_says_is_read(tmp_path):
     dataset = read_dataset(write(tmp_path))
-    assert (dataset.name, dataset.layout, dataset.licence) == ("Brain", "msd", "CC BY")
+    assert (dataset.name, dataset.layout, dataset.license) == ("Brain", "msd", "CC BY")
     assert [(c.name, c.modality) for c in dataset.channels] == [("FLAIR", "MR"), ("T1w", "MR"), ("ADC", "MR")]
-    assert [(c.value, c.name) for c in dataset.table] == [(1, "oedema"), (2, "core")]
+    assert [(c.value, c.name) for c in dataset.table] == [(1, "edema"), (2, "core")]
     assert [c.case_id for c in dataset.cases] == ["a", "b.1"]
     assert dataset.cases[0].reference == tmp_path / "labelsTr" / "a.nii.gz"
 
@@ -61,6 +61,6 @@ def test_what_is_no_dataset_is_refused(tmp_path):
 @pytest.mark.skipif(not HIPPOCAMPUS.is_dir(), reason="needs ../shared/data/hippocampus")
 def test_the_hippocampus_dataset():
     dataset = read_dataset(HIPPOCAMPUS)
-    assert len(dataset.labelled) == 208
+    assert len(dataset.labeled) == 208
     assert dataset.channels[0].modality == "MR"
     assert all(case.images[0].is_file() and case.reference.is_file() for case in dataset.cases)

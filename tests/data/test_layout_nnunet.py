@@ -48,7 +48,7 @@ def test_cases_listed_in_the_description_are_taken_from_there(tmp_path):
 def test_an_image_without_label_is_a_case_without_reference(tmp_path):
     folder = write(tmp_path)
     (folder / "labelsTr" / "p_02.nii.gz").unlink()
-    assert [c.case_id for c in read_dataset(folder).labelled] == ["p_01"]
+    assert [c.case_id for c in read_dataset(folder).labeled] == ["p_01"]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_regions_keep_their_order_and_what_they_cover(tmp_path):
 
 
 def test_regions_whose_values_are_not_in_order(tmp_path):
-    """BraTS up to 2020: 1 necrosis, 2 oedema, 4 enhancing."""
+    """BraTS up to 2020: 1 necrosis, 2 edema, 4 enhancing."""
     labels = {"background": 0, "whole": [1, 2, 4], "core": [1, 4], "enhancing": [4]}
     dataset = read_dataset(write(tmp_path, labels=labels, regions_class_order=[2, 1, 4]))
     assert dataset.regions == {2: (1, 2, 4), 1: (1, 4), 4: (4,)}

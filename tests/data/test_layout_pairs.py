@@ -12,10 +12,10 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
 def test_pictures_with_label_pictures(tmp_path):
-    grey = np.arange(48, dtype=np.uint8).reshape(6, 8)
-    cell = np.where(grey > 20, 255, 0).astype(np.uint8)
+    gray = np.arange(48, dtype=np.uint8).reshape(6, 8)
+    cell = np.where(gray > 20, 255, 0).astype(np.uint8)
     for name in "ab":
-        picture(tmp_path / "image" / f"{name}.png", grey)
+        picture(tmp_path / "image" / f"{name}.png", gray)
         picture(tmp_path / "label" / f"{name}.png", cell)
     dataset = read_dataset(tmp_path)
     assert (dataset.layout, dataset.dimensions, len(dataset.channels)) == ("pairs", 2, 1)
@@ -26,10 +26,10 @@ def test_pictures_with_label_pictures(tmp_path):
 
 
 def test_objects_are_one_class(tmp_path):
-    colours = np.random.default_rng(0).integers(0, 255, (6, 8, 3)).astype(np.uint8)
+    colors = np.random.default_rng(0).integers(0, 255, (6, 8, 3)).astype(np.uint8)
     ids = np.zeros((6, 8), np.uint16)
     ids[:2], ids[4:] = 1, 700
-    picture(tmp_path / "images" / "a.png", colours)
+    picture(tmp_path / "images" / "a.png", colors)
     picture(tmp_path / "instances" / "a.png", ids)
     dataset = read_dataset(tmp_path)
     assert [(c.value, c.name) for c in dataset.table] == [(1, "object")]
@@ -61,5 +61,5 @@ def test_files_that_do_not_pair_are_refused(tmp_path):
 )
 def test_real_pictures(name, cases, channels, references):
     dataset = read_dataset(DATA / name)
-    assert (len(dataset.labelled), len(dataset.channels), dataset.references) == (cases, channels, references)
+    assert (len(dataset.labeled), len(dataset.channels), dataset.references) == (cases, channels, references)
     assert dataset.dimensions == 2

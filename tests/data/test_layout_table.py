@@ -47,14 +47,14 @@ def test_yaml_names_everything(folder):
         "name": "Lungs",
         "licence": "CC0",
         "channels": {"CT": "CT"},
-        "labels": {"tumour": 5, "node": {"value": 1}},
+        "labels": {"tumor": 5, "node": {"value": 1}},
         "values": {2: 5},
         "cases": "cases.csv",
     }
     (folder / "dataset.yaml").write_text(yaml.safe_dump(said))
     dataset = read_dataset(folder)
-    assert (dataset.name, dataset.licence, len(dataset.channels)) == ("Lungs", "CC0", 1)
-    assert [(c.value, c.name) for c in dataset.table] == [(1, "node"), (5, "tumour")]
+    assert (dataset.name, dataset.license, len(dataset.channels)) == ("Lungs", "CC0", 1)
+    assert [(c.value, c.name) for c in dataset.table] == [(1, "node"), (5, "tumor")]
     _, reference = read_case(dataset, dataset.cases[0])
     assert np.array_equal(reference.array, np.choose(classes(), [0, 1, 5]))
 
@@ -128,7 +128,7 @@ def test_dicom_series_with_structures(tmp_path):
     for patient in ("STS_002", "STS_008"):
         base = SARCOMA / "dicom" / patient / "CT"
         rows.append({"case": patient, "CT": str(base / "image"), "label": str(base / "mask" / "RS.dcm")})
-    said = {"labels": {"tumour": {"value": 1, "structure": "GTV.*"}}, "cases": rows}
+    said = {"labels": {"tumor": {"value": 1, "structure": "GTV.*"}}, "cases": rows}
     (tmp_path / "d.yaml").write_text(yaml.safe_dump(said))
     dataset = read_dataset(tmp_path / "d.yaml")
     assert dataset.channels[0].modality == "CT"

@@ -34,7 +34,7 @@ def fingerprint(shape, spacing, cases, cropped=None) -> Fingerprint:
     ("name", "shape", "spacing", "cases", "patch", "batch"),
     [
         ("hippocampus", (36, 50, 35), (1.0, 1.0, 1.0), 260, (40, 56, 40), 9),
-        ("brain tumour", (140, 171, 137), (1.0, 1.0, 1.0), 484, (128, 128, 128), 2),
+        ("brain tumor", (140, 171, 137), (1.0, 1.0, 1.0), 484, (128, 128, 128), 2),
         ("spleen", (187, 512, 512), (1.6, 0.79, 0.79), 41, (64, 192, 160), 2),
     ],
 )
@@ -58,16 +58,16 @@ def test_spacing_is_the_median_but_for_thick_slices():
 
 def test_ct_is_clipped_by_the_foreground_and_others_are_scaled_alone():
     seen = fingerprint((100, 100, 100), (1.0, 1.0, 1.0), 10)
-    ct = make_plan(dataset("CT"), seen).values["input"]["channels"][0]["normalisation"]
+    ct = make_plan(dataset("CT"), seen).values["input"]["channels"][0]["normalization"]
     assert ct == {"scheme": "clip_zscore", "lower": -20.0, "upper": 180.0, "mean": 90.0, "std": 30.0}
-    assert make_plan(dataset("MR"), seen).values["input"]["channels"][0]["normalisation"] == {"scheme": "zscore"}
+    assert make_plan(dataset("MR"), seen).values["input"]["channels"][0]["normalization"] == {"scheme": "zscore"}
 
 
 def test_scans_of_mostly_nothing_are_cropped():
     seen = fingerprint((100, 100, 100), (1.0, 1.0, 1.0), 10, cropped=(60, 80, 80))
     values = make_plan(dataset(), seen).values
     assert values["input"]["crop_to_nonzero"]
-    assert values["input"]["channels"][0]["normalisation"]["nonzero_only"]
+    assert values["input"]["channels"][0]["normalization"]["nonzero_only"]
 
 
 def test_classes_with_sides_are_not_mirrored():
@@ -143,7 +143,7 @@ def test_muon_is_planned_where_it_was_measured():
     seen = fingerprint((100, 100, 100), (1.0, 1.0, 1.0), 10)
     names = {
         (preset, configuration): make_plan(dataset(), seen, preset=preset, configuration=configuration).values[
-            "optimiser"
+            "optimizer"
         ]["name"]
         for preset in ("cpu", "8gb")
         for configuration in ("3d_fullres", "2d")
@@ -184,7 +184,7 @@ def test_the_fingerprint_of_known_scans(tmp_path):
     data = read_dataset(tmp_path)
     seen = take_fingerprint(data, examine(data))
     assert [c.case_id for c in seen.cases] == ["0", "1"]
-    assert "broken" in seen.left_out
+    assert "broken" in seen.skipped
     assert seen.cases[0].shape == (8, 6, 5)
     assert seen.cases[0].cropped_shape == (5, 6, 5)
     assert seen.cases[0].spacing == pytest.approx((1.0, 2.0, 3.0))

@@ -75,7 +75,7 @@ def test_many_classes_have_a_short_legend() -> None:
     assert picture.height < 600
 
 
-def test_a_picture_is_shown_in_colour_beside_itself_with_its_objects_outlined() -> None:
+def test_a_picture_is_shown_in_color_beside_itself_with_its_objects_outlined() -> None:
     geometry = Geometry(np.eye(4), (60, 30, 1))
     array = np.zeros((3, 60, 30, 1), np.uint8)
     array[0] = 200
@@ -89,7 +89,7 @@ def test_a_picture_is_shown_in_colour_beside_itself_with_its_objects_outlined() 
     picture = np.asarray(draw_preview(scan, labels, measure_volumes(labels), instances=objects, size=200))
     left, right = picture[:, : picture.shape[1] // 2], picture[:, picture.shape[1] // 2 :]
     green = (right == GREEN).all(axis=2)
-    assert not (left == GREEN).all(axis=2)[:-40].any(), "the legend alone has the colour"
+    assert not (left == GREEN).all(axis=2)[:-40].any(), "the legend alone has the color"
     assert (left[..., 0].astype(int) - left[..., 1] > 150).sum() > 10_000, "red stays red"
     middle = picture.shape[0] // 2 - 20
     columns = np.flatnonzero(green[middle])

@@ -46,7 +46,7 @@ def test_a_step_cannot_take_what_no_earlier_step_gives() -> None:
         assemble("toy", changed(each=steps), {})
 
 
-def test_neighbours_of_different_types_do_not_fit() -> None:
+def test_neighbors_of_different_types_do_not_fit() -> None:
     steps = copy.deepcopy(STRUCTURE["each"])
     steps[1]["from"] = "case"
     with pytest.raises(PipelineError, match="'shout' takes Text, and 'case' gives FoundScan"):

@@ -34,7 +34,7 @@ def test_one_bad_case_never_stops_the_others(structure: PipelineFile, texts: Pat
     assert by_case["b"].error == "cannot be read"
     assert by_case["b"].fix == "Write it again."
     assert "bug in medseg: ZeroDivisionError" in str(by_case["d"].error)
-    assert [item.path.name for item in result.left_out] == ["f.pdf"]
+    assert [item.path.name for item in result.skipped] == ["f.pdf"]
 
 
 def test_a_failed_case_leaves_its_record_and_nothing_else(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from medseg.errors import InputError
 from medseg.io.files.atomic import write_text
-from medseg.types import Discovery, FoundScan, LeftOut
+from medseg.types import Discovery, FoundScan, Skipped
 from medseg.types.run import BatchResult, Inputs
 from medseg.types.stage import RunContext
 
@@ -32,7 +32,7 @@ class FindTexts:
     def run(self, item: Inputs, context: RunContext) -> Discovery:
         files = sorted(p for root in item.paths for p in root.glob("*"))
         found = tuple(FoundScan(p.stem, "nifti", (p,)) for p in files if p.suffix == ".txt")
-        left = tuple(LeftOut(p, "is no text", "Give a text.", p.suffix == ".bad") for p in files if p.suffix != ".txt")
+        left = tuple(Skipped(p, "is no text", "Give a text.", p.suffix == ".bad") for p in files if p.suffix != ".txt")
         return Discovery(found, left)
 
 

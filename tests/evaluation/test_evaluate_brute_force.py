@@ -32,7 +32,7 @@ def pairs(draw, largest=3):
 
 
 def plain_border(mask):
-    """Voxels with a face neighbour outside the mask, an axis at a time, voxel by voxel."""
+    """Voxels with a face neighbor outside the mask, an axis at a time, voxel by voxel."""
     real = [axis for axis in range(3) if mask.shape[axis] > 1]
     border = np.zeros(mask.shape, bool)
     for voxel in map(tuple, np.argwhere(mask)):
@@ -117,9 +117,9 @@ def test_axis_order_and_direction_change_nothing(pair, axes, flips):
         assert got[name] == pytest.approx(expected[name], nan_ok=True)
 
 
-@pytest.mark.parametrize("neighbours", [1, 150])
-def test_far_voxels_are_found_by_tree_as_exactly_as_near_ones(monkeypatch, neighbours):
-    monkeypatch.setattr(nearest, "NEIGHBOURS", neighbours)
+@pytest.mark.parametrize("neighbors", [1, 150])
+def test_far_voxels_are_found_by_tree_as_exactly_as_near_ones(monkeypatch, neighbors):
+    monkeypatch.setattr(nearest, "NEIGHBORS", neighbors)
     rng = np.random.default_rng(0)
     shape, spacing = (30, 41, 52), (2.5, 0.7, 1.1)
     sets = [np.sort(rng.choice(int(np.prod(shape)), 150, replace=False)).astype(np.int64) for _ in range(2)]

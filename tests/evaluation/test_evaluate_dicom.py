@@ -10,7 +10,7 @@ from small_series import small_series
 from medseg.errors import GeometryMismatch, InputError
 from medseg.evaluation.evaluate import evaluate
 from medseg.evaluation.options import EvaluateOptions
-from medseg.io.formats import WRITERS, Labelled
+from medseg.io.formats import WRITERS, Labeled
 from medseg.types import LabelMap
 
 QUICK = EvaluateOptions(resamples=100, surfaces=False, objects="none")
@@ -24,12 +24,12 @@ def written(tmp_path):
     paths = {}
     for name in ("nifti", "nrrd", "dicom-seg", "rtstruct"):
         paths[name] = tmp_path / name / WRITERS[name].file_name
-        WRITERS[name].write(Labelled(labels, source, MODEL), paths[name])
+        WRITERS[name].write(Labeled(labels, source, MODEL), paths[name])
     fewer = labels.array.copy()
     first = int(np.flatnonzero((fewer == 1).any(axis=(0, 1)))[0])
     fewer[:, :, first][fewer[:, :, first] == 1] = 0
     paths["fewer"] = tmp_path / "fewer" / "labels.nii.gz"
-    WRITERS["nifti"].write(Labelled(LabelMap(fewer, geometry, labels.table), source, MODEL), paths["fewer"])
+    WRITERS["nifti"].write(Labeled(LabelMap(fewer, geometry, labels.table), source, MODEL), paths["fewer"])
     one = labels.array == 1
     both = float((one & (fewer == 1)).sum())
     return paths, 2 * both / float(one.sum() + (fewer == 1).sum())
@@ -62,6 +62,6 @@ def test_a_seg_of_another_place_is_refused(written, tmp_path):
 
     paths, _ = written
     source, geometry = small_series(tmp_path / "elsewhere", shape=(8, 8, 6))
-    WRITERS["nifti"].write(Labelled(some_labels(geometry), source, MODEL), tmp_path / "other.nii.gz")
+    WRITERS["nifti"].write(Labeled(some_labels(geometry), source, MODEL), tmp_path / "other.nii.gz")
     with pytest.raises(GeometryMismatch):
         read_pair(tmp_path / "other.nii.gz", paths["dicom-seg"])

@@ -161,8 +161,8 @@ def test_regions_groups_and_patients(folders):
 
 
 def test_only_the_classes_asked_for(folders):
-    report = evaluate(folders / "pred", folders / "ref", options=EvaluateOptions(classes={2: "tumour"}, resamples=100))
-    assert {r.class_name for r in report.rows} == {"tumour"}
+    report = evaluate(folders / "pred", folders / "ref", options=EvaluateOptions(classes={2: "tumor"}, resamples=100))
+    assert {r.class_name for r in report.rows} == {"tumor"}
 
 
 def test_scores_bring_calibration_and_froc(folders):

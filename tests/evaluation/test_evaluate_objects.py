@@ -99,11 +99,11 @@ def test_sq_without_a_match_is_undefined_and_pq_zero():
     assert (measures["pq"], measures["rq"], measures["ap@0.5"]) == (0, 0, 0)
 
 
-@pytest.mark.parametrize(("neighbours", "count"), [("corners", 1), ("faces", 2)])
-def test_voxels_that_share_a_corner(neighbours, count):
+@pytest.mark.parametrize(("neighbors", "count"), [("corners", 1), ("faces", 2)])
+def test_voxels_that_share_a_corner(neighbors, count):
     mask = np.zeros((3, 3, 3), bool)
     mask[0, 0, 0] = mask[1, 1, 1] = True
-    assert components(mask, neighbours).max() == count
+    assert components(mask, neighbors).max() == count
 
 
 def test_components_of_the_densest_patterns():

@@ -135,7 +135,7 @@ def test_table_pairs_names_patients_and_groups(tmp_path):
         ("mr-2", "piet.nii.gz", "one", {"site": "B"}),
     ]
     assert "klaas" in found.failed["mr-3"] or "mr-3" in found.failed["mr-3"]
-    assert table.left_out == ("age",)
+    assert table.skipped == ("age",)
 
 
 def test_table_of_groups_alone(tmp_path):
@@ -143,7 +143,7 @@ def test_table_of_groups_alone(tmp_path):
     rows = [f"x{n},{n},{n % 2}" for n in range(20)]
     (tmp_path / "t.csv").write_text("\n".join(["case_id,height,sex", "a,1,0", "b,2,1", *rows]))
     table = read_table(tmp_path / "t.csv")
-    assert (table.groups, table.left_out) == (("sex",), ("height",))
+    assert (table.groups, table.skipped) == (("sex",), ("height",))
     assert [x.row.groups for x in pair_cases(p, r, table).pairs] == [{"sex": "0"}, {"sex": "1"}]
 
 

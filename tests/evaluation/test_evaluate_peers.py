@@ -159,7 +159,7 @@ def test_objects_agree_with_panoptica(tmp_path):
 
 
 def test_paired_lesions_agree_with_the_package_of_brats(tmp_path):
-    """`lesions.rule: matched`, on the enhancing tumour of its configuration for glioma."""
+    """`lesions.rule: matched`, on the enhancing tumor of its configuration for glioma."""
     cases = [blobs((40, 40, 30), seed) for seed in range(8)]
     nothing, one = np.zeros((2, 12, 12, 12), bool)
     one[2:5, 2:5, 2:5] = True

@@ -171,7 +171,7 @@ def test_infinite_and_undefined_pairs(tmp_path):
     a = evaluation(tmp_path, "a", hd95=[1, 2, 3, 4, INF, INF, NAN, 5])
     b = evaluation(tmp_path, "b", hd95=[2, 3, 4, 5, INF, 1, 1, INF])
     (difference,) = compare([a, b]).differences
-    assert (difference.cases, difference.infinite, difference.left_out) == (7, 3, 1)
+    assert (difference.cases, difference.infinite, difference.skipped) == (7, 3, 1)
     assert difference.mean == 1
     expected = [1, 1, 1, 1, 0, -2, 2]  # infinite differences rank above all others, two infinite ones do not differ
     assert difference.p == pytest.approx(wilcoxon(expected).pvalue)
@@ -222,7 +222,7 @@ def test_latex_says_what_its_means_leave_out():
     far = {"mean": 7.0, "ci95": [NAN, NAN], "undefined": 0, "infinite": 2}
     text = latex_table({"a_b & c": {"dice": node, "hd95": far}}, 9, 8)
     assert r"a\_b \& c & 0.500 [0.400, 0.600] & 7.00 \\" in text
-    assert "Up to 1 undefined values a cell are left out. Up to 2 infinite distances a cell are left out." in text
+    assert "Up to 1 undefined values a cell are skipped. Up to 2 infinite distances a cell are skipped." in text
     assert "count as 99 mm" in latex_table({"a": {"dice": node, "hd95": far}}, 9, 8, penalty=99)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
 from medseg.models.package import ModelPackage
-from medseg.prepare.card import ChannelCard, InputCard, NormalisationCard
+from medseg.prepare.card import ChannelCard, InputCard, NormalizationCard
 
 
 class FakePackage(ModelPackage):
@@ -18,7 +18,7 @@ class FakePackage(ModelPackage):
 def package(classes=3, channels=1, scheme="none", network=None, **inputs):
     values = {
         "channels": tuple(
-            ChannelCard(name=f"c{i}", normalisation=NormalisationCard(scheme=scheme)) for i in range(channels)
+            ChannelCard(name=f"c{i}", normalization=NormalizationCard(scheme=scheme)) for i in range(channels)
         ),
         "patch": (16, 16, 16),
         "spacing": (1.0, 1.0, 1.0),
@@ -30,7 +30,7 @@ def package(classes=3, channels=1, scheme="none", network=None, **inputs):
         classes=tuple(ClassCard(value=i, name=f"class {i}") for i in range(1, classes)),
         input=InputCard(**values),
         network=network or NetworkCard(name="unet"),
-        training=TrainingCard(data="none", licence="none", cases=0, command="none", seed=0),
+        training=TrainingCard(data="none", license="none", cases=0, command="none", seed=0),
         weights_sha256="0" * 64,
     )
     return FakePackage(None, card)
@@ -57,7 +57,7 @@ def bands(count, width=10.0):
     """Scores whose largest is class ``floor(intensity / width)``, exactly and without ties but on the borders."""
 
     def function(windows):
-        centres = (np.arange(count, dtype=np.float32) + 0.5) * width
-        return -((windows[:, :1] - centres[:, None, None, None]) ** 2)
+        centers = (np.arange(count, dtype=np.float32) + 0.5) * width
+        return -((windows[:, :1] - centers[:, None, None, None]) ** 2)
 
     return function

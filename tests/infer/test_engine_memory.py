@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from medseg.infer.onnx_export import export_onnx
+from medseg.infer.engines.onnx_export import export_onnx
 from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
 from medseg.models.package import write_package
 from medseg.models.registry import build_network
@@ -25,7 +25,7 @@ RUN = """
 import json, sys
 import numpy as np, psutil
 from medseg.infer.engines.select import Way, make_engine
-from medseg.infer.onnx_export import find_export
+from medseg.infer.engines.onnx_export import find_export
 from medseg.infer.options import InferOptions
 from medseg.models.package import load_package
 package, way = load_package(sys.argv[1]), Way(*sys.argv[2].split("-"))
@@ -54,7 +54,7 @@ def package(request, tmp_path_factory):
         classes=tuple(ClassCard(value=i, name=f"class {i}") for i in range(1, classes)),
         input=InputCard(channels=(ChannelCard(name="CT"),), patch=patch),
         network=NetworkCard(name=name, arguments=arguments),
-        training=TrainingCard(data="none", licence="none", cases=0, command="none", seed=0),
+        training=TrainingCard(data="none", license="none", cases=0, command="none", seed=0),
         weights_sha256="0" * 64,
     )
     weights = {key: value.clone() for key, value in network.state_dict().items()}

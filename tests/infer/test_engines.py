@@ -14,9 +14,9 @@ import torch
 from medseg.errors import MissingDependency, ModelError, UsageError
 from medseg.infer.blend import windows_along
 from medseg.infer.engines import measure, select
+from medseg.infer.engines.onnx_export import export_onnx, find_export
 from medseg.infer.engines.precision import allowed_precisions, why_precision
 from medseg.infer.engines.torch import TorchEngine
-from medseg.infer.onnx_export import export_onnx, find_export
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.models.card import ClassCard, ModelCard, NetworkCard, PrecisionCard, TrainingCard
@@ -42,7 +42,7 @@ def make(tmp_path, monkeypatch):
             input=InputCard(channels=(ChannelCard(name="MR"),), patch=(8, 12, 16 if dimensions == 3 else 1)),
             network=NetworkCard(name="unet", dimensions=dimensions, arguments=arguments),
             members=members,
-            training=TrainingCard(data="none", licence="none", cases=0, command="none", seed=None),
+            training=TrainingCard(data="none", license="none", cases=0, command="none", seed=None),
             weights_sha256="0" * 64,
         )
         weights = {}
@@ -90,7 +90,7 @@ def test_every_engine_sees_the_same_disagreement_among_members(make, dimensions,
     for name in ("torch", *ENGINES):
         pytest.importorskip(ENGINES.get(name, name))
         predictor = Predictor(package, InferOptions(engine=name, device="cpu", precision="float32"))
-        twice = [{v: d.member_dice for v, d in predictor.segment(scan).doubt.items()} for _ in range(2)]
+        twice = [{v: d.ensemble_dice for v, d in predictor.segment(scan).uncertainty.items()} for _ in range(2)]
         assert twice[0] == twice[1]
         found[name] = twice[0]
     assert set(found["torch"]) == {1, 2}
@@ -130,7 +130,7 @@ def test_an_export_that_computes_something_else_is_refused(make, monkeypatch):
         def run(self, windows):
             return np.zeros((1, 3, *package.card.input.patch), np.float32)
 
-    monkeypatch.setattr("medseg.infer.onnx_export._any_engine", lambda export, card: Wrong())
+    monkeypatch.setattr("medseg.infer.engines.onnx_export._any_engine", lambda export, card: Wrong())
     with pytest.raises(ModelError, match="computes something else"):
         export_onnx(package)
     assert find_export(package) is None
@@ -183,7 +183,7 @@ def test_what_cannot_be_exported_is_tried_once_and_runs_on_torch(make, monkeypat
         tried.append(1)
         raise ModelError("an operation ONNX does not have")
 
-    monkeypatch.setattr("medseg.infer.onnx_export.export_onnx", refuse)
+    monkeypatch.setattr("medseg.infer.engines.onnx_export.export_onnx", refuse)
     for _ in range(2):
         assert select.select_engine(package, InferOptions(device="cpu")).name.startswith("torch")
     assert tried == [1]
@@ -223,7 +223,7 @@ def test_bfloat16_only_where_the_card_has_measured_it_harmless(make, drops, agre
     else:
         with pytest.raises(UsageError, match=why_not) as error:
             allowed_precisions(card, "bfloat16")
-        assert "models optimise tiny" in str(error.value)
+        assert "models optimize tiny" in str(error.value)
 
 
 @needs_onnx
@@ -390,7 +390,7 @@ def test_overlap_and_mirroring_mean_the_same_with_every_engine(make, dimensions,
 
 
 def test_auto_without_anything_that_runs_onnx_is_torch(make, monkeypatch):
-    for module in ("medseg.infer.onnx_export", "medseg.infer.engines.select"):
+    for module in ("medseg.infer.engines.onnx_export", "medseg.infer.engines.select"):
         monkeypatch.setattr(f"{module}.find_spec", lambda name: find_spec(name) if name == "torch" else None)
     assert select.select_engine(make(), InferOptions(device="cpu")).name.startswith("torch")
 

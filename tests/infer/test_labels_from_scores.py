@@ -89,7 +89,7 @@ def test_an_undecided_network_has_every_voxel_interpolated():
     assert labels.interpolated == got.size
 
 
-def test_padding_is_left_out():
+def test_padding_is_skipped():
     rng = np.random.default_rng(0)
     inner = rng.normal(size=(3, 6, 7, 8)).astype(np.float32)
     padding = ((2, 1), (0, 3), (4, 5))

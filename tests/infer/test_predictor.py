@@ -11,7 +11,7 @@ from networks_for_tests import Analytic, FakePackage, bands, package
 from medseg.errors import ModelError
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
-from medseg.models.card import FirstPassCard
+from medseg.models.card import LowResolutionCard
 from medseg.prepare.resample import resample
 from medseg.types import Geometry, Scan
 from medseg.types.axis_order import AxisOrder
@@ -172,9 +172,9 @@ def test_the_way_to_labels_imports_neither_torch_nor_monai():
 
 
 class Cascaded(FakePackage):
-    """A second stage without files, its first pass given by the test."""
+    """A second stage without files, its low-resolution stage given by the test."""
 
-    first_pass = None
+    low_resolution_stage = None
 
 
 def test_the_second_stage_of_a_cascade_is_shown_what_the_first_found():
@@ -182,7 +182,7 @@ def test_the_second_stage_of_a_cascade_is_shown_what_the_first_found():
     scan = scan_of(smooth((30, 24, 20)), spacing=(1.4, 0.8, 2.0))
     first = Predictor(package(classes=4, spacing=(2.0, 2.0, 2.0)), engine=Analytic(bands(4, width=8.0)))
     second = package(classes=4)
-    card = second.card.model_copy(update={"first_pass": FirstPassCard(sha256="0" * 64, labels=(1, 2, 3))})
+    card = second.card.model_copy(update={"low_resolution_stage": LowResolutionCard(sha256="0" * 64, labels=(1, 2, 3))})
 
     def repeat(windows):
         assert windows.shape[1] == 4
@@ -191,7 +191,7 @@ def test_the_second_stage_of_a_cascade_is_shown_what_the_first_found():
         return np.concatenate([np.full_like(windows[:, :1], 0.5), windows[:, 1:]], axis=1)
 
     predictor = Predictor(Cascaded(None, card), engine=Analytic(repeat))
-    predictor.first_pass = first
+    predictor.low_resolution_stage = first
     found = first.segment(scan).labels.array
     kept = predictor.segment(scan).labels.array
     assert len(np.unique(found)) == 4

@@ -17,11 +17,11 @@ from medseg.prepare.route import plan_route, prepare
 from medseg.types import Geometry, Scan
 from medseg.types.axis_order import AxisOrder
 
-CENTRES = np.array([-15.0, 0.0, 15.0], dtype=np.float32)[:, None, None, None]
+CENTERS = np.array([-15.0, 0.0, 15.0], dtype=np.float32)[:, None, None, None]
 
 
 def scores_of(windows):
-    return -((windows[:, :1] - CENTRES) ** 2) / 40
+    return -((windows[:, :1] - CENTERS) ** 2) / 40
 
 
 AS_IT_IS = AxisOrder()
@@ -88,14 +88,14 @@ def test_entropy_of_what_is_known():
 
 
 def test_border_doubt_is_the_mean_entropy_where_classes_meet():
-    """Blurred borders are doubtful and sharp ones are not; whether done in strips or not."""
+    """Blurred borders are uncertain and sharp ones are not; whether done in strips or not."""
     scan = scan_of((50, 60, 33))
     soft, sharp = ((lambda w, f=f: f * scores_of(w)) for f in (0.3, 30.0))
-    found = [Predictor(package(3), engine=Analytic(f)).segment(scan).doubt for f in (soft, sharp)]
-    assert found[0][1].border_entropy > 0.6 > 0.3 > found[1][1].border_entropy
-    strips = Predictor(package(3), InferOptions(memory_gb=0.135), engine=Analytic(soft)).segment(scan).doubt
-    assert strips[1].border_entropy == pytest.approx(found[0][1].border_entropy, rel=1e-6)
-    assert found[0][1].member_dice is None
+    found = [Predictor(package(3), engine=Analytic(f)).segment(scan).uncertainty for f in (soft, sharp)]
+    assert found[0][1].boundary_entropy > 0.6 > 0.3 > found[1][1].boundary_entropy
+    strips = Predictor(package(3), InferOptions(memory_gb=0.135), engine=Analytic(soft)).segment(scan).uncertainty
+    assert strips[1].boundary_entropy == pytest.approx(found[0][1].boundary_entropy, rel=1e-6)
+    assert found[0][1].ensemble_dice is None
 
 
 def test_maps_are_written_as_any_reader_scales_them(tmp_path):

@@ -48,11 +48,11 @@ def made(tmp_path, monkeypatch):
             title="Above five",
             classes=(ClassCard(value=1, name="bright"),),
             input=InputCard(
-                channels=(ChannelCard(name="MR", normalisation={"scheme": "none"}),),
+                channels=(ChannelCard(name="MR", normalization={"scheme": "none"}),),
                 patch=(8, 8, 8 if dimensions == 3 else 1),
             ),
             network=NetworkCard(name="voxelwise", dimensions=dimensions),
-            training=TrainingCard(data="none", licence="none", cases=0, command="none", seed=0),
+            training=TrainingCard(data="none", license="none", cases=0, command="none", seed=0),
             weights_sha256="0" * 64,
         )
         return write_package(tmp_path / f"{dimensions}", card, network.state_dict())

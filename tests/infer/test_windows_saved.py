@@ -13,8 +13,8 @@ from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.infer.sliding_window import stream_scores, window_count
 from medseg.infer.windows_saved import FarFromFirstPass, WindowTally
-from medseg.models.card import FirstPassCard
-from medseg.prepare.route import FirstPass
+from medseg.models.card import LowResolutionCard
+from medseg.prepare.route import LowResolutionStage
 from medseg.types import Geometry, LabelMap, Scan
 
 RNG = np.random.default_rng(0)
@@ -67,8 +67,8 @@ def test_scores_are_averages_over_the_windows_that_were_run(batch):
     whole = share > 1 - 1e-4
     assert np.array_equal(got[:, whole], collect(array, batch=batch)[:, whole])  # to the last bit
     windows = window_count(array.shape[1:], PATCH, 0.5)
-    assert tally.computed + tally.left_out == tally.count().total == windows
-    assert 0 < tally.left_out < windows
+    assert tally.computed + tally.skipped == tally.count().total == windows
+    assert 0 < tally.skipped < windows
     part = collect(array, skip=some, background=background, rows=slice(6, 15))
     assert np.allclose(part, got[:, :, 6:15], atol=1e-5)
 
@@ -104,7 +104,7 @@ def test_background_is_background(output, regions):
     assert not decision.outcome(decision.to_interpolate(scores)).any()
 
 
-def test_far_is_measured_in_millimetres_from_the_window():
+def test_far_is_measured_in_millimeters_from_the_window():
     found = np.zeros((2, 40, 10, 10), np.float32)
     found[1, 20, 5, 5] = 1
     far = FarFromFirstPass(found, (8, 10, 10), (2.0, 1.0, 1.0), margin=6.0)  # 3 voxels along x
@@ -114,18 +114,18 @@ def test_far_is_measured_in_millimetres_from_the_window():
 
 
 class Cascaded(type(package())):
-    """A second stage without files, its first pass given by the test."""
+    """A second stage without files, its low-resolution stage given by the test."""
 
-    first_pass = None
+    low_resolution_stage = None
 
 
 def cascade(skip_beyond_mm=None, **options):
-    """A second stage that finds all that is bright; its first pass only what is brighter still."""
+    """A second stage that finds all that is bright; its low-resolution stage only what is brighter still."""
     card = package(classes=2).card
-    first = FirstPassCard(sha256="0" * 64, labels=(1,), skip_beyond_mm=skip_beyond_mm)
-    second = Cascaded(None, card.model_copy(update={"first_pass": first}))
+    first = LowResolutionCard(sha256="0" * 64, labels=(1,), skip_beyond_mm=skip_beyond_mm)
+    second = Cascaded(None, card.model_copy(update={"low_resolution_stage": first}))
     predictor = Predictor(second, InferOptions(**options), engine=Analytic(lambda w: bands(2)(w[:, :1])))
-    predictor.first_pass = Predictor(package(classes=3, spacing=(2.0, 2.0, 2.0)), engine=Analytic(bands(3)))
+    predictor.low_resolution_stage = Predictor(package(classes=3, spacing=(2.0, 2.0, 2.0)), engine=Analytic(bands(3)))
     return predictor
 
 
@@ -137,14 +137,16 @@ def blobs():
     return Scan(array[None], Geometry(np.eye(4), array.shape))
 
 
-def first_pass_of(scan, value=15):
-    return FirstPass(LabelMap((scan.array[0] == value).astype(np.uint8), scan.geometry, package().card.table), (1,))
+def low_resolution_stage_of(scan, value=15):
+    return LowResolutionStage(
+        LabelMap((scan.array[0] == value).astype(np.uint8), scan.geometry, package().card.table), (1,)
+    )
 
 
 @pytest.mark.parametrize("memory", [None, 0.0085])
 def test_the_second_stage_of_a_cascade_runs_where_the_first_found_something(memory, monkeypatch):
     scan = blobs()
-    monkeypatch.setattr(Predictor, "_first_pass", lambda self, scan: first_pass_of(scan))
+    monkeypatch.setattr(Predictor, "_low_resolution_stage", lambda self, scan: low_resolution_stage_of(scan))
     monkeypatch.setattr("medseg.infer.memory.GATHERING", 0)
     monkeypatch.setattr("medseg.infer.labels_from_scores.BLOCK", 1)
     monkeypatch.setattr("medseg.prepare.route.BLOCK", 1)
@@ -152,20 +154,20 @@ def test_the_second_stage_of_a_cascade_runs_where_the_first_found_something(memo
     every = cascade(**how).segment(scan)
     near = cascade(skip_beyond=5.0, **how).segment(scan)
     assert every.labels.array[75, 15, 15]
-    assert every.computed.windows.left_out == 0
+    assert every.computed.windows.skipped == 0
     assert not near.labels.array[60:].any()
-    # Around what the first pass found, every window over a voxel is run.
+    # Around what the low-resolution stage found, every window over a voxel is run.
     assert np.array_equal(near.labels.array[:25], every.labels.array[:25])
     assert near.labels.array[15, 15, 15] == 1
-    assert near.computed.windows.left_out > 0
+    assert near.computed.windows.skipped > 0
     assert near.computed.windows.computed < every.computed.windows.computed
 
 
 def test_the_card_decides_where_the_user_leaves_it(monkeypatch):
     scan = blobs()
-    monkeypatch.setattr(Predictor, "_first_pass", lambda self, scan: first_pass_of(scan))
-    left_out = [
-        cascade(card, **options).segment(scan).computed.windows.left_out > 0
+    monkeypatch.setattr(Predictor, "_low_resolution_stage", lambda self, scan: low_resolution_stage_of(scan))
+    skipped = [
+        cascade(card, **options).segment(scan).computed.windows.skipped > 0
         for card, options in [
             (None, {}),
             (5.0, {}),
@@ -174,10 +176,10 @@ def test_the_card_decides_where_the_user_leaves_it(monkeypatch):
             (200.0, {}),
         ]
     ]
-    assert left_out == [False, True, False, True, False]
+    assert skipped == [False, True, False, True, False]
 
 
-def test_a_model_without_a_first_pass_runs_every_window():
+def test_a_model_without_a_low_resolution_stage_runs_every_window():
     scan = blobs()
     predictor = Predictor(package(classes=2), InferOptions(skip_beyond=0.0), engine=Analytic(bands(2)))
-    assert predictor.segment(scan).computed.windows.left_out == 0
+    assert predictor.segment(scan).computed.windows.skipped == 0

@@ -200,8 +200,8 @@ def test_same_file_twice(tmp_path):
         (tmp_path / "b" / path.name).write_bytes(path.read_bytes())
     found = discover([tmp_path])
     check(read_scan(found.found[0]))
-    assert [left.reason for left in found.left_out] == [f"a copy of {path}" for path in sorted(paths[2:5])]
-    assert not any(left.broken for left in found.left_out)
+    assert [left.reason for left in found.skipped] == [f"a copy of {path}" for path in sorted(paths[2:5])]
+    assert not any(left.broken for left in found.skipped)
 
 
 def test_same_place_twice_with_other_pixels_is_refused(tmp_path):
@@ -341,7 +341,7 @@ def test_localizer_inside_a_series(tmp_path):
     found = discover([tmp_path])
     assert len(found.found) == 1
     check(read_scan(found.found[0]))
-    assert [(left.reason, left.broken) for left in found.left_out] == [("a localizer (scout), not a scan", False)]
+    assert [(left.reason, left.broken) for left in found.skipped] == [("a localizer (scout), not a scan", False)]
 
 
 def test_three_planes_are_a_localizer_without_being_called_one(tmp_path):
@@ -350,9 +350,7 @@ def test_three_planes_are_a_localizer_without_being_called_one(tmp_path):
         write_series(tmp_path / name, grid(name, slices=1), modality="MR", edit=edit)
     found = discover([tmp_path])
     assert found.found == ()
-    assert {left.reason.partition(":")[0] for left in found.left_out} == {
-        "one of 3 directions with a slice or two each"
-    }
+    assert {left.reason.partition(":")[0] for left in found.skipped} == {"one of 3 directions with a slice or two each"}
 
 
 def test_projection_beside_a_stack_is_set_apart(tmp_path):

@@ -126,9 +126,9 @@ def test_pixels_that_are_not_there(tmp_path):
         load_scan(tmp_path)
 
 
-def test_colour_is_refused(tmp_path):
+def test_color_is_refused(tmp_path):
     write_series(tmp_path, grid(), edit=lambda ds, k: setattr(ds, "SamplesPerPixel", 3))
-    assert [left.reason for left in discover([tmp_path]).left_out] == ["a colour picture, not a scan"] * 9
+    assert [left.reason for left in discover([tmp_path]).skipped] == ["a color picture, not a scan"] * 9
 
 
 LOSSLESS = [

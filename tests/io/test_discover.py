@@ -1,4 +1,4 @@
-"""Every file is a scan or is left out with a reason; nothing depends on names, extensions or order."""
+"""Every file is a scan or is skipped with a reason; nothing depends on names, extensions or order."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def hospital(tmp_path):
 
 
 def reasons(discovery):
-    return {left.path.name: (left.reason, left.broken) for left in discovery.left_out}
+    return {left.path.name: (left.reason, left.broken) for left in discovery.skipped}
 
 
 def test_hospital_folder(hospital):
@@ -87,7 +87,7 @@ def ids(discovery):
 def test_every_file_is_accounted_for(hospital):
     discovery = discover([hospital])
     files = {p for p in hospital.rglob("*") if p.is_file()}
-    accounted = {p for scan in discovery.found for p in scan.files} | {left.path for left in discovery.left_out}
+    accounted = {p for scan in discovery.found for p in scan.files} | {left.path for left in discovery.skipped}
     assert files <= accounted
 
 
@@ -105,7 +105,7 @@ def test_relative_inputs(hospital, monkeypatch):
 
 
 def test_named_files_count(hospital):
-    left = discover([hospital / "notes.txt", hospital / "two.nii"]).left_out
+    left = discover([hospital / "notes.txt", hospital / "two.nii"]).skipped
     assert [(one.path.name, one.broken) for one in left] == [("notes.txt", True)]
 
 
@@ -190,7 +190,7 @@ def test_other_objects(tmp_path, storage, said):
     path = write_object(tmp_path / "other.dcm", storage)
     discovery = discover([tmp_path])
     assert reasons(discovery) == {"other.dcm": (said, False)}
-    assert discover([path]).left_out[0].broken
+    assert discover([path]).skipped[0].broken
 
 
 def test_uids_that_try_paths(tmp_path):
@@ -212,7 +212,7 @@ def test_truncated_dicom(tmp_path):
     assert error.value.where == str(paths[4])
     paths[4].write_bytes(whole[:200])
     discovery = discover([tmp_path])
-    assert [left.broken for left in discovery.left_out] == [True]
+    assert [left.broken for left in discovery.skipped] == [True]
     with pytest.raises(Exception, match="1 of 9 slices are missing"):
         read_scan(discovery.found[0])
 
@@ -225,7 +225,7 @@ def test_damaged_value_representation(tmp_path, tag):
     at = raw.index(tag + b"UI")
     raw[at + 5] = ord("q")
     path.write_bytes(raw)
-    (left,) = discover([tmp_path]).left_out
+    (left,) = discover([tmp_path]).skipped
     assert left.broken
     assert "its DICOM header is damaged" in left.reason
 

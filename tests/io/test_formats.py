@@ -9,7 +9,7 @@ import numpy as np
 from small_labels import MODEL, some_labels
 from small_series import small_series
 
-from medseg.io.formats import WRITERS, Labelled, write
+from medseg.io.formats import WRITERS, Labeled, write
 from medseg.types import Geometry, Source
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "writing.md"
@@ -33,12 +33,12 @@ def test_notes_are_of_tilted_slices_and_missing_scores_only(tmp_path):
     scores = np.zeros((4, *geometry.shape), np.float32)
     for name, writer in WRITERS.items():
         if not writer.needs_objects:
-            assert write(name, Labelled(labels, source, MODEL, scores=scores), tmp_path / name)[1] == ()
-    (note,) = write("dicom-seg-fractional", Labelled(labels, source, MODEL), tmp_path)[1]
+            assert write(name, Labeled(labels, source, MODEL, scores=scores), tmp_path / name)[1] == ()
+    (note,) = write("dicom-seg-fractional", Labeled(labels, source, MODEL), tmp_path)[1]
     assert "no scores" in note
     sheared = geometry.affine.copy()
     sheared[:3, 2] += (0, 1, 0)
-    tilted = Labelled(some_labels(Geometry(sheared, geometry.shape)), Source("array"), MODEL)
+    tilted = Labeled(some_labels(Geometry(sheared, geometry.shape)), Source("array"), MODEL)
     assert write("nrrd", tilted, tmp_path)[1] == ()
     (note,) = write("nifti", tilted, tmp_path)[1]
     assert note.startswith("labels.nii.gz: the slices are tilted")
@@ -46,7 +46,7 @@ def test_notes_are_of_tilted_slices_and_missing_scores_only(tmp_path):
 
 def test_frames_that_begin_within_a_byte_are_said_to_be_drawn_wrong_by_ohif(tmp_path):
     source, geometry = small_series(tmp_path / "odd", shape=(13, 11, 6))
-    item = Labelled(some_labels(geometry), source, MODEL)
+    item = Labeled(some_labels(geometry), source, MODEL)
     for name in ("dicom-seg", "sr"):
         (note,) = write(name, item, tmp_path)[1]
         assert "OHIF" in note

@@ -49,7 +49,7 @@ def test_one_table_serves_a_folder_and_the_nearest_wins(tmp_path):
 
 
 def test_a_table_of_another_label_map_is_not_taken(tmp_path):
-    """`labels.tsv` beside `labels.nii.gz` names its values, and none of a neighbour or of the folder below."""
+    """`labels.tsv` beside `labels.nii.gz` names its values, and none of a neighbor or of the folder below."""
     own = label_file(tmp_path / "labels.nii.gz")
     write_table(TABLE, tmp_path / "labels.tsv")
     for other in ("instances.nii.gz", "below/labels.nii.gz", "below/case.nii.gz"):

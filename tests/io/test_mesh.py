@@ -53,7 +53,7 @@ def test_a_ball_has_the_place_size_and_volume_of_a_ball(geometry):
 )
 @pytest.mark.parametrize("radius", [8.0, 10.0, 12.0])
 def test_trimesh_reads_a_ball(tmp_path, geometry, radius):
-    """Closed, within 2% of the ball's volume, its middle within a tenth of a millimetre, in each of the formats."""
+    """Closed, within 2% of the ball's volume, its middle within a tenth of a millimeter, in each of the formats."""
     trimesh = pytest.importorskip("trimesh", reason="needs trimesh (pip install trimesh)")
     labels, middle = ball(geometry, radius)
     (stl,) = write_stl(labels, tmp_path / "labels.stl", model=MODEL)
@@ -61,7 +61,7 @@ def test_trimesh_reads_a_ball(tmp_path, geometry, radius):
     write_glb(labels, tmp_path / "labels.glb", model=MODEL)
     for path in (stl, tmp_path / "labels.obj", tmp_path / "labels.glb"):
         mesh = trimesh.load(path, force="mesh")
-        if path.suffix == ".glb":  # metres, y up
+        if path.suffix == ".glb":  # meters, y up
             mesh.apply_transform(np.linalg.inv(np.array(TO_GLTF).reshape(4, 4).T))
         assert mesh.is_watertight
         assert mesh.volume == pytest.approx(4 / 3 * np.pi * radius**3, rel=0.02)
@@ -110,7 +110,7 @@ def test_obj_and_glb_hold_the_same_surfaces(tmp_path):
         assert np.allclose(points.reshape(-1, 3), surface.vertices, atol=1e-3)
         assert np.array_equal(triangles.reshape(-1, 3), surface.faces)
     matrix = np.array(document["nodes"][0]["matrix"]).reshape(4, 4).T
-    assert np.allclose(matrix @ (10, 20, 30, 1), (0.010, 0.030, -0.020, 1))  # left, head, front, in metres
+    assert np.allclose(matrix @ (10, 20, 30, 1), (0.010, 0.030, -0.020, 1))  # left, head, front, in meters
     assert np.linalg.det(matrix[:3, :3]) > 0
 
 

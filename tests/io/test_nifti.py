@@ -282,7 +282,7 @@ def test_header_that_promises_terabytes(tmp_path, suffix):
     (tmp_path / f"lie{suffix}").write_bytes(raw if suffix == ".nii" else gzip.compress(raw))
     with pytest.raises(ResourceLimit, match="4000 x 4000 x 4000 voxels"):
         nifti.read_scan(tmp_path / f"lie{suffix}")
-    left = discover([tmp_path]).left_out[0]
+    left = discover([tmp_path]).skipped[0]
     assert "4000 x 4000 x 4000 voxels, 476.8 GiB" in left.reason
     assert left.broken
 
@@ -338,7 +338,7 @@ def test_float64_beyond_float32_is_refused(tmp_path):
         load_scan(tmp_path / "a.nii")
 
 
-def test_complex_and_colour_are_refused_with_a_way_out(tmp_path):
+def test_complex_and_color_are_refused_with_a_way_out(tmp_path):
     save(tmp_path / "c.nii", phantom().astype(np.complex64))
     with pytest.raises(InputError, match="magnitude"):
         raise load_error(tmp_path / "c.nii")

@@ -12,7 +12,7 @@ from small_series import OBLIQUE, small_series
 
 from medseg.errors import FormatLimitation
 from medseg.io.dicom_results.seg import read_seg
-from medseg.io.formats import Labelled, write
+from medseg.io.formats import Labeled, write
 from medseg.io.object_labels import object_labels
 from medseg.post.components import components
 from medseg.prepare.regrid import regrid
@@ -48,7 +48,7 @@ def test_a_segment_for_each_object(tmp_path):
     source, geometry = small_series(tmp_path / "in", shape=(16, 11, 6), orientation=OBLIQUE)
     objects = three_objects(geometry)
     labels = LabelMap(np.zeros(geometry.shape, np.uint8), geometry, TABLE)
-    (path,), notes = write("dicom-seg-objects", Labelled(labels, source, MODEL, instances=objects), tmp_path)
+    (path,), notes = write("dicom-seg-objects", Labeled(labels, source, MODEL, instances=objects), tmp_path)
     assert (path.name, notes) == ("objects.seg.dcm", ())
     seg = pydicom.dcmread(path)
     assert [s.SegmentLabel for s in seg.SegmentSequence] == ["liver 1", "liver 2", "Größe α"]
@@ -66,15 +66,15 @@ def test_three_hundred_objects(tmp_path):
     spots[1::3, 1::3, 2:5] = 1
     objects = components(LabelMap(spots, geometry, LabelTable((LabelClass(1, "lesion", is_thing=True),))))
     assert len(objects.rows) == 441
-    labelled = Labelled(LabelMap(spots, geometry, TABLE), source, MODEL, instances=objects)
-    (path,), _ = write("dicom-seg-objects", labelled, tmp_path)
+    labeled = Labeled(LabelMap(spots, geometry, TABLE), source, MODEL, instances=objects)
+    (path,), _ = write("dicom-seg-objects", labeled, tmp_path)
     assert np.array_equal(regrid(read_seg(path), geometry).array, objects.ids)
 
 
 def test_without_objects_and_with_too_many(tmp_path):
     source, geometry = small_series(tmp_path / "in")
     with pytest.raises(FormatLimitation, match="no objects were made"):
-        write("dicom-seg-objects", Labelled(some_labels(geometry), source, MODEL), tmp_path)
+        write("dicom-seg-objects", Labeled(some_labels(geometry), source, MODEL), tmp_path)
     objects = three_objects(geometry)
     many = replace(objects, rows=(*objects.rows, InstanceRow(70000, 1, True, 0)))
     with pytest.raises(FormatLimitation, match="70000 objects"):

@@ -14,12 +14,12 @@ from medseg.errors import InputError, MedsegError
 from medseg.io.read import load_scan, read_labels
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-grey = np.arange(5 * 7, dtype=np.uint8).reshape(5, 7)  # 5 rows, 7 columns
+gray = np.arange(5 * 7, dtype=np.uint8).reshape(5, 7)  # 5 rows, 7 columns
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jpg"])
 def test_x_runs_along_columns(tmp_path, name):
-    Image.fromarray(np.kron(grey, np.ones((8, 8), np.uint8))).save(tmp_path / name, quality=100)
+    Image.fromarray(np.kron(gray, np.ones((8, 8), np.uint8))).save(tmp_path / name, quality=100)
     scan = load_scan(tmp_path / name)
     assert scan.array.shape == (1, 56, 40, 1)
     assert abs(int(scan.array[0, 52, 4, 0]) - 6) <= 2
@@ -28,24 +28,24 @@ def test_x_runs_along_columns(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
-def test_colour_is_channels(tmp_path, name):
-    rgb = np.stack([grey, grey + 40, grey + 80], axis=-1)
+def test_color_is_channels(tmp_path, name):
+    rgb = np.stack([gray, gray + 40, gray + 80], axis=-1)
     Image.fromarray(rgb).save(tmp_path / name)
     scan = load_scan(tmp_path / name)
     np.testing.assert_array_equal(scan.array[..., 0], rgb.transpose(2, 1, 0))
 
 
-def test_palette_becomes_colour_and_labels_stay_labels(tmp_path):
-    picture = Image.fromarray((grey % 3).astype(np.uint8), mode="P")
+def test_palette_becomes_color_and_labels_stay_labels(tmp_path):
+    picture = Image.fromarray((gray % 3).astype(np.uint8), mode="P")
     picture.putpalette([0, 0, 0, 255, 0, 0, 0, 0, 255])
     picture.save(tmp_path / "a.png")
     assert load_scan(tmp_path / "a.png").channels == 3
-    np.testing.assert_array_equal(read_labels(tmp_path / "a.png").array[..., 0], (grey % 3).T)
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.png").array[..., 0], (gray % 3).T)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
 def test_sixteen_bits(tmp_path, name):
-    deep = grey.astype(np.uint16) * 1000
+    deep = gray.astype(np.uint16) * 1000
     if name == "a.png":
         Image.fromarray(deep).save(tmp_path / name)
     else:
@@ -65,12 +65,12 @@ def test_pages_are_slices(tmp_path):
 
 
 def test_floats_in_tiff(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", grey.astype(np.float64) / 3)
+    tifffile.imwrite(tmp_path / "a.tif", gray.astype(np.float64) / 3)
     assert load_scan(tmp_path / "a.tif").array.dtype == np.float32
 
 
 def test_opaque_alpha_is_dropped_and_transparency_refused(tmp_path):
-    rgba = np.dstack([grey] * 3 + [np.full_like(grey, 255)])
+    rgba = np.dstack([gray] * 3 + [np.full_like(gray, 255)])
     Image.fromarray(rgba).save(tmp_path / "a.png")
     assert load_scan(tmp_path / "a.png").channels == 3
     rgba[0, 0, 3] = 0
@@ -80,7 +80,7 @@ def test_opaque_alpha_is_dropped_and_transparency_refused(tmp_path):
 
 
 def test_turned_by_exif_is_noted(tmp_path):
-    picture = Image.fromarray(grey)
+    picture = Image.fromarray(gray)
     exif = picture.getexif()
     exif[0x0112] = 6
     picture.save(tmp_path / "a.jpg", exif=exif)
@@ -88,8 +88,8 @@ def test_turned_by_exif_is_noted(tmp_path):
 
 
 def test_bits_of_a_bitmap(tmp_path):
-    Image.fromarray((grey % 2).astype(bool)).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(read_labels(tmp_path / "a.png").array[..., 0], (grey % 2).T)
+    Image.fromarray((gray % 2).astype(bool)).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.png").array[..., 0], (gray % 2).T)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jpg"])
@@ -102,7 +102,7 @@ def test_damage(tmp_path, name):
 
 
 def test_a_picture_that_promises_terabytes(tmp_path):
-    Image.fromarray(grey).save(tmp_path / "a.png")
+    Image.fromarray(gray).save(tmp_path / "a.png")
     raw = bytearray((tmp_path / "a.png").read_bytes())
     raw[16:24] = (2_000_000).to_bytes(4, "big") * 2
     raw[29:33] = zlib.crc32(raw[12:29]).to_bytes(4, "big")
@@ -111,8 +111,8 @@ def test_a_picture_that_promises_terabytes(tmp_path):
         load_scan(tmp_path / "a.png")
 
 
-def test_colour_labels_are_refused(tmp_path):
-    Image.fromarray(np.dstack([grey] * 3)).save(tmp_path / "a.png")
+def test_color_labels_are_refused(tmp_path):
+    Image.fromarray(np.dstack([gray] * 3)).save(tmp_path / "a.png")
     with pytest.raises(InputError, match="one value for each pixel, not 3"):
         read_labels(tmp_path / "a.png")
 
@@ -125,8 +125,8 @@ def test_real_pictures_and_their_objects():
         labels = read_labels(DATA / "nuclei" / "instances" / path.name)
         assert scan.geometry.matches(labels.geometry)
         # Nuclei are not as bright as what is around them, or the two do not lie on each other.
-        grey_level = scan.array.mean(axis=0)
-        assert grey_level[labels.array > 0].mean() != pytest.approx(grey_level[labels.array == 0].mean(), rel=0.05)
+        gray_level = scan.array.mean(axis=0)
+        assert gray_level[labels.array > 0].mean() != pytest.approx(gray_level[labels.array == 0].mean(), rel=0.05)
     stack, mask = load_scan(DATA / "nuclei_3d" / "img3d.tif"), read_labels(DATA / "nuclei_3d" / "mask3d.tif")
     assert stack.geometry.matches(mask.geometry)
     assert len(mask.table) == 51

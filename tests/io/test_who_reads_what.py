@@ -17,7 +17,7 @@ from small_labels import MODEL, TABLE, nrrd, some_labels
 from small_series import AXIAL, CORONAL, OBLIQUE, SAGITTAL, small_multiframe, small_series
 
 from medseg.io.dicom_results.rtstruct import read_rtstruct
-from medseg.io.formats import WRITERS, Labelled, write
+from medseg.io.formats import WRITERS, Labeled, write
 from medseg.io.itk import write_labels
 from medseg.io.read import read_labels
 from medseg.types import Geometry, LabelMap, LabelTable, Source
@@ -38,7 +38,7 @@ KINDS: dict[str, Callable[[Path], tuple[Source, Geometry]]] = {
 
 
 def places(array: np.ndarray, geometry: Geometry) -> Places:
-    """World positions, in tenths of a millimetre, of the voxels of classes 1 and 2."""
+    """World positions, in tenths of a millimeter, of the voxels of classes 1 and 2."""
     return {
         value: {tuple(p) for p in np.rint(geometry.to_world(np.argwhere(array == value)) * 10).astype(int)}
         for value in (1, 2)
@@ -149,7 +149,7 @@ def measured(kind: str, folder: Path) -> dict[tuple[str, str], str]:
     truth = places(labels.array, geometry)
     answers = {}
     for name, readers in READERS.items():
-        (path, *_), _ = write(name, Labelled(labels, source, MODEL), folder / name)
+        (path, *_), _ = write(name, Labeled(labels, source, MODEL), folder / name)
         for program, read in readers.items():
             answers[name, program] = judge(lambda p=path, r=read: r(p, folder / "scan", geometry), truth)
     return answers
@@ -201,7 +201,7 @@ def test_dciodvfy_finds_no_error(tmp_path, kind):
     source, geometry = KINDS[kind](tmp_path / "scan")
     for labels in (some_labels(geometry), LabelMap(np.zeros(geometry.shape, np.uint8), geometry, TABLE)):
         for name in ("dicom-seg", "dicom-seg-fractional", "rtstruct", "sr", "sc"):
-            for path in write(name, Labelled(labels, source, MODEL), tmp_path / "out")[0]:
+            for path in write(name, Labeled(labels, source, MODEL), tmp_path / "out")[0]:
                 assert path.suffix == ".json" or dicom_errors(path) == [], name
 
 

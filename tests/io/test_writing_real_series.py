@@ -12,7 +12,7 @@ from small_labels import MODEL, TABLE
 from medseg.io.dicom_results.rtstruct import read_rtstruct
 from medseg.io.dicom_results.seg import read_seg
 from medseg.io.discover import discover
-from medseg.io.formats import Labelled, write
+from medseg.io.formats import Labeled, write
 from medseg.io.read import read_scan
 from medseg.prepare.regrid import regrid
 from medseg.types import Geometry, LabelMap
@@ -45,7 +45,7 @@ def test_every_series_that_can_be_read_can_be_written_for(folder, tmp_path):
         labels = ring_and_block(scan.geometry)
         out = tmp_path / found.case_id
         for name in ("dicom-seg", "dicom-seg-labelmap", "rtstruct", "sr", "sc"):
-            assert all(path.is_file() for path in write(name, Labelled(labels, scan.source, MODEL), out)[0])
+            assert all(path.is_file() for path in write(name, Labeled(labels, scan.source, MODEL), out)[0])
         for name in ("labels.seg.dcm", "labels.labelmap.dcm"):
             assert np.array_equal(regrid(read_seg(out / name), scan.geometry).array, labels.array)
         assert np.array_equal(read_rtstruct(out / "labels.rtstruct.dcm", scan).array, labels.array)
@@ -59,5 +59,5 @@ def test_dciodvfy_finds_no_error(folder, tmp_path):
             continue
         scan = read_scan(found)
         for name in ("dicom-seg", "rtstruct", "sr", "sc"):
-            for path in write(name, Labelled(ring_and_block(scan.geometry), scan.source, MODEL), tmp_path)[0]:
+            for path in write(name, Labeled(ring_and_block(scan.geometry), scan.source, MODEL), tmp_path)[0]:
                 assert path.suffix == ".json" or dicom_errors(path) == [], found.description

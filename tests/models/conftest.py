@@ -117,15 +117,15 @@ def check_overfit() -> Check:
         network = build_network(name, channels=1, classes=3, dimensions=dimensions, arguments=arguments)
         size = _size(network, least)
         x, labels = _pictures(size)
-        optimiser = torch.optim.AdamW(network.parameters(), lr=rate)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=rate)
         weights = labels.numel() / torch.bincount(labels.flatten(), minlength=3).clamp(min=1)
         for _ in range(steps):
             scores = network(x)
             scores = scores[0] if isinstance(scores, list) else scores
             loss = nn.functional.cross_entropy(scores, labels, weight=weights.sqrt())
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
         predicted = scores.argmax(1)
         for value in (1, 2):
             ours, theirs = predicted == value, labels == value
@@ -138,8 +138,8 @@ def check_overfit() -> Check:
 def _pictures(size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     axes = torch.meshgrid(*(torch.linspace(-1, 1, n) for n in size), indexing="ij")
     labels = torch.zeros(2, *size, dtype=torch.long)
-    for number, centre in enumerate((-0.3, 0.3)):
-        labels[number][sum((a - centre) ** 2 for a in axes) < 0.25] = 1
-        labels[number][axes[0] * centre < -0.15] = 2
+    for number, center in enumerate((-0.3, 0.3)):
+        labels[number][sum((a - center) ** 2 for a in axes) < 0.25] = 1
+        labels[number][axes[0] * center < -0.15] = 2
     x = labels[:, None].float() + 0.3 * torch.randn(2, 1, *size)
     return x, labels

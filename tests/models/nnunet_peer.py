@@ -130,7 +130,7 @@ def main():
         array[:, -4:] = 0
         scan = nib.Nifti1Image(array.astype(np.float32), np.diag([*spacing, 1.0]))
         nib.save(scan, OUT / "scans" / f"case{number}_0000.nii.gz")
-    labels = {"background": 0, "liver": 1, "tumour": 2}
+    labels = {"background": 0, "liver": 1, "tumor": 2}
     regions = {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "enhancing": [3]}
     for dataset, kind, wanted in (
         ("Dataset001_Plain", "PlainConvUNet", labels), ("Dataset002_Residual", "ResidualEncoderUNet", regions)

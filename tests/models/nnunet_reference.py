@@ -117,7 +117,7 @@ class NnUNet(nn.Module):
         return self.decoder(self.encoder(x))
 
 
-def randomise(network, seed=0):
+def randomize(network, seed=0):
     """Weights that are neither symmetric nor near their start, running means and biases included."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -19,13 +19,13 @@ from medseg.types import Geometry, Scan
 
 ARGUMENTS = {"features": [4, 8]}
 INPUT = {
-    "channels": [{"name": "t1", "normalisation": {"scheme": "zscore"}}],
+    "channels": [{"name": "t1", "normalization": {"scheme": "zscore"}}],
     "orientation": "RAS",
     "spacing": [1.0, 1.0, 1.0],
     "patch": [16, 16, 16],
 }
 NETWORK = {"name": "unet", "arguments": ARGUMENTS}
-CLASSES = [{"value": 1, "name": "liver"}, {"value": 2, "name": "tumour"}]
+CLASSES = [{"value": 1, "name": "liver"}, {"value": 2, "name": "tumor"}]
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +87,7 @@ def test_weights_with_a_card_beside_them(tmp_path, network, scan, expected, file
         import_model(tmp_path / file, "x")
     write_card(tmp_path / "model.yaml", network=NETWORK)
     package = import_model(tmp_path / file, "x")
-    assert [c.name for c in package.card.classes] == ["liver", "tumour"]
+    assert [c.name for c in package.card.classes] == ["liver", "tumor"]
     assert np.array_equal(segment(load_package("x"), scan), expected)
 
 
@@ -113,14 +113,14 @@ def test_onnx(tmp_path, network, scan, expected, engine):
 
 def test_onnx_without_a_card_says_all_it_lacks(tmp_path, network):
     path = onnx_file(tmp_path / "model.onnx", network, dynamic_axes={"x": {2: "x", 3: "y", 4: "z"}}, input_names=["x"])
-    with pytest.raises(UsageError, match=r"lacks .*orientation, .*spacing, .*normalisation"):
+    with pytest.raises(UsageError, match=r"lacks .*orientation, .*spacing, .*normalization"):
         import_model(path, "x")
     write_card(path.with_suffix(".yaml"), without=["patch"])
     with pytest.raises(UsageError, match=r"lacks input\.patch"):
         import_model(path, "x")
-    # What no file can say is never guessed: a wrong normalisation gives a wrong mask.
+    # What no file can say is never guessed: a wrong normalization gives a wrong mask.
     write_card(path.with_suffix(".yaml"), input=INPUT | {"channels": [{"name": "t1"}]})
-    with pytest.raises(UsageError, match=r"lacks input\.channels\.0\.normalisation"):
+    with pytest.raises(UsageError, match=r"lacks input\.channels\.0\.normalization"):
         import_model(path, "x")
 
 
@@ -160,7 +160,7 @@ def test_probabilities_and_regions(tmp_path, scan):
             return torch.sigmoid(torch.cat([8 * x, 8 * (x - 1)], dim=1))
 
     torch.jit.trace(Regions(), torch.zeros(1, 1, 16, 16, 16)).save(str(tmp_path / "model.pt"))
-    channels = [{"name": "t1", "normalisation": {"scheme": "none"}}]
+    channels = [{"name": "t1", "normalization": {"scheme": "none"}}]
     write_card(
         tmp_path / "model.yaml", input=INPUT | {"channels": channels}, regions=[1, 2],
         network={"output": "probabilities"},

@@ -24,7 +24,7 @@ METADATA = {
     "name": "Three things", "version": "0.2.1", "description": "Two classes in noise", "license": "Apache-2.0",
     "network_data_format": {
         "inputs": {"image": {"num_channels": 1, "modality": "CT", "spatial_shape": PATCH, "channel_def": {"0": "ct"}}},
-        "outputs": {"pred": {"num_channels": 3, "channel_def": {"0": "background", "1": "liver", "2": "tumour"}}},
+        "outputs": {"pred": {"num_channels": 3, "channel_def": {"0": "background", "1": "liver", "2": "tumor"}}},
     },
 }  # fmt: skip
 PREPROCESSING = [
@@ -73,9 +73,9 @@ def phantom(shape, rng):
     """Two soft balls in noise, in Hounsfield units, with labels."""
     grid = np.stack(np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij"))
     labels = np.zeros(shape, dtype=np.uint8)
-    centre = rng.uniform(-0.2, 0.2, (3, 1, 1, 1))
-    labels[((grid - centre) ** 2).sum(0) < 0.35] = 1
-    labels[((grid - centre - 0.15) ** 2).sum(0) < 0.08] = 2
+    center = rng.uniform(-0.2, 0.2, (3, 1, 1, 1))
+    labels[((grid - center) ** 2).sum(0) < 0.35] = 1
+    labels[((grid - center - 0.15) ** 2).sum(0) < 0.08] = 2
     return (np.array([0.0, 90.0, 200.0])[labels] + rng.normal(0, 25, shape)).astype(np.int16), labels
 
 
@@ -87,14 +87,14 @@ def weights():
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     network = UNet(3, 1, 3, [4, 8, 16], [2, 2], num_res_units=1, norm="batch")
-    optimiser = torch.optim.AdamW(network.parameters(), lr=0.02)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.02)
     for _ in range(60):
         image, labels = phantom(PATCH, rng)
         shown = torch.from_numpy((image.clip(-100, 300) + 100) / 200 - 1)[None, None].float()
         loss = torch.nn.functional.cross_entropy(network(shown), torch.from_numpy(labels)[None].long())
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     assert float(loss.detach()) < 0.2
     return network.state_dict()
 
@@ -167,12 +167,12 @@ def test_card_and_names(tmp_path, weights):
     bundle = write_bundle(tmp_path / "bundle", configuration(), weights)
     shutil.make_archive(str(tmp_path / "bundle"), "zip", tmp_path, "bundle")
     card = import_model(tmp_path / "bundle.zip", "three-things", out=tmp_path / "package").card
-    assert [c.name for c in card.classes] == ["liver", "tumour"]
+    assert [c.name for c in card.classes] == ["liver", "tumor"]
     assert (card.input.orientation, card.input.spacing, card.input.patch) == ("LPS", (2.0, 2.0, 3.0), (32, 32, 32))
     assert card.input.channels[0].modality == "CT"
     assert card.version == "0.2.1"
     assert card.interpolated == "probabilities"
-    assert card.training.licence == "Apache-2.0"
+    assert card.training.license == "Apache-2.0"
     assert import_model(bundle, "three-things", out=tmp_path / "other").card == card
 
 
@@ -212,8 +212,8 @@ def test_a_card_says_what_the_bundle_cannot(tmp_path, weights, scan_file):
     (tmp_path / "card.yaml").write_text(json.dumps({"input": content["input"]}))
     own = import_model(bundle, "x", out=tmp_path / "own", card=tmp_path / "card.yaml")
     assert own.card == plain.card
-    (tmp_path / "card.yaml").write_text("colour: red\n")
-    with pytest.raises(UsageError, match="unknown key 'colour'"):
+    (tmp_path / "card.yaml").write_text("color: red\n")
+    with pytest.raises(UsageError, match="unknown key 'color'"):
         import_model(bundle, "x", out=tmp_path / "own", card=tmp_path / "card.yaml")
 
 

@@ -1,4 +1,4 @@
-"""The rungs of medseg's own: shapes, gradients, export, a tiny overfit, in two and three dimensions."""
+"""The architectures of medseg's own: shapes, gradients, export, a tiny overfit, in two and three dimensions."""
 
 import pytest
 
@@ -13,7 +13,7 @@ SMALL = {
     "resenc_m": {"stages": 3, "width": 4},
     "pretrained_unet": {"weights": None, "depth": 2, "features": [4, 8]},
 }
-RUNGS = [pytest.param(name, arguments, id=name) for name, arguments in SMALL.items()]
+ARCHITECTURES = [pytest.param(name, arguments, id=name) for name, arguments in SMALL.items()]
 UNETS = {
     "residual": {"encoder": "residual"},
     "no-skip": {"skip": "none"},
@@ -40,7 +40,7 @@ VARIANTS = [pytest.param({"features": [4, 8, 8], **arguments}, id=name) for name
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
-@pytest.mark.parametrize(("name", "arguments"), RUNGS)
+@pytest.mark.parametrize(("name", "arguments"), ARCHITECTURES)
 def test_shapes_and_gradients(name, arguments, dimensions, check_shapes_and_gradients):
     check_shapes_and_gradients(name, dimensions, arguments)
 
@@ -58,16 +58,16 @@ def test_export(name, dimensions, check_export):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dimensions", [2, 3])
-@pytest.mark.parametrize(("name", "arguments"), RUNGS)
-def test_export_of_every_rung(name, arguments, dimensions, check_export):
+@pytest.mark.parametrize(("name", "arguments"), ARCHITECTURES)
+def test_export_of_every_architecture(name, arguments, dimensions, check_export):
     check_export(name, dimensions, arguments)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")
 @pytest.mark.parametrize("dimensions", [2, 3])
-@pytest.mark.parametrize(("name", "arguments"), RUNGS)
-def test_trace_of_every_rung(name, arguments, dimensions, check_trace):
+@pytest.mark.parametrize(("name", "arguments"), ARCHITECTURES)
+def test_trace_of_every_architecture(name, arguments, dimensions, check_trace):
     check_trace(name, dimensions, arguments)
 
 
@@ -84,7 +84,7 @@ def test_export_of_the_slow_ways(mode, check_export):
     check_export("sliding_window_classifier", 2, {**SMALL["sliding_window_classifier"], "mode": mode}, least=5)
 
 
-@pytest.mark.parametrize(("name", "arguments"), RUNGS)
+@pytest.mark.parametrize(("name", "arguments"), ARCHITECTURES)
 def test_overfit(name, arguments, check_overfit):
     check_overfit(name, 2, arguments)
 
@@ -94,6 +94,6 @@ def test_overfit_in_three_dimensions(check_overfit):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "arguments"), RUNGS)
-def test_overfit_of_every_rung_in_three_dimensions(name, arguments, check_overfit):
+@pytest.mark.parametrize(("name", "arguments"), ARCHITECTURES)
+def test_overfit_of_every_architecture_in_three_dimensions(name, arguments, check_overfit):
     check_overfit(name, 3, arguments, least=16)

@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from nnunet_reference import NnUNet, randomise
+from nnunet_reference import NnUNet, randomize
 
 from medseg.errors import FormatLimitation, InputError, MedsegError, ModelError, UsageError
 from medseg.infer.engines.torch import TorchEngine
@@ -80,7 +80,7 @@ def results(folder, *, d=3, residual=False, transpose=(0, 1, 2), norm="instance"
     }
     dataset = {
         "channel_names": {"0": "CT", "1": "T1"},
-        "labels": labels or {"background": 0, "liver": 1, "tumour": 2},
+        "labels": labels or {"background": 0, "liver": 1, "tumor": 2},
         "regions_class_order": [1, 2],
         "numTraining": 7,
     }
@@ -92,7 +92,7 @@ def results(folder, *, d=3, residual=False, transpose=(0, 1, 2), norm="instance"
         classes = len(dataset["labels"]) - regions
         kernels, strides = [k[cut] for k in KERNELS], [s[cut] for s in STRIDES]
         network = NnUNet(d, 2, classes, FEATURES, kernels, strides, [1, 2, 3], [1, 2], residual, norm)
-        networks.append(randomise(network, fold))
+        networks.append(randomize(network, fold))
         (root / f"fold_{fold}").mkdir()
         checkpoint = {
             "network_weights": network.state_dict(),
@@ -148,7 +148,7 @@ def test_the_card_says_what_nnunet_does(tmp_path):
     root, _ = results(tmp_path, transpose=(1, 0, 2))
     (root / "dataset_fingerprint.json").write_text(json.dumps({"spacings": [[2.0, 0.7, 0.8], [5.0, 0.9, 0.6]]}))
     card = import_model(root, "test", out=tmp_path / "out").card
-    assert [c.name for c in card.classes] == ["liver", "tumour"]
+    assert [c.name for c in card.classes] == ["liver", "tumor"]
     assert card.input.orientation == "stored"
     assert card.input.crop_to_nonzero
     # nnU-Net's axes are (Y, Z, X): patch (4, 16, 24), spacing (3, 0.9, 1.1), mirrored along the first two.
@@ -156,7 +156,7 @@ def test_the_card_says_what_nnunet_does(tmp_path):
     assert card.input.spacing == (1.1, 3.0, 0.9)
     assert card.input.mirror_axes == (1, 2)
     assert card.input.expected_spacing == ((0.6, 0.7, 2.0), (0.8, 0.9, 5.0))
-    first, second = (c.normalisation for c in card.input.channels)
+    first, second = (c.normalization for c in card.input.channels)
     assert (first.scheme, first.lower, first.upper, first.mean, first.std) == ("clip_zscore", -100, 200, 40, 25)
     assert (second.scheme, second.nonzero_only) == ("zscore", True)
     assert card.input.channels[0].modality == "CT"
@@ -223,7 +223,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path, monkeypatch):
     ("change", "error", "message"),
     [
         ({"previous_stage": "3d_lowres"}, ModelError, "the first, '3d_lowres', is not beside it"),
-        ({"normalization_schemes": ["Own", "Own"]}, FormatLimitation, "normalised by Own"),
+        ({"normalization_schemes": ["Own", "Own"]}, FormatLimitation, "normalized by Own"),
         ({"resampling_fn_data": "own"}, FormatLimitation, "resampled by own"),
         ({"architecture": {"network_class_name": "x.Primus", "arch_kwargs": {}}}, FormatLimitation, "is a Primus"),
         ({"patch_size": None}, ModelError, "lacks something"),
@@ -271,7 +271,7 @@ def test_members_that_disagree_are_noticed(tmp_path):
     dice = []
     for package in (strangers, twins):
         prediction = Predictor(package, options).segment(scan)
-        dice.append({value: doubt.member_dice for value, doubt in prediction.doubt.items()})
+        dice.append({value: uncertainty.ensemble_dice for value, uncertainty in prediction.uncertainty.items()})
     assert set(dice[1].values()) == {1.0}
     assert 0 < min(dice[0].values()) < 0.9
 

@@ -44,13 +44,13 @@ def test_labels_agree(peer, tmp_path, monkeypatch, dataset, configuration):
 
 @pytest.mark.parametrize("dataset", ["Dataset001_Plain", "Dataset002_Residual"])
 def test_cascades_of_two_folds_agree(peer, tmp_path, monkeypatch, dataset):
-    """Given nnU-Net's own first pass, as closely as other models; given ours, these untrained networks, whose margins
-    are next to nothing, make more of the few voxels in which the first passes differ."""
+    """Given nnU-Net's own low-resolution stage, as closely as other models; given ours, these untrained networks, whose
+    margins are next to nothing, make more of the few voxels in which the first passes differ."""
     monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
     package = import_model(peer / "results" / dataset, "theirs", configuration="3d_cascade_fullres")
     predictor = predictor_of(package)
     check(predictor, peer, dataset, "3d_cascade_fullres", 0.99)
-    predictor.first_pass = TheirFirstPass(peer / "predictions" / dataset / "3d_lowres")
+    predictor.low_resolution_stage = TheirFirstPass(peer / "predictions" / dataset / "3d_lowres")
     check(predictor, peer, dataset, "3d_cascade_fullres", 0.999)
 
 
@@ -69,7 +69,7 @@ def test_a_cascade_in_an_exported_zip_and_from_a_zip_of_ours(peer, tmp_path, mon
         for path in (peer / "results" / "Dataset001_Plain").rglob("*"):
             archive.write(path, path.relative_to(peer / "results"))
     package = import_model(tmp_path / "export.zip", "theirs", configuration="3d_cascade_fullres")
-    assert package.first_pass is not None
+    assert package.low_resolution_stage is not None
     assert package.card.members == 2
     write_zip(package, tmp_path / "ours.zip")
     check(predictor_of(load_package(tmp_path / "ours.zip")), peer, "Dataset001_Plain", "3d_cascade_fullres", 0.99)

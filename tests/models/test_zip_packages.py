@@ -20,7 +20,7 @@ def package(tmp_path, monkeypatch):
         classes=(ClassCard(value=1, name="a"),),
         input=InputCard(channels=(ChannelCard(name="MR"),), patch=(8, 8, 8)),
         network=NetworkCard(name="unet"),
-        training=TrainingCard(data="none", licence="none", cases=0, command="none", seed=None),
+        training=TrainingCard(data="none", license="none", cases=0, command="none", seed=None),
         weights_sha256="0" * 64,
     )
     return write_package(tmp_path / "package", card, {"w": torch.arange(4.0)})

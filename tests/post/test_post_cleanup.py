@@ -64,7 +64,7 @@ def test_holes_equal_scipy(seed, density):
     assert np.array_equal(fill_holes(flat).array[..., 0] > 0, ndimage.binary_fill_holes(flat.array[..., 0] > 0))
 
 
-def test_a_tumour_in_an_organ_stays_and_only_small_holes_are_filled():
+def test_a_tumor_in_an_organ_stays_and_only_small_holes_are_filled():
     array = np.zeros((20, 20, 20))
     array[2:18, 2:18, 2:18] = 5
     array[8:12, 8:12, 8:12] = 0
@@ -93,7 +93,7 @@ def test_smoothing_rounds_a_rough_ball_and_keeps_its_volume():
     assert smoothed.sum() == pytest.approx(truth.sum(), rel=0.03)
 
 
-def test_smoothing_leaves_no_gap_between_neighbours():
+def test_smoothing_leaves_no_gap_between_neighbors():
     rng = np.random.default_rng(1)
     edge = 15 + rng.integers(-2, 3, (30, 30))
     array = np.where(np.arange(30)[:, None, None] < edge, 1, 2)

@@ -15,21 +15,21 @@ from medseg.post.watershed import split_mask, watershed
 
 def three_balls(spacing=(1, 1, 1)):
     shape = [int(70 / s) for s in spacing]
-    centres = [np.array(c) / spacing for c in [(20, 20, 20), (36, 20, 20), (36, 36, 24)]]
-    return np.any([ball(shape, c, 10, spacing) for c in centres], axis=0), centres
+    centers = [np.array(c) / spacing for c in [(20, 20, 20), (36, 20, 20), (36, 36, 24)]]
+    return np.any([ball(shape, c, 10, spacing) for c in centers], axis=0), centers
 
 
 @pytest.mark.parametrize("spacing", [(1, 1, 1), (0.8, 0.8, 2.5), (2, 1, 0.5)])
 def test_touching_balls_come_apart(spacing):
-    mask, centres = three_balls(spacing)
+    mask, centers = three_balls(spacing)
     labels = label_map(mask, np.diag([*spacing, 1]))
     assert len(components(labels).rows) == 1
     found = watershed(labels)
     assert len(found.rows) == 3
     assert np.array_equal(found.ids > 0, mask)
-    for centre in centres:
-        owner = found.ids[tuple(np.rint(centre).astype(int))]
-        truth = ball(mask.shape, centre, 10, spacing)
+    for center in centers:
+        owner = found.ids[tuple(np.rint(center).astype(int))]
+        truth = ball(mask.shape, center, 10, spacing)
         assert (found.ids[truth] == owner).mean() > 0.93
         assert found.rows[owner - 1].measures.volume_mm3 == pytest.approx(4 / 3 * np.pi * 1000, rel=0.1)
 
@@ -79,7 +79,7 @@ def test_all_48_orientations_give_the_same_objects():
         assert np.array_equal(back(watershed(turned, depth_mm=0.3).ids), first.ids)
 
 
-def test_min_size_joins_pieces_to_their_neighbour():
+def test_min_size_joins_pieces_to_their_neighbor():
     mask = ball((60, 30, 30), (16, 15, 15), 12) | ball((60, 30, 30), (31, 15, 15), 6)
     assert len(watershed(label_map(mask)).rows) == 2
     joined = watershed(label_map(mask), min_mm3=1200)
@@ -89,8 +89,8 @@ def test_min_size_joins_pieces_to_their_neighbour():
 @pytest.mark.parametrize("flat", [0, 1, 2])
 def test_pictures(flat):
     shape = np.insert([50, 30], flat, 1)
-    centres = [np.insert(c, flat, 0) for c in [(14, 15), (33, 15)]]
-    mask = ball(shape, centres[0], 11) | ball(shape, centres[1], 11)
+    centers = [np.insert(c, flat, 0) for c in [(14, 15), (33, 15)]]
+    mask = ball(shape, centers[0], 11) | ball(shape, centers[1], 11)
     found = watershed(label_map(mask))
     assert len(found.rows) == 2
     assert same_partition(found.ids, watershed(label_map(mask), connectivity=8).ids)

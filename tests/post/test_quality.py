@@ -8,7 +8,7 @@ from medseg.io.measurements import table_of_measurements
 from medseg.post.quality import QualityOptions, check_quality
 from medseg.post.volumes import measure_volumes
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction
-from medseg.types.prediction import ClassDoubt
+from medseg.types.prediction import ClassUncertainty
 
 GRID = Geometry(np.diag([10.0, 10.0, 10.0, 1.0]), (12, 12, 12))
 TABLE = LabelTable((LabelClass(1, "liver"), LabelClass(2, "lesion", is_thing=True)))
@@ -59,49 +59,49 @@ def test_what_touches_the_edge_of_the_field_of_view_is_remarked_on() -> None:
 
 def test_doubt_is_measured_weighed_and_remarked_on() -> None:
     labels = LabelMap(organ().astype(np.uint8), GRID, TABLE)
-    sure = Prediction(labels, ModelIdentity("m", "1", "0" * 64), doubt={1: ClassDoubt(0.4, 0.97)})
-    unsure = replace(sure, doubt={1: ClassDoubt(0.9, 0.6)})
-    strange = replace(sure, unlike_training=("spacing is odd",))
+    sure = Prediction(labels, ModelIdentity("m", "1", "0" * 64), uncertainty={1: ClassUncertainty(0.4, 0.97)})
+    unsure = replace(sure, uncertainty={1: ClassUncertainty(0.9, 0.6)})
+    strange = replace(sure, out_of_distribution=("spacing is odd",))
     volumes = measure_volumes(labels)
     found = [check_quality(prediction, volumes) for prediction in (sure, unsure, strange)]
-    assert [quality.rows[0].border_entropy for quality in found] == [0.4, 0.9, 0.4]
+    assert [quality.rows[0].boundary_entropy for quality in found] == [0.4, 0.9, 0.4]
     assert found[0].notes == ()
     assert found[1].notes == (
         "liver: the ensemble's members disagree (mean Dice 0.60)",
-        "liver: the network is undecided along its border (0.90, more than 0.50, a general limit, as the model's card "
+        "liver: high uncertainty along the border (0.90, more than 0.50, a general limit, as the model's card "
         "has none)",
     )
-    # Worst first: disagreement, then a scan unlike any seen, then by doubt alone.
-    assert [quality.attention for quality in found] == [0.4, 3.9, 2.4]
+    # Worst first: disagreement, then a scan unlike any seen, then by uncertainty alone.
+    assert [quality.review_priority for quality in found] == [0.4, 3.9, 2.4]
     assert found[0].rows[1].pieces == 0
 
 
 def test_the_model_s_card_limits_doubt_unless_the_user_does() -> None:
     labels = LabelMap(organ().astype(np.uint8), GRID, TABLE)
-    doubtful = Prediction(labels, ModelIdentity("m", "1", "0" * 64), doubt={1: ClassDoubt(0.4)})
+    uncertain = Prediction(labels, ModelIdentity("m", "1", "0" * 64), uncertainty={1: ClassUncertainty(0.4)})
     volumes = measure_volumes(labels)
 
-    def remarks(limit: float | None, border_limit: dict[str, float]) -> tuple[str, ...]:
-        options = QualityOptions(border_entropy=limit)
-        return check_quality(replace(doubtful, border_limit=border_limit), volumes, options).notes
+    def remarks(limit: float | None, boundary_limit: dict[str, float]) -> tuple[str, ...]:
+        options = QualityOptions(boundary_entropy=limit)
+        return check_quality(replace(uncertain, boundary_limit=boundary_limit), volumes, options).notes
 
     assert remarks(None, {"liver": 0.31}) == (
-        "liver: the network is undecided along its border (0.40, more than 0.31, the limit on the model's card)",
+        "liver: high uncertainty along the border (0.40, more than 0.31, the limit on the model's card)",
     )
     assert remarks(None, {"liver": 0.45}) == ()
     assert remarks(None, {"spleen": 0.1}) == ()
     assert remarks(0.6, {"liver": 0.31}) == ()
     assert remarks(0.35, {"liver": 0.45}) == (
-        "liver: the network is undecided along its border (0.40, more than 0.35, the limit that was set)",
+        "liver: high uncertainty along the border (0.40, more than 0.35, the limit that was set)",
     )
 
 
 def test_the_table_of_measurements() -> None:
     labels = LabelMap(organ().astype(np.uint8), GRID, TABLE)
-    prediction = Prediction(labels, ModelIdentity("m", "1", "0" * 64), doubt={1: ClassDoubt(0.456, None)})
+    prediction = Prediction(labels, ModelIdentity("m", "1", "0" * 64), uncertainty={1: ClassUncertainty(0.456, None)})
     volumes = measure_volumes(labels)
     assert table_of_measurements(volumes, check_quality(prediction, volumes)) == (
-        "class,voxels,millilitres,pieces,largest_share,at_edge,border_entropy,member_dice\n"
+        "class,voxels,volume_ml,pieces,largest_component_fraction,touches_border,boundary_entropy,ensemble_dice\n"
         "liver,216,216,1,1,0,0.46,\n"
         "lesion,0,0,0,,0,,\n"
     )

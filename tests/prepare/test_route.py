@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from skimage.transform import resize
 
 from medseg.errors import GeometryMismatch, ModelError
-from medseg.prepare.card import ChannelCard, InputCard, NormalisationCard, ResamplingCard
+from medseg.prepare.card import ChannelCard, InputCard, NormalizationCard, ResamplingCard
 from medseg.prepare.route import prepare, prepare_labels
 from medseg.types import Geometry, LabelMap, LabelTable, Scan
 from medseg.types.axis_order import AxisOrder
@@ -67,7 +67,7 @@ def test_network_grid_lies_where_the_scan_lies():
     # Offset so that nothing is 0 and the crop keeps all.
     array = np.moveaxis(world, -1, 0) + 1000
     array[:, :5] = 0
-    channels = tuple(ChannelCard(name=n, normalisation=NormalisationCard(scheme="none")) for n in "xyz")
+    channels = tuple(ChannelCard(name=n, normalization=NormalizationCard(scheme="none")) for n in "xyz")
     wanted = card(channels=channels, spacing=(1.0, 1.0, 1.0), crop_to_nonzero=True, patch=(8, 64, 8))
     prepared = prepare(Scan(array, geometry), wanted)
     inner = prepared.route.inner
@@ -79,7 +79,7 @@ def test_network_grid_lies_where_the_scan_lies():
     assert error[4:-4, 4:-4, 4:-4].max() < 0.05
 
 
-def test_padding_is_zero_after_normalisation_and_half_on_each_side():
+def test_padding_is_zero_after_normalization_and_half_on_each_side():
     prepared = prepare(scan_of(np.random.default_rng(0).normal(5, 2, (3, 8, 13))), card())
     assert prepared.array.shape == (1, 8, 8, 13)
     assert prepared.route.padding == ((2, 3), (0, 0), (0, 0))
@@ -148,7 +148,7 @@ def test_reference_and_scan_stay_together(order):
     # The scan is its own label, so after any way in the two must agree but for the blurred border.
     scan = stored(scan_of(labels.astype(np.float32) + 10, (1.0, 1.4, 2.0)), order)
     reference = LabelMap(order.apply(labels).copy(), scan.geometry, LabelTable.unnamed([1, 2]))
-    channel = ChannelCard(name="MR", normalisation=NormalisationCard(scheme="none"))
+    channel = ChannelCard(name="MR", normalization=NormalizationCard(scheme="none"))
     wanted = card(channels=(channel,), spacing=(1.0, 1.0, 1.0), resampling=ResamplingCard(order=1), patch=(24, 8, 8))
     prepared = prepare(scan, wanted)
     got = prepare_labels(reference, prepared.route)

@@ -19,7 +19,7 @@ from medseg.cli.app import run
 from medseg.errors import UsageError
 from medseg.io.dicom_results.rtstruct import read_rtstruct
 from medseg.io.dicom_results.seg import read_seg
-from medseg.io.formats import Labelled, write
+from medseg.io.formats import Labeled, write
 from medseg.io.read import load_scan
 from medseg.privacy.deidentify import REPORT_FILE, Deidentified, deidentify_folder, read_key
 from medseg.types import LabelMap
@@ -64,7 +64,7 @@ def study(tmp_path) -> tuple[Path, LabelMap]:
         image.save_as(path)
     labels = some_labels(geometry)
     for name in ("dicom-seg", "rtstruct", "sr"):
-        write(name, Labelled(labels, source, MODEL), tmp_path / "study" / "out")
+        write(name, Labeled(labels, source, MODEL), tmp_path / "study" / "out")
     (tmp_path / "study" / "notes about Quimby.txt").write_text("Quimby")
     return tmp_path / "study", labels
 
@@ -154,11 +154,11 @@ def test_the_same_key_maps_alike_and_another_does_not(tmp_path, study):
         {"SOPClassUID": pydicom.uid.UltrasoundImageStorage, "BurnedInAnnotation": "NO"},
     ],
 )
-def test_pixels_in_doubt_are_left_out_unless_somebody_looked(tmp_path, change):
+def test_pixels_in_doubt_are_skipped_unless_somebody_looked(tmp_path, change):
     small_series(tmp_path / "in", shape=(8, 8, 1), **change)
     result = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY)
     assert result.written == ()
-    assert "--accept-pixels" in (result.left_out[0].fix or "")
+    assert "--accept-pixels" in (result.skipped[0].fix or "")
     assert not (tmp_path / "clean").exists()
     accepted = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY, accept_pixels=True)
     assert len(accepted.written) == 1
@@ -172,7 +172,7 @@ def test_a_secondary_image_is_in_doubt_where_it_has_no_place_in_the_patient(tmp_
     picture.save_as(source.files[0])
     result = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY)
     assert len(result.written) == 1
-    assert [left.path for left in result.left_out] == [source.files[0]]
+    assert [left.path for left in result.skipped] == [source.files[0]]
 
 
 def test_an_object_without_names_has_nothing_to_leak(tmp_path):
@@ -180,7 +180,7 @@ def test_an_object_without_names_has_nothing_to_leak(tmp_path):
     assert deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY).leaks == {}
 
 
-def test_unknown_kinds_and_damaged_files_are_left_out(tmp_path):
+def test_unknown_kinds_and_damaged_files_are_skipped(tmp_path):
     source, _ = small_series(tmp_path / "in", shape=(8, 8, 2))
     plan = pydicom.dcmread(source.files[0])
     del plan.PixelData
@@ -189,7 +189,7 @@ def test_unknown_kinds_and_damaged_files_are_left_out(tmp_path):
     source.files[1].write_bytes(source.files[1].read_bytes()[:400])
     result = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY)
     assert result.written == ()
-    assert [left.broken for left in result.left_out] == [True, True]
+    assert [left.broken for left in result.skipped] == [True, True]
 
 
 def test_multi_frame_objects(tmp_path):
@@ -218,10 +218,10 @@ def test_command_line(tmp_path, study, capsys):
     assert run([*arguments, "--json", "--quiet"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert len(printed["written"]) == 9
-    assert [left["reason"] for left in printed["left_out"]] == ["it is not DICOM"] * 2
+    assert [left["reason"] for left in printed["skipped"]] == ["it is not DICOM"] * 2
     small_series(study[0] / "sc", shape=(8, 8, 1), BurnedInAnnotation="YES")
     assert run(arguments) == 3
-    assert "left out" in capsys.readouterr().err
+    assert "skipped" in capsys.readouterr().err
 
 
 @pytest.mark.peers
@@ -288,7 +288,7 @@ def test_moments_names_addresses_and_unknown_elements_outside_the_table_go(tmp_p
         assert word not in content
 
 
-def test_an_overlay_in_the_unused_bits_is_in_doubt(tmp_path):
+def test_an_overlay_in_the_unused_bits_is_in_uncertainty(tmp_path):
     source, _ = small_series(tmp_path / "in", shape=(8, 8, 1))
     image = pydicom.dcmread(source.files[0])
     image.add_new(0x60000100, "US", 16)
@@ -296,4 +296,4 @@ def test_an_overlay_in_the_unused_bits_is_in_doubt(tmp_path):
     image.save_as(source.files[0])
     result = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY)
     assert result.written == ()
-    assert "overlay" in result.left_out[0].reason
+    assert "overlay" in result.skipped[0].reason

@@ -17,7 +17,7 @@ from medseg.cli.app import run
 from medseg.cli.export import export as export_verb
 from medseg.errors import FormatLimitation, GeometryMismatch, UsageError
 from medseg.io.dicom_results.seg import read_seg
-from medseg.io.formats import WRITERS, Labelled, write
+from medseg.io.formats import WRITERS, Labeled, write
 from medseg.io.instances import write_instances
 from medseg.io.nifti import write_labels
 from medseg.io.read import load_scan, read_labels
@@ -37,7 +37,7 @@ CARD = {
     ],
     "input": {"channels": [{"name": "MR"}], "patch": (8, 8, 8)},
     "network": {"name": "unet"},
-    "training": {"data": "none", "licence": "none", "cases": 0, "command": "none", "seed": 0},
+    "training": {"data": "none", "license": "none", "cases": 0, "command": "none", "seed": 0},
     "weights_sha256": "0" * 64,
 }
 
@@ -88,7 +88,7 @@ def test_codes_come_from_the_model_where_names_do_not_speak_against_it(tmp_path,
     for name, codes in (("liver", ["10200004"]), ("spleen", ["123037004"])):
         table = LabelTable((LabelClass(1, name), LabelClass(2, "vessel")))
         labels = some_labels(series[1].geometry, table)
-        write("nifti", Labelled(labels, series[1].source, MODEL), tmp_path / name)
+        write("nifti", Labeled(labels, series[1].source, MODEL), tmp_path / name)
         export(tmp_path / name / "labels.nii.gz", ["dicom-seg"], tmp_path / name, source=series[0], model=model)
         segments = pydicom.dcmread(tmp_path / name / "labels.seg.dcm").SegmentSequence
         assert [s.SegmentLabel for s in segments] == [name, "vessel"]

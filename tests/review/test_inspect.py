@@ -42,7 +42,7 @@ def test_verdicts(folder):
     assert verdicts["one"].values == (0, 5999)
     assert verdicts["mr"].geometry.shape == (14, 11, 9)
     assert inspection.exit_code == 3
-    assert [left.path.name for left in inspection.left_out] == ["notes.txt"]
+    assert [left.path.name for left in inspection.skipped] == ["notes.txt"]
 
 
 def test_headers_alone_trust_the_voxels(folder):
@@ -92,7 +92,7 @@ def test_command_json(folder, capsys):
     assert by_id["one"]["affine"] == np.eye(4).tolist()
     assert by_id["cut"]["verdict"] == "refused"
     assert by_id["cut"]["fix"]
-    assert told["left_out"] == [{"path": str(folder / "notes.txt"), "reason": "text", "fix": None, "broken": False}]
+    assert told["skipped"] == [{"path": str(folder / "notes.txt"), "reason": "text", "fix": None, "broken": False}]
 
 
 def test_which_series_a_model_would_take(tmp_path, capsys):

@@ -15,7 +15,7 @@ from small_labels import MODEL, some_labels, world
 from medseg.cli.app import run
 from medseg.io.dicom_results.rtstruct import read_rtstruct
 from medseg.io.dicom_results.seg import read_seg
-from medseg.io.formats import Labelled, write
+from medseg.io.formats import Labeled, write
 from medseg.io.read import load_scan
 from medseg.service.archive import Archive, ArchiveError
 from medseg.service.pull import pull, search
@@ -42,7 +42,7 @@ def study(tmp_path):
     scan = load_scan(tmp_path / "study" / "ct")
     labels = some_labels(scan.geometry)
     for name in FORMATS:
-        write(name, Labelled(labels, scan.source, MODEL), tmp_path / "study" / "results")
+        write(name, Labeled(labels, scan.source, MODEL), tmp_path / "study" / "results")
     return tmp_path / "study", scan.source, labels
 
 

@@ -36,7 +36,7 @@ def recorded(balls, tmp_path_factory) -> Path:
 def test_a_run_has_its_parameters_and_one_point_an_epoch(recorded):
     database = recorded / "mlflow.db"
     parameters = dict(rows(database, "select key, value from params"))
-    assert parameters["optimiser.learning_rate"] == "0.01"
+    assert parameters["optimizer.learning_rate"] == "0.01"
     assert parameters["seed"] == "0"
     losses = rows(database, "select step, value from metrics where key = 'loss' order by step")
     assert [step for step, _ in losses] == [0, 1, 2]

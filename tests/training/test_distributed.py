@@ -20,7 +20,7 @@ from medseg.training.train import train
 # Neither dropout, which draws by batch, nor one Dice over the batch, which no sum of batches gives.
 PLAIN = {
     "network": {"name": "unet", "arguments": {"features": [4, 8], "deep_supervision": True}},
-    "optimiser": {"name": "sgd", "learning_rate": 0.01, "momentum": 0.9},
+    "optimizer": {"name": "sgd", "learning_rate": 0.01, "momentum": 0.9},
     "epochs": 2,
 }
 

@@ -11,7 +11,7 @@ LABELS = torch.tensor([[[1], [0]]])
 
 
 def test_dice_by_hand():
-    # Foreground: overlap 3/4, sum of softmax 5/4, one labelled voxel.
+    # Foreground: overlap 3/4, sum of softmax 5/4, one labeled voxel.
     expected = 1 - 2 * 0.75 / (1.25 + 1.0)
     assert soft_dice_loss(SCORES, LABELS, smooth=0.0).item() == pytest.approx(expected, rel=1e-6)
 

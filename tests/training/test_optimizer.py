@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from medseg.training.config import OptimiserConfig
-from medseg.training.optimizer import Muon, _orthogonal, build_optimiser
+from medseg.training.config import OptimizerConfig
+from medseg.training.optimizer import Muon, _orthogonal, build_optimizer
 
 
 @pytest.mark.parametrize("shape", [(16, 32), (32, 16), (24, 24)])
@@ -25,7 +25,7 @@ def network() -> nn.Module:
 
 
 def test_only_wide_weights_are_matrices():
-    moved = build_optimiser(OptimiserConfig(name="muon", learning_rate=0.02), network())
+    moved = build_optimizer(OptimizerConfig(name="muon", learning_rate=0.02), network())
     shapes = {group["orthogonal"]: [tuple(w.shape) for w in group["params"]] for group in moved.param_groups}
     assert shapes[True] == [(8, 8, 3, 3, 3), (8, 16, 2, 2, 2)]
     assert len(shapes[False]) == 2 + 4
@@ -39,10 +39,10 @@ def test_others_are_moved_as_by_adamw():
     draw = torch.Generator().manual_seed(0)
     for _ in range(20):
         x = torch.randn(5, 4, generator=draw)
-        for layer, optimiser in ((first, ours), (second, peer)):
-            optimiser.zero_grad()
+        for layer, optimizer in ((first, ours), (second, peer)):
+            optimizer.zero_grad()
             layer(x).square().sum().backward()
-            optimiser.step()
+            optimizer.step()
     assert torch.allclose(first.weight, second.weight, atol=1e-6)
     assert torch.allclose(first.bias, second.bias, atol=1e-6)
 
@@ -50,29 +50,29 @@ def test_others_are_moved_as_by_adamw():
 def test_a_step_moves_a_matrix_by_the_learning_rate_in_every_direction():
     layer = nn.Linear(12, 10, bias=False)
     before = layer.weight.detach().clone()
-    optimiser = Muon(layer.parameters(), 0.5)
+    optimizer = Muon(layer.parameters(), 0.5)
     (layer.weight * torch.randn(10, 12, generator=torch.Generator().manual_seed(0))).sum().backward()
-    optimiser.step()
+    optimizer.step()
     moved = torch.linalg.svdvals((layer.weight - before).detach()) / 0.5
     assert 0.5 < moved.min() <= moved.max() < 1.4
 
 
 def test_going_on_from_its_state_is_the_same_to_the_bit():
-    def steps(model, optimiser, numbers):
+    def steps(model, optimizer, numbers):
         for number in numbers:
             x = torch.randn(1, 1, 8, 8, 8, generator=torch.Generator().manual_seed(number))
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             model(x).square().mean().backward()
-            optimiser.step()
+            optimizer.step()
 
-    whole, config = network(), OptimiserConfig(name="muon", learning_rate=0.02)
-    steps(whole, build_optimiser(config, whole), range(6))
+    whole, config = network(), OptimizerConfig(name="muon", learning_rate=0.02)
+    steps(whole, build_optimizer(config, whole), range(6))
     parted = network()
-    optimiser = build_optimiser(config, parted)
-    steps(parted, optimiser, range(3))
+    optimizer = build_optimizer(config, parted)
+    steps(parted, optimizer, range(3))
     again = network()
     again.load_state_dict(parted.state_dict())
-    later = build_optimiser(config, again)
-    later.load_state_dict(copy.deepcopy(optimiser.state_dict()))
+    later = build_optimizer(config, again)
+    later.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     steps(again, later, range(3, 6))
     assert all(a.equal(b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))

@@ -27,8 +27,8 @@ def write_onions(folder: Path, cases: int = 6) -> Path:
     grid = np.stack(np.meshgrid(*[np.arange(n) for n in SHAPE], indexing="ij"), -1)
     for number in range(cases):
         random = np.random.default_rng(number)
-        centre = np.array([10, 9, 7]) + random.integers(-2, 3, 3)
-        far = np.sqrt(((grid - centre) ** 2).sum(-1))
+        center = np.array([10, 9, 7]) + random.integers(-2, 3, 3)
+        far = np.sqrt(((grid - center) ** 2).sum(-1))
         labels = np.select([far <= 3, far <= 4.8, far <= 6.6], [4, 1, 2], 0).astype(np.uint8)
         image = np.choose(np.searchsorted([0, 1, 2, 4], labels), [0.0, 4.0, 2.0, 6.0]) + random.normal(0, 0.2, SHAPE)
         labels[:3, :3] = 9

@@ -46,7 +46,7 @@ open(told, "w").write(json.dumps(seen))
 sys.exit(code)
 """
 
-OPTIMISERS = {
+OPTIMIZERS = {
     # Wide enough for Muon to take its matrices; first layer, scores and norms are AdamW's.
     "muon": {"name": "muon", "learning_rate": 0.02},
     "adamw": {"name": "adamw", "learning_rate": 0.01},
@@ -74,27 +74,27 @@ def flat(value: object, name: str = "") -> dict[str, object]:
 
 
 def state(out: Path) -> dict[str, object]:
-    """Weights, their average, and what the optimiser remembers."""
+    """Weights, their average, and what the optimizer remembers."""
     checkpoint = read_checkpoint(out / "checkpoint.pt")
-    return flat({key: checkpoint[key] for key in ("network", "ema", "optimiser", "step")})
+    return flat({key: checkpoint[key] for key in ("network", "ema", "optimizer", "step")})
 
 
 @pytest.mark.parametrize(
-    ("optimiser", "signals"),
+    ("optimizer", "signals"),
     [
         ("muon", ["SIGKILL", "SIGTERM"]),
         *(
             pytest.param(name, ["SIGKILL", "SIGTERM", "SIGKILL", "SIGKILL", "SIGTERM"], marks=pytest.mark.slow)
-            for name in OPTIMISERS
+            for name in OPTIMIZERS
         ),
     ],
 )
-def test_the_same_to_the_bit(balls, tmp_path, optimiser, signals):
+def test_the_same_to_the_bit(balls, tmp_path, optimizer, signals):
     (tmp_path / "data").symlink_to(balls)
     changes = {
         "network": {"name": "unet", "arguments": {"features": [8, 16], "deep_supervision": True}},
         "sampling": {"batch": 3, "foreground": 0.5},
-        "optimiser": OPTIMISERS[optimiser],
+        "optimizer": OPTIMIZERS[optimizer],
         "checkpoint_every": 1e-6,
     }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(tiny_config(**changes)))
@@ -104,7 +104,7 @@ def test_the_same_to_the_bit(balls, tmp_path, optimiser, signals):
     seen = json.loads((tmp_path / "seen.json").read_text())
     assert seen["parted"] == 12
 
-    moments = random.Random(f"{optimiser} {signals}")
+    moments = random.Random(f"{optimizer} {signals}")
     for name in signals:
         # Early enough for every signal to come before the last step.
         ended = start(tmp_path, out, moment=moments.randrange(1, seen["last"] // (len(signals) + 1)), number=name)
@@ -115,7 +115,7 @@ def test_the_same_to_the_bit(balls, tmp_path, optimiser, signals):
 
     one, other = state(undisturbed), state(out)
     assert one.keys() == other.keys()
-    assert any("momentum" in key for key in one) == (optimiser != "adamw")
+    assert any("momentum" in key for key in one) == (optimizer != "adamw")
     same = {
         key: bool((value == other[key]).all() if hasattr(value, "all") else value == other[key])
         for key, value in one.items()

@@ -48,8 +48,8 @@ def test_a_cascade_is_one_command(balls, planned, recipe, tmp_path):
     assert run([*command, "--configuration", "cascade"]) == 0
     assert planned == ["3d_lowres", "3d_fullres"]
     package = load_package(out / "model")
-    assert package.card.first_pass.labels == (1, 2)
-    assert set(package.card.training.held_out) <= set(package.first_pass.card.training.held_out)
+    assert package.card.low_resolution_stage.labels == (1, 2)
+    assert set(package.card.training.held_out) <= set(package.low_resolution_stage.card.training.held_out)
     assert package.card.validation.cases == 2
     assert load_package(out / "3d_lowres" / "model").card.training.cases == 6
     before = (out / "model" / "weights.safetensors").read_bytes()

@@ -15,8 +15,8 @@ from medseg.training.configure import configure, seconds_of
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
-        ({"optimiser": {"learning_rte": 0.1}}, "optimiser.learning_rte"),
-        ({"optimiser": {"learning_rate": -1}}, "optimiser.learning_rate"),
+        ({"optimizer": {"learning_rte": 0.1}}, "optimizer.learning_rte"),
+        ({"optimizer": {"learning_rate": -1}}, "optimizer.learning_rate"),
         ({"augment": {"flip": ["w"]}}, "augment.flip.0"),
         ({"sampling": {"foreground": 1.5}}, "sampling.foreground"),
         ({"batch": 3}, "batch"),
@@ -87,10 +87,10 @@ def test_without_a_configuration_the_dataset_is_planned(balls, tmp_path, monkeyp
 
 def test_a_recipe_changes_the_plan_and_nothing_else(balls, tmp_path):
     path = tmp_path / "recipe.yaml"
-    path.write_text("optimiser: {learning_rate: 0.5}\nsampling: {batch: 3}\n")
+    path.write_text("optimizer: {learning_rate: 0.5}\nsampling: {batch: 3}\n")
     planned = configure(balls, None, out=tmp_path, device="cpu")
     changed = configure(balls, str(path), out=tmp_path, device="cpu")
-    assert changed.optimiser.learning_rate == 0.5
+    assert changed.optimizer.learning_rate == 0.5
     assert changed.sampling.batch == 3
-    assert changed.optimiser.name == planned.optimiser.name
+    assert changed.optimizer.name == planned.optimizer.name
     assert changed.input == planned.input

@@ -19,7 +19,7 @@ from medseg.config.load import build
 from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.errors import ConfigError, InputError, UsageError
-from medseg.infer.onnx_export import find_export
+from medseg.infer.engines.onnx_export import find_export
 from medseg.infer.predictor import Predictor
 from medseg.models.package import load_package
 from medseg.progress import step_bar
@@ -65,7 +65,7 @@ def test_the_card_says_what_was_done(trained, balls):
     assert list(card.training.held_out) == split["validation"]
     assert card.validation.cases == 2
     assert set(split["train"]).isdisjoint(split["validation"])
-    assert card.training.licence == "CC0"
+    assert card.training.license == "CC0"
     assert card.input.mirror_axes == (0, 1)
     assert card.input.expected_extent_mm == ((20.0, 18.0, 14.0), (20.0, 18.0, 14.0))
     assert card.mirror == "left-right"
@@ -162,7 +162,7 @@ def test_a_time_budget_ends_the_run(balls, tmp_path):
     assert rates[-1] < 0.3 * max(rates)
 
 
-def test_bad_cases_are_left_out_and_named(tmp_path):
+def test_bad_cases_are_skipped_and_named(tmp_path):
     folder = write_msd(tmp_path / "data")
     names = sorted(p.name for p in (folder / "imagesTr").iterdir())
     whole = (folder / "imagesTr" / names[0]).read_bytes()
@@ -170,9 +170,9 @@ def test_bad_cases_are_left_out_and_named(tmp_path):
         (folder / "imagesTr" / name).write_bytes(whole[: len(whole) // 2])
     (folder / "labelsTr" / names[2]).unlink()
     train(folder, tmp_path / "out", config(split={"folds": 1}, epochs=1), device="cpu")
-    left_out = json.loads((tmp_path / "out" / "split.json").read_text())["left_out"]
-    assert sorted(left_out) == ["case_00", "case_01", "case_02"]
-    assert sorted(json.loads((tmp_path / "out" / "audit.json").read_text())["blocked"]) == sorted(left_out)
+    skipped = json.loads((tmp_path / "out" / "split.json").read_text())["skipped"]
+    assert sorted(skipped) == ["case_00", "case_01", "case_02"]
+    assert sorted(json.loads((tmp_path / "out" / "audit.json").read_text())["blocked"]) == sorted(skipped)
     assert (tmp_path / "out" / "audit.html").is_file()
     card = load_package(tmp_path / "out" / "model").card
     assert card.training.cases == 3

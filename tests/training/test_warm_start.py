@@ -55,7 +55,7 @@ def test_another_network_is_refused(package):
 
 def test_a_run_from_a_package_begins_where_it_ended(balls, package, tmp_path):
     """With hardly any learning rate, one step from the package still scores like it; from nothing it does not."""
-    settings = ["split.folds=3", "iterations_per_epoch=1", "optimiser.learning_rate=1e-9", "ema_decay=0", "seed=3",
+    settings = ["split.folds=3", "iterations_per_epoch=1", "optimizer.learning_rate=1e-9", "ema_decay=0", "seed=3",
                 "tracking=false", "precision=fp32"]  # fmt: skip
     chosen = configure(balls, None, settings, out=tmp_path / "a", epochs=1, device="cpu", start=str(package.folder))
     assert chosen.input.patch == package.card.input.patch

@@ -48,7 +48,7 @@ class Components:
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 
-        connectivity: Connectivity = Field(default=26, description="6, 18 or 26 neighbours; 4 or 8 in pictures")
+        connectivity: Connectivity = Field(default=26, description="6, 18 or 26 neighbors; 4 or 8 in pictures")
         classes: tuple[str, ...] | None = Field(default=None, description="names; null makes objects of every class")
 
     def __init__(self, options: Options) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from medseg.draw.preview import draw_preview
+from medseg.engine.batch_report import render_report, table_of_cases
 from medseg.io.files.atomic import atomic_path, write_text
-from medseg.review.batch_report import render_report, table_of_cases
 from medseg.types.run import BatchResult, Segmented
 from medseg.types.stage import RunContext
 

@@ -52,7 +52,7 @@ class Discover:
 
         discovery = Discovery(
             tuple(scan for scan in discovery.found if wanted(scan.files[0])),
-            tuple(left for left in discovery.left_out if wanted(left.path)),
+            tuple(left for left in discovery.skipped if wanted(left.path)),
         )
         if self.options.series is not None:
             return named_series(discovery, self.options.series)

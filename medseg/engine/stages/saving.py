@@ -33,7 +33,7 @@ class Save:
 
         formats: tuple[str, ...] = Field(
             default=("nifti", "dicom-seg"),
-            description="a format that needs a DICOM source is left out for other scans, unless there is no other",
+            description="a format that needs a DICOM source is skipped for other scans, unless there is no other",
         )
         scores: bool = Field(default=True, description="write scores.nii.gz where there are scores")
 
@@ -51,10 +51,10 @@ class Save:
 
     def run(self, item: Segmented, context: RunContext) -> Segmented:
         """Write `labels.*`, `measurements.csv` and, where there are objects, `instances.*` into the case's folder."""
-        from medseg.io.formats import WRITERS, Labelled, write
+        from medseg.io.formats import WRITERS, Labeled, write
 
         source, prediction = item.case.scan.source, item.prediction
-        labelled = Labelled(
+        labeled = Labeled(
             prediction.labels, source, prediction.model, scores=prediction.scores, instances=prediction.instances
         )
         if source.format != "dicom" and all(WRITERS[name].needs_dicom for name in self.options.formats):
@@ -70,7 +70,7 @@ class Save:
             if writer.needs_dicom and source.format != "dicom":
                 continue
             try:
-                notes += write(name, labelled, context.case_folder)[1]
+                notes += write(name, labeled, context.case_folder)[1]
             except FormatLimitation as error:
                 # What one format cannot carry another may; a case none can carry has failed.
                 if len(self.options.formats) == 1:

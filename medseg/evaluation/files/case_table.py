@@ -49,7 +49,7 @@ class CaseTable:
         By case id.
     groups : tuple of str
         Columns to report by.
-    left_out : tuple of str
+    skipped : tuple of str
         Columns that are no groups: their values are all alike or too many.
     folder : Path
         What relative paths in it may be relative to.
@@ -57,7 +57,7 @@ class CaseTable:
 
     rows: dict[str, CaseRow]
     groups: tuple[str, ...]
-    left_out: tuple[str, ...]
+    skipped: tuple[str, ...]
     folder: Path
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from medseg.errors import InputError
 from medseg.io.read import read_labels
-from medseg.io.recognise import recognise
+from medseg.io.recognize import recognize
 from medseg.prepare.regrid import regrid
 from medseg.types import LabelMap
 
@@ -39,7 +39,7 @@ def read_pair(prediction: Path, reference: Path) -> tuple[LabelMap, LabelMap]:
         contours = read_rtstruct(prediction if drawn[0] else reference, on.geometry)
         return (contours, on) if drawn[0] else (on, contours)
     labels = [read_labels(path) for path in (prediction, reference)]
-    partial = [recognise(path).kind == "dicom" for path in (prediction, reference)]
+    partial = [recognize(path).kind == "dicom" for path in (prediction, reference)]
     if partial[0] != partial[1]:
         part, whole = (0, 1) if partial[0] else (1, 0)
         labels[part] = regrid(labels[part], labels[whole].geometry, where=(prediction, reference)[part])
@@ -47,7 +47,7 @@ def read_pair(prediction: Path, reference: Path) -> tuple[LabelMap, LabelMap]:
 
 
 def _is_contours(path: Path) -> bool:
-    if not path.is_file() or recognise(path).kind != "dicom":
+    if not path.is_file() or recognize(path).kind != "dicom":
         return False
     from medseg.io.dicom_results.label_objects import look
 

@@ -23,7 +23,7 @@ def boundary_iou(
 ) -> float:
     """Intersection over union of the two bands inside two masks along their borders.
 
-    The band of a mask is its border voxels and those of its voxels whose centre lies within `width` of one (after
+    The band of a mask is its border voxels and those of its voxels whose center lies within `width` of one (after
     Cheng et al., Boundary IoU, CVPR 2021, with the width in mm).
 
     Parameters

@@ -13,9 +13,9 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["Neighbours", "Overlaps", "average_precision", "components", "count_overlaps", "detection_measures", "match"]
+__all__ = ["Neighbors", "Overlaps", "average_precision", "components", "count_overlaps", "detection_measures", "match"]
 
-Neighbours = Literal["corners", "faces"]
+Neighbors = Literal["corners", "faces"]
 Ids = npt.NDArray[np.int64]
 
 PANOPTIC_THRESHOLD = 0.5
@@ -50,20 +50,20 @@ class Overlaps:
         return values
 
 
-def components(mask: npt.NDArray[np.bool_], neighbours: Neighbours = "corners") -> npt.NDArray[Any]:
+def components(mask: npt.NDArray[np.bool_], neighbors: Neighbors = "corners") -> npt.NDArray[Any]:
     """Number the connected components of a mask from 1.
 
     Parameters
     ----------
     mask : ndarray of bool, shape (X, Y, Z)
-    neighbours : {"corners", "faces"}
-        Whether voxels that share a corner are connected (26 neighbours, 8 in a picture), or only those that share a
+    neighbors : {"corners", "faces"}
+        Whether voxels that share a corner are connected (26 neighbors, 8 in a picture), or only those that share a
         face (6, 4).
     """
     # A plane of background at the end of each axis: cc3d 4.1 reserves too few labels for the densest patterns of some
     # odd sizes, and refuses them.
     padded = np.pad(mask, [(0, 1)] * 3)
-    ids = cc3d.connected_components(padded, connectivity=26 if neighbours == "corners" else 6)
+    ids = cc3d.connected_components(padded, connectivity=26 if neighbors == "corners" else 6)
     numbered: npt.NDArray[Any] = ids[:-1, :-1, :-1]
     return numbered
 

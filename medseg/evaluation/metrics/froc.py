@@ -88,7 +88,7 @@ def candidates(overlaps: Overlaps, scores: npt.NDArray[np.float64], minimum_iou:
 
 
 def froc(cases: Sequence[Candidates]) -> Froc | None:
-    """Free-response operating characteristic over cases.
+    """Free-response operating characteriztic over cases.
 
     A candidate that hits an object already hit counts neither way (LUNA16; Setio et al., Medical Image Analysis 2017).
 

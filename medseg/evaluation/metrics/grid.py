@@ -38,7 +38,7 @@ class AxisMove:
 def axis_move(source: Geometry, target: Geometry) -> AxisMove | None:
     """Find the axis order and flips that turn one grid into the other; None where there are none.
 
-    Two grids have the same voxels when permuting and reversing the axes of one puts every voxel centre within a
+    Two grids have the same voxels when permuting and reversing the axes of one puts every voxel center within a
     hundredth of the finest spacing of its twin, the tolerance of `Geometry.matches`.
     """
     if source.matches(target):
@@ -71,7 +71,7 @@ def on_grid_of(prediction: LabelMap, reference: LabelMap, *, where: object = Non
             f"axes {a.orientation} and {b.orientation}, {_apart(a, b)}",
             where=where,
             fix="Measure the prediction `medseg predict` wrote, which is on the scan's own grid, against a reference "
-            "drawn on that scan; or resample one onto the other yourself (nearest neighbour) and say so.",
+            "drawn on that scan; or resample one onto the other yourself (nearest neighbor) and say so.",
         )
     if move.is_identity:
         return prediction, None
@@ -108,4 +108,4 @@ def _short(geometry: Geometry) -> str:
 
 def _apart(a: Geometry, b: Geometry) -> str:
     middles = [g.to_world([(n - 1) / 2 for n in g.shape]) for g in (a, b)]
-    return f"centres {np.linalg.norm(middles[0] - middles[1]):.3g} mm apart"
+    return f"centers {np.linalg.norm(middles[0] - middles[1]):.3g} mm apart"

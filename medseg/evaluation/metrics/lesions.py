@@ -26,9 +26,9 @@ def lesion_measures(
 ) -> dict[str, float]:
     """Dice of each lesion, averaged over lesions and false alarms.
 
-    Components of the reference (26 neighbours) that meet when dilated `dilation` times (18 neighbours) are one lesion.
+    Components of the reference (26 neighbors) that meet when dilated `dilation` times (18 neighbors) are one lesion.
     Every component of the prediction that touches the dilated lesion belongs to it; the lesion's Dice is that of the
-    lesion and all of these. Lesions no larger than `minimum_mm3` are left out, together with the predictions that
+    lesion and all of these. Lesions no larger than `minimum_mm3` are skipped, together with the predictions that
     belong to them. Each predicted component that belongs to no lesion counts as a Dice of 0.
 
     Parameters
@@ -38,7 +38,7 @@ def lesion_measures(
     voxel_volume : float
         mm³.
     dilation : int
-        3 for the glioma, sub-Saharan and paediatric tasks, 1 for meningioma and metastases.
+        3 for the glioma, sub-Saharan and pediatric tasks, 1 for meningioma and metastases.
     minimum_mm3 : float
         50 for all tasks but metastases, which take 2.
 
@@ -76,7 +76,7 @@ def lesion_measures(
 def matched_lesion_measures(reference: npt.NDArray[np.bool_], prediction: npt.NDArray[np.bool_]) -> dict[str, float]:
     """Mean Dice of components paired one to one, so that the sum of their Dice is largest.
 
-    Components have 26 neighbours; nothing is dilated, joined or left out. What has no partner lowers the counts and not
+    Components have 26 neighbors; nothing is dilated, joined or skipped. What has no partner lowers the counts and not
     the mean.
 
     Parameters

@@ -110,7 +110,7 @@ def measure_case(
         if options.objects == "components":
             box = _box(borders, pair.shape)
             masks = (_mask(pair.reference[box], members), _mask(pair.prediction[box], members))
-            ids = (components(masks[0], options.neighbours), components(masks[1], options.neighbours))
+            ids = (components(masks[0], options.neighbors), components(masks[1], options.neighbors))
             overlaps[name] = count_overlaps(*ids)
             values[name] |= detection_measures(overlaps[name], options.object_iou)
             values[name] |= _lesions(*masks, pair.voxel_volume, options.lesions)

@@ -15,7 +15,7 @@ __all__ = ["Ball", "Canvas", "Steps", "ball", "nearest_distances"]
 
 # Voxels looked at around a query before a tree is asked. Segmentations worth measuring differ by a voxel or two almost
 # everywhere, where looking is an order of magnitude faster than asking; the last of these rarely hit.
-NEIGHBOURS = 150
+NEIGHBORS = 150
 
 Indices = npt.NDArray[np.int64]
 
@@ -36,7 +36,7 @@ class Steps:
     def of(cls, affine: npt.ArrayLike | None = None, spacing: Sequence[float] | None = None) -> Steps:
         """Take the steps of an affine, or of a spacing in mm for axes at right angles.
 
-        The rotation of an affine does not change a distance and is left out, so that distances along an axis are exact
+        The rotation of an affine does not change a distance and is skipped, so that distances along an axis are exact
         multiples of the spacing; the shear of a tilted gantry does and is kept.
         """
         if spacing is not None:
@@ -101,20 +101,20 @@ def ball(steps: Steps, radius: float, flat: tuple[bool, bool, bool] = (False, Fa
 
 
 def near(steps: Steps, flat: tuple[bool, bool, bool]) -> Ball:
-    """Return the ball of about `NEIGHBOURS` voxels."""
-    sizes = np.abs(np.linalg.det(np.asarray(steps.matrix))) * NEIGHBOURS
+    """Return the ball of about `NEIGHBORS` voxels."""
+    sizes = np.abs(np.linalg.det(np.asarray(steps.matrix))) * NEIGHBORS
     lengths = np.linalg.norm(np.asarray(steps.matrix), axis=0)
     dimensions = 3 - sum(flat)
     if dimensions == 3:
         radius = np.cbrt(sizes * 3 / (4 * np.pi))
     else:
         area = np.prod([n for n, still in zip(lengths, flat, strict=True) if not still])
-        radius = np.sqrt(area * NEIGHBOURS / np.pi) if dimensions == 2 else area * NEIGHBOURS / 2
+        radius = np.sqrt(area * NEIGHBORS / np.pi) if dimensions == 2 else area * NEIGHBORS / 2
     return ball(steps, float(radius), flat)
 
 
 class Canvas:
-    """A crop with a margin on which voxel sets are painted, one bit each, to be looked up by neighbours.
+    """A crop with a margin on which voxel sets are painted, one bit each, to be looked up by neighbors.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class Canvas:
     shape : tuple of int
         Of the image.
     margin : tuple of int
-        Voxels around the crop, so that a neighbour of any voxel of a set is on the canvas.
+        Voxels around the crop, so that a neighbor of any voxel of a set is on the canvas.
     """
 
     def __init__(self, sets: Sequence[Indices], shape: tuple[int, int, int], margin: tuple[int, int, int]) -> None:
@@ -154,7 +154,7 @@ class Canvas:
 def nearest_distances(
     queries: Indices, targets: Indices, shape: tuple[int, int, int], steps: Steps
 ) -> npt.NDArray[np.float64]:
-    """Distance in mm from each query voxel to the nearest target voxel, between voxel centres.
+    """Distance in mm from each query voxel to the nearest target voxel, between voxel centers.
 
     Parameters
     ----------

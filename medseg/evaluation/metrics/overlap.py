@@ -89,15 +89,15 @@ def overlap_measures(both: int, reference: int, prediction: int, voxel_volume: f
         dice, iou, precision, recall, volume_ml, reference_volume_ml, volume_difference_ml,
         relative_volume_difference. A quotient of nothing by nothing is NaN.
     """
-    millilitres = voxel_volume / 1000
+    volume_ml = voxel_volume / 1000
     return {
         "dice": _quotient(2 * both, reference + prediction),
         "iou": _quotient(both, reference + prediction - both),
         "precision": _quotient(both, prediction),
         "recall": _quotient(both, reference),
-        "volume_ml": prediction * millilitres,
-        "reference_volume_ml": reference * millilitres,
-        "volume_difference_ml": (prediction - reference) * millilitres,
+        "volume_ml": prediction * volume_ml,
+        "reference_volume_ml": reference * volume_ml,
+        "volume_difference_ml": (prediction - reference) * volume_ml,
         "relative_volume_difference": _quotient(prediction - reference, reference),
     }
 

@@ -60,7 +60,7 @@ def surface_measures(distances: SurfaceDistances, tolerances: Sequence[float] = 
     distances : SurfaceDistances
         Of one class.
     tolerances : sequence of float
-        mm, for the normalised surface distance.
+        mm, for the normalized surface distance.
 
     Returns
     -------
@@ -88,5 +88,5 @@ def surface_measures(distances: SurfaceDistances, tolerances: Sequence[float] = 
 
 
 def tolerance_name(tolerance: float) -> str:
-    """Name of the normalised surface distance at a tolerance in mm, for instance ``nsd@2mm``."""
+    """Name of the normalized surface distance at a tolerance in mm, for instance ``nsd@2mm``."""
     return f"nsd@{tolerance:g}mm"

@@ -18,9 +18,9 @@ Borders = Mapping[int, npt.NDArray[np.int64]]
 def border_voxels(labels: npt.NDArray[Any], lookup: npt.NDArray[Any] | None = None) -> Borders:
     """Border voxels of every class.
 
-    A voxel is on the border of its class when one of its face neighbours is of another class, or lies outside the
+    A voxel is on the border of its class when one of its face neighbors is of another class, or lies outside the
     image, which counts as background. An axis of a single voxel is not a dimension of the picture: along it there are
-    no neighbours to miss, so that the border of a 2D picture is its outline and not all of it.
+    no neighbors to miss, so that the border of a 2D picture is its outline and not all of it.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def border_voxels(labels: npt.NDArray[Any], lookup: npt.NDArray[Any] | None = No
         if lookup is not None:
             around = lookup[around]
         values = around[slab.start - first : slab.stop - first]
-        border = _differs_from_neighbours(around, values, slab, labels.shape)
+        border = _differs_from_neighbors(around, values, slab, labels.shape)
         border &= values != 0
         indices = np.flatnonzero(border)
         found.append(indices + slab.start * plane)
@@ -55,10 +55,10 @@ def border_voxels(labels: npt.NDArray[Any], lookup: npt.NDArray[Any] | None = No
     return _by_class(np.concatenate(found), np.concatenate(classes))
 
 
-def _differs_from_neighbours(
+def _differs_from_neighbors(
     around: npt.NDArray[Any], values: npt.NDArray[Any], slab: slice, shape: tuple[int, ...]
 ) -> npt.NDArray[np.bool_]:
-    """Which voxels of a slab have a face neighbour of another value; `around` is the slab with a plane either side."""
+    """Which voxels of a slab have a face neighbor of another value; `around` is the slab with a plane either side."""
     real = [axis for axis, length in enumerate(shape) if length > 1]
     if not real:
         return np.ones(values.shape, bool)

@@ -37,7 +37,7 @@ def fastest(
 ) -> Engine:
     """Make the engine that was fastest for this package on this machine; measure where that is not known.
 
-    What was measured is kept in ``engines`` beside the user's models, by package, processor and versions, so that the
+    What was measured is kept in ``engines`` beside the user's models, by package, CPU and versions, so that the
     choice, and with it the last bit of every score, stays the same from run to run.
 
     Parameters
@@ -71,7 +71,7 @@ def fastest(
             engine = make()
             first = _seconds(engine, window)
         except ModelError as error:
-            log.warning("engine %s left out: %s", name, error)
+            log.warning("engine %s skipped: %s", name, error)
             continue
         hopeless = not patient and best is not None and first > HOPELESS * best[0]
         seconds[name] = first if hopeless else min(_seconds(engine, window) for _ in range(RUNS))
@@ -105,7 +105,7 @@ def _key(package: ModelPackage, names: tuple[str, ...]) -> str:
 
 
 def _processor() -> str:
-    """Return the processor's model, which `platform.processor` leaves empty on most Linux systems."""
+    """Return the CPU's model, which `platform.CPU` leaves empty on most Linux systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Computes an exported network with ONNX Runtime, which runs on every kind of processor."""
+"""Computes an exported network with ONNX Runtime, which runs on every kind of CPU."""
 
 from __future__ import annotations
 

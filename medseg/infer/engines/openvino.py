@@ -36,8 +36,8 @@ class OpenVinoEngine:
     activations : int
         Bytes of its results alive together in float32, for the memory it will take.
     precision : {"float32", "bfloat16", "int8"}
-        OpenVINO by itself takes bfloat16 where the processor has it; here the caller decides. A network for int8 has
-        been quantised, and runs what is not quantised in bfloat16 where the processor has it.
+        OpenVINO by itself takes bfloat16 where the CPU has it; here the caller decides. A network for int8 has
+        been quantized, and runs what is not quantized in bfloat16 where the CPU has it.
 
     Raises
     ------
@@ -86,7 +86,7 @@ class OpenVinoEngine:
 
 
 def has_bfloat16() -> bool:
-    """Whether OpenVINO computes in bfloat16 on this processor, rather than falling back to float32."""
+    """Whether OpenVINO computes in bfloat16 on this CPU, rather than falling back to float32."""
     import openvino
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -25,7 +25,7 @@ Precision = Literal["float32", LowerPrecision]
 LOWER_PRECISIONS: tuple[LowerPrecision, ...] = ("bfloat16", "int8")
 # Mean Dice of a class that a lower precision may cost at the most.
 LARGEST_DROP = 0.002
-# Voxels of a case labelled as in float32 at the least. A mean can hide that voxels moved, some for the better and some
+# Voxels of a case labeled as in float32 at the least. A mean can hide that voxels moved, some for the better and some
 # for the worse; a patient's result must not depend on the machine. The share is that at which an imported model is
 # taken to be the one it was made from.
 LEAST_AGREEMENT = 0.999
@@ -75,7 +75,7 @@ def allowed_precisions(
         why = _why_not(card.precisions.get(wanted), classes)
         raise UsageError(
             f"{wanted} is not used for the model '{card.name}': {why}",
-            fix=f"Run medseg models optimise {card.name} --data DATASET, or leave out the precision.",
+            fix=f"Run medseg models optimize {card.name} --data DATASET, or leave out the precision.",
         )
     return (wanted,)
 

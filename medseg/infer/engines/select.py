@@ -12,8 +12,8 @@ from typing import Literal
 from medseg.errors import MissingDependency, ModelError, UsageError
 from medseg.infer.engines.base import Engine
 from medseg.infer.engines.measure import fastest
+from medseg.infer.engines.onnx_export import Export, ensure_export
 from medseg.infer.engines.precision import Precision, allowed_precisions, why_precision
-from medseg.infer.onnx_export import Export, ensure_export
 from medseg.infer.options import InferOptions
 from medseg.models.package import ModelPackage, file_sha256
 
@@ -94,7 +94,7 @@ def choose_engine(package: ModelPackage, options: InferOptions, say: Say | None 
     """
     if package.card.network.name == "onnx" and (options.engine == "torch" or options.device.startswith("cuda")):
         raise UsageError(
-            f"'{package.card.name}' came as ONNX, which runs on the processor, by OpenVINO or ONNX Runtime",
+            f"'{package.card.name}' came as ONNX, which runs on the CPU, by OpenVINO or ONNX Runtime",
             fix="Leave out --engine and --device.",
         )
     precisions = allowed_precisions(package.card, options.precision)
@@ -200,14 +200,14 @@ def make_engine(way: Way, package: ModelPackage, options: InferOptions, exported
     if way.engine == "openvino":
         from medseg.infer.engines.openvino import OpenVinoEngine
 
-        path = _quantised(package) if way.precision == "int8" else exported.checked()
+        path = _quantized(package) if way.precision == "int8" else exported.checked()
         return OpenVinoEngine(path, card, exported.activations, way.precision)
     from medseg.infer.engines.onnx import OnnxEngine
 
     return OnnxEngine(exported.checked(), card, exported.activations)
 
 
-def _quantised(package: ModelPackage) -> Path:
+def _quantized(package: ModelPackage) -> Path:
     """Path of the network in 8 bits, its files checked against the card."""
     files = package.card.precisions["int8"].files
     for name, digest in files.items():
@@ -216,7 +216,7 @@ def _quantised(package: ModelPackage) -> Path:
             raise ModelError(
                 "the network in int8 is missing or not the one the card describes",
                 where=path,
-                fix="Run medseg models optimise again.",
+                fix="Run medseg models optimize again.",
             )
     return package.folder / next(name for name in files if name.endswith(".xml"))
 

@@ -82,7 +82,7 @@ class TorchEngine:
         self.on_gpu = self.device.type == "cuda"
         self._flat = card.network.dimensions == 2
         self._lower = precision == "bfloat16"
-        # Channels last is what oneDNN and cuDNN compute in anyway; float32 on a processor gains nothing by it.
+        # Channels last is what oneDNN and cuDNN compute in anyway; float32 on a CPU gains nothing by it.
         self._layout = _layout(card) if self._lower or self.device.type == "cuda" else torch.contiguous_format
         self._networks: list[Any] = [
             network.to(device=self.device, memory_format=self._layout)  # type: ignore[call-overload]
@@ -124,7 +124,7 @@ class TorchEngine:
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._lower):
             shown = windows.to(self.device, non_blocking=True)
             shown = (shown[..., 0] if self._flat else shown).contiguous(memory_format=self._layout)
-            # All members on the same window while it is in the processor's cache.
+            # All members on the same window while it is in the CPU's cache.
             total = self._networks[0](shown).float()
             if self.agreement is not None:
                 limit = self.agreement.threshold

@@ -15,7 +15,7 @@ from medseg.io.dicom.header import LABEL_CLASSES, leniently, read_header
 from medseg.io.dicom.volumes import Volume, sort_into_volumes
 from medseg.io.files.case_id import dicom_case_id
 from medseg.io.files.walk import Entry, absolute
-from medseg.types.scan import FoundScan, LeftOut
+from medseg.types.scan import FoundScan, Skipped
 
 __all__ = ["find_volumes"]
 
@@ -37,7 +37,7 @@ DIRECTORY = "1.2.840.10008.1.3.10"
 FEW = 3
 
 
-def find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[LeftOut], list[Path]]:
+def find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[Skipped], list[Path]]:
     """Sort DICOM files into volumes by their headers.
 
     Parameters
@@ -49,7 +49,7 @@ def find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[LeftOu
     -------
     found : list of FoundScan
         One for each volume.
-    left_out : list of LeftOut
+    skipped : list of Skipped
         Every other file: other kinds of object, localizers, copies, damaged files.
     label_objects : list of Path
         Those of the latter that are SEG or RTSTRUCT.
@@ -58,9 +58,9 @@ def find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[LeftOu
         return _find_volumes(entries)
 
 
-def _find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[LeftOut], list[Path]]:
+def _find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[Skipped], list[Path]]:
     label_objects: list[Path] = []
-    left_out: list[LeftOut] = []
+    skipped: list[Skipped] = []
     series: dict[str, list[Frame]] = {}
     named = {entry.path for entry in entries if entry.is_named}
     shown = {entry.path: entry.shown for entry in entries}
@@ -72,15 +72,15 @@ def _find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[LeftO
                 if str(header.elements.get("SOPClassUID")) in LABEL_CLASSES:
                     label_objects.append(entry.path)
                 # What could be mended should have been a scan; the rest is something else.
-                left_out.append(LeftOut(entry.path, *reason, broken=entry.is_named or reason[1] is not None))
+                skipped.append(Skipped(entry.path, *reason, broken=entry.is_named or reason[1] is not None))
                 continue
             series.setdefault(str(header.elements.get("SeriesInstanceUID")), []).extend(frames_of(header))
         except MedsegError as error:
-            left_out.append(LeftOut(entry.path, error.what, error.fix, broken=True))
+            skipped.append(Skipped(entry.path, error.what, error.fix, broken=True))
     found: list[FoundScan] = []
     for uid, members in series.items():
         distinct, copies = _without_copies(members, shown)
-        left_out += copies
+        skipped += copies
         volumes = sort_into_volumes(distinct)
         kept = []
         for volume in volumes:
@@ -88,10 +88,10 @@ def _find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[LeftO
             if reason is None:
                 kept.append(volume)
             else:
-                left_out += [LeftOut(path, *reason, broken=path in named) for path in _files(volume)]
+                skipped += [Skipped(path, *reason, broken=path in named) for path in _files(volume)]
         found += [_found(uid, volume, several=len(volumes) > 1) for volume in kept]
     taken = {path for scan in found for path in scan.files}
-    return found, [left for left in left_out if left.path not in taken], label_objects
+    return found, [left for left in skipped if left.path not in taken], label_objects
 
 
 def _not_a_volume(header: Dataset) -> tuple[str, str | None] | None:
@@ -107,7 +107,7 @@ def _not_a_volume(header: Dataset) -> tuple[str, str | None] | None:
     if not header.get("SeriesInstanceUID"):
         return "it does not say to which series it belongs", "Export the series again."
     if int(header.get("SamplesPerPixel") or 1) != 1:
-        return "a colour picture, not a scan", None
+        return "a color picture, not a scan", None
     return None
 
 
@@ -125,11 +125,11 @@ def _not_a_scan(volume: Volume, volumes: Sequence[Volume]) -> tuple[str, str | N
     return None
 
 
-def _without_copies(frames: Sequence[Frame], shown: Mapping[Path, Path]) -> tuple[list[Frame], list[LeftOut]]:
+def _without_copies(frames: Sequence[Frame], shown: Mapping[Path, Path]) -> tuple[list[Frame], list[Skipped]]:
     """Drop further files with the same object; objects that share a UID and differ stay, to be refused or placed."""
     by_uid: dict[tuple[str, int | None], list[Frame]] = {}
     distinct: list[Frame] = []
-    copies: list[LeftOut] = []
+    copies: list[Skipped] = []
     for frame in frames:
         twins = by_uid.setdefault((frame.sop_uid, frame.index), [])
         original = next((twin for twin in twins if frame.sop_uid and _same_object(twin, frame)), None)
@@ -137,7 +137,7 @@ def _without_copies(frames: Sequence[Frame], shown: Mapping[Path, Path]) -> tupl
             twins.append(frame)
             distinct.append(frame)
         elif frame.index in (None, 0):
-            copies.append(LeftOut(frame.file, f"a copy of {shown[original.file]}"))
+            copies.append(Skipped(frame.file, f"a copy of {shown[original.file]}"))
     return distinct, copies
 
 

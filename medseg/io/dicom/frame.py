@@ -16,7 +16,7 @@ from medseg.io.dicom.header import REMEMBERED, Header, leniently
 
 __all__ = ["Frame", "frames_of"]
 
-# No patient is a kilometre long.
+# No patient is a kilometer long.
 ABSURD = 1e6
 # How far direction cosines may be from length 1; scanners round them.
 COSINE_SLACK = 1e-2
@@ -64,7 +64,7 @@ class Frame:
     rows, columns : int
         Its size in pixels.
     position : tuple of float, optional
-        Centre of its first pixel, mm, LPS+ as in DICOM.
+        Center of its first pixel, mm, LPS+ as in DICOM.
     orientation : tuple of float, optional
         Directions along its rows and down its columns, LPS+.
     pixel_spacing : tuple of float, optional

@@ -16,7 +16,7 @@ __all__ = ["Layout", "heights", "lay_out"]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # A slice may lie this share of the slice spacing from its place on an even grid: real positions are rounded to a
-# hundredth or a tenth of a millimetre, and a missing slice moves its neighbours by half a spacing at least.
+# hundredth or a tenth of a millimeter, and a missing slice moves its neighbors by half a spacing at least.
 UNEVEN = 0.05
 WORTH_A_NOTE = 0.01
 SAME_PLACE = 1e-3

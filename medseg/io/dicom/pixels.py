@@ -176,7 +176,7 @@ def _check_kind(frame: Frame) -> None:
         "MONOCHROME2",
     ):
         raise InputError(
-            f"its pixels are colour ({get('PhotometricInterpretation')})",
+            f"its pixels are color ({get('PhotometricInterpretation')})",
             where=frame.file,
             fix="Use the original series.",
         )

@@ -16,7 +16,7 @@ __all__ = ["LPS", "SLACK", "Plane", "functional_group", "planes_of"]
 # RAS+ to LPS+ and back: DICOM's world has x and y the other way round.
 LPS = np.diag([-1.0, -1.0, 1.0])
 # How far a pixel of a source slice may lie from its place in the label map's grid, in voxels: real positions are
-# rounded to a hundredth or a tenth of a millimetre, while confused slices, axes or series are half a voxel off or more.
+# rounded to a hundredth or a tenth of a millimeter, while confused slices, axes or series are half a voxel off or more.
 SLACK = 0.1
 
 
@@ -27,7 +27,7 @@ class Plane:
     Parameters
     ----------
     position : ndarray, shape (3,)
-        Centre of the first pixel, mm, LPS+ as in DICOM.
+        Center of the first pixel, mm, LPS+ as in DICOM.
     axes : ndarray, shape (3, 2)
         Steps in mm, LPS+, to the next column and to the next row.
     size : tuple of int

@@ -73,7 +73,7 @@ def read_series(found: FoundScan, *, allow_uneven: bool = False) -> Scan:
     Raises
     ------
     InputError
-        When the volume cannot be placed or decoded beyond doubt.
+        When the volume cannot be placed or decoded beyond uncertainty.
     ResourceLimit
         When it is larger than this machine can hold.
     """

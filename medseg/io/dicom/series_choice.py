@@ -13,7 +13,7 @@ import numpy as np
 
 from medseg.errors import MedsegError, UsageError
 from medseg.io.files.walk import absolute
-from medseg.types.scan import Discovery, FoundScan, LeftOut
+from medseg.types.scan import Discovery, FoundScan, Skipped
 from medseg.types.wanted import SeriesWanted
 
 __all__ = ["choose_series", "judge", "named_series"]
@@ -71,28 +71,28 @@ def choose_series(discovery: Discovery, wanted: SeriesWanted, inputs: Sequence[P
     Returns
     -------
     Discovery
-        Chosen volumes say why in their notes. Volumes not chosen are left out with the reason; where none fits, or
-        several fit equally, the study is left out as broken, for the user to say which.
+        Chosen volumes say why in their notes. Volumes not chosen are skipped with the reason; where none fits, or
+        several fit equally, the study is skipped as broken, for the user to say which.
     """
     kept: list[FoundScan] = []
-    left: list[LeftOut] = []
+    left: list[Skipped] = []
     for members in _studies(discovery.found, inputs):
         if len(members) == 1 or members[0].format != "dicom":
             kept += members
             continue
         chosen, reason = _choose(members, wanted)
         if chosen is None:
-            left.append(LeftOut(members[0].files[0], reason, "Say which with --series.", broken=True))
+            left.append(Skipped(members[0].files[0], reason, "Say which with --series.", broken=True))
         else:
             log.info("%s: %s", chosen.case_id, reason)
             kept.append(replace(chosen, notes=(*chosen.notes, reason)))
             left += [
-                LeftOut(one.files[0], f"series {_name(one)}: not the one that fits the model best")
+                Skipped(one.files[0], f"series {_name(one)}: not the one that fits the model best")
                 for one in members
                 if one is not chosen
             ]
     order = {scan.case_id: number for number, scan in enumerate(discovery.found)}
-    return Discovery(tuple(sorted(kept, key=lambda scan: order[scan.case_id])), (*discovery.left_out, *left))
+    return Discovery(tuple(sorted(kept, key=lambda scan: order[scan.case_id])), (*discovery.skipped, *left))
 
 
 def named_series(discovery: Discovery, pattern: str) -> Discovery:
@@ -125,9 +125,9 @@ def named_series(discovery: Discovery, pattern: str) -> Discovery:
             if scan.format != "dicom" or scan.case_id in meant
         ),
         (
-            *discovery.left_out,
+            *discovery.skipped,
             *(
-                LeftOut(s.files[0], f"series {_name(s)}: not the one named with --series")
+                Skipped(s.files[0], f"series {_name(s)}: not the one named with --series")
                 for s in dicom
                 if s.case_id not in meant
             ),

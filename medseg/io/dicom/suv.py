@@ -1,4 +1,4 @@
-"""Standardised uptake values of PET, by body weight: what of the injected activity each gram holds."""
+"""Standardized uptake values of PET, by body weight: what of the injected activity each gram holds."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ def _places(frames: Sequence[Frame]) -> list[int]:
 
 
 def _is_unbroken(groups: Sequence[Sequence[int]]) -> bool:
-    """Whether every group has one frame at each of several neighbouring places."""
+    """Whether every group has one frame at each of several neighboring places."""
     return all(len(group) > 1 and sorted(group) == list(range(min(group), max(group) + 1)) for group in groups)
 
 

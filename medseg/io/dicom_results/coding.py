@@ -1,4 +1,4 @@
-"""Between a class of a label table and the codes, colours and algorithm that DICOM writes of a segment."""
+"""Between a class of a label table and the codes, colors and algorithm that DICOM writes of a segment."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ Polygon = npt.NDArray[np.float64]
 
 
 def fill(contours: Iterable[Polygon], shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """Find the pixels whose centres lie inside an odd number of contours.
+    """Find the pixels whose centers lie inside an odd number of contours.
 
     Odd, so that a contour inside another cuts a hole, and one inside the hole is an island; a keyhole, whose channel is
     walked in both directions, cuts the same hole.
@@ -23,14 +23,14 @@ def fill(contours: Iterable[Polygon], shape: tuple[int, int]) -> npt.NDArray[np.
     Parameters
     ----------
     contours : iterable of ndarray, shape (N, 2)
-        Corners of closed polygons in voxel units, (x, y), pixel centres at whole numbers. Parts outside are cut off.
+        Corners of closed polygons in voxel units, (x, y), pixel centers at whole numbers. Parts outside are cut off.
     shape : tuple of int
         Number of pixels along x and y.
 
     Returns
     -------
     ndarray of bool, shape (X, Y)
-        Centres exactly on a contour belong to the side it is the left or lower border of.
+        Centers exactly on a contour belong to the side it is the left or lower border of.
     """
     crossings = np.zeros((shape[0] + 1, shape[1]), dtype=np.int32)
     for polygon in contours:
@@ -50,7 +50,7 @@ def fill(contours: Iterable[Polygon], shape: tuple[int, int]) -> npt.NDArray[np.
 
 
 def trace(mask: npt.NDArray[Any]) -> list[Polygon]:
-    """Draw closed contours around the pixels of a mask, half-way to their neighbours.
+    """Draw closed contours around the pixels of a mask, half-way to their neighbors.
 
     Holes are cut by keyholes, as DICOM asks of a closed planar contour (PS3.3 C.8.8.6.3): the polygon walks to the
     hole, round it and back the same way. `fill` gives the mask back exactly.
@@ -95,7 +95,7 @@ def _keyhole(outline: Polygon, hole: Polygon) -> Polygon:
 
 
 def _without_straight(loop: Polygon) -> Polygon:
-    """Drop corners on a straight line between their neighbours."""
+    """Drop corners on a straight line between their neighbors."""
     before, after = loop - np.roll(loop, 1, axis=0), np.roll(loop, -1, axis=0) - loop
     turns = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
     corners: Polygon = loop[turns != 0]

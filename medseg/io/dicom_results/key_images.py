@@ -42,7 +42,7 @@ def write_key_images(labels: LabelMap, source: Source, path: Path, *, model: Mod
     """Write one key image for each class found, on the slice where most of it is.
 
     Classes that are largest on the same slice share an image, and every image shows every class on its slice. Where
-    nothing was found, one image of the middle slice says so. Grey values are windowed as the source's header asks,
+    nothing was found, one image of the middle slice says so. Gray values are windowed as the source's header asks,
     between the 1st and 99th percentile where it does not.
 
     Parameters
@@ -117,11 +117,11 @@ def _picture(
     labels: LabelMap, array: npt.NDArray[Any], series: SourceSeries, source: Source, k: int, model: ModelIdentity
 ) -> tuple[npt.NDArray[np.uint8], float]:
     """Draw one slice with outlines and legend: (rows, columns, 3), and its pixel spacing in mm."""
-    grey = _grey(series, source, k)
+    gray = _gray(series, source, k)
     x, y, _ = labels.geometry.spacing
-    fine = min(min(x, y), min(grey.shape[0] * y, grey.shape[1] * x) / SHORTEST_SIDE)
-    size = (round(grey.shape[1] * x / fine), round(grey.shape[0] * y / fine))
-    large = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC))
+    fine = min(min(x, y), min(gray.shape[0] * y, gray.shape[1] * x) / SHORTEST_SIDE)
+    size = (round(gray.shape[1] * x / fine), round(gray.shape[0] * y / fine))
+    large = np.asarray(Image.fromarray(gray).resize(size, Image.Resampling.BICUBIC))
     classes = array[:, :, k].T.astype(np.int32)
     regions = np.asarray(Image.fromarray(classes).resize(size, Image.Resampling.NEAREST))
     picture = np.repeat(large[..., None], 3, axis=2)
@@ -132,7 +132,7 @@ def _picture(
     return np.concatenate([picture, _legend(shown, size[0], k, array.shape[2], model)]), fine
 
 
-def _grey(series: SourceSeries, source: Source, k: int) -> npt.NDArray[np.uint8]:
+def _gray(series: SourceSeries, source: Source, k: int) -> npt.NDArray[np.uint8]:
     """One slice of the source as a radiologist would see it: (rows, columns)."""
     header = series.instance_of(k)
     file = source.files[0] if series.frames is not None else _file_of(header, source)

@@ -36,7 +36,7 @@ log = logging.getLogger("medseg.io.dicom_results.rtstruct")
 def read_rtstruct(path: Path, on: Scan | Geometry, pattern: str = ".*") -> LabelMap:
     """Read the structures of an RTSTRUCT as a label map on the grid they were drawn on.
 
-    A pixel belongs to a structure where its centre lies inside an odd number of the structure's contours on that slice,
+    A pixel belongs to a structure where its center lies inside an odd number of the structure's contours on that slice,
     so that contours inside contours are holes.
 
     Parameters
@@ -96,7 +96,7 @@ def read_rtstruct(path: Path, on: Scan | Geometry, pattern: str = ".*") -> Label
 def write_rtstruct(labels: LabelMap, source: Source, path: Path, *, model: ModelIdentity) -> None:
     """Write a label map as an RTSTRUCT, and beside it a JSON file with the Dice of reading it back.
 
-    Contours run half-way between pixels, so that filling them at pixel centres gives the labels back; holes are cut by
+    Contours run half-way between pixels, so that filling them at pixel centers gives the labels back; holes are cut by
     keyholes, as DICOM asks. The same labels, source and model give the same file.
 
     Parameters
@@ -174,7 +174,7 @@ def _filled(item: Dataset, geometry: Geometry, name: str, path: Path) -> npt.NDA
     outside = 0
     for contour in item.get("ContourSequence") or ():
         if not str(contour.get("ContourGeometricType")).startswith("CLOSED"):
-            log.warning("%s: points and open lines of '%s' enclose nothing and are left out", path, name)
+            log.warning("%s: points and open lines of '%s' enclose nothing and are skipped", path, name)
             continue
         try:
             points = np.asarray(contour.ContourData, dtype=np.float64).reshape(-1, 3)

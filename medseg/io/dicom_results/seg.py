@@ -49,7 +49,7 @@ def write_seg(
     """Write a label map as a DICOM Segmentation of the series it was made from.
 
     The same labels, source and model give the same file, byte for byte, with the same UIDs. Slices without labels are
-    left out, as is usual; a class without voxels stays described, so that a reader knows it was looked for; where
+    skipped, as is usual; a class without voxels stays described, so that a reader knows it was looked for; where
     nothing at all was found, one empty frame a class, on the first slice, keeps the object valid. Where slices are
     tilted each frame lies in the right place, but some readers stack frames upright; `medseg.io.formats` names them.
 
@@ -197,7 +197,7 @@ def read_seg(path: Path) -> LabelMap:
     """Read a DICOM Segmentation as one label map.
 
     The grid is the file's own: it reaches from the first to the last frame present, as slices with nothing on them
-    are usually left out. A class's value is its segment number, unless medseg wrote another. Of a fractional
+    are usually skipped. A class's value is its segment number, unless medseg wrote another. Of a fractional
     segmentation, a voxel belongs to the segment with the largest fraction, where that is one half or more.
 
     Parameters

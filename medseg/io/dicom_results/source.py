@@ -66,7 +66,7 @@ class SourceSeries:
 
     @property
     def slice_spacing(self) -> float:
-        """Distance in mm between neighbouring slices along their normal; of a single slice, its thickness."""
+        """Distance in mm between neighboring slices along their normal; of a single slice, its thickness."""
         if len(self.planes) < 2:
             return _thickness(self.first)
         normal = np.cross(*self.planes[0].axes.T)

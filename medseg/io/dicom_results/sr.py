@@ -26,7 +26,7 @@ from medseg.types import LabelClass, LabelMap, ModelIdentity, Source
 __all__ = ["write_sr"]
 
 SERIES_NUMBER = 9003
-MILLILITRE = hd.sr.CodedConcept("ml", "UCUM", "Milliliter")
+MILLILITER = hd.sr.CodedConcept("ml", "UCUM", "Milliliter")
 # What a reader should look at twice; no standard code says either.
 QUALITY = hd.sr.CodedConcept("quality", "99MEDSEG", "Quality flag")
 NOTHING_FOUND = hd.sr.CodedConcept("nothing-found", "99MEDSEG", "Nothing found")
@@ -117,7 +117,7 @@ def _group(
     model: ModelIdentity,
 ) -> hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
     mask = labels.array == entry.value
-    millilitres = float(np.count_nonzero(mask) * labels.geometry.voxel_volume / 1000)
+    volume_ml = float(np.count_nonzero(mask) * labels.geometry.voxel_volume / 1000)
     flags = [NOTHING_FOUND] if not mask.any() else [TOUCHES_EDGE] if _touches_edge(mask) else []
     return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(
@@ -132,7 +132,7 @@ def _group(
         finding_category=concept(category_of(entry)),
         finding_type=concept(type_of(entry)),
         algorithm_id=_algorithm(model),
-        measurements=[hd.sr.Measurement(name=codes.SCT.Volume, value=float(f"{millilitres:.6g}"), unit=MILLILITRE)],
+        measurements=[hd.sr.Measurement(name=codes.SCT.Volume, value=float(f"{volume_ml:.6g}"), unit=MILLILITER)],
         qualitative_evaluations=[hd.sr.QualitativeEvaluation(name=QUALITY, value=flag) for flag in flags],
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.errors import UsageError
-from medseg.types.scan import LeftOut
+from medseg.types.scan import Skipped
 
 __all__ = ["Entry", "absolute", "walk"]
 
@@ -43,7 +43,7 @@ def absolute(path: Path) -> str:
     return os.path.abspath(path)  # noqa: PTH100 - Path.resolve would follow them
 
 
-def walk(inputs: Sequence[Path]) -> tuple[list[Entry], list[LeftOut]]:
+def walk(inputs: Sequence[Path]) -> tuple[list[Entry], list[Skipped]]:
     """List files, following links but no loops, and each file once however often it is reached.
 
     Parameters
@@ -55,7 +55,7 @@ def walk(inputs: Sequence[Path]) -> tuple[list[Entry], list[LeftOut]]:
     -------
     entries : list of Entry
         Sorted by path.
-    left_out : list of LeftOut
+    skipped : list of Skipped
         Hidden files and folders, further links to a file already listed, and what cannot be opened.
 
     Raises
@@ -64,7 +64,7 @@ def walk(inputs: Sequence[Path]) -> tuple[list[Entry], list[LeftOut]]:
         When an input does not exist.
     """
     reached: list[Entry] = []
-    left_out: list[LeftOut] = []
+    skipped: list[Skipped] = []
     # Named files come first, so that a file both named and found counts as named; then by path.
     for _, given in sorted(
         {absolute(p): Path(p) for p in inputs}.items(), key=lambda item: (item[1].is_dir(), item[0])
@@ -72,7 +72,7 @@ def walk(inputs: Sequence[Path]) -> tuple[list[Entry], list[LeftOut]]:
         if not os.path.lexists(given):
             raise UsageError("there is no such file or folder", where=given, fix="Check the path.")
         if given.is_dir():
-            reached += [Entry(path, given, path) for path in _files_under(given, left_out)]
+            reached += [Entry(path, given, path) for path in _files_under(given, skipped)]
         else:
             reached.append(Entry(given, given, given))
     entries: list[Entry] = []
@@ -82,26 +82,26 @@ def walk(inputs: Sequence[Path]) -> tuple[list[Entry], list[LeftOut]]:
         try:
             status = entry.path.stat()
         except OSError as error:
-            left_out.append(LeftOut(entry.path, f"it cannot be opened ({error.strerror or error})", broken=True))
+            skipped.append(Skipped(entry.path, f"it cannot be opened ({error.strerror or error})", broken=True))
             continue
         if not stat.S_ISREG(status.st_mode):
-            left_out.append(LeftOut(entry.path, "it is not a plain file", broken=entry.is_named))
+            skipped.append(Skipped(entry.path, "it is not a plain file", broken=entry.is_named))
             continue
         identity = (status.st_dev, status.st_ino)
         if identity in seen:
             if seen[identity] != entry.path:
-                left_out.append(LeftOut(entry.path, f"the same file as {seen[identity]}"))
+                skipped.append(Skipped(entry.path, f"the same file as {seen[identity]}"))
             continue
         seen[identity] = entry.path
         entries.append(entry)
-    return sorted(entries, key=lambda e: absolute(e.path)), left_out
+    return sorted(entries, key=lambda e: absolute(e.path)), skipped
 
 
-def _files_under(folder: Path, left_out: list[LeftOut]) -> Iterator[Path]:
+def _files_under(folder: Path, skipped: list[Skipped]) -> Iterator[Path]:
     """Files of a folder and its sub-folders; a folder reached twice through links is walked once."""
 
     def unreadable(error: OSError) -> None:
-        left_out.append(LeftOut(Path(error.filename), f"the folder cannot be opened ({error.strerror})", broken=True))
+        skipped.append(Skipped(Path(error.filename), f"the folder cannot be opened ({error.strerror})", broken=True))
 
     visited: set[tuple[int, int]] = set()
     for name, folders, files in os.walk(folder, followlinks=True, onerror=unreadable):
@@ -112,10 +112,10 @@ def _files_under(folder: Path, left_out: list[LeftOut]) -> Iterator[Path]:
             continue
         visited.add((status.st_dev, status.st_ino))
         for hidden in [n for n in folders if n.startswith(".")]:
-            left_out.append(LeftOut(here / hidden, "a hidden folder"))
+            skipped.append(Skipped(here / hidden, "a hidden folder"))
         folders[:] = sorted(n for n in folders if not n.startswith("."))
         for file in sorted(files):
             if file.startswith("."):
-                left_out.append(LeftOut(here / file, "a hidden file"))
+                skipped.append(Skipped(here / file, "a hidden file"))
             else:
                 yield here / file

@@ -87,7 +87,7 @@ def complete(found: Foreign, facts: Mapping[str, Any], name: str, file: str) -> 
     UsageError
         Naming every key that is missing, or the first that is wrong.
     """
-    unstated = {"data": "not stated", "licence": "not stated", "cases": 0, "command": found.kind, "seed": None}
+    unstated = {"data": "not stated", "license": "not stated", "cases": 0, "command": found.kind, "seed": None}
     content = merged(found.card, facts)
     content |= {"name": name, "weights_sha256": "0" * 64, "training": {**unstated, **content.get("training", {})}}
     content.setdefault("title", f"{file}, {found.kind}")
@@ -123,6 +123,6 @@ def _missing(content: Mapping[str, Any]) -> list[str]:
     missing += [f"input.{key}" for key in ("channels", "patch", "orientation", "spacing") if key not in given]
     channels = given.get("channels")
     for number, channel in enumerate(channels if isinstance(channels, Sequence) else ()):
-        if isinstance(channel, Mapping) and "normalisation" not in channel:
-            missing.append(f"input.channels.{number}.normalisation")
+        if isinstance(channel, Mapping) and "normalization" not in channel:
+            missing.append(f"input.channels.{number}.normalization")
     return missing

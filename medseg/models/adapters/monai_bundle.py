@@ -103,7 +103,7 @@ def card_of(
         "post": after.post,
         "training": {
             "data": str(metadata.get("data_source") or "not stated by the bundle"),
-            "licence": str(metadata.get("license") or metadata.get("copyright") or "not stated by the bundle"),
+            "license": str(metadata.get("license") or metadata.get("copyright") or "not stated by the bundle"),
             "command": f"MONAI bundle {metadata.get('name', 'without a name')} {metadata.get('version', '')}".strip(),
         },
         "limits": _limits(metadata, after),
@@ -196,7 +196,7 @@ def _input(
     modality = MODALITIES.get(str(given.get("modality", "")).upper())
     before = before_network(_transforms(config, "preprocessing") if config else [], channels)
     described = [
-        {"name": names.get(i, f"channel-{i}"), "modality": modality, "normalisation": before.normalisation}
+        {"name": names.get(i, f"channel-{i}"), "modality": modality, "normalization": before.normalization}
         for i in range(channels)
     ]
     return {**before.input, "channels": described, "patch": _patch(config, given, facts)}

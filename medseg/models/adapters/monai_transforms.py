@@ -1,6 +1,6 @@
 """What a MONAI bundle does before and after its network, in a card's words.
 
-Every transform is looked up by name in a list; one that is not there, or has an argument medseg would not honour, is
+Every transform is looked up by name in a list; one that is not there, or has an argument medseg would not honor, is
 refused by name. Nothing is approximated silently.
 """
 
@@ -34,7 +34,7 @@ class Before:
     """What is known so far of the way to the network: fields of a card's ``input``."""
 
     input: dict[str, Any] = field(default_factory=lambda: {"orientation": "stored", "spacing": None})
-    normalisation: dict[str, Any] = field(default_factory=lambda: {"scheme": "none"})
+    normalization: dict[str, Any] = field(default_factory=lambda: {"scheme": "none"})
     resampled: bool = False
 
 
@@ -156,8 +156,8 @@ def _spacing(known: Before, taken: _Taken, _channels: int) -> None:
     if len(spacing) != 3:
         raise taken.refused("pixdim", spacing)
     known.input["spacing"] = [float(mm) if mm > 0 else None for mm in spacing]
-    known.input["resampling"] = {"order": orders[str(mode).lower()], "separate_slices": False, "aligned": "centres"}
-    known.input["normalise_after_resampling"] = known.normalisation["scheme"] == "none"
+    known.input["resampling"] = {"order": orders[str(mode).lower()], "separate_slices": False, "aligned": "centers"}
+    known.input["normalize_after_resampling"] = known.normalization["scheme"] == "none"
     known.resampled = True
 
 
@@ -167,7 +167,7 @@ def _range(known: Before, taken: _Taken, _channels: int) -> None:
     taken.only()
     if None in (low, high, *to):
         raise taken.refused("b_min", None)
-    _normalise(known, taken, scheme="rescale", lower=low, upper=high, to=to, clip=clip)
+    _normalize(known, taken, scheme="rescale", lower=low, upper=high, to=to, clip=clip)
 
 
 def _percentiles(known: Before, taken: _Taken, channels: int) -> None:
@@ -179,14 +179,14 @@ def _percentiles(known: Before, taken: _Taken, channels: int) -> None:
     )
     taken.only(relative=False)
     _one_channel(taken, channels, each)
-    _normalise(known, taken, scheme="percentiles", lower=low, upper=high, to=to, clip=clip)
+    _normalize(known, taken, scheme="percentiles", lower=low, upper=high, to=to, clip=clip)
 
 
 def _extremes(known: Before, taken: _Taken, channels: int) -> None:
     to, each = (taken.take("minv", 0.0), taken.take("maxv", 1.0)), taken.take("channel_wise", False)
     taken.only(factor=None)
     _one_channel(taken, channels, each)
-    _normalise(known, taken, scheme="range", to=to)
+    _normalize(known, taken, scheme="range", to=to)
 
 
 def _zscore(known: Before, taken: _Taken, channels: int) -> None:
@@ -196,30 +196,30 @@ def _zscore(known: Before, taken: _Taken, channels: int) -> None:
     if (mean is None) != (std is None) or isinstance(mean, list) or (mean is not None and nonzero):
         raise taken.refused("subtrahend", mean)
     if mean is not None:
-        _normalise(known, taken, scheme="rescale", lower=mean, upper=mean + std)
+        _normalize(known, taken, scheme="rescale", lower=mean, upper=mean + std)
         return
     _one_channel(taken, channels, each)
-    _normalise(known, taken, scheme="zscore", nonzero_only=nonzero, fill_holes=False)
+    _normalize(known, taken, scheme="zscore", nonzero_only=nonzero, fill_holes=False)
 
 
 def _crop(known: Before, taken: _Taken, _channels: int) -> None:
     taken.only(margin=0, k_divisible=1, allow_smaller=False, mode="constant", channel_indices=None)
     above = 0.0
-    if (scheme := known.normalisation["scheme"]) != "none":
+    if (scheme := known.normalization["scheme"]) != "none":
         # Positive after scaling is above this before it.
-        low, high = known.normalisation.get("lower"), known.normalisation.get("upper")
-        a, b = known.normalisation.get("to", (0.0, 1.0))
+        low, high = known.normalization.get("lower"), known.normalization.get("upper")
+        a, b = known.normalization.get("to", (0.0, 1.0))
         if scheme != "rescale" or low is None or high is None or not (high > low and b > a):
             raise taken.refused("a place after", scheme)
         above = low + (0.0 - a) / (b - a) * (high - low)
     known.input["crop_above"] = above
 
 
-def _normalise(known: Before, taken: _Taken, **values: Any) -> None:
-    if known.normalisation["scheme"] != "none":
+def _normalize(known: Before, taken: _Taken, **values: Any) -> None:
+    if known.normalization["scheme"] != "none":
         raise FormatLimitation(f"the transform '{taken.name}' is a second change of intensities", fix=WAY_OUT)
-    known.normalisation = values
-    known.input["normalise_after_resampling"] = known.resampled
+    known.normalization = values
+    known.input["normalize_after_resampling"] = known.resampled
 
 
 def _one_channel(taken: _Taken, channels: int, each: Any) -> None:

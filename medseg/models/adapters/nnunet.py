@@ -15,7 +15,7 @@ import torch
 
 from medseg.errors import FormatLimitation, InputError, ModelError, UsageError
 from medseg.models.adapters import nnunet_plans, nnunet_weights
-from medseg.models.card import FirstPassCard, ModelCard, TrainingCard
+from medseg.models.card import LowResolutionCard, ModelCard, TrainingCard
 from medseg.models.package import ModelPackage, write_package
 from medseg.models.unzip import extract
 
@@ -82,14 +82,14 @@ def import_nnunet(
         folder = _choose(root, configuration, path)
         card, weights, previous = _read(folder, name, checkpoint, folds, orientation)
         if previous is not None:
-            first = _first_pass_folder(folder, previous)
+            first = _low_resolution_stage_folder(folder, previous)
             first_card, first_weights, before = _read(first, f"{name}-first-pass", checkpoint, folds, orientation)
             if before is not None:
                 raise FormatLimitation(f"'{previous}' itself is the second stage of a cascade", where=path)
-            assert card.first_pass is not None
-            package = write_package(target / card.first_pass.folder, first_card, first_weights)
-            own = card.first_pass.model_copy(update={"sha256": package.hash})
-            card = card.model_copy(update={"first_pass": own})
+            assert card.low_resolution_stage is not None
+            package = write_package(target / card.low_resolution_stage.folder, first_card, first_weights)
+            own = card.low_resolution_stage.model_copy(update={"sha256": package.hash})
+            card = card.model_copy(update={"low_resolution_stage": own})
         return write_package(target, card, weights)
 
 
@@ -119,8 +119,8 @@ def _read(
     return card, weights, previous
 
 
-def _first_pass_folder(folder: Path, previous: str) -> Path:
-    """Results of the first pass beside those of the second, by the same trainer and plans."""
+def _low_resolution_stage_folder(folder: Path, previous: str) -> Path:
+    """Results of the low-resolution stage beside those of the second, by the same trainer and plans."""
     first = folder.with_name(f"{folder.name.rpartition('__')[0]}__{previous}")
     if not (first / "plans.json").is_file():
         raise ModelError(
@@ -161,13 +161,15 @@ def _convert(
         regions=regions,
         members=len(members),
         input=given,
-        first_pass=FirstPassCard(sha256="0" * 64, labels=nnunet_plans.first_pass_labels(dataset))
+        low_resolution_stage=LowResolutionCard(
+            sha256="0" * 64, labels=nnunet_plans.low_resolution_stage_labels(dataset)
+        )
         if settings.get("previous_stage")
         else None,
         network=nnunet_plans.network_card(settings, axes, nnunet_weights.norm_of(first["network_weights"])),
         training=TrainingCard(
             data=str(dataset.get("reference") or plans["dataset_name"]),
-            licence=str(dataset.get("licence") or dataset.get("license") or "not recorded by nnU-Net"),
+            license=str(dataset.get("licence") or dataset.get("license") or "not recorded by nnU-Net"),
             cases=int(dataset.get("numTraining", 0)),
             command=f"nnUNetv2_train {plans['dataset_name']} {wanted} {','.join(f.name[5:] for f in folds)} "
             f"-tr {first['trainer_name']} -p {plans['plans_name']}",
@@ -201,7 +203,7 @@ def _choose(root: Path, configuration: str | None, where: Path) -> Path:
         )
     if configuration is not None and "," in configuration:
         raise FormatLimitation(
-            f"{configuration} are several configurations, and a package holds one and its first pass",
+            f"{configuration} are several configurations, and a package holds one and its low-resolution stage",
             where=where,
             fix="Import each under a name of its own and average their scores: docs/how-to/import-models.md shows how.",
         )

@@ -12,15 +12,15 @@ from typing import Any, Literal
 
 from medseg.errors import FormatLimitation, ModelError
 from medseg.models.card import ClassCard, NetworkCard
-from medseg.prepare.card import ChannelCard, ForegroundCard, InputCard, NormalisationCard, ResamplingCard
+from medseg.prepare.card import ChannelCard, ForegroundCard, InputCard, NormalizationCard, ResamplingCard
 from medseg.types.labels import PALETTE
 
-__all__ = ["Axes", "configuration", "first_pass_labels", "input_card", "labels", "network_card"]
+__all__ = ["Axes", "configuration", "input_card", "labels", "low_resolution_stage_labels", "network_card"]
 
 Json = Mapping[str, Any]
 AXES: tuple[Literal[0], Literal[1], Literal[2]] = (0, 1, 2)
 
-_NORMALISATIONS: dict[str, str] = {
+_NORMALIZATIONS: dict[str, str] = {
     "ZScoreNormalization": "zscore",
     "CTNormalization": "clip_zscore",
     "NoNormalization": "none",
@@ -151,7 +151,7 @@ def input_card(
     Raises
     ------
     FormatLimitation
-        For normalisation or resampling that is not nnU-Net's own.
+        For normalization or resampling that is not nnU-Net's own.
     """
     flat = len(axes.network) == 2
     patch, spacing = axes.order(settings["patch_size"]), settings["spacing"]
@@ -193,7 +193,7 @@ def labels(dataset: Json) -> tuple[tuple[ClassCard, ...], tuple[int, ...] | None
     ), written
 
 
-def first_pass_labels(dataset: Json) -> tuple[int, ...]:
+def low_resolution_stage_labels(dataset: Json) -> tuple[int, ...]:
     """Labels the second stage of a cascade is shown as channels, in order: all but background and ignored."""
     values: set[int] = set()
     for name, value in dataset["labels"].items():
@@ -239,10 +239,10 @@ def _channels(plans: Json, settings: Json, dataset: Json) -> tuple[ChannelCard, 
     cards = []
     for index, name in names.items():
         scheme = settings["normalization_schemes"][int(index)]
-        if scheme not in _NORMALISATIONS:
-            raise FormatLimitation(f"channel {name} is normalised by {scheme}, which is not one of nnU-Net's own")
+        if scheme not in _NORMALIZATIONS:
+            raise FormatLimitation(f"channel {name} is normalized by {scheme}, which is not one of nnU-Net's own")
         masked = bool(settings["use_mask_for_norm"][int(index)]) and scheme == "ZScoreNormalization"
-        values: dict[str, Any] = {"scheme": _NORMALISATIONS[scheme], "nonzero_only": masked}
+        values: dict[str, Any] = {"scheme": _NORMALIZATIONS[scheme], "nonzero_only": masked}
         if scheme == "CTNormalization":
             found = measured[index]
             values |= {"lower": found["percentile_00_5"], "upper": found["percentile_99_5"]}
@@ -252,8 +252,8 @@ def _channels(plans: Json, settings: Json, dataset: Json) -> tuple[ChannelCard, 
         modality = _MODALITIES.get(str(name).upper())
         seen = measured.get(index)
         inside = ForegroundCard(low=seen["percentile_00_5"], high=seen["percentile_99_5"]) if seen else None
-        normalisation = NormalisationCard(**values)
-        cards.append(ChannelCard(name=str(name), modality=modality, normalisation=normalisation, foreground=inside))
+        normalization = NormalizationCard(**values)
+        cards.append(ChannelCard(name=str(name), modality=modality, normalization=normalization, foreground=inside))
     return tuple(cards)
 
 

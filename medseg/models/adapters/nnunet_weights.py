@@ -1,7 +1,7 @@
 """An nnU-Net checkpoint's weights under the names and in the axis order of medseg's U-Net.
 
-The two networks are the same function: medseg leaves out the bias of a convolution whose result is normalised, because
-normalisation takes it away again.
+The two networks are the same function: medseg leaves out the bias of a convolution whose result is normalized, because
+normalization takes it away again.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def norm_of(weights: Weights) -> Literal["instance", "batch"]:
-    """Which normalisation the network has: batch normalisation keeps running means."""
+    """Which normalization the network has: batch normalization keeps running means."""
     return "batch" if any(name.endswith("running_mean") for name in weights) else "instance"
 
 
@@ -103,7 +103,7 @@ def renamed(weights: Weights, axes: Axes, where: Path) -> dict[str, torch.Tensor
         if target.startswith("decoder.heads.") and target != "decoder.heads.0":
             continue  # heads for deep supervision serve in training only
         if part == "bias" and layer.endswith(".conv") and f"{layer[:-4]}norm.weight" in own:
-            continue  # taken away by the normalisation; see below for batch normalisation
+            continue  # taken away by the normalization; see below for batch normalization
         if part == "weight" and tensor.ndim > 2:
             tensor = tensor.permute(0, 1, *(2 + axis for axis in axes.network))
         if part == "running_mean" and (bias := own.get(f"{layer[:-4]}conv.bias")) is not None:

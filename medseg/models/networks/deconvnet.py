@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 
-from medseg.models.layers import SLOPE, ConvUnit, Norm, convolution, initialise, max_pooling, normalisation
+from medseg.models.layers import SLOPE, ConvUnit, Norm, convolution, initialize, max_pooling, normalization
 from medseg.models.registry import NetworkFamily
 from medseg.models.upsampling import unpool
 
@@ -43,13 +43,13 @@ class DeconvNetArguments(BaseModel):
 
 
 class TransposedUnit(nn.Module):
-    """Transposed convolution of stride 1, normalisation, leaky ReLU; the size stays."""
+    """Transposed convolution of stride 1, normalization, leaky ReLU; the size stays."""
 
     def __init__(self, dimensions: int, inputs: int, outputs: int, norm: Norm) -> None:
         super().__init__()
         layer: Callable[..., nn.Module] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}[dimensions]
         self.conv = layer(inputs, outputs, 3, padding=1, bias=norm == "none")
-        self.norm = normalisation(norm, dimensions, outputs)
+        self.norm = normalization(norm, dimensions, outputs)
         self.active = nn.LeakyReLU(SLOPE, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ class DeconvNet(nn.Module):
 
 def _build(channels: int, classes: int, dimensions: int, arguments: DeconvNetArguments) -> DeconvNet:
     network = DeconvNet(channels, classes, dimensions, arguments)
-    initialise(network)
+    initialize(network)
     return network
 
 

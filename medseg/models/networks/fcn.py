@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from medseg.models.layers import ConvUnit, Norm, convolution, initialise, max_pooling
+from medseg.models.layers import ConvUnit, Norm, convolution, initialize, max_pooling
 from medseg.models.registry import NetworkFamily
 from medseg.models.upsampling import Upsampling
 
@@ -110,7 +110,7 @@ class FullyConvolutional(nn.Module):
 
 def _build(channels: int, classes: int, dimensions: int, arguments: FcnArguments) -> FullyConvolutional:
     network = FullyConvolutional(channels, classes, dimensions, arguments)
-    initialise(network)
+    initialize(network)
     for part in network.enlarge:
         if isinstance(part, Upsampling):
             part.start_as_identity()

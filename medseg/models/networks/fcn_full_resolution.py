@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from medseg.models.layers import ConvUnit, Norm, convolution, initialise
+from medseg.models.layers import ConvUnit, Norm, convolution, initialize
 from medseg.models.registry import NetworkFamily
 
 __all__ = ["FCN_FULL_RESOLUTION", "FullResolution", "FullResolutionArguments"]
@@ -80,7 +80,7 @@ class FullResolution(nn.Module):
 
 def _build(channels: int, classes: int, dimensions: int, arguments: FullResolutionArguments) -> FullResolution:
     network = FullResolution(channels, classes, dimensions, arguments)
-    initialise(network)
+    initialize(network)
     return network
 
 

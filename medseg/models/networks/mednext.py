@@ -24,7 +24,7 @@ class MedNeXtArguments(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    width: Positive = Field(default=32, description="channels of the first stage; each next doubles")
+    width: Positive = Field(default=32, description="channels at full resolution; each next doubles")
     kernel: Positive = Field(default=3, description="odd; 3 or 5 in the paper")
     blocks_down: tuple[Positive, ...] = Field(default=(2, 2, 2, 2), min_length=1)
     blocks_bottleneck: Positive = 2

@@ -51,7 +51,7 @@ class MonaiArguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(description="the class's name in monai.networks.nets")
-    arguments: dict[str, Any] = Field(default={}, description="as MONAI calls them; dimensions and channels left out")
+    arguments: dict[str, Any] = Field(default={}, description="as MONAI calls them; dimensions and channels skipped")
 
     @field_validator("name")
     @classmethod

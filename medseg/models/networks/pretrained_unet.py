@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from medseg.models.decoders import Decoder, Skip
 from medseg.models.efficientnet_lite import EfficientNetLite0, rename
 from medseg.models.encoders import Features
-from medseg.models.layers import ConvUnit, Norm, PerAxis, initialise
+from medseg.models.layers import ConvUnit, Norm, PerAxis, initialize
 from medseg.models.networks.unet import UNet
 from medseg.models.pretrained import find_weights, fit_weights, read_weights
 from medseg.models.registry import NetworkFamily
@@ -146,7 +146,7 @@ class PretrainedUNet(UNet):
         )
         super().__init__(encoder, decoder, deep_supervision=arguments.deep_supervision)
         self.arguments = arguments
-        initialise(self)
+        initialize(self)
         for part in self.modules():
             if isinstance(part, Upsampling):
                 part.start_as_nearest()

@@ -24,7 +24,7 @@ class SegResNetArguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     width: Annotated[int, Field(ge=8, multiple_of=8)] = Field(
-        default=32, description="channels of the first stage; each next doubles"
+        default=32, description="channels at full resolution; each next doubles"
     )
     blocks_down: tuple[Positive, ...] = Field(default=(1, 2, 2, 4), min_length=2, description="of each stage")
     upsampling: Literal["linear", "transposed", "pixel_shuffle"] = "linear"

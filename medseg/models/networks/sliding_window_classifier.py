@@ -1,4 +1,4 @@
-"""One class for the centre of a window, slid over the scan; and the same weights run over the whole scan at once.
+"""One class for the center of a window, slid over the scan; and the same weights run over the whole scan at once.
 
 Windows: Ciresan 2012 (NIPS, membranes in electron microscopy), Farabet 2013 (doi:10.1109/TPAMI.2012.231), Pinheiro &
 Collobert 2014 (ICML). Whole scan: shift and stitch, Sermanet 2014 (arXiv:1312.6229) and Pinheiro 2014; dilation in the
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from medseg.models.layers import SLOPE, convolution, initialise
+from medseg.models.layers import SLOPE, convolution, initialize
 from medseg.models.registry import NetworkFamily
 
 __all__ = ["SLIDING_WINDOW_CLASSIFIER", "Cost", "SlidingWindowArguments", "SlidingWindowClassifier", "cost"]
@@ -64,7 +64,7 @@ class SlidingWindowClassifier(nn.Module):
     Attributes
     ----------
     window : int
-        Width of the window along each axis: 38 for three convolutions. It reaches ``window // 2`` before its centre.
+        Width of the window along each axis: 38 for three convolutions. It reaches ``window // 2`` before its center.
     multiple : tuple of int
         1: any size will do.
     """
@@ -191,7 +191,7 @@ def cost(network: SlidingWindowClassifier, size: tuple[int, ...], *, channels: i
 
 def _build(channels: int, classes: int, dimensions: int, arguments: SlidingWindowArguments) -> SlidingWindowClassifier:
     network = SlidingWindowClassifier(channels, classes, dimensions, arguments)
-    initialise(network)
+    initialize(network)
     return network
 
 

@@ -28,7 +28,7 @@ class SwinUNETRArguments(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    width: Annotated[int, Field(ge=12, multiple_of=12)] = Field(default=24, description="features of the first stage")
+    width: Annotated[int, Field(ge=12, multiple_of=12)] = Field(default=24, description="features at full resolution")
     depths: Four = (2, 2, 2, 2)
     heads: Four = (3, 6, 12, 24)
     window: Annotated[int, Field(ge=1)] = Field(default=7, description="of the attention, in tokens")
@@ -38,7 +38,7 @@ class SwinUNETRArguments(BaseModel):
 
 
 class _SwinUNETR(SwinUNETR):  # type: ignore[misc]
-    """Refuses by name a patch whose coarsest features are one voxel, which its instance normalisation cannot take."""
+    """Refuses by name a patch whose coarsest features are one voxel, which its instance normalization cannot take."""
 
     multiple: tuple[int, ...]
 

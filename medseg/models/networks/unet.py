@@ -1,4 +1,4 @@
-"""U-Net in the forms nnU-Net made standard, with every choice of its ladder open: skips, upsampling, encoder.
+"""U-Net in the forms nnU-Net made standard, with every choice of its architectures open: skips, upsampling, encoder.
 
 Ronneberger 2015 (doi:10.1007/978-3-319-24574-4_28); nnU-Net's configuration, Isensee 2021
 (doi:10.1038/s41592-020-01008-z) and ResEnc, Isensee 2024 (arXiv:2404.09556); deep supervision, Lee 2015
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from medseg.errors import ConfigError
 from medseg.models.decoders import Decoder, Skip
 from medseg.models.encoders import Encoder
-from medseg.models.layers import Norm, PerAxis, initialise, per_axis
+from medseg.models.layers import Norm, PerAxis, initialize, per_axis
 from medseg.models.registry import NetworkFamily
 from medseg.models.upsampling import Upsampling, UpsamplingName
 
@@ -137,7 +137,7 @@ def build_unet(channels: int, classes: int, dimensions: int, arguments: UNetArgu
         dropout=arguments.dropout,
     )
     network = UNet(encoder, decoder, deep_supervision=arguments.deep_supervision)
-    initialise(network)
+    initialize(network)
     for part in network.modules():
         if isinstance(part, Upsampling):
             part.start_as_nearest()
@@ -151,7 +151,11 @@ def _strides(arguments: UNetArguments, dimensions: int) -> tuple[PerAxis, ...]:
         raise _wrong("strides", f"{len(strides)} strides for {stages} stages", "Give one for each entry of features.")
     result = _all_axes("strides", strides, dimensions)
     if max(result[0]) > 1:
-        raise _wrong("strides", "the stride of the first stage must be 1", "The first stage is at full resolution.")
+        raise _wrong(
+            "strides",
+            "the stride of the first level must be 1",
+            "The first level is at full resolution.",
+        )
     return result
 
 

@@ -154,17 +154,17 @@ class Augmentation:
             image = -_gamma(-image, _between(draw, config.gamma_range))
         if _happens(draw, config.gamma):
             image = _gamma(image, _between(draw, config.gamma_range))
-        return self._recolour(image, draw) if config.grey or config.colour or config.invert else image
+        return self._recolor(image, draw) if config.gray or config.color or config.invert else image
 
-    def _recolour(self, image: Tensor, draw: torch.Generator) -> Tensor:
+    def _recolor(self, image: Tensor, draw: torch.Generator) -> Tensor:
         """One patch of several channels, which differ from source to source in polarity and balance."""
         config = self.config
         channels = image.shape[0]
-        if _happens(draw, config.grey):
+        if _happens(draw, config.gray):
             image = _mix(image, torch.rand(channels, generator=draw))
-        if _happens(draw, config.colour):
-            scale = [_between(draw, config.colour_scale) for _ in range(channels)]
-            shift = [_between(draw, config.colour_shift) for _ in range(channels)]
+        if _happens(draw, config.color):
+            scale = [_between(draw, config.color_scale) for _ in range(channels)]
+            shift = [_between(draw, config.color_shift) for _ in range(channels)]
             image = image * _each(scale, image) + _each(shift, image)
         if _happens(draw, config.invert):
             image = -image
@@ -217,7 +217,7 @@ def _contrast(image: Tensor, factor: float) -> Tensor:
 
 
 def _low_resolution(image: Tensor, zoom: float) -> Tensor:
-    """Sample coarser by nearest neighbour and back by linear interpolation."""
+    """Sample coarser by nearest neighbor and back by linear interpolation."""
     size = image.shape[1:]
     small = [max(1, round(n * zoom)) if n > 1 else 1 for n in size]
     coarse = F.interpolate(image[None], size=small, mode="nearest-exact")

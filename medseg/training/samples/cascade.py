@@ -1,4 +1,4 @@
-"""Cascades: a first stage at low resolution, and a second that is shown the first's labels beside the scan.
+"""Cascades: a low-resolution stage at low resolution, and a second that is shown the first's labels beside the scan.
 
 nnU-Net's 3d_cascade_fullres (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z). What the second stage learns from is
 what the first made of cases it had not seen, so that it learns from mistakes like those it will meet.
@@ -15,9 +15,9 @@ from pathlib import Path
 from medseg.errors import ConfigError
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
-from medseg.models.card import FirstPassCard, ModelCard
+from medseg.models.card import LowResolutionCard, ModelCard
 from medseg.models.package import ModelPackage, load_package
-from medseg.prepare.route import FirstPass
+from medseg.prepare.route import LowResolutionStage
 from medseg.types import Scan
 
 __all__ = ["FirstStage"]
@@ -44,16 +44,18 @@ class FirstStage:
         self._held_out: dict[Path, frozenset[str]] = {}
         for fold in sorted(run.glob("fold_*")):
             if not (fold / "model" / "model.yaml").is_file() or not (fold / "split.json").is_file():
-                raise ConfigError(f"{fold.name} of the first stage is not over", where="first_pass", fix=FIX)
+                raise ConfigError(
+                    f"{fold.name} of the low-resolution stage is not over", where="low_resolution_stage", fix=FIX
+                )
             split = json.loads((fold / "split.json").read_text(encoding="utf-8"))
             self._held_out[fold] = frozenset(split["validation"])
         if not self._held_out or not (run / "model" / "model.yaml").is_file():
-            raise ConfigError(f"{run} holds no cross-validated run", where="first_pass", fix=FIX)
+            raise ConfigError(f"{run} holds no cross-validated run", where="low_resolution_stage", fix=FIX)
         self._predictors: dict[Path, Predictor] = {}
 
     @cached_property
     def whole(self) -> ModelPackage:
-        """The first stage's model of all cases."""
+        """The low-resolution stage's model of all cases."""
         return load_package(self.run / "model")
 
     @property
@@ -65,13 +67,13 @@ class FirstStage:
         """What the labels of a case depend on beside its scan."""
         return load_package(self._fold_of(case_id) / "model").hash
 
-    def labels(self, case_id: str, scan: Scan) -> FirstPass:
+    def labels(self, case_id: str, scan: Scan) -> LowResolutionStage:
         """Labels of a training case by the model that has not seen it."""
         fold = self._fold_of(case_id)
         if fold not in self._predictors:
             package = load_package(fold / "model")
             self._predictors = {fold: Predictor(package, InferOptions(engine="torch"))}
-        return FirstPass(self._predictors[fold].segment(scan).labels, self.values)
+        return LowResolutionStage(self._predictors[fold].segment(scan).labels, self.values)
 
     def package_for(self, held_out: Sequence[str]) -> ModelPackage:
         """The model that goes into a second stage's package: one that has not seen the cases it will be measured on.
@@ -86,20 +88,26 @@ class FirstStage:
         for fold, names in self._held_out.items():
             if names >= set(held_out):
                 return load_package(fold / "model")
-        raise ConfigError("the first stage held out other cases than this run", where="first_pass", fix=FIX)
+        raise ConfigError(
+            "the low-resolution stage held out other cases than this run", where="low_resolution_stage", fix=FIX
+        )
 
     def embed(self, card: ModelCard, folder: Path, held_out: Sequence[str]) -> ModelCard:
-        """Copy the first stage's package into the second's folder and return the card that names it."""
+        """Copy the low-resolution stage's package into the second's folder and return the card that names it."""
         package = self.package_for(held_out)
-        target = folder / FirstPassCard.model_fields["folder"].default
+        target = folder / LowResolutionCard.model_fields["folder"].default
         shutil.rmtree(target, ignore_errors=True)
         for path in package.files():
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(package.folder / path, target / path)
-        return card.model_copy(update={"first_pass": FirstPassCard(sha256=package.hash, labels=self.values)})
+        return card.model_copy(
+            update={"low_resolution_stage": LowResolutionCard(sha256=package.hash, labels=self.values)}
+        )
 
     def _fold_of(self, case_id: str) -> Path:
         for fold, names in self._held_out.items():
             if case_id in names:
                 return fold
-        raise ConfigError(f"the first stage held '{case_id}' out in no fold", where="first_pass", fix=FIX)
+        raise ConfigError(
+            f"the low-resolution stage held '{case_id}' out in no fold", where="low_resolution_stage", fix=FIX
+        )

@@ -34,7 +34,7 @@ class Material:
         Clean cases to train on and to hold out.
     cases : tuple of PreparedCase
         Those to train on that could be prepared.
-    left_out : dict of str to str
+    skipped : dict of str to str
         Why others are not used.
     first : FirstStage, optional
         In a cascade, what labels cases beforehand.
@@ -43,13 +43,13 @@ class Material:
     data: Dataset
     split: Split
     cases: tuple[PreparedCase, ...]
-    left_out: dict[str, str]
+    skipped: dict[str, str]
     first: FirstStage | None = None
 
     @property
     def held_out(self) -> tuple[DatasetCase, ...]:
         """Cases to measure with."""
-        return tuple(case for case in self.data.labelled if case.case_id in self.split.validation)
+        return tuple(case for case in self.data.labeled if case.case_id in self.split.validation)
 
 
 def gather(dataset: Path, config: TrainConfig, out: Path, prepared: Path) -> Material:
@@ -73,14 +73,14 @@ def gather(dataset: Path, config: TrainConfig, out: Path, prepared: Path) -> Mat
     if config.border_mm is not None:
         data = with_border(data, config.border_mm)
     _check_fits(data, config)
-    split = split_cases(data.labelled, folds=config.split.folds, fold=config.split.fold, seed=config.split.seed)
+    split = split_cases(data.labeled, folds=config.split.folds, fold=config.split.fold, seed=config.split.seed)
     blocked = blocked_cases(data, split, out)
     split = without(split, blocked)
-    first = None if config.first_pass is None else FirstStage(Path(config.first_pass))
+    first = None if config.low_resolution_stage is None else FirstStage(Path(config.low_resolution_stage))
     if first is not None:
         first.package_for(split.validation)
-    cases, left_out = _prepared(data, split, config, prepared, blocked, first)
-    return Material(data, split, tuple(cases), left_out, first)
+    cases, skipped = _prepared(data, split, config, prepared, blocked, first)
+    return Material(data, split, tuple(cases), skipped, first)
 
 
 def _check_fits(data: Dataset, config: TrainConfig) -> None:
@@ -112,12 +112,12 @@ def _check_fits(data: Dataset, config: TrainConfig) -> None:
 def _prepared(
     data: Dataset, split: Split, config: TrainConfig, folder: Path, blocked: dict[str, str], first: FirstStage | None
 ) -> tuple[list[PreparedCase], dict[str, str]]:
-    """Cases to train on, prepared, and why others of the dataset are left out."""
-    wanted = [case for case in data.labelled if case.case_id in split.train]
+    """Cases to train on, prepared, and why others of the dataset are skipped."""
+    wanted = [case for case in data.labeled if case.case_id in split.train]
     log.info("preparing %d cases; %d more are held out (%s)", len(wanted), len(split.validation), split.name)
     cases, failed = prepare_cases(data, wanted, config.input, folder, first)
-    left_out = {**blocked, **failed}
+    skipped = {**blocked, **failed}
     if not cases:
-        why = next(iter(left_out.values()), "there is no labelled case")
+        why = next(iter(skipped.values()), "there is no labeled case")
         raise InputError(f"no case can be trained on; the first: {why}", where=data.folder)
-    return cases, left_out
+    return cases, skipped

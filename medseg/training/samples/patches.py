@@ -45,9 +45,9 @@ class Batch:
 class Patches:
     """Batches of regions, each somewhat larger than a patch, around places drawn at random.
 
-    Every case comes once before any comes again, in a new order each time. A share of the patches is centred on a voxel
-    of a class: a class of the case drawn at random, then a voxel of it (nnU-Net's oversampling of foreground). The
-    others lie anywhere in the scan.
+    Every case comes once before any comes again, in a new order each time. A share of the patches is centered on a
+    voxel of a class: a class of the case drawn at random, then a voxel of it (nnU-Net's oversampling of foreground).
+    The others lie anywhere in the scan.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Patches:
     margin : float
         How much larger the regions are, along axes of more than one voxel.
     foreground : float
-        Share of patches centred on a class.
+        Share of patches centered on a class.
     batch : int
         Regions in a batch.
     seed : int
@@ -118,13 +118,13 @@ class Patches:
         random = np.random.default_rng([self.seed, 1, i])
         around, position = divmod(i, len(self.cases))
         case = self.cases[self._order(around)[position]]
-        centre = self._centre(case, random)
-        start = [_patch_start(c, p, n) for c, p, n in zip(centre, self.patch, case.shape, strict=True)]
+        center = self._center(case, random)
+        start = [_patch_start(c, p, n) for c, p, n in zip(center, self.patch, case.shape, strict=True)]
         corner = [s - (r - p) // 2 for s, r, p in zip(start, self.region, self.patch, strict=True)]
         image, labels = case.open()
         return extract(image, corner, self.region, 0.0), extract(labels[None], corner, self.region, 0)[0]
 
-    def _centre(self, case: PreparedCase, random: np.random.Generator) -> list[int]:
+    def _center(self, case: PreparedCase, random: np.random.Generator) -> list[int]:
         forced = random.random() < self.foreground
         present = sorted(case.foreground)
         if forced and present:
@@ -173,8 +173,8 @@ def extract(array: npt.NDArray[Any], corner: Sequence[int], size: Sequence[int],
     return result
 
 
-def _patch_start(centre: int, patch: int, there: int) -> int:
-    """First voxel of a patch: centred in a scan smaller than it, otherwise around the centre and inside the scan."""
+def _patch_start(center: int, patch: int, there: int) -> int:
+    """First voxel of a patch: centered in a scan smaller than it, otherwise around the center and inside the scan."""
     if there <= patch:
         return -((patch - there) // 2)
-    return min(max(centre - patch // 2, 0), there - patch)
+    return min(max(center - patch // 2, 0), there - patch)

@@ -29,7 +29,7 @@ Triple = tuple[float, float, float]
 
 # Voxels of each class remembered for the forced foreground.
 REMEMBERED = 10_000
-# Keys of the input card on which nothing prepared depends: the padding up to a patch is left out.
+# Keys of the input card on which nothing prepared depends: the padding up to a patch is skipped.
 UNUSED = {"patch", "mirror_axes", "expected_extent_mm", "expected_spacing"}
 # Of the files a prepared case consists of; cases of another are prepared again.
 FORMAT = 1
@@ -70,7 +70,7 @@ class PreparedCase:
     facts : CaseFacts
         What was seen while preparing it.
     foreground : dict of int to ndarray of int32, shape (n, 3)
-        Voxels of each part that is there, background left out, at most 10,000 of each.
+        Voxels of each part that is there, background skipped, at most 10,000 of each.
     """
 
     case_id: str
@@ -104,7 +104,7 @@ def prepare_cases(
     data : Dataset
         They belong to.
     cases : sequence of DatasetCase
-        Labelled cases of it.
+        Labeled cases of it.
     card : InputCard
         How to prepare them.
     folder : Path
@@ -115,7 +115,7 @@ def prepare_cases(
     Returns
     -------
     tuple of list of PreparedCase and dict of str to str
-        The good cases, and of each bad one why it was left out.
+        The good cases, and of each bad one why it was skipped.
     """
     good: list[PreparedCase] = []
     bad: dict[str, str] = {}
@@ -124,7 +124,7 @@ def prepare_cases(
             good.append(_prepare_once(data, case, card, folder / case.case_id, first))
         except MedsegError as error:
             bad[case.case_id] = str(error)
-            log.warning("%s left out: %s", case.case_id, error)
+            log.warning("%s skipped: %s", case.case_id, error)
     return good, bad
 
 
@@ -157,23 +157,23 @@ def _open_prepared(case_id: str, folder: Path, facts: CaseFacts) -> PreparedCase
 def _prepare(
     data: Dataset, case: DatasetCase, card: InputCard, first: FirstStage | None
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any], CaseFacts]:
-    """Read a case and bring it onto the network's grid by the code that inference uses, its padding left out.
+    """Read a case and bring it onto the network's grid by the code that inference uses, its padding skipped.
 
     Labels are turned from the reference's values into numbers of parts: 0 for the background, 1 for the dataset's first
     part and so on. Where classes exclude each other, parts are the network's output channels.
     """
     scan, reference = read_case(data, case)
     values = [0, *data.parts]
-    prepared = prepare(scan, card, first_pass=None if first is None else first.labels(case.case_id, scan))
+    prepared = prepare(scan, card, low_resolution_stage=None if first is None else first.labels(case.case_id, scan))
     inner = prepared.route.inner
     image = np.ascontiguousarray(prepared.array[(slice(None), *inner)])
     labels = _parts_of(prepare_labels(reference, prepared.route)[inner], values, data.ignore_label)
     order = prepared.route.order
     spacing: Triple = order.select(scan.geometry.spacing)
     x, y, z = (n * mm for n, mm in zip(order.select(scan.geometry.shape), spacing, strict=True))
-    millilitres = reference.geometry.voxel_volume / 1000
+    volume_ml = reference.geometry.voxel_volume / 1000
     counts = np.bincount(reference.array.ravel(), minlength=max(data.parts) + 1)
-    volumes = {c.name: float(counts[list(data.members(c.value))].sum()) * millilitres for c in data.table}
+    volumes = {c.name: float(counts[list(data.members(c.value))].sum()) * volume_ml for c in data.table}
     i, j, k = labels.shape
     return image, labels, CaseFacts((i, j, k), (x, y, z), spacing, volumes)
 

@@ -1,4 +1,4 @@
-"""Rotates, scales, shifts and mirrors patches about their centre, in mm."""
+"""Rotates, scales, shifts and mirrors patches about their center, in mm."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 __all__ = ["Spatial", "apply_spatial", "identity_spatial"]
 
 # Up to so many classes labels are interpolated linearly, each class's share by itself, which keeps outlines smooth;
-# beyond it by nearest neighbour, which needs no channel for each class.
+# beyond it by nearest neighbor, which needs no channel for each class.
 SMOOTH_CLASSES = 8
 
 
@@ -63,7 +63,7 @@ def apply_spatial(
     *,
     soft: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Cut a patch out of the middle of each region, transformed about its centre.
+    """Cut a patch out of the middle of each region, transformed about its center.
 
     Parameters
     ----------
@@ -117,9 +117,9 @@ def apply_spatial(
 def _matrix(
     spatial: Spatial, region: Sequence[int], patch: tuple[int, int, int], spacing: tuple[float, float, float]
 ) -> Tensor:
-    """3x4 matrix from the patch's normalised coordinates to the region's, both in the order `affine_grid` wants.
+    """3x4 matrix from the patch's normalized coordinates to the region's, both in the order `affine_grid` wants.
 
-    A place of the patch, in mm from its centre, is turned and shrunk back to where it comes from in the region.
+    A place of the patch, in mm from its center, is turned and shrunk back to where it comes from in the region.
     `affine_grid` runs from -1 to 1 from edge to edge and names axes last first.
     """
     mm = torch.tensor(spacing, dtype=torch.float64)
@@ -129,7 +129,7 @@ def _matrix(
     half_region = torch.tensor(list(region), dtype=torch.float64) / 2
     linear = torch.diag(1 / half_region) @ voxels @ torch.diag(half_patch)
     shift = torch.tensor(spatial.shift, dtype=torch.float64) / half_region
-    # A patch whose size has another parity than its region's has its centre half a voxel off.
+    # A patch whose size has another parity than its region's has its center half a voxel off.
     parity = torch.tensor([((n - p) // 2 + p / 2) - n / 2 for n, p in zip(region, patch, strict=True)])
     shift = shift + parity.double() / half_region
     return torch.cat([linear, shift[:, None]], 1).flip(0)[:, [2, 1, 0, 3]].float()

@@ -1,4 +1,4 @@
-"""Measures what a lower precision costs a model on labelled cases, and writes it on the model's card."""
+"""Measures what a lower precision costs a model on labeled cases, and writes it on the model's card."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.errors import InputError, UsageError
 from medseg.infer.blend import windows_along
+from medseg.infer.engines.onnx_export import Export, ensure_export
 from medseg.infer.engines.precision import LARGEST_DROP, LEAST_AGREEMENT, LOWER_PRECISIONS, LowerPrecision, Precision
-from medseg.infer.engines.quantise import can_quantise, quantise
+from medseg.infer.engines.quantize import can_quantize, quantize
 from medseg.infer.engines.select import Way, make_engine
-from medseg.infer.onnx_export import Export, ensure_export
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.models.card import PrecisionCard
 from medseg.models.package import ModelPackage, write_card
 from medseg.prepare.route import prepare
-from medseg.training.selection.uncertainty_limit import border_entropy, doubt_limits
+from medseg.training.selection.uncertainty_limit import boundary_entropy, uncertainty_limits
 from medseg.training.selection.validate import CaseDice, dice, mean_dice
 from medseg.types import Prediction, Scan
 
-__all__ = ["Measured", "optimise", "parse_precisions"]
+__all__ = ["Measured", "optimize", "parse_precisions"]
 
 log = logging.getLogger("medseg.train")
 
@@ -54,9 +54,9 @@ class Measured:
     drop : dict of str to float
         Mean in float32 less that, by class name.
     agreement : float
-        Smallest share, over cases, of voxels labelled as in float32.
+        Smallest share, over cases, of voxels labeled as in float32.
     seconds : float
-        Per case, reading left out.
+        Per case, reading skipped.
     allowed : bool
         Whether it costs little enough to be used.
     """
@@ -70,7 +70,7 @@ class Measured:
     allowed: bool
 
 
-def optimise(
+def optimize(
     package: ModelPackage, dataset: Path, *, precisions: Sequence[LowerPrecision] | None = None, most: int = 50
 ) -> tuple[ModelPackage, tuple[Measured, ...]]:
     """Measure the precisions that can be computed here, and write what they cost on the package's card.
@@ -82,7 +82,7 @@ def optimise(
     package : ModelPackage
         Its card is written again, and files for int8 are put beside it.
     dataset : Path
-        Labelled cases in any layout `read_dataset` knows. Where the card names its held-out cases those are measured;
+        Labeled cases in any layout `read_dataset` knows. Where the card names its held-out cases those are measured;
         else as many of all as asked for. Windows to calibrate int8 with come from the others.
     precisions : sequence of str, optional
         Lower precisions to measure; by default all that this machine and its software can compute.
@@ -99,7 +99,7 @@ def optimise(
     Raises
     ------
     InputError
-        When the dataset has no labelled case, or other classes than the model.
+        When the dataset has no labeled case, or other classes than the model.
     UsageError
         When a precision is asked for that cannot be computed here.
     """
@@ -116,11 +116,11 @@ def optimise(
         if exported is None:
             raise UsageError("int8 needs the network as ONNX, which cannot be made here")
         windows = list(_windows(package, data, others or cases))
-        log.info("quantising, calibrated on %d windows", len(windows))
-        files["int8"] = quantise(exported.checked(), package.card, windows, package.folder)
+        log.info("quantizing, calibrated on %d windows", len(windows))
+        files["int8"] = quantize(exported.checked(), package.card, windows, package.folder)
         package = _with(package, "int8", PrecisionCard(dice_drop={}, cases=1, files=files["int8"]))
     log.info("measuring %s on %d cases", ", ".join(map(str, ways)), len(cases))
-    measured, doubts = _measure(package, data, cases, ways, exported)
+    measured, uncertainties = _measure(package, data, cases, ways, exported)
     for precision, result in zip(possible, measured[1:], strict=True):
         card = PrecisionCard(
             dice_drop={name: round(drop, 6) for name, drop in result.drop.items() if drop == drop},
@@ -131,9 +131,9 @@ def optimise(
             files=files.get(precision, {}),
         )
         package = _with(package, precision, card)
-    doubt = doubt_limits(doubts) if held_out else None
-    if doubt is not None:
-        package = write_card(package.folder, package.card.model_copy(update={"doubt": doubt}))
+    uncertainty = uncertainty_limits(uncertainties) if held_out else None
+    if uncertainty is not None:
+        package = write_card(package.folder, package.card.model_copy(update={"uncertainty": uncertainty}))
     return package, measured
 
 
@@ -155,12 +155,12 @@ def parse_precisions(text: str | None) -> tuple[LowerPrecision, ...] | None:
 
 
 def _possible(wanted: Sequence[LowerPrecision] | None) -> list[LowerPrecision]:
-    there = {"bfloat16": _computes_bfloat16(), "int8": can_quantise()}
+    there = {"bfloat16": _computes_bfloat16(), "int8": can_quantize()}
     if wanted is None:
         return [precision for precision in LOWER_PRECISIONS if there[precision]]
     for precision in wanted:
         if not there.get(precision, False):
-            fix = "Install medseg[int8]." if precision == "int8" else "Use a processor with AVX-512-bf16 or AMX."
+            fix = "Install medseg[int8]." if precision == "int8" else "Use a CPU with AVX-512-bf16 or AMX."
             raise UsageError(f"{precision} cannot be computed here", fix=fix)
     return [precision for precision in LOWER_PRECISIONS if precision in wanted]
 
@@ -177,8 +177,8 @@ def _computes_bfloat16() -> bool:
 
 def _cases(package: ModelPackage, data: Dataset, most: int) -> tuple[list[DatasetCase], list[DatasetCase], bool | None]:
     """Cases to measure on, the others, and whether the weights have not seen the first."""
-    if not data.labelled:
-        raise InputError("the dataset has no labelled case", where=data.folder)
+    if not data.labeled:
+        raise InputError("the dataset has no labeled case", where=data.folder)
     missing = {c.value for c in package.card.classes} - {c.value for c in data.table}
     if missing:
         raise InputError(
@@ -186,13 +186,13 @@ def _cases(package: ModelPackage, data: Dataset, most: int) -> tuple[list[Datase
             where=data.folder,
             fix="Use labels with the values of the model's card.",
         )
-    unseen = [case for case in data.labelled if case.case_id in package.card.training.held_out]
-    pool = unseen or list(data.labelled)
+    unseen = [case for case in data.labeled if case.case_id in package.card.training.held_out]
+    pool = unseen or list(data.labeled)
     if not unseen:
         log.warning("the card names no held-out case of this dataset: the network may have been trained on these")
     chosen = [pool[index] for index in sorted({round(i) for i in np.linspace(0, len(pool) - 1, min(most, len(pool)))})]
     kept = {case.case_id for case in (unseen or chosen)}
-    return chosen, [case for case in data.labelled if case.case_id not in kept], True if unseen else None
+    return chosen, [case for case in data.labeled if case.case_id not in kept], True if unseen else None
 
 
 def _windows(package: ModelPackage, data: Dataset, cases: Sequence[DatasetCase]) -> Iterator[npt.NDArray[np.float32]]:
@@ -204,7 +204,7 @@ def _windows(package: ModelPackage, data: Dataset, cases: Sequence[DatasetCase])
         array = prepare(read_case(data, case)[0], card).array
         axes = [windows_along(n, p, 0.5).starts for n, p in zip(array.shape[1:], card.patch, strict=True)]
         places = [(x, y, z) for x in axes[0] for y in axes[1] for z in axes[2]]
-        # Evenly through the case, the first and last left out where there are others: a scan's corners are air.
+        # Evenly through the case, the first and last skipped where there are others: a scan's corners are air.
         for index in np.linspace(0, len(places) - 1, share + 2).round().astype(int)[1:-1]:
             x, y, z = places[index]
             window = array[:, x : x + card.patch[0], y : y + card.patch[1], z : z + card.patch[2]]
@@ -223,7 +223,7 @@ def _measure(
     predictors = [Predictor(package, options, engine=make_engine(way, package, options, exported)) for way in ways]
     results: list[list[CaseDice]] = [[] for _ in ways]
     agreement, seconds = [1.0] * len(ways), [0.0] * len(ways)
-    doubts: list[dict[str, float]] = []
+    uncertainties: list[dict[str, float]] = []
     for number, case in enumerate(cases, 1):
         scan, reference = read_case(data, case)
         truth = reference.array
@@ -234,7 +234,7 @@ def _measure(
             labels = prediction.labels.array
             seconds[index] += spent
             if index == 0:
-                doubts.append(border_entropy(prediction, package.card))
+                uncertainties.append(boundary_entropy(prediction, package.card))
             first = labels if first is None else first
             agreement[index] = min(agreement[index], float(np.mean(labels == first)))
             found = {c.name: dice(labels[counted] == c.value, truth[counted] == c.value) for c in package.card.table}
@@ -257,7 +257,7 @@ def _measure(
             ways, predictors, means, drops, agreement, seconds, strict=True
         )
     )
-    return found_of_each, doubts
+    return found_of_each, uncertainties
 
 
 def _timed(predictor: Predictor, scan: Scan) -> tuple[Prediction, float]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from medseg.models.card import DoubtCard, ModelCard
+from medseg.models.card import ModelCard, UncertaintyCard
 from medseg.types import Prediction
 
-__all__ = ["LEAST_CASES", "MARGIN", "PERCENTILE", "border_entropy", "doubt_limits"]
+__all__ = ["LEAST_CASES", "MARGIN", "PERCENTILE", "boundary_entropy", "uncertainty_limits"]
 
 # Some dozen cases place the end of a tail badly: beyond the 99th percentile of 21 lay 6 of 21 other ordinary scans of
 # the same kind. So the limit lies a little higher.
@@ -18,7 +18,7 @@ PERCENTILE, MARGIN = 99.0, 0.05
 LEAST_CASES = 20
 
 
-def border_entropy(prediction: Prediction, card: ModelCard) -> dict[str, float]:
+def boundary_entropy(prediction: Prediction, card: ModelCard) -> dict[str, float]:
     """Mean entropy along the border of each class that has one, by class name.
 
     Parameters
@@ -30,24 +30,24 @@ def border_entropy(prediction: Prediction, card: ModelCard) -> dict[str, float]:
     """
     names = {c.value: c.name for c in card.classes}
     return {
-        names[value]: doubt.border_entropy
-        for value, doubt in prediction.doubt.items()
-        if doubt.border_entropy is not None
+        names[value]: uncertainty.boundary_entropy
+        for value, uncertainty in prediction.uncertainty.items()
+        if uncertainty.boundary_entropy is not None
     }
 
 
-def doubt_limits(cases: Sequence[Mapping[str, float]]) -> DoubtCard | None:
+def uncertainty_limits(cases: Sequence[Mapping[str, float]]) -> UncertaintyCard | None:
     """Limits for a model's card, None where too few cases are known.
 
     Parameters
     ----------
     cases : sequence of mapping of str to float
-        Of each case, as `border_entropy` gives it. They must not have been trained on: a network is surer of those.
+        Of each case, as `boundary_entropy` gives it. They must not have been trained on: a network is surer of those.
     """
     names = sorted({name for case in cases for name in case})
     by_class = {name: [case[name] for case in cases if name in case] for name in names}
     limits = {name: _limit(values) for name, values in by_class.items() if len(values) >= LEAST_CASES}
-    return DoubtCard(border_entropy=limits, cases=len(cases)) if limits else None
+    return UncertaintyCard(boundary_entropy=limits, cases=len(cases)) if limits else None
 
 
 def _limit(values: Sequence[float]) -> float:

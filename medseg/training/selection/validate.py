@@ -19,7 +19,7 @@ from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.files.atomic import write_text
 from medseg.models.package import ModelPackage
-from medseg.training.selection.uncertainty_limit import border_entropy
+from medseg.training.selection.uncertainty_limit import boundary_entropy
 from medseg.types import LabelMap, Scan
 
 __all__ = ["CaseDice", "Watcher", "dice", "mean_dice", "validate", "write_validation"]
@@ -39,13 +39,13 @@ class CaseDice:
         The case.
     dice : dict of str to float
         By class name; NaN where the class is neither there nor predicted.
-    border_entropy : mapping of str to float
+    boundary_entropy : mapping of str to float
         How undecided the network was along the border of each class, where that is known.
     """
 
     case_id: str
     dice: dict[str, float]
-    border_entropy: Mapping[str, float] = field(default_factory=dict)
+    boundary_entropy: Mapping[str, float] = field(default_factory=dict)
 
 
 def validate(
@@ -87,7 +87,7 @@ def validate(
         log.debug("%s: %s", case.case_id, result)
         for see in watch:
             see(case.case_id, result, scan, reference, labels)
-        yield CaseDice(case.case_id, result, border_entropy(prediction, package.card))
+        yield CaseDice(case.case_id, result, boundary_entropy(prediction, package.card))
 
 
 def dice(prediction: npt.NDArray[Any], reference: npt.NDArray[Any]) -> float:

@@ -43,8 +43,8 @@ def test_a_case_that_the_only_format_cannot_carry_has_failed(stubborn: None, tmp
         Save(Save.Options(formats=("dicom-seg",))).run(segmented(), RunContext(tmp_path, "a"))
 
 
-def test_a_format_that_needs_dicom_is_left_out_for_other_scans(stubborn: None, tmp_path: Path) -> None:
+def test_a_format_that_needs_dicom_is_skipped_for_other_scans(stubborn: None, tmp_path: Path) -> None:
     saved = Save(Save.Options()).run(segmented("nifti"), RunContext(tmp_path, "a"))
     assert saved.notes == ()
     with (tmp_path / "a" / "measurements.csv").open() as stream:
-        assert list(csv.DictReader(stream)) == [{"class": "liver, whole", "voxels": "120", "millilitres": "0.12"}]
+        assert list(csv.DictReader(stream)) == [{"class": "liver, whole", "voxels": "120", "volume_ml": "0.12"}]

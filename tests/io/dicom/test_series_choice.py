@@ -35,7 +35,7 @@ def chosen(discovery: Discovery) -> list[int | None]:
 
 
 def asked(discovery: Discovery) -> str:
-    (left,) = [left for left in discovery.left_out if left.broken]
+    (left,) = [left for left in discovery.skipped if left.broken]
     assert left.fix == "Say which with --series."
     return left.reason
 
@@ -49,7 +49,7 @@ def test_modality(tmp_path):
     (note,) = got.found[0].notes
     assert "chosen among 2 volumes of its study (all as wanted)" in note
     assert "CT, not MR" in note
-    assert ["not the one that fits" in left.reason for left in got.left_out] == [True]
+    assert ["not the one that fits" in left.reason for left in got.skipped] == [True]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_none_that_fits_is_asked_about(tmp_path):
 
 def test_one_study_in_doubt_leaves_others_alone(tmp_path):
     for name, number in (("a", 1), ("b", 2)):
-        series(tmp_path / "doubtful", name, number)
+        series(tmp_path / "uncertain", name, number)
     series(tmp_path / "clear", "c", 3, StudyInstanceUID="2.25.2")
     got = choose_series(discover([tmp_path]), MR, [tmp_path])
     assert chosen(got) == [3]
@@ -117,7 +117,7 @@ def test_named(tmp_path, pattern):
     got = named_series(found, pattern)
     assert chosen(got) == [2]
     assert got.found[0].notes == ("chosen by --series",)
-    assert len(got.left_out) == 1
+    assert len(got.skipped) == 1
     assert len(named_series(found, "*").found) == 2
 
 

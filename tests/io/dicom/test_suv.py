@@ -1,4 +1,4 @@
-"""PET in standardised uptake values, or in what it was stored in and saying so."""
+"""PET in standardized uptake values, or in what it was stored in and saying so."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def test_filling_what_was_traced_gives_the_mask_back(mask):
     assert np.array_equal(fill(trace(mask), mask.shape), mask)
 
 
-def test_a_circle_covers_the_pixels_whose_centres_it_holds():
+def test_a_circle_covers_the_pixels_whose_centers_it_holds():
     angles = np.linspace(0, 2 * np.pi, 2000, endpoint=False)
     circle = np.stack([20.3 + 8.7 * np.cos(angles), 15.1 + 8.7 * np.sin(angles)], axis=1)
     x, y = np.mgrid[:40, :30]
@@ -34,7 +34,7 @@ def test_inner_contours_are_holes_and_the_next_inner_ones_islands():
 
 
 def test_touching_contours_share_no_pixel_and_leave_none_out():
-    """A centre exactly on a common border belongs to one of the two."""
+    """A center exactly on a common border belongs to one of the two."""
     left = np.array([(0, 0), (4, 0), (4, 8), (0, 8)])
     right = np.array([(4, 0), (8, 0), (8, 8), (4, 8)])
     both = fill([left], (9, 9)).astype(int) + fill([right], (9, 9))

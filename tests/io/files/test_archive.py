@@ -41,7 +41,7 @@ def test_scans_of_an_archive(study):
         discovery = discover([place])
         assert [scan.case_id for scan in discovery.found] == [discovery.found[0].case_id, "T1"]
         check(read_scan(discovery.found[0]))
-        assert {str(left.path.relative_to(study)): left.broken for left in discovery.left_out} == {
+        assert {str(left.path.relative_to(study)): left.broken for left in discovery.skipped} == {
             "__MACOSX/._T1.nii.gz": False,
             "readme.txt": False,
             "study/broken.nii": True,
@@ -102,7 +102,7 @@ def test_encrypted(tmp_path):
     for magic, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         raw[raw.index(magic) + at] |= 1
     path.write_bytes(raw)
-    assert "password" in (discover([path]).left_out[0].fix or "")
+    assert "password" in (discover([path]).skipped[0].fix or "")
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9])
@@ -118,6 +118,6 @@ def test_member_with_a_wrong_checksum(study):
     start = raw.index(b"study/T1.nii.gz")
     raw[start + 60] ^= 0xFF
     study.write_bytes(raw)
-    left = {left.path.name: left for left in discover([study]).left_out}
+    left = {left.path.name: left for left in discover([study]).skipped}
     assert "cannot be unpacked" in left["T1.nii.gz"].reason
     assert left["T1.nii.gz"].broken

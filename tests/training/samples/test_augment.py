@@ -13,15 +13,15 @@ SWITCHES = ("flip", "soft_labels")
 NOTHING = {n: 0.0 for n in AugmentConfig.model_fields if n not in SWITCHES and not n.endswith(SIZES)}
 
 
-def ball(centre, radius=3.0, spacing=ISOTROPIC):
-    """Labels of a ball whose centre is given in mm from the middle of the region."""
+def ball(center, radius=3.0, spacing=ISOTROPIC):
+    """Labels of a ball whose center is given in mm from the middle of the region."""
     axes = [(torch.arange(n) - (n - 1) / 2) * s for n, s in zip(REGION, spacing, strict=True)]
     grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
-    return (((grid - torch.tensor(centre)) ** 2).sum(-1) <= radius**2).long()
+    return (((grid - torch.tensor(center)) ** 2).sum(-1) <= radius**2).long()
 
 
-def centre_of(labels, spacing=ISOTROPIC):
-    """Centre of mass in mm from the middle."""
+def center_of(labels, spacing=ISOTROPIC):
+    """Center of mass in mm from the middle."""
     places = labels.nonzero().double()
     middle = (torch.tensor(labels.shape).double() - 1) / 2
     return ((places.mean(0) - middle) * torch.tensor(spacing).double()).tolist()
@@ -42,7 +42,7 @@ def test_rotation_turns_the_patient_in_mm(angles, start, end, spacing):
     labels = ball(start, spacing=spacing)
     images = labels[None, None].float()
     _, turned = apply_spatial(images, labels[None], [Spatial(angles=angles)], PATCH, 2, spacing)
-    assert centre_of(turned[0], spacing) == pytest.approx(end, abs=0.35)
+    assert center_of(turned[0], spacing) == pytest.approx(end, abs=0.35)
 
 
 def test_zoom_makes_objects_larger():
@@ -89,7 +89,7 @@ def test_ignored_voxels_survive_a_rotation():
 @pytest.mark.parametrize(
     "moved", [Spatial((20.0, -35.0, 50.0), 1.2, (1.5, -2.0, 0.5), (True, False, True)), Spatial(flips=(True,) * 3)]
 )
-def test_the_largest_share_is_the_label(moved):
+def test_the_largest_component_fraction_is_the_label(moved):
     draw = torch.Generator().manual_seed(0)
     labels = torch.randint(0, 3, (1, *REGION), generator=draw)
     images = torch.randn(1, 1, *REGION, generator=draw)
@@ -189,7 +189,7 @@ def test_elastic_control_points_of_one_displacement_shift_in_mm(spacing):
     control[1] = 2.0
     moved = [Spatial(elastic=control)]
     image, turned = apply_spatial(labels[None, None].float(), labels[None], moved, PATCH, 2, spacing)
-    assert centre_of(turned[0], spacing) == pytest.approx((1.0, 0.0, -1.0), abs=0.35)
+    assert center_of(turned[0], spacing) == pytest.approx((1.0, 0.0, -1.0), abs=0.35)
     assert ((image[0, 0] > 0.5).long() == turned[0]).float().mean() > 0.999
 
 
@@ -206,7 +206,7 @@ def test_elastic_deformation_bends_no_further_than_it_may():
     assert again.equal(bent)
 
 
-def recoloured(**chosen):
+def recolored(**chosen):
     draw = torch.Generator().manual_seed(1)
     images, labels = torch.randn(16, 3, *PATCH, generator=draw), torch.zeros(16, *PATCH, dtype=torch.long)
     config = AugmentConfig(**{**NOTHING, **chosen})
@@ -215,12 +215,12 @@ def recoloured(**chosen):
 
 
 def test_inverting_changes_every_sign():
-    images, result = recoloured(invert=1.0)
+    images, result = recolored(invert=1.0)
     assert result.equal(-images)
 
 
 def test_inverting_happens_as_often_as_asked():
-    images, result = recoloured(invert=0.5)
+    images, result = recolored(invert=0.5)
     inverted = [bool(a.equal(-b)) for a, b in zip(result, images, strict=True)]
     kept = [bool(a.equal(b)) for a, b in zip(result, images, strict=True)]
     assert all(a or b for a, b in zip(inverted, kept, strict=True))
@@ -228,18 +228,18 @@ def test_inverting_happens_as_often_as_asked():
 
 
 def test_grey_is_one_mix_of_all_channels():
-    images, result = recoloured(grey=1.0)
+    images, result = recolored(gray=1.0)
     assert result[:, 0].equal(result[:, 1])
     assert result[:, 0].equal(result[:, 2])
-    for image, grey in zip(images, result[:, 0], strict=True):
+    for image, gray in zip(images, result[:, 0], strict=True):
         columns = image.flatten(1).T
-        weights = torch.linalg.lstsq(columns, grey.flatten()[:, None]).solution[:, 0]
+        weights = torch.linalg.lstsq(columns, gray.flatten()[:, None]).solution[:, 0]
         assert weights.sum() == pytest.approx(1.0, abs=1e-4)
         assert weights.min() >= -1e-4
 
 
-def test_colour_scales_and_shifts_each_channel_by_itself():
-    images, result = recoloured(colour=1.0, colour_scale=(0.5, 2.0), colour_shift=(-1.0, 1.0))
+def test_color_scales_and_shifts_each_channel_by_itself():
+    images, result = recolored(color=1.0, color_scale=(0.5, 2.0), color_shift=(-1.0, 1.0))
     scales = result.std((2, 3, 4)) / images.std((2, 3, 4))
     assert scales.min() >= 0.5 - 1e-4
     assert scales.max() <= 2.0 + 1e-4

@@ -39,7 +39,7 @@ def first(balls, tmp_path_factory):
 @pytest.fixture(scope="module")
 def second(balls, first, tmp_path_factory):
     out = tmp_path_factory.mktemp("second")
-    train(balls, out, config(epochs=25, network=NETWORK, first_pass=str(first)), device="cpu")
+    train(balls, out, config(epochs=25, network=NETWORK, low_resolution_stage=str(first)), device="cpu")
     return out
 
 
@@ -64,11 +64,11 @@ def test_the_second_stage_is_shown_labels_of_models_that_had_not_seen_the_case(b
 
 def test_the_package_runs_both_stages(balls, second, tmp_path):
     package = load_package(second / "model")
-    assert package.card.first_pass.labels == (1, 2)
+    assert package.card.low_resolution_stage.labels == (1, 2)
     assert package.card.validation.mean_dice > 0.8
-    # The first pass inside has not seen the cases the second was measured on.
+    # The low-resolution stage inside has not seen the cases the second was measured on.
     held_out = set(package.card.training.held_out)
-    assert held_out <= set(package.first_pass.card.training.held_out)
+    assert held_out <= set(package.low_resolution_stage.card.training.held_out)
     scan = balls / "imagesTr" / f"{min(held_out)}.nii.gz"
     out = tmp_path / "out"
     assert run(["predict", str(scan), "--model", str(second / "model"), "--out", str(out), "--device", "cpu"]) == 0
@@ -78,9 +78,14 @@ def test_the_package_runs_both_stages(balls, second, tmp_path):
 
 def test_stages_split_differently_are_refused(balls, first, tmp_path):
     with pytest.raises(ConfigError, match="held out other cases"):
-        train(balls, tmp_path, config(epochs=1, first_pass=str(first), split={"folds": 2, "fold": 0}), device="cpu")
+        train(
+            balls,
+            tmp_path,
+            config(epochs=1, low_resolution_stage=str(first), split={"folds": 2, "fold": 0}),
+            device="cpu",
+        )
     with pytest.raises(ConfigError, match="no cross-validated run"):
-        train(balls, tmp_path, config(epochs=1, first_pass=str(tmp_path)), device="cpu")
+        train(balls, tmp_path, config(epochs=1, low_resolution_stage=str(tmp_path)), device="cpu")
 
 
 def test_labels_are_moved_with_the_patch_and_keep_their_values():

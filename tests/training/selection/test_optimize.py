@@ -12,7 +12,7 @@ from medseg.infer.options import InferOptions
 from medseg.models.package import load_package, write_card
 from medseg.models.zipping import copy_package, write_zip
 from medseg.training.config import TrainConfig
-from medseg.training.selection.optimize import optimise, parse_precisions
+from medseg.training.selection.optimize import optimize, parse_precisions
 from medseg.training.train import train
 
 
@@ -20,11 +20,11 @@ from medseg.training.train import train
 def measured(balls, tmp_path_factory):
     for module in ("onnx", "onnxscript", "openvino", "nncf"):
         pytest.importorskip(module)
-    out = tmp_path_factory.mktemp("optimised")
+    out = tmp_path_factory.mktemp("optimized")
     network = {"name": "unet", "arguments": {"features": [6, 12]}}
     train(balls, out / "run", build(TrainConfig, tiny_config(epochs=20, network=network)), device="cpu")
     package = copy_package(load_package(out / "run" / "model"), out / "copy")
-    return optimise(package, balls, precisions=("int8",))
+    return optimize(package, balls, precisions=("int8",))
 
 
 def test_what_int8_costs_is_on_the_card_and_decides_whether_it_is_used(measured):
@@ -70,7 +70,7 @@ def test_a_dataset_without_the_model_s_classes_is_refused(measured, balls, tmp_p
     content["labels"] = {"0": "background"}
     (tmp_path / "dataset.json").write_text(json.dumps(content))
     with pytest.raises(InputError):
-        optimise(package, tmp_path, precisions=("int8",))
+        optimize(package, tmp_path, precisions=("int8",))
 
 
 def test_names_of_precisions():

@@ -1,4 +1,4 @@
-"""What a ladder of networks is: rungs that differ in what their entries say, and the claims they test."""
+"""A comparison of architectures: networks that differ in what their entries say, and the claims they test."""
 
 from __future__ import annotations
 
@@ -11,38 +11,40 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from medseg.config.load import build, merged, read_yaml
 from medseg.training.config import TrainConfig
 
-__all__ = ["Claim", "Ladder", "Rung", "merge", "read_ladder"]
+__all__ = ["Architecture", "Architectures", "Claim", "merge", "read_architectures"]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Rung(_Strict):
+class Architecture(_Strict):
     """One network, trained like all the others but for what is said here."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-    train: dict[str, Any] = Field(default={}, description="changes to the ladder's `train`, by nested key")
+    train: dict[str, Any] = Field(default={}, description="changes to the architectures' `train`, by nested key")
     measure: dict[str, Any] = Field(
         default={}, description="changes to the trained model's card, for instance another patch, before it is measured"
     )
     time: dict[str, Any] = Field(
         default={}, description="changes to the card before seconds are taken, where that is another way to one result"
     )
-    needs: str | None = Field(default=None, description="Python package without which the rung is left out")
+    needs: str | None = Field(default=None, description="Python package without which the architecture is skipped")
 
 
 class Claim(_Strict):
-    """What a textbook says of two rungs."""
+    """What a textbook says of two architectures."""
 
     says: str
-    better: str = Field(description="name of the rung that should have more, or, in seconds and parameters, less")
+    better: str = Field(
+        description="name of the architecture that should have more, or, in seconds and parameters, less"
+    )
     worse: str
     metric: Literal["dice", "boundary_f1", "seconds", "parameters"] = "dice"
 
 
-class Ladder(_Strict):
-    """A ladder."""
+class Architectures(_Strict):
+    """A comparison of architectures."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     title: str
@@ -51,50 +53,50 @@ class Ladder(_Strict):
     )
     tolerance: float = Field(gt=0, description="of the boundary F1, mm (pixels of a picture without a pixel size)")
     time_budget: str = Field(
-        default="3m", description="for each rung, reading and preparation left out; on a processor its own seconds"
+        default="3m", description="for each architecture, reading and preparation skipped; on a CPU its own seconds"
     )
     train: dict[str, Any] = Field(description="a training configuration")
-    rungs: tuple[Rung, ...] = Field(min_length=1)
+    architectures: tuple[Architecture, ...] = Field(min_length=1)
     claims: tuple[Claim, ...] = ()
 
     @model_validator(mode="after")
-    def _fit(self) -> Ladder:
-        names = [rung.name for rung in self.rungs]
+    def _fit(self) -> Architectures:
+        names = [architecture.name for architecture in self.architectures]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
-            raise ValueError(f"two rungs are called {sorted(twice)[0]}")
+            raise ValueError(f"two architectures are called {sorted(twice)[0]}")
         for claim in self.claims:
             for name in (claim.better, claim.worse):
                 if name not in names:
-                    raise ValueError(f"a claim names the rung '{name}', which there is not")
+                    raise ValueError(f"a claim names the architecture '{name}', which there is not")
         return self
 
-    def configuration(self, rung: Rung, seconds: float) -> TrainConfig:
-        """Training configuration of a rung, bounded by time.
+    def configuration(self, architecture: Architecture, seconds: float) -> TrainConfig:
+        """Training configuration of an architecture, bounded by time.
 
         Raises
         ------
         ConfigError
-            When it is none; it names rung and key.
+            When it is none; it names architecture and key.
         """
-        changes = {"name": f"{self.name}-{rung.name}", "time_budget": seconds, "tracking": False}
-        values = merge(merge(self.train, rung.train), changes)
+        changes = {"name": f"{self.name}-{architecture.name}", "time_budget": seconds, "tracking": False}
+        values = merge(merge(self.train, architecture.train), changes)
         values.pop("epochs", None)
-        return build(TrainConfig, values, where=f"rung {rung.name}")
+        return build(TrainConfig, values, where=f"architecture {architecture.name}")
 
 
-def read_ladder(path: Path) -> Ladder:
-    """Read and check a ladder and the training configuration of each of its rungs.
+def read_architectures(path: Path) -> Architectures:
+    """Read and check a comparison of architectures and the training configuration of each of its architectures.
 
     Raises
     ------
     ConfigError
-        Naming the file, or the rung, and the key.
+        Naming the file, or the architecture, and the key.
     """
-    ladder = build(Ladder, read_yaml(path), where=path)
-    for rung in ladder.rungs:
-        ladder.configuration(rung, 1.0)
-    return ladder
+    architectures = build(Architectures, read_yaml(path), where=path)
+    for architecture in architectures.architectures:
+        architectures.configuration(architecture, 1.0)
+    return architectures
 
 
 def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""Grey pictures for networks of colours."""
+"""Gray pictures for networks of colors."""
 
 import numpy as np
 import pytest
 
 from medseg.prepare.card import InputCard
-from medseg.prepare.colour import in_colour
+from medseg.prepare.color import in_color
 from medseg.types import Geometry, Scan, Source
 
 
@@ -19,10 +19,10 @@ def picture(channels, kind="picture"):
 
 def test_a_grey_picture_is_shown_as_three_equal_channels():
     scan = picture(1)
-    shown, (note,) = in_colour(scan, card("red", "green", "blue"))
+    shown, (note,) = in_color(scan, card("red", "green", "blue"))
     assert shown.array.shape == (3, 4, 5, 1)
     assert all(np.array_equal(channel, scan.array[0]) for channel in shown.array)
-    assert "grey" in note
+    assert "gray" in note
     assert shown.source is scan.source
 
 
@@ -30,10 +30,10 @@ def test_a_grey_picture_is_shown_as_three_equal_channels():
     ("scan", "names"),
     [
         (picture(3), ("red", "green", "blue")),
-        (picture(1), ("grey",)),
+        (picture(1), ("gray",)),
         (picture(1), ("T1", "T2", "FLAIR")),
         (picture(1, "nifti"), ("red", "green", "blue")),
     ],
 )
 def test_anything_else_stays_as_it_is(scan, names):
-    assert in_colour(scan, card(*names)) == (scan, ())
+    assert in_color(scan, card(*names)) == (scan, ())

@@ -1,4 +1,4 @@
-"""Writes a network in 8 bits for OpenVINO: post-training quantisation by NNCF, calibrated on windows of real scans."""
+"""Writes a network in 8 bits for OpenVINO: post-training quantization by NNCF, calibrated on windows of real scans."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from medseg.io.files.atomic import atomic_path
 from medseg.models.card import ModelCard
 from medseg.models.package import file_sha256
 
-__all__ = ["can_quantise", "quantise"]
+__all__ = ["can_quantize", "quantize"]
 
 NAME = "model-int8"
 
 
-def can_quantise() -> bool:
+def can_quantize() -> bool:
     """Whether what it takes is installed."""
     return all(find_spec(name) for name in ("openvino", "nncf"))
 
 
-def quantise(
+def quantize(
     network: Path, card: ModelCard, windows: Sequence[npt.NDArray[np.float32]], folder: Path
 ) -> dict[str, str]:
-    """Quantise weights and results of convolutions to 8 bits.
+    """Quantize weights and results of convolutions to 8 bits.
 
     Parameters
     ----------
@@ -53,9 +53,9 @@ def quantise(
     MissingDependency
         When OpenVINO or NNCF is not installed.
     ModelError
-        When the network cannot be quantised.
+        When the network cannot be quantized.
     """
-    if not can_quantise():
+    if not can_quantize():
         raise MissingDependency("int8 needs OpenVINO and NNCF", fix="Install medseg[int8].")
     import nncf
     import openvino
@@ -64,18 +64,18 @@ def quantise(
     shown = [window if card.network.dimensions == 3 else window[..., 0] for window in windows]
     try:
         with redirect_stdout(sys.stderr):  # NNCF's progress; standard output is for data
-            quantised = nncf.quantize(
+            quantized = nncf.quantize(
                 openvino.Core().read_model(str(network)),
                 nncf.Dataset(shown),
-                # Symmetric weights, asymmetric results: what follows normalisation and a leaky ReLU is skewed.
+                # Symmetric weights, asymmetric results: what follows normalization and a leaky ReLU is skewed.
                 preset=nncf.QuantizationPreset.MIXED,
                 subset_size=len(shown),
             )
     except (RuntimeError, ValueError) as error:  # NNCF's own errors derive from these
-        raise ModelError(f"the network cannot be quantised ({str(error).strip().splitlines()[0][:160]})") from error
+        raise ModelError(f"the network cannot be quantized ({str(error).strip().splitlines()[0][:160]})") from error
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / f"{NAME}.xml") as description, atomic_path(folder / f"{NAME}.bin") as weights:
         # OpenVINO names the weights after the description.
-        openvino.save_model(quantised, str(description), compress_to_fp16=False)
+        openvino.save_model(quantized, str(description), compress_to_fp16=False)
         description.with_suffix(".bin").replace(weights)
     return {name: file_sha256(folder / name) for name in (f"{NAME}.xml", f"{NAME}.bin")}

@@ -1,4 +1,4 @@
-"""Writes what came of a ladder: a page with its table and claims, every figure as CSV, and two plots."""
+"""Writes a comparison of architectures: a page with its table and claims, every figure as CSV, and two plots."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from medseg.bench.architectures import RungResult
+from medseg.bench.architectures_config import Architectures
 from medseg.bench.claims import Outcome, per_case, weigh
-from medseg.bench.ladder import RungResult
-from medseg.bench.ladder_config import Ladder
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.versions import versions
 
-__all__ = ["Circumstances", "write_ladder"]
+__all__ = ["Circumstances", "write_architectures"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Circumstances:
     dataset : str
         Its name.
     seconds : float
-        Training time of each rung.
+        Training time of each architecture.
     device : torch.device
         Trained and measured on.
     """
@@ -45,8 +45,10 @@ class Circumstances:
     device: torch.device
 
 
-def write_ladder(ladder: Ladder, results: Sequence[RungResult], told: Circumstances, out: Path) -> Path:
-    """Write ``ladder-NAME.md``, ``.csv``, ``-dice.png`` and ``-cost.png``.
+def write_architectures(
+    architectures: Architectures, results: Sequence[RungResult], told: Circumstances, out: Path
+) -> Path:
+    """Write ``architectures-NAME.md``, ``.csv``, ``-dice.png`` and ``-cost.png``.
 
     Returns
     -------
@@ -54,20 +56,20 @@ def write_ladder(ladder: Ladder, results: Sequence[RungResult], told: Circumstan
         The page.
     """
     out.mkdir(parents=True, exist_ok=True)
-    stem = f"ladder-{ladder.name}"
+    stem = f"architectures-{architectures.name}"
     write_text(out / f"{stem}.csv", _table(results))
     good = [result for result in results if not result.failure]
     if good:
-        _draw_quality(good, out / f"{stem}-dice.png", ladder)
+        _draw_quality(good, out / f"{stem}-dice.png", architectures)
         _draw_cost(good, out / f"{stem}-cost.png", told)
-    outcomes = [weigh(claim, {result.name: result for result in results}) for claim in ladder.claims]
+    outcomes = [weigh(claim, {result.name: result for result in results}) for claim in architectures.claims]
     page = out / f"{stem}.md"
-    write_text(page, _page(ladder, results, outcomes, told, stem, pictures=bool(good)))
+    write_text(page, _page(architectures, results, outcomes, told, stem, pictures=bool(good)))
     return page
 
 
 def _page(
-    ladder: Ladder,
+    architectures: Architectures,
     results: Sequence[RungResult],
     outcomes: Sequence[Outcome],
     told: Circumstances,
@@ -75,22 +77,22 @@ def _page(
     *,
     pictures: bool,
 ) -> str:
-    unit = "processor seconds" if told.device.type == "cpu" else "seconds"
+    unit = "CPU seconds" if told.device.type == "cpu" else "seconds"
     cases = max((len(per_case(r.dice)) for r in results), default=0)
-    measured = ", ".join(ladder.classes) if ladder.classes else "every class"
+    measured = ", ".join(architectures.classes) if architectures.classes else "every class"
     lines = [
-        f"# {ladder.title}",
+        f"# {architectures.title}",
         "",
-        f"Every rung was trained for {told.seconds:g} {unit} on the same cases of {told.dataset} and measured on the "
-        f"same {cases} others ({measured}; boundary F1 with a tolerance of {ladder.tolerance:g} mm, a pixel of a "
-        f"picture counting as 1 mm). Equal time, not equal steps: a costly network sees less. Made by",
+        f"Every architecture was trained for {told.seconds:g} {unit} on the same cases of {told.dataset} and measured "
+        f"on the same {cases} others ({measured}; boundary F1 with a tolerance of {architectures.tolerance:g} mm, "
+        f"a pixel of a picture counting as 1 mm). Equal time, not equal steps: a costly network sees less. Made by",
         "",
         f"    {told.command}",
         "",
         f"on {_machine(told.device)}; {', '.join(f'{k} {v}' for k, v in versions().items() if k in KEPT)}. Every "
         f"figure of every case is in [{stem}.csv]({stem}.csv).",
         "",
-        f"| rung | Dice | boundary F1 | parameters | steps | {unit} a scan |",
+        f"| architecture | Dice | boundary F1 | parameters | steps | {unit} a scan |",
         "|---|---|---|---|---|---|",
     ]
     for result in results:
@@ -102,7 +104,7 @@ def _page(
             f"| {result.parameters:,} | {result.steps:,} | {result.seconds:.3g} |"
         )
     if pictures:
-        lines += ["", f"![Dice of each rung]({stem}-dice.png)", "", f"![Dice against cost]({stem}-cost.png)"]
+        lines += ["", f"![Dice of each architecture]({stem}-dice.png)", "", f"![Dice against cost]({stem}-cost.png)"]
     if outcomes:
         lines += ["", "## What the textbook says, and what came out", ""]
         lines += [
@@ -129,7 +131,7 @@ def _machine(device: torch.device) -> str:
             if line.startswith("model name"):
                 name = line.partition(":")[2].strip()
                 break
-    return f"{name}, {os.cpu_count()} processors, {torch.get_num_threads()} threads"
+    return f"{name}, {os.cpu_count()} CPUs, {torch.get_num_threads()} threads"
 
 
 def _mean(figures: dict[str, dict[str, float]]) -> float:
@@ -140,7 +142,7 @@ def _mean(figures: dict[str, dict[str, float]]) -> float:
 def _table(results: Sequence[RungResult]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["rung", "class", "metric", "case_id", "value"])
+    writer.writerow(["architecture", "class", "metric", "case_id", "value"])
     for result in results:
         if result.failure:
             continue
@@ -156,14 +158,14 @@ def _table(results: Sequence[RungResult]) -> str:
     return text.getvalue()
 
 
-def _draw_quality(results: Sequence[RungResult], path: Path, ladder: Ladder) -> None:
+def _draw_quality(results: Sequence[RungResult], path: Path, architectures: Architectures) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 0.32 * len(results) + 1.4), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     rows = np.arange(len(results))[::-1]
     for axis, metric, title in zip(
-        axes, ("dice", "boundary_f1"), ("Dice", f"boundary F1 at {ladder.tolerance:g} mm"), strict=True
+        axes, ("dice", "boundary_f1"), ("Dice", f"boundary F1 at {architectures.tolerance:g} mm"), strict=True
     ):
         for row, result in zip(rows, results, strict=True):
             values = [v for v in per_case(getattr(result, metric)).values() if math.isfinite(v)]
@@ -188,7 +190,7 @@ def _draw_cost(results: Sequence[RungResult], path: Path, told: Circumstances) -
             result.name, (result.seconds, _mean(result.dice)), xytext=(3, 2), textcoords="offset points", fontsize=7
         )
     axis.set_xscale("log")
-    axis.set_xlabel("processor seconds a scan" if told.device.type == "cpu" else "seconds a scan")
+    axis.set_xlabel("CPU seconds a scan" if told.device.type == "cpu" else "seconds a scan")
     axis.set_ylabel("Dice")
     axis.grid(alpha=0.3, which="both")
     with atomic_path(path) as part:

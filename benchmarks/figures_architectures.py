@@ -1,9 +1,9 @@
-"""Draws the figures of docs/explanation/ladder.md, and prints the numbers its text quotes.
+"""Draws the figures of docs/explanation/architectures.md, and prints the numbers its text quotes.
 
-    python benchmarks/figures_ladder.py [--seconds 20]
+    python benchmarks/figures_architectures.py [--seconds 20]
 
-Everything is made here: tissue of cells drawn from seeds, networks trained on it by `medseg.bench.ladder` for so many
-seconds each, and operations counted by PyTorch. Pictures go to docs/pictures.
+Everything is made here: tissue of cells drawn from seeds, networks trained on it by `medseg.bench.architectures` for so
+many seconds each, and operations counted by PyTorch. Pictures go to docs/pictures.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 
+from medseg.bench.architectures import climb
+from medseg.bench.architectures_config import read_architectures
 from medseg.bench.claims import per_case
-from medseg.bench.ladder import climb
-from medseg.bench.ladder_config import read_ladder
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.read import load_scan, read_labels
@@ -39,7 +39,7 @@ from medseg.types.labels import LabelClass, LabelTable
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 SIZE = 128
 WALL, NUCLEUS = 1, 2
-COLOURS = np.array([[245, 245, 245], [0, 114, 178], [230, 159, 0]], np.uint8)
+COLORS = np.array([[245, 245, 245], [0, 114, 178], [230, 159, 0]], np.uint8)
 
 
 def tissue(seed: int) -> tuple[Any, Any]:
@@ -66,7 +66,7 @@ def main() -> None:
     draw_windows()
     draw_views()
     draw_objects()
-    draw_rungs(given.seconds)
+    draw_architectures(given.seconds)
 
 
 def draw_boards() -> None:
@@ -94,7 +94,7 @@ def draw_boards() -> None:
         axis.set_title(title, fontsize=10)
         axis.set_xticks([])
         axis.set_yticks([])
-    save(figure, "ladder-upsampling.png")
+    save(figure, "architectures-upsampling.png")
 
 
 def draw_windows() -> None:
@@ -115,7 +115,7 @@ def draw_windows() -> None:
     axis.set_ylabel("operations, 10⁹")
     axis.legend()
     axis.grid(alpha=0.3, which="both")
-    save(figure, "ladder-windows.png")
+    save(figure, "architectures-windows.png")
     last = costs[-1]
     for mode in ("sliding", "stitched"):
         operations = last[mode].operations / last["dilated"].operations
@@ -150,7 +150,7 @@ def draw_views() -> None:
         touched = (total > 0).nonzero()
         width = int((touched.max(0).values - touched.min(0).values).max()) + 1
         print(f"{title}: one score depends on {width} pixels along an axis")
-    save(figure, "ladder-views.png")
+    save(figure, "architectures-views.png")
 
 
 def draw_objects() -> None:
@@ -164,18 +164,18 @@ def draw_objects() -> None:
     print(f"panoptic: {len(things)} nuclei, {len(merged.rows) - len(things)} stuff")
     shown = [
         ("scan", picture),
-        ("semantic: a class a pixel", COLOURS[classes]),
+        ("semantic: a class a pixel", COLORS[classes]),
         ("instance: an id a nucleus", scattered(objects.ids[..., 0])),
         ("panoptic: ids, and the wall", scattered(merged.ids[..., 0], {r.id for r in merged.rows if not r.is_thing})),
     ]
     figure = Figure(figsize=(10, 2.9), layout="constrained")
     show(figure.subplots(1, 4), shown)
-    save(figure, "ladder-objects.png")
+    save(figure, "architectures-objects.png")
 
 
-def draw_rungs(seconds: float) -> None:
-    """Train rungs on tissue for the same time and show what each makes of a picture none has seen."""
-    rungs = {
+def draw_architectures(seconds: float) -> None:
+    """Train architectures on tissue for the same time and show what each makes of a picture none has seen."""
+    architectures = {
         "windows-convolved": ("sliding_window_classifier", {"features": [8, 16], "hidden": 32, "mode": "dilated"}),
         "full-resolution": ("fcn_full_resolution", {"features": [12] * 6}),
         "fcn-16s": ("fcn", {"features": [8, 16, 32, 32], "head": "16s"}),
@@ -190,7 +190,7 @@ def draw_rungs(seconds: float) -> None:
         "title": "Tissue",
         "tolerance": 1,
         "train": {
-            "input": {"channels": [{"name": "grey"}], "patch": [64, 64, 1]},
+            "input": {"channels": [{"name": "gray"}], "patch": [64, 64, 1]},
             "network": {"name": "unet", "dimensions": 2},
             "split": {"folds": 6},
             "sampling": {"batch": 4, "margin": 1.0},
@@ -198,13 +198,13 @@ def draw_rungs(seconds: float) -> None:
             "ema_decay": 0.98,
             "iterations_per_epoch": 20,
         },
-        "rungs": [
+        "architectures": [
             {
                 "name": name,
                 "train": {"network": {"name": network, "dimensions": 2, "arguments": arguments}},
                 "measure": {"input": {"patch": [SIZE, SIZE, 1]}} if network == "sliding_window_classifier" else {},
             }
-            for name, (network, arguments) in rungs.items()
+            for name, (network, arguments) in architectures.items()
         ],
     }
     with tempfile.TemporaryDirectory() as scratch:
@@ -215,15 +215,19 @@ def draw_rungs(seconds: float) -> None:
             picture, classes = tissue(number)
             Image.fromarray(picture).save(folder / "tissue" / "image" / f"{number:02}.png")
             Image.fromarray(classes).save(folder / "tissue" / "label" / f"{number:02}.png")
-        (folder / "ladder.yaml").write_text(yaml.safe_dump(values))
+        (folder / "architectures.yaml").write_text(yaml.safe_dump(values))
         results = climb(
-            folder / "tissue", read_ladder(folder / "ladder.yaml"), folder / "work", seconds=seconds, device="cpu"
+            folder / "tissue",
+            read_architectures(folder / "architectures.yaml"),
+            folder / "work",
+            seconds=seconds,
+            device="cpu",
         )
         split = json.loads((folder / "work" / "unet-concat" / "split.json").read_text())
         case = split["validation"][0]
         scan = load_scan(folder / "tissue" / "image" / f"{case}.png")
         reference = read_labels(folder / "tissue" / "label" / f"{case}.png")
-        shown = [("scan", scan.array[0, ..., 0].T), ("reference", COLOURS[reference.array[..., 0].T])]
+        shown = [("scan", scan.array[0, ..., 0].T), ("reference", COLORS[reference.array[..., 0].T])]
         for result in results:
             if result.failure:
                 raise SystemExit(f"{result.name}: {result.failure}")
@@ -233,19 +237,19 @@ def draw_rungs(seconds: float) -> None:
             dice = float(np.mean(list(per_case(result.dice).values())))
             edges = float(np.mean(list(per_case(result.boundary_f1).values())))
             print(f"{result.name}: Dice {dice:.3f}, boundary F1 {edges:.3f}, {result.steps} steps")
-            shown.append((f"{result.name}: {dice:.2f}", COLOURS[predicted[..., 0].T]))
+            shown.append((f"{result.name}: {dice:.2f}", COLORS[predicted[..., 0].T]))
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     show(figure.subplots(2, 5).ravel(), shown)
-    save(figure, "ladder-rungs.png")
+    save(figure, "architectures-list.png")
 
 
 def scattered(ids: Any, stuff: set[int] | None = None) -> Any:
-    """A colour of its own for each id; stuff in grey, nothing in white."""
+    """A color of its own for each id; stuff in gray, nothing in white."""
     random = np.random.default_rng(3)
-    colours = random.integers(40, 230, (int(ids.max()) + 1, 3)).astype(np.uint8)
-    colours[0] = 245
-    colours[sorted(stuff or ())] = 150
-    return colours[ids]
+    colors = random.integers(40, 230, (int(ids.max()) + 1, 3)).astype(np.uint8)
+    colors[0] = 245
+    colors[sorted(stuff or ())] = 150
+    return colors[ids]
 
 
 def show(axes: Any, shown: list[tuple[str, Any]]) -> None:

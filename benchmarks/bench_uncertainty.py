@@ -1,6 +1,6 @@
 """Does what a prediction says of itself tell the good ones from the bad? And what does asking cost?
 
-    python benchmarks/bench_doubt.py DATASET MODEL --out docs/benchmarks/doubt.md
+    python benchmarks/bench_uncertainty.py DATASET MODEL --out docs/benchmarks/uncertainty.md
 
 Segments the cases a model was not trained on, for instance the first of a cross-validation by
 `configs/hippocampus.yaml`, as they are and with noise and blur added, and holds mean entropy along borders against Dice
@@ -19,12 +19,12 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 
-from medseg.infer.doubt import BorderDoubt
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
+from medseg.infer.uncertainty import BorderDoubt
 from medseg.io.nifti import read_labels, read_scan
 from medseg.models.package import load_package
-from medseg.training.selection.uncertainty_limit import border_entropy, doubt_limits
+from medseg.training.selection.uncertainty_limit import boundary_entropy, uncertainty_limits
 
 SPENT = [0.0]
 
@@ -74,47 +74,48 @@ def main() -> None:
             prediction = predictor.segment(shown)
             total += time.process_time() - begun
             scores = [dice(prediction.labels.array, reference, c.value) for c in package.card.classes]
-            by_class[how].append(border_entropy(prediction, package.card))
+            by_class[how].append(boundary_entropy(prediction, package.card))
             found.append((float(np.mean(scores)), max(by_class[how][-1].values(), default=0.0)))
     split = "as its card says" if package.card.validation is None else package.card.validation.split
     lines = [
         "# What a prediction says of itself",
         "",
-        f"`python benchmarks/bench_doubt.py DATASET MODEL`: model '{package.card.name}' on the "
+        f"`python benchmarks/bench_uncertainty.py DATASET MODEL`: model '{package.card.name}' on the "
         f"{len(rows['as it is'])} cases it was not trained on ({split}), as they are, with noise as strong as the "
-        "scan's own spread added, and blurred by 2 voxels. Doubt is the mean entropy along the border of the more "
-        "doubtful class.",
+        "scan's own spread added, and blurred by 2 voxels. Uncertainty is the mean entropy along the border of the "
+        "more uncertain class.",
         "",
-        "| scans | mean Dice | mean doubt | rank correlation of doubt and Dice | remarked on |",
+        "| scans | mean Dice | mean uncertainty | rank correlation of uncertainty and Dice | remarked on |",
         "|---|---|---|---|---|",
     ]
-    limits = doubt_limits(by_class["as it is"][::2])
+    limits = uncertainty_limits(by_class["as it is"][::2])
     assert limits is not None
 
     def remarked(cases: list[dict[str, float]]) -> int:
-        return sum(any(value > limits.border_entropy[name] for name, value in case.items()) for case in cases)
+        return sum(any(value > limits.boundary_entropy[name] for name, value in case.items()) for case in cases)
 
     later = {how: cases[1::2] for how, cases in by_class.items()}
     later["all"] = [case for cases in later.values() for case in cases]
     together = [pair for found in rows.values() for pair in found]
     for how, pairs in (*rows.items(), ("all", together)):
-        scores, doubts = np.array(pairs).T
+        scores, uncertainties = np.array(pairs).T
         lines.append(
-            f"| {how} | {scores.mean():.3f} | {doubts.mean():.3f} | {spearmanr(doubts, scores).statistic:+.2f} | "
+            f"| {how} | {scores.mean():.3f} | {uncertainties.mean():.3f} | "
+            f"{spearmanr(uncertainties, scores).statistic:+.2f} | "
             f"{remarked(later[how])} of {len(later[how])} |"
         )
     every = sorted(together, key=lambda pair: -pair[1])
     bad = sum(score < 0.8 for score, _ in every)
     first = sum(score < 0.8 for score, _ in every[: len(every) // 4])
-    shown_limits = ", ".join(f"{name} {value:.2f}" for name, value in limits.border_entropy.items())
+    shown_limits = ", ".join(f"{name} {value:.2f}" for name, value in limits.boundary_entropy.items())
     lines += [
         "",
-        f"Remarked on is a case with more doubt in a class than the limit found on {limits.cases} of the cases as "
-        f"they are ({shown_limits}); the other cases are counted. Of all {len(together)}, "
-        f"{sum(doubt > 0.5 for _, doubt in together)} have more than 0.5, the limit where a card has none.",
+        f"Remarked on is a case with more uncertainty in a class than the limit found on {limits.cases} of the cases "
+        f"as they are ({shown_limits}); the other cases are counted. Of all {len(together)}, "
+        f"{sum(uncertainty > 0.5 for _, uncertainty in together)} have more than 0.5, the limit where a card has none.",
         "",
         f"Of all {len(every)} predictions {bad} have a Dice below 0.8; {first} of them are among the quarter with the "
-        f"most doubt. Measuring it takes {100 * SPENT[0] / total:.1f}% of the predictor's CPU time.",
+        f"most uncertainty. Measuring it takes {100 * SPENT[0] / total:.1f}% of the predictor's CPU time.",
         "",
     ]
     text = "\n".join(lines)

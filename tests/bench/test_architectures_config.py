@@ -1,38 +1,40 @@
 import pytest
 
 from medseg import resources
-from medseg.bench.ladder_config import Ladder, merge, read_ladder
+from medseg.bench.architectures_config import Architectures, merge, read_architectures
 from medseg.errors import ConfigError
 
-SHIPPED = {name: path for name, path in resources.shipped("configs").items() if name.startswith("ladder-")}
+SHIPPED = {name: path for name, path in resources.shipped("configs").items() if name.startswith("architectures-")}
 
 
-def test_ladders_are_shipped():
-    assert set(SHIPPED) == {"ladder-membranes", "ladder-hippocampus"}
+def test_architectures_are_shipped():
+    assert set(SHIPPED) == {"architectures-membranes", "architectures-hippocampus"}
 
 
 @pytest.mark.parametrize("path", SHIPPED.values(), ids=SHIPPED)
-def test_every_rung_of_a_shipped_ladder_is_a_training_configuration_and_its_command_names_it(path):
-    ladder = read_ladder(path)
-    names = {rung.name for rung in ladder.rungs}
+def test_every_architecture_of_a_shipped_architectures_is_a_training_configuration_and_its_command_names_it(path):
+    architectures = read_architectures(path)
+    names = {architecture.name for architecture in architectures.architectures}
     assert {"sliding-windows", "full-resolution", "unet-concat", "pretrained", "dynunet"} <= names
     assert f"--config {path.stem}" in path.read_text().splitlines()[0]
-    sliding = next(rung for rung in ladder.rungs if rung.name == "sliding-windows")
-    config = ladder.configuration(sliding, 60.0)
+    sliding = next(
+        architecture for architecture in architectures.architectures if architecture.name == "sliding-windows"
+    )
+    config = architectures.configuration(sliding, 60.0)
     assert config.network.arguments.get("mode", "sliding") == "sliding"
     assert config.time_budget == 60.0
     assert config.epochs is None
 
 
 @pytest.mark.parametrize("path", SHIPPED.values(), ids=SHIPPED)
-def test_patches_of_a_shipped_ladder_fit_their_networks(path):
+def test_patches_of_a_shipped_architectures_fit_their_networks(path):
     import torch
 
     from medseg.models.registry import build_network
 
-    ladder = read_ladder(path)
-    for rung in ladder.rungs:
-        config = ladder.configuration(rung, 60.0)
+    architectures = read_architectures(path)
+    for architecture in architectures.architectures:
+        config = architectures.configuration(architecture, 60.0)
         if config.network.name in ("dynunet", "segresnet", "mednext", "vnet", "swinunetr", "unetr"):
             continue  # MONAI's import takes seconds; tests/models has its networks
         with torch.device("meta"):
@@ -44,7 +46,7 @@ def test_patches_of_a_shipped_ladder_fit_their_networks(path):
                 arguments=config.network.arguments,
             )
         for size, multiple in zip(config.input.patch, network.multiple, strict=False):
-            assert size % multiple == 0, rung.name
+            assert size % multiple == 0, architecture.name
 
 
 def test_merge_goes_key_by_key_and_starts_a_network_of_another_name_afresh():
@@ -58,22 +60,22 @@ def test_merge_goes_key_by_key_and_starts_a_network_of_another_name_afresh():
 
 def _values(**changes):
     train = {"input": {"channels": [{"name": "a"}], "patch": [16, 16, 1]}, "network": {"name": "unet", "dimensions": 2}}
-    return {"name": "x", "title": "X", "tolerance": 1, "train": train, "rungs": [{"name": "a"}], **changes}
+    return {"name": "x", "title": "X", "tolerance": 1, "train": train, "architectures": [{"name": "a"}], **changes}
 
 
 def test_mistakes_are_named(tmp_path):
-    path = tmp_path / "ladder.yaml"
+    path = tmp_path / "architectures.yaml"
 
     def read(**changes):
         import yaml
 
         path.write_text(yaml.safe_dump(_values(**changes)))
-        return read_ladder(path)
+        return read_architectures(path)
 
-    assert isinstance(read(), Ladder)
-    with pytest.raises(ConfigError, match="two rungs are called a"):
-        read(rungs=[{"name": "a"}, {"name": "a"}])
-    with pytest.raises(ConfigError, match="names the rung 'b', which there is not"):
+    assert isinstance(read(), Architectures)
+    with pytest.raises(ConfigError, match="two architectures are called a"):
+        read(architectures=[{"name": "a"}, {"name": "a"}])
+    with pytest.raises(ConfigError, match="names the architecture 'b', which there is not"):
         read(claims=[{"says": "s", "better": "a", "worse": "b"}])
-    with pytest.raises(ConfigError, match=r"rung a: unknown key 'sampling\.bach'"):
-        read(rungs=[{"name": "a", "train": {"sampling": {"bach": 1}}}])
+    with pytest.raises(ConfigError, match=r"architecture a: unknown key 'sampling\.bach'"):
+        read(architectures=[{"name": "a", "train": {"sampling": {"bach": 1}}}])

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from medseg.bench.ladder import climb
-from medseg.bench.ladder_config import read_ladder
+from medseg.bench.architectures import climb
+from medseg.bench.architectures_config import read_architectures
 from medseg.cli.app import run
 from medseg.errors import UsageError
 from medseg.infer.options import InferOptions
@@ -26,8 +26,8 @@ def dataset(tmp_path_factory):
     for number in range(6):
         random = np.random.default_rng(number)
         x, y = np.meshgrid(np.arange(48), np.arange(40), indexing="ij")
-        centre = random.integers(12, 30, 2)
-        label = (x - centre[0]) ** 2 + (y - centre[1]) ** 2 < 80
+        center = random.integers(12, 30, 2)
+        label = (x - center[0]) ** 2 + (y - center[1]) ** 2 < 80
         image = np.clip(random.normal(90, 15, label.shape) + 90 * label, 0, 255).astype(np.uint8)
         Image.fromarray(image).save(folder / "image" / f"{number}.png")
         Image.fromarray((label * 255).astype(np.uint8)).save(folder / "label" / f"{number}.png")
@@ -35,7 +35,7 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ladder_file(tmp_path_factory):
+def architectures_file(tmp_path_factory):
     sliding = {"name": "sliding_window_classifier", "arguments": {"features": [4], "hidden": 8}}
     missing = {"name": "pretrained_unet", "arguments": {"weights": "there-is-no-such-file.pth", "depth": 2}}
     values = {
@@ -44,15 +44,15 @@ def ladder_file(tmp_path_factory):
         "tolerance": 2,
         "classes": {"blob": [255], "around": [0]},
         "train": {
-            "input": {"channels": [{"name": "grey"}], "patch": [24, 24, 1]},
+            "input": {"channels": [{"name": "gray"}], "patch": [24, 24, 1]},
             "network": {"name": "unet", "dimensions": 2, "arguments": {"features": [8, 16]}},
             "split": {"folds": 3},
             "sampling": {"batch": 2, "foreground": 0.7},
-            "optimiser": {"learning_rate": 0.01},
+            "optimizer": {"learning_rate": 0.01},
             "ema_decay": 0.9,
             "iterations_per_epoch": 10,
         },
-        "rungs": [
+        "architectures": [
             {"name": "unet"},
             {
                 "name": "sliding",
@@ -73,18 +73,28 @@ def ladder_file(tmp_path_factory):
     return path
 
 
-def test_a_ladder_is_climbed_once_and_reported(dataset, ladder_file, tmp_path, capsys):
+def test_a_architectures_is_run_once_and_reported(dataset, architectures_file, tmp_path, capsys):
     work, out = tmp_path / "work", tmp_path / "out"
-    command = ["bench", "ladder", str(dataset), "--config", str(ladder_file), "--work", str(work), "--out", str(out)]
+    command = [
+        "bench",
+        "architectures",
+        str(dataset),
+        "--config",
+        str(architectures_file),
+        "--work",
+        str(work),
+        "--out",
+        str(out),
+    ]
     command += ["--time-budget", "2s", "--device", "cpu", "--quiet"]
-    assert run(command) == 3, "two rungs of four cannot be trained"
-    assert capsys.readouterr().out.strip() == str(out / "ladder-blobs.md")
+    assert run(command) == 3, "two architectures of four cannot be trained"
+    assert capsys.readouterr().out.strip() == str(out / "architectures-blobs.md")
 
-    with (out / "ladder-blobs.csv").open() as stream:
+    with (out / "architectures-blobs.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    found = {(row["rung"], row["metric"]) for row in rows}
+    found = {(row["architecture"], row["metric"]) for row in rows}
     assert {(r, m) for r in ("unet", "sliding") for m in ("dice", "boundary_f1", "steps", "seconds")} <= found
-    blobs = {r["case_id"]: r for r in rows if (r["rung"], r["class"], r["metric"]) == ("unet", "blob", "dice")}
+    blobs = {r["case_id"]: r for r in rows if (r["architecture"], r["class"], r["metric"]) == ("unet", "blob", "dice")}
     assert len(blobs) == 2, "held-out cases of three folds of six"
     # How good a network gets in two seconds is the machine's affair; that its Dice is this one is ours.
     predictor = Predictor(load_package(work / "blobs" / "unet" / "model"), InferOptions(device="cpu", engine="torch"))
@@ -93,22 +103,22 @@ def test_a_ladder_is_climbed_once_and_reported(dataset, ladder_file, tmp_path, c
         truth = read_labels(dataset / "label" / f"{case}.png").array == 255
         expected = 2 * (predicted & truth).sum() / (predicted.sum() + truth.sum())
         assert float(row["value"]) == pytest.approx(expected, abs=1e-6)
-    page = (out / "ladder-blobs.md").read_text()
+    page = (out / "architectures-blobs.md").read_text()
     assert "| no-weights | – | – | – | – | there-is-no-such-file.pth: there are no weights" in page
     assert "| no-package | – | – | – | – | a_package_nobody_has is not installed |" in page
     # Which way seconds measured here decide is the machine's affair too; tests/bench/test_claims.py has the rule.
     assert re.search(r"\| Sliding costs more \| (holds|undecided|contradicted) \| \S+ takes ", page)
     assert "| Weights help | not tested | no-weights has no result |" in page
     assert str(tmp_path) not in page
-    for name in ("ladder-blobs-dice.png", "ladder-blobs-cost.png"):
+    for name in ("architectures-blobs-dice.png", "architectures-blobs-cost.png"):
         assert Image.open(out / name).size[0] > 400
 
-    ladder = read_ladder(ladder_file)
+    architectures = read_architectures(architectures_file)
     kept = {name: (work / "blobs" / name / "result.json").stat().st_mtime_ns for name in ("unet", "sliding")}
-    again = climb(dataset, ladder, work / "blobs", seconds=2.0, device="cpu", only=["unet"])
+    again = climb(dataset, architectures, work / "blobs", seconds=2.0, device="cpu", only=["unet"])
     assert [result.name for result in again] == ["unet", "sliding"]
     assert kept == {name: (work / "blobs" / name / "result.json").stat().st_mtime_ns for name in kept}
-    assert not (work / "blobs" / "unet" / "prepared").exists(), "cases are prepared once for all rungs"
+    assert not (work / "blobs" / "unet" / "prepared").exists(), "cases are prepared once for all architectures"
     # The map was measured by the twin, the time by windows, with the same weights.
     cards = {n: yaml.safe_load((work / "blobs/sliding" / n / "model.yaml").read_text()) for n in ("measured", "timed")}
     assert cards["measured"]["network"]["arguments"]["mode"] == "dilated"
@@ -117,6 +127,6 @@ def test_a_ladder_is_climbed_once_and_reported(dataset, ladder_file, tmp_path, c
     assert result["steps"] >= 1
 
 
-def test_an_unknown_rung_is_named(dataset, ladder_file, tmp_path):
-    with pytest.raises(UsageError, match=r"no rung 'unnet'.*unet, sliding"):
-        climb(dataset, read_ladder(ladder_file), tmp_path, seconds=1.0, only=["unnet"])
+def test_an_unknown_architecture_is_named(dataset, architectures_file, tmp_path):
+    with pytest.raises(UsageError, match=r"no architecture 'unnet'.*unet, sliding"):
+        climb(dataset, read_architectures(architectures_file), tmp_path, seconds=1.0, only=["unnet"])

@@ -1,4 +1,4 @@
-"""Doubt along borders, against one pair of neighbours after the other."""
+"""Uncertainty along borders, against one pair of neighbors after the other."""
 
 import itertools
 from unittest.mock import patch
@@ -8,7 +8,7 @@ import pytest
 from scipy.special import softmax
 
 from medseg.infer.decision import Decision
-from medseg.infer.doubt import BorderDoubt
+from medseg.infer.uncertainty import BorderDoubt
 
 
 def pair_by_pair(scores, decision, first_plane, first_row):
@@ -31,22 +31,22 @@ def pair_by_pair(scores, decision, first_plane, first_row):
 
 @pytest.mark.parametrize(("first_plane", "first_row"), [(0, 0), (3, 0), (0, 2), (1, 4)])
 @pytest.mark.parametrize("at_a_time", [1, 1 << 17])
-def test_every_pair_of_neighbours_counts_for_both_classes(first_plane, first_row, at_a_time):
+def test_every_pair_of_neighbors_counts_for_both_classes(first_plane, first_row, at_a_time):
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(4, 9, 8, 7)).cumsum(axis=1).astype(np.float32)
     decision = Decision((0, 5, 2, 9))
-    doubt = BorderDoubt(decision)
-    with patch("medseg.infer.doubt.VOXELS", at_a_time):
+    uncertainty = BorderDoubt(decision)
+    with patch("medseg.infer.uncertainty.VOXELS", at_a_time):
         # As it comes: part of something larger.
         held = np.zeros((4, 11, 9, 12), dtype=np.float32)
         held[:, :9, 1:, 2:9] = scores
         part = held[:, :9, 1:, 2:9]
-        doubt.add(part, decision.outcome(part), first_plane, first_row)
-    assert doubt.by_value() == pytest.approx(pair_by_pair(scores, decision, first_plane, first_row), rel=1e-5)
+        uncertainty.add(part, decision.outcome(part), first_plane, first_row)
+    assert uncertainty.by_value() == pytest.approx(pair_by_pair(scores, decision, first_plane, first_row), rel=1e-5)
 
 
-def test_no_border_no_doubt():
+def test_no_border_no_uncertainty():
     scores = np.zeros((2, 4, 4, 4), dtype=np.float32)
-    doubt = BorderDoubt(Decision((0, 1)))
-    doubt.add(scores, np.zeros((4, 4, 4), np.uint8), 0, 0)
-    assert doubt.by_value() == {}
+    uncertainty = BorderDoubt(Decision((0, 1)))
+    uncertainty.add(scores, np.zeros((4, 4, 4), np.uint8), 0, 0)
+    assert uncertainty.by_value() == {}

@@ -9,7 +9,7 @@ from typing import Literal
 
 from medseg.io.dicom.header import looks_like_dicom
 
-__all__ = ["FileKind", "Recognised", "recognise"]
+__all__ = ["FileKind", "Recognized", "recognize"]
 
 FileKind = Literal["dicom", "nifti", "nifti-pair", "analyze", "nrrd", "meta", "picture", "zip", "other", "unreadable"]
 
@@ -48,7 +48,7 @@ OTHERS = (
 
 
 @dataclass(frozen=True)
-class Recognised:
+class Recognized:
     """What a file turned out to be.
 
     Parameters
@@ -66,7 +66,7 @@ class Recognised:
     says: str = ""
 
 
-def recognise(path: Path) -> Recognised:
+def recognize(path: Path) -> Recognized:
     """Say what a file is by its first kilobyte; names and extensions are not needed."""
     name = path.name.lower()
     claim = next((kind for suffix, kind in CLAIMS.items() if name.endswith(suffix)), None)
@@ -74,13 +74,13 @@ def recognise(path: Path) -> Recognised:
         with path.open("rb") as stream:
             start = stream.read(1024)
     except OSError as error:
-        return Recognised("unreadable", claim, f"it cannot be opened ({error.strerror or error})")
+        return Recognized("unreadable", claim, f"it cannot be opened ({error.strerror or error})")
     if not start:
-        return Recognised("other", claim, "it is empty")
+        return Recognized("other", claim, "it is empty")
     kind, says = _by_bytes(start, name)
     if kind == "other" and claim is not None:
         says = f"its name says {NAMES[claim]}, but its content is not" + (f": it is {says}" if says else "")
-    return Recognised(kind, claim, says)
+    return Recognized(kind, claim, says)
 
 
 def _by_bytes(start: bytes, name: str) -> tuple[FileKind, str]:

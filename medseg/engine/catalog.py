@@ -13,10 +13,10 @@ from medseg.errors import UsageError
 from medseg.io.files.atomic import write_bytes
 from medseg.models.package import load_package
 
-__all__ = ["catalogue", "copy_shipped", "schema"]
+__all__ = ["catalog", "copy_shipped", "schema"]
 
 
-def catalogue() -> dict[str, dict[str, str]]:
+def catalog() -> dict[str, dict[str, str]]:
     """Names and one-line descriptions of models, pipelines, configurations and stages."""
     return {
         "models": {name: load_package(folder).card.title for name, folder in resources.models().items()},

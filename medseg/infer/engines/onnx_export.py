@@ -1,7 +1,7 @@
 """Writes a package's network as ONNX, proves that it computes the same, and finds it again.
 
 An export belongs to one network, by hash. It lies in the package's folder, where training leaves it, or in the user's
-own (`store_folder`'s neighbour ``exports``), with a report beside it.
+own (`store_folder`'s neighbor ``exports``), with a report beside it.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, 
     target = _folder(package) if folder is None else folder
     with atomic_path(target / ONNX_FILE) as part:
         for network in networks:
-            _use_plain_normalisation(network, card.network.dimensions)
+            _use_plain_normalization(network, card.network.dimensions)
         _write(networks, shown, part, card)
         activations = activation_bytes(part)
         engine = _any_engine(Export(part, activations), card)
@@ -274,8 +274,8 @@ def _write(networks: list[torch.nn.Module], shown: torch.Tensor, path: Path, car
         ) from error
 
 
-def _use_plain_normalisation(network: torch.nn.Module, dimensions: int) -> None:
-    """Put PyTorch's instance normalisation in place of medseg's: the same function, and one operation in ONNX."""
+def _use_plain_normalization(network: torch.nn.Module, dimensions: int) -> None:
+    """Put PyTorch's instance normalization in place of medseg's: the same function, and one operation in ONNX."""
     from torch import nn
 
     from medseg.models.instance_norm import InstanceNorm
@@ -287,7 +287,7 @@ def _use_plain_normalisation(network: torch.nn.Module, dimensions: int) -> None:
             layer.load_state_dict(child.state_dict())
             setattr(network, name, layer.eval())
         else:
-            _use_plain_normalisation(child, dimensions)
+            _use_plain_normalization(child, dimensions)
 
 
 def _any_engine(export: Export, card: ModelCard) -> Engine:

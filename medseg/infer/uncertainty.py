@@ -21,7 +21,7 @@ VOXELS = 1 << 17
 class BorderDoubt:
     """Mean entropy along each class's border, on the network's grid.
 
-    Only pairs of neighbours with different classes are looked at, a hundredth of the voxels or so: no pass is added.
+    Only pairs of neighbors with different classes are looked at, a hundredth of the voxels or so: no pass is added.
     The entropy of a pair is that of its later voxel, and it counts for both classes.
 
     Parameters
@@ -77,20 +77,20 @@ class BorderDoubt:
         if not at_border.size:
             return sums, counts
         x, y, z = unravel(at_border, own.shape)
-        doubt = entropy(self._decision.shares(scores.at(x + some.start, y, z)), self._decision)
+        uncertainty = entropy(self._decision.shares(scores.at(x + some.start, y, z)), self._decision)
         at = at_border + before * own[0].size
         here = classes.reshape(-1).take(at)
         for axis, stride in enumerate((own[0].size, own.shape[2], 1)):
             chosen = np.flatnonzero(differs[axis].reshape(-1).take(at_border))
             there = classes.reshape(-1).take(at.take(chosen) - stride)
-            weights = doubt.take(chosen)
+            weights = uncertainty.take(chosen)
             for side in (here.take(chosen), there):
                 sums += np.bincount(side, weights, minlength=len(sums))
                 counts += np.bincount(side, minlength=len(counts))
         return sums, counts
 
     def by_value(self) -> dict[int, float]:
-        """Mean entropy along the border of each label value that has one, background left out."""
+        """Mean entropy along the border of each label value that has one, background skipped."""
         return {
             value: float(self._sum[index] / self._count[index])
             for index, value in enumerate(self._decision.values)

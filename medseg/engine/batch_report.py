@@ -27,7 +27,7 @@ def table_of_cases(result: BatchResult) -> str:
             *("case_id", "state", "source"),
             *(f"{name}_ml" for name in classes),
             *(f"{name}_objects" for name in counted),
-            *("attention", "notes", "error", "fix"),
+            *("review_priority", "notes", "error", "fix"),
         ]
     )
     for outcome in result.outcomes:
@@ -37,13 +37,13 @@ def table_of_cases(result: BatchResult) -> str:
         # Whether a case was done now or before is no property of its result: both are "done" in the table.
         state = "done" if outcome.state == "current" else outcome.state
         row = [outcome.case_id, state, outcome.source, *figures]
-        row.append(f"{outcome.attention:g}" if volumes else "")
+        row.append(f"{outcome.review_priority:g}" if volumes else "")
         writer.writerow([*row, "; ".join(outcome.notes), outcome.error or "", outcome.fix or ""])
     return stream.getvalue()
 
 
 def render_report(result: BatchResult, *, pictures: int = 200) -> str:
-    """Return the text of `report.html`: one file with no outside reference, failures first, then the most doubtful.
+    """Return the text of `report.html`: one file with no outside reference, failures first, then the most uncertain.
 
     Parameters
     ----------
@@ -53,15 +53,15 @@ def render_report(result: BatchResult, *, pictures: int = 200) -> str:
         How many previews are embedded at most; the others are linked, so that the page stays loadable.
     """
     environment = Environment(
-        loader=PackageLoader("medseg.review"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("medseg.engine"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    good = sorted((o for o in result.outcomes if o.state in ("done", "current")), key=lambda o: -o.attention)
+    good = sorted((o for o in result.outcomes if o.state in ("done", "current")), key=lambda o: -o.review_priority)
     return environment.get_template("batch_report.html").render(
         good=[_card(outcome, result.out, embed=number < pictures) for number, outcome in enumerate(good)],
         failed=[o for o in result.outcomes if o.state == "failed"],
         pending=[o for o in result.outcomes if o.state == "pending"],
         noted=sum(bool(o.notes) for o in good),
-        left_out=[(item.path.name, item.reason) for item in result.left_out],
+        skipped=[(item.path.name, item.reason) for item in result.skipped],
         classes=_class_names(result),
         counted=_counted(result),
         identity=result.identity,
@@ -82,7 +82,7 @@ def _card(outcome: CaseOutcome, out: Path, *, embed: bool) -> dict[str, Any]:
 
 
 def _volumes(outcome: CaseOutcome) -> dict[str, float]:
-    return {} if outcome.volumes is None else {row.class_name: row.millilitres for row in outcome.volumes.rows}
+    return {} if outcome.volumes is None else {row.class_name: row.volume_ml for row in outcome.volumes.rows}
 
 
 def _objects(outcome: CaseOutcome) -> dict[str, int]:

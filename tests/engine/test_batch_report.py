@@ -4,9 +4,9 @@ import csv
 import io
 from pathlib import Path
 
+from medseg.engine.batch_report import render_report, table_of_cases
 from medseg.io.measurements import table_of_measurements
-from medseg.review.batch_report import render_report, table_of_cases
-from medseg.types import LeftOut
+from medseg.types import Skipped
 from medseg.types.run import BatchResult, CaseOutcome, ClassVolume, Volumes
 
 EVIL = "<script>alert(1)</script>"
@@ -21,7 +21,7 @@ def result(out: Path) -> BatchResult:
             CaseOutcome("b", "current", "b.nii.gz", out / "b", volumes=volumes),
             CaseOutcome("c", "failed", EVIL, out / "c", error="is truncated", fix="Copy it again."),
         ),
-        (LeftOut(out / "notes.txt", "is text"),),
+        (Skipped(out / "notes.txt", "is text"),),
         (("model", "liver 1 (abc)"),),
     )
 
@@ -70,7 +70,7 @@ def test_objects_are_counted_where_a_model_makes_them(tmp_path: Path) -> None:
     assert "cell, objects" in render_report(counted)
     assert "objects" not in table_of_cases(result(tmp_path))
     assert table_of_measurements(cells).splitlines() == [
-        "class,voxels,millilitres,objects",
+        "class,voxels,volume_ml,objects",
         "cell,40,0.04,7",
         "fat,9,0.009,",
     ]

@@ -1,4 +1,4 @@
-"""Climbs a ladder: trains every rung for the same time on the same cases and measures them on the same others."""
+"""Compares architectures: each is trained for the same time on the same cases and measured on the same others."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from medseg.bench.architectures_config import Architecture, Architectures, merge
 from medseg.bench.boundary_f1 import boundary_f1
-from medseg.bench.ladder_config import Ladder, Rung, merge
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
@@ -47,18 +47,18 @@ Figures = dict[str, dict[str, float]]
 
 @dataclass(frozen=True)
 class RungResult:
-    """What came of one rung.
+    """What came of one architecture.
 
     Parameters
     ----------
     name : str
-        The rung's.
+        The architecture's.
     failure : str
         Why there is no result; empty where there is one.
     parameters, steps : int
         Weights of the network, and training steps the time allowed.
     seconds : float
-        To segment one scan, median over cases: processor seconds on a CPU, seconds by the clock on a GPU.
+        To segment one scan, median over cases: CPU seconds on a CPU, seconds by the clock on a GPU.
     dice, boundary_f1 : dict of str to dict of str to float
         By class and held-out case.
     """
@@ -74,57 +74,60 @@ class RungResult:
 
 def climb(
     dataset: Path,
-    ladder: Ladder,
+    architectures: Architectures,
     work: Path,
     *,
     seconds: float,
     device: str = "auto",
     only: Sequence[str] = (),
 ) -> list[RungResult]:
-    """Train and measure the rungs that have not been yet.
+    """Train and measure the architectures that have not been yet.
 
     Parameters
     ----------
     dataset : Path
         In any layout `read_dataset` knows.
-    ladder : Ladder
+    architectures : Architectures
         What to compare.
     work : Path
-        Gets a folder for each rung, with its run, its model and ``result.json``; a rung whose result is there, made in
-        the same way, is not run again.
+        Gets a folder for each architecture, with its run, its model and ``result.json``; one whose result is there,
+        made in the same way, is not run again.
     seconds : float
-        Training time of each rung: processor seconds on a CPU, seconds by the clock on a GPU.
+        Training time of each architecture: CPU seconds on a CPU, seconds by the clock on a GPU.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     only : sequence of str
-        Names of the rungs to run; empty for all. Results of the others are taken where they are there.
+        Names of the architectures to run; empty for all. Results of the others are taken where they are there.
 
     Returns
     -------
     list of RungResult
-        In the ladder's order. A rung that cannot be trained or measured says why in its result and stops no other.
+        In the architectures' order. One that cannot be trained or measured says why in its result and
+        stops no other.
 
     Raises
     ------
     UsageError
-        When `only` names a rung there is not.
+        When `only` names an architecture there is not.
     """
-    names = [rung.name for rung in ladder.rungs]
+    names = [architecture.name for architecture in architectures.architectures]
     unknown = sorted(set(only) - set(names))
     if unknown:
-        raise UsageError(f"there is no rung '{unknown[0]}'", where="--only", fix=f"There are: {', '.join(names)}.")
+        raise UsageError(
+            f"there is no architecture '{unknown[0]}'", where="--only", fix=f"There are: {', '.join(names)}."
+        )
     data = read_dataset(dataset)
     results: list[RungResult] = []
-    for rung in ladder.rungs:
-        config = ladder.configuration(rung, seconds)
-        key = _key(data, rung, config, ladder)
-        folder = work / rung.name
+    for architecture in architectures.architectures:
+        config = architectures.configuration(architecture, seconds)
+        key = _key(data, architecture, config, architectures)
+        folder = work / architecture.name
         known = _known(folder / "result.json", key)
-        if known is None and only and rung.name not in only:
+        if known is None and only and architecture.name not in only:
             continue
         if known is None:
-            log.info("rung %s: %s for %.0f s", rung.name, config.network.name, seconds)
-            known = _try(rung, data, dataset, config, ladder, folder, work / "prepared", device)
+            log.info("architecture %s: %s for %.0f s", architecture.name, config.network.name, seconds)
+            known = _try(architecture, data, dataset, config, architectures, folder, work / "prepared", device)
             text = json.dumps({"key": key, **asdict(known)}, indent=1)
             if not known.failure:
                 write_text(folder / "result.json", text + "\n")
@@ -133,56 +136,56 @@ def climb(
 
 
 def _try(
-    rung: Rung,
+    architecture: Architecture,
     data: Dataset,
     dataset: Path,
     config: TrainConfig,
-    ladder: Ladder,
+    architectures: Architectures,
     folder: Path,
     prepared: Path,
     device: str,
 ) -> RungResult:
-    if rung.needs and find_spec(rung.needs) is None:
-        return RungResult(rung.name, f"{rung.needs} is not installed")
+    if architecture.needs and find_spec(architecture.needs) is None:
+        return RungResult(architecture.name, f"{architecture.needs} is not installed")
     try:
-        split = split_cases(data.labelled, folds=config.split.folds, fold=config.split.fold, seed=config.split.seed)
-        # Before the clock starts: the network's imports, and preparation, which is done once for all rungs.
+        split = split_cases(data.labeled, folds=config.split.folds, fold=config.split.fold, seed=config.split.seed)
+        # Before the clock starts: the network's imports, and preparation, which is done once for all architectures.
         find_family(config.network.name)
-        prepare_cases(data, [case for case in data.labelled if case.case_id in split.train], config.input, prepared)
+        prepare_cases(data, [case for case in data.labeled if case.case_id in split.train], config.input, prepared)
         package = train(dataset, folder, config, device=device, prepared=prepared, compared=True)
-        held_out = [case for case in data.labelled if case.case_id in split.validation]
-        return _measure(rung, package, data, held_out, ladder, folder, device)
+        held_out = [case for case in data.labeled if case.case_id in split.validation]
+        return _measure(architecture, package, data, held_out, architectures, folder, device)
     except MedsegError as error:
-        log.warning("rung %s failed: %s", rung.name, error)
-        return RungResult(rung.name, str(error))
+        log.warning("architecture %s failed: %s", architecture.name, error)
+        return RungResult(architecture.name, str(error))
 
 
 def _measure(
-    rung: Rung,
+    architecture: Architecture,
     package: ModelPackage,
     data: Dataset,
     held_out: Sequence[DatasetCase],
-    ladder: Ladder,
+    architectures: Architectures,
     folder: Path,
     device: str,
 ) -> RungResult:
-    classes = ladder.classes or {c.name: (c.value,) for c in data.table}
+    classes = architectures.classes or {c.name: (c.value,) for c in data.table}
     values: dict[str, Figures] = {"dice": {}, "boundary_f1": {}}
     taken: list[float] = []
-    measured = _changed(package, rung.measure, folder / "measured")
+    measured = _changed(package, architecture.measure, folder / "measured")
     for case, seconds, reference, predicted, geometry in _segment(measured, data, held_out, device):
         taken.append(seconds)
         for name, members in classes.items():
             masks = [np.isin(array, members) for array in (reference, predicted)]
             values["dice"].setdefault(name, {})[case.case_id] = dice(masks[1], masks[0])
             values["boundary_f1"].setdefault(name, {})[case.case_id] = boundary_f1(
-                masks[0], masks[1], geometry, ladder.tolerance
+                masks[0], masks[1], geometry, architectures.tolerance
             )
-    if rung.time:
-        timed = _changed(package, rung.time, folder / "timed")
+    if architecture.time:
+        timed = _changed(package, architecture.time, folder / "timed")
         taken = [seconds for _, seconds, *_ in _segment(timed, data, held_out[:1], device)]
     return RungResult(
-        rung.name,
+        architecture.name,
         parameters=_parameters(package.card),
         steps=_steps(folder),
         seconds=statistics.median(taken),
@@ -239,13 +242,13 @@ def _known(path: Path, key: str) -> RungResult | None:
     return RungResult(**content)
 
 
-def _key(data: Dataset, rung: Rung, config: TrainConfig, ladder: Ladder) -> str:
-    """Hash of everything a rung's result depends on but the machine and the version of medseg."""
+def _key(data: Dataset, architecture: Architecture, config: TrainConfig, architectures: Architectures) -> str:
+    """Hash of everything an architecture's result depends on but the machine and the version of medseg."""
     told = {
-        "cases": [case.case_id for case in data.labelled],
+        "cases": [case.case_id for case in data.labeled],
         "config": config.model_dump(mode="json"),
-        "rung": rung.model_dump(mode="json"),
-        "classes": ladder.classes,
-        "tolerance": ladder.tolerance,
+        "architecture": architecture.model_dump(mode="json"),
+        "classes": architectures.classes,
+        "tolerance": architectures.tolerance,
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

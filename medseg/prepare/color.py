@@ -1,0 +1,37 @@
+"""Shows a gray picture to a network that was trained on colors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from medseg.prepare.card import InputCard
+from medseg.types import Scan
+
+__all__ = ["COLORS", "in_color"]
+
+# What channels of a network for color pictures are called.
+COLORS = ("red", "green", "blue")
+NOTE = "the picture is gray; the network was shown it as red, green and blue alike"
+
+
+def in_color(scan: Scan, card: InputCard) -> tuple[Scan, tuple[str, ...]]:
+    """Repeat the one channel of a gray picture where the network wants red, green and blue.
+
+    That is what a gray picture saved in color holds; microscopes save either. Anything else stays as it is.
+
+    Parameters
+    ----------
+    scan : Scan
+        As read.
+    card : InputCard
+        What the network wants.
+
+    Returns
+    -------
+    tuple of Scan and tuple of str
+        The scan, and what the user should know.
+    """
+    wanted = tuple(channel.name.casefold() for channel in card.channels)
+    if scan.source.format != "picture" or scan.channels != 1 or wanted != COLORS:
+        return scan, ()
+    return scan.with_array(np.broadcast_to(scan.array, (3, *scan.array.shape[1:])), scan.geometry), (NOTE,)
