@@ -30,7 +30,7 @@ def _renamed(value: Any) -> Any:
     if isinstance(value, Mapping):
         found: dict[str, Any] = {}
         for old, content in value.items():
-            key = KEYS.get(old, old)
+            key = str(KEYS.get(old, old))
             if isinstance(content, str):
                 found[key] = VALUES.get((key, content), content)
             else:
