@@ -2,7 +2,7 @@
 
 The head is the MNI152 T1 template that comes with nilearn. Needs the set-up of `make test-peers`.
 
-Usage: python docs/pictures/ohif.py
+Usage: python docs/images/ohif.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Makes the pictures of the README and the tutorial from a run of the demonstration; needs Chromium.
 
-Usage: python docs/pictures/make.py
+Usage: python docs/images/make.py
 """
 
 from __future__ import annotations
