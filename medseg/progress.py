@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from medseg.log_file import console_level
 from medseg.types.run import CaseOutcome, Preparing
 
 __all__ = ["Progress", "case_progress", "step_bar"]
@@ -64,7 +65,7 @@ def say(outcome: CaseOutcome, prefix: str = "") -> None:
 @contextmanager
 def case_progress(total: int) -> Iterator[Progress]:
     """Show progress over a number of cases while inside."""
-    if not sys.stderr.isatty() or log.getEffectiveLevel() > logging.INFO:
+    if not sys.stderr.isatty() or console_level() > logging.INFO:
         yield _Lines(total)
         return
     from rich.console import Console
@@ -99,6 +100,8 @@ def case_progress(total: int) -> Iterator[Progress]:
                 bar.update(task, advance=1, failed=self.failed)
                 if outcome.state == "failed" or (outcome.state == "done" and outcome.notes):
                     say(outcome)
+                else:
+                    log.debug("%s: %s", outcome.case_id, outcome.state)
 
         yield _Live()
         bar.update(task, description="finished")
@@ -116,7 +119,7 @@ def step_bar(name: str) -> Iterator[Advance]:
     callable
         Takes the share of the run done, 0 to 1, and the loss.
     """
-    if not sys.stderr.isatty() or logging.getLogger("medseg.train").getEffectiveLevel() > logging.INFO:
+    if not sys.stderr.isatty() or console_level() > logging.INFO:
         yield lambda _done, _loss: None
         return
     from rich.console import Console

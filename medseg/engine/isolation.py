@@ -24,6 +24,7 @@ import psutil
 
 from medseg.engine.case_run import failure, pending, record_failure
 from medseg.engine.pipeline import Pipeline
+from medseg.log_file import console_level
 from medseg.types.run import CaseOutcome, Preparing
 from medseg.types.scan import FoundScan
 
@@ -32,8 +33,6 @@ __all__ = ["Guard", "run_isolated"]
 LOOK_EVERY = 0.2
 STDERR = 2
 TOO_LONG = ("it took longer than one case may", "Allow more with --max-seconds.")
-
-log = logging.getLogger("medseg.run")
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ class _Worker:
     def __enter__(self) -> _Worker:
         key = secrets.token_bytes(32)
         # In between lie messages for a log without a progress bar in it.
-        level = logging.DEBUG if log.isEnabledFor(logging.DEBUG) else logging.WARNING
+        level = logging.DEBUG if console_level() <= logging.DEBUG else logging.WARNING
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry))
         with Listener(authkey=key) as listener:
             self.process = subprocess.Popen(

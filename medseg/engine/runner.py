@@ -17,6 +17,7 @@ from medseg.engine.pipeline import Pipeline
 from medseg.errors import UsageError
 from medseg.io.files.atomic import write_text
 from medseg.io.files.lock import exclusive
+from medseg.log_file import log_file
 from medseg.progress import case_progress
 from medseg.signals import stoppable
 from medseg.types.run import BatchResult, CaseOutcome, Inputs, Preparing
@@ -121,11 +122,10 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
         )
         return BatchResult(out, outcomes + broken, skipped, facts, pipeline.name)
 
-    _make_folder(out)
     ended: dict[str, CaseOutcome] = {}
     todo = [found for found in discovery.found if found in mine]
     work = (pipeline, todo, out, identity, options.overwrite)
-    with stoppable(), exclusive(out, f"{options.shard.index}-of-{options.shard.count}"):
+    with log_file(out), stoppable(), exclusive(out, f"{options.shard.index}-of-{options.shard.count}"):
         with case_progress(len(todo) + len(broken)) as progress:
             for outcome in broken:
                 progress.end(outcome)
@@ -157,15 +157,6 @@ def _models(steps: Any) -> Iterator[tuple[str, str]]:
 
 def _broken(item: Skipped) -> CaseOutcome:
     return CaseOutcome("", "failed", item.path.name, error=item.reason, fix=item.fix)
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"the output folder cannot be made ({error.strerror})", where=out, fix="Choose another --out."
-        ) from error
 
 
 def _write_run_file(result: BatchResult, identity: Mapping[str, Any], started: float) -> None:

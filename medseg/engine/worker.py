@@ -24,6 +24,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with Client(address, authkey=bytes.fromhex(key)) as connection:
         from medseg.engine.case_run import run_cases
+        from medseg.log_file import log_file
 
         one_at_a_time = threading.Lock()  # a connection mixes up what two threads send at once
 
@@ -32,8 +33,9 @@ def main() -> None:
                 connection.send(message)
 
         pipeline, cases, out, identity, overwrite, alone = connection.recv()
-        for message in run_cases(pipeline, cases, out, identity, overwrite, send, send, alone):
-            send(message)
+        with log_file(out):
+            for message in run_cases(pipeline, cases, out, identity, overwrite, send, send, alone):
+                send(message)
 
 
 def _die_with(parent: int) -> None:

@@ -70,7 +70,9 @@ def test_results_carry_no_trace_of_when_they_were_made(structure: PipelineFile, 
     def content(name: str) -> dict[str, bytes]:
         root = tmp_path / name
         return {
-            str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file() and p.name != "run.json"
+            str(p.relative_to(root)): p.read_bytes()
+            for p in root.rglob("*")
+            if p.is_file() and p.name not in ("run.json", "medseg.log")
         }
 
     assert content("first") == content("second")
