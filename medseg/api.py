@@ -79,7 +79,7 @@ def load_model(name_or_path: str | Path, **options: Any) -> Model:
     name_or_path : str or Path
         For instance ``"hippocampus"`` or ``"runs/mine/model"``.
     **options
-        As the options of `medseg predict`: device, engine, overlap, mirror, scores.
+        As the options of `medseg predict`: device, engine, overlap, mirror, probabilities.
 
     Raises
     ------

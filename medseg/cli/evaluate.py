@@ -42,8 +42,8 @@ def evaluate(
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of scans to draw under the worst cases.")
     ] = None,
-    scores: Annotated[
-        Path | None, typer.Option("--scores", help="Folder of probabilities, for calibration and FROC.")
+    probabilities: Annotated[
+        Path | None, typer.Option("--probabilities", help="Folder of probabilities, for calibration and FROC.")
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", help="YAML file of options.")] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", help="Cases measured at the same time.")] = None,
@@ -84,7 +84,7 @@ def evaluate(
         table=table,
         by=by or [],
         images=images,
-        scores=scores,
+        probabilities=probabilities,
         parquet=parquet,
         run=run,
     )

@@ -54,7 +54,7 @@ def predict(
     ] = None,
     allow_uneven: AllowUnevenOption = False,
     save: Annotated[
-        str | None, typer.Option("--save", help="Maps to write besides: scores, entropy, comma-separated.")
+        str | None, typer.Option("--save", help="Maps to write besides: probabilities, entropy, comma-separated.")
     ] = None,
     config: Annotated[
         str, typer.Option("--config", help="A shipped configuration's name, or a YAML file.")

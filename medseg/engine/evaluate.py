@@ -23,7 +23,7 @@ def evaluate(
     table: Path | None = None,
     by: Sequence[str] = (),
     images: Path | None = None,
-    scores: Path | None = None,
+    probabilities: Path | None = None,
     parquet: bool = False,
     run: str | None = None,
 ) -> Evaluation:
@@ -44,7 +44,15 @@ def evaluate(
     # Before anything is measured: a run that is not there must not cost the measurement.
     tracked = OpenRun.find(run, [Path(place) for place in (predictions, out, Path()) if place])
     found = measure.evaluate(
-        predictions, references, out, options, table=table, by=by, images=images, scores=scores, parquet=parquet
+        predictions,
+        references,
+        out,
+        options,
+        table=table,
+        by=by,
+        images=images,
+        probabilities=probabilities,
+        parquet=parquet,
     )
     if tracked is not None and found.rows:
         record_evaluation(found, tracked, options, None if out is None else Path(out))

@@ -24,7 +24,7 @@ PRESETS: dict[Literal["fast", "best"], dict[str, Any]] = {
 }
 
 # Maps that can be written besides the labels, each by the option of that name.
-SAVABLE = ("scores", "entropy")
+SAVABLE = ("probabilities", "entropy")
 
 
 def run_pipeline(
@@ -104,7 +104,7 @@ def predict(
     allow_uneven : bool
         Resample missing or unevenly spaced DICOM slices instead of refusing the scan.
     save : sequence of str
-        What to write besides the labels: ``"scores"``, ``"entropy"``.
+        What to write besides the labels: ``"probabilities"``, ``"entropy"``.
     config : str or Path
         Configuration to start from.
     overrides : sequence of str
@@ -139,7 +139,10 @@ def predict(
     if formats is not None:
         own.append(f"save.formats=[{', '.join(_quoted(name) for name in formats)}]")
         if "dicom-seg-fractional" in formats:
-            own += ["segment.scores=true", f"save.scores={'true' if 'scores' in save else 'false'}"]
+            own += [
+                "segment.probabilities=true",
+                f"save.probabilities={'true' if 'probabilities' in save else 'false'}",
+            ]
     listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
     return run_pipeline("batch-segmentation", listed, out, config=config, overrides=[*own, *overrides], options=options)
 

@@ -18,7 +18,7 @@ from medseg.evaluation.metrics.measure import ALL, CaseMeasures, measure_case, m
 from medseg.evaluation.options import EvaluateOptions
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, Scan
 
-__all__ = ["CaseResult", "LoadedCase", "find_scores", "load_case", "measure_files", "scan_on_grid"]
+__all__ = ["CaseResult", "LoadedCase", "find_probabilities", "load_case", "measure_files", "scan_on_grid"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +107,7 @@ def load_case(
 
 
 def measure_files(
-    pair: CasePair, names: Mapping[int, str], options: EvaluateOptions, scores: Path | None = None
+    pair: CasePair, names: Mapping[int, str], options: EvaluateOptions, probabilities: Path | None = None
 ) -> CaseResult:
     """Read and measure one case.
 
@@ -119,7 +119,7 @@ def measure_files(
         Names of the classes.
     options : EvaluateOptions
         What to measure.
-    scores : Path, optional
+    probabilities : Path, optional
         A file of probabilities, one channel for each value 0, 1, ...
 
     Raises
@@ -130,12 +130,12 @@ def measure_files(
     instances = options.objects == "instances"
     case = load_case(pair, names, instances=instances, certain=options.classes is not None)
     if instances:
-        if scores is not None:
-            raise UsageError("scores go with classes, not with ids of objects", fix="Leave out --scores.")
+        if probabilities is not None:
+            raise UsageError("probabilities go with classes, not with ids of objects", fix="Leave out --probabilities.")
         measures = measure_instances(case.reference, case.prediction, options)
     else:
         classes = members_of(case.table, options.classes, options.regions)
-        array = None if scores is None else _read_scores(scores, case.reference.geometry)
+        array = None if probabilities is None else _read_probabilities(probabilities, case.reference.geometry)
         measures = measure_case(case.reference, case.prediction, classes, options, array)
     return CaseResult(pair.case_id, measures, case.table, case.notes)
 
@@ -155,12 +155,13 @@ def scan_on_grid(folder: Path, pair: CasePair, geometry: Geometry) -> Scan | Non
     return None if move is None else Scan(turn(scan.array, move), geometry, scan.modality)
 
 
-def find_scores(pair: CasePair, folder: Path | None) -> Path | None:
-    """File of scores of a case: in a folder of scores, or beside the labels `medseg predict --save scores` left."""
+def find_probabilities(pair: CasePair, folder: Path | None) -> Path | None:
+    """File of probabilities of a case: in the folder given, or beside the labels, where `medseg predict` leaves it."""
     if folder is not None:
         return _named_like(folder, pair)
-    beside = pair.prediction.path.parent / "scores.nii.gz"
-    return beside if beside.is_file() else None
+    # "scores.nii.gz" is the name in result folders of older versions.
+    beside = (pair.prediction.path.parent / name for name in ("probabilities.nii.gz", "scores.nii.gz"))
+    return next((path for path in beside if path.is_file()), None)
 
 
 def _named_like(folder: Path, pair: CasePair) -> Path | None:
@@ -170,13 +171,13 @@ def _named_like(folder: Path, pair: CasePair) -> Path | None:
     return min((item.path for item in named_so), default=None)
 
 
-def _read_scores(path: Path, geometry: Geometry) -> npt.NDArray[Any]:
+def _read_probabilities(path: Path, geometry: Geometry) -> npt.NDArray[Any]:
     from medseg.io.read import load_scan
 
     scan = load_scan(path)
     move = axis_move(scan.geometry, geometry)
     if move is None:
-        raise GeometryMismatch("the scores are not on the reference's grid", where=path)
+        raise GeometryMismatch("the probabilities are not on the reference's grid", where=path)
     return turn(scan.array, move)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from medseg.errors import InputError, MedsegError
-from medseg.evaluation.case import CaseResult, find_scores, measure_files
+from medseg.evaluation.case import CaseResult, find_probabilities, measure_files
 from medseg.evaluation.evaluation import Evaluation
 from medseg.evaluation.files.case_table import read_table
 from medseg.evaluation.files.label_files import class_names
@@ -37,7 +37,7 @@ def evaluate(
     table: Path | None = None,
     by: Sequence[str] = (),
     images: Path | None = None,
-    scores: Path | None = None,
+    probabilities: Path | None = None,
     parquet: bool = False,
 ) -> Evaluation:
     """Measure predictions against references.
@@ -56,7 +56,7 @@ def evaluate(
         Its columns to report by.
     images : Path, optional
         Folder of scans, drawn under the worst cases of the report.
-    scores : Path, optional
+    probabilities : Path, optional
         Folder of probabilities, for calibration and FROC; those beside the labels are found without it.
     parquet : bool
         Leave per_case.parquet too.
@@ -87,7 +87,7 @@ def evaluate(
     names = dict(options.classes or class_names(references))
     results: list[CaseResult] = []
     failed = dict(pairing.failed)
-    for number, (pair, outcome) in enumerate(_measure_all(pairing.pairs, names, options, scores), start=1):
+    for number, (pair, outcome) in enumerate(_measure_all(pairing.pairs, names, options, probabilities), start=1):
         if isinstance(outcome, CaseResult):
             results.append(outcome)
             log.debug("[%d/%d] %s: measured", number, len(pairing.pairs), pair.case_id)
@@ -115,24 +115,24 @@ def evaluate(
 
 
 def _measure_all(
-    pairs: Sequence[CasePair], names: Mapping[int, str], options: EvaluateOptions, scores: Path | None
+    pairs: Sequence[CasePair], names: Mapping[int, str], options: EvaluateOptions, probabilities: Path | None
 ) -> Iterator[tuple[CasePair, CaseResult | MedsegError]]:
     """Measure every case; one that cannot be is given back as its error."""
     if options.jobs == 1 or len(pairs) < 2:
         for pair in pairs:
-            yield pair, _measure_one(pair, names, options, scores)
+            yield pair, _measure_one(pair, names, options, probabilities)
         return
     with ProcessPoolExecutor(min(options.jobs, len(pairs)), mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(_measure_one, pair, names, options, scores): pair for pair in pairs}
+        futures = {pool.submit(_measure_one, pair, names, options, probabilities): pair for pair in pairs}
         for future in as_completed(futures):
             yield futures[future], future.result()
 
 
 def _measure_one(
-    pair: CasePair, names: Mapping[int, str], options: EvaluateOptions, scores: Path | None
+    pair: CasePair, names: Mapping[int, str], options: EvaluateOptions, probabilities: Path | None
 ) -> CaseResult | MedsegError:
     try:
-        return measure_files(pair, names, options, find_scores(pair, scores))
+        return measure_files(pair, names, options, find_probabilities(pair, probabilities))
     except MedsegError as error:
         return error
 
@@ -157,7 +157,7 @@ def _rows(results: Sequence[CaseResult], options: EvaluateOptions) -> tuple[Meas
 
 
 def _figures(result: CaseResult, name: str, absent: dict[str, float]) -> dict[str, float]:
-    # Calibration stands under "all", which is no class: a case without scores has no such figures.
+    # Calibration stands under "all", which is no class: a case without probabilities has no such figures.
     return result.measures.values.get(name, {} if name == ALL else absent)
 
 

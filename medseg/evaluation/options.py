@@ -34,7 +34,7 @@ class LesionRule(_Strict):
 
 
 class EvaluateOptions(_Strict):
-    """Choices of an evaluation; the defaults measure everything but calibration, which needs scores."""
+    """Choices of an evaluation; the defaults measure everything but calibration, which needs probabilities."""
 
     classes: dict[Annotated[int, Field(ge=1, le=65535)], str] | None = Field(
         default=None, description="names by value; measures these classes only. Default: those the files hold"

@@ -41,5 +41,5 @@ class InferOptions(BaseModel):
     memory_gb: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="memory a case may take, 1e9 bytes; what is free where not given"
     )
-    scores: bool = Field(default=False, description="also give every class's score for every voxel")
-    entropy: bool = Field(default=False, description="also give the entropy of the scores of every voxel")
+    probabilities: bool = Field(default=False, description="also give every class's score for every voxel")
+    entropy: bool = Field(default=False, description="also give the entropy of the probabilities of every voxel")

@@ -47,7 +47,7 @@ class Outputs:
         # X of the network fastest, as slabs, finished along Z, fill it.
         labels = np.zeros(ordered[::-1], dtype=smallest_label_dtype(max(decision.values))).transpose(2, 1, 0)
         backwards = route.source.shape[::-1]
-        shares = scratch.zeros((decision.channels, *backwards)) if options.scores else None
+        shares = scratch.zeros((decision.channels, *backwards)) if options.probabilities else None
         if shares is not None and not decision.regions and route.box.shape != ordered:
             for plane in shares[0]:
                 plane[...] = 1

@@ -80,7 +80,7 @@ class Predictor:
             self.engine = chosen.engine
             self.computed = HowComputed(chosen.program, chosen.device, chosen.precision, chosen.why)
         first = package.low_resolution_stage
-        own = self.options.model_copy(update={"scores": False, "entropy": False})
+        own = self.options.model_copy(update={"probabilities": False, "entropy": False})
         self.low_resolution_stage = None if first is None else Predictor(first, own, say=say)
         self.decision = Decision.of(package.card)
         self.mirror, self._mirror_notes = self._mirror_axes()
@@ -156,7 +156,7 @@ class Predictor:
                 patch=self.package.card.input.patch,
                 batch=BATCH,
                 network=self.engine.working_bytes,
-                kept=in_memory * (self.options.scores * self.decision.channels + self.options.entropy),
+                kept=in_memory * (self.options.probabilities * self.decision.channels + self.options.entropy),
                 strips=strips(rows, count),
                 partial=self._skip_beyond is not None,
             )
@@ -255,7 +255,7 @@ class Predictor:
         tally: WindowTally,
     ) -> bool:
         """Label on the GPU that runs the network; False where there is none, or scores do not fit on it."""
-        if self.options.scores or self.options.entropy or not getattr(self.engine, "on_gpu", False):
+        if self.options.probabilities or self.options.entropy or not getattr(self.engine, "on_gpu", False):
             return False
         import torch
 

@@ -22,7 +22,8 @@ RESULTS = {
     "labels.mha",
     "labels.seg.dcm",
     "instances.nii.gz",
-    "scores.nii.gz",
+    "probabilities.nii.gz",
+    "scores.nii.gz",  # the probabilities, in result folders of older versions
     "entropy.nii.gz",
     "measurements.csv",
     "preview.png",

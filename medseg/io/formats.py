@@ -29,7 +29,7 @@ class Labeled:
         Of the scan they belong to.
     model : ModelIdentity
         What made them.
-    scores : ndarray of float32, shape (1 + classes, X, Y, Z), optional
+    probabilities : ndarray of float32, shape (1 + classes, X, Y, Z), optional
         Probability of each class, background first.
     instances : Instances, optional
         Objects made of the labels.
@@ -38,7 +38,7 @@ class Labeled:
     labels: LabelMap
     source: Source
     model: ModelIdentity
-    scores: npt.NDArray[np.float32] | None = None
+    probabilities: npt.NDArray[np.float32] | None = None
     instances: Instances | None = None
 
 
@@ -106,8 +106,8 @@ def write(name: str, item: Labeled, folder: Path) -> tuple[list[Path], tuple[str
     notes = [writer.tilted] if geometry.is_sheared and writer.tilted else []
     if writer.has_bits and geometry.shape[0] * geometry.shape[1] % 8:
         notes.append(BETWEEN_BYTES)
-    if name == "dicom-seg-fractional" and item.scores is None:
-        notes.append("there were no scores, so every fraction is 0 or 1")
+    if name == "dicom-seg-fractional" and item.probabilities is None:
+        notes.append("there were no probabilities, so every fraction is 0 or 1")
     return files, tuple(f"{writer.file_name}: {note}" for note in notes)
 
 
@@ -145,7 +145,7 @@ def _dicom_seg_labelmap(item: Labeled, path: Path) -> list[Path]:
 def _dicom_seg_fractional(item: Labeled, path: Path) -> list[Path]:
     from medseg.io.dicom_results.seg import write_seg
 
-    write_seg(item.labels, item.source, path, model=item.model, encoding="fractional", scores=item.scores)
+    write_seg(item.labels, item.source, path, model=item.model, encoding="fractional", probabilities=item.probabilities)
     return [path]
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from medseg.errors import InputError
 from medseg.io import nifti
 from medseg.io.files.atomic import write_text
-from medseg.types import Instances, LabelClass, LabelTable, Scan, Source
+from medseg.types import Geometry, Instances, LabelClass, LabelTable, Scan, Source
+from medseg.types.extent import Extent, extent_of, extent_unit
 from medseg.types.instances import InstanceMeasures, InstanceRow
 from medseg.types.labels import PALETTE
 
@@ -25,30 +26,17 @@ PLACE = (
     *("centroid_x_mm", "centroid_y_mm", "centroid_z_mm"),
     *("start_x", "start_y", "start_z", "stop_x", "stop_y", "stop_z"),
 )
-COLUMNS = (
-    *("id", "class_value", "class", "is_thing", "score", "voxels", "volume_mm3"),
-    *PLACE,
-    *("diameter_mm", "sphericity"),
-)
+ROW = ("id", "class_value", "class", "is_thing", "score", "voxels")
+SHAPE = ("diameter_mm", "sphericity")
 INTENSITY = "mean_intensity"
 
 
 def write_instances(instances: Instances, folder: Path, source: Source | None = None) -> None:
     """Write ``instances.nii.gz``, int32, and ``instances.csv``, one line for each row.
 
-    Parameters
-    ----------
-    instances : Instances
-        Its id map may be a memory-mapped file.
-    folder : Path
-        Where both go.
-    source : Source, optional
-        Of the scan: a NIfTI source's orientation is copied bit by bit.
-
-    Notes
-    -----
     The table's ``start`` and ``stop`` are voxel indices, the second beyond the last voxel; centroids are world
-    coordinates in mm, RAS+. What was not measured is empty. Mean intensities have one column for each channel.
+    coordinates in mm, RAS+. A 2D image has ``area_mm2``, or ``area_px`` where its source has no pixel size, in place of
+    ``volume_ml``. What was not measured is empty. A NIfTI source's orientation is copied bit by bit.
     """
     scan = Scan(instances.ids[np.newaxis], instances.geometry, source=source or Source("array"))
     nifti.write_scan(scan, folder / IDS)
@@ -56,24 +44,23 @@ def write_instances(instances: Instances, folder: Path, source: Source | None = 
     channels = max((len(means) for means in measured if means is not None), default=0)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, *_intensity_columns(channels)])
-    writer.writerows(_line(row, instances.table, channels) for row in instances.rows)
+    unit = extent_unit(instances.geometry, source)
+    writer.writerow([*ROW, unit, *PLACE, *SHAPE, *_intensity_columns(channels)])
+    writer.writerows(_line(row, instances, unit, channels) for row in instances.rows)
     write_text(folder / TABLE, text.getvalue())
 
 
 def read_instances(folder: Path) -> Instances:
-    """Read what `write_instances` wrote.
+    """Read what `write_instances` wrote, and tables of older versions, which give volumes in mm³.
 
-    Raises
-    ------
-    InputError
-        When a file is missing or damaged, or the table and the id map do not belong together.
+    Raises `InputError` when a file is missing or damaged, or the table and the id map do not belong together.
     """
     path = folder / TABLE
+    scan = nifti.read_scan(folder / IDS)
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             lines = list(csv.DictReader(stream))
-        rows = tuple(_row(line) for line in lines)
+        rows = tuple(_row(line, scan.geometry) for line in lines)
         kinds = {(int(line["class_value"]), line["class"], line["is_thing"] == "true") for line in lines}
     except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise InputError(f"it cannot be read as a table of objects ({error!r})", where=path) from error
@@ -83,7 +70,6 @@ def read_instances(folder: Path) -> Instances:
             for value, name, thing in sorted(kinds)
         )
     )
-    scan = nifti.read_scan(folder / IDS)
     ids = scan.array[0].astype(np.int32, copy=False)
     voxels = dict(zip(*(part.tolist() for part in np.unique(ids[ids > 0], return_counts=True)), strict=True))
     if voxels != {row.id: row.voxels for row in rows}:
@@ -95,13 +81,15 @@ def read_instances(folder: Path) -> Instances:
     return Instances(ids, scan.geometry, rows, table)
 
 
-def _line(row: InstanceRow, table: LabelTable, channels: int) -> list[str]:
-    start = [row.id, row.class_value, table.name_of(row.class_value), row.is_thing, row.score, row.voxels]
-    if row.measures is None:
-        return [_cell(value) for value in [*start, *[None] * (len(COLUMNS) - len(start) + channels)]]
+def _line(row: InstanceRow, instances: Instances, unit: Extent, channels: int) -> list[str]:
+    name = instances.table.name_of(row.class_value)
+    start = [row.id, row.class_value, name, row.is_thing, row.score, row.voxels]
     found = row.measures
+    if found is None:
+        return [_cell(value) for value in [*start, *[None] * (1 + len(PLACE) + len(SHAPE) + channels)]]
+    size = found.volume_ml if unit == "volume_ml" else extent_of(row.voxels, instances.geometry, unit)
     means = found.mean_intensity or (None,) * channels
-    rest = [found.volume_mm3, *found.centroid_mm, *found.start, *found.stop, found.diameter_mm, found.sphericity]
+    rest = [size, *found.centroid_mm, *found.start, *found.stop, found.diameter_mm, found.sphericity]
     return [_cell(value) for value in [*start, *rest, *means]]
 
 
@@ -117,19 +105,16 @@ def _intensity_columns(channels: int) -> Iterable[str]:
     return [INTENSITY] if channels == 1 else [f"{INTENSITY}_{place}" for place in range(1, channels + 1)]
 
 
-def _row(line: dict[str, str]) -> InstanceRow:
-    number = int(line["id"])
-    score = float(line["score"]) if line["score"] else None
-    measures = _measures(line) if line["volume_mm3"] else None
-    return InstanceRow(
-        number, int(line["class_value"]), line["is_thing"] == "true", int(line["voxels"]), score, measures
-    )
+def _row(line: dict[str, str], geometry: Geometry) -> InstanceRow:
+    voxels, score = int(line["voxels"]), float(line["score"]) if line["score"] else None
+    measures = _measures(line, extent_of(voxels, geometry, "volume_ml")) if line["start_x"] else None
+    return InstanceRow(int(line["id"]), int(line["class_value"]), line["is_thing"] == "true", voxels, score, measures)
 
 
-def _measures(line: dict[str, str]) -> InstanceMeasures:
+def _measures(line: dict[str, str], volume_ml: float) -> InstanceMeasures:
     x, y, z = (float(line[f"centroid_{axis}_mm"]) for axis in "xyz")
     starts: Any = tuple(int(line[f"start_{axis}"]) for axis in "xyz")
     stops: Any = tuple(int(line[f"stop_{axis}"]) for axis in "xyz")
-    diameter, sphericity = (float(line[key]) if line[key] else None for key in ("diameter_mm", "sphericity"))
+    diameter, sphericity = (float(line[key]) if line[key] else None for key in SHAPE)
     means = tuple(float(value) for key, value in line.items() if key.startswith(INTENSITY) and value)
-    return InstanceMeasures(float(line["volume_mm3"]), (x, y, z), starts, stops, diameter, sphericity, means or None)
+    return InstanceMeasures(volume_ml, (x, y, z), starts, stops, diameter, sphericity, means or None)

@@ -79,12 +79,12 @@ def as_labels(array: npt.NDArray[Any], *, where: object) -> npt.NDArray[Any]:
         raise InputError(
             f"labels must lie between 0 and 65535, not between {lowest} and {highest}",
             where=where,
-            fix="Give the file with the label map, not the scan or the scores.",
+            fix="Give the file with the label map, not the scan or the probabilities.",
         )
     if array.dtype.kind == "f" and not np.array_equal(array, np.rint(array)):
         raise InputError(
             "labels must be whole numbers; these are fractions",
             where=where,
-            fix="Give the file with the label map, not the scan or the scores; threshold a map of scores first.",
+            fix="Give the file with the label map, not the scan; threshold a map of probabilities first.",
         )
     return array.astype(smallest_label_dtype(int(highest)), copy=False)

@@ -24,7 +24,7 @@ from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap, LabelTable, smallest_label_dtype
 from medseg.types.scan import Scan, Source
 
-__all__ = ["look", "read_labels", "read_scan", "says_labels", "write_labels", "write_scan", "write_shares"]
+__all__ = ["look", "read_labels", "read_scan", "says_labels", "write_labels", "write_probabilities", "write_scan"]
 
 Convert = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
@@ -129,7 +129,7 @@ def write_scan(scan: Scan, path: Path) -> None:
     _write(array, _header_like(array, scan.geometry, scan.source), path)
 
 
-def write_shares(shares: npt.NDArray[Any], geometry: Geometry, path: Path, source: Source | None = None) -> None:
+def write_probabilities(shares: npt.NDArray[Any], geometry: Geometry, path: Path, source: Source | None = None) -> None:
     """Write numbers between 0 and 1 as bytes of 255ths, which every reader scales back; otherwise as `write_labels`.
 
     Parameters

@@ -30,7 +30,7 @@ logger = logging.getLogger("medseg.post")
 def objects_from_border(
     labels: LabelMap,
     *,
-    scores: npt.NDArray[np.floating] | None = None,
+    probabilities: npt.NDArray[np.floating] | None = None,
     border: str = BORDER,
     min_seed_mm3: float = 0.0,
     min_mm3: float = 0.0,
@@ -42,14 +42,14 @@ def objects_from_border(
     """Put interiors and borders together into objects.
 
     Each interior, connected by voxel faces, is the seed of an object of its class; border voxels go to the seed the
-    flood reaches them from first: along the valleys of the border score where scores are given, by distance otherwise.
-    A part of the border without any interior is an object too thin to have one, of the class its scores favor.
+    flood reaches them from first: along the valleys of the border probability where given, by distance otherwise.
+    A part of the border without any interior is an object too thin to have one, of the class its probabilities favor.
 
     Parameters
     ----------
     labels : LabelMap
         As a network trained on `medseg.data.border_class.border_labels` gives it.
-    scores : ndarray of float, shape (1 + classes, X, Y, Z), optional
+    probabilities : ndarray of float, shape (1 + classes, X, Y, Z), optional
         As in `Prediction`.
     border : str
         Name of the border class.
@@ -71,11 +71,13 @@ def objects_from_border(
     Raises
     ------
     InputError
-        When the label table has no such class or nothing but it, or the scores do not fit the labels.
+        When the label table has no such class or nothing but it, or the probabilities do not fit the labels.
     """
     border_value, table = _border_value(labels.table, border), without_border(labels.table, border)
-    if scores is not None and scores.shape != (1 + len(labels.table), *labels.geometry.shape):
-        raise InputError(f"scores of shape {scores.shape} do not fit {len(labels.table)} classes on the labels' grid")
+    if probabilities is not None and probabilities.shape != (1 + len(labels.table), *labels.geometry.shape):
+        raise InputError(
+            f"probabilities of shape {probabilities.shape} do not fit {len(labels.table)} classes on the labels' grid"
+        )
     channels = channel_of_class(labels.table)
     foreground = (labels.array > 0).view(np.uint8)
     ids, regions = label_in_slabs(
@@ -96,7 +98,7 @@ def objects_from_border(
         mask = crop == number
         seeds, classes = seeds_of.find(oriented.view(labels.array[box]), mask)
         if not classes:
-            value = _class_of_thin(table, channels, scores, box, ids[box] == number)
+            value = _class_of_thin(table, channels, probabilities, box, ids[box] == number)
             if value is None:
                 lost += int(mask.sum())
             else:
@@ -105,17 +107,17 @@ def objects_from_border(
         if len(classes) == 1:
             of_class[number] = classes[0]
             continue
-        if scores is None:
+        if probabilities is None:
             relief = distance_transform_edt(seeds == 0, sampling=oriented.spacing(labels.geometry))
         else:
-            relief = oriented.view(scores[channels[border_value]][box])
+            relief = oriented.view(probabilities[channels[border_value]][box])
         pieces = flood(relief, seeds, mask)
         crop[mask] = pieces[mask] + (following - 1)
         of_class.update(enumerate(classes, start=following))
         following += len(classes)
     if lost:
         logger.warning(
-            "%d border voxels touch no interior and no scores tell their class: they belong to no object", lost
+            "%d border voxels touch no interior and no probabilities tell their class: they belong to no object", lost
         )
     _drop_small(ids, of_class, min_mm3 / labels.geometry.voxel_volume)
     return number_objects(ids, labels.geometry, of_class, table)
@@ -183,7 +185,7 @@ class _Seeds:
 def _class_of_thin(
     table: LabelTable,
     channels: dict[int, int],
-    scores: npt.NDArray[np.floating] | None,
+    probabilities: npt.NDArray[np.floating] | None,
     box: tuple[slice, ...],
     mask: npt.NDArray[np.bool_],
 ) -> int | None:
@@ -191,9 +193,9 @@ def _class_of_thin(
     values = [item.value for item in table]
     if len(values) == 1:
         return values[0]
-    if scores is None:
+    if probabilities is None:
         return None
-    sums = Counter({value: float(scores[channels[value]][box][mask].sum()) for value in values})
+    sums = Counter({value: float(probabilities[channels[value]][box][mask].sum()) for value in values})
     return sums.most_common(1)[0][0]
 
 

@@ -65,35 +65,37 @@ def measure(instances: Instances, scan: Scan | None = None, *, shape: bool = Tru
     return replace(instances, rows=tuple(rows))
 
 
-def score(instances: Instances, scores: npt.NDArray[np.floating]) -> Instances:
+def score(instances: Instances, probabilities: npt.NDArray[np.floating]) -> Instances:
     """Give each object the mean score of its class over its voxels.
 
     Parameters
     ----------
     instances : Instances
         Objects.
-    scores : ndarray of float, shape (1 + classes, X, Y, Z)
+    probabilities : ndarray of float, shape (1 + classes, X, Y, Z)
         Background first, then the classes of the label table in its order, as in `Prediction`.
 
     Raises
     ------
     InputError
-        When the scores have another number of classes or another grid.
+        When the probabilities have another number of classes or another grid.
     """
     wanted = (1 + len(instances.table), *instances.geometry.shape)
-    if scores.shape != wanted:
-        raise InputError(f"scores of shape {scores.shape} do not fit {len(instances.table)} classes: need {wanted}")
+    if probabilities.shape != wanted:
+        raise InputError(
+            f"probabilities of shape {probabilities.shape} do not fit {len(instances.table)} classes: need {wanted}"
+        )
     channels = channel_of_class(instances.table)
     instances = located(instances)
     rows = []
     for row in instances.rows:
-        crop = scores[channels[row.class_value]][_measures(row).box]
+        crop = probabilities[channels[row.class_value]][_measures(row).box]
         rows.append(replace(row, score=float(crop[_mask(instances, row)].mean(dtype=np.float64))))
     return replace(instances, rows=tuple(rows))
 
 
 def channel_of_class(table: LabelTable) -> dict[int, int]:
-    """Return the place of each class value along the first axis of scores."""
+    """Return the place of each class value along the first axis of probabilities."""
     return {item.value: place for place, item in enumerate(table, start=1)}
 
 

@@ -24,7 +24,7 @@ def panoptic(
     labels: LabelMap,
     things: Instances | None = None,
     *,
-    scores: npt.NDArray[np.floating] | None = None,
+    probabilities: npt.NDArray[np.floating] | None = None,
     scan: Scan | None = None,
     shape: bool = True,
     connectivity: Connectivity = 26,
@@ -43,7 +43,7 @@ def panoptic(
         Its table says which classes are things.
     things : Instances, optional
         Objects of the thing classes, from any of the methods; connected components by default.
-    scores : ndarray of float, shape (1 + classes, X, Y, Z), optional
+    probabilities : ndarray of float, shape (1 + classes, X, Y, Z), optional
         As in `Prediction`: gives each row the mean score of its class.
     scan : Scan, optional
         On the same grid: gives each row mean intensities.
@@ -60,8 +60,8 @@ def panoptic(
         When the label map holds a value its table does not have, or an object is of a stuff class.
     """
     merged = _by_components(labels, connectivity, planes, out) if things is None else _merge(labels, things, out)
-    if scores is not None:
-        merged = score(merged, scores)
+    if probabilities is not None:
+        merged = score(merged, probabilities)
     return measure(merged, scan, shape=shape)
 
 

@@ -107,7 +107,7 @@ class Regions:
         things : ndarray of bool, shape (N,)
             Which of them are objects.
         """
-        volume = geometry.voxel_volume
+        volume_ml = geometry.voxel_volume / 1000
         columns = (self.class_values, self.voxels, self.centroids(geometry), self.starts, self.stops, things)
         return tuple(
             InstanceRow(
@@ -115,7 +115,7 @@ class Regions:
                 value,
                 thing,
                 voxels,
-                measures=InstanceMeasures(voxels * volume, tuple(centroid), tuple(start), tuple(stop)),
+                measures=InstanceMeasures(voxels * volume_ml, tuple(centroid), tuple(start), tuple(stop)),
             )
             for number, (value, voxels, centroid, start, stop, thing) in enumerate(
                 zip(*(column.tolist() for column in columns), strict=True), start=1

@@ -22,8 +22,8 @@ class InstanceMeasures:
 
     Parameters
     ----------
-    volume_mm3 : float
-        Number of voxels times the volume of one.
+    volume_ml : float
+        Number of voxels times the volume of one; of a 2D image, whose pixels are as thick as its header says.
     centroid_mm : tuple of float
         Mean position of its voxel centers in world coordinates, mm RAS+.
     start, stop : tuple of int
@@ -36,7 +36,7 @@ class InstanceMeasures:
         Mean of each channel of a scan over its voxels, where a scan was given.
     """
 
-    volume_mm3: float
+    volume_ml: float
     centroid_mm: tuple[float, float, float]
     start: tuple[int, int, int]
     stop: tuple[int, int, int]
@@ -66,7 +66,7 @@ class InstanceRow:
     voxels : int
         Number of voxels.
     score : float, optional
-        Mean score of its class over its voxels, where scores were given.
+        Mean score of its class over its voxels, where probabilities were given.
     measures : InstanceMeasures, optional
         Size, place and shape, where measured.
     """

@@ -39,7 +39,7 @@ class ClassUncertainty:
     Parameters
     ----------
     boundary_entropy : float, optional
-        Mean entropy of the scores along its border, 0 to 1.
+        Mean entropy of the probabilities along its border, 0 to 1.
     ensemble_dice : float, optional
         For an ensemble, mean Dice of its members' labels with those of their average.
     """
@@ -58,10 +58,10 @@ class Prediction:
         The winning class of each voxel.
     model : ModelIdentity
         The model package that made it.
-    scores : ndarray of float32 or float16, shape (classes, X, Y, Z), optional
-        Every class's share, background first, or every region's; only when asked for.
+    probabilities : ndarray of float32 or float16, shape (classes, X, Y, Z), optional
+        Every class's probability, background first, or every region's; only when requested.
     notes : tuple of str
-        What the user should know of this prediction, for instance that the scan lies outside the training range.
+        Good to know, and no reason to doubt the result.
     recipe : tuple of PostStep
         What the model's card says is to be made of the labels.
     instances : Instances, optional
@@ -72,6 +72,8 @@ class Prediction:
         How undecided each voxel is, 0 to 1; only when asked for.
     uncertainty : mapping of int to ClassUncertainty
         By label value.
+    warnings : tuple of str
+        What may be wrong with the result, for instance that the scan lies outside the training range.
     out_of_distribution : tuple of str
         Those of the notes that say how the scan differs from what the model was trained on.
     boundary_limit : mapping of str to float
@@ -82,13 +84,14 @@ class Prediction:
 
     labels: LabelMap
     model: ModelIdentity
-    scores: npt.NDArray[np.floating[Any]] | None = None
+    probabilities: npt.NDArray[np.floating[Any]] | None = None
     notes: tuple[str, ...] = ()
     recipe: tuple[PostStep, ...] = ()
     instances: Instances | None = None
     volume_range_ml: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     entropy: npt.NDArray[np.floating[Any]] | None = None
     uncertainty: Mapping[int, ClassUncertainty] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
     out_of_distribution: tuple[str, ...] = ()
     boundary_limit: Mapping[str, float] = field(default_factory=dict)
     computed: HowComputed | None = None

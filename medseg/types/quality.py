@@ -32,7 +32,7 @@ class ClassQuality:
     class_name : str
         The class.
     boundary_entropy : float, optional
-        Mean entropy of the scores along its border, 0 to 1.
+        Mean entropy of the probabilities along its border, 0 to 1.
     ensemble_dice : float, optional
         For an ensemble, mean Dice of its members with their average.
     pieces : int

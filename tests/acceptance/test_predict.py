@@ -158,15 +158,15 @@ def test_a_folder_without_scans_is_exit_code_4(medseg, tmp_path: Path) -> None:
 
 def test_maps_are_saved_on_the_scan_s_grid_and_unknown_ones_refused(medseg, scans: Path, tmp_path: Path) -> None:
     scan = scans / "research" / "left-hippocampus.nii.gz"
-    done = medseg("predict", scan, "--model", MODEL, "--out", tmp_path, "--save", "scores,entropy")
+    done = medseg("predict", scan, "--model", MODEL, "--out", tmp_path, "--save", "probabilities,entropy")
     assert done.returncode == 0, done.stderr
     folder = case_of(tmp_path, "left-hippocampus")
     source, labels = nib.load(scan), nib.load(folder / "labels.nii.gz").get_fdata()
-    scores, entropy = nib.load(folder / "scores.nii.gz"), nib.load(folder / "entropy.nii.gz")
-    assert scores.shape == (*source.shape, 3)
+    probabilities, entropy = nib.load(folder / "probabilities.nii.gz"), nib.load(folder / "entropy.nii.gz")
+    assert probabilities.shape == (*source.shape, 3)
     assert entropy.shape == source.shape
-    assert np.array_equal(scores.affine, source.affine)
-    shares = scores.get_fdata()
+    assert np.array_equal(probabilities.affine, source.affine)
+    shares = probabilities.get_fdata()
     assert np.abs(shares.sum(axis=3) - 1).max() < 0.01
     sure = np.sort(shares, axis=3)[..., -1] - np.sort(shares, axis=3)[..., -2] > 0.02
     assert (shares.argmax(axis=3) == labels)[sure].all()
@@ -179,4 +179,4 @@ def test_maps_are_saved_on_the_scan_s_grid_and_unknown_ones_refused(medseg, scan
     assert not [path for path in tmp_path.rglob(".medseg*") if "lock" not in path.name]
     wrong = medseg("predict", scan, "--model", MODEL, "--out", tmp_path / "x", "--save", "logits")
     assert wrong.returncode == 2
-    assert "scores, entropy" in wrong.stderr
+    assert "probabilities, entropy" in wrong.stderr

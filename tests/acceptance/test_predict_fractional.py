@@ -26,7 +26,7 @@ def series(scans: Path) -> Path:
 @pytest.fixture(scope="module")
 def folder(medseg, series: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("fractional")
-    formats = ("--format", f"nifti,{FORMAT}", "--save", "scores")
+    formats = ("--format", f"nifti,{FORMAT}", "--save", "probabilities")
     done = medseg("predict", series, "--model", MODEL, "--out", out, *formats)
     assert done.returncode == 0, done.stderr
     [case] = [path for path in out.iterdir() if path.is_dir()]
@@ -39,8 +39,8 @@ def test_every_fraction_is_the_class_s_score_where_the_series_has_it(folder: Pat
     assert (seg.SegmentationType, seg.SegmentationFractionalType) == ("FRACTIONAL", "PROBABILITY")
     classes = load_package(MODEL).card.classes
     assert [segment.SegmentLabel for segment in seg.SegmentSequence] == [c.name for c in classes]
-    scores = nib.load(folder / "scores.nii.gz")
-    shares, grid = scores.get_fdata(), Geometry(scores.affine, scores.shape[:3])
+    probabilities = nib.load(folder / "probabilities.nii.gz")
+    shares, grid = probabilities.get_fdata(), Geometry(probabilities.affine, probabilities.shape[:3])
     for number in range(1, len(classes) + 1):
         volume = seg.get_volume(segment_numbers=[number], rescale_fractional=True)
         lps = np.indices(volume.spatial_shape).reshape(3, -1).T @ volume.affine[:3, :3].T + volume.affine[:3, 3]
@@ -49,7 +49,7 @@ def test_every_fraction_is_the_class_s_score_where_the_series_has_it(folder: Pat
         assert np.abs(place - voxels).max() < 1e-2
         back = np.zeros(grid.shape)  # slices without any of a class are not in the object
         back[tuple(voxels.T)] = volume.array.reshape(-1)
-        # Half a step of a byte, and half a step of the map of scores, which is kept in bytes too.
+        # Half a step of a byte, and half a step of the map of probabilities, which is kept in bytes too.
         assert np.abs(back - shares[..., number]).max() <= 1 / 255 + 1e-3
         assert back.max() > 0.9
 
@@ -57,7 +57,7 @@ def test_every_fraction_is_the_class_s_score_where_the_series_has_it(folder: Pat
 def test_read_back_it_gives_the_labels(folder: Path) -> None:
     written = nib.load(folder / "labels.nii.gz")
     labels, grid = np.asarray(written.dataobj), Geometry(written.affine, written.shape)
-    shares = nib.load(folder / "scores.nii.gz").get_fdata()
+    shares = nib.load(folder / "probabilities.nii.gz").get_fdata()
     certain = shares.max(axis=3) > 0.52
     back = regrid(read_seg(folder / "labels.fractional.dcm"), grid)
     assert (labels > 0).sum() > 1000
@@ -70,7 +70,7 @@ def test_the_format_by_itself_has_scores_and_leaves_no_map(medseg, series: Path,
     [case] = [path for path in tmp_path.iterdir() if path.is_dir()]
     assert (case / "labels.fractional.dcm").read_bytes() == (folder / "labels.fractional.dcm").read_bytes()
     status = json.loads((case / "status.json").read_text())
-    assert not any("no scores" in note for note in status["notes"])
+    assert not any("no probabilities" in note for note in status["notes"])
     assert {path.name for path in case.iterdir()} == {
         "labels.fractional.dcm",
         "measurements.csv",

@@ -1,4 +1,4 @@
-"""Calibration: whether scores mean what they say."""
+"""Calibration: whether probabilities mean what they say."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def two_class(foreground):
 
 
 def test_confident_and_right_is_perfect():
-    scores = two_class([1, 1, 0, 0])
+    probabilities = two_class([1, 1, 0, 0])
     reference = np.array([1, 1, 0, 0]).reshape(-1, 1, 1)
-    assert calibration_measures(*reliability(scores, reference)) == {"ece": 0, "ece_foreground": 0}
+    assert calibration_measures(*reliability(probabilities, reference)) == {"ece": 0, "ece_foreground": 0}
 
 
 def test_gap_between_confidence_and_accuracy():
     """Ten voxels at 0.8, five of them right: a gap of 0.3. Ten of background at 1, all right: none."""
-    scores = two_class([0.8] * 10 + [0.0] * 10)
+    probabilities = two_class([0.8] * 10 + [0.0] * 10)
     reference = np.array([1] * 5 + [0] * 15).reshape(-1, 1, 1)
-    measures = calibration_measures(*reliability(scores, reference))
+    measures = calibration_measures(*reliability(probabilities, reference))
     assert measures["ece"] == pytest.approx(0.15, abs=1e-6)
     assert measures["ece_foreground"] == pytest.approx(0.3, abs=1e-6)
 
@@ -39,16 +39,16 @@ def test_a_model_that_is_as_often_right_as_it_says():
 
 def test_pooling_two_cases_is_one_case_of_both():
     rng = np.random.default_rng(1)
-    scores = two_class(rng.random(300))
+    probabilities = two_class(rng.random(300))
     reference = rng.integers(0, 2, 300).reshape(-1, 1, 1)
-    whole, _ = reliability(scores, reference)
-    parts = [reliability(scores[:, s], reference[s])[0] for s in (slice(100), slice(100, None))]
+    whole, _ = reliability(probabilities, reference)
+    parts = [reliability(probabilities[:, s], reference[s])[0] for s in (slice(100), slice(100, None))]
     assert (parts[0] + parts[1]).ece == pytest.approx(whole.ece)
 
 
 @pytest.mark.parametrize(
-    ("scores", "words"), [(np.full((2, 2, 1, 1), 3.0), "probabilities"), (np.ones((2, 3, 1, 1)), "fit")]
+    ("probabilities", "words"), [(np.full((2, 2, 1, 1), 3.0), "probabilities"), (np.ones((2, 3, 1, 1)), "fit")]
 )
-def test_what_are_no_scores(scores, words):
+def test_what_are_no_scores(probabilities, words):
     with pytest.raises(InputError, match=words):
-        reliability(scores, np.zeros((2, 1, 1), int))
+        reliability(probabilities, np.zeros((2, 1, 1), int))

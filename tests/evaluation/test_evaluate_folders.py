@@ -168,8 +168,10 @@ def test_only_the_classes_asked_for(folders):
 def test_scores_bring_calibration_and_froc(folders):
     for name, sure in (("a", 0.9), ("b", 0.8)):
         labels = np.asarray(nib.load(folders / "pred" / name / "labels.nii.gz").dataobj)
-        scores = np.stack([np.where(labels == v, sure, (1 - sure) / 2) for v in range(3)], axis=-1)
-        nib.save(nib.Nifti1Image(scores.astype(np.float32), AFFINE), folders / "pred" / name / "scores.nii.gz")
+        probabilities = np.stack([np.where(labels == v, sure, (1 - sure) / 2) for v in range(3)], axis=-1)
+        nib.save(
+            nib.Nifti1Image(probabilities.astype(np.float32), AFFINE), folders / "pred" / name / "probabilities.nii.gz"
+        )
     report = evaluate(folders / "pred", folders / "ref", folders / "out", QUICK)
     # Case a is right everywhere and says 0.9.
     assert values(report, "ece")["a", "all"] == pytest.approx(0.1, abs=1e-6)

@@ -373,7 +373,7 @@ def test_overlap_and_mirroring_mean_the_same_with_every_engine(make, dimensions,
     shares = {}
     for name in ("torch", *ENGINES):
         pytest.importorskip(ENGINES.get(name, name))
-        how = InferOptions(engine=name, device="cpu", overlap=overlap, mirror=mirror, scores=True)
+        how = InferOptions(engine=name, device="cpu", overlap=overlap, mirror=mirror, probabilities=True)
         predictor = Predictor(package, how)
         assert len(predictor.mirror) == (dimensions if axes is None else axes)
         prediction = predictor.segment(scan)
@@ -382,9 +382,11 @@ def test_overlap_and_mirroring_mean_the_same_with_every_engine(make, dimensions,
             for n, p in zip(array.shape[1:], package.card.input.patch, strict=True)
         ]
         assert prediction.computed.windows.computed == np.prod(starts)
-        shares[name] = prediction.scores
-    plain = Predictor(package, InferOptions(engine="torch", device="cpu", mirror="none", overlap=0.5, scores=True))
-    assert np.abs(plain.segment(scan).scores - shares["torch"]).max() > 1e-3  # the option does something
+        shares[name] = prediction.probabilities
+    plain = Predictor(
+        package, InferOptions(engine="torch", device="cpu", mirror="none", overlap=0.5, probabilities=True)
+    )
+    assert np.abs(plain.segment(scan).probabilities - shares["torch"]).max() > 1e-3  # the option does something
     for name in ENGINES:
         assert np.abs(shares[name] - shares["torch"]).max() < 1e-4
 

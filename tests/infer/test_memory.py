@@ -35,7 +35,7 @@ class Watched(Predictor):
             patch=self.package.card.input.patch,
             batch=1,
             network=0,
-            kept=self.options.scores * self.decision.channels,
+            kept=self.options.probabilities * self.decision.channels,
             strips=self.parts,
         )
         return self.parts
@@ -62,7 +62,7 @@ def small_blocks(monkeypatch):
         ((128, 128, 100), (0.6, 0.6, 0.6), 10, {}),
         ((60, 160, 60), (1.7, 1.6, 1.9), 6, {}),
         ((128, 128, 60), (0.7, 0.7, 3.5), 4, {}),
-        ((100, 96, 90), (1.3, 1.0, 0.8), 5, {"scores": True}),
+        ((100, 96, 90), (1.3, 1.0, 0.8), 5, {"probabilities": True}),
         ((90, 160, 60), (1.0, 1.0, 1.0), 20, {"memory_gb": 0.03}),
     ],
 )

@@ -89,15 +89,15 @@ def test_outside_the_crop_is_background():
 
 def test_scores_sum_to_1_and_agree_with_the_labels():
     scan = scan_of(smooth((20, 24, 18)), (1.5, 0.8, 1.2))
-    predictor = Predictor(package(), InferOptions(scores=True), engine=Analytic(bands(3)))
+    predictor = Predictor(package(), InferOptions(probabilities=True), engine=Analytic(bands(3)))
     prediction = predictor.segment(scan)
-    assert prediction.scores.shape == (3, 20, 24, 18)
-    assert prediction.scores.dtype == np.float32
-    assert np.allclose(prediction.scores.sum(axis=0), 1, atol=1e-5)
-    top = np.sort(prediction.scores, axis=0)
+    assert prediction.probabilities.shape == (3, 20, 24, 18)
+    assert prediction.probabilities.dtype == np.float32
+    assert np.allclose(prediction.probabilities.sum(axis=0), 1, atol=1e-5)
+    top = np.sort(prediction.probabilities, axis=0)
     clear = top[-1] - top[-2] > 1e-4
-    assert np.array_equal(prediction.scores.argmax(axis=0)[clear], prediction.labels.array[clear])
-    assert Predictor(package(), engine=Analytic(bands(3))).segment(scan).scores is None
+    assert np.array_equal(prediction.probabilities.argmax(axis=0)[clear], prediction.labels.array[clear])
+    assert Predictor(package(), engine=Analytic(bands(3))).segment(scan).probabilities is None
 
 
 def test_two_dimensional_networks_see_slices():

@@ -11,7 +11,7 @@ from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.infer.score_stream import entropy
 from medseg.io.files.scratch import Scratch
-from medseg.io.nifti import read_scan, write_shares
+from medseg.io.nifti import read_scan, write_probabilities
 from medseg.prepare.resample import resample
 from medseg.prepare.route import plan_route, prepare
 from medseg.types import Geometry, Scan
@@ -52,13 +52,13 @@ def dense(scan, card):
 @pytest.mark.parametrize("on_disk", [False, True])
 def test_shares_and_entropy_are_the_definitions(tmp_path, order, memory, on_disk):
     scan = scan_of((50, 60, 33), order)
-    options = InferOptions(scores=True, entropy=True, memory_gb=memory)
+    options = InferOptions(probabilities=True, entropy=True, memory_gb=memory)
     predictor = Predictor(package(3), options, engine=Analytic(scores_of))
     found = predictor.segment(scan, Scratch(tmp_path if on_disk else None))
     expected = dense(scan, predictor.package.card.input)
-    assert found.scores.dtype == (np.float16 if on_disk else np.float32)
+    assert found.probabilities.dtype == (np.float16 if on_disk else np.float32)
     tolerance = 1e-3 if on_disk else 1e-5
-    np.testing.assert_allclose(found.scores, expected, atol=tolerance)
+    np.testing.assert_allclose(found.probabilities, expected, atol=tolerance)
     known = np.where(expected > 0, -expected * np.log(np.maximum(expected, 1e-30)), 0).sum(axis=0) / np.log(3)
     np.testing.assert_allclose(found.entropy, known, atol=tolerance)
     sure = np.sort(expected, axis=0)[-1] - np.sort(expected, axis=0)[-2] > 1e-3
@@ -70,12 +70,12 @@ def test_outside_the_part_that_is_shown_it_is_background():
     scan = scan_of((40, 40, 30))
     scan.array[:, :9] = 0
     predictor = Predictor(
-        package(3, crop_to_nonzero=True), InferOptions(scores=True, entropy=True), engine=Analytic(scores_of)
+        package(3, crop_to_nonzero=True), InferOptions(probabilities=True, entropy=True), engine=Analytic(scores_of)
     )
     found = predictor.segment(scan)
-    assert (found.scores[0, :9] == 1).all()
+    assert (found.probabilities[0, :9] == 1).all()
     assert (found.entropy[:9] == 0).all()
-    np.testing.assert_allclose(found.scores, dense(scan, predictor.package.card.input), atol=1e-5)
+    np.testing.assert_allclose(found.probabilities, dense(scan, predictor.package.card.input), atol=1e-5)
 
 
 def test_entropy_of_what_is_known():
@@ -101,10 +101,10 @@ def test_border_doubt_is_the_mean_entropy_where_classes_meet():
 def test_maps_are_written_as_any_reader_scales_them(tmp_path):
     shares = softmax(np.random.default_rng(0).normal(size=(3, 7, 6, 5)), axis=0).astype(np.float16)
     geometry = Geometry(np.diag([2.0, 3.0, 4.0, 1.0]), (7, 6, 5))
-    write_shares(shares, geometry, tmp_path / "scores.nii.gz")
-    image = nib.load(tmp_path / "scores.nii.gz")
+    write_probabilities(shares, geometry, tmp_path / "probabilities.nii.gz")
+    image = nib.load(tmp_path / "probabilities.nii.gz")
     assert image.get_data_dtype() == np.uint8
     np.testing.assert_allclose(np.moveaxis(image.get_fdata(), 3, 0), shares, atol=0.5 / 255 + 1e-3)
     assert np.array_equal(image.affine, geometry.affine)
-    write_shares(shares[0], geometry, tmp_path / "entropy.nii.gz")
+    write_probabilities(shares[0], geometry, tmp_path / "entropy.nii.gz")
     assert read_scan(tmp_path / "entropy.nii.gz").geometry.matches(geometry)

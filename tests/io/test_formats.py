@@ -30,12 +30,12 @@ def test_the_docs_list_every_format():
 def test_notes_are_of_tilted_slices_and_missing_scores_only(tmp_path):
     source, geometry = small_series(tmp_path / "upright", shape=(16, 11, 6))
     labels = some_labels(geometry)
-    scores = np.zeros((4, *geometry.shape), np.float32)
+    probabilities = np.zeros((4, *geometry.shape), np.float32)
     for name, writer in WRITERS.items():
         if not writer.needs_objects:
-            assert write(name, Labeled(labels, source, MODEL, scores=scores), tmp_path / name)[1] == ()
+            assert write(name, Labeled(labels, source, MODEL, probabilities=probabilities), tmp_path / name)[1] == ()
     (note,) = write("dicom-seg-fractional", Labeled(labels, source, MODEL), tmp_path)[1]
-    assert "no scores" in note
+    assert "no probabilities" in note
     sheared = geometry.affine.copy()
     sheared[:3, 2] += (0, 1, 0)
     tilted = Labeled(some_labels(Geometry(sheared, geometry.shape)), Source("array"), MODEL)

@@ -15,7 +15,7 @@ from medseg.io.coco_panoptic import read_coco_panoptic, write_coco_panoptic
 from medseg.io.instances import read_instances, write_instances
 from medseg.post.components import components
 from medseg.post.panoptic import panoptic
-from medseg.types import Case, Instances, LabelClass, LabelTable, Scan
+from medseg.types import Case, Instances, LabelClass, LabelTable, Scan, Source
 from medseg.types.instances import ObjectsOfCase
 from medseg.types.stage import RunContext
 
@@ -24,8 +24,8 @@ def measured(shape=(9, 10, 11), channels=1, affine=None):
     labels = label_map(random_blobs(shape, seed=1), oblique_affine() if affine is None else affine)
     rng = np.random.default_rng(0)
     scan = Scan(rng.random((channels, *shape), np.float32), labels.geometry)
-    scores = rng.random((4, *shape), np.float32)
-    return panoptic(labels, scan=scan, scores=scores), scan
+    probabilities = rng.random((4, *shape), np.float32)
+    return panoptic(labels, scan=scan, probabilities=probabilities), scan
 
 
 def assert_same(one, other):
@@ -67,7 +67,8 @@ def test_other_readers(tmp_path):
     assert np.array_equal(np.asarray(picture.dataobj), instances.ids)
     assert np.allclose(picture.affine, instances.geometry.affine, atol=1e-4)
     table = pd.read_csv(tmp_path / "instances.csv")
-    assert table["volume_mm3"].sum() == pytest.approx((instances.ids > 0).sum() * instances.geometry.voxel_volume)
+    expected_ml = (instances.ids > 0).sum() * instances.geometry.voxel_volume / 1000
+    assert table["volume_ml"].sum() == pytest.approx(expected_ml)
     assert table["class"].tolist() == [instances.table.name_of(row.class_value) for row in instances.rows]
     assert table.loc[~table["is_thing"], "diameter_mm"].isna().all()
 
@@ -87,6 +88,17 @@ def test_nothing_measured_and_nothing_there(tmp_path):
     assert read_instances(tmp_path).rows == ()
 
 
+def test_2d_images_have_areas_and_tables_of_older_versions_are_read(tmp_path):
+    labels = label_map(np.ones((4, 5, 1)), affine=np.diag([0.5, 1, 3, 1]))
+    for source, column, area in ((None, "area_mm2", 10), (Source("picture"), "area_px", 20)):
+        write_instances(components(labels), tmp_path, source)
+        assert pd.read_csv(tmp_path / "instances.csv")[column].tolist() == [area]
+        assert read_instances(tmp_path).rows[0].measures.volume_ml == pytest.approx(0.03)
+    table = tmp_path / "instances.csv"
+    table.write_text(table.read_text().replace("area_px", "volume_mm3").replace(",20,20,", ",20,30,"))
+    assert read_instances(tmp_path).rows[0].measures.volume_ml == pytest.approx(0.03)
+
+
 def test_files_that_do_not_belong_together(tmp_path):
     instances, _ = measured()
     write_instances(instances, tmp_path)
@@ -99,7 +111,7 @@ def test_files_that_do_not_belong_together(tmp_path):
         table.write_text(text)
         with pytest.raises(InputError):
             read_instances(tmp_path)
-    with pytest.raises(InputError, match="cannot be read as a table"):
+    with pytest.raises(InputError, match="No such file"):
         read_instances(tmp_path / "elsewhere")
 
 

@@ -181,9 +181,9 @@ def test_regions_become_labels_in_nnunets_order(tmp_path):
     assert [(c.value, c.name) for c in package.card.classes] == [(1, "whole"), (2, "core")]
     array = np.random.default_rng(0).uniform(50, 150, size=(2, 24, 16, 4)).astype(np.float32)
     scan = Scan(array, Geometry(np.diag([1.1, 0.9, 3.0, 1]), array.shape[1:]))
-    prediction = Predictor(package, InferOptions(scores=True, engine="torch", device="cpu")).segment(scan)
-    expected = np.where(prediction.scores[1] > 0.5, 2, np.where(prediction.scores[0] > 0.5, 1, 0))
-    clear = np.abs(prediction.scores - 0.5).min(axis=0) > 1e-4
+    prediction = Predictor(package, InferOptions(probabilities=True, engine="torch", device="cpu")).segment(scan)
+    expected = np.where(prediction.probabilities[1] > 0.5, 2, np.where(prediction.probabilities[0] > 0.5, 1, 0))
+    clear = np.abs(prediction.probabilities - 0.5).min(axis=0) > 1e-4
     assert np.array_equal(prediction.labels.array[clear], expected[clear])
 
 

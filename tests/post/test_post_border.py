@@ -45,11 +45,11 @@ def test_targets_and_back(classes):
 def test_scores_decide_where_a_border_is_shared_out():
     array = np.full((1, 12, 3), 2, np.uint8)
     array[0, 1:3, 1] = array[0, 9:11, 1] = 1
-    scores = np.zeros((3, *array.shape), np.float32)
-    scores[2] = 0.5
-    scores[2, :, 7] = 0.9  # the ridge lies near the second interior
+    probabilities = np.zeros((3, *array.shape), np.float32)
+    probabilities[2] = 0.5
+    probabilities[2, :, 7] = 0.9  # the ridge lies near the second interior
     labels = LabelMap(array, Geometry(np.eye(4), array.shape), border_table(CELL))
-    by_distance, by_scores = objects_from_border(labels), objects_from_border(labels, scores=scores)
+    by_distance, by_scores = objects_from_border(labels), objects_from_border(labels, probabilities=probabilities)
     assert sorted(row.voxels for row in by_distance.rows) == [18, 18]
     assert sorted(row.voxels for row in by_scores.rows) in ([12, 24], [15, 21])
     assert (by_scores.ids[0, :7] == by_scores.ids[0, 1, 1]).all()
@@ -73,9 +73,9 @@ def test_all_border(caplog):
     assert [(row.class_value, row.voxels) for row in one.rows] == [(1, 72)]
     table = border_table(LabelTable((LabelClass(1, "cell"), LabelClass(4, "yeast"))))
     labels = LabelMap((array > 0).astype(np.uint8) * 5, one.geometry, table)
-    scores = np.zeros((4, 6, 6, 6), np.float32)
-    scores[2] = 0.3
-    assert [row.class_value for row in objects_from_border(labels, scores=scores).rows] == [4]
+    probabilities = np.zeros((4, 6, 6, 6), np.float32)
+    probabilities[2] = 0.3
+    assert [row.class_value for row in objects_from_border(labels, probabilities=probabilities).rows] == [4]
     with caplog.at_level(logging.WARNING, "medseg.post"):
         assert objects_from_border(labels).rows == ()
     assert "72 border voxels" in caplog.text
@@ -99,10 +99,10 @@ def test_nothing():
 def test_stage_gives_scores_of_the_object_classes(tmp_path):
     cells = packed_cells(classes=(2, 7))
     target = border_labels(cells, 1)
-    scores = np.zeros((4, *target.array.shape), np.float32)
+    probabilities = np.zeros((4, *target.array.shape), np.float32)
     for channel, value in enumerate((0, 2, 7, 8)):
-        scores[channel][target.array == value] = 1
-    prediction = Prediction(target, ModelIdentity("m", "1", "0" * 64), scores)
+        probabilities[channel][target.array == value] = 1
+    prediction = Prediction(target, ModelIdentity("m", "1", "0" * 64), probabilities)
     found = Border(Border.Options()).run(prediction, RunContext(tmp_path))
     assert all(0 < row.score < 1 for row in found.rows)
     plain = Border(Border.Options()).run(Prediction(target, prediction.model), RunContext(tmp_path))

@@ -44,7 +44,7 @@ def test_rows_describe_the_map():
     for row in found.rows:
         inside = np.argwhere(found.ids == row.id)
         assert np.unique(labels.array[found.ids == row.id]).tolist() == [row.class_value]
-        assert row.measures.volume_mm3 == pytest.approx(len(inside) * 0.7 * 0.9 * 2.5)
+        assert row.measures.volume_ml == pytest.approx(len(inside) * 0.7 * 0.9 * 2.5 / 1000)
         assert row.measures.centroid_mm == pytest.approx(labels.geometry.to_world(inside).mean(axis=0))
         assert row.measures.start == tuple(inside.min(axis=0))
         assert row.measures.stop == tuple(inside.max(axis=0) + 1)

@@ -111,7 +111,7 @@ def test_one_voxel():
     array = np.zeros((5, 5, 5))
     array[2, 3, 1] = 1
     row = measure(components(label_map(array, np.diag([1, 2, 3, 1])))).rows[0]
-    assert row.measures.volume_mm3 == 6
+    assert row.measures.volume_ml == pytest.approx(0.006)
     assert row.measures.centroid_mm == (2, 6, 3)
     assert row.measures.diameter_mm == pytest.approx(np.sqrt(14))
     assert row.measures.sphericity == 1

@@ -76,14 +76,14 @@ def test_a_thing_voxel_without_an_object_is_background():
 
 def test_scores_and_intensities():
     labels = scene()
-    scores = np.zeros((4, *labels.array.shape), np.float32)
+    probabilities = np.zeros((4, *labels.array.shape), np.float32)
     for channel, value in enumerate((0, 1, 2, 5)):
-        scores[channel][labels.array == value] = 0.2 * (channel + 1)
+        probabilities[channel][labels.array == value] = 0.2 * (channel + 1)
     voxels = labels.array[None] * 10.0
-    found = panoptic(labels, scores=scores, scan=Scan(voxels, labels.geometry))
+    found = panoptic(labels, probabilities=probabilities, scan=Scan(voxels, labels.geometry))
     assert [row.score for row in found.rows] == pytest.approx([0.4, 0.4, 0.6, 0.8])
     assert [row.measures.mean_intensity for row in found.rows] == [(10,), (10,), (20,), (50,)]
-    prediction = Prediction(labels, ModelIdentity("m", "1", "0" * 64), scores)
+    prediction = Prediction(labels, ModelIdentity("m", "1", "0" * 64), probabilities)
     run = Panoptic(Panoptic.Options()).run(prediction, RunContext(None))
     assert [row.score for row in run.rows] == [row.score for row in found.rows]
 

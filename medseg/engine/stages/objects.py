@@ -23,7 +23,7 @@ __all__ = ["Border", "CleanUp", "Components", "MeasureObjects", "MergeStuff", "P
 
 
 class CleanUp:
-    """Cleans the labels of a prediction; scores stay as the network gave them."""
+    """Cleans the labels of a prediction; probabilities stay as the network gave them."""
 
     class Options(BaseModel):
         """What to do, in order."""
@@ -55,12 +55,12 @@ class Components:
         self.options = options
 
     def run(self, item: LabelMap | Prediction, context: RunContext) -> Instances:
-        """Number the objects; with scores, each gets the mean score of its class."""
+        """Number the objects; with probabilities, each gets the mean score of its class."""
         labels = item.labels if isinstance(item, Prediction) else item
         values = None if self.options.classes is None else class_values(self.options.classes, labels.table)
         found = components(labels, connectivity=self.options.connectivity, classes=values)
-        scores: Any = item.scores if isinstance(item, Prediction) else None
-        return found if scores is None else score(found, scores)
+        probabilities: Any = item.probabilities if isinstance(item, Prediction) else None
+        return found if probabilities is None else score(found, probabilities)
 
 
 class Watershed:
@@ -83,7 +83,7 @@ class Watershed:
         self.options = options
 
     def run(self, item: LabelMap | Prediction, context: RunContext) -> Instances:
-        """Number the objects; with scores, each gets the mean score of its class."""
+        """Number the objects; with probabilities, each gets the mean score of its class."""
         labels = item.labels if isinstance(item, Prediction) else item
         chosen = self.options
         found = watershed(
@@ -94,8 +94,8 @@ class Watershed:
             connectivity=chosen.connectivity,
             classes=None if chosen.classes is None else class_values(chosen.classes, labels.table),
         )
-        scores = item.scores if isinstance(item, Prediction) else None
-        return found if scores is None else score(found, scores)
+        probabilities = item.probabilities if isinstance(item, Prediction) else None
+        return found if probabilities is None else score(found, probabilities)
 
 
 class Border:
@@ -119,10 +119,10 @@ class Border:
         self.options = options
 
     def run(self, item: Prediction, context: RunContext) -> Instances:
-        """Number the objects; with scores, each gets the mean score of its class."""
+        """Number the objects; with probabilities, each gets the mean score of its class."""
         found = objects_from_border(
             item.labels,
-            scores=item.scores,
+            probabilities=item.probabilities,
             border=self.options.border,
             min_seed_mm3=self.options.min_seed_mm3,
             min_mm3=self.options.min_mm3,
@@ -130,11 +130,11 @@ class Border:
             sigma_mm=self.options.sigma_mm,
             connectivity=self.options.connectivity,
         )
-        if item.scores is None:
+        if item.probabilities is None:
             return found
         made = {entry.value for entry in found.table}
         kept = [0, *(place for value, place in channel_of_class(item.labels.table).items() if value in made)]
-        return score(found, item.scores[kept])
+        return score(found, item.probabilities[kept])
 
 
 class Panoptic:
@@ -152,10 +152,12 @@ class Panoptic:
         self.options = options
 
     def run(self, item: LabelMap | Prediction, context: RunContext) -> Instances:
-        """Make the id map and its table, with scores where the prediction has them."""
+        """Make the id map and its table, with probabilities where the prediction has them."""
         labels = item.labels if isinstance(item, Prediction) else item
-        scores = item.scores if isinstance(item, Prediction) else None
-        return panoptic(labels, scores=scores, shape=self.options.shape, connectivity=self.options.connectivity)
+        probabilities = item.probabilities if isinstance(item, Prediction) else None
+        return panoptic(
+            labels, probabilities=probabilities, shape=self.options.shape, connectivity=self.options.connectivity
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +184,9 @@ class MergeStuff:
     def run(self, item: ThingsAndStuff, context: RunContext) -> Instances:
         """Lay the objects over the stuff."""
         prediction = item.prediction
-        return panoptic(prediction.labels, item.things, scores=prediction.scores, shape=self.options.shape)
+        return panoptic(
+            prediction.labels, item.things, probabilities=prediction.probabilities, shape=self.options.shape
+        )
 
 
 class MeasureObjects:

@@ -35,7 +35,9 @@ class Save:
             default=("nifti", "dicom-seg"),
             description="a format that needs a DICOM source is skipped for other scans, unless there is no other",
         )
-        scores: bool = Field(default=True, description="write scores.nii.gz where there are scores")
+        probabilities: bool = Field(
+            default=True, description="write probabilities.nii.gz where there are probabilities"
+        )
 
         @field_validator("formats")
         @classmethod
@@ -55,7 +57,11 @@ class Save:
 
         source, prediction = item.case.scan.source, item.prediction
         labeled = Labeled(
-            prediction.labels, source, prediction.model, scores=prediction.scores, instances=prediction.instances
+            prediction.labels,
+            source,
+            prediction.model,
+            probabilities=prediction.probabilities,
+            instances=prediction.instances,
         )
         if source.format != "dicom" and all(WRITERS[name].needs_dicom for name in self.options.formats):
             raise FormatLimitation(
@@ -80,11 +86,11 @@ class Save:
             from medseg.io.instances import write_instances
 
             write_instances(prediction.instances, context.case_folder, source)
-        for name, shares in (("scores", prediction.scores), ("entropy", prediction.entropy)):
-            if shares is not None and (name != "scores" or self.options.scores):
-                from medseg.io.nifti import write_shares
+        for name, shares in (("probabilities", prediction.probabilities), ("entropy", prediction.entropy)):
+            if shares is not None and (name != "probabilities" or self.options.probabilities):
+                from medseg.io.nifti import write_probabilities
 
-                write_shares(shares, prediction.labels.geometry, context.case_folder / f"{name}.nii.gz", source)
+                write_probabilities(shares, prediction.labels.geometry, context.case_folder / f"{name}.nii.gz", source)
         write_text(context.case_folder / "measurements.csv", table_of_measurements(item.volumes, item.quality))
         return replace(item, notes=tuple(notes))
 

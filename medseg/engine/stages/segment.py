@@ -51,5 +51,5 @@ class Segment:
         _ = self._predictor
 
     def run(self, item: Case, context: RunContext) -> Prediction:
-        """Segment the case's scan; scores, where asked for, are kept in files in the output folder until written."""
+        """Segment the case's scan; requested probabilities are kept in files in the output folder until written."""
         return self._predictor.segment(item.scan, Scratch(context.out))

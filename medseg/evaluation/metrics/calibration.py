@@ -1,4 +1,4 @@
-"""Whether scores mean what they say: expected calibration error."""
+"""Whether probabilities mean what they say: expected calibration error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Reliability:
     counts : ndarray of int64, shape (bins,)
         Voxels in each bin of equal width from 0 to 1.
     confidence : ndarray of float64, shape (bins,)
-        Sum of the highest scores.
+        Sum of the highest probabilities.
     correct : ndarray of int64, shape (bins,)
         Voxels whose class of highest score is the reference's.
     """
@@ -46,15 +46,15 @@ class Reliability:
 
 
 def reliability(
-    scores: npt.NDArray[Any], reference: npt.NDArray[Any], values: npt.NDArray[Any] | None = None
+    probabilities: npt.NDArray[Any], reference: npt.NDArray[Any], values: npt.NDArray[Any] | None = None
 ) -> tuple[Reliability, Reliability]:
-    """Bin voxels by confidence: all of them, and those that the reference or the scores call foreground.
+    """Bin voxels by confidence: all of them, and those that the reference or the probabilities call foreground.
 
     Background is most of a scan and mostly certain, and drowns the rest; hence the second figure.
 
     Parameters
     ----------
-    scores : ndarray of float, shape (classes, X, Y, Z)
+    probabilities : ndarray of float, shape (classes, X, Y, Z)
         Probabilities, background first; they sum to 1 in each voxel.
     reference : ndarray of whole numbers, shape (X, Y, Z)
         Class values.
@@ -64,18 +64,20 @@ def reliability(
     Raises
     ------
     InputError
-        When the shapes differ or scores are not probabilities.
+        When the shapes differ or a value is no probability.
     """
-    if scores.shape[1:] != reference.shape:
-        raise InputError(f"scores of shape {scores.shape} do not fit a reference of shape {reference.shape}")
-    values = np.arange(len(scores)) if values is None else np.asarray(values)
+    if probabilities.shape[1:] != reference.shape:
+        raise InputError(
+            f"probabilities of shape {probabilities.shape} do not fit a reference of shape {reference.shape}"
+        )
+    values = np.arange(len(probabilities)) if values is None else np.asarray(values)
     bins = np.zeros((2, 3, BINS))
     for slab in slabs(reference):
-        part = np.asarray(scores[:, slab], dtype=np.float32)
+        part = np.asarray(probabilities[:, slab], dtype=np.float32)
         if part.size and (float(part.min()) < -1e-3 or float(part.max()) > 1 + 1e-3):
             raise InputError(
-                "scores must be probabilities between 0 and 1",
-                fix="Save them after the softmax, as `medseg predict --save scores` does.",
+                "probabilities must lie between 0 and 1",
+                fix="Save them after the softmax, as `medseg predict --save probabilities` does.",
             )
         winner = values[part.argmax(axis=0)]
         sure = part.max(axis=0).clip(0, 1)
@@ -97,6 +99,6 @@ def calibration_measures(everywhere: Reliability, foreground: Reliability) -> di
     Returns
     -------
     dict of str to float
-        ece over all voxels, ece_foreground over those the reference or the scores call foreground.
+        ece over all voxels, ece_foreground over those the reference or the probabilities call foreground.
     """
     return {"ece": everywhere.ece, "ece_foreground": foreground.ece}

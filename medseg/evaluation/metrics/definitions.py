@@ -117,7 +117,7 @@ METRICS: dict[str, Metric] = {
     ),
     "ece_foreground": Metric(
         "ECE foreground",
-        "The same over voxels that the reference or the scores call foreground.",
+        "The same over voxels that the reference or the probabilities call foreground.",
         "calibration",
         "lower",
     ),

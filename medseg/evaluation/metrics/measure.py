@@ -40,9 +40,9 @@ class CaseMeasures:
     overlaps : dict of str to Overlaps
         Objects by class name, for figures over all cases together.
     candidates : dict of str to Candidates
-        Predicted objects with scores by class name; empty without scores.
+        Predicted objects with their scores by class name; empty without probabilities.
     calibration : pair of Reliability, optional
-        All voxels, and foreground; where scores were given.
+        All voxels, and foreground; where probabilities were given.
     """
 
     values: dict[str, dict[str, float]]
@@ -73,7 +73,7 @@ def measure_case(
     prediction: LabelMap,
     classes: Mapping[str, tuple[int, ...]],
     options: EvaluateOptions | None = None,
-    scores: npt.NDArray[Any] | None = None,
+    probabilities: npt.NDArray[Any] | None = None,
 ) -> CaseMeasures:
     """Measure every class of a prediction.
 
@@ -85,7 +85,7 @@ def measure_case(
         Values that make up each class or region, by name.
     options : EvaluateOptions, optional
         What to measure.
-    scores : ndarray of float, shape (n, X, Y, Z), optional
+    probabilities : ndarray of float, shape (n, X, Y, Z), optional
         Probability of each value 0, 1, ... n-1.
 
     Raises
@@ -93,7 +93,7 @@ def measure_case(
     GeometryMismatch
         When the two are not on one grid.
     InputError
-        When the scores do not fit.
+        When the probabilities do not fit.
     """
     options = options or EvaluateOptions()
     prediction.geometry.match(reference.geometry, what="prediction and reference")
@@ -114,13 +114,13 @@ def measure_case(
             overlaps[name] = count_overlaps(*ids)
             values[name] |= detection_measures(overlaps[name], options.object_iou)
             values[name] |= _lesions(*masks, pair.voxel_volume, options.lesions)
-            if scores is not None:
-                score = sum(scores[value].transpose(pair.axes)[box] for value in members)
+            if probabilities is not None:
+                score = sum(probabilities[value].transpose(pair.axes)[box] for value in members)
                 of_objects = object_scores(ids[1], score, len(overlaps[name].prediction_sizes))
                 found[name] = candidates(overlaps[name], of_objects, options.froc_iou)
     calibration = None
-    if scores is not None:
-        calibration = reliability(scores, reference.array)
+    if probabilities is not None:
+        calibration = reliability(probabilities, reference.array)
         values.setdefault(ALL, {}).update(calibration_measures(*calibration))
     return CaseMeasures(
         {name: values[name] for name in [*classes, ALL] if name in values}, counts, overlaps, found, calibration

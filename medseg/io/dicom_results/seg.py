@@ -44,7 +44,7 @@ def write_seg(
     *,
     model: ModelIdentity,
     encoding: Encoding = "binary",
-    scores: npt.NDArray[np.float32] | None = None,
+    probabilities: npt.NDArray[np.float32] | None = None,
 ) -> None:
     """Write a label map as a DICOM Segmentation of the series it was made from.
 
@@ -66,21 +66,21 @@ def write_seg(
     encoding : {"binary", "labelmap", "fractional"}
         ``"binary"``: a bit plane for each class and slice, uncompressed, which everything reads. ``"labelmap"``: one
         run-length compressed number for each voxel (DICOM 2024), for many classes and new readers. ``"fractional"``: a
-        byte for each voxel and class: its probability where there are scores, else whether it is inside.
-    scores : ndarray of float32, shape (1 + classes, columns, rows, slices), optional
-        Probabilities, background first, as `medseg.types.Prediction.scores` has them; of a fractional one only.
+        byte for each voxel and class: its probability where there are probabilities, else whether it is inside.
+    probabilities : ndarray of float32, shape (1 + classes, columns, rows, slices), optional
+        Probabilities, background first, as `medseg.types.Prediction.probabilities` has them; of a fractional one only.
 
     Raises
     ------
     FormatLimitation
-        When the source is not DICOM or has no frame of reference, or the scores are not of the table's classes.
+        When the source is not DICOM or has no frame of reference, or the probabilities are not of the table's classes.
     GeometryMismatch
         When the labels are not on the series' grid.
     InputError
         When the labels hold a value the table does not name, or the source has gone.
     """
     series = read_source(labels.geometry, source)
-    write_sealed(build_seg(labels, series, model, encoding, scores), series.first, path)
+    write_sealed(build_seg(labels, series, model, encoding, probabilities), series.first, path)
 
 
 def tracking_uid(series: SourceSeries, value: int, model: ModelIdentity) -> str:
@@ -93,14 +93,14 @@ def build_seg(
     series: SourceSeries,
     model: ModelIdentity,
     encoding: Encoding = "binary",
-    scores: npt.NDArray[np.float32] | None = None,
+    probabilities: npt.NDArray[np.float32] | None = None,
 ) -> hd.seg.Segmentation:
     """Build the object `write_seg` writes, not yet sealed."""
     classes = tuple(labels.table) or tuple(LabelTable.unnamed([1]))
     numbers = [entry.value for entry in classes] if encoding == "labelmap" else list(range(1, len(classes) + 1))
     pixels = _frames(_numbered(series.on_slices(labels), labels.table, numbers))
-    if scores is not None:
-        pixels = _fractions(scores, labels)[list(series.slices) if series.slices is not None else slice(None)]
+    if probabilities is not None:
+        pixels = _fractions(probabilities, labels)[list(series.slices) if series.slices is not None else slice(None)]
     empty = not pixels.any()
     if empty:
         pixels = pixels[:1]
@@ -123,7 +123,7 @@ def build_seg(
                 manufacturer_model_name=long_string(model.name),
                 software_versions=SOFTWARE_VERSION,
                 device_serial_number=serial_number(model),
-                fractional_type="OCCUPANCY" if scores is None else "PROBABILITY",
+                fractional_type="OCCUPANCY" if probabilities is None else "PROBABILITY",
                 max_fractional_value=MOST,
                 transfer_syntax_uid=RLELossless if encoding == "labelmap" else ExplicitVRLittleEndian,
                 plane_positions=_positions(series, len(pixels)),
@@ -160,15 +160,15 @@ def _numbered(array: npt.NDArray[Any], table: LabelTable, numbers: list[int]) ->
     return numbered
 
 
-def _fractions(scores: npt.NDArray[np.float32], labels: LabelMap) -> npt.NDArray[np.float32]:
+def _fractions(probabilities: npt.NDArray[np.float32], labels: LabelMap) -> npt.NDArray[np.float32]:
     """Scores of the classes as DICOM's frames, (slices, rows, columns, classes), rounded to what a byte can say."""
-    if scores.shape != (1 + len(labels.table), *labels.geometry.shape):
+    if probabilities.shape != (1 + len(labels.table), *labels.geometry.shape):
         raise FormatLimitation(
-            f"the model gives {len(scores)} scores, and a fractional segmentation needs one for the background and one "
-            f"for each of {len(labels.table)} classes",
+            f"the model gives {len(probabilities)} probabilities, and a fractional segmentation needs one for the "
+            f"background and one for each of {len(labels.table)} classes",
             fix="Write dicom-seg instead.",
         )
-    rounded = np.rint(np.clip(scores[1:], 0, 1) * MOST) / np.float32(MOST)
+    rounded = np.rint(np.clip(probabilities[1:], 0, 1) * MOST) / np.float32(MOST)
     return np.ascontiguousarray(rounded.transpose(3, 2, 1, 0), dtype=np.float32)
 
 

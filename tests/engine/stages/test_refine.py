@@ -64,7 +64,7 @@ def test_the_stage_measures_objects_in_mm(tmp_path: Path) -> None:
     assert refined.instances is not None
     [row] = refined.instances.rows
     assert row.measures is not None
-    assert row.measures.volume_mm3 == pytest.approx(54.0)
+    assert row.measures.volume_ml == pytest.approx(0.054)
     assert row.measures.centroid_mm == pytest.approx((4.0, 2.0, 2.0))
 
 

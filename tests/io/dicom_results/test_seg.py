@@ -251,10 +251,10 @@ def test_tilted_slices_keep_their_tilt(tmp_path):
 def test_probabilities(tmp_path):
     source, geometry = small_series(tmp_path / "in", orientation=OBLIQUE)
     generator = np.random.default_rng(0)
-    scores = generator.dirichlet((1, 1, 1, 0.01), geometry.shape).astype(np.float32).transpose(3, 0, 1, 2)
-    labels = LabelMap(scores.argmax(axis=0).astype(np.uint8), geometry, TABLE)
+    probabilities = generator.dirichlet((1, 1, 1, 0.01), geometry.shape).astype(np.float32).transpose(3, 0, 1, 2)
+    labels = LabelMap(probabilities.argmax(axis=0).astype(np.uint8), geometry, TABLE)
     path = tmp_path / "labels.fractional.dcm"
-    write_seg(labels, source, path, model=MODEL, encoding="fractional", scores=scores)
+    write_seg(labels, source, path, model=MODEL, encoding="fractional", probabilities=probabilities)
     seg = hd.seg.segread(path)
     assert (seg.SegmentationType, seg.SegmentationFractionalType) == ("FRACTIONAL", "PROBABILITY")
     for number in (1, 2, 3):
@@ -263,11 +263,11 @@ def test_probabilities(tmp_path):
         lps = np.indices(volume.spatial_shape).reshape(3, -1).T @ volume.affine[:3, :3].T + volume.affine[:3, 3]
         voxels = np.rint(geometry.to_voxel(lps * [-1, -1, 1])).astype(int)
         back[tuple(voxels.T)] = volume.array.reshape(-1)
-        assert np.abs(back - scores[number]).max() <= 0.5 / 255 + 1e-6
-    certain = scores.max(axis=0) > 0.51
+        assert np.abs(back - probabilities[number]).max() <= 0.5 / 255 + 1e-6
+    certain = probabilities.max(axis=0) > 0.51
     back = regrid(read_seg(path), geometry)
     assert np.array_equal(back.array[certain], labels.array[certain])
-    write_seg(labels, source, tmp_path / "again.dcm", model=MODEL, encoding="fractional", scores=scores)
+    write_seg(labels, source, tmp_path / "again.dcm", model=MODEL, encoding="fractional", probabilities=probabilities)
     assert (tmp_path / "again.dcm").read_bytes() == path.read_bytes()
 
 
@@ -277,9 +277,9 @@ def test_fractions_without_scores_say_what_is_inside(tmp_path):
     write_seg(labels, source, tmp_path / "labels.dcm", model=MODEL, encoding="fractional")
     assert pydicom.dcmread(tmp_path / "labels.dcm").SegmentationFractionalType == "OCCUPANCY"
     assert np.array_equal(regrid(read_seg(tmp_path / "labels.dcm"), geometry).array, labels.array)
-    with pytest.raises(FormatLimitation, match="gives 3 scores"):
+    with pytest.raises(FormatLimitation, match="gives 3 probabilities"):
         wrong = np.zeros((3, *geometry.shape), np.float32)
-        write_seg(labels, source, tmp_path / "b.dcm", model=MODEL, encoding="fractional", scores=wrong)
+        write_seg(labels, source, tmp_path / "b.dcm", model=MODEL, encoding="fractional", probabilities=wrong)
 
 
 def test_fractions_and_overlaps(tmp_path):
