@@ -29,11 +29,12 @@ def audit(
     Example: medseg audit shared/data/hippocampus --out audit
     """
     from medseg.data.audit import audit as look
-    from medseg.data.audit_report import as_json, write_audit
+    from medseg.data.audit_json import as_json
     from medseg.data.description import description_in
     from medseg.data.findings import KINDS
     from medseg.data.layouts import read_dataset
     from medseg.data.splits import sides, split_cases
+    from medseg.draw.audit_page import write_audit
 
     data = read_dataset(dataset, description_in(config))
     split = split_cases(data.labeled, folds=folds, fold=fold, seed=0)

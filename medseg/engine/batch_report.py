@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from medseg.draw.page import png_url, render
 from medseg.types.run import BatchResult, CaseOutcome
 
 __all__ = ["render_report", "table_of_cases"]
@@ -52,11 +50,9 @@ def render_report(result: BatchResult, *, pictures: int = 200) -> str:
     pictures : int
         How many previews are embedded at most; the others are linked, so that the page stays loadable.
     """
-    environment = Environment(
-        loader=PackageLoader("medseg.engine"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     good = sorted((o for o in result.outcomes if o.state in ("done", "current")), key=lambda o: -o.review_priority)
-    return environment.get_template("batch_report.html").render(
+    return render(
+        "batch_report.html",
         good=[_card(outcome, result.out, embed=number < pictures) for number, outcome in enumerate(good)],
         failed=[o for o in result.outcomes if o.state == "failed"],
         pending=[o for o in result.outcomes if o.state == "pending"],
@@ -70,12 +66,12 @@ def render_report(result: BatchResult, *, pictures: int = 200) -> str:
 
 def _card(outcome: CaseOutcome, out: Path, *, embed: bool) -> dict[str, Any]:
     preview = out / outcome.case_id / "preview.png"
-    picture = f"{outcome.case_id}/preview.png"
+    address = f"{outcome.case_id}/preview.png"
     if embed and preview.is_file():
-        picture = "data:image/png;base64," + base64.b64encode(preview.read_bytes()).decode("ascii")
+        address = png_url(preview.read_bytes())
     return {
         "outcome": outcome,
-        "picture": picture if preview.is_file() else None,
+        "preview": address if preview.is_file() else None,
         "volumes": _volumes(outcome),
         "objects": _objects(outcome),
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import logging
 import math
@@ -13,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
 
 from medseg.draw.charts import BoxRow, bland_altman, box_plot, line_chart
 from medseg.draw.overlay import draw_planes, oriented
+from medseg.draw.page import png_url, render
 from medseg.errors import MedsegError
 from medseg.evaluation.aggregate import badness
 from medseg.evaluation.case import load_case, scan_on_grid
@@ -91,19 +88,14 @@ def render_report(
     evaluation, out, options, names, images
         As for `write_evaluation`; links are relative to `out`.
     """
-    environment = Environment(
-        loader=PackageLoader("medseg.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"figure": _figure, "signed": _signed}
     values = by_class_and_metric(evaluation.rows)
     classes = list(evaluation.summary["classes"])
     headline = headline_metrics(evaluation.summary["classes"])
     colors = {name: "#{:02x}{:02x}{:02x}".format(*PALETTE[i % len(PALETTE)]) for i, name in enumerate(classes)}
-    return environment.get_template("evaluation.html").render(
+    return render(
+        "evaluation.html",
+        figure=_figure,
+        signed=_signed,
         summary=evaluation.summary,
         pairing=evaluation.pairing,
         failed=evaluation.failed,
@@ -113,6 +105,7 @@ def render_report(
         options=options,
         headline=headline,
         metric=metric,
+        isnan=math.isnan,
         measured=[name for name in classes if any(m in evaluation.summary["classes"][name] for m in headline)],
         boxes=_boxes(values, headline, colors),
         agreement=_agreement(values, classes, colors),
@@ -213,9 +206,9 @@ def _card(
     turned = oriented(case.reference, case.prediction, scan)
     # Ids of objects have no counterpart of the same number: what is compared is the union of all objects.
     errors = surface_errors(turned.as_masks() if options.objects == "instances" else turned)
-    card |= {"planes": _png(draw_planes(turned, errors.place)), "scan": scan is not None, "largest": errors.largest}
+    card |= {"planes": png_url(draw_planes(turned, errors.place)), "scan": scan is not None, "largest": errors.largest}
     if not turned.is_picture:
-        card["map"] = _png(draw_error_map(turned, errors))
+        card["map"] = png_url(draw_error_map(turned, errors))
     return card
 
 
@@ -225,12 +218,6 @@ def _link(pair: CasePair, out: Path) -> str | None:
     report = folder.parent / "report.html"
     target = f"{report}#{pair.case_id}" if report.is_file() and folder.name == pair.case_id else None
     return None if target is None else Path(os.path.relpath(target, out.resolve())).as_posix()
-
-
-def _png(picture: Image.Image) -> str:
-    stream = io.BytesIO()
-    picture.save(stream, format="PNG", compress_level=4)
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
 def _figure(value: float | None, name: str = "") -> str:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from medseg.draw.page import png_url, render
 from medseg.review.inspect import Inspection, VolumeReport
 from medseg.review.inspect_tree import facts, skipped_by_reason
 
@@ -30,10 +25,8 @@ def inspection_page(inspection: Inspection, title: str) -> str:
     for volume in sorted(inspection.volumes, key=lambda v: (v.study, v.found.series_number or 0)):
         study = f"Study {volume.study}" if volume.study else "Files"
         studies.setdefault(study, []).append(_card(volume))
-    environment = Environment(
-        loader=PackageLoader("medseg.review"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template("inspect.html").render(
+    return render(
+        "inspect.html",
         title=title,
         good=sum(volume.is_good for volume in inspection.volumes),
         total=len(inspection.volumes),
@@ -52,13 +45,5 @@ def _card(volume: VolumeReport) -> dict[str, Any]:
         "fix": volume.fix,
         "notes": volume.notes,
         "fit": volume.fit,
-        "picture": None if volume.thumbnail is None else _as_url(volume.thumbnail),
+        "picture": None if volume.thumbnail is None else png_url(volume.thumbnail),
     }
-
-
-def _as_url(gray: npt.NDArray[np.uint8]) -> str:
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.fromarray(gray).save(stream, "PNG")
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

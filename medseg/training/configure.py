@@ -11,7 +11,6 @@ from typing import Any
 
 from medseg import resources
 from medseg.config.load import apply_overrides, build, merged, read_yaml
-from medseg.data.audit_run import audit_for_run
 from medseg.data.description import DatasetDescription, described
 from medseg.data.examine import examine
 from medseg.data.fingerprint import Fingerprint, take_fingerprint
@@ -22,6 +21,7 @@ from medseg.data.splits import split_cases
 from medseg.errors import UsageError
 from medseg.io.files.atomic import write_text
 from medseg.tracking.resolve import resolve_model
+from medseg.training.audit_run import audit_for_run
 from medseg.training.config import SplitConfig, TrainConfig
 from medseg.training.warm_start import start_values
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, median
@@ -11,6 +11,7 @@ import yaml
 
 from medseg.draw.charts import BoxRow, box_plot
 from medseg.draw.curves import curve
+from medseg.draw.page import png_url, render
 from medseg.io.files.atomic import write_text
 from medseg.models.card import ModelCard
 from medseg.training.config import TrainConfig
@@ -55,8 +56,6 @@ def write_run_report(
     worst : WorstCases, optional
         Pictures of the worst cases.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     steps = [float(row["step"]) for row in history]
     curves = [
         curve(list(zip(steps, [float(row[key]) for row in history], strict=True)), x_title="step", y_title=title)
@@ -64,10 +63,8 @@ def write_run_report(
         if history and key in history[0]
     ]
     pictures = worst.pictures if worst is not None else []
-    environment = Environment(
-        loader=PackageLoader("medseg.training"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    page = environment.get_template("run.html").render(
+    page = render(
+        "run.html",
         name=config.name,
         card=card,
         dataset=material.data.name,
@@ -80,10 +77,11 @@ def write_run_report(
         classes=_classes(results),
         boxes=_boxes(results, card),
         cases=sorted(results, key=_mean),
-        pictures=[(case_id, value, base64.b64encode(png).decode()) for case_id, value, png in pictures],
+        pictures=[(case_id, value, png_url(png)) for case_id, value, png in pictures],
+        isnan=math.isnan,
         config=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110),
     )
-    write_text(path, page + "\n")
+    write_text(path, page)
 
 
 def _classes(results: Sequence[CaseDice]) -> list[dict[str, object]]:

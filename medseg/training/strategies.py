@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from medseg.data.plan import CONFIGURATIONS
+from medseg.draw.page import render
 from medseg.errors import UsageError
 from medseg.io.files.atomic import write_text
 from medseg.models.package import ModelPackage
@@ -215,9 +216,4 @@ def _told(crossed: Mapping[str, Crossed], choice: ConfigurationChoice, results: 
 
 
 def _write_page(path: Path, told: Mapping[str, object]) -> None:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("medseg.training"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    write_text(path, environment.get_template("cross_validation.html").render(**told) + "\n")
+    write_text(path, render("cross_validation.html", **told))

@@ -8,10 +8,10 @@ from small_files import volume
 
 from medseg.cli.app import run
 from medseg.data.audit import audit
-from medseg.data.audit_report import write_audit
 from medseg.data.findings import KINDS
 from medseg.data.layouts import read_dataset
 from medseg.data.splits import sides, split_cases
+from medseg.draw.audit_page import write_audit
 
 SHAPE = (12, 11, 10)
 CASES = 10
@@ -236,7 +236,7 @@ def test_thumbnails_show_the_outline_where_it_lies(folder):
 
     from PIL import Image
 
-    from medseg.data.thumbnail import thumbnail
+    from medseg.draw.thumbnail import case_thumbnail as thumbnail
 
     labels = np.zeros(SHAPE, np.uint8)
     labels[8:11, 8:10, 5] = 1

@@ -91,7 +91,7 @@ def test_report_is_one_safe_file(folders):
     assert "&lt;b&gt;spleen&lt;/b&gt;" in page
     assert not re.findall(r"(?:src|href)=\"(?!data:image/png;base64,|#)[^\"]*\"", page)
     assert "default-src 'none'" in page
-    assert page.count('<section class="case-card"') == 3
+    assert page.count('<section class="card"') == 3
     assert page.count("data:image/png;base64,") == 6
     assert "no scan given" not in page
     assert str(folders) not in page

@@ -6,13 +6,13 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from medseg.data.audit_run import blocked_cases
 from medseg.data.border_class import with_border
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.layouts import read_dataset
 from medseg.data.paired import paired_classes
 from medseg.data.splits import Split, split_cases, without
 from medseg.errors import ConfigError, InputError
+from medseg.training.audit_run import blocked_cases
 from medseg.training.config import TrainConfig
 from medseg.training.samples.cascade import FirstStage
 from medseg.training.samples.prepared import PreparedCase, prepare_cases

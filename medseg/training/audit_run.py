@@ -7,9 +7,10 @@ import logging
 from pathlib import Path
 
 from medseg.data.audit import Audit, audit
-from medseg.data.audit_report import files_digest, write_audit
+from medseg.data.audit_json import files_digest
 from medseg.data.dataset import Dataset
 from medseg.data.splits import Split, sides
+from medseg.draw.audit_page import write_audit
 
 __all__ = ["audit_for_run", "blocked_cases"]
 

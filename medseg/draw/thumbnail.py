@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import Any
 
 import numpy as np
@@ -12,16 +10,17 @@ from PIL import Image
 
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.reading import read_channels, read_reference
+from medseg.draw.page import png_url
 from medseg.errors import MedsegError
 from medseg.types import Scan
 from medseg.types.axis_order import nearest_ras
 
-__all__ = ["thumbnail"]
+__all__ = ["case_thumbnail"]
 
 SIZE = 180
 
 
-def thumbnail(data: Dataset, case: DatasetCase) -> str | None:
+def case_thumbnail(data: Dataset, case: DatasetCase) -> str | None:
     """PNG of a case as a data URL, None where its image cannot be read.
 
     The plane lies across the axis of the largest spacing, where the label is largest or in the middle; seen as
@@ -81,6 +80,4 @@ def _encode(picture: npt.NDArray[np.uint8], steps: list[float], scan: Scan) -> s
     scale = SIZE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     resample = Image.Resampling.NEAREST if max(scan.geometry.shape) < SIZE else Image.Resampling.BILINEAR
-    stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).resize(size, resample).save(stream, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    return png_url(Image.fromarray(np.ascontiguousarray(picture)).resize(size, resample))
