@@ -48,9 +48,11 @@ def architectures(
     from medseg.bench.architectures import climb
     from medseg.bench.architectures_config import read_architectures
     from medseg.bench.architectures_report import Circumstances, write_architectures
+    from medseg.models.registry import require
     from medseg.training.configure import seconds_of
     from medseg.training.device import choose_device
 
+    require("matplotlib", extra="plots", needed_by="medseg bench architectures")  # said before hours of training
     chosen = read_architectures(resources.find("configs", config))
     budget = time_budget or chosen.time_budget
     seconds = seconds_of(budget)

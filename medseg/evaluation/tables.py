@@ -75,11 +75,14 @@ def require_pyarrow() -> None:
 def write_parquet(rows: Sequence[MeasurementRow], path: Path) -> None:
     """Write the rows of per_case.csv as Parquet, with the same columns."""
     require_pyarrow()
-    import pandas as pd
+    import pyarrow as pa
+    from pyarrow.parquet import write_table
 
-    frame = pd.DataFrame([(r.case_id, r.class_name, r.metric, float(r.value)) for r in rows], columns=list(COLUMNS))
+    columns = zip(*((r.case_id, r.class_name, r.metric, float(r.value)) for r in rows), strict=True)
+    kinds = (pa.string(), pa.string(), pa.string(), pa.float64())
+    arrays = [pa.array(column, kind) for column, kind in zip([*columns] or [()] * 4, kinds, strict=True)]
     with atomic_path(path) as part:
-        frame.to_parquet(part, engine="pyarrow", index=False)
+        write_table(pa.table(arrays, names=list(COLUMNS)), part)
 
 
 def headline_metrics(classes: Mapping[str, Collection[str]]) -> list[str]:

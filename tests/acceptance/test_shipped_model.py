@@ -7,13 +7,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from shared_data import DATA
 
 from medseg.evaluation.metrics.detection import count_overlaps, match
 from medseg.io.read import read_labels
 from medseg.models.package import load_package
 
-DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the datasets are not at ../shared/data")
+needs_data = pytest.mark.needs_data("data/hippocampus", "data/nuclei")
 
 
 @pytest.mark.parametrize("name", ["hippocampus", "nuclei"])

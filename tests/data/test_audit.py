@@ -4,6 +4,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from shared_data import DATA
 from small_files import volume
 
 from medseg.cli.app import run
@@ -15,7 +16,6 @@ from medseg.draw.audit_page import write_audit
 
 SHAPE = (12, 11, 10)
 CASES = 10
-DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
 def labels_of(number):
@@ -222,7 +222,7 @@ def test_the_command_exits_with_3_when_something_blocks(folder, tmp_path, capsys
     assert (tmp_path / "out" / "audit.html").is_file()
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
+@pytest.mark.needs_data("data/hippocampus", "data/membranes_em")
 @pytest.mark.parametrize("name", ["hippocampus", "membranes_em"])
 def test_real_datasets_are_not_blocked(name):
     result = audit(read_dataset(DATA / name))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom.uid import generate_uid
+from shared_data import DATA
 from small_labels import MODEL
 from small_series import small_series
 
@@ -18,7 +19,7 @@ from medseg.io.dicom_results.rtstruct import write_rtstruct
 from medseg.io.dicom_results.seg import write_seg
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, Source
 
-SARCOMA = Path(__file__).parents[3] / "shared" / "data" / "sarcoma"
+SARCOMA = DATA / "sarcoma"
 NAMED = {"labels": {"tumor": {"value": 1, "structure": "GTV.*"}}}
 BOTH = {**NAMED, "channels": {"CT": "CT", "PET": "PT"}, "resample_channels": True}
 
@@ -145,7 +146,7 @@ def test_only_what_files_do_not_say_can_be_said(tmp_path):
         read_dataset(tmp_path / "d.csv", DatasetDescription())
 
 
-@pytest.mark.skipif(not SARCOMA.is_dir(), reason="needs ../shared/data/sarcoma")
+@pytest.mark.needs_data("data/sarcoma")
 @pytest.mark.parametrize(("modality", "folder"), [("CT", "CT"), ("MR", "MR_T1"), ("PT", "PET")])
 def test_public_contours_in_training_are_the_public_masks(modality, folder):
     """All 36 series of IBSI's second validation set, read as training does, against the masks beside them."""

@@ -2,11 +2,10 @@ import json
 from pathlib import Path
 
 import pytest
+from shared_data import DATA
 
 from medseg.data.layouts import read_dataset
 from medseg.errors import InputError
-
-HIPPOCAMPUS = Path(__file__).parents[3] / "shared" / "data" / "hippocampus"
 
 DESCRIPTION = {
     "name": "Brain",
@@ -58,9 +57,9 @@ def test_what_is_no_dataset_is_refused(tmp_path):
         read_dataset(tmp_path)
 
 
-@pytest.mark.skipif(not HIPPOCAMPUS.is_dir(), reason="needs ../shared/data/hippocampus")
+@pytest.mark.needs_data("data/hippocampus")
 def test_the_hippocampus_dataset():
-    dataset = read_dataset(HIPPOCAMPUS)
+    dataset = read_dataset(DATA / "hippocampus")
     assert len(dataset.labeled) == 208
     assert dataset.channels[0].modality == "MR"
     assert all(case.images[0].is_file() and case.reference.is_file() for case in dataset.cases)

@@ -1,14 +1,11 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
+from shared_data import DATA
 from small_files import classes, noise, picture, volume
 
 from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.errors import InputError
-
-DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
 def test_pictures_with_label_pictures(tmp_path):
@@ -55,7 +52,7 @@ def test_files_that_do_not_pair_are_refused(tmp_path):
         read_dataset(tmp_path)
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
+@pytest.mark.needs_data("data/membranes_em", "data/nuclei")
 @pytest.mark.parametrize(
     ("name", "cases", "channels", "references"), [("membranes_em", 24, 1, "classes"), ("nuclei", 200, 3, "instances")]
 )

@@ -3,13 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from shared_data import DATA
 from small_files import classes, noise, volume
 
 from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.errors import ConfigError, GeometryMismatch, InputError
 
-SARCOMA = Path(__file__).parents[3] / "shared" / "data" / "sarcoma"
+SARCOMA = DATA / "sarcoma"
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ def test_a_wrong_key_is_named(folder):
         read_dataset(folder / "d.yaml")
 
 
-@pytest.mark.skipif(not SARCOMA.is_dir(), reason="needs ../shared/data/sarcoma")
+@pytest.mark.needs_data("data/sarcoma")
 def test_dicom_series_with_structures(tmp_path):
     """Two patients' CT with their RTSTRUCT; the NIfTI masks beside them are the oracle."""
     import nibabel as nib

@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from scipy import ndimage
+from shared_data import DATA
 
 from medseg.evaluation.metrics.detection import components, count_overlaps, detection_measures
 from medseg.evaluation.metrics.lesions import lesion_measures, matched_lesion_measures
@@ -20,7 +21,6 @@ from medseg.types import Geometry, LabelMap, LabelTable
 
 pytestmark = pytest.mark.peers
 REPOSITORY = Path(__file__).resolve().parents[2]
-REAL = REPOSITORY.parent / "shared"
 
 PANOPTICA = """
 import json, sys
@@ -132,7 +132,7 @@ def blobs(shape, seed, threshold=0.15, width=2.5):
 
 def object_cases():
     cases = [blobs((40, 40, 30), seed) for seed in range(8)] + [blobs((60, 60, 1), seed) for seed in range(3)]
-    lesions = sorted((REAL / "data" / "ms_lesions" / "labels").glob("*.nii.gz"))[:2]
+    lesions = sorted((DATA / "ms_lesions" / "labels").glob("*.nii.gz"))[:2]
     for path in lesions:
         mask = np.asarray(nib.load(path).dataobj) > 0
         cases.append((mask, ndimage.binary_dilation(np.roll(mask, 1, axis=0)) & ~np.roll(mask, 3, axis=1)))
@@ -207,10 +207,9 @@ def test_the_two_rules_of_brats_agree_where_every_lesion_is_found_alone(tmp_path
     assert lesion_measures(reference, prediction, 1.0)["lesion_dice"] == pytest.approx(other["sq_dsc"])
 
 
+@pytest.mark.needs_data("data/nuclei")
 def test_maps_of_ids_agree_with_panoptica(tmp_path):
-    folder = REAL / "data" / "nuclei" / "instances"
-    if not folder.is_dir():
-        pytest.skip("../shared/data is not there")
+    folder = DATA / "nuclei" / "instances"
     from PIL import Image
 
     cases = []

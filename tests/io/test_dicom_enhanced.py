@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pydicom
 import pytest
@@ -11,13 +9,14 @@ from dicom_phantom import ORIENTATIONS, check, grid, write_enhanced
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import JPEGLSLossless
+from shared_data import DATA
 
 from medseg.errors import InputError
 from medseg.io.discover import discover
 from medseg.io.read import load_scan, read_scan
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "dicom" / "enhanced_mr"
-needs_data = pytest.mark.skipif(not DATA.exists(), reason="needs ../shared/data")
+ENHANCED = DATA / "dicom" / "enhanced_mr"
+needs_data = pytest.mark.needs_data("data/dicom/enhanced_mr")
 
 
 @pytest.mark.parametrize("modality", ["CT", "MR"])
@@ -139,7 +138,7 @@ def test_compressed(tmp_path):
 
 @needs_data
 def test_real_siemens():
-    found = discover([DATA / "Siemens"]).found
+    found = discover([ENHANCED / "Siemens"]).found
     assert len(found) == 4
     for one in found:
         scan = read_scan(one)
@@ -149,7 +148,7 @@ def test_real_siemens():
 
 @needs_data
 def test_real_philips_keeps_magnitude_and_phase_apart():
-    path = next((DATA / "Philips").rglob("*.dcm"))
+    path = next((ENHANCED / "Philips").rglob("*.dcm"))
     found = discover([path]).found
     assert len(found) == 2
     theirs = pydicom.dcmread(path)
@@ -184,7 +183,7 @@ def _shuffled(ds: Dataset) -> None:
 @needs_data
 def test_private_dimensions_tell_volumes_apart(tmp_path):
     """Frames in any order, told apart by the maker's own dimensions alone: the volumes of the original come out."""
-    (path,) = (DATA / "Philips").iterdir()
+    (path,) = (ENHANCED / "Philips").iterdir()
     truth = {one.description: read_scan(one) for one in discover([path]).found}
     assert len(truth) == 2
     ds = pydicom.dcmread(path)
@@ -202,7 +201,7 @@ def test_private_dimensions_tell_volumes_apart(tmp_path):
 @needs_data
 def test_frames_that_nothing_tells_apart_are_refused(tmp_path):
     """dcm2niix mixes magnitude and field map here without a word."""
-    (path,) = (DATA / "Philips").iterdir()
+    (path,) = (ENHANCED / "Philips").iterdir()
     ds = pydicom.dcmread(path)
     _as_alike(ds)
     _shuffled(ds)

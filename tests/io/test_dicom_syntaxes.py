@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pydicom
 import pytest
@@ -16,6 +14,7 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
+from shared_data import DATA
 
 from medseg.errors import InputError, Interrupted, ResourceLimit
 from medseg.io.dicom import header as dicom_header
@@ -23,8 +22,8 @@ from medseg.io.dicom import pixels as dicom_pixels
 from medseg.io.discover import discover
 from medseg.io.read import load_scan
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "dicom" / "same_slice_every_syntax"
-needs_data = pytest.mark.skipif(not DATA.exists(), reason="needs ../shared/data")
+SYNTAXES = DATA / "dicom" / "same_slice_every_syntax"
+needs_data = pytest.mark.needs_data("data/dicom/same_slice_every_syntax")
 
 
 @pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless, RLELossless], ids=lambda s: s.keyword)
@@ -157,13 +156,13 @@ REFUSED = [
 
 
 def syntax_file(name):
-    return DATA / f"CTImage.dcm_{name}.dcm"
+    return SYNTAXES / f"CTImage.dcm_{name}.dcm"
 
 
 @needs_data
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_real_slice_lossless(name):
-    truth, scan = load_scan(DATA / "CTImage.dcm"), load_scan(syntax_file(name))
+    truth, scan = load_scan(SYNTAXES / "CTImage.dcm"), load_scan(syntax_file(name))
     np.testing.assert_array_equal(scan.array, truth.array)
     assert scan.geometry.matches(truth.geometry)
     assert scan.array.dtype == truth.array.dtype
@@ -172,7 +171,7 @@ def test_real_slice_lossless(name):
 @needs_data
 @pytest.mark.parametrize("name", LOSSY)
 def test_real_slice_lossy(name):
-    truth, scan = load_scan(DATA / "CTImage.dcm"), load_scan(syntax_file(name))
+    truth, scan = load_scan(SYNTAXES / "CTImage.dcm"), load_scan(syntax_file(name))
     off = np.abs(scan.array.astype(float) - truth.array)[truth.array > -1500]
     largest, mean = LOSSY[name]
     assert (off.max() <= largest, off.mean() <= mean) == (True, True), (off.max(), off.mean())
@@ -186,9 +185,9 @@ def test_real_slice_refused(name):
 
 
 @needs_data
-@pytest.mark.parametrize(
-    "name", [p.name for p in sorted(DATA.glob("*.dcm")) if not p.name.startswith("CT")] if DATA.exists() else []
-)
-def test_real_pictures_that_are_no_scans_are_refused(name):
-    with pytest.raises(InputError):
-        load_scan(DATA / name)
+def test_real_pictures_that_are_no_scans_are_refused():
+    others = [path for path in SYNTAXES.glob("*.dcm") if not path.name.startswith("CT")]
+    assert others
+    for path in others:
+        with pytest.raises(InputError):
+            load_scan(path)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from shared_data import DATA
 
 from medseg.errors import InputError, MedsegError
 from medseg.io.read import load_scan, read_labels
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 gray = np.arange(5 * 7, dtype=np.uint8).reshape(5, 7)  # 5 rows, 7 columns
 
 
@@ -117,7 +116,7 @@ def test_color_labels_are_refused(tmp_path):
         read_labels(tmp_path / "a.png")
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="needs ../shared/data")
+@pytest.mark.needs_data("data/nuclei", "data/nuclei_3d")
 def test_real_pictures_and_their_objects():
     pictures = sorted((DATA / "nuclei" / "images").iterdir())[:10]
     for path in pictures:

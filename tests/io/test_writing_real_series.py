@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from peer_tools import dicom_errors
+from shared_data import DATA
 from small_labels import MODEL, TABLE
 
 from medseg.io.dicom_results.rtstruct import read_rtstruct
@@ -17,11 +16,10 @@ from medseg.io.read import read_scan
 from medseg.prepare.regrid import regrid
 from medseg.types import Geometry, LabelMap
 
-DATA = Path(__file__).parents[2].parent / "shared/data"
 FOLDERS = ["dicom/clinical_mr", "dicom/enhanced_mr", "dicom/seg_examples/segmentations", "sarcoma/dicom/STS_003"]
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not (DATA / "dicom").is_dir(), reason="needs ../shared/data"),
+    pytest.mark.needs_data("data/dicom", "data/sarcoma"),
 ]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from nnunet_reference import NnUNet, randomize
+from shared_data import SHARED
 
 from medseg.errors import FormatLimitation, InputError, MedsegError, ModelError, UsageError
 from medseg.infer.engines.torch import TorchEngine
@@ -19,8 +20,9 @@ from medseg.models.importing import import_model
 from medseg.models.package import load_package
 from medseg.types import Geometry, Scan
 
-PEER = Path(__file__).resolve().parents[3] / "shared" / "peers" / "nnunet_hippocampus"
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "hippocampus" / "imagesTr"
+PEER = SHARED / "peers" / "nnunet_hippocampus"
+IMAGES = SHARED / "data" / "hippocampus" / "imagesTr"
+needs_peer = pytest.mark.needs_data("peers/nnunet_hippocampus", "data/hippocampus")
 
 FEATURES = [4, 6, 8]
 KERNELS = [[1, 3, 3], [3, 3, 3], [3, 3, 3]]
@@ -288,14 +290,14 @@ CASES = [
 ]
 
 
-@pytest.mark.skipif(not CASES, reason="needs ../shared/peers and ../shared/data, which are not part of the project")
+@needs_peer
 def test_labels_agree_with_nnunets_own(tmp_path):
     """One case of each kind in the fast suite; all of them in the slow one."""
     check(tmp_path, [next(c for c in CASES if c[0] == kind) for kind in ("plain", "aniso")])
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not CASES, reason="needs ../shared/peers and ../shared/data, which are not part of the project")
+@needs_peer
 def test_labels_agree_with_nnunets_own_in_every_case(tmp_path):
     check(tmp_path, CASES)
 
@@ -304,7 +306,7 @@ def check(tmp_path, cases):
     package = import_model(PEER, "hippocampus-nnunet", out=tmp_path)
     for kind, name in cases:
         mirror = "all" if kind == "plain_mirror" else "none"
-        source = PEER / "inputs_aniso" / name.replace(".nii", "_0000.nii") if kind == "aniso" else DATA / name
+        source = PEER / "inputs_aniso" / name.replace(".nii", "_0000.nii") if kind == "aniso" else IMAGES / name
         options = InferOptions(mirror=mirror, engine="torch", device="cpu")
         got = Predictor(package, options).segment(read_scan(source)).labels.array
         expected = np.asanyarray(nib.load(PEER / "predictions" / kind / name).dataobj)

@@ -89,4 +89,3 @@ def test_sliding_costs_many_times_the_operations():
     # Window by window, the first convolution alone is run once for each of the 16 x 16 places of each window.
     first = 48 * 48 * 16 * 16 * 2 * (9 * 2 * 4)
     assert costs["sliding"].operations > first
-    assert costs["sliding"].seconds > costs["dilated"].seconds

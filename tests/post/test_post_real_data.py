@@ -1,12 +1,11 @@
 """Objects of real scans and pictures: lesions in MR, nuclei in fluorescence and histology."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from objects_for_tests import panoptic_quality
 from PIL import Image
 from scipy import ndimage
+from shared_data import DATA
 
 from medseg.data.border_class import border_labels
 from medseg.io import nifti, picture
@@ -17,15 +16,8 @@ from medseg.post.watershed import watershed
 from medseg.types import Geometry, Instances, LabelClass, LabelMap, LabelTable
 from medseg.types.instances import InstanceRow
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
+pytestmark = pytest.mark.needs_data("data/ms_lesions", "data/nuclei", "data/nuclei_3d")
 NUCLEUS = LabelTable((LabelClass(1, "nucleus", is_thing=True),))
-
-
-def folder(name):
-    path = DATA / name
-    if not path.is_dir():
-        pytest.skip(f"the data set {name} is not beside the repository")
-    return path
 
 
 def nuclei(ids):
@@ -57,22 +49,22 @@ def check_lesions(paths):
 
 
 def test_lesion_counts_equal_scipy():
-    check_lesions(sorted((folder("ms_lesions") / "labels").glob("*.nii.gz"))[::9])
+    check_lesions(sorted((DATA / "ms_lesions" / "labels").glob("*.nii.gz"))[::9])
 
 
 @pytest.mark.slow
 def test_lesion_counts_of_all_patients_equal_scipy():
-    check_lesions(sorted((folder("ms_lesions") / "labels").glob("*.nii.gz")))
+    check_lesions(sorted((DATA / "ms_lesions" / "labels").glob("*.nii.gz")))
 
 
 @pytest.fixture(scope="module")
 def pictures():
-    paths = sorted((folder("nuclei") / "instances").glob("*.png"))[::12]
+    paths = sorted((DATA / "nuclei" / "instances").glob("*.png"))[::12]
     return [nuclei(np.asarray(Image.open(path)).T[..., np.newaxis]) for path in paths]
 
 
 def test_pictures_of_instances_read_as_the_loader_lays_them_out():
-    path = sorted((folder("nuclei") / "instances").glob("*.png"))[0]
+    path = sorted((DATA / "nuclei" / "instances").glob("*.png"))[0]
     assert np.array_equal(picture.read_labels(path).array, np.asarray(Image.open(path)).T[..., np.newaxis])
 
 
@@ -92,7 +84,7 @@ def test_border_class_keeps_nuclei_apart(pictures):
 def test_nuclei_in_a_volume():
     import tifffile
 
-    reference = nuclei(tifffile.imread(folder("nuclei_3d") / "mask3d.tif"))
+    reference = nuclei(tifffile.imread(DATA / "nuclei_3d" / "mask3d.tif"))
     by_components = panoptic_quality(reference.ids, components(foreground(reference)).ids)
     by_watershed = panoptic_quality(reference.ids, watershed(foreground(reference), depth_mm=0.25).ids)
     by_border = panoptic_quality(reference.ids, objects_from_border(border_labels(reference, 1)).ids)

@@ -175,10 +175,8 @@ def _legend(shown: list[LabelClass], width: int, k: int, slices: int, model: Mod
 
 @cache
 def _font() -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which comes with matplotlib and knows every European alphabet; Pillow's own does not."""
-    from matplotlib import get_data_path
-
-    return ImageFont.truetype(Path(get_data_path()) / "fonts/ttf/DejaVuSans.ttf", 14)
+    """DejaVu Sans, which knows every European alphabet; Pillow's own does not."""
+    return ImageFont.truetype(Path(__file__).with_name("DejaVuSans.ttf"), 14)
 
 
 def _direction(axis: npt.NDArray[np.float64]) -> str:

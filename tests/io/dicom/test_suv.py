@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from dicom_phantom import check, encode, grid, write_series
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from shared_data import DATA
 
 from medseg.io.read import load_scan
 
-DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "sarcoma"
+SARCOMA = DATA / "sarcoma"
 DOSE, HALF_LIFE, WEIGHT = 370e6, 6586.2, 70.0
 
 
@@ -104,15 +103,15 @@ def test_left_as_stored_and_said_so(tmp_path, changes, reason):
     assert reason in scan.source.notes[0]
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="needs ../shared/data")
+@pytest.mark.needs_data("data/sarcoma")
 @pytest.mark.parametrize("kind", ["CT", "MR_T1", "PET"])
 def test_real_series_agree_with_their_nifti(kind):
     """The masks of the study were drawn on both: same voxels, same places."""
     import nibabel as nib
 
-    for patient in sorted((DATA / "dicom").iterdir())[:3]:
+    for patient in sorted((SARCOMA / "dicom").iterdir())[:3]:
         scan = load_scan(patient / kind / "image")
-        other = nib.load(DATA / "nifti" / patient.name / f"{kind}_image.nii.gz")
+        other = nib.load(SARCOMA / "nifti" / patient.name / f"{kind}_image.nii.gz")
         turn = nib.orientations.ornt_transform(
             nib.io_orientation(other.affine), nib.io_orientation(scan.geometry.affine)
         )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
+from shared_data import DATA
 from small_labels import MODEL, TABLE, some_labels
 from small_series import AXIAL, CORONAL, OBLIQUE, SAGITTAL, small_multiframe, small_series
 
@@ -17,7 +17,7 @@ from medseg.errors import FormatLimitation, GeometryMismatch, InputError
 from medseg.io.dicom_results.rtstruct import read_rtstruct, write_rtstruct
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, Scan, Source
 
-SARCOMA = Path(__file__).parents[3].parent / "shared/data/sarcoma"
+SARCOMA = DATA / "sarcoma"
 
 
 @pytest.mark.parametrize("orientation", [AXIAL, CORONAL, SAGITTAL, OBLIQUE])
@@ -134,7 +134,7 @@ def test_labels_that_are_all_background(tmp_path):
     assert not read_rtstruct(tmp_path / "labels.dcm", geometry).array.any()
 
 
-@pytest.mark.skipif(not SARCOMA.is_dir(), reason="needs ../shared/data/sarcoma")
+@pytest.mark.needs_data("data/sarcoma")
 @pytest.mark.parametrize("modality", ["CT", "MR_T1", "PET"])
 def test_public_contours_give_their_public_masks(modality):
     """IBSI's second validation set: twelve patients, each contour with the mask IBSI made of it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from pathlib import Path
 
 import highdicom as hd
 import numpy as np
@@ -13,6 +12,7 @@ import pydicom
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from shared_data import DATA
 from small_labels import ANATOMY, MODEL, TABLE, nrrd, some_labels, world
 from small_series import AXIAL, CORONAL, OBLIQUE, SAGITTAL, small_multiframe, small_series
 
@@ -22,7 +22,7 @@ from medseg.io.dicom_results.source import tolerant
 from medseg.prepare.regrid import regrid
 from medseg.types import Code, Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, Source
 
-EXAMPLES = Path(__file__).parents[3].parent / "shared/data/dicom/seg_examples"
+EXAMPLES = DATA / "dicom" / "seg_examples"
 
 
 @pytest.mark.parametrize("encoding", ["binary", "labelmap", "fractional"])
@@ -333,7 +333,7 @@ def test_damaged_files_are_errors_of_the_file(tmp_path):
             read_seg(path)
 
 
-@pytest.mark.skipif(not EXAMPLES.is_dir(), reason="needs ../shared/data/dicom/seg_examples")
+@pytest.mark.needs_data("data/dicom/seg_examples")
 class TestExamples:
     """dcmqi's own examples against the label maps they were made from."""
 

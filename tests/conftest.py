@@ -1,0 +1,89 @@
+"""What holds for every test: the processor seconds one may use, and one line for real data that is not there."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Generator
+from functools import cache
+
+import numpy as np
+import pytest
+from shared_data import missing
+
+BUDGET = 20.0  # processor seconds of a test that is not marked slow, its fixtures and child processes included
+REFERENCE = 0.15  # processor seconds `_yardstick` takes on the machine the budget is meant for
+UNLIMITED = ("slow", "peers")
+_started = pytest.StashKey[float]()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs_data"):
+        if reason := missing(*mark.args):
+            pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    item.stash[_started] = _processor_seconds()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if call.when == "call":
+        used = _processor_seconds() - item.stash[_started]
+        report.user_properties.append(("cpu_seconds", round(used, 2)))
+        limited = not any(item.get_closest_marker(name) for name in UNLIMITED)
+        if report.passed and limited and used > BUDGET and used > BUDGET * _slowness():
+            report.outcome = "failed"
+            report.longrepr = (
+                f"{item.nodeid} took {used:.1f} processor seconds; a test may take {BUDGET:g}, here "
+                f"{BUDGET * _slowness():.0f}, as this machine is {_slowness():.1f} times slower than the one meant. "
+                "Make it smaller, or mark it slow."
+            )
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    used = {
+        report.nodeid: seconds
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for name, seconds in getattr(report, "user_properties", ())
+        if name == "cpu_seconds"
+    }
+    longest = sorted(used, key=lambda node: used[node])[-3:]
+    if used:
+        told = ", ".join(f"{used[node]:.1f} {node}" for node in reversed(longest))
+        terminalreporter.write_line(f"Processor seconds: {sum(used.values()):.0f} in all; most: {told}")
+
+
+def _processor_seconds() -> float:
+    """Of this process, all its threads, and its children that have ended."""
+    return sum(
+        usage.ru_utime + usage.ru_stime
+        for usage in (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    )
+
+
+@cache
+def _slowness() -> float:
+    """How much longer than on the machine meant a fixed computation takes here, 1 or more; measured only when asked."""
+    return max(1.0, min(_yardstick() for _ in range(3)) / REFERENCE)
+
+
+def _yardstick() -> float:
+    """Processor seconds of a little of what tests do: plain Python, and arithmetic on arrays too big for a cache."""
+    start = time.thread_time()
+    total = 0
+    for number in range(1_000_000):
+        total += number % 7
+    array = np.arange(4_000_000, dtype=np.float32)
+    for _ in range(5):
+        array = np.sqrt(array * array + 1)
+    assert total > array.min()
+    return time.thread_time() - start
