@@ -86,6 +86,7 @@ def install(extras: str) -> bool:
         "pip",
         "install",
         "--quiet",
+        "--compile-bytecode",  # as pip does: else every process compiles torch, MLflow and MONAI anew
         "--python",
         str(PYTHON),
         *target,

@@ -85,7 +85,7 @@ def main() -> None:
     lines = [
         "# Sarcoma in CT, with and without PET",
         "",
-        "`python benchmarks/bench_sarcoma.py shared/data/sarcoma/dicom --work runs/sarcoma`: "
+        "`python benchmarks/bench_sarcoma.py SARCOMA --work runs/sarcoma`: "
         f"{len(cases)} patients, DICOM series with the RTSTRUCT drawn on the CT as reference, four folds,",
         f"{steps} steps a fold of two patches of 48 × 48 × 32 voxels, the configurations `sarcoma-ct` and",
         "`sarcoma-ct-pet`. Each",

@@ -33,18 +33,19 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    if call.when != "call":
+        return (yield)
+    used = _processor_seconds() - item.stash[_started]
+    item.user_properties.append(("cpu_seconds", round(used, 2)))
     report = yield
-    if call.when == "call":
-        used = _processor_seconds() - item.stash[_started]
-        report.user_properties.append(("cpu_seconds", round(used, 2)))
-        limited = not any(item.get_closest_marker(name) for name in UNLIMITED)
-        if report.passed and limited and used > BUDGET and used > BUDGET * _slowness():
-            report.outcome = "failed"
-            report.longrepr = (
-                f"{item.nodeid} took {used:.1f} processor seconds; a test may take {BUDGET:g}, here "
-                f"{BUDGET * _slowness():.0f}, as this machine is {_slowness():.1f} times slower than the one meant. "
-                "Make it smaller, or mark it slow."
-            )
+    limited = not any(item.get_closest_marker(name) for name in UNLIMITED)
+    if report.passed and limited and used > BUDGET and used > BUDGET * _slowness():
+        report.outcome = "failed"
+        report.longrepr = (
+            f"{item.nodeid} took {used:.1f} processor seconds; a test may take {BUDGET:g}, here "
+            f"{BUDGET * _slowness():.0f}, as this machine is {_slowness():.1f} times slower than the one meant. "
+            "Make it smaller, or mark it slow."
+        )
     return report
 
 

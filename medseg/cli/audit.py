@@ -26,7 +26,7 @@ def audit(
 
     Exit code 3 when a finding keeps a case out of training, 0 otherwise.
 
-    Example: medseg audit shared/data/hippocampus --out audit
+    Example: medseg audit datasets/example --out audit
     """
     from medseg.data.audit import audit as look
     from medseg.data.audit_json import as_json

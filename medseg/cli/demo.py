@@ -1,4 +1,4 @@
-"""`medseg demo`: the main job on scans that come with a package."""
+"""`medseg demo`: the main job on scans that come with a package, or a dataset to try training on."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ __all__ = ["demo"]
 
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Output folder.")] = Path("medseg-demo"),
+    dataset: Annotated[
+        Path | None, typer.Option("--dataset", help="Instead write a small labelled dataset there, to train on.")
+    ] = None,
     json: JsonOption = False,
 ) -> int:
     """Segment a small folder of real scans with the shipped model, and say where to look.
 
     Example: medseg demo --out medseg-demo
     """
+    if dataset is not None:
+        return _write_dataset(dataset, json=json)
     from medseg.demo.demo import MODEL
     from medseg.demo.demo import demo as demonstrate
 
@@ -50,4 +55,19 @@ def demo(
         lines.append(f"          {', '.join(outcome.outputs)}")
     lines += ["", f"Open {result.out / 'report.html'} in a browser.", ""]
     sys.stdout.write("\n".join(lines))
+    return 0
+
+
+def _write_dataset(folder: Path, *, json: bool) -> int:
+    from medseg.demo.dataset import CASES, write_dataset
+
+    write_dataset(folder)
+    if json:
+        print_json({"dataset": folder, "cases": CASES})
+    else:
+        sys.stdout.write(
+            f"{CASES} made-up cases with their labels are in {folder}. Next:\n"
+            f"  medseg audit {folder}\n"
+            f"  medseg train {folder} --out runs/example --time-budget 5m\n"
+        )
     return 0

@@ -37,7 +37,7 @@ def plan(
     The plan is a configuration with the reason of each choice beside it: change what you like and give it to
     medseg train --config. Cases that will be held out are not looked at.
 
-    Example: medseg plan shared/data/hippocampus --explain --out plan.yaml
+    Example: medseg plan datasets/example --explain --out plan.yaml
     """
     from medseg.config.load import build
     from medseg.data.description import description_in

@@ -55,7 +55,7 @@ def train(
 
     With several processes, or started by torchrun, each takes a share of every step.
 
-    Example: medseg train shared/data/hippocampus --config hippocampus --out runs/hippocampus --time-budget 20m
+    Example: medseg train datasets/example --out runs/example --time-budget 20m
     """
     import os
     import shlex

@@ -1,0 +1,97 @@
+"""The packages under examples/ add a stage and a network to medseg as pip would install them."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import yaml
+from scipy import ndimage
+
+import medseg
+from medseg.cli.app import run
+from medseg.demo.dataset import make_case, write_dataset
+from medseg.engine.predict import run_pipeline
+from medseg.engine.registry import stage_names
+from medseg.engine.runner import RunOptions
+from medseg.models.registry import network_names
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Lay down the metadata pip would write for an example, and put both on the path, for child processes too."""
+
+    def lay(name: str) -> Path:
+        example = EXAMPLES / name
+        project = tomllib.loads((example / "pyproject.toml").read_text())["project"]
+        info = tmp_path / "site" / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+        )
+        lines = [
+            line
+            for group, points in project["entry-points"].items()
+            for line in (f"[{group}]", *(f"{key} = {value}" for key, value in points.items()))
+        ]
+        (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+        for folder in (example / "src", info.parent):
+            monkeypatch.syspath_prepend(folder)
+            monkeypatch.setenv("PYTHONPATH", str(folder), prepend=":")
+        return example
+
+    return lay
+
+
+def test_a_stage_of_another_package_filters_before_the_network(install, tmp_path):
+    example = install("plugin_stage")
+    assert "median" in stage_names()
+    scan = tmp_path / "scans" / "speckled.nii.gz"
+    scan.parent.mkdir()
+    array = np.random.default_rng(0).normal(100, 30, (32, 36, 30)).astype(np.float32)
+    nib.save(nib.Nifti1Image(array, np.eye(4)), scan)
+    nib.save(nib.Nifti1Image(ndimage.median_filter(array, 5), np.eye(4)), scan.with_name("smooth.nii.gz"))
+
+    def labels(out: str, size: int) -> dict[str, np.ndarray]:
+        pipeline, settings = example / "median-segmentation.yaml", ["segment.model=hippocampus", f"median.size={size}"]
+        result = run_pipeline(
+            pipeline, [scan.parent], tmp_path / out, overrides=settings, options=RunOptions(isolate=False)
+        )
+        assert result.exit_code == 0
+        files = (tmp_path / out).glob("*/labels.nii.gz")
+        return {path.parent.name: np.asarray(nib.load(path).dataobj) for path in files}
+
+    filtered, plain = labels("filtered", 5), labels("plain", 1)
+    assert np.array_equal(filtered["speckled"], plain["smooth"])
+    assert not np.array_equal(filtered["speckled"], plain["speckled"])
+
+
+def test_a_network_of_another_package_trains_and_segments(install, tmp_path):
+    example = install("plugin_network")
+    assert "context" in network_names()
+    dataset = write_dataset(tmp_path / "dataset", cases=4)
+    out = tmp_path / "run"
+    settings = [
+        "--set", "iterations_per_epoch=2", "--set", "network.arguments.width=4", "--set", "split.folds=4",
+        "--set", "tracking=false",
+    ]  # fmt: skip
+    command = ["train", str(dataset), "--config", str(example / "context.yaml"), "--out", str(out), "--epochs", "1"]
+    assert run([*command, "--device", "cpu", *settings]) == 0
+    assert yaml.safe_load((out / "model" / "model.yaml").read_text())["network"]["name"] == "context"
+    scan = dataset / "imagesTr" / "case_00.nii.gz"
+    table = medseg.load_model(out / "model", device="cpu").segment(scan).labels.table
+    assert [entry.name for entry in table] == ["organ", "lesion"]
+
+
+def test_the_example_dataset_is_the_same_every_time(tmp_path, capsys):
+    assert run(["demo", "--dataset", str(tmp_path / "new")]) == 0
+    assert "medseg train" in capsys.readouterr().out
+    image = np.asarray(nib.load(tmp_path / "new" / "imagesTr" / "case_03.nii.gz").dataobj)
+    assert np.array_equal(image, make_case(3)[0])
+    assert run(["audit", str(tmp_path / "new"), "--out", str(tmp_path / "audit")]) == 0
+    assert run(["demo", "--dataset", str(tmp_path / "new")]) == 2
