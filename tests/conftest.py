@@ -1,4 +1,4 @@
-"""What holds for every test: the processor seconds one may use, and one line for real data that is not there."""
+"""What holds for every test: the CPU seconds one may use, and one line for real data that is not there."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from shared_data import missing
 
-BUDGET = 20.0  # processor seconds of a test that is not marked slow, its fixtures and child processes included
-REFERENCE = 0.15  # processor seconds `_yardstick` takes on the machine the budget is meant for
+BUDGET = 20.0  # CPU seconds of a test that is not marked slow, its fixtures and child processes included
+REFERENCE = 0.15  # CPU seconds `_yardstick` takes on the machine the budget is meant for
 UNLIMITED = ("slow", "peers")
 _started = pytest.StashKey[float]()
 
@@ -25,7 +25,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
-    item.stash[_started] = _processor_seconds()
+    item.stash[_started] = _cpu_seconds()
     return (yield)
 
 
@@ -35,14 +35,14 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     if call.when != "call":
         return (yield)
-    used = _processor_seconds() - item.stash[_started]
+    used = _cpu_seconds() - item.stash[_started]
     item.user_properties.append(("cpu_seconds", round(used, 2)))
     report = yield
     limited = not any(item.get_closest_marker(name) for name in UNLIMITED)
     if report.passed and limited and used > BUDGET and used > BUDGET * _slowness():
         report.outcome = "failed"
         report.longrepr = (
-            f"{item.nodeid} took {used:.1f} processor seconds; a test may take {BUDGET:g}, here "
+            f"{item.nodeid} took {used:.1f} CPU seconds; a test may take {BUDGET:g}, here "
             f"{BUDGET * _slowness():.0f}, as this machine is {_slowness():.1f} times slower than the one meant. "
             "Make it smaller, or mark it slow."
         )
@@ -60,10 +60,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     longest = sorted(used, key=lambda node: used[node])[-3:]
     if used:
         told = ", ".join(f"{used[node]:.1f} {node}" for node in reversed(longest))
-        terminalreporter.write_line(f"Processor seconds: {sum(used.values()):.0f} in all; most: {told}")
+        terminalreporter.write_line(f"CPU seconds: {sum(used.values()):.0f} in all; most: {told}")
 
 
-def _processor_seconds() -> float:
+def _cpu_seconds() -> float:
     """Of this process, all its threads, and its children that have ended."""
     return sum(
         usage.ru_utime + usage.ru_stime
@@ -78,7 +78,7 @@ def _slowness() -> float:
 
 
 def _yardstick() -> float:
-    """Processor seconds of a little of what tests do: plain Python, and arithmetic on arrays too big for a cache."""
+    """CPU seconds of a little of what tests do: plain Python, and arithmetic on arrays too big for a cache."""
     start = time.thread_time()
     total = 0
     for number in range(1_000_000):

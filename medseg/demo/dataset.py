@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import UsageError
-from medseg.io.atomic import atomic_path, write_text
+from medseg.io.files.atomic import atomic_path, write_text
 
 __all__ = ["write_dataset"]
 

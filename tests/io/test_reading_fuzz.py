@@ -32,7 +32,7 @@ REAL = (
     "dicom/seg_examples/segmentations/*.nrrd",
     "nuclei/images/*.png",
 )
-SLOWEST = 20.0  # processor seconds
+SLOWEST = 20.0  # CPU seconds
 voxels = np.random.default_rng(1).integers(0, 999, (12, 13, 14)).astype(np.int16)
 
 

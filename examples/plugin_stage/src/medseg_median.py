@@ -7,8 +7,8 @@ from dataclasses import replace
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import ndimage
 
-from medseg.engine.stage import RunContext
 from medseg.types import Case, Scan
+from medseg.types.stage import RunContext
 
 __all__ = ["Median"]
 
