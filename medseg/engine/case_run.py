@@ -293,7 +293,8 @@ def _what_to_tell(values: Mapping[str, Any]) -> dict[str, Any]:
     volumes, review_priority, computed = None, 0.0, None
     for value in values.values():
         for source in (value, getattr(getattr(value, "scan", None), "source", None)):
-            notes += [note for note in getattr(source, "notes", ()) if note not in notes]
+            found = (*getattr(source, "warnings", ()), *getattr(source, "notes", ()))
+            notes += [note for note in found if note not in notes]
         volumes = value if isinstance(value, Volumes) else volumes
         computed = getattr(value, "computed", None) or computed
         # Rounded, so that a case stays where it is in the order whatever engine computed it.

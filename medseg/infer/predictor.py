@@ -123,12 +123,12 @@ class Predictor:
         whole = self.package.card
         labels = LabelMap(outputs.labels, scan.geometry, whole.table)
         unlike = (*out_of_distribution(scan, card), *out_of_distribution_intensities(scan, outputs.labels, card))
-        of_scan = (*scan.source.notes, *color_notes, *unlike)
         return Prediction(
             labels,
             self.package.identity,
             outputs.shares,
-            (*of_scan, *self._mirror_notes, *prepared.notes),
+            warnings=(*scan.source.warnings, *unlike, *prepared.warnings),
+            notes=(*scan.source.notes, *color_notes, *self._mirror_notes),
             recipe=tuple(PostStep(step.stage, step.options) for step in whole.post),
             volume_range_ml=whole.validation.volume_range_ml if whole.validation else {},
             entropy=outputs.entropies,

@@ -172,7 +172,7 @@ def _failed(case_id: str, error: MedsegError) -> Converted:
 
 def _write(case_id: str, out: Path, format: str, files: Sequence[Path], got: Scan | LabelMap) -> Converted:
     path = out / case_id / (("labels" if isinstance(got, LabelMap) else "image") + FORMATS[format])
-    notes = () if isinstance(got, LabelMap) else got.source.notes
+    notes = () if isinstance(got, LabelMap) else (*got.source.warnings, *got.source.notes)
     try:
         _save(got, path)
         write_text(path.with_name("conversion.json"), json.dumps(_record(got, path, files), indent=2) + "\n")
@@ -225,5 +225,6 @@ def _record(got: Scan | LabelMap, path: Path, files: Sequence[Path]) -> dict[str
         "modality": got.modality,
         "series_uid": source.series_uid,
         "frame_of_reference_uid": source.frame_of_reference_uid,
+        "warnings": list(source.warnings),
         "notes": list(source.notes),
     }

@@ -61,8 +61,8 @@ def read_scan(path: Path, kind: ItkFormat) -> Scan:
     ResourceLimit
         When its header promises more than this machine can hold.
     """
-    array, geometry, notes, files, _ = _read(path, kind)
-    return Scan(as_intensities(array, where=path), geometry, None, Source(kind, files, notes=notes))
+    array, geometry, warnings, files, _ = _read(path, kind)
+    return Scan(as_intensities(array, where=path), geometry, None, Source(kind, files, warnings=warnings))
 
 
 def read_labels(path: Path, kind: ItkFormat) -> LabelMap:
@@ -115,7 +115,7 @@ def _read(
 ) -> tuple[npt.NDArray[Any], Geometry, tuple[str, ...], tuple[Path, ...], dict[str, str]]:
     """Voxels (C, X, Y, Z) as stored, and all that is known of them."""
     reader, header = _open(path, kind)
-    geometry, components, notes = _layout(reader, header, path, kind)
+    geometry, components, warnings = _layout(reader, header, path, kind)
     check_data(path, header)
     try:
         image = reader.Execute()
@@ -138,12 +138,12 @@ def _read(
         if len(last_first) > 1
         else last_first[0].transpose(3, 2, 1, 0)
     )
-    return channels, geometry, notes, header.files, fields
+    return channels, geometry, warnings, header.files, fields
 
 
 def _layout(reader: Any, header: TextHeader, path: Path, kind: ItkFormat) -> tuple[Geometry, int, tuple[str, ...]]:
-    """Grid, number of channels and notes, from ITK's reading of the header."""
-    notes: list[str] = []
+    """Grid, number of channels and warnings, from ITK's reading of the header."""
+    warnings: list[str] = []
     if kind == "nrrd":
         if header.fields.get("space", "").lower() not in KNOWN_SPACES:
             raise InputError(
@@ -154,7 +154,7 @@ def _layout(reader: Any, header: TextHeader, path: Path, kind: ItkFormat) -> tup
         if units := {u.lower() for u in header.fields.get("space units", "").replace('"', " ").split()} - {"mm"}:
             raise InputError(f"its lengths are in {', '.join(sorted(units))}, not mm", where=path, fix="Save it in mm.")
     elif not {"transformmatrix", "rotation", "orientation"} & header.fields.keys():
-        notes.append(
+        warnings.append(
             "the header names no directions; MetaImage's default was taken, x to the left, y to the back, z up"
         )
     dimension = reader.GetDimension()
@@ -171,7 +171,7 @@ def _layout(reader: Any, header: TextHeader, path: Path, kind: ItkFormat) -> tup
     except InputError as error:
         raise InputError(error.what, where=path, fix=error.fix) from error
     times = size[3] if dimension == 4 else 1
-    return geometry, times * reader.GetNumberOfComponents(), tuple(notes)
+    return geometry, times * reader.GetNumberOfComponents(), tuple(warnings)
 
 
 def _write(array: npt.NDArray[Any], geometry: Geometry, path: Path, fields: dict[str, str]) -> None:

@@ -43,7 +43,7 @@ class _Opened:
     shape: tuple[int, int, int]
     channels: int
     geometry: Geometry
-    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
     files: tuple[Path, ...]
 
 
@@ -70,7 +70,7 @@ def read_scan(path: Path) -> Scan:
     stored, slope, intercept = _read_stored(opened, path)
     array = as_intensities(stored, slope, intercept, where=path)
     channels_first = np.moveaxis(array.reshape((*opened.shape, opened.channels), order="F"), 3, 0)
-    return Scan(channels_first, opened.geometry, None, Source("nifti", opened.files, notes=opened.notes))
+    return Scan(channels_first, opened.geometry, None, Source("nifti", opened.files, warnings=opened.warnings))
 
 
 def read_labels(path: Path) -> LabelMap:
@@ -159,9 +159,9 @@ def _open(path: Path) -> _Opened:
     """Read and check a header."""
     with open_bytes(path) as stream:
         header = _parse(stream, path)
-    notes: list[str] = []
+    warnings: list[str] = []
     shape, channels = _shape(header, path)
-    geometry = _geometry(header, shape, path, notes)
+    geometry = _geometry(header, shape, path, warnings)
     files: tuple[Path, ...] = (path,)
     if header["magic"].item().rstrip(b"\0") in (b"ni1", b"ni2"):
         files = (path, _pair(path))
@@ -171,7 +171,7 @@ def _open(path: Path) -> _Opened:
     except (HeaderDataError, KeyError) as error:
         raise InputError(f"its data type is not one of NIfTI's ({error})", where=path) from error
     check_plausible(files[-1], offset + check_size((*shape, channels) if channels > 1 else shape, item, where=path))
-    return _Opened(header, shape, channels, geometry, tuple(notes), files)
+    return _Opened(header, shape, channels, geometry, tuple(warnings), files)
 
 
 def _parse(stream: IO[bytes], path: Path) -> Any:
@@ -224,7 +224,7 @@ def _offset(header: Any, path: Path) -> int:
     return int(offset)
 
 
-def _geometry(header: Any, shape: tuple[int, int, int], path: Path, notes: list[str]) -> Geometry:
+def _geometry(header: Any, shape: tuple[int, int, int], path: Path, warnings: list[str]) -> Geometry:
     """Where the voxels lie: the sform where there is one, else the qform, as nibabel decides."""
     sform, qform = int(header["sform_code"]), int(header["qform_code"])
     if sform <= 0 and qform <= 0:
@@ -248,12 +248,12 @@ def _geometry(header: Any, shape: tuple[int, int, int], path: Path, notes: list[
                     if geometry.orientation == other.orientation
                     else (f" and call the axes {geometry.orientation} and {other.orientation}")
                 )
-                notes.append(f"sform and qform put corners {apart:.3g} mm apart{turned}; the sform was used")
+                warnings.append(f"sform and qform put corners {apart:.3g} mm apart{turned}; the sform was used")
     except (HeaderDataError, ValueError, MedsegError) as error:
         what = error.what if isinstance(error, MedsegError) else f"its orientation is not valid ({error})"
         raise InputError(what, where=path, fix="Write the header again with the tool that made the file.") from error
     if MM[unit] != 1:
-        notes.append(
+        warnings.append(
             f"lengths in the header are in {'meters' if unit == 1 else 'micrometers'}; they were turned into mm"
         )
     return geometry

@@ -53,8 +53,8 @@ def check_quality(prediction: Prediction, volumes: Volumes, options: QualityOpti
     labels = prediction.labels
     cut_off = _cut_off(labels)
     rows = tuple(_measured(labels, c, prediction.uncertainty.get(c.value), c.value in cut_off) for c in labels.table)
-    # The scan's own oddities are among the prediction's notes already; here they only weigh.
-    flags = [Flag(text, LIKELY_WRONG) for text in prediction.out_of_distribution]
+    of_scan = {text: LIKELY_WRONG if text in prediction.out_of_distribution else LOOK for text in prediction.warnings}
+    flags = [Flag(text, weight) for text, weight in of_scan.items()]
     if not any(row.voxels for row in volumes.rows):
         return Quality(rows, (*flags, Flag("nothing was found", USELESS)))
     for entry, volume, row in zip(labels.table, volumes.rows, rows, strict=True):

@@ -112,13 +112,13 @@ class Prepared:
         Normalized intensities on the network's grid, at least one patch large. Z varies slowest in memory.
     route : Route
         The way back.
-    notes : tuple of str
-        What the user should know of this preparation.
+    warnings : tuple of str
+        What may be wrong with the scan's voxels.
     """
 
     array: npt.NDArray[np.float32]
     route: Route
-    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,7 +226,7 @@ def prepare(
     inner = result[(slice(None), *route.inner[::-1])]
     boxed = route.order.apply(scan.array)[(slice(None), *route.box.slices)].transpose(0, 3, 2, 1)
     separate = None if route.separate is None else 2 - route.separate
-    notes = _bad_voxels(boxed)
+    warnings = _bad_voxels(boxed)
     after = card.normalize_after_resampling
     mask = None if after else _mask(card, boxed)
     for channel, volume, target in zip(card.channels, boxed, inner[: scan.channels], strict=True):
@@ -243,7 +243,7 @@ def prepare(
     if low_resolution_stage is not None:
         outside = ~filled_nonzero(boxed) if card.crop_to_nonzero else None
         _fill_low_resolution_stage(inner[scan.channels :], low_resolution_stage, route, separate, outside)
-    return Prepared(result.transpose(0, 3, 2, 1), route, notes)
+    return Prepared(result.transpose(0, 3, 2, 1), route, warnings)
 
 
 def prepare_labels(labels: LabelMap, route: Route) -> npt.NDArray[Any]:

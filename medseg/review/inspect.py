@@ -204,7 +204,7 @@ def _full(found: FoundScan, scan: Scan, about: dict[str, Any], picture_size: int
     return VolumeReport(
         found,
         scan.geometry,
-        notes=scan.source.notes,
+        notes=(*scan.source.warnings, *scan.source.notes),
         channels=scan.channels,
         value_type=str(scan.array.dtype),
         values=(float(scan.array.min()), float(scan.array.max())),
@@ -222,7 +222,7 @@ def _place(found: FoundScan, allow_uneven: bool) -> tuple[Geometry | None, tuple
 
     volume = volume_of(found)
     layout = lay_out(volume.frames, allow_uneven=allow_uneven)
-    return layout.geometry, (*volume.notes, *layout.notes)
+    return layout.geometry, (*layout.warnings, *volume.notes)
 
 
 def _about(found: FoundScan) -> dict[str, Any]:

@@ -30,8 +30,10 @@ class Source:
         The files read. For DICOM, in the order of the slices along the array's third axis.
     study_uid, series_uid, frame_of_reference_uid : str, optional
         DICOM only.
+    warnings : tuple of str
+        What may be wrong with the scan, or with how it was understood.
     notes : tuple of str
-        Decisions taken while reading that a user should know of.
+        What is good to know of how it was read.
     slice_places : tuple of float, optional
         Only for a scan resampled from uneven slices: where each slice of the files lies, in voxels along the scan's
         third axis, in the order of `files`.
@@ -42,6 +44,7 @@ class Source:
     study_uid: str | None = None
     series_uid: str | None = None
     frame_of_reference_uid: str | None = None
+    warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     slice_places: tuple[float, ...] | None = None
 

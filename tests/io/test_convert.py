@@ -33,7 +33,7 @@ def test_series_to_any_format(tmp_path, format, orientation):
     assert record["written"] == one.path.name
     assert len(record["files"]) == 9
     assert record["modality"] == "CT"
-    assert record["notes"] == list(one.notes)
+    assert [*record["warnings"], *record["notes"]] == list(one.notes)
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -124,4 +124,4 @@ def test_uneven_slices(tmp_path, capsys):
     assert run(["convert", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--allow-uneven"]) == 0
     (path,) = (tmp_path / "out").rglob("image.nii.gz")
     check(load_scan(path))
-    assert "resampled to 9 slices" in json.loads(path.with_name("conversion.json").read_text())["notes"][0]
+    assert "resampled to 9 slices" in json.loads(path.with_name("conversion.json").read_text())["warnings"][0]

@@ -40,7 +40,7 @@ def test_tilted_gantry_keeps_its_shear(tmp_path, tilt):
     scan = load_scan(tmp_path)
     check(scan)
     assert scan.geometry.is_sheared
-    assert f"{abs(tilt)} degrees" in scan.source.notes[0]
+    assert f"{abs(tilt)} degrees" in scan.source.warnings[0]
 
 
 def test_instance_numbers_that_are_not_in_spatial_order(tmp_path):
@@ -68,7 +68,7 @@ def test_missing_slices_are_filled_when_allowed(tmp_path):
     # The field is linear, so interpolation gives its very values.
     check(scan)
     assert scan.geometry.shape[2] == 9
-    assert any("resampled to 9 slices 2.5" in note for note in scan.source.notes)
+    assert any("resampled to 9 slices 2.5" in note for note in scan.source.warnings)
 
 
 def test_mixed_slice_spacing(tmp_path):
@@ -413,7 +413,7 @@ def test_one_slice(tmp_path):
     scan = load_scan(tmp_path)
     check(scan)
     assert scan.geometry.spacing[2] == pytest.approx(2.5)
-    assert scan.source.notes == ("one slice; its thickness was taken as 2.5 mm",)
+    assert scan.source.warnings == ("one slice; its thickness was taken as 2.5 mm",)
 
 
 def test_position_of_corners_agrees_with_highdicom(tmp_path):

@@ -79,7 +79,7 @@ def test_metaimage_without_directions_is_noted(tmp_path):
     lines = (tmp_path / "a.mha").read_bytes().splitlines(keepends=True)
     (tmp_path / "a.mha").write_bytes(b"".join(line for line in lines if not line.startswith(b"TransformMatrix")))
     scan = load_scan(tmp_path / "a.mha")
-    assert "the header names no directions" in scan.source.notes[0]
+    assert "the header names no directions" in scan.source.warnings[0]
 
 
 @pytest.mark.parametrize("name", ["a.nrrd", "a.mha"])

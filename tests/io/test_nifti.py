@@ -193,8 +193,8 @@ def test_sform_wins_and_a_disagreement_is_noted(tmp_path):
     nib.save(image, tmp_path / "a.nii")
     scan = load_scan(tmp_path / "a.nii")
     check(scan)
-    assert "sform and qform put corners" in scan.source.notes[0]
-    assert "call the axes RAS and LAS" in scan.source.notes[0]
+    assert "sform and qform put corners" in scan.source.warnings[0]
+    assert "call the axes RAS and LAS" in scan.source.warnings[0]
 
 
 def test_no_orientation_is_refused(tmp_path):

@@ -61,7 +61,7 @@ def test_doubt_is_measured_weighed_and_remarked_on() -> None:
     labels = LabelMap(organ().astype(np.uint8), GRID, TABLE)
     sure = Prediction(labels, ModelIdentity("m", "1", "0" * 64), uncertainty={1: ClassUncertainty(0.4, 0.97)})
     unsure = replace(sure, uncertainty={1: ClassUncertainty(0.9, 0.6)})
-    strange = replace(sure, out_of_distribution=("spacing is odd",))
+    strange = replace(sure, warnings=("spacing is odd",), out_of_distribution=("spacing is odd",))
     volumes = measure_volumes(labels)
     found = [check_quality(prediction, volumes) for prediction in (sure, unsure, strange)]
     assert [quality.rows[0].boundary_entropy for quality in found] == [0.4, 0.9, 0.4]

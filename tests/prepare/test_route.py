@@ -132,7 +132,7 @@ def test_numbers_that_are_not_finite_count_as_0_and_are_reported(bad):
     array[0, 0, :3], clean[0, 0, :3] = bad, 0
     prepared = prepare(scan_of(array), card())
     assert np.array_equal(prepared.array, prepare(scan_of(clean), card()).array)
-    assert "3 voxels" in prepared.notes[0]
+    assert "3 voxels" in prepared.warnings[0]
 
 
 def test_wrong_number_of_channels_is_an_error_that_names_them():

@@ -35,8 +35,8 @@ class Layout:
         Index of the frame at each place along the third axis.
     geometry : Geometry
         The grid, RAS+; axes are columns, rows, slices.
-    notes : tuple of str
-        What the user should know of it.
+    warnings : tuple of str
+        What may be wrong with it.
     places : ndarray of float, optional
         Only for slices resampled from uneven ones: where each slice of the grid lies, counted in the frames of `order`.
     frame_places : tuple of float, optional
@@ -45,7 +45,7 @@ class Layout:
 
     order: tuple[int, ...]
     geometry: Geometry
-    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     places: npt.NDArray[np.float64] | None = None
     frame_places: tuple[float, ...] | None = None
 
@@ -84,13 +84,13 @@ def lay_out(frames: Sequence[Frame], *, allow_uneven: bool = False) -> Layout:
     along = positions @ np.cross(row, column)
     order = np.argsort(along, kind="stable")
     positions, along = positions[order], along[order]
-    notes: list[str] = []
+    warnings: list[str] = []
     places: npt.NDArray[np.float64] | None = None
     frame_places: tuple[float, ...] | None = None
     count = len(frames)
     if count == 1:
         step = np.cross(row, column) * (first.slice_step or 1.0)
-        notes.append(
+        warnings.append(
             "one slice; its thickness was taken as "
             + (f"{first.slice_step:g} mm" if first.slice_step else "1 mm, because the header does not say")
         )
@@ -108,9 +108,9 @@ def lay_out(frames: Sequence[Frame], *, allow_uneven: bool = False) -> Layout:
             count, places = _even(along, where)
             frame_places = tuple(((along - along[0]) / (along[-1] - along[0]) * (count - 1)).tolist())
             step = (positions[-1] - positions[0]) / (count - 1)
-            notes.append(f"{what}; resampled to {count} slices {np.linalg.norm(step):.4g} mm apart, as allowed")
+            warnings.append(f"{what}; resampled to {count} slices {np.linalg.norm(step):.4g} mm apart, as allowed")
         elif off > WORTH_A_NOTE:
-            notes.append(f"slices lie up to {off * 100:.0f}% of the slice spacing from an even grid")
+            warnings.append(f"slices lie up to {off * 100:.0f}% of the slice spacing from an even grid")
     rows_apart, columns_apart = first.pixel_spacing or (0.0, 0.0)
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1] = row * columns_apart, column * rows_apart
@@ -123,8 +123,8 @@ def lay_out(frames: Sequence[Frame], *, allow_uneven: bool = False) -> Layout:
         tilt = float(
             np.degrees(np.arccos(min(1.0, abs(float(step @ np.cross(row, column))) / float(np.linalg.norm(step)))))
         )
-        notes.append(f"slices are stacked at {tilt:.1f} degrees to their normal (tilted gantry); the grid is sheared")
-    return Layout(tuple(int(i) for i in order), geometry, tuple(notes), places, frame_places)
+        warnings.append(f"slices are stacked {tilt:.1f} degrees off their normal (tilted gantry); the grid is sheared")
+    return Layout(tuple(int(i) for i in order), geometry, tuple(warnings), places, frame_places)
 
 
 def _check_placed(frames: Sequence[Frame]) -> None:

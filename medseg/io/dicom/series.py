@@ -85,7 +85,7 @@ def _read(volume: Volume, case_id: str, allow_uneven: bool) -> Scan:
     layout = lay_out(volume.frames, allow_uneven=allow_uneven)
     ordered = [volume.frames[i] for i in layout.order]
     array, pixel_notes = read_pixels(ordered, where=case_id)
-    factor, suv_notes = suv_factor(ordered)
+    factor, suv_warnings, suv_notes = suv_factor(ordered)
     if factor != 1:
         array = np.multiply(array, np.float32(factor), dtype=np.float32)
     if layout.places is not None:
@@ -98,7 +98,8 @@ def _read(volume: Volume, case_id: str, allow_uneven: bool) -> Scan:
         study_uid=_uid(header.get("StudyInstanceUID")),
         series_uid=_uid(header.get("SeriesInstanceUID")),
         frame_of_reference_uid=_uid(frame_of_reference),
-        notes=(*volume.notes, *layout.notes, *pixel_notes, *suv_notes),
+        warnings=(*layout.warnings, *suv_warnings),
+        notes=(*volume.notes, *pixel_notes, *suv_notes),
         slice_places=layout.frame_places,
     )
     return Scan(array[np.newaxis], layout.geometry, str(header.get("Modality") or "") or None, source)

@@ -28,7 +28,7 @@ SUV_TYPES = {
 }
 
 
-def suv_factor(frames: Sequence[Frame]) -> tuple[float, tuple[str, ...]]:
+def suv_factor(frames: Sequence[Frame]) -> tuple[float, tuple[str, ...], tuple[str, ...]]:
     """Factor that turns the real values of a PET series into SUV by body weight, g/ml.
 
     SUV = activity in Bq/ml x weight in g / injected activity in Bq, decayed to the time the values are corrected to:
@@ -44,30 +44,32 @@ def suv_factor(frames: Sequence[Frame]) -> tuple[float, tuple[str, ...]]:
     -------
     factor : float
         1 where values are SUV already, or where SUV cannot be known.
+    warnings : tuple of str
+        Why SUV cannot be known.
     notes : tuple of str
-        Which of these it was, and why; nothing for other modalities.
+        How SUV was made; nothing for other modalities.
     """
     header = frames[0].header
     if str(header.get("SOPClassUID")) != PET:
-        return 1.0, ()
+        return 1.0, (), ()
     units = str(header.get("Units") or "").upper()
     if units == "GML":
         kind = str(header.get("SUVType") or "").upper()
-        return 1.0, (f"PET values are SUV by {SUV_TYPES.get(kind, kind)}, as stored",)
+        return 1.0, (), (f"PET values are SUV by {SUV_TYPES.get(kind, kind)}, as stored",)
     if units == "CNTS":
         factor = _number(header.get(PHILIPS_SUV))
         if factor > 0:
-            return factor, ("PET values were turned into SUV by body weight with the maker's factor",)
-        return 1.0, (KEPT.format("counts", "there is no factor to turn them into SUV"),)
+            return factor, (), ("PET values were turned into SUV by body weight with the maker's factor",)
+        return 1.0, (KEPT.format("counts", "there is no factor to turn them into SUV"),), ()
     if units != "BQML":
-        return 1.0, (KEPT.format(units or "unknown units", "SUV is made from Bq/ml"),)
+        return 1.0, (KEPT.format(units or "unknown units", "SUV is made from Bq/ml"),), ()
     try:
         factor = _from_activity(frames)
     except _Unknown as reason:
-        return 1.0, (KEPT.format("Bq/ml", str(reason)),)
+        return 1.0, (KEPT.format("Bq/ml", str(reason)),), ()
     except Exception:  # pydicom raises nearly anything on damaged values
-        return 1.0, (KEPT.format("Bq/ml", "what the header says of dose and time cannot be read"),)
-    return factor, ("PET values were turned from Bq/ml into SUV by body weight",)
+        return 1.0, (KEPT.format("Bq/ml", "what the header says of dose and time cannot be read"),), ()
+    return factor, (), ("PET values were turned from Bq/ml into SUV by body weight",)
 
 
 class _Unknown(Exception):

@@ -100,7 +100,7 @@ def test_makers_factor_from_counts(tmp_path):
 def test_left_as_stored_and_said_so(tmp_path, changes, reason):
     scan = read(tmp_path, **changes)
     check(scan)
-    assert reason in scan.source.notes[0]
+    assert reason in scan.source.warnings[0]
 
 
 @pytest.mark.needs_data("data/sarcoma")
