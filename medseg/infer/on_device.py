@@ -135,10 +135,13 @@ def _scores(
     """Average of the scores over every mirrored copy of some windows."""
     windows = torch.stack([shown[box] for box in boxes])
     combinations = mirror_combinations(tuple(mirror))
-    total = engine.compute(windows)
+    given = engine.compute(windows)
+    if len(combinations) == 1:
+        return given
+    total = given.clone()
     for axes in combinations[1:]:
         turn = [axis + 2 for axis in axes]
-        total = total + engine.compute(windows.flip(turn)).flip(turn)
+        total += engine.compute(windows.flip(turn)).flip(turn)
     return total / len(combinations)
 
 

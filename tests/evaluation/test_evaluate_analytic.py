@@ -56,6 +56,16 @@ def test_box_shifted_by_two_voxels():
     assert_close(values, dice=0.8, iou=2 / 3, precision=0.8, recall=0.8, hd=2, hd95=2, nsd=1)
 
 
+@pytest.mark.parametrize("tolerance", [0.8, 0.6, 1.1])
+def test_a_tolerance_of_one_voxel_whose_spacing_is_a_float32(tolerance):
+    """As a header holds it, the spacing is a little more than the number that was meant."""
+    spacing = float(np.float32(tolerance))
+    assert spacing > tolerance
+    shifted = box((11, 10, 10), (21, 20, 20))
+    assert_close(measure(CUBE_AT_10, shifted, (spacing, 1.0, 1.0), tolerance), nsd=1)
+    assert measure(CUBE_AT_10, shifted, (1.001 * spacing, 1.0, 1.0), tolerance)["nsd"] < 1
+
+
 def test_shift_along_all_axes_of_an_anisotropic_grid():
     values = measure(CUBE_AT_10, box((11, 12, 12), (21, 22, 22)), (3.0, 2.0, 0.5), tolerance=5.1)
     assert_close(values, dice=0.9 * 0.8 * 0.8, iou=0.576 / (2 - 0.576), hd=math.sqrt(26), nsd=1)

@@ -28,10 +28,13 @@ def test_weights_sum_to_1_everywhere(patch, more, overlap):
         (97, 32, 0.5, (0, 13, 26, 39, 52, 65)),
         (64, 32, 0.0, (0, 32)),
         (65, 32, 0.0, (0, 16, 33)),
+        (20, 10, 0.9, tuple(range(11))),
+        (192, 96, 0.9, (0, 10, 19, 29, 38, 48, 58, 67, 77, 86, 96)),
+        (12, 8, 0.9, (0, 1, 2, 3, 4)),
     ],
 )
 def test_starts_are_nnunets(size, patch, overlap, starts):
-    """From compute_steps_for_sliding_window of nnU-Net 2; the last row rounds 16.5 to even, as numpy does."""
+    """From compute_steps_for_sliding_window of nnU-Net 2; 16.5 is rounded to even, as numpy does."""
     assert windows_along(size, patch, overlap).starts == starts
 
 

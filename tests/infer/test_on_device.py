@@ -75,6 +75,33 @@ def test_mirrored_windows_are_averaged():
     assert out.all()
 
 
+def test_an_engine_may_write_its_scores_to_the_same_memory_again():
+    class Reusing(Resident):
+        memory = torch.empty(1, 2, 16, 16, 16)
+
+        def compute(self, windows):
+            return self.memory.copy_(super().compute(windows))
+
+    def turned(windows):
+        x = np.linspace(-1, 1, 16, dtype=np.float32)[:, None, None]
+        return np.stack([0 * windows[:, 0], x + windows[:, 0]], axis=1)
+
+    array = np.zeros((1, 16, 16, 40), np.float32)  # air, which is computed once, around a body
+    array[..., 12:30] = smooth((16, 16, 18)) / 15 - 1
+    results = []
+    for engine in (Resident(turned), Reusing(turned)):
+        for mirror in ((), (0,)):
+            out = np.zeros(array.shape[1:], np.uint8)
+            maps = [AxisMap.between(n, n) for n in out.shape]
+            how = {"patch": (16, 16, 16), "overlap": 0.5, "mirror": mirror}
+            label_on_device(array, engine, maps, (0, 0, 0), Decision((0, 1)), out, **how)
+            results.append(out)
+    plain, mirrored, plain_again, mirrored_again = results
+    assert not np.array_equal(plain, mirrored)
+    assert np.array_equal(plain, plain_again)
+    assert np.array_equal(mirrored, mirrored_again)
+
+
 def test_regions_and_values_are_those_of_the_decision():
     array = np.linspace(-1, 1, 4096, dtype=np.float32).reshape(1, 16, 16, 16)
 

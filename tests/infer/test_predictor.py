@@ -70,6 +70,35 @@ def test_known_answer_across_spacings():
         assert np.array_equal(got[clear], (scan.array[0][clear] // 10).astype(int))
 
 
+def test_thick_slices_of_the_network_are_not_interpolated_between():
+    """A class in one slice of the network's grid, far stronger there than its neighbors are against it: on the scan
+    it fills that slice, and a linear weight would carry it into the next ones."""
+    scan = scan_of(np.zeros((8, 8, 32)))
+
+    def one_slice(windows):
+        strong = np.where(np.arange(8) == 3, 10, -1).astype(np.float32) + 0 * windows[:, :1]
+        return np.concatenate([0 * strong, strong], axis=1)
+
+    thick = package(2, spacing=(1.0, 1.0, 4.0), patch=(8, 8, 8))
+    labels = Predictor(thick, engine=Analytic(one_slice)).segment(scan).labels.array
+    assert np.flatnonzero(labels.any(axis=(0, 1))).tolist() == [12, 13, 14, 15]
+    assert labels[:, :, 12:16].all()
+
+
+def test_thick_slices_of_the_scan_take_the_nearest_of_the_networks():
+    """Slice 1's middle is half-way between the network's 5th and 6th; a half goes up."""
+    scan = scan_of(np.zeros((8, 8, 4)), (1, 1, 4))
+    for plane, found in [(5, []), (6, [1])]:
+
+        def one_slice(windows, plane=plane):
+            weak = np.where(np.arange(16) == plane, 1, -10).astype(np.float32) + 0 * windows[:, :1]
+            return np.concatenate([0 * weak, weak], axis=1)
+
+        thin = package(2, spacing=(1.0, 1.0, 1.0), patch=(8, 8, 16))
+        labels = Predictor(thin, engine=Analytic(one_slice)).segment(scan).labels.array
+        assert np.flatnonzero(labels.any(axis=(0, 1))).tolist() == found
+
+
 @pytest.mark.parametrize("batch_noise", [1e-6])
 def test_header_noise_does_not_move_labels(batch_noise):
     scan = scan_of(smooth((35, 36, 20)), (1.5, 1.5, 3.0))

@@ -41,7 +41,7 @@ def dense(array, run, classes, patch, overlap):
 @given(
     st.tuples(*[st.integers(1, 9)] * 3),
     st.tuples(*[st.integers(0, 14)] * 3),
-    st.sampled_from([0.0, 0.25, 0.5, 0.8]),
+    st.sampled_from([0.0, 0.25, 0.5, 0.8, 0.9]),
     st.integers(1, 5),
 )
 def test_a_voxelwise_network_comes_out_as_if_there_were_no_windows(patch, more, overlap, batch):
@@ -60,12 +60,14 @@ def position_dependent(windows):
     return np.stack([windows[:, 0] + ramp, windows[:, 0] * ramp], axis=1)
 
 
-@pytest.mark.parametrize("shape", [(10, 12, 31), (24, 9, 9), (8, 8, 8), (9, 17, 50)])
-def test_slabs_equal_dense_blending_and_do_not_depend_on_the_batch(shape):
+@pytest.mark.parametrize(
+    ("shape", "overlap"), [((10, 12, 31), 0.5), ((24, 9, 9), 0.5), ((8, 8, 8), 0.5), ((9, 17, 50), 0.5), ((9, 8, 21), 0.9)]
+)
+def test_slabs_equal_dense_blending_and_do_not_depend_on_the_batch(shape, overlap):
     array = RNG.normal(size=(1, *shape)).astype(np.float32)
     run = Analytic(position_dependent).run
-    expected = dense(array, run, 2, (8, 8, 8), 0.5)
-    results = [collect(array, run, classes=2, patch=(8, 8, 8), overlap=0.5, batch=b) for b in (1, 3)]
+    expected = dense(array, run, 2, (8, 8, 8), overlap)
+    results = [collect(array, run, classes=2, patch=(8, 8, 8), overlap=overlap, batch=b) for b in (1, 3)]
     assert np.allclose(results[0], expected, atol=1e-4)
     assert np.array_equal(*results)
 
@@ -122,3 +124,27 @@ def test_windows_of_one_value_are_computed_once_and_change_nothing():
     again = Analytic(position_dependent)
     got = collect(array, again.run, classes=2, patch=patch)
     assert np.array_equal(got, collect(array, every.run, classes=2, patch=patch, batch=3))
+
+
+class Reusing:
+    """An engine that hands out the same memory every time, as runtimes with buffers of their own do."""
+
+    def __init__(self, function):
+        self.function = function
+        self.memory = {}
+
+    def run(self, windows):
+        memory = self.memory.setdefault(len(windows), np.empty((len(windows), 2, *windows.shape[2:]), np.float32))
+        memory[...] = self.function(windows)
+        return memory
+
+
+@pytest.mark.parametrize("mirror", [(), (1,), (0, 1, 2)])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_an_engine_may_write_its_scores_to_the_same_memory_again(mirror, batch):
+    """Air, whose windows are computed once, on both sides of a body; along z too, so that it comes again later."""
+    array = np.full((1, 24, 8, 40), -1, dtype=np.float32)
+    array[:, 8:16, :, 4:20] = RNG.normal(size=(1, 8, 8, 16))
+    how = {"classes": 2, "patch": (8, 8, 8), "mirror": mirror, "batch": batch}
+    expected = collect(array, Analytic(position_dependent).run, **how)
+    assert np.array_equal(collect(array, Reusing(position_dependent).run, **how), expected)

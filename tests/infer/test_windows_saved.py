@@ -109,6 +109,8 @@ def test_far_is_measured_in_millimeters_from_the_window():
     found[1, 20, 5, 5] = 1
     far = FarFromFirstPass(found, (8, 10, 10), (2.0, 1.0, 1.0), margin=6.0)  # 3 voxels along x
     assert [far(x, 0, 0) for x in (9, 10, 13, 20, 23, 24)] == [True, False, False, False, False, True]
+    partly = FarFromFirstPass(found, (8, 10, 10), (2.0, 1.0, 1.0), margin=5.0)  # 2.5 voxels: the third may hold some
+    assert [partly(x, 0, 0) for x in (9, 10, 13, 20, 23, 24)] == [True, False, False, False, False, True]
     at_all = FarFromFirstPass(found, (8, 10, 10), (2.0, 1.0, 1.0), margin=0.0)
     assert [at_all(x, 0, 0) for x in (12, 13, 20, 21)] == [True, False, False, True]
 

@@ -177,6 +177,17 @@ def test_dark_padding_stays(tmp_path):
     check(scan.with_array(np.where(scan.array == -3024, encode(_world(scan)), scan.array), scan.geometry))
 
 
+@pytest.mark.parametrize("written", [65436, -100])
+def test_signed_pixels_with_padding_written_as_unsigned(tmp_path, written):
+    """-100 in a series of signed pixels that go down to about -2000: brighter than air, whichever way it is written."""
+    write_series(tmp_path, grid(), intercept=0, values=lambda w: encode(w) - 4500, edit=_pad(-100, written))
+    scan = load_scan(tmp_path)
+    real = np.rint(encode(_world(scan))[:, 1:] - 4500)
+    assert real.min() < -100
+    assert (scan.array[0, :, 0] == real.min()).all()
+    assert f"{14 * 9} pixels marked as padding" in scan.source.notes[0]
+
+
 @pytest.mark.parametrize(("value", "written"), [(63536, None), (63536, -2000)])
 def test_bright_padding_becomes_background(tmp_path, value, written):
     """-2000 in a series of unsigned pixels is 63536: brighter than any tissue."""

@@ -197,6 +197,20 @@ def test_sform_wins_and_a_disagreement_is_noted(tmp_path):
     assert "call the axes RAS and LAS" in scan.source.warnings[0]
 
 
+@pytest.mark.parametrize(("voxels", "noted"), [(0.05, False), (0.2, True), (3.0, True)])
+def test_a_shift_of_more_than_a_tenth_of_a_voxel_is_noted(tmp_path, voxels, noted):
+    """Of the finest spacing, 1.5 mm."""
+    image = nib.Nifti1Image(phantom(affine=np.diag([2.0, 1.5, 2.5, 1])), np.diag([2.0, 1.5, 2.5, 1]))
+    moved = np.diag([2.0, 1.5, 2.5, 1])
+    moved[0, 3] = 1.5 * voxels
+    image.set_qform(moved, 1)
+    image.set_sform(np.diag([2.0, 1.5, 2.5, 1]), 1)
+    nib.save(image, tmp_path / "a.nii")
+    assert any(f"corners {1.5 * voxels:.3g} mm apart" in note for note in load_scan(tmp_path / "a.nii").source.notes) == (
+        noted
+    )
+
+
 def test_no_orientation_is_refused(tmp_path):
     image = nib.Nifti1Image(phantom(), None)
     image.set_sform(None, 0)

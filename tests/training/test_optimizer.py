@@ -47,6 +47,26 @@ def test_others_are_moved_as_by_adamw():
     assert torch.allclose(first.bias, second.bias, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(12, 12), (10, 16)])
+def test_matrices_are_moved_as_by_torchs_muon(shape):
+    """Wide ones: torch lets tall ones move further. It computes in bfloat16, whose rounding is 1 in 256."""
+    draw = torch.Generator().manual_seed(0)
+    start = torch.randn(shape, generator=draw)
+    slopes = torch.randn(15, *shape, generator=draw)
+    first, second = nn.Parameter(start.clone()), nn.Parameter(start.clone())
+    ours = Muon([first], 0.1, momentum=0.8, weight_decay=0.3)
+    peer = torch.optim.Muon([second], 0.1, momentum=0.8, weight_decay=0.3)
+    for slope in slopes:
+        before = second.detach().clone()
+        for weight, optimiser in ((first, ours), (second, peer)):
+            weight.grad = slope.clone()
+            optimiser.step()
+        moved = (second - before).norm()
+        assert (first - second).norm() < 0.05 * moved
+        with torch.no_grad():
+            first.copy_(second)  # so that rounding does not add up
+
+
 def test_a_step_moves_a_matrix_by_the_learning_rate_in_every_direction():
     layer = nn.Linear(12, 10, bias=False)
     before = layer.weight.detach().clone()

@@ -30,6 +30,6 @@ class Engine(Protocol):
         Returns
         -------
         ndarray of float32, shape (N, K, X, Y, Z)
-            Before softmax.
+            Before softmax. May be memory the next call writes again: whoever keeps scores copies them.
         """
         ...

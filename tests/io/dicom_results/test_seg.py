@@ -322,6 +322,25 @@ def test_fractions_and_overlaps(tmp_path):
     assert [m.array.astype(bool).sum() for m in (one, two)] == [2 * 12, 2 * 16]
 
 
+def test_one_half_or_more_of_a_fraction_is_inside(tmp_path):
+    """Of a largest value of 100, 50 is one half exactly."""
+    source, geometry = small_series(tmp_path / "in")
+    labels = some_labels(geometry)
+    path = tmp_path / "labels.dcm"
+    write_seg(labels, source, path, model=MODEL, encoding="fractional")
+    whole = pydicom.dcmread(path)
+    inside = np.frombuffer(whole.PixelData, np.uint8) == whole.MaximumFractionalValue
+    assert inside.any()
+    whole.MaximumFractionalValue = 100
+    for value in (49, 50, 51):
+        whole.PixelData = np.where(inside, value, 0).astype(np.uint8).tobytes()
+        whole.save_as(path)
+        expected = labels.array if value >= 50 else 0 * labels.array
+        assert np.array_equal(regrid(read_seg(path), geometry).array, expected)
+        together = sum(regrid(part, geometry).array for part in read_segments(path))
+        assert np.array_equal(together, expected)
+
+
 def test_damaged_files_are_errors_of_the_file(tmp_path):
     source, geometry = small_series(tmp_path / "in")
     write_seg(some_labels(geometry), source, tmp_path / "labels.seg.dcm", model=MODEL)

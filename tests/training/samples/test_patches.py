@@ -78,6 +78,36 @@ def test_forced_foreground_holds_the_class_in_its_patch(cases):
         assert (inner == 1).sum() == 1
 
 
+@pytest.mark.parametrize(("patch", "inner"), [((7, 9, 1), (3, 4, 0)), ((8, 6, 4), (4, 3, 2))])
+def test_a_foreground_patch_is_centered_on_its_voxel(tmp_path, patch, inner):
+    """Of an odd patch the middle; of an even one the later of the two middles, as nnU-Net has it."""
+    place, shape = np.array([[15, 12, 9]], np.int32), (30, 25, 20)
+    labels = np.zeros(shape, np.uint8)
+    labels[tuple(place[0])] = 1
+    np.save(tmp_path / "labels.npy", labels)
+    np.save(tmp_path / "image.npy", labels[None].astype(np.float32))
+    case = PreparedCase("a", tmp_path, CaseFacts(shape, (1.0, 1.0, 1.0), (1.0, 1.0, 1.0), {}), {1: place})
+    for margin in (1.0, 1.5):
+        image, found = draw([case], patch=patch, margin=margin, foreground=1.0).sample(0)
+        around = [(size - length) // 2 for size, length in zip(found.shape, patch, strict=True)]
+        expected = tuple(more + middle for more, middle in zip(around, inner, strict=True))
+        assert np.argwhere(found).tolist() == [list(expected)]
+        assert np.argwhere(image[0]).tolist() == [list(expected)]
+
+
+@pytest.mark.parametrize(("place", "inner"), [((1, 0, 2), (1, 0, 2)), ((29, 24, 18), (7, 7, 6))])
+def test_a_foreground_patch_at_the_edge_stays_inside(tmp_path, place, inner):
+    shape = (30, 25, 20)
+    labels = np.zeros(shape, np.uint8)
+    labels[place] = 1
+    np.save(tmp_path / "labels.npy", labels)
+    np.save(tmp_path / "image.npy", labels[None].astype(np.float32))
+    facts = CaseFacts(shape, (1.0, 1.0, 1.0), (1.0, 1.0, 1.0), {})
+    case = PreparedCase("a", tmp_path, facts, {1: np.array([place], np.int32)})
+    _, found = draw([case], margin=1.0, foreground=1.0).sample(0)
+    assert np.argwhere(found).tolist() == [list(inner)]
+
+
 def test_an_error_in_the_reading_thread_reaches_the_caller(cases):
     (cases[0].folder / "image.npy").unlink()
     with pytest.raises(FileNotFoundError):

@@ -1,0 +1,61 @@
+"""A package is what its card says it is, down to the low-resolution stage of a cascade, or it is refused."""
+
+import hashlib
+
+import pytest
+import torch
+
+from medseg.errors import ModelError
+from medseg.models.card import ChannelCard, ClassCard, FirstPassCard, InputCard, ModelCard, NetworkCard, TrainingCard
+from medseg.models.package import load_package, write_package
+
+
+def card(name, **more):
+    return ModelCard(
+        name=name,
+        title="Two numbers",
+        classes=(ClassCard(value=1, name="class 1"),),
+        input=InputCard(channels=(ChannelCard(name="CT"),), patch=(8, 8, 8)),
+        network=NetworkCard(name="unet"),
+        training=TrainingCard(data="none", licence="none", cases=0, command="none", seed=0),
+        weights_sha256="0" * 64,
+        **more,
+    )
+
+
+@pytest.fixture
+def cascade(tmp_path):
+    write_package(tmp_path / "first-pass", card("coarse"), {"w": torch.zeros(2)})
+    sha256 = hashlib.sha256((tmp_path / "first-pass" / "model.yaml").read_bytes()).hexdigest()
+    write_package(tmp_path, card("fine", first_pass=FirstPassCard(sha256=sha256, labels=(1,))), {"w": torch.ones(2)})
+    return tmp_path
+
+
+def test_a_cascade_as_it_was_written(cascade):
+    package = load_package(cascade)
+    assert package.first_pass.card.name == "coarse"
+    assert package.weights()["w"].tolist() == [1, 1]
+    assert {str(path) for path in package.files()} == {
+        "first-pass/weights.safetensors",
+        "first-pass/model.yaml",
+        "weights.safetensors",
+        "model.yaml",
+    }
+
+
+def test_another_low_resolution_stage_is_refused(cascade):
+    """A sound package of its own, put where the card names another by its hash."""
+    write_package(cascade / "first-pass", card("coarse"), {"w": torch.full((2,), 0.5)})
+    for use in (lambda package: package.first_pass, lambda package: package.files()):
+        with pytest.raises(ModelError, match="SHA-256 differs"):
+            use(load_package(cascade))
+
+
+def test_weights_of_either_stage_that_were_changed_are_refused(cascade):
+    for weights in (cascade / "first-pass" / "weights.safetensors", cascade / "weights.safetensors"):
+        whole = weights.read_bytes()
+        weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        with pytest.raises(ModelError, match="SHA-256 differs"):
+            load_package(cascade).files()
+        weights.write_bytes(whole)
+    assert load_package(cascade).files()

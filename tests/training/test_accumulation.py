@@ -1,0 +1,96 @@
+"""A run that accumulates gradients, stopped between two steps and resumed, is the same to the bit."""
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_dataset import tiny_config
+
+from medseg.config.load import build
+from medseg.errors import Interrupted
+from medseg.train.augment import Augmentation
+from medseg.train.checkpoint import read_checkpoint
+from medseg.train.config import TrainConfig
+from medseg.train.loop import Loop
+from medseg.train.patches import Patches
+from medseg.train.prepared import CaseFacts, PreparedCase
+
+PATCH = (6, 6, 6)
+STEPS, ACCUMULATE = 4, 3
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory) -> list[PreparedCase]:
+    folder, draw, made = tmp_path_factory.mktemp("cases"), np.random.default_rng(0), []
+    for number in range(3):
+        case = folder / f"case{number}"
+        case.mkdir()
+        labels = draw.integers(0, 3, (10, 9, 8), dtype=np.uint8)
+        np.save(case / "image.npy", (labels + draw.normal(size=labels.shape)).astype(np.float32)[None])
+        np.save(case / "labels.npy", labels)
+        places = {value: np.argwhere(labels == value).astype(np.int32) for value in (1, 2)}
+        made.append(PreparedCase(case.name, case, CaseFacts(labels.shape, (1.0,) * 3, (1.0,) * 3, {}), places))
+    return made
+
+
+def loop(cases, folder: Path, optimiser: str) -> Loop:
+    config = build(
+        TrainConfig,
+        tiny_config(
+            optimiser={"name": optimiser, "learning_rate": 0.01},
+            sampling={"batch": 2, "accumulate": ACCUMULATE},
+            iterations_per_epoch=STEPS,
+            epochs=1,
+        ),
+    )
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv3d(1, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv3d(8, 8, 1))
+    network.append(torch.nn.Conv3d(8, 3, 1))
+    patches = Patches(cases, patch=PATCH, margin=1.25, foreground=0.5, batch=2, seed=0)
+    augmentation = Augmentation(config.augment, patch=PATCH, spacing=(1.0, 1.0, 1.0), classes=3, seed=0)
+    return Loop(config, network, patches, augmentation, dtype=torch.float32, checkpoint=folder / "checkpoint.pt")
+
+
+def flat(value, name="") -> dict[str, object]:
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        return {k: v for key, inner in items for k, v in flat(inner, f"{name}.{key}").items()}
+    return {name: value}
+
+
+def state(folder: Path) -> dict[str, object]:
+    checkpoint = read_checkpoint(folder / "checkpoint.pt")
+    return flat({key: checkpoint[key] for key in ("network", "ema", "optimiser", "step")})
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "muon", "sgd"])
+def test_stopped_after_every_step_and_resumed(cases, tmp_path, optimiser):
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+    losses: dict[str, list[float]] = {"whole": [], "parts": []}
+    loop(cases, tmp_path / "whole", optimiser).run(print, on_step=lambda _, loss: losses["whole"].append(loss))
+
+    for number in range(STEPS):
+        running = loop(cases, tmp_path / "parts", optimiser)
+        assert running.step == number
+        take = running.stepper.step
+
+        def take_and_stop(*arguments, take=take) -> float:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return take(*arguments)
+
+        running.stepper.step = take_and_stop
+        with pytest.raises(Interrupted):
+            running.run(print, on_step=lambda _, loss: losses["parts"].append(loss))
+    assert losses["parts"] == losses["whole"]
+    whole, parts = state(tmp_path / "whole"), state(tmp_path / "parts")
+    assert whole[".step"] == STEPS
+    assert whole.keys() == parts.keys()
+    same = {
+        key: bool((value == parts[key]).all() if hasattr(value, "all") else value == parts[key])
+        for key, value in whole.items()
+    }
+    assert [key for key in same if not same[key]] == []

@@ -1,0 +1,66 @@
+"""One step of training, against what its gradients say it must be."""
+
+import pytest
+import torch
+from tiny_dataset import tiny_config
+from torch import nn
+
+from medseg.config.load import build
+from medseg.train.augment import Augmentation
+from medseg.train.config import AugmentConfig, TrainConfig
+from medseg.train.patches import Batch
+from medseg.train.processes import ALONE
+from medseg.train.step import Stepper
+
+PATCH = (6, 6, 6)
+NOTHING = AugmentConfig(
+    **dict.fromkeys(
+        ("rotation", "scaling", "noise", "blur", "brightness", "contrast", "low_resolution", "gamma", "gamma_inverted"),
+        0.0,
+    )
+)
+MOMENTUM, RATE = 0.9, 0.1
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Conv3d(1, 3, 3, padding=1)
+
+
+def batch(first: int = 0) -> Batch:
+    draw = torch.Generator().manual_seed(first)
+    labels = torch.randint(0, 3, (2, *PATCH), generator=draw)
+    return Batch(first, torch.randn(2, 1, *PATCH, generator=draw), labels)
+
+
+def step(batches: list[Batch], *, clip: float, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """How far a first step of SGD moves the weights: the gradient, times rate and Nesterov's 1 + momentum."""
+    sgd = {"name": "sgd", "learning_rate": RATE, "momentum": MOMENTUM, "weight_decay": 0.0, "clip": clip}
+    config = build(TrainConfig, tiny_config(optimiser=sgd))
+    augmentation = Augmentation(NOTHING, patch=PATCH, spacing=(1.0, 1.0, 1.0), classes=3, seed=0)
+    moved, before = network(), network()
+    stepper = Stepper(config, moved, augmentation, dtype=dtype, ignore=None, members=None, processes=ALONE)
+    stepper.step(batches, 0, RATE)
+    pairs = zip(moved.parameters(), before.parameters(), strict=True)
+    return torch.cat([(after - start).detach().flatten() for after, start in pairs]) / (RATE * (1 + MOMENTUM))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_the_gradient_is_shortened_to_the_clip(dtype):
+    whole = step([batch()], clip=1e9, dtype=dtype)
+    assert whole.norm() > 0.1
+    for clip in (0.01, 0.05):
+        short = step([batch()], clip=clip, dtype=dtype)
+        assert float(short.norm()) == pytest.approx(clip, rel=1e-3)
+        assert float(torch.cosine_similarity(short, whole, dim=0)) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_short_gradient_is_left_alone():
+    whole = step([batch()], clip=1e9)
+    assert torch.allclose(step([batch()], clip=2 * float(whole.norm())), whole, atol=1e-6)
+
+
+def test_accumulated_batches_move_by_their_mean():
+    one, other = batch(0), batch(2)
+    mean = (step([one], clip=1e9) + step([other], clip=1e9)) / 2
+    assert torch.allclose(step([one, other], clip=1e9), mean, atol=1e-5)
