@@ -10,6 +10,8 @@ The faults are in faults.toml, each with the test files that must catch it. They
 from __future__ import annotations
 
 import argparse
+import importlib
+import multiprocessing
 import os
 import re
 import shutil
@@ -26,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 FAULTS = Path(__file__).with_name("faults.toml")
 # A fault may make a loop endless; no honest run of a few test files takes as long.
 LONGEST = 600
+SLOW_IMPORTS = ("highdicom", "nibabel", "pydantic", "scipy.ndimage", "scipy.spatial", "scipy.stats", "torch._dynamo")
 FAILED = 1  # pytest's exit status where tests ran and some failed
 
 
@@ -97,20 +100,44 @@ def copy_tree(root: Path, target: Path) -> None:
 
 
 def run_tests(tree: Path, tests: Sequence[str]) -> Outcome:
-    """Run some test files on a tree until the first fails."""
-    # Nothing is kept of the code as it was: a fault of the same length within a second must not be overlooked.
-    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    """Run some test files on a tree until the first fails, in a process of their own."""
+    output = tree.with_name(f"{tree.name}.txt")
     began = time.monotonic()
-    try:
-        ended = subprocess.run(
-            command, cwd=tree, env=environment, capture_output=True, text=True, check=False, timeout=LONGEST
-        )
-    except subprocess.TimeoutExpired:
+    child = multiprocessing.get_context("fork").Process(target=_run_here, args=(tree, tests, output))
+    child.start()
+    child.join(LONGEST)
+    if child.is_alive():
+        child.kill()
+        child.join()
         return Outcome(FAILED, time.monotonic() - began, "(no end)", "")
-    failure = re.search(r"^(?:FAILED|ERROR) (\S+)", ended.stdout, re.MULTILINE)
-    name = failure.group(1) if failure else ""
-    return Outcome(ended.returncode, time.monotonic() - began, name, ended.stdout + ended.stderr)
+    text = output.read_text(encoding="utf-8", errors="replace")
+    failure = re.search(r"^(?:FAILED|ERROR) (\S+)", text, re.MULTILINE)
+    return Outcome(child.exitcode or 0, time.monotonic() - began, failure.group(1) if failure else "", text)
+
+
+def _run_here(tree: Path, tests: Sequence[str], output: Path) -> None:
+    """Become the process that runs the tests."""
+    import pytest
+
+    stream = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for descriptor in (1, 2):
+        os.dup2(stream, descriptor)
+    os.chdir(tree)
+    # Nothing compiled is kept: a fault as long as what it replaces, within a second, must not be overlooked.
+    sys.dont_write_bytecode = True
+    os.environ |= {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    sys.path.insert(0, str(tree))
+    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])
+    sys.stdout.flush()
+    os._exit(int(code))
+
+
+def preload() -> None:
+    """Import what takes long and holds no fault, once for every process forked from here on."""
+    os.environ |= {"OMP_NUM_THREADS": "1"}
+    for name in SLOW_IMPORTS:
+        importlib.import_module(name)
+    assert "medseg" not in sys.modules
 
 
 def try_fault(tree: Path, fault: Fault) -> Outcome:
@@ -137,8 +164,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.check:
         print(f"{len(faults)} faults, each text found once")
         return 0
+    preload()
     with tempfile.TemporaryDirectory() as folder:
-        tree = Path(folder)
+        tree = Path(folder) / "tree"
         copy_tree(ROOT, tree)
         sound = run_tests(tree, sorted({test for fault in faults for test in fault.tests}))
         if sound.status != 0:
