@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint test-slow test-peers bench docs setup
+.PHONY: demo test lint test-slow test-peers mutants bench docs setup
 
 setup:
 	@$(PYTHON) bootstrap.py
@@ -25,6 +25,9 @@ test-peers:  ## with dciodvfy, dcmtk, dcmqi, plastimatch, Orthanc and OHIF, wher
 	@$(PYTHON) bootstrap.py dev,peers
 	@$(BIN)/python tests/peers/install.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m peers
+
+mutants: setup  ## put small faults into a copy of the code, and say which of them no fast test catches
+	$(BIN)/python tests/mutants/run.py
 
 bench: setup
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done

@@ -61,7 +61,8 @@ def position_dependent(windows):
 
 
 @pytest.mark.parametrize(
-    ("shape", "overlap"), [((10, 12, 31), 0.5), ((24, 9, 9), 0.5), ((8, 8, 8), 0.5), ((9, 17, 50), 0.5), ((9, 8, 21), 0.9)]
+    ("shape", "overlap"),
+    [((10, 12, 31), 0.5), ((24, 9, 9), 0.5), ((8, 8, 8), 0.5), ((9, 17, 50), 0.5), ((9, 8, 21), 0.9)],
 )
 def test_slabs_equal_dense_blending_and_do_not_depend_on_the_batch(shape, overlap):
     array = RNG.normal(size=(1, *shape)).astype(np.float32)

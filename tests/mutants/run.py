@@ -28,7 +28,6 @@ ROOT = Path(__file__).parents[2]
 FAULTS = Path(__file__).with_name("faults.toml")
 # A fault may make a loop endless; no honest run of a few test files takes as long.
 LONGEST = 600
-SLOW_IMPORTS = ("highdicom", "nibabel", "pydantic", "scipy.ndimage", "scipy.spatial", "scipy.stats", "torch._dynamo")
 FAILED = 1  # pytest's exit status where tests ran and some failed
 
 
@@ -65,13 +64,13 @@ class Outcome:
     output: str
 
 
-def read_faults(path: Path = FAULTS) -> tuple[Fault, ...]:
-    """Faults of the list, in its order."""
-    entries = tomllib.loads(path.read_text(encoding="utf-8"))["fault"]
-    faults = tuple(Fault(**{**entry, "tests": tuple(entry["tests"])}) for entry in entries)
+def read_faults(path: Path = FAULTS) -> tuple[tuple[Fault, ...], tuple[str, ...]]:
+    """Faults of the list, in its order, and the modules to import once for all of them."""
+    content = tomllib.loads(path.read_text(encoding="utf-8"))
+    faults = tuple(Fault(**{**entry, "tests": tuple(entry["tests"])}) for entry in content["fault"])
     if len({fault.name for fault in faults}) < len(faults):
         raise ValueError(f"two faults in {path.name} have one name")
-    return faults
+    return faults, tuple(content["import_first"])
 
 
 def problems(faults: Sequence[Fault], root: Path = ROOT) -> list[str]:
@@ -132,10 +131,10 @@ def _run_here(tree: Path, tests: Sequence[str], output: Path) -> None:
     os._exit(int(code))
 
 
-def preload() -> None:
+def import_first(modules: Sequence[str]) -> None:
     """Import what takes long and holds no fault, once for every process forked from here on."""
     os.environ |= {"OMP_NUM_THREADS": "1"}
-    for name in SLOW_IMPORTS:
+    for name in ("pytest", *modules):
         importlib.import_module(name)
     assert "medseg" not in sys.modules
 
@@ -157,14 +156,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("words", nargs="*", help="only faults whose names hold one of these")
     parser.add_argument("--check", action="store_true", help="only check the list")
     options = parser.parse_args(arguments)
-    faults = [f for f in read_faults() if not options.words or any(word in f.name for word in options.words)]
+    listed, modules = read_faults()
+    faults = [f for f in listed if not options.words or any(word in f.name for word in options.words)]
     if wrong := problems(faults):
         print("\n".join(wrong), file=sys.stderr)
         return 2
     if options.check:
         print(f"{len(faults)} faults, each text found once")
         return 0
-    preload()
+    import_first(modules)
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
         copy_tree(ROOT, tree)
