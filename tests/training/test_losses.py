@@ -21,6 +21,13 @@ def test_cross_entropy_by_hand():
     assert cross_entropy(SCORES, LABELS).item() == pytest.approx(expected, rel=1e-6)
 
 
+def test_the_sum_of_both_by_their_weights():
+    dice = 1 - 2 * 0.75 / (1.25 + 1.0)
+    entropy = -(math.log(0.75) + math.log(0.5)) / 2
+    value = segmentation_loss(SCORES, LABELS, dice=0.3, cross_entropy_weight=2.0).item()
+    assert value == pytest.approx(0.3 * dice + 2 * entropy, rel=1e-4)
+
+
 @pytest.mark.parametrize("over_batch", [True, False])
 def test_dice_equals_monai(over_batch):
     from monai.losses import DiceLoss

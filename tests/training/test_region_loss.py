@@ -26,7 +26,10 @@ def test_dice_and_cross_entropy_by_hand():
     assert value == pytest.approx(1 - sum(dice) / 2, abs=1e-5)
     logs = [0.5, 0.75, 0.5, 0.25, 0.75, 0.5, 0.75, 0.5]
     value = region_loss(found, LABELS, MEMBERS, dice=0.0).item()
-    assert value == pytest.approx(-sum(map(math.log, logs)) / 8, rel=1e-5)
+    entropy = -sum(map(math.log, logs)) / 8
+    assert value == pytest.approx(entropy, rel=1e-5)
+    value = region_loss(found, LABELS, MEMBERS, dice=0.3, cross_entropy_weight=2.0).item()
+    assert value == pytest.approx(0.3 * (1 - sum(dice) / 2) + 2 * entropy, rel=1e-4)
 
 
 def test_a_perfect_prediction_costs_nothing():

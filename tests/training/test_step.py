@@ -33,14 +33,17 @@ def batch(first: int = 0) -> Batch:
     return Batch(first, torch.randn(2, 1, *PATCH, generator=draw), labels)
 
 
+def stepper_of(network: nn.Module, dtype: torch.dtype = torch.float32, **changes) -> Stepper:
+    config = build(TrainConfig, tiny_config(**changes))
+    augmentation = Augmentation(NOTHING, patch=PATCH, spacing=(1.0, 1.0, 1.0), classes=3, seed=0)
+    return Stepper(config, network, augmentation, dtype=dtype, ignore=None, members=None, processes=ALONE)
+
+
 def step(batches: list[Batch], *, clip: float, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """How far a first step of SGD moves the weights: the gradient, times rate and Nesterov's 1 + momentum."""
     sgd = {"name": "sgd", "learning_rate": RATE, "momentum": MOMENTUM, "weight_decay": 0.0, "clip": clip}
-    config = build(TrainConfig, tiny_config(optimiser=sgd))
-    augmentation = Augmentation(NOTHING, patch=PATCH, spacing=(1.0, 1.0, 1.0), classes=3, seed=0)
     moved, before = network(), network()
-    stepper = Stepper(config, moved, augmentation, dtype=dtype, ignore=None, members=None, processes=ALONE)
-    stepper.step(batches, 0, RATE)
+    stepper_of(moved, dtype=dtype, optimiser=sgd).step(batches, 0, RATE)
     pairs = zip(moved.parameters(), before.parameters(), strict=True)
     return torch.cat([(after - start).detach().flatten() for after, start in pairs]) / (RATE * (1 + MOMENTUM))
 
@@ -64,3 +67,12 @@ def test_accumulated_batches_move_by_their_mean():
     one, other = batch(0), batch(2)
     mean = (step([one], clip=1e9) + step([other], clip=1e9)) / 2
     assert torch.allclose(step([one, other], clip=1e9), mean, atol=1e-5)
+
+
+def test_the_loss_is_the_sum_of_its_terms_by_their_weights():
+    def loss(dice: float, cross_entropy: float) -> float:
+        stepper = stepper_of(network(), loss={"dice": dice, "cross_entropy": cross_entropy})
+        return stepper.step([batch()], 0, RATE)
+
+    assert loss(0.25, 2.0) == pytest.approx(0.25 * loss(1.0, 0.0) + 2 * loss(0.0, 1.0), rel=1e-5)
+    assert loss(1.0, 0.0) != pytest.approx(loss(0.0, 1.0), rel=0.1)

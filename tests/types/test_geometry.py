@@ -42,6 +42,11 @@ def test_world_and_voxel_are_each_others_inverse(angles: tuple[float, ...], spac
     assert geometry.to_voxel(geometry.to_world(points)) == pytest.approx(points, abs=1e-6)
 
 
+@pytest.mark.parametrize("signs", [(-1, 1, 1), (1, -1, 1), (-1, -1, -1)])
+def test_the_volume_of_a_mirrored_voxel_is_positive(signs: tuple[int, int, int]) -> None:
+    assert Geometry(np.diag([*np.multiply(signs, (2, 3, 4)), 1.0]), (2, 2, 2)).voxel_volume == pytest.approx(24)
+
+
 def test_orientation_names_where_the_axes_run_to() -> None:
     assert Geometry(np.eye(4), (2, 2, 2)).orientation == "RAS"
     assert Geometry(np.diag([-1.0, -1, 1, 1]), (2, 2, 2)).orientation == "LPS"

@@ -13,12 +13,21 @@ from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.errors import ConfigError
 from medseg.infer.predictor import Predictor
+<<<<<<< HEAD:tests/training/samples/test_cascade.py
 from medseg.models.package import load_package
 from medseg.training.config import AugmentConfig, TrainConfig
 from medseg.training.cross_validate import cross_validate
 from medseg.training.samples.augment import Augmentation
 from medseg.training.samples.cascade import FirstStage
 from medseg.training.train import train
+=======
+from medseg.models.package import load_package, write_package
+from medseg.train.augment import Augmentation
+from medseg.train.cascade import FirstStage
+from medseg.train.config import AugmentConfig, TrainConfig
+from medseg.train.cross_validate import cross_validate
+from medseg.train.train import train
+>>>>>>> 40dc6a3 (More faults, and tests for those that survived):tests/train/test_cascade.py
 
 
 def config(**changes) -> TrainConfig:
@@ -86,6 +95,42 @@ def test_stages_split_differently_are_refused(balls, first, tmp_path):
         )
     with pytest.raises(ConfigError, match="no cross-validated run"):
         train(balls, tmp_path, config(epochs=1, low_resolution_stage=str(tmp_path)), device="cpu")
+
+
+@pytest.fixture
+def untrained(tmp_path):
+    """A cross-validated run of two folds, whose models say in their weights which they are."""
+    from medseg.models.card import ChannelCard, ClassCard, InputCard, ModelCard, NetworkCard, TrainingCard
+
+    card = ModelCard(
+        name="coarse",
+        title="Nothing learned",
+        classes=(ClassCard(value=3, name="organ"),),
+        input=InputCard(channels=(ChannelCard(name="MR"),), patch=(8, 8, 8)),
+        network=NetworkCard(name="unet"),
+        training=TrainingCard(data="none", licence="none", cases=0, command="none", seed=0),
+        weights_sha256="0" * 64,
+    )
+    for number, folder in enumerate([tmp_path / "fold_0", tmp_path / "fold_1", tmp_path]):
+        write_package(folder / "model", card, {"w": torch.tensor([float(number)])})
+    for number, names in enumerate([("a", "b"), ("c", "d")]):
+        (tmp_path / f"fold_{number}" / "split.json").write_text(json.dumps({"validation": names}))
+    return FirstStage(tmp_path)
+
+
+def test_a_case_is_labelled_by_the_fold_that_held_it_out(untrained):
+    assert untrained.values == (3,)
+    folds = [load_package(untrained.run / f"fold_{n}" / "model") for n in (0, 1)]
+    assert [untrained.mark(case) for case in "abcd"] == [folds[n].hash for n in (0, 0, 1, 1)]
+    with pytest.raises(ConfigError, match="held 'e' out in no fold"):
+        untrained.mark("e")
+
+
+def test_the_stage_inside_a_package_has_not_seen_what_it_is_measured_on(untrained):
+    chosen = [untrained.package_for(held_out).weights()["w"].item() for held_out in (("a", "b"), ("d",), ())]
+    assert chosen == [0, 1, 2]
+    with pytest.raises(ConfigError, match="held out other cases"):
+        untrained.package_for(("b", "c"))
 
 
 def test_labels_are_moved_with_the_patch_and_keep_their_values():
