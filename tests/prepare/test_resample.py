@@ -93,5 +93,6 @@ def test_separate_axis_follows_nnunets_rule(noise):
     assert separate_axis(near(1, 1, 5), (1, 1, 1)) == 2
     assert separate_axis((1, 1, 1), near(4, 1, 1)) == 0
     assert separate_axis(near(1, 1, 3), (1, 1, 3)) is None  # not more than three times
+    assert separate_axis(near(1, 1, 3.01), (1, 1, 3.01)) == 2
     assert separate_axis(near(0.24, 1.25, 1.25), (1, 1, 1)) is None  # two coarse axes
     assert separate_axis(near(0.8, 0.8, 1), (1, 1, 1)) is None
