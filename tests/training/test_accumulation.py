@@ -11,12 +11,12 @@ from tiny_dataset import tiny_config
 
 from medseg.config.load import build
 from medseg.errors import Interrupted
-from medseg.train.augment import Augmentation
-from medseg.train.checkpoint import read_checkpoint
-from medseg.train.config import TrainConfig
-from medseg.train.loop import Loop
-from medseg.train.patches import Patches
-from medseg.train.prepared import CaseFacts, PreparedCase
+from medseg.training.samples.augment import Augmentation
+from medseg.training.checkpoint import read_checkpoint
+from medseg.training.config import TrainConfig
+from medseg.training.loop import Loop
+from medseg.training.samples.patches import Patches
+from medseg.training.samples.prepared import CaseFacts, PreparedCase
 
 PATCH = (6, 6, 6)
 STEPS, ACCUMULATE = 4, 3

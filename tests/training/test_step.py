@@ -6,11 +6,11 @@ from tiny_dataset import tiny_config
 from torch import nn
 
 from medseg.config.load import build
-from medseg.train.augment import Augmentation
-from medseg.train.config import AugmentConfig, TrainConfig
-from medseg.train.patches import Batch
-from medseg.train.processes import ALONE
-from medseg.train.step import Stepper
+from medseg.training.samples.augment import Augmentation
+from medseg.training.config import AugmentConfig, TrainConfig
+from medseg.training.samples.patches import Batch
+from medseg.training.distributed import ALONE
+from medseg.training.step import Stepper
 
 PATCH = (6, 6, 6)
 NOTHING = AugmentConfig(

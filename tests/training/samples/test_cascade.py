@@ -13,21 +13,12 @@ from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.errors import ConfigError
 from medseg.infer.predictor import Predictor
-<<<<<<< HEAD:tests/training/samples/test_cascade.py
-from medseg.models.package import load_package
+from medseg.models.package import load_package, write_package
 from medseg.training.config import AugmentConfig, TrainConfig
 from medseg.training.cross_validate import cross_validate
 from medseg.training.samples.augment import Augmentation
 from medseg.training.samples.cascade import FirstStage
 from medseg.training.train import train
-=======
-from medseg.models.package import load_package, write_package
-from medseg.train.augment import Augmentation
-from medseg.train.cascade import FirstStage
-from medseg.train.config import AugmentConfig, TrainConfig
-from medseg.train.cross_validate import cross_validate
-from medseg.train.train import train
->>>>>>> 40dc6a3 (More faults, and tests for those that survived):tests/train/test_cascade.py
 
 
 def config(**changes) -> TrainConfig:
