@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from medseg.errors import ModelError
-from medseg.models.card import ChannelCard, ClassCard, FirstPassCard, InputCard, ModelCard, NetworkCard, TrainingCard
+from medseg.models.card import ClassCard, LowResolutionCard, ModelCard, NetworkCard, TrainingCard
 from medseg.models.package import load_package, write_package
+from medseg.prepare.card import ChannelCard, InputCard
 
 
 def card(name, **more):
@@ -17,7 +18,7 @@ def card(name, **more):
         classes=(ClassCard(value=1, name="class 1"),),
         input=InputCard(channels=(ChannelCard(name="CT"),), patch=(8, 8, 8)),
         network=NetworkCard(name="unet"),
-        training=TrainingCard(data="none", licence="none", cases=0, command="none", seed=0),
+        training=TrainingCard(data="none", license="none", cases=0, command="none", seed=0),
         weights_sha256="0" * 64,
         **more,
     )
@@ -27,13 +28,15 @@ def card(name, **more):
 def cascade(tmp_path):
     write_package(tmp_path / "first-pass", card("coarse"), {"w": torch.zeros(2)})
     sha256 = hashlib.sha256((tmp_path / "first-pass" / "model.yaml").read_bytes()).hexdigest()
-    write_package(tmp_path, card("fine", first_pass=FirstPassCard(sha256=sha256, labels=(1,))), {"w": torch.ones(2)})
+    write_package(
+        tmp_path, card("fine", low_resolution_stage=LowResolutionCard(sha256=sha256, labels=(1,))), {"w": torch.ones(2)}
+    )
     return tmp_path
 
 
 def test_a_cascade_as_it_was_written(cascade):
     package = load_package(cascade)
-    assert package.first_pass.card.name == "coarse"
+    assert package.low_resolution_stage.card.name == "coarse"
     assert package.weights()["w"].tolist() == [1, 1]
     assert {str(path) for path in package.files()} == {
         "first-pass/weights.safetensors",
@@ -46,7 +49,7 @@ def test_a_cascade_as_it_was_written(cascade):
 def test_another_low_resolution_stage_is_refused(cascade):
     """A sound package of its own, put where the card names another by its hash."""
     write_package(cascade / "first-pass", card("coarse"), {"w": torch.full((2,), 0.5)})
-    for use in (lambda package: package.first_pass, lambda package: package.files()):
+    for use in (lambda package: package.low_resolution_stage, lambda package: package.files()):
         with pytest.raises(ModelError, match="SHA-256 differs"):
             use(load_package(cascade))
 

@@ -11,10 +11,10 @@ from tiny_dataset import tiny_config
 
 from medseg.config.load import build
 from medseg.errors import Interrupted
-from medseg.training.samples.augment import Augmentation
 from medseg.training.checkpoint import read_checkpoint
 from medseg.training.config import TrainConfig
 from medseg.training.loop import Loop
+from medseg.training.samples.augment import Augmentation
 from medseg.training.samples.patches import Patches
 from medseg.training.samples.prepared import CaseFacts, PreparedCase
 
@@ -36,11 +36,11 @@ def cases(tmp_path_factory) -> list[PreparedCase]:
     return made
 
 
-def loop(cases, folder: Path, optimiser: str) -> Loop:
+def loop(cases, folder: Path, optimizer: str) -> Loop:
     config = build(
         TrainConfig,
         tiny_config(
-            optimiser={"name": optimiser, "learning_rate": 0.01},
+            optimizer={"name": optimizer, "learning_rate": 0.01},
             sampling={"batch": 2, "accumulate": ACCUMULATE},
             iterations_per_epoch=STEPS,
             epochs=1,
@@ -63,18 +63,18 @@ def flat(value, name="") -> dict[str, object]:
 
 def state(folder: Path) -> dict[str, object]:
     checkpoint = read_checkpoint(folder / "checkpoint.pt")
-    return flat({key: checkpoint[key] for key in ("network", "ema", "optimiser", "step")})
+    return flat({key: checkpoint[key] for key in ("network", "ema", "optimizer", "step")})
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "muon", "sgd"])
-def test_stopped_after_every_step_and_resumed(cases, tmp_path, optimiser):
+@pytest.mark.parametrize("optimizer", ["adamw", "muon", "sgd"])
+def test_stopped_after_every_step_and_resumed(cases, tmp_path, optimizer):
     for name in ("whole", "parts"):
         (tmp_path / name).mkdir()
     losses: dict[str, list[float]] = {"whole": [], "parts": []}
-    loop(cases, tmp_path / "whole", optimiser).run(print, on_step=lambda _, loss: losses["whole"].append(loss))
+    loop(cases, tmp_path / "whole", optimizer).run(print, on_step=lambda _, loss: losses["whole"].append(loss))
 
     for number in range(STEPS):
-        running = loop(cases, tmp_path / "parts", optimiser)
+        running = loop(cases, tmp_path / "parts", optimizer)
         assert running.step == number
         take = running.stepper.step
 

@@ -58,9 +58,9 @@ def test_matrices_are_moved_as_by_torchs_muon(shape):
     peer = torch.optim.Muon([second], 0.1, momentum=0.8, weight_decay=0.3)
     for slope in slopes:
         before = second.detach().clone()
-        for weight, optimiser in ((first, ours), (second, peer)):
+        for weight, optimizer in ((first, ours), (second, peer)):
             weight.grad = slope.clone()
-            optimiser.step()
+            optimizer.step()
         moved = (second - before).norm()
         assert (first - second).norm() < 0.05 * moved
         with torch.no_grad():

@@ -6,10 +6,10 @@ from tiny_dataset import tiny_config
 from torch import nn
 
 from medseg.config.load import build
-from medseg.training.samples.augment import Augmentation
 from medseg.training.config import AugmentConfig, TrainConfig
-from medseg.training.samples.patches import Batch
 from medseg.training.distributed import ALONE
+from medseg.training.samples.augment import Augmentation
+from medseg.training.samples.patches import Batch
 from medseg.training.step import Stepper
 
 PATCH = (6, 6, 6)
@@ -43,7 +43,7 @@ def step(batches: list[Batch], *, clip: float, dtype: torch.dtype = torch.float3
     """How far a first step of SGD moves the weights: the gradient, times rate and Nesterov's 1 + momentum."""
     sgd = {"name": "sgd", "learning_rate": RATE, "momentum": MOMENTUM, "weight_decay": 0.0, "clip": clip}
     moved, before = network(), network()
-    stepper_of(moved, dtype=dtype, optimiser=sgd).step(batches, 0, RATE)
+    stepper_of(moved, dtype=dtype, optimizer=sgd).step(batches, 0, RATE)
     pairs = zip(moved.parameters(), before.parameters(), strict=True)
     return torch.cat([(after - start).detach().flatten() for after, start in pairs]) / (RATE * (1 + MOMENTUM))
 

@@ -13,7 +13,9 @@ from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.errors import ConfigError
 from medseg.infer.predictor import Predictor
+from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
 from medseg.models.package import load_package, write_package
+from medseg.prepare.card import ChannelCard, InputCard
 from medseg.training.config import AugmentConfig, TrainConfig
 from medseg.training.cross_validate import cross_validate
 from medseg.training.samples.augment import Augmentation
@@ -91,15 +93,13 @@ def test_stages_split_differently_are_refused(balls, first, tmp_path):
 @pytest.fixture
 def untrained(tmp_path):
     """A cross-validated run of two folds, whose models say in their weights which they are."""
-    from medseg.models.card import ChannelCard, ClassCard, InputCard, ModelCard, NetworkCard, TrainingCard
-
     card = ModelCard(
         name="coarse",
         title="Nothing learned",
         classes=(ClassCard(value=3, name="organ"),),
         input=InputCard(channels=(ChannelCard(name="MR"),), patch=(8, 8, 8)),
         network=NetworkCard(name="unet"),
-        training=TrainingCard(data="none", licence="none", cases=0, command="none", seed=0),
+        training=TrainingCard(data="none", license="none", cases=0, command="none", seed=0),
         weights_sha256="0" * 64,
     )
     for number, folder in enumerate([tmp_path / "fold_0", tmp_path / "fold_1", tmp_path]):
