@@ -27,13 +27,7 @@ def shipped(kind: Kind) -> dict[str, Path]:
 
 
 def find(kind: Kind, name_or_path: str | Path) -> Path:
-    """Path of a shipped file by its name, or of one's own by its path.
-
-    Raises
-    ------
-    ConfigError
-        When neither exists.
-    """
+    """Path of a shipped file by its name, or of one's own by its path."""
     known = shipped(kind)
     if str(name_or_path) in known:
         return known[str(name_or_path)]
@@ -69,12 +63,7 @@ def store_folder() -> Path:
 def kept_once(target: Path, fill: Callable[[Path], object]) -> Path:
     """Fill a folder unless it is there, whole or not at all, whatever other processes do; and return it.
 
-    Parameters
-    ----------
-    target : Path
-        The folder.
-    fill : callable
-        Given an empty folder beside it, which becomes the target when this returns.
+    `fill` is given an empty folder beside the target, which becomes the target when it returns.
     """
     if target.is_dir():
         return target

@@ -28,40 +28,20 @@ Content = Literal["auto", "scan", "labels"]
 
 @dataclass(frozen=True)
 class Converted:
-    """What became of one input.
-
-    Parameters
-    ----------
-    case_id : str
-        Its folder.
-    path : Path, optional
-        The file written; None where it failed.
-    error : str, optional
-        Why it failed.
-    notes : tuple of str
-        What was decided.
-    """
+    """What became of one input."""
 
     case_id: str
-    path: Path | None = None
+    path: Path | None = None  # None where it failed
     error: str | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what was decided
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What became of all inputs.
+    """What became of all inputs."""
 
-    Parameters
-    ----------
-    converted : tuple of Converted
-        One for each scan or label map found.
-    broken : tuple of str
-        Files that should have been one of either and could not be read.
-    """
-
-    converted: tuple[Converted, ...]
-    broken: tuple[str, ...]
+    converted: tuple[Converted, ...]  # one for each scan or label map found
+    broken: tuple[str, ...]  # files that should have been one of either and could not be read
 
     @property
     def exit_code(self) -> int:
@@ -83,25 +63,8 @@ def convert(
 
     Each goes to ``OUT/<case_id>/image.*`` or ``labels.*``, with ``conversion.json`` beside it: where it came from, how
     it lies, and every decision taken. DICOM SEG and RTSTRUCT are labels, the latter on the grid of the series they were
-    drawn on, which must be among the inputs.
-
-    Parameters
-    ----------
-    inputs : sequence of Path
-        Files and folders, mixed.
-    out : Path
-        Made where it is missing.
-    format : {"nifti", "nrrd", "mha"}
-        What to write.
-    content : {"auto", "scan", "labels"}
-        What files that could be either hold: by what they say of themselves, or as told.
-    allow_uneven : bool
-        As for `medseg.io.read.read_scan`.
-
-    Raises
-    ------
-    UsageError
-        When an input does not exist or the format is unknown.
+    drawn on, which must be among the inputs. `content` says what files that could be either hold; ``"auto"`` goes by
+    what they say of themselves.
     """
     if format not in FORMATS:
         raise UsageError(f"there is no format '{format}' to convert to", fix=f"Choose among {', '.join(FORMATS)}.")

@@ -35,40 +35,17 @@ def discover(inputs: Sequence[Path]) -> Discovery:
     """Find scans by their content, whatever their names; only headers are read.
 
     DICOM files are grouped by series and sorted into volumes. Pictures count as scans where they were named, or where
-    nothing else under the same input is one.
-
-    Parameters
-    ----------
-    inputs : sequence of Path
-        Files and folders, mixed.
-
-    Returns
-    -------
-    Discovery
-        In an order, and with case ids, that do not depend on the order of the inputs.
-
-    Raises
-    ------
-    UsageError
-        When an input does not exist.
+    nothing else under the same input is one. Neither order nor case ids depend on the order of the inputs.
     """
     return survey(inputs).discovery
 
 
 @dataclass(frozen=True)
 class Survey:
-    """A discovery, and what was found beside scans.
-
-    Parameters
-    ----------
-    discovery : Discovery
-        Scans, and the files that are not.
-    label_objects : mapping of Path to Path
-        Among the latter, DICOM SEG and RTSTRUCT: where each can be read, and what the discovery calls it, which differs
-        within archives.
-    """
+    """A discovery, and what was found beside scans."""
 
     discovery: Discovery
+    # DICOM SEG and RTSTRUCT: where each can be read, and what the discovery calls it within archives.
     label_objects: Mapping[Path, Path]
 
 

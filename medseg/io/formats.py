@@ -19,87 +19,30 @@ BY_HAND = ModelIdentity("manual segmentation", "1", "")
 
 @dataclass(frozen=True, eq=False)
 class Labeled:
-    """Labels, and what formats say of them.
-
-    Parameters
-    ----------
-    labels : LabelMap
-        On the scan's own grid.
-    source : Source
-        Of the scan they belong to.
-    model : ModelIdentity
-        What made them.
-    probabilities : ndarray of float32, shape (1 + classes, X, Y, Z), optional
-        Probability of each class, background first.
-    instances : Instances, optional
-        Objects made of the labels.
-    """
+    """Labels, and what formats say of them."""
 
     labels: LabelMap
     source: Source
     model: ModelIdentity
-    probabilities: npt.NDArray[np.float32] | None = None
+    probabilities: npt.NDArray[np.float32] | None = None  # (1 + classes, X, Y, Z), background first
     instances: Instances | None = None
 
 
 @dataclass(frozen=True)
 class Writer:
-    """How labels are written in one format.
+    """How labels are written in one format."""
 
-    Parameters
-    ----------
-    file_name : str
-        What the file is called in a case's folder. Formats of several files put what tells them apart before the
-        last suffix.
-    needs_dicom : bool
-        Whether the format refers to a DICOM source, so that it cannot be written for another scan.
-    write : callable
-        Takes labels and the file's path; returns the files written.
-    about : str
-        What it is good for, in a few words.
-    tilted : str
-        What to know where slices are tilted; empty where readers have them right.
-    needs_objects : bool
-        Whether it holds objects, so that there is nothing to write where none were made.
-    has_bits : bool
-        Whether pixels are single bits in it, so that frames may begin within a byte.
-    """
-
-    file_name: str
-    needs_dicom: bool
-    write: Callable[[Labeled, Path], list[Path]]
-    about: str
-    tilted: str = ""
+    file_name: str  # in a case's folder; formats of several files put what distinguishes them before the last suffix
+    needs_dicom: bool  # refers to a DICOM source, so that it cannot be written for another scan
+    write: Callable[[Labeled, Path], list[Path]]  # takes labels and the file's path; returns the files written
+    about: str  # what it is good for, in a few words
+    tilted: str = ""  # what to know where slices are tilted; empty where readers have them right
     needs_objects: bool = False
-    has_bits: bool = False
+    has_bits: bool = False  # pixels are single bits, so that frames may begin within a byte
 
 
 def write(name: str, item: Labeled, folder: Path) -> tuple[list[Path], tuple[str, ...]]:
-    """Write labels in a format.
-
-    Parameters
-    ----------
-    name : str
-        One of `WRITERS`.
-    item : Labeled
-        The labels.
-    folder : Path
-        Where the files go.
-
-    Returns
-    -------
-    files : list of Path
-        Those written.
-    notes : tuple of str
-        What the user should know: that some readers of the format will not have these labels right.
-
-    Raises
-    ------
-    FormatLimitation
-        When the format cannot carry the labels.
-    GeometryMismatch
-        When they do not lie on the source.
-    """
+    """Write labels in one of `WRITERS`; return the files, and notes on readers that will get these labels wrong."""
     writer = WRITERS[name]
     files = writer.write(item, folder / writer.file_name)
     geometry = item.labels.geometry

@@ -20,10 +20,8 @@ def as_intensities(
 ) -> npt.NDArray[Any]:
     """Apply slope and intercept; whole numbers stay whole where there are none, all else becomes float32.
 
-    Raises
-    ------
-    InputError
-        For complex or color values, and for NaN or infinite ones, which a network turns into a wrong mask everywhere.
+    NaN and infinity, which a network turns into a wrong mask everywhere, are an `InputError`, as complex and color
+    values are.
     """
     if array.dtype.kind == "c":
         raise InputError(
@@ -65,13 +63,7 @@ def _scaled(array: npt.NDArray[Any], slope: float, intercept: float) -> npt.NDAr
 
 
 def as_labels(array: npt.NDArray[Any], *, where: object) -> npt.NDArray[Any]:
-    """Label values as uint8 or uint16, whichever is the smaller that fits.
-
-    Raises
-    ------
-    InputError
-        When a value is not a whole number between 0 and 65535.
-    """
+    """Label values as uint8 or uint16, whichever is the smaller that fits."""
     if array.dtype.kind not in "iufb":
         raise InputError(f"labels must be whole numbers, not {array.dtype}", where=where)
     lowest, highest = (array.min(), array.max()) if array.size else (0, 0)

@@ -45,36 +45,13 @@ def look(path: Path, kind: ItkFormat) -> tuple[str, tuple[Path, ...]]:
 
 
 def read_scan(path: Path, kind: ItkFormat) -> Scan:
-    """Read a scan; components and a fourth dimension are channels.
-
-    Parameters
-    ----------
-    path : Path
-        A NRRD (attached or detached) or MetaImage file.
-    kind : {"nrrd", "meta"}
-        Which of the two.
-
-    Raises
-    ------
-    InputError
-        When the file is truncated, damaged, holds complex or non-finite values, or does not say where it lies.
-    ResourceLimit
-        When its header promises more than this machine can hold.
-    """
+    """Read a NRRD (attached or detached) or MetaImage file; components and a fourth dimension are channels."""
     array, geometry, warnings, files, _ = _read(path, kind)
     return Scan(as_intensities(array, where=path), geometry, None, Source(kind, files, warnings=warnings))
 
 
 def read_labels(path: Path, kind: ItkFormat) -> LabelMap:
-    """Read a label map, with names, colors and codes where 3D Slicer wrote them (``.seg.nrrd``).
-
-    Raises
-    ------
-    InputError
-        As for `read_scan`, and when values are not whole numbers between 0 and 65535.
-    FormatLimitation
-        When segments overlap, which a label map cannot hold.
-    """
+    """Read a label map, with names, colors and codes where 3D Slicer wrote them (``.seg.nrrd``)."""
     array, geometry, _, _, fields = _read(path, kind)
     layers = as_labels(array, where=path)
     if any(key.startswith("Segment0_") for key in fields):

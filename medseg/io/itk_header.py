@@ -41,30 +41,14 @@ META_BYTES = {
 
 @dataclass(frozen=True)
 class TextHeader:
-    """The text at the start of a NRRD or MetaImage file.
-
-    Parameters
-    ----------
-    path : Path
-        The file it is in.
-    fields : dict of str to str
-        Keys in lower case.
-    data : Path
-        The file that holds the voxels: the same, or the one a detached header names.
-    offset : int
-        Where they start in it.
-    bytes : int
-        How many there are, uncompressed.
-    compressed : bool
-        Whether they are deflated (gzip in NRRD, zlib in MetaImage).
-    """
+    """The text at the start of a NRRD or MetaImage file."""
 
     path: Path
-    fields: dict[str, str]
-    data: Path
-    offset: int
-    bytes: int
-    compressed: bool
+    fields: dict[str, str]  # keys in lower case
+    data: Path  # the file that holds the voxels: the same, or the one a detached header names
+    offset: int  # where they start in it
+    bytes: int  # how many there are, uncompressed
+    compressed: bool  # gzip in NRRD, zlib in MetaImage
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -75,12 +59,7 @@ class TextHeader:
 def read_header(path: Path, kind: ItkFormat) -> TextHeader:
     """Read the text header and check its promises against the size of the files.
 
-    Raises
-    ------
-    InputError
-        When it is not valid, or the data is missing, truncated or lies outside the header's folder.
-    ResourceLimit
-        When it promises more than this machine can hold.
+    Data outside the header's folder is refused.
     """
     try:
         with path.open("rb") as stream:
@@ -105,13 +84,7 @@ def read_header(path: Path, kind: ItkFormat) -> TextHeader:
 
 
 def check_data(path: Path, header: TextHeader) -> None:
-    """Inflate compressed data once, in small pieces, to prove its length and checksum.
-
-    Raises
-    ------
-    InputError
-        When it is damaged, or not as long as promised.
-    """
+    """Inflate compressed data once, in small pieces, to prove its length and checksum."""
     if not header.compressed:
         return
     unpack = zlib.decompressobj(wbits=47)  # 32 + 15: zlib or gzip, told apart by the data

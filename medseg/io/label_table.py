@@ -54,13 +54,7 @@ def find_table(labels: Path) -> Path | None:
 
 
 def read_table(path: Path) -> LabelTable:
-    """Read a table of classes; rows of value 0 are the background and skipped.
-
-    Raises
-    ------
-    InputError
-        When a row's value or color is none, a name is empty, or a value comes twice.
-    """
+    """Read a table of classes; rows of value 0 are the background and skipped."""
     classes: dict[int, LabelClass] = {}
     for number, row in enumerate(_rows(path), start=2):
         value, name, color = (str(row.get(column) or "").strip() for column in COLUMNS)
@@ -83,11 +77,6 @@ def with_table_beside(labels: LabelMap, path: Path) -> LabelMap:
 
     Values the table does not have keep the name they had, and classes of the table that do not occur are kept, so that
     an absent class is known to be absent.
-
-    Raises
-    ------
-    InputError
-        As `read_table`.
     """
     found = find_table(path)
     if found is None:

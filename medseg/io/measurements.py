@@ -12,20 +12,7 @@ __all__ = ["table_of_measurements"]
 
 
 def table_of_measurements(volumes: Volumes, quality: Quality | None = None) -> str:
-    """Return the text of the table.
-
-    Parameters
-    ----------
-    volumes : Volumes
-        Of every class.
-    quality : Quality, optional
-        Of the same classes; without it there are volumes only.
-
-    Returns
-    -------
-    str
-        With a last column of objects where the model makes any.
-    """
+    """Return the text of the table: volumes, quality where measured, and objects where the model makes any."""
     counted = any(row.objects is not None for row in volumes.rows)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")

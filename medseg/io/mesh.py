@@ -27,22 +27,7 @@ TO_GLTF = [0.001, 0, 0, 0, 0, 0, -0.001, 0, 0, 0.001, 0, 0, 0, 0, 0, 1]
 
 
 def write_stl(labels: LabelMap, path: Path, *, model: ModelIdentity) -> list[Path]:
-    """Write each class that has voxels as a binary STL file.
-
-    Parameters
-    ----------
-    labels : LabelMap
-        The labels.
-    path : Path
-        ``labels.stl`` gives ``labels.1-liver.stl`` and so on.
-    model : ModelIdentity
-        What made the labels.
-
-    Returns
-    -------
-    list of Path
-        The files; none where nothing was found.
-    """
+    """Write each class that has voxels as a binary STL file: ``labels.stl`` gives ``labels.1-liver.stl`` and so on."""
     written = []
     for surface in _found(labels, path):
         name = re.sub(r"[^A-Za-z0-9]+", "-", surface.entry.name).strip("-").lower()

@@ -58,13 +58,6 @@ def read_scan(path: Path) -> Scan:
     """Read a scan from ``.nii``, ``.nii.gz`` or a ``.hdr``/``.img`` pair.
 
     Whole numbers without scaling keep their type; all else becomes float32. A fourth (or fifth) axis is channels.
-
-    Raises
-    ------
-    InputError
-        When the file is truncated or damaged, does not say where it lies, or holds complex, color or infinite values.
-    ResourceLimit
-        When its header promises more than this machine can hold.
     """
     opened = _open(path)
     stored, slope, intercept = _read_stored(opened, path)
@@ -74,13 +67,7 @@ def read_scan(path: Path) -> Scan:
 
 
 def read_labels(path: Path) -> LabelMap:
-    """Read a label map; values without names are called ``class-N``.
-
-    Raises
-    ------
-    InputError
-        As for `read_scan`, and when values are not whole numbers between 0 and 65535.
-    """
+    """Read a label map; values without names are called ``class-N``."""
     opened = _open(path)
     if opened.channels > 1:
         raise InputError(
@@ -101,20 +88,8 @@ def says_labels(path: Path) -> bool:
 def write_labels(labels: LabelMap, path: Path, source: Source | None = None) -> None:
     """Write a label map, byte for byte the same for the same input, whole or not at all.
 
-    Parameters
-    ----------
-    labels : LabelMap
-        What to write, as uint8 where the table's and the array's values allow it and uint16 otherwise.
-    path : Path
-        Ends in ``.nii`` or ``.nii.gz``.
-    source : Source, optional
-        Of the scan the labels belong to. Where that is a NIfTI file, its orientation is copied bit by bit, so that both
-        files have the very same affine in every reader.
-
-    Raises
-    ------
-    GeometryMismatch
-        When the labels do not lie on the grid of the source file.
+    A NIfTI source's orientation is copied bit by bit, so that both files have the very same affine in every reader.
+    Labels that are not on its grid are a `GeometryMismatch`.
     """
     largest = max(int(labels.array.max(initial=0)), labels.table.largest)
     array = labels.array.astype(smallest_label_dtype(largest), copy=False)
@@ -132,16 +107,8 @@ def write_scan(scan: Scan, path: Path) -> None:
 def write_probabilities(shares: npt.NDArray[Any], geometry: Geometry, path: Path, source: Source | None = None) -> None:
     """Write numbers between 0 and 1 as bytes of 255ths, which every reader scales back; otherwise as `write_labels`.
 
-    Parameters
-    ----------
-    shares : ndarray of float, shape (X, Y, Z) or (K, X, Y, Z)
-        K becomes the fourth axis. A slice at a time is in memory where the array lies in a file.
-    geometry : Geometry
-        Of the three spatial axes.
-    path : Path
-        Ends in ``.nii`` or ``.nii.gz``.
-    source : Source, optional
-        Of the scan they belong to.
+    Shape (X, Y, Z) or (K, X, Y, Z), where K becomes the fourth axis. Of an array in a file, one slice at a time is in
+    memory.
     """
     array = shares if shares.ndim == 3 else np.moveaxis(shares, 0, 3)
     header = _header_like(np.broadcast_to(np.uint8(0), array.shape), geometry, source)

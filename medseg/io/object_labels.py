@@ -16,20 +16,7 @@ MOST = 65535
 def object_labels(instances: Instances) -> LabelMap:
     """Return a label map whose classes are objects: *lesion 1*, *lesion 2*; a stuff region keeps its class's name.
 
-    Parameters
-    ----------
-    instances : Instances
-        Objects; codes and categories are those of their classes.
-
-    Returns
-    -------
-    LabelMap
-        Values are the ids. Neighboring ids differ in color; stuff has the color of its class.
-
-    Raises
-    ------
-    FormatLimitation
-        When an id is beyond 65535, the largest value a label map can hold.
+    Values are the ids, codes those of the class. Neighboring ids differ in color; stuff has the color of its class.
     """
     largest = max((row.id for row in instances.rows), default=0)
     if largest > MOST:

@@ -37,28 +37,14 @@ def look(path: Path) -> tuple[str, tuple[Path, ...]]:
 
 
 def read_scan(path: Path) -> Scan:
-    """Read a picture: x along columns, y down rows, and z through pages, one voxel for a single page.
-
-    Raises
-    ------
-    InputError
-        When it cannot be decoded, or its transparency means something.
-    ResourceLimit
-        When its header promises more than this machine can hold.
-    """
+    """Read a picture: x along columns, y down rows, and z through pages, one voxel for a single page."""
     array, notes = _pixels(path)
     array = as_intensities(array, where=path)
     return Scan(array, _geometry(array), None, Source("picture", (path,), notes=(NO_PLACE, *notes)))
 
 
 def read_labels(path: Path) -> LabelMap:
-    """Read a picture of class values or of numbered objects, 8 or 16 bits deep.
-
-    Raises
-    ------
-    InputError
-        As for `read_scan`, and for color pictures.
-    """
+    """Read a picture of class values or of numbered objects, 8 or 16 bits deep."""
     array, _ = _pixels(path, raw_palette=True)
     if len(array) > 1:
         raise InputError(

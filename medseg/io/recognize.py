@@ -49,21 +49,11 @@ OTHERS = (
 
 @dataclass(frozen=True)
 class Recognized:
-    """What a file turned out to be.
+    """What a file turned out to be."""
 
-    Parameters
-    ----------
-    kind : str
-        By its bytes; ``"other"`` where they are none of a scan's.
-    claim : str, optional
-        What its name says it is, where that is a scan format.
-    says : str
-        For ``"other"`` and ``"unreadable"``: what it is instead, as the reason for leaving it out.
-    """
-
-    kind: FileKind
-    claim: FileKind | None
-    says: str = ""
+    kind: FileKind  # by its bytes; ``"other"`` where they are none of a scan's
+    claim: FileKind | None  # what its name says it is, where that is a scan format
+    says: str = ""  # of ``"other"`` and ``"unreadable"``: what it is instead
 
 
 def recognize(path: Path) -> Recognized:

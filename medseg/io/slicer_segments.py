@@ -23,28 +23,10 @@ TISSUE = Code("85756007", "SCT", "Tissue")
 def read_segments(
     layers: npt.NDArray[Any], fields: Mapping[str, str], *, where: object
 ) -> tuple[npt.NDArray[Any], LabelTable]:
-    """Bring Slicer's segments into one label map.
+    """Bring Slicer's segments into one label map, (X, Y, Z), and its table; segments of one layer do not overlap.
 
-    Parameters
-    ----------
-    layers : ndarray of uint8 or uint16, shape (layers, X, Y, Z)
-        Segments of one layer do not overlap; those of different layers may.
-    fields : mapping of str to str
-        The file's key-value pairs.
-    where : object
-        Named in errors.
-
-    Returns
-    -------
-    labels : ndarray of uint8 or uint16, shape (X, Y, Z)
-        With Slicer's own values where there is one layer; numbered from 1 in the order of the segments otherwise.
-    table : LabelTable
-        Names, colors and codes.
-
-    Raises
-    ------
-    FormatLimitation
-        When two segments share a voxel.
+    `layers` has shape (layers, X, Y, Z). Values are Slicer's own where there is one layer, else numbered from 1 in the
+    order of the segments. Segments that share a voxel are a `FormatLimitation`.
     """
     count = 1 + max(int(m.group(1)) for key in fields if (m := re.fullmatch(r"Segment(\d{1,5})_ID", key)))
     labels = np.zeros(layers.shape[1:], dtype=np.uint16)

@@ -16,21 +16,11 @@ __all__ = ["Surface", "surfaces"]
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """The surface of one class.
-
-    Parameters
-    ----------
-    entry : LabelClass
-        The class.
-    vertices : ndarray of float64, shape (V, 3)
-        In mm, in DICOM's patient coordinates, LPS+.
-    faces : ndarray of int64, shape (F, 3)
-        Vertices of each triangle, counter-clockwise seen from outside.
-    """
+    """The surface of one class."""
 
     entry: LabelClass
-    vertices: npt.NDArray[np.float64]
-    faces: npt.NDArray[np.int64]
+    vertices: npt.NDArray[np.float64]  # (V, 3), mm in DICOM's patient coordinates, LPS+
+    faces: npt.NDArray[np.int64]  # (F, 3), vertices of each triangle, counter-clockwise seen from outside
 
     @property
     def volume(self) -> float:
@@ -43,8 +33,6 @@ class Surface:
 def surfaces(labels: LabelMap) -> list[Surface]:
     """Surface of each class that has voxels, half-way between the voxels inside and outside; nothing is smoothed.
 
-    Notes
-    -----
     Marching cubes after Lewiner et al. (2003), as in scikit-image. The surface is closed also where a class touches the
     edge of the grid.
     """

@@ -41,13 +41,7 @@ SCREENS = {"SCREEN SAVE", "SCREENSHOT", "SCREEN", "REPORT", "PROTOCOL", "DOSE_IN
 
 
 def uncertainty_about_pixels(dataset: Dataset) -> str | None:
-    """Reason why the pixels may show who the patient is; None where there is no reason to think so.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The object, before anything was removed from it.
-    """
+    """Reason why the pixels may show who the patient is; None where there is no reason to think so."""
     if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         return None
     if str(dataset.get("BurnedInAnnotation", "")).upper() == "YES":

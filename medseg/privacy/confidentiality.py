@@ -93,17 +93,10 @@ CLEAN_STRUCTURED_CONTENT = Code("113104", "DCM", "Clean Structured Content Optio
 
 @dataclass
 class Cleaning:
-    """Who is who in one run, and what was found where it should not be.
+    """Who is who in one run, and what was found where it should not be."""
 
-    Parameters
-    ----------
-    key : bytes
-        Secret; the same key maps the same identifiers alike, and without it nobody can tell which was which.
-    leaks : dict of str to int
-        Attributes outside the profile's table that held an identifier, and how often; they were emptied.
-    """
-
-    key: bytes
+    key: bytes  # secret: the same key maps the same identifiers alike, and without it nobody can tell which was which
+    # Attributes outside the profile's table that held an identifier, and how often; they were emptied.
     leaks: dict[str, int] = field(default_factory=dict)
     _words: dict[str, set[str]] = field(default_factory=dict)
     _patients: dict[str, str] = field(default_factory=dict)
@@ -148,13 +141,6 @@ def deidentify(dataset: Dataset, cleaning: Cleaning) -> None:
     """Take the patient out of an object, in place.
 
     Pixels are not looked at: see `medseg.privacy.burned_in`.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        A whole object, file meta information included.
-    cleaning : Cleaning
-        The run's key; what leaked is added to it.
     """
     dataset.decode()
     pseudonym = cleaning.patient_of(dataset)

@@ -50,35 +50,18 @@ NOTES = (
 
 @dataclass(frozen=True)
 class Deidentified:
-    """What became of a folder.
-
-    Parameters
-    ----------
-    written : tuple of Path
-        The new files.
-    skipped : tuple of Skipped
-        Every file that was not written, and why; `broken` marks DICOM objects.
-    leaks : dict of str to int
-        Attributes outside the profile's table that held an identifier, and in how many places; they were emptied.
-    """
+    """What became of a folder."""
 
     written: tuple[Path, ...]
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[Skipped, ...]  # every file that was not written, and why; `broken` marks DICOM objects
+    # Attributes outside the profile's table that held an identifier, and in how many places; they were emptied.
     leaks: dict[str, int]
 
 
 def read_key(path: Path | None) -> bytes:
     """Read the secret of a run from a file, made if missing and then readable by its owner alone.
 
-    Parameters
-    ----------
-    path : Path, optional
-        Without one, a secret is made up and forgotten: nobody can link this run's objects to another's, or back.
-
-    Raises
-    ------
-    UsageError
-        When the file is too short to be a secret.
+    Without a path, a secret is made up and forgotten: nobody can link this run's objects to another's, or back.
     """
     if path is None:
         return secrets.token_bytes(32)

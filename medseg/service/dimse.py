@@ -65,13 +65,7 @@ SEEN = "Check host, port and both application entity titles; the archive must kn
 
 
 def store(archive: Archive, items: Sequence[Outgoing]) -> Iterator[tuple[Outgoing, str | None]]:
-    """Send objects by C-STORE; yield each with None, or the reason why the archive did not take it.
-
-    Raises
-    ------
-    ArchiveError
-        When no association can be made, or it breaks; what was not yielded was not sent.
-    """
+    """Send objects by C-STORE; yield each with None, or the reason why the archive did not take it."""
     pending = list(items)
     while pending:
         kinds = list(dict.fromkeys((item.sop_class, item.syntax) for item in pending))[:MOST_CONTEXTS]
@@ -106,17 +100,7 @@ def _store(link: Association, item: Outgoing) -> str | None:
 
 
 def find(archive: Archive, level: str, keys: Mapping[str, str]) -> list[Dataset]:
-    """Ask an archive by C-FIND in the study root model.
-
-    Parameters
-    ----------
-    archive : Archive
-        The archive.
-    level : {"STUDY", "SERIES"}
-        What to list.
-    keys : mapping of str to str
-        DICOM keywords to values to match; empty values are asked for.
-    """
+    """Ask an archive by C-FIND (study root); `keys` are DICOM keywords with the value to match, or empty to get it."""
     query = Dataset()
     query.QueryRetrieveLevel = level
     for keyword, value in keys.items():
@@ -132,22 +116,7 @@ def find(archive: Archive, level: str, keys: Mapping[str, str]) -> list[Dataset]
 
 
 def get(archive: Archive, study: str, series: str, keep: Callable[[str, bytes], None]) -> None:
-    """Fetch a series by C-GET.
-
-    Parameters
-    ----------
-    archive : Archive
-        The archive.
-    study, series : str
-        UIDs.
-    keep : callable
-        Takes the instance UID and the whole file of each object as it comes.
-
-    Raises
-    ------
-    ArchiveError
-        When not every object came.
-    """
+    """Fetch a series by C-GET; `keep` takes the instance UID and the whole file of each object as it comes."""
     model = StudyRootQueryRetrieveInformationModelGet
 
     def offer(entity: AE) -> None:
@@ -176,13 +145,7 @@ def series_query(study: str, series: str) -> Dataset:
 
 
 def completed(answers: Iterator[tuple[Dataset, Dataset | None]], archive: Archive, series: str) -> int:
-    """Go through the answers to C-GET or C-MOVE to the last; return how many objects the archive says it sent.
-
-    Raises
-    ------
-    ArchiveError
-        When the archive did not send the series, or not all of it.
-    """
+    """Go through the answers to C-GET or C-MOVE to the last; return how many objects the archive says it sent."""
     last = Dataset()
     for last, _ in answers:
         if "Status" not in last or int(last.Status) not in PENDING:
@@ -217,13 +180,7 @@ def association(
     roles: Sequence[Any] = (),
     handlers: Sequence[tuple[Any, Callable[..., Any]]] = (),
 ) -> Iterator[Association]:
-    """Associate with an archive for what `offer` asks for, and release it at the end.
-
-    Raises
-    ------
-    ArchiveError
-        When there is no association; `ArchiveRefusal` where trying again cannot help.
-    """
+    """Associate with an archive for what `offer` asks for, and release it at the end."""
     entity = AE(ae_title=archive.calling)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = TIMEOUT
     entity.connection_timeout = TIMEOUT

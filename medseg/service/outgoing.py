@@ -20,30 +20,16 @@ DICOMDIR = "1.2.840.10008.1.3.10"  # a table of contents, which archives do not 
 
 @dataclass(frozen=True)
 class Outgoing:
-    """An object to send.
-
-    Parameters
-    ----------
-    path : Path
-        Its file.
-    sop_class, instance, syntax : UID
-        What it is, which it is, and how it is encoded.
-    """
+    """An object to send."""
 
     path: Path
     sop_class: UID
     instance: UID
-    syntax: UID
+    syntax: UID  # how it is encoded
 
 
 def outgoing(paths: Sequence[Path]) -> list[Outgoing]:
-    """List the DICOM files under some files and folders; anything else is passed over.
-
-    Raises
-    ------
-    UsageError
-        When a path does not exist.
-    """
+    """List the DICOM files under some files and folders; anything else is passed over."""
     found: dict[UID, Outgoing] = {}
     for entry in walk(paths)[0]:
         try:

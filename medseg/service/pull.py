@@ -32,22 +32,12 @@ COUNT = "NumberOfSeriesRelatedInstances"
 
 @dataclass(frozen=True)
 class Series:
-    """A series an archive has.
-
-    Parameters
-    ----------
-    study, uid : str
-        UIDs of its study and its own.
-    modality : str
-        Such as ``"CT"``.
-    objects : int, optional
-        How many objects the archive says it has.
-    """
+    """A series an archive has."""
 
     study: str
     uid: str
     modality: str = ""
-    objects: int | None = None
+    objects: int | None = None  # how many the archive says it has
 
 
 def search(archive: Archive, where: Mapping[str, str]) -> list[Series]:

@@ -16,50 +16,18 @@ __all__ = ["Pushed", "push"]
 
 @dataclass(frozen=True)
 class Pushed:
-    """What became of one object.
-
-    Parameters
-    ----------
-    path : Path
-        Its file.
-    instance : str
-        Its UID.
-    reason : str, optional
-        Why the archive does not have it; None where it does.
-    """
+    """What became of one object."""
 
     path: Path
     instance: str
-    reason: str | None = None
+    reason: str | None = None  # why the archive does not have it; None where it does
 
 
 def push(paths: Sequence[Path], archive: Archive, *, retries: int = 3, wait: float = 2.0) -> list[Pushed]:
     """Send every DICOM object under some files and folders.
 
-    Sending twice is harmless: an object that is already there counts as sent.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        Files and folders; what is not DICOM is passed over.
-    archive : Archive
-        Where to.
-    retries : int
-        How often a broken connection is tried again, with what had not been sent.
-    wait : float
-        Seconds before the first further try; doubled each time.
-
-    Returns
-    -------
-    list of Pushed
-        One for each object.
-
-    Raises
-    ------
-    ArchiveError
-        When the archive took nothing because it could not be reached.
-    InputError
-        When there is nothing to send.
+    Sending twice is harmless: an object that is already there counts as sent. A broken connection is tried again with
+    what had not been sent, after `wait` seconds, doubled each time.
     """
     if archive.protocol == "dimse":
         from medseg.service.dimse import store

@@ -18,20 +18,8 @@ T = TypeVar("T")
 def keep_trying(action: Callable[[], T], *, retries: int, wait: float) -> T:
     """Return what an action returns, trying again while an archive fails for the moment.
 
-    Parameters
-    ----------
-    action : callable
-        Raises `ArchiveError` where it fails.
-    retries : int
-        How often it is tried again.
-    wait : float
-        Seconds before the first further try; doubled each time.
-
-    Raises
-    ------
-    ArchiveError
-        The last one; at once where the archive refuses, since a password that is wrong stays wrong, and an account may
-        be locked for trying.
+    `wait` is in seconds, doubled each time. A refusal is raised at once: a wrong password stays wrong, and an account
+    may be locked for trying.
     """
     for attempt in range(retries):
         try:

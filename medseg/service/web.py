@@ -25,13 +25,7 @@ BUSY = (408, 425, 429)  # a 4xx that may pass
 
 
 def store(archive: Archive, items: Sequence[Outgoing]) -> Iterator[tuple[Outgoing, str | None]]:
-    """Send objects by STOW-RS; yield each with None, or the reason why the archive did not take it.
-
-    Raises
-    ------
-    ArchiveError
-        When the archive cannot be reached or refuses whole requests; what was not yielded was not sent.
-    """
+    """Send objects by STOW-RS; yield each with None, or the reason why the archive did not take it."""
     client = _client(archive)
     for batch in _batches(items):
         with _spoken(archive), tolerant():

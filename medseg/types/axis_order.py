@@ -19,17 +19,10 @@ POSITIVE, NEGATIVE = "RAS", "LPI"
 
 @dataclass(frozen=True)
 class AxisOrder:
-    """A permutation of the three spatial axes followed by flips: one of the 48 ways to store the same voxels.
+    """A permutation of the three spatial axes followed by flips: one of the 48 ways to store the same voxels."""
 
-    Parameters
-    ----------
-    permutation : tuple of int
-        Axis ``i`` of the result is axis ``permutation[i]`` of the source.
-    flips : tuple of bool
-        Whether axis ``i`` of the result runs against its source axis.
-    """
-
-    permutation: tuple[int, int, int] = (0, 1, 2)
+    permutation: tuple[int, int, int] = (0, 1, 2)  # axis ``i`` of the result is axis ``permutation[i]`` of the source
+    # Whether axis ``i`` of the result runs against its source axis.
     flips: tuple[bool, bool, bool] = (False, False, False)
 
     def apply(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -73,12 +66,8 @@ def nearest_ras(geometry: Geometry) -> AxisOrder:
     """Order that brings array axes nearest to right, anterior, superior.
 
     Of the six assignments of array axes to world axes, the one with the largest sum of direction cosines. Unlike an
-    axis-by-axis choice it does not depend on the order in which the file stores its axes, however oblique the scan.
-
-    Parameters
-    ----------
-    geometry : Geometry
-        The scan's grid; a rotation or shear within it stays.
+    axis-by-axis choice it does not depend on the order in which the file stores its axes, however oblique the scan. A
+    rotation or shear within the grid stays.
     """
     cosines = geometry.affine[:3, :3] / np.asarray(geometry.spacing)
     # Rounding keeps header noise from choosing between two equally good assignments.
@@ -89,15 +78,7 @@ def nearest_ras(geometry: Geometry) -> AxisOrder:
 
 
 def toward(geometry: Geometry, orientation: str) -> AxisOrder:
-    """Order that brings array axes nearest to the directions a code names.
-
-    Parameters
-    ----------
-    geometry : Geometry
-        The scan's grid.
-    orientation : str
-        Three letters of R L A P S I, such as ``"LPS"``: where the three axes shall point. ``"stored"`` changes nothing.
-    """
+    """Order that brings array axes nearest to directions such as ``"LPS"``; ``"stored"`` changes nothing."""
     if orientation == "stored":
         return AxisOrder()
     x, y, z = ((POSITIVE if letter in POSITIVE else NEGATIVE).index(letter) for letter in orientation)

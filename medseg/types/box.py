@@ -38,26 +38,15 @@ class Box:
 
 
 def nonzero_box(array: npt.NDArray[Any]) -> Box:
-    """Smallest box outside which every channel is 0; the whole array where nothing else is.
+    """Smallest box outside which every channel of (C, X, Y, Z) is 0; the whole array where nothing else is.
 
-    Parameters
-    ----------
-    array : ndarray, shape (C, X, Y, Z)
-        Intensities. NaN counts as 0: it is what some tools write outside the field of view.
+    NaN counts as 0: it is what some tools write outside the field of view.
     """
     return _box(array, lambda plane: (plane != 0) & ~np.isnan(plane) if plane.dtype.kind == "f" else plane != 0)
 
 
 def box_above(array: npt.NDArray[Any], threshold: float) -> Box:
-    """Smallest box outside which no channel exceeds a threshold; the whole array where nothing does.
-
-    Parameters
-    ----------
-    array : ndarray, shape (C, X, Y, Z)
-        Intensities; NaN exceeds nothing.
-    threshold : float
-        In the scan's own units.
-    """
+    """Smallest box outside which no channel of (C, X, Y, Z) exceeds a threshold; the whole array where nothing does."""
     return _box(array, lambda plane: plane > threshold)
 
 

@@ -10,40 +10,18 @@ __all__ = ["MeasurementRow", "Report"]
 
 @dataclass(frozen=True)
 class MeasurementRow:
-    """One figure.
-
-    Parameters
-    ----------
-    case_id : str
-        The case.
-    class_name : str
-        The class, or ``"all"``.
-    metric : str
-        Lower-case name, for instance ``"dice"`` or ``"nsd@2mm"``.
-    value : float
-        NaN where undefined, infinite where a distance has no other end.
-    """
+    """One figure."""
 
     case_id: str
-    class_name: str
-    metric: str
-    value: float
+    class_name: str  # ``"all"`` for figures of the whole case
+    metric: str  # lower case, for instance ``"dice"`` or ``"nsd@2mm"``
+    value: float  # NaN where undefined, infinite where a distance has no other end
 
 
 @dataclass(frozen=True)
 class Report:
-    """Measurements of a set of cases.
-
-    Parameters
-    ----------
-    rows : tuple of MeasurementRow
-        In long form.
-    definitions : mapping of str to str
-        What each metric is, in a sentence.
-    versions : mapping of str to str
-        Of the software that measured.
-    """
+    """Measurements of a set of cases."""
 
     rows: tuple[MeasurementRow, ...]
-    definitions: Mapping[str, str] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
+    definitions: Mapping[str, str] = field(default_factory=dict)  # what each metric is, in a sentence
+    versions: Mapping[str, str] = field(default_factory=dict)  # of the software that measured

@@ -38,22 +38,7 @@ FEW = 3
 
 
 def find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[Skipped], list[Path]]:
-    """Sort DICOM files into volumes by their headers.
-
-    Parameters
-    ----------
-    entries : sequence of Entry
-        Files known to be DICOM, sorted by path.
-
-    Returns
-    -------
-    found : list of FoundScan
-        One for each volume.
-    skipped : list of Skipped
-        Every other file: other kinds of object, localizers, copies, damaged files.
-    label_objects : list of Path
-        Those of the latter that are SEG or RTSTRUCT.
-    """
+    """Sort DICOM files into volumes by header; return them, all other files, and those that are SEG or RTSTRUCT."""
     with leniently():
         return _find_volumes(entries)
 

@@ -49,50 +49,22 @@ TELLING = (
 
 @dataclass(frozen=True)
 class Frame:
-    """What is known of one image plane before its pixels are read.
-
-    Parameters
-    ----------
-    file : Path
-        Where it is.
-    index : int, optional
-        Its number within a multi-frame file, from 0; None for a single-frame file.
-    header : Dataset
-        The file's header, as `medseg.io.dicom.header.read_header` gives it; shared between the frames of a file.
-    pixels_at : int, optional
-        Where in the file its pixel data starts.
-    rows, columns : int
-        Its size in pixels.
-    position : tuple of float, optional
-        Center of its first pixel, mm, LPS+ as in DICOM.
-    orientation : tuple of float, optional
-        Directions along its rows and down its columns, LPS+.
-    pixel_spacing : tuple of float, optional
-        Distance in mm between rows, then between columns.
-    slice_step : float, optional
-        Distance to the next slice as the header states it: between slices, else the thickness.
-    slope, intercept : float
-        Turn stored values into real ones; 1 and 0 where the header says nothing.
-    is_scaled : bool
-        Whether the header gives either.
-    tells : mapping of str to object
-        The `TELLING` attributes it has, and its indices in private dimensions.
-    """
+    """What is known of one image plane before its pixels are read."""
 
     file: Path
-    index: int | None
-    header: Dataset
-    pixels_at: int | None
+    index: int | None  # within a multi-frame file, from 0; None for a single-frame file
+    header: Dataset  # shared between the frames of a file
+    pixels_at: int | None  # where in the file its pixel data starts
     rows: int
     columns: int
-    position: tuple[float, float, float] | None
-    orientation: tuple[float, ...] | None
-    pixel_spacing: tuple[float, float] | None
-    slice_step: float | None
-    slope: float
+    position: tuple[float, float, float] | None  # center of its first pixel, mm, LPS+ as in DICOM
+    orientation: tuple[float, ...] | None  # directions along its rows and down its columns, LPS+
+    pixel_spacing: tuple[float, float] | None  # mm between rows, then between columns
+    slice_step: float | None  # mm to the next slice as the header states it: between slices, else the thickness
+    slope: float  # with `intercept`, turns stored values into real ones; 1 and 0 where the header says nothing
     intercept: float
-    is_scaled: bool
-    tells: Mapping[str, Any]
+    is_scaled: bool  # whether the header gives either
+    tells: Mapping[str, Any]  # the `TELLING` attributes it has, and its indices in private dimensions
 
     @cached_property
     def is_placed(self) -> bool:
@@ -130,13 +102,7 @@ class Frame:
 
 @lru_cache(maxsize=REMEMBERED)
 def frames_of(header: Header) -> tuple[Frame, ...]:
-    """List the image planes of one file.
-
-    Raises
-    ------
-    InputError
-        When an attribute has a value it cannot have.
-    """
+    """List the image planes of one file."""
     elements = header.elements
     with leniently():
         try:

@@ -27,26 +27,14 @@ WAY_OUT = "Get the complete series again, or allow uneven slices (--allow-uneven
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """How the slices of a volume make a grid.
+    """How the slices of a volume make a grid."""
 
-    Parameters
-    ----------
-    order : tuple of int
-        Index of the frame at each place along the third axis.
-    geometry : Geometry
-        The grid, RAS+; axes are columns, rows, slices.
-    warnings : tuple of str
-        What may be wrong with it.
-    places : ndarray of float, optional
-        Only for slices resampled from uneven ones: where each slice of the grid lies, counted in the frames of `order`.
-    frame_places : tuple of float, optional
-        The inverse: where each frame of `order` lies, counted in slices of the grid.
-    """
-
-    order: tuple[int, ...]
-    geometry: Geometry
+    order: tuple[int, ...]  # index of the frame at each place along the third axis
+    geometry: Geometry  # RAS+; axes are columns, rows, slices
     warnings: tuple[str, ...] = ()
+    # Only for slices resampled from uneven ones: where each slice of the grid lies, counted in the frames of `order`.
     places: npt.NDArray[np.float64] | None = None
+    # The inverse: where each frame of `order` lies, counted in slices of the grid.
     frame_places: tuple[float, ...] | None = None
 
 
@@ -60,19 +48,8 @@ def lay_out(frames: Sequence[Frame], *, allow_uneven: bool = False) -> Layout:
     """Order slices by where they lie and find the affine of their grid.
 
     The third axis runs along the slice normal in the direction that makes the axes right-handed in LPS. Its step is the
-    true one from slice to slice, so a tilted gantry gives a sheared affine.
-
-    Parameters
-    ----------
-    frames : sequence of Frame
-        Of one volume: equal size, orientation and pixel spacing.
-    allow_uneven : bool
-        Whether missing or unevenly spaced slices may be resampled onto an even grid instead of being refused.
-
-    Raises
-    ------
-    InputError
-        When positions are missing, shared, unevenly spaced or not on one line.
+    true one from slice to slice, so a tilted gantry gives a sheared affine. Uneven or missing slices are an error,
+    unless they may be resampled onto an even grid.
     """
     first = frames[0]
     where = first.file if len(frames) == 1 or first.index is not None else first.file.parent

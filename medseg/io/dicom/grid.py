@@ -22,21 +22,9 @@ def grid_of(planes: Sequence[Plane], spacing: float | None) -> tuple[Geometry, l
     """Return the smallest grid that holds all planes, and the slice each lies on.
 
     Slices follow the normal, the cross product of the directions along rows and columns. Slices between planes may be
-    missing; where steps between planes lean from the normal, as in a tilted CT, the grid is sheared alike.
-
-    Parameters
-    ----------
-    planes : sequence of Plane
-        At least one; several may share a place.
-    spacing : float, optional
-        Distance between slices in mm as the file states it, used where it fits the positions.
-
-    Raises
-    ------
-    FormatLimitation
-        When the planes do not lie on one regular grid.
-    ResourceLimit
-        When the grid would be absurdly large.
+    missing; where steps between planes lean from the normal, as in a tilted CT, the grid is sheared alike. `spacing`,
+    as the file states it in mm, is used where it fits the positions. Planes on no regular grid are a
+    `FormatLimitation`.
     """
     first = planes[0]
     if any(p.size != first.size or not np.allclose(p.axes, first.axes, rtol=1e-3, atol=1e-4) for p in planes):

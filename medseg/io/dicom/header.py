@@ -63,21 +63,11 @@ DAMAGED = "Copy it again from the scanner or the archive."
 
 @dataclass(frozen=True, eq=False)
 class Header:
-    """What was read of a file.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    elements : Dataset
-        The `WANTED` ones it has.
-    pixels_at : int, optional
-        Where in the file the pixel data element starts; None for a deflated file.
-    """
+    """What was read of a file."""
 
     path: Path
-    elements: Dataset
-    pixels_at: int | None
+    elements: Dataset  # the `WANTED` ones it has
+    pixels_at: int | None  # where in the file the pixel data element starts; None for a deflated file
 
     @cached_property
     def named(self) -> dict[str, Any]:
@@ -94,13 +84,7 @@ def leniently() -> Iterator[None]:
 
 
 def looks_like_dicom(start: bytes) -> bool:
-    """Whether the first bytes of a file are those of DICOM, with or without the preamble.
-
-    Parameters
-    ----------
-    start : bytes
-        At least the first 132.
-    """
+    """Whether the first 132 bytes of a file or more are those of DICOM, with or without the preamble."""
     if start[128:132] == b"DICM":
         return True
     # Without one, a file starts with an element of group 2 or 8: its group, a small element number, and either a VR or
@@ -116,13 +100,6 @@ def read_header(path: Path) -> Header:
     """Read the elements of a DICOM file's header that matter here; pixels are not touched.
 
     The last few thousand headers are remembered, so that finding a series and then reading it parses them once.
-
-    Raises
-    ------
-    InputError
-        When the file is not DICOM or damaged.
-    ResourceLimit
-        When a deflated file would take more memory than this machine may spend.
     """
     try:
         status = path.stat()

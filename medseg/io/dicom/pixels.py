@@ -50,17 +50,7 @@ PADDED_NOTE = "{:,} pixels marked as padding, brighter than the darkest real one
 
 @dataclass
 class _Buffer:
-    """The array being filled, slices first, in the smallest type that has held everything so far.
-
-    Parameters
-    ----------
-    slices : ndarray, shape (Z, Y, X)
-        int16 or int32 for whole numbers, else float32.
-    lowest : float
-        The smallest real value that is not padding.
-    padding : list of (int, float, float)
-        Slices with padding in them, and the real values it takes, from and to.
-    """
+    """The array being filled, slices first, in the smallest type that has held everything so far."""
 
     slices: npt.NDArray[Any]
     lowest: float = np.inf
@@ -110,26 +100,8 @@ def read_pixels(frames: Sequence[Frame], where: object) -> tuple[npt.NDArray[Any
 
     MONOCHROME1 concerns display alone: values are kept as they are.
 
-    Parameters
-    ----------
-    frames : sequence of Frame
-        In the order of the third axis.
-    where : object
-        Named in errors.
-
-    Returns
-    -------
-    array : ndarray, shape (X, Y, Z)
-        int16 where it holds all values, else int32; float32 where a slope makes fractions.
-    notes : tuple of str
-        What the user should know.
-
-    Raises
-    ------
-    InputError
-        When a slice cannot be decoded or is not of the size its header says.
-    ResourceLimit
-        When the volume is larger than this machine can hold.
+    Returns an array (X, Y, Z), int16 where that holds all values, else int32, or float32 where a slope makes fractions;
+    and notes.
     """
     first = frames[0]
     whole = all(float(f.slope).is_integer() and float(f.intercept).is_integer() for f in frames)

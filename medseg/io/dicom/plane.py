@@ -22,31 +22,15 @@ SLACK = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """Where the pixels of one slice or frame lie.
+    """Where the pixels of one slice or frame lie."""
 
-    Parameters
-    ----------
-    position : ndarray, shape (3,)
-        Center of the first pixel, mm, LPS+ as in DICOM.
-    axes : ndarray, shape (3, 2)
-        Steps in mm, LPS+, to the next column and to the next row.
-    size : tuple of int
-        Columns and rows.
-    """
-
-    position: npt.NDArray[np.float64]
-    axes: npt.NDArray[np.float64]
-    size: tuple[int, int]
+    position: npt.NDArray[np.float64]  # shape (3,): center of the first pixel, mm, LPS+ as in DICOM
+    axes: npt.NDArray[np.float64]  # shape (3, 2): steps in mm, LPS+, to the next column and to the next row
+    size: tuple[int, int]  # columns and rows
 
 
 def planes_of(header: Dataset) -> list[tuple[int | None, Plane]]:
-    """Place of each frame of an object: ``(None, plane)`` once for a single-frame one, ``(frame, plane)`` for others.
-
-    Raises
-    ------
-    FormatLimitation
-        When the object does not say where its pixels lie in the patient.
-    """
+    """Place of each frame of an object: ``(None, plane)`` once for a single-frame one, ``(frame, plane)`` else."""
     size = (int(header.Columns), int(header.Rows))
     frames = header.get("PerFrameFunctionalGroupsSequence")
     try:

@@ -22,13 +22,7 @@ __all__ = ["read_series", "volume_of"]
 
 
 def volume_of(found: FoundScan) -> Volume:
-    """Read the headers of a found series again and pick its volume.
-
-    Raises
-    ------
-    InputError
-        When the files have changed, or hold several volumes and none is named.
-    """
+    """Read the headers of a found series again and pick its volume; an `InputError` where the files have changed."""
     frames: list[Frame] = []
     for path in found.files:
         frames += frames_of(read_header(path))
@@ -58,24 +52,7 @@ def volume_of(found: FoundScan) -> Volume:
 def read_series(found: FoundScan, *, allow_uneven: bool = False) -> Scan:
     """Read a volume of a DICOM series: where its header says it lies, or not at all.
 
-    Parameters
-    ----------
-    found : FoundScan
-        From `medseg.io.discover.discover`.
-    allow_uneven : bool
-        Whether missing or unevenly spaced slices may be resampled onto an even grid instead of being refused.
-
-    Returns
-    -------
-    Scan
-        With array axes columns, rows, slices; slices in the order of their places along the normal.
-
-    Raises
-    ------
-    InputError
-        When the volume cannot be placed or decoded beyond uncertainty.
-    ResourceLimit
-        When it is larger than this machine can hold.
+    Array axes are columns, rows, slices; slices come in the order of their places along the normal.
     """
     with leniently():
         return _read(volume_of(found), found.case_id, allow_uneven)

@@ -26,21 +26,11 @@ log = logging.getLogger("medseg.io.dicom.series_choice")
 
 @dataclass(frozen=True)
 class Fit:
-    """How well a volume fits.
+    """How well a volume fits."""
 
-    Parameters
-    ----------
-    against : tuple of str
-        What rules it out.
-    short : tuple of str
-        What is not as wanted, without ruling it out.
-    unknown : tuple of str
-        What its header does not say.
-    """
-
-    against: tuple[str, ...] = ()
-    short: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()  # what rules it out
+    short: tuple[str, ...] = ()  # what is not as requested, without ruling it out
+    unknown: tuple[str, ...] = ()  # what its header does not say
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -59,20 +49,9 @@ def choose_series(discovery: Discovery, wanted: SeriesWanted, inputs: Sequence[P
 
     A study of one volume, volumes that were given each by its own path, and scans that are not DICOM stay as they are.
 
-    Parameters
-    ----------
-    discovery : Discovery
-        What was found.
-    wanted : Wanted
-        From the model's card.
-    inputs : sequence of Path
-        What the user named; volumes of one study under different ones are not chosen between.
-
-    Returns
-    -------
-    Discovery
-        Chosen volumes say why in their notes. Volumes not chosen are skipped with the reason; where none fits, or
-        several fit equally, the study is skipped as broken, for the user to say which.
+    Volumes of one study under different inputs are not chosen between. Chosen volumes say why in their notes; the
+    others are skipped with the reason. Where none fits, or several fit equally, the study is skipped as broken, for the
+    user to choose.
     """
     kept: list[FoundScan] = []
     left: list[Skipped] = []
@@ -98,17 +77,8 @@ def choose_series(discovery: Discovery, wanted: SeriesWanted, inputs: Sequence[P
 def named_series(discovery: Discovery, pattern: str) -> Discovery:
     """Keep the DICOM volumes the user named; scans that are not DICOM stay as they are.
 
-    Parameters
-    ----------
-    discovery : Discovery
-        What was found.
-    pattern : str
-        A series UID, a series number, a case id, or a description with ``*`` and ``?`` for any text, in any case.
-
-    Raises
-    ------
-    UsageError
-        When there are DICOM volumes and none is meant.
+    The pattern is a series UID, a series number, a case id, or a description with ``*`` and ``?`` for any text, in any
+    case.
     """
     dicom = [scan for scan in discovery.found if scan.format == "dicom"]
     meant = {scan.case_id for scan in dicom if _is_meant(scan, pattern)}

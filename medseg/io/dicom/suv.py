@@ -35,19 +35,8 @@ def suv_factor(frames: Sequence[Frame]) -> tuple[float, tuple[str, ...], tuple[s
     the start of the series (``DecayCorrection`` START) or the injection (ADMIN), as the Quantitative Imaging Biomarkers
     Alliance defines it (https://qibawiki.rsna.org, "Standardized Uptake Value (SUV)").
 
-    Parameters
-    ----------
-    frames : sequence of Frame
-        Of one volume.
-
-    Returns
-    -------
-    factor : float
-        1 where values are SUV already, or where SUV cannot be known.
-    warnings : tuple of str
-        Why SUV cannot be known.
-    notes : tuple of str
-        How SUV was made; nothing for other modalities.
+    Returns the factor, warnings and notes; 1 where values are SUV already or SUV cannot be known, which the texts then
+    say.
     """
     header = frames[0].header
     if str(header.get("SOPClassUID")) != PET:

@@ -29,21 +29,12 @@ RUNS = "told apart only by runs of the instance number: {} runs of {} slices"
 
 @dataclass(frozen=True)
 class Volume:
-    """Images that belong together.
+    """Images that belong together."""
 
-    Parameters
-    ----------
-    frames : tuple of Frame
-        In no particular order.
-    told_by : tuple of str
-        What told it from the other volumes of the series, for instance ``("EchoTime 4.6",)``; empty where it is alone.
-    notes : tuple of str
-        How it was found, where the header does not say outright.
-    """
-
-    frames: tuple[Frame, ...]
+    frames: tuple[Frame, ...]  # in no particular order
+    # What distinguishes it from the other volumes of the series, for instance ``("EchoTime 4.6",)``.
     told_by: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # how it was found, where the header does not say outright
 
     @property
     def is_localizer(self) -> bool:
@@ -64,16 +55,6 @@ def sort_into_volumes(frames: Sequence[Frame]) -> list[Volume]:
     orientation, echo and temporal position. What still has several images at one place is split by the attribute, or
     the pair of attributes, that leaves one image at each place; as a last resort by sweeps of the instance number.
     Where nothing tells them apart they stay together, for `lay_out` to refuse.
-
-    Parameters
-    ----------
-    frames : sequence of Frame
-        Of one series.
-
-    Returns
-    -------
-    list of Volume
-        In a stable order.
     """
     groups = _split(frames, _fixed)
     volumes: list[Volume] = []

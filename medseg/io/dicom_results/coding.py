@@ -73,19 +73,7 @@ def serial_number(model: ModelIdentity) -> str:
 
 
 def describe(entry: LabelClass, number: int, model: ModelIdentity, tracking_uid: str) -> hd.seg.SegmentDescription:
-    """Describe a class as a segment.
-
-    Parameters
-    ----------
-    entry : LabelClass
-        The class.
-    number : int
-        Its segment number. Where that is not the class's value, the value is kept in the segment's description.
-    model : ModelIdentity
-        What made it.
-    tracking_uid : str
-        Identifies the structure across the objects made of it.
-    """
+    """Describe a class as a segment; the description keeps the class's value where the number differs."""
     segment = hd.seg.SegmentDescription(
         segment_number=number,
         segment_label=long_string(entry.name),
@@ -106,15 +94,7 @@ VALUE = "label value "
 
 
 def class_of(segment: Dataset, value: int) -> LabelClass:
-    """Class of a label table that a segment describes.
-
-    Parameters
-    ----------
-    segment : Dataset
-        Item of a Segment Sequence.
-    value : int
-        What the class is called by where the segment does not say.
-    """
+    """Class of a label table that a segment describes; `value` is used where the segment does not say."""
     text = str(segment.get("SegmentDescription") or "")
     if text.startswith(VALUE) and text.removeprefix(VALUE).isdecimal() and 1 <= int(text.removeprefix(VALUE)) <= 65535:
         value = int(text.removeprefix(VALUE))

@@ -18,19 +18,11 @@ def fill(contours: Iterable[Polygon], shape: tuple[int, int]) -> npt.NDArray[np.
     """Find the pixels whose centers lie inside an odd number of contours.
 
     Odd, so that a contour inside another cuts a hole, and one inside the hole is an island; a keyhole, whose channel is
-    walked in both directions, cuts the same hole.
+    walked in both directions, cuts the same hole. Centers exactly on a contour belong to the side it is the left or
+    lower border of.
 
-    Parameters
-    ----------
-    contours : iterable of ndarray, shape (N, 2)
-        Corners of closed polygons in voxel units, (x, y), pixel centers at whole numbers. Parts outside are cut off.
-    shape : tuple of int
-        Number of pixels along x and y.
-
-    Returns
-    -------
-    ndarray of bool, shape (X, Y)
-        Centers exactly on a contour belong to the side it is the left or lower border of.
+    Contours are the (N, 2) corners of closed polygons in voxel units, pixel centers at whole numbers; the mask is (X,
+    Y).
     """
     crossings = np.zeros((shape[0] + 1, shape[1]), dtype=np.int32)
     for polygon in contours:
@@ -53,17 +45,8 @@ def trace(mask: npt.NDArray[Any]) -> list[Polygon]:
     """Draw closed contours around the pixels of a mask, half-way to their neighbors.
 
     Holes are cut by keyholes, as DICOM asks of a closed planar contour (PS3.3 C.8.8.6.3): the polygon walks to the
-    hole, round it and back the same way. `fill` gives the mask back exactly.
-
-    Parameters
-    ----------
-    mask : ndarray, shape (X, Y)
-        Zero outside.
-
-    Returns
-    -------
-    list of ndarray, shape (N, 2)
-        One for each piece of the mask, in voxel units.
+    hole, round it and back the same way. `fill` gives the mask back exactly. One polygon (N, 2), in voxel units, for
+    each connected component.
     """
     from skimage.measure import find_contours
 

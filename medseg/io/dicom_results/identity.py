@@ -41,11 +41,6 @@ def derived_uid(*parts: object) -> UID:
     """Return the UID that stands for these parts, in the ``2.25.<UUID>`` form of PS3.5 B.2.
 
     The UUID is of version 8 (RFC 9562: vendor specific), its bits taken from the SHA-256 of the parts.
-
-    Parameters
-    ----------
-    *parts : object
-        Whatever the UID identifies; their text is hashed, with their order and boundaries.
     """
     digest = hashlib.sha256()
     for part in ("medseg", *parts):
@@ -70,21 +65,9 @@ def source_moment(header: Dataset) -> tuple[str, str]:
 
 @tolerant()
 def seal(dataset: Dataset, header: Dataset, series_uid: str | None = None) -> Dataset:
-    """Give a finished object the dates of its source and UIDs that follow from its content.
+    """Give a finished object, in place, the dates of its source and UIDs that follow from its content.
 
-    Parameters
-    ----------
-    dataset : Dataset
-        The object, complete but for its identity: `PROVISIONAL` UIDs, and dates that do not matter. Changed in place.
-    header : Dataset
-        Header of the source the dates are taken from.
-    series_uid : str, optional
-        Of the series it belongs to, where several objects share one; a series of its own without.
-
-    Returns
-    -------
-    Dataset
-        The same object.
+    Its identity so far is `PROVISIONAL`. Without `series_uid` it is a series of its own.
     """
     for keyword in ("InstanceCreationDate", "InstanceCreationTime"):
         if keyword in dataset:

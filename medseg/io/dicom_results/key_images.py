@@ -44,31 +44,6 @@ def write_key_images(labels: LabelMap, source: Source, path: Path, *, model: Mod
     Classes that are largest on the same slice share an image, and every image shows every class on its slice. Where
     nothing was found, one image of the middle slice says so. Gray values are windowed as the source's header asks,
     between the 1st and 99th percentile where it does not.
-
-    Parameters
-    ----------
-    labels : LabelMap
-        On the series' own grid.
-    source : Source
-        The series; its headers and the slices shown are read again.
-    path : Path
-        Name from which `key_image_path` makes the names of the files.
-    model : ModelIdentity
-        What made the labels.
-
-    Returns
-    -------
-    list of Path
-        The files, from the first slice to the last.
-
-    Raises
-    ------
-    FormatLimitation
-        When the source is not DICOM or has no frame of reference.
-    GeometryMismatch
-        When the labels are not on the series' grid.
-    InputError
-        When the source's pixels cannot be read again.
     """
     series = read_source(labels.geometry, source)
     array = series.on_slices(labels)

@@ -20,35 +20,14 @@ __all__ = ["LabelObject", "look"]
 
 @dataclass(frozen=True)
 class LabelObject:
-    """One SEG or RTSTRUCT.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    case_id : str
-        Kind and a hash of its UID.
-    drawn_on : tuple of str
-        UIDs of the series it refers to; of RTSTRUCT only.
-    """
+    """One SEG or RTSTRUCT."""
 
     path: Path
-    case_id: str
-    drawn_on: tuple[str, ...] | None = None
+    case_id: str  # kind and a hash of its UID
+    drawn_on: tuple[str, ...] | None = None  # UIDs of the series it refers to; of RTSTRUCT only
 
     def read(self, scans: Sequence[FoundScan]) -> tuple[LabelMap, ...]:
-        """Read it; contours on the grid of the series they were drawn on, segments that overlap one by one.
-
-        Parameters
-        ----------
-        scans : sequence of FoundScan
-            Among which that series must be.
-
-        Raises
-        ------
-        InputError
-            When it is damaged, or its series is not there.
-        """
+        """Read it, overlapping segments one by one; contours on the grid of their series, one of `scans`."""
         if self.drawn_on is None:
             from medseg.io.dicom_results.seg import read_seg, read_segments
 
@@ -71,13 +50,7 @@ class LabelObject:
 
 
 def look(path: Path) -> LabelObject:
-    """Read the header of a SEG or RTSTRUCT.
-
-    Raises
-    ------
-    InputError
-        When it is damaged.
-    """
+    """Read the header of a SEG or RTSTRUCT."""
     wanted = ["SOPClassUID", "SOPInstanceUID", "ReferencedFrameOfReferenceSequence"]
     try:
         with leniently():

@@ -37,26 +37,9 @@ def read_rtstruct(path: Path, on: Scan | Geometry, pattern: str = ".*") -> Label
     """Read the structures of an RTSTRUCT as a label map on the grid they were drawn on.
 
     A pixel belongs to a structure where its center lies inside an odd number of the structure's contours on that slice,
-    so that contours inside contours are holes.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    on : Scan or Geometry
-        The scan it was drawn on, or its grid. With a scan, the frames of reference are compared too.
-    pattern : str
-        Regular expression; only structures whose whole name matches it, in any case, are read. Values are counted from
-        1 in the order of the file.
-
-    Raises
-    ------
-    FormatLimitation
-        When two of the structures overlap, or contours lie across the slices.
-    GeometryMismatch
-        When the contours lie elsewhere than the scan.
-    InputError
-        When the file is damaged or not an RTSTRUCT, or no structure matches.
+    so that contours inside contours are holes. With a scan, frames of reference are compared too. Only structures whose
+    whole name matches the pattern, in any case, are read; values count from 1 in the order of the file. Overlapping
+    structures are a `FormatLimitation`.
     """
     geometry = on if isinstance(on, Geometry) else on.geometry
     dataset = _read(path)
@@ -97,25 +80,8 @@ def write_rtstruct(labels: LabelMap, source: Source, path: Path, *, model: Model
     """Write a label map as an RTSTRUCT, and beside it a JSON file with the Dice of reading it back.
 
     Contours run half-way between pixels, so that filling them at pixel centers gives the labels back; holes are cut by
-    keyholes, as DICOM asks. The same labels, source and model give the same file.
-
-    Parameters
-    ----------
-    labels : LabelMap
-        On the series' own grid.
-    source : Source
-        The series; its headers are read again.
-    path : Path
-        The file; the Dice of each class goes to the same name with ``.json``.
-    model : ModelIdentity
-        What made the labels.
-
-    Raises
-    ------
-    FormatLimitation
-        When the source is not DICOM or has no frame of reference.
-    GeometryMismatch
-        When the labels are not on the series' grid.
+    keyholes, as DICOM asks. The same labels, source and model give the same file. The Dice of each class goes to the
+    same name with ``.json``.
     """
     series = read_source(labels.geometry, source)
     if series.slices is not None:

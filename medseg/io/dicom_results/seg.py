@@ -53,31 +53,10 @@ def write_seg(
     nothing at all was found, one empty frame a class, on the first slice, keeps the object valid. Where slices are
     tilted each frame lies in the right place, but some readers stack frames upright; `medseg.io.formats` names them.
 
-    Parameters
-    ----------
-    labels : LabelMap
-        On the series' own grid: columns, rows, slices.
-    source : Source
-        The series; its headers are read again.
-    path : Path
-        The file, as a rule ``*.seg.dcm``.
-    model : ModelIdentity
-        What made the labels.
-    encoding : {"binary", "labelmap", "fractional"}
-        ``"binary"``: a bit plane for each class and slice, uncompressed, which everything reads. ``"labelmap"``: one
-        run-length compressed number for each voxel (DICOM 2024), for many classes and new readers. ``"fractional"``: a
-        byte for each voxel and class: its probability where there are probabilities, else whether it is inside.
-    probabilities : ndarray of float32, shape (1 + classes, columns, rows, slices), optional
-        Probabilities, background first, as `medseg.types.Prediction.probabilities` has them; of a fractional one only.
-
-    Raises
-    ------
-    FormatLimitation
-        When the source is not DICOM or has no frame of reference, or the probabilities are not of the table's classes.
-    GeometryMismatch
-        When the labels are not on the series' grid.
-    InputError
-        When the labels hold a value the table does not name, or the source has gone.
+    Encodings: ``"binary"`` is a bit plane for each class and slice, uncompressed, which everything reads;
+    ``"labelmap"`` one run-length compressed number for each voxel (DICOM 2024), for many classes and new readers;
+    ``"fractional"`` a byte for each voxel and class: its probability where probabilities are given, shape (1 + classes,
+    columns, rows, slices) with the background first, else whether it is inside.
     """
     series = read_source(labels.geometry, source)
     write_sealed(build_seg(labels, series, model, encoding, probabilities), series.first, path)
@@ -196,22 +175,10 @@ def _content_label(model: ModelIdentity) -> str:
 def read_seg(path: Path) -> LabelMap:
     """Read a DICOM Segmentation as one label map.
 
-    The grid is the file's own: it reaches from the first to the last frame present, as slices with nothing on them
-    are usually skipped. A class's value is its segment number, unless medseg wrote another. Of a fractional
-    segmentation, a voxel belongs to the segment with the largest fraction, where that is one half or more.
-
-    Parameters
-    ----------
-    path : Path
-        The file: binary, fractional or labelmap.
-
-    Raises
-    ------
-    FormatLimitation
-        When segments overlap, so that no label map can hold them (`read_segments` can), or the frames lie on no
-        regular grid.
-    InputError
-        When the file is damaged or not a segmentation.
+    The grid is the file's own: it reaches from the first to the last frame present, as slices with nothing on them are
+    usually skipped. A class's value is its segment number, unless medseg wrote another. Of a fractional segmentation, a
+    voxel belongs to the segment with the largest fraction, where that is one half or more. Overlapping segments are a
+    `FormatLimitation`; `read_segments` reads them.
     """
     seg = open_seg(path)
     table = table_of(list(seg.classes.values()))
@@ -234,15 +201,7 @@ def read_seg(path: Path) -> LabelMap:
 
 
 def read_segments(path: Path) -> tuple[LabelMap, ...]:
-    """Read each segment of a DICOM Segmentation as a label map of its own, all on one grid; they may overlap.
-
-    Raises
-    ------
-    FormatLimitation
-        When the frames lie on no regular grid.
-    InputError
-        When the file is damaged or not a segmentation.
-    """
+    """Read each segment of a DICOM Segmentation as a label map of its own, all on one grid; they may overlap."""
     seg = open_seg(path)
     table = table_of(list(seg.classes.values()))
     arrays = {entry.value: np.zeros(seg.geometry.shape, smallest_label_dtype(table.largest)) for entry in table}

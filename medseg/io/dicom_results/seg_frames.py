@@ -30,27 +30,13 @@ BACKGROUND = ("125040", "DCM")
 
 @dataclass(frozen=True, eq=False)
 class SegFile:
-    """An open DICOM Segmentation.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        All of it.
-    kind : str
-        ``"BINARY"``, ``"FRACTIONAL"`` or ``"LABELMAP"``.
-    classes : dict of int to LabelClass
-        Segment number to class, without segments that stand for the background.
-    geometry : Geometry
-        The smallest grid that holds every frame.
-    slices : tuple of int
-        Index along the third axis of each frame.
-    """
+    """An open DICOM Segmentation."""
 
     dataset: Dataset
-    kind: str
-    classes: dict[int, LabelClass]
-    geometry: Geometry
-    slices: tuple[int, ...]
+    kind: str  # ``"BINARY"``, ``"FRACTIONAL"`` or ``"LABELMAP"``
+    classes: dict[int, LabelClass]  # by segment number, without segments that stand for the background
+    geometry: Geometry  # the smallest grid that holds every frame
+    slices: tuple[int, ...]  # index along the third axis of each frame
 
     def frames(self) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:
         """Yield class value, slice and pixels, shape (X, Y), of every frame and class.
@@ -89,15 +75,7 @@ class SegFile:
 
 
 def open_seg(path: Path) -> SegFile:
-    """Read a DICOM Segmentation and find where its frames lie.
-
-    Raises
-    ------
-    InputError
-        When the file is damaged or not a segmentation.
-    FormatLimitation
-        When its frames do not lie on one regular grid.
-    """
+    """Read a DICOM Segmentation and find where its frames lie."""
     try:
         dataset = pydicom.dcmread(path)
     except (OSError, InvalidDicomError, EOFError, ValueError) as error:

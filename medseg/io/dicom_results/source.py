@@ -94,21 +94,7 @@ def tolerant() -> Iterator[None]:
 def read_source(geometry: Geometry, source: Source) -> SourceSeries:
     """Read the headers of a DICOM source again and find the slice of each label slice by its position.
 
-    Parameters
-    ----------
-    geometry : Geometry
-        The grid of the labels: columns, rows, slices of the series.
-    source : Source
-        Where the scan came from.
-
-    Raises
-    ------
-    FormatLimitation
-        When the source is not DICOM, or has no frame of reference to place anything in.
-    GeometryMismatch
-        When the labels are not on the grid of the series.
-    InputError
-        When the files have changed since they were read.
+    A `GeometryMismatch` where the labels are not on the grid of the series.
     """
     if source.format != "dicom" or not source.files:
         raise FormatLimitation(

@@ -41,27 +41,9 @@ PROCEDURES = {
 def write_sr(labels: LabelMap, source: Source, path: Path, *, model: ModelIdentity) -> None:
     """Write the volume of each class as a TID 1500 measurement report.
 
-    The report refers to the segments of the DICOM SEG that `write_seg` makes of the same labels, source and
-    model. It is complete, preliminary and unverified: nobody has seen it. A class of which nothing was found
-    is reported with zero volume and flagged, as is one that touches the edge of the scan.
-
-    Parameters
-    ----------
-    labels : LabelMap
-        On the series' own grid.
-    source : Source
-        The series; its headers are read again.
-    path : Path
-        The file, as a rule ``*.sr.dcm``.
-    model : ModelIdentity
-        What made the labels.
-
-    Raises
-    ------
-    FormatLimitation
-        When the source is not DICOM or has no frame of reference.
-    GeometryMismatch
-        When the labels are not on the series' grid.
+    The report refers to the segments of the DICOM SEG that `write_seg` makes of the same labels, source and model. It
+    is complete, preliminary and unverified: nobody has seen it. A class of which nothing was found is reported with
+    zero volume and flagged, as is one that touches the edge of the scan.
     """
     series = read_source(labels.geometry, source)
     seg = seal(build_seg(labels, series, model), series.first)

@@ -27,24 +27,8 @@ def unpack(archive: Path) -> list[Member]:
     """Unpack an archive once; the folder is deleted when the process ends.
 
     Names that lead out of the archive are never followed, links are not made, and what an archive promises is checked
-    against the disk before a byte is written.
-
-    Parameters
-    ----------
-    archive : Path
-        A zip file.
-
-    Returns
-    -------
-    list of (PurePosixPath, Path or MedsegError)
-        Each member's name, with the file it was unpacked to or the reason why it was not.
-
-    Raises
-    ------
-    InputError
-        When the archive is damaged.
-    ResourceLimit
-        When it promises more than half of what is free on the disk.
+    against the disk before a byte is written. Each member's name comes with the file it was unpacked to, or the reason
+    why it was not.
     """
     try:
         status = archive.stat()

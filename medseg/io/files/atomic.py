@@ -20,11 +20,6 @@ def atomic_path(final: Path) -> Iterator[Path]:
 
     The temporary name keeps the final name's suffixes, because many writers choose their format by them. On an
     exception it is deleted and the final name is untouched.
-
-    Parameters
-    ----------
-    final : Path
-        Where the file must end up. Missing parent folders are made.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     part = final.parent / f"{PREFIX}{secrets.token_hex(4)}-{final.name}"
@@ -44,11 +39,6 @@ def atomic_folder(final: Path) -> Iterator[Path]:
 
     On an exception it is deleted and the final folder is as it was. Its name begins with a dot, so that nothing that
     looks for scans finds it before.
-
-    Parameters
-    ----------
-    final : Path
-        Where the folder must end up; replaced if it exists. Missing parent folders are made.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     part = final.parent / f"{PREFIX}{secrets.token_hex(4)}-{final.name}"

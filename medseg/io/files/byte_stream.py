@@ -45,13 +45,7 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
 
 
 def check_plausible(path: Path, expected: int) -> None:
-    """Refuse a file that cannot hold what its header promises, before any memory is spent.
-
-    Raises
-    ------
-    InputError
-        When a plain file is too short, or a gzip file shorter than deflate's best ratio allows.
-    """
+    """Refuse a file that cannot hold what its header promises, before any memory is spent."""
     size = path.stat().st_size
     if is_gzip(path):
         if expected > size * LARGEST_DEFLATE_RATIO + 1024:
@@ -67,22 +61,7 @@ def check_plausible(path: Path, expected: int) -> None:
 
 
 def read_exactly(stream: IO[bytes], out: npt.NDArray[Any], path: Path) -> None:
-    """Fill an array from the stream, then prove the file ends there and its checksum, if any, holds.
-
-    Parameters
-    ----------
-    stream : binary file
-        At the first byte of the data.
-    out : ndarray, contiguous in memory
-        Filled in memory order.
-    path : Path
-        Named in errors.
-
-    Raises
-    ------
-    InputError
-        When there are fewer or more bytes than asked for.
-    """
+    """Fill an array from the stream, then prove the file ends there and its checksum, if any, holds."""
     view = memoryview(out.reshape(-1, order="A").data).cast("B")
     filled = 0
     while filled < len(view):

@@ -48,17 +48,9 @@ def dicom_case_id(modality: str, series_uid: str, volume: str | None = None) -> 
 
 
 def file_case_ids(paths: Sequence[Path]) -> list[str]:
-    """Name files after themselves; where several share a name, after their parent folders too.
+    """Name files, absolute and distinct, after themselves; where several share a name, after their parent folders too.
 
-    Parameters
-    ----------
-    paths : sequence of Path
-        Absolute and distinct.
-
-    Returns
-    -------
-    list of str
-        One for each path, distinct even where letter case is ignored.
+    Ids are distinct even where letter case is ignored.
     """
     names = [safe(stem(path.name)) for path in paths]
     for depth in range(1, MOST_PARENTS + 1):

@@ -16,19 +16,7 @@ def exclusive(folder: Path, part: str) -> Iterator[None]:
     """Hold a lock on one part of an output folder while inside.
 
     The system lets go of it when the process ends, however it ends, so a killed run never blocks the next. On systems
-    without POSIX locks nothing is locked.
-
-    Parameters
-    ----------
-    folder : Path
-        The output folder.
-    part : str
-        Names the shard; runs of different shards may share a folder.
-
-    Raises
-    ------
-    UsageError
-        When another run holds it.
+    without POSIX locks nothing is locked. `part` names the shard: runs of different shards may share a folder.
     """
     try:
         import fcntl

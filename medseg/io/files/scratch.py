@@ -16,23 +16,14 @@ __all__ = ["Scratch", "release"]
 class Scratch:
     """Gives arrays of zeros: in unnamed files of a folder, or in memory where no folder is given.
 
-    Parameters
-    ----------
-    folder : Path, optional
-        On the disk that has room. A file there has no name, so that nothing is left whatever the process dies of.
+    A file there has no name, so that nothing is left whatever the process dies of.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
 
     def zeros(self, shape: tuple[int, ...]) -> npt.NDArray[np.floating[Any]]:
-        """Array of zeros, C-contiguous: float16 in a file, float32 in memory.
-
-        Parameters
-        ----------
-        shape : tuple of int
-            Of the array.
-        """
+        """Array of zeros, C-contiguous: float16 in a file, float32 in memory."""
         if self.folder is None:
             return np.zeros(shape, dtype=np.float32)
         self.folder.mkdir(parents=True, exist_ok=True)

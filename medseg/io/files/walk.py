@@ -16,21 +16,11 @@ __all__ = ["Entry", "absolute", "walk"]
 
 @dataclass(frozen=True)
 class Entry:
-    """A file to look at.
-
-    Parameters
-    ----------
-    path : Path
-        Where it is.
-    root : Path
-        The input it was found under; itself where it was named.
-    shown : Path
-        What to call it: for a file unpacked from an archive, its name within that.
-    """
+    """A file to look at."""
 
     path: Path
-    root: Path
-    shown: Path
+    root: Path  # the input it was found under; itself where it was named
+    shown: Path  # what to call it: for a file unpacked from an archive, its name within that
 
     @property
     def is_named(self) -> bool:
@@ -46,22 +36,7 @@ def absolute(path: Path) -> str:
 def walk(inputs: Sequence[Path]) -> tuple[list[Entry], list[Skipped]]:
     """List files, following links but no loops, and each file once however often it is reached.
 
-    Parameters
-    ----------
-    inputs : sequence of Path
-        Files and folders, in any order.
-
-    Returns
-    -------
-    entries : list of Entry
-        Sorted by path.
-    skipped : list of Skipped
-        Hidden files and folders, further links to a file already listed, and what cannot be opened.
-
-    Raises
-    ------
-    UsageError
-        When an input does not exist.
+    Skipped are hidden files and folders, further links to a file already listed, and what cannot be opened.
     """
     reached: list[Entry] = []
     skipped: list[Skipped] = []
