@@ -1,17 +1,13 @@
-"""Objects on disk: NIfTI and CSV, COCO panoptic, DICOM SEG."""
-
-import json
+"""Objects on disk: NIfTI and CSV, DICOM SEG."""
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 from objects_for_tests import TABLE, label_map, oblique_affine, random_blobs
-from PIL import Image
 
 from medseg.engine.stages.saving import SaveObjects
-from medseg.errors import FormatLimitation, InputError
-from medseg.io.coco_panoptic import read_coco_panoptic, write_coco_panoptic
+from medseg.errors import InputError
 from medseg.io.instances import read_instances, write_instances
 from medseg.post.components import components
 from medseg.post.panoptic import panoptic
@@ -131,70 +127,6 @@ def test_stage_writes_on_the_grid_of_the_source(tmp_path):
     written = nib.load(tmp_path / "a" / "instances.nii.gz")
     assert np.array_equal(written.affine, nib.load(tmp_path / "scan.nii.gz").affine)
     assert (tmp_path / "a" / "instances.csv").is_file()
-
-
-def test_coco_there_and_back(tmp_path):
-    cases = {name: measured((31, 17, 1), affine=np.eye(4))[0] for name in ("one", "two")}
-    write_coco_panoptic(cases, tmp_path)
-    back = read_coco_panoptic(tmp_path)
-    assert list(back) == ["one", "two"]
-    for name, instances in cases.items():
-        assert_same(back[name], instances)
-    assert [item.color for item in back["one"].table] == [item.color for item in TABLE]
-
-
-def test_coco_as_panopticapi_reads_it(tmp_path):
-    ids = np.zeros((5, 4, 1), np.uint8)
-    ids[1:3, 2:, 0] = 1
-    instances = components(label_map(ids))
-    write_coco_panoptic(
-        {
-            "a": Instances(
-                instances.ids * 70000,
-                instances.geometry,
-                tuple(type(row)(70000, row.class_value, True, row.voxels) for row in instances.rows),
-                TABLE,
-            )
-        },
-        tmp_path,
-    )
-    content = json.loads((tmp_path / "panoptic.json").read_text())
-    assert content["images"] == [{"id": 1, "file_name": "a.png", "width": 5, "height": 4}]
-    segment = content["annotations"][0]["segments_info"][0]
-    assert segment == {"id": 70000, "category_id": 1, "iscrowd": 0, "bbox": [1, 2, 2, 2], "area": 4}
-    colors = np.asarray(Image.open(tmp_path / "panoptic" / "a.png")).astype(np.uint32)
-    rgb2id = colors[..., 0] + 256 * colors[..., 1] + 256 * 256 * colors[..., 2]
-    assert rgb2id.tolist() == [[0] * 5, [0] * 5, [0, 70000, 70000, 0, 0], [0, 70000, 70000, 0, 0]]
-
-
-def test_coco_refuses_what_it_cannot_hold(tmp_path):
-    with pytest.raises(FormatLimitation, match="COCO holds pictures"):
-        write_coco_panoptic({"a": measured()[0]}, tmp_path)
-    flat = components(label_map(np.ones((4, 4, 1))))
-    huge = Instances(flat.ids * 2**24, flat.geometry, (type(flat.rows[0])(2**24, 1, True, 16),), TABLE)
-    with pytest.raises(FormatLimitation, match="16777215"):
-        write_coco_panoptic({"a": huge}, tmp_path)
-    with pytest.raises(InputError, match="not the name of a PNG"):
-        write_coco_panoptic({"../a": flat}, tmp_path)
-    other = Instances(flat.ids, flat.geometry, flat.rows, LabelTable((LabelClass(1, "nucleus", is_thing=True),)))
-    with pytest.raises(InputError, match="class 1 is lesion in one case and nucleus in another"):
-        write_coco_panoptic({"a": flat, "b": other}, tmp_path)
-
-
-def test_coco_that_is_damaged(tmp_path):
-    flat = components(label_map(np.ones((4, 4, 1))))
-    write_coco_panoptic({"a": flat}, tmp_path)
-    path = tmp_path / "panoptic.json"
-    good = path.read_text()
-    for wrong in (
-        good.replace("a.png", "../../a.png"),
-        good.replace('"id": 1,\n     "cat', '"id": 2,\n     "cat'),
-        "{",
-        "[]",
-    ):
-        path.write_text(wrong)
-        with pytest.raises(InputError):
-            read_coco_panoptic(tmp_path)
 
 
 def test_dicom_seg_with_one_segment_for_each_object(tmp_path):
