@@ -2,51 +2,83 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import sys
 import traceback
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 
-from medseg.cli.verb import VERBS, state, verb
+from medseg.cli.help import VerbCommand, VerbGroup
+from medseg.cli.options import LOG
+from medseg.cli.usage import usage_message
+from medseg.cli.verb import VERBS, DebugOption, QuietOption, VerboseOption, state, verb
 from medseg.errors import Interrupted, MedsegError
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "run"]
 
 app = typer.Typer(
     name="medseg",
-    help="From a folder of scans to reviewed, measured, exported masks.",
+    cls=VerbGroup,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"medseg {version('medseg')}\n")
+        raise typer.Exit
+
+
 @app.callback()
-def _medseg() -> None:
-    """From a folder of scans to reviewed, measured, exported masks."""
+def _medseg(
+    *,
+    version: Annotated[  # noqa: ARG001 (its callback prints and ends)
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=_print_version,
+            help="Print the version.",
+            rich_help_panel=LOG,
+        ),
+    ] = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """From a folder of scans to reviewed, measured, exported masks.
+
+    `medseg VERB --help` shows the options of a verb, with an example.
+    """
+    state.quiet, state.verbose, state.debug = quiet, verbose, debug
 
 
 def _register() -> None:
-    from importlib import import_module
+    for title, verbs in VERBS.items():
+        for name, module in verbs.items():
+            loaded = import_module(f"medseg.cli.{module}")
+            if hasattr(loaded, "group"):
+                for command in loaded.group.registered_commands:
+                    command.cls = VerbCommand
+                    _summarize(command)
+                app.add_typer(loaded.group, name=name, cls=VerbGroup, rich_help_panel=title)
+            else:
+                app.command(name=name, cls=VerbCommand, rich_help_panel=title)(verb(getattr(loaded, name)))
+                _summarize(app.registered_commands[-1])
 
-    for name, module in VERBS.items():
-        loaded = import_module(f"medseg.cli.{module}")
-        if hasattr(loaded, "group"):
-            app.add_typer(loaded.group, name=name)
-            _summarize(loaded.group)
-        else:
-            app.command(name=name)(verb(getattr(loaded, name)))
-    _summarize(app)
 
-
-def _summarize(verbs: typer.Typer) -> None:
-    """Give a list of verbs their first sentences whole, where it would cut them to the terminal's width."""
-    for command in verbs.registered_commands:
-        first, _, _ = inspect.cleandoc(command.callback.__doc__ or "").partition("\n\n")
-        command.short_help = " ".join(first.split())
+def _summarize(command: Any) -> None:
+    """Show a verb's first sentence whole in a list, where it would be cut to the terminal's width."""
+    first, _, _ = inspect.cleandoc(command.callback.__doc__ or "").partition("\n\n")
+    command.short_help = " ".join(first.split())
 
 
 _register()
@@ -55,10 +87,14 @@ _register()
 def main() -> None:
     """Run the command line and exit with its code.
 
-    0 done, 1 a bug, 2 usage, 3 part of it failed, 4 nothing to do or nothing worked, 75 stopped by a signal and
-    resumable.
+    0 done, 1 a bug, 2 usage, 3 part of it failed or was withheld, 4 nothing to do or nothing worked, 75 stopped by a
+    signal and resumable.
     """
     sys.exit(run(sys.argv[1:]))
+
+
+# What the system says of an output that cannot be written.
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR)
 
 
 def run(arguments: list[str]) -> int:
@@ -68,20 +104,18 @@ def run(arguments: list[str]) -> int:
     except MedsegError as error:
         return _fail(str(error), error.exit_code)
     except typer.TyperException as error:
-        _show_usage(error)
-        return error.exit_code
+        return _fail_usage(error, arguments)
     except (Interrupted, KeyboardInterrupt, typer.Abort) as stop:
-        return _fail(str(stop) or "stopped; run the same command again to go on", Interrupted.exit_code)
+        return _fail(str(stop) or "stopped; run the same command again to resume", Interrupted.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if error.errno in UNWRITABLE:
+            return _fail(f"{error.filename or 'the output'}: cannot be written ({error.strerror})", 2)
+        return _fail_bug(error)
     except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        return _fail(
-            f"this is a bug in medseg: {type(error).__name__}: {error} ({where.filename}:{where.lineno}). "
-            "Run it again with --debug and report what it prints.",
-            1,
-        )
+        return _fail_bug(error)
     return int(code or 0)
 
 
@@ -92,10 +126,21 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _show_usage(error: typer.TyperException) -> None:
-    """Print a wrong command line the way Typer does, help included where no argument was given."""
-    show = getattr(error, "show", None)
-    if show is None:
-        sys.stderr.write(f"medseg: {error}\n")
-    else:
-        show()
+def _fail_bug(error: Exception) -> int:
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return _fail(
+        f"this is a bug in medseg: {type(error).__name__}: {error} ({where.filename}:{where.lineno}). "
+        "Run it again with --debug and report what it prints.",
+        1,
+    )
+
+
+def _fail_usage(error: Any, arguments: list[str]) -> int:
+    """Say what is wrong with a command line; print the help where no argument was given."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(f"{error.format_message()}\n")
+        return 2
+    hint = f" `{context.command_path} --help` shows the options." if context is not None else ""
+    message = usage_message(error, arguments)
+    return _fail(message if message.endswith(("?", ".")) else f"{message}.{hint}", 2)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from medseg.cli.verb import JsonOption, print_json
+from medseg.cli.options import WHAT, ConfigOption, DatasetArgument, JsonOption, OptionalOutOption
+from medseg.cli.verb import print_json
 
 __all__ = ["audit"]
 
 
 def audit(
-    dataset: Annotated[Path, typer.Argument(help="The dataset, as it is.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for audit.html and audit.json.")] = None,
-    config: Annotated[
-        str | None, typer.Option(help="A configuration whose `dataset` says what the files do not.")
-    ] = None,
-    folds: Annotated[int, typer.Option("--folds", min=1, help="Look for what lies on both sides of this split.")] = 5,
-    fold: Annotated[int, typer.Option("--fold", min=0, help="Which part of it is held out.")] = 0,
+    dataset: DatasetArgument,
+    out: OptionalOutOption = None,
+    config: ConfigOption = None,
+    folds: Annotated[
+        int,
+        typer.Option(
+            "--folds", min=1, help="Number of folds of the split that is checked for leakage.", rich_help_panel=WHAT
+        ),
+    ] = 5,
+    fold: Annotated[
+        int, typer.Option("--fold", min=0, help="Fold of that split that is held out.", rich_help_panel=WHAT)
+    ] = 0,
     json: JsonOption = False,
 ) -> int:
     """Read every case of a dataset and say what is wrong with it.

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from medseg.cli.verb import JsonOption, print_json, verb
+from medseg.cli.options import INPUT, SETTINGS, WHAT, DatasetArgument, DeviceOption, JsonOption, OutOption
+from medseg.cli.verb import print_json, verb
 
 __all__ = ["architectures", "group"]
 
@@ -20,24 +21,46 @@ def _bench() -> None:
 
 
 def architectures(
-    dataset: Annotated[Path, typer.Argument(help="Folder of the dataset, as it is.")],
-    config: Annotated[str, typer.Option(help="Name of a shipped architectures, or path of a YAML file.")],
-    out: Annotated[Path, typer.Option(help="Folder for the page, the table and the plots.")],
+    dataset: DatasetArgument,
+    config: Annotated[
+        str,
+        typer.Option(
+            "--config",
+            "-c",
+            metavar="NAME|FILE",
+            help="Shipped comparison or YAML file.",
+            rich_help_panel=SETTINGS,
+        ),
+    ],
+    out: OutOption,
     work: Annotated[
-        Path, typer.Option(help="Folder for the runs; architectures whose result is there are not run again.")
+        Path,
+        typer.Option(
+            "--work",
+            help="Folder for the runs; architectures whose result is there are not trained again.",
+            rich_help_panel=INPUT,
+        ),
     ],
     time_budget: Annotated[
-        str | None, typer.Option(help="Training time of each architecture, for instance 3m; on a CPU CPU time.")
+        str | None,
+        typer.Option(
+            "--time-budget",
+            help="Training time of each architecture, such as 3m. On a CPU, CPU time counts.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: DeviceOption = "auto",
     only: Annotated[
-        list[str] | None, typer.Option(metavar="RUNG", help="Run this architecture; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="ARCHITECTURE", help="Train this architecture; may be repeated.", rich_help_panel=WHAT
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> int:
     """Train every network of a comparison of architectures for the same time and compare them.
 
-    Stopped by a signal, the same command goes on from there.
+    Stopped by a signal, the same command resumes.
 
     Example: medseg bench architectures DATASET --config architectures-membranes --work runs/compare --out figures
     """

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from medseg.cli.verb import JsonOption, print_json
+from medseg.cli.options import INPUT, RUN, WHAT, JsonOption, OptionalOutOption
+from medseg.cli.verb import print_json
 
 __all__ = ["compare"]
 
@@ -15,22 +16,38 @@ __all__ = ["compare"]
 def compare(
     evaluations: Annotated[
         list[Path],
-        typer.Argument(metavar="EVAL", help="Output folders of `medseg evaluate`, the baseline first."),
+        typer.Argument(
+            metavar="EVAL",
+            exists=True,
+            help="Output folders of `medseg evaluate`, the baseline first.",
+            rich_help_panel=INPUT,
+        ),
     ],
     metrics: Annotated[
-        list[str] | None, typer.Option("--metric", help="Metric to compare; repeatable. Default: dice, nsd, hd95.")
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            help="Metric to compare; may be repeated. By default: dice, nsd, hd95.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     classes: Annotated[
-        list[str] | None, typer.Option("--class", help="Class to compare; repeatable. Default: all.")
+        list[str] | None,
+        typer.Option("--class", help="Class to compare; may be repeated. By default: all.", rich_help_panel=WHAT),
     ] = None,
     table: Annotated[
         Path | None,
-        typer.Option("--table", help="CSV with case_id and patient; default: as when the evaluations were made."),
+        typer.Option(
+            "--table",
+            exists=True,
+            help="CSV file with case_id and patient. By default, that of the evaluations.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for compare.csv, compare.json, compare.tex.")
-    ] = None,
-    resamples: Annotated[int, typer.Option("--resamples", min=100, help="Of the bootstrap.")] = 2000,
+    out: OptionalOutOption = None,
+    n_bootstrap: Annotated[
+        int, typer.Option("--n-bootstrap", min=100, help="Number of bootstrap resamples.", rich_help_panel=RUN)
+    ] = 2000,
     json: JsonOption = False,
 ) -> int:
     """Compare evaluations of the same cases: paired differences, Wilcoxon tests with Holm's correction, rankings.
@@ -44,7 +61,7 @@ def compare(
 
     patients = None if table is None else {row.case_id: row.patient for row in read_table(table).rows.values()}
     result = compare_evaluations(
-        evaluations, metrics=metrics or [], classes=classes or [], patients=patients, resamples=resamples
+        evaluations, metrics=metrics or [], classes=classes or [], patients=patients, resamples=n_bootstrap
     )
     if out is not None:
         write_comparison(result, out)

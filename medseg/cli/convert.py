@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from medseg.cli.verb import AllowUnevenOption, JsonOption, print_json
+from medseg.cli.options import INPUT, WRITE, AllowUnevenOption, InputsArgument, JsonOption, OutOption
+from medseg.cli.verb import print_json
 
 __all__ = ["convert"]
 
 
 def convert(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Scans, labels, and folders of them, mixed.")],
-    out: Annotated[Path, typer.Option("--out", help="Output folder.")],
-    format: Annotated[str, typer.Option("--format", help="nifti, nrrd or mha.")] = "nifti",
+    inputs: InputsArgument,
+    out: OutOption,
+    format: Annotated[
+        Literal["nifti", "nrrd", "mha"], typer.Option("--format", help="Format to write.", rich_help_panel=WRITE)
+    ] = "nifti",
     content: Annotated[
-        str, typer.Option("--content", help="What files that could be either hold: auto (as they say), scan, labels.")
+        Literal["auto", "scan", "labels"],
+        typer.Option(
+            "--content",
+            help="What a file holds that could be either. With auto, what the file says of itself.",
+            rich_help_panel=INPUT,
+        ),
     ] = "auto",
     allow_uneven: AllowUnevenOption = False,
     json: JsonOption = False,
@@ -29,12 +36,9 @@ def convert(
 
     Example: medseg convert study/ --out nifti --format nifti
     """
-    from medseg.errors import UsageError
     from medseg.io.convert import convert as convert_files
 
-    if content not in ("auto", "scan", "labels"):
-        raise UsageError(f"--content cannot be '{content}'", fix="Choose among auto, scan, labels.")
-    result = convert_files(inputs, out, format, content=content, allow_uneven=allow_uneven)  # type: ignore[arg-type]
+    result = convert_files(inputs, out, format, content=content, allow_uneven=allow_uneven)
     if json:
         print_json(
             {

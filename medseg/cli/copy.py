@@ -8,12 +8,21 @@ from typing import Annotated
 
 import typer
 
+from medseg.cli.options import INPUT, WHAT
+
 __all__ = ["copy"]
 
 
 def copy(
-    name: Annotated[str, typer.Argument(help="A configuration or pipeline that `medseg list` shows.")],
-    destination: Annotated[Path, typer.Argument(metavar="DEST", help="A new file, or a folder.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="A configuration or pipeline that `medseg list` shows.", rich_help_panel=WHAT
+        ),
+    ],
+    destination: Annotated[
+        Path, typer.Argument(metavar="DEST", help="A new file, or a folder.", rich_help_panel=INPUT)
+    ],
 ) -> int:
     """Copy a shipped configuration or pipeline, comments included, to change it.
 

@@ -7,37 +7,44 @@ from typing import Annotated
 
 import typer
 
-from medseg.cli.verb import JsonOption, print_json
+from medseg.cli.options import INPUT, WHAT, InputsArgument, JsonOption, OutOption
+from medseg.cli.verb import print_json
 
 __all__ = ["deidentify"]
 
 
 def deidentify(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="DICOM files, and folders of them.")],
-    out: Annotated[Path, typer.Option("--out", help="Output folder, outside the inputs.")],
+    inputs: InputsArgument,
+    out: OutOption,
     key: Annotated[
         Path | None,
         typer.Option(
-            "--key", help="File with the secret that maps identifiers; made if missing. Without it, none is kept."
+            "--key",
+            help="File with the secret that maps identifiers; made if missing. Without it, no mapping is kept.",
+            rich_help_panel=INPUT,
         ),
     ] = None,
-    accept_pixels: Annotated[
+    allow_burned_in: Annotated[
         bool,
-        typer.Option("--accept-pixels", help="Take pictures that may have a name drawn in; you have looked at each."),
+        typer.Option(
+            "--allow-burned-in",
+            help="Accept 2D images that may have a name burned in; look at each of them first.",
+            rich_help_panel=WHAT,
+        ),
     ] = False,
     json: JsonOption = False,
 ) -> int:
     """Write copies of CT, MR, PET, SEG, RTSTRUCT and SR objects without the patient.
 
     Follows the basic profile of DICOM PS3.15. References between the objects are kept; UIDs are replaced by a keyed
-    hash. Text drawn into pixels is not looked for, so objects that may have some are skipped. Exit code: 0 all done, 3
-    some objects skipped, 4 none written.
+    hash. Text burned into the pixels is not searched for, so objects that may have some are skipped. Exit code: 0 all
+    done, 3 some objects skipped, 4 none written.
 
     Example: medseg deidentify study/ --out shareable/ --key secret.txt
     """
     from medseg.privacy.deidentify import deidentify_folder, read_key
 
-    result = deidentify_folder(inputs, out, key=read_key(key), accept_pixels=accept_pixels)
+    result = deidentify_folder(inputs, out, key=read_key(key), accept_pixels=allow_burned_in)
     refused = [left for left in result.skipped if left.broken]
     if json:
         print_json(

@@ -8,15 +8,19 @@ from typing import Annotated
 
 import typer
 
-from medseg.cli.verb import JsonOption, print_json
+from medseg.cli.options import INPUT, JsonOption, OutOption
+from medseg.cli.verb import print_json
 
 __all__ = ["demo"]
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Output folder.")] = Path("medseg-demo"),
+    out: OutOption = Path("medseg-demo"),
     dataset: Annotated[
-        Path | None, typer.Option("--dataset", help="Instead write a small labelled dataset there, to train on.")
+        Path | None,
+        typer.Option(
+            "--dataset", help="Instead, write a small labeled dataset there, to train on.", rich_help_panel=INPUT
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> int:

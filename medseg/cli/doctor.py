@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from medseg.cli.verb import JsonOption, print_json
+from medseg.cli.options import JsonOption
+from medseg.cli.verb import print_json
 
 __all__ = ["doctor"]
 

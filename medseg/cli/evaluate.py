@@ -3,54 +3,117 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from medseg.cli.verb import JsonOption, SetOption, print_json
+from medseg.cli.options import INPUT, RUN, WHAT, WRITE, ConfigOption, JsonOption, OutOption, SetOption
+from medseg.cli.verb import print_json
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
     predictions: Annotated[
-        Path, typer.Argument(help="A folder of label files, the output of `medseg predict`, or one file.")
+        Path,
+        typer.Argument(
+            metavar="PREDICTIONS",
+            exists=True,
+            help="Folder of label files, output of `medseg predict`, or one file.",
+            rich_help_panel=INPUT,
+        ),
     ],
-    references: Annotated[Path, typer.Argument(help="A folder of label files, a dataset with labelsTr, or one file.")],
-    out: Annotated[Path, typer.Option("--out", help="Output folder.")],
+    references: Annotated[
+        Path,
+        typer.Argument(
+            metavar="REFERENCES",
+            exists=True,
+            help="Folder of label files, dataset with labelsTr, or one file.",
+            rich_help_panel=INPUT,
+        ),
+    ],
+    out: OutOption,
     table: Annotated[
         Path | None,
-        typer.Option("--table", help="CSV with case_id, and prediction, reference, patient, and columns of groups."),
+        typer.Option(
+            "--table",
+            exists=True,
+            help="CSV file with case_id, and prediction, reference, patient, and columns of groups.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
-    by: Annotated[
-        list[str] | None, typer.Option("--by", metavar="COLUMN", help="Column of the table to report by; repeatable.")
+    group_by: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--group-by",
+            metavar="COLUMN",
+            help="Column of the table to group the report by; may be repeated.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     classes: Annotated[
         list[str] | None,
-        typer.Option("--class", metavar="VALUE=NAME", help="Name of a class; measures those named only; repeatable."),
+        typer.Option(
+            "--class",
+            metavar="VALUE=NAME",
+            help="Class to measure, and its name; may be repeated. By default, all classes.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     regions: Annotated[
         list[str] | None,
-        typer.Option("--region", metavar="NAME=1,2", help="Union of classes, measured as one more; repeatable."),
+        typer.Option(
+            "--region",
+            metavar="NAME=1,2",
+            help="Union of classes, measured like a class; may be repeated.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     tolerances: Annotated[
-        list[float] | None, typer.Option("--tolerance", metavar="MM", help="Tolerance of NSD; repeatable.")
+        list[float] | None,
+        typer.Option(
+            "--tolerance", metavar="MM", min=0, help="Tolerance of NSD; may be repeated.", rich_help_panel=WHAT
+        ),
     ] = None,
     objects: Annotated[
-        str | None, typer.Option("--objects", help="components, instances (values are ids of objects), or none.")
+        Literal["components", "instances", "none"] | None,
+        typer.Option(
+            "--objects",
+            help="Objects to match: connected components, ids of objects in the files, or none.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option("--images", help="Folder of scans to draw under the worst cases.")
+        Path | None,
+        typer.Option(
+            "--images", exists=True, help="Folder of scans to draw under the worst cases.", rich_help_panel=INPUT
+        ),
     ] = None,
     probabilities: Annotated[
-        Path | None, typer.Option("--probabilities", help="Folder of probabilities, for calibration and FROC.")
+        Path | None,
+        typer.Option(
+            "--probabilities",
+            exists=True,
+            help="Folder of probabilities, for calibration and FROC.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="YAML file of options.")] = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", help="Cases measured at the same time.")] = None,
-    parquet: Annotated[bool, typer.Option("--parquet", help="Write per_case.parquet too.")] = False,
-    run: Annotated[
+    config: ConfigOption = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", min=1, help="Number of cases measured at the same time.", rich_help_panel=RUN),
+    ] = None,
+    parquet: Annotated[
+        bool, typer.Option("--parquet", help="Write per_case.parquet too.", rich_help_panel=WRITE)
+    ] = False,
+    mlflow_run: Annotated[
         str | None,
-        typer.Option("--run", metavar="ID", help="MLflow run to add the figures to; default: MLFLOW_RUN_ID, or none."),
+        typer.Option(
+            "--mlflow-run",
+            metavar="ID",
+            help="MLflow run to add the measures to. By default, MLFLOW_RUN_ID, or none.",
+            rich_help_panel=WRITE,
+        ),
     ] = None,
     settings: SetOption = None,
     json: JsonOption = False,
@@ -68,7 +131,7 @@ def evaluate(
     from medseg.evaluation.tables import plain_table
 
     options = options_from(
-        config,
+        None if config is None else Path(config),
         classes=classes,
         regions=regions,
         tolerances=tolerances,
@@ -82,11 +145,11 @@ def evaluate(
         out,
         options,
         table=table,
-        by=by or [],
+        by=group_by or [],
         images=images,
         probabilities=probabilities,
         parquet=parquet,
-        run=run,
+        run=mlflow_run,
     )
     if json:
         print_json(as_json(result.summary))

@@ -7,33 +7,62 @@ from typing import Annotated
 
 import typer
 
-from medseg.cli.verb import JsonOption, print_json
+from medseg.cli.options import (
+    INPUT,
+    LABEL_FORMATS,
+    MODEL,
+    WRITE,
+    JsonOption,
+    OptionalModelOption,
+    OutOption,
+    comma_separated,
+    split_names,
+)
+from medseg.cli.verb import print_json
 
 __all__ = ["export"]
 
 
 def export(
     labels: Annotated[
-        Path, typer.Argument(help="A label map: NIfTI, NRRD, MetaImage, DICOM SEG, RTSTRUCT; or instances.nii.gz.")
+        Path,
+        typer.Argument(
+            metavar="LABELS",
+            exists=True,
+            help="Label map: NIfTI, NRRD, MetaImage, DICOM SEG, RTSTRUCT; or instances.nii.gz.",
+            rich_help_panel=INPUT,
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Output folder.")],
+    out: OutOption,
     formats: Annotated[
         str,
         typer.Option(
             "--format",
-            help="Comma-separated: nifti, nrrd, dicom-seg, dicom-seg-labelmap, dicom-seg-fractional, "
-            "dicom-seg-objects, rtstruct, sr, sc, stl, obj, gltf.",
+            "-f",
+            metavar="FORMAT,...",
+            callback=comma_separated(*LABEL_FORMATS),
+            help=f"Formats to write: {', '.join(LABEL_FORMATS)}.",
+            rich_help_panel=WRITE,
         ),
     ],
     source: Annotated[
-        Path | None, typer.Option("--source", help="The scan the labels belong to; DICOM formats need its series.")
+        Path | None,
+        typer.Option(
+            "--source",
+            exists=True,
+            help="Scan that the labels belong to; DICOM formats need its series.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="The model that made the labels: a shipped name or a package.")
-    ] = None,
-    by_hand: Annotated[bool, typer.Option("--by-hand", help="A person made the labels.")] = False,
+    model: OptionalModelOption = None,
+    by_hand: Annotated[
+        bool, typer.Option("--by-hand", help="The labels were drawn by a person.", rich_help_panel=MODEL)
+    ] = False,
     structures: Annotated[
-        str, typer.Option("--structures", help="Of an RTSTRUCT, a regular expression for the names to take.")
+        str,
+        typer.Option(
+            "--structures", help="Regular expression for the structures of an RTSTRUCT to take.", rich_help_panel=INPUT
+        ),
     ] = ".*",
     json: JsonOption = False,
 ) -> int:
@@ -47,8 +76,9 @@ def export(
     """
     from medseg.review.export import export as export_labels
 
-    names = [name.strip() for name in formats.split(",") if name.strip()]
-    written = export_labels(labels, names, out, source=source, model=model, by_hand=by_hand, pattern=structures)
+    written = export_labels(
+        labels, split_names(formats), out, source=source, model=model, by_hand=by_hand, pattern=structures
+    )
     if json:
         print_json({"files": [str(path) for path in written]})
     else:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from medseg.cli.verb import AllowUnevenOption, JsonOption, print_json
+from medseg.cli.options import (
+    RUN,
+    WRITE,
+    AllowUnevenOption,
+    InputsArgument,
+    JsonOption,
+    OptionalModelOption,
+    OptionalOutOption,
+)
+from medseg.cli.verb import print_json
 
 __all__ = ["inspect"]
 
@@ -15,17 +23,18 @@ PICTURE = 192  # longer side of the pictures on the page, pixels
 
 
 def inspect(
-    inputs: Annotated[list[Path], typer.Argument(metavar="PATH", help="Scans, and folders of scans, mixed.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for index.html, a page with all of this, and PNG pictures.")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="Say which series of each DICOM study this model would take, and why.")
-    ] = None,
+    inputs: InputsArgument,
+    out: OptionalOutOption = None,
+    model: OptionalModelOption = None,
     headers_only: Annotated[
-        bool, typer.Option("--headers-only", help="Do not read voxels: quick, but blind to truncated files.")
+        bool,
+        typer.Option(
+            "--headers-only", help="Do not read voxels: quick, but blind to truncated files.", rich_help_panel=RUN
+        ),
     ] = False,
-    pictures: Annotated[bool, typer.Option("--pictures", help="Draw thumbnails in the terminal.")] = False,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Draw thumbnails in the terminal.", rich_help_panel=WRITE)
+    ] = False,
     allow_uneven: AllowUnevenOption = False,
     json: JsonOption = False,
 ) -> int:

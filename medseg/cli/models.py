@@ -8,13 +8,23 @@ from typing import Annotated, Literal
 
 import typer
 
-from medseg.cli.verb import JsonOption, print_json, verb
+from medseg.cli.options import (
+    INPUT,
+    MODEL,
+    RUN,
+    WHAT,
+    WRITE,
+    DeviceOption,
+    JsonOption,
+    ModelArgument,
+    comma_separated,
+    split_names,
+)
+from medseg.cli.verb import print_json, verb
 
 __all__ = ["group"]
 
 group = typer.Typer(no_args_is_help=True, help="List, show, import, register, verify, export and optimize models.")
-
-ModelArgument = Annotated[str, typer.Argument(help="A shipped or imported name, or a package folder or zip.")]
 
 
 @group.command("list")
@@ -62,31 +72,67 @@ def show(model: ModelArgument, json: JsonOption = False) -> int:
 @verb
 def import_model(
     path: Annotated[
-        Path, typer.Argument(help="nnU-Net v2 results or zip, MONAI bundle, TorchScript, ONNX, weights, or a package.")
+        Path,
+        typer.Argument(
+            metavar="INPUT",
+            exists=True,
+            help="Results folder or zip of nnU-Net v2, MONAI bundle, TorchScript, ONNX, weights, or a model package.",
+            rich_help_panel=INPUT,
+        ),
     ],
-    name: Annotated[str, typer.Option("--name", help="What --model will call it.")],
+    name: Annotated[str, typer.Option("--name", help="Name by which --model will find it.", rich_help_panel=MODEL)],
     card: Annotated[
         Path | None,
-        typer.Option("--card", help="YAML with parts of a model card: what the files do not say, or say otherwise."),
+        typer.Option(
+            "--card",
+            exists=True,
+            help="YAML file with parts of a model card that the files lack or have wrong.",
+            rich_help_panel=MODEL,
+        ),
     ] = None,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Run this TorchScript program on this machine from now on.")
+        bool,
+        typer.Option("--trust", help="Allow this TorchScript program to run on this machine.", rich_help_panel=MODEL),
     ] = False,
-    out: Annotated[Path | None, typer.Option("--out", help="Package folder, instead of the user's store.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Package folder, instead of the user's store.", rich_help_panel=INPUT),
+    ] = None,
     configuration: Annotated[
-        str | None, typer.Option("--configuration", help="Which one, where there are several, such as 3d_fullres.")
+        str | None,
+        typer.Option(
+            "--configuration",
+            help="Configuration of nnU-Net, such as 3d_fullres, where there are several.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     folds: Annotated[
-        str | None, typer.Option("--folds", help="Comma-separated, such as 0,1 or all; default every numbered fold.")
+        str | None,
+        typer.Option(
+            "--folds",
+            help="Folds of nnU-Net, such as 0,1 or all. By default, every numbered one.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     checkpoint: Annotated[
-        str | None, typer.Option("--checkpoint", help="File in each fold; default checkpoint_final.pth.")
+        str | None,
+        typer.Option(
+            "--checkpoint",
+            help="File in each fold of nnU-Net. By default, checkpoint_final.pth.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     orientation: Annotated[
         Literal["RAS", "stored"] | None,
-        typer.Option("--orientation", help="RAS where all training data was stored so; default as nnU-Net reads."),
+        typer.Option(
+            "--orientation",
+            help="RAS where all training data was stored so. By default, as nnU-Net reads.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model of the same name.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a model of the same name.", rich_help_panel=RUN)
+    ] = False,
     json: JsonOption = False,
 ) -> int:
     """Import a model trained elsewhere; no code that comes with it is run.
@@ -102,7 +148,7 @@ def import_model(
         card=card,
         trust=trust,
         configuration=configuration,
-        folds=None if folds is None else [fold.strip() for fold in folds.split(",") if fold.strip()],
+        folds=None if folds is None else split_names(folds),
         checkpoint=checkpoint,
         orientation=orientation,
         overwrite=overwrite,
@@ -120,8 +166,13 @@ def import_model(
 @verb
 def register(
     model: ModelArgument,
-    name: Annotated[str | None, typer.Option("--name", help="In the registry; the package's own by default.")] = None,
-    alias: Annotated[str, typer.Option("--alias", help="What this version is called from now on.")] = "champion",
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="Name in the registry. By default, the package's own.", rich_help_panel=MODEL),
+    ] = None,
+    alias: Annotated[
+        str, typer.Option("--alias", help="Alias of this version from now on.", rich_help_panel=MODEL)
+    ] = "champion",
     json: JsonOption = False,
 ) -> int:
     """Register a model with MLflow, so that --model models:/NAME@ALIAS finds its newest version.
@@ -146,7 +197,7 @@ def register(
 @verb
 def verify(
     model: ModelArgument,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: DeviceOption = "auto",
     json: JsonOption = False,
 ) -> int:
     """Check a model's hashes, load its weights and run its network once.
@@ -171,10 +222,18 @@ def verify(
 @verb
 def export(
     model: ModelArgument,
-    format: Annotated[Literal["zip", "onnx"], typer.Option("--format", help="zip or onnx.")] = "zip",
+    format: Annotated[
+        Literal["zip", "onnx"],
+        typer.Option("--format", help="One file to pass on, or the network for faster engines.", rich_help_panel=WRITE),
+    ] = "zip",
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="The zip to write, or the folder for ONNX; that may be skipped, and is then found."),
+        typer.Option(
+            "--out",
+            "-o",
+            help="Zip file to write, or folder for ONNX. Without it, ONNX goes where predict finds it.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> int:
@@ -209,13 +268,27 @@ def export(
 @verb
 def optimize(
     model: ModelArgument,
-    data: Annotated[Path, typer.Option("--data", help="A dataset with labels, as medseg train takes it.")],
+    data: Annotated[
+        Path,
+        typer.Option("--data", "-i", exists=True, help="Dataset with labels, in any layout.", rich_help_panel=INPUT),
+    ],
     precision: Annotated[
-        str | None, typer.Option("--precision", help="bfloat16, int8 or both, comma-separated; default all there are.")
+        str | None,
+        typer.Option(
+            "--precision",
+            callback=comma_separated("bfloat16", "int8"),
+            help="Precisions to measure: bfloat16, int8, or both. By default, all that run here.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
-    cases: Annotated[int, typer.Option("--cases", min=1, help="Cases to measure, at most.")] = 50,
+    cases: Annotated[
+        int, typer.Option("--cases", min=1, help="Number of cases to measure, at most.", rich_help_panel=WHAT)
+    ] = 50,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Write a copy of the package here, instead of adding to it.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Write a copy of the package here, instead of adding to it.", rich_help_panel=INPUT
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> int:

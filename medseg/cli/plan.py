@@ -3,33 +3,45 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from medseg.cli.verb import JsonOption, print_json
+from medseg.cli.options import INPUT, WHAT, WRITE, ConfigOption, DatasetArgument, DeviceOption, JsonOption
+from medseg.cli.verb import print_json
 
 __all__ = ["plan"]
 
 
 def plan(
-    dataset: Annotated[Path, typer.Argument(help="The dataset, as it is.")],
+    dataset: DatasetArgument,
     out: Annotated[
-        Path | None, typer.Option("--out", help="File, or folder for plan.yaml; without it the plan is printed.")
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="YAML file, or folder for plan.yaml. Without it, the plan is printed.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
-    config: Annotated[
-        str | None, typer.Option(help="A configuration whose `dataset` says what the files do not.")
-    ] = None,
+    config: ConfigOption = None,
     preset: Annotated[
-        str | None, typer.Option("--preset", help="cpu, 8gb, 24gb, 40gb or 80gb; without it what is here.")
+        Literal["cpu", "8gb", "24gb", "40gb", "80gb"] | None,
+        typer.Option("--preset", help="Size of the device. Without it, that of --device.", rich_help_panel=WHAT),
     ] = None,
-    configuration: Annotated[str | None, typer.Option("--configuration", help="3d_fullres, 3d_lowres or 2d.")] = None,
+    configuration: Annotated[
+        Literal["3d_fullres", "3d_lowres", "2d"] | None,
+        typer.Option(
+            "--configuration", help="Kind of network to plan. Without it, the best one.", rich_help_panel=WHAT
+        ),
+    ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Print each choice with its reason, and what a run would need.")
+        bool,
+        typer.Option(
+            "--explain", help="Print each choice with its reason, and what training needs.", rich_help_panel=WRITE
+        ),
     ] = False,
-    device: Annotated[
-        str, typer.Option("--device", help="auto, cpu, cuda or cuda:N; times are measured there.")
-    ] = "auto",
+    device: DeviceOption = "auto",
     json: JsonOption = False,
 ) -> int:
     """Look at a dataset and plan its training.

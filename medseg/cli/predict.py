@@ -2,63 +2,92 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from medseg.cli.verb import (
+from medseg.cli.options import (
+    INPUT,
+    LABEL_FORMATS,
+    RUN,
+    WRITE,
     AllowUnevenOption,
+    ConfigOption,
     DryRunOption,
+    InputsArgument,
     JsonOption,
     MaxMemoryOption,
     MaxSecondsOption,
+    ModelOption,
+    OptionalDeviceOption,
+    OutOption,
     OverwriteOption,
     SetOption,
     ShardOption,
-    print_result,
+    comma_separated,
+    split_names,
 )
+from medseg.cli.verb import print_result
 
 __all__ = ["predict"]
 
 
 def predict(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Scans, and folders of scans, mixed.")],
-    model: Annotated[str, typer.Option("--model", help="A shipped model's name, or the path of a model package.")],
-    out: Annotated[Path, typer.Option("--out", help="Output folder.")],
+    inputs: InputsArgument,
+    model: ModelOption,
+    out: OutOption,
     formats: Annotated[
         str | None,
         typer.Option(
-            "--format", help="Formats to write, comma-separated. Without it: nifti, and dicom-seg for DICOM scans."
+            "--format",
+            "-f",
+            metavar="FORMAT,...",
+            callback=comma_separated(*LABEL_FORMATS),
+            help=f"Formats to write: {', '.join(LABEL_FORMATS)}. Without it: nifti, and dicom-seg for DICOM scans.",
+            rich_help_panel=WRITE,
         ),
     ] = None,
-    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
-    engine: Annotated[str | None, typer.Option("--engine", help="What runs the network: auto or one by name.")] = None,
+    device: OptionalDeviceOption = None,
+    engine: Annotated[
+        Literal["auto", "torch", "openvino", "onnx"] | None,
+        typer.Option("--engine", help="Library that computes the network.", rich_help_panel=RUN),
+    ] = None,
     overlap: Annotated[
-        float | None, typer.Option("--overlap", help="Share of a window its neighbor covers too, 0 to 0.9.")
+        float | None,
+        typer.Option("--overlap", min=0, max=0.9, help="Sliding-window overlap, 0 to 0.9.", rich_help_panel=RUN),
     ] = None,
     mirror: Annotated[
-        str | None, typer.Option("--mirror", help="Average over mirrored copies: auto, none, left-right, all.")
+        Literal["auto", "none", "left-right", "all"] | None,
+        typer.Option("--mirror", help="Test-time mirroring: average over mirrored copies.", rich_help_panel=RUN),
     ] = None,
-    fast: Annotated[bool, typer.Option("--fast", help="Fewer windows; details may suffer.")] = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Fewer windows: faster, and less accurate in details.", rich_help_panel=RUN)
+    ] = False,
     best: Annotated[
-        bool, typer.Option("--best", help="Mirrored windows in full precision, several times slower.")
+        bool,
+        typer.Option("--best", help="Mirrored windows in full precision: several times slower.", rich_help_panel=RUN),
     ] = False,
     series: Annotated[
         str | None,
         typer.Option(
             "--series",
-            help="Which DICOM series to take: UID, number, case id, or description with * and ?; '*' for all. Without "
+            help="DICOM series to segment: UID, number, case id, or description with * and ?; '*' for all. Without "
             "it, the one of each study that fits the model's card.",
+            rich_help_panel=INPUT,
         ),
     ] = None,
     allow_uneven: AllowUnevenOption = False,
     save: Annotated[
-        str | None, typer.Option("--save", help="Maps to write besides: probabilities, entropy, comma-separated.")
+        str | None,
+        typer.Option(
+            "--save",
+            metavar="MAP,...",
+            callback=comma_separated("probabilities", "entropy"),
+            help="Maps to write besides: probabilities, entropy, or both.",
+            rich_help_panel=WRITE,
+        ),
     ] = None,
-    config: Annotated[
-        str, typer.Option("--config", help="A shipped configuration's name, or a YAML file.")
-    ] = "predict",
+    config: ConfigOption = "predict",
     shard: ShardOption = None,
     max_memory: MaxMemoryOption = None,
     max_seconds: MaxSecondsOption = None,
@@ -85,7 +114,7 @@ def predict(
         inputs,
         model,
         out,
-        formats=None if formats is None else [name.strip() for name in formats.split(",") if name.strip()],
+        formats=split_names(formats) or None,
         device=device,
         engine=engine,
         overlap=overlap,
@@ -93,8 +122,8 @@ def predict(
         preset="fast" if fast else "best" if best else None,
         series=series,
         allow_uneven=allow_uneven,
-        save=[name.strip() for name in (save or "").split(",") if name.strip()],
-        config=config,
+        save=split_names(save),
+        config=config or "predict",
         overrides=settings or [],
         options=RunOptions(
             overwrite, dry_run, Shard() if shard is None else Shard.parse(shard), guard=Guard(max_memory, max_seconds)

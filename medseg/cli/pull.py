@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from medseg.cli.verb import JsonOption, print_json
+from medseg.cli.archive_options import (
+    ADDRESS,
+    AetOption,
+    AuthorityOption,
+    CertificateOption,
+    PrivateKeyOption,
+    RetriesOption,
+    UserOption,
+)
+from medseg.cli.options import NETWORK, WHAT, DryRunOption, JsonOption, OutOption
+from medseg.cli.verb import print_json
 
 __all__ = ["pull"]
 
@@ -18,58 +27,63 @@ def pull(
         typer.Option(
             "--from",
             metavar="ADDRESS",
-            help="dicom://HOST:PORT/AETITLE, dicoms:// for TLS, or the https:// root of a DICOMweb service.",
+            help=ADDRESS,
+            rich_help_panel=NETWORK,
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Output folder.")],
-    where: Annotated[
+    out: OutOption,
+    query: Annotated[
         list[str],
-        typer.Option("--where", metavar="KEYWORD=VALUE", help="What to fetch, e.g. AccessionNumber=123; repeatable."),
+        typer.Option(
+            "--query",
+            metavar="KEYWORD=VALUE",
+            help="What to fetch, for instance AccessionNumber=123; may be repeated.",
+            rich_help_panel=WHAT,
+        ),
     ],
-    calling: Annotated[str, typer.Option("--calling", help="Our application entity title.")] = "MEDSEG",
-    user: Annotated[
-        str | None, typer.Option("--user", help="DICOMweb user; the password is in MEDSEG_PACS_PASSWORD.")
-    ] = None,
-    authority: Annotated[
-        Path | None, typer.Option("--ca", help="Certificates to trust instead of the system's (PEM).")
-    ] = None,
-    certificate: Annotated[Path | None, typer.Option("--cert", help="Our certificate, for dicoms:// (PEM).")] = None,
-    private_key: Annotated[Path | None, typer.Option("--cert-key", help="The key of our certificate (PEM).")] = None,
-    listen: Annotated[
+    aet: AetOption = "MEDSEG",
+    user: UserOption = None,
+    authority: AuthorityOption = None,
+    certificate: CertificateOption = None,
+    private_key: PrivateKeyOption = None,
+    move_port: Annotated[
         str | None,
         typer.Option(
-            "--listen", metavar="[HOST:]PORT", help="Fetch by C-MOVE: where we wait for what the archive sends."
+            "--move-port",
+            metavar="[HOST:]PORT",
+            help="Fetch by C-MOVE; the archive sends to this port.",
+            rich_help_panel=NETWORK,
         ),
     ] = None,
-    retries: Annotated[int, typer.Option("--retries", min=0, help="Further tries when the connection breaks.")] = 3,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what matches; fetch nothing.")] = False,
+    retries: RetriesOption = 3,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> int:
     """Fetch series from an archive by C-GET, C-MOVE or WADO-RS.
 
     Leaves OUT/<series>/<instance>.dcm, named by their UIDs, ready for medseg predict; a series appears when all of it
-    has come. For C-MOVE the archive must know our title at the address given with --listen. Exit code: 0 all fetched,
+    has arrived. For C-MOVE, the archive must know our title at the address of --move-port. Exit code: 0 all fetched,
     3 some series not, 4 none found or fetched.
 
-    Example: medseg pull --from https://pacs.example/dicom-web --where AccessionNumber=123 --where Modality=CT --out in
+    Example: medseg pull --from https://pacs.example/dicom-web --query AccessionNumber=123 --out in
     """
     from medseg.errors import MedsegError, UsageError
     from medseg.service.archive import Archive
     from medseg.service.pull import pull as pull_series
     from medseg.service.pull import search
 
-    if unclear := [text for text in where if "=" not in text]:
-        raise UsageError(f"'{unclear[0]}' is not KEYWORD=VALUE", fix="For instance --where Modality=CT.")
+    if unclear := [text for text in query if "=" not in text]:
+        raise UsageError("must be KEYWORD=VALUE", where=f"--query {unclear[0]}", fix="Write for instance Modality=CT.")
     archive = Archive.parse(
         source,
-        calling=calling,
+        calling=aet,
         user=user,
         authority=authority,
         certificate=certificate,
         private_key=private_key,
-        listen=listen,
+        listen=move_port,
     )
-    found = search(archive, dict(text.split("=", 1) for text in where))
+    found = search(archive, dict(text.split("=", 1) for text in query))
     rows = []
     for series in found:
         row = {"study": series.study, "series": series.uid, "modality": series.modality, "files": 0, "error": None}

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from medseg.cli.verb import JsonOption, print_json
+from medseg.cli.archive_options import (
+    ADDRESS,
+    AetOption,
+    AuthorityOption,
+    CertificateOption,
+    PrivateKeyOption,
+    RetriesOption,
+    UserOption,
+)
+from medseg.cli.options import NETWORK, InputsArgument, JsonOption
+from medseg.cli.verb import print_json
 
 __all__ = ["push"]
 
-ADDRESS = "dicom://HOST:PORT/AETITLE, dicoms:// for TLS, or the https:// root of a DICOMweb service."
-
 
 def push(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="DICOM files, and folders of them.")],
-    to: Annotated[str, typer.Option("--to", metavar="ADDRESS", help=ADDRESS)],
-    calling: Annotated[str, typer.Option("--calling", help="Our application entity title.")] = "MEDSEG",
-    user: Annotated[
-        str | None, typer.Option("--user", help="DICOMweb user; the password is in MEDSEG_PACS_PASSWORD.")
-    ] = None,
-    authority: Annotated[
-        Path | None, typer.Option("--ca", help="Certificates to trust instead of the system's (PEM).")
-    ] = None,
-    certificate: Annotated[Path | None, typer.Option("--cert", help="Our certificate, for dicoms:// (PEM).")] = None,
-    private_key: Annotated[Path | None, typer.Option("--cert-key", help="The key of our certificate (PEM).")] = None,
-    retries: Annotated[int, typer.Option("--retries", min=0, help="Further tries when the connection breaks.")] = 3,
+    inputs: InputsArgument,
+    to: Annotated[str, typer.Option("--to", metavar="ADDRESS", help=ADDRESS, rich_help_panel=NETWORK)],
+    aet: AetOption = "MEDSEG",
+    user: UserOption = None,
+    authority: AuthorityOption = None,
+    certificate: CertificateOption = None,
+    private_key: PrivateKeyOption = None,
+    retries: RetriesOption = 3,
     json: JsonOption = False,
 ) -> int:
     """Send DICOM files to an archive by C-STORE or STOW-RS.
 
-    Files that are not DICOM are passed over. Sending twice is harmless: what is there already counts as sent. Exit
-    code: 0 all sent, 3 some not, 4 none.
+    Files that are not DICOM are skipped. Sending twice is harmless: what is there already counts as sent. Exit code: 0
+    all sent, 3 some not, 4 none.
 
     Example: medseg push results/case/labels.seg.dcm --to dicom://pacs.example:104/ARCHIVE
     """
@@ -40,9 +43,9 @@ def push(
     from medseg.service.push import push as push_all
 
     archive = Archive.parse(
-        to, calling=calling, user=user, authority=authority, certificate=certificate, private_key=private_key
+        to, calling=aet, user=user, authority=authority, certificate=certificate, private_key=private_key
     )
-    results = push_all(paths, archive, retries=retries)
+    results = push_all(inputs, archive, retries=retries)
     failed = [result for result in results if result.reason is not None]
     if json:
         print_json([{"path": str(r.path), "instance": r.instance, "error": r.reason} for r in results])

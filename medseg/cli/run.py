@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from medseg.cli.verb import (
+from medseg.cli.options import (
+    WHAT,
+    ConfigOption,
     DryRunOption,
+    InputsArgument,
     JsonOption,
     MaxMemoryOption,
     MaxSecondsOption,
+    OutOption,
     OverwriteOption,
     SetOption,
     ShardOption,
-    print_result,
 )
+from medseg.cli.verb import print_result
 
 __all__ = ["run"]
 
 
 def run(
-    pipeline: Annotated[str, typer.Argument(help="A shipped pipeline's name, or a YAML file.")],
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Files and folders, mixed.")],
-    out: Annotated[Path, typer.Option("--out", help="Output folder.")],
-    config: Annotated[
-        str | None, typer.Option("--config", help="A shipped configuration's name, or a YAML file.")
-    ] = None,
+    pipeline: Annotated[
+        str, typer.Argument(metavar="PIPELINE", help="Shipped pipeline or YAML file.", rich_help_panel=WHAT)
+    ],
+    inputs: InputsArgument,
+    out: OutOption,
+    config: ConfigOption = None,
     shard: ShardOption = None,
     max_memory: MaxMemoryOption = None,
     max_seconds: MaxSecondsOption = None,

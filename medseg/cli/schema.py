@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from medseg.cli.options import WHAT
 from medseg.cli.verb import print_json
 
 __all__ = ["schema"]
@@ -13,7 +14,8 @@ __all__ = ["schema"]
 
 def schema(
     pipeline: Annotated[
-        str, typer.Argument(help="A pipeline that `medseg list` shows, or a YAML file.")
+        str,
+        typer.Argument(metavar="NAME", help="Pipeline that `medseg list` shows, or a YAML file.", rich_help_panel=WHAT),
     ] = "batch-segmentation",
 ) -> int:
     """Print the JSON Schema of a pipeline's configuration, for editors.

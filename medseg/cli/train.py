@@ -3,47 +3,72 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from medseg.cli.verb import JsonOption, SetOption, print_json
+from medseg.cli.options import (
+    MODEL,
+    RUN,
+    WHAT,
+    ConfigOption,
+    DatasetArgument,
+    DeviceOption,
+    JsonOption,
+    OutOption,
+    SetOption,
+    comma_separated,
+)
+from medseg.cli.verb import print_json
 
 __all__ = ["train"]
 
 
 def train(
-    dataset: Annotated[Path, typer.Argument(help="Folder of the dataset, as it is.")],
-    out: Annotated[Path, typer.Option(help="Output folder; one that holds a run is gone on with.")],
-    config: Annotated[
-        str | None, typer.Option(help="A shipped configuration or a YAML file; without it the dataset is planned.")
+    dataset: DatasetArgument,
+    out: OutOption,
+    config: ConfigOption = None,
+    time_budget: Annotated[
+        str | None,
+        typer.Option("--time-budget", help="Length of the training, such as 90s, 20m or 1.5h.", rich_help_panel=WHAT),
     ] = None,
-    time_budget: Annotated[str | None, typer.Option(help="When to end, for instance 20m, 1.5h, 90s.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="When to end, in epochs.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="Length of the training in epochs.", rich_help_panel=WHAT)
+    ] = None,
+    device: DeviceOption = "auto",
     start: Annotated[
-        str | None, typer.Option("--from", metavar="PACKAGE", help="Go on from the weights of this model package.")
+        str | None,
+        typer.Option(
+            "--from", metavar="PACKAGE", help="Fine-tune the weights of this model package.", rich_help_panel=MODEL
+        ),
     ] = None,
     folds: Annotated[
         str | None,
-        typer.Option("--folds", help="Cross-validate: all, or numbers such as 0,1."),
+        typer.Option("--folds", help="Cross-validate these folds: all, or numbers such as 0,1.", rich_help_panel=WHAT),
     ] = None,
     configuration: Annotated[
         str | None,
         typer.Option(
-            help="What to plan: 3d_fullres, 3d_lowres, 2d, or cascade. Several, with commas between them and --folds "
-            "all, are compared."
+            "--configuration",
+            metavar="NAME,...",
+            callback=comma_separated("3d_fullres", "3d_lowres", "2d", "cascade"),
+            help="Kind of network to plan: 3d_fullres, 3d_lowres, 2d or cascade. Several, with --folds all, are "
+            "compared.",
+            rich_help_panel=MODEL,
         ),
     ] = None,
     final: Annotated[
-        str,
-        typer.Option(help="After --folds all: train on all cases (all), or average the folds' models (ensemble)."),
+        Literal["all", "ensemble"],
+        typer.Option(
+            "--final",
+            help="After --folds all: train once more on all cases, or average the models of the folds.",
+            rich_help_panel=MODEL,
+        ),
     ] = "all",
     processes: Annotated[
-        int,
-        typer.Option(min=1, help="Train in so many processes of this machine, each on a GPU if there are."),
+        int, typer.Option("--processes", min=1, help="Number of processes, one per GPU.", rich_help_panel=RUN)
     ] = 1,
-    seed: Annotated[int | None, typer.Option(help="Another seed gives another run.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.", rich_help_panel=RUN)] = None,
     settings: SetOption = None,
     json: JsonOption = False,
 ) -> int:
@@ -75,14 +100,10 @@ def train(
     from medseg.training.configure import configure
     from medseg.training.device import choose_device
     from medseg.training.distributed import joined
-    from medseg.training.final_model import Final
     from medseg.training.strategies import CASCADE, choose_among, configurations_of, train_cascade
     from medseg.training.train import train as run
 
     names = () if configuration is None else configurations_of(configuration)
-    if final not in ("all", "ensemble"):
-        raise UsageError(f"'{final}' is no way to make the package", where="--final", fix="Write all or ensemble.")
-    kind: Final = "ensemble" if final == "ensemble" else "all"
     if (len(names) > 1 or final == "ensemble") and (folds or "").strip().lower() != "all":
         option = "--configuration" if len(names) > 1 else "--final"
         raise UsageError("nothing can be compared or averaged without folds", where=option, fix="Add --folds all.")
@@ -110,9 +131,9 @@ def train(
             chosen = None if several else planned(names[0] if names else None, out)
         package: ModelPackage | None
         if len(names) > 1:
-            package = choose_among(dataset, out, names, planned, final=kind, device=device, command=command)
+            package = choose_among(dataset, out, names, planned, final=final, device=device, command=command)
         elif chosen is None:
-            package = train_cascade(dataset, out, planned, folds=folds, final=kind, device=device, command=command)
+            package = train_cascade(dataset, out, planned, folds=folds, final=final, device=device, command=command)
         elif folds is not None:
             from medseg.data.splits import CROSSED
             from medseg.training.cross_validate import cross_validate, folds_of
@@ -125,7 +146,7 @@ def train(
                 numbers,
                 device=device,
                 command=command,
-                final=kind,
+                final=final,
             )
         else:
             spent += time.monotonic() - before

@@ -1,4 +1,4 @@
-"""What every verb has in common: the list of verbs, and --quiet, --verbose, --debug."""
+"""What every verb has in common: the list of verbs, its log, its output folder and how it prints."""
 
 from __future__ import annotations
 
@@ -9,123 +9,82 @@ import logging
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medseg.cli.options import LOG
+from medseg.cli.usage import check_output
+
 if TYPE_CHECKING:
     from medseg.types.run import BatchResult
 
-__all__ = [
-    "VERBS",
-    "AllowUnevenOption",
-    "DryRunOption",
-    "JsonOption",
-    "MaxMemoryOption",
-    "MaxSecondsOption",
-    "OverwriteOption",
-    "SetOption",
-    "ShardOption",
-    "print_json",
-    "print_result",
-    "start_log",
-    "state",
-    "verb",
-]
+__all__ = ["VERBS", "DebugOption", "QuietOption", "VerboseOption", "print_json", "print_result", "state", "verb"]
 
-# Verb -> module of medseg.cli that holds a function of the same name, or a Typer called `group` for verbs with
-# verbs of their own. Order is the order of `medseg --help`.
-VERBS: dict[str, str] = {
-    "demo": "demo",
-    "predict": "predict",
-    "inspect": "inspect",
-    "convert": "convert",
-    "export": "export",
-    "deidentify": "deidentify",
-    "push": "push",
-    "pull": "pull",
-    "audit": "audit",
-    "plan": "plan",
-    "train": "train",
-    "evaluate": "evaluate",
-    "compare": "compare",
-    "bench": "bench",
-    "models": "models",
-    "run": "run",
-    "list": "list",
-    "copy": "copy",
-    "schema": "schema",
-    "doctor": "doctor",
+# Group of `medseg --help` -> verb -> module of medseg.cli that holds a function of the same name, or a Typer called
+# `group` for verbs with verbs of their own.
+VERBS: dict[str, dict[str, str]] = {
+    "Segment": {"demo": "demo", "predict": "predict", "run": "run"},
+    "Look at, convert and hand over": {
+        name: name for name in ("inspect", "convert", "export", "deidentify", "push", "pull")
+    },
+    "Train and measure": {name: name for name in ("audit", "plan", "train", "evaluate", "compare", "bench")},
+    "This installation": {name: name for name in ("models", "list", "copy", "schema", "doctor")},
 }
 
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="A.B=C", help="Change one value of the configuration; may be repeated."),
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Log errors only.", rich_help_panel=LOG)]
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="Log every step.", rich_help_panel=LOG)]
+DebugOption = Annotated[
+    bool, typer.Option("--debug", help="Log every step, and print the traceback of an error.", rich_help_panel=LOG)
 ]
-AllowUnevenOption = Annotated[
-    bool, typer.Option("--allow-uneven", help="Resample missing or unevenly spaced slices instead of refusing.")
-]
-ShardOption = Annotated[str | None, typer.Option("--shard", metavar="K/N", help="Do only part K of N of the cases.")]
-MaxMemoryOption = Annotated[
-    float | None,
-    typer.Option("--max-memory", metavar="GIB", help="Memory one case may use; else 9/10 of what is free."),
-]
-MaxSecondsOption = Annotated[
-    float | None, typer.Option("--max-seconds", metavar="SECONDS", help="Time one case may take.")
-]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Do again what is already done.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @dataclass
-class _State:
+class State:
+    """How much is logged: what was asked for before the verb, or after it."""
+
+    quiet: bool = False
+    verbose: bool = False
     debug: bool = False
 
+    def start_log(self, *, quiet: bool, verbose: bool, debug: bool) -> None:
+        """Send medseg's log to stderr, with these wishes added to those before the verb."""
+        self.quiet, self.verbose, self.debug = self.quiet or quiet, self.verbose or verbose, self.debug or debug
+        log = logging.getLogger("medseg")
+        if not log.handlers:
+            handler = logging.StreamHandler(sys.stderr)
+            handler.setFormatter(logging.Formatter("%(message)s"))
+            log.addHandler(handler)
+            # Its warnings about odd header values are either an error of ours or of no use to the user.
+            logging.getLogger("pydicom").setLevel(logging.ERROR)
+        all_of_it = self.debug or self.verbose
+        log.setLevel(logging.DEBUG if all_of_it else logging.ERROR if self.quiet else logging.INFO)
 
-state = _State()
+
+state = State()
 
 
 def verb(function: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Give a verb the three options every verb has; its return value becomes the exit code."""
+    """Give a verb the three options every verb has, and check its output folder; its return value is the exit code."""
 
     @functools.wraps(function)
     def with_log(*, quiet: bool, verbose: bool, debug: bool, **options: Any) -> int | None:
-        state.debug = debug
-        start_log(logging.DEBUG if debug or verbose else logging.ERROR if quiet else logging.INFO)
+        state.start_log(quiet=quiet, verbose=verbose, debug=debug)
+        if isinstance(options.get("out"), Path):
+            check_output(options["out"])
         return function(**options)
 
-    common = (
-        ("quiet", "Log errors only."),
-        ("verbose", "Log every step."),
-        ("debug", "Log every step, and print a traceback when something goes wrong."),
-    )
     signature = inspect.signature(function, eval_str=True)
+    common = {"quiet": QuietOption, "verbose": VerboseOption, "debug": DebugOption}
     added = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=False,
-            annotation=Annotated[bool, typer.Option(f"--{name}", help=text)],
-        )
-        for name, text in common
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
+        for name, annotation in common.items()
     ]
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in signature.parameters.values()]
     with_log.__signature__ = signature.replace(parameters=[*parameters, *added])  # type: ignore[attr-defined]
     with_log.__annotations__ = {p.name: p.annotation for p in [*parameters, *added]}
     return with_log
-
-
-def start_log(level: int) -> None:
-    """Send medseg's log to stderr at this level."""
-    log = logging.getLogger("medseg")
-    if not log.handlers:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        log.addHandler(handler)
-        # What it says of odd header values is either an error of ours or not worth a word to the user.
-        logging.getLogger("pydicom").setLevel(logging.ERROR)
-    log.setLevel(level)
 
 
 def print_json(content: Any) -> None:

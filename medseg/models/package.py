@@ -15,7 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from medseg import resources
-from medseg.errors import ModelError
+from medseg.errors import ModelError, UsageError
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.models.card import ModelCard
 from medseg.models.card_format1 import upgrade
@@ -267,7 +267,7 @@ def _find(name_or_path: str | Path) -> Path:
         return unpacked(path)
     if path.is_dir():
         raise ModelError(f"the folder has no {CARD_FILE}", where=path, fix="Point to OUT/model of a training run.")
-    raise ModelError(
+    raise UsageError(
         f"there is no model called '{name_or_path}'",
         fix=f"Use one of {', '.join(sorted(known)) or 'none shipped'}, or the path of a package folder or zip.",
     )

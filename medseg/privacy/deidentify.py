@@ -40,7 +40,7 @@ DOCUMENTS = {
     Comprehensive3DSRStorage,
 }
 SHORTEST_KEY = 16
-LOOK = "Look at it; if nothing in the picture tells who the patient is, run again with --accept-pixels."
+LOOK = "Look at it; if nothing in the picture tells who the patient is, run again with --allow-burned-in."
 NOTES = (
     "Pixels were not looked at. From a head scan the face can be reconstructed.",
     "Dates and times are removed; standardized uptake values (SUV) can no longer be computed from PET.",

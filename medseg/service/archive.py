@@ -109,7 +109,7 @@ class Archive:
                     "passwords do not belong in addresses", fix=f"Use --user, and the variable {PASSWORD} or {TOKEN}."
                 )
             if listen is not None:
-                raise UsageError("C-MOVE is not part of DICOMweb", fix="Leave --listen away, or give dicom://.")
+                raise UsageError("C-MOVE is not part of DICOMweb", fix="Leave --move-port away, or give dicom://.")
             return cls("web", parts.hostname, url=address.rstrip("/"), calling=calling, user=user, authority=authority)
         try:
             port = parts.port
@@ -179,7 +179,7 @@ def _tls(
 def _answering_tls(authority: Path | None, certificate: Path | None, private_key: Path | None) -> ssl.SSLContext:
     """Return what lets an archive connect to us over TLS, and shows it our certificate."""
     if certificate is None:
-        raise UsageError("C-MOVE over TLS needs a certificate of ours", fix="Give --cert, or leave --listen away.")
+        raise UsageError("C-MOVE over TLS needs a certificate of ours", fix="Give --cert, or leave --move-port away.")
     context = _tls(authority, certificate, private_key, ssl.Purpose.CLIENT_AUTH)
     if authority is not None:
         context.verify_mode = ssl.CERT_REQUIRED

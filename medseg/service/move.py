@@ -86,7 +86,7 @@ def move(archive: Archive, study: str, series: str, keep: Callable[[str, bytes],
 @contextmanager
 def _listening(archive: Archive, receive: Callable[[evt.Event], int]) -> Iterator[None]:
     if archive.listen is None:
-        raise UsageError("C-MOVE needs an address of ours that the archive sends to", fix="Give --listen HOST:PORT.")
+        raise UsageError("C-MOVE needs an address of ours that the archive sends to", fix="Give --move-port HOST:PORT.")
     entity = AE(ae_title=archive.calling)
     entity.require_called_aet = True
     for sop_class in {*KINDS, *(str(context.abstract_syntax) for context in AllStoragePresentationContexts)}:

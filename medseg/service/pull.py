@@ -57,7 +57,7 @@ def search(archive: Archive, where: Mapping[str, str]) -> list[Series]:
         When nothing is asked for, or a keyword is unknown.
     """
     if not where:
-        raise UsageError("this would fetch the whole archive", fix="Say which with --where, e.g. AccessionNumber=123.")
+        raise UsageError("this would fetch the whole archive", fix="Say which with --query, e.g. AccessionNumber=123.")
     if unknown := [keyword for keyword in where if tag_for_keyword(keyword) is None]:
         raise UsageError(f"'{unknown[0]}' is not a DICOM keyword", fix="Write it as in StudyInstanceUID.")
     find = _find(archive)

@@ -1,29 +1,58 @@
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import typer
 
-from medseg.cli.app import run
-from medseg.cli.verb import VERBS
+from medseg.cli.app import app, run
+from medseg.cli.options import GROUPS
+from medseg.cli.verb import state
 
 
-def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    for verb in VERBS:
-        assert run([verb, "--help"]) == 0
-        text = capsys.readouterr().out
-        # A verb with verbs of its own shows theirs; each of those has its example.
-        assert "Example: medseg" in text or "Commands:" in text, verb
+def commands() -> dict[str, object]:
+    """Every verb, those of `models` and `bench` too, by what a user types."""
+    top = typer.main.get_command(app)
+    found = {}
+    for name, command in top.commands.items():
+        inner = getattr(command, "commands", None)
+        found |= {f"{name} {sub}": verb for sub, verb in inner.items()} if inner else {name: command}
+    return found
+
+
+VERBS = commands()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_has_an_example_groups_and_whole_sentences(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*verb.split(), "--help"]) == 0
+    text = capsys.readouterr().out
+    assert f"Example: medseg {verb}" in text
+    assert "Log and help:" in text
+    for param in VERBS[verb].params:
+        assert param.help, param.name
+        assert param.help[0].isupper() or param.help.split()[0].rstrip(",.") in NAMES, param.help
+        assert param.help.endswith((".", ")")), param.help
+        assert (param.rich_help_panel or GROUPS[0]) in GROUPS
+    summary = VERBS[verb].short_help
+    assert summary[0].isupper()
+    assert summary.endswith(".")
+
+
+# Words that a sentence of help may begin with although they are lower case.
+NAMES = {"dicom://HOST:PORT/AETITLE", "models:/NAME@ALIAS"}
 
 
 HELP = """
 import sys
 from medseg.cli.app import run
 run(["--help"])
-heavy = {"torch", "monai", "mlflow", "SimpleITK", "scipy", "pandas", "openvino", "matplotlib"} & set(sys.modules)
-sys.exit(f"imported {heavy}" if heavy else 0)
+heavy = {"torch", "monai", "mlflow", "SimpleITK", "scipy", "pandas", "openvino", "matplotlib", "numpy", "pydantic"}
+sys.exit(f"imported {heavy & set(sys.modules)}" if heavy & set(sys.modules) else 0)
 """
 
 
@@ -36,15 +65,95 @@ def test_help_imports_nothing_heavy_and_takes_under_half_a_second_of_cpu() -> No
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["predict"], ["predict", "x", "--nonsense"], ["copy", "predict"]])
-def test_a_wrong_command_line_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_and_shell_completion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("medseg ")
+    with pytest.raises(SystemExit) as end:
+        run(["--show-completion", "bash"] if "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION" in os.environ else ["-h"])
+        raise SystemExit(0)
+    assert end.value.code == 0
+    asked = {"_MEDSEG_COMPLETE": "complete_bash", "COMP_WORDS": "medseg pre", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "medseg"], capture_output=True, text=True, check=False, env={**os.environ, **asked}
+    )
+    assert done.stdout.split() == ["predict"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nonsense"], "no such command 'nonsense'"),
+        (["predikt"], "Did you mean 'predict'"),
+        (["predict"], "INPUT is missing"),
+        (["copy", "predict"], "DEST is missing"),
+        (["inspect", ".", "--jsn"], "there is no option --jsn. Did you mean --json?"),
+        (["inspect", "nowhere"], "INPUT nowhere: there is no such file or folder"),
+        (["convert", ".", "--out", "x", "--format", "dcm"], "--format dcm: must be one of nifti, nrrd, mha"),
+        (["models", "verify", "hippocampus", "--device", "gpu"], "--device gpu: must be auto, cpu, cuda or cuda:N"),
+        (["push", ".", "--to", "dicom://a:1/B", "--retries", "-1"], "--retries -1: must be at least 0"),
+        (["push", ".", "--to", "dicom://a:1/B", "--retries=few"], "--retries few: must be"),
+        (["convert", ".", "-o", "/dev/null/x"], "--out /dev/null/x: nothing can be written there"),
+    ],
+)
+def test_a_wrong_command_line_is_exit_code_2_and_names_what_was_typed(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(arguments) == 2
     captured = capsys.readouterr()
-    assert captured.err
+    assert message in captured.err
+    assert "Input should be" not in captured.err
     assert not captured.out
 
 
-def test_a_bug_is_one_line_and_a_traceback_only_with_debug(
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if any(p.name == "out" for p in VERBS[verb].params)])
+def test_every_verb_with_an_output_refuses_one_that_cannot_be_written(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    out = tmp_path / "file" / "out"
+    assert run([*verb.split(), *needed(VERBS[verb], tmp_path), "--out", str(out)]) == 2
+    assert f"--out {out}: nothing can be written there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_refuses_an_unknown_option(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*verb.split(), "--nonsense"]) == 2
+    assert "there is no option --nonsense" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "verb", [verb for verb, command in VERBS.items() if {"model", "model_name"} & {p.name for p in command.params}]
+)
+def test_a_model_that_does_not_exist_is_exit_code_2(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = needed(VERBS[verb], tmp_path, model="no-such-model")
+    if verb == "export":
+        (tmp_path / "labels.nii.gz").touch()
+    assert run([*verb.split(), *arguments]) == 2
+    assert "no-such-model" in capsys.readouterr().err
+
+
+def needed(command: object, folder: Path, model: str = "hippocampus") -> list[str]:
+    """The arguments and options that a verb cannot do without, but --out."""
+    given = []
+    for param in command.params:
+        is_model = param.name == "model"
+        value = model if is_model else str(folder) if param.type_descriptor.is_path else "Modality=CT"
+        if param.param_type_name == "argument":
+            given += [str(folder) if param.nargs == -1 else value]
+        elif (param.required or is_model) and param.name != "out":
+            choices = param.type_descriptor.choices
+            given += [
+                max(param.opts, key=len),
+                "nifti" if param.name == "formats" else choices[0] if choices else value,
+            ]
+        elif param.name == "out" and model != "hippocampus":
+            given += ["--out", str(folder / "out")]
+    return given
+
+
+def test_debug_counts_before_and_after_the_verb(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def explode() -> None:
@@ -55,8 +164,30 @@ def test_a_bug_is_one_line_and_a_traceback_only_with_debug(
     quiet = capsys.readouterr().err
     assert "bug in medseg: ZeroDivisionError: surprise" in quiet
     assert "Traceback" not in quiet
-    assert run(["list", "--debug"]) == 1
-    assert "Traceback" in capsys.readouterr().err
+    for arguments in (["list", "--debug"], ["--debug", "list"]):
+        assert run(arguments) == 1
+        assert "Traceback" in capsys.readouterr().err
+    assert run(["--quiet", "list"]) == 1
+    assert state.quiet
+    assert not state.debug
+
+
+def test_an_output_that_the_system_will_not_write_is_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full() -> None:
+        raise OSError(28, "No space left on device", "results/a.nii.gz")
+
+    monkeypatch.setattr("medseg.engine.catalog.catalog", full)
+    assert run(["list"]) == 2
+    assert capsys.readouterr().err == "medseg: results/a.nii.gz: cannot be written (No space left on device)\n"
+
+
+def test_input_model_and_output_have_short_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    assert run(["convert", "-i", str(tmp_path / "empty"), "-o", str(tmp_path / "out")]) == 4
+    assert run(["models", "show", "-m", "hippocampus", "--json"]) == 0
+    assert '"hippocampus"' in capsys.readouterr().out
 
 
 def test_importing_medseg_imports_no_torch() -> None:

@@ -61,5 +61,5 @@ def test_export_and_use_the_zip(stored, tmp_path, capsys):
 def test_import_of_what_is_no_model(stored, tmp_path, capsys):
     assert run(["models", "import", str(tmp_path), "--name", "x"]) == 4
     assert "no kind of model" in capsys.readouterr().err
-    assert run(["models", "show", "nothing"]) == 4
+    assert run(["models", "show", "nothing"]) == 2
     assert "there is no model called 'nothing'" in capsys.readouterr().err

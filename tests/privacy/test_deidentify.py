@@ -158,7 +158,7 @@ def test_pixels_in_doubt_are_skipped_unless_somebody_looked(tmp_path, change):
     small_series(tmp_path / "in", shape=(8, 8, 1), **change)
     result = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY)
     assert result.written == ()
-    assert "--accept-pixels" in (result.skipped[0].fix or "")
+    assert "--allow-burned-in" in (result.skipped[0].fix or "")
     assert not (tmp_path / "clean").exists()
     accepted = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY, accept_pixels=True)
     assert len(accepted.written) == 1

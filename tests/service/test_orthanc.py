@@ -135,12 +135,12 @@ def test_command_line(orthanc, study, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MEDSEG_PACS_PASSWORD", "secret")
     web = ["--user", "me", "--quiet"]
     assert run(["push", str(folder), "--to", orthanc.web, *web]) == 0
-    where = ["--where", f"StudyInstanceUID={source.study_uid}", "--where", "Modality=CT"]
-    for way in (["--from", orthanc.web, *web], ["--from", orthanc.dicom, "--listen", str(OURS), "--quiet"]):
+    where = ["--query", f"StudyInstanceUID={source.study_uid}", "--query", "Modality=CT"]
+    for way in (["--from", orthanc.web, *web], ["--from", orthanc.dicom, "--move-port", str(OURS), "--quiet"]):
         capsys.readouterr()
         assert run(["pull", *way, *where, "--out", str(tmp_path / "out"), "--json"]) == 0
         assert [row["files"] for row in json.loads(capsys.readouterr().out)] == [9]
-    nothing = ["--where", "StudyInstanceUID=1.2.3", "--out", str(tmp_path)]
+    nothing = ["--query", "StudyInstanceUID=1.2.3", "--out", str(tmp_path)]
     assert run(["pull", "--from", orthanc.web, *nothing, *web]) == 4
     monkeypatch.setenv("MEDSEG_PACS_PASSWORD", "wrong")
     assert run(["push", str(folder), "--to", orthanc.web, *web]) == 4

@@ -50,7 +50,7 @@ def recorded(tracker):
 
 def test_figures_go_to_the_run_named(folders, tmp_path, capsys):
     root, tracker = folders
-    named = ("--out", str(tmp_path / "out"), "--run", tracker.run_id, "--class", "1=liver & co")
+    named = ("--out", str(tmp_path / "out"), "--mlflow-run", tracker.run_id, "--class", "1=liver & co")
     code = run(["evaluate", str(root / "pred"), str(root / "ref"), *named])
     assert code == 0, capsys.readouterr().err
     metrics, tags, files = recorded(tracker)
