@@ -21,7 +21,7 @@ from scipy.stats import spearmanr
 
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
-from medseg.infer.uncertainty import BorderDoubt
+from medseg.infer.uncertainty import BoundaryEntropy
 from medseg.io.nifti import read_labels, read_scan
 from medseg.models.package import load_package
 from medseg.training.selection.uncertainty_limit import boundary_entropy, uncertainty_limits
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     package = load_package(options.model)
-    BorderDoubt.add = timed(BorderDoubt.add)
+    BoundaryEntropy.add = timed(BoundaryEntropy.add)
     predictor = Predictor(package, InferOptions(device="cpu", engine="torch"))
     rng = np.random.default_rng(0)
     rows: dict[str, list[tuple[float, float]]] = {"as it is": [], "noise": [], "blur": []}

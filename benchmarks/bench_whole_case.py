@@ -97,14 +97,14 @@ def run_medseg(side: str, scan: Path, out: Path, folder: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     from medseg.infer.engines.onnx_export import find_export
-    from medseg.infer.engines.select import Way, make_engine
+    from medseg.infer.engines.select import Candidate, make_engine
     from medseg.infer.options import InferOptions
     from medseg.models.package import load_package
 
     name, precision = side.split("-")
     options = InferOptions(device="cpu", overlap=0.5, compiled=name == "compiled")
     package = load_package(folder / "package")
-    way = Way("torch" if name == "compiled" else name, precision)
+    way = Candidate("torch" if name == "compiled" else name, precision)
     exported = None if way.engine == "torch" else find_export(package)
     with ThreadPoolExecutor(1) as aside:
         engine = aside.submit(make_engine, way, package, options, exported)

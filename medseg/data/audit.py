@@ -35,14 +35,7 @@ FEWEST = 8
 class Audit:
     """What was found.
 
-    Parameters
-    ----------
-    data : Dataset
-        Looked at.
-    examined : tuple of Examined
-        Its labeled cases.
-    findings : tuple of Finding
-        Blocking ones first, then by case.
+    - `findings`: blocking ones first, then by case.
     """
 
     data: Dataset
@@ -68,12 +61,7 @@ class Audit:
 def audit(data: Dataset, *, side: Mapping[str, str] | None = None) -> Audit:
     """Read every case once and look for what is wrong.
 
-    Parameters
-    ----------
-    data : Dataset
-        What to look at.
-    side : mapping of str to str, optional
-        Case id to the part of the split it will be in, to find what lies on both sides.
+    - `side`: case id to the part of the split it will be in, to find what lies on both sides.
     """
     examined = tuple(examine(data))
     findings = [

@@ -28,25 +28,9 @@ def border_labels(
     share. A network that has learnt both keeps touching objects apart, and `medseg.post.from_border` puts them together
     again. Every object keeps an interior, if need be its single deepest voxels: one without could not be found again.
 
-    Parameters
-    ----------
-    instances : Instances
-        Reference objects; stuff regions stay as they are.
-    width_mm : float
-        Voxels whose center lies no further than this from the center of a voxel outside the object are border. The
-        spacing makes a border one voxel wide.
-    where : {"everywhere", "touching"}
-        All around each object, or only where another object is no further than `width_mm`.
-
-    Returns
-    -------
-    LabelMap
-        With the class ``border`` after all others.
-
-    Raises
-    ------
-    InputError
-        When the width is less than the finest spacing, so that there would be no border.
+    - `width_mm`: voxels whose center lies no further than this from the center of a voxel outside the object are
+      border. The spacing makes a border one voxel wide.
+    - `where`: all around each object, or only where another object is no further than `width_mm`.
     """
     spacing = instances.geometry.spacing
     flat = [axis for axis, size in enumerate(instances.geometry.shape) if size == 1]
@@ -74,20 +58,7 @@ def border_labels(
 
 
 def with_border(data: Dataset, width_mm: float) -> Dataset:
-    """Return a dataset of numbered objects whose cases are read as interiors and borders.
-
-    Parameters
-    ----------
-    data : Dataset
-        Its references number objects.
-    width_mm : float
-        As for `border_labels`.
-
-    Raises
-    ------
-    ConfigError
-        When its references are classes, in which touching objects are one.
-    """
+    """Return a dataset of numbered objects whose cases are read as interiors and borders."""
     if data.references != "instances":
         raise ConfigError(
             "a border class needs references that number objects, and these are classes",

@@ -18,12 +18,8 @@ __all__ = ["Channel", "Dataset", "DatasetCase"]
 class Channel:
     """One input channel.
 
-    Parameters
-    ----------
-    name : str
-        What the dataset calls it, for instance ``"T1"``.
-    modality : str, optional
-        DICOM's word (``"MR"``, ``"CT"``, ``"PT"``, ...) where it is known.
+    - `name`: what the dataset calls it, for instance ``"T1"``.
+    - `modality`: DICOM's word (``"MR"``, ``"CT"``, ``"PT"``, ...) where it is known.
     """
 
     name: str
@@ -34,21 +30,14 @@ class Channel:
 class DatasetCase:
     """The files of one case.
 
-    Parameters
-    ----------
-    case_id : str
-        Unique within the dataset and safe as a file name.
-    images : tuple of Path
-        One file or DICOM series folder for each channel, in the dataset's order, or a single one that holds all
-        channels.
-    reference : Path, optional
-        The labels; None for a case that cannot be trained on.
-    group : str, optional
-        Cases of one group (one patient, say) are never parted by a split. None means the case stands alone.
-    split : {"train", "validation", "test"}, optional
-        Where the dataset itself puts the case. Cases of its test part are neither trained on nor validated with.
-    found : tuple of FoundScan
-        The volumes of each channel, where they were found among DICOM files; `images` are then their first files.
+    - `case_id`: unique within the dataset and safe as a file name.
+    - `images`: one file or DICOM series folder for each channel, in the dataset's order, or a single one that holds all
+      channels.
+    - `reference`: the labels; None for a case that cannot be trained on.
+    - `group`: cases of one group (one patient, say) are never parted by a split. None means the case stands alone.
+    - `split`: where the dataset itself puts the case. Cases of its test part are neither trained on nor validated with.
+    - `found`: the volumes of each channel, where they were found among DICOM files; `images` are then their first
+      files.
     """
 
     case_id: str
@@ -69,44 +58,18 @@ class DatasetCase:
 class Dataset:
     """Cases that share channels and classes.
 
-    Parameters
-    ----------
-    name : str
-        What the dataset calls itself.
-    folder : Path
-        Where it lies.
-    layout : str
-        How it is laid out, for instance ``"msd"``.
-    channels : tuple of Channel
-        What each image channel is.
-    table : LabelTable
-        The classes to learn; background is implied.
-    cases : tuple of DatasetCase
-        In order of case id.
-    dimensions : {2, 3}
-        2 for pictures, 3 for volumes.
-    license, description : str
-        As the dataset states them; empty where it does not.
-    ignore_label : int, optional
-        Value of reference voxels of which nothing is said.
-    references : {"classes", "instances"}
-        What a reference's values are: classes, or the numbers of objects of the table's only class.
-    values : mapping of int to int
-        From values in reference files to the table's, where they differ; those not listed stay.
-    structures : mapping of int to str
-        For references drawn as RTSTRUCT: from a value of the table to the pattern its structures' names match.
-    resample_channels : bool
-        Whether channels on other grids are brought onto the first one's; an error otherwise.
-    regions : mapping of int to tuple of int
-        For classes that are regions which may overlap: from a class's value to the reference values it covers; in a
-        label map later ones lie on top. Empty where classes exclude each other.
-    border_mm : float, optional
-        For references that number objects: how wide the rim of each is that becomes the table's last class.
-
-    Raises
-    ------
-    InputError
-        When there is no case, two cases share an id, or a label map could not hold the regions.
+    - `layout`: how it is laid out, for instance ``"msd"``.
+    - `table`: the classes to learn; background is implied.
+    - `license`, `description`: as the dataset states them; empty where it does not.
+    - `ignore_label`: value of reference voxels of which nothing is said.
+    - `references`: what a reference's values are: classes, or the numbers of objects of the table's only class.
+    - `values`: from values in reference files to the table's, where they differ; those not listed stay.
+    - `structures`: for references drawn as RTSTRUCT: from a value of the table to the pattern its structures' names
+      match.
+    - `resample_channels`: whether channels on other grids are brought onto the first one's; an error otherwise.
+    - `regions`: for classes that are regions which may overlap: from a class's value to the reference values it covers;
+      in a label map later ones lie on top. Empty where classes exclude each other.
+    - `border_mm`: for references that number objects: how wide the rim of each is that becomes the table's last class.
     """
 
     name: str

@@ -79,13 +79,7 @@ class DatasetDescription(BaseModel):
 
 
 def described(values: Mapping[str, Any]) -> DatasetDescription | None:
-    """What the values of a configuration say of its dataset, under `dataset`.
-
-    Raises
-    ------
-    ConfigError
-        Naming the key that is wrong.
-    """
+    """What the values of a configuration say of its dataset, under `dataset`."""
     said = values.get("dataset")
     return None if said is None else build(DatasetDescription, said, where="dataset")
 
@@ -93,10 +87,7 @@ def described(values: Mapping[str, Any]) -> DatasetDescription | None:
 def description_in(config: str | None) -> DatasetDescription | None:
     """What a configuration, by its shipped name or path, says of its dataset.
 
-    Raises
-    ------
-    ConfigError
-        When there is none of that name, or a key is wrong.
+    - raises `ConfigError`: when there is none of that name, or a key is wrong.
     """
     return None if config is None else described(read_yaml(resources.find("configs", config)))
 

@@ -30,15 +30,7 @@ EQUAL_NEIGHBORS = 0.9
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why a case cannot be used.
-
-    Parameters
-    ----------
-    kind : str
-        As in `medseg.data.findings`.
-    message : str
-        What is wrong and what to do.
-    """
+    """Why a case cannot be used."""
 
     kind: str
     message: str
@@ -48,35 +40,18 @@ class Trouble:
 class Examined:
     """What was seen of one case; fields of what could not be read are None.
 
-    Parameters
-    ----------
-    case : DatasetCase
-        The case.
-    trouble : Trouble, optional
-        Why it cannot be used.
-    image_hash, reference_hash : str, optional
-        Of voxel values and shape.
-    shape, cropped_shape : tuple of int
-        Voxels along x, y, z after orientation to RAS, and of the box outside which every channel is 0.
-    spacing : tuple of float
-        mm along x, y, z.
-    voxels : dict of str to int
-        Of each class in the reference.
-    foreground : ndarray, shape (channels, n)
-        Intensities inside the labeled foreground.
-    medians, deviations : tuple of float
-        Of each channel over the whole scan.
-    clipped : float
-        Share of voxels at a channel's largest value, the largest over channels.
-    constant : bool
-        Whether a channel has one value only.
-    looks_like_labels : bool
-        Whether the image seems to be a label map.
-    contrast : float
-        Difference of medians inside the foreground and in a rim around it, in standard deviations of the scan; NaN
-        where there is no foreground.
-    grid, reference_grid : Geometry, optional
-        Of image and reference.
+    - `image_hash`, `reference_hash`: of voxel values and shape.
+    - `shape`, `cropped_shape`: voxels along x, y, z after orientation to RAS, and of the box outside which every
+      channel is 0.
+    - `spacing`: mm along x, y, z.
+    - `voxels`: of each class in the reference.
+    - `foreground`, shape (channels, n): intensities inside the labeled foreground.
+    - `medians`, `deviations`: of each channel over the whole scan.
+    - `clipped`: share of voxels at a channel's largest value, the largest over channels.
+    - `constant`: whether a channel has one value only.
+    - `looks_like_labels`: whether the image seems to be a label map.
+    - `contrast`: difference of medians inside the foreground and in a rim around it, in standard deviations of the
+      scan; NaN where there is no foreground.
     """
 
     case: DatasetCase
@@ -99,15 +74,7 @@ class Examined:
 
 
 def examine(data: Dataset, cases: Sequence[DatasetCase] | None = None) -> Iterator[Examined]:
-    """Read each case once.
-
-    Parameters
-    ----------
-    data : Dataset
-        What to look at.
-    cases : sequence of DatasetCase, optional
-        Those of its labeled cases to look at; all by default.
-    """
+    """Read each case once."""
     for case in data.labeled if cases is None else cases:
         yield _examine(data, case)
 

@@ -11,14 +11,7 @@ __all__ = ["KINDS", "Finding", "Kind"]
 class Kind:
     """A kind of finding.
 
-    Parameters
-    ----------
-    title : str
-        What a report calls it.
-    blocks : bool
-        Whether a case with it is kept out of training.
-    fix : str
-        What to do.
+    - `blocks`: whether a case with it is kept out of training.
     """
 
     title: str
@@ -55,16 +48,8 @@ KINDS: dict[str, Kind] = {
 class Finding:
     """Something to look at.
 
-    Parameters
-    ----------
-    kind : str
-        A key of `KINDS`.
-    message : str
-        What was seen, with the numbers.
-    case_id : str, optional
-        The case it is about; None for the dataset as a whole or a file of no case.
-    others : tuple of str
-        Other cases it is about.
+    - `message`: what was seen, with the numbers.
+    - `case_id`: the case it is about; None for the dataset as a whole or a file of no case.
     """
 
     kind: str

@@ -39,16 +39,9 @@ class Intensities:
 class CaseFingerprint:
     """One case.
 
-    Parameters
-    ----------
-    case_id : str
-        Its name.
-    shape, spacing : tuple
-        Voxels and mm along x, y, z after orientation to RAS.
-    cropped_shape : tuple of int
-        Voxels of the box outside which every channel is 0.
-    voxels : dict of str to int
-        Of each class in the reference.
+    - `shape`, `spacing`: voxels and mm along x, y, z after orientation to RAS.
+    - `cropped_shape`: voxels of the box outside which every channel is 0.
+    - `voxels`: of each class in the reference.
     """
 
     case_id: str
@@ -62,14 +55,7 @@ class CaseFingerprint:
 class Fingerprint:
     """A dataset.
 
-    Parameters
-    ----------
-    cases : tuple of CaseFingerprint
-        Those that could be read.
-    intensities : tuple of Intensities
-        One for each channel.
-    skipped : dict of str to str
-        Why other cases could not be read.
+    - `skipped`: why other cases could not be read.
     """
 
     cases: tuple[CaseFingerprint, ...]
@@ -96,20 +82,7 @@ class Fingerprint:
 
 
 def take_fingerprint(data: Dataset, examined: Iterable[Examined]) -> Fingerprint:
-    """Gather what was seen of each case; cases with trouble are skipped.
-
-    Parameters
-    ----------
-    data : Dataset
-        They belong to.
-    examined : iterable of Examined
-        From `medseg.data.examine.examine`.
-
-    Raises
-    ------
-    InputError
-        When no case could be read.
-    """
+    """Gather what was seen of each case; cases with trouble are skipped."""
     seen: list[CaseFingerprint] = []
     samples: list[Any] = []
     skipped: dict[str, str] = {}

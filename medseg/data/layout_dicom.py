@@ -63,18 +63,8 @@ def recognize(path: Path) -> bool:
 def read(path: Path, said: DatasetDescription | None = None) -> Dataset:
     """Read a dataset from a folder of DICOM.
 
-    Parameters
-    ----------
-    path : Path
-        The folder.
-    said : DatasetDescription, optional
-        Channels and classes. Without channels, the one modality that structures were drawn on is the only channel;
-        without classes, every structure name is one.
-
-    Raises
-    ------
-    InputError
-        When several modalities could be meant, or nothing was drawn on any series of the first channel.
+    - `said`: channels and classes. Without channels, the one modality that structures were drawn on is the only
+      channel; without classes, every structure name is one.
     """
     said = said or DatasetDescription()
     found = survey([path])

@@ -31,13 +31,7 @@ def recognize(path: Path) -> bool:
 
 
 def read(path: Path) -> Dataset:
-    """Read a dataset of the Decathlon's layout.
-
-    Raises
-    ------
-    InputError
-        When a key is missing or does not hold what it should, naming the key.
-    """
+    """Read a dataset of the Decathlon's layout."""
     description = read_description(path)
     where = path / DESCRIPTION
     labels = description.get("labels")
@@ -61,13 +55,7 @@ def read(path: Path) -> Dataset:
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """Read a folder's `dataset.json`.
-
-    Raises
-    ------
-    InputError
-        When there is none or it is not a JSON object.
-    """
+    """Read a folder's `dataset.json`."""
     where = path / DESCRIPTION
     try:
         content = json.loads(where.read_text(encoding="utf-8"))

@@ -34,11 +34,6 @@ def read(path: Path) -> Dataset:
     """Read a dataset of nnU-Net's raw layout.
 
     Cases come from the description's own list where it has one, otherwise from `imagesTr`.
-
-    Raises
-    ------
-    InputError
-        When a key is missing or does not hold what it should, or a case lacks a channel.
     """
     description = read_description(path)
     where = path / DESCRIPTION

@@ -38,17 +38,7 @@ def read(path: Path, said: DatasetDescription | None = None) -> Dataset:
 
     The references are read to learn which values there are. Images of three channels are color pictures.
 
-    Parameters
-    ----------
-    path : Path
-        The folder.
-    said : DatasetDescription, optional
-        Names of channels and classes, and what the references' values mean.
-
-    Raises
-    ------
-    InputError
-        When no image has a label of its name, or references are not label maps.
+    - `said`: names of channels and classes, and what the references' values mean.
     """
     images = _folder(path, IMAGES)
     found = _references(path)

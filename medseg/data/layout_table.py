@@ -41,13 +41,7 @@ def recognize(path: Path) -> bool:
 
 
 def read(path: Path) -> Dataset:
-    """Read a dataset from its table.
-
-    Raises
-    ------
-    InputError, ConfigError
-        Naming the row, column or key that is wrong.
-    """
+    """Read a dataset from its table."""
     file = _file(path)
     assert file is not None
     if file.suffix.lower() == ".csv":

@@ -18,18 +18,10 @@ __all__ = ["LAYOUTS", "Layout", "read_dataset"]
 class Layout:
     """One way to lay out a dataset.
 
-    Parameters
-    ----------
-    name : str
-        What it is called.
-    recognize : callable
-        Whether a path looks like it; cheap, and never raises.
-    read : callable
-        Reads it, raising `InputError` where it is not what it claims to be.
-    description : str
-        What a user would need to have, in a clause.
-    describe : callable, optional
-        Reads it by what a person says of it, where its own files say too little.
+    - `recognize`: whether a path looks like it; cheap, and never raises.
+    - `read`: reads it, raising `InputError` where it is not what it claims to be.
+    - `description`: what a user would need to have, in a clause.
+    - `describe`: reads it by what a person says of it, where its own files say too little.
     """
 
     name: str
@@ -62,22 +54,7 @@ LAYOUTS: tuple[Layout, ...] = (
 
 
 def read_dataset(path: Path, said: DatasetDescription | None = None) -> Dataset:
-    """Read a dataset in whichever layout it has.
-
-    Parameters
-    ----------
-    path : Path
-        A folder, or the file that describes it.
-    said : DatasetDescription, optional
-        What a person says of it beyond its files.
-
-    Raises
-    ------
-    InputError
-        When there is nothing there or no layout fits.
-    ConfigError
-        When something is said of a dataset that says it itself.
-    """
+    """Read a dataset in whichever layout it has."""
     if not path.exists():
         raise InputError("there is no such file or folder", where=path, fix="Give the dataset's folder.")
     for layout in LAYOUTS:

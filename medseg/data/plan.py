@@ -37,12 +37,7 @@ CROP_BELOW = 0.75
 class Plan:
     """A configuration and why it is what it is.
 
-    Parameters
-    ----------
-    values : dict
-        For `medseg.training.config.TrainConfig`.
-    reasons : dict of str to str
-        Dotted key to a sentence.
+    - `values`: for `medseg.training.config.TrainConfig`.
     """
 
     values: dict[str, Any]
@@ -52,26 +47,7 @@ class Plan:
 def make_plan(
     data: Dataset, fingerprint: Fingerprint, *, preset: str = "cpu", configuration: str | None = None
 ) -> Plan:
-    """Plan the training of a dataset.
-
-    Parameters
-    ----------
-    data : Dataset
-        What it will be trained on.
-    fingerprint : Fingerprint
-        What that is like.
-    preset : str
-        Name of a `Preset`: what the machine can do.
-    configuration : {"2d", "3d_fullres", "3d_lowres"}, optional
-        Default 2d for pictures and 3d_fullres for volumes.
-
-    Raises
-    ------
-    UsageError
-        When there is no such preset or configuration.
-    InputError
-        When a low resolution is asked for and full resolution already sees enough.
-    """
+    """Plan the training of a dataset."""
     if preset not in PRESETS:
         raise UsageError(f"there is no preset '{preset}'", where="--preset", fix=f"Use {', '.join(PRESETS)}.")
     chosen = configuration or ("2d" if data.dimensions == 2 else "3d_fullres")

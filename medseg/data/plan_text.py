@@ -16,17 +16,7 @@ WIDTH = 110
 
 
 def plan_text(plan: Plan, data: Dataset, seen: Fingerprint, *, command: str) -> str:
-    """YAML of a plan, valid as ``medseg train --config``.
-
-    Parameters
-    ----------
-    plan : Plan
-        What to write.
-    data, seen : Dataset, Fingerprint
-        What it was made from.
-    command : str
-        How to use it; the first line.
-    """
+    """YAML of a plan, valid as ``medseg train --config``."""
     lines = [f"# {command}", "#", *_comment(_summary(data, seen)), ""]
     for key, value in plan.values.items():
         reasons = {name: why for name, why in plan.reasons.items() if name == key or name.startswith(f"{key}.")}

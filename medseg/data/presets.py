@@ -16,37 +16,15 @@ BATCH_3D, BATCH_2D = 2, 12
 class Preset:
     """A kind of machine.
 
-    Parameters
-    ----------
-    name : str
-        What it is called.
-    description : str
-        What it is for.
-    scale_3d, scale_2d : float
-        What a patch may hold, in units of nnU-Net's 8 GB.
-    base_3d, base_2d, largest_3d, largest_2d : int
-        Channels at full resolution, and of the widest.
-    most_3d, most_2d : int
-        Largest batch.
-    most_stages : int, optional
-        Depth of the network at most.
-    most_of_scan : float
-        Share of the median scan along each axis that a 3D patch covers at most.
-    mirror : bool
-        Whether prediction by 3D networks averages over a mirrored copy, where left and right are alike.
-    augment : dict
-        What to augment, and the axes that could be mirrored.
-    augment_3d : dict
-        What takes its place in 3D.
-    elastic_voxels : tuple of float, optional
-        Displacements of elastic deformation in 3D, smallest and largest, and distance of control points, in voxels of
-        the finest axis.
-    training : dict
-        Optimizer, length and the rest.
-    optimizer_2d : dict, optional
-        Another optimizer for 2D networks.
-    why, why_2d : str
-        Reason of the training part.
+    - `scale_3d`, `scale_2d`: what a patch may hold, in units of nnU-Net's 8 GB.
+    - `base_3d`, `base_2d`, `largest_3d`, `largest_2d`: channels at full resolution, and of the widest.
+    - `most_of_scan`: share of the median scan along each axis that a 3D patch covers at most.
+    - `mirror`: whether prediction by 3D networks averages over a mirrored copy, where left and right are alike.
+    - `augment`: what to augment, and the axes that could be mirrored.
+    - `elastic_voxels`: displacements of elastic deformation in 3D, smallest and largest, and distance of control
+      points, in voxels of the finest axis.
+    - `training`: optimizer, length and the rest.
+    - `optimizer_2d`: another optimizer for 2D networks.
     """
 
     name: str

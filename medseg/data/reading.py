@@ -25,39 +25,14 @@ __all__ = ["onto_grid", "read_case", "read_reference"]
 def read_case(data: Dataset, case: DatasetCase) -> tuple[Scan, LabelMap]:
     """Read a labeled case.
 
-    Parameters
-    ----------
-    data : Dataset
-        It belongs to.
-    case : DatasetCase
-        Which.
-
-    Returns
-    -------
-    tuple of Scan and LabelMap
-        All channels on one grid, and the reference on the same, in the values of the dataset's table.
-
-    Raises
-    ------
-    InputError
-        When a file cannot be read or holds a value no class has.
-    GeometryMismatch
-        When channels or reference lie on different grids.
+    - returns: all channels on one grid, and the reference on the same, in the values of the dataset's table.
     """
     scan = read_channels(data, case)
     return scan, read_reference(data, case, scan)
 
 
 def read_channels(data: Dataset, case: DatasetCase) -> Scan:
-    """Read all channels of a case onto the grid of the first.
-
-    Raises
-    ------
-    GeometryMismatch
-        When another lies on another grid and the dataset does not say to resample, or in another frame of reference.
-    InputError
-        When a file cannot be read, or there are too few channels.
-    """
+    """Read all channels of a case onto the grid of the first."""
     scans = [read_scan(found) for found in case.found] or [load_scan(path) for path in case.images]
     first = scans[0]
     arrays = [first.array]
@@ -77,15 +52,7 @@ def read_channels(data: Dataset, case: DatasetCase) -> Scan:
 
 
 def read_reference(data: Dataset, case: DatasetCase, scan: Scan) -> LabelMap:
-    """Read a case's reference in the values of the dataset's table; voxels to ignore keep their value.
-
-    Raises
-    ------
-    InputError
-        When there is none, it cannot be read, or it holds a value no class has.
-    GeometryMismatch
-        When it lies on another grid than the scan.
-    """
+    """Read a case's reference in the values of the dataset's table; voxels to ignore keep their value."""
     if case.reference is None:
         raise InputError("has no reference", where=case.case_id, fix="Leave it out of training.")
     if data.structures and recognize(case.reference).kind == "dicom":
@@ -126,14 +93,7 @@ def onto_grid(scan: Scan, target: Scan) -> npt.NDArray[np.float32]:
 
     Voxels of the target that lie outside the scan get its smallest value, which is air in CT and nothing in PET.
 
-    Parameters
-    ----------
-    scan, target : Scan
-        In one frame of reference; nothing is registered.
-
-    Returns
-    -------
-    ndarray of float32, shape (C, *target)
+    - returns, shape (C, *target)
     """
     from scipy.ndimage import affine_transform
 

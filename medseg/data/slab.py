@@ -19,18 +19,6 @@ def place_in(part: Geometry, whole: Geometry, where: Path) -> tuple[slice, slice
     """Slices of the larger grid's arrays that lie under the smaller grid's, mirrored where their axes run against it.
 
     A DICOM SEG, for one, holds only the slices with something on them.
-
-    Parameters
-    ----------
-    part, whole : Geometry
-        The smaller and the larger grid.
-    where : Path
-        The file the smaller one comes from, for the error.
-
-    Raises
-    ------
-    GeometryMismatch
-        When the one is not a part of the other.
     """
     corners = whole.to_voxel(part.to_world(np.array([[0, 0, 0], np.array(part.shape) - 1])))
     steps = np.linalg.inv(whole.affine[:3, :3]) @ part.affine[:3, :3]

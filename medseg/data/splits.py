@@ -21,12 +21,7 @@ MEASURED = 20
 class Split:
     """Case ids trained on and case ids held out, each in order.
 
-    Parameters
-    ----------
-    name : str
-        How it came about, as a model card says it.
-    train, validation : tuple of str
-        Case ids.
+    - `name`: how it came about, as a model card says it.
     """
 
     name: str
@@ -42,26 +37,7 @@ def folds_for_one(cases: int) -> int:
 def split_cases(cases: Sequence[DatasetCase], *, folds: int | None, fold: int, seed: int) -> Split:
     """Part cases by the dataset's own split where every case has one, by folds otherwise.
 
-    Parameters
-    ----------
-    cases : sequence of DatasetCase
-        Labeled cases.
-    folds : int, optional
-        In how many parts of equal size; 1 holds nothing out. By default `folds_for_one`.
-    fold : int
-        Which part is held out, from 0.
-    seed : int
-        Another seed gives another split.
-
-    Returns
-    -------
-    Split
-        Cases of one group are on one side.
-
-    Raises
-    ------
-    ConfigError
-        When the fold does not exist, there are fewer groups than folds, or only some cases have a split of their own.
+    - `folds`: in how many parts of equal size; 1 holds nothing out. By default `folds_for_one`.
     """
     given = [case for case in cases if case.split is not None]
     if given and len(given) < len(cases):
@@ -95,11 +71,6 @@ def fold_of(cases: Sequence[DatasetCase], *, folds: int, seed: int) -> dict[str,
     Groups are ordered by a hash of seed and name and dealt out in turn, each to the fold with the fewest cases so far,
     so that folds differ by at most the largest group. Neither the order in which cases are listed nor any library's
     random numbers matter.
-
-    Raises
-    ------
-    ConfigError
-        When there are fewer groups than folds.
     """
     groups: dict[str, list[str]] = {}
     for case in cases:

@@ -19,12 +19,7 @@ SMALLEST_MAP = 4
 class Topology:
     """Stages of a U-Net on one patch.
 
-    Parameters
-    ----------
-    patch : tuple of int
-        The patch, made larger where needed so that every pooling halves it evenly.
-    strides, kernels : tuple of tuple of int
-        Of each stage along each axis.
+    - `patch`: the patch, made larger where needed so that every pooling halves it evenly.
     """
 
     patch: tuple[int, ...]
@@ -43,14 +38,7 @@ def topology_of(spacing: Sequence[float], patch: Sequence[int], *, most_stages: 
     Kernels are 1 along an axis until poolings of the others bring its spacing within a factor of 2 of the finest, and 3
     from then on.
 
-    Parameters
-    ----------
-    spacing : sequence of float
-        mm along each axis.
-    patch : sequence of int
-        Voxels wanted along each axis.
-    most_stages : int, optional
-        Bound on the depth.
+    - `spacing`: mm along each axis.
     """
     axes = range(len(patch))
     now, size = list(spacing), list(patch)
@@ -81,15 +69,6 @@ def feature_voxels(topology: Topology, features: Sequence[int], classes: int) ->
     """Numbers a plain U-Net of two convolutions a stage keeps for the backward pass of one patch.
 
     nnU-Net's measure of memory: outputs of all convolutions, upsamplings and heads.
-
-    Parameters
-    ----------
-    topology : Topology
-        Its stages.
-    features : sequence of int
-        Channels of each stage.
-    classes : int
-        Background included.
     """
     size = list(topology.patch)
     sizes: list[int] = []

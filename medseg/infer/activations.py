@@ -21,10 +21,7 @@ def activation_bytes(path: Path) -> int:
 
     A result lives from the node that makes it to the last that reads it. Weights are not counted.
 
-    Parameters
-    ----------
-    path : Path
-        An ONNX file with fixed shapes, as `medseg.infer.engines.onnx_export.export_onnx` writes it.
+    - `path`: an ONNX file with fixed shapes, as `medseg.infer.engines.onnx_export.export_onnx` writes it.
     """
     import onnx
 

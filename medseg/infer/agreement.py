@@ -1,4 +1,4 @@
-"""How far an ensemble's members agree, gathered from the windows as they are computed."""
+"""How far the networks of an ensemble agree, gathered from the windows as they are computed."""
 
 from __future__ import annotations
 
@@ -8,26 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.infer.decision import Decision
+from medseg.models.card import ModelCard
 
-__all__ = ["MemberAgreement"]
+__all__ = ["EnsembleAgreement"]
 
 Counts = npt.NDArray[np.integer[Any]]
 
 
-class MemberAgreement:
-    """Mean Dice of each member's labels with those of the average, over all windows of a case.
+class EnsembleAgreement:
+    """Mean Dice of each network's labels with those of the average, over all windows of a case.
 
-    A window is seen by all members while it is in the CPU's cache, so this costs a comparison and no pass. Where
-    windows overlap a voxel counts as often as it is seen.
+    All members run on a window while it is in the CPU's cache, so this costs a comparison and no pass. Where windows
+    overlap a voxel counts once for each.
 
-    Parameters
-    ----------
-    values : tuple of int
-        Label value of each score; of scores for regions, of each region.
-    members : int
-        Networks in the ensemble.
-    threshold : float, optional
-        For regions, above which one is present; None where the largest score wins.
+    - `values`: label value of each score; of scores for regions, of each region.
+    - `threshold`: for regions, above which one is present; None where the largest score wins.
     """
 
     def __init__(self, values: tuple[int, ...], members: int, threshold: float | None) -> None:
@@ -41,8 +36,9 @@ class MemberAgreement:
         self._sizes[:] = 0
 
     @classmethod
-    def of(cls, decision: Decision, members: int) -> MemberAgreement:
-        """Return one for what a model's scores stand for."""
+    def from_card(cls, card: ModelCard) -> EnsembleAgreement:
+        """Return one for the networks of an ensemble."""
+        decision, members = Decision.of(card), card.ensemble_members
         if decision.regions:
             return cls(decision.values[1:], members, 0.5 if decision.output == "probabilities" else 0.0)
         return cls(decision.values, members, None)
@@ -50,10 +46,8 @@ class MemberAgreement:
     def add(self, found: npt.NDArray[Any]) -> None:
         """Compare what each member found in a window with what the average says.
 
-        Parameters
-        ----------
-        found : ndarray of int, shape (members + 1, ...) or, for regions, (members + 1, K, ...)
-            The index of the largest score, or whether each region is present; the average's comes last.
+        - `found`, shape (members + 1, ...): the index of the largest score, or whether each region is present; the
+          average's comes last.
         """
         count = len(self.values)
         for number, member in enumerate(found[:-1]):

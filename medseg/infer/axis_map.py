@@ -17,34 +17,23 @@ __all__ = ["AxisMap", "Strip", "strips"]
 class AxisMap:
     """Which two voxels of the network's grid each voxel of the scan's grid lies between, along one axis.
 
-    Parameters
-    ----------
-    low, high : ndarray of int, shape (target,)
-        Indices on the network's grid; equal everywhere on an axis that is not interpolated along.
-    share : ndarray of float32, shape (target,)
-        Weight of `high`; that of `low` is what is missing to 1.
-    linear : bool
-        Whether there is anything to interpolate along this axis.
+    - `low`, `high`, shape (target,): indices on the network's grid; equal everywhere on an axis that is not
+      interpolated along.
+    - `weight`, shape (target,): weight of `high`; that of `low` is what is missing to 1.
+    - `linear`: whether there is anything to interpolate along this axis.
     """
 
     low: npt.NDArray[np.intp]
     high: npt.NDArray[np.intp]
-    share: npt.NDArray[np.float32]
+    weight: npt.NDArray[np.float32]
     linear: bool
 
     @classmethod
     def between(cls, size: int, target: int, *, nearest: bool = False, step: float | None = None) -> AxisMap:
         """Map of an axis of `size` voxels onto one of `target` voxels that covers the same length.
 
-        Parameters
-        ----------
-        size, target : int
-            Voxels on the network's and on the scan's grid.
-        nearest : bool
-            Take the nearest voxel instead.
-        step : float, optional
-            Voxels of the network's grid between those of the scan, where the first voxels' centers coincide; without
-            it, outer edges do.
+        - `step`: voxels of the network's grid between those of the scan, where the first voxels' centers coincide;
+          without it, outer edges do.
         """
         if (size == target and step in (None, 1.0)) or size == 1 or nearest:
             index = nearest_index(size, target, step)
@@ -58,14 +47,8 @@ class AxisMap:
 class Strip:
     """Part of an axis that can be labeled on its own.
 
-    Parameters
-    ----------
-    axis_map : AxisMap
-        Of this part; counts from the first voxel of `network`.
-    network : slice
-        What it needs of the network's grid, padding not counted.
-    scan : slice
-        What it labels of the scan.
+    - `axis_map`: of this part; counts from the first voxel of `network`.
+    - `network`: what it needs of the network's grid, padding not counted.
     """
 
     axis_map: AxisMap
@@ -80,6 +63,6 @@ def strips(whole: AxisMap, count: int) -> tuple[Strip, ...]:
     for begin, end in itertools.pairwise(edges):
         low, high = whole.low[begin:end], whole.high[begin:end]
         first, stop = int(low[0]), int(high[-1]) + 1
-        axis_map = AxisMap(low - first, high - first, whole.share[begin:end], whole.linear)
+        axis_map = AxisMap(low - first, high - first, whole.weight[begin:end], whole.linear)
         parts.append(Strip(axis_map, slice(first, stop), slice(begin, end)))
     return tuple(parts)

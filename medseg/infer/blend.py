@@ -18,13 +18,10 @@ SIGMA = 1 / 8
 class AxisWindows:
     """Windows along one axis.
 
-    Parameters
-    ----------
-    starts : tuple of int
-        First voxel of each window, rising.
-    weights : tuple of ndarray of float32, shape (patch,)
-        Of each window. At every voxel of the axis the weights of the windows over it sum to 1. The weight of a window
-        in space is the product of its three weights, so there is no need of a count map, nor of a division at the end.
+    - `starts`: first voxel of each window, rising.
+    - `weights`, shape (patch,): of each window. At every voxel of the axis the weights of the windows over it sum to 1.
+      The weight of a window in space is the product of its three weights, so there is no need of a count map, nor of a
+      division at the end.
     """
 
     starts: tuple[int, ...]
@@ -44,14 +41,7 @@ def gaussian(patch: int) -> npt.NDArray[np.float64]:
 def windows_along(size: int, patch: int, overlap: float) -> AxisWindows:
     """Spread windows evenly along an axis, as nnU-Net does: the fewest that overlap at least as much as asked.
 
-    Parameters
-    ----------
-    size : int
-        Voxels along the axis, at least `patch`.
-    patch : int
-        Voxels of a window.
-    overlap : float
-        Share of a window covered again by the next, 0 to below 1.
+    - `overlap`: share of a window covered again by the next, 0 to below 1.
     """
     if size < patch:
         raise ValueError(f"an axis of {size} voxels cannot hold a window of {patch}")

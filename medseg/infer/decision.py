@@ -27,22 +27,17 @@ CERTAIN = 20.0
 class Decision:
     """What label a voxel's scores stand for.
 
-    Parameters
-    ----------
-    values : tuple of int
-        Label of each outcome; the first is the background's 0. Where one class excludes the others, outcome ``k`` is
-        that score ``k`` is the largest (the first of equal ones). With regions, outcome ``k + 1`` is that score ``k``
-        is above the threshold and no later one is, outcome 0 that none is.
-    regions : bool
-        Whether scores stand for regions that may overlap.
-    output, interpolated : {"scores", "probabilities"}
-        What the network gives, and what is interpolated onto the scan's grid.
+    - `values`: label of each outcome; the first is the background's 0. Where one class excludes the others, outcome
+      ``k`` is that score ``k`` is the largest (the first of equal ones). With regions, outcome ``k + 1`` is that score
+      ``k`` is above the threshold and no later one is, outcome 0 that none is.
+    - `regions`: whether scores stand for regions that may overlap.
+    - `output`, `interpolated`: what the network gives, and what is interpolated onto the scan's grid.
     """
 
     values: tuple[int, ...]
     regions: bool = False
-    output: Literal["scores", "probabilities"] = "scores"
-    interpolated: Literal["scores", "probabilities"] = "scores"
+    output: Literal["logits", "probabilities"] = "logits"
+    interpolated: Literal["logits", "probabilities"] = "logits"
 
     @classmethod
     def of(cls, card: ModelCard) -> Decision:
@@ -72,21 +67,21 @@ class Decision:
     def background(self) -> Float32:
         """What a network gives, shape (K,), for a voxel it is certain shows nothing."""
         result = np.zeros(self.channels, dtype=np.float32)
-        if self.output == "scores":
+        if self.output == "logits":
             result[:] = -CERTAIN if self.regions else 0
         if not self.regions:
-            result[0] = CERTAIN if self.output == "scores" else 1
+            result[0] = CERTAIN if self.output == "logits" else 1
         return result
 
     def to_interpolate(self, scores: Float32) -> Float32:
         """What is interpolated, from what the network gave; shape (K, ...) both."""
-        return self._shares(scores) if self.output != self.interpolated else scores
+        return self._probabilities_of(scores) if self.output != self.interpolated else scores
 
-    def shares(self, interpolated: Float32) -> Float32:
+    def probabilities(self, interpolated: Float32) -> Float32:
         """Probabilities, from what was interpolated; shape (K, ...) both."""
-        return interpolated if self.interpolated == "probabilities" else self._shares(interpolated)
+        return interpolated if self.interpolated == "probabilities" else self._probabilities_of(interpolated)
 
-    def _shares(self, scores: Float32) -> Float32:
+    def _probabilities_of(self, scores: Float32) -> Float32:
         """Softmax over the first axis, or the sigmoid where regions may overlap."""
         if self.regions:
             from scipy.special import expit
@@ -101,15 +96,7 @@ class Decision:
     def outcome(self, scores: Sequence[npt.NDArray[Any]] | npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Index into `values` for each voxel.
 
-        Parameters
-        ----------
-        scores : K arrays of one shape
-            One for each channel of the network.
-
-        Raises
-        ------
-        ModelError
-            When a score is not a number.
+        - `scores`: one for each channel of the network.
         """
         winner = np.zeros(scores[0].shape, dtype=self.dtype)
         if self.regions:

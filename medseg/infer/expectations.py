@@ -19,15 +19,7 @@ SLACK = 1.05
 
 
 def out_of_distribution(scan: Scan, card: InputCard) -> tuple[str, ...]:
-    """Remarks for the user, none where the scan is of the kind the card describes.
-
-    Parameters
-    ----------
-    scan : Scan
-        As read.
-    card : InputCard
-        What the model was trained on.
-    """
+    """Remarks for the user, none where the scan is of the kind the card describes."""
     notes = []
     expected = {channel.modality for channel in card.channels if channel.modality}
     if scan.modality and expected and scan.modality not in expected:
@@ -50,14 +42,8 @@ def out_of_distribution(scan: Scan, card: InputCard) -> tuple[str, ...]:
 def out_of_distribution_intensities(scan: Scan, labels: npt.NDArray[Any], card: InputCard) -> tuple[str, ...]:
     """Remarks where what was found is of other brightness than what the model was trained to find.
 
-    Parameters
-    ----------
-    scan : Scan
-        As read.
-    labels : ndarray of int, shape (X, Y, Z)
-        What was found in it.
-    card : InputCard
-        With the intensities inside the references of the training data, where they are known.
+    - `labels`, shape (X, Y, Z): what was found in it.
+    - `card`: with the intensities inside the references of the training data, where they are known.
     """
     notes = []
     known = [(channel, found) for channel, found in zip(card.channels, scan.array, strict=True) if channel.foreground]

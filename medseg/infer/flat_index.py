@@ -14,10 +14,7 @@ Index = npt.NDArray[np.intp]
 class FlatScores:
     """A flat view of some scores, however they lie in memory.
 
-    Parameters
-    ----------
-    scores : ndarray of float32, shape (K, X, Y, n)
-        Not copied.
+    - `scores`, shape (K, X, Y, n): not copied.
     """
 
     def __init__(self, scores: Float32) -> None:

@@ -18,7 +18,7 @@ from medseg.infer.axis_map import AxisMap
 from medseg.infer.decision import Decision
 from medseg.infer.flat_index import unravel
 from medseg.infer.mixed_cells import Borders
-from medseg.infer.planes import interpolated_planes, pieces
+from medseg.infer.planes import interpolated_planes, tiles
 from medseg.infer.sliding_window import Slab
 from medseg.threads import side_by_side
 
@@ -37,18 +37,11 @@ EVEN_AT_HALF = 50
 class LabelStream:
     """Takes slabs of scores in order and fills in labels.
 
-    Parameters
-    ----------
-    maps : sequence of AxisMap
-        One for each axis, the network's grid without its padding to the part of the scan that is labeled.
-    offset : tuple of int
-        Padding before that grid along each axis.
-    decision : Decision
-        What scores stand for.
-    out : ndarray of uint8 or uint16, shape (X, Y, Z)
-        The part of the scan that is labeled; fastest when X varies fastest in memory.
-    watch : callable, optional
-        Shown each slab without padding: scores (K, X, Y, n), outcomes (X, Y, n), and the first plane not shown before.
+    - `maps`: one for each axis, the network's grid without its padding to the part of the scan that is labeled.
+    - `offset`: padding before that grid along each axis.
+    - `out`, shape (X, Y, Z): the part of the scan that is labeled; fastest when X varies fastest in memory.
+    - `watch`: shown each slab without padding: scores (K, X, Y, n), outcomes (X, Y, n), and the first plane not shown
+      before.
     """
 
     def __init__(
@@ -139,8 +132,8 @@ class LabelStream:
     def _decide_all(self, block: npt.NDArray[Any], scores: npt.NDArray[np.float32], planes: slice, first: int) -> None:
         """Interpolate every voxel of a block of shape (n, Y, X)."""
         maps = self._x, self._y, self._z
-        for some, rows in pieces(maps, len(scores), planes):
-            for plane, values in interpolated_planes(scores, maps, some, rows, first):
+        for part, rows in tiles(maps, len(scores), planes):
+            for plane, values in interpolated_planes(scores, maps, part, rows, first):
                 block[plane - planes.start, rows] = self._decision.outcome(values)
 
     def _decide_mixed(
@@ -157,7 +150,7 @@ class LabelStream:
         inside = number[self._x.low[i], self._y.low[j], (z - z[0])[k]].astype(np.intp)
         # A view: np.take gives contiguous arrays.
         block.reshape(-1)[voxels] = borders.decide(
-            inside, (self._x.share[i], self._y.share[j], self._z.share[planes][k])
+            inside, (self._x.weight[i], self._y.weight[j], self._z.weight[planes][k])
         )
 
     def _cells(self, outcome: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -37,12 +37,8 @@ MOST_STRIPS = 8
 class Need:
     """Memory a case will take beyond what the process holds already, in bytes, by what takes it.
 
-    Parameters
-    ----------
-    preparing : int
-        At the most while the scan is brought onto the network's grid.
-    prepared, slab, network, deciding, labels, scores : int
-        Together, while the network runs.
+    - `preparing`: at the most while the scan is brought onto the network's grid.
+    - `prepared`, `slab`, `network`, `deciding`, `labels`, `scores`: together, while the network runs.
     """
 
     preparing: int
@@ -85,26 +81,9 @@ def predict_need(
 ) -> Need:
     """Predict what a case takes.
 
-    Parameters
-    ----------
-    route : Route
-        The way of the scan onto the network's grid.
-    channels : int
-        Of the scan.
-    decision : Decision
-        What scores stand for.
-    patch : tuple of int
-        Window size.
-    batch : int
-        Windows at a time.
-    network : int
-        Bytes the engine takes while it runs, its weights skipped.
-    kept : int
-        Arrays of float32 on the scan's grid kept in memory besides the labels: scores and entropies.
-    strips : sequence of Strip
-        The parts in which it is done.
-    partial : bool
-        Whether windows may be skipped, so that what each voxel's scores are made of is counted beside them.
+    - `network`: bytes the engine takes while it runs, its weights skipped.
+    - `kept`: arrays of float32 on the scan's grid kept in memory besides the labels: scores and entropies.
+    - `partial`: whether windows may be skipped, so that what each voxel's scores are made of is counted beside them.
     """
     padded = math.prod(route.padded_size)
     source, boxed = math.prod(route.source.shape), math.prod(route.box.shape)
@@ -134,19 +113,7 @@ def predict_need(
 def strips_that_fit(need_of: Callable[[int], Need], available: int, *, most: int = MOST_STRIPS) -> int:
     """Smallest number of strips with which a case fits.
 
-    Parameters
-    ----------
-    need_of : callable
-        What the case takes in so many strips.
-    available : int
-        Bytes there are.
-    most : int
-        Strips beyond which cutting further does not help.
-
-    Raises
-    ------
-    ResourceLimit
-        With what is needed, what for, and what there is.
+    - `available`: bytes there are.
     """
     needs = []
     for count in range(1, most + 1):

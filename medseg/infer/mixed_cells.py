@@ -26,16 +26,9 @@ VOXELS = 1 << 15
 class Borders:
     """Cells of a slab whose corners disagree.
 
-    Parameters
-    ----------
-    scores : ndarray of float32, shape (K, X, Y, n)
-        Corners of the cells.
-    cells : tuple of three int arrays, shape (M,)
-        First corner of each cell along the three axes.
-    linear : tuple of bool
-        The axes along which there is anything to interpolate; on others both corners are the same voxel.
-    decision : Decision
-        What scores stand for.
+    - `scores`, shape (K, X, Y, n): corners of the cells.
+    - `cells`, shape (M,): first corner of each cell along the three axes.
+    - `linear`: the axes along which there is anything to interpolate; on others both corners are the same voxel.
     """
 
     def __init__(
@@ -66,37 +59,27 @@ class Borders:
             many = self._count > 2
             self._begin[many] = np.cumsum(self._count[many]) - self._count[many]
 
-    def decide(self, cell: Index, shares: tuple[Float32, Float32, Float32]) -> npt.NDArray[np.unsignedinteger]:
+    def decide(self, cell: Index, weights: tuple[Float32, Float32, Float32]) -> npt.NDArray[np.unsignedinteger]:
         """Outcome of some voxels.
 
-        Parameters
-        ----------
-        cell : ndarray of int, shape (V,)
-            Which of the cells each lies in.
-        shares : three ndarrays of float32, shape (V,)
-            Weight of the further corner along each axis.
-
-        Returns
-        -------
-        ndarray of uint8 or uint16, shape (V,)
+        - `cell`, shape (V,): which of the cells each lies in.
+        - `weights`, shape (V,): weight of the further corner along each axis.
+        - returns, shape (V,)
         """
         decide = self._present if self._decision.regions else self._winner
         outcome = np.empty(cell.size, dtype=self._decision.dtype)
         for begin in range(0, cell.size, VOXELS):
-            some = slice(begin, begin + VOXELS)
-            weights = tuple(share[some] for share in shares)
-            outcome[some] = decide(cell[some], weights)
+            block = slice(begin, begin + VOXELS)
+            block_weights = tuple(weight[block] for weight in weights)
+            outcome[block] = decide(cell[block], block_weights)
         return outcome
 
-    def _compare(self, some: slice) -> Index:
+    def _compare(self, cells: slice) -> Index:
         """Find the classes that can win in some cells, and by how much the last of them leads the first at each corner.
 
-        Returns
-        -------
-        ndarray of int
-            The classes of each cell in which more than two can win, cell after cell, rising.
+        - returns: the classes of each cell in which more than two can win, cell after cell, rising.
         """
-        corners = self._corners[:, None] + self._at[some]
+        corners = self._corners[:, None] + self._at[cells]
         lowest = np.empty((self._classes, corners.shape[1]), dtype=np.float32)
         highest = np.empty_like(lowest)
         for index in range(self._classes):
@@ -106,27 +89,29 @@ class Borders:
         possible = highest >= lowest.max(axis=0)
         first = possible.argmax(axis=0)
         last = self._classes - 1 - possible[::-1].argmax(axis=0)
-        self._first[some], self._last[some] = first, last
+        self._first[cells], self._last[cells] = first, last
         stride = self._scores.class_stride
-        self._lead[:, some] = self._scores.take(corners + last * stride)
-        self._lead[:, some] -= self._scores.take(corners + first * stride)
-        self._count[some] = count = np.count_nonzero(possible, axis=0)
+        self._lead[:, cells] = self._scores.take(corners + last * stride)
+        self._lead[:, cells] -= self._scores.take(corners + first * stride)
+        self._count[cells] = count = np.count_nonzero(possible, axis=0)
         return np.nonzero(possible[:, count > 2].T)[1]
 
-    def _winner(self, cell: Index, shares: tuple[Float32, ...]) -> npt.NDArray[np.unsignedinteger]:
+    def _winner(self, cell: Index, weights: tuple[Float32, ...]) -> npt.NDArray[np.unsignedinteger]:
         """Outcome where classes exclude each other."""
-        ahead = _interpolate(self._lead.take(cell, axis=1), shares) > 0
+        ahead = _interpolate(self._lead.take(cell, axis=1), weights) > 0
         winner = np.where(ahead, self._last.take(cell), self._first.take(cell))
         count = self._count.take(cell)
         fewer, most = 2, 4
         while fewer < count.max(initial=0):
             # By doubling numbers of candidates, so that one cell with a hundred does not make all others wait.
             these = np.flatnonzero((count > fewer) & (count <= most))
-            winner[these] = self._among(cell[these], tuple(share[these] for share in shares), min(most, self._classes))
+            winner[these] = self._among(
+                cell[these], tuple(weight[these] for weight in weights), min(most, self._classes)
+            )
             fewer, most = most, 2 * most
         return winner
 
-    def _among(self, cell: Index, shares: tuple[Float32, ...], most: int) -> npt.NDArray[np.unsignedinteger]:
+    def _among(self, cell: Index, weights: tuple[Float32, ...], most: int) -> npt.NDArray[np.unsignedinteger]:
         """Interpolate the candidates, at most so many, of the cells some voxels lie in; the largest wins."""
         corners = self._corners[:, None] + self._at[cell]
         begin, last = self._begin[cell], self._count[cell] - 1
@@ -135,23 +120,23 @@ class Borders:
         for place in range(most):
             # A cell with fewer candidates repeats its last, which changes no winner.
             candidate = self._candidates.take(begin + np.minimum(place, last))
-            score = _interpolate(self._scores.take(corners + candidate * self._scores.class_stride), shares)
+            score = _interpolate(self._scores.take(corners + candidate * self._scores.class_stride), weights)
             np.copyto(winner, candidate.astype(winner.dtype), where=score > best)
             np.maximum(best, score, out=best)
         return winner
 
-    def _present(self, cell: Index, shares: tuple[Float32, ...]) -> npt.NDArray[np.unsignedinteger]:
+    def _present(self, cell: Index, weights: tuple[Float32, ...]) -> npt.NDArray[np.unsignedinteger]:
         """Outcome where classes are regions that may overlap: each is interpolated."""
         corners = self._corners[:, None] + self._at[cell]
         every = (self._scores.take(corners, index) for index in range(self._classes))
-        return self._decision.outcome([_interpolate(values, shares) for values in every])
+        return self._decision.outcome([_interpolate(values, weights) for values in every])
 
 
-def _interpolate(corners: Float32, shares: tuple[Float32, ...]) -> Float32:
+def _interpolate(corners: Float32, weights: tuple[Float32, ...]) -> Float32:
     """Interpolate 8 corners, shape (8, V), X slowest, at some place in each cell; shape (V,)."""
     values = corners
-    for share in shares:
+    for weight in weights:
         half = len(values) // 2
-        values = values[:half] + (values[half:] - values[:half]) * share
+        values = values[:half] + (values[half:] - values[:half]) * weight
     result: Float32 = values[0]
     return result

@@ -1,7 +1,7 @@
 """Blends windows and decides labels on the device that runs the network: a scan goes up once, labels come down.
 
 The arithmetic is that of `medseg.infer.sliding_window` and of the definition of labels: interpolate every class's
-scores linearly onto the scan's grid, then decide. What saves work on a CPU, to leave out voxels whose class is
+scores linearly onto the scan's grid, then decide. What saves work on a CPU, to pass over voxels whose class is
 certain, would cost a GPU more than it saves, so every score is interpolated, a block of planes and a class at a time.
 """
 
@@ -17,11 +17,10 @@ import torch
 
 from medseg.errors import ModelError
 from medseg.infer.axis_map import AxisMap
-from medseg.infer.blend import windows_along
 from medseg.infer.decision import Decision
 from medseg.infer.engines.torch import TorchEngine
-from medseg.infer.sliding_window import mirror_combinations
-from medseg.infer.windows_saved import WHOLE, OnceForUniform, Skip, WindowTally
+from medseg.infer.skipped_windows import WHOLE, ReuseUniform
+from medseg.infer.sliding_window import WindowOptions, mirror_combinations
 
 __all__ = ["label_on_device"]
 
@@ -36,44 +35,19 @@ def label_on_device(
     offset: tuple[int, int, int],
     decision: Decision,
     out: npt.NDArray[Any],
-    *,
-    patch: tuple[int, int, int],
-    overlap: float,
-    mirror: Sequence[int] = (),
-    batch: int = 1,
-    skip: Skip | None = None,
-    tally: WindowTally | None = None,
+    options: WindowOptions,
 ) -> None:
     """Label a prepared scan.
 
-    Parameters
-    ----------
-    array : ndarray of float32, shape (C, X, Y, Z)
-        What the network is shown; at least one patch large.
-    engine : TorchEngine
-        The network, and the device.
-    maps : sequence of AxisMap
-        One for each axis, the network's grid without its padding to the scan's.
-    offset : tuple of int
-        Padding before that grid along each axis.
-    decision : Decision
-        What scores stand for.
-    out : ndarray of uint8 or uint16, shape (X, Y, Z) of the scan
-        Filled with labels.
-    patch, overlap, mirror, batch, skip, tally
-        As of `medseg.infer.sliding_window.stream_scores`.
-
-    Raises
-    ------
-    ModelError
-        When a score is not a number.
-    torch.OutOfMemoryError
-        When a slab of scores does not fit on the device.
+    - `array`, shape (C, X, Y, Z): what the network is shown; at least one patch large.
+    - `maps`: one for each axis, the network's grid without its padding to the scan's.
+    - `out`, shape (X, Y, Z): filled with labels.
+    - raises `torch.OutOfMemoryError`: when a slab of scores does not fit on the device.
     """
     device = engine.device
-    tally = WindowTally() if tally is None else tally
+    patch, skip = options.patch, options.skip
     shown = torch.from_numpy(np.ascontiguousarray(array)).to(device)
-    across_x, across_y, along = (windows_along(n, p, overlap) for n, p in zip(array.shape[1:], patch, strict=True))
+    across_x, across_y, along = options.along_axes(array.shape[1:])
     weights_x, weights_y, weights_z = (
         [torch.from_numpy(weights).to(device) for weights in windows.weights] for windows in (across_x, across_y, along)
     )
@@ -82,7 +56,7 @@ def label_on_device(
     covered = None if skip is None else torch.zeros(held.shape[1:], device=device)
     background = torch.from_numpy(decision.background).to(device)
     labels = _Labels(maps, offset, decision, out, device)
-    once: OnceForUniform[torch.Tensor] = OnceForUniform(tally)
+    reuse: ReuseUniform[torch.Tensor] = ReuseUniform(options.counter)
     every = [
         (x, y, torch.outer(a, b))
         for x, a in zip(across_x.starts, weights_x, strict=True)
@@ -96,12 +70,12 @@ def label_on_device(
                 planes[..., -advance:] = 0
             base = start - 1
         places = every if skip is None else [place for place in every if not skip(place[0], place[1], start)]
-        tally.skipped += len(every) - len(places)
-        for first in range(0, len(places), batch):
-            some = places[first : first + batch]
-            boxes = [_box((x, y, start), patch) for x, y, _ in some]
-            given = once([array[box] for box in boxes], partial(_scores, engine, shown, boxes, mirror))
-            for scores, (x, y, across) in zip(given, some, strict=True):
+        options.counter.skipped += len(every) - len(places)
+        for first in range(0, len(places), options.batch):
+            chunk = places[first : first + options.batch]
+            boxes = [_box((x, y, start), patch) for x, y, _ in chunk]
+            given = reuse([array[box] for box in boxes], partial(_scores, engine, shown, boxes, options.mirror))
+            for scores, (x, y, across) in zip(given, chunk, strict=True):
                 weights = across[..., None] * weights_z[index]
                 held[:, x : x + patch[0], y : y + patch[1], 1:] += scores * weights
                 if covered is not None:
@@ -113,13 +87,13 @@ def label_on_device(
         labels.add(held[..., known : final - base], base + known)
 
 
-def _complete(scores: torch.Tensor, share: torch.Tensor, background: torch.Tensor) -> None:
-    """As `medseg.infer.windows_saved.Coverage.complete`."""
-    partly = share < WHOLE
+def _complete(scores: torch.Tensor, computed: torch.Tensor, background: torch.Tensor) -> None:
+    """As `medseg.infer.skipped_windows.Coverage.complete`."""
+    partly = computed < WHOLE
     if not bool(partly.any()):
         return
-    weights = torch.where(partly & (share > 0), share, 1.0)
-    nothing = share <= 0
+    weights = torch.where(partly & (computed > 0), computed, 1.0)
+    nothing = computed <= 0
     for sums, outside in zip(scores, background, strict=True):
         sums /= weights
         sums[nothing] = outside
@@ -134,7 +108,7 @@ def _scores(
 ) -> torch.Tensor:
     """Average of the scores over every mirrored copy of some windows."""
     windows = torch.stack([shown[box] for box in boxes])
-    combinations = mirror_combinations(tuple(mirror))
+    combinations = mirror_combinations(mirror)
     given = engine.compute(windows)
     if len(combinations) == 1:
         return given
@@ -158,9 +132,9 @@ class _Labels:
     ) -> None:
         self._maps, self._offset, self._decision, self._out = maps, offset, decision, out
         self._values = np.array(decision.values, dtype=out.dtype)
-        self._low, self._high, self._share = (
+        self._low, self._high, self._weight = (
             [torch.from_numpy(part).to(device) for part in parts]
-            for parts in ([m.low for m in maps], [m.high for m in maps], [m.share for m in maps])
+            for parts in ([m.low for m in maps], [m.high for m in maps], [m.weight for m in maps])
         )
         self._done = 0
 
@@ -206,8 +180,8 @@ class _Labels:
             low = scores.index_select(axis, self._low[axis][part] - shift)
             if self._maps[axis].linear:
                 high = scores.index_select(axis, self._high[axis][part] - shift)
-                share = self._share[axis][part].reshape([-1 if a == axis else 1 for a in range(3)])
-                low = torch.lerp(low, high, share)
+                weight = self._weight[axis][part].reshape([-1 if a == axis else 1 for a in range(3)])
+                low = torch.lerp(low, high, weight)
             scores = low
         return scores
 

@@ -21,22 +21,15 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """Labels, and shares and entropy where asked for.
+    """Labels, and probabilities and entropy where asked for.
 
-    Parameters
-    ----------
-    labels : ndarray of uint8 or uint16, shape (X, Y, Z)
-        Background everywhere to begin with.
-    shares : ndarray of float, shape (K, X, Y, Z), optional
-        Outside the part the network is shown: 1 for the background, 0 for the rest.
-    entropies : ndarray of float, shape (X, Y, Z), optional
-        0 outside that part.
-    route : Route
-        The way of the scan.
+    - `labels`, shape (X, Y, Z): background everywhere to begin with.
+    - `probabilities`, shape (K, X, Y, Z): outside the part the network is shown: 1 for the background, 0 for the rest.
+    - `entropies`, shape (X, Y, Z): 0 outside that part.
     """
 
     labels: Array
-    shares: Array | None
+    probabilities: Array | None
     entropies: Array | None
     route: Route
 
@@ -47,14 +40,14 @@ class Outputs:
         # X of the network fastest, as slabs, finished along Z, fill it.
         labels = np.zeros(ordered[::-1], dtype=smallest_label_dtype(max(decision.values))).transpose(2, 1, 0)
         backwards = route.source.shape[::-1]
-        shares = scratch.zeros((decision.channels, *backwards)) if options.probabilities else None
-        if shares is not None and not decision.regions and route.box.shape != ordered:
-            for plane in shares[0]:
+        probabilities = scratch.zeros((decision.channels, *backwards)) if options.probabilities else None
+        if probabilities is not None and not decision.regions and route.box.shape != ordered:
+            for plane in probabilities[0]:
                 plane[...] = 1
         entropies = scratch.zeros(backwards) if options.entropy else None
         return cls(
             route.order.undo(labels),
-            None if shares is None else shares.transpose(0, 3, 2, 1),
+            None if probabilities is None else probabilities.transpose(0, 3, 2, 1),
             None if entropies is None else entropies.transpose(2, 1, 0),
             route,
         )

@@ -7,9 +7,8 @@ and forgotten, so memory does not grow with the length of the scan.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -17,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.infer.blend import AxisWindows, windows_along
-from medseg.infer.windows_saved import Coverage, OnceForUniform, Skip, WindowTally
+from medseg.infer.skipped_windows import Coverage, ReuseUniform, Skip, WindowCounter
 from medseg.threads import CORES, side_by_side
 
-__all__ = ["Slab", "mirror_combinations", "stream_scores", "window_count"]
+__all__ = ["Slab", "WindowOptions", "mirror_combinations", "stream_scores"]
 
 # Values weighted at a time: the product stays in the CPU's cache until it is added.
 CACHED = 1 << 16
@@ -35,13 +34,9 @@ Patch = tuple[int, int, int]
 class Slab:
     """Final scores of some planes of the network's grid.
 
-    Parameters
-    ----------
-    scores : ndarray of float32, shape (K, X, Y, n)
-        A view that is valid until the next slab is asked for.
-    first : int
-        Index along the grid's last axis of its first plane. From the second slab on that is the last plane of the slab
-        before, so that whoever interpolates needs to keep nothing.
+    - `scores`, shape (K, X, Y, n): a view that is valid until the next slab is asked for.
+    - `first`: index along the grid's last axis of its first plane. From the second slab on that is the last plane of
+      the slab before, so that whoever interpolates needs to keep nothing.
     """
 
     scores: Float32
@@ -58,72 +53,57 @@ def mirror_combinations(axes: Sequence[int]) -> tuple[tuple[int, ...], ...]:
     return tuple(c for n in range(len(axes) + 1) for c in itertools.combinations(axes, n))
 
 
-def window_count(shape: Sequence[int], patch: Patch, overlap: float) -> int:
-    """Number of windows over a grid."""
-    return math.prod(
-        len(windows_along(size, length, overlap).starts) for size, length in zip(shape, patch, strict=True)
-    )
+@dataclass(frozen=True, eq=False)
+class WindowOptions:
+    """How windows are laid over a scan, and which are run.
+
+    - `patch`: window size in voxels.
+    - `overlap`: fraction of a window that the next one covers again, 0 to below 1.
+    - `mirror`: spatial axes; scores are averaged over the windows mirrored along every set of them.
+    - `batch`: windows shown to the network at a time. Does not change the result.
+    - `skip`: whether the window that begins at x, y, z is skipped. Scores are then averages over the other windows;
+      where all windows over a voxel are run they are the same to the last bit.
+    - `background`, shape (K,): with `skip`, the scores where no window was run.
+    - `counter`: counts the windows.
+    """
+
+    patch: Patch
+    overlap: float = 0.5
+    mirror: tuple[int, ...] = ()
+    batch: int = 1
+    skip: Skip | None = None
+    background: Float32 | None = None
+    counter: WindowCounter = field(default_factory=WindowCounter)
+
+    def along_axes(self, shape: Sequence[int]) -> tuple[AxisWindows, AxisWindows, AxisWindows]:
+        """The windows along each of the three axes of a grid."""
+        x, y, z = (windows_along(size, n, self.overlap) for size, n in zip(shape, self.patch, strict=True))
+        return x, y, z
 
 
 def stream_scores(
-    array: Float32,
-    run: Run,
-    *,
-    classes: int,
-    patch: Patch,
-    overlap: float = 0.5,
-    mirror: Sequence[int] = (),
-    batch: int = 1,
-    rows: slice | None = None,
-    skip: Skip | None = None,
-    background: Float32 | None = None,
-    tally: WindowTally | None = None,
+    array: Float32, run: Run, classes: int, options: WindowOptions, *, rows: slice | None = None
 ) -> Iterator[Slab]:
     """Yield blended scores along the last axis.
 
     Of windows that hold one value throughout, such as padding or air that normalization has clipped, one is computed
-    and the others take its scores: the same to the last bit; see `medseg.infer.windows_saved`.
+    and the others reuse its scores: the same to the last bit; see `medseg.infer.skipped_windows`.
 
-    Parameters
-    ----------
-    array : ndarray of float32, shape (C, X, Y, Z)
-        What the network is shown; at least one patch large.
-    run : callable
-        The network: (N, C, *patch) to scores (N, K, *patch).
-    classes : int
-        K.
-    patch : tuple of int
-        Window size.
-    overlap : float
-        Share of a window that the next covers again.
-    mirror : sequence of int
-        Spatial axes; scores are averaged over the windows mirrored along every set of them.
-    batch : int
-        Windows shown to the network at a time. Does not change the result.
-    rows : slice, optional
-        The part of the Y axis that is wanted; scores have this part only. Each row's scores are those it would have
-        without, because all windows over it are still run.
-    skip : callable, optional
-        Whether the window that begins at x, y, z is skipped. Scores are then averages over the other windows; where
-        all windows over a voxel are run they are the same to the last bit.
-    background : ndarray of float32, shape (K,), optional
-        With `skip`: scores where no window was run.
-    tally : WindowTally, optional
-        Counts the windows.
+    - `array`, shape (C, X, Y, Z): what the network is shown; at least one patch large.
+    - `rows`: the part of the Y axis that is wanted; scores have this part only. Each row's scores are those it would
+      have without, because all windows over it are still run.
     """
     rows = slice(0, array.shape[2]) if rows is None else rows
-    across_x, across_y, along = (
-        windows_along(size, length, overlap) for size, length in zip(array.shape[1:], patch, strict=True)
-    )
+    across_x, across_y, along = options.along_axes(array.shape[1:])
+    patch, skip = options.patch, options.skip
     depth = patch[2]
-    tally = WindowTally() if tally is None else tally
-    once: OnceForUniform[Float32] = OnceForUniform(tally)
+    reuse: ReuseUniform[Float32] = ReuseUniform(options.counter)
     # One plane more than the window: the last plane handed out before stays as the first.
     held = np.zeros((classes, array.shape[1], rows.stop - rows.start, depth + 1), dtype=np.float32)
     covered = None
     if skip is not None:
-        assert background is not None
-        covered = Coverage(held.shape[1:], background)
+        assert options.background is not None
+        covered = Coverage(held.shape[1:], options.background)
     base = -1
     for index, start in enumerate(along.starts):
         advance = start - 1 - base
@@ -138,15 +118,15 @@ def stream_scores(
         windows = list(_over(across_x, across_y, rows, patch))
         if skip is not None:
             kept = [window for window in windows if not skip(window[0], window[1], start)]
-            tally.skipped += len(windows) - len(kept)
+            options.counter.skipped += len(windows) - len(kept)
             windows = kept
-        for first in range(0, len(windows), batch):
-            some = windows[first : first + batch]
-            shown = np.empty((len(some), len(array), *patch), dtype=np.float32)
-            for window, (x, y, _) in zip(shown, some, strict=True):
+        for first in range(0, len(windows), options.batch):
+            chunk = windows[first : first + options.batch]
+            shown = np.empty((len(chunk), len(array), *patch), dtype=np.float32)
+            for window, (x, y, _) in zip(shown, chunk, strict=True):
                 window[...] = layer[:, x : x + patch[0], y : y + patch[1]]
-            given = once(shown, partial(_run_mirrored, run, shown, mirror))
-            for scores, (x, y, across) in zip(given, some, strict=True):
+            given = reuse(shown, partial(_run_mirrored, run, shown, options.mirror))
+            for scores, (x, y, across) in zip(given, chunk, strict=True):
                 weights = across[..., None] * along.weights[index]
                 _add(held[..., 1:], scores, weights, x, y - rows.start)
                 if covered is not None:
@@ -181,16 +161,16 @@ def _add(held: Float32, scores: Float32, weights: Float32, x: int, y: int) -> No
 
 
 def _add_classes(target: Float32, scores: Float32, weights: Float32) -> None:
-    """Add weighted scores, shape (K, x, y, z), in pieces that stay in the cache."""
+    """Add weighted scores, shape (K, x, y, z), in blocks that stay in the cache."""
     width = scores.shape[1]
     step = max(1, CACHED // (weights.shape[1] * weights.shape[2]))
     weighted = np.empty((step, *weights.shape[1:]), dtype=np.float32)
     for sums, score in zip(target, scores, strict=True):
         for begin in range(0, width, step):
-            some = slice(begin, begin + step)
+            block = slice(begin, begin + step)
             product = weighted[: min(step, width - begin)]
-            np.multiply(score[some], weights[some], out=product)
-            sums[some] += product
+            np.multiply(score[block], weights[block], out=product)
+            sums[block] += product
 
 
 def _run_mirrored(run: Run, shown: Float32, mirror: Sequence[int]) -> Float32:

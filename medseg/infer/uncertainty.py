@@ -1,4 +1,4 @@
-"""How undecided a network is along the borders it draws, gathered from the scores as they stream by."""
+"""How uncertain a network is along the boundaries it draws, gathered from the scores as they stream by."""
 
 from __future__ import annotations
 
@@ -9,25 +9,20 @@ import numpy.typing as npt
 
 from medseg.infer.decision import Decision
 from medseg.infer.flat_index import FlatScores, unravel
-from medseg.infer.score_stream import entropy
+from medseg.infer.probability_stream import entropy
 from medseg.threads import side_by_side
 
-__all__ = ["BorderDoubt"]
+__all__ = ["BoundaryEntropy"]
 
 # Voxels looked at a time by each thread.
 VOXELS = 1 << 17
 
 
-class BorderDoubt:
+class BoundaryEntropy:
     """Mean entropy along each class's border, on the network's grid.
 
-    Only pairs of neighbors with different classes are looked at, a hundredth of the voxels or so: no pass is added.
+    Only pairs of neighbors with different classes are looked at, a hundredth of the voxels or so: no extra pass.
     The entropy of a pair is that of its later voxel, and it counts for both classes.
-
-    Parameters
-    ----------
-    decision : Decision
-        What scores stand for.
     """
 
     def __init__(self, decision: Decision) -> None:
@@ -38,14 +33,10 @@ class BorderDoubt:
     def add(self, scores: npt.NDArray[np.float32], outcome: npt.NDArray[Any], first_plane: int, first_row: int) -> None:
         """Look at the borders in part of the grid.
 
-        Parameters
-        ----------
-        scores : ndarray of float32, shape (K, X, Y, n)
-            What is interpolated.
-        outcome : ndarray of int, shape (X, Y, n)
-            Index of the class that wins at each voxel.
-        first_plane, first_row : int
-            Where along Z and Y what has not been seen before begins; what lies before is there to compare with.
+        - `scores`, shape (K, X, Y, n): what is interpolated.
+        - `outcome`, shape (X, Y, n): index of the class that wins at each voxel.
+        - `first_plane`, `first_row`: where along Z and Y what has not been seen before begins; what lies before is
+          there to compare with.
         """
         flat = FlatScores(scores)
         step = max(1, VOXELS // max(1, outcome.shape[1] * outcome.shape[2]))
@@ -59,11 +50,11 @@ class BorderDoubt:
             self._count += counts
 
     def _look(
-        self, scores: FlatScores, outcome: npt.NDArray[Any], some: slice, first_plane: int, first_row: int
+        self, scores: FlatScores, outcome: npt.NDArray[Any], part: slice, first_plane: int, first_row: int
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
         """Sum and number of entropies by class, of pairs whose later voxel lies at some places along X."""
-        before = min(some.start, 1)
-        classes = np.ascontiguousarray(outcome[some.start - before : some.stop])
+        before = min(part.start, 1)
+        classes = np.ascontiguousarray(outcome[part.start - before : part.stop])
         # For each axis, where the voxel before is of another class.
         differs = np.zeros((3, len(classes) - before, *classes.shape[1:]), dtype=bool)
         own = classes[before:]
@@ -77,14 +68,14 @@ class BorderDoubt:
         if not at_border.size:
             return sums, counts
         x, y, z = unravel(at_border, own.shape)
-        uncertainty = entropy(self._decision.shares(scores.at(x + some.start, y, z)), self._decision)
+        uncertainty = entropy(self._decision.probabilities(scores.at(x + part.start, y, z)), self._decision)
         at = at_border + before * own[0].size
         here = classes.reshape(-1).take(at)
         for axis, stride in enumerate((own[0].size, own.shape[2], 1)):
             chosen = np.flatnonzero(differs[axis].reshape(-1).take(at_border))
-            there = classes.reshape(-1).take(at.take(chosen) - stride)
+            other = classes.reshape(-1).take(at.take(chosen) - stride)
             weights = uncertainty.take(chosen)
-            for side in (here.take(chosen), there):
+            for side in (here.take(chosen), other):
                 sums += np.bincount(side, weights, minlength=len(sums))
                 counts += np.bincount(side, minlength=len(counts))
         return sums, counts

@@ -13,25 +13,7 @@ __all__ = ["verify"]
 
 
 def verify(package: ModelPackage, options: InferOptions | None = None) -> dict[str, str]:
-    """Check the weights' hash, build the network, load the weights, and run it on one window of noise.
-
-    Parameters
-    ----------
-    package : ModelPackage
-        The model.
-    options : InferOptions, optional
-        Device and engine to check it on.
-
-    Returns
-    -------
-    dict of str to str
-        What was checked, and what was found.
-
-    Raises
-    ------
-    ModelError
-        When the package is damaged, its weights do not fit, or its scores are not numbers or not of the right shape.
-    """
+    """Check the weights' hash, build the network, load the weights, and run it on one window of noise."""
     engine = select_engine(package, options or InferOptions())
     card = package.card
     window = np.random.default_rng(0).standard_normal((1, card.channels, *card.input.patch), np.float32)
@@ -44,6 +26,7 @@ def verify(package: ModelPackage, options: InferOptions | None = None) -> dict[s
     return {
         "package": str(package.identity),
         "weights": f"SHA-256 {card.weights_sha256[:12]}... as on the card",
-        "network": f"{card.network.name}, {card.members} member{'s' * (card.members > 1)}, weights fit",
+        "network": f"{card.network.name}, weights fit"
+        + (f", an ensemble of {card.ensemble_members}" if card.ensemble_members > 1 else ""),
         "run": f"one window of {' x '.join(map(str, card.input.patch))} on {engine.name}: {card.scores} finite scores",
     }

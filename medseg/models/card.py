@@ -58,8 +58,8 @@ class NetworkCard(_Strict):
     name: str
     dimensions: Literal[2, 3] = 3
     arguments: dict[str, Any] = {}
-    output: Literal["scores", "probabilities"] = Field(
-        default="scores", description="probabilities where the network ends in softmax or sigmoid"
+    output: Literal["logits", "probabilities"] = Field(
+        default="logits", description="probabilities where the network ends in softmax or sigmoid"
     )
 
     @property
@@ -71,7 +71,7 @@ class NetworkCard(_Strict):
 class LowResolutionCard(_Strict):
     """The model whose labels the network is shown beside the scan: the low-resolution stage of a cascade."""
 
-    folder: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = "first-pass"
+    folder: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = "low-resolution"
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(description="of that package's card")
     labels: tuple[int, ...] = Field(
         description="each is a channel after the scan's: 1 where the low-resolution stage has it"
@@ -83,7 +83,7 @@ class LowResolutionCard(_Strict):
 
 
 class PostCard(_Strict):
-    """One step of what is made of the labels: a stage of the post room by name, and its options."""
+    """One post-processing step: a stage by name, and its options."""
 
     stage: str
     options: dict[str, Any] = {}
@@ -96,7 +96,7 @@ class TrainingCard(_Strict):
     license: str
     cases: int
     command: str
-    seed: int | None = Field(description="null where it is not known")
+    seed: int | None = Field(description="null: not known")
     duration: str = ""
     software: dict[str, str] = {}
     held_out: tuple[str, ...] = Field(default=(), description="case ids not trained on, used for `validation`")
@@ -106,7 +106,7 @@ class TrainingCard(_Strict):
 
 
 class ValidationCard(_Strict):
-    """What was measured on cases the weights have not seen."""
+    """What was measured on cases the weights were not trained on."""
 
     split: str
     cases: int
@@ -119,10 +119,10 @@ class ValidationCard(_Strict):
 
 
 class UncertaintyCard(_Strict):
-    """How undecided the network is where it works as it should, measured on cases it was not trained on."""
+    """How uncertain the network is on ordinary cases, measured on cases it was not trained on."""
 
     boundary_entropy: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
-        description="class name to the largest ordinary mean entropy along its border"
+        description="class name to the largest ordinary mean entropy along its boundary"
     )
     cases: Annotated[int, Field(ge=1)]
 
@@ -132,9 +132,11 @@ class PrecisionCard(_Strict):
 
     dice_drop: dict[str, float] = Field(description="class name to mean Dice in float32 less that in this precision")
     cases: Annotated[int, Field(ge=1)]
-    held_out: bool | None = Field(default=None, description="whether the weights have not seen them; null: not known")
+    held_out: bool | None = Field(
+        default=None, description="whether the weights were not trained on them; null: not known"
+    )
     agreement: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        default=None, description="smallest share, over cases, of voxels with the label that float32 gives"
+        default=None, description="smallest fraction, over cases, of voxels with the label that float32 gives"
     )
     engine: str = Field(default="", description="what computed both")
     files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(
@@ -159,32 +161,33 @@ class ModelCard(_Strict):
     classes: tuple[ClassCard, ...]
     regions: tuple[int, ...] | None = Field(
         default=None,
-        description="for scores of regions that may overlap: the class each score stands for, later ones on top; "
-        "null where classes exclude each other and the largest score wins",
+        description="for regions that may overlap: the class each output channel stands for, later ones on top; "
+        "null where classes exclude each other and the largest output wins",
     )
     input: InputCard
     low_resolution_stage: LowResolutionCard | None = Field(
         default=None, description="for the second stage of a cascade"
     )
     network: NetworkCard
-    interpolated: Literal["scores", "probabilities"] = Field(
-        default="scores", description="what is brought back to the scan's grid: probabilities where training's way did"
+    interpolated: Literal["logits", "probabilities"] = Field(
+        default="logits", description="what is interpolated back to the scan's grid"
     )
-    members: Annotated[int, Field(ge=1)] = Field(
-        default=1, description="networks whose scores are averaged; names of their weights begin with 0., 1., ..."
+    ensemble_members: Annotated[int, Field(ge=1)] = Field(
+        default=1,
+        description="number of networks whose outputs are averaged; names of their weights begin with 0., 1., ...",
     )
-    post: tuple[PostCard, ...] = Field(default=(), description="clean-up and objects, in order")
+    post: tuple[PostCard, ...] = Field(default=(), description="post-processing steps, in order")
     training: TrainingCard
     validation: ValidationCard | None = None
     uncertainty: UncertaintyCard | None = Field(
-        default=None, description="a case more undecided than this is remarked on; null: not measured"
+        default=None, description="a case more uncertain than this gets a warning; null: not measured"
     )
     mirror: Literal["none", "left-right", "all"] = Field(
         default="none",
-        description="average over mirrored copies of each window where the user leaves that to the model",
+        description="test-time mirroring where the user leaves it to the model",
     )
     precisions: dict[Literal["bfloat16", "int8"], PrecisionCard] = Field(
-        default={}, description="what lower precisions were measured to cost; one that costs little is used"
+        default={}, description="measured cost of lower precisions; one that costs little is used"
     )
     limits: tuple[str, ...] = ()
     weights_file: str = "weights.safetensors"
@@ -194,8 +197,10 @@ class ModelCard(_Strict):
     def _regions_are_classes(self) -> ModelCard:
         if self.regions is not None and set(self.regions) != {c.value for c in self.classes}:
             raise ValueError("regions must name every class's value and no other")
-        if self.network.is_whole and self.members > 1:
-            raise ValueError("a network that comes whole has one member")
+        if self.network.is_whole and self.ensemble_members > 1:
+            raise ValueError(
+                "a network that comes whole (onnx, torchscript) cannot be an ensemble: ensemble_members must be 1"
+            )
         return self
 
     @property
@@ -205,7 +210,7 @@ class ModelCard(_Strict):
 
     @property
     def scores(self) -> int:
-        """Scores the network gives for each voxel."""
+        """Output channels of the network."""
         return len(self.classes) + 1 if self.regions is None else len(self.regions)
 
     @property

@@ -19,10 +19,7 @@ Skip = Literal["none", "add", "concat"]
 class AttentionGate(nn.Module):
     """Weighs the features of a skip by how they agree with those from below (Oktay 2018, additive attention).
 
-    Parameters
-    ----------
-    dimensions, skip, gate : int
-        Spatial dimensions, and channels of the features to weigh and of those from below.
+    - `dimensions`, `skip`, `gate`: spatial dimensions, and channels of the features to weigh and of those from below.
     """
 
     def __init__(self, dimensions: int, skip: int, gate: int) -> None:
@@ -72,29 +69,17 @@ class DecoderStage(nn.Module):
 class Decoder(nn.Module):
     """From the features of every encoder stage to scores.
 
-    Parameters
-    ----------
-    dimensions, classes : int
-        Spatial dimensions and output classes.
-    channels : sequence of int
-        Of each encoder stage, finest first.
-    strides, kernels : sequence of per-axis tuples
-        Of each encoder stage; a decoder stage undoes the stride of the encoder stage below it.
-    blocks : sequence of int
-        Convolutions of each decoder stage, finest first.
-    features : sequence of int, optional
-        Channels of each decoder stage, finest first; by default those of the encoder at the same resolution. Where
-        they differ, added skips pass a 1x1 convolution.
-    skip : str
-        How encoder features join: ``none``, ``add`` or ``concat``.
-    upsampling : str
-        Named in `medseg.models.upsampling`.
-    attention_gates : bool
-        Whether skips pass an `AttentionGate`.
-    deep_supervision : bool
-        Whether every stage has a head, not the finest alone.
-    norm, dropout
-        As in `ConvUnit`.
+    - `dimensions`, `classes`: spatial dimensions and output classes.
+    - `channels`: of each encoder stage, finest first.
+    - `strides`, `kernels`: of each encoder stage; a decoder stage undoes the stride of the encoder stage below it.
+    - `blocks`: convolutions of each decoder stage, finest first.
+    - `features`: channels of each decoder stage, finest first; by default those of the encoder at the same resolution.
+      Where they differ, added skips pass a 1x1 convolution.
+    - `skip`: how encoder features join: ``none``, ``add`` or ``concat``.
+    - `upsampling`: named in `medseg.models.upsampling`.
+    - `attention_gates`: whether skips pass an `AttentionGate`.
+    - `deep_supervision`: whether every stage has a head, not the finest alone.
+    - `norm`, `dropout`: as in `ConvUnit`.
 
     Notes
     -----

@@ -95,12 +95,8 @@ class InvertedResidual(nn.Module):
 class EfficientNetLite0(nn.Module):
     """The network without its classification head, without stochastic depth.
 
-    Parameters
-    ----------
-    dimensions, inputs : int
-        Spatial dimensions and input channels.
-    depth : int
-        How many resolutions, 1 to 5: down to stride ``2 ** depth``.
+    - `dimensions`, `inputs`: spatial dimensions and input channels.
+    - `depth`: how many resolutions, 1 to 5: down to stride ``2 ** depth``.
 
     Attributes
     ----------

@@ -34,24 +34,14 @@ class Stage(nn.Module):
 class Encoder(nn.Module):
     """nnU-Net's plain encoder (Isensee 2021) or its residual one (ResEnc, Isensee 2024).
 
-    Parameters
-    ----------
-    dimensions, channels : int
-        Spatial dimensions and input channels.
-    features : sequence of int
-        Channels of each stage.
-    strides, kernels : sequence of per-axis tuples
-        Of each stage; the stride of the first is 1.
-    blocks : sequence of int
-        Convolutions (plain) or residual blocks (residual) of each stage.
-    kind : str
-        ``plain`` or ``residual``; the residual one has one convolution, the stem, before its low-resolution stage.
-    downsampling : str
-        ``strided``: the first convolution of a stage has the stride. ``max_pool``: pooling before it.
-    norm : str
-        Normalization after each convolution.
-    dropout : float
-        Share of channels dropped in training.
+    - `dimensions`, `channels`: spatial dimensions and input channels.
+    - `strides`, `kernels`: of each stage; the stride of the first is 1.
+    - `blocks`: convolutions (plain) or residual blocks (residual) of each stage.
+    - `kind`: ``plain`` or ``residual``; the residual one has one convolution, the stem, before its low-resolution
+      stage.
+    - `downsampling`: ``strided``: the first convolution of a stage has the stride. ``max_pool``: pooling before it.
+    - `norm`: normalization after each convolution.
+    - `dropout`: share of channels dropped in training.
 
     Notes
     -----

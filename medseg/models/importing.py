@@ -37,35 +37,14 @@ def import_model(
 ) -> ModelPackage:
     """Import a trained model without running any code that comes with it.
 
-    Parameters
-    ----------
-    path : Path
-        A results folder or exported zip of nnU-Net version 2, a MONAI bundle, a TorchScript, ONNX, safetensors or
-        state-dict file, or a package of medseg.
-    name : str
-        What it will be called: ``--model NAME``.
-    out : Path, optional
-        A folder for the package; by default the user's store, where ``--model`` finds it by name.
-    card : Path, optional
-        YAML with any part of a model card, for what the files do not say; it overrules them. For single files the YAML
-        of the same name beside them serves, where there is one. Not for nnU-Net, which says everything.
-    trust : bool
-        Allow a TorchScript program to be run on this machine from now on.
-    configuration, folds, checkpoint, orientation
-        For nnU-Net; see `medseg.models.adapters.nnunet.import_nnunet`.
-    overwrite : bool
-        Replace a model of the same name.
-
-    Raises
-    ------
-    InputError
-        When the path holds no model.
-    FormatLimitation
-        When it holds one that medseg cannot run the same way; it says which part.
-    ModelError
-        When the model is damaged, or its weights do not fit the network described.
-    UsageError
-        When the name is not one, or taken; when facts are missing; when a program is to be imported without `trust`.
+    - `path`: a results folder or exported zip of nnU-Net version 2, a MONAI bundle, a TorchScript, ONNX, safetensors or
+      state-dict file, or a package of medseg.
+    - `out`: a folder for the package; by default the user's store, where ``--model`` finds it by name.
+    - `card`: YAML with any part of a model card, for what the files do not say; it overrules them. For single files the
+      YAML of the same name beside them serves, where there is one. Not for nnU-Net, which says everything.
+    - `trust`: allow a TorchScript program to be run on this machine from now on.
+    - `configuration`, `folds`, `checkpoint`, `orientation`: for nnU-Net; see
+      `medseg.models.adapters.nnunet.import_nnunet`.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise UsageError(f"'{name}' cannot be a model's name", fix="Use letters, digits, '_', '.' and '-'.")

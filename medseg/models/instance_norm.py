@@ -20,23 +20,14 @@ class InstanceNorm(nn.GroupNorm):
     of batch normalization, sample by sample: the same mathematics, and fast in that layout, which PyTorch's backward
     pass of group normalization is not (docs/benchmarks/instance-norm.md has a whole training step with each).
 
-    Parameters
-    ----------
-    channels : int
-        Channels of the input ``(N, channels, *spatial)``.
+    - `channels`: channels of the input ``(N, channels, *spatial)``.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, channels)
 
     def forward(self, input: Tensor) -> Tensor:
-        """``(N, channels, *spatial)`` normalized over space, each sample and channel by itself.
-
-        Raises
-        ------
-        ModelError
-            In training on a single voxel, whose normalized value is zero whatever it was.
-        """
+        """``(N, channels, *spatial)`` normalized over space, each sample and channel by itself."""
         if not self.training:
             return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
         if input.shape[2:].numel() == 1:

@@ -30,13 +30,7 @@ SLOPE = 0.01
 
 
 def per_axis(value: int | Sequence[int], dimensions: int) -> PerAxis:
-    """One number for every axis, or the numbers themselves.
-
-    Raises
-    ------
-    ValueError
-        When there are not as many numbers as axes.
-    """
+    """One number for every axis, or the numbers themselves."""
     if isinstance(value, int):
         return (value,) * dimensions
     if len(value) != dimensions:
@@ -87,18 +81,11 @@ def channel_dropout(dimensions: int, rate: float) -> nn.Module:
 class ConvUnit(nn.Module):
     """Convolution, dropout, normalization, leaky ReLU: nnU-Net's unit.
 
-    Parameters
-    ----------
-    dimensions, inputs, outputs : int
-        Spatial dimensions and channels.
-    kernel, stride, dilation : int or sequence of int
-        One number, or one for each axis.
-    norm : str
-        ``instance``, ``batch``, ``group`` or ``none``.
-    dropout : float
-        Share of channels dropped in training.
-    active : bool
-        Whether the leaky ReLU (slope 0.01) follows.
+    - `dimensions`, `inputs`, `outputs`: spatial dimensions and channels.
+    - `kernel`, `stride`, `dilation`: one number, or one for each axis.
+    - `norm`: ``instance``, ``batch``, ``group`` or ``none``.
+    - `dropout`: share of channels dropped in training.
+    - `active`: whether the leaky ReLU (slope 0.01) follows.
     """
 
     def __init__(
@@ -131,10 +118,8 @@ class ConvUnit(nn.Module):
 class ResidualBlock(nn.Module):
     """Two convolutions and a way past them (He 2016, with ResNet-D's average pooling as in nnU-Net's ResEnc).
 
-    Parameters
-    ----------
-    dimensions, inputs, outputs, kernel, stride, norm, dropout
-        As in `ConvUnit`; the stride is that of the first convolution.
+    - `dimensions`, `inputs`, `outputs`, `kernel`, `stride`, `norm`, `dropout`: as in `ConvUnit`; the stride is that of
+      the first convolution.
     """
 
     def __init__(

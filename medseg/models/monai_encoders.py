@@ -24,14 +24,9 @@ __all__ = ["MonaiEncoder", "rename_efficientnet", "rename_resnet"]
 class MonaiEncoder(nn.Module):
     """One of MONAI's classification networks, without its head, down to a chosen depth.
 
-    Parameters
-    ----------
-    name : str
-        ``resnet10``, ``resnet18``, ..., or ``efficientnet_b0``, ..., ``efficientnet_b7``.
-    dimensions, inputs : int
-        Spatial dimensions and input channels.
-    depth : int
-        How many resolutions, 1 to 5: down to stride ``2 ** depth``.
+    - `name`: ``resnet10``, ``resnet18``, ..., or ``efficientnet_b0``, ..., ``efficientnet_b7``.
+    - `dimensions`, `inputs`: spatial dimensions and input channels.
+    - `depth`: how many resolutions, 1 to 5: down to stride ``2 ** depth``.
 
     Attributes
     ----------

@@ -43,15 +43,7 @@ REPORT_FILE = "model.onnx.json"
 
 @dataclass(frozen=True)
 class ModelPackage:
-    """A model package whose card has been read and whose weights have not.
-
-    Parameters
-    ----------
-    folder : Path
-        Where it lies.
-    card : ModelCard
-        Its card.
-    """
+    """A model package whose card has been read and whose weights have not."""
 
     folder: Path
     card: ModelCard
@@ -72,7 +64,7 @@ class ModelPackage:
             "weights": card.weights_sha256,
             # Without defaults, so that a version of medseg that knows more of them finds the same.
             "network": card.network.model_dump(mode="json", exclude_defaults=True),
-            "members": card.members,
+            "members": card.ensemble_members,
             "shape": [card.channels, card.scores, *card.input.patch],
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -89,13 +81,7 @@ class ModelPackage:
 
     @cached_property
     def low_resolution_stage(self) -> ModelPackage | None:
-        """The package of the low-resolution stage of a cascade, None where this is none.
-
-        Raises
-        ------
-        ModelError
-            When it is missing, or not the one the card names.
-        """
+        """The package of the low-resolution stage of a cascade, None where this is none."""
         if self.card.low_resolution_stage is None:
             return None
         package = _read(self.folder / self.card.low_resolution_stage.folder)
@@ -108,13 +94,7 @@ class ModelPackage:
         return package
 
     def content(self) -> bytes:
-        """Read the weights file after checking its hash.
-
-        Raises
-        ------
-        ModelError
-            When the file is missing or its hash is not the card's.
-        """
+        """Read the weights file after checking its hash."""
         path = self.weights_path
         if not path.is_file():
             raise ModelError("the weights are missing", where=path, fix="Copy the whole package folder again.")
@@ -128,13 +108,7 @@ class ModelPackage:
         return content
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """Read the weights after checking their hash.
-
-        Raises
-        ------
-        ModelError
-            When the file is missing, its hash is not the card's, or it is not safetensors.
-        """
+        """Read the weights after checking their hash."""
         from safetensors import SafetensorError
         from safetensors.torch import load
 
@@ -146,13 +120,7 @@ class ModelPackage:
         return weights
 
     def files(self) -> list[Path]:
-        """Everything the package consists of, relative to its folder, the card last; checked against the card.
-
-        Raises
-        ------
-        ModelError
-            When a file is missing or not the one a card describes.
-        """
+        """Everything the package consists of, relative to its folder, the card last; checked against the card."""
         self.content()
         inner: list[Path] = []
         if self.low_resolution_stage is not None:
@@ -172,16 +140,8 @@ def file_sha256(path: Path) -> str:
 def load_package(name_or_path: str | Path) -> ModelPackage:
     """Find a model by shipped name or folder and read its card.
 
-    Parameters
-    ----------
-    name_or_path : str or Path
-        A shipped name such as ``"hippocampus"``, the name of an imported model, a package folder or zip, or
-        ``models:/NAME@alias`` of MLflow's registry.
-
-    Raises
-    ------
-    ModelError
-        When there is no such model or its card is not valid.
+    - `name_or_path`: a shipped name such as ``"hippocampus"``, the name of an imported model, a package folder or zip,
+      or ``models:/NAME@alias`` of MLflow's registry.
     """
     return _read(_find(name_or_path))
 
@@ -214,14 +174,7 @@ def _read(folder: Path) -> ModelPackage:
 def write_package(folder: Path, card: ModelCard, weights: Mapping[str, torch.Tensor]) -> ModelPackage:
     """Write a package; the card, written last, makes it one.
 
-    Parameters
-    ----------
-    folder : Path
-        Made if missing; a package in it is replaced.
-    card : ModelCard
-        Its ``weights_sha256`` is computed here, whatever it was.
-    weights : mapping of str to Tensor
-        The state dict.
+    - `card`: its ``weights_sha256`` is computed here, whatever it was.
     """
     from safetensors.torch import save
 

@@ -35,16 +35,8 @@ MEDICALNET_URL = "https://huggingface.co/TencentMedicalNet/MedicalNet-Resnet{dep
 class WeightSource:
     """Where the published weights of an encoder come from.
 
-    Parameters
-    ----------
-    data : str
-        What they were trained on: the word a config uses, ``imagenet`` or ``medicalnet``.
-    file : str
-        File name; eight hexadecimal digits at its end are the start of its SHA-256.
-    url : str
-        Where a person can get it.
-    package : str, optional
-        Python package that brings it.
+    - `data`: what they were trained on: the word a config uses, ``imagenet`` or ``medicalnet``.
+    - `file`: file name; eight hexadecimal digits at its end are the start of its SHA-256.
     """
 
     data: str
@@ -80,19 +72,8 @@ def weights_folder() -> Path:
 def find_weights(encoder: str, weights: str, *, download: bool = False) -> Path:
     """Find the file of an encoder's weights.
 
-    Parameters
-    ----------
-    encoder : str
-        Its name in a config.
-    weights : str
-        What its published weights were trained on (``imagenet``, ``medicalnet``), or the path of a file.
-    download : bool
-        Whether to fetch published weights from their source when they are not there.
-
-    Raises
-    ------
-    ModelError
-        When there is no such file; it says which file to place where, and where to get it.
+    - `weights`: what its published weights were trained on (``imagenet``, ``medicalnet``), or the path of a file.
+    - `download`: whether to fetch published weights from their source when they are not there.
     """
     source = source_of(encoder)
     if weights != source.data:
@@ -122,13 +103,7 @@ def find_weights(encoder: str, weights: str, *, download: bool = False) -> Path:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from ``.safetensors``, or from a PyTorch file that holds tensors and nothing else.
-
-    Raises
-    ------
-    ModelError
-        When the file is neither, or holds objects that only running code could bring back.
-    """
+    """Read a state dict from ``.safetensors``, or from a PyTorch file that holds tensors and nothing else."""
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -156,20 +131,6 @@ def fit_weights(weights: Mapping[str, Tensor], names: Mapping[str, Tensor], *, w
     shared among the channels, so that a gray scan gives what a gray photograph would. Kernels of pictures become
     kernels of volumes by repeating them along the new last axis, divided by its length ("inflated", Carreira &
     Zisserman 2017, arXiv:1705.07750). Anything else must fit as it is.
-
-    Parameters
-    ----------
-    weights : mapping
-        From the file, renamed.
-    names : mapping
-        The network's own state dict.
-    where : object
-        The file, for the error.
-
-    Raises
-    ------
-    ModelError
-        When weights are missing or do not fit; nothing is loaded in part.
     """
     missing = [name for name in names if name not in weights and not name.endswith("num_batches_tracked")]
     if missing:

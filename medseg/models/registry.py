@@ -45,17 +45,12 @@ _BUILT_IN: dict[str, str] = {
 class NetworkFamily:
     """A network as the registry knows it.
 
-    Parameters
-    ----------
-    arguments : type of BaseModel
-        What may be set, with defaults; extra keys must be forbidden.
-    build : callable
-        ``build(channels, classes, dimensions, arguments) -> nn.Module``. `classes` includes the background. The module
-        maps ``(N, channels, *spatial)`` to scores before softmax ``(N, classes, *spatial)`` and has an attribute
-        ``multiple``: each spatial size must be a multiple of it. With deep supervision and in training mode it gives a
-        list of scores, full resolution first.
-    dimensions : tuple of int
-        The numbers of spatial dimensions it can be built for.
+    - `arguments`: what may be set, with defaults; extra keys must be forbidden.
+    - `build`: ``build(channels, classes, dimensions, arguments) -> nn.Module``. `classes` includes the background. The
+      module maps ``(N, channels, *spatial)`` to scores before softmax ``(N, classes, *spatial)`` and has an attribute
+      ``multiple``: each spatial size must be a multiple of it. With deep supervision and in training mode it gives a
+      list of scores, full resolution first.
+    - `dimensions`: the numbers of spatial dimensions it can be built for.
     """
 
     arguments: type[BaseModel]
@@ -69,13 +64,7 @@ def network_names() -> tuple[str, ...]:
 
 
 def find_family(name: str) -> NetworkFamily:
-    """Import and return the family of this name.
-
-    Raises
-    ------
-    ModelError
-        When there is none, when two packages claim the name, or when a package's entry point is not a `NetworkFamily`.
-    """
+    """Import and return the family of this name."""
     installed = _installed().get(name, [])
     claims = len(installed) + (name in _BUILT_IN)
     if claims > 1:
@@ -97,31 +86,8 @@ def build_network(
 ) -> nn.Module:
     """Build a network from its registered name, as a model card stores it.
 
-    Parameters
-    ----------
-    name : str
-        One of `network_names`.
-    channels : int
-        Input channels.
-    classes : int
-        Output classes, the background included.
-    dimensions : int
-        2 or 3 spatial dimensions.
-    arguments : mapping, optional
-        The family's own arguments.
-
-    Returns
-    -------
-    Module
-        ``(N, channels, *spatial)`` to scores before softmax ``(N, classes, *spatial)``; ``multiple`` says what each
-        spatial size must be a multiple of. With deep supervision in training mode: a list, full resolution first.
-
-    Raises
-    ------
-    ModelError
-        When no network has this name.
-    ConfigError
-        When an argument is unknown or wrong; it names the argument.
+    - returns: ``(N, channels, *spatial)`` to scores before softmax ``(N, classes, *spatial)``; ``multiple`` says what
+      each spatial size must be a multiple of. With deep supervision in training mode: a list, full resolution first.
     """
     family = find_family(name)
     if dimensions not in family.dimensions:
@@ -138,11 +104,6 @@ def load_pretrained(network: nn.Module) -> None:
     """Give a freshly built network the weights its arguments ask for; nothing where they ask for none.
 
     Apart from `build_network`, because a trained model is built without them: its own weights follow.
-
-    Raises
-    ------
-    ModelError
-        When the weights are not there; it names the file to place.
     """
     load = getattr(network, "load_pretrained", None)
     if load is not None:
@@ -150,13 +111,7 @@ def load_pretrained(network: nn.Module) -> None:
 
 
 def require(module: str, *, extra: str, needed_by: str) -> None:
-    """Check that an optional package is there before a network that cannot run without it is built.
-
-    Raises
-    ------
-    MissingDependency
-        When it is not; it names the extra to install.
-    """
+    """Check that an optional package is there before a network that cannot run without it is built."""
     if find_spec(module) is None:
         raise MissingDependency(f"{module} is not installed", where=needed_by, fix=f"pip install 'medseg[{extra}]'.")
 

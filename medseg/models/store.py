@@ -22,15 +22,7 @@ def stored() -> dict[str, Path]:
 def unpacked(path: Path) -> Path:
     """Folder of a package that came as a zip: unpacked once beside the imported models, found again by its content.
 
-    Parameters
-    ----------
-    path : Path
-        A zip with ``model.yaml`` at its top or in its only folder.
-
-    Raises
-    ------
-    InputError
-        When the zip is damaged or holds no package.
+    - `path`: a zip with ``model.yaml`` at its top or in its only folder.
     """
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
     target = kept_once(store_folder().parent / "unpacked" / digest, lambda part: extract(path, part))
@@ -42,13 +34,7 @@ def unpacked(path: Path) -> Path:
 
 
 def new_folder(name: str, *, overwrite: bool) -> Path:
-    """Folder for a model of this name in the store.
-
-    Raises
-    ------
-    UsageError
-        When there is one and it is not to be replaced.
-    """
+    """Folder for a model of this name in the store."""
     folder = store_folder() / name
     if (folder / CARD_FILE).is_file() and not overwrite:
         raise UsageError(

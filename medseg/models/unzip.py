@@ -15,15 +15,7 @@ MOST_FILES = 100_000
 
 
 def extract(path: Path, folder: Path) -> None:
-    """Unpack a zip into a folder; nothing ends up outside it, and nothing larger than it says is written.
-
-    Raises
-    ------
-    InputError
-        When the file is not a zip, damaged, or names a place outside the folder.
-    ResourceLimit
-        When it would unpack to more than any model takes.
-    """
+    """Unpack a zip into a folder; nothing ends up outside it, and nothing larger than it says is written."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()

@@ -37,17 +37,9 @@ def transposed_size(
     `padding` is cut off at both ends and `output_padding` is added at the far end, to choose among the
     ``stride`` sizes a strided convolution maps to the same size (Dumoulin & Visin 2016, relationship 14).
 
-    Parameters
-    ----------
-    size : int
-        Length of the input axis, 1 or more.
-    kernel, stride, padding, output_padding, dilation : int
-        As in ``torch.nn.ConvTranspose2d``; ``output_padding`` is smaller than `stride` or `dilation`.
-
-    Returns
-    -------
-    int
-        May be zero or less, where `padding` cuts everything away.
+    - `kernel`, `stride`, `padding`, `output_padding`, `dilation`: as in ``torch.nn.ConvTranspose2d``;
+      ``output_padding`` is smaller than `stride` or `dilation`.
+    - returns: may be zero or less, where `padding` cuts everything away.
 
     Examples
     --------
@@ -63,19 +55,7 @@ def transposed_by_definition(image: Tensor, kernel: Tensor, stride: int = 1) -> 
     Every value of the image stamps the kernel, times itself, onto the output, and stamps that overlap add up. This is
     the reference the tests hold `torch.nn.ConvTranspose2d` to; networks use PyTorch's.
 
-    Parameters
-    ----------
-    image : Tensor
-        ``(X, Y)``, one channel.
-    kernel : Tensor
-        ``(K, L)``.
-    stride : int
-        Steps between stamps.
-
-    Returns
-    -------
-    Tensor
-        ``(transposed_size(X, K, stride=stride), transposed_size(Y, L, stride=stride))``.
+    - returns: ``(transposed_size(X, K, stride=stride), transposed_size(Y, L, stride=stride))``.
 
     Examples
     --------
@@ -126,19 +106,8 @@ def bed_of_nails(x: Tensor, stride: Sequence[int]) -> Tensor:
 def unpool(x: Tensor, switches: Tensor, size: Sequence[int]) -> Tensor:
     """Put every value where max pooling found its maximum, zeros elsewhere (Zeiler 2014; Noh 2015).
 
-    Parameters
-    ----------
-    x : Tensor
-        ``(N, C, *pooled)``.
-    switches : Tensor
-        ``(N, C, *pooled)``, int64: place of each maximum, counted through one channel of the larger grid.
-    size : sequence of int
-        The larger grid.
-
-    Returns
-    -------
-    Tensor
-        ``(N, C, *size)``. Written as a scatter, because that is what ONNX has.
+    - `switches`: ``(N, C, *pooled)``, int64: place of each maximum, counted through one channel of the larger grid.
+    - returns: ``(N, C, *size)``. Written as a scatter, because that is what ONNX has.
     """
     flat = torch.zeros(x.shape[0], x.shape[1], math.prod(size), dtype=x.dtype, device=x.device)
     return flat.scatter(2, switches.flatten(2), x.flatten(2)).reshape(*x.shape[:2], *size)
@@ -163,16 +132,11 @@ def pixel_shuffle(x: Tensor, stride: Sequence[int]) -> Tensor:
 class Upsampling(nn.Module):
     """One step of a decoder: `inputs` channels on a coarse grid to `outputs` channels on a grid `stride` times finer.
 
-    Parameters
-    ----------
-    name : str
-        ``nearest``, ``linear``, ``bed_of_nails``, ``max_unpool`` (each after a 1x1 convolution to `outputs` channels,
-        on the coarse grid, where it is cheapest), ``transposed`` (kernel = stride, so that no output is covered more
-        often than another) or ``pixel_shuffle`` (started as nearest by equal weights, Aitken 2017).
-    dimensions, inputs, outputs : int
-        Spatial dimensions and channels.
-    stride : int or sequence of int
-        How much finer, one number or one for each axis.
+    - `name`: ``nearest``, ``linear``, ``bed_of_nails``, ``max_unpool`` (each after a 1x1 convolution to `outputs`
+      channels, on the coarse grid, where it is cheapest), ``transposed`` (kernel = stride, so that no output is covered
+      more often than another) or ``pixel_shuffle`` (started as nearest by equal weights, Aitken 2017).
+    - `dimensions`, `inputs`, `outputs`: spatial dimensions and channels.
+    - `stride`: how much finer, one number or one for each axis.
     """
 
     def __init__(

@@ -19,17 +19,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 def write_zip(package: ModelPackage, path: Path) -> None:
     """Write a package's files, stored rather than compressed: weights are noise to a compressor.
 
-    Parameters
-    ----------
-    package : ModelPackage
-        Its weights are checked against the card first.
-    path : Path
-        The zip.
-
-    Raises
-    ------
-    ModelError
-        When the weights are not the ones the card describes.
+    - raises `ModelError`: when the weights are not the ones the card describes.
     """
     with atomic_path(path) as part, zipfile.ZipFile(part, "w") as archive:
         for name in package.files()[::-1]:
@@ -40,12 +30,7 @@ def write_zip(package: ModelPackage, path: Path) -> None:
 def copy_package(package: ModelPackage, folder: Path) -> ModelPackage:
     """Copy a package's files into another folder; the card, copied last, makes it a package.
 
-    Raises
-    ------
-    ModelError
-        When the weights are not the ones the card describes.
-    UsageError
-        When there is a package already.
+    - raises `ModelError`: when the weights are not the ones the card describes.
     """
     if (folder / CARD_FILE).exists():
         raise UsageError("there is a model package here", where=folder, fix="Choose another --out.")

@@ -76,10 +76,7 @@ Rule = Annotated[KeepLargest | RemoveSmall | FillHoles | Smooth, Field(discrimin
 def clean_up(labels: LabelMap, rules: tuple[KeepLargest | RemoveSmall | FillHoles | Smooth, ...]) -> LabelMap:
     """Apply rules one after the other.
 
-    Raises
-    ------
-    InputError
-        When a rule names a class the label map does not have.
+    - raises `InputError`: when a rule names a class the label map does not have.
     """
     for rule in rules:
         labels = rule.apply(labels)

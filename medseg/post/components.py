@@ -28,30 +28,11 @@ def components(
     Ids run from 1, class by class, the largest object of a class first; they do not depend on the orientation or the
     memory layout of the array. Touching voxels of different classes are different objects.
 
-    Parameters
-    ----------
-    labels : LabelMap
-        Its array may be a memory-mapped file.
-    connectivity : {6, 18, 26, 4, 8}
-        Voxels that share a face, also an edge, also a corner; 4 and 8 are their like in a picture.
-    classes : collection of int, optional
-        Values of the classes to make objects of; all by default.
-    planes : int, optional
-        Thickness of the slabs the map is worked through in; the result does not depend on it.
-    out : ndarray of int32, shape (X, Y, Z), optional
-        Receives the ids, for instance a memory-mapped file.
-
-    Returns
-    -------
-    Instances
-        With size and place of every object; `medseg.post.measure.measure` adds their shape.
-
-    Raises
-    ------
-    ConfigError
-        For a connectivity the grid cannot have.
-    InputError
-        When `out` does not fit.
+    - `connectivity`: voxels that share a face, also an edge, also a corner; 4 and 8 are their like in a picture.
+    - `classes`: values of the classes to make objects of; all by default.
+    - `planes`: thickness of the slabs the map is worked through in; the result does not depend on it.
+    - `out`, shape (X, Y, Z): receives the ids, for instance a memory-mapped file.
+    - returns: with size and place of every object; `medseg.post.measure.measure` adds their shape.
     """
     if out is not None and (out.shape != labels.array.shape or out.dtype != np.int32):
         raise InputError(f"ids need int32 of shape {labels.array.shape}, not {out.dtype} {out.shape}")
@@ -68,13 +49,7 @@ def components(
 
 
 def class_values(names: Collection[str] | None, table: LabelTable) -> tuple[int, ...]:
-    """Return the values of classes given by name; of every class for None.
-
-    Raises
-    ------
-    InputError
-        When the table has no class of that name.
-    """
+    """Return the values of classes given by name; of every class for None."""
     known = {item.name: item.value for item in table}
     if names is None:
         return tuple(known.values())

@@ -19,14 +19,10 @@ def longest_diameter(mask: npt.NDArray[np.bool_], matrix: npt.NDArray[np.float64
 
     A box of n voxels along each axis measures its full space diagonal, one voxel its own.
 
-    Parameters
-    ----------
-    mask : ndarray of bool, shape (X, Y, Z)
-        True inside the object; at least one voxel.
-    matrix : ndarray, shape (3, 3)
-        Column i is the step in mm of array axis i: the upper left of the affine.
-    flat : int, optional
-        The axis a picture has no depth along: its voxels count as rectangles, and the diameter lies in the picture.
+    - `mask`, shape (X, Y, Z): true inside the object; at least one voxel.
+    - `matrix`, shape (3, 3): column i is the step in mm of array axis i: the upper left of the affine.
+    - `flat`: the axis a picture has no depth along: its voxels count as rectangles, and the diameter lies in the
+      picture.
 
     Notes
     -----

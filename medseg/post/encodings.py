@@ -23,14 +23,7 @@ def class_times_1000(instances: Instances) -> npt.NDArray[np.int32]:
 
     Things count from 1; a stuff region is ``class * 1000``.
 
-    Returns
-    -------
-    ndarray of int32, shape (X, Y, Z)
-
-    Raises
-    ------
-    FormatLimitation
-        When a class has 1000 objects or more, so that they would run into the next class.
+    - returns, shape (X, Y, Z)
     """
     seen: dict[int, int] = {}
     final = np.zeros(len(instances.rows), np.int32)
@@ -56,11 +49,6 @@ def one_class_per_object(instances: Instances) -> LabelMap:
 
     Each class carries the object's id as its value, a name such as ``lesion 3``, and the codes of the object's own
     class. Objects of a class are numbered in order of id, stuff keeps its name.
-
-    Raises
-    ------
-    FormatLimitation
-        When there are more objects than DICOM can count segments, or an id is larger than that.
     """
     largest = max((row.id for row in instances.rows), default=0)
     if largest > MOST_SEGMENTS:

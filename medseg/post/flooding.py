@@ -14,19 +14,10 @@ __all__ = ["flood"]
 def flood(relief: npt.NDArray[Any], seeds: npt.NDArray[np.int32], mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
     """Flood a relief from its seeds, to all 26 neighbors.
 
-    Parameters
-    ----------
-    relief : ndarray, shape (X, Y, Z)
-        Low ground is flooded first.
-    seeds : ndarray of int32, shape (X, Y, Z)
-        1 to N; 0 elsewhere.
-    mask : ndarray of bool, shape (X, Y, Z)
-        Where the flood may go.
-
-    Returns
-    -------
-    ndarray of int32, shape (X, Y, Z)
-        The seed each voxel of the mask belongs to.
+    - `relief`, shape (X, Y, Z): low ground is flooded first.
+    - `seeds`, shape (X, Y, Z): 1 to N; 0 elsewhere.
+    - `mask`, shape (X, Y, Z): where the flood may go.
+    - returns, shape (X, Y, Z): the seed each voxel of the mask belongs to.
     """
     # scikit-image gives the seeds back unflooded when they are laid out in Fortran order.
     flooded = watershed(

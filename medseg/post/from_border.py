@@ -45,33 +45,13 @@ def objects_from_border(
     flood reaches them from first: along the valleys of the border probability where given, by distance otherwise.
     A part of the border without any interior is an object too thin to have one, of the class its probabilities favor.
 
-    Parameters
-    ----------
-    labels : LabelMap
-        As a network trained on `medseg.data.border_class.border_labels` gives it.
-    probabilities : ndarray of float, shape (1 + classes, X, Y, Z), optional
-        As in `Prediction`.
-    border : str
-        Name of the border class.
-    min_seed_mm3 : float
-        Interiors smaller than this are no seeds, unless a part of the foreground has no larger one.
-    min_mm3 : float
-        Objects smaller than this are none.
-    depth_mm, sigma_mm : float
-        Interiors the network did not part are split by shape, as `medseg.post.watershed.watershed` splits objects, and
-        each piece is a seed. None splits none.
-    connectivity, planes
-        Of the foreground, interiors and borders together; as for `medseg.post.components.components`.
-
-    Returns
-    -------
-    Instances
-        The label table without the border class.
-
-    Raises
-    ------
-    InputError
-        When the label table has no such class or nothing but it, or the probabilities do not fit the labels.
+    - `labels`: as a network trained on `medseg.data.border_class.border_labels` gives it.
+    - `probabilities`, shape (1 + classes, X, Y, Z): as in `Prediction`.
+    - `min_seed_mm3`: interiors smaller than this are no seeds, unless a part of the foreground has no larger one.
+    - `depth_mm`, `sigma_mm`: interiors the network did not part are split by shape, as
+      `medseg.post.watershed.watershed` splits objects, and each piece is a seed. None splits none.
+    - `connectivity`, `planes`: of the foreground, interiors and borders together; as for
+      `medseg.post.components.components`.
     """
     border_value, table = _border_value(labels.table, border), without_border(labels.table, border)
     if probabilities is not None and probabilities.shape != (1 + len(labels.table), *labels.geometry.shape):

@@ -22,14 +22,7 @@ def fill_holes(labels: LabelMap, *, max_mm3: float | None = None, classes: Colle
     reach the edge of the grid. Only its background voxels are filled: other classes inside, such as a tumor in an
     organ, stay as they are.
 
-    Parameters
-    ----------
-    labels : LabelMap
-        Not changed.
-    max_mm3 : float, optional
-        Larger holes stay open; by default all are filled.
-    classes : collection of int, optional
-        Values of the classes to fill, in ascending order; all by default.
+    - `classes`: values of the classes to fill, in ascending order; all by default.
     """
     array = labels.array.copy()
     values, regions = count_regions(labels.array)

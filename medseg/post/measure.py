@@ -21,26 +21,9 @@ __all__ = ["channel_of_class", "located", "measure", "score"]
 def measure(instances: Instances, scan: Scan | None = None, *, shape: bool = True) -> Instances:
     """Measure every object.
 
-    Parameters
-    ----------
-    instances : Instances
-        Objects. Where rows have no measures yet, size and place are counted first.
-    scan : Scan, optional
-        On the same grid: gives the mean intensity of each channel over each object.
-    shape : bool
-        Whether to measure longest diameter and sphericity, of things only: a stuff region may be many pieces.
-
-    Returns
-    -------
-    Instances
-        The same objects; `measures` of every row is filled.
-
-    Raises
-    ------
-    GeometryMismatch
-        When the scan lies on another grid.
-    InputError
-        When rows and id map do not belong together.
+    - `instances`: objects. Where rows have no measures yet, size and place are counted first.
+    - `scan`: on the same grid: gives the mean intensity of each channel over each object.
+    - `shape`: whether to measure longest diameter and sphericity, of things only: a stuff region may be many pieces.
     """
     if scan is not None:
         instances.geometry.match(scan.geometry, what="the grids of the objects and the scan")
@@ -68,17 +51,8 @@ def measure(instances: Instances, scan: Scan | None = None, *, shape: bool = Tru
 def score(instances: Instances, probabilities: npt.NDArray[np.floating]) -> Instances:
     """Give each object the mean score of its class over its voxels.
 
-    Parameters
-    ----------
-    instances : Instances
-        Objects.
-    probabilities : ndarray of float, shape (1 + classes, X, Y, Z)
-        Background first, then the classes of the label table in its order, as in `Prediction`.
-
-    Raises
-    ------
-    InputError
-        When the probabilities have another number of classes or another grid.
+    - `probabilities`, shape (1 + classes, X, Y, Z): background first, then the classes of the label table in its order,
+      as in `Prediction`.
     """
     wanted = (1 + len(instances.table), *instances.geometry.shape)
     if probabilities.shape != wanted:
@@ -100,13 +74,7 @@ def channel_of_class(table: LabelTable) -> dict[int, int]:
 
 
 def located(instances: Instances) -> Instances:
-    """Return the objects with size and place counted, where any row has none yet.
-
-    Raises
-    ------
-    InputError
-        When a row's id is not in the map, or the map has an id without a row.
-    """
+    """Return the objects with size and place counted, where any row has none yet."""
     if all(row.measures is not None for row in instances.rows):
         return instances
     ids, regions = count_regions(instances.ids)

@@ -21,16 +21,8 @@ def number_objects(
 ) -> Instances:
     """Number objects 1 to N in the usual order, in place, and return them with size and place.
 
-    Parameters
-    ----------
-    ids : ndarray of int32, shape (X, Y, Z)
-        Provisional ids, in any order and with any gaps; 0 is background. Overwritten.
-    geometry : Geometry
-        Of the grid.
-    classes : mapping of int to int
-        The class of each provisional id; ids without one become background.
-    table : LabelTable
-        What the classes mean.
+    - `ids`, shape (X, Y, Z): provisional ids, in any order and with any gaps; 0 is background. Overwritten.
+    - `classes`: the class of each provisional id; ids without one become background.
     """
     values, regions = count_regions(ids)
     regions = replace(regions, class_values=np.array([classes.get(value, 0) for value in values.tolist()], np.int64))
@@ -45,14 +37,9 @@ def number_objects(
 def renumber(ids: npt.NDArray[np.int32], values: npt.NDArray[Any], final: npt.NDArray[np.int32]) -> None:
     """Replace each id by another, in place, slab by slab.
 
-    Parameters
-    ----------
-    ids : ndarray of int32, shape (X, Y, Z)
-        0 stays 0.
-    values : ndarray of integers, shape (N,)
-        Every id there is, ascending.
-    final : ndarray of int32, shape (N,)
-        What each becomes.
+    - `ids`, shape (X, Y, Z): 0 stays 0.
+    - `values`, shape (N,): every id there is, ascending.
+    - `final`, shape (N,): what each becomes.
     """
     if np.array_equal(values, final):
         return

@@ -18,12 +18,7 @@ __all__ = ["Canonical", "canonical"]
 class Canonical:
     """How to look at an array with its axes nearest to right, anterior, superior.
 
-    Parameters
-    ----------
-    axes : tuple of int
-        The array axis in each place.
-    flipped : tuple of bool
-        Whether it runs backwards there.
+    - `flipped`: whether it runs backwards there.
     """
 
     axes: tuple[int, int, int]

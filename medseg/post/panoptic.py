@@ -37,27 +37,10 @@ def panoptic(
     object belongs to it whatever class the label map gives it there; a voxel of a thing class that belongs to no
     object is background.
 
-    Parameters
-    ----------
-    labels : LabelMap
-        Its table says which classes are things.
-    things : Instances, optional
-        Objects of the thing classes, from any of the methods; connected components by default.
-    probabilities : ndarray of float, shape (1 + classes, X, Y, Z), optional
-        As in `Prediction`: gives each row the mean score of its class.
-    scan : Scan, optional
-        On the same grid: gives each row mean intensities.
-    shape : bool
-        Whether to measure longest diameter and sphericity of things.
-    connectivity, planes, out
-        As for `medseg.post.components.components`.
-
-    Raises
-    ------
-    GeometryMismatch
-        When the objects or the scan lie on another grid.
-    InputError
-        When the label map holds a value its table does not have, or an object is of a stuff class.
+    - `things`: objects of the thing classes, from any of the methods; connected components by default.
+    - `probabilities`, shape (1 + classes, X, Y, Z): as in `Prediction`: gives each row the mean score of its class.
+    - `shape`: whether to measure longest diameter and sphericity of things.
+    - raises `GeometryMismatch`: when the objects or the scan lie on another grid.
     """
     merged = _by_components(labels, connectivity, planes, out) if things is None else _merge(labels, things, out)
     if probabilities is not None:

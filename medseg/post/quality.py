@@ -40,14 +40,7 @@ def check_quality(prediction: Prediction, volumes: Volumes, options: QualityOpti
     undecided along its border, or seen differently by the members of an ensemble; and everything the scan itself has
     that the training data had not.
 
-    Parameters
-    ----------
-    prediction : Prediction
-        With the volume ranges of its model's card and what the network left open.
-    volumes : Volumes
-        Of the same labels.
-    options : QualityOptions, optional
-        What counts as odd.
+    - `prediction`: with the volume ranges of its model's card and what the network left open.
     """
     options = options or QualityOptions()
     labels = prediction.labels

@@ -24,16 +24,10 @@ CENTROID_DECIMALS = 3
 class Regions:
     """Size and place of N regions; every figure is whole, so that regions can be joined without rounding.
 
-    Parameters
-    ----------
-    class_values : ndarray of int64, shape (N,)
-        The class of each.
-    voxels : ndarray of int64, shape (N,)
-        Number of voxels of each.
-    index_sums : ndarray of int64, shape (N, 3)
-        Sum of the voxel indices along each array axis.
-    starts, stops : ndarray of int64, shape (N, 3)
-        Bounding boxes: the first index inside and the first beyond.
+    - `class_values`, shape (N,): the class of each.
+    - `voxels`, shape (N,): number of voxels of each.
+    - `index_sums`, shape (N, 3): sum of the voxel indices along each array axis.
+    - `starts`, `stops`, shape (N, 3): bounding boxes: the first index inside and the first beyond.
     """
 
     class_values: Integers
@@ -100,12 +94,7 @@ class Regions:
     def rows(self, geometry: Geometry, things: npt.NDArray[np.bool_]) -> tuple[InstanceRow, ...]:
         """Return one row for each region, with ids 1 to N in their order.
 
-        Parameters
-        ----------
-        geometry : Geometry
-            Of the grid.
-        things : ndarray of bool, shape (N,)
-            Which of them are objects.
+        - `things`, shape (N,): which of them are objects.
         """
         volume_ml = geometry.voxel_volume / 1000
         columns = (self.class_values, self.voxels, self.centroids(geometry), self.starts, self.stops, things)
@@ -126,18 +115,8 @@ class Regions:
 def count_runs(runs: Runs, groups: Integers, count: int, shape: tuple[int, ...], first: int) -> Regions:
     """Return `count` regions, each of all runs that share a group number 0 to `count` - 1.
 
-    Parameters
-    ----------
-    runs : Runs
-        Of one slab of a volume; their values are taken as class values.
-    groups : ndarray of int64
-        The group of each run.
-    count : int
-        Number of groups.
-    shape : tuple of int
-        Of the slab.
-    first : int
-        Index of the slab's first plane in the volume, along the last axis.
+    - `runs`: of one slab of a volume; their values are taken as class values.
+    - `first`: index of the slab's first plane in the volume, along the last axis.
     """
     lengths = runs.lengths
     rows, x = np.divmod(runs.places, shape[0])
@@ -152,10 +131,7 @@ def count_runs(runs: Runs, groups: Integers, count: int, shape: tuple[int, ...],
 def count_regions(ids: npt.NDArray[Any]) -> tuple[Integers, Regions]:
     """Return the ids in an array, ascending, and the region each marks, with the id for a class value.
 
-    Parameters
-    ----------
-    ids : ndarray of integers, shape (X, Y, Z)
-        0 is background. May be a memory-mapped file.
+    - `ids`, shape (X, Y, Z): 0 is background. May be a memory-mapped file.
     """
     axes = slowest_last(ids)
     view = ids.transpose(axes)

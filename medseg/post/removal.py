@@ -16,19 +16,7 @@ __all__ = ["keep_largest", "remove_small"]
 def keep_largest(
     labels: LabelMap, *, count: int = 1, classes: Collection[int] | None = None, connectivity: Connectivity = 26
 ) -> LabelMap:
-    """Keep the largest objects of each class; voxels of the others become background.
-
-    Parameters
-    ----------
-    labels : LabelMap
-        Not changed.
-    count : int
-        How many to keep of each class.
-    classes : collection of int, optional
-        Values of the classes to clean; all by default.
-    connectivity : {6, 18, 26, 4, 8}
-        Which voxels touch.
-    """
+    """Keep the largest objects of each class; voxels of the others become background."""
     found = components(labels, connectivity=connectivity, classes=classes)
     seen: dict[int, int] = defaultdict(int)
     lost = []

@@ -18,14 +18,7 @@ SLAB_VOXELS = 1 << 22
 class Runs:
     """Rows of equal non-zero voxels along the first axis of a block; each array has one entry for a run.
 
-    Parameters
-    ----------
-    values : ndarray of integers
-        What the voxels hold.
-    places : ndarray of int64
-        Index of the first voxel in the flattened block, first axis fastest.
-    lengths : ndarray of int64
-        Number of voxels.
+    - `places`: index of the first voxel in the flattened block, first axis fastest.
     """
 
     values: npt.NDArray[Any]

@@ -36,29 +36,12 @@ def label_in_slabs(
     and gathers their sizes; the second writes final ids. Only one slab of voxels is held at a time, so that `labels`
     and `out` may be memory-mapped files.
 
-    Parameters
-    ----------
-    labels : ndarray of integers, shape (X, Y, Z)
-        0 is background; voxels of different values never join.
-    geometry : Geometry
-        Of the grid.
-    connectivity : {6, 18, 26}
-        Which neighbors touch.
-    classes : collection of int, optional
-        The classes to number; all by default. Voxels of others become 0.
-    joined : collection of int
-        Classes whose components all become one region each, as stuff does.
-    planes : int, optional
-        Thickness of a slab along the slowest axis of `labels`; by default about four million voxels' worth.
-    out : ndarray of int32, shape (X, Y, Z), optional
-        Receives the ids, whatever it held.
-
-    Returns
-    -------
-    ids : ndarray of int32, shape (X, Y, Z)
-        1 to N, in the order of `Regions.order`; laid out in memory as `labels` is.
-    regions : Regions
-        Region i has id i + 1.
+    - `labels`, shape (X, Y, Z): 0 is background; voxels of different values never join.
+    - `classes`: the classes to number; all by default. Voxels of others become 0.
+    - `joined`: classes whose components all become one region each, as stuff does.
+    - `planes`: thickness of a slab along the slowest axis of `labels`; by default about four million voxels' worth.
+    - `out`, shape (X, Y, Z): receives the ids, whatever it held.
+    - returns, shape (X, Y, Z): 1 to N, in the order of `Regions.order`; laid out in memory as `labels` is.
     """
     axes = slowest_last(labels)
     inverse = tuple(np.argsort(axes).tolist())

@@ -28,14 +28,7 @@ def smooth(labels: LabelMap, sigma_mm: float, *, classes: Collection[int] | None
     long as both the class it had and the one it takes may change. An object that would vanish altogether is kept as it
     was: smoothing never loses a lesion.
 
-    Parameters
-    ----------
-    labels : LabelMap
-        Not changed.
-    sigma_mm : float
-        Standard deviation of the Gaussian.
-    classes : collection of int, optional
-        Values of the classes that may change, with background; all by default.
+    - `classes`: values of the classes that may change, with background; all by default.
     """
     old = labels.array
     values, regions = count_regions(old)

@@ -26,14 +26,8 @@ def sphericity(mask: npt.NDArray[np.bool_], matrix: npt.NDArray[np.float64], fla
     In a picture, perimeter of the disc of the same area divided by the object's perimeter. Objects of a few voxels,
     whose lattice says little of their shape, can come out above 1 and are set to 1.
 
-    Parameters
-    ----------
-    mask : ndarray of bool, shape (X, Y, Z)
-        True inside the object; at least one voxel. Beyond the array is outside.
-    matrix : ndarray, shape (3, 3)
-        Column i is the step in mm of array axis i: the upper left of the affine.
-    flat : int, optional
-        The axis a picture has no depth along.
+    - `mask`, shape (X, Y, Z): true inside the object; at least one voxel. Beyond the array is outside.
+    - `matrix`, shape (3, 3): column i is the step in mm of array axis i: the upper left of the affine.
 
     References
     ----------

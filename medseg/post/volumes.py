@@ -15,17 +15,9 @@ __all__ = ["measure_volumes"]
 def measure_volumes(labels: LabelMap, instances: Instances | None = None) -> Volumes:
     """Count the voxels of every class in the table, give their volume, and count objects where there are any.
 
-    Parameters
-    ----------
-    labels : LabelMap
-        On any grid; a sheared one counts with its true voxel volume.
-    instances : Instances, optional
-        Objects made of the labels; a class that none were made of, or that is stuff, has no count.
-
-    Returns
-    -------
-    Volumes
-        One row a class, in the table's order; absent classes have zero.
+    - `labels`: on any grid; a sheared one counts with its true voxel volume.
+    - `instances`: objects made of the labels; a class that none were made of, or that is stuff, has no count.
+    - returns: one row a class, in the table's order; absent classes have zero.
     """
     counts = np.bincount(labels.array.ravel(), minlength=labels.table.largest + 1)
     volume_ml = labels.geometry.voxel_volume / 1000.0

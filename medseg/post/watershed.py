@@ -13,9 +13,9 @@ from skimage.morphology import local_maxima, reconstruction
 from medseg.post.components import components
 from medseg.post.connectivity import Connectivity
 from medseg.post.flooding import flood
+from medseg.post.merging import merge_small
 from medseg.post.numbering import number_objects
 from medseg.post.orientation import canonical
-from medseg.post.pieces import merge_small
 from medseg.types import Instances, LabelMap
 from medseg.types.instances import InstanceRow
 
@@ -38,20 +38,12 @@ def watershed(
     Every labeled voxel belongs to an object and no background voxel does: the foreground is not changed. The result
     does not depend on how the array is oriented.
 
-    Parameters
-    ----------
-    labels : LabelMap
-        Its array may be a memory-mapped file; memory is needed for the largest component.
-    depth_mm : float
-        How much deeper than the neck between them two middles must lie to count as two: the h of the h-maxima of the
-        distance to the border. Smaller splits more.
-    sigma_mm : float
-        Standard deviation of the Gaussian that smooths the distance first, so that a rough border splits nothing;
-        0 for none.
-    min_mm3 : float
-        No piece smaller than this is split off; it joins the piece it shares most border with.
-    connectivity, classes, planes, out
-        As for `medseg.post.components.components`.
+    - `labels`: its array may be a memory-mapped file; memory is needed for the largest component.
+    - `depth_mm`: how much deeper than the neck between them two middles must lie to count as two: the h of the h-maxima
+      of the distance to the border. Smaller splits more.
+    - `sigma_mm`: standard deviation of the Gaussian that smooths the distance first, so that a rough border splits
+      nothing; 0 for none.
+    - `min_mm3`: no piece smaller than this is split off; it joins the piece it shares most border with.
     """
     found = components(labels, connectivity=connectivity, classes=classes, planes=planes, out=out)
     ids, geometry = found.ids, found.geometry
@@ -81,20 +73,10 @@ def split_mask(
 ) -> npt.NDArray[np.int32]:
     """Split one object.
 
-    Parameters
-    ----------
-    mask : ndarray of bool, shape (X, Y, Z)
-        The object, with a margin of background where it does not end at the grid's edge: what lies beyond the array
-        counts neither as object nor as border.
-    spacing : tuple of float
-        In mm.
-    depth_mm, sigma_mm : float
-        As for `watershed`.
-
-    Returns
-    -------
-    ndarray of int32, shape (X, Y, Z)
-        Pieces 1 to N; 0 outside the mask.
+    - `mask`, shape (X, Y, Z): the object, with a margin of background where it does not end at the grid's edge: what
+      lies beyond the array counts neither as object nor as border.
+    - `spacing`: in mm.
+    - returns, shape (X, Y, Z): pieces 1 to N; 0 outside the mask.
     """
     whole = mask.astype(np.int32)
     if mask.all():

@@ -19,13 +19,7 @@ SMALLEST = 1e-8
 
 
 def finite(block: npt.NDArray[Any]) -> Float32:
-    """Contiguous float32 copy of some voxels in which those that are not finite are 0.
-
-    Parameters
-    ----------
-    block : ndarray
-        Intensities of any real type.
-    """
+    """Contiguous float32 copy of some voxels in which those that are not finite are 0."""
     values = np.array(block, dtype=np.float32, order="C")
     if block.dtype.kind == "f" and not math.isfinite(float(values.sum(dtype=np.float64))):
         np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
@@ -35,12 +29,8 @@ def finite(block: npt.NDArray[Any]) -> Float32:
 def statistics(volume: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None = None) -> tuple[float, float]:
     """Mean and standard deviation in float64, a plane at a time so that no copy of the volume is made.
 
-    Parameters
-    ----------
-    volume : ndarray, shape (Z, Y, X)
-        Intensities; those that are not finite count as 0.
-    mask : ndarray of bool, same shape, optional
-        Voxels to use; without any, the mean is 0 and the deviation 1.
+    - `volume`, shape (Z, Y, X): intensities; those that are not finite count as 0.
+    - `mask`: voxels to use; without any, the mean is 0 and the deviation 1.
     """
     count, total, squares, shift = 0, 0.0, 0.0, None
     for k in range(volume.shape[0]):
@@ -63,14 +53,8 @@ def statistics(volume: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None = No
 def filled_nonzero(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Voxels that are not 0 in every channel, holes filled (nnU-Net's mask).
 
-    Parameters
-    ----------
-    array : ndarray, shape (C, Z, Y, X)
-        Intensities.
-
-    Returns
-    -------
-    ndarray of bool, shape (Z, Y, X)
+    - `array`, shape (C, Z, Y, X): intensities.
+    - returns, shape (Z, Y, X)
     """
     from scipy.ndimage import binary_fill_holes
 
@@ -87,19 +71,9 @@ def normalizer(
 ) -> Callable[[Float32, slice], Float32]:
     """Function that normalizes planes of one channel in place, after what it needs to know of the whole is measured.
 
-    Parameters
-    ----------
-    card : NormalizationCard
-        The scheme.
-    volume : ndarray, shape (Z, Y, X)
-        The channel.
-    mask : ndarray of bool, shape (Z, Y, X), optional
-        Where ``nonzero_only`` with ``fill_holes`` applies.
-
-    Returns
-    -------
-    callable
-        Takes float32 planes of shape (n, Y, X) and the slice of Z they are, and returns them normalized.
+    - `volume`, shape (Z, Y, X): the channel.
+    - `mask`, shape (Z, Y, X): where ``nonzero_only`` with ``fill_holes`` applies.
+    - returns: takes float32 planes of shape (n, Y, X) and the slice of Z they are, and returns them normalized.
     """
     if card.scheme == "none":
         return lambda planes, _: planes

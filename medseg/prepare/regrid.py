@@ -20,24 +20,7 @@ def regrid(labels: LabelMap, geometry: Geometry, *, where: object = None) -> Lab
     Axes may be permuted and reversed, and either grid may reach further than the other; every label must find a voxel
     of the new grid at its own place.
 
-    Parameters
-    ----------
-    labels : LabelMap
-        The labels.
-    geometry : Geometry
-        The grid they shall be on.
-    where : object, optional
-        What the labels came from, for errors.
-
-    Returns
-    -------
-    LabelMap
-        On `geometry`; background where the labels did not reach.
-
-    Raises
-    ------
-    GeometryMismatch
-        When the voxels do not coincide, or labels lie outside the new grid.
+    - returns: on `geometry`; background where the labels did not reach.
     """
     if labels.geometry.matches(geometry):
         return LabelMap(labels.array, geometry, labels.table)

@@ -52,12 +52,7 @@ def resampled_size(size: int, spacing: float, target: float) -> int:
     A half rounds to even, as nnU-Net rounds; a product within header noise of a half counts as a half, so that the
     same scan with spacings 1.0 and 1.0000001 mm gets the same grid.
 
-    Parameters
-    ----------
-    size : int
-        Voxels along the axis.
-    spacing, target : float
-        mm, now and wanted.
+    - `spacing`, `target`: mm, now and wanted.
     """
     exact = size * spacing / target
     half = math.floor(exact) + 0.5
@@ -71,10 +66,7 @@ def separate_axis(current: Sequence[float], wanted: Sequence[float]) -> int | No
 
     Either spacing may be the anisotropic one; the current one is asked first. There must be exactly one coarse axis.
 
-    Parameters
-    ----------
-    current, wanted : sequence of float
-        Spacing in mm before and after, three axes.
+    - `current`, `wanted`: spacing in mm before and after, three axes.
     """
     for spacing in (current, wanted):
         if max(spacing) / min(spacing) > ANISOTROPY * (1 + NOISE):
@@ -91,12 +83,7 @@ def aligned_size(size: int, spacing: float, target: float) -> int:
 def centers(size: int, target: int, step: float | None = None) -> npt.NDArray[np.float64]:
     """Positions of the target's voxel centers in source voxels, shape (target,).
 
-    Parameters
-    ----------
-    size, target : int
-        Voxels before and after.
-    step : float, optional
-        Source voxels between target voxels, where the first voxels' centers coincide; without it, outer edges do.
+    - `step`: source voxels between target voxels, where the first voxels' centers coincide; without it, outer edges do.
     """
     if step is not None:
         return np.arange(target, dtype=np.float64) * step
@@ -112,14 +99,7 @@ def nearest_index(size: int, target: int, step: float | None = None) -> npt.NDAr
 def operator(size: int, target: int, order: Order, step: float | None = None) -> Float32:
     """Matrix that resamples one axis, float32 of shape (target, size).
 
-    Parameters
-    ----------
-    size, target : int
-        Voxels before and after.
-    order : {0, 1, 3}
-        Nearest voxel, linear, or cubic B-spline (interpolating: the samples are met exactly).
-    step : float, optional
-        See `centers`.
+    - `order`: nearest voxel, linear, or cubic B-spline (interpolating: the samples are met exactly).
     """
     if order == 0:
         matrix = np.zeros((target, size))
@@ -162,18 +142,7 @@ def _cubic(size: int, target: int, step: float | None) -> npt.NDArray[np.float64
 def resample_axis(array: Float32, axis: Axis, size: int, order: Order, step: float | None = None) -> Float32:
     """Resample one of the last three axes; returns the array itself where its size is already right.
 
-    Parameters
-    ----------
-    array : ndarray of float32, shape (..., A, B, C)
-        C-contiguous for speed; any strides are right.
-    axis : {-3, -2, -1}
-        Which one.
-    size : int
-        Voxels wanted along it.
-    order : {0, 1, 3}
-        Interpolation.
-    step : float, optional
-        See `centers`.
+    - `array`, shape (..., A, B, C): C-contiguous for speed; any strides are right.
     """
     now = array.shape[axis]
     if now == size and step in (None, 1.0):
@@ -210,19 +179,10 @@ def resample(
 ) -> Float32:
     """Resample the last three axes of an array.
 
-    Parameters
-    ----------
-    array : ndarray of float32, shape (..., A, B, C)
-        Values.
-    shape : sequence of int
-        The three sizes wanted.
-    order : {0, 1, 3}
-        Interpolation. Cubic results are clipped to the range of the input (of each slice, with `separate`), as
-        scikit-image and nnU-Net do: a spline through a sharp edge would else overshoot.
-    separate : int, optional
-        The one of the three axes whose slices are not interpolated between: the nearest slice is taken.
-    steps : sequence of float or None
-        See `centers`, for the three axes.
+    - `array`, shape (..., A, B, C): values.
+    - `order`: interpolation. Cubic results are clipped to the range of the input (of each slice, with `separate`), as
+      scikit-image and nnU-Net do: a spline through a sharp edge would else overshoot.
+    - `separate`: the one of the three axes whose slices are not interpolated between: the nearest slice is taken.
     """
     slices = tuple(a - 3 for a in range(3) if a != separate)
     bounds = [f(array, axis=slices, keepdims=True) for f in (np.min, np.max)] if order == 3 else []

@@ -45,25 +45,15 @@ Steps = tuple[float | None, float | None, float | None]
 class Route:
     """How a scan's grid and a network's grid are related; the second is an exact function of the first.
 
-    Parameters
-    ----------
-    source : Geometry
-        The scan's own grid.
-    order : AxisOrder
-        From the scan's axes to the network's.
-    box : Box
-        What was kept, on the ordered axes.
-    size : tuple of int
-        Voxels of the box on the network's grid.
-    padding : tuple of (int, int)
-        Voxels of 0 added before and after along each axis, because the network's patch is larger.
-    spacing : tuple of float
-        mm between the network grid's voxels.
-    separate, separate_back : int, optional
-        The axis along which slices are too far apart to interpolate between, on the way in and on the way back.
-    steps : tuple of float or None
-        Voxels of the box between voxels of the network's grid along each axis, where the first voxels' centers
-        coincide; None where the outer edges do.
+    - `order`: from the scan's axes to the network's.
+    - `box`: what was kept, on the ordered axes.
+    - `size`: voxels of the box on the network's grid.
+    - `padding`: voxels of 0 added before and after along each axis, because the network's patch is larger.
+    - `spacing`: mm between the network grid's voxels.
+    - `separate`, `separate_back`: the axis along which slices are too far apart to interpolate between, on the way in
+      and on the way back.
+    - `steps`: voxels of the box between voxels of the network's grid along each axis, where the first voxels' centers
+      coincide; None where the outer edges do.
     """
 
     source: Geometry
@@ -106,14 +96,9 @@ class Route:
 class Prepared:
     """A scan as a network wants it.
 
-    Parameters
-    ----------
-    array : ndarray of float32, shape (C, X, Y, Z)
-        Normalized intensities on the network's grid, at least one patch large. Z varies slowest in memory.
-    route : Route
-        The way back.
-    warnings : tuple of str
-        What may be wrong with the scan's voxels.
+    - `array`, shape (C, X, Y, Z): normalized intensities on the network's grid, at least one patch large. Z varies
+      slowest in memory.
+    - `warnings`: what may be wrong with the scan's voxels.
     """
 
     array: npt.NDArray[np.float32]
@@ -125,12 +110,7 @@ class Prepared:
 class LowResolutionStage:
     """Labels a second stage of a cascade is shown beside the scan.
 
-    Parameters
-    ----------
-    labels : LabelMap
-        On the scan's own grid.
-    values : tuple of int
-        One channel each: 1 where the labels have this value.
+    - `values`: one channel each: 1 where the labels have this value.
     """
 
     labels: LabelMap
@@ -138,15 +118,7 @@ class LowResolutionStage:
 
 
 def plan_route(scan: Scan, card: InputCard) -> Route:
-    """Work out a scan's way onto the network's grid without touching its intensities, the crop to nonzero excepted.
-
-    Parameters
-    ----------
-    scan : Scan
-        As read.
-    card : InputCard
-        What the network wants.
-    """
+    """Work out a scan's way onto the network's grid without touching its intensities, the crop to nonzero excepted."""
     order = toward(scan.geometry, card.orientation).then(card.axis_order)
     ordered = order.apply(scan.array)
     shape: tuple[int, int, int] = order.select(scan.geometry.shape)
@@ -173,13 +145,7 @@ def plan_route(scan: Scan, card: InputCard) -> Route:
 
 
 def check_channels(scan: Scan, card: InputCard) -> None:
-    """Refuse a scan with another number of channels than the network has.
-
-    Raises
-    ------
-    ModelError
-        With the channels the model needs.
-    """
+    """Refuse a scan with another number of channels than the network has."""
     if scan.channels != len(card.channels):
         names = ", ".join(channel.name for channel in card.channels)
         raise ModelError(
@@ -197,25 +163,8 @@ def prepare(
     A scan smaller than the network's patch is surrounded by 0 after normalization, half before and half after, as
     nnU-Net does. Peak memory is that of the result and, per channel, of the source at the result's x and y size.
 
-    Parameters
-    ----------
-    scan : Scan
-        As read; its array is not changed.
-    card : InputCard
-        What the network wants.
-    route : Route, optional
-        As `plan_route` gives it, where that has been done.
-    low_resolution_stage : LowResolutionStage, optional
-        In a cascade, what the low-resolution stage found; it becomes channels after the scan's.
-
-    Raises
-    ------
-    ModelError
-        When the scan has another number of channels than the network.
-    InputError
-        When an intensity does not fit in float32.
-    GeometryMismatch
-        When the low-resolution stage lies on another grid than the scan.
+    - `low_resolution_stage`: in a cascade, what the low-resolution stage found; it becomes channels after the scan's.
+    - raises `GeometryMismatch`: when the low-resolution stage lies on another grid than the scan.
     """
     check_channels(scan, card)
     route = plan_route(scan, card) if route is None else route
@@ -249,22 +198,8 @@ def prepare(
 def prepare_labels(labels: LabelMap, route: Route) -> npt.NDArray[Any]:
     """Bring a reference onto the grid a scan was prepared on: the class with most of each voxel, linearly weighed.
 
-    Parameters
-    ----------
-    labels : LabelMap
-        On the scan's own grid.
-    route : Route
-        Of the prepared scan.
-
-    Returns
-    -------
-    ndarray of uint8 or uint16, shape (X, Y, Z)
-        0 in the padding.
-
-    Raises
-    ------
-    GeometryMismatch
-        When the labels lie on another grid than the scan.
+    - returns, shape (X, Y, Z): 0 in the padding.
+    - raises `GeometryMismatch`: when the labels lie on another grid than the scan.
     """
     route.source.match(labels.geometry, what="scan and reference")
     boxed = route.order.apply(labels.array)[route.box.slices].transpose(2, 1, 0)

@@ -18,17 +18,7 @@ log = logging.getLogger("medseg.train")
 
 
 def audit_for_run(data: Dataset, split: Split, out: Path) -> Audit:
-    """Audit a dataset and leave ``audit.json`` and ``audit.html`` in a run's folder.
-
-    Parameters
-    ----------
-    data : Dataset
-        What will be trained on.
-    split : Split
-        Which cases are on which side.
-    out : Path
-        The run's folder.
-    """
+    """Audit a dataset and leave ``audit.json`` and ``audit.html`` in a run's folder."""
     log.info("auditing %d cases", len(data.labeled))
     found = audit(data, side=sides(split))
     write_audit(found, out, split=split.name)

@@ -106,7 +106,7 @@ def ensemble_of(folds: Sequence[Path], folder: Path, *, command: str, first: Fir
     )
     card = cards[0].model_copy(
         update={
-            "members": len(folds),
+            "ensemble_members": len(folds),
             "input": cards[0].input.model_copy(update=_widest(cards)),
             "training": training,
             "validation": None,

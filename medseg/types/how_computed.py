@@ -17,20 +17,20 @@ class WindowCount:
     ----------
     computed : int
         Shown to the network. A scan cut into strips for want of memory has some of its windows computed twice.
-    repeated : int
-        Of one value throughout, such as air that was clipped: they took the scores of one that was computed.
+    reused : int
+        Of one value throughout, such as air that was clipped: they reuse the scores of one that was computed.
     skipped : int
         Far from anything the low-resolution stage of a cascade found.
     """
 
     computed: int = 0
-    repeated: int = 0
+    reused: int = 0
     skipped: int = 0
 
     @property
     def total(self) -> int:
         """All of them."""
-        return self.computed + self.repeated + self.skipped
+        return self.computed + self.reused + self.skipped
 
 
 @dataclass(frozen=True)
@@ -63,5 +63,6 @@ class HowComputed:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> HowComputed:
-        """Read back what `to_json` gave."""
-        return cls(**{**content, "windows": WindowCount(**content["windows"])})
+        """Read back what `to_json` gave; a version before called reused windows repeated."""
+        windows = {"reused" if key == "repeated" else key: count for key, count in content["windows"].items()}
+        return cls(**{**content, "windows": WindowCount(**windows)})

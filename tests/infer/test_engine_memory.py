@@ -24,11 +24,11 @@ MODULES = {"openvino-float32": "openvino", "openvino-bfloat16": "openvino", "onn
 RUN = """
 import json, sys
 import numpy as np, psutil
-from medseg.infer.engines.select import Way, make_engine
+from medseg.infer.engines.select import Candidate, make_engine
 from medseg.infer.engines.onnx_export import find_export
 from medseg.infer.options import InferOptions
 from medseg.models.package import load_package
-package, way = load_package(sys.argv[1]), Way(*sys.argv[2].split("-"))
+package, way = load_package(sys.argv[1]), Candidate(*sys.argv[2].split("-"))
 engine = make_engine(way, package, InferOptions(device="cpu"), find_export(package))
 window = np.random.default_rng(0).standard_normal((1, 1, *package.card.input.patch), np.float32)
 before = psutil.Process().memory_info().rss

@@ -41,7 +41,7 @@ def make(tmp_path, monkeypatch):
             regions=regions,
             input=InputCard(channels=(ChannelCard(name="MR"),), patch=(8, 12, 16 if dimensions == 3 else 1)),
             network=NetworkCard(name="unet", dimensions=dimensions, arguments=arguments),
-            members=members,
+            ensemble_members=members,
             training=TrainingCard(data="none", license="none", cases=0, command="none", seed=None),
             weights_sha256="0" * 64,
         )
@@ -240,7 +240,7 @@ def test_a_choice_says_why_and_what_takes_long_is_said_before_it_is_done(make):
     )
     assert not said
     assert (again.device, again.precision) == ("cpu", "float32")
-    assert again.why == "openvino was asked for; float32 was asked for"
+    assert again.why == "openvino was requested; float32 was requested"
 
 
 def test_why_a_precision_is_used(make):
@@ -252,7 +252,7 @@ def test_why_a_precision_is_used(make):
         "bfloat16 was measured to cost 0.00040 Dice at most and to agree with float32 on 99.930% of voxels at least, "
         "over 7 cases"
     )
-    assert why_precision(card, "float32", "float32") == "float32 was asked for"
+    assert why_precision(card, "float32", "float32") == "float32 was requested"
 
 
 def test_torch_computes_bfloat16_close_to_float32(make):

@@ -10,8 +10,11 @@ from medseg.infer.decision import Decision
 from medseg.infer.on_device import label_on_device
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
+from medseg.infer.sliding_window import WindowOptions
 from medseg.prepare.resample import resample
 from medseg.types import Geometry, Scan
+
+WINDOWS = WindowOptions((16, 16, 16))
 
 
 class Resident:
@@ -39,18 +42,9 @@ def test_labels_are_those_of_the_streaming_way(monkeypatch, shape, spacing, batc
     streaming = Predictor(package(classes=4), InferOptions(mirror="none"), engine=Analytic(bands(4)))
     expected = streaming.segment(scan).labels.array
 
-    def on_device(self, prepared, maps, offset, out, skip, tally):
-        label_on_device(
-            prepared.array,
-            Resident(bands(4)),
-            maps,
-            offset,
-            self.decision,
-            out,
-            patch=(16, 16, 16),
-            overlap=0.5,
-            batch=batch,
-        )
+    def on_device(self, job, offset, out):
+        options = WindowOptions((16, 16, 16), batch=batch)
+        label_on_device(job.prepared.array, Resident(bands(4)), job.maps, offset, self.decision, out, options)
         return True
 
     monkeypatch.setattr(Predictor, "_on_device", on_device)
@@ -68,10 +62,10 @@ def test_mirrored_windows_are_averaged():
 
     maps = [AxisMap.between(16, 16)] * 3
     out = np.zeros((16, 16, 16), np.uint8)
-    how = {"patch": (16, 16, 16), "overlap": 0.5}
-    label_on_device(array, Resident(ramp), maps, (0, 0, 0), Decision((0, 1)), out, **how)
+    mirrored = WindowOptions((16, 16, 16), mirror=(0,))
+    label_on_device(array, Resident(ramp), maps, (0, 0, 0), Decision((0, 1)), out, WINDOWS)
     assert not out[:8].any()
-    label_on_device(array, Resident(ramp), maps, (0, 0, 0), Decision((0, 1)), out, **how, mirror=(0,))
+    label_on_device(array, Resident(ramp), maps, (0, 0, 0), Decision((0, 1)), out, mirrored)
     assert out.all()
 
 
@@ -111,7 +105,7 @@ def test_regions_and_values_are_those_of_the_decision():
     out = np.zeros((16, 16, 16), np.uint16)
     maps = [AxisMap.between(16, 16)] * 3
     decision = Decision((0, 7, 300), regions=True)
-    label_on_device(array, Resident(two), maps, (0, 0, 0), decision, out, patch=(16, 16, 16), overlap=0.5)
+    label_on_device(array, Resident(two), maps, (0, 0, 0), decision, out, WINDOWS)
     assert np.array_equal(out, np.where(array[0] > 0.5, 300, np.where(array[0] > 0, 7, 0)))
 
 
@@ -126,7 +120,7 @@ def test_probabilities_are_interpolated_where_the_card_says_so(regions):
     decision = Decision(values, regions, interpolated="probabilities")
     out = np.zeros((29, 11, 40), np.uint8)
     maps = [AxisMap.between(16, n) for n in out.shape]
-    label_on_device(array, Resident(three), maps, (0, 0, 0), decision, out, patch=(16, 16, 16), overlap=0.5)
+    label_on_device(array, Resident(three), maps, (0, 0, 0), decision, out, WINDOWS)
     shares = decision.to_interpolate(three(array[None])[0])
     fine = np.stack([resample(np.ascontiguousarray(share), out.shape, 1) for share in shares])
     assert (out != np.array(values)[decision.outcome(fine)]).mean() < 1e-3
@@ -139,5 +133,5 @@ def test_scores_that_are_not_numbers_are_refused():
     with pytest.raises(Exception, match="not numbers"):
         label_on_device(
             array, Resident(lambda w: np.stack([w[:, 0] * np.nan] * 2, 1)), maps, (0, 0, 0), Decision((0, 1)), out,
-            patch=(16, 16, 16), overlap=0.5,
+            WINDOWS,
         )  # fmt: skip

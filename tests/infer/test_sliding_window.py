@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,19 +8,23 @@ from networks_for_tests import Analytic
 
 from medseg.infer import sliding_window
 from medseg.infer.blend import windows_along
-from medseg.infer.sliding_window import mirror_combinations, stream_scores, window_count
+from medseg.infer.sliding_window import WindowOptions, mirror_combinations, stream_scores
 
 RNG = np.random.default_rng(0)
 
 
-def collect(array, run, **options):
+def collect(array, run, classes, **options):
     planes = []
-    for slab in stream_scores(array, run, **options):
+    for slab in stream_scores(array, run, classes, WindowOptions(**options)):
         assert slab.first == (len_so_far(planes) - 1 if planes else 0)
         if planes:
             assert np.array_equal(slab.scores[..., 0], planes[-1][..., -1])
         planes.append(slab.scores[..., 1 if planes else 0 :].copy())
     return np.concatenate(planes, axis=-1)
+
+
+def window_count(shape, patch, overlap):
+    return math.prod(len(axis.starts) for axis in WindowOptions(patch, overlap).along_axes(shape))
 
 
 def len_so_far(planes):
@@ -98,7 +104,7 @@ def test_threads_that_share_a_window_add_the_same(monkeypatch):
         return np.concatenate([windows * k for k in range(1, 6)], axis=1)
 
     def blended():
-        slabs = stream_scores(array, run, classes=5, patch=(12, 12, 12))
+        slabs = stream_scores(array, run, 5, WindowOptions((12, 12, 12)))
         return np.concatenate([slab.scores[..., bool(n) :].copy() for n, slab in enumerate(slabs)], axis=3)
 
     expected = blended()

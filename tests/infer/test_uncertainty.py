@@ -8,7 +8,7 @@ import pytest
 from scipy.special import softmax
 
 from medseg.infer.decision import Decision
-from medseg.infer.uncertainty import BorderDoubt
+from medseg.infer.uncertainty import BoundaryEntropy
 
 
 def pair_by_pair(scores, decision, first_plane, first_row):
@@ -35,7 +35,7 @@ def test_every_pair_of_neighbors_counts_for_both_classes(first_plane, first_row,
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(4, 9, 8, 7)).cumsum(axis=1).astype(np.float32)
     decision = Decision((0, 5, 2, 9))
-    uncertainty = BorderDoubt(decision)
+    uncertainty = BoundaryEntropy(decision)
     with patch("medseg.infer.uncertainty.VOXELS", at_a_time):
         # As it comes: part of something larger.
         held = np.zeros((4, 11, 9, 12), dtype=np.float32)
@@ -47,6 +47,6 @@ def test_every_pair_of_neighbors_counts_for_both_classes(first_plane, first_row,
 
 def test_no_border_no_uncertainty():
     scores = np.zeros((2, 4, 4, 4), dtype=np.float32)
-    uncertainty = BorderDoubt(Decision((0, 1)))
+    uncertainty = BoundaryEntropy(Decision((0, 1)))
     uncertainty.add(scores, np.zeros((4, 4, 4), np.uint8), 0, 0)
     assert uncertainty.by_value() == {}

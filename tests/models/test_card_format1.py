@@ -17,6 +17,9 @@ OLD = (
     ("low_resolution_stage:", "first_pass:"),
     ("uncertainty:", "doubt:"),
     ("boundary_entropy:", "border_entropy:"),
+    ("ensemble_members:", "members:"),
+    ("output: logits", "output: scores"),
+    ("interpolated: logits", "interpolated: scores"),
     ("format_version: 2", "format_version: 1"),
 )
 
@@ -41,7 +44,10 @@ def test_names_of_classes_and_arguments_stay(tmp_path: Path) -> None:
     values = yaml.safe_load((folder / "model.yaml").read_text(encoding="utf-8"))
     values["format_version"] = 1
     values["validation"]["dice"] = {"doubt": 0.5}
+    values["uncertainty"]["boundary_entropy"] = {"members": 0.5}
     (folder / "model.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     card = load_package(folder).card
     assert card.validation is not None
     assert card.validation.dice == {"doubt": 0.5}
+    assert card.uncertainty is not None
+    assert card.uncertainty.boundary_entropy == {"members": 0.5}

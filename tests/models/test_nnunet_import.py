@@ -172,7 +172,7 @@ def test_folds_are_averaged_as_scores(tmp_path):
     singles = [import_model(root, "one", folds=[str(f)], out=tmp_path / f"{f}") for f in range(3)]
     shown = np.random.default_rng(0).normal(size=(1, 2, *whole.card.input.patch)).astype(np.float32)
     mean = np.mean([TorchEngine(p, "cpu").run(shown) for p in singles], axis=0)
-    assert whole.card.members == 3
+    assert whole.card.ensemble_members == 3
     assert np.allclose(TorchEngine(whole, "cpu").run(shown), mean, atol=1e-4)
 
 

@@ -70,7 +70,7 @@ def test_a_cascade_in_an_exported_zip_and_from_a_zip_of_ours(peer, tmp_path, mon
             archive.write(path, path.relative_to(peer / "results"))
     package = import_model(tmp_path / "export.zip", "theirs", configuration="3d_cascade_fullres")
     assert package.low_resolution_stage is not None
-    assert package.card.members == 2
+    assert package.card.ensemble_members == 2
     write_zip(package, tmp_path / "ours.zip")
     check(predictor_of(load_package(tmp_path / "ours.zip")), peer, "Dataset001_Plain", "3d_cascade_fullres", 0.99)
 

@@ -9,7 +9,7 @@ from objects_for_tests import ball, label_map, oblique_affine, orientations, ran
 from medseg.engine.stages.objects import Watershed
 from medseg.post.components import components
 from medseg.post.flooding import flood
-from medseg.post.pieces import contacts, merge_small
+from medseg.post.merging import contacts, merge_small
 from medseg.post.watershed import split_mask, watershed
 
 

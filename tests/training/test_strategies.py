@@ -68,7 +68,7 @@ def test_configurations_are_compared_and_one_is_packed(balls, planned, recipe, t
     (difference,) = told["differences"]
     assert difference["cases"] == 6
     card = load_package(out / "model").card
-    assert card.members == 3
+    assert card.ensemble_members == 3
     assert card.training.cases == 6
     assert card.training.held_out == ()
     assert card.validation.mean_dice == told["mean_dice"]

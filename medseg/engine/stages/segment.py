@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from medseg.infer.engines.select import Say
+from medseg.infer.engines.select import ProgressCallback
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.files.scratch import Scratch
@@ -33,7 +33,7 @@ class Segment:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.package: ModelPackage = resolve_model(options.model)
-        self._say: Say | None = None
+        self._say: ProgressCallback | None = None
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the result: the package's hash and the options that change labels."""
@@ -43,9 +43,9 @@ class Segment:
     @cached_property
     def _predictor(self) -> Predictor:
         options = InferOptions(**self.options.model_dump(exclude={"model"}))
-        return Predictor(self.package, options, say=self._say)
+        return Predictor(self.package, options, progress=self._say)
 
-    def get_ready(self, say: Say) -> None:
+    def get_ready(self, say: ProgressCallback) -> None:
         """Load the model; where it is new to this machine, also export it and find its fastest engine."""
         self._say = say
         _ = self._predictor

@@ -22,14 +22,8 @@ class Engine(Protocol):
     def run(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Compute scores.
 
-        Parameters
-        ----------
-        windows : ndarray of float32, shape (N, C, X, Y, Z)
-            C-contiguous. For a network of two dimensions Z is 1.
-
-        Returns
-        -------
-        ndarray of float32, shape (N, K, X, Y, Z)
-            Before softmax. May be memory the next call writes again: whoever keeps scores copies them.
+        - `windows`, shape (N, C, X, Y, Z): C-contiguous. For a network of two dimensions Z is 1.
+        - returns, shape (N, K, X, Y, Z): before softmax. May be memory the next call writes again: whoever keeps scores
+          copies them.
         """
         ...

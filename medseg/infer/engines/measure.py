@@ -33,23 +33,15 @@ def fastest(
     makers: Mapping[str, Callable[[], Engine]],
     *,
     patient: bool = False,
-    say: Callable[[str], None] | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Engine:
     """Make the engine that was fastest for this package on this machine; measure where that is not known.
 
     What was measured is kept in ``engines`` beside the user's models, by package, CPU and versions, so that the
     choice, and with it the last bit of every score, stays the same from run to run.
 
-    Parameters
-    ----------
-    package : ModelPackage
-        The model.
-    makers : mapping of str to callable
-        The engines that can run it here, each made only if needed.
-    patient : bool
-        Whether a first window may take long, because engines compile, without being held against them.
-    say : callable, optional
-        Is told that engines are going to be measured.
+    - `makers`: the engines that can run it here, each made only if needed.
+    - `patient`: whether a first window may take long, because engines compile, without being held against them.
     """
     if len(makers) == 1:
         return next(iter(makers.values()))()
@@ -61,7 +53,7 @@ def fastest(
         known = None
     if known in makers:
         return makers[known]()
-    (say or log.info)(f"measuring which of {', '.join(makers)} is the fastest here, once for this model")
+    (progress or log.info)(f"measuring which of {', '.join(makers)} is the fastest here, once for this model")
     card = package.card
     window = np.zeros((1, card.channels, *card.input.patch), dtype=np.float32)
     best: tuple[float, str, Engine] | None = None
@@ -95,7 +87,7 @@ def _seconds(engine: Engine, window: np.ndarray) -> float:
 
 def _key(package: ModelPackage, names: tuple[str, ...]) -> str:
     modules = {"torch": "torch", "openvino": "openvino", "onnx": "onnxruntime"}
-    facts = [package.hash, platform.machine(), _processor(), str(os.cpu_count())]
+    facts = [package.hash, platform.machine(), _cpu_model(), str(os.cpu_count())]
     for name in names:
         try:
             facts.append(f"{name} {version(modules[name.partition(' ')[0]])}")
@@ -104,8 +96,8 @@ def _key(package: ModelPackage, names: tuple[str, ...]) -> str:
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:32]
 
 
-def _processor() -> str:
-    """Return the CPU's model, which `platform.CPU` leaves empty on most Linux systems."""
+def _cpu_model() -> str:
+    """Return the CPU's model, which `platform.processor` leaves empty on most Linux systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

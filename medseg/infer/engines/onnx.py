@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import MissingDependency, ModelError
-from medseg.infer.agreement import MemberAgreement
-from medseg.infer.decision import Decision
+from medseg.infer.agreement import EnsembleAgreement
 from medseg.models.card import ModelCard
 
 __all__ = ["OnnxEngine"]
@@ -24,21 +23,8 @@ WORKING_FIXED = 16 << 20
 class OnnxEngine:
     """An ONNX file in ONNX Runtime on the CPU, float32.
 
-    Parameters
-    ----------
-    path : Path
-        The network.
-    card : ModelCard
-        For the shape of a window.
-    activations : int
-        Bytes of its results alive together, for the memory it will take.
-
-    Raises
-    ------
-    MissingDependency
-        When ONNX Runtime is not installed.
-    ModelError
-        When it cannot read the network.
+    - `card`: for the shape of a window.
+    - `activations`: bytes of its results alive together, for the memory it will take.
     """
 
     def __init__(self, path: Path, card: ModelCard, activations: int) -> None:
@@ -56,9 +42,7 @@ class OnnxEngine:
             ) from error
         self._input = self._session.get_inputs()[0].name
         self._flat = card.network.dimensions == 2
-        self.agreement = (
-            MemberAgreement.of(Decision.of(card), card.members) if len(self._session.get_outputs()) > 1 else None
-        )
+        self.agreement = EnsembleAgreement.from_card(card) if len(self._session.get_outputs()) > 1 else None
         scores = 4 * card.scores * math.prod(card.input.patch)
         self.working_bytes = int(WORKING_SHARE * activations) + 3 * scores + WORKING_FIXED
         self.name = f"onnxruntime {onnxruntime.__version__} cpu float32"

@@ -21,8 +21,7 @@ import numpy as np
 
 from medseg.errors import MissingDependency, ModelError
 from medseg.infer.activations import UNKNOWN_CHANNELS, activation_bytes
-from medseg.infer.agreement import MemberAgreement
-from medseg.infer.decision import Decision
+from medseg.infer.agreement import EnsembleAgreement
 from medseg.infer.engines.base import Engine
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.models.card import ModelCard
@@ -45,14 +44,8 @@ TOLERANCE = 1e-3
 class Export:
     """A network as ONNX.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    activations : int
-        Bytes of the results that are alive together at the worst moment of one window.
-    sha256 : str, optional
-        What the file's content must be, by its report; None where that has been seen to.
+    - `activations`: bytes of the results that are alive together at the worst moment of one window.
+    - `sha256`: what the file's content must be, by its report; None where that has been seen to.
     """
 
     path: Path
@@ -60,13 +53,7 @@ class Export:
     sha256: str | None = None
 
     def checked(self) -> Path:
-        """Path of the file, once its content has been held against its report; who opens it asks for it by this.
-
-        Raises
-        ------
-        ModelError
-            When it is not what its report says.
-        """
+        """Path of the file, once its content has been held against its report; who opens it asks for it by this."""
         if self.sha256 is not None and file_sha256(self.path) != self.sha256:
             raise ModelError(
                 "the ONNX file is not the one its report describes (SHA-256 differs)",
@@ -88,27 +75,18 @@ def find_export(package: ModelPackage) -> Export | None:
         report = _report(folder, package)
         if report is None or not (folder / ONNX_FILE).is_file():
             continue  # none, or of an earlier package in the same place
-        if package.card.members > 1 and "found" not in report.get("outputs", ()):
-            continue  # of a time when exports did not say what each member found
+        if package.card.ensemble_members > 1 and "found" not in report.get("outputs", ()):
+            continue  # of a time when exports did not hold what each network found
         return Export(folder / ONNX_FILE, int(report["activation_bytes"]), str(report.get("onnx_sha256")))
     return None
 
 
 def ensure_export(
-    package: ModelPackage, folder: Path | None = None, *, say: Callable[[str], None] | None = None
+    package: ModelPackage, folder: Path | None = None, *, progress: Callable[[str], None] | None = None
 ) -> Export | None:
     """Find a package's ONNX file, or make it where that can be done here; None where it cannot.
 
     A network that cannot be exported is not tried again with the same PyTorch.
-
-    Parameters
-    ----------
-    package : ModelPackage
-        The model.
-    folder : Path, optional
-        Where to write; by default the user's own place.
-    say : callable, optional
-        Is told that it is going to be made.
     """
     found = find_export(package)
     if found is not None or package.card.network.is_whole:
@@ -119,7 +97,7 @@ def ensure_export(
     failed = (_report(_folder(package), package) or {}).get("failed_with")
     if failed == _written_by():
         return None
-    (say or log.info)("writing the network as ONNX for faster engines, once for this model")
+    (progress or log.info)("writing the network as ONNX for faster engines, once for this model")
     try:
         export_onnx(package, folder)
     except (ModelError, OSError) as error:
@@ -136,25 +114,9 @@ def ensure_export(
 def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, Any]:
     """Write the network, members averaged, for one window of the card's size, and compare it with PyTorch.
 
-    Parameters
-    ----------
-    package : ModelPackage
-        The model.
-    folder : Path, optional
-        Where to write; by default a place of the user's where `find_export` looks.
-
-    Returns
-    -------
-    dict
-        The report: hashes, versions, the largest difference of a score on a window of noise, and the share of voxels
-        whose largest score is another.
-
-    Raises
-    ------
-    ModelError
-        When the network cannot be written, or what was written computes something else.
-    MissingDependency
-        When neither OpenVINO nor ONNX Runtime is there to compare with.
+    - `folder`: where to write; by default a place of the user's where `find_export` looks.
+    - returns: the report: hashes, versions, the largest difference of a score on a window of noise, and the share of
+      voxels whose largest score is another.
     """
     import torch
 
@@ -184,7 +146,7 @@ def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, 
             "onnx_sha256": content_hash,
             "opset": OPSET,
             "activation_bytes": activations,
-            "outputs": ["scores", "found"][: 1 + (card.members > 1)],
+            "outputs": ["scores", "found"][: 1 + (card.ensemble_members > 1)],
             "written_by": _written_by(),
             "compared_by": engine.name,
             "largest_difference": difference,
@@ -230,9 +192,9 @@ def _written_by() -> str:
 def _write(networks: list[torch.nn.Module], shown: torch.Tensor, path: Path, card: ModelCard) -> None:
     import torch
 
-    from medseg.infer.engines.torch_members import found_in
+    from medseg.infer.engines.torch_ensemble import found_in
 
-    limit = None if card.members == 1 else MemberAgreement.of(Decision.of(card), card.members).threshold
+    limit = None if card.ensemble_members == 1 else EnsembleAgreement.from_card(card).threshold
 
     class Mean(torch.nn.Module):
         """Average of the members' scores, and what each of them and the average found."""
@@ -265,7 +227,7 @@ def _write(networks: list[torch.nn.Module], shown: torch.Tensor, path: Path, car
                 dynamo=False,
                 opset_version=OPSET,
                 input_names=["windows"],
-                output_names=["scores", "found"][: 1 + (card.members > 1)],
+                output_names=["scores", "found"][: 1 + (card.ensemble_members > 1)],
             )
     except (RuntimeError, ImportError, torch.onnx.OnnxExporterError) as error:
         raise ModelError(

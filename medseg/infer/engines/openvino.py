@@ -1,4 +1,4 @@
-"""Computes an exported network with OpenVINO: the fastest on Intel's processors, and no PyTorch to import."""
+"""Computes an exported network with OpenVINO: the fastest on Intel CPUs, and no PyTorch to import."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import MissingDependency, ModelError
-from medseg.infer.agreement import MemberAgreement
-from medseg.infer.decision import Decision
+from medseg.infer.agreement import EnsembleAgreement
 from medseg.infer.engines.precision import Precision
 from medseg.models.card import ModelCard
 
@@ -27,24 +26,10 @@ WORKING_FIXED = 16 << 20
 class OpenVinoEngine:
     """A network as ONNX, or as OpenVINO writes it, in OpenVINO on the CPU.
 
-    Parameters
-    ----------
-    path : Path
-        The network.
-    card : ModelCard
-        For the shape of a window.
-    activations : int
-        Bytes of its results alive together in float32, for the memory it will take.
-    precision : {"float32", "bfloat16", "int8"}
-        OpenVINO by itself takes bfloat16 where the CPU has it; here the caller decides. A network for int8 has
-        been quantized, and runs what is not quantized in bfloat16 where the CPU has it.
-
-    Raises
-    ------
-    MissingDependency
-        When OpenVINO is not installed.
-    ModelError
-        When it cannot read the network.
+    - `card`: for the shape of a window.
+    - `activations`: bytes of its results alive together in float32, for the memory it will take.
+    - `precision`: openVINO by itself takes bfloat16 where the CPU has it; here the caller decides. A network for int8
+      has been quantized, and runs what is not quantized in bfloat16 where the CPU has it.
     """
 
     def __init__(self, path: Path, card: ModelCard, activations: int, precision: Precision = "float32") -> None:
@@ -66,7 +51,7 @@ class OpenVinoEngine:
             ) from error
         self._request = compiled.create_infer_request()
         self._flat = card.network.dimensions == 2
-        self.agreement = MemberAgreement.of(Decision.of(card), card.members) if len(compiled.outputs) > 1 else None
+        self.agreement = EnsembleAgreement.from_card(card) if len(compiled.outputs) > 1 else None
         scores = 4 * card.scores * math.prod(card.input.patch)
         self.working_bytes = int(WORKING_SHARE[precision] * activations) + 3 * scores + WORKING_FIXED
         self.name = f"openvino {openvino.__version__.partition('-')[0]} cpu {precision}"

@@ -32,15 +32,7 @@ LEAST_AGREEMENT = 0.999
 
 
 def costs_little(measured: PrecisionCard, classes: Iterable[str]) -> bool:
-    """Whether a precision may be used: measured for every class, with a small drop, and agreeing in every case.
-
-    Parameters
-    ----------
-    measured : PrecisionCard
-        Of the model's card.
-    classes : iterable of str
-        Names of the model's classes.
-    """
+    """Whether a precision may be used: measured for every class, with a small drop, and agreeing in every case."""
     return (
         set(measured.dice_drop) == set(classes)
         and max(measured.dice_drop.values(), default=0.0) <= LARGEST_DROP
@@ -52,20 +44,7 @@ def costs_little(measured: PrecisionCard, classes: Iterable[str]) -> bool:
 def allowed_precisions(
     card: ModelCard, wanted: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
 ) -> tuple[Precision, ...]:
-    """Return the precisions to choose from.
-
-    Parameters
-    ----------
-    card : ModelCard
-        Holds what each precision was measured to cost.
-    wanted : str
-        ``auto`` for all that are allowed, or one by name.
-
-    Raises
-    ------
-    UsageError
-        When one is asked for by name that is not allowed.
-    """
+    """Return the precisions to choose from."""
     classes = [c.name for c in card.classes]
     lower = [p for p in LOWER_PRECISIONS if p in card.precisions and costs_little(card.precisions[p], classes)]
     allowed: list[Precision] = ["float32", *lower]
@@ -81,9 +60,9 @@ def allowed_precisions(
 
 
 def why_precision(card: ModelCard, used: Precision, wanted: str) -> str:
-    """Say in words why a model is run in a precision."""
+    """Why a model is run in a precision, in words."""
     if wanted != "auto":
-        return f"{used} was asked for"
+        return f"{used} was requested"
     measured = card.precisions.get(used) if used != "float32" else None
     if measured is not None:
         drop = max(measured.dice_drop.values(), default=0.0)

@@ -32,28 +32,7 @@ def quantize(
 ) -> dict[str, str]:
     """Quantize weights and results of convolutions to 8 bits.
 
-    Parameters
-    ----------
-    network : Path
-        As ONNX.
-    card : ModelCard
-        For the number of dimensions.
-    windows : sequence of ndarray of float32, shape (1, C, X, Y, Z)
-        What the network will see: prepared windows of training data.
-    folder : Path
-        Gets ``model-int8.xml`` and ``model-int8.bin``.
-
-    Returns
-    -------
-    dict of str to str
-        SHA-256 of each file, by name.
-
-    Raises
-    ------
-    MissingDependency
-        When OpenVINO or NNCF is not installed.
-    ModelError
-        When the network cannot be quantized.
+    - `windows`, shape (1, C, X, Y, Z): what the network will see: prepared windows of training data.
     """
     if not can_quantize():
         raise MissingDependency("int8 needs OpenVINO and NNCF", fix="Install medseg[int8].")

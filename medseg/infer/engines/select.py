@@ -17,17 +17,17 @@ from medseg.infer.engines.precision import Precision, allowed_precisions, why_pr
 from medseg.infer.options import InferOptions
 from medseg.models.package import ModelPackage, file_sha256
 
-__all__ = ["Chosen", "Say", "Way", "choose_engine", "make_engine", "select_engine"]
+__all__ = ["Candidate", "Chosen", "ProgressCallback", "choose_engine", "make_engine", "select_engine"]
 
 Name = Literal["torch", "openvino", "onnx"]
-# Is told of what takes long and is done once.
-Say = Callable[[str], None]
+# Called with what takes long and is done once: writing ONNX, measuring engines.
+ProgressCallback = Callable[[str], None]
 # Engine -> module it needs.
 MODULES: dict[Name, str] = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
 
 
 @dataclass(frozen=True)
-class Way:
+class Candidate:
     """An engine and the precision it computes in."""
 
     engine: Name
@@ -39,19 +39,7 @@ class Way:
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """An engine, and why it was chosen.
-
-    Parameters
-    ----------
-    engine : Engine
-        Ready to run.
-    device : str
-        ``cpu`` or ``cuda:N``.
-    precision : str
-        It computes in.
-    why : str
-        In words.
-    """
+    """An engine, and why it was chosen."""
 
     engine: Engine
     device: str
@@ -64,33 +52,17 @@ class Chosen:
         return " ".join(self.engine.name.split()[:2])
 
 
-def select_engine(package: ModelPackage, options: InferOptions, say: Say | None = None) -> Engine:
+def select_engine(package: ModelPackage, options: InferOptions, progress: ProgressCallback | None = None) -> Engine:
     """Make the engine the options ask for; see `choose_engine`."""
-    return choose_engine(package, options, say).engine
+    return choose_engine(package, options, progress).engine
 
 
-def choose_engine(package: ModelPackage, options: InferOptions, say: Say | None = None) -> Chosen:
+def choose_engine(package: ModelPackage, options: InferOptions, progress: ProgressCallback | None = None) -> Chosen:
     """Make the engine the options ask for, with the package's network in it.
 
     ``auto`` takes PyTorch on a GPU. On the CPU, of the engines that are installed and can run the package, and of the
     precisions its card allows, it takes what was fastest on this machine when the package was first used here; see
     `medseg.infer.engines.measure`. Where an engine needs the network as ONNX, it is exported at first use.
-
-    Parameters
-    ----------
-    package : ModelPackage
-        The model.
-    options : InferOptions
-        What is asked for.
-    say : callable, optional
-        Is told of what takes long and is done once: writing ONNX, measuring engines.
-
-    Raises
-    ------
-    UsageError
-        When the device, engine or precision asked for is not there, or they do not go together.
-    ModelError
-        When an engine is asked for that needs an ONNX file, and the package cannot be exported.
     """
     if package.card.network.name == "onnx" and (options.engine == "torch" or options.device.startswith("cuda")):
         raise UsageError(
@@ -98,110 +70,115 @@ def choose_engine(package: ModelPackage, options: InferOptions, say: Say | None 
             fix="Leave out --engine and --device.",
         )
     precisions = allowed_precisions(package.card, options.precision)
-    gpu = options.device.startswith("cuda") or (
+    on_gpu = options.device.startswith("cuda") or (
         options.device == "auto" and options.engine in ("auto", "torch") and _has_gpu()
     )
-    gpu = gpu and package.card.network.name != "onnx"
-    if gpu and options.engine not in ("auto", "torch"):
+    if on_gpu and package.card.network.name != "onnx":
+        return _choose_on_gpu(package, options, precisions)
+    return _choose_on_cpu(package, options, precisions, progress)
+
+
+def _choose_on_gpu(package: ModelPackage, options: InferOptions, precisions: Sequence[Precision]) -> Chosen:
+    if options.engine not in ("auto", "torch"):
         raise UsageError(f"--engine {options.engine} runs on the CPU here", fix="Use --engine torch for a GPU.")
-    if gpu:
-        ways = [Way("torch", precision) for precision in precisions if precision != "int8"]
-        way = _lowest(ways, options)
-        engine = make_engine(way, package, options, None)
-        device = str(getattr(engine, "device", options.device))
-        return Chosen(engine, device, way.precision, _why([way], way, package, options))
-    names = [name for name in MODULES if options.engine in ("auto", name)]
+    candidates = [Candidate("torch", precision) for precision in precisions if precision != "int8"]
+    lowest = _lowest(candidates, options)
+    engine = make_engine(lowest, package, options, None)
+    device = str(getattr(engine, "device", options.device))
+    return Chosen(engine, device, lowest.precision, _why([lowest], lowest, package, options))
+
+
+def _choose_on_cpu(
+    package: ModelPackage,
+    options: InferOptions,
+    precisions: Sequence[Precision],
+    progress: ProgressCallback | None,
+) -> Chosen:
     if options.engine != "auto" and not find_spec(MODULES[options.engine]):
         raise MissingDependency(
             f"{MODULES[options.engine]} is not installed",
             fix=f"Install medseg[{options.engine}], or use --engine torch.",
         )
-    exported = ensure_export(package, say=say) if options.engine != "torch" else None
+    exported = ensure_export(package, progress=progress) if options.engine != "torch" else None
     if exported is None and options.engine not in ("auto", "torch"):
         raise ModelError(
             f"--engine {options.engine} needs the network as ONNX, and '{package.card.name}' is not and cannot be "
             "exported here",
-            fix=f"Run medseg models export {package.card.name} --format onnx, which says why.",
+            fix=f"Run medseg models export {package.card.name} --format onnx, which gives the reason.",
         )
+    names = [name for name in MODULES if options.engine in ("auto", name)]
     if package.card.network.name == "onnx":
         names = [name for name in names if name != "torch"]
         if not any(find_spec(MODULES[name]) for name in names):
             raise MissingDependency(
-                f"'{package.card.name}' came as ONNX, and there is nothing here to run that with",
+                f"'{package.card.name}' came as ONNX, and neither OpenVINO nor ONNX Runtime is installed to run it",
                 fix="Install medseg[openvino] or medseg[onnx].",
             )
-    ways = [way for name in names for way in _ways(name, precisions, exported)]
-    if not ways:
-        _lowest(ways, options)
+    candidates = [candidate for name in names for candidate in _candidates(name, precisions, exported)]
+    _lowest(candidates, options)  # an error where there is none
     made: dict[str, Engine] = {}
 
-    def make(name: str, way: Way) -> Engine:
-        made[name] = make_engine(way, package, options, exported)
+    def make(name: str, candidate: Candidate) -> Engine:
+        made[name] = make_engine(candidate, package, options, exported)
         return made[name]
 
-    named = {_name(way, options): way for way in ways}
-    makers: dict[str, Callable[[], Engine]] = {name: partial(make, name, way) for name, way in named.items()}
-    engine = fastest(package, makers, patient=options.compiled, say=say)
-    way = next(named[name] for name, one in made.items() if one is engine)
-    return Chosen(engine, "cpu", way.precision, _why(ways, way, package, options))
+    named = {_name(candidate, options): candidate for candidate in candidates}
+    makers: dict[str, Callable[[], Engine]] = {name: partial(make, name, one) for name, one in named.items()}
+    engine = fastest(package, makers, patient=options.compiled, progress=progress)
+    chosen = next(named[name] for name, one in made.items() if one is engine)
+    return Chosen(engine, "cpu", chosen.precision, _why(candidates, chosen, package, options))
 
 
-def _why(ways: Sequence[Way], way: Way, package: ModelPackage, options: InferOptions) -> str:
-    """Why this way, without anything that changes from run to run."""
-    if len(ways) > 1:
-        why = f"the fastest measured on this machine of {', '.join(_name(one, options) for one in ways)}"
+def _why(candidates: Sequence[Candidate], candidate: Candidate, package: ModelPackage, options: InferOptions) -> str:
+    """Why this candidate, without anything that changes from run to run."""
+    if len(candidates) > 1:
+        why = f"the fastest measured on this machine of {', '.join(_name(one, options) for one in candidates)}"
     elif options.engine == "auto":
-        why = "the only one there is here"
+        why = "the only one that runs here"
     else:
-        why = f"{options.engine} was asked for"
-    return f"{why}; {why_precision(package.card, way.precision, options.precision)}"
+        why = f"{options.engine} was requested"
+    return f"{why}; {why_precision(package.card, candidate.precision, options.precision)}"
 
 
-def _name(way: Way, options: InferOptions) -> str:
-    return f"{way} compiled" if options.compiled and way.engine == "torch" else str(way)
+def _name(candidate: Candidate, options: InferOptions) -> str:
+    return f"{candidate} compiled" if options.compiled and candidate.engine == "torch" else str(candidate)
 
 
-def _ways(name: Name, precisions: Sequence[Precision], exported: Export | None) -> list[Way]:
-    """Ways in which an engine can run the network here."""
+def _candidates(name: Name, precisions: Sequence[Precision], exported: Export | None) -> list[Candidate]:
+    """The precisions in which an engine can run the network here."""
     if not find_spec(MODULES[name]) or (exported is None and name != "torch"):
         return []
     if name == "onnx":
-        return [Way(name) for precision in precisions if precision == "float32"]
+        return [Candidate(name) for precision in precisions if precision == "float32"]
     if name == "torch":
-        return [Way(name, precision) for precision in precisions if precision != "int8"]
-    return [Way(name, precision) for precision in precisions]
+        return [Candidate(name, precision) for precision in precisions if precision != "int8"]
+    return [Candidate(name, precision) for precision in precisions]
 
 
-def _lowest(ways: Sequence[Way], options: InferOptions) -> Way:
-    """Return the way of the lowest precision, which on a GPU is the fastest."""
-    if not ways:
+def _lowest(candidates: Sequence[Candidate], options: InferOptions) -> Candidate:
+    """Return the candidate of the lowest precision, which on a GPU is the fastest."""
+    if not candidates:
         where = "on a GPU" if options.engine == "auto" else f"by --engine {options.engine}"
         raise UsageError(
             f"{options.precision} cannot be computed {where} here", fix="Leave out the precision or the engine."
         )
-    return ways[-1]
+    return candidates[-1]
 
 
-def make_engine(way: Way, package: ModelPackage, options: InferOptions, exported: Export | None) -> Engine:
-    """Make one engine, whatever the card allows.
-
-    Raises
-    ------
-    ModelError
-        When the network does not fit it.
-    """
+def make_engine(candidate: Candidate, package: ModelPackage, options: InferOptions, exported: Export | None) -> Engine:
+    """Make one engine, whatever the card allows."""
     card = package.card
-    if way.engine == "torch":
+    if candidate.engine == "torch":
         from medseg.infer.engines.torch import TorchEngine
 
-        assert way.precision != "int8"
-        return TorchEngine(package, options.device, way.precision, compiled=options.compiled)
+        assert candidate.precision != "int8"
+        return TorchEngine(package, options.device, candidate.precision, compiled=options.compiled)
     assert exported is not None
-    if way.engine == "openvino":
+    if candidate.engine == "openvino":
         from medseg.infer.engines.openvino import OpenVinoEngine
 
-        path = _quantized(package) if way.precision == "int8" else exported.checked()
-        return OpenVinoEngine(path, card, exported.activations, way.precision)
+        path = _quantized(package) if candidate.precision == "int8" else exported.checked()
+        return OpenVinoEngine(path, card, exported.activations, candidate.precision)
     from medseg.infer.engines.onnx import OnnxEngine
 
     return OnnxEngine(exported.checked(), card, exported.activations)

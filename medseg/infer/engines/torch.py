@@ -13,9 +13,8 @@ import torch
 
 from medseg.errors import ModelError, UsageError
 from medseg.infer.activations import UNKNOWN_CHANNELS
-from medseg.infer.agreement import MemberAgreement
-from medseg.infer.decision import Decision
-from medseg.infer.engines.torch_members import compare, found_in
+from medseg.infer.agreement import EnsembleAgreement
+from medseg.infer.engines.torch_ensemble import compare, found_in
 from medseg.models.card import ModelCard
 from medseg.models.package import ModelPackage
 from medseg.models.registry import build_network
@@ -29,13 +28,7 @@ LARGEST_HELD = 8
 
 
 def resolve_device(wanted: str) -> torch.device:
-    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` into a device that is there.
-
-    Raises
-    ------
-    UsageError
-        When a GPU is asked for that this machine or this build of PyTorch does not have.
-    """
+    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` into a device that is there."""
     there = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "auto":
         return torch.device("cuda", 0) if there else torch.device("cpu")
@@ -52,21 +45,10 @@ def resolve_device(wanted: str) -> torch.device:
 class TorchEngine:
     """A package's network in PyTorch.
 
-    Parameters
-    ----------
-    package : ModelPackage
-        Its weights are read here, once.
-    device : str
-        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-    precision : {"float32", "bfloat16"}
-        The second by autocast: weights and sums stay in float32.
-    compiled : bool
-        Whether `torch.compile` makes the network faster at the price of a slow first window.
-
-    Raises
-    ------
-    ModelError
-        When the weights do not fit the network the card names.
+    - `package`: its weights are read here, once.
+    - `device`: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    - `precision`: the second by autocast: weights and sums stay in float32.
+    - `compiled`: whether `torch.compile` makes the network faster at the price of a slow first window.
     """
 
     def __init__(
@@ -91,7 +73,7 @@ class TorchEngine:
         self._compiled = compiled
         if compiled:
             self._networks = [torch.compile(network) for network in self._networks]
-        self.agreement = None if card.members == 1 else MemberAgreement.of(Decision.of(card), card.members)
+        self.agreement = None if card.ensemble_members == 1 else EnsembleAgreement.from_card(card)
         self.working_bytes = _working_bytes(card)
         self.name = f"torch {torch.__version__} {self.device} {precision}{' compiled' if compiled else ''}"
 
@@ -101,13 +83,7 @@ class TorchEngine:
         return scores
 
     def compute(self, windows: torch.Tensor) -> torch.Tensor:
-        """Compute scores, float32 on this engine's device, of windows on any device; shapes as of `Engine.run`.
-
-        Raises
-        ------
-        ModelError
-            When the network was to be compiled and PyTorch cannot do that here, which shows at the first window.
-        """
+        """Compute scores, float32 on this engine's device, of windows on any device; shapes as of `Engine.run`."""
         if not self._compiled:
             return self._compute(windows)
         from torch._dynamo.exc import TorchDynamoException
@@ -144,14 +120,7 @@ def _layout(card: ModelCard) -> torch.memory_format:
 
 
 def load_networks(package: ModelPackage) -> list[torch.nn.Module]:
-    """Build a package's network, once for each of its members, with weights, in evaluation mode, on the CPU.
-
-    Raises
-    ------
-    ModelError
-        When the weights are damaged or do not fit the network the card names, or when it is a program the user has not
-        said to trust.
-    """
+    """Build a package's network, once for each of its members, with weights, in evaluation mode, on the CPU."""
     if package.card.network.name == "torchscript":
         return [_load_script(package)]
     return [_loaded(package.card, part, package.folder) for part in _members(package.card, package.weights())]
@@ -174,9 +143,9 @@ def _load_script(package: ModelPackage) -> torch.nn.Module:
 
 
 def _members(card: ModelCard, weights: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
-    if card.members == 1:
+    if card.ensemble_members == 1:
         return [weights]
-    prefixes = [f"{number}." for number in range(card.members)]
+    prefixes = [f"{number}." for number in range(card.ensemble_members)]
     return [{k.removeprefix(p): v for k, v in weights.items() if k.startswith(p)} for p in prefixes]
 
 

@@ -30,13 +30,7 @@ def is_torchscript(path: Path) -> bool:
 
 
 def read_torchscript(path: Path, facts: Mapping[str, Any]) -> Foreign:
-    """Read a TorchScript file without running it; what MONAI's ``ckpt_export`` put into it besides is used.
-
-    Raises
-    ------
-    FormatLimitation
-        As for bundles, where MONAI's files in it cannot be followed.
-    """
+    """Read a TorchScript file without running it; what MONAI's ``ckpt_export`` put into it besides is used."""
     card: dict[str, Any] = {}
     with TemporaryDirectory() as folder:
         extra = _extra_files(path, Path(folder))
@@ -49,17 +43,7 @@ def read_torchscript(path: Path, facts: Mapping[str, Any]) -> Foreign:
 
 
 def read_onnx(path: Path) -> Foreign:
-    """Read an ONNX file: channels, classes and window size from its graph.
-
-    Raises
-    ------
-    MissingDependency
-        When the package onnx is not installed.
-    ModelError
-        When it is not ONNX.
-    FormatLimitation
-        When it has several inputs, or keeps weights in other files.
-    """
+    """Read an ONNX file: channels, classes and window size from its graph."""
     require("onnx", extra="onnx", needed_by="importing ONNX")
     import onnx
 
@@ -94,15 +78,7 @@ def read_onnx(path: Path) -> Foreign:
 
 
 def read_bare(path: Path, facts: Mapping[str, Any]) -> Foreign:
-    """Read plain weights of a network the user's card names.
-
-    Raises
-    ------
-    UsageError
-        When no network is named.
-    ModelError
-        When the file holds no weights, or more than weights.
-    """
+    """Read plain weights of a network the user's card names."""
     from medseg.models.adapters.state_dict import read_state_dict
 
     if "network" not in facts:

@@ -26,16 +26,9 @@ EXAMPLE = "docs/how-to/import-models.md has one to copy"
 class Foreign:
     """A model as found.
 
-    Parameters
-    ----------
-    card : mapping
-        What its files say, as content of a model card.
-    kind : str
-        What it is, for messages and the card.
-    weights : mapping of str to Tensor, optional
-        Of a network medseg builds.
-    whole : bytes, optional
-        Content of a file that is the network and its weights.
+    - `card`: what its files say, as content of a model card.
+    - `kind`: what it is, for messages and the card.
+    - `whole`: content of a file that is the network and its weights.
     """
 
     card: Mapping[str, Any]
@@ -50,13 +43,7 @@ def card_beside(path: Path) -> Path | None:
 
 
 def read_facts(path: Path | None) -> dict[str, Any]:
-    """Read what the user says of a model: any part of a model card.
-
-    Raises
-    ------
-    UsageError
-        When there is no such file, or a key is not one of a card.
-    """
+    """Read what the user says of a model: any part of a model card."""
     if path is None:
         return {}
     if not path.is_file():
@@ -69,24 +56,7 @@ def read_facts(path: Path | None) -> dict[str, Any]:
 
 
 def complete(found: Foreign, facts: Mapping[str, Any], name: str, file: str) -> ModelCard:
-    """Make the card.
-
-    Parameters
-    ----------
-    found : Foreign
-        The model.
-    facts : mapping
-        What the user says; it overrules what the files say.
-    name : str
-        The model's name from now on.
-    file : str
-        What was imported, for the card.
-
-    Raises
-    ------
-    UsageError
-        Naming every key that is missing, or the first that is wrong.
-    """
+    """Make the card."""
     unstated = {"data": "not stated", "license": "not stated", "cases": 0, "command": found.kind, "seed": None}
     content = merged(found.card, facts)
     content |= {"name": name, "weights_sha256": "0" * 64, "training": {**unstated, **content.get("training", {})}}

@@ -38,19 +38,7 @@ def is_bundle(path: Path) -> bool:
 def read_bundle(path: Path, facts: Mapping[str, Any]) -> Foreign:
     """Read a bundle's card and weights; TorchScript is taken where there are no plain weights.
 
-    Parameters
-    ----------
-    path : Path
-        The bundle's folder, or a zip of it.
-    facts : mapping
-        What the user says in a card of their own; what it says is not looked for in the bundle.
-
-    Raises
-    ------
-    FormatLimitation
-        Naming the key or transform that medseg cannot follow, and what to do.
-    ModelError
-        When a file is missing or damaged.
+    - `facts`: what the user says in a card of their own; what it says is not looked for in the bundle.
     """
     opened: AbstractContextManager[str | Path] = TemporaryDirectory() if path.is_file() else nullcontext(path)
     with opened as place:

@@ -29,15 +29,7 @@ DEEPEST = 32
 class MonaiConfig:
     """A bundle's configuration file.
 
-    Parameters
-    ----------
-    path : Path
-        ``inference.json`` or ``inference.yaml``.
-
-    Raises
-    ------
-    ModelError
-        When it cannot be read.
+    - `path`: ``inference.json`` or ``inference.yaml``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,13 +37,7 @@ class MonaiConfig:
         self.content = read_mapping(path)
 
     def get(self, key: str) -> Any:
-        """What a top-level key holds, references followed throughout; None where there is no such key.
-
-        Raises
-        ------
-        FormatLimitation
-            When an expression stands in it, or references lead nowhere or in a circle.
-        """
+        """What a top-level key holds, references followed throughout; None where there is no such key."""
         return self.resolve(self.content[key], key) if key in self.content else None
 
     def follow(self, key: str) -> Any:
@@ -103,13 +89,7 @@ def target(component: Any) -> str:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """Read a JSON or YAML file that holds keys and values.
-
-    Raises
-    ------
-    ModelError
-        When it cannot be read or holds something else.
-    """
+    """Read a JSON or YAML file that holds keys and values."""
     try:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)

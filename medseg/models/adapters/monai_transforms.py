@@ -44,7 +44,7 @@ class After:
 
     regions: bool = False
     activated: bool = False
-    interpolated: str = "scores"
+    interpolated: str = "logits"
     nearest: bool = False
     post: list[dict[str, Any]] = field(default_factory=list)
 
@@ -57,20 +57,7 @@ def reads(transform: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def before_network(transforms: Sequence[Mapping[str, Any]], channels: int) -> Before:
-    """Translate a bundle's ``preprocessing``.
-
-    Parameters
-    ----------
-    transforms : sequence of mapping
-        With ``_target_`` and arguments, references followed.
-    channels : int
-        Of the network.
-
-    Raises
-    ------
-    FormatLimitation
-        Naming the transform, and the argument, that medseg would not do the same way.
-    """
+    """Translate a bundle's ``preprocessing``."""
     known = Before()
     for transform in transforms:
         name = _name(transform)
@@ -83,13 +70,7 @@ def before_network(transforms: Sequence[Mapping[str, Any]], channels: int) -> Be
 
 
 def after_network(transforms: Sequence[Mapping[str, Any]], classes: Mapping[int, str]) -> After:
-    """Translate a bundle's ``postprocessing``; the last argument names classes by label.
-
-    Raises
-    ------
-    FormatLimitation
-        Naming the transform, and the argument, that medseg would not do the same way.
-    """
+    """Translate a bundle's ``postprocessing``; the last argument names classes by label."""
     known = After()
     for transform in transforms:
         name = _name(transform)
@@ -236,7 +217,7 @@ def _activations(known: After, taken: _Taken, _classes: Mapping[int, str]) -> No
 def _invert(known: After, taken: _Taken, _classes: Mapping[int, str]) -> None:
     nearest = bool(taken.take("nearest_interp", True))
     taken.only(to_tensor=True, post_func=None)
-    known.interpolated = "probabilities" if known.activated else "scores"
+    known.interpolated = "probabilities" if known.activated else "logits"
     known.nearest = nearest
 
 

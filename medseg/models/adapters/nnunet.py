@@ -46,33 +46,12 @@ def import_nnunet(
 ) -> ModelPackage:
     """Import a model as a package for medseg's own U-Net; the second stage of a cascade takes its first along.
 
-    Parameters
-    ----------
-    path : Path
-        A folder with ``plans.json``, ``dataset.json`` and folds; a folder of such folders; or an exported zip.
-    name : str
-        For the card.
-    target : Path
-        The package's folder.
-    configuration : str, optional
-        For instance ``"3d_fullres"``; needed where there are several.
-    folds : sequence of str, optional
-        For instance ``("0", "1")`` or ``("all",)``. By default every numbered fold there is, as nnU-Net chooses; their
-        scores are averaged.
-    checkpoint : str
-        File name inside each fold.
-    orientation : {"RAS", "stored"}, optional
-        nnU-Net's usual readers ignore how a file's axes lie in the patient, so by default files are read as stored.
-        Say ``"RAS"`` where all training data was stored in that order: then every scan is brought to it.
-
-    Raises
-    ------
-    ModelError
-        When something is missing or damaged.
-    FormatLimitation
-        When the model does something medseg cannot do the same way.
-    UsageError
-        When there are several models to choose from.
+    - `path`: a folder with ``plans.json``, ``dataset.json`` and folds; a folder of such folders; or an exported zip.
+    - `configuration`: for instance ``"3d_fullres"``; needed where there are several.
+    - `folds`: for instance ``("0", "1")`` or ``("all",)``. By default every numbered fold there is, as nnU-Net chooses;
+      their scores are averaged.
+    - `orientation`: nnU-Net's usual readers ignore how a file's axes lie in the patient, so by default files are read
+      as stored. Say ``"RAS"`` where all training data was stored in that order: then every scan is brought to it.
     """
     opened: AbstractContextManager[str | Path] = TemporaryDirectory() if path.is_file() else nullcontext(path)
     with opened as place:
@@ -83,7 +62,7 @@ def import_nnunet(
         card, weights, previous = _read(folder, name, checkpoint, folds, orientation)
         if previous is not None:
             first = _low_resolution_stage_folder(folder, previous)
-            first_card, first_weights, before = _read(first, f"{name}-first-pass", checkpoint, folds, orientation)
+            first_card, first_weights, before = _read(first, f"{name}-low-resolution", checkpoint, folds, orientation)
             if before is not None:
                 raise FormatLimitation(f"'{previous}' itself is the second stage of a cascade", where=path)
             assert card.low_resolution_stage is not None
@@ -159,7 +138,7 @@ def _convert(
         title=f"{plans['dataset_name']}, nnU-Net {wanted}",
         classes=classes,
         regions=regions,
-        members=len(members),
+        ensemble_members=len(members),
         input=given,
         low_resolution_stage=LowResolutionCard(
             sha256="0" * 64, labels=nnunet_plans.low_resolution_stage_labels(dataset)

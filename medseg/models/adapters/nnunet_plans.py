@@ -34,12 +34,8 @@ _MODALITIES = {"CT": "CT", "MRI": "MR", "MR": "MR", "PET": "PT"}
 class Axes:
     """Where nnU-Net's axes go.
 
-    Parameters
-    ----------
-    network : tuple of int
-        Axis ``i`` of medseg's network is this one of nnU-Net's network, which has two or three.
-    scan : tuple of int
-        Axis ``i`` of medseg's network is this one of the scan, X, Y or Z.
+    - `network`: axis ``i`` of medseg's network is this one of nnU-Net's network, which has two or three.
+    - `scan`: axis ``i`` of medseg's network is this one of the scan, X, Y or Z.
     """
 
     network: tuple[int, ...]
@@ -62,13 +58,7 @@ class Axes:
 
 
 def configuration(plans: Json, name: str) -> dict[str, Any]:
-    """One configuration of the plans with what it inherits.
-
-    Raises
-    ------
-    ModelError
-        When the plans have no such configuration.
-    """
+    """One configuration of the plans with what it inherits."""
     known = plans.get("configurations", {})
     merged: dict[str, Any] = {}
     seen: list[str] = []
@@ -85,19 +75,7 @@ def configuration(plans: Json, name: str) -> dict[str, Any]:
 def network_card(settings: Json, axes: Axes, norm: Literal["instance", "batch"]) -> NetworkCard:
     """Find medseg's U-Net that is the same function as the configuration's network.
 
-    Parameters
-    ----------
-    settings : mapping
-        As `configuration` gives it.
-    axes : Axes
-        For kernels and strides.
-    norm : str
-        As the weights show it; the plans are silent about trainers that change it.
-
-    Raises
-    ------
-    FormatLimitation
-        For a network that is neither a PlainConvUNet nor a ResidualEncoderUNet with its usual parts.
+    - `norm`: as the weights show it; the plans are silent about trainers that change it.
     """
     kind, arguments = _architecture(settings)
     unusual = {
@@ -137,21 +115,8 @@ def input_card(
 ) -> InputCard:
     """What nnU-Net does to a scan before its network sees it.
 
-    Parameters
-    ----------
-    plans, settings, dataset : mapping
-        ``plans.json``, the configuration as `configuration` gives it, ``dataset.json``.
-    axes : Axes
-        From nnU-Net's axes to medseg's.
-    mirror : sequence of int, optional
-        The network's axes mirrored in training.
-    fingerprint : mapping, optional
-        ``dataset_fingerprint.json``, for the range of spacings.
-
-    Raises
-    ------
-    FormatLimitation
-        For normalization or resampling that is not nnU-Net's own.
+    - `plans`, `settings`, `dataset`: ``plans.json``, the configuration as `configuration` gives it, ``dataset.json``.
+    - `fingerprint`: ``dataset_fingerprint.json``, for the range of spacings.
     """
     flat = len(axes.network) == 2
     patch, spacing = axes.order(settings["patch_size"]), settings["spacing"]
@@ -171,13 +136,7 @@ def input_card(
 
 
 def labels(dataset: Json) -> tuple[tuple[ClassCard, ...], tuple[int, ...] | None]:
-    """Classes, and for a network of regions the value each of its channels writes.
-
-    Raises
-    ------
-    ModelError
-        When labels are not consecutive, which nnU-Net does not allow.
-    """
+    """Classes, and for a network of regions the value each of its channels writes."""
     named = {name: value for name, value in dataset["labels"].items() if name != "ignore"}
     if not any(isinstance(value, list) for value in named.values()):
         ordered = sorted((int(value), name) for name, value in named.items())

@@ -40,11 +40,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
     PyTorch's restricted unpickler, which builds tensors and plain containers; besides, the plain NumPy numbers that
     nnU-Net keeps in its log.
-
-    Raises
-    ------
-    ModelError
-        When the file is missing, damaged, or holds anything else.
     """
     from numpy._core.multiarray import scalar
 
@@ -74,22 +69,7 @@ def norm_of(weights: Weights) -> Literal["instance", "batch"]:
 
 
 def renamed(weights: Weights, axes: Axes, where: Path) -> dict[str, torch.Tensor]:
-    """Weights for medseg's U-Net.
-
-    Parameters
-    ----------
-    weights : mapping of str to Tensor
-        ``network_weights`` of a checkpoint.
-    axes : Axes
-        From nnU-Net's spatial axes to medseg's.
-    where : Path
-        The checkpoint, for the error.
-
-    Raises
-    ------
-    ModelError
-        When a weight belongs to no layer of a PlainConvUNet or ResidualEncoderUNet.
-    """
+    """Weights for medseg's U-Net."""
     weights = {re.sub(r"^(module\.|_orig_mod\.)+", "", name): tensor for name, tensor in weights.items()}
     # nnU-Net's modules refer to each other, so that most weights are stored two or three times.
     own = {n: t for n, t in weights.items() if ".all_modules." not in n and not n.startswith("decoder.encoder.")}

@@ -18,16 +18,8 @@ PLACES = ("state_dict", "model_state_dict", "model", "network", "net", "network_
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     """Read weights by name.
 
-    Parameters
-    ----------
-    path : Path
-        ``.safetensors``, or a file of `torch.save` with tensors and plain containers in it. Prefixes that wrappers for
-        several GPUs and compilation leave are taken away.
-
-    Raises
-    ------
-    ModelError
-        When it is damaged, holds more than weights, or none.
+    - `path`: ``.safetensors``, or a file of `torch.save` with tensors and plain containers in it. Prefixes that
+      wrappers for several GPUs and compilation leave are taken away.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file

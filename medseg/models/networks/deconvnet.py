@@ -61,12 +61,7 @@ class TransposedUnit(nn.Module):
 class DeconvNet(nn.Module):
     """An encoder and its mirror image.
 
-    Parameters
-    ----------
-    channels, classes, dimensions : int
-        Input channels, output classes, spatial dimensions.
-    arguments : DeconvNetArguments
-        The rest.
+    - `channels`, `classes`, `dimensions`: input channels, output classes, spatial dimensions.
 
     Attributes
     ----------

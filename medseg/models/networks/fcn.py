@@ -52,12 +52,7 @@ class FcnArguments(BaseModel):
 class FullyConvolutional(nn.Module):
     """Scores at each coarse stage; the coarsest enlarged by 2 and added to the next, and the sum to full resolution.
 
-    Parameters
-    ----------
-    channels, classes, dimensions : int
-        Input channels, output classes, spatial dimensions.
-    arguments : FcnArguments
-        The rest.
+    - `channels`, `classes`, `dimensions`: input channels, output classes, spatial dimensions.
 
     Attributes
     ----------

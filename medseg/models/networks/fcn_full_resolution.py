@@ -46,12 +46,7 @@ class FullResolutionArguments(BaseModel):
 class FullResolution(nn.Module):
     """A stack of convolutions and a 1x1 convolution to scores.
 
-    Parameters
-    ----------
-    channels, classes, dimensions : int
-        Input channels, output classes, spatial dimensions.
-    arguments : FullResolutionArguments
-        The rest.
+    - `channels`, `classes`, `dimensions`: input channels, output classes, spatial dimensions.
 
     Attributes
     ----------

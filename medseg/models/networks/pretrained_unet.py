@@ -111,12 +111,7 @@ class _Encoder(nn.Module):
 class PretrainedUNet(UNet):
     """The U-Net with such an encoder.
 
-    Parameters
-    ----------
-    channels, classes, dimensions : int
-        Input channels, output classes, spatial dimensions.
-    arguments : PretrainedUNetArguments
-        The rest.
+    - `channels`, `classes`, `dimensions`: input channels, output classes, spatial dimensions.
     """
 
     encoder: _Encoder
@@ -155,10 +150,8 @@ class PretrainedUNet(UNet):
     def load_pretrained(self) -> None:
         """Read the encoder's weights, as the arguments name them; the registry calls this when training starts.
 
-        Raises
-        ------
-        ModelError
-            When the file is not there, cannot be read or is of another network; it names the file to place.
+        - raises `ModelError`: when the file is not there, cannot be read or is of another network; it names the file to
+          place.
         """
         name, weights = self.arguments.encoder, self.arguments.weights
         if weights is None:

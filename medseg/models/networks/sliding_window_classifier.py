@@ -54,12 +54,7 @@ class SlidingWindowClassifier(nn.Module):
     that sees what is left of the window, and a 1x1 convolution to the classes. No convolution pads, so that a window is
     all that a score depends on, and all three modes give the same scores.
 
-    Parameters
-    ----------
-    channels, classes, dimensions : int
-        Input channels, output classes, spatial dimensions.
-    arguments : SlidingWindowArguments
-        The rest.
+    - `channels`, `classes`, `dimensions`: input channels, output classes, spatial dimensions.
 
     Attributes
     ----------
@@ -159,19 +154,8 @@ class Cost:
 def cost(network: SlidingWindowClassifier, size: tuple[int, ...], *, channels: int = 1) -> dict[Mode, Cost]:
     """Measure what the same map costs in each mode.
 
-    Parameters
-    ----------
-    network : SlidingWindowClassifier
-        In evaluation mode; where its weights are is where it is measured.
-    size : tuple of int
-        Spatial size of the scan.
-    channels : int
-        Of the scan.
-
-    Returns
-    -------
-    dict of str to Cost
-        For ``sliding``, ``stitched`` and ``dilated``; divide two for the ratio.
+    - `network`: in evaluation mode; where its weights are is where it is measured.
+    - returns: for ``sliding``, ``stitched`` and ``dilated``; divide two for the ratio.
     """
     x = torch.zeros(1, channels, *size, device=next(network.parameters()).device)
     result: dict[Mode, Cost] = {}

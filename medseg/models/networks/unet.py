@@ -64,14 +64,9 @@ class UNetArguments(BaseModel):
 class UNet(nn.Module):
     """An encoder, a decoder, and skips between their stages of equal resolution.
 
-    Parameters
-    ----------
-    encoder : Module
-        Gives the features of each stage and their switches; has ``channels`` and ``strides``.
-    decoder : Decoder
-        Gives scores at each of its stages.
-    deep_supervision : bool
-        Whether training mode gives the scores of every decoder stage.
+    - `encoder`: gives the features of each stage and their switches; has ``channels`` and ``strides``.
+    - `decoder`: gives scores at each of its stages.
+    - `deep_supervision`: whether training mode gives the scores of every decoder stage.
 
     Attributes
     ----------
@@ -95,13 +90,7 @@ class UNet(nn.Module):
 
 
 def build_unet(channels: int, classes: int, dimensions: int, arguments: UNetArguments) -> UNet:
-    """Build a U-Net from its checked arguments.
-
-    Raises
-    ------
-    ConfigError
-        When arguments do not fit each other or the number of dimensions; it names the argument.
-    """
+    """Build a U-Net from its checked arguments."""
     stages = len(arguments.features)
     strides = _strides(arguments, dimensions)
     kernels = _kernels(arguments, dimensions)

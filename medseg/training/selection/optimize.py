@@ -20,7 +20,7 @@ from medseg.infer.blend import windows_along
 from medseg.infer.engines.onnx_export import Export, ensure_export
 from medseg.infer.engines.precision import LARGEST_DROP, LEAST_AGREEMENT, LOWER_PRECISIONS, LowerPrecision, Precision
 from medseg.infer.engines.quantize import can_quantize, quantize
-from medseg.infer.engines.select import Way, make_engine
+from medseg.infer.engines.select import Candidate, make_engine
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.models.card import PrecisionCard
@@ -110,7 +110,7 @@ def optimize(
     cases, others, held_out = _cases(package, data, most)
     exported = ensure_export(package, package.folder)
     measured_ones: list[Precision] = ["float32", *possible]
-    ways = [Way("torch" if exported is None else "openvino", precision) for precision in measured_ones]
+    ways = [Candidate("torch" if exported is None else "openvino", precision) for precision in measured_ones]
     files: dict[str, dict[str, str]] = {}
     if "int8" in possible:
         if exported is None:
@@ -215,7 +215,7 @@ def _measure(
     package: ModelPackage,
     data: Dataset,
     cases: Sequence[DatasetCase],
-    ways: Sequence[Way],
+    ways: Sequence[Candidate],
     exported: Export | None,
 ) -> tuple[tuple[Measured, ...], list[dict[str, float]]]:
     """What each precision gives, and of each case how undecided the network was in the first of them."""

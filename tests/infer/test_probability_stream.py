@@ -9,7 +9,7 @@ from scipy.special import softmax
 from medseg.infer.decision import Decision
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
-from medseg.infer.score_stream import entropy
+from medseg.infer.probability_stream import entropy
 from medseg.io.files.scratch import Scratch
 from medseg.io.nifti import read_scan, write_probabilities
 from medseg.prepare.resample import resample

@@ -1,6 +1,6 @@
 """Windows that need not be computed: those of one value, and in a cascade those far from all that was found.
 
-The first take the scores of one of their kind, which are the same to the last bit. The second are skipped only where
+The first reuse the scores of one of their kind, which are the same to the last bit. The second are skipped only where
 the user or the model's card says so: labels are then those the other windows give, and background where there is none.
 """
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from medseg.types.how_computed import WindowCount
 
-__all__ = ["WHOLE", "Coverage", "FarFromFirstPass", "OnceForUniform", "Skip", "WindowTally"]
+__all__ = ["WHOLE", "Coverage", "FarFromLowResolution", "ReuseUniform", "Skip", "WindowCounter"]
 
 Float32 = npt.NDArray[np.float32]
 # Whether the window that begins at x, y, z is skipped.
@@ -28,51 +28,37 @@ WHOLE = 1 - 1e-4
 
 
 @dataclass
-class WindowTally:
-    """Counts windows as they are dealt with: shown to the network, given the scores of another, or skipped."""
+class WindowCounter:
+    """Counts windows: shown to the network, given the scores of another, or skipped."""
 
     computed: int = 0
-    repeated: int = 0
+    reused: int = 0
     skipped: int = 0
 
     def reset(self) -> None:
         """Begin again."""
-        self.computed = self.repeated = self.skipped = 0
+        self.computed = self.reused = self.skipped = 0
 
     def count(self) -> WindowCount:
         """What was counted so far."""
-        return WindowCount(self.computed, self.repeated, self.skipped)
+        return WindowCount(self.computed, self.reused, self.skipped)
 
 
-class OnceForUniform(Generic[Scores]):
-    """Computes windows, but for one of one value a channel that is the same as the last of that kind.
+class ReuseUniform(Generic[Scores]):
+    """Computes windows, except one of a single value a channel that equals the last of that kind."""
 
-    Parameters
-    ----------
-    tally : WindowTally
-        Is told what was done.
-    """
-
-    def __init__(self, tally: WindowTally) -> None:
-        self._tally = tally
+    def __init__(self, counter: WindowCounter) -> None:
+        self._counter = counter
         self._value: bytes | None = None
         self._scores: Scores | None = None
 
-    def __call__(self, shown: Sequence[Float32] | Float32, compute: Callable[[], Scores]) -> Scores:
-        """Scores of some windows.
-
-        Parameters
-        ----------
-        shown : sequence of ndarray of float32, shape (C, X, Y, Z) each
-            The windows; of several at once all are computed.
-        compute : callable
-            Gives their scores.
-        """
-        value = _uniform_value(shown)
+    def __call__(self, windows: Sequence[Float32] | Float32, compute: Callable[[], Scores]) -> Scores:
+        """Scores of windows of shape (C, X, Y, Z) each; of several at once all are computed."""
+        value = _uniform_value(windows)
         if value is not None and self._scores is not None and value == self._value:
-            self._tally.repeated += 1
+            self._counter.reused += 1
             return self._scores
-        self._tally.computed += len(shown)
+        self._counter.computed += len(windows)
         scores = compute()
         if value is not None:
             # A copy: an engine may hand out memory that it writes again.
@@ -84,27 +70,19 @@ def _uniform_value(windows: Sequence[Float32] | Float32) -> bytes | None:
     """The one value of each channel of a single window, None where there is not just one."""
     if len(windows) > 1:
         return None
-    shown = windows[0]
-    first = shown[:, :1, :1, :1]
+    window = windows[0]
+    first = window[:, :1, :1, :1]
     # Nearly every window of a scan is ruled out by its two ends.
-    if (first != shown[:, -1:, -1:, -1:]).any() or (shown != first).any():
+    if (first != window[:, -1:, -1:, -1:]).any() or (window != first).any():
         return None
     return first.tobytes()
 
 
-class FarFromFirstPass:
+class FarFromLowResolution:
     """Says which windows of a cascade's second stage lie far from anything the low-resolution stage found.
 
-    Parameters
-    ----------
-    found : ndarray of float32, shape (K, X, Y, Z)
-        The low-resolution stage's classes on the network's grid, 1 where it has them.
-    patch : tuple of int
-        Window size.
-    spacing : tuple of float
-        mm between the grid's voxels.
-    margin : float
-        A window is skipped where it, grown by so many mm on every side, holds nothing the low-resolution stage found.
+    `found`, shape (K, X, Y, Z), is 1 where the low-resolution stage has a class, on the network's grid. A window is
+    skipped where it, grown by `margin` mm on every side, holds none of them.
     """
 
     def __init__(self, found: Float32, patch: Sequence[int], spacing: Sequence[float], margin: float) -> None:
@@ -121,14 +99,10 @@ class FarFromFirstPass:
 
 
 class Coverage:
-    """What share of each voxel's blending weight was computed, for a slab of planes that moves along Z.
+    """Fraction of each voxel's blending weight that was computed, for a slab of planes that moves along Z.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Of the planes held: (X, Y, planes).
-    background : ndarray of float32, shape (K,)
-        Scores of a voxel of which nothing was computed.
+    - `shape`: of the planes held, (X, Y, planes).
+    - `background`, shape (K,): scores of a voxel of which nothing was computed.
     """
 
     def __init__(self, shape: tuple[int, int, int], background: Float32) -> None:
@@ -145,13 +119,13 @@ class Coverage:
 
         Every plane may be completed once.
         """
-        share, some = self.held[..., planes], scores[..., planes]
-        partly = share < WHOLE
+        covered = self.held[..., planes]
+        partly = covered < WHOLE
         if not partly.any():
             return
-        computed = partly & (share > 0)
-        weights = share[computed]
-        nothing = share <= 0
-        for sums, outside in zip(some, self._background, strict=True):
+        computed = partly & (covered > 0)
+        weights = covered[computed]
+        nothing = covered <= 0
+        for sums, outside in zip(scores[..., planes], self._background, strict=True):
             sums[computed] /= weights
             sums[nothing] = outside

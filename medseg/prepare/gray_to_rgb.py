@@ -18,18 +18,6 @@ def in_color(scan: Scan, card: InputCard) -> tuple[Scan, tuple[str, ...]]:
     """Repeat the one channel of a gray picture where the network wants red, green and blue.
 
     That is what a gray picture saved in color holds; microscopes save either. Anything else stays as it is.
-
-    Parameters
-    ----------
-    scan : Scan
-        As read.
-    card : InputCard
-        What the network wants.
-
-    Returns
-    -------
-    tuple of Scan and tuple of str
-        The scan, and what the user should know.
     """
     wanted = tuple(channel.name.casefold() for channel in card.channels)
     if scan.source.format != "picture" or scan.channels != 1 or wanted != COLORS:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medseg.prepare.card import InputCard
-from medseg.prepare.color import in_color
+from medseg.prepare.gray_to_rgb import in_color
 from medseg.types import Geometry, Scan, Source
 
 

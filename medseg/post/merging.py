@@ -16,17 +16,8 @@ __all__ = ["contacts", "merge_small"]
 def merge_small(pieces: npt.NDArray[np.int32], minimum: float) -> npt.NDArray[np.int32]:
     """Join each piece of fewer than `minimum` voxels to the one it has most neighbors in, the smallest piece first.
 
-    Parameters
-    ----------
-    pieces : ndarray of int32, shape (X, Y, Z)
-        1 to N; 0 is background.
-    minimum : float
-        In voxels.
-
-    Returns
-    -------
-    ndarray of int32, shape (X, Y, Z)
-        The same pieces or fewer, 1 to M. A small piece that touches no other stays.
+    - `pieces`, shape (X, Y, Z): 1 to N; 0 is background.
+    - returns, shape (X, Y, Z): the same pieces or fewer, 1 to M. A small piece that touches no other stays.
     """
     sizes = dict(enumerate(np.bincount(pieces.ravel()).tolist()))
     del sizes[0]

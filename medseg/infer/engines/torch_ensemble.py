@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from medseg.infer.agreement import MemberAgreement
+from medseg.infer.agreement import EnsembleAgreement
 
 __all__ = ["compare", "found_in"]
 
@@ -14,24 +14,15 @@ __all__ = ["compare", "found_in"]
 def found_in(scores: torch.Tensor, threshold: float | None) -> torch.Tensor:
     """What scores (N, K, ...) stand for, in as few bytes as it takes.
 
-    Parameters
-    ----------
-    scores : Tensor
-        Of a member or of the average.
-    threshold : float, optional
-        Of regions.
-
-    Returns
-    -------
-    Tensor
-        Of the largest score the index, shape (N, ...), or of each region whether it is present, shape (N, K, ...).
+    - returns: of the largest score the index, shape (N, ...), or of each region whether it is present, shape (N, K,
+      ...).
     """
     if threshold is not None:
         return scores > threshold
     return scores.argmax(dim=1).to(torch.uint8 if scores.shape[1] <= 256 else torch.int32)
 
 
-def compare(agreement: MemberAgreement, members: Sequence[torch.Tensor], average: torch.Tensor) -> None:
+def compare(agreement: EnsembleAgreement, members: Sequence[torch.Tensor], average: torch.Tensor) -> None:
     """Tell how far each member's finding, as `found_in` gives it, agrees with the average's."""
     count = len(agreement.values)
     for number, member in enumerate(members):

@@ -1,5 +1,7 @@
 """Windows that are not computed: what comes out is what the definition says, whatever the way it is computed."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -11,8 +13,8 @@ from medseg.infer.labels_from_scores import AxisMap
 from medseg.infer.on_device import label_on_device
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
-from medseg.infer.sliding_window import stream_scores, window_count
-from medseg.infer.windows_saved import FarFromFirstPass, WindowTally
+from medseg.infer.skipped_windows import FarFromLowResolution, WindowCounter
+from medseg.infer.sliding_window import WindowOptions, stream_scores
 from medseg.models.card import LowResolutionCard
 from medseg.prepare.route import LowResolutionStage
 from medseg.types import Geometry, LabelMap, Scan
@@ -28,7 +30,7 @@ def position_dependent(windows):
 
 
 def some(x, y, z):
-    """Leave out about half of the windows, in clumps, so that voxels are covered wholly, partly and not at all."""
+    """Skip about half of the windows, in clumps, so that voxels are covered wholly, partly and not at all."""
     return (x // 7 + y // 9 + z // 5) % 3 != 0 or z > 24
 
 
@@ -51,8 +53,8 @@ def dense(array, classes, background):
     return np.where(seen, total / np.where(seen, share, 1), background[:, None, None, None]), share
 
 
-def collect(array, **options):
-    slabs = stream_scores(array, Analytic(position_dependent).run, classes=2, patch=PATCH, **options)
+def collect(array, rows=None, **options):
+    slabs = stream_scores(array, Analytic(position_dependent).run, 2, WindowOptions(PATCH, **options), rows=rows)
     return np.concatenate([slab.scores[..., bool(n) :].copy() for n, slab in enumerate(slabs)], axis=3)
 
 
@@ -61,19 +63,19 @@ def test_scores_are_averages_over_the_windows_that_were_run(batch):
     array = RNG.normal(size=(1, 25, 20, 40)).astype(np.float32)
     background = np.array([20, 0], np.float32)
     expected, share = dense(array, 2, background)
-    tally = WindowTally()
-    got = collect(array, skip=some, background=background, tally=tally, batch=batch)
+    counter = WindowCounter()
+    got = collect(array, skip=some, background=background, counter=counter, batch=batch)
     assert np.allclose(got, expected, atol=1e-3)
     whole = share > 1 - 1e-4
     assert np.array_equal(got[:, whole], collect(array, batch=batch)[:, whole])  # to the last bit
-    windows = window_count(array.shape[1:], PATCH, 0.5)
-    assert tally.computed + tally.skipped == tally.count().total == windows
-    assert 0 < tally.skipped < windows
+    windows = math.prod(len(axis.starts) for axis in WindowOptions(PATCH).along_axes(array.shape[1:]))
+    assert counter.computed + counter.skipped == counter.count().total == windows
+    assert 0 < counter.skipped < windows
     part = collect(array, skip=some, background=background, rows=slice(6, 15))
     assert np.allclose(part, got[:, :, 6:15], atol=1e-5)
 
 
-def test_a_gpu_leaves_out_the_same_windows():
+def test_a_gpu_skips_the_same_windows():
     class Resident:
         device = torch.device("cpu")
 
@@ -84,19 +86,18 @@ def test_a_gpu_leaves_out_the_same_windows():
     array = RNG.normal(size=(1, 25, 20, 40)).astype(np.float32)
     array[:, 12:] = 1.0  # some windows hold one value
     decision = Decision((0, 1))
-    counts = [WindowTally(), WindowTally()]
-    scores = collect(array, skip=some, background=decision.background, tally=counts[0])
+    counts = [WindowCounter(), WindowCounter()]
+    scores = collect(array, skip=some, background=decision.background, counter=counts[0])
     out = np.zeros(array.shape[1:], np.uint8)
     maps = [AxisMap.between(n, n) for n in out.shape]
-    label_on_device(
-        array, Resident(), maps, (0, 0, 0), decision, out, patch=PATCH, overlap=0.5, skip=some, tally=counts[1]
-    )
+    options = WindowOptions(PATCH, skip=some, counter=counts[1])
+    label_on_device(array, Resident(), maps, (0, 0, 0), decision, out, options)
     assert (out == decision.outcome(scores)).mean() > 0.999  # ties
     assert counts[0] == counts[1]
-    assert counts[0].repeated > 0
+    assert counts[0].reused > 0
 
 
-@pytest.mark.parametrize(("output", "regions"), [("scores", False), ("scores", True), ("probabilities", False),
+@pytest.mark.parametrize(("output", "regions"), [("logits", False), ("logits", True), ("probabilities", False),
                                                  ("probabilities", True)])  # fmt: skip
 def test_background_is_background(output, regions):
     decision = Decision((0, 1, 2), regions, output, "probabilities")
@@ -107,11 +108,13 @@ def test_background_is_background(output, regions):
 def test_far_is_measured_in_millimeters_from_the_window():
     found = np.zeros((2, 40, 10, 10), np.float32)
     found[1, 20, 5, 5] = 1
-    far = FarFromFirstPass(found, (8, 10, 10), (2.0, 1.0, 1.0), margin=6.0)  # 3 voxels along x
+    far = FarFromLowResolution(found, (8, 10, 10), (2.0, 1.0, 1.0), margin=6.0)  # 3 voxels along x
     assert [far(x, 0, 0) for x in (9, 10, 13, 20, 23, 24)] == [True, False, False, False, False, True]
-    partly = FarFromFirstPass(found, (8, 10, 10), (2.0, 1.0, 1.0), margin=5.0)  # 2.5 voxels: the third may hold some
+    partly = FarFromLowResolution(
+        found, (8, 10, 10), (2.0, 1.0, 1.0), margin=5.0
+    )  # 2.5 voxels: the third may hold some
     assert [partly(x, 0, 0) for x in (9, 10, 13, 20, 23, 24)] == [True, False, False, False, False, True]
-    at_all = FarFromFirstPass(found, (8, 10, 10), (2.0, 1.0, 1.0), margin=0.0)
+    at_all = FarFromLowResolution(found, (8, 10, 10), (2.0, 1.0, 1.0), margin=0.0)
     assert [at_all(x, 0, 0) for x in (12, 13, 20, 21)] == [True, False, False, True]
 
 
