@@ -87,8 +87,8 @@ def test_an_engine_may_write_its_scores_to_the_same_memory_again():
         for mirror in ((), (0,)):
             out = np.zeros(array.shape[1:], np.uint8)
             maps = [AxisMap.between(n, n) for n in out.shape]
-            how = {"patch": (16, 16, 16), "overlap": 0.5, "mirror": mirror}
-            label_on_device(array, engine, maps, (0, 0, 0), Decision((0, 1)), out, **how)
+            options = WindowOptions((16, 16, 16), mirror=mirror)
+            label_on_device(array, engine, maps, (0, 0, 0), Decision((0, 1)), out, options)
             results.append(out)
     plain, mirrored, plain_again, mirrored_again = results
     assert not np.array_equal(plain, mirrored)
