@@ -32,6 +32,11 @@ class Geometry:
     ------
     InputError
         When the affine is not finite or not invertible, or a dimension is not positive.
+
+    Examples
+    --------
+    >>> Geometry(np.diag([0.5, 0.5, 3.0, 1.0]), (256, 256, 24))
+    Geometry(shape=(256, 256, 24), spacing=(0.5, 0.5, 3) mm, orientation='RAS')
     """
 
     affine: npt.NDArray[np.float64]
@@ -56,6 +61,15 @@ class Geometry:
         affine.setflags(write=False)
         object.__setattr__(self, "affine", affine)
         object.__setattr__(self, "shape", shape)
+
+    def __repr__(self) -> str:
+        return f"Geometry({self.summary})"
+
+    @property
+    def summary(self) -> str:
+        """Shape, spacing and orientation in one line, for the representations of what lies on the grid."""
+        spacing = ", ".join(f"{step:.4g}" for step in self.spacing)
+        return f"shape={self.shape}, spacing=({spacing}) mm, orientation='{self.orientation}'"
 
     @property
     def spacing(self) -> tuple[float, float, float]:

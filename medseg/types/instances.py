@@ -111,6 +111,9 @@ class Instances:
                 f"instance ids must be int32 of shape {self.geometry.shape}, not {self.ids.dtype} {self.ids.shape}"
             )
 
+    def __repr__(self) -> str:
+        return f"Instances({self.geometry.summary}, objects={sum(row.is_thing for row in self.rows)})"
+
 
 @dataclass(frozen=True, eq=False)
 class ObjectsOfCase:

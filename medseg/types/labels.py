@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import ConfigError, InputError
 from medseg.types.geometry import Geometry
+
+if TYPE_CHECKING:
+    import nibabel as nib
 
 __all__ = ["Code", "LabelClass", "LabelMap", "LabelTable", "ModelIdentity", "smallest_label_dtype"]
 
@@ -135,6 +138,15 @@ class LabelMap:
     ------
     InputError
         When array and geometry disagree or the array is not of whole numbers.
+
+    Examples
+    --------
+    >>> array = np.zeros((4, 4, 2), np.uint8)
+    >>> labels = LabelMap(array, Geometry(np.eye(4), array.shape), LabelTable((LabelClass(1, "liver"),)))
+    >>> labels
+    LabelMap(shape=(4, 4, 2), spacing=(1, 1, 1) mm, orientation='RAS', classes={1: 'liver'})
+    >>> int(np.asarray(labels).max())
+    0
     """
 
     array: npt.NDArray[Any]
@@ -147,10 +159,25 @@ class LabelMap:
         if self.array.dtype not in (np.uint8, np.uint16):
             raise InputError(f"labels must be uint8 or uint16, not {self.array.dtype}")
 
+    def __repr__(self) -> str:
+        return f"LabelMap({self.geometry.summary}, classes={ {c.value: c.name for c in self.table} })"
+
+    def __array__(self, dtype: npt.DTypeLike = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Class values, (X, Y, Z), so that NumPy takes a label map for an array."""
+        return np.array(self.array, dtype=dtype, copy=copy)
+
+    def to_nibabel(self) -> nib.Nifti1Image:
+        """Return a nibabel image with the same voxels and affine; it has no place for the names of the classes."""
+        from nibabel import Nifti1Image
+
+        image = Nifti1Image(self.array, self.geometry.affine)
+        image.header.set_xyzt_units("mm")
+        return image
+
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """Which model made a result, as written into files that leave the house.
+    """Which model made a result, as written into files that others read.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ import numpy.typing as npt
 from medseg.types.how_computed import HowComputed
 from medseg.types.instances import Instances
 from medseg.types.labels import LabelMap, ModelIdentity
+
+if TYPE_CHECKING:
+    import nibabel as nib
 
 __all__ = ["ClassUncertainty", "PostStep", "Prediction"]
 
@@ -95,3 +98,15 @@ class Prediction:
     out_of_distribution: tuple[str, ...] = ()
     boundary_limit: Mapping[str, float] = field(default_factory=dict)
     computed: HowComputed | None = None
+
+    def __repr__(self) -> str:
+        extra = ", ".join(
+            [f"model='{self.model.name} {self.model.version}'"]
+            + (["with probabilities"] if self.probabilities is not None else [])
+            + [f"warnings={len(self.warnings)}", f"notes={len(self.notes)}"]
+        )
+        return f"Prediction({self.labels.geometry.summary}, {extra})"
+
+    def to_nibabel(self) -> nib.Nifti1Image:
+        """Return the labels as a nibabel image; see `LabelMap.to_nibabel`."""
+        return self.labels.to_nibabel()

@@ -68,6 +68,11 @@ class Scan:
     ------
     InputError
         When array and geometry disagree.
+
+    Examples
+    --------
+    >>> Scan(np.zeros((1, 4, 4, 2), np.int16), Geometry(np.eye(4), (4, 4, 2)), "CT")
+    Scan(channels=1, shape=(4, 4, 2), spacing=(1, 1, 1) mm, orientation='RAS', dtype=int16, modality='CT')
     """
 
     array: npt.NDArray[Any]
@@ -83,6 +88,10 @@ class Scan:
             )
         if self.array.dtype.kind not in "iufb":
             raise InputError(f"intensities must be real numbers, not {self.array.dtype}")
+
+    def __repr__(self) -> str:
+        modality = "" if self.modality is None else f", modality='{self.modality}'"
+        return f"Scan(channels={self.channels}, {self.geometry.summary}, dtype={self.array.dtype}{modality})"
 
     @property
     def channels(self) -> int:
@@ -173,6 +182,9 @@ class Discovery:
     found: tuple[FoundScan, ...] = ()
     skipped: tuple[Skipped, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Discovery({len(self.found)} scans found, {len(self.skipped)} files skipped)"
+
 
 @dataclass(frozen=True, eq=False)
 class Case:
@@ -191,6 +203,10 @@ class Case:
     case_id: str
     scans: tuple[Scan, ...]
     reference: LabelMap | None = None
+
+    def __repr__(self) -> str:
+        reference = "" if self.reference is None else ", with a reference"
+        return f"Case('{self.case_id}', scans={len(self.scans)}, {self.scan.geometry.summary}{reference})"
 
     @property
     def scan(self) -> Scan:

@@ -1,0 +1,59 @@
+"""Each type that travels says in one line what it is, without voxels, and NumPy and nibabel take what they know."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medseg.types import (
+    Case,
+    Discovery,
+    Geometry,
+    InstanceRow,
+    Instances,
+    LabelClass,
+    LabelMap,
+    LabelTable,
+    ModelIdentity,
+    Prediction,
+    Scan,
+    Skipped,
+)
+
+GRID = Geometry(np.diag([-0.7, 0.7, 5, 1]), (3, 4, 2))
+TABLE = LabelTable((LabelClass(1, "liver", is_thing=True),))
+LABELS = LabelMap(np.ones(GRID.shape, np.uint8), GRID, TABLE)
+SCAN = Scan(np.zeros((2, *GRID.shape), np.float32), GRID, "MR")
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        GRID,
+        SCAN,
+        LABELS,
+        Prediction(LABELS, ModelIdentity("liver", "2", "0" * 64), np.zeros((2, *GRID.shape), np.float32)),
+        Instances(np.ones(GRID.shape, np.int32), GRID, (InstanceRow(1, 1, True, 24),), TABLE),
+        Case("a", (SCAN,), LABELS),
+    ],
+)
+def test_one_line_with_shape_spacing_and_orientation(item):
+    text = repr(item)
+    assert text.startswith(type(item).__name__)
+    assert "\n" not in text
+    assert "array" not in text
+    for part in ("(3, 4, 2)", "(0.7, 0.7, 5) mm", "'LAS'"):
+        assert part in text
+
+
+def test_a_discovery_counts():
+    assert repr(Discovery((), (Skipped(Path("a"), "text"),))) == "Discovery(0 scans found, 1 files skipped)"
+
+
+def test_a_label_map_is_an_array_and_a_nibabel_image():
+    assert np.asarray(LABELS) is LABELS.array
+    assert np.array(LABELS, dtype=np.float32).dtype == np.float32
+    image = LABELS.to_nibabel()
+    assert image.get_data_dtype() == np.uint8
+    assert np.array_equal(np.asarray(image.dataobj), LABELS.array)
+    assert np.array_equal(image.affine, GRID.affine)
