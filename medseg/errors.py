@@ -1,4 +1,23 @@
-"""The errors medseg raises: each one says what is wrong, where, and what to do about it."""
+"""The errors medseg raises: each one says what is wrong, where, and what to do about it.
+
+::
+
+    Exception
+    └── MedsegError            exit code 4
+        ├── UsageError         exit code 2
+        │   └── ConfigError
+        │       └── PipelineError
+        ├── InputError
+        ├── GeometryMismatch
+        ├── FormatLimitation
+        ├── ModelError
+        ├── ResourceLimit
+        ├── MissingDependency
+        └── ArchiveError       in medseg.service.archive
+            └── ArchiveRefusal
+    BaseException
+    └── Interrupted            exit code 75
+"""
 
 from __future__ import annotations
 
@@ -18,7 +37,7 @@ __all__ = [
 
 
 class MedsegError(Exception):
-    """Base of every error a user can meet and mend.
+    """Base of every error that a user can meet and correct.
 
     Parameters
     ----------
@@ -29,9 +48,10 @@ class MedsegError(Exception):
     fix : str, optional
         What to do about it, as an instruction.
 
-    Notes
-    -----
-    ``str(error)`` is one line: ``where: what. fix``. The command line prints just that line.
+    Examples
+    --------
+    >>> print(InputError("the file is truncated", where="scan.nii.gz", fix="Copy it again."))
+    scan.nii.gz: the file is truncated. Copy it again.
     """
 
     exit_code = 4
@@ -96,7 +116,7 @@ class MissingDependency(MedsegError):
 
 
 class Interrupted(BaseException):
-    """A signal asked the process to stop; what is done is kept and the same command goes on from there.
+    """A signal asked the process to stop; what is done is kept, and the same command resumes there.
 
     Derives from `BaseException` so that the handler which keeps one bad case from stopping a batch does not swallow it.
     """
@@ -105,4 +125,4 @@ class Interrupted(BaseException):
 
     def __init__(self, signal_name: str) -> None:
         self.signal_name = signal_name
-        super().__init__(f"stopped by {signal_name}; run the same command again to go on")
+        super().__init__(f"stopped by {signal_name}; run the same command again to resume")

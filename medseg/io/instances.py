@@ -63,7 +63,11 @@ def read_instances(folder: Path) -> Instances:
         rows = tuple(_row(line, scan.geometry) for line in lines)
         kinds = {(int(line["class_value"]), line["class"], line["is_thing"] == "true") for line in lines}
     except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError, csv.Error) as error:
-        raise InputError(f"it cannot be read as a table of objects ({error!r})", where=path) from error
+        raise InputError(
+            f"it cannot be read as a table of objects ({error!r})",
+            where=path,
+            fix="Write it again with `medseg predict`, or correct it.",
+        ) from error
     table = LabelTable(
         tuple(
             LabelClass(value, name, color=PALETTE[(value - 1) % len(PALETTE)], is_thing=thing)

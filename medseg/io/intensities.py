@@ -65,7 +65,9 @@ def _scaled(array: npt.NDArray[Any], slope: float, intercept: float) -> npt.NDAr
 def as_labels(array: npt.NDArray[Any], *, where: object) -> npt.NDArray[Any]:
     """Label values as uint8 or uint16, whichever is the smaller that fits."""
     if array.dtype.kind not in "iufb":
-        raise InputError(f"labels must be whole numbers, not {array.dtype}", where=where)
+        raise InputError(
+            f"labels must be whole numbers, not {array.dtype}", where=where, fix="Save class numbers from 0 to 65535."
+        )
     lowest, highest = (array.min(), array.max()) if array.size else (0, 0)
     if not (np.isfinite(lowest) and np.isfinite(highest)) or lowest < 0 or highest > 65535:
         raise InputError(

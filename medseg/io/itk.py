@@ -153,7 +153,7 @@ def _layout(reader: Any, header: TextHeader, path: Path, kind: ItkFormat) -> tup
 
 def _write(array: npt.NDArray[Any], geometry: Geometry, path: Path, fields: dict[str, str]) -> None:
     if path.suffix not in (".nrrd", ".mha"):
-        raise InputError("the name must end in .nrrd or .mha", where=path)
+        raise InputError("the name must end in .nrrd or .mha", where=path, fix="Name it so.")
     image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0, *range(3, array.ndim))),
                                    isVector=array.ndim == 4)  # fmt: skip
     lps = LPS_TO_RAS @ geometry.affine

@@ -66,7 +66,11 @@ def read_header(path: Path, kind: ItkFormat) -> TextHeader:
             header = (_nrrd if kind == "nrrd" else _meta)(path, stream.read(LARGEST_HEADER))
         size = header.data.stat().st_size - header.offset
     except OSError as error:
-        raise InputError(f"it cannot be read ({error.strerror or error})", where=path) from error
+        raise InputError(
+            f"it cannot be read ({error.strerror or error})",
+            where=path,
+            fix="Check that the file is there and readable.",
+        ) from error
     possible = size * LARGEST_DEFLATE_RATIO + 1024 if header.compressed else size
     if header.bytes > possible:
         raise InputError(

@@ -101,4 +101,8 @@ def _rows(path: Path) -> list[dict[str, str]]:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             return list(csv.DictReader(stream, delimiter="\t"))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot be read as a table of classes ({error})", where=path) from error
+        raise InputError(
+            f"cannot be read as a table of classes ({error})",
+            where=path,
+            fix="Write tab-separated text with the columns index, name and color.",
+        ) from error

@@ -136,7 +136,11 @@ def _open(path: Path) -> _Opened:
     try:
         item = header.get_data_dtype().itemsize
     except (HeaderDataError, KeyError) as error:
-        raise InputError(f"its data type is not one of NIfTI's ({error})", where=path) from error
+        raise InputError(
+            f"its data type is not one of NIfTI's ({error})",
+            where=path,
+            fix="Save it again with the tool that made it.",
+        ) from error
     check_plausible(files[-1], offset + check_size((*shape, channels) if channels > 1 else shape, item, where=path))
     return _Opened(header, shape, channels, geometry, tuple(warnings), files)
 
@@ -171,9 +175,15 @@ def _shape(header: Any, path: Path) -> tuple[tuple[int, int, int], int]:
     try:
         full = [int(n) for n in header.get_data_shape()]
     except (HeaderDataError, ValueError) as error:
-        raise InputError(f"its dimensions are not valid ({error})", where=path) from error
+        raise InputError(
+            f"its dimensions are not valid ({error})", where=path, fix="Save it again with the tool that made it."
+        ) from error
     if not 2 <= len(full) <= 7 or min(full) < 1:
-        raise InputError(f"its dimensions {tuple(full)} are not those of a scan", where=path)
+        raise InputError(
+            f"its dimensions {tuple(full)} are not those of a scan",
+            where=path,
+            fix="Save one 2D or 3D image, channels as the fourth dimension.",
+        )
     x, y, z, *rest = [*full, 1][: max(3, len(full))]
     more = [n for n in rest if n > 1]
     if len(more) > 1:
@@ -202,7 +212,11 @@ def _geometry(header: Any, shape: tuple[int, int, int], path: Path, warnings: li
         )
     unit = int(header["xyzt_units"]) & 7
     if unit not in MM:
-        raise InputError(f"its unit of length has the unknown code {unit}", where=path)
+        raise InputError(
+            f"its unit of length has the unknown code {unit}",
+            where=path,
+            fix="Save it again with the tool that made it.",
+        )
     to_mm = np.array([[MM[unit]]] * 3 + [[1.0]])
     try:
         geometry = Geometry(to_mm * header.get_best_affine(), shape)
@@ -232,7 +246,11 @@ def _read_stored(opened: _Opened, path: Path) -> tuple[npt.NDArray[Any], float, 
     try:
         slope, intercept = header.get_slope_inter()
     except HeaderDataError as error:
-        raise InputError(f"its slope and intercept are not valid ({error})", where=path) from error
+        raise InputError(
+            f"its slope and intercept are not valid ({error})",
+            where=path,
+            fix="Save it again with the tool that made it.",
+        ) from error
     stored = np.empty(opened.geometry.voxel_count * opened.channels, dtype=header.get_data_dtype())
     with open_bytes(opened.files[-1]) as stream:
         skip(stream, _offset(header, path), opened.files[-1])
@@ -268,7 +286,7 @@ def _header_like(array: npt.NDArray[Any], geometry: Geometry, source: Source | N
 
 def _write(array: npt.NDArray[Any], header: Any, path: Path, convert: Convert = np.asarray) -> None:
     if not path.name.endswith((".nii", ".nii.gz")):
-        raise InputError("a NIfTI file's name must end in .nii or .nii.gz", where=path)
+        raise InputError("a NIfTI file's name must end in .nii or .nii.gz", where=path, fix="Name it so.")
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     single = type(header)(header.binaryblock, endianness="<")
     single["magic"] = b"n+2" if isinstance(single, nib.Nifti2Header) else b"n+1"

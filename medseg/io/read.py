@@ -44,7 +44,9 @@ def read_scan(found: FoundScan, *, allow_uneven: bool = False) -> Scan:
         from medseg.io.dicom.series import read_series
 
         return read_series(found, allow_uneven=allow_uneven)
-    raise InputError(f"a scan of format '{found.format}' is not on disk", where=found.case_id)
+    raise InputError(
+        f"a scan of format '{found.format}' is not on disk", where=found.case_id, fix="Write it to a file first."
+    )
 
 
 def load_scan(path: Path | str, *, allow_uneven: bool = False) -> Scan:

@@ -40,7 +40,11 @@ def read_segments(
             layer, stored = int(get("Layer") or 0), int(get("LabelValue") or 1)
             inside = layers[layer] == stored
         except (ValueError, IndexError) as error:
-            raise InputError(f"segment {index} names a layer or value that is not there", where=where) from error
+            raise InputError(
+                f"segment {index} names a layer or value that is not there",
+                where=where,
+                fix="Save it again from 3D Slicer.",
+            ) from error
         if labels[inside].any():
             raise FormatLimitation(
                 f"segment '{get('Name')}' overlaps another; a label map holds one class for each voxel",

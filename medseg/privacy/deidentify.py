@@ -179,7 +179,10 @@ def _write(dataset: Dataset, out: Path, cleaning: Cleaning, accept_pixels: bool)
     if uncertainty is not None and not accept_pixels:
         raise _Refused(uncertainty, fix=LOOK)
     if uncertainty is None and kind not in TOMOGRAPHY | MAPS | DOCUMENTS:
-        raise _Refused(f"objects of its kind ({kind.name}) are not known to be clean afterwards")
+        raise _Refused(
+            f"objects of its kind ({kind.name}) are not known to be clean afterwards",
+            fix="Share what is of another kind, or ask for support of this one.",
+        )
     try:
         deidentify(dataset, cleaning)
         buffer = BytesIO()

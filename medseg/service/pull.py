@@ -111,7 +111,11 @@ def pull(archive: Archive, series: Series, out: Path, *, retries: int = 3, wait:
 
         def keep(instance: str, content: bytes) -> None:
             if not is_uid(instance):
-                raise ArchiveError("the archive sent an object without a valid UID", where=archive.name)
+                raise ArchiveError(
+                    "the archive sent an object without a valid UID",
+                    where=archive.name,
+                    fix="Report it to whoever runs the archive.",
+                )
             write_bytes(part / f"{instance}.dcm", content)
             names[f"{instance}.dcm"] = None
 
@@ -122,7 +126,9 @@ def pull(archive: Archive, series: Series, out: Path, *, retries: int = 3, wait:
             )
         if series.objects is not None and len(names) < series.objects:
             raise ArchiveError(
-                f"{len(names)} of the {series.objects} objects of series {series.uid} came", where=archive.name
+                f"{len(names)} of the {series.objects} objects of series {series.uid} came",
+                where=archive.name,
+                fix="Run the same command again, or fetch over DICOMweb.",
             )
         return list(names)
 
@@ -152,5 +158,9 @@ def _find(archive: Archive) -> Callable[[Archive, str, Mapping[str, str]], list[
 def _uid(answer: Dataset, keyword: str, archive: Archive) -> str:
     uid = str(answer.get(keyword) or "")
     if not is_uid(uid):
-        raise ArchiveError(f"the archive answered with an invalid {keyword}", where=archive.name)
+        raise ArchiveError(
+            f"the archive answered with an invalid {keyword}",
+            where=archive.name,
+            fix="Report it to whoever runs the archive.",
+        )
     return uid

@@ -57,7 +57,7 @@ class Geometry:
                 fix="Write the header again with the tool that made the file.",
             )
         if len(shape) != 3 or min(shape) < 1:
-            raise InputError(f"a grid needs three positive dimensions, not {shape}")
+            raise InputError(f"a grid needs three positive dimensions, not {shape}", fix="Give the shape as (X, Y, Z).")
         affine.setflags(write=False)
         object.__setattr__(self, "affine", affine)
         object.__setattr__(self, "shape", shape)

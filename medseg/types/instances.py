@@ -108,7 +108,8 @@ class Instances:
     def __post_init__(self) -> None:
         if self.ids.shape != self.geometry.shape or self.ids.dtype != np.int32:
             raise InputError(
-                f"instance ids must be int32 of shape {self.geometry.shape}, not {self.ids.dtype} {self.ids.shape}"
+                f"instance ids must be int32 of shape {self.geometry.shape}, not {self.ids.dtype} {self.ids.shape}",
+                fix="Convert with `numpy.ndarray.astype(numpy.int32)`, or give the right geometry.",
             )
 
     def __repr__(self) -> str:

@@ -79,7 +79,9 @@ class LabelTable:
         if len(set(values)) < len(values) or len(set(names)) < len(names):
             raise ConfigError("two classes share a value or a name", fix="Give each class its own.")
         if any(not 1 <= v <= 65535 for v in values):
-            raise ConfigError("class values must lie between 1 and 65535; 0 is background")
+            raise ConfigError(
+                "class values must lie between 1 and 65535; 0 is background", fix="Number the classes from 1."
+            )
         object.__setattr__(self, "classes", tuple(sorted(self.classes, key=lambda c: c.value)))
 
     def __iter__(self) -> Iterator[LabelClass]:
@@ -155,9 +157,15 @@ class LabelMap:
 
     def __post_init__(self) -> None:
         if self.array.shape != self.geometry.shape:
-            raise InputError(f"labels of shape {self.array.shape} do not fit a grid of shape {self.geometry.shape}")
+            raise InputError(
+                f"labels of shape {self.array.shape} do not fit a grid of shape {self.geometry.shape}",
+                fix="Give the geometry of these labels.",
+            )
         if self.array.dtype not in (np.uint8, np.uint16):
-            raise InputError(f"labels must be uint8 or uint16, not {self.array.dtype}")
+            raise InputError(
+                f"labels must be uint8 or uint16, not {self.array.dtype}",
+                fix="Convert with `numpy.ndarray.astype(numpy.uint8)`.",
+            )
 
     def __repr__(self) -> str:
         return f"LabelMap({self.geometry.summary}, classes={ {c.value: c.name for c in self.table} })"

@@ -87,7 +87,10 @@ class Scan:
                 fix="Give channels first: (C, X, Y, Z).",
             )
         if self.array.dtype.kind not in "iufb":
-            raise InputError(f"intensities must be real numbers, not {self.array.dtype}")
+            raise InputError(
+                f"intensities must be real numbers, not {self.array.dtype}",
+                fix="Give magnitude and phase as scans of their own.",
+            )
 
     def __repr__(self) -> str:
         modality = "" if self.modality is None else f", modality='{self.modality}'"

@@ -121,10 +121,16 @@ def read_pixels(frames: Sequence[Frame], where: object) -> tuple[npt.NDArray[Any
         frame = frames[k]
         if stored.shape != (first.rows, first.columns):
             raise InputError(
-                f"its pixels are {stored.shape}, not the {first.rows} x {first.columns} of its header", where=frame.file
+                f"its pixels are {stored.shape}, not the {first.rows} x {first.columns} of its header",
+                where=frame.file,
+                fix="Export the series again from the archive.",
             )
         if stored.dtype.kind not in "iu":
-            raise InputError(f"its pixels are {stored.dtype}, not whole numbers", where=frame.file)
+            raise InputError(
+                f"its pixels are {stored.dtype}, not whole numbers",
+                where=frame.file,
+                fix="Export the series again from the archive.",
+            )
         buffer.put(k, stored, frame)
     return buffer.slices.transpose(2, 1, 0), _darken_padding(buffer)
 

@@ -27,7 +27,9 @@ def volume_of(found: FoundScan) -> Volume:
     for path in found.files:
         frames += frames_of(read_header(path))
     if not frames:
-        raise InputError("a DICOM scan needs at least one file", where=found.case_id)
+        raise InputError(
+            "a DICOM scan needs at least one file", where=found.case_id, fix="Give the files of one series."
+        )
     series = {str(frame.header.get("SeriesInstanceUID")) for frame in frames}
     where = found.files[0] if len(found.files) == 1 else found.files[0].parent
     if len(series) > 1:

@@ -60,7 +60,10 @@ class SegFile:
         described = {int(segment.SegmentNumber) for segment in self.dataset.SegmentSequence}
         unknown = present - described - {0}
         if unknown:
-            raise InputError(f"the pixels hold the number {min(unknown)}, which no segment describes")
+            raise InputError(
+                f"the pixels hold the number {min(unknown)}, which no segment describes",
+                fix="Write it again with the tool that made it.",
+            )
         return sorted(present & set(self.classes))
 
     def _numbers(self) -> list[int]:
@@ -130,5 +133,7 @@ def _classes(dataset: Dataset) -> dict[int, LabelClass]:
             )
         classes[number] = class_of(segment, number)
     if len({entry.value for entry in classes.values()}) < len(classes):
-        raise InputError("two segments claim the same label value")
+        raise InputError(
+            "two segments claim the same label value", fix="Write it again with a label value for each segment."
+        )
     return classes
