@@ -170,7 +170,7 @@ class LabelMap:
     def __repr__(self) -> str:
         return f"LabelMap({self.geometry.summary}, classes={ {c.value: c.name for c in self.table} })"
 
-    def __array__(self, dtype: npt.DTypeLike = None, copy: bool | None = None) -> npt.NDArray[Any]:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         """Class values, (X, Y, Z), so that NumPy takes a label map for an array."""
         return np.array(self.array, dtype=dtype, copy=copy)
 
