@@ -124,6 +124,14 @@ def test_a_score_that_is_no_number_is_an_error(regions):
         stream(scores, (4, 4, 4), Decision((0, 1, 2) if regions else (0, 1), regions))
 
 
+def test_a_region_is_present_above_one_half():
+    """As a probability; as a score, before the sigmoid, above 0."""
+    shares = np.array([[0.45, 0.5, 0.501, 0.9]], np.float32)
+    assert Decision((0, 1), True, "probabilities", "probabilities").outcome(shares).tolist() == [0, 0, 1, 1]
+    scores = np.array([[-0.1, 0.0, 0.001, 5.0]], np.float32)
+    assert Decision((0, 1), True).outcome(scores).tolist() == [0, 0, 1, 1]
+
+
 def test_equal_scores_go_to_the_lower_class():
     assert Decision((0, 1, 2)).outcome(np.zeros((3, 2, 2, 2), np.float32)).max() == 0
 

@@ -66,6 +66,17 @@ def test_objects_of_another_method_keep_their_borders_and_lie_over_stuff():
     assert np.array_equal(stage.run(ThingsAndStuff(things, prediction), RunContext(None)).ids, found.ids)
 
 
+def test_an_object_that_reaches_into_stuff_takes_its_voxels():
+    """The lesion of the first label map ends two voxels inside the organ of the second."""
+    lesion, organ = np.zeros((12, 6, 4)), np.zeros((12, 6, 4))
+    lesion[2:7, 1:5] = 1
+    organ[5:10, 1:5] = 5
+    things = components(label_map(lesion), classes=[1])
+    found = panoptic(label_map(organ), things)
+    assert [(row.class_value, row.voxels) for row in found.rows] == [(1, 5 * 4 * 4), (5, 3 * 4 * 4)]
+    assert np.array_equal(found.ids == 1, lesion == 1)
+
+
 def test_a_thing_voxel_without_an_object_is_background():
     labels = scene()
     only_large = components(labels, classes=[1])
