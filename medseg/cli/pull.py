@@ -76,12 +76,12 @@ def pull(
         raise UsageError("must be KEYWORD=VALUE", where=f"--query {unclear[0]}", fix="Write for instance Modality=CT.")
     archive = Archive.parse(
         source,
-        calling=aet,
+        aet=aet,
         user=user,
         authority=authority,
         certificate=certificate,
         private_key=private_key,
-        listen=move_port,
+        move_port=move_port,
     )
     found = search(archive, dict(text.split("=", 1) for text in query))
     rows = []

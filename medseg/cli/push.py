@@ -43,7 +43,7 @@ def push(
     from medseg.service.push import push as push_all
 
     archive = Archive.parse(
-        to, calling=aet, user=user, authority=authority, certificate=certificate, private_key=private_key
+        to, aet=aet, user=user, authority=authority, certificate=certificate, private_key=private_key
     )
     results = push_all(inputs, archive, retries=retries)
     failed = [result for result in results if result.reason is not None]

@@ -76,28 +76,16 @@ def read_key(path: Path | None) -> bytes:
     return key
 
 
-def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, accept_pixels: bool = False) -> Deidentified:
+def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, allow_burned_in: bool = False) -> Deidentified:
     """Write copies without the patient of the DICOM objects under some files and folders.
 
     CT, MR and PET, segmentations, parametric maps, structure sets and structured reports are known; anything else is
     skipped. So are objects whose pixels may carry the patient's name, unless somebody has looked. UIDs are replaced by
     a keyed hash, everywhere alike, so that what referred to what still does, across runs with the same key too.
 
-    Parameters
-    ----------
-    inputs : sequence of Path
-        Files and folders.
-    out : Path
-        Gets ``<patient>/<series>/<instance>.dcm``, all by their new names, and a report without anything of the old.
-    key : bytes
-        See `read_key`.
-    accept_pixels : bool
-        Take objects whose pixels are in uncertainty; somebody has looked at each.
-
-    Raises
-    ------
-    UsageError
-        When the output folder lies inside an input, whose next run would take it for input.
+    `out`, which must lie outside the inputs, gets ``<patient>/<series>/<instance>.dcm``, all by their new names, and a
+    report without anything of the old. `allow_burned_in` takes objects whose pixels may show the patient: somebody has
+    looked at them.
     """
     if any(Path(absolute(out)).is_relative_to(absolute(path)) for path in inputs if path.is_dir()):
         raise UsageError("the output folder lies inside the input", where=out, fix="Choose a folder beside it.")
@@ -115,7 +103,7 @@ def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, accept_p
                 skipped.append(Skipped(entry.shown, "it is not DICOM", broken=entry.is_named))
                 continue
             kind = dataset.SOPClassUID.name
-            target = _write(dataset, out, cleaning, accept_pixels)
+            target = _write(dataset, out, cleaning, allow_burned_in)
         except _Refused as error:
             skipped.append(Skipped(entry.shown, error.what, error.fix, broken=True))
             reasons.append(error.what)
@@ -130,7 +118,7 @@ def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, accept_p
     report = {
         "profile": "PS3.15 2026c, Basic Application Level Confidentiality Profile, Clean Structured Content Option",
         "objects": kinds,
-        "pixels_accepted_by_the_user": accept_pixels,
+        "pixels_accepted_by_the_user": allow_burned_in,
         "skipped": {reason: reasons.count(reason) for reason in sorted(set(reasons))},
         "identifiers_found_outside_the_table": cleaning.leaks,
         "notes": NOTES,
@@ -173,10 +161,10 @@ def _read(path: Path) -> Dataset | None:
 
 
 @tolerant()
-def _write(dataset: Dataset, out: Path, cleaning: Cleaning, accept_pixels: bool) -> Path:
+def _write(dataset: Dataset, out: Path, cleaning: Cleaning, allow_burned_in: bool) -> Path:
     kind = dataset.SOPClassUID
     uncertainty = uncertainty_about_pixels(dataset)
-    if uncertainty is not None and not accept_pixels:
+    if uncertainty is not None and not allow_burned_in:
         raise _Refused(uncertainty, fix=LOOK)
     if uncertainty is None and kind not in TOMOGRAPHY | MAPS | DOCUMENTS:
         raise _Refused(

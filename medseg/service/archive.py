@@ -31,86 +31,49 @@ class ArchiveRefusal(ArchiveError):
 class Archive:
     """An archive and how to speak to it.
 
-    Parameters
-    ----------
-    protocol : {"dimse", "web"}
-        C-STORE, C-FIND and C-GET, or DICOMweb.
-    host : str
-        Its name or address; for DICOMweb the whole URL is in `url`.
-    port : int
-        For DIMSE.
-    ae_title : str
-        Its application entity title, for DIMSE.
-    url : str
-        Root of its DICOMweb service.
-    tls : ssl.SSLContext, optional
-        For DIMSE over TLS.
-    calling : str
-        Our own application entity title.
-    user : str, optional
-        For DICOMweb; the password is read from the environment, ``MEDSEG_PACS_PASSWORD``, or instead of both a bearer
-        token, ``MEDSEG_PACS_TOKEN``, so that neither stands in a command line.
-    authority : Path, optional
-        File of certificates to trust instead of the system's.
-    listen : tuple of (str, int), optional
-        Address and port of ours that the archive sends to, for C-MOVE; C-GET is used without.
-    listen_tls : ssl.SSLContext, optional
-        For what it sends, where it speaks TLS.
+    The password of `user` is read from the environment, ``MEDSEG_PACS_PASSWORD``, or instead of both a bearer token,
+    ``MEDSEG_PACS_TOKEN``, so that neither stands in a command line.
     """
 
-    protocol: Literal["dimse", "web"]
+    protocol: Literal["dimse", "web"]  # C-STORE, C-FIND and C-GET or C-MOVE; or DICOMweb
     host: str = ""
     port: int = 104
-    ae_title: str = "ANY-SCP"
-    url: str = ""
+    ae_title: str = "ANY-SCP"  # the archive's
+    url: str = ""  # root of its DICOMweb service
     tls: ssl.SSLContext | None = field(default=None, compare=False)
-    calling: str = "MEDSEG"
+    aet: str = "MEDSEG"  # our own application entity title
     user: str | None = None
-    authority: Path | None = None
-    listen: tuple[str, int] | None = None
-    listen_tls: ssl.SSLContext | None = field(default=None, compare=False)
+    authority: Path | None = None  # certificates to trust instead of the system's
+    move_port: tuple[str, int] | None = None  # address and port of ours that the archive sends to, for C-MOVE
+    move_tls: ssl.SSLContext | None = field(default=None, compare=False)  # for what it sends there
 
     @classmethod
     def parse(
         cls,
         address: str,
         *,
-        calling: str = "MEDSEG",
+        aet: str = "MEDSEG",
         user: str | None = None,
         authority: Path | None = None,
         certificate: Path | None = None,
         private_key: Path | None = None,
-        listen: str | None = None,
+        move_port: str | None = None,
     ) -> Archive:
-        """Read an address.
+        """Read ``dicom://host:port/AETITLE``, ``dicoms://...`` for TLS, or an ``http(s)://`` DICOMweb root.
 
-        Parameters
-        ----------
-        address : str
-            ``dicom://host:port/AETITLE``, ``dicoms://...`` for TLS, or an ``http(s)://`` DICOMweb root.
-        calling, user, authority
-            See the class.
-        certificate, private_key : Path, optional
-            What we show to an archive that asks for our certificate (``dicoms://`` only).
-        listen : str, optional
-            ``host:port`` of ours that the archive sends to by C-MOVE; a port alone is of loopback.
-
-        Raises
-        ------
-        UsageError
-            When the address is not one of these.
+        `certificate` and `private_key` are shown to an archive that asks for ours (``dicoms://`` only); `move_port` is
+        ``host:port`` of ours, or a port alone for loopback.
         """
-        for title in (calling,):
-            _check_title(title)
+        _check_title(aet)
         parts = urlsplit(address)
         if parts.scheme in ("http", "https") and parts.hostname:
             if parts.username or parts.password:
                 raise UsageError(
                     "passwords do not belong in addresses", fix=f"Use --user, and the variable {PASSWORD} or {TOKEN}."
                 )
-            if listen is not None:
+            if move_port is not None:
                 raise UsageError("C-MOVE is not part of DICOMweb", fix="Leave --move-port away, or give dicom://.")
-            return cls("web", parts.hostname, url=address.rstrip("/"), calling=calling, user=user, authority=authority)
+            return cls("web", parts.hostname, url=address.rstrip("/"), aet=aet, user=user, authority=authority)
         try:
             port = parts.port
         except ValueError as error:
@@ -119,12 +82,12 @@ class Archive:
         if parts.scheme not in ("dicom", "dicoms") or not parts.hostname or port is None or not title:
             raise UsageError(f"'{address}' is not the address of an archive", fix=HELP)
         _check_title(title)
-        here = None if listen is None else _listen(listen)
-        archive = cls("dimse", parts.hostname, port, title, calling=calling, authority=authority, listen=here)
+        here = None if move_port is None else _move_address(move_port)
+        archive = cls("dimse", parts.hostname, port, title, aet=aet, authority=authority, move_port=here)
         if parts.scheme == "dicom":
             return archive
-        answering = None if here is None else _answering_tls(authority, certificate, private_key)
-        return replace(archive, tls=_tls(authority, certificate, private_key), listen_tls=answering)
+        move_tls = None if here is None else _move_tls(authority, certificate, private_key)
+        return replace(archive, tls=_tls(authority, certificate, private_key), move_tls=move_tls)
 
     @property
     def name(self) -> str:
@@ -153,7 +116,7 @@ def _check_title(title: str) -> None:
         raise UsageError(f"'{title}' is not an application entity title", fix="Use at most 16 plain characters.")
 
 
-def _listen(text: str) -> tuple[str, int]:
+def _move_address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise UsageError(f"'{text}' is not an address to listen at", fix="Write HOST:PORT, or PORT for loopback.")
@@ -176,7 +139,7 @@ def _tls(
     return context
 
 
-def _answering_tls(authority: Path | None, certificate: Path | None, private_key: Path | None) -> ssl.SSLContext:
+def _move_tls(authority: Path | None, certificate: Path | None, private_key: Path | None) -> ssl.SSLContext:
     """Return what lets an archive connect to us over TLS, and shows it our certificate."""
     if certificate is None:
         raise UsageError("C-MOVE over TLS needs a certificate of ours", fix="Give --cert, or leave --move-port away.")

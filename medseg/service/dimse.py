@@ -35,7 +35,7 @@ from medseg.privacy.deidentify import DOCUMENTS
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
 from medseg.service.outgoing import Outgoing
 
-__all__ = ["KINDS", "SYNTAXES", "association", "check", "completed", "find", "get", "store"]
+__all__ = ["KINDS", "SYNTAXES", "association", "check", "completed", "find", "get", "kept", "store"]
 
 log = logging.getLogger("medseg.service.dimse")
 PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
@@ -57,7 +57,8 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 KINDS = tuple(sorted({str(uid) for uid in TOMOGRAPHY | MAPS | DOCUMENTS} | {SECONDARY_CAPTURE}))
 MOST_CONTEXTS = 128  # an association can offer
 TIMEOUT = 30.0  # seconds without an answer after which an archive counts as gone
-SUCCESS, PENDING = (0x0000,), (0xFF00, 0xFF01)
+STORED, NO_ROOM = 0x0000, 0xA700
+SUCCESS, PENDING = (STORED,), (0xFF00, 0xFF01)
 DUPLICATE, UNKNOWN_DESTINATION = 0x0111, 0xA801
 NO_RESOURCES = 0xA7  # first byte of what may pass
 PERMANENTLY = 0x01  # result of a rejected association
@@ -83,7 +84,7 @@ def store(archive: Archive, items: Sequence[Outgoing]) -> Iterator[tuple[Outgoin
 
 def _store(link: Association, item: Outgoing) -> str | None:
     if not link.is_established:
-        raise ArchiveError("the archive broke the connection", fix="Run the same command again to go on.")
+        raise ArchiveError("the archive broke the connection", fix="Run the same command again to resume.")
     try:
         status = link.send_c_store(item.path)
     except ValueError:
@@ -91,7 +92,7 @@ def _store(link: Association, item: Outgoing) -> str | None:
     except (OSError, AttributeError, RuntimeError) as error:
         return f"the file cannot be sent ({type(error).__name__})"
     if "Status" not in status:
-        raise ArchiveError("the archive stopped answering", fix="Run the same command again to go on.")
+        raise ArchiveError("the archive stopped answering", fix="Run the same command again to resume.")
     code = int(status.Status)
     # Warnings (0xB...) mean stored; a duplicate is the same object, stored before.
     return (
@@ -125,16 +126,21 @@ def get(archive: Archive, study: str, series: str, keep: Callable[[str, bytes], 
             entity.add_requested_context(sop_class, SYNTAXES)
 
     def receive(event: evt.Event) -> int:
-        try:
-            keep(str(event.request.AffectedSOPInstanceUID), event.encoded_dataset())
-        except OSError:
-            log.error("an object could not be written; is the disk full?")
-            return 0xA700
-        return 0x0000
+        return kept(keep, str(event.request.AffectedSOPInstanceUID), event.encoded_dataset())
 
     roles = [build_role(sop_class, scp_role=True) for sop_class in KINDS]
     with association(archive, offer, roles, [(evt.EVT_C_STORE, receive)]) as link:
         completed(link.send_c_get(series_query(study, series), model), archive, series)
+
+
+def kept(keep: Callable[[str, bytes], None], instance: str, content: bytes) -> int:
+    """Keep an object that has arrived; return the status the archive is told."""
+    try:
+        keep(instance, content)
+    except OSError:
+        log.error("An object could not be written; is the disk full?")
+        return NO_ROOM
+    return STORED
 
 
 def series_query(study: str, series: str) -> Dataset:
@@ -181,7 +187,7 @@ def association(
     handlers: Sequence[tuple[Any, Callable[..., Any]]] = (),
 ) -> Iterator[Association]:
     """Associate with an archive for what `offer` asks for, and release it at the end."""
-    entity = AE(ae_title=archive.calling)
+    entity = AE(ae_title=archive.aet)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = TIMEOUT
     entity.connection_timeout = TIMEOUT
     offer(entity)

@@ -17,36 +17,20 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
 
 from medseg.errors import UsageError
 from medseg.service.archive import Archive, ArchiveError
-from medseg.service.dimse import KINDS, SYNTAXES, association, completed, series_query
+from medseg.service.dimse import KINDS, STORED, SYNTAXES, association, completed, kept, series_query
 
 __all__ = ["move"]
 
 log = logging.getLogger("medseg.service.move")
-STORED, NO_ROOM, NOT_ASKED_FOR = 0x0000, 0xA700, 0xA900
+NOT_REQUESTED = 0xA900
 LAST_OBJECTS = 30.0  # seconds for what an archive says it sent to arrive
 
 
 def move(archive: Archive, study: str, series: str, keep: Callable[[str, bytes], None]) -> None:
     """Fetch a series by C-MOVE.
 
-    The archive must know our application entity title at the address it is told to send to (`Archive.listen`). Objects
-    of other series, and calls that are not for us, are refused.
-
-    Parameters
-    ----------
-    archive : Archive
-        The archive, with `listen`.
-    study, series : str
-        UIDs.
-    keep : callable
-        Takes the instance UID and the whole file of each object as it comes.
-
-    Raises
-    ------
-    ArchiveError
-        When not every object came.
-    UsageError
-        When nothing can listen at the address.
+    The archive must know our application entity title at the address it sends to, `Archive.move_port`. Objects of other
+    series, and calls that are not for us, are refused.
     """
     model = StudyRootQueryRetrieveInformationModelMove
     arrived: set[str] = set()
@@ -55,49 +39,46 @@ def move(archive: Archive, study: str, series: str, keep: Callable[[str, bytes],
     def receive(event: evt.Event) -> int:
         content: bytes = event.encoded_dataset()
         if _series_of(content) != series:
-            log.warning("an object that was not asked for was refused")
-            return NOT_ASKED_FOR
+            log.warning("An object that was not requested was refused.")
+            return NOT_REQUESTED
         instance = str(event.request.AffectedSOPInstanceUID)
-        try:
-            keep(instance, content)
-        except OSError:
-            log.error("an object could not be written; is the disk full?")
-            return NO_ROOM
-        with more:
-            arrived.add(instance)
-            more.notify()
-        return STORED
+        status = kept(keep, instance, content)
+        if status == STORED:
+            with more:
+                arrived.add(instance)
+                more.notify()
+        return status
 
     with (
         _listening(archive, receive),
         association(archive, lambda entity: entity.add_requested_context(model)) as link,
     ):
-        sent = completed(link.send_c_move(series_query(study, series), archive.calling, model), archive, series)
+        sent = completed(link.send_c_move(series_query(study, series), archive.aet, model), archive, series)
         with more:  # some archives answer before the last object has arrived
             there = more.wait_for(lambda: len(arrived) >= sent, LAST_OBJECTS)
     if not there:
         raise ArchiveError(
             f"the archive says it sent {sent} objects of series {series}, and {len(arrived)} came",
             where=archive.name,
-            fix=f"Check that it knows {archive.calling} at the address we listen at.",
+            fix=f"Check that it knows {archive.aet} at the address of --move-port.",
         )
 
 
 @contextmanager
 def _listening(archive: Archive, receive: Callable[[evt.Event], int]) -> Iterator[None]:
-    if archive.listen is None:
+    if archive.move_port is None:
         raise UsageError("C-MOVE needs an address of ours that the archive sends to", fix="Give --move-port HOST:PORT.")
-    entity = AE(ae_title=archive.calling)
+    entity = AE(ae_title=archive.aet)
     entity.require_called_aet = True
     for sop_class in {*KINDS, *(str(context.abstract_syntax) for context in AllStoragePresentationContexts)}:
         entity.add_supported_context(sop_class, SYNTAXES)
     try:
         server = entity.start_server(
-            archive.listen, block=False, evt_handlers=[(evt.EVT_C_STORE, receive)], ssl_context=archive.listen_tls
+            archive.move_port, block=False, evt_handlers=[(evt.EVT_C_STORE, receive)], ssl_context=archive.move_tls
         )
     except OSError as error:
         raise UsageError(
-            f"nothing can listen at {archive.listen[0]}:{archive.listen[1]} ({error.strerror or error})",
+            f"nothing can listen at {archive.move_port[0]}:{archive.move_port[1]} ({error.strerror or error})",
             fix="Give a free port of an address of this machine.",
         ) from error
     try:

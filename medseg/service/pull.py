@@ -40,29 +40,19 @@ class Series:
     objects: int | None = None  # how many the archive says it has
 
 
-def search(archive: Archive, where: Mapping[str, str]) -> list[Series]:
+def search(archive: Archive, query: Mapping[str, str]) -> list[Series]:
     """List the series that match.
 
-    Parameters
-    ----------
-    archive : Archive
-        Where to look.
-    where : mapping of str to str
-        DICOM keywords to values, for instance ``{"AccessionNumber": "123", "Modality": "CT"}``; ``*`` and ``?`` stand
-        for any text and any character, as in DICOM.
-
-    Raises
-    ------
-    UsageError
-        When nothing is asked for, or a keyword is unknown.
+    `query` maps DICOM keywords to values, for instance ``{"AccessionNumber": "123", "Modality": "CT"}``; ``*`` and
+    ``?`` stand for any text and any character, as in DICOM.
     """
-    if not where:
+    if not query:
         raise UsageError("this would fetch the whole archive", fix="Say which with --query, e.g. AccessionNumber=123.")
-    if unknown := [keyword for keyword in where if tag_for_keyword(keyword) is None]:
+    if unknown := [keyword for keyword in query if tag_for_keyword(keyword) is None]:
         raise UsageError(f"'{unknown[0]}' is not a DICOM keyword", fix="Write it as in StudyInstanceUID.")
     find = _find(archive)
-    of_study = {keyword: value for keyword, value in where.items() if keyword in STUDY_KEYS}
-    of_series = {keyword: value for keyword, value in where.items() if keyword not in STUDY_KEYS}
+    of_study = {keyword: value for keyword, value in query.items() if keyword in STUDY_KEYS}
+    of_series = {keyword: value for keyword, value in query.items() if keyword not in STUDY_KEYS}
     found: dict[str, Series] = {}
     for study in find(archive, "STUDY", {"StudyInstanceUID": "", **of_study}):
         uid = _uid(study, "StudyInstanceUID", archive)
@@ -81,28 +71,8 @@ def pull(archive: Archive, series: Series, out: Path, *, retries: int = 3, wait:
     The folder appears when all of the series has come, because a scan without its last slices looks like a scan. One
     that is there already is replaced.
 
-    Parameters
-    ----------
-    archive : Archive
-        Where it is. It sends by C-MOVE where `Archive.listen` says where to, else by C-GET; or over DICOMweb.
-    series : Series
-        As `search` gives it.
-    out : Path
-        Folder, made if missing.
-    retries : int
-        How often a broken connection is tried again.
-    wait : float
-        Seconds before the first further try; doubled each time.
-
-    Returns
-    -------
-    list of Path
-        The files.
-
-    Raises
-    ------
-    ArchiveError
-        When it did not come, or not all of it.
+    It comes by C-MOVE where `Archive.move_port` is given, else by C-GET; or over DICOMweb. A broken connection is tried
+    again `retries` times, after `wait` seconds, doubled each time. Returns the files.
     """
     fetch = _fetch(archive)
 
@@ -140,7 +110,7 @@ def pull(archive: Archive, series: Series, out: Path, *, retries: int = 3, wait:
 def _fetch(archive: Archive) -> Callable[[Archive, str, str, Callable[[str, bytes], None]], None]:
     if archive.protocol == "web":
         from medseg.service.web import get
-    elif archive.listen is None:
+    elif archive.move_port is None:
         from medseg.service.dimse import get
     else:
         from medseg.service.move import move as get

@@ -160,7 +160,7 @@ def test_pixels_in_doubt_are_skipped_unless_somebody_looked(tmp_path, change):
     assert result.written == ()
     assert "--allow-burned-in" in (result.skipped[0].fix or "")
     assert not (tmp_path / "clean").exists()
-    accepted = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY, accept_pixels=True)
+    accepted = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY, allow_burned_in=True)
     assert len(accepted.written) == 1
     assert json.loads((tmp_path / "clean" / REPORT_FILE).read_text())["pixels_accepted_by_the_user"] is True
 

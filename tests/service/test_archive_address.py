@@ -9,7 +9,7 @@ from medseg.service.archive import Archive, is_uid
 
 
 def test_dicom_and_web():
-    dimse = Archive.parse("dicom://pacs.example:11112/ARCHIVE", calling="ME")
+    dimse = Archive.parse("dicom://pacs.example:11112/ARCHIVE", aet="ME")
     assert (dimse.protocol, dimse.host, dimse.port, dimse.ae_title) == ("dimse", "pacs.example", 11112, "ARCHIVE")
     assert dimse.tls is None
     assert Archive.parse("dicoms://pacs.example:2762/ARCHIVE").tls is not None
@@ -36,13 +36,13 @@ def test_anything_else_is_refused(address):
 
 
 def test_where_to_listen(tmp_path):
-    assert Archive.parse("dicom://pacs.example:104/A", listen="11112").listen == ("127.0.0.1", 11112)
-    assert Archive.parse("dicom://pacs.example:104/A", listen="0.0.0.0:11112").listen == ("0.0.0.0", 11112)
+    assert Archive.parse("dicom://pacs.example:104/A", move_port="11112").move_port == ("127.0.0.1", 11112)
+    assert Archive.parse("dicom://pacs.example:104/A", move_port="0.0.0.0:11112").move_port == ("0.0.0.0", 11112)
     for text in ("pacs.example", "0", "127.0.0.1:70000", "host:port"):
         with pytest.raises(UsageError, match="listen"):
-            Archive.parse("dicom://pacs.example:104/A", listen=text)
+            Archive.parse("dicom://pacs.example:104/A", move_port=text)
     with pytest.raises(UsageError, match="certificate of ours"):
-        Archive.parse("dicoms://pacs.example:104/A", listen="11112")
+        Archive.parse("dicoms://pacs.example:104/A", move_port="11112")
 
 
 def test_secrets_come_from_the_environment(monkeypatch):

@@ -237,7 +237,7 @@ def test_c_move(tmp_path, request, over_tls):
         client.load_cert_chain(file, key)
         calls = {"tls_args": (client, "127.0.0.1")}
     with small_archive(tls=tls, send_to=(ours, calls)) as (address, kept):
-        archive = Archive.parse(f"{scheme}://{address}", listen=f"127.0.0.1:{ours}", **options)
+        archive = Archive.parse(f"{scheme}://{address}", move_port=f"127.0.0.1:{ours}", **options)
         push([tmp_path / "in"], archive)
         (series,) = search(archive, {"StudyInstanceUID": source.study_uid})
         files = pull(archive, series, tmp_path / "out")
@@ -248,7 +248,7 @@ def test_c_move(tmp_path, request, over_tls):
 def test_c_move_to_somebody_the_archive_does_not_know(tmp_path):
     source, _ = small_series(tmp_path / "in", shape=(8, 8, 1))
     with small_archive() as (address, _):
-        archive = Archive.parse(f"dicom://{address}", listen=str(free_port()))
+        archive = Archive.parse(f"dicom://{address}", move_port=str(free_port()))
         push([tmp_path / "in"], archive)
         (series,) = search(archive, {"StudyInstanceUID": source.study_uid})
         with pytest.raises(ArchiveRefusal, match="our title as a destination"):
@@ -256,7 +256,7 @@ def test_c_move_to_somebody_the_archive_does_not_know(tmp_path):
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
-            busy = Archive.parse(f"dicom://{address}", listen=str(taken.getsockname()[1]))
+            busy = Archive.parse(f"dicom://{address}", move_port=str(taken.getsockname()[1]))
             with pytest.raises(UsageError, match="nothing can listen"):
                 pull(busy, series, tmp_path / "out")
 
@@ -276,7 +276,7 @@ def test_while_we_listen_only_what_was_asked_for_is_taken(tmp_path):
         link.release()
 
     with small_archive(send_to=(ours, {})) as (address, _):
-        archive = Archive.parse(f"dicom://{address}", listen=str(ours))
+        archive = Archive.parse(f"dicom://{address}", move_port=str(ours))
         push([tmp_path / "in"], archive)
         (series,) = search(archive, {"StudyInstanceUID": source.study_uid})
         original = move.completed

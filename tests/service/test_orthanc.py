@@ -49,7 +49,7 @@ def study(tmp_path):
 def archive_for(orthanc: Orthanc, way: str, monkeypatch: pytest.MonkeyPatch) -> Archive:
     monkeypatch.setenv("MEDSEG_PACS_PASSWORD", "secret")
     address = orthanc.web if way in ("stow", "wado") else orthanc.dicom
-    return Archive.parse(address, user="me", listen=str(OURS) if way == "c-move" else None)
+    return Archive.parse(address, user="me", move_port=str(OURS) if way == "c-move" else None)
 
 
 def hashes(paths) -> dict[str, str]:
@@ -123,7 +123,7 @@ def test_searching_by_modality(orthanc, study, monkeypatch):
 def test_an_archive_that_does_not_know_us_as_a_destination(orthanc, study, tmp_path, monkeypatch):
     folder, source, _ = study
     push([folder], archive_for(orthanc, "c-store", monkeypatch))
-    stranger = Archive.parse(orthanc.dicom, calling="STRANGER", listen=str(OURS))
+    stranger = Archive.parse(orthanc.dicom, aet="STRANGER", move_port=str(OURS))
     series = search(stranger, {"StudyInstanceUID": source.study_uid})[0]
     with pytest.raises(ArchiveError):
         pull(stranger, series, tmp_path / "out")

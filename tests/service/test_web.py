@@ -67,4 +67,4 @@ def test_a_service_that_refuses_is_not_asked_again(tmp_path, monkeypatch, code):
 
 def test_c_move_is_not_part_of_it():
     with pytest.raises(UsageError, match="C-MOVE"):
-        Archive.parse("https://pacs.example/dicom-web", listen="11112")
+        Archive.parse("https://pacs.example/dicom-web", move_port="11112")
