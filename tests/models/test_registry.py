@@ -52,7 +52,7 @@ def test_an_unknown_name_lists_the_known_ones():
         ({"norm": "layer"}, "network unet: norm.*'layer'"),
         ({"features": [8, 16], "strides": [1, 2, 2]}, "network unet: strides: 3 strides for 2 stages"),
         ({"features": [8, 16], "strides": [1, [2, 2]]}, "network unet: strides:.*3 dimensions need 3"),
-        ({"features": [8, 16], "strides": [2, 2]}, "network unet: strides: the stride of the low-resolution stage"),
+        ({"features": [8, 16], "strides": [2, 2]}, "network unet: strides: the stride of the first level"),
         ({"features": [8, 16], "kernels": [3, 4]}, "network unet: kernels:.*even"),
         ({"features": [8, 16], "kernels": [3]}, "network unet: kernels: 1 kernels for 2 stages"),
         ({"features": [8, 16], "blocks": [1]}, "network unet: blocks: 1 numbers for 2 stages"),
