@@ -71,7 +71,7 @@ def architectures(
     from medseg.bench.architectures import climb
     from medseg.bench.architectures_config import read_architectures
     from medseg.bench.architectures_report import Circumstances, write_architectures
-    from medseg.models.registry import require
+    from medseg.models.family import require
     from medseg.training.configure import seconds_of
     from medseg.training.device import choose_device
 

@@ -1,4 +1,4 @@
-"""Says where a scan is unlike what a model was trained on."""
+"""Warnings where a scan is out of distribution: of another kind than what the model was trained on."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from medseg.types.axis_order import toward
 
 __all__ = ["out_of_distribution", "out_of_distribution_intensities"]
 
-# How far beyond the training data's range of spacings and extents a scan may lie before it is remarked on.
+# How far beyond the training data's range of spacings and extents a scan may lie before it gets a warning.
 SLACK = 1.05
 
 
 def out_of_distribution(scan: Scan, card: InputCard) -> tuple[str, ...]:
-    """Remarks for the user, none where the scan is of the kind the card describes."""
-    notes = []
+    """Warnings about a scan as read, none where it is of the kind the card describes."""
+    warnings = []
     expected = {channel.modality for channel in card.channels if channel.modality}
     if scan.modality and expected and scan.modality not in expected:
-        notes.append(f"the scan is {scan.modality}, the model was trained on {' and '.join(sorted(expected))}")
+        warnings.append(f"The scan is {scan.modality}; the model was trained on {' and '.join(sorted(expected))}.")
     if scan.geometry.is_sheared:
-        notes.append("the scan's axes are not at right angles (tilted gantry); the model sees it as if they were")
+        warnings.append("The scan's axes are not at right angles (tilted gantry), which the model ignores.")
     order = toward(scan.geometry, card.orientation).then(card.axis_order)
     spacing = order.select(scan.geometry.spacing)
     extent = [n * mm for n, mm in zip(order.select(scan.geometry.shape), spacing, strict=True)]
     for name, values, limits in (
-        ("spacing", spacing, card.expected_spacing),
-        ("field of view", extent, card.expected_extent_mm),
+        ("Spacing", spacing, card.expected_spacing),
+        ("Field of view", extent, card.expected_extent_mm),
     ):
         if limits and not _inside(values, *limits):
             low, high = (_mm(limit) for limit in limits)
-            notes.append(f"{name} {_mm(values)} mm lies outside the training data's {low} to {high} mm")
-    return tuple(notes)
+            warnings.append(f"{name} {_mm(values)} mm; the training data has {low} to {high} mm.")
+    return tuple(warnings)
 
 
 def out_of_distribution_intensities(scan: Scan, labels: npt.NDArray[Any], card: InputCard) -> tuple[str, ...]:
-    """Remarks where what was found is of other brightness than what the model was trained to find.
+    """Warnings where the labels enclose other intensities than the references of the training data.
 
     - `labels`, shape (X, Y, Z): what was found in it.
     - `card`: with the intensities inside the references of the training data, where they are known.
     """
-    notes = []
+    warnings = []
     known = [(channel, found) for channel, found in zip(card.channels, scan.array, strict=True) if channel.foreground]
     inside = labels > 0 if known else labels
     for channel, array in known:
@@ -55,11 +55,11 @@ def out_of_distribution_intensities(scan: Scan, labels: npt.NDArray[Any], card: 
             continue
         low, high, middle = channel.foreground.low, channel.foreground.high, float(np.median(values))
         if not low <= middle <= high:
-            notes.append(
-                f"intensities of {channel.name} where something was found ({middle:.4g} in the middle) lie outside the "
-                f"training data's {low:.4g} to {high:.4g}"
+            warnings.append(
+                f"Intensities of {channel.name} inside the labels have a median of {middle:.4g}; the training data has "
+                f"{low:.4g} to {high:.4g}."
             )
-    return tuple(notes)
+    return tuple(warnings)
 
 
 def _inside(values: Sequence[float], low: Sequence[float], high: Sequence[float]) -> bool:

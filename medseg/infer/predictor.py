@@ -246,11 +246,11 @@ class Predictor:
         every = tuple(range(2 if flat else 3))
         wanted = every if requested == "all" else tuple(a for a in every if self._is_left_right(a))
         if card.mirror_axes is None:
-            return wanted, ("the model card does not tell whether its network may be mirrored",)
+            return wanted, ("The model card does not tell whether its network may be mirrored.",)
         sound = tuple(axis for axis in wanted if axis in card.mirror_axes)
         if sound == wanted:
             return sound, ()
-        return sound, (f"mirrored along {len(sound)} axes only: the network was not trained for the others",)
+        return sound, (f"Mirrored along {len(sound)} axes only: the network was not trained for the others.",)
 
     def _is_left_right(self, axis: int) -> bool:
         """Whether an axis of the network runs between left and right; of scans as stored, the first is taken to."""

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
 from medseg.config.load import build
-from medseg.errors import ConfigError, MissingDependency, ModelError
+from medseg.errors import ConfigError, ModelError
+from medseg.models.family import NetworkFamily
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["NetworkFamily", "build_network", "find_family", "load_pretrained", "network_names", "require"]
+__all__ = ["NetworkFamily", "build_network", "find_family", "load_pretrained", "network_names"]
 
 ENTRY_POINTS = "medseg.networks"
 
-# Registered name -> module of medseg.models.networks that holds a `NetworkFamily` of the same name in upper case.
+# Registered name -> module of medseg.models.networks that holds a `NetworkFamily` of that name in upper case. By name,
+# so that asking for one network imports no other; none of these modules knows the registry.
 _BUILT_IN: dict[str, str] = {
     "sliding_window_classifier": "sliding_window_classifier",
     "fcn_full_resolution": "fcn_full_resolution",
@@ -39,23 +37,6 @@ _BUILT_IN: dict[str, str] = {
     "unetr": "unetr",
     "monai": "monai_class",
 }
-
-
-@dataclass(frozen=True)
-class NetworkFamily:
-    """A network as the registry knows it.
-
-    - `arguments`: what may be set, with defaults; extra keys must be forbidden.
-    - `build`: ``build(channels, classes, dimensions, arguments) -> nn.Module``. `classes` includes the background. The
-      module maps ``(N, channels, *spatial)`` to scores before softmax ``(N, classes, *spatial)`` and has an attribute
-      ``multiple``: each spatial size must be a multiple of it. With deep supervision and in training mode it gives a
-      list of scores, full resolution first.
-    - `dimensions`: the numbers of spatial dimensions it can be built for.
-    """
-
-    arguments: type[BaseModel]
-    build: Callable[[int, int, int, Any], nn.Module]
-    dimensions: tuple[int, ...] = (2, 3)
 
 
 def network_names() -> tuple[str, ...]:
@@ -108,12 +89,6 @@ def load_pretrained(network: nn.Module) -> None:
     load = getattr(network, "load_pretrained", None)
     if load is not None:
         load()
-
-
-def require(module: str, *, extra: str, needed_by: str) -> None:
-    """Check that an optional package is there before a network that cannot run without it is built."""
-    if find_spec(module) is None:
-        raise MissingDependency(f"{module} is not installed", where=needed_by, fix=f"pip install 'medseg[{extra}]'.")
 
 
 def _installed() -> dict[str, list[EntryPoint]]:

@@ -28,7 +28,7 @@ def components(
     Ids run from 1, class by class, the largest object of a class first; they do not depend on the orientation or the
     memory layout of the array. Touching voxels of different classes are different objects.
 
-    - `connectivity`: voxels that share a face, also an edge, also a corner; 4 and 8 are their like in a picture.
+    - `connectivity`: voxels that share a face, also an edge, also a corner; 4 and 8 are their like in a 2D image.
     - `classes`: values of the classes to make objects of; all by default.
     - `planes`: thickness of the slabs the map is worked through in; the result does not depend on it.
     - `out`, shape (X, Y, Z): receives the ids, for instance a memory-mapped file.

@@ -15,7 +15,7 @@ _ON_FLAT: dict[int, int] = {4: 6, 6: 6, 8: 26, 18: 26, 26: 26}
 
 
 def flat_axis(shape: tuple[int, ...]) -> int | None:
-    """Return the axis a picture has no depth along: the one axis of its grid with a single voxel; None for a volume."""
+    """The axis a 2D image has no depth along: the one axis of its grid with a single voxel; None for a volume."""
     flat = [axis for axis, size in enumerate(shape) if size == 1]
     return flat[0] if len(flat) == 1 else None
 
@@ -30,7 +30,7 @@ def neighborhood(connectivity: Connectivity, shape: tuple[int, ...]) -> int:
         return _ON_FLAT[connectivity]
     if connectivity in (4, 8):
         raise ConfigError(
-            f"connectivity {connectivity} is for pictures, and the grid has shape {tuple(shape)}",
+            f"connectivity {connectivity} is for 2D images, and the grid has shape {tuple(shape)}",
             fix="Use 6 (faces), 18 (and edges) or 26 (and corners).",
         )
     return connectivity
@@ -45,6 +45,6 @@ def seam_offsets(connectivity: int) -> tuple[tuple[int, int], ...]:
 def neighbor_pairs(shape: tuple[int, ...], step: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """Return slices of an array that lay each voxel on its neighbor at a step of -1, 0 or 1 along each axis."""
     both = tuple(zip(step, shape, strict=True))
-    here = tuple(slice(max(0, -move), size - max(0, move)) for move, size in both)
-    there = tuple(slice(max(0, move), size - max(0, -move)) for move, size in both)
-    return here, there
+    own = tuple(slice(max(0, -move), size - max(0, move)) for move, size in both)
+    neighbor = tuple(slice(max(0, move), size - max(0, -move)) for move, size in both)
+    return own, neighbor

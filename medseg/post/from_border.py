@@ -48,8 +48,8 @@ def objects_from_border(
     - `labels`: as a network trained on `medseg.data.border_class.border_labels` gives it.
     - `probabilities`, shape (1 + classes, X, Y, Z): as in `Prediction`.
     - `min_seed_mm3`: interiors smaller than this are no seeds, unless a part of the foreground has no larger one.
-    - `depth_mm`, `sigma_mm`: interiors the network did not part are split by shape, as
-      `medseg.post.watershed.watershed` splits objects, and each piece is a seed. None splits none.
+    - `depth_mm`, `sigma_mm`: interiors the network did not separate are split by shape, as
+      `medseg.post.watershed.watershed` splits objects, and each part is a seed. None splits none.
     - `connectivity`, `planes`: of the foreground, interiors and borders together; as for
       `medseg.post.components.components`.
     """
@@ -71,7 +71,7 @@ def objects_from_border(
     lost = 0
     following = len(regions) + 1
     for number, (start, stop) in enumerate(zip(regions.starts.tolist(), regions.stops.tolist(), strict=True), start=1):
-        # A margin of one voxel, where the grid goes on, so that interiors end inside the crop.
+        # A margin of one voxel, where the grid reaches further, so that interiors end inside the crop.
         ends = zip(start, stop, labels.geometry.shape, strict=True)
         box = tuple(slice(max(0, first - 1), min(size, last + 1)) for first, last, size in ends)
         crop = oriented.view(ids[box])
@@ -91,8 +91,8 @@ def objects_from_border(
             relief = distance_transform_edt(seeds == 0, sampling=oriented.spacing(labels.geometry))
         else:
             relief = oriented.view(probabilities[channels[border_value]][box])
-        pieces = flood(relief, seeds, mask)
-        crop[mask] = pieces[mask] + (following - 1)
+        parts = flood(relief, seeds, mask)
+        crop[mask] = parts[mask] + (following - 1)
         of_class.update(enumerate(classes, start=following))
         following += len(classes)
     if lost:
@@ -144,10 +144,10 @@ class _Seeds:
         return table[found], [classes[number] for number in kept.tolist()]
 
     def _split(self, found: npt.NDArray[np.int32], depth: float) -> npt.NDArray[np.int32]:
-        """Number the pieces of all interiors anew."""
-        pieces = np.zeros_like(found)
-        # Each in its own box: an unsure network leaves thousands of interiors in one region as large as the picture.
-        # What the smoothing reaches belongs to the box, so that the pieces are those the whole region would give.
+        """Number the parts of all interiors anew."""
+        parts = np.zeros_like(found)
+        # Each in its own box: an unsure network leaves thousands of interiors in one region as large as the image.
+        # What the smoothing reaches belongs to the box, so that the parts are those the whole region would give.
         margins = [2 + int(4 * self.sigma / step) for step in self.spacing]
         following = 0
         for number, box in enumerate(find_objects(found), start=1):
@@ -157,9 +157,9 @@ class _Seeds:
             )
             inside = found[around] == number
             split = split_mask(inside, self.spacing, depth_mm=depth, sigma_mm=self.sigma)
-            pieces[around][inside] = split[inside] + following
+            parts[around][inside] = split[inside] + following
             following += int(split.max())
-        return pieces
+        return parts
 
 
 def _class_of_thin(

@@ -18,7 +18,7 @@ __all__ = ["fill_holes"]
 def fill_holes(labels: LabelMap, *, max_mm3: float | None = None, classes: Collection[int] | None = None) -> LabelMap:
     """Fill the background a class encloses.
 
-    A hole is a part of what is not the class, connected by voxel faces (edges of pixels in a picture), that does not
+    A hole is a part of what is not the class, connected by voxel faces (edges of pixels in a 2D image), that does not
     reach the edge of the grid. Only its background voxels are filled: other classes inside, such as a tumor in an
     organ, stay as they are.
 

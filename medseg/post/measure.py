@@ -23,7 +23,7 @@ def measure(instances: Instances, scan: Scan | None = None, *, shape: bool = Tru
 
     - `instances`: objects. Where rows have no measures yet, size and place are counted first.
     - `scan`: on the same grid: gives the mean intensity of each channel over each object.
-    - `shape`: whether to measure longest diameter and sphericity, of things only: a stuff region may be many pieces.
+    - `shape`: whether to measure longest diameter and sphericity, of things only: a stuff region may have many parts.
     """
     if scan is not None:
         instances.geometry.match(scan.geometry, what="the grids of the objects and the scan")

@@ -33,7 +33,7 @@ def panoptic(
 ) -> Instances:
     """Merge things and stuff into one id map, and measure every row.
 
-    Each object of a thing class is a row, and each stuff class is one row however many pieces it has. A voxel of an
+    Each object of a thing class is a row, and each stuff class is one row however many parts it has. A voxel of an
     object belongs to it whatever class the label map gives it there; a voxel of a thing class that belongs to no
     object is background.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable
 
 from medseg.post.components import components
@@ -18,11 +18,11 @@ def keep_largest(
 ) -> LabelMap:
     """Keep the largest objects of each class; voxels of the others become background."""
     found = components(labels, connectivity=connectivity, classes=classes)
-    seen: dict[int, int] = defaultdict(int)
+    counts: Counter[int] = Counter()
     lost = []
     for row in found.rows:  # the largest of a class comes first
-        seen[row.class_value] += 1
-        if seen[row.class_value] > count:
+        counts[row.class_value] += 1
+        if counts[row.class_value] > count:
             lost.append(row)
     return _without(labels, found, lost)
 

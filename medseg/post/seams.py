@@ -130,11 +130,11 @@ def _touching(one: _Seam, other: _Seam, connectivity: int) -> npt.NDArray[np.int
     """Pairs of components, shape (pairs, 2), that touch between two neighboring planes."""
     gathered = [np.empty((0, 2), np.int64)]
     for step in seam_offsets(connectivity):
-        here, there = neighbor_pairs(one.values.shape, step)
-        same = (one.values[here] == other.values[there]) & (one.values[here] != 0)
+        near, far = neighbor_pairs(one.values.shape, step)
+        same = (one.values[near] == other.values[far]) & (one.values[near] != 0)
         if same.any():
             # Both numbers in one, as sorting pairs is many times slower.
-            keys = np.unique((one.numbers[here][same] << 32) | other.numbers[there][same])
+            keys = np.unique((one.numbers[near][same] << 32) | other.numbers[far][same])
             gathered.append(np.stack([keys >> 32, keys & 0xFFFFFFFF], axis=1))
     return np.concatenate(gathered)
 
@@ -145,8 +145,8 @@ def _join(
     """Join what touches across seams; return the whole regions and, for each part, the region it belongs to."""
     links = [np.empty((0, 2), np.int64), *pairs]
     for value in joined:
-        members = np.flatnonzero(parts.class_values == value)
-        links.append(np.stack([members[:-1], members[1:]], axis=1))
+        of_class = np.flatnonzero(parts.class_values == value)
+        links.append(np.stack([of_class[:-1], of_class[1:]], axis=1))
     if len(parts) == 0:
         return parts, np.empty(0, np.int64)
     one, other = np.concatenate(links).T

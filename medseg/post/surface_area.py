@@ -23,7 +23,7 @@ CHUNK_VOXELS = 1 << 20
 def sphericity(mask: npt.NDArray[np.bool_], matrix: npt.NDArray[np.float64], flat: int | None = None) -> float:
     """Surface of the ball of the same volume divided by the object's surface: 1 for a ball, less for anything else.
 
-    In a picture, perimeter of the disc of the same area divided by the object's perimeter. Objects of a few voxels,
+    In a 2D image, perimeter of the disc of the same area divided by the object's perimeter. Objects of a few voxels,
     whose lattice says little of their shape, can come out above 1 and are set to 1.
 
     - `mask`, shape (X, Y, Z): true inside the object; at least one voxel. Beyond the array is outside.
@@ -56,13 +56,13 @@ def surface_area(mask: npt.NDArray[np.bool_], matrix: npt.NDArray[np.float64]) -
 
 
 def perimeter(mask: npt.NDArray[np.bool_], matrix: npt.NDArray[np.float64], flat: int) -> float:
-    """Perimeter in mm of an object in a picture, by Crofton's formula over 4 directions; parameters as `sphericity`."""
+    """Perimeter in mm of an object in a 2D image, by Crofton's formula over 4 directions."""
     plane = np.moveaxis(mask, flat, -1)
     steps = np.delete(matrix, flat, axis=1)
     directions = DIRECTIONS[:4]
     vectors = np.array([direction[:2] for direction in directions]) @ steps.T
     lengths = np.linalg.norm(vectors, axis=1)
-    weights = _shares_of_half_circle(vectors, steps)
+    weights = _half_circle_fractions(vectors, steps)
     crossings = _crossings(plane, directions)
     return float(np.pi / 2 * _pixel_area(steps) * (weights * crossings / lengths).sum())
 
@@ -76,9 +76,9 @@ def _crossings(mask: npt.NDArray[np.bool_], directions: tuple[tuple[int, int, in
     for first in range(0, depth, planes):
         for place, (x, y, z) in enumerate(directions):
             last = min(first + planes, depth - x)
-            here = padded[(slice(first, last), *_shifted(-y, -z))]
-            there = padded[(slice(first + x, last + x), *_shifted(y, z))]
-            counts[place] += np.count_nonzero(here != there)
+            near = padded[(slice(first, last), *_shifted(-y, -z))]
+            far = padded[(slice(first + x, last + x), *_shifted(y, z))]
+            counts[place] += np.count_nonzero(near != far)
     return counts
 
 
@@ -89,7 +89,7 @@ def _shifted(*steps: int) -> tuple[slice, ...]:
 
 @lru_cache(maxsize=64)
 def _directions_in_space(matrix: bytes) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Step lengths in mm of the 13 directions, and the share of all directions in space that each stands for."""
+    """Step lengths in mm of the 13 directions, and the fraction of all directions in space that each stands for."""
     vectors = np.array(DIRECTIONS) @ np.frombuffer(matrix).reshape(3, 3).T
     lengths = np.linalg.norm(vectors, axis=1)
     units = vectors / lengths[:, None]
@@ -97,16 +97,16 @@ def _directions_in_space(matrix: bytes) -> tuple[npt.NDArray[np.float64], npt.ND
     return lengths, (areas[:13] + areas[13:]) / areas.sum()
 
 
-def _shares_of_half_circle(vectors: npt.NDArray[np.float64], steps: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Share of all directions in a plane that each of some lines stands for."""
+def _half_circle_fractions(vectors: npt.NDArray[np.float64], steps: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Fraction of all directions in a plane that each of some lines stands for."""
     along = steps[:, 0] / np.linalg.norm(steps[:, 0])
     across = steps[:, 1] - (steps[:, 1] @ along) * along
     angles = np.arctan2(vectors @ across / np.linalg.norm(across), vectors @ along) % np.pi
     order = np.argsort(angles)
     gaps = np.diff(np.append(angles[order], angles[order][0] + np.pi))
-    shares = np.empty(len(angles))
-    shares[order] = (gaps + np.roll(gaps, 1)) / (2 * np.pi)
-    return shares
+    fractions = np.empty(len(angles))
+    fractions[order] = (gaps + np.roll(gaps, 1)) / (2 * np.pi)
+    return fractions
 
 
 def _pixel_area(steps: npt.NDArray[np.float64]) -> float:

@@ -43,7 +43,7 @@ def watershed(
       of the distance to the border. Smaller splits more.
     - `sigma_mm`: standard deviation of the Gaussian that smooths the distance first, so that a rough border splits
       nothing; 0 for none.
-    - `min_mm3`: no piece smaller than this is split off; it joins the piece it shares most border with.
+    - `min_mm3`: no part smaller than this is split off; it joins the part it shares most border with.
     """
     found = components(labels, connectivity=connectivity, classes=classes, planes=planes, out=out)
     ids, geometry = found.ids, found.geometry
@@ -56,13 +56,13 @@ def watershed(
         if row.voxels < max(2, 2 * minimum):
             continue
         crop = ids[_box_with_border(row, geometry.shape)]
-        pieces = split_mask(oriented.view(crop == row.id), spacing, depth_mm=depth_mm, sigma_mm=sigma_mm)
-        pieces = merge_small(pieces, minimum)
-        count = int(pieces.max())
+        parts = split_mask(oriented.view(crop == row.id), spacing, depth_mm=depth_mm, sigma_mm=sigma_mm)
+        parts = merge_small(parts, minimum)
+        count = int(parts.max())
         if count < 2:
             continue
-        extra = pieces > 1
-        oriented.view(crop)[extra] = pieces[extra] + (following - 2)
+        extra = parts > 1
+        oriented.view(crop)[extra] = parts[extra] + (following - 2)
         of_class.update(dict.fromkeys(range(following, following + count - 1), row.class_value))
         following += count - 1
     return number_objects(ids, geometry, of_class, found.table)
@@ -76,7 +76,7 @@ def split_mask(
     - `mask`, shape (X, Y, Z): the object, with a margin of background where it does not end at the grid's edge: what
       lies beyond the array counts neither as object nor as border.
     - `spacing`: in mm.
-    - returns, shape (X, Y, Z): pieces 1 to N; 0 outside the mask.
+    - returns, shape (X, Y, Z): parts 1 to N; 0 outside the mask.
     """
     whole = mask.astype(np.int32)
     if mask.all():

@@ -1,4 +1,4 @@
-"""Shows a gray picture to a network that was trained on colors."""
+"""Shows a gray 2D image to a network that was trained on colors."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from medseg.types import Scan
 
 __all__ = ["COLORS", "in_color"]
 
-# What channels of a network for color pictures are called.
+# What channels of a network for color images are called.
 COLORS = ("red", "green", "blue")
-NOTE = "the picture is gray; the network was shown it as red, green and blue alike"
+NOTE = "The image is gray; the network was shown it as red, green and blue alike."
 
 
 def in_color(scan: Scan, card: InputCard) -> tuple[Scan, tuple[str, ...]]:
-    """Repeat the one channel of a gray picture where the network wants red, green and blue.
+    """Repeat the one channel of a gray image where the network wants red, green and blue.
 
-    That is what a gray picture saved in color holds; microscopes save either. Anything else stays as it is.
+    That is what a gray image saved in color holds; microscopes save either. Anything else stays as it is.
     """
     wanted = tuple(channel.name.casefold() for channel in card.channels)
     if scan.source.format != "picture" or scan.channels != 1 or wanted != COLORS:

@@ -35,7 +35,7 @@ __all__ = ["LowResolutionStage", "Prepared", "Route", "check_channels", "plan_ro
 
 # Voxels converted to float32 at a time in each thread: a few planes, small enough for the CPU's cache.
 BLOCK = 1 << 20
-# Shares of a voxel that differ by less are equal but for the rounding of float32.
+# Fractions of a voxel that differ by less are equal but for the rounding of float32.
 EQUAL = 1e-5
 Triple = tuple[float, float, float]
 Steps = tuple[float | None, float | None, float | None]
@@ -327,5 +327,5 @@ def _bad_voxels(array: npt.NDArray[Any]) -> tuple[str, ...]:
     bad = sum(int(np.count_nonzero(~np.isfinite(plane))) for channel in array for plane in channel)
     if not bad:
         return ()
-    share = bad / array.size
-    return (f"{bad} voxels ({share:.2g} of the scan) were not finite numbers and were taken as 0",)
+    fraction = bad / array.size
+    return (f"{bad} voxels ({fraction:.2g} of the scan) are not finite numbers and were taken as 0.",)

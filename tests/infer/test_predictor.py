@@ -147,8 +147,8 @@ def test_wrong_channels_are_an_error_and_other_differences_are_notes():
         predictor.segment(scan_of(np.zeros((2, 20, 20, 20))))
     assert predictor.segment(scan_of(np.zeros((30, 30, 30)))).warnings == ()
     notes = predictor.segment(scan_of(np.zeros((30, 30, 9)), (1, 1, 1.3))).warnings
-    assert "spacing 1 x 1 x 1.3 mm" in notes[0]
-    assert "field of view 30 x 30 x 11.7 mm" in notes[1]
+    assert "Spacing 1 x 1 x 1.3 mm" in notes[0]
+    assert "Field of view 30 x 30 x 11.7 mm" in notes[1]
 
 
 def test_modality_the_model_does_not_know_is_noted():
@@ -158,7 +158,7 @@ def test_modality_the_model_does_not_know_is_noted():
     model = type(model)(None, model.card.model_copy(update={"input": inputs}))
     predictor = Predictor(model, engine=Analytic(bands(3)))
     notes = predictor.segment(scan_of(np.zeros((20, 20, 20)), modality="CT")).warnings
-    assert notes == ("the scan is CT, the model was trained on MR",)
+    assert notes == ("The scan is CT; the model was trained on MR.",)
     assert predictor.segment(scan_of(np.zeros((20, 20, 20)), modality="MR")).warnings == ()
 
 

@@ -133,7 +133,7 @@ def test_dicom_seg_with_one_segment_for_each_object(tmp_path):
     from small_series import small_series
 
     from medseg.io.dicom_results.seg import read_seg, write_seg
-    from medseg.post.encodings import one_class_per_object
+    from medseg.io.object_labels import object_labels
     from medseg.types import LabelMap, ModelIdentity
 
     source, geometry = small_series(tmp_path / "scan")
@@ -141,7 +141,7 @@ def test_dicom_seg_with_one_segment_for_each_object(tmp_path):
     array[0, 0, 0] = array[-1, -1, -1] = 1  # so that the whole grid comes back
     instances = panoptic(LabelMap(array, geometry, TABLE))
     assert len(instances.rows) > 20
-    segments = one_class_per_object(instances)
+    segments = object_labels(instances)
     write_seg(segments, source, tmp_path / "objects.seg.dcm", model=ModelIdentity("m", "1", "0" * 64))
     back = read_seg(tmp_path / "objects.seg.dcm")
     assert back.geometry.difference(geometry) < 1e-3

@@ -8,6 +8,7 @@ from torch import nn
 
 from medseg.errors import ConfigError, MissingDependency, ModelError
 from medseg.models import registry
+from medseg.models.family import require
 from medseg.models.registry import NetworkFamily, build_network, find_family, load_pretrained, network_names
 
 
@@ -117,7 +118,7 @@ def test_an_entry_point_that_is_no_network_is_refused(monkeypatch):
 
 def test_a_missing_package_names_its_extra():
     with pytest.raises(MissingDependency, match=r"medseg\[transformers\]"):
-        registry.require("a_package_nobody_has", extra="transformers", needed_by="network swinunetr")
+        require("a_package_nobody_has", extra="transformers", needed_by="network swinunetr")
 
 
 def test_load_pretrained_leaves_other_networks_alone():

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from objects_for_tests import TABLE, ball, label_map, oblique_affine, orientations, random_blobs, same_partition
 
 from medseg.engine.stages.objects import MergeStuff, Panoptic, ThingsAndStuff
-from medseg.errors import FormatLimitation, GeometryMismatch, InputError
+from medseg.errors import GeometryMismatch, InputError
+from medseg.io.object_labels import object_labels
 from medseg.post.components import components
-from medseg.post.encodings import class_times_1000, one_class_per_object
 from medseg.post.panoptic import panoptic
 from medseg.post.watershed import watershed
 from medseg.types import Code, LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction, Scan
@@ -126,33 +126,12 @@ def test_nothing_and_only_stuff():
     assert [row.voxels for row in panoptic(label_map(np.full((3, 3, 3), 5)), nothing).rows] == [27]
 
 
-def test_class_times_1000():
-    found = panoptic(scene())
-    encoded = class_times_1000(found)
-    assert encoded.dtype == np.int32
-    assert np.unique(encoded).tolist() == [0, 1001, 1002, 2001, 5000]
-    assert same_partition(encoded, found.ids)
-    assert np.array_equal(encoded // 1000, scene().array)
-
-
-def test_class_times_1000_only_when_it_fits():
-    array = np.zeros((20, 20, 20), np.uint8)
-    array[::2, ::2, ::2] = 1
-    array[1, 1, 1] = 0
-    found = components(label_map(array), connectivity=6)
-    assert len(found.rows) == 1000
-    with pytest.raises(FormatLimitation, match="holds 999 objects of a class, and lesion has 1000"):
-        class_times_1000(found)
-    array[0, 0, 0] = 0
-    assert class_times_1000(components(label_map(array), connectivity=6)).max() == 1999
-
-
-def test_one_class_per_object_carries_names_and_codes():
+def test_objects_are_counted_within_each_class_and_carry_its_codes():
     lesion = Code("52988006", "SCT", "Lesion")
     table = LabelTable((LabelClass(1, "lesion", None, lesion, is_thing=True), *TABLE.classes[1:]))
     labels = LabelMap(scene().array, scene().geometry, table)
     found = panoptic(labels)
-    segments = one_class_per_object(found)
+    segments = object_labels(found)
     assert segments.array.dtype == np.uint8
     assert np.array_equal(segments.array, found.ids)
     assert [(item.value, item.name) for item in segments.table] == [
@@ -162,12 +141,3 @@ def test_one_class_per_object_carries_names_and_codes():
         (4, "organ"),
     ]
     assert segments.table.classes[1].code == lesion
-
-
-def test_more_objects_than_segments():
-    array = np.zeros((82, 82, 82), np.uint8)
-    array[::2, ::2, ::2] = 1
-    with pytest.raises(FormatLimitation, match="65535 segments"):
-        one_class_per_object(components(label_map(array)))
-    array[2:] = 0
-    assert one_class_per_object(components(label_map(array))).array.dtype == np.uint16

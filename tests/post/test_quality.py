@@ -26,38 +26,38 @@ def organ() -> np.ndarray:
     return array
 
 
-def test_an_ordinary_prediction_has_no_remarks() -> None:
+def test_an_ordinary_prediction_has_no_flags() -> None:
     assert notes_of(organ(), liver=(100, 300)) == ""
 
 
-def test_a_volume_the_training_data_never_had_is_remarked_on_with_the_numbers() -> None:
-    assert notes_of(organ(), liver=(300, 500)) == "liver: 216 ml is outside the training data's 300 to 500 ml"
+def test_a_volume_the_training_data_never_had_is_flagged_with_the_numbers() -> None:
+    assert notes_of(organ(), liver=(300, 500)) == "liver: Volume 216 ml; the training data has 300 to 500 ml."
 
 
-def test_what_should_be_there_and_is_not_is_remarked_on() -> None:
-    assert "lesion: not found" in notes_of(organ(), lesion=(1, 50))
-    assert notes_of(np.zeros(GRID.shape)) == "nothing was found"
+def test_a_class_that_should_be_there_and_is_not_is_flagged() -> None:
+    assert "lesion: Not found" in notes_of(organ(), lesion=(1, 50))
+    assert notes_of(np.zeros(GRID.shape)) == "Nothing was found."
 
 
-def test_a_class_in_pieces_is_remarked_on_but_not_countable_things() -> None:
+def test_a_class_of_several_components_is_flagged_but_not_countable_things() -> None:
     array = organ()
     array[10, 10, 2:10] = 1
     assert notes_of(array) == ""
     array[9:11, 9:11, 2:10] = 1
-    assert notes_of(array) == "liver: in 2 pieces; the largest holds 87% of it"
+    assert notes_of(array) == "liver: 2 connected components; the largest is 87% of the volume."
     array[array == 1] = 2
     assert notes_of(array) == ""
 
 
-def test_what_touches_the_edge_of_the_field_of_view_is_remarked_on() -> None:
+def test_what_touches_the_edge_of_the_field_of_view_is_flagged() -> None:
     array = organ()
     array[2:8, 2:8, 0:2] = 1
-    assert notes_of(array) == "liver: touches the edge of the field of view and may be cut off"
+    assert notes_of(array) == "liver: Touches the edge of the field of view and may be cut off."
     flat = Geometry(np.eye(4), (12, 12, 1))
-    assert notes_of(organ()[:, :, 4:5], flat) == "", "a picture has no edge in front and behind"
+    assert notes_of(organ()[:, :, 4:5], flat) == "", "a 2D image has no edge in front and behind"
 
 
-def test_doubt_is_measured_weighed_and_remarked_on() -> None:
+def test_uncertainty_is_measured_weighed_and_flagged() -> None:
     labels = LabelMap(organ().astype(np.uint8), GRID, TABLE)
     sure = Prediction(labels, ModelIdentity("m", "1", "0" * 64), uncertainty={1: ClassUncertainty(0.4, 0.97)})
     unsure = replace(sure, uncertainty={1: ClassUncertainty(0.9, 0.6)})
@@ -67,32 +67,31 @@ def test_doubt_is_measured_weighed_and_remarked_on() -> None:
     assert [quality.rows[0].boundary_entropy for quality in found] == [0.4, 0.9, 0.4]
     assert found[0].notes == ()
     assert found[1].notes == (
-        "liver: the ensemble's members disagree (mean Dice 0.60)",
-        "liver: high uncertainty along the border (0.90, more than 0.50, a general limit, as the model's card "
-        "has none)",
+        "liver: The networks of the ensemble disagree (mean Dice 0.60).",
+        "liver: High boundary uncertainty (mean entropy 0.90; default limit 0.50).",
     )
     # Worst first: disagreement, then a scan unlike any seen, then by uncertainty alone.
     assert [quality.review_priority for quality in found] == [0.4, 3.9, 2.4]
     assert found[0].rows[1].pieces == 0
 
 
-def test_the_model_s_card_limits_doubt_unless_the_user_does() -> None:
+def test_the_model_s_card_limits_uncertainty_unless_the_user_does() -> None:
     labels = LabelMap(organ().astype(np.uint8), GRID, TABLE)
     uncertain = Prediction(labels, ModelIdentity("m", "1", "0" * 64), uncertainty={1: ClassUncertainty(0.4)})
     volumes = measure_volumes(labels)
 
-    def remarks(limit: float | None, boundary_limit: dict[str, float]) -> tuple[str, ...]:
+    def flags(limit: float | None, boundary_limit: dict[str, float]) -> tuple[str, ...]:
         options = QualityOptions(boundary_entropy=limit)
         return check_quality(replace(uncertain, boundary_limit=boundary_limit), volumes, options).notes
 
-    assert remarks(None, {"liver": 0.31}) == (
-        "liver: high uncertainty along the border (0.40, more than 0.31, the limit on the model's card)",
+    assert flags(None, {"liver": 0.31}) == (
+        "liver: High boundary uncertainty (mean entropy 0.40; limit of the model card 0.31).",
     )
-    assert remarks(None, {"liver": 0.45}) == ()
-    assert remarks(None, {"spleen": 0.1}) == ()
-    assert remarks(0.6, {"liver": 0.31}) == ()
-    assert remarks(0.35, {"liver": 0.45}) == (
-        "liver: high uncertainty along the border (0.40, more than 0.35, the limit that was set)",
+    assert flags(None, {"liver": 0.45}) == ()
+    assert flags(None, {"spleen": 0.1}) == ()
+    assert flags(0.6, {"liver": 0.31}) == ()
+    assert flags(0.35, {"liver": 0.45}) == (
+        "liver: High boundary uncertainty (mean entropy 0.40; limit set by the user 0.35).",
     )
 
 

@@ -13,7 +13,7 @@ from medseg.errors import FormatLimitation, ModelError, UsageError
 from medseg.models.adapters.foreign_card import Foreign, class_cards
 from medseg.models.adapters.monai_bundle import card_of
 from medseg.models.adapters.monai_config import MonaiConfig
-from medseg.models.registry import require
+from medseg.models.family import require
 
 __all__ = ["WEIGHTS", "is_torchscript", "read_bare", "read_onnx", "read_torchscript"]
 

@@ -12,8 +12,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 
+from medseg.models.family import NetworkFamily
 from medseg.models.layers import SLOPE, ConvUnit, Norm, convolution, initialize, max_pooling, normalization
-from medseg.models.registry import NetworkFamily
 from medseg.models.upsampling import unpool
 
 __all__ = ["DECONVNET", "DeconvNet", "DeconvNetArguments"]

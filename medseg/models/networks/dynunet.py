@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from medseg.errors import ConfigError
+from medseg.models.family import NetworkFamily
 from medseg.models.layers import per_axis
-from medseg.models.registry import NetworkFamily
 
 __all__ = ["DYNUNET", "DynUNetArguments"]
 

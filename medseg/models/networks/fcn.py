@@ -13,8 +13,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
+from medseg.models.family import NetworkFamily
 from medseg.models.layers import ConvUnit, Norm, convolution, initialize, max_pooling
-from medseg.models.registry import NetworkFamily
 from medseg.models.upsampling import Upsampling
 
 __all__ = ["FCN", "FcnArguments", "FullyConvolutional"]

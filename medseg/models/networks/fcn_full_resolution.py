@@ -13,8 +13,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
+from medseg.models.family import NetworkFamily
 from medseg.models.layers import ConvUnit, Norm, convolution, initialize
-from medseg.models.registry import NetworkFamily
 
 __all__ = ["FCN_FULL_RESOLUTION", "FullResolution", "FullResolutionArguments"]
 

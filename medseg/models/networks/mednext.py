@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from medseg.errors import ConfigError
-from medseg.models.registry import NetworkFamily
+from medseg.models.family import NetworkFamily
 
 __all__ = ["MEDNEXT", "MedNeXtArguments"]
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 
 from medseg.errors import ConfigError
-from medseg.models.registry import NetworkFamily
+from medseg.models.family import NetworkFamily
 
 __all__ = ["CLASSES", "GIVEN_BY_THE_CARD", "MONAI", "MonaiArguments"]
 

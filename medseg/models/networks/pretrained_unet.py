@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from medseg.models.decoders import Decoder, Skip
 from medseg.models.efficientnet_lite import EfficientNetLite0, rename
 from medseg.models.encoders import Features
+from medseg.models.family import NetworkFamily
 from medseg.models.layers import ConvUnit, Norm, PerAxis, initialize
 from medseg.models.networks.unet import UNet
 from medseg.models.pretrained import find_weights, fit_weights, read_weights
-from medseg.models.registry import NetworkFamily
 from medseg.models.upsampling import Upsampling
 
 if TYPE_CHECKING:

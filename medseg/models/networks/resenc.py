@@ -11,8 +11,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from medseg.models.family import NetworkFamily
 from medseg.models.networks.unet import Axes, UNet, UNetArguments, build_unet
-from medseg.models.registry import NetworkFamily
 
 __all__ = ["RESENC_L", "RESENC_M", "ResEncArguments"]
 

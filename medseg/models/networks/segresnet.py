@@ -11,7 +11,7 @@ from monai.networks.nets import SegResNet
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
-from medseg.models.registry import NetworkFamily
+from medseg.models.family import NetworkFamily
 
 __all__ = ["SEGRESNET", "SegResNetArguments"]
 

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
+from medseg.models.family import NetworkFamily
 from medseg.models.layers import SLOPE, convolution, initialize
-from medseg.models.registry import NetworkFamily
 
 __all__ = ["SLIDING_WINDOW_CLASSIFIER", "Cost", "SlidingWindowArguments", "SlidingWindowClassifier", "cost"]
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from medseg.errors import ModelError
-from medseg.models.registry import NetworkFamily, require
+from medseg.models.family import NetworkFamily, require
 
 __all__ = ["SWINUNETR", "SwinUNETRArguments"]
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from medseg.errors import ConfigError
 from medseg.models.decoders import Decoder, Skip
 from medseg.models.encoders import Encoder
+from medseg.models.family import NetworkFamily
 from medseg.models.layers import Norm, PerAxis, initialize, per_axis
-from medseg.models.registry import NetworkFamily
 from medseg.models.upsampling import Upsampling, UpsamplingName
 
 __all__ = ["UNET", "UNet", "UNetArguments"]

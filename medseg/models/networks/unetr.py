@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from medseg.errors import ConfigError, ModelError
-from medseg.models.registry import NetworkFamily, require
+from medseg.models.family import NetworkFamily, require
 
 __all__ = ["UNETR", "UNETRArguments"]
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from medseg.errors import ConfigError
-from medseg.models.registry import NetworkFamily
+from medseg.models.family import NetworkFamily
 
 __all__ = ["VNET", "VNetArguments"]
 
