@@ -61,16 +61,14 @@ def inspect(
         picture_size=64 if out is None else PICTURE,
     )
     if out is not None:
-        from PIL import Image
-
         from medseg.io.files.atomic import atomic_path, write_text
         from medseg.review.inspect_page import inspection_page
 
         for volume in inspection.volumes:
             if volume.thumbnail is not None:
                 with atomic_path(out / f"{volume.found.case_id}.png") as part:
-                    Image.fromarray(volume.thumbnail).save(part)
-        write_text(out / "index.html", inspection_page(inspection, title) + "\n")
+                    volume.thumbnail.save(part)
+        write_text(out / "index.html", inspection_page(inspection, title))
     if json:
         print_json(inspection.as_json())
     else:

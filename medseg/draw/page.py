@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import io
 
-import numpy as np
-import numpy.typing as npt
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
@@ -26,11 +24,10 @@ def render(template: str, **values: object) -> str:
     return environment.get_template(template).render(**values)
 
 
-def png_url(image: Image.Image | npt.NDArray[np.uint8] | bytes) -> str:
+def png_url(image: Image.Image | bytes) -> str:
     """Return an image, or the bytes of a PNG file, as an address that holds the whole of it."""
     if isinstance(image, bytes):
         return "data:image/png;base64," + base64.b64encode(image).decode("ascii")
     stream = io.BytesIO()
-    drawn = image if isinstance(image, Image.Image) else Image.fromarray(np.ascontiguousarray(image))
-    drawn.save(stream, "PNG", compress_level=4)
+    image.save(stream, "PNG", compress_level=4)
     return png_url(stream.getvalue())

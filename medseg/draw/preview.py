@@ -1,10 +1,15 @@
-"""The picture of a prediction: three planes through it, or a picture beside itself, with the labels over the scan."""
+"""The preview of a prediction: three planes through it, or a 2D image beside itself, with the labels over the scan."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from medseg.draw.panes import BACKGROUND, INK, font, pane, shown
+from medseg.draw.orientation import largest_slice
+from medseg.draw.outline import Layer
+from medseg.draw.panes import BACKGROUND, INK, Backdrop, font, pane
 from medseg.types import Instances, LabelMap, Scan
 from medseg.types.run import ClassVolume, Volumes
 
@@ -12,6 +17,7 @@ __all__ = ["draw_preview"]
 
 GAP = 12
 LINE = 22
+FILL = 0.38
 
 
 def draw_preview(
@@ -19,24 +25,8 @@ def draw_preview(
 ) -> Image.Image:
     """Draw the axial, coronal and sagittal plane in which the labels are largest; a single slice with and without them.
 
-    Parameters
-    ----------
-    scan : Scan
-        Its first channel is shown, or a picture's colors, between the 1st and 99.5th percentile, or in a soft-tissue
-        window for CT.
-    labels : LabelMap
-        On the scan's grid.
-    volumes : Volumes
-        For the legend.
-    instances : Instances, optional
-        Objects on the same grid, each outlined; without them classes are.
-    size : int
-        Width and height in pixels of the square each plane is fitted into.
-
-    Returns
-    -------
-    Image
-        RGB.
+    Each object of `instances` is outlined, or without them each class; `volumes` are for the legend. `size` is the
+    width and height in pixels of the square each plane is fitted into.
 
     Raises
     ------
@@ -44,17 +34,31 @@ def draw_preview(
         When labels and scan are not on the same grid.
     """
     labels.geometry.match(scan.geometry, what="labels and scan")
-    case = shown(scan, labels, instances)
-    if len(case.planes) == 1:  # as wide as three planes
-        wide = (3 * size + GAP) // 2
-        panes = [pane(case, case.planes[0], labels.table, wide, overlay=overlay) for overlay in (False, True)]
+    backdrop = Backdrop.of(scan, scan.geometry)
+    orientation = backdrop.orientation
+    classes = orientation.order.apply(labels.array)
+    layers = _layers(classes, labels, None if instances is None else orientation.order.apply(instances.ids), instances)
+    if len(orientation.planes) == 1:  # as wide as three planes
+        (plane,), wide = orientation.planes, (3 * size + GAP) // 2
+        panes = [pane(backdrop, plane, 0, shown, wide) for shown in ([], layers)]
     else:
-        panes = [pane(case, plane, labels.table, size) for plane in case.planes]
+        panes = [pane(backdrop, plane, largest_slice(classes, plane), layers, size) for plane in orientation.planes]
     legend = [
-        (c.color, f"{c.name}  {_amount(row, in_pixels=case.is_picture)}")
+        (c.color, f"{c.name}  {_amount(row, in_pixels=orientation.is_2d)}")
         for c, row in zip(labels.table, volumes.rows, strict=True)
     ]
     return _compose(panes, legend[:12], more=max(0, len(legend) - 12))
+
+
+def _layers(
+    classes: npt.NDArray[Any], labels: LabelMap, ids: npt.NDArray[Any] | None, instances: Instances | None
+) -> list[Layer]:
+    """A light fill of each class, and an outline of each object, or of each class where there are no objects."""
+    colors = {entry.value: entry.color for entry in labels.table}
+    if ids is None or instances is None:
+        return [Layer(classes, colors.__getitem__, FILL)]
+    of_id = {row.id: colors[row.class_value] for row in instances.rows}
+    return [Layer(classes, colors.__getitem__, FILL, width=0), Layer(ids, of_id.__getitem__)]
 
 
 def _amount(row: ClassVolume, *, in_pixels: bool) -> str:
@@ -66,10 +70,10 @@ def _compose(panes: list[Image.Image], legend: list[tuple[tuple[int, int, int], 
     """Set the panes side by side over the legend."""
     size, per_row = panes[0].width, len(panes)
     rows = -(-len(legend) // per_row) + (more > 0)
-    picture = Image.new("RGB", (len(panes) * (size + GAP) + GAP, size + 2 * GAP + rows * LINE + GAP), BACKGROUND)
+    image = Image.new("RGB", (len(panes) * (size + GAP) + GAP, size + 2 * GAP + rows * LINE + GAP), BACKGROUND)
     for number, drawn in enumerate(panes):
-        picture.paste(drawn, (GAP + number * (size + GAP), GAP))
-    draw = ImageDraw.Draw(picture)
+        image.paste(drawn, (GAP + number * (size + GAP), GAP))
+    draw = ImageDraw.Draw(image)
     for number, (color, text) in enumerate(legend):
         x = GAP + (number % per_row) * (size + GAP)
         y = size + 2 * GAP + (number // per_row) * LINE
@@ -78,4 +82,4 @@ def _compose(panes: list[Image.Image], legend: list[tuple[tuple[int, int, int], 
     if more:
         y = size + 2 * GAP + (rows - 1) * LINE
         draw.text((GAP, y + 9), f"and {more} more classes: see measurements.csv", fill=INK, font=font(13), anchor="lm")
-    return picture
+    return image

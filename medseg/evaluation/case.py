@@ -152,7 +152,7 @@ def scan_on_grid(folder: Path, pair: CasePair, geometry: Geometry) -> Scan | Non
     except InputError:
         return None
     move = axis_move(scan.geometry, geometry)
-    return None if move is None else Scan(turn(scan.array, move), geometry, scan.modality)
+    return None if move is None else Scan(turn(scan.array, move), geometry, scan.modality, scan.source)
 
 
 def find_probabilities(pair: CasePair, folder: Path | None) -> Path | None:

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medseg.draw.charts import BoxRow, bland_altman, box_plot, line_chart
-from medseg.draw.overlay import draw_planes, oriented
+from medseg.draw.error_map import draw_error_map
+from medseg.draw.overlay import LabelPair, draw_planes
 from medseg.draw.page import png_url, render
 from medseg.errors import MedsegError
 from medseg.evaluation.aggregate import badness
 from medseg.evaluation.case import load_case, scan_on_grid
-from medseg.evaluation.error_map import draw_error_map, surface_errors
 from medseg.evaluation.files.pairing import CasePair
 from medseg.evaluation.metrics.definitions import metric
 from medseg.evaluation.options import EvaluateOptions
 from medseg.evaluation.summary import Values, as_json, by_class_and_metric
+from medseg.evaluation.surface_errors import surface_errors
 from medseg.evaluation.tables import headline_metrics, latex_table, per_case_csv, write_parquet
 from medseg.io.files.atomic import write_text
 from medseg.types.labels import PALETTE
@@ -203,12 +204,12 @@ def _card(
         log.warning("%s: no picture in the report: %s", pair.case_id, error)
         card["problem"] = str(error)
         return card
-    turned = oriented(case.reference, case.prediction, scan)
+    turned = LabelPair.of(case.reference, case.prediction, scan)
     # Ids of objects have no counterpart of the same number: what is compared is the union of all objects.
     errors = surface_errors(turned.as_masks() if options.objects == "instances" else turned)
     card |= {"planes": png_url(draw_planes(turned, errors.place)), "scan": scan is not None, "largest": errors.largest}
-    if not turned.is_picture:
-        card["map"] = png_url(draw_error_map(turned, errors))
+    if not turned.is_flat:
+        card["map"] = png_url(draw_error_map(errors))
     return card
 
 

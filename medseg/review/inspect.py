@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+from PIL import Image
 
+from medseg.draw.thumbnail import thumbnail
 from medseg.errors import MedsegError
 from medseg.io.discover import discover
 from medseg.io.read import read_scan
@@ -17,10 +17,9 @@ from medseg.types.geometry import Geometry
 from medseg.types.scan import Discovery, FoundScan, Scan, Skipped
 from medseg.types.wanted import SeriesWanted
 
-__all__ = ["Inspection", "VolumeReport", "inspect", "thumbnail"]
+__all__ = ["Inspection", "VolumeReport", "inspect"]
 
 THUMBNAIL = 64
-WINDOW = (1.0, 99.0)
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class VolumeReport:
         The series' number and description, for DICOM.
     body_part : str
         As the header says.
-    thumbnail : ndarray of uint8, shape (rows, columns), optional
+    thumbnail : Image, optional
         The middle slice, in true proportions, head and front up.
     fit : str
         Whether a model would take it of its study, and why; empty where no model was named.
@@ -69,7 +68,7 @@ class VolumeReport:
     study: str = ""
     series: str = ""
     body_part: str = ""
-    thumbnail: npt.NDArray[np.uint8] | None = None
+    thumbnail: Image.Image | None = None
     fit: str = ""
 
     @property
@@ -243,34 +242,3 @@ def _about(found: FoundScan) -> dict[str, Any]:
             }
     except (MedsegError, ValueError, TypeError):
         return {}
-
-
-def thumbnail(scan: Scan, size: int = THUMBNAIL) -> npt.NDArray[np.uint8]:
-    """Middle slice, as it was acquired, in true proportions and as radiologists look at it.
-
-    Returns
-    -------
-    ndarray of uint8, shape (rows, columns)
-        Head or front up, the patient's right (or front) on the left. The longer side is `size`; the darkest and
-        brightest hundredth are clipped.
-    """
-    array, spacing = scan.array[0], np.array(scan.geometry.spacing)
-    if scan.source.format == "picture":
-        plane, extent = array[:, :, array.shape[2] // 2], np.array(array.shape[:2], dtype=float)
-    else:
-        import nibabel as nib
-
-        turn = nib.io_orientation(scan.geometry.affine)
-        array = nib.apply_orientation(array, turn)
-        spacing = spacing[np.argsort(turn[:, 0])]
-        # Slices lie across the axis of the largest step; axial ones where all steps are alike.
-        axis = 2 if np.ptp(spacing) < 0.2 * spacing.min() else int(np.argmax(spacing))
-        kept = [n for n in range(3) if n != axis]
-        plane = np.take(array, array.shape[axis] // 2, axis=axis)[::-1, ::-1]
-        extent = np.array(array.shape)[kept] * spacing[kept]
-    steps = np.maximum(1, np.rint(size * extent / extent.max())).astype(int)
-    columns, rows = (np.linspace(0, n - 1, m).round().astype(int) for n, m in zip(plane.shape, steps, strict=True))
-    picture = plane[np.ix_(columns, rows)].T.astype(np.float32)
-    low, high = np.percentile(picture, WINDOW)
-    gray: npt.NDArray[np.uint8] = np.clip((picture - low) / max(float(high - low), 1e-6) * 255, 0, 255).astype(np.uint8)
-    return gray

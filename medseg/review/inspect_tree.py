@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
+from PIL import Image
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.text import Text
@@ -69,7 +69,7 @@ def _volume(volume: VolumeReport, pictures: bool) -> RenderableType:
     text = Text.from_markup("\n".join(lines))
     if not pictures or volume.thumbnail is None:
         return text
-    return Group(text, _picture(volume.thumbnail))
+    return Group(text, _blocks(volume.thumbnail))
 
 
 def facts(volume: VolumeReport, *, with_series: bool = True) -> str:
@@ -86,15 +86,15 @@ def facts(volume: VolumeReport, *, with_series: bool = True) -> str:
     return " · ".join([*facts, *([volume.body_part] if volume.body_part else [])])
 
 
-def _picture(gray: npt.NDArray[np.uint8]) -> Text:
+def _blocks(image: Image.Image) -> Text:
     """Two pixels a character: the upper half block in one color on a background of the other."""
-    fewer = -(-max(gray.shape) // COLUMNS)
-    gray = gray[::fewer, ::fewer]
-    gray = gray[: len(gray) // 2 * 2]
+    fewer = -(-max(image.size) // COLUMNS)
+    pixels = np.asarray(image)[::fewer, ::fewer]
+    pixels = pixels[: len(pixels) // 2 * 2]
     text = Text()
-    for upper, lower in zip(gray[::2], gray[1::2], strict=True):
+    for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
         for top, bottom in zip(upper, lower, strict=True):
-            text.append("▀", style=f"rgb({top},{top},{top}) on rgb({bottom},{bottom},{bottom})")
+            text.append("▀", style=f"rgb({','.join(map(str, top))}) on rgb({','.join(map(str, bottom))})")
         text.append("\n")
     return text
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medseg.draw.overlay import Oriented, draw_planes, oriented
+from medseg.draw.overlay import LabelPair, draw_planes
 from medseg.types import LabelMap, Scan
 
 __all__ = ["WorstCases"]
@@ -35,7 +35,7 @@ class WorstCases:
         mean = sum(known) / len(known)
         if len(self._kept) == self.most and mean >= self._kept[-1][0]:
             return
-        turned = oriented(reference, prediction, scan)
+        turned = LabelPair.of(reference, prediction, scan)
         stream = io.BytesIO()
         draw_planes(turned, _most_wrong(turned), size=300).save(stream, "PNG", optimize=True)
         self._kept = sorted([*self._kept, (mean, case_id, stream.getvalue())])[: self.most]
@@ -46,7 +46,7 @@ class WorstCases:
         return [(case_id, mean, png) for mean, case_id, png in self._kept]
 
 
-def _most_wrong(case: Oriented) -> tuple[int, int, int]:
+def _most_wrong(case: LabelPair) -> tuple[int, int, int]:
     """Voxel where the planes with the most wrong voxels cross; those with the most labels where nothing is wrong."""
     wrong: npt.NDArray[Any] = case.reference != case.prediction
     if not wrong.any():

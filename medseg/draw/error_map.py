@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from medseg.draw.overlay import BACKGROUND, GAP, INK, Oriented
-from medseg.evaluation.metrics.nearest import Indices, Steps
-from medseg.evaluation.metrics.surface import surface_distances
-from medseg.evaluation.metrics.surface_voxels import border_voxels
+from medseg.draw.orientation import PLANES, Plane, to_screen
+from medseg.draw.overlay import GAP
+from medseg.draw.panes import BACKGROUND, INK, font
 
-__all__ = ["SurfaceErrors", "draw_error_map", "surface_errors"]
+__all__ = ["SurfaceErrors", "draw_error_map"]
 
+Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 # From the gray of bone, where all is well, to colors that stand out more the worse it is.
 COLORS = np.array([[214, 220, 224], [250, 222, 130], [250, 170, 60], [236, 96, 44], [206, 28, 68], [140, 0, 120]])
@@ -35,11 +35,15 @@ class SurfaceErrors:
         mm; infinite where the other has nothing of the class.
     place : tuple of int
         The voxel furthest from its counterpart, or the middle of what has none.
+    shape, spacing : tuple
+        Of the grid; mm.
     """
 
     points: tuple[Indices, Indices]
     distances: tuple[Floats, Floats]
     place: tuple[int, int, int]
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float]
 
     @property
     def largest(self) -> float:
@@ -48,29 +52,7 @@ class SurfaceErrors:
         return float(every[np.isfinite(every)].max(initial=0.0))
 
 
-def surface_errors(case: Oriented) -> SurfaceErrors:
-    """Measure, class by class, from every border voxel to the other surface."""
-    x, y, z = case.reference.shape
-    steps = Steps.of(spacing=case.spacing)
-    borders = border_voxels(case.reference), border_voxels(case.prediction)
-    indices: tuple[list[Indices], list[Indices]] = ([], [])
-    distances: tuple[list[Floats], list[Floats]] = ([], [])
-    nothing = np.zeros(0, np.int64)
-    for value in sorted({*borders[0], *borders[1]}):
-        pair = borders[0].get(value, nothing), borders[1].get(value, nothing)
-        found = surface_distances(*pair, (x, y, z), steps)
-        for side, (border, found_mm) in enumerate(
-            zip(pair, (found.from_reference, found.from_prediction), strict=True)
-        ):
-            indices[side].append(border)
-            distances[side].append(found_mm)
-    flat = [np.concatenate([nothing, *side]) for side in indices]
-    mm = [np.concatenate([np.zeros(0), *side]) for side in distances]
-    points = [np.stack(np.unravel_index(side, (x, y, z)), axis=-1).astype(np.int64) for side in flat]
-    return SurfaceErrors((points[0], points[1]), (mm[0], mm[1]), _place(points, mm, (x, y, z)))
-
-
-def draw_error_map(case: Oriented, errors: SurfaceErrors, *, size: int = 186) -> Image.Image:
+def draw_error_map(errors: SurfaceErrors, *, size: int = 186) -> Image.Image:
     """Draw both surfaces seen from the front, from the patient's left and from below, with a scale of colors.
 
     The scale ends at the 98th percentile of the distances, rounded up, so that a stray voxel does not take the color
@@ -79,47 +61,33 @@ def draw_error_map(case: Oriented, errors: SurfaceErrors, *, size: int = 186) ->
     every = np.concatenate(errors.distances)
     finite = every[np.isfinite(every)]
     top = max(2.0, float(np.ceil(np.percentile(finite, 98)))) if len(finite) else 2.0
-    views = [("front", 1, True), ("left", 0, False), ("below", 2, False)]
-    picture = Image.new("RGB", (6 * (size + GAP) + SCALE_WIDTH, size + LABEL_HEIGHT), BACKGROUND)
-    draw = ImageDraw.Draw(picture)
-    spans = _spans(case, errors)
+    axial, coronal, sagittal = PLANES
+    views = [("front", coronal, True), ("left", sagittal, False), ("below", axial, False)]
+    image = Image.new("RGB", (6 * (size + GAP) + SCALE_WIDTH, size + LABEL_HEIGHT), BACKGROUND)
+    draw = ImageDraw.Draw(image)
+    spans = _spans(errors)
     sides = zip(("reference", "prediction"), errors.points, errors.distances, strict=True)
     panes = ((title, points, mm, *view) for title, points, mm in sides for view in views)
-    for number, (title, points, mm, name, axis, far_side) in enumerate(panes):
+    for number, (title, points, mm, name, plane, far_side) in enumerate(panes):
         left = number * (size + GAP)
-        picture.paste(_view(points, mm, axis, far_side, case.spacing, spans, top, size), (left, 0))
-        draw.text((left + size // 2, size + 2), f"{title}, {name}", fill=INK, font=_font(12), anchor="ma")
-    _scale(picture, draw, top, bool(len(every)) and bool(every.max() > top))
-    return picture
+        image.paste(_view(points, mm, plane, far_side, errors.spacing, spans, top, size), (left, 0))
+        draw.text((left + size // 2, size + 2), f"{title}, {name}", fill=INK, font=font(12), anchor="ma")
+    _scale(image, draw, top, bool(len(every)) and bool(every.max() > top))
+    return image
 
 
-def _place(points: list[Indices], mm: list[Floats], shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    every, distances = np.concatenate(points), np.concatenate(mm)
-    if not len(every):
-        x, y, z = (n // 2 for n in shape)
-        return x, y, z
-    finite = np.isfinite(distances)
-    # Where a whole class is missing, nothing is worse: the point of it nearest its middle.
-    lost = every[~finite]
-    if len(lost):
-        x, y, z = lost[np.abs(lost - lost.mean(axis=0)).sum(axis=1).argmin()]
-    else:
-        x, y, z = every[distances.argmax()]
-    return int(x), int(y), int(z)
-
-
-def _spans(case: Oriented, errors: SurfaceErrors) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _spans(errors: SurfaceErrors) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """First and last voxel along each axis of everything drawn, so that all views have one scale."""
     every = np.concatenate(errors.points)
     if not len(every):
-        return np.zeros(3, np.int64), np.array(case.reference.shape) - 1
+        return np.zeros(3, np.int64), np.array(errors.shape) - 1
     return every.min(axis=0), every.max(axis=0)
 
 
 def _view(
     points: Indices,
     mm: Floats,
-    axis: int,
+    plane: Plane,
     far_side: bool,
     spacing: tuple[float, float, float],
     spans: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
@@ -130,7 +98,7 @@ def _view(
     pane = Image.new("RGB", (size, size), BACKGROUND)
     if not len(points):
         return pane
-    across, up = (a for a in range(3) if a != axis)
+    axis, (across, up) = plane.axis, plane.across
     low, high = spans
     shape = (int(high[across] - low[across]) + 1, int(high[up] - low[up]) + 1)
     depth = points[:, axis] * spacing[axis] * (1 if far_side else -1)
@@ -142,8 +110,7 @@ def _view(
     value[at[:, 0], at[:, 1]] = np.minimum(mm[order], top) / top
     extent = max(((high - low + 1) * np.array(spacing)).max(), 1e-6)
     pixels = [max(1, round(shape[i] * spacing[a] / extent * (size - 8))) for i, a in enumerate((across, up))]
-    # Towards the viewer on screen: rows run down, and seen from the front or below the patient's right is on the left.
-    turned = [array.T[::-1, ::-1] for array in (nearest, value)]
+    turned = to_screen(nearest), to_screen(value)
     solid = np.isfinite(turned[0])
     filled = np.where(solid, turned[0], np.nanmin(nearest))
     zoom = (pixels[1] / solid.shape[0], pixels[0] / solid.shape[1])
@@ -164,15 +131,11 @@ def _color(share: Floats) -> Floats:
     return np.stack([np.interp(share, steps, COLORS[:, channel]) for channel in range(3)], axis=-1)
 
 
-def _scale(picture: Image.Image, draw: ImageDraw.ImageDraw, top: float, beyond: bool) -> None:
-    left, high, low = picture.width - SCALE_WIDTH + 12, 22, picture.height - LABEL_HEIGHT - 8
+def _scale(image: Image.Image, draw: ImageDraw.ImageDraw, top: float, beyond: bool) -> None:
+    left, high, low = image.width - SCALE_WIDTH + 12, 22, image.height - LABEL_HEIGHT - 8
     bar = _color(np.linspace(1, 0, low - high)).astype(np.uint8)
-    picture.paste(Image.fromarray(np.repeat(bar[:, None], 14, axis=1)), (left, high))
+    image.paste(Image.fromarray(np.repeat(bar[:, None], 14, axis=1)), (left, high))
     for share in (0.0, 0.5, 1.0):
         text = f"{share * top:g}" + ("+" if share == 1 and beyond else "")
-        draw.text((left + 20, low - share * (low - high)), text, fill=INK, font=_font(12), anchor="lm")
-    draw.text((left, 2), "mm", fill=INK, font=_font(12))
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+        draw.text((left + 20, low - share * (low - high)), text, fill=INK, font=font(12), anchor="lm")
+    draw.text((left, 2), "mm", fill=INK, font=font(12))
