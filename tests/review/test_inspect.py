@@ -78,7 +78,7 @@ def test_command(folder, capsys, tmp_path):
         "data:image/png;base64,",
     ):
         assert part in page
-    assert "Doe" not in re.sub("base64,[^\"]*", "", page)
+    assert "Doe" not in re.sub('base64,[^"]*', "", page)
     assert "://" not in page
     assert run(["inspect", str(folder / "one.nii.gz")]) == 0
     assert run(["inspect", str(folder / "notes.txt")]) == 4
