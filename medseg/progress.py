@@ -49,17 +49,20 @@ class _Lines:
 def say(outcome: CaseOutcome, prefix: str = "") -> None:
     """Log how a case ended."""
     name = outcome.case_id or outcome.source
-    if outcome.state == "failed" and outcome.case_id:
-        name = f"{outcome.case_id} ({outcome.source})"
-    if outcome.state == "failed":
+    if outcome.error is not None:
+        name = f"{outcome.case_id} ({outcome.source})" if outcome.case_id else name
         fix = f" {outcome.fix}" if outcome.fix else ""
-        log.error("%s%s: FAILED: %s.%s", prefix, name, (outcome.error or "").rstrip("."), fix)
+        log.error("%s%s: %s: %s.%s", prefix, name, outcome.state.upper(), outcome.error.rstrip("."), fix)
     elif outcome.state == "current":
         log.info("%s%s: up to date", prefix, name)
     else:
         log.info("%s%s: done in %.1f s", prefix, name, outcome.seconds)
-    for note in outcome.notes if outcome.state == "done" else ():
-        log.warning("%s%s: note: %s", " " * len(prefix), name, note)
+    indent = " " * len(prefix)
+    if outcome.state == "done":
+        for text in outcome.warnings:
+            log.warning("%s%s: warning: %s", indent, name, text)
+        for text in outcome.notes:
+            log.info("%s%s: note: %s", indent, name, text)
 
 
 @contextmanager
@@ -98,7 +101,7 @@ def case_progress(total: int) -> Iterator[Progress]:
             def end(self, outcome: CaseOutcome) -> None:
                 self.failed += outcome.state == "failed"
                 bar.update(task, advance=1, failed=self.failed)
-                if outcome.state == "failed" or (outcome.state == "done" and outcome.notes):
+                if outcome.error is not None or (outcome.state == "done" and outcome.warnings):
                     say(outcome)
                 else:
                     log.debug("%s: %s", outcome.case_id, outcome.state)

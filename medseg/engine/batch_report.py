@@ -12,51 +12,45 @@ from medseg.types.run import BatchResult, CaseOutcome
 
 __all__ = ["render_report", "table_of_cases"]
 
-WORDS = {"done": "done", "current": "up to date", "failed": "failed", "pending": "not done"}
-
 
 def table_of_cases(result: BatchResult) -> str:
-    """Return the text of `cases.csv`: a row a case with state, source, volumes in ml, objects, notes, error and fix."""
+    """Return the text of `cases.csv`: a row a case; warnings and notes are separated by semicolons."""
     classes, counted = _class_names(result), _counted(result)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(
         [
             *("case_id", "state", "source"),
-            *(f"{name}_ml" for name in classes),
-            *(f"{name}_objects" for name in counted),
-            *("review_priority", "notes", "error", "fix"),
+            *(f"{name}.volume_ml" for name in classes),
+            *(f"{name}.objects" for name in counted),
+            *("review_priority", "warnings", "notes", "error", "fix"),
         ]
     )
     for outcome in result.outcomes:
         volumes, objects = _volumes(outcome), _objects(outcome)
         figures = [f"{volumes[name]:.6g}" if name in volumes else "" for name in classes]
         figures += [str(objects.get(name, "")) for name in counted]
-        # Whether a case was done now or before is no property of its result: both are "done" in the table.
-        state = "done" if outcome.state == "current" else outcome.state
-        row = [outcome.case_id, state, outcome.source, *figures]
+        row = [outcome.case_id, outcome.written_state, outcome.source, *figures]
         row.append(f"{outcome.review_priority:g}" if volumes else "")
-        writer.writerow([*row, "; ".join(outcome.notes), outcome.error or "", outcome.fix or ""])
+        texts = ("; ".join(outcome.warnings), "; ".join(outcome.notes), outcome.error or "", outcome.fix or "")
+        writer.writerow([*row, *texts])
     return stream.getvalue()
 
 
-def render_report(result: BatchResult, *, pictures: int = 200) -> str:
-    """Return the text of `report.html`: one file with no outside reference, failures first, then the most uncertain.
+def render_report(result: BatchResult, *, previews: int = 200) -> str:
+    """Return the text of `report.html`: one file with no outside reference, failures first, then by review priority.
 
-    Parameters
-    ----------
-    result : BatchResult
-        How the run ended.
-    pictures : int
-        How many previews are embedded at most; the others are linked, so that the page stays loadable.
+    At most so many `previews` are embedded; the others are linked, so that the page stays loadable.
     """
-    good = sorted((o for o in result.outcomes if o.state in ("done", "current")), key=lambda o: -o.review_priority)
+    done = sorted((o for o in result.outcomes if o.written_state == "done"), key=lambda o: -o.review_priority)
     return render(
         "batch_report.html",
-        good=[_card(outcome, result.out, embed=number < pictures) for number, outcome in enumerate(good)],
-        failed=[o for o in result.outcomes if o.state == "failed"],
-        pending=[o for o in result.outcomes if o.state == "pending"],
-        noted=sum(bool(o.notes) for o in good),
+        done=[_card(outcome, result.out, embed=number < previews) for number, outcome in enumerate(done)],
+        failed=[o for o in result.outcomes if o.state in ("failed", "withheld")],
+        n_failed=result.count("failed"),
+        n_withheld=result.count("withheld"),
+        n_pending=result.count("pending"),
+        n_warned=sum(bool(o.warnings) for o in done),
         skipped=[(item.path.name, item.reason) for item in result.skipped],
         classes=_class_names(result),
         counted=_counted(result),

@@ -5,12 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
 from medseg.types.run import CaseOutcome
-from medseg.types.scan import Case
 
-__all__ = ["Abandoned", "Finishing", "is_small"]
+__all__ = ["SMALL", "Abandoned", "Finishing"]
 
 # Voxels of a scan that may be kept while the next one is computed: 64 MB as float32 beside its labels. Small scans gain
 # by it, because their finishing is mostly waiting for the disk and work of one core; a large one keeps all cores busy,
@@ -57,7 +55,7 @@ class Finishing:
 
         self._case = self._thread.submit(work)
 
-    def go_on(self) -> None:
+    def stop_if_left(self) -> None:
         """Raise `Abandoned` where the run was left; called before each step and before the record is written."""
         if self._stop.is_set():
             raise Abandoned
@@ -70,8 +68,3 @@ class Finishing:
         outcome = case.result()
         if self._at_once is None:
             yield outcome
-
-
-def is_small(value: Any) -> bool:
-    """Whether what the first step read is a case small enough to be finished beside the next one."""
-    return isinstance(value, Case) and sum(scan.array.size for scan in value.scans) <= SMALL

@@ -17,13 +17,10 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, Listener
-from pathlib import Path
-from typing import Any
 
 import psutil
 
-from medseg.engine.case_run import failure, pending, record_failure
-from medseg.engine.pipeline import Pipeline
+from medseg.engine.outcomes import Work, failure, pending, record_failure
 from medseg.log_file import console_level
 from medseg.types.run import CaseOutcome, Preparing
 from medseg.types.scan import FoundScan
@@ -52,12 +49,7 @@ class Guard:
 
 
 def run_isolated(
-    pipeline: Pipeline,
-    cases: Sequence[FoundScan],
-    out: Path,
-    identity: Mapping[str, Any],
-    overwrite: bool,
-    guard: Guard,
+    work: Work, cases: Sequence[FoundScan], guard: Guard
 ) -> Generator[FoundScan | Preparing | CaseOutcome, None, None]:
     """Run the cases in a worker process, in order, starting it again whenever a case brings it down.
 
@@ -74,7 +66,7 @@ def run_isolated(
     alone = 0
     while left:
         with _Worker() as worker:
-            worker.connection.send((pipeline, left, out, dict(identity), overwrite, alone))
+            worker.connection.send((work, left, alone))
             in_hand: dict[FoundScan, float] = {}  # since when
             begun = time.monotonic()
             while left:
@@ -86,7 +78,7 @@ def run_isolated(
                     # Over its time is the case longest in hand. Brought down before it took a case in hand, the worker
                     # would be so again: the first case pays.
                     found = next(iter(in_hand), left[0])
-                    outcome = failure(pending(found, out), *why)
+                    outcome = failure(pending(found, work.out), *why)
                     record_failure(outcome)
                     left.remove(found)
                     alone = max(0, alone - 1)

@@ -7,35 +7,36 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from medseg.errors import InputError
 from medseg.io.files.atomic import sweep, write_text
 from medseg.types.run import CaseOutcome
 
-__all__ = ["STATUS_FILE", "Status", "begin", "case_key", "clear", "current", "finish", "hash_files", "read_status"]
+__all__ = [
+    "STATUS_FILE",
+    "Status",
+    "begin",
+    "case_key",
+    "clear",
+    "current",
+    "finish",
+    "hash_files",
+    "is_outdated",
+    "read_status",
+]
 
 STATUS_FILE = "status.json"
 RUNNING_FILE = ".medseg-running"
+# Of the record. Those of format 1 had no such key, notes that were warnings, and volumes as rows.
+FORMAT = 2
 
 
 @dataclass(frozen=True)
 class Status:
-    """A case's record on disk.
+    """A case's record on disk: `key` hashes everything that decides the result, `outputs` maps name to SHA-256."""
 
-    Parameters
-    ----------
-    state : str
-        ``"done"`` or ``"failed"``.
-    key : str
-        Hash of everything that decides the result.
-    outputs : mapping of str to str
-        SHA-256 of each file written, by name.
-    content : mapping
-        The whole record.
-    """
-
-    state: str
+    state: Literal["done", "failed", "withheld"]
     key: str
     outputs: Mapping[str, str]
     content: Mapping[str, Any]
@@ -57,18 +58,34 @@ def case_key(input_hash: str, identity: Mapping[str, Any]) -> str:
 
 
 def read_status(folder: Path) -> Status | None:
-    """Read a case's record; None where there is none that can be read."""
+    """Read a case's record; None where there is none that can be read, or it is of another format."""
+    content = _read(folder)
     try:
-        content = json.loads((folder / STATUS_FILE).read_text(encoding="utf-8"))
+        if content is None or content["format"] != FORMAT:
+            return None
         return Status(content["state"], content["key"], content["outputs"], content)
-    except (OSError, ValueError, KeyError, TypeError):
+    except KeyError:
         return None
 
 
+def is_outdated(folder: Path) -> bool:
+    """Whether a folder has a record of an earlier version, which does not count as done."""
+    content = _read(folder)
+    return content is not None and content.get("format") != FORMAT
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads((folder / STATUS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
 def current(folder: Path, key: str) -> Status | None:
-    """Return the record when the case is done with this key and every file it names is there, unchanged."""
+    """Return the record when the case is done or withheld with this key and its files are there, unchanged."""
     status = read_status(folder)
-    if status is None or status.state != "done" or status.key != key:
+    if status is None or status.state == "failed" or status.key != key:
         return None
     for name, digest in status.outputs.items():
         path = folder / name
@@ -115,17 +132,17 @@ def finish(folder: Path, key: str, input_hash: str, outcome: CaseOutcome) -> tup
     """
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     content = {
+        "format": FORMAT,
         "case_id": outcome.case_id,
-        "state": outcome.state,
+        "state": outcome.written_state,
         "source": outcome.source,
         "error": outcome.error,
         "fix": outcome.fix,
+        "warnings": list(outcome.warnings),
         "notes": list(outcome.notes),
         "review_priority": outcome.review_priority,
         "computed": None if outcome.computed is None else outcome.computed.to_json(),
-        "volumes": None
-        if outcome.volumes is None
-        else [[row.class_name, row.voxels, row.volume_ml, row.objects] for row in outcome.volumes.rows],
+        "volumes": None if outcome.volumes is None else outcome.volumes.to_json(),
         "input_sha256": input_hash,
         "key": key,
         "outputs": {path.name: _hash_file(path) for path in files},

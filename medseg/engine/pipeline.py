@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from medseg.config.load import build, read_yaml
 from medseg.engine.registry import stage_class
 from medseg.errors import ConfigError, PipelineError
+from medseg.types.case_report import CaseReport
 from medseg.types.run import BatchResult, Inputs
 from medseg.types.scan import Discovery, FoundScan
-from medseg.types.stage import RunContext
+from medseg.types.stage import Identified, Prepared, Reporting, RunContext, Selective, Sourced, Where
+from medseg.types.wanted import SeriesWanted
 
 __all__ = ["Pipeline", "PipelineFile", "Step", "StepFile", "assemble", "load_pipeline"]
 
@@ -59,6 +61,28 @@ class Step:
             return self.stage.run(values[self.source], context)
         return self.stage.run(self.takes(**{key: values[step] for key, step in self.source.items()}), context)
 
+    @property
+    def runs(self) -> Where:
+        """Where it may run; what declares nothing runs in the main thread."""
+        runs: Where = getattr(self.stage, "runs", "main")
+        return runs
+
+    def report(self, value: Any) -> CaseReport:
+        """Return what the stage has to report of what it gave."""
+        return self.stage.report(value) if isinstance(self.stage, Reporting) else CaseReport()
+
+    def get_ready(self, say: Callable[[str], None]) -> None:
+        """Let the stage do what it does once."""
+        if isinstance(self.stage, Prepared):
+            self.stage.get_ready(say)
+
+    def identity(self) -> Mapping[str, Any]:
+        """What decides the stage's result: what it says itself, else its options."""
+        if isinstance(self.stage, Identified):
+            return self.stage.identity()
+        options: dict[str, Any] = self.stage.options.model_dump(mode="json")
+        return options
+
 
 @dataclass(frozen=True, eq=False)
 class Pipeline:
@@ -70,13 +94,17 @@ class Pipeline:
     finish: tuple[Step, ...]
 
     def identity(self) -> dict[str, Any]:
-        """What decides the result of a case: each step's options, or what the stage itself says matters."""
-        return {step.name: _identity(step.stage) for step in self.each}
+        """What decides the result of a case, by step."""
+        return {step.name: step.identity() for step in self.each}
 
+    def sources(self) -> tuple[tuple[str, str], ...]:
+        """Kind and name of everything that makes results, such as models."""
+        return tuple(step.stage.source() for step in self.each if isinstance(step.stage, Sourced))
 
-def _identity(stage: Any) -> Any:
-    own = getattr(stage, "identity", None)
-    return own() if own else stage.options.model_dump(mode="json")
+    def wanted(self) -> SeriesWanted | None:
+        """Which series of a DICOM study the first stage made for one kind of scan is for."""
+        selective = (step.stage for step in self.each if isinstance(step.stage, Selective))
+        return next((stage.wanted() for stage in selective), None)
 
 
 def load_pipeline(path: Path) -> PipelineFile:
@@ -132,6 +160,13 @@ def _build_step(pipeline: str, step: StepFile, config: Mapping[str, Any], availa
     kind = stage_class(step.stage)
     options = build(kind.Options, config.get(step.name) or {}, where=f"{pipeline}, step {step.name}")
     stage = kind(options)
+    if getattr(stage, "runs", "main") not in typing.get_args(Where):
+        known = ", ".join(typing.get_args(Where))
+        raise PipelineError(
+            f"the stage '{step.stage}' declares that it runs '{stage.runs}'",
+            where=pipeline,
+            fix=f"Use one of: {known}.",
+        )
     takes = _hints(stage)["item"]
     wanted = {None: takes} if isinstance(step.source, str) else _fields_of(takes, step, pipeline)
     for key, needed in wanted.items():

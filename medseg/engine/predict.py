@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medseg import resources
-from medseg.config.load import apply_overrides, read_yaml
+from medseg.config.load import apply_overrides, merged, read_yaml
 from medseg.engine.pipeline import assemble, load_pipeline
 from medseg.engine.runner import RunOptions, run
 from medseg.errors import UsageError
@@ -33,6 +33,7 @@ def run_pipeline(
     out: str | Path,
     *,
     config: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
     options: RunOptions | None = None,
 ) -> BatchResult:
@@ -48,6 +49,8 @@ def run_pipeline(
         Output folder.
     config : str or Path, optional
         Name of a shipped configuration or path of a YAML file; without it, every stage's defaults.
+    settings : mapping, optional
+        Options of each step that go before those of the configuration.
     overrides : sequence of str
         ``a.b=c`` each, applied last.
     options : RunOptions, optional
@@ -60,7 +63,8 @@ def run_pipeline(
     """
     path = resources.find("pipelines", pipeline)
     values: Mapping[str, Any] = {} if config is None else read_yaml(resources.find("configs", config))
-    assembled = assemble(path.stem, load_pipeline(path), apply_overrides(values, overrides))
+    values = apply_overrides(merged(values, settings or {}), overrides)
+    assembled = assemble(path.stem, load_pipeline(path), values)
     if not inputs:
         raise UsageError("no input was given", fix="Name at least one file or folder.")
     return run(assembled, Inputs(tuple(Path(item) for item in inputs)), Path(out), options)
@@ -125,28 +129,26 @@ def predict(
     if unknown := [name for name in save if name not in SAVABLE]:
         raise UsageError(f"--save {unknown[0]}: there is no such map", fix=f"Choose among {', '.join(SAVABLE)}.")
     given = {"device": device, "engine": engine, "overlap": overlap, "mirror": mirror}
-    chosen = {
-        **(PRESETS[preset] if preset else {}),
-        **{key: value for key, value in given.items() if value is not None},
-    }
-    own = [f"segment.{key}={value}" for key, value in chosen.items()]
-    own += [f"{step}.model={_quoted(str(model))}" for step in ("segment", "discover")]
-    own += [f"segment.{name}=true" for name in save]
+    segment: dict[str, Any] = dict(PRESETS[preset]) if preset else {}
+    segment |= {key: value for key, value in given.items() if value is not None}
+    segment |= {"model": str(model)} | dict.fromkeys(save, True)
+    settings: dict[str, dict[str, Any]] = {"segment": segment}
     if series is not None:
-        own.append(f"discover.series={_quoted(series)}")
+        settings["discover"] = {"series": series}
     if allow_uneven:
-        own.append("read.allow_uneven=true")
+        settings["read"] = {"allow_uneven": True}
     if formats is not None:
-        own.append(f"save.formats=[{', '.join(_quoted(name) for name in formats)}]")
+        settings["save"] = {"formats": list(formats)}
         if "dicom-seg-fractional" in formats:
-            own += [
-                "segment.probabilities=true",
-                f"save.probabilities={'true' if 'probabilities' in save else 'false'}",
-            ]
+            segment["probabilities"] = True
+            settings["save"]["probabilities"] = "probabilities" in save
     listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
-    return run_pipeline("batch-segmentation", listed, out, config=config, overrides=[*own, *overrides], options=options)
-
-
-def _quoted(text: str) -> str:
-    """Return a YAML string that means exactly this text."""
-    return "'" + text.replace("'", "''") + "'"
+    return run_pipeline(
+        "batch-segmentation",
+        listed,
+        out,
+        config=config,
+        settings=settings,
+        overrides=overrides,
+        options=options,
+    )

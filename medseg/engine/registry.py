@@ -26,8 +26,8 @@ OWN_STAGES: dict[str, str] = {
     "measure": "medseg.engine.stages.checks:Measure",
     "check": "medseg.engine.stages.checks:CheckQuality",
     "save": "medseg.engine.stages.saving:Save",
-    "preview": "medseg.engine.stages.pictures:PreviewPicture",
-    "report": "medseg.engine.stages.pictures:BatchReport",
+    "preview": "medseg.engine.stages.drawing:Preview",
+    "report": "medseg.engine.stages.drawing:BatchReport",
     "track": "medseg.engine.stages.track:Track",
 }
 

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from medseg.engine.case_run import expected, recorded, run_cases
+from medseg.engine import journal
+from medseg.engine.case_run import run_cases
 from medseg.engine.isolation import Guard, run_isolated
+from medseg.engine.outcomes import Work, expected, recorded
 from medseg.engine.pipeline import Pipeline
+from medseg.engine.run_files import write_run_file, write_sources
 from medseg.errors import UsageError
-from medseg.io.files.atomic import write_text
 from medseg.io.files.lock import exclusive
 from medseg.log_file import log_file
 from medseg.progress import case_progress
 from medseg.signals import stoppable
 from medseg.types.run import BatchResult, CaseOutcome, Inputs, Preparing
-from medseg.types.scan import Discovery, FoundScan, Skipped
+from medseg.types.scan import Discovery, FoundScan
 from medseg.types.stage import RunContext
 from medseg.versions import versions
 
@@ -82,23 +82,7 @@ class RunOptions:
 
 
 def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | None = None) -> BatchResult:
-    """Run a pipeline over everything found in the inputs.
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-        Assembled, so known to fit together.
-    inputs : Inputs
-        Files and folders.
-    out : Path
-        Output folder; one folder below it for each case.
-    options : RunOptions, optional
-        How to run.
-
-    Returns
-    -------
-    BatchResult
-        How every case ended.
+    """Run an assembled pipeline over everything found in the inputs; each case has one folder below `out`.
 
     Raises
     ------
@@ -108,79 +92,64 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
         When a signal asked to stop; what is done is kept.
     """
     options = options or RunOptions()
-    out = out.resolve()
+    work = Work(pipeline, out.resolve(), options.overwrite)
     started = time.time()
-    discovery: Discovery = pipeline.gather.stage.run(inputs, RunContext(out))
-    mine = set(discovery.found[options.shard.index - 1 :: options.shard.count])
-    broken = tuple(_broken(item) for item in discovery.skipped if item.broken)
-    identity = {"pipeline": pipeline.name, "steps": pipeline.identity(), "medseg": versions()["medseg"]}
-    skipped = tuple(item for item in discovery.skipped if not item.broken)
-    facts = (*_models(identity["steps"]), *versions().items())
+    discovery: Discovery = pipeline.gather.stage.run(replace(inputs, wanted=pipeline.wanted()), RunContext(work.out))
+    todo = discovery.found[options.shard.index - 1 :: options.shard.count]
     if options.dry_run:
-        outcomes = tuple(
-            expected(found, out, identity, options.overwrite) for found in discovery.found if found in mine
-        )
-        return BatchResult(out, outcomes + broken, skipped, facts, pipeline.name)
-
-    ended: dict[str, CaseOutcome] = {}
-    todo = [found for found in discovery.found if found in mine]
-    work = (pipeline, todo, out, identity, options.overwrite)
-    with log_file(out), stoppable(), exclusive(out, f"{options.shard.index}-of-{options.shard.count}"):
-        with case_progress(len(todo) + len(broken)) as progress:
-            for outcome in broken:
-                progress.end(outcome)
-            own = run_isolated(*work, options.guard) if options.isolate else run_cases(*work, progress.prepare)
-            # Closed at once where a signal stops the run: nothing may be written once the lock is given back.
-            with closing(own):
-                for event in own:
-                    if isinstance(event, FoundScan):
-                        progress.start(event.case_id)
-                    elif isinstance(event, Preparing):
-                        progress.prepare(event)
-                    else:
-                        ended[event.case_id] = event
-                        progress.end(event)
-        outcomes = tuple(ended.get(found.case_id) or recorded(found, out) for found in discovery.found)
-        result = BatchResult(out, outcomes + broken, skipped, facts, pipeline.name)
-        _write_run_file(result, identity, started)
+        mine = set(todo)
+        return _result(work, discovery, {f.case_id: expected(f, work) for f in discovery.found if f in mine})
+    with (
+        log_file(work.out),
+        stoppable(),
+        exclusive(work.out, f"{options.shard.index}-of-{options.shard.count}"),
+    ):
+        if not options.overwrite and (count := sum(journal.is_outdated(work.out / found.case_id) for found in todo)):
+            log.info("%d cases have results of an earlier version; segmenting them again", count)
+        ended = _run_cases(work, todo, discovery, options)
+        others = {found.case_id: recorded(found, work.out) for found in discovery.found if found.case_id not in ended}
+        result = _result(work, discovery, ended | others)
+        write_run_file(result, work.identity, started)
+        write_sources(result, inputs, discovery)
         for step in pipeline.finish:
-            step.run({"batch": result}, RunContext(out))
+            step.run({"batch": result}, RunContext(work.out))
     return result
 
 
-def _models(steps: Any) -> Iterator[tuple[str, str]]:
-    """Name the model of every step that has one."""
-    for step in steps.values():
-        if "model" in step:
-            yield "model", str(step["model"])
+def _run_cases(
+    work: Work, todo: Sequence[FoundScan], discovery: Discovery, options: RunOptions
+) -> dict[str, CaseOutcome]:
+    """Run this process's share of the cases, and show how each ends."""
+    ended: dict[str, CaseOutcome] = {}
+    corrupt = _corrupt(discovery)
+    with case_progress(len(todo) + len(corrupt)) as progress:
+        for outcome in corrupt:
+            progress.end(outcome)
+        own = run_isolated(work, todo, options.guard) if options.isolate else run_cases(work, todo, progress.prepare)
+        # Closed at once where a signal stops the run: nothing may be written once the lock is given back.
+        with closing(own):
+            for event in own:
+                if isinstance(event, FoundScan):
+                    progress.start(event.case_id)
+                elif isinstance(event, Preparing):
+                    progress.prepare(event)
+                else:
+                    ended[event.case_id] = event
+                    progress.end(event)
+    return ended
 
 
-def _broken(item: Skipped) -> CaseOutcome:
-    return CaseOutcome("", "failed", item.path.name, error=item.reason, fix=item.fix)
+def _result(work: Work, discovery: Discovery, ended: Mapping[str, CaseOutcome]) -> BatchResult:
+    outcomes = tuple(ended[found.case_id] for found in discovery.found if found.case_id in ended)
+    skipped = tuple(item for item in discovery.skipped if not item.broken)
+    identity = (*work.pipeline.sources(), *versions().items())
+    return BatchResult(work.out, outcomes + _corrupt(discovery), skipped, identity, work.pipeline.name)
 
 
-def _write_run_file(result: BatchResult, identity: Mapping[str, Any], started: float) -> None:
-    """Write `run.json`: what made these results, how each case ended, and how long it took."""
-    content = {
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
-        "seconds": round(time.time() - started, 3),
-        "exit_code": result.exit_code,
-        "versions": dict(result.identity),
-        **identity,
-        "counts": {state: result.count(state) for state in ("done", "current", "failed", "pending")},
-        "cases": [
-            {
-                "case_id": o.case_id,
-                "state": o.state,
-                "source": o.source,
-                "error": o.error,
-                "fix": o.fix,
-                "seconds": round(o.seconds, 3),
-                "computed": None if o.computed is None else o.computed.to_json(),
-                "outputs": list(o.outputs),
-            }
-            for o in result.outcomes
-        ],
-        "skipped": [{"file": item.path.name, "reason": item.reason} for item in result.skipped],
-    }
-    write_text(result.out / "run.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+def _corrupt(discovery: Discovery) -> tuple[CaseOutcome, ...]:
+    """Outcomes of files that claim to be scans and never became cases."""
+    return tuple(
+        CaseOutcome("", "failed", item.path.name, error=item.reason, fix=item.fix)
+        for item in discovery.skipped
+        if item.broken
+    )

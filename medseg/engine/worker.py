@@ -32,9 +32,9 @@ def main() -> None:
             with one_at_a_time:
                 connection.send(message)
 
-        pipeline, cases, out, identity, overwrite, alone = connection.recv()
-        with log_file(out):
-            for message in run_cases(pipeline, cases, out, identity, overwrite, send, send, alone):
+        work, cases, alone = connection.recv()
+        with log_file(work.out):
+            for message in run_cases(work, cases, send, send, alone):
                 send(message)
 
 

@@ -18,7 +18,7 @@ def table_of_measurements(volumes: Volumes, quality: Quality | None = None) -> s
     writer = csv.writer(stream, lineterminator="\n")
     head = ["class", "voxels", "volume_ml"]
     of_quality = (
-        ["pieces", "largest_component_fraction", "touches_border", "boundary_entropy", "ensemble_dice"]
+        ["n_components", "largest_component_fraction", "touches_border", "boundary_entropy", "ensemble_dice"]
         if quality
         else []
     )
@@ -31,8 +31,14 @@ def table_of_measurements(volumes: Volumes, quality: Quality | None = None) -> s
 
 
 def _of_quality(seen: ClassQuality) -> list[object]:
-    share = f"{seen.largest_component_fraction:.3g}" if seen.pieces else ""
-    return [seen.pieces, share, int(seen.touches_border), _figure(seen.boundary_entropy), _figure(seen.ensemble_dice)]
+    share = f"{seen.largest_component_fraction:.3g}" if seen.n_components else ""
+    return [
+        seen.n_components,
+        share,
+        int(seen.touches_border),
+        _figure(seen.boundary_entropy),
+        _figure(seen.ensemble_dice),
+    ]
 
 
 def _figure(value: float | None) -> str:

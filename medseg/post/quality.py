@@ -60,7 +60,7 @@ def check_quality(prediction: Prediction, volumes: Volumes, options: QualityOpti
             flags.append(Flag(f"{name}: {what}", LIKELY_WRONG))
         if volume.voxels and not entry.is_thing and row.largest_component_fraction < options.largest_component_fraction:
             fraction = f"{row.largest_component_fraction:.0%}"
-            what = f"{row.pieces} connected components; the largest is {fraction} of the volume."
+            what = f"{row.n_components} connected components; the largest is {fraction} of the volume."
             flags.append(Flag(f"{name}: {what}", LOOK))
         if row.ensemble_dice is not None and row.ensemble_dice < options.ensemble_dice:
             what = f"The networks of the ensemble disagree (mean Dice {row.ensemble_dice:.2f})."

@@ -9,18 +9,10 @@ __all__ = ["ClassQuality", "Flag", "Quality"]
 
 @dataclass(frozen=True)
 class Flag:
-    """One thing that is odd.
-
-    Parameters
-    ----------
-    text : str
-        What, in words.
-    weight : float
-        How much it says against the result: 1 worth a look, 2 likely wrong, 4 useless.
-    """
+    """A warning, and its weight in the review priority: 1 worth a look, 2 likely wrong, 4 useless."""
 
     text: str
-    weight: float
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +27,7 @@ class ClassQuality:
         Mean entropy of the probabilities along its border, 0 to 1.
     ensemble_dice : float, optional
         For an ensemble, mean Dice of its members with their average.
-    pieces : int
+    n_components : int
         Connected components.
     largest_component_fraction : float
         Share of its voxels in the largest, 0 where there is none.
@@ -46,25 +38,29 @@ class ClassQuality:
     class_name: str
     boundary_entropy: float | None
     ensemble_dice: float | None
-    pieces: int
+    n_components: int
     largest_component_fraction: float
     touches_border: bool
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Figures of every class of the label table, in its order, and what is odd about the case."""
+    """Figures of every class of the label table, in its order, and warnings of the case."""
 
     rows: tuple[ClassQuality, ...]
     flags: tuple[Flag, ...]
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """The flags in words."""
+    def warnings(self) -> tuple[str, ...]:
+        """Texts of the flags."""
         return tuple(flag.text for flag in self.flags)
 
     @property
+    def uncertainty(self) -> float:
+        """Boundary entropy of the most uncertain class."""
+        return max((row.boundary_entropy or 0.0 for row in self.rows), default=0.0)
+
+    @property
     def review_priority(self) -> float:
-        """How much a case asks to be looked at: the weights of its flags, and below 1 its most uncertain border."""
-        uncertain = max((row.boundary_entropy or 0.0 for row in self.rows), default=0.0)
-        return sum(flag.weight for flag in self.flags) + min(uncertain, 0.999)
+        """The weights of the flags, and below 1 the uncertainty."""
+        return sum(flag.weight for flag in self.flags) + min(self.uncertainty, 0.999)

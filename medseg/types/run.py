@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from medseg.types.how_computed import HowComputed
 from medseg.types.prediction import Prediction
 from medseg.types.quality import Quality
 from medseg.types.scan import Case, Skipped
+from medseg.types.wanted import SeriesWanted
 
 __all__ = [
     "BatchResult",
@@ -24,37 +26,21 @@ __all__ = [
     "Volumes",
 ]
 
-CaseState = Literal["done", "current", "failed", "pending"]
+# "current" is a case that an earlier run left done, and is never written: on disk and in tables it is done.
+CaseState = Literal["done", "current", "failed", "withheld", "pending"]
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Files and folders a user named.
-
-    Parameters
-    ----------
-    paths : tuple of Path
-        As given.
-    """
+    """Files and folders a user named, and which DICOM series the pipeline is for, where it is for one kind."""
 
     paths: tuple[Path, ...]
+    wanted: SeriesWanted | None = None
 
 
 @dataclass(frozen=True)
 class ClassVolume:
-    """How much of a class a prediction has.
-
-    Parameters
-    ----------
-    class_name : str
-        The class.
-    voxels : int
-        Number of voxels.
-    volume_ml : float
-        Their volume.
-    objects : int, optional
-        Number of objects, where the model makes objects of the class.
-    """
+    """How much of a class a prediction has; `objects` where the model makes objects of it."""
 
     class_name: str
     voxels: int
@@ -67,6 +53,19 @@ class Volumes:
     """The volume of every class of the label table, in its order."""
 
     rows: tuple[ClassVolume, ...]
+
+    def to_json(self) -> dict[str, dict[str, Any]]:
+        """As ``status.json`` holds it: a mapping of class name to figures."""
+        return {
+            row.class_name: {"voxels": row.voxels, "volume_ml": row.volume_ml}
+            | ({} if row.objects is None else {"objects": row.objects})
+            for row in self.rows
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Mapping[str, Any]]) -> Volumes:
+        """Read back what `to_json` gave."""
+        return cls(tuple(ClassVolume(name, **figures) for name, figures in content.items()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,38 +86,27 @@ class PredictedVolumes:
 
 @dataclass(frozen=True, eq=False)
 class Segmented:
-    """A case with its prediction and volumes, to be written and looked at.
+    """A case with its prediction, and what was measured of it, to be written and looked at.
 
     Parameters
     ----------
-    case : Case
-        What was read.
-    prediction : Prediction
-        What the model says of it.
-    volumes : Volumes
-        Of the prediction's labels.
-    notes : tuple of str
-        What the user should know of how it was written.
-    quality : Quality, optional
-        Figures that need no reference.
+    case, prediction, volumes, quality
+        What was read, predicted and measured.
+    warnings, notes : tuple of str
+        Of how it was written.
     """
 
     case: Case
     prediction: Prediction
     volumes: Volumes
-    notes: tuple[str, ...] = ()
     quality: Quality | None = None
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Preparing:
-    """What is done once, before the first case that needs it.
-
-    Parameters
-    ----------
-    text : str
-        What, and about how long it takes.
-    """
+    """What is done once, before the first case that needs it, and about how long it takes."""
 
     text: str
 
@@ -130,23 +118,26 @@ class CaseOutcome:
     Parameters
     ----------
     case_id : str
-        The case; for a broken file that never became one, an empty string.
-    state : {"done", "current", "failed", "pending"}
-        Done in this run; current from an earlier run with the same input, model and options; failed; or not reached.
+        The case; for a corrupt file that never became one, an empty string.
+    state : {"done", "current", "failed", "withheld", "pending"}
+        Done in this run; current from an earlier run with the same input, model and options; failed; withheld, because
+        the scan is not what the model is for; or not reached.
     source : str
         Name of the file or kind of series it came from, free of patient data.
     folder : Path, optional
         Where its results lie.
     error, fix : str, optional
-        Why it failed and what to do.
+        Why it failed or was withheld, and what to do.
+    warnings : tuple of str
+        What may be wrong with the result.
     notes : tuple of str
-        What to know of the result.
+        What is good to know of it.
     outputs : tuple of str
         Names of the files written.
     volumes : Volumes, optional
         Where measured.
     review_priority : float
-        How much the case asks to be looked at, from its `Quality`; 0 where that was not measured.
+        How much a person should look at the case: from its warnings and its uncertainty.
     seconds : float
         Time spent in this run.
     computed : HowComputed, optional
@@ -159,12 +150,18 @@ class CaseOutcome:
     folder: Path | None = None
     error: str | None = None
     fix: str | None = None
+    warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     volumes: Volumes | None = None
     review_priority: float = 0.0
     seconds: float = 0.0
     computed: HowComputed | None = None
+
+    @property
+    def written_state(self) -> str:
+        """The state on disk and in tables: whether a case was done now or before is no property of its result."""
+        return "done" if self.state == "current" else self.state
 
 
 @dataclass(frozen=True)
@@ -176,7 +173,7 @@ class BatchResult:
     out : Path
         The output folder.
     outcomes : tuple of CaseOutcome
-        One for each case found and each broken file.
+        One for each case found and each corrupt file.
     skipped : tuple of Skipped
         Files that were something else.
     identity : tuple of (str, str)
@@ -197,8 +194,7 @@ class BatchResult:
 
     @property
     def exit_code(self) -> int:
-        """0 all done, 3 some failed, 4 nothing found or nothing worked."""
-        good, failed = self.count("done", "current"), self.count("failed")
-        if good == 0 and self.count("pending") == 0:
+        """0 all done, 3 some failed or were withheld, 4 nothing found or nothing worked."""
+        if self.count("done", "current", "withheld", "pending") == 0:
             return 4
-        return 3 if failed else 0
+        return 3 if self.count("failed", "withheld") else 0

@@ -1,34 +1,30 @@
-"""What a stage of a pipeline is, and what it may know of the run it is part of."""
+"""What a stage of a pipeline is, what it may declare, and what it may know of the run it is part of."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
-__all__ = ["RunContext", "Stage"]
+from medseg.types.case_report import CaseReport
+from medseg.types.wanted import SeriesWanted
+
+__all__ = ["Identified", "Prepared", "Reporting", "RunContext", "Selective", "Sourced", "Stage", "Where"]
 
 In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out", covariant=True)
+Value = TypeVar("Value", contravariant=True)
+
+Where = Literal["ahead", "main", "aside"]
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """What every stage of a run is told.
-
-    Parameters
-    ----------
-    out : Path
-        The run's output folder.
-    case_id : str, optional
-        The case in hand; None for stages that see the whole batch.
-    overwrite : bool
-        Whether results already there are made again.
-    """
+    """The run's output folder, and the case in hand; None for stages that see the whole batch."""
 
     out: Path
     case_id: str | None = None
-    overwrite: bool = False
 
     @property
     def case_folder(self) -> Path:
@@ -43,12 +39,63 @@ class Stage(Protocol[In, Out]):
 
     A stage is a class with a pydantic model `Options` of its own and a constructor that takes one, so that its
     configuration can be checked before any data is read. `run`'s type hints are its contract: the runner checks that
-    neighbors fit. A stage that has something to do once, before the first case, has a method
-    ``get_ready(say)`` and tells by ``say(text)`` what will take long.
+    neighbors fit.
+
+    It may declare where it runs, by a class attribute `runs`: ``"ahead"``, it only reads, and may do so for the next
+    case while this one is computed; ``"main"``, the default, in the main thread, one case after another;
+    ``"aside"``, it finishes a case, and may do so in another thread while the next is computed. Stages in front that
+    run ahead, and stages at the end that run aside, do; all between run in the main thread.
+
+    What else it may declare are the methods of the protocols below.
     """
 
     Options: Any
 
     def run(self, item: In, context: RunContext) -> Out:
         """Do the step for one item."""
+        ...
+
+
+@runtime_checkable
+class Reporting(Protocol[Value]):
+    """A stage that has something to report of a case."""
+
+    def report(self, value: Value) -> CaseReport:
+        """Return what the case's outcome shall carry of the value that `run` gave."""
+        ...
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A stage that has something to do once, before the first case."""
+
+    def get_ready(self, say: Callable[[str], None]) -> None:
+        """Do it, and name by ``say(text)`` what will take long."""
+        ...
+
+
+@runtime_checkable
+class Identified(Protocol):
+    """A stage that knows better than its options what decides its result."""
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return it as plain data; a finished case is done again when it changes."""
+        ...
+
+
+@runtime_checkable
+class Sourced(Protocol):
+    """A stage whose results are made by something with a name, such as a model."""
+
+    def source(self) -> tuple[str, str]:
+        """Return kind and name for the report, for instance ``("model", "hippocampus 1.0")``."""
+        ...
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """A stage made for one kind of scan."""
+
+    def wanted(self) -> SeriesWanted | None:
+        """Return which series of a DICOM study it is for; None takes all."""
         ...

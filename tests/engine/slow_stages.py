@@ -15,11 +15,14 @@ from medseg.engine.finishing import SMALL
 from medseg.errors import InputError
 from medseg.io.files.atomic import write_text
 from medseg.types import FoundScan, Geometry, Scan
+from medseg.types.case_report import CaseReport
 from medseg.types.scan import Case
 from medseg.types.stage import RunContext
 
 
 class ReadCase:
+    runs = "ahead"
+
     class Options(Strict):
         pass
 
@@ -30,6 +33,9 @@ class ReadCase:
         shape = (SMALL + 1 if item.files[0].read_text() == "large" else 2, 1, 1)
         array = np.broadcast_to(np.uint8(0), (1, *shape))
         return Case(item.case_id, (Scan(array, Geometry(np.eye(4), shape)),))
+
+    def report(self, value: Case) -> CaseReport:
+        return CaseReport(voxels=value.scan.array.size)
 
 
 class Options(Strict):
@@ -79,6 +85,7 @@ class Network:
 
 
 class Write:
+    runs = "aside"
     Options = Options
 
     def __init__(self, options: Options) -> None:

@@ -17,7 +17,9 @@ def result(out: Path) -> BatchResult:
     return BatchResult(
         out,
         (
-            CaseOutcome("a", "done", "a.nii.gz", out / "a", volumes=volumes, notes=("touches the edge",), seconds=3.2),
+            CaseOutcome(
+                "a", "done", "a.nii.gz", out / "a", volumes=volumes, warnings=("touches the edge",), seconds=3.2
+            ),
             CaseOutcome("b", "current", "b.nii.gz", out / "b", volumes=volumes),
             CaseOutcome("c", "failed", EVIL, out / "c", error="is truncated", fix="Copy it again."),
         ),
@@ -29,8 +31,8 @@ def result(out: Path) -> BatchResult:
 def test_the_table_is_csv_whatever_the_names_and_hides_when_it_was_done(tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(table_of_cases(result(tmp_path)))))
     assert [row["state"] for row in rows] == ["done", "done", "failed"]
-    assert rows[0]["liver, left_ml"] == "1.5"
-    assert rows[2]["liver, left_ml"] == ""
+    assert rows[0]["liver, left.volume_ml"] == "1.5"
+    assert rows[2]["liver, left.volume_ml"] == ""
     assert rows[2]["fix"] == "Copy it again."
 
 
@@ -43,11 +45,11 @@ def test_the_page_names_failures_with_their_fix_and_escapes_everything(tmp_path:
     assert "not a medical device" in page
 
 
-def test_pictures_are_embedded_up_to_a_number_and_linked_beyond(tmp_path: Path) -> None:
+def test_previews_are_embedded_up_to_a_number_and_linked_beyond(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
         (tmp_path / name / "preview.png").write_bytes(b"\x89PNG")
-    page = render_report(result(tmp_path), pictures=1)
+    page = render_report(result(tmp_path), previews=1)
     assert page.count("data:image/png;base64,") == 1
     assert 'src="b/preview.png"' in page
 
@@ -65,10 +67,10 @@ def test_objects_are_counted_where_a_model_makes_them(tmp_path: Path) -> None:
     )
     counted = BatchResult(tmp_path, outcomes)
     rows = list(csv.DictReader(io.StringIO(table_of_cases(counted))))
-    assert [row["cell_objects"] for row in rows] == ["7", "0"]
-    assert "fat_objects" not in rows[0]
+    assert [row["cell.objects"] for row in rows] == ["7", "0"]
+    assert "fat.objects" not in rows[0]
     assert "cell, objects" in render_report(counted)
-    assert "objects" not in table_of_cases(result(tmp_path))
+    assert ".objects" not in table_of_cases(result(tmp_path))
     assert table_of_measurements(cells).splitlines() == [
         "class,voxels,volume_ml,objects",
         "cell,40,0.04,7",

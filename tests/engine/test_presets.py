@@ -1,4 +1,5 @@
 import importlib
+from typing import Any
 
 import pytest
 
@@ -9,10 +10,10 @@ module = importlib.import_module("medseg.engine.predict")
 
 
 @pytest.fixture
-def overrides(monkeypatch):
-    seen = []
-    monkeypatch.setattr(module, "run_pipeline", lambda *_, overrides, **__: seen.extend(overrides))
-    return seen
+def settings(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(module, "run_pipeline", lambda *_, settings, **__: given.update(settings))
+    return given
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -20,15 +21,18 @@ def test_presets_hold_values_the_options_take(preset):
     InferOptions(**PRESETS[preset])
 
 
-def test_a_preset_gives_way_to_what_is_said_by_name(overrides):
+def test_a_preset_gives_way_to_an_option_of_its_own(settings):
     module.predict("scan.nii.gz", "m", "out", preset="best", overlap=0.75)
-    assert {"segment.overlap=0.75", "segment.mirror=all", "segment.precision=float32"} <= set(overrides)
-    assert "segment.overlap=0.5" not in overrides
+    assert settings["segment"] == {"model": "m", "overlap": 0.75, "mirror": "all", "precision": "float32"}
 
 
-def test_without_a_preset_nothing_is_chosen(overrides):
-    module.predict("scan.nii.gz", "m", "out")
-    assert not [text for text in overrides if text.startswith("segment.") and not text.startswith("segment.model=")]
+def test_values_travel_as_they_are(settings):
+    module.predict("scan.nii.gz", "it's: a # model", "out", series="T1: *", formats=["dicom-seg-fractional"])
+    assert settings == {
+        "segment": {"model": "it's: a # model", "probabilities": True},
+        "discover": {"series": "T1: *"},
+        "save": {"formats": ["dicom-seg-fractional"], "probabilities": False},
+    }
 
 
 def test_the_two_ends_exclude_each_other(tmp_path, capsys):

@@ -42,6 +42,8 @@ class Text:
 
 
 class ReadText:
+    runs = "ahead"
+
     class Options(Strict):
         pass
 

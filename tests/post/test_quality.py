@@ -17,7 +17,7 @@ TABLE = LabelTable((LabelClass(1, "liver"), LabelClass(2, "lesion", is_thing=Tru
 def notes_of(array: np.ndarray, geometry: Geometry = GRID, **ranges: tuple[float, float]) -> str:
     labels = LabelMap(array.astype(np.uint8), geometry, TABLE)
     prediction = Prediction(labels, ModelIdentity("m", "1", "0" * 64), volume_range_ml=ranges)
-    return "; ".join(check_quality(prediction, measure_volumes(labels)).notes)
+    return "; ".join(check_quality(prediction, measure_volumes(labels)).warnings)
 
 
 def organ() -> np.ndarray:
@@ -65,14 +65,14 @@ def test_uncertainty_is_measured_weighed_and_flagged() -> None:
     volumes = measure_volumes(labels)
     found = [check_quality(prediction, volumes) for prediction in (sure, unsure, strange)]
     assert [quality.rows[0].boundary_entropy for quality in found] == [0.4, 0.9, 0.4]
-    assert found[0].notes == ()
-    assert found[1].notes == (
+    assert found[0].warnings == ()
+    assert found[1].warnings == (
         "liver: The networks of the ensemble disagree (mean Dice 0.60).",
         "liver: High boundary uncertainty (mean entropy 0.90; default limit 0.50).",
     )
     # Worst first: disagreement, then a scan unlike any seen, then by uncertainty alone.
     assert [quality.review_priority for quality in found] == [0.4, 3.9, 2.4]
-    assert found[0].rows[1].pieces == 0
+    assert found[0].rows[1].n_components == 0
 
 
 def test_the_model_s_card_limits_uncertainty_unless_the_user_does() -> None:
@@ -82,7 +82,7 @@ def test_the_model_s_card_limits_uncertainty_unless_the_user_does() -> None:
 
     def flags(limit: float | None, boundary_limit: dict[str, float]) -> tuple[str, ...]:
         options = QualityOptions(boundary_entropy=limit)
-        return check_quality(replace(uncertain, boundary_limit=boundary_limit), volumes, options).notes
+        return check_quality(replace(uncertain, boundary_limit=boundary_limit), volumes, options).warnings
 
     assert flags(None, {"liver": 0.31}) == (
         "liver: High boundary uncertainty (mean entropy 0.40; limit of the model card 0.31).",
@@ -100,7 +100,7 @@ def test_the_table_of_measurements() -> None:
     prediction = Prediction(labels, ModelIdentity("m", "1", "0" * 64), uncertainty={1: ClassUncertainty(0.456, None)})
     volumes = measure_volumes(labels)
     assert table_of_measurements(volumes, check_quality(prediction, volumes)) == (
-        "class,voxels,volume_ml,pieces,largest_component_fraction,touches_border,boundary_entropy,ensemble_dice\n"
+        "class,voxels,volume_ml,n_components,largest_component_fraction,touches_border,boundary_entropy,ensemble_dice\n"
         "liver,216,216,1,1,0,0.46,\n"
         "lesion,0,0,0,,0,,\n"
     )

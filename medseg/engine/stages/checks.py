@@ -1,43 +1,51 @@
-"""Stages that look at a prediction: its volumes, and what in it should be looked at first."""
+"""Stages that measure a prediction: volumes, and figures that need no reference."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from dataclasses import dataclass
+from typing import ClassVar
 
+from medseg.engine.stages.options import NoOptions
 from medseg.post.quality import QualityOptions, check_quality
 from medseg.post.volumes import measure_volumes
 from medseg.types import Prediction
+from medseg.types.case_report import CaseReport
 from medseg.types.quality import Quality
 from medseg.types.run import PredictedVolumes, Volumes
-from medseg.types.stage import RunContext
+from medseg.types.stage import RunContext, Where
 
 __all__ = ["CheckQuality", "Measure"]
 
 
+@dataclass(frozen=True)
 class Measure:
-    """Stage that measures the volumes of a prediction."""
+    """Measures the volume of every class, and counts its objects."""
 
-    class Options(BaseModel):
-        """Nothing to choose."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    Options = NoOptions
+    options: NoOptions
+    runs: ClassVar[Where] = "aside"
 
     def run(self, item: Prediction, context: RunContext) -> Volumes:
         """Measure."""
         return measure_volumes(item.labels, item.instances)
 
+    def report(self, value: Volumes) -> CaseReport:
+        """Report the volumes."""
+        return CaseReport(volumes=value)
 
+
+@dataclass(frozen=True)
 class CheckQuality:
-    """Stage that remarks on what should be looked at first."""
+    """Warns of what in a prediction may be wrong."""
 
     Options = QualityOptions
-
-    def __init__(self, options: QualityOptions) -> None:
-        self.options = options
+    options: QualityOptions
+    runs: ClassVar[Where] = "aside"
 
     def run(self, item: PredictedVolumes, context: RunContext) -> Quality:
-        """Look at the labels."""
+        """Check the labels."""
         return check_quality(item.prediction, item.volumes, self.options)
+
+    def report(self, value: Quality) -> CaseReport:
+        """Report the warnings, and the uncertainty."""
+        return CaseReport(value.flags, uncertainty=value.uncertainty)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from medseg.data.border_class import BORDER
+from medseg.engine.stages.options import StageOptions
 from medseg.post.cleanup import Rule, clean_up
 from medseg.post.components import class_values, components
 from medseg.post.connectivity import Connectivity
@@ -17,119 +18,111 @@ from medseg.post.panoptic import panoptic
 from medseg.post.watershed import watershed
 from medseg.types import Instances, LabelMap, Prediction
 from medseg.types.instances import ObjectsOfCase
-from medseg.types.stage import RunContext
+from medseg.types.stage import RunContext, Where
 
 __all__ = ["Border", "CleanUp", "Components", "MeasureObjects", "MergeStuff", "Panoptic", "ThingsAndStuff", "Watershed"]
 
 
+def _labels(item: LabelMap | Prediction) -> LabelMap:
+    return item.labels if isinstance(item, Prediction) else item
+
+
+def _values(classes: tuple[str, ...] | None, labels: LabelMap) -> tuple[int, ...] | None:
+    return None if classes is None else tuple(class_values(classes, labels.table))
+
+
+def _scored(found: Instances, item: LabelMap | Prediction) -> Instances:
+    """With probabilities, give each object the mean probability of its class."""
+    if not isinstance(item, Prediction) or item.probabilities is None:
+        return found
+    return score(found, item.probabilities)
+
+
+@dataclass(frozen=True)
 class CleanUp:
     """Cleans the labels of a prediction; probabilities stay as the network gave them."""
 
-    class Options(BaseModel):
+    class Options(StageOptions):
         """What to do, in order."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
 
         rules: tuple[Rule, ...] = ()
 
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    options: Options
+    runs: ClassVar[Where] = "aside"
 
     def run(self, item: Prediction, context: RunContext) -> Prediction:
         """Apply every rule."""
         return replace(item, labels=clean_up(item.labels, self.options.rules))
 
 
+@dataclass(frozen=True)
 class Components:
     """Makes an object of every connected component."""
 
-    class Options(BaseModel):
+    class Options(StageOptions):
         """Which classes, and what counts as touching."""
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-        connectivity: Connectivity = Field(default=26, description="6, 18 or 26 neighbors; 4 or 8 in pictures")
+        connectivity: Connectivity = Field(default=26, description="6, 18 or 26 neighbors; 4 or 8 in 2D images")
         classes: tuple[str, ...] | None = Field(default=None, description="names; null makes objects of every class")
 
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    options: Options
+    runs: ClassVar[Where] = "aside"
 
     def run(self, item: LabelMap | Prediction, context: RunContext) -> Instances:
-        """Number the objects; with probabilities, each gets the mean score of its class."""
-        labels = item.labels if isinstance(item, Prediction) else item
-        values = None if self.options.classes is None else class_values(self.options.classes, labels.table)
-        found = components(labels, connectivity=self.options.connectivity, classes=values)
-        probabilities: Any = item.probabilities if isinstance(item, Prediction) else None
-        return found if probabilities is None else score(found, probabilities)
+        """Number the objects."""
+        labels = _labels(item)
+        values = _values(self.options.classes, labels)
+        return _scored(components(labels, connectivity=self.options.connectivity, classes=values), item)
 
 
+@dataclass(frozen=True)
 class Watershed:
     """Makes an object of every connected component and splits those that touch."""
 
-    class Options(BaseModel):
+    class Options(StageOptions):
         """How readily objects are split."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
 
         depth_mm: float = Field(
             default=0.5, gt=0, description="depth of the neck between two objects; less splits more"
         )
         sigma_mm: float = Field(default=1.0, ge=0, description="smoothing of the distance to the border")
-        min_mm3: float = Field(default=0.0, ge=0, description="no smaller piece is split off")
+        min_mm3: float = Field(default=0.0, ge=0, description="nothing smaller is split off")
         connectivity: Connectivity = 26
         classes: tuple[str, ...] | None = Field(default=None, description="names; null makes objects of every class")
 
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    options: Options
+    runs: ClassVar[Where] = "aside"
 
     def run(self, item: LabelMap | Prediction, context: RunContext) -> Instances:
-        """Number the objects; with probabilities, each gets the mean score of its class."""
-        labels = item.labels if isinstance(item, Prediction) else item
-        chosen = self.options
-        found = watershed(
-            labels,
-            depth_mm=chosen.depth_mm,
-            sigma_mm=chosen.sigma_mm,
-            min_mm3=chosen.min_mm3,
-            connectivity=chosen.connectivity,
-            classes=None if chosen.classes is None else class_values(chosen.classes, labels.table),
-        )
-        probabilities = item.probabilities if isinstance(item, Prediction) else None
-        return found if probabilities is None else score(found, probabilities)
+        """Number the objects."""
+        labels = _labels(item)
+        chosen = self.options.model_dump(exclude={"classes"})
+        return _scored(watershed(labels, **chosen, classes=_values(self.options.classes, labels)), item)
 
 
+@dataclass(frozen=True)
 class Border:
     """Makes objects of the interiors and borders a network has found."""
 
-    class Options(BaseModel):
+    class Options(StageOptions):
         """Which class is the border, and what is too small for a seed."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
 
         border: str = Field(default=BORDER, description="name of the border class")
         min_seed_mm3: float = Field(default=0.0, ge=0, description="smaller interiors are no seeds of their own")
         min_mm3: float = Field(default=0.0, ge=0, description="smaller objects are none")
         depth_mm: Annotated[float, Field(gt=0)] | None = Field(
-            default=None, description="split interiors that the network did not part by shape, as watershed does"
+            default=None, description="split by shape what the network did not split, as watershed does"
         )
         sigma_mm: float = Field(default=1.0, ge=0, description="smoothing of the distance, for depth_mm")
         connectivity: Connectivity = 26
 
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    options: Options
+    runs: ClassVar[Where] = "aside"
 
     def run(self, item: Prediction, context: RunContext) -> Instances:
-        """Number the objects; with probabilities, each gets the mean score of its class."""
-        found = objects_from_border(
-            item.labels,
-            probabilities=item.probabilities,
-            border=self.options.border,
-            min_seed_mm3=self.options.min_seed_mm3,
-            min_mm3=self.options.min_mm3,
-            depth_mm=self.options.depth_mm,
-            sigma_mm=self.options.sigma_mm,
-            connectivity=self.options.connectivity,
-        )
+        """Number the objects; with probabilities, each gets the mean probability of its class."""
+        chosen = self.options.model_dump()
+        found = objects_from_border(item.labels, probabilities=item.probabilities, **chosen)
         if item.probabilities is None:
             return found
         made = {entry.value for entry in found.table}
@@ -137,27 +130,23 @@ class Border:
         return score(found, item.probabilities[kept])
 
 
+@dataclass(frozen=True)
 class Panoptic:
     """Merges things, as connected components, and stuff into one id map with a table."""
 
-    class Options(BaseModel):
+    class Options(StageOptions):
         """What counts as touching, and what is measured."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
 
         connectivity: Connectivity = 26
         shape: bool = Field(default=True, description="measure longest diameter and sphericity of things")
 
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    options: Options
+    runs: ClassVar[Where] = "aside"
 
     def run(self, item: LabelMap | Prediction, context: RunContext) -> Instances:
-        """Make the id map and its table, with probabilities where the prediction has them."""
-        labels = item.labels if isinstance(item, Prediction) else item
+        """Make the id map and its table, with mean probabilities where the prediction has them."""
         probabilities = item.probabilities if isinstance(item, Prediction) else None
-        return panoptic(
-            labels, probabilities=probabilities, shape=self.options.shape, connectivity=self.options.connectivity
-        )
+        return panoptic(_labels(item), probabilities=probabilities, **self.options.model_dump())
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,18 +157,17 @@ class ThingsAndStuff:
     prediction: Prediction
 
 
+@dataclass(frozen=True)
 class MergeStuff:
     """Merges objects of an earlier step with the stuff of the prediction."""
 
-    class Options(BaseModel):
+    class Options(StageOptions):
         """What is measured."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
 
         shape: bool = Field(default=True, description="measure longest diameter and sphericity of things")
 
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    options: Options
+    runs: ClassVar[Where] = "aside"
 
     def run(self, item: ThingsAndStuff, context: RunContext) -> Instances:
         """Lay the objects over the stuff."""
@@ -189,19 +177,18 @@ class MergeStuff:
         )
 
 
+@dataclass(frozen=True)
 class MeasureObjects:
     """Measures every object, with mean intensities from the case's scan."""
 
-    class Options(BaseModel):
-        """What to leave out."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
+    class Options(StageOptions):
+        """What to measure."""
 
         shape: bool = Field(default=True, description="longest diameter and sphericity")
         intensity: bool = Field(default=True, description="mean intensity of each channel")
 
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    options: Options
+    runs: ClassVar[Where] = "aside"
 
     def run(self, item: ObjectsOfCase, context: RunContext) -> Instances:
         """Fill the measures of every row."""

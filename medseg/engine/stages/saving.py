@@ -2,60 +2,75 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from medseg.engine.stages.options import NoOptions, StageOptions
 from medseg.errors import FormatLimitation
 from medseg.io.files.atomic import write_text
+from medseg.io.formats import WRITERS, Labeled, write
 from medseg.io.instances import write_instances
 from medseg.io.measurements import table_of_measurements
 from medseg.types import Instances
+from medseg.types.case_report import CaseReport
 from medseg.types.instances import ObjectsOfCase
+from medseg.types.quality import Flag
 from medseg.types.run import Segmented
-from medseg.types.stage import RunContext
+from medseg.types.stage import RunContext, Where
 
 __all__ = ["RESAMPLED", "Save", "SaveObjects"]
 
 RESAMPLED = (
-    "files that need an even grid, such as labels.nii.gz, are on the resampled one; DICOM objects are on the slices of "
-    "the source, each with the labels of the place nearest to it"
+    "Files that need an even grid, such as labels.nii.gz, are on the resampled one; DICOM objects are on the slices of "
+    "the source, each with the labels of the nearest place."
 )
 
 
+@dataclass(frozen=True)
 class Save:
-    """Writes labels in every format asked for, and the table of volumes."""
+    """Writes labels in every requested format, and the table of volumes."""
 
-    class Options(BaseModel):
+    class Options(StageOptions):
         """Which formats."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
 
         formats: tuple[str, ...] = Field(
             default=("nifti", "dicom-seg"),
             description="a format that needs a DICOM source is skipped for other scans, unless there is no other",
         )
-        probabilities: bool = Field(
-            default=True, description="write probabilities.nii.gz where there are probabilities"
-        )
+        probabilities: bool = Field(default=True, description="write probabilities.nii.gz where there are any")
 
         @field_validator("formats")
         @classmethod
         def _known(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
-            from medseg.io.formats import WRITERS
-
             if unknown := [name for name in formats if name not in WRITERS]:
                 raise ValueError(f"unknown format '{unknown[0]}'; there are {', '.join(WRITERS)}")
             return formats
 
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    options: Options
+    runs: ClassVar[Where] = "aside"
 
     def run(self, item: Segmented, context: RunContext) -> Segmented:
         """Write `labels.*`, `measurements.csv` and, where there are objects, `instances.*` into the case's folder."""
-        from medseg.io.formats import WRITERS, Labeled, write
-
+        warnings, notes = self._write_labels(item, context)
         source, prediction = item.case.scan.source, item.prediction
+        if prediction.instances is not None:
+            write_instances(prediction.instances, context.case_folder, source)
+        maps = {"entropy": prediction.entropy}
+        if self.options.probabilities:
+            maps["probabilities"] = prediction.probabilities
+        for name, values in maps.items():
+            if values is not None:
+                from medseg.io.nifti import write_probabilities
+
+                write_probabilities(values, prediction.labels.geometry, context.case_folder / f"{name}.nii.gz", source)
+        write_text(context.case_folder / "measurements.csv", table_of_measurements(item.volumes, item.quality))
+        return replace(item, warnings=tuple(warnings), notes=tuple(notes))
+
+    def _write_labels(self, item: Segmented, context: RunContext) -> tuple[list[str], list[str]]:
+        """Write every format the scan allows; return warnings of those that are missing, and notes on the others."""
+        source, prediction, formats = item.case.scan.source, item.prediction, self.options.formats
         labeled = Labeled(
             prediction.labels,
             source,
@@ -63,48 +78,37 @@ class Save:
             probabilities=prediction.probabilities,
             instances=prediction.instances,
         )
-        if source.format != "dicom" and all(WRITERS[name].needs_dicom for name in self.options.formats):
+        if source.format != "dicom" and all(WRITERS[name].needs_dicom for name in formats):
             raise FormatLimitation(
-                f"{', '.join(self.options.formats)} can be written for DICOM scans only, and this is none",
+                f"{', '.join(formats)} can be written for DICOM scans only, and this is none",
                 fix="Add a format such as nifti: --format nifti,dicom-seg.",
             )
-        notes: list[str] = []
-        if source.slice_places is not None:
-            notes.append(RESAMPLED)
-        for name in self.options.formats:
-            writer = WRITERS[name]
-            if writer.needs_dicom and source.format != "dicom":
+        warnings: list[str] = []
+        notes = [RESAMPLED] if source.slice_places is not None else []
+        for name in formats:
+            if WRITERS[name].needs_dicom and source.format != "dicom":
                 continue
             try:
                 notes += write(name, labeled, context.case_folder)[1]
             except FormatLimitation as error:
                 # What one format cannot carry another may; a case none can carry has failed.
-                if len(self.options.formats) == 1:
+                if len(formats) == 1:
                     raise
-                notes.append(f"{writer.file_name} is not written: {error.what}")
-        if prediction.instances is not None:
-            from medseg.io.instances import write_instances
+                warnings.append(f"{WRITERS[name].file_name} is not written: {error.what}")
+        return warnings, notes
 
-            write_instances(prediction.instances, context.case_folder, source)
-        for name, shares in (("probabilities", prediction.probabilities), ("entropy", prediction.entropy)):
-            if shares is not None and (name != "probabilities" or self.options.probabilities):
-                from medseg.io.nifti import write_probabilities
-
-                write_probabilities(shares, prediction.labels.geometry, context.case_folder / f"{name}.nii.gz", source)
-        write_text(context.case_folder / "measurements.csv", table_of_measurements(item.volumes, item.quality))
-        return replace(item, notes=tuple(notes))
+    def report(self, value: Segmented) -> CaseReport:
+        """Report which formats are missing, and what some readers of the others will not have right."""
+        return CaseReport(tuple(Flag(text) for text in value.warnings), value.notes)
 
 
+@dataclass(frozen=True)
 class SaveObjects:
     """Writes the id map and the table of a case into its folder."""
 
-    class Options(BaseModel):
-        """Nothing to choose yet."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    Options = NoOptions
+    options: NoOptions
+    runs: ClassVar[Where] = "aside"
 
     def run(self, item: ObjectsOfCase, context: RunContext) -> Instances:
         """Write `instances.nii.gz` and `instances.csv`."""

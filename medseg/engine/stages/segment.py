@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -14,7 +14,10 @@ from medseg.io.files.scratch import Scratch
 from medseg.models.package import ModelPackage
 from medseg.tracking.resolve import resolve_model
 from medseg.types import Case, Prediction
-from medseg.types.stage import RunContext
+from medseg.types.case_report import CaseReport
+from medseg.types.quality import Flag
+from medseg.types.stage import RunContext, Where
+from medseg.types.wanted import SeriesWanted
 
 __all__ = ["Segment"]
 
@@ -30,6 +33,8 @@ class Segment:
 
         model: str = Field(description="a shipped name or the path of a model package")
 
+    runs: ClassVar[Where] = "main"
+
     def __init__(self, options: Options) -> None:
         self.options = options
         self.package: ModelPackage = resolve_model(options.model)
@@ -39,6 +44,15 @@ class Segment:
         """Return what decides the result: the package's hash and the options that change labels."""
         options = self.options.model_dump(mode="json", exclude=EXECUTION_ONLY | {"model"})
         return {"model": str(self.package.identity), "model_sha256": self.package.hash, **options}
+
+    def source(self) -> tuple[str, str]:
+        """Return the model's name and version."""
+        return "model", str(self.package.identity)
+
+    def wanted(self) -> SeriesWanted | None:
+        """Return the series the model's card describes; several channels are not taken from one series."""
+        card = self.package.card.input
+        return None if len(card.channels) > 1 else card.wanted()
 
     @cached_property
     def _predictor(self) -> Predictor:
@@ -53,3 +67,7 @@ class Segment:
     def run(self, item: Case, context: RunContext) -> Prediction:
         """Segment the case's scan; requested probabilities are kept in files in the output folder until written."""
         return self._predictor.segment(item.scan, Scratch(context.out))
+
+    def report(self, value: Prediction) -> CaseReport:
+        """Report the prediction's warnings and notes, and how it was computed."""
+        return CaseReport(tuple(Flag(text) for text in value.warnings), value.notes, computed=value.computed)

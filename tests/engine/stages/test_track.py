@@ -44,4 +44,4 @@ def test_a_place_that_cannot_be_written_costs_the_record_and_not_the_results(
     result = batch(tmp_path, "done")
     with caplog.at_level(logging.WARNING, logger="medseg.run"):
         assert Track(Track.Options()).run(result, RunContext(tmp_path)) is result
-    assert "the run is not recorded" in caplog.text
+    assert "run is not recorded" in caplog.text

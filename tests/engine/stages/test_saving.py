@@ -34,7 +34,7 @@ def stubborn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_one_format_cannot_carry_is_noted_and_the_others_are_written(stubborn: None, tmp_path: Path) -> None:
     saved = Save(Save.Options(formats=("nifti", "dicom-seg"))).run(segmented(), RunContext(tmp_path, "a"))
-    assert saved.notes == ("labels.seg.dcm is not written: the frames lie anywhere",)
+    assert saved.warnings == ("labels.seg.dcm is not written: the frames lie anywhere",)
     assert {p.name for p in (tmp_path / "a").iterdir()} == {"labels.nii.gz", "labels.tsv", "measurements.csv"}
 
 

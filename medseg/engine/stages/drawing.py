@@ -2,57 +2,60 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import Field
 
 from medseg.draw.preview import draw_preview
 from medseg.engine.batch_report import render_report, table_of_cases
+from medseg.engine.stages.options import StageOptions
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.types.run import BatchResult, Segmented
-from medseg.types.stage import RunContext
+from medseg.types.stage import RunContext, Where
 
-__all__ = ["PNG_LEVEL", "BatchReport", "PreviewPicture"]
+__all__ = ["PNG_LEVEL", "BatchReport", "Preview"]
 
 PNG_LEVEL = 1
 
 
-class PreviewPicture:
-    """Stage that leaves `preview.png` in the case's folder."""
+@dataclass(frozen=True)
+class Preview:
+    """Draws `preview.png` into the case's folder."""
 
-    class Options(BaseModel):
+    class Options(StageOptions):
         """How large."""
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
         size: int = Field(default=300, ge=64, le=2000, description="pixels along each plane")
 
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    options: Options
+    runs: ClassVar[Where] = "aside"
 
     def run(self, item: Segmented, context: RunContext) -> Segmented:
         """Draw and write."""
         found = item.prediction
-        picture = draw_preview(
+        preview = draw_preview(
             item.case.scan, found.labels, item.volumes, instances=found.instances, size=self.options.size
         )
         with atomic_path(context.case_folder / "preview.png") as part:
             # A third more bytes than the default level gives, in a fifth of its time.
-            picture.save(part, format="PNG", compress_level=PNG_LEVEL)
+            preview.save(part, format="PNG", compress_level=PNG_LEVEL)
         return item
 
 
+@dataclass(frozen=True)
 class BatchReport:
-    """Stage that writes both at the end of a run."""
+    """Writes `cases.csv` and `report.html` at the end of a run."""
 
-    class Options(BaseModel):
+    class Options(StageOptions):
         """How much goes into the page."""
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
-        pictures: int = Field(default=200, ge=0, description="previews embedded at most; more are linked")
+        previews: int = Field(default=200, ge=0, description="previews embedded at most; more are linked")
 
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    options: Options
 
     def run(self, item: BatchResult, context: RunContext) -> BatchResult:
-        """Write `cases.csv` and `report.html` into the output folder."""
+        """Write both into the output folder."""
         write_text(context.out / "cases.csv", table_of_cases(item))
-        write_text(context.out / "report.html", render_report(item, pictures=self.options.pictures))
+        write_text(context.out / "report.html", render_report(item, previews=self.options.previews))
         return item

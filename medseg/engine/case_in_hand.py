@@ -1,0 +1,120 @@
+"""One case on its way through a pipeline."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from medseg.engine import journal
+from medseg.engine.finishing import SMALL
+from medseg.engine.outcomes import Work, explained, from_status, pending, record_failure
+from medseg.engine.pipeline import Step
+from medseg.types.case_report import CaseReport, combined
+from medseg.types.run import CaseOutcome
+from medseg.types.scan import FoundScan
+from medseg.types.stage import RunContext
+
+__all__ = ["CaseInHand", "start"]
+
+log = logging.getLogger("medseg.run")
+
+
+def start(found: FoundScan, work: Work, steps: Sequence[Step], needed: Callable[[], None] | None = None) -> CaseInHand:
+    """Hash the input, see whether the case is done, and if not run the steps that only read.
+
+    `needed` is called before them, when it is known that the others will have work to do.
+    """
+    case = CaseInHand(found, work)
+    try:
+        case.input_hash = journal.hash_files(found.files)
+        case.key = work.case_key(case.input_hash)
+        status = None if work.overwrite else journal.current(work.out / found.case_id, case.key)
+        if status is not None:
+            case.current = from_status(pending(found, work.out), status)
+            return case
+        if needed is not None:
+            needed()
+        case.run(steps)
+    except Exception as error:
+        case.error = error
+    return case
+
+
+@dataclass
+class CaseInHand:
+    """A case in hand: what the steps gave and reported so far, or why there is nothing more to do."""
+
+    found: FoundScan
+    work: Work
+    input_hash: str = ""
+    key: str = ""
+    current: CaseOutcome | None = None
+    error: Exception | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    reports: list[CaseReport] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.values["case"] = self.found
+        self.reports.append(CaseReport(notes=self.found.notes))
+
+    @property
+    def to_compute(self) -> bool:
+        """Whether it is neither done before nor failed."""
+        return self.current is None and self.error is None
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the steps reported a size, and one that may be kept while the next case is computed."""
+        voxels = combined(self.reports).voxels
+        return voxels is not None and voxels <= SMALL
+
+    def run(self, steps: Sequence[Step], before_each: Callable[[], None] = lambda: None) -> None:
+        """Run steps on what earlier ones gave, and keep what they give and report."""
+        context = RunContext(self.work.out, self.found.case_id)
+        for step in steps:
+            before_each()
+            value = step.run(self.values, context)
+            self.values[step.name] = value
+            self.reports.append(step.report(value))
+
+    def compute(self, steps: Sequence[Step]) -> None:
+        """Make the case's folder ready and run the main steps; a failure is kept for the outcome."""
+        if not self.to_compute:
+            return
+        try:
+            journal.begin(self.work.out / self.found.case_id)
+            self.run(steps)
+        except Exception as error:
+            self.error = error
+
+    def finish(self, steps: Sequence[Step], started: float, stop_if_left: Callable[[], None]) -> CaseOutcome:
+        """Run the other steps and write the record; every failure becomes part of the outcome, which is timed."""
+        outcome = self.current or self._finished(steps, stop_if_left)
+        return replace(outcome, seconds=time.perf_counter() - started)
+
+    def _finished(self, steps: Sequence[Step], stop_if_left: Callable[[], None]) -> CaseOutcome:
+        base = replace(pending(self.found, self.work.out), state="done")
+        try:
+            if self.error is not None:
+                raise self.error
+            self.run(steps, stop_if_left)
+            report = combined(self.reports)
+            outcome = replace(
+                base,
+                warnings=tuple(flag.text for flag in report.warnings),
+                notes=report.notes,
+                volumes=report.volumes,
+                review_priority=report.review_priority,
+                computed=report.computed,
+            )
+            stop_if_left()
+            outputs = journal.finish(self.work.out / self.found.case_id, self.key, self.input_hash, outcome)
+            return replace(outcome, outputs=outputs)
+        except Exception as error:
+            log.debug("%s", self.found.case_id, exc_info=error)
+            outcome = explained(base, error)
+            record_failure(outcome, self.key, self.input_hash)
+            return outcome

@@ -1,0 +1,123 @@
+"""How a case ended: not reached, done before, failed with its reason, or found so in the record of an earlier run."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from medseg.engine import journal
+from medseg.engine.pipeline import Pipeline
+from medseg.errors import MedsegError
+from medseg.types.how_computed import HowComputed
+from medseg.types.run import CaseOutcome, Volumes
+from medseg.types.scan import FoundScan
+from medseg.versions import versions
+
+__all__ = ["Work", "expected", "explained", "failure", "from_status", "pending", "record_failure", "recorded"]
+
+log = logging.getLogger("medseg.run")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done with every case of a run: by which pipeline, into which folder, and whether what is done counts."""
+
+    pipeline: Pipeline
+    out: Path
+    overwrite: bool = False
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What decides the results of every case, but for the input."""
+        return {"pipeline": self.pipeline.name, "steps": self.pipeline.identity(), "medseg": versions()["medseg"]}
+
+    def case_key(self, input_hash: str) -> str:
+        """Hash of everything that decides the results of a case."""
+        return journal.case_key(input_hash, self.identity)
+
+
+def pending(found: FoundScan, out: Path) -> CaseOutcome:
+    """Return the outcome of a case not reached; its source names the file or kind of series, free of patient data."""
+    source = found.description or "DICOM series" if found.format == "dicom" else found.files[0].name
+    return CaseOutcome(found.case_id, "pending", source, out / found.case_id)
+
+
+def failure(base: CaseOutcome, what: str, fix: str | None) -> CaseOutcome:
+    """Return the outcome of a case that failed."""
+    return replace(base, state="failed", error=what, fix=fix)
+
+
+def explained(base: CaseOutcome, error: Exception) -> CaseOutcome:
+    """Turn an exception into a reason and a fix that name no folder, because folders may carry patients' names."""
+    match error:
+        case MedsegError():
+            where = Path(error.where or base.source).name
+            # A single file is named beside its reason anyway.
+            return failure(base, error.what if where == base.source else f"{where}: {error.what}", error.fix)
+        case MemoryError():
+            return failure(base, "there is not enough memory for this case", "Use a machine with more memory.")
+        case OSError():
+            fix = "Check that the file can be read and the disk is not full."
+            return failure(base, str(error.strerror or error), fix)
+        case _:
+            fix = "Run this one case again with --debug and report what it prints."
+            return failure(base, f"a bug in medseg: {type(error).__name__}: {error}", fix)
+
+
+def record_failure(outcome: CaseOutcome, key: str = "", input_hash: str = "") -> None:
+    """Leave the record of a failed case and nothing else, so that no half result is taken for a whole."""
+    if outcome.folder is None:
+        return
+    try:
+        journal.begin(outcome.folder)
+        journal.finish(outcome.folder, key, input_hash, outcome)
+    except (OSError, MedsegError) as error:
+        log.debug("%s: no record is written", outcome.case_id, exc_info=error)
+
+
+def expected(found: FoundScan, work: Work) -> CaseOutcome:
+    """Return what a run would do with a case: pending, or current where nothing need be done."""
+    base = pending(found, work.out)
+    if work.overwrite:
+        return base
+    try:
+        key = work.case_key(journal.hash_files(found.files))
+    except OSError as error:
+        return explained(base, error)
+    status = journal.current(work.out / found.case_id, key)
+    return base if status is None else from_status(base, status)
+
+
+def recorded(found: FoundScan, out: Path) -> CaseOutcome:
+    """Return what another process recorded of a case."""
+    base = pending(found, out)
+    status = journal.read_status(out / found.case_id)
+    return base if status is None else from_status(base, status)
+
+
+def from_status(base: CaseOutcome, status: journal.Status) -> CaseOutcome:
+    """Fill in what a record holds."""
+    content = status.content
+    volumes = content.get("volumes")
+    return replace(
+        base,
+        state="current" if status.state == "done" else status.state,
+        error=content.get("error"),
+        fix=content.get("fix"),
+        warnings=tuple(content["warnings"]),
+        notes=tuple(content["notes"]),
+        outputs=tuple(status.outputs),
+        volumes=None if volumes is None else Volumes.from_json(volumes),
+        review_priority=float(content["review_priority"]),
+        computed=_computed(content.get("computed")),
+    )
+
+
+def _computed(content: Any) -> HowComputed | None:
+    try:
+        return None if content is None else HowComputed.from_json(content)
+    except (TypeError, KeyError):  # by another version of medseg
+        return None

@@ -1,0 +1,77 @@
+"""What a run leaves for machines: `run.json`, what made the results, and `sources.csv`, the way back to the scans."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medseg.engine import journal
+from medseg.io.files.atomic import atomic_path, write_text
+from medseg.types.run import BatchResult, CaseOutcome, Inputs
+from medseg.types.scan import Discovery
+
+__all__ = ["write_run_file", "write_sources"]
+
+OWNER_ONLY = 0o600
+
+
+def write_run_file(result: BatchResult, identity: Mapping[str, Any], started: float) -> None:
+    """Write `run.json`: what made these results, how each case ended, and how long it took."""
+    states = [outcome.written_state for outcome in result.outcomes]
+    content = {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
+        "seconds": round(time.time() - started, 3),
+        "exit_code": result.exit_code,
+        "versions": dict(result.identity),
+        **identity,
+        "counts": {state: states.count(state) for state in ("done", "failed", "withheld", "pending")},
+        "cases": [_case(outcome) for outcome in result.outcomes],
+        "skipped": [{"file": item.path.name, "reason": item.reason} for item in result.skipped],
+    }
+    write_text(result.out / "run.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _case(outcome: CaseOutcome) -> dict[str, Any]:
+    return {
+        "case_id": outcome.case_id,
+        "state": outcome.written_state,
+        "source": outcome.source,
+        "error": outcome.error,
+        "fix": outcome.fix,
+        "seconds": round(outcome.seconds, 3),
+        "computed": None if outcome.computed is None else outcome.computed.to_json(),
+        "outputs": list(outcome.outputs),
+    }
+
+
+def write_sources(result: BatchResult, inputs: Inputs, discovery: Discovery) -> None:
+    """Write `sources.csv`, readable by its owner only: paths and UIDs may identify a patient."""
+    states = {outcome.case_id: outcome.written_state for outcome in result.outcomes}
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["case_id", "state", "series_uid", "study_uid", "path", "input_sha256"])
+    for found in discovery.found:
+        status = journal.read_status(result.out / found.case_id)
+        digest = "" if status is None else status.content.get("input_sha256", "")
+        path = _relative(Path(os.path.commonpath(found.files)), inputs)
+        writer.writerow(
+            [found.case_id, states[found.case_id], found.series_uid or "", found.study_uid or "", path, digest]
+        )
+    with atomic_path(result.out / "sources.csv") as part:
+        part.touch(mode=OWNER_ONLY)
+        part.write_text(stream.getvalue(), encoding="utf-8")
+
+
+def _relative(path: Path, inputs: Inputs) -> str:
+    """The path below the input it was found in; the name of an input that is the file itself."""
+    for root in inputs.paths:
+        if path.resolve().is_relative_to(root.resolve()):
+            below = path.resolve().relative_to(root.resolve())
+            return below.as_posix() if below.parts else path.name
+    return path.name

@@ -1,0 +1,37 @@
+"""Which steps of a pipeline run ahead, in the main thread, and aside: from what their stages declare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+from medseg.engine.pipeline import Step
+
+__all__ = ["Schedule"]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The steps of a case, in order.
+
+    Parameters
+    ----------
+    ahead : tuple of Step
+        Read only; they may run while the case before is computed.
+    main : tuple of Step
+        Run in the main thread.
+    aside : tuple of Step
+        Finish a case; they may run while the next is computed.
+    """
+
+    ahead: tuple[Step, ...]
+    main: tuple[Step, ...]
+    aside: tuple[Step, ...]
+
+    @classmethod
+    def of(cls, steps: Sequence[Step]) -> Schedule:
+        """Take the leading steps that run ahead and the trailing ones that run aside; the rest is main."""
+        first = len(list(takewhile(lambda step: step.runs == "ahead", steps)))
+        last = len(steps) - len(list(takewhile(lambda step: step.runs == "aside", reversed(steps))))
+        return cls(tuple(steps[:first]), tuple(steps[first:last]), tuple(steps[last:]))
