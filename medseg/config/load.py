@@ -9,38 +9,46 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from medseg.config.complaint import complaint
 from medseg.errors import ConfigError, UsageError
 
-__all__ = ["apply_overrides", "build", "merged", "read_yaml"]
+__all__ = ["apply_overrides", "build", "check_given", "merged", "read_yaml"]
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Overridden(dict[str, Any]):
+    """A mapping that knows which of its keys `--set` gave, and in which words."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(
+            {key: _Overridden(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+        )
+        self.given: dict[str, str] = dict(getattr(values, "given", {}))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read one YAML mapping with the safe loader: data only, never code.
 
-    Raises
-    ------
-    ConfigError
-        When the file cannot be read or is not a mapping.
+    Raises `ConfigError` when the file cannot be read or is not a mapping.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read ({error})", where=path) from error
+        raise ConfigError(f"the file cannot be read ({error})", where=path) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" near line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"is not valid YAML{line}", where=path, fix="Mend the line; indent with spaces.") from error
+        raise ConfigError(f"the file is not valid YAML{line}", where=path, fix="Indent with spaces.") from error
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise ConfigError("must hold keys and values", where=path)
+        raise ConfigError("the file must hold keys and values", where=path)
     return content
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings joined key by key, those inside them too; of other values, lists among them, the second's."""
+    """Mappings joined key by key, nested ones too; of other values, lists among them, the second's."""
     result = dict(below)
     for key, value in above.items():
         old = result.get(key)
@@ -51,63 +59,61 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Return a copy of the values with each ``a.b=c`` applied; ``c`` is read as YAML.
 
-    Raises
-    ------
-    UsageError
-        When an override is not of that form or walks into something that is not a mapping.
+    Raises `UsageError` when an override is not of that form or leads through something that is not a mapping.
     """
-    result = _copy(values)
+    result = _Overridden(values)
     for override in overrides:
+        where = f"--set {override}"
         key, equals, text = override.partition("=")
         parts = [part.strip() for part in key.split(".")]
         if not equals or not all(parts):
-            raise UsageError(
-                f"--set {override}: not of the form a.b=c",
-                fix="Write for instance --set segment.overlap=0.25",
-            )
+            raise UsageError("must be of the form a.b=c", where=where, fix="Write for instance segment.overlap=0.25.")
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise UsageError(f"--set {override}: the value is not YAML") from error
-        inner: dict[str, Any] = result
+            raise UsageError("the value is not valid YAML", where=where) from error
+        inner = result
         for part in parts[:-1]:
-            following = inner.setdefault(part, {})
-            if not isinstance(following, dict):
-                raise UsageError(f"--set {override}: '{part}' is a value and has no keys below it")
+            following = inner.setdefault(part, _Overridden({}))
+            if not isinstance(following, _Overridden):
+                raise UsageError(f"'{part}' is a value and has no keys below it", where=where)
             inner = following
-        inner[parts[-1]] = value
+        inner[parts[-1]] = _Overridden(value) if isinstance(value, Mapping) else value
+        inner.given[parts[-1]] = override
     return result
 
 
 def build(model: type[Model], values: Mapping[str, Any], *, where: object = None) -> Model:
     """Validate values into a model.
 
-    Raises
-    ------
-    ConfigError
-        Naming the first wrong key by its whole path, what is wrong with it, and the keys there are.
+    Raises `ConfigError`, naming the first wrong key by its whole path or the `--set` that gave it, what must stand
+    there, and for an unknown key the one that was probably meant.
     """
     try:
-        return model.model_validate(dict(values))
+        return model.model_validate(_plain(values))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the whole"
-        if first["type"] == "extra_forbidden":
-            what, fix = f"unknown key '{key}'", _known_keys(model, first["loc"])
-        else:
-            what, fix = f"{key}: {first['msg'].removeprefix('Value error, ')}", f"It was {first.get('input')!r}."
-        raise ConfigError(what, where=where, fix=fix) from error
+        raise _first(model, values, error.errors(), where) from error
 
 
-def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> str | None:
-    """What could have been meant where an unknown key stands."""
-    inner: Any = model
-    for part in location[:-1]:
-        field = getattr(inner, "model_fields", {}).get(part)
-        inner = getattr(field, "annotation", None)
-    fields = getattr(inner, "model_fields", None)
-    return f"Known keys there: {', '.join(fields)}." if fields else None
+def check_given(model: type[BaseModel], values: Mapping[str, Any], *, where: object = None) -> None:
+    """Check the keys and values that are given, before it is known what those that are missing will be."""
+    try:
+        model.model_validate(_plain(values))
+    except ValidationError as error:
+        wrong = [one for one in error.errors() if one["type"] != "missing"]
+        if wrong:
+            raise _first(model, values, wrong, where) from error
 
 
-def _copy(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _copy(value) if isinstance(value, dict) else value for key, value in values.items()}
+def _first(model: type[BaseModel], values: Mapping[str, Any], errors: Sequence[Any], where: object) -> ConfigError:
+    found = complaint(model, values, errors)
+    inner: Any = values
+    for number, key in enumerate(found.path):
+        if override := getattr(inner, "given", {}).get(key):
+            return ConfigError(found.about(number + 1), where=f"--set {override}", fix=found.fix)
+        inner = inner.get(key) if isinstance(inner, Mapping) else None
+    return ConfigError(found.about(0) + found.but, where=where, fix=found.fix)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _plain(value) if isinstance(value, Mapping) else value for key, value in values.items()}

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from medseg.config.load import apply_overrides, build, read_yaml
+from medseg.config.load import apply_overrides, build, check_given, read_yaml
 from medseg.errors import ConfigError, UsageError
 
 
@@ -35,7 +36,10 @@ def test_an_override_that_cannot_be_meant_is_refused(override: str) -> None:
 def test_an_unknown_key_is_named_by_its_path_with_the_known_ones() -> None:
     with pytest.raises(ConfigError) as caught:
         build(Outer, {"segment": {"overlop": 1}}, where="mine.yaml")
-    assert str(caught.value) == "mine.yaml: unknown key 'segment.overlop'. Known keys there: overlap."
+    assert (
+        str(caught.value)
+        == "mine.yaml: unknown key 'segment.overlop'. Did you mean 'overlap'? Known keys there: overlap."
+    )
 
 
 def test_a_wrong_value_is_named_with_what_it_was() -> None:
@@ -68,7 +72,7 @@ def test_a_missing_file_and_a_broken_line_are_named(tmp_path: Path) -> None:
 
 
 def test_an_error_of_a_validator_is_said_in_its_own_words() -> None:
-    class Uncertaintying(BaseModel):
+    class Named(BaseModel):
         name: str
 
         @field_validator("name")
@@ -77,5 +81,68 @@ def test_an_error_of_a_validator_is_said_in_its_own_words() -> None:
             raise ValueError(f"nobody is called '{value}'")
 
     with pytest.raises(ConfigError, match=r"name: nobody is called 'x'\. It was 'x'\.") as caught:
-        build(Uncertaintying, {"name": "x"}, where="a file")
+        build(Named, {"name": "x"}, where="a file")
     assert "Value error" not in str(caught.value)
+
+
+class Deep(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    steps: tuple[Inner, ...] = ()
+    by_name: dict[str, Inner] = {}
+    maybe: Inner | None = None
+    skip: Annotated[float, Field(ge=0)] | Literal["auto", "none"] = "auto"
+    overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.5
+    half_open: float = Field(default=0.5, gt=0, lt=1)
+    engine: Literal["torch", "onnx"] = "torch"
+    count: int = 1
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"overlap": 2}, "overlap: must be between 0 and 0.9, not 2"),
+        ({"half_open": 1}, "half_open: must be more than 0 and less than 1, not 1"),
+        ({"engine": "tensorrt"}, "engine: must be torch or onnx, not 'tensorrt'"),
+        ({"skip": "never"}, "skip: must be a number or auto or none, not 'never'"),
+        ({"skip": -1}, "skip: must be at least 0 or auto or none, not -1"),
+        ({"count": 1.5}, "count: must be a whole number, not 1.5"),
+        ({"maybe": 3}, "maybe: must be keys and values, not 3"),
+        ({"steps": [{}, {"overlop": 1}]}, "unknown key 'steps.1.overlop'. Did you mean 'overlap'? "),
+        ({"by_name": {"a": {"overlop": 1}}}, "unknown key 'by_name.a.overlop'. Did you mean 'overlap'? "),
+        ({"maybe": {"overlop": 1}}, "unknown key 'maybe.overlop'. Did you mean 'overlap'? "),
+        ({"zzz": 1}, "unknown key 'zzz'. Known keys there: steps, by_name, "),
+    ],
+)
+def test_a_wrong_value_is_named_at_any_depth_in_plain_words(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build(Deep, values, where="mine.yaml")
+    assert str(caught.value).startswith(f"mine.yaml: {message}")
+    assert "Input should" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("overlap=2", "--set overlap=2: must be between 0 and 0.9"),
+        (
+            "maybe.overlop=1",
+            "--set maybe.overlop=1: unknown key 'overlop'. Did you mean 'overlap'? Known keys there: overlap.",
+        ),
+        ("maybe={overlap: much}", "--set maybe={overlap: much}: overlap: must be a number"),
+    ],
+)
+def test_an_override_that_is_wrong_is_named_as_it_was_typed(override: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build(Deep, apply_overrides({"maybe": {"overlap": 0.5}}, [override]), where="mine.yaml")
+    assert str(caught.value) == message
+
+
+def test_what_is_given_is_checked_before_the_rest_is_known() -> None:
+    class Needs(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        later: int
+        now: int = 0
+
+    check_given(Needs, {"now": 1})
+    with pytest.raises(ConfigError, match="Did you mean 'now'"):
+        check_given(Needs, {"nwo": 1})
