@@ -21,8 +21,7 @@ from pydicom.uid import (
 )
 
 from medseg.errors import InputError, MedsegError, UsageError
-from medseg.io.dicom.header import looks_like_dicom, read_header
-from medseg.io.dicom_results.source import tolerant
+from medseg.io.dicom.header import lenient, looks_like_dicom, read_header
 from medseg.io.files.atomic import write_bytes, write_text
 from medseg.io.files.walk import absolute, walk
 from medseg.privacy.burned_in import MAPS, TOMOGRAPHY, uncertainty_about_pixels
@@ -128,7 +127,7 @@ def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, allow_bu
     return Deidentified(tuple(written), tuple(skipped), cleaning.leaks)
 
 
-@tolerant()
+@lenient()
 def _learn(path: Path, cleaning: Cleaning) -> None:
     """Take in how an object names its patient; one that cannot be read is refused later, with its reason."""
     try:
@@ -145,7 +144,7 @@ class _Refused(InputError):
     """An object was skipped for a reason that says nothing of its content."""
 
 
-@tolerant()
+@lenient()
 def _read(path: Path) -> Dataset | None:
     """Whole object; None where the file is something else."""
     with path.open("rb") as stream:
@@ -160,7 +159,7 @@ def _read(path: Path) -> Dataset | None:
     return dataset
 
 
-@tolerant()
+@lenient()
 def _write(dataset: Dataset, out: Path, cleaning: Cleaning, allow_burned_in: bool) -> Path:
     kind = dataset.SOPClassUID
     uncertainty = uncertainty_about_pixels(dataset)

@@ -228,10 +228,10 @@ def _about(found: FoundScan) -> dict[str, Any]:
     """What the header of the first file says of the series; nothing of the patient."""
     import hashlib
 
-    from medseg.io.dicom.header import leniently, read_header
+    from medseg.io.dicom.header import lenient, read_header
 
     try:
-        with leniently():
+        with lenient():
             get = read_header(found.files[0]).elements.get
             number, text = get("SeriesNumber"), " ".join(str(get("SeriesDescription") or "").split())
             return {

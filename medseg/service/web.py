@@ -12,7 +12,7 @@ import requests
 from dicomweb_client.api import DICOMwebClient
 from pydicom.dataset import Dataset
 
-from medseg.io.dicom_results.source import tolerant
+from medseg.io.dicom.header import lenient
 from medseg.service.archive import PASSWORD, TOKEN, Archive, ArchiveError, ArchiveRefusal
 from medseg.service.outgoing import Outgoing
 
@@ -28,7 +28,7 @@ def store(archive: Archive, items: Sequence[Outgoing]) -> Iterator[tuple[Outgoin
     """Send objects by STOW-RS; yield each with None, or the reason why the archive did not take it."""
     client = _client(archive)
     for batch in _batches(items):
-        with _spoken(archive), tolerant():
+        with _spoken(archive), lenient():
             answer = client.store_instances([pydicom.dcmread(item.path) for item in batch])
         failed = {
             str(entry.ReferencedSOPInstanceUID): int(entry.get("FailureReason", 0))
@@ -56,7 +56,7 @@ def find(archive: Archive, level: str, keys: Mapping[str, str]) -> list[Dataset]
 def get(archive: Archive, study: str, series: str, keep: Callable[[str, bytes], None]) -> None:
     """Fetch a series by WADO-RS, as it is stored; see `medseg.service.dimse.get`."""
     client = _client(archive)
-    with _spoken(archive), tolerant():
+    with _spoken(archive), lenient():
         for dataset in client.iter_series(study, series, media_types=(("application/dicom", "*"),)):
             buffer = BytesIO()
             pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)

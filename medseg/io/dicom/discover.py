@@ -11,7 +11,7 @@ from pydicom.uid import UID
 
 from medseg.errors import MedsegError
 from medseg.io.dicom.frame import Frame, frames_of
-from medseg.io.dicom.header import LABEL_CLASSES, leniently, read_header
+from medseg.io.dicom.header import LABEL_CLASSES, lenient, read_header
 from medseg.io.dicom.volumes import Volume, sort_into_volumes
 from medseg.io.files.case_id import dicom_case_id
 from medseg.io.files.walk import Entry, absolute
@@ -39,7 +39,7 @@ FEW = 3
 
 def find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[Skipped], list[Path]]:
     """Sort DICOM files into volumes by header; return them, all other files, and those that are SEG or RTSTRUCT."""
-    with leniently():
+    with lenient():
         return _find_volumes(entries)
 
 

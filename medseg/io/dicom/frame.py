@@ -12,7 +12,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from medseg.errors import InputError, MedsegError
-from medseg.io.dicom.header import REMEMBERED, Header, leniently
+from medseg.io.dicom.header import REMEMBERED, Header, lenient
 
 __all__ = ["Frame", "frames_of"]
 
@@ -104,7 +104,7 @@ class Frame:
 def frames_of(header: Header) -> tuple[Frame, ...]:
     """List the image planes of one file."""
     elements = header.elements
-    with leniently():
+    with lenient():
         try:
             if int(elements.get("NumberOfFrames") or 1) > 1 or "PerFrameFunctionalGroupsSequence" in elements:
                 return _multi_frame(header)

@@ -24,7 +24,7 @@ from medseg.errors import InputError, MedsegError, ResourceLimit
 from medseg.io.files.byte_stream import CHUNK
 from medseg.io.files.limits import largest_scan
 
-__all__ = ["LABEL_CLASSES", "REMEMBERED", "RTSTRUCT", "Header", "leniently", "looks_like_dicom", "read_header"]
+__all__ = ["LABEL_CLASSES", "REMEMBERED", "RTSTRUCT", "Header", "lenient", "looks_like_dicom", "read_header"]
 
 RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
 LABEL_CLASSES = {
@@ -76,8 +76,8 @@ class Header:
 
 
 @contextmanager
-def leniently() -> Iterator[None]:
-    """Take values that break a rule of DICOM's as they are, in silence; what matters is checked where it is used."""
+def lenient() -> Iterator[None]:
+    """Accept without warnings values that break a rule of DICOM; what matters is checked where it is used."""
     with warnings.catch_warnings(), pydicom.config.disable_value_validation():
         warnings.simplefilter("ignore")
         yield
@@ -111,7 +111,7 @@ def read_header(path: Path) -> Header:
 @lru_cache(maxsize=REMEMBERED)
 def _remembered(path: Path, _mtime: int, _size: int) -> Header:
     try:
-        with path.open("rb") as stream, leniently():
+        with path.open("rb") as stream, lenient():
             start = stream.read(132)
             if not looks_like_dicom(start):
                 raise InputError("it is not a DICOM file", where=path, fix="Check that the file is what its name says.")

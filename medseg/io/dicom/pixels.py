@@ -30,7 +30,7 @@ from pydicom.uid import (
 
 from medseg.errors import InputError
 from medseg.io.dicom.frame import Frame
-from medseg.io.dicom.header import leniently
+from medseg.io.dicom.header import lenient
 from medseg.io.files.limits import check_size
 
 __all__ = ["read_pixels"]
@@ -263,7 +263,7 @@ def _transfer_syntax(header: Dataset) -> UID:
 def _decoding(path: Path) -> Iterator[None]:
     """Turn whatever a decoder raises on damaged pixels into one error, and keep its warnings to itself."""
     try:
-        with leniently():
+        with lenient():
             yield
     except BaseException as error:
         # A decoder written in Rust panics with an error that is no `Exception`; signals and exits must still pass.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from medseg.errors import InputError
 from medseg.io.dicom.frame import Frame, frames_of
 from medseg.io.dicom.geometry import Layout, lay_out
-from medseg.io.dicom.header import leniently, read_header
+from medseg.io.dicom.header import lenient, read_header
 from medseg.io.dicom.pixels import read_pixels
 from medseg.io.dicom.suv import suv_factor
 from medseg.io.dicom.volumes import Volume, sort_into_volumes
@@ -56,7 +56,7 @@ def read_series(found: FoundScan, *, allow_uneven: bool = False) -> Scan:
 
     Array axes are columns, rows, slices; slices come in the order of their places along the normal.
     """
-    with leniently():
+    with lenient():
         return _read(volume_of(found), found.case_id, allow_uneven)
 
 

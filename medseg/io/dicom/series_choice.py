@@ -108,13 +108,13 @@ def named_series(discovery: Discovery, pattern: str) -> Discovery:
 def judge(found: FoundScan, wanted: SeriesWanted) -> Fit:
     """Say how well a DICOM volume fits, by its headers alone."""
     from medseg.io.dicom.geometry import lay_out
-    from medseg.io.dicom.header import leniently
+    from medseg.io.dicom.header import lenient
     from medseg.io.dicom.series import volume_of
 
     against: list[str] = []
     short: list[str] = []
     unknown: list[str] = []
-    with leniently():
+    with lenient():
         try:
             volume = volume_of(found)
             first = volume.frames[0]

@@ -16,7 +16,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from medseg.io.dicom_results.source import tolerant
+from medseg.io.dicom.header import lenient
 from medseg.io.files.atomic import write_bytes
 
 __all__ = ["PROVISIONAL", "derived_uid", "digest_of_array", "seal", "source_moment", "write_sealed"]
@@ -63,7 +63,7 @@ def source_moment(header: Dataset) -> tuple[str, str]:
     return NO_DATE, NO_TIME
 
 
-@tolerant()
+@lenient()
 def seal(dataset: Dataset, header: Dataset, series_uid: str | None = None) -> Dataset:
     """Give a finished object, in place, the dates of its source and UIDs that follow from its content.
 
@@ -85,7 +85,7 @@ def seal(dataset: Dataset, header: Dataset, series_uid: str | None = None) -> Da
     return dataset
 
 
-@tolerant()
+@lenient()
 def write_sealed(dataset: Dataset, header: Dataset, path: Path, *, series_uid: str | None = None) -> None:
     """Seal an object and write it as a DICOM file, whole or not at all."""
     write_bytes(path, _encode(seal(dataset, header, series_uid)))

@@ -20,9 +20,10 @@ from pydicom.pixels import apply_modality_lut, pixel_array
 from scipy import ndimage
 
 from medseg.errors import InputError
+from medseg.io.dicom.header import lenient
 from medseg.io.dicom_results.coding import NOTICE, SOFTWARE_VERSION, long_string, serial_number, title
 from medseg.io.dicom_results.identity import PROVISIONAL, derived_uid, digest_of_array, write_sealed
-from medseg.io.dicom_results.source import SourceSeries, read_source, tolerant
+from medseg.io.dicom_results.source import SourceSeries, read_source
 from medseg.types import LabelClass, LabelMap, LabelTable, ModelIdentity, Source
 
 __all__ = ["key_image_path", "write_key_images"]
@@ -53,7 +54,7 @@ def write_key_images(labels: LabelMap, source: Source, path: Path, *, model: Mod
     for number, k in enumerate(slices, start=1):
         header, target = series.instance_of(k), key_image_path(path, number)
         picture, pixel_spacing = _picture(labels, array, series, source, k, model)
-        with tolerant():
+        with lenient():
             image = hd.sc.SCImage.from_ref_dataset(
                 ref_dataset=header,
                 pixel_array=picture,
@@ -76,7 +77,7 @@ def write_key_images(labels: LabelMap, source: Source, path: Path, *, model: Mod
             )
         image.Laterality = header.get("Laterality") or ""
         image.BurnedInAnnotation = "NO"  # the standard's word for: nothing in the pixels tells who the patient is
-        image.SourceImageSequence = [_reference(header, None if series.frames is None else series.frames[k])]
+        image.SourceImageSequence = [series.reference_to(k)]
         write_sealed(image, header, target, series_uid=series_uid)
         written.append(target)
     return written
@@ -158,11 +159,3 @@ def _direction(axis: npt.NDArray[np.float64]) -> str:
     """Letter of the patient's side (DICOM's PatientOrientation) an LPS direction points to most."""
     nearest = int(np.abs(axis).argmax())
     return ("LR", "PA", "HF")[nearest][0 if axis[nearest] > 0 else 1]
-
-
-def _reference(header: Dataset, frame: int | None) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
-    if frame is not None:
-        item.ReferencedFrameNumber = frame + 1
-    return item

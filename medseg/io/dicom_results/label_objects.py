@@ -10,7 +10,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from medseg.errors import FormatLimitation, InputError
-from medseg.io.dicom.header import LABEL_CLASSES, leniently
+from medseg.io.dicom.header import LABEL_CLASSES, lenient
 from medseg.io.files.case_id import dicom_case_id
 from medseg.types.labels import LabelMap
 from medseg.types.scan import FoundScan
@@ -53,7 +53,7 @@ def look(path: Path) -> LabelObject:
     """Read the header of a SEG or RTSTRUCT."""
     wanted = ["SOPClassUID", "SOPInstanceUID", "ReferencedFrameOfReferenceSequence"]
     try:
-        with leniently():
+        with lenient():
             header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted, force=True)
             kind = LABEL_CLASSES[str(header.SOPClassUID)]
             case_id = dicom_case_id(kind, str(header.SOPInstanceUID))

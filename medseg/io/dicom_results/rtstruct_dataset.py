@@ -6,6 +6,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 
+from medseg.io.dicom.header import lenient
 from medseg.io.dicom.plane import LPS
 from medseg.io.dicom_results.coding import (
     NOTICE,
@@ -19,7 +20,7 @@ from medseg.io.dicom_results.coding import (
 )
 from medseg.io.dicom_results.contours import trace
 from medseg.io.dicom_results.identity import PROVISIONAL, source_moment
-from medseg.io.dicom_results.source import TYPE_2, SourceSeries, tolerant
+from medseg.io.dicom_results.source import TYPE_2, SourceSeries, reference
 from medseg.types import LabelClass, LabelMap, ModelIdentity
 
 __all__ = ["build_rtstruct"]
@@ -29,7 +30,7 @@ SERIES_NUMBER = 9002
 DETACHED_STUDY_MANAGEMENT = "1.2.840.10008.3.1.2.3.1"
 
 
-@tolerant()
+@lenient()
 def build_rtstruct(labels: LabelMap, series: SourceSeries, model: ModelIdentity) -> Dataset:
     """Build the object, not yet sealed: one structure for each class, in the order of the table."""
     dataset = _frame(series, model)
@@ -70,18 +71,10 @@ def _referenced(series: SourceSeries) -> Dataset:
     frame.FrameOfReferenceUID = header.FrameOfReferenceUID
     study.ReferencedSOPClassUID, study.ReferencedSOPInstanceUID = DETACHED_STUDY_MANAGEMENT, header.StudyInstanceUID
     referenced.SeriesInstanceUID = header.SeriesInstanceUID
-    referenced.ContourImageSequence = [_image(instance) for instance in series.headers]
+    referenced.ContourImageSequence = [reference(instance) for instance in series.headers]
     study.RTReferencedSeriesSequence = [referenced]
     frame.RTReferencedStudySequence = [study]
     return frame
-
-
-def _image(instance: Dataset, frame: int | None = None) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = instance.SOPClassUID, instance.SOPInstanceUID
-    if frame is not None:
-        item.ReferencedFrameNumber = frame + 1
-    return item
 
 
 def _structure(entry: LabelClass, number: int, series: SourceSeries, model: ModelIdentity) -> Dataset:
@@ -99,7 +92,7 @@ def _contours(entry: LabelClass, number: int, labels: LabelMap, series: SourceSe
     contours = []
     mask = labels.array == entry.value
     for k in np.flatnonzero(mask.any(axis=(0, 1))).tolist():
-        image = _image(series.instance_of(k), None if series.frames is None else series.frames[k])
+        image = series.reference_to(k)
         for polygon in trace(mask[:, :, k]):
             points = labels.geometry.to_world(np.column_stack([polygon, np.full(len(polygon), k)])) @ LPS
             contour = Dataset()

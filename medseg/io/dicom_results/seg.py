@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from medseg.errors import FormatLimitation, InputError
+from medseg.io.dicom.header import lenient
 from medseg.io.dicom_results.coding import (
     NOTICE,
     SOFTWARE_VERSION,
@@ -25,7 +26,7 @@ from medseg.io.dicom_results.coding import (
 )
 from medseg.io.dicom_results.identity import PROVISIONAL, derived_uid, write_sealed
 from medseg.io.dicom_results.seg_frames import SegFile, open_seg
-from medseg.io.dicom_results.source import SourceSeries, read_source, tolerant
+from medseg.io.dicom_results.source import SourceSeries, read_source
 from medseg.types import LabelMap, LabelTable, ModelIdentity, Source
 from medseg.types.labels import smallest_label_dtype
 
@@ -87,7 +88,7 @@ def build_seg(
         describe(entry, number, model, tracking_uid(series, entry.value, model))
         for entry, number in zip(classes, numbers, strict=True)
     ]
-    with tolerant():
+    with lenient():
         try:
             seg = hd.seg.Segmentation(
                 source_images=_sources(series),

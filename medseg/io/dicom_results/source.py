@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pydicom
-from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from medseg.errors import FormatLimitation, GeometryMismatch, InputError
+from medseg.io.dicom.header import lenient
 from medseg.io.dicom.plane import LPS, SLACK, Plane, functional_group, planes_of
 from medseg.types import Geometry, LabelMap, Source
 
-__all__ = ["TYPE_2", "SourceSeries", "read_source", "tolerant"]
+__all__ = ["TYPE_2", "SourceSeries", "read_source", "reference"]
 
 LONGEST_SH = 16
 TYPE_2 = (
@@ -81,16 +79,22 @@ class SourceSeries:
         """Header of the instance that holds the k-th slice."""
         return self.headers[0 if self.frames is not None else k]
 
+    def reference_to(self, k: int) -> Dataset:
+        """Item that refers to the k-th slice: its instance, and its frame where there are several."""
+        item = reference(self.instance_of(k))
+        if self.frames is not None:
+            item.ReferencedFrameNumber = self.frames[k] + 1
+        return item
 
-@contextmanager
-def tolerant() -> Iterator[None]:
-    """Let pass, without a word, values of a source's header that break a rule: names and dates are as they are."""
-    with disable_value_validation(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        yield
+
+def reference(instance: Dataset) -> Dataset:
+    """Item that refers to an instance."""
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = instance.SOPClassUID, instance.SOPInstanceUID
+    return item
 
 
-@tolerant()
+@lenient()
 def read_source(geometry: Geometry, source: Source) -> SourceSeries:
     """Read the headers of a DICOM source again and find the slice of each label slice by its position.
 

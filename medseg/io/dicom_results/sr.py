@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.sr.codedict import codes
 
+from medseg.io.dicom.header import lenient
 from medseg.io.dicom_results.coding import (
     SOFTWARE_VERSION,
     category_of,
@@ -20,7 +21,7 @@ from medseg.io.dicom_results.coding import (
 )
 from medseg.io.dicom_results.identity import PROVISIONAL, derived_uid, seal, write_sealed
 from medseg.io.dicom_results.seg import build_seg, tracking_uid
-from medseg.io.dicom_results.source import SourceSeries, read_source, tolerant
+from medseg.io.dicom_results.source import SourceSeries, read_source
 from medseg.types import LabelClass, LabelMap, ModelIdentity, Source
 
 __all__ = ["write_sr"]
@@ -54,7 +55,7 @@ def write_sr(labels: LabelMap, source: Source, path: Path, *, model: ModelIdenti
         imaging_measurements=groups or None,
         title=codes.DCM.ImagingMeasurementReport,
     )
-    with tolerant():
+    with lenient():
         document = hd.sr.ComprehensiveSR(
             evidence=[seg, *series.headers],
             content=report,

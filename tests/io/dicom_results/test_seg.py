@@ -17,8 +17,8 @@ from small_labels import ANATOMY, MODEL, TABLE, nrrd, some_labels, world
 from small_series import AXIAL, CORONAL, OBLIQUE, SAGITTAL, small_multiframe, small_series
 
 from medseg.errors import FormatLimitation, GeometryMismatch, InputError
+from medseg.io.dicom.header import lenient
 from medseg.io.dicom_results.seg import read_seg, read_segments, write_seg
-from medseg.io.dicom_results.source import tolerant
 from medseg.prepare.regrid import regrid
 from medseg.types import Code, Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, Source
 
@@ -132,7 +132,7 @@ def test_a_source_with_missing_and_wrong_elements_will_do(tmp_path, caplog):
         header = pydicom.dcmread(path)
         for keyword in ("AccessionNumber", "ReferringPhysicianName", "SliceThickness", "PatientName"):
             delattr(header, keyword)
-        with tolerant():
+        with lenient():
             header.PatientSex, header.PatientBirthDate, header.StudyID = "X?", "about 1970", "longer than sixteen"
             header.save_as(path)
     labels = some_labels(geometry)
