@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from medseg.errors import FormatLimitation
 from medseg.types import Instances, LabelMap, ModelIdentity, Source
 
-__all__ = ["BY_HAND", "WRITERS", "Labeled", "Writer", "write"]
+if TYPE_CHECKING:
+    from medseg.io.dicom_results.seg import Encoding
+
+__all__ = ["MANUAL", "WRITERS", "Labeled", "Writer", "write"]
 
 # Stands for a person where a model is named: no package, so no hash.
-BY_HAND = ModelIdentity("manual segmentation", "1", "")
+MANUAL = ModelIdentity("manual segmentation", "1", "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,29 +77,15 @@ def _nrrd(item: Labeled, path: Path) -> list[Path]:
     return [path]
 
 
-def _dicom_seg(item: Labeled, path: Path) -> list[Path]:
+def _dicom_seg(item: Labeled, path: Path, encoding: Encoding = "binary") -> list[Path]:
     from medseg.io.dicom_results.seg import write_seg
 
-    write_seg(item.labels, item.source, path, model=item.model)
-    return [path]
-
-
-def _dicom_seg_labelmap(item: Labeled, path: Path) -> list[Path]:
-    from medseg.io.dicom_results.seg import write_seg
-
-    write_seg(item.labels, item.source, path, model=item.model, encoding="labelmap")
-    return [path]
-
-
-def _dicom_seg_fractional(item: Labeled, path: Path) -> list[Path]:
-    from medseg.io.dicom_results.seg import write_seg
-
-    write_seg(item.labels, item.source, path, model=item.model, encoding="fractional", probabilities=item.probabilities)
+    probabilities = item.probabilities if encoding == "fractional" else None
+    write_seg(item.labels, item.source, path, model=item.model, encoding=encoding, probabilities=probabilities)
     return [path]
 
 
 def _dicom_seg_objects(item: Labeled, path: Path) -> list[Path]:
-    from medseg.errors import FormatLimitation
     from medseg.io.object_labels import object_labels
 
     if item.instances is None:
@@ -126,24 +118,10 @@ def _key_images(item: Labeled, path: Path) -> list[Path]:
     return write_key_images(item.labels, item.source, path, model=item.model)
 
 
-def _mesh_stl(item: Labeled, path: Path) -> list[Path]:
-    from medseg.io.mesh import write_stl
+def _mesh(item: Labeled, path: Path) -> list[Path]:
+    from medseg.io import mesh
 
-    return write_stl(item.labels, path, model=item.model)
-
-
-def _mesh_obj(item: Labeled, path: Path) -> list[Path]:
-    from medseg.io.mesh import write_obj
-
-    write_obj(item.labels, path, model=item.model)
-    return [path, path.with_suffix(".mtl")]
-
-
-def _mesh_gltf(item: Labeled, path: Path) -> list[Path]:
-    from medseg.io.mesh import write_glb
-
-    write_glb(item.labels, path, model=item.model)
-    return [path]
+    return mesh.WRITERS[path.suffix](item.labels, path, model=item.model)
 
 
 NIFTI_TILTED = "the slices are tilted, and programs that read NIfTI through ITK refuse that; give them nrrd"
@@ -169,12 +147,16 @@ WRITERS: Mapping[str, Writer] = {
     "dicom-seg-labelmap": Writer(
         "labels.labelmap.dcm",
         True,
-        _dicom_seg_labelmap,
+        partial(_dicom_seg, encoding="labelmap"),
         "many classes in a small file, for readers of DICOM 2024",
         SEG_TILTED,
     ),
     "dicom-seg-fractional": Writer(
-        "labels.fractional.dcm", True, _dicom_seg_fractional, "the probability of each class, a byte each", SEG_TILTED
+        "labels.fractional.dcm",
+        True,
+        partial(_dicom_seg, encoding="fractional"),
+        "the probability of each class, a byte each",
+        SEG_TILTED,
     ),
     "dicom-seg-objects": Writer(
         "objects.seg.dcm",
@@ -195,7 +177,7 @@ WRITERS: Mapping[str, Writer] = {
         has_bits=True,
     ),
     "sc": Writer("labels.key.dcm", True, _key_images, "pictures of the main slices, for viewers of pictures only"),
-    "stl": Writer("labels.stl", False, _mesh_stl, "3D printing and planning; a file for each class"),
-    "obj": Writer("labels.obj", False, _mesh_obj, "3D programs; colors in a file beside it"),
-    "gltf": Writer("labels.glb", False, _mesh_gltf, "3D in a browser, with names and colors"),
+    "stl": Writer("labels.stl", False, _mesh, "3D printing and planning; a file for each class"),
+    "obj": Writer("labels.obj", False, _mesh, "3D programs; colors in a file beside it"),
+    "gltf": Writer("labels.glb", False, _mesh, "3D in a browser, with names and colors"),
 }

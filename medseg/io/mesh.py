@@ -19,7 +19,7 @@ from medseg.io.files.atomic import write_bytes, write_text
 from medseg.io.surface import Surface, surfaces
 from medseg.types import LabelMap, ModelIdentity
 
-__all__ = ["write_glb", "write_obj", "write_stl"]
+__all__ = ["WRITERS", "write_glb", "write_obj", "write_stl"]
 
 log = logging.getLogger("medseg.io.mesh")
 # From LPS in mm to glTF's meters with y up and the front towards z: column by column.
@@ -46,7 +46,7 @@ def write_stl(labels: LabelMap, path: Path, *, model: ModelIdentity) -> list[Pat
     return written
 
 
-def write_obj(labels: LabelMap, path: Path, *, model: ModelIdentity) -> None:
+def write_obj(labels: LabelMap, path: Path, *, model: ModelIdentity) -> list[Path]:
     """Write all classes as one OBJ file, an object each, with their colors in a material file beside it."""
     found = _found(labels, path)
     materials = path.with_suffix(".mtl")
@@ -62,9 +62,10 @@ def write_obj(labels: LabelMap, path: Path, *, model: ModelIdentity) -> None:
         offset += len(surface.vertices)
     write_text(materials, "\n".join(colors) + "\n")
     write_text(path, "\n".join(lines) + "\n")
+    return [path, materials]
 
 
-def write_glb(labels: LabelMap, path: Path, *, model: ModelIdentity) -> None:
+def write_glb(labels: LabelMap, path: Path, *, model: ModelIdentity) -> list[Path]:
     """Write all classes as one binary glTF 2.0 file, a named and colored mesh each."""
     found = _found(labels, path)
     document: dict[str, Any] = {
@@ -95,6 +96,10 @@ def write_glb(labels: LabelMap, path: Path, *, model: ModelIdentity) -> None:
     if buffer:
         document["buffers"] = [{"byteLength": len(buffer)}]
     write_bytes(path, _glb(document, buffer))
+    return [path]
+
+
+WRITERS = {".stl": write_stl, ".obj": write_obj, ".glb": write_glb}
 
 
 def _found(labels: LabelMap, path: Path) -> list[Surface]:

@@ -18,10 +18,9 @@ from pydicom.uid import (
     MRImageStorage,
     ParametricMapStorage,
     PositronEmissionTomographyImageStorage,
-    SegmentationStorage,
 )
 
-from medseg.io.dicom_results.seg_frames import LABEL_MAP_SEGMENTATION_STORAGE
+from medseg.io.dicom.header import SEGMENTATIONS
 
 __all__ = ["uncertainty_about_pixels"]
 
@@ -36,7 +35,7 @@ TOMOGRAPHY = {
     LegacyConvertedEnhancedMRImageStorage,
     LegacyConvertedEnhancedPETImageStorage,
 }
-MAPS = {SegmentationStorage, LABEL_MAP_SEGMENTATION_STORAGE, ParametricMapStorage}
+MAPS = {*SEGMENTATIONS, ParametricMapStorage}
 SCREENS = {"SCREEN SAVE", "SCREENSHOT", "SCREEN", "REPORT", "PROTOCOL", "DOSE_INFO"}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from medseg.errors import UsageError
-from medseg.io.formats import BY_HAND, WRITERS, Labeled, write
+from medseg.io.formats import MANUAL, WRITERS, Labeled, write
 from medseg.io.instances import IDS, TABLE, read_instances
 from medseg.io.object_labels import object_labels
 from medseg.io.read import load_scan, read_labels
@@ -70,7 +70,7 @@ def export(
     """
     _check(formats, source, model, by_hand)
     scan = None if source is None else load_scan(source)
-    identity = BY_HAND if by_hand else ModelIdentity("origin not stated", "", "")
+    identity = MANUAL if by_hand else ModelIdentity("origin not stated", "", "")
     table = LabelTable(())
     if model is not None:
         package = resolve_model(model)
@@ -122,7 +122,7 @@ def _read(path: Path, scan: Scan | None, pattern: str, table: LabelTable) -> Lab
         labels = regrid(labels, scan.geometry, where=path)
     if objects is not None:
         objects = replace(objects, ids=labels.array.astype(np.int32), geometry=labels.geometry)
-    return Labeled(labels, source, BY_HAND, instances=objects)
+    return Labeled(labels, source, MANUAL, instances=objects)
 
 
 def _is_rtstruct(path: Path) -> bool:

@@ -24,14 +24,18 @@ from medseg.errors import InputError, MedsegError, ResourceLimit
 from medseg.io.files.byte_stream import CHUNK
 from medseg.io.files.limits import largest_scan
 
-__all__ = ["LABEL_CLASSES", "REMEMBERED", "RTSTRUCT", "Header", "lenient", "looks_like_dicom", "read_header"]
+__all__ = [
+    "LABEL_CLASSES",
+    "REMEMBERED",
+    "SEGMENTATIONS",
+    "Header",
+    "lenient",
+    "looks_like_dicom",
+    "read_header",
+]
 
-RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
-LABEL_CLASSES = {
-    "1.2.840.10008.5.1.4.1.1.66.4": "SEG",
-    "1.2.840.10008.5.1.4.1.1.66.7": "SEG",  # labelmap segmentation
-    RTSTRUCT: "RTSTRUCT",
-}
+SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # the latter as a label map
+LABEL_CLASSES = {**dict.fromkeys(SEGMENTATIONS, "SEG"), "1.2.840.10008.5.1.4.1.1.481.3": "RTSTRUCT"}
 
 # Everything else in a header, the patient's name first of all, is never read.
 WANTED = [

@@ -9,16 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
-from pydicom.uid import RTStructureSetStorage
 
 from medseg.errors import FormatLimitation, GeometryMismatch, InputError
 from medseg.io.dicom.plane import LPS
 from medseg.io.dicom_results.coding import table_of
 from medseg.io.dicom_results.contours import fill
 from medseg.io.dicom_results.identity import write_sealed
+from medseg.io.dicom_results.label_objects import read_object
 from medseg.io.dicom_results.rtstruct_dataset import build_rtstruct
 from medseg.io.dicom_results.source import read_source
 from medseg.io.files.atomic import write_text
@@ -42,7 +40,7 @@ def read_rtstruct(path: Path, on: Scan | Geometry, pattern: str = ".*") -> Label
     structures are a `FormatLimitation`.
     """
     geometry = on if isinstance(on, Geometry) else on.geometry
-    dataset = _read(path)
+    dataset = read_object(path, "RTSTRUCT")
     try:
         if isinstance(on, Scan):
             _check_frame(dataset, on.source.frame_of_reference_uid, path)
@@ -50,9 +48,7 @@ def read_rtstruct(path: Path, on: Scan | Geometry, pattern: str = ".*") -> Label
         drawn = {int(item.ReferencedROINumber): item for item in dataset.ROIContourSequence}
         codes = _codes(dataset)
     except (AttributeError, TypeError, ValueError) as error:
-        raise InputError(
-            f"a required part is missing or wrong ({error})", where=path, fix="Export it again."
-        ) from error
+        raise InputError(f"a required part is missing or wrong ({error})", where=path, fix=AGAIN) from error
     if not wanted:
         names = ", ".join(f"'{roi.ROIName}'" for roi in dataset.StructureSetROISequence) or "none"
         raise InputError(f"no structure is called like '{pattern}'", where=path, fix=f"It has: {names}.")
@@ -95,16 +91,6 @@ def write_rtstruct(labels: LabelMap, source: Source, path: Path, *, model: Model
     write_text(path.with_suffix(".json"), json.dumps({"dice_of_reading_it_back": dice}, indent=2) + "\n")
 
 
-def _read(path: Path) -> Dataset:
-    try:
-        dataset = pydicom.dcmread(path)
-    except (OSError, InvalidDicomError, EOFError, ValueError) as error:
-        raise InputError("the file is not DICOM that can be read", where=path, fix="Copy the file again.") from error
-    if dataset.get("SOPClassUID") != RTStructureSetStorage:
-        raise InputError("the file is DICOM, but not a structure set", where=path, fix="Give an RTSTRUCT.")
-    return dataset
-
-
 def _matches(pattern: str, name: str) -> bool:
     try:
         return re.fullmatch(pattern, name, re.IGNORECASE) is not None
@@ -145,9 +131,7 @@ def _filled(item: Dataset, geometry: Geometry, name: str, path: Path) -> npt.NDA
         try:
             points = np.asarray(contour.ContourData, dtype=np.float64).reshape(-1, 3)
         except (AttributeError, TypeError, ValueError) as error:
-            raise InputError(
-                f"a contour of '{name}' has no valid points", where=path, fix="Export it again."
-            ) from error
+            raise InputError(f"a contour of '{name}' has no valid points", where=path, fix=AGAIN) from error
         voxels = geometry.to_voxel(points @ LPS)
         if not len(voxels) or not np.isfinite(voxels).all():
             raise InputError(f"a contour of '{name}' has no valid points", where=path, fix=AGAIN)

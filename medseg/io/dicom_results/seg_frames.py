@@ -9,22 +9,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.pixels import iter_pixels
 from pydicom.pixels.utils import unpack_bits
-from pydicom.uid import SegmentationStorage
 
 from medseg.errors import FormatLimitation, InputError, MedsegError
 from medseg.io.dicom.grid import grid_of
 from medseg.io.dicom.plane import planes_of
 from medseg.io.dicom_results.coding import class_of
+from medseg.io.dicom_results.label_objects import read_object
 from medseg.types import Geometry, LabelClass
 
-__all__ = ["LABEL_MAP_SEGMENTATION_STORAGE", "SegFile", "open_seg"]
+__all__ = ["SegFile", "open_seg"]
 
-LABEL_MAP_SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 BACKGROUND = ("125040", "DCM")
 
 
@@ -79,12 +76,7 @@ class SegFile:
 
 def open_seg(path: Path) -> SegFile:
     """Read a DICOM Segmentation and find where its frames lie."""
-    try:
-        dataset = pydicom.dcmread(path)
-    except (OSError, InvalidDicomError, EOFError, ValueError) as error:
-        raise InputError("the file is not DICOM that can be read", where=path, fix="Copy the file again.") from error
-    if dataset.get("SOPClassUID") not in (SegmentationStorage, LABEL_MAP_SEGMENTATION_STORAGE):
-        raise InputError("the file is DICOM, but not a segmentation", where=path, fix="Give a DICOM SEG.")
+    dataset = read_object(path, "SEG")
     try:
         classes = _classes(dataset)
         placed = planes_of(dataset)
