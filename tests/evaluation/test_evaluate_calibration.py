@@ -29,6 +29,13 @@ def test_gap_between_confidence_and_accuracy():
     assert measures["ece_foreground"] == pytest.approx(0.3, abs=1e-6)
 
 
+def test_a_confidence_at_the_edge_of_two_bins_is_in_the_lower():
+    """0.6 is 9/15, the upper end of the ninth bin (Guo et al.); 0.62 is in the tenth, so that the gaps add up."""
+    reference = np.array([1, 0]).reshape(-1, 1, 1)
+    measures = calibration_measures(*reliability(two_class([0.6, 0.62]), reference))
+    assert measures["ece"] == pytest.approx((0.4 + 0.62) / 2, abs=1e-6)
+
+
 def test_a_model_that_is_as_often_right_as_it_says():
     rng = np.random.default_rng(0)
     sure = rng.uniform(0.5, 1, 40000)
