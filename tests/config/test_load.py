@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from medseg.config.load import apply_overrides, build, check_given, read_yaml
+from medseg.config.load import apply_overrides, build, check_given, merged, read_yaml
 from medseg.errors import ConfigError, UsageError
 
 
@@ -25,6 +25,18 @@ def test_overrides_reach_into_the_tree_and_leave_the_original_alone() -> None:
     changed = apply_overrides(values, ["segment.overlap=0.25", "save.formats=[nifti]", "name=a=b"])
     assert changed == {"segment": {"overlap": 0.25, "device": "cpu"}, "save": {"formats": ["nifti"]}, "name": "a=b"}
     assert values == {"segment": {"overlap": 0.5, "device": "cpu"}}
+
+
+def test_of_values_given_twice_those_above_count() -> None:
+    below = {"segment": {"overlap": 0.5, "device": "cpu"}, "name": "a", "formats": ["nifti", "nrrd"]}
+    above = {"segment": {"overlap": 0.25}, "formats": ["sr"], "seed": None}
+    assert merged(below, above) == {
+        "segment": {"overlap": 0.25, "device": "cpu"},
+        "name": "a",
+        "formats": ["sr"],
+        "seed": None,
+    }
+    assert below["segment"] == {"overlap": 0.5, "device": "cpu"}
 
 
 @pytest.mark.parametrize("override", ["overlap", "=1", ".a=1", "a.=1", "segment.overlap.x=1", "a=[1"])
