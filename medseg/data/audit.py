@@ -65,37 +65,41 @@ def audit(data: Dataset, *, side: Mapping[str, str] | None = None) -> Audit:
     """
     examined = tuple(examine(data))
     findings = [
-        *_alone(examined),
+        *_single_cases(examined),
         *_duplicates(examined, side or {}),
-        *_patients(data, side or {}),
+        *_patient_leakage(data, side or {}),
         *_classes(data, examined),
         *_unusual(examined),
-        *_orphans(data),
+        *_unreferenced(data),
     ]
     ordered = sorted(findings, key=lambda f: (not f.blocks, f.case_id or "", f.kind))
     return Audit(data, examined, tuple(ordered))
 
 
-def _alone(examined: Iterable[Examined]) -> Iterator[Finding]:
-    """What can be seen in one case."""
+def _single_cases(examined: Iterable[Examined]) -> Iterator[Finding]:
+    """What is wrong with one case by itself."""
     every = list(examined)
     for one in every:
         name = one.case.case_id
         if one.trouble is not None:
-            yield Finding(one.trouble.kind, one.trouble.message + _whose(one, every), name)
+            yield Finding(one.trouble.kind, one.trouble.message + _matching_images(one, every), name)
         if one.shape is None:
             continue
         if one.constant:
-            yield Finding("constant", "a channel has one value everywhere", name)
+            yield Finding("constant", "A channel has one value everywhere.", name)
         if one.looks_like_labels:
-            yield Finding("image-is-labels", "the image has few values, all whole numbers, in large patches", name)
+            yield Finding(
+                "image-is-labels",
+                "The image has few values, all whole, in large patches, as labels do.",
+                name,
+            )
         if one.clipped > CLIPPED:
-            yield Finding("clipped", f"{100 * one.clipped:.1f}% of voxels have a channel's largest value", name)
+            yield Finding("clipped", f"{100 * one.clipped:.1f}% of voxels have their channel's largest value.", name)
         if one.voxels is not None and not any(one.voxels.values()):
-            yield Finding("empty-reference", "the label holds no class", name)
+            yield Finding("empty-reference", "The label holds no class.", name)
 
 
-def _whose(one: Examined, every: Sequence[Examined]) -> str:
+def _matching_images(one: Examined, every: Sequence[Examined]) -> str:
     """Which images a label on another grid would fit."""
     if one.trouble is None or one.trouble.kind != "reference-grid" or one.reference_grid is None:
         return ""
@@ -107,17 +111,17 @@ def _whose(one: Examined, every: Sequence[Examined]) -> str:
 
 
 def _duplicates(examined: Sequence[Examined], side: Mapping[str, str]) -> Iterator[Finding]:
-    for same in _groups(examined, lambda e: e.image_hash):
-        names = tuple(e.case.case_id for e in same)
+    for group in _groups(examined, lambda e: e.image_hash):
+        names = tuple(e.case.case_id for e in group)
         sides = {side[name] for name in names if name in side}
-        kind = "duplicate-in-two-parts" if len(sides) > 1 else "duplicate"
-        yield Finding(kind, f"{len(names)} cases have the same image: {', '.join(names)}", names[0], names[1:])
-    for same in _groups(examined, lambda e: e.reference_hash):
-        images = {e.image_hash for e in same}
-        filled = any(same[0].voxels.values()) if same[0].voxels else False
+        kind = "duplicate-leakage" if len(sides) > 1 else "duplicate"
+        yield Finding(kind, f"{len(names)} cases have the same image: {', '.join(names)}.", names[0], names[1:])
+    for group in _groups(examined, lambda e: e.reference_hash):
+        images = {e.image_hash for e in group}
+        filled = any(group[0].voxels.values()) if group[0].voxels else False
         if filled and len(images) > 1:
-            names = tuple(e.case.case_id for e in same)
-            message = f"{len(names)} different images have the same label: {', '.join(names)}"
+            names = tuple(e.case.case_id for e in group)
+            message = f"{len(names)} different images have the same label: {', '.join(names)}."
             yield Finding("same-reference", message, names[0], names[1:])
 
 
@@ -130,7 +134,7 @@ def _groups(examined: Iterable[Examined], key: Callable[[Examined], str | None])
     return [same for same in found.values() if len(same) > 1]
 
 
-def _patients(data: Dataset, side: Mapping[str, str]) -> Iterator[Finding]:
+def _patient_leakage(data: Dataset, side: Mapping[str, str]) -> Iterator[Finding]:
     groups: dict[str, list[str]] = defaultdict(list)
     for case in data.labeled:
         if case.group is not None:
@@ -139,8 +143,8 @@ def _patients(data: Dataset, side: Mapping[str, str]) -> Iterator[Finding]:
         sides = sorted({side[name] for name in names if name in side})
         if len(sides) > 1:
             # The group's name may be a patient's, so it is not repeated.
-            message = f"group {number} has cases in {' and '.join(sides)}: {', '.join(names)}"
-            yield Finding("patient-in-two-parts", message, names[0], tuple(names[1:]))
+            message = f"Group {number} has cases in {' and '.join(sides)}: {', '.join(names)}."
+            yield Finding("patient-leakage", message, names[0], tuple(names[1:]))
 
 
 def _classes(data: Dataset, examined: Sequence[Examined]) -> Iterator[Finding]:
@@ -150,10 +154,10 @@ def _classes(data: Dataset, examined: Sequence[Examined]) -> Iterator[Finding]:
     for entry in data.table:
         without = [e.case.case_id for e in read if e.voxels is not None and not e.voxels[entry.name]]
         if len(without) == len(read):
-            yield Finding("missing-class", f"no label holds '{entry.name}'")
+            yield Finding("missing-class", f"No label holds '{entry.name}'.")
         elif len(read) >= FEWEST and len(without) <= math.ceil((1 - USUAL) * len(read) - 1e-9):
             for name in without:
-                yield Finding("rare-class", f"'{entry.name}' is not in the label, but is in most others", name)
+                yield Finding("rare-class", f"'{entry.name}' is not in this label, but in most others.", name)
 
 
 def _unusual(examined: Sequence[Examined]) -> Iterator[Finding]:
@@ -161,26 +165,26 @@ def _unusual(examined: Sequence[Examined]) -> Iterator[Finding]:
     for axis, letter in enumerate("xyz"):
         spacing = [e.spacing[axis] for e in read if e.spacing is not None]
         extent = [e.shape[axis] * e.spacing[axis] for e in read if e.shape is not None and e.spacing is not None]
-        yield from _far(
-            read, spacing, "odd-spacing", f"spacing along {letter} is {{value:.3g}} mm, usually {{usual:.3g}}"
+        yield from _outliers(
+            read, spacing, "unusual-spacing", f"Spacing along {letter} is {{value:.3g}} mm, usually {{usual:.3g}} mm."
         )
-        yield from _far(
-            read, extent, "odd-size", f"field of view along {letter} is {{value:.3g}} mm, usually {{usual:.3g}}"
+        yield from _outliers(
+            read, extent, "unusual-size", f"Field of view along {letter} is {{value:.3g}} mm, usually {{usual:.3g}} mm."
         )
     channels = {len(e.deviations) for e in read}
     for channel in range(min(channels, default=0)):
-        yield from _far(
+        yield from _outliers(
             read,
             [max(e.deviations[channel], 1e-12) for e in read],
-            "odd-intensity",
-            f"standard deviation of channel {channel} is {{value:.3g}}, usually {{usual:.3g}}",
+            "unusual-intensity",
+            f"Standard deviation of channel {channel} is {{value:.3g}}, usually {{usual:.3g}}.",
         )
-    yield from _pale(read)
+    yield from _low_contrast(read)
 
 
-def _pale(read: Sequence[Examined]) -> Iterator[Finding]:
+def _low_contrast(read: Sequence[Examined]) -> Iterator[Finding]:
     """Cases whose label stands out from its surroundings far less than is usual."""
-    drawn = [e for e in read if e.contrast == e.contrast]
+    drawn = [e for e in read if not math.isnan(e.contrast)]
     if len(drawn) < FEWEST:
         return
     values = np.array([e.contrast for e in drawn])
@@ -188,11 +192,11 @@ def _pale(read: Sequence[Examined]) -> Iterator[Finding]:
     spread = max(float(np.median(np.abs(values - middle))), 1e-3)
     for one, value in zip(drawn, values, strict=True):
         if 0.6745 * (middle - value) / spread > UNUSUAL_CONTRAST:
-            message = f"inside and around the label differ by {value:.2g} standard deviations, usually by {middle:.2g}"
-            yield Finding("odd-contrast", message, one.case.case_id)
+            message = f"Inside and around the label differ by {value:.2g} standard deviations, usually by {middle:.2g}."
+            yield Finding("unusual-contrast", message, one.case.case_id)
 
 
-def _far(cases: Sequence[Examined], values: Sequence[float], kind: str, text: str) -> Iterator[Finding]:
+def _outliers(cases: Sequence[Examined], values: Sequence[float], kind: str, text: str) -> Iterator[Finding]:
     """Cases whose value lies far from the median and has hardly any like it.
 
     Distances are those of logarithms, measured in median distances from the median. A tenth of the cases from another
@@ -211,11 +215,11 @@ def _far(cases: Sequence[Examined], values: Sequence[float], kind: str, text: st
             yield Finding(kind, text.format(value=value, usual=math.exp(middle)), one.case.case_id)
 
 
-def _orphans(data: Dataset) -> Iterator[Finding]:
+def _unreferenced(data: Dataset) -> Iterator[Finding]:
     """Images without label, and files beside those of the cases that no case names."""
     for case in data.cases:
         if case.reference is None:
-            yield Finding("no-reference", "there is no label for it", case.case_id)
+            yield Finding("missing-reference", "There is no label for this image.", case.case_id)
     if any(case.found for case in data.cases):
         return  # a folder of DICOM holds series of other kinds
     known: set[Path] = set()
@@ -225,7 +229,7 @@ def _orphans(data: Dataset) -> Iterator[Finding]:
     for folder in sorted({path.parent for path in known if path.is_file()}):
         for path in sorted(folder.iterdir()):
             if path.is_file() and _suffix(path) in suffixes and path.resolve() not in known:
-                yield Finding("orphan", f"{path.name} in {folder.name} belongs to no case")
+                yield Finding("unreferenced-file", f"{path.name} in {folder.name} belongs to no case.")
 
 
 def _suffix(path: Path) -> str:

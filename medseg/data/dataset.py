@@ -34,7 +34,7 @@ class DatasetCase:
     - `images`: one file or DICOM series folder for each channel, in the dataset's order, or a single one that holds all
       channels.
     - `reference`: the labels; None for a case that cannot be trained on.
-    - `group`: cases of one group (one patient, say) are never parted by a split. None means the case stands alone.
+    - `group`: cases of one group (one patient, say) are never split. None means the case stands alone.
     - `split`: where the dataset itself puts the case. Cases of its test part are neither trained on nor validated with.
     - `found`: the volumes of each channel, where they were found among DICOM files; `images` are then their first
       files.
@@ -61,7 +61,7 @@ class Dataset:
     - `layout`: how it is laid out, for instance ``"msd"``.
     - `table`: the classes to learn; background is implied.
     - `license`, `description`: as the dataset states them; empty where it does not.
-    - `ignore_label`: value of reference voxels of which nothing is said.
+    - `ignore_label`: value of reference voxels that are not annotated.
     - `references`: what a reference's values are: classes, or the numbers of objects of the table's only class.
     - `values`: from values in reference files to the table's, where they differ; those not listed stay.
     - `structures`: for references drawn as RTSTRUCT: from a value of the table to the pattern its structures' names
@@ -109,27 +109,27 @@ class Dataset:
         """Values a reference holds beside background: the classes', or those that regions are made of."""
         if not self.regions:
             return tuple(c.value for c in self.table)
-        return tuple(sorted({part for members in self.regions.values() for part in members}))
+        return tuple(sorted({part for values in self.regions.values() for part in values}))
 
     @property
     def scores(self) -> int:
         """Scores a network gives for each voxel: one for each region, or for each class and the background."""
         return len(self.table) + (not self.regions)
 
-    def members(self, value: int) -> tuple[int, ...]:
+    def reference_values(self, value: int) -> tuple[int, ...]:
         """Values, in references and in label maps, of voxels that belong to a class."""
         return self.regions.get(value, (value,))
 
     def _check_regions(self) -> None:
-        """Refuse regions of which a label map, holding the value of the last one at each voxel, would not tell all."""
+        """Refuse regions of which a label map, holding the value of the last one at each voxel, would lose one."""
         if not self.regions:
             return
         if set(self.regions) != {c.value for c in self.table}:
             raise InputError("either every class is a region or none is", where=self.folder)
         for part in self.parts:
-            inside = [value for value, members in self.regions.items() if part in members]
-            told = [value for value, members in self.regions.items() if inside[-1] in members]
-            if told != inside:
+            inside = [value for value, covered in self.regions.items() if part in covered]
+            kept = [value for value, covered in self.regions.items() if inside[-1] in covered]
+            if kept != inside:
                 top = self.table.name_of(inside[-1])
                 raise InputError(
                     f"where a reference holds {part}, a label map would hold {inside[-1]} ('{top}'), which lies in "

@@ -1,4 +1,4 @@
-"""What a person says of a dataset that its files do not: channels, classes, and which values mean what."""
+"""What a person states about a dataset that its files do not: channels, classes, and which values mean what."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ClassRow(BaseModel):
 
 
 class DatasetDescription(BaseModel):
-    """What may be said of a dataset in YAML."""
+    """What may be stated about a dataset in YAML."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -46,7 +46,7 @@ class DatasetDescription(BaseModel):
         default=None, description="class name to value; null names them by what is found"
     )
     values: dict[Value, Value] = Field(default={}, description="value in the files to value here, where they differ")
-    ignore: Value | None = Field(default=None, description="value of voxels of which nothing is said")
+    ignore: Value | None = Field(default=None, description="value of voxels that are not annotated")
     references: Literal["classes", "instances"] = "classes"
     resample_channels: bool = Field(default=False, description="bring other channels onto the grid of the first")
 
@@ -79,13 +79,13 @@ class DatasetDescription(BaseModel):
 
 
 def described(values: Mapping[str, Any]) -> DatasetDescription | None:
-    """What the values of a configuration say of its dataset, under `dataset`."""
-    said = values.get("dataset")
-    return None if said is None else build(DatasetDescription, said, where="dataset")
+    """What the values of a configuration state about its dataset, under `dataset`."""
+    given = values.get("dataset")
+    return None if given is None else build(DatasetDescription, given, where="dataset")
 
 
 def description_in(config: str | None) -> DatasetDescription | None:
-    """What a configuration, by its shipped name or path, says of its dataset.
+    """What a configuration, by its shipped name or path, states about its dataset.
 
     - raises `ConfigError`: when there is none of that name, or a key is wrong.
     """

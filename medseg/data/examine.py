@@ -1,4 +1,4 @@
-"""Reads a case once and notes all that planning and auditing want to know of it."""
+"""Reads a case once and measures all that planning and auditing need."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Trouble:
 
 @dataclass(frozen=True, eq=False)
 class Examined:
-    """What was seen of one case; fields of what could not be read are None.
+    """What was measured of one case; fields of what could not be read are None.
 
     - `image_hash`, `reference_hash`: of voxel values and shape.
     - `shape`, `cropped_shape`: voxels along x, y, z after orientation to RAS, and of the box outside which every
@@ -90,7 +90,7 @@ def _examine(data: Dataset, case: DatasetCase) -> Examined:
     except MedsegError as error:
         return Examined(case, Trouble("unreadable", str(error)))
     trouble, reference, grid = _reference(data, case, scan)
-    return _seen(data, case, scan, reference, trouble, grid)
+    return _measure(data, case, scan, reference, trouble, grid)
 
 
 def _reference(data: Dataset, case: DatasetCase, scan: Scan) -> tuple[Trouble | None, LabelMap | None, Geometry | None]:
@@ -109,7 +109,7 @@ def _reference(data: Dataset, case: DatasetCase, scan: Scan) -> tuple[Trouble | 
     return None, reference, reference.geometry
 
 
-def _seen(
+def _measure(
     data: Dataset,
     case: DatasetCase,
     scan: Scan,
@@ -128,7 +128,7 @@ def _seen(
     contrast = float("nan")
     if reference is not None:
         counts = np.bincount(reference.array.ravel(), minlength=max(data.parts) + 1)
-        voxels = {c.name: int(counts[list(data.members(c.value))].sum()) for c in data.table}
+        voxels = {c.name: int(counts[list(data.reference_values(c.value))].sum()) for c in data.table}
         inside = np.isin(reference.array, data.parts)
         foreground = _sample(flat, inside)
         contrast = _contrast(array[0], inside, deviations[0])

@@ -1,4 +1,4 @@
-"""What can be wrong with a dataset: each kind of finding, whether it blocks training, and how to mend it."""
+"""What can be wrong with a dataset: each kind of finding, whether it blocks training, and how to fix it."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ KINDS: dict[str, Kind] = {
     "image-is-labels": Kind("image that is a label map", True, "Put the image in its place."),
     "same-reference": Kind("label of another image", True, "Find out which image the label belongs to."),
     "constant": Kind("constant image", True, "Put the image in its place."),
-    "patient-in-two-parts": Kind("patient on both sides of the split", True, "Put all cases of a group on one side."),
-    "duplicate-in-two-parts": Kind("duplicate on both sides of the split", True, "Give duplicates one group."),
+    "patient-leakage": Kind("patient on both sides of the split", True, "Put all cases of a group on one side."),
+    "duplicate-leakage": Kind("duplicate on both sides of the split", True, "Give duplicates one group."),
     "duplicate": Kind("duplicate image", False, "Take one of them out, or give them one group."),
-    "no-reference": Kind("image without label", False, "Label it, or leave it: it is not trained on."),
-    "orphan": Kind("file of no case", False, "List it, or take it away."),
+    "missing-reference": Kind("image without label", False, "Label it, or leave it: it is not trained on."),
+    "unreferenced-file": Kind("file of no case", False, "List it, or take it away."),
     "empty-reference": Kind("empty label", False, "Check that there is nothing to label."),
     "missing-class": Kind("class that no label holds", False, "Label it, or take the class out."),
     "rare-class": Kind("class missing from few labels", False, "Check that it is not there."),
     "clipped": Kind("clipped intensities", False, "Export the image without windowing."),
-    "odd-spacing": Kind("unusual spacing", False, "Check that it belongs to this dataset."),
-    "odd-size": Kind("unusual field of view", False, "Check that it belongs to this dataset."),
-    "odd-intensity": Kind("unusual intensities", False, "Check units, sequence and rescaling."),
-    "odd-contrast": Kind("label that does not follow the image", False, "Look whether label and image are a pair."),
+    "unusual-spacing": Kind("unusual spacing", False, "Check that it belongs to this dataset."),
+    "unusual-size": Kind("unusual field of view", False, "Check that it belongs to this dataset."),
+    "unusual-intensity": Kind("unusual intensities", False, "Check units, sequence and rescaling."),
+    "unusual-contrast": Kind("label that does not follow the image", False, "Look whether label and image are a pair."),
 }
 
 
@@ -48,7 +48,7 @@ KINDS: dict[str, Kind] = {
 class Finding:
     """Something to look at.
 
-    - `message`: what was seen, with the numbers.
+    - `message`: what was found, with the numbers.
     - `case_id`: the case it is about; None for the dataset as a whole or a file of no case.
     """
 

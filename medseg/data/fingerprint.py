@@ -69,7 +69,7 @@ class Fingerprint:
 
     @property
     def kept(self) -> float:
-        """Median share of a scan that cropping to nonzero leaves."""
+        """Median fraction of a scan that cropping to nonzero leaves."""
         return float(np.median([np.prod(c.cropped_shape) / np.prod(c.shape) for c in self.cases]))
 
     def shapes(self, *, cropped: bool) -> Any:
@@ -82,8 +82,8 @@ class Fingerprint:
 
 
 def take_fingerprint(data: Dataset, examined: Iterable[Examined]) -> Fingerprint:
-    """Gather what was seen of each case; cases with trouble are skipped."""
-    seen: list[CaseFingerprint] = []
+    """Gather what was measured of each case; cases with trouble are skipped."""
+    cases: list[CaseFingerprint] = []
     samples: list[Any] = []
     skipped: dict[str, str] = {}
     for one in examined:
@@ -95,13 +95,13 @@ def take_fingerprint(data: Dataset, examined: Iterable[Examined]) -> Fingerprint
         assert one.cropped_shape is not None
         assert one.voxels is not None
         assert one.foreground is not None
-        seen.append(CaseFingerprint(one.case.case_id, one.shape, one.spacing, one.cropped_shape, one.voxels))
+        cases.append(CaseFingerprint(one.case.case_id, one.shape, one.spacing, one.cropped_shape, one.voxels))
         samples.append(one.foreground)
-    if not seen:
+    if not cases:
         first = next(iter(skipped.values()), "there is no labeled case")
         raise InputError(f"no case can be read; the first: {first}", where=data.folder)
     pooled = np.concatenate(samples, axis=1)
-    return Fingerprint(tuple(seen), tuple(_intensities(channel) for channel in pooled), skipped)
+    return Fingerprint(tuple(cases), tuple(_intensities(channel) for channel in pooled), skipped)
 
 
 def _intensities(values: Any) -> Intensities:

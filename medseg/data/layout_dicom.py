@@ -60,20 +60,20 @@ def recognize(path: Path) -> bool:
     return any(_is_dicom(file) for file, _ in zip(files, range(LOOKED_AT), strict=False))
 
 
-def read(path: Path, said: DatasetDescription | None = None) -> Dataset:
+def read(path: Path, given: DatasetDescription | None = None) -> Dataset:
     """Read a dataset from a folder of DICOM.
 
-    - `said`: channels and classes. Without channels, the one modality that structures were drawn on is the only
+    - `given`: channels and classes. Without channels, the one modality that structures were drawn on is the only
       channel; without classes, every structure name is one.
     """
-    said = said or DatasetDescription()
+    given = given or DatasetDescription()
     found = survey([path])
     series = [_look(scan) for scan in found.discovery.found if scan.format == "dicom"]
     drawings = [drawing for file in sorted(found.label_objects) if (drawing := _look_at_drawing(file))]
-    wanted = _channels(path, said, series, drawings)
+    wanted = _channels(path, given, series, drawings)
     first = wanted[0].modality
     assert first is not None
-    patterns = list(said.structures.values())
+    patterns = list(given.structures.values())
     by_uid: dict[str, list[_Drawing]] = defaultdict(list)
     for drawing in drawings:
         if not patterns or any(_matches(pattern, name) for pattern in patterns for name in drawing.names):
@@ -85,43 +85,43 @@ def read(path: Path, said: DatasetDescription | None = None) -> Dataset:
         if one.modality == first and (case := _case(one, wanted, series, by_uid.get(str(one.scan.series_uid), [])))
     ]
     if not any(case.reference for case in cases):
-        there = ", ".join(sorted({f"'{name}'" for drawing in drawings for name in drawing.names})) or "none"
+        names_here = ", ".join(sorted({f"'{name}'" for drawing in drawings for name in drawing.names})) or "none"
         raise InputError(
             f"nothing like {', '.join(patterns) or 'a structure'} was drawn on a {first} series",
             where=path,
-            fix=f"The structures and segments here are {there}.",
+            fix=f"The structures and segments here are {names_here}.",
         )
     used = {case.reference for case in cases}
     names = sorted({name for drawing in drawings if drawing.path in used for name in drawing.names})
-    table = said.table or class_table(dict(enumerate(names, start=1)))
-    structures = said.structures or {c.value: re.escape(c.name) for c in table}
+    table = given.table or class_table(dict(enumerate(names, start=1)))
+    structures = given.structures or {c.value: re.escape(c.name) for c in table}
     return Dataset(
-        name=said.name or path.resolve().name,
+        name=given.name or path.resolve().name,
         folder=path,
         layout="dicom",
         channels=tuple(wanted),
         table=table,
         cases=tuple(cases),
-        license=said.license,
-        description=said.description,
+        license=given.license,
+        description=given.description,
         structures=structures,
-        resample_channels=said.resample_channels,
+        resample_channels=given.resample_channels,
     )
 
 
 def _channels(
-    path: Path, said: DatasetDescription, series: Sequence[_Series], drawings: Sequence[_Drawing]
+    path: Path, given: DatasetDescription, series: Sequence[_Series], drawings: Sequence[_Drawing]
 ) -> list[Channel]:
-    if said.channels is not None:
-        return [Channel(name, _modality(name, given, path)) for name, given in said.channels.items()]
+    if given.channels is not None:
+        return [Channel(name, _modality(name, given, path)) for name, given in given.channels.items()]
     drawn_on = {uid for drawing in drawings for uid in drawing.on}
     possible = sorted({one.modality for one in series if one.scan.series_uid in drawn_on})
     if len(possible) != 1:
-        there = ", ".join(possible) if possible else "no series"
+        modalities = ", ".join(possible) if possible else "no series"
         raise InputError(
-            f"structures were drawn on {there}",
+            f"structures were drawn on {modalities}",
             where=path,
-            fix="Say which are the channels: --config FILE with dataset: {channels: {CT: CT}}.",
+            fix="Name the channels: --config FILE with dataset: {channels: {CT: CT}}.",
         )
     return [Channel(possible[0], possible[0])]
 
@@ -167,7 +167,7 @@ def _case(
 def _look(scan: FoundScan) -> _Series:
     header = _header(scan.files[0], ["Modality", "PatientID", "PatientName", "StudyInstanceUID", "FrameOfReferenceUID"])
     who = f"{header.get('PatientID') or ''}/{header.get('PatientName') or ''}"
-    # Nobody is to be found by it, and a patient without name or number is told apart by the study.
+    # Nobody is to be found by it, and a patient without name or number is distinguished by the study.
     mark = who if who != "/" else str(header.get("StudyInstanceUID"))
     patient = hashlib.sha256(mark.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     frame = header.get("FrameOfReferenceUID")

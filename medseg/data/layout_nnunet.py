@@ -18,7 +18,7 @@ from medseg.errors import InputError
 __all__ = ["read", "recognize"]
 
 CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
-PICTURES = (".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
+IMAGES_2D = (".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
 
 
 def recognize(path: Path) -> bool:
@@ -60,7 +60,7 @@ def read(path: Path) -> Dataset:
         channels=channels,
         table=class_table(names),
         cases=cases,
-        dimensions=2 if ending.lower() in PICTURES else 3,
+        dimensions=2 if ending.lower() in IMAGES_2D else 3,
         license=str(description.get("licence") or description.get("license") or ""),
         description=str(description.get("description") or ""),
         ignore_label=ignore,
@@ -72,37 +72,37 @@ def _classes(labels: Mapping[str, Any], where: Path) -> tuple[dict[int, str], in
     """Class names by value, and the value to ignore."""
     ignore = labels.get("ignore")
     names: dict[int, str] = {}
-    for name, members in _members(labels, where).items():
-        if len(members) != 1:
-            raise InputError(f"the value of class '{name}' is {list(members)}, not a whole number", where=where)
-        names[members[0]] = name
+    for name, values in _values(labels, where).items():
+        if len(values) != 1:
+            raise InputError(f"the value of class '{name}' is {list(values)}, not a whole number", where=where)
+        names[values[0]] = name
     return names, None if ignore is None else int(ignore)
 
 
 def _regions(labels: Mapping[str, Any], order: Any, where: Path) -> tuple[dict[int, str], dict[int, tuple[int, ...]]]:
     """Names of regions by the value `regions_class_order` gives them, and the values each covers, in that order."""
-    named = {name: members for name, members in _members(labels, where).items() if members != (0,)}
+    named = {name: values for name, values in _values(labels, where).items() if values != (0,)}
     if not isinstance(order, list) or len(order) != len(named) or not all(type(value) is int for value in order):
         raise InputError(
             f"'regions_class_order' must list a value for each of the {len(named)} regions",
             where=where,
-            fix="It says what a label map holds where a region lies on top; later ones cover earlier ones.",
+            fix="It gives what a label map holds where a region lies on top; later regions cover earlier ones.",
         )
     if len(set(order)) < len(order):
         raise InputError("'regions_class_order' gives two regions one value", where=where)
     pairs = list(zip(order, named.items(), strict=True))
-    return {value: name for value, (name, _) in pairs}, {value: members for value, (_, members) in pairs}
+    return {value: name for value, (name, _) in pairs}, {value: values for value, (_, values) in pairs}
 
 
-def _members(labels: Mapping[str, Any], where: Path) -> dict[str, tuple[int, ...]]:
+def _values(labels: Mapping[str, Any], where: Path) -> dict[str, tuple[int, ...]]:
     """Values of each name but `ignore`."""
     found: dict[str, tuple[int, ...]] = {}
     for name, value in labels.items():
-        members = tuple(value) if isinstance(value, list) else (value,)
-        if not members or any(type(member) is not int for member in members):
+        values = tuple(value) if isinstance(value, list) else (value,)
+        if not values or any(type(number) is not int for number in values):
             raise InputError(f"the value of class '{name}' is {value!r}, not a whole number", where=where)
         if name != "ignore":
-            found[str(name)] = members
+            found[str(name)] = values
     return found
 
 

@@ -1,4 +1,4 @@
-"""A folder of images beside a folder of labels whose files have the same names, pictures or volumes."""
+"""A folder of images beside a folder of labels whose files have the same names, 2D images or volumes."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def recognize(path: Path) -> bool:
     return path.is_dir() and _folder(path, IMAGES) is not None and _references(path) is not None
 
 
-def read(path: Path, said: DatasetDescription | None = None) -> Dataset:
+def read(path: Path, given: DatasetDescription | None = None) -> Dataset:
     """Read a dataset of paired folders.
 
-    The references are read to learn which values there are. Images of three channels are color pictures.
+    The references are read to learn which values there are. Images of three channels are color images.
 
-    - `said`: names of channels and classes, and what the references' values mean.
+    - `given`: names of channels and classes, and what the references' values mean.
     """
     images = _folder(path, IMAGES)
     found = _references(path)
@@ -55,30 +55,30 @@ def read(path: Path, said: DatasetDescription | None = None) -> Dataset:
             fix="Give image and label the same name, or list them in a table (case, image, label).",
         )
     first = load_scan(paired[0].images[0])
-    said = said or DatasetDescription()
-    if said.references == "instances":
+    given = given or DatasetDescription()
+    if given.references == "instances":
         kind = "instances"
     return Dataset(
-        name=said.name or path.resolve().name,
+        name=given.name or path.resolve().name,
         folder=path,
         layout="pairs",
-        channels=_named(said) or _channels(first.channels, first.modality),
-        table=said.table or (class_table({1: OBJECT}) if kind == "instances" else _table(paired, said)),
+        channels=_named(given) or _channels(first.channels, first.modality),
+        table=given.table or (class_table({1: OBJECT}) if kind == "instances" else _table(paired, given)),
         cases=cases,
         dimensions=2 if first.geometry.shape[2] == 1 else 3,
-        license=said.license,
-        description=said.description,
+        license=given.license,
+        description=given.description,
         references=kind,
-        ignore_label=said.ignore,
-        values=said.values,
-        regions=said.regions,
+        ignore_label=given.ignore,
+        values=given.values,
+        regions=given.regions,
     )
 
 
-def _named(said: DatasetDescription) -> tuple[Channel, ...] | None:
-    if said.channels is None:
+def _named(given: DatasetDescription) -> tuple[Channel, ...] | None:
+    if given.channels is None:
         return None
-    return tuple(Channel(name, dicom_modality(modality or name)) for name, modality in said.channels.items())
+    return tuple(Channel(name, dicom_modality(modality or name)) for name, modality in given.channels.items())
 
 
 def _channels(count: int, modality: str | None) -> tuple[Channel, ...]:
@@ -89,12 +89,12 @@ def _channels(count: int, modality: str | None) -> tuple[Channel, ...]:
     return tuple(Channel(f"channel {k}", modality) for k in range(count))
 
 
-def _table(cases: Sequence[DatasetCase], said: DatasetDescription) -> LabelTable:
+def _table(cases: Sequence[DatasetCase], given: DatasetDescription) -> LabelTable:
     values: set[int] = set()
     for case in cases:
         assert case.reference is not None
         found = {int(v) for v in np.unique(read_labels(case.reference).array)}
-        values |= {said.values.get(v, v) for v in found} - {said.ignore}
+        values |= {given.values.get(v, v) for v in found} - {given.ignore}
     if values <= {0}:
         raise InputError("every reference is empty", where=cases[0].reference)
     return LabelTable.unnamed(sorted(values))

@@ -1,6 +1,6 @@
 """A table of cases: a CSV file, or YAML that also names channels and classes.
 
-The columns `case`, `label`, `group` and `split` mean what they say; every other column is a channel and holds the path
+The columns `case`, `label`, `group` and `split` are medseg's own; every other column is a channel and holds the path
 of a file or of a DICOM series folder. Paths start from the table's folder.
 """
 
@@ -30,7 +30,7 @@ UNSAFE = set('/\\:*?"<>|\0')
 
 
 class TableDataset(DatasetDescription):
-    """What a dataset's YAML file may say."""
+    """What a dataset's YAML file may hold."""
 
     cases: str | list[dict[str, str | int | None]] = Field(description="rows, or the path of a CSV file that has them")
 

@@ -21,7 +21,7 @@ class Layout:
     - `recognize`: whether a path looks like it; cheap, and never raises.
     - `read`: reads it, raising `InputError` where it is not what it claims to be.
     - `description`: what a user would need to have, in a clause.
-    - `describe`: reads it by what a person says of it, where its own files say too little.
+    - `describe`: reads it with a person's description, where its own files do not tell enough.
     """
 
     name: str
@@ -53,20 +53,20 @@ LAYOUTS: tuple[Layout, ...] = (
 )
 
 
-def read_dataset(path: Path, said: DatasetDescription | None = None) -> Dataset:
+def read_dataset(path: Path, given: DatasetDescription | None = None) -> Dataset:
     """Read a dataset in whichever layout it has."""
     if not path.exists():
         raise InputError("there is no such file or folder", where=path, fix="Give the dataset's folder.")
     for layout in LAYOUTS:
         if layout.recognize(path):
-            if said is None:
+            if given is None:
                 return layout.read(path)
             if layout.describe is None:
                 raise ConfigError(
-                    f"a dataset of layout '{layout.name}' says itself what it is",
+                    f"a dataset of layout '{layout.name}' describes itself",
                     where="dataset",
                     fix=f"Leave out 'dataset' and change {path.name}.",
                 )
-            return layout.describe(path, said)
+            return layout.describe(path, given)
     known = "; ".join(f"{layout.name}: {layout.description}" for layout in LAYOUTS)
-    raise InputError("is not laid out in a way medseg knows", where=path, fix=f"Known layouts are {known}.")
+    raise InputError("is not laid out in a way that medseg recognizes", where=path, fix=f"Known layouts are {known}.")

@@ -10,6 +10,6 @@ _DICOM_WORDS = {"MR", "CT", "PT", "US", "CR", "DX", "MG", "XA", "NM", "OCT", "SM
 
 
 def dicom_modality(name: str) -> str | None:
-    """DICOM's word for what a dataset calls a modality; None where it cannot be told."""
+    """DICOM's word for what a dataset calls a modality; None where it is not known."""
     word = name.strip().upper().split("-")[0].split("_")[0].split(" ")[0]
     return word if word in _DICOM_WORDS else _MODALITIES.get(word)

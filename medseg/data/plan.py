@@ -28,7 +28,7 @@ CONFIGURATIONS: tuple[Configuration, ...] = ("3d_fullres", "3d_lowres", "2d")
 ANISOTROPY = 3.0
 LOW_RESOLUTION_BELOW = 0.25
 SPACING_STEP = 1.03
-DATASET_SHARE = 0.05
+DATASET_FRACTION = 0.05
 SMALLEST_BATCH = 2
 CROP_BELOW = 0.75
 
@@ -62,10 +62,10 @@ def make_plan(
 
 
 class _Planner:
-    def __init__(self, data: Dataset, seen: Fingerprint, preset: Preset, configuration: Configuration) -> None:
-        self.data, self.seen, self.preset, self.configuration = data, seen, preset, configuration
+    def __init__(self, data: Dataset, fingerprint: Fingerprint, preset: Preset, configuration: Configuration) -> None:
+        self.data, self.fingerprint, self.preset, self.configuration = data, fingerprint, preset, configuration
         self.classes = data.scores
-        self.crop = seen.kept < CROP_BELOW
+        self.crop = fingerprint.kept < CROP_BELOW
         self.reasons: dict[str, str] = {}
 
     def plan(self) -> Plan:
@@ -105,19 +105,19 @@ class _Planner:
             values["optimizer"] = self.preset.optimizer_2d
             self.reasons["optimizer"] = self.preset.why_2d
         self.reasons["input.crop_to_nonzero"] = (
-            f"cropping to nonzero leaves {100 * self.seen.kept:.0f}% of the median scan; "
-            f"done below {100 * CROP_BELOW:.0f}%"
+            f"Cropping to nonzero voxels leaves {100 * self.fingerprint.kept:.0f}% of the median scan; done below "
+            f"{100 * CROP_BELOW:.0f}%."
         )
         return Plan(values, self.reasons)
 
     def _spacing(self) -> tuple[float, float, float]:
         """Median spacing; along a coarse axis the 10th percentile, so that the best scans are not blurred."""
-        spacings = self.seen.spacings
+        spacings = self.fingerprint.spacings
         target = np.median(spacings, axis=0)
         shape = self._median_shape(target)
         worst = int(np.argmax(target))
         others = [axis for axis in range(3) if axis != worst]
-        reason = "median of all cases"
+        reason = "Median of all cases"
         if (
             self.data.dimensions == 3
             and target[worst] > ANISOTROPY * max(target[others])
@@ -127,11 +127,11 @@ class _Planner:
             target[worst] = max(max(target[others]) + 1e-5, finer) if finer < max(target[others]) else finer
             reason += f"; along {'xyz'[worst]}, where slices are thick, the 10th percentile"
         if self.data.dimensions == 3:
-            self.reasons["input.spacing"] = reason
+            self.reasons["input.spacing"] = f"{reason}."
         return float(target[0]), float(target[1]), float(target[2])
 
     def _median_shape(self, target: Any) -> Any:
-        shapes = self.seen.shapes(cropped=self.crop) * self.seen.spacings / target
+        shapes = self.fingerprint.shapes(cropped=self.crop) * self.fingerprint.spacings / target
         return np.maximum(1, np.round(np.median(shapes, axis=0)))
 
     def _axis_order(self, spacing: Sequence[float]) -> tuple[int, int, int]:
@@ -140,16 +140,16 @@ class _Planner:
             return (0, 1, 2)
         across = int(np.argmax(spacing))
         first, second = (axis for axis in range(3) if axis != across)
-        self.reasons["input.axis_order"] = f"slices lie across {'xyz'[across]}, the axis of the largest spacing"
+        self.reasons["input.axis_order"] = f"Slices lie across {'xyz'[across]}, the axis of the largest spacing."
         return first, second, across
 
     def _coarser(self, spacing: tuple[float, float, float]) -> tuple[float, float, float]:
-        """Coarsen until a patch sees a quarter of the median scan."""
+        """Coarsen until a patch covers a quarter of the median scan."""
         full, _ = self._patch(spacing, (0, 1, 2))
         median = self._median_shape(np.array(spacing))
         if math.prod(full.patch) / np.prod(median) >= LOW_RESOLUTION_BELOW:
             raise InputError(
-                "a patch of full resolution already sees a quarter of the median scan",
+                "a patch of full resolution already covers a quarter of the median scan",
                 where=self.data.folder,
                 fix="Use --configuration 3d_fullres.",
             )
@@ -162,7 +162,7 @@ class _Planner:
             if math.prod(topology.patch) / np.prod(self._median_shape(target)) > LOW_RESOLUTION_BELOW:
                 break
         self.reasons["input.spacing"] = (
-            f"coarsened from {' x '.join(f'{s:.3g}' for s in spacing)} mm until a patch sees a quarter of the scan"
+            f"Coarsened from {' x '.join(f'{s:.3g}' for s in spacing)} mm until a patch covers a quarter of the scan."
         )
         return float(target[0]), float(target[1]), float(target[2])
 
@@ -195,22 +195,24 @@ class _Planner:
         held = self._held(topology)
         reference = self.preset.batch_2d if flat else self.preset.batch_3d
         fits = round(budget / held * reference)
-        voxels = float(np.prod(self._median_shape(np.array(spacing)))) * len(self.seen.cases)
-        seen = round(voxels * DATASET_SHARE / math.prod(topology.patch))
+        voxels = float(np.prod(self._median_shape(np.array(spacing)))) * len(self.fingerprint.cases)
+        of_dataset = round(voxels * DATASET_FRACTION / math.prod(topology.patch))
         largest = self.preset.most_2d if flat else self.preset.most_3d
-        batch = max(min(fits, seen, largest), SMALLEST_BATCH)
+        batch = max(min(fits, of_dataset, largest), SMALLEST_BATCH)
         self.reasons["input.patch"] = (
-            f"as much of the median scan ({' x '.join(f'{m:.0f}' for m in median)} voxels) as the preset "
+            f"As much of the median scan ({' x '.join(f'{m:.0f}' for m in median)} voxels) as the preset "
             f"{self.preset.name} holds, {f'up to {most:.0%} along each axis, ' if most < 1 else ''}in multiples of "
-            f"{' x '.join(map(str, topology.multiple))}"
+            f"{' x '.join(map(str, topology.multiple))} voxels."
         )
-        self.reasons["sampling.batch"] = (
-            f"the preset holds {fits} patches, 5% of the dataset are {seen}, at most {largest}, at least "
-            f"{SMALLEST_BATCH}"
-        )
+        cap = ""
+        if of_dataset < min(fits, largest):
+            cap = f", capped at {DATASET_FRACTION:.0%} of the dataset's voxels"
+        elif largest < fits:
+            cap = f", capped at {largest} by the preset {self.preset.name}"
+        self.reasons["sampling.batch"] = f"Batch size {batch}: memory fits {fits}{cap}, minimum {SMALLEST_BATCH}."
         self.reasons["network.arguments.features"] = (
-            f"{self._base} doubling to at most {self._largest}, {len(topology.strides)} stages: each axis is "
-            "halved while its map keeps 4 voxels and its spacing stays within twice the finest"
+            f"{self._base} channels doubling to at most {self._largest} over {len(topology.strides)} stages; an axis "
+            "is halved while its map keeps 4 voxels and its spacing stays within twice the finest."
         )
         return topology, batch
 
@@ -245,23 +247,23 @@ class _Planner:
         channel = self.data.channels[number]
         key = f"input.channels.{number}.normalization"
         if channel.modality == "CT":
-            seen = self.seen.intensities[number]
+            foreground = self.fingerprint.intensities[number]
             self.reasons[key] = (
-                "CT: clipped to the 0.5 and 99.5 percentiles of the foreground, scaled by its mean and deviation"
+                "CT: clipped to the foreground's 0.5 and 99.5 percentiles, scaled by its mean and deviation."
             )
             normalization: dict[str, Any] = {
                 "scheme": "clip_zscore",
-                "lower": round(seen.low, 4),
-                "upper": round(seen.high, 4),
-                "mean": round(seen.mean, 4),
-                "std": round(max(seen.std, 1e-8), 4),
+                "lower": round(foreground.low, 4),
+                "upper": round(foreground.high, 4),
+                "mean": round(foreground.mean, 4),
+                "std": round(max(foreground.std, 1e-8), 4),
             }
         else:
-            self.reasons[key] = f"{channel.modality or 'not CT'}: each scan by its own mean and deviation"
-            normalization = {"scheme": "zscore"}
-            if self.crop:
-                normalization["nonzero_only"] = True
-                self.reasons[key] += ", of its nonzero part"
+            part = " of its nonzero part" if self.crop else ""
+            self.reasons[key] = (
+                f"{channel.modality or 'Not CT'}: each scan is scaled by its own mean and deviation{part}."
+            )
+            normalization = {"scheme": "zscore", **({"nonzero_only": True} if self.crop else {})}
         return {"name": channel.name, "modality": channel.modality, "normalization": normalization}
 
     def _augment(self, spacing: Sequence[float], order: Sequence[int]) -> dict[str, Any]:
@@ -273,21 +275,21 @@ class _Planner:
                 low, high, apart = (round(n * min(spacing), 4) for n in self.preset.elastic_voxels)
                 values |= {"elastic_mm": [low, high], "elastic_spacing": apart}
         wanted = ["x", "y"] if flat else list(self.preset.augment["flip"])
-        self.reasons["augment.flip"] = "no class is the mirror image of another"
+        self.reasons["augment.flip"] = "No class is the mirror image of another."
         paired = paired_classes([c.name for c in self.data.table])
         if paired and self.data.dimensions == 3:
             sideways = "xyz"[order.index(0)]
             wanted = [axis for axis in wanted if axis != sideways]
-            self.reasons["augment.flip"] = f"not {sideways}: mirrored, '{paired[0]}' would look like '{paired[1]}'"
+            self.reasons["augment.flip"] = f"Not {sideways}: a mirrored '{paired[0]}' would look like '{paired[1]}'."
         values["flip"] = wanted
         if max(spacing) > ANISOTROPY * min(spacing) and not flat:
-            self.reasons["augment.rotation"] = "in the plane of the thick slices only"
+            self.reasons["augment.rotation"] = "Only in the plane of the thick slices."
         return values
 
     def _mirror(self, flip: Sequence[str], order: Sequence[int]) -> str:
         """Average over left and right in prediction, where the preset does and training mirrors them."""
         if self.configuration != "2d" and self.preset.mirror and "xyz"[order.index(0)] in flip:
-            self.reasons["mirror"] = "prediction averages over a mirrored copy, which takes twice the time"
+            self.reasons["mirror"] = "Prediction averages over a mirrored copy, which takes twice the time."
             return "left-right"
         return "none"
 

@@ -15,9 +15,9 @@ __all__ = ["explanation", "plan_text"]
 WIDTH = 110
 
 
-def plan_text(plan: Plan, data: Dataset, seen: Fingerprint, *, command: str) -> str:
+def plan_text(plan: Plan, data: Dataset, fingerprint: Fingerprint, *, command: str) -> str:
     """YAML of a plan, valid as ``medseg train --config``."""
-    lines = [f"# {command}", "#", *_comment(_summary(data, seen)), ""]
+    lines = [f"# {command}", "#", *_comment(_summary(data, fingerprint)), ""]
     for key, value in plan.values.items():
         reasons = {name: why for name, why in plan.reasons.items() if name == key or name.startswith(f"{key}.")}
         for name, why in reasons.items():
@@ -29,19 +29,20 @@ def plan_text(plan: Plan, data: Dataset, seen: Fingerprint, *, command: str) -> 
     return "\n".join(lines)
 
 
-def explanation(plan: Plan, data: Dataset, seen: Fingerprint) -> str:
-    """What was seen and each choice with its reason, as text for a terminal."""
-    rows = [_summary(data, seen), ""]
+def explanation(plan: Plan, data: Dataset, fingerprint: Fingerprint) -> str:
+    """What was fingerprint and each choice with its reason, as text for a terminal."""
+    rows = [_summary(data, fingerprint), ""]
     for name, why in plan.reasons.items():
         rows.append(f"{name} = {_shown(_value(plan, name))}")
         rows += textwrap.wrap(why, WIDTH, initial_indent="    ", subsequent_indent="    ")
     return "\n".join(rows)
 
 
-def _summary(data: Dataset, seen: Fingerprint) -> str:
-    shapes, spacings = seen.shapes(cropped=False), seen.spacings
+def _summary(data: Dataset, fingerprint: Fingerprint) -> str:
+    shapes, spacings = fingerprint.shapes(cropped=False), fingerprint.spacings
+    skipped = f", {len(fingerprint.skipped)} skipped" if fingerprint.skipped else ""
     parts = [
-        f"{data.name}: {len(seen.cases)} cases read" + (f", {len(seen.skipped)} skipped" if seen.skipped else ""),
+        f"{data.name}: {len(fingerprint.cases)} cases read{skipped}",
         f"channels {', '.join(c.name for c in data.channels)}; classes {', '.join(c.name for c in data.table)}",
         f"size {_range(shapes, '.0f')} voxels",
     ]

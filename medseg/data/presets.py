@@ -75,7 +75,7 @@ _NNUNET_TRAINING: dict[str, Any] = {
     "iterations_per_epoch": 250,
     "epochs": 1000,
 }
-_NNUNET_WHY = "nnU-Net's: Nesterov momentum 0.99 from 0.01, 1000 epochs of 250 steps"
+_NNUNET_WHY = "nnU-Net's: SGD with Nesterov momentum 0.99 from a learning rate of 0.01, 1000 epochs of 250 steps."
 
 
 def _gpu(gigabytes: int) -> Preset:
@@ -110,7 +110,7 @@ _CPU = Preset(
     most_stages=5,
     most_of_scan=0.8,
     mirror=True,
-    why="few steps: Muon gets further in them than AdamW or momentum, and a cosine ends at rest",
+    why="Few steps: Muon gets further in them than AdamW or SGD, and a cosine schedule ends at rest.",
     augment={
         "rotation": 0.5,
         "rotation_degrees": 20.0,
@@ -128,7 +128,7 @@ _CPU = Preset(
         "epochs": 100,
     },
     optimizer_2d={"name": "adamw", "learning_rate": 2.0e-3, "weight_decay": 1.0e-2, "warm_up": 0.03},
-    why_2d="few steps: AdamW gets further in them than momentum; Muon was measured in 3D only",
+    why_2d="Few steps: AdamW gets further in them than SGD; Muon was measured in 3D only.",
 )
 
 PRESETS: dict[str, Preset] = {p.name: p for p in (_CPU, _gpu(8), _gpu(24), _gpu(40), _gpu(80))}

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from medseg.data.border_class import border_labels, numbered_objects, without_border
 from medseg.data.dataset import Dataset, DatasetCase
-from medseg.data.slab import place_in
+from medseg.data.subgrid import place_in
 from medseg.errors import GeometryMismatch, InputError
 from medseg.io.dicom_results.label_objects import look
 from medseg.io.read import load_scan, read_labels, read_scan
@@ -124,7 +124,7 @@ def _drawn(data: Dataset, path: Path, scan: Scan) -> LabelMap:
             raise InputError(
                 f"structures of {data.table.name_of(value)} overlap those of another class",
                 where=path,
-                fix="Make the patterns under 'labels' tell them apart.",
+                fix="Make the patterns under 'labels' distinguish them.",
             )
         array[drawn] = value
     return LabelMap(array, scan.geometry, data.table)

@@ -1,4 +1,4 @@
-"""Parts cases into those trained on and those held out, the same way on every machine."""
+"""Splits cases into those trained on and those held out, the same way on every machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEASURED = 20
 class Split:
     """Case ids trained on and case ids held out, each in order.
 
-    - `name`: how it came about, as a model card says it.
+    - `name`: how it came about, as a model card gives it.
     """
 
     name: str
@@ -35,9 +35,9 @@ def folds_for_one(cases: int) -> int:
 
 
 def split_cases(cases: Sequence[DatasetCase], *, folds: int | None, fold: int, seed: int) -> Split:
-    """Part cases by the dataset's own split where every case has one, by folds otherwise.
+    """Split cases by the dataset's own split where every case has one, by folds otherwise.
 
-    - `folds`: in how many parts of equal size; 1 holds nothing out. By default `folds_for_one`.
+    - `folds`: number of parts of equal size; 1 holds nothing out. By default `folds_for_one`.
     """
     given = [case for case in cases if case.split is not None]
     if given and len(given) < len(cases):
@@ -77,7 +77,7 @@ def fold_of(cases: Sequence[DatasetCase], *, folds: int, seed: int) -> dict[str,
         groups.setdefault(case.group if case.group is not None else f"case {case.case_id}", []).append(case.case_id)
     if len(groups) < folds:
         raise ConfigError(
-            f"{len(groups)} cases or groups cannot be parted into {folds} folds",
+            f"{len(groups)} cases or groups cannot be split into {folds} folds",
             where="split.folds",
             fix="Set split.folds lower.",
         )

@@ -97,22 +97,22 @@ def spoil_clipped(folder):
 def spoil_spacing(folder):
     for kind, array in (("images", image_of(3)), ("labels", labels_of(3))):
         volume(folder / kind / "c3.nii.gz", array, spacing=(1, 1, 5))
-    return "odd-spacing"
+    return "unusual-spacing"
 
 
 def spoil_intensity(folder):
     volume(folder / "images" / "c3.nii.gz", 100 * image_of(3))
-    return "odd-intensity"
+    return "unusual-intensity"
 
 
 def spoil_contrast(folder):
     volume(folder / "images" / "c3.nii.gz", image_of(3)[::-1, ::-1, ::-1])
-    return "odd-contrast"
+    return "unusual-contrast"
 
 
 def spoil_no_reference(folder):
     (folder / "labels" / "c3.nii.gz").unlink()
-    return "no-reference"
+    return "missing-reference"
 
 
 SPOILERS = [value for name, value in sorted(globals().items()) if name.startswith("spoil_")]
@@ -125,7 +125,7 @@ def test_each_thing_wrong_is_found_in_its_case(folder, spoil):
     assert (kind, "c3") in seen
     assert {case for _, case in seen} == {"c3"}
     result = audit(read_dataset(folder))
-    assert ("c3" in result.clean) == (not KINDS[kind].blocks and kind != "no-reference")
+    assert ("c3" in result.clean) == (not KINDS[kind].blocks and kind != "missing-reference")
 
 
 def test_a_label_on_the_grid_of_another_case_names_it(folder):
@@ -190,7 +190,7 @@ def test_files_of_no_case_are_found(folder):
     (folder / "labels" / "stray.nii.gz").write_bytes(b"x")
     (folder / "labels" / "notes.txt").write_text("x")
     findings = audit(read_dataset(folder)).findings
-    assert [f.message for f in findings] == ["stray.nii.gz in labels belongs to no case"]
+    assert [f.message for f in findings] == ["stray.nii.gz in labels belongs to no case."]
 
 
 def test_many_scans_from_another_scanner_are_not_unusual(folder):

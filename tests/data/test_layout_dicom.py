@@ -74,7 +74,7 @@ def test_channels_of_one_frame_and_the_structures_on_the_first(two):
         assert np.array_equal(reference.array, ball(scan.geometry).array == 1)
         # Every slice has its own value, and the planes of both series are the same.
         assert np.allclose(scan.array[1, 4, 4], scan.array[0, 4, 4])
-    assert not any(finding.blocks or finding.kind == "orphan" for finding in audit(data).findings)
+    assert not any(finding.blocks or finding.kind == "unreferenced-file" for finding in audit(data).findings)
 
 
 def test_no_name_of_a_patient_is_a_case_or_a_group(two):
@@ -142,7 +142,7 @@ def test_a_pattern_that_fits_nothing_names_what_there_is(two):
 
 def test_only_what_files_do_not_say_can_be_said(tmp_path):
     (tmp_path / "d.csv").write_text("case,CT,label\n")
-    with pytest.raises(ConfigError, match="says itself"):
+    with pytest.raises(ConfigError, match="describes itself"):
         read_dataset(tmp_path / "d.csv", DatasetDescription())
 
 

@@ -104,7 +104,7 @@ def test_low_resolution_sees_a_quarter():
     assert min(np.array(low["input"]["spacing"]) / full["input"]["spacing"]) > 1.3
     shape = np.array((512, 512, 500)) * np.array((0.8, 0.8, 1.0)) / low["input"]["spacing"]
     assert np.prod(low["input"]["patch"]) / np.prod(shape) > 0.25
-    with pytest.raises(InputError, match="already sees a quarter"):
+    with pytest.raises(InputError, match="already covers a quarter"):
         make_plan(dataset(), fingerprint((36, 50, 35), (1.0, 1.0, 1.0), 50), configuration="3d_lowres")
 
 

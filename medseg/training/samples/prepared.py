@@ -173,7 +173,7 @@ def _prepare(
     x, y, z = (n * mm for n, mm in zip(order.select(scan.geometry.shape), spacing, strict=True))
     volume_ml = reference.geometry.voxel_volume / 1000
     counts = np.bincount(reference.array.ravel(), minlength=max(data.parts) + 1)
-    volumes = {c.name: float(counts[list(data.members(c.value))].sum()) * volume_ml for c in data.table}
+    volumes = {c.name: float(counts[list(data.reference_values(c.value))].sum()) * volume_ml for c in data.table}
     i, j, k = labels.shape
     return image, labels, CaseFacts((i, j, k), (x, y, z), spacing, volumes)
 

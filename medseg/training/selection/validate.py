@@ -82,8 +82,8 @@ def validate(
             predicted, truth = predicted[counted], truth[counted]
         result = {}
         for entry in package.card.table:
-            members = data.members(entry.value)
-            result[entry.name] = dice(np.isin(predicted, members), np.isin(truth, members))
+            values = data.reference_values(entry.value)
+            result[entry.name] = dice(np.isin(predicted, values), np.isin(truth, values))
         log.debug("%s: %s", case.case_id, result)
         for see in watch:
             see(case.case_id, result, scan, reference, labels)
