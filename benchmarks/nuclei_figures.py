@@ -13,8 +13,8 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 from skimage.morphology import remove_small_objects
 
-from medseg.evaluation.aggregate import patient_weights, percentile_interval
-from medseg.evaluation.evaluate import evaluate
+from medseg.engine.evaluate import evaluate
+from medseg.evaluation.aggregate import Bootstrap, percentile_interval
 from medseg.evaluation.options import EvaluateOptions
 from medseg.io import nifti
 from medseg.io.read import read_labels
@@ -22,7 +22,7 @@ from medseg.post.removal import remove_small
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, Scan, Source
 
 THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
-OPTIONS = EvaluateOptions(objects="instances", surfaces=False, object_iou=THRESHOLDS, resamples=100)
+OPTIONS = EvaluateOptions(objects="instances", surfaces=False, object_iou=THRESHOLDS, n_bootstrap=100)
 TABLE = LabelTable((LabelClass(1, "nucleus", is_thing=True),))
 SMALLEST = 20
 RESAMPLES, SEED = 10_000, 0
@@ -101,7 +101,7 @@ class Counts:
 
 def measure(predictions: Path, references: Path, cases: Sequence[str]) -> Counts:
     """Evaluate a folder of id maps as `medseg evaluate --objects instances` does; its counts, case by case."""
-    result = evaluate(predictions, references, options=OPTIONS)
+    result = evaluate(predictions, references, config=OPTIONS)
     if result.failed:
         raise SystemExit(f"not measured: {dict(result.failed)}")
     found: dict[tuple[str, str], float] = {
@@ -118,7 +118,7 @@ def measure(predictions: Path, references: Path, cases: Sequence[str]) -> Counts
 
 def difference(better: Counts, other: Counts, metric: str) -> tuple[float, float, float]:
     """Pooled figure of the first less that of the second, with its 95% interval, cases drawn in pairs."""
-    weights = patient_weights(len(better.reference), RESAMPLES, SEED)
+    weights = Bootstrap({}, RESAMPLES, SEED).weights(len(better.reference))
     drawn = better.pooled(weights)[metric] - other.pooled(weights)[metric]
     low, high = percentile_interval(drawn)
     return float(better.pooled()[metric][0] - other.pooled()[metric][0]), low, high

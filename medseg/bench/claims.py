@@ -11,7 +11,7 @@ import numpy as np
 
 from medseg.bench.architectures import Figures, RungResult
 from medseg.bench.architectures_config import Claim
-from medseg.evaluation.aggregate import bootstrap_means, percentile_interval
+from medseg.evaluation.aggregate import Bootstrap, percentile_interval
 
 __all__ = ["Outcome", "per_case", "weigh"]
 
@@ -65,7 +65,8 @@ def weigh(claim: Claim, results: Mapping[str, RungResult]) -> Outcome:
     cases = sorted(set(more) & set(less))
     differences = np.array([[more[case] - less[case]] for case in cases])
     mean = float(np.nanmean(differences))
-    low, high = percentile_interval(bootstrap_means(differences, cases, RESAMPLES, 0)[:, 0])
+    bootstrap = Bootstrap({case: case for case in cases}, RESAMPLES)
+    low, high = percentile_interval(bootstrap.means(differences, cases)[:, 0])
     decided = "holds" if low > 0 else "contradicted" if high < 0 else "undecided"
     interval = f", 95% interval {low:+.3f} to {high:+.3f}" if math.isfinite(low) else ""
     return Outcome(claim, decided, f"{mean:+.3f} {claim.metric}{interval}, {len(cases)} cases")  # type: ignore[arg-type]

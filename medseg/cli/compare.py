@@ -55,16 +55,12 @@ def compare(
     Example: medseg compare evaluation-old evaluation-new --metric dice --metric hd95
     """
     from medseg.evaluation.compare import compare as compare_evaluations
-    from medseg.evaluation.compare_tables import comparison_text, write_comparison
-    from medseg.evaluation.files.case_table import read_table
+    from medseg.evaluation.compare_tables import comparison_text
     from medseg.evaluation.summary import as_json
 
-    patients = None if table is None else {row.case_id: row.patient for row in read_table(table).rows.values()}
     result = compare_evaluations(
-        evaluations, metrics=metrics or [], classes=classes or [], patients=patients, resamples=n_bootstrap
+        evaluations, metrics=metrics or [], classes=classes or [], table=table, out=out, n_bootstrap=n_bootstrap
     )
-    if out is not None:
-        write_comparison(result, out)
     if json:
         print_json(as_json(result.as_dict()))
     else:

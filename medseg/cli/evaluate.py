@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +10,7 @@ import typer
 
 from medseg.cli.options import INPUT, RUN, WHAT, WRITE, ConfigOption, JsonOption, OutOption, SetOption
 from medseg.cli.verb import print_json
+from medseg.errors import UsageError
 
 __all__ = ["evaluate"]
 
@@ -126,33 +128,50 @@ def evaluate(
     Example: medseg evaluate results/ dataset/labelsTr --out evaluation --tolerance 1 --tolerance 2
     """
     from medseg.engine.evaluate import evaluate as measure
-    from medseg.evaluation.options import options_from
     from medseg.evaluation.summary import as_json
     from medseg.evaluation.tables import plain_table
 
-    options = options_from(
-        None if config is None else Path(config),
-        classes=classes,
-        regions=regions,
-        tolerances=tolerances,
-        objects=objects,
-        jobs=jobs,
-        overrides=settings or [],
-    )
     result = measure(
         predictions,
         references,
         out,
-        options,
         table=table,
-        by=group_by or [],
+        group_by=group_by or [],
+        classes={_value(value, "--class"): name for value, name in _pairs(classes, "--class")} or None,
+        regions={
+            name: [_value(value, "--region") for value in values.split(",")]
+            for name, values in _pairs(regions, "--region")
+        }
+        or None,
+        tolerances=tolerances,
+        objects=objects,
         images=images,
         probabilities=probabilities,
+        config=config,
+        settings=settings or [],
+        jobs=jobs,
         parquet=parquet,
-        run=mlflow_run,
+        mlflow_run=mlflow_run,
     )
     if json:
         print_json(as_json(result.summary))
     else:
-        typer.echo(plain_table(result.summary) if result.rows else "no case could be measured")
+        typer.echo(plain_table(result.summary) if result.rows else "No case could be measured.")
     return result.exit_code
+
+
+def _pairs(texts: list[str] | None, option: str) -> Iterator[tuple[str, str]]:
+    """Both sides of each ``A=B``."""
+    for text in texts or ():
+        left, _, right = (part.strip() for part in text.partition("="))
+        if not left or not right:
+            raise UsageError(f"{option} {text}: must be of the form A=B", fix="Write --class 1=liver --region both=1,2")
+        yield left, right
+
+
+def _value(text: str, option: str) -> int:
+    if not text.strip().isdecimal():
+        raise UsageError(
+            f"{option}: '{text.strip()}' is not a class value", fix="Class values are whole numbers from 1."
+        )
+    return int(text)

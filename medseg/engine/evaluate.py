@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
-from medseg.evaluation import evaluate as measure
+from medseg.errors import InputError
+from medseg.evaluation.evaluate import EvaluationFiles, measure_folders
 from medseg.evaluation.evaluation import Evaluation
-from medseg.evaluation.options import EvaluateOptions
+from medseg.evaluation.options import EvaluateOptions, options_from
+from medseg.evaluation.report import write_evaluation
+from medseg.evaluation.tables import require_pyarrow
 from medseg.tracking.evaluation_figures import record_evaluation
 from medseg.tracking.runs import OpenRun
 
@@ -18,42 +22,96 @@ def evaluate(
     predictions: Path | str,
     references: Path | str,
     out: Path | str | None = None,
-    options: EvaluateOptions | None = None,
     *,
-    table: Path | None = None,
-    by: Sequence[str] = (),
-    images: Path | None = None,
-    probabilities: Path | None = None,
+    table: Path | str | None = None,
+    group_by: Sequence[str] = (),
+    classes: Mapping[int, str] | None = None,
+    regions: Mapping[str, Sequence[int]] | None = None,
+    tolerances: Sequence[float] | None = None,
+    objects: Literal["components", "instances", "none"] | None = None,
+    images: Path | str | None = None,
+    probabilities: Path | str | None = None,
+    config: Path | str | EvaluateOptions | None = None,
+    settings: Sequence[str] = (),
+    jobs: int | None = None,
     parquet: bool = False,
-    run: str | None = None,
+    mlflow_run: str | None = None,
 ) -> Evaluation:
-    """Measure predictions against references; see `medseg.evaluation.evaluate.evaluate` for what is not said here.
+    """Measure predictions against references, by class, object, region and group.
 
     Parameters
     ----------
-    run : str, optional
-        Id of the MLflow run to add means, medians and pooled figures to. Without it they go to the run this process has
-        open, or ``MLFLOW_RUN_ID`` names; to none where there is neither.
+    predictions, references : path
+        Folders of label files, outputs of `medseg predict`, datasets with labelsTr, or two files.
+    out : path, optional
+        Folder for per_case.csv, summary.json, summary.tex and report.html; nothing is written without it.
+    table : path, optional
+        CSV with case_id, and prediction, reference, patient, and columns of groups.
+    group_by : sequence of str
+        Columns of the table to report by.
+    classes : mapping of int to str, optional
+        Names by value; measures these classes only.
+    regions : mapping of str to sequence of int, optional
+        Unions of classes, each measured as one class more.
+    tolerances : sequence of float, optional
+        For NSD, mm; 1 and 2 by default.
+    objects : {"components", "instances", "none"}, optional
+        Objects are connected components of each class, or the files' values are ids of objects, or none.
+    images : path, optional
+        Folder of scans to draw under the worst cases; ``imagesTr`` beside the references is found without it.
+    probabilities : path, optional
+        Folder of probabilities, for calibration and FROC; those beside the labels are found without it.
+    config : path or EvaluateOptions, optional
+        Options from a YAML file, or as an object; the options given here come on top.
+    settings : sequence of str
+        Single options on top of all, such as ``"lesions.dilation=1"``.
+    jobs : int, optional
+        Cases measured at the same time.
+    parquet : bool
+        Write per_case.parquet too.
+    mlflow_run : str, optional
+        Id of the MLflow run to add means, medians and pooled figures to. Without it they go to the run this process
+        has open, or ``MLFLOW_RUN_ID`` names; to none where there is neither.
+
+    Returns
+    -------
+    Evaluation
+        A case that cannot be measured is in `failed` with its reason, and the others are measured.
 
     Raises
     ------
     InputError
         When nothing can be paired, or there is no such run.
+    ConfigError
+        When an option has no possible value.
+    MissingDependency
+        When Parquet is asked for and pyarrow is not installed.
     """
-    options = options or EvaluateOptions()
-    # Before anything is measured: a run that is not there must not cost the measurement.
-    tracked = OpenRun.find(run, [Path(place) for place in (predictions, out, Path()) if place])
-    found = measure.evaluate(
-        predictions,
-        references,
-        out,
-        options,
-        table=table,
-        by=by,
-        images=images,
-        probabilities=probabilities,
-        parquet=parquet,
+    options = options_from(
+        config, settings, classes=classes, regions=regions, tolerances_mm=tolerances, objects=objects, jobs=jobs
     )
+    files = EvaluationFiles(Path(predictions), Path(references), _path(table), tuple(group_by), _path(probabilities))
+    folder, scans = _path(out), _images(_path(images), files.references)
+    # Before anything is measured: what is missing must not cost the measurement.
+    if parquet:
+        require_pyarrow()
+    tracked = OpenRun.find(mlflow_run, [place for place in (files.predictions, folder, Path()) if place])
+    found = measure_folders(files, options)
+    if folder is not None:
+        write_evaluation(found, folder, images=scans, parquet=parquet)
     if tracked is not None and found.rows:
-        record_evaluation(found, tracked, options, None if out is None else Path(out))
+        record_evaluation(found, tracked, folder)
     return found
+
+
+def _path(path: Path | str | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _images(images: Path | None, references: Path) -> Path | None:
+    """Folder of scans: as given, or the ``imagesTr`` of a dataset the references are in."""
+    if images is not None:
+        if not images.is_dir():
+            raise InputError("there is no such folder of scans", where=images, fix="Check the path given as --images.")
+        return images
+    return next((p for p in (references / "imagesTr", references.parent / "imagesTr") if p.is_dir()), None)

@@ -10,9 +10,45 @@ import numpy.typing as npt
 
 from medseg.evaluation.metrics.definitions import metric
 
-__all__ = ["Aggregate", "aggregate", "bootstrap_means", "patient_weights"]
+__all__ = ["Aggregate", "Bootstrap", "aggregate", "badness", "percentile_interval"]
 
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """Draws patients with replacement, each with all their cases, since those of one are not independent.
+
+    `patients` says whose each case is, `n` how often is drawn, `seed` from where.
+    """
+
+    patients: Mapping[str, str]
+    n: int = 2000
+    seed: int = 0
+
+    def means(self, matrix: Floats, cases: Sequence[str]) -> Floats:
+        """Means of the columns of a matrix (cases, columns) for each draw, shape (n, columns); NaN takes no part.
+
+        NaN where a draw has no value, and everywhere for fewer than two patients.
+        """
+        owner = [self.patients[case] for case in cases]
+        owners = sorted(set(owner))
+        if len(owners) < 2:
+            return np.full((self.n, matrix.shape[1]), np.nan)
+        belongs = np.zeros((len(owners), len(cases)))
+        belongs[[owners.index(patient) for patient in owner], np.arange(len(cases))] = 1
+        present = np.isfinite(matrix)
+        sums = belongs @ np.where(present, matrix, 0)
+        counts = belongs @ present.astype(np.float64)
+        weights = self.weights(len(owners))
+        drawn = weights @ counts
+        means: Floats = np.divide(weights @ sums, drawn, out=np.full(drawn.shape, np.nan), where=drawn > 0)
+        return means
+
+    def weights(self, patients: int) -> Floats:
+        """How often each patient is drawn in each resample, shape (n, patients)."""
+        draws = np.random.default_rng(self.seed).multinomial(patients, np.full(patients, 1 / patients), size=self.n)
+        return draws.astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -45,27 +81,14 @@ class Aggregate:
 
 def aggregate(
     values: Mapping[tuple[str, str], Mapping[str, float]],
-    patients: Mapping[str, str],
+    bootstrap: Bootstrap,
     *,
-    resamples: int = 2000,
-    seed: int = 0,
     penalty: float | None = None,
     worst: int = 5,
 ) -> dict[tuple[str, str], Aggregate]:
-    """Aggregate every metric of every class over cases.
+    """Aggregate every metric of every class over cases; `values` are by class and metric, then by case.
 
-    Parameters
-    ----------
-    values : mapping of (class, metric) to mapping of case id to float
-        All figures.
-    patients : mapping of str to str
-        Whose each case is. The bootstrap draws patients with all their cases, since those of one are not independent.
-    resamples, seed : int
-        Of the bootstrap.
-    penalty : float, optional
-        Stands in for infinite distances.
-    worst : int
-        How many of the worst cases to list.
+    `penalty` stands in for infinite distances; the `worst` worst cases are listed.
     """
     cases = sorted({case for figures in values.values() for case in figures})
     matrix = np.full((len(cases), len(values)), np.nan)
@@ -78,7 +101,7 @@ def aggregate(
         distances = [metric(name).family == "surface" and metric(name).better == "lower" for _, name in values]
         matrix[np.isinf(matrix) & np.array(distances)] = penalty
     matrix[np.isinf(matrix)] = np.nan
-    means = bootstrap_means(matrix, [patients[case] for case in cases], resamples, seed)
+    means = bootstrap.means(matrix, cases)
     result: dict[tuple[str, str], Aggregate] = {}
     for column, (key, figures) in enumerate(values.items()):
         finite = matrix[:, column][np.isfinite(matrix[:, column])]
@@ -94,43 +117,6 @@ def aggregate(
             worst=_worst(figures, key[1], worst),
         )
     return result
-
-
-def bootstrap_means(matrix: Floats, patients: Sequence[str], resamples: int, seed: int) -> Floats:
-    """Means of the columns over patients drawn with replacement.
-
-    Parameters
-    ----------
-    matrix : ndarray, shape (cases, columns)
-        NaN takes no part.
-    patients : sequence of str
-        Whose each row is.
-    resamples, seed : int
-        How often to draw, and from where.
-
-    Returns
-    -------
-    ndarray, shape (resamples, columns)
-        NaN where a draw has no value, and everywhere for fewer than two patients.
-    """
-    owners = sorted(set(patients))
-    if len(owners) < 2:
-        return np.full((resamples, matrix.shape[1]), np.nan)
-    member = np.zeros((len(owners), len(patients)))
-    member[[owners.index(patient) for patient in patients], np.arange(len(patients))] = 1
-    present = np.isfinite(matrix)
-    sums = member @ np.where(present, matrix, 0)
-    counts = member @ present.astype(np.float64)
-    weights = patient_weights(len(owners), resamples, seed)
-    drawn = weights @ counts
-    means: Floats = np.divide(weights @ sums, drawn, out=np.full(drawn.shape, np.nan), where=drawn > 0)
-    return means
-
-
-def patient_weights(patients: int, resamples: int, seed: int) -> Floats:
-    """How often each patient is drawn in each resample, shape (resamples, patients)."""
-    draws = np.random.default_rng(seed).multinomial(patients, np.full(patients, 1 / patients), size=resamples)
-    return draws.astype(np.float64)
 
 
 def percentile_interval(draws: Floats) -> tuple[float, float]:

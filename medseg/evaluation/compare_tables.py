@@ -9,7 +9,7 @@ import math
 from dataclasses import fields
 from pathlib import Path
 
-from medseg.evaluation.compare import Comparison, Difference
+from medseg.evaluation.comparison import Comparison, Difference
 from medseg.evaluation.metrics.definitions import metric
 from medseg.evaluation.summary import as_json
 from medseg.evaluation.tables import escape_latex

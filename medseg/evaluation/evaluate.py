@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from medseg.errors import InputError, MedsegError
+from medseg.errors import MedsegError
 from medseg.evaluation.case import CaseResult, find_probabilities, measure_files
 from medseg.evaluation.evaluation import Evaluation
 from medseg.evaluation.files.case_table import read_table
@@ -23,80 +24,61 @@ from medseg.evaluation.options import EvaluateOptions
 from medseg.evaluation.summary import summarize
 from medseg.types import Geometry, LabelMap, LabelTable, MeasurementRow
 
-__all__ = ["evaluate"]
+__all__ = ["EvaluationFiles", "measure_folders"]
 
 log = logging.getLogger("medseg.evaluate")
 
 
-def evaluate(
-    predictions: Path | str,
-    references: Path | str,
-    out: Path | str | None = None,
-    options: EvaluateOptions | None = None,
-    *,
-    table: Path | None = None,
-    by: Sequence[str] = (),
-    images: Path | None = None,
-    probabilities: Path | None = None,
-    parquet: bool = False,
-) -> Evaluation:
-    """Measure predictions against references.
+@dataclass(frozen=True)
+class EvaluationFiles:
+    """What is measured against what.
 
     Parameters
     ----------
     predictions, references : Path
         Folders, or two files; see `medseg.evaluation.files.label_files.find_labels` for the layouts understood.
-    out : Path, optional
-        Where to leave per_case.csv, summary.json, summary.tex and report.html; nothing is written without it.
-    options : EvaluateOptions, optional
-        What to measure and how.
     table : Path, optional
         CSV that pairs files, names patients and groups; see `medseg.evaluation.files.case_table.read_table`.
-    by : sequence of str
+    group_by : tuple of str
         Its columns to report by.
-    images : Path, optional
-        Folder of scans, drawn under the worst cases of the report.
     probabilities : Path, optional
         Folder of probabilities, for calibration and FROC; those beside the labels are found without it.
-    parquet : bool
-        Leave per_case.parquet too.
+    """
 
-    Returns
-    -------
-    Evaluation
-        A case that cannot be measured is in `failed` with its reason, and the others are measured.
+    predictions: Path
+    references: Path
+    table: Path | None = None
+    group_by: tuple[str, ...] = ()
+    probabilities: Path | None = None
+
+
+def measure_folders(files: EvaluationFiles, options: EvaluateOptions) -> Evaluation:
+    """Measure every pair of files; a case that cannot be is in `failed` with its reason, and the others are measured.
 
     Raises
     ------
     InputError
         When nothing can be paired.
-    MissingDependency
-        When Parquet is asked for and pyarrow is not installed.
     """
-    options = options or EvaluateOptions()
-    predictions, references = Path(predictions), Path(references)
-    if parquet:
-        from medseg.evaluation.tables import require_pyarrow
-
-        require_pyarrow()
-    known = None if table is None else read_table(table, by)
+    known = None if files.table is None else read_table(files.table, files.group_by)
     if known is not None and known.skipped:
-        log.info("columns that are no groups: %s", ", ".join(known.skipped))
-    pairing = pair_cases(predictions, references, known)
-    _name_left_over(pairing)
-    names = dict(options.classes or class_names(references))
+        log.info("These columns of the table are not used: %s.", ", ".join(known.skipped))
+    pairing = pair_cases(files.predictions, files.references, known)
+    _log_unpaired(pairing)
+    names = dict(options.classes or class_names(files.references))
     results: list[CaseResult] = []
     failed = dict(pairing.failed)
-    for number, (pair, outcome) in enumerate(_measure_all(pairing.pairs, names, options, probabilities), start=1):
+    outcomes = _measure_all(pairing.pairs, names, options, files.probabilities)
+    for number, (pair, outcome) in enumerate(outcomes, start=1):
         if isinstance(outcome, CaseResult):
             results.append(outcome)
             log.debug("[%d/%d] %s: measured", number, len(pairing.pairs), pair.case_id)
         else:
             failed[pair.case_id] = str(outcome)
-            log.error("[%d/%d] %s", number, len(pairing.pairs), _naming(pair.case_id, outcome))
+            log.error("[%d/%d] %s", number, len(pairing.pairs), _with_case(pair.case_id, outcome))
     results.sort(key=lambda result: result.case_id)
     rows = _rows(results, options)
-    evaluation = Evaluation(
+    return Evaluation(
         rows,
         definitions_of(list(dict.fromkeys(row.metric for row in rows))),
         _versions(),
@@ -104,14 +86,9 @@ def evaluate(
         pairing,
         failed,
         {result.case_id: result.notes for result in results if result.notes},
+        options,
+        names,
     )
-    if out is not None:
-        from medseg.evaluation.report import write_evaluation
-
-        write_evaluation(
-            evaluation, Path(out), options, names=names, images=_images(images, references), parquet=parquet
-        )
-    return evaluation
 
 
 def _measure_all(
@@ -137,7 +114,7 @@ def _measure_one(
         return error
 
 
-def _naming(case_id: str, error: MedsegError) -> str:
+def _with_case(case_id: str, error: MedsegError) -> str:
     """An error's text with the case's name in front, once."""
     return str(error) if str(error).startswith(case_id) else f"{case_id}: {error}"
 
@@ -192,7 +169,7 @@ def _versions() -> dict[str, str]:
     return {name: version for name, version in versions().items() if name in ("medseg", "python", "numpy", "scipy")}
 
 
-def _name_left_over(pairing: Pairing) -> None:
+def _log_unpaired(pairing: Pairing) -> None:
     for names, what in (
         (pairing.without_reference, "predictions without a reference, not measured"),
         (pairing.without_prediction, "references without a prediction, not measured"),
@@ -202,12 +179,3 @@ def _name_left_over(pairing: Pairing) -> None:
             log.warning("%d %s: %s", len(names), what, shown)
     for case_id, why in pairing.failed.items():
         log.error("%s: %s", case_id, why)
-
-
-def _images(images: Path | None, references: Path) -> Path | None:
-    """Folder of scans: as given, or the ``imagesTr`` of a dataset the references are in."""
-    if images is not None:
-        if not images.is_dir():
-            raise InputError("there is no such folder of scans", where=images)
-        return images
-    return next((p for p in (references / "imagesTr", references.parent / "imagesTr") if p.is_dir()), None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medseg.evaluation.files.pairing import Pairing
+from medseg.evaluation.options import EvaluateOptions
 from medseg.types import Report
 
 __all__ = ["Evaluation"]
@@ -26,12 +27,18 @@ class Evaluation(Report):
         Cases that could not be measured, and why.
     notes : mapping of str to tuple of str
         What was done to make a case comparable, by case.
+    options : EvaluateOptions
+        What was measured, and how.
+    names : mapping of int to str
+        Names of the classes, from the options or the dataset.
     """
 
     summary: Mapping[str, Any] = field(default_factory=dict)
     pairing: Pairing = field(default_factory=lambda: Pairing(()))
     failed: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    options: EvaluateOptions = field(default_factory=EvaluateOptions)
+    names: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from medseg.config.load import apply_overrides, build, read_yaml
-from medseg.errors import UsageError
 
 __all__ = ["EvaluateOptions", "LesionRule", "options_from"]
 
@@ -56,9 +55,9 @@ class EvaluateOptions(_Strict):
     penalty_mm: Positive | None = Field(
         default=None, description="stands in for infinite distances in means; default: they are skipped and counted"
     )
-    resamples: Annotated[int, Field(ge=100)] = Field(default=2000, description="of the bootstrap over patients")
+    n_bootstrap: Annotated[int, Field(ge=100)] = Field(default=2000, description="bootstrap resamples, over patients")
     seed: int = 0
-    worst: Annotated[int, Field(ge=0)] = Field(default=5, description="cases listed as worst, and drawn in the report")
+    worst: Annotated[int, Field(ge=0)] = Field(default=5, description="worst cases to list, and to draw in the report")
     jobs: Annotated[int, Field(ge=1)] = Field(default=1, description="cases measured at the same time")
 
     @field_validator("regions")
@@ -71,58 +70,19 @@ class EvaluateOptions(_Strict):
 
 
 def options_from(
-    config: Path | None = None,
-    *,
-    classes: Sequence[str] | None = None,
-    regions: Sequence[str] | None = None,
-    tolerances: Sequence[float] | None = None,
-    objects: str | None = None,
-    jobs: int | None = None,
-    overrides: Sequence[str] = (),
+    config: Path | str | EvaluateOptions | None = None, settings: Sequence[str] = (), **given: Any
 ) -> EvaluateOptions:
-    """Build options from a YAML file, the command line's own options on top, and ``a.b=c`` overrides on top of those.
-
-    Parameters
-    ----------
-    config : Path, optional
-        YAML with the fields of `EvaluateOptions`.
-    classes : sequence of str, optional
-        ``VALUE=NAME`` each.
-    regions : sequence of str, optional
-        ``NAME=VALUE,VALUE`` each.
-    tolerances, objects, jobs
-        As the fields.
-    overrides : sequence of str
-        ``a.b=c`` each.
+    """Build options from a YAML file, the options given on top, and ``a.b=c`` settings on top of those.
 
     Raises
     ------
-    UsageError
-        When one is not of its form, or not a possible value.
+    ConfigError
+        When one is not a possible value.
     """
-    values: dict[str, Any] = {} if config is None else read_yaml(config)
-    if classes:
-        values["classes"] = {_value(left, text): right for text in classes for left, right in [_split(text)]}
-    if regions:
-        values["regions"] = {
-            left: [_value(part, text) for part in right.split(",")]
-            for text in regions
-            for left, right in [_split(text)]
-        }
-    given = {"tolerances_mm": tolerances, "objects": objects, "jobs": jobs}
+    if isinstance(config, EvaluateOptions):
+        values, where = config.model_dump(mode="json", exclude_unset=True), None
+    else:
+        where = None if config is None else Path(config)
+        values = {} if where is None else read_yaml(where)
     values |= {key: value for key, value in given.items() if value is not None}
-    return build(EvaluateOptions, apply_overrides(values, overrides), where=config)
-
-
-def _split(text: str) -> tuple[str, str]:
-    left, equals, right = (part.strip() for part in text.partition("="))
-    if not left or not equals or not right:
-        raise UsageError(f"'{text}' is not of the form A=B", fix="Write for instance --class 1=liver --region both=1,2")
-    return left, right
-
-
-def _value(text: str, whole: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise UsageError(f"'{text.strip()}' in '{whole}' is not a class value") from None
+    return build(EvaluateOptions, apply_overrides(values, settings), where=where)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import kendalltau, rankdata
 
-from medseg.evaluation.aggregate import badness, bootstrap_means
+from medseg.evaluation.aggregate import Bootstrap, badness
 from medseg.evaluation.summary import Values
 
 __all__ = ["Ranking", "rank"]
@@ -58,27 +58,12 @@ def rank(
     metric: str,
     classes: Sequence[str],
     cases: Sequence[str],
-    patients: Mapping[str, str],
-    resamples: int,
-    seed: int,
+    bootstrap: Bootstrap,
 ) -> Ranking:
     """Rank evaluations on the cases they share.
 
     Cases that are NaN in any of them are skipped for all, class by class; infinite distances count as the largest
     finite one of that class, so that missing an object is not rewarded.
-
-    Parameters
-    ----------
-    values : mapping of str to Values
-        By evaluation.
-    metric : str
-        What to rank by.
-    classes, cases : sequence of str
-        Over what.
-    patients : mapping of str to str
-        Whose each case is.
-    resamples, seed : int
-        Of the bootstrap.
 
     References
     ----------
@@ -94,7 +79,7 @@ def rank(
         block = np.where(np.isinf(block), np.sign(block) * largest, block)
         table[:, c * len(names) : (c + 1) * len(names)] = block
     whole = _ranks(_mean(table, 0)[None], len(names), metric)[0]
-    draws = _ranks(bootstrap_means(table, [patients[case] for case in cases], resamples, seed), len(names), metric)
+    draws = _ranks(bootstrap.means(table, cases), len(names), metric)
     places = np.floor(draws)
     frequencies = {
         name: [float((places[:, i] == place).mean()) for place in range(1, len(names) + 1)]

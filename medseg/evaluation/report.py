@@ -21,7 +21,6 @@ from medseg.evaluation.aggregate import badness
 from medseg.evaluation.case import load_case, scan_on_grid
 from medseg.evaluation.files.pairing import CasePair
 from medseg.evaluation.metrics.definitions import metric
-from medseg.evaluation.options import EvaluateOptions
 from medseg.evaluation.summary import Values, as_json, by_class_and_metric
 from medseg.evaluation.surface_errors import surface_errors
 from medseg.evaluation.tables import headline_metrics, latex_table, per_case_csv, write_parquet
@@ -38,57 +37,20 @@ log = logging.getLogger("medseg.evaluate")
 MOST_BLAND_ALTMAN = 12
 
 
-def write_evaluation(
-    evaluation: Evaluation,
-    out: Path,
-    options: EvaluateOptions,
-    *,
-    names: Mapping[int, str],
-    images: Path | None = None,
-    parquet: bool = False,
-) -> None:
-    """Write every output of an evaluation into a folder.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-        What was measured.
-    out : Path
-        The folder.
-    options : EvaluateOptions
-        What it was measured with.
-    names : mapping of int to str
-        Names of the classes, to read the worst cases once more.
-    images : Path, optional
-        Folder of scans to draw under their outlines.
-    parquet : bool
-        Write per_case.parquet too.
-    """
+def write_evaluation(evaluation: Evaluation, out: Path, *, images: Path | None = None, parquet: bool = False) -> None:
+    """Write every output of an evaluation into a folder; `images` holds scans to draw under the worst cases."""
     summary = evaluation.summary
     write_text(out / "per_case.csv", per_case_csv(evaluation.rows))
     write_text(out / "summary.json", json.dumps(as_json(summary), indent=2, ensure_ascii=False) + "\n")
-    table = latex_table(summary["classes"], summary["cases"], summary["patients"], options.penalty_mm)
+    table = latex_table(summary["classes"], summary["cases"], summary["patients"], evaluation.options.penalty_mm)
     write_text(out / "summary.tex", table)
     if parquet:
         write_parquet(evaluation.rows, out / "per_case.parquet")
-    write_text(out / "report.html", render_report(evaluation, out, options, names=names, images=images))
+    write_text(out / "report.html", render_report(evaluation, out, images))
 
 
-def render_report(
-    evaluation: Evaluation,
-    out: Path,
-    options: EvaluateOptions,
-    *,
-    names: Mapping[int, str],
-    images: Path | None = None,
-) -> str:
-    """Return the text of report.html: one file that fetches nothing.
-
-    Parameters
-    ----------
-    evaluation, out, options, names, images
-        As for `write_evaluation`; links are relative to `out`.
-    """
+def render_report(evaluation: Evaluation, out: Path, images: Path | None = None) -> str:
+    """Return the text of report.html: one file that fetches nothing; links are relative to `out`."""
     values = by_class_and_metric(evaluation.rows)
     classes = list(evaluation.summary["classes"])
     headline = headline_metrics(evaluation.summary["classes"])
@@ -103,14 +65,14 @@ def render_report(
         notes=evaluation.notes,
         definitions=evaluation.definitions,
         versions=evaluation.versions,
-        options=options,
+        options=evaluation.options,
         headline=headline,
         metric=metric,
         isnan=math.isnan,
         measured=[name for name in classes if any(m in evaluation.summary["classes"][name] for m in headline)],
         boxes=_boxes(values, headline, colors),
         agreement=_agreement(values, classes, colors),
-        worst=[_card(evaluation, pair, out, options, names, images, values) for pair in _worst(evaluation, options)],
+        worst=[_card(evaluation, pair, out, images) for pair in _worst(evaluation)],
         curves=_curves(evaluation.summary),
     )
 
@@ -156,20 +118,21 @@ def _curves(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
         charts.append({"name": f"FROC, {name}", "chart": chart, "note": f"mean {curve['mean_sensitivity']:.3f}"})
     for name, diagram in summary["calibration"].items():
         points = [
-            (sure, right)
-            for sure, right in zip(diagram["confidence"], diagram["accuracy"], strict=True)
-            if math.isfinite(sure)
+            (confidence, accuracy)
+            for confidence, accuracy in zip(diagram["confidence"], diagram["accuracy"], strict=True)
+            if math.isfinite(confidence)
         ]
-        where = "all voxels" if name == "all" else "foreground voxels"
+        region = "all voxels" if name == "all" else "foreground voxels"
         chart = line_chart(
-            points, x_title="confidence", y_title="accuracy", title=f"Reliability over {where}", diagonal=True
+            points, x_title="confidence", y_title="accuracy", title=f"Reliability over {region}", diagonal=True
         )
-        charts.append({"name": f"Reliability, {where}", "chart": chart, "note": f"ECE {diagram['ece']:.4f}"})
+        charts.append({"name": f"Reliability, {region}", "chart": chart, "note": f"ECE {diagram['ece']:.4f}"})
     return charts
 
 
-def _worst(evaluation: Evaluation, options: EvaluateOptions) -> list[CasePair]:
+def _worst(evaluation: Evaluation) -> list[CasePair]:
     """Cases of lowest mean Dice over classes, or lowest PQ where objects are given, worst first."""
+    options = evaluation.options
     deciding = "pq" if options.objects == "instances" else "dice"
     figures: dict[str, list[float]] = {}
     for row in evaluation.rows:
@@ -180,33 +143,26 @@ def _worst(evaluation: Evaluation, options: EvaluateOptions) -> list[CasePair]:
     return [pairs[case] for case in ranked[: options.worst]]
 
 
-def _card(
-    evaluation: Evaluation,
-    pair: CasePair,
-    out: Path,
-    options: EvaluateOptions,
-    names: Mapping[int, str],
-    images: Path | None,
-    values: Values,
-) -> dict[str, Any]:
-    figures = {
-        name: {m: found[pair.case_id] for (c, m), found in values.items() if c == name and pair.case_id in found}
-        for name in evaluation.summary["classes"]
-    }
+def _card(evaluation: Evaluation, pair: CasePair, out: Path, images: Path | None) -> dict[str, Any]:
+    figures: dict[str, dict[str, float]] = {name: {} for name in evaluation.summary["classes"]}
+    for row in evaluation.rows:
+        if row.case_id == pair.case_id:
+            figures[row.class_name][row.metric] = row.value
     card: dict[str, Any] = {"case_id": pair.case_id, "figures": figures, "link": _link(pair, out), "planes": None}
     missing = [name for name, of_class in figures.items() if math.isinf(of_class.get("hd", 0.0))]
+    instances = evaluation.options.objects == "instances"
     card |= {"map": None, "largest": 0.0, "scan": False, "problem": "", "missing": missing}
     try:
-        case = load_case(pair, names, instances=options.objects == "instances", certain=options.classes is not None)
+        case = load_case(pair, evaluation.names, instances=instances, certain=evaluation.options.classes is not None)
         scan = None if images is None else scan_on_grid(images, pair, case.reference.geometry)
     except MedsegError as error:
-        # The case was measured, so its labels can be read; only its picture is missed.
-        log.warning("%s: no picture in the report: %s", pair.case_id, error)
+        # The case was measured, so its labels can be read; only its figure is missing.
+        log.warning("%s: the report has no figure of it: %s", pair.case_id, error)
         card["problem"] = str(error)
         return card
     turned = LabelPair.of(case.reference, case.prediction, scan)
     # Ids of objects have no counterpart of the same number: what is compared is the union of all objects.
-    errors = surface_errors(turned.as_masks() if options.objects == "instances" else turned)
+    errors = surface_errors(turned.as_masks() if instances else turned)
     card |= {"planes": png_url(draw_planes(turned, errors.place)), "scan": scan is not None, "largest": errors.largest}
     if not turned.is_flat:
         card["map"] = png_url(draw_error_map(errors))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from medseg.evaluation.aggregate import Aggregate, aggregate
+from medseg.evaluation.aggregate import Aggregate, Bootstrap, aggregate
 from medseg.evaluation.case import CaseResult
 from medseg.evaluation.files.pairing import CasePair
 from medseg.evaluation.metrics.calibration import Reliability
@@ -94,9 +94,7 @@ def _tree(
     chosen = {key: {case: value for case, value in figures.items() if case in cases} for key, figures in values.items()}
     found = aggregate(
         {key: figures for key, figures in chosen.items() if figures},
-        patients,
-        resamples=options.resamples,
-        seed=options.seed,
+        Bootstrap(patients, options.n_bootstrap, options.seed),
         penalty=options.penalty_mm,
         worst=options.worst,
     )

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from medseg.evaluation.evaluation import Evaluation
-from medseg.evaluation.options import EvaluateOptions
 from medseg.tracking.runs import OpenRun
 from medseg.versions import versions
 
@@ -36,11 +35,13 @@ def _tracked_name(name: str) -> str:
     return "".join(sign if sign.isalnum() or sign in "_-. /" else "_" for sign in name)
 
 
-def record_evaluation(evaluation: Evaluation, run: OpenRun, options: EvaluateOptions, out: Path | None) -> None:
+def record_evaluation(evaluation: Evaluation, run: OpenRun, out: Path | None) -> None:
     """Add the figures to a run; no case is named."""
     cases = {"cases": float(evaluation.summary["cases"]), "cases_failed": float(len(evaluation.failed))}
     run.log({f"evaluation/{name}": value for name, value in {**cases, **tracked_figures(evaluation)}.items()}, step=0)
-    run.describe({"evaluation.options": options.model_dump_json(), "evaluation.medseg": versions()["medseg"]})
+    run.describe(
+        {"evaluation.options": evaluation.options.model_dump_json(), "evaluation.medseg": versions()["medseg"]}
+    )
     if out is not None:
         run.keep(out / "summary.tex", "evaluation")
     log.info("figures added to the MLflow run %s", run.run_id)

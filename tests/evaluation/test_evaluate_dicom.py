@@ -7,13 +7,13 @@ import pytest
 from small_labels import MODEL, some_labels
 from small_series import small_series
 
+from medseg.engine.evaluate import evaluate
 from medseg.errors import GeometryMismatch, InputError
-from medseg.evaluation.evaluate import evaluate
 from medseg.evaluation.options import EvaluateOptions
 from medseg.io.formats import WRITERS, Labeled
 from medseg.types import LabelMap
 
-QUICK = EvaluateOptions(resamples=100, surfaces=False, objects="none")
+QUICK = EvaluateOptions(n_bootstrap=100, surfaces=False, objects="none")
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def written(tmp_path):
 
 
 def dice(prediction, reference):
-    rows = evaluate(prediction, reference, options=QUICK).rows
+    rows = evaluate(prediction, reference, config=QUICK).rows
     return {row.class_name: row.value for row in rows if row.metric == "dice"}
 
 

@@ -10,9 +10,9 @@ import pytest
 from scipy.stats import wilcoxon
 
 from medseg.errors import InputError, UsageError
-from medseg.evaluation.aggregate import aggregate, bootstrap_means
+from medseg.evaluation.aggregate import Bootstrap, aggregate
 from medseg.evaluation.compare import compare, holm
-from medseg.evaluation.compare_tables import comparison_text, write_comparison
+from medseg.evaluation.compare_tables import comparison_text
 from medseg.evaluation.metrics.definitions import METRICS, metric
 from medseg.evaluation.tables import latex_table, per_case_csv, read_per_case
 from medseg.io.files.atomic import write_text
@@ -21,9 +21,9 @@ from medseg.types import MeasurementRow
 NAN, INF = math.nan, math.inf
 
 
-def of(figures, name="dice", patients=None, **options):
-    patients = patients or {case: case for case in figures}
-    return aggregate({("liver", name): figures}, patients, **options)["liver", name]
+def of(figures, name="dice", patients=None, n=2000, seed=0, **options):
+    bootstrap = Bootstrap(patients or {case: case for case in figures}, n, seed)
+    return aggregate({("liver", name): figures}, bootstrap, **options)["liver", name]
 
 
 def test_undefined_and_infinite_values_are_counted_and_not_averaged():
@@ -35,7 +35,7 @@ def test_undefined_and_infinite_values_are_counted_and_not_averaged():
 
 def test_a_penalty_stands_in_for_infinite_distances_and_for_nothing_else():
     values = {("liver", "hd"): {"a": 1.0, "b": INF}, ("liver", "relative_volume_difference"): {"a": 0.5, "b": INF}}
-    found = aggregate(values, {"a": "a", "b": "b"}, penalty=99)
+    found = aggregate(values, Bootstrap({"a": "a", "b": "b"}), penalty=99)
     assert (found["liver", "hd"].mean, found["liver", "hd"].infinite) == (50, 1)
     assert (found["liver", "relative_volume_difference"].mean, found["liver", "relative_volume_difference"].cases) == (
         0.5,
@@ -64,7 +64,7 @@ def test_bootstrap_interval_covers_the_mean_as_often_as_it_says():
     held = 0
     for trial in range(200):
         sample = dict(zip(map(str, range(30)), rng.normal(5, 2, 30), strict=True))
-        low, high = of(sample, resamples=400, seed=trial).interval
+        low, high = of(sample, n=400, seed=trial).interval
         held += low <= 5 <= high
     assert 0.88 <= held / 200 <= 0.98
 
@@ -75,16 +75,16 @@ def test_cases_of_one_patient_are_drawn_together():
     values = rng.normal(0, 1, 12)
     single = {f"p{i}": float(v) for i, v in enumerate(values)}
     copied = {f"p{i}-{k}": float(v) for i, v in enumerate(values) for k in range(10)}
-    alone = of(single, resamples=4000).interval
-    together = of(copied, patients={case: case.split("-")[0] for case in copied}, resamples=4000).interval
-    naive = of(copied, resamples=4000).interval
+    alone = of(single, n=4000).interval
+    together = of(copied, patients={case: case.split("-")[0] for case in copied}, n=4000).interval
+    naive = of(copied, n=4000).interval
     assert together == pytest.approx(alone)
     assert naive[1] - naive[0] < 0.5 * (alone[1] - alone[0])
 
 
 def test_bootstrap_means_of_columns_with_gaps():
     matrix = np.array([[1.0, np.nan], [3.0, 5.0]])
-    means = bootstrap_means(matrix, ["a", "b"], 200, 0)
+    means = Bootstrap({"a": "a", "b": "b"}, 200).means(matrix, ["a", "b"])
     assert set(means[:, 0].tolist()) == {1.0, 2.0, 3.0}
     assert set(means[~np.isnan(means[:, 1]), 1].tolist()) == {5.0}
     assert np.isnan(means[:, 1]).any()
@@ -136,14 +136,14 @@ def test_paired_differences_and_their_test(trio):
     assert "new is significantly better" in by_key["old", "new", "hd95"].sentence
 
 
-def test_patients_are_those_the_evaluations_had(trio):
+def test_patients_are_those_the_evaluations_had(trio, tmp_path):
     alone = compare(trio[:2]).differences[0]
     patients = {f"case{i}": f"p{i // 10}" for i in range(20)}
     write_text(trio[0] / "summary.json", json.dumps({"patient_of": patients}))
     found = compare(trio[:2]).differences[0]
-    assert found == compare(trio[:2], patients=patients).differences[0]
+    write_text(tmp_path / "t.csv", "case_id,patient\n" + "".join(f"{c},{p}\n" for c, p in patients.items()))
+    assert found == compare(trio[:2], table=tmp_path / "t.csv").differences[0]
     assert found.interval != alone.interval
-    assert compare(trio[:2], patients={}).differences[0] == alone
     write_text(trio[1] / "summary.json", json.dumps({"patient_of": {"case0": "p7"}}))
     with pytest.raises(InputError, match="case0 is of patient p0 in one evaluation and of p7 in another"):
         compare(trio[:2])
@@ -178,8 +178,7 @@ def test_infinite_and_undefined_pairs(tmp_path):
 
 
 def test_comparison_leaves_tables(trio, tmp_path):
-    result = compare(trio, metrics=["dice"])
-    write_comparison(result, tmp_path / "out")
+    result = compare(trio, metrics=["dice"], out=tmp_path / "out")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["compare.csv", "compare.json", "compare.tex"]
     assert (
         (tmp_path / "out" / "compare.csv")

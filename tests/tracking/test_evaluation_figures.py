@@ -14,7 +14,7 @@ from medseg.tracking.runs import OpenRun, Tracker
 
 # SQLAlchemy about a relation of MLflow's tables.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
-QUICK = EvaluateOptions(resamples=100, surfaces=False)
+QUICK = EvaluateOptions(n_bootstrap=100, surfaces=False)
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,7 @@ def test_figures_go_to_the_run_the_environment_names(folders, monkeypatch):
     root, tracker = folders
     monkeypatch.setenv("MLFLOW_RUN_ID", tracker.run_id)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.uri)
-    evaluate(root / "pred", root / "ref", options=QUICK)
+    evaluate(root / "pred", root / "ref", config=QUICK)
     assert recorded(tracker)[0]["evaluation/dice/mean/class-1"] == pytest.approx(2 / 3)
 
 
@@ -78,7 +78,7 @@ def test_figures_go_to_the_run_this_process_has_open(folders):
     mlflow.set_tracking_uri(tracker.uri)
     try:
         with mlflow.start_run(run_id=tracker.run_id):
-            evaluate(root / "pred", root / "ref", options=QUICK)
+            evaluate(root / "pred", root / "ref", config=QUICK)
     finally:
         mlflow.set_tracking_uri(None)
     assert recorded(tracker)[0]["evaluation/iou/mean/class-1"] == pytest.approx(0.5)
@@ -88,7 +88,7 @@ def test_without_a_run_nothing_is_recorded_and_a_wrong_one_is_said_first(folders
     root, _ = folders
     assert OpenRun.find(None, [root / "pred"]) is None
     with pytest.raises(InputError, match=r"does not know the run 1234.*MLFLOW_TRACKING_URI"):
-        evaluate(root / "pred", root / "ref", tmp_path / "out", QUICK, run="1234")
+        evaluate(root / "pred", root / "ref", tmp_path / "out", config=QUICK, mlflow_run="1234")
     assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match=r"no mlflow\.db there"):
         OpenRun.find("1234", [tmp_path])

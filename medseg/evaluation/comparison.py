@@ -1,0 +1,123 @@
+"""What comparing evaluations finds, in figures and in the words of a paper."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from medseg.evaluation.metrics.definitions import metric
+from medseg.evaluation.ranking import Ranking
+
+__all__ = ["Comparison", "Difference"]
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two evaluations compared on one metric of one class, case by case.
+
+    Parameters
+    ----------
+    first, second : str
+        Names of the evaluations; differences are second minus first.
+    class_name, metric : str
+        What was compared.
+    mean_first, mean_second, mean, median : float
+        Over cases where both are finite.
+    interval : tuple of float
+        95% bootstrap interval of the mean difference, over patients.
+    p, p_holm : float
+        Wilcoxon signed-rank test, two-sided, and the same after Holm's correction over all tests of the comparison.
+    cases : int
+        Pairs tested: all where neither is NaN, infinite distances included as the largest.
+    infinite, skipped : int
+        Of these, pairs with an infinite value; and cases without a pair, or with NaN in it.
+    """
+
+    first: str
+    second: str
+    class_name: str
+    metric: str
+    mean_first: float
+    mean_second: float
+    mean: float
+    median: float
+    interval: tuple[float, float]
+    p: float
+    p_holm: float
+    cases: int
+    infinite: int
+    skipped: int
+
+    @property
+    def sentence(self) -> str:
+        """The difference as a paper would print it."""
+        known = metric(self.metric)
+        unit = f" {known.unit}" if known.unit else ""
+        digits = 2 if known.unit else 3
+        what = f"{known.title} of {self.class_name}"
+        head = (
+            f"On {self.cases} paired cases, {self.second} had a mean {what} of {self.mean_second:.{digits}f}{unit} "
+            f"against {self.mean_first:.{digits}f}{unit} of {self.first}"
+        )
+        if self.cases == 0:
+            return f"{self.second} and {self.first} have no {what} to compare."
+        low, high = self.interval
+        interval = f", 95% CI {low:+.{digits}f} to {high:+.{digits}f}" if math.isfinite(low) else ""
+        pairs = (
+            "1 pair with an infinite value is"
+            if self.infinite == 1
+            else f"{self.infinite} pairs with an infinite value are"
+        )
+        away = f"; {pairs} in the test and not in the means" if self.infinite else ""
+        return (
+            f"{head} (mean paired difference {self.mean:+.{digits}f}{unit}{interval}; Wilcoxon signed-rank test, "
+            f"{_p_value(self.p_holm)} after Holm's correction{away}); {self._verdict()}."
+        )
+
+    def _verdict(self) -> str:
+        if math.isnan(self.p_holm) or self.p_holm >= LEVEL:
+            return f"the difference is not significant at the {LEVEL:g} level"
+        better = metric(self.metric).better
+        if better == "neither":
+            return "the difference is significant"
+        closer = {"higher": self.mean > 0, "lower": self.mean < 0, "zero": abs(self.mean_second) < abs(self.mean_first)}
+        return f"{self.second if closer[better] else self.first} is significantly better"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several evaluations compared.
+
+    Parameters
+    ----------
+    names : tuple of str
+        The evaluations, as given.
+    differences : tuple of Difference
+        Every pair of evaluations, metric and class.
+    rankings : tuple of Ranking
+        One for each metric.
+    unpaired : dict of str to tuple of str
+        Cases each evaluation has and not all others do.
+    """
+
+    names: tuple[str, ...]
+    differences: tuple[Difference, ...]
+    rankings: tuple[Ranking, ...]
+    unpaired: dict[str, tuple[str, ...]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, for JSON."""
+        return {
+            "names": list(self.names),
+            "tests": len(self.differences),
+            "differences": [asdict(d) | {"sentence": d.sentence} for d in self.differences],
+            "rankings": [asdict(r) | {"sentence": r.sentence} for r in self.rankings],
+            "unpaired": self.unpaired,
+        }
+
+
+def _p_value(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
