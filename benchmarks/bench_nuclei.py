@@ -31,7 +31,7 @@ from nuclei_figures import (
     without_specks,
 )
 
-from medseg.api import Model, load_model
+from medseg.api.model import Model, load_model
 from medseg.config.load import read_yaml
 from medseg.io.read import load_scan, read_labels
 from medseg.models.package import load_package

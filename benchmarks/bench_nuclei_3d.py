@@ -16,7 +16,7 @@ import tifffile
 from bench_nuclei import METRICS
 from nuclei_figures import Counts, foreground, measure, medseg, otsu, save, table, touching
 
-from medseg.api import Model, load_model
+from medseg.api.model import Model, load_model
 from medseg.io.read import load_scan, read_labels
 from medseg.models.package import load_package
 from medseg.post.components import components

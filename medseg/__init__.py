@@ -3,59 +3,109 @@
 >>> import medseg
 >>> model = medseg.load_model("hippocampus")  # doctest: +SKIP
 >>> prediction = model.segment("scan.nii.gz")  # doctest: +SKIP
->>> prediction.labels.array.shape, prediction.labels.geometry.affine  # doctest: +SKIP
+>>> prediction.volumes, prediction.labels.geometry.affine  # doctest: +SKIP
 
 Importing medseg imports nothing heavy; each name below is fetched when it is first used.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from medseg.api import Model as Model
-    from medseg.api import load_model as load_model
-    from medseg.api import load_scan as load_scan
-    from medseg.api import segment as segment
-    from medseg.engine.evaluate import evaluate as evaluate
-    from medseg.engine.predict import predict as predict
-    from medseg.io.read import read_labels as read_labels
-    from medseg.training.train import train as train
+    from medseg.api.model import Model, load_model, load_scan, segment
+    from medseg.api.prediction import Prediction
+    from medseg.data.audit import audit
+    from medseg.engine.evaluate import evaluate
+    from medseg.engine.predict import predict
+    from medseg.errors import (
+        ConfigError,
+        FormatLimitation,
+        GeometryMismatch,
+        InputError,
+        Interrupted,
+        MedsegError,
+        MissingDependency,
+        ModelError,
+        PipelineError,
+        ResourceLimit,
+        UsageError,
+    )
+    from medseg.evaluation.compare import compare
+    from medseg.evaluation.evaluation import Evaluation
+    from medseg.io.convert import convert
+    from medseg.io.read import read_labels
+    from medseg.review.export import export
+    from medseg.review.inspect import inspect
+    from medseg.training.plan import plan
+    from medseg.training.train import train
+    from medseg.types import Geometry, LabelMap, Scan
+
+    __version__: str
 
 __all__ = [
+    "ConfigError",
+    "Evaluation",
+    "FormatLimitation",
+    "Geometry",
+    "GeometryMismatch",
+    "InputError",
+    "Interrupted",
+    "LabelMap",
+    "MedsegError",
+    "MissingDependency",
     "Model",
+    "ModelError",
+    "PipelineError",
+    "Prediction",
+    "ResourceLimit",
+    "Scan",
+    "UsageError",
     "__version__",
+    "audit",
+    "compare",
+    "convert",
     "evaluate",
+    "export",
+    "inspect",
     "load_model",
     "load_scan",
+    "plan",
     "predict",
     "read_labels",
     "segment",
     "train",
 ]
 
-_WHERE = {
-    "Model": "medseg.api",
-    "evaluate": "medseg.engine.evaluate",
-    "load_model": "medseg.api",
-    "load_scan": "medseg.api",
-    "segment": "medseg.api",
-    "train": "medseg.training.train",
-    "predict": "medseg.engine.predict",
-    "read_labels": "medseg.io.read",
-}
+if not TYPE_CHECKING:  # a type checker sees the imports above, and no name that is not there
+    _MODULES = {
+        "medseg.api.model": ("Model", "load_model", "load_scan", "segment"),
+        "medseg.api.prediction": ("Prediction",),
+        "medseg.data.audit": ("audit",),
+        "medseg.engine.evaluate": ("evaluate",),
+        "medseg.engine.predict": ("predict",),
+        "medseg.evaluation.compare": ("compare",),
+        "medseg.evaluation.evaluation": ("Evaluation",),
+        "medseg.io.convert": ("convert",),
+        "medseg.io.read": ("read_labels",),
+        "medseg.review.export": ("export",),
+        "medseg.review.inspect": ("inspect",),
+        "medseg.training.plan": ("plan",),
+        "medseg.training.train": ("train",),
+        "medseg.types": ("Geometry", "LabelMap", "Scan"),
+    }
+    _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            from importlib.metadata import version
 
-def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        return getattr(import_module(_WHERE[name]), name)
-    if name == "__version__":
-        from importlib.metadata import version
+            return version("medseg")
+        if name in __all__:
+            from importlib import import_module
 
-        return version("medseg")
-    raise AttributeError(f"module 'medseg' has no attribute '{name}'")
+            return getattr(import_module(_MODULE_OF.get(name, "medseg.errors")), name)
+        raise AttributeError(f"module 'medseg' has no attribute '{name}'")
 
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    def __dir__() -> list[str]:
+        return sorted(__all__)

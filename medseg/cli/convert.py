@@ -38,7 +38,7 @@ def convert(
     """
     from medseg.io.convert import convert as convert_files
 
-    result = convert_files(inputs, out, format, content=content, allow_uneven=allow_uneven)
+    result = convert_files(inputs, out, format=format, content=content, allow_uneven=allow_uneven)
     if json:
         print_json(
             {

@@ -51,28 +51,15 @@ def plan(
 
     Example: medseg plan datasets/example --explain --out plan.yaml
     """
-    from medseg.config.load import build
-    from medseg.data.description import description_in
-    from medseg.data.layouts import read_dataset
-    from medseg.data.plan_text import explanation
-    from medseg.io.files.atomic import write_text
-    from medseg.training.config import TrainConfig
-    from medseg.training.configure import fitting_preset, plan_dataset
-    from medseg.training.cost import predict_cost
+    from medseg.training.plan import plan as plan_training
 
-    said = description_in(config)
-    made, seen, text = plan_dataset(
-        dataset, preset=preset or fitting_preset(device), configuration=configuration, said=said
+    made = plan_training(
+        dataset, out, config=config, preset=preset, configuration=configuration, explain=explain, device=device
     )
-    if out is not None:
-        write_text(out if out.suffix in (".yaml", ".yml") else out / "plan.yaml", text)
     if json:
-        print_json({"plan": made.values, "reasons": made.reasons, "skipped": seen.skipped})
-    elif explain:
-        data = read_dataset(dataset, said)
-        typer.echo(explanation(made, data, seen))
-        built = build(TrainConfig, made.values)
-        typer.echo(f"\nTraining needs {predict_cost(built, data.scores, device=device)}.")
+        print_json({"plan": made.plan.values, "reasons": made.plan.reasons, "skipped": made.fingerprint.skipped})
+    elif made.explanation is not None:
+        typer.echo(made.explanation)
     elif out is None:
-        typer.echo(text)
+        typer.echo(made.text)
     return 0

@@ -14,6 +14,7 @@ from medseg.errors import InputError, MedsegError, UsageError
 from medseg.io.discover import survey
 from medseg.io.files.atomic import write_text
 from medseg.io.read import read_labels, read_scan
+from medseg.log_file import log_file
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap
 from medseg.types.scan import FoundScan, Scan, Source
@@ -52,26 +53,50 @@ class Conversion:
 
 
 def convert(
-    inputs: Sequence[Path],
-    out: Path,
-    format: str = "nifti",
+    inputs: Sequence[str | Path] | str | Path,
+    out: str | Path,
     *,
+    format: Literal["nifti", "nrrd", "mha"] = "nifti",
     content: Content = "auto",
     allow_uneven: bool = False,
 ) -> Conversion:
-    """Convert every scan and label map found.
+    """Write every scan and label map found as ``OUT/<case_id>/image.*`` or ``labels.*``.
 
-    Each goes to ``OUT/<case_id>/image.*`` or ``labels.*``, with ``conversion.json`` beside it: where it came from, how
-    it lies, and every decision taken. DICOM SEG and RTSTRUCT are labels, the latter on the grid of the series they were
-    drawn on, which must be among the inputs. `content` says what files that could be either hold; ``"auto"`` goes by
-    what they say of themselves.
+    ``conversion.json`` beside each says where it came from, how it lies, and every decision taken. DICOM SEG and
+    RTSTRUCT are labels, the latter on the grid of the series they were drawn on, which must be among the inputs.
+
+    Parameters
+    ----------
+    inputs : path or sequence of paths
+        Files and folders, mixed.
+    out : str or Path
+        Output folder, made where it is missing.
+    format : {"nifti", "nrrd", "mha"}
+        What to write.
+    content : {"auto", "scan", "labels"}
+        What a file holds that could be either; auto goes by what it says of itself.
+    allow_uneven : bool
+        Resample missing or unevenly spaced DICOM slices instead of rejecting the scan.
+
+    Returns
+    -------
+    Conversion
+        What became of each input; one that fails is an outcome, not an exception.
+
+    Raises
+    ------
+    UsageError
+        When an input does not exist or the format is unknown.
     """
     if format not in FORMATS:
         raise UsageError(f"there is no format '{format}' to convert to", fix=f"Choose among {', '.join(FORMATS)}.")
-    found = survey(inputs)
+    paths = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(path) for path in inputs]
+    folder = Path(out)
+    found = survey(paths)
     scans = found.discovery.found
-    converted = [_scan(one, out, format, content, allow_uneven) for one in scans]
-    converted += _objects(found.label_objects, scans, out, format)
+    with log_file(folder):
+        converted = [_scan(one, folder, format, content, allow_uneven) for one in scans]
+        converted += _objects(found.label_objects, scans, folder, format)
     names = set(found.label_objects.values())
     broken = [left for left in found.discovery.skipped if left.broken and left.path not in names]
     return Conversion(

@@ -24,7 +24,7 @@ MODEL = ModelIdentity("phantom", "1", "0" * 64)
 @pytest.mark.parametrize("orientation", ["axial", "oblique"])
 def test_series_to_any_format(tmp_path, format, orientation):
     write_series(tmp_path / "in", grid(orientation, tilt=15 if orientation == "axial" else 0))
-    result = convert([tmp_path / "in"], tmp_path / "out", format)
+    result = convert([tmp_path / "in"], tmp_path / "out", format=format)
     assert result.exit_code == 0
     (one,) = result.converted
     assert one.path == tmp_path / "out" / one.case_id / f"image{FORMATS[format]}"
@@ -40,7 +40,7 @@ def test_series_to_any_format(tmp_path, format, orientation):
 def test_channels(tmp_path, format):
     array = np.random.default_rng(0).integers(0, 99, (4, 5, 6, 2)).astype(np.int16)
     nib.save(nib.Nifti1Image(array, np.diag([1, 2, 3, 1])), tmp_path / "a.nii")
-    (one,) = convert([tmp_path / "a.nii"], tmp_path / "out", format).converted
+    (one,) = convert([tmp_path / "a.nii"], tmp_path / "out", format=format).converted
     scan = load_scan(one.path)
     np.testing.assert_array_equal(scan.array, np.moveaxis(array, 3, 0))
     np.testing.assert_allclose(scan.geometry.affine, np.diag([1, 2, 3, 1]))
@@ -68,7 +68,7 @@ def test_study_with_seg_and_rtstruct(tmp_path, format):
     write_seg(labels, scan.source, study / "seg.dcm", model=MODEL)
     write_rtstruct(labels, scan.source, study / "rt.dcm", model=MODEL)
     (study / "rt.json").unlink(missing_ok=True)
-    result = convert([study], tmp_path / "out", format)
+    result = convert([study], tmp_path / "out", format=format)
     assert result.exit_code == 0
     written = {one.case_id.partition("-")[0]: one.path for one in result.converted}
     assert set(written) == {"ct", "seg", "rtstruct"}

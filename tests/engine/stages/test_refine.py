@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medseg.api import Model
+from medseg.api.model import Model
 from medseg.engine.stages.refine import Refine, follow
 from medseg.errors import ConfigError, ModelError
 from medseg.types import Case, Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, PostStep, Prediction, Scan

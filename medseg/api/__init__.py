@@ -1,0 +1,1 @@
+"""What `import medseg` offers beyond the functions of the command line: models and what they predict."""

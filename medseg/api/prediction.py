@@ -1,0 +1,202 @@
+"""What a model predicts of a scan, measured and checked, for people who write Python."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.draw.preview import draw_preview
+from medseg.engine.stages.drawing import Preview
+from medseg.engine.stages.saving import Save
+from medseg.errors import UsageError
+from medseg.io.formats import WRITERS, Labeled
+from medseg.post.quality import check_quality
+from medseg.post.volumes import measure_volumes
+from medseg.types import Case, Instances, LabelMap, ModelIdentity
+from medseg.types import Prediction as Predicted
+from medseg.types.case_report import CaseReport, combined
+from medseg.types.quality import Flag
+from medseg.types.run import Segmented
+from medseg.types.stage import RunContext
+
+if TYPE_CHECKING:
+    import nibabel as nib
+    from PIL import Image
+
+__all__ = ["Prediction"]
+
+# Format by the end of a file's name, the longest first.
+SUFFIXES = {".nii.gz": "nifti", ".nii": "nifti", ".nrrd": "nrrd", ".stl": "stl", ".obj": "obj", ".glb": "gltf"}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction:
+    """Labels of one scan on its own grid, with what `medseg predict` says of the case.
+
+    Parameters
+    ----------
+    segmented : Segmented
+        The scan, the model's prediction, volumes and quality.
+    report : CaseReport
+        Warnings, notes and review priority.
+    """
+
+    segmented: Segmented
+    report: CaseReport
+
+    @classmethod
+    def checked(cls, case: Case, prediction: Predicted) -> Prediction:
+        """Measure and check a prediction."""
+        volumes = measure_volumes(prediction.labels, prediction.instances)
+        quality = check_quality(prediction, volumes)
+        source = case.scan.source
+        found = CaseReport(tuple(Flag(text) for text in (*source.warnings, *prediction.warnings)), source.notes)
+        report = combined(
+            [
+                found,
+                CaseReport(notes=prediction.notes),
+                CaseReport(quality.flags, uncertainty=quality.uncertainty),
+            ]
+        )
+        return cls(Segmented(case, prediction, volumes, quality), report)
+
+    def __repr__(self) -> str:
+        volumes = ", ".join(f"{name} {volume:.4g} ml" for name, volume in self.volumes.items())
+        return f"Prediction({self.labels.geometry.summary}, {volumes}, warnings={len(self.warnings)})"
+
+    @property
+    def labels(self) -> LabelMap:
+        """Class of each voxel, (X, Y, Z), on the scan's own grid."""
+        return self.segmented.prediction.labels
+
+    @property
+    def probabilities(self) -> npt.NDArray[np.floating[Any]] | None:
+        """Probability of each class, (classes, X, Y, Z), background first, where ``save`` named it."""
+        return self.segmented.prediction.probabilities
+
+    @property
+    def entropy(self) -> npt.NDArray[np.floating[Any]] | None:
+        """Uncertainty of each voxel, 0 to 1, (X, Y, Z), where ``save`` named it."""
+        return self.segmented.prediction.entropy
+
+    @property
+    def instances(self) -> Instances | None:
+        """Objects, where the model makes them."""
+        return self.segmented.prediction.instances
+
+    @property
+    def model(self) -> ModelIdentity:
+        """Name, version and SHA-256 of the model package."""
+        return self.segmented.prediction.model
+
+    @property
+    def volumes(self) -> Mapping[str, float]:
+        """Volume of each class in ml."""
+        return {row.class_name: row.volume_ml for row in self.segmented.volumes.rows}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What may be wrong; each counts in `review_priority`."""
+        return tuple(flag.text for flag in self.report.warnings)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is good to know, and counts nothing."""
+        return self.report.notes
+
+    @property
+    def review_priority(self) -> float:
+        """How urgently a person should look at it: the weights of the warnings, and below 1 the uncertainty."""
+        return self.report.review_priority
+
+    def to_nibabel(self) -> nib.Nifti1Image:
+        """Return the labels as a nibabel image."""
+        return self.labels.to_nibabel()
+
+    def save(self, path: str | Path, *, formats: tuple[str, ...] = ("nifti", "dicom-seg")) -> Path:
+        """Write the labels to a file, or what `medseg predict` writes of a case to a folder.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file whose name ends in .nii.gz, .nii, .nrrd, .stl, .obj, .glb, or in .seg.dcm for a DICOM scan; without
+            any suffix a folder.
+        formats : tuple of str
+            For a folder: as ``medseg predict --format``.
+
+        Returns
+        -------
+        Path
+            The file or folder.
+
+        Raises
+        ------
+        UsageError
+            When the name ends in anything else.
+        FormatLimitation
+            When the format cannot hold these labels.
+        """
+        target = Path(path)
+        if not target.suffix or target.is_dir():
+            context = RunContext(target.parent, target.name)
+            Preview(Preview.Options()).run(Save(Save.Options(formats=formats)).run(self.segmented, context), context)
+            return target
+        endings = {**SUFFIXES, ".dcm": "dicom-seg"}
+        name = next((endings[end] for end in endings if target.name.endswith(end)), None)
+        if name is None:
+            raise UsageError("no format has this ending", where=target, fix=f"Use one of {', '.join(endings)}.")
+        if WRITERS[name].needs_dicom and self.segmented.case.scan.source.format != "dicom":
+            raise UsageError(
+                "a DICOM object needs a DICOM scan", where=target, fix="Segment the series, or save NIfTI."
+            )
+        predicted = self.segmented.prediction
+        WRITERS[name].write(
+            Labeled(
+                predicted.labels,
+                self.segmented.case.scan.source,
+                predicted.model,
+                probabilities=predicted.probabilities,
+                instances=predicted.instances,
+            ),
+            target,
+        )
+        return target
+
+    def plot(self, *, size: int = 300) -> Image.Image:
+        """Draw the axial, coronal and sagittal plane in which the labels are largest, as predict's preview.
+
+        Parameters
+        ----------
+        size : int
+            Width and height in pixels of each plane.
+
+        Returns
+        -------
+        PIL.Image.Image
+            A notebook shows it; ``.show()`` opens it, ``.save("preview.png")`` writes it.
+        """
+        return draw_preview(
+            self.segmented.case.scan, self.labels, self.segmented.volumes, instances=self.instances, size=size
+        )
+
+    def _repr_html_(self) -> str:
+        """Return preview, volumes and warnings, as a notebook shows them."""
+        stream = io.BytesIO()
+        self.plot().save(stream, format="PNG")
+        image = base64.b64encode(stream.getvalue()).decode("ascii")
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{volume:.3f} ml</td></tr>" for name, volume in self.volumes.items()
+        )
+        warnings = "".join(f"<li>{html.escape(text)}</li>" for text in self.warnings)
+        return (
+            f'<img alt="preview" src="data:image/png;base64,{image}"><table>{rows}</table>'
+            f"<ul>{warnings}</ul><p>{html.escape(str(self.model))}</p>"
+        )

@@ -1,0 +1,101 @@
+"""Scans that are in memory already: arrays, torch tensors, nibabel and SimpleITK images."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.errors import InputError, UsageError
+from medseg.io.intensities import as_intensities
+from medseg.types.geometry import Geometry
+from medseg.types.scan import Scan
+
+__all__ = ["ArrayLike", "ItkImage", "NibabelImage", "scan_in_memory"]
+
+WHERE = "the image in memory"
+# ITK's world is LPS+.
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@runtime_checkable
+class ArrayLike(Protocol):
+    """A NumPy array, or what becomes one, such as a torch tensor."""
+
+    def __array__(self, *arguments: Any) -> npt.NDArray[Any]:
+        """Return the values."""
+
+
+@runtime_checkable
+class NibabelImage(Protocol):
+    """What nibabel loads: axes (X, Y, Z) or (X, Y, Z, C), with an affine in RAS+ mm."""
+
+    @property
+    def dataobj(self) -> Any:
+        """The values, scaled."""
+
+    @property
+    def affine(self) -> Any:
+        """Voxel indices to world."""
+
+
+@runtime_checkable
+class ItkImage(Protocol):
+    """A SimpleITK image of two or three dimensions, with origin and direction in LPS+ mm."""
+
+    def GetDirection(self) -> Any:  # noqa: N802
+        """Direction cosines, row by row."""
+
+    def GetOrigin(self) -> Any:  # noqa: N802
+        """World position of the first voxel."""
+
+    def GetSpacing(self) -> Any:  # noqa: N802
+        """Distance between voxels along each axis."""
+
+
+def scan_in_memory(image: ArrayLike | NibabelImage | ItkImage, affine: npt.ArrayLike | None = None) -> Scan:
+    """Return an image as a scan; an array or tensor, (X, Y, Z) or (C, X, Y, Z), needs its affine to RAS+ mm."""
+    if isinstance(image, ItkImage | NibabelImage):
+        if affine is not None:
+            raise UsageError("an affine was given for an image that has its own", fix="Leave the affine out.")
+        return _from_itk(image) if isinstance(image, ItkImage) else _from_nibabel(image)
+    if affine is None:
+        raise UsageError(
+            "an array does not say where its voxels lie",
+            fix="Give its affine too: segment(array, affine=...), voxel indices to world mm, RAS+.",
+        )
+    values: Any = image.detach().cpu() if hasattr(image, "detach") else image
+    array = np.asarray(values)
+    return _scan(array[np.newaxis] if array.ndim == 3 else array, np.asarray(affine, dtype=np.float64))
+
+
+def _from_nibabel(image: NibabelImage) -> Scan:
+    array = np.asanyarray(image.dataobj)
+    shape = (*array.shape, 1)[:3] if array.ndim < 3 else array.shape[:3]
+    return _scan(np.moveaxis(array.reshape((*shape, -1)), 3, 0), np.asarray(image.affine, dtype=np.float64))
+
+
+def _from_itk(image: Any) -> Scan:
+    import SimpleITK as sitk  # noqa: N813 - its own documentation's name for it
+
+    dimension = image.GetDimension()
+    if dimension not in (2, 3):
+        raise InputError(f"it has {dimension} dimensions", where=WHERE, fix="Give one image for each time point.")
+    affine = np.eye(4)
+    direction = np.array(image.GetDirection()).reshape(dimension, dimension)
+    affine[:dimension, :dimension] = direction * np.array(image.GetSpacing())
+    affine[:dimension, 3] = image.GetOrigin()
+    # Its arrays are ([Z,] Y, X [, component]).
+    array = sitk.GetArrayFromImage(image)
+    size = (*image.GetSize(), 1)[:3]
+    return _scan(array.reshape((*size[::-1], -1)).transpose(3, 2, 1, 0), LPS_TO_RAS @ affine)
+
+
+def _scan(array: npt.NDArray[Any], affine: npt.NDArray[np.float64]) -> Scan:
+    if array.ndim != 4:
+        raise InputError(
+            f"an array of shape {array.shape} is no scan", where=WHERE, fix="Give (X, Y, Z) or (C, X, Y, Z)."
+        )
+    x, y, z = array.shape[1:]
+    return Scan(as_intensities(array, where=WHERE), Geometry(affine, (x, y, z)))

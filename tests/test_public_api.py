@@ -1,0 +1,120 @@
+"""What users may rely on by name, and that each of it is documented, typed and quick to import."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+import typing
+from pathlib import Path
+
+import pytest
+
+import medseg
+from medseg.cli.verb import VERBS
+
+NAMES = {
+    "verbs": {"audit", "compare", "convert", "evaluate", "export", "inspect", "plan", "predict", "train"},
+    "functions": {"load_model", "load_scan", "read_labels", "segment"},
+    "types": {"Evaluation", "Geometry", "LabelMap", "Model", "Prediction", "Scan"},
+    "errors": {
+        "ConfigError",
+        "FormatLimitation",
+        "GeometryMismatch",
+        "InputError",
+        "Interrupted",
+        "MedsegError",
+        "MissingDependency",
+        "ModelError",
+        "PipelineError",
+        "ResourceLimit",
+        "UsageError",
+    },
+}
+# Those whose options still differ from the command line's.
+LATER = {"audit", "compare", "evaluate", "export", "inspect", "predict", "train", "read_labels"}
+
+
+def test_the_list_of_public_names() -> None:
+    assert set(medseg.__all__) == {"__version__"}.union(*NAMES.values())
+    assert dir(medseg) == sorted(medseg.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        medseg.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("name", sorted(set(medseg.__all__) - {"__version__"} - LATER))
+def test_each_is_documented(name: str) -> None:
+    thing = getattr(medseg, name)
+    text = inspect.getdoc(thing) or ""
+    first = text.partition("\n")[0]
+    assert first.endswith("."), name
+    assert name in NAMES["errors"] or "Parameters\n----------" in text, name
+    if inspect.isfunction(thing):
+        documented = set(re.findall(r"^(\w+(?:, \w+)*) : ", text.partition("Returns\n")[0], re.MULTILINE))
+        assert {word for words in documented for word in words.split(", ")} == set(inspect.signature(thing).parameters)
+        assert "Returns\n-------" in text, name
+        assert "Raises\n------" in text, name
+
+
+@pytest.mark.parametrize("name", sorted(NAMES["verbs"] | NAMES["functions"]))
+def test_signatures_are_real_and_say_every_type(name: str) -> None:
+    function = getattr(medseg, name)
+    kinds = {parameter.kind for parameter in inspect.signature(function).parameters.values()}
+    assert kinds <= {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+    hints = typing.get_type_hints(function)
+    assert hints["return"] is not typing.Any
+    assert typing.Any not in hints.values()
+
+
+@pytest.mark.parametrize("name", sorted(NAMES["verbs"] - LATER))
+def test_options_have_the_names_of_the_command_line(name: str) -> None:
+    module = next(verbs[name] for verbs in VERBS.values() if name in verbs)
+    verb = getattr(importlib.import_module(f"medseg.cli.{module}"), name)
+    options = [option for option in inspect.signature(verb).parameters if option not in PRINTED]
+    assert set(options) <= set(inspect.signature(getattr(medseg, name)).parameters)
+
+
+# What a verb prints, and how, is no matter of the function.
+PRINTED = {"json", "pictures", "previews"}
+
+
+USE = """
+import medseg
+from typing import reveal_type
+model = medseg.load_model("hippocampus", device="cpu")
+prediction = model.segment("scan.nii.gz")
+reveal_type(model)
+reveal_type(prediction)
+reveal_type(prediction.labels)
+reveal_type(prediction.volumes)
+reveal_type(prediction.review_priority)
+reveal_type(medseg.predict("in", "hippocampus", "out"))
+reveal_type(medseg.inspect("in"))
+reveal_type(medseg.convert("in", "out"))
+reveal_type(medseg.audit("dataset"))
+reveal_type(medseg.plan("dataset"))
+reveal_type(medseg.train("dataset", "out"))
+reveal_type(medseg.evaluate("a", "b", "out"))
+reveal_type(medseg.compare(["a", "b"]))
+reveal_type(medseg.export("labels.nii.gz", "out", formats=["nifti"]))
+medseg.nonsense
+"""
+
+
+@pytest.mark.slow
+def test_mypy_sees_no_any_in_three_lines_of_a_user(tmp_path: Path) -> None:
+    (tmp_path / "use.py").write_text(USE)
+    found = subprocess.run(
+        [sys.executable, "-m", "mypy", "--no-incremental", "--follow-imports=silent", "use.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    revealed = re.findall(r'Revealed type is "(.*)"', found)
+    assert len(revealed) == USE.count("reveal_type(")
+    assert not [kind for kind in revealed if "Any" in kind], revealed
+    assert 'Module has no attribute "nonsense"' in found
+    assert found.count("error:") == 1, found
