@@ -135,7 +135,7 @@ def test_by_command(tmp_path, capsys):
     series(study, "ct", 1, modality="CT", where=where)
     series(study, "t1", 2, where=where.without(7))
     series(study, "again", 3, where=where.without(9))
-    command = ["predict", str(study), "--model", "hippocampus", "--out", str(out)]
+    command = ["predict", str(study), "--model", "hippocampus", "--out", str(out), "--overlap", "0", "--mirror", "none"]
     run([*command, "--dry-run"])
     assert "2 volumes of this study fit the model equally well" in capsys.readouterr().out
     assert run([*command, "--series", "9"]) == 2
