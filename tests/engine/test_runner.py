@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from toy_stages import ReadText
 
 from medseg.engine.pipeline import PipelineFile, assemble
 from medseg.engine.runner import RunOptions, Shard, run
-from medseg.errors import Interrupted, UsageError
+from medseg.errors import Interrupted, ResourceLimit, UsageError
 from medseg.types.run import BatchResult, Inputs
 
 
@@ -61,6 +62,20 @@ def test_a_second_run_does_only_what_is_missing_or_changed(
     assert states(go(structure, texts, out, {"shout": {"mark": "?"}}))["a"] == "done"
     assert (out / "a" / "loud.txt").read_text() == "ONE?"
     assert states(go(structure, texts, out, overwrite=True))["a"] == "done"
+
+
+def test_a_failed_case_is_tried_again(
+    structure: PipelineFile, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What failed for the moment, for want of memory, need not fail again."""
+
+    def full(self: ReadText, item: object, context: object) -> None:
+        raise ResourceLimit("there is no memory left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ReadText, "run", full)
+        assert states(go(structure, texts, tmp_path / "out"))["a"] == "failed"
+    assert states(go(structure, texts, tmp_path / "out"))["a"] == "done"
 
 
 def test_results_carry_no_trace_of_when_they_were_made(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:

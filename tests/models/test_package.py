@@ -26,10 +26,12 @@ def card(name, **more):
 
 @pytest.fixture
 def cascade(tmp_path):
-    write_package(tmp_path / "first-pass", card("coarse"), {"w": torch.zeros(2)})
-    sha256 = hashlib.sha256((tmp_path / "first-pass" / "model.yaml").read_bytes()).hexdigest()
+    write_package(tmp_path / "coarse", card("coarse"), {"w": torch.zeros(2)})
+    sha256 = hashlib.sha256((tmp_path / "coarse" / "model.yaml").read_bytes()).hexdigest()
     write_package(
-        tmp_path, card("fine", low_resolution_stage=LowResolutionCard(sha256=sha256, labels=(1,))), {"w": torch.ones(2)}
+        tmp_path,
+        card("fine", low_resolution_stage=LowResolutionCard(folder="coarse", sha256=sha256, labels=(1,))),
+        {"w": torch.ones(2)},
     )
     return tmp_path
 
@@ -39,8 +41,8 @@ def test_a_cascade_as_it_was_written(cascade):
     assert package.low_resolution_stage.card.name == "coarse"
     assert package.weights()["w"].tolist() == [1, 1]
     assert {str(path) for path in package.files()} == {
-        "first-pass/weights.safetensors",
-        "first-pass/model.yaml",
+        "coarse/weights.safetensors",
+        "coarse/model.yaml",
         "weights.safetensors",
         "model.yaml",
     }
@@ -48,14 +50,14 @@ def test_a_cascade_as_it_was_written(cascade):
 
 def test_another_low_resolution_stage_is_refused(cascade):
     """A sound package of its own, put where the card names another by its hash."""
-    write_package(cascade / "first-pass", card("coarse"), {"w": torch.full((2,), 0.5)})
+    write_package(cascade / "coarse", card("coarse"), {"w": torch.full((2,), 0.5)})
     for use in (lambda package: package.low_resolution_stage, lambda package: package.files()):
         with pytest.raises(ModelError, match="SHA-256 differs"):
             use(load_package(cascade))
 
 
 def test_weights_of_either_stage_that_were_changed_are_refused(cascade):
-    for weights in (cascade / "first-pass" / "weights.safetensors", cascade / "weights.safetensors"):
+    for weights in (cascade / "coarse" / "weights.safetensors", cascade / "weights.safetensors"):
         whole = weights.read_bytes()
         weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
         with pytest.raises(ModelError, match="SHA-256 differs"):
