@@ -13,16 +13,20 @@ __all__ = ["schema"]
 
 
 def schema(
-    pipeline: Annotated[
+    name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="Pipeline that `medseg list` shows, or a YAML file.", rich_help_panel=WHAT),
-    ] = "batch-segmentation",
+        typer.Argument(
+            metavar="NAME",
+            help="Name of a configuration: train, predict, evaluate, or any pipeline of `medseg list` or YAML file.",
+            rich_help_panel=WHAT,
+        ),
+    ] = "predict",
 ) -> int:
-    """Print the JSON Schema of a pipeline's configuration, for editors.
+    """Print the JSON Schema of a configuration, for editors and for a check before a run.
 
-    Example: medseg schema batch-segmentation > predict.schema.json
+    Example: medseg schema train > train.schema.json
     """
     from medseg.engine.catalog import schema as schema_of
 
-    print_json(schema_of(pipeline))
+    print_json(schema_of(name))
     return 0

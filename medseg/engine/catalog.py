@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from medseg import resources
 from medseg.config.load import build, read_yaml
 from medseg.engine.pipeline import PipelineFile, load_pipeline
@@ -14,6 +16,8 @@ from medseg.io.files.atomic import write_bytes
 from medseg.models.package import load_package
 
 __all__ = ["catalog", "copy_shipped", "schema"]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def catalog() -> dict[str, dict[str, str]]:
@@ -53,18 +57,30 @@ def copy_shipped(name: str, destination: Path) -> Path:
     return target
 
 
-def schema(pipeline: str) -> dict[str, Any]:
-    """JSON Schema of a pipeline's configuration, one property a step, for editors and checks.
+def schema(name: str) -> dict[str, Any]:
+    """JSON Schema of a configuration, for editors and checks: ``train``, ``evaluate``, ``predict`` or any pipeline.
 
-    Raises
-    ------
-    ConfigError
-        When there is no such pipeline.
+    Raises `ConfigError` when there is none of that name.
     """
+    if name == "train":
+        from medseg.training.config import TrainConfig
+
+        config: type[BaseModel] = TrainConfig
+    elif name == "evaluate":
+        from medseg.evaluation.options import EvaluateOptions
+
+        config = EvaluateOptions
+    else:
+        return _pipeline_schema("batch-segmentation" if name == "predict" else name)
+    return {"$schema": DIALECT, **config.model_json_schema(), "title": f"medseg {name}"}
+
+
+def _pipeline_schema(pipeline: str) -> dict[str, Any]:
+    """One property a step."""
     file = build(PipelineFile, read_yaml(resources.find("pipelines", pipeline)), where=pipeline)
     steps = [file.gather, *file.each, *file.finish]
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": DIALECT,
         "title": f"medseg configuration of {pipeline}",
         "type": "object",
         "additionalProperties": False,
