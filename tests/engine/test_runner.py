@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_stages import ReadText
+from toy_stages import ReadText, Text
 
 from medseg.engine.pipeline import PipelineFile, assemble
 from medseg.engine.runner import RunOptions, Shard, run
 from medseg.errors import Interrupted, ResourceLimit, UsageError
+from medseg.types import FoundScan
 from medseg.types.run import BatchResult, Inputs
+from medseg.types.stage import RunContext
 
 
 def go(structure: PipelineFile, texts: Path, out: Path, config: Any = None, **options: Any) -> BatchResult:
@@ -69,7 +71,7 @@ def test_a_failed_case_is_tried_again(
 ) -> None:
     """What failed for the moment, for want of memory, need not fail again."""
 
-    def full(self: ReadText, item: object, context: object) -> None:
+    def full(self: ReadText, item: FoundScan, context: RunContext) -> Text:
         raise ResourceLimit("there is no memory left")
 
     with monkeypatch.context() as patch:
