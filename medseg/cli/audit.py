@@ -33,24 +33,16 @@ def audit(
 
     Example: medseg audit datasets/example --out audit
     """
-    from medseg.data.audit import audit as look
     from medseg.data.audit_json import as_json
-    from medseg.data.description import description_in
     from medseg.data.findings import KINDS
-    from medseg.data.layouts import read_dataset
-    from medseg.data.splits import sides, split_cases
-    from medseg.draw.audit_page import write_audit
+    from medseg.review.audit import audit as audit_dataset
 
-    data = read_dataset(dataset, description_in(config))
-    split = split_cases(data.labeled, folds=folds, fold=fold, seed=0)
-    found = look(data, side=sides(split))
-    if out is not None:
-        write_audit(found, out)
+    found = audit_dataset(dataset, out, config=config, folds=folds, fold=fold)
     if json:
         print_json(as_json(found))
     else:
         for finding in found.findings:
-            mark = "BLOCKS" if finding.blocks else "look"
+            mark = "blocks" if finding.blocks else "check"
             typer.echo(f"{mark:6}  {finding.case_id or '-'}  {KINDS[finding.kind].title}: {finding.message}")
-        typer.echo(f"{len(found.clean)} of {len(data.cases)} cases can be trained on")
+        typer.echo(f"{len(found.clean)} of {len(found.data.cases)} cases can be trained on.")
     return 3 if found.blocked else 0

@@ -55,9 +55,18 @@ def export(
         ),
     ] = None,
     model: OptionalModelOption = None,
-    by_hand: Annotated[
-        bool, typer.Option("--by-hand", help="The labels were drawn by a person.", rich_help_panel=MODEL)
+    manual: Annotated[
+        bool, typer.Option("--manual", help="The labels were drawn by a person.", rich_help_panel=MODEL)
     ] = False,
+    reviewer: Annotated[
+        str | None,
+        typer.Option(
+            "--reviewer",
+            metavar="NAME",
+            help="Who drew or reviewed them; written into DICOM SEG and RTSTRUCT.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
     structures: Annotated[
         str,
         typer.Option(
@@ -77,7 +86,14 @@ def export(
     from medseg.review.export import export as export_labels
 
     written = export_labels(
-        labels, split_names(formats), out, source=source, model=model, by_hand=by_hand, pattern=structures
+        labels,
+        out,
+        format=split_names(formats),
+        source=source,
+        model=model,
+        manual=manual,
+        reviewer=reviewer,
+        structures=structures,
     )
     if json:
         print_json({"files": [str(path) for path in written]})

@@ -24,34 +24,37 @@ log = logging.getLogger("medseg.review.export")
 
 
 def export(
-    labels: Path,
-    formats: Sequence[str],
-    out: Path,
+    labels: Path | str,
+    out: Path | str,
     *,
-    source: Path | None = None,
+    format: str | Sequence[str],
+    source: Path | str | None = None,
     model: str | Path | None = None,
-    by_hand: bool = False,
-    pattern: str = ".*",
+    manual: bool = False,
+    reviewer: str | None = None,
+    structures: str = ".*",
 ) -> list[Path]:
-    """Write a label map in the formats asked for.
+    """Write a label map in formats that radiology, radiotherapy and 3D programs read.
 
     Parameters
     ----------
-    labels : Path
+    labels : path
         NIfTI, NRRD, MetaImage, DICOM SEG or RTSTRUCT; or ``instances.nii.gz`` beside ``instances.csv``, of which each
         object becomes a class.
-    formats : sequence of str
-        Names from `medseg.io.formats.WRITERS`.
-    out : Path
+    out : path
         Folder for the files, made if missing.
-    source : Path, optional
+    format : str or sequence of str
+        Names from `medseg.io.formats.WRITERS`; in one string, with commas between them.
+    source : path, optional
         The scan the labels belong to: a file, or the folder of a DICOM series. DICOM formats and RTSTRUCT input need
         it. The labels are put on its grid where their voxels coincide; nothing is resampled.
-    model : str or Path, optional
+    model : str or path, optional
         The model that made the labels. Its names, codes and colors are used where the labels carry none.
-    by_hand : bool
-        Whether a person made the labels. DICOM formats need either this or a model.
-    pattern : str
+    manual : bool
+        Whether a person drew the labels. DICOM formats need either this or a model.
+    reviewer : str, optional
+        Who drew or reviewed them: content creator of a DICOM SEG, operator of an RTSTRUCT.
+    structures : str
         Of an RTSTRUCT, which structures to take: a regular expression for their whole names.
 
     Returns
@@ -68,17 +71,18 @@ def export(
     FormatLimitation
         When a format cannot carry the labels.
     """
-    _check(formats, source, model, by_hand)
-    scan = None if source is None else load_scan(source)
-    identity = MANUAL if by_hand else ModelIdentity("origin not stated", "", "")
+    formats = [name.strip() for name in format.split(",")] if isinstance(format, str) else list(format)
+    _check(formats, source, model, manual)
+    scan = None if source is None else load_scan(Path(source))
+    identity = MANUAL if manual else ModelIdentity("origin not stated", "", "")
     table = LabelTable(())
     if model is not None:
         package = resolve_model(model)
         table, identity = package.card.table, package.identity
-    item = replace(_read(labels, scan, pattern, table), model=identity)
+    item = replace(_read(Path(labels), scan, structures, table), model=replace(identity, reviewer=reviewer or ""))
     written: dict[Path, None] = {}
     for name in formats:
-        files, notes = write(name, item, out)
+        files, notes = write(name, item, Path(out))
         written |= dict.fromkeys(files)
         log.info("%s: written as %s", labels, name)
         for note in notes:
@@ -86,22 +90,22 @@ def export(
     return list(written)
 
 
-def _check(formats: Sequence[str], source: Path | None, model: str | Path | None, by_hand: bool) -> None:
+def _check(formats: Sequence[str], source: Path | str | None, model: str | Path | None, manual: bool) -> None:
     if unknown := [name for name in formats if name not in WRITERS] or ([] if formats else ["none"]):
-        raise UsageError(f"there is no format '{unknown[0]}'", fix=f"Choose among {', '.join(WRITERS)}.")
-    if model is not None and by_hand:
-        raise UsageError("labels are made by a model or by hand, not both")
+        raise UsageError(f"--format: there is no format '{unknown[0]}'", fix=f"Choose among {', '.join(WRITERS)}.")
+    if model is not None and manual:
+        raise UsageError("labels are made by a model or manually, not both", fix="Give either --model or --manual.")
     dicom = [name for name in formats if WRITERS[name].needs_dicom]
     if dicom and source is None:
         raise UsageError(f"{dicom[0]} refers to the DICOM series of the scan", fix="Give its folder with --source.")
-    if dicom and model is None and not by_hand:
+    if dicom and model is None and not manual:
         raise UsageError(
-            f"{dicom[0]} says what made the labels, and that is not known",
-            fix="Give the model with --model, or --by-hand where a person drew them.",
+            f"{dicom[0]} states what made the labels, and that is not known",
+            fix="Give the model with --model, or --manual where a person drew them.",
         )
 
 
-def _read(path: Path, scan: Scan | None, pattern: str, table: LabelTable) -> Labeled:
+def _read(path: Path, scan: Scan | None, structures: str, table: LabelTable) -> Labeled:
     """Labels on the scan's grid, with what a model's table says of their classes."""
     source = Source("array") if scan is None else scan.source
     objects = None
@@ -114,7 +118,7 @@ def _read(path: Path, scan: Scan | None, pattern: str, table: LabelTable) -> Lab
 
         if scan is None:
             raise UsageError("contours need the scan they were drawn on", where=path, fix="Give it with --source.")
-        labels = read_rtstruct(path, scan, pattern)
+        labels = read_rtstruct(path, scan, structures)
     else:
         labels = read_labels(path)
         labels = LabelMap(labels.array, labels.geometry, _named(labels.table, table, path))

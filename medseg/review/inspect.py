@@ -1,177 +1,78 @@
-"""What is in some files and folders, and whether each volume can be trusted: a verdict for every one."""
+"""Finds every volume in some files and folders and reads it to its last voxel."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from medseg.draw.thumbnail import thumbnail
 from medseg.errors import MedsegError
 from medseg.io.discover import discover
+from medseg.io.files.atomic import atomic_path, write_text
 from medseg.io.read import read_scan
+from medseg.review.inspect_page import inspection_page
+from medseg.review.inspection import Inspection, VolumeReport
+from medseg.tracking.resolve import resolve_model
 from medseg.types.geometry import Geometry
-from medseg.types.scan import Discovery, FoundScan, Scan, Skipped
+from medseg.types.scan import Discovery, FoundScan, Scan
 from medseg.types.wanted import SeriesWanted
 
-__all__ = ["Inspection", "VolumeReport", "inspect"]
+__all__ = ["inspect"]
 
-THUMBNAIL = 64
-
-
-@dataclass(frozen=True)
-class VolumeReport:
-    """What is known of one volume.
-
-    Parameters
-    ----------
-    found : FoundScan
-        Where it is.
-    geometry : Geometry, optional
-        Where it lies; None where it was refused.
-    reason, fix : str, optional
-        Why it was refused, and what to do about it; None for a good one.
-    notes : tuple of str
-        Decisions taken while reading.
-    channels : int
-        Number of channels.
-    value_type : str
-        Of the voxels, for instance ``"int16"``.
-    values : tuple of float, optional
-        Smallest and largest.
-    modality : str, optional
-        DICOM's word.
-    study : str
-        Hash that volumes of one DICOM study share; empty for other formats.
-    series : str
-        The series' number and description, for DICOM.
-    body_part : str
-        As the header says.
-    thumbnail : Image, optional
-        The middle slice, in true proportions, head and front up.
-    fit : str
-        Whether a model would take it of its study, and why; empty where no model was named.
-    """
-
-    found: FoundScan
-    geometry: Geometry | None = None
-    reason: str | None = None
-    fix: str | None = None
-    notes: tuple[str, ...] = ()
-    channels: int = 1
-    value_type: str = ""
-    values: tuple[float, float] | None = None
-    modality: str | None = None
-    study: str = ""
-    series: str = ""
-    body_part: str = ""
-    thumbnail: Image.Image | None = None
-    fit: str = ""
-
-    @property
-    def is_good(self) -> bool:
-        """Whether every voxel was read and lies where the header says."""
-        return self.reason is None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        grid = self.geometry
-        return {
-            "case_id": self.found.case_id,
-            "format": self.found.format,
-            "files": [str(path) for path in self.found.files],
-            "description": self.found.description,
-            "verdict": "good" if self.is_good else "refused",
-            "reason": self.reason,
-            "fix": self.fix,
-            "notes": list(self.notes),
-            "modality": self.modality,
-            "study": self.study or None,
-            "series": self.series or None,
-            "series_uid": self.found.series_uid,
-            "body_part": self.body_part or None,
-            "shape": None if grid is None else list(grid.shape),
-            "spacing_mm": None if grid is None else [round(s, 6) for s in grid.spacing],
-            "orientation": None if grid is None else grid.orientation,
-            "affine": None if grid is None else grid.affine.tolist(),
-            "channels": self.channels,
-            "value_type": self.value_type or None,
-            "fit": self.fit or None,
-            "values": None if self.values is None else list(self.values),
-        }
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """Every volume, and every file that is part of none.
-
-    Parameters
-    ----------
-    volumes : tuple of VolumeReport
-        In the order of discovery.
-    skipped : tuple of Skipped
-        The other files.
-    """
-
-    volumes: tuple[VolumeReport, ...]
-    skipped: tuple[Skipped, ...]
-
-    @property
-    def exit_code(self) -> int:
-        """0 where all is good, 3 where part of it is not, 4 where nothing is."""
-        bad = [v for v in self.volumes if not v.is_good] + [left for left in self.skipped if left.broken]
-        if not any(v.is_good for v in self.volumes):
-            return 4
-        return 3 if bad else 0
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        return {
-            "volumes": [volume.as_json() for volume in self.volumes],
-            "skipped": [
-                {"path": str(left.path), "reason": left.reason, "fix": left.fix, "broken": left.broken}
-                for left in self.skipped
-            ],
-        }
+THUMBNAIL = 192  # longer side, pixels
 
 
 def inspect(
-    inputs: Sequence[Path],
+    inputs: Sequence[Path | str] | Path | str,
+    out: Path | str | None = None,
     *,
+    model: str | Path | None = None,
     headers_only: bool = False,
     allow_uneven: bool = False,
-    wanted: SeriesWanted | None = None,
-    picture_size: int = THUMBNAIL,
 ) -> Inspection:
-    """Find every volume and read it, so that a good verdict means that it can be read to its last voxel.
+    """Find every volume and read it, so that a valid one is known to be readable to its last voxel.
 
     Parameters
     ----------
-    inputs : sequence of Path
+    inputs : path or sequence of path
         Files and folders, mixed.
+    out : path, optional
+        Folder for index.html, a page with all of this, and a PNG of each volume.
+    model : str or path, optional
+        Say of each DICOM volume whether this model would take it of its study, and why.
     headers_only : bool
         Trust the voxels without reading them: quick, and no proof against truncated files.
     allow_uneven : bool
-        As for `medseg.io.read.read_scan`.
-    wanted : SeriesWanted, optional
-        What a model's card wants, to say of each DICOM volume whether it would be taken.
-    picture_size : int
-        Longer side of the thumbnails, pixels.
+        Resample DICOM series with uneven slices onto an even grid, instead of rejecting them.
 
     Raises
     ------
     UsageError
         When an input does not exist.
+    ModelError
+        When there is no such model.
     """
-    discovery: Discovery = discover(inputs)
-    reports = _reports(discovery, headers_only, allow_uneven, picture_size)
+    paths = [Path(path) for path in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
+    wanted = None if model is None else resolve_model(model).card.input.wanted()
+    discovery: Discovery = discover(paths)
+    reports = _reports(discovery, headers_only, allow_uneven)
     if wanted is not None:
-        fits = _fits(discovery, wanted, inputs)
+        fits = _fits(discovery, wanted, paths)
         reports = (replace(report, fit=fits.get(report.found.case_id, "")) for report in reports)
-    return Inspection(tuple(reports), discovery.skipped)
+    inspection = Inspection(tuple(reports), discovery.skipped)
+    if out is not None:
+        _write(inspection, Path(out), ", ".join(map(str, paths)))
+    return inspection
+
+
+def _write(inspection: Inspection, out: Path, title: str) -> None:
+    for volume in inspection.volumes:
+        if volume.thumbnail is not None:
+            with atomic_path(out / f"{volume.found.case_id}.png") as part:
+                volume.thumbnail.save(part)
+    write_text(out / "index.html", inspection_page(inspection, title))
 
 
 def _fits(discovery: Discovery, wanted: SeriesWanted, inputs: Sequence[Path]) -> dict[str, str]:
@@ -186,20 +87,20 @@ def _fits(discovery: Discovery, wanted: SeriesWanted, inputs: Sequence[Path]) ->
     }
 
 
-def _reports(discovery: Discovery, headers_only: bool, allow_uneven: bool, picture_size: int) -> Iterator[VolumeReport]:
+def _reports(discovery: Discovery, headers_only: bool, allow_uneven: bool) -> Iterator[VolumeReport]:
     for found in discovery.found:
         about = _about(found) if found.format == "dicom" else {}
         try:
             if headers_only:
-                geometry, notes = _place(found, allow_uneven)
+                geometry, notes = _headers(found, allow_uneven)
                 yield VolumeReport(found, geometry, notes=notes, **about)
             else:
-                yield _full(found, read_scan(found, allow_uneven=allow_uneven), about, picture_size)
+                yield _full(found, read_scan(found, allow_uneven=allow_uneven), about)
         except MedsegError as error:
             yield VolumeReport(found, reason=str(error.what), fix=error.fix, **about)
 
 
-def _full(found: FoundScan, scan: Scan, about: dict[str, Any], picture_size: int) -> VolumeReport:
+def _full(found: FoundScan, scan: Scan, about: dict[str, Any]) -> VolumeReport:
     return VolumeReport(
         found,
         scan.geometry,
@@ -207,12 +108,12 @@ def _full(found: FoundScan, scan: Scan, about: dict[str, Any], picture_size: int
         channels=scan.channels,
         value_type=str(scan.array.dtype),
         values=(float(scan.array.min()), float(scan.array.max())),
-        thumbnail=thumbnail(scan, picture_size),
+        thumbnail=thumbnail(scan, THUMBNAIL),
         **about,
     )
 
 
-def _place(found: FoundScan, allow_uneven: bool) -> tuple[Geometry | None, tuple[str, ...]]:
+def _headers(found: FoundScan, allow_uneven: bool) -> tuple[Geometry | None, tuple[str, ...]]:
     """Grid and notes of a volume by its headers; formats of one file were checked when they were found."""
     if found.format != "dicom":
         return None, ()

@@ -1,12 +1,12 @@
-"""Shows an inspection as a page: every volume with its picture and verdict, by study and series."""
+"""Shows an inspection as a page: every volume with its thumbnail and verdict, by study and series."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from medseg.draw.page import png_url, render
-from medseg.review.inspect import Inspection, VolumeReport
 from medseg.review.inspect_tree import facts, skipped_by_reason
+from medseg.review.inspection import Inspection, VolumeReport
 
 __all__ = ["inspection_page"]
 
@@ -28,7 +28,7 @@ def inspection_page(inspection: Inspection, title: str) -> str:
     return render(
         "inspect.html",
         title=title,
-        good=sum(volume.is_good for volume in inspection.volumes),
+        valid=sum(volume.is_valid for volume in inspection.volumes),
         total=len(inspection.volumes),
         studies=studies,
         rest=list(skipped_by_reason(inspection)),
@@ -38,12 +38,12 @@ def inspection_page(inspection: Inspection, title: str) -> str:
 def _card(volume: VolumeReport) -> dict[str, Any]:
     return {
         "case_id": volume.found.case_id,
-        "is_good": volume.is_good,
+        "is_valid": volume.is_valid,
         "series": volume.series,
         "facts": facts(volume, with_series=False),
         "reason": volume.reason,
         "fix": volume.fix,
         "notes": volume.notes,
         "fit": volume.fit,
-        "picture": None if volume.thumbnail is None else png_url(volume.thumbnail),
+        "thumbnail": None if volume.thumbnail is None else png_url(volume.thumbnail),
     }

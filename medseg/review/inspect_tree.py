@@ -12,14 +12,14 @@ from rich.markup import escape
 from rich.text import Text
 from rich.tree import Tree
 
-from medseg.review.inspect import Inspection, VolumeReport
+from medseg.review.inspection import Inspection, VolumeReport
 
 __all__ = ["facts", "inspection_tree", "skipped_by_reason"]
 
 COLUMNS = 64  # characters a thumbnail is drawn in, at most
 
 
-def inspection_tree(inspection: Inspection, title: str, *, pictures: bool) -> Tree:
+def inspection_tree(inspection: Inspection, title: str, *, thumbnails: bool) -> Tree:
     """Make the tree.
 
     Parameters
@@ -28,11 +28,11 @@ def inspection_tree(inspection: Inspection, title: str, *, pictures: bool) -> Tr
         What to show.
     title : str
         What was inspected.
-    pictures : bool
+    thumbnails : bool
         Whether to draw thumbnails, two pixels a character.
     """
-    good = sum(volume.is_good for volume in inspection.volumes)
-    tree = Tree(f"[bold]{escape(title)}[/]  {good} of {len(inspection.volumes)} volumes good")
+    valid = sum(volume.is_valid for volume in inspection.volumes)
+    tree = Tree(f"[bold]{escape(title)}[/]  {valid} of {len(inspection.volumes)} volumes valid")
     studies: dict[str, Tree] = {}
     series: dict[tuple[str, str | None], Tree] = {}
     for volume in inspection.volumes:
@@ -47,27 +47,27 @@ def inspection_tree(inspection: Inspection, title: str, *, pictures: bool) -> Tr
                 if key not in series:
                     series[key] = branch.add(f"series {escape(volume.series)}".rstrip())
                 branch = series[key]
-        branch.add(_volume(volume, pictures))
+        branch.add(_volume(volume, thumbnails))
     if inspection.skipped:
         rest = tree.add(f"{len(inspection.skipped)} other files")
-        for broken, reason, count, example, fix in skipped_by_reason(inspection):
-            mark = "[red]✗[/]" if broken else "[dim]·[/]"
+        for corrupt, reason, count, example, fix in skipped_by_reason(inspection):
+            mark = "[red]✗[/]" if corrupt else "[dim]·[/]"
             times = f"{count} files, such as " if count > 1 else ""
             line = f"{mark} {times}{escape(example)}: {escape(reason)}"
-            rest.add(line + (f"\n[dim]{escape(fix)}[/]" if fix and broken else ""))
+            rest.add(line + (f"\n[dim]{escape(fix)}[/]" if fix and corrupt else ""))
     return tree
 
 
-def _volume(volume: VolumeReport, pictures: bool) -> RenderableType:
-    mark = "[green]✓[/]" if volume.is_good else "[red]✗[/]"
+def _volume(volume: VolumeReport, thumbnails: bool) -> RenderableType:
+    mark = "[green]✓[/]" if volume.is_valid else "[red]✗[/]"
     lines = [f"{mark} [bold]{escape(volume.found.case_id)}[/]  {escape(facts(volume))}"]
-    if not volume.is_good:
+    if not volume.is_valid:
         lines += [f"  [red]{escape(volume.reason or '')}[/]"]
         lines += [f"  [dim]{escape(volume.fix)}[/]"] if volume.fix else []
     lines += [f"  [yellow]{escape(note)}[/]" for note in volume.notes]
     lines += [f"  {escape(volume.fit)}"] if volume.fit else []
     text = Text.from_markup("\n".join(lines))
-    if not pictures or volume.thumbnail is None:
+    if not thumbnails or volume.thumbnail is None:
         return text
     return Group(text, _blocks(volume.thumbnail))
 
@@ -100,9 +100,9 @@ def _blocks(image: Image.Image) -> Text:
 
 
 def skipped_by_reason(inspection: Inspection) -> Iterable[tuple[bool, str, int, str, str | None]]:
-    """Reasons, broken ones first, each with how many files it is given for and one of them."""
+    """Reasons, corrupt files first, each with how many files it is given for and one of them."""
     counts = Counter((left.broken, left.reason) for left in inspection.skipped)
     first = {(left.broken, left.reason): left for left in reversed(inspection.skipped)}
-    for (broken, reason), count in sorted(counts.items(), key=lambda item: (not item[0][0], item[0][1])):
-        left = first[broken, reason]
-        yield broken, reason, count, left.path.name, left.fix
+    for (corrupt, reason), count in sorted(counts.items(), key=lambda item: (not item[0][0], item[0][1])):
+        left = first[corrupt, reason]
+        yield corrupt, reason, count, left.path.name, left.fix

@@ -193,11 +193,14 @@ class ModelIdentity:
         As on the model card.
     hash : str
         SHA-256 of the package, hexadecimal.
+    reviewer : str
+        Who drew or reviewed the result, where that is known.
     """
 
     name: str
     version: str
     hash: str
+    reviewer: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} {self.version} ({self.hash[:12]})"

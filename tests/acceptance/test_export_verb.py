@@ -48,7 +48,7 @@ def test_labels_and_objects_in_every_format(medseg, tmp_path, kind):
     ):
         out = tmp_path / file.partition(".")[0]
         arguments = ["export", tmp_path / file, "--source", tmp_path / "scan", "--format", ",".join(formats)]
-        done = medseg(*arguments, "--out", out, "--by-hand", "--json")
+        done = medseg(*arguments, "--out", out, "--manual", "--json")
         assert done.returncode == 0, done.stderr
         assert ("tilted" in done.stderr) == (kind == "tilted")
         assert {Path(path).name for path in json.loads(done.stdout)["files"]} == {path.name for path in out.iterdir()}
@@ -70,7 +70,7 @@ def test_a_nifti_scan_takes_what_needs_no_dicom(medseg, tmp_path):
     arguments = ["export", tmp_path / "labels.nii.gz", "--source", tmp_path / "scan.nii.gz", "--out", tmp_path / "out"]
     assert medseg(*arguments, "--format", ",".join(plain)).returncode == 0
     assert np.array_equal(read_labels(tmp_path / "out" / "labels.seg.nrrd").array, labels.array)
-    done = medseg(*arguments, "--format", "dicom-seg", "--by-hand")
+    done = medseg(*arguments, "--format", "dicom-seg", "--manual")
     assert done.returncode == 4
     assert "this scan is not one" in done.stderr
 
@@ -90,7 +90,7 @@ def test_what_does_not_fit_is_refused_in_one_line(medseg, tmp_path):
     )
     for file, source, name, code, words in cases:
         out = tmp_path / "out"
-        done = medseg("export", file, "--source", source, "--format", name, "--by-hand", "--out", out)
+        done = medseg("export", file, "--source", source, "--format", name, "--manual", "--out", out)
         assert done.returncode == code, done.stderr
         assert words in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr

@@ -63,7 +63,7 @@ def exported(folder: Path, where: Grid, name: str, form: str) -> tuple[Geometry,
     indices = np.stack(np.meshgrid(*map(np.arange, geometry.shape), indexing="ij"), axis=-1)
     labels = LabelMap(balls(geometry.to_world(indices)).astype(np.uint8), geometry, TABLE)
     write_labels(labels, folder / "labels.nii.gz")
-    arguments = ["export", folder / "labels.nii.gz", "--source", folder / "ct", "--format", form, "--by-hand"]
+    arguments = ["export", folder / "labels.nii.gz", "--source", folder / "ct", "--format", form, "--manual"]
     assert run([*map(str, arguments), "--out", str(folder / "out"), "--quiet"]) == 0
     return geometry, uid(name, "study")
 

@@ -218,7 +218,7 @@ def test_the_command_exits_with_3_when_something_blocks(folder, tmp_path, capsys
     assert json.loads(capsys.readouterr().out)["blocked"] == {}
     spoil_constant(folder)
     assert run(["audit", str(folder), "--out", str(tmp_path / "out")]) == 3
-    assert "BLOCKS  c3  constant image" in capsys.readouterr().out
+    assert "blocks  c3  constant image" in capsys.readouterr().out
     assert (tmp_path / "out" / "audit.html").is_file()
 
 

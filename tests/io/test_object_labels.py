@@ -44,6 +44,22 @@ def test_a_class_for_each_object():
     assert labels.array.dtype == np.uint8
 
 
+def test_objects_are_counted_within_their_class_in_the_order_of_their_ids(tmp_path):
+    source, geometry = small_series(tmp_path / "in", shape=(16, 11, 6))
+    array = np.zeros(geometry.shape, np.int32)
+    rows = []
+    for number, value in enumerate((1, 1, 2, 2), start=1):
+        array[3 * number - 2, 2:4, 2] = number
+        rows.append(InstanceRow(number, value, True, 2))
+    kinds = LabelTable(tuple(LabelClass(v, name, is_thing=True) for v, name in ((1, "kidney"), (2, "lesion"))))
+    objects = Instances(array, geometry, tuple(rows), kinds)
+    labels = LabelMap(np.zeros(geometry.shape, np.uint8), geometry, kinds)
+    (path,), _ = write("dicom-seg-objects", Labeled(labels, source, MODEL, instances=objects), tmp_path)
+    segments = pydicom.dcmread(path).SegmentSequence
+    assert [s.SegmentLabel for s in segments] == ["kidney 1", "kidney 2", "lesion 1", "lesion 2"]
+    assert [s.SegmentNumber for s in segments] == [1, 2, 3, 4]
+
+
 def test_a_segment_for_each_object(tmp_path):
     source, geometry = small_series(tmp_path / "in", shape=(16, 11, 6), orientation=OBLIQUE)
     objects = three_objects(geometry)

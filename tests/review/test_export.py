@@ -61,7 +61,7 @@ def test_every_format_is_written(tmp_path, series, model):
     folder, scan = series
     labels = some_labels(scan.geometry)
     write_labels(labels, tmp_path / "labels.nii.gz")
-    files = export(tmp_path / "labels.nii.gz", FORMATS, tmp_path / "out", source=folder, model=model)
+    files = export(tmp_path / "labels.nii.gz", tmp_path / "out", format=FORMATS, source=folder, model=model)
     assert {f.name for f in files} == {f.name for f in (tmp_path / "out").iterdir()}
     assert {"labels.seg.dcm", "labels.rtstruct.dcm", "labels.sr.dcm", "labels.1-liver.stl", "labels.glb"} <= {
         f.name for f in files
@@ -78,7 +78,7 @@ def test_a_second_export_writes_the_same_bytes(tmp_path, series, model):
     write_labels(some_labels(series[1].geometry), tmp_path / "labels.nii.gz")
     contents = []
     for _ in range(2):
-        files = export(tmp_path / "labels.nii.gz", FORMATS, tmp_path / "out", source=series[0], model=model)
+        files = export(tmp_path / "labels.nii.gz", tmp_path / "out", format=FORMATS, source=series[0], model=model)
         contents.append({f.name: f.read_bytes() for f in files})
     assert contents[0] == contents[1]
 
@@ -89,7 +89,7 @@ def test_codes_come_from_the_model_where_names_do_not_speak_against_it(tmp_path,
         table = LabelTable((LabelClass(1, name), LabelClass(2, "vessel")))
         labels = some_labels(series[1].geometry, table)
         write("nifti", Labeled(labels, series[1].source, MODEL), tmp_path / name)
-        export(tmp_path / name / "labels.nii.gz", ["dicom-seg"], tmp_path / name, source=series[0], model=model)
+        export(tmp_path / name / "labels.nii.gz", tmp_path / name, format=["dicom-seg"], source=series[0], model=model)
         segments = pydicom.dcmread(tmp_path / name / "labels.seg.dcm").SegmentSequence
         assert [s.SegmentLabel for s in segments] == [name, "vessel"]
         assert [s.SegmentedPropertyTypeCodeSequence[0].CodeValue for s in segments][:1] == codes
@@ -102,7 +102,7 @@ def test_objects_are_classes_of_every_format(tmp_path, series, model):
     write_instances(components(labels), tmp_path / "case", series[1].source)
     path = tmp_path / "case" / "instances.nii.gz"
     formats = ["dicom-seg-objects", "dicom-seg", "rtstruct", "sr", "nrrd", "stl"]
-    export(path, formats, tmp_path / "out", source=series[0], model=model)
+    export(path, tmp_path / "out", format=formats, source=series[0], model=model)
     seg = pydicom.dcmread(tmp_path / "out" / "objects.seg.dcm")
     assert [s.SegmentLabel for s in seg.SegmentSequence] == ["liver 1", "liver 2"]
     assert {s.SegmentedPropertyTypeCodeSequence[0].CodeValue for s in seg.SegmentSequence} == {"10200004"}
@@ -112,7 +112,7 @@ def test_objects_are_classes_of_every_format(tmp_path, series, model):
         assert len(world(back, 2)) == 8
     with pytest.raises(FormatLimitation, match="no objects were made"):
         write_labels(labels, tmp_path / "labels.nii.gz")
-        export(tmp_path / "labels.nii.gz", ["dicom-seg-objects"], tmp_path / "b", source=series[0], model=model)
+        export(tmp_path / "labels.nii.gz", tmp_path / "b", format=["dicom-seg-objects"], source=series[0], model=model)
 
 
 def test_what_readers_get_wrong_is_said(tmp_path, caplog):
@@ -121,7 +121,7 @@ def test_what_readers_get_wrong_is_said(tmp_path, caplog):
     write_labels(labels, tmp_path / "labels.nii.gz")
     with caplog.at_level(logging.WARNING, "medseg"):
         formats = ["nrrd", "dicom-seg", "rtstruct", "nifti"]
-        export(tmp_path / "labels.nii.gz", formats, tmp_path / "out", source=tmp_path / "tilted", by_hand=True)
+        export(tmp_path / "labels.nii.gz", tmp_path / "out", format=formats, source=tmp_path / "tilted", manual=True)
     said = [record.getMessage() for record in caplog.records]
     assert [line.partition(":")[0] for line in said] == ["labels.seg.dcm", "labels.rtstruct.dcm", "labels.nii.gz"]
     assert all("give them nrrd" in line for line in said)
@@ -139,7 +139,7 @@ def test_labels_turned_by_another_program_are_turned_back(tmp_path, series):
     order = AxisOrder((2, 0, 1), (True, False, True))
     turned = LabelMap(np.ascontiguousarray(order.apply(labels.array)), order.geometry(labels.geometry), TABLE)
     write_labels(turned, tmp_path / "turned.nii.gz")
-    export(tmp_path / "turned.nii.gz", ["dicom-seg"], tmp_path / "out", source=series[0], by_hand=True)
+    export(tmp_path / "turned.nii.gz", tmp_path / "out", format=["dicom-seg"], source=series[0], manual=True)
     assert world(read_seg(tmp_path / "out" / "labels.seg.dcm"), 2) == world(labels, 2)
 
 
@@ -148,42 +148,46 @@ def test_labels_of_another_scan_are_refused(tmp_path, series):
     affine[:3, 3] += 0.3
     write_labels(some_labels(Geometry(affine, (13, 11, 6))), tmp_path / "other.nii.gz")
     with pytest.raises(GeometryMismatch, match="between"):
-        export(tmp_path / "other.nii.gz", ["nrrd"], tmp_path / "out", source=series[0])
+        export(tmp_path / "other.nii.gz", tmp_path / "out", format=["nrrd"], source=series[0])
     assert not (tmp_path / "out").exists()
 
 
 def test_what_a_person_drew_is_called_manual(tmp_path, series):
     write_labels(some_labels(series[1].geometry), tmp_path / "labels.nii.gz")
-    formats = ["dicom-seg", "rtstruct", "sr"]
-    export(tmp_path / "labels.nii.gz", formats, tmp_path / "out", source=series[0], by_hand=True)
+    formats = "dicom-seg, rtstruct, sr"
+    options = {"source": series[0], "manual": True, "reviewer": "Anna Jansen"}
+    export(tmp_path / "labels.nii.gz", tmp_path / "out", format=formats, **options)
     seg = pydicom.dcmread(tmp_path / "out" / "labels.seg.dcm")
     assert {s.SegmentAlgorithmType for s in seg.SegmentSequence} == {"MANUAL"}
-    structures = pydicom.dcmread(tmp_path / "out" / "labels.rtstruct.dcm").StructureSetROISequence
-    assert {s.ROIGenerationAlgorithm for s in structures} == {"MANUAL"}
+    contours = pydicom.dcmread(tmp_path / "out" / "labels.rtstruct.dcm")
+    assert {s.ROIGenerationAlgorithm for s in contours.StructureSetROISequence} == {"MANUAL"}
+    assert seg.ContentCreatorName == contours.OperatorsName == "Jansen^Anna"
 
 
 def test_dicom_seg_and_rtstruct_are_read_too(tmp_path, series, model):
     labels = some_labels(series[1].geometry)
     write_labels(labels, tmp_path / "labels.nii.gz")
-    export(tmp_path / "labels.nii.gz", ["dicom-seg", "rtstruct"], tmp_path / "a", source=series[0], model=model)
+    export(tmp_path / "labels.nii.gz", tmp_path / "a", format=["dicom-seg", "rtstruct"], source=series[0], model=model)
     for name in ("labels.seg.dcm", "labels.rtstruct.dcm"):
-        export(tmp_path / "a" / name, ["nifti"], tmp_path / "b", source=series[0])
+        export(tmp_path / "a" / name, tmp_path / "b", format=["nifti"], source=series[0])
         back = read_labels(tmp_path / "b" / "labels.nii.gz")
         assert back.geometry.matches(labels.geometry)
         assert np.array_equal(back.array, labels.array)
-    export(tmp_path / "a" / "labels.rtstruct.dcm", ["nifti"], tmp_path / "c", source=series[0], pattern="vessel")
+    export(
+        tmp_path / "a" / "labels.rtstruct.dcm", tmp_path / "c", format=["nifti"], source=series[0], structures="vessel"
+    )
     assert np.array_equal(read_labels(tmp_path / "c" / "labels.nii.gz").array, labels.array == 2)
     with pytest.raises(UsageError, match="contours need the scan"):
-        export(tmp_path / "a" / "labels.rtstruct.dcm", ["nifti"], tmp_path / "d")
+        export(tmp_path / "a" / "labels.rtstruct.dcm", tmp_path / "d", format=["nifti"])
 
 
 def test_missing_options_are_named(tmp_path, series, model):
     write_labels(some_labels(series[1].geometry), tmp_path / "labels.nii.gz")
     for arguments, words in (
-        ({"formats": ["png"]}, "no format 'png'"),
-        ({"formats": ["sr"]}, "--source"),
-        ({"formats": ["sr"], "source": series[0]}, "--by-hand"),
-        ({"formats": ["sr"], "source": series[0], "model": model, "by_hand": True}, "not both"),
+        ({"format": ["png"]}, "no format 'png'"),
+        ({"format": ["sr"]}, "--source"),
+        ({"format": ["sr"], "source": series[0]}, "--manual"),
+        ({"format": ["sr"], "source": series[0], "model": model, "manual": True}, "not both"),
     ):
         with pytest.raises(UsageError, match=words):
             export(tmp_path / "labels.nii.gz", out=tmp_path / "out", **arguments)
@@ -194,7 +198,7 @@ def test_values_the_model_does_not_make_are_refused(tmp_path, series, model):
     labels.array[0, 0, 0] = 7
     write_labels(labels, tmp_path / "labels.nii.gz")
     with pytest.raises(UsageError, match="the value 7"):
-        export(tmp_path / "labels.nii.gz", ["nrrd"], tmp_path / "out", model=model)
+        export(tmp_path / "labels.nii.gz", tmp_path / "out", format=["nrrd"], model=model)
 
 
 def test_command_line(tmp_path, series, model, capsys):

@@ -33,7 +33,7 @@ def folder(tmp_path):
 def test_verdicts(folder):
     inspection = inspect([folder])
     verdicts = {volume.found.case_id.partition("-")[0]: volume for volume in inspection.volumes}
-    assert {name: volume.is_good for name, volume in verdicts.items()} == {
+    assert {name: volume.is_valid for name, volume in verdicts.items()} == {
         "mr": True,
         "ct": False,
         "one": True,
@@ -49,8 +49,8 @@ def test_verdicts(folder):
 
 def test_headers_alone_trust_the_voxels(folder):
     verdicts = {v.found.case_id: v for v in inspect([folder], headers_only=True).volumes}
-    assert verdicts["cut"].is_good
-    assert [v.is_good for name, v in verdicts.items() if name.startswith("ct-")] == [False]
+    assert verdicts["cut"].is_valid
+    assert [v.is_valid for name, v in verdicts.items() if name.startswith("ct-")] == [False]
     (series,) = [v for name, v in verdicts.items() if name.startswith("mr-")]
     assert series.geometry.shape == (14, 11, 9)
 
@@ -64,7 +64,7 @@ def test_uneven_slices_when_allowed(folder):
 def test_command(folder, capsys, tmp_path):
     assert run(["inspect", str(folder), "--out", str(tmp_path / "png")]) == 3
     said = capsys.readouterr().out
-    for part in ("2 of 4 volumes good", "✓ one", "✗ cut", "1 of 9 slices are missing", "notes.txt: text"):
+    for part in ("2 of 4 volumes valid", "✓ one", "✗ cut", "1 of 9 slices are missing", "notes.txt: text"):
         assert part in " ".join(said.split())
     assert "Doe" not in said
     assert Image.open(tmp_path / "png" / "one.png").size == (14, 192)
@@ -89,12 +89,12 @@ def test_command_json(folder, capsys):
     assert run(["inspect", str(folder), "--json"]) == 3
     told = json.loads(capsys.readouterr().out)
     by_id = {volume["case_id"]: volume for volume in told["volumes"]}
-    assert by_id["one"]["verdict"] == "good"
+    assert by_id["one"]["verdict"] == "valid"
     assert by_id["one"]["shape"] == [3, 40, 50]
     assert by_id["one"]["affine"] == np.eye(4).tolist()
-    assert by_id["cut"]["verdict"] == "refused"
+    assert by_id["cut"]["verdict"] == "rejected"
     assert by_id["cut"]["fix"]
-    assert told["skipped"] == [{"path": str(folder / "notes.txt"), "reason": "text", "fix": None, "broken": False}]
+    assert told["skipped"] == [{"path": str(folder / "notes.txt"), "reason": "text", "fix": None, "corrupt": False}]
 
 
 def test_which_series_a_model_would_take(tmp_path, capsys):
@@ -107,8 +107,8 @@ def test_which_series_a_model_would_take(tmp_path, capsys):
     assert fits["CT"] == "not taken for the model: CT, not MR"
 
 
-def test_command_draws_pictures(folder, capsys):
-    assert run(["inspect", str(folder / "one.nii.gz"), "--pictures"]) == 0
+def test_command_draws_thumbnails(folder, capsys):
+    assert run(["inspect", str(folder / "one.nii.gz"), "--thumbnails"]) == 0
     assert "▀▀▀" in capsys.readouterr().out
 
 

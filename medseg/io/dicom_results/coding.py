@@ -24,6 +24,7 @@ __all__ = [
     "describe",
     "long_string",
     "made",
+    "person_name",
     "serial_number",
     "table_of",
     "title",
@@ -125,6 +126,13 @@ def table_of(classes: list[LabelClass]) -> LabelTable:
 def long_string(text: str) -> str:
     """Return text that fits DICOM's LO: 64 characters, no backslash, no control characters."""
     return "".join(" " if c == "\\" or not c.isprintable() else c for c in text)[:64].strip() or "unnamed"
+
+
+def person_name(name: str) -> str:
+    """Return a name as DICOM's PN, family name first; one with a ^ is taken to be a PN already."""
+    text = long_string(name.replace("=", " ")) if name.strip() else ""
+    given, _, family = text.rpartition(" ")
+    return f"{family}^{given}" if given and "^" not in text else text
 
 
 def title(model: ModelIdentity) -> str:

@@ -14,6 +14,7 @@ from medseg.io.dicom_results.coding import (
     concept,
     long_string,
     made,
+    person_name,
     serial_number,
     title,
     type_of,
@@ -55,7 +56,7 @@ def _frame(series: SourceSeries, model: ModelIdentity) -> Dataset:
         dataset[keyword] = header[keyword]
     dataset.PositionReferenceIndicator = header.get("PositionReferenceIndicator") or ""
     dataset.Modality, dataset.SeriesNumber, dataset.InstanceNumber = "RTSTRUCT", SERIES_NUMBER, 1
-    dataset.OperatorsName = ""
+    dataset.OperatorsName = person_name(model.reviewer)
     dataset.SeriesDescription = title(model)
     dataset.Manufacturer, dataset.ManufacturerModelName = "medseg", long_string(model.name)
     dataset.DeviceSerialNumber, dataset.SoftwareVersions = serial_number(model), SOFTWARE_VERSION

@@ -20,6 +20,7 @@ from medseg.io.dicom_results.coding import (
     SOFTWARE_VERSION,
     describe,
     long_string,
+    person_name,
     serial_number,
     table_of,
     title,
@@ -118,7 +119,7 @@ def build_seg(
                 fix="Write NIfTI or NRRD instead.",
             ) from error
     seg.SpecificCharacterSet = "ISO_IR 192"
-    seg.ContentCreatorName = ""
+    seg.ContentCreatorName = person_name(model.reviewer)
     return seg
 
 
