@@ -17,7 +17,7 @@ from medseg.io.files.case_id import stem
 from medseg.io.read import load_scan, read_labels
 from medseg.types import LabelTable
 
-__all__ = ["OBJECT", "read", "recognize"]
+__all__ = ["OBJECT", "read", "recognize", "table_of_references"]
 
 IMAGES = ("images", "image", "imgs", "img", "imagesTr", "scans")
 CLASSES = ("labels", "label", "masks", "mask", "labelsTr", "segmentations")
@@ -63,7 +63,7 @@ def read(path: Path, given: DatasetDescription | None = None) -> Dataset:
         folder=path,
         layout="pairs",
         channels=_named(given) or _channels(first.channels, first.modality),
-        table=given.table or (class_table({1: OBJECT}) if kind == "instances" else _table(paired, given)),
+        table=given.table or (class_table({1: OBJECT}) if kind == "instances" else table_of_references(paired, given)),
         cases=cases,
         dimensions=2 if first.geometry.shape[2] == 1 else 3,
         license=given.license,
@@ -89,14 +89,16 @@ def _channels(count: int, modality: str | None) -> tuple[Channel, ...]:
     return tuple(Channel(f"channel {k}", modality) for k in range(count))
 
 
-def _table(cases: Sequence[DatasetCase], given: DatasetDescription) -> LabelTable:
+def table_of_references(cases: Sequence[DatasetCase], given: DatasetDescription) -> LabelTable:
+    """Classes without names for the values that the references of labeled cases hold."""
     values: set[int] = set()
     for case in cases:
         assert case.reference is not None
-        found = {int(v) for v in np.unique(read_labels(case.reference).array)}
-        values |= {given.values.get(v, v) for v in found} - {given.ignore}
-    if values <= {0}:
-        raise InputError("every reference is empty", where=cases[0].reference)
+        values |= {given.values.get(v, v) for v in np.unique(read_labels(case.reference).array).tolist()}
+    values -= {0, given.ignore}
+    if not values:
+        where = cases[0].reference if cases else None
+        raise InputError("no reference holds a class", where=where, fix="Name the classes under 'labels'.")
     return LabelTable.unnamed(sorted(values))
 
 

@@ -10,16 +10,16 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from pydantic import Field
 
 from medseg.config.load import build, read_yaml
 from medseg.data.dataset import Channel, Dataset, DatasetCase
 from medseg.data.description import DatasetDescription
 from medseg.data.layout_msd import class_table
+from medseg.data.layout_pairs import OBJECT, table_of_references
 from medseg.data.modality import dicom_modality
-from medseg.errors import ConfigError, InputError
-from medseg.io.read import load_scan, read_labels
+from medseg.errors import InputError
+from medseg.io.read import load_scan
 from medseg.types import LabelTable
 
 __all__ = ["TableDataset", "read", "recognize"]
@@ -64,7 +64,7 @@ def read(path: Path) -> Dataset:
         folder=file.parent,
         layout="table",
         channels=channels,
-        table=_table(given, labeled, file),
+        table=_table(given, labeled),
         cases=cases,
         dimensions=2 if first is not None and first.geometry.shape[2] == 1 else 3,
         license=given.license,
@@ -131,17 +131,7 @@ def _case(number: int, row: Mapping[str, str], columns: Sequence[str], source: P
     )
 
 
-def _table(given: TableDataset, labeled: Sequence[DatasetCase], file: Path) -> LabelTable:
+def _table(given: TableDataset, labeled: Sequence[DatasetCase]) -> LabelTable:
     if given.table is not None:
         return given.table
-    if given.references == "instances":
-        return class_table({1: "object"})
-    values: set[int] = set()
-    for case in labeled:
-        assert case.reference is not None
-        found = {int(v) for v in np.unique(read_labels(case.reference).array)}
-        values |= {given.values.get(v, v) for v in found}
-    values -= {0} if given.ignore is None else {0, given.ignore}
-    if not values:
-        raise ConfigError("no reference holds a class", where=file, fix="Name the classes under 'labels'.")
-    return LabelTable.unnamed(sorted(values))
+    return class_table({1: OBJECT}) if given.references == "instances" else table_of_references(labeled, given)

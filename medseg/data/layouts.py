@@ -16,7 +16,7 @@ __all__ = ["LAYOUTS", "Layout", "read_dataset"]
 
 @dataclass(frozen=True)
 class Layout:
-    """One way to lay out a dataset.
+    """A dataset layout.
 
     - `recognize`: whether a path looks like it; cheap, and never raises.
     - `read`: reads it, raising `InputError` where it is not what it claims to be.

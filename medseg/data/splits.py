@@ -1,4 +1,4 @@
-"""Splits cases into those trained on and those held out, the same way on every machine."""
+"""Splits cases into those trained on and those held out, identically on every machine."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class EnsembleAgreement:
         return cls(decision.values, members, None)
 
     def add(self, found: npt.NDArray[Any]) -> None:
-        """Compare what each member found in a window with what the average says.
+        """Compare what each network found in a window with what their average gives.
 
         - `found`, shape (members + 1, ...): the index of the largest score, or whether each region is present; the
           average's comes last.
@@ -66,7 +66,7 @@ class EnsembleAgreement:
         self._sizes[member] += sizes
 
     def by_value(self) -> dict[int, float]:
-        """Mean Dice over members for each label value that any of them found, background skipped."""
+        """Mean Dice over members for each label value that any of them found, without background."""
         dice = 2 * self._shared / np.maximum(self._sizes, 1)
         return {
             value: float(dice[:, index].mean())

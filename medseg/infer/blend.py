@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 __all__ = ["AxisWindows", "gaussian", "windows_along"]
 
-# Standard deviation of the weights as a share of the window: nnU-Net's, and MONAI's.
+# Standard deviation of the weights as a fraction of the window: nnU-Net's, and MONAI's.
 SIGMA = 1 / 8
 
 
@@ -41,7 +41,7 @@ def gaussian(patch: int) -> npt.NDArray[np.float64]:
 def windows_along(size: int, patch: int, overlap: float) -> AxisWindows:
     """Spread windows evenly along an axis, as nnU-Net does: the fewest that overlap at least as much as asked.
 
-    - `overlap`: share of a window covered again by the next, 0 to below 1.
+    - `overlap`: fraction of a window covered again by the next, 0 to below 1.
     """
     if size < patch:
         raise ValueError(f"an axis of {size} voxels cannot hold a window of {patch}")

@@ -3,7 +3,7 @@
 The definition is: interpolate every class's scores linearly onto the scan's grid, then decide. Interpolated scores are
 convex combinations of the 8 around them, so where those 8 agree on the outcome, that is the outcome, and only the rest,
 a shell around each border, needs its scores. The result is the same. Where that shell is a good part of all voxels, as
-with an undecided network, every voxel is interpolated: planes of them take less time than as many scattered ones.
+with an uncertain network, every voxel is interpolated: planes of them take less time than as many scattered ones.
 """
 
 from __future__ import annotations

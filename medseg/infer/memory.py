@@ -1,4 +1,4 @@
-"""What a case will take before it is begun, so that it is cut into strips or refused, never killed by the system."""
+"""What a case will take before it is begun, so that it is cut into strips or rejected, never killed by the system."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FLOAT = 4
 # Bytes a voxel of the block in hand takes: float32 copy, its resampled rows, and what NumPy holds in between.
 PREPARED_BLOCK = 16
 # Bytes a voxel of the planes being labeled takes: its outcome twice, and, where it is mixed, three indices, three
-# shares and its place. A seventh of mixed voxels is far more than borders of organs make.
+# weights and its place. A seventh of mixed voxels is far more than borders of organs make.
 LABELED_VOXEL = 14
 # Bytes a voxel of the network's grid takes while its slab is decided: outcome, best score, comparison, both extremes.
 DECIDED_VOXEL = 12
@@ -61,7 +61,7 @@ class Need:
             "prepared scan": self.prepared,
             "network": self.network,
             "labels": self.labels + self.deciding,
-            "scores kept": self.scores,
+            "probabilities kept": self.scores,
         }
         named = ", ".join(f"{name} {_gb(size)}" for name, size in parts.items() if size > self.total / 20)
         return f"{_gb(self.total)} ({named})"
@@ -81,7 +81,7 @@ def predict_need(
 ) -> Need:
     """Predict what a case takes.
 
-    - `network`: bytes the engine takes while it runs, its weights skipped.
+    - `network`: bytes the engine takes while it runs, its weights not counted.
     - `kept`: arrays of float32 on the scan's grid kept in memory besides the labels: scores and entropies.
     - `partial`: whether windows may be skipped, so that what each voxel's scores are made of is counted beside them.
     """

@@ -21,25 +21,26 @@ class InferOptions(BaseModel):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = Field(
         default="auto", description="auto, cpu, cuda or cuda:N"
     )
-    engine: EngineName = Field(default="auto", description="what computes the network")
+    engine: EngineName = Field(default="auto", description="inference engine")
     precision: PrecisionName = Field(
         default="auto",
-        description="of the network; auto is the fastest of those the model's card says cost nothing that matters",
+        description="auto takes the fastest precision whose measured cost on the model card is negligible",
     )
     compiled: bool = Field(default=False, description="have PyTorch compile the network; takes a minute at first")
     overlap: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.5, description="share of a window that the next one covers again"
+        default=0.5, description="sliding-window overlap, as a fraction of the window"
     )
     mirror: Mirror = Field(
-        default="auto", description="average over mirrored copies of each window; auto does what the model card says"
+        default="auto",
+        description="average over mirrored copies of each window; auto takes the model card's choice",
     )
     skip_beyond: Annotated[float, Field(ge=0)] | Literal["auto", "none"] = Field(
         default="auto",
         description="in a cascade, mm: windows further than that from all the low-resolution stage found are skipped; "
-        "none runs every window, auto does what the model card says",
+        "none runs every window, auto takes the model card's distance",
     )
     memory_gb: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="memory a case may take, 1e9 bytes; what is free where not given"
+        default=None, description="memory a case may take, in GB of 1e9 bytes; null: what is free"
     )
-    probabilities: bool = Field(default=False, description="also give every class's score for every voxel")
-    entropy: bool = Field(default=False, description="also give the entropy of the probabilities of every voxel")
+    probabilities: bool = Field(default=False, description="also return every class's probability for every voxel")
+    entropy: bool = Field(default=False, description="also return the entropy of every voxel")

@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """Labels, and probabilities and entropy where asked for.
+    """Labels, and probabilities and entropy where requested.
 
     - `labels`, shape (X, Y, Z): background everywhere to begin with.
     - `probabilities`, shape (K, X, Y, Z): outside the part the network is shown: 1 for the background, 0 for the rest.

@@ -46,7 +46,7 @@ def interpolated_planes(
     """Yield planes with all classes' scores.
 
     - `scores`, shape (K, X, Y, n): without padding; beyond what `maps` reach there may be more.
-    - yields, shape (K, rows, X): the plane of the scan's grid, and its scores, valid until the next is asked for.
+    - yields, shape (K, rows, X): the plane of the scan's grid, and its scores, valid until the next is yielded.
     """
     x, y, z = maps
     low_y, high_y = y.low[rows] - y.low[rows.start], y.high[rows] - y.low[rows.start]

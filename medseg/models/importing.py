@@ -40,8 +40,8 @@ def import_model(
     - `path`: a results folder or exported zip of nnU-Net version 2, a MONAI bundle, a TorchScript, ONNX, safetensors or
       state-dict file, or a package of medseg.
     - `out`: a folder for the package; by default the user's store, where ``--model`` finds it by name.
-    - `card`: YAML with any part of a model card, for what the files do not say; it overrules them. For single files the
-      YAML of the same name beside them serves, where there is one. Not for nnU-Net, which says everything.
+    - `card`: YAML with any part of a model card, which overrules the files. For single files the
+      YAML of the same name beside them serves, where there is one. Not for nnU-Net, whose files tell everything.
     - `trust`: allow a TorchScript program to be run on this machine from now on.
     - `configuration`, `folds`, `checkpoint`, `orientation`: for nnU-Net; see
       `medseg.models.adapters.nnunet.import_nnunet`.
@@ -90,7 +90,7 @@ def _import_foreign(
         raise UsageError(
             "it is a TorchScript program, which can read and write files when it runs",
             where=path,
-            fix="If you trust where it comes from, say --trust; else ask for ONNX or plain weights.",
+            fix="If you trust its source, add --trust; otherwise ask for ONNX or plain weights.",
         )
     if found.whole is None:
         assert found.weights is not None
@@ -106,7 +106,7 @@ def _import_foreign(
 
 
 def _check_fit(card: ModelCard, weights: Any, where: Path) -> None:
-    """Refuse weights that do not fit the network now rather than at the first scan."""
+    """Reject weights that do not fit the network now rather than at the first scan."""
     from medseg.models.registry import build_network
 
     try:
@@ -138,7 +138,7 @@ def _copy(package: ModelPackage, name: str, out: Path | None, *, trust: bool, ov
             raise UsageError(
                 "the package holds a TorchScript program, which can read and write files when it runs",
                 where=package.folder,
-                fix="If you trust where it comes from, say --trust.",
+                fix="If you trust its source, add --trust.",
             )
         remember_trust(package.card.weights_sha256)
     if folder.resolve() != package.folder.resolve():

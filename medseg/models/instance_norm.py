@@ -15,8 +15,8 @@ __all__ = ["InstanceNorm"]
 class InstanceNorm(nn.GroupNorm):
     """Instance normalization (Ulyanov 2016) with learnt scale and shift, for any number of spatial dimensions.
 
-    It is group normalization with one channel a group, which unlike `torch.nn.InstanceNorm3d` keeps the channels-last
-    layout on the CPU instead of copying to channels-first and back. For training on the CPU the backward pass is that
+    It is group normalization with one channel a group. That keeps the channels-last layout on the CPU, where
+    `torch.nn.InstanceNorm3d` copies to channels-first and back. For training on the CPU the backward pass is that
     of batch normalization, sample by sample: the same mathematics, and fast in that layout, which PyTorch's backward
     pass of group normalization is not (docs/benchmarks/instance-norm.md has a whole training step with each).
 
@@ -55,16 +55,16 @@ class _Normalize(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(context: Any, slope: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         x, weight, mean, inverse_std = context.saved_tensors
-        x_slope = torch.empty_like(x)
-        weight_slope, bias_slope = torch.zeros_like(weight), torch.zeros_like(weight)
+        x_gradient = torch.empty_like(x)
+        weight_gradient, bias_gradient = torch.zeros_like(weight), torch.zeros_like(weight)
         for n in range(x.shape[0]):
             one, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-                slope[n : n + 1], x[n : n + 1], weight, None, None, mean[n], inverse_std[n],
+                gradient[n : n + 1], x[n : n + 1], weight, None, None, mean[n], inverse_std[n],
                 True, context.eps, [True, True, True],
             )  # fmt: skip
-            x_slope[n : n + 1] = one
-            weight_slope += of_weight
-            bias_slope += of_bias
-        return x_slope, weight_slope, bias_slope, None
+            x_gradient[n : n + 1] = one
+            weight_gradient += of_weight
+            bias_gradient += of_bias
+        return x_gradient, weight_gradient, bias_gradient, None

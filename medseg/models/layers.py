@@ -116,7 +116,7 @@ class ConvUnit(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions and a way past them (He 2016, with ResNet-D's average pooling as in nnU-Net's ResEnc).
+    """Two convolutions and a shortcut past them (He 2016, with ResNet-D's average pooling as in nnU-Net's ResEnc).
 
     - `dimensions`, `inputs`, `outputs`, `kernel`, `stride`, `norm`, `dropout`: as in `ConvUnit`; the stride is that of
       the first convolution.

@@ -61,7 +61,7 @@ class MonaiEncoder(nn.Module):
 
 
 class PadShortcut(nn.Module):
-    """The way past a block where channels grow: every `stride`-th voxel, zeros for the new channels (He 2016, A).
+    """The shortcut of a block where channels grow: every `stride`-th voxel, zeros for the new channels (He 2016, A).
 
     MONAI's takes it from ``out.data``, which stops the gradient and does not export. It has no weights.
     """
@@ -118,7 +118,7 @@ def _named(**parts: nn.Module) -> OrderedDict[str, nn.Module]:
 
 
 def rename_resnet(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give MedicalNet's weights the names they have here; those of its segmentation head are skipped."""
+    """Give MedicalNet's weights the names they have here; without those of its segmentation head."""
     result: dict[str, Tensor] = {}
     stages = {"conv1": 2, "bn1": 2, "layer1": 4, "layer2": 8, "layer3": 16, "layer4": 32}
     for key, value in weights.items():
@@ -135,8 +135,8 @@ def rename_efficientnet(weights: Mapping[str, Tensor], names: Mapping[str, Tenso
     """
     result: dict[str, Tensor] = {}
     for name in names:
-        there = re.sub(r"^stages\.stride_\d+\.", "", name)
-        there = re.sub(r"^stack_\d+\.(\d+)\.", r"_blocks.\1.", there)
-        if there in weights:
-            result[name] = weights[there]
+        source = re.sub(r"^stages\.stride_\d+\.", "", name)
+        source = re.sub(r"^stack_\d+\.(\d+)\.", r"_blocks.\1.", source)
+        if source in weights:
+            result[name] = weights[source]
     return result

@@ -57,7 +57,7 @@ class ModelPackage:
     def network_hash(self) -> str:
         """SHA-256 of all that decides what the network computes for a window; exports of it belong to this.
 
-        Unlike `hash` it stays the same when something is added to the card.
+        It stays the same, other than `hash`, when something is added to the card.
         """
         card = self.card
         facts = {

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from medseg.errors import ModelError
 
-__all__ = ["WeightSource", "find_weights", "fit_weights", "read_weights", "source_of", "weights_folder"]
+__all__ = ["WeightSource", "find_weights", "fit_weights", "source_of", "weights_folder"]
 
 EFFICIENTNET_FILES = {
     "efficientnet_b0": "efficientnet-b0-355c32eb.pth",
@@ -63,7 +63,7 @@ def source_of(encoder: str) -> WeightSource:
 
 
 def weights_folder() -> Path:
-    """Where weights that were downloaded by hand or on request lie: ``MEDSEG_WEIGHTS``, or the user's cache."""
+    """Where weights that were downloaded manually or on request lie: ``MEDSEG_WEIGHTS``, or the user's cache."""
     chosen = os.environ.get("MEDSEG_WEIGHTS")
     cache = os.environ.get("XDG_CACHE_HOME")
     return Path(chosen) if chosen else (Path(cache) if cache else Path.home() / ".cache") / "medseg" / "weights"
@@ -102,34 +102,12 @@ def find_weights(encoder: str, weights: str, *, download: bool = False) -> Path:
     return place
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from ``.safetensors``, or from a PyTorch file that holds tensors and nothing else."""
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            content: object = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ModelError(
-            f"the weights cannot be read ({type(error).__name__})",
-            where=path,
-            fix="Use a .safetensors file, or a PyTorch file of tensors alone.",
-        ) from error
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ModelError("this is not a state dict of tensors", where=path, fix="Save network.state_dict().")
-    return content
-
-
 def fit_weights(weights: Mapping[str, Tensor], names: Mapping[str, Tensor], *, where: object) -> dict[str, Tensor]:
     """Bring weights to the shapes of a network.
 
     A first convolution for red, green and blue becomes one for any channels: the mean over the three, times three,
-    shared among the channels, so that a gray scan gives what a gray photograph would. Kernels of pictures become
-    kernels of volumes by repeating them along the new last axis, divided by its length ("inflated", Carreira &
+    shared among the channels, so that a gray scan gives what a gray photograph would. 2D kernels become
+    3D kernels by repeating them along the new last axis, divided by its length ("inflated", Carreira &
     Zisserman 2017, arXiv:1705.07750). Anything else must fit as it is.
     """
     missing = [name for name in names if name not in weights and not name.endswith("num_batches_tracked")]
@@ -181,5 +159,5 @@ def _download(source: WeightSource, place: Path) -> None:
         )
     except (OSError, RuntimeError) as error:
         raise ModelError(
-            f"cannot be downloaded ({error})", where=source.url, fix=f"Get it by hand and place it as {place}."
+            f"cannot be downloaded ({error})", where=source.url, fix=f"Download it manually and save it as {place}."
         ) from error

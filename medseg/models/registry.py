@@ -67,7 +67,7 @@ def build_network(
 ) -> nn.Module:
     """Build a network from its registered name, as a model card stores it.
 
-    - returns: ``(N, channels, *spatial)`` to scores before softmax ``(N, classes, *spatial)``; ``multiple`` says what
+    - returns: ``(N, channels, *spatial)`` to scores before softmax ``(N, classes, *spatial)``; ``multiple`` is what
       each spatial size must be a multiple of. With deep supervision in training mode: a list, full resolution first.
     """
     family = find_family(name)

@@ -1,7 +1,7 @@
-"""Which files that hold programs this user has said to trust.
+"""Which files that hold programs this user has marked as trusted.
 
 A TorchScript file is a program for PyTorch's interpreter, which can read and write files. It runs only where the user
-of this machine has said so, by the file's hash: a package that arrives with such a file inside does not bring the
+of this machine has allowed it, by the file's hash: a package that arrives with such a file inside does not bring the
 permission with it.
 """
 
@@ -19,5 +19,5 @@ def trust(sha256: str) -> None:
 
 
 def is_trusted(sha256: str) -> bool:
-    """Whether the user has said that files with this hash may be run."""
+    """Whether the user has allowed files with this hash to be run."""
     return (store_folder().parent / "trusted" / sha256).is_file()

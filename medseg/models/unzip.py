@@ -15,7 +15,7 @@ MOST_FILES = 100_000
 
 
 def extract(path: Path, folder: Path) -> None:
-    """Unpack a zip into a folder; nothing ends up outside it, and nothing larger than it says is written."""
+    """Unpack a zip into a folder; nothing ends up outside it, and no more is written than the zip declares."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()

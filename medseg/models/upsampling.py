@@ -1,4 +1,4 @@
-"""Ways to go from a coarse grid to a finer one, each a named part of every decoder here."""
+"""Methods to go from a coarse grid to a finer one, each a named part of every decoder here."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ def flat_axis(shape: tuple[int, ...]) -> int | None:
 def neighborhood(connectivity: Connectivity, shape: tuple[int, ...]) -> int:
     """Return the 3D connectivity 6, 18 or 26 that means the same on a grid of this shape.
 
-    - `connectivity`: 6 voxels that share a face, 18 also an edge, 26 also a corner; 4 and 8 are their like in a
-      picture.
+    - `connectivity`: 6 voxels that share a face, 18 also an edge, 26 also a corner; 4 and 8 are their like in a 2D
+      image.
     """
     if flat_axis(shape) is not None:
         return _ON_FLAT[connectivity]

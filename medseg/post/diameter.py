@@ -21,8 +21,7 @@ def longest_diameter(mask: npt.NDArray[np.bool_], matrix: npt.NDArray[np.float64
 
     - `mask`, shape (X, Y, Z): true inside the object; at least one voxel.
     - `matrix`, shape (3, 3): column i is the step in mm of array axis i: the upper left of the affine.
-    - `flat`: the axis a picture has no depth along: its voxels count as rectangles, and the diameter lies in the
-      picture.
+    - `flat`: the axis a 2D image has no depth along: its voxels count as rectangles, the diameter lies in its plane.
 
     Notes
     -----
@@ -69,7 +68,7 @@ def _ends_along(points: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
 
 
 def _corners(thick: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """The eight ways from a voxel's center to a corner and on to the next voxel's, shape (8, 3), in voxels."""
+    """The eight steps from a voxel's center past a corner to the next voxel's, shape (8, 3), in voxels."""
     signs = np.stack(np.meshgrid(*[(-1.0, 1.0)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     return np.unique(signs * thick, axis=0)
 

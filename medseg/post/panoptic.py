@@ -71,7 +71,7 @@ def _merge(labels: LabelMap, things: Instances, out: npt.NDArray[np.int32] | Non
     stuff = _stuff(labels.table)
     if wrong := [row for row in things.rows if row.class_value in stuff]:
         name = labels.table.name_of(wrong[0].class_value)
-        raise InputError(f"object {wrong[0].id} is of class {name}, which the label table says is stuff")
+        raise InputError(f"object {wrong[0].id} is of class {name}, which is stuff in the label table")
     things = located(things)
     last = max((row.id for row in things.rows), default=0)
     ids = np.zeros_like(things.ids) if out is None else out
@@ -112,5 +112,5 @@ def _check_known(values: npt.NDArray[Any], table: LabelTable) -> None:
     if unknown := [value for value in values.tolist() if value not in known]:
         raise InputError(
             f"the label map holds the value {unknown[0]}, which its table does not have",
-            fix="Give it a table that says whether each class is things or stuff.",
+            fix="Give it a table with things or stuff for each class.",
         )

@@ -1,4 +1,4 @@
-"""Runs of equal voxels: the quick way to see everything that is in a label map."""
+"""Runs of equal voxels: a quick index of everything in a label map."""
 
 from __future__ import annotations
 

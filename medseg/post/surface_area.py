@@ -24,7 +24,7 @@ def sphericity(mask: npt.NDArray[np.bool_], matrix: npt.NDArray[np.float64], fla
     """Surface of the ball of the same volume divided by the object's surface: 1 for a ball, less for anything else.
 
     In a 2D image, perimeter of the disc of the same area divided by the object's perimeter. Objects of a few voxels,
-    whose lattice says little of their shape, can come out above 1 and are set to 1.
+    whose lattice tells little of their shape, can come out above 1 and are set to 1.
 
     - `mask`, shape (X, Y, Z): true inside the object; at least one voxel. Beyond the array is outside.
     - `matrix`, shape (3, 3): column i is the step in mm of array axis i: the upper left of the affine.

@@ -1,4 +1,4 @@
-"""What the network is given, as the model card says it: channels, orientation, spacing, normalization."""
+"""What the network is given, as the model card gives it: channels, orientation, spacing, normalization."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class NormalizationCard(_Strict):
 
 
 class ResamplingCard(_Strict):
-    """How intensities are brought to the network's spacing. Scores always come back linearly.
+    """How intensities are brought to the network's spacing. Logits always come back linearly.
 
     Where slices are more than three times as far apart as pixels, each slice is resampled on its own and the nearest
     slice is taken (nnU-Net's rule); ``separate_slices`` forces that or forbids it.
@@ -74,7 +74,7 @@ class ResamplingCard(_Strict):
     separate_slices: bool | None = None
     aligned: Literal["edges", "centers"] = Field(
         default="edges",
-        description="edges: the outer edges of both grids coincide, spacing gives way (nnU-Net, scikit-image); "
+        description="edges: the outer edges of both grids coincide, spacing is adjusted (nnU-Net, scikit-image); "
         "centers: their first voxels' centers do, and the spacing is exact (MONAI)",
     )
 

@@ -32,8 +32,8 @@ def regrid(labels: LabelMap, geometry: Geometry, *, where: object = None) -> Lab
     )
     moved = np.eye(4)
     moved[:3, :3], moved[:3, 3] = turn, shift
-    there = Geometry(geometry.affine @ moved, labels.geometry.shape) if is_turn else None
-    if there is None or there.difference(labels.geometry) > SLACK * min(geometry.spacing):
+    moved_grid = Geometry(geometry.affine @ moved, labels.geometry.shape) if is_turn else None
+    if moved_grid is None or moved_grid.difference(labels.geometry) > SLACK * min(geometry.spacing):
         how = "their voxels lie between the scan's" if is_turn else "their voxels differ in size or direction"
         raise GeometryMismatch(f"the labels are not on the scan's grid: {how}", where=where, fix=fix)
     indices = np.argwhere(labels.array)

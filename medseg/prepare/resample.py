@@ -107,11 +107,11 @@ def operator(size: int, target: int, order: Order, step: float | None = None) ->
     elif order == 1:
         position = np.clip(centers(size, target, step), 0, size - 1)
         below = np.floor(position).astype(np.intp)
-        share = position - below
+        fraction = position - below
         matrix = np.zeros((target, size))
         rows = np.arange(target)
-        np.add.at(matrix, (rows, below), 1 - share)
-        np.add.at(matrix, (rows, np.minimum(below + 1, size - 1)), share)
+        np.add.at(matrix, (rows, below), 1 - fraction)
+        np.add.at(matrix, (rows, np.minimum(below + 1, size - 1)), fraction)
     else:
         matrix = _cubic(size, target, step)
     result = matrix.astype(np.float32)
@@ -126,9 +126,9 @@ def _cubic(size: int, target: int, step: float | None) -> npt.NDArray[np.float64
     to_values = np.diag(np.full(padded, 4 / 6)) + np.diag(np.full(padded - 1, 1 / 6), 1)
     to_values += np.diag(np.full(padded - 1, 1 / 6), -1)
     to_values[0, 1] = to_values[-1, -2] = 2 / 6
-    repetouches_border = np.zeros((padded, size))
-    repetouches_border[np.arange(padded), np.clip(np.arange(padded) - MARGIN, 0, size - 1)] = 1
-    coefficients = np.linalg.solve(to_values, repetouches_border)
+    repeat_edge = np.zeros((padded, size))
+    repeat_edge[np.arange(padded), np.clip(np.arange(padded) - MARGIN, 0, size - 1)] = 1
+    coefficients = np.linalg.solve(to_values, repeat_edge)
     position = np.clip(centers(size, target, step), -0.5, size - 0.5) + MARGIN
     first = np.floor(position).astype(np.intp) - 1
     matrix = np.zeros((target, size))

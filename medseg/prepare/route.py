@@ -1,4 +1,4 @@
-"""The way of a scan onto a network's grid, and everything needed to come back.
+"""The route of a scan onto a network's grid, and everything needed to come back.
 
 Orient, crop, normalize, resample, pad: nnU-Net's order. Training and inference both go through `prepare`, so a network
 is never shown at work what it was not shown when it learned.
@@ -74,7 +74,7 @@ class Route:
 
     @property
     def inner(self) -> tuple[slice, slice, slice]:
-        """Where on the network's grid the box lies, padding skipped."""
+        """Where on the network's grid the box lies, without padding."""
         x, y, z = (slice(a, a + n) for n, (a, _) in zip(self.size, self.padding, strict=True))
         return x, y, z
 
@@ -118,7 +118,7 @@ class LowResolutionStage:
 
 
 def plan_route(scan: Scan, card: InputCard) -> Route:
-    """Work out a scan's way onto the network's grid without touching its intensities, the crop to nonzero excepted."""
+    """Plan a scan's route onto the network's grid without touching its intensities, the crop to nonzero excepted."""
     order = toward(scan.geometry, card.orientation).then(card.axis_order)
     ordered = order.apply(scan.array)
     shape: tuple[int, int, int] = order.select(scan.geometry.shape)
@@ -236,9 +236,9 @@ def _fill_low_resolution_stage(
     separate: int | None,
     outside: npt.NDArray[np.bool_] | None,
 ) -> None:
-    """Bring the labels of a low-resolution stage onto the network's grid, a channel each: 1 where its share is largest.
+    """Bring low-resolution labels onto the network's grid, each a channel that is 1 where it fills most of a voxel.
 
-    As nnU-Net 2.8: of equal shares the one of the nearest voxel counts; background outside the scan's nonzero part, if
+    As nnU-Net 2.8: of equal fractions that of the nearest voxel counts; background outside the scan's nonzero part, if
     given, and inside it are two classes.
     """
     route.source.match(low_resolution_stage.labels.geometry, what="scan and low-resolution stage")
@@ -305,8 +305,8 @@ def _fill(
         return bounds[0], bounds[1]
 
     def fill_rows(first: int) -> None:
-        some = slice(first, first + between)
-        target[:, some] = resample_axis(kept[:, some], -3, planes, 0 if separate == 0 else order, steps[0])
+        part = slice(first, first + between)
+        target[:, part] = resample_axis(kept[:, part], -3, planes, 0 if separate == 0 else order, steps[0])
 
     bounds = side_by_side(fill_planes, range(0, volume.shape[0], step))
     if kept is not target:

@@ -46,7 +46,7 @@ def test_yaml_names_everything(folder):
     (folder / "cases.csv").write_text(CSV)
     said = {
         "name": "Lungs",
-        "licence": "CC0",
+        "license": "CC0",
         "channels": {"CT": "CT"},
         "labels": {"tumor": 5, "node": {"value": 1}},
         "values": {2: 5},

@@ -81,7 +81,7 @@ def test_only_the_shell_around_borders_is_interpolated():
     assert 0 < labels.interpolated < 0.01 * got.size
 
 
-def test_an_undecided_network_has_every_voxel_interpolated():
+def test_an_uncertain_network_has_every_voxel_interpolated():
     scores = np.random.default_rng(0).normal(size=(3, 30, 30, 30)).astype(np.float32)
     got, labels = stream(scores, (50, 50, 50), Decision((0, 1, 2)))
     expected, tie = dense(scores, (50, 50, 50), Decision((0, 1, 2)), None)

@@ -10,6 +10,7 @@ from medseg.errors import ModelError
 from medseg.models import pretrained
 from medseg.models.efficientnet_lite import EfficientNetLite0
 from medseg.models.registry import build_network, load_pretrained
+from medseg.models.state_dict import read_state_dict
 
 
 @pytest.fixture(autouse=True)
@@ -114,11 +115,11 @@ def test_a_file_that_would_run_code_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"weight": _Runs()}, tmp_path / "bad.pth")
     with pytest.raises(ModelError, match="cannot be read"):
-        pretrained.read_weights(tmp_path / "bad.pth")
+        read_state_dict(tmp_path / "bad.pth")
     assert not (tmp_path / "ran").exists()
     torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(ModelError, match="not a state dict"):
-        pretrained.read_weights(tmp_path / "list.pth")
+    with pytest.raises(ModelError, match="no weights in it"):
+        read_state_dict(tmp_path / "list.pth")
 
 
 def test_damaged_weights_are_refused(folder):

@@ -17,7 +17,7 @@ class Engine(Protocol):
     """For logs and ``run.json``, for instance ``"torch 2.13 cpu float32"``."""
 
     working_bytes: int
-    """Memory it takes while it computes one window, weights and scores skipped."""
+    """Memory in bytes it takes while it computes one window, weights and scores not counted."""
 
     def run(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Compute scores.

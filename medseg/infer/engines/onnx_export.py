@@ -36,7 +36,7 @@ __all__ = ["Export", "ensure_export", "export_onnx", "find_export"]
 log = logging.getLogger("medseg.infer")
 
 OPSET = 17
-# Largest difference of a score, as a share of the range of scores: some rounding of float32 in another order.
+# Largest difference of a score, as a fraction of the range of scores: some rounding of float32 in another order.
 TOLERANCE = 1e-3
 
 
@@ -45,7 +45,7 @@ class Export:
     """A network as ONNX.
 
     - `activations`: bytes of the results that are alive together at the worst moment of one window.
-    - `sha256`: what the file's content must be, by its report; None where that has been seen to.
+    - `sha256`: what the file's content must be, by its report; None where that was checked.
     """
 
     path: Path
@@ -262,6 +262,6 @@ def _any_engine(export: Export, card: ModelCard) -> Engine:
 
         return OnnxEngine(export.checked(), card, export.activations)
     raise MissingDependency(
-        "there is nothing here to run an ONNX file with, and so to check it",
+        "neither OpenVINO nor ONNX Runtime is installed, so that an ONNX file cannot be checked",
         fix="Install medseg[openvino] or medseg[onnx].",
     )

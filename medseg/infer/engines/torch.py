@@ -28,15 +28,15 @@ LARGEST_HELD = 8
 
 
 def resolve_device(wanted: str) -> torch.device:
-    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` into a device that is there."""
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` into a device that exists here."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "auto":
-        return torch.device("cuda", 0) if there else torch.device("cpu")
+        return torch.device("cuda", 0) if count else torch.device("cpu")
     device = torch.device(wanted)
-    if device.type == "cuda" and (device.index or 0) >= there:
+    if device.type == "cuda" and (device.index or 0) >= count:
         build = "" if torch.version.cuda else " (this PyTorch is built for the CPU only)"
         raise UsageError(
-            f"--device {wanted}: {there or 'no'} CUDA GPU{'' if there == 1 else 's'} found{build}",
+            f"--device {wanted}: {count or 'no'} CUDA GPU{'' if count == 1 else 's'} found{build}",
             fix="Use --device cpu, or install PyTorch for CUDA and look at medseg doctor.",
         )
     return device
@@ -129,9 +129,9 @@ def load_networks(package: ModelPackage) -> list[torch.nn.Module]:
 def _load_script(package: ModelPackage) -> torch.nn.Module:
     if not is_trusted(package.card.weights_sha256):
         raise ModelError(
-            f"'{package.card.name}' is a TorchScript program, which nobody here has said to trust",
+            f"'{package.card.name}' is a TorchScript program, which has not been marked as trusted on this machine",
             where=package.folder,
-            fix="If you trust where it comes from: medseg models import PACKAGE --name NAME --trust.",
+            fix="If you trust its source: medseg models import PACKAGE --name NAME --trust.",
         )
     try:
         network: torch.nn.Module = torch.jit.load(  # type: ignore[no-untyped-call]

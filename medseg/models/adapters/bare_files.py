@@ -79,13 +79,13 @@ def read_onnx(path: Path) -> Foreign:
 
 def read_bare(path: Path, facts: Mapping[str, Any]) -> Foreign:
     """Read plain weights of a network the user's card names."""
-    from medseg.models.adapters.state_dict import read_state_dict
+    from medseg.models.state_dict import read_state_dict
 
     if "network" not in facts:
         raise UsageError(
-            "weights alone do not say what network they belong to",
+            "weights alone do not tell which network they belong to",
             where=path,
-            fix="Say it under network: in a YAML file of the same name beside it, or with --card.",
+            fix="Give it under network: in a YAML file of the same name beside it, or with --card.",
         )
     return Foreign({}, "weights", weights=read_state_dict(path))
 

@@ -1,4 +1,4 @@
-"""A card for somebody else's model: what its files say, completed and overruled by what the user says."""
+"""A card for somebody else's model: from its files, completed and overruled by the user."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EXAMPLE = "docs/how-to/import-models.md has one to copy"
 class Foreign:
     """A model as found.
 
-    - `card`: what its files say, as content of a model card.
+    - `card`: from its files, as content of a model card.
     - `kind`: what it is, for messages and the card.
     - `whole`: content of a file that is the network and its weights.
     """
@@ -43,7 +43,7 @@ def card_beside(path: Path) -> Path | None:
 
 
 def read_facts(path: Path | None) -> dict[str, Any]:
-    """Read what the user says of a model: any part of a model card."""
+    """Read what the user states about a model: any part of a model card."""
     if path is None:
         return {}
     if not path.is_file():
@@ -63,7 +63,7 @@ def complete(found: Foreign, facts: Mapping[str, Any], name: str, file: str) -> 
     content.setdefault("title", f"{file}, {found.kind}")
     if missing := _missing(content):
         raise UsageError(
-            f"the card lacks {', '.join(missing)}, which {found.kind} files do not say",
+            f"the card lacks {', '.join(missing)}, which {found.kind} files do not hold",
             where=file,
             fix=f"Write it into a YAML file and give that as --card; {EXAMPLE}.",
         )

@@ -11,9 +11,9 @@ from typing import Any
 
 from medseg.errors import FormatLimitation, ModelError
 from medseg.models.adapters.foreign_card import Foreign, class_cards
-from medseg.models.adapters.monai_config import WAY_OUT, MonaiConfig, read_mapping, target
+from medseg.models.adapters.monai_config import FIX, MonaiConfig, read_mapping, target
 from medseg.models.adapters.monai_transforms import After, after_network, before_network, reads
-from medseg.models.adapters.state_dict import read_state_dict
+from medseg.models.state_dict import read_state_dict
 from medseg.models.unzip import extract
 
 __all__ = ["card_of", "is_bundle", "read_bundle"]
@@ -38,7 +38,7 @@ def is_bundle(path: Path) -> bool:
 def read_bundle(path: Path, facts: Mapping[str, Any]) -> Foreign:
     """Read a bundle's card and weights; TorchScript is taken where there are no plain weights.
 
-    - `facts`: what the user says in a card of their own; what it says is not looked for in the bundle.
+    - `facts`: the user's own card; what it holds is not looked for in the bundle.
     """
     opened: AbstractContextManager[str | Path] = TemporaryDirectory() if path.is_file() else nullcontext(path)
     with opened as place:
@@ -68,7 +68,7 @@ def read_bundle(path: Path, facts: Mapping[str, Any]) -> Foreign:
 def card_of(
     metadata: Mapping[str, Any], config: MonaiConfig | None, facts: Mapping[str, Any], *, with_network: bool
 ) -> dict[str, Any]:
-    """What metadata and configuration say, as content of a model card; see `read_bundle` for errors."""
+    """Metadata and configuration as content of a model card; see `read_bundle` for errors."""
     data_format = metadata.get("network_data_format") or {}
     given, made = (_only(data_format.get(side)) for side in ("inputs", "outputs"))
     network = _network(config, facts) if with_network else {}
@@ -76,8 +76,8 @@ def card_of(
     outputs = network.pop("out_channels", None) or made.get("num_channels") or len(_names(made)) or None
     if not isinstance(channels, int) or not isinstance(outputs, int):
         raise FormatLimitation(
-            f"{METADATA} does not say how many channels go in and come out (network_data_format)",
-            fix="Say it there, or under input: and classes: in a card (--card).",
+            f"{METADATA} does not give the number of input and output channels (network_data_format)",
+            fix="Give it there, or under input: and classes: in a card (--card).",
         )
     names = _names(made)
     classes = {label: names.get(label, f"class-{label}") for label in range(1, outputs)}
@@ -100,8 +100,8 @@ def card_of(
     if "classes" not in facts:
         if after.regions:
             raise FormatLimitation(
-                "its outputs are regions that may overlap, and the bundle does not say which label each becomes",
-                fix="Say it under classes: and regions: in a card (--card); regions: the label of each output.",
+                "its outputs are regions that may overlap, and the bundle does not give the label of each",
+                fix="Give it under classes: and regions: in a card (--card); regions: the label of each output.",
             )
         card["classes"] = class_cards(classes)
     card["input"] = _input(config, given, channels, facts)
@@ -134,7 +134,7 @@ def _network(config: MonaiConfig | None, facts: Mapping[str, Any]) -> dict[str, 
     if config is None:
         raise ModelError(
             f"the bundle has none of {', '.join(CONFIGS)} in configs/",
-            fix="Say under network: and input: in a card (--card) what it would hold.",
+            fix="Give what it would hold under network: and input: in a card (--card).",
         )
     definition = config.get("network_def") or config.get("network")
     whole_name = str(definition.get("_target_", "")) if isinstance(definition, Mapping) else ""
@@ -165,12 +165,12 @@ def _transforms(config: MonaiConfig, key: str) -> list[Mapping[str, Any]]:
     if isinstance(value, Mapping) and target(value) == "Compose":
         value = config.follow_value(value.get("transforms"), f"{key}::transforms")
     if not isinstance(value, list):
-        raise FormatLimitation(f"key '{key}': it is not a list of transforms", where=config.path.name, fix=WAY_OUT)
+        raise FormatLimitation(f"key '{key}': it is not a list of transforms", where=config.path.name, fix=FIX)
     found: list[Mapping[str, Any]] = []
     for number, item in enumerate(value):
         transform = config.follow_value(item, f"{key}::{number}")
         if not isinstance(transform, Mapping) or "_target_" not in transform:
-            raise FormatLimitation(f"key '{key}::{number}': it is not a transform", where=config.path.name, fix=WAY_OUT)
+            raise FormatLimitation(f"key '{key}::{number}': it is not a transform", where=config.path.name, fix=FIX)
         found.append(config.resolve(reads(transform), f"{key}::{number}"))
     return found
 
@@ -203,7 +203,7 @@ def _patch(config: MonaiConfig | None, given: Mapping[str, Any], facts: Mapping[
     if not isinstance(size, list) or len(size) not in (2, 3) or not all(isinstance(n, int) and n > 0 for n in size):
         raise FormatLimitation(
             f"key 'inferer': the window size is not three whole numbers ({size!r})",
-            fix="Say it under input: patch: in a card (--card).",
+            fix="Give it under input: patch: in a card (--card).",
         )
     return [*size, 1][:3]
 
@@ -211,5 +211,5 @@ def _patch(config: MonaiConfig | None, given: Mapping[str, Any], facts: Mapping[
 def _limits(metadata: Mapping[str, Any], after: After) -> list[str]:
     limits = [str(metadata["intended_use"])] if metadata.get("intended_use") else []
     if after.nearest:
-        limits.append("The bundle brings labels back to the scan by the nearest voxel; medseg interpolates scores.")
+        limits.append("The bundle brings labels back to the scan by the nearest voxel; medseg interpolates logits.")
     return limits

@@ -17,12 +17,12 @@ import yaml
 
 from medseg.errors import FormatLimitation, ModelError
 
-__all__ = ["WAY_OUT", "MonaiConfig", "read_mapping", "target"]
+__all__ = ["FIX", "MonaiConfig", "read_mapping", "target"]
 
 REFERENCE = re.compile(r"\$?@([A-Za-z0-9_]+(?:(?:::|#)[A-Za-z0-9_]+)*)")
 # The one expression of nearly every bundle, which only moves a network to a device.
 TO_DEVICE = re.compile(r"\$\s*@([A-Za-z0-9_]+)\.to\(\s*@?[A-Za-z0-9_'\":]+\s*\)")
-WAY_OUT = "Write the value there as plain data, or say what it is in a card (--card)."
+FIX = "Write the value there as plain data, or give what it is in a card (--card)."
 DEEPEST = 32
 
 
@@ -50,15 +50,15 @@ class MonaiConfig:
             return value
         match = REFERENCE.fullmatch(value.strip()) or TO_DEVICE.fullmatch(value.strip())
         if match is None:
-            raise self._refused(key, f"it is the expression {value[:80]!r}, which would have to be run")
+            raise self._rejected(key, f"it is the expression {value[:80]!r}, which would have to be run")
         if depth > DEEPEST:
-            raise self._refused(key, "it refers to itself")
+            raise self._rejected(key, "it refers to itself")
         return self.follow_value(self._at(match[1], key), match[1], depth + 1)
 
     def resolve(self, value: Any, key: str, depth: int = 0) -> Any:
         """Follow every reference inside a value that stands at `key`."""
         if depth > DEEPEST:
-            raise self._refused(key, "it is nested too deeply or refers to itself")
+            raise self._rejected(key, "it is nested too deeply or refers to itself")
         if isinstance(value, Mapping):
             return {
                 name: part if str(name).startswith("_") else self.resolve(part, f"{key}::{name}", depth + 1)
@@ -75,11 +75,11 @@ class MonaiConfig:
             try:
                 found = found[int(part)] if isinstance(found, list) else found[part]
             except (KeyError, IndexError, TypeError, ValueError) as error:
-                raise self._refused(key, f"it refers to '{reference}', which is not there") from error
+                raise self._rejected(key, f"it refers to '{reference}', which is not there") from error
         return found
 
-    def _refused(self, key: str, why: str) -> FormatLimitation:
-        return FormatLimitation(f"key '{key}': {why}", where=self.path.name, fix=WAY_OUT)
+    def _rejected(self, key: str, why: str) -> FormatLimitation:
+        return FormatLimitation(f"key '{key}': {why}", where=self.path.name, fix=FIX)
 
 
 def target(component: Any) -> str:

@@ -1,7 +1,7 @@
 """What a MONAI bundle does before and after its network, in a card's words.
 
 Every transform is looked up by name in a list; one that is not there, or has an argument medseg would not honor, is
-refused by name. Nothing is approximated silently.
+rejected by name. Nothing is approximated silently.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ HARMLESS = {
     "LoadImage", "EnsureChannelFirst", "AddChannel", "AsChannelFirst", "EnsureType", "ToTensor", "CastToType",
     "ToDevice", "ToMetaTensor", "FromMetaTensor", "Identity",
 }  # fmt: skip
-# Arguments that do not change the result, whatever they are; most say where MONAI keeps things.
+# Arguments that do not change the result, whatever they are; most tell where MONAI keeps things.
 INDIFFERENT = {
     "keys", "allow_missing_keys", "dtype", "lazy", "source_key", "start_coord_key", "end_coord_key", "transform",
     "orig_keys", "meta_keys", "orig_meta_keys", "meta_key_postfix", "device",
 }  # fmt: skip
-WAY_OUT = "Say under `input:` in a card (--card) what the network must be shown."
+FIX = "Give what the network must be shown under `input:` in a card (--card)."
 
 
 @dataclass
 class Before:
-    """What is known so far of the way to the network: fields of a card's ``input``."""
+    """What is known so far of the steps before the network: fields of a card's ``input``."""
 
     input: dict[str, Any] = field(default_factory=lambda: {"orientation": "stored", "spacing": None})
     normalization: dict[str, Any] = field(default_factory=lambda: {"scheme": "none"})
@@ -40,7 +40,7 @@ class Before:
 
 @dataclass
 class After:
-    """What is known so far of the way from the network."""
+    """What is known so far of the steps after the network."""
 
     regions: bool = False
     activated: bool = False
@@ -64,7 +64,7 @@ def before_network(transforms: Sequence[Mapping[str, Any]], channels: int) -> Be
         if name in HARMLESS or transform.get("_disabled_") is True:
             continue
         if name not in _BEFORE:
-            raise FormatLimitation(f"the transform '{target(transform)}' is not one medseg knows", fix=WAY_OUT)
+            raise FormatLimitation(f"the transform '{target(transform)}' is not one medseg knows", fix=FIX)
         _BEFORE[name](known, _Taken(transform), channels)
     return known
 
@@ -79,7 +79,7 @@ def after_network(transforms: Sequence[Mapping[str, Any]], classes: Mapping[int,
         if name not in _AFTER:
             raise FormatLimitation(
                 f"the transform '{target(transform)}' after the network is not one medseg knows",
-                fix="Say under `post:` in a card (--card) what shall be done instead; `post: []` for nothing.",
+                fix="Give what shall be done instead under `post:` in a card (--card); `post: []` for nothing.",
             )
         _AFTER[name](known, _Taken(transform), classes)
     return known
@@ -98,15 +98,15 @@ class _Taken:
         return value[0] if isinstance(value, list) and len(value) == 1 and name != "pixdim" else value
 
     def only(self, **usual: Any) -> None:
-        """Refuse every argument left that is not one of these with this value."""
+        """Reject every argument left that is not one of these with this value."""
         for name, value in self._left.items():
             value = value[0] if isinstance(value, list) and len(value) == 1 else value
             if name not in usual or (value != usual[name] and value is not None):
-                raise self.refused(name, value)
+                raise self.rejected(name, value)
 
-    def refused(self, name: str, value: Any) -> FormatLimitation:
+    def rejected(self, name: str, value: Any) -> FormatLimitation:
         what = f"the transform '{self.name}' has {name} {value!r}, which medseg does not do"
-        return FormatLimitation(what, fix=WAY_OUT)
+        return FormatLimitation(what, fix=FIX)
 
 
 def _name(transform: Mapping[str, Any]) -> str:
@@ -122,7 +122,7 @@ def _orientation(known: Before, taken: _Taken, _channels: int) -> None:
     code = "RAS" if canonical else taken.take("axcodes")
     taken.only(labels=None, axcodes=None)
     if known.resampled or not isinstance(code, str) or len(code) != 3:
-        raise taken.refused("axcodes", code)
+        raise taken.rejected("axcodes", code)
     known.input["orientation"] = code
 
 
@@ -132,10 +132,10 @@ def _spacing(known: Before, taken: _Taken, _channels: int) -> None:
                ensure_same_shape=True, min_pixdim=None, max_pixdim=None)  # fmt: skip
     orders = {"bilinear": 1, "trilinear": 1, "linear": 1, "1": 1, "3": 3}
     if str(mode).lower() not in orders:
-        raise taken.refused("mode", mode)
+        raise taken.rejected("mode", mode)
     spacing = [spacing] * 3 if isinstance(spacing, (int, float)) else list(spacing)
     if len(spacing) != 3:
-        raise taken.refused("pixdim", spacing)
+        raise taken.rejected("pixdim", spacing)
     known.input["spacing"] = [float(mm) if mm > 0 else None for mm in spacing]
     known.input["resampling"] = {"order": orders[str(mode).lower()], "separate_slices": False, "aligned": "centers"}
     known.input["normalize_after_resampling"] = known.normalization["scheme"] == "none"
@@ -147,7 +147,7 @@ def _range(known: Before, taken: _Taken, _channels: int) -> None:
     to, clip = (taken.take("b_min"), taken.take("b_max")), taken.take("clip", False)
     taken.only()
     if None in (low, high, *to):
-        raise taken.refused("b_min", None)
+        raise taken.rejected("b_min", None)
     _normalize(known, taken, scheme="rescale", lower=low, upper=high, to=to, clip=clip)
 
 
@@ -175,7 +175,7 @@ def _zscore(known: Before, taken: _Taken, channels: int) -> None:
     nonzero, each = bool(taken.take("nonzero", False)), taken.take("channel_wise", False)
     taken.only()
     if (mean is None) != (std is None) or isinstance(mean, list) or (mean is not None and nonzero):
-        raise taken.refused("subtrahend", mean)
+        raise taken.rejected("subtrahend", mean)
     if mean is not None:
         _normalize(known, taken, scheme="rescale", lower=mean, upper=mean + std)
         return
@@ -191,21 +191,21 @@ def _crop(known: Before, taken: _Taken, _channels: int) -> None:
         low, high = known.normalization.get("lower"), known.normalization.get("upper")
         a, b = known.normalization.get("to", (0.0, 1.0))
         if scheme != "rescale" or low is None or high is None or not (high > low and b > a):
-            raise taken.refused("a place after", scheme)
+            raise taken.rejected("a place after", scheme)
         above = low + (0.0 - a) / (b - a) * (high - low)
     known.input["crop_above"] = above
 
 
 def _normalize(known: Before, taken: _Taken, **values: Any) -> None:
     if known.normalization["scheme"] != "none":
-        raise FormatLimitation(f"the transform '{taken.name}' is a second change of intensities", fix=WAY_OUT)
+        raise FormatLimitation(f"the transform '{taken.name}' is a second change of intensities", fix=FIX)
     known.normalization = values
     known.input["normalize_after_resampling"] = known.resampled
 
 
 def _one_channel(taken: _Taken, channels: int, each: Any) -> None:
     if channels > 1 and not each:
-        raise taken.refused("channel_wise", False)
+        raise taken.rejected("channel_wise", False)
 
 
 def _activations(known: After, taken: _Taken, _classes: Mapping[int, str]) -> None:
@@ -226,9 +226,9 @@ def _discrete(known: After, taken: _Taken, _classes: Mapping[int, str]) -> None:
     taken.take("to_onehot")
     taken.only(rounding=None)
     if argmax and threshold is not None:
-        raise taken.refused("threshold", threshold)
+        raise taken.rejected("threshold", threshold)
     if threshold is not None and not (threshold == 0.5 and known.regions and known.activated):
-        raise taken.refused("threshold", threshold)
+        raise taken.rejected("threshold", threshold)
     known.regions = not argmax and threshold is not None
 
 
@@ -238,7 +238,7 @@ def _largest(known: After, taken: _Taken, classes: Mapping[int, str]) -> None:
     taken.only(is_onehot=None, connectivity=None)
     wanted = sorted(classes) if labels is None else [labels] if isinstance(labels, int) else list(labels)
     if not independent and len(wanted) > 1:
-        raise taken.refused("independent", independent)
+        raise taken.rejected("independent", independent)
     rule: dict[str, Any] = {"rule": "keep_largest", "count": count}
     if labels is not None:
         rule["classes"] = [classes[label] for label in wanted if label]

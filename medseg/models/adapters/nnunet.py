@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import zipfile
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import torch
 
 from medseg.errors import FormatLimitation, InputError, ModelError, UsageError
 from medseg.models.adapters import nnunet_plans, nnunet_weights
+from medseg.models.adapters.monai_config import read_mapping
 from medseg.models.card import LowResolutionCard, ModelCard, TrainingCard
 from medseg.models.package import ModelPackage, write_package
 from medseg.models.unzip import extract
@@ -51,7 +51,7 @@ def import_nnunet(
     - `folds`: for instance ``("0", "1")`` or ``("all",)``. By default every numbered fold there is, as nnU-Net chooses;
       their scores are averaged.
     - `orientation`: nnU-Net's usual readers ignore how a file's axes lie in the patient, so by default files are read
-      as stored. Say ``"RAS"`` where all training data was stored in that order: then every scan is brought to it.
+      as stored. Give ``"RAS"`` where all training data was stored in that order: then every scan is brought to it.
     """
     opened: AbstractContextManager[str | Path] = TemporaryDirectory() if path.is_file() else nullcontext(path)
     with opened as place:
@@ -80,15 +80,15 @@ def _read(
     orientation: Literal["RAS", "stored"] | None,
 ) -> tuple[ModelCard, dict[str, torch.Tensor], str | None]:
     """One configuration as card and weights, and the name of the configuration it needs the result of."""
-    plans, dataset = _json(folder / "plans.json"), _json(folder / "dataset.json")
+    plans, dataset = read_mapping(folder / "plans.json"), read_mapping(folder / "dataset.json")
     found = _folds(folder, checkpoint, folds)
     contents = [nnunet_weights.read_checkpoint(fold / checkpoint) for fold in found]
     fingerprint = folder / "dataset_fingerprint.json"
-    seen = _json(fingerprint) if fingerprint.is_file() else None
+    measured = read_mapping(fingerprint) if fingerprint.is_file() else None
     try:
         wanted = str(contents[0]["init_args"]["configuration"])
         previous = nnunet_plans.configuration(plans, wanted).get("previous_stage")
-        card, weights = _convert(plans, dataset, seen, contents, found, name, orientation)
+        card, weights = _convert(plans, dataset, measured, contents, found, name, orientation)
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ModelError(
             f"plans.json or dataset.json lacks something ({type(error).__name__}: {error})",
@@ -198,26 +198,16 @@ def _choose(root: Path, configuration: str | None, where: Path) -> Path:
 
 
 def _folds(folder: Path, checkpoint: str, wanted: Sequence[str] | None) -> list[Path]:
-    there = {p.name.removeprefix("fold_"): p for p in sorted(folder.glob("fold_*")) if (p / checkpoint).is_file()}
+    trained = {p.name.removeprefix("fold_"): p for p in sorted(folder.glob("fold_*")) if (p / checkpoint).is_file()}
     if wanted is None:
-        # As nnU-Net does: the fold trained on everything is used only where it is asked for, or the only one.
-        numbered = [fold for fold in there if re.fullmatch(r"\d+", fold)]
-        wanted = numbered or list(there)
-    missing = [fold for fold in wanted if fold not in there]
+        # As nnU-Net does: the fold trained on everything is used only where it is requested, or the only one.
+        numbered = [fold for fold in trained if re.fullmatch(r"\d+", fold)]
+        wanted = numbered or list(trained)
+    missing = [fold for fold in wanted if fold not in trained]
     if missing or not wanted:
         raise ModelError(
             f"fold {', '.join(missing)} has no {checkpoint}" if missing else f"no fold has a {checkpoint}",
             where=folder.name,
-            fix=f"Folds that have one: {', '.join(there) or 'none'}.",
+            fix=f"Folds that have one: {', '.join(trained) or 'none'}.",
         )
-    return [there[fold] for fold in wanted]
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"cannot be read as JSON ({error})", where=path) from error
-    if not isinstance(content, dict):
-        raise ModelError("must hold keys and values", where=path)
-    return content
+    return [trained[fold] for fold in wanted]

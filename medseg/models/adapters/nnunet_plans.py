@@ -1,4 +1,4 @@
-"""What nnU-Net's plans and dataset files say of a network and its input, in medseg's words and axis order.
+"""What nnU-Net's plans and dataset files tell of a network and its input, in medseg's words and axis order.
 
 nnU-Net holds arrays as (Z, Y, X) and may permute them further (``transpose_forward``); a card counts X, Y, Z. A plain
 permutation of axes leads from one to the other, `Axes`.
@@ -61,12 +61,12 @@ def configuration(plans: Json, name: str) -> dict[str, Any]:
     """One configuration of the plans with what it inherits."""
     known = plans.get("configurations", {})
     merged: dict[str, Any] = {}
-    seen: list[str] = []
+    visited: list[str] = []
     wanted: str | None = name
     while wanted is not None:
-        if wanted not in known or wanted in seen:
+        if wanted not in known or wanted in visited:
             raise ModelError(f"the plans have no configuration '{wanted}'", fix=f"They have: {', '.join(known)}.")
-        seen.append(wanted)
+        visited.append(wanted)
         merged = {**known[wanted], **merged}
         wanted = known[wanted].get("inherits_from")
     return merged
@@ -209,15 +209,26 @@ def _channels(plans: Json, settings: Json, dataset: Json) -> tuple[ChannelCard, 
         if scheme == "RGBTo01Normalization":
             values |= {"lower": 0.0, "upper": 255.0}
         modality = _MODALITIES.get(str(name).upper())
-        seen = measured.get(index)
-        inside = ForegroundCard(low=seen["percentile_00_5"], high=seen["percentile_99_5"]) if seen else None
         normalization = NormalizationCard(**values)
-        cards.append(ChannelCard(name=str(name), modality=modality, normalization=normalization, foreground=inside))
+        cards.append(
+            ChannelCard(
+                name=str(name),
+                modality=modality,
+                normalization=normalization,
+                foreground=_foreground(measured.get(index)),
+            )
+        )
     return tuple(cards)
 
 
+def _foreground(intensities: Json | None) -> ForegroundCard | None:
+    if not intensities:
+        return None
+    return ForegroundCard(low=intensities["percentile_00_5"], high=intensities["percentile_99_5"])
+
+
 def _resampling(settings: Json) -> ResamplingCard:
-    ways = set()
+    separations = set()
     for what in ("data", "probabilities"):
         name = settings[f"resampling_fn_{what}"]
         given = settings.get(f"resampling_fn_{what}_kwargs", {})
@@ -230,18 +241,18 @@ def _resampling(settings: Json) -> ResamplingCard:
             raise FormatLimitation(f"scores are resampled with order {order}; medseg does so linearly")
         if what == "data" and order not in (1, 3):
             raise FormatLimitation(f"scans are resampled with order {order}; medseg knows 1 and 3")
-        ways.add(separate)
+        separations.add(separate)
         if what == "data":
             data_order: Literal[1, 3] = 1 if order == 1 else 3
-    if len(ways) > 1:
+    if len(separations) > 1:
         raise FormatLimitation("scans and scores are resampled with different force_separate_z")
-    return ResamplingCard(order=data_order, separate_slices=ways.pop())
+    return ResamplingCard(order=data_order, separate_slices=separations.pop())
 
 
 def _range(spacings: Sequence[Sequence[float]], axes: Axes) -> tuple[Any, Any]:
-    """Smallest and largest spacing seen, along medseg's axes; the fingerprint has them along Z, Y, X."""
-    seen = [[float(mm[2 - axis]) for axis in axes.scan] for mm in spacings]
-    columns = list(zip(*seen, strict=True))
+    """Smallest and largest spacing of the cases, along medseg's axes; the fingerprint has them along Z, Y, X."""
+    own = [[float(mm[2 - axis]) for axis in axes.scan] for mm in spacings]
+    columns = list(zip(*own, strict=True))
     return tuple(min(column) for column in columns), tuple(max(column) for column in columns)
 
 

@@ -41,7 +41,7 @@ CLASSES: dict[str, Callable[[Arguments], int]] = {
     "UNet": lambda a: _stages(a["strides"]),
     "VNet": lambda _: 16,
 }
-# What all of these classes call what the card says anyway.
+# Arguments of all these classes that the card gives elsewhere.
 GIVEN_BY_THE_CARD = ("spatial_dims", "in_channels", "out_channels")
 
 
@@ -51,7 +51,7 @@ class MonaiArguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(description="the class's name in monai.networks.nets")
-    arguments: dict[str, Any] = Field(default={}, description="as MONAI calls them; dimensions and channels skipped")
+    arguments: dict[str, Any] = Field(default={}, description="as MONAI calls them; without dimensions and channels")
 
     @field_validator("name")
     @classmethod
@@ -68,7 +68,7 @@ class MonaiArguments(BaseModel):
             if not _is_plain(value):
                 raise ValueError(f"'{key}' is not plain data")
             if key in GIVEN_BY_THE_CARD:
-                raise ValueError(f"'{key}' is said elsewhere in the card")
+                raise ValueError(f"'{key}' is given elsewhere in the card")
         if arguments.get("pretrained"):
             raise ValueError("'pretrained' would fetch weights; the package has its own")
         return arguments

@@ -19,7 +19,8 @@ from medseg.models.encoders import Features
 from medseg.models.family import NetworkFamily
 from medseg.models.layers import ConvUnit, Norm, PerAxis, initialize
 from medseg.models.networks.unet import UNet
-from medseg.models.pretrained import find_weights, fit_weights, read_weights
+from medseg.models.pretrained import find_weights, fit_weights
+from medseg.models.state_dict import read_state_dict
 from medseg.models.upsampling import Upsampling
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class PretrainedUNet(UNet):
         if weights is None:
             return
         path = find_weights(name, weights, download=self.arguments.download)
-        content = read_weights(path)
+        content = read_state_dict(path)
         own = self.encoder.body.state_dict()
         if any(key in own for key in content):
             renamed = content

@@ -2,7 +2,7 @@
 
 Isensee 2024 (arXiv:2404.09556). M and L are one network under two budgets, 8 and 24 GB of GPU memory: the budget buys
 a larger patch, and the patch decides the number of stages, strides and kernels. Both names are kept so that a plan or a
-card says which budget it was made for.
+card tells which budget it was made for.
 """
 
 from __future__ import annotations
