@@ -22,7 +22,7 @@ from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.training.configure import configure
 from medseg.training.selection.validate import dice
-from medseg.training.train import train
+from medseg.training.run import train
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks" / "sarcoma.md"
 CONFIGS = {"CT": "sarcoma-ct", "CT and PET": "sarcoma-ct-pet"}
@@ -39,7 +39,7 @@ def crossed(dataset: Path, config: str, work: Path, epochs: int) -> tuple[dict[s
         out = work / config / f"fold_{fold}"
         if not (out / "validation.csv").is_file():
             one = chosen.model_copy(update={"split": chosen.split.model_copy(update={"fold": fold})})
-            train(dataset, out, one, device="cpu", prepared=work / config / "prepared")
+            train(dataset, out, config=one, device="cpu", prepared=work / config / "prepared")
         with (out / "validation.csv").open(newline="", encoding="utf-8") as stream:
             found.update({row["case_id"]: float(row["value"]) for row in csv.DictReader(stream)})
     return found, time.process_time() - began

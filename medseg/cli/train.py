@@ -74,7 +74,8 @@ def train(
 ) -> int:
     """Train a model and leave its package in OUT/model.
 
-    Stopped by a signal, it writes a checkpoint; the same command goes on from there, also after a crash.
+    Stopped by a signal, it writes a checkpoint; the same command resumes, also after a crash, and with a longer time
+    budget or more epochs.
 
     --configuration cascade trains both stages; --configuration 3d_fullres,2d --folds all compares and chooses.
 
@@ -89,74 +90,36 @@ def train(
 
     import psutil
 
-    if processes > 1 and "WORLD_SIZE" not in os.environ:
-        from medseg.training.launch import launch
-
-        return launch(processes, sys.argv[1:])
-
-    from medseg.errors import UsageError
     from medseg.models.package import ModelPackage
-    from medseg.training.config import TrainConfig
-    from medseg.training.configure import configure
-    from medseg.training.device import choose_device
-    from medseg.training.distributed import joined
-    from medseg.training.strategies import CASCADE, choose_among, configurations_of, train_cascade
-    from medseg.training.train import train as run
+    from medseg.training.options import TrainOptions
+    from medseg.training.run import run_training
 
-    names = () if configuration is None else configurations_of(configuration)
-    if (len(names) > 1 or final == "ensemble") and (folds or "").strip().lower() != "all":
-        option = "--configuration" if len(names) > 1 else "--final"
-        raise UsageError("nothing can be compared or averaged without folds", where=option, fix="Add --folds all.")
-    command = shlex.join(["medseg", *sys.argv[1:]])
-    spent = max(0.0, time.time() - psutil.Process().create_time())
-    with joined(gpu=choose_device(device).type == "cuda") as together:
-        before = time.monotonic()
-        with together.in_turn():
-
-            def planned(name: str | None, folder: Path) -> TrainConfig:
-                return configure(
-                    dataset,
-                    config,
-                    settings or [],
-                    out=folder,
-                    device=device,
-                    time_budget=time_budget,
-                    epochs=epochs,
-                    seed=seed,
-                    start=start,
-                    configuration=name,
-                )
-
-            several = len(names) > 1 or CASCADE in names
-            chosen = None if several else planned(names[0] if names else None, out)
-        package: ModelPackage | None
-        if len(names) > 1:
-            package = choose_among(dataset, out, names, planned, final=final, device=device, command=command)
-        elif chosen is None:
-            package = train_cascade(dataset, out, planned, folds=folds, final=final, device=device, command=command)
-        elif folds is not None:
-            from medseg.data.splits import CROSSED
-            from medseg.training.cross_validate import cross_validate, folds_of
-
-            numbers = folds_of(folds, chosen.split.folds or CROSSED)
-            package = cross_validate(
-                dataset,
-                out,
-                chosen,
-                numbers,
-                device=device,
-                command=command,
-                final=final,
-            )
-        else:
-            spent += time.monotonic() - before
-            package = run(dataset, out, chosen, device=device, command=command, spent=spent)
-    if not together.is_first:
+    result = run_training(
+        TrainOptions(
+            dataset,
+            out,
+            config,
+            time_budget=time_budget,
+            epochs=epochs,
+            device=device,
+            start=start,
+            folds=folds,
+            configuration=configuration,
+            final=final,
+            processes=processes,
+            seed=seed,
+            settings=tuple(settings or ()),
+            command=shlex.join(["medseg", *sys.argv[1:]]),
+            # The budget counts the start of the process.
+            started=time.monotonic() - max(0.0, time.time() - psutil.Process().create_time()),
+        )
+    )
+    if os.environ.get("RANK", "0") != "0":
         return 0
-    if package is None:
-        typer.echo(out / "cross_validation.json")
+    if not isinstance(result, ModelPackage):
+        typer.echo(result.path)
     elif json:
-        print_json({"package": str(package.folder), "card": package.card.model_dump(mode="json")})
+        print_json({"package": str(result.folder), "card": result.card.model_dump(mode="json")})
     else:
-        typer.echo(package.folder)
+        typer.echo(result.folder)
     return 0

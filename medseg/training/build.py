@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
-import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from medseg.data.dataset import Dataset
 from medseg.errors import ConfigError
 from medseg.models.registry import build_network, load_pretrained
 from medseg.training.config import TrainConfig
-from medseg.training.device import choose_dtype, memory_format
-from medseg.training.distributed import ALONE, Processes
+from medseg.training.device import memory_format
 from medseg.training.loop import Loop
 from medseg.training.samples.augment import Augmentation
-from medseg.training.samples.inputs import Material
+from medseg.training.samples.inputs import Inputs
 from medseg.training.samples.patches import Patches
-from medseg.training.samples.prepared import IGNORED, PreparedCase
+from medseg.training.samples.prepared import PreparedCase
 from medseg.training.warm_start import load_start
 
 __all__ = ["build_loop"]
@@ -29,92 +25,39 @@ __all__ = ["build_loop"]
 log = logging.getLogger("medseg.train")
 
 
-def build_loop(
-    material: Material,
-    config: TrainConfig,
-    device: torch.device,
-    out: Path,
-    processes: Processes = ALONE,
-    clock: Callable[[], float] = time.monotonic,
-) -> Loop:
-    """Build the network and the loop that trains it, or goes on with the checkpoint in `out`.
-
-    Parameters
-    ----------
-    material, config
-        What to train on, and how.
-    device : torch.device
-        Where.
-    out : Path
-        The run's folder.
-    processes : Processes
-        Those that train it together.
-    clock : callable
-        Seconds of which the time budget speaks.
-
-    Raises
-    ------
-    ConfigError
-        When the patch does not fit the network, or `out` holds a run of another configuration.
-    """
-    data, cases = material.data, material.cases
-    channels = len(data.channels) + (0 if material.first is None else len(material.first.values))
+def build_loop(inputs: Inputs) -> Loop:
+    """Build the network and the loop that trains it, or resumes from the run's checkpoint."""
+    run = inputs.run
+    config, data = run.config, run.dataset
+    prior = () if inputs.low_resolution is None else inputs.low_resolution.values
     torch.manual_seed(config.seed)
     network = build_network(
         config.network.name,
-        channels=channels,
+        channels=len(data.channels) + len(prior),
         classes=data.scores,
         dimensions=config.network.dimensions,
         arguments=config.network.arguments,
     )
     _check_patch(network, config)
-    if not (out / "checkpoint.pt").is_file():
+    if not run.checkpoint.is_file():
         load_pretrained(network)
         if config.start is not None:
             load_start(network, config.start, classes=data.scores)
     layout = memory_format(config.network.dimensions, network)
-    network = network.to(device=device, memory_format=layout)  # type: ignore[call-overload]
-    patches = Patches(
-        cases,
-        patch=config.input.patch,
-        margin=config.sampling.margin,
-        foreground=config.sampling.foreground,
-        batch=config.sampling.batch,
-        seed=config.seed,
-        rank=processes.rank,
-        count=processes.count,
-    )
+    network = network.to(device=run.device, memory_format=layout)  # type: ignore[call-overload]
+    patches = Patches(inputs.cases, config.input.patch, config.sampling, seed=config.seed, processes=run.processes)
     augmentation = Augmentation(
         config.augment,
         patch=config.input.patch,
-        spacing=_spacing(config, cases),
+        spacing=_spacing(config, inputs.cases),
         classes=len(data.parts) + 1,
         seed=config.seed,
         intensities=len(data.channels),
     )
-    loop = Loop(
-        config,
-        network,
-        patches,
-        augmentation,
-        dtype=choose_dtype(config.precision, device),
-        checkpoint=out / "checkpoint.pt",
-        ignore=IGNORED if data.ignore_label is not None else None,
-        members=_members(data),
-        processes=processes,
-        clock=clock,
-    )
+    loop = Loop(run, network, patches, augmentation)
     if loop.resumed:
-        log.info("going on from step %d", loop.step)
+        log.info("resuming at step %d", loop.step)
     return loop
-
-
-def _members(data: Dataset) -> Tensor | None:
-    """Which parts make which region, shape (parts + 1, regions); None where classes exclude each other."""
-    if not data.regions:
-        return None
-    rows = [[float(part in members) for members in data.regions.values()] for part in (0, *data.parts)]
-    return torch.tensor(rows)
 
 
 def _check_patch(network: nn.Module, config: TrainConfig) -> None:
@@ -130,7 +73,7 @@ def _check_patch(network: nn.Module, config: TrainConfig) -> None:
 
 
 def _spacing(config: TrainConfig, cases: Sequence[PreparedCase]) -> tuple[float, float, float]:
-    """Spacing the network sees: the configured one, or where that is left open the first case's."""
+    """Spacing the network sees: the configured one, or where it is null the first case's."""
     x, y, z = config.input.spacing or (None, None, None)
     own = cases[0].facts.spacing
     return x or own[0], y or own[1], z or own[2]

@@ -1,4 +1,4 @@
-"""Writes the model card of a training run: what was learnt from what, and how well."""
+"""The model card of a training run: what was learnt from which cases, and how well."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from medseg.models.card import ClassCard, ModelCard, PostCard, TrainingCard, Val
 from medseg.prepare.card import InputCard
 from medseg.training.config import ClassConfig, TrainConfig
 from medseg.training.distributed import world
-from medseg.training.samples.inputs import Material
+from medseg.training.samples.inputs import Inputs
 from medseg.training.samples.prepared import PreparedCase
 from medseg.training.selection.uncertainty_limit import uncertainty_limits
 from medseg.training.selection.validate import CaseDice, mean_dice
@@ -26,21 +26,9 @@ AXES = {"x": 0, "y": 1, "z": 2}
 NOTICE = "Research use only; not a medical device."
 
 
-def build_card(material: Material, config: TrainConfig, command: str, seconds: float, steps: int) -> ModelCard:
-    """Card of a trained model, its validation left open.
-
-    Parameters
-    ----------
-    material : Material
-        What it was trained on.
-    config : TrainConfig
-        Of the run.
-    command : str
-        The command line.
-    seconds, steps : float, int
-        How long training took.
-    """
-    data, cases = material.data, material.cases
+def build_card(inputs: Inputs, seconds: float, steps: int) -> ModelCard:
+    """Card of a model trained for so many seconds and steps, its validation left open."""
+    data, config, cases = inputs.run.dataset, inputs.run.config, inputs.cases
     patches = config.sampling.batch * config.sampling.accumulate * world()
     return ModelCard(
         name=config.name,
@@ -57,11 +45,11 @@ def build_card(material: Material, config: TrainConfig, command: str, seconds: f
             data=config.data or f"{data.name}. {data.description}".strip(),
             license=config.license or data.license or "not stated by the dataset",
             cases=len(cases),
-            command=command,
+            command=inputs.run.command,
             seed=config.seed,
             duration=_start(config) + f"{steps} steps of {patches} patches in {seconds / 60:.0f} minutes",
             software=versions(),
-            held_out=material.split.validation,
+            held_out=inputs.split.validation,
             border_mm=config.border_mm,
         ),
         limits=config.limits,
@@ -69,19 +57,9 @@ def build_card(material: Material, config: TrainConfig, command: str, seconds: f
     )
 
 
-def with_validation(card: ModelCard, material: Material, results: Sequence[CaseDice]) -> ModelCard:
-    """Return the card with what was measured.
-
-    Parameters
-    ----------
-    card : ModelCard
-        Without it.
-    material : Material
-        Whose held-out cases were measured; the references of those trained on give the range of volumes.
-    results : sequence of CaseDice
-        At least one.
-    """
-    cases = material.cases
+def with_validation(card: ModelCard, inputs: Inputs, results: Sequence[CaseDice]) -> ModelCard:
+    """Return the card with Dice on the held-out cases, and the range of volumes in the references trained on."""
+    cases = inputs.cases
     by_class, overall = mean_dice(results)
     names = dict(zip(cases[0].facts.volumes_ml, (c.name for c in card.classes), strict=True))
     volumes = {
@@ -92,7 +70,7 @@ def with_validation(card: ModelCard, material: Material, results: Sequence[CaseD
         for name, shown in names.items()
     }
     validation = ValidationCard(
-        split=material.split.name,
+        split=inputs.split.name,
         cases=len(results),
         dice={name: round(value, 4) for name, value in by_class.items()},
         mean_dice=round(overall, 4),
@@ -119,7 +97,7 @@ def _class(known: LabelClass, chosen: ClassConfig | None, data: Dataset) -> Clas
 
 
 def _post(data: Dataset, config: TrainConfig) -> tuple[PostCard, ...]:
-    """What the configuration says is made of the labels; objects from borders where it trained a border."""
+    """The configured post-processing, with objects from borders first where a border class was trained."""
     if data.border_mm is None or any(step.stage == "border" for step in config.post):
         return config.post
     chosen = config.classes.get(BORDER)
@@ -136,7 +114,7 @@ def _start(config: TrainConfig) -> str:
 
 
 def _input(cases: Sequence[PreparedCase], config: TrainConfig) -> InputCard:
-    """What the network was shown, with the range of scans it was made from."""
+    """The input of the network, with the range of the scans it was trained on."""
     extents = [case.facts.extent_mm for case in cases]
     spacings = [case.facts.spacing for case in cases]
     return config.input.model_copy(

@@ -23,21 +23,15 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU.
-
-    Raises
-    ------
-    InputError
-        When it is damaged, holds anything but data, or is of another format.
-    """
+    """Read a checkpoint onto the CPU; one that is damaged, of another format or holds anything but data is an error."""
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise InputError(
-            f"the checkpoint cannot be read ({type(error).__name__})",
+            f"the checkpoint is corrupted ({type(error).__name__})",
             where=path,
-            fix="Delete it to start this run anew, or put back a copy.",
+            fix="Delete it to restart this run, or put back a copy.",
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise InputError("the checkpoint is of another version of medseg", where=path, fix="Start in another --out.")
+        raise InputError("the checkpoint is of another version of medseg", where=path, fix="Train into another --out.")
     return state

@@ -28,19 +28,7 @@ TRIALS = 3
 
 @dataclass(frozen=True)
 class Cost:
-    """What a configuration needs.
-
-    Parameters
-    ----------
-    gigabytes : float
-        Memory of the device.
-    seconds_a_step, seconds_an_epoch : float
-        On the device asked for.
-    device : str
-        Which that is.
-    weights : int
-        Number of weights.
-    """
+    """What a configuration needs: memory of the device, time on it, and number of weights."""
 
     gigabytes: float
     seconds_a_step: float
@@ -56,16 +44,9 @@ class Cost:
 
 
 def predict_cost(config: TrainConfig, classes: int, *, device: str = "auto") -> Cost:
-    """Predict memory and time.
+    """Predict memory and time of a U-Net whose arguments name strides and kernels, as plans do.
 
-    Parameters
-    ----------
-    config : TrainConfig
-        Of a U-Net whose arguments name strides and kernels, as plans do.
-    classes : int
-        Background included.
-    device : str
-        As for training.
+    `classes` counts the background too.
     """
     chosen = choose_device(device)
     arguments = config.network.arguments

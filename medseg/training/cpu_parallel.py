@@ -15,20 +15,15 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-__all__ = ["SideBySide", "can_be_parted", "one_thread"]
+__all__ = ["SideBySide", "can_be_split", "one_thread"]
 
 Scores = Tensor | list[Tensor]
 
 
-def can_be_parted(network: nn.Module, name: str) -> bool:
-    """Whether parts of a batch do not influence each other and draw nothing at random, so that the result is the same.
+def can_be_split(network: nn.Module, name: str) -> bool:
+    """Whether parts of a batch on the CPU neither influence each other nor draw at random, so that the result is equal.
 
-    Parameters
-    ----------
-    network : Module
-        On its device; on any but the CPU there is nothing to gain.
-    name : str
-        Of its family: only U-Nets are known to hide no random numbers.
+    Of the families of networks only U-Nets, by their `name`, are known to hide no random numbers.
     """
     if next(network.parameters()).device.type != "cpu" or name != "unet":
         return False
@@ -49,15 +44,7 @@ def one_thread() -> Iterator[None]:
 
 
 class SideBySide:
-    """Forward and backward pass of a batch in parts, as many as there are threads; gradients are added up in order.
-
-    Parameters
-    ----------
-    network : Module
-        For which `can_be_parted`.
-    dtype : torch.dtype
-        Of the forward pass.
-    """
+    """Forward and backward pass of a batch in parts, as many as there are threads; gradients are added up in order."""
 
     def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
         self.network = network
@@ -66,33 +53,24 @@ class SideBySide:
         self._pool: ThreadPoolExecutor | None = None
 
     def backward(self, images: Tensor, loss_of: Callable[[Scores], Tensor]) -> Tensor:
-        """Add the loss's gradient to that of the weights, and return the loss.
-
-        Parameters
-        ----------
-        images : Tensor, shape (N, C, *spatial)
-            A batch.
-        loss_of : callable
-            From the scores of the whole batch to the loss.
-        """
+        """Add the gradient of a batch (N, C, *spatial) to that of the weights, and return the loss."""
         pool = self._workers()
         parts = images.tensor_split(min(self.threads, len(images)))
-        shown = list(pool.map(self._forward, parts))
-        levels = [torch.cat([part.detach() for part in level]).requires_grad_() for level in zip(*shown, strict=True)]
+        scores = list(pool.map(self._forward, parts))
+        levels = [torch.cat([part.detach() for part in level]).requires_grad_() for level in zip(*scores, strict=True)]
         loss = loss_of(levels if len(levels) > 1 else levels[0])
         loss.backward()  # type: ignore[no-untyped-call]
         sizes = [len(part) for part in parts]
-        slopes = list(zip(*(torch.split(_slope(level), sizes) for level in levels), strict=True))
+        gradients = list(zip(*(torch.split(_gradient_of(level), sizes) for level in levels), strict=True))
         weights = [weight for weight in self.network.parameters() if weight.requires_grad]
-        found = list(pool.map(_gradients, shown, slopes, [weights] * len(parts)))
+        found = list(pool.map(_gradients_of, scores, gradients, [weights] * len(parts)))
         for weight, own in zip(weights, zip(*found, strict=True), strict=True):
             for gradient in own:
-                if gradient is None:
-                    continue
-                if weight.grad is None:
-                    # In the weight's own layout, which fused optimizers take for granted.
-                    weight.grad = torch.zeros_like(weight)
-                weight.grad.add_(gradient)
+                if gradient is not None:
+                    if weight.grad is None:
+                        # In the weight's own layout, which fused optimizers take for granted.
+                        weight.grad = torch.zeros_like(weight)
+                    weight.grad.add_(gradient)
         return loss.detach()
 
     def _forward(self, images: Tensor) -> list[Tensor]:
@@ -109,12 +87,12 @@ class SideBySide:
         return self._pool
 
 
-def _slope(scores: Tensor) -> Tensor:
+def _gradient_of(scores: Tensor) -> Tensor:
     return torch.zeros_like(scores) if scores.grad is None else scores.grad
 
 
-def _gradients(
-    scores: Sequence[Tensor], slopes: Sequence[Tensor], weights: Sequence[Tensor]
+def _gradients_of(
+    scores: Sequence[Tensor], gradients: Sequence[Tensor], weights: Sequence[Tensor]
 ) -> tuple[Tensor | None, ...]:
     # Both passes of a part may run on either thread; each sees the same numbers.
-    return torch.autograd.grad(list(scores), weights, list(slopes), allow_unused=True)
+    return torch.autograd.grad(list(scores), weights, list(gradients), allow_unused=True)

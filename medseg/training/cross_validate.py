@@ -6,28 +6,67 @@ import csv
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
-from medseg.data.layouts import read_dataset
 from medseg.data.splits import CROSSED
 from medseg.errors import ConfigError, UsageError
 from medseg.io.files.atomic import write_text
 from medseg.models.card import ValidationCard
 from medseg.models.package import ModelPackage, load_package
 from medseg.training.config import TrainConfig
-from medseg.training.device import choose_device
-from medseg.training.distributed import joined
 from medseg.training.final_model import Final, final_package
 from medseg.training.selection.post_choice import NONE, PostChoice, RuleDice, as_post, choose, read_rule_dice
 from medseg.training.selection.validate import CaseDice, mean_dice, write_validation
-from medseg.training.train import train
+from medseg.training.train import train_model
+from medseg.training.training_run import TrainingRun
 
-__all__ = ["Crossed", "cross", "cross_validate", "crossed_config", "folds_of", "told_choice", "validation_card"]
+__all__ = [
+    "Crossed",
+    "FoldResults",
+    "choices_as_json",
+    "cross",
+    "cross_validate",
+    "crossed_run",
+    "folds_of",
+    "share_budget",
+    "validation_card",
+]
 
 log = logging.getLogger("medseg.train")
+
+
+@dataclass(frozen=True)
+class FoldResults:
+    """What ``cross_validation.json`` says of the folds that were measured.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    cases : int
+        Held-out cases.
+    mean_dice : float
+        Mean over cases of each class, then over classes.
+    dice : dict of str to float
+        Mean over cases of each class.
+    folds : dict of str to float
+        Mean Dice of each fold without clean-up.
+    """
+
+    path: Path
+    cases: int
+    mean_dice: float
+    dice: dict[str, float]
+    folds: dict[str, float]
+
+    @classmethod
+    def read(cls, path: Path) -> FoldResults:
+        """Read the file."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return cls(path, content["cases"], content["mean_dice"], content["dice"], content["folds"])
 
 
 @dataclass(frozen=True)
@@ -36,8 +75,8 @@ class Crossed:
 
     Parameters
     ----------
-    config : TrainConfig
-        Trained by, its split's number of folds set.
+    run : TrainingRun
+        Trained by, its number of folds set.
     folds : tuple of Path
         Folders of the folds' runs.
     results : tuple of CaseDice
@@ -45,27 +84,21 @@ class Crossed:
     by_fold : dict of str to float
         Mean Dice of each fold, nothing cleaned.
     choices : dict of str to PostChoice
-        Clean-up of each class, where it was weighed.
-    weighed : tuple of dict of str to RuleDice
-        Of each fold, what each clean-up made of its cases; without clean-up alone where none was weighed.
+        Clean-up of each class, where one was chosen.
+    tables : tuple of dict of str to RuleDice
+        Of each fold, what each clean-up made of its cases; without clean-up alone where none was compared.
     """
 
-    config: TrainConfig
+    run: TrainingRun
     folds: tuple[Path, ...]
     results: tuple[CaseDice, ...]
     by_fold: dict[str, float]
     choices: dict[str, PostChoice]
-    weighed: tuple[dict[str, RuleDice], ...]
+    tables: tuple[dict[str, RuleDice], ...]
 
 
 def folds_of(text: str, count: int) -> tuple[int, ...]:
-    """Folds meant by ``all`` or by numbers with commas between them.
-
-    Raises
-    ------
-    UsageError
-        When a number is no fold.
-    """
+    """Folds meant by ``all`` or by numbers with commas between them."""
     if text.strip().lower() == "all":
         return tuple(range(count))
     try:
@@ -77,129 +110,72 @@ def folds_of(text: str, count: int) -> tuple[int, ...]:
     return folds
 
 
-def cross_validate(
-    dataset: Path,
-    out: Path,
-    config: TrainConfig,
-    folds: Sequence[int],
-    *,
-    device: str = "auto",
-    command: str = "",
-    final: Final = "all",
-) -> ModelPackage | None:
-    """Train and measure each fold in ``out/fold_K``; with all folds, make a package of all cases in ``out/model`` too.
+def cross_validate(run: TrainingRun, folds: Sequence[int], *, final: Final = "all") -> ModelPackage | None:
+    """Train and measure each fold in ``fold_K``; with all folds, make a package of all cases in ``model`` too.
 
-    Folds that are done are not done again, so that the same call goes on where it was stopped. A time budget is shared
-    out evenly among the runs.
-
-    Parameters
-    ----------
-    dataset, config, device, command
-        As for `medseg.training.train.train`.
-    out : Path
-        Also gets ``cross_validation.csv`` and ``cross_validation.json``.
-    folds : sequence of int
-        Which of ``config.split.folds``.
-    final : {"all", "ensemble"}
-        As for `medseg.training.final_model.final_package`.
-
-    Returns
-    -------
-    ModelPackage or None
-        The package, whose card holds the figures of the folds; None where folds are missing.
-
-    Raises
-    ------
-    ConfigError
-        When the dataset brings a split of its own, which leaves nothing to cross.
+    Also leaves ``cross_validation.csv`` and ``.json``. Folds that are done are not done again, so that the same call
+    resumes where it was stopped. A time budget is shared evenly among the runs.
     """
-    config = crossed_config(dataset, config)
-    whole = len(folds) == config.split.folds
-    runs = len(folds) + (whole and final == "all")
-    share = None if config.time_budget is None else config.time_budget / runs
-    with joined(gpu=choose_device(device).type == "cuda") as processes:
-        crossed = cross(dataset, out, config, folds, share=share, device=device, command=command)
-        results = list(crossed.results)
-        by_class, overall = mean_dice(results)
-        if processes.is_first:
-            write_validation(out / "cross_validation.csv", results)
-            summary = {"cases": len(results), "mean_dice": round(overall, 4), "dice": by_class}
-            summary |= {"folds": crossed.by_fold, "post": told_choice(crossed.choices)}
-            write_text(out / "cross_validation.json", json.dumps(summary, indent=1) + "\n")
-            log.info("cross-validated mean Dice %.4f over %d cases", overall, len(results))
-        if not whole:
-            return None
-        card = validation_card(crossed, results, crossed.choices, final)
-        return final_package(
-            dataset,
-            out,
-            crossed.config,
-            crossed.folds,
-            kind=final,
-            validation=card,
-            post=as_post(crossed.choices),
-            prepared=out / "prepared",
-            share=share,
-            device=device,
-            command=command,
-            processes=processes,
-        )
+    run = crossed_run(run)
+    all_folds = len(folds) == run.config.split.folds
+    run = share_budget(run, len(folds) + (all_folds and final == "all"))
+    crossed = cross(run, folds)
+    by_class, overall = mean_dice(crossed.results)
+    if run.processes.is_first:
+        write_validation(run.out / "cross_validation.csv", crossed.results)
+        summary = {"cases": len(crossed.results), "mean_dice": round(overall, 4), "dice": by_class}
+        summary |= {"folds": crossed.by_fold, "post": choices_as_json(crossed.choices)}
+        write_text(run.out / "cross_validation.json", json.dumps(summary, indent=1) + "\n")
+        log.info("cross-validated mean Dice %.4f over %d cases", overall, len(crossed.results))
+    if not all_folds:
+        return None
+    validation = validation_card(crossed, crossed.results, final)
+    return final_package(crossed.run, crossed.folds, final, validation, as_post(crossed.choices))
 
 
-def crossed_config(dataset: Path, config: TrainConfig) -> TrainConfig:
-    """Return the configuration with a number of folds, by default five.
-
-    Raises
-    ------
-    ConfigError
-        When there is nothing to cross.
-    """
-    if config.split.folds is None:
-        config = config.model_copy(update={"split": config.split.model_copy(update={"folds": CROSSED})})
-    assert config.split.folds is not None
-    if config.split.folds < 2:
-        raise ConfigError("cross-validation needs at least two folds", where="split.folds")
-    if any(case.split is not None for case in read_dataset(dataset, config.dataset).labeled):
-        raise ConfigError("the dataset brings a split of its own", where="--folds", fix="Leave out --folds.")
-    return config
+def share_budget(run: TrainingRun, runs: int) -> TrainingRun:
+    """Give one of so many runs its part of the time budget."""
+    budget = run.config.time_budget
+    return run.with_config(time_budget=None if budget is None else budget / runs)
 
 
-def cross(
-    dataset: Path,
-    out: Path,
-    config: TrainConfig,
-    folds: Sequence[int],
-    *,
-    share: float | None,
-    device: str,
-    command: str,
-) -> Crossed:
-    """Train and measure the folds that have not been, ``share`` seconds each; otherwise as `cross_validate`."""
-    results: list[CaseDice] = []
+def crossed_run(run: TrainingRun) -> TrainingRun:
+    """Return the run with a number of folds, by default five, and one folder of prepared cases for all of them."""
+    if run.config.split.folds is None:
+        run = run.with_split(folds=CROSSED)
+    assert run.config.split.folds is not None
+    if run.config.split.folds < 2:
+        raise ConfigError("cross-validation needs at least two folds", where="split.folds", fix="Set it to 5.")
+    if any(case.split is not None for case in run.dataset.labeled):
+        raise ConfigError("the dataset brings a split of its own", where="--folds", fix="Omit --folds.")
+    return replace(run, prepared_in=run.out / "prepared", started=None)
+
+
+def cross(run: TrainingRun, folds: Sequence[int]) -> Crossed:
+    """Train and measure folds, and choose each class's clean-up; the time budget is that of one fold."""
     by_fold: dict[str, float] = {}
+    results: list[CaseDice] = []
     for fold in folds:
-        split = config.split.model_copy(update={"fold": fold})
-        chosen = config.model_copy(update={"split": split, "time_budget": share})
-        measured = _fold(dataset, out / f"fold_{fold}", chosen, device, command, out / "prepared")
+        one = replace(run.with_split(fold=fold), out=run.out / f"fold_{fold}", compares_cleanup=True)
+        measured = _measured_fold(one)
         by_fold[str(fold)] = round(mean_dice(measured)[1], 4)
         results += measured
     results.sort(key=lambda one: one.case_id)
-    folders = tuple(out / f"fold_{fold}" for fold in folds)
+    folders = tuple(run.out / f"fold_{fold}" for fold in folds)
     tables = _rule_tables(folders, results)
-    whole = len(folds) == config.split.folds
-    choices = choose(tables) if tables and whole else {}
+    choices = choose(tables) if tables and len(folds) == run.config.split.folds else {}
     cleaned = [CaseDice(one.case_id, {name: _as_chosen(choices, name, one) for name in one.dice}) for one in results]
-    return Crossed(config, folders, tuple(cleaned), by_fold, choices, tables or _plain(folders))
+    return Crossed(run, folders, tuple(cleaned), by_fold, choices, tables or _without_rules(folders))
 
 
-def _fold(dataset: Path, out: Path, config: TrainConfig, device: str, command: str, prepared: Path) -> list[CaseDice]:
+def _measured_fold(run: TrainingRun) -> list[CaseDice]:
     """Dice of each case a fold held out, from a run made now or before."""
-    done = _done(out, config)
+    done = _done(run.out, run.config)
     if done is not None:
         return done
-    log.info("fold %d of %d", config.split.fold, config.split.folds)
-    train(dataset, out, config, device=device, command=command, prepared=prepared, weigh_post=True)
-    done = _done(out, config)
+    log.info("fold %d of %d", run.config.split.fold, run.config.split.folds)
+    train_model(run)
+    done = _done(run.out, run.config)
     assert done is not None
     return done
 
@@ -226,16 +202,16 @@ def _measured(table: Path) -> list[CaseDice]:
 
 
 def _rule_tables(folders: Sequence[Path], results: Sequence[CaseDice]) -> tuple[dict[str, RuleDice], ...]:
-    """What clean-ups make of every held-out case; empty where not every one was weighed."""
+    """What clean-ups make of every held-out case; empty where not every case was compared."""
     tables = [folder / "post_rules.csv" for folder in folders]
     if not all(table.is_file() for table in tables):
         return ()
-    weighed = tuple(read_rule_dice(table) for table in tables)
-    every = sorted(case for fold in weighed for case in fold)
-    return weighed if every == [one.case_id for one in results] else ()
+    compared = tuple(read_rule_dice(table) for table in tables)
+    every = sorted(case for fold in compared for case in fold)
+    return compared if every == [one.case_id for one in results] else ()
 
 
-def _plain(folders: Sequence[Path]) -> tuple[dict[str, RuleDice], ...]:
+def _without_rules(folders: Sequence[Path]) -> tuple[dict[str, RuleDice], ...]:
     return tuple(
         {one.case_id: {name: {NONE: value} for name, value in one.dice.items()} for one in _measured(path)}
         for path in (folder / "validation.csv" for folder in folders)
@@ -246,20 +222,18 @@ def _as_chosen(choices: Mapping[str, PostChoice], name: str, one: CaseDice) -> f
     return choices[name].dice[one.case_id] if name in choices else one.dice[name]
 
 
-def told_choice(choices: Mapping[str, PostChoice]) -> dict[str, dict[str, object]]:
-    """Clean-up as ``cross_validation.json`` tells it."""
+def choices_as_json(choices: Mapping[str, PostChoice]) -> dict[str, dict[str, object]]:
+    """Clean-up as in ``cross_validation.json``."""
     return {
         name: {"rule": choice.rule, "gain": round(choice.gain, 4), "standard_error": round(choice.error, 4)}
         for name, choice in choices.items()
     }
 
 
-def validation_card(
-    crossed: Crossed, results: Sequence[CaseDice], choices: Mapping[str, PostChoice], final: Final, note: str = ""
-) -> ValidationCard:
+def validation_card(crossed: Crossed, results: Sequence[CaseDice], final: Final, note: str = "") -> ValidationCard:
     """What a package of all cases says of how it was measured."""
     by_class, overall = mean_dice(results)
-    folds = crossed.config.split.folds
+    split = crossed.run.config.split
     weights = {
         "all": "These weights were trained on all cases, so no case is left to measure them on.",
         "ensemble": "This package averages those models, so no case is left that none of them has seen; their average "
@@ -268,16 +242,16 @@ def validation_card(
     cleaned = "".join(
         f" {name} is cleaned by {choice.rule}, which raised its Dice by {choice.gain:.4f}; each case was measured as "
         "cleaned by the rule that was best without its fold."
-        for name, choice in choices.items()
+        for name, choice in crossed.choices.items()
         if choice.rule != NONE
     )
     return ValidationCard(
-        split=f"{folds}-fold cross-validation, seed {crossed.config.split.seed}",
+        split=f"{split.folds}-fold cross-validation, seed {split.seed}",
         cases=len(results),
         dice={name: round(value, 4) for name, value in by_class.items()},
         mean_dice=round(overall, 4),
         volume_range_ml=_volume_range(crossed.folds),
-        notes=f"Measured on {folds} models of this configuration, each on the cases it was not trained on. "
+        notes=f"Measured on {split.folds} models of this configuration, each on the cases it was not trained on. "
         + weights[final]
         + cleaned
         + note,

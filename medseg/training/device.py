@@ -1,4 +1,4 @@
-"""Picks the device and the number format to train in."""
+"""Picks the device and the dtype to train in."""
 
 from __future__ import annotations
 
@@ -15,35 +15,29 @@ __all__ = ["choose_device", "choose_dtype", "memory_format"]
 log = logging.getLogger("medseg.train")
 
 
-def choose_device(wish: str) -> torch.device:
-    """Device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-
-    Raises
-    ------
-    UsageError
-        When it is not there.
-    """
-    if wish == "auto":
+def choose_device(requested: str) -> torch.device:
+    """Device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; one that is not there is an error."""
+    if requested == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        device = torch.device(wish)
+        device = torch.device(requested)
     except RuntimeError as error:
         raise UsageError(
-            f"there is no device '{wish}'", where="--device", fix="Use auto, cpu, cuda or cuda:N."
+            f"there is no device '{requested}'", where="--device", fix="Use auto, cpu, cuda or cuda:N."
         ) from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
-            f"device '{wish}' is not there; PyTorch sees {torch.cuda.device_count()} CUDA devices",
+            f"there is no device '{requested}'; PyTorch sees {torch.cuda.device_count()} CUDA devices",
             where="--device",
             fix="Use --device cpu, or install a PyTorch built for your GPU.",
         )
     return device
 
 
-def choose_dtype(wish: Literal["auto", "bf16", "fp16", "fp32"], device: torch.device) -> torch.dtype:
-    """Number format of the forward pass, unless told what the device multiplies in hardware: bfloat16, or float16."""
-    if wish != "auto":
-        return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[wish]
+def choose_dtype(requested: Literal["auto", "bf16", "fp16", "fp32"], device: torch.device) -> torch.dtype:
+    """Dtype of the forward pass, by default what the device multiplies in hardware: bfloat16, or float16."""
+    if requested != "auto":
+        return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[requested]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

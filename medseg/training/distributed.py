@@ -1,11 +1,14 @@
-"""Several processes that train one network together, started by torchrun; one process alone is the usual case."""
+"""Several processes that train one network together, started here or by torchrun; one process is the usual case."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
+import tempfile
+import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +18,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-__all__ = ["ALONE", "Processes", "joined", "summed", "world"]
+from medseg.errors import Interrupted, MedsegError
+
+__all__ = ["ALONE", "Processes", "joined", "launch", "summed", "world"]
 
 # The first process audits, plans and prepares while the others wait.
 PATIENCE = timedelta(hours=24)
@@ -23,16 +28,9 @@ PATIENCE = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class Processes:
-    """Those that train together, seen from one of them.
+    """Those that train together, seen from one of them: its number, their number, and its number on its machine.
 
-    Parameters
-    ----------
-    rank : int
-        Which this is, from 0.
-    count : int
-        How many there are.
-    local : int
-        Which this is on its machine; picks the GPU.
+    ``local`` picks the GPU.
     """
 
     rank: int = 0
@@ -85,7 +83,7 @@ class Processes:
         if self.count == 1:
             return network
         device = next(network.parameters()).device
-        # Kernels of one voxel have several strides that mean the same; PyTorch remarks on it.
+        # Kernels of one voxel have several strides that mean the same; PyTorch warns of it.
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         return nn.parallel.DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
 
@@ -104,13 +102,7 @@ ALONE = Processes()
 
 @contextlib.contextmanager
 def joined(*, gpu: bool) -> Iterator[Processes]:
-    """Join the processes that torchrun started, if it did.
-
-    Parameters
-    ----------
-    gpu : bool
-        Whether they compute on GPUs, one each; NCCL carries their messages then, and gloo otherwise.
-    """
+    """Join the processes that torchrun started, if it did: with `gpu` by NCCL, each on its own GPU, else by gloo."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1 or dist.is_initialized():
         yield ALONE if count == 1 else _this(count)
@@ -151,3 +143,36 @@ class _Sum(torch.autograd.Function):
 
 def _this(count: int) -> Processes:
     return Processes(int(os.environ["RANK"]), count, int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def launch(count: int, arguments: Sequence[str]) -> None:
+    """Run a medseg command line in `count` processes at once, as torchrun does, without what they print on stdout.
+
+    torchrun itself ends with 1 when a signal stops it, whatever its processes say; here a signal, after which they have
+    written their checkpoint, raises `Interrupted`, and their failure an error with their exit code.
+    """
+    from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException, Std
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    with tempfile.TemporaryDirectory() as folder:
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=count,
+            run_id=uuid.uuid4().hex,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            max_restarts=0,
+            monitor_interval=0.1,
+            logs_specs=DefaultLogsSpecs(log_dir=folder, redirects=Std.OUT),
+        )
+        try:
+            elastic_launch(config, sys.executable)("-m", "medseg", *arguments)
+        except SignalException as stop:
+            raise Interrupted(stop.sigval.name) from stop
+        except ChildFailedError as failed:
+            code = failed.get_first_failure()[1].exitcode
+            error = MedsegError(f"a training process ended with exit code {code}", fix="Its own message is above.")
+            error.exit_code = code
+            raise error from None

@@ -13,13 +13,8 @@ __all__ = ["Ema"]
 class Ema:
     """Average of a network's state over the steps (Polyak & Juditsky 1992; decay warmed up as in TensorFlow's).
 
-    Parameters
-    ----------
-    network : Module
-        Whose state is averaged.
-    decay : float
-        Weight of the past; the first steps use ``(1 + step) / (10 + step)`` where that is smaller, so that the random
-        start is soon forgotten.
+    `decay` is the weight of the past; the first steps use ``(1 + step) / (10 + step)`` where that is smaller, so that
+    the random start is soon forgotten.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -28,7 +23,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
-        """Take in the state after a step, counted from 0."""
+        """Add the state after a step, counted from 0."""
         decay = min(self.decay, (1 + step) / (10 + step))
         pairs = [(self.state[name], value.detach()) for name, value in network.state_dict().items()]
         averaged = [(mean, value) for mean, value in pairs if mean.is_floating_point()]
@@ -38,12 +33,6 @@ class Ema:
                 mean.copy_(value)
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a state saved before.
-
-        Raises
-        ------
-        KeyError
-            When it is of another network.
-        """
+        """Resume from a state saved before."""
         for name, mean in self.state.items():
             mean.copy_(state[name])

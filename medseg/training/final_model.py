@@ -1,4 +1,4 @@
-"""Makes the package of a cross-validated run: trained anew on all cases, or the folds' models together."""
+"""Makes the package of a cross-validated run: trained on all cases, or an ensemble of the folds' models."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from typing import Literal
 from medseg.infer.engines.onnx_export import ensure_export
 from medseg.models.card import ModelCard, PostCard, ValidationCard
 from medseg.models.package import ModelPackage, load_package, write_package
-from medseg.training.config import TrainConfig
-from medseg.training.distributed import Processes
-from medseg.training.samples.cascade import FirstStage
-from medseg.training.train import train
+from medseg.training.samples.cascade import LowResolutionRun
+from medseg.training.train import train_model
+from medseg.training.training_run import TrainingRun
 
-__all__ = ["Final", "ensemble_of", "final_package"]
+__all__ = ["Final", "final_package"]
 
 log = logging.getLogger("medseg.train")
 
@@ -25,81 +24,38 @@ Ranges = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
 def final_package(
-    dataset: Path,
-    out: Path,
-    config: TrainConfig,
-    folds: Sequence[Path],
-    *,
-    kind: Final,
-    validation: ValidationCard,
-    post: tuple[PostCard, ...],
-    prepared: Path,
-    share: float | None,
-    device: str,
-    command: str,
-    processes: Processes,
+    run: TrainingRun, folds: Sequence[Path], kind: Final, validation: ValidationCard, post: tuple[PostCard, ...]
 ) -> ModelPackage:
-    """Make ``out/model``.
+    """Make ``model/``: by one more training on all cases, or of the models in the folders of the folds' runs.
 
-    Parameters
-    ----------
-    dataset, out, config, device, command, processes
-        Of the cross-validated run.
-    folds : sequence of Path
-        Folders of its folds' runs.
-    kind : {"all", "ensemble"}
-        One more training on all cases, or the folds' models, whose scores are averaged: no training, and as many times
-        the cost of a scan as there are folds.
-    validation : ValidationCard
-        What the folds measured, for the card.
-    post : tuple of PostCard
-        Clean-up for the card, where the configuration says nothing of it.
-    prepared : Path
-        Where prepared cases are kept.
-    share : float, optional
-        Seconds of the time budget for the training.
+    An ensemble costs no training, and for each scan as much as there are folds. The card gets what the folds measured,
+    and where the configuration has no post-processing the clean-up they chose.
     """
     if kind == "all":
         log.info("training on all cases")
-        split = config.split.model_copy(update={"folds": 1, "fold": 0})
-        chosen = config.model_copy(update={"split": split, "time_budget": share})
-        package = train(dataset, out, chosen, device=device, command=command, prepared=prepared)
-        if processes.is_first:
-            card = package.card.model_copy(update={"validation": validation, "post": package.card.post or post})
-            package = write_package(package.folder, card, package.weights())
-    elif processes.is_first:
-        first = None if config.low_resolution_stage is None else FirstStage(Path(config.low_resolution_stage))
-        package = ensemble_of(folds, out / "model", command=command, first=first)
+        package = train_model(run.with_split(folds=1, fold=0))
+    elif run.processes.is_first:
+        package = _ensemble(run, folds)
+    if run.processes.is_first:
         card = package.card.model_copy(update={"validation": validation, "post": package.card.post or post})
         package = write_package(package.folder, card, package.weights())
-        ensure_export(package, package.folder)
-    processes.wait()
-    return load_package(out / "model")
+        if kind == "ensemble":
+            ensure_export(package, package.folder)
+    run.processes.wait()
+    return load_package(run.out / "model")
 
 
-def ensemble_of(folds: Sequence[Path], folder: Path, *, command: str, first: FirstStage | None = None) -> ModelPackage:
-    """Write a package whose members are the folds' models.
-
-    Parameters
-    ----------
-    folds : sequence of Path
-        Folders of runs of one configuration.
-    folder : Path
-        Of the package.
-    command : str
-        The command line, for the card.
-    first : FirstStage, optional
-        In a cascade, whose model of all cases goes into the package.
-    """
+def _ensemble(run: TrainingRun, folds: Sequence[Path]) -> ModelPackage:
+    """Write a package of the folds' models; in a cascade with the low-resolution stage's model of all cases."""
     packages = [load_package(fold / "model") for fold in folds]
     splits = [json.loads((fold / "split.json").read_text(encoding="utf-8")) for fold in folds]
-    seen = {case for split in splits for case in split["train"]}
+    trained = {case for split in splits for case in split["train"]}
     cards = [package.card for package in packages]
     own = cards[0].training
     training = own.model_copy(
         update={
-            "cases": len(seen),
-            "command": command,
+            "cases": len(trained),
+            "command": run.command,
             "duration": f"{len(folds)} models, each on the cases of the other folds; the first: {own.duration}",
             "held_out": (),
         }
@@ -114,14 +70,15 @@ def ensemble_of(folds: Sequence[Path], folder: Path, *, command: str, first: Fir
             "low_resolution_stage": None,
         }
     )
-    if first is not None:
-        card = first.embed(card, folder, ())
+    folder = run.out / "model"
+    if run.config.low_resolution_stage is not None:
+        card = LowResolutionRun(Path(run.config.low_resolution_stage)).embed(card, folder, ())
     weights = {f"{k}.{name}": value for k, package in enumerate(packages) for name, value in package.weights().items()}
     return write_package(folder, card, weights)
 
 
 def _widest(cards: Sequence[ModelCard]) -> dict[str, Ranges]:
-    """Ranges of scans that take in those of every member."""
+    """Ranges of scans that include those of every ensemble member."""
     found: dict[str, Ranges] = {}
     for key in ("expected_extent_mm", "expected_spacing"):
         ranges = [value for card in cards if (value := getattr(card.input, key)) is not None]

@@ -1,47 +1,38 @@
-"""The training loop: steps, checkpoints, and where to go on."""
+"""The training loop: steps, checkpoints, and where a run resumes."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from medseg.errors import ConfigError, InputError, Interrupted
 from medseg.signals import stop_requests
 from medseg.training.checkpoint import read_checkpoint, write_checkpoint
 from medseg.training.config import TrainConfig
-from medseg.training.distributed import ALONE, Processes
 from medseg.training.ema import Ema
 from medseg.training.samples.augment import Augmentation
 from medseg.training.samples.patches import Batch, Patches
+from medseg.training.samples.prepared import PreparedCase
 from medseg.training.schedule import Bounds, learning_rate
 from medseg.training.step import Stepper
+from medseg.training.training_run import TrainingRun
 
-__all__ = ["EpochRecord", "Loop"]
+__all__ = ["EpochRecord", "Loop", "validation_seconds"]
 
 log = logging.getLogger("medseg.train")
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What one epoch came to.
-
-    Parameters
-    ----------
-    epoch : int
-        From 0.
-    step : int
-        Steps done at its end.
-    metrics : dict of str to float
-        By name.
-    """
+    """Metrics by name of one epoch, from 0, and the steps done at its end."""
 
     epoch: int
     step: int
@@ -49,64 +40,25 @@ class EpochRecord:
 
 
 class Loop:
-    """A run that can stop after any step and go on as if it had not.
+    """A run that can stop after any step and resume as if it had not.
 
     Batches and augmentations are functions of seed and step; network, optimizer, average and counts are in the
     checkpoint; the learning rate follows from the step. Weights are therefore the same, bit for bit, however often a
-    run bounded by epochs was interrupted, given one CPU process with the same number of threads.
-
-    Parameters
-    ----------
-    config : TrainConfig
-        What to do.
-    network : Module
-        On its device.
-    patches : Patches
-        What to train on.
-    augmentation : Augmentation
-        Applied to every batch, on the device.
-    dtype : torch.dtype
-        Of the forward pass.
-    checkpoint : Path
-        Where to save, and to go on from if it is there.
-    ignore : int, optional
-        Class value that counts for nothing.
-    members : Tensor of shape (parts + 1, regions), optional
-        Which parts make which region, where classes are regions.
-    processes : Processes
-        Those that train the network together.
-    extra : dict, optional
-        Data kept with the checkpoint, for instance the tracker's run id. One found in a checkpoint wins.
-    clock : callable
-        Seconds of which the time budget speaks.
+    run bounded by epochs was interrupted, given one CPU process with the same number of threads. `extra` is kept with
+    the checkpoint, for instance the tracker's run id.
     """
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        network: nn.Module,
-        patches: Patches,
-        augmentation: Augmentation,
-        *,
-        dtype: torch.dtype,
-        checkpoint: Path,
-        ignore: int | None = None,
-        members: Tensor | None = None,
-        processes: Processes = ALONE,
-        extra: dict[str, Any] | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, run: TrainingRun, network: nn.Module, patches: Patches, augmentation: Augmentation) -> None:
+        config = run.config
         self.config = config
         self.network = network
         self.patches = patches
-        self.checkpoint = checkpoint
-        self.processes = processes
-        self.extra = dict(extra or {})
-        self.clock = clock
+        self.checkpoint = run.checkpoint
+        self.processes = run.processes
+        self.clock = run.clock
+        self.extra: dict[str, Any] = {}
         self.device = next(network.parameters()).device
-        self.stepper = Stepper(
-            config, network, augmentation, dtype=dtype, ignore=ignore, members=members, processes=processes
-        )
+        self.stepper = Stepper(run, network, augmentation)
         self.bounds = Bounds(
             None if config.epochs is None else config.epochs * config.iterations_per_epoch, config.time_budget
         )
@@ -114,8 +66,8 @@ class Loop:
         self.elapsed = 0.0
         self.resumed = False
         self._losses: list[float] = []
-        if checkpoint.is_file():
-            self._restore(read_checkpoint(checkpoint))
+        if self.checkpoint.is_file():
+            self._restore(read_checkpoint(self.checkpoint))
 
     @property
     def ema(self) -> Ema:
@@ -134,21 +86,16 @@ class Loop:
         on_step: Callable[[float, float], None] | None = None,
         reserve: float = 0.0,
     ) -> None:
-        """Train to the end.
+        """Train to the end; a signal that asks to stop writes a checkpoint and raises `Interrupted`.
 
         Parameters
         ----------
         on_epoch : callable
-            Told of each epoch when it ends.
+            Called with each epoch when it ends.
         on_step : callable, optional
-            Told of each step: the share of the run done, 0 to 1, and the loss.
+            Called after each step: the fraction of the run done, 0 to 1, and the loss.
         reserve : float
-            Seconds of the time budget spent on what came before and kept for what follows.
-
-        Raises
-        ------
-        Interrupted
-            When a signal asked to stop; a checkpoint was written first.
+            Seconds of the time budget spent before, and kept for what follows.
         """
         if self.bounds.seconds is not None and not self.resumed:
             left = self.processes.of_first(max(self.bounds.seconds - reserve, 1.0))
@@ -215,9 +162,9 @@ class Loop:
         return self.stepper.step(taken, self.step, max(rate, 1e-3 * chosen.learning_rate))
 
     def _take(self, loss: float) -> None:
-        if loss != loss:
+        if math.isnan(loss):
             raise InputError(
-                f"the loss is not a number at step {self.step - 1}",
+                f"the loss is not a number (NaN) at step {self.step - 1}",
                 where=self.checkpoint.parent,
                 fix="Lower optimizer.learning_rate or set precision to fp32, and start in another --out.",
             )
@@ -235,27 +182,70 @@ class Loop:
 
     def _restore(self, state: dict[str, Any]) -> None:
         stored = TrainConfig.model_validate_json(state["config"])
-        differing = [
-            f"{key} ({old!r}, now {new!r})"
-            for key, new in self.config.as_parameters().items()
-            if (old := stored.as_parameters().get(key)) != new and key not in MAY_CHANGE
-        ]
-        if differing:
-            raise ConfigError(
-                f"the run there was started with another configuration: {', '.join(differing[:3])}",
-                where=self.checkpoint.parent,
-                fix="Choose another --out, or the configuration it was started with.",
-            )
+        self._check_same(stored)
         if state["threads"] != torch.get_num_threads() and self.device.type == "cpu":
             log.warning("the run was started with %d threads; weights may differ in the last bits", state["threads"])
         self.network.load_state_dict(state["network"])
         self.stepper.load(state)
         self.step, self.elapsed = int(state["step"]), float(state["elapsed"])
         self._losses = [float(loss) for loss in state["losses"]]
-        self.bounds = Bounds(self.bounds.steps, state["seconds"])
+        seconds = state["seconds"]
+        if seconds is not None and self.config.time_budget is not None and stored.time_budget is not None:
+            # A longer budget adds to what was left for steps after preparing and validating.
+            seconds += self.config.time_budget - stored.time_budget
+        self.bounds = Bounds(self.bounds.steps, seconds)
         self.extra = {**self.extra, **state["extra"]}
         self.resumed = True
 
+    def _check_same(self, stored: TrainConfig) -> None:
+        """Refuse to resume a run of another configuration; a longer one is the same."""
+        old = stored.as_parameters()
+        differing = [
+            f"{key} ({old.get(key)!r}, now {new!r})"
+            for key, new in self.config.as_parameters().items()
+            if old.get(key) != new and key not in MAY_CHANGE and not (key in BOUNDS and _longer(old.get(key), new))
+        ]
+        if differing:
+            raise ConfigError(
+                f"the run there was started with another configuration: {', '.join(differing[:3])}",
+                where=self.checkpoint.parent,
+                fix="Choose another --out, or the configuration it was started with; only a longer time budget or more "
+                "epochs resume it.",
+            )
 
-# What may be changed between two parts of one run, because no weight depends on it, or because that is the point.
+
+# What may be changed between two parts of one run, because no weight depends on it.
 MAY_CHANGE = {"checkpoint_every", "tracking", "title", "data", "license", "limits", "version"}
+# What may grow.
+BOUNDS = {"time_budget", "epochs"}
+# What a forward pass on one patch costs is measured this often.
+WARM_UP_PASSES = 3
+
+
+def _longer(old: float | None, new: float | None) -> bool:
+    return old is not None and new is not None and new > old
+
+
+def validation_seconds(loop: Loop, held_out: int, cases: Sequence[PreparedCase]) -> float:
+    """Roughly how long validation will take: forward passes over as many windows as the training cases need.
+
+    Call it before the loop runs; held-out cases are taken to be about as large as those trained on.
+    """
+    if loop.config.time_budget is None or not held_out or loop.finished:
+        return 0.0
+    patch = loop.config.input.patch
+    shape = patch[: loop.config.network.dimensions]
+    image = torch.zeros(1, len(cases[0].open()[0]), *shape, device=loop.device)
+    loop.network.eval()
+    with torch.inference_mode():
+        seconds = []
+        for _ in range(WARM_UP_PASSES):
+            before = time.monotonic()
+            loop.network(image)
+            seconds.append(time.monotonic() - before)
+    windows = sum(
+        math.prod(max(1, math.ceil((n - p) / (p / 2)) + 1) for n, p in zip(case.shape, patch, strict=True))
+        for case in cases
+    )
+    copies = {"none": 1, "left-right": 2, "all": 4 if len(shape) == 2 else 8}[loop.config.mirror]
+    return 1.5 * copies * min(seconds) * windows / len(cases) * held_out

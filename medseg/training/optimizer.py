@@ -1,4 +1,4 @@
-"""Builds what moves the weights: AdamW, SGD, or Muon, which gets furthest in few steps."""
+"""Optimizers: AdamW, SGD, or Muon, which gets furthest in few steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from medseg.training.config import OptimizerConfig
 
 __all__ = ["Muon", "build_optimizer"]
 
-# Weights with fewer channels on either side, as first layers and class scores have, are no matter for Muon.
+# Weights with fewer channels on either side, as first layers and class scores have, are left to AdamW.
 FEWEST_CHANNELS = 8
 # AdamW's learning rate within Muon, as a share of that of the matrices.
 ADAM_SHARE = 0.1
@@ -42,16 +42,7 @@ class Muon(torch.optim.Optimizer):
     the nearest matrix whose singular values are all about 1 (Jordan 2024, kellerjordan.github.io/posts/muon), so that
     rare directions are learnt as fast as common ones. `torch.optim.Muon` takes two-dimensional weights only.
 
-    Parameters
-    ----------
-    weights : iterable of Tensor
-        Of the network.
-    lr : float
-        Learning rate of matrices; others have a tenth of it.
-    momentum : float
-        Weight of the past.
-    weight_decay : float
-        Decoupled, times the learning rate.
+    `lr` is that of matrices, others have a tenth of it; weight decay is decoupled, times the learning rate.
     """
 
     def __init__(self, weights: Iterable[Tensor], lr: float, *, momentum: float = 0.95, weight_decay: float = 0.0):
@@ -67,24 +58,24 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Move the weights by their gradients."""
+        """Update the weights by their gradients."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            move = _move_matrix if group["orthogonal"] else _move_by_adam
+            update = _update_matrix if group["orthogonal"] else _update_by_adam
             for weight in group["params"]:
                 if weight.grad is not None:
-                    move(weight, weight.grad, self.state[weight], group)
+                    update(weight, weight.grad, self.state[weight], group)
         return loss
 
 
-def _move_matrix(weight: Tensor, slope: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+def _update_matrix(weight: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
     if not state:
         state["momentum"] = torch.zeros_like(weight)
-    state["momentum"].lerp_(slope, 1 - group["momentum"])
-    ahead = slope.lerp(state["momentum"], group["momentum"])
+    state["momentum"].lerp_(gradient, 1 - group["momentum"])
+    ahead = gradient.lerp(state["momentum"], group["momentum"])
     weight.mul_(1 - group["lr"] * group["weight_decay"])
     weight.add_(_orthogonal(ahead.flatten(1)).reshape(weight.shape), alpha=-group["lr"])
 
@@ -108,14 +99,14 @@ def _orthogonal(matrix: Tensor) -> Tensor:
     return result if matrix.shape[0] <= matrix.shape[1] else result.T
 
 
-def _move_by_adam(weight: Tensor, slope: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+def _update_by_adam(weight: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
     if not state:
         state["step"], state["mean"], state["square"] = 0, torch.zeros_like(weight), torch.zeros_like(weight)
     state["step"] += 1
     first, second = ADAM_BETAS
     rate = ADAM_SHARE * group["lr"]
-    state["mean"].lerp_(slope, 1 - first)
-    state["square"].mul_(second).addcmul_(slope, slope, value=1 - second)
+    state["mean"].lerp_(gradient, 1 - first)
+    state["square"].mul_(second).addcmul_(gradient, gradient, value=1 - second)
     deviation = (state["square"] / (1 - second ** state["step"])).sqrt_().add_(ADAM_EPS)
     weight.mul_(1 - rate * group["weight_decay"])
     weight.addcdiv_(state["mean"], deviation, value=-rate / (1 - first ** state["step"]))

@@ -1,7 +1,9 @@
-"""What a run tells of itself while it runs: log, table, report, and the tracker's curves."""
+"""Records a run while it runs: log, table of epochs, report, and the curves in MLflow."""
 
 from __future__ import annotations
 
+import csv
+import io
 import logging
 import math
 import tempfile
@@ -11,13 +13,12 @@ from pathlib import Path
 from types import TracebackType
 
 from medseg.errors import Interrupted
+from medseg.io.files.atomic import write_text
 from medseg.models.package import ModelPackage
 from medseg.tracking.runs import Tracker
-from medseg.training.config import TrainConfig
-from medseg.training.history import History
 from medseg.training.loop import EpochRecord, Loop
 from medseg.training.run_report import write_run_report
-from medseg.training.samples.inputs import Material
+from medseg.training.samples.inputs import Inputs
 from medseg.training.selection.validate import CaseDice, mean_dice
 from medseg.training.selection.worst_cases import WorstCases
 from medseg.versions import versions
@@ -26,30 +27,43 @@ __all__ = ["RunRecord"]
 
 log = logging.getLogger("medseg.train")
 
-# Seconds after which the report of a run that goes on is written anew.
+# Seconds between two reports of a run that is not finished.
 REPORT_EVERY = 30.0
+
+
+class History:
+    """Rows of ``history.csv``, one an epoch; those beyond the step a run resumes from are dropped."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path = path
+        self.rows: list[dict[str, str]] = []
+        if path.is_file():
+            with path.open(newline="", encoding="utf-8") as stream:
+                self.rows = [row for row in csv.DictReader(stream) if int(row["step"]) <= step]
+
+    def add(self, record: EpochRecord) -> None:
+        """Add an epoch and write the table."""
+        numbers = {name: f"{value:.6g}" for name, value in record.metrics.items()}
+        self.rows.append({"epoch": str(record.epoch), "step": str(record.step), **numbers})
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self.path, text.getvalue())
 
 
 class RunRecord:
     """Follows a run from its first epoch to its package.
 
-    A context: leaving it by an error ends the tracker's run as failed, by a signal as one that can be gone on with.
-
-    Parameters
-    ----------
-    material, config
-        Of the run.
-    out : Path
-        Its folder.
-    loop : Loop
-        What is followed; the tracker's run id is kept with its checkpoints.
+    A context: leaving it by an error ends the tracker's run as failed, by a signal as one that can be resumed.
     """
 
-    def __init__(self, material: Material, config: TrainConfig, out: Path, loop: Loop) -> None:
-        self.material, self.config, self.out, self.loop = material, config, out, loop
+    def __init__(self, inputs: Inputs, loop: Loop) -> None:
+        self.inputs, self.loop = inputs, loop
+        self.out = inputs.run.out
         self._reported = time.monotonic()
-        self.history = History(out / "history.csv", loop.step)
-        self.tracker = _track(material, config, out, loop) if config.tracking else None
+        self.history = History(self.out / "history.csv", loop.step)
+        self.tracker = _track(inputs, loop) if inputs.run.config.tracking else None
 
     def __enter__(self) -> RunRecord:
         return self
@@ -63,25 +77,17 @@ class RunRecord:
     def epoch(self, record: EpochRecord) -> None:
         """Take in an epoch."""
         self.history.add(record)
-        _say(record, self.loop)
+        _log(record, self.loop)
         if self.tracker is not None:
             self.tracker.log(record.metrics, record.epoch)
         if time.monotonic() - self._reported > REPORT_EVERY:
-            write_run_report(self.out / "report.html", self.material, self.config, self.history.rows)
+            write_run_report(self.inputs, self.history.rows)
             self._reported = time.monotonic()
 
     def finish(self, package: ModelPackage, results: Sequence[CaseDice], worst: WorstCases) -> None:
         """Take in the package and what was measured, if anything, and close the tracker's run."""
-        write_run_report(
-            self.out / "report.html",
-            self.material,
-            self.config,
-            self.history.rows,
-            card=package.card,
-            results=results,
-            worst=worst,
-        )
-        log.info("look at %s", self.out / "report.html")
+        write_run_report(self.inputs, self.history.rows, card=package.card, results=results, worst=worst)
+        log.info("The report of the run is %s", self.out / "report.html")
         if self.tracker is None:
             return
         if results:
@@ -91,19 +97,19 @@ class RunRecord:
             self.tracker.log({**named, "dice.mean": overall}, last)
         # By their rank: a case's name may be a file's, and a file's a patient's.
         with tempfile.TemporaryDirectory() as folder:
-            for rank, (_, _, picture) in enumerate(worst.pictures, start=1):
+            for rank, (_, _, figure) in enumerate(worst.figures, start=1):
                 file = Path(folder) / f"worst-{rank}.png"
-                file.write_bytes(picture)
+                file.write_bytes(figure)
                 self.tracker.keep(file, "validation")
         self.tracker.keep(self.out / "config.yaml")
         self.tracker.keep(package.folder / "model.yaml", "model")
         self.tracker.end()
 
 
-def _track(material: Material, config: TrainConfig, out: Path, loop: Loop) -> Tracker:
-    data, split = material.data, material.split
+def _track(inputs: Inputs, loop: Loop) -> Tracker:
+    data, split, config = inputs.run.dataset, inputs.split, inputs.run.config
     tracker = Tracker(
-        out,
+        inputs.run.out,
         name=f"train {config.name}",
         parameters=config.as_parameters(),
         tags={
@@ -121,7 +127,7 @@ def _track(material: Material, config: TrainConfig, out: Path, loop: Loop) -> Tr
     return tracker
 
 
-def _say(record: EpochRecord, loop: Loop) -> None:
+def _log(record: EpochRecord, loop: Loop) -> None:
     done = loop.bounds.progress(record.step, loop.elapsed)
     left = loop.elapsed * (1 - done) / done if done > 0 else math.inf
     log.info(
@@ -135,6 +141,8 @@ def _say(record: EpochRecord, loop: Loop) -> None:
 
 
 def _clock(seconds: float) -> str:
+    if math.isinf(seconds):
+        return "unknown time"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}"

@@ -1,10 +1,9 @@
-"""Writes a run's ``report.html``: its curves, what was measured on held-out cases, the worst of them, what it used."""
+"""Writes ``report.html`` of a run: its curves, Dice of the held-out cases, the worst cases, the configuration."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from math import isnan
 from statistics import mean, median
 
 import yaml
@@ -14,8 +13,7 @@ from medseg.draw.curves import curve
 from medseg.draw.page import png_url, render
 from medseg.io.files.atomic import write_text
 from medseg.models.card import ModelCard
-from medseg.training.config import TrainConfig
-from medseg.training.samples.inputs import Material
+from medseg.training.samples.inputs import Inputs
 from medseg.training.selection.validate import CaseDice
 from medseg.training.selection.worst_cases import WorstCases
 
@@ -30,65 +28,48 @@ CURVES = {
 
 
 def write_run_report(
-    path: Path,
-    material: Material,
-    config: TrainConfig,
+    inputs: Inputs,
     history: Sequence[Mapping[str, str]],
     *,
     card: ModelCard | None = None,
     results: Sequence[CaseDice] = (),
     worst: WorstCases | None = None,
 ) -> None:
-    """Write one page that needs no other file.
-
-    Parameters
-    ----------
-    path : Path
-        The page.
-    material, config
-        Of the run.
-    history : sequence of mapping
-        Rows of ``history.csv``.
-    card : ModelCard, optional
-        Of the package; None while the run goes on.
-    results : sequence of CaseDice
-        What was measured, if anything.
-    worst : WorstCases, optional
-        Pictures of the worst cases.
-    """
+    """Write one page that needs no other file, from the rows of ``history.csv``; without `card` of a run under way."""
     steps = [float(row["step"]) for row in history]
     curves = [
         curve(list(zip(steps, [float(row[key]) for row in history], strict=True)), x_title="step", y_title=title)
         for key, title in CURVES.items()
         if history and key in history[0]
     ]
-    pictures = worst.pictures if worst is not None else []
+    run = inputs.run
+    figures = worst.figures if worst is not None else []
     page = render(
         "run.html",
-        name=config.name,
+        name=run.config.name,
         card=card,
-        dataset=material.data.name,
-        layout=material.data.layout,
-        split=material.split.name,
-        trained=len(material.cases),
-        held_out=len(material.split.validation),
-        skipped=material.skipped,
+        dataset=run.dataset.name,
+        layout=run.dataset.layout,
+        split=inputs.split.name,
+        trained=len(inputs.cases),
+        held_out=len(inputs.split.validation),
+        skipped=inputs.skipped,
         curves=curves,
         classes=_classes(results),
         boxes=_boxes(results, card),
         cases=sorted(results, key=_mean),
-        pictures=[(case_id, value, png_url(png)) for case_id, value, png in pictures],
-        isnan=math.isnan,
-        config=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110),
+        pictures=[(case_id, value, png_url(png)) for case_id, value, png in figures],
+        isnan=isnan,
+        config=yaml.safe_dump(run.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110),
     )
-    write_text(path, page)
+    write_text(run.out / "report.html", page)
 
 
 def _classes(results: Sequence[CaseDice]) -> list[dict[str, object]]:
     """Mean, median and extremes of each class."""
     rows: list[dict[str, object]] = []
     for name in results[0].dice if results else ():
-        values = [one.dice[name] for one in results if one.dice[name] == one.dice[name]]
+        values = [one.dice[name] for one in results if not isnan(one.dice[name])]
         if values:
             row = {"mean": mean(values), "median": median(values), "low": min(values), "high": max(values)}
             rows.append({"name": name, "cases": len(values), **row})
@@ -104,5 +85,5 @@ def _boxes(results: Sequence[CaseDice], card: ModelCard | None) -> object:
 
 
 def _mean(one: CaseDice) -> float:
-    values = [value for value in one.dice.values() if value == value]
+    values = [value for value in one.dice.values() if not isnan(value)]
     return mean(values) if values else 2.0

@@ -11,15 +11,7 @@ __all__ = ["Bounds", "learning_rate"]
 
 @dataclass(frozen=True)
 class Bounds:
-    """What ends a run.
-
-    Parameters
-    ----------
-    steps : int, optional
-        So many steps in all.
-    seconds : float, optional
-        So many seconds in all, over every part of an interrupted run.
-    """
+    """What ends a run: steps, or seconds over every part of an interrupted run, whichever is over first."""
 
     steps: int | None
     seconds: float | None
@@ -27,13 +19,8 @@ class Bounds:
     def progress(self, step: int, elapsed: float) -> float:
         """Share of the run done, 0 to 1; 1 or more where it is over.
 
-        Parameters
-        ----------
-        step : int
-            Steps done.
-        elapsed : float
-            Seconds gone by. Has no influence without a time budget, so that a run bounded by steps alone is the same on
-            a fast and a slow machine.
+        Seconds have no influence without a time budget, so that a run bounded by steps alone is the same on a fast and
+        a slow machine.
         """
         by_steps = step / self.steps if self.steps else 0.0
         by_time = elapsed / self.seconds if self.seconds else 0.0
@@ -45,17 +32,6 @@ def learning_rate(progress: float, *, peak: float, warm_up: float, shape: Litera
 
     It rises linearly over the first `warm_up` of the run, then falls to 0: as half a cosine (Loshchilov & Hutter 2017,
     arXiv:1608.03983), or with power 0.9 (nnU-Net's choice, after Chen et al. 2017, arXiv:1606.00915).
-
-    Parameters
-    ----------
-    progress : float
-        0 at the start, 1 at the end.
-    peak : float
-        The largest value.
-    warm_up : float
-        Share of the run.
-    shape : {"cosine", "polynomial"}
-        How it falls.
     """
     done = min(max(progress, 0.0), 1.0)
     rise = min(1.0, done / warm_up) if warm_up > 0 else 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from medseg.data.plan import CONFIGURATIONS
@@ -13,185 +13,116 @@ from medseg.draw.page import render
 from medseg.errors import UsageError
 from medseg.io.files.atomic import write_text
 from medseg.models.package import ModelPackage
-from medseg.training.config import TrainConfig
 from medseg.training.cross_validate import (
     Crossed,
+    choices_as_json,
     cross,
     cross_validate,
-    crossed_config,
+    crossed_run,
     folds_of,
-    told_choice,
+    share_budget,
     validation_card,
 )
-from medseg.training.device import choose_device
-from medseg.training.distributed import joined
 from medseg.training.final_model import Final, final_package
 from medseg.training.selection.configuration_choice import ConfigurationChoice, choose_configuration
 from medseg.training.selection.post_choice import as_post
 from medseg.training.selection.validate import CaseDice, mean_dice, write_validation
-from medseg.training.train import train
+from medseg.training.train import train_model
+from medseg.training.training_run import TrainingRun
 
 __all__ = ["CASCADE", "choose_among", "configurations_of", "train_cascade"]
 
 log = logging.getLogger("medseg.train")
 
 CASCADE = "cascade"
-FIRST, SECOND = "3d_lowres", "3d_fullres"
-# From a configuration's name and its folder to what it trains by.
-Configure = Callable[[str, Path], TrainConfig]
+LOW_RESOLUTION, FULL_RESOLUTION = "3d_lowres", "3d_fullres"
+# From a configuration's name and a folder to the run.
+MakeRun = Callable[[str, Path], TrainingRun]
 
 
 def configurations_of(text: str) -> tuple[str, ...]:
-    """Names with commas between them.
-
-    Raises
-    ------
-    UsageError
-        When one is unknown or named twice.
-    """
+    """Names with commas between them, each known and named once."""
     names = tuple(part.strip() for part in text.split(","))
     known = (*CONFIGURATIONS, CASCADE)
     wrong = next((name for name in names if name not in known or names.count(name) > 1), None)
     if wrong is not None:
-        what = "is named twice" if wrong in known else "is no configuration"
+        what = "is named twice" if wrong in known else "is not a configuration"
         raise UsageError(
-            f"'{wrong}' {what}", where="--configuration", fix=f"Name some of {', '.join(known)} once each."
+            f"'{wrong}' {what}", where="--configuration", fix=f"Name any of {', '.join(known)}, each once."
         )
     return names
 
 
 def train_cascade(
-    dataset: Path,
-    out: Path,
-    configure: Configure,
-    *,
-    folds: str | None = None,
-    final: Final = "all",
-    device: str = "auto",
-    command: str = "",
+    make_run: MakeRun, out: Path, *, folds: str | None = None, final: Final = "all"
 ) -> ModelPackage | None:
-    """Cross-validate a low-resolution stage, then train the second on what the first made of cases it had not seen.
+    """Cross-validate a low-resolution stage, then train the second on what it made of cases it had not seen.
 
-    Parameters
-    ----------
-    dataset, device, command
-        As for `medseg.training.train.train`.
-    out : Path
-        Of the second stage, whose package holds both.
-    configure : callable
-        From name and folder to a configuration; both stages are given the same split. A time budget is that of both.
-    folds : str, optional
-        Cross-validate the second stage too; otherwise it holds out its fold.
-    final : {"all", "ensemble"}
-        As for `medseg.training.cross_validate.cross_validate`, of the second stage.
+    With `folds` the second stage is cross-validated too; otherwise it holds out its fold. Both are split the same way;
+    a time budget is that of both.
     """
-    first = crossed_config(dataset, configure(FIRST, out / FIRST))
-    second = configure(SECOND, out).model_copy(update={"split": first.split, "low_resolution_stage": str(out / FIRST)})
-    count = first.split.folds or 0
+    low = crossed_run(make_run(LOW_RESOLUTION, out / LOW_RESOLUTION))
+    full = make_run(FULL_RESOLUTION, out)
+    full = full.with_config(split=low.config.split, low_resolution_stage=str(low.out))
+    count = low.config.split.folds or 0
     numbers = None if folds is None else folds_of(folds, count)
     runs = 1 if numbers is None else len(numbers) + (len(numbers) == count and final == "all")
-    share = None if second.time_budget is None else second.time_budget / (count + 1 + runs)
-    _first_stage(dataset, out / FIRST, first, share, device, command)
-    log.info("the second stage")
-    second = second.model_copy(update={"time_budget": None if share is None else share * runs})
+    share = None if full.config.time_budget is None else full.config.time_budget / (count + 1 + runs)
+    _low_resolution_stage(low.with_config(time_budget=share))
+    log.info("training the full-resolution stage")
+    full = full.with_config(time_budget=None if share is None else share * runs)
     if numbers is None:
-        return train(dataset, out, second, device=device, command=command)
-    return cross_validate(dataset, out, second, numbers, device=device, command=command, final=final)
+        return train_model(replace(full, started=None))
+    return cross_validate(full, numbers, final=final)
 
 
-def choose_among(
-    dataset: Path,
-    out: Path,
-    names: tuple[str, ...],
-    configure: Configure,
-    *,
-    final: Final = "all",
-    device: str = "auto",
-    command: str = "",
-) -> ModelPackage:
+def choose_among(make_run: MakeRun, out: Path, names: tuple[str, ...], *, final: Final = "all") -> ModelPackage:
     """Cross-validate configurations, each in ``out/NAME``, choose one, and make its package in ``out/model``.
 
-    Parameters
-    ----------
-    names : tuple of str
-        The one to be taken where no other gains anything first.
-    dataset, configure, final, device, command
-        As for `train_cascade`.
-    out : Path
-        Also gets ``cross_validation.json``, ``.csv`` and ``.html``.
+    The one named first is taken unless another gains something. Also leaves ``cross_validation.json``, ``.csv`` and
+    ``.html``.
     """
-    configs = {
-        name: crossed_config(dataset, configure(SECOND if name == CASCADE else name, out / name)) for name in names
-    }
-    folds = range(next(iter(configs.values())).split.folds or 0)
-    budget = next(iter(configs.values())).time_budget
-    runs = len(names) * len(folds) + (final == "all") + (len(folds) * (FIRST not in names) + 1) * (CASCADE in names)
-    share = None if budget is None else budget / runs
+    made = {name: crossed_run(make_run(FULL_RESOLUTION if name == CASCADE else name, out / name)) for name in names}
+    count = next(iter(made.values())).config.split.folds or 0
+    runs = len(names) * count + (final == "all") + (count * (LOW_RESOLUTION not in names) + 1) * (CASCADE in names)
     if CASCADE in names:
-        first = configs.get(FIRST) or crossed_config(dataset, configure(FIRST, out / FIRST))
-        _first_stage(dataset, out / FIRST, first, share, device, command)
-        configs[CASCADE] = configs[CASCADE].model_copy(update={"low_resolution_stage": str(out / FIRST)})
+        low = made.get(LOW_RESOLUTION) or crossed_run(make_run(LOW_RESOLUTION, out / LOW_RESOLUTION))
+        _low_resolution_stage(share_budget(low, runs))
+        made[CASCADE] = made[CASCADE].with_config(low_resolution_stage=str(low.out))
     crossed: dict[str, Crossed] = {}
-    with joined(gpu=choose_device(device).type == "cuda") as processes:
-        for name, config in configs.items():
-            log.info("configuration %s", name)
-            crossed[name] = cross(dataset, out / name, config, folds, share=share, device=device, command=command)
-        choice = choose_configuration({name: one.weighed for name, one in crossed.items()})
-        chosen = crossed[choice.name]
-        results = [CaseDice(case, classes) for case, classes in sorted(choice.dice.items())]
-        log.info("taking %s: %s", choice.name, _compared(crossed, choice))
-        if processes.is_first:
-            write_validation(out / "cross_validation.csv", results)
-            told = _told(crossed, choice, results)
-            write_text(out / "cross_validation.json", json.dumps(told, indent=1) + "\n")
-            _write_page(out / "cross_validation.html", told)
-        note = f" Configurations compared: {_compared(crossed, choice)} Their ensembles were not weighed."
-        return final_package(
-            dataset,
-            out,
-            chosen.config,
-            chosen.folds,
-            kind=final,
-            validation=validation_card(chosen, results, chosen.choices, final, note),
-            post=as_post(chosen.choices),
-            prepared=out / choice.name / "prepared",
-            share=share,
-            device=device,
-            command=command,
-            processes=processes,
-        )
+    for name, run in made.items():
+        log.info("configuration %s", name)
+        crossed[name] = cross(share_budget(run, runs), range(count))
+    choice = choose_configuration({name: one.tables for name, one in crossed.items()})
+    chosen = crossed[choice.name]
+    results = [CaseDice(case, classes) for case, classes in sorted(choice.dice.items())]
+    log.info("chosen: %s; %s", choice.name, _compared(crossed, choice))
+    if chosen.run.processes.is_first:
+        write_validation(out / "cross_validation.csv", results)
+        summary = _summary(crossed, choice, results)
+        write_text(out / "cross_validation.json", json.dumps(summary, indent=1) + "\n")
+        _write_page(out / "cross_validation.html", summary)
+    note = f" Configurations compared: {_compared(crossed, choice)} Their ensembles were not compared."
+    validation = validation_card(chosen, results, final, note)
+    return final_package(replace(chosen.run, out=out), chosen.folds, final, validation, as_post(chosen.choices))
 
 
-def _first_stage(dataset: Path, out: Path, config: TrainConfig, share: float | None, device: str, command: str) -> None:
-    log.info("the low-resolution stage, of low resolution")
-    with joined(gpu=choose_device(device).type == "cuda") as processes:
-        folds = range(config.split.folds or 0)
-        done = cross(dataset, out, config, folds, share=share, device=device, command=command)
-        final_package(
-            dataset,
-            out,
-            done.config,
-            done.folds,
-            kind="all",
-            validation=validation_card(done, done.results, done.choices, "all"),
-            post=as_post(done.choices),
-            prepared=out / "prepared",
-            share=share,
-            device=device,
-            command=command,
-            processes=processes,
-        )
+def _low_resolution_stage(run: TrainingRun) -> None:
+    log.info("training the low-resolution stage")
+    done = cross(run, range(run.config.split.folds or 0))
+    validation = validation_card(done, done.results, "all")
+    final_package(run, done.folds, "all", validation, as_post(done.choices))
 
 
 def _compared(crossed: Mapping[str, Crossed], choice: ConfigurationChoice) -> str:
     figures = ", ".join(f"{name} {mean_dice(list(one.results))[1]:.4f}" for name, one in crossed.items())
     return (
-        f"{figures} (mean Dice over folds); choosing, done anew without each fold, gained {choice.gain:+.4f} over "
+        f"{figures} (mean Dice over folds); choosing, repeated without each fold, gained {choice.gain:+.4f} over "
         f"{next(iter(crossed))} (standard error {choice.error:.4f})."
     )
 
 
-def _told(crossed: Mapping[str, Crossed], choice: ConfigurationChoice, results: list[CaseDice]) -> dict[str, object]:
+def _summary(crossed: Mapping[str, Crossed], choice: ConfigurationChoice, results: list[CaseDice]) -> dict[str, object]:
     by_class, overall = mean_dice(results)
     configurations = {}
     for name, one in crossed.items():
@@ -200,7 +131,7 @@ def _told(crossed: Mapping[str, Crossed], choice: ConfigurationChoice, results: 
             "mean_dice": round(mean, 4),
             "dice": own,
             "folds": one.by_fold,
-            "post": told_choice(one.choices),
+            "post": choices_as_json(one.choices),
         }
     return {
         "cases": len(results),
@@ -215,5 +146,5 @@ def _told(crossed: Mapping[str, Crossed], choice: ConfigurationChoice, results: 
     }
 
 
-def _write_page(path: Path, told: Mapping[str, object]) -> None:
-    write_text(path, render("cross_validation.html", **told))
+def _write_page(path: Path, summary: Mapping[str, object]) -> None:
+    write_text(path, render("cross_validation.html", **summary))

@@ -16,43 +16,21 @@ __all__ = ["load_start", "start_values"]
 
 log = logging.getLogger("medseg.train")
 
-# What of an input card belongs to the data a model was trained on, not to how its network is used.
+# Keys of an input card that belong to the data a model was trained on, not to how its network is used.
 OF_THE_DATA = ("expected_extent_mm", "expected_spacing", "mirror_axes")
 
 
 def start_values(package: ModelPackage, where: str) -> dict[str, Any]:
-    """Values of a configuration that goes on from a package: what its network is, and what it is shown.
-
-    Parameters
-    ----------
-    package : ModelPackage
-        Whose weights will be loaded.
-    where : str
-        Name or path by which it is found again.
-    """
+    """Values of a configuration that fine-tunes a package, found again as `where`: its network and that one's input."""
     card = package.card.model_dump(mode="json", exclude_defaults=True)
     shown = {key: value for key, value in card["input"].items() if key not in OF_THE_DATA}
     return {"input": shown, "network": card["network"], "start": where}
 
 
 def load_start(network: nn.Module, where: str, *, classes: int) -> None:
-    """Load a package's weights into a network of the same kind.
+    """Load the weights of the package `where` into a network of the same kind; `classes` counts the background too.
 
     Where the classes differ in number, the layers that give their scores keep their random start; all else must fit.
-
-    Parameters
-    ----------
-    network : Module
-        As built by the configuration.
-    where : str
-        Name or path of the package.
-    classes : int
-        Of the network, background included.
-
-    Raises
-    ------
-    ModelError
-        When the package is of another network.
     """
     package = resolve_model(where)
     weights = package.weights()
@@ -62,7 +40,7 @@ def load_start(network: nn.Module, where: str, *, classes: int) -> None:
         raise ModelError(
             f"its weights are of another network ('{missing[0]}' is in one of them only)",
             where=package.folder,
-            fix="Leave out network from the configuration, so that the package's is used.",
+            fix="Omit network from the configuration, so that the package's is used.",
         )
     before = len(package.card.classes) + 1
     fresh = [name for name, value in weights.items() if value.shape != own[name].shape]
@@ -72,11 +50,11 @@ def load_start(network: nn.Module, where: str, *, classes: int) -> None:
             raise ModelError(
                 f"its weights are of another network ('{name}' is {old}, not {new})",
                 where=package.folder,
-                fix="Leave out network and input from the configuration, so that the package's are used.",
+                fix="Omit network and input from the configuration, so that the package's are used.",
             )
     with torch.no_grad():
         for name, value in weights.items():
             if name not in fresh:
                 own[name].copy_(value)
-    heads = f"; {len(fresh)} tensors of the {classes} classes start anew" if fresh else ""
+    heads = f"; {len(fresh)} tensors of the {classes} classes start at random" if fresh else ""
     log.info("starting from %s%s", package.identity, heads)

@@ -117,9 +117,8 @@ def test_a_model_trained_with_a_border_makes_objects(tmp_path, steps, fewest):
     from medseg.infer.options import InferOptions
     from medseg.infer.predictor import Predictor
     from medseg.models.package import load_package
-    from medseg.training.configure import configure
+    from medseg.training.run import train
     from medseg.training.selection.optimize import optimize
-    from medseg.training.train import train
 
     dataset = discs(tmp_path / "discs")
     recipe = tmp_path / "recipe.yaml"
@@ -131,7 +130,7 @@ def test_a_model_trained_with_a_border_makes_objects(tmp_path, steps, fewest):
             {**values, "tracking": False, "epochs": 1, "iterations_per_epoch": steps, "sampling": {"batch": 4}}
         )
     )
-    train(dataset, tmp_path / "run", configure(dataset, str(recipe), ["ema_decay=0.9", "split.folds=2"]), device="cpu")
+    train(dataset, tmp_path / "run", config=recipe, settings=["ema_decay=0.9", "split.folds=2"], device="cpu")
     package = load_package(str(tmp_path / "run" / "model"))
     assert [(item.name, item.is_thing) for item in package.card.table] == [("object", True), ("border", False)]
     assert [(step.stage, step.options) for step in package.card.post] == [("border", {"border": "border"})]

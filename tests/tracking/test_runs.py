@@ -8,7 +8,7 @@ from medseg.config.load import build
 from medseg.errors import InputError
 from medseg.tracking.runs import Tracker
 from medseg.training.config import TrainConfig
-from medseg.training.train import train
+from medseg.training.run import train
 
 # SQLAlchemy about a relation of MLflow's tables.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
@@ -29,7 +29,7 @@ def recorded(balls, tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         out = tmp_path_factory.mktemp("recorded")
-        train(balls, out, build(TrainConfig, tiny_config(tracking=True)), device="cpu")
+        train(balls, out, config=build(TrainConfig, tiny_config(tracking=True)), device="cpu")
     return out
 
 

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from medseg.models.registry import build_network
-from medseg.training.cpu_parallel import SideBySide, can_be_parted, one_thread
+from medseg.training.cpu_parallel import SideBySide, can_be_split, one_thread
 from medseg.training.losses import segmentation_loss
 
 
@@ -30,20 +30,20 @@ def test_gradients_are_those_of_the_whole_batch(two_threads, batch):
     draw = torch.Generator().manual_seed(1)
     images = torch.randn(batch, 1, 8, 8, 8, generator=draw)
     labels = torch.randint(0, 3, (batch, 8, 8, 8), generator=draw)
-    whole, parted = network(), network()
+    whole, split = network(), network()
     expected = segmentation_loss(whole(images), labels)
     expected.backward()
-    loss = SideBySide(parted, torch.float32).backward(images, lambda scores: segmentation_loss(scores, labels))
+    loss = SideBySide(split, torch.float32).backward(images, lambda scores: segmentation_loss(scores, labels))
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
-    for ours, theirs in zip(gradients(parted), gradients(whole), strict=True):
+    for ours, theirs in zip(gradients(split), gradients(whole), strict=True):
         assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-6)
     # Again, to the bit, and added to what is there.
     again = network()
     side = SideBySide(again, torch.float32)
     side.backward(images, lambda scores: segmentation_loss(scores, labels))
-    assert all(a.equal(b) for a, b in zip(gradients(again), gradients(parted), strict=True))
+    assert all(a.equal(b) for a, b in zip(gradients(again), gradients(split), strict=True))
     side.backward(images, lambda scores: segmentation_loss(scores, labels))
-    assert all(torch.allclose(a, 2 * b) for a, b in zip(gradients(again), gradients(parted), strict=True))
+    assert all(torch.allclose(a, 2 * b) for a, b in zip(gradients(again), gradients(split), strict=True))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -55,11 +55,11 @@ def test_gradients_lie_in_memory_as_the_weights_do(two_threads, dtype):
     assert all(weight.grad.stride() == weight.stride() for weight in model.parameters())
 
 
-def test_only_what_gives_the_same_result_is_parted():
-    assert can_be_parted(network(), "unet")
-    assert not can_be_parted(network(norm="batch"), "unet")
-    assert not can_be_parted(network(dropout=0.1), "unet")
-    assert not can_be_parted(network(), "swinunetr")
+def test_only_what_gives_the_same_result_is_split():
+    assert can_be_split(network(), "unet")
+    assert not can_be_split(network(norm="batch"), "unet")
+    assert not can_be_split(network(dropout=0.1), "unet")
+    assert not can_be_split(network(), "swinunetr")
 
 
 def test_threads_are_given_back(two_threads):

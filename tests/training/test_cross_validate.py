@@ -12,7 +12,8 @@ from medseg.models.package import load_package
 from medseg.training import cross_validate as module
 from medseg.training import final_model as final
 from medseg.training.config import TrainConfig
-from medseg.training.cross_validate import cross_validate, folds_of
+from medseg.training.cross_validate import FoldResults, folds_of
+from medseg.training.run import train
 
 
 def config(**changes) -> TrainConfig:
@@ -22,7 +23,7 @@ def config(**changes) -> TrainConfig:
 @pytest.fixture(scope="module")
 def crossed(balls, tmp_path_factory):
     out = tmp_path_factory.mktemp("crossed")
-    cross_validate(balls, out, config(), (0, 1, 2), device="cpu")
+    train(balls, out, config=config(), folds="all", device="cpu")
     return out
 
 
@@ -73,24 +74,26 @@ def test_cases_are_prepared_once_for_all_folds(crossed):
 
 
 def test_folds_that_are_done_are_not_done_again(balls, crossed, monkeypatch):
-    real, calls = module.train, []
+    real, calls = module.train_model, []
 
-    def counting(dataset, out, *arguments, **options):
-        calls.append(out.name)
-        return real(dataset, out, *arguments, **options)
+    def counting(run):
+        calls.append(run.out.name)
+        return real(run)
 
-    monkeypatch.setattr(module, "train", counting)
-    monkeypatch.setattr(final, "train", counting)
+    monkeypatch.setattr(module, "train_model", counting)
+    monkeypatch.setattr(final, "train_model", counting)
     before = json.loads((crossed / "cross_validation.json").read_text())
-    cross_validate(balls, crossed, config(), (0, 1, 2), device="cpu")
+    train(balls, crossed, config=config(), folds="all", device="cpu")
     assert calls == [crossed.name]
     assert json.loads((crossed / "cross_validation.json").read_text()) == before
 
 
-def test_some_folds_leave_no_package(balls, tmp_path):
-    assert cross_validate(balls, tmp_path, config(), (1,), device="cpu") is None
+def test_one_fold_leaves_results_and_no_package(balls, tmp_path):
+    found = train(balls, tmp_path, config=config(), folds="1", device="cpu")
+    assert isinstance(found, FoldResults)
     assert not (tmp_path / "model").exists()
-    assert json.loads((tmp_path / "cross_validation.json").read_text())["cases"] == 2
+    assert json.loads(found.path.read_text())["cases"] == found.cases == 2
+    assert found.folds == {"1": found.mean_dice}
 
 
 def test_which_folds_are_meant():
@@ -103,4 +106,4 @@ def test_which_folds_are_meant():
 
 def test_one_fold_cannot_be_crossed(balls, tmp_path):
     with pytest.raises(ConfigError, match="at least two folds"):
-        cross_validate(balls, tmp_path, config(split={"folds": 1}), (0,), device="cpu")
+        train(balls, tmp_path, config=config(split={"folds": 1}), folds="0", device="cpu")

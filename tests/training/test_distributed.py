@@ -15,7 +15,7 @@ from tiny_dataset import tiny_config
 from medseg.config.load import build
 from medseg.training.checkpoint import read_checkpoint
 from medseg.training.config import TrainConfig
-from medseg.training.train import train
+from medseg.training.run import train
 
 # Neither dropout, which draws by batch, nor one Dice over the batch, which no sum of batches gives.
 PLAIN = {
@@ -37,7 +37,7 @@ def assert_close(one: Path, other: Path) -> None:
 
 
 def run(balls: Path, out: Path, **changes) -> None:
-    train(balls, out, build(TrainConfig, tiny_config(**PLAIN, **changes)), device="cpu")
+    train(balls, out, config=build(TrainConfig, tiny_config(**PLAIN, **changes)), device="cpu")
 
 
 def test_accumulated_batches_are_one_batch(balls, tmp_path):

@@ -15,7 +15,7 @@ from medseg.errors import ConfigError
 from medseg.infer.predictor import Predictor
 from medseg.models.package import load_package
 from medseg.training.config import TrainConfig
-from medseg.training.train import train
+from medseg.training.run import train
 
 SHAPE = (20, 18, 14)
 
@@ -49,7 +49,7 @@ def test_regions_are_learnt_and_come_back_as_labels(tmp_path):
     folder = write_onions(tmp_path / "onions")
     network = {"name": "unet", "arguments": {"features": [8, 16]}}
     config = build(TrainConfig, tiny_config(network=network, epochs=60, augment={"flip": ["x", "y"]}))
-    package = train(folder, tmp_path / "out", config, device="cpu")
+    package = train(folder, tmp_path / "out", config=config, device="cpu")
     card = load_package(package.folder).card
     assert card.regions == (2, 1, 4)
     assert card.scores == 3
@@ -80,6 +80,6 @@ def test_mirroring_across_sides_is_refused(balls, tmp_path):
     description["labels"] = {"0": "background", "1": "kidney_left", "2": "kidney_right"}
     (folder / "dataset.json").write_text(json.dumps(description))
     with pytest.raises(ConfigError, match=r"augment\.flip=\[y\]"):
-        train(folder, tmp_path / "out", build(TrainConfig, tiny_config()), device="cpu")
+        train(folder, tmp_path / "out", config=build(TrainConfig, tiny_config()), device="cpu")
     allowed = tiny_config(augment={"flip": ["y"]}, epochs=1)
-    train(folder, tmp_path / "out", build(TrainConfig, allowed), device="cpu")
+    train(folder, tmp_path / "out", config=build(TrainConfig, allowed), device="cpu")

@@ -11,13 +11,13 @@ from medseg.errors import InputError, ModelError, UsageError
 from medseg.models.package import load_package
 from medseg.tracking.register import register
 from medseg.training.config import TrainConfig
-from medseg.training.train import train
+from medseg.training.run import train
 
 
 @pytest.fixture(scope="module")
 def package(balls, tmp_path_factory):
     out = tmp_path_factory.mktemp("registered")
-    return train(balls, out, build(TrainConfig, tiny_config(epochs=1, split={"folds": 1})), device="cpu")
+    return train(balls, out, config=build(TrainConfig, tiny_config(epochs=1, split={"folds": 1})), device="cpu")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from medseg.errors import ConfigError, InputError, Interrupted
 from medseg.training import step as step_module
 from medseg.training.checkpoint import read_checkpoint, write_checkpoint
 from medseg.training.config import TrainConfig
-from medseg.training.train import train
+from medseg.training.run import train
 
 
 def config(**changes) -> TrainConfig:
@@ -42,7 +42,7 @@ def undisturbed(balls, tmp_path_factory) -> Path:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("undisturbed")
-    train(balls, out, config(), device="cpu")
+    train(balls, out, config=config(), device="cpu")
     torch.set_num_threads(before)
     return out
 
@@ -61,10 +61,10 @@ def test_a_signal_in_the_middle_of_an_epoch(balls, undisturbed, tmp_path, monkey
 
     monkeypatch.setattr(step_module, "segmentation_loss", counting)
     with pytest.raises(Interrupted, match=signal.Signals(number).name):
-        train(balls, tmp_path, config(), device="cpu")
+        train(balls, tmp_path, config=config(), device="cpu")
     assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 6
     assert not (tmp_path / "model").exists()
-    train(balls, tmp_path, config(), device="cpu")
+    train(balls, tmp_path, config=config(), device="cpu")
     assert len(calls) == 12
     assert_same(undisturbed, tmp_path)
     assert (tmp_path / "history.csv").read_text().count("\n") == 4
@@ -80,8 +80,8 @@ def test_stopping_after_every_step(balls, undisturbed, tmp_path, monkeypatch):
     monkeypatch.setattr(step_module, "segmentation_loss", stopping)
     for _ in range(12):
         with pytest.raises(Interrupted):
-            train(balls, tmp_path, config(), device="cpu")
-    train(balls, tmp_path, config(), device="cpu")
+            train(balls, tmp_path, config=config(), device="cpu")
+    train(balls, tmp_path, config=config(), device="cpu")
     assert_same(undisturbed, tmp_path)
 
 
@@ -131,19 +131,19 @@ def test_killed_and_stopped_processes(balls, undisturbed, tmp_path):
 def test_a_finished_run_is_not_trained_again(balls, undisturbed, monkeypatch):
     monkeypatch.setattr(step_module, "segmentation_loss", None)
     before = (undisturbed / "model" / "weights.safetensors").read_bytes()
-    train(balls, undisturbed, config(), device="cpu")
+    train(balls, undisturbed, config=config(), device="cpu")
     assert (undisturbed / "model" / "weights.safetensors").read_bytes() == before
 
 
 def test_another_configuration_is_refused(balls, undisturbed):
     with pytest.raises(ConfigError, match=r"sampling\.batch \(2, now 3\)"):
-        train(balls, undisturbed, config(sampling={"batch": 3, "foreground": 0.5}), device="cpu")
+        train(balls, undisturbed, config=config(sampling={"batch": 3, "foreground": 0.5}), device="cpu")
 
 
 def test_a_damaged_checkpoint_is_named(balls, tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(InputError, match=r"checkpoint\.pt"):
-        train(balls, tmp_path, config(), device="cpu")
+        train(balls, tmp_path, config=config(), device="cpu")
 
 
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):

@@ -9,7 +9,12 @@ from medseg import resources
 from medseg.config.load import build, read_yaml
 from medseg.errors import ConfigError, UsageError
 from medseg.training.config import TrainConfig
-from medseg.training.configure import configure, seconds_of
+from medseg.training.configure import Configurator
+from medseg.training.options import TrainOptions, seconds_of
+
+
+def configure(dataset: Path, config: str | None, settings=(), *, out=None, **options) -> TrainConfig:
+    return Configurator(TrainOptions(dataset, Path(), config, settings=settings, **options)).config(out)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from medseg.infer.predictor import Predictor
 from medseg.models.package import load_package
 from medseg.progress import step_bar
 from medseg.training.config import TrainConfig
-from medseg.training.train import train
+from medseg.training.run import train
 
 
 def config(**changes) -> TrainConfig:
@@ -37,7 +37,7 @@ def trained(balls, tmp_path_factory) -> Path:
     classes = {"bright": {"name": "bright ball", "color": [1, 2, 3]}}
     network = {"name": "unet", "arguments": {"features": [6, 12]}}
     values = config(epochs=20, classes=classes, network=network, mirror="left-right")
-    train(balls, out, values, device="cpu", command="medseg train balls")
+    train(balls, out, config=values, device="cpu")
     return out
 
 
@@ -61,7 +61,7 @@ def test_the_card_says_what_was_done(trained, balls):
     card = load_package(trained / "model").card
     split = json.loads((trained / "split.json").read_text())
     assert card.training.cases == 4
-    assert card.training.command == "medseg train balls"
+    assert card.training.command.startswith(f"medseg train {balls} --out=")
     assert list(card.training.held_out) == split["validation"]
     assert card.validation.cases == 2
     assert set(split["train"]).isdisjoint(split["validation"])
@@ -156,7 +156,7 @@ def test_a_terminal_gets_a_bar_and_the_log_above_it(monkeypatch):
 
 
 def test_a_time_budget_ends_the_run(balls, tmp_path):
-    train(balls, tmp_path, config(epochs=None, time_budget=2.0, iterations_per_epoch=1), device="cpu")
+    train(balls, tmp_path, config=config(epochs=None, time_budget=2.0, iterations_per_epoch=1), device="cpu")
     with (tmp_path / "history.csv").open() as stream:
         rates = [float(row["learning_rate"]) for row in csv.DictReader(stream)]
     assert rates[-1] < 0.3 * max(rates)
@@ -169,7 +169,7 @@ def test_bad_cases_are_skipped_and_named(tmp_path):
     for name in names[:2]:
         (folder / "imagesTr" / name).write_bytes(whole[: len(whole) // 2])
     (folder / "labelsTr" / names[2]).unlink()
-    train(folder, tmp_path / "out", config(split={"folds": 1}, epochs=1), device="cpu")
+    train(folder, tmp_path / "out", config=config(split={"folds": 1}, epochs=1), device="cpu")
     skipped = json.loads((tmp_path / "out" / "split.json").read_text())["skipped"]
     assert sorted(skipped) == ["case_00", "case_01", "case_02"]
     assert sorted(json.loads((tmp_path / "out" / "audit.json").read_text())["blocked"]) == sorted(skipped)
@@ -185,39 +185,39 @@ def test_a_value_no_class_has_leaves_the_case_out(tmp_path):
     del description["labels"]["2"]
     (folder / "dataset.json").write_text(json.dumps(description))
     with pytest.raises(InputError, match=r"values \[2\]"):
-        train(folder, tmp_path / "out", config(split={"folds": 1}), device="cpu")
+        train(folder, tmp_path / "out", config=config(split={"folds": 1}), device="cpu")
 
 
 def test_a_patch_that_does_not_fit_the_network_is_refused(balls, tmp_path):
     values = tiny_config()
     values["input"]["patch"] = [16, 15, 16]
     with pytest.raises(ConfigError, match=r"Use \[16, 16, 16\]"):
-        train(balls, tmp_path, build(TrainConfig, values), device="cpu")
+        train(balls, tmp_path, config=build(TrainConfig, values), device="cpu")
 
 
 def test_a_class_the_dataset_does_not_have_is_refused(balls, tmp_path):
     with pytest.raises(ConfigError, match="It has bright, dark"):
-        train(balls, tmp_path, config(classes={"blue": {}}), device="cpu")
+        train(balls, tmp_path, config=config(classes={"blue": {}}), device="cpu")
 
 
 def test_a_device_that_is_not_there_is_refused(balls, tmp_path):
     with pytest.raises(UsageError, match="cuda:99"):
-        train(balls, tmp_path, config(), device="cuda:99")
+        train(balls, tmp_path, config=config(), device="cuda:99")
 
 
 def test_prepared_cases_are_taken_as_they_are_until_a_file_changes(balls, tmp_path):
     out = tmp_path / "out"
     folder = tmp_path / "data"
     shutil.copytree(balls, folder)
-    train(folder, out, config(epochs=1), device="cpu")
+    train(folder, out, config=config(epochs=1), device="cpu")
     facts = sorted(out.glob("prepared/*/facts.json"))
     before = [path.stat().st_mtime_ns for path in facts]
-    train(folder, out, config(epochs=1), device="cpu")
+    train(folder, out, config=config(epochs=1), device="cpu")
     assert [path.stat().st_mtime_ns for path in facts] == before
     case = facts[0].parent.name
     other = folder / "imagesTr" / f"{facts[1].parent.name}.nii.gz"
     (folder / "imagesTr" / f"{case}.nii.gz").write_bytes(other.read_bytes())
-    train(folder, out, config(epochs=1), device="cpu")
+    train(folder, out, config=config(epochs=1), device="cpu")
     after = [path.stat().st_mtime_ns for path in facts]
     assert after[0] != before[0]
     assert after[1:] == before[1:]
@@ -228,20 +228,20 @@ def test_a_blocked_case_is_not_measured_with_either(balls, tmp_path):
     shutil.copytree(balls, folder)
     held_out = json.loads(_split_of(balls, tmp_path / "first"))["validation"]
     (folder / "imagesTr" / f"{held_out[0]}.nii.gz").write_bytes(b"no scan")
-    train(folder, tmp_path / "out", config(epochs=1), device="cpu")
+    train(folder, tmp_path / "out", config=config(epochs=1), device="cpu")
     card = load_package(tmp_path / "out" / "model").card
     assert list(card.training.held_out) == held_out[1:]
     assert card.validation.cases == 1
 
 
 def _split_of(dataset: Path, out: Path) -> str:
-    train(dataset, out, config(epochs=1), device="cpu")
+    train(dataset, out, config=config(epochs=1), device="cpu")
     return (out / "split.json").read_text()
 
 
 def test_a_refused_run_leaves_the_folder_as_it_was(balls, tmp_path):
-    train(balls, tmp_path, config(epochs=1), device="cpu")
+    train(balls, tmp_path, config=config(epochs=1), device="cpu")
     before = (tmp_path / "config.yaml").read_text()
     with pytest.raises(ConfigError, match="another configuration"):
-        train(balls, tmp_path, config(epochs=1, seed=9), device="cpu")
+        train(balls, tmp_path, config=config(epochs=1, seed=9), device="cpu")
     assert (tmp_path / "config.yaml").read_text() == before

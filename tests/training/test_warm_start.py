@@ -9,15 +9,16 @@ from medseg.errors import ModelError
 from medseg.models.package import load_package
 from medseg.models.registry import build_network
 from medseg.training.config import TrainConfig
-from medseg.training.configure import configure
-from medseg.training.train import train
+from medseg.training.configure import Configurator
+from medseg.training.options import TrainOptions
+from medseg.training.run import train
 from medseg.training.warm_start import load_start
 
 
 @pytest.fixture(scope="module")
 def package(balls, tmp_path_factory):
     out = tmp_path_factory.mktemp("start")
-    return train(balls, out, build(TrainConfig, tiny_config(epochs=8)), device="cpu")
+    return train(balls, out, config=build(TrainConfig, tiny_config(epochs=8)), device="cpu")
 
 
 def network(classes, features=(4, 8)):
@@ -33,7 +34,7 @@ def test_every_weight_is_that_of_the_package(package):
     assert all(value.equal(weights[name]) for name, value in new.state_dict().items())
 
 
-def test_with_other_classes_only_the_heads_start_anew(package, caplog):
+def test_with_other_classes_only_the_heads_start_at_random(package, caplog):
     new, untouched = network(5), network(5)
     with caplog.at_level(logging.INFO, logger="medseg.train"):
         load_start(new, str(package.folder), classes=5)
@@ -43,7 +44,7 @@ def test_with_other_classes_only_the_heads_start_anew(package, caplog):
     assert all(".heads." in name for name in fresh)
     for name, value in new.state_dict().items():
         assert value.equal(before[name] if name in fresh else weights[name])
-    assert f"{len(fresh)} tensors of the 5 classes start anew" in caplog.text
+    assert f"{len(fresh)} tensors of the 5 classes start at random" in caplog.text
 
 
 def test_another_network_is_refused(package):
@@ -57,13 +58,14 @@ def test_a_run_from_a_package_begins_where_it_ended(balls, package, tmp_path):
     """With hardly any learning rate, one step from the package still scores like it; from nothing it does not."""
     settings = ["split.folds=3", "iterations_per_epoch=1", "optimizer.learning_rate=1e-9", "ema_decay=0", "seed=3",
                 "tracking=false", "precision=fp32"]  # fmt: skip
-    chosen = configure(balls, None, settings, out=tmp_path / "a", epochs=1, device="cpu", start=str(package.folder))
+    options = TrainOptions(balls, tmp_path, None, epochs=1, device="cpu", start=package.folder, settings=settings)
+    chosen = Configurator(options).config(tmp_path / "a")
     assert chosen.input.patch == package.card.input.patch
     assert chosen.network == package.card.network
-    tuned = train(balls, tmp_path / "a", chosen, device="cpu")
+    tuned = train(balls, tmp_path / "a", config=chosen, device="cpu")
     assert tuned.card.validation.mean_dice == pytest.approx(package.card.validation.mean_dice, abs=0.01)
     assert tuned.card.training.duration.startswith("from the weights of model, ")
     assert load_package(tmp_path / "a" / "model").card.input.mirror_axes == (0,)
     fresh = chosen.model_copy(update={"start": None})
-    scratch = train(balls, tmp_path / "b", fresh, device="cpu")
+    scratch = train(balls, tmp_path / "b", config=fresh, device="cpu")
     assert scratch.card.validation.mean_dice < package.card.validation.mean_dice - 0.1

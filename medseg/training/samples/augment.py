@@ -7,13 +7,14 @@ seed and its number alone. Draws are made on the CPU, so that they are the same 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from medseg.training.config import AugmentConfig
-from medseg.training.samples.spatial import Spatial, apply_spatial, identity_spatial
+from medseg.training.samples.spatial import PatchGrid, Spatial, apply_spatial
 
 __all__ = ["Augmentation", "generator_of"]
 
@@ -21,19 +22,12 @@ AXES = {"x": 0, "y": 1, "z": 2}
 
 
 def generator_of(seed: int, number: int, stream: int) -> torch.Generator:
-    """Return a CPU generator that is a function of its arguments alone.
-
-    Parameters
-    ----------
-    seed, number : int
-        Of the run, and of a sample in it.
-    stream : int
-        Tells apart the things that draw for one sample.
-    """
+    """CPU generator: a function of the run's seed, a sample's number, and what draws for it (`stream`), alone."""
     mixed = (seed * 1_000_003 + number) * 8 + stream
     return torch.Generator().manual_seed((mixed * 6_364_136_223_846_793_005 + 1_442_695_040_888_963_407) % 2**63)
 
 
+@dataclass(frozen=True)
 class Augmentation:
     """Turns regions into patches, moved, mirrored and with other intensities.
 
@@ -53,54 +47,28 @@ class Augmentation:
         How many channels hold intensities; those after them are moved with the patch and otherwise left alone.
     """
 
-    def __init__(
-        self,
-        config: AugmentConfig,
-        *,
-        patch: tuple[int, int, int],
-        spacing: tuple[float, float, float],
-        classes: int,
-        seed: int,
-        intensities: int | None = None,
-    ) -> None:
-        self.config = config
-        self.patch = patch
-        self.spacing = spacing
-        self.classes = classes
-        self.seed = seed
-        self.intensities = intensities
+    config: AugmentConfig
+    patch: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    classes: int
+    seed: int
+    intensities: int | None = None
 
     @torch.no_grad()
     def __call__(self, images: Tensor, labels: Tensor, first: int) -> tuple[Tensor, Tensor]:
-        """Augment a batch.
+        """Augment a batch of regions (N, C, X, Y, Z), at least as large as a patch, and their labels (N, X, Y, Z).
 
-        Parameters
-        ----------
-        images : Tensor of float32, shape (N, C, X, Y, Z)
-            Regions at least as large as a patch.
-        labels : Tensor of int64, shape (N, X, Y, Z)
-            Their classes.
-        first : int
-            Number of the first sample in the run: what happens to a sample is a function of seed and its number.
-
-        Returns
-        -------
-        tuple of Tensor
-            Patches of shape (N, C, *patch), and their labels (N, *patch), or with ``soft_labels`` the share of each
-            class in each voxel (N, classes, *patch).
+        What happens to a sample is a function of the seed and its number in the run; `first` is that of the first.
+        Returns patches (N, C, *patch) and their labels (N, *patch), or with ``soft_labels`` the fraction of each class
+        in each voxel (N, classes, *patch).
         """
         draws = [generator_of(self.seed, first + k, 0) for k in range(len(images))]
         spatial = [self._draw_spatial(draw) for draw in draws]
-        images, labels = apply_spatial(
-            images, labels, spatial, self.patch, self.classes, self.spacing, soft=self.config.soft_labels
-        )
+        grid = PatchGrid(self.patch, self.classes, self.spacing, soft=self.config.soft_labels)
+        images, labels = apply_spatial(images, labels, spatial, grid)
         scans, others = images[:, : self.intensities], images[:, self.intensities or images.shape[1] :]
         scans = torch.stack([self._intensity(scan, draw) for scan, draw in zip(scans, draws, strict=True)])
         return torch.cat([scans, others], 1) if others.shape[1] else scans, labels
-
-    def central(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Patches in the middle of the regions, as they are."""
-        return apply_spatial(images, labels, [identity_spatial()] * len(images), self.patch, self.classes, self.spacing)
 
     def _draw_spatial(self, draw: torch.Generator) -> Spatial:
         config = self.config
@@ -119,8 +87,8 @@ class Augmentation:
         zoom = _between(draw, config.scaling_range) if _happens(draw, config.scaling) else 1.0
         shift = [0.0, 0.0, 0.0]
         if _happens(draw, config.translation):
-            share = config.translation_share
-            shift = [_between(draw, (-share, share)) * n if n > 1 else 0.0 for n in self.patch]
+            most = config.translation_share
+            shift = [_between(draw, (-most, most)) * n if n > 1 else 0.0 for n in self.patch]
         flips = tuple(AXES[axis] in [AXES[a] for a in config.flip] and _happens(draw, 0.5) for axis in AXES)
         elastic = self._draw_elastic(draw) if _happens(draw, config.elastic) else None
         return Spatial((angles[0], angles[1], angles[2]), zoom, (shift[0], shift[1], shift[2]), flips, elastic)
@@ -181,14 +149,14 @@ def _between(draw: torch.Generator, limits: tuple[float, float]) -> float:
 
 
 def _each(values: Sequence[float] | Tensor, image: Tensor) -> Tensor:
-    """One number a channel, ready to meet an image ``(C, X, Y, Z)``."""
+    """One number a channel, shaped to broadcast over an image ``(C, X, Y, Z)``."""
     return torch.as_tensor(values, dtype=image.dtype, device=image.device)[:, None, None, None]
 
 
 def _mix(image: Tensor, weights: Tensor) -> Tensor:
     """Weighted mean of all channels, in every channel."""
-    share = _each(weights / weights.sum().clamp(min=1e-6), image)
-    return (image * share).sum(0, keepdim=True).expand_as(image)
+    fractions = _each(weights / weights.sum().clamp(min=1e-6), image)
+    return (image * fractions).sum(0, keepdim=True).expand_as(image)
 
 
 def _blur(image: Tensor, sigma: float) -> Tensor:
@@ -230,5 +198,7 @@ def _gamma(image: Tensor, exponent: float) -> Tensor:
     mean, deviation = image.mean(dims, keepdim=True), image.std(dims, keepdim=True)
     low = image.amin(dims, keepdim=True)
     span = (image.amax(dims, keepdim=True) - low).clamp(min=1e-7)
-    bent: Tensor = ((image - low) / span).clamp(min=0).pow(exponent) * span + low
-    return (bent - bent.mean(dims, keepdim=True)) / bent.std(dims, keepdim=True).clamp(min=1e-8) * deviation + mean
+    curved: Tensor = ((image - low) / span).clamp(min=0).pow(exponent) * span + low
+    return (curved - curved.mean(dims, keepdim=True)) / curved.std(dims, keepdim=True).clamp(
+        min=1e-8
+    ) * deviation + mean

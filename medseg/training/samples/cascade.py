@@ -1,6 +1,6 @@
-"""Cascades: a low-resolution stage at low resolution, and a second that is shown the first's labels beside the scan.
+"""Cascades: a low-resolution stage, and a second that is shown its labels beside the scan.
 
-nnU-Net's 3d_cascade_fullres (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z). What the second stage learns from is
+nnU-Net's 3d_cascade_fullres (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z). The second stage learns from
 what the first made of cases it had not seen, so that it learns from mistakes like those it will meet.
 """
 
@@ -20,24 +20,13 @@ from medseg.models.package import ModelPackage, load_package
 from medseg.prepare.route import LowResolutionStage
 from medseg.types import Scan
 
-__all__ = ["FirstStage"]
+__all__ = ["LowResolutionRun"]
 
 FIX = "Train it with --folds all and the same split."
 
 
-class FirstStage:
-    """A cross-validated run whose models label cases for a second stage.
-
-    Parameters
-    ----------
-    run : Path
-        Of ``medseg train --folds all``: ``fold_0``, ``fold_1``, ... and ``model``.
-
-    Raises
-    ------
-    ConfigError
-        When it is no such run, or is not over.
-    """
+class LowResolutionRun:
+    """A cross-validated run, of ``medseg train --folds all``, whose models label cases for a second stage."""
 
     def __init__(self, run: Path) -> None:
         self.run = run
@@ -45,26 +34,26 @@ class FirstStage:
         for fold in sorted(run.glob("fold_*")):
             if not (fold / "model" / "model.yaml").is_file() or not (fold / "split.json").is_file():
                 raise ConfigError(
-                    f"{fold.name} of the low-resolution stage is not over", where="low_resolution_stage", fix=FIX
+                    f"{fold.name} of the low-resolution stage is not finished", where="low_resolution_stage", fix=FIX
                 )
             split = json.loads((fold / "split.json").read_text(encoding="utf-8"))
             self._held_out[fold] = frozenset(split["validation"])
         if not self._held_out or not (run / "model" / "model.yaml").is_file():
-            raise ConfigError(f"{run} holds no cross-validated run", where="low_resolution_stage", fix=FIX)
+            raise ConfigError(f"{run} holds no finished cross-validated run", where="low_resolution_stage", fix=FIX)
         self._predictors: dict[Path, Predictor] = {}
 
     @cached_property
-    def whole(self) -> ModelPackage:
+    def final_model(self) -> ModelPackage:
         """The low-resolution stage's model of all cases."""
         return load_package(self.run / "model")
 
     @property
     def values(self) -> tuple[int, ...]:
         """Labels that become channels."""
-        return tuple(entry.value for entry in self.whole.card.table)
+        return tuple(entry.value for entry in self.final_model.card.table)
 
-    def mark(self, case_id: str) -> str:
-        """What the labels of a case depend on beside its scan."""
+    def model_hash(self, case_id: str) -> str:
+        """Hash of the model that labels a case."""
         return load_package(self._fold_of(case_id) / "model").hash
 
     def labels(self, case_id: str, scan: Scan) -> LowResolutionStage:
@@ -76,15 +65,9 @@ class FirstStage:
         return LowResolutionStage(self._predictors[fold].segment(scan).labels, self.values)
 
     def package_for(self, held_out: Sequence[str]) -> ModelPackage:
-        """The model that goes into a second stage's package: one that has not seen the cases it will be measured on.
-
-        Raises
-        ------
-        ConfigError
-            When there is none: the stages are split differently.
-        """
+        """The model for a second stage's package: one that has not seen the cases the second will be measured on."""
         if not held_out:
-            return self.whole
+            return self.final_model
         for fold, names in self._held_out.items():
             if names >= set(held_out):
                 return load_package(fold / "model")

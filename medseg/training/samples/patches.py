@@ -1,4 +1,4 @@
-"""Draws patches from prepared cases: sample i is a function of seed and i alone, so a run can go on from any step."""
+"""Draws patches from prepared cases: sample i is a function of seed and i alone, so a run can resume from any step."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from medseg.training.config import SamplingConfig
+from medseg.training.distributed import ALONE, Processes
 from medseg.training.samples.prepared import PreparedCase
 
 __all__ = ["Batch", "Patches", "extract"]
@@ -27,14 +29,8 @@ AHEAD = 3
 class Batch:
     """Regions that go through the network together.
 
-    Parameters
-    ----------
-    first : int
-        Number of the first of its samples in the run.
-    images : Tensor of float32, shape (N, C, *region)
-        Intensities.
-    labels : Tensor of int64, shape (N, *region)
-        Parts.
+    `first` is the number in the run of the first of N samples; images (N, C, *region) are float32 intensities, labels
+    (N, *region) int64 parts.
     """
 
     first: int
@@ -54,43 +50,36 @@ class Patches:
     cases : sequence of PreparedCase
         What to draw from.
     patch : tuple of int
-        The network's input, voxels along x, y, z.
-    margin : float
-        How much larger the regions are, along axes of more than one voxel.
-    foreground : float
-        Share of patches centered on a class.
-    batch : int
-        Regions in a batch.
+        The network's input, voxels along x, y, z; regions are larger by the margin, along axes of several voxels.
+    sampling : SamplingConfig
+        Regions in a batch, margin, and share of patches centered on a class.
     seed : int
         Another seed draws others.
-    rank, count : int
-        Which this is of how many processes that draw together, each every `count`-th batch.
+    processes : Processes
+        Those that draw together, each every `count`-th batch.
     """
 
     def __init__(
         self,
         cases: Sequence[PreparedCase],
-        *,
         patch: Triple,
-        margin: float,
-        foreground: float,
-        batch: int,
+        sampling: SamplingConfig,
+        *,
         seed: int,
-        rank: int = 0,
-        count: int = 1,
+        processes: Processes = ALONE,
     ) -> None:
         self.cases = tuple(cases)
         self.patch = patch
-        self.region: Triple = tuple(region_size(n, margin) for n in patch)  # type: ignore[assignment]
-        self.foreground = foreground
-        self.size = batch
+        self.region: Triple = tuple(region_size(n, sampling.margin) for n in patch)  # type: ignore[assignment]
+        self.foreground = sampling.foreground
+        self.size = sampling.batch
         self.seed = seed
-        self.rank, self.count = rank, count
+        self.processes = processes
         self._order = lru_cache(maxsize=4)(self._shuffled)
 
     def batch(self, number: int) -> Batch:
         """Batch of this process, counted from 0; the processes' batches of one number follow each other."""
-        first = (number * self.count + self.rank) * self.size
+        first = (number * self.processes.count + self.processes.rank) * self.size
         samples = [self.sample(first + k) for k in range(self.size)]
         images = torch.from_numpy(np.stack([image for image, _ in samples]))
         labels = torch.from_numpy(np.stack([label for _, label in samples]).astype(np.int64))
@@ -116,8 +105,8 @@ class Patches:
     def sample(self, i: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
         """Image ``(C, *region)`` and labels ``region`` of sample i."""
         random = np.random.default_rng([self.seed, 1, i])
-        around, position = divmod(i, len(self.cases))
-        case = self.cases[self._order(around)[position]]
+        turn, position = divmod(i, len(self.cases))
+        case = self.cases[self._order(turn)[position]]
         center = self._center(case, random)
         start = [_patch_start(c, p, n) for c, p, n in zip(center, self.patch, case.shape, strict=True)]
         corner = [s - (r - p) // 2 for s, r, p in zip(start, self.region, self.patch, strict=True)]
@@ -132,8 +121,8 @@ class Patches:
             return [int(n) for n in places[random.integers(len(places))]]
         return [int(random.integers(n)) for n in case.shape]
 
-    def _shuffled(self, around: int) -> npt.NDArray[np.int64]:
-        return np.random.default_rng([self.seed, 0, around]).permutation(len(self.cases))
+    def _shuffled(self, turn: int) -> npt.NDArray[np.int64]:
+        return np.random.default_rng([self.seed, 0, turn]).permutation(len(self.cases))
 
 
 def region_size(patch: int, margin: float) -> int:
@@ -142,29 +131,12 @@ def region_size(patch: int, margin: float) -> int:
 
 
 def extract(array: npt.NDArray[Any], corner: Sequence[int], size: Sequence[int], fill: float) -> npt.NDArray[Any]:
-    """Copy a region that may reach beyond the array, whose outside is filled.
-
-    Parameters
-    ----------
-    array : ndarray, shape (C, X, Y, Z)
-        What to copy from, memory-mapped or not.
-    corner : sequence of int
-        First voxel of the region, possibly negative.
-    size : sequence of int
-        Its size.
-    fill : float
-        Value outside the array.
-
-    Returns
-    -------
-    ndarray, shape (C, *size)
-        A copy.
-    """
+    """Copy a region (C, *size) of an array (C, X, Y, Z), whose outside is filled; `corner` may be negative."""
     result = np.full((array.shape[0], *size), fill, dtype=array.dtype)
     source: list[slice] = []
     target: list[slice] = []
-    for first, wanted, there in zip(corner, size, array.shape[1:], strict=True):
-        low, high = max(first, 0), min(first + wanted, there)
+    for first, length, end in zip(corner, size, array.shape[1:], strict=True):
+        low, high = max(first, 0), min(first + length, end)
         if low >= high:
             return result
         source.append(slice(low, high))
@@ -173,8 +145,8 @@ def extract(array: npt.NDArray[Any], corner: Sequence[int], size: Sequence[int],
     return result
 
 
-def _patch_start(center: int, patch: int, there: int) -> int:
+def _patch_start(center: int, patch: int, scan: int) -> int:
     """First voxel of a patch: centered in a scan smaller than it, otherwise around the center and inside the scan."""
-    if there <= patch:
-        return -((patch - there) // 2)
-    return min(max(center - patch // 2, 0), there - patch)
+    if scan <= patch:
+        return -((patch - scan) // 2)
+    return min(max(center - patch // 2, 0), scan - patch)

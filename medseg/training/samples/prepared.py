@@ -19,7 +19,7 @@ from medseg.errors import InputError, MedsegError
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.prepare.card import InputCard
 from medseg.prepare.route import prepare, prepare_labels
-from medseg.training.samples.cascade import FirstStage
+from medseg.training.samples.cascade import LowResolutionRun
 
 __all__ = ["IGNORED", "CaseFacts", "PreparedCase", "prepare_cases"]
 
@@ -33,7 +33,7 @@ REMEMBERED = 10_000
 UNUSED = {"patch", "mirror_axes", "expected_extent_mm", "expected_spacing"}
 # Of the files a prepared case consists of; cases of another are prepared again.
 FORMAT = 1
-# In prepared labels, a voxel of which the reference says nothing.
+# In prepared labels, a voxel to ignore.
 IGNORED = 255
 
 
@@ -41,14 +41,8 @@ IGNORED = 255
 class CaseFacts:
     """What later steps need to know of a case without reading it.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        As prepared.
-    extent_mm, spacing : tuple of float
-        Field of view and spacing of the scan before preparation, along x, y, z.
-    volumes_ml : dict of str to float
-        Volume of each class in the reference, by name.
+    Shape as prepared; field of view and spacing of the scan before, along x, y, z; volume of each class in the
+    reference, by name.
     """
 
     shape: tuple[int, int, int]
@@ -59,19 +53,7 @@ class CaseFacts:
 
 @dataclass(frozen=True)
 class PreparedCase:
-    """A case ready to draw patches from.
-
-    Parameters
-    ----------
-    case_id : str
-        As in the dataset.
-    folder : Path
-        Where its arrays lie.
-    facts : CaseFacts
-        What was seen while preparing it.
-    foreground : dict of int to ndarray of int32, shape (n, 3)
-        Voxels of each part that is there, background skipped, at most 10,000 of each.
-    """
+    """A case ready to draw patches from; `foreground` holds at most 10,000 voxels (n, 3) of each part it has."""
 
     case_id: str
     folder: Path
@@ -95,50 +77,35 @@ def prepare_cases(
     cases: Sequence[DatasetCase],
     card: InputCard,
     folder: Path,
-    first: FirstStage | None = None,
+    low_resolution: LowResolutionRun | None = None,
 ) -> tuple[list[PreparedCase], dict[str, str]]:
-    """Prepare cases, each once: one that lies there, made from the same files in the same way, is taken as it is.
+    """Prepare labeled cases, one folder each; one made before from the same files in the same way is taken as it is.
 
-    Parameters
-    ----------
-    data : Dataset
-        They belong to.
-    cases : sequence of DatasetCase
-        Labeled cases of it.
-    card : InputCard
-        How to prepare them.
-    folder : Path
-        Where to keep them, one folder a case.
-    first : FirstStage, optional
-        In a cascade, what labels them beforehand.
-
-    Returns
-    -------
-    tuple of list of PreparedCase and dict of str to str
-        The good cases, and of each bad one why it was skipped.
+    Returns those that could be prepared, and why each of the others was skipped. In a cascade `low_resolution` labels
+    them beforehand.
     """
-    good: list[PreparedCase] = []
-    bad: dict[str, str] = {}
+    prepared: list[PreparedCase] = []
+    skipped: dict[str, str] = {}
     for case in cases:
         try:
-            good.append(_prepare_once(data, case, card, folder / case.case_id, first))
+            prepared.append(_prepare_once(data, case, card, folder / case.case_id, low_resolution))
         except MedsegError as error:
-            bad[case.case_id] = str(error)
+            skipped[case.case_id] = str(error)
             log.warning("%s skipped: %s", case.case_id, error)
-    return good, bad
+    return prepared, skipped
 
 
 def _prepare_once(
-    data: Dataset, case: DatasetCase, card: InputCard, folder: Path, first: FirstStage | None
+    data: Dataset, case: DatasetCase, card: InputCard, folder: Path, low_resolution: LowResolutionRun | None
 ) -> PreparedCase:
-    key = _key(data, case, card, None if first is None else first.mark(case.case_id))
+    key = _key(data, case, card, None if low_resolution is None else low_resolution.model_hash(case.case_id))
     facts = folder / "facts.json"
     if facts.is_file():
         known = json.loads(facts.read_text(encoding="utf-8"))
         if known.pop("key") == key:
             return _open_prepared(case.case_id, folder, CaseFacts(**{k: _tuples(v) for k, v in known.items()}))
         facts.unlink()
-    image, labels, found = _prepare(data, case, card, first)
+    image, labels, found = _prepare(data, case, card, low_resolution)
     foreground = _remember(labels, range(1, len(data.parts) + 1), key)
     _save(folder / "image.npy", image)
     _save(folder / "labels.npy", labels)
@@ -155,7 +122,7 @@ def _open_prepared(case_id: str, folder: Path, facts: CaseFacts) -> PreparedCase
 
 
 def _prepare(
-    data: Dataset, case: DatasetCase, card: InputCard, first: FirstStage | None
+    data: Dataset, case: DatasetCase, card: InputCard, low_resolution: LowResolutionRun | None
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any], CaseFacts]:
     """Read a case and bring it onto the network's grid by the code that inference uses, its padding skipped.
 
@@ -164,7 +131,9 @@ def _prepare(
     """
     scan, reference = read_case(data, case)
     values = [0, *data.parts]
-    prepared = prepare(scan, card, low_resolution_stage=None if first is None else first.labels(case.case_id, scan))
+    prepared = prepare(
+        scan, card, low_resolution_stage=None if low_resolution is None else low_resolution.labels(case.case_id, scan)
+    )
     inner = prepared.route.inner
     image = np.ascontiguousarray(prepared.array[(slice(None), *inner)])
     labels = _parts_of(prepare_labels(reference, prepared.route)[inner], values, data.ignore_label)
@@ -179,9 +148,9 @@ def _prepare(
 
 
 def _parts_of(labels: npt.NDArray[Any], values: Sequence[int], ignore: int | None) -> npt.NDArray[np.uint8]:
-    """Number of each value's part; `IGNORED` where the reference says nothing."""
+    """Number of each value's part; `IGNORED` for voxels to ignore."""
     if len(values) > IGNORED:
-        raise InputError(f"{len(values)} classes are more than medseg trains at once ({IGNORED})")
+        raise InputError(f"{len(values)} classes are more than the {IGNORED} that medseg trains at once")
     channel = np.zeros(int(max(*values, ignore or 0)) + 1, dtype=np.uint8)
     channel[list(values)] = np.arange(len(values))
     if ignore is not None:
@@ -190,7 +159,7 @@ def _parts_of(labels: npt.NDArray[Any], values: Sequence[int], ignore: int | Non
 
 
 def _remember(labels: npt.NDArray[Any], values: Sequence[int], key: str) -> dict[int, npt.NDArray[np.int32]]:
-    """Voxels of each class there is, thinned at random, but always the same, where there are many."""
+    """Voxels of each class present, thinned at random, but always the same, where there are many."""
     random = np.random.default_rng(int(key[:16], 16))
     places: dict[int, npt.NDArray[np.int32]] = {}
     for value in values:
@@ -207,8 +176,8 @@ def _save(path: Path, array: npt.NDArray[Any]) -> None:
         np.save(stream, array, allow_pickle=False)
 
 
-def _key(data: Dataset, case: DatasetCase, card: InputCard, first: str | None) -> str:
-    """Hash of everything a prepared case depends on: its files' contents, the classes, the preparation."""
+def _key(data: Dataset, case: DatasetCase, card: InputCard, model_hash: str | None) -> str:
+    """Hash of everything a prepared case depends on: contents of its files, classes, preparation."""
     digest = hashlib.sha256()
     for path in case.files:
         digest.update(_content(path))
@@ -222,7 +191,7 @@ def _key(data: Dataset, case: DatasetCase, card: InputCard, first: str | None) -
         data.resample_channels,
         *([] if data.border_mm is None else [data.border_mm]),
         *([data.regions] if data.regions else []),
-        *([] if first is None else [first]),
+        *([] if model_hash is None else [model_hash]),
     ]
     digest.update(json.dumps([FORMAT, how, reading], sort_keys=True).encode())
     return digest.hexdigest()
@@ -234,7 +203,11 @@ def _content(path: Path) -> bytes:
     try:
         return b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)
     except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=path, fix="Put the file there.") from error
+        raise InputError(
+            f"cannot be read ({error.strerror})",
+            where=path,
+            fix="Put the file back, or remove the case from the dataset.",
+        ) from error
 
 
 def _tuples(value: Any) -> Any:

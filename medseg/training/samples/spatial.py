@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Spatial", "apply_spatial", "identity_spatial"]
+__all__ = ["PatchGrid", "Spatial", "apply_spatial"]
 
-# Up to so many classes labels are interpolated linearly, each class's share by itself, which keeps outlines smooth;
+# Up to so many classes labels are interpolated linearly, each class's fraction by itself, which keeps outlines smooth;
 # beyond it by nearest neighbor, which needs no channel for each class.
 SMOOTH_CLASSES = 8
 
@@ -48,47 +48,43 @@ class Spatial:
         return any(self.angles) or self.zoom != 1.0 or any(self.shift) or self.elastic is not None
 
 
-def identity_spatial() -> Spatial:
-    """Nothing happens."""
-    return Spatial()
+@dataclass(frozen=True)
+class PatchGrid:
+    """Size of the patches cut out, classes in their labels (background included), and spacing in mm along x, y, z.
+
+    With `soft` labels become the fraction of each class in a voxel rather than the class of the largest; an ignored
+    voxel has no fraction of any class. Only up to `SMOOTH_CLASSES` classes.
+    """
+
+    patch: tuple[int, int, int]
+    classes: int
+    spacing: tuple[float, float, float]
+    soft: bool = False
 
 
 def apply_spatial(
-    images: Tensor,
-    labels: Tensor,
-    spatial: Sequence[Spatial],
-    patch: tuple[int, int, int],
-    classes: int,
-    spacing: tuple[float, float, float],
-    *,
-    soft: bool = False,
+    images: Tensor, labels: Tensor, spatial: Sequence[Spatial], target: PatchGrid
 ) -> tuple[Tensor, Tensor]:
-    """Cut a patch out of the middle of each region, transformed about its center.
+    """Cut a patch out of the middle of each region (at least as large), transformed about its center.
 
     Parameters
     ----------
     images : Tensor, shape (N, C, X, Y, Z)
-        Regions at least as large as a patch; beyond them lies 0.
+        Beyond the regions lies 0.
     labels : Tensor of int64, shape (N, X, Y, Z)
-        Beyond the regions lies the background. Values of `classes` and more are ignored voxels.
+        Beyond the regions lies the background. Values of `target.classes` and more are ignored voxels.
     spatial : sequence of Spatial
         One for each region.
-    patch : tuple of int
-        Size of the result.
-    classes : int
-        Background included.
-    spacing : tuple of float
-        mm along x, y, z.
-    soft : bool
-        Give the share of each class in a voxel rather than the class of the largest. An ignored voxel has no share in
-        any class. Only up to `SMOOTH_CLASSES` classes.
+    target : PatchGrid
+        What to cut.
 
     Returns
     -------
     tuple of Tensor
-        Images (N, C, *patch), and labels (N, *patch) of int64 or shares (N, classes, *patch) of float32.
+        Images (N, C, *patch), and labels (N, *patch) of int64 or fractions (N, classes, *patch) of float32.
     """
-    soft = soft and classes <= SMOOTH_CLASSES
+    patch, classes, spacing = target.patch, target.classes, target.spacing
+    soft = target.soft and classes <= SMOOTH_CLASSES
     new_images = images.new_empty(*images.shape[:2], *patch)
     shape = (len(labels), classes, *patch) if soft else (len(labels), *patch)
     new_labels = images.new_empty(shape) if soft else labels.new_empty(shape)
@@ -154,20 +150,20 @@ def _rotation(angles: tuple[float, float, float]) -> Tensor:
 
 
 def _sample(images: Tensor, labels: Tensor, grid: Tensor, classes: int, *, soft: bool) -> tuple[Tensor, Tensor]:
-    """Images and labels, or shares, at the places of a grid; both in one pass, which costs little more than one."""
+    """Images and labels, or fractions, at the places of a grid; both in one pass, which costs little more than one."""
     ignores = int(labels.max()) >= classes
     if classes > SMOOTH_CLASSES or (ignores and not soft):
         nearest = F.grid_sample(labels[:, None].float(), grid, mode="nearest", align_corners=False)
         return F.grid_sample(images, grid, align_corners=False), nearest[:, 0].long()
     channels = images.shape[1]
-    hot = torch.stack([_one_hot(part, classes)[1 : None if ignores else -1] for part in labels])
-    sampled = F.grid_sample(torch.cat([images, hot.to(images)], 1), grid, align_corners=False)
-    # Beyond the region lies the background, so that its share is what the others leave.
+    one_hot = torch.stack([_one_hot(part, classes)[1 : None if ignores else -1] for part in labels])
+    sampled = F.grid_sample(torch.cat([images, one_hot.to(images)], 1), grid, align_corners=False)
+    # Beyond the region lies the background, so that its fraction is what the others leave.
     background = 1 - sampled[:, channels:].sum(1, keepdim=True)
-    shares = torch.cat([background, sampled[:, channels : channels + classes - 1]], 1)
-    return sampled[:, :channels], shares if soft else shares.argmax(1)
+    fractions = torch.cat([background, sampled[:, channels : channels + classes - 1]], 1)
+    return sampled[:, :channels], fractions if soft else fractions.argmax(1)
 
 
 def _one_hot(labels: Tensor, classes: int) -> Tensor:
-    """Shares (classes + 1, X, Y, Z) of labels (X, Y, Z); the last is that of ignored voxels."""
+    """Fractions (classes + 1, X, Y, Z) of labels (X, Y, Z); the last is that of ignored voxels."""
     return F.one_hot(labels.clamp(max=classes), classes + 1).movedim(-1, 0).float()

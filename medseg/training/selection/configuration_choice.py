@@ -1,6 +1,6 @@
 """Chooses among cross-validated configurations, nested so that no case has a say in how it is measured.
 
-The whole procedure, clean-up of each class included, is done anew without each fold and measured on that fold's cases.
+The whole procedure, clean-up of each class included, is repeated without each fold and measured on that fold's cases.
 What it gains so over the configuration named first is what it gains on cases nobody has seen; unless that is more than
 its standard error, the one named first is taken. nnU-Net takes the best mean of the very cases it reports (Isensee et
 al. 2021, doi:10.1038/s41592-020-01008-z).
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from statistics import mean, stdev
 
 from medseg.training.selection.post_choice import NONE, PostChoice, RuleDice, choose
@@ -17,22 +18,12 @@ from medseg.training.selection.post_choice import NONE, PostChoice, RuleDice, ch
 __all__ = ["ConfigurationChoice", "PairedDifference", "choose_configuration"]
 
 # Of each fold, the cases it held out and what each clean-up made of them.
-Weighed = Sequence[Mapping[str, RuleDice]]
+RuleTables = Sequence[Mapping[str, RuleDice]]
 
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Two configurations, case by case.
-
-    Parameters
-    ----------
-    first, second : str
-        Names.
-    mean, error : float
-        Of the second's mean Dice less the first's, over cases, and its standard error.
-    cases : int
-        Pairs.
-    """
+    """Mean over cases of the second configuration's mean Dice less the first's, and its standard error."""
 
     first: str
     second: str
@@ -69,19 +60,8 @@ class ConfigurationChoice:
     differences: tuple[PairedDifference, ...]
 
 
-def choose_configuration(candidates: Mapping[str, Weighed]) -> ConfigurationChoice:
-    """Choose.
-
-    Parameters
-    ----------
-    candidates : mapping of str to sequence of mapping of case id to RuleDice
-        By configuration, the one to be preferred where nothing is gained first. All have the same cases in each fold.
-
-    Raises
-    ------
-    ValueError
-        When cases or folds differ.
-    """
+def choose_configuration(candidates: Mapping[str, RuleTables]) -> ConfigurationChoice:
+    """Choose among configurations measured on the same cases in each fold; the one preferred on a tie is first."""
     names = list(candidates)
     first = names[0]
     cases = [[sorted(fold) for fold in candidates[name]] for name in names]
@@ -91,7 +71,7 @@ def choose_configuration(candidates: Mapping[str, Weighed]) -> ConfigurationChoi
     nested, without = _nested(candidates)
     gain, error = _difference(alone, nested)
     picked = _procedure(candidates)[0] if gain > error else first
-    cleaned = {name: _cleaned(weighed) for name, weighed in candidates.items()}
+    cleaned = {name: _cleaned(tables) for name, tables in candidates.items()}
     pairs = [(a, b) for k, a in enumerate(names) for b in names[k + 1 :]]
     differences = tuple(PairedDifference(a, b, *_difference(cleaned[a], cleaned[b]), len(cleaned[a])) for a, b in pairs)
     return ConfigurationChoice(
@@ -99,24 +79,24 @@ def choose_configuration(candidates: Mapping[str, Weighed]) -> ConfigurationChoi
     )
 
 
-def _procedure(candidates: Mapping[str, Weighed]) -> tuple[str, dict[str, str]]:
+def _procedure(candidates: Mapping[str, RuleTables]) -> tuple[str, dict[str, str]]:
     """Configuration and the clean-up of each of its classes that these folds speak for."""
-    choices = {name: _choices(weighed) for name, weighed in candidates.items()}
+    choices = {name: _choices(tables) for name, tables in candidates.items()}
     holder = next(iter(candidates))
-    scores = {name: _cleaned(weighed) for name, weighed in candidates.items()}
+    scores = {name: _cleaned(tables) for name, tables in candidates.items()}
     for name in candidates:
-        # Of two that cannot be told apart, the one named before.
+        # Of two that cannot be distinguished, the one named before.
         difference, error = _difference(scores[holder], scores[name])
         holder = name if difference > error else holder
     return holder, {name: choice.rule for name, choice in choices[holder].items()}
 
 
-def _nested(candidates: Mapping[str, Weighed]) -> tuple[dict[str, dict[str, float]], list[str]]:
+def _nested(candidates: Mapping[str, RuleTables]) -> tuple[dict[str, dict[str, float]], list[str]]:
     """Dice of each case by what is chosen without its fold, and what that is for each fold."""
     found: dict[str, dict[str, float]] = {}
     names: list[str] = []
     for number in range(len(next(iter(candidates.values())))):
-        others = {name: [f for k, f in enumerate(weighed) if k != number] for name, weighed in candidates.items()}
+        others = {name: [f for k, f in enumerate(tables) if k != number] for name, tables in candidates.items()}
         name, rules = _procedure(others)
         names.append(name)
         for case, classes in candidates[name][number].items():
@@ -124,19 +104,19 @@ def _nested(candidates: Mapping[str, Weighed]) -> tuple[dict[str, dict[str, floa
     return found, names
 
 
-def _choices(weighed: Weighed) -> dict[str, PostChoice]:
-    """Clean-ups; none where one fold is left, or where none was weighed."""
-    some = next(iter(weighed[0].values()))
-    if len(weighed) < 2 or any(len(rules) < 2 for rules in some.values()):
+def _choices(tables: RuleTables) -> dict[str, PostChoice]:
+    """Clean-ups; none where one fold is left, or where none was compared."""
+    first = next(iter(tables[0].values()))
+    if len(tables) < 2 or any(len(rules) < 2 for rules in first.values()):
         return {}
-    return choose(weighed)
+    return choose(tables)
 
 
-def _cleaned(weighed: Weighed) -> dict[str, dict[str, float]]:
-    choices = _choices(weighed)
+def _cleaned(tables: RuleTables) -> dict[str, dict[str, float]]:
+    choices = _choices(tables)
     return {
         case: {name: choices[name].dice[case] if name in choices else rules[NONE] for name, rules in classes.items()}
-        for fold in weighed
+        for fold in tables
         for case, classes in fold.items()
     }
 
@@ -150,5 +130,5 @@ def _difference(
 
 
 def _mean(classes: Mapping[str, float]) -> float:
-    """Nothing predicted where nothing is there is right."""
-    return mean(value if value == value else 1.0 for value in classes.values())
+    """Nothing predicted where nothing is present is right."""
+    return mean(1.0 if isnan(value) else value for value in classes.values())

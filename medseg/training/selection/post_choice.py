@@ -12,6 +12,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -44,7 +45,7 @@ RULES: dict[str, KeepLargest | RemoveSmall] = {
 }
 COLUMNS = ("case_id", "class", "rule", "dice")
 
-# Class to rule to Dice; NaN where the class is neither there nor predicted.
+# Class to rule to Dice; NaN where the class is neither present nor predicted.
 RuleDice = dict[str, dict[str, float]]
 
 
@@ -69,15 +70,7 @@ class PostChoice:
 
 
 def rule_dice(prediction: LabelMap, reference: LabelMap, ignore: int | None = None) -> RuleDice:
-    """Dice of each class without clean-up and with each rule applied to that class alone.
-
-    Parameters
-    ----------
-    prediction, reference : LabelMap
-        On one grid, with one table.
-    ignore : int, optional
-        Value of reference voxels that count for nothing.
-    """
+    """Dice of each class without clean-up and with each rule applied to that class alone."""
     counted = np.ones(reference.array.shape, bool) if ignore is None else reference.array != ignore
     found: RuleDice = {}
     for entry in prediction.table:
@@ -90,36 +83,19 @@ def rule_dice(prediction: LabelMap, reference: LabelMap, ignore: int | None = No
 
 
 class RuleTable:
-    """Takes in cases while they are measured.
-
-    Parameters
-    ----------
-    ignore : int, optional
-        Value of reference voxels that count for nothing.
-    """
+    """Collects what each rule makes of the cases that are measured; reference voxels of value `ignore` do not count."""
 
     def __init__(self, ignore: int | None = None) -> None:
         self.ignore = ignore
         self.cases: dict[str, RuleDice] = {}
 
-    def see(self, case_id: str, _dice: dict[str, float], _scan: Scan, reference: LabelMap, labels: LabelMap) -> None:
-        """Take in a case."""
+    def add(self, case_id: str, _dice: dict[str, float], _scan: Scan, reference: LabelMap, labels: LabelMap) -> None:
+        """Add a case."""
         self.cases[case_id] = rule_dice(labels, reference, self.ignore)
 
 
 def choose(folds: Sequence[Mapping[str, RuleDice]]) -> dict[str, PostChoice]:
-    """Choose for each class.
-
-    Parameters
-    ----------
-    folds : sequence of mapping of case id to RuleDice
-        Of each fold, the cases it held out.
-
-    Returns
-    -------
-    dict of str to PostChoice
-        By class.
-    """
+    """Choose a rule for each class, given what each rule makes of the cases that each fold held out."""
     classes = list(next(iter(folds[0].values())))
     return {name: _choose([{case: rules[name] for case, rules in fold.items()} for fold in folds]) for name in classes}
 
@@ -145,12 +121,12 @@ def _best(cases: Sequence[Mapping[str, float]]) -> str:
 
 
 def _filled(value: float) -> float:
-    """Nothing predicted where nothing is there is right."""
-    return value if value == value else 1.0
+    """Nothing predicted where nothing is present is right."""
+    return 1.0 if isnan(value) else value
 
 
 def as_post(choices: Mapping[str, PostChoice]) -> tuple[PostCard, ...]:
-    """What was chosen, as a card says it."""
+    """The chosen clean-up as post-processing of a card."""
     rules = [
         RULES[choice.rule].model_copy(update={"classes": (name,)}).model_dump(mode="json")
         for name, choice in choices.items()

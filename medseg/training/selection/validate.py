@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,17 +32,7 @@ Watcher = Callable[[str, dict[str, float], Scan, LabelMap, LabelMap], None]
 
 @dataclass(frozen=True)
 class CaseDice:
-    """Dice of each class in one case.
-
-    Parameters
-    ----------
-    case_id : str
-        The case.
-    dice : dict of str to float
-        By class name; NaN where the class is neither there nor predicted.
-    boundary_entropy : mapping of str to float
-        How undecided the network was along the border of each class, where that is known.
-    """
+    """Dice of each class in one case, NaN where neither present nor predicted; and entropy along its boundary."""
 
     case_id: str
     dice: dict[str, float]
@@ -58,18 +49,7 @@ def validate(
 ) -> Iterator[CaseDice]:
     """Segment each case with `Predictor` and compare with its reference on the scan's own grid.
 
-    Parameters
-    ----------
-    package : ModelPackage
-        What to measure.
-    data : Dataset
-        The cases belong to; reference voxels it says to ignore count for nothing.
-    cases : sequence of DatasetCase
-        Not trained on.
-    device : str
-        As `InferOptions` takes it.
-    watch : sequence of callable
-        Are shown every case: its id, its Dice by class, scan, reference and prediction.
+    `watch` is called with every case: id, Dice by class, scan, reference and prediction.
     """
     predictor = Predictor(package, InferOptions(device=device, engine="torch"))
     for case in cases:
@@ -85,8 +65,8 @@ def validate(
             values = data.reference_values(entry.value)
             result[entry.name] = dice(np.isin(predicted, values), np.isin(truth, values))
         log.debug("%s: %s", case.case_id, result)
-        for see in watch:
-            see(case.case_id, result, scan, reference, labels)
+        for add in watch:
+            add(case.case_id, result, scan, reference, labels)
         yield CaseDice(case.case_id, result, boundary_entropy(prediction, package.card))
 
 
@@ -97,13 +77,7 @@ def dice(prediction: npt.NDArray[Any], reference: npt.NDArray[Any]) -> float:
 
 
 def mean_dice(results: Sequence[CaseDice]) -> tuple[dict[str, float], float]:
-    """Mean over cases for each class, and the mean of those; NaN counts for nothing.
-
-    Raises
-    ------
-    IndexError
-        When there is no result.
-    """
+    """Mean over cases of each class, and the mean of those; NaN is skipped."""
     by_class = {name: _mean([r.dice[name] for r in results]) for name in results[0].dice}
     return by_class, _mean(list(by_class.values()))
 
@@ -119,5 +93,5 @@ def write_validation(path: Path, results: Sequence[CaseDice]) -> None:
 
 
 def _mean(values: Sequence[float]) -> float:
-    kept = [v for v in values if v == v]
+    kept = [v for v in values if not math.isnan(v)]
     return sum(kept) / len(kept) if kept else float("nan")

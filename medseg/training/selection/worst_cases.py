@@ -1,8 +1,9 @@
-"""Keeps pictures of the held-out cases that came out worst, while they are measured."""
+"""Keeps figures of the held-out cases of the lowest Dice, while they are measured."""
 
 from __future__ import annotations
 
 import io
+import math
 from typing import Any
 
 import numpy as np
@@ -15,21 +16,15 @@ __all__ = ["WorstCases"]
 
 
 class WorstCases:
-    """Outlines of reference and prediction in the cases of the lowest Dice.
-
-    Parameters
-    ----------
-    most : int
-        How many to keep.
-    """
+    """Outlines of reference and prediction in the cases of the lowest Dice, so many at most."""
 
     def __init__(self, most: int = 4) -> None:
         self.most = most
         self._kept: list[tuple[float, str, bytes]] = []
 
-    def see(self, case_id: str, dice: dict[str, float], scan: Scan, reference: LabelMap, prediction: LabelMap) -> None:
-        """Take in a case; it is drawn only if it is among the worst so far."""
-        known = [value for value in dice.values() if value == value]
+    def add(self, case_id: str, dice: dict[str, float], scan: Scan, reference: LabelMap, prediction: LabelMap) -> None:
+        """Add a case; it is drawn only if it is among the worst so far."""
+        known = [value for value in dice.values() if not math.isnan(value)]
         if not known:
             return
         mean = sum(known) / len(known)
@@ -41,7 +36,7 @@ class WorstCases:
         self._kept = sorted([*self._kept, (mean, case_id, stream.getvalue())])[: self.most]
 
     @property
-    def pictures(self) -> list[tuple[str, float, bytes]]:
+    def figures(self) -> list[tuple[str, float, bytes]]:
         """Case id, mean Dice and PNG, the worst first."""
         return [(case_id, mean, png) for mean, case_id, png in self._kept]
 

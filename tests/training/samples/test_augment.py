@@ -3,7 +3,7 @@ import torch
 
 from medseg.training.config import AugmentConfig
 from medseg.training.samples.augment import Augmentation
-from medseg.training.samples.spatial import Spatial, apply_spatial
+from medseg.training.samples.spatial import PatchGrid, Spatial, apply_spatial
 
 REGION, PATCH = (30, 26, 22), (20, 18, 16)
 ISOTROPIC = (1.0, 1.0, 1.0)
@@ -41,13 +41,15 @@ def center_of(labels, spacing=ISOTROPIC):
 def test_rotation_turns_the_patient_in_mm(angles, start, end, spacing):
     labels = ball(start, spacing=spacing)
     images = labels[None, None].float()
-    _, turned = apply_spatial(images, labels[None], [Spatial(angles=angles)], PATCH, 2, spacing)
+    _, turned = apply_spatial(images, labels[None], [Spatial(angles=angles)], PatchGrid(PATCH, 2, spacing))
     assert center_of(turned[0], spacing) == pytest.approx(end, abs=0.35)
 
 
 def test_zoom_makes_objects_larger():
     labels = ball((0.0, 0.0, 0.0), radius=4.0)
-    _, larger = apply_spatial(labels[None, None].float(), labels[None], [Spatial(zoom=1.3)], PATCH, 2, ISOTROPIC)
+    _, larger = apply_spatial(
+        labels[None, None].float(), labels[None], [Spatial(zoom=1.3)], PatchGrid(PATCH, 2, ISOTROPIC)
+    )
     assert int(larger.sum()) / int(labels.sum()) == pytest.approx(1.3**3, rel=0.06)
 
 
@@ -55,15 +57,15 @@ def test_image_and_labels_move_together():
     labels = ball((2.0, -3.0, 1.0), radius=4.0)
     images = labels[None, None].float()
     moved = [Spatial((20.0, -35.0, 50.0), 1.2, (1.5, -2.0, 0.5), (True, False, True))]
-    image, label = apply_spatial(images, labels[None], moved, PATCH, 2, ISOTROPIC)
+    image, label = apply_spatial(images, labels[None], moved, PatchGrid(PATCH, 2, ISOTROPIC))
     assert ((image[0, 0] > 0.5).long() == label[0]).float().mean() > 0.999
 
 
 def test_interpolating_nothing_changes_nothing():
     draw = torch.Generator().manual_seed(0)
     images, labels = torch.randn(1, 2, *REGION, generator=draw), torch.randint(0, 3, (1, *REGION), generator=draw)
-    cut = apply_spatial(images, labels, [Spatial()], PATCH, 3, ISOTROPIC)
-    sampled = apply_spatial(images, labels, [Spatial(zoom=1.0 + 1e-12)], PATCH, 3, ISOTROPIC)
+    cut = apply_spatial(images, labels, [Spatial()], PatchGrid(PATCH, 3, ISOTROPIC))
+    sampled = apply_spatial(images, labels, [Spatial(zoom=1.0 + 1e-12)], PatchGrid(PATCH, 3, ISOTROPIC))
     assert torch.allclose(cut[0], sampled[0], atol=1e-5)
     assert cut[1].equal(sampled[1])
 
@@ -82,7 +84,9 @@ def test_flips_mirror_only_the_axes_allowed():
 def test_ignored_voxels_survive_a_rotation():
     labels = ball((0.0, 0.0, 0.0), radius=4.0)[None]
     labels[labels == 1] = 255
-    _, turned = apply_spatial(labels[:, None].float(), labels, [Spatial((0.0, 0.0, 30.0))], PATCH, 3, ISOTROPIC)
+    _, turned = apply_spatial(
+        labels[:, None].float(), labels, [Spatial((0.0, 0.0, 30.0))], PatchGrid(PATCH, 3, ISOTROPIC)
+    )
     assert sorted(turned.unique().tolist()) == [0, 255]
 
 
@@ -93,8 +97,8 @@ def test_the_largest_component_fraction_is_the_label(moved):
     draw = torch.Generator().manual_seed(0)
     labels = torch.randint(0, 3, (1, *REGION), generator=draw)
     images = torch.randn(1, 1, *REGION, generator=draw)
-    image, hard = apply_spatial(images, labels, [moved], PATCH, 3, ISOTROPIC)
-    same, shares = apply_spatial(images, labels, [moved], PATCH, 3, ISOTROPIC, soft=True)
+    image, hard = apply_spatial(images, labels, [moved], PatchGrid(PATCH, 3, ISOTROPIC))
+    same, shares = apply_spatial(images, labels, [moved], PatchGrid(PATCH, 3, ISOTROPIC, soft=True))
     assert same.equal(image)
     assert shares.sum(1).sub(1).abs().max() < 1e-5
     assert shares.argmax(1).equal(hard)
@@ -105,8 +109,8 @@ def test_shares_keep_the_volume_that_labels_lose():
     labels = ball((0.5, 0.5, 0.5), radius=1.2)[None]
     images = torch.zeros(1, 1, *REGION)
     moved = [Spatial(shift=(0.5, 0.5, 0.5))]
-    _, shares = apply_spatial(images, labels, moved, PATCH, 2, ISOTROPIC, soft=True)
-    _, hard = apply_spatial(images, labels, moved, PATCH, 2, ISOTROPIC)
+    _, shares = apply_spatial(images, labels, moved, PatchGrid(PATCH, 2, ISOTROPIC, soft=True))
+    _, hard = apply_spatial(images, labels, moved, PatchGrid(PATCH, 2, ISOTROPIC))
     assert shares[0, 1].sum().item() == pytest.approx(7.0, rel=1e-4)
     assert int(hard.sum()) != 7
 
@@ -116,7 +120,7 @@ def test_ignored_voxels_have_no_share():
     labels[:, :, : REGION[1] // 2] = 255
     images = torch.zeros(1, 1, *REGION)
     for moved in (Spatial(), Spatial(shift=(0.0, 0.5, 0.0))):
-        _, shares = apply_spatial(images, labels, [moved], PATCH, 2, ISOTROPIC, soft=True)
+        _, shares = apply_spatial(images, labels, [moved], PatchGrid(PATCH, 2, ISOTROPIC, soft=True))
         assert shares[0, 1].abs().max() == 0
         assert sorted({round(v, 3) for v in shares.unique().tolist()}) in ([0.0, 1.0], [0.0, 0.5, 1.0])
         assert 0 < shares[0, 0].mean() < 1
@@ -188,7 +192,7 @@ def test_elastic_control_points_of_one_displacement_shift_in_mm(spacing):
     control = torch.zeros(3, 2, 3, 2)
     control[1] = 2.0
     moved = [Spatial(elastic=control)]
-    image, turned = apply_spatial(labels[None, None].float(), labels[None], moved, PATCH, 2, spacing)
+    image, turned = apply_spatial(labels[None, None].float(), labels[None], moved, PatchGrid(PATCH, 2, spacing))
     assert center_of(turned[0], spacing) == pytest.approx((1.0, 0.0, -1.0), abs=0.35)
     assert ((image[0, 0] > 0.5).long() == turned[0]).float().mean() > 0.999
 

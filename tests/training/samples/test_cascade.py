@@ -17,10 +17,9 @@ from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
 from medseg.models.package import load_package, write_package
 from medseg.prepare.card import ChannelCard, InputCard
 from medseg.training.config import AugmentConfig, TrainConfig
-from medseg.training.cross_validate import cross_validate
+from medseg.training.run import train
 from medseg.training.samples.augment import Augmentation
-from medseg.training.samples.cascade import FirstStage
-from medseg.training.train import train
+from medseg.training.samples.cascade import LowResolutionRun
 
 
 def config(**changes) -> TrainConfig:
@@ -34,20 +33,20 @@ COARSE = {"channels": [{"name": "MR"}], "spacing": [2.0, 2.0, 2.0], "patch": [8,
 @pytest.fixture(scope="module")
 def first(balls, tmp_path_factory):
     out = tmp_path_factory.mktemp("first")
-    cross_validate(balls, out, config(epochs=20, input=COARSE, network=NETWORK), (0, 1, 2), device="cpu")
+    train(balls, out, config=config(epochs=20, input=COARSE, network=NETWORK), folds="all", device="cpu")
     return out
 
 
 @pytest.fixture(scope="module")
 def second(balls, first, tmp_path_factory):
     out = tmp_path_factory.mktemp("second")
-    train(balls, out, config(epochs=25, network=NETWORK, low_resolution_stage=str(first)), device="cpu")
+    train(balls, out, config=config(epochs=25, network=NETWORK, low_resolution_stage=str(first)), device="cpu")
     return out
 
 
 def test_the_second_stage_is_shown_labels_of_models_that_had_not_seen_the_case(balls, first, second):
     data = read_dataset(balls)
-    stage = FirstStage(first)
+    stage = LowResolutionRun(first)
     assert stage.values == (1, 2)
     for case in data.cases:
         folder = second / "prepared" / case.case_id
@@ -83,11 +82,11 @@ def test_stages_split_differently_are_refused(balls, first, tmp_path):
         train(
             balls,
             tmp_path,
-            config(epochs=1, low_resolution_stage=str(first), split={"folds": 2, "fold": 0}),
+            config=config(epochs=1, low_resolution_stage=str(first), split={"folds": 2, "fold": 0}),
             device="cpu",
         )
     with pytest.raises(ConfigError, match="no cross-validated run"):
-        train(balls, tmp_path, config(epochs=1, low_resolution_stage=str(tmp_path)), device="cpu")
+        train(balls, tmp_path, config=config(epochs=1, low_resolution_stage=str(tmp_path)), device="cpu")
 
 
 @pytest.fixture

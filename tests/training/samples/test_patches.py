@@ -6,6 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medseg.training.config import SamplingConfig
+from medseg.training.distributed import ALONE, Processes
 from medseg.training.samples.patches import Patches, extract, region_size
 from medseg.training.samples.prepared import CaseFacts, PreparedCase
 
@@ -27,8 +29,9 @@ def cases(tmp_path: Path) -> list[PreparedCase]:
     return made
 
 
-def draw(cases, **changes):
-    return Patches(cases, **{"patch": (8, 8, 8), "margin": 1.25, "foreground": 0.5, "batch": 2, "seed": 4, **changes})
+def draw(cases, *, seed=4, processes=ALONE, **changes):
+    sampling = SamplingConfig(**{"margin": 1.25, "foreground": 0.5, "batch": 2, **changes})
+    return Patches(cases, (8, 8, 8), sampling, seed=seed, processes=processes)
 
 
 def test_a_sample_is_a_function_of_seed_and_number(cases):
@@ -54,7 +57,7 @@ def test_reading_ahead_gives_the_same_batches(cases):
 def test_processes_share_the_samples_of_one(cases):
     """Two processes of batch 2 see what one of batch 4 does, each sample once."""
     whole = draw(cases, batch=4)
-    shares = [draw(cases, batch=2, rank=rank, count=2) for rank in (0, 1)]
+    shares = [draw(cases, batch=2, processes=Processes(rank, 2)) for rank in (0, 1)]
     for number in range(3):
         parts = [share.batch(number) for share in shares]
         assert [part.first for part in parts] == [4 * number, 4 * number + 2]

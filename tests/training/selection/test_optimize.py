@@ -12,8 +12,8 @@ from medseg.infer.options import InferOptions
 from medseg.models.package import load_package, write_card
 from medseg.models.zipping import copy_package, write_zip
 from medseg.training.config import TrainConfig
+from medseg.training.run import train
 from medseg.training.selection.optimize import optimize, parse_precisions
-from medseg.training.train import train
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def measured(balls, tmp_path_factory):
         pytest.importorskip(module)
     out = tmp_path_factory.mktemp("optimized")
     network = {"name": "unet", "arguments": {"features": [6, 12]}}
-    train(balls, out / "run", build(TrainConfig, tiny_config(epochs=20, network=network)), device="cpu")
+    train(balls, out / "run", config=build(TrainConfig, tiny_config(epochs=20, network=network)), device="cpu")
     package = copy_package(load_package(out / "run" / "model"), out / "copy")
     return optimize(package, balls, precisions=("int8",))
 

@@ -1,0 +1,73 @@
+"""What a user asks of a training: the options of `medseg train`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from medseg.errors import UsageError
+from medseg.training.config import TrainConfig
+from medseg.training.final_model import Final
+
+__all__ = ["TrainOptions", "seconds_of"]
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Options of `medseg.training.run.train`, with the command line (for the card) and when the time budget started."""
+
+    dataset: Path
+    out: Path
+    config: str | Path | TrainConfig | None = None
+    time_budget: str | float | None = None
+    epochs: int | None = None
+    device: str = "auto"
+    start: str | Path | None = None
+    folds: str | None = None
+    configuration: str | None = None
+    final: Final = "all"
+    processes: int = 1
+    seed: int | None = None
+    settings: tuple[str, ...] = ()
+    command: str = ""
+    started: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.final not in ("all", "ensemble"):
+            raise UsageError(f"'{self.final}' is not allowed", where="--final", fix="Write all or ensemble.")
+        if self.epochs is not None and self.epochs < 1:
+            raise UsageError(f"{self.epochs} is not allowed", where="--epochs", fix="Write 1 or more.")
+        if self.time_budget is not None:
+            seconds_of(self.time_budget)
+        several = "," in (self.configuration or "")
+        if (several or self.final == "ensemble") and (self.folds or "").strip().lower() != "all":
+            option = "--configuration" if several else "--final"
+            raise UsageError("nothing can be compared or averaged without folds", where=option, fix="Add --folds all.")
+
+    def arguments(self) -> list[str]:
+        """Arguments of the same command line; a configuration that is neither a name nor a path is omitted."""
+        given = {
+            "config": None if isinstance(self.config, TrainConfig) else self.config,
+            "time-budget": self.time_budget,
+            "epochs": self.epochs,
+            "device": self.device,
+            "from": self.start,
+            "folds": self.folds,
+            "configuration": self.configuration,
+            "final": self.final,
+            "seed": self.seed,
+        }
+        options = [f"--{name}={value}" for name, value in given.items() if value is not None]
+        changes = [f"--set={setting}" for setting in self.settings]
+        return ["train", str(self.dataset), f"--out={self.out}", *options, *changes]
+
+
+def seconds_of(duration: str | float) -> float:
+    """Seconds of ``90s``, ``20m``, ``1.5h``, ``2d`` or a number of seconds."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", str(duration).lower())
+    if match is None or float(match[1]) <= 0:
+        raise UsageError(f"'{duration}' is not a duration", where="--time-budget", fix="Write 90s, 20m or 1.5h.")
+    return float(match[1]) * _UNITS[match[2] or "s"]

@@ -1,0 +1,157 @@
+"""`medseg.train`: a model from data, by the options of the command line."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from medseg.data.splits import CROSSED
+from medseg.models.package import ModelPackage, load_package
+from medseg.training.config import TrainConfig
+from medseg.training.configure import Configurator
+from medseg.training.cross_validate import FoldResults, cross_validate, folds_of
+from medseg.training.device import choose_device
+from medseg.training.distributed import Processes, joined, launch
+from medseg.training.final_model import Final
+from medseg.training.options import TrainOptions
+from medseg.training.strategies import CASCADE, choose_among, configurations_of, train_cascade
+from medseg.training.train import train_model
+from medseg.training.training_run import TrainingRun
+
+__all__ = ["run_training", "train"]
+
+
+def train(
+    dataset: Path | str,
+    out: Path | str,
+    *,
+    config: str | Path | TrainConfig | None = None,
+    time_budget: str | float | None = None,
+    epochs: int | None = None,
+    device: str = "auto",
+    start: str | Path | None = None,
+    folds: str | None = None,
+    configuration: str | None = None,
+    final: Final = "all",
+    processes: int = 1,
+    seed: int | None = None,
+    settings: Sequence[str] = (),
+) -> ModelPackage | FoldResults:
+    """Train a model and leave its package in ``out/model``, or resume the run that `out` holds.
+
+    Parameters
+    ----------
+    dataset : Path or str
+        Folder of the dataset, in any layout that ``medseg audit`` reads.
+    out : Path or str
+        Output folder.
+    config : str, Path or TrainConfig, optional
+        Shipped name or YAML file of a configuration. One that says nothing of input and network changes the plan made
+        from the dataset; without any the plan is all there is.
+    time_budget : str or float, optional
+        When to end: ``"20m"``, ``"1.5h"``, or seconds. A finished run is resumed with a longer one.
+    epochs : int, optional
+        When to end, in epochs.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    start : str or Path, optional
+        Name or path of a model package to fine-tune (``--from``).
+    folds : str, optional
+        Cross-validate: ``"all"``, or numbers such as ``"0,1"``.
+    configuration : str, optional
+        What to plan: ``3d_fullres``, ``3d_lowres``, ``2d`` or ``cascade``; several, separated by commas, are compared.
+    final : {"all", "ensemble"}
+        After all folds: train on all cases, or average the folds' models.
+    processes : int
+        Number of processes, one per GPU.
+    seed : int, optional
+        Another seed gives another run.
+    settings : sequence of str
+        Changes of the configuration such as ``"sampling.batch=4"`` (``--set``).
+
+    Returns
+    -------
+    ModelPackage or FoldResults
+        The package; where only some folds were asked for, what they measured.
+
+    Raises
+    ------
+    UsageError
+        When an option or a key of the configuration cannot be what was given.
+    InputError
+        When the dataset cannot be read, or no case can be trained on.
+    Interrupted
+        When a signal asked to stop; a checkpoint is written, and the same call resumes.
+    """
+    return run_training(
+        TrainOptions(
+            dataset=Path(dataset),
+            out=Path(out),
+            config=config,
+            time_budget=time_budget,
+            epochs=epochs,
+            device=device,
+            start=start,
+            folds=folds,
+            configuration=configuration,
+            final=final,
+            processes=processes,
+            seed=seed,
+            settings=tuple(settings),
+        )
+    )
+
+
+def run_training(options: TrainOptions) -> ModelPackage | FoldResults:
+    """Train by options; see `train`."""
+    if options.processes > 1 and "WORLD_SIZE" not in os.environ:
+        _launched(options)
+        package = options.out / "model"
+        return load_package(package) if package.is_dir() else FoldResults.read(options.out / "cross_validation.json")
+    names = () if options.configuration is None else configurations_of(options.configuration)
+    configurator = Configurator(options)
+    command = options.command or shlex.join(["medseg", *options.arguments()])
+    chosen = choose_device(options.device)
+    with joined(gpu=chosen.type == "cuda") as processes:
+
+        def make_run(name: str | None, out: Path) -> TrainingRun:
+            with processes.in_turn():
+                made = configurator.config(out, name)
+                data = configurator.dataset(made)
+            return TrainingRun(data, made, out, processes.device(chosen), processes, command)
+
+        out, final = options.out, options.final
+        if len(names) > 1:
+            return choose_among(make_run, out, names, final=final)
+        if CASCADE in names:
+            return train_cascade(make_run, out, folds=options.folds, final=final) or _fold_results(out, processes)
+        run = make_run(names[0] if names else None, out)
+        if options.folds is not None:
+            numbers = folds_of(options.folds, run.config.split.folds or CROSSED)
+            return cross_validate(run, numbers, final=final) or _fold_results(out, processes)
+        return train_model(replace(run, started=options.started))
+
+
+def _fold_results(out: Path, processes: Processes) -> FoldResults:
+    processes.wait()
+    return FoldResults.read(out / "cross_validation.json")
+
+
+def _launched(options: TrainOptions) -> None:
+    """Run the same training in several processes of this machine."""
+    if options.command:
+        launch(options.processes, shlex.split(options.command)[1:])
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        if isinstance(options.config, TrainConfig):
+            file = Path(folder) / "config.yaml"
+            values = options.config.model_dump(mode="json", exclude_none=True)
+            file.write_text(yaml.safe_dump(values), encoding="utf-8")
+            options = replace(options, config=file)
+        launch(options.processes, options.arguments())

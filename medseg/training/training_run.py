@@ -1,0 +1,86 @@
+"""`TrainingRun`: what is fixed for one training, from the first audit to the package."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from medseg.data.border_class import with_border
+from medseg.data.dataset import Dataset
+from medseg.training.config import TrainConfig
+from medseg.training.distributed import ALONE, Processes
+
+__all__ = ["TrainingRun"]
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """Dataset, configuration, folder, device and time budget of one training; folds and stages are derived from it.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Read once; gets the border class that the configuration asks for.
+    config : TrainConfig
+        Every value, the plan's included.
+    out : Path
+        Folder of the run.
+    device : torch.device
+        Of this process.
+    processes : Processes
+        Those that train together.
+    command : str
+        The command line, for the card.
+    prepared_in : Path, optional
+        Folder of prepared cases that runs share; by default ``out/prepared``.
+    started : float, optional
+        `time.monotonic` at the start of the time budget; by default when training is called.
+    compares_cleanup : bool
+        Leave ``post_rules.csv``: what each clean-up would make of the held-out cases.
+    steps_only : bool
+        The caller measures and compares runs: the time budget is that of the steps alone, on a CPU in CPU seconds, so
+        that a busy machine is fair to all; nothing is validated, and the network is not written as ONNX.
+    """
+
+    dataset: Dataset
+    config: TrainConfig
+    out: Path
+    device: torch.device
+    processes: Processes = ALONE
+    command: str = ""
+    prepared_in: Path | None = None
+    started: float | None = None
+    compares_cleanup: bool = False
+    steps_only: bool = False
+
+    def __post_init__(self) -> None:
+        if self.config.border_mm is not None and self.dataset.border_mm is None:
+            object.__setattr__(self, "dataset", with_border(self.dataset, self.config.border_mm))
+
+    @property
+    def prepared(self) -> Path:
+        """Folder of the prepared cases."""
+        return self.prepared_in or self.out / "prepared"
+
+    @property
+    def checkpoint(self) -> Path:
+        """File of the checkpoint."""
+        return self.out / "checkpoint.pt"
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Counts the seconds of the time budget."""
+        return time.process_time if self.steps_only and self.device.type == "cpu" else time.monotonic
+
+    def with_config(self, **changes: Any) -> TrainingRun:
+        """Return the run with other values at the top level of its configuration."""
+        return replace(self, config=self.config.model_copy(update=changes))
+
+    def with_split(self, **changes: Any) -> TrainingRun:
+        """Return the run with another number of folds, or another fold held out."""
+        return self.with_config(split=self.config.split.model_copy(update=changes))
