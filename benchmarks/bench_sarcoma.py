@@ -15,14 +15,17 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy.stats import wilcoxon
 
 from medseg.data.description import description_in
 from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
-from medseg.training.configure import configure
+from medseg.training.configure import Configurator
+from medseg.training.options import TrainOptions
 from medseg.training.selection.validate import dice
-from medseg.training.run import train
+from medseg.training.train import train_model
+from medseg.training.training_run import TrainingRun
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks" / "sarcoma.md"
 CONFIGS = {"CT": "sarcoma-ct", "CT and PET": "sarcoma-ct-pet"}
@@ -34,12 +37,15 @@ def crossed(dataset: Path, config: str, work: Path, epochs: int) -> tuple[dict[s
     """Dice of each patient, and CPU seconds of what was not there yet."""
     began = time.process_time()
     found: dict[str, float] = {}
-    chosen = configure(dataset, config, ["tracking=false"], epochs=epochs)
+    options = TrainOptions(dataset, work / config, config, epochs=epochs, device="cpu", settings=("tracking=false",))
+    configurator = Configurator(options)
+    chosen = configurator.config()
     for fold in range(chosen.split.folds):
         out = work / config / f"fold_{fold}"
         if not (out / "validation.csv").is_file():
-            one = chosen.model_copy(update={"split": chosen.split.model_copy(update={"fold": fold})})
-            train(dataset, out, config=one, device="cpu", prepared=work / config / "prepared")
+            prepared = work / config / "prepared"
+            run = TrainingRun(configurator.source.data, chosen, out, torch.device("cpu"), prepared_in=prepared)
+            train_model(run.with_split(fold=fold))
         with (out / "validation.csv").open(newline="", encoding="utf-8") as stream:
             found.update({row["case_id"]: float(row["value"]) for row in csv.DictReader(stream)})
     return found, time.process_time() - began

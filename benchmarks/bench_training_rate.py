@@ -100,11 +100,12 @@ def measure_medseg(plans: Path, dataset: Path, steps: int, precision: str) -> di
     from medseg.data.layouts import read_dataset
     from medseg.models.registry import build_network
     from medseg.training.config import TrainConfig
-    from medseg.training.device import choose_dtype, memory_format
+    from medseg.training.device import memory_format
     from medseg.training.loop import EpochRecord, Loop
     from medseg.training.samples.augment import Augmentation
     from medseg.training.samples.patches import Patches
     from medseg.training.samples.prepared import prepare_cases
+    from medseg.training.training_run import TrainingRun
 
     planned = json.loads(plans.read_text())["configurations"]["3d_fullres"]
     network = planned["architecture"]["arch_kwargs"]
@@ -140,12 +141,11 @@ def measure_medseg(plans: Path, dataset: Path, steps: int, precision: str) -> di
         built = build_network("unet", channels=1, classes=classes, dimensions=3, arguments=config.network.arguments).to(
             memory_format=memory_format(3)
         )  # type: ignore[call-overload]
-        patches = Patches(cases, patch=config.input.patch, margin=1.25, foreground=0.33, batch=BATCH, seed=0)
+        patches = Patches(cases, config.input.patch, config.sampling, seed=0)
         augmentation = Augmentation(
             config.augment, patch=config.input.patch, spacing=planned["spacing"][::-1], classes=classes, seed=0
         )
-        dtype = choose_dtype(config.precision, torch.device("cpu"))
-        loop = Loop(config, built, patches, augmentation, dtype=dtype, checkpoint=Path(folder) / "checkpoint.pt")
+        loop = Loop(TrainingRun(data, config, Path(folder), torch.device("cpu")), built, patches, augmentation)
         ends: list[tuple[float, float, float]] = []
 
         def on_epoch(record: EpochRecord) -> None:

@@ -21,9 +21,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 
-from medseg.bench.architectures import climb
+from medseg.bench.architectures import Comparison, compare_architectures
 from medseg.bench.architectures_config import read_architectures
 from medseg.bench.claims import per_case
+from medseg.data.layouts import read_dataset
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.read import load_scan, read_labels
@@ -216,13 +217,11 @@ def draw_architectures(seconds: float) -> None:
             Image.fromarray(picture).save(folder / "tissue" / "image" / f"{number:02}.png")
             Image.fromarray(classes).save(folder / "tissue" / "label" / f"{number:02}.png")
         (folder / "architectures.yaml").write_text(yaml.safe_dump(values))
-        results = climb(
-            folder / "tissue",
-            read_architectures(folder / "architectures.yaml"),
-            folder / "work",
-            seconds=seconds,
-            device="cpu",
+        data = read_dataset(folder / "tissue")
+        comparison = Comparison(
+            read_architectures(folder / "architectures.yaml"), data, folder / "work", seconds, "cpu"
         )
+        results = compare_architectures(comparison)
         split = json.loads((folder / "work" / "unet-concat" / "split.json").read_text())
         case = split["validation"][0]
         scan = load_scan(folder / "tissue" / "image" / f"{case}.png")

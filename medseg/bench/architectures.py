@@ -19,7 +19,6 @@ import torch
 from medseg.bench.architectures_config import Architecture, Architectures, merge
 from medseg.bench.boundary_f1 import boundary_f1
 from medseg.data.dataset import Dataset, DatasetCase
-from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.data.splits import split_cases
 from medseg.errors import MedsegError, UsageError
@@ -34,10 +33,11 @@ from medseg.training.config import TrainConfig
 from medseg.training.device import choose_device
 from medseg.training.samples.prepared import prepare_cases
 from medseg.training.selection.validate import dice
-from medseg.training.train import train
+from medseg.training.train import train_model
+from medseg.training.training_run import TrainingRun
 from medseg.types import Geometry
 
-__all__ = ["RungResult", "climb"]
+__all__ = ["ArchitectureResult", "Comparison", "compare_architectures"]
 
 log = logging.getLogger("medseg.bench")
 
@@ -46,17 +46,13 @@ Figures = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
-class RungResult:
-    """What came of one architecture.
+class ArchitectureResult:
+    """Figures of one architecture, or why there are none.
 
     Parameters
     ----------
-    name : str
-        The architecture's.
-    failure : str
-        Why there is no result; empty where there is one.
     parameters, steps : int
-        Weights of the network, and training steps the time allowed.
+        Weights of the network, and training steps in the time given.
     seconds : float
         To segment one scan, median over cases: CPU seconds on a CPU, seconds by the clock on a GPU.
     dice, boundary_f1 : dict of str to dict of str to float
@@ -72,122 +68,92 @@ class RungResult:
     boundary_f1: Figures = field(default_factory=dict)
 
 
-def climb(
-    dataset: Path,
-    architectures: Architectures,
-    work: Path,
-    *,
-    seconds: float,
-    device: str = "auto",
-    only: Sequence[str] = (),
-) -> list[RungResult]:
-    """Train and measure the architectures that have not been yet.
+@dataclass(frozen=True)
+class Comparison:
+    """What is fixed while architectures are compared.
 
-    Parameters
-    ----------
-    dataset : Path
-        In any layout `read_dataset` knows.
-    architectures : Architectures
-        What to compare.
-    work : Path
-        Gets a folder for each architecture, with its run, its model and ``result.json``; one whose result is there,
-        made in the same way, is not run again.
-    seconds : float
-        Training time of each architecture: CPU seconds on a CPU, seconds by the clock on a GPU.
-    device : str
-        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-    only : sequence of str
-        Names of the architectures to run; empty for all. Results of the others are taken where they are there.
-
-    Returns
-    -------
-    list of RungResult
-        In the architectures' order. One that cannot be trained or measured says why in its result and
-        stops no other.
-
-    Raises
-    ------
-    UsageError
-        When `only` names an architecture there is not.
+    `work` gets a folder for each, with its run, its model and ``result.json``. Each is trained for so many seconds: CPU
+    seconds on a CPU, seconds by the clock on a GPU.
     """
-    names = [architecture.name for architecture in architectures.architectures]
+
+    architectures: Architectures
+    data: Dataset
+    work: Path
+    seconds: float
+    device: str = "auto"
+
+
+def compare_architectures(comparison: Comparison, only: Sequence[str] = ()) -> list[ArchitectureResult]:
+    """Train and measure the architectures, those that are named only, whose result is not there yet.
+
+    Results of the others are taken where they are there. One that cannot be trained or measured says why in its result
+    and stops no other.
+    """
+    names = [architecture.name for architecture in comparison.architectures.architectures]
     unknown = sorted(set(only) - set(names))
     if unknown:
         raise UsageError(
             f"there is no architecture '{unknown[0]}'", where="--only", fix=f"There are: {', '.join(names)}."
         )
-    data = read_dataset(dataset)
-    results: list[RungResult] = []
-    for architecture in architectures.architectures:
-        config = architectures.configuration(architecture, seconds)
-        key = _key(data, architecture, config, architectures)
-        folder = work / architecture.name
-        known = _known(folder / "result.json", key)
+    results: list[ArchitectureResult] = []
+    for architecture in comparison.architectures.architectures:
+        config = comparison.architectures.configuration(architecture, comparison.seconds)
+        key = _key(comparison, architecture, config)
+        file = comparison.work / architecture.name / "result.json"
+        known = _known(file, key)
         if known is None and only and architecture.name not in only:
             continue
         if known is None:
-            log.info("architecture %s: %s for %.0f s", architecture.name, config.network.name, seconds)
-            known = _try(architecture, data, dataset, config, architectures, folder, work / "prepared", device)
-            text = json.dumps({"key": key, **asdict(known)}, indent=1)
+            log.info("architecture %s: %s for %.0f s", architecture.name, config.network.name, comparison.seconds)
+            known = _try(comparison, architecture, config)
             if not known.failure:
-                write_text(folder / "result.json", text + "\n")
+                write_text(file, json.dumps({"key": key, **asdict(known)}, indent=1) + "\n")
         results.append(known)
     return results
 
 
-def _try(
-    architecture: Architecture,
-    data: Dataset,
-    dataset: Path,
-    config: TrainConfig,
-    architectures: Architectures,
-    folder: Path,
-    prepared: Path,
-    device: str,
-) -> RungResult:
+def _try(comparison: Comparison, architecture: Architecture, config: TrainConfig) -> ArchitectureResult:
     if architecture.needs and find_spec(architecture.needs) is None:
-        return RungResult(architecture.name, f"{architecture.needs} is not installed")
+        return ArchitectureResult(architecture.name, f"{architecture.needs} is not installed")
+    data, prepared = comparison.data, comparison.work / "prepared"
     try:
         split = split_cases(data.labeled, folds=config.split.folds, fold=config.split.fold, seed=config.split.seed)
         # Before the clock starts: the network's imports, and preparation, which is done once for all architectures.
         find_family(config.network.name)
         prepare_cases(data, [case for case in data.labeled if case.case_id in split.train], config.input, prepared)
-        package = train(dataset, folder, config, device=device, prepared=prepared, compared=True)
+        folder = comparison.work / architecture.name
+        device = choose_device(comparison.device)
+        package = train_model(TrainingRun(data, config, folder, device, prepared_in=prepared, steps_only=True))
         held_out = [case for case in data.labeled if case.case_id in split.validation]
-        return _measure(architecture, package, data, held_out, architectures, folder, device)
+        return _measure(comparison, architecture, package, held_out)
     except MedsegError as error:
         log.warning("architecture %s failed: %s", architecture.name, error)
-        return RungResult(architecture.name, str(error))
+        return ArchitectureResult(architecture.name, str(error))
 
 
 def _measure(
-    architecture: Architecture,
-    package: ModelPackage,
-    data: Dataset,
-    held_out: Sequence[DatasetCase],
-    architectures: Architectures,
-    folder: Path,
-    device: str,
-) -> RungResult:
-    classes = architectures.classes or {c.name: (c.value,) for c in data.table}
+    comparison: Comparison, architecture: Architecture, package: ModelPackage, held_out: Sequence[DatasetCase]
+) -> ArchitectureResult:
+    data, folder, device = comparison.data, comparison.work / architecture.name, comparison.device
+    classes = comparison.architectures.classes or {c.name: (c.value,) for c in data.table}
     values: dict[str, Figures] = {"dice": {}, "boundary_f1": {}}
     taken: list[float] = []
     measured = _changed(package, architecture.measure, folder / "measured")
     for case, seconds, reference, predicted, geometry in _segment(measured, data, held_out, device):
         taken.append(seconds)
-        for name, members in classes.items():
-            masks = [np.isin(array, members) for array in (reference, predicted)]
-            values["dice"].setdefault(name, {})[case.case_id] = dice(masks[1], masks[0])
+        for name, parts in classes.items():
+            truth, found = np.isin(reference, parts), np.isin(predicted, parts)
+            values["dice"].setdefault(name, {})[case.case_id] = dice(found, truth)
             values["boundary_f1"].setdefault(name, {})[case.case_id] = boundary_f1(
-                masks[0], masks[1], geometry, architectures.tolerance
+                truth, found, geometry, comparison.architectures.tolerance
             )
     if architecture.time:
         timed = _changed(package, architecture.time, folder / "timed")
         taken = [seconds for _, seconds, *_ in _segment(timed, data, held_out[:1], device)]
-    return RungResult(
+    return ArchitectureResult(
         architecture.name,
         parameters=_parameters(package.card),
-        steps=_steps(folder),
+        steps=int(read_checkpoint(folder / "checkpoint.pt")["step"]),
         seconds=statistics.median(taken),
         dice=values["dice"],
         boundary_f1=values["boundary_f1"],
@@ -229,26 +195,22 @@ def _parameters(card: ModelCard) -> int:
     return sum(weight.numel() for weight in network.parameters())
 
 
-def _steps(folder: Path) -> int:
-    return int(read_checkpoint(folder / "checkpoint.pt")["step"])
-
-
-def _known(path: Path, key: str) -> RungResult | None:
+def _known(path: Path, key: str) -> ArchitectureResult | None:
     if not path.is_file():
         return None
     content = json.loads(path.read_text(encoding="utf-8"))
     if content.pop("key") != key:
         return None
-    return RungResult(**content)
+    return ArchitectureResult(**content)
 
 
-def _key(data: Dataset, architecture: Architecture, config: TrainConfig, architectures: Architectures) -> str:
+def _key(comparison: Comparison, architecture: Architecture, config: TrainConfig) -> str:
     """Hash of everything an architecture's result depends on but the machine and the version of medseg."""
-    told = {
-        "cases": [case.case_id for case in data.labeled],
+    content = {
+        "cases": [case.case_id for case in comparison.data.labeled],
         "config": config.model_dump(mode="json"),
         "architecture": architecture.model_dump(mode="json"),
-        "classes": architectures.classes,
-        "tolerance": architectures.tolerance,
+        "classes": comparison.architectures.classes,
+        "tolerance": comparison.architectures.tolerance,
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""A comparison of architectures: networks that differ in what their entries say, and the claims they test."""
+"""The configuration of a comparison of architectures, and of the claims it tests."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class _Strict(BaseModel):
 
 
 class Architecture(_Strict):
-    """One network, trained like all the others but for what is said here."""
+    """One network, trained like all the others but for its changes."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-    train: dict[str, Any] = Field(default={}, description="changes to the architectures' `train`, by nested key")
+    train: dict[str, Any] = Field(default={}, description="changes of the comparison's `train`, by nested key")
     measure: dict[str, Any] = Field(
         default={}, description="changes to the trained model's card, for instance another patch, before it is measured"
     )
@@ -44,16 +44,16 @@ class Claim(_Strict):
 
 
 class Architectures(_Strict):
-    """A comparison of architectures."""
+    """Networks to compare, how all of them are trained, and what is claimed of them."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     title: str
     classes: dict[str, tuple[int, ...]] | None = Field(
-        default=None, description="what is measured: name to class values, 0 being background; default every class"
+        default=None, description="what is measured: name to class values, 0 being background; null: every class"
     )
-    tolerance: float = Field(gt=0, description="of the boundary F1, mm (pixels of a picture without a pixel size)")
+    tolerance: float = Field(gt=0, description="of the boundary F1, mm (pixels of a 2D image without a pixel size)")
     time_budget: str = Field(
-        default="3m", description="for each architecture, reading and preparation skipped; on a CPU its own seconds"
+        default="3m", description="for each architecture, reading and preparation skipped; on a CPU in CPU seconds"
     )
     train: dict[str, Any] = Field(description="a training configuration")
     architectures: tuple[Architecture, ...] = Field(min_length=1)
@@ -68,17 +68,11 @@ class Architectures(_Strict):
         for claim in self.claims:
             for name in (claim.better, claim.worse):
                 if name not in names:
-                    raise ValueError(f"a claim names the architecture '{name}', which there is not")
+                    raise ValueError(f"a claim names the architecture '{name}', which does not exist")
         return self
 
     def configuration(self, architecture: Architecture, seconds: float) -> TrainConfig:
-        """Training configuration of an architecture, bounded by time.
-
-        Raises
-        ------
-        ConfigError
-            When it is none; it names architecture and key.
-        """
+        """Training configuration of an architecture, bounded by time; an error names architecture and key."""
         changes = {"name": f"{self.name}-{architecture.name}", "time_budget": seconds, "tracking": False}
         values = merge(merge(self.train, architecture.train), changes)
         values.pop("epochs", None)
@@ -86,13 +80,7 @@ class Architectures(_Strict):
 
 
 def read_architectures(path: Path) -> Architectures:
-    """Read and check a comparison of architectures and the training configuration of each of its architectures.
-
-    Raises
-    ------
-    ConfigError
-        Naming the file, or the architecture, and the key.
-    """
+    """Read and check a comparison, and the training configuration of each of its architectures."""
     architectures = build(Architectures, read_yaml(path), where=path)
     for architecture in architectures.architectures:
         architectures.configuration(architecture, 1.0)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from medseg.bench.architectures import RungResult
+from medseg.bench.architectures import ArchitectureResult
 from medseg.bench.architectures_config import Architectures
 from medseg.bench.claims import Outcome, per_case, weigh
 from medseg.io.files.atomic import atomic_path, write_text
@@ -25,19 +25,7 @@ __all__ = ["Circumstances", "write_architectures"]
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What a reader must know to judge the figures.
-
-    Parameters
-    ----------
-    command : str
-        That makes them.
-    dataset : str
-        Its name.
-    seconds : float
-        Training time of each architecture.
-    device : torch.device
-        Trained and measured on.
-    """
+    """What a reader must know to judge the figures; seconds are the training time of each architecture."""
 
     command: str
     dataset: str
@@ -46,50 +34,42 @@ class Circumstances:
 
 
 def write_architectures(
-    architectures: Architectures, results: Sequence[RungResult], told: Circumstances, out: Path
+    architectures: Architectures, results: Sequence[ArchitectureResult], circumstances: Circumstances, out: Path
 ) -> Path:
-    """Write ``architectures-NAME.md``, ``.csv``, ``-dice.png`` and ``-cost.png``.
-
-    Returns
-    -------
-    Path
-        The page.
-    """
+    """Write ``architectures-NAME.md``, ``.csv``, ``-dice.png`` and ``-cost.png``; return the first."""
     out.mkdir(parents=True, exist_ok=True)
     stem = f"architectures-{architectures.name}"
     write_text(out / f"{stem}.csv", _table(results))
     good = [result for result in results if not result.failure]
     if good:
         _draw_quality(good, out / f"{stem}-dice.png", architectures)
-        _draw_cost(good, out / f"{stem}-cost.png", told)
+        _draw_cost(good, out / f"{stem}-cost.png", circumstances)
     outcomes = [weigh(claim, {result.name: result for result in results}) for claim in architectures.claims]
     page = out / f"{stem}.md"
-    write_text(page, _page(architectures, results, outcomes, told, stem, pictures=bool(good)))
+    write_text(page, _page(architectures, results, outcomes, circumstances))
     return page
 
 
 def _page(
     architectures: Architectures,
-    results: Sequence[RungResult],
+    results: Sequence[ArchitectureResult],
     outcomes: Sequence[Outcome],
-    told: Circumstances,
-    stem: str,
-    *,
-    pictures: bool,
+    circumstances: Circumstances,
 ) -> str:
-    unit = "CPU seconds" if told.device.type == "cpu" else "seconds"
+    stem = f"architectures-{architectures.name}"
+    unit = "CPU seconds" if circumstances.device.type == "cpu" else "seconds"
     cases = max((len(per_case(r.dice)) for r in results), default=0)
     measured = ", ".join(architectures.classes) if architectures.classes else "every class"
     lines = [
         f"# {architectures.title}",
         "",
-        f"Every architecture was trained for {told.seconds:g} {unit} on the same cases of {told.dataset} and measured "
+        f"Every architecture was trained for {circumstances.seconds:g} {unit} on the same cases of {circumstances.dataset} and measured "
         f"on the same {cases} others ({measured}; boundary F1 with a tolerance of {architectures.tolerance:g} mm, "
-        f"a pixel of a picture counting as 1 mm). Equal time, not equal steps: a costly network sees less. Made by",
+        f"a pixel of a 2D image counting as 1 mm). Equal time, not equal steps: a costly network sees less. Made by",
         "",
-        f"    {told.command}",
+        f"    {circumstances.command}",
         "",
-        f"on {_machine(told.device)}; {', '.join(f'{k} {v}' for k, v in versions().items() if k in KEPT)}. Every "
+        f"on {_machine(circumstances.device)}; {', '.join(f'{k} {v}' for k, v in versions().items() if k in KEPT)}. Every "
         f"figure of every case is in [{stem}.csv]({stem}.csv).",
         "",
         f"| architecture | Dice | boundary F1 | parameters | steps | {unit} a scan |",
@@ -103,13 +83,13 @@ def _page(
             f"| {result.name} | {_mean(result.dice):.3f} | {_mean(result.boundary_f1):.3f} "
             f"| {result.parameters:,} | {result.steps:,} | {result.seconds:.3g} |"
         )
-    if pictures:
+    if any(not result.failure for result in results):
         lines += ["", f"![Dice of each architecture]({stem}-dice.png)", "", f"![Dice against cost]({stem}-cost.png)"]
     if outcomes:
         lines += ["", "## What the textbook says, and what came out", ""]
         lines += [
             "A claim about quality holds, or is contradicted, when the 95% bootstrap interval of the mean difference "
-            "over cases leaves out 0. The interval knows the spread over cases, not that over repeated trainings.",
+            "over cases excludes 0. The interval knows the spread over cases, not that over repeated trainings.",
             "",
             "| claim | verdict | measured |",
             "|---|---|---|",
@@ -139,7 +119,7 @@ def _mean(figures: dict[str, dict[str, float]]) -> float:
     return float(np.mean(values)) if values else math.nan
 
 
-def _table(results: Sequence[RungResult]) -> str:
+def _table(results: Sequence[ArchitectureResult]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["architecture", "class", "metric", "case_id", "value"])
@@ -158,7 +138,7 @@ def _table(results: Sequence[RungResult]) -> str:
     return text.getvalue()
 
 
-def _draw_quality(results: Sequence[RungResult], path: Path, architectures: Architectures) -> None:
+def _draw_quality(results: Sequence[ArchitectureResult], path: Path, architectures: Architectures) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 0.32 * len(results) + 1.4), layout="constrained")
@@ -179,7 +159,7 @@ def _draw_quality(results: Sequence[RungResult], path: Path, architectures: Arch
         figure.savefig(part, format="png", dpi=120, metadata={"Software": None})
 
 
-def _draw_cost(results: Sequence[RungResult], path: Path, told: Circumstances) -> None:
+def _draw_cost(results: Sequence[ArchitectureResult], path: Path, circumstances: Circumstances) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 5), layout="constrained")
@@ -190,7 +170,7 @@ def _draw_cost(results: Sequence[RungResult], path: Path, told: Circumstances) -
             result.name, (result.seconds, _mean(result.dice)), xytext=(3, 2), textcoords="offset points", fontsize=7
         )
     axis.set_xscale("log")
-    axis.set_xlabel("CPU seconds a scan" if told.device.type == "cpu" else "seconds a scan")
+    axis.set_xlabel("CPU seconds a scan" if circumstances.device.type == "cpu" else "seconds a scan")
     axis.set_ylabel("Dice")
     axis.grid(alpha=0.3, which="both")
     with atomic_path(path) as part:

@@ -1,4 +1,4 @@
-"""Boundary F1: how much of two borders agrees within a tolerance."""
+"""Boundary F1: how much of two boundaries agrees within a tolerance."""
 
 from __future__ import annotations
 
@@ -18,24 +18,13 @@ __all__ = ["boundary_f1"]
 def boundary_f1(
     reference: npt.NDArray[np.bool_], prediction: npt.NDArray[np.bool_], geometry: Geometry, tolerance: float
 ) -> float:
-    """Harmonic mean of two shares: predicted border near the reference's, and reference border near the predicted.
+    """Harmonic mean of two fractions: predicted boundary near the reference's, and reference boundary near the predicted.
 
     Csurka 2013 (BMVC, "What is a good evaluation measure for semantic segmentation?"). Unlike Dice it does not forgive
     a ragged or shifted outline because the inside is large.
 
-    Parameters
-    ----------
-    reference, prediction : ndarray of bool, shape (X, Y, Z)
-        Masks on one grid.
-    geometry : Geometry
-        Of that grid.
-    tolerance : float
-        mm; pixels of a picture without a pixel size count as 1 mm.
-
-    Returns
-    -------
-    float
-        NaN where both masks are empty, 0 where one is.
+    Masks lie on the grid of `geometry`; the tolerance is in mm, a pixel of a 2D image without a pixel size counting as
+    1 mm. NaN where both masks are empty, 0 where one is.
     """
     borders = [border_voxels(mask.astype(np.uint8)).get(1, np.zeros(0, np.int64)) for mask in (reference, prediction)]
     if not len(borders[0]) or not len(borders[1]):
@@ -43,10 +32,10 @@ def boundary_f1(
     x, y, z = reference.shape
     distances = surface_distances(borders[0], borders[1], (x, y, z), Steps.of(geometry.affine))
     reached = tolerance * (1 + ROUNDING)
-    recall = _share(distances.from_reference, reached)
-    precision = _share(distances.from_prediction, reached)
+    recall = _fraction(distances.from_reference, reached)
+    precision = _fraction(distances.from_prediction, reached)
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def _share(distances: npt.NDArray[Any], reached: float) -> float:
+def _fraction(distances: npt.NDArray[Any], reached: float) -> float:
     return float(np.count_nonzero(distances <= reached)) / len(distances)

@@ -1,4 +1,4 @@
-"""Holds what a comparison of architectures' claims say against what its architectures came to."""
+"""Tests the claims of a comparison of architectures against its figures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from medseg.bench.architectures import Figures, RungResult
+from medseg.bench.architectures import Figures, ArchitectureResult
 from medseg.bench.architectures_config import Claim
 from medseg.evaluation.aggregate import Bootstrap, percentile_interval
 
@@ -22,16 +22,9 @@ CLEAR = 1.1
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a claim.
+    """Verdict on a claim, and the figures in words.
 
-    Parameters
-    ----------
-    claim : Claim
-        It.
-    verdict : {"holds", "contradicted", "undecided", "not tested"}
-        For Dice and boundary F1, by whether the interval of the mean difference leaves out 0.
-    measured : str
-        The figures, in words.
+    Dice and boundary F1 decide where the interval of the mean difference over cases excludes 0.
     """
 
     claim: Claim
@@ -39,16 +32,8 @@ class Outcome:
     measured: str
 
 
-def weigh(claim: Claim, results: Mapping[str, RungResult]) -> Outcome:
-    """Compare the two architectures of a claim, case by case.
-
-    Parameters
-    ----------
-    claim : Claim
-        What should hold.
-    results : mapping of str to RungResult
-        By architecture.
-    """
+def weigh(claim: Claim, results: Mapping[str, ArchitectureResult]) -> Outcome:
+    """Compare the two architectures of a claim, case by case."""
     better, worse = results.get(claim.better), results.get(claim.worse)
     for name, result in ((claim.better, better), (claim.worse, worse)):
         if result is None or result.failure:

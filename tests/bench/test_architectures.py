@@ -7,9 +7,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from medseg.bench.architectures import climb
+from medseg.bench.architectures import Comparison, compare_architectures
 from medseg.bench.architectures_config import read_architectures
 from medseg.cli.app import run
+from medseg.data.layouts import read_dataset
 from medseg.errors import UsageError
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
@@ -19,7 +20,7 @@ from medseg.models.package import load_package
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    """Pictures of bright blobs in noise, with their labels."""
+    """2D images of bright blobs in noise, with their labels."""
     folder = tmp_path_factory.mktemp("blobs")
     for name in ("image", "label"):
         (folder / name).mkdir()
@@ -73,7 +74,7 @@ def architectures_file(tmp_path_factory):
     return path
 
 
-def test_a_architectures_is_run_once_and_reported(dataset, architectures_file, tmp_path, capsys):
+def test_a_comparison_is_run_once_and_reported(dataset, architectures_file, tmp_path, capsys):
     work, out = tmp_path / "work", tmp_path / "out"
     command = [
         "bench",
@@ -115,7 +116,9 @@ def test_a_architectures_is_run_once_and_reported(dataset, architectures_file, t
 
     architectures = read_architectures(architectures_file)
     kept = {name: (work / "blobs" / name / "result.json").stat().st_mtime_ns for name in ("unet", "sliding")}
-    again = climb(dataset, architectures, work / "blobs", seconds=2.0, device="cpu", only=["unet"])
+    again = compare_architectures(
+        Comparison(architectures, read_dataset(dataset), work / "blobs", 2.0, "cpu"), ["unet"]
+    )
     assert [result.name for result in again] == ["unet", "sliding"]
     assert kept == {name: (work / "blobs" / name / "result.json").stat().st_mtime_ns for name in kept}
     assert not (work / "blobs" / "unet" / "prepared").exists(), "cases are prepared once for all architectures"
@@ -129,4 +132,6 @@ def test_a_architectures_is_run_once_and_reported(dataset, architectures_file, t
 
 def test_an_unknown_architecture_is_named(dataset, architectures_file, tmp_path):
     with pytest.raises(UsageError, match=r"no architecture 'unnet'.*unet, sliding"):
-        climb(dataset, read_architectures(architectures_file), tmp_path, seconds=1.0, only=["unnet"])
+        compare_architectures(
+            Comparison(read_architectures(architectures_file), read_dataset(dataset), tmp_path, 1.0), ["unnet"]
+        )

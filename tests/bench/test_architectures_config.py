@@ -7,12 +7,12 @@ from medseg.errors import ConfigError
 SHIPPED = {name: path for name, path in resources.shipped("configs").items() if name.startswith("architectures-")}
 
 
-def test_architectures_are_shipped():
+def test_comparisons_are_shipped():
     assert set(SHIPPED) == {"architectures-membranes", "architectures-hippocampus"}
 
 
 @pytest.mark.parametrize("path", SHIPPED.values(), ids=SHIPPED)
-def test_every_architecture_of_a_shipped_architectures_is_a_training_configuration_and_its_command_names_it(path):
+def test_every_architecture_of_a_shipped_comparison_is_a_training_configuration_and_its_command_names_it(path):
     architectures = read_architectures(path)
     names = {architecture.name for architecture in architectures.architectures}
     assert {"sliding-windows", "full-resolution", "unet-concat", "pretrained", "dynunet"} <= names
@@ -27,7 +27,7 @@ def test_every_architecture_of_a_shipped_architectures_is_a_training_configurati
 
 
 @pytest.mark.parametrize("path", SHIPPED.values(), ids=SHIPPED)
-def test_patches_of_a_shipped_architectures_fit_their_networks(path):
+def test_patches_of_a_shipped_comparison_fit_their_networks(path):
     import torch
 
     from medseg.models.registry import build_network
@@ -75,7 +75,7 @@ def test_mistakes_are_named(tmp_path):
     assert isinstance(read(), Architectures)
     with pytest.raises(ConfigError, match="two architectures are called a"):
         read(architectures=[{"name": "a"}, {"name": "a"}])
-    with pytest.raises(ConfigError, match="names the architecture 'b', which there is not"):
+    with pytest.raises(ConfigError, match="names the architecture 'b', which does not exist"):
         read(claims=[{"says": "s", "better": "a", "worse": "b"}])
     with pytest.raises(ConfigError, match=r"architecture a: unknown key 'sampling\.bach'"):
         read(architectures=[{"name": "a", "train": {"sampling": {"bach": 1}}}])

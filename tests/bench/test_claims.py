@@ -3,13 +3,13 @@ import re
 
 import pytest
 
-from medseg.bench.architectures import RungResult
+from medseg.bench.architectures import ArchitectureResult
 from medseg.bench.architectures_config import Claim
 from medseg.bench.claims import per_case, weigh
 
 
 def _result(name, values, **more):
-    return RungResult(name, dice={"c": {f"case{i}": v for i, v in enumerate(values)}}, boundary_f1={}, **more)
+    return ArchitectureResult(name, dice={"c": {f"case{i}": v for i, v in enumerate(values)}}, boundary_f1={}, **more)
 
 
 def _outcome(better, worse, metric="dice"):
@@ -36,9 +36,9 @@ def test_costs_are_compared_by_their_ratio(seconds, verdict):
     assert f"takes {seconds:.3g} times the seconds" in outcome.measured
 
 
-def test_a_architecture_without_result_is_not_tested():
+def test_an_architecture_without_result_is_not_tested():
     assert _outcome(_result("b", [1.0]), None).verdict == "not tested"
-    assert _outcome(_result("b", [1.0]), RungResult("w", "out of memory")).measured == "w has no result"
+    assert _outcome(_result("b", [1.0]), ArchitectureResult("w", "out of memory")).measured == "w has no result"
 
 
 def test_per_case_is_the_mean_over_classes_that_have_a_value():
