@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from medseg.review.export import export
     from medseg.review.inspect import inspect
     from medseg.training.plan import plan
-    from medseg.training.train import train
+    from medseg.training.run import train
     from medseg.types import Geometry, LabelMap, Scan
 
     __version__: str
@@ -91,7 +91,7 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and no name that
         "medseg.review.export": ("export",),
         "medseg.review.inspect": ("inspect",),
         "medseg.training.plan": ("plan",),
-        "medseg.training.train": ("train",),
+        "medseg.training.run": ("train",),
         "medseg.types": ("Geometry", "LabelMap", "Scan"),
     }
     _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

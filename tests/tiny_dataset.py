@@ -47,6 +47,19 @@ def make_case(number: int) -> tuple[Any, Any]:
     return (100 * image + 500).astype(np.float32), labels
 
 
+def run_without_cases(config: Any, out: Path = Path()) -> Any:
+    """A run on a dataset of this description without a file, for parts of training that read none."""
+    import torch
+
+    from medseg.data.dataset import Channel, Dataset, DatasetCase
+    from medseg.training.training_run import TrainingRun
+    from medseg.types import LabelClass, LabelTable
+
+    table = LabelTable((LabelClass(1, "bright"), LabelClass(2, "dark")))
+    data = Dataset("Balls", Path(), "msd", (Channel("MR"),), table, (DatasetCase("case_00", (Path(),)),))
+    return TrainingRun(data, config, out, torch.device("cpu"))
+
+
 def tiny_config(**changes: Any) -> dict[str, Any]:
     """Values of a configuration that learns the balls on one CPU core."""
     values: dict[str, Any] = {

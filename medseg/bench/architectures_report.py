@@ -54,22 +54,22 @@ def _page(
     architectures: Architectures,
     results: Sequence[ArchitectureResult],
     outcomes: Sequence[Outcome],
-    circumstances: Circumstances,
+    made: Circumstances,
 ) -> str:
     stem = f"architectures-{architectures.name}"
-    unit = "CPU seconds" if circumstances.device.type == "cpu" else "seconds"
+    unit = "CPU seconds" if made.device.type == "cpu" else "seconds"
     cases = max((len(per_case(r.dice)) for r in results), default=0)
     measured = ", ".join(architectures.classes) if architectures.classes else "every class"
     lines = [
         f"# {architectures.title}",
         "",
-        f"Every architecture was trained for {circumstances.seconds:g} {unit} on the same cases of {circumstances.dataset} and measured "
+        f"Every architecture was trained for {made.seconds:g} {unit} on the same cases of {made.dataset} and measured "
         f"on the same {cases} others ({measured}; boundary F1 with a tolerance of {architectures.tolerance:g} mm, "
         f"a pixel of a 2D image counting as 1 mm). Equal time, not equal steps: a costly network sees less. Made by",
         "",
-        f"    {circumstances.command}",
+        f"    {made.command}",
         "",
-        f"on {_machine(circumstances.device)}; {', '.join(f'{k} {v}' for k, v in versions().items() if k in KEPT)}. Every "
+        f"on {_machine(made.device)}; {', '.join(f'{k} {v}' for k, v in versions().items() if k in KEPT)}. Every "
         f"figure of every case is in [{stem}.csv]({stem}.csv).",
         "",
         f"| architecture | Dice | boundary F1 | parameters | steps | {unit} a scan |",

@@ -18,7 +18,7 @@ __all__ = ["boundary_f1"]
 def boundary_f1(
     reference: npt.NDArray[np.bool_], prediction: npt.NDArray[np.bool_], geometry: Geometry, tolerance: float
 ) -> float:
-    """Harmonic mean of two fractions: predicted boundary near the reference's, and reference boundary near the predicted.
+    """Harmonic mean of two fractions: predicted boundary near the reference's, and the reverse.
 
     Csurka 2013 (BMVC, "What is a good evaluation measure for semantic segmentation?"). Unlike Dice it does not forgive
     a ragged or shifted outline because the inside is large.

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from medseg.bench.architectures import Figures, ArchitectureResult
+from medseg.bench.architectures import ArchitectureResult, Figures
 from medseg.bench.architectures_config import Claim
 from medseg.evaluation.aggregate import Bootstrap, percentile_interval
 

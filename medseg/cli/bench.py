@@ -68,21 +68,23 @@ def architectures(
     from dataclasses import asdict
 
     from medseg import resources
-    from medseg.bench.architectures import climb
+    from medseg.bench.architectures import Comparison, compare_architectures
     from medseg.bench.architectures_config import read_architectures
     from medseg.bench.architectures_report import Circumstances, write_architectures
+    from medseg.data.layouts import read_dataset
     from medseg.models.family import require
-    from medseg.training.configure import seconds_of
     from medseg.training.device import choose_device
+    from medseg.training.options import seconds_of
 
-    require("matplotlib", extra="plots", needed_by="medseg bench architectures")  # said before hours of training
+    require("matplotlib", extra="plots", needed_by="medseg bench architectures")  # before hours of training
     chosen = read_architectures(resources.find("configs", config))
     budget = time_budget or chosen.time_budget
     seconds = seconds_of(budget)
-    results = climb(dataset, chosen, work / chosen.name, seconds=seconds, device=device, only=only or [])
+    comparison = Comparison(chosen, read_dataset(dataset), work / chosen.name, seconds, device)
+    results = compare_architectures(comparison, only or ())
     words = ["medseg", "bench", "architectures", dataset.name, "--config", config, "--time-budget", budget]
-    told = Circumstances(shlex.join(words), dataset.resolve().name, seconds, choose_device(device))
-    page = write_architectures(chosen, results, told, out)
+    circumstances = Circumstances(shlex.join(words), dataset.resolve().name, seconds, choose_device(device))
+    page = write_architectures(chosen, results, circumstances, out)
     if json:
         print_json({"page": str(page), "architectures": [asdict(result) for result in results]})
     else:

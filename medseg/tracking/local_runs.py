@@ -30,17 +30,7 @@ ROWS_OF_RUNS = ("latest_metrics", "metrics", "params", "tags", "runs", "experime
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What there is to record.
-
-    Parameters
-    ----------
-    experiment, name : str
-        Where it belongs, and what it is called.
-    parameters, tags : mapping of str to str
-        In the lengths MLflow allows.
-    metrics : mapping of str to float
-        One number each.
-    """
+    """What there is to record; parameters and tags in the lengths MLflow allows, one number a metric."""
 
     experiment: str
     name: str
@@ -50,16 +40,9 @@ class FinishedRun:
 
 
 def insert(database: Path, artifacts: Path, run: FinishedRun) -> bool:
-    """Add a run to a database, which is made where there is none; False where only MLflow itself can do so.
+    """Add a run to a SQLite file, which is made where there is none; False where only MLflow itself can do so.
 
-    Parameters
-    ----------
-    database : Path
-        SQLite file.
-    artifacts : Path
-        Folder for files of an experiment that is made now.
-    run : FinishedRun
-        What to add.
+    `artifacts` is the folder for files of an experiment that is made now.
     """
     template = _template()
     if template is None or not template.is_file():

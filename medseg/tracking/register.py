@@ -8,12 +8,11 @@ from pathlib import Path
 
 from medseg.errors import UsageError
 from medseg.models.package import ModelPackage
+from medseg.tracking.registered import Registry, registry_folder
 
 __all__ = ["CHAMPION", "CODE", "NAME", "register"]
 
 CHAMPION = "champion"
-
-
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]*")
 
 
@@ -39,45 +38,21 @@ set_model(Package())
 
 
 def register(package: ModelPackage, name: str | None = None, *, alias: str = CHAMPION) -> str:
-    """Register a package as the next version of a model, and give that the alias.
+    """Register a package, whose hashes are checked first, as the next version of a model, and give that the alias.
 
-    Parameters
-    ----------
-    package : ModelPackage
-        Its hashes are checked first.
-    name : str, optional
-        Of the registered model; by default the package's own.
-    alias : str
-        What the version will be called until another is.
-
-    Returns
-    -------
-    str
-        The address, ``models:/NAME@alias``, under which it is found.
-
-    Raises
-    ------
-    UsageError
-        When name or alias cannot be ones.
-    InputError
-        When MLflow does not take it.
-    ModelError
-        When the package is damaged.
+    Returns the address under which it is found, ``models:/NAME@alias``; the name is by default the package's own.
     """
-    from medseg.tracking.registered import registry_folder
-    from medseg.tracking.runs import Registry
-
     name = name or package.card.name
     for text, option in ((name, "--name"), (alias, "--alias")):
         if not NAME.fullmatch(text):
-            raise UsageError(f"'{text}' cannot be used", where=option, fix="Use letters, digits, '_', '.' and '-'.")
+            raise UsageError(
+                f"'{text}' is not a valid name", where=option, fix="Use letters, digits, '_', '.' and '-'."
+            )
     package.weights()
     dice = package.card.validation.mean_dice if package.card.validation else None
     tags = {"verb": "register", "sha256": package.hash, **({} if dice is None else {"mean_dice": f"{dice:.4f}"})}
     with tempfile.TemporaryDirectory() as folder:
         code = Path(folder) / "package_model.py"
         code.write_text(CODE, encoding="utf-8")
-        Registry(registry_folder()).register(
-            package.folder, name, code=code, alias=alias, description=package.card.title, tags=tags
-        )
+        Registry(registry_folder()).register(package, name, alias=alias, code=code, tags=tags)
     return f"models:/{name}@{alias}"

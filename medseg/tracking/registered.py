@@ -1,37 +1,34 @@
-"""Registers model packages under a name, and finds them again as ``models:/NAME@alias`` or ``models:/NAME/VERSION``."""
+"""MLflow's registry: model packages under ``models:/NAME@alias`` or ``models:/NAME/VERSION``."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
-from medseg.errors import ModelError, UsageError
+from medseg.errors import InputError, ModelError, UsageError
+from medseg.models.package import ModelPackage
 from medseg.resources import kept_once, store_folder
+from medseg.tracking.client import first_line, silence, tracking_uri
+from medseg.tracking.runs import Tracker
 
-__all__ = ["registered"]
+__all__ = ["Registry", "registered", "registry_folder"]
 
 ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 CARD_FILE = "model.yaml"
 
 
 def registered(address: str) -> Path:
-    """Folder of the package an address stands for, fetched once for each version.
-
-    Raises
-    ------
-    UsageError
-        When it is not written as an address is.
-    InputError
-        When the registry does not know it.
-    ModelError
-        When what it has is no model package.
-    """
-    from medseg.tracking.runs import Registry
-
+    """Folder of the package that an address names, fetched once for each version."""
     match = ADDRESS.fullmatch(address)
     if match is None:
-        raise UsageError(f"'{address}' names no registered model", fix="Write models:/NAME@champion or models:/NAME/3.")
+        raise UsageError(
+            f"'{address}' is not the address of a registered model",
+            fix="Write models:/NAME@champion or models:/NAME/3.",
+        )
     registry = Registry(registry_folder())
     version, source = registry.find(match["name"], alias=match["alias"], version=match["version"])
     mark = hashlib.sha256(f"{registry.uri}\n{match['name']}\n{version}\n{source}".encode()).hexdigest()[:32]
@@ -49,3 +46,76 @@ def registered(address: str) -> Path:
 def registry_folder() -> Path:
     """Where the registry lies unless ``MLFLOW_TRACKING_URI`` says: beside this user's models."""
     return store_folder().parent
+
+
+class Registry:
+    """MLflow's model registry; what it does not know, or a server that cannot be reached, is an `InputError`."""
+
+    def __init__(self, workspace: Path) -> None:
+        silence()
+        from mlflow.tracking import MlflowClient
+
+        self._workspace = workspace
+        self.uri = tracking_uri(workspace)
+        self._client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+
+    def register(self, package: ModelPackage, name: str, *, alias: str, code: Path, tags: Mapping[str, str]) -> str:
+        """Add a version of a model, give it the alias, and return its number.
+
+        The model is logged from code: MLflow keeps the file `code` and the package folder, and nothing is pickled.
+        """
+        from mlflow.exceptions import MlflowException
+        from mlflow.pyfunc import save_model
+
+        tracker = Tracker(self._workspace, name=f"register {name}", parameters={}, tags=dict(tags))
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                saved = Path(folder) / "model"
+                # What goes in are paths and what comes out are arrays; MLflow has no words for that.
+                warnings.filterwarnings("ignore", ".*Add type hints to the `predict` method", UserWarning)
+                save_model(
+                    str(saved),
+                    python_model=str(code),
+                    artifacts={"package": str(package.folder)},
+                    pip_requirements=["medseg"],
+                )
+                self._client.log_artifacts(tracker.run_id, str(saved), "model")
+            if not self._client.search_registered_models(f"name='{name}'"):
+                self._client.create_registered_model(name)
+            source = f"{self._client.get_run(tracker.run_id).info.artifact_uri}/model"
+            version = self._client.create_model_version(
+                name, source, tracker.run_id, tags=dict(tags), description=package.card.title
+            )
+            self._client.set_registered_model_alias(name, alias, version.version)
+        except MlflowException as error:
+            tracker.end("FAILED")
+            raise InputError(f"MLflow did not register the model ({first_line(error)})", where=self.uri) from error
+        tracker.end()
+        return str(version.version)
+
+    def find(self, name: str, *, alias: str | None = None, version: str | None = None) -> tuple[str, str]:
+        """Version and source of the model with an alias or a version number."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            if alias is not None:
+                found = self._client.get_model_version_by_alias(name, alias)
+            else:
+                found = self._client.get_model_version(name, str(version))
+        except MlflowException as error:
+            raise InputError(
+                f"MLflow has no such model ({first_line(error)})",
+                where=self.uri,
+                fix="Register it with medseg models register, or set MLFLOW_TRACKING_URI to where it is.",
+            ) from error
+        return str(found.version), str(found.source)
+
+    def fetch(self, source: str, folder: Path) -> None:
+        """Copy what a version is made of into a folder."""
+        from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
+
+        try:
+            download_artifacts(artifact_uri=source, dst_path=str(folder), tracking_uri=self.uri)
+        except (MlflowException, OSError) as error:
+            raise InputError(f"MLflow did not give the model ({first_line(error)})", where=source) from error

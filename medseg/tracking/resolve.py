@@ -11,17 +11,7 @@ __all__ = ["resolve_model"]
 
 
 def resolve_model(name_or_path: str | Path) -> ModelPackage:
-    """Load the package of a shipped or imported model, of a folder or zip, or of ``models:/NAME@alias``.
-
-    Raises
-    ------
-    UsageError
-        When an address of the registry is not written as one.
-    InputError
-        When the registry does not know it.
-    ModelError
-        When there is no such model, or its package is damaged.
-    """
+    """Load the package of a shipped or imported model, of a folder or zip, or of ``models:/NAME@alias``."""
     if str(name_or_path).startswith("models:/"):
         return load_package(registered(str(name_or_path)))
     return load_package(name_or_path)

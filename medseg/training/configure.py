@@ -16,7 +16,6 @@ from medseg.data.description import described
 from medseg.errors import UsageError
 from medseg.io.files.atomic import write_text
 from medseg.tracking.resolve import resolve_model
-from medseg.training.audit_run import audit_for_run
 from medseg.training.config import SplitConfig, TrainConfig
 from medseg.training.options import TrainOptions, seconds_of
 from medseg.training.planning import DatasetSource, fitting_preset, plan_dataset

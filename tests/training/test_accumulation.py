@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_dataset import tiny_config
+from tiny_dataset import run_without_cases, tiny_config
 
 from medseg.config.load import build
 from medseg.errors import Interrupted
@@ -41,7 +41,7 @@ def loop(cases, folder: Path, optimizer: str) -> Loop:
         TrainConfig,
         tiny_config(
             optimizer={"name": optimizer, "learning_rate": 0.01},
-            sampling={"batch": 2, "accumulate": ACCUMULATE},
+            sampling={"batch": 2, "accumulate": ACCUMULATE, "foreground": 0.5},
             iterations_per_epoch=STEPS,
             epochs=1,
         ),
@@ -49,9 +49,9 @@ def loop(cases, folder: Path, optimizer: str) -> Loop:
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Conv3d(1, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv3d(8, 8, 1))
     network.append(torch.nn.Conv3d(8, 3, 1))
-    patches = Patches(cases, patch=PATCH, margin=1.25, foreground=0.5, batch=2, seed=0)
+    patches = Patches(cases, PATCH, config.sampling, seed=0)
     augmentation = Augmentation(config.augment, patch=PATCH, spacing=(1.0, 1.0, 1.0), classes=3, seed=0)
-    return Loop(config, network, patches, augmentation, dtype=torch.float32, checkpoint=folder / "checkpoint.pt")
+    return Loop(run_without_cases(config, folder), network, patches, augmentation)
 
 
 def flat(value, name="") -> dict[str, object]:

@@ -31,7 +31,7 @@ def test_cross_entropy_computed_manually():
 def test_the_sum_of_both_by_their_weights():
     dice = 1 - 2 * 0.75 / (1.25 + 1.0)
     entropy = -(math.log(0.75) + math.log(0.5)) / 2
-    value = segmentation_loss(SCORES, LABELS, dice=0.3, cross_entropy_weight=2.0).item()
+    value = segmentation_loss(SCORES, LABELS, LossConfig(dice=0.3, cross_entropy=2.0)).item()
     assert value == pytest.approx(0.3 * dice + 2 * entropy, rel=1e-4)
 
 
@@ -135,7 +135,10 @@ def test_dice_and_cross_entropy_of_regions_computed_manually():
     assert value == pytest.approx(1 - sum(dice) / 2, abs=1e-5)
     logs = [0.5, 0.75, 0.5, 0.25, 0.75, 0.5, 0.75, 0.5]
     value = region_loss(found, PARTS, REGIONS, LossConfig(dice=0.0)).item()
-    assert value == pytest.approx(-sum(map(math.log, logs)) / 8, rel=1e-5)
+    entropy = -sum(map(math.log, logs)) / 8
+    assert value == pytest.approx(entropy, rel=1e-5)
+    value = region_loss(found, PARTS, REGIONS, LossConfig(dice=0.3, cross_entropy=2.0)).item()
+    assert value == pytest.approx(0.3 * (1 - sum(dice) / 2) + 2 * entropy, rel=1e-4)
 
 
 def test_perfect_regions_cost_nothing():

@@ -135,6 +135,25 @@ def test_a_finished_run_is_not_trained_again(balls, undisturbed, monkeypatch):
     assert (undisturbed / "model" / "weights.safetensors").read_bytes() == before
 
 
+def test_a_finished_run_resumes_with_more_epochs(balls, tmp_path):
+    train(balls, tmp_path, config=config(epochs=2), device="cpu")
+    train(balls, tmp_path, config=config(), epochs=3, device="cpu")
+    assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 12
+    assert [row.split(",")[0] for row in (tmp_path / "history.csv").read_text().split()] == ["epoch", "0", "1", "2"]
+    with pytest.raises(ConfigError, match=r"epochs \(3, now 2\)"):
+        train(balls, tmp_path, config=config(epochs=2), device="cpu")
+
+
+def test_a_finished_run_resumes_with_a_longer_time_budget(balls, tmp_path):
+    changes = {"iterations_per_epoch": 1, "split": {"folds": 1}}
+    train(balls, tmp_path, config=config(**changes), time_budget=1.5, device="cpu")
+    before = read_checkpoint(tmp_path / "checkpoint.pt")
+    train(balls, tmp_path, config=config(**changes), time_budget="3s", device="cpu")
+    after = read_checkpoint(tmp_path / "checkpoint.pt")
+    assert after["step"] > before["step"]
+    assert after["seconds"] == pytest.approx(before["seconds"] + 1.5)
+
+
 def test_another_configuration_is_refused(balls, undisturbed):
     with pytest.raises(ConfigError, match=r"sampling\.batch \(2, now 3\)"):
         train(balls, undisturbed, config=config(sampling={"batch": 3, "foreground": 0.5}), device="cpu")

@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-from tiny_dataset import tiny_config
+from tiny_dataset import run_without_cases, tiny_config
 from torch import nn
 
 from medseg.config.load import build
 from medseg.training.config import AugmentConfig, TrainConfig
-from medseg.training.distributed import ALONE
 from medseg.training.samples.augment import Augmentation
 from medseg.training.samples.patches import Batch
 from medseg.training.step import Stepper
@@ -33,27 +32,27 @@ def batch(first: int = 0) -> Batch:
     return Batch(first, torch.randn(2, 1, *PATCH, generator=draw), labels)
 
 
-def stepper_of(network: nn.Module, dtype: torch.dtype = torch.float32, **changes) -> Stepper:
+def stepper_of(network: nn.Module, **changes) -> Stepper:
     config = build(TrainConfig, tiny_config(**changes))
     augmentation = Augmentation(NOTHING, patch=PATCH, spacing=(1.0, 1.0, 1.0), classes=3, seed=0)
-    return Stepper(config, network, augmentation, dtype=dtype, ignore=None, members=None, processes=ALONE)
+    return Stepper(run_without_cases(config), network, augmentation)
 
 
-def step(batches: list[Batch], *, clip: float, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+def step(batches: list[Batch], *, clip: float, precision: str = "fp32") -> torch.Tensor:
     """How far a first step of SGD moves the weights: the gradient, times rate and Nesterov's 1 + momentum."""
     sgd = {"name": "sgd", "learning_rate": RATE, "momentum": MOMENTUM, "weight_decay": 0.0, "clip": clip}
     moved, before = network(), network()
-    stepper_of(moved, dtype=dtype, optimizer=sgd).step(batches, 0, RATE)
+    stepper_of(moved, precision=precision, optimizer=sgd).step(batches, 0, RATE)
     pairs = zip(moved.parameters(), before.parameters(), strict=True)
     return torch.cat([(after - start).detach().flatten() for after, start in pairs]) / (RATE * (1 + MOMENTUM))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_the_gradient_is_shortened_to_the_clip(dtype):
-    whole = step([batch()], clip=1e9, dtype=dtype)
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_the_gradient_is_shortened_to_the_clip(precision):
+    whole = step([batch()], clip=1e9, precision=precision)
     assert whole.norm() > 0.1
     for clip in (0.01, 0.05):
-        short = step([batch()], clip=clip, dtype=dtype)
+        short = step([batch()], clip=clip, precision=precision)
         assert float(short.norm()) == pytest.approx(clip, rel=1e-3)
         assert float(torch.cosine_similarity(short, whole, dim=0)) == pytest.approx(1, abs=1e-4)
 

@@ -23,6 +23,7 @@ from medseg.infer.engines.onnx_export import find_export
 from medseg.infer.predictor import Predictor
 from medseg.models.package import load_package
 from medseg.progress import step_bar
+from medseg.training import planning
 from medseg.training.config import TrainConfig
 from medseg.training.run import train
 
@@ -153,6 +154,24 @@ def test_a_terminal_gets_a_bar_and_the_log_above_it(monkeypatch):
     assert "50%" in shown
     assert "loss 0.250" in shown
     assert "epoch 0: loss 0.25" in shown
+
+
+@pytest.mark.parametrize("options", [{}, {"folds": "all"}, {"config": None, "settings": ["tracking=false"]}])
+def test_the_dataset_is_read_once(balls, tmp_path, monkeypatch, options):
+    """In a run, in a cross-validation of three folds and the model of all cases, and where the run is planned first."""
+    calls = []
+
+    def counting(path, description):
+        calls.append(path)
+        return read_dataset(path, description)
+
+    monkeypatch.setattr(planning, "read_dataset", counting)
+    given = {"config": config(epochs=1, iterations_per_epoch=1), "epochs": 1, **options}
+    if given["config"] is None:
+        given["settings"] += ["iterations_per_epoch=1"]
+    train(balls, tmp_path, device="cpu", **given)
+    assert (tmp_path / "model" / "model.yaml").is_file()
+    assert calls == [balls]
 
 
 def test_a_time_budget_ends_the_run(balls, tmp_path):

@@ -105,15 +105,15 @@ def untrained(tmp_path):
         write_package(folder / "model", card, {"w": torch.tensor([float(number)])})
     for number, names in enumerate([("a", "b"), ("c", "d")]):
         (tmp_path / f"fold_{number}" / "split.json").write_text(json.dumps({"validation": names}))
-    return FirstStage(tmp_path)
+    return LowResolutionRun(tmp_path)
 
 
 def test_a_case_is_labelled_by_the_fold_that_held_it_out(untrained):
     assert untrained.values == (3,)
     folds = [load_package(untrained.run / f"fold_{n}" / "model") for n in (0, 1)]
-    assert [untrained.mark(case) for case in "abcd"] == [folds[n].hash for n in (0, 0, 1, 1)]
+    assert [untrained.model_hash(case) for case in "abcd"] == [folds[n].hash for n in (0, 0, 1, 1)]
     with pytest.raises(ConfigError, match="held 'e' out in no fold"):
-        untrained.mark("e")
+        untrained.model_hash("e")
 
 
 def test_the_stage_inside_a_package_has_not_seen_what_it_is_measured_on(untrained):

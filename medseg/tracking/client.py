@@ -1,0 +1,32 @@
+"""How MLflow is reached: where runs are kept, without telemetry, and with errors in one line.
+
+Runs go to ``OUT/mlflow.db`` unless ``MLFLOW_TRACKING_URI`` names a place.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+__all__ = ["first_line", "silence", "tracking_uri"]
+
+
+def tracking_uri(workspace: Path) -> str:
+    """Address of the tracking server, or of the database in a folder, which is made."""
+    workspace = workspace.resolve()
+    workspace.mkdir(parents=True, exist_ok=True)
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(workspace / 'mlflow.db').as_posix()}"
+
+
+def silence() -> None:
+    """Keep MLflow from calling home and from writing a line for each migration of its database."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without the pages that MLflow adds."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
