@@ -30,7 +30,7 @@ class _Strict(BaseModel):
 
 
 class ClassConfig(_Strict):
-    """What the model card says of a class beyond the dataset's value and name."""
+    """What the model card says of a class, besides the dataset's value and name."""
 
     name: str | None = Field(default=None, description="null keeps the dataset's")
     category: CodeCard | None = None
@@ -56,16 +56,19 @@ class SamplingConfig(_Strict):
     batch: Annotated[int, Field(ge=1)] = Field(default=2, description="patches that go through the network together")
     accumulate: Annotated[int, Field(ge=1)] = Field(
         default=1,
-        description="batches a step sums the gradients of, where memory does not hold them at once",
+        description="batches whose gradients a step sums, where memory does not hold them at once",
     )
-    foreground: Share = Field(default=0.33, description="share of patches centered on a voxel of a class")
+    foreground: Share = Field(default=0.33, description="fraction of patches centered on a voxel of a class")
     margin: Annotated[float, Field(ge=1.0)] = Field(
         default=1.25, description="how much larger than the patch the region is that rotation and scaling draw on"
     )
 
 
 class AugmentConfig(_Strict):
-    """nnU-Net's augmentations (Isensee 2021, supplement 4), shifts, elastic deformation and colors, for each patch."""
+    """Augmentations of each patch: nnU-Net's (Isensee 2021, supplement 4), shifts, elastic deformation, colors.
+
+    A value between 0 and 1 is the probability of its kind, unless it says otherwise.
+    """
 
     rotation: Share = 0.2
     rotation_degrees: float = Field(default=30.0, ge=0.0, le=180.0)
@@ -81,8 +84,8 @@ class AugmentConfig(_Strict):
     )
     soft_labels: bool = Field(
         default=False,
-        description="learn each class's share of a voxel after interpolation, which keeps borders finer than voxels, "
-        "not the class of the largest share; up to 8 classes",
+        description="learn the fraction of each class in a voxel after interpolation, which keeps boundaries finer "
+        "than voxels, not the class of the largest fraction; up to 8 classes",
     )
     noise: Share = 0.1
     noise_variance: Range = (0.0, 0.1)
@@ -113,14 +116,16 @@ class LossConfig(_Strict):
 
 
 class OptimizerConfig(_Strict):
-    """How weights move."""
+    """How weights are updated."""
 
     name: Literal["adamw", "sgd", "muon"] = "adamw"
-    learning_rate: float = Field(default=2e-3, gt=0.0, description="muon moves matrices by it and the rest by a tenth")
+    learning_rate: float = Field(
+        default=2e-3, gt=0.0, description="muon uses it for matrices, and a tenth of it for the rest"
+    )
     weight_decay: float = Field(default=1e-2, ge=0.0)
     momentum: Share = Field(default=0.99, description="SGD only, Nesterov")
     schedule: Literal["cosine", "polynomial"] = "cosine"
-    warm_up: Share = Field(default=0.05, description="share of the run over which the learning rate rises from 0")
+    warm_up: Share = Field(default=0.05, description="fraction of the run over which the learning rate rises from 0")
     clip: float = Field(default=12.0, gt=0.0, description="largest norm of the gradient")
 
 
@@ -135,23 +140,23 @@ class TrainConfig(_Strict):
     version: str = "1"
     title: str = ""
     dataset: DatasetDescription | None = Field(
-        default=None, description="what a folder of DICOM or of paired files does not say itself"
+        default=None, description="channels and classes that a folder of DICOM or of paired files does not name itself"
     )
     classes: dict[str, ClassConfig] = Field(default={}, description="by the dataset's name of the class")
     limits: tuple[str, ...] = ()
     data: str = Field(
-        default="", description="where the data comes from, for the card; empty takes the dataset's words"
+        default="", description="where the data comes from, for the card; empty takes the dataset's description"
     )
-    license: str = Field(default="", description="of data and weights, for the card; empty takes the dataset's words")
+    license: str = Field(default="", description="of data and weights, for the card; empty takes the dataset's")
 
     border_mm: Annotated[float, Field(gt=0)] | None = Field(
         default=None,
-        description="for references that number objects: learn a class for the rim of each, this wide, and part "
+        description="for references that number objects: learn a class for the rim of each, this wide in mm, and split "
         "touching objects by it",
     )
     mirror: Literal["none", "left-right", "all"] = Field(
         default="none",
-        description="for the card: average over mirrored copies in prediction and validation, unless told otherwise",
+        description="for the card: average over mirrored copies in prediction and validation, unless an option differs",
     )
     post: tuple[PostCard, ...] = Field(default=(), description="for the card: clean-up and objects, in order")
 
@@ -166,9 +171,9 @@ class TrainConfig(_Strict):
 
     low_resolution_stage: str | None = Field(
         default=None,
-        description="folder of a cross-validated run whose labels the network is shown beside the scan: a cascade",
+        description="folder of a cross-validated run whose labels are channels beside the scan: a cascade",
     )
-    start: str | None = Field(default=None, description="name or path of a model package whose weights to go on from")
+    start: str | None = Field(default=None, description="name or path of a model package to fine-tune")
     epochs: Annotated[int, Field(ge=1)] | None = None
     iterations_per_epoch: Annotated[int, Field(ge=1)] = 100
     time_budget: Annotated[float, Field(gt=0)] | None = Field(default=None, description="seconds")
@@ -183,13 +188,13 @@ class TrainConfig(_Strict):
     @model_validator(mode="after")
     def _bounded(self) -> TrainConfig:
         if self.epochs is None and self.time_budget is None:
-            raise ValueError("the run has no end; set epochs or time_budget")
+            raise ValueError("set epochs or time_budget: the run has no end")
         if self.loss.dice + self.loss.cross_entropy <= 0:
-            raise ValueError("loss.dice and loss.cross_entropy are both 0")
+            raise ValueError("loss.dice and loss.cross_entropy must not both be 0")
         return self
 
     def as_parameters(self) -> dict[str, Any]:
-        """Every value under its dotted name, as a run tracker records them."""
+        """Every value under its dotted name, as MLflow records them."""
         return dict(_flatten("", self.model_dump(mode="json")))
 
 

@@ -21,19 +21,9 @@ SMOOTH_CLASSES = 8
 class Spatial:
     """What happens to one patch.
 
-    Parameters
-    ----------
-    angles : tuple of float
-        Degrees about the x, y and z axis.
-    zoom : float
-        Above 1 the object grows.
-    shift : tuple of float
-        Voxels along x, y, z.
-    flips : tuple of bool
-        Which axes are mirrored.
-    elastic : Tensor of shape (3, i, j, k), optional
-        Displacement in mm along x, y, z at control points spread evenly over the patch, corner to corner; linear in
-        between.
+    Angles are degrees about the x, y and z axis, shift is in voxels along them, flips say which are mirrored; above a
+    zoom of 1 the object grows. ``elastic`` (3, i, j, k) is a displacement in mm along x, y, z at control points spread
+    evenly over the patch, corner to corner, linear in between.
     """
 
     angles: tuple[float, float, float] = (0.0, 0.0, 0.0)

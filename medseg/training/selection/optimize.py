@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -43,22 +44,8 @@ CALIBRATION_CASES = 32
 class Measured:
     """What a precision gives.
 
-    Parameters
-    ----------
-    precision : str
-        ``float32``, ``bfloat16`` or ``int8``.
-    engine : str
-        What computed it.
-    dice : dict of str to float
-        Mean over cases by class name.
-    drop : dict of str to float
-        Mean in float32 less that, by class name.
-    agreement : float
-        Smallest share, over cases, of voxels labeled as in float32.
-    seconds : float
-        Per case, reading skipped.
-    allowed : bool
-        Whether it costs little enough to be used.
+    Mean Dice by class and its drop from float32; the smallest fraction, over cases, of voxels labeled as in float32;
+    seconds per case without reading; whether it costs little enough to be used.
     """
 
     precision: Precision
@@ -73,35 +60,11 @@ class Measured:
 def optimize(
     package: ModelPackage, dataset: Path, *, precisions: Sequence[LowerPrecision] | None = None, most: int = 50
 ) -> tuple[ModelPackage, tuple[Measured, ...]]:
-    """Measure the precisions that can be computed here, and write what they cost on the package's card.
+    """Measure lower precisions, by default all that can be computed here, and write what they cost on the card.
 
-    Where cases are held out, how undecided the network is on them is written too, for remarks on later cases.
-
-    Parameters
-    ----------
-    package : ModelPackage
-        Its card is written again, and files for int8 are put beside it.
-    dataset : Path
-        Labeled cases in any layout `read_dataset` knows. Where the card names its held-out cases those are measured;
-        else as many of all as asked for. Windows to calibrate int8 with come from the others.
-    precisions : sequence of str, optional
-        Lower precisions to measure; by default all that this machine and its software can compute.
-    most : int
-        Cases to measure.
-
-    Returns
-    -------
-    ModelPackage
-        With the new card.
-    tuple of Measured
-        Float32 first.
-
-    Raises
-    ------
-    InputError
-        When the dataset has no labeled case, or other classes than the model.
-    UsageError
-        When a precision is asked for that cannot be computed here.
+    Where the card names its held-out cases those are measured, else as many of all as asked for; windows to calibrate
+    int8 with come from the others. Where cases are held out, limits of the uncertainty are written too. Returns the
+    package with the new card, and what was measured, float32 first.
     """
     possible = _possible(precisions)
     data = read_dataset(dataset)
@@ -123,7 +86,7 @@ def optimize(
     measured, uncertainties = _measure(package, data, cases, ways, exported)
     for precision, result in zip(possible, measured[1:], strict=True):
         card = PrecisionCard(
-            dice_drop={name: round(drop, 6) for name, drop in result.drop.items() if drop == drop},
+            dice_drop={name: round(drop, 6) for name, drop in result.drop.items() if not math.isnan(drop)},
             cases=len(cases),
             held_out=held_out,
             agreement=round(result.agreement, 6),
@@ -138,31 +101,25 @@ def optimize(
 
 
 def parse_precisions(text: str | None) -> tuple[LowerPrecision, ...] | None:
-    """Read names parted by commas; None stays None.
-
-    Raises
-    ------
-    UsageError
-        When one is not a lower precision.
-    """
+    """Read names separated by commas; None stays None."""
     if text is None:
         return None
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = next((name for name in names if name not in LOWER_PRECISIONS), None)
     if unknown is not None or not names:
-        raise UsageError(f"'{unknown or text}' is no lower precision", fix=f"Use {' or '.join(LOWER_PRECISIONS)}.")
+        raise UsageError(f"'{unknown or text}' is not a lower precision", fix=f"Use {' or '.join(LOWER_PRECISIONS)}.")
     return tuple(precision for precision in LOWER_PRECISIONS if precision in names)
 
 
-def _possible(wanted: Sequence[LowerPrecision] | None) -> list[LowerPrecision]:
-    there = {"bfloat16": _computes_bfloat16(), "int8": can_quantize()}
-    if wanted is None:
-        return [precision for precision in LOWER_PRECISIONS if there[precision]]
-    for precision in wanted:
-        if not there.get(precision, False):
+def _possible(requested: Sequence[LowerPrecision] | None) -> list[LowerPrecision]:
+    available = {"bfloat16": _computes_bfloat16(), "int8": can_quantize()}
+    if requested is None:
+        return [precision for precision in LOWER_PRECISIONS if available[precision]]
+    for precision in requested:
+        if not available.get(precision, False):
             fix = "Install medseg[int8]." if precision == "int8" else "Use a CPU with AVX-512-bf16 or AMX."
             raise UsageError(f"{precision} cannot be computed here", fix=fix)
-    return [precision for precision in LOWER_PRECISIONS if precision in wanted]
+    return [precision for precision in LOWER_PRECISIONS if precision in requested]
 
 
 def _computes_bfloat16() -> bool:
@@ -171,7 +128,7 @@ def _computes_bfloat16() -> bool:
 
         return has_bfloat16()
     except ImportError:
-        # PyTorch computes it everywhere, if slowly.
+        # PyTorch computes it everywhere, though slowly.
         return True
 
 
@@ -196,16 +153,16 @@ def _cases(package: ModelPackage, data: Dataset, most: int) -> tuple[list[Datase
 
 
 def _windows(package: ModelPackage, data: Dataset, cases: Sequence[DatasetCase]) -> Iterator[npt.NDArray[np.float32]]:
-    """Some windows of some cases, prepared as for the network: of each case those in the middle of its order."""
+    """Windows of a few cases, prepared as for the network: of each case those in the middle of its order."""
     card = package.card.input
-    some = cases[:: max(1, len(cases) // CALIBRATION_CASES)][:CALIBRATION_CASES]
-    share = max(1, CALIBRATION_WINDOWS // len(some))
-    for case in some:
+    chosen = cases[:: max(1, len(cases) // CALIBRATION_CASES)][:CALIBRATION_CASES]
+    count = max(1, CALIBRATION_WINDOWS // len(chosen))
+    for case in chosen:
         array = prepare(read_case(data, case)[0], card).array
         axes = [windows_along(n, p, 0.5).starts for n, p in zip(array.shape[1:], card.patch, strict=True)]
         places = [(x, y, z) for x in axes[0] for y in axes[1] for z in axes[2]]
         # Evenly through the case, the first and last skipped where there are others: a scan's corners are air.
-        for index in np.linspace(0, len(places) - 1, share + 2).round().astype(int)[1:-1]:
+        for index in np.linspace(0, len(places) - 1, count + 2).round().astype(int)[1:-1]:
             x, y, z = places[index]
             window = array[:, x : x + card.patch[0], y : y + card.patch[1], z : z + card.patch[2]]
             yield np.ascontiguousarray(window[None])
@@ -218,7 +175,7 @@ def _measure(
     ways: Sequence[Candidate],
     exported: Export | None,
 ) -> tuple[tuple[Measured, ...], list[dict[str, float]]]:
-    """What each precision gives, and of each case how undecided the network was in the first of them."""
+    """What each precision gives, and the uncertainty of each case in the first of them."""
     options = InferOptions(device="cpu")
     predictors = [Predictor(package, options, engine=make_engine(way, package, options, exported)) for way in ways]
     results: list[list[CaseDice]] = [[] for _ in ways]
@@ -250,7 +207,7 @@ def _measure(
             drop,
             agreed,
             spent / len(cases),
-            # Not so where a class was met in no case: NaN is not at most anything.
+            # False where a class is in no case: NaN is not at most anything.
             all(value <= LARGEST_DROP for value in drop.values()) and agreed >= LEAST_AGREEMENT,
         )
         for way, predictor, mean, drop, agreed, spent in zip(
@@ -261,9 +218,9 @@ def _measure(
 
 
 def _timed(predictor: Predictor, scan: Scan) -> tuple[Prediction, float]:
-    begun = time.perf_counter()
+    start = time.perf_counter()
     prediction = predictor.segment(scan)
-    return prediction, time.perf_counter() - begun
+    return prediction, time.perf_counter() - start
 
 
 def _with(package: ModelPackage, precision: LowerPrecision, measured: PrecisionCard) -> ModelPackage:
