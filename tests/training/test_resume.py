@@ -11,6 +11,7 @@ import torch
 import yaml
 from tiny_dataset import tiny_config
 
+from medseg.cli.app import run
 from medseg.config.load import build
 from medseg.errors import ConfigError, InputError, Interrupted
 from medseg.training import step as step_module
@@ -101,7 +102,7 @@ sys.exit(run(sys.argv[3:]))
 """
 
 
-def test_killed_and_stopped_processes(balls, undisturbed, tmp_path):
+def test_killed_and_stopped_processes(balls, undisturbed, tmp_path, capsys):
     """SIGKILL loses what came after the last checkpoint, SIGTERM nothing and exits with 75; both end the same."""
     path = tmp_path / "c.yaml"
     path.write_text(yaml.safe_dump(tiny_config(checkpoint_every=1e-6)))
@@ -109,22 +110,21 @@ def test_killed_and_stopped_processes(balls, undisturbed, tmp_path):
     command = ["train", str(balls), "--config", str(path), "--out", str(out), "--device", "cpu"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
-    def run(step: int, name: str) -> subprocess.CompletedProcess[str]:
+    def stopped_at(step: int, name: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", KILLER, str(step), name, *command], env=environment, capture_output=True, text=True
         )
 
-    killed = run(6, "SIGKILL")
+    killed = stopped_at(6, "SIGKILL")
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert read_checkpoint(out / "checkpoint.pt")["step"] == 5
-    stopped = run(3, "SIGTERM")
+    stopped = stopped_at(3, "SIGTERM")
     assert stopped.returncode == 75, stopped.stderr
     assert "run the same command again" in stopped.stderr
     assert "Traceback" not in stopped.stderr
     assert read_checkpoint(out / "checkpoint.pt")["step"] == 8
-    finished = run(0, "SIGTERM")
-    assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.strip() == str(out / "model")
+    assert run(command) == 0
+    assert capsys.readouterr().out.strip() == str(out / "model")
     assert_same(undisturbed, out)
 
 

@@ -8,7 +8,7 @@ from tiny_dataset import tiny_config
 
 from medseg.cli.app import run
 from medseg.models.package import load_package
-from medseg.training import configure as configure_module
+from medseg.training.configure import Configurator
 
 NETWORK = {"name": "unet", "arguments": {"features": [6, 12]}}
 
@@ -18,7 +18,7 @@ def planned(monkeypatch):
     """Plans as small as the dataset, for which nnU-Net's rules know no low resolution; real plans are test_plan's."""
     asked = []
 
-    def plan(dataset, values, out, device, configuration):
+    def plan(_configurator, _out, configuration):
         asked.append(configuration)
         spacing = [2.0, 2.0, 2.0] if configuration == "3d_lowres" else [1.0, 1.0, 1.0]
         patch = [8, 8, 8] if configuration == "3d_lowres" else [16, 16, 16]
@@ -28,7 +28,7 @@ def planned(monkeypatch):
             given["network"] = {**NETWORK, "dimensions": 2}
         return given
 
-    monkeypatch.setattr(configure_module, "_planned", plan)
+    monkeypatch.setattr(Configurator, "_planned", plan)
     return asked
 
 
@@ -61,24 +61,24 @@ def test_configurations_are_compared_and_one_is_packed(balls, planned, recipe, t
     out = tmp_path / "out"
     command = ["train", str(balls), "--config", str(recipe), "--out", str(out), "--device", "cpu", "--quiet"]
     assert run([*command, "--folds", "all", "--configuration", "2d,3d_fullres", "--final", "ensemble"]) == 0
-    told = json.loads((out / "cross_validation.json").read_text())
-    assert told["configurations"].keys() == {"2d", "3d_fullres"}
-    assert told["cases"] == 6
-    assert told["chosen"] in told["configurations"]
-    (difference,) = told["differences"]
+    summary = json.loads((out / "cross_validation.json").read_text())
+    assert summary["configurations"].keys() == {"2d", "3d_fullres"}
+    assert summary["cases"] == 6
+    assert summary["chosen"] in summary["configurations"]
+    (difference,) = summary["differences"]
     assert difference["cases"] == 6
     card = load_package(out / "model").card
     assert card.ensemble_members == 3
     assert card.training.cases == 6
     assert card.training.held_out == ()
-    assert card.validation.mean_dice == told["mean_dice"]
+    assert card.validation.mean_dice == summary["mean_dice"]
     assert "2d 0." in card.validation.notes
     assert "was not measured" in card.validation.notes
-    assert card.network.dimensions == (2 if told["chosen"] == "2d" else 3)
+    assert card.network.dimensions == (2 if summary["chosen"] == "2d" else 3)
     weights = load_package(out / "model").weights()
-    own = load_package(out / told["chosen"] / "fold_1" / "model").weights()
+    own = load_package(out / summary["chosen"] / "fold_1" / "model").weights()
     assert all(weights[f"1.{name}"].equal(value) for name, value in own.items())
-    assert f"{told['chosen']} was taken" in (out / "cross_validation.html").read_text()
+    assert f"{summary['chosen']} was taken" in (out / "cross_validation.html").read_text()
     scan = balls / "imagesTr" / "case_00.nii.gz"
     results = tmp_path / "results"
     assert run(["predict", str(scan), "--model", str(out / "model"), "--out", str(results), "--device", "cpu"]) == 0
@@ -87,12 +87,12 @@ def test_configurations_are_compared_and_one_is_packed(balls, planned, recipe, t
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--configuration", "2d,4d", "--folds", "all"], "'4d' is no configuration"),
+        (["--configuration", "2d,4d", "--folds", "all"], "2d,4d: must be one or more of 3d_fullres"),
         (["--configuration", "2d,2d", "--folds", "all"], "named twice"),
         (["--configuration", "2d,3d_fullres"], "Add --folds all"),
         (["--final", "ensemble", "--folds", "0"], "Add --folds all"),
-        (["--final", "best"], "Write all or ensemble"),
-        (["--configuration", "2d", "--config", "hippocampus"], "Leave out --configuration"),
+        (["--final", "best"], "--final best: must be one of all, ensemble"),
+        (["--configuration", "2d", "--config", "hippocampus"], "Omit --configuration"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(balls, tmp_path, capsys, options, says):

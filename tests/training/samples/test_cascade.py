@@ -85,7 +85,7 @@ def test_stages_split_differently_are_refused(balls, first, tmp_path):
             config=config(epochs=1, low_resolution_stage=str(first), split={"folds": 2, "fold": 0}),
             device="cpu",
         )
-    with pytest.raises(ConfigError, match="no cross-validated run"):
+    with pytest.raises(ConfigError, match="no finished cross-validated run"):
         train(balls, tmp_path, config=config(epochs=1, low_resolution_stage=str(tmp_path)), device="cpu")
 
 
