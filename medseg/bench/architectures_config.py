@@ -35,7 +35,7 @@ class Architecture(_Strict):
 class Claim(_Strict):
     """What a textbook says of two architectures."""
 
-    says: str
+    statement: str
     better: str = Field(
         description="name of the architecture that should have more, or, in seconds and parameters, less"
     )

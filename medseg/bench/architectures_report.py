@@ -94,7 +94,7 @@ def _page(
             "| claim | verdict | measured |",
             "|---|---|---|",
         ]
-        lines += [f"| {o.claim.says} | {o.verdict} | {o.measured} |" for o in outcomes]
+        lines += [f"| {o.claim.statement} | {o.verdict} | {o.measured} |" for o in outcomes]
     return "\n".join(lines) + "\n"
 
 

@@ -65,8 +65,8 @@ def architectures_file(tmp_path_factory):
             {"name": "no-package", "needs": "a_package_nobody_has"},
         ],
         "claims": [
-            {"says": "Sliding costs more", "better": "unet", "worse": "sliding", "metric": "seconds"},
-            {"says": "Weights help", "better": "no-weights", "worse": "unet"},
+            {"statement": "Sliding costs more", "better": "unet", "worse": "sliding", "metric": "seconds"},
+            {"statement": "Weights help", "better": "no-weights", "worse": "unet"},
         ],
     }
     path = tmp_path_factory.mktemp("config") / "blobs.yaml"

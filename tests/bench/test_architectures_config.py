@@ -76,6 +76,6 @@ def test_mistakes_are_named(tmp_path):
     with pytest.raises(ConfigError, match="two architectures are called a"):
         read(architectures=[{"name": "a"}, {"name": "a"}])
     with pytest.raises(ConfigError, match="names the architecture 'b', which does not exist"):
-        read(claims=[{"says": "s", "better": "a", "worse": "b"}])
+        read(claims=[{"statement": "s", "better": "a", "worse": "b"}])
     with pytest.raises(ConfigError, match=r"architecture a: unknown key 'sampling\.bach'"):
         read(architectures=[{"name": "a", "train": {"sampling": {"bach": 1}}}])

@@ -13,7 +13,7 @@ def _result(name, values, **more):
 
 
 def _outcome(better, worse, metric="dice"):
-    claim = Claim(says="it is", better="b", worse="w", metric=metric)
+    claim = Claim(statement="it is", better="b", worse="w", metric=metric)
     return weigh(claim, {result.name: result for result in (better, worse) if result})
 
 
