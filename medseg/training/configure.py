@@ -18,7 +18,7 @@ from medseg.io.files.atomic import write_text
 from medseg.tracking.resolve import resolve_model
 from medseg.training.config import SplitConfig, TrainConfig
 from medseg.training.options import TrainOptions, seconds_of
-from medseg.training.planning import DatasetSource, fitting_preset, plan_dataset
+from medseg.training.plan import DatasetSource, fitting_preset, plan_dataset
 from medseg.training.warm_start import start_values
 
 __all__ = ["Configurator"]

@@ -23,7 +23,7 @@ from medseg.infer.engines.onnx_export import find_export
 from medseg.infer.predictor import Predictor
 from medseg.models.package import load_package
 from medseg.progress import step_bar
-from medseg.training import planning
+from medseg.training import plan
 from medseg.training.config import TrainConfig
 from medseg.training.run import train
 
@@ -165,7 +165,7 @@ def test_the_dataset_is_read_once(balls, tmp_path, monkeypatch, options):
         calls.append(path)
         return read_dataset(path, description)
 
-    monkeypatch.setattr(planning, "read_dataset", counting)
+    monkeypatch.setattr(plan, "read_dataset", counting)
     given = {"config": config(epochs=1, iterations_per_epoch=1), "epochs": 1, **options}
     if given["config"] is None:
         given["settings"] += ["iterations_per_epoch=1"]
