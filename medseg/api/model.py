@@ -127,7 +127,7 @@ def load_model(
     """
     package = resolve_model(name)
     values: dict[str, object] = {"device": device, "engine": engine, "precision": precision, "overlap": overlap}
-    values |= {"mirror": mirror, **dict.fromkeys(save, True)}
+    values |= {"mirror": mirror, **{str(name): True for name in save}}
     return Model(package.card, Predictor(package, build(InferOptions, values, where="load_model")))
 
 
