@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from medseg.cli.options import (
-    INPUT,
-    MODEL,
-    RUN,
-    WHAT,
-    WRITE,
-    DeviceOption,
-    JsonOption,
-    ModelArgument,
-    comma_separated,
-    split_names,
-)
+from medseg.cli.model_packages import export, import_model, optimize
+from medseg.cli.options import MODEL, WRITE, DeviceOption, JsonOption, ModelArgument
 from medseg.cli.verb import print_json, verb
 
 __all__ = ["group"]
@@ -30,11 +19,12 @@ group = typer.Typer(no_args_is_help=True, help="List, show, import, register, ve
 @group.command("list")
 @verb
 def list_models(json: JsonOption = False) -> int:
-    """List the models that `--model` knows by name.
+    """List the models that `--model` knows by name: modality, body part, mean Dice, title.
 
     Example: medseg models list
     """
     from medseg import resources
+    from medseg.models.card_text import cards_table
     from medseg.models.package import load_package
     from medseg.models.store import stored
 
@@ -43,122 +33,34 @@ def list_models(json: JsonOption = False) -> int:
     if json:
         print_json([{"name": n, "title": c.title, "version": c.version, "folder": found[n]} for n, c in cards.items()])
         return 0
-    for name, card in cards.items():
-        sys.stdout.write(f"{name}\t{card.version}\t{card.title}\t{found[name]}\n")
+    sys.stdout.write(cards_table(cards))
     return 0
 
 
 @group.command("show")
 @verb
-def show(model: ModelArgument, json: JsonOption = False) -> int:
-    """Print a model's card: classes, input, training, validation, limits.
+def show(
+    model: ModelArgument,
+    yaml: Annotated[bool, typer.Option("--yaml", help="Print the whole card as YAML.", rich_help_panel=WRITE)] = False,
+    json: JsonOption = False,
+) -> int:
+    """Show a model's card on one screen: title, body part, modality, classes and their Dice, limits.
 
     Example: medseg models show hippocampus
     """
-    import yaml
-
+    from medseg.models.card_text import card_text
     from medseg.tracking.resolve import resolve_model
 
     package = resolve_model(model)
     content = package.card.model_dump(mode="json", exclude_none=True)
     if json:
         print_json({**content, "sha256": package.hash, "folder": package.folder})
+    elif yaml:
+        from yaml import safe_dump
+
+        sys.stdout.write(safe_dump(content, sort_keys=False, allow_unicode=True, width=110))
     else:
-        sys.stdout.write(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110))
-    return 0
-
-
-@group.command("import")
-@verb
-def import_model(
-    path: Annotated[
-        Path,
-        typer.Argument(
-            metavar="INPUT",
-            exists=True,
-            help="Results folder or zip of nnU-Net v2, MONAI bundle, TorchScript, ONNX, weights, or a model package.",
-            rich_help_panel=INPUT,
-        ),
-    ],
-    name: Annotated[str, typer.Option("--name", help="Name by which --model will find it.", rich_help_panel=MODEL)],
-    card: Annotated[
-        Path | None,
-        typer.Option(
-            "--card",
-            exists=True,
-            help="YAML file with parts of a model card that the files lack or have wrong.",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
-    trust: Annotated[
-        bool,
-        typer.Option("--trust", help="Allow this TorchScript program to run on this machine.", rich_help_panel=MODEL),
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Package folder, instead of the user's store.", rich_help_panel=INPUT),
-    ] = None,
-    configuration: Annotated[
-        str | None,
-        typer.Option(
-            "--configuration",
-            help="Configuration of nnU-Net, such as 3d_fullres, where there are several.",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    folds: Annotated[
-        str | None,
-        typer.Option(
-            "--folds",
-            help="Folds of nnU-Net, such as 0,1 or all. By default, every numbered one.",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    checkpoint: Annotated[
-        str | None,
-        typer.Option(
-            "--checkpoint",
-            help="File in each fold of nnU-Net. By default, checkpoint_final.pth.",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    orientation: Annotated[
-        Literal["RAS", "stored"] | None,
-        typer.Option(
-            "--orientation",
-            help="RAS where all training data was stored so. By default, as nnU-Net reads.",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a model of the same name.", rich_help_panel=RUN)
-    ] = False,
-    json: JsonOption = False,
-) -> int:
-    """Import a model trained elsewhere; no code that comes with it is run.
-
-    Example: medseg models import Dataset004_Hippocampus/nnUNetTrainer__nnUNetPlans__3d_fullres --name hippo-nnunet
-    """
-    from medseg.models.importing import import_model as import_package
-
-    package = import_package(
-        path,
-        name,
-        out=out,
-        card=card,
-        trust=trust,
-        configuration=configuration,
-        folds=None if folds is None else split_names(folds),
-        checkpoint=checkpoint,
-        orientation=orientation,
-        overwrite=overwrite,
-    )
-    if json:
-        print_json({"name": name, "folder": package.folder, "sha256": package.hash, "limits": package.card.limits})
-    else:
-        sys.stdout.write(f"{package.folder}\n")
-    for limit in package.card.limits:
-        sys.stderr.write(f"{limit}\n")
+        sys.stdout.write(card_text(package.card))
     return 0
 
 
@@ -218,107 +120,5 @@ def verify(
     return 0
 
 
-@group.command("export")
-@verb
-def export(
-    model: ModelArgument,
-    format: Annotated[
-        Literal["zip", "onnx"],
-        typer.Option("--format", help="One file to pass on, or the network for faster engines.", rich_help_panel=WRITE),
-    ] = "zip",
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help="Zip file to write, or folder for ONNX. Without it, ONNX goes where predict finds it.",
-            rich_help_panel=INPUT,
-        ),
-    ] = None,
-    json: JsonOption = False,
-) -> int:
-    """Write a model as one zip, which --model takes as it is, or its network as ONNX for faster engines.
-
-    Example: medseg models export hippocampus --format onnx
-    """
-    from medseg.errors import UsageError
-    from medseg.tracking.resolve import resolve_model
-
-    package = resolve_model(model)
-    if format == "onnx":
-        from medseg.infer.engines.onnx_export import export_onnx
-
-        report = export_onnx(package, out)
-    else:
-        from medseg.models.zipping import write_zip
-
-        if out is None:
-            raise UsageError("--out is missing", fix="Write for instance --out model.zip")
-        write_zip(package, out)
-        report = {"file": str(out)}
-    if json:
-        print_json(report)
-    else:
-        for what, value in report.items():
-            sys.stdout.write(f"{value}\n" if what == "file" else f"{what}\t{value}\n")
-    return 0
-
-
-@group.command("optimize")
-@verb
-def optimize(
-    model: ModelArgument,
-    data: Annotated[
-        Path,
-        typer.Option("--data", "-i", exists=True, help="Dataset with labels, in any layout.", rich_help_panel=INPUT),
-    ],
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            "--precision",
-            callback=comma_separated("bfloat16", "int8"),
-            help="Precisions to measure: bfloat16, int8, or both. By default, all that run here.",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    cases: Annotated[
-        int, typer.Option("--cases", min=1, help="Number of cases to measure, at most.", rich_help_panel=WHAT)
-    ] = 50,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", help="Write a copy of the package here, instead of adding to it.", rich_help_panel=INPUT
-        ),
-    ] = None,
-    json: JsonOption = False,
-) -> int:
-    """Measure what faster, less precise ways to run a model cost in Dice, and write it on its card.
-
-    Cases the card names as held out are measured where the dataset has them. From then on predict takes the fastest
-    of the precisions that cost no class more than 0.002.
-
-    Example: medseg models optimize hippocampus --data Task04_Hippocampus --out hippocampus-fast
-    """
-    from dataclasses import asdict
-
-    from medseg.models.zipping import copy_package
-    from medseg.tracking.resolve import resolve_model
-    from medseg.training.selection.optimize import optimize as measure
-    from medseg.training.selection.optimize import parse_precisions
-
-    package = resolve_model(model)
-    if out is not None:
-        package = copy_package(package, out)
-    package, measured = measure(package, data, precisions=parse_precisions(precision), most=cases)
-    if json:
-        print_json({"folder": package.folder, "sha256": package.hash, "precisions": [asdict(m) for m in measured]})
-        return 0
-    sys.stdout.write("precision\tclass\tdice\tdrop\tseconds a case\tsmallest agreement\tused\n")
-    for found in measured:
-        for name, value in found.dice.items():
-            sys.stdout.write(
-                f"{found.precision}\t{name}\t{value:.4f}\t{found.drop[name]:.4f}\t{found.seconds:.2f}\t"
-                f"{found.agreement:.5f}\t{'yes' if found.allowed else 'no'}\n"
-            )
-    sys.stderr.write(f"written on the card in {package.folder}\n")
-    return 0
+for _name, _function in (("import", import_model), ("export", export), ("optimize", optimize)):
+    group.command(_name)(verb(_function))

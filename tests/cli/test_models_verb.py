@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 import torch
@@ -33,11 +34,24 @@ def test_list_and_show(stored, capsys):
         capsys.readouterr().out
     )
     assert run(["models", "list"]) == 0
-    assert "tiny\t1\tA tiny U-Net" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert re.search(r"^hippocampus +MR +Hippocampus +0\.\d{3} +Anterior and posterior", shown, re.MULTILINE)
+    assert re.search(r"^tiny +not stated +not stated +- +A tiny U-Net$", shown, re.MULTILINE)
     assert run(["models", "show", "tiny", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["sha256"] == stored.hash
-    assert run(["models", "show", "tiny"]) == 0
+    assert run(["models", "show", "tiny", "--yaml"]) == 0
     assert "title: A tiny U-Net" in capsys.readouterr().out
+
+
+def test_a_card_is_readable_on_one_screen(capsys):
+    for name in ("hippocampus", "nuclei"):
+        assert run(["models", "show", name]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) <= 40
+        assert max(map(len, lines)) <= 100
+        assert {"Body part", "Modality", "Classes", "Measured", "Trained on", "Limits"} <= {
+            line[:14].strip() for line in lines
+        }
 
 
 def test_verify_runs_the_network(stored, capsys):

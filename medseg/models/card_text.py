@@ -1,0 +1,82 @@
+"""A model card on one screen, for a person who decides whether to use the model."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+
+from medseg.models.card import ModelCard
+
+__all__ = ["card_text", "cards_table"]
+
+WIDTH, LABEL = 100, 14
+
+
+def card_text(card: ModelCard) -> str:
+    """Return title, body part, modality, grid, classes with their Dice, training data and limits, in lines."""
+    lines = [f"{card.name}, version {card.version}", *textwrap.wrap(card.title, WIDTH), card.notice, ""]
+    for label, texts in _rows(card):
+        for number, text in enumerate(texts):
+            first = label.ljust(LABEL) if number == 0 else " " * LABEL
+            rest = " " * (LABEL + 2 if text.startswith("- ") else LABEL)
+            lines += textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=rest)
+    return "\n".join(lines) + "\n"
+
+
+def cards_table(cards: Mapping[str, ModelCard]) -> str:
+    """Return one line a model: name, modality, body part, mean Dice, title."""
+    rows = [("name", "modality", "body part", "Dice", "title")]
+    for name, card in cards.items():
+        dice = f"{card.validation.mean_dice:.3f}" if card.validation else "-"
+        rows.append((name, _modality(card), _body_part(card), dice, card.title))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "".join(
+        "  ".join([*(row[column].ljust(widths[column]) for column in range(4)), row[4]]) + "\n" for row in rows
+    )
+
+
+def _rows(card: ModelCard) -> Iterator[tuple[str, list[str]]]:
+    yield "Body part", [_body_part(card)]
+    yield "Modality", [f"{_modality(card)} ({', '.join(channel.name for channel in card.input.channels)})"]
+    yield "Voxels", [_voxels(card)]
+    yield "Classes", [_class_row(card, name) for name in (entry.name for entry in card.classes)]
+    measured = card.validation
+    yield (
+        "Measured",
+        ["Not measured."]
+        if measured is None
+        else [f"Mean Dice {measured.mean_dice:.3f} on {measured.cases} cases ({measured.split}).", measured.notes],
+    )
+    yield "Trained on", [f"{card.training.cases} cases. {card.training.data}"]
+    yield "License", [card.training.license]
+    yield "Limits", [f"- {text}" for text in card.limits] or ["None are stated."]
+
+
+def _body_part(card: ModelCard) -> str:
+    meanings = [entry.code.meaning for entry in card.classes if entry.code is not None]
+    return ", ".join(dict.fromkeys((*card.input.body_parts, *meanings))) or "not stated"
+
+
+def _modality(card: ModelCard) -> str:
+    modalities = [channel.modality for channel in card.input.channels if channel.modality]
+    return ", ".join(dict.fromkeys(modalities)) or ("2D images" if card.network.dimensions == 2 else "not stated")
+
+
+def _voxels(card: ModelCard) -> str:
+    spacing = card.input.spacing
+    grid = "any spacing" if spacing is None else f"{' x '.join(f'{step:g}' for step in spacing)} mm"
+    extent = card.input.expected_extent_mm
+    if extent is None:
+        return f"{card.network.dimensions}D, {grid}"
+    in_pixels = card.network.dimensions == 2 and spacing is None
+    axes = list(zip(*extent, strict=True))[: 2 if in_pixels else 3]
+    sizes = " x ".join(f"{low:.0f} to {high:.0f}" for low, high in axes)
+    return f"{card.network.dimensions}D, {grid}; scans of {sizes} {'pixels' if in_pixels else 'mm'}"
+
+
+def _class_row(card: ModelCard, name: str) -> str:
+    measured = card.validation
+    dice = measured.dice.get(name) if measured else None
+    volumes = measured.volume_range_ml.get(name) if measured and card.network.dimensions == 3 else None
+    row = name + ("" if dice is None else f": Dice {dice:.3f}")
+    return row if volumes is None else f"{row}; {volumes[0]:.3g} to {volumes[1]:.3g} ml in the training data"
