@@ -1,4 +1,4 @@
-"""Writes configuration.md beside it from the schemas of the configurations."""
+"""Writes configuration.md and model-card.md beside it from the schemas of configurations and of the model card."""
 
 from __future__ import annotations
 
@@ -9,13 +9,24 @@ from typing import Any
 import yaml
 
 from medseg.engine.catalog import schema
+from medseg.models.card import ModelCard
 
 PAGE = Path(__file__).with_name("configuration.md")
+CARD_PAGE = Path(__file__).with_name("model-card.md")
 HEAD = """# Keys of a configuration
 
 This page is written by `docs/reference/make_configuration.py` from what medseg checks a configuration against before it
 reads any data. `medseg schema train` (or `predict`, `evaluate`) prints the same as JSON Schema, for editors.
 `medseg copy NAME mine.yaml` gives a shipped configuration to start from; `--set a.b=c` changes one key.
+"""
+CARD_HEAD = """# Keys of a model card
+
+`model.yaml` is everything of a model package but its weights; `medseg models show NAME` prints the card of a model. This
+page is written by `docs/reference/make_configuration.py` from the schema a card is checked against when it is loaded.
+
+Cards of format 1, from before medseg's first release, are read too. They had other names for some keys: `licence`,
+`normalisation`, `normalise_after_resampling`, `first_pass`, `doubt`, `border_entropy`, `members`, and `scores` for
+`logits`.
 """
 TITLES = {
     "train": "`medseg train --config`",
@@ -32,6 +43,12 @@ def page() -> str:
         parts.append(f"## {title}\n")
         parts.extend(section(found, found.get("$defs", {}), ""))
     return "\n".join(parts)
+
+
+def card_page() -> str:
+    """Return the page of the model card."""
+    found = ModelCard.model_json_schema()
+    return "\n".join([CARD_HEAD, *section(found, found.get("$defs", {}), "")])
 
 
 def section(model: dict[str, Any], definitions: dict[str, Any], path: str) -> Iterator[str]:
@@ -115,3 +132,4 @@ def cell(text: str) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    CARD_PAGE.write_text(card_page(), encoding="utf-8")

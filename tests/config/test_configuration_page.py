@@ -11,9 +11,10 @@ from medseg.cli.app import run
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 
-def test_the_page_of_every_key_is_what_the_schemas_say() -> None:
-    made = runpy.run_path(str(REFERENCE / "make_configuration.py"))["page"]()
-    written = (REFERENCE / "configuration.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("page", "name"), [("page", "configuration.md"), ("card_page", "model-card.md")])
+def test_a_page_of_every_key_is_what_the_schemas_say(page: str, name: str) -> None:
+    made = runpy.run_path(str(REFERENCE / "make_configuration.py"))[page]()
+    written = (REFERENCE / name).read_text(encoding="utf-8")
     assert made == written, "Run: python docs/reference/make_configuration.py"
 
 
