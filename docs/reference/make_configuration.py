@@ -21,7 +21,7 @@ reads any data. `medseg schema train` (or `predict`, `evaluate`) prints the same
 """
 CARD_HEAD = """# Keys of a model card
 
-`model.yaml` is everything of a model package but its weights; `medseg models show NAME` prints the card of a model. This
+`model.yaml` is everything of a model package but its weights; `medseg models show NAME` prints a card. This
 page is written by `docs/reference/make_configuration.py` from the schema a card is checked against when it is loaded.
 
 Cards of format 1, from before medseg's first release, are read too. They had other names for some keys: `licence`,
