@@ -46,12 +46,12 @@ def convert(
                     {"case_id": one.case_id, "path": one.path, "error": one.error, "notes": list(one.notes)}
                     for one in result.converted
                 ],
-                "broken": list(result.broken),
+                "corrupt": list(result.corrupt),
             }
         )
     else:
         for one in result.converted:
             typer.echo(f"{one.case_id}\t{one.path or one.error}")
-        for reason in result.broken:
+        for reason in result.corrupt:
             typer.echo(f"-\t{reason}")
     return result.exit_code

@@ -45,7 +45,7 @@ def deidentify(
     from medseg.privacy.deidentify import deidentify_folder, read_key
 
     result = deidentify_folder(inputs, out, key=read_key(key), allow_burned_in=allow_burned_in)
-    refused = [left for left in result.skipped if left.broken]
+    refused = [left for left in result.skipped if left.corrupt]
     if json:
         print_json(
             {

@@ -141,7 +141,7 @@ def _run_cases(
 
 def _result(work: Work, discovery: Discovery, ended: Mapping[str, CaseOutcome]) -> BatchResult:
     outcomes = tuple(ended[found.case_id] for found in discovery.found if found.case_id in ended)
-    skipped = tuple(item for item in discovery.skipped if not item.broken)
+    skipped = tuple(item for item in discovery.skipped if not item.corrupt)
     identity = (*work.pipeline.sources(), *versions().items())
     return BatchResult(work.out, outcomes + _corrupt(discovery), skipped, identity, work.pipeline.name)
 
@@ -151,5 +151,5 @@ def _corrupt(discovery: Discovery) -> tuple[CaseOutcome, ...]:
     return tuple(
         CaseOutcome("", "failed", item.path.name, error=item.reason, fix=item.fix)
         for item in discovery.skipped
-        if item.broken
+        if item.corrupt
     )

@@ -42,14 +42,14 @@ class Conversion:
     """What became of all inputs."""
 
     converted: tuple[Converted, ...]  # one for each scan or label map found
-    broken: tuple[str, ...]  # files that should have been one of either and could not be read
+    corrupt: tuple[str, ...]  # files that should have been one of either and could not be read
 
     @property
     def exit_code(self) -> int:
         """0 all done, 3 part failed, 4 nothing done."""
         if not any(one.path for one in self.converted):
             return 4
-        return 3 if self.broken or any(one.error for one in self.converted) else 0
+        return 3 if self.corrupt or any(one.error for one in self.converted) else 0
 
 
 def convert(
@@ -98,30 +98,30 @@ def convert(
         converted = [_scan(one, folder, format, content, allow_uneven) for one in scans]
         converted += _objects(found.label_objects, scans, folder, format)
     names = set(found.label_objects.values())
-    broken = [left for left in found.discovery.skipped if left.broken and left.path not in names]
+    corrupt = [left for left in found.discovery.skipped if left.corrupt and left.path not in names]
     return Conversion(
-        tuple(converted), tuple(str(InputError(left.reason, where=left.path, fix=left.fix)) for left in broken)
+        tuple(converted), tuple(str(InputError(left.reason, where=left.path, fix=left.fix)) for left in corrupt)
     )
 
 
 def _scan(found: FoundScan, out: Path, format: str, content: Content, allow_uneven: bool) -> Converted:
     try:
-        got: Scan | LabelMap
-        if content == "labels" or (content == "auto" and _says_labels(found)):
-            got = read_labels(found.files[0])
+        item: Scan | LabelMap
+        if content == "labels" or (content == "auto" and _declares_labels(found)):
+            item = read_labels(found.files[0])
         else:
-            got = read_scan(found, allow_uneven=allow_uneven)
+            item = read_scan(found, allow_uneven=allow_uneven)
     except MedsegError as error:
         return _failed(found.case_id, error)
-    return _write(found.case_id, out, format, found.files, got)
+    return _write(found.case_id, out, format, found.files, item)
 
 
-def _says_labels(found: FoundScan) -> bool:
+def _declares_labels(found: FoundScan) -> bool:
     """Whether a file says of itself that it holds labels."""
     if found.format == "nifti":
         from medseg.io import nifti
 
-        return nifti.says_labels(found.files[0])
+        return nifti.declares_labels(found.files[0])
     if found.format == "nrrd":
         from medseg.io.itk_header import read_header
 
@@ -158,12 +158,12 @@ def _failed(case_id: str, error: MedsegError) -> Converted:
     return Converted(case_id, error=str(error))
 
 
-def _write(case_id: str, out: Path, format: str, files: Sequence[Path], got: Scan | LabelMap) -> Converted:
-    path = out / case_id / (("labels" if isinstance(got, LabelMap) else "image") + FORMATS[format])
-    notes = () if isinstance(got, LabelMap) else (*got.source.warnings, *got.source.notes)
+def _write(case_id: str, out: Path, format: str, files: Sequence[Path], item: Scan | LabelMap) -> Converted:
+    path = out / case_id / (("labels" if isinstance(item, LabelMap) else "image") + FORMATS[format])
+    notes = () if isinstance(item, LabelMap) else (*item.source.warnings, *item.source.notes)
     try:
-        _save(got, path)
-        write_text(path.with_name("conversion.json"), json.dumps(_record(got, path, files), indent=2) + "\n")
+        _save(item, path)
+        write_text(path.with_name("conversion.json"), json.dumps(_record(item, path, files), indent=2) + "\n")
     except MedsegError as error:
         return _failed(case_id, error)
     for note in notes:
@@ -171,29 +171,29 @@ def _write(case_id: str, out: Path, format: str, files: Sequence[Path], got: Sca
     return Converted(case_id, path, notes=notes)
 
 
-def _save(got: Scan | LabelMap, path: Path) -> None:
+def _save(item: Scan | LabelMap, path: Path) -> None:
     if path.name.endswith(".nii.gz"):
         from medseg.io import nifti
 
-        if isinstance(got, LabelMap):
+        if isinstance(item, LabelMap):
             from medseg.io.label_table import table_path, write_table
 
-            nifti.write_labels(got, path)
-            write_table(got.table, table_path(path))
+            nifti.write_labels(item, path)
+            write_table(item.table, table_path(path))
         else:
-            nifti.write_scan(got, path)
+            nifti.write_scan(item, path)
     else:
         from medseg.io import itk
 
-        if isinstance(got, LabelMap):
-            itk.write_labels(got, path)
+        if isinstance(item, LabelMap):
+            itk.write_labels(item, path)
         else:
-            itk.write_scan(got, path)
+            itk.write_scan(item, path)
 
 
-def _record(got: Scan | LabelMap, path: Path, files: Sequence[Path]) -> dict[str, Any]:
+def _record(item: Scan | LabelMap, path: Path, files: Sequence[Path]) -> dict[str, Any]:
     """What was decided, as plain data."""
-    geometry: Geometry = got.geometry
+    geometry: Geometry = item.geometry
     record: dict[str, Any] = {
         "written": path.name,
         "medseg": version("medseg"),
@@ -202,15 +202,15 @@ def _record(got: Scan | LabelMap, path: Path, files: Sequence[Path]) -> dict[str
         "spacing_mm": [round(s, 6) for s in geometry.spacing],
         "orientation": geometry.orientation,
         "affine": geometry.affine.tolist(),
-        "value_type": str(got.array.dtype),
+        "value_type": str(item.array.dtype),
     }
-    if isinstance(got, LabelMap):
-        return record | {"classes": {str(c.value): c.name for c in got.table}}
-    source: Source = got.source
+    if isinstance(item, LabelMap):
+        return record | {"classes": {str(c.value): c.name for c in item.table}}
+    source: Source = item.source
     return record | {
         "format": source.format,
-        "channels": got.channels,
-        "modality": got.modality,
+        "channels": item.channels,
+        "modality": item.modality,
         "series_uid": source.series_uid,
         "frame_of_reference_uid": source.frame_of_reference_uid,
         "warnings": list(source.warnings),

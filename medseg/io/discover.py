@@ -34,7 +34,7 @@ RESULTS = {
 def discover(inputs: Sequence[Path]) -> Discovery:
     """Find scans by their content, whatever their names; only headers are read.
 
-    DICOM files are grouped by series and sorted into volumes. Pictures count as scans where they were named, or where
+    DICOM files are grouped by series and sorted into volumes. 2D images count as scans where they were named, or where
     nothing else under the same input is one. Neither order nor case ids depend on the order of the inputs.
     """
     return survey(inputs).discovery
@@ -55,22 +55,22 @@ def survey(inputs: Sequence[Path]) -> Survey:
     entries = list(_with_archives(listed, skipped))
     shown = {entry.path: entry.shown for entry, _ in entries}
     found: list[FoundScan] = []
-    roots: set[Path] = set()  # inputs with something other than pictures in them
+    roots: set[Path] = set()  # inputs with something other than 2D images in them
     dicom: list[Entry] = []
-    pictures: list[Entry] = []
+    images: list[Entry] = []
     data_files: set[Path] = set()
     others: list[Skipped] = []
     label_objects: list[Path] = []
-    for entry, seen in entries:
+    for entry, recognized in entries:
         if entry.path.name in RESULTS and (entry.path.parent / "status.json").is_file() and not entry.is_named:
             skipped.append(Skipped(entry.path, "a result of medseg"))
             continue
-        if seen.kind == "dicom":
+        if recognized.kind == "dicom":
             dicom.append(entry)
-        elif seen.kind == "picture":
-            pictures.append(entry)
-        elif seen.kind in ("nifti", "nifti-pair", "nrrd", "meta"):
-            scan = _look(entry, seen.kind)
+        elif recognized.kind == "image2d":
+            images.append(entry)
+        elif recognized.kind in ("nifti", "nifti-pair", "nrrd", "meta"):
+            scan = _look(entry, recognized.kind)
             if isinstance(scan, FoundScan):
                 found.append(scan)
                 roots.add(entry.root)
@@ -78,8 +78,8 @@ def survey(inputs: Sequence[Path]) -> Survey:
             else:
                 skipped.append(scan)
         else:
-            broken = entry.is_named or seen.claim is not None or seen.kind in ("analyze", "unreadable")
-            others.append(Skipped(entry.path, seen.says, _fix(seen) if broken else None, broken))
+            corrupt = entry.is_named or recognized.claim is not None or recognized.kind in ("analyze", "unreadable")
+            others.append(Skipped(entry.path, recognized.reason, _fix(recognized) if corrupt else None, corrupt))
     skipped += [left for left in others if left.path not in data_files]
     if dicom:
         from medseg.io.dicom.discover import find_volumes
@@ -89,13 +89,13 @@ def survey(inputs: Sequence[Path]) -> Survey:
         skipped += rest
         series_files = {path for volume in volumes for path in volume.files}
         roots.update(entry.root for entry in dicom if entry.path in series_files)
-    for entry in pictures:
+    for entry in images:
         if entry.is_named or entry.root not in roots:
-            scan = _look(entry, "picture")
+            scan = _look(entry, "image2d")
             (found if isinstance(scan, FoundScan) else skipped).append(scan)  # type: ignore[arg-type]
         else:
             skipped.append(
-                Skipped(entry.path, "a picture among scans", "Name it on the command line if it is meant to be one.")
+                Skipped(entry.path, "a 2D image among scans", "Name it on the command line if it is meant to be one.")
             )
     skipped = [replace(left, path=shown.get(left.path, left.path)) for left in skipped]
     discovery = Discovery(_named(found, shown), tuple(sorted(skipped, key=lambda left: absolute(left.path))))
@@ -105,32 +105,32 @@ def survey(inputs: Sequence[Path]) -> Survey:
 def _with_archives(entries: Iterable[Entry], skipped: list[Skipped]) -> Iterator[tuple[Entry, Recognized]]:
     """Recognize every file, and put what is in a zip archive in its place."""
     for entry in entries:
-        seen = recognize(entry.path)
-        if seen.kind != "zip":
-            yield entry, seen
+        recognized = recognize(entry.path)
+        if recognized.kind != "zip":
+            yield entry, recognized
             continue
         from medseg.io.files.archive import unpack
 
         try:
             members = unpack(entry.path)
         except MedsegError as error:
-            skipped.append(Skipped(entry.path, error.what, error.fix, broken=True))
+            skipped.append(Skipped(entry.path, error.what, error.fix, corrupt=True))
             continue
-        for name, got in sorted(members, key=lambda member: member[0]):
+        for name, member in sorted(members, key=lambda member: member[0]):
             inside = entry.path / name
-            if isinstance(got, MedsegError):
-                skipped.append(Skipped(inside, got.what, got.fix, broken=True))
+            if isinstance(member, MedsegError):
+                skipped.append(Skipped(inside, member.what, member.fix, corrupt=True))
             elif any(part.startswith((".", "__MACOSX")) for part in name.parts):
                 skipped.append(Skipped(inside, "a hidden file"))
             else:
-                yield Entry(got, entry.root, inside), recognize(got)
+                yield Entry(member, entry.root, inside), recognize(member)
 
 
-def _fix(seen: Recognized) -> str:
+def _fix(recognized: Recognized) -> str:
     """Say what to do about a file that should be a scan and is none."""
-    if seen.kind == "analyze":
+    if recognized.kind == "analyze":
         return "Convert it to NIfTI with known orientation."
-    if seen.kind == "unreadable":
+    if recognized.kind == "unreadable":
         return "Check who may read the file."
     return "Copy or export it again; if it never was a scan, rename it or take it out of the folder."
 
@@ -151,11 +151,11 @@ def _look(entry: Entry, kind: FileKind) -> FoundScan | Skipped:
 
             scan_format, (description, files) = kind, itk.look(path, kind)
         else:
-            from medseg.io import picture
+            from medseg.io import image2d
 
-            scan_format, (description, files) = "picture", picture.look(path)
+            scan_format, (description, files) = "image2d", image2d.look(path)
     except MedsegError as error:
-        return Skipped(path, error.what, error.fix, broken=True)
+        return Skipped(path, error.what, error.fix, corrupt=True)
     return FoundScan("", scan_format, files, description=description)
 
 

@@ -176,7 +176,7 @@ WRITERS: Mapping[str, Writer] = {
         SEG_TILTED,
         has_bits=True,
     ),
-    "sc": Writer("labels.key.dcm", True, _key_images, "pictures of the main slices, for viewers of pictures only"),
+    "sc": Writer("labels.key.dcm", True, _key_images, "2D images of the main slices, for the simplest viewers"),
     "stl": Writer("labels.stl", False, _mesh, "3D printing and planning; a file for each class"),
     "obj": Writer("labels.obj", False, _mesh, "3D programs; colors in a file beside it"),
     "gltf": Writer("labels.glb", False, _mesh, "3D in a browser, with names and colors"),

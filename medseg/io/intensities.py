@@ -44,7 +44,7 @@ def as_intensities(
         raise InputError(
             f"{np.count_nonzero(~np.isfinite(array)):,} voxels are NaN or infinite",
             where=where,
-            fix="Replace them knowingly, for instance with numpy.nan_to_num, and save the scan again.",
+            fix="Replace them, for instance with numpy.nan_to_num, and save the scan again.",
         )
     return array
 

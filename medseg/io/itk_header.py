@@ -91,7 +91,7 @@ def check_data(path: Path, header: TextHeader) -> None:
     """Inflate compressed data once, in small pieces, to prove its length and checksum."""
     if not header.compressed:
         return
-    unpack = zlib.decompressobj(wbits=47)  # 32 + 15: zlib or gzip, told apart by the data
+    unpack = zlib.decompressobj(wbits=47)  # 32 + 15: zlib or gzip, distinguished by the data
     total = 0
     try:
         with header.data.open("rb") as stream:

@@ -82,8 +82,8 @@ def with_table_beside(labels: LabelMap, path: Path) -> LabelMap:
     if found is None:
         return labels
     known = {entry.value: entry for entry in read_table(found)}
-    there = {entry.value: entry for entry in labels.table}
-    return replace(labels, table=LabelTable(tuple((there | known)[value] for value in sorted(there | known))))
+    present = {entry.value: entry for entry in labels.table}
+    return replace(labels, table=LabelTable(tuple((present | known)[value] for value in sorted(present | known))))
 
 
 def _is_table(path: Path) -> bool:

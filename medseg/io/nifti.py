@@ -24,7 +24,7 @@ from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap, LabelTable, smallest_label_dtype
 from medseg.types.scan import Scan, Source
 
-__all__ = ["look", "read_labels", "read_scan", "says_labels", "write_labels", "write_probabilities", "write_scan"]
+__all__ = ["declares_labels", "look", "read_labels", "read_scan", "write_labels", "write_probabilities", "write_scan"]
 
 Convert = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
@@ -80,7 +80,7 @@ def read_labels(path: Path) -> LabelMap:
     return LabelMap(array, opened.geometry, LabelTable.unnamed(np.unique(array)))
 
 
-def says_labels(path: Path) -> bool:
+def declares_labels(path: Path) -> bool:
     """Whether the header's intent code says that the file holds labels."""
     return int(_open(path).header["intent_code"]) == INTENT_LABEL
 

@@ -36,10 +36,10 @@ def read_scan(found: FoundScan, *, allow_uneven: bool = False) -> Scan:
         from medseg.io import itk
 
         return itk.read_scan(found.files[0], found.format)
-    if found.format == "picture":
-        from medseg.io import picture
+    if found.format == "image2d":
+        from medseg.io import image2d
 
-        return picture.read_scan(found.files[0])
+        return image2d.read_scan(found.files[0])
     if found.format == "dicom":
         from medseg.io.dicom.series import read_series
 
@@ -69,14 +69,14 @@ def load_scan(path: Path | str, *, allow_uneven: bool = False) -> Scan:
         raise UsageError(
             f"there are {len(discovery.found)} scans here: {several}", where=path, fix="Give the file or folder of one."
         )
-    left = next((left for left in discovery.skipped if left.broken), None) or next(iter(discovery.skipped), None)
+    left = next((left for left in discovery.skipped if left.corrupt), None) or next(iter(discovery.skipped), None)
     if left is None:
         raise InputError("there is no scan here", where=path, fix="Give a NIfTI, NRRD, MetaImage or DICOM scan.")
     raise InputError(left.reason, where=left.path, fix=left.fix)
 
 
 def read_labels(path: Path | str) -> LabelMap:
-    """Read a label map: NIfTI, NRRD (with 3D Slicer's segments), MetaImage, DICOM SEG or a gray picture.
+    """Read a label map: NIfTI, NRRD (with 3D Slicer's segments), MetaImage, DICOM SEG or a gray 2D image.
 
     Formats that cannot name their classes take names from a table beside the file; see `medseg.io.label_table`.
 
@@ -97,29 +97,29 @@ def read_labels(path: Path | str) -> LabelMap:
         raise UsageError("there is no such file", where=path, fix="Check the path.")
     if path.is_dir():
         raise UsageError("this is a folder", where=path, fix="Give the file with the label map.")
-    seen = recognize(path)
-    if seen.kind in ("nifti", "nifti-pair"):
+    recognized = recognize(path)
+    if recognized.kind in ("nifti", "nifti-pair"):
         from medseg.io import nifti
 
         return with_table_beside(nifti.read_labels(path), path)
-    if seen.kind == "nrrd":
+    if recognized.kind == "nrrd":
         from medseg.io import itk
 
-        return itk.read_labels(path, seen.kind)
-    if seen.kind == "meta":
+        return itk.read_labels(path, recognized.kind)
+    if recognized.kind == "meta":
         from medseg.io import itk
 
-        return with_table_beside(itk.read_labels(path, seen.kind), path)
-    if seen.kind == "picture":
-        from medseg.io import picture
+        return with_table_beside(itk.read_labels(path, recognized.kind), path)
+    if recognized.kind == "image2d":
+        from medseg.io import image2d
 
-        return with_table_beside(picture.read_labels(path), path)
-    if seen.kind == "dicom":
+        return with_table_beside(image2d.read_labels(path), path)
+    if recognized.kind == "dicom":
         from medseg.io.dicom_results.seg import read_seg
 
         return read_seg(path)
     raise InputError(
-        seen.says or "it is not a label map",
+        recognized.reason or "it is not a label map",
         where=path,
-        fix="Give NIfTI, NRRD, MetaImage, DICOM SEG or a gray picture.",
+        fix="Give NIfTI, NRRD, MetaImage, DICOM SEG or a gray 2D image.",
     )

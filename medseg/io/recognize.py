@@ -11,7 +11,7 @@ from medseg.io.dicom.header import looks_like_dicom
 
 __all__ = ["FileKind", "Recognized", "recognize"]
 
-FileKind = Literal["dicom", "nifti", "nifti-pair", "analyze", "nrrd", "meta", "picture", "zip", "other", "unreadable"]
+FileKind = Literal["dicom", "nifti", "nifti-pair", "analyze", "nrrd", "meta", "image2d", "zip", "other", "unreadable"]
 
 CLAIMS: dict[str, FileKind] = {
     ".nii.gz": "nifti",
@@ -32,7 +32,7 @@ NAMES: dict[FileKind, str] = {
     "meta": "MetaImage",
     "zip": "zip archive",
 }
-PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+IMAGE_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Kinds that are not scans, named so that a listing can say what a file is instead of what it is not.
 OTHERS = (
     (b"%PDF", "a PDF document"),
@@ -53,7 +53,7 @@ class Recognized:
 
     kind: FileKind  # by its bytes; ``"other"`` where they are none of a scan's
     claim: FileKind | None  # what its name says it is, where that is a scan format
-    says: str = ""  # of ``"other"`` and ``"unreadable"``: what it is instead
+    reason: str = ""  # of ``"other"`` and ``"unreadable"``: what it is instead
 
 
 def recognize(path: Path) -> Recognized:
@@ -67,10 +67,10 @@ def recognize(path: Path) -> Recognized:
         return Recognized("unreadable", claim, f"it cannot be opened ({error.strerror or error})")
     if not start:
         return Recognized("other", claim, "it is empty")
-    kind, says = _by_bytes(start, name)
+    kind, reason = _by_bytes(start, name)
     if kind == "other" and claim is not None:
-        says = f"its name says {NAMES[claim]}, but its content is not" + (f": it is {says}" if says else "")
-    return Recognized(kind, claim, says)
+        reason = f"its name says {NAMES[claim]}, but its content is not" + (f": it is {reason}" if reason else "")
+    return Recognized(kind, claim, reason)
 
 
 def _by_bytes(start: bytes, name: str) -> tuple[FileKind, str]:
@@ -85,8 +85,8 @@ def _by_bytes(start: bytes, name: str) -> tuple[FileKind, str]:
         return "nrrd", ""
     if b"NDims" in start and b"=" in start and _is_text(start[: start.index(b"NDims")]):
         return "meta", ""
-    if start.startswith(PICTURES):
-        return "picture", ""
+    if start.startswith(IMAGE_SIGNATURES):
+        return "image2d", ""
     if start.startswith(b"PK\x03\x04"):
         return "zip", ""
     if name.endswith((".hdr", ".hdr.gz")) and inner[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c"):

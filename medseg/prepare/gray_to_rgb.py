@@ -20,6 +20,6 @@ def in_color(scan: Scan, card: InputCard) -> tuple[Scan, tuple[str, ...]]:
     That is what a gray image saved in color holds; microscopes save either. Anything else stays as it is.
     """
     wanted = tuple(channel.name.casefold() for channel in card.channels)
-    if scan.source.format != "picture" or scan.channels != 1 or wanted != COLORS:
+    if scan.source.format != "image2d" or scan.channels != 1 or wanted != COLORS:
         return scan, ()
     return scan.with_array(np.broadcast_to(scan.array, (3, *scan.array.shape[1:])), scan.geometry), (NOTE,)

@@ -1,4 +1,4 @@
-"""Whether an object's pixels may carry the patient's name as a picture of it.
+"""Whether an object's pixels may carry the patient's name as part of the image.
 
 No program here looks for text in pixels, so none is called clean: an object is let through only where its kind and its
 header give no reason for uncertainty.
@@ -56,13 +56,13 @@ def uncertainty_about_pixels(dataset: Dataset) -> str | None:
     if kind in MAPS:
         return None
     if kind not in TOMOGRAPHY:
-        return "pictures of its kind often have the patient's name drawn in, and nobody has looked"
+        return "images of its kind often show the patient's name, and no person has looked"
     image_type = {str(value).upper() for value in dataset.get("ImageType") or ()}
     # A secondary image with a place in the patient is a reformatted one, as scanners and archives make them; one
     # without is what was on a screen.
     homeless = "ImagePositionPatient" not in dataset and "PerFrameFunctionalGroupsSequence" not in dataset
     if image_type & SCREENS or dataset.get("ConversionType") or ("SECONDARY" in image_type and homeless):
-        return "it is a picture of a screen or a report, which often show the patient's name, and nobody has looked"
+        return "it is an image of a screen or a report, which often show the patient's name, and no person has looked"
     if int(dataset.get("SamplesPerPixel") or 1) > 1:
-        return "it is a color picture, which a tomograph does not make, and nobody has looked"
+        return "it is a color image, which a tomograph does not make, and no person has looked"
     return None

@@ -39,7 +39,7 @@ DOCUMENTS = {
     Comprehensive3DSRStorage,
 }
 SHORTEST_KEY = 16
-LOOK = "Look at it; if nothing in the picture tells who the patient is, run again with --allow-burned-in."
+LOOK = "Look at it; if nothing in the image shows who the patient is, run again with --allow-burned-in."
 NOTES = (
     "Pixels were not looked at. From a head scan the face can be reconstructed.",
     "Dates and times are removed; standardized uptake values (SUV) can no longer be computed from PET.",
@@ -52,7 +52,7 @@ class Deidentified:
     """What became of a folder."""
 
     written: tuple[Path, ...]
-    skipped: tuple[Skipped, ...]  # every file that was not written, and why; `broken` marks DICOM objects
+    skipped: tuple[Skipped, ...]  # every file that was not written, and why; `failed` marks DICOM objects
     # Attributes outside the profile's table that held an identifier, and in how many places; they were emptied.
     leaks: dict[str, int]
 
@@ -79,11 +79,11 @@ def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, allow_bu
     """Write copies without the patient of the DICOM objects under some files and folders.
 
     CT, MR and PET, segmentations, parametric maps, structure sets and structured reports are known; anything else is
-    skipped. So are objects whose pixels may carry the patient's name, unless somebody has looked. UIDs are replaced by
+    skipped. So are objects whose pixels may carry the patient's name, unless a person has looked. UIDs are replaced by
     a keyed hash, everywhere alike, so that what referred to what still does, across runs with the same key too.
 
     `out`, which must lie outside the inputs, gets ``<patient>/<series>/<instance>.dcm``, all by their new names, and a
-    report without anything of the old. `allow_burned_in` takes objects whose pixels may show the patient: somebody has
+    report without anything of the old. `allow_burned_in` takes objects whose pixels may show the patient: a person has
     looked at them.
     """
     if any(Path(absolute(out)).is_relative_to(absolute(path)) for path in inputs if path.is_dir()):
@@ -99,17 +99,17 @@ def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, allow_bu
         try:
             dataset = _read(entry.path)
             if dataset is None:
-                skipped.append(Skipped(entry.shown, "it is not DICOM", broken=entry.is_named))
+                skipped.append(Skipped(entry.shown, "it is not DICOM", corrupt=entry.is_named))
                 continue
             kind = dataset.SOPClassUID.name
             target = _write(dataset, out, cleaning, allow_burned_in)
-        except _Refused as error:
-            skipped.append(Skipped(entry.shown, error.what, error.fix, broken=True))
+        except _Rejected as error:
+            skipped.append(Skipped(entry.shown, error.what, error.fix, corrupt=True))
             reasons.append(error.what)
             continue
         except MedsegError as error:
-            # What other rooms say may quote the header, which must not come into the report.
-            skipped.append(Skipped(entry.shown, error.what, error.fix, broken=True))
+            # What other packages say may quote the header, which must not come into the report.
+            skipped.append(Skipped(entry.shown, error.what, error.fix, corrupt=True))
             reasons.append("it is damaged or too large")
             continue
         written.append(target)
@@ -129,7 +129,7 @@ def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, allow_bu
 
 @lenient()
 def _learn(path: Path, cleaning: Cleaning) -> None:
-    """Take in how an object names its patient; one that cannot be read is refused later, with its reason."""
+    """Take in how an object names its patient; one that cannot be read is rejected later, with its reason."""
     try:
         read_header(path)  # refuses what would inflate beyond bounds
         wanted = [*IDENTIFYING, "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
@@ -140,7 +140,7 @@ def _learn(path: Path, cleaning: Cleaning) -> None:
         return
 
 
-class _Refused(InputError):
+class _Rejected(InputError):
     """An object was skipped for a reason that says nothing of its content."""
 
 
@@ -155,7 +155,7 @@ def _read(path: Path) -> Dataset | None:
         dataset = pydicom.dcmread(path, force=True)
         dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.file_meta.TransferSyntaxUID  # noqa: B018 - must be there
     except (InvalidDicomError, OSError, EOFError, ValueError, AttributeError) as error:
-        raise _Refused("it is damaged", fix="Copy it again from the archive.") from error
+        raise _Rejected("it is damaged", fix="Copy it again from the archive.") from error
     return dataset
 
 
@@ -164,9 +164,9 @@ def _write(dataset: Dataset, out: Path, cleaning: Cleaning, allow_burned_in: boo
     kind = dataset.SOPClassUID
     uncertainty = uncertainty_about_pixels(dataset)
     if uncertainty is not None and not allow_burned_in:
-        raise _Refused(uncertainty, fix=LOOK)
+        raise _Rejected(uncertainty, fix=LOOK)
     if uncertainty is None and kind not in TOMOGRAPHY | MAPS | DOCUMENTS:
-        raise _Refused(
+        raise _Rejected(
             f"objects of its kind ({kind.name}) are not known to be clean afterwards",
             fix="Share what is of another kind, or ask for support of this one.",
         )
@@ -175,9 +175,9 @@ def _write(dataset: Dataset, out: Path, cleaning: Cleaning, allow_burned_in: boo
         buffer = BytesIO()
         pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
     except (AttributeError, KeyError, LookupError, TypeError, ValueError, NotImplementedError) as error:
-        raise _Refused(
+        raise _Rejected(
             f"the object breaks DICOM's rules in a way that leaves it unclear what it holds ({type(error).__name__})",
-            fix="Leave it out, or mend it first.",
+            fix="Omit it, or correct it first.",
         ) from error
     series = cleaning.uid(str(dataset.get("SeriesInstanceUID") or ""))
     target = out / str(dataset.PatientID) / _short(series) / f"{_short(dataset.SOPInstanceUID)}.dcm"

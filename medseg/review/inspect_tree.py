@@ -101,8 +101,8 @@ def _blocks(image: Image.Image) -> Text:
 
 def skipped_by_reason(inspection: Inspection) -> Iterable[tuple[bool, str, int, str, str | None]]:
     """Reasons, corrupt files first, each with how many files it is given for and one of them."""
-    counts = Counter((left.broken, left.reason) for left in inspection.skipped)
-    first = {(left.broken, left.reason): left for left in reversed(inspection.skipped)}
+    counts = Counter((left.corrupt, left.reason) for left in inspection.skipped)
+    first = {(left.corrupt, left.reason): left for left in reversed(inspection.skipped)}
     for (corrupt, reason), count in sorted(counts.items(), key=lambda item: (not item[0][0], item[0][1])):
         left = first[corrupt, reason]
         yield corrupt, reason, count, left.path.name, left.fix

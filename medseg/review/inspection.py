@@ -118,7 +118,7 @@ class Inspection:
     @property
     def exit_code(self) -> int:
         """0 where all is valid, 3 where part of it is not, 4 where nothing is."""
-        bad = [v for v in self.volumes if not v.is_valid] + [left for left in self.skipped if left.broken]
+        bad = [v for v in self.volumes if not v.is_valid] + [left for left in self.skipped if left.corrupt]
         if not any(v.is_valid for v in self.volumes):
             return 4
         return 3 if bad else 0
@@ -128,7 +128,7 @@ class Inspection:
         return {
             "volumes": [volume.as_json() for volume in self.volumes],
             "skipped": [
-                {"path": str(left.path), "reason": left.reason, "fix": left.fix, "corrupt": left.broken}
+                {"path": str(left.path), "reason": left.reason, "fix": left.fix, "corrupt": left.corrupt}
                 for left in self.skipped
             ],
         }

@@ -55,8 +55,8 @@ def move(archive: Archive, study: str, series: str, keep: Callable[[str, bytes],
     ):
         sent = completed(link.send_c_move(series_query(study, series), archive.aet, model), archive, series)
         with more:  # some archives answer before the last object has arrived
-            there = more.wait_for(lambda: len(arrived) >= sent, LAST_OBJECTS)
-    if not there:
+            complete = more.wait_for(lambda: len(arrived) >= sent, LAST_OBJECTS)
+    if not complete:
         raise ArchiveError(
             f"the archive says it sent {sent} objects of series {series}, and {len(arrived)} came",
             where=archive.name,

@@ -1,4 +1,4 @@
-"""What travels between the rooms of the house: frozen dataclasses that do no input or output.
+"""What travels between the packages: frozen dataclasses that do no input or output.
 
 Array axis order is nibabel's and MONAI's, (X, Y, Z) with channels first; world is RAS+ in mm.
 """

@@ -50,13 +50,13 @@ def box_above(array: npt.NDArray[Any], threshold: float) -> Box:
     return _box(array, lambda plane: plane > threshold)
 
 
-def _box(array: npt.NDArray[Any], wanted: Callable[[npt.NDArray[Any]], npt.NDArray[np.bool_]]) -> Box:
-    """Box of the voxels that are wanted, looked for a plane at a time."""
+def _box(array: npt.NDArray[Any], inside: Callable[[npt.NDArray[Any]], npt.NDArray[np.bool_]]) -> Box:
+    """Box of the voxels for which `inside` holds, one plane at a time."""
     shape = (int(array.shape[1]), int(array.shape[2]), int(array.shape[3]))
     used = [np.zeros(n, dtype=bool) for n in shape]
     for channel in array:
         for k in range(shape[2]):
-            found = wanted(channel[:, :, k])
+            found = inside(channel[:, :, k])
             along_x = found.any(axis=1)
             if along_x.any():
                 used[0] |= along_x
@@ -64,7 +64,7 @@ def _box(array: npt.NDArray[Any], wanted: Callable[[npt.NDArray[Any]], npt.NDArr
                 used[2][k] = True
     if not used[2].any():
         return Box.whole(shape)
-    inside = [np.flatnonzero(u) for u in used]
-    x, y, z = (int(i[0]) for i in inside)
-    u, v, w = (int(i[-1]) + 1 for i in inside)
+    occupied = [np.flatnonzero(u) for u in used]
+    x, y, z = (int(i[0]) for i in occupied)
+    u, v, w = (int(i[-1]) + 1 for i in occupied)
     return Box((x, y, z), (u, v, w))

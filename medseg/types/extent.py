@@ -22,7 +22,7 @@ def extent_unit(geometry: Geometry, source: Source | None = None) -> Extent:
     """
     if geometry.shape.count(1) != 1:
         return "volume_ml"
-    return "area_px" if source is not None and source.format == "picture" else "area_mm2"
+    return "area_px" if source is not None and source.format == "image2d" else "area_mm2"
 
 
 def extent_of(voxels: int, geometry: Geometry, unit: Extent) -> float:

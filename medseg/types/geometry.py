@@ -145,7 +145,7 @@ class Geometry:
         raise GeometryMismatch(
             f"{what} do not match: {how}",
             where=where,
-            fix="Resample one onto the other knowingly, or pair the right files.",
+            fix="Resample one onto the other, or pair the right files.",
         )
 
 

@@ -102,11 +102,11 @@ class LabelTable:
     @classmethod
     def unnamed(cls, values: npt.ArrayLike) -> LabelTable:
         """Return a table for a label map that came without one; classes are called ``class-N``."""
-        wanted = sorted({int(v) for v in np.asarray(values).ravel()} - {0})
-        return cls(tuple(LabelClass(v, f"class-{v}", color=PALETTE[(v - 1) % len(PALETTE)]) for v in wanted))
+        present = sorted({int(v) for v in np.asarray(values).ravel()} - {0})
+        return cls(tuple(LabelClass(v, f"class-{v}", color=PALETTE[(v - 1) % len(PALETTE)]) for v in present))
 
 
-# Okabe & Ito's eight colors less black: told apart with every common kind of color vision.
+# Okabe & Ito's eight colors less black: distinguished by people with every common kind of color vision.
 PALETTE: tuple[tuple[int, int, int], ...] = (
     (230, 159, 0),
     (86, 180, 233),

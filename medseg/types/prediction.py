@@ -26,7 +26,7 @@ class PostStep:
     Parameters
     ----------
     stage : str
-        Name of a stage of the post room.
+        Name of a stage of medseg.post.
     options : mapping
         Its options.
     """
@@ -37,7 +37,7 @@ class PostStep:
 
 @dataclass(frozen=True)
 class ClassUncertainty:
-    """What the network left open about a class.
+    """How uncertain the network is about a class.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class ClassUncertainty:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a model says of a scan, on the scan's own grid.
+    """What a model predicts of a scan, on the scan's own grid.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Prediction:
     volume_range_ml : mapping of str to (float, float)
         Smallest and largest volume of each class in the data the model was trained on, where its card says.
     entropy : ndarray of float32 or float16, shape (X, Y, Z), optional
-        How undecided each voxel is, 0 to 1; only when asked for.
+        How uncertain each voxel is, 0 to 1; only when requested.
     uncertainty : mapping of int to ClassUncertainty
         By label value.
     warnings : tuple of str

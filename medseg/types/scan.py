@@ -15,7 +15,7 @@ from medseg.types.labels import LabelMap
 
 __all__ = ["Case", "Discovery", "FoundScan", "Scan", "ScanFormat", "Skipped", "Source"]
 
-ScanFormat = Literal["nifti", "nrrd", "meta", "dicom", "picture", "array"]
+ScanFormat = Literal["nifti", "nrrd", "meta", "dicom", "image2d", "array"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Source:
 
     Parameters
     ----------
-    format : {"nifti", "nrrd", "meta", "dicom", "picture", "array"}
+    format : {"nifti", "nrrd", "meta", "dicom", "image2d", "array"}
         What kind of file it was read from; ``"array"`` for one given in memory.
     files : tuple of Path
         The files read. For DICOM, in the order of the slices along the array's third axis.
@@ -56,7 +56,7 @@ class Scan:
     Parameters
     ----------
     array : ndarray, shape (C, X, Y, Z)
-        Intensities, channels first; the spatial axes are the geometry's. A 2D picture has Z = 1.
+        Intensities, channels first; the spatial axes are the geometry's. A 2D image has Z = 1.
     geometry : Geometry
         Where the voxels lie.
     modality : str, optional
@@ -114,7 +114,7 @@ class FoundScan:
     ----------
     case_id : str
         Unique within a run, safe as a folder name, free of patient names and identifiers taken from DICOM.
-    format : {"nifti", "nrrd", "meta", "dicom", "picture"}
+    format : {"nifti", "nrrd", "meta", "dicom", "image2d"}
         How to read it.
     files : tuple of Path
         Its files: one, or the instances of a DICOM series.
@@ -159,7 +159,7 @@ class Skipped:
         Why it was skipped.
     fix : str, optional
         What would make it usable.
-    broken : bool
+    corrupt : bool
         True where the file claims to be a scan and cannot be read as one, or was named explicitly: a failure of the
         batch. False where it is simply something else.
     """
@@ -167,7 +167,7 @@ class Skipped:
     path: Path
     reason: str
     fix: str | None = None
-    broken: bool = False
+    corrupt: bool = False
 
 
 @dataclass(frozen=True)

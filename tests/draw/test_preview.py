@@ -85,7 +85,7 @@ def test_a_picture_is_shown_in_color_beside_itself_with_its_objects_outlined() -
     labels = LabelMap((touching > 0).astype(np.uint8), geometry, TABLE)
     rows = tuple(InstanceRow(number, 1, True, None, 400) for number in (1, 2))
     objects = Instances(touching, geometry, rows, TABLE)
-    scan = Scan(array, geometry, source=Source("picture"))
+    scan = Scan(array, geometry, source=Source("image2d"))
     picture = np.asarray(draw_preview(scan, labels, measure_volumes(labels), instances=objects, size=200))
     left, right = picture[:, : picture.shape[1] // 2], picture[:, picture.shape[1] // 2 :]
     green = (right == GREEN).all(axis=2)

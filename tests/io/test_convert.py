@@ -112,7 +112,7 @@ def test_command(tmp_path, capsys):
     assert run(["convert", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--format", "nrrd", "--json"]) == 3
     told = json.loads(capsys.readouterr().out)
     assert told["converted"][0]["path"].endswith("image.nrrd")
-    assert "bad.nii: it is empty" in told["broken"][0]
+    assert "bad.nii: it is empty" in told["corrupt"][0]
     assert run(["convert", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--format", "png"]) == 2
     assert run(["convert", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--content", "what"]) == 2
     assert run(["convert", str(tmp_path / "in" / "bad.nii"), "--out", str(tmp_path / "out")]) == 4

@@ -127,7 +127,7 @@ def test_pixels_that_are_not_there(tmp_path):
 
 def test_color_is_refused(tmp_path):
     write_series(tmp_path, grid(), edit=lambda ds, k: setattr(ds, "SamplesPerPixel", 3))
-    assert [left.reason for left in discover([tmp_path]).skipped] == ["a color picture, not a scan"] * 9
+    assert [left.reason for left in discover([tmp_path]).skipped] == ["a color image, not a scan"] * 9
 
 
 LOSSLESS = [

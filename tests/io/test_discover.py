@@ -50,7 +50,7 @@ def hospital(tmp_path):
 
 
 def reasons(discovery):
-    return {left.path.name: (left.reason, left.broken) for left in discovery.skipped}
+    return {left.path.name: (left.reason, left.corrupt) for left in discovery.skipped}
 
 
 def test_hospital_folder(hospital):
@@ -105,7 +105,7 @@ def test_relative_inputs(hospital, monkeypatch):
 
 def test_named_files_count(hospital):
     left = discover([hospital / "notes.txt", hospital / "two.nii"]).skipped
-    assert [(one.path.name, one.broken) for one in left] == [("notes.txt", True)]
+    assert [(one.path.name, one.corrupt) for one in left] == [("notes.txt", True)]
 
 
 def test_path_that_does_not_exist(hospital):
@@ -189,7 +189,7 @@ def test_other_objects(tmp_path, storage, said):
     path = write_object(tmp_path / "other.dcm", storage)
     discovery = discover([tmp_path])
     assert reasons(discovery) == {"other.dcm": (said, False)}
-    assert discover([path]).skipped[0].broken
+    assert discover([path]).skipped[0].corrupt
 
 
 def test_uids_that_try_paths(tmp_path):
@@ -211,7 +211,7 @@ def test_truncated_dicom(tmp_path):
     assert error.value.where == str(paths[4])
     paths[4].write_bytes(whole[:200])
     discovery = discover([tmp_path])
-    assert [left.broken for left in discovery.skipped] == [True]
+    assert [left.corrupt for left in discovery.skipped] == [True]
     with pytest.raises(Exception, match="1 of 9 slices are missing"):
         read_scan(discovery.found[0])
 
@@ -225,7 +225,7 @@ def test_damaged_value_representation(tmp_path, tag):
     raw[at + 5] = ord("q")
     path.write_bytes(raw)
     (left,) = discover([tmp_path]).skipped
-    assert left.broken
+    assert left.corrupt
     assert "its DICOM header is damaged" in left.reason
 
 
@@ -248,7 +248,7 @@ def test_derived_pictures_without_a_place_are_no_failure(tmp_path):
     write_series(tmp_path / "b", grid(slices=1), edit=report)
     discovery = discover([tmp_path])
     assert len(discovery.found) == 1
-    assert list(reasons(discovery).values()) == [("a derived picture without a place in the patient", False)]
+    assert list(reasons(discovery).values()) == [("a derived image without a position in the patient", False)]
 
 
 def test_many_files_are_quick(tmp_path):
@@ -274,7 +274,7 @@ def test_pictures_count_where_nothing_else_is_a_scan(tmp_path):
     nib.save(nib.Nifti1Image(np.ones((5, 6, 7), np.int16), np.eye(4)), tmp_path / "b.nii")
     discovery = discover([tmp_path])
     assert ids(discovery) == ["b"]
-    assert reasons(discovery) == {"a.png": ("a picture among scans", False)}
+    assert reasons(discovery) == {"a.png": ("a 2D image among scans", False)}
     assert ids(discover([tmp_path, tmp_path / "a.png"])) == ["a", "b"]
 
 

@@ -86,7 +86,7 @@ def test_nothing_measured_and_nothing_there(tmp_path):
 
 def test_2d_images_have_areas_and_tables_of_older_versions_are_read(tmp_path):
     labels = label_map(np.ones((4, 5, 1)), affine=np.diag([0.5, 1, 3, 1]))
-    for source, column, area in ((None, "area_mm2", 10), (Source("picture"), "area_px", 20)):
+    for source, column, area in ((None, "area_mm2", 10), (Source("image2d"), "area_px", 20)):
         write_instances(components(labels), tmp_path, source)
         assert pd.read_csv(tmp_path / "instances.csv")[column].tolist() == [area]
         assert read_instances(tmp_path).rows[0].measures.volume_ml == pytest.approx(0.03)

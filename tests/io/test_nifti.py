@@ -297,7 +297,7 @@ def test_header_that_promises_terabytes(tmp_path, suffix):
         nifti.read_scan(tmp_path / f"lie{suffix}")
     left = discover([tmp_path]).skipped[0]
     assert "4000 x 4000 x 4000 voxels, 476.8 GiB" in left.reason
-    assert left.broken
+    assert left.corrupt
 
 
 def test_header_that_promises_more_than_deflate_can_hold(tmp_path):

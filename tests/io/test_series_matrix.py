@@ -28,7 +28,7 @@ def test_right_or_refused(tmp_path, name):
             volumes.append(Volume(np.asarray(scan.array[0], dtype=np.float64), scan.geometry.affine))
         except MedsegError as error:
             refusals.append(error)
-    refusals += [left for left in discovery.skipped if left.broken]
+    refusals += [left for left in discovery.skipped if left.corrupt]
     if kind.answer == "refused":
         assert refusals
         assert all(refusal.fix for refusal in refusals)

@@ -8,7 +8,7 @@ from scipy import ndimage
 from shared_data import DATA
 
 from medseg.data.border_class import border_labels
-from medseg.io import nifti, picture
+from medseg.io import image2d, nifti
 from medseg.post.components import components
 from medseg.post.from_border import objects_from_border
 from medseg.post.measure import measure
@@ -65,7 +65,7 @@ def pictures():
 
 def test_pictures_of_instances_read_as_the_loader_lays_them_out():
     path = sorted((DATA / "nuclei" / "instances").glob("*.png"))[0]
-    assert np.array_equal(picture.read_labels(path).array, np.asarray(Image.open(path)).T[..., np.newaxis])
+    assert np.array_equal(image2d.read_labels(path).array, np.asarray(Image.open(path)).T[..., np.newaxis])
 
 
 def test_watershed_splits_touching_nuclei(pictures):

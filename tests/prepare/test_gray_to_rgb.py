@@ -12,7 +12,7 @@ def card(*names):
     return InputCard(channels=[{"name": name} for name in names], patch=(8, 8, 1))
 
 
-def picture(channels, kind="picture"):
+def picture(channels, kind="image2d"):
     array = np.arange(channels * 20, dtype=np.uint8).reshape(channels, 4, 5, 1)
     return Scan(array, Geometry(np.eye(4), (4, 5, 1)), None, Source(kind))
 

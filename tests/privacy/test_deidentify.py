@@ -189,7 +189,7 @@ def test_unknown_kinds_and_damaged_files_are_skipped(tmp_path):
     source.files[1].write_bytes(source.files[1].read_bytes()[:400])
     result = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY)
     assert result.written == ()
-    assert [left.broken for left in result.skipped] == [True, True]
+    assert [left.corrupt for left in result.skipped] == [True, True]
 
 
 def test_multi_frame_objects(tmp_path):

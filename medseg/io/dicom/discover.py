@@ -56,12 +56,12 @@ def _find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[Skipp
             if reason is not None:
                 if str(header.elements.get("SOPClassUID")) in LABEL_CLASSES:
                     label_objects.append(entry.path)
-                # What could be mended should have been a scan; the rest is something else.
-                skipped.append(Skipped(entry.path, *reason, broken=entry.is_named or reason[1] is not None))
+                # What can be fixed should have been a scan; the rest is something else.
+                skipped.append(Skipped(entry.path, *reason, corrupt=entry.is_named or reason[1] is not None))
                 continue
             series.setdefault(str(header.elements.get("SeriesInstanceUID")), []).extend(frames_of(header))
         except MedsegError as error:
-            skipped.append(Skipped(entry.path, error.what, error.fix, broken=True))
+            skipped.append(Skipped(entry.path, error.what, error.fix, corrupt=True))
     found: list[FoundScan] = []
     for uid, members in series.items():
         distinct, copies = _without_copies(members, shown)
@@ -73,7 +73,7 @@ def _find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[Skipp
             if reason is None:
                 kept.append(volume)
             else:
-                skipped += [Skipped(path, *reason, broken=path in named) for path in _files(volume)]
+                skipped += [Skipped(path, *reason, corrupt=path in named) for path in _files(volume)]
         found += [_found(uid, volume, several=len(volumes) > 1) for volume in kept]
     taken = {path for scan in found for path in scan.files}
     return found, [left for left in skipped if left.path not in taken], label_objects
@@ -92,7 +92,7 @@ def _not_a_volume(header: Dataset) -> tuple[str, str | None] | None:
     if not header.get("SeriesInstanceUID"):
         return "it does not say to which series it belongs", "Export the series again."
     if int(header.get("SamplesPerPixel") or 1) != 1:
-        return "a color picture, not a scan", None
+        return "a color image, not a scan", None
     return None
 
 
@@ -103,7 +103,7 @@ def _not_a_scan(volume: Volume, volumes: Sequence[Volume]) -> tuple[str, str | N
         return "a localizer (scout), not a scan", None
     placed = first.is_placed
     if not placed and first.image_type[:1] == ("DERIVED",):
-        return "a derived picture without a place in the patient", None
+        return "a derived image without a position in the patient", None
     directions = {v.frames[0].orientation for v in volumes if len(v.frames) < FEW}
     if placed and len(volume.frames) < FEW and len(volumes) == len(directions) > 1:
         return f"one of {len(directions)} directions with a slice or two each: a localizer (scout), not a scan", None
@@ -163,10 +163,12 @@ def _found(uid: str, volume: Volume, *, several: bool) -> FoundScan:
     header = volume.frames[0].header
     modality = str(header.get("Modality") or "")
     count = len(volume.frames)
-    told = ", ".join(volume.told_by)
-    description = f"{modality or 'DICOM'}, {count} slice{'s' if count != 1 else ''}" + (f" ({told})" if told else "")
+    differences = ", ".join(volume.distinguished_by)
+    description = f"{modality or 'DICOM'}, {count} slice{'s' if count != 1 else ''}" + (
+        f" ({differences})" if differences else ""
+    )
     key = volume.key if several else None
-    name = None if key is None else f"{key} {told}".rstrip()
+    name = None if key is None else f"{key} {differences}".rstrip()
     number = header.get("SeriesNumber")
     return FoundScan(
         dicom_case_id(modality, uid, key),

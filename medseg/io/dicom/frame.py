@@ -20,8 +20,8 @@ __all__ = ["Frame", "frames_of"]
 ABSURD = 1e6
 # How far direction cosines may be from length 1; scanners round them.
 COSINE_SLACK = 1e-2
-# What tells volumes apart that lie at the same positions under one series UID, from the plainest to the last resort.
-TELLING = (
+# What distinguishes volumes that lie at the same positions under one series UID, from the plainest to the last resort.
+DISTINGUISHING = (
     "TemporalPositionIdentifier",
     "TemporalPositionIndex",
     "EchoNumbers",
@@ -64,7 +64,7 @@ class Frame:
     slope: float  # with `intercept`, turns stored values into real ones; 1 and 0 where the header says nothing
     intercept: float
     is_scaled: bool  # whether the header gives either
-    tells: Mapping[str, Any]  # the `TELLING` attributes it has, and its indices in private dimensions
+    attributes: Mapping[str, Any]  # the `DISTINGUISHING` attributes it has, and its indices in private dimensions
 
     @cached_property
     def is_placed(self) -> bool:
@@ -96,7 +96,7 @@ class Frame:
     @property
     def image_type(self) -> tuple[str, ...]:
         """Such as ``("ORIGINAL", "PRIMARY", "AXIAL")``."""
-        value = self.tells.get("ImageType", ())
+        value = self.attributes.get("ImageType", ())
         return tuple(str(v).strip().upper() for v in value)
 
 
@@ -205,10 +205,10 @@ def _frame(
     spacing = numbers("PixelSpacing", 2)
     position = numbers("ImagePositionPatient", 3)
     image_type = get("FrameType", "ImageType") if index is not None else get("ImageType")
-    tells = {keyword: _plain(value) for keyword in TELLING if (value := get(keyword)) is not None}
+    attributes = {keyword: _plain(value) for keyword in DISTINGUISHING if (value := get(keyword)) is not None}
     if image_type is not None:
-        tells["ImageType"] = _plain(image_type) if not isinstance(image_type, str) else (image_type,)
-    tells |= indices or {}
+        attributes["ImageType"] = _plain(image_type) if not isinstance(image_type, str) else (image_type,)
+    attributes |= indices or {}
     steps = (abs(number(keyword, 0.0)) for keyword in ("SpacingBetweenSlices", "SliceThickness"))
     slope = number("RescaleSlope", 1.0)
     if slope == 0:
@@ -227,7 +227,7 @@ def _frame(
         slope=slope,
         intercept=number("RescaleIntercept", 0.0),
         is_scaled=get("RescaleSlope", "RescaleIntercept") is not None,
-        tells=tells,
+        attributes=attributes,
     )
 
 

@@ -184,7 +184,7 @@ def _short_value(
 
 
 def _is_deflated(stream: IO[bytes], path: Path) -> bool:
-    """Whether a file is deflated; refused beyond bounds, for pydicom inflates all of it to read any of it."""
+    """Whether a file is deflated; rejected beyond bounds, because pydicom inflates all of it to read any of it."""
     if DeflatedExplicitVRLittleEndian.encode() not in stream.read(1024):
         return False
     meta = read_file_meta_info(str(path))

@@ -35,11 +35,11 @@ def volume_of(found: FoundScan) -> Volume:
     if len(series) > 1:
         raise InputError("its files belong to several series", where=where, fix="Give the files of one series.")
     if found.volume is not None:
-        key, _, told = found.volume.partition(" ")
-        note = "one of several volumes of its series" + (f", told apart by {told}" if told else "")
+        key, _, distinguished = found.volume.partition(" ")
+        note = "one of several volumes of its series" + (f", distinguished by {distinguished}" if distinguished else "")
         # Files of single images are just those of the volume; multi-frame files may hold others beside it.
         volumes = [v for v in (Volume(tuple(frames)), *sort_into_volumes(frames)) if v.key == key][:1]
-        volumes = [Volume(v.frames, (told,), (note,)) for v in volumes]
+        volumes = [Volume(v.frames, (distinguished,), (note,)) for v in volumes]
     else:
         volumes = sort_into_volumes(frames)
     if len(volumes) != 1:

@@ -20,7 +20,7 @@ __all__ = ["choose_series", "judge", "named_series"]
 
 # How far spacing and field of view may lie beyond those of the training data.
 SLACK = 1.05
-SOME = 5
+MOST_NAMED = 5
 log = logging.getLogger("medseg.io.dicom.series_choice")
 
 
@@ -40,8 +40,8 @@ class Fit:
     def __str__(self) -> str:
         if self.against:
             return "; ".join(self.against)
-        said = [*self.short, *(f"{what} not stated" for what in self.unknown)]
-        return "; ".join(said) or "all as wanted"
+        differences = [*self.short, *(f"{what} not stated" for what in self.unknown)]
+        return "; ".join(differences) or "all as the model expects"
 
 
 def choose_series(discovery: Discovery, wanted: SeriesWanted, inputs: Sequence[Path]) -> Discovery:
@@ -50,7 +50,7 @@ def choose_series(discovery: Discovery, wanted: SeriesWanted, inputs: Sequence[P
     A study of one volume, volumes that were given each by its own path, and scans that are not DICOM stay as they are.
 
     Volumes of one study under different inputs are not chosen between. Chosen volumes say why in their notes; the
-    others are skipped with the reason. Where none fits, or several fit equally, the study is skipped as broken, for the
+    others are skipped with the reason. Where none fits, or several fit equally, the study is skipped as failed, for the
     user to choose.
     """
     kept: list[FoundScan] = []
@@ -61,7 +61,7 @@ def choose_series(discovery: Discovery, wanted: SeriesWanted, inputs: Sequence[P
             continue
         chosen, reason = _choose(members, wanted)
         if chosen is None:
-            left.append(Skipped(members[0].files[0], reason, "Say which with --series.", broken=True))
+            left.append(Skipped(members[0].files[0], reason, "Say which with --series.", corrupt=True))
         else:
             log.info("%s: %s", chosen.case_id, reason)
             kept.append(replace(chosen, notes=(*chosen.notes, reason)))
@@ -81,25 +81,26 @@ def named_series(discovery: Discovery, pattern: str) -> Discovery:
     case.
     """
     dicom = [scan for scan in discovery.found if scan.format == "dicom"]
-    meant = {scan.case_id for scan in dicom if _is_meant(scan, pattern)}
-    if dicom and not meant:
-        some = ", ".join(_name(scan) for scan in dicom[:SOME]) + (" ..." if len(dicom) > SOME else "")
+    matching = {scan.case_id for scan in dicom if _matches(scan, pattern)}
+    if dicom and not matching:
+        examples = ", ".join(_name(scan) for scan in dicom[:MOST_NAMED]) + (" ..." if len(dicom) > MOST_NAMED else "")
         raise UsageError(
-            f"--series: none of the {len(dicom)} volumes is '{pattern}'", fix=f"There are {some}; see medseg inspect."
+            f"--series: none of {len(dicom)} volumes matches '{pattern}'",
+            fix=f"There are {examples}; see `medseg inspect`.",
         )
     note = "chosen by --series"
     return Discovery(
         tuple(
-            replace(scan, notes=(*scan.notes, note)) if scan.case_id in meant else scan
+            replace(scan, notes=(*scan.notes, note)) if scan.case_id in matching else scan
             for scan in discovery.found
-            if scan.format != "dicom" or scan.case_id in meant
+            if scan.format != "dicom" or scan.case_id in matching
         ),
         (
             *discovery.skipped,
             *(
                 Skipped(s.files[0], f"series {_name(s)}: not the one named with --series")
                 for s in dicom
-                if s.case_id not in meant
+                if s.case_id not in matching
             ),
         ),
     )
@@ -154,20 +155,20 @@ def judge(found: FoundScan, wanted: SeriesWanted) -> Fit:
 def _choose(members: Sequence[FoundScan], wanted: SeriesWanted) -> tuple[FoundScan | None, str]:
     fits: Mapping[str, Fit] = {scan.case_id: judge(scan, wanted) for scan in members}
     fitting = [scan for scan in members if not fits[scan.case_id].against]
-    said = "; ".join(f"{_name(scan)}: {fits[scan.case_id]}" for scan in members[:SOME])
-    said += "; and more" if len(members) > SOME else ""
+    verdicts = "; ".join(f"{_name(scan)}: {fits[scan.case_id]}" for scan in members[:MOST_NAMED])
+    verdicts += "; and more" if len(members) > MOST_NAMED else ""
     if not fitting:
-        return None, f"none of the {len(members)} volumes of this study is what the model wants ({said})"
+        return None, f"none of the {len(members)} volumes of this study fits the model ({verdicts})"
     best = min(fits[scan.case_id].rank for scan in fitting)
     equal = [scan for scan in fitting if fits[scan.case_id].rank == best]
     if len(equal) > 1:
-        names = ", ".join(_name(scan) for scan in equal[:SOME]) + (" and more" if len(equal) > SOME else "")
+        names = ", ".join(_name(scan) for scan in equal[:MOST_NAMED]) + (" and more" if len(equal) > MOST_NAMED else "")
         return None, f"{len(equal)} volumes of this study fit the model equally well: {names}"
     (chosen,) = equal
     others = "; ".join(f"{_name(scan)}: {fits[scan.case_id]}" for scan in members if scan is not chosen)
     return chosen, (
         f"chosen among {len(members)} volumes of its study ({fits[chosen.case_id]}) before {others}"
-        if len(members) <= SOME
+        if len(members) <= MOST_NAMED
         else f"chosen among {len(members)} volumes of its study ({fits[chosen.case_id]})"
     )
 
@@ -178,7 +179,7 @@ def _name(scan: FoundScan) -> str:
     return f"{scan.case_id} ({number}{scan.description})"
 
 
-def _is_meant(scan: FoundScan, pattern: str) -> bool:
+def _matches(scan: FoundScan, pattern: str) -> bool:
     if pattern in (scan.series_uid, scan.case_id):
         return True
     if pattern.isdigit() and scan.series_number is not None and int(pattern) == scan.series_number:

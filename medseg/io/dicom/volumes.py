@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import InputError
-from medseg.io.dicom.frame import TELLING, Frame
+from medseg.io.dicom.frame import DISTINGUISHING, Frame
 from medseg.io.dicom.geometry import SAME_PLACE, heights, lay_out
 
 __all__ = ["Volume", "sort_into_volumes"]
@@ -24,7 +24,7 @@ SAME_COSINE = 2e-4
 COUNTERS = {
     "AcquisitionNumber", "StackID", "AcquisitionTime", "AcquisitionDateTime", "SeriesTime", "ContentTime",
 }  # fmt: skip
-RUNS = "told apart only by runs of the instance number: {} runs of {} slices"
+RUNS = "distinguished only by runs of the instance number: {} runs of {} slices"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Volume:
 
     frames: tuple[Frame, ...]  # in no particular order
     # What distinguishes it from the other volumes of the series, for instance ``("EchoTime 4.6",)``.
-    told_by: tuple[str, ...] = ()
+    distinguished_by: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # how it was found, where the header does not say outright
 
     @property
@@ -54,17 +54,17 @@ def sort_into_volumes(frames: Sequence[Frame]) -> list[Volume]:
     First by what a volume cannot mix: object class, frame of reference, size, pixel spacing, localizer or not,
     orientation, echo and temporal position. What still has several images at one place is split by the attribute, or
     the pair of attributes, that leaves one image at each place; as a last resort by sweeps of the instance number.
-    Where nothing tells them apart they stay together, for `lay_out` to refuse.
+    Where nothing distinguishes them they stay together, for `lay_out` to refuse.
     """
     groups = _split(frames, _fixed)
     volumes: list[Volume] = []
     for fixed in groups.values():
         for oriented in _by_orientation(fixed):
             by_time = _by_time(oriented)
-            for told, group in by_time.items():
-                names = _names(told) if len(by_time) > 1 else ()
-                volumes += [Volume(v.frames, names + v.told_by, v.notes) for v in _one_at_each_place(group)]
-    return sorted(volumes, key=lambda v: (str(v.frames[0].image_type), v.told_by, _first(v)))
+            for values, group in by_time.items():
+                names = _names(values) if len(by_time) > 1 else ()
+                volumes += [Volume(v.frames, names + v.distinguished_by, v.notes) for v in _one_at_each_place(group)]
+    return sorted(volumes, key=lambda v: (str(v.frames[0].image_type), v.distinguished_by, _first(v)))
 
 
 def _first(volume: Volume) -> tuple[int, str]:
@@ -103,9 +103,9 @@ def _by_time(frames: list[Frame]) -> dict[Hashable, list[Frame]]:
     groups = _split(
         frames,
         lambda frame: tuple(
-            (keyword, frame.tells[keyword])
+            (keyword, frame.attributes[keyword])
             for keyword in ("TemporalPositionIdentifier", "TemporalPositionIndex", "EchoNumbers")
-            if keyword in frame.tells
+            if keyword in frame.attributes
         ),
     )
     if len(groups) == 1 or not frames[0].is_placed:
@@ -115,8 +115,8 @@ def _by_time(frames: list[Frame]) -> dict[Hashable, list[Frame]]:
     return {(): frames} if apart else groups
 
 
-def _names(told: Hashable) -> tuple[str, ...]:
-    return tuple(f"{keyword} {_text(value)}" for keyword, value in told) if isinstance(told, tuple) else ()
+def _names(values: Hashable) -> tuple[str, ...]:
+    return tuple(f"{keyword} {_text(value)}" for keyword, value in values) if isinstance(values, tuple) else ()
 
 
 def _text(value: object) -> str:
@@ -149,22 +149,22 @@ def _one_at_each_place(frames: list[Frame]) -> list[Volume]:
     if len(set(places)) == len(frames):
         return _without_strangers(frames)
     sweeps = _by_sweeps(frames, places)
-    private = sorted({k for frame in frames for k in frame.tells} - set(TELLING))
-    varying = [k for k in (*TELLING, *private) if len({f.tells.get(k) for f in frames}) > 1]
+    private = sorted({k for frame in frames for k in frame.attributes} - set(DISTINGUISHING))
+    varying = [k for k in (*DISTINGUISHING, *private) if len({f.attributes.get(k) for f in frames}) > 1]
     for fits in (_is_unbroken, _is_fewest):
         for keywords in itertools.chain.from_iterable(itertools.combinations(varying, size) for size in (1, 2, 3)):
             groups: dict[tuple[Any, ...], list[int]] = {}
             for number, frame in enumerate(frames):
-                groups.setdefault(tuple(frame.tells.get(k) for k in keywords), []).append(number)
+                groups.setdefault(tuple(frame.attributes.get(k) for k in keywords), []).append(number)
             if fits([[places[i] for i in group] for group in groups.values()]):
                 if set(keywords) <= COUNTERS and _contradicts(groups.values(), sweeps):
                     return [Volume(tuple(frames))]
                 return [
                     Volume(
                         tuple(frames[i] for i in group),
-                        tuple(f"{k} {_text(v)}" for k, v in zip(keywords, told, strict=True)),
+                        tuple(f"{k} {_text(v)}" for k, v in zip(keywords, values, strict=True)),
                     )
-                    for told, group in groups.items()
+                    for values, group in groups.items()
                 ]
     return [
         Volume(
@@ -177,7 +177,7 @@ def _one_at_each_place(frames: list[Frame]) -> list[Volume]:
 
 
 def _contradicts(groups: Iterable[Sequence[int]], sweeps: Sequence[Sequence[int]]) -> bool:
-    """Whether the instance numbers run through all places again and again, and tell other images together."""
+    """Whether the instance numbers run through all places again and again, and group the images otherwise."""
     return bool(sweeps) and {frozenset(group) for group in groups} != {frozenset(sweep) for sweep in sweeps}
 
 

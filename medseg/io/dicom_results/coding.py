@@ -17,13 +17,13 @@ __all__ = [
     "NOTICE",
     "SOFTWARE_VERSION",
     "algorithm",
+    "algorithm_type",
     "category_of",
     "class_of",
     "code_of",
     "concept",
     "describe",
     "long_string",
-    "made",
     "person_name",
     "serial_number",
     "table_of",
@@ -31,7 +31,7 @@ __all__ = [
     "type_of",
 ]
 
-# What a class without codes of its own is said to be: true of anything a model segments in a patient, and no more.
+# The code of a class without one of its own: true of anything a model segments in a patient, and no more.
 ANATOMICAL_STRUCTURE = Code("123037004", "SCT", "Anatomical Structure")
 NOTICE = "research use only"
 SOFTWARE_VERSION = version("medseg")
@@ -63,7 +63,7 @@ def algorithm(model: ModelIdentity) -> hd.AlgorithmIdentificationSequence:
     )
 
 
-def made(model: ModelIdentity) -> str:
+def algorithm_type(model: ModelIdentity) -> str:
     """DICOM's word for how labels came about: ``"AUTOMATIC"``, or ``"MANUAL"`` where no package stands behind them."""
     return "AUTOMATIC" if model.hash else "MANUAL"
 
@@ -80,7 +80,7 @@ def describe(entry: LabelClass, number: int, model: ModelIdentity, tracking_uid:
         segment_label=long_string(entry.name),
         segmented_property_category=concept(category_of(entry)),
         segmented_property_type=concept(type_of(entry)),
-        algorithm_type=made(model),
+        algorithm_type=algorithm_type(model),
         algorithm_identification=algorithm(model) if model.hash else None,
         tracking_uid=tracking_uid,
         tracking_id=long_string(entry.name),
@@ -137,8 +137,8 @@ def person_name(name: str) -> str:
 
 def title(model: ModelIdentity) -> str:
     """Series description of what a model made."""
-    room = 64 - len(f"medseg , {NOTICE}")
-    return long_string(f"medseg {model.name[:room]}, {NOTICE}")
+    length = 64 - len(f"medseg , {NOTICE}")
+    return long_string(f"medseg {model.name[:length]}, {NOTICE}")
 
 
 def code_of(item: Dataset, keyword: str) -> Code | None:

@@ -50,12 +50,12 @@ def trace(mask: npt.NDArray[Any]) -> list[Polygon]:
     """
     from skimage.measure import find_contours
 
-    pieces, _ = ndimage.label(mask)
+    components, _ = ndimage.label(mask)
     polygons = []
-    for number, place in enumerate(ndimage.find_objects(pieces), start=1):
-        piece = np.pad(pieces[place] == number, 1).astype(np.float64)
+    for number, place in enumerate(ndimage.find_objects(components), start=1):
+        component = np.pad(components[place] == number, 1).astype(np.float64)
         corner = np.array([place[0].start, place[1].start]) - 1
-        loops = [_without_straight(loop[:-1] + corner) for loop in find_contours(piece, 0.5, fully_connected="low")]
+        loops = [_without_straight(loop[:-1] + corner) for loop in find_contours(component, 0.5, fully_connected="low")]
         loops.sort(key=lambda loop: abs(_area(loop)), reverse=True)
         outline = _turned(loops[0], 1)
         for hole in loops[1:]:
@@ -66,14 +66,14 @@ def trace(mask: npt.NDArray[Any]) -> list[Polygon]:
 
 def _keyhole(outline: Polygon, hole: Polygon) -> Polygon:
     """Walk the outline to the corner nearest the hole, cross over, round the hole, and back."""
-    nearest, there = min(
+    nearest, start = min(
         (
             (int(np.argmin(distances := ((outline - corner) ** 2).sum(axis=1))), index, float(distances.min()))
             for index, corner in enumerate(hole)
         ),
         key=lambda found: found[2],
     )[:2]
-    round_trip = np.concatenate([np.roll(hole, -there, axis=0), hole[there : there + 1]])
+    round_trip = np.concatenate([np.roll(hole, -start, axis=0), hole[start : start + 1]])
     return np.concatenate([outline[: nearest + 1], round_trip, outline[nearest:]])
 
 

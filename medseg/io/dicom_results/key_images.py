@@ -1,6 +1,6 @@
 """Key images: the slices on which each class is largest, with its outline drawn in, as DICOM Secondary Capture.
 
-For viewers that show nothing else of a result. The pixels are a picture; nothing can be measured on them.
+For viewers that show nothing else of a result. The pixels are an illustration; nothing can be measured on them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from medseg.types import LabelClass, LabelMap, LabelTable, ModelIdentity, Source
 __all__ = ["key_image_path", "write_key_images"]
 
 SERIES_NUMBER = 9004
-SHORTEST_SIDE = 512  # pixels a picture is enlarged to
+SHORTEST_SIDE = 512  # pixels an image is enlarged to
 LINE = 20  # height of a line of the legend, pixels
 INK, PAPER = (235, 235, 235), (0, 0, 0)
 
@@ -53,11 +53,11 @@ def write_key_images(labels: LabelMap, source: Source, path: Path, *, model: Mod
     written = []
     for number, k in enumerate(slices, start=1):
         header, target = series.instance_of(k), key_image_path(path, number)
-        picture, pixel_spacing = _picture(labels, array, series, source, k, model)
+        drawn, pixel_spacing = _draw(labels, array, series, source, k, model)
         with lenient():
             image = hd.sc.SCImage.from_ref_dataset(
                 ref_dataset=header,
-                pixel_array=picture,
+                pixel_array=drawn,
                 photometric_interpretation="RGB",
                 bits_allocated=8,
                 coordinate_system="PATIENT",
@@ -89,7 +89,7 @@ def _key_slices(array: npt.NDArray[Any], table: LabelTable) -> list[int]:
     return slices or [array.shape[2] // 2]
 
 
-def _picture(
+def _draw(
     labels: LabelMap, array: npt.NDArray[Any], series: SourceSeries, source: Source, k: int, model: ModelIdentity
 ) -> tuple[npt.NDArray[np.uint8], float]:
     """Draw one slice with outlines and legend: (rows, columns, 3), and its pixel spacing in mm."""
@@ -100,12 +100,12 @@ def _picture(
     large = np.asarray(Image.fromarray(gray).resize(size, Image.Resampling.BICUBIC))
     classes = array[:, :, k].T.astype(np.int32)
     regions = np.asarray(Image.fromarray(classes).resize(size, Image.Resampling.NEAREST))
-    picture = np.repeat(large[..., None], 3, axis=2)
+    drawn = np.repeat(large[..., None], 3, axis=2)
     shown = [entry for entry in labels.table if (classes == entry.value).any()]
     for entry in shown:
         inside = regions == entry.value
-        picture[inside & ~ndimage.binary_erosion(inside, iterations=2)] = entry.color
-    return np.concatenate([picture, _legend(shown, size[0], k, array.shape[2], model)]), fine
+        drawn[inside & ~ndimage.binary_erosion(inside, iterations=2)] = entry.color
+    return np.concatenate([drawn, _legend(shown, size[0], k, array.shape[2], model)]), fine
 
 
 def _gray(series: SourceSeries, source: Source, k: int) -> npt.NDArray[np.uint8]:

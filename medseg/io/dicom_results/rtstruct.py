@@ -44,17 +44,17 @@ def read_rtstruct(path: Path, on: Scan | Geometry, pattern: str = ".*") -> Label
     try:
         if isinstance(on, Scan):
             _check_frame(dataset, on.source.frame_of_reference_uid, path)
-        wanted = [roi for roi in dataset.StructureSetROISequence if _matches(pattern, str(roi.ROIName))]
+        chosen = [roi for roi in dataset.StructureSetROISequence if _matches(pattern, str(roi.ROIName))]
         drawn = {int(item.ReferencedROINumber): item for item in dataset.ROIContourSequence}
         codes = _codes(dataset)
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(f"a required part is missing or wrong ({error})", where=path, fix=AGAIN) from error
-    if not wanted:
+    if not chosen:
         names = ", ".join(f"'{roi.ROIName}'" for roi in dataset.StructureSetROISequence) or "none"
         raise InputError(f"no structure is called like '{pattern}'", where=path, fix=f"It has: {names}.")
-    array = np.zeros(geometry.shape, smallest_label_dtype(len(wanted)))
+    array = np.zeros(geometry.shape, smallest_label_dtype(len(chosen)))
     classes = []
-    for value, roi in enumerate(wanted, start=1):
+    for value, roi in enumerate(chosen, start=1):
         item = drawn.get(int(roi.ROINumber), Dataset())
         color = tuple(int(c) for c in item.get("ROIDisplayColor") or PALETTE[(value - 1) % len(PALETTE)])
         name = str(roi.ROIName or f"class-{value}")
@@ -83,7 +83,7 @@ def write_rtstruct(labels: LabelMap, source: Source, path: Path, *, model: Model
     if series.slices is not None:
         raise FormatLimitation(
             "contours of unevenly spaced slices cannot be proved by reading them back",
-            fix="Write dicom-seg, which holds a picture for each slice, or nifti.",
+            fix="Write dicom-seg, which holds an image for each slice, or nifti.",
         )
     write_sealed(build_rtstruct(labels, series, model), series.first, path)
     back = read_rtstruct(path, labels.geometry)
@@ -147,9 +147,7 @@ def _filled(item: Dataset, geometry: Geometry, name: str, path: Path) -> npt.NDA
         else:
             outside += 1
     if outside and not on_slices:
-        raise GeometryMismatch(
-            f"'{name}' lies wholly outside the scan", where=path, fix="Give the series it was drawn on."
-        )
+        raise GeometryMismatch(f"'{name}' lies outside the scan", where=path, fix="Give the series it was drawn on.")
     if outside:
         log.warning("%s: %d contours of '%s' lie outside the scan and are cut off", path, outside, name)
     mask = np.zeros(geometry.shape, dtype=bool)

@@ -11,9 +11,9 @@ from medseg.io.dicom.plane import LPS
 from medseg.io.dicom_results.coding import (
     NOTICE,
     SOFTWARE_VERSION,
+    algorithm_type,
     concept,
     long_string,
-    made,
     person_name,
     serial_number,
     title,
@@ -82,7 +82,7 @@ def _structure(entry: LabelClass, number: int, series: SourceSeries, model: Mode
     item = Dataset()
     item.ROINumber, item.ROIName = number, long_string(entry.name)
     item.ReferencedFrameOfReferenceUID = series.first.FrameOfReferenceUID
-    item.ROIGenerationAlgorithm = made(model)
+    item.ROIGenerationAlgorithm = algorithm_type(model)
     item.ROIGenerationDescription = long_string(str(model))
     return item
 

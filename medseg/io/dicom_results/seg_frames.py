@@ -42,18 +42,18 @@ class SegFile:
         """
         numbers = self._numbers()
         largest = float(self.dataset.get("MaximumFractionalValue") or 1)
-        for frame, (k, pixels) in enumerate(zip(self.slices, _pictures(self.dataset), strict=True)):
-            picture = pixels.T
+        for frame, (k, pixels) in enumerate(zip(self.slices, _pixels_of_frames(self.dataset), strict=True)):
+            frame_pixels = pixels.T
             if self.kind == "LABELMAP":
-                yield from ((self.classes[n].value, k, picture == n) for n in self._present(picture))
+                yield from ((self.classes[n].value, k, frame_pixels == n) for n in self._present(frame_pixels))
             elif numbers[frame] in self.classes:
-                fraction = picture.astype(np.float32) / largest if self.kind == "FRACTIONAL" else picture != 0
+                fraction = frame_pixels.astype(np.float32) / largest if self.kind == "FRACTIONAL" else frame_pixels != 0
                 yield self.classes[numbers[frame]].value, k, fraction
 
-    def _present(self, picture: npt.NDArray[Any]) -> list[int]:
+    def _present(self, frame_pixels: npt.NDArray[Any]) -> list[int]:
         """Segment numbers in a frame of a label map, checked to be described."""
         background = self.dataset.get("PixelPaddingValue", 0)
-        present = set(np.unique(picture).tolist()) - {background}
+        present = set(np.unique(frame_pixels).tolist()) - {background}
         described = {int(segment.SegmentNumber) for segment in self.dataset.SegmentSequence}
         unknown = present - described - {0}
         if unknown:
@@ -92,7 +92,7 @@ def open_seg(path: Path) -> SegFile:
     return SegFile(dataset, str(dataset.SegmentationType), classes, geometry, tuple(slices))
 
 
-def _pictures(dataset: Dataset) -> Iterator[npt.NDArray[Any]]:
+def _pixels_of_frames(dataset: Dataset) -> Iterator[npt.NDArray[Any]]:
     """Pixels of each frame, shape (rows, columns).
 
     Frames of single bits follow one another without a gap, so most do not start on a byte, which pydicom's own iterator

@@ -139,7 +139,7 @@ def _match(
     geometry: Geometry, planes: Sequence[Plane], where: Path, places: Sequence[float] | None = None
 ) -> list[int]:
     """Index of the plane of each label slice; where `places` are given, of the slice at each of these instead."""
-    mismatch = "Resample the labels onto the series knowingly, or give the series they were made on."
+    mismatch = "Resample the labels onto the series, or give the series they were made on."
     columns, rows, slices = geometry.shape
     if any(plane.size != (columns, rows) for plane in planes):
         raise GeometryMismatch(

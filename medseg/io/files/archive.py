@@ -52,11 +52,11 @@ def _check_size(infos: list[zipfile.ZipInfo], archive: Path) -> None:
         raise ResourceLimit(
             f"it would unpack to {len(infos):,} files of {total / 2**30:.1f} GiB; {free / 2**30:.1f} GiB are free",
             where=archive,
-            fix="Unpack it yourself where there is room, and give the folder.",
+            fix="Unpack it where there is room, and give the folder.",
         )
-    lying = [i for i in infos if i.file_size > i.compress_size * LARGEST_DEFLATE_RATIO + 1024]
-    if lying:
-        raise InputError(f"'{lying[0].filename}' cannot be as large as it says", where=archive, fix="Copy it again.")
+    lies = [i for i in infos if i.file_size > i.compress_size * LARGEST_DEFLATE_RATIO + 1024]
+    if lies:
+        raise InputError(f"'{lies[0].filename}' cannot be as large as it says", where=archive, fix="Copy it again.")
 
 
 def _extract(packed: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path, archive: Path) -> Path | MedsegError:

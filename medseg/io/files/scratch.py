@@ -1,4 +1,4 @@
-"""Arrays too large for memory, in files nobody else sees and that are gone when the process is."""
+"""Arrays too large for memory, in unnamed files that vanish with the process."""
 
 from __future__ import annotations
 

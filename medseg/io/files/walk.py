@@ -51,23 +51,23 @@ def walk(inputs: Sequence[Path]) -> tuple[list[Entry], list[Skipped]]:
         else:
             reached.append(Entry(given, given, given))
     entries: list[Entry] = []
-    seen: dict[tuple[int, int], Path] = {}
+    listed: dict[tuple[int, int], Path] = {}
     # A link is the same file as what it points to, not the other way round.
     for entry in sorted(reached, key=lambda e: (not e.is_named, e.path.is_symlink())):
         try:
             status = entry.path.stat()
         except OSError as error:
-            skipped.append(Skipped(entry.path, f"it cannot be opened ({error.strerror or error})", broken=True))
+            skipped.append(Skipped(entry.path, f"it cannot be opened ({error.strerror or error})", corrupt=True))
             continue
         if not stat.S_ISREG(status.st_mode):
-            skipped.append(Skipped(entry.path, "it is not a plain file", broken=entry.is_named))
+            skipped.append(Skipped(entry.path, "it is not a plain file", corrupt=entry.is_named))
             continue
         identity = (status.st_dev, status.st_ino)
-        if identity in seen:
-            if seen[identity] != entry.path:
-                skipped.append(Skipped(entry.path, f"the same file as {seen[identity]}"))
+        if identity in listed:
+            if listed[identity] != entry.path:
+                skipped.append(Skipped(entry.path, f"the same file as {listed[identity]}"))
             continue
-        seen[identity] = entry.path
+        listed[identity] = entry.path
         entries.append(entry)
     return sorted(entries, key=lambda e: absolute(e.path)), skipped
 
@@ -76,7 +76,7 @@ def _files_under(folder: Path, skipped: list[Skipped]) -> Iterator[Path]:
     """Files of a folder and its sub-folders; a folder reached twice through links is walked once."""
 
     def unreadable(error: OSError) -> None:
-        skipped.append(Skipped(Path(error.filename), f"the folder cannot be opened ({error.strerror})", broken=True))
+        skipped.append(Skipped(Path(error.filename), f"the folder cannot be opened ({error.strerror})", corrupt=True))
 
     visited: set[tuple[int, int]] = set()
     for name, folders, files in os.walk(folder, followlinks=True, onerror=unreadable):

@@ -35,7 +35,7 @@ def chosen(discovery: Discovery) -> list[int | None]:
 
 
 def asked(discovery: Discovery) -> str:
-    (left,) = [left for left in discovery.skipped if left.broken]
+    (left,) = [left for left in discovery.skipped if left.corrupt]
     assert left.fix == "Say which with --series."
     return left.reason
 
@@ -47,7 +47,7 @@ def test_modality(tmp_path):
     assert chosen(got) == [2]
     check(read_scan(got.found[0]))
     (note,) = got.found[0].notes
-    assert "chosen among 2 volumes of its study (all as wanted)" in note
+    assert "chosen among 2 volumes of its study (all as the model expects)" in note
     assert "CT, not MR" in note
     assert ["not the one that fits" in left.reason for left in got.skipped] == [True]
 
@@ -124,7 +124,7 @@ def test_named(tmp_path, pattern):
 def test_a_patient_s_name_names_nothing(tmp_path):
     series(tmp_path, "a", 1)
     for pattern in ("Doe^Jane", "*Doe*", "MRN-4711"):
-        with pytest.raises(UsageError, match="none of the 1 volumes"):
+        with pytest.raises(UsageError, match="none of 1 volumes"):
             named_series(discover([tmp_path]), pattern)
 
 

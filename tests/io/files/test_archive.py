@@ -41,7 +41,7 @@ def test_scans_of_an_archive(study):
         discovery = discover([place])
         assert [scan.case_id for scan in discovery.found] == [discovery.found[0].case_id, "T1"]
         check(read_scan(discovery.found[0]))
-        assert {str(left.path.relative_to(study)): left.broken for left in discovery.skipped} == {
+        assert {str(left.path.relative_to(study)): left.corrupt for left in discovery.skipped} == {
             "__MACOSX/._T1.nii.gz": False,
             "readme.txt": False,
             "study/broken.nii": True,
@@ -120,4 +120,4 @@ def test_member_with_a_wrong_checksum(study):
     study.write_bytes(raw)
     left = {left.path.name: left for left in discover([study]).skipped}
     assert "cannot be unpacked" in left["T1.nii.gz"].reason
-    assert left["T1.nii.gz"].broken
+    assert left["T1.nii.gz"].corrupt

@@ -1,4 +1,4 @@
-"""Pictures without a patient: PNG, JPEG and TIFF as scans one voxel thick, stacks of TIFF pages as volumes."""
+"""2D images without a patient: PNG, JPEG and TIFF as scans one voxel thick, stacks of TIFF pages as volumes."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 __all__ = ["look", "read_labels", "read_scan"]
 
-NO_PLACE = "a picture says nothing of size or place; one pixel was taken as 1 mm"
+NO_PLACE = "The file has no pixel size and no position; one pixel was taken as 1 mm."
 
 
 def look(path: Path) -> tuple[str, tuple[Path, ...]]:
     """Check a header without reading pixels; say what it says, and list the one file."""
     height, width, pages, channels = _size(path)
     thick = f"x{pages}" if pages > 1 else ""
-    return f"picture, {width}x{height}{thick}, {channels} channel{'s' if channels > 1 else ''}", (path,)
+    return f"2D image, {width}x{height}{thick}, {channels} channel{'s' if channels > 1 else ''}", (path,)
 
 
 def read_scan(path: Path) -> Scan:
-    """Read a picture: x along columns, y down rows, and z through pages, one voxel for a single page."""
+    """Read a 2D image: x along columns, y down rows, and z through pages, one voxel for a single page."""
     array, notes = _pixels(path)
     array = as_intensities(array, where=path)
-    return Scan(array, _geometry(array), None, Source("picture", (path,), notes=(NO_PLACE, *notes)))
+    return Scan(array, _geometry(array), None, Source("image2d", (path,), notes=(NO_PLACE, *notes)))
 
 
 def read_labels(path: Path) -> LabelMap:
-    """Read a picture of class values or of numbered objects, 8 or 16 bits deep."""
+    """Read a 2D image of class values or of numbered objects, 8 or 16 bits deep."""
     array, _ = _pixels(path, raw_palette=True)
     if len(array) > 1:
         raise InputError(
             f"a label map has one value for each pixel, not {len(array)}",
             where=path,
-            fix="Save it as a gray picture of class values, 8 or 16 bits deep.",
+            fix="Save it as a gray image of class values, 8 or 16 bits deep.",
         )
     labels = as_labels(array[0], where=path)
     return LabelMap(labels, _geometry(array), LabelTable.unnamed(np.unique(labels)))
@@ -67,11 +67,11 @@ def _is_tiff(path: Path) -> bool:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """Open a picture without PIL's own limit, which is lower than what this machine may hold; ours is in `_size`."""
+    """Open an image without PIL's own limit, which is lower than what this machine may hold; ours is in `_size`."""
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        with Image.open(path) as picture:
-            yield picture
+        with Image.open(path) as image:
+            yield image
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 
@@ -91,14 +91,14 @@ def _size(path: Path) -> tuple[int, int, int, int]:
                 height, width, channels = sizes.pop("Y"), sizes.pop("X"), sizes.pop("S", 1) * sizes.pop("C", 1)
                 pages = int(np.prod(list(sizes.values())))
             else:
-                with _opened(path) as picture:
-                    width, height = picture.size
-                    pages, channels, item = 1, len(picture.getbands()), 4
+                with _opened(path) as image:
+                    width, height = image.size
+                    pages, channels, item = 1, len(image.getbands()), 4
     except InputError:
         raise
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise InputError(
-            f"it is not a picture that can be read ({' '.join(str(error).split())[:120]})",
+            f"it is no image that can be read ({' '.join(str(error).split())[:120]})",
             where=path,
             fix="Save it again.",
         ) from error
@@ -112,37 +112,37 @@ def _pixels(path: Path, *, raw_palette: bool = False) -> tuple[npt.NDArray[Any],
     try:
         if _is_tiff(path):
             return _tiff(path), ()
-        with warnings.catch_warnings(), _opened(path) as picture:
+        with warnings.catch_warnings(), _opened(path) as image:
             warnings.simplefilter("ignore")
-            picture.load()
-            turned = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
-            array = _bands(picture, path, raw_palette)
+            image.load()
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+            array = _bands(image, path, raw_palette)
     except InputError:
         raise
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise InputError(
             f"its pixels cannot be decoded ({' '.join(str(error).split())[:120]})", where=path, fix="Save it again."
         ) from error
-    notes = ("viewers turn this picture as its EXIF data says; the pixels were read as stored",) if turned else ()
+    notes = ("Viewers rotate this image as its EXIF data say; the pixels were read as stored.",) if turned else ()
     return array.transpose(2, 1, 0)[..., np.newaxis], notes
 
 
-def _bands(picture: Any, path: Path, raw_palette: bool) -> npt.NDArray[Any]:
-    """Rows, columns, channels of a PIL picture; palettes become colors unless they index labels."""
-    if picture.mode == "P" and not raw_palette:
-        picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
-    array = np.asarray(picture)
-    if picture.mode == "1":
+def _bands(image: Any, path: Path, raw_palette: bool) -> npt.NDArray[Any]:
+    """Rows, columns, channels of a PIL image; palettes become colors unless they index labels."""
+    if image.mode == "P" and not raw_palette:
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    array = np.asarray(image)
+    if image.mode == "1":
         array = array.astype(np.uint8)
-    if picture.mode in ("LA", "RGBA", "PA"):
+    if image.mode in ("LA", "RGBA", "PA"):
         if (array[..., -1] != 255).any():
             raise InputError(
                 "part of it is transparent", where=path, fix="Save it without transparency on a background you choose."
             )
         array = array[..., :-1]
-    elif picture.mode not in ("1", "L", "P", "RGB", "I", "I;16", "I;16B", "I;16L", "F"):
-        raise InputError(f"its colors are {picture.mode}", where=path, fix="Save it as gray or RGB.")
-    if picture.mode == "I" and array.min() >= 0 and array.max() <= 65535:
+    elif image.mode not in ("1", "L", "P", "RGB", "I", "I;16", "I;16B", "I;16L", "F"):
+        raise InputError(f"its colors are {image.mode}", where=path, fix="Save it as gray or RGB.")
+    if image.mode == "I" and array.min() >= 0 and array.max() <= 65535:
         array = array.astype(np.uint16)  # how older PIL gives 16-bit PNG
     return array.reshape(*array.shape[:2], -1)
 

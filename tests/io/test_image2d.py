@@ -23,7 +23,7 @@ def test_x_runs_along_columns(tmp_path, name):
     assert scan.array.shape == (1, 56, 40, 1)
     assert abs(int(scan.array[0, 52, 4, 0]) - 6) <= 2
     assert abs(int(scan.array[0, 4, 36, 0]) - 28) <= 2
-    assert scan.source.format == "picture"
+    assert scan.source.format == "image2d"
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
