@@ -141,7 +141,8 @@ def test_by_command(tmp_path, capsys):
     assert run([*command, "--series", "9"]) == 2
     assert run([*command, "--series", "2", "--allow-uneven"]) == 0
     (path,) = out.glob("*/status.json")
-    notes = " ".join(json.loads(path.read_text())["notes"])
+    status = json.loads(path.read_text())
+    notes = " ".join([*status["warnings"], *status["notes"]])
     assert "chosen by --series" in notes
     assert "resampled to 36 slices" in notes
     assert "DICOM objects are on the slices of the source" in notes
