@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from medseg.log_file import console_level
 from medseg.types.run import CaseOutcome, Preparing
@@ -17,16 +17,16 @@ log = logging.getLogger("medseg.run")
 
 
 class Progress(Protocol):
-    """What the runner tells whoever shows progress."""
+    """What the runner reports to whoever shows progress."""
 
     def start(self, case_id: str) -> None:
-        """Say which case is in hand."""
+        """Show which case is in hand."""
 
     def prepare(self, preparing: Preparing) -> None:
-        """Say what is done once, before the first case."""
+        """Show what is done once, before the first case."""
 
     def end(self, outcome: CaseOutcome) -> None:
-        """Say how a case ended."""
+        """Show how a case ended."""
 
 
 class _Lines:
@@ -43,11 +43,10 @@ class _Lines:
 
     def end(self, outcome: CaseOutcome) -> None:
         self.done += 1
-        say(outcome, f"[{self.done}/{self.total}] ")
+        _log_end(outcome, f"[{self.done}/{self.total}] ")
 
 
-def say(outcome: CaseOutcome, prefix: str = "") -> None:
-    """Log how a case ended."""
+def _log_end(outcome: CaseOutcome, prefix: str = "") -> None:
     name = outcome.case_id or outcome.source
     if outcome.error is not None:
         name = f"{outcome.case_id} ({outcome.source})" if outcome.case_id else name
@@ -68,24 +67,12 @@ def say(outcome: CaseOutcome, prefix: str = "") -> None:
 @contextmanager
 def case_progress(total: int) -> Iterator[Progress]:
     """Show progress over a number of cases while inside."""
-    if not sys.stderr.isatty() or console_level() > logging.INFO:
+    if not _is_live():
         yield _Lines(total)
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+    from rich.progress import MofNCompleteColumn
 
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("failed {task.fields[failed]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=console, transient=False) as bar:
+    with _bar(MofNCompleteColumn(), "failed {task.fields[failed]}") as bar:
         task = bar.add_task("starting", total=total, failed=0)
 
         class _Live:
@@ -102,7 +89,7 @@ def case_progress(total: int) -> Iterator[Progress]:
                 self.failed += outcome.state == "failed"
                 bar.update(task, advance=1, failed=self.failed)
                 if outcome.error is not None or (outcome.state == "done" and outcome.warnings):
-                    say(outcome)
+                    _log_end(outcome)
                 else:
                     log.debug("%s: %s", outcome.case_id, outcome.state)
 
@@ -117,44 +104,36 @@ Advance = Callable[[float, float], None]
 def step_bar(name: str) -> Iterator[Advance]:
     """Show a bar on a terminal while inside; elsewhere the log's line an epoch has to do.
 
-    Yields
-    ------
-    callable
-        Takes the share of the run done, 0 to 1, and the loss.
+    What it gives takes the fraction of the run that is done, 0 to 1, and the loss.
     """
-    if not sys.stderr.isatty() or console_level() > logging.INFO:
+    if not _is_live():
         yield lambda _done, _loss: None
         return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import TaskProgressColumn
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("loss {task.fields[loss]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with _bar(TaskProgressColumn(), "loss {task.fields[loss]}") as bar:
         task = bar.add_task(name, total=1.0, loss="–")
 
         def advance(done: float, loss: float) -> None:
             bar.update(task, completed=min(done, 1.0), loss=f"{loss:.3f}")
 
         # Lines of the log go above the bar, not through it.
-        handlers = [h for h in logging.getLogger("medseg").handlers if isinstance(h, logging.StreamHandler)]
+        handlers = [h for h in logging.getLogger("medseg").handlers if type(h) is logging.StreamHandler]
         before = [handler.setStream(sys.stderr) for handler in handlers]
         try:
             yield advance
         finally:
             for handler, stream in zip(handlers, before, strict=True):
                 handler.setStream(stream or sys.__stderr__)
+
+
+def _is_live() -> bool:
+    return sys.stderr.isatty() and console_level() <= logging.INFO
+
+
+def _bar(count: Any, figure: str) -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), count, TextColumn(figure), TimeElapsedColumn())
+    return Progress(*columns, TextColumn("remaining"), TimeRemainingColumn(), console=Console(stderr=True))

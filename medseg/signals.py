@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -12,43 +12,42 @@ from medseg.errors import Interrupted
 
 __all__ = ["STOP_SIGNALS", "stop_requests", "stoppable"]
 
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Raise `Interrupted` in the main thread on SIGTERM or SIGINT while inside; do nothing in other threads."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        raise Interrupted(signal.Signals(number).name)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 # Signals that ask for a checkpoint and an end: what batch schedulers, terminals and Slurm send.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 @contextmanager
+def stoppable() -> Iterator[None]:
+    """Raise `Interrupted` in the main thread on SIGTERM or SIGINT while inside; do nothing in other threads."""
+
+    def stop(name: str) -> None:
+        raise Interrupted(name)
+
+    with _handling((signal.SIGTERM, signal.SIGINT), stop):
+        yield
+
+
+@contextmanager
 def stop_requests() -> Iterator[list[str]]:
     """Collect the names of stop signals while inside; outside the main thread there are none."""
-    asked: list[str] = []
+    requests: list[str] = []
+    with _handling(STOP_SIGNALS, requests.append):
+        yield requests
+
+
+@contextmanager
+def _handling(numbers: Sequence[signal.Signals], handle: Callable[[str], None]) -> Iterator[None]:
+    """Call `handle` with the name of each of these signals while inside; only the main thread receives any."""
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield
         return
 
-    def ask(number: int, _frame: FrameType | None) -> None:
-        asked.append(signal.Signals(number).name)
+    def receive(number: int, _frame: FrameType | None) -> None:
+        handle(signal.Signals(number).name)
 
-    before = {number: signal.signal(number, ask) for number in STOP_SIGNALS}
+    before = {number: signal.signal(number, receive) for number in numbers}
     try:
-        yield asked
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -41,12 +41,12 @@ def demo(
     lines = [
         "",
         f"A folder as found in a hospital: {shown.layout.folder}",
-        *(f"  {text}" for text in shown.layout.good),
-        *(f"  {name}: a NIfTI whose copying was interrupted" for name in shown.layout.broken),
+        *(f"  {text}" for text in shown.layout.valid),
+        *(f"  {name}: a NIfTI whose copying was interrupted" for name in shown.layout.corrupt),
         "  a localizer image and a text file, which are no scans",
         "",
         f"What was run: medseg predict {shown.layout.folder} --model {MODEL} --out {out}",
-        f"  exit code {result.exit_code}, as it must be: part of the batch failed, because one file is broken",
+        f"  exit code {result.exit_code}, as it must be: part of the batch failed, because one file is corrupt",
         "",
         "What came out:",
     ]

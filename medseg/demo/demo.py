@@ -18,15 +18,7 @@ MODEL = "hippocampus"
 
 @dataclass(frozen=True)
 class Demonstration:
-    """What the demonstration did.
-
-    Parameters
-    ----------
-    layout : Layout
-        The scans it laid out.
-    result : BatchResult
-        What became of them.
-    """
+    """The scans that were laid out, and what became of them."""
 
     layout: Layout
     result: BatchResult
@@ -45,13 +37,13 @@ def demo(out: str | Path = "medseg-demo") -> Demonstration:
     MissingDependency
         When nilearn is not installed.
     MedsegError
-        When anything but the expected came out: two cases done, the broken file failed.
+        When anything but the expected came out: two cases done, the corrupt file failed.
     """
     out = Path(out)
     layout = lay_out(out / "scans")
     result = predict(layout.folder, MODEL, out, options=RunOptions(overwrite=True))
     failed = tuple(outcome.source for outcome in result.outcomes if outcome.state == "failed")
-    if result.count("done") != len(layout.good) or failed != layout.broken:
+    if result.count("done") != len(layout.valid) or failed != layout.corrupt:
         raise MedsegError(
             f"the demonstration did not go as it must: {result.count('done')} cases done, failed: {failed}",
             where=out,

@@ -16,19 +16,7 @@ __all__ = ["write_localizer", "write_series"]
 
 
 def write_series(array: npt.NDArray[np.int16], grid: Geometry, folder: Path, *, description: str) -> None:
-    """Write an axial MR series, one file a slice, named as scanners name them.
-
-    Parameters
-    ----------
-    array : ndarray of int16, shape (X, Y, Z)
-        Voxels, not negative.
-    grid : Geometry
-        Axis-aligned RAS+.
-    folder : Path
-        Made if missing.
-    description : str
-        Series description.
-    """
+    """Write an axial MR series, one file a slice, of voxels (X, Y, Z), not negative, on an axis-aligned RAS+ grid."""
     folder.mkdir(parents=True, exist_ok=True)
     # DICOM rows run towards the patient's left and columns towards posterior; the array's axes towards right and
     # anterior: turn both, and take the first voxel's place from there.
@@ -38,7 +26,7 @@ def write_series(array: npt.NDArray[np.int16], grid: Geometry, folder: Path, *, 
         corner = grid.to_world((x - 1, y - 1, k)) * (-1, -1, 1)
         data = _instance("series", k + 1, description, ("ORIGINAL", "PRIMARY", "M", "ND"))
         _image(data, turned[:, :, k].T, grid.spacing, corner, (1, 0, 0, 0, 1, 0))
-        # Numbered against the direction of the slices, as some scanners do: only positions tell the order.
+        # Numbered against the direction of the slices, as some scanners do: only positions give the order.
         name = f"IM{grid.shape[2] - k:04d}"
         data.save_as(folder / name, enforce_file_format=True)
 
@@ -54,7 +42,7 @@ def write_localizer(path: Path, *, grid: Geometry) -> None:
 
 
 def _instance(series: str, number: int, description: str, image_type: tuple[str, ...]) -> FileDataset:
-    """Return an MR instance without its picture; UIDs are always the same, so that results are too."""
+    """Return an MR instance without its pixels; UIDs are always the same, so that results are too."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = MRImageStorage
     meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["medseg demo", series, str(number)])
@@ -88,7 +76,7 @@ def _image(
     corner: npt.NDArray[np.float64],
     orientation: tuple[int, ...],
 ) -> None:
-    """Add the picture (rows, columns) and its place: spacing (column, row, slice) and corner in mm, LPS+."""
+    """Add the pixels (rows, columns) and its place: spacing (column, row, slice) and corner in mm, LPS+."""
     data.Rows, data.Columns = pixels.shape
     data.PixelSpacing = [spacing[1], spacing[0]]
     data.SliceThickness = data.SpacingBetweenSlices = spacing[2]

@@ -1,4 +1,4 @@
-"""Lays out a folder as one finds it in a hospital: two good scans, a broken one, and things that are no scans.
+"""Lays out a folder as one finds it in a hospital: two scans, a corrupt one, and things that are no scans.
 
 The scans are the two hippocampi of the MNI152 T1 template that ships inside nilearn (Fonov et al. 2011, NeuroImage 54).
 """
@@ -26,36 +26,15 @@ CENTERS = {"left": (-28.0, -22.0, -14.0), "right": (28.0, -22.0, -14.0)}
 
 @dataclass(frozen=True)
 class Layout:
-    """What was laid out.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder of scans.
-    good : tuple of str
-        What the good scans are.
-    broken : tuple of str
-        Names of files that must fail.
-    """
+    """A folder of scans: what the valid ones are, and the names of files that must fail."""
 
     folder: Path
-    good: tuple[str, ...]
-    broken: tuple[str, ...]
+    valid: tuple[str, ...]
+    corrupt: tuple[str, ...]
 
 
 def lay_out(folder: Path) -> Layout:
-    """Make the scan folder anew.
-
-    Parameters
-    ----------
-    folder : Path
-        Replaced if it exists.
-
-    Raises
-    ------
-    MissingDependency
-        When nilearn, which carries the template, is not installed.
-    """
+    """Make the scan folder anew; raises `MissingDependency` where nilearn, which carries the template, is missing."""
     template = _template()
     left, left_grid = _crop(template, CENTERS["left"])
     right, right_grid = _crop(template, CENTERS["right"])

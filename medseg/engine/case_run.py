@@ -24,20 +24,20 @@ log = logging.getLogger("medseg.run")
 def run_cases(
     work: Work,
     cases: Sequence[FoundScan],
-    tell: Callable[[Preparing], None] | None = None,
+    announce: Callable[[Preparing], None] | None = None,
     at_once: Callable[[CaseOutcome], None] | None = None,
     alone: int = 0,
 ) -> Generator[FoundScan | CaseOutcome, None, None]:
     """Run the cases in turn; while one is computed, the next is read and a small one before it finished.
 
-    While the first case that is to be computed is read, the stages make themselves ready; `tell` hears at once of what
-    takes long, and the case is then taken in hand again. A large case is finished in the caller's thread.
+    While the first case that is to be computed is read, the stages make themselves ready; `announce` hears what takes
+    long, and the case is then taken in hand again. A large case is finished in the thread of the caller.
 
     Parameters
     ----------
     work, cases
         What to do, and on what.
-    tell : callable, optional
+    announce : callable, optional
         Hears what is done once, from another thread.
     at_once : callable, optional
         Hears, from another thread, the outcome of a case finished there, which is then not yielded. Without it, that
@@ -57,7 +57,7 @@ def run_cases(
 
     def get_ready() -> None:
         nonlocal readiness
-        readiness = readiness or preparing.submit(_get_ready, work.pipeline, tell)
+        readiness = readiness or preparing.submit(_get_ready, work.pipeline, announce)
 
     with (
         ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as reader,
@@ -68,7 +68,7 @@ def run_cases(
         for number, found in enumerate(cases):
             yield found
             started = time.perf_counter()
-            # A case read ahead leaves it to its turn: what is told of it must not fall into the case before.
+            # A case read ahead leaves it to its turn: its log lines must not fall into the case before.
             case = ahead.result() if ahead is not None else start(found, work, schedule.ahead, get_ready)
             ahead = None
             last = number + 1 == len(cases)
@@ -94,19 +94,19 @@ def run_cases(
             del case, finish  # all of this case, before the next is computed
 
 
-def _get_ready(pipeline: Pipeline, tell: Callable[[Preparing], None] | None) -> bool:
-    """Let every stage do what it does once; whether any had something to tell."""
+def _get_ready(pipeline: Pipeline, announce: Callable[[Preparing], None] | None) -> bool:
+    """Let every stage do what it does once; whether any had something to announce."""
     anything = False
 
-    def say(text: str) -> None:
+    def forward(text: str) -> None:
         nonlocal anything
         anything = True
-        if tell is not None:
-            tell(Preparing(text))
+        if announce is not None:
+            announce(Preparing(text))
 
     for step in pipeline.each:
         try:
-            step.get_ready(say)
+            step.get_ready(forward)
         except Exception as error:  # it is met again in the case itself, whose outcome it becomes
             log.debug("%s", step.name, exc_info=error)
     return anything

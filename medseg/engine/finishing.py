@@ -23,10 +23,7 @@ class Abandoned(BaseException):
 class Finishing:
     """The case being finished; at most one, so that outcomes stay in order.
 
-    Parameters
-    ----------
-    at_once : callable, optional
-        Hears an outcome in the thread and at the moment it is known, instead of `outcome` giving it later.
+    `at_once` hears an outcome in the thread and at the moment it is known, instead of `outcome` giving it later.
     """
 
     def __init__(self, at_once: Callable[[CaseOutcome], None] | None = None) -> None:

@@ -34,15 +34,7 @@ TOO_LONG = ("it took longer than one case may", "Allow more with --max-seconds."
 
 @dataclass(frozen=True)
 class Guard:
-    """What one case may use.
-
-    Parameters
-    ----------
-    memory : float, optional
-        GiB of resident memory of the worker; without it, nine tenths of what the machine has free at the start.
-    seconds : float, optional
-        Wall time of one case; without it there is no limit.
-    """
+    """What one case may use: GiB of resident memory, else 9/10 of what is free at the start; seconds of wall time."""
 
     memory: float | None = None
     seconds: float | None = None
@@ -53,13 +45,13 @@ def run_isolated(
 ) -> Generator[FoundScan | Preparing | CaseOutcome, None, None]:
     """Run the cases in a worker process, in order, starting it again whenever a case brings it down.
 
-    Where the worker dies with two cases in hand, one computed and one finished beside it, nobody can tell which did it:
+    Where the worker dies with two cases in hand, one computed and one finished beside it, nobody knows which did it:
     both are run again with nothing beside them, so that the guilty one pays alone.
 
     Yields
     ------
     FoundScan, Preparing or CaseOutcome
-        As `run_cases` yields and tells.
+        As `run_cases` yields and announces.
     """
     limit = guard.memory * 2**30 if guard.memory else 0.9 * psutil.virtual_memory().available
     left = list(cases)
@@ -135,7 +127,7 @@ class _Worker:
     def next_message(
         self, limit: float, deadline: float | None
     ) -> tuple[FoundScan | Preparing | CaseOutcome | None, tuple[str, str]]:
-        """Wait for the worker's next word; None and the reason when it died or had to be stopped."""
+        """Wait for the next message of the worker; None and the reason when it died or had to be stopped."""
         while True:
             try:
                 if self.connection.poll(LOOK_EVERY):

@@ -97,12 +97,8 @@ def current(folder: Path, key: str) -> Status | None:
 def begin(folder: Path) -> None:
     """Make a case's folder ready: its record goes first, so that a kill from here on leaves the case undone.
 
-    A folder that holds files and is not a case's, for instance one with the scans themselves, is never touched.
-
-    Raises
-    ------
-    InputError
-        When the folder is somebody else's.
+    A folder that holds files and is not a case's, for instance one with the scans themselves, is never touched:
+    `InputError`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     sweep(folder)

@@ -71,10 +71,10 @@ class Step:
         """Return what the stage has to report of what it gave."""
         return self.stage.report(value) if isinstance(self.stage, Reporting) else CaseReport()
 
-    def get_ready(self, say: Callable[[str], None]) -> None:
+    def get_ready(self, announce: Callable[[str], None]) -> None:
         """Let the stage do what it does once."""
         if isinstance(self.stage, Prepared):
-            self.stage.get_ready(say)
+            self.stage.get_ready(announce)
 
     def identity(self) -> Mapping[str, Any]:
         """What decides the stage's result: what it says itself, else its options."""
@@ -108,39 +108,20 @@ class Pipeline:
 
 
 def load_pipeline(path: Path) -> PipelineFile:
-    """Read a pipeline file.
-
-    Raises
-    ------
-    ConfigError
-        Naming the key that is wrong.
-    """
+    """Read a pipeline file; a wrong key raises `ConfigError`."""
     return build(PipelineFile, read_yaml(path), where=path)
 
 
 def assemble(name: str, file: PipelineFile, config: Mapping[str, Any]) -> Pipeline:
-    """Build every stage from its part of the configuration and check that neighbors fit.
+    """Build every stage from its options, by step name in `config`, and check that neighbors fit.
 
-    Parameters
-    ----------
-    name : str
-        Of the pipeline, for messages.
-    file : PipelineFile
-        Its structure.
-    config : mapping of str to mapping
-        Options of each step, by step name. A step without any gets its stage's defaults.
-
-    Raises
-    ------
-    ConfigError
-        For options of a step that does not exist, or options the stage does not have.
-    PipelineError
-        When a step takes what no earlier step gives.
+    Options of a step that does not exist, or that its stage does not have, raise `ConfigError`; a step that takes what
+    no earlier step gives, `PipelineError`.
     """
     steps = [file.gather, *file.each, *file.finish]
     names = [step.name for step in steps]
     if len(set(names)) < len(names):
-        raise PipelineError("two steps share a name", where=name)
+        raise PipelineError("two steps have the same name", where=name)
     if unknown := set(config) - set(names):
         raise ConfigError(
             f"unknown key '{sorted(unknown)[0]}'", where=name, fix=f"Known keys there: {', '.join(names)}."

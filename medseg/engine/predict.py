@@ -1,4 +1,4 @@
-"""The main job: scans in, masks, volumes, pictures and a report out."""
+"""The main job: scans in, masks, volumes, previews and a report out."""
 
 from __future__ import annotations
 
@@ -37,24 +37,10 @@ def run_pipeline(
     overrides: Sequence[str] = (),
     options: RunOptions | None = None,
 ) -> BatchResult:
-    """Run a shipped pipeline, or one's own, over files and folders.
+    """Run a pipeline, shipped or in a YAML file, over files and folders.
 
-    Parameters
-    ----------
-    pipeline : str or Path
-        Name of a shipped pipeline or path of a YAML file.
-    inputs : sequence of str or Path
-        Files and folders, mixed.
-    out : str or Path
-        Output folder.
-    config : str or Path, optional
-        Name of a shipped configuration or path of a YAML file; without it, every stage's defaults.
-    settings : mapping, optional
-        Options of each step that go before those of the configuration.
-    overrides : sequence of str
-        ``a.b=c`` each, applied last.
-    options : RunOptions, optional
-        Overwrite, dry run, shard.
+    `config` is a shipped configuration or a YAML file; `settings` holds options of each step that go before its, and
+    `overrides`, ``a.b=c`` each, go before both.
 
     Raises
     ------

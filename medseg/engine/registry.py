@@ -38,13 +38,7 @@ def stage_names() -> list[str]:
 
 
 def stage_class(name: str) -> Any:
-    """Import the class of a stage.
-
-    Raises
-    ------
-    PipelineError
-        When no stage has that name, or its module cannot be imported.
-    """
+    """Import the class of a stage; raises `PipelineError` where there is none, or its module cannot be imported."""
     if name in OWN_STAGES:
         module, _, attribute = OWN_STAGES[name].partition(":")
         return getattr(import_module(module), attribute)

@@ -32,20 +32,17 @@ log = logging.getLogger("medseg.run")
 
 @dataclass(frozen=True)
 class Shard:
-    """Which part of the cases this process does: number `index` of `count`, counting from 1.
-
-    Raises
-    ------
-    UsageError
-        When the numbers make no sense.
-    """
+    """Which part of the cases this process does: number `index` of `count`, counting from 1."""
 
     index: int = 1
     count: int = 1
 
     def __post_init__(self) -> None:
         if not 1 <= self.index <= self.count:
-            raise UsageError(f"--shard {self.index}/{self.count}: the first number must lie between 1 and the second")
+            raise UsageError(
+                f"--shard {self.index}/{self.count}: the first number must lie between 1 and the second",
+                fix="Write for instance --shard 1/4.",
+            )
 
     @classmethod
     def parse(cls, text: str) -> Shard:

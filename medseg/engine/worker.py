@@ -1,4 +1,4 @@
-"""The process in which cases run; started by `medseg.engine.isolation`, never by hand."""
+"""The process in which cases run; started by `medseg.engine.isolation`, never manually."""
 
 from __future__ import annotations
 

@@ -69,8 +69,8 @@ class Reporting(Protocol[Value]):
 class Prepared(Protocol):
     """A stage that has something to do once, before the first case."""
 
-    def get_ready(self, say: Callable[[str], None]) -> None:
-        """Do it, and name by ``say(text)`` what will take long."""
+    def get_ready(self, announce: Callable[[str], None]) -> None:
+        """Do it, and name by ``announce(text)`` what will take long."""
         ...
 
 

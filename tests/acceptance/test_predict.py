@@ -83,7 +83,7 @@ def test_every_file_of_the_contract_is_there(results) -> None:
     common = {"labels.nii.gz", "labels.tsv", "measurements.csv", "preview.png", "status.json"}
     assert {p.name for p in case_of(out, "left-hippocampus").iterdir()} == common
     assert {p.name for p in case_of(out, "mr-").iterdir()} == common | {"labels.seg.dcm"}
-    assert {"cases.csv", "run.json", "report.html"} <= {p.name for p in out.iterdir()}
+    assert {"cases.csv", "sources.csv", "run.json", "report.html", "medseg.log"} <= {p.name for p in out.iterdir()}
     run = json.loads((out / "run.json").read_text())
     assert re.fullmatch("[0-9a-f]{64}", run["steps"]["segment"]["model_sha256"])
     assert run["versions"]["torch"]
@@ -97,7 +97,7 @@ def test_no_patient_identifier_leaves_the_scan(results) -> None:
     texts = [
         done.stdout,
         done.stderr,
-        *(p.read_text() for p in out.rglob("*") if p.suffix in {".json", ".csv", ".html"}),
+        *(p.read_text() for p in out.rglob("*") if p.suffix in {".json", ".csv", ".html", ".log"}),
     ]
     texts += [str(p) for p in out.rglob("*")]
     assert not any("MNI152" in text or "TEMPLATE^" in text for text in texts)

@@ -63,7 +63,7 @@ def test_inputs_of_a_step_must_be_exactly_its_fields() -> None:
 def test_two_steps_cannot_share_a_name() -> None:
     steps = copy.deepcopy(STRUCTURE["each"])
     steps[1]["name"] = "read"
-    with pytest.raises(PipelineError, match="share a name"):
+    with pytest.raises(PipelineError, match="have the same name"):
         assemble("toy", changed(each=steps), {})
 
 

@@ -61,9 +61,9 @@ def test_what_is_done_once_is_said_before_the_first_case_and_costs_it_no_time(
     caplog.set_level("INFO", logger="medseg.run")
     result = prepared(texts, tmp_path / "out", "lost", isolate=isolate, seconds=1.2)
     assert {o.state for o in result.outcomes if o.case_id in ("a", "c")} == {"done"}
-    said = [record.getMessage() for record in caplog.records]
-    assert said.count("looking for a pen, once") == 1
-    assert said.index("looking for a pen, once") < next(n for n, text in enumerate(said) if "done in" in text)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines.count("looking for a pen, once") == 1
+    assert lines.index("looking for a pen, once") < next(n for n, text in enumerate(lines) if "done in" in text)
     caplog.clear()
     prepared(texts, tmp_path / "out", "lost", isolate=isolate)  # a and c are done; the others fail in reading
     assert "looking for a pen, once" not in [record.getMessage() for record in caplog.records]

@@ -91,10 +91,10 @@ class WriteBoth:
     def identity(self) -> dict[str, str]:
         return {}
 
-    def get_ready(self, say: Callable[[str], None]) -> None:
+    def get_ready(self, announce: Callable[[str], None]) -> None:
         if self.options.pen == "at hand":
             return
-        say("looking for a pen, once")
+        announce("looking for a pen, once")
         if self.options.pen == "broken":
             raise ZeroDivisionError("a broken pen")
         time.sleep(1.5)

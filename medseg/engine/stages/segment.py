@@ -38,7 +38,7 @@ class Segment:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.package: ModelPackage = resolve_model(options.model)
-        self._say: ProgressCallback | None = None
+        self._announce: ProgressCallback | None = None
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the result: the package's hash and the options that change labels."""
@@ -57,11 +57,11 @@ class Segment:
     @cached_property
     def _predictor(self) -> Predictor:
         options = InferOptions(**self.options.model_dump(exclude={"model"}))
-        return Predictor(self.package, options, progress=self._say)
+        return Predictor(self.package, options, progress=self._announce)
 
-    def get_ready(self, say: ProgressCallback) -> None:
+    def get_ready(self, announce: ProgressCallback) -> None:
         """Load the model; where it is new to this machine, also export it and find its fastest engine."""
-        self._say = say
+        self._announce = announce
         _ = self._predictor
 
     def run(self, item: Case, context: RunContext) -> Prediction:
