@@ -34,7 +34,7 @@ NAMES = {
     },
 }
 # Those whose options still differ from the command line's.
-LATER = {"audit", "compare", "evaluate", "export", "inspect", "predict", "train", "read_labels"}
+LATER = {"audit", "compare", "evaluate", "export", "inspect", "train", "read_labels"}
 
 
 def test_the_list_of_public_names() -> None:

@@ -99,17 +99,12 @@ def predict(
     """Segment every scan found under some files and folders.
 
     Leaves OUT/<case>/ with labels, volumes and a preview for each scan, and OUT/report.html to look at. A second run
-    does only what is missing or changed. Exit code: 0 all done, 3 some cases failed, 4 nothing done.
+    does only what is missing or changed. Exit code: 0 all done, 3 some failed or withheld, 4 nothing done.
 
     Example: medseg predict scans/ extra.nii.gz --model hippocampus --out results
     """
-    from medseg.engine.isolation import Guard
     from medseg.engine.predict import predict as predict_batch
-    from medseg.engine.runner import RunOptions, Shard
-    from medseg.errors import UsageError
 
-    if fast and best:
-        raise UsageError("--fast and --best are two ends", fix="Choose one.")
     result = predict_batch(
         inputs,
         model,
@@ -119,15 +114,18 @@ def predict(
         engine=engine,
         overlap=overlap,
         mirror=mirror,
-        preset="fast" if fast else "best" if best else None,
+        fast=fast,
+        best=best,
         series=series,
         allow_uneven=allow_uneven,
         save=split_names(save),
         config=config or "predict",
-        overrides=settings or [],
-        options=RunOptions(
-            overwrite, dry_run, Shard() if shard is None else Shard.parse(shard), guard=Guard(max_memory, max_seconds)
-        ),
+        settings=settings or [],
+        shard=shard,
+        max_memory=max_memory,
+        max_seconds=max_seconds,
+        overwrite=overwrite,
+        dry_run=dry_run,
     )
     print_result(result, json=json, dry_run=dry_run)
     return 0 if dry_run and result.outcomes else result.exit_code

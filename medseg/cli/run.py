@@ -50,6 +50,6 @@ def run(
     options = RunOptions(
         overwrite, dry_run, Shard() if shard is None else Shard.parse(shard), guard=Guard(max_memory, max_seconds)
     )
-    result = run_pipeline(pipeline, inputs, out, config=config, overrides=settings or [], options=options)
+    result = run_pipeline(pipeline, inputs, out, config=config, settings=settings or [], options=options)
     print_result(result, json=json, dry_run=dry_run)
     return 0 if dry_run and result.outcomes else result.exit_code

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from medseg.demo.scans import Layout, lay_out
 from medseg.engine.predict import predict
-from medseg.engine.runner import RunOptions
 from medseg.errors import MedsegError
 from medseg.types.run import BatchResult
 
@@ -41,7 +40,7 @@ def demo(out: str | Path = "medseg-demo") -> Demonstration:
     """
     out = Path(out)
     layout = lay_out(out / "scans")
-    result = predict(layout.folder, MODEL, out, options=RunOptions(overwrite=True))
+    result = predict(layout.folder, MODEL, out, overwrite=True)
     failed = tuple(outcome.source for outcome in result.outcomes if outcome.state == "failed")
     if result.count("done") != len(layout.valid) or failed != layout.corrupt:
         raise MedsegError(

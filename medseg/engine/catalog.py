@@ -31,20 +31,7 @@ def catalog() -> dict[str, dict[str, str]]:
 
 
 def copy_shipped(name: str, destination: Path) -> Path:
-    """Copy a shipped configuration or pipeline, comments included, to change it.
-
-    Parameters
-    ----------
-    name : str
-        As `medseg list` shows it.
-    destination : Path
-        A file, or a folder in which the file keeps its name.
-
-    Raises
-    ------
-    UsageError
-        When there is none of that name, or the destination exists.
-    """
+    """Copy a shipped configuration or pipeline, comments included, to a new file, or into a folder under its name."""
     known = {**resources.shipped("pipelines"), **resources.shipped("configs")}
     if name not in known:
         raise UsageError(

@@ -8,9 +8,11 @@ from typing import Any, Literal
 
 from medseg import resources
 from medseg.config.load import apply_overrides, merged, read_yaml
+from medseg.engine.isolation import Guard
 from medseg.engine.pipeline import assemble, load_pipeline
-from medseg.engine.runner import RunOptions, run
+from medseg.engine.runner import RunOptions, Shard, run
 from medseg.errors import UsageError
+from medseg.infer.options import EngineName, Mirror
 from medseg.types.run import BatchResult, Inputs
 
 __all__ = ["PRESETS", "predict", "run_pipeline"]
@@ -33,14 +35,14 @@ def run_pipeline(
     out: str | Path,
     *,
     config: str | Path | None = None,
-    settings: Mapping[str, Any] | None = None,
-    overrides: Sequence[str] = (),
+    values: Mapping[str, Any] | None = None,
+    settings: Sequence[str] = (),
     options: RunOptions | None = None,
 ) -> BatchResult:
     """Run a pipeline, shipped or in a YAML file, over files and folders.
 
-    `config` is a shipped configuration or a YAML file; `settings` holds options of each step that go before its, and
-    `overrides`, ``a.b=c`` each, go before both.
+    `config` is a shipped configuration or a YAML file; `values` holds options of each step that go before its, and
+    `settings`, ``a.b=c`` each, go before both.
 
     Raises
     ------
@@ -48,9 +50,9 @@ def run_pipeline(
         When pipeline, configuration, inputs or output cannot be what was given.
     """
     path = resources.find("pipelines", pipeline)
-    values: Mapping[str, Any] = {} if config is None else read_yaml(resources.find("configs", config))
-    values = apply_overrides(merged(values, settings or {}), overrides)
-    assembled = assemble(path.stem, load_pipeline(path), values)
+    configured = {} if config is None else read_yaml(resources.find("configs", config))
+    chosen = apply_overrides(merged(configured, values or {}), settings)
+    assembled = assemble(path.stem, load_pipeline(path), chosen)
     if not inputs:
         raise UsageError("no input was given", fix="Name at least one file or folder.")
     return run(assembled, Inputs(tuple(Path(item) for item in inputs)), Path(out), options)
@@ -63,16 +65,21 @@ def predict(
     *,
     formats: Sequence[str] | None = None,
     device: str | None = None,
-    engine: str | None = None,
+    engine: EngineName | None = None,
     overlap: float | None = None,
-    mirror: str | None = None,
-    preset: Literal["fast", "best"] | None = None,
+    mirror: Mirror | None = None,
+    fast: bool = False,
+    best: bool = False,
     series: str | None = None,
     allow_uneven: bool = False,
     save: Sequence[str] = (),
     config: str | Path = "predict",
-    overrides: Sequence[str] = (),
-    options: RunOptions | None = None,
+    settings: Sequence[str] = (),
+    shard: str | None = None,
+    max_memory: float | None = None,
+    max_seconds: float | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
 ) -> BatchResult:
     """Segment every scan found in some files and folders.
 
@@ -86,55 +93,59 @@ def predict(
         Output folder; see docs/reference/outputs.md for what lands there.
     formats, device, engine, overlap, mirror : optional
         As the options of `medseg predict`; None keeps the configuration's value.
-    preset : {"fast", "best"}, optional
-        A set of choices, of which those made by name are skipped; see `PRESETS`.
+    fast, best : bool
+        Fewer windows, or mirrored windows in full precision; what is chosen by name goes before. See `PRESETS`.
     series : str, optional
         Which DICOM series to take: UID, number, case id, or description with ``*`` and ``?``. Without it, the one of
         each study that the model's card describes.
     allow_uneven : bool
-        Resample missing or unevenly spaced DICOM slices instead of refusing the scan.
-    save : sequence of str
-        What to write besides the labels: ``"probabilities"``, ``"entropy"``.
+        Resample missing or unevenly spaced DICOM slices instead of rejecting the scan.
+    save : sequence of {"probabilities", "entropy"}
+        What to write besides the labels.
     config : str or Path
-        Configuration to start from.
-    overrides : sequence of str
-        ``a.b=c`` each, applied last.
-    options : RunOptions, optional
-        Overwrite, dry run, shard.
+        Configuration to start from: a shipped one, or a YAML file.
+    settings : sequence of str
+        Single values of the configuration, ``a.b=c`` each, applied last.
+    shard : str, optional
+        ``"k/n"``: only part k of n of the cases.
+    max_memory, max_seconds : float, optional
+        What one case may use: GiB, 9/10 of what is free by default, and seconds.
+    overwrite, dry_run : bool
+        Do again what is done; only return what would be done.
 
     Returns
     -------
     BatchResult
-        How every case ended; a bad case is an outcome, not an exception.
+        How every case ended; a case that fails is an outcome, not an exception.
 
     Raises
     ------
     UsageError
-        When something is to be saved that there is none of.
+        When an option cannot be what was given, or there is no such map to save.
     """
+    if fast and best:
+        raise UsageError("--fast and --best exclude each other", fix="Choose one.")
     if unknown := [name for name in save if name not in SAVABLE]:
         raise UsageError(f"--save {unknown[0]}: there is no such map", fix=f"Choose among {', '.join(SAVABLE)}.")
     given = {"device": device, "engine": engine, "overlap": overlap, "mirror": mirror}
-    segment: dict[str, Any] = dict(PRESETS[preset]) if preset else {}
+    segment: dict[str, Any] = dict(PRESETS["fast"] if fast else PRESETS["best"] if best else {})
     segment |= {key: value for key, value in given.items() if value is not None}
     segment |= {"model": str(model)} | dict.fromkeys(save, True)
-    settings: dict[str, dict[str, Any]] = {"segment": segment}
+    values: dict[str, dict[str, Any]] = {"segment": segment}
     if series is not None:
-        settings["discover"] = {"series": series}
+        values["discover"] = {"series": series}
     if allow_uneven:
-        settings["read"] = {"allow_uneven": True}
+        values["read"] = {"allow_uneven": True}
     if formats is not None:
-        settings["save"] = {"formats": list(formats)}
+        values["save"] = {"formats": list(formats)}
         if "dicom-seg-fractional" in formats:
             segment["probabilities"] = True
-            settings["save"]["probabilities"] = "probabilities" in save
+            values["save"]["probabilities"] = "probabilities" in save
     listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
-    return run_pipeline(
-        "batch-segmentation",
-        listed,
-        out,
-        config=config,
-        settings=settings,
-        overrides=overrides,
-        options=options,
+    how = RunOptions(
+        overwrite,
+        dry_run,
+        Shard() if shard is None else Shard.parse(shard),
+        guard=Guard(max_memory, max_seconds),
     )
+    return run_pipeline("batch-segmentation", listed, out, config=config, values=values, settings=settings, options=how)

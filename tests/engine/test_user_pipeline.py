@@ -137,5 +137,5 @@ def test_a_model_is_resolved_once_a_run(tmp_path: Path, monkeypatch: pytest.Monk
     resolve = segment.resolve_model
     monkeypatch.setattr(segment, "resolve_model", lambda name: resolved.append(name) or resolve(name))  # type: ignore[func-returns-value]
     noisy(tmp_path / "a.nii.gz", 0)
-    predict(tmp_path / "a.nii.gz", "hippocampus", tmp_path / "out", options=RunOptions(dry_run=True))
+    predict(tmp_path / "a.nii.gz", "hippocampus", tmp_path / "out", dry_run=True)
     assert resolved == ["hippocampus"]

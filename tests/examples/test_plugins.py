@@ -57,7 +57,7 @@ def test_a_stage_of_another_package_filters_before_the_network(install, tmp_path
     pipeline, fast = example / "median-segmentation.yaml", {"mirror": "none", "overlap": 0.0, "device": "cpu"}
     settings = ["segment.model=hippocampus", "median.size=5", *(f"segment.{key}={fast[key]}" for key in fast)]
     options = RunOptions(isolate=False)
-    result = run_pipeline(pipeline, [scan], tmp_path / "out", overrides=settings, options=options)
+    result = run_pipeline(pipeline, [scan], tmp_path / "out", settings=settings, options=options)
     assert result.exit_code == 0
     saved = np.asarray(nib.load(tmp_path / "out" / "speckled" / "labels.nii.gz").dataobj)
     model = medseg.load_model("hippocampus", **fast)
