@@ -117,14 +117,14 @@ def _curves(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
         )
         charts.append({"name": f"FROC, {name}", "chart": chart, "note": f"mean {curve['mean_sensitivity']:.3f}"})
     for name, diagram in summary["calibration"].items():
-        points = [
-            (confidence, accuracy)
-            for confidence, accuracy in zip(diagram["confidence"], diagram["accuracy"], strict=True)
-            if math.isfinite(confidence)
-        ]
         region = "all voxels" if name == "all" else "foreground voxels"
         chart = line_chart(
-            points, x_title="confidence", y_title="accuracy", title=f"Reliability over {region}", diagonal=True
+            list(zip(diagram["confidence"], diagram["accuracy"], strict=True)),
+            x_title="confidence",
+            y_title="accuracy",
+            title=f"Reliability over {region}",
+            x_high=1.0,
+            diagonal=True,
         )
         charts.append({"name": f"Reliability, {region}", "chart": chart, "note": f"ECE {diagram['ece']:.4f}"})
     return charts

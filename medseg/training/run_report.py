@@ -8,8 +8,7 @@ from statistics import mean, median
 
 import yaml
 
-from medseg.draw.charts import BoxRow, box_plot
-from medseg.draw.curves import curve
+from medseg.draw.charts import BoxRow, box_plot, line_chart
 from medseg.draw.page import png_url, render
 from medseg.io.files.atomic import write_text
 from medseg.models.card import ModelCard
@@ -38,7 +37,7 @@ def write_run_report(
     """Write one page that needs no other file, from the rows of ``history.csv``; without `card` of a run under way."""
     steps = [float(row["step"]) for row in history]
     curves = [
-        curve(list(zip(steps, [float(row[key]) for row in history], strict=True)), x_title="step", y_title=title)
+        line_chart(list(zip(steps, [float(row[key]) for row in history], strict=True)), x_title="step", y_title=title)
         for key, title in CURVES.items()
         if history and key in history[0]
     ]
