@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from medseg.api.model import Model, load_model, load_scan, segment
     from medseg.api.prediction import Prediction
-    from medseg.data.audit import audit
     from medseg.engine.evaluate import evaluate
     from medseg.engine.predict import predict
     from medseg.errors import (
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from medseg.evaluation.evaluation import Evaluation
     from medseg.io.convert import convert
     from medseg.io.read import read_labels
+    from medseg.review.audit import audit
     from medseg.review.export import export
     from medseg.review.inspect import inspect
     from medseg.training.plan import plan
@@ -81,13 +81,13 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and no name that
     _MODULES = {
         "medseg.api.model": ("Model", "load_model", "load_scan", "segment"),
         "medseg.api.prediction": ("Prediction",),
-        "medseg.data.audit": ("audit",),
         "medseg.engine.evaluate": ("evaluate",),
         "medseg.engine.predict": ("predict",),
         "medseg.evaluation.compare": ("compare",),
         "medseg.evaluation.evaluation": ("Evaluation",),
         "medseg.io.convert": ("convert",),
         "medseg.io.read": ("read_labels",),
+        "medseg.review.audit": ("audit",),
         "medseg.review.export": ("export",),
         "medseg.review.inspect": ("inspect",),
         "medseg.training.plan": ("plan",),
