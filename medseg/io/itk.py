@@ -26,13 +26,8 @@ SEGMENT_KEY = re.compile(r"Segment\d+_[A-Za-z]+")
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # The spaces ITK turns into its own LPS. It takes every other one, and none, for LPS as well, which may be wrong.
 KNOWN_SPACES = {
-    "right-anterior-superior",
-    "left-anterior-superior",
-    "left-posterior-superior",
-    "ras",
-    "las",
-    "lps",
-}
+    "right-anterior-superior", "left-anterior-superior", "left-posterior-superior", "ras", "las", "lps",
+}  # fmt: skip
 
 
 def look(path: Path, kind: ItkFormat) -> tuple[str, tuple[Path, ...]]:

@@ -25,16 +25,10 @@ from medseg.io.dicom.header import SEGMENTATIONS
 __all__ = ["uncertainty_about_pixels"]
 
 TOMOGRAPHY = {
-    CTImageStorage,
-    MRImageStorage,
-    PositronEmissionTomographyImageStorage,
-    EnhancedCTImageStorage,
-    EnhancedMRImageStorage,
-    EnhancedPETImageStorage,
-    LegacyConvertedEnhancedCTImageStorage,
-    LegacyConvertedEnhancedMRImageStorage,
-    LegacyConvertedEnhancedPETImageStorage,
-}
+    CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage, EnhancedCTImageStorage,
+    EnhancedMRImageStorage, EnhancedPETImageStorage, LegacyConvertedEnhancedCTImageStorage,
+    LegacyConvertedEnhancedMRImageStorage, LegacyConvertedEnhancedPETImageStorage,
+}  # fmt: skip
 MAPS = {*SEGMENTATIONS, ParametricMapStorage}
 SCREENS = {"SCREEN SAVE", "SCREENSHOT", "SCREEN", "REPORT", "PROTOCOL", "DOSE_INFO"}
 

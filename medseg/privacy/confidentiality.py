@@ -52,36 +52,17 @@ DUMMY_WORDS = {REMOVED, "anonymous", "anonymized", "anonymised"}
 TEXT = ("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT")
 # Text with a meaning fixed by the standard, which only ever looks like a name, and without which nothing can be read.
 FIXED = {
-    "CodeValue",
-    "CodingSchemeDesignator",
-    "ContourGeometricType",
-    "FrameType",
-    "ImageType",
-    "LongCodeValue",
-    "Modality",
-    "PatientPosition",
-    "PhotometricInterpretation",
-    "RelationshipType",
-    "SegmentationType",
-    "ValueType",
-}
+    "CodeValue", "CodingSchemeDesignator", "ContourGeometricType", "FrameType", "ImageType", "LongCodeValue",
+    "Modality", "PatientPosition", "PhotometricInterpretation", "RelationshipType", "SegmentationType", "ValueType",
+}  # fmt: skip
 # Text of a structured report that says what measured, and nothing of whom.
 SAFE_TEXT = {"111001", "111002", "111003"}  # algorithm name, parameters, version
 REPORT_VALUES = ("TextValue", "PersonName", "Date", "Time", "DateTime")
 # Where the identifiers are found that must not turn up anywhere else.
 IDENTIFYING = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "OtherPatientNames",
-    "OtherPatientIDs",
-    "PatientBirthName",
-    "PatientMotherBirthName",
-    "PatientAddress",
-    "PatientTelephoneNumbers",
-    "AccessionNumber",
-    "IssuerOfPatientID",
-)
+    "PatientName", "PatientID", "PatientBirthDate", "OtherPatientNames", "OtherPatientIDs", "PatientBirthName",
+    "PatientMotherBirthName", "PatientAddress", "PatientTelephoneNumbers", "AccessionNumber", "IssuerOfPatientID",
+)  # fmt: skip
 NAME_SIGNS = ("^", " ", ", ", ",", "_", ".", "-", "")
 ANYWHERE = 6  # letters and digits of a word that hardly turns up within another by chance
 # Codes that stand for a person or a place.

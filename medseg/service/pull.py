@@ -17,16 +17,9 @@ from medseg.service.retry import keep_trying
 __all__ = ["Series", "pull", "search"]
 
 STUDY_KEYS = {
-    "StudyInstanceUID",
-    "StudyDate",
-    "StudyTime",
-    "AccessionNumber",
-    "PatientID",
-    "PatientName",
-    "StudyID",
-    "ModalitiesInStudy",
-    "StudyDescription",
-}
+    "StudyInstanceUID", "StudyDate", "StudyTime", "AccessionNumber", "PatientID", "PatientName", "StudyID",
+    "ModalitiesInStudy", "StudyDescription",
+}  # fmt: skip
 COUNT = "NumberOfSeriesRelatedInstances"
 
 

@@ -22,29 +22,11 @@ ABSURD = 1e6
 COSINE_SLACK = 1e-2
 # What distinguishes volumes that lie at the same positions under one series UID, from the plainest to the last resort.
 DISTINGUISHING = (
-    "TemporalPositionIdentifier",
-    "TemporalPositionIndex",
-    "EchoNumbers",
-    "EchoTime",
-    "ComplexImageComponent",
-    "DiffusionBValue",
-    "DiffusionGradientOrientation",
-    "NominalPercentageOfCardiacPhase",
-    "TriggerTime",
-    "InversionTime",
-    "FlipAngle",
-    "ConvolutionKernel",
-    "KVP",
-    "ContrastBolusAgent",
-    "FrameReferenceTime",
-    "AcquisitionNumber",
-    "StackID",
-    "ImageType",
-    "AcquisitionTime",
-    "AcquisitionDateTime",
-    "SeriesTime",
-    "ContentTime",
-)
+    "TemporalPositionIdentifier", "TemporalPositionIndex", "EchoNumbers", "EchoTime", "ComplexImageComponent",
+    "DiffusionBValue", "DiffusionGradientOrientation", "NominalPercentageOfCardiacPhase", "TriggerTime",
+    "InversionTime", "FlipAngle", "ConvolutionKernel", "KVP", "ContrastBolusAgent", "FrameReferenceTime",
+    "AcquisitionNumber", "StackID", "ImageType", "AcquisitionTime", "AcquisitionDateTime", "SeriesTime", "ContentTime",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -22,16 +22,9 @@ __all__ = ["TYPE_2", "SourceSeries", "read_source", "reference"]
 
 LONGEST_SH = 16
 TYPE_2 = (
-    "AccessionNumber",
-    "PatientBirthDate",
-    "PatientID",
-    "PatientName",
-    "PatientSex",
-    "ReferringPhysicianName",
-    "StudyDate",
-    "StudyID",
-    "StudyTime",
-)
+    "AccessionNumber", "PatientBirthDate", "PatientID", "PatientName", "PatientSex", "ReferringPhysicianName",
+    "StudyDate", "StudyID", "StudyTime",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
