@@ -12,22 +12,7 @@ __all__ = ["load_scan", "read_labels", "read_scan"]
 
 
 def read_scan(found: FoundScan, *, allow_uneven: bool = False) -> Scan:
-    """Read a scan that `medseg.io.discover.discover` found.
-
-    Parameters
-    ----------
-    found : FoundScan
-        What to read.
-    allow_uneven : bool
-        Whether DICOM slices that are missing or unevenly spaced may be resampled onto an even grid; refused otherwise.
-
-    Raises
-    ------
-    InputError
-        When it cannot be read as what it should be; the reason and the way out are in the message.
-    ResourceLimit
-        When it is larger than this machine can hold.
-    """
+    """Read a scan that `medseg.io.discover.discover` found; uneven DICOM slices are resampled only if allowed."""
     if found.format == "nifti":
         from medseg.io import nifti
 

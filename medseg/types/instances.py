@@ -18,31 +18,17 @@ __all__ = ["InstanceMeasures", "InstanceRow", "Instances", "ObjectsOfCase"]
 
 @dataclass(frozen=True)
 class InstanceMeasures:
-    """How large an object is, where it lies and what shape it has.
+    """How large an object is, where it lies and what shape it has."""
 
-    Parameters
-    ----------
-    volume_ml : float
-        Number of voxels times the volume of one; of a 2D image, whose pixels are as thick as its header says.
-    centroid_mm : tuple of float
-        Mean position of its voxel centers in world coordinates, mm RAS+.
-    start, stop : tuple of int
-        Its bounding box in voxels along (X, Y, Z): the first index inside and the first beyond.
-    diameter_mm : float, optional
-        Longest distance between two of its points; see `medseg.post.diameter`. None for stuff.
-    sphericity : float, optional
-        1 for a ball, less for anything else; see `medseg.post.surface_area`. None for stuff.
-    mean_intensity : tuple of float, optional
-        Mean of each channel of a scan over its voxels, where a scan was given.
-    """
-
-    volume_ml: float
-    centroid_mm: tuple[float, float, float]
-    start: tuple[int, int, int]
-    stop: tuple[int, int, int]
+    volume_ml: float  # of a 2D image, with the thickness its header states
+    centroid_mm: tuple[float, float, float]  # mean position of its voxel centers in world coordinates, mm RAS+
+    start: tuple[int, int, int]  # its bounding box in voxels along (X, Y, Z): the first index inside
+    stop: tuple[int, int, int]  # and the first beyond
+    # Longest distance between two of its points, see `medseg.post.diameter`; None for stuff.
     diameter_mm: float | None = None
+    # 1 for a ball, less for anything else, see `medseg.post.surface_area`; None for stuff.
     sphericity: float | None = None
-    mean_intensity: tuple[float, ...] | None = None
+    mean_intensity: tuple[float, ...] | None = None  # of each channel of a scan, where one was given
 
     @property
     def box(self) -> tuple[slice, slice, slice]:
@@ -53,29 +39,13 @@ class InstanceMeasures:
 
 @dataclass(frozen=True)
 class InstanceRow:
-    """One object, or one stuff region, of an instance map.
+    """One object, or one stuff region, of an instance map."""
 
-    Parameters
-    ----------
-    id : int
-        Its value in the id map, 1 or more.
-    class_value : int
-        Its class in the label table.
-    is_thing : bool
-        False for a stuff region, which is one row however many pieces it has.
-    voxels : int
-        Number of voxels.
-    score : float, optional
-        Mean score of its class over its voxels, where probabilities were given.
-    measures : InstanceMeasures, optional
-        Size, place and shape, where measured.
-    """
-
-    id: int
+    id: int  # its value in the id map, 1 or more
     class_value: int
-    is_thing: bool
+    is_thing: bool  # False for a stuff region, which is one row however many components it has
     voxels: int
-    score: float | None = None
+    score: float | None = None  # mean probability of its class over its voxels, where probabilities were given
     measures: InstanceMeasures | None = None
 
 

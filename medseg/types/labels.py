@@ -20,13 +20,7 @@ __all__ = ["Code", "LabelClass", "LabelMap", "LabelTable", "ModelIdentity", "sma
 
 @dataclass(frozen=True)
 class Code:
-    """A coded concept, as DICOM writes it.
-
-    Parameters
-    ----------
-    value, scheme, meaning : str
-        For instance ``Code("10200004", "SCT", "Liver")``.
-    """
+    """A coded concept, as DICOM writes it, for instance ``Code("10200004", "SCT", "Liver")``."""
 
     value: str
     scheme: str
@@ -35,30 +29,14 @@ class Code:
 
 @dataclass(frozen=True)
 class LabelClass:
-    """One class of a label map.
+    """One class of a label map."""
 
-    Parameters
-    ----------
-    value : int
-        Its value in the array, 1 or more; 0 is always background.
-    name : str
-        What users call it.
-    category : Code, optional
-        DICOM's segmented property category, for instance Anatomical Structure.
-    code : Code, optional
-        DICOM's segmented property type, SNOMED CT as a rule.
-    color : tuple of int
-        Recommended display color, sRGB 0-255.
-    is_thing : bool
-        True where the class consists of countable objects, False for stuff.
-    """
-
-    value: int
+    value: int  # in the array, 1 or more; 0 is always background
     name: str
-    category: Code | None = None
-    code: Code | None = None
-    color: tuple[int, int, int] = (255, 0, 0)
-    is_thing: bool = False
+    category: Code | None = None  # DICOM's segmented property category, for instance Anatomical Structure
+    code: Code | None = None  # DICOM's segmented property type, as a rule of SNOMED CT
+    color: tuple[int, int, int] = (255, 0, 0)  # recommended display color, sRGB 0-255
+    is_thing: bool = False  # the class consists of countable objects; False for stuff
 
 
 @dataclass(frozen=True)
@@ -185,21 +163,11 @@ class LabelMap:
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """Which model made a result, as written into files that others read.
-
-    Parameters
-    ----------
-    name, version : str
-        As on the model card.
-    hash : str
-        SHA-256 of the package, hexadecimal.
-    reviewer : str
-        Who drew or reviewed the result, where that is known.
-    """
+    """Which model made a result, as written into files that others read."""
 
     name: str
     version: str
-    hash: str
+    hash: str  # SHA-256 of the package, hexadecimal
     reviewer: str = ""
 
     def __str__(self) -> str:

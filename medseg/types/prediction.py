@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,23 +13,12 @@ from medseg.types.how_computed import HowComputed
 from medseg.types.instances import Instances
 from medseg.types.labels import LabelMap, ModelIdentity
 
-if TYPE_CHECKING:
-    import nibabel as nib
-
 __all__ = ["ClassUncertainty", "PostStep", "Prediction"]
 
 
 @dataclass(frozen=True)
 class PostStep:
-    """One step of what is to be made of a model's labels.
-
-    Parameters
-    ----------
-    stage : str
-        Name of a stage of medseg.post.
-    options : mapping
-        Its options.
-    """
+    """One step that turns a model's labels into its result: the name of a stage of `medseg.post`, and its options."""
 
     stage: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -37,18 +26,10 @@ class PostStep:
 
 @dataclass(frozen=True)
 class ClassUncertainty:
-    """How uncertain the network is about a class.
+    """How uncertain the network is about a class."""
 
-    Parameters
-    ----------
-    boundary_entropy : float, optional
-        Mean entropy of the probabilities along its border, 0 to 1.
-    ensemble_dice : float, optional
-        For an ensemble, mean Dice of its members' labels with those of their average.
-    """
-
-    boundary_entropy: float | None = None
-    ensemble_dice: float | None = None
+    boundary_entropy: float | None = None  # mean entropy of the probabilities along its boundary, 0 to 1
+    ensemble_dice: float | None = None  # of an ensemble, mean Dice of its members' labels with those of their average
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +87,3 @@ class Prediction:
             + [f"warnings={len(self.warnings)}", f"notes={len(self.notes)}"]
         )
         return f"Prediction({self.labels.geometry.summary}, {extra})"
-
-    def to_nibabel(self) -> nib.Nifti1Image:
-        """Return the labels as a nibabel image; see `LabelMap.to_nibabel`."""
-        return self.labels.to_nibabel()

@@ -20,32 +20,16 @@ ScanFormat = Literal["nifti", "nrrd", "meta", "dicom", "image2d", "array"]
 
 @dataclass(frozen=True)
 class Source:
-    """Where a scan came from: enough to find it again and to write results that refer to it.
+    """Where a scan came from: enough to find it again and to write results that refer to it."""
 
-    Parameters
-    ----------
-    format : {"nifti", "nrrd", "meta", "dicom", "image2d", "array"}
-        What kind of file it was read from; ``"array"`` for one given in memory.
-    files : tuple of Path
-        The files read. For DICOM, in the order of the slices along the array's third axis.
-    study_uid, series_uid, frame_of_reference_uid : str, optional
-        DICOM only.
-    warnings : tuple of str
-        What may be wrong with the scan, or with how it was understood.
-    notes : tuple of str
-        What is good to know of how it was read.
-    slice_places : tuple of float, optional
-        Only for a scan resampled from uneven slices: where each slice of the files lies, in voxels along the scan's
-        third axis, in the order of `files`.
-    """
-
-    format: ScanFormat
-    files: tuple[Path, ...] = ()
+    format: ScanFormat  # ``"array"`` for a scan given in memory
+    files: tuple[Path, ...] = ()  # of DICOM, in the order of the slices along the array's third axis
     study_uid: str | None = None
     series_uid: str | None = None
     frame_of_reference_uid: str | None = None
-    warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # what may be wrong with the scan as read
+    notes: tuple[str, ...] = ()  # decisions taken while reading that are good to know
+    # Of a scan resampled from uneven slices: place of each of `files`, in voxels along the third axis.
     slice_places: tuple[float, ...] | None = None
 
 
@@ -108,82 +92,38 @@ class Scan:
 
 @dataclass(frozen=True)
 class FoundScan:
-    """A scan found on disk and not yet read.
+    """A scan found on disk and not yet read."""
 
-    Parameters
-    ----------
-    case_id : str
-        Unique within a run, safe as a folder name, free of patient names and identifiers taken from DICOM.
-    format : {"nifti", "nrrd", "meta", "dicom", "image2d"}
-        How to read it.
-    files : tuple of Path
-        Its files: one, or the instances of a DICOM series.
-    series_uid : str, optional
-        DICOM only.
-    description : str
-        What a listing shows of it, for instance ``"MR, 36 slices"``.
-    volume : str, optional
-        Which volume, where the files hold several; a key that only `medseg.io` reads.
-    study_uid : str, optional
-        DICOM only.
-    series_number : int, optional
-        DICOM only.
-    series_description : str
-        DICOM only. It may tell of the patient, so it is shown to those who look into the files, and kept out of logs
-        and results.
-    notes : tuple of str
-        Why this scan was chosen among others.
-    """
-
-    case_id: str
+    case_id: str  # unique within a run, safe as a folder name, free of patient names and identifiers taken from DICOM
     format: ScanFormat
-    files: tuple[Path, ...]
+    files: tuple[Path, ...]  # one, or the instances of a DICOM series
     series_uid: str | None = None
-    description: str = ""
-    volume: str | None = None
+    description: str = ""  # what a listing shows of it, for instance ``"MR, 36 slices"``
+    volume: str | None = None  # which volume, where the files hold several; a key that only `medseg.io` reads
     study_uid: str | None = None
     series_number: int | None = None
+    # May name the patient: shown to those who look into the files, kept out of logs and results.
     series_description: str = ""
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # why this scan was chosen among others
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that is not part of any scan found, and why.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    reason : str
-        Why it was skipped.
-    fix : str, optional
-        What would make it usable.
-    corrupt : bool
-        True where the file claims to be a scan and cannot be read as one, or was named explicitly: a failure of the
-        batch. False where it is simply something else.
-    """
+    """A file that is not part of any scan found, and why."""
 
     path: Path
     reason: str
-    fix: str | None = None
+    fix: str | None = None  # what would make it usable
+    # It claims to be a scan and cannot be read as one, or was named explicitly: a failure of the batch.
     corrupt: bool = False
 
 
 @dataclass(frozen=True)
 class Discovery:
-    """Everything found under some files and folders.
+    """Everything found under some files and folders."""
 
-    Parameters
-    ----------
-    found : tuple of FoundScan
-        Scans, in a stable order, with distinct case ids.
-    skipped : tuple of Skipped
-        Every other file.
-    """
-
-    found: tuple[FoundScan, ...] = ()
-    skipped: tuple[Skipped, ...] = ()
+    found: tuple[FoundScan, ...] = ()  # in a stable order, with distinct case ids
+    skipped: tuple[Skipped, ...] = ()  # every other file
 
     def __repr__(self) -> str:
         return f"Discovery({len(self.found)} scans found, {len(self.skipped)} files skipped)"
@@ -191,21 +131,11 @@ class Discovery:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The scans of one patient at one time that are segmented together, all on one grid.
-
-    Parameters
-    ----------
-    case_id : str
-        As in `FoundScan`.
-    scans : tuple of Scan
-        The first gives the grid of the result.
-    reference : LabelMap, optional
-        What the labels should be, where known.
-    """
+    """The scans of one patient at one time that are segmented together, all on one grid."""
 
     case_id: str
-    scans: tuple[Scan, ...]
-    reference: LabelMap | None = None
+    scans: tuple[Scan, ...]  # the first gives the grid of the result
+    reference: LabelMap | None = None  # what the labels should be, where known
 
     def __repr__(self) -> str:
         reference = "" if self.reference is None else ", with a reference"

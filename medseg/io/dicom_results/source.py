@@ -31,23 +31,15 @@ TYPE_2 = (
 class SourceSeries:
     """The source of a label map, ready to be referred to.
 
-    Parameters
-    ----------
-    headers : tuple of Dataset
-        Without pixels, decoded to UTF-8, with every type 2 element of patient and study present. One for each slice
-        along the label map's third axis, or a single one of a multi-frame object. Where the labels are on a resampled
-        grid, one for each slice of the series; see `on_slices`.
-    frames : tuple of int, optional
-        For a multi-frame object, the frame (from 0) of each slice.
-    planes : tuple of Plane
-        Where each slice lies, by the headers.
-    slices : tuple of int, optional
-        Only for labels on a grid resampled from uneven slices: the label slice nearest to each slice of the series.
+    Headers have no pixels, are decoded to UTF-8, and have every type 2 element of patient and study: one for each slice
+    along the label map's third axis, or a single one of a multi-frame object. Where the labels are on a resampled grid,
+    one for each slice of the series; see `on_slices`.
     """
 
     headers: tuple[Dataset, ...]
-    frames: tuple[int, ...] | None
-    planes: tuple[Plane, ...]
+    frames: tuple[int, ...] | None  # of a multi-frame object, the frame (from 0) of each slice
+    planes: tuple[Plane, ...]  # where each slice lies, by the headers
+    # Of labels on a grid resampled from uneven slices: the label slice nearest to each slice of the series.
     slices: tuple[int, ...] | None = None
 
     @property
