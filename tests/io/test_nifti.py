@@ -206,8 +206,8 @@ def test_a_shift_of_more_than_a_tenth_of_a_voxel_is_noted(tmp_path, voxels, note
     image.set_qform(moved, 1)
     image.set_sform(np.diag([2.0, 1.5, 2.5, 1]), 1)
     nib.save(image, tmp_path / "a.nii")
-    notes = load_scan(tmp_path / "a.nii").source.notes
-    assert any(f"corners {1.5 * voxels:.3g} mm apart" in note for note in notes) == noted
+    source = load_scan(tmp_path / "a.nii").source
+    assert any(f"corners {1.5 * voxels:.3g} mm apart" in warning for warning in source.warnings) == noted
 
 
 def test_no_orientation_is_refused(tmp_path):

@@ -29,9 +29,9 @@ def cases(tmp_path: Path) -> list[PreparedCase]:
     return made
 
 
-def draw(cases, *, seed=4, processes=ALONE, **changes):
+def draw(cases, *, patch=(8, 8, 8), seed=4, processes=ALONE, **changes):
     sampling = SamplingConfig(**{"margin": 1.25, "foreground": 0.5, "batch": 2, **changes})
-    return Patches(cases, (8, 8, 8), sampling, seed=seed, processes=processes)
+    return Patches(cases, patch, sampling, seed=seed, processes=processes)
 
 
 def test_a_sample_is_a_function_of_seed_and_number(cases):
