@@ -152,6 +152,9 @@ class _Worker:
     def _why_it_died(self) -> tuple[str, str]:
         code = self.process.wait()
         if code == -signal.SIGKILL:
-            return "the system stopped it, most likely for want of memory", "Use a machine with more memory."
+            return (
+                "the system killed it, most likely because memory ran out",
+                "Use a machine with more memory.",
+            )
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return f"the program crashed on it ({how})", "Check the file in another program, and report it."

@@ -101,23 +101,16 @@ def recorded(found: FoundScan, out: Path) -> CaseOutcome:
 def from_status(base: CaseOutcome, status: journal.Status) -> CaseOutcome:
     """Fill in what a record holds."""
     content = status.content
-    volumes = content.get("volumes")
+    volumes, computed = content["volumes"], content["computed"]
     return replace(
         base,
         state="current" if status.state == "done" else status.state,
-        error=content.get("error"),
-        fix=content.get("fix"),
+        error=content["error"],
+        fix=content["fix"],
         warnings=tuple(content["warnings"]),
         notes=tuple(content["notes"]),
         outputs=tuple(status.outputs),
         volumes=None if volumes is None else Volumes.from_json(volumes),
         review_priority=float(content["review_priority"]),
-        computed=_computed(content.get("computed")),
+        computed=None if computed is None else HowComputed.from_json(computed),
     )
-
-
-def _computed(content: Any) -> HowComputed | None:
-    try:
-        return None if content is None else HowComputed.from_json(content)
-    except (TypeError, KeyError):  # by another version of medseg
-        return None

@@ -57,18 +57,7 @@ class Shard:
 class RunOptions:
     """How to run, as opposed to what.
 
-    Parameters
-    ----------
-    overwrite : bool
-        Do again what is done.
-    dry_run : bool
-        Say what would be done; write nothing.
-    shard : Shard
-        The part of the cases to do.
-    isolate : bool
-        Run the cases in a process of their own, so that a crash costs one case.
-    guard : Guard
-        What one case may use, where isolated.
+    `isolate` runs the cases in a process of their own, so that a crash costs one case, and `guard` limits each there.
     """
 
     overwrite: bool = False

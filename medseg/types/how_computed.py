@@ -63,6 +63,5 @@ class HowComputed:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> HowComputed:
-        """Read back what `to_json` gave; a version before called reused windows repeated."""
-        windows = {"reused" if key == "repeated" else key: count for key, count in content["windows"].items()}
-        return cls(**{**content, "windows": WindowCount(**windows)})
+        """Read back what `to_json` gave."""
+        return cls(**{**content, "windows": WindowCount(**content["windows"])})

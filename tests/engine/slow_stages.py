@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from pydantic import Field
-from toy_stages import STAGES, Strict, Text
+from toy_stages import STAGES, Strict, Text, Toy
 
 from medseg.engine.finishing import SMALL
 from medseg.errors import InputError
@@ -20,14 +20,8 @@ from medseg.types.scan import Case
 from medseg.types.stage import RunContext
 
 
-class ReadCase:
+class ReadCase(Toy):
     runs = "ahead"
-
-    class Options(Strict):
-        pass
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
 
     def run(self, item: FoundScan, context: RunContext) -> Case:
         shape = (SMALL + 1 if item.files[0].read_text() == "large" else 2, 1, 1)
@@ -73,23 +67,17 @@ def act(options: Options, step: str, context: RunContext) -> None:
     note(context, f"{step} {case} ends")
 
 
-class Network:
+class Network(Toy):
     Options = Options
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
 
     def run(self, item: Case, context: RunContext) -> Text:
         act(self.options, "network", context)
         return Text(item.case_id)
 
 
-class Write:
+class Write(Toy):
     runs = "aside"
     Options = Options
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
 
     def run(self, item: Text, context: RunContext) -> Text:
         write_text(context.case_folder / "text.txt", item.text)

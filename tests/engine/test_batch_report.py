@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 from medseg.engine.batch_report import render_report, table_of_cases
@@ -76,3 +77,23 @@ def test_objects_are_counted_where_a_model_makes_them(tmp_path: Path) -> None:
         "cell,40,0.04,7",
         "fat,9,0.009,",
     ]
+
+
+def test_a_withheld_case_has_its_reason_and_counts_as_part_of_the_batch_not_done(tmp_path: Path) -> None:
+    withheld = CaseOutcome("x", "withheld", "x.nii.gz", tmp_path / "x", error="is a CT", fix="Choose a CT model.")
+    done = result(tmp_path).outcomes[0]
+    assert BatchResult(tmp_path, (withheld,)).exit_code == 3
+    batch = BatchResult(tmp_path, (done, withheld))
+    assert batch.exit_code == 3
+    [_, row] = csv.DictReader(io.StringIO(table_of_cases(batch)))
+    assert (row["state"], row["error"], row["fix"]) == ("withheld", "is a CT", "Choose a CT model.")
+    page = render_report(batch)
+    assert "Failed or withheld" in page
+    assert "Choose a CT model." in page
+
+
+def test_the_page_is_sorted_by_review_priority_and_says_so(tmp_path: Path) -> None:
+    first, second = result(tmp_path).outcomes[:2]
+    page = render_report(BatchResult(tmp_path, (first, replace(second, review_priority=2.5))))
+    assert "Sorted by review priority: cases with warnings first." in page
+    assert page.index('id="b"') < page.index('id="a"')

@@ -110,7 +110,7 @@ def test_shards_together_do_every_case_once(structure: PipelineFile, texts: Path
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/2/3"])
-def test_a_shard_that_makes_no_sense_is_refused(text: str) -> None:
+def test_a_shard_that_makes_no_sense_is_rejected(text: str) -> None:
     with pytest.raises(UsageError, match="--shard"):
         Shard.parse(text)
 

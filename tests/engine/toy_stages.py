@@ -22,13 +22,14 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class FindTexts:
-    class Options(Strict):
-        pass
+class Toy:
+    Options: type[Strict] = Strict
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Any) -> None:
         self.options = options
 
+
+class FindTexts(Toy):
     def run(self, item: Inputs, context: RunContext) -> Discovery:
         files = sorted(p for root in item.paths for p in root.glob("*"))
         found = tuple(FoundScan(p.stem, "nifti", (p,)) for p in files if p.suffix == ".txt")
@@ -41,14 +42,8 @@ class Text:
     text: str
 
 
-class ReadText:
+class ReadText(Toy):
     runs = "ahead"
-
-    class Options(Strict):
-        pass
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
 
     def run(self, item: FoundScan, context: RunContext) -> Text:
         text = item.files[0].read_text()
@@ -59,13 +54,10 @@ class ReadText:
         return Text(text)
 
 
-class Shout:
+class Shout(Toy):
     class Options(Strict):
         mark: str = Field(default="!")
         times: int = Field(default=1, ge=1)
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
 
     def run(self, item: Text, context: RunContext) -> Text:
         return Text(item.text.upper() + self.options.mark * self.options.times)
@@ -77,16 +69,13 @@ class Both:
     loud: Text
 
 
-class WriteBoth:
+class WriteBoth(Toy):
     class Options(Strict):
         signal_at: str = Field(default="", description="case in the middle of which the process gets a signal")
         number: int = 9
         sleep_at: str = ""
         hoard_at: str = ""
         pen: str = Field(default="at hand", description="at hand, lost (found in a while) or broken")
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
 
     def identity(self) -> dict[str, str]:
         return {}
@@ -115,13 +104,7 @@ class WriteBoth:
         return item
 
 
-class Summary:
-    class Options(Strict):
-        pass
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
-
+class Summary(Toy):
     def run(self, item: BatchResult, context: RunContext) -> BatchResult:
         write_text(Path(context.out) / "summary.txt", "\n".join(f"{o.case_id} {o.state}" for o in item.outcomes))
         return item

@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from scipy import ndimage
-from toy_stages import Strict
+from toy_stages import Toy
 
 from medseg.types import Case, LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction
 from medseg.types.case_report import CaseReport
@@ -18,13 +18,8 @@ from medseg.types.stage import RunContext
 TABLE = LabelTable((LabelClass(1, "bright"),))
 
 
-class Median:
+class Median(Toy):
     """Median filter of a case's scans, as a user writes it: nothing declared but what it takes and gives."""
-
-    Options = Strict
-
-    def __init__(self, options: Strict) -> None:
-        self.options = options
 
     def run(self, item: Case, context: RunContext) -> Case:
         scans = tuple(s.with_array(median(s.array[0])[None], s.geometry) for s in item.scans)
