@@ -7,6 +7,8 @@ import yaml
 from tiny_dataset import tiny_config
 
 from medseg.cli.app import run
+from medseg.infer.predictor import Predictor
+from medseg.io.read import load_scan
 from medseg.models.package import load_package
 from medseg.training.configure import Configurator
 
@@ -79,9 +81,8 @@ def test_configurations_are_compared_and_one_is_packed(balls, planned, recipe, t
     own = load_package(out / summary["chosen"] / "fold_1" / "model").weights()
     assert all(weights[f"1.{name}"].equal(value) for name, value in own.items())
     assert f"{summary['chosen']} was taken" in (out / "cross_validation.html").read_text()
-    scan = balls / "imagesTr" / "case_00.nii.gz"
-    results = tmp_path / "results"
-    assert run(["predict", str(scan), "--model", str(out / "model"), "--out", str(results), "--device", "cpu"]) == 0
+    scan = load_scan(balls / "imagesTr" / "case_00.nii.gz")
+    assert Predictor(load_package(out / "model")).segment(scan).labels.geometry.matches(scan.geometry)
 
 
 @pytest.mark.parametrize(

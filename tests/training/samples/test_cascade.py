@@ -33,7 +33,7 @@ COARSE = {"channels": [{"name": "MR"}], "spacing": [2.0, 2.0, 2.0], "patch": [8,
 @pytest.fixture(scope="module")
 def first(balls, tmp_path_factory):
     out = tmp_path_factory.mktemp("first")
-    train(balls, out, config=config(epochs=20, input=COARSE, network=NETWORK), folds="all", device="cpu")
+    train(balls, out, config=config(epochs=8, input=COARSE, network=NETWORK), folds="all", device="cpu")
     return out
 
 
