@@ -11,7 +11,7 @@ SHAPE = (20, 18, 14)
 
 
 def write_msd(folder: Path, cases: int = 6, *, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Path:
-    """Write a dataset in the Decathlon's layout whose classes are told apart by intensity."""
+    """Write a dataset in the Decathlon's layout whose classes differ in intensity."""
     (folder / "imagesTr").mkdir(parents=True)
     (folder / "labelsTr").mkdir()
     for number in range(cases):

@@ -1,6 +1,6 @@
 """Records a finished run in MLflow's own SQLite database without importing MLflow, which takes longer than a case does.
 
-A batch of predictions is one row and a few numbers. MLflow takes some seconds to import and to bring a new database
+A batch of predictions is one row and a few numbers. MLflow takes seconds to import and to bring a new database
 through all migrations of its history. So the empty database that MLflow made once is kept, by MLflow's version, and
 copied; and what its client would insert for a finished run is inserted here. Everything read back, or recorded in any
 other place, goes through MLflow; see `medseg.tracking.runs`.

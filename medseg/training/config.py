@@ -20,7 +20,7 @@ __all__ = [
     "TrainConfig",
 ]
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Range = tuple[float, float]
 Axis = Literal["x", "y", "z"]
 
@@ -58,7 +58,7 @@ class SamplingConfig(_Strict):
         default=1,
         description="batches whose gradients a step sums, where memory does not hold them at once",
     )
-    foreground: Share = Field(default=0.33, description="fraction of patches centered on a voxel of a class")
+    foreground: Fraction = Field(default=0.33, description="fraction of patches centered on a voxel of a class")
     margin: Annotated[float, Field(ge=1.0)] = Field(
         default=1.25, description="how much larger than the patch the region is that rotation and scaling draw on"
     )
@@ -70,13 +70,13 @@ class AugmentConfig(_Strict):
     A value between 0 and 1 is the probability of its kind, unless it says otherwise.
     """
 
-    rotation: Share = 0.2
+    rotation: Fraction = 0.2
     rotation_degrees: float = Field(default=30.0, ge=0.0, le=180.0)
-    scaling: Share = 0.2
+    scaling: Fraction = 0.2
     scaling_range: Range = (0.7, 1.4)
-    translation: Share = 0.0
-    translation_share: Share = Field(default=0.1, description="of the patch, to either side along each axis")
-    elastic: Share = 0.0
+    translation: Fraction = 0.0
+    translation_share: Fraction = Field(default=0.1, description="of the patch, to either side along each axis")
+    elastic: Fraction = 0.0
     elastic_mm: Range = Field(default=(1.0, 3.0), description="largest displacement of a control point")
     elastic_spacing: float = Field(default=16.0, gt=0.0, description="mm between control points")
     flip: tuple[Axis, ...] = Field(
@@ -87,22 +87,22 @@ class AugmentConfig(_Strict):
         description="learn the fraction of each class in a voxel after interpolation, which keeps boundaries finer "
         "than voxels, not the class of the largest fraction; up to 8 classes",
     )
-    noise: Share = 0.1
+    noise: Fraction = 0.1
     noise_variance: Range = (0.0, 0.1)
-    blur: Share = 0.2
+    blur: Fraction = 0.2
     blur_sigma: Range = (0.5, 1.0)
-    brightness: Share = 0.15
+    brightness: Fraction = 0.15
     brightness_range: Range = (0.75, 1.25)
-    contrast: Share = 0.15
+    contrast: Fraction = 0.15
     contrast_range: Range = (0.75, 1.25)
-    low_resolution: Share = 0.25
+    low_resolution: Fraction = 0.25
     low_resolution_zoom: Range = (0.5, 1.0)
-    gamma: Share = 0.3
-    gamma_inverted: Share = 0.1
+    gamma: Fraction = 0.3
+    gamma_inverted: Fraction = 0.1
     gamma_range: Range = (0.7, 1.5)
-    invert: Share = Field(default=0.0, description="light on dark becomes dark on light; for stains and dark fields")
-    gray: Share = Field(default=0.0, description="every channel becomes the same random mix of all")
-    color: Share = Field(default=0.0, description="each channel is scaled and shifted by a draw of its own")
+    invert: Fraction = Field(default=0.0, description="light on dark becomes dark on light; for stains and dark fields")
+    gray: Fraction = Field(default=0.0, description="every channel becomes the same random mix of all")
+    color: Fraction = Field(default=0.0, description="each channel is scaled and shifted by a draw of its own")
     color_scale: Range = (0.6, 1.4)
     color_shift: Range = Field(default=(-0.3, 0.3), description="in normalized intensities")
 
@@ -123,9 +123,9 @@ class OptimizerConfig(_Strict):
         default=2e-3, gt=0.0, description="muon uses it for matrices, and a tenth of it for the rest"
     )
     weight_decay: float = Field(default=1e-2, ge=0.0)
-    momentum: Share = Field(default=0.99, description="SGD only, Nesterov")
+    momentum: Fraction = Field(default=0.99, description="SGD only, Nesterov")
     schedule: Literal["cosine", "polynomial"] = "cosine"
-    warm_up: Share = Field(default=0.05, description="fraction of the run over which the learning rate rises from 0")
+    warm_up: Fraction = Field(default=0.05, description="fraction of the run over which the learning rate rises from 0")
     clip: float = Field(default=12.0, gt=0.0, description="largest norm of the gradient")
 
 
@@ -167,7 +167,7 @@ class TrainConfig(_Strict):
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
-    ema_decay: Share = 0.999
+    ema_decay: Fraction = 0.999
 
     low_resolution_stage: str | None = Field(
         default=None,

@@ -236,7 +236,7 @@ def validation_card(crossed: Crossed, results: Sequence[CaseDice], final: Final,
     split = crossed.run.config.split
     weights = {
         "all": "These weights were trained on all cases, so no case is left to measure them on.",
-        "ensemble": "This package averages those models, so no case is left that none of them has seen; their average "
+        "ensemble": "This package averages those models, so every case was used to train one of them; their average "
         "itself was not measured.",
     }
     cleaned = "".join(

@@ -14,7 +14,7 @@ __all__ = ["Muon", "build_optimizer"]
 
 # Weights with fewer channels on either side, as first layers and class scores have, are left to AdamW.
 FEWEST_CHANNELS = 8
-# AdamW's learning rate within Muon, as a share of that of the matrices.
+# AdamW's learning rate within Muon, as a fraction of that of the matrices.
 ADAM_SHARE = 0.1
 ADAM_BETAS, ADAM_EPS = (0.9, 0.999), 1e-8
 

@@ -22,7 +22,7 @@ CURVES = {
     "loss": "loss",
     "learning_rate": "learning rate",
     "steps_per_second": "steps a second",
-    "data_wait_share": "share of time spent waiting for data",
+    "data_wait_share": "fraction of time waiting for data",
 }
 
 

@@ -1,4 +1,4 @@
-"""How far a run is, and the learning rate there."""
+"""Progress of a run, and the learning rate at it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Bounds:
     seconds: float | None
 
     def progress(self, step: int, elapsed: float) -> float:
-        """Share of the run done, 0 to 1; 1 or more where it is over.
+        """Fraction of the run done, 0 to 1; 1 or more where it is over.
 
         Seconds have no influence without a time budget, so that a run bounded by steps alone is the same on a fast and
         a slow machine.
@@ -28,7 +28,7 @@ class Bounds:
 
 
 def learning_rate(progress: float, *, peak: float, warm_up: float, shape: Literal["cosine", "polynomial"]) -> float:
-    """Learning rate at a share of the run.
+    """Learning rate at a fraction of the run.
 
     It rises linearly over the first `warm_up` of the run, then falls to 0: as half a cosine (Loshchilov & Hutter 2017,
     arXiv:1608.03983), or with power 0.9 (nnU-Net's choice, after Chen et al. 2017, arXiv:1606.00915).

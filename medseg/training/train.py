@@ -68,7 +68,7 @@ def train_model(run: TrainingRun) -> ModelPackage:
                     package = write_package(
                         package.folder, with_validation(package.card, inputs, results), loop.ema.state
                     )
-                # Beside the weights, so that whoever gets the package need not have PyTorch make it.
+                # Beside the weights, so that nobody who uses the package needs PyTorch to export it.
                 ensure_export(package, package.folder)
             record.finish(package, results, worst)
         run.processes.wait()

@@ -24,7 +24,7 @@ def test_a_mask_agrees_with_itself():
 
 @pytest.mark.parametrize(("tolerance", "near"), [(1.9, False), (2.0, True)])
 def test_strips_agree_from_the_distance_between_their_edges(tolerance, near):
-    # Strips across the whole picture: two edges of 40 pixels, and 20 or 16 pixels on each side of the picture.
+    # Strips across the whole image: two edges of 40 pixels, and 20 or 16 pixels on each side of it.
     outer, inner = np.zeros((40, 40, 1), bool), np.zeros((40, 40, 1), bool)
     outer[10:30], inner[12:28] = True, True
     value = boundary_f1(outer, inner, _geometry(outer.shape), tolerance)

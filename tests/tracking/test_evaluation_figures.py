@@ -1,4 +1,4 @@
-"""Figures in an MLflow run that somebody has begun."""
+"""Figures in an MLflow run that was started elsewhere."""
 
 from __future__ import annotations
 

@@ -82,8 +82,8 @@ def test_a_failure_midway_leaves_nothing(tmp_path, monkeypatch):
     database = tmp_path / "second" / "mlflow.db"
     good = FinishedRun("medseg", **RUN, metrics=METRICS)
     assert insert(database, tmp_path, good)
-    bad = FinishedRun("medseg", "other", {}, {}, {"broken": None})
-    assert not insert(database, tmp_path, bad)
+    invalid = FinishedRun("medseg", "other", {}, {}, {"broken": None})
+    assert not insert(database, tmp_path, invalid)
     with sqlite3.connect(database) as connection:
         assert connection.execute("SELECT count(*) FROM runs").fetchone() == (1,)
 

@@ -93,7 +93,7 @@ def test_two_processes_are_one_with_twice_the_batch(balls, tmp_path, batch_dice)
 
 
 @pytest.mark.slow
-def test_a_signal_to_the_launcher_leaves_a_checkpoint_to_go_on_from(balls, tmp_path):
+def test_a_signal_to_the_launcher_leaves_a_checkpoint_to_resume_from(balls, tmp_path):
     config = tmp_path / "two.yaml"
     values = tiny_config(**{**PLAIN, "epochs": 400}, sampling={"batch": 2}, checkpoint_every=3600)
     config.write_text(yaml.safe_dump(values))
@@ -111,13 +111,13 @@ def test_a_signal_to_the_launcher_leaves_a_checkpoint_to_go_on_from(balls, tmp_p
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=120)
-    assert process.returncode == 75, told
+    _, log = process.communicate(timeout=120)
+    assert process.returncode == 75, log
     step = read_checkpoint(out / "checkpoint.pt")["step"]
     assert 0 < step < 1600
     assert not (out / "model").exists()
-    assert "Traceback" not in told
-    # What is wrong with a run is said by its processes' exit code too.
+    assert "Traceback" not in log
+    # What is wrong with a run decides the exit code of several processes too.
     process = subprocess.run(
         [sys.executable, "-m", "medseg", *arguments, "--processes", "2", "--seed", "5"],
         env=environment,

@@ -52,14 +52,14 @@ def test_matrices_are_moved_as_by_torchs_muon(shape):
     """Wide ones: torch lets tall ones move further. It computes in bfloat16, whose rounding is 1 in 256."""
     draw = torch.Generator().manual_seed(0)
     start = torch.randn(shape, generator=draw)
-    slopes = torch.randn(15, *shape, generator=draw)
+    gradients = torch.randn(15, *shape, generator=draw)
     first, second = nn.Parameter(start.clone()), nn.Parameter(start.clone())
     ours = Muon([first], 0.1, momentum=0.8, weight_decay=0.3)
     peer = torch.optim.Muon([second], 0.1, momentum=0.8, weight_decay=0.3)
-    for slope in slopes:
+    for gradient in gradients:
         before = second.detach().clone()
         for weight, optimizer in ((first, ours), (second, peer)):
-            weight.grad = slope.clone()
+            weight.grad = gradient.clone()
             optimizer.step()
         moved = (second - before).norm()
         assert (first - second).norm() < 0.05 * moved
@@ -87,11 +87,11 @@ def test_going_on_from_its_state_is_the_same_to_the_bit():
 
     whole, config = network(), OptimizerConfig(name="muon", learning_rate=0.02)
     steps(whole, build_optimizer(config, whole), range(6))
-    parted = network()
-    optimizer = build_optimizer(config, parted)
-    steps(parted, optimizer, range(3))
+    stopped = network()
+    optimizer = build_optimizer(config, stopped)
+    steps(stopped, optimizer, range(3))
     again = network()
-    again.load_state_dict(parted.state_dict())
+    again.load_state_dict(stopped.state_dict())
     later = build_optimizer(config, again)
     later.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     steps(again, later, range(3, 6))

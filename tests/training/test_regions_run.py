@@ -21,7 +21,7 @@ SHAPE = (20, 18, 14)
 
 
 def write_onions(folder: Path, cases: int = 6) -> Path:
-    """Write balls within balls, 2 around 1 around 4, and in one corner voxels of which nothing is said."""
+    """Write balls within balls, 2 around 1 around 4, and in one corner voxels to ignore."""
     (folder / "imagesTr").mkdir(parents=True)
     (folder / "labelsTr").mkdir()
     grid = np.stack(np.meshgrid(*[np.arange(n) for n in SHAPE], indexing="ij"), -1)

@@ -1,4 +1,4 @@
-"""A run that was stopped, or killed, and gone on with gives the same weights as one that never was."""
+"""A run that was stopped, or killed, and resumed gives the same weights as one that never was."""
 
 import os
 import signal

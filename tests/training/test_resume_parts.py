@@ -1,6 +1,6 @@
-"""Killed at random moments and gone on with, a run whose batches are parted among cores gives the same weights.
+"""Killed at random moments and resumed, a run whose batches are split among cores gives the same weights.
 
-Networks with dropout, which the other tests of resuming use, are never parted.
+Networks with dropout, which the other tests of resuming use, are never split.
 """
 
 import json
@@ -18,31 +18,32 @@ from tiny_dataset import tiny_config
 from medseg.training.checkpoint import read_checkpoint
 
 # Counts Python calls of the main thread from the first step on, those of writing checkpoints included, and sends itself
-# a signal at the one it is told: a moment that is random but the same on every machine. The parts go on meanwhile.
+# a signal at the one asked for: a moment that is random but the same on every machine. The parts run meanwhile.
 PROGRAM = """
 import json, os, signal, sys, torch
 torch.set_num_threads(2)
-from medseg.training import step, cpu_parallel as side_by_side
+from medseg.training import step, cpu_parallel
 from medseg.cli.app import run
-moment, name, told = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-seen = {"calls": 0, "parted": 0}
+moment, name, file = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+counts = {"calls": 0, "split": 0}
 def count(frame, event, argument):
     if event == "call":
-        seen["calls"] += 1
-        if seen["calls"] == moment:
+        counts["calls"] += 1
+        if counts["calls"] == moment:
             os.kill(os.getpid(), getattr(signal, name))
-real_step, real_parts = step.Stepper.step, side_by_side.SideBySide.backward
+real_step, real_parts = step.Stepper.step, cpu_parallel.SideBySide.backward
 def first_step(self, *arguments):
     sys.setprofile(count)
     return real_step(self, *arguments)
 def parts(self, *arguments):
-    seen["parted"] += 1
+    counts["split"] += 1
     return real_parts(self, *arguments)
-step.Stepper.step, side_by_side.SideBySide.backward = first_step, parts
-step.Stepper.state = (lambda real: lambda self: (seen.update(last=seen["calls"]), real(self))[1])(step.Stepper.state)
+step.Stepper.step, cpu_parallel.SideBySide.backward = first_step, parts
+real_state = step.Stepper.state
+step.Stepper.state = lambda self: (counts.update(last=counts["calls"]), real_state(self))[1]
 code = run(sys.argv[4:])
 sys.setprofile(None)
-open(told, "w").write(json.dumps(seen))
+open(file, "w").write(json.dumps(counts))
 sys.exit(code)
 """
 
@@ -58,7 +59,7 @@ def start(folder: Path, out: Path, *, moment: int = 0, number: str = "SIGTERM") 
     data, config = folder / "data", folder / "config.yaml"
     command = ["train", str(data), "--config", str(config), "--out", str(out), "--device", "cpu"]
     return subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(moment), number, str(folder / "seen.json"), *command],
+        [sys.executable, "-c", PROGRAM, str(moment), number, str(folder / "counts.json"), *command],
         env={**os.environ, "OMP_NUM_THREADS": "2"},
         capture_output=True,
         text=True,
@@ -101,13 +102,13 @@ def test_the_same_to_the_bit(balls, tmp_path, optimizer, signals):
     undisturbed, out = tmp_path / "undisturbed", tmp_path / "out"
     ended = start(tmp_path, undisturbed)
     assert ended.returncode == 0, ended.stderr
-    seen = json.loads((tmp_path / "seen.json").read_text())
-    assert seen["parted"] == 12
+    counts = json.loads((tmp_path / "counts.json").read_text())
+    assert counts["split"] == 12
 
     moments = random.Random(f"{optimizer} {signals}")
     for name in signals:
         # Early enough for every signal to come before the last step.
-        ended = start(tmp_path, out, moment=moments.randrange(1, seen["last"] // (len(signals) + 1)), number=name)
+        ended = start(tmp_path, out, moment=moments.randrange(1, counts["last"] // (len(signals) + 1)), number=name)
         assert ended.returncode == (75 if name == "SIGTERM" else -signal.SIGKILL), ended.stderr
         assert not (out / "model").exists()
     ended = start(tmp_path, out)

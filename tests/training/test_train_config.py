@@ -85,7 +85,7 @@ def test_without_a_configuration_the_dataset_is_planned(balls, tmp_path, monkeyp
     assert json.loads((tmp_path / "audit.json").read_text())["blocked"] == {}
     # Held-out cases decide nothing.
     assert len(fingerprint["cases"]) < 6
-    # Going on with a run, the plan is not made again.
+    # When a run is resumed, the plan is not made again.
     monkeypatch.setattr("medseg.training.configure.plan_dataset", None)
     assert configure(balls, None, ["iterations_per_epoch=2"], out=tmp_path, device="cpu", epochs=1) == config
 

@@ -78,7 +78,7 @@ def test_the_card_says_what_was_done(trained, balls):
 
 
 def test_the_figure_is_that_of_the_shipped_weights(trained, balls):
-    """Segment the held-out cases anew and recompute the mean Dice from voxels."""
+    """Segment the held-out cases again and recompute the mean Dice from voxels."""
     package = load_package(trained / "model")
     data = read_dataset(balls)
     held_out = [c for c in data.cases if c.case_id in package.card.training.held_out]

@@ -41,7 +41,7 @@ class Batch:
 class Patches:
     """Batches of regions, each somewhat larger than a patch, around places drawn at random.
 
-    Every case comes once before any comes again, in a new order each time. A share of the patches is centered on a
+    Every case comes once before any comes again, in a new order each time. A fraction of the patches is centered on a
     voxel of a class: a class of the case drawn at random, then a voxel of it (nnU-Net's oversampling of foreground).
     The others lie anywhere in the scan.
 
@@ -52,7 +52,7 @@ class Patches:
     patch : tuple of int
         The network's input, voxels along x, y, z; regions are larger by the margin, along axes of several voxels.
     sampling : SamplingConfig
-        Regions in a batch, margin, and share of patches centered on a class.
+        Regions in a batch, margin, and fraction of patches centered on a class.
     seed : int
         Another seed draws others.
     processes : Processes

@@ -20,7 +20,7 @@ def cases(tmp_path: Path) -> list[PreparedCase]:
         folder.mkdir()
         labels = np.zeros(shape, np.uint8)
         labels[2, 3, 4] = 1
-        # Every voxel tells its case and its place.
+        # The value of a voxel encodes its case and its place.
         image = (1 + 10_000 * number + np.arange(labels.size, dtype=np.float32).reshape(shape))[None]
         np.save(folder / "image.npy", image)
         np.save(folder / "labels.npy", labels)

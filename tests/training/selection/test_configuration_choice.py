@@ -8,7 +8,7 @@ from medseg.training.selection.post_choice import NONE
 
 
 def folds(means, *, noise=0.01, seed=0, each=4):
-    """Cases of each fold with one class, nothing weighed but no clean-up."""
+    """Cases of each fold with one class, no clean-up compared."""
     random = np.random.default_rng(seed)
     return [
         {f"{k}_{n}": {"organ": {NONE: mean + random.normal(0, noise)}} for n in range(each)}
@@ -50,13 +50,13 @@ def test_no_case_has_a_say_in_how_it_is_measured():
     rules = (NONE, "keep_largest", *(f"remove_small {n} mm3" for n in (10, 100, 1000, 10_000)))
     random = np.random.default_rng(3)
 
-    def weighed():
+    def tables():
         return [
             {f"{k}_{n}": {"organ": {rule: float(random.uniform(0.5, 1)) for rule in rules}} for n in range(4)}
             for k in range(4)
         ]
 
-    candidates = {"a": weighed(), "b": weighed()}
+    candidates = {"a": tables(), "b": tables()}
     before = choose_configuration(candidates).without[2]
     for name in candidates:
         for case in candidates[name][2].values():

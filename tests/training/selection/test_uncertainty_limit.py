@@ -33,5 +33,5 @@ def test_no_limit_is_beyond_what_entropy_can_be():
 def test_few_cases_give_no_limit():
     assert uncertainty_limits([]) is None
     assert uncertainty_limits([{"liver": 0.2}] * (LEAST_CASES - 1)) is None
-    some = [{"liver": 0.2}] * LEAST_CASES + [{"lesion": 0.2}]
-    assert set(uncertainty_limits(some).boundary_entropy) == {"liver"}
+    cases = [{"liver": 0.2}] * LEAST_CASES + [{"lesion": 0.2}]
+    assert set(uncertainty_limits(cases).boundary_entropy) == {"liver"}
