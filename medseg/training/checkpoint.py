@@ -8,12 +8,17 @@ from typing import Any
 
 import torch
 
-from medseg.errors import InputError
+from medseg.errors import ConfigError, InputError
 from medseg.io.files.atomic import atomic_path
+from medseg.training.config import TrainConfig
 
-__all__ = ["read_checkpoint", "write_checkpoint"]
+__all__ = ["check_same", "read_checkpoint", "write_checkpoint"]
 
 FORMAT = 1
+# What may be changed between two parts of one run, because no weight depends on it.
+MAY_CHANGE = {"checkpoint_every", "tracking", "title", "data", "license", "limits", "version"}
+# What may grow.
+BOUNDS = {"time_budget", "epochs"}
 
 
 def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -35,3 +40,23 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise InputError("the checkpoint is of another version of medseg", where=path, fix="Train into another --out.")
     return state
+
+
+def check_same(stored: TrainConfig, config: TrainConfig, out: Path) -> None:
+    """Refuse to resume the run in a folder by another configuration; a longer one is the same."""
+    old = stored.as_parameters()
+    differing = [
+        f"{key} ({old.get(key)!r}, now {new!r})"
+        for key, new in config.as_parameters().items()
+        if old.get(key) != new and key not in MAY_CHANGE and not (key in BOUNDS and _longer(old.get(key), new))
+    ]
+    if differing:
+        raise ConfigError(
+            f"the run there was started with another configuration: {', '.join(differing[:3])}",
+            where=out,
+            fix="Choose another --out, or the same configuration; only the time budget and epochs may grow.",
+        )
+
+
+def _longer(old: float | None, new: float | None) -> bool:
+    return old is not None and new is not None and new > old

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import yaml
-
 from medseg.data.splits import CROSSED
 from medseg.errors import ConfigError, UsageError
 from medseg.io.files.atomic import write_text
 from medseg.models.card import ValidationCard
 from medseg.models.package import ModelPackage, load_package
-from medseg.training.config import TrainConfig
 from medseg.training.final_model import Final, final_package
-from medseg.training.selection.post_choice import NONE, PostChoice, RuleDice, as_post, choose, read_rule_dice
+from medseg.training.fold_results import finished_fold, rule_tables, tables_without_rules
+from medseg.training.selection.post_choice import NONE, PostChoice, RuleDice, as_post, choose
 from medseg.training.selection.validate import CaseDice, mean_dice, write_validation
 from medseg.training.train import train_model
 from medseg.training.training_run import TrainingRun
 
 __all__ = [
     "Crossed",
-    "FoldResults",
     "choices_as_json",
     "cross",
     "cross_validate",
@@ -36,37 +32,6 @@ __all__ = [
 ]
 
 log = logging.getLogger("medseg.train")
-
-
-@dataclass(frozen=True)
-class FoldResults:
-    """What ``cross_validation.json`` says of the folds that were measured.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    cases : int
-        Held-out cases.
-    mean_dice : float
-        Mean over cases of each class, then over classes.
-    dice : dict of str to float
-        Mean over cases of each class.
-    folds : dict of str to float
-        Mean Dice of each fold without clean-up.
-    """
-
-    path: Path
-    cases: int
-    mean_dice: float
-    dice: dict[str, float]
-    folds: dict[str, float]
-
-    @classmethod
-    def read(cls, path: Path) -> FoldResults:
-        """Read the file."""
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return cls(path, content["cases"], content["mean_dice"], content["dice"], content["folds"])
 
 
 @dataclass(frozen=True)
@@ -162,60 +127,22 @@ def cross(run: TrainingRun, folds: Sequence[int]) -> Crossed:
         results += measured
     results.sort(key=lambda one: one.case_id)
     folders = tuple(run.out / f"fold_{fold}" for fold in folds)
-    tables = _rule_tables(folders, results)
+    tables = rule_tables(folders, results)
     choices = choose(tables) if tables and len(folds) == run.config.split.folds else {}
     cleaned = [CaseDice(one.case_id, {name: _as_chosen(choices, name, one) for name in one.dice}) for one in results]
-    return Crossed(run, folders, tuple(cleaned), by_fold, choices, tables or _without_rules(folders))
+    return Crossed(run, folders, tuple(cleaned), by_fold, choices, tables or tables_without_rules(folders))
 
 
 def _measured_fold(run: TrainingRun) -> list[CaseDice]:
     """Dice of each case a fold held out, from a run made now or before."""
-    done = _done(run.out, run.config)
+    done = finished_fold(run.out, run.config)
     if done is not None:
         return done
     log.info("fold %d of %d", run.config.split.fold, run.config.split.folds)
     train_model(run)
-    done = _done(run.out, run.config)
+    done = finished_fold(run.out, run.config)
     assert done is not None
     return done
-
-
-def _done(out: Path, config: TrainConfig) -> list[CaseDice] | None:
-    """Results of a fold that was trained and measured with this configuration."""
-    card, table, used = out / "model" / "model.yaml", out / "validation.csv", out / "config.yaml"
-    if not (card.is_file() and table.is_file() and used.is_file()):
-        return None
-    if yaml.safe_load(used.read_text(encoding="utf-8")) != config.model_dump(mode="json"):
-        return None
-    if load_package(card.parent).card.validation is None:
-        return None
-    return _measured(table)
-
-
-def _measured(table: Path) -> list[CaseDice]:
-    found: dict[str, dict[str, float]] = {}
-    with table.open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            if row["metric"] == "dice":
-                found.setdefault(row["case_id"], {})[row["class"]] = float(row["value"])
-    return [CaseDice(case_id, dice) for case_id, dice in found.items()]
-
-
-def _rule_tables(folders: Sequence[Path], results: Sequence[CaseDice]) -> tuple[dict[str, RuleDice], ...]:
-    """What clean-ups make of every held-out case; empty where not every case was compared."""
-    tables = [folder / "post_rules.csv" for folder in folders]
-    if not all(table.is_file() for table in tables):
-        return ()
-    compared = tuple(read_rule_dice(table) for table in tables)
-    every = sorted(case for fold in compared for case in fold)
-    return compared if every == [one.case_id for one in results] else ()
-
-
-def _without_rules(folders: Sequence[Path]) -> tuple[dict[str, RuleDice], ...]:
-    return tuple(
-        {one.case_id: {name: {NONE: value} for name, value in one.dice.items()} for one in _measured(path)}
-        for path in (folder / "validation.csv" for folder in folders)
-    )
 
 
 def _as_chosen(choices: Mapping[str, PostChoice], name: str, one: CaseDice) -> float:

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from medseg.errors import ConfigError, InputError, Interrupted
+from medseg.errors import InputError, Interrupted
 from medseg.signals import stop_requests
-from medseg.training.checkpoint import read_checkpoint, write_checkpoint
+from medseg.training.checkpoint import check_same, read_checkpoint, write_checkpoint
 from medseg.training.config import TrainConfig
 from medseg.training.ema import Ema
 from medseg.training.samples.augment import Augmentation
@@ -182,7 +182,7 @@ class Loop:
 
     def _restore(self, state: dict[str, Any]) -> None:
         stored = TrainConfig.model_validate_json(state["config"])
-        self._check_same(stored)
+        check_same(stored, self.config, self.checkpoint.parent)
         if state["threads"] != torch.get_num_threads() and self.device.type == "cpu":
             log.warning("the run was started with %d threads; weights may differ in the last bits", state["threads"])
         self.network.load_state_dict(state["network"])
@@ -197,33 +197,9 @@ class Loop:
         self.extra = {**self.extra, **state["extra"]}
         self.resumed = True
 
-    def _check_same(self, stored: TrainConfig) -> None:
-        """Refuse to resume a run of another configuration; a longer one is the same."""
-        old = stored.as_parameters()
-        differing = [
-            f"{key} ({old.get(key)!r}, now {new!r})"
-            for key, new in self.config.as_parameters().items()
-            if old.get(key) != new and key not in MAY_CHANGE and not (key in BOUNDS and _longer(old.get(key), new))
-        ]
-        if differing:
-            raise ConfigError(
-                f"the run there was started with another configuration: {', '.join(differing[:3])}",
-                where=self.checkpoint.parent,
-                fix="Choose another --out, or the configuration it was started with; only a longer time budget or more "
-                "epochs resume it.",
-            )
 
-
-# What may be changed between two parts of one run, because no weight depends on it.
-MAY_CHANGE = {"checkpoint_every", "tracking", "title", "data", "license", "limits", "version"}
-# What may grow.
-BOUNDS = {"time_budget", "epochs"}
 # What a forward pass on one patch costs is measured this often.
 WARM_UP_PASSES = 3
-
-
-def _longer(old: float | None, new: float | None) -> bool:
-    return old is not None and new is not None and new > old
 
 
 def validation_seconds(loop: Loop, held_out: int, cases: Sequence[PreparedCase]) -> float:

@@ -15,10 +15,11 @@ from medseg.data.splits import CROSSED
 from medseg.models.package import ModelPackage, load_package
 from medseg.training.config import TrainConfig
 from medseg.training.configure import Configurator
-from medseg.training.cross_validate import FoldResults, cross_validate, folds_of
+from medseg.training.cross_validate import cross_validate, folds_of
 from medseg.training.device import choose_device
 from medseg.training.distributed import Processes, joined, launch
 from medseg.training.final_model import Final
+from medseg.training.fold_results import FoldResults
 from medseg.training.options import TrainOptions
 from medseg.training.strategies import CASCADE, choose_among, configurations_of, train_cascade
 from medseg.training.train import train_model

@@ -12,7 +12,8 @@ from medseg.models.package import load_package
 from medseg.training import cross_validate as module
 from medseg.training import final_model as final
 from medseg.training.config import TrainConfig
-from medseg.training.cross_validate import FoldResults, folds_of
+from medseg.training.cross_validate import folds_of
+from medseg.training.fold_results import FoldResults
 from medseg.training.run import train
 
 

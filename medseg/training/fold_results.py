@@ -1,0 +1,88 @@
+"""Results of the folds of a cross-validation, as their runs and ``cross_validation.json`` hold them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from medseg.models.package import load_package
+from medseg.training.config import TrainConfig
+from medseg.training.selection.post_choice import NONE, RuleDice, read_rule_dice
+from medseg.training.selection.validate import CaseDice
+
+__all__ = ["FoldResults", "finished_fold", "rule_tables", "tables_without_rules"]
+
+
+@dataclass(frozen=True)
+class FoldResults:
+    """What ``cross_validation.json`` says of the folds that were measured.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    cases : int
+        Held-out cases.
+    mean_dice : float
+        Mean over cases of each class, then over classes.
+    dice : dict of str to float
+        Mean over cases of each class.
+    folds : dict of str to float
+        Mean Dice of each fold without clean-up.
+    """
+
+    path: Path
+    cases: int
+    mean_dice: float
+    dice: dict[str, float]
+    folds: dict[str, float]
+
+    @classmethod
+    def read(cls, path: Path) -> FoldResults:
+        """Read the file."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return cls(path, content["cases"], content["mean_dice"], content["dice"], content["folds"])
+
+
+def finished_fold(out: Path, config: TrainConfig) -> list[CaseDice] | None:
+    """Results of a fold that was trained and measured with this configuration."""
+    card, table, used = out / "model" / "model.yaml", out / "validation.csv", out / "config.yaml"
+    if not (card.is_file() and table.is_file() and used.is_file()):
+        return None
+    if yaml.safe_load(used.read_text(encoding="utf-8")) != config.model_dump(mode="json"):
+        return None
+    if load_package(card.parent).card.validation is None:
+        return None
+    return _fold_dice(table)
+
+
+def _fold_dice(table: Path) -> list[CaseDice]:
+    found: dict[str, dict[str, float]] = {}
+    with table.open(newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            if row["metric"] == "dice":
+                found.setdefault(row["case_id"], {})[row["class"]] = float(row["value"])
+    return [CaseDice(case_id, dice) for case_id, dice in found.items()]
+
+
+def rule_tables(folders: Sequence[Path], results: Sequence[CaseDice]) -> tuple[dict[str, RuleDice], ...]:
+    """What clean-ups make of every held-out case; empty where not every case was compared."""
+    tables = [folder / "post_rules.csv" for folder in folders]
+    if not all(table.is_file() for table in tables):
+        return ()
+    compared = tuple(read_rule_dice(table) for table in tables)
+    every = sorted(case for fold in compared for case in fold)
+    return compared if every == [one.case_id for one in results] else ()
+
+
+def tables_without_rules(folders: Sequence[Path]) -> tuple[dict[str, RuleDice], ...]:
+    """Dice of every held-out case where no clean-up was compared."""
+    return tuple(
+        {one.case_id: {name: {NONE: value} for name, value in one.dice.items()} for one in _fold_dice(path)}
+        for path in (folder / "validation.csv" for folder in folders)
+    )
