@@ -82,8 +82,8 @@ class Configurator:
 
     def dataset(self, config: TrainConfig) -> Dataset:
         """Return the dataset as a configuration describes it: read once, unless a plan found in a folder differs."""
-        said = self.source.description
-        return (self.source if config.dataset == said else replace(self.source, description=config.dataset)).data
+        description = self.source.description
+        return (self.source if config.dataset == description else replace(self.source, description=config.dataset)).data
 
     @cached_property
     def _split(self) -> SplitConfig:

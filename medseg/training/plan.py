@@ -128,7 +128,7 @@ def plan_dataset(
     Held-out cases are not looked at, so that nothing is decided by them. With a run's folder the dataset is audited in
     the same reading, and blocked cases are not looked at either.
     """
-    data, said = source.data, source.description
+    data, description = source.data, source.description
     chosen = split or SplitConfig()
     cases = split_cases(data.labeled, folds=chosen.folds, fold=chosen.fold, seed=chosen.seed)
     if out is None:
@@ -139,8 +139,8 @@ def plan_dataset(
         examined = (one for one in found.examined if one.case.case_id in valid)
     fingerprint = take_fingerprint(data, examined)
     plan = make_plan(data, fingerprint, preset=preset, configuration=configuration)
-    if said is not None:
-        plan = replace(plan, values={**plan.values, "dataset": said.model_dump(mode="json", exclude_defaults=True)})
+    if description is not None:
+        plan = replace(plan, values={**plan.values, "dataset": description.model_dump(mode="json", exclude_defaults=True)})
     command = f"medseg train {source.path} --config plan.yaml --out runs/{plan.values['name']}"
     return plan, fingerprint, plan_text(plan, data, fingerprint, command=command)
 
