@@ -140,7 +140,8 @@ def plan_dataset(
     fingerprint = take_fingerprint(data, examined)
     plan = make_plan(data, fingerprint, preset=preset, configuration=configuration)
     if description is not None:
-        plan = replace(plan, values={**plan.values, "dataset": description.model_dump(mode="json", exclude_defaults=True)})
+        stated = description.model_dump(mode="json", exclude_defaults=True)
+        plan = replace(plan, values={**plan.values, "dataset": stated})
     command = f"medseg train {source.path} --config plan.yaml --out runs/{plan.values['name']}"
     return plan, fingerprint, plan_text(plan, data, fingerprint, command=command)
 
