@@ -44,6 +44,18 @@ def second(balls, first, tmp_path_factory):
     return out
 
 
+def test_stages_split_differently_are_refused(balls, first, tmp_path):
+    with pytest.raises(ConfigError, match="held out other cases"):
+        train(
+            balls,
+            tmp_path,
+            config=config(epochs=1, low_resolution_stage=str(first), split={"folds": 2, "fold": 0}),
+            device="cpu",
+        )
+    with pytest.raises(ConfigError, match="no finished cross-validated run"):
+        train(balls, tmp_path, config=config(epochs=1, low_resolution_stage=str(tmp_path)), device="cpu")
+
+
 def test_the_second_stage_is_shown_labels_of_models_that_had_not_seen_the_case(balls, first, second):
     data = read_dataset(balls)
     stage = LowResolutionRun(first)
@@ -75,18 +87,6 @@ def test_the_package_runs_both_stages(balls, second, tmp_path):
     assert run(["predict", str(scan), "--model", str(second / "model"), "--out", str(out), "--device", "cpu"]) == 0
     assert list(out.glob("*/labels.nii.gz"))
     assert package.card.channels == 3
-
-
-def test_stages_split_differently_are_refused(balls, first, tmp_path):
-    with pytest.raises(ConfigError, match="held out other cases"):
-        train(
-            balls,
-            tmp_path,
-            config=config(epochs=1, low_resolution_stage=str(first), split={"folds": 2, "fold": 0}),
-            device="cpu",
-        )
-    with pytest.raises(ConfigError, match="no finished cross-validated run"):
-        train(balls, tmp_path, config=config(epochs=1, low_resolution_stage=str(tmp_path)), device="cpu")
 
 
 @pytest.fixture
