@@ -11,7 +11,7 @@ import typer
 from medseg.cli.options import INPUT, MODEL, RUN, WHAT, WRITE, JsonOption, ModelArgument, comma_separated, split_names
 from medseg.cli.verb import print_json
 
-__all__ = ["export", "import_model", "optimize"]
+__all__ = ["export_model", "import_model", "optimize"]
 
 
 def import_model(
@@ -106,7 +106,7 @@ def import_model(
     return 0
 
 
-def export(
+def export_model(
     model: ModelArgument,
     format: Annotated[
         Literal["zip", "onnx"],

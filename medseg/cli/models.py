@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medseg.cli.model_packages import export, import_model, optimize
+from medseg.cli.model_packages import export_model, import_model, optimize
 from medseg.cli.options import MODEL, WRITE, DeviceOption, JsonOption, ModelArgument
 from medseg.cli.verb import print_json, verb
 
@@ -120,5 +120,5 @@ def verify(
     return 0
 
 
-for _name, _function in (("import", import_model), ("export", export), ("optimize", optimize)):
+for _name, _function in (("import", import_model), ("export", export_model), ("optimize", optimize)):
     group.command(_name)(verb(_function))

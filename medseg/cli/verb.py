@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,6 +33,10 @@ VERBS: dict[str, dict[str, str]] = {
     "Train and measure": {name: name for name in ("audit", "plan", "train", "evaluate", "compare", "bench")},
     "This installation": {name: name for name in ("models", "list", "copy", "schema", "doctor")},
 }
+
+# Verbs that leave their log in the output folder. Those that work through a batch of cases do so themselves; what
+# `deidentify` says names files, and with them maybe a patient.
+LOGGED = ("architectures", "audit", "compare", "evaluate", "export", "inspect", "pull", "train")
 
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Log errors only.", rich_help_panel=LOG)]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="Log every step.", rich_help_panel=LOG)]
@@ -71,9 +76,11 @@ def verb(function: Callable[..., int | None]) -> Callable[..., int | None]:
     @functools.wraps(function)
     def with_log(*, quiet: bool, verbose: bool, debug: bool, **options: Any) -> int | None:
         state.start_log(quiet=quiet, verbose=verbose, debug=debug)
-        if isinstance(options.get("out"), Path):
-            check_output(options["out"])
-        return function(**options)
+        out = options.get("out")
+        if isinstance(out, Path):
+            check_output(out)
+        with _log_in(out) if function.__name__ in LOGGED and not options.get("dry_run") else nullcontext():
+            return function(**options)
 
     signature = inspect.signature(function, eval_str=True)
     common = {"quiet": QuietOption, "verbose": VerboseOption, "debug": DebugOption}
@@ -85,6 +92,12 @@ def verb(function: Callable[..., int | None]) -> Callable[..., int | None]:
     with_log.__signature__ = signature.replace(parameters=[*parameters, *added])  # type: ignore[attr-defined]
     with_log.__annotations__ = {p.name: p.annotation for p in [*parameters, *added]}
     return with_log
+
+
+def _log_in(out: Path | None) -> AbstractContextManager[None]:
+    from medseg.log_file import log_file
+
+    return nullcontext() if out is None else log_file(out)
 
 
 def print_json(content: Any) -> None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from medseg.config.complaint import complaint
 from medseg.errors import ConfigError, UsageError
 
-__all__ = ["apply_overrides", "build", "check_given", "merged", "read_yaml"]
+__all__ = ["apply_overrides", "build", "merged", "read_yaml", "without_null"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -25,6 +25,9 @@ class _Overridden(dict[str, Any]):
             {key: _Overridden(value) if isinstance(value, Mapping) else value for key, value in values.items()}
         )
         self.given: dict[str, str] = dict(getattr(values, "given", {}))
+
+
+yaml.SafeDumper.add_representer(_Overridden, yaml.SafeDumper.represent_dict)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -49,10 +52,19 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Mappings joined key by key, nested ones too; of other values, lists among them, the second's."""
-    result = dict(below)
+    result = _Overridden(below)
     for key, value in above.items():
         old = result.get(key)
         result[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    result.given |= getattr(above, "given", {})
+    return result
+
+
+def without_null(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the keys that hold null, so that they get their defaults."""
+    result = _Overridden(values)
+    for key in [key for key, value in values.items() if value is None]:
+        del result[key]
     return result
 
 
@@ -93,16 +105,6 @@ def build(model: type[Model], values: Mapping[str, Any], *, where: object = None
         return model.model_validate(_plain(values))
     except ValidationError as error:
         raise _first(model, values, error.errors(), where) from error
-
-
-def check_given(model: type[BaseModel], values: Mapping[str, Any], *, where: object = None) -> None:
-    """Check the keys and values that are given, before it is known what those that are missing will be."""
-    try:
-        model.model_validate(_plain(values))
-    except ValidationError as error:
-        wrong = [one for one in error.errors() if one["type"] != "missing"]
-        if wrong:
-            raise _first(model, values, wrong, where) from error
 
 
 def _first(model: type[BaseModel], values: Mapping[str, Any], errors: Sequence[Any], where: object) -> ConfigError:

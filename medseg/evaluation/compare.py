@@ -51,6 +51,11 @@ def compare(
     n_bootstrap : int
         Number of bootstrap resamples, over patients.
 
+    Returns
+    -------
+    Comparison
+        Paired differences with their tests, and rankings.
+
     Raises
     ------
     UsageError

@@ -65,6 +65,16 @@ def read_labels(path: Path | str) -> LabelMap:
 
     Formats that cannot name their classes take names from a table beside the file; see `medseg.io.label_table`.
 
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    LabelMap
+        Class values (X, Y, Z), where they lie, and what they are called.
+
     Raises
     ------
     InputError

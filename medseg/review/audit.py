@@ -29,6 +29,18 @@ def audit(
         A configuration whose `dataset` says what the files do not.
     folds, fold : int
         Look for what lies on both sides of this fold of this split.
+
+    Returns
+    -------
+    Audit
+        The findings, and the cases that can be trained on.
+
+    Raises
+    ------
+    InputError
+        When it is not a dataset.
+    UsageError
+        When the configuration does not exist.
     """
     data = read_dataset(Path(dataset), description_in(config))
     split = split_cases(data.labeled, folds=folds, fold=fold, seed=0)

@@ -47,12 +47,15 @@ def inspect(
     allow_uneven : bool
         Resample DICOM series with uneven slices onto an even grid, instead of rejecting them.
 
+    Returns
+    -------
+    Inspection
+        Every volume with its verdict, and why each other file is skipped.
+
     Raises
     ------
     UsageError
-        When an input does not exist.
-    ModelError
-        When there is no such model.
+        When an input or the model does not exist.
     """
     paths = [Path(path) for path in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
     wanted = None if model is None else resolve_model(model).card.input.wanted()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg import resources
-from medseg.config.load import apply_overrides, build, merged, read_yaml
+from medseg.config.load import apply_overrides, build, merged, read_yaml, without_null
 from medseg.data.dataset import Dataset
 from medseg.data.description import described
 from medseg.errors import UsageError
@@ -43,11 +43,11 @@ class Configurator:
         config = options.config
         self.path = None if config is None or isinstance(config, TrainConfig) else resources.find("configs", config)
         if isinstance(config, TrainConfig):
-            self.values = _without_null(config.model_dump(mode="json"))
+            self.values = without_null(config.model_dump(mode="json"))
         else:
             self.values = {} if self.path is None else read_yaml(self.path)
         changed = apply_overrides(self.values, options.settings)
-        build(TrainConfig, merged(UNPLANNED, _without_null(changed)), where=self.path)
+        build(TrainConfig, merged(UNPLANNED, without_null(changed)), where=self.path)
         self.source = DatasetSource(options.dataset, described(changed))
 
     def config(self, out: Path | None = None, configuration: str | None = None) -> TrainConfig:
@@ -78,7 +78,7 @@ class Configurator:
             values["epochs"] = options.epochs
         if options.seed is not None:
             values["seed"] = options.seed
-        return build(TrainConfig, _without_null(values), where=self.path)
+        return build(TrainConfig, without_null(values), where=self.path)
 
     def dataset(self, config: TrainConfig) -> Dataset:
         """Return the dataset as a configuration describes it: read once, unless a plan found in a folder differs."""
@@ -102,7 +102,3 @@ class Configurator:
             fingerprint.write(out / "fingerprint.json")
             write_text(kept, text)
         return plan.values
-
-
-def _without_null(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}

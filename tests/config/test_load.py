@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from medseg.config.load import apply_overrides, build, check_given, merged, read_yaml
+from medseg.config.load import apply_overrides, build, merged, read_yaml, without_null
 from medseg.errors import ConfigError, UsageError
 
 
@@ -149,12 +150,8 @@ def test_an_override_that_is_wrong_is_named_as_it_was_typed(override: str, messa
     assert str(caught.value) == message
 
 
-def test_what_is_given_is_checked_before_the_rest_is_known() -> None:
-    class Needs(BaseModel):
-        model_config = ConfigDict(extra="forbid")
-        later: int
-        now: int = 0
-
-    check_given(Needs, {"now": 1})
-    with pytest.raises(ConfigError, match="Did you mean 'now'"):
-        check_given(Needs, {"nwo": 1})
+def test_an_override_is_still_named_after_values_were_joined() -> None:
+    joined = merged({"count": 3, "maybe": {"overlap": 0.1}}, without_null(apply_overrides({}, ["maybe.overlop=1"])))
+    with pytest.raises(ConfigError, match=r"^--set maybe\.overlop=1: unknown key 'overlop'"):
+        build(Deep, joined)
+    assert yaml.safe_load(yaml.safe_dump(joined)) == joined
