@@ -25,7 +25,6 @@ from medseg.cli.options import (
     SetOption,
     ShardOption,
     comma_separated,
-    split_names,
 )
 from medseg.cli.verb import print_result
 
@@ -109,7 +108,7 @@ def predict(
         inputs,
         model,
         out,
-        formats=split_names(formats) or None,
+        format=formats,
         device=device,
         engine=engine,
         overlap=overlap,
@@ -118,7 +117,7 @@ def predict(
         best=best,
         series=series,
         allow_uneven=allow_uneven,
-        save=split_names(save),
+        save=save or (),
         config=config or "predict",
         settings=settings or [],
         shard=shard,

@@ -63,7 +63,7 @@ def predict(
     model: str | Path,
     out: str | Path,
     *,
-    formats: Sequence[str] | None = None,
+    format: str | Sequence[str] | None = None,
     device: str | None = None,
     engine: EngineName | None = None,
     overlap: float | None = None,
@@ -72,7 +72,7 @@ def predict(
     best: bool = False,
     series: str | None = None,
     allow_uneven: bool = False,
-    save: Sequence[str] = (),
+    save: str | Sequence[str] = (),
     config: str | Path = "predict",
     settings: Sequence[str] = (),
     shard: str | None = None,
@@ -91,7 +91,9 @@ def predict(
         Shipped name or model package.
     out : str or Path
         Output folder; see docs/reference/outputs.md for what lands there.
-    formats, device, engine, overlap, mirror : optional
+    format : str or sequence of str, optional
+        Formats to write, as ``medseg predict --format``; in one string, with commas between them.
+    device, engine, overlap, mirror : optional
         As the options of `medseg predict`; None keeps the configuration's value.
     fast, best : bool
         Fewer windows, or mirrored windows in full precision; what is chosen by name goes before. See `PRESETS`.
@@ -100,8 +102,8 @@ def predict(
         each study that the model's card describes.
     allow_uneven : bool
         Resample missing or unevenly spaced DICOM slices instead of rejecting the scan.
-    save : sequence of {"probabilities", "entropy"}
-        What to write besides the labels.
+    save : str or sequence of str
+        Maps to write besides the labels: ``"probabilities"``, ``"entropy"``.
     config : str or Path
         Configuration to start from: a shipped one, or a YAML file.
     settings : sequence of str
@@ -125,22 +127,23 @@ def predict(
     """
     if fast and best:
         raise UsageError("--fast and --best exclude each other", fix="Choose one.")
-    if unknown := [name for name in save if name not in SAVABLE]:
+    maps, formats = _names(save), _names(format or ())
+    if unknown := [name for name in maps if name not in SAVABLE]:
         raise UsageError(f"--save {unknown[0]}: there is no such map", fix=f"Choose among {', '.join(SAVABLE)}.")
     given = {"device": device, "engine": engine, "overlap": overlap, "mirror": mirror}
     segment: dict[str, Any] = dict(PRESETS["fast"] if fast else PRESETS["best"] if best else {})
     segment |= {key: value for key, value in given.items() if value is not None}
-    segment |= {"model": str(model)} | dict.fromkeys(save, True)
+    segment |= {"model": str(model)} | dict.fromkeys(maps, True)
     values: dict[str, dict[str, Any]] = {"segment": segment}
     if series is not None:
         values["discover"] = {"series": series}
     if allow_uneven:
         values["read"] = {"allow_uneven": True}
-    if formats is not None:
-        values["save"] = {"formats": list(formats)}
+    if formats:
+        values["save"] = {"formats": formats}
         if "dicom-seg-fractional" in formats:
             segment["probabilities"] = True
-            values["save"]["probabilities"] = "probabilities" in save
+            values["save"]["probabilities"] = "probabilities" in maps
     listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
     how = RunOptions(
         overwrite,
@@ -149,3 +152,8 @@ def predict(
         guard=Guard(max_memory, max_seconds),
     )
     return run_pipeline("batch-segmentation", listed, out, config=config, values=values, settings=settings, options=how)
+
+
+def _names(given: str | Sequence[str]) -> list[str]:
+    """Names in a text with commas between them, or one by one."""
+    return [name.strip() for name in given.split(",") if name.strip()] if isinstance(given, str) else list(given)

@@ -27,7 +27,7 @@ def test_a_preset_gives_way_to_an_option_of_its_own(values):
 
 
 def test_values_travel_as_they_are(values):
-    module.predict("scan.nii.gz", "it's: a # model", "out", series="T1: *", formats=["dicom-seg-fractional"])
+    module.predict("scan.nii.gz", "it's: a # model", "out", series="T1: *", format=["dicom-seg-fractional"])
     assert values == {
         "segment": {"model": "it's: a # model", "probabilities": True},
         "discover": {"series": "T1: *"},
