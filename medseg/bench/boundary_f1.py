@@ -30,7 +30,7 @@ def boundary_f1(
     if not len(borders[0]) or not len(borders[1]):
         return float("nan") if not len(borders[0]) and not len(borders[1]) else 0.0
     x, y, z = reference.shape
-    distances = surface_distances(borders[0], borders[1], (x, y, z), Steps.of(geometry.affine))
+    distances = surface_distances(borders[0], borders[1], (x, y, z), Steps.between_voxels(geometry.affine))
     reached = tolerance * (1 + ROUNDING)
     recall = _fraction(distances.from_reference, reached)
     precision = _fraction(distances.from_prediction, reached)

@@ -28,14 +28,14 @@ class BoxRow:
     values: Mapping[str, float]
 
 
-def box_plot(rows: Sequence[BoxRow], *, unit: str, share: bool, title: str, width: int = 560) -> Markup:
+def box_plot(rows: Sequence[BoxRow], *, unit: str, is_fraction: bool, title: str, width: int = 560) -> Markup:
     """Draw box, whiskers and every case of each class; a case's name appears under the pointer.
 
     The box spans the quartiles with the median in it; whiskers reach the last case within 1.5 box lengths (Tukey).
-    `share` is for values between 0 and 1, where the axis ends at 1.
+    `is_fraction` is for values between 0 and 1, where the axis ends at 1.
     """
     finite = [v for row in rows for v in row.values.values() if math.isfinite(v)]
-    if share:
+    if is_fraction:
         low, high = math.floor(10 * min([0.5, *finite]) + 1e-9) / 10 if finite else 0.0, 1.0
     else:
         low, high = _to_ticks(min([0.0, *finite]), max([0.0, *finite]))

@@ -25,23 +25,11 @@ LABEL_HEIGHT = 20
 
 @dataclass(frozen=True, eq=False)
 class SurfaceErrors:
-    """Border voxels of both surfaces and their distances to the other.
+    """Border voxels of reference and prediction, and their distances to the other in mm."""
 
-    Parameters
-    ----------
-    points : pair of ndarray of int64, shape (n, 3)
-        Border voxels of reference and prediction.
-    distances : pair of ndarray of float64, shape (n,)
-        mm; infinite where the other has nothing of the class.
-    place : tuple of int
-        The voxel furthest from its counterpart, or the middle of what has none.
-    shape, spacing : tuple
-        Of the grid; mm.
-    """
-
-    points: tuple[Indices, Indices]
-    distances: tuple[Floats, Floats]
-    place: tuple[int, int, int]
+    points: tuple[Indices, Indices]  # shape (n, 3) each
+    distances: tuple[Floats, Floats]  # infinite where the other has nothing of the class
+    place: tuple[int, int, int]  # the voxel furthest from its counterpart, or the middle of what has none
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
 
@@ -125,17 +113,17 @@ def _view(
     return pane
 
 
-def _color(share: Floats) -> Floats:
+def _color(fraction: Floats) -> Floats:
     """Color of numbers between 0 and 1, shape (..., 3)."""
     steps = np.linspace(0, 1, len(COLORS))
-    return np.stack([np.interp(share, steps, COLORS[:, channel]) for channel in range(3)], axis=-1)
+    return np.stack([np.interp(fraction, steps, COLORS[:, channel]) for channel in range(3)], axis=-1)
 
 
 def _scale(image: Image.Image, draw: ImageDraw.ImageDraw, top: float, beyond: bool) -> None:
     left, high, low = image.width - SCALE_WIDTH + 12, 22, image.height - LABEL_HEIGHT - 8
     bar = _color(np.linspace(1, 0, low - high)).astype(np.uint8)
     image.paste(Image.fromarray(np.repeat(bar[:, None], 14, axis=1)), (left, high))
-    for share in (0.0, 0.5, 1.0):
-        text = f"{share * top:g}" + ("+" if share == 1 and beyond else "")
-        draw.text((left + 20, low - share * (low - high)), text, fill=INK, font=font(12), anchor="lm")
+    for fraction in (0.0, 0.5, 1.0):
+        text = f"{fraction * top:g}" + ("+" if fraction == 1 and beyond else "")
+        draw.text((left + 20, low - fraction * (low - high)), text, fill=INK, font=font(12), anchor="lm")
     draw.text((left, 2), "mm", fill=INK, font=font(12))

@@ -39,25 +39,15 @@ PLANES = (Plane("axial", 2, "R", "A"), Plane("coronal", 1, "R", "S"), Plane("sag
 
 @dataclass(frozen=True)
 class Orientation:
-    """How the arrays on one grid are turned to be shown; views, no voxel is resampled.
+    """How the arrays on one grid are turned to be shown; views, no voxel is resampled."""
 
-    Parameters
-    ----------
-    order : AxisOrder
-        To nearest RAS; nothing is moved in a 2D image.
-    shape, spacing : tuple
-        After turning; mm.
-    is_2d : bool
-        A 2D image is shown as it is stored and has no patient's sides.
-    """
-
-    order: AxisOrder
-    shape: tuple[int, int, int]
+    order: AxisOrder  # to nearest RAS; nothing is moved in a 2D image
+    shape: tuple[int, int, int]  # after turning
     spacing: tuple[float, float, float]
-    is_2d: bool
+    is_2d: bool  # shown as it is stored, without a patient's sides
 
     @classmethod
-    def of(cls, geometry: Geometry, source: Source | None = None) -> Orientation:
+    def from_geometry(cls, geometry: Geometry, source: Source | None = None) -> Orientation:
         """Orientation of a grid; one slice on the unit grid without a source is taken for a 2D image's labels."""
         unit = geometry.shape[2] == 1 and bool(np.array_equal(geometry.affine, np.eye(4)))
         is_2d = unit if source is None or source.format == "array" else source.format == "image2d"
@@ -66,7 +56,7 @@ class Orientation:
 
     @property
     def planes(self) -> tuple[Plane, ...]:
-        """The planes there are to see: one where there is a single slice."""
+        """The planes to show: one where there is a single slice."""
         flat = [plane for plane in PLANES if self.shape[plane.axis] == 1]
         return tuple(flat[:1]) or PLANES
 

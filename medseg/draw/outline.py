@@ -23,24 +23,12 @@ PREDICTION: Color = (255, 159, 28)
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Labels to draw over an image.
+    """Labels to draw over an image."""
 
-    Parameters
-    ----------
-    values : ndarray of int, shape (X, Y, Z)
-        Classes or ids of objects, turned as the image is; 0 is not drawn.
-    color : callable
-        Color of a value.
-    fill : float
-        How much of the color covers the inside, 0 to 1.
-    width : int
-        Of the outline in pixels; 0 draws none.
-    """
-
-    values: npt.NDArray[Any]
+    values: npt.NDArray[Any]  # (X, Y, Z), classes or ids of objects, turned as the image is; 0 is not drawn
     color: Callable[[int], Color]
-    fill: float = 0.0
-    width: int = 1
+    fill: float = 0.0  # how much of the color covers the inside, 0 to 1
+    width: int = 1  # of the outline in pixels; 0 draws none
 
 
 def paint(base: npt.NDArray[np.uint8], values: npt.NDArray[Any], layer: Layer) -> None:

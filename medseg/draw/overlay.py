@@ -30,9 +30,9 @@ class LabelPair:
     backdrop: Backdrop
 
     @classmethod
-    def of(cls, reference: LabelMap, prediction: LabelMap, scan: Scan | None) -> LabelPair:
+    def from_labels(cls, reference: LabelMap, prediction: LabelMap, scan: Scan | None) -> LabelPair:
         """Turn a case's arrays; views, no voxel is resampled."""
-        backdrop = Backdrop.of(scan, reference.geometry)
+        backdrop = Backdrop.from_scan(scan, reference.geometry)
         apply = backdrop.orientation.order.apply
         return cls(apply(reference.array), apply(prediction.array), backdrop)
 

@@ -24,28 +24,18 @@ EMPTY = (34, 37, 44)  # where there is no scan to show
 
 @dataclass(frozen=True, eq=False)
 class Backdrop:
-    """What labels are drawn over.
-
-    Parameters
-    ----------
-    orientation : Orientation
-        How its arrays are turned.
-    image : ndarray, shape (1 or 3, X, Y, Z), optional
-        First channel of the scan, or red, green and blue of a 2D image, turned; None where there is no scan.
-    window : (float, float)
-        Intensities drawn black and white.
-    """
+    """What labels are drawn over."""
 
     orientation: Orientation
-    image: npt.NDArray[Any] | None = None
-    window: tuple[float, float] = (0.0, 1.0)
+    image: npt.NDArray[Any] | None = None  # (1 or 3, X, Y, Z), turned: first channel of a scan, or colors of a 2D image
+    window: tuple[float, float] = (0.0, 1.0)  # intensities drawn black and white
 
     @classmethod
-    def of(cls, scan: Scan | None, geometry: Geometry) -> Backdrop:
+    def from_scan(cls, scan: Scan | None, geometry: Geometry) -> Backdrop:
         """Turn a scan, or a grid without one."""
         if scan is None:
-            return cls(Orientation.of(geometry))
-        orientation = Orientation.of(geometry, scan.source)
+            return cls(Orientation.from_geometry(geometry))
+        orientation = Orientation.from_geometry(geometry, scan.source)
         channels = scan.array[:3] if orientation.is_2d and scan.channels >= 3 else scan.array[:1]
         image = orientation.order.apply(channels)
         return cls(orientation, image, gray_window(image, scan.modality))

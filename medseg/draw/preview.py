@@ -27,14 +27,9 @@ def draw_preview(
 
     Each object of `instances` is outlined, or without them each class; `volumes` are for the legend. `size` is the
     width and height in pixels of the square each plane is fitted into.
-
-    Raises
-    ------
-    GeometryMismatch
-        When labels and scan are not on the same grid.
     """
     labels.geometry.match(scan.geometry, what="labels and scan")
-    backdrop = Backdrop.of(scan, scan.geometry)
+    backdrop = Backdrop.from_scan(scan, scan.geometry)
     orientation = backdrop.orientation
     classes = orientation.order.apply(labels.array)
     layers = _layers(classes, labels, None if instances is None else orientation.order.apply(instances.ids), instances)

@@ -21,7 +21,7 @@ SIZE = 180
 
 def thumbnail(scan: Scan, size: int, labels: LabelMap | None = None) -> Image.Image:
     """Draw the plane the scan was acquired in, where labels are largest or in the middle; `size` is the longer side."""
-    backdrop = Backdrop.of(scan, scan.geometry)
+    backdrop = Backdrop.from_scan(scan, scan.geometry)
     plane = backdrop.orientation.acquired
     if labels is None:
         return plane_image(backdrop, plane, backdrop.orientation.shape[plane.axis] // 2, [], size)

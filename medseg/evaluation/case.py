@@ -10,7 +10,7 @@ from typing import Any
 import numpy.typing as npt
 
 from medseg.errors import GeometryMismatch, InputError, UsageError
-from medseg.evaluation.files.classes import adopt, agree, members_of, named
+from medseg.evaluation.files.classes import adopt, agree, class_values, named
 from medseg.evaluation.files.label_files import find_labels, plain_name
 from medseg.evaluation.files.pairing import CasePair
 from medseg.evaluation.metrics.grid import axis_move, on_grid_of, turn
@@ -23,43 +23,21 @@ __all__ = ["CaseResult", "LoadedCase", "find_probabilities", "load_case", "measu
 
 @dataclass(frozen=True, eq=False)
 class LoadedCase:
-    """A reference and a prediction on one grid, with the same meaning of values.
-
-    Parameters
-    ----------
-    reference, prediction : LabelMap
-        On the reference's grid.
-    table : LabelTable
-        The classes of both.
-    notes : tuple of str
-        What was done to make them comparable.
-    """
+    """A reference and a prediction on one grid, with the same meaning of values."""
 
     reference: LabelMap
     prediction: LabelMap
     table: LabelTable
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what was done to make them comparable
 
 
 @dataclass(frozen=True, eq=False)
 class CaseResult:
-    """One case, measured.
-
-    Parameters
-    ----------
-    case_id : str
-        The case.
-    measures : CaseMeasures
-        What was measured.
-    table : LabelTable
-        What the values of its confusion mean.
-    notes : tuple of str
-        As in `LoadedCase`.
-    """
+    """One case, measured."""
 
     case_id: str
     measures: CaseMeasures
-    table: LabelTable
+    table: LabelTable  # what the values of its confusion mean
     notes: tuple[str, ...] = ()
 
 
@@ -68,23 +46,8 @@ def load_case(
 ) -> LoadedCase:
     """Read the two label maps of a case and bring them onto one grid, without resampling.
 
-    Parameters
-    ----------
-    pair : CasePair
-        Its files.
-    names : mapping of int to str
-        Names of the classes, from a dataset's description or the user.
-    instances : bool
-        Read maps of object ids, which have no classes.
-    certain : bool
-        The names are the user's word for what the values mean in both files, whatever these say themselves.
-
-    Raises
-    ------
-    GeometryMismatch
-        When the grids do not have the same voxels.
-    InputError
-        When a file cannot be read, or the two disagree on what a value means.
+    `names` come from a dataset or the user; if `certain`, they say what values mean in both files, whatever these say
+    themselves. `instances` are maps of object ids, which have no classes.
     """
     from medseg.evaluation.files.dicom_labels import read_pair
 
@@ -109,32 +72,15 @@ def load_case(
 def measure_files(
     pair: CasePair, names: Mapping[int, str], options: EvaluateOptions, probabilities: Path | None = None
 ) -> CaseResult:
-    """Read and measure one case.
-
-    Parameters
-    ----------
-    pair : CasePair
-        Its files.
-    names : mapping of int to str
-        Names of the classes.
-    options : EvaluateOptions
-        What to measure.
-    probabilities : Path, optional
-        A file of probabilities, one channel for each value 0, 1, ...
-
-    Raises
-    ------
-    MedsegError
-        When the case cannot be measured; the message says why and what to do.
-    """
+    """Read and measure one case; `probabilities` is a file with one channel for each value 0, 1, ..."""
     instances = options.objects == "instances"
     case = load_case(pair, names, instances=instances, certain=options.classes is not None)
     if instances:
         if probabilities is not None:
-            raise UsageError("probabilities go with classes, not with ids of objects", fix="Leave out --probabilities.")
+            raise UsageError("probabilities go with classes, not with ids of objects", fix="Remove --probabilities.")
         measures = measure_instances(case.reference, case.prediction, options)
     else:
-        classes = members_of(case.table, options.classes, options.regions)
+        classes = class_values(case.table, options.classes, options.regions)
         array = None if probabilities is None else _read_probabilities(probabilities, case.reference.geometry)
         measures = measure_case(case.reference, case.prediction, classes, options, array)
     return CaseResult(pair.case_id, measures, case.table, case.notes)

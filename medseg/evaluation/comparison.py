@@ -16,24 +16,10 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Difference:
-    """Two evaluations compared on one metric of one class, case by case.
+    """Two evaluations compared on one metric of one class, case by case; differences are second minus first.
 
-    Parameters
-    ----------
-    first, second : str
-        Names of the evaluations; differences are second minus first.
-    class_name, metric : str
-        What was compared.
-    mean_first, mean_second, mean, median : float
-        Over cases where both are finite.
-    interval : tuple of float
-        95% bootstrap interval of the mean difference, over patients.
-    p, p_holm : float
-        Wilcoxon signed-rank test, two-sided, and the same after Holm's correction over all tests of the comparison.
-    cases : int
-        Pairs tested: all where neither is NaN, infinite distances included as the largest.
-    infinite, skipped : int
-        Of these, pairs with an infinite value; and cases without a pair, or with NaN in it.
+    Means are over cases where both are finite, with a 95% bootstrap interval over patients; `p` is of a two-sided
+    Wilcoxon signed-rank test, `p_holm` the same after Holm's correction over all tests of the comparison.
     """
 
     first: str
@@ -47,9 +33,9 @@ class Difference:
     interval: tuple[float, float]
     p: float
     p_holm: float
-    cases: int
-    infinite: int
-    skipped: int
+    cases: int  # pairs tested: all where neither is NaN, infinite distances included as the largest
+    infinite: int  # of these, pairs with an infinite value
+    skipped: int  # cases without a pair, or with NaN in it
 
     @property
     def sentence(self) -> str:
@@ -89,24 +75,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Several evaluations compared.
-
-    Parameters
-    ----------
-    names : tuple of str
-        The evaluations, as given.
-    differences : tuple of Difference
-        Every pair of evaluations, metric and class.
-    rankings : tuple of Ranking
-        One for each metric.
-    unpaired : dict of str to tuple of str
-        Cases each evaluation has and not all others do.
-    """
+    """Several evaluations compared: every pair of them, on every metric and class."""
 
     names: tuple[str, ...]
     differences: tuple[Difference, ...]
     rankings: tuple[Ranking, ...]
-    unpaired: dict[str, tuple[str, ...]]
+    unpaired: dict[str, tuple[str, ...]]  # cases each evaluation has and not all others do
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, for JSON."""

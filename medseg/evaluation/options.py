@@ -13,7 +13,7 @@ from medseg.config.load import apply_overrides, build, read_yaml
 __all__ = ["EvaluateOptions", "LesionRule", "options_from"]
 
 Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(gt=0, lt=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class _Strict(BaseModel):
@@ -49,9 +49,11 @@ class EvaluateOptions(_Strict):
         description="objects are connected components of each class; or the files' values are ids of objects; or none",
     )
     neighbors: Literal["corners", "faces"] = Field(default="corners", description="which voxels are connected")
-    object_iou: tuple[Share, ...] = Field(default=(0.5, 0.6, 0.7, 0.8, 0.9), description="thresholds of f1@T and ap@T")
+    object_iou: tuple[Fraction, ...] = Field(
+        default=(0.5, 0.6, 0.7, 0.8, 0.9), description="thresholds of f1@T and ap@T"
+    )
     lesions: LesionRule = LesionRule()
-    froc_iou: Share = Field(default=0.1, description="IoU from which a predicted object hits a reference object")
+    froc_iou: Fraction = Field(default=0.1, description="IoU from which a predicted object hits a reference object")
     penalty_mm: Positive | None = Field(
         default=None, description="stands in for infinite distances in means; default: they are skipped and counted"
     )
@@ -62,9 +64,9 @@ class EvaluateOptions(_Strict):
 
     @field_validator("regions")
     @classmethod
-    def _regions_have_members(cls, regions: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-        for name, members in regions.items():
-            if not members or min(members) < 1:
+    def _regions_have_values(cls, regions: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+        for name, values in regions.items():
+            if not values or min(values) < 1:
                 raise ValueError(f"region '{name}' needs values of 1 or more")
         return regions
 

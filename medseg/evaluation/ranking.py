@@ -19,24 +19,12 @@ __all__ = ["Ranking", "rank"]
 
 @dataclass(frozen=True)
 class Ranking:
-    """Evaluations ranked by one metric.
+    """Evaluations ranked by one metric."""
 
-    Parameters
-    ----------
-    metric : str
-        Its mean over the patients, averaged over the classes, decides.
-    ranks : dict of str to float
-        1 is best; ties share the mean of their ranks.
-    frequencies : dict of str to list of float
-        Share of the resamples in which each evaluation came first, second, ... (ties at the better rank).
-    kendall_tau : float
-        Mean rank correlation of the resamples with the ranking; 1 where it never changes.
-    """
-
-    metric: str
-    ranks: dict[str, float]
-    frequencies: dict[str, list[float]]
-    kendall_tau: float
+    metric: str  # its mean over the patients, averaged over the classes, decides
+    ranks: dict[str, float]  # 1 is best; ties share the mean of their ranks
+    frequencies: dict[str, list[float]]  # fraction of the resamples in which each evaluation came first, second, ...
+    kendall_tau: float  # mean rank correlation of the resamples with the ranking; 1 where it never changes
 
     @property
     def sentence(self) -> str:

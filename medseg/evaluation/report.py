@@ -82,8 +82,9 @@ def _boxes(values: Values, headline: list[str], colors: Mapping[str, str]) -> li
     for name in headline:
         known = metric(name)
         rows = [BoxRow(c, colors[c], figures) for (c, m), figures in values.items() if m == name]
-        share = not known.unit
-        chart = box_plot(rows, unit=known.unit, share=share, title=f"{known.title} of every case by class")
+        chart = box_plot(
+            rows, unit=known.unit, is_fraction=not known.unit, title=f"{known.title} of every case by class"
+        )
         charts.append({"title": known.title, "better": known.better, "chart": chart})
     return charts
 
@@ -160,7 +161,7 @@ def _card(evaluation: Evaluation, pair: CasePair, out: Path, images: Path | None
         log.warning("%s: the report has no figure of it: %s", pair.case_id, error)
         card["problem"] = str(error)
         return card
-    turned = LabelPair.of(case.reference, case.prediction, scan)
+    turned = LabelPair.from_labels(case.reference, case.prediction, scan)
     # Ids of objects have no counterpart of the same number: what is compared is the union of all objects.
     errors = surface_errors(turned.as_masks() if instances else turned)
     card |= {"planes": png_url(draw_planes(turned, errors.place)), "scan": scan is not None, "largest": errors.largest}

@@ -40,12 +40,9 @@ def summarize(
 ) -> dict[str, Any]:
     """Aggregate everything measured: over all cases, over each group, and over all objects and voxels pooled.
 
-    Returns
-    -------
-    dict
-        patient_of: patient of each case, where a table named one. classes: class, metric, aggregate. groups: column,
-        value, then the same. pooled: class to figures over all objects of all cases. froc: class to operating points.
-        calibration: reliability diagrams. confusion: voxels by class in reference and prediction.
+    patient_of: patient of each case, where a table named one. classes: class, metric, aggregate. groups: column,
+    value, then the same. pooled: class to figures over all objects of all cases. froc: class to operating points.
+    calibration: reliability diagrams. confusion: voxels by class in reference and prediction.
     """
     values = by_class_and_metric(rows)
     patients = {pair.case_id: pair.row.patient for pair in pairs}

@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 def surface_errors(case: LabelPair) -> SurfaceErrors:
     """Measure, class by class, from every border voxel to the other surface."""
     x, y, z = case.reference.shape
-    steps = Steps.of(spacing=case.spacing)
+    steps = Steps.between_voxels(spacing=case.spacing)
     borders = border_voxels(case.reference), border_voxels(case.prediction)
     indices: tuple[list[Indices], list[Indices]] = ([], [])
     distances: tuple[list[Floats], list[Floats]] = ([], [])

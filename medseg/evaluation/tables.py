@@ -39,13 +39,7 @@ def per_case_csv(rows: Sequence[MeasurementRow]) -> str:
 
 
 def read_per_case(path: Path) -> list[MeasurementRow]:
-    """Read a per_case.csv back, or the one in the output folder of an evaluation.
-
-    Raises
-    ------
-    InputError
-        When there is none, or it is not one.
-    """
+    """Read a per_case.csv back, or the one in the output folder of an evaluation."""
     path = path / "per_case.csv" if path.is_dir() else path
     try:
         with path.open(encoding="utf-8", newline="") as stream:
@@ -105,14 +99,7 @@ def latex_table(
 ) -> str:
     """Return a table for a paper: a row a class, mean and 95% interval of each headline metric.
 
-    Parameters
-    ----------
-    classes : mapping
-        Of a summary: class, metric, aggregate.
-    cases, patients : int
-        For the caption.
-    penalty : float, optional
-        What stands in for infinite distances, mm.
+    `classes` are those of a summary; `penalty` is what stands in for infinite distances, mm.
     """
     names = headline_metrics(classes)
     shown = {name: metrics for name, metrics in classes.items() if any(m in metrics for m in names)}
@@ -162,7 +149,7 @@ def _with_unit(name: str) -> str:
 def _footnote(
     classes: Mapping[str, Mapping[str, Mapping[str, Any]]], names: Sequence[str], penalty: float | None
 ) -> str:
-    """What the means leave out or replace; nothing where they do neither."""
+    """What the means skip or replace; nothing where they do neither."""
     nodes = [metrics[name] for metrics in classes.values() for name in names if name in metrics]
     undefined = max((node["undefined"] for node in nodes), default=0)
     infinite = max((node["infinite"] for node in nodes), default=0)

@@ -12,15 +12,7 @@ __all__ = ["inspection_page"]
 
 
 def inspection_page(inspection: Inspection, title: str) -> str:
-    """Return one HTML file with no outside reference.
-
-    Parameters
-    ----------
-    inspection : Inspection
-        What to show.
-    title : str
-        What was inspected.
-    """
+    """Return one HTML file with no outside reference."""
     studies: dict[str, list[dict[str, Any]]] = {}
     for volume in sorted(inspection.volumes, key=lambda v: (v.study, v.found.series_number or 0)):
         study = f"Study {volume.study}" if volume.study else "Files"

@@ -20,17 +20,7 @@ COLUMNS = 64  # characters a thumbnail is drawn in, at most
 
 
 def inspection_tree(inspection: Inspection, title: str, *, thumbnails: bool) -> Tree:
-    """Make the tree.
-
-    Parameters
-    ----------
-    inspection : Inspection
-        What to show.
-    title : str
-        What was inspected.
-    thumbnails : bool
-        Whether to draw thumbnails, two pixels a character.
-    """
+    """Make the tree, on request with thumbnails of two pixels a character."""
     valid = sum(volume.is_valid for volume in inspection.volumes)
     tree = Tree(f"[bold]{escape(title)}[/]  {valid} of {len(inspection.volumes)} volumes valid")
     studies: dict[str, Tree] = {}

@@ -15,52 +15,22 @@ __all__ = ["Inspection", "VolumeReport"]
 
 @dataclass(frozen=True)
 class VolumeReport:
-    """What is known of one volume.
-
-    Parameters
-    ----------
-    found : FoundScan
-        Where it is.
-    geometry : Geometry, optional
-        Where it lies; None where it was rejected.
-    reason, fix : str, optional
-        Why it was rejected, and what to do about it; None for a valid one.
-    notes : tuple of str
-        Decisions taken while reading.
-    channels : int
-        Number of channels.
-    value_type : str
-        Of the voxels, for instance ``"int16"``.
-    values : tuple of float, optional
-        Smallest and largest.
-    modality : str, optional
-        DICOM's word.
-    study : str
-        Hash that volumes of one DICOM study share; empty for other formats.
-    series : str
-        The series' number and description, for DICOM.
-    body_part : str
-        As the header says.
-    thumbnail : Image, optional
-        The middle slice, in true proportions, head and front up.
-    fit : str
-        Whether a model would take it of its study, and why; empty where no model was named.
-    """
+    """What is known of one volume; nothing of the patient."""
 
     found: FoundScan
-    geometry: Geometry | None = None
-    reason: str | None = None
+    geometry: Geometry | None = None  # None where it was rejected
+    reason: str | None = None  # why it was rejected; None for a valid one
     fix: str | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # decisions taken while reading
     channels: int = 1
-    value_type: str = ""
-    values: tuple[float, float] | None = None
+    value_type: str = ""  # of the voxels, such as "int16"
+    values: tuple[float, float] | None = None  # smallest and largest
     modality: str | None = None
-    study: str = ""
-    series: str = ""
+    study: str = ""  # hash that volumes of one DICOM study share; empty for other formats
+    series: str = ""  # the series' number and description, for DICOM
     body_part: str = ""
-    thumbnail: Image.Image | None = None
-    fit: str = ""
+    thumbnail: Image.Image | None = None  # in true proportions, head and front up
+    fit: str = ""  # whether a model would take it of its study, and why; empty where no model was named
 
     @property
     def is_valid(self) -> bool:
@@ -102,15 +72,7 @@ class VolumeReport:
 
 @dataclass(frozen=True)
 class Inspection:
-    """Every volume, and every file that is part of none.
-
-    Parameters
-    ----------
-    volumes : tuple of VolumeReport
-        In the order of discovery.
-    skipped : tuple of Skipped
-        The other files.
-    """
+    """Every volume, in the order of discovery, and every file that is part of none."""
 
     volumes: tuple[VolumeReport, ...]
     skipped: tuple[Skipped, ...]

@@ -80,7 +80,7 @@ def _boxes(results: Sequence[CaseDice], card: ModelCard | None) -> object:
         return ""
     colors = {entry.name: "#{:02x}{:02x}{:02x}".format(*entry.color) for entry in card.table}
     rows = [BoxRow(name, colors[name], {one.case_id: one.dice[name] for one in results}) for name in results[0].dice]
-    return box_plot(rows, unit="Dice", share=True, title="Dice of each class over the held-out cases")
+    return box_plot(rows, unit="Dice", is_fraction=True, title="Dice of each class over the held-out cases")
 
 
 def _mean(one: CaseDice) -> float:

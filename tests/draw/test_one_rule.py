@@ -13,16 +13,16 @@ from medseg.types import Geometry, Source
 def test_a_single_slice_on_the_unit_grid_is_shown_as_stored_and_a_scan_is_not():
     flat, volume = Geometry(np.eye(4), (4, 6, 1)), Geometry(np.eye(4), (4, 6, 5))
     array = np.arange(24).reshape(4, 6, 1)
-    stored = Orientation.of(flat)
+    stored = Orientation.from_geometry(flat)
     assert stored.cut(array, stored.planes[0], 0).tolist() == array[..., 0].T.tolist()
-    turned = Orientation.of(flat, Source("nifti"))
+    turned = Orientation.from_geometry(flat, Source("nifti"))
     assert turned.cut(array, turned.planes[0], 0).tolist() == array[..., 0].T[::-1, ::-1].tolist()
-    assert [plane.name for plane in Orientation.of(volume).planes] == ["axial", "coronal", "sagittal"]
+    assert [plane.name for plane in Orientation.from_geometry(volume).planes] == ["axial", "coronal", "sagittal"]
 
 
 def test_the_acquired_plane_lies_across_the_largest_spacing():
-    assert Orientation.of(Geometry(np.diag([1, 4, 1, 1]), (9, 9, 9))).acquired.name == "coronal"
-    assert Orientation.of(Geometry(np.diag([1, 1.1, 1, 1]), (9, 9, 9))).acquired.name == "axial"
+    assert Orientation.from_geometry(Geometry(np.diag([1, 4, 1, 1]), (9, 9, 9))).acquired.name == "coronal"
+    assert Orientation.from_geometry(Geometry(np.diag([1, 1.1, 1, 1]), (9, 9, 9))).acquired.name == "axial"
 
 
 def test_ct_is_shown_as_soft_tissue_and_all_else_by_percentiles():

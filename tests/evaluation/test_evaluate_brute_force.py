@@ -123,7 +123,7 @@ def test_far_voxels_are_found_by_tree_as_exactly_as_near_ones(monkeypatch, neigh
     rng = np.random.default_rng(0)
     shape, spacing = (30, 41, 52), (2.5, 0.7, 1.1)
     sets = [np.sort(rng.choice(int(np.prod(shape)), 150, replace=False)).astype(np.int64) for _ in range(2)]
-    got = nearest_distances(*sets, shape, Steps.of(spacing=spacing))
+    got = nearest_distances(*sets, shape, Steps.between_voxels(spacing=spacing))
     points = [np.stack(np.unravel_index(s, shape), axis=-1) * spacing for s in sets]
     np.testing.assert_allclose(got, cdist(*points).min(axis=1), rtol=1e-12)
 
@@ -156,4 +156,4 @@ def test_boundary_of_wide_bands_does_not_leave_the_image():
     mask = np.ones((3, 3, 3), np.uint8)
     border = border_voxels(mask)[1]
     members = np.array([False, True])
-    assert boundary_iou((mask, mask), members, (border, border), Steps.of(spacing=(1, 1, 1)), 9.0) == 1
+    assert boundary_iou((mask, mask), members, (border, border), Steps.between_voxels(spacing=(1, 1, 1)), 9.0) == 1

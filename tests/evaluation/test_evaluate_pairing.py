@@ -9,7 +9,7 @@ import pytest
 
 from medseg.errors import GeometryMismatch, InputError, UsageError
 from medseg.evaluation.files.case_table import read_table
-from medseg.evaluation.files.classes import adopt, agree, members_of, named
+from medseg.evaluation.files.classes import adopt, agree, class_values, named
 from medseg.evaluation.files.label_files import class_names, find_labels
 from medseg.evaluation.files.pairing import pair_cases
 from medseg.evaluation.metrics.grid import axis_move, on_grid_of
@@ -231,10 +231,10 @@ def test_one_value_with_two_names_is_refused():
 
 def test_regions_are_classes_of_their_own():
     table = LabelTable.unnamed([1, 2])
-    assert members_of(table, None, {"both": (1, 2)}) == {"class-1": (1,), "class-2": (2,), "both": (1, 2)}
-    assert members_of(table, {2: "x"}, {}) == {"x": (2,)}
+    assert class_values(table, None, {"both": (1, 2)}) == {"class-1": (1,), "class-2": (2,), "both": (1, 2)}
+    assert class_values(table, {2: "x"}, {}) == {"x": (2,)}
     with pytest.raises(UsageError, match="has the name of a class"):
-        members_of(table, {2: "x"}, {"x": (1,)})
+        class_values(table, {2: "x"}, {"x": (1,)})
 
 
 def labels_called(**names):

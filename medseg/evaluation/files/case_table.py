@@ -18,66 +18,30 @@ MOST_KINDS = 12
 
 @dataclass(frozen=True)
 class CaseRow:
-    """What the table says of one case.
-
-    Parameters
-    ----------
-    case_id : str
-        The case.
-    prediction, reference : str
-        Paths as written; empty where the table has none.
-    patient : str
-        Whose it is; the case's own id where the table does not say.
-    groups : dict of str to str
-        Value of each group column, for instance ``{"site": "Leiden"}``.
-    """
+    """What the table says of one case."""
 
     case_id: str
-    prediction: str = ""
+    prediction: str = ""  # path as written; empty where the table has none
     reference: str = ""
-    patient: str = ""
-    groups: dict[str, str] = field(default_factory=dict)
+    patient: str = ""  # the case's own id where the table does not name one
+    groups: dict[str, str] = field(default_factory=dict)  # value of each group column, such as {"site": "Leiden"}
 
 
 @dataclass(frozen=True)
 class CaseTable:
-    """The table.
+    """The table."""
 
-    Parameters
-    ----------
-    rows : dict of str to CaseRow
-        By case id.
-    groups : tuple of str
-        Columns to report by.
-    skipped : tuple of str
-        Columns that are no groups: their values are all alike or too many.
-    folder : Path
-        What relative paths in it may be relative to.
-    """
-
-    rows: dict[str, CaseRow]
+    rows: dict[str, CaseRow]  # by case id
     groups: tuple[str, ...]
-    skipped: tuple[str, ...]
-    folder: Path
+    skipped: tuple[str, ...]  # columns that are no groups: their values are all alike or too many
+    folder: Path  # what relative paths in it may be relative to
 
 
 def read_table(path: Path, by: Sequence[str] = ()) -> CaseTable:
     """Read a CSV or TSV table with a column ``case_id``.
 
-    Parameters
-    ----------
-    path : Path
-        Columns ``prediction`` and ``reference`` name files, ``patient`` says which cases are one patient's; every other
-        column may be a group.
-    by : sequence of str
-        Columns to report by; by default all that have two to twelve different values.
-
-    Raises
-    ------
-    InputError
-        When the table cannot be read, has no ``case_id``, or names a case twice.
-    UsageError
-        When `by` names a column it does not have.
+    Columns ``prediction`` and ``reference`` name files, ``patient`` says which cases are one patient's; every other
+    column may be a group: those named `by`, else all that have two to twelve different values.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")

@@ -10,7 +10,7 @@ from medseg.errors import InputError, UsageError
 from medseg.types import LabelClass, LabelMap, LabelTable
 from medseg.types.labels import PALETTE, smallest_label_dtype
 
-__all__ = ["adopt", "agree", "members_of", "named"]
+__all__ = ["adopt", "agree", "class_values", "named"]
 
 
 def named(labels: LabelMap, names: Mapping[int, str]) -> LabelMap:
@@ -31,15 +31,6 @@ def adopt(labels: LabelMap, names: Mapping[int, str], *, what: str) -> tuple[Lab
     A file whose own names are all among the dataset's keeps them: it may number its classes otherwise, and names say
     what is meant. A class that has another name, such as a model's for what the dataset calls something else, is taken
     to be the dataset's class of its value.
-
-    Parameters
-    ----------
-    labels : LabelMap
-        As read.
-    names : mapping of int to str
-        From the dataset's description.
-    what : str
-        What the labels are, for the note.
     """
     own = {entry.value: entry.name for entry in labels.table if _has_name(entry)}
     known = {name.casefold() for name in names.values()}
@@ -58,12 +49,7 @@ def agree(
     """Return the prediction in the reference's values, the classes of both, and a note where values were changed.
 
     Classes that have a name in both files are matched by name, since the numbers of segments mean nothing in DICOM SEG
-    and Slicer files; all others by value.
-
-    Raises
-    ------
-    InputError
-        When one value has different names in the two, so that it cannot be told what is compared with what.
+    and Slicer files; all others by value. One value with different names in the two is an error.
     """
     theirs = {entry.name.casefold(): entry for entry in reference.table if _has_name(entry)}
     taken = {entry.value: entry for entry in reference.table}
@@ -106,31 +92,16 @@ def agree(
     return LabelMap(array, prediction.geometry, both), both, note
 
 
-def members_of(
+def class_values(
     table: LabelTable, names: Mapping[int, str] | None, regions: Mapping[str, tuple[int, ...]]
 ) -> dict[str, tuple[int, ...]]:
-    """Values that make up each class and region to measure, by name.
-
-    Parameters
-    ----------
-    table : LabelTable
-        The classes of the files.
-    names : mapping of int to str, optional
-        The only classes to measure; all of the table by default.
-    regions : mapping of str to tuple of int
-        Unions of classes.
-
-    Raises
-    ------
-    UsageError
-        When a region has the name of a class.
-    """
+    """Values that make up each class and region to measure, by name; `names` are the only classes to measure."""
     pairs = [(name, value) for value, name in names.items()] if names else [(e.name, e.value) for e in table]
     classes: dict[str, tuple[int, ...]] = {name: (value,) for name, value in pairs}
-    for name, members in regions.items():
+    for name, values in regions.items():
         if name in classes:
             raise UsageError(f"region '{name}' has the name of a class", fix="Give it another name.")
-        classes[name] = tuple(members)
+        classes[name] = tuple(values)
     return classes
 
 

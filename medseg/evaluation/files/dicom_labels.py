@@ -14,16 +14,9 @@ __all__ = ["read_pair"]
 
 
 def read_pair(prediction: Path, reference: Path) -> tuple[LabelMap, LabelMap]:
-    """Read prediction and reference; contours and DICOM SEG, which leave out empty slices, onto the other's grid.
+    """Read prediction and reference; contours and DICOM SEG, which skip empty slices, onto the other's grid.
 
-    Nothing is resampled: a SEG whose voxels do not coincide with the other's is refused.
-
-    Raises
-    ------
-    GeometryMismatch
-        When a SEG or contours do not lie on the other's grid.
-    InputError
-        When a file cannot be read, or both are contours.
+    Nothing is resampled: a SEG whose voxels do not coincide with the other's is rejected.
     """
     drawn = [_is_contours(path) for path in (prediction, reference)]
     if all(drawn):

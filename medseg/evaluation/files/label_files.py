@@ -26,21 +26,11 @@ DATASET_FOLDERS = ("labelsTr", "labelsTs")
 
 @dataclass(frozen=True)
 class LabelFile:
-    """One label file and the names it may be matched by.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    names : tuple of str
-        What its case may be called, best first.
-    instances : Path, optional
-        The map of object ids `medseg predict` left beside it.
-    """
+    """One label file and the names it may be matched by."""
 
     path: Path
-    names: tuple[str, ...]
-    instances: Path | None = None
+    names: tuple[str, ...]  # what its case may be called, best first
+    instances: Path | None = None  # the map of object ids `medseg predict` left beside it
 
     @property
     def case_id(self) -> str:
@@ -55,11 +45,6 @@ def find_labels(where: Path) -> list[LabelFile]:
     that holds one label file, or images and one file whose name ends in ``seg``, ``label``, ``mask`` and the like
     (the output of `medseg predict` is of that kind); and a dataset of the Decathlon's or nnU-Net's layout, whose
     ``labelsTr`` and ``labelsTs`` are taken.
-
-    Raises
-    ------
-    InputError
-        When there is no label file, or a folder's label file cannot be told from its images.
     """
     if where.is_file():
         name = stem(where.name).removesuffix(".seg")

@@ -15,57 +15,29 @@ __all__ = ["CasePair", "Pairing", "pair_cases"]
 
 @dataclass(frozen=True)
 class CasePair:
-    """The files of one case.
-
-    Parameters
-    ----------
-    case_id : str
-        The case.
-    prediction, reference : LabelFile
-        What is measured against what.
-    row : CaseRow
-        What the table says of it; just the id where there is no table.
-    """
+    """The files of one case."""
 
     case_id: str
     prediction: LabelFile
     reference: LabelFile
-    row: CaseRow
+    row: CaseRow  # just the id where there is no table
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """Every case that can be measured, and everything that cannot.
-
-    Parameters
-    ----------
-    pairs : tuple of CasePair
-        In order of case id.
-    without_reference : tuple of str
-        Predictions that match no reference.
-    without_prediction : tuple of str
-        References that no prediction matches.
-    failed : dict of str to str
-        Cases whose prediction failed though there is a reference for them, or whose files in the table are missing,
-        and why.
-    """
+    """Every case that can be measured, in order of case id, and everything that cannot."""
 
     pairs: tuple[CasePair, ...]
-    without_reference: tuple[str, ...] = ()
-    without_prediction: tuple[str, ...] = ()
-    failed: dict[str, str] = field(default_factory=dict)
+    without_reference: tuple[str, ...] = ()  # predictions that match no reference
+    without_prediction: tuple[str, ...] = ()  # references that no prediction matches
+    failed: dict[str, str] = field(default_factory=dict)  # cases that have a reference and no readable prediction
 
 
 def pair_cases(predictions: Path, references: Path, table: CaseTable | None = None) -> Pairing:
     """Match predictions to references by the table, or else by name.
 
     Names match when they are equal, or equal but for letter case and endings such as ``_seg``, ``_pred`` or ``_0000``.
-    Two single files match whatever they are called.
-
-    Raises
-    ------
-    InputError
-        When nothing is found or nothing matches, or a name matches several files.
+    Two single files match whatever they are called. A name that matches several files is an error.
     """
     if table is not None and any(row.prediction or row.reference for row in table.rows.values()):
         return _by_table(predictions, references, table)
@@ -176,15 +148,15 @@ def _plain(item: LabelFile) -> set[str]:
 
 
 def _distinct(items: list[LabelFile], where: Path) -> None:
-    seen: dict[str, Path] = {}
+    first: dict[str, Path] = {}
     for item in items:
-        if item.case_id in seen:
+        if item.case_id in first:
             raise InputError(
-                f"two files are called {item.case_id}: {seen[item.case_id].name} and {item.path.name}",
+                f"two files are called {item.case_id}: {first[item.case_id].name} and {item.path.name}",
                 where=where,
                 fix="Give --table with columns case_id, prediction, reference.",
             )
-        seen[item.case_id] = item.path
+        first[item.case_id] = item.path
 
 
 def _some(names: list[str] | tuple[str, ...], most: int = 5) -> str:

@@ -16,33 +16,16 @@ __all__ = ["boundary_iou"]
 
 def boundary_iou(
     masks: tuple[npt.NDArray[Any], npt.NDArray[Any]],
-    members: npt.NDArray[np.bool_],
+    chosen: npt.NDArray[np.bool_],
     borders: tuple[Indices, Indices],
     steps: Steps,
     width: float,
 ) -> float:
-    """Intersection over union of the two bands inside two masks along their borders.
+    """Intersection over union of the two bands inside two masks along their borders; NaN where both are empty.
 
-    The band of a mask is its border voxels and those of its voxels whose center lies within `width` of one (after
-    Cheng et al., Boundary IoU, CVPR 2021, with the width in mm).
-
-    Parameters
-    ----------
-    masks : pair of ndarray, shape (X, Y, Z)
-        Reference and prediction label maps.
-    members : ndarray of bool, shape (values,)
-        Which values of the label maps belong to the mask.
-    borders : pair of ndarray of int64
-        Their border voxels: ascending indices into the flattened image.
-    steps : Steps
-        The voxel size.
-    width : float
-        mm.
-
-    Returns
-    -------
-    float
-        NaN where both are empty, 0 where one is.
+    The band of a mask is its border voxels and those of its voxels whose center lies within `width` mm of one (after
+    Cheng et al., Boundary IoU, CVPR 2021, with the width in mm). `masks` are label maps (X, Y, Z), `chosen` says by
+    value which belong to the mask, `borders` are ascending indices into the flattened image.
     """
     if not len(borders[0]) or not len(borders[1]):
         return float("nan") if not len(borders[0]) and not len(borders[1]) else 0.0
@@ -57,8 +40,8 @@ def boundary_iou(
     band = canvas.bits[canvas.inside]
     reference, prediction = masks[0][canvas.box], masks[1][canvas.box]
     for slab in slabs(band):
-        a = members[reference[slab]] & (band[slab] & 1).view(bool)
-        b = members[prediction[slab]] & ((band[slab] >> 1) & 1).view(bool)
+        a = chosen[reference[slab]] & (band[slab] & 1).view(bool)
+        b = chosen[prediction[slab]] & ((band[slab] >> 1) & 1).view(bool)
         both += int(np.count_nonzero(a & b))
         either += int(np.count_nonzero(a | b))
     return both / either

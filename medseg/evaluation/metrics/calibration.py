@@ -18,21 +18,11 @@ BINS = 15
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Voxels by how sure the model is of its answer.
+    """Voxels by how sure the model is of its answer, in bins of equal width from 0 to 1."""
 
-    Parameters
-    ----------
-    counts : ndarray of int64, shape (bins,)
-        Voxels in each bin of equal width from 0 to 1.
-    confidence : ndarray of float64, shape (bins,)
-        Sum of the highest probabilities.
-    correct : ndarray of int64, shape (bins,)
-        Voxels whose class of highest score is the reference's.
-    """
-
-    counts: npt.NDArray[np.int64]
-    confidence: npt.NDArray[np.float64]
-    correct: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]  # shape (bins,)
+    confidence: npt.NDArray[np.float64]  # sum of the highest probabilities
+    correct: npt.NDArray[np.int64]  # voxels whose most probable class is the reference's
 
     @property
     def ece(self) -> float:
@@ -50,21 +40,9 @@ def reliability(
 ) -> tuple[Reliability, Reliability]:
     """Bin voxels by confidence: all of them, and those that the reference or the probabilities call foreground.
 
-    Background is most of a scan and mostly certain, and drowns the rest; hence the second figure.
-
-    Parameters
-    ----------
-    probabilities : ndarray of float, shape (classes, X, Y, Z)
-        Probabilities, background first; they sum to 1 in each voxel.
-    reference : ndarray of whole numbers, shape (X, Y, Z)
-        Class values.
-    values : ndarray, shape (classes,), optional
-        Class value of each channel; 0, 1, 2, ... by default.
-
-    Raises
-    ------
-    InputError
-        When the shapes differ or a value is no probability.
+    Background is most of a scan and mostly certain, and drowns the rest; hence the second figure. `probabilities` have
+    the shape (classes, X, Y, Z), background first, and sum to 1 in each voxel; `values` are the class value of each
+    channel, 0, 1, 2, ... by default.
     """
     if probabilities.shape[1:] != reference.shape:
         raise InputError(
@@ -94,11 +72,5 @@ def reliability(
 
 
 def calibration_measures(everywhere: Reliability, foreground: Reliability) -> dict[str, float]:
-    """Expected calibration error (Guo et al., On Calibration of Modern Neural Networks, ICML 2017).
-
-    Returns
-    -------
-    dict of str to float
-        ece over all voxels, ece_foreground over those the reference or the probabilities call foreground.
-    """
+    """Expected calibration error (Guo et al., On Calibration of Modern Neural Networks, ICML 2017)."""
     return {"ece": everywhere.ece, "ece_foreground": foreground.ece}

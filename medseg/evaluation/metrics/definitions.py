@@ -13,27 +13,13 @@ Family = Literal["overlap", "surface", "volume", "object", "lesion", "calibratio
 
 @dataclass(frozen=True)
 class Metric:
-    """One measure.
+    """One measure."""
 
-    Parameters
-    ----------
-    title : str
-        As a table heads it.
-    sentence : str
-        What it is.
-    family : str
-        Which measures it belongs with.
-    better : {"higher", "lower", "zero", "neither"}
-        Which way is good; ``"zero"`` for signed differences, ``"neither"`` for plain counts and sizes.
-    unit : str
-        Empty for pure numbers.
-    """
-
-    title: str
+    title: str  # as a table heads it
     sentence: str
     family: Family
-    better: Better
-    unit: str = ""
+    better: Better  # which way is good: "zero" for signed differences, "neither" for plain counts and sizes
+    unit: str = ""  # empty for pure numbers
 
 
 # T stands for what follows the @ in a name.
@@ -125,13 +111,7 @@ METRICS: dict[str, Metric] = {
 
 
 def metric(name: str) -> Metric:
-    """Return what a metric is, by its name with or without ``@T``.
-
-    Raises
-    ------
-    KeyError
-        For a name that is none.
-    """
+    """Return what a metric is, by its name with or without ``@T``; KeyError for a name that is none."""
     base, _, threshold = name.partition("@")
     known = METRICS[base]
     if not threshold:

@@ -25,22 +25,12 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Overlaps:
-    """How much each object of a reference shares with each of a prediction.
+    """How much each object of a reference shares with each of a prediction."""
 
-    Parameters
-    ----------
-    reference_sizes, prediction_sizes : ndarray of int64, shape (objects,)
-        Voxels of each object.
-    pairs : ndarray of int64, shape (n, 2)
-        Positions in those two lists, for each pair that shares a voxel.
-    shared : ndarray of int64, shape (n,)
-        Voxels they share.
-    """
-
-    reference_sizes: npt.NDArray[np.int64]
+    reference_sizes: npt.NDArray[np.int64]  # voxels of each object
     prediction_sizes: npt.NDArray[np.int64]
-    pairs: Ids
-    shared: npt.NDArray[np.int64]
+    pairs: Ids  # shape (n, 2): positions in those two lists, for each pair that shares a voxel
+    shared: npt.NDArray[np.int64]  # voxels they share
 
     @property
     def iou(self) -> npt.NDArray[np.float64]:
@@ -53,12 +43,8 @@ class Overlaps:
 def components(mask: npt.NDArray[np.bool_], neighbors: Neighbors = "corners") -> npt.NDArray[Any]:
     """Number the connected components of a mask from 1.
 
-    Parameters
-    ----------
-    mask : ndarray of bool, shape (X, Y, Z)
-    neighbors : {"corners", "faces"}
-        Whether voxels that share a corner are connected (26 neighbors, 8 in a picture), or only those that share a
-        face (6, 4).
+    ``"corners"``: voxels that share a corner are connected (26 neighbors, 8 in a 2D image); ``"faces"``: only those
+    that share a face (6, 4).
     """
     # A plane of background at the end of each axis: cc3d 4.1 reserves too few labels for the densest patterns of some
     # odd sizes, and refuses them.
@@ -69,13 +55,7 @@ def components(mask: npt.NDArray[np.bool_], neighbors: Neighbors = "corners") ->
 
 
 def count_overlaps(reference: npt.NDArray[Any], prediction: npt.NDArray[Any]) -> Overlaps:
-    """Count the voxels that objects of two id maps share, in one pass.
-
-    Parameters
-    ----------
-    reference, prediction : ndarray of whole numbers, same shape
-        0 is background; ids need not be consecutive.
-    """
+    """Count the voxels that objects of two id maps share, in one pass; ids need not be consecutive."""
     a, b = reference.ravel(order="K"), prediction.ravel(order="K")
     if reference.strides != prediction.strides:
         a, b = reference.ravel(), prediction.ravel()
@@ -92,15 +72,10 @@ def count_overlaps(reference: npt.NDArray[Any], prediction: npt.NDArray[Any]) ->
 
 
 def match(overlaps: Overlaps, threshold: float) -> Ids:
-    """Pair objects one to one: as many pairs as can be of at least this IoU, and of those the best in sum.
+    """Positions in `overlaps.pairs` of objects paired one to one.
 
-    Above an IoU of 0.5 no object has two candidates and there is nothing to choose; below, this is the assignment
-    problem, solved exactly.
-
-    Returns
-    -------
-    ndarray of int64, shape (matches,)
-        Positions in `overlaps.pairs`.
+    As many pairs as can be of at least this IoU, and of those the best in sum. Above an IoU of 0.5 no object has two
+    candidates and there is nothing to choose; below, this is the assignment problem, solved exactly.
     """
     iou = overlaps.iou
     candidates = np.flatnonzero(iou >= threshold - ROUNDING)
@@ -111,9 +86,9 @@ def match(overlaps: Overlaps, threshold: float) -> Ids:
     size = n + len(overlaps.prediction_sizes)
     graph = coo_array((np.ones(len(candidates)), (rows, columns + n)), shape=(size, size))
     group = connected_components(graph, directed=False)[1][rows]
-    _, first, members = np.unique(group, return_index=True, return_counts=True)
-    chosen = [candidates[first[members == 1]]]
-    crowded = np.unique(group[first[members > 1]])
+    _, first, sizes = np.unique(group, return_index=True, return_counts=True)
+    chosen = [candidates[first[sizes == 1]]]
+    crowded = np.unique(group[first[sizes > 1]])
     for number in crowded:
         chosen.append(_assign(candidates[group == number], overlaps.pairs, iou))
     return np.sort(np.concatenate(chosen)).astype(np.int64)
@@ -122,19 +97,9 @@ def match(overlaps: Overlaps, threshold: float) -> Ids:
 def detection_measures(overlaps: Overlaps, thresholds: Sequence[float] = (0.5,)) -> dict[str, float]:
     """Panoptic quality, F1 and average precision of one class in one case.
 
-    Parameters
-    ----------
-    overlaps : Overlaps
-        Of its objects.
-    thresholds : sequence of float
-        IoU from which a pair counts as a match, for F1 and AP.
-
-    Returns
-    -------
-    dict of str to float
-        pq, sq, rq (Kirillov et al., Panoptic Segmentation, CVPR 2019) at an IoU of 0.5; f1@T and ap@T for each
-        threshold; ap@0.5:0.95, the mean of AP at 0.5, 0.55, ... 0.95; objects_reference, objects_prediction and
-        objects_matched (at 0.5). All but the counts are NaN where neither side has an object; sq where nothing matches.
+    pq, sq, rq (Kirillov et al., Panoptic Segmentation, CVPR 2019) at an IoU of 0.5; f1@T and ap@T for each threshold;
+    ap@0.5:0.95, the mean of AP at 0.5, 0.55, ... 0.95; objects_reference, objects_prediction and objects_matched (at
+    0.5). All but the counts are NaN where neither side has an object; sq where nothing matches.
     """
     n, m = len(overlaps.reference_sizes), len(overlaps.prediction_sizes)
     matched = match(overlaps, PANOPTIC_THRESHOLD)

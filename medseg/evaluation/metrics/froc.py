@@ -19,40 +19,20 @@ RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """The predicted objects of one case, as FROC sees them.
+    """The predicted objects of one case, as FROC sees them."""
 
-    Parameters
-    ----------
-    references : int
-        Objects in the reference.
-    hits : ndarray of int64, shape (predicted objects,)
-        The reference object each one hits, -1 for none.
-    scores : ndarray of float64, shape (predicted objects,)
-        How sure the model is of each.
-    """
-
-    references: int
-    hits: npt.NDArray[np.int64]
-    scores: npt.NDArray[np.float64]
+    references: int  # objects in the reference
+    hits: npt.NDArray[np.int64]  # the reference object each one hits, -1 for none
+    scores: npt.NDArray[np.float64]  # how sure the model is of each
 
 
 @dataclass(frozen=True, eq=False)
 class Froc:
-    """Sensitivity against false alarms a case, as the score from which a candidate counts is lowered.
+    """Sensitivity against false alarms a case, as the score from which a candidate counts is lowered."""
 
-    Parameters
-    ----------
-    false_positives : ndarray of float64
-        False alarms a case, ascending.
-    sensitivity : ndarray of float64
-        Share of the reference objects that are hit.
-    at_rates : dict of float to float
-        Sensitivity at each of LUNA16's rates, as far as the candidates go.
-    """
-
-    false_positives: npt.NDArray[np.float64]
-    sensitivity: npt.NDArray[np.float64]
-    at_rates: dict[float, float]
+    false_positives: npt.NDArray[np.float64]  # a case, ascending
+    sensitivity: npt.NDArray[np.float64]  # fraction of the reference objects that are hit
+    at_rates: dict[float, float]  # at each of LUNA16's rates, as far as the candidates go
 
     @property
     def mean(self) -> float:
@@ -61,19 +41,11 @@ class Froc:
 
 
 def object_scores(ids: npt.NDArray[Any], scores: npt.NDArray[Any], count: int) -> npt.NDArray[np.float64]:
-    """Mean score over each object's voxels.
-
-    Parameters
-    ----------
-    ids : ndarray of whole numbers, shape (X, Y, Z)
-        Objects 1 to `count`.
-    scores : ndarray, shape (X, Y, Z)
-        Score of their class.
-    """
+    """Mean score over the voxels of each of the objects 1 to `count`."""
     occupied = ids != 0
-    members = ids[occupied].astype(np.int64)
-    sums = np.bincount(members, weights=scores[occupied].astype(np.float64), minlength=count + 1)[1:]
-    means: npt.NDArray[np.float64] = sums / np.maximum(np.bincount(members, minlength=count + 1)[1:], 1)
+    inside = ids[occupied].astype(np.int64)
+    sums = np.bincount(inside, weights=scores[occupied].astype(np.float64), minlength=count + 1)[1:]
+    means: npt.NDArray[np.float64] = sums / np.maximum(np.bincount(inside, minlength=count + 1)[1:], 1)
     return means
 
 
@@ -88,14 +60,9 @@ def candidates(overlaps: Overlaps, scores: npt.NDArray[np.float64], minimum_iou:
 
 
 def froc(cases: Sequence[Candidates]) -> Froc | None:
-    """Free-response operating characteriztic over cases.
+    """Free-response operating characteristic over cases; None where no case has a reference object.
 
     A candidate that hits an object already hit counts neither way (LUNA16; Setio et al., Medical Image Analysis 2017).
-
-    Returns
-    -------
-    Froc or None
-        None where no case has a reference object.
     """
     total = sum(case.references for case in cases)
     if not total:

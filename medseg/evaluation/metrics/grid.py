@@ -16,18 +16,10 @@ __all__ = ["AxisMove", "axis_move", "on_grid_of", "turn"]
 
 @dataclass(frozen=True)
 class AxisMove:
-    """How the array axes of one grid become those of another with the same voxels.
+    """How the array axes of one grid become those of another with the same voxels."""
 
-    Parameters
-    ----------
-    axes : tuple of int
-        Axis i of the result is this axis of the source.
-    flips : tuple of bool
-        Which axes of the result run the other way.
-    """
-
-    axes: tuple[int, int, int]
-    flips: tuple[bool, bool, bool]
+    axes: tuple[int, int, int]  # axis i of the result is this axis of the source
+    flips: tuple[bool, bool, bool]  # which axes of the result run the other way
 
     @property
     def is_identity(self) -> bool:
@@ -55,13 +47,7 @@ def axis_move(source: Geometry, target: Geometry) -> AxisMove | None:
 
 
 def on_grid_of(prediction: LabelMap, reference: LabelMap, *, where: object = None) -> tuple[LabelMap, str | None]:
-    """Return the prediction on the reference's grid, and a note where its axes had to be turned.
-
-    Raises
-    ------
-    GeometryMismatch
-        When the two grids do not have the same voxels; nothing is ever resampled here.
-    """
+    """Return the prediction on the reference's grid, never resampled, and a note where its axes had to be turned."""
     move = axis_move(prediction.geometry, reference.geometry)
     if move is None:
         a, b = prediction.geometry, reference.geometry

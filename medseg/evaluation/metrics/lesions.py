@@ -24,28 +24,13 @@ def lesion_measures(
     dilation: int = 3,
     minimum_mm3: float = 50.0,
 ) -> dict[str, float]:
-    """Dice of each lesion, averaged over lesions and false alarms.
+    """Dice of each lesion, averaged over lesions and false alarms; NaN where there is neither.
 
     Components of the reference (26 neighbors) that meet when dilated `dilation` times (18 neighbors) are one lesion.
     Every component of the prediction that touches the dilated lesion belongs to it; the lesion's Dice is that of the
     lesion and all of these. Lesions no larger than `minimum_mm3` are skipped, together with the predictions that
-    belong to them. Each predicted component that belongs to no lesion counts as a Dice of 0.
-
-    Parameters
-    ----------
-    reference, prediction : ndarray of bool, shape (X, Y, Z)
-        Masks of one class; a crop that holds all of both will do.
-    voxel_volume : float
-        mm³.
-    dilation : int
-        3 for the glioma, sub-Saharan and pediatric tasks, 1 for meningioma and metastases.
-    minimum_mm3 : float
-        50 for all tasks but metastases, which take 2.
-
-    Returns
-    -------
-    dict of str to float
-        lesion_dice, NaN where there is neither a lesion nor a false alarm; lesion_tp, lesion_fp, lesion_fn.
+    belong to them. Each predicted component that belongs to no lesion counts as a Dice of 0. Dilations are 3 for the
+    glioma, sub-Saharan and pediatric tasks, 1 for meningioma and metastases; 2 mm³ for metastases, 50 for all others.
 
     References
     ----------
@@ -77,17 +62,7 @@ def matched_lesion_measures(reference: npt.NDArray[np.bool_], prediction: npt.ND
     """Mean Dice of components paired one to one, so that the sum of their Dice is largest.
 
     Components have 26 neighbors; nothing is dilated, joined or skipped. What has no partner lowers the counts and not
-    the mean.
-
-    Parameters
-    ----------
-    reference, prediction : ndarray of bool, shape (X, Y, Z)
-        Masks of one class; a crop that holds all of both will do.
-
-    Returns
-    -------
-    dict of str to float
-        lesion_dice, 0 without a pair and NaN where there is nothing to pair; lesion_tp, lesion_fp, lesion_fn.
+    the mean, which is 0 without a pair and NaN where there is nothing to pair.
 
     References
     ----------

@@ -29,27 +29,13 @@ NOTHING = np.zeros(0, np.int64)
 
 @dataclass(frozen=True, eq=False)
 class CaseMeasures:
-    """Everything measured of one case.
+    """Everything measured of one case."""
 
-    Parameters
-    ----------
-    values : dict of str to dict of str to float
-        By class or region name, then metric.
-    confusion : Confusion
-        Voxels by reference and predicted class value.
-    overlaps : dict of str to Overlaps
-        Objects by class name, for figures over all cases together.
-    candidates : dict of str to Candidates
-        Predicted objects with their scores by class name; empty without probabilities.
-    calibration : pair of Reliability, optional
-        All voxels, and foreground; where probabilities were given.
-    """
-
-    values: dict[str, dict[str, float]]
+    values: dict[str, dict[str, float]]  # by class or region name, then metric
     confusion: Confusion
-    overlaps: dict[str, Overlaps] = field(default_factory=dict)
-    candidates: dict[str, Candidates] = field(default_factory=dict)
-    calibration: tuple[Reliability, Reliability] | None = None
+    overlaps: dict[str, Overlaps] = field(default_factory=dict)  # objects by class name
+    candidates: dict[str, Candidates] = field(default_factory=dict)  # by class name; empty without probabilities
+    calibration: tuple[Reliability, Reliability] | None = None  # all voxels, and foreground
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,23 +63,8 @@ def measure_case(
 ) -> CaseMeasures:
     """Measure every class of a prediction.
 
-    Parameters
-    ----------
-    reference, prediction : LabelMap
-        On one grid.
-    classes : mapping of str to tuple of int
-        Values that make up each class or region, by name.
-    options : EvaluateOptions, optional
-        What to measure.
-    probabilities : ndarray of float, shape (n, X, Y, Z), optional
-        Probability of each value 0, 1, ... n-1.
-
-    Raises
-    ------
-    GeometryMismatch
-        When the two are not on one grid.
-    InputError
-        When the probabilities do not fit.
+    `classes` names the values that make up each class or region; `probabilities` have the shape (n, X, Y, Z), one for
+    each value 0, 1, ... n-1.
     """
     options = options or EvaluateOptions()
     prediction.geometry.match(reference.geometry, what="prediction and reference")
@@ -103,19 +74,19 @@ def measure_case(
     overlaps: dict[str, Overlaps] = {}
     found: dict[str, Candidates] = {}
     for name, borders in _borders(pair, classes):
-        members = classes[name]
-        values[name] = overlap_measures(*counts.of(members), pair.voxel_volume)
+        class_values = classes[name]
+        values[name] = overlap_measures(*counts.for_values(class_values), pair.voxel_volume)
         if options.surfaces:
-            values[name] |= _surface(pair, members, borders, options)
+            values[name] |= _surface(pair, class_values, borders, options)
         if options.objects == "components":
             box = _box(borders, pair.shape)
-            masks = (_mask(pair.reference[box], members), _mask(pair.prediction[box], members))
+            masks = (_mask(pair.reference[box], class_values), _mask(pair.prediction[box], class_values))
             ids = (components(masks[0], options.neighbors), components(masks[1], options.neighbors))
             overlaps[name] = count_overlaps(*ids)
             values[name] |= detection_measures(overlaps[name], options.object_iou)
             values[name] |= _lesions(*masks, pair.voxel_volume, options.lesions)
             if probabilities is not None:
-                score = sum(probabilities[value].transpose(pair.axes)[box] for value in members)
+                score = sum(probabilities[value].transpose(pair.axes)[box] for value in class_values)
                 of_objects = object_scores(ids[1], score, len(overlaps[name].prediction_sizes))
                 found[name] = candidates(overlaps[name], of_objects, options.froc_iou)
     calibration = None
@@ -159,21 +130,21 @@ def _pair(reference: LabelMap, prediction: LabelMap) -> _Pair:
         reference.array.transpose(axes),
         prediction.array.transpose(axes),
         axes,
-        Steps.of(affine[:, [*axes, 3]]),
+        Steps.between_voxels(affine[:, [*axes, 3]]),
         reference.geometry.voxel_volume,
     )
 
 
 def _borders(pair: _Pair, classes: Mapping[str, tuple[int, ...]]) -> Iterator[tuple[str, tuple[Indices, Indices]]]:
     """Border voxels by class name; single classes share one pass, each region needs its own."""
-    alone = {name: members[0] for name, members in classes.items() if len(members) == 1}
+    alone = {name: class_values[0] for name, class_values in classes.items() if len(class_values) == 1}
     if alone:
         every = border_voxels(pair.reference), border_voxels(pair.prediction)
         for name, value in alone.items():
             yield name, (every[0].get(value, NOTHING), every[1].get(value, NOTHING))
-    for name, members in classes.items():
+    for name, class_values in classes.items():
         if name not in alone:
-            lookup = _lookup(members)
+            lookup = _lookup(class_values)
             yield (
                 name,
                 (
@@ -184,27 +155,27 @@ def _borders(pair: _Pair, classes: Mapping[str, tuple[int, ...]]) -> Iterator[tu
 
 
 def _surface(
-    pair: _Pair, members: tuple[int, ...], borders: tuple[Indices, Indices], options: EvaluateOptions
+    pair: _Pair, class_values: tuple[int, ...], borders: tuple[Indices, Indices], options: EvaluateOptions
 ) -> dict[str, float]:
     distances = surface_distances(*borders, pair.shape, pair.steps)
     measures = surface_measures(distances, options.tolerances_mm)
     measures["boundary_iou"] = boundary_iou(
-        (pair.reference, pair.prediction), _lookup(members), borders, pair.steps, options.boundary_width_mm
+        (pair.reference, pair.prediction), _lookup(class_values), borders, pair.steps, options.boundary_width_mm
     )
     return measures
 
 
-def _lookup(members: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+def _lookup(class_values: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     chosen = np.zeros(65536, bool)
-    chosen[list(members)] = True
+    chosen[list(class_values)] = True
     return chosen
 
 
-def _mask(labels: npt.NDArray[Any], members: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    if len(members) == 1:
-        alone: npt.NDArray[np.bool_] = labels == members[0]
+def _mask(labels: npt.NDArray[Any], class_values: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    if len(class_values) == 1:
+        alone: npt.NDArray[np.bool_] = labels == class_values[0]
         return alone
-    merged: npt.NDArray[np.bool_] = _lookup(members)[labels]
+    merged: npt.NDArray[np.bool_] = _lookup(class_values)[labels]
     return merged
 
 

@@ -22,18 +22,12 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Steps:
-    """How far a step along each array axis goes.
+    """How far a step along each array axis goes."""
 
-    Parameters
-    ----------
-    matrix : tuple of tuple of float, shape (3, 3)
-        Columns are the steps in mm; diagonal where the axes are at right angles.
-    """
-
-    matrix: tuple[tuple[float, ...], ...]
+    matrix: tuple[tuple[float, ...], ...]  # (3, 3): columns are the steps in mm; diagonal for right angles
 
     @classmethod
-    def of(cls, affine: npt.ArrayLike | None = None, spacing: Sequence[float] | None = None) -> Steps:
+    def between_voxels(cls, affine: npt.ArrayLike | None = None, spacing: Sequence[float] | None = None) -> Steps:
         """Take the steps of an affine, or of a spacing in mm for axes at right angles.
 
         The rotation of an affine does not change a distance and is skipped, so that distances along an axis are exact
@@ -65,17 +59,10 @@ class Steps:
 
 @dataclass(frozen=True, eq=False)
 class Ball:
-    """Every voxel offset within a radius, nearest first.
+    """Every voxel offset within a radius, nearest first."""
 
-    Parameters
-    ----------
-    offsets : ndarray of int64, shape (k, 3)
-    distances : ndarray of float64, shape (k,)
-        mm, ascending.
-    """
-
-    offsets: Indices
-    distances: npt.NDArray[np.float64]
+    offsets: Indices  # shape (k, 3)
+    distances: npt.NDArray[np.float64]  # mm, ascending
 
     @property
     def reach(self) -> tuple[int, int, int]:
@@ -116,14 +103,8 @@ def near(steps: Steps, flat: tuple[bool, bool, bool]) -> Ball:
 class Canvas:
     """A crop with a margin on which voxel sets are painted, one bit each, to be looked up by neighbors.
 
-    Parameters
-    ----------
-    sets : sequence of ndarray of int64
-        Indices into the flattened image of every set that will be painted or looked up from.
-    shape : tuple of int
-        Of the image.
-    margin : tuple of int
-        Voxels around the crop, so that a neighbor of any voxel of a set is on the canvas.
+    `sets` are indices into the flattened image of `shape`, of every set that will be painted or looked up from;
+    `margin` is so many voxels that a neighbor of any voxel of a set is on the canvas.
     """
 
     def __init__(self, sets: Sequence[Indices], shape: tuple[int, int, int], margin: tuple[int, int, int]) -> None:
@@ -154,21 +135,9 @@ class Canvas:
 def nearest_distances(
     queries: Indices, targets: Indices, shape: tuple[int, int, int], steps: Steps
 ) -> npt.NDArray[np.float64]:
-    """Distance in mm from each query voxel to the nearest target voxel, between voxel centers.
+    """Distance in mm from each query voxel to the nearest target voxel, between centers; infinite without targets.
 
-    Parameters
-    ----------
-    queries, targets : ndarray of int64
-        Ascending indices into the flattened image (C order).
-    shape : tuple of int
-        Of the image.
-    steps : Steps
-        Its voxel size.
-
-    Returns
-    -------
-    ndarray of float64, shape (len(queries),)
-        Infinite where there is no target.
+    Queries and targets are ascending indices into the flattened image (C order) of `shape`.
     """
     distances = np.full(len(queries), np.inf)
     if not len(queries) or not len(targets):

@@ -16,39 +16,20 @@ SLAB_VOXELS = 1 << 20  # a slab of this many voxels stays in the cache between t
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """Joint histogram of a reference and a prediction.
+    """Joint histogram of a reference and a prediction."""
 
-    Parameters
-    ----------
-    values : tuple of int
-        The class values counted, ascending; the first is 0, background.
-    counts : ndarray of int64, shape (n, n)
-        Voxels by reference value (row) and predicted value (column), in the order of `values`.
-    """
+    values: tuple[int, ...]  # ascending; the first is 0, background
+    counts: npt.NDArray[np.int64]  # by reference value (row) and predicted value (column)
 
-    values: tuple[int, ...]
-    counts: npt.NDArray[np.int64]
-
-    def of(self, members: Iterable[int]) -> tuple[int, int, int]:
+    def for_values(self, values: Iterable[int]) -> tuple[int, int, int]:
         """Voxels of the union of some classes: in both, in the reference, in the prediction."""
-        chosen = [self.values.index(value) for value in members if value in self.values]
+        chosen = [self.values.index(value) for value in values if value in self.values]
         both = int(self.counts[np.ix_(chosen, chosen)].sum())
         return both, int(self.counts[chosen, :].sum()), int(self.counts[:, chosen].sum())
 
 
 def confusion(reference: npt.NDArray[Any], prediction: npt.NDArray[Any]) -> Confusion:
-    """Count every pair of reference and predicted value in one pass.
-
-    Parameters
-    ----------
-    reference, prediction : ndarray of uint8 or uint16, same shape
-        Label maps on one grid.
-
-    Returns
-    -------
-    Confusion
-        Over 0 and the values that occur in either.
-    """
+    """Count every pair of reference and predicted value in one pass over two uint8 or uint16 label maps on one grid."""
     # The common case, 8 bits each, needs no look for which values occur: their pairs fit in 16 bits.
     if reference.dtype.itemsize == prediction.dtype.itemsize == 1:
         values, rank = np.arange(256), None
@@ -74,20 +55,9 @@ def confusion(reference: npt.NDArray[Any], prediction: npt.NDArray[Any]) -> Conf
 
 
 def overlap_measures(both: int, reference: int, prediction: int, voxel_volume: float) -> dict[str, float]:
-    """Overlap and volume of one class from three counts.
+    """Overlap and volume of one class from three counts of voxels; `voxel_volume` is in mm³.
 
-    Parameters
-    ----------
-    both, reference, prediction : int
-        Voxels in both, in the reference and in the prediction.
-    voxel_volume : float
-        mm³.
-
-    Returns
-    -------
-    dict of str to float
-        dice, iou, precision, recall, volume_ml, reference_volume_ml, volume_difference_ml,
-        relative_volume_difference. A quotient of nothing by nothing is NaN.
+    A quotient of nothing by nothing is NaN.
     """
     volume_ml = voxel_volume / 1000
     return {
@@ -110,12 +80,12 @@ def slabs(array: npt.NDArray[Any]) -> Iterator[slice]:
 
 
 def _values_in(*arrays: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
-    seen = np.zeros(65536, bool)
-    seen[0] = True
+    present = np.zeros(65536, bool)
+    present[0] = True
     for array in arrays:
         for slab in slabs(array):
-            seen[array[slab].ravel()] = True
-    return np.flatnonzero(seen)
+            present[array[slab].ravel()] = True
+    return np.flatnonzero(present)
 
 
 def _quotient(above: float, below: float) -> float:

@@ -18,17 +18,9 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class SurfaceDistances:
-    """Both directed distances between two surfaces, made of border voxels.
+    """Both directed distances between two surfaces, made of border voxels."""
 
-    Parameters
-    ----------
-    from_reference : ndarray of float64
-        mm from each border voxel of the reference to the nearest of the prediction; infinite where there is none.
-    from_prediction : ndarray of float64
-        The other way round.
-    """
-
-    from_reference: npt.NDArray[np.float64]
+    from_reference: npt.NDArray[np.float64]  # mm from each border voxel to the nearest; infinite without one
     from_prediction: npt.NDArray[np.float64]
 
 
@@ -37,14 +29,7 @@ def surface_distances(
 ) -> SurfaceDistances:
     """Measure from every border voxel of either surface to the other surface.
 
-    Parameters
-    ----------
-    reference, prediction : ndarray of int64
-        Border voxels: ascending indices into the flattened image.
-    shape : tuple of int
-        Of the image.
-    steps : Steps
-        Its voxel size.
+    Border voxels are ascending indices into the flattened image of `shape`.
     """
     return SurfaceDistances(
         nearest_distances(reference, prediction, shape, steps),
@@ -53,20 +38,9 @@ def surface_distances(
 
 
 def surface_measures(distances: SurfaceDistances, tolerances: Sequence[float] = ()) -> dict[str, float]:
-    """Condense two directed distances.
+    """Condense two directed distances: hd, hd95, assd, masd in mm, and nsd@T for each tolerance T in mm.
 
-    Parameters
-    ----------
-    distances : SurfaceDistances
-        Of one class.
-    tolerances : sequence of float
-        mm, for the normalized surface distance.
-
-    Returns
-    -------
-    dict of str to float
-        hd, hd95, assd, masd in mm and nsd@T for each tolerance T. All NaN where both surfaces are empty; distances
-        infinite and nsd 0 where one is.
+    All NaN where both surfaces are empty; distances infinite and nsd 0 where one is.
     """
     a, b = distances.from_reference, distances.from_prediction
     names = [tolerance_name(tolerance) for tolerance in tolerances]

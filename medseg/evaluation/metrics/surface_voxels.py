@@ -16,23 +16,12 @@ Borders = Mapping[int, npt.NDArray[np.int64]]
 
 
 def border_voxels(labels: npt.NDArray[Any], lookup: npt.NDArray[Any] | None = None) -> Borders:
-    """Border voxels of every class.
+    """Border voxels of every class: ascending indices into the flattened array (C order); absent classes have none.
 
     A voxel is on the border of its class when one of its face neighbors is of another class, or lies outside the
-    image, which counts as background. An axis of a single voxel is not a dimension of the picture: along it there are
-    no neighbors to miss, so that the border of a 2D picture is its outline and not all of it.
-
-    Parameters
-    ----------
-    labels : ndarray of whole numbers or bool, shape (X, Y, Z)
-        0 is background.
-    lookup : ndarray of shape (values,), optional
-        Maps each value of `labels` to the class to use in its place, for instance to merge classes.
-
-    Returns
-    -------
-    mapping of int to ndarray of int64, shape (n,)
-        Indices into the flattened array (C order), ascending, by class; classes without voxels are absent.
+    image, which counts as background. An axis of a single voxel is not a dimension of the image: along it there are
+    no neighbors to miss, so that the border of a 2D image is its outline and not all of it. `lookup` maps each value of
+    `labels` to the class to use in its place, for instance to merge classes.
     """
     found: list[npt.NDArray[np.int64]] = []
     classes: list[npt.NDArray[Any]] = []

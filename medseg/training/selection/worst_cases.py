@@ -30,7 +30,7 @@ class WorstCases:
         mean = sum(known) / len(known)
         if len(self._kept) == self.most and mean >= self._kept[-1][0]:
             return
-        turned = LabelPair.of(reference, prediction, scan)
+        turned = LabelPair.from_labels(reference, prediction, scan)
         stream = io.BytesIO()
         draw_planes(turned, _most_wrong(turned), size=300).save(stream, "PNG", optimize=True)
         self._kept = sorted([*self._kept, (mean, case_id, stream.getvalue())])[: self.most]
