@@ -186,6 +186,6 @@ def segment(scan: ScanLike, model: str | Path = "hippocampus", affine: npt.Array
 def _as_scan(scan: ScanLike, affine: npt.ArrayLike | None) -> Scan:
     if isinstance(scan, str | Path | Scan):
         if affine is not None:
-            raise UsageError("an affine was given for a scan that has its own", fix="Leave the affine out.")
+            raise UsageError("an affine was given for a scan that has its own", fix="Omit the affine.")
         return scan if isinstance(scan, Scan) else load_scan(scan)
     return scan_in_memory(scan, affine)

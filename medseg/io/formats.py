@@ -56,7 +56,7 @@ def write(name: str, item: Labeled, folder: Path) -> tuple[list[Path], tuple[str
     if writer.has_bits and geometry.shape[0] * geometry.shape[1] % 8:
         notes.append(BETWEEN_BYTES)
     if name == "dicom-seg-fractional" and item.probabilities is None:
-        notes.append("there were no probabilities, so every fraction is 0 or 1")
+        notes.append("There were no probabilities, so every fraction is 0 or 1.")
     return files, tuple(f"{writer.file_name}: {note}" for note in notes)
 
 
@@ -124,18 +124,18 @@ def _mesh(item: Labeled, path: Path) -> list[Path]:
     return mesh.WRITERS[path.suffix](item.labels, path, model=item.model)
 
 
-NIFTI_TILTED = "the slices are tilted, and programs that read NIfTI through ITK refuse that; give them nrrd"
+NIFTI_TILTED = "The slices are tilted, which programs that read NIfTI through ITK reject; give these nrrd."
 SEG_TILTED = (
-    "the slices are tilted: each frame lies in the right place and OHIF and highdicom show it there, but dcmqi and "
-    "3D Slicer, which expect upright stacks, show it in a wrong one; give them nrrd"
+    "The slices are tilted. OHIF and highdicom show each frame in its place; dcmqi and 3D Slicer, which expect upright "
+    "stacks, show it in a wrong one; give these nrrd."
 )
 BETWEEN_BYTES = (
-    "a slice's pixels are no multiple of 8, so that frames of bits begin within a byte, as DICOM asks; OHIF 3.13 draws "
-    "them wrong; give it dicom-seg-fractional, which has a byte for each pixel"
+    "The pixels of a slice are no multiple of 8, so that frames begin within a byte, as DICOM asks; OHIF 3.13 draws them "
+    "wrong; give it dicom-seg-fractional, which has a byte for each pixel."
 )
 RT_TILTED = (
-    "the slices are tilted: the contours lie in the right place, but plastimatch and others fill them on upright "
-    "slices; give them nrrd"
+    "The slices are tilted. The contours are in the right place, but plastimatch and others fill them on upright slices; "
+    "give these nrrd."
 )
 
 WRITERS: Mapping[str, Writer] = {

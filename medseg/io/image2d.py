@@ -98,7 +98,7 @@ def _size(path: Path) -> tuple[int, int, int, int]:
         raise
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise InputError(
-            f"it is no image that can be read ({' '.join(str(error).split())[:120]})",
+            f"it cannot be read as an image ({' '.join(str(error).split())[:120]})",
             where=path,
             fix="Save it again.",
         ) from error

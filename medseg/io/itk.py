@@ -119,7 +119,7 @@ def _layout(reader: Any, header: TextHeader, path: Path, kind: ItkFormat) -> tup
     if kind == "nrrd":
         if header.fields.get("space", "").lower() not in KNOWN_SPACES:
             raise InputError(
-                f"its header does not say how the patient lies (space: {header.fields.get('space', 'none')})",
+                f"its header gives no orientation of the patient (space: {header.fields.get('space', 'none')})",
                 where=path,
                 fix="If you know, add the line 'space: left-posterior-superior' (or the one that is true) to it.",
             )
@@ -127,7 +127,7 @@ def _layout(reader: Any, header: TextHeader, path: Path, kind: ItkFormat) -> tup
             raise InputError(f"its lengths are in {', '.join(sorted(units))}, not mm", where=path, fix="Save it in mm.")
     elif not {"transformmatrix", "rotation", "orientation"} & header.fields.keys():
         warnings.append(
-            "the header names no directions; MetaImage's default was taken, x to the left, y to the back, z up"
+            "The header names no directions; MetaImage's default was taken, x to the left, y to the back, z up"
         )
     dimension = reader.GetDimension()
     if dimension not in (2, 3, 4):
@@ -148,7 +148,7 @@ def _layout(reader: Any, header: TextHeader, path: Path, kind: ItkFormat) -> tup
 
 def _write(array: npt.NDArray[Any], geometry: Geometry, path: Path, fields: dict[str, str]) -> None:
     if path.suffix not in (".nrrd", ".mha"):
-        raise InputError("the name must end in .nrrd or .mha", where=path, fix="Name it so.")
+        raise InputError("the name must end in .nrrd or .mha", where=path, fix="Rename it.")
     image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0, *range(3, array.ndim))),
                                    isVector=array.ndim == 4)  # fmt: skip
     lps = LPS_TO_RAS @ geometry.affine

@@ -58,7 +58,7 @@ def scan_in_memory(image: ArrayLike | NibabelImage | ItkImage, affine: npt.Array
     """Return an image as a scan; an array or tensor, (X, Y, Z) or (C, X, Y, Z), needs its affine to RAS+ mm."""
     if isinstance(image, ItkImage | NibabelImage):
         if affine is not None:
-            raise UsageError("an affine was given for an image that has its own", fix="Leave the affine out.")
+            raise UsageError("an affine was given for an image that has its own", fix="Omit the affine.")
         return _from_itk(image) if isinstance(image, ItkImage) else _from_nibabel(image)
     if affine is None:
         raise UsageError(
@@ -95,7 +95,7 @@ def _from_itk(image: Any) -> Scan:
 def _scan(array: npt.NDArray[Any], affine: npt.NDArray[np.float64]) -> Scan:
     if array.ndim != 4:
         raise InputError(
-            f"an array of shape {array.shape} is no scan", where=WHERE, fix="Give (X, Y, Z) or (C, X, Y, Z)."
+            f"an array of shape {array.shape} is not a scan", where=WHERE, fix="Give (X, Y, Z) or (C, X, Y, Z)."
         )
     x, y, z = array.shape[1:]
     return Scan(as_intensities(array, where=WHERE), Geometry(affine, (x, y, z)))

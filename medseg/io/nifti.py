@@ -206,7 +206,7 @@ def _geometry(header: Any, shape: tuple[int, int, int], path: Path, warnings: li
     sform, qform = int(header["sform_code"]), int(header["qform_code"])
     if sform <= 0 and qform <= 0:
         raise InputError(
-            "its header does not say how the patient lies (sform and qform codes are both 0)",
+            "its header gives no orientation of the patient (sform and qform codes are both 0)",
             where=path,
             fix="If you know the orientation, write it into the header: nibabel.Nifti1Image(data, affine).",
         )
@@ -235,7 +235,7 @@ def _geometry(header: Any, shape: tuple[int, int, int], path: Path, warnings: li
         raise InputError(what, where=path, fix="Write the header again with the tool that made the file.") from error
     if MM[unit] != 1:
         warnings.append(
-            f"lengths in the header are in {'meters' if unit == 1 else 'micrometers'}; they were turned into mm"
+            f"Lengths in the header are in {'meters' if unit == 1 else 'micrometers'}; they were turned into mm"
         )
     return geometry
 
@@ -286,7 +286,7 @@ def _header_like(array: npt.NDArray[Any], geometry: Geometry, source: Source | N
 
 def _write(array: npt.NDArray[Any], header: Any, path: Path, convert: Convert = np.asarray) -> None:
     if not path.name.endswith((".nii", ".nii.gz")):
-        raise InputError("a NIfTI file's name must end in .nii or .nii.gz", where=path, fix="Name it so.")
+        raise InputError("a NIfTI file's name must end in .nii or .nii.gz", where=path, fix="Rename it.")
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     single = type(header)(header.binaryblock, endianness="<")
     single["magic"] = b"n+2" if isinstance(single, nib.Nifti2Header) else b"n+1"

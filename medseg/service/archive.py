@@ -72,7 +72,7 @@ class Archive:
                     "passwords do not belong in addresses", fix=f"Use --user, and the variable {PASSWORD} or {TOKEN}."
                 )
             if move_port is not None:
-                raise UsageError("C-MOVE is not part of DICOMweb", fix="Leave --move-port away, or give dicom://.")
+                raise UsageError("C-MOVE is not part of DICOMweb", fix="Omit --move-port, or give dicom://.")
             return cls("web", parts.hostname, url=address.rstrip("/"), aet=aet, user=user, authority=authority)
         try:
             port = parts.port
@@ -142,7 +142,7 @@ def _tls(
 def _move_tls(authority: Path | None, certificate: Path | None, private_key: Path | None) -> ssl.SSLContext:
     """Return what lets an archive connect to us over TLS, and shows it our certificate."""
     if certificate is None:
-        raise UsageError("C-MOVE over TLS needs a certificate of ours", fix="Give --cert, or leave --move-port away.")
+        raise UsageError("C-MOVE over TLS needs an own certificate", fix="Give --cert, or omit --move-port.")
     context = _tls(authority, certificate, private_key, ssl.Purpose.CLIENT_AUTH)
     if authority is not None:
         context.verify_mode = ssl.CERT_REQUIRED

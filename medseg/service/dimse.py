@@ -96,7 +96,7 @@ def _store(link: Association, item: Outgoing) -> str | None:
     code = int(status.Status)
     # Warnings (0xB...) mean stored; a duplicate is the same object, stored before.
     return (
-        None if code in SUCCESS or code >> 12 == 0xB or code == DUPLICATE else f"the archive refused it (0x{code:04X})"
+        None if code in SUCCESS or code >> 12 == 0xB or code == DUPLICATE else f"the archive rejected it (0x{code:04X})"
     )
 
 
@@ -158,7 +158,7 @@ def completed(answers: Iterator[tuple[Dataset, Dataset | None]], archive: Archiv
             check(last, "the archive did not send the series")
     if failed := int(last.get("NumberOfFailedSuboperations") or 0):
         raise ArchiveRefusal(
-            f"{failed} objects of series {series} did not come",
+            f"{failed} objects of series {series} did not arrive",
             where=archive.name,
             fix="Fetch them over DICOMweb, which does not depend on their kind.",
         )
@@ -172,7 +172,8 @@ def check(status: Dataset, what: str) -> None:
     code = int(status.Status)
     if code == UNKNOWN_DESTINATION:
         raise ArchiveRefusal(
-            f"{what}: it does not know our title as a destination", fix="Enter our title, address and port there."
+            f"{what}: it does not know our AE title as a destination",
+            fix="Enter our AE title, address and port in its settings.",
         )
     if code not in (*SUCCESS, *PENDING) and code >> 12 != 0xB:
         kind = ArchiveError if code >> 8 == NO_RESOURCES else ArchiveRefusal
@@ -201,8 +202,8 @@ def association(
     )
     if not link.is_established:
         if link.is_rejected and link.acceptor.primitive is not None and link.acceptor.primitive.result == PERMANENTLY:
-            raise ArchiveRefusal("the archive refused us", where=archive.name, fix=SEEN)
-        why = "it refused us for now" if link.is_rejected else "nobody answered as one"
+            raise ArchiveRefusal("the archive rejected the association", where=archive.name, fix=SEEN)
+        why = "it rejected the association for now" if link.is_rejected else "nothing answered as an archive"
         raise ArchiveError(f"no connection to the archive: {why}", where=archive.name, fix=SEEN)
     try:
         yield link

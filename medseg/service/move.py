@@ -39,7 +39,7 @@ def move(archive: Archive, study: str, series: str, keep: Callable[[str, bytes],
     def receive(event: evt.Event) -> int:
         content: bytes = event.encoded_dataset()
         if _series_of(content) != series:
-            log.warning("An object that was not requested was refused.")
+            log.warning("An object that was not requested was rejected.")
             return NOT_REQUESTED
         instance = str(event.request.AffectedSOPInstanceUID)
         status = kept(keep, instance, content)
@@ -58,7 +58,7 @@ def move(archive: Archive, study: str, series: str, keep: Callable[[str, bytes],
             complete = more.wait_for(lambda: len(arrived) >= sent, LAST_OBJECTS)
     if not complete:
         raise ArchiveError(
-            f"the archive says it sent {sent} objects of series {series}, and {len(arrived)} came",
+            f"the archive says it sent {sent} objects of series {series}, and {len(arrived)} arrived",
             where=archive.name,
             fix=f"Check that it knows {archive.aet} at the address of --move-port.",
         )
@@ -67,7 +67,9 @@ def move(archive: Archive, study: str, series: str, keep: Callable[[str, bytes],
 @contextmanager
 def _listening(archive: Archive, receive: Callable[[evt.Event], int]) -> Iterator[None]:
     if archive.move_port is None:
-        raise UsageError("C-MOVE needs an address of ours that the archive sends to", fix="Give --move-port HOST:PORT.")
+        raise UsageError(
+            "C-MOVE needs a port of this machine that the archive sends to", fix="Give --move-port HOST:PORT."
+        )
     entity = AE(ae_title=archive.aet)
     entity.require_called_aet = True
     for sop_class in {*KINDS, *(str(context.abstract_syntax) for context in AllStoragePresentationContexts)}:

@@ -85,11 +85,11 @@ def pull(archive: Archive, series: Series, out: Path, *, retries: int = 3, wait:
         fetch(archive, series.study, series.uid, keep)
         if not names:
             raise ArchiveRefusal(
-                f"nothing came of series {series.uid}", where=archive.name, fix="Try DICOMweb, or C-STORE it."
+                f"no object of series {series.uid} arrived", where=archive.name, fix="Try DICOMweb, or C-STORE it."
             )
         if series.objects is not None and len(names) < series.objects:
             raise ArchiveError(
-                f"{len(names)} of the {series.objects} objects of series {series.uid} came",
+                f"{len(names)} of the {series.objects} objects of series {series.uid} arrived",
                 where=archive.name,
                 fix="Run the same command again, or fetch over DICOMweb.",
             )

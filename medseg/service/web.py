@@ -36,7 +36,7 @@ def store(archive: Archive, items: Sequence[Outgoing]) -> Iterator[tuple[Outgoin
         }
         for item in batch:
             code = failed.get(item.instance)
-            yield item, None if code in (None, ALREADY_THERE) else f"the archive refused it (0x{code:04X})"
+            yield item, None if code in (None, ALREADY_THERE) else f"the archive rejected it (0x{code:04X})"
 
 
 def find(archive: Archive, level: str, keys: Mapping[str, str]) -> list[Dataset]:
@@ -99,7 +99,7 @@ def _spoken(archive: Archive) -> Iterator[None]:
         code = error.response.status_code if error.response is not None else 0
         if code in (401, 403):
             raise ArchiveRefusal(
-                f"the archive does not let us in ({code})",
+                f"the archive rejected the login ({code})",
                 where=archive.name,
                 fix=f"Give --user and the variable {PASSWORD}, or {TOKEN}.",
             ) from error

@@ -112,13 +112,13 @@ def test_stacks_in_several_orientations(tmp_path):
 @pytest.mark.parametrize("announced", [8, 10, 1_000_000])
 def test_frames_announced_and_described_differ(tmp_path, announced):
     write_enhanced(tmp_path / "x.dcm", grid(), edit=lambda ds: setattr(ds, "NumberOfFrames", announced))
-    with pytest.raises(InputError, match=f"announces {announced} frames and describes 9"):
+    with pytest.raises(InputError, match=f"states {announced} frames and describes 9"):
         load_scan(tmp_path)
 
 
 def test_frames_without_places(tmp_path):
     write_enhanced(tmp_path / "x.dcm", grid(), edit=lambda ds: delattr(ds, "PerFrameFunctionalGroupsSequence"))
-    with pytest.raises(InputError, match="9 frames without saying where each lies"):
+    with pytest.raises(InputError, match="no position for its 9 frames"):
         load_scan(tmp_path)
 
 

@@ -41,7 +41,7 @@ def test_notes_are_of_tilted_slices_and_missing_scores_only(tmp_path):
     tilted = Labeled(some_labels(Geometry(sheared, geometry.shape)), Source("array"), MODEL)
     assert write("nrrd", tilted, tmp_path)[1] == ()
     (note,) = write("nifti", tilted, tmp_path)[1]
-    assert note.startswith("labels.nii.gz: the slices are tilted")
+    assert note.startswith("labels.nii.gz: The slices are tilted")
 
 
 def test_frames_that_begin_within_a_byte_are_said_to_be_drawn_wrong_by_ohif(tmp_path):

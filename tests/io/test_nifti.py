@@ -215,7 +215,7 @@ def test_no_orientation_is_refused(tmp_path):
     image.set_sform(None, 0)
     image.set_qform(None, 0)
     nib.save(image, tmp_path / "a.nii")
-    with pytest.raises(InputError, match="does not say how the patient lies"):
+    with pytest.raises(InputError, match="gives no orientation of the patient"):
         load_scan(tmp_path / "a.nii")
 
 

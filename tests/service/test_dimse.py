@@ -147,7 +147,7 @@ def test_refusals_are_reported_one_by_one(tmp_path, capsys):
         arguments = ["push", str(tmp_path / "in"), "--to", f"dicom://{address}", "--quiet"]
         assert run([*arguments, "--json"]) == 3
         reasons = [row["error"] for row in json.loads(capsys.readouterr().out)]
-        assert sorted(filter(None, reasons)) == ["the archive refused it (0xC000)"]
+        assert sorted(filter(None, reasons)) == ["the archive rejected it (0xC000)"]
     with small_archive(lambda event, number: 0xA700) as (address, _):
         assert run(["push", str(tmp_path / "in"), "--to", f"dicom://{address}", "--quiet"]) == 4
     assert "Doe" not in capsys.readouterr().err

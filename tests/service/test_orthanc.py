@@ -145,7 +145,7 @@ def test_command_line(orthanc, study, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MEDSEG_PACS_PASSWORD", "wrong")
     assert run(["push", str(folder), "--to", orthanc.web, *web]) == 4
     printed = capsys.readouterr()
-    assert "does not let us in" in printed.err
+    assert "rejected the login" in printed.err
     assert "Doe" not in printed.out + printed.err
 
 

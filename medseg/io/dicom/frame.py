@@ -95,7 +95,7 @@ def frames_of(header: Header) -> tuple[Frame, ...]:
             raise
         except Exception as error:  # pydicom raises nearly anything on damaged sequences; all of it means the same
             raise InputError(
-                f"its header has a value that cannot be ({' '.join(str(error).split())[:120]})",
+                f"its header holds an invalid value ({' '.join(str(error).split())[:120]})",
                 where=header.path,
                 fix="Export the series again from the archive.",
             ) from error
@@ -108,13 +108,15 @@ def _multi_frame(header: Header) -> tuple[Frame, ...]:
     per_frame = elements.get("PerFrameFunctionalGroupsSequence")
     if not per_frame:
         raise InputError(
-            f"it holds {count} frames without saying where each lies",
+            f"its header gives no position for its {count} frames",
             where=path,
             fix="Export the series as enhanced multi-frame or single-frame DICOM.",
         )
     if len(per_frame) != count:
         raise InputError(
-            f"it announces {count} frames and describes {len(per_frame)}", where=path, fix="Export the series again."
+            f"its header states {count} frames and describes {len(per_frame)}",
+            where=path,
+            fix="Export the series again.",
         )
     shared = elements.get("SharedFunctionalGroupsSequence") or [Dataset()]
     common = [*_items(shared[0]), header.named]

@@ -68,7 +68,7 @@ def lay_out(frames: Sequence[Frame], *, allow_uneven: bool = False) -> Layout:
     if count == 1:
         step = np.cross(row, column) * (first.slice_step or 1.0)
         warnings.append(
-            "one slice; its thickness was taken as "
+            "One slice; its thickness was taken as "
             + (f"{first.slice_step:g} mm" if first.slice_step else "1 mm, because the header does not say")
         )
     else:
@@ -87,7 +87,7 @@ def lay_out(frames: Sequence[Frame], *, allow_uneven: bool = False) -> Layout:
             step = (positions[-1] - positions[0]) / (count - 1)
             warnings.append(f"{what}; resampled to {count} slices {np.linalg.norm(step):.4g} mm apart, as allowed")
         elif off > WORTH_A_NOTE:
-            warnings.append(f"slices lie up to {off * 100:.0f}% of the slice spacing from an even grid")
+            warnings.append(f"Slices lie up to {off * 100:.0f}% of the slice spacing from an even grid")
     rows_apart, columns_apart = first.pixel_spacing or (0.0, 0.0)
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1] = row * columns_apart, column * rows_apart
@@ -100,7 +100,7 @@ def lay_out(frames: Sequence[Frame], *, allow_uneven: bool = False) -> Layout:
         tilt = float(
             np.degrees(np.arccos(min(1.0, abs(float(step @ np.cross(row, column))) / float(np.linalg.norm(step)))))
         )
-        warnings.append(f"slices are stacked {tilt:.1f} degrees off their normal (tilted gantry); the grid is sheared")
+        warnings.append(f"Slices are stacked {tilt:.1f} degrees off their normal (tilted gantry); the grid is sheared")
     return Layout(tuple(int(i) for i in order), geometry, tuple(warnings), places, frame_places)
 
 
@@ -117,13 +117,13 @@ def _check_placed(frames: Sequence[Frame]) -> None:
         ]
         if lacking:
             raise InputError(
-                f"it has no {' or '.join(lacking)}, so nobody can say where it lies in the patient",
+                f"it has no {' or '.join(lacking)}, so its position in the patient is unknown",
                 where=frame.file,
                 fix="Use the original series, not a screenshot or secondary capture.",
             )
         if not frame.is_placed:
             raise InputError(
-                "its position, orientation or pixel spacing cannot be",
+                "its position, orientation or pixel spacing is invalid",
                 where=frame.file,
                 fix="Export the series again from the archive.",
             )

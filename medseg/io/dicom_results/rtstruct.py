@@ -51,7 +51,7 @@ def read_rtstruct(path: Path, on: Scan | Geometry, pattern: str = ".*") -> Label
         raise InputError(f"a required part is missing or wrong ({error})", where=path, fix=AGAIN) from error
     if not chosen:
         names = ", ".join(f"'{roi.ROIName}'" for roi in dataset.StructureSetROISequence) or "none"
-        raise InputError(f"no structure is called like '{pattern}'", where=path, fix=f"It has: {names}.")
+        raise InputError(f"no structure matches '{pattern}'", where=path, fix=f"It has: {names}.")
     array = np.zeros(geometry.shape, smallest_label_dtype(len(chosen)))
     classes = []
     for value, roi in enumerate(chosen, start=1):
@@ -82,7 +82,7 @@ def write_rtstruct(labels: LabelMap, source: Source, path: Path, *, model: Model
     series = read_source(labels.geometry, source)
     if series.slices is not None:
         raise FormatLimitation(
-            "contours of unevenly spaced slices cannot be proved by reading them back",
+            "contours of unevenly spaced slices cannot be verified by reading them back",
             fix="Write dicom-seg, which holds an image for each slice, or nifti.",
         )
     write_sealed(build_rtstruct(labels, series, model), series.first, path)

@@ -56,14 +56,14 @@ def _check_size(infos: list[zipfile.ZipInfo], archive: Path) -> None:
         )
     lies = [i for i in infos if i.file_size > i.compress_size * LARGEST_DEFLATE_RATIO + 1024]
     if lies:
-        raise InputError(f"'{lies[0].filename}' cannot be as large as it says", where=archive, fix="Copy it again.")
+        raise InputError(f"'{lies[0].filename}' states an impossible size", where=archive, fix="Copy it again.")
 
 
 def _extract(packed: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path, archive: Path) -> Path | MedsegError:
     where = f"{archive}/{info.filename}"
     parts = PurePosixPath(info.filename.replace("\\", "/")).parts
     if not parts or parts[0].startswith("/") or ".." in parts or any(":" in part for part in parts):
-        return InputError("its name leads out of the archive", where=where, fix="Pack the archive again.")
+        return InputError("its path leads outside the archive", where=where, fix="Pack the archive again.")
     if info.flag_bits & 1:
         return InputError("it is encrypted", where=where, fix="Unpack it with its password, and give the folder.")
     target = folder.joinpath(*parts)
