@@ -142,10 +142,10 @@ def answer(read: Callable[[Path], list[Volume]], kind: Kind, folder: Path, idle:
         try:
             verdict = judge(kind, read(folder))
         except Refused:
-            verdict = "refused"
+            verdict = "rejected"
     warned = any(WARNING.search(line) for line in set(_lines(said[0])) - idle)
-    if verdict == "refused":
-        return "refused" if kind.answer == "refused" else "refused needlessly"
+    if verdict == "rejected":
+        return "rejected" if kind.answer == "rejected" else "rejected needlessly"
     if verdict == "right":
         # Two answers can be right where slices are missing: no, or new ones in between and saying so.
         return "right" if kind.answer == "right" else "resampled" + (", warns" if warned else ", **silently**")

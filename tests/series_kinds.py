@@ -40,7 +40,7 @@ class Kind:
         What it is, for a table.
     write : callable
         Writes it into a folder.
-    answer : {"right", "refused"}
+    answer : {"right", "rejected"}
         What a reader should make of it. Where slices are missing, resampling with a warning is no wrong answer either.
     volumes : tuple of float
         What is added to the phantom's value in each volume it holds.
@@ -273,40 +273,40 @@ KINDS: dict[str, Kind] = {
     "oblique": Kind("Oblique, turned about two axes", _series(grid("oblique"))),
     "instance-numbers": Kind("Instance numbers not in spatial order", _series(numbers=_shuffled())),
     "one-slice": Kind("A single slice", _series(grid(slices=1)), voxels=14 * 11),
-    "missing-slice": Kind("One slice missing", _series(grid().without(4)), "refused", voxels=FEW),
+    "missing-slice": Kind("One slice missing", _series(grid().without(4)), "rejected", voxels=FEW),
     "missing-slices": Kind(
-        "Three slices missing, in two places", _series(grid().without(2, 3, 6)), "refused", voxels=FEW
+        "Three slices missing, in two places", _series(grid().without(2, 3, 6)), "rejected", voxels=FEW
     ),
-    "mixed-spacing": Kind("4 mm steps, then 7 mm", _series(_mixed_spacing(0)), "refused"),
+    "mixed-spacing": Kind("4 mm steps, then 7 mm", _series(_mixed_spacing(0)), "rejected"),
     "tilt": Kind(
         "Gantry tilted by 18.5 degrees", _series(grid(tilt=18.5), edit=_set(GantryDetectorTilt=18.5)), voxels=FEW
     ),
     "tilt-mixed-spacing": Kind(
         "Tilted gantry, 4 mm steps, then 7 mm",
         _series(_mixed_spacing(18.5), edit=_set(GantryDetectorTilt=18.5)),
-        "refused",
+        "rejected",
     ),
-    "off-the-line": Kind("Table moved sideways half-way", _series(_off_the_line()), "refused"),
+    "off-the-line": Kind("Table moved sideways half-way", _series(_off_the_line()), "rejected"),
     "copies": Kind("Four files there twice", _twice),
-    "same-place": Kind("Two different images at one place", _one_again, "refused"),
+    "same-place": Kind("Two different images at one place", _one_again, "rejected"),
     "phases-acquisition": Kind(
-        "Two phases under one UID, told apart by acquisition number",
+        "Two phases under one UID, distinguished by acquisition number",
         _phases(AcquisitionNumber=(1, 2)),
         volumes=(0, PHASE),
     ),
     "phases-temporal": Kind(
-        "Two phases under one UID, told apart by temporal position",
+        "Two phases under one UID, distinguished by temporal position",
         _phases(TemporalPositionIdentifier=(1, 2), same_numbers=True),
         volumes=(0, PHASE),
     ),
     "echoes": Kind("Two echoes under one UID", _phases(EchoNumbers=(1, 2), EchoTime=(10, 90)), volumes=(0, PHASE)),
     "phases-numbers": Kind(
-        "Two phases under one UID, told apart by the run of instance numbers alone", _phases(), volumes=(0, PHASE)
+        "Two phases under one UID, distinguished by the run of instance numbers alone", _phases(), volumes=(0, PHASE)
     ),
     "phases-nothing": Kind(
-        "Two phases under one UID that nothing tells apart",
+        "Two phases under one UID that nothing distinguishes",
         _phases(same_numbers=True),
-        "refused",
+        "rejected",
         volumes=(0, PHASE),
     ),
     "phases-interleaved": Kind(
@@ -320,11 +320,11 @@ KINDS: dict[str, Kind] = {
         volumes=(0, PHASE),
         voxels=14 * 11 * 4,
     ),
-    "slopes-in-part": Kind("Slope and intercept in some slices only", _series(edit=_half_scaled), "refused"),
+    "slopes-in-part": Kind("Slope and intercept in some slices only", _series(edit=_half_scaled), "rejected"),
     "high-bit": Kind(
         "13 bits stored at the top of 16",
         _series(signed=False, bits=13, intercept=0, edit=_shifted_bits),
-        "refused",
+        "rejected",
     ),
     "localizer": Kind(
         "Localizer inside the series",
@@ -358,14 +358,14 @@ KINDS: dict[str, Kind] = {
     "enhanced-missing": Kind(
         "Enhanced multi-frame MR, one frame missing",
         _enhanced(frames=[(k, 1) for k in range(9) if k != 4]),
-        "refused",
+        "rejected",
     ),
     "implicit": Kind("Implicit VR", _encoded(ImplicitVRLittleEndian)),
     "big-endian": Kind("Big endian", _encoded(ExplicitVRBigEndian)),
     "deflated": Kind("Deflated", _encoded(DeflatedExplicitVRLittleEndian)),
     "jpeg-ls": Kind("JPEG-LS, lossless", _encoded(JPEGLSLossless)),
     "no-preamble": Kind("Files without the preamble", _without_preamble),
-    "truncated": Kind("One file cut short", _truncated, "refused"),
-    "no-position": Kind("No image positions", _series(edit=_without("ImagePositionPatient")), "refused"),
-    "no-spacing": Kind("No pixel spacing", _series(edit=_without("PixelSpacing")), "refused"),
+    "truncated": Kind("One file cut short", _truncated, "rejected"),
+    "no-position": Kind("No image positions", _series(edit=_without("ImagePositionPatient")), "rejected"),
+    "no-spacing": Kind("No pixel spacing", _series(edit=_without("PixelSpacing")), "rejected"),
 }

@@ -130,12 +130,12 @@ SEG_TILTED = (
     "stacks, show it in a wrong one; give these nrrd."
 )
 BETWEEN_BYTES = (
-    "The pixels of a slice are no multiple of 8, so that frames begin within a byte, as DICOM asks; OHIF 3.13 draws them "
-    "wrong; give it dicom-seg-fractional, which has a byte for each pixel."
+    "The pixels of a slice are no multiple of 8, so that frames begin within a byte, as DICOM asks; OHIF 3.13 draws "
+    "them wrong; give it dicom-seg-fractional, which has a byte for each pixel."
 )
 RT_TILTED = (
-    "The slices are tilted. The contours are in the right place, but plastimatch and others fill them on upright slices; "
-    "give these nrrd."
+    "The slices are tilted. The contours are in the right place, but plastimatch and others fill them on upright "
+    "slices; give these nrrd."
 )
 
 WRITERS: Mapping[str, Writer] = {

@@ -1,4 +1,4 @@
-"""Every kind of series in the matrix is read right or refused with a reason; the table in the docs says the same."""
+"""Every kind of series in the matrix is read right or rejected with a reason; the table in the docs says the same."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_right_or_refused(tmp_path, name):
         except MedsegError as error:
             refusals.append(error)
     refusals += [left for left in discovery.skipped if left.corrupt]
-    if kind.answer == "refused":
+    if kind.answer == "rejected":
         assert refusals
         assert all(refusal.fix for refusal in refusals)
         assert not volumes
@@ -61,6 +61,6 @@ def test_a_wrong_answer_is_seen(tmp_path):
 
 def test_table_in_the_docs_is_of_these_kinds():
     matrix = TABLE.read_text(encoding="utf-8").partition("<!-- matrix")[2]
-    told = dict(re.findall(r"^\| ([^*|\n]+?) \| (right|refused) \|", matrix, re.MULTILINE))
+    told = dict(re.findall(r"^\| ([^*|\n]+?) \| (right|rejected) \|", matrix, re.MULTILINE))
     assert told == {kind.about: kind.answer for kind in KINDS.values()}
     assert len(told) >= 24

@@ -131,13 +131,13 @@ READERS: dict[str, dict[str, Callable[[Path, Path, Geometry], Places]]] = {
 
 
 def judge(read: Callable[[], Places], truth: Places) -> str:
-    """``same``, ``wrong``, or ``refused`` where the program says no or dies."""
+    """``same``, ``wrong``, or ``rejected`` where the program says no or dies."""
     try:
         found = read()
     except pytest.skip.Exception:
         raise
     except BaseException:  # each program has its own way to say no
-        return "refused"
+        return "rejected"
     return "same" if found == truth else "wrong"
 
 
@@ -180,7 +180,7 @@ def test_the_docs_say_what_each_program_makes_of_it(tmp_path, kind):
 
 
 def test_what_readers_get_wrong_is_said_when_it_is_written():
-    """Where the docs say `wrong` or `refused` of tilted slices, writing says so too."""
+    """Where the docs say `wrong` or `rejected` of tilted slices, writing says so too."""
     for (name, _), answers in told().items():
         if answers["axial"] == "same" and answers["tilted"] != "same":
             assert WRITERS[name].tilted, name

@@ -41,7 +41,7 @@ def test_where_to_listen(tmp_path):
     for text in ("pacs.example", "0", "127.0.0.1:70000", "host:port"):
         with pytest.raises(UsageError, match="listen"):
             Archive.parse("dicom://pacs.example:104/A", move_port=text)
-    with pytest.raises(UsageError, match="certificate of ours"):
+    with pytest.raises(UsageError, match="an own certificate"):
         Archive.parse("dicoms://pacs.example:104/A", move_port="11112")
 
 

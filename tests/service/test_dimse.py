@@ -251,7 +251,7 @@ def test_c_move_to_somebody_the_archive_does_not_know(tmp_path):
         archive = Archive.parse(f"dicom://{address}", move_port=str(free_port()))
         push([tmp_path / "in"], archive)
         (series,) = search(archive, {"StudyInstanceUID": source.study_uid})
-        with pytest.raises(ArchiveRefusal, match="our title as a destination"):
+        with pytest.raises(ArchiveRefusal, match="AE title as a destination"):
             pull(archive, series, tmp_path / "out")
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
