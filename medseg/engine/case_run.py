@@ -51,7 +51,7 @@ def run_cases(
         Each case as it is taken in hand, and the outcomes in the same order; at most two cases are in hand. No failure
         of a case raises.
     """
-    schedule = Schedule.of(work.pipeline.each)
+    schedule = Schedule.from_steps(work.pipeline.each)
     readiness: Future[bool] | None = None
     waited = False
 

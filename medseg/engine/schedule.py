@@ -30,7 +30,7 @@ class Schedule:
     aside: tuple[Step, ...]
 
     @classmethod
-    def of(cls, steps: Sequence[Step]) -> Schedule:
+    def from_steps(cls, steps: Sequence[Step]) -> Schedule:
         """Take the leading steps that run ahead and the trailing ones that run aside; the rest is main."""
         first = len(list(takewhile(lambda step: step.runs == "ahead", steps)))
         last = len(steps) - len(list(takewhile(lambda step: step.runs == "aside", reversed(steps))))

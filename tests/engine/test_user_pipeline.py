@@ -65,7 +65,7 @@ def test_a_filter_between_reading_and_the_network_gives_the_labels_of_filtered_s
         labels = np.asarray(nib.load(tmp_path / "out" / name / "labels.nii.gz").dataobj)
         assert np.array_equal(labels, median(array) > 50)
         assert not np.array_equal(labels, array > 50)
-    schedule = Schedule.of(assemble("own", load_pipeline(tmp_path / "own.yaml"), {}).each)
+    schedule = Schedule.from_steps(assemble("own", load_pipeline(tmp_path / "own.yaml"), {}).each)
     assert [step.name for step in schedule.ahead] == ahead
     assert schedule.main[-1].name == "segment"
     assert [step.name for step in schedule.aside] == ["refine", "measure", "save"]
