@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import ndimage
 
 from medseg.types import Case, Scan
-from medseg.types.stage import RunContext
+from medseg.types.stage import RunContext, Where
 
 __all__ = ["Median"]
 
@@ -22,6 +23,10 @@ class Median:
         model_config = ConfigDict(extra="forbid", frozen=True)
 
         size: int = Field(default=3, ge=1, description="voxels along each axis; 1 does nothing")
+
+    # It only reads, so it may filter the next case while this one is segmented. Without this line it runs in the main
+    # thread, as the network does.
+    runs: ClassVar[Where] = "ahead"
 
     def __init__(self, options: Options) -> None:
         self.options = options
