@@ -18,7 +18,6 @@ __all__ = ["Channel", "Dataset", "DatasetCase"]
 class Channel:
     """One input channel.
 
-    - `name`: what the dataset calls it, for instance ``"T1"``.
     - `modality`: DICOM's word (``"MR"``, ``"CT"``, ``"PT"``, ...) where it is known.
     """
 
@@ -30,10 +29,8 @@ class Channel:
 class DatasetCase:
     """The files of one case.
 
-    - `case_id`: unique within the dataset and safe as a file name.
     - `images`: one file or DICOM series folder for each channel, in the dataset's order, or a single one that holds all
       channels.
-    - `reference`: the labels; None for a case that cannot be trained on.
     - `group`: cases of one group (one patient, say) are never split. None means the case stands alone.
     - `split`: where the dataset itself puts the case. Cases of its test part are neither trained on nor validated with.
     - `found`: the volumes of each channel, where they were found among DICOM files; `images` are then their first
@@ -58,9 +55,7 @@ class DatasetCase:
 class Dataset:
     """Cases that share channels and classes.
 
-    - `layout`: how it is laid out, for instance ``"msd"``.
     - `table`: the classes to learn; background is implied.
-    - `license`, `description`: as the dataset states them; empty where it does not.
     - `ignore_label`: value of reference voxels that are not annotated.
     - `references`: what a reference's values are: classes, or the numbers of objects of the table's only class.
     - `values`: from values in reference files to the table's, where they differ; those not listed stay.

@@ -85,10 +85,7 @@ def described(values: Mapping[str, Any]) -> DatasetDescription | None:
 
 
 def description_in(config: str | None) -> DatasetDescription | None:
-    """What a configuration, by its shipped name or path, states about its dataset.
-
-    - raises `ConfigError`: when there is none of that name, or a key is wrong.
-    """
+    """What a configuration, by its shipped name or path, states about its dataset."""
     return None if config is None else described(read_yaml(resources.find("configs", config)))
 
 

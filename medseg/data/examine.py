@@ -44,12 +44,8 @@ class Examined:
     - `shape`, `cropped_shape`: voxels along x, y, z after orientation to RAS, and of the box outside which every
       channel is 0.
     - `spacing`: mm along x, y, z.
-    - `voxels`: of each class in the reference.
     - `foreground`, shape (channels, n): intensities inside the labeled foreground.
-    - `medians`, `deviations`: of each channel over the whole scan.
-    - `clipped`: share of voxels at a channel's largest value, the largest over channels.
-    - `constant`: whether a channel has one value only.
-    - `looks_like_labels`: whether the image seems to be a label map.
+    - `clipped`: fraction of voxels at a channel's largest value, the largest over channels.
     - `contrast`: difference of medians inside the foreground and in a rim around it, in standard deviations of the
       scan; NaN where there is no foreground.
     """

@@ -48,7 +48,6 @@ KINDS: dict[str, Kind] = {
 class Finding:
     """Something to look at.
 
-    - `message`: what was found, with the numbers.
     - `case_id`: the case it is about; None for the dataset as a whole or a file of no case.
     """
 

@@ -41,7 +41,6 @@ class CaseFingerprint:
 
     - `shape`, `spacing`: voxels and mm along x, y, z after orientation to RAS.
     - `cropped_shape`: voxels of the box outside which every channel is 0.
-    - `voxels`: of each class in the reference.
     """
 
     case_id: str
@@ -53,10 +52,7 @@ class CaseFingerprint:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """A dataset.
-
-    - `skipped`: why other cases could not be read.
-    """
+    """A dataset."""
 
     cases: tuple[CaseFingerprint, ...]
     intensities: tuple[Intensities, ...]

@@ -35,10 +35,7 @@ CROP_BELOW = 0.75
 
 @dataclass(frozen=True)
 class Plan:
-    """A configuration and why it is what it is.
-
-    - `values`: for `medseg.training.config.TrainConfig`.
-    """
+    """A configuration and why it is what it is."""
 
     values: dict[str, Any]
     reasons: dict[str, str] = field(default_factory=dict)

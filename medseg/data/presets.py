@@ -18,13 +18,10 @@ class Preset:
 
     - `scale_3d`, `scale_2d`: what a patch may hold, in units of nnU-Net's 8 GB.
     - `base_3d`, `base_2d`, `largest_3d`, `largest_2d`: channels at full resolution, and of the widest.
-    - `most_of_scan`: share of the median scan along each axis that a 3D patch covers at most.
+    - `most_of_scan`: fraction of the median scan along each axis that a 3D patch covers at most.
     - `mirror`: whether prediction by 3D networks averages over a mirrored copy, where left and right are alike.
-    - `augment`: what to augment, and the axes that could be mirrored.
     - `elastic_voxels`: displacements of elastic deformation in 3D, smallest and largest, and distance of control
       points, in voxels of the finest axis.
-    - `training`: optimizer, length and the rest.
-    - `optimizer_2d`: another optimizer for 2D networks.
     """
 
     name: str

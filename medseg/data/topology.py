@@ -37,8 +37,6 @@ def topology_of(spacing: Sequence[float], patch: Sequence[int], *, most_stages: 
 
     Kernels are 1 along an axis until poolings of the others bring its spacing within a factor of 2 of the finest, and 3
     from then on.
-
-    - `spacing`: mm along each axis.
     """
     axes = range(len(patch))
     now, size = list(spacing), list(patch)

@@ -20,8 +20,6 @@ def activation_bytes(path: Path) -> int:
     """Bytes of float32 results alive together at the worst moment, nodes run in the order of the file.
 
     A result lives from the node that makes it to the last that reads it. Weights are not counted.
-
-    - `path`: an ONNX file with fixed shapes, as `medseg.infer.engines.onnx_export.export_onnx` writes it.
     """
     import onnx
 

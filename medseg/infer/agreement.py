@@ -21,7 +21,7 @@ class EnsembleAgreement:
     All members run on a window while it is in the CPU's cache, so this costs a comparison and no pass. Where windows
     overlap a voxel counts once for each.
 
-    - `values`: label value of each score; of scores for regions, of each region.
+    - `values`: label value of each score; for regions, of each region.
     - `threshold`: for regions, above which one is present; None where the largest score wins.
     """
 
@@ -38,7 +38,7 @@ class EnsembleAgreement:
     @classmethod
     def from_card(cls, card: ModelCard) -> EnsembleAgreement:
         """Return one for the networks of an ensemble."""
-        decision, members = Decision.of(card), card.ensemble_members
+        decision, members = Decision.from_card(card), card.ensemble_members
         if decision.regions:
             return cls(decision.values[1:], members, 0.5 if decision.output == "probabilities" else 0.0)
         return cls(decision.values, members, None)

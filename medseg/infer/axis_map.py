@@ -20,7 +20,6 @@ class AxisMap:
     - `low`, `high`, shape (target,): indices on the network's grid; equal everywhere on an axis that is not
       interpolated along.
     - `weight`, shape (target,): weight of `high`; that of `low` is what is missing to 1.
-    - `linear`: whether there is anything to interpolate along this axis.
     """
 
     low: npt.NDArray[np.intp]
@@ -47,7 +46,6 @@ class AxisMap:
 class Strip:
     """Part of an axis that can be labeled on its own.
 
-    - `axis_map`: of this part; counts from the first voxel of `network`.
     - `network`: what it needs of the network's grid, padding not counted.
     """
 

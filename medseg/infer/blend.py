@@ -18,7 +18,6 @@ SIGMA = 1 / 8
 class AxisWindows:
     """Windows along one axis.
 
-    - `starts`: first voxel of each window, rising.
     - `weights`, shape (patch,): of each window. At every voxel of the axis the weights of the windows over it sum to 1.
       The weight of a window in space is the product of its three weights, so there is no need of a count map, nor of a
       division at the end.
@@ -39,10 +38,7 @@ def gaussian(patch: int) -> npt.NDArray[np.float64]:
 
 
 def windows_along(size: int, patch: int, overlap: float) -> AxisWindows:
-    """Spread windows evenly along an axis, as nnU-Net does: the fewest that overlap at least as much as asked.
-
-    - `overlap`: fraction of a window covered again by the next, 0 to below 1.
-    """
+    """Spread windows evenly along an axis, as nnU-Net does: the fewest that overlap at least as much as asked."""
     if size < patch:
         raise ValueError(f"an axis of {size} voxels cannot hold a window of {patch}")
     # 1e-9 keeps 96 * (1 - 0.9) = 9.599...96 from asking for one window more.

@@ -30,8 +30,6 @@ class Decision:
     - `values`: label of each outcome; the first is the background's 0. Where one class excludes the others, outcome
       ``k`` is that score ``k`` is the largest (the first of equal ones). With regions, outcome ``k + 1`` is that score
       ``k`` is above the threshold and no later one is, outcome 0 that none is.
-    - `regions`: whether scores stand for regions that may overlap.
-    - `output`, `interpolated`: what the network gives, and what is interpolated onto the scan's grid.
     """
 
     values: tuple[int, ...]
@@ -40,7 +38,7 @@ class Decision:
     interpolated: Literal["logits", "probabilities"] = "logits"
 
     @classmethod
-    def of(cls, card: ModelCard) -> Decision:
+    def from_card(cls, card: ModelCard) -> Decision:
         """Return the decision a model's card describes."""
         output = card.network.output
         interpolated = "probabilities" if output == "probabilities" else card.interpolated
@@ -94,10 +92,7 @@ class Decision:
         return result
 
     def outcome(self, scores: Sequence[npt.NDArray[Any]] | npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Index into `values` for each voxel.
-
-        - `scores`: one for each channel of the network.
-        """
+        """Index into `values` for each voxel."""
         winner = np.zeros(scores[0].shape, dtype=self.dtype)
         if self.regions:
             for index, score in enumerate(scores):

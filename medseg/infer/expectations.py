@@ -40,11 +40,7 @@ def out_of_distribution(scan: Scan, card: InputCard) -> tuple[str, ...]:
 
 
 def out_of_distribution_intensities(scan: Scan, labels: npt.NDArray[Any], card: InputCard) -> tuple[str, ...]:
-    """Warnings where the labels enclose other intensities than the references of the training data.
-
-    - `labels`, shape (X, Y, Z): what was found in it.
-    - `card`: with the intensities inside the references of the training data, where they are known.
-    """
+    """Warnings where the labels enclose other intensities than the references of the training data."""
     warnings = []
     known = [(channel, found) for channel, found in zip(card.channels, scan.array, strict=True) if channel.foreground]
     inside = labels > 0 if known else labels

@@ -38,7 +38,6 @@ class LabelStream:
     """Takes slabs of scores in order and fills in labels.
 
     - `maps`: one for each axis, the network's grid without its padding to the part of the scan that is labeled.
-    - `offset`: padding before that grid along each axis.
     - `out`, shape (X, Y, Z): the part of the scan that is labeled; fastest when X varies fastest in memory.
     - `watch`: shown each slab without padding: scores (K, X, Y, n), outcomes (X, Y, n), and the first plane not shown
       before.

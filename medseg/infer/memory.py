@@ -111,10 +111,7 @@ def predict_need(
 
 
 def strips_that_fit(need_of: Callable[[int], Need], available: int, *, most: int = MOST_STRIPS) -> int:
-    """Smallest number of strips with which a case fits.
-
-    - `available`: bytes there are.
-    """
+    """Smallest number of strips with which a case fits."""
     needs = []
     for count in range(1, most + 1):
         needs.append(need_of(count))

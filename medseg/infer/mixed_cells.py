@@ -64,7 +64,6 @@ class Borders:
 
         - `cell`, shape (V,): which of the cells each lies in.
         - `weights`, shape (V,): weight of the further corner along each axis.
-        - returns, shape (V,)
         """
         decide = self._present if self._decision.regions else self._winner
         outcome = np.empty(cell.size, dtype=self._decision.dtype)

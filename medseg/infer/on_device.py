@@ -41,7 +41,6 @@ def label_on_device(
 
     - `array`, shape (C, X, Y, Z): what the network is shown; at least one patch large.
     - `maps`: one for each axis, the network's grid without its padding to the scan's.
-    - `out`, shape (X, Y, Z): filled with labels.
     - raises `torch.OutOfMemoryError`: when a slab of scores does not fit on the device.
     """
     device = engine.device

@@ -78,7 +78,7 @@ class Predictor:
         first = package.low_resolution_stage
         own = self.options.model_copy(update={"probabilities": False, "entropy": False})
         self.low_resolution_stage = None if first is None else Predictor(first, own, progress=progress)
-        self.decision = Decision.of(package.card)
+        self.decision = Decision.from_card(package.card)
         self.mirror, self._mirror_notes = self._mirror_axes()
         log.info("model %s on %s", package.identity, self.engine.name)
 

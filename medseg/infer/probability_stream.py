@@ -28,7 +28,6 @@ LEAST = 1e-12
 def entropy(probabilities: Float32, decision: Decision) -> Float32:
     """How uncertain each voxel is, 0 to 1.
 
-    - `probabilities`, shape (K, ...): probabilities.
     - `decision`: where classes exclude each other, the entropy over all of them, divided by its largest value, log K.
       Where regions may overlap, the largest of their own.
     """
@@ -50,12 +49,7 @@ def _terms(probability: Float32) -> Float32:
 
 
 class ProbabilityStream:
-    """Takes slabs of scores in order, as `LabelStream` does, and fills in probabilities and entropy.
-
-    - `offset`: padding before the network's grid along each axis.
-    - `probabilities`, shape (K, X, Y, Z): to be filled.
-    - `entropies`, shape (X, Y, Z): to be filled.
-    """
+    """Takes slabs of scores in order, as `LabelStream` does, and fills in probabilities and entropy."""
 
     def __init__(
         self,

@@ -57,14 +57,12 @@ def mirror_combinations(axes: Sequence[int]) -> tuple[tuple[int, ...], ...]:
 class WindowOptions:
     """How windows are laid over a scan, and which are run.
 
-    - `patch`: window size in voxels.
     - `overlap`: fraction of a window that the next one covers again, 0 to below 1.
     - `mirror`: spatial axes; scores are averaged over the windows mirrored along every set of them.
     - `batch`: windows shown to the network at a time. Does not change the result.
     - `skip`: whether the window that begins at x, y, z is skipped. Scores are then averages over the other windows;
       where all windows over a voxel are run they are the same to the last bit.
     - `background`, shape (K,): with `skip`, the scores where no window was run.
-    - `counter`: counts the windows.
     """
 
     patch: Patch

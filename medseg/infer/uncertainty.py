@@ -33,7 +33,6 @@ class BoundaryEntropy:
     def add(self, scores: npt.NDArray[np.float32], outcome: npt.NDArray[Any], first_plane: int, first_row: int) -> None:
         """Look at the borders in part of the grid.
 
-        - `scores`, shape (K, X, Y, n): what is interpolated.
         - `outcome`, shape (X, Y, n): index of the class that wins at each voxel.
         - `first_plane`, `first_row`: where along Z and Y the new part begins; what lies before it is there to compare
           with.

@@ -34,14 +34,10 @@ class Stage(nn.Module):
 class Encoder(nn.Module):
     """nnU-Net's plain encoder (Isensee 2021) or its residual one (ResEnc, Isensee 2024).
 
-    - `dimensions`, `channels`: spatial dimensions and input channels.
     - `strides`, `kernels`: of each stage; the stride of the first is 1.
     - `blocks`: convolutions (plain) or residual blocks (residual) of each stage.
-    - `kind`: ``plain`` or ``residual``; the residual one has one convolution, the stem, before its low-resolution
-      stage.
+    - `kind`: ``plain`` or ``residual``; the residual one has one convolution, the stem, before its blocks.
     - `downsampling`: ``strided``: the first convolution of a stage has the stride. ``max_pool``: pooling before it.
-    - `norm`: normalization after each convolution.
-    - `dropout`: share of channels dropped in training.
 
     Notes
     -----

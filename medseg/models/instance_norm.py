@@ -19,8 +19,6 @@ class InstanceNorm(nn.GroupNorm):
     `torch.nn.InstanceNorm3d` copies to channels-first and back. For training on the CPU the backward pass is that
     of batch normalization, sample by sample: the same mathematics, and fast in that layout, which PyTorch's backward
     pass of group normalization is not (docs/benchmarks/instance-norm.md has a whole training step with each).
-
-    - `channels`: channels of the input ``(N, channels, *spatial)``.
     """
 
     def __init__(self, channels: int) -> None:

@@ -81,10 +81,7 @@ def channel_dropout(dimensions: int, rate: float) -> nn.Module:
 class ConvUnit(nn.Module):
     """Convolution, dropout, normalization, leaky ReLU: nnU-Net's unit.
 
-    - `dimensions`, `inputs`, `outputs`: spatial dimensions and channels.
     - `kernel`, `stride`, `dilation`: one number, or one for each axis.
-    - `norm`: ``instance``, ``batch``, ``group`` or ``none``.
-    - `dropout`: share of channels dropped in training.
     - `active`: whether the leaky ReLU (slope 0.01) follows.
     """
 

@@ -73,7 +73,6 @@ def find_weights(encoder: str, weights: str, *, download: bool = False) -> Path:
     """Find the file of an encoder's weights.
 
     - `weights`: what its published weights were trained on (``imagenet``, ``medicalnet``), or the path of a file.
-    - `download`: whether to fetch published weights from their source when they are not there.
     """
     source = source_of(encoder)
     if weights != source.data:

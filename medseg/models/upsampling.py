@@ -135,7 +135,6 @@ class Upsampling(nn.Module):
     - `name`: ``nearest``, ``linear``, ``bed_of_nails``, ``max_unpool`` (each after a 1x1 convolution to `outputs`
       channels, on the coarse grid, where it is cheapest), ``transposed`` (kernel = stride, so that no output is covered
       more often than another) or ``pixel_shuffle`` (started as nearest by equal weights, Aitken 2017).
-    - `dimensions`, `inputs`, `outputs`: spatial dimensions and channels.
     - `stride`: how much finer, one number or one for each axis.
     """
 

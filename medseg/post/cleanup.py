@@ -74,10 +74,7 @@ Rule = Annotated[KeepLargest | RemoveSmall | FillHoles | Smooth, Field(discrimin
 
 
 def clean_up(labels: LabelMap, rules: tuple[KeepLargest | RemoveSmall | FillHoles | Smooth, ...]) -> LabelMap:
-    """Apply rules one after the other.
-
-    - raises `InputError`: when a rule names a class the label map does not have.
-    """
+    """Apply rules one after the other."""
     for rule in rules:
         labels = rule.apply(labels)
     return labels

@@ -46,7 +46,6 @@ def objects_from_border(
     A part of the border without any interior is an object too thin to have one, of the class its probabilities favor.
 
     - `labels`: as a network trained on `medseg.data.border_class.border_labels` gives it.
-    - `probabilities`, shape (1 + classes, X, Y, Z): as in `Prediction`.
     - `min_seed_mm3`: interiors smaller than this are no seeds, unless a part of the foreground has no larger one.
     - `depth_mm`, `sigma_mm`: interiors the network did not separate are split by shape, as
       `medseg.post.watershed.watershed` splits objects, and each part is a seed. None splits none.

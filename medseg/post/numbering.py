@@ -37,7 +37,6 @@ def number_objects(
 def renumber(ids: npt.NDArray[np.int32], values: npt.NDArray[Any], final: npt.NDArray[np.int32]) -> None:
     """Replace each id by another, in place, slab by slab.
 
-    - `ids`, shape (X, Y, Z): 0 stays 0.
     - `values`, shape (N,): every id there is, ascending.
     - `final`, shape (N,): what each becomes.
     """

@@ -39,8 +39,6 @@ def panoptic(
 
     - `things`: objects of the thing classes, from any of the methods; connected components by default.
     - `probabilities`, shape (1 + classes, X, Y, Z): as in `Prediction`: gives each row the mean score of its class.
-    - `shape`: whether to measure longest diameter and sphericity of things.
-    - raises `GeometryMismatch`: when the objects or the scan lie on another grid.
     """
     merged = _by_components(labels, connectivity, planes, out) if things is None else _merge(labels, things, out)
     if probabilities is not None:

@@ -24,8 +24,6 @@ CENTROID_DECIMALS = 3
 class Regions:
     """Size and place of N regions; every figure is whole, so that regions can be joined without rounding.
 
-    - `class_values`, shape (N,): the class of each.
-    - `voxels`, shape (N,): number of voxels of each.
     - `index_sums`, shape (N, 3): sum of the voxel indices along each array axis.
     - `starts`, `stops`, shape (N, 3): bounding boxes: the first index inside and the first beyond.
     """

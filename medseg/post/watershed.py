@@ -75,7 +75,6 @@ def split_mask(
 
     - `mask`, shape (X, Y, Z): the object, with a margin of background where it does not end at the grid's edge: what
       lies beyond the array counts neither as object nor as border.
-    - `spacing`: in mm.
     - returns, shape (X, Y, Z): parts 1 to N; 0 outside the mask.
     """
     whole = mask.astype(np.int32)

@@ -51,11 +51,7 @@ def statistics(volume: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None = No
 
 
 def filled_nonzero(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Voxels that are not 0 in every channel, holes filled (nnU-Net's mask).
-
-    - `array`, shape (C, Z, Y, X): intensities.
-    - returns, shape (Z, Y, X)
-    """
+    """Voxels that are not 0 in every channel, holes filled (nnU-Net's mask)."""
     from scipy.ndimage import binary_fill_holes
 
     mask = np.zeros(array.shape[1:], dtype=bool)
@@ -71,7 +67,6 @@ def normalizer(
 ) -> Callable[[Float32, slice], Float32]:
     """Function that normalizes planes of one channel in place, after what it needs to know of the whole is measured.
 
-    - `volume`, shape (Z, Y, X): the channel.
     - `mask`, shape (Z, Y, X): where ``nonzero_only`` with ``fill_holes`` applies.
     - returns: takes float32 planes of shape (n, Y, X) and the slice of Z they are, and returns them normalized.
     """

@@ -9,7 +9,7 @@ from medseg.types import Geometry, LabelMap
 
 __all__ = ["regrid"]
 
-# How far voxels may lie from their twins, as a share of the finest spacing: what DICOM headers lose by rounding
+# How far voxels may lie from their twins, as a fraction of the finest spacing: what DICOM headers lose by rounding
 # positions, and far less than any real misplacement of grids that coincide otherwise.
 SLACK = 0.05
 

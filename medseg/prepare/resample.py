@@ -179,7 +179,6 @@ def resample(
 ) -> Float32:
     """Resample the last three axes of an array.
 
-    - `array`, shape (..., A, B, C): values.
     - `order`: interpolation. Cubic results are clipped to the range of the input (of each slice, with `separate`), as
       scikit-image and nnU-Net do: a spline through a sharp edge would else overshoot.
     - `separate`: the one of the three axes whose slices are not interpolated between: the nearest slice is taken.

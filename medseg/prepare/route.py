@@ -164,7 +164,6 @@ def prepare(
     nnU-Net does. Peak memory is that of the result and, per channel, of the source at the result's x and y size.
 
     - `low_resolution_stage`: in a cascade, what the low-resolution stage found; it becomes channels after the scan's.
-    - raises `GeometryMismatch`: when the low-resolution stage lies on another grid than the scan.
     """
     check_channels(scan, card)
     route = plan_route(scan, card) if route is None else route
@@ -199,7 +198,6 @@ def prepare_labels(labels: LabelMap, route: Route) -> npt.NDArray[Any]:
     """Bring a reference onto the grid a scan was prepared on: the class with most of each voxel, linearly weighed.
 
     - returns, shape (X, Y, Z): 0 in the padding.
-    - raises `GeometryMismatch`: when the labels lie on another grid than the scan.
     """
     route.source.match(labels.geometry, what="scan and reference")
     boxed = route.order.apply(labels.array)[route.box.slices].transpose(2, 1, 0)
@@ -212,9 +210,9 @@ def prepare_labels(labels: LabelMap, route: Route) -> npt.NDArray[Any]:
     else:
         best = np.full(shape, -1, dtype=np.float32)
         for value in np.unique(boxed):
-            share = resample(np.ascontiguousarray(boxed == value, dtype=np.float32), shape, 1, separate, steps)
-            inner[share > best] = value
-            np.maximum(best, share, out=best)
+            fraction = resample(np.ascontiguousarray(boxed == value, dtype=np.float32), shape, 1, separate, steps)
+            inner[fraction > best] = value
+            np.maximum(best, fraction, out=best)
     result = np.zeros(route.padded_size[::-1], dtype=inner.dtype)
     result[route.inner[::-1]] = inner
     return result.transpose(2, 1, 0)
@@ -256,10 +254,10 @@ def _fill_low_resolution_stage(
     best, of_nearest = (np.full(shape, -1, dtype=np.float32) for _ in range(2))
     winner = np.zeros(shape, dtype=np.int16)
     for number in np.unique(classes):
-        share = resample(np.ascontiguousarray(classes == number, dtype=np.float32), shape, 1, separate, steps)
-        np.copyto(winner, number, where=share > best + EQUAL)
-        np.copyto(of_nearest, share, where=nearest == number)
-        np.maximum(best, share, out=best)
+        fraction = resample(np.ascontiguousarray(classes == number, dtype=np.float32), shape, 1, separate, steps)
+        np.copyto(winner, number, where=fraction > best + EQUAL)
+        np.copyto(of_nearest, fraction, where=nearest == number)
+        np.maximum(best, fraction, out=best)
     np.copyto(winner, nearest, where=of_nearest >= best - EQUAL)
     for number, target in enumerate(targets):
         np.equal(winner, number + 2, out=target, casting="unsafe")

@@ -40,7 +40,6 @@ def fastest(
     What was measured is kept in ``engines`` beside the user's models, by package, CPU and versions, so that the
     choice, and with it the last bit of every score, stays the same from run to run.
 
-    - `makers`: the engines that can run it here, each made only if needed.
     - `patient`: whether a first window may take long, because engines compile, without being held against them.
     """
     if len(makers) == 1:

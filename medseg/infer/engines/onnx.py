@@ -21,11 +21,7 @@ WORKING_FIXED = 16 << 20
 
 
 class OnnxEngine:
-    """An ONNX file in ONNX Runtime on the CPU, float32.
-
-    - `card`: for the shape of a window.
-    - `activations`: bytes of its results alive together, for the memory it will take.
-    """
+    """An ONNX file in ONNX Runtime on the CPU, float32."""
 
     def __init__(self, path: Path, card: ModelCard, activations: int) -> None:
         try:

@@ -115,7 +115,7 @@ def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, 
     """Write the network, members averaged, for one window of the card's size, and compare it with PyTorch.
 
     - `folder`: where to write; by default a place of the user's where `find_export` looks.
-    - returns: the report: hashes, versions, the largest difference of a score on a window of noise, and the share of
+    - returns: the report: hashes, versions, the largest difference of a score on a window of noise, and the fraction of
       voxels whose largest score is another.
     """
     import torch

@@ -26,9 +26,8 @@ WORKING_FIXED = 16 << 20
 class OpenVinoEngine:
     """A network as ONNX, or as OpenVINO writes it, in OpenVINO on the CPU.
 
-    - `card`: for the shape of a window.
     - `activations`: bytes of its results alive together in float32, for the memory it will take.
-    - `precision`: openVINO by itself takes bfloat16 where the CPU has it; here the caller decides. A network for int8
+    - `precision`: OpenVINO by itself takes bfloat16 where the CPU has it; here the caller decides. A network for int8
       has been quantized, and runs what is not quantized in bfloat16 where the CPU has it.
     """
 

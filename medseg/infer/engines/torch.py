@@ -45,8 +45,6 @@ def resolve_device(wanted: str) -> torch.device:
 class TorchEngine:
     """A package's network in PyTorch.
 
-    - `package`: its weights are read here, once.
-    - `device`: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     - `precision`: the second by autocast: weights and sums stay in float32.
     - `compiled`: whether `torch.compile` makes the network faster at the price of a slow first window.
     """

@@ -61,8 +61,6 @@ class TransposedUnit(nn.Module):
 class DeconvNet(nn.Module):
     """An encoder and its mirror image.
 
-    - `channels`, `classes`, `dimensions`: input channels, output classes, spatial dimensions.
-
     Attributes
     ----------
     multiple : tuple of int

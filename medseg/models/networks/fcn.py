@@ -52,8 +52,6 @@ class FcnArguments(BaseModel):
 class FullyConvolutional(nn.Module):
     """Scores at each coarse stage; the coarsest enlarged by 2 and added to the next, and the sum to full resolution.
 
-    - `channels`, `classes`, `dimensions`: input channels, output classes, spatial dimensions.
-
     Attributes
     ----------
     multiple : tuple of int

@@ -46,8 +46,6 @@ class FullResolutionArguments(BaseModel):
 class FullResolution(nn.Module):
     """A stack of convolutions and a 1x1 convolution to scores.
 
-    - `channels`, `classes`, `dimensions`: input channels, output classes, spatial dimensions.
-
     Attributes
     ----------
     multiple : tuple of int

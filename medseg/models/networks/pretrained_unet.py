@@ -110,10 +110,7 @@ class _Encoder(nn.Module):
 
 
 class PretrainedUNet(UNet):
-    """The U-Net with such an encoder.
-
-    - `channels`, `classes`, `dimensions`: input channels, output classes, spatial dimensions.
-    """
+    """The U-Net with such an encoder."""
 
     encoder: _Encoder
 

@@ -54,8 +54,6 @@ class SlidingWindowClassifier(nn.Module):
     that sees what is left of the window, and a 1x1 convolution to the classes. No convolution pads, so that a window is
     all that a score depends on, and all three modes give the same scores.
 
-    - `channels`, `classes`, `dimensions`: input channels, output classes, spatial dimensions.
-
     Attributes
     ----------
     window : int

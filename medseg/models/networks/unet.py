@@ -65,8 +65,6 @@ class UNet(nn.Module):
     """An encoder, a decoder, and skips between their stages of equal resolution.
 
     - `encoder`: gives the features of each stage and their switches; has ``channels`` and ``strides``.
-    - `decoder`: gives scores at each of its stages.
-    - `deep_supervision`: whether training mode gives the scores of every decoder stage.
 
     Attributes
     ----------
