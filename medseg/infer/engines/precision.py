@@ -26,7 +26,7 @@ LOWER_PRECISIONS: tuple[LowerPrecision, ...] = ("bfloat16", "int8")
 # Mean Dice of a class that a lower precision may cost at the most.
 LARGEST_DROP = 0.002
 # Voxels of a case labeled as in float32 at the least. A mean can hide that voxels moved, some for the better and some
-# for the worse; a patient's result must not depend on the machine. That fraction is the one at which an imported model is
+# for the worse; a patient's result must not depend on the machine. It is the fraction at which an imported model is
 # taken to be the one it was made from.
 LEAST_AGREEMENT = 0.999
 
