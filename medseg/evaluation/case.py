@@ -123,7 +123,11 @@ def _read_probabilities(path: Path, geometry: Geometry) -> npt.NDArray[Any]:
     scan = load_scan(path)
     move = axis_move(scan.geometry, geometry)
     if move is None:
-        raise GeometryMismatch("the probabilities are not on the reference's grid", where=path)
+        raise GeometryMismatch(
+            "the probabilities are not on the reference's grid",
+            where=path,
+            fix="Save them on the grid of the labels, as `medseg predict --save probabilities` does.",
+        )
     return turn(scan.array, move)
 
 

@@ -171,8 +171,8 @@ def _versions() -> dict[str, str]:
 
 def _log_unpaired(pairing: Pairing) -> None:
     for names, what in (
-        (pairing.without_reference, "predictions without a reference, not measured"),
-        (pairing.without_prediction, "references without a prediction, not measured"),
+        (pairing.without_reference, "predictions have no reference and are not measured"),
+        (pairing.without_prediction, "references have no prediction and are not measured"),
     ):
         if names:
             shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

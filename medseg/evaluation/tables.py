@@ -45,7 +45,11 @@ def read_per_case(path: Path) -> list[MeasurementRow]:
         with path.open(encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream)
             if tuple(reader.fieldnames or ()) != COLUMNS:
-                raise InputError(f"is not an evaluation: it needs the columns {', '.join(COLUMNS)}", where=path)
+                raise InputError(
+                    f"is not an evaluation: it needs the columns {', '.join(COLUMNS)}",
+                    where=path,
+                    fix="Give the folder `medseg evaluate --out` wrote, or its per_case.csv.",
+                )
             rows = [MeasurementRow(r["case_id"], r["class"], r["metric"], float(r["value"])) for r in reader]
     except (OSError, UnicodeDecodeError, ValueError, TypeError) as error:
         raise InputError(
@@ -54,7 +58,8 @@ def read_per_case(path: Path) -> list[MeasurementRow]:
             fix="Give the folder `medseg evaluate --out` wrote, or its per_case.csv.",
         ) from error
     if unknown := next((row.metric for row in rows if row.metric.partition("@")[0] not in METRICS), None):
-        raise InputError(f"'{unknown}' is no metric of medseg", where=path)
+        fix = "Evaluate again with this version of medseg."
+        raise InputError(f"'{unknown}' is not a metric of medseg", where=path, fix=fix)
     return rows
 
 

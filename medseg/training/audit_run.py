@@ -19,13 +19,16 @@ log = logging.getLogger("medseg.train")
 
 def audit_for_run(data: Dataset, split: Split, out: Path) -> Audit:
     """Audit a dataset and leave ``audit.json`` and ``audit.html`` in a run's folder."""
-    log.info("auditing %d cases", len(data.labeled))
+    log.info("Auditing %d cases.", len(data.labeled))
     found = audit(data, side=sides(split))
     write_audit(found, out, split=split.name)
     advisory = sum(not finding.blocks for finding in found.findings)
     if found.findings:
         log.warning(
-            "%d cases are skipped, %d findings to look at: %s", len(found.blocked), advisory, out / "audit.html"
+            "%d cases are skipped, and %d findings should be checked: see %s.",
+            len(found.blocked),
+            advisory,
+            out / "audit.html",
         )
     return found
 

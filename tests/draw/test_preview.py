@@ -32,9 +32,9 @@ def drawn(image: nib.Nifti1Image) -> np.ndarray:
     return np.asarray(draw_preview(Scan(array[None], geometry), labels, measure_volumes(labels), size=120))
 
 
-def test_right_is_left_on_the_picture_and_front_is_up() -> None:
-    picture = drawn(scene())
-    green = (picture[..., 1] > 200) & (picture[..., 0] < 60) & (picture[..., 2] < 60)
+def test_right_is_left_on_the_preview_and_front_is_up() -> None:
+    image = drawn(scene())
+    green = (image[..., 1] > 200) & (image[..., 0] < 60) & (image[..., 2] < 60)
     axial, coronal, sagittal = (green[12:132, 12 + n * 132 : 132 + n * 132] for n in range(3))
     for pane, side in ((axial, "left"), (coronal, "left"), (sagittal, "left")):
         rows, columns = np.nonzero(pane)
@@ -43,7 +43,7 @@ def test_right_is_left_on_the_picture_and_front_is_up() -> None:
         assert rows.mean() < 60, "the spot is front and up, and so at the top"
 
 
-def test_the_picture_does_not_depend_on_how_the_axes_are_stored() -> None:
+def test_the_preview_does_not_depend_on_how_the_axes_are_stored() -> None:
     source = scene()
     reference = drawn(source)
     for order in permutations(range(3)):
@@ -55,8 +55,8 @@ def test_the_picture_does_not_depend_on_how_the_axes_are_stored() -> None:
 def test_an_empty_prediction_and_a_flat_scan_can_be_drawn() -> None:
     geometry = Geometry(np.eye(4), (8, 9, 10))
     labels = LabelMap(np.zeros((8, 9, 10), np.uint8), geometry, TABLE)
-    picture = draw_preview(Scan(np.full((1, 8, 9, 10), np.nan, np.float32), geometry), labels, measure_volumes(labels))
-    assert picture.width > picture.height
+    image = draw_preview(Scan(np.full((1, 8, 9, 10), np.nan, np.float32), geometry), labels, measure_volumes(labels))
+    assert image.width > image.height
 
 
 def test_labels_of_another_grid_are_refused() -> None:
@@ -71,11 +71,11 @@ def test_many_classes_have_a_short_legend() -> None:
     table = LabelTable(tuple(LabelClass(v, f"class-{v}") for v in range(1, 118)))
     array = np.random.default_rng(0).integers(0, 118, (20, 20, 20)).astype(np.uint8)
     labels = LabelMap(array, geometry, table)
-    picture = draw_preview(Scan(array[None].astype(np.float32), geometry), labels, measure_volumes(labels))
-    assert picture.height < 600
+    image = draw_preview(Scan(array[None].astype(np.float32), geometry), labels, measure_volumes(labels))
+    assert image.height < 600
 
 
-def test_a_picture_is_shown_in_color_beside_itself_with_its_objects_outlined() -> None:
+def test_a_2d_image_is_shown_in_color_beside_itself_with_its_objects_outlined() -> None:
     geometry = Geometry(np.eye(4), (60, 30, 1))
     array = np.zeros((3, 60, 30, 1), np.uint8)
     array[0] = 200
@@ -86,19 +86,19 @@ def test_a_picture_is_shown_in_color_beside_itself_with_its_objects_outlined() -
     rows = tuple(InstanceRow(number, 1, True, None, 400) for number in (1, 2))
     objects = Instances(touching, geometry, rows, TABLE)
     scan = Scan(array, geometry, source=Source("image2d"))
-    picture = np.asarray(draw_preview(scan, labels, measure_volumes(labels), instances=objects, size=200))
-    left, right = picture[:, : picture.shape[1] // 2], picture[:, picture.shape[1] // 2 :]
+    image = np.asarray(draw_preview(scan, labels, measure_volumes(labels), instances=objects, size=200))
+    left, right = image[:, : image.shape[1] // 2], image[:, image.shape[1] // 2 :]
     green = (right == GREEN).all(axis=2)
     assert not (left == GREEN).all(axis=2)[:-40].any(), "the legend alone has the color"
     assert (left[..., 0].astype(int) - left[..., 1] > 150).sum() > 10_000, "red stays red"
-    middle = picture.shape[0] // 2 - 20
+    middle = image.shape[0] // 2 - 20
     columns = np.flatnonzero(green[middle])
     assert len(np.split(columns, np.flatnonzero(np.diff(columns) > 5) + 1)) == 3, "the line between the two is drawn"
     (row,) = measure_volumes(labels, objects).rows
     assert row.objects == 2
 
 
-def test_a_picture_is_shown_the_way_it_is_stored(tmp_path):
+def test_a_2d_image_is_shown_the_way_it_is_stored(tmp_path):
     stored = np.zeros((60, 80, 3), np.uint8)
     stored[:15, :20, 0] = stored[-15:, :20, 1] = 255
     Image.fromarray(stored).save(tmp_path / "corners.png")

@@ -86,8 +86,12 @@ def test_every_measure_of_every_class(pair, spacing, order):
         assert got["volume_difference_ml"] == pytest.approx((b.sum() - a.sum()) * np.prod(spacing) / 1000)
 
 
+# Axes that are at right angles but for a thousandth count as being so.
+SHEARS = st.floats(-0.6, 0.6).filter(lambda shear: shear == 0 or abs(shear) > 0.002)
+
+
 @settings(max_examples=60, deadline=None)
-@given(pair=pairs(largest=1), shear=st.floats(-0.6, 0.6), spacing=spacings)
+@given(pair=pairs(largest=1), shear=SHEARS, spacing=spacings)
 def test_a_sheared_grid_is_measured_in_the_world(pair, shear, spacing):
     affine = np.diag([*spacing, 1.0])
     affine[1, 2] = shear * spacing[2]

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from medseg.evaluation.metrics.detection import Overlaps, components, count_overlaps, detection_measures, match
-from medseg.evaluation.metrics.froc import Candidates, candidates, froc, object_scores
+from medseg.evaluation.metrics.froc import Candidates, candidates, froc, object_probabilities
 from medseg.evaluation.metrics.lesions import lesion_measures, matched_lesion_measures
 from medseg.evaluation.metrics.measure import measure_case
 from medseg.evaluation.options import EvaluateOptions
@@ -213,7 +213,7 @@ def test_froc_in_closed_form():
     assert froc([Candidates(0, np.array([-1]), np.array([0.9]))]) is None
 
 
-def test_froc_lets_equal_scores_in_together():
+def test_froc_lets_equal_probabilities_in_together():
     curve = froc([Candidates(1, np.array([-1, 0]), np.array([0.5, 0.5]))])
     assert curve.false_positives.tolist() == [0, 1]
     assert curve.sensitivity.tolist() == [0, 1]
@@ -223,7 +223,7 @@ def test_a_candidate_hits_what_it_overlaps_best():
     ids = np.array([[[1, 1, 1, 1, 2, 2, 0, 3]]])
     predicted = np.array([[[0, 0, 1, 1, 1, 1, 0, 0]]])
     overlaps = count_overlaps(ids, predicted)
-    found = candidates(overlaps, object_scores(predicted, np.full(ids.shape, 0.25), 1))
+    found = candidates(overlaps, object_probabilities(predicted, np.full(ids.shape, 0.25), 1))
     assert found.hits.tolist() == [1]
-    assert found.scores.tolist() == [0.25]
-    assert candidates(overlaps, found.scores, minimum_iou=0.6).hits.tolist() == [-1]
+    assert found.probabilities.tolist() == [0.25]
+    assert candidates(overlaps, found.probabilities, minimum_iou=0.6).hits.tolist() == [-1]

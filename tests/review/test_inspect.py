@@ -1,4 +1,4 @@
-"""A verdict for every volume, and a picture the right way up."""
+"""A verdict for every volume, and a thumbnail the right way up."""
 
 from __future__ import annotations
 
@@ -114,12 +114,12 @@ def test_command_draws_thumbnails(folder, capsys):
 
 @pytest.mark.parametrize("orientation", ["axial", "coronal", "sagittal"])
 def test_thumbnail_has_head_or_front_up_and_right_on_the_left(tmp_path, orientation):
-    """Brightness grows to the patient's right, front and head: so it does to the left and up in the picture."""
+    """Brightness grows to the patient's right, front and head: so it does to the left and up in the thumbnail."""
     write_series(tmp_path, grid(orientation, columns=32, rows=32), modality="MR")
     (report,) = inspect([tmp_path]).volumes
-    picture = np.asarray(report.thumbnail.convert("L")).astype(int)
-    assert picture[:8].mean() > picture[-8:].mean()
-    assert picture[:, :8].mean() > picture[:, -8:].mean()
+    image = np.asarray(report.thumbnail.convert("L")).astype(int)
+    assert image[:8].mean() > image[-8:].mean()
+    assert image[:, :8].mean() > image[:, -8:].mean()
 
 
 def test_thumbnail_keeps_proportions():

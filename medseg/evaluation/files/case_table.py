@@ -46,12 +46,12 @@ def read_table(path: Path, by: Sequence[str] = ()) -> CaseTable:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read as a table ({error})", where=path) from error
+        raise InputError(f"cannot be read as a table ({error})", where=path, fix="Save it as CSV in UTF-8.") from error
     lines = text.splitlines()
     reader = csv.DictReader(lines, dialect=_dialect(lines[0] if lines else ""))
     columns = [name.strip() for name in reader.fieldnames or []]
     if "case_id" not in columns:
-        raise InputError("has no column case_id", where=path, fix=f"It has {', '.join(columns) or 'none'}.")
+        raise InputError("has no column case_id", where=path, fix=f"Add it; there are {', '.join(columns) or 'none'}.")
     records = [{(key or "").strip(): (value or "").strip() for key, value in row.items()} for row in reader]
     if unknown := [name for name in by if name not in columns]:
         raise UsageError(f"the table has no column '{unknown[0]}'", where=path, fix=f"It has {', '.join(columns)}.")
@@ -63,7 +63,7 @@ def read_table(path: Path, by: Sequence[str] = ()) -> CaseTable:
         if not case_id:
             continue
         if case_id in rows:
-            raise InputError(f"names case '{case_id}' twice", where=path)
+            raise InputError(f"names case '{case_id}' twice", where=path, fix="Keep one row for each case.")
         rows[case_id] = CaseRow(
             case_id,
             record.get("prediction", ""),
@@ -72,7 +72,7 @@ def read_table(path: Path, by: Sequence[str] = ()) -> CaseTable:
             {name: record[name] for name in groups},
         )
     if not rows:
-        raise InputError("names no case", where=path)
+        raise InputError("names no case", where=path, fix="Give each case a row with its case_id.")
     return CaseTable(rows, groups, tuple(name for name in kinds if name not in groups), path.parent)
 
 

@@ -50,7 +50,7 @@ def find_labels(where: Path) -> list[LabelFile]:
         name = stem(where.name).removesuffix(".seg")
         return [LabelFile(where, (where.resolve().parent.name if WHOLE.fullmatch(name) else name,))]
     if not where.is_dir():
-        raise InputError("there is no such file or folder", where=where)
+        raise InputError("there is no such file or folder", where=where, fix="Check the path.")
     inside = [where / name for name in DATASET_FOLDERS if (where / name).is_dir()]
     found = [item for folder in inside or [where] for item in _in_folder(folder, top=True)]
     if not found:
@@ -85,7 +85,9 @@ def class_names(where: Path) -> dict[int, str]:
     try:
         labels: Any = json.loads(path.read_text(encoding="utf-8")).get("labels")
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, AttributeError) as error:
-        raise InputError(f"cannot be read as a dataset's description ({error})", where=path) from error
+        raise InputError(
+            f"cannot be read as a dataset's description ({error})", where=path, fix="Correct it, or use --class 1=NAME."
+        ) from error
     if not isinstance(labels, dict):
         return {}
     # The Decathlon writes value: name; nnU-Net writes name: value, with lists of values for regions.

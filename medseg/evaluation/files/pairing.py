@@ -114,11 +114,15 @@ def _by_table(predictions: Path, references: Path, table: CaseTable) -> Pairing:
         reference = _find(row.reference, references, table.folder) if row.reference else known.get(case_id)
         if prediction is None or reference is None:
             side, written = ("prediction", row.prediction) if prediction is None else ("reference", row.reference)
-            failed[case_id] = f"the table's {side} {written or case_id} is not there"
+            failed[case_id] = f"the table's {side} {written or case_id} does not exist"
         else:
             pairs.append(CasePair(case_id, prediction, reference, row))
     if not pairs:
-        raise InputError(f"none of the table's {len(failed)} cases has both files", where=table.folder)
+        raise InputError(
+            f"none of the table's {len(failed)} cases has both files",
+            where=table.folder,
+            fix="Check the columns prediction and reference; paths may be relative to the table.",
+        )
     return Pairing(tuple(pairs), failed=failed)
 
 

@@ -46,7 +46,8 @@ def reliability(
     """
     if probabilities.shape[1:] != reference.shape:
         raise InputError(
-            f"probabilities of shape {probabilities.shape} do not fit a reference of shape {reference.shape}"
+            f"probabilities of shape {probabilities.shape} do not fit a reference of shape {reference.shape}",
+            fix="Save one channel for each class, background first, on the reference's grid.",
         )
     values = np.arange(len(probabilities)) if values is None else np.asarray(values)
     bins = np.zeros((2, 3, BINS))

@@ -99,7 +99,10 @@ METRICS: dict[str, Metric] = {
         "Lesions missed", "Lesions that no predicted component touches or is paired with.", "lesion", "lower"
     ),
     "ece": Metric(
-        "ECE", "Expected calibration error of the highest score, 15 equal bins, all voxels.", "calibration", "lower"
+        "ECE",
+        "Expected calibration error of the highest probability, 15 equal bins, all voxels.",
+        "calibration",
+        "lower",
     ),
     "ece_foreground": Metric(
         "ECE foreground",

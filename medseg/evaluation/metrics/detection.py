@@ -119,7 +119,7 @@ def detection_measures(overlaps: Overlaps, thresholds: Sequence[float] = (0.5,))
 
 
 def average_precision(matched: int, reference: int, prediction: int) -> float:
-    """TP / (TP + FP + FN): AP of predictions without scores, as in the 2018 Data Science Bowl and StarDist."""
+    """TP / (TP + FP + FN): AP of predictions without confidence, as in the 2018 Data Science Bowl and StarDist."""
     return _quotient(matched, reference + prediction - matched)
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from medseg.evaluation.metrics.boundary import boundary_iou
 from medseg.evaluation.metrics.calibration import Reliability, calibration_measures, reliability
 from medseg.evaluation.metrics.detection import Overlaps, components, count_overlaps, detection_measures
-from medseg.evaluation.metrics.froc import Candidates, candidates, object_scores
+from medseg.evaluation.metrics.froc import Candidates, candidates, object_probabilities
 from medseg.evaluation.metrics.lesions import lesion_measures, matched_lesion_measures
 from medseg.evaluation.metrics.nearest import Indices, Steps
 from medseg.evaluation.metrics.overlap import Confusion, confusion, overlap_measures
@@ -86,8 +86,8 @@ def measure_case(
             values[name] |= detection_measures(overlaps[name], options.object_iou)
             values[name] |= _lesions(*masks, pair.voxel_volume, options.lesions)
             if probabilities is not None:
-                score = sum(probabilities[value].transpose(pair.axes)[box] for value in class_values)
-                of_objects = object_scores(ids[1], score, len(overlaps[name].prediction_sizes))
+                of_class = sum(probabilities[value].transpose(pair.axes)[box] for value in class_values)
+                of_objects = object_probabilities(ids[1], of_class, len(overlaps[name].prediction_sizes))
                 found[name] = candidates(overlaps[name], of_objects, options.froc_iou)
     calibration = None
     if probabilities is not None:
