@@ -17,7 +17,7 @@ from medseg.errors import ConfigError, PipelineError
 from medseg.types.case_report import CaseReport
 from medseg.types.run import BatchResult, Inputs
 from medseg.types.scan import Discovery, FoundScan
-from medseg.types.stage import Identified, Prepared, Reporting, RunContext, Selective, Sourced, Where
+from medseg.types.stage import Identified, Preparable, Reporting, RunContext, Selective, Sourced, Where
 from medseg.types.wanted import SeriesWanted
 
 __all__ = ["Pipeline", "PipelineFile", "Step", "StepFile", "assemble", "load_pipeline"]
@@ -73,7 +73,7 @@ class Step:
 
     def get_ready(self, announce: Callable[[str], None]) -> None:
         """Let the stage do what it does once."""
-        if isinstance(self.stage, Prepared):
+        if isinstance(self.stage, Preparable):
             self.stage.get_ready(announce)
 
     def identity(self) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 from medseg.types.case_report import CaseReport
 from medseg.types.wanted import SeriesWanted
 
-__all__ = ["Identified", "Prepared", "Reporting", "RunContext", "Selective", "Sourced", "Stage", "Where"]
+__all__ = ["Identified", "Preparable", "Reporting", "RunContext", "Selective", "Sourced", "Stage", "Where"]
 
 In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out", covariant=True)
@@ -66,7 +66,7 @@ class Reporting(Protocol[Value]):
 
 
 @runtime_checkable
-class Prepared(Protocol):
+class Preparable(Protocol):
     """A stage that has something to do once, before the first case."""
 
     def get_ready(self, announce: Callable[[str], None]) -> None:

@@ -101,6 +101,7 @@ def test_a_crash_in_writing_costs_only_its_case(scans: Path) -> None:
     result = go(scans, {}, BESIDE | {"signal_at": "a"})
     assert states(result) == "a failed b done c done"
     assert "SIGSEGV" in error(result, "a")
+    assert [path.name for path in (scans.parent / "out" / "a").iterdir()] == ["status.json"]
     found = events(scans.parent / "out")
     assert found.count("write a begins") == 2, "nobody could tell, so it ran again alone"
     assert found.count("network c begins") == 1
@@ -117,6 +118,7 @@ def test_a_writing_that_hangs_costs_only_its_case(scans: Path) -> None:
     result = go(scans, {}, BESIDE | {"sleep_at": "a"}, seconds=2.0)
     assert states(result) == "a failed b done c done"
     assert "longer than one case may" in error(result, "a")
+    assert "--max-seconds" in str(result.outcomes[0].fix)
 
 
 def test_a_network_that_hangs_costs_nothing_of_the_case_finished_beside_it(scans: Path) -> None:

@@ -28,20 +28,6 @@ def outcome(result: BatchResult, case_id: str) -> Any:
     return {o.case_id: o for o in result.outcomes}[case_id]
 
 
-def test_a_crash_costs_one_case(texts: Path, tmp_path: Path) -> None:
-    result = go(texts, tmp_path / "out", {"signal_at": "a", "number": int(signal.SIGSEGV)})
-    assert "crashed on it (SIGSEGV)" in outcome(result, "a").error
-    assert outcome(result, "c").state == "done"
-    assert [path.name for path in (tmp_path / "out" / "a").iterdir()] == ["status.json"]
-
-
-def test_a_case_that_takes_too_long_is_stopped(texts: Path, tmp_path: Path) -> None:
-    result = go(texts, tmp_path / "out", {"sleep_at": "a"}, Guard(seconds=1.0))
-    assert "longer than one case may" in outcome(result, "a").error
-    assert "--max-seconds" in outcome(result, "a").fix
-    assert outcome(result, "c").state == "done"
-
-
 def test_a_case_that_floods_the_memory_is_stopped_with_the_numbers(texts: Path, tmp_path: Path) -> None:
     result = go(texts, tmp_path / "out", {"hoard_at": "a"}, Guard(memory=0.7))
     assert "more than the 0.7 GiB" in outcome(result, "a").error
