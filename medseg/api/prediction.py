@@ -55,7 +55,7 @@ class Prediction:
     @classmethod
     def checked(cls, case: Case, prediction: Predicted) -> Prediction:
         """Measure and check a prediction."""
-        volumes = measure_volumes(prediction.labels, prediction.instances)
+        volumes = measure_volumes(prediction.labels, prediction.instances, prediction.extent)
         quality = check_quality(prediction, volumes)
         source = case.scan.source
         found = CaseReport(tuple(Flag(text) for text in (*source.warnings, *prediction.warnings)), source.notes)
@@ -69,7 +69,7 @@ class Prediction:
         return cls(Segmented(case, prediction, volumes, quality), report)
 
     def __repr__(self) -> str:
-        volumes = ", ".join(f"{name} {volume:.4g} ml" for name, volume in self.volumes.items())
+        volumes = ", ".join(map(str, self.segmented.volumes.rows))
         return f"Prediction({self.labels.geometry.summary}, {volumes}, warnings={len(self.warnings)})"
 
     @property
@@ -99,8 +99,8 @@ class Prediction:
 
     @property
     def volumes(self) -> Mapping[str, float]:
-        """Volume of each class in ml."""
-        return {row.class_name: row.volume_ml for row in self.segmented.volumes.rows}
+        """Volume of each class in ml; of a 2D image, its area in mm², or in pixels where their size is not known."""
+        return {row.class_name: row.size for row in self.segmented.volumes.rows}
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -192,9 +192,7 @@ class Prediction:
         stream = io.BytesIO()
         self.plot().save(stream, format="PNG")
         image = base64.b64encode(stream.getvalue()).decode("ascii")
-        rows = "".join(
-            f"<tr><td>{html.escape(name)}</td><td>{volume:.3f} ml</td></tr>" for name, volume in self.volumes.items()
-        )
+        rows = "".join(f"<tr><td>{html.escape(str(row))}</td></tr>" for row in self.segmented.volumes.rows)
         warnings = "".join(f"<li>{html.escape(text)}</li>" for text in self.warnings)
         return (
             f'<img alt="preview" src="data:image/png;base64,{image}"><table>{rows}</table>'

@@ -54,7 +54,7 @@ def demo(
         if outcome.volumes is None:
             lines.append(f"  failed  {outcome.source}: {outcome.error}")
             continue
-        volumes = ", ".join(f"{row.class_name} {row.volume_ml:.2f} ml" for row in outcome.volumes.rows)
+        volumes = ", ".join(map(str, outcome.volumes.rows))
         lines.append(f"  done    {outcome.case_id}: {volumes}")
         lines.append(f"          {', '.join(outcome.outputs)}")
     lines += ["", f"Open {result.out / 'report.html'} in a browser.", ""]

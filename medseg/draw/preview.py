@@ -11,6 +11,7 @@ from medseg.draw.orientation import largest_slice
 from medseg.draw.outline import Layer
 from medseg.draw.panes import BACKGROUND, INK, Backdrop, font, pane
 from medseg.types import Instances, LabelMap, Scan
+from medseg.types.extent import UNITS
 from medseg.types.run import ClassVolume, Volumes
 
 __all__ = ["draw_preview"]
@@ -57,7 +58,7 @@ def _layers(
 
 
 def _amount(row: ClassVolume, *, in_pixels: bool) -> str:
-    size = f"{row.voxels} pixels" if in_pixels else f"{row.volume_ml:.2f} ml"
+    size = f"{row.voxels} pixels" if in_pixels else f"{row.size:.2f} {UNITS[row.unit]}"
     return size if row.objects is None else f"{row.objects} object{'' if row.objects == 1 else 's'}, {size}"
 
 

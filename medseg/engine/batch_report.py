@@ -21,7 +21,7 @@ def table_of_cases(result: BatchResult) -> str:
     writer.writerow(
         [
             *("case_id", "state", "source"),
-            *(f"{name}.volume_ml" for name in classes),
+            *classes,
             *(f"{name}.objects" for name in counted),
             *("review_priority", "warnings", "notes", "error", "fix"),
         ]
@@ -72,7 +72,8 @@ def _card(outcome: CaseOutcome, out: Path, *, embed: bool) -> dict[str, Any]:
 
 
 def _volumes(outcome: CaseOutcome) -> dict[str, float]:
-    return {} if outcome.volumes is None else {row.class_name: row.volume_ml for row in outcome.volumes.rows}
+    """Volume, or area of a 2D image, by column of `cases.csv`."""
+    return {} if outcome.volumes is None else {f"{row.class_name}.{row.unit}": row.size for row in outcome.volumes.rows}
 
 
 def _objects(outcome: CaseOutcome) -> dict[str, int]:

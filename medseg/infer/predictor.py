@@ -28,6 +28,7 @@ from medseg.models.package import ModelPackage
 from medseg.prepare.gray_to_rgb import in_color
 from medseg.prepare.route import LowResolutionStage, Prepared, Route, check_channels, plan_route, prepare
 from medseg.types import LabelMap, PostStep, Prediction, Scan
+from medseg.types.extent import extent_unit
 from medseg.types.how_computed import HowComputed
 from medseg.types.prediction import ClassUncertainty
 
@@ -121,6 +122,7 @@ class Predictor:
             out_of_distribution=unusual,
             boundary_limit=whole.uncertainty.boundary_entropy if whole.uncertainty else {},
             computed=replace(self.computed, windows=windows.counter.count()),
+            extent=extent_unit(scan.geometry, scan.source),
         )
 
     def _low_resolution_stage(self, scan: Scan) -> LowResolutionStage | None:

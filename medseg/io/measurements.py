@@ -16,7 +16,7 @@ def table_of_measurements(volumes: Volumes, quality: Quality | None = None) -> s
     counted = any(row.objects is not None for row in volumes.rows)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    head = ["class", "voxels", "volume_ml"]
+    head = ["class", "voxels", volumes.rows[0].unit if volumes.rows else "volume_ml"]
     of_quality = (
         ["n_components", "largest_component_fraction", "touches_border", "boundary_entropy", "ensemble_dice"]
         if quality
@@ -26,18 +26,18 @@ def table_of_measurements(volumes: Volumes, quality: Quality | None = None) -> s
     for number, row in enumerate(volumes.rows):
         figures = _of_quality(quality.rows[number]) if quality else []
         objects = [row.objects] if counted else []
-        writer.writerow([row.class_name, row.voxels, f"{row.volume_ml:.6g}", *figures, *objects])
+        writer.writerow([row.class_name, row.voxels, f"{row.size:.6g}", *figures, *objects])
     return stream.getvalue()
 
 
-def _of_quality(seen: ClassQuality) -> list[object]:
-    share = f"{seen.largest_component_fraction:.3g}" if seen.n_components else ""
+def _of_quality(quality: ClassQuality) -> list[object]:
+    fraction = f"{quality.largest_component_fraction:.3g}" if quality.n_components else ""
     return [
-        seen.n_components,
-        share,
-        int(seen.touches_border),
-        _figure(seen.boundary_entropy),
-        _figure(seen.ensemble_dice),
+        quality.n_components,
+        fraction,
+        int(quality.touches_border),
+        _figure(quality.boundary_entropy),
+        _figure(quality.ensemble_dice),
     ]
 
 

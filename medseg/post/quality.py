@@ -55,8 +55,8 @@ def check_quality(prediction: Prediction, volumes: Volumes, options: QualityOpti
         low, high = prediction.volume_range_ml.get(name, (0.0, np.inf))
         if not volume.voxels and low > 0:
             flags.append(Flag(f"{name}: Not found; the smallest in the training data is {low:.3g} ml.", LIKELY_WRONG))
-        elif not low <= volume.volume_ml <= high:
-            what = f"Volume {volume.volume_ml:.3g} ml; the training data has {low:.3g} to {high:.3g} ml."
+        elif not low <= (volume_ml := volume.voxels * labels.geometry.voxel_volume / 1000) <= high:
+            what = f"Volume {volume_ml:.3g} ml; the training data has {low:.3g} to {high:.3g} ml."
             flags.append(Flag(f"{name}: {what}", LIKELY_WRONG))
         if volume.voxels and not entry.is_thing and row.largest_component_fraction < options.largest_component_fraction:
             fraction = f"{row.largest_component_fraction:.0%}"

@@ -7,20 +7,21 @@ from collections import Counter
 import numpy as np
 
 from medseg.types import Instances, LabelClass, LabelMap
+from medseg.types.extent import Extent, extent_of
 from medseg.types.run import ClassVolume, Volumes
 
 __all__ = ["measure_volumes"]
 
 
-def measure_volumes(labels: LabelMap, instances: Instances | None = None) -> Volumes:
-    """Count the voxels of every class in the table, give their volume, and count objects where there are any.
+def measure_volumes(labels: LabelMap, instances: Instances | None = None, unit: Extent = "volume_ml") -> Volumes:
+    """Count the voxels of every class in the table, give their volume or area, and count objects where there are any.
 
     - `labels`: on any grid; a sheared one counts with its true voxel volume.
     - `instances`: objects made of the labels; a class that none were made of, or that is stuff, has no count.
     - returns: one row a class, in the table's order; absent classes have zero.
     """
     counts = np.bincount(labels.array.ravel(), minlength=labels.table.largest + 1)
-    volume_ml = labels.geometry.voxel_volume / 1000.0
+    voxel = extent_of(1, labels.geometry, unit)
     objects = None if instances is None else Counter(row.class_value for row in instances.rows if row.is_thing)
 
     def number(entry: LabelClass) -> int | None:
@@ -30,7 +31,7 @@ def measure_volumes(labels: LabelMap, instances: Instances | None = None) -> Vol
 
     return Volumes(
         tuple(
-            ClassVolume(c.name, int(counts[c.value]), float(counts[c.value] * volume_ml), number(c))
+            ClassVolume(c.name, int(counts[c.value]), float(counts[c.value] * voxel), number(c), unit)
             for c in labels.table
         )
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from medseg.types.extent import Extent
 from medseg.types.how_computed import HowComputed
 from medseg.types.instances import Instances
 from medseg.types.labels import LabelMap, ModelIdentity
@@ -64,6 +65,8 @@ class Prediction:
         Mean entropy along the border of each class that ordinary cases do not exceed, where its card says.
     computed : HowComputed, optional
         By what, and in how many windows.
+    extent : {"volume_ml", "area_mm2", "area_px"}
+        What is measured of a class: an area in a 2D image, in pixels where their size is not known.
     """
 
     labels: LabelMap
@@ -79,6 +82,7 @@ class Prediction:
     out_of_distribution: tuple[str, ...] = ()
     boundary_limit: Mapping[str, float] = field(default_factory=dict)
     computed: HowComputed | None = None
+    extent: Extent = "volume_ml"
 
     def __repr__(self) -> str:
         extra = ", ".join(

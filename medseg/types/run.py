@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from medseg.types.extent import UNITS, Extent
 from medseg.types.how_computed import HowComputed
 from medseg.types.prediction import Prediction
 from medseg.types.quality import Quality
@@ -44,20 +45,24 @@ class ClassVolume:
 
     class_name: str
     voxels: int
-    volume_ml: float
+    size: float  # in `unit`
     objects: int | None = None
+    unit: Extent = "volume_ml"
+
+    def __str__(self) -> str:
+        return f"{self.class_name} {self.size:.4g} {UNITS[self.unit]}"
 
 
 @dataclass(frozen=True)
 class Volumes:
-    """The volume of every class of the label table, in its order."""
+    """The volume of every class of the label table, in its order; of a 2D image, the area."""
 
     rows: tuple[ClassVolume, ...]
 
     def to_json(self) -> dict[str, dict[str, Any]]:
         """As ``status.json`` holds it: a mapping of class name to figures."""
         return {
-            row.class_name: {"voxels": row.voxels, "volume_ml": row.volume_ml}
+            row.class_name: {"voxels": row.voxels, row.unit: row.size}
             | ({} if row.objects is None else {"objects": row.objects})
             for row in self.rows
         }
@@ -65,7 +70,11 @@ class Volumes:
     @classmethod
     def from_json(cls, content: Mapping[str, Mapping[str, Any]]) -> Volumes:
         """Read back what `to_json` gave."""
-        return cls(tuple(ClassVolume(name, **figures) for name, figures in content.items()))
+        rows = []
+        for name, figures in content.items():
+            unit = next(unit for unit in UNITS if unit in figures)
+            rows.append(ClassVolume(name, figures["voxels"], figures[unit], figures.get("objects"), unit))
+        return cls(tuple(rows))
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ class Measure:
 
     def run(self, item: Prediction, context: RunContext) -> Volumes:
         """Measure."""
-        return measure_volumes(item.labels, item.instances)
+        return measure_volumes(item.labels, item.instances, item.extent)
 
     def report(self, value: Volumes) -> CaseReport:
         """Report the volumes."""
