@@ -1,4 +1,4 @@
-"""Writes a small labelled dataset that anyone can train on: made-up organs, each with a lesion, in noise."""
+"""Writes a small labeled dataset that anyone can train on: made-up organs, each with a lesion, in noise."""
 
 from __future__ import annotations
 
@@ -24,17 +24,7 @@ BRIGHTNESS = (100.0, 300.0, 450.0)
 def write_dataset(folder: Path, *, cases: int = CASES) -> Path:
     """Write the dataset in the layout of the Medical Segmentation Decathlon; the same every time.
 
-    Parameters
-    ----------
-    folder : Path
-        Must not exist, or be empty.
-    cases : int
-        How many.
-
-    Raises
-    ------
-    UsageError
-        When something is already there.
+    The folder must be new or empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError("is already there", where=folder, fix="Name a folder that does not exist.")

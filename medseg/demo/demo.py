@@ -24,19 +24,9 @@ class Demonstration:
 
 
 def demo(out: str | Path = "medseg-demo") -> Demonstration:
-    """Lay out a small hospital folder, segment it, and check the outcome.
+    """Lay out a small hospital folder in ``out/scans``, segment it, and check the outcome.
 
-    Parameters
-    ----------
-    out : str or Path
-        Results go there, the scans into its folder ``scans``.
-
-    Raises
-    ------
-    MissingDependency
-        When nilearn is not installed.
-    MedsegError
-        When anything but the expected came out: two cases done, the corrupt file failed.
+    Anything but two cases done and the corrupt file failed raises `MedsegError`.
     """
     out = Path(out)
     layout = lay_out(out / "scans")
@@ -44,7 +34,7 @@ def demo(out: str | Path = "medseg-demo") -> Demonstration:
     failed = tuple(outcome.source for outcome in result.outcomes if outcome.state == "failed")
     if result.count("done") != len(layout.valid) or failed != layout.corrupt:
         raise MedsegError(
-            f"the demonstration did not go as it must: {result.count('done')} cases done, failed: {failed}",
+            f"the demonstration ended in an unexpected way: {result.count('done')} cases done, failed: {failed}",
             where=out,
             fix="Run medseg doctor, and report its output.",
         )

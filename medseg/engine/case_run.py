@@ -45,11 +45,8 @@ def run_cases(
     alone : int
         Of how many cases from the first on nothing runs beside another.
 
-    Yields
-    ------
-    FoundScan or CaseOutcome
-        Each case as it is taken in hand, and the outcomes in the same order; at most two cases are in hand. No failure
-        of a case raises.
+    Yields each case as it is taken in hand, and the outcomes in the same order; at most two cases are in hand. No
+    failure of a case raises.
     """
     schedule = Schedule.from_steps(work.pipeline.each)
     readiness: Future[bool] | None = None

@@ -23,19 +23,7 @@ Verdict = Literal["ok", "missing", "wrong"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at.
-
-    Parameters
-    ----------
-    what : str
-        What was looked at.
-    verdict : {"ok", "missing", "wrong"}
-        Missing things limit what can be done; wrong ones stop the main job.
-    detail : str
-        What was found.
-    fix : str
-        What to do, empty where nothing need be done.
-    """
+    """One thing checked: missing things limit what can be done; wrong ones stop the main job."""
 
     what: str
     verdict: Verdict

@@ -48,10 +48,7 @@ def run_isolated(
     Where the worker dies with two cases in hand, one computed and one finished beside it, nobody knows which did it:
     both are run again with nothing beside them, so that the guilty one pays alone.
 
-    Yields
-    ------
-    FoundScan, Preparing or CaseOutcome
-        As `run_cases` yields and announces.
+    Yields what `run_cases` yields and announces.
     """
     limit = guard.memory * 2**30 if guard.memory else 0.9 * psutil.virtual_memory().available
     left = list(cases)

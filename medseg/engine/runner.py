@@ -70,12 +70,7 @@ class RunOptions:
 def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | None = None) -> BatchResult:
     """Run an assembled pipeline over everything found in the inputs; each case has one folder below `out`.
 
-    Raises
-    ------
-    UsageError
-        When an input does not exist or the output folder cannot be written.
-    Interrupted
-        When a signal asked to stop; what is done is kept.
+    A signal to stop raises `Interrupted`; what is done is kept.
     """
     options = options or RunOptions()
     work = Work(pipeline, out.resolve(), options.overwrite)

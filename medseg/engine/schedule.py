@@ -13,17 +13,7 @@ __all__ = ["Schedule"]
 
 @dataclass(frozen=True)
 class Schedule:
-    """The steps of a case, in order.
-
-    Parameters
-    ----------
-    ahead : tuple of Step
-        Read only; they may run while the case before is computed.
-    main : tuple of Step
-        Run in the main thread.
-    aside : tuple of Step
-        Finish a case; they may run while the next is computed.
-    """
+    """The steps of a case: some may run while the case before is computed, some while the next is."""
 
     ahead: tuple[Step, ...]
     main: tuple[Step, ...]

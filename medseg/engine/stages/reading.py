@@ -34,13 +34,7 @@ class Discover:
     options: Options
 
     def run(self, item: Inputs, context: RunContext) -> Discovery:
-        """Search the inputs, but not the run's own output folder, unless an input lies inside it.
-
-        Raises
-        ------
-        UsageError
-            When there is no such series.
-        """
+        """Search the inputs, but not the run's own output folder, unless an input lies inside it."""
         from medseg.io.dicom.series_choice import choose_series, named_series
         from medseg.io.discover import discover
 

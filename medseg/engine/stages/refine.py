@@ -33,14 +33,7 @@ def follow(prediction: Prediction, context: RunContext) -> Prediction:
     """Follow a prediction's recipe step by step.
 
     Where a step makes objects, the labels are brought in line with them: a class the step has used up, such as a
-    border between touching objects, is gone from labels and table.
-
-    Raises
-    ------
-    ModelError
-        When the card names a step there is none of.
-    ConfigError
-        When it gives a step options it does not have.
+    border between touching objects, is gone from labels and table. A step there is none of raises `ModelError`.
     """
     for step in prediction.recipe:
         kind = STEPS.get(step.stage)
