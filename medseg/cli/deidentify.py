@@ -45,7 +45,7 @@ def deidentify(
     from medseg.privacy.deidentify import deidentify_folder, read_key
 
     result = deidentify_folder(inputs, out, key=read_key(key), allow_burned_in=allow_burned_in)
-    refused = [left for left in result.skipped if left.corrupt]
+    rejected = [left for left in result.skipped if left.corrupt]
     if json:
         print_json(
             {
@@ -58,6 +58,6 @@ def deidentify(
         )
     else:
         typer.echo(f"{len(result.written)} objects written to {out}")
-        for left in refused:
+        for left in rejected:
             typer.echo(f"skipped: {left.path}: {left.reason}. {left.fix or ''}".rstrip(), err=True)
-    return 4 if not result.written else 3 if refused else 0
+    return 4 if not result.written else 3 if rejected else 0

@@ -38,7 +38,7 @@ class VerbCommand(TyperCommand):
         for param in self.get_params(ctx):
             name, text = param.get_help_record(ctx) or ("", "")
             if param.param_type_name == "argument":
-                # The type of a path or a name tells nothing; the values of a closed choice do.
+                # The type of a path or a name is of no use to the reader; the values of a closed choice are.
                 name = name if param.type_descriptor.is_choice else name.partition(" <")[0]
                 name += f", {replaced[place]}" if place in replaced else ""
                 place += 1

@@ -11,7 +11,7 @@ __all__ = ["list"]
 
 
 def list(json: JsonOption = False) -> int:
-    """List the models, pipelines, configurations and stages there are.
+    """List the models, pipelines, configurations and stages of this installation.
 
     Example: medseg list
     """

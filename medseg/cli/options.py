@@ -79,9 +79,9 @@ def _device(text: str | None) -> str | None:
 
 def _shard(text: str | None) -> str | None:
     numbers = None if text is None else re.fullmatch(r"(\d+)/(\d+)", text)
-    if text in (None, "auto") or (numbers and 1 <= int(numbers[1]) <= int(numbers[2])):
+    if text is None or (numbers and 1 <= int(numbers[1]) <= int(numbers[2])):
         return text
-    raise typer.BadParameter("must be K/N with K from 1 to N, or auto")
+    raise typer.BadParameter("must be K/N with K from 1 to N, such as 2/4")
 
 
 # As medseg.io.formats.WRITERS, which is not imported for the sake of a quick --help; a test holds them together.

@@ -41,12 +41,13 @@ def check_output(out: Path) -> None:
     UsageError
         Naming what stands in the way.
     """
-    there = next((path for path in (out, *out.absolute().parents) if path.exists()), Path("/"))
-    what = "is not a folder" if there != out and not there.is_dir() else None
-    if what is None and not os.access(there, os.W_OK):
-        what = "must not be written to"
+    nearest = next((path for path in (out, *out.absolute().parents) if path.exists()), Path("/"))
+    what = "is not a folder" if nearest != out and not nearest.is_dir() else None
+    if what is None and not os.access(nearest, os.W_OK):
+        what = "is write-protected"
     if what is not None:
-        raise UsageError(f"nothing can be written there: {there} {what}", where=f"--out {out}", fix="Choose another.")
+        fix = "Choose another output."
+        raise UsageError(f"nothing can be written there: {nearest} {what}", where=f"--out {out}", fix=fix)
 
 
 def _unknown_option(error: Any, option: str) -> str:

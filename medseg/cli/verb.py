@@ -17,6 +17,7 @@ import typer
 
 from medseg.cli.options import LOG
 from medseg.cli.usage import check_output
+from medseg.errors import Interrupted
 
 if TYPE_CHECKING:
     from medseg.types.run import BatchResult
@@ -34,8 +35,8 @@ VERBS: dict[str, dict[str, str]] = {
     "This installation": {name: name for name in ("models", "list", "copy", "schema", "doctor")},
 }
 
-# Verbs that leave their log in the output folder. Those that work through a batch of cases do so themselves; what
-# `deidentify` says names files, and with them maybe a patient.
+# Verbs that leave their log in the output folder. Those that work through a batch of cases do so themselves; the log
+# of `deidentify` names files, and with them maybe a patient.
 LOGGED = ("architectures", "audit", "compare", "evaluate", "export", "inspect", "pull", "train")
 
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Log errors only.", rich_help_panel=LOG)]
@@ -54,7 +55,7 @@ class State:
     debug: bool = False
 
     def start_log(self, *, quiet: bool, verbose: bool, debug: bool) -> None:
-        """Send medseg's log to stderr, with these wishes added to those before the verb."""
+        """Send medseg's log to stderr, by the options before and after the verb."""
         self.quiet, self.verbose, self.debug = self.quiet or quiet, self.verbose or verbose, self.debug or debug
         log = logging.getLogger("medseg")
         if not log.handlers:
@@ -75,12 +76,15 @@ def verb(function: Callable[..., int | None]) -> Callable[..., int | None]:
 
     @functools.wraps(function)
     def with_log(*, quiet: bool, verbose: bool, debug: bool, **options: Any) -> int | None:
-        state.start_log(quiet=quiet, verbose=verbose, debug=debug)
-        out = options.get("out")
-        if isinstance(out, Path):
-            check_output(out)
-        with _log_in(out) if function.__name__ in LOGGED and not options.get("dry_run") else nullcontext():
-            return function(**options)
+        try:
+            state.start_log(quiet=quiet, verbose=verbose, debug=debug)
+            out = options.get("out")
+            if isinstance(out, Path):
+                check_output(out)
+            with _log_in(out) if function.__name__ in LOGGED and not options.get("dry_run") else nullcontext():
+                return function(**options)
+        except KeyboardInterrupt:
+            raise Interrupted("SIGINT") from None  # Typer would end with a code of its own
 
     signature = inspect.signature(function, eval_str=True)
     common = {"quiet": QuietOption, "verbose": VerboseOption, "debug": DebugOption}

@@ -11,7 +11,8 @@ import typer
 
 from medseg.cli.app import app, run
 from medseg.cli.options import GROUPS
-from medseg.cli.verb import state
+from medseg.cli.verb import State, state
+from medseg.errors import Interrupted
 
 
 def commands() -> dict[str, object]:
@@ -68,10 +69,6 @@ def test_help_imports_nothing_heavy_and_takes_under_half_a_second_of_cpu() -> No
 def test_version_and_shell_completion(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("medseg ")
-    with pytest.raises(SystemExit) as end:
-        run(["--show-completion", "bash"] if "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION" in os.environ else ["-h"])
-        raise SystemExit(0)
-    assert end.value.code == 0
     asked = {"_MEDSEG_COMPLETE": "complete_bash", "COMP_WORDS": "medseg pre", "COMP_CWORD": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "medseg"], capture_output=True, text=True, check=False, env={**os.environ, **asked}
@@ -170,6 +167,46 @@ def test_debug_counts_before_and_after_the_verb(
     assert run(["--quiet", "list"]) == 1
     assert state.quiet
     assert not state.debug
+
+
+@pytest.mark.parametrize("verb", ["predict", "convert", "inspect", "deidentify", "push", "evaluate", "audit", "plan"])
+def test_nothing_to_do_is_exit_code_4(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    arguments = [
+        verb,
+        *needed(VERBS[verb], tmp_path / "empty"),
+        *([] if verb == "push" else ["-o", str(tmp_path / "o")]),
+    ]
+    arguments = [argument.replace("Modality=CT", "dicom://127.0.0.1:1/NONE") for argument in arguments]
+    assert run(arguments) == 4
+    assert "bug" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(ZeroDivisionError("a"), 1), (Interrupted("SIGTERM"), 75), (KeyboardInterrupt(), 75)]
+)
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if " " not in verb])
+def test_a_bug_and_a_signal_end_every_verb_with_their_code(
+    verb: str, error: BaseException, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explode(*_given: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(State, "start_log", explode)
+    assert (
+        run([verb, *needed(VERBS[verb], tmp_path), *(["-o", str(tmp_path / "o")] if "out" in names(verb) else [])])
+        == code
+    )
+
+
+def names(verb: str) -> set[str]:
+    return {param.name for param in VERBS[verb].params}
+
+
+def test_every_verb_is_in_the_docs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
+    first = {verb.split()[0] for verb in VERBS}
+    assert [verb for verb in first if f"`{verb}" not in page] == []
 
 
 def test_an_output_that_the_system_will_not_write_is_exit_code_2(
