@@ -17,8 +17,8 @@ from medseg.errors import ConfigError, PipelineError
 from medseg.types.case_report import CaseReport
 from medseg.types.run import BatchResult, Inputs
 from medseg.types.scan import Discovery, FoundScan
+from medseg.types.series_criteria import SeriesCriteria
 from medseg.types.stage import Identified, Preparable, Reporting, RunContext, Selective, Sourced, Where
-from medseg.types.wanted import SeriesWanted
 
 __all__ = ["Pipeline", "PipelineFile", "Step", "StepFile", "assemble", "load_pipeline"]
 
@@ -101,10 +101,10 @@ class Pipeline:
         """Kind and name of everything that makes results, such as models."""
         return tuple(step.stage.source() for step in self.each if isinstance(step.stage, Sourced))
 
-    def wanted(self) -> SeriesWanted | None:
+    def series_criteria(self) -> SeriesCriteria | None:
         """Which series of a DICOM study the first stage made for one kind of scan is for."""
         selective = (step.stage for step in self.each if isinstance(step.stage, Selective))
-        return next((stage.wanted() for stage in selective), None)
+        return next((stage.series_criteria() for stage in selective), None)
 
 
 def load_pipeline(path: Path) -> PipelineFile:

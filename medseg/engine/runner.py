@@ -75,7 +75,9 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
     options = options or RunOptions()
     work = Work(pipeline, out.resolve(), options.overwrite)
     started = time.time()
-    discovery: Discovery = pipeline.gather.stage.run(replace(inputs, wanted=pipeline.wanted()), RunContext(work.out))
+    discovery: Discovery = pipeline.gather.stage.run(
+        replace(inputs, series_criteria=pipeline.series_criteria()), RunContext(work.out)
+    )
     todo = discovery.found[options.shard.index - 1 :: options.shard.count]
     if options.dry_run:
         mine = set(todo)

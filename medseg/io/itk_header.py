@@ -59,7 +59,7 @@ class TextHeader:
 def read_header(path: Path, kind: ItkFormat) -> TextHeader:
     """Read the text header and check its promises against the size of the files.
 
-    Data outside the header's folder is refused.
+    Data outside the header's folder is rejected.
     """
     try:
         with path.open("rb") as stream:

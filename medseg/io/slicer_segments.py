@@ -118,7 +118,7 @@ def _codes(tags: str) -> tuple[Code | None, Code | None]:
     for part in [*parts[1:3], "", ""][:2]:
         scheme, value, meaning = [*part.split("^"), "", "", ""][:3]
         codes.append(Code(value, scheme, meaning) if value else None)
-    # Slicer's own word for what nobody said anything about.
+    # Slicer's own code for what has none.
     return (None, None) if codes == [TISSUE, TISSUE] else (codes[0], codes[1])
 
 

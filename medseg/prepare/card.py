@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from medseg.types.wanted import SeriesWanted
+from medseg.types.series_criteria import SeriesCriteria
 
 __all__ = ["ChannelCard", "ForegroundCard", "InputCard", "NormalizationCard", "ResamplingCard", "Triple"]
 
@@ -138,9 +138,9 @@ class InputCard(_Strict):
     )
     contrast: bool | None = Field(default=None, description="whether contrast medium must, or must not, be given")
 
-    def wanted(self) -> SeriesWanted:
+    def series_criteria(self) -> SeriesCriteria:
         """What a DICOM series must be for this network, to choose among those of a study."""
-        return SeriesWanted(
+        return SeriesCriteria(
             tuple(dict.fromkeys(channel.modality for channel in self.channels if channel.modality)),
             self.body_parts,
             self.contrast,

@@ -131,7 +131,7 @@ def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, allow_bu
 def _learn(path: Path, cleaning: Cleaning) -> None:
     """Take in how an object names its patient; one that cannot be read is rejected later, with its reason."""
     try:
-        read_header(path)  # refuses what would inflate beyond bounds
+        read_header(path)  # rejects what would inflate beyond bounds
         wanted = [*IDENTIFYING, "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted, force=True)
         header.decode()
@@ -150,7 +150,7 @@ def _read(path: Path) -> Dataset | None:
     with path.open("rb") as stream:
         if not looks_like_dicom(stream.read(132)):
             return None
-    read_header(path)  # refuses what is damaged or would inflate beyond bounds
+    read_header(path)  # rejects what is damaged or would inflate beyond bounds
     try:
         dataset = pydicom.dcmread(path, force=True)
         dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.file_meta.TransferSyntaxUID  # noqa: B018 - must be there

@@ -17,7 +17,7 @@ from medseg.review.inspection import Inspection, VolumeReport
 from medseg.tracking.resolve import resolve_model
 from medseg.types.geometry import Geometry
 from medseg.types.scan import Discovery, FoundScan, Scan
-from medseg.types.wanted import SeriesWanted
+from medseg.types.series_criteria import SeriesCriteria
 
 __all__ = ["inspect"]
 
@@ -58,11 +58,11 @@ def inspect(
         When an input or the model does not exist.
     """
     paths = [Path(path) for path in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
-    wanted = None if model is None else resolve_model(model).card.input.wanted()
+    criteria = None if model is None else resolve_model(model).card.input.series_criteria()
     discovery: Discovery = discover(paths)
     reports = _reports(discovery, headers_only, allow_uneven)
-    if wanted is not None:
-        fits = _fits(discovery, wanted, paths)
+    if criteria is not None:
+        fits = _fits(discovery, criteria, paths)
         reports = (replace(report, fit=fits.get(report.found.case_id, "")) for report in reports)
     inspection = Inspection(tuple(reports), discovery.skipped)
     if out is not None:
@@ -78,13 +78,13 @@ def _write(inspection: Inspection, out: Path, title: str) -> None:
     write_text(out / "index.html", inspection_page(inspection, title))
 
 
-def _fits(discovery: Discovery, wanted: SeriesWanted, inputs: Sequence[Path]) -> dict[str, str]:
+def _fits(discovery: Discovery, criteria: SeriesCriteria, inputs: Sequence[Path]) -> dict[str, str]:
     from medseg.io.dicom.series_choice import choose_series, judge
 
-    chosen = {scan.case_id: bool(scan.notes) for scan in choose_series(discovery, wanted, inputs).found}
+    chosen = {scan.case_id: bool(scan.notes) for scan in choose_series(discovery, criteria, inputs).found}
     words = {None: "not taken for the model", True: "taken for the model", False: "taken, the only one of its study"}
     return {
-        scan.case_id: f"{words[chosen.get(scan.case_id)]}: {judge(scan, wanted)}"
+        scan.case_id: f"{words[chosen.get(scan.case_id)]}: {judge(scan, criteria)}"
         for scan in discovery.found
         if scan.format == "dicom"
     }

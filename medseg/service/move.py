@@ -30,7 +30,7 @@ def move(archive: Archive, study: str, series: str, keep: Callable[[str, bytes],
     """Fetch a series by C-MOVE.
 
     The archive must know our application entity title at the address it sends to, `Archive.move_port`. Objects of other
-    series, and calls that are not for us, are refused.
+    series, and calls that are not for us, are rejected.
     """
     model = StudyRootQueryRetrieveInformationModelMove
     arrived: set[str] = set()

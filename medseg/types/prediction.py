@@ -46,7 +46,7 @@ class Prediction:
     probabilities : ndarray of float32 or float16, shape (classes, X, Y, Z), optional
         Every class's probability, background first, or every region's; only when requested.
     notes : tuple of str
-        Good to know, and no reason to doubt the result.
+        Good to know, and no reason to question the result.
     recipe : tuple of PostStep
         What the model's card says is to be made of the labels.
     instances : Instances, optional

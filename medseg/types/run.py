@@ -12,7 +12,7 @@ from medseg.types.how_computed import HowComputed
 from medseg.types.prediction import Prediction
 from medseg.types.quality import Quality
 from medseg.types.scan import Case, Skipped
-from medseg.types.wanted import SeriesWanted
+from medseg.types.series_criteria import SeriesCriteria
 
 __all__ = [
     "BatchResult",
@@ -36,7 +36,7 @@ class Inputs:
     """Files and folders a user named, and which DICOM series the pipeline is for, where it is for one kind."""
 
     paths: tuple[Path, ...]
-    wanted: SeriesWanted | None = None
+    series_criteria: SeriesCriteria | None = None
 
 
 @dataclass(frozen=True)

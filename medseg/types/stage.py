@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from medseg.types.case_report import CaseReport
-from medseg.types.wanted import SeriesWanted
+from medseg.types.series_criteria import SeriesCriteria
 
 __all__ = ["Identified", "Preparable", "Reporting", "RunContext", "Selective", "Sourced", "Stage", "Where"]
 
@@ -96,6 +96,6 @@ class Sourced(Protocol):
 class Selective(Protocol):
     """A stage made for one kind of scan."""
 
-    def wanted(self) -> SeriesWanted | None:
+    def series_criteria(self) -> SeriesCriteria | None:
         """Return which series of a DICOM study it is for; None takes all."""
         ...

@@ -52,7 +52,7 @@ class Discover:
         )
         if self.options.series is not None:
             return named_series(discovery, self.options.series)
-        return discovery if item.wanted is None else choose_series(discovery, item.wanted, item.paths)
+        return discovery if item.series_criteria is None else choose_series(discovery, item.series_criteria, item.paths)
 
 
 @dataclass(frozen=True)

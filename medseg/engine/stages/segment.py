@@ -16,8 +16,8 @@ from medseg.tracking.resolve import resolve_model
 from medseg.types import Case, Prediction
 from medseg.types.case_report import CaseReport
 from medseg.types.quality import Flag
+from medseg.types.series_criteria import SeriesCriteria
 from medseg.types.stage import RunContext, Where
-from medseg.types.wanted import SeriesWanted
 
 __all__ = ["Segment"]
 
@@ -49,10 +49,10 @@ class Segment:
         """Return the model's name and version."""
         return "model", str(self.package.identity)
 
-    def wanted(self) -> SeriesWanted | None:
+    def series_criteria(self) -> SeriesCriteria | None:
         """Return the series the model's card describes; several channels are not taken from one series."""
         card = self.package.card.input
-        return None if len(card.channels) > 1 else card.wanted()
+        return None if len(card.channels) > 1 else card.series_criteria()
 
     @cached_property
     def _predictor(self) -> Predictor:

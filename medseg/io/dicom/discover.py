@@ -111,7 +111,7 @@ def _not_a_scan(volume: Volume, volumes: Sequence[Volume]) -> tuple[str, str | N
 
 
 def _without_copies(frames: Sequence[Frame], shown: Mapping[Path, Path]) -> tuple[list[Frame], list[Skipped]]:
-    """Drop further files with the same object; objects that share a UID and differ stay, to be refused or placed."""
+    """Drop further files with the same object; objects that share a UID and differ stay, to be rejected or placed."""
     by_uid: dict[tuple[str, int | None], list[Frame]] = {}
     distinct: list[Frame] = []
     copies: list[Skipped] = []

@@ -151,7 +151,7 @@ def _check_apart(
             f"{len(same) + 1} or more images share a place (instances {one} and {two}), and nothing in their headers "
             "says which belong together",
             where=where,
-            fix="Separate the phases, echoes or repetitions into folders, or remove the images that are not wanted.",
+            fix="Separate the phases, echoes or repetitions into folders, or remove the images that do not belong.",
         )
 
 

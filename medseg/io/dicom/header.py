@@ -172,7 +172,7 @@ class _Depends(Exception):
 def _short_value(
     tag: BaseTag, vr: str | None, value: bytes, implicit: bool, little: bool, character_set: str | tuple[str, ...]
 ) -> DataElement:
-    """Convert a value; the element is shared by all headers that have it, so nobody may change it."""
+    """Convert a value; the element is shared by all headers that have it, so it must not be changed."""
     raw = RawDataElement(tag, vr, len(value), value, 0, implicit, little)
     # The character set itself is always in the default one.
     encoding = list(character_set) if isinstance(character_set, tuple) else character_set

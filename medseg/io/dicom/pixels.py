@@ -138,7 +138,7 @@ def read_pixels(frames: Sequence[Frame], where: object) -> tuple[npt.NDArray[Any
 def _plain_pages(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """Return an empty array in pages of the usual size.
 
-    NumPy asks for huge pages, and a kernel short of contiguous memory may take longer to clear room for them than
+    NumPy asks for huge pages, and a kernel short of contiguous memory may take longer to make space for them than
     reading the whole series takes: 0.64 s against 0.12 s for the 250 MiB of 500 slices.
     """
     size = math.prod(shape) * dtype.itemsize
@@ -297,7 +297,7 @@ def _as_stored(value: int, frame: Frame) -> int:
 
 
 def _darken_padding(buffer: _Buffer) -> tuple[str, ...]:
-    """Set padding that is brighter than the darkest real pixel to that one; darker padding harms nobody and stays."""
+    """Set padding that is brighter than the darkest real pixel to that one; darker padding does no harm and stays."""
     if not np.isfinite(buffer.lowest):
         return ()
     changed = 0

@@ -14,7 +14,7 @@ import numpy as np
 from medseg.errors import MedsegError, UsageError
 from medseg.io.files.walk import absolute
 from medseg.types.scan import Discovery, FoundScan, Skipped
-from medseg.types.wanted import SeriesWanted
+from medseg.types.series_criteria import SeriesCriteria
 
 __all__ = ["choose_series", "judge", "named_series"]
 
@@ -44,7 +44,7 @@ class Fit:
         return "; ".join(differences) or "all as the model expects"
 
 
-def choose_series(discovery: Discovery, wanted: SeriesWanted, inputs: Sequence[Path]) -> Discovery:
+def choose_series(discovery: Discovery, criteria: SeriesCriteria, inputs: Sequence[Path]) -> Discovery:
     """Keep, of each DICOM study, the volume that fits best; ask where several fit equally.
 
     A study of one volume, volumes that were given each by its own path, and scans that are not DICOM stay as they are.
@@ -59,7 +59,7 @@ def choose_series(discovery: Discovery, wanted: SeriesWanted, inputs: Sequence[P
         if len(members) == 1 or members[0].format != "dicom":
             kept += members
             continue
-        chosen, reason = _choose(members, wanted)
+        chosen, reason = _choose(members, criteria)
         if chosen is None:
             left.append(Skipped(members[0].files[0], reason, "Say which with --series.", corrupt=True))
         else:
@@ -106,7 +106,7 @@ def named_series(discovery: Discovery, pattern: str) -> Discovery:
     )
 
 
-def judge(found: FoundScan, wanted: SeriesWanted) -> Fit:
+def judge(found: FoundScan, criteria: SeriesCriteria) -> Fit:
     """Say how well a DICOM volume fits, by its headers alone."""
     from medseg.io.dicom.geometry import lay_out
     from medseg.io.dicom.header import lenient
@@ -124,19 +124,19 @@ def judge(found: FoundScan, wanted: SeriesWanted) -> Fit:
             return Fit((f"it cannot be read: {error.what}",))
         header = first.header
         modality = str(header.get("Modality") or "")
-        if wanted.modalities and modality not in wanted.modalities:
-            against.append(f"{modality or 'unknown modality'}, not {' or '.join(wanted.modalities)}")
-        if wanted.body_parts:
+        if criteria.modalities and modality not in criteria.modalities:
+            against.append(f"{modality or 'unknown modality'}, not {' or '.join(criteria.modalities)}")
+        if criteria.body_parts:
             part = " ".join(str(header.get("BodyPartExamined") or "").upper().split())
             if not part:
                 unknown.append("body part")
-            elif part not in {p.upper() for p in wanted.body_parts}:
-                against.append(f"{part.lower()}, not {' or '.join(wanted.body_parts).lower()}")
-        if wanted.contrast is not None:
+            elif part not in {p.upper() for p in criteria.body_parts}:
+                against.append(f"{part.lower()}, not {' or '.join(criteria.body_parts).lower()}")
+        if criteria.contrast is not None:
             given = bool(header.get("ContrastBolusAgent"))
-            if given and not wanted.contrast:
+            if given and not criteria.contrast:
                 against.append("with contrast medium")
-            elif wanted.contrast and not given:
+            elif criteria.contrast and not given:
                 unknown.append("contrast medium")
     if layout.places is not None:
         short.append("its slices are uneven")
@@ -144,16 +144,16 @@ def judge(found: FoundScan, wanted: SeriesWanted) -> Fit:
         short.append("derived from another series")
     spacing = np.array(layout.geometry.spacing)
     for name, value, limits in (
-        ("spacing", spacing, wanted.spacing),
-        ("field of view", spacing * layout.geometry.shape, wanted.extent),
+        ("spacing", spacing, criteria.spacing),
+        ("field of view", spacing * layout.geometry.shape, criteria.extent),
     ):
         if limits is not None and not _inside(value.tolist(), *limits):
             short.append(f"{name} {' x '.join(f'{v:.3g}' for v in value)} mm is outside the training data's")
     return Fit(tuple(against), tuple(short), tuple(unknown))
 
 
-def _choose(members: Sequence[FoundScan], wanted: SeriesWanted) -> tuple[FoundScan | None, str]:
-    fits: Mapping[str, Fit] = {scan.case_id: judge(scan, wanted) for scan in members}
+def _choose(members: Sequence[FoundScan], criteria: SeriesCriteria) -> tuple[FoundScan | None, str]:
+    fits: Mapping[str, Fit] = {scan.case_id: judge(scan, criteria) for scan in members}
     fitting = [scan for scan in members if not fits[scan.case_id].against]
     verdicts = "; ".join(f"{_name(scan)}: {fits[scan.case_id]}" for scan in members[:MOST_NAMED])
     verdicts += "; and more" if len(members) > MOST_NAMED else ""

@@ -54,7 +54,7 @@ def sort_into_volumes(frames: Sequence[Frame]) -> list[Volume]:
     First by what a volume cannot mix: object class, frame of reference, size, pixel spacing, localizer or not,
     orientation, echo and temporal position. What still has several images at one place is split by the attribute, or
     the pair of attributes, that leaves one image at each place; as a last resort by sweeps of the instance number.
-    Where nothing distinguishes them they stay together, for `lay_out` to refuse.
+    Where nothing distinguishes them they stay together, for `lay_out` to reject.
     """
     groups = _split(frames, _fixed)
     volumes: list[Volume] = []

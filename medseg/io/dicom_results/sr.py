@@ -43,7 +43,7 @@ def write_sr(labels: LabelMap, source: Source, path: Path, *, model: ModelIdenti
     """Write the volume of each class as a TID 1500 measurement report.
 
     The report refers to the segments of the DICOM SEG that `write_seg` makes of the same labels, source and model. It
-    is complete, preliminary and unverified: nobody has seen it. A class of which nothing was found is reported with
+    is complete, preliminary and unverified. A class of which nothing was found is reported with
     zero volume and flagged, as is one that touches the edge of the scan.
     """
     series = read_source(labels.geometry, source)

@@ -52,7 +52,7 @@ def _check_size(infos: list[zipfile.ZipInfo], archive: Path) -> None:
         raise ResourceLimit(
             f"it would unpack to {len(infos):,} files of {total / 2**30:.1f} GiB; {free / 2**30:.1f} GiB are free",
             where=archive,
-            fix="Unpack it where there is room, and give the folder.",
+            fix="Unpack it where there is space, and give the folder.",
         )
     lies = [i for i in infos if i.file_size > i.compress_size * LARGEST_DEFLATE_RATIO + 1024]
     if lies:

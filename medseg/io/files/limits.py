@@ -32,7 +32,7 @@ def largest_scan() -> int:
 
 
 def check_size(shape: Sequence[int], item_bytes: int, *, where: object) -> int:
-    """Bytes an array takes; more than `largest_scan` are refused."""
+    """Bytes an array takes; more than `largest_scan` are rejected."""
     needed = math.prod(int(n) for n in shape) * item_bytes
     if needed > largest_scan():
         raise ResourceLimit(

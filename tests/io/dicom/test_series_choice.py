@@ -15,9 +15,9 @@ from medseg.io.dicom.series_choice import choose_series, named_series
 from medseg.io.discover import discover
 from medseg.io.read import read_scan
 from medseg.types import Discovery
-from medseg.types.wanted import SeriesWanted
+from medseg.types.series_criteria import SeriesCriteria
 
-MR = SeriesWanted(modalities=("MR",), spacing=((1, 1, 2), (1.5, 1.5, 3)), extent=((10, 10, 15), (30, 30, 40)))
+MR = SeriesCriteria(modalities=("MR",), spacing=((1, 1, 2), (1.5, 1.5, 3)), extent=((10, 10, 15), (30, 30, 40)))
 
 
 def series(folder: Path, name: str, number: int, *, modality: str = "MR", where=None, **attributes: object) -> None:
@@ -53,22 +53,22 @@ def test_modality(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "one", "other"),
+    ("criteria", "one", "other"),
     [
-        (SeriesWanted(body_parts=("HEAD", "BRAIN")), {"BodyPartExamined": "BRAIN"}, {"BodyPartExamined": "KNEE"}),
-        (SeriesWanted(body_parts=("HEAD",)), {"BodyPartExamined": "HEAD"}, {}),
-        (SeriesWanted(contrast=True), {"ContrastBolusAgent": "Gd"}, {}),
-        (SeriesWanted(contrast=False), {}, {"ContrastBolusAgent": "Gd"}),
+        (SeriesCriteria(body_parts=("HEAD", "BRAIN")), {"BodyPartExamined": "BRAIN"}, {"BodyPartExamined": "KNEE"}),
+        (SeriesCriteria(body_parts=("HEAD",)), {"BodyPartExamined": "HEAD"}, {}),
+        (SeriesCriteria(contrast=True), {"ContrastBolusAgent": "Gd"}, {}),
+        (SeriesCriteria(contrast=False), {}, {"ContrastBolusAgent": "Gd"}),
         (MR, {}, {"where": grid(step=7)}),
         (MR, {"where": grid("sagittal")}, {"where": grid("sagittal", slices=40)}),
         (MR, {}, {"where": grid().without(3)}),
         (MR, {}, {"ImageType": ["DERIVED", "SECONDARY", "REFORMATTED"]}),
     ],
 )
-def test_what_fits_better_is_taken(tmp_path, wanted, one, other):
+def test_what_fits_better_is_taken(tmp_path, criteria, one, other):
     series(tmp_path, "other", 1, **other)
     series(tmp_path, "one", 2, **one)
-    assert chosen(choose_series(discover([tmp_path]), wanted, [tmp_path])) == [2]
+    assert chosen(choose_series(discover([tmp_path]), criteria, [tmp_path])) == [2]
 
 
 def test_several_that_fit_equally_are_asked_about_and_named_without_their_descriptions(tmp_path):

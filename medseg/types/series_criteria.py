@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["SeriesWanted"]
+__all__ = ["SeriesCriteria"]
 
 
 @dataclass(frozen=True)
-class SeriesWanted:
+class SeriesCriteria:
     """What a model wants of a series; what is empty or None does not matter."""
 
     modalities: tuple[str, ...] = ()  # DICOM's words, for instance ``("CT",)``
