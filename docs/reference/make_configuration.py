@@ -24,9 +24,7 @@ CARD_HEAD = """# Keys of a model card
 `model.yaml` is everything of a model package but its weights; `medseg models show NAME` prints a card. This
 page is written by `docs/reference/make_configuration.py` from the schema a card is checked against when it is loaded.
 
-Cards of format 1, from before medseg's first release, are read too. They had other names for some keys: `licence`,
-`normalisation`, `normalise_after_resampling`, `first_pass`, `doubt`, `border_entropy`, `members`, and `scores` for
-`logits`.
+Cards of format 1, from before medseg's first release, had other names for some keys and are read too.
 """
 TITLES = {
     "train": "`medseg train --config`",
