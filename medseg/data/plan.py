@@ -14,7 +14,7 @@ import numpy as np
 
 from medseg.data.dataset import Dataset
 from medseg.data.fingerprint import Fingerprint
-from medseg.data.paired import paired_classes
+from medseg.data.left_right import paired_classes
 from medseg.data.presets import PRESETS, Preset
 from medseg.data.topology import Topology, feature_voxels, topology_of
 from medseg.errors import InputError, UsageError

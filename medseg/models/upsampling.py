@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,6 @@ from torch.nn import functional
 from medseg.models.layers import PerAxis, convolution, per_axis
 
 __all__ = [
-    "UPSAMPLINGS",
     "Upsampling",
     "UpsamplingName",
     "bed_of_nails",
@@ -25,7 +24,6 @@ __all__ = [
 ]
 
 UpsamplingName = Literal["nearest", "linear", "bed_of_nails", "max_unpool", "transposed", "pixel_shuffle"]
-UPSAMPLINGS: tuple[str, ...] = get_args(UpsamplingName)
 
 
 def transposed_size(

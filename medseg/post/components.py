@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from medseg.errors import InputError
 from medseg.post.connectivity import Connectivity, neighborhood
-from medseg.post.seams import label_in_slabs
+from medseg.post.slab_labeling import label_in_slabs
 from medseg.types import Instances, LabelMap, LabelTable
 
 __all__ = ["class_values", "components"]

@@ -18,7 +18,7 @@ from medseg.post.flooding import flood
 from medseg.post.measure import channel_of_class
 from medseg.post.numbering import number_objects
 from medseg.post.orientation import canonical
-from medseg.post.seams import label_in_slabs
+from medseg.post.slab_labeling import label_in_slabs
 from medseg.post.watershed import split_mask
 from medseg.types import Instances, LabelMap, LabelTable
 

@@ -13,7 +13,7 @@ from medseg.post.connectivity import Connectivity, neighborhood
 from medseg.post.measure import located, measure, score
 from medseg.post.regions import count_regions
 from medseg.post.runs import slabs, slowest_last
-from medseg.post.seams import label_in_slabs
+from medseg.post.slab_labeling import label_in_slabs
 from medseg.types import Instances, LabelMap, LabelTable, Scan
 from medseg.types.instances import InstanceRow
 

@@ -10,7 +10,7 @@ from medseg.data.dataset import Channel, Dataset, DatasetCase
 from medseg.data.examine import examine
 from medseg.data.fingerprint import CaseFingerprint, Fingerprint, Intensities, take_fingerprint
 from medseg.data.layouts import read_dataset
-from medseg.data.paired import paired_classes
+from medseg.data.left_right import paired_classes
 from medseg.data.plan import make_plan
 from medseg.data.plan_text import explanation, plan_text
 from medseg.errors import InputError, UsageError

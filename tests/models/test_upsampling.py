@@ -1,4 +1,5 @@
 import itertools
+from typing import get_args
 
 import pytest
 import torch
@@ -7,8 +8,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from medseg.models.upsampling import (
-    UPSAMPLINGS,
     Upsampling,
+    UpsamplingName,
     bed_of_nails,
     nearest,
     pixel_shuffle,
@@ -110,7 +111,7 @@ def test_unpool_equals_pytorchs(dimensions):
     assert torch.equal(result[result != 0], x[result != 0])
 
 
-@pytest.mark.parametrize("name", UPSAMPLINGS)
+@pytest.mark.parametrize("name", get_args(UpsamplingName))
 @pytest.mark.parametrize("stride", [(2, 2), (1, 2), (1, 2, 2)])
 def test_every_named_part_enlarges_by_its_stride(name, stride):
     dimensions = len(stride)

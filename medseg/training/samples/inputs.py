@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.data.dataset import Dataset, DatasetCase
-from medseg.data.paired import paired_classes
+from medseg.data.left_right import paired_classes
 from medseg.data.splits import Split, split_cases, without
 from medseg.errors import ConfigError, InputError
 from medseg.training.audit_run import blocked_cases
