@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from medseg.draw.page import png_url
 from medseg.draw.preview import draw_preview
 from medseg.engine.stages.drawing import Preview
 from medseg.engine.stages.saving import Save
@@ -189,12 +188,9 @@ class Prediction:
 
     def _repr_html_(self) -> str:
         """Return preview, volumes and warnings, as a notebook shows them."""
-        stream = io.BytesIO()
-        self.plot().save(stream, format="PNG")
-        image = base64.b64encode(stream.getvalue()).decode("ascii")
         rows = "".join(f"<tr><td>{html.escape(str(row))}</td></tr>" for row in self.segmented.volumes.rows)
         warnings = "".join(f"<li>{html.escape(text)}</li>" for text in self.warnings)
         return (
-            f'<img alt="preview" src="data:image/png;base64,{image}"><table>{rows}</table>'
+            f'<img alt="preview" src="{png_url(self.plot())}"><table>{rows}</table>'
             f"<ul>{warnings}</ul><p>{html.escape(str(self.model))}</p>"
         )

@@ -23,6 +23,15 @@ SCALE_WIDTH = 60
 LABEL_HEIGHT = 20
 
 
+@dataclass(frozen=True)
+class _View:
+    """From where a surface is looked at: along the axis of a plane, from its near end or its far end."""
+
+    name: str
+    plane: Plane
+    far_side: bool
+
+
 @dataclass(frozen=True, eq=False)
 class SurfaceErrors:
     """Border voxels of reference and prediction, and their distances to the other in mm."""
@@ -30,7 +39,6 @@ class SurfaceErrors:
     points: tuple[Indices, Indices]  # shape (n, 3) each
     distances: tuple[Floats, Floats]  # infinite where the other has nothing of the class
     place: tuple[int, int, int]  # the voxel furthest from its counterpart, or the middle of what has none
-    shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
 
     @property
@@ -50,46 +58,30 @@ def draw_error_map(errors: SurfaceErrors, *, size: int = 186) -> Image.Image:
     finite = every[np.isfinite(every)]
     top = max(2.0, float(np.ceil(np.percentile(finite, 98)))) if len(finite) else 2.0
     axial, coronal, sagittal = PLANES
-    views = [("front", coronal, True), ("left", sagittal, False), ("below", axial, False)]
+    views = [_View("front", coronal, True), _View("left", sagittal, False), _View("below", axial, False)]
     image = Image.new("RGB", (6 * (size + GAP) + SCALE_WIDTH, size + LABEL_HEIGHT), BACKGROUND)
     draw = ImageDraw.Draw(image)
-    spans = _spans(errors)
-    sides = zip(("reference", "prediction"), errors.points, errors.distances, strict=True)
-    panes = ((title, points, mm, *view) for title, points, mm in sides for view in views)
-    for number, (title, points, mm, name, plane, far_side) in enumerate(panes):
+    panes = [(side, view) for side in (0, 1) for view in views]
+    for number, (side, view) in enumerate(panes):
         left = number * (size + GAP)
-        image.paste(_view(points, mm, plane, far_side, errors.spacing, spans, top, size), (left, 0))
-        draw.text((left + size // 2, size + 2), f"{title}, {name}", fill=INK, font=font(12), anchor="ma")
+        image.paste(_draw_view(errors, side, view, top, size), (left, 0))
+        text = f"{('reference', 'prediction')[side]}, {view.name}"
+        draw.text((left + size // 2, size + 2), text, fill=INK, font=font(12), anchor="ma")
     _scale(image, draw, top, bool(len(every)) and bool(every.max() > top))
     return image
 
 
-def _spans(errors: SurfaceErrors) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """First and last voxel along each axis of everything drawn, so that all views have one scale."""
-    every = np.concatenate(errors.points)
-    if not len(every):
-        return np.zeros(3, np.int64), np.array(errors.shape) - 1
-    return every.min(axis=0), every.max(axis=0)
-
-
-def _view(
-    points: Indices,
-    mm: Floats,
-    plane: Plane,
-    far_side: bool,
-    spacing: tuple[float, float, float],
-    spans: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
-    top: float,
-    size: int,
-) -> Image.Image:
+def _draw_view(errors: SurfaceErrors, side: int, view: _View, top: float, size: int) -> Image.Image:
     """One surface along one axis, the nearest voxel of each line of sight, lit from the viewer's upper left."""
     pane = Image.new("RGB", (size, size), BACKGROUND)
+    points, mm, spacing = errors.points[side], errors.distances[side], errors.spacing
     if not len(points):
         return pane
-    axis, (across, up) = plane.axis, plane.across
-    low, high = spans
+    axis, (across, up) = view.plane.axis, view.plane.across
+    every = np.concatenate(errors.points)  # of both, so that all views have one scale
+    low, high = every.min(axis=0), every.max(axis=0)
     shape = (int(high[across] - low[across]) + 1, int(high[up] - low[up]) + 1)
-    depth = points[:, axis] * spacing[axis] * (1 if far_side else -1)
+    depth = points[:, axis] * spacing[axis] * (1 if view.far_side else -1)
     order = np.argsort(depth, kind="stable")  # nearest last, and painted over the others
     at = points[order][:, [across, up]] - low[[across, up]]
     nearest = np.full(shape, np.nan)
@@ -105,8 +97,10 @@ def _view(
     fine = [ndimage.zoom(a.astype(float), zoom, order=1, grid_mode=True, mode="nearest") for a in (filled, turned[1])]
     mask = ndimage.zoom(solid.astype(float), zoom, order=1, grid_mode=True, mode="nearest") >= 0.5
     step = extent / (size - 8)
-    slope = np.gradient(ndimage.gaussian_filter(fine[0], 1.5), step) if min(fine[0].shape) > 1 else [0.0, 0.0]
-    light = np.clip((1 + 0.5 * slope[0] + 0.5 * slope[1]) / np.sqrt(1 + slope[0] ** 2 + slope[1] ** 2), 0.35, 1.15)
+    gradient = np.gradient(ndimage.gaussian_filter(fine[0], 1.5), step) if min(fine[0].shape) > 1 else [0.0, 0.0]
+    light = np.clip(
+        (1 + 0.5 * gradient[0] + 0.5 * gradient[1]) / np.sqrt(1 + gradient[0] ** 2 + gradient[1] ** 2), 0.35, 1.15
+    )
     rgb = np.where(mask[..., None], _color(fine[1]) * light[..., None], np.array(BACKGROUND))
     shown = Image.fromarray(rgb.clip(0, 255).astype(np.uint8))
     pane.paste(shown, ((size - shown.width) // 2, (size - shown.height) // 2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from medseg.types import Geometry, Source
 from medseg.types.axis_order import AxisOrder, nearest_ras
 
-__all__ = ["PLANES", "Orientation", "Plane", "largest_slice", "to_screen"]
+__all__ = ["PLANES", "Cut", "Orientation", "Plane", "largest_slice", "to_screen"]
 
 Array = npt.NDArray[Any]
 
@@ -35,6 +34,15 @@ class Plane:
 
 # Radiological convention: the patient's right is on the left of the image.
 PLANES = (Plane("axial", 2, "R", "A"), Plane("coronal", 1, "R", "S"), Plane("sagittal", 0, "A", "S"))
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One slice along a plane, and the box of it that is shown; the whole slice without one."""
+
+    plane: Plane
+    index: int
+    box: tuple[slice, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,17 +75,17 @@ class Orientation:
             return self.planes[0]
         return next(plane for plane in PLANES if plane.axis == int(np.argmax(self.spacing)))
 
-    def cut(self, array: Array, plane: Plane, index: int, box: Sequence[slice] | None = None) -> Array:
-        """Rows and columns, shape (..., rows, columns), of one plane of an array turned before, within a box."""
-        place: list[slice | int] = list(box or (slice(None),) * 3)
-        place[plane.axis] = index
+    def slice_of(self, array: Array, cut: Cut) -> Array:
+        """Rows and columns, shape (..., rows, columns), of one slice of an array turned before."""
+        place: list[slice | int] = list(cut.box or (slice(None),) * 3)
+        place[cut.plane.axis] = cut.index
         shown = array[(..., *place)]
         return shown.swapaxes(-1, -2) if self.is_2d else to_screen(shown)
 
-    def fitted(self, plane: Plane, size: int, box: Sequence[slice] | None = None) -> tuple[int, int]:
-        """Width and height in pixels of a plane, or of a box of it, in true proportions; the longer is `size`."""
-        counts = self.shape if box is None else [side.stop - side.start for side in box]
-        width, height = (counts[axis] * self.spacing[axis] for axis in plane.across)
+    def fitted(self, cut: Cut, size: int) -> tuple[int, int]:
+        """Width and height in pixels of what is shown, in true proportions; the longer is `size`."""
+        counts = self.shape if cut.box is None else [side.stop - side.start for side in cut.box]
+        width, height = (counts[axis] * self.spacing[axis] for axis in cut.plane.across)
         scale = size / max(width, height)
         return max(1, round(width * scale)), max(1, round(height * scale))
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
+from medseg.draw.orientation import Cut
 from medseg.draw.outline import PREDICTION, REFERENCE, Layer
 from medseg.draw.panes import BACKGROUND, Backdrop, pane
 from medseg.types import LabelMap, Scan
@@ -63,10 +64,10 @@ def draw_planes(case: LabelPair, place: tuple[int, int, int], *, size: int = 400
     planes = case.backdrop.orientation.planes
     if case.is_flat:
         size = (3 * size + GAP) // 2
-        drawn = [pane(case.backdrop, planes[0], 0, layers, size, box)]
-        drawn += [pane(case.backdrop, planes[0], 0, [], size, box)] if case.backdrop.image is not None else []
+        drawn = [pane(case.backdrop, Cut(planes[0], 0, box), layers, size)]
+        drawn += [pane(case.backdrop, Cut(planes[0], 0, box), [], size)] if case.backdrop.image is not None else []
     else:
-        drawn = [pane(case.backdrop, plane, place[plane.axis], layers, size, box) for plane in planes]
+        drawn = [pane(case.backdrop, Cut(plane, place[plane.axis], box), layers, size) for plane in planes]
     row = Image.new("RGB", (len(drawn) * (size + GAP) - GAP, size), BACKGROUND)
     for number, image in enumerate(drawn):
         row.paste(image, (number * (size + GAP), 0))

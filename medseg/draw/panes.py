@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from medseg.draw.orientation import Orientation, Plane
+from medseg.draw.orientation import Cut, Orientation
 from medseg.draw.outline import Layer, paint
 from medseg.draw.window import gray_levels, gray_window
 from medseg.types import Geometry, Scan
@@ -41,48 +41,34 @@ class Backdrop:
         return cls(orientation, image, gray_window(image, scan.modality))
 
 
-def plane_image(
-    backdrop: Backdrop,
-    plane: Plane,
-    index: int,
-    layers: Sequence[Layer],
-    size: int,
-    box: Sequence[slice] | None = None,
-) -> Image.Image:
-    """Draw a plane, or a box of it, in true proportions; the longer side has `size` pixels."""
+def plane_image(backdrop: Backdrop, cut: Cut, layers: Sequence[Layer], size: int) -> Image.Image:
+    """Draw a slice in true proportions; the longer side has `size` pixels."""
     orientation = backdrop.orientation
-    pixels = orientation.fitted(plane, size, box)
+    pixels = orientation.fitted(cut, size)
     if backdrop.image is None:
         base = Image.new("RGB", pixels, EMPTY)
     else:
-        levels = gray_levels(orientation.cut(backdrop.image, plane, index, box), backdrop.window)
+        levels = gray_levels(orientation.slice_of(backdrop.image, cut), backdrop.window)
         colors = np.ascontiguousarray(np.broadcast_to(levels, (3, *levels.shape[1:])).transpose(1, 2, 0))
         base = Image.fromarray(colors).resize(pixels, Image.Resampling.BICUBIC)
     shown = np.array(base)
     for layer in layers:
-        paint(shown, orientation.cut(layer.values, plane, index, box), layer)
+        paint(shown, orientation.slice_of(layer.values, cut), layer)
     return Image.fromarray(shown)
 
 
-def pane(
-    backdrop: Backdrop,
-    plane: Plane,
-    index: int,
-    layers: Sequence[Layer],
-    size: int,
-    box: Sequence[slice] | None = None,
-) -> Image.Image:
-    """Draw a plane in the middle of a square, with its name and the patient's sides."""
-    image = plane_image(backdrop, plane, index, layers, size, box)
+def pane(backdrop: Backdrop, cut: Cut, layers: Sequence[Layer], size: int) -> Image.Image:
+    """Draw a slice in the middle of a square, with its name and the patient's sides."""
+    image = plane_image(backdrop, cut, layers, size)
     drawn = Image.new("RGB", (size, size), BACKGROUND)
     drawn.paste(image, ((size - image.width) // 2, (size - image.height) // 2))
     if backdrop.orientation.is_2d:
         return drawn
-    draw = ImageDraw.Draw(drawn)
+    draw, plane = ImageDraw.Draw(drawn), cut.plane
     for text, place, anchor in (
         (plane.left, (4, size // 2), "lm"),
         (plane.top, (size // 2, 2), "ma"),
-        (f"{plane.name} {index + 1}/{backdrop.orientation.shape[plane.axis]}", (4, size - 4), "ld"),
+        (f"{plane.name} {cut.index + 1}/{backdrop.orientation.shape[plane.axis]}", (4, size - 4), "ld"),
     ):
         draw.text(place, text, fill=INK, font=font(13), anchor=anchor, stroke_width=2, stroke_fill=BACKGROUND)
     return drawn

@@ -7,7 +7,7 @@ from typing import Any
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from medseg.draw.orientation import largest_slice
+from medseg.draw.orientation import Cut, largest_slice
 from medseg.draw.outline import Layer
 from medseg.draw.panes import BACKGROUND, INK, Backdrop, font, pane
 from medseg.types import Instances, LabelMap, Scan
@@ -36,9 +36,10 @@ def draw_preview(
     layers = _layers(classes, labels, None if instances is None else orientation.order.apply(instances.ids), instances)
     if len(orientation.planes) == 1:  # as wide as three planes
         (plane,), wide = orientation.planes, (3 * size + GAP) // 2
-        panes = [pane(backdrop, plane, 0, shown, wide) for shown in ([], layers)]
+        panes = [pane(backdrop, Cut(plane, 0), shown, wide) for shown in ([], layers)]
     else:
-        panes = [pane(backdrop, plane, largest_slice(classes, plane), layers, size) for plane in orientation.planes]
+        cuts = [Cut(plane, largest_slice(classes, plane)) for plane in orientation.planes]
+        panes = [pane(backdrop, cut, layers, size) for cut in cuts]
     legend = [
         (c.color, f"{c.name}  {_amount(row, in_pixels=orientation.is_2d)}")
         for c, row in zip(labels.table, volumes.rows, strict=True)

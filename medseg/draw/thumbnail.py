@@ -7,7 +7,7 @@ from PIL import Image
 
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.reading import read_channels, read_reference
-from medseg.draw.orientation import largest_slice
+from medseg.draw.orientation import Cut, largest_slice
 from medseg.draw.outline import Layer
 from medseg.draw.page import png_url
 from medseg.draw.panes import Backdrop, plane_image
@@ -24,11 +24,11 @@ def thumbnail(scan: Scan, size: int, labels: LabelMap | None = None) -> Image.Im
     backdrop = Backdrop.from_scan(scan, scan.geometry)
     plane = backdrop.orientation.acquired
     if labels is None:
-        return plane_image(backdrop, plane, backdrop.orientation.shape[plane.axis] // 2, [], size)
+        return plane_image(backdrop, Cut(plane, backdrop.orientation.shape[plane.axis] // 2), [], size)
     values = backdrop.orientation.order.apply(labels.array)
     colors = {entry.value: entry.color for entry in labels.table}
     layer = Layer(values, lambda value: colors.get(value, (255, 255, 255)))
-    return plane_image(backdrop, plane, largest_slice(values, plane), [layer], size)
+    return plane_image(backdrop, Cut(plane, largest_slice(values, plane)), [layer], size)
 
 
 def case_thumbnail(data: Dataset, case: DatasetCase) -> str | None:

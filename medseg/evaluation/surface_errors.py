@@ -36,7 +36,7 @@ def surface_errors(case: LabelPair) -> SurfaceErrors:
     mm = [np.concatenate([np.zeros(0), *side]) for side in distances]
     points = [np.stack(np.unravel_index(side, (x, y, z)), axis=-1).astype(np.int64) for side in flat]
     place = _place(points, mm, (x, y, z))
-    return SurfaceErrors((points[0], points[1]), (mm[0], mm[1]), place, (x, y, z), case.spacing)
+    return SurfaceErrors((points[0], points[1]), (mm[0], mm[1]), place, case.spacing)
 
 
 def _place(points: list[Indices], mm: list[Floats], shape: tuple[int, int, int]) -> tuple[int, int, int]:

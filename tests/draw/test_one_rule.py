@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medseg.draw.orientation import Orientation
+from medseg.draw.orientation import Cut, Orientation
 from medseg.draw.outline import Layer, paint
 from medseg.draw.window import gray_levels, gray_window
 from medseg.types import Geometry, Source
@@ -14,9 +14,9 @@ def test_a_single_slice_on_the_unit_grid_is_shown_as_stored_and_a_scan_is_not():
     flat, volume = Geometry(np.eye(4), (4, 6, 1)), Geometry(np.eye(4), (4, 6, 5))
     array = np.arange(24).reshape(4, 6, 1)
     stored = Orientation.from_geometry(flat)
-    assert stored.cut(array, stored.planes[0], 0).tolist() == array[..., 0].T.tolist()
+    assert stored.slice_of(array, Cut(stored.planes[0], 0)).tolist() == array[..., 0].T.tolist()
     turned = Orientation.from_geometry(flat, Source("nifti"))
-    assert turned.cut(array, turned.planes[0], 0).tolist() == array[..., 0].T[::-1, ::-1].tolist()
+    assert turned.slice_of(array, Cut(turned.planes[0], 0)).tolist() == array[..., 0].T[::-1, ::-1].tolist()
     assert [plane.name for plane in Orientation.from_geometry(volume).planes] == ["axial", "coronal", "sagittal"]
 
 
