@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from medseg.cli.help import VerbCommand, VerbGroup
-from medseg.cli.options import LOG
+from medseg.cli.options import LOG, option
 from medseg.cli.usage import usage_message
 from medseg.cli.verb import VERBS, DebugOption, QuietOption, VerboseOption, state, verb
 from medseg.errors import Interrupted, MedsegError
@@ -41,14 +41,7 @@ def _print_version(asked: bool) -> None:
 def _medseg(
     *,
     version: Annotated[  # noqa: ARG001 (its callback prints and ends)
-        bool,
-        typer.Option(
-            "--version",
-            is_eager=True,
-            callback=_print_version,
-            help="Print the version.",
-            rich_help_panel=LOG,
-        ),
+        bool, option(LOG, "--version", help="Print the version.", is_eager=True, callback=_print_version)
     ] = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from medseg.cli.options import NETWORK
+from medseg.cli.options import NETWORK, option
 
 __all__ = [
     "ADDRESS",
@@ -21,32 +19,19 @@ __all__ = [
 
 ADDRESS = "Archive: dicom://HOST:PORT/AETITLE, dicoms:// for TLS, or the https:// root of a DICOMweb service."
 UserOption = Annotated[
-    str | None,
-    typer.Option("--user", help="DICOMweb user; the password is in MEDSEG_PACS_PASSWORD.", rich_help_panel=NETWORK),
+    str | None, option(NETWORK, "--user", help="DICOMweb user; the password is in MEDSEG_PACS_PASSWORD.")
 ]
-AetOption = Annotated[
-    str, typer.Option("--aet", metavar="AETITLE", help="Own application entity title.", rich_help_panel=NETWORK)
-]
+AetOption = Annotated[str, option(NETWORK, "--aet", help="Own application entity title.", metavar="AETITLE")]
 AuthorityOption = Annotated[
     Path | None,
-    typer.Option(
-        "--ca",
-        exists=True,
-        help="Certificates to trust instead of those of the system (PEM).",
-        rich_help_panel=NETWORK,
-    ),
+    option(NETWORK, "--ca", help="Certificates to trust instead of those of the system (PEM).", exists=True),
 ]
 CertificateOption = Annotated[
-    Path | None,
-    typer.Option("--cert", exists=True, help="Own certificate, for dicoms:// (PEM).", rich_help_panel=NETWORK),
+    Path | None, option(NETWORK, "--cert", help="Own certificate, for dicoms:// (PEM).", exists=True)
 ]
 PrivateKeyOption = Annotated[
-    Path | None,
-    typer.Option("--cert-key", exists=True, help="Key of the own certificate (PEM).", rich_help_panel=NETWORK),
+    Path | None, option(NETWORK, "--cert-key", help="Key of the own certificate (PEM).", exists=True)
 ]
 RetriesOption = Annotated[
-    int,
-    typer.Option(
-        "--retries", min=0, help="Number of further attempts when the connection breaks.", rich_help_panel=NETWORK
-    ),
+    int, option(NETWORK, "--retries", help="Number of further attempts when the connection breaks.", min=0)
 ]

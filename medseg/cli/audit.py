@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from medseg.cli.options import WHAT, ConfigOption, DatasetArgument, JsonOption, OptionalOutOption
+from medseg.cli.options import WHAT, ConfigOption, DatasetArgument, JsonOption, OptionalOutOption, option
 from medseg.cli.verb import print_json
 
 __all__ = ["audit"]
@@ -17,14 +17,9 @@ def audit(
     out: OptionalOutOption = None,
     config: ConfigOption = None,
     folds: Annotated[
-        int,
-        typer.Option(
-            "--folds", min=1, help="Number of folds of the split that is checked for leakage.", rich_help_panel=WHAT
-        ),
+        int, option(WHAT, "--folds", help="Number of folds of the split that is checked for leakage.", min=1)
     ] = 5,
-    fold: Annotated[
-        int, typer.Option("--fold", min=0, help="Fold of that split that is held out.", rich_help_panel=WHAT)
-    ] = 0,
+    fold: Annotated[int, option(WHAT, "--fold", help="Fold of that split that is held out.", min=0)] = 0,
     json: JsonOption = False,
 ) -> int:
     """Read every case of a dataset and say what is wrong with it.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medseg.cli.options import INPUT, SETTINGS, WHAT, DatasetArgument, DeviceOption, JsonOption, OutOption
+from medseg.cli.options import INPUT, SETTINGS, WHAT, DatasetArgument, DeviceOption, JsonOption, OutOption, option
 from medseg.cli.verb import print_json, verb
 
 __all__ = ["architectures", "group"]
@@ -23,38 +23,23 @@ def _bench() -> None:
 def architectures(
     dataset: DatasetArgument,
     config: Annotated[
-        str,
-        typer.Option(
-            "--config",
-            "-c",
-            metavar="NAME|FILE",
-            help="Shipped comparison or YAML file.",
-            rich_help_panel=SETTINGS,
-        ),
+        str, option(SETTINGS, "--config", "-c", help="Shipped comparison or YAML file.", metavar="NAME|FILE")
     ],
     out: OutOption,
     work: Annotated[
         Path,
-        typer.Option(
-            "--work",
-            help="Folder for the runs; architectures whose result is there are not trained again.",
-            rich_help_panel=INPUT,
-        ),
+        option(INPUT, "--work", help="Folder for the runs; architectures whose result is there are not trained again."),
     ],
     time_budget: Annotated[
         str | None,
-        typer.Option(
-            "--time-budget",
-            help="Training time of each architecture, such as 3m. On a CPU, CPU time counts.",
-            rich_help_panel=WHAT,
+        option(
+            WHAT, "--time-budget", help="Training time of each architecture, such as 3m. On a CPU, CPU time counts."
         ),
     ] = None,
     device: DeviceOption = "auto",
     only: Annotated[
         list[str] | None,
-        typer.Option(
-            "--only", metavar="ARCHITECTURE", help="Train this architecture; may be repeated.", rich_help_panel=WHAT
-        ),
+        option(WHAT, "--only", help="Train this architecture; may be repeated.", metavar="ARCHITECTURE"),
     ] = None,
     json: JsonOption = False,
 ) -> int:

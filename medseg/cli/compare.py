@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medseg.cli.options import INPUT, RUN, WHAT, JsonOption, OptionalOutOption
+from medseg.cli.options import INPUT, RUN, WHAT, JsonOption, OptionalOutOption, argument, option
 from medseg.cli.verb import print_json
 
 __all__ = ["compare"]
@@ -16,38 +16,26 @@ __all__ = ["compare"]
 def compare(
     evaluations: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="EVAL",
-            exists=True,
-            help="Output folders of `medseg evaluate`, the baseline first.",
-            rich_help_panel=INPUT,
-        ),
+        argument(INPUT, "EVAL", help="Output folders of `medseg evaluate`, the baseline first.", exists=True),
     ],
     metrics: Annotated[
         list[str] | None,
-        typer.Option(
-            "--metric",
-            help="Metric to compare; may be repeated. By default: dice, nsd, hd95.",
-            rich_help_panel=WHAT,
-        ),
+        option(WHAT, "--metric", help="Metric to compare; may be repeated. By default: dice, nsd, hd95."),
     ] = None,
     classes: Annotated[
-        list[str] | None,
-        typer.Option("--class", help="Class to compare; may be repeated. By default: all.", rich_help_panel=WHAT),
+        list[str] | None, option(WHAT, "--class", help="Class to compare; may be repeated. By default: all.")
     ] = None,
     table: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            INPUT,
             "--table",
-            exists=True,
             help="CSV file with case_id and patient. By default, that of the evaluations.",
-            rich_help_panel=INPUT,
+            exists=True,
         ),
     ] = None,
     out: OptionalOutOption = None,
-    n_bootstrap: Annotated[
-        int, typer.Option("--n-bootstrap", min=100, help="Number of bootstrap resamples.", rich_help_panel=RUN)
-    ] = 2000,
+    n_bootstrap: Annotated[int, option(RUN, "--n-bootstrap", help="Number of bootstrap resamples.", min=100)] = 2000,
     json: JsonOption = False,
 ) -> int:
     """Compare evaluations of the same cases: paired differences, Wilcoxon tests with Holm's correction, rankings.

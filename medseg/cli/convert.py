@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from medseg.cli.options import INPUT, WRITE, AllowUnevenOption, InputsArgument, JsonOption, OutOption
+from medseg.cli.options import INPUT, WRITE, AllowUnevenOption, InputsArgument, JsonOption, OutOption, option
 from medseg.cli.verb import print_json
 
 __all__ = ["convert"]
@@ -15,15 +15,11 @@ __all__ = ["convert"]
 def convert(
     inputs: InputsArgument,
     out: OutOption,
-    format: Annotated[
-        Literal["nifti", "nrrd", "mha"], typer.Option("--format", help="Format to write.", rich_help_panel=WRITE)
-    ] = "nifti",
+    format: Annotated[Literal["nifti", "nrrd", "mha"], option(WRITE, "--format", help="Format to write.")] = "nifti",
     content: Annotated[
         Literal["auto", "scan", "labels"],
-        typer.Option(
-            "--content",
-            help="What a file holds that could be either. With auto, what the file says of itself.",
-            rich_help_panel=INPUT,
+        option(
+            INPUT, "--content", help="What a file holds that could be either. With auto, what the file says of itself."
         ),
     ] = "auto",
     allow_uneven: AllowUnevenOption = False,

@@ -6,23 +6,14 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from medseg.cli.options import INPUT, WHAT
+from medseg.cli.options import INPUT, WHAT, argument
 
 __all__ = ["copy"]
 
 
 def copy(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME", help="A configuration or pipeline that `medseg list` shows.", rich_help_panel=WHAT
-        ),
-    ],
-    destination: Annotated[
-        Path, typer.Argument(metavar="DEST", help="A new file, or a folder.", rich_help_panel=INPUT)
-    ],
+    name: Annotated[str, argument(WHAT, "NAME", help="A configuration or pipeline that `medseg list` shows.")],
+    destination: Annotated[Path, argument(INPUT, "DEST", help="A new file, or a folder.")],
 ) -> int:
     """Copy a shipped configuration or pipeline, comments included, to change it.
 

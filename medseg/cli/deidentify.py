@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medseg.cli.options import INPUT, WHAT, InputsArgument, JsonOption, OutOption
+from medseg.cli.options import INPUT, WHAT, InputsArgument, JsonOption, OutOption, option
 from medseg.cli.verb import print_json
 
 __all__ = ["deidentify"]
@@ -18,18 +18,18 @@ def deidentify(
     out: OutOption,
     key: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            INPUT,
             "--key",
             help="File with the secret that maps identifiers; made if missing. Without it, no mapping is kept.",
-            rich_help_panel=INPUT,
         ),
     ] = None,
     allow_burned_in: Annotated[
         bool,
-        typer.Option(
+        option(
+            WHAT,
             "--allow-burned-in",
             help="Accept 2D images that may have a name burned in; look at each of them first.",
-            rich_help_panel=WHAT,
         ),
     ] = False,
     json: JsonOption = False,

@@ -6,9 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from medseg.cli.options import INPUT, JsonOption, OutOption
+from medseg.cli.options import INPUT, JsonOption, OutOption, option
 from medseg.cli.verb import print_json
 
 __all__ = ["demo"]
@@ -17,10 +15,7 @@ __all__ = ["demo"]
 def demo(
     out: OutOption = Path("medseg-demo"),
     dataset: Annotated[
-        Path | None,
-        typer.Option(
-            "--dataset", help="Instead, write a small labeled dataset there, to train on.", rich_help_panel=INPUT
-        ),
+        Path | None, option(INPUT, "--dataset", help="Instead, write a small labeled dataset there, to train on.")
     ] = None,
     json: JsonOption = False,
 ) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from medseg.cli.options import INPUT, RUN, WHAT, WRITE, ConfigOption, JsonOption, OutOption, SetOption
+from medseg.cli.options import INPUT, RUN, WHAT, WRITE, ConfigOption, JsonOption, OutOption, SetOption, argument, option
 from medseg.cli.verb import print_json
 from medseg.errors import UsageError
 
@@ -18,103 +18,67 @@ __all__ = ["evaluate"]
 def evaluate(
     predictions: Annotated[
         Path,
-        typer.Argument(
-            metavar="PREDICTIONS",
-            exists=True,
-            help="Folder of label files, output of `medseg predict`, or one file.",
-            rich_help_panel=INPUT,
+        argument(
+            INPUT, "PREDICTIONS", help="Folder of label files, output of `medseg predict`, or one file.", exists=True
         ),
     ],
     references: Annotated[
         Path,
-        typer.Argument(
-            metavar="REFERENCES",
-            exists=True,
-            help="Folder of label files, dataset with labelsTr, or one file.",
-            rich_help_panel=INPUT,
-        ),
+        argument(INPUT, "REFERENCES", help="Folder of label files, dataset with labelsTr, or one file.", exists=True),
     ],
     out: OutOption,
     table: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            INPUT,
             "--table",
-            exists=True,
             help="CSV file with case_id, and prediction, reference, patient, and columns of groups.",
-            rich_help_panel=INPUT,
+            exists=True,
         ),
     ] = None,
     group_by: Annotated[
         list[str] | None,
-        typer.Option(
-            "--group-by",
-            metavar="COLUMN",
-            help="Column of the table to group the report by; may be repeated.",
-            rich_help_panel=WHAT,
+        option(
+            WHAT, "--group-by", help="Column of the table to group the report by; may be repeated.", metavar="COLUMN"
         ),
     ] = None,
     classes: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
+            WHAT,
             "--class",
-            metavar="VALUE=NAME",
             help="Class to measure, and its name; may be repeated. By default, all classes.",
-            rich_help_panel=WHAT,
+            metavar="VALUE=NAME",
         ),
     ] = None,
     regions: Annotated[
         list[str] | None,
-        typer.Option(
-            "--region",
-            metavar="NAME=1,2",
-            help="Union of classes, measured like a class; may be repeated.",
-            rich_help_panel=WHAT,
-        ),
+        option(WHAT, "--region", help="Union of classes, measured like a class; may be repeated.", metavar="NAME=1,2"),
     ] = None,
     tolerances: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--tolerance", metavar="MM", min=0, help="Tolerance of NSD; may be repeated.", rich_help_panel=WHAT
-        ),
+        list[float] | None, option(WHAT, "--tolerance", help="Tolerance of NSD; may be repeated.", metavar="MM", min=0)
     ] = None,
     objects: Annotated[
         Literal["components", "instances", "none"] | None,
-        typer.Option(
-            "--objects",
-            help="Objects to match: connected components, ids of objects in the files, or none.",
-            rich_help_panel=WHAT,
-        ),
+        option(WHAT, "--objects", help="Objects to match: connected components, ids of objects in the files, or none."),
     ] = None,
     images: Annotated[
-        Path | None,
-        typer.Option(
-            "--images", exists=True, help="Folder of scans to draw under the worst cases.", rich_help_panel=INPUT
-        ),
+        Path | None, option(INPUT, "--images", help="Folder of scans to draw under the worst cases.", exists=True)
     ] = None,
     probabilities: Annotated[
         Path | None,
-        typer.Option(
-            "--probabilities",
-            exists=True,
-            help="Folder of probabilities, for calibration and FROC.",
-            rich_help_panel=INPUT,
-        ),
+        option(INPUT, "--probabilities", help="Folder of probabilities, for calibration and FROC.", exists=True),
     ] = None,
     config: ConfigOption = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", min=1, help="Number of cases measured at the same time.", rich_help_panel=RUN),
-    ] = None,
-    parquet: Annotated[
-        bool, typer.Option("--parquet", help="Write per_case.parquet too.", rich_help_panel=WRITE)
-    ] = False,
+    jobs: Annotated[int | None, option(RUN, "--jobs", help="Number of cases measured at the same time.", min=1)] = None,
+    parquet: Annotated[bool, option(WRITE, "--parquet", help="Write per_case.parquet too.")] = False,
     mlflow_run: Annotated[
         str | None,
-        typer.Option(
+        option(
+            WRITE,
             "--mlflow-run",
-            metavar="ID",
             help="MLflow run to add the measures to. By default, MLFLOW_RUN_ID, or none.",
-            rich_help_panel=WRITE,
+            metavar="ID",
         ),
     ] = None,
     settings: SetOption = None,

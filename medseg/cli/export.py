@@ -15,7 +15,9 @@ from medseg.cli.options import (
     JsonOption,
     OptionalModelOption,
     OutOption,
+    argument,
     comma_separated,
+    option,
     split_names,
 )
 from medseg.cli.verb import print_json
@@ -26,52 +28,39 @@ __all__ = ["export"]
 def export(
     labels: Annotated[
         Path,
-        typer.Argument(
-            metavar="LABELS",
-            exists=True,
+        argument(
+            INPUT,
+            "LABELS",
             help="Label map: NIfTI, NRRD, MetaImage, DICOM SEG, RTSTRUCT; or instances.nii.gz.",
-            rich_help_panel=INPUT,
+            exists=True,
         ),
     ],
     out: OutOption,
     formats: Annotated[
         str,
-        typer.Option(
+        option(
+            WRITE,
             "--format",
             "-f",
+            help=f"Formats to write: {', '.join(LABEL_FORMATS)}.",
             metavar="FORMAT,...",
             callback=comma_separated(*LABEL_FORMATS),
-            help=f"Formats to write: {', '.join(LABEL_FORMATS)}.",
-            rich_help_panel=WRITE,
         ),
     ],
     source: Annotated[
         Path | None,
-        typer.Option(
-            "--source",
-            exists=True,
-            help="Scan that the labels belong to; DICOM formats need its series.",
-            rich_help_panel=INPUT,
-        ),
+        option(INPUT, "--source", help="Scan that the labels belong to; DICOM formats need its series.", exists=True),
     ] = None,
     model: OptionalModelOption = None,
-    manual: Annotated[
-        bool, typer.Option("--manual", help="The labels were drawn by a person.", rich_help_panel=MODEL)
-    ] = False,
+    manual: Annotated[bool, option(MODEL, "--manual", help="The labels were drawn by a person.")] = False,
     reviewer: Annotated[
         str | None,
-        typer.Option(
-            "--reviewer",
-            metavar="NAME",
-            help="Who drew or reviewed them; written into DICOM SEG and RTSTRUCT.",
-            rich_help_panel=MODEL,
+        option(
+            MODEL, "--reviewer", help="Who drew or reviewed them; written into DICOM SEG and RTSTRUCT.", metavar="NAME"
         ),
     ] = None,
     structures: Annotated[
-        str,
-        typer.Option(
-            "--structures", help="Regular expression for the structures of an RTSTRUCT to take.", rich_help_panel=INPUT
-        ),
+        str, option(INPUT, "--structures", help="Regular expression for the structures of an RTSTRUCT to take.")
     ] = ".*",
     json: JsonOption = False,
 ) -> int:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from medseg.cli.options import (
     RUN,
     WRITE,
@@ -14,6 +12,7 @@ from medseg.cli.options import (
     JsonOption,
     OptionalModelOption,
     OptionalOutOption,
+    option,
 )
 from medseg.cli.verb import print_json
 
@@ -25,14 +24,9 @@ def inspect(
     out: OptionalOutOption = None,
     model: OptionalModelOption = None,
     headers_only: Annotated[
-        bool,
-        typer.Option(
-            "--headers-only", help="Do not read voxels: quick, but blind to truncated files.", rich_help_panel=RUN
-        ),
+        bool, option(RUN, "--headers-only", help="Do not read voxels: quick, but blind to truncated files.")
     ] = False,
-    thumbnails: Annotated[
-        bool, typer.Option("--thumbnails", help="Draw thumbnails in the terminal.", rich_help_panel=WRITE)
-    ] = False,
+    thumbnails: Annotated[bool, option(WRITE, "--thumbnails", help="Draw thumbnails in the terminal.")] = False,
     allow_uneven: AllowUnevenOption = False,
     json: JsonOption = False,
 ) -> int:

@@ -6,9 +6,19 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
-
-from medseg.cli.options import INPUT, MODEL, RUN, WHAT, WRITE, JsonOption, ModelArgument, comma_separated, split_names
+from medseg.cli.options import (
+    INPUT,
+    MODEL,
+    RUN,
+    WHAT,
+    WRITE,
+    JsonOption,
+    ModelArgument,
+    argument,
+    comma_separated,
+    option,
+    split_names,
+)
 from medseg.cli.verb import print_json
 
 __all__ = ["export_model", "import_model", "optimize"]
@@ -17,66 +27,42 @@ __all__ = ["export_model", "import_model", "optimize"]
 def import_model(
     path: Annotated[
         Path,
-        typer.Argument(
-            metavar="INPUT",
-            exists=True,
+        argument(
+            INPUT,
+            "INPUT",
             help="Results folder or zip of nnU-Net v2, MONAI bundle, TorchScript, ONNX, weights, or a model package.",
-            rich_help_panel=INPUT,
+            exists=True,
         ),
     ],
-    name: Annotated[str, typer.Option("--name", help="Name by which --model will find it.", rich_help_panel=MODEL)],
+    name: Annotated[str, option(MODEL, "--name", help="Name by which --model will find it.")],
     card: Annotated[
         Path | None,
-        typer.Option(
-            "--card",
-            exists=True,
-            help="YAML file with parts of a model card that the files lack or have wrong.",
-            rich_help_panel=MODEL,
+        option(
+            MODEL, "--card", help="YAML file with parts of a model card that the files lack or have wrong.", exists=True
         ),
     ] = None,
     trust: Annotated[
-        bool,
-        typer.Option("--trust", help="Allow this TorchScript program to run on this machine.", rich_help_panel=MODEL),
+        bool, option(MODEL, "--trust", help="Allow this TorchScript program to run on this machine.")
     ] = False,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Package folder, instead of the user's store.", rich_help_panel=INPUT),
+        Path | None, option(INPUT, "--out", "-o", help="Package folder, instead of the user's store.")
     ] = None,
     configuration: Annotated[
         str | None,
-        typer.Option(
-            "--configuration",
-            help="Configuration of nnU-Net, such as 3d_fullres, where there are several.",
-            rich_help_panel=WHAT,
-        ),
+        option(WHAT, "--configuration", help="Configuration of nnU-Net, such as 3d_fullres, where there are several."),
     ] = None,
     folds: Annotated[
         str | None,
-        typer.Option(
-            "--folds",
-            help="Folds of nnU-Net, such as 0,1 or all. By default, every numbered one.",
-            rich_help_panel=WHAT,
-        ),
+        option(WHAT, "--folds", help="Folds of nnU-Net, such as 0,1 or all. By default, every numbered one."),
     ] = None,
     checkpoint: Annotated[
-        str | None,
-        typer.Option(
-            "--checkpoint",
-            help="File in each fold of nnU-Net. By default, checkpoint_final.pth.",
-            rich_help_panel=WHAT,
-        ),
+        str | None, option(WHAT, "--checkpoint", help="File in each fold of nnU-Net. By default, checkpoint_final.pth.")
     ] = None,
     orientation: Annotated[
         Literal["RAS", "stored"] | None,
-        typer.Option(
-            "--orientation",
-            help="RAS where all training data was stored so. By default, as nnU-Net reads.",
-            rich_help_panel=WHAT,
-        ),
+        option(WHAT, "--orientation", help="RAS where all training data was stored so. By default, as nnU-Net reads."),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a model of the same name.", rich_help_panel=RUN)
-    ] = False,
+    overwrite: Annotated[bool, option(RUN, "--overwrite", help="Replace a model of the same name.")] = False,
     json: JsonOption = False,
 ) -> int:
     """Import a model trained elsewhere; no code that comes with it is run.
@@ -110,15 +96,15 @@ def export_model(
     model: ModelArgument,
     format: Annotated[
         Literal["zip", "onnx"],
-        typer.Option("--format", help="One file to pass on, or the network for faster engines.", rich_help_panel=WRITE),
+        option(WRITE, "--format", help="One file to pass on, or the network for faster engines."),
     ] = "zip",
     out: Annotated[
         Path | None,
-        typer.Option(
+        option(
+            INPUT,
             "--out",
             "-o",
             help="Zip file to write, or folder for ONNX. Without it, ONNX goes where predict finds it.",
-            rich_help_panel=INPUT,
         ),
     ] = None,
     json: JsonOption = False,
@@ -152,27 +138,19 @@ def export_model(
 
 def optimize(
     model: ModelArgument,
-    data: Annotated[
-        Path,
-        typer.Option("--data", "-i", exists=True, help="Dataset with labels, in any layout.", rich_help_panel=INPUT),
-    ],
+    data: Annotated[Path, option(INPUT, "--data", "-i", help="Dataset with labels, in any layout.", exists=True)],
     precision: Annotated[
         str | None,
-        typer.Option(
+        option(
+            WHAT,
             "--precision",
-            callback=comma_separated("bfloat16", "int8"),
             help="Precisions to measure: bfloat16, int8, or both. By default, all that run here.",
-            rich_help_panel=WHAT,
+            callback=comma_separated("bfloat16", "int8"),
         ),
     ] = None,
-    cases: Annotated[
-        int, typer.Option("--cases", min=1, help="Number of cases to measure, at most.", rich_help_panel=WHAT)
-    ] = 50,
+    cases: Annotated[int, option(WHAT, "--cases", help="Number of cases to measure, at most.", min=1)] = 50,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", help="Write a copy of the package here, instead of adding to it.", rich_help_panel=INPUT
-        ),
+        Path | None, option(INPUT, "--out", "-o", help="Write a copy of the package here, instead of adding to it.")
     ] = None,
     json: JsonOption = False,
 ) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from medseg.cli.model_packages import export_model, import_model, optimize
-from medseg.cli.options import MODEL, WRITE, DeviceOption, JsonOption, ModelArgument
+from medseg.cli.options import MODEL, WRITE, DeviceOption, JsonOption, ModelArgument, option
 from medseg.cli.verb import print_json, verb
 
 __all__ = ["group"]
@@ -41,7 +41,7 @@ def list_models(json: JsonOption = False) -> int:
 @verb
 def show(
     model: ModelArgument,
-    yaml: Annotated[bool, typer.Option("--yaml", help="Print the whole card as YAML.", rich_help_panel=WRITE)] = False,
+    yaml: Annotated[bool, option(WRITE, "--yaml", help="Print the whole card as YAML.")] = False,
     json: JsonOption = False,
 ) -> int:
     """Show a model's card on one screen: title, body part, modality, classes and their Dice, limits.
@@ -69,12 +69,9 @@ def show(
 def register(
     model: ModelArgument,
     name: Annotated[
-        str | None,
-        typer.Option("--name", help="Name in the registry. By default, the package's own.", rich_help_panel=MODEL),
+        str | None, option(MODEL, "--name", help="Name in the registry. By default, the package's own.")
     ] = None,
-    alias: Annotated[
-        str, typer.Option("--alias", help="Alias of this version from now on.", rich_help_panel=MODEL)
-    ] = "champion",
+    alias: Annotated[str, option(MODEL, "--alias", help="Alias of this version from now on.")] = "champion",
     json: JsonOption = False,
 ) -> int:
     """Register a model with MLflow, so that --model models:/NAME@ALIAS finds its newest version.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -38,7 +38,9 @@ __all__ = [
     "OverwriteOption",
     "SetOption",
     "ShardOption",
+    "argument",
     "comma_separated",
+    "option",
     "split_names",
 ]
 
@@ -52,6 +54,16 @@ NETWORK = "Connection"
 LOG = "Log and help"
 # In the order of `--help`. An option that names none stands under "What to do".
 GROUPS = (INPUT, MODEL, WHAT, WRITE, RUN, NETWORK, SETTINGS, LOG)
+
+
+def option(group: str, *names: str, help: str, **more: Any) -> Any:
+    """Declare an option in a group of `--help`."""
+    return typer.Option(*names, help=help, rich_help_panel=group, **more)
+
+
+def argument(group: str, metavar: str, *, help: str, **more: Any) -> Any:
+    """Declare an argument in a group of `--help`."""
+    return typer.Argument(metavar=metavar, help=help, rich_help_panel=group, **more)
 
 
 def comma_separated(*known: str) -> Callable[[str | None], str | None]:
@@ -99,76 +111,52 @@ LABEL_FORMATS = (
     "obj",
     "gltf",
 )
-InputsArgument = Annotated[
-    list[Path],
-    typer.Argument(metavar="INPUT", exists=True, help="Files and folders, mixed.", rich_help_panel=INPUT),
-]
-DatasetArgument = Annotated[
-    Path,
-    typer.Argument(metavar="DATASET", exists=True, help="Folder of the dataset, in any layout.", rich_help_panel=INPUT),
-]
-_OUT = typer.Option("--out", "-o", help="Output folder.", rich_help_panel=INPUT)
+InputsArgument = Annotated[list[Path], argument(INPUT, "INPUT", help="Files and folders, mixed.", exists=True)]
+DatasetArgument = Annotated[Path, argument(INPUT, "DATASET", help="Folder of the dataset, in any layout.", exists=True)]
+_OUT = option(INPUT, "--out", "-o", help="Output folder.")
 OutOption = Annotated[Path, _OUT]
 OptionalOutOption = Annotated[Path | None, _OUT]
 MODEL_HELP = "Model name, package folder or zip, or models:/NAME@ALIAS."
-_MODEL = typer.Option("--model", "-m", help=MODEL_HELP, rich_help_panel=MODEL)
+_MODEL = option(MODEL, "--model", "-m", help=MODEL_HELP)
 ModelOption = Annotated[str, _MODEL]
 OptionalModelOption = Annotated[str | None, _MODEL]
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, rich_help_panel=MODEL)]
-_DEVICE = typer.Option(
+ModelArgument = Annotated[str, argument(MODEL, "MODEL", help=MODEL_HELP)]
+_DEVICE = option(
+    RUN,
     "--device",
+    help="Where the network runs. With auto, on a GPU where there is one.",
     metavar="<auto|cpu|cuda|cuda:N>",
     callback=_device,
-    help="Where the network runs. With auto, on a GPU where there is one.",
-    rich_help_panel=RUN,
 )
 DeviceOption = Annotated[str, _DEVICE]
 OptionalDeviceOption = Annotated[str | None, _DEVICE]
 ConfigOption = Annotated[
-    str | None,
-    typer.Option(
-        "--config", "-c", metavar="NAME|FILE", help="Shipped configuration or YAML file.", rich_help_panel=SETTINGS
-    ),
+    str | None, option(SETTINGS, "--config", "-c", help="Shipped configuration or YAML file.", metavar="NAME|FILE")
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="A.B=C",
-        help="Change one value of the configuration; may be repeated.",
-        rich_help_panel=SETTINGS,
-    ),
+    option(SETTINGS, "--set", help="Change one value of the configuration; may be repeated.", metavar="A.B=C"),
 ]
 AllowUnevenOption = Annotated[
     bool,
-    typer.Option(
-        "--allow-uneven",
-        help="Resample missing or unevenly spaced slices instead of rejecting the scan.",
-        rich_help_panel=WHAT,
-    ),
+    option(WHAT, "--allow-uneven", help="Resample missing or unevenly spaced slices instead of rejecting the scan."),
 ]
 ShardOption = Annotated[
-    str | None,
-    typer.Option("--shard", metavar="K/N", callback=_shard, help="Do part K of N of the cases.", rich_help_panel=RUN),
+    str | None, option(RUN, "--shard", help="Do part K of N of the cases.", metavar="K/N", callback=_shard)
 ]
 MaxMemoryOption = Annotated[
     float | None,
-    typer.Option(
+    option(
+        RUN,
         "--max-memory",
+        help="Memory that one case may use. By default, 9/10 of what is free.",
         metavar="GIB",
         min=0,
-        help="Memory that one case may use. By default, 9/10 of what is free.",
-        rich_help_panel=RUN,
     ),
 ]
 MaxSecondsOption = Annotated[
-    float | None,
-    typer.Option("--max-seconds", metavar="SECONDS", min=0, help="Time that one case may take.", rich_help_panel=RUN),
+    float | None, option(RUN, "--max-seconds", help="Time that one case may take.", metavar="SECONDS", min=0)
 ]
-OverwriteOption = Annotated[
-    bool, typer.Option("--overwrite", help="Compute again what is already done.", rich_help_panel=RUN)
-]
-DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Show what would be done, and write nothing.", rich_help_panel=RUN)
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=LOG)]
+OverwriteOption = Annotated[bool, option(RUN, "--overwrite", help="Compute again what is already done.")]
+DryRunOption = Annotated[bool, option(RUN, "--dry-run", help="Show what would be done, and write nothing.")]
+JsonOption = Annotated[bool, option(LOG, "--json", help="Print the result as JSON.")]

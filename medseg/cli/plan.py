@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from medseg.cli.options import INPUT, WHAT, WRITE, ConfigOption, DatasetArgument, DeviceOption, JsonOption
+from medseg.cli.options import INPUT, WHAT, WRITE, ConfigOption, DatasetArgument, DeviceOption, JsonOption, option
 from medseg.cli.verb import print_json
 
 __all__ = ["plan"]
@@ -17,29 +17,19 @@ def plan(
     dataset: DatasetArgument,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help="YAML file, or folder for plan.yaml. Without it, the plan is printed.",
-            rich_help_panel=INPUT,
-        ),
+        option(INPUT, "--out", "-o", help="YAML file, or folder for plan.yaml. Without it, the plan is printed."),
     ] = None,
     config: ConfigOption = None,
     preset: Annotated[
         Literal["cpu", "8gb", "24gb", "40gb", "80gb"] | None,
-        typer.Option("--preset", help="Size of the device. Without it, that of --device.", rich_help_panel=WHAT),
+        option(WHAT, "--preset", help="Size of the device. Without it, that of --device."),
     ] = None,
     configuration: Annotated[
         Literal["3d_fullres", "3d_lowres", "2d"] | None,
-        typer.Option(
-            "--configuration", help="Kind of network to plan. Without it, the best one.", rich_help_panel=WHAT
-        ),
+        option(WHAT, "--configuration", help="Kind of network to plan. Without it, the best one."),
     ] = None,
     explain: Annotated[
-        bool,
-        typer.Option(
-            "--explain", help="Print each choice with its reason, and what training needs.", rich_help_panel=WRITE
-        ),
+        bool, option(WRITE, "--explain", help="Print each choice with its reason, and what training needs.")
     ] = False,
     device: DeviceOption = "auto",
     json: JsonOption = False,

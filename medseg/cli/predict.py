@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import typer
-
 from medseg.cli.options import (
     INPUT,
     LABEL_FORMATS,
@@ -25,6 +23,7 @@ from medseg.cli.options import (
     SetOption,
     ShardOption,
     comma_separated,
+    option,
 )
 from medseg.cli.verb import print_result
 
@@ -37,53 +36,49 @@ def predict(
     out: OutOption,
     formats: Annotated[
         str | None,
-        typer.Option(
+        option(
+            WRITE,
             "--format",
             "-f",
+            help=f"Formats to write: {', '.join(LABEL_FORMATS)}. Without it: nifti, and dicom-seg for DICOM scans.",
             metavar="FORMAT,...",
             callback=comma_separated(*LABEL_FORMATS),
-            help=f"Formats to write: {', '.join(LABEL_FORMATS)}. Without it: nifti, and dicom-seg for DICOM scans.",
-            rich_help_panel=WRITE,
         ),
     ] = None,
     device: OptionalDeviceOption = None,
     engine: Annotated[
         Literal["auto", "torch", "openvino", "onnx"] | None,
-        typer.Option("--engine", help="Library that computes the network.", rich_help_panel=RUN),
+        option(RUN, "--engine", help="Library that computes the network."),
     ] = None,
     overlap: Annotated[
-        float | None,
-        typer.Option("--overlap", min=0, max=0.9, help="Sliding-window overlap, 0 to 0.9.", rich_help_panel=RUN),
+        float | None, option(RUN, "--overlap", help="Sliding-window overlap, 0 to 0.9.", min=0, max=0.9)
     ] = None,
     mirror: Annotated[
         Literal["auto", "none", "left-right", "all"] | None,
-        typer.Option("--mirror", help="Test-time mirroring: average over mirrored copies.", rich_help_panel=RUN),
+        option(RUN, "--mirror", help="Test-time mirroring: average over mirrored copies."),
     ] = None,
-    fast: Annotated[
-        bool, typer.Option("--fast", help="Fewer windows: faster, and less accurate in details.", rich_help_panel=RUN)
-    ] = False,
+    fast: Annotated[bool, option(RUN, "--fast", help="Fewer windows: faster, and less accurate in details.")] = False,
     best: Annotated[
-        bool,
-        typer.Option("--best", help="Mirrored windows in full precision: several times slower.", rich_help_panel=RUN),
+        bool, option(RUN, "--best", help="Mirrored windows in full precision: several times slower.")
     ] = False,
     series: Annotated[
         str | None,
-        typer.Option(
+        option(
+            INPUT,
             "--series",
             help="DICOM series to segment: UID, number, case id, or description with * and ?; '*' for all. Without "
             "it, the one of each study that fits the model's card.",
-            rich_help_panel=INPUT,
         ),
     ] = None,
     allow_uneven: AllowUnevenOption = False,
     save: Annotated[
         str | None,
-        typer.Option(
+        option(
+            WRITE,
             "--save",
+            help="Maps to write besides: probabilities, entropy, or both.",
             metavar="MAP,...",
             callback=comma_separated("probabilities", "entropy"),
-            help="Maps to write besides: probabilities, entropy, or both.",
-            rich_help_panel=WRITE,
         ),
     ] = None,
     config: ConfigOption = "predict",

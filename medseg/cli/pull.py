@@ -15,30 +15,22 @@ from medseg.cli.archive_options import (
     RetriesOption,
     UserOption,
 )
-from medseg.cli.options import NETWORK, WHAT, DryRunOption, JsonOption, OutOption
+from medseg.cli.options import NETWORK, WHAT, DryRunOption, JsonOption, OutOption, option
 from medseg.cli.verb import print_json
 
 __all__ = ["pull"]
 
 
 def pull(
-    source: Annotated[
-        str,
-        typer.Option(
-            "--from",
-            metavar="ADDRESS",
-            help=ADDRESS,
-            rich_help_panel=NETWORK,
-        ),
-    ],
+    source: Annotated[str, option(NETWORK, "--from", help=ADDRESS, metavar="ADDRESS")],
     out: OutOption,
     query: Annotated[
         list[str],
-        typer.Option(
+        option(
+            WHAT,
             "--query",
-            metavar="KEYWORD=VALUE",
             help="What to fetch, for instance AccessionNumber=123; may be repeated.",
-            rich_help_panel=WHAT,
+            metavar="KEYWORD=VALUE",
         ),
     ],
     aet: AetOption = "MEDSEG",
@@ -48,12 +40,7 @@ def pull(
     private_key: PrivateKeyOption = None,
     move_port: Annotated[
         str | None,
-        typer.Option(
-            "--move-port",
-            metavar="[HOST:]PORT",
-            help="Fetch by C-MOVE; the archive sends to this port.",
-            rich_help_panel=NETWORK,
-        ),
+        option(NETWORK, "--move-port", help="Fetch by C-MOVE; the archive sends to this port.", metavar="[HOST:]PORT"),
     ] = None,
     retries: RetriesOption = 3,
     dry_run: DryRunOption = False,

@@ -15,7 +15,7 @@ from medseg.cli.archive_options import (
     RetriesOption,
     UserOption,
 )
-from medseg.cli.options import NETWORK, InputsArgument, JsonOption
+from medseg.cli.options import NETWORK, InputsArgument, JsonOption, option
 from medseg.cli.verb import print_json
 
 __all__ = ["push"]
@@ -23,7 +23,7 @@ __all__ = ["push"]
 
 def push(
     inputs: InputsArgument,
-    to: Annotated[str, typer.Option("--to", metavar="ADDRESS", help=ADDRESS, rich_help_panel=NETWORK)],
+    to: Annotated[str, option(NETWORK, "--to", help=ADDRESS, metavar="ADDRESS")],
     aet: AetOption = "MEDSEG",
     user: UserOption = None,
     authority: AuthorityOption = None,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from medseg.cli.options import (
     WHAT,
     ConfigOption,
@@ -18,6 +16,7 @@ from medseg.cli.options import (
     OverwriteOption,
     SetOption,
     ShardOption,
+    argument,
 )
 from medseg.cli.verb import print_result
 
@@ -25,9 +24,7 @@ __all__ = ["run"]
 
 
 def run(
-    pipeline: Annotated[
-        str, typer.Argument(metavar="PIPELINE", help="Shipped pipeline or YAML file.", rich_help_panel=WHAT)
-    ],
+    pipeline: Annotated[str, argument(WHAT, "PIPELINE", help="Shipped pipeline or YAML file.")],
     inputs: InputsArgument,
     out: OutOption,
     config: ConfigOption = None,

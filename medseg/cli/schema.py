@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from medseg.cli.options import WHAT
+from medseg.cli.options import WHAT, argument
 from medseg.cli.verb import print_json
 
 __all__ = ["schema"]
@@ -15,10 +13,10 @@ __all__ = ["schema"]
 def schema(
     name: Annotated[
         str,
-        typer.Argument(
-            metavar="NAME",
+        argument(
+            WHAT,
+            "NAME",
             help="Name of a configuration: train, predict, evaluate, or any pipeline of `medseg list` or YAML file.",
-            rich_help_panel=WHAT,
         ),
     ] = "predict",
 ) -> int:

@@ -17,6 +17,7 @@ from medseg.cli.options import (
     OutOption,
     SetOption,
     comma_separated,
+    option,
 )
 from medseg.cli.verb import print_json
 
@@ -28,46 +29,37 @@ def train(
     out: OutOption,
     config: ConfigOption = None,
     time_budget: Annotated[
-        str | None,
-        typer.Option("--time-budget", help="Length of the training, such as 90s, 20m or 1.5h.", rich_help_panel=WHAT),
+        str | None, option(WHAT, "--time-budget", help="Length of the training, such as 90s, 20m or 1.5h.")
     ] = None,
-    epochs: Annotated[
-        int | None, typer.Option("--epochs", min=1, help="Length of the training in epochs.", rich_help_panel=WHAT)
-    ] = None,
+    epochs: Annotated[int | None, option(WHAT, "--epochs", help="Length of the training in epochs.", min=1)] = None,
     device: DeviceOption = "auto",
     start: Annotated[
-        str | None,
-        typer.Option(
-            "--from", metavar="PACKAGE", help="Fine-tune the weights of this model package.", rich_help_panel=MODEL
-        ),
+        str | None, option(MODEL, "--from", help="Fine-tune the weights of this model package.", metavar="PACKAGE")
     ] = None,
     folds: Annotated[
-        str | None,
-        typer.Option("--folds", help="Cross-validate these folds: all, or numbers such as 0,1.", rich_help_panel=WHAT),
+        str | None, option(WHAT, "--folds", help="Cross-validate these folds: all, or numbers such as 0,1.")
     ] = None,
     configuration: Annotated[
         str | None,
-        typer.Option(
+        option(
+            MODEL,
             "--configuration",
-            metavar="NAME,...",
-            callback=comma_separated("3d_fullres", "3d_lowres", "2d", "cascade"),
             help="Kind of network to plan: 3d_fullres, 3d_lowres, 2d or cascade. Several, with --folds all, are "
             "compared.",
-            rich_help_panel=MODEL,
+            metavar="NAME,...",
+            callback=comma_separated("3d_fullres", "3d_lowres", "2d", "cascade"),
         ),
     ] = None,
     final: Annotated[
         Literal["all", "ensemble"],
-        typer.Option(
+        option(
+            MODEL,
             "--final",
             help="After --folds all: train once more on all cases, or average the models of the folds.",
-            rich_help_panel=MODEL,
         ),
     ] = "all",
-    processes: Annotated[
-        int, typer.Option("--processes", min=1, help="Number of processes, one per GPU.", rich_help_panel=RUN)
-    ] = 1,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.", rich_help_panel=RUN)] = None,
+    processes: Annotated[int, option(RUN, "--processes", help="Number of processes, one per GPU.", min=1)] = 1,
+    seed: Annotated[int | None, option(RUN, "--seed", help="Seed of everything random.")] = None,
     settings: SetOption = None,
     json: JsonOption = False,
 ) -> int:

@@ -13,9 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from medseg.cli.options import LOG
+from medseg.cli.options import LOG, option
 from medseg.cli.usage import check_output
 from medseg.errors import Interrupted
 
@@ -39,11 +37,9 @@ VERBS: dict[str, dict[str, str]] = {
 # of `deidentify` names files, and with them maybe a patient.
 LOGGED = ("architectures", "audit", "compare", "evaluate", "export", "inspect", "pull", "train")
 
-QuietOption = Annotated[bool, typer.Option("--quiet", help="Log errors only.", rich_help_panel=LOG)]
-VerboseOption = Annotated[bool, typer.Option("--verbose", help="Log every step.", rich_help_panel=LOG)]
-DebugOption = Annotated[
-    bool, typer.Option("--debug", help="Log every step, and print the traceback of an error.", rich_help_panel=LOG)
-]
+QuietOption = Annotated[bool, option(LOG, "--quiet", help="Log errors only.")]
+VerboseOption = Annotated[bool, option(LOG, "--verbose", help="Log every step.")]
+DebugOption = Annotated[bool, option(LOG, "--debug", help="Log every step, and print the traceback of an error.")]
 
 
 @dataclass
