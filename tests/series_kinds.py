@@ -310,9 +310,7 @@ KINDS: dict[str, Kind] = {
         volumes=(0, PHASE),
     ),
     "phases-interleaved": Kind(
-        "Two phases half a step apart",
-        _phases(TemporalPositionIdentifier=(1, 2), shift=2.0),
-        volumes=(0, PHASE),
+        "Two phases half a step apart", _phases(TemporalPositionIdentifier=(1, 2), shift=2.0), volumes=(0, PHASE)
     ),
     "two-studies": Kind(
         "Parts of two patients under one series UID, one above the other",
@@ -322,9 +320,7 @@ KINDS: dict[str, Kind] = {
     ),
     "slopes-in-part": Kind("Slope and intercept in some slices only", _series(edit=_half_scaled), "rejected"),
     "high-bit": Kind(
-        "13 bits stored at the top of 16",
-        _series(signed=False, bits=13, intercept=0, edit=_shifted_bits),
-        "rejected",
+        "13 bits stored at the top of 16", _series(signed=False, bits=13, intercept=0, edit=_shifted_bits), "rejected"
     ),
     "localizer": Kind(
         "Localizer inside the series",
@@ -340,9 +336,7 @@ KINDS: dict[str, Kind] = {
         _series(signed=False, bits=13, intercept=0, edit=_pixels(lambda stored: stored | 0xE000)),
     ),
     "padding": Kind(
-        "Unsigned pixels, padding of -2000 written as 63536",
-        _series(signed=False, edit=_padded),
-        voxels=14 * 10 * 9,
+        "Unsigned pixels, padding of -2000 written as 63536", _series(signed=False, edit=_padded), voxels=14 * 10 * 9
     ),
     "pet": Kind("PET in Bq/ml, chosen so that SUV equals it", _series(modality="PT", intercept=0, edit=_pet)),
     "enhanced-ct": Kind("Enhanced multi-frame CT", _enhanced(modality="CT")),
@@ -356,9 +350,7 @@ KINDS: dict[str, Kind] = {
     ),
     "enhanced-slopes": Kind("Enhanced multi-frame MR, slope of each frame its own", _enhanced(edit=_scaled_frames)),
     "enhanced-missing": Kind(
-        "Enhanced multi-frame MR, one frame missing",
-        _enhanced(frames=[(k, 1) for k in range(9) if k != 4]),
-        "rejected",
+        "Enhanced multi-frame MR, one frame missing", _enhanced(frames=[(k, 1) for k in range(9) if k != 4]), "rejected"
     ),
     "implicit": Kind("Implicit VR", _encoded(ImplicitVRLittleEndian)),
     "big-endian": Kind("Big endian", _encoded(ExplicitVRBigEndian)),

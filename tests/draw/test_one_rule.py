@@ -1,7 +1,5 @@
 """Every image is turned by one rule and has its grays by one rule."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from medseg.draw.orientation import Cut, Orientation

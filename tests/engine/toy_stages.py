@@ -120,10 +120,4 @@ STRUCTURE: dict[str, Any] = {
     ],
     "finish": [{"name": "summary", "stage": "summary", "from": "batch"}],
 }
-STAGES = {
-    "find": FindTexts,
-    "read": ReadText,
-    "shout": Shout,
-    "write": WriteBoth,
-    "summary": Summary,
-}
+STAGES = {"find": FindTexts, "read": ReadText, "shout": Shout, "write": WriteBoth, "summary": Summary}

@@ -1,7 +1,5 @@
 """Cases whose answers are known in closed form."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

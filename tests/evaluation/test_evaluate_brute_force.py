@@ -1,7 +1,5 @@
 """Against the plainest possible computation: every border voxel against every other."""
 
-from __future__ import annotations
-
 import itertools
 
 import hypothesis.strategies as st

@@ -1,7 +1,5 @@
 """Calibration: whether probabilities mean what they say."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

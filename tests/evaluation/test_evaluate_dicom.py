@@ -1,7 +1,5 @@
 """Contours and DICOM SEG on either side of an evaluation, brought onto the other's grid."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from small_labels import MODEL, some_labels

@@ -1,7 +1,5 @@
 """Whole evaluations: folders in, tables and a report out."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -1,7 +1,5 @@
 """Objects: matching, panoptic quality, lesions, FROC."""
 
-from __future__ import annotations
-
 import itertools
 import math
 

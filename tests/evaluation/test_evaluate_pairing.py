@@ -1,7 +1,5 @@
 """Which files belong together."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np
@@ -45,11 +43,7 @@ def test_output_of_predict(tmp_path):
 
 def test_folder_for_each_case_with_images_beside(tmp_path):
     make(tmp_path, "id-1/id-1-seg.nii.gz", "id-1/id-1-t1n.nii.gz", "id-2/id-2-seg.nii.gz", "id-3/only.nii.gz")
-    assert ids(tmp_path) == {
-        "id-1": "id-1/id-1-seg.nii.gz",
-        "id-2": "id-2/id-2-seg.nii.gz",
-        "only": "id-3/only.nii.gz",
-    }
+    assert ids(tmp_path) == {"id-1": "id-1/id-1-seg.nii.gz", "id-2": "id-2/id-2-seg.nii.gz", "only": "id-3/only.nii.gz"}
 
 
 def test_images_beside_labels_in_one_folder(tmp_path):

@@ -1,7 +1,5 @@
 """Against other people's tools, on shared cases. `python benchmarks/peer_environments.py` installs them."""
 
-from __future__ import annotations
-
 import json
 import math
 import subprocess

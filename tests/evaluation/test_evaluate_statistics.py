@@ -1,7 +1,5 @@
 """Aggregates, intervals, tests and rankings."""
 
-from __future__ import annotations
-
 import json
 import math
 

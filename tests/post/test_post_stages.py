@@ -40,10 +40,7 @@ def pipeline(monkeypatch, *steps, config=None):
     from medseg.engine import pipeline as module
 
     monkeypatch.setattr(module, "stage_class", lambda name: OWN[name] if name in OWN else stage_class(name))
-    first = (
-        {"name": "read", "stage": "read", "from": "case"},
-        {"name": "predict", "stage": "predict", "from": "case"},
-    )
+    first = ({"name": "read", "stage": "read", "from": "case"}, {"name": "predict", "stage": "predict", "from": "case"})
     structure = {
         "description": "objects",
         "gather": {"name": "found", "stage": "found", "from": "inputs"},

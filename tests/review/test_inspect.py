@@ -1,7 +1,5 @@
 """A verdict for every volume, and a thumbnail the right way up."""
 
-from __future__ import annotations
-
 import json
 import re
 

@@ -1,7 +1,5 @@
 """Figures in an MLflow run that was started elsewhere."""
 
-from __future__ import annotations
-
 import nibabel as nib
 import numpy as np
 import pytest

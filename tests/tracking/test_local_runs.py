@@ -8,11 +8,7 @@ from medseg.tracking import local_runs
 from medseg.tracking.local_runs import FinishedRun, insert
 from medseg.tracking.runs import Tracker, record_finished
 
-RUN = {
-    "name": "batch-segmentation",
-    "parameters": {"model": "liver 1", "python": "3.11"},
-    "tags": {"medseg": "batch"},
-}
+RUN = {"name": "batch-segmentation", "parameters": {"model": "liver 1", "python": "3.11"}, "tags": {"medseg": "batch"}}
 METRICS = {"cases_done": 2.0, "seconds": 1.5}
 
 

@@ -4,14 +4,7 @@ import numpy as np
 import pytest
 
 from medseg.models.card import PostCard
-from medseg.training.selection.post_choice import (
-    NONE,
-    as_post,
-    choose,
-    read_rule_dice,
-    rule_dice,
-    write_rule_dice,
-)
+from medseg.training.selection.post_choice import NONE, as_post, choose, read_rule_dice, rule_dice, write_rule_dice
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable
 
 SHAPE = (24, 24, 12)
