@@ -20,7 +20,7 @@ def lying_header(shape: tuple[int, int, int]) -> bytes:
     return header.binaryblock + bytes(4) + bytes(1000)
 
 
-def test_all_good_cases_are_done_and_each_bad_one_is_named(medseg, scans: Path, tmp_path: Path) -> None:
+def test_all_good_cases_are_done_and_each_bad_one_is_named(medseg, scans, tmp_path):
     good = (scans / "research" / "left-hippocampus.nii.gz").read_bytes()
     folder = tmp_path / "mess"
     deep = folder / "a" / "b c" / "ünï"

@@ -27,7 +27,7 @@ def content(out: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_kill_9_at_ten_random_moments_then_run_again(medseg, scans: Path, tmp_path: Path) -> None:
+def test_kill_9_at_ten_random_moments_then_run_again(medseg, scans, tmp_path):
     source = nib.load(scans / "research" / "left-hippocampus.nii.gz")
     folder = tmp_path / "scans"
     folder.mkdir()

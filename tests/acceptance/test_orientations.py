@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import permutations, product
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -26,9 +25,7 @@ def turned(image: nib.Nifti1Image, orientation: str) -> nib.Nifti1Image:
 @pytest.mark.parametrize(
     "orientations", [pytest.param(FEW, id="few"), pytest.param(ORIENTATIONS, id="all", marks=pytest.mark.slow)]
 )
-def test_labels_agree_in_every_orientation_and_as_dicom(
-    medseg, scans: Path, tmp_path: Path, orientations: list[str]
-) -> None:
+def test_labels_agree_in_every_orientation_and_as_dicom(medseg, scans, tmp_path, orientations):
     source = nib.load(scans / "research" / "left-hippocampus.nii.gz")
     for orientation in orientations:
         nib.save(turned(source, orientation), tmp_path / f"{orientation}.nii.gz")

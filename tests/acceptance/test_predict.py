@@ -28,7 +28,7 @@ def case_of(out: Path, start: str) -> Path:
     return folder
 
 
-def test_a_broken_file_fails_the_batch_in_part_and_is_named_with_its_fix(results) -> None:
+def test_a_broken_file_fails_the_batch_in_part_and_is_named_with_its_fix(results):
     done, _ = results
     assert done.returncode == 3, done.stderr
     assert re.search(r"interrupted-copy.*FAILED.*truncated", done.stderr)
@@ -38,14 +38,14 @@ def test_a_broken_file_fails_the_batch_in_part_and_is_named_with_its_fix(results
     assert all(o["fix"] for o in outcomes if o["state"] == "failed")
 
 
-def test_what_is_no_scan_is_skipped_with_its_reason(results) -> None:
+def test_what_is_no_scan_is_skipped_with_its_reason(results):
     done, _ = results
     skipped = {Path(item["file"]).name: item["reason"] for item in json.loads(done.stdout)["skipped"]}
     assert set(skipped) == {"IM9001", "notes.txt"}
     assert "localizer" in skipped["IM9001"].lower()
 
 
-def test_labels_lie_on_the_scan_s_own_grid(results, scans: Path) -> None:
+def test_labels_lie_on_the_scan_s_own_grid(results, scans):
     _, out = results
     source = nib.load(scans / "research" / "left-hippocampus.nii.gz")
     labels = nib.load(case_of(out, "left-hippocampus") / "labels.nii.gz")
@@ -56,7 +56,7 @@ def test_labels_lie_on_the_scan_s_own_grid(results, scans: Path) -> None:
 
 
 @pytest.mark.parametrize("start", ["left-hippocampus", "mr-"])
-def test_both_hippocampi_are_found_with_plausible_volumes(results, start: str) -> None:
+def test_both_hippocampi_are_found_with_plausible_volumes(results, start):
     _, out = results
     rows = list(csv.DictReader((case_of(out, start) / "measurements.csv").open()))
     volumes = {row["class"]: float(row["volume_ml"]) for row in rows}
@@ -67,7 +67,7 @@ def test_both_hippocampi_are_found_with_plausible_volumes(results, start: str) -
     assert all(int(row["voxels"]) * 0.001 == pytest.approx(float(row["volume_ml"]), rel=1e-3) for row in rows)
 
 
-def test_a_volume_outside_the_training_data_s_range_is_noted(results) -> None:
+def test_a_volume_outside_the_training_data_s_range_is_noted(results):
     done, out = results
     [outcome] = [o for o in json.loads(done.stdout)["cases"] if o["case_id"] == "left-hippocampus"]
     ranges = load_package(MODEL).card.validation.volume_range_ml
@@ -78,7 +78,7 @@ def test_a_volume_outside_the_training_data_s_range_is_noted(results) -> None:
         assert outside == any(f"{row['class']}: " in note and "outside" in note for note in outcome["notes"])
 
 
-def test_every_file_of_the_contract_is_there(results) -> None:
+def test_every_file_of_the_contract_is_there(results):
     _, out = results
     common = {"labels.nii.gz", "labels.tsv", "measurements.csv", "preview.png", "status.json"}
     assert {p.name for p in case_of(out, "left-hippocampus").iterdir()} == common
@@ -92,7 +92,7 @@ def test_every_file_of_the_contract_is_there(results) -> None:
     assert not re.search(r'(src|href)="https?:', page), "the report fetches nothing"
 
 
-def test_no_patient_identifier_leaves_the_scan(results) -> None:
+def test_no_patient_identifier_leaves_the_scan(results):
     done, out = results
     texts = [
         done.stdout,
@@ -103,7 +103,7 @@ def test_no_patient_identifier_leaves_the_scan(results) -> None:
     assert not any("MNI152" in text or "TEMPLATE^" in text for text in texts)
 
 
-def test_the_dicom_seg_reads_back_as_the_same_voxels_in_the_same_place(results) -> None:
+def test_the_dicom_seg_reads_back_as_the_same_voxels_in_the_same_place(results):
     from medseg.io.read import read_labels
 
     _, out = results
@@ -121,7 +121,7 @@ def test_the_dicom_seg_reads_back_as_the_same_voxels_in_the_same_place(results) 
     assert to_world_seg == pytest.approx(to_world, abs=1e-3)
 
 
-def test_a_second_run_does_nothing_and_a_changed_option_does_all_again(results, medseg, scans: Path) -> None:
+def test_a_second_run_does_nothing_and_a_changed_option_does_all_again(results, medseg, scans):
     _, out = results
     before = {p: p.stat().st_mtime_ns for p in out.glob("*/*")}
     again = medseg("predict", scans, "--model", MODEL, "--out", out)
@@ -135,7 +135,7 @@ def test_a_second_run_does_nothing_and_a_changed_option_does_all_again(results, 
     assert [line.split("\t")[1] for line in dry.stdout.splitlines()].count("pending") >= 2
 
 
-def test_wrong_usage_is_exit_code_2_with_the_fix(medseg, scans: Path, tmp_path: Path) -> None:
+def test_wrong_usage_is_exit_code_2_with_the_fix(medseg, scans, tmp_path):
     for arguments, word in (
         ([scans, "--model", "nonesuch"], "hippocampus"),
         ([tmp_path / "absent", "--model", MODEL], "absent"),
@@ -149,14 +149,14 @@ def test_wrong_usage_is_exit_code_2_with_the_fix(medseg, scans: Path, tmp_path: 
         assert "Traceback" not in done.stderr
 
 
-def test_a_folder_without_scans_is_exit_code_4(medseg, tmp_path: Path) -> None:
+def test_a_folder_without_scans_is_exit_code_4(medseg, tmp_path):
     (tmp_path / "readme.txt").write_text("nothing here")
     done = medseg("predict", tmp_path, "--model", MODEL, "--out", tmp_path / "out")
     assert done.returncode == 4
     assert "no scan was found" in done.stderr
 
 
-def test_maps_are_saved_on_the_scan_s_grid_and_unknown_ones_refused(medseg, scans: Path, tmp_path: Path) -> None:
+def test_maps_are_saved_on_the_scan_s_grid_and_unknown_ones_refused(medseg, scans, tmp_path):
     scan = scans / "research" / "left-hippocampus.nii.gz"
     done = medseg("predict", scan, "--model", MODEL, "--out", tmp_path, "--save", "probabilities,entropy")
     assert done.returncode == 0, done.stderr

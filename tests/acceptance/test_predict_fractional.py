@@ -33,7 +33,7 @@ def folder(medseg, series: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return case
 
 
-def test_every_fraction_is_the_class_s_score_where_the_series_has_it(folder: Path) -> None:
+def test_every_fraction_is_the_class_s_score_where_the_series_has_it(folder):
     hd = pytest.importorskip("highdicom")
     seg = hd.seg.segread(folder / "labels.fractional.dcm")
     assert (seg.SegmentationType, seg.SegmentationFractionalType) == ("FRACTIONAL", "PROBABILITY")
@@ -54,7 +54,7 @@ def test_every_fraction_is_the_class_s_score_where_the_series_has_it(folder: Pat
         assert back.max() > 0.9
 
 
-def test_read_back_it_gives_the_labels(folder: Path) -> None:
+def test_read_back_it_gives_the_labels(folder):
     written = nib.load(folder / "labels.nii.gz")
     labels, grid = np.asarray(written.dataobj), Geometry(written.affine, written.shape)
     shares = nib.load(folder / "probabilities.nii.gz").get_fdata()
@@ -64,7 +64,7 @@ def test_read_back_it_gives_the_labels(folder: Path) -> None:
     assert np.array_equal(back.array[certain], labels[certain])
 
 
-def test_the_format_by_itself_has_scores_and_leaves_no_map(medseg, series: Path, folder: Path, tmp_path: Path) -> None:
+def test_the_format_by_itself_has_scores_and_leaves_no_map(medseg, series, folder, tmp_path):
     done = medseg("predict", series, "--model", MODEL, "--out", tmp_path, "--format", FORMAT)
     assert done.returncode == 0, done.stderr
     [case] = [path for path in tmp_path.iterdir() if path.is_dir()]
@@ -85,7 +85,7 @@ def test_the_format_by_itself_has_scores_and_leaves_no_map(medseg, series: Path,
     assert computed["why"]
 
 
-def test_a_scan_that_is_not_dicom_cannot_have_it_and_says_so(medseg, scans: Path, tmp_path: Path) -> None:
+def test_a_scan_that_is_not_dicom_cannot_have_it_and_says_so(medseg, scans, tmp_path):
     scan = scans / "research" / "left-hippocampus.nii.gz"
     done = medseg("predict", scan, "--model", MODEL, "--out", tmp_path, "--format", FORMAT)
     assert done.returncode == 4

@@ -1,9 +1,5 @@
 """The shipped models do what their cards say: on cases they have not seen, where there are such."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import nibabel as nib
 import numpy as np
 import pytest
@@ -17,7 +13,7 @@ needs_data = pytest.mark.needs_data("data/hippocampus", "data/nuclei")
 
 
 @pytest.mark.parametrize("name", ["hippocampus", "nuclei"])
-def test_the_card_says_what_a_user_must_know(name: str) -> None:
+def test_the_card_says_what_a_user_must_know(name):
     package = load_package(name)
     card = package.card
     assert package.weights(), "the weights are there and have the hash of the card"
@@ -32,7 +28,7 @@ def test_the_card_says_what_a_user_must_know(name: str) -> None:
     assert card.precisions["bfloat16"].agreement is not None
 
 
-def test_the_hippocampus_was_cross_validated_on_every_case() -> None:
+def test_the_hippocampus_was_cross_validated_on_every_case():
     card = load_package("hippocampus").card
     assert card.validation is not None
     assert card.validation.split.startswith("5-fold cross-validation")
@@ -42,7 +38,7 @@ def test_the_hippocampus_was_cross_validated_on_every_case() -> None:
 
 @pytest.mark.slow
 @needs_data
-def test_the_hippocampus_is_found_where_it_is(medseg, tmp_path: Path) -> None:
+def test_the_hippocampus_is_found_where_it_is(medseg, tmp_path):
     """The weights have seen these cases, so that this holds the package to its training and says nothing of others."""
     images = sorted((DATA / "hippocampus" / "imagesTr").glob("[!.]*.nii.gz"))[::8]
     out = tmp_path / "out"
@@ -66,7 +62,7 @@ def test_the_hippocampus_is_found_where_it_is(medseg, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @needs_data
-def test_nuclei_of_pictures_not_trained_on_are_counted_as_the_card_says(medseg, tmp_path: Path) -> None:
+def test_nuclei_of_pictures_not_trained_on_are_counted_as_the_card_says(medseg, tmp_path):
     cases = load_package("nuclei").card.training.held_out
     images = [DATA / "nuclei" / "images" / f"{case}.png" for case in cases]
     out = tmp_path / "out"

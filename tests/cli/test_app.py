@@ -29,7 +29,7 @@ VERBS = commands()
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_help_has_an_example_groups_and_whole_sentences(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_has_an_example_groups_and_whole_sentences(verb, capsys):
     assert run([*verb.split(), "--help"]) == 0
     text = capsys.readouterr().out
     assert f"Example: medseg {verb}" in text
@@ -57,7 +57,7 @@ sys.exit(f"imported {heavy & set(sys.modules)}" if heavy & set(sys.modules) else
 """
 
 
-def test_help_imports_nothing_heavy_and_takes_under_half_a_second_of_cpu() -> None:
+def test_help_imports_nothing_heavy_and_takes_under_half_a_second_of_cpu():
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -66,7 +66,7 @@ def test_help_imports_nothing_heavy_and_takes_under_half_a_second_of_cpu() -> No
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
-def test_version_and_shell_completion(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_and_shell_completion(capsys):
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("medseg ")
     asked = {"_MEDSEG_COMPLETE": "complete_bash", "COMP_WORDS": "medseg pre", "COMP_CWORD": "1"}
@@ -92,9 +92,7 @@ def test_version_and_shell_completion(capsys: pytest.CaptureFixture[str]) -> Non
         (["convert", ".", "-o", "/dev/null/x"], "--out /dev/null/x: nothing can be written there"),
     ],
 )
-def test_a_wrong_command_line_is_exit_code_2_and_names_what_was_typed(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_command_line_is_exit_code_2_and_names_what_was_typed(arguments, message, capsys):
     assert run(arguments) == 2
     captured = capsys.readouterr()
     assert message in captured.err
@@ -103,9 +101,7 @@ def test_a_wrong_command_line_is_exit_code_2_and_names_what_was_typed(
 
 
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if any(p.name == "out" for p in VERBS[verb].params)])
-def test_every_verb_with_an_output_refuses_one_that_cannot_be_written(
-    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_verb_with_an_output_refuses_one_that_cannot_be_written(verb, tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
     out = tmp_path / "file" / "out"
     assert run([*verb.split(), *needed(VERBS[verb], tmp_path), "--out", str(out)]) == 2
@@ -113,7 +109,7 @@ def test_every_verb_with_an_output_refuses_one_that_cannot_be_written(
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_refuses_an_unknown_option(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_verb_refuses_an_unknown_option(verb, capsys):
     assert run([*verb.split(), "--nonsense"]) == 2
     assert "there is no option --nonsense" in capsys.readouterr().err
 
@@ -121,9 +117,7 @@ def test_every_verb_refuses_an_unknown_option(verb: str, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     "verb", [verb for verb, command in VERBS.items() if {"model", "model_name"} & {p.name for p in command.params}]
 )
-def test_a_model_that_does_not_exist_is_exit_code_2(
-    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_model_that_does_not_exist_is_exit_code_2(verb, tmp_path, capsys):
     arguments = needed(VERBS[verb], tmp_path, model="no-such-model")
     if verb == "export":
         (tmp_path / "labels.nii.gz").touch()
@@ -150,9 +144,7 @@ def needed(command: object, folder: Path, model: str = "hippocampus") -> list[st
     return given
 
 
-def test_debug_counts_before_and_after_the_verb(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_debug_counts_before_and_after_the_verb(monkeypatch, capsys):
     def explode() -> None:
         raise ZeroDivisionError("surprise")
 
@@ -170,7 +162,7 @@ def test_debug_counts_before_and_after_the_verb(
 
 
 @pytest.mark.parametrize("verb", ["predict", "convert", "inspect", "deidentify", "push", "evaluate", "audit", "plan"])
-def test_nothing_to_do_is_exit_code_4(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_to_do_is_exit_code_4(verb, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     arguments = [
         verb,
@@ -186,9 +178,7 @@ def test_nothing_to_do_is_exit_code_4(verb: str, tmp_path: Path, capsys: pytest.
     ("error", "code"), [(ZeroDivisionError("a"), 1), (Interrupted("SIGTERM"), 75), (KeyboardInterrupt(), 75)]
 )
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if " " not in verb])
-def test_a_bug_and_a_signal_end_every_verb_with_their_code(
-    verb: str, error: BaseException, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bug_and_a_signal_end_every_verb_with_their_code(verb, error, code, tmp_path, monkeypatch):
     def explode(*_given: object, **_options: object) -> None:
         raise error
 
@@ -203,15 +193,13 @@ def names(verb: str) -> set[str]:
     return {param.name for param in VERBS[verb].params}
 
 
-def test_every_verb_is_in_the_docs() -> None:
+def test_every_verb_is_in_the_docs():
     page = (Path(__file__).parents[2] / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
     first = {verb.split()[0] for verb in VERBS}
     assert [verb for verb in first if f"`{verb}" not in page] == []
 
 
-def test_an_output_that_the_system_will_not_write_is_exit_code_2(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_output_that_the_system_will_not_write_is_exit_code_2(monkeypatch, capsys):
     def full() -> None:
         raise OSError(28, "No space left on device", "results/a.nii.gz")
 
@@ -220,13 +208,13 @@ def test_an_output_that_the_system_will_not_write_is_exit_code_2(
     assert capsys.readouterr().err == "medseg: results/a.nii.gz: cannot be written (No space left on device)\n"
 
 
-def test_input_model_and_output_have_short_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_input_model_and_output_have_short_names(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert run(["convert", "-i", str(tmp_path / "empty"), "-o", str(tmp_path / "out")]) == 4
     assert run(["models", "show", "-m", "hippocampus", "--json"]) == 0
     assert '"hippocampus"' in capsys.readouterr().out
 
 
-def test_importing_medseg_imports_no_torch() -> None:
+def test_importing_medseg_imports_no_torch():
     code = "import medseg, sys; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 import runpy
 from pathlib import Path
@@ -12,20 +10,20 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 
 @pytest.mark.parametrize(("page", "name"), [("page", "configuration.md"), ("card_page", "model-card.md")])
-def test_a_page_of_every_key_is_what_the_schemas_say(page: str, name: str) -> None:
+def test_a_page_of_every_key_is_what_the_schemas_say(page, name):
     made = runpy.run_path(str(REFERENCE / "make_configuration.py"))[page]()
     written = (REFERENCE / name).read_text(encoding="utf-8")
     assert made == written, "Run: python docs/reference/make_configuration.py"
 
 
 @pytest.mark.parametrize(("name", "key"), [("train", "optimizer"), ("predict", "segment"), ("evaluate", "objects")])
-def test_every_configuration_has_a_schema(name: str, key: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_configuration_has_a_schema(name, key, capsys):
     assert run(["schema", name]) == 0
     found = json.loads(capsys.readouterr().out)
     assert key in found["properties"]
     assert found["additionalProperties"] is False
 
 
-def test_a_schema_of_nothing_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_schema_of_nothing_is_exit_code_2(capsys):
     assert run(["schema", "nothing"]) == 2
     assert "there is no pipeline called 'nothing'" in capsys.readouterr().err

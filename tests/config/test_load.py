@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
@@ -21,14 +20,14 @@ class Outer(BaseModel):
     segment: Inner = Inner()
 
 
-def test_overrides_reach_into_the_tree_and_leave_the_original_alone() -> None:
+def test_overrides_reach_into_the_tree_and_leave_the_original_alone():
     values = {"segment": {"overlap": 0.5, "device": "cpu"}}
     changed = apply_overrides(values, ["segment.overlap=0.25", "save.formats=[nifti]", "name=a=b"])
     assert changed == {"segment": {"overlap": 0.25, "device": "cpu"}, "save": {"formats": ["nifti"]}, "name": "a=b"}
     assert values == {"segment": {"overlap": 0.5, "device": "cpu"}}
 
 
-def test_of_values_given_twice_those_above_count() -> None:
+def test_of_values_given_twice_those_above_count():
     below = {"segment": {"overlap": 0.5, "device": "cpu"}, "name": "a", "formats": ["nifti", "nrrd"]}
     above = {"segment": {"overlap": 0.25}, "formats": ["sr"], "seed": None}
     assert merged(below, above) == {
@@ -41,12 +40,12 @@ def test_of_values_given_twice_those_above_count() -> None:
 
 
 @pytest.mark.parametrize("override", ["overlap", "=1", ".a=1", "a.=1", "segment.overlap.x=1", "a=[1"])
-def test_an_override_that_cannot_be_meant_is_refused(override: str) -> None:
+def test_an_override_that_cannot_be_meant_is_refused(override):
     with pytest.raises(UsageError, match="--set"):
         apply_overrides({"segment": {"overlap": 0.5}}, [override])
 
 
-def test_an_unknown_key_is_named_by_its_path_with_the_known_ones() -> None:
+def test_an_unknown_key_is_named_by_its_path_with_the_known_ones():
     with pytest.raises(ConfigError) as caught:
         build(Outer, {"segment": {"overlop": 1}}, where="mine.yaml")
     assert (
@@ -55,12 +54,12 @@ def test_an_unknown_key_is_named_by_its_path_with_the_known_ones() -> None:
     )
 
 
-def test_a_wrong_value_is_named_with_what_it_was() -> None:
+def test_a_wrong_value_is_named_with_what_it_was():
     with pytest.raises(ConfigError, match=r"segment\.overlap: .*'much'"):
         build(Outer, {"segment": {"overlap": "much"}})
 
 
-def test_yaml_is_data_and_never_code(tmp_path: Path) -> None:
+def test_yaml_is_data_and_never_code(tmp_path):
     path = tmp_path / "evil.yaml"
     path.write_text("a: !!python/object/apply:os.system ['true']")
     with pytest.raises(ConfigError, match="not valid YAML"):
@@ -68,14 +67,14 @@ def test_yaml_is_data_and_never_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "just text"])
-def test_yaml_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+def test_yaml_that_is_no_mapping_is_refused(tmp_path, text):
     path = tmp_path / "list.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match="keys and values"):
         read_yaml(path)
 
 
-def test_a_missing_file_and_a_broken_line_are_named(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_broken_line_are_named(tmp_path):
     with pytest.raises(ConfigError, match=r"absent\.yaml"):
         read_yaml(tmp_path / "absent.yaml")
     path = tmp_path / "broken.yaml"
@@ -84,7 +83,7 @@ def test_a_missing_file_and_a_broken_line_are_named(tmp_path: Path) -> None:
         read_yaml(path)
 
 
-def test_an_error_of_a_validator_is_said_in_its_own_words() -> None:
+def test_an_error_of_a_validator_is_said_in_its_own_words():
     class Named(BaseModel):
         name: str
 
@@ -126,7 +125,7 @@ class Deep(BaseModel):
         ({"zzz": 1}, "unknown key 'zzz'. Known keys there: steps, by_name, "),
     ],
 )
-def test_a_wrong_value_is_named_at_any_depth_in_plain_words(values: dict[str, object], message: str) -> None:
+def test_a_wrong_value_is_named_at_any_depth_in_plain_words(values, message):
     with pytest.raises(ConfigError) as caught:
         build(Deep, values, where="mine.yaml")
     assert str(caught.value).startswith(f"mine.yaml: {message}")
@@ -144,13 +143,13 @@ def test_a_wrong_value_is_named_at_any_depth_in_plain_words(values: dict[str, ob
         ("maybe={overlap: much}", "--set maybe={overlap: much}: overlap: must be a number"),
     ],
 )
-def test_an_override_that_is_wrong_is_named_as_it_was_typed(override: str, message: str) -> None:
+def test_an_override_that_is_wrong_is_named_as_it_was_typed(override, message):
     with pytest.raises(ConfigError) as caught:
         build(Deep, apply_overrides({"maybe": {"overlap": 0.5}}, [override]), where="mine.yaml")
     assert str(caught.value) == message
 
 
-def test_an_override_is_still_named_after_values_were_joined() -> None:
+def test_an_override_is_still_named_after_values_were_joined():
     joined = merged({"count": 3, "maybe": {"overlap": 0.1}}, without_null(apply_overrides({}, ["maybe.overlop=1"])))
     with pytest.raises(ConfigError, match=r"^--set maybe\.overlop=1: unknown key 'overlop'"):
         build(Deep, joined)

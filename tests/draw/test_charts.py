@@ -1,7 +1,5 @@
 """The charts of the report: what is written on them can be read."""
 
-from __future__ import annotations
-
 from xml.etree import ElementTree
 
 import pytest
@@ -11,7 +9,7 @@ from medseg.draw.charts import CHARACTER, BoxRow, box_plot
 
 @pytest.mark.parametrize("high", [0.41, 1.0, 1.414, 37.0, 9999.0])
 @pytest.mark.parametrize("unit", ["mm", "ml", "Dice"])
-def test_neither_unit_nor_dots_leave_the_axis(high: float, unit: str) -> None:
+def test_neither_unit_nor_dots_leave_the_axis(high, unit):
     values = {str(number): high * number / 5 for number in range(6)}
     svg = ElementTree.fromstring(
         box_plot([BoxRow("liver", "#123456", values)], unit=unit, is_fraction=False, title="t")

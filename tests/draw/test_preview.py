@@ -32,7 +32,7 @@ def drawn(image: nib.Nifti1Image) -> np.ndarray:
     return np.asarray(draw_preview(Scan(array[None], geometry), labels, measure_volumes(labels), size=120))
 
 
-def test_right_is_left_on_the_preview_and_front_is_up() -> None:
+def test_right_is_left_on_the_preview_and_front_is_up():
     image = drawn(scene())
     green = (image[..., 1] > 200) & (image[..., 0] < 60) & (image[..., 2] < 60)
     axial, coronal, sagittal = (green[12:132, 12 + n * 132 : 132 + n * 132] for n in range(3))
@@ -43,7 +43,7 @@ def test_right_is_left_on_the_preview_and_front_is_up() -> None:
         assert rows.mean() < 60, "the spot is front and up, and so at the top"
 
 
-def test_the_preview_does_not_depend_on_how_the_axes_are_stored() -> None:
+def test_the_preview_does_not_depend_on_how_the_axes_are_stored():
     source = scene()
     reference = drawn(source)
     for order in permutations(range(3)):
@@ -52,21 +52,21 @@ def test_the_preview_does_not_depend_on_how_the_axes_are_stored() -> None:
             assert np.array_equal(drawn(turned), reference)
 
 
-def test_an_empty_prediction_and_a_flat_scan_can_be_drawn() -> None:
+def test_an_empty_prediction_and_a_flat_scan_can_be_drawn():
     geometry = Geometry(np.eye(4), (8, 9, 10))
     labels = LabelMap(np.zeros((8, 9, 10), np.uint8), geometry, TABLE)
     image = draw_preview(Scan(np.full((1, 8, 9, 10), np.nan, np.float32), geometry), labels, measure_volumes(labels))
     assert image.width > image.height
 
 
-def test_labels_of_another_grid_are_refused() -> None:
+def test_labels_of_another_grid_are_refused():
     geometry, other = Geometry(np.eye(4), (8, 9, 10)), Geometry(np.diag([2.0, 1, 1, 1]), (8, 9, 10))
     labels = LabelMap(np.zeros((8, 9, 10), np.uint8), other, TABLE)
     with pytest.raises(GeometryMismatch):
         draw_preview(Scan(np.zeros((1, 8, 9, 10)), geometry), labels, measure_volumes(labels))
 
 
-def test_many_classes_have_a_short_legend() -> None:
+def test_many_classes_have_a_short_legend():
     geometry = Geometry(np.eye(4), (20, 20, 20))
     table = LabelTable(tuple(LabelClass(v, f"class-{v}") for v in range(1, 118)))
     array = np.random.default_rng(0).integers(0, 118, (20, 20, 20)).astype(np.uint8)
@@ -75,7 +75,7 @@ def test_many_classes_have_a_short_legend() -> None:
     assert image.height < 600
 
 
-def test_a_2d_image_is_shown_in_color_beside_itself_with_its_objects_outlined() -> None:
+def test_a_2d_image_is_shown_in_color_beside_itself_with_its_objects_outlined():
     geometry = Geometry(np.eye(4), (60, 30, 1))
     array = np.zeros((3, 60, 30, 1), np.uint8)
     array[0] = 200

@@ -29,7 +29,7 @@ def result(out: Path) -> BatchResult:
     )
 
 
-def test_the_table_is_csv_whatever_the_names_and_hides_when_it_was_done(tmp_path: Path) -> None:
+def test_the_table_is_csv_whatever_the_names_and_hides_when_it_was_done(tmp_path):
     rows = list(csv.DictReader(io.StringIO(table_of_cases(result(tmp_path)))))
     assert [row["state"] for row in rows] == ["done", "done", "failed"]
     assert rows[0]["liver, left.volume_ml"] == "1.5"
@@ -37,7 +37,7 @@ def test_the_table_is_csv_whatever_the_names_and_hides_when_it_was_done(tmp_path
     assert rows[2]["fix"] == "Copy it again."
 
 
-def test_the_page_names_failures_with_their_fix_and_escapes_everything(tmp_path: Path) -> None:
+def test_the_page_names_failures_with_their_fix_and_escapes_everything(tmp_path):
     page = render_report(result(tmp_path))
     assert "is truncated" in page
     assert "Copy it again." in page
@@ -46,7 +46,7 @@ def test_the_page_names_failures_with_their_fix_and_escapes_everything(tmp_path:
     assert "not a medical device" in page
 
 
-def test_previews_are_embedded_up_to_a_number_and_linked_beyond(tmp_path: Path) -> None:
+def test_previews_are_embedded_up_to_a_number_and_linked_beyond(tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()
         (tmp_path / name / "preview.png").write_bytes(b"\x89PNG")
@@ -55,11 +55,11 @@ def test_previews_are_embedded_up_to_a_number_and_linked_beyond(tmp_path: Path) 
     assert 'src="b/preview.png"' in page
 
 
-def test_the_page_is_the_same_whenever_it_is_made(tmp_path: Path) -> None:
+def test_the_page_is_the_same_whenever_it_is_made(tmp_path):
     assert render_report(result(tmp_path)) == render_report(result(tmp_path))
 
 
-def test_objects_are_counted_where_a_model_makes_them(tmp_path: Path) -> None:
+def test_objects_are_counted_where_a_model_makes_them(tmp_path):
     cells = Volumes((ClassVolume("cell", 40, 0.04, 7), ClassVolume("fat", 9, 0.009)))
     none = Volumes((ClassVolume("cell", 0, 0.0, 0), ClassVolume("fat", 0, 0.0)))
     outcomes = tuple(
@@ -79,7 +79,7 @@ def test_objects_are_counted_where_a_model_makes_them(tmp_path: Path) -> None:
     ]
 
 
-def test_a_withheld_case_has_its_reason_and_counts_as_part_of_the_batch_not_done(tmp_path: Path) -> None:
+def test_a_withheld_case_has_its_reason_and_counts_as_part_of_the_batch_not_done(tmp_path):
     withheld = CaseOutcome("x", "withheld", "x.nii.gz", tmp_path / "x", error="is a CT", fix="Choose a CT model.")
     done = result(tmp_path).outcomes[0]
     assert BatchResult(tmp_path, (withheld,)).exit_code == 3
@@ -92,7 +92,7 @@ def test_a_withheld_case_has_its_reason_and_counts_as_part_of_the_batch_not_done
     assert "Choose a CT model." in page
 
 
-def test_the_page_is_sorted_by_review_priority_and_says_so(tmp_path: Path) -> None:
+def test_the_page_is_sorted_by_review_priority_and_says_so(tmp_path):
     first, second = result(tmp_path).outcomes[:2]
     page = render_report(BatchResult(tmp_path, (first, replace(second, review_priority=2.5))))
     assert "Sorted by review priority: cases with warnings first." in page

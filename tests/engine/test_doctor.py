@@ -1,11 +1,7 @@
-from __future__ import annotations
-
-import pytest
-
 from medseg.engine import doctor
 
 
-def test_what_is_there_but_cannot_be_imported_is_not_called_ok(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_there_but_cannot_be_imported_is_not_called_ok(monkeypatch):
     """As `mlflow ui`, whose module comes with mlflow-skinny and cannot be imported without flask."""
     offered = {
         "fine": ("json, logging.handlers", "logging", "logs"),

@@ -15,7 +15,7 @@ def changed(**changes: Any) -> PipelineFile:
     return build(PipelineFile, {**copy.deepcopy(STRUCTURE), **changes})
 
 
-def test_fitting_steps_are_assembled_with_their_options(structure: PipelineFile) -> None:
+def test_fitting_steps_are_assembled_with_their_options(structure):
     pipeline = assemble("toy", structure, {"shout": {"mark": "?", "times": 2}})
     assert [step.name for step in pipeline.each] == ["read", "shout", "write"]
     assert pipeline.identity()["shout"] == {"mark": "?", "times": 2}
@@ -30,49 +30,47 @@ def test_fitting_steps_are_assembled_with_their_options(structure: PipelineFile)
         ({"shout": {"times": 0}}, ["times", "0"]),
     ],
 )
-def test_wrong_configuration_names_the_key_and_the_known_ones(
-    structure: PipelineFile, config: dict[str, Any], words: list[str]
-) -> None:
+def test_wrong_configuration_names_the_key_and_the_known_ones(structure, config, words):
     with pytest.raises(ConfigError) as caught:
         assemble("toy", structure, config)
     for word in words:
         assert word in str(caught.value)
 
 
-def test_a_step_cannot_take_what_no_earlier_step_gives() -> None:
+def test_a_step_cannot_take_what_no_earlier_step_gives():
     steps = copy.deepcopy(STRUCTURE["each"])
     steps[1]["from"] = "later"
     with pytest.raises(PipelineError, match="takes 'later', which no earlier step gives"):
         assemble("toy", changed(each=steps), {})
 
 
-def test_neighbors_of_different_types_do_not_fit() -> None:
+def test_neighbors_of_different_types_do_not_fit():
     steps = copy.deepcopy(STRUCTURE["each"])
     steps[1]["from"] = "case"
     with pytest.raises(PipelineError, match="'shout' takes Text, and 'case' gives FoundScan"):
         assemble("toy", changed(each=steps), {})
 
 
-def test_inputs_of_a_step_must_be_exactly_its_fields() -> None:
+def test_inputs_of_a_step_must_be_exactly_its_fields():
     steps = copy.deepcopy(STRUCTURE["each"])
     steps[2]["from"] = {"quiet": "read"}
     with pytest.raises(PipelineError, match="needs the inputs quiet, loud"):
         assemble("toy", changed(each=steps), {})
 
 
-def test_two_steps_cannot_share_a_name() -> None:
+def test_two_steps_cannot_share_a_name():
     steps = copy.deepcopy(STRUCTURE["each"])
     steps[1]["name"] = "read"
     with pytest.raises(PipelineError, match="have the same name"):
         assemble("toy", changed(each=steps), {})
 
 
-def test_a_pipeline_file_with_an_unknown_key_is_refused() -> None:
+def test_a_pipeline_file_with_an_unknown_key_is_refused():
     with pytest.raises(ConfigError, match="unknown key 'finally'"):
         changed(**{"finally": []})
 
 
-def test_every_shipped_pipeline_fits_together_with_its_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_shipped_pipeline_fits_together_with_its_configuration(monkeypatch):
     from medseg import resources
     from medseg.config.load import read_yaml
     from medseg.engine import pipeline as pipeline_module

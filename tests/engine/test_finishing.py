@@ -53,9 +53,7 @@ def error(result: BatchResult, case_id: str) -> str:
 
 
 @pytest.mark.parametrize("isolate", [True, False])
-def test_a_case_is_finished_beside_the_next_ones_network_and_outcomes_stay_in_order(
-    scans: Path, isolate: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_case_is_finished_beside_the_next_ones_network_and_outcomes_stay_in_order(scans, isolate, caplog):
     caplog.set_level(logging.INFO, logger="medseg.run")
     # Each network waits for the writing before it, and each writing for the network after it.
     network = {"waits": {"b": "write a begins", "c": "write b begins"}}
@@ -74,7 +72,7 @@ def test_a_case_is_finished_beside_the_next_ones_network_and_outcomes_stay_in_or
     )
 
 
-def test_a_large_case_has_the_machine_to_itself(scans: Path) -> None:
+def test_a_large_case_has_the_machine_to_itself(scans):
     (scans / "b.txt").write_text("large")
     assert states(go(scans, {}, {})) == "a done b done c done"
     found = events(scans.parent / "out")
@@ -83,7 +81,7 @@ def test_a_large_case_has_the_machine_to_itself(scans: Path) -> None:
 
 
 @pytest.mark.parametrize("isolate", [True, False])
-def test_a_failure_in_writing_costs_only_its_case(scans: Path, isolate: bool) -> None:
+def test_a_failure_in_writing_costs_only_its_case(scans, isolate):
     result = go(scans, {}, BESIDE | {"fail_at": "a"}, isolate)
     assert states(result) == "a failed b done c done"
     assert "will not do" in error(result, "a")
@@ -91,13 +89,13 @@ def test_a_failure_in_writing_costs_only_its_case(scans: Path, isolate: bool) ->
 
 
 @pytest.mark.parametrize("isolate", [True, False])
-def test_a_failure_in_the_network_loses_nothing_of_the_case_before(scans: Path, isolate: bool) -> None:
+def test_a_failure_in_the_network_loses_nothing_of_the_case_before(scans, isolate):
     result = go(scans, {"fail_at": "b"}, BESIDE, isolate)
     assert states(result) == "a done b failed c done"
     assert "will not do" in error(result, "b")
 
 
-def test_a_crash_in_writing_costs_only_its_case(scans: Path) -> None:
+def test_a_crash_in_writing_costs_only_its_case(scans):
     result = go(scans, {}, BESIDE | {"signal_at": "a"})
     assert states(result) == "a failed b done c done"
     assert "SIGSEGV" in error(result, "a")
@@ -107,30 +105,28 @@ def test_a_crash_in_writing_costs_only_its_case(scans: Path) -> None:
     assert found.count("network c begins") == 1
 
 
-def test_a_crash_in_the_network_costs_only_its_case(scans: Path) -> None:
+def test_a_crash_in_the_network_costs_only_its_case(scans):
     # The first writing of a never ends, because the network of b, begun, brings the process down.
     result = go(scans, {"waits": {"b": "write a begins"}, "signal_at": "b"}, BESIDE)
     assert states(result) == "a done b failed c done"
     assert "SIGSEGV" in error(result, "b")
 
 
-def test_a_writing_that_hangs_costs_only_its_case(scans: Path) -> None:
+def test_a_writing_that_hangs_costs_only_its_case(scans):
     result = go(scans, {}, BESIDE | {"sleep_at": "a"}, seconds=2.0)
     assert states(result) == "a failed b done c done"
     assert "longer than one case may" in error(result, "a")
     assert "--max-seconds" in str(result.outcomes[0].fix)
 
 
-def test_a_network_that_hangs_costs_nothing_of_the_case_finished_beside_it(scans: Path) -> None:
+def test_a_network_that_hangs_costs_nothing_of_the_case_finished_beside_it(scans):
     result = go(scans, {"sleep_at": "b"}, BESIDE, seconds=2.0)
     assert states(result) == "a done b failed c done"
     assert "longer than one case may" in error(result, "b")
     assert events(scans.parent / "out").count("network a begins") == 1
 
 
-def test_a_run_that_is_stopped_leaves_the_case_undone_and_no_thread(
-    scans: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_is_stopped_leaves_the_case_undone_and_no_thread(scans, monkeypatch):
     made: list[Finishing] = []
     begin, write_text = Finishing.begin, Write.run
 
@@ -154,7 +150,7 @@ def test_a_run_that_is_stopped_leaves_the_case_undone_and_no_thread(
     assert states(go(scans, {}, {}, isolate=False)) == "a done b done c done"
 
 
-def test_nothing_of_a_case_is_kept_while_a_large_one_is_computed(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_of_a_case_is_kept_while_a_large_one_is_computed(scans, monkeypatch):
     (scans / "c.txt").write_text("large")
     read: dict[str, Any] = {}
     kept: dict[str, list[str]] = {}

@@ -28,7 +28,7 @@ def outcome(result: BatchResult, case_id: str) -> Any:
     return {o.case_id: o for o in result.outcomes}[case_id]
 
 
-def test_a_case_that_floods_the_memory_is_stopped_with_the_numbers(texts: Path, tmp_path: Path) -> None:
+def test_a_case_that_floods_the_memory_is_stopped_with_the_numbers(texts, tmp_path):
     result = go(texts, tmp_path / "out", {"hoard_at": "a"}, Guard(memory=0.7))
     assert "more than the 0.7 GiB" in outcome(result, "a").error
     assert outcome(result, "c").state == "done"
@@ -41,9 +41,7 @@ def prepared(texts: Path, out: Path, pen: str, *, isolate: bool, seconds: float 
 
 
 @pytest.mark.parametrize("isolate", [True, False])
-def test_what_is_done_once_is_said_before_the_first_case_and_costs_it_no_time(
-    texts: Path, tmp_path: Path, isolate: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_is_done_once_is_said_before_the_first_case_and_costs_it_no_time(texts, tmp_path, isolate, caplog):
     caplog.set_level("INFO", logger="medseg.run")
     result = prepared(texts, tmp_path / "out", "lost", isolate=isolate, seconds=1.2)
     assert {o.state for o in result.outcomes if o.case_id in ("a", "c")} == {"done"}
@@ -55,7 +53,7 @@ def test_what_is_done_once_is_said_before_the_first_case_and_costs_it_no_time(
     assert "looking for a pen, once" not in [record.getMessage() for record in caplog.records]
 
 
-def test_what_fails_while_getting_ready_fails_in_every_case(texts: Path, tmp_path: Path) -> None:
+def test_what_fails_while_getting_ready_fails_in_every_case(texts, tmp_path):
     result = prepared(texts, tmp_path / "out", "broken", isolate=True)
     assert "a broken pen" in outcome(result, "a").error
     assert "a broken pen" in outcome(result, "c").error
@@ -89,7 +87,7 @@ def started(texts: Path, out: Path) -> tuple[subprocess.Popen[bytes], psutil.Pro
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_the_worker_ends_with_its_parent_however_that_ends(texts: Path, tmp_path: Path, number: int) -> None:
+def test_the_worker_ends_with_its_parent_however_that_ends(texts, tmp_path, number):
     process, worker = started(texts, tmp_path / "out")
     os.kill(process.pid, number)
     process.wait(10)

@@ -28,7 +28,7 @@ def states(result: BatchResult) -> dict[str, str]:
     return {o.case_id or o.source: o.state for o in result.outcomes}
 
 
-def test_one_bad_case_never_stops_the_others(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
+def test_one_bad_case_never_stops_the_others(structure, texts, tmp_path):
     result = go(structure, texts, tmp_path / "out")
     assert states(result) == {"a": "done", "b": "failed", "c": "done", "d": "failed", "e.bad": "failed"}
     assert result.exit_code == 3
@@ -40,15 +40,13 @@ def test_one_bad_case_never_stops_the_others(structure: PipelineFile, texts: Pat
     assert [item.path.name for item in result.skipped] == ["f.pdf"]
 
 
-def test_a_failed_case_leaves_its_record_and_nothing_else(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
+def test_a_failed_case_leaves_its_record_and_nothing_else(structure, texts, tmp_path):
     go(structure, texts, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out" / "b").iterdir()] == ["status.json"]
     assert json.loads((tmp_path / "out" / "b" / "status.json").read_text())["fix"] == "Write it again."
 
 
-def test_a_second_run_does_only_what_is_missing_or_changed(
-    structure: PipelineFile, texts: Path, tmp_path: Path
-) -> None:
+def test_a_second_run_does_only_what_is_missing_or_changed(structure, texts, tmp_path):
     out = tmp_path / "out"
     go(structure, texts, out)
     assert states(go(structure, texts, out))["a"] == "current"
@@ -66,9 +64,7 @@ def test_a_second_run_does_only_what_is_missing_or_changed(
     assert states(go(structure, texts, out, overwrite=True))["a"] == "done"
 
 
-def test_a_failed_case_is_tried_again(
-    structure: PipelineFile, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_case_is_tried_again(structure, texts, tmp_path, monkeypatch):
     """What failed for the moment, for want of memory, need not fail again."""
 
     def full(self: ReadText, item: FoundScan, context: RunContext) -> Text:
@@ -80,7 +76,7 @@ def test_a_failed_case_is_tried_again(
     assert states(go(structure, texts, tmp_path / "out"))["a"] == "done"
 
 
-def test_results_carry_no_trace_of_when_they_were_made(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
+def test_results_carry_no_trace_of_when_they_were_made(structure, texts, tmp_path):
     for name in ("first", "second"):
         go(structure, texts, tmp_path / name)
 
@@ -95,13 +91,13 @@ def test_results_carry_no_trace_of_when_they_were_made(structure: PipelineFile, 
     assert content("first") == content("second")
 
 
-def test_a_dry_run_writes_nothing(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
+def test_a_dry_run_writes_nothing(structure, texts, tmp_path):
     result = go(structure, texts, tmp_path / "out", dry_run=True)
     assert states(result)["a"] == "pending"
     assert not (tmp_path / "out").exists()
 
 
-def test_shards_together_do_every_case_once(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
+def test_shards_together_do_every_case_once(structure, texts, tmp_path):
     out = tmp_path / "out"
     first = go(structure, texts, out, shard=Shard(1, 2))
     assert states(first) == {"a": "done", "b": "pending", "c": "done", "d": "pending", "e.bad": "failed"}
@@ -110,12 +106,12 @@ def test_shards_together_do_every_case_once(structure: PipelineFile, texts: Path
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/2/3"])
-def test_a_shard_that_makes_no_sense_is_rejected(text: str) -> None:
+def test_a_shard_that_makes_no_sense_is_rejected(text):
     with pytest.raises(UsageError, match="--shard"):
         Shard.parse(text)
 
 
-def test_nothing_found_and_nothing_worked_are_exit_code_4(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
+def test_nothing_found_and_nothing_worked_are_exit_code_4(structure, texts, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
     assert go(structure, empty, tmp_path / "out").exit_code == 4
@@ -124,7 +120,7 @@ def test_nothing_found_and_nothing_worked_are_exit_code_4(structure: PipelineFil
     assert go(structure, texts, tmp_path / "out").exit_code == 4
 
 
-def test_a_folder_of_somebody_else_is_never_touched(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
+def test_a_folder_of_somebody_else_is_never_touched(structure, texts, tmp_path):
     theirs = tmp_path / "out" / "c"
     theirs.mkdir(parents=True)
     (theirs / "scan.dcm").write_text("precious")
@@ -133,7 +129,7 @@ def test_a_folder_of_somebody_else_is_never_touched(structure: PipelineFile, tex
     assert [path.name for path in theirs.iterdir()] == ["scan.dcm"]
 
 
-def test_two_runs_cannot_write_the_same_folder_at_once(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
+def test_two_runs_cannot_write_the_same_folder_at_once(structure, texts, tmp_path):
     from medseg.io.files.lock import exclusive
 
     out = tmp_path / "out"
@@ -142,7 +138,7 @@ def test_two_runs_cannot_write_the_same_folder_at_once(structure: PipelineFile, 
         go(structure, texts, out)
 
 
-def test_a_signal_stops_the_run_and_the_next_goes_on(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
+def test_a_signal_stops_the_run_and_the_next_goes_on(structure, texts, tmp_path):
     stop = {"write": {"signal_at": "c", "number": int(signal.SIGTERM)}}
     with pytest.raises(Interrupted, match="SIGTERM"):
         go(structure, texts, tmp_path / "out", stop)
@@ -168,7 +164,7 @@ run(pipeline.assemble("toy", structure, {{"write": {{"signal_at": "c"}}}}), Inpu
 """
 
 
-def test_a_killed_run_loses_at_most_the_case_in_hand(structure: PipelineFile, texts: Path, tmp_path: Path) -> None:
+def test_a_killed_run_loses_at_most_the_case_in_hand(structure, texts, tmp_path):
     out = tmp_path / "out"
     script = KILLED.format(here=str(Path(__file__).parent), texts=str(texts), out=str(out))
     killed = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)

@@ -56,9 +56,7 @@ def arrays(tmp_path: Path) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(("stage", "ahead"), [("median", ["read"]), ("median-ahead", ["read", "filter"])])
-def test_a_filter_between_reading_and_the_network_gives_the_labels_of_filtered_scans(
-    tmp_path: Path, arrays: dict[str, np.ndarray], stage: str, ahead: list[str]
-) -> None:
+def test_a_filter_between_reading_and_the_network_gives_the_labels_of_filtered_scans(tmp_path, arrays, stage, ahead):
     result = go(tmp_path, stage)
     assert [outcome.state for outcome in result.outcomes] == ["done"] * 3
     for name, array in arrays.items():
@@ -71,9 +69,7 @@ def test_a_filter_between_reading_and_the_network_gives_the_labels_of_filtered_s
     assert [step.name for step in schedule.aside] == ["refine", "measure", "save"]
 
 
-def test_what_stages_report_is_in_the_outcome_whatever_they_are_called(
-    tmp_path: Path, arrays: dict[str, np.ndarray]
-) -> None:
+def test_what_stages_report_is_in_the_outcome_whatever_they_are_called(tmp_path, arrays):
     result = go(tmp_path)
     status = json.loads((tmp_path / "out" / "a" / "status.json").read_text())
     assert (status["state"], status["warnings"], status["notes"]) == ("done", ["made by a threshold"], ["above 50"])
@@ -93,9 +89,7 @@ def test_what_stages_report_is_in_the_outcome_whatever_they_are_called(
     assert "current" not in "".join(written)
 
 
-def test_sources_lead_back_to_the_scans_and_are_the_owner_s_alone(
-    tmp_path: Path, arrays: dict[str, np.ndarray]
-) -> None:
+def test_sources_lead_back_to_the_scans_and_are_the_owner_s_alone(tmp_path, arrays):
     go(tmp_path)
     sources = tmp_path / "out" / "sources.csv"
     assert stat.S_IMODE(sources.stat().st_mode) == 0o600
@@ -107,9 +101,7 @@ def test_sources_lead_back_to_the_scans_and_are_the_owner_s_alone(
     assert rows[0]["input_sha256"] == status["input_sha256"]
 
 
-def test_results_of_an_earlier_version_are_made_again_and_it_is_said(
-    tmp_path: Path, arrays: dict[str, np.ndarray], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_results_of_an_earlier_version_are_made_again_and_it_is_said(tmp_path, arrays, caplog):
     go(tmp_path)
     record = tmp_path / "out" / "a" / "status.json"
     status = json.loads(record.read_text())
@@ -122,20 +114,20 @@ def test_results_of_an_earlier_version_are_made_again_and_it_is_said(
     assert json.loads(record.read_text()) == status
 
 
-def test_a_stage_that_runs_nowhere_known_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_that_runs_nowhere_known_is_rejected(tmp_path, monkeypatch):
     monkeypatch.setattr(user_stages.Median, "runs", "sideways", raising=False)
     with pytest.raises(PipelineError, match=r"'median' declares that it runs 'sideways'.*ahead, main, aside"):
         (tmp_path / "own.yaml").write_text(PIPELINE.replace("FILTER", "median"))
         assemble("own", load_pipeline(tmp_path / "own.yaml"), {})
 
 
-def test_a_model_is_resolved_once_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_is_resolved_once_a_run(tmp_path, monkeypatch):
     from medseg.engine.predict import predict
     from medseg.engine.stages import segment
 
     resolved: list[str] = []
     resolve = segment.resolve_model
-    monkeypatch.setattr(segment, "resolve_model", lambda name: resolved.append(name) or resolve(name))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(segment, "resolve_model", lambda name: resolved.append(name) or resolve(name))
     noisy(tmp_path / "a.nii.gz", 0)
     predict(tmp_path / "a.nii.gz", "hippocampus", tmp_path / "out", dry_run=True)
     assert resolved == ["hippocampus"]

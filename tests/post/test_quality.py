@@ -26,20 +26,20 @@ def organ() -> np.ndarray:
     return array
 
 
-def test_an_ordinary_prediction_has_no_flags() -> None:
+def test_an_ordinary_prediction_has_no_flags():
     assert notes_of(organ(), liver=(100, 300)) == ""
 
 
-def test_a_volume_the_training_data_never_had_is_flagged_with_the_numbers() -> None:
+def test_a_volume_the_training_data_never_had_is_flagged_with_the_numbers():
     assert notes_of(organ(), liver=(300, 500)) == "liver: Volume 216 ml; the training data has 300 to 500 ml."
 
 
-def test_a_class_that_should_be_there_and_is_not_is_flagged() -> None:
+def test_a_class_that_should_be_there_and_is_not_is_flagged():
     assert "lesion: Not found" in notes_of(organ(), lesion=(1, 50))
     assert notes_of(np.zeros(GRID.shape)) == "Nothing was found."
 
 
-def test_a_class_of_several_components_is_flagged_but_not_countable_things() -> None:
+def test_a_class_of_several_components_is_flagged_but_not_countable_things():
     array = organ()
     array[10, 10, 2:10] = 1
     assert notes_of(array) == ""
@@ -49,7 +49,7 @@ def test_a_class_of_several_components_is_flagged_but_not_countable_things() -> 
     assert notes_of(array) == ""
 
 
-def test_what_touches_the_edge_of_the_field_of_view_is_flagged() -> None:
+def test_what_touches_the_edge_of_the_field_of_view_is_flagged():
     array = organ()
     array[2:8, 2:8, 0:2] = 1
     assert notes_of(array) == "liver: Touches the edge of the field of view and may be cut off."
@@ -57,7 +57,7 @@ def test_what_touches_the_edge_of_the_field_of_view_is_flagged() -> None:
     assert notes_of(organ()[:, :, 4:5], flat) == "", "a 2D image has no edge in front and behind"
 
 
-def test_uncertainty_is_measured_weighed_and_flagged() -> None:
+def test_uncertainty_is_measured_weighed_and_flagged():
     labels = LabelMap(organ().astype(np.uint8), GRID, TABLE)
     sure = Prediction(labels, ModelIdentity("m", "1", "0" * 64), uncertainty={1: ClassUncertainty(0.4, 0.97)})
     unsure = replace(sure, uncertainty={1: ClassUncertainty(0.9, 0.6)})
@@ -75,7 +75,7 @@ def test_uncertainty_is_measured_weighed_and_flagged() -> None:
     assert found[0].rows[1].n_components == 0
 
 
-def test_the_model_s_card_limits_uncertainty_unless_the_user_does() -> None:
+def test_the_model_s_card_limits_uncertainty_unless_the_user_does():
     labels = LabelMap(organ().astype(np.uint8), GRID, TABLE)
     uncertain = Prediction(labels, ModelIdentity("m", "1", "0" * 64), uncertainty={1: ClassUncertainty(0.4)})
     volumes = measure_volumes(labels)
@@ -95,7 +95,7 @@ def test_the_model_s_card_limits_uncertainty_unless_the_user_does() -> None:
     )
 
 
-def test_the_table_of_measurements() -> None:
+def test_the_table_of_measurements():
     labels = LabelMap(organ().astype(np.uint8), GRID, TABLE)
     prediction = Prediction(labels, ModelIdentity("m", "1", "0" * 64), uncertainty={1: ClassUncertainty(0.456, None)})
     volumes = measure_volumes(labels)

@@ -38,14 +38,14 @@ def test_a_run_without_an_end_is_refused():
         build(TrainConfig, tiny_config(epochs=None))
 
 
-def test_options_win_over_the_file(tmp_path: Path):
+def test_options_win_over_the_file(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text(yaml.safe_dump(tiny_config(seed=3)))
     config = configure(Path(), str(path), ["sampling.batch=7"], epochs=9, seed=5)
     assert (config.sampling.batch, config.epochs, config.seed, config.time_budget) == (7, 9, 5, None)
 
 
-def test_a_time_budget_takes_the_place_of_the_files_epochs(tmp_path: Path):
+def test_a_time_budget_takes_the_place_of_the_files_epochs(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text(yaml.safe_dump(tiny_config()))
     config = configure(Path(), str(path), time_budget="1.5h")

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -29,7 +27,7 @@ def two_cells_with_a_border() -> np.ndarray:
     return array
 
 
-def test_objects_of_a_border_model_use_the_border_up(tmp_path: Path) -> None:
+def test_objects_of_a_border_model_use_the_border_up(tmp_path):
     prediction = predicted(two_cells_with_a_border(), ("cell", "border"), PostStep("border"))
     refined = follow(prediction, RunContext(tmp_path))
     assert refined.instances is not None
@@ -39,7 +37,7 @@ def test_objects_of_a_border_model_use_the_border_up(tmp_path: Path) -> None:
     assert set(np.unique(refined.labels.array)) == {0, 1}
 
 
-def test_clean_up_comes_before_objects_and_other_classes_stay(tmp_path: Path) -> None:
+def test_clean_up_comes_before_objects_and_other_classes_stay(tmp_path):
     array = np.zeros(GRID.shape)
     array[1:4, 1:4, 1:4] = 1
     array[8, 8, 8] = 1
@@ -55,7 +53,7 @@ def test_clean_up_comes_before_objects_and_other_classes_stay(tmp_path: Path) ->
     assert (refined.labels.array == 1).sum() == 27
 
 
-def test_the_stage_measures_objects_in_mm(tmp_path: Path) -> None:
+def test_the_stage_measures_objects_in_mm(tmp_path):
     array = np.zeros(GRID.shape)
     array[1:4, 1:4, 1:4] = 1
     prediction = predicted(array, ("lesion",), PostStep("components"))
@@ -68,13 +66,13 @@ def test_the_stage_measures_objects_in_mm(tmp_path: Path) -> None:
     assert row.measures.centroid_mm == pytest.approx((4.0, 2.0, 2.0))
 
 
-def test_a_card_without_a_recipe_leaves_the_prediction_alone(tmp_path: Path) -> None:
+def test_a_card_without_a_recipe_leaves_the_prediction_alone(tmp_path):
     prediction = predicted(np.ones(GRID.shape), ("all",))
     case = Case("a", (Scan(np.ones((1, *GRID.shape), np.float32), GRID),))
     assert Refine(Refine.Options()).run(PredictedCase(case, prediction), RunContext(tmp_path)) is prediction
 
 
-def test_a_card_that_names_what_there_is_not_is_refused(tmp_path: Path) -> None:
+def test_a_card_that_names_what_there_is_not_is_refused(tmp_path):
     array = np.ones(GRID.shape)
     with pytest.raises(ModelError, match=r"'predict' is not known.*components"):
         follow(predicted(array, ("a",), PostStep("predict")), RunContext(tmp_path))
@@ -82,13 +80,13 @@ def test_a_card_that_names_what_there_is_not_is_refused(tmp_path: Path) -> None:
         follow(predicted(array, ("a",), PostStep("components", {"connectivty": 6})), RunContext(tmp_path))
 
 
-def test_a_model_used_from_python_follows_its_card_like_predict() -> None:
+def test_a_model_used_from_python_follows_its_card_like_predict():
     class Predictor:
         def segment(self, scan: Scan) -> Prediction:
             assert scan.geometry == GRID
             return predicted(two_cells_with_a_border(), ("cell", "border"), PostStep("border"))
 
-    model = Model(None, Predictor())  # type: ignore[arg-type]
+    model = Model(None, Predictor())
     found = model.segment(Scan(np.full((1, *GRID.shape), 7.0, np.float32), GRID))
     assert [c.name for c in found.labels.table] == ["cell"]
     assert found.instances is not None

@@ -19,7 +19,7 @@ GRID = Geometry(np.eye(4), (4, 5, 6))
 
 def segmented(kind: str = "dicom") -> Segmented:
     labels = LabelMap(np.ones(GRID.shape, np.uint8), GRID, LabelTable((LabelClass(1, "liver, whole"),)))
-    scan = Scan(np.zeros((1, *GRID.shape), np.int16), GRID, source=Source(kind))  # type: ignore[arg-type]
+    scan = Scan(np.zeros((1, *GRID.shape), np.int16), GRID, source=Source(kind))
     volumes = Volumes((ClassVolume("liver, whole", 120, 0.12),))
     return Segmented(Case("a", (scan,)), Prediction(labels, ModelIdentity("m", "1", "0" * 64)), volumes)
 
@@ -29,21 +29,21 @@ def stubborn(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> list[Path]:
         raise FormatLimitation("the frames lie anywhere", fix="Use NIfTI.")
 
-    monkeypatch.setitem(formats.WRITERS, "dicom-seg", Writer("labels.seg.dcm", True, refuse, ""))  # type: ignore[arg-type]
+    monkeypatch.setitem(formats.WRITERS, "dicom-seg", Writer("labels.seg.dcm", True, refuse, ""))
 
 
-def test_what_one_format_cannot_carry_is_noted_and_the_others_are_written(stubborn: None, tmp_path: Path) -> None:
+def test_what_one_format_cannot_carry_is_noted_and_the_others_are_written(stubborn, tmp_path):
     saved = Save(Save.Options(formats=("nifti", "dicom-seg"))).run(segmented(), RunContext(tmp_path, "a"))
     assert saved.warnings == ("labels.seg.dcm is not written: the frames lie anywhere",)
     assert {p.name for p in (tmp_path / "a").iterdir()} == {"labels.nii.gz", "labels.tsv", "measurements.csv"}
 
 
-def test_a_case_that_the_only_format_cannot_carry_has_failed(stubborn: None, tmp_path: Path) -> None:
+def test_a_case_that_the_only_format_cannot_carry_has_failed(stubborn, tmp_path):
     with pytest.raises(FormatLimitation, match="lie anywhere"):
         Save(Save.Options(formats=("dicom-seg",))).run(segmented(), RunContext(tmp_path, "a"))
 
 
-def test_a_format_that_needs_dicom_is_skipped_for_other_scans(stubborn: None, tmp_path: Path) -> None:
+def test_a_format_that_needs_dicom_is_skipped_for_other_scans(stubborn, tmp_path):
     saved = Save(Save.Options()).run(segmented("nifti"), RunContext(tmp_path, "a"))
     assert saved.notes == ()
     with (tmp_path / "a" / "measurements.csv").open() as stream:

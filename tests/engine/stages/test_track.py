@@ -4,8 +4,6 @@ import logging
 import sqlite3
 from pathlib import Path
 
-import pytest
-
 from medseg.engine.stages.track import Track
 from medseg.types.run import BatchResult, CaseOutcome
 from medseg.types.stage import RunContext
@@ -14,11 +12,11 @@ from medseg.types.stage import RunContext
 def batch(out: Path, *states: str) -> BatchResult:
     outcomes = tuple(
         CaseOutcome(f"DOE^JANE-{n}", state, f"{n}.nii.gz", out, seconds=2.0) for n, state in enumerate(states)
-    )  # type: ignore[arg-type]
+    )
     return BatchResult(out, outcomes, (), (("model", "liver 1"),), "batch-segmentation")
 
 
-def test_a_batch_is_one_run_with_counts_and_no_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_is_one_run_with_counts_and_no_names(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     Track(Track.Options()).run(batch(tmp_path, "done", "done", "failed"), RunContext(tmp_path))
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
@@ -31,15 +29,13 @@ def test_a_batch_is_one_run_with_counts_and_no_names(tmp_path: Path, monkeypatch
     assert b"DOE^JANE" not in (tmp_path / "mlflow.db").read_bytes()
 
 
-def test_nothing_is_recorded_where_nothing_happened_or_nobody_wants_it(tmp_path: Path) -> None:
+def test_nothing_is_recorded_where_nothing_happened_or_nobody_wants_it(tmp_path):
     Track(Track.Options()).run(batch(tmp_path, "current"), RunContext(tmp_path))
     Track(Track.Options(enabled=False)).run(batch(tmp_path, "done"), RunContext(tmp_path))
     assert not (tmp_path / "mlflow.db").exists()
 
 
-def test_a_place_that_cannot_be_written_costs_the_record_and_not_the_results(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_place_that_cannot_be_written_costs_the_record_and_not_the_results(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://nowhere")
     result = batch(tmp_path, "done")
     with caplog.at_level(logging.WARNING, logger="medseg.run"):
