@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import ast
 import pickle
+from pathlib import Path
 
+import medseg
 from medseg.errors import InputError, Interrupted, MedsegError
 
 
@@ -20,3 +23,16 @@ def test_an_error_survives_the_trip_between_processes() -> None:
 
 def test_stopping_is_not_swallowed_by_handlers_of_errors() -> None:
     assert not issubclass(Interrupted, Exception)
+
+
+def test_every_error_of_reading_and_writing_says_the_fix() -> None:
+    kinds = {"InputError", "UsageError", "FormatLimitation", "GeometryMismatch", "ResourceLimit", "ArchiveError"}
+    missing = [
+        f"{path}:{call.lineno}"
+        for package in ("io", "privacy", "service", "types")
+        for path in Path(medseg.__file__).with_name(package).rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") in kinds
+        if "fix" not in {keyword.arg for keyword in call.keywords}
+    ]
+    assert not missing
