@@ -57,7 +57,7 @@ def write_run_report(
         classes=_classes(results),
         boxes=_boxes(results, card),
         cases=sorted(results, key=_mean),
-        pictures=[(case_id, value, png_url(png)) for case_id, value, png in figures],
+        figures=[(case_id, value, png_url(png)) for case_id, value, png in figures],
         isnan=isnan,
         config=yaml.safe_dump(run.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110),
     )
