@@ -8,8 +8,6 @@ missing, an axis reversed, a step too long or an offset all give wrong values so
 >>> check(load_scan(folder))
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -88,7 +86,7 @@ class Grid:
         )
         return lps * [-1, -1, 1]
 
-    def without(self, *slices: int) -> Grid:
+    def without(self, *slices: int) -> "Grid":
         """Return the grid without some of its slices."""
         return replace(self, positions=np.delete(self.positions, slices, axis=0))
 

@@ -1,7 +1,5 @@
 """Other people's tools, found where they are installed; tests that need a missing one are skipped and say so."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -4,8 +4,6 @@ The right answer is known for each: every voxel at its place, or a refusal where
 takes to know. `judge` says which of these, or neither, a reader gave.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

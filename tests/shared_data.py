@@ -1,7 +1,5 @@
 """Real data beside the checkout, which is not part of the project; tests on it are marked `needs_data(FOLDER, ...)`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 __all__ = ["DATA", "SHARED", "missing"]

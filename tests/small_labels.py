@@ -1,7 +1,5 @@
 """A label map without symmetries, and the places of its voxels, to compare what comes back with."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Small DICOM series whose every voxel's place in the patient is known, made in a few milliseconds."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

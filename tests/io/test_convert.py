@@ -1,7 +1,5 @@
 """Whatever can be read is written, at the same place, with what was decided."""
 
-from __future__ import annotations
-
 import json
 
 import nibabel as nib

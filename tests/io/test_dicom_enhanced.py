@@ -1,7 +1,5 @@
 """Enhanced multi-frame objects: frames go where they say, not where they come in the file."""
 
-from __future__ import annotations
-
 import numpy as np
 import pydicom
 import pytest

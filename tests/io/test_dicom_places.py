@@ -1,7 +1,5 @@
 """Every voxel of a DICOM volume lies where its header says, or the volume is refused."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

@@ -1,7 +1,5 @@
 """One CT slice in every transfer syntax: the same values where it is lossless, refused where it is broken."""
 
-from __future__ import annotations
-
 import numpy as np
 import pydicom
 import pytest

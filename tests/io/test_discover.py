@@ -1,7 +1,5 @@
 """Every file is a scan or is skipped with a reason; nothing depends on names, extensions or order."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import warnings

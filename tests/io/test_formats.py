@@ -1,7 +1,5 @@
 """The table of formats: the docs say what it says, and notes are those of the labels at hand."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

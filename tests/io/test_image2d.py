@@ -1,7 +1,5 @@
 """Pictures: rows and columns where they belong, and pages as slices."""
 
-from __future__ import annotations
-
 import zlib
 
 import numpy as np

@@ -1,7 +1,5 @@
 """NRRD and MetaImage, and the segments 3D Slicer writes."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

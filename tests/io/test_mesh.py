@@ -1,7 +1,5 @@
 """Surfaces: in the right place, closed, the right way out, of the right volume, in three formats."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """NIfTI in and out: the same voxels at the same place, and nothing taken on trust."""
 
-from __future__ import annotations
-
 import gzip
 import itertools
 

@@ -1,7 +1,5 @@
 """Objects as classes: ids, names and codes survive; every object is a segment of its own."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -5,8 +5,6 @@ header. What must hold is that every answer is a scan whose array and grid agree
 damage a checksum covers is never taken for data.
 """
 
-from __future__ import annotations
-
 import time
 import warnings
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Every kind of series in the matrix is read right or rejected with a reason; the table in the docs says the same."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Labels of a scan resampled from uneven slices come back to the slices of the files."""
 
-from __future__ import annotations
-
 import numpy as np
 import pydicom
 import pytest

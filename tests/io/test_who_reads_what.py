@@ -3,8 +3,6 @@
 Run as a program, this file writes that table anew.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Callable

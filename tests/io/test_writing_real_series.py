@@ -1,7 +1,5 @@
 """Every DICOM format written for real series of several makers and read back, where the data are at hand."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from peer_tools import dicom_errors
@@ -17,10 +15,7 @@ from medseg.prepare.regrid import regrid
 from medseg.types import Geometry, LabelMap
 
 FOLDERS = ["dicom/clinical_mr", "dicom/enhanced_mr", "dicom/seg_examples/segmentations", "sarcoma/dicom/STS_003"]
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.needs_data("data/dicom", "data/sarcoma"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.needs_data("data/dicom", "data/sarcoma")]
 
 
 def ring_and_block(geometry: Geometry) -> LabelMap:

@@ -1,7 +1,5 @@
 """What every network must do, as checks that the test modules apply to their networks."""
 
-from __future__ import annotations
-
 import importlib.util
 import io
 import itertools

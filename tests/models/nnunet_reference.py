@@ -5,10 +5,7 @@ from torch import nn
 
 CONV = {2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
-NORM = {
-    "instance": {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d},
-    "batch": {2: nn.BatchNorm2d, 3: nn.BatchNorm3d},
-}
+NORM = {"instance": {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}, "batch": {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}}
 POOL = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
 
 

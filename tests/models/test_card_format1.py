@@ -1,7 +1,5 @@
 """Packages made before the card's keys were renamed are still read."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -6,8 +6,6 @@ Debian packages are installed where this runs as root. OHIF's published build co
 in the checkout; about 50 MB to fetch, 200 MB on disk.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

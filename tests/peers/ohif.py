@@ -4,8 +4,6 @@ OHIF is a single page that wants its data from the same origin: a small server g
 asks of `/dicom-web`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import http.server
 import io
@@ -170,7 +168,7 @@ class Viewer:
     thumbnails = '[data-cy^="study-browser-thumbnail"]'
 
     @classmethod
-    def open(cls, page: Any, address: str, study_uid: str) -> Viewer:
+    def open(cls, page: Any, address: str, study_uid: str) -> "Viewer":
         """Open a study and wait until its first series is drawn."""
         page.goto(f"{address}/viewer?StudyInstanceUIDs={study_uid}")
         page.wait_for_selector(cls.thumbnails, timeout=PATIENCE)

@@ -1,7 +1,5 @@
 """A real archive, Orthanc with its DICOMweb plugin, on loopback."""
 
-from __future__ import annotations
-
 import base64
 import json
 import os

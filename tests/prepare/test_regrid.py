@@ -1,7 +1,5 @@
 """Regridding moves every label to its own place and nowhere else, or refuses."""
 
-from __future__ import annotations
-
 from itertools import permutations, product
 
 import numpy as np

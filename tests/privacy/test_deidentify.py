@@ -1,7 +1,5 @@
 """De-identification: nothing of the patient left, everything that refers to something still does."""
 
-from __future__ import annotations
-
 import json
 import stat
 from pathlib import Path

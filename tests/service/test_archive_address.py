@@ -1,7 +1,5 @@
 """Addresses of archives, and what is refused as one."""
 
-from __future__ import annotations
-
 import pytest
 
 from medseg.errors import UsageError

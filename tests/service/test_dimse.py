@@ -1,7 +1,5 @@
 """C-STORE and C-GET against a small archive in the same process: retries, refusals, TLS."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import socket

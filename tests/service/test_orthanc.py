@@ -1,7 +1,5 @@
 """The whole way through a real archive, Orthanc with its DICOMweb plugin, on loopback."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """DICOMweb against a small server in the same process: what is tried again, and what is not."""
 
-from __future__ import annotations
-
 import json
 import threading
 from collections.abc import Iterator

@@ -28,11 +28,7 @@ def test_every_order_moves_voxels_with_their_world_position(order):
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.sampled_from(ORDERS),
-    st.tuples(*[st.floats(0.3, 5)] * 3),
-    st.tuples(*[st.floats(-0.9, 0.9)] * 3),
-)
+@given(st.sampled_from(ORDERS), st.tuples(*[st.floats(0.3, 5)] * 3), st.tuples(*[st.floats(-0.9, 0.9)] * 3))
 def test_any_stored_order_of_an_oblique_scan_comes_to_the_same_grid(order, spacing, angles):
     a, b, c = angles
     turn = np.eye(3)

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from medseg.types.case_report import CaseReport, combined
 from medseg.types.quality import Flag
 from medseg.types.run import ClassVolume, Volumes

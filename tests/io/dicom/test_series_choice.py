@@ -1,7 +1,5 @@
 """Of a study, the series a model wants is taken, or the user is asked."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """PET in standardized uptake values, or in what it was stored in and saying so."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from dicom_phantom import check, encode, grid, write_series

@@ -1,7 +1,5 @@
 """Key images: the right slices, outlines where the labels are, windowed as asked, the same every time."""
 
-from __future__ import annotations
-
 import time
 
 import numpy as np

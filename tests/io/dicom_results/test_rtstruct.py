@@ -1,7 +1,5 @@
 """RTSTRUCT: contours to labels and back, on every orientation, against a public set of contours with their masks."""
 
-from __future__ import annotations
-
 import json
 import logging
 

@@ -1,7 +1,5 @@
 """What dicom3tools and plastimatch say of the RTSTRUCT medseg writes."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from peer_tools import call, dicom_errors

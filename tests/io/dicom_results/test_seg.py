@@ -1,7 +1,5 @@
 """DICOM SEG: every voxel read back where it was written, whoever reads it, and the same object every time."""
 
-from __future__ import annotations
-
 import logging
 import time
 import warnings

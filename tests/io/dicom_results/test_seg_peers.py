@@ -1,7 +1,5 @@
 """What dicom3tools and dcmqi say of the DICOM SEG medseg writes."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

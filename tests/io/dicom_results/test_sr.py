@@ -1,7 +1,5 @@
 """Structured reports: right volumes, right references, flags, and the same file every time."""
 
-from __future__ import annotations
-
 import time
 
 import highdicom as hd

@@ -1,7 +1,5 @@
 """Zip archives: their scans are found as if they were folders; their tricks are refused."""
 
-from __future__ import annotations
-
 import struct
 import zipfile
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Case ids: safe as folders everywhere, distinct, free of patients, the same in any order."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
