@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +106,7 @@ def train(
             processes=processes,
             seed=seed,
             settings=tuple(settings),
+            started=time.monotonic(),
         )
     )
 
