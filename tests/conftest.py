@@ -6,6 +6,7 @@ import resource
 import time
 from collections.abc import Generator
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,14 @@ BUDGET = 20.0  # CPU seconds of a test that is not marked slow, its fixtures and
 REFERENCE = 0.15  # CPU seconds `_yardstick` takes on the machine the budget is meant for
 UNLIMITED = ("slow", "peers")
 _started = pytest.StashKey[float]()
+
+
+@pytest.fixture(scope="session")
+def balls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a dataset of six cases to train on."""
+    from tiny_dataset import write_msd
+
+    return write_msd(tmp_path_factory.mktemp("balls") / "dataset")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -88,5 +88,5 @@ def test_without_a_run_nothing_is_recorded_and_a_wrong_one_is_said_first(folders
     with pytest.raises(InputError, match=r"does not know the run 1234.*MLFLOW_TRACKING_URI"):
         evaluate(root / "pred", root / "ref", tmp_path / "out", config=QUICK, mlflow_run="1234")
     assert not (tmp_path / "out").exists()
-    with pytest.raises(InputError, match=r"no mlflow\.db there"):
+    with pytest.raises(InputError, match=r"there is no mlflow\.db"):
         OpenRun.find("1234", [tmp_path])

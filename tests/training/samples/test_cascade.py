@@ -33,14 +33,14 @@ COARSE = {"channels": [{"name": "MR"}], "spacing": [2.0, 2.0, 2.0], "patch": [8,
 @pytest.fixture(scope="module")
 def first(balls, tmp_path_factory):
     out = tmp_path_factory.mktemp("first")
-    train(balls, out, config=config(epochs=8, input=COARSE, network=NETWORK), folds="all", device="cpu")
+    train(balls, out, config=config(epochs=4, input=COARSE, network=NETWORK), folds="all", device="cpu")
     return out
 
 
 @pytest.fixture(scope="module")
 def second(balls, first, tmp_path_factory):
     out = tmp_path_factory.mktemp("second")
-    train(balls, out, config=config(epochs=25, network=NETWORK, low_resolution_stage=str(first)), device="cpu")
+    train(balls, out, config=config(epochs=20, network=NETWORK, low_resolution_stage=str(first)), device="cpu")
     return out
 
 

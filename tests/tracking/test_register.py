@@ -8,8 +8,8 @@ from tiny_dataset import tiny_config
 from medseg.cli.app import run
 from medseg.config.load import build
 from medseg.errors import InputError, ModelError, UsageError
-from medseg.models.package import load_package
 from medseg.tracking.register import register
+from medseg.tracking.resolve import resolve_model
 from medseg.training.config import TrainConfig
 from medseg.training.run import train
 
@@ -30,21 +30,18 @@ def home(tmp_path, monkeypatch) -> Path:
 def test_a_registered_model_is_the_same_package(package, home, balls, tmp_path, capsys):
     assert run(["models", "register", str(package.folder), "--name", "balls"]) == 0
     assert capsys.readouterr().out.strip() == "models:/balls@champion"
-    found = load_package("models:/balls@champion")
+    found = resolve_model("models:/balls@champion")
     assert found.hash == package.hash
-    assert load_package("models:/balls/1").folder == found.folder
+    assert resolve_model("models:/balls/1").folder == found.folder
     assert found.weights().keys() == package.weights().keys()
     scan = next((balls / "imagesTr").iterdir())
-    out = tmp_path / "predicted"
-    assert run(["predict", str(scan), "--model", "models:/balls@champion", "--out", str(out), "--device", "cpu"]) == 0
-    assert list(out.glob("*/labels.nii.gz"))
     names = {path.name for path in home.rglob("*") if path.is_file()}
     assert "python_model.pkl" not in names
     assert not any(name.endswith((".pkl", ".pickle", ".pt", ".pth")) for name in names)
     # The alias moves to the next version, and the first stays.
     again = register(package, "balls")
-    assert load_package(again).hash == package.hash
-    assert load_package("models:/balls/2").folder != load_package("models:/balls/1").folder
+    assert resolve_model(again).hash == package.hash
+    assert resolve_model("models:/balls/2").folder != resolve_model("models:/balls/1").folder
     import mlflow
 
     mlflow.set_tracking_uri(f"sqlite:///{home / 'mlflow.db'}")
@@ -54,10 +51,10 @@ def test_a_registered_model_is_the_same_package(package, home, balls, tmp_path, 
 
 def test_what_is_not_there_is_named(package, home):
     with pytest.raises(InputError, match="no such model"):
-        load_package("models:/balls@champion")
+        resolve_model("models:/balls@champion")
     for wrong in ("models:/balls", "models:/@champion", "models:/../x@y"):
         with pytest.raises((UsageError, InputError)):
-            load_package(wrong)
+            resolve_model(wrong)
     with pytest.raises(UsageError, match="--name"):
         register(package, "../balls")
 
@@ -69,4 +66,4 @@ def test_a_damaged_package_is_not_registered(package, home, tmp_path):
     shutil.copytree(package.folder, folder)
     (folder / "weights.safetensors").write_bytes(b"other")
     with pytest.raises(ModelError):
-        register(load_package(folder), "balls")
+        register(resolve_model(folder), "balls")
