@@ -36,7 +36,7 @@ def registered(address: str) -> Path:
     cards = sorted(target.rglob(CARD_FILE))
     if len(cards) != 1:
         raise ModelError(
-            f"what is registered holds {len(cards)} model packages, not one",
+            f"the registered model holds {len(cards)} model packages, not one",
             where=address,
             fix="Register it with medseg models register.",
         )
@@ -89,7 +89,7 @@ class Registry:
             self._client.set_registered_model_alias(name, alias, version.version)
         except MlflowException as error:
             tracker.end("FAILED")
-            raise InputError(f"MLflow did not register the model ({first_line(error)})", where=self.uri) from error
+            raise InputError(f"MLflow could not register the model ({first_line(error)})", where=self.uri) from error
         tracker.end()
         return str(version.version)
 
@@ -118,4 +118,4 @@ class Registry:
         try:
             download_artifacts(artifact_uri=source, dst_path=str(folder), tracking_uri=self.uri)
         except (MlflowException, OSError) as error:
-            raise InputError(f"MLflow did not give the model ({first_line(error)})", where=source) from error
+            raise InputError(f"MLflow could not download the model ({first_line(error)})", where=source) from error

@@ -63,7 +63,7 @@ class _Run:
             for first in range(0, len(listed), METRICS_A_CALL):
                 self._client.log_batch(self.run_id, metrics=listed[first : first + METRICS_A_CALL])
         except MlflowException as error:
-            log.warning("MLflow did not take the numbers of step %d: %s", step, first_line(error))
+            log.warning("MLflow did not record the metrics of step %d: %s", step, first_line(error))
 
     def keep(self, file: Path, folder: str | None = None) -> None:
         """Copy a file to the run's artifacts."""
@@ -72,7 +72,7 @@ class _Run:
         try:
             self._client.log_artifact(self.run_id, str(file), folder)
         except (MlflowException, OSError) as error:
-            log.warning("MLflow did not take %s: %s", file.name, first_line(error))
+            log.warning("MLflow did not keep the file %s: %s", file.name, first_line(error))
 
 
 class OpenRun(_Run):
@@ -124,7 +124,7 @@ class OpenRun(_Run):
             listed = [RunTag(key, value[:LONGEST_VALUE]) for key, value in tags.items()]
             self._client.log_batch(self.run_id, tags=listed)
         except MlflowException as error:
-            log.warning("MLflow did not take the tags: %s", first_line(error))
+            log.warning("MLflow did not record the tags: %s", first_line(error))
 
 
 class Tracker(_Run):

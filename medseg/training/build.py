@@ -66,7 +66,7 @@ def _check_patch(network: nn.Module, config: TrainConfig) -> None:
     if any(n % m for n, m in zip(patch, multiple, strict=True)):
         fitting = [math.ceil(n / m) * m for n, m in zip(patch, multiple, strict=True)]
         raise ConfigError(
-            f"a patch of {list(patch)} voxels does not fit the network, which needs multiples of {list(multiple)}",
+            f"the network needs patches whose sizes are multiples of {list(multiple)}, not {list(patch)}",
             where="input.patch",
             fix=f"Use {fitting}.",
         )

@@ -38,7 +38,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             fix="Delete it to restart this run, or put back a copy.",
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise InputError("the checkpoint is of another version of medseg", where=path, fix="Train into another --out.")
+        raise InputError("another version of medseg wrote the checkpoint", where=path, fix="Train into another --out.")
     return state
 
 
@@ -52,7 +52,7 @@ def check_same(stored: TrainConfig, config: TrainConfig, out: Path) -> None:
     ]
     if differing:
         raise ConfigError(
-            f"the run there was started with another configuration: {', '.join(differing[:3])}",
+            f"the run in this folder was started with another configuration: {', '.join(differing[:3])}",
             where=out,
             fix="Choose another --out, or the same configuration; only the time budget and epochs may grow.",
         )

@@ -27,7 +27,7 @@ def choose_device(requested: str) -> torch.device:
         ) from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
-            f"there is no device '{requested}'; PyTorch sees {torch.cuda.device_count()} CUDA devices",
+            f"there is no device '{requested}': PyTorch sees {torch.cuda.device_count()} CUDA devices",
             where="--device",
             fix="Use --device cpu, or install a PyTorch built for your GPU.",
         )

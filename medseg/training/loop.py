@@ -166,7 +166,7 @@ class Loop:
             raise InputError(
                 f"the loss is not a number (NaN) at step {self.step - 1}",
                 where=self.checkpoint.parent,
-                fix="Lower optimizer.learning_rate or set precision to fp32, and start in another --out.",
+                fix="Lower optimizer.learning_rate or set precision to fp32, and train into another --out.",
             )
         self._losses.append(loss)
 

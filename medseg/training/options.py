@@ -45,7 +45,11 @@ class TrainOptions:
         several = "," in (self.configuration or "")
         if (several or self.final == "ensemble") and (self.folds or "").strip().lower() != "all":
             option = "--configuration" if several else "--final"
-            raise UsageError("nothing can be compared or averaged without folds", where=option, fix="Add --folds all.")
+            raise UsageError(
+                "configurations are compared, and models averaged, by cross-validation",
+                where=option,
+                fix="Add --folds all.",
+            )
 
     def arguments(self) -> list[str]:
         """Arguments of the same command line; a configuration that is neither a name nor a path is omitted."""

@@ -87,7 +87,7 @@ def _validated(inputs: Inputs, package: ModelPackage, worst: WorstCases) -> list
     """Dice of each held-out case, and beside the run what each clean-up would make of it where that is asked for."""
     run = inputs.run
     if not inputs.held_out:
-        log.warning("no case is held out; the model card will hold no figure")
+        log.warning("no case is held out, so the model card has no Dice")
         return []
     log.info("validating on %d held-out cases", len(inputs.held_out))
     rules = RuleTable(run.dataset.ignore_label)

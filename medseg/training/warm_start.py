@@ -38,7 +38,7 @@ def load_start(network: nn.Module, where: str, *, classes: int) -> None:
     missing = sorted(set(own) ^ set(weights))
     if missing:
         raise ModelError(
-            f"its weights are of another network ('{missing[0]}' is in one of them only)",
+            f"the package holds weights of another network ('{missing[0]}' is in one of the two only)",
             where=package.folder,
             fix="Omit network from the configuration, so that the package's is used.",
         )
@@ -48,7 +48,7 @@ def load_start(network: nn.Module, where: str, *, classes: int) -> None:
         old, new = list(weights[name].shape), list(own[name].shape)
         if before == classes or old[0] != before or new[0] != classes or old[1:] != new[1:]:
             raise ModelError(
-                f"its weights are of another network ('{name}' is {old}, not {new})",
+                f"the package holds weights of another network ('{name}' is {old}, not {new})",
                 where=package.folder,
                 fix="Omit network and input from the configuration, so that the package's are used.",
             )
@@ -56,5 +56,5 @@ def load_start(network: nn.Module, where: str, *, classes: int) -> None:
         for name, value in weights.items():
             if name not in fresh:
                 own[name].copy_(value)
-    heads = f"; {len(fresh)} tensors of the {classes} classes start at random" if fresh else ""
-    log.info("starting from %s%s", package.identity, heads)
+    heads = f"; {len(fresh)} output tensors of the {classes} classes start at random" if fresh else ""
+    log.info("fine-tuning %s%s", package.identity, heads)

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from checkpoint_state import differing, state
 from tiny_dataset import run_without_cases, tiny_config
 
 from medseg.config.load import build
 from medseg.errors import Interrupted
-from medseg.training.checkpoint import read_checkpoint
 from medseg.training.config import TrainConfig
 from medseg.training.loop import Loop
 from medseg.training.samples.augment import Augmentation
@@ -54,18 +54,6 @@ def loop(cases, folder: Path, optimizer: str) -> Loop:
     return Loop(run_without_cases(config, folder), network, patches, augmentation)
 
 
-def flat(value, name="") -> dict[str, object]:
-    if isinstance(value, dict | list):
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        return {k: v for key, inner in items for k, v in flat(inner, f"{name}.{key}").items()}
-    return {name: value}
-
-
-def state(folder: Path) -> dict[str, object]:
-    checkpoint = read_checkpoint(folder / "checkpoint.pt")
-    return flat({key: checkpoint[key] for key in ("network", "ema", "optimizer", "step")})
-
-
 @pytest.mark.parametrize("optimizer", ["adamw", "muon", "sgd"])
 def test_stopped_after_every_step_and_resumed(cases, tmp_path, optimizer):
     for name in ("whole", "parts"):
@@ -88,9 +76,4 @@ def test_stopped_after_every_step_and_resumed(cases, tmp_path, optimizer):
     assert losses["parts"] == losses["whole"]
     whole, parts = state(tmp_path / "whole"), state(tmp_path / "parts")
     assert whole[".step"] == STEPS
-    assert whole.keys() == parts.keys()
-    same = {
-        key: bool((value == parts[key]).all() if hasattr(value, "all") else value == parts[key])
-        for key, value in whole.items()
-    }
-    assert [key for key in same if not same[key]] == []
+    assert differing(whole, parts) == []

@@ -44,7 +44,7 @@ def test_with_other_classes_only_the_heads_start_at_random(package, caplog):
     assert all(".heads." in name for name in fresh)
     for name, value in new.state_dict().items():
         assert value.equal(before[name] if name in fresh else weights[name])
-    assert f"{len(fresh)} tensors of the 5 classes start at random" in caplog.text
+    assert f"{len(fresh)} output tensors of the 5 classes start at random" in caplog.text
 
 
 def test_another_network_is_refused(package):

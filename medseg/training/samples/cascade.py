@@ -92,5 +92,5 @@ class LowResolutionRun:
             if case_id in names:
                 return fold
         raise ConfigError(
-            f"the low-resolution stage held '{case_id}' out in no fold", where="low_resolution_stage", fix=FIX
+            f"no fold of the low-resolution stage held out '{case_id}'", where="low_resolution_stage", fix=FIX
         )

@@ -68,7 +68,7 @@ def gather(run: TrainingRun) -> Inputs:
     skipped = {**blocked, **failed}
     if not cases:
         why = next(iter(skipped.values()), "there is no labeled case")
-        raise InputError(f"no case can be trained on; the first: {why}", where=data.folder)
+        raise InputError(f"no case can be trained on. The first: {why}", where=data.folder)
     return Inputs(run, split, tuple(cases), skipped, low_resolution)
 
 

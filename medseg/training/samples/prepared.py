@@ -150,7 +150,7 @@ def _prepare(
 def _parts_of(labels: npt.NDArray[Any], values: Sequence[int], ignore: int | None) -> npt.NDArray[np.uint8]:
     """Number of each value's part; `IGNORED` for voxels to ignore."""
     if len(values) > IGNORED:
-        raise InputError(f"{len(values)} classes are more than the {IGNORED} that medseg trains at once")
+        raise InputError(f"medseg trains at most {IGNORED} classes at once, not {len(values)}")
     channel = np.zeros(int(max(*values, ignore or 0)) + 1, dtype=np.uint8)
     channel[list(values)] = np.arange(len(values))
     if ignore is not None:

@@ -77,7 +77,7 @@ def optimize(
     files: dict[str, dict[str, str]] = {}
     if "int8" in possible:
         if exported is None:
-            raise UsageError("int8 needs the network as ONNX, which cannot be made here")
+            raise UsageError("int8 needs the network as ONNX, which cannot be exported here")
         windows = list(_windows(package, data, others or cases))
         log.info("quantizing, calibrated on %d windows", len(windows))
         files["int8"] = quantize(exported.checked(), package.card, windows, package.folder)
@@ -139,9 +139,9 @@ def _cases(package: ModelPackage, data: Dataset, most: int) -> tuple[list[Datase
     missing = {c.value for c in package.card.classes} - {c.value for c in data.table}
     if missing:
         raise InputError(
-            f"the dataset's labels have no value {min(missing)}, which the model '{package.card.name}' gives",
+            f"the dataset has no class of value {min(missing)}, which the model '{package.card.name}' predicts",
             where=data.folder,
-            fix="Use labels with the values of the model's card.",
+            fix="Use a dataset whose labels have the values of the model's card.",
         )
     unseen = [case for case in data.labeled if case.case_id in package.card.training.held_out]
     pool = unseen or list(data.labeled)

@@ -112,7 +112,7 @@ def test_a_case_is_labelled_by_the_fold_that_held_it_out(untrained):
     assert untrained.values == (3,)
     folds = [load_package(untrained.run / f"fold_{n}" / "model") for n in (0, 1)]
     assert [untrained.model_hash(case) for case in "abcd"] == [folds[n].hash for n in (0, 0, 1, 1)]
-    with pytest.raises(ConfigError, match="held 'e' out in no fold"):
+    with pytest.raises(ConfigError, match="no fold of the low-resolution stage held out 'e'"):
         untrained.model_hash("e")
 
 
