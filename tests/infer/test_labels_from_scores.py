@@ -65,7 +65,7 @@ def test_equals_dense_interpolation_but_for_ties(size, target, classes, separate
     cuts = sorted(data.draw(st.sets(st.integers(1, max(1, size[2] - 1)), max_size=3)) if size[2] > 1 else ())
     # Blocks of a few planes, and pieces of a few rows, so that there are several of each.
     small = {"BLOCK": 200, "EVEN_AT_HALF": even_at_half}
-    with patch.multiple("medseg.infer.labels_from_scores", **small), patch("medseg.infer.planes.PIECE", 100):
+    with patch.multiple("medseg.infer.labels_from_scores", **small), patch("medseg.infer.planes.TILE", 100):
         got, _ = stream(scores, target, decision, separate, cuts=cuts)
     expected, tie = dense(scores, target, decision, separate)
     assert np.array_equal(got[~tie], expected[~tie])
