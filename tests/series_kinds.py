@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pydicom
-from dicom_phantom import Array, Grid, encode, grid, uid, write_enhanced, write_series
+from dicom_phantom import Array, Grid, encode, grid, mixed_spacing, uid, write_enhanced, write_series
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEGLSLossless
 from scipy import ndimage
-
-__all__ = ["KINDS", "Kind", "Volume", "judge"]
 
 # A tenth of a voxel along the steepest direction of the phantom, and half a gray level.
 SLACK = 2.5
@@ -61,7 +59,7 @@ class Volume:
     affine: npt.NDArray[np.float64]
 
 
-def judge(kind: Kind, volumes: Sequence[Volume]) -> str:
+def judge(kind: Kind, volumes: Sequence[Volume], slack: float = SLACK) -> str:
     """Compare what a reader gave with the truth.
 
     Returns
@@ -76,10 +74,10 @@ def judge(kind: Kind, volumes: Sequence[Volume]) -> str:
         places = np.stack(np.meshgrid(*map(np.arange, array.shape), indexing="ij"), axis=-1)
         truth = encode(places @ volume.affine[:3, :3].T + volume.affine[:3, 3])
         off = array - truth
-        scanned = np.any([np.abs(off - extra) <= SLACK for extra in kind.volumes], axis=0)
+        scanned = np.any([np.abs(off - extra) <= slack for extra in kind.volumes], axis=0)
         # Resampling fills what was never scanned with one value, and blends it with its neighbors; neither is judged.
         filled = ndimage.binary_dilation(~scanned & (array == array.min()), np.ones((3, 3, 3)))
-        good = {extra for extra in kind.volumes if (filled | (np.abs(off - extra) <= SLACK)).all()}
+        good = {extra for extra in kind.volumes if (filled | (np.abs(off - extra) <= slack)).all()}
         if not good or scanned.mean() < LEAST_JUDGED:
             return "mixed" if scanned.all() and len(kind.volumes) > 1 else "wrong"
         if int(scanned.sum()) >= kind.voxels:
@@ -160,14 +158,7 @@ def _one_again(folder: Path) -> None:
     _merge(folder, 1, where, values=lambda w: encode(w) + PHASE, edit=_renamed(1, 90))
 
 
-def _mixed_spacing(tilt: float) -> Grid:
-    where = grid(slices=12, step=4, tilt=tilt)
-    along = where.positions[1] - where.positions[0]
-    where.positions[6:] += np.arange(1, 7)[:, None] * along * 0.75
-    return where
-
-
-def _off_the_line() -> Grid:
+def off_the_line() -> Grid:
     where = grid()
     where.positions[5:, 0] += 4
     return where
@@ -229,7 +220,7 @@ def _enhanced(**options: Any) -> Callable[[Path], object]:
 def _scaled_frames(ds: Dataset) -> None:
     pixels = np.frombuffer(ds.PixelData, "<u2").reshape(9, ds.Rows, ds.Columns).astype(float)
     for k, groups in enumerate(ds.PerFrameFunctionalGroupsSequence):
-        slope = 0.5 + 0.25 * k
+        slope = 0.5 + 0.1 * k
         groups.PixelValueTransformationSequence[0].RescaleSlope = slope
         pixels[k] = np.rint(pixels[k] / slope)
     ds.PixelData = pixels.astype("<u2").tobytes()
@@ -275,16 +266,16 @@ KINDS: dict[str, Kind] = {
     "missing-slices": Kind(
         "Three slices missing, in two places", _series(grid().without(2, 3, 6)), "rejected", voxels=FEW
     ),
-    "mixed-spacing": Kind("4 mm steps, then 7 mm", _series(_mixed_spacing(0)), "rejected"),
+    "mixed-spacing": Kind("4 mm steps, then 7 mm", _series(mixed_spacing()), "rejected"),
     "tilt": Kind(
         "Gantry tilted by 18.5 degrees", _series(grid(tilt=18.5), edit=_set(GantryDetectorTilt=18.5)), voxels=FEW
     ),
     "tilt-mixed-spacing": Kind(
         "Tilted gantry, 4 mm steps, then 7 mm",
-        _series(_mixed_spacing(18.5), edit=_set(GantryDetectorTilt=18.5)),
+        _series(mixed_spacing(tilt=18.5), edit=_set(GantryDetectorTilt=18.5)),
         "rejected",
     ),
-    "off-the-line": Kind("Table moved sideways half-way", _series(_off_the_line()), "rejected"),
+    "off-the-line": Kind("Table moved sideways half-way", _series(off_the_line()), "rejected"),
     "copies": Kind("Four files there twice", _twice),
     "same-place": Kind("Two different images at one place", _one_again, "rejected"),
     "phases-acquisition": Kind(

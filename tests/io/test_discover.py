@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
-from dicom_phantom import check, grid, uid, write_enhanced, write_series
+from dicom_phantom import grid, uid, write_series
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
@@ -22,7 +22,7 @@ from pydicom.uid import (
 
 from medseg.errors import UsageError
 from medseg.io.discover import discover
-from medseg.io.read import load_scan, read_scan
+from medseg.io.read import read_scan
 
 
 @pytest.fixture
@@ -227,13 +227,6 @@ def test_damaged_value_representation(tmp_path, tag):
     assert "its DICOM header is damaged" in left.reason
 
 
-def test_dicom_without_preamble(tmp_path):
-    paths = write_series(tmp_path, grid())
-    for path in paths:
-        path.write_bytes(path.read_bytes()[132:])
-    check(load_scan(tmp_path))
-
-
 def test_derived_pictures_without_a_place_are_no_failure(tmp_path):
     write_series(tmp_path / "a", grid())
 
@@ -274,14 +267,3 @@ def test_pictures_count_where_nothing_else_is_a_scan(tmp_path):
     assert ids(discovery) == ["b"]
     assert reasons(discovery) == {"a.png": ("a 2D image among scans", False)}
     assert ids(discover([tmp_path, tmp_path / "a.png"])) == ["a", "b"]
-
-
-def test_enhanced_object_with_two_times(tmp_path):
-    times = [(k, t) for t in (1, 2) for k in range(9)]
-    write_enhanced(tmp_path / "x.dcm", grid(), frames=times)
-    found = discover([tmp_path]).found
-    assert len(found) == 2
-    assert len({one.case_id for one in found}) == 2
-    for number, one in enumerate(sorted(found, key=lambda f: f.description)):
-        scan = read_scan(one)
-        check(scan.with_array(scan.array - 100 * number, scan.geometry))

@@ -3,7 +3,7 @@
 import numpy as np
 import pydicom
 import pytest
-from dicom_phantom import check, encode, grid, write_series
+from dicom_phantom import check, encode, grid, mixed_spacing, write_series
 
 from medseg.errors import FormatLimitation
 from medseg.io.dicom_results.key_images import write_key_images
@@ -18,12 +18,9 @@ THRESHOLD = 2500.0
 
 
 def _uneven(kind: str):
-    where = grid("oblique", tilt=10, slices=12, step=4, reverse=kind == "reversed")
     if kind == "mixed":
-        along = where.positions[1] - where.positions[0]
-        where.positions[6:] += np.arange(1, 7)[:, None] * along * 0.75
-        return where
-    return where.without(2, 3, 7)
+        return mixed_spacing(orientation="oblique", tilt=10)
+    return grid("oblique", tilt=10, slices=12, step=4, reverse=kind == "reversed").without(2, 3, 7)
 
 
 @pytest.mark.parametrize("kind", ["missing", "reversed", "mixed"])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from dicom_phantom import check, encode, grid, write_series
+from dicom_phantom import check, grid, truth, write_series
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from shared_data import DATA
@@ -39,8 +39,7 @@ def read(tmp_path, **changes):
 
 
 def check_factor(scan, factor):
-    truth = encode(scan.geometry.to_world(np.indices(scan.geometry.shape).transpose(1, 2, 3, 0)))
-    np.testing.assert_allclose(scan.array[0], truth * factor, rtol=5e-4)
+    np.testing.assert_allclose(scan.array[0], truth(scan.geometry) * factor, rtol=5e-4)
 
 
 def test_decayed_to_the_start_of_the_scan(tmp_path):
