@@ -4,20 +4,19 @@ import math
 
 import numpy as np
 import pytest
+from objects_for_tests import ball, label_map
 
 from medseg.evaluation.metrics.measure import measure_case
 from medseg.evaluation.options import EvaluateOptions
-from medseg.types import Geometry, LabelMap, LabelTable
+from medseg.types import LabelTable
 
 CUBE = (40, 40, 40)
 ISOTROPIC = (1.0, 1.0, 1.0)
 
 
-def measure(reference, prediction, spacing=ISOTROPIC, tolerance=1.0):
-    geometry = Geometry(np.diag([*spacing, 1.0]), reference.shape)
-    table = LabelTable.unnamed([1])
-    maps = [LabelMap(mask.astype(np.uint8), geometry, table) for mask in (reference, prediction)]
-    options = EvaluateOptions(tolerances_mm=(tolerance,))
+def measure(reference, prediction, spacing=ISOTROPIC, tolerance=1.0, **options):
+    maps = [label_map(mask, np.diag([*spacing, 1.0]), LabelTable.unnamed([1])) for mask in (reference, prediction)]
+    options = EvaluateOptions(tolerances_mm=(tolerance,), **options)
     values = measure_case(*maps, {"object": (1,)}, options).values["object"]
     return values | {"nsd": values[f"nsd@{tolerance:g}mm"]}
 
@@ -26,11 +25,6 @@ def box(low, high, shape=CUBE):
     mask = np.zeros(shape, bool)
     mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = True
     return mask
-
-
-def ball(shape, spacing, radius):
-    grid = np.meshgrid(*[(np.arange(n) - (n - 1) / 2) * s for n, s in zip(shape, spacing, strict=True)], indexing="ij")
-    return sum(axis**2 for axis in grid) <= radius**2
 
 
 def assert_close(values, **expected):
@@ -43,10 +37,11 @@ EMPTY = np.zeros(CUBE, bool)
 DISTANCES = ("hd", "hd95", "assd", "masd")
 
 
-def test_identical_boxes():
-    values = measure(CUBE_AT_10, CUBE_AT_10)
+@pytest.mark.parametrize("mask", [CUBE_AT_10, box((5, 5, 5), (6, 6, 6)), ~EMPTY], ids=["box", "voxel", "image"])
+def test_identical_masks(mask):
+    values = measure(mask, mask)
     assert_close(values, dice=1, iou=1, precision=1, recall=1, hd=0, hd95=0, assd=0, masd=0, nsd=1, boundary_iou=1)
-    assert_close(values, volume_ml=1, volume_difference_ml=0, relative_volume_difference=0)
+    assert_close(values, volume_ml=mask.sum() / 1000, volume_difference_ml=0, relative_volume_difference=0)
 
 
 def test_box_shifted_by_two_voxels():
@@ -76,11 +71,6 @@ def test_nested_boxes_of_an_anisotropic_grid():
     assert values["hd"] == pytest.approx(3.758, abs=5e-4)
 
 
-def test_identical_single_voxels():
-    voxel = box((5, 5, 5), (6, 6, 6))
-    assert_close(measure(voxel, voxel), dice=1, iou=1, hd=0, hd95=0, assd=0, masd=0, nsd=1)
-
-
 def test_single_voxels_apart():
     values = measure(box((5, 5, 5), (6, 6, 6)), box((8, 9, 5), (9, 10, 6)))
     assert_close(values, dice=0, iou=0, hd=5, hd95=5, assd=5, masd=5, nsd=0)
@@ -91,11 +81,10 @@ def test_single_voxels_apart():
     [((64, 64, 64), ISOTROPIC, 3.0, 0.6, 0), ((26, 72, 72), (2.5, 0.8, 0.8), 8.0, 1.3, 1)],
 )
 def test_concentric_balls(shape, spacing, tolerance, slack, nsd):
-    values = measure(ball(shape, spacing, 20), ball(shape, spacing, 25), spacing, tolerance)
+    middle = [(n - 1) / 2 for n in shape]
+    values = measure(*(ball(shape, middle, radius, spacing) for radius in (20, 25)), spacing, tolerance)
     assert values["dice"] == pytest.approx(2 * 20**3 / (20**3 + 25**3), abs=0.01)
-    assert values["hd95"] == pytest.approx(5, abs=slack)
-    assert values["assd"] == pytest.approx(5, abs=slack)
-    assert values["masd"] == pytest.approx(5, abs=slack)
+    assert [values[name] for name in ("hd95", "assd", "masd")] == pytest.approx([5] * 3, abs=slack)
     assert values["nsd"] == nsd
 
 
@@ -104,27 +93,11 @@ def test_slabs_that_touch_the_image_border():
     assert_close(values, dice=20 / 23, iou=10 / 13, hd=6, nsd=1)
 
 
-def test_masks_that_fill_the_image():
-    full = ~EMPTY
-    assert_close(measure(full, full), dice=1, iou=1, hd=0, hd95=0, assd=0, masd=0, nsd=1, boundary_iou=1)
-
-
 def test_both_empty_is_undefined():
     values = measure(EMPTY, EMPTY)
-    undefined = (
-        "dice",
-        "iou",
-        "precision",
-        "recall",
-        "nsd",
-        "boundary_iou",
-        "pq",
-        "rq",
-        "f1@0.5",
-        "ap@0.5",
-        *DISTANCES,
-    )
-    assert all(math.isnan(values[name]) for name in (*undefined, "lesion_dice", "relative_volume_difference"))
+    undefined = ("dice", "iou", "precision", "recall", "nsd", "boundary_iou", "pq", "rq", "f1@0.5", "ap@0.5")
+    undefined += (*DISTANCES, "lesion_dice", "relative_volume_difference")
+    assert all(math.isnan(values[name]) for name in undefined)
     assert_close(values, volume_ml=0, volume_difference_ml=0, objects_reference=0)
 
 
@@ -158,8 +131,7 @@ def test_hd95_is_the_larger_directed_percentile():
 
 
 def test_assd_and_masd_differ_where_the_surfaces_differ_in_size():
-    small, large = box((10, 10, 10), (11, 11, 11)), box((10, 10, 10), (11, 11, 20))
-    values = measure(small, large)
+    values = measure(box((10, 10, 10), (11, 11, 11)), box((10, 10, 10), (11, 11, 20)))
     assert_close(values, assd=45 / 11, masd=(0 + 4.5) / 2)
 
 
@@ -167,16 +139,13 @@ def test_boundary_band_has_the_width_asked_for_in_mm():
     reference, prediction = box((0, 0, 0), (20, 40, 40)), box((0, 0, 0), (21, 40, 40))
 
     def band(mask, width):
-        inner = mask.copy()
-        inner[:] = False
+        inner = np.zeros_like(mask)
         low, stop = width + 1, int(mask.any(axis=(1, 2)).sum())
         inner[low : stop - width - 1, low : 40 - width - 1, low : 40 - width - 1] = True
         return mask & ~inner
 
     for width in (1, 2, 3):
-        geometry = Geometry(np.eye(4), CUBE)
-        maps = [LabelMap(m.astype(np.uint8), geometry, LabelTable.unnamed([1])) for m in (reference, prediction)]
-        got = measure_case(*maps, {"a": (1,)}, EvaluateOptions(boundary_width_mm=width)).values["a"]["boundary_iou"]
+        got = measure(reference, prediction, boundary_width_mm=width)["boundary_iou"]
         a, b = band(reference, width), band(prediction, width)
         assert got == pytest.approx((a & b).sum() / (a | b).sum())
 

@@ -12,34 +12,29 @@ def two_class(foreground):
     return np.stack([1 - foreground, foreground])
 
 
+def measured(foreground, reference):
+    return calibration_measures(*reliability(two_class(foreground), np.reshape(reference, (-1, 1, 1))))
+
+
 def test_confident_and_right_is_perfect():
-    probabilities = two_class([1, 1, 0, 0])
-    reference = np.array([1, 1, 0, 0]).reshape(-1, 1, 1)
-    assert calibration_measures(*reliability(probabilities, reference)) == {"ece": 0, "ece_foreground": 0}
+    assert measured([1, 1, 0, 0], [1, 1, 0, 0]) == {"ece": 0, "ece_foreground": 0}
 
 
 def test_gap_between_confidence_and_accuracy():
     """Ten voxels at 0.8, five of them right: a gap of 0.3. Ten of background at 1, all right: none."""
-    probabilities = two_class([0.8] * 10 + [0.0] * 10)
-    reference = np.array([1] * 5 + [0] * 15).reshape(-1, 1, 1)
-    measures = calibration_measures(*reliability(probabilities, reference))
-    assert measures["ece"] == pytest.approx(0.15, abs=1e-6)
-    assert measures["ece_foreground"] == pytest.approx(0.3, abs=1e-6)
+    measures = measured([0.8] * 10 + [0.0] * 10, [1] * 5 + [0] * 15)
+    assert measures == pytest.approx({"ece": 0.15, "ece_foreground": 0.3}, abs=1e-6)
 
 
 def test_a_confidence_at_the_edge_of_two_bins_is_in_the_lower():
     """0.6 is 9/15, the upper end of the ninth bin (Guo et al.); 0.62 is in the tenth, so that the gaps add up."""
-    reference = np.array([1, 0]).reshape(-1, 1, 1)
-    measures = calibration_measures(*reliability(two_class([0.6, 0.62]), reference))
-    assert measures["ece"] == pytest.approx((0.4 + 0.62) / 2, abs=1e-6)
+    assert measured([0.6, 0.62], [1, 0])["ece"] == pytest.approx((0.4 + 0.62) / 2, abs=1e-6)
 
 
 def test_a_model_that_is_as_often_right_as_it_says():
     rng = np.random.default_rng(0)
     sure = rng.uniform(0.5, 1, 40000)
-    reference = (rng.random(40000) < sure).astype(int).reshape(-1, 1, 1)
-    measures = calibration_measures(*reliability(two_class(sure), reference))
-    assert measures["ece"] < 0.015
+    assert measured(sure, (rng.random(40000) < sure).astype(int))["ece"] < 0.015
 
 
 def test_pooling_two_cases_is_one_case_of_both():

@@ -7,6 +7,7 @@ from small_series import small_series
 
 from medseg.engine.evaluate import evaluate
 from medseg.errors import GeometryMismatch, InputError
+from medseg.evaluation.files.dicom_labels import read_pair
 from medseg.evaluation.options import EvaluateOptions
 from medseg.io.formats import WRITERS, Labeled
 from medseg.types import LabelMap
@@ -28,9 +29,8 @@ def written(tmp_path):
     fewer[:, :, first][fewer[:, :, first] == 1] = 0
     paths["fewer"] = tmp_path / "fewer" / "labels.nii.gz"
     WRITERS["nifti"].write(Labeled(LabelMap(fewer, geometry, labels.table), source, MODEL), paths["fewer"])
-    one = labels.array == 1
-    both = float((one & (fewer == 1)).sum())
-    return paths, 2 * both / float(one.sum() + (fewer == 1).sum())
+    whole, part = int((labels.array == 1).sum()), int((fewer == 1).sum())
+    return paths, 2 * part / (whole + part)
 
 
 def dice(prediction, reference):
@@ -48,16 +48,12 @@ def test_either_side(written, name):
 
 
 def test_contours_on_both_sides_are_refused(written):
-    from medseg.evaluation.files.dicom_labels import read_pair
-
     paths, _ = written
     with pytest.raises(InputError, match="both contours"):
         read_pair(paths["rtstruct"], paths["rtstruct"])
 
 
 def test_a_seg_of_another_place_is_refused(written, tmp_path):
-    from medseg.evaluation.files.dicom_labels import read_pair
-
     paths, _ = written
     source, geometry = small_series(tmp_path / "elsewhere", shape=(8, 8, 6))
     WRITERS["nifti"].write(Labeled(some_labels(geometry), source, MODEL), tmp_path / "other.nii.gz")

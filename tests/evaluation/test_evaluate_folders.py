@@ -167,9 +167,8 @@ def test_scores_bring_calibration_and_froc(folders):
     for name, sure in (("a", 0.9), ("b", 0.8)):
         labels = np.asarray(nib.load(folders / "pred" / name / "labels.nii.gz").dataobj)
         probabilities = np.stack([np.where(labels == v, sure, (1 - sure) / 2) for v in range(3)], axis=-1)
-        nib.save(
-            nib.Nifti1Image(probabilities.astype(np.float32), AFFINE), folders / "pred" / name / "probabilities.nii.gz"
-        )
+        image = nib.Nifti1Image(probabilities.astype(np.float32), AFFINE)
+        nib.save(image, folders / "pred" / name / "probabilities.nii.gz")
     report = evaluate(folders / "pred", folders / "ref", folders / "out", config=QUICK)
     # Case a is right everywhere and says 0.9.
     assert values(report, "ece")["a", "all"] == pytest.approx(0.1, abs=1e-6)
@@ -247,10 +246,8 @@ def test_command_line(folders, capsys):
     capsys.readouterr()
     for name in ("one", "two"):
         evaluate(folders / "pred", folders / "ref", folders / name, config=QUICK)
-    assert (
-        run(["compare", str(folders / "one"), str(folders / "two"), "--metric", "dice", "--out", str(folders / "c")])
-        == 0
-    )
+    two = [str(folders / "one"), str(folders / "two")]
+    assert run(["compare", *two, "--metric", "dice", "--out", str(folders / "c")]) == 0
     assert "had a mean Dice of liver of" in capsys.readouterr().out
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis.extra.numpy import arrays
+from objects_for_tests import label_map
 from scipy import ndimage
 
 from medseg.evaluation.metrics.detection import Overlaps, components, count_overlaps, detection_measures, match
@@ -15,7 +16,7 @@ from medseg.evaluation.metrics.froc import Candidates, candidates, froc, object_
 from medseg.evaluation.metrics.lesions import lesion_measures, matched_lesion_measures
 from medseg.evaluation.metrics.measure import measure_case
 from medseg.evaluation.options import EvaluateOptions
-from medseg.types import Geometry, LabelMap, LabelTable
+from medseg.types import LabelTable
 
 shapes = st.tuples(*[st.integers(1, 8)] * 3)
 masks = shapes.flatmap(lambda s: st.tuples(arrays(bool, s), arrays(bool, s)))
@@ -86,8 +87,7 @@ def test_panoptic_quality_in_closed_form():
 
 
 def test_an_iou_of_exactly_the_threshold_is_a_match_and_matches_once():
-    halves = overlaps_of([10], [5, 5], {(0, 0): 5, (0, 1): 5})
-    measures = detection_measures(halves)
+    measures = detection_measures(overlaps_of([10], [5, 5], {(0, 0): 5, (0, 1): 5}))
     assert (measures["objects_matched"], measures["sq"]) == (1, 0.5)
 
 
@@ -160,12 +160,8 @@ def test_lesions_in_closed_form():
 
 def best_sum_of_dice(a, b, n, m):
     """Every assignment of numbered objects tried: the largest sum of Dice."""
-    dice = np.array(
-        [
-            [2 * ((a == i) & (b == j)).sum() / ((a == i).sum() + (b == j).sum()) for j in range(1, m + 1)]
-            for i in range(1, n + 1)
-        ]
-    ).reshape(n, m)
+    objects = itertools.product((a == i for i in range(1, n + 1)), [b == j for j in range(1, m + 1)])
+    dice = np.reshape([2 * (one & other).sum() / (one.sum() + other.sum()) for one, other in objects], (n, m))
     small = dice if n <= m else dice.T
     orders = itertools.permutations(range(max(n, m)), min(n, m))
     return max(sum(small[i, j] for i, j in enumerate(order)) for order in orders)
@@ -191,14 +187,10 @@ def test_lesions_in_pairs_have_the_largest_sum_of_dice(pair, sparse):
 def test_the_option_names_the_rule():
     reference, prediction = np.zeros((2, 20, 20, 20), np.uint8)
     reference[2:8, 2:8, 2:8] = prediction[2:8, 2:8, 2:8] = prediction[15:18, 15:18, 15:18] = 1  # and a false alarm
-    geometry, table = Geometry(np.eye(4), reference.shape), LabelTable.unnamed([1])
-    maps = [LabelMap(array, geometry, table) for array in (reference, prediction)]
-    found = {
-        rule: measure_case(*maps, {"a": (1,)}, EvaluateOptions(lesions={"rule": rule})).values["a"]
-        for rule in ("dilated", "matched")
-    }
-    assert [found[rule]["lesion_dice"] for rule in ("dilated", "matched")] == [0.5, 1.0]
-    assert [found[rule]["lesion_fp"] for rule in ("dilated", "matched")] == [1, 1]
+    maps = [label_map(array, table=LabelTable.unnamed([1])) for array in (reference, prediction)]
+    for rule, dice in (("dilated", 0.5), ("matched", 1.0)):
+        found = measure_case(*maps, {"a": (1,)}, EvaluateOptions(lesions={"rule": rule})).values["a"]
+        assert (found["lesion_dice"], found["lesion_fp"]) == (dice, 1)
 
 
 def test_froc_in_closed_form():

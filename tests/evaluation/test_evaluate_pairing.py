@@ -1,8 +1,10 @@
 """Which files belong together."""
 
+import itertools
 import json
 
 import numpy as np
+import objects_for_tests
 import pytest
 
 from medseg.errors import GeometryMismatch, InputError, UsageError
@@ -11,7 +13,7 @@ from medseg.evaluation.files.classes import adopt, agree, class_values, named
 from medseg.evaluation.files.label_files import class_names, find_labels
 from medseg.evaluation.files.pairing import pair_cases
 from medseg.evaluation.metrics.grid import axis_move, on_grid_of
-from medseg.types import Geometry, LabelClass, LabelMap, LabelTable
+from medseg.types import LabelClass, LabelTable
 
 
 def make(root, *names):
@@ -35,10 +37,8 @@ def test_output_of_predict(tmp_path):
     make(tmp_path, "x/labels.nii.gz", "x/labels.seg.dcm", "x/instances.nii.gz", "x/preview.png", "y/labels.nii.gz")
     make(tmp_path, "cases.csv", "report.html")
     assert ids(tmp_path) == {"x": "x/labels.nii.gz", "y": "y/labels.nii.gz"}
-    assert {f.case_id: f.instances and f.instances.name for f in find_labels(tmp_path)} == {
-        "x": "instances.nii.gz",
-        "y": None,
-    }
+    instances = {f.case_id: f.instances and f.instances.name for f in find_labels(tmp_path)}
+    assert instances == {"x": "instances.nii.gz", "y": None}
 
 
 def test_folder_for_each_case_with_images_beside(tmp_path):
@@ -155,12 +155,15 @@ def test_tables_that_cannot_be_used(tmp_path, text, words):
 
 def label_map(array, affine=None, names=("one", "two", "three")):
     table = LabelTable(tuple(LabelClass(v, n) for v, n in enumerate(names, start=1)))
-    return LabelMap(array, Geometry(np.eye(4) if affine is None else affine, array.shape), table)
+    return objects_for_tests.label_map(array, affine, table)
+
+
+def values_in_a_row(*names):
+    """The values 0 to 3, those from 1 on named."""
+    return label_map(np.arange(4).reshape(-1, 1, 1), names=names)
 
 
 def test_every_axis_order_and_direction_of_one_grid_is_undone():
-    import itertools
-
     rng = np.random.default_rng(0)
     spacing = np.array([0.8, 1.5, 2.5])
     angle = np.array([[np.cos(0.3), -np.sin(0.3), 0], [np.sin(0.3), np.cos(0.3), 0], [0, 0, 1]])
@@ -180,19 +183,19 @@ def test_every_axis_order_and_direction_of_one_grid_is_undone():
         assert (note is None) == (axes == (0, 1, 2) and min(flips) > 0)
 
 
-@pytest.mark.parametrize("change", ["moved", "spaced", "cut", "turned"])
-def test_another_grid_is_an_error_with_the_way_out(change):
-    array = np.zeros((6, 6, 6), np.uint8)
+TURNED = [[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "size"),
+    [((0, 3), 0.5, 6), ((2, 2), 1.1, 6), (np.s_[:2, :2], TURNED, 6), (None, None, 5)],
+    ids=["moved", "spaced", "turned", "cut"],
+)
+def test_another_grid_is_an_error_with_the_way_out(place, value, size):
     affine = np.eye(4)
-    if change == "moved":
-        affine[0, 3] = 0.5
-    elif change == "spaced":
-        affine[2, 2] = 1.1
-    elif change == "cut":
-        array = array[:5]
-    else:
-        affine[:2, :2] = [[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]]
-    prediction, reference = label_map(array, affine), label_map(np.zeros((6, 6, 6), np.uint8))
+    if place is not None:
+        affine[place] = value
+    prediction, reference = label_map(np.zeros((size, 6, 6)), affine), label_map(np.zeros((6, 6, 6)))
     assert axis_move(prediction.geometry, reference.geometry) is None
     with pytest.raises(GeometryMismatch, match="not on one grid") as caught:
         on_grid_of(prediction, reference)
@@ -200,17 +203,15 @@ def test_another_grid_is_an_error_with_the_way_out(change):
 
 
 def test_named_classes_are_matched_by_name():
-    array = np.array([0, 1, 2, 3], np.uint8).reshape(-1, 1, 1)
-    reference = label_map(array, names=("liver", "spleen", "kidney"))
-    prediction, table, note = agree(reference, label_map(array, names=("Kidney", "liver", "spleen")))
+    reference = values_in_a_row("liver", "spleen", "kidney")
+    prediction, table, note = agree(reference, values_in_a_row("Kidney", "liver", "spleen"))
     assert prediction.array.ravel().tolist() == [0, 3, 1, 2]
     assert [(e.value, e.name) for e in table] == [(1, "liver"), (2, "spleen"), (3, "kidney")]
     assert "matched by name" in note
 
 
 def test_unnamed_classes_are_matched_by_value_and_take_the_names_there_are():
-    array = np.array([0, 1, 2, 3], np.uint8).reshape(-1, 1, 1)
-    plain = LabelMap(array, Geometry(np.eye(4), array.shape), LabelTable.unnamed([1, 2, 3]))
+    plain = values_in_a_row("class-1", "class-2", "class-3")
     prediction, table, note = agree(named(plain, {1: "liver"}), plain)
     assert prediction is plain
     assert note is None
@@ -218,9 +219,8 @@ def test_unnamed_classes_are_matched_by_value_and_take_the_names_there_are():
 
 
 def test_one_value_with_two_names_is_refused():
-    array = np.array([0, 1], np.uint8).reshape(-1, 1, 1)
     with pytest.raises(InputError, match="value 1 is 'spleen' in the prediction and 'liver' in the reference"):
-        agree(label_map(array, names=("liver",)), label_map(array, names=("spleen",)))
+        agree(values_in_a_row("liver"), values_in_a_row("spleen"))
 
 
 def test_regions_are_classes_of_their_own():
@@ -231,22 +231,16 @@ def test_regions_are_classes_of_their_own():
         class_values(table, {2: "x"}, {"x": (1,)})
 
 
-def labels_called(**names):
-    table = LabelTable(tuple(LabelClass(int(key[1:]), name) for key, name in names.items()))
-    array = np.arange(4, dtype=np.uint8).reshape(4, 1, 1)
-    return LabelMap(array, Geometry(np.eye(4), array.shape), table)
-
-
 def test_a_dataset_names_what_the_file_does_not():
-    got, note = adopt(labels_called(v1="class-1", v2="class-2"), {1: "liver", 2: "spleen"}, what="prediction")
+    got, note = adopt(values_in_a_row("class-1", "class-2"), {1: "liver", 2: "spleen"}, what="prediction")
     assert [c.name for c in got.table] == ["liver", "spleen"]
     assert note is None
 
 
 def test_names_of_the_dataset_under_other_values_are_matched_by_name():
     """The prediction's 1 is the dataset's 2: taking it by value would compare liver with spleen."""
-    reference, _ = adopt(labels_called(v1="class-1", v2="class-2"), {1: "liver", 2: "spleen"}, what="reference")
-    prediction, note = adopt(labels_called(v1="spleen", v2="Liver"), {1: "liver", 2: "spleen"}, what="prediction")
+    reference, _ = adopt(values_in_a_row("class-1", "class-2"), {1: "liver", 2: "spleen"}, what="reference")
+    prediction, note = adopt(values_in_a_row("spleen", "Liver"), {1: "liver", 2: "spleen"}, what="prediction")
     assert note is None
     turned, _, note = agree(reference, prediction)
     assert "spleen is 1 in the prediction, 2 in the reference" in note
@@ -254,7 +248,7 @@ def test_names_of_the_dataset_under_other_values_are_matched_by_name():
 
 
 def test_a_models_own_names_give_way_to_the_datasets_and_are_noted():
-    labels = labels_called(v1="anterior hippocampus", v2="posterior hippocampus")
+    labels = values_in_a_row("anterior hippocampus", "posterior hippocampus")
     got, note = adopt(labels, {1: "Anterior", 2: "Posterior"}, what="prediction")
     assert [c.name for c in got.table] == ["Anterior", "Posterior"]
     assert note == (

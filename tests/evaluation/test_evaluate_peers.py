@@ -8,6 +8,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from objects_for_tests import label_map
+from PIL import Image
 from scipy import ndimage
 from shared_data import DATA
 
@@ -15,14 +17,26 @@ from medseg.evaluation.metrics.detection import components, count_overlaps, dete
 from medseg.evaluation.metrics.lesions import lesion_measures, matched_lesion_measures
 from medseg.evaluation.metrics.measure import measure_case
 from medseg.evaluation.options import EvaluateOptions
-from medseg.types import Geometry, LabelMap, LabelTable
+from medseg.types import LabelTable
 
 pytestmark = pytest.mark.peers
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-PANOPTICA = """
+# Before and after each script: the cases, for BraTS as NIfTI of its value for enhancing tumor, and what was found.
+BEGINNING = """
 import json, sys
 import numpy as np
+cases, found = np.load(sys.argv[1]), []
+def written(n):
+    import nibabel as nib
+    paths = [sys.argv[1].replace("cases.npz", f"{side}.nii.gz") for side in "pr"]
+    for side, path in zip("pr", paths):
+        nib.save(nib.Nifti1Image(3 * cases[f"{side}{n}"], np.eye(4)), path)
+    return paths
+"""
+ENDING = 'print("RESULT" + json.dumps(found))'
+
+PANOPTICA = """
 from panoptica import ConnectedComponentsInstanceApproximator, InputType, NaiveThresholdMatching, Panoptica_Evaluator
 from panoptica.metrics import Metric
 from panoptica.utils.constants import CCABackend
@@ -33,36 +47,24 @@ evaluator = Panoptica_Evaluator(
     instance_matcher=NaiveThresholdMatching(matching_metric=Metric.IOU, matching_threshold=0.5),
     instance_metrics=[Metric.DSC, Metric.IOU], global_metrics=[Metric.DSC, Metric.IOU],
 )
-cases, found = np.load(sys.argv[1]), []
 for n in range(len(cases.files) // 2):
     result = evaluator.evaluate(cases[f"p{n}"], cases[f"r{n}"], verbose=False)["ungrouped"]
     found.append({k: float(getattr(result, k)) for k in
         ("pq", "sq", "rq", "tp", "n_ref_instances", "n_pred_instances", "global_bin_dsc", "global_bin_iou")})
-print("RESULT" + json.dumps(found))
 """
 
 BRATS = """
-import json, sys
-import nibabel as nib
-import numpy as np
 from brats_evaluation import config_path, evaluate_single_exam
 from panoptica import Panoptica_Evaluator
 evaluator = Panoptica_Evaluator.load_from_config(str(config_path("gli")))
-cases, found = np.load(sys.argv[1]), []
 for n in range(len(cases.files) // 2):
-    paths = [sys.argv[1].replace("cases.npz", f"{side}.nii.gz") for side in "pr"]
-    for side, path in zip("pr", paths):
-        nib.save(nib.Nifti1Image(3 * cases[f"{side}{n}"], np.eye(4)), path)
-    result = evaluate_single_exam(*paths, str(n), evaluator)["et"]
+    result = evaluate_single_exam(*written(n), str(n), evaluator)["et"]
     found.append({k: float(result.get(k, "nan")) for k in ("sq_dsc", "tp", "fp", "fn")})
-print("RESULT" + json.dumps(found))
 """
 
 BRATS_2023 = """
-import json, sys, types, warnings
+import types, warnings
 from pathlib import Path
-import nibabel as nib
-import numpy as np
 import pandas as pd
 warnings.filterwarnings("ignore")
 # Without distances, which medseg does not give by lesion and which take most of the time; so nothing is infinite, and
@@ -72,48 +74,37 @@ sys.modules["surface_distance"] = types.SimpleNamespace(
     compute_surface_distances=lambda *_: None, compute_robust_hausdorff=lambda *_: float("nan"))
 sys.path.insert(0, str(Path(sys.executable).parents[1]))
 from eval import get_LesionWiseResults
-cases, found = np.load(sys.argv[1]), []
 for n in range(len(cases.files) // 2):
-    paths = [sys.argv[1].replace("cases.npz", f"{side}.nii.gz") for side in "pr"]
-    for side, path in zip("pr", paths):
-        nib.save(nib.Nifti1Image(3 * cases[f"{side}{n}"], np.eye(4)), path)
-    result = get_LesionWiseResults(*paths, sys.argv[2]).set_index("Labels").loc["ET"]
+    result = get_LesionWiseResults(*written(n), sys.argv[2]).set_index("Labels").loc["ET"]
     found.append({k: float(result[k]) for k in ("LesionWise_Score_Dice", "Num_TP", "Num_FP", "Num_FN")})
-print("RESULT" + json.dumps(found))
 """
 
 MESHMETRICS = """
-import json, sys
-import numpy as np
 from meshmetrics import compute_metrics
-cases, found = np.load(sys.argv[1]), []
 for n in range(len(cases.files) // 3):
     found.append({k: float(v) for k, v in compute_metrics(
         cases[f"r{n}"].astype(bool), cases[f"p{n}"].astype(bool), spacing=tuple(cases[f"s{n}"]), taus=(3.0,)).items()})
-print("RESULT" + json.dumps(found))
 """
 
 SURFACE_DISTANCE = """
-import json, sys
-import numpy as np
 import surface_distance.metrics as m
-cases, found = np.load(sys.argv[1]), []
 for n in range(len(cases.files) // 3):
     a, b = cases[f"r{n}"].astype(bool), cases[f"p{n}"].astype(bool)
     d = m.compute_surface_distances(a, b, cases[f"s{n}"])
     found.append({"dice": float(m.compute_dice_coefficient(a, b)), "hd": float(m.compute_robust_hausdorff(d, 100)),
         "hd95": float(m.compute_robust_hausdorff(d, 95)), "nsd": float(m.compute_surface_dice_at_tolerance(d, 3.0))})
-print("RESULT" + json.dumps(found))
 """
 
 
-def ask(peer, script, arrays, folder, *arguments):
-    """Let a peer measure some arrays in its own environment."""
+def ask(peer, script, cases, folder, *arguments):
+    """Let a peer measure cases, of reference, prediction and perhaps a spacing, in its own environment."""
     python = REPOSITORY / "build" / "peers" / peer / "bin" / "python"
     if not python.is_file():
         pytest.skip(f"{peer} is not installed (python benchmarks/peer_environments.py {peer})")
+    arrays = {f"{side}{n}": np.asarray(value) for n, case in enumerate(cases) for side, value in zip("rps", case)}  # noqa: B905
+    arrays = {name: array.astype(np.uint8) if array.dtype == bool else array for name, array in arrays.items()}
     np.savez_compressed(folder / "cases.npz", **arrays)
-    command = [python, "-W", "ignore", "-c", script, folder / "cases.npz", *arguments]
+    command = [python, "-W", "ignore", "-c", BEGINNING + script + ENDING, folder / "cases.npz", *arguments]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))[6:])
@@ -139,8 +130,7 @@ def object_cases():
 
 def test_objects_agree_with_panoptica(tmp_path):
     cases = object_cases()
-    arrays = {f"{side}{n}": mask.astype(np.uint8) for n, pair in enumerate(cases) for side, mask in zip("rp", pair)}  # noqa: B905
-    theirs = ask("panoptica", PANOPTICA, arrays, tmp_path, "masks")
+    theirs = ask("panoptica", PANOPTICA, cases, tmp_path, "masks")
     matched = 0
     for (reference, prediction), other in zip(cases, theirs, strict=True):
         ours = detection_measures(count_overlaps(components(reference), components(prediction)))
@@ -162,8 +152,7 @@ def test_paired_lesions_agree_with_the_package_of_brats(tmp_path):
     nothing, one = np.zeros((2, 12, 12, 12), bool)
     one[2:5, 2:5, 2:5] = True
     cases += [(nothing, nothing), (one, nothing), (nothing, one), (one, np.roll(one, 5, axis=0)), (one, one)]
-    arrays = {f"{side}{n}": mask.astype(np.uint8) for n, pair in enumerate(cases) for side, mask in zip("rp", pair)}  # noqa: B905
-    theirs = ask("brats-evaluation", BRATS, arrays, tmp_path)
+    theirs = ask("brats-evaluation", BRATS, cases, tmp_path)
     for (reference, prediction), other in zip(cases, theirs, strict=True):
         ours = matched_lesion_measures(reference, prediction)
         assert (ours["lesion_tp"], ours["lesion_fp"], ours["lesion_fn"]) == (other["tp"], other["fp"], other["fn"])
@@ -181,8 +170,7 @@ def test_dilated_lesions_agree_with_the_code_of_the_challenge_of_2023(tmp_path, 
     one[2:6, 2:6, 2:6] = True
     two = one | np.roll(one, 6, axis=0)
     cases += [(nothing, nothing), (one, nothing), (nothing, one), (one, np.roll(one, 6, axis=0)), (two, one)]
-    arrays = {f"{side}{n}": mask.astype(np.uint8) for n, pair in enumerate(cases) for side, mask in zip("rp", pair)}  # noqa: B905
-    theirs = ask("brats-2023", BRATS_2023, arrays, tmp_path, f"BraTS-{task}")
+    theirs = ask("brats-2023", BRATS_2023, cases, tmp_path, f"BraTS-{task}")
     for (reference, prediction), other in zip(cases, theirs, strict=True):
         ours = lesion_measures(reference, prediction, 1.0, dilation=dilation, minimum_mm3=minimum_mm3)
         counts = tuple(other[name] for name in ("Num_TP", "Num_FP", "Num_FN"))
@@ -199,23 +187,17 @@ def test_the_two_rules_of_brats_agree_where_every_lesion_is_found_alone(tmp_path
     reference, prediction = np.zeros((2, 40, 40, 40), bool)
     for place in (2, 16, 30):
         reference[place : place + 6, 2:8, 2:8] = prediction[place + 1 : place + 7, 2:8, 2:8] = True
-    (other,) = ask(
-        "brats-evaluation", BRATS, {"r0": reference.astype(np.uint8), "p0": prediction.astype(np.uint8)}, tmp_path
-    )
+    (other,) = ask("brats-evaluation", BRATS, [(reference, prediction)], tmp_path)
     assert lesion_measures(reference, prediction, 1.0)["lesion_dice"] == pytest.approx(other["sq_dsc"])
 
 
 @pytest.mark.needs_data("data/nuclei")
 def test_maps_of_ids_agree_with_panoptica(tmp_path):
-    folder = DATA / "nuclei" / "instances"
-    from PIL import Image
-
     cases = []
-    for path in sorted(folder.glob("*.png"))[:10]:
+    for path in sorted((DATA / "nuclei" / "instances").glob("*.png"))[:10]:
         ids = np.asarray(Image.open(path)).astype(np.uint16)
         cases.append((ids, ndimage.label(ndimage.binary_erosion(ids > 0))[0].astype(np.uint16)))
-    arrays = {f"{side}{n}": ids for n, pair in enumerate(cases) for side, ids in zip("rp", pair)}  # noqa: B905
-    for (reference, prediction), other in zip(cases, ask("panoptica", PANOPTICA, arrays, tmp_path, "ids"), strict=True):
+    for (reference, prediction), other in zip(cases, ask("panoptica", PANOPTICA, cases, tmp_path, "ids"), strict=True):
         ours = detection_measures(count_overlaps(reference, prediction))
         assert ours["objects_matched"] == other["tp"]
         assert ours["pq"] == pytest.approx(other["pq"], abs=1e-9)
@@ -228,8 +210,7 @@ def test_where_panoptica_defines_otherwise(tmp_path):
     elsewhere[5:7, 5:7, 5:7] = 1
     pairs = [(nothing, nothing), (something, nothing), (something, elsewhere), (something, split)]
     split[1:2, 1:3, 1:3] = 1
-    arrays = {f"{side}{n}": mask for n, pair in enumerate(pairs) for side, mask in zip("rp", pair)}  # noqa: B905
-    theirs = ask("panoptica", PANOPTICA, arrays, tmp_path, "masks")
+    theirs = ask("panoptica", PANOPTICA, pairs, tmp_path, "masks")
     ours = [detection_measures(count_overlaps(*map(components, (a > 0, b > 0)))) for a, b in pairs]
     assert [(o["rq"], t["rq"]) for o, t in zip(ours[1:], theirs[1:], strict=True)] == [(0, 0), (0, 0), (1, 1)]
     assert math.isnan(ours[0]["rq"])
@@ -244,8 +225,7 @@ def surface_cases():
 
 
 def measured(reference, prediction, spacing):
-    geometry = Geometry(np.diag([*spacing, 1.0]), reference.shape)
-    maps = [LabelMap(m.astype(np.uint8), geometry, LabelTable.unnamed([1])) for m in (reference, prediction)]
+    maps = [label_map(mask, np.diag([*spacing, 1.0]), LabelTable.unnamed([1])) for mask in (reference, prediction)]
     options = EvaluateOptions(tolerances_mm=(3.0,), objects="none")
     return measure_case(*maps, {"a": (1,)}, options).values["a"]
 
@@ -254,13 +234,8 @@ def measured(reference, prediction, spacing):
 def test_surfaces_agree_with_meshes_to_a_voxel(peer, tmp_path):
     """Both peers measure a surface of area elements between voxels, medseg border voxels: a voxel apart at most."""
     cases = surface_cases()
-    arrays = {
-        f"{side}{n}": np.asarray(value)
-        for n, case in enumerate(cases)
-        for side, value in zip("rps", case)  # noqa: B905
-    }
     script = MESHMETRICS if peer == "pymeshmetrics" else SURFACE_DISTANCE
-    for case, other in zip(cases, ask(peer, script, arrays, tmp_path), strict=True):
+    for case, other in zip(cases, ask(peer, script, cases, tmp_path), strict=True):
         ours = measured(*case)
         diagonal, finest = math.hypot(*case[2]), min(case[2])
         names = {"dice": "DSC", "iou": "IoU", "hd": "HD_100", "hd95": "HD_95", "assd": "ASSD", "masd": "MASD"}

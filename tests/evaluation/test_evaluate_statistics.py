@@ -4,6 +4,7 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import wilcoxon
 
@@ -35,10 +36,8 @@ def test_a_penalty_stands_in_for_infinite_distances_and_for_nothing_else():
     values = {("liver", "hd"): {"a": 1.0, "b": INF}, ("liver", "relative_volume_difference"): {"a": 0.5, "b": INF}}
     found = aggregate(values, Bootstrap({"a": "a", "b": "b"}), penalty=99)
     assert (found["liver", "hd"].mean, found["liver", "hd"].infinite) == (50, 1)
-    assert (found["liver", "relative_volume_difference"].mean, found["liver", "relative_volume_difference"].cases) == (
-        0.5,
-        1,
-    )
+    relative = found["liver", "relative_volume_difference"]
+    assert (relative.mean, relative.cases) == (0.5, 1)
 
 
 def test_nothing_to_average():
@@ -178,32 +177,24 @@ def test_infinite_and_undefined_pairs(tmp_path):
 def test_comparison_leaves_tables(trio, tmp_path):
     result = compare(trio, metrics=["dice"], out=tmp_path / "out")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["compare.csv", "compare.json", "compare.tex"]
-    assert (
-        (tmp_path / "out" / "compare.csv")
-        .read_text()
-        .splitlines()[0]
-        .startswith("first,second,class,metric,mean_first")
-    )
+    assert (tmp_path / "out" / "compare.csv").read_text().startswith("first,second,class,metric,mean_first")
     assert "3 tests, corrected together" in comparison_text(result)
 
 
 def test_what_cannot_be_compared(trio, tmp_path):
-    with pytest.raises(UsageError, match="two evaluations or more"):
-        compare(trio[:1])
-    with pytest.raises(UsageError, match="given twice"):
-        compare([trio[0], trio[0]])
-    with pytest.raises(UsageError, match="not all evaluations have the metric 'pq'"):
-        compare(trio, metrics=["pq"])
-    with pytest.raises(InputError, match="cannot be read as an evaluation"):
-        compare([trio[0], tmp_path / "absent"])
     write_text(tmp_path / "odd" / "per_case.csv", "case,value\na,1\n")
-    with pytest.raises(InputError, match="is not an evaluation"):
-        compare([trio[0], tmp_path / "odd"])
+    for error, words, folders, metrics in (
+        (UsageError, "two evaluations or more", trio[:1], ()),
+        (UsageError, "given twice", [trio[0], trio[0]], ()),
+        (UsageError, "not all evaluations have the metric 'pq'", trio, ["pq"]),
+        (InputError, "cannot be read as an evaluation", [trio[0], tmp_path / "absent"], ()),
+        (InputError, "is not an evaluation", [trio[0], tmp_path / "odd"], ()),
+    ):
+        with pytest.raises(error, match=words):
+            compare(folders, metrics=metrics)
 
 
 def test_csv_keeps_every_digit_nan_and_infinity(tmp_path):
-    import pandas as pd
-
     values = [0.1 + 0.2, NAN, INF, -INF, 1e-300]
     rows = [MeasurementRow("c,1", "a b", "relative_volume_difference", v) for v in values]
     write_text(tmp_path / "per_case.csv", per_case_csv(rows))
