@@ -24,10 +24,8 @@ class CaseReport:
         What is good to know; counts nothing.
     uncertainty : float
         Of the result, 0 to below 1: orders cases whose warnings weigh the same.
-    volumes : Volumes, optional
-        Where measured.
-    computed : HowComputed, optional
-        What ran a network, where one did.
+    volumes, computed : optional
+        What was measured, and what ran a network.
     voxels : int, optional
         Size of what was read. A case of unknown or large size is finished before the next is computed.
     """

@@ -95,15 +95,7 @@ class PredictedVolumes:
 
 @dataclass(frozen=True, eq=False)
 class Segmented:
-    """A case with its prediction, and what was measured of it, to be written and looked at.
-
-    Parameters
-    ----------
-    case, prediction, volumes, quality
-        What was read, predicted and measured.
-    warnings, notes : tuple of str
-        Of how it was written.
-    """
+    """A case with its prediction and what was measured of it; warnings and notes are of how it was written."""
 
     case: Case
     prediction: Prediction
@@ -175,20 +167,9 @@ class CaseOutcome:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """How a whole run ended.
+    """How a whole run ended: an outcome for each case found and each corrupt file, and the files that were no scans.
 
-    Parameters
-    ----------
-    out : Path
-        The output folder.
-    outcomes : tuple of CaseOutcome
-        One for each case found and each corrupt file.
-    skipped : tuple of Skipped
-        Files that were something else.
-    identity : tuple of (str, str)
-        What made the results: model, versions.
-    pipeline : str
-        Name of the pipeline that ran.
+    `identity` names what made the results, kind and name: model, versions.
     """
 
     out: Path
