@@ -80,7 +80,7 @@ def test_configurations_are_compared_and_one_is_packed(balls, planned, recipe, t
     weights = load_package(out / "model").weights()
     own = load_package(out / summary["chosen"] / "fold_1" / "model").weights()
     assert all(weights[f"1.{name}"].equal(value) for name, value in own.items())
-    assert f"{summary['chosen']} was taken" in (out / "cross_validation.html").read_text()
+    assert f"{summary['chosen']} was chosen" in (out / "cross_validation.html").read_text()
     scan = load_scan(balls / "imagesTr" / "case_00.nii.gz")
     assert Predictor(load_package(out / "model")).segment(scan).labels.geometry.matches(scan.geometry)
 
