@@ -124,7 +124,7 @@ def test_what_readers_get_wrong_is_said(tmp_path, caplog):
         export(tmp_path / "labels.nii.gz", tmp_path / "out", format=formats, source=tmp_path / "tilted", manual=True)
     said = [record.getMessage() for record in caplog.records]
     assert [line.partition(":")[0] for line in said] == ["labels.seg.dcm", "labels.rtstruct.dcm", "labels.nii.gz"]
-    assert all("give them nrrd" in line for line in said)
+    assert all("give these nrrd" in line for line in said)
 
 
 def test_the_help_names_every_format():
