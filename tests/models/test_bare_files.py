@@ -181,6 +181,6 @@ def test_a_package_by_the_command_line(tmp_path, network, capsys):
     assert load_package("a").hash == load_package("b").hash
     capsys.readouterr()
     assert run(["models", "list"]) == 0
-    assert {line.split("\t")[0] for line in capsys.readouterr().out.splitlines()} >= {"a", "b", "hippocampus"}
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines() if line} >= {"a", "b", "hippocampus"}
     assert run(["models", "import", str(tmp_path / "model.pt"), "--name", "a"]) == 2
     assert run(["models", "verify", "b", "--device", "cpu"]) == 0
