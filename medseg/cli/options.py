@@ -40,6 +40,7 @@ __all__ = [
     "ShardOption",
     "argument",
     "comma_separated",
+    "matching",
     "option",
     "split_names",
 ]
@@ -83,10 +84,15 @@ def split_names(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
-def _device(text: str | None) -> str | None:
-    if text is not None and not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
-        raise typer.BadParameter("must be auto, cpu, cuda or cuda:N")
-    return text
+def matching(pattern: str, what: str) -> Callable[[str | None], str | None]:
+    """Return the callback of an option whose text must have a form."""
+
+    def check(text: str | None) -> str | None:
+        if text is not None and not re.fullmatch(pattern, text.strip()):
+            raise typer.BadParameter(f"must be {what}")
+        return text
+
+    return check
 
 
 def _shard(text: str | None) -> str | None:
@@ -126,7 +132,7 @@ _DEVICE = option(
     "--device",
     help="Where the network runs. With auto, on a GPU where there is one.",
     metavar="<auto|cpu|cuda|cuda:N>",
-    callback=_device,
+    callback=matching(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or cuda:N"),
 )
 DeviceOption = Annotated[str, _DEVICE]
 OptionalDeviceOption = Annotated[str | None, _DEVICE]

@@ -17,11 +17,14 @@ from medseg.cli.options import (
     OutOption,
     SetOption,
     comma_separated,
+    matching,
     option,
 )
 from medseg.cli.verb import print_json
 
 __all__ = ["train"]
+
+DURATION = r"\d+(\.\d+)?\s*[smhdSMHD]?"
 
 
 def train(
@@ -29,7 +32,13 @@ def train(
     out: OutOption,
     config: ConfigOption = None,
     time_budget: Annotated[
-        str | None, option(WHAT, "--time-budget", help="Length of the training, such as 90s, 20m or 1.5h.")
+        str | None,
+        option(
+            WHAT,
+            "--time-budget",
+            help="Length of the training, such as 90s, 20m or 1.5h.",
+            callback=matching(DURATION, "a duration such as 90s, 20m or 1.5h"),
+        ),
     ] = None,
     epochs: Annotated[int | None, option(WHAT, "--epochs", help="Length of the training in epochs.", min=1)] = None,
     device: DeviceOption = "auto",
@@ -37,7 +46,13 @@ def train(
         str | None, option(MODEL, "--from", help="Fine-tune the weights of this model package.", metavar="PACKAGE")
     ] = None,
     folds: Annotated[
-        str | None, option(WHAT, "--folds", help="Cross-validate these folds: all, or numbers such as 0,1.")
+        str | None,
+        option(
+            WHAT,
+            "--folds",
+            help="Cross-validate these folds: all, or numbers such as 0,1.",
+            callback=matching(r"(?i:all)|\d+(\s*,\s*\d+)*", "all, or numbers such as 0,1"),
+        ),
     ] = None,
     configuration: Annotated[
         str | None,

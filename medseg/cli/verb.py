@@ -7,15 +7,15 @@ import inspect
 import json
 import logging
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from medseg.cli.options import LOG, option
 from medseg.cli.usage import check_output
-from medseg.errors import Interrupted
+from medseg.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from medseg.types.run import BatchResult
@@ -94,10 +94,23 @@ def verb(function: Callable[..., int | None]) -> Callable[..., int | None]:
     return with_log
 
 
-def _log_in(out: Path | None) -> AbstractContextManager[None]:
-    from medseg.log_file import log_file
+@contextmanager
+def _log_in(out: Path | None) -> Iterator[None]:
+    """Keep the log in a folder; leave no folder that holds nothing else where an option turns out to be wrong."""
+    from medseg.log_file import LOG_NAME, log_file
 
-    return nullcontext() if out is None else log_file(out)
+    if out is None:
+        yield
+        return
+    is_new = not out.exists()
+    try:
+        with log_file(out):
+            yield
+    except UsageError:
+        if is_new and [path.name for path in out.iterdir()] == [LOG_NAME]:
+            (out / LOG_NAME).unlink()
+            out.rmdir()
+        raise
 
 
 def print_json(content: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-__all__ = ["Complaint", "complaint"]
+__all__ = ["UNKNOWN", "Complaint", "complaint", "meant"]
 
 UNKNOWN = "unknown key"
 KINDS = {
@@ -139,9 +139,14 @@ def _unknown_key(model: type[BaseModel], path: tuple[int | str, ...]) -> Complai
             name for one in _models(_field(model, path[:-1]) if len(path) > 1 else model) for name in _names(one)
         )
     )
-    near = get_close_matches(str(path[-1]), names, n=1)
-    meant = f"Did you mean '{near[0]}'? " if near else ""
-    return Complaint(path, UNKNOWN, fix=f"{meant}Known keys there: {', '.join(names)}." if names else None)
+    return Complaint(path, UNKNOWN, fix=meant(str(path[-1]), names))
+
+
+def meant(key: str, known: Sequence[str]) -> str | None:
+    """Say which of the known keys was probably meant, and which there are."""
+    near = get_close_matches(key, known, n=1)
+    question = f"Did you mean '{near[0]}'? " if near else ""
+    return f"{question}Known keys there: {', '.join(known)}." if known else None
 
 
 def _names(model: type[BaseModel]) -> list[str]:

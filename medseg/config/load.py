@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from medseg.config.complaint import complaint
+from medseg.config.complaint import UNKNOWN, complaint, meant
 from medseg.errors import ConfigError, UsageError
 
-__all__ = ["apply_overrides", "build", "merged", "read_yaml", "without_null"]
+__all__ = ["apply_overrides", "build", "merged", "read_yaml", "unknown_key", "without_null"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -107,14 +107,29 @@ def build(model: type[Model], values: Mapping[str, Any], *, where: object = None
         raise _first(model, values, error.errors(), where) from error
 
 
+def unknown_key(values: Mapping[str, Any], key: str, known: Sequence[str], *, where: object = None) -> ConfigError:
+    """Return the error for a key that is not among those known."""
+    override, _ = _override(values, [key])
+    return ConfigError(f"{UNKNOWN} '{key}'", where=f"--set {override}" if override else where, fix=meant(key, known))
+
+
 def _first(model: type[BaseModel], values: Mapping[str, Any], errors: Sequence[Any], where: object) -> ConfigError:
     found = complaint(model, values, errors)
-    inner: Any = values
-    for number, key in enumerate(found.path):
-        if override := getattr(inner, "given", {}).get(key):
-            return ConfigError(found.about(number + 1), where=f"--set {override}", fix=found.fix)
-        inner = inner.get(key) if isinstance(inner, Mapping) else None
+    override, known = _override(values, found.path)
+    if override:
+        return ConfigError(found.about(known), where=f"--set {override}", fix=found.fix)
     return ConfigError(found.about(0) + found.but, where=where, fix=found.fix)
+
+
+def _override(values: Any, path: Sequence[int | str]) -> tuple[str | None, int]:
+    """The `--set` that gave what lies at a path, and how many parts of the path it names."""
+    for number, key in enumerate(path, 1):
+        if override := getattr(values, "given", {}).get(key):
+            return str(override), number
+        values = values.get(key) if isinstance(values, Mapping) else None
+    # A mapping that holds nothing else was made by the `--set` of a key in it.
+    inner = getattr(values, "given", {})
+    return (next(iter(inner.values())), len(path)) if inner and set(inner) == set(values) else (None, 0)
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from medseg.config.load import build, read_yaml
+from medseg.config.load import build, read_yaml, unknown_key
 from medseg.engine.registry import stage_class
-from medseg.errors import ConfigError, PipelineError
+from medseg.errors import PipelineError
 from medseg.types.case_report import CaseReport
 from medseg.types.run import BatchResult, Inputs
 from medseg.types.scan import Discovery, FoundScan
@@ -123,9 +123,7 @@ def assemble(name: str, file: PipelineFile, config: Mapping[str, Any]) -> Pipeli
     if len(set(names)) < len(names):
         raise PipelineError("two steps have the same name", where=name)
     if unknown := set(config) - set(names):
-        raise ConfigError(
-            f"unknown key '{sorted(unknown)[0]}'", where=name, fix=f"Known keys there: {', '.join(names)}."
-        )
+        raise unknown_key(config, sorted(unknown)[0], names, where=name)
     available: dict[str, Any] = {"inputs": Inputs}
     gather = _build_step(name, file.gather, config, available)
     if _gives(gather.stage) is not Discovery:

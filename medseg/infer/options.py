@@ -27,7 +27,7 @@ class InferOptions(BaseModel):
         description="auto takes the fastest precision whose measured cost on the model card is negligible",
     )
     compiled: bool = Field(default=False, description="have PyTorch compile the network; takes a minute at first")
-    overlap: Annotated[float, Field(ge=0, lt=1)] = Field(
+    overlap: Annotated[float, Field(ge=0, le=0.9)] = Field(
         default=0.5, description="sliding-window overlap, as a fraction of the window"
     )
     mirror: Mirror = Field(

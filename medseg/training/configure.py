@@ -48,6 +48,8 @@ class Configurator:
             self.values = {} if self.path is None else read_yaml(self.path)
         changed = apply_overrides(self.values, options.settings)
         build(TrainConfig, merged(UNPLANNED, without_null(changed)), where=self.path)
+        if start := options.start or self.values.get("start"):
+            resolve_model(start)  # that there is one is known before any data is read
         self.source = DatasetSource(options.dataset, described(changed))
 
     def config(self, out: Path | None = None, configuration: str | None = None) -> TrainConfig:
