@@ -66,7 +66,7 @@ def export(
 ) -> int:
     """Write a label map in formats that radiology, radiotherapy and 3D programs read.
 
-    The labels are put on the scan's own grid where their voxels coincide, and refused where they do not; nothing is
+    The labels are put on the scan's own grid where their voxels coincide, and rejected where they do not; nothing is
     resampled. Files are called labels.seg.dcm, labels.rtstruct.dcm, labels.glb and so on.
 
     Example: medseg export results/case/labels.nii.gz --source scans/series/ --format dicom-seg,sr --model hippocampus

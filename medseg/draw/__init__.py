@@ -1,1 +1,1 @@
-"""Everything that draws: previews, overlays, charts."""
+"""Everything that draws: previews, overlays, error maps, charts, and the one base page of all HTML."""

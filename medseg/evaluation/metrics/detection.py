@@ -47,7 +47,7 @@ def components(mask: npt.NDArray[np.bool_], neighbors: Neighbors = "corners") ->
     that share a face (6, 4).
     """
     # A plane of background at the end of each axis: cc3d 4.1 reserves too few labels for the densest patterns of some
-    # odd sizes, and refuses them.
+    # odd sizes, and rejects them.
     padded = np.pad(mask, [(0, 1)] * 3)
     ids = cc3d.connected_components(padded, connectivity=26 if neighbors == "corners" else 6)
     numbered: npt.NDArray[Any] = ids[:-1, :-1, :-1]

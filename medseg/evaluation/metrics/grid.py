@@ -1,4 +1,4 @@
-"""Brings a prediction onto its reference's grid where that moves no voxel, and refuses where it would."""
+"""Brings a prediction onto its reference's grid where that moves no voxel, and rejects it where it would."""
 
 from __future__ import annotations
 

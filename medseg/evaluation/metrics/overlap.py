@@ -73,7 +73,7 @@ def overlap_measures(both: int, reference: int, prediction: int, voxel_volume: f
 
 
 def slabs(array: npt.NDArray[Any]) -> Iterator[slice]:
-    """Cut the first axis into pieces of about `SLAB_VOXELS` voxels."""
+    """Cut the first axis into slabs of about `SLAB_VOXELS` voxels."""
     step = max(1, SLAB_VOXELS * array.shape[0] // max(1, array.size))
     for start in range(0, array.shape[0], step):
         yield slice(start, min(start + step, array.shape[0]))
