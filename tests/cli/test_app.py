@@ -193,6 +193,15 @@ def names(verb: str) -> set[str]:
     return {param.name for param in VERBS[verb].params}
 
 
+def test_the_log_is_kept_with_the_output_and_no_folder_is_left_by_a_wrong_option(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    assert run(["inspect", str(tmp_path / "in"), "--out", str(tmp_path / "looked")]) == 4
+    assert (tmp_path / "looked" / "medseg.log").is_file()
+    given = [str(tmp_path / "in"), str(tmp_path / "in"), "--out", str(tmp_path / "measured")]
+    assert run(["evaluate", *given, "--set", "worst=-1"]) == 2
+    assert not (tmp_path / "measured").exists()
+
+
 def test_every_verb_is_in_the_docs():
     page = (Path(__file__).parents[2] / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
     first = {verb.split()[0] for verb in VERBS}
