@@ -104,7 +104,12 @@ def compare_architectures(comparison: Comparison, only: Sequence[str] = ()) -> l
         if known is None and only and architecture.name not in only:
             continue
         if known is None:
-            log.info("architecture %s: %s for %.0f s", architecture.name, config.network.name, comparison.seconds)
+            log.info(
+                "Training the architecture %s (%s) for %.0f s.",
+                architecture.name,
+                config.network.name,
+                comparison.seconds,
+            )
             known = _try(comparison, architecture, config)
             if not known.failure:
                 write_text(file, json.dumps({"key": key, **asdict(known)}, indent=1) + "\n")
@@ -127,7 +132,7 @@ def _try(comparison: Comparison, architecture: Architecture, config: TrainConfig
         held_out = [case for case in data.labeled if case.case_id in split.validation]
         return _measure(comparison, architecture, package, held_out)
     except MedsegError as error:
-        log.warning("architecture %s failed: %s", architecture.name, error)
+        log.warning("The architecture %s failed: %s", architecture.name, error)
         return ArchitectureResult(architecture.name, str(error))
 
 

@@ -44,4 +44,4 @@ def record_evaluation(evaluation: Evaluation, run: OpenRun, out: Path | None) ->
     )
     if out is not None:
         run.keep(out / "summary.tex", "evaluation")
-    log.info("figures added to the MLflow run %s", run.run_id)
+    log.info("The figures are added to the MLflow run %s.", run.run_id)

@@ -189,7 +189,7 @@ class Tracker(_Run):
         try:
             self._client.get_run(run_id)
         except MlflowException:
-            log.warning("MLflow no longer knows run %s; a new one is started", run_id)
+            log.warning("MLflow no longer knows the run %s, so a new one is started.", run_id)
             return False
         return True
 

@@ -56,7 +56,7 @@ def build_loop(inputs: Inputs) -> Loop:
     )
     loop = Loop(run, network, patches, augmentation)
     if loop.resumed:
-        log.info("resuming at step %d", loop.step)
+        log.info("Resuming at step %d.", loop.step)
     return loop
 
 

@@ -98,7 +98,7 @@ class Configurator:
         if kept is not None and kept.is_file():
             return read_yaml(kept)
         preset = fitting_preset(self.options.device)
-        log.info("planning for %s", preset)
+        log.info("Planning for the preset %s.", preset)
         plan, fingerprint, text = plan_dataset(self.source, preset, configuration, split=self._split, out=out)
         if kept is not None and out is not None:
             fingerprint.write(out / "fingerprint.json")

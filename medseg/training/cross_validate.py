@@ -91,7 +91,7 @@ def cross_validate(run: TrainingRun, folds: Sequence[int], *, final: Final = "al
         summary = {"cases": len(crossed.results), "mean_dice": round(overall, 4), "dice": by_class}
         summary |= {"folds": crossed.by_fold, "post": choices_as_json(crossed.choices)}
         write_text(run.out / "cross_validation.json", json.dumps(summary, indent=1) + "\n")
-        log.info("cross-validated mean Dice %.4f over %d cases", overall, len(crossed.results))
+        log.info("Cross-validated mean Dice is %.4f over %d cases.", overall, len(crossed.results))
     if not all_folds:
         return None
     validation = validation_card(crossed, crossed.results, final)
@@ -138,7 +138,7 @@ def _measured_fold(run: TrainingRun) -> list[CaseDice]:
     done = finished_fold(run.out, run.config)
     if done is not None:
         return done
-    log.info("fold %d of %d", run.config.split.fold, run.config.split.folds)
+    log.info("Training fold %d of %d.", run.config.split.fold, run.config.split.folds)
     train_model(run)
     done = finished_fold(run.out, run.config)
     assert done is not None

@@ -32,7 +32,7 @@ def final_package(
     and where the configuration has no post-processing the clean-up they chose.
     """
     if kind == "all":
-        log.info("training on all cases")
+        log.info("Training on all cases.")
         package = train_model(run.with_split(folds=1, fold=0))
     elif run.processes.is_first:
         package = _ensemble(run, folds)

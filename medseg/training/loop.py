@@ -184,7 +184,9 @@ class Loop:
         stored = TrainConfig.model_validate_json(state["config"])
         check_same(stored, self.config, self.checkpoint.parent)
         if state["threads"] != torch.get_num_threads() and self.device.type == "cpu":
-            log.warning("the run was started with %d threads; weights may differ in the last bits", state["threads"])
+            log.warning(
+                "The run was started with %d threads, so weights may differ in the last bits.", state["threads"]
+            )
         self.network.load_state_dict(state["network"])
         self.stepper.load(state)
         self.step, self.elapsed = int(state["step"]), float(state["elapsed"])

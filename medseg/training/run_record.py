@@ -87,7 +87,7 @@ class RunRecord:
     def finish(self, package: ModelPackage, results: Sequence[CaseDice], worst: WorstCases) -> None:
         """Take in the package and what was measured, if anything, and close the tracker's run."""
         write_run_report(self.inputs, self.history.rows, card=package.card, results=results, worst=worst)
-        log.info("The report of the run is %s", self.out / "report.html")
+        log.info("The report of the run is %s.", self.out / "report.html")
         if self.tracker is None:
             return
         if results:

@@ -69,7 +69,7 @@ def train_cascade(
     runs = 1 if numbers is None else len(numbers) + (len(numbers) == count and final == "all")
     share = None if full.config.time_budget is None else full.config.time_budget / (count + 1 + runs)
     _low_resolution_stage(low.with_config(time_budget=share))
-    log.info("training the full-resolution stage")
+    log.info("Training the full-resolution stage.")
     full = full.with_config(time_budget=None if share is None else share * runs)
     if numbers is None:
         return train_model(replace(full, started=None))
@@ -91,12 +91,12 @@ def choose_among(make_run: MakeRun, out: Path, names: tuple[str, ...], *, final:
         made[CASCADE] = made[CASCADE].with_config(low_resolution_stage=str(low.out))
     crossed: dict[str, Crossed] = {}
     for name, run in made.items():
-        log.info("configuration %s", name)
+        log.info("Cross-validating the configuration %s.", name)
         crossed[name] = cross(share_budget(run, runs), range(count))
     choice = choose_configuration({name: one.tables for name, one in crossed.items()})
     chosen = crossed[choice.name]
     results = [CaseDice(case, classes) for case, classes in sorted(choice.dice.items())]
-    log.info("chosen: %s; %s", choice.name, _compared(crossed, choice))
+    log.info("The configuration %s is chosen: %s", choice.name, _compared(crossed, choice))
     if chosen.run.processes.is_first:
         write_validation(out / "cross_validation.csv", results)
         summary = _summary(crossed, choice, results)
@@ -108,7 +108,7 @@ def choose_among(make_run: MakeRun, out: Path, names: tuple[str, ...], *, final:
 
 
 def _low_resolution_stage(run: TrainingRun) -> None:
-    log.info("training the low-resolution stage")
+    log.info("Training the low-resolution stage.")
     done = cross(run, range(run.config.split.folds or 0))
     validation = validation_card(done, done.results, "all")
     final_package(run, done.folds, "all", validation, as_post(done.choices))

@@ -87,9 +87,9 @@ def _validated(inputs: Inputs, package: ModelPackage, worst: WorstCases) -> list
     """Dice of each held-out case, and beside the run what each clean-up would make of it where that is asked for."""
     run = inputs.run
     if not inputs.held_out:
-        log.warning("no case is held out, so the model card has no Dice")
+        log.warning("No case is held out, so the model card has no Dice.")
         return []
-    log.info("validating on %d held-out cases", len(inputs.held_out))
+    log.info("Validating on %d held-out cases.", len(inputs.held_out))
     rules = RuleTable(run.dataset.ignore_label)
     watch: Sequence[Watcher] = (worst.add, rules.add) if _cleanup_is_open(run) else (worst.add,)
     results = list(validate(package, run.dataset, inputs.held_out, device=str(run.device), watch=watch))
@@ -97,7 +97,7 @@ def _validated(inputs: Inputs, package: ModelPackage, worst: WorstCases) -> list
     if rules.cases:
         write_rule_dice(run.out / "post_rules.csv", rules.cases)
     by_class, overall = mean_dice(results)
-    log.info("mean Dice %.4f (%s)", overall, ", ".join(f"{name} {value:.4f}" for name, value in by_class.items()))
+    log.info("Mean Dice is %.4f (%s).", overall, ", ".join(f"{name} {value:.4f}" for name, value in by_class.items()))
     return results
 
 

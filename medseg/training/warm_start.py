@@ -57,4 +57,4 @@ def load_start(network: nn.Module, where: str, *, classes: int) -> None:
             if name not in fresh:
                 own[name].copy_(value)
     heads = f"; {len(fresh)} output tensors of the {classes} classes start at random" if fresh else ""
-    log.info("fine-tuning %s%s", package.identity, heads)
+    log.info("Fine-tuning %s%s.", package.identity, heads)

@@ -63,7 +63,7 @@ def gather(run: TrainingRun) -> Inputs:
         low_resolution = LowResolutionRun(Path(config.low_resolution_stage))
         low_resolution.package_for(split.validation)
     chosen = [case for case in data.labeled if case.case_id in split.train]
-    log.info("preparing %d cases; %d more are held out (%s)", len(chosen), len(split.validation), split.name)
+    log.info("Preparing %d cases; %d more are held out (%s).", len(chosen), len(split.validation), split.name)
     cases, failed = prepare_cases(data, chosen, config.input, run.prepared, low_resolution)
     skipped = {**blocked, **failed}
     if not cases:

@@ -79,10 +79,10 @@ def optimize(
         if exported is None:
             raise UsageError("int8 needs the network as ONNX, which cannot be exported here")
         windows = list(_windows(package, data, others or cases))
-        log.info("quantizing, calibrated on %d windows", len(windows))
+        log.info("Quantizing to int8, calibrated on %d windows.", len(windows))
         files["int8"] = quantize(exported.checked(), package.card, windows, package.folder)
         package = _with(package, "int8", PrecisionCard(dice_drop={}, cases=1, files=files["int8"]))
-    log.info("measuring %s on %d cases", ", ".join(map(str, ways)), len(cases))
+    log.info("Measuring %s on %d cases.", ", ".join(map(str, ways)), len(cases))
     measured, uncertainties = _measure(package, data, cases, ways, exported)
     for precision, result in zip(possible, measured[1:], strict=True):
         card = PrecisionCard(
@@ -146,7 +146,7 @@ def _cases(package: ModelPackage, data: Dataset, most: int) -> tuple[list[Datase
     unseen = [case for case in data.labeled if case.case_id in package.card.training.held_out]
     pool = unseen or list(data.labeled)
     if not unseen:
-        log.warning("the card names no held-out case of this dataset: the network may have been trained on these")
+        log.warning("The card names no held-out case of this dataset, so the network may have been trained on these.")
     chosen = [pool[index] for index in sorted({round(i) for i in np.linspace(0, len(pool) - 1, min(most, len(pool)))})]
     kept = {case.case_id for case in (unseen or chosen)}
     return chosen, [case for case in data.labeled if case.case_id not in kept], True if unseen else None
@@ -196,7 +196,7 @@ def _measure(
             agreement[index] = min(agreement[index], float(np.mean(labels == first)))
             found = {c.name: dice(labels[counted] == c.value, truth[counted] == c.value) for c in package.card.table}
             results[index].append(CaseDice(case.case_id, found))
-        log.info("%d of %d measured", number, len(cases))
+        log.info("%d of %d cases are measured.", number, len(cases))
     means = [mean_dice(result)[0] for result in results]
     drops = [{name: means[0][name] - value for name, value in mean.items()} for mean in means]
     found_of_each = tuple(
