@@ -1,16 +1,19 @@
-"""Label maps with known truths, made for the tests of medseg.post."""
+"""Scans and label maps with known truths."""
 
 from itertools import permutations, product
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
-from medseg.types import Geometry, Instances, LabelClass, LabelMap, LabelTable
+from medseg.types import Geometry, Instances, LabelClass, LabelMap, LabelTable, Scan
+from medseg.types.axis_order import AxisOrder
 from medseg.types.instances import InstanceRow
 
 TABLE = LabelTable(
     (LabelClass(1, "lesion", is_thing=True), LabelClass(2, "cell", is_thing=True), LabelClass(5, "organ"))
 )
 
+ORDERS = [AxisOrder(p, f) for p in permutations(range(3)) for f in product((False, True), repeat=3)]
 CELL = LabelTable((LabelClass(1, "cell", is_thing=True),))
 
 
@@ -39,30 +42,24 @@ def random_blobs(shape, seed, classes=(1, 2, 5), density=0.45):
 
 def orientations(labels):
     """The same label map stored in all 48 orientations, and how to bring an array back to the first."""
-    for axes in permutations(range(3)):
-        for flips in product((False, True), repeat=3):
-            steps = tuple(slice(None, None, -1 if flip else 1) for flip in flips)
-            array = labels.array.transpose(axes)[steps]
-            affine = labels.geometry.affine.copy()
-            affine[:, :3] = affine[:, list(axes)]
-            for axis, flip in enumerate(flips):
-                if flip:
-                    affine[:, 3] += affine[:, axis] * (array.shape[axis] - 1)
-                    affine[:, axis] *= -1
-            turned = LabelMap(np.ascontiguousarray(array), Geometry(affine, array.shape), labels.table)
-            yield turned, lambda ids, steps=steps, axes=axes: ids[steps].transpose(np.argsort(axes))
+    for order in ORDERS:
+        array = np.ascontiguousarray(order.apply(labels.array))
+        yield LabelMap(array, order.geometry(labels.geometry), labels.table), order.undo
 
 
-def oblique_affine(spacing=(0.7, 0.9, 2.5), origin=(-80.0, 35.0, 12.0)):
-    """Axes turned by three angles."""
-    a, b, c = 0.3, -0.2, 0.5
-    x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
-    y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
-    z = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
+def oblique_affine(spacing=(0.7, 0.9, 2.5), origin=(-80.0, 35.0, 12.0), angles=(0.3, -0.2, 0.5)):
+    """Axes turned by three angles, in radians."""
     affine = np.eye(4)
-    affine[:3, :3] = x @ y @ z @ np.diag(spacing)
+    affine[:3, :3] = Rotation.from_euler("XYZ", angles).as_matrix() * spacing
     affine[:3, 3] = origin
     return affine
+
+
+def scan_of(array, spacing=(1, 1, 1), **more):
+    """A scan of one channel, or of the first axis's channels."""
+    array = np.asarray(array)
+    array = array[None] if array.ndim == 3 else array
+    return Scan(array, Geometry(np.diag([*spacing, 1.0]), array.shape[1:]), **more)
 
 
 def packed_cells(shape=(40, 42, 20), affine=None, classes=(1,), seed=0, count=25):

@@ -1,11 +1,14 @@
 """A label map without symmetries, and the places of its voxels, to compare what comes back with."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from small_series import small_series
 
-from medseg.types import Code, Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity
+from medseg.types import Code, Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, Source
 
 MODEL = ModelIdentity("hippocampus", "1", hashlib.sha256(b"package").hexdigest())
 ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
@@ -25,6 +28,22 @@ def some_labels(geometry: Geometry, table: LabelTable = TABLE, seed: int = 0) ->
     array[2:7, 3:6, 1:-2] = 1
     array[6:10, 2:9, 2:-2][generator.random(array[6:10, 2:9, 2:-2].shape) < 0.6] = 2
     return LabelMap(array, geometry, table)
+
+
+def no_labels(geometry: Geometry) -> LabelMap:
+    """Background alone."""
+    return LabelMap(np.zeros(geometry.shape, np.uint8), geometry, TABLE)
+
+
+def written(
+    write: Callable[..., object], folder: Path, make: Callable[..., LabelMap] = some_labels, **series: Any
+) -> tuple[Path, LabelMap, Source]:
+    """A file of labels of a small series, with `encoding` where it is given; and the two it was made of."""
+    how = {"encoding": series.pop("encoding")} if "encoding" in series else {}
+    source, geometry = small_series(folder / "in", **series)
+    labels = make(geometry)
+    write(labels, source, folder / "labels.dcm", model=MODEL, **how)
+    return folder / "labels.dcm", labels, source
 
 
 def world(labels: LabelMap, value: int) -> set[tuple[int, ...]]:

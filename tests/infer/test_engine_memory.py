@@ -6,9 +6,10 @@ import sys
 
 import pytest
 import torch
+from networks_for_tests import tiny_card
 
 from medseg.infer.engines.onnx_export import export_onnx
-from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
+from medseg.models.card import NetworkCard
 from medseg.models.package import write_package
 from medseg.models.registry import build_network
 from medseg.prepare.card import ChannelCard, InputCard
@@ -48,15 +49,9 @@ def package(request, tmp_path_factory):
     name, arguments, patch, classes = NETWORKS[request.param]
     torch.manual_seed(0)
     network = build_network(name, channels=1, classes=classes, dimensions=3, arguments=arguments)
-    card = ModelCard(
-        name="memory",
-        title="A network with random weights",
-        classes=tuple(ClassCard(value=i, name=f"class {i}") for i in range(1, classes)),
-        input=InputCard(channels=(ChannelCard(name="CT"),), patch=patch),
-        network=NetworkCard(name=name, arguments=arguments),
-        training=TrainingCard(data="none", license="none", cases=0, command="none", seed=0),
-        weights_sha256="0" * 64,
-    )
+    inputs = InputCard(channels=(ChannelCard(name="CT"),), patch=patch)
+    built = NetworkCard(name=name, arguments=arguments)
+    card = tiny_card(classes=[f"class {i}" for i in range(1, classes)], input=inputs, network=built)
     weights = {key: value.clone() for key, value in network.state_dict().items()}
     made = write_package(tmp_path_factory.mktemp("memory"), card, weights)
     export_onnx(made, made.folder)

@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from networks_for_tests import tiny_card
 
 from medseg.errors import MissingDependency, ModelError, UsageError
 from medseg.infer.blend import windows_along
@@ -19,7 +20,7 @@ from medseg.infer.engines.precision import allowed_precisions, why_precision
 from medseg.infer.engines.torch import TorchEngine
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
-from medseg.models.card import ClassCard, ModelCard, NetworkCard, PrecisionCard, TrainingCard
+from medseg.models.card import NetworkCard, PrecisionCard
 from medseg.models.package import write_card, write_package
 from medseg.models.registry import build_network
 from medseg.prepare.card import ChannelCard, InputCard
@@ -34,16 +35,12 @@ def make(tmp_path, monkeypatch):
 
     def package(dimensions=3, members=1, regions=None):
         arguments = {"features": [4, 6], "encoder": "residual"}
-        card = ModelCard(
-            name="tiny",
-            title="A tiny U-Net",
-            classes=(ClassCard(value=1, name="a"), ClassCard(value=2, name="b")),
+        card = tiny_card(
+            classes=("a", "b"),
             regions=regions,
             input=InputCard(channels=(ChannelCard(name="MR"),), patch=(8, 12, 16 if dimensions == 3 else 1)),
             network=NetworkCard(name="unet", dimensions=dimensions, arguments=arguments),
             ensemble_members=members,
-            training=TrainingCard(data="none", license="none", cases=0, command="none", seed=None),
-            weights_sha256="0" * 64,
         )
         weights = {}
         for number in range(members):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from networks_for_tests import Analytic, bands, package
+from networks_for_tests import Analytic, Resident, bands, package, smooth
 
 from medseg.infer.axis_map import AxisMap
 from medseg.infer.decision import Decision
@@ -15,23 +15,6 @@ from medseg.prepare.resample import resample
 from medseg.types import Geometry, Scan
 
 WINDOWS = WindowOptions((16, 16, 16))
-
-
-class Resident:
-    """An analytic engine that takes and gives tensors."""
-
-    device = torch.device("cpu")
-
-    def __init__(self, function):
-        self.function = function
-
-    def compute(self, windows):
-        return torch.from_numpy(np.ascontiguousarray(self.function(windows.numpy()), dtype=np.float32))
-
-
-def smooth(shape):
-    coarse = np.random.default_rng(0).uniform(0, 30, size=[max(2, n // 6) for n in shape]).astype(np.float32)
-    return resample(coarse, shape, 1)
 
 
 @pytest.mark.parametrize("shape", [(24, 30, 41), (16, 16, 16), (9, 40, 17), (50, 12, 3)])

@@ -4,10 +4,8 @@ import math
 
 import numpy as np
 import pytest
-import torch
-from networks_for_tests import Analytic, bands, package
+from networks_for_tests import Analytic, Cascaded, Resident, bands, blended, package, position_dependent
 
-from medseg.infer.blend import windows_along
 from medseg.infer.decision import Decision
 from medseg.infer.labels_from_scores import AxisMap
 from medseg.infer.on_device import label_on_device
@@ -23,30 +21,13 @@ RNG = np.random.default_rng(0)
 PATCH = (8, 8, 8)
 
 
-def position_dependent(windows):
-    x, y, z = windows.shape[2:]
-    ramp = np.arange(x)[:, None, None] + 2 * np.arange(y)[:, None] - np.arange(z)
-    return np.stack([windows[:, 0] + ramp, windows[:, 0] * ramp], axis=1)
-
-
 def some(x, y, z):
     """Skip about half of the windows, in clumps, so that voxels are covered wholly, partly and not at all."""
     return (x // 7 + y // 9 + z // 5) % 3 != 0 or z > 24
 
 
-def dense(array, classes, background):
-    """The plain way: weighted sums over the windows that run, and the sum of their weights, in float64."""
-    axes = [windows_along(n, p, 0.5) for n, p in zip(array.shape[1:], PATCH, strict=True)]
-    total, share = np.zeros((classes, *array.shape[1:])), np.zeros(array.shape[1:])
-    for x, wx in zip(axes[0].starts, axes[0].weights, strict=True):
-        for y, wy in zip(axes[1].starts, axes[1].weights, strict=True):
-            for z, wz in zip(axes[2].starts, axes[2].weights, strict=True):
-                if some(x, y, z):
-                    continue
-                where = tuple(slice(a, a + n) for a, n in zip((x, y, z), PATCH, strict=True))
-                weights = np.einsum("i,j,k", *(w.astype(np.float64) for w in (wx, wy, wz)))
-                total[(slice(None), *where)] += position_dependent(array[(slice(None), *where)][None])[0] * weights
-                share[where] += weights
+def dense(array, background):
+    total, share = blended(array, position_dependent, 2, PATCH, 0.5, some)
     seen = share > 0
     assert 0.1 < seen.mean() < 0.95
     assert (seen & (share < 0.999)).any()
@@ -62,7 +43,7 @@ def collect(array, rows=None, **options):
 def test_scores_are_averages_over_the_windows_that_were_run(batch):
     array = RNG.normal(size=(1, 25, 20, 40)).astype(np.float32)
     background = np.array([20, 0], np.float32)
-    expected, share = dense(array, 2, background)
+    expected, share = dense(array, background)
     counter = WindowCounter()
     got = collect(array, skip=some, background=background, counter=counter, batch=batch)
     assert np.allclose(got, expected, atol=1e-3)
@@ -76,13 +57,6 @@ def test_scores_are_averages_over_the_windows_that_were_run(batch):
 
 
 def test_a_gpu_skips_the_same_windows():
-    class Resident:
-        device = torch.device("cpu")
-
-        def compute(self, windows):
-            given = position_dependent(windows.numpy()).astype(np.float32)
-            return torch.from_numpy(np.ascontiguousarray(given))
-
     array = RNG.normal(size=(1, 25, 20, 40)).astype(np.float32)
     array[:, 12:] = 1.0  # some windows hold one value
     decision = Decision((0, 1))
@@ -91,7 +65,7 @@ def test_a_gpu_skips_the_same_windows():
     out = np.zeros(array.shape[1:], np.uint8)
     maps = [AxisMap.between(n, n) for n in out.shape]
     options = WindowOptions(PATCH, skip=some, counter=counts[1])
-    label_on_device(array, Resident(), maps, (0, 0, 0), decision, out, options)
+    label_on_device(array, Resident(position_dependent), maps, (0, 0, 0), decision, out, options)
     assert (out == decision.outcome(scores)).mean() > 0.999  # ties
     assert counts[0] == counts[1]
     assert counts[0].reused > 0
@@ -116,12 +90,6 @@ def test_far_is_measured_in_millimeters_from_the_window():
     assert [partly(x, 0, 0) for x in (9, 10, 13, 20, 23, 24)] == [True, False, False, False, False, True]
     at_all = FarFromLowResolution(found, (8, 10, 10), (2.0, 1.0, 1.0), margin=0.0)
     assert [at_all(x, 0, 0) for x in (12, 13, 20, 21)] == [True, False, False, True]
-
-
-class Cascaded(type(package())):
-    """A second stage without files, its low-resolution stage given by the test."""
-
-    low_resolution_stage = None
 
 
 def cascade(skip_beyond_mm=None, **options):

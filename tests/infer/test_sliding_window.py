@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks_for_tests import Analytic
+from networks_for_tests import Analytic, blended, position_dependent
 
 from medseg.infer import sliding_window
-from medseg.infer.blend import windows_along
 from medseg.infer.sliding_window import WindowOptions, mirror_combinations, stream_scores
 
 RNG = np.random.default_rng(0)
@@ -31,18 +30,6 @@ def len_so_far(planes):
     return sum(p.shape[-1] for p in planes)
 
 
-def dense(array, run, classes, patch, overlap):
-    """The plain way: a full array of weighted sums, a full array of weights, in float64."""
-    axes = [windows_along(n, p, overlap) for n, p in zip(array.shape[1:], patch, strict=True)]
-    total = np.zeros((classes, *array.shape[1:]))
-    for x, wx in zip(axes[0].starts, axes[0].weights, strict=True):
-        for y, wy in zip(axes[1].starts, axes[1].weights, strict=True):
-            for z, wz in zip(axes[2].starts, axes[2].weights, strict=True):
-                where = np.s_[:, x : x + patch[0], y : y + patch[1], z : z + patch[2]]
-                total[where] += run(np.ascontiguousarray(array[where])[None])[0] * np.einsum("i,j,k", wx, wy, wz)
-    return total
-
-
 @settings(max_examples=40, deadline=None)
 @given(
     st.tuples(*[st.integers(1, 9)] * 3),
@@ -59,13 +46,6 @@ def test_a_voxelwise_network_comes_out_as_if_there_were_no_windows(patch, more, 
     assert sum(shape[0] for shape in engine.batches) == window_count(array.shape[1:], patch, overlap)
 
 
-def position_dependent(windows):
-    """A network that answers by where in the window a voxel is, so that blending matters."""
-    x, y, z = windows.shape[2:]
-    ramp = np.arange(x)[:, None, None] + 2 * np.arange(y)[:, None] - np.arange(z)
-    return np.stack([windows[:, 0] + ramp, windows[:, 0] * ramp], axis=1)
-
-
 @pytest.mark.parametrize(
     ("shape", "overlap"),
     [((10, 12, 31), 0.5), ((24, 9, 9), 0.5), ((8, 8, 8), 0.5), ((9, 17, 50), 0.5), ((9, 8, 21), 0.9)],
@@ -73,7 +53,7 @@ def position_dependent(windows):
 def test_slabs_equal_dense_blending_and_do_not_depend_on_the_batch(shape, overlap):
     array = RNG.normal(size=(1, *shape)).astype(np.float32)
     run = Analytic(position_dependent).run
-    expected = dense(array, run, 2, (8, 8, 8), overlap)
+    expected, _ = blended(array, run, 2, (8, 8, 8), overlap)
     results = [collect(array, run, classes=2, patch=(8, 8, 8), overlap=overlap, batch=b) for b in (1, 3)]
     assert np.allclose(results[0], expected, atol=1e-4)
     assert np.array_equal(*results)

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from networks_for_tests import tiny_card
 
 from medseg.errors import ModelError, UsageError
 from medseg.infer.engines.torch import LARGEST_HELD, TorchEngine, resolve_device
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
-from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
+from medseg.models.card import NetworkCard
 from medseg.models.package import write_package
 from medseg.prepare.card import ChannelCard, InputCard
 from medseg.types import Geometry, Scan
@@ -43,18 +44,9 @@ def made(tmp_path, monkeypatch):
         with torch.no_grad():
             network.layer.weight.copy_(torch.tensor([0.0, 1.0]).reshape(network.layer.weight.shape))
             network.layer.bias.copy_(torch.tensor([5.0, 0.0]))
-        card = ModelCard(
-            name="voxelwise",
-            title="Above five",
-            classes=(ClassCard(value=1, name="bright"),),
-            input=InputCard(
-                channels=(ChannelCard(name="MR", normalization={"scheme": "none"}),),
-                patch=(8, 8, 8 if dimensions == 3 else 1),
-            ),
-            network=NetworkCard(name="voxelwise", dimensions=dimensions),
-            training=TrainingCard(data="none", license="none", cases=0, command="none", seed=0),
-            weights_sha256="0" * 64,
-        )
+        channels = (ChannelCard(name="MR", normalization={"scheme": "none"}),)
+        inputs = InputCard(channels=channels, patch=(8, 8, 8 if dimensions == 3 else 1))
+        card = tiny_card("voxelwise", input=inputs, network=NetworkCard(name="voxelwise", dimensions=dimensions))
         return write_package(tmp_path / f"{dimensions}", card, network.state_dict())
 
     return make, built

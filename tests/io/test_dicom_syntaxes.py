@@ -60,8 +60,8 @@ PANIC = type("PanicException", (BaseException,), {})
 @pytest.mark.parametrize(
     ("raised", "becomes", "message"),
     [
-        (KeyboardInterrupt, KeyboardInterrupt, ""),
-        (Interrupted, Interrupted, ""),
+        (KeyboardInterrupt, KeyboardInterrupt, None),
+        (Interrupted, Interrupted, None),
         (PANIC, InputError, "cannot be decoded"),
     ],
 )
@@ -91,7 +91,7 @@ def test_deflated_bomb_is_refused_before_it_is_inflated(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda ds, k: [setattr(ds, n, 65535) for n in ("Rows", "Columns")], ""),
+        (lambda ds, k: [setattr(ds, n, 65535) for n in ("Rows", "Columns")], None),
         (lambda ds, k: delattr(ds, "PixelData"), "there is no pixel data"),
     ],
 )

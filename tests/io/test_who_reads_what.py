@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from peer_tools import call, dicom_errors
-from small_labels import MODEL, TABLE, nrrd, some_labels
+from small_labels import MODEL, TABLE, no_labels, nrrd, some_labels
 from small_series import AXIAL, CORONAL, OBLIQUE, SAGITTAL, small_multiframe, small_series
 
 from medseg.io.dicom_results.rtstruct import read_rtstruct
@@ -193,11 +193,11 @@ def test_the_judge_sees_a_voxel_out_of_place(tmp_path):
     assert judge(lambda: places(moved.array, geometry), truth) == "wrong"
 
 
-@pytest.mark.parametrize("kind", ["oblique", "tilted", "multi-frame"])
+@pytest.mark.parametrize("kind", ["axial", "oblique", "tilted", "multi-frame"])
 def test_dciodvfy_finds_no_error(tmp_path, kind):
     """But in Label Map Segmentations, a class younger than it."""
     source, geometry = KINDS[kind](tmp_path / "scan")
-    for labels in (some_labels(geometry), LabelMap(np.zeros(geometry.shape, np.uint8), geometry, TABLE)):
+    for labels in (some_labels(geometry), no_labels(geometry)):
         for name in ("dicom-seg", "dicom-seg-fractional", "rtstruct", "sr", "sc"):
             for path in write(name, Labeled(labels, source, MODEL), tmp_path / "out")[0]:
                 assert path.suffix == ".json" or dicom_errors(path) == [], name

@@ -4,33 +4,20 @@ import hashlib
 
 import pytest
 import torch
+from networks_for_tests import tiny_card
 
 from medseg.errors import ModelError
-from medseg.models.card import ClassCard, LowResolutionCard, ModelCard, NetworkCard, TrainingCard
+from medseg.models.card import LowResolutionCard
 from medseg.models.package import load_package, write_package
-from medseg.prepare.card import ChannelCard, InputCard
-
-
-def card(name, **more):
-    return ModelCard(
-        name=name,
-        title="Two numbers",
-        classes=(ClassCard(value=1, name="class 1"),),
-        input=InputCard(channels=(ChannelCard(name="CT"),), patch=(8, 8, 8)),
-        network=NetworkCard(name="unet"),
-        training=TrainingCard(data="none", license="none", cases=0, command="none", seed=0),
-        weights_sha256="0" * 64,
-        **more,
-    )
 
 
 @pytest.fixture
 def cascade(tmp_path):
-    write_package(tmp_path / "coarse", card("coarse"), {"w": torch.zeros(2)})
+    write_package(tmp_path / "coarse", tiny_card("coarse"), {"w": torch.zeros(2)})
     sha256 = hashlib.sha256((tmp_path / "coarse" / "model.yaml").read_bytes()).hexdigest()
     write_package(
         tmp_path,
-        card("fine", low_resolution_stage=LowResolutionCard(folder="coarse", sha256=sha256, labels=(1,))),
+        tiny_card("fine", low_resolution_stage=LowResolutionCard(folder="coarse", sha256=sha256, labels=(1,))),
         {"w": torch.ones(2)},
     )
     return tmp_path
@@ -50,7 +37,7 @@ def test_a_cascade_as_it_was_written(cascade):
 
 def test_another_low_resolution_stage_is_refused(cascade):
     """A sound package of its own, put where the card names another by its hash."""
-    write_package(cascade / "coarse", card("coarse"), {"w": torch.full((2,), 0.5)})
+    write_package(cascade / "coarse", tiny_card("coarse"), {"w": torch.full((2,), 0.5)})
     for use in (lambda package: package.low_resolution_stage, lambda package: package.files()):
         with pytest.raises(ModelError, match="SHA-256 differs"):
             use(load_package(cascade))

@@ -2,28 +2,18 @@ import zipfile
 
 import pytest
 import torch
+from networks_for_tests import tiny_card
 
 from medseg.errors import InputError, ModelError
-from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
 from medseg.models.package import load_package, write_package
 from medseg.models.unzip import extract
 from medseg.models.zipping import write_zip
-from medseg.prepare.card import ChannelCard, InputCard
 
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
-    card = ModelCard(
-        name="tiny",
-        title="Tiny",
-        classes=(ClassCard(value=1, name="a"),),
-        input=InputCard(channels=(ChannelCard(name="MR"),), patch=(8, 8, 8)),
-        network=NetworkCard(name="unet"),
-        training=TrainingCard(data="none", license="none", cases=0, command="none", seed=None),
-        weights_sha256="0" * 64,
-    )
-    return write_package(tmp_path / "package", card, {"w": torch.arange(4.0)})
+    return write_package(tmp_path / "package", tiny_card(), {"w": torch.arange(4.0)})
 
 
 def test_a_package_survives_the_zip(package, tmp_path):

@@ -1,9 +1,8 @@
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from objects_for_tests import ORDERS, scan_of
 from skimage.transform import resize
 
 from medseg.errors import GeometryMismatch, ModelError
@@ -12,18 +11,10 @@ from medseg.prepare.route import prepare, prepare_labels
 from medseg.types import Geometry, LabelMap, LabelTable, Scan
 from medseg.types.axis_order import AxisOrder
 
-ORDERS = [AxisOrder(p, f) for p in itertools.permutations(range(3)) for f in itertools.product((False, True), repeat=3)]
-
 
 def card(**changes):
     values = {"channels": (ChannelCard(name="MR"),), "patch": (8, 8, 8), **changes}
     return InputCard(**values)
-
-
-def scan_of(array, spacing=(1, 1, 1)):
-    array = np.asarray(array)
-    array = array[None] if array.ndim == 3 else array
-    return Scan(array, Geometry(np.diag([*spacing, 1.0]), array.shape[1:]))
 
 
 def stored(scan, order):

@@ -1,15 +1,12 @@
-import itertools
-
 import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from objects_for_tests import ORDERS, oblique_affine
 
 from medseg.types import Geometry
 from medseg.types.axis_order import AxisOrder, nearest_ras
-
-ORDERS = [AxisOrder(p, f) for p in itertools.permutations(range(3)) for f in itertools.product((False, True), repeat=3)]
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -30,17 +27,7 @@ def test_every_order_moves_voxels_with_their_world_position(order):
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(ORDERS), st.tuples(*[st.floats(0.3, 5)] * 3), st.tuples(*[st.floats(-0.9, 0.9)] * 3))
 def test_any_stored_order_of_an_oblique_scan_comes_to_the_same_grid(order, spacing, angles):
-    a, b, c = angles
-    turn = np.eye(3)
-    for axis, angle in enumerate((a, b, c)):
-        i, j = [k for k in range(3) if k != axis]
-        plane = np.eye(3)
-        plane[i, i] = plane[j, j] = np.cos(angle)
-        plane[i, j], plane[j, i] = -np.sin(angle), np.sin(angle)
-        turn = turn @ plane
-    affine = np.eye(4)
-    affine[:3, :3] = turn @ np.diag(spacing)
-    scan = Geometry(affine, (4, 5, 6))
+    scan = Geometry(oblique_affine(spacing, (0, 0, 0), angles), (4, 5, 6))
     stored = order.geometry(scan)
 
     ordered = nearest_ras(stored).geometry(stored)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from objects_for_tests import oblique_affine
 
 from medseg.errors import GeometryMismatch, InputError
 from medseg.types import Geometry
@@ -10,24 +11,9 @@ ANGLES = st.floats(-3.14, 3.14)
 SPACINGS = st.floats(0.1, 10)
 
 
-def rotation(a: float, b: float, c: float) -> np.ndarray:
-    ca, sa, cb, sb, cc, sc = np.cos(a), np.sin(a), np.cos(b), np.sin(b), np.cos(c), np.sin(c)
-    x = np.array([[1, 0, 0], [0, ca, -sa], [0, sa, ca]])
-    y = np.array([[cb, 0, sb], [0, 1, 0], [-sb, 0, cb]])
-    z = np.array([[cc, -sc, 0], [sc, cc, 0], [0, 0, 1]])
-    return x @ y @ z
-
-
-def affine(angles: tuple[float, ...], spacing: tuple[float, ...], offset: tuple[float, ...] = (0, 0, 0)) -> np.ndarray:
-    result = np.eye(4)
-    result[:3, :3] = rotation(*angles) @ np.diag(spacing)
-    result[:3, 3] = offset
-    return result
-
-
 @given(st.tuples(ANGLES, ANGLES, ANGLES), st.tuples(SPACINGS, SPACINGS, SPACINGS))
 def test_spacing_and_volume_do_not_depend_on_rotation(angles: tuple[float, ...], spacing: tuple[float, ...]) -> None:
-    geometry = Geometry(affine(angles, spacing), (4, 5, 6))
+    geometry = Geometry(oblique_affine(spacing, angles=angles), (4, 5, 6))
     assert geometry.spacing == pytest.approx(spacing)
     assert geometry.voxel_volume == pytest.approx(np.prod(spacing))
     assert not geometry.is_sheared
@@ -35,7 +21,7 @@ def test_spacing_and_volume_do_not_depend_on_rotation(angles: tuple[float, ...],
 
 @given(st.tuples(ANGLES, ANGLES, ANGLES), st.tuples(SPACINGS, SPACINGS, SPACINGS))
 def test_world_and_voxel_are_each_others_inverse(angles: tuple[float, ...], spacing: tuple[float, ...]) -> None:
-    geometry = Geometry(affine(angles, spacing, (10, -20, 30)), (4, 5, 6))
+    geometry = Geometry(oblique_affine(spacing, (10, -20, 30), angles), (4, 5, 6))
     points = np.array([[0, 0, 0], [3, 4, 5], [1.5, 2.5, 0.25]])
     assert geometry.to_voxel(geometry.to_world(points)) == pytest.approx(points, abs=1e-6)
 
@@ -71,7 +57,7 @@ def test_grids_match_up_to_what_headers_lose() -> None:
 
 def test_a_small_rotation_that_moves_far_corners_is_a_mismatch() -> None:
     grid = Geometry(np.eye(4), (500, 500, 500))
-    turned = Geometry(affine((0, 0, 0.001), (1, 1, 1)), grid.shape)
+    turned = Geometry(oblique_affine((1, 1, 1), (0, 0, 0), (0, 0, 0.001)), grid.shape)
     assert not grid.matches(turned)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pydicom
 import pytest
 from shared_data import DATA
-from small_labels import MODEL, TABLE, some_labels
+from small_labels import MODEL, TABLE, some_labels, written
 from small_series import AXIAL, CORONAL, OBLIQUE, SAGITTAL, small_multiframe, small_series
 
 from medseg.errors import FormatLimitation, GeometryMismatch, InputError
@@ -21,10 +21,8 @@ SARCOMA = DATA / "sarcoma"
 @pytest.mark.parametrize("orientation", [AXIAL, CORONAL, SAGITTAL, OBLIQUE])
 @pytest.mark.parametrize("lean", [(0, 0, 0), (0.3, 0.9, 0)], ids=["upright", "tilted"])
 def test_labels_come_back_voxel_for_voxel(tmp_path, orientation, lean):
-    source, geometry = small_series(tmp_path / "in", orientation=orientation, lean=lean)
-    labels = some_labels(geometry)
-    write_rtstruct(labels, source, tmp_path / "labels.dcm", model=MODEL)
-    back = read_rtstruct(tmp_path / "labels.dcm", geometry)
+    path, labels, _ = written(write_rtstruct, tmp_path, orientation=orientation, lean=lean)
+    back = read_rtstruct(path, labels.geometry)
     assert np.array_equal(back.array, labels.array)
     assert [(c.value, c.name, c.color) for c in back.table] == [(c.value, c.name, c.color) for c in TABLE]
     assert back.table.classes[0].code == TABLE.classes[0].code
@@ -50,70 +48,63 @@ def test_the_same_input_gives_the_same_file(tmp_path):
 
 
 def test_every_contour_names_the_image_it_lies_on(tmp_path):
-    source, geometry = small_series(tmp_path / "in")
-    write_rtstruct(some_labels(geometry), source, tmp_path / "labels.dcm", model=MODEL)
+    path, _, source = written(write_rtstruct, tmp_path)
     heights = {h.SOPInstanceUID: float(h.ImagePositionPatient[2]) for h in map(pydicom.dcmread, source.files)}
-    contours = [
-        c for roi in pydicom.dcmread(tmp_path / "labels.dcm").ROIContourSequence for c in roi.get("ContourSequence", [])
-    ]
+    contours = [c for roi in pydicom.dcmread(path).ROIContourSequence for c in roi.get("ContourSequence", [])]
     assert contours
     for contour in contours:
         assert set(contour.ContourData[2::3]) == {heights[contour.ContourImageSequence[0].ReferencedSOPInstanceUID]}
 
 
 def test_structures_are_chosen_by_name(tmp_path):
-    source, geometry = small_series(tmp_path / "in")
-    labels = some_labels(geometry)
-    write_rtstruct(labels, source, tmp_path / "labels.dcm", model=MODEL)
-    back = read_rtstruct(tmp_path / "labels.dcm", geometry, "gr.*")
+    path, labels, _ = written(write_rtstruct, tmp_path)
+    back = read_rtstruct(path, labels.geometry, "gr.*")
     assert [c.name for c in back.table] == ["Größe α"]
     assert np.array_equal(back.array == 1, labels.array == 2)
     with pytest.raises(InputError, match="'liver', 'Größe α'"):
-        read_rtstruct(tmp_path / "labels.dcm", geometry, "spleen")
+        read_rtstruct(path, labels.geometry, "spleen")
     with pytest.raises(InputError, match="regular expression"):
-        read_rtstruct(tmp_path / "labels.dcm", geometry, "(")
+        read_rtstruct(path, labels.geometry, "(")
 
 
 def test_overlapping_structures_are_refused(tmp_path):
-    source, geometry = small_series(tmp_path / "in")
-    write_rtstruct(some_labels(geometry), source, tmp_path / "labels.dcm", model=MODEL)
-    dataset = pydicom.dcmread(tmp_path / "labels.dcm")
+    path, labels, _ = written(write_rtstruct, tmp_path)
+    dataset = pydicom.dcmread(path)
     dataset.ROIContourSequence[1].ContourSequence = dataset.ROIContourSequence[0].ContourSequence
     dataset.save_as(tmp_path / "twice.dcm")
     with pytest.raises(FormatLimitation, match="overlaps"):
-        read_rtstruct(tmp_path / "twice.dcm", geometry)
+        read_rtstruct(tmp_path / "twice.dcm", labels.geometry)
 
 
 def test_contours_drawn_elsewhere_are_refused(tmp_path, caplog):
-    source, geometry = small_series(tmp_path / "in")
-    write_rtstruct(some_labels(geometry), source, tmp_path / "labels.dcm", model=MODEL)
-    away = geometry.affine.copy()
-    away[:3, 3] += 1000
+    path, labels, source = written(write_rtstruct, tmp_path)
+    geometry = labels.geometry
+
+    def read_elsewhere(shift):
+        affine = geometry.affine.copy()
+        affine[:3, 3] += shift
+        return read_rtstruct(path, Geometry(affine, geometry.shape))
+
     with pytest.raises(GeometryMismatch, match="outside"):
-        read_rtstruct(tmp_path / "labels.dcm", Geometry(away, geometry.shape))
-    between = geometry.affine.copy()
-    between[:3, 3] += between[:3, 2] / 2
+        read_elsewhere(1000)
     with pytest.raises(FormatLimitation, match="slice"):
-        read_rtstruct(tmp_path / "labels.dcm", Geometry(between, geometry.shape))
+        read_elsewhere(geometry.affine[:3, 2] / 2)
     other = Source("dicom", source.files, frame_of_reference_uid="1.2.3")
     with pytest.raises(GeometryMismatch, match="frame of reference"):
-        read_rtstruct(tmp_path / "labels.dcm", Scan(np.zeros((1, *geometry.shape)), geometry, source=other))
-    shifted = geometry.affine.copy()
-    shifted[:3, 3] += shifted[:3, 2] * 2
+        read_rtstruct(path, Scan(np.zeros((1, *geometry.shape)), geometry, source=other))
     with caplog.at_level(logging.WARNING, "medseg"):
-        read_rtstruct(tmp_path / "labels.dcm", Geometry(shifted, geometry.shape))
+        read_elsewhere(geometry.affine[:3, 2] * 2)
     assert "outside the scan" in caplog.text
 
 
 def test_points_and_lines_enclose_nothing(tmp_path, caplog):
-    source, geometry = small_series(tmp_path / "in")
-    write_rtstruct(some_labels(geometry), source, tmp_path / "labels.dcm", model=MODEL)
-    dataset = pydicom.dcmread(tmp_path / "labels.dcm")
+    path, labels, _ = written(write_rtstruct, tmp_path)
+    dataset = pydicom.dcmread(path)
     for contour in dataset.ROIContourSequence[0].ContourSequence:
         contour.ContourGeometricType = "OPEN_PLANAR"
     dataset.save_as(tmp_path / "open.dcm")
     with caplog.at_level(logging.WARNING, "medseg"):
-        assert not (read_rtstruct(tmp_path / "open.dcm", geometry).array == 1).any()
+        assert not (read_rtstruct(tmp_path / "open.dcm", labels.geometry).array == 1).any()
     assert "enclose nothing" in caplog.text
 
 

@@ -1,31 +1,20 @@
-"""What dicom3tools and plastimatch say of the RTSTRUCT medseg writes."""
+"""What plastimatch makes of the RTSTRUCT medseg writes of slices from last to first."""
 
 import numpy as np
 import pytest
-from peer_tools import call, dicom_errors
+from peer_tools import call
 from small_labels import MODEL, TABLE, nrrd, some_labels
 from small_series import AXIAL, CORONAL, SAGITTAL, small_series
 
 from medseg.io.dicom_results.rtstruct import write_rtstruct
-from medseg.types import LabelMap
 
 pytestmark = pytest.mark.peers
 
 
-def test_dciodvfy_finds_no_error(tmp_path):
-    source, geometry = small_series(tmp_path / "in")
-    labels = some_labels(geometry)
-    write_rtstruct(labels, source, tmp_path / "some.dcm", model=MODEL)
-    write_rtstruct(LabelMap(0 * labels.array, geometry, TABLE), source, tmp_path / "none.dcm", model=MODEL)
-    assert dicom_errors(tmp_path / "some.dcm") == []
-    assert dicom_errors(tmp_path / "none.dcm") == []
-
-
 @pytest.mark.parametrize("orientation", [AXIAL, CORONAL, SAGITTAL])
-@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reversed"])
-def test_plastimatch_fills_the_same_voxels_in_the_same_place(tmp_path, orientation, reverse):
+def test_plastimatch_fills_the_same_voxels_in_the_same_place(tmp_path, orientation):
     """Holes and all; plastimatch takes contours as drawn on axial slices, so the others are left to it as it can."""
-    source, geometry = small_series(tmp_path / "in", orientation=orientation, reverse=reverse)
+    source, geometry = small_series(tmp_path / "in", orientation=orientation, reverse=True)
     labels = some_labels(geometry)
     labels.array[3:5, 4:5, 2] = 0  # a hole
     write_rtstruct(labels, source, tmp_path / "labels.dcm", model=MODEL)

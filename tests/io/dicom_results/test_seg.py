@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shared_data import DATA
-from small_labels import ANATOMY, MODEL, TABLE, nrrd, some_labels, world
+from small_labels import ANATOMY, MODEL, TABLE, no_labels, nrrd, some_labels, world, written
 from small_series import AXIAL, CORONAL, OBLIQUE, SAGITTAL, small_multiframe, small_series
 
 from medseg.errors import FormatLimitation, GeometryMismatch, InputError
@@ -19,6 +19,7 @@ from medseg.io.dicom.header import lenient
 from medseg.io.dicom_results.seg import read_seg, read_segments, write_seg
 from medseg.prepare.regrid import regrid
 from medseg.types import Code, Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, Source
+from medseg.types.axis_order import AxisOrder
 
 EXAMPLES = DATA / "dicom" / "seg_examples"
 
@@ -27,10 +28,8 @@ EXAMPLES = DATA / "dicom" / "seg_examples"
 @pytest.mark.parametrize("orientation", [AXIAL, CORONAL, SAGITTAL, OBLIQUE])
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reversed"])
 def test_voxels_come_back_where_they_were(tmp_path, orientation, reverse, encoding):
-    source, geometry = small_series(tmp_path / "in", orientation=orientation, reverse=reverse)
-    labels = some_labels(geometry)
-    write_seg(labels, source, tmp_path / "labels.seg.dcm", model=MODEL, encoding=encoding)
-    back = read_seg(tmp_path / "labels.seg.dcm")
+    path, labels, _ = written(write_seg, tmp_path, orientation=orientation, reverse=reverse, encoding=encoding)
+    back = read_seg(path)
     assert back.geometry.shape == (13, 11, 3)  # from the first to the last slice with labels on it
     for value in (1, 2, 3):
         assert world(back, value) == world(labels, value)
@@ -61,36 +60,22 @@ def test_any_grid_round_trips(tmp_path, angles, spacing, shape, lean):
     labels = LabelMap(array, geometry, TABLE)
     write_seg(labels, source, tmp_path / "labels.seg.dcm", model=MODEL)
     back = read_seg(tmp_path / "labels.seg.dcm")
-    assert back.geometry.difference(geometry if not _reversed(back, geometry) else flipped(geometry)) < 1e-3
-    assert np.array_equal(back.array if not _reversed(back, geometry) else back.array[:, :, ::-1], array)
-
-
-def _reversed(back: LabelMap, geometry: Geometry) -> bool:
-    return bool(back.geometry.affine[:3, 2] @ geometry.affine[:3, 2] < 0)
-
-
-def flipped(geometry: Geometry) -> Geometry:
-    affine = geometry.affine.copy()
-    affine[:3, 3] = geometry.to_world((0, 0, geometry.shape[2] - 1))
-    affine[:3, 2] *= -1
-    return Geometry(affine, geometry.shape)
+    order = AxisOrder(flips=(False, False, bool(back.geometry.affine[:3, 2] @ geometry.affine[:3, 2] < 0)))
+    assert back.geometry.difference(order.geometry(geometry)) < 1e-3
+    assert np.array_equal(order.undo(back.array), array)
 
 
 def test_highdicom_reads_the_same_voxels_in_the_same_place(tmp_path):
-    source, geometry = small_series(tmp_path / "in", orientation=OBLIQUE)
-    labels = some_labels(geometry)
-    write_seg(labels, source, tmp_path / "labels.seg.dcm", model=MODEL)
-    seg = hd.seg.segread(tmp_path / "labels.seg.dcm")
-    volume = seg.get_volume(combine_segments=True)
+    path, labels, _ = written(write_seg, tmp_path, orientation=OBLIQUE)
+    volume = hd.seg.segread(path).get_volume(combine_segments=True)
     for value in (1, 2, 3):
         lps = np.argwhere(volume.array == value) @ volume.affine[:3, :3].T + volume.affine[:3, 3]
         assert {tuple(p) for p in np.rint(lps * [-100, -100, 100]).astype(int)} == world(labels, value)
 
 
 def test_the_object_refers_to_its_source_and_says_what_made_it(tmp_path):
-    source, geometry = small_series(tmp_path / "in")
-    write_seg(some_labels(geometry), source, tmp_path / "labels.seg.dcm", model=MODEL)
-    seg = pydicom.dcmread(tmp_path / "labels.seg.dcm")
+    path, _, source = written(write_seg, tmp_path)
+    seg = pydicom.dcmread(path)
     instances = [pydicom.dcmread(f).SOPInstanceUID for f in source.files]
     series = seg.ReferencedSeriesSequence[0]
     assert seg.file_meta.TransferSyntaxUID.name == "Explicit VR Little Endian"
@@ -142,24 +127,20 @@ def test_a_source_with_missing_and_wrong_elements_will_do(tmp_path, caplog):
     assert world(read_seg(tmp_path / "labels.seg.dcm"), 1) == world(labels, 1)
 
 
-@pytest.mark.parametrize("charset", ["ISO_IR 100", "ISO 2022 IR 87"])
-def test_names_in_other_alphabets_survive(tmp_path, charset):
-    name = "Müller^Jörg" if charset == "ISO_IR 100" else "Yamada^Tarou=山田^太郎=やまだ^たろう"
-    source, geometry = small_series(
-        tmp_path / "in", SpecificCharacterSet=charset if charset == "ISO_IR 100" else ["", charset], PatientName=name
-    )
-    write_seg(some_labels(geometry), source, tmp_path / "labels.seg.dcm", model=MODEL)
-    seg = pydicom.dcmread(tmp_path / "labels.seg.dcm")
+@pytest.mark.parametrize(
+    ("charset", "name"),
+    [("ISO_IR 100", "Müller^Jörg"), (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう")],
+)
+def test_names_in_other_alphabets_survive(tmp_path, charset, name):
+    path, _, _ = written(write_seg, tmp_path, SpecificCharacterSet=charset, PatientName=name)
+    seg = pydicom.dcmread(path)
     assert str(seg.PatientName) == name
     assert seg.SegmentSequence[1].SegmentLabel == "Größe α"
 
 
 @pytest.mark.parametrize("encoding", ["binary", "labelmap", "fractional"])
 def test_nothing_found_is_still_an_object(tmp_path, encoding):
-    source, geometry = small_series(tmp_path / "in")
-    nothing = LabelMap(np.zeros(geometry.shape, np.uint8), geometry, TABLE)
-    write_seg(nothing, source, tmp_path / "labels.seg.dcm", model=MODEL, encoding=encoding)
-    back = read_seg(tmp_path / "labels.seg.dcm")
+    back = read_seg(written(write_seg, tmp_path, no_labels, encoding=encoding)[0])
     assert not back.array.any()
     assert [c.name for c in back.table] == ["liver", "Größe α", "never found"]
 
@@ -236,11 +217,9 @@ def test_slices_spread_over_multi_frame_objects_are_refused(tmp_path):
 
 
 def test_tilted_slices_keep_their_tilt(tmp_path):
-    source, geometry = small_series(tmp_path / "in", lean=(0, 0.9, 0))
-    assert geometry.is_sheared
-    labels = some_labels(geometry)
-    write_seg(labels, source, tmp_path / "labels.seg.dcm", model=MODEL)
-    back = read_seg(tmp_path / "labels.seg.dcm")
+    path, labels, _ = written(write_seg, tmp_path, lean=(0, 0.9, 0))
+    back = read_seg(path)
+    assert labels.geometry.is_sheared
     assert back.geometry.is_sheared
     assert world(back, 1) == world(labels, 1)
     assert world(back, 2) == world(labels, 2)
@@ -270,13 +249,11 @@ def test_probabilities(tmp_path):
 
 
 def test_fractions_without_scores_say_what_is_inside(tmp_path):
-    source, geometry = small_series(tmp_path / "in")
-    labels = some_labels(geometry)
-    write_seg(labels, source, tmp_path / "labels.dcm", model=MODEL, encoding="fractional")
-    assert pydicom.dcmread(tmp_path / "labels.dcm").SegmentationFractionalType == "OCCUPANCY"
-    assert np.array_equal(regrid(read_seg(tmp_path / "labels.dcm"), geometry).array, labels.array)
+    path, labels, source = written(write_seg, tmp_path, encoding="fractional")
+    assert pydicom.dcmread(path).SegmentationFractionalType == "OCCUPANCY"
+    assert np.array_equal(regrid(read_seg(path), labels.geometry).array, labels.array)
     with pytest.raises(FormatLimitation, match="gives 3 probabilities"):
-        wrong = np.zeros((3, *geometry.shape), np.float32)
+        wrong = np.zeros((3, *labels.array.shape), np.float32)
         write_seg(labels, source, tmp_path / "b.dcm", model=MODEL, encoding="fractional", probabilities=wrong)
 
 
@@ -298,14 +275,10 @@ def test_fractions_and_overlaps(tmp_path):
             pixel_array=fractions if kind == "FRACTIONAL" else (fractions > 0).astype(np.uint8),
             segmentation_type=kind,
             segment_descriptions=described,
-            series_instance_uid=hd.UID(),
-            series_number=2,
-            sop_instance_uid=hd.UID(),
-            instance_number=1,
-            manufacturer="m",
-            manufacturer_model_name="m",
-            software_versions="1",
-            device_serial_number="1",
+            **dict.fromkeys(("series_instance_uid", "sop_instance_uid"), hd.UID()),
+            **dict.fromkeys(("series_number", "instance_number"), 1),
+            **dict.fromkeys(("manufacturer", "manufacturer_model_name"), "m"),
+            **dict.fromkeys(("software_versions", "device_serial_number"), "1"),
         )
         seg.save_as(tmp_path / f"{kind}.dcm")
     back = read_seg(tmp_path / "FRACTIONAL.dcm")
@@ -322,10 +295,7 @@ def test_fractions_and_overlaps(tmp_path):
 
 def test_one_half_or_more_of_a_fraction_is_inside(tmp_path):
     """Of a largest value of 100, 50 is one half exactly."""
-    source, geometry = small_series(tmp_path / "in")
-    labels = some_labels(geometry)
-    path = tmp_path / "labels.dcm"
-    write_seg(labels, source, path, model=MODEL, encoding="fractional")
+    path, labels, _ = written(write_seg, tmp_path, encoding="fractional")
     whole = pydicom.dcmread(path)
     inside = np.frombuffer(whole.PixelData, np.uint8) == whole.MaximumFractionalValue
     assert inside.any()
@@ -334,15 +304,14 @@ def test_one_half_or_more_of_a_fraction_is_inside(tmp_path):
         whole.PixelData = np.where(inside, value, 0).astype(np.uint8).tobytes()
         whole.save_as(path)
         expected = labels.array if value >= 50 else 0 * labels.array
-        assert np.array_equal(regrid(read_seg(path), geometry).array, expected)
-        together = sum(regrid(part, geometry).array for part in read_segments(path))
+        assert np.array_equal(regrid(read_seg(path), labels.geometry).array, expected)
+        together = sum(regrid(part, labels.geometry).array for part in read_segments(path))
         assert np.array_equal(together, expected)
 
 
 def test_damaged_files_are_errors_of_the_file(tmp_path):
-    source, geometry = small_series(tmp_path / "in")
-    write_seg(some_labels(geometry), source, tmp_path / "labels.seg.dcm", model=MODEL)
-    whole = (tmp_path / "labels.seg.dcm").read_bytes()
+    path, _, source = written(write_seg, tmp_path)
+    whole = path.read_bytes()
     (tmp_path / "cut.dcm").write_bytes(whole[: len(whole) - 40])
     (tmp_path / "text.dcm").write_text("not DICOM")
     for path in (tmp_path / "cut.dcm", tmp_path / "text.dcm", source.files[0]):
