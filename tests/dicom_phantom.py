@@ -55,16 +55,8 @@ def uid(*parts: object) -> str:
 class Grid:
     """Where the pixels of a series lie, in DICOM's terms: mm, LPS+.
 
-    Parameters
-    ----------
-    columns, rows : int
-        Size of a slice.
-    row, column : tuple of float
-        Direction along rows and down columns.
-    spacing : tuple of float
-        Between rows, then between columns.
-    positions : ndarray, shape (slices, 3)
-        Center of each slice's first pixel.
+    `row` and `column` are directions; `spacing` is between rows, then between columns; `positions`, shape (slices, 3),
+    are the centers of each slice's first pixel.
     """
 
     columns: int
@@ -102,16 +94,7 @@ def grid(
 ) -> Grid:
     """Make a grid around the origin.
 
-    Parameters
-    ----------
-    orientation : str
-        One of `ORIENTATIONS`.
-    step : float
-        Distance between slices along their normal, or along the table where the gantry is tilted.
-    tilt : float
-        Of the gantry, in degrees, as in a CT: slices lean, their positions advance along the table all the same.
-    reverse : bool
-        Whether slices run against the normal.
+    Slices are `step` mm apart along their normal, or along the table where the gantry is tilted, by `tilt` degrees.
     """
     row, column = (np.array(d, dtype=float) for d in ORIENTATIONS[orientation])
     along = np.cross(row, column) * step
@@ -156,29 +139,10 @@ def write_series(
     values: Callable[[Array], Array] = encode,
     edit: Callable[[Dataset, int], None] | None = None,
 ) -> list[Path]:
-    """Write a series of single-frame files; a uid of its own comes from its name.
+    """Write a series of single-frame files, whose UIDs come from its name; paths in the order of the grid's positions.
 
-    Parameters
-    ----------
-    folder : Path
-        Made where it is missing. File names tell nothing of the order of the slices.
-    where : Grid
-        The sampled grid.
-    slopes, intercept : float
-        Of the rescaling; one slope for all or for each slice.
-    signed, bits : bool, int
-        How pixels are stored; pixels are clipped to what fits.
-    numbers : sequence of int, optional
-        Instance numbers; from 1 in the order of the grid's positions otherwise.
-    values : callable
-        The field that is sampled.
-    edit : callable, optional
-        Called with each data set and its place before it is written, to change what it likes.
-
-    Returns
-    -------
-    list of Path
-        In the order of the grid's positions.
+    File names tell nothing of that order. `slopes` is one for all or one for each slice; pixels are clipped to what
+    fits; `numbers` are instance numbers; `edit` may change each data set before it is written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     count = len(where.positions)
@@ -214,13 +178,7 @@ def write_enhanced(
     values: Callable[[Array], Array] = encode,
     edit: Callable[[Dataset], None] | None = None,
 ) -> Path:
-    """Write an enhanced multi-frame object.
-
-    Parameters
-    ----------
-    frames : sequence of (int, int), optional
-        Slice and temporal position of each frame, in the order of the file; else all slices in order, at one time.
-    """
+    """Write an enhanced multi-frame object; `frames` are slice and temporal position of each, in the file's order."""
     path.parent.mkdir(parents=True, exist_ok=True)
     frames = frames if frames is not None else [(k, 1) for k in range(len(where.positions))]
     organization = uid(name, "dimensions")

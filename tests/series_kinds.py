@@ -28,20 +28,10 @@ FEW = 14 * 11 * 5
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of series.
+    """One kind of series, and what a reader should make of it: ``"right"`` or ``"rejected"``.
 
-    Parameters
-    ----------
-    about : str
-        What it is, for a table.
-    write : callable
-        Writes it into a folder.
-    answer : {"right", "rejected"}
-        What a reader should make of it. Where slices are missing, resampling with a warning is no wrong answer either.
-    volumes : tuple of float
-        What is added to the phantom's value in each volume it holds.
-    voxels : int
-        How many voxels each of these has at least; fewer means that slices were lost.
+    Where slices are missing, resampling with a warning is no wrong answer either. `volumes` says what is added to the
+    phantom's value in each volume it holds; with fewer than `voxels` in one of them, slices were lost.
     """
 
     about: str
@@ -60,18 +50,15 @@ class Volume:
 
 
 def judge(kind: Kind, volumes: Sequence[Volume], slack: float = SLACK) -> str:
-    """Compare what a reader gave with the truth.
+    """What a reader gave, against the truth: ``"right"``, or what is not.
 
-    Returns
-    -------
-    str
-        ``"right"``, or what is not: ``"wrong"`` (voxels with values of other places, or values that are not in the
-        file), ``"mixed"`` (voxels of several volumes in one), ``"incomplete"`` (slices or volumes lost).
+    ``"wrong"`` (voxels with values of other places, or values that are not in the file), ``"mixed"`` (voxels of several
+    volumes in one), ``"incomplete"`` (slices or volumes lost).
     """
     seen: set[float] = set()
     for volume in volumes:
         array = volume.array.reshape(*volume.array.shape[:3])
-        places = np.stack(np.meshgrid(*map(np.arange, array.shape), indexing="ij"), axis=-1)
+        places = np.moveaxis(np.indices(array.shape), 0, -1)
         truth = encode(places @ volume.affine[:3, :3].T + volume.affine[:3, 3])
         off = array - truth
         scanned = np.any([np.abs(off - extra) <= slack for extra in kind.volumes], axis=0)

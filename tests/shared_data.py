@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-__all__ = ["DATA", "SHARED", "missing"]
-
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 DATA = SHARED / "data"
 

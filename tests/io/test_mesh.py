@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from objects_for_tests import oblique_affine
 from small_labels import MODEL, TABLE, some_labels
 
 from medseg.io.mesh import TO_GLTF, write_glb, write_obj, write_stl
@@ -15,24 +16,24 @@ SPHERE = LabelTable((LabelClass(3, "Ball / sphère"),))
 
 
 def oblique(flip: bool = False, lean: float = 0.0) -> Geometry:
-    turn = np.array([(0.8, 0.48, 0.36), (-0.6, 0.64, 0.48), (0.0, -0.6, 0.8)]).T
-    affine = np.eye(4)
-    affine[:3, :3] = turn * (0.8, 0.9, 1.5) * (1, -1 if flip else 1, 1)
+    affine = oblique_affine((0.8, -0.9 if flip else 0.9, 1.5), (120.0, -80.0, 900.0))
     affine[:3, 2] += lean
-    affine[:3, 3] = (120.0, -80.0, 900.0)
     return Geometry(affine, (40, 40, 30))
+
+
+every_grid = pytest.mark.parametrize(
+    "geometry", [oblique(), oblique(flip=True), oblique(lean=0.4)], ids=["", "mirrored", "sheared"]
+)
 
 
 def ball(geometry: Geometry, radius: float = 10.0) -> tuple[LabelMap, np.ndarray]:
     middle = geometry.to_world((20, 19, 14))
-    indices = np.stack(np.meshgrid(*map(np.arange, geometry.shape), indexing="ij"), axis=-1)
-    inside = np.linalg.norm(geometry.to_world(indices) - middle, axis=-1) < radius
+    places = geometry.to_world(np.moveaxis(np.indices(geometry.shape), 0, -1))
+    inside = np.linalg.norm(places - middle, axis=-1) < radius
     return LabelMap(inside.astype(np.uint8) * 3, geometry, SPHERE), middle * [-1, -1, 1]
 
 
-@pytest.mark.parametrize(
-    "geometry", [oblique(), oblique(flip=True), oblique(lean=0.4)], ids=["", "mirrored", "sheared"]
-)
+@every_grid
 def test_a_ball_has_the_place_size_and_volume_of_a_ball(geometry):
     labels, middle = ball(geometry)
     (surface,) = surfaces(labels)
@@ -46,9 +47,7 @@ def test_a_ball_has_the_place_size_and_volume_of_a_ball(geometry):
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize(
-    "geometry", [oblique(), oblique(flip=True), oblique(lean=0.4)], ids=["", "mirrored", "sheared"]
-)
+@every_grid
 @pytest.mark.parametrize("radius", [8.0, 10.0, 12.0])
 def test_trimesh_reads_a_ball(tmp_path, geometry, radius):
     """Closed, within 2% of the ball's volume, its middle within a tenth of a millimeter, in each of the formats."""

@@ -21,6 +21,7 @@ ORIENTATIONS = [
     for order in itertools.permutations(range(3))
     for codes in itertools.product("RL", "AP", "SI")
 ]
+STRAIGHT = np.diag([2.0, 1.5, 2.5, 1])
 OBLIQUE = np.array([[1.9, -0.3, 0.2, -40], [0.4, 1.4, -0.5, -30], [-0.1, 0.6, 2.4, -25], [0, 0, 0, 1.0]])
 
 
@@ -28,12 +29,30 @@ def phantom(shape=(9, 11, 7), affine=OBLIQUE, dtype=np.int16):
     return np.rint(truth(Geometry(affine, shape))).astype(dtype)
 
 
-def save(path, array, affine=OBLIQUE, **fields):
-    image = nib.Nifti1Image(array, affine)
-    for name, value in fields.items():
-        image.header[name] = value
-    nib.save(image, path)
+def save(path, array, affine=OBLIQUE):
+    nib.save(nib.Nifti1Image(array, affine), path)
     return path
+
+
+def overwrite(path, at, content):
+    """Put bytes into a file at a place, counted from its end where it is negative."""
+    raw = bytearray(path.read_bytes())
+    at %= len(raw)
+    raw[at : at + len(content)] = content
+    path.write_bytes(raw)
+
+
+def header_of(shape, dtype="f4", order="<"):
+    header = nib.Nifti1Header(endianness=order)
+    header.set_data_dtype(np.dtype(dtype))
+    header.set_data_shape(shape)
+    header.set_sform(OBLIQUE, 1)
+    header["vox_offset"], header["magic"] = 352, b"n+1"
+    return header.binaryblock + bytes(4)
+
+
+def ones(geometry):
+    return LabelMap(np.ones(geometry.shape, np.uint8), geometry, LabelTable.unnamed([1]))
 
 
 @pytest.mark.parametrize("code", ORIENTATIONS)
@@ -75,12 +94,7 @@ def test_any_grid_there_and_back(tmp_path, angles, spacing, shape, flips):
 @pytest.mark.parametrize("order", "<>")
 def test_types_and_byte_orders(tmp_path, dtype, order):
     array = (phantom() % 100).astype(dtype)
-    header = nib.Nifti1Header(endianness=order)
-    header.set_data_dtype(np.dtype(dtype))
-    header.set_data_shape(array.shape)
-    header.set_sform(OBLIQUE, 1)
-    header["vox_offset"], header["magic"] = 352, b"n+1"
-    content = header.binaryblock + bytes(4) + array.astype(order + dtype).tobytes(order="F")
+    content = header_of(array.shape, dtype, order) + array.astype(order + dtype).tobytes(order="F")
     (tmp_path / "scan.nii").write_bytes(content)
     scan = load_scan(tmp_path / "scan.nii")
     np.testing.assert_array_equal(scan.array[0], array)
@@ -88,50 +102,35 @@ def test_types_and_byte_orders(tmp_path, dtype, order):
     assert scan.array.dtype.isnative
 
 
-def test_slope_and_intercept_give_float32(tmp_path):
-    save(tmp_path / "a.nii.gz", phantom(), scl_slope=0.25, scl_inter=-3)
-    image = nib.load(tmp_path / "a.nii.gz")
+@pytest.mark.parametrize(
+    ("array", "slope", "intercept", "expected"),
+    [
+        (phantom(), 0.25, -3, phantom() * np.float32(0.25) - 3),
+        (np.full((2, 2, 2), 2**30 + 1, np.int32), 1, -(2**30), np.ones((2, 2, 2))),
+    ],
+)
+def test_slope_and_intercept_give_float32_of_exact_results(tmp_path, array, slope, intercept, expected):
+    path = save(tmp_path / "a.nii", array)
     # nibabel drops the scaling of an image made in memory, so it is written into the file.
-    raw = bytearray(gzip.decompress((tmp_path / "a.nii.gz").read_bytes()))
-    raw[112:120] = np.array([0.25, -3], "<f4").tobytes()
-    (tmp_path / "a.nii").write_bytes(raw)
-    scan = load_scan(tmp_path / "a.nii")
+    overwrite(path, 112, np.array([slope, intercept], "<f4").tobytes())
+    scan = load_scan(path)
     assert scan.array.dtype == np.float32
-    np.testing.assert_array_equal(scan.array[0], phantom() * np.float32(0.25) - 3)
-    assert image.shape == scan.geometry.shape
+    np.testing.assert_array_equal(scan.array[0], expected)
 
 
-def test_large_integers_keep_their_precision_through_scaling(tmp_path):
-    array = np.full((2, 2, 2), 2**30 + 1, np.int32)
-    save(tmp_path / "a.nii", array)
-    raw = bytearray((tmp_path / "a.nii").read_bytes())
-    raw[112:120] = np.array([1, -(2**30)], "<f4").tobytes()
-    (tmp_path / "a.nii").write_bytes(raw)
-    assert (load_scan(tmp_path / "a.nii").array == 1).all()
-
-
-def test_last_axis_of_one_is_no_channel(tmp_path):
-    save(tmp_path / "a.nii.gz", phantom()[..., None])
-    check(load_scan(tmp_path / "a.nii.gz"))
-
-
-def test_fourth_axis_is_channels(tmp_path):
-    save(tmp_path / "a.nii.gz", np.stack([phantom(), phantom() + 1, phantom() + 2], axis=3))
-    scan = load_scan(tmp_path / "a.nii.gz")
-    assert scan.channels == 3
+@pytest.mark.parametrize(
+    ("array", "channels"),
+    [
+        (phantom()[..., None], 1),
+        (np.stack([phantom(), phantom() + 1, phantom() + 2], axis=3), 3),
+        (np.stack([phantom(), phantom() + 1], axis=3)[:, :, :, None], 2),
+    ],
+)
+def test_fourth_axis_is_channels_or_the_fifth_where_the_fourth_is_one(tmp_path, array, channels):
+    scan = load_scan(save(tmp_path / "a.nii.gz", array))
+    assert scan.channels == channels
     check(scan)
-    np.testing.assert_array_equal(scan.array[2] - scan.array[0], 2)
-
-
-def test_fifth_axis_is_channels_where_the_fourth_is_one(tmp_path):
-    save(tmp_path / "a.nii.gz", np.stack([phantom(), phantom() + 1], axis=3)[:, :, :, None])
-    assert load_scan(tmp_path / "a.nii.gz").channels == 2
-
-
-def test_five_dimensions_are_refused(tmp_path):
-    save(tmp_path / "a.nii", np.zeros((3, 3, 3, 2, 2), np.uint8))
-    with pytest.raises(InputError, match="more than four dimensions"):
-        load_scan(tmp_path / "a.nii")
+    np.testing.assert_array_equal(scan.array[-1] - scan.array[0], channels - 1)
 
 
 def test_two_dimensions(tmp_path):
@@ -139,8 +138,7 @@ def test_two_dimensions(tmp_path):
     scan = load_scan(tmp_path / "a.nii.gz")
     assert scan.geometry.shape == (9, 11, 1)
     check(scan)
-    labels = LabelMap(np.ones((9, 11, 1), np.uint8), scan.geometry, LabelTable.unnamed([1]))
-    nifti.write_labels(labels, tmp_path / "l.nii.gz", scan.source)
+    nifti.write_labels(ones(scan.geometry), tmp_path / "l.nii.gz", scan.source)
     assert nib.load(tmp_path / "l.nii.gz").shape == nib.load(tmp_path / "a.nii.gz").shape
     assert read_labels(tmp_path / "l.nii.gz").geometry.matches(scan.geometry)
 
@@ -160,8 +158,7 @@ def test_nifti2(tmp_path):
     nib.save(nib.Nifti2Image(phantom(), affine), tmp_path / "a.nii.gz")
     scan = load_scan(tmp_path / "a.nii.gz")
     check(scan)
-    labels = LabelMap(np.ones((9, 11, 7), np.uint8), scan.geometry, LabelTable.unnamed([1]))
-    nifti.write_labels(labels, tmp_path / "l.nii.gz", scan.source)
+    nifti.write_labels(ones(scan.geometry), tmp_path / "l.nii.gz", scan.source)
     assert (nib.load(tmp_path / "l.nii.gz").affine == nib.load(tmp_path / "a.nii.gz").affine).all()
 
 
@@ -175,9 +172,9 @@ def test_name_without_extension(tmp_path):
 
 
 def test_qform_alone(tmp_path):
-    image = nib.Nifti1Image(phantom(affine=np.diag([2.0, 1.5, 2.5, 1])), np.diag([2.0, 1.5, 2.5, 1]))
+    image = nib.Nifti1Image(phantom(affine=STRAIGHT), STRAIGHT)
     image.set_sform(None, 0)
-    image.set_qform(np.diag([2.0, 1.5, 2.5, 1]), 1)
+    image.set_qform(STRAIGHT, 1)
     nib.save(image, tmp_path / "a.nii")
     check(load_scan(tmp_path / "a.nii"))
 
@@ -196,11 +193,11 @@ def test_sform_wins_and_a_disagreement_is_noted(tmp_path):
 @pytest.mark.parametrize(("voxels", "noted"), [(0.05, False), (0.2, True), (3.0, True)])
 def test_a_shift_of_more_than_a_tenth_of_a_voxel_is_noted(tmp_path, voxels, noted):
     """Of the finest spacing, 1.5 mm."""
-    image = nib.Nifti1Image(phantom(affine=np.diag([2.0, 1.5, 2.5, 1])), np.diag([2.0, 1.5, 2.5, 1]))
-    moved = np.diag([2.0, 1.5, 2.5, 1])
+    image = nib.Nifti1Image(phantom(affine=STRAIGHT), STRAIGHT)
+    moved = STRAIGHT.copy()
     moved[0, 3] = 1.5 * voxels
     image.set_qform(moved, 1)
-    image.set_sform(np.diag([2.0, 1.5, 2.5, 1]), 1)
+    image.set_sform(STRAIGHT, 1)
     nib.save(image, tmp_path / "a.nii")
     source = load_scan(tmp_path / "a.nii").source
     assert any(f"corners {1.5 * voxels:.3g} mm apart" in warning for warning in source.warnings) == noted
@@ -222,27 +219,23 @@ def test_units_of_length(tmp_path, unit, factor):
     nib.save(image, tmp_path / "a.nii")
     scan = load_scan(tmp_path / "a.nii")
     check(scan)
-    labels = LabelMap(np.ones((9, 11, 7), np.uint8), scan.geometry, LabelTable.unnamed([1]))
-    nifti.write_labels(labels, tmp_path / "l.nii", scan.source)
+    nifti.write_labels(ones(scan.geometry), tmp_path / "l.nii", scan.source)
     check(scan.with_array(scan.array, read_labels(tmp_path / "l.nii").geometry))
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_affine_that_is_not_finite(tmp_path, bad):
-    save(tmp_path / "a.nii", phantom())
-    raw = bytearray((tmp_path / "a.nii").read_bytes())
-    raw[280:284] = np.array([bad], "<f4").tobytes()
-    (tmp_path / "a.nii").write_bytes(raw)
-    with pytest.raises(InputError, match="affine is not a finite"):
-        load_scan(tmp_path / "a.nii")
-
-
-def test_affine_that_cannot_be_inverted(tmp_path):
-    raw = bytearray(save(tmp_path / "a.nii", phantom()).read_bytes())
-    raw[280:296] = raw[296:312]  # x runs where y does
-    (tmp_path / "a.nii").write_bytes(raw)
-    with pytest.raises(InputError, match="cannot be inverted"):
-        load_scan(tmp_path / "a.nii")
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([np.nan], "affine is not a finite"),
+        ([np.inf], "affine is not a finite"),
+        (OBLIQUE[1], "cannot be inverted"),  # x runs where y does
+    ],
+)
+def test_affine_that_is_not_finite_or_cannot_be_inverted(tmp_path, row, message):
+    path = save(tmp_path / "a.nii", phantom())
+    overwrite(path, 280, np.array(row, "<f4").tobytes())
+    with pytest.raises(InputError, match=message):
+        load_scan(path)
 
 
 # --- damage
@@ -262,9 +255,7 @@ def test_truncated_is_an_error_never_zeros(tmp_path, share, suffix):
 
 def test_checksum_is_checked(tmp_path):
     path = save(tmp_path / "a.nii.gz", phantom())
-    raw = bytearray(path.read_bytes())
-    raw[-6] ^= 1  # in the CRC
-    path.write_bytes(raw)
+    overwrite(path, -6, bytes([path.read_bytes()[-6] ^ 1]))  # in the CRC
     with pytest.raises(InputError, match="damaged"):
         load_scan(path)
 
@@ -282,12 +273,7 @@ def test_more_data_than_promised_is_refused(tmp_path, suffix):
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
 def test_header_that_promises_terabytes(tmp_path, suffix):
-    header = nib.Nifti1Header()
-    header.set_data_dtype(np.float64)
-    header.set_data_shape((4000, 4000, 4000))
-    header.set_sform(np.eye(4), 1)
-    header["vox_offset"], header["magic"] = 352, b"n+1"
-    raw = header.binaryblock + bytes(1004)
+    raw = header_of((4000, 4000, 4000), "f8") + bytes(1000)
     (tmp_path / f"lie{suffix}").write_bytes(raw if suffix == ".nii" else gzip.compress(raw))
     with pytest.raises(ResourceLimit, match="4000 x 4000 x 4000 voxels"):
         nifti.read_scan(tmp_path / f"lie{suffix}")
@@ -297,11 +283,7 @@ def test_header_that_promises_terabytes(tmp_path, suffix):
 
 
 def test_header_that_promises_more_than_deflate_can_hold(tmp_path):
-    header = nib.Nifti1Header()
-    header.set_data_shape((500, 500, 500))
-    header.set_sform(np.eye(4), 1)
-    header["vox_offset"], header["magic"] = 352, b"n+1"
-    (tmp_path / "lie.nii.gz").write_bytes(gzip.compress(header.binaryblock + bytes(1004)))
+    (tmp_path / "lie.nii.gz").write_bytes(gzip.compress(header_of((500, 500, 500)) + bytes(1000)))
     with pytest.raises(InputError, match="compressed bytes cannot hold"):
         load_scan(tmp_path / "lie.nii.gz")
 
@@ -325,42 +307,27 @@ def test_bomb_is_not_inflated(tmp_path):
 @pytest.mark.parametrize("offset", [-1.0, 12.0, np.nan, np.inf, 1e30])
 def test_absurd_offsets(tmp_path, offset):
     path = save(tmp_path / "a.nii", phantom())
-    raw = bytearray(path.read_bytes())
-    raw[108:112] = np.array([offset], "<f4").tobytes()
-    path.write_bytes(raw)
+    overwrite(path, 108, np.array([offset], "<f4").tobytes())
     with pytest.raises(InputError):
         load_scan(path)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_values_that_are_not_finite_are_refused(tmp_path, value):
-    array = phantom().astype(np.float32)
-    array[2, 3, 4] = value
-    save(tmp_path / "a.nii", array)
-    with pytest.raises(InputError, match="1 voxels are NaN or infinite"):
-        load_scan(tmp_path / "a.nii")
-
-
-def test_float64_beyond_float32_is_refused(tmp_path):
-    save(tmp_path / "a.nii", np.full((2, 2, 2), 1e200))
-    with pytest.raises(InputError, match="infinite"):
-        load_scan(tmp_path / "a.nii")
-
-
-def test_complex_and_color_are_refused_with_a_way_out(tmp_path):
-    save(tmp_path / "c.nii", phantom().astype(np.complex64))
-    with pytest.raises(InputError, match="magnitude"):
-        raise load_error(tmp_path / "c.nii")
-    rgb = np.zeros((3, 3, 3), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
-    save(tmp_path / "r.nii", rgb)
-    with pytest.raises(InputError, match="fourth dimension"):
-        raise load_error(tmp_path / "r.nii")
-
-
-def load_error(path):
-    with pytest.raises(MedsegError) as caught:
-        load_scan(path)
-    return InputError(str(caught.value))
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        *(
+            (np.where(np.arange(8).reshape(2, 2, 2) == 3, value, 1).astype(np.float32), "1 voxels are NaN or infinite")
+            for value in (np.nan, np.inf, -np.inf)
+        ),
+        (np.full((2, 2, 2), 1e200), "infinite"),  # in float32
+        (np.zeros((3, 3, 3), np.complex64), "magnitude"),
+        (np.zeros((3, 3, 3), [("R", "u1"), ("G", "u1"), ("B", "u1")]), "fourth dimension"),
+        (np.zeros((3, 3, 3, 2, 2), np.uint8), "more than four dimensions"),
+    ],
+)
+def test_values_that_are_no_finite_numbers_of_a_volume_are_refused(tmp_path, array, message):
+    with pytest.raises(MedsegError, match=message):
+        load_scan(save(tmp_path / "a.nii", array))
 
 
 # --- labels
@@ -397,16 +364,14 @@ def test_labels_on_another_grid_than_their_source_are_refused(tmp_path):
     scan = load_scan(save(tmp_path / "scan.nii", phantom()))
     shifted = scan.geometry.affine.copy()
     shifted[0, 3] += 1
-    labels = LabelMap(np.ones((9, 11, 7), np.uint8), Geometry(shifted, (9, 11, 7)), LabelTable.unnamed([1]))
     with pytest.raises(GeometryMismatch):
-        nifti.write_labels(labels, tmp_path / "l.nii.gz", scan.source)
+        nifti.write_labels(ones(Geometry(shifted, (9, 11, 7))), tmp_path / "l.nii.gz", scan.source)
     assert not list(tmp_path.glob("*l.nii.gz"))
 
 
 def test_sheared_grid_has_no_qform(tmp_path):
     affine = np.array([[1, 0, 0.4, 0], [0, 1, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1.0]])
-    labels = LabelMap(np.ones((4, 4, 4), np.uint8), Geometry(affine, (4, 4, 4)), LabelTable.unnamed([1]))
-    nifti.write_labels(labels, tmp_path / "l.nii.gz")
+    nifti.write_labels(ones(Geometry(affine, (4, 4, 4))), tmp_path / "l.nii.gz")
     written = nib.load(tmp_path / "l.nii.gz")
     assert written.header["qform_code"] == 0
     np.testing.assert_allclose(written.affine, affine, atol=1e-6)

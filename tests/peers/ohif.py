@@ -24,8 +24,6 @@ import pytest
 from peers.orthanc import Orthanc
 from PIL import Image
 
-__all__ = ["Viewer", "chromium_page", "ohif_build", "serving_ohif"]
-
 CACHE = Path(__file__).parents[2] / ".peers"
 SERVICE = "/dicom-web"
 PATIENCE = 120_000  # milliseconds; software rendering on a busy machine is slow
@@ -156,13 +154,7 @@ def chromium_page(width: int = 1400, height: int = 900) -> Iterator[Any]:
 
 @dataclass
 class Viewer:
-    """A user in front of OHIF, with a study open.
-
-    Parameters
-    ----------
-    page : playwright page
-        Where OHIF runs.
-    """
+    """A user in front of OHIF, with a study open on a page of Playwright's."""
 
     page: Any
     thumbnails = '[data-cy^="study-browser-thumbnail"]'

@@ -17,21 +17,13 @@ from typing import Any
 import pytest
 from peer_tools import tool
 
-__all__ = ["USER", "Orthanc", "free_port", "running_orthanc"]
-
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 USER, PASSWORD = "me", "secret"
 
 
 @dataclass(frozen=True)
 class Orthanc:
-    """A running archive.
-
-    Parameters
-    ----------
-    dicom, web : str
-        Its DIMSE address and the root of its DICOMweb service, as `medseg push` takes them.
-    """
+    """A running archive: its DIMSE address, the root of its DICOMweb service, as `medseg push` takes them, its site."""
 
     dicom: str
     web: str
@@ -59,15 +51,7 @@ def free_port() -> int:
 
 @contextmanager
 def running_orthanc(folder: Path, **more: object) -> Iterator[Orthanc]:
-    """Start an archive that keeps its files in a folder; skips the test where it is not installed.
-
-    Parameters
-    ----------
-    folder : Path
-        Must exist.
-    **more : object
-        Settings of Orthanc's, over those here.
-    """
+    """Start an archive that keeps its files in a folder; skips the test where it is not installed."""
     program = tool("Orthanc")
     if not PLUGIN.is_file():
         pytest.skip("Orthanc's DICOMweb plugin is not installed (apt-get install orthanc-dicomweb)")
