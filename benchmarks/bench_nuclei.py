@@ -1,10 +1,10 @@
-"""Nuclei in pictures: objects by a border class beside components and watershed; writes docs/benchmarks/nuclei.md.
+"""Nuclei in images: objects by a border class beside components and watershed; writes docs/benchmarks/nuclei.md.
 
     python benchmarks/bench_nuclei.py DATA --work WORK
 
-DATA holds `images/` and `instances/` (the 2018 Data Science Bowl, in one file a picture). What WORK holds is not done
+DATA holds `images/` and `instances/` (the 2018 Data Science Bowl, in one file a image). What WORK holds is not done
 again: it gets two trainings of the same network, `medseg train DATA --config nuclei` with the border class and without,
-and every method's objects of the 50 held-out pictures, each measured by `medseg evaluate`.
+and every method's objects of the 50 held-out images, each measured by `medseg evaluate`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from medseg.types import LabelMap, Prediction
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks" / "nuclei.md"
 METRICS = ("pq", "sq", "rq", "ap@0.5", "ap@0.75", "ap@0.9", "ap@0.5:0.9", "mean pq")
 WITHOUT = ("--set", "border_mm=null", "--set", "post=[{stage: components}]")
-# Every fifth training picture chooses the watershed's options; of held-out pictures nothing is chosen.
+# Every fifth training image chooses the watershed's options; of held-out images nothing is chosen.
 TUNING = 5
 GRID = {"depth_mm": (0.5, 1.0, 2.0), "sigma_mm": (1.0, 2.0), "min_mm3": (20.0,)}
 # AP at 0.5 as printed in table 1 of Schmidt et al., MICCAI 2018, for their subset of the same competition.
@@ -73,7 +73,7 @@ def main() -> None:
             medseg("train", data, "--config", "nuclei", "--out", work / name, *more)
     cases = load_package(work / "nuclei" / "model").card.training.held_out
     if cases != load_package(work / "nuclei-components" / "model").card.training.held_out:
-        raise SystemExit("the two trainings held out other pictures")
+        raise SystemExit("the two trainings held out other images")
     split = {path.stem: path for path in sorted((data / "images").iterdir())}
     trained_on = [case for case in split if case not in cases][::TUNING]
     made = work / "objects"
@@ -106,7 +106,7 @@ def reference_of(data: Path, case: str) -> np.ndarray:
 
 
 def tuned(data: Path, cases: list[str], mask_of: object) -> dict[str, float]:
-    """Options of the watershed with the best PQ on some training pictures."""
+    """Options of the watershed with the best PQ on some training images."""
     from medseg.evaluation.metrics.detection import count_overlaps, match
 
     best, chosen = -1.0, {}
@@ -125,19 +125,19 @@ def tuned(data: Path, cases: list[str], mask_of: object) -> dict[str, float]:
 
 
 def draw(case: str, data: Path, made: Path, options: dict[str, dict[str, float]], models: dict[str, Model]) -> None:
-    """Objects of one picture by every method."""
-    picture = data / "images" / f"{case}.png"
-    geometry = load_scan(picture).geometry
+    """Objects of one image by every method."""
+    image = data / "images" / f"{case}.png"
+    geometry = load_scan(image).geometry
 
     @cache
     def segmented(name: str) -> Prediction:
-        return models[name].segment(picture)
+        return models[name].segment(image)
 
     def of_network(name: str) -> LabelMap:
         return without_specks(foreground(segmented(name).labels.array > 0, geometry))
 
     def with_border() -> LabelMap:
-        return models["nuclei"].predictor.segment(load_scan(picture)).labels
+        return models["nuclei"].predictor.segment(load_scan(image)).labels
 
     def of_otsu() -> LabelMap:
         return foreground(otsu_of(data, case), geometry)
@@ -161,7 +161,7 @@ def draw(case: str, data: Path, made: Path, options: dict[str, dict[str, float]]
 
 
 def is_stained(path: Path) -> bool:
-    """Whether a picture has colors: stained tissue, where fluorescence is gray."""
+    """Whether a image has colors: stained tissue, where fluorescence is gray."""
     array = load_scan(path).array
     return bool(np.ptp(array.astype(np.int64), axis=0).max() > 0)
 
@@ -208,26 +208,26 @@ def page(
     published = "\n".join(f"| {name} | {value:.3f} |" for name, value in PUBLISHED.items())
     of_each = {metric: float(best.pooled()[metric][0]) for metric in METRICS}
     fluorescent = float(best.of(~stained).pooled()["ap@0.5"][0])
-    return f"""# Nuclei in pictures
+    return f"""# Nuclei in images
 
-Written by `python benchmarks/bench_nuclei.py DATA --work WORK`. DATA are 200 pictures of the 2018 Data Science Bowl,
+Written by `python benchmarks/bench_nuclei.py DATA --work WORK`. DATA are 200 images of the 2018 Data Science Bowl,
 fluorescence on dark and stained tissue on light, 256 x 256 to 603 x 1272 pixels. `configs/nuclei.yaml` holds out
 {len(cases)} of them ({card.validation.split if card.validation else "as the card says"}; the card lists them), with
 {total} nuclei, {touch} of which touch another. No network was trained on these {len(cases)}. The border stage's options
 (split by shape, leave out specks) were chosen with an earlier, weaker network of another split, after a look at its
-errors, on its training pictures; some of those may be among these {len(cases)}. `interiors as they are` has no options.
+errors, on its training images; some of those may be among these {len(cases)}. `interiors as they are` has no options.
 
 Both networks are the same U-Net, trained on the same patches, one with the border class and one without:
 {card.training.duration} and {other.training.duration}, on a shared CPU.
 {short}
-Figures are over all nuclei of the held-out pictures together, as published tables of nuclei are, but for the last
-column, the mean over pictures of each one's PQ. AP is TP / (TP + FP + FN) at an IoU;
+Figures are over all nuclei of the held-out images together, as published tables of nuclei are, but for the last
+column, the mean over images of each one's PQ. AP is TP / (TP + FP + FN) at an IoU;
 [definitions](../reference/metrics.md#objects). By no method does anything smaller than {SMALLEST} pixels count as an
 object.
 
 {table(named, METRICS)}
 
-The watershed's options were chosen on every fifth training picture: for Otsu's foreground
+The watershed's options were chosen on every fifth training image: for Otsu's foreground
 {_words(options["otsu"])}; for the others, on the reference's foreground,
 {_words(options["reference"])}. The border class is used as the configuration says, with interiors
 split by shape too; the row before tells what that adds. The last row is what the watershed can reach where the
@@ -235,21 +235,21 @@ foreground is perfect.
 
 ## The margin of the border class
 
-Differences between methods, with 95% intervals from 10,000 bootstrap draws of pictures, in pairs:
+Differences between methods, with 95% intervals from 10,000 bootstrap draws of images, in pairs:
 
 | method | against | figure | difference | 95% interval | it is |
 |---|---|---|---|---|---|
 {chr(10).join(margins)}
 
-## By kind of picture
+## By kind of image
 
-| pictures | method | {" | ".join(METRICS)} |
+| images | method | {" | ".join(METRICS)} |
 |---|---|{"---|" * len(METRICS)}
 {chr(10).join(kinds)}
 
 ## Beside StarDist's figures
 
-AP at 0.5 of Schmidt et al. (MICCAI 2018), for their subset of the same competition: 497 pictures of fluorescence, 50 of
+AP at 0.5 of Schmidt et al. (MICCAI 2018), for their subset of the same competition: 497 images of fluorescence, 50 of
 them held out. StarDist's own figure is quoted so in other work; the three others are from memory of the paper, which
 was not at hand.
 
@@ -257,7 +257,7 @@ was not at hand.
 |---|---|
 {published}
 
-Here it is {of_each["ap@0.5"]:.3f} for all held-out pictures and {fluorescent:.3f} for those of fluorescence. Pictures,
+Here it is {of_each["ap@0.5"]:.3f} for all held-out images and {fluorescent:.3f} for those of fluorescence. Images,
 split and training time differ, so the two tables say where the figures lie and not which method is better.
 """
 

@@ -29,10 +29,10 @@ def side_by_side(compute: Callable[[Item], Result], parts: Iterable[Item]) -> li
     parts : iterable
         Not too small: handing one over takes some 20 microseconds.
     """
-    some = list(parts)
-    if len(some) <= 1 or CORES == 1:
-        return [compute(part) for part in some]
-    return list(_pool().map(compute, some))
+    items = list(parts)
+    if len(items) <= 1 or CORES == 1:
+        return [compute(part) for part in items]
+    return list(_pool().map(compute, items))
 
 
 @cache

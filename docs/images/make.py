@@ -1,4 +1,4 @@
-"""Makes the pictures of the README and the tutorial from a run of the demonstration; needs Chromium.
+"""Makes the images of the README and the tutorial from a run of the demonstration; needs Chromium.
 
 Usage: python docs/images/make.py
 """
@@ -27,7 +27,7 @@ b {{ color: #86c1e9; }}
 
 
 def main() -> None:
-    """Run the demonstration in a folder that goes away, and take the two pictures."""
+    """Run the demonstration in a folder that goes away, and take the two images."""
     browser = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
     if browser is None:
         sys.exit(f"none of {', '.join(CHROMIUM)} is installed")
@@ -43,10 +43,10 @@ def main() -> None:
         shoot(browser, folder / "demo" / "report.html", HERE / "report.png", 1040, 1180)
 
 
-def shoot(browser: str, page: Path, picture: Path, width: int, height: int) -> None:
+def shoot(browser: str, page: Path, image: Path, width: int, height: int) -> None:
     """Photograph a page."""
     with tempfile.TemporaryDirectory() as profile:
-        options = (f"--user-data-dir={profile}", f"--window-size={width},{height}", f"--screenshot={picture}")
+        options = (f"--user-data-dir={profile}", f"--window-size={width},{height}", f"--screenshot={image}")
         subprocess.run([browser, *QUIET, *options, page.as_uri()], check=True, capture_output=True)
 
 

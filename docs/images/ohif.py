@@ -1,4 +1,4 @@
-"""Makes the picture of a DICOM SEG in OHIF: the shipped model's hippocampi over the head they were found in.
+"""Makes the image of a DICOM SEG in OHIF: the shipped model's hippocampi over the head they were found in.
 
 The head is the MNI152 T1 template that comes with nilearn. Needs the set-up of `make test-peers`.
 

@@ -28,7 +28,7 @@ class Outcome:
     """
 
     claim: Claim
-    verdict: Literal["holds", "contradicted", "undecided", "not tested"]
+    verdict: Literal["holds", "contradicted", "uncertain", "not tested"]
     measured: str
 
 
@@ -42,8 +42,8 @@ def weigh(claim: Claim, results: Mapping[str, ArchitectureResult]) -> Outcome:
     assert worse is not None
     if claim.metric in ("seconds", "parameters"):
         ratio = float(getattr(worse, claim.metric)) / float(getattr(better, claim.metric))
-        verdict: Literal["holds", "contradicted", "undecided"] = (
-            "holds" if ratio > CLEAR else "contradicted" if ratio < 1 / CLEAR else "undecided"
+        verdict: Literal["holds", "contradicted", "uncertain"] = (
+            "holds" if ratio > CLEAR else "contradicted" if ratio < 1 / CLEAR else "uncertain"
         )
         return Outcome(claim, verdict, f"{claim.worse} takes {ratio:.3g} times the {claim.metric} of {claim.better}")
     more, less = per_case(getattr(better, claim.metric)), per_case(getattr(worse, claim.metric))
@@ -52,7 +52,7 @@ def weigh(claim: Claim, results: Mapping[str, ArchitectureResult]) -> Outcome:
     mean = float(np.nanmean(differences))
     bootstrap = Bootstrap({case: case for case in cases}, RESAMPLES)
     low, high = percentile_interval(bootstrap.means(differences, cases)[:, 0])
-    decided = "holds" if low > 0 else "contradicted" if high < 0 else "undecided"
+    decided = "holds" if low > 0 else "contradicted" if high < 0 else "uncertain"
     interval = f", 95% interval {low:+.3f} to {high:+.3f}" if math.isfinite(low) else ""
     return Outcome(claim, decided, f"{mean:+.3f} {claim.metric}{interval}, {len(cases)} cases")  # type: ignore[arg-type]
 

@@ -165,10 +165,10 @@ def _field(model: type[BaseModel], path: Sequence[int | str]) -> Any:
     return inner
 
 
-def _arguments(kind: Any, of: tuple[type, ...]) -> tuple[Any, ...]:
+def _arguments(kind: Any, origins: tuple[type, ...]) -> tuple[Any, ...]:
     for one in _members(kind):
         origin = typing.get_origin(one)
-        if isinstance(origin, type) and issubclass(origin, of + ((Mapping,) if dict in of else ())):
+        if isinstance(origin, type) and issubclass(origin, origins + ((Mapping,) if dict in origins else ())):
             return typing.get_args(one)
     return ()
 

@@ -1,4 +1,4 @@
-"""How deep a U-Net goes on a patch, where it pools, and how much it then holds in memory: nnU-Net's rules.
+"""The depth of a U-Net for a patch, where it pools, and how much memory it then needs: nnU-Net's rules.
 
 Isensee et al. 2021 (doi:10.1038/s41592-020-01008-z), and nnU-Net 2's `get_pool_and_conv_props`.
 """

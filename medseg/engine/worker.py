@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _die_with(parent: int) -> None:
-    """End this process when its parent does, however that ends, so that no orphan writes beside the next run."""
+    """End this process when its parent does, however that ends, so that it does not write beside the next run."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

@@ -85,7 +85,7 @@ def write_parquet(rows: Sequence[MeasurementRow], path: Path) -> None:
 
 
 def headline_metrics(classes: Mapping[str, Collection[str]]) -> list[str]:
-    """The few metrics a table on paper has room for, of those that the classes have.
+    """The few metrics a table on paper can hold, of those that the classes have.
 
     Where all objects are given, and not made of components, how well they are found comes before how far off they are.
     """

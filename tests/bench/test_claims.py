@@ -26,10 +26,10 @@ def test_a_difference_in_every_case_decides():
 
 
 def test_a_difference_now_up_now_down_does_not():
-    assert _outcome(_result("b", [0.9, 0.7, 0.8]), _result("w", [0.8, 0.8, 0.8])).verdict == "undecided"
+    assert _outcome(_result("b", [0.9, 0.7, 0.8]), _result("w", [0.8, 0.8, 0.8])).verdict == "uncertain"
 
 
-@pytest.mark.parametrize(("seconds", "verdict"), [(2.0, "holds"), (1.05, "undecided"), (0.5, "contradicted")])
+@pytest.mark.parametrize(("seconds", "verdict"), [(2.0, "holds"), (1.05, "uncertain"), (0.5, "contradicted")])
 def test_costs_are_compared_by_their_ratio(seconds, verdict):
     outcome = _outcome(_result("b", [1.0], seconds=1.0), _result("w", [1.0], seconds=seconds), "seconds")
     assert outcome.verdict == verdict

@@ -279,8 +279,8 @@ def test_members_that_disagree_are_noticed(tmp_path):
 
 
 def test_axes_of_the_usual_plan():
-    assert Axes.of([0, 1, 2], 3) == Axes((2, 1, 0), (0, 1, 2))
-    assert Axes.of([0, 1, 2], 2) == Axes((1, 0), (0, 1, 2))
+    assert Axes.from_transpose([0, 1, 2], 3) == Axes((2, 1, 0), (0, 1, 2))
+    assert Axes.from_transpose([0, 1, 2], 2) == Axes((1, 0), (0, 1, 2))
 
 
 CASES = [

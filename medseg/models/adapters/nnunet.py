@@ -122,7 +122,7 @@ def _convert(
     first = contents[0]
     wanted = str(first["init_args"]["configuration"])
     settings = nnunet_plans.configuration(plans, wanted)
-    axes = nnunet_plans.Axes.of(plans["transpose_forward"], len(settings["patch_size"]))
+    axes = nnunet_plans.Axes.from_transpose(plans["transpose_forward"], len(settings["patch_size"]))
     given = nnunet_plans.input_card(
         plans, settings, dataset, axes, first.get("inference_allowed_mirroring_axes"), fingerprint
     )

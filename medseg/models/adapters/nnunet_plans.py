@@ -42,7 +42,7 @@ class Axes:
     scan: tuple[int, int, int]
 
     @classmethod
-    def of(cls, transpose_forward: Sequence[int], dimensions: int) -> Axes:
+    def from_transpose(cls, transpose_forward: Sequence[int], dimensions: int) -> Axes:
         """Axes of a network that sees (Z, Y, X) permuted by `transpose_forward`, two-dimensional ones in slices."""
         # Axis j of nnU-Net's array is this axis of the scan.
         of_scan = [2 - int(axis) for axis in transpose_forward]
