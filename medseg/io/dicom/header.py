@@ -15,6 +15,7 @@ import pydicom
 from pydicom.charset import default_encoding
 from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
@@ -32,6 +33,7 @@ __all__ = [
     "lenient",
     "looks_like_dicom",
     "read_header",
+    "read_object",
 ]
 
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # the latter as a label map
@@ -207,3 +209,14 @@ def _is_deflated(stream: IO[bytes], path: Path) -> bool:
 
 def _short(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:120]
+
+
+def read_object(path: Path, kind: str) -> Dataset:
+    """Read all of a file that should be a ``"SEG"`` or an ``"RTSTRUCT"``."""
+    try:
+        dataset = pydicom.dcmread(path)
+    except (OSError, InvalidDicomError, EOFError, ValueError) as error:
+        raise InputError("it cannot be read as DICOM", where=path, fix="Copy the file again.") from error
+    if LABEL_CLASSES.get(str(dataset.get("SOPClassUID"))) != kind:
+        raise InputError(f"it is DICOM, but no {kind}", where=path, fix=f"Give a DICOM {kind}.")
+    return dataset

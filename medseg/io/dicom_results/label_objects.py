@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
 from medseg.errors import FormatLimitation, InputError
 from medseg.io.dicom.header import LABEL_CLASSES, lenient
@@ -16,7 +15,7 @@ from medseg.io.files.case_id import dicom_case_id
 from medseg.types.labels import LabelMap
 from medseg.types.scan import FoundScan
 
-__all__ = ["LabelObject", "look", "read_object"]
+__all__ = ["LabelObject", "look"]
 
 
 @dataclass(frozen=True)
@@ -61,17 +60,6 @@ def look(path: Path) -> LabelObject:
             return LabelObject(path, case_id, _drawn_on(header) if kind == "RTSTRUCT" else None)
     except Exception as error:  # pydicom raises nearly anything on damaged files
         raise InputError("its DICOM header is damaged", where=path, fix="Copy it again.") from error
-
-
-def read_object(path: Path, kind: str) -> Dataset:
-    """Read all of a file that should be a ``"SEG"`` or an ``"RTSTRUCT"``."""
-    try:
-        dataset = pydicom.dcmread(path)
-    except (OSError, InvalidDicomError, EOFError, ValueError) as error:
-        raise InputError("it cannot be read as DICOM", where=path, fix="Copy the file again.") from error
-    if LABEL_CLASSES.get(str(dataset.get("SOPClassUID"))) != kind:
-        raise InputError(f"it is DICOM, but no {kind}", where=path, fix=f"Give a DICOM {kind}.")
-    return dataset
 
 
 def _drawn_on(header: Dataset) -> tuple[str, ...]:

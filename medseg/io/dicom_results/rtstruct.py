@@ -12,11 +12,11 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from medseg.errors import FormatLimitation, GeometryMismatch, InputError
+from medseg.io.dicom.header import read_object
 from medseg.io.dicom.plane import LPS
 from medseg.io.dicom_results.coding import table_of
 from medseg.io.dicom_results.contours import fill
 from medseg.io.dicom_results.identity import write_sealed
-from medseg.io.dicom_results.label_objects import read_object
 from medseg.io.dicom_results.rtstruct_dataset import build_rtstruct
 from medseg.io.dicom_results.source import read_source
 from medseg.io.files.atomic import write_text

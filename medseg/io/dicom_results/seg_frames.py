@@ -15,9 +15,9 @@ from pydicom.pixels.utils import unpack_bits
 
 from medseg.errors import FormatLimitation, InputError, MedsegError
 from medseg.io.dicom.grid import grid_of
+from medseg.io.dicom.header import read_object
 from medseg.io.dicom.plane import planes_of
 from medseg.io.dicom_results.coding import class_of
-from medseg.io.dicom_results.label_objects import read_object
 from medseg.types import Geometry, LabelClass
 
 __all__ = ["SegFile", "open_seg"]
