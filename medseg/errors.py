@@ -21,20 +21,6 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "ConfigError",
-    "FormatLimitation",
-    "GeometryMismatch",
-    "InputError",
-    "Interrupted",
-    "MedsegError",
-    "MissingDependency",
-    "ModelError",
-    "PipelineError",
-    "ResourceLimit",
-    "UsageError",
-]
-
 
 class MedsegError(Exception):
     """Base of every error that a user can meet and correct.

@@ -12,8 +12,6 @@ from typing import Any
 from medseg.errors import UsageError
 from medseg.versions import versions
 
-__all__ = ["LOG_NAME", "console_level", "log_file"]
-
 LOG_NAME = "medseg.log"
 _log = logging.getLogger("medseg")
 

@@ -11,8 +11,6 @@ from typing import Any, Protocol
 from medseg.log_file import console_level
 from medseg.types.run import CaseOutcome, Preparing
 
-__all__ = ["Progress", "case_progress", "step_bar"]
-
 log = logging.getLogger("medseg.run")
 
 

@@ -11,8 +11,6 @@ from typing import Literal
 
 from medseg.errors import ConfigError
 
-__all__ = ["find", "kept_once", "models", "shipped", "store_folder"]
-
 PACKAGE = Path(__file__).resolve().parent
 Kind = Literal["configs", "pipelines"]
 

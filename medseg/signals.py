@@ -10,8 +10,6 @@ from types import FrameType
 
 from medseg.errors import Interrupted
 
-__all__ = ["STOP_SIGNALS", "stop_requests", "stoppable"]
-
 # Signals that ask for a checkpoint and an end: what batch schedulers, terminals and Slurm send.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 

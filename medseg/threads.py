@@ -8,8 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TypeVar
 
-__all__ = ["CORES", "side_by_side"]
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

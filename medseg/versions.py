@@ -6,8 +6,6 @@ import platform
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-__all__ = ["versions"]
-
 PACKAGES = ("medseg", "torch", "numpy", "scipy", "nibabel", "SimpleITK", "pydicom", "highdicom", "openvino")
 
 

@@ -21,8 +21,6 @@ from medseg.types import Case, Scan
 from medseg.types.run import PredictedCase
 from medseg.types.stage import RunContext
 
-__all__ = ["Model", "ScanLike", "load_model", "load_scan", "segment"]
-
 ScanLike = str | Path | Scan | ArrayLike | NibabelImage | ItkImage
 
 

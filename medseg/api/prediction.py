@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     import nibabel as nib
     from PIL import Image
 
-__all__ = ["Prediction"]
 
 # Format by the end of a file's name, the longest first.
 SUFFIXES = {".nii.gz": "nifti", ".nii": "nifti", ".nrrd": "nrrd", ".stl": "stl", ".obj": "obj", ".glb": "gltf"}

@@ -37,8 +37,6 @@ from medseg.training.train import train_model
 from medseg.training.training_run import TrainingRun
 from medseg.types import Geometry
 
-__all__ = ["ArchitectureResult", "Comparison", "compare_architectures"]
-
 log = logging.getLogger("medseg.bench")
 
 # Figures of a class: case id to value.

@@ -11,8 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from medseg.config.load import build, merged, read_yaml
 from medseg.training.config import TrainConfig
 
-__all__ = ["Architecture", "Architectures", "Claim", "merge", "read_architectures"]
-
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)

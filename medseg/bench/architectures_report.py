@@ -20,8 +20,6 @@ from medseg.bench.claims import Outcome, per_case, weigh
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.versions import versions
 
-__all__ = ["Circumstances", "write_architectures"]
-
 
 @dataclass(frozen=True)
 class Circumstances:

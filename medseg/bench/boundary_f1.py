@@ -12,8 +12,6 @@ from medseg.evaluation.metrics.surface import ROUNDING, surface_distances
 from medseg.evaluation.metrics.surface_voxels import border_voxels
 from medseg.types import Geometry
 
-__all__ = ["boundary_f1"]
-
 
 def boundary_f1(
     reference: npt.NDArray[np.bool_], prediction: npt.NDArray[np.bool_], geometry: Geometry, tolerance: float

@@ -13,8 +13,6 @@ from medseg.bench.architectures import ArchitectureResult, Figures
 from medseg.bench.architectures_config import Claim
 from medseg.evaluation.aggregate import Bootstrap, percentile_interval
 
-__all__ = ["Outcome", "per_case", "weigh"]
-
 RESAMPLES = 2000
 # A ratio of costs nearer to 1 than this decides nothing.
 CLEAR = 1.1

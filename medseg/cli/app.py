@@ -17,8 +17,6 @@ from medseg.cli.usage import usage_message
 from medseg.cli.verb import VERBS, DebugOption, QuietOption, VerboseOption, state, verb
 from medseg.errors import Interrupted, MedsegError
 
-__all__ = ["app", "main", "run"]
-
 app = typer.Typer(
     name="medseg",
     cls=VerbGroup,

@@ -7,16 +7,6 @@ from typing import Annotated
 
 from medseg.cli.options import NETWORK, option
 
-__all__ = [
-    "ADDRESS",
-    "AetOption",
-    "AuthorityOption",
-    "CertificateOption",
-    "PrivateKeyOption",
-    "RetriesOption",
-    "UserOption",
-]
-
 ADDRESS = "Archive: dicom://HOST:PORT/AETITLE, dicoms:// for TLS, or the https:// root of a DICOMweb service."
 UserOption = Annotated[
     str | None, option(NETWORK, "--user", help="DICOMweb user; the password is in MEDSEG_PACS_PASSWORD.")

@@ -9,8 +9,6 @@ import typer
 from medseg.cli.options import WHAT, ConfigOption, DatasetArgument, JsonOption, OptionalOutOption, option
 from medseg.cli.verb import print_json
 
-__all__ = ["audit"]
-
 
 def audit(
     dataset: DatasetArgument,

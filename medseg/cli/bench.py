@@ -10,8 +10,6 @@ import typer
 from medseg.cli.options import INPUT, SETTINGS, WHAT, DatasetArgument, DeviceOption, JsonOption, OutOption, option
 from medseg.cli.verb import print_json, verb
 
-__all__ = ["architectures", "group"]
-
 group = typer.Typer(help="Compare networks on this machine.", no_args_is_help=True)
 
 

@@ -10,8 +10,6 @@ import typer
 from medseg.cli.options import INPUT, RUN, WHAT, JsonOption, OptionalOutOption, argument, option
 from medseg.cli.verb import print_json
 
-__all__ = ["compare"]
-
 
 def compare(
     evaluations: Annotated[

@@ -9,8 +9,6 @@ import typer
 from medseg.cli.options import INPUT, WRITE, AllowUnevenOption, InputsArgument, JsonOption, OutOption, option
 from medseg.cli.verb import print_json
 
-__all__ = ["convert"]
-
 
 def convert(
     inputs: InputsArgument,

@@ -8,8 +8,6 @@ from typing import Annotated
 
 from medseg.cli.options import INPUT, WHAT, argument
 
-__all__ = ["copy"]
-
 
 def copy(
     name: Annotated[str, argument(WHAT, "NAME", help="A configuration or pipeline that `medseg list` shows.")],

@@ -10,8 +10,6 @@ import typer
 from medseg.cli.options import INPUT, WHAT, InputsArgument, JsonOption, OutOption, option
 from medseg.cli.verb import print_json
 
-__all__ = ["deidentify"]
-
 
 def deidentify(
     inputs: InputsArgument,

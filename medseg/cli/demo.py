@@ -9,8 +9,6 @@ from typing import Annotated
 from medseg.cli.options import INPUT, JsonOption, OutOption, option
 from medseg.cli.verb import print_json
 
-__all__ = ["demo"]
-
 
 def demo(
     out: OutOption = Path("medseg-demo"),

@@ -7,8 +7,6 @@ import sys
 from medseg.cli.options import JsonOption
 from medseg.cli.verb import print_json
 
-__all__ = ["doctor"]
-
 SIGNS = {"ok": "ok      ", "missing": "optional", "wrong": "WRONG   "}
 
 

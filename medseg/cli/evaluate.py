@@ -12,8 +12,6 @@ from medseg.cli.options import INPUT, RUN, WHAT, WRITE, ConfigOption, JsonOption
 from medseg.cli.verb import print_json
 from medseg.errors import UsageError
 
-__all__ = ["evaluate"]
-
 
 def evaluate(
     predictions: Annotated[

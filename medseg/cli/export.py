@@ -22,8 +22,6 @@ from medseg.cli.options import (
 )
 from medseg.cli.verb import print_json
 
-__all__ = ["export"]
-
 
 def export(
     labels: Annotated[

@@ -8,8 +8,6 @@ from typer.core import TyperCommand, TyperGroup
 
 from medseg.cli.options import GROUPS, INPUT, LOG, MODEL, WHAT
 
-__all__ = ["VerbCommand", "VerbGroup"]
-
 # An option that stands for the first argument of a group.
 STANDS_FOR = {"-i": INPUT, "-m": MODEL}
 

@@ -16,8 +16,6 @@ from medseg.cli.options import (
 )
 from medseg.cli.verb import print_json
 
-__all__ = ["inspect"]
-
 
 def inspect(
     inputs: InputsArgument,

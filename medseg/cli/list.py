@@ -7,8 +7,6 @@ import sys
 from medseg.cli.options import JsonOption
 from medseg.cli.verb import print_json
 
-__all__ = ["list"]
-
 
 def list(json: JsonOption = False) -> int:
     """List the models, pipelines, configurations and stages of this installation.

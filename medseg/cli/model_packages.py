@@ -21,8 +21,6 @@ from medseg.cli.options import (
 )
 from medseg.cli.verb import print_json
 
-__all__ = ["export_model", "import_model", "optimize"]
-
 
 def import_model(
     path: Annotated[

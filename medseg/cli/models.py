@@ -11,8 +11,6 @@ from medseg.cli.model_packages import export_model, import_model, optimize
 from medseg.cli.options import MODEL, WRITE, DeviceOption, JsonOption, ModelArgument, option
 from medseg.cli.verb import print_json, verb
 
-__all__ = ["group"]
-
 group = typer.Typer(no_args_is_help=True, help="List, show, import, register, verify, export and optimize models.")
 
 

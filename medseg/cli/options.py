@@ -9,42 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = [
-    "GROUPS",
-    "INPUT",
-    "LABEL_FORMATS",
-    "LOG",
-    "MODEL",
-    "NETWORK",
-    "RUN",
-    "SETTINGS",
-    "WHAT",
-    "WRITE",
-    "AllowUnevenOption",
-    "ConfigOption",
-    "DatasetArgument",
-    "DeviceOption",
-    "DryRunOption",
-    "InputsArgument",
-    "JsonOption",
-    "MaxMemoryOption",
-    "MaxSecondsOption",
-    "ModelArgument",
-    "ModelOption",
-    "OptionalDeviceOption",
-    "OptionalModelOption",
-    "OptionalOutOption",
-    "OutOption",
-    "OverwriteOption",
-    "SetOption",
-    "ShardOption",
-    "argument",
-    "comma_separated",
-    "matching",
-    "option",
-    "split_names",
-]
-
 INPUT = "Input and output"
 MODEL = "Model"
 WHAT = "What to do"

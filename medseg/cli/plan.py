@@ -10,8 +10,6 @@ import typer
 from medseg.cli.options import INPUT, WHAT, WRITE, ConfigOption, DatasetArgument, DeviceOption, JsonOption, option
 from medseg.cli.verb import print_json
 
-__all__ = ["plan"]
-
 
 def plan(
     dataset: DatasetArgument,

@@ -27,8 +27,6 @@ from medseg.cli.options import (
 )
 from medseg.cli.verb import print_result
 
-__all__ = ["predict"]
-
 
 def predict(
     inputs: InputsArgument,

@@ -18,8 +18,6 @@ from medseg.cli.archive_options import (
 from medseg.cli.options import NETWORK, WHAT, DryRunOption, JsonOption, OutOption, option
 from medseg.cli.verb import print_json
 
-__all__ = ["pull"]
-
 
 def pull(
     source: Annotated[str, option(NETWORK, "--from", help=ADDRESS, metavar="ADDRESS")],

@@ -18,8 +18,6 @@ from medseg.cli.archive_options import (
 from medseg.cli.options import NETWORK, InputsArgument, JsonOption, option
 from medseg.cli.verb import print_json
 
-__all__ = ["push"]
-
 
 def push(
     inputs: InputsArgument,

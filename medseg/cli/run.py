@@ -20,8 +20,6 @@ from medseg.cli.options import (
 )
 from medseg.cli.verb import print_result
 
-__all__ = ["run"]
-
 
 def run(
     pipeline: Annotated[str, argument(WHAT, "PIPELINE", help="Shipped pipeline or YAML file.")],

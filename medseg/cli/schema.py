@@ -7,8 +7,6 @@ from typing import Annotated
 from medseg.cli.options import WHAT, argument
 from medseg.cli.verb import print_json
 
-__all__ = ["schema"]
-
 
 def schema(
     name: Annotated[

@@ -13,8 +13,6 @@ import typer
 
 from medseg.errors import UsageError
 
-__all__ = ["check_output", "usage_message"]
-
 
 def usage_message(error: typer.TyperException, arguments: Sequence[str]) -> str:
     """Return one line such as ``--overlap 2: must be between 0 and 0.9``."""

@@ -20,7 +20,6 @@ from medseg.errors import Interrupted, UsageError
 if TYPE_CHECKING:
     from medseg.types.run import BatchResult
 
-__all__ = ["VERBS", "DebugOption", "QuietOption", "VerboseOption", "print_json", "print_result", "state", "verb"]
 
 # Group of `medseg --help` -> verb -> module of medseg.cli that holds a function of the same name, or a Typer called
 # `group` for verbs with verbs of their own.

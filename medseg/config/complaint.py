@@ -11,8 +11,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-__all__ = ["UNKNOWN", "Complaint", "complaint", "meant"]
-
 UNKNOWN = "unknown key"
 KINDS = {
     "int": "a whole number",

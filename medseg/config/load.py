@@ -12,8 +12,6 @@ from pydantic import BaseModel, ValidationError
 from medseg.config.complaint import UNKNOWN, complaint, meant
 from medseg.errors import ConfigError, UsageError
 
-__all__ = ["apply_overrides", "build", "merged", "read_yaml", "unknown_key", "without_null"]
-
 Model = TypeVar("Model", bound=BaseModel)
 
 

@@ -14,8 +14,6 @@ from medseg.data.dataset import Dataset
 from medseg.data.examine import Examined, examine
 from medseg.data.findings import Finding
 
-__all__ = ["Audit", "audit"]
-
 # Share of voxels at a channel's largest value beyond which it counts as clipped.
 CLIPPED = 0.02
 # A class in so many of the labels is missed in the others.

@@ -9,8 +9,6 @@ from medseg.data.audit import Audit
 from medseg.data.dataset import Dataset
 from medseg.data.findings import KINDS
 
-__all__ = ["as_json", "files_digest"]
-
 
 def files_digest(data: Dataset) -> str:
     """Digest of the names, sizes and times of a dataset's files: another one means that something changed."""

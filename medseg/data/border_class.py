@@ -14,8 +14,6 @@ from medseg.errors import ConfigError, InputError
 from medseg.types import InstanceRow, Instances, LabelClass, LabelMap, LabelTable
 from medseg.types.labels import smallest_label_dtype
 
-__all__ = ["BORDER", "border_labels", "border_table", "numbered_objects", "with_border", "without_border"]
-
 BORDER = "border"
 
 

@@ -11,8 +11,6 @@ from medseg.errors import InputError
 from medseg.types import LabelTable
 from medseg.types.scan import FoundScan
 
-__all__ = ["Channel", "Dataset", "DatasetCase"]
-
 
 @dataclass(frozen=True)
 class Channel:

@@ -12,8 +12,6 @@ from medseg.config.load import build, read_yaml
 from medseg.data.layout_msd import class_table
 from medseg.types import LabelTable
 
-__all__ = ["ClassRow", "DatasetDescription", "described", "description_in"]
-
 Value = Annotated[int, Field(ge=0, le=65535)]
 
 

@@ -17,8 +17,6 @@ from medseg.types import Geometry, LabelMap, Scan
 from medseg.types.axis_order import nearest_ras
 from medseg.types.box import nonzero_box
 
-__all__ = ["Examined", "Trouble", "examine"]
-
 Triple = tuple[float, float, float]
 Shape = tuple[int, int, int]
 # Foreground voxels looked at in each case, as in nnU-Net.

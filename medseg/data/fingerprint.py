@@ -19,8 +19,6 @@ from medseg.data.examine import Examined
 from medseg.errors import InputError
 from medseg.io.files.atomic import write_text
 
-__all__ = ["CaseFingerprint", "Fingerprint", "Intensities", "take_fingerprint"]
-
 Triple = tuple[float, float, float]
 
 

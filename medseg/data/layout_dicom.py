@@ -25,8 +25,6 @@ from medseg.io.dicom.header import lenient, looks_like_dicom
 from medseg.io.discover import survey
 from medseg.types.scan import FoundScan
 
-__all__ = ["read", "recognize"]
-
 log = logging.getLogger("medseg.data")
 
 # Files looked at to tell whether a folder is one of DICOM.

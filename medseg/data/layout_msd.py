@@ -17,8 +17,6 @@ from medseg.io.files.case_id import stem
 from medseg.types import LabelClass, LabelTable
 from medseg.types.labels import PALETTE
 
-__all__ = ["class_table", "read", "read_description", "recognize"]
-
 DESCRIPTION = "dataset.json"
 
 

@@ -15,8 +15,6 @@ from medseg.data.layout_msd import DESCRIPTION, class_table, read_description
 from medseg.data.modality import dicom_modality
 from medseg.errors import InputError
 
-__all__ = ["read", "recognize"]
-
 CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
 IMAGES_2D = (".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
 

@@ -17,8 +17,6 @@ from medseg.io.files.case_id import stem
 from medseg.io.read import load_scan, read_labels
 from medseg.types import LabelTable
 
-__all__ = ["OBJECT", "read", "recognize", "table_of_references"]
-
 IMAGES = ("images", "image", "imgs", "img", "imagesTr", "scans")
 CLASSES = ("labels", "label", "masks", "mask", "labelsTr", "segmentations")
 INSTANCES = ("instances", "objects")

@@ -22,8 +22,6 @@ from medseg.errors import InputError
 from medseg.io.read import load_scan
 from medseg.types import LabelTable
 
-__all__ = ["TableDataset", "read", "recognize"]
-
 FILES = ("dataset.yaml", "dataset.yml", "dataset.csv")
 OWN_COLUMNS = ("case", "label", "group", "split")
 UNSAFE = set('/\\:*?"<>|\0')

@@ -11,8 +11,6 @@ from medseg.data.dataset import Dataset
 from medseg.data.description import DatasetDescription
 from medseg.errors import ConfigError, InputError
 
-__all__ = ["LAYOUTS", "Layout", "read_dataset"]
-
 
 @dataclass(frozen=True)
 class Layout:

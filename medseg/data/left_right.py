@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["paired_classes"]
-
 
 def paired_classes(names: Sequence[str]) -> tuple[str, str] | None:
     """Two classes that are the left and right of one thing, by their names; None where there are none."""

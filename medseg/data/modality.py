@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["dicom_modality"]
-
 # What datasets write for a modality, and DICOM's word for it.
 _MODALITIES = {"MRI": "MR", "T1": "MR", "T1W": "MR", "T2": "MR", "T2W": "MR", "FLAIR": "MR", "ADC": "MR", "PET": "PT"}
 _DICOM_WORDS = {"MR", "CT", "PT", "US", "CR", "DX", "MG", "XA", "NM", "OCT", "SM"}

@@ -19,8 +19,6 @@ from medseg.data.presets import PRESETS, Preset
 from medseg.data.topology import Topology, feature_voxels, topology_of
 from medseg.errors import InputError, UsageError
 
-__all__ = ["CONFIGURATIONS", "Plan", "make_plan"]
-
 Configuration = Literal["2d", "3d_fullres", "3d_lowres"]
 CONFIGURATIONS: tuple[Configuration, ...] = ("3d_fullres", "3d_lowres", "2d")
 

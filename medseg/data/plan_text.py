@@ -10,8 +10,6 @@ from medseg.data.dataset import Dataset
 from medseg.data.fingerprint import Fingerprint
 from medseg.data.plan import Plan
 
-__all__ = ["explanation", "plan_text"]
-
 WIDTH = 110
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["PRESETS", "Preset"]
-
 # nnU-Net's measure of what 8 GB of GPU memory hold, in numbers kept for one patch, and the batch that goes with it.
 REFERENCE_3D, REFERENCE_2D = 560_000_000, 85_000_000
 BATCH_3D, BATCH_2D = 2, 12

@@ -19,8 +19,6 @@ from medseg.io.recognize import recognize
 from medseg.types import LabelMap, Scan
 from medseg.types.labels import smallest_label_dtype
 
-__all__ = ["onto_grid", "read_case", "read_reference"]
-
 
 def read_case(data: Dataset, case: DatasetCase) -> tuple[Scan, LabelMap]:
     """Read a labeled case.

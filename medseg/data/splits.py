@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from medseg.data.dataset import DatasetCase
 from medseg.errors import ConfigError
 
-__all__ = ["CROSSED", "Split", "fold_of", "folds_for_one", "sides", "split_cases", "without"]
-
 # Folds of a cross-validation, and the fewest and most when one model holds out one of them; it then measures itself on
 # about so many cases, whose mean Dice is uncertain by a fifth of what it is for one.
 CROSSED, MOST_FOLDS = 5, 10

@@ -9,8 +9,6 @@ import numpy as np
 from medseg.errors import GeometryMismatch
 from medseg.types import Geometry
 
-__all__ = ["place_in"]
-
 # Voxels by which grid points may miss each other.
 TOLERANCE = 0.05
 

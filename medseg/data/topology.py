@@ -9,8 +9,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Topology", "feature_voxels", "topology_of"]
-
 # The coarsest feature map has at least so many voxels along each axis that was pooled.
 SMALLEST_MAP = 4
 

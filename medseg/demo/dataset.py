@@ -12,8 +12,6 @@ import numpy.typing as npt
 from medseg.errors import UsageError
 from medseg.io.files.atomic import atomic_path, write_text
 
-__all__ = ["write_dataset"]
-
 CASES = 12
 SHAPE = (40, 48, 32)
 SPACING = (1.0, 1.0, 1.5)

@@ -10,8 +10,6 @@ from medseg.engine.predict import predict
 from medseg.errors import MedsegError
 from medseg.types.run import BatchResult
 
-__all__ = ["Demonstration", "demo"]
-
 MODEL = "hippocampus"
 
 

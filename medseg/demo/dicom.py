@@ -12,8 +12,6 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from medseg.types import Geometry
 
-__all__ = ["write_localizer", "write_series"]
-
 
 def write_series(array: npt.NDArray[np.int16], grid: Geometry, folder: Path, *, description: str) -> None:
     """Write an axial MR series, one file a slice, of voxels (X, Y, Z), not negative, on an axis-aligned RAS+ grid."""

@@ -17,8 +17,6 @@ from medseg.errors import MissingDependency
 from medseg.io.files.atomic import atomic_path, write_bytes, write_text
 from medseg.types import Geometry
 
-__all__ = ["Layout", "lay_out"]
-
 TEMPLATE = "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
 SIZE = (36, 52, 36)
 CENTERS = {"left": (-28.0, -22.0, -14.0), "right": (28.0, -22.0, -14.0)}

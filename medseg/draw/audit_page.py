@@ -11,8 +11,6 @@ from medseg.draw.page import render
 from medseg.draw.thumbnail import case_thumbnail
 from medseg.io.files.atomic import write_text
 
-__all__ = ["write_audit"]
-
 MOST_THUMBNAILS = 200  # embedded at most, so that the page stays loadable
 
 

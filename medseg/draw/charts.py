@@ -11,8 +11,6 @@ from markupsafe import Markup
 
 from medseg.draw.svg import Frame, Svg, figure, ticks
 
-__all__ = ["BoxRow", "bland_altman", "box_plot", "line_chart"]
-
 CHARACTER = 6.6  # width in pixels of a letter at the chart's 12 px
 LONGEST_NAME = 26
 ROW = 34

@@ -13,8 +13,6 @@ from medseg.draw.orientation import PLANES, Plane, to_screen
 from medseg.draw.overlay import GAP
 from medseg.draw.panes import BACKGROUND, INK, font
 
-__all__ = ["SurfaceErrors", "draw_error_map"]
-
 Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 # From the gray of bone, where all is well, to colors that stand out more the worse it is.

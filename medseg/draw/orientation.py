@@ -11,8 +11,6 @@ import numpy.typing as npt
 from medseg.types import Geometry, Source
 from medseg.types.axis_order import AxisOrder, nearest_ras
 
-__all__ = ["PLANES", "Cut", "Orientation", "Plane", "largest_slice", "to_screen"]
-
 Array = npt.NDArray[Any]
 
 

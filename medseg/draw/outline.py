@@ -12,8 +12,6 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
-__all__ = ["PREDICTION", "REFERENCE", "Color", "Layer", "paint"]
-
 Color = tuple[int, int, int]
 Mask = npt.NDArray[np.bool_]
 # Sky blue and orange of Okabe and Ito: distinguished with every common kind of color vision, and from gray.

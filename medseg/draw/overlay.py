@@ -15,8 +15,6 @@ from medseg.draw.outline import PREDICTION, REFERENCE, Layer
 from medseg.draw.panes import BACKGROUND, Backdrop, pane
 from medseg.types import LabelMap, Scan
 
-__all__ = ["GAP", "LabelPair", "draw_planes"]
-
 GAP = 8
 SMALLEST_VIEW_MM = 40.0
 WIDTH = 2

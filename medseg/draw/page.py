@@ -8,8 +8,6 @@ import io
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-__all__ = ["png_url", "render"]
-
 
 def render(template: str, **values: object) -> str:
     """Fill a template of this package; everything is escaped, and a value that is missing is an error."""

@@ -15,8 +15,6 @@ from medseg.draw.outline import Layer, paint
 from medseg.draw.window import gray_levels, gray_window
 from medseg.types import Geometry, Scan
 
-__all__ = ["BACKGROUND", "INK", "Backdrop", "font", "pane", "plane_image"]
-
 BACKGROUND = (16, 18, 22)
 INK = (230, 232, 236)
 EMPTY = (34, 37, 44)  # where there is no scan to show

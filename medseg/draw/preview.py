@@ -14,8 +14,6 @@ from medseg.types import Instances, LabelMap, Scan
 from medseg.types.extent import UNITS
 from medseg.types.run import ClassVolume, Volumes
 
-__all__ = ["draw_preview"]
-
 GAP = 12
 LINE = 22
 FILL = 0.38

@@ -8,8 +8,6 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
-__all__ = ["Frame", "Svg", "figure", "ticks"]
-
 
 class Svg:
     """A drawing of some width and height in pixels; its title is read to those who cannot see it."""

@@ -14,8 +14,6 @@ from medseg.draw.panes import Backdrop, plane_image
 from medseg.errors import MedsegError
 from medseg.types import LabelMap, Scan
 
-__all__ = ["case_thumbnail", "thumbnail"]
-
 SIZE = 180
 
 

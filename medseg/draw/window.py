@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["gray_levels", "gray_window"]
-
 SOFT_TISSUE = (-160.0, 240.0)  # HU
 PERCENTILES = (1, 99.5)
 SAMPLE = 64  # voxels along each axis that percentiles are taken of

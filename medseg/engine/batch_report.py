@@ -10,8 +10,6 @@ from typing import Any
 from medseg.draw.page import png_url, render
 from medseg.types.run import BatchResult, CaseOutcome
 
-__all__ = ["render_report", "table_of_cases"]
-
 
 def table_of_cases(result: BatchResult) -> str:
     """Return the text of `cases.csv`: a row a case; warnings and notes are separated by semicolons."""

@@ -17,8 +17,6 @@ from medseg.types.run import CaseOutcome
 from medseg.types.scan import FoundScan
 from medseg.types.stage import RunContext
 
-__all__ = ["CaseInHand", "start"]
-
 log = logging.getLogger("medseg.run")
 
 

@@ -16,8 +16,6 @@ from medseg.engine.schedule import Schedule
 from medseg.types.run import CaseOutcome, Preparing
 from medseg.types.scan import FoundScan
 
-__all__ = ["run_cases"]
-
 log = logging.getLogger("medseg.run")
 
 

@@ -15,8 +15,6 @@ from medseg.errors import UsageError
 from medseg.io.files.atomic import write_bytes
 from medseg.models.package import load_package
 
-__all__ = ["catalog", "copy_shipped", "schema"]
-
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 

@@ -16,8 +16,6 @@ from medseg.errors import MedsegError
 from medseg.models.package import load_package
 from medseg.versions import versions
 
-__all__ = ["Finding", "doctor"]
-
 Verdict = Literal["ok", "missing", "wrong"]
 
 

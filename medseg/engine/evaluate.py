@@ -15,8 +15,6 @@ from medseg.evaluation.tables import require_pyarrow
 from medseg.tracking.evaluation_figures import record_evaluation
 from medseg.tracking.runs import OpenRun
 
-__all__ = ["evaluate"]
-
 
 def evaluate(
     predictions: Path | str,

@@ -8,8 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from medseg.types.run import CaseOutcome
 
-__all__ = ["SMALL", "Abandoned", "Finishing"]
-
 # Voxels of a scan that may be kept while the next one is computed: 64 MB as float32 beside its labels. Small scans gain
 # by it, because their finishing is mostly waiting for the disk and work of one core; a large one keeps all cores busy,
 # and the memory that a run is predicted to take holds for one case at a time.

@@ -25,8 +25,6 @@ from medseg.log_file import console_level
 from medseg.types.run import CaseOutcome, Preparing
 from medseg.types.scan import FoundScan
 
-__all__ = ["Guard", "run_isolated"]
-
 LOOK_EVERY = 0.2
 STDERR = 2
 TOO_LONG = ("it took longer than one case may", "Allow more with --max-seconds.")

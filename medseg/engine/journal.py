@@ -13,19 +13,6 @@ from medseg.errors import InputError
 from medseg.io.files.atomic import sweep, write_text
 from medseg.types.run import CaseOutcome
 
-__all__ = [
-    "STATUS_FILE",
-    "Status",
-    "begin",
-    "case_key",
-    "clear",
-    "current",
-    "finish",
-    "hash_files",
-    "is_outdated",
-    "read_status",
-]
-
 STATUS_FILE = "status.json"
 RUNNING_FILE = ".medseg-running"
 # Of the record. Those of format 1 had no such key, notes that were warnings, and volumes as rows.

@@ -16,8 +16,6 @@ from medseg.types.run import CaseOutcome, Volumes
 from medseg.types.scan import FoundScan
 from medseg.versions import versions
 
-__all__ = ["Work", "expected", "explained", "failure", "from_status", "pending", "record_failure", "recorded"]
-
 log = logging.getLogger("medseg.run")
 
 

@@ -20,8 +20,6 @@ from medseg.types.scan import Discovery, FoundScan
 from medseg.types.series_criteria import SeriesCriteria
 from medseg.types.stage import Identified, Preparable, Reporting, RunContext, Selective, Sourced, Where
 
-__all__ = ["Pipeline", "PipelineFile", "Step", "StepFile", "assemble", "load_pipeline"]
-
 
 class StepFile(BaseModel):
     """One step as a pipeline file has it."""

@@ -15,8 +15,6 @@ from medseg.errors import UsageError
 from medseg.infer.options import EngineName, Mirror
 from medseg.types.run import BatchResult, Inputs
 
-__all__ = ["PRESETS", "predict", "run_pipeline"]
-
 # The default lies between them: windows overlap by half, mirroring where the card recommends it, the fastest precision
 # whose cost was measured to be negligible. `fast` has fewer windows and no mirroring; `best` mirrors along all axes the
 # network was trained for, in full precision.

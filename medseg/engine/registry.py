@@ -8,8 +8,6 @@ from typing import Any
 
 from medseg.errors import PipelineError
 
-__all__ = ["OWN_STAGES", "stage_class", "stage_names"]
-
 OWN_STAGES: dict[str, str] = {
     "discover": "medseg.engine.stages.reading:Discover",
     "read": "medseg.engine.stages.reading:Read",

@@ -16,8 +16,6 @@ from medseg.io.files.atomic import atomic_path, write_text
 from medseg.types.run import BatchResult, CaseOutcome, Inputs
 from medseg.types.scan import Discovery
 
-__all__ = ["write_run_file", "write_sources"]
-
 OWNER_ONLY = 0o600
 
 

@@ -25,8 +25,6 @@ from medseg.types.scan import Discovery, FoundScan
 from medseg.types.stage import RunContext
 from medseg.versions import versions
 
-__all__ = ["RunOptions", "Shard", "run"]
-
 log = logging.getLogger("medseg.run")
 
 

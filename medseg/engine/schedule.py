@@ -8,8 +8,6 @@ from itertools import takewhile
 
 from medseg.engine.pipeline import Step
 
-__all__ = ["Schedule"]
-
 
 @dataclass(frozen=True)
 class Schedule:

@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from medseg.evaluation.metrics.definitions import metric
 
-__all__ = ["Aggregate", "Bootstrap", "aggregate", "badness", "percentile_interval"]
-
 Floats = npt.NDArray[np.float64]
 
 

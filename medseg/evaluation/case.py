@@ -18,8 +18,6 @@ from medseg.evaluation.metrics.measure import ALL, CaseMeasures, measure_case, m
 from medseg.evaluation.options import EvaluateOptions
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, Scan
 
-__all__ = ["CaseResult", "LoadedCase", "find_probabilities", "load_case", "measure_files", "scan_on_grid"]
-
 
 @dataclass(frozen=True, eq=False)
 class LoadedCase:

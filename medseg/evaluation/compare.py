@@ -22,8 +22,6 @@ from medseg.evaluation.ranking import rank
 from medseg.evaluation.summary import Values, by_class_and_metric
 from medseg.evaluation.tables import headline_metrics, read_per_case
 
-__all__ = ["compare", "holm"]
-
 HEADLINE_ONLY = ("assd", "volume_difference_ml")  # shown of an evaluation, and not compared unless asked for
 
 

@@ -15,8 +15,6 @@ from medseg.evaluation.summary import as_json
 from medseg.evaluation.tables import escape_latex
 from medseg.io.files.atomic import write_text
 
-__all__ = ["comparison_text", "write_comparison"]
-
 
 def comparison_text(comparison: Comparison) -> str:
     """Return a sentence for every difference and ranking, and the cases that were skipped."""

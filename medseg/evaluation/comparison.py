@@ -9,8 +9,6 @@ from typing import Any
 from medseg.evaluation.metrics.definitions import metric
 from medseg.evaluation.ranking import Ranking
 
-__all__ = ["Comparison", "Difference"]
-
 LEVEL = 0.05
 
 

@@ -24,8 +24,6 @@ from medseg.evaluation.options import EvaluateOptions
 from medseg.evaluation.summary import summarize
 from medseg.types import Geometry, LabelMap, LabelTable, MeasurementRow
 
-__all__ = ["EvaluationFiles", "measure_folders"]
-
 log = logging.getLogger("medseg.evaluate")
 
 

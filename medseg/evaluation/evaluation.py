@@ -10,8 +10,6 @@ from medseg.evaluation.files.pairing import Pairing
 from medseg.evaluation.options import EvaluateOptions
 from medseg.types import Report
 
-__all__ = ["Evaluation"]
-
 
 @dataclass(frozen=True)
 class Evaluation(Report):

@@ -10,8 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from medseg.config.load import apply_overrides, build, read_yaml
 
-__all__ = ["EvaluateOptions", "LesionRule", "options_from"]
-
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 

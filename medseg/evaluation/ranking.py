@@ -14,8 +14,6 @@ from scipy.stats import kendalltau, rankdata
 from medseg.evaluation.aggregate import Bootstrap, badness
 from medseg.evaluation.summary import Values
 
-__all__ = ["Ranking", "rank"]
-
 
 @dataclass(frozen=True)
 class Ranking:

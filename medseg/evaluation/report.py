@@ -30,7 +30,6 @@ from medseg.types.labels import PALETTE
 if TYPE_CHECKING:
     from medseg.evaluation.evaluation import Evaluation
 
-__all__ = ["render_report", "write_evaluation"]
 
 log = logging.getLogger("medseg.evaluate")
 

@@ -19,8 +19,6 @@ from medseg.evaluation.metrics.froc import froc
 from medseg.evaluation.options import EvaluateOptions
 from medseg.types import MeasurementRow
 
-__all__ = ["as_json", "by_class_and_metric", "summarize"]
-
 Values = dict[tuple[str, str], dict[str, float]]
 
 

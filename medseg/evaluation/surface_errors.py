@@ -11,8 +11,6 @@ from medseg.evaluation.metrics.nearest import Indices, Steps
 from medseg.evaluation.metrics.surface import surface_distances
 from medseg.evaluation.metrics.surface_voxels import border_voxels
 
-__all__ = ["surface_errors"]
-
 Floats = npt.NDArray[np.float64]
 
 

@@ -16,16 +16,6 @@ from medseg.evaluation.metrics.definitions import METRICS, metric
 from medseg.io.files.atomic import atomic_path
 from medseg.types import MeasurementRow
 
-__all__ = [
-    "headline_metrics",
-    "latex_table",
-    "per_case_csv",
-    "plain_table",
-    "read_per_case",
-    "require_pyarrow",
-    "write_parquet",
-]
-
 COLUMNS = ("case_id", "class", "metric", "value")
 
 

@@ -6,8 +6,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-__all__ = ["UNKNOWN_CHANNELS", "activation_bytes"]
-
 FLOAT = 4
 # For a network whose layers are not known, channels of full resolution alive together: a U-Net's first level has some
 # 32, and PyTorch holds about 8 such results.

@@ -10,8 +10,6 @@ import numpy.typing as npt
 from medseg.infer.decision import Decision
 from medseg.models.card import ModelCard
 
-__all__ = ["EnsembleAgreement"]
-
 Counts = npt.NDArray[np.integer[Any]]
 
 

@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from medseg.prepare.resample import centers, nearest_index
 
-__all__ = ["AxisMap", "Strip", "strips"]
-
 
 @dataclass(frozen=True, eq=False)
 class AxisMap:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["AxisWindows", "gaussian", "windows_along"]
-
 # Standard deviation of the weights as a fraction of the window: nnU-Net's, and MONAI's.
 SIGMA = 1 / 8
 

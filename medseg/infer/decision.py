@@ -16,8 +16,6 @@ import numpy.typing as npt
 from medseg.errors import ModelError
 from medseg.models.card import ModelCard
 
-__all__ = ["Decision"]
-
 Float32 = npt.NDArray[np.float32]
 # A score that is as good as certain: softmax and sigmoid give 1 but for 2e-9.
 CERTAIN = 20.0

@@ -12,8 +12,6 @@ from medseg.prepare.card import InputCard
 from medseg.types import Scan
 from medseg.types.axis_order import toward
 
-__all__ = ["out_of_distribution", "out_of_distribution_intensities"]
-
 # How far beyond the training data's range of spacings and extents a scan may lie before it gets a warning.
 SLACK = 1.05
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FlatScores", "unravel"]
-
 Float32 = npt.NDArray[np.float32]
 Index = npt.NDArray[np.intp]
 

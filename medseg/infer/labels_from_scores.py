@@ -22,8 +22,6 @@ from medseg.infer.planes import interpolated_planes, tiles
 from medseg.infer.sliding_window import Slab
 from medseg.threads import side_by_side
 
-__all__ = ["LabelStream"]
-
 Watch = Callable[[npt.NDArray[np.float32], npt.NDArray[Any], int], None]
 # Voxels labeled at a time by each thread.
 BLOCK = 1 << 21

@@ -17,8 +17,6 @@ from medseg.prepare import route as pipeline
 from medseg.prepare.route import Route
 from medseg.threads import CORES
 
-__all__ = ["MOST_STRIPS", "Need", "available_bytes", "predict_need", "strips_that_fit"]
-
 FLOAT = 4
 # Bytes a voxel of the block in hand takes: float32 copy, its resampled rows, and what NumPy holds in between.
 PREPARED_BLOCK = 16

@@ -13,8 +13,6 @@ import numpy.typing as npt
 from medseg.infer.decision import Decision
 from medseg.infer.flat_index import FlatScores
 
-__all__ = ["Borders"]
-
 Float32 = npt.NDArray[np.float32]
 Index = npt.NDArray[np.intp]
 # Score values gathered at a time; keeps the working memory at some 20 MB.

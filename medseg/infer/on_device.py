@@ -22,8 +22,6 @@ from medseg.infer.engines.torch import TorchEngine
 from medseg.infer.skipped_windows import WHOLE, ReuseUniform
 from medseg.infer.sliding_window import WindowOptions, mirror_combinations
 
-__all__ = ["label_on_device"]
-
 # Voxels of the scan decided at a time.
 BLOCK = 1 << 24
 

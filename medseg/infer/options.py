@@ -6,8 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["EngineName", "InferOptions", "Mirror", "PrecisionName"]
-
 EngineName = Literal["auto", "torch", "openvino", "onnx"]
 PrecisionName = Literal["auto", "float32", "bfloat16", "int8"]
 Mirror = Literal["auto", "none", "left-right", "all"]

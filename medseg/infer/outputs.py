@@ -14,8 +14,6 @@ from medseg.io.files.scratch import Scratch
 from medseg.prepare.route import Route
 from medseg.types.labels import smallest_label_dtype
 
-__all__ = ["Outputs"]
-
 Array = npt.NDArray[Any]
 
 

@@ -13,8 +13,6 @@ import numpy.typing as npt
 
 from medseg.infer.axis_map import AxisMap
 
-__all__ = ["interpolated_planes", "tiles"]
-
 Float32 = npt.NDArray[np.float32]
 # Scores in hand at a time, so that they stay in the cache of a core: interpolated, and of the network's grid.
 TILE = 1 << 18

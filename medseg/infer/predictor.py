@@ -32,8 +32,6 @@ from medseg.types.extent import extent_unit
 from medseg.types.how_computed import HowComputed
 from medseg.types.prediction import ClassUncertainty
 
-__all__ = ["Predictor"]
-
 # Windows shown to the network at a time: on a CPU more are no faster.
 BATCH = 1
 # Fraction of the free memory that one case may be predicted to take.

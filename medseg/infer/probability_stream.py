@@ -16,8 +16,6 @@ from medseg.infer.decision import Decision
 from medseg.infer.sliding_window import Slab
 from medseg.io.files.scratch import release
 
-__all__ = ["ProbabilityStream", "entropy"]
-
 Float32 = npt.NDArray[np.float32]
 # Scores interpolated at a time.
 BLOCK = 1 << 21

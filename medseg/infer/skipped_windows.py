@@ -17,8 +17,6 @@ import numpy.typing as npt
 
 from medseg.types.how_computed import WindowCount
 
-__all__ = ["WHOLE", "Coverage", "FarFromLowResolution", "ReuseUniform", "Skip", "WindowCounter"]
-
 Float32 = npt.NDArray[np.float32]
 # Whether the window that begins at x, y, z is skipped.
 Skip = Callable[[int, int, int], bool]

@@ -19,8 +19,6 @@ from medseg.infer.blend import AxisWindows, windows_along
 from medseg.infer.skipped_windows import Coverage, ReuseUniform, Skip, WindowCounter
 from medseg.threads import CORES, side_by_side
 
-__all__ = ["Slab", "WindowOptions", "mirror_combinations", "stream_scores"]
-
 # Values weighted at a time: the product stays in the CPU's cache until it is added.
 CACHED = 1 << 16
 # Scores of a window from which on it pays to add them in several threads.

@@ -12,8 +12,6 @@ from medseg.infer.flat_index import FlatScores, unravel
 from medseg.infer.probability_stream import entropy
 from medseg.threads import side_by_side
 
-__all__ = ["BoundaryEntropy"]
-
 # Voxels looked at a time by each thread.
 VOXELS = 1 << 17
 

@@ -9,8 +9,6 @@ from medseg.infer.engines.select import select_engine
 from medseg.infer.options import InferOptions
 from medseg.models.package import ModelPackage
 
-__all__ = ["verify"]
-
 
 def verify(package: ModelPackage, options: InferOptions | None = None) -> dict[str, str]:
     """Check the weights' hash, build the network, load the weights, and run it on one window of noise."""

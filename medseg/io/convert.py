@@ -19,8 +19,6 @@ from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap
 from medseg.types.scan import FoundScan, Scan, Source
 
-__all__ = ["FORMATS", "Content", "Conversion", "Converted", "convert"]
-
 log = logging.getLogger("medseg.io.convert")
 
 FORMATS: dict[str, str] = {"nifti": ".nii.gz", "nrrd": ".nrrd", "mha": ".mha"}

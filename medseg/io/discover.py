@@ -12,8 +12,6 @@ from medseg.io.files.walk import Entry, absolute, walk
 from medseg.io.recognize import FileKind, Recognized, recognize
 from medseg.types.scan import Discovery, FoundScan, ScanFormat, Skipped
 
-__all__ = ["Survey", "discover", "survey"]
-
 # What medseg writes into a case's folder, where `status.json` lies beside it: results, not scans.
 RESULTS = {
     "labels.nii.gz",

@@ -17,7 +17,6 @@ from medseg.types import Instances, LabelMap, ModelIdentity, Source
 if TYPE_CHECKING:
     from medseg.io.dicom_results.seg import Encoding
 
-__all__ = ["MANUAL", "WRITERS", "Labeled", "Writer", "write"]
 
 # Stands for a person where a model is named: no package, so no hash.
 MANUAL = ModelIdentity("manual segmentation", "1", "")

@@ -24,7 +24,6 @@ from medseg.types.scan import Scan, Source
 # It logs every tag it does not understand; what matters of them becomes one error.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
-__all__ = ["look", "read_labels", "read_scan"]
 
 NO_PLACE = "The file has no pixel size and no position; one pixel was taken as 1 mm."
 

@@ -18,8 +18,6 @@ from medseg.types.extent import Extent, extent_of, extent_unit
 from medseg.types.instances import InstanceMeasures, InstanceRow
 from medseg.types.labels import PALETTE
 
-__all__ = ["IDS", "TABLE", "read_instances", "write_instances"]
-
 IDS, TABLE = "instances.nii.gz", "instances.csv"
 
 PLACE = (

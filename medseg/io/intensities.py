@@ -10,8 +10,6 @@ import numpy.typing as npt
 from medseg.errors import InputError
 from medseg.types.labels import smallest_label_dtype
 
-__all__ = ["as_intensities", "as_labels"]
-
 PIECE = 1 << 20
 
 

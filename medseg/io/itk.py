@@ -19,8 +19,6 @@ from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap, LabelTable
 from medseg.types.scan import Scan, Source
 
-__all__ = ["look", "read_labels", "read_scan", "write_labels", "write_scan"]
-
 IMAGE_IO: dict[ItkFormat, str] = {"nrrd": "NrrdImageIO", "meta": "MetaImageIO"}
 SEGMENT_KEY = re.compile(r"Segment\d+_[A-Za-z]+")
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])

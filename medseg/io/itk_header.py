@@ -15,8 +15,6 @@ from medseg.errors import InputError
 from medseg.io.files.byte_stream import CHUNK, TRUNCATED
 from medseg.io.files.limits import LARGEST_DEFLATE_RATIO, check_size
 
-__all__ = ["TextHeader", "check_data", "read_header"]
-
 LARGEST_HEADER = 1 << 24
 ItkFormat = Literal["nrrd", "meta"]
 

@@ -17,8 +17,6 @@ from medseg.io.files.atomic import write_text
 from medseg.io.files.case_id import SUFFIXES, stem
 from medseg.types.labels import PALETTE, LabelClass, LabelMap, LabelTable
 
-__all__ = ["find_table", "read_table", "table_path", "with_table_beside", "write_table"]
-
 COLUMNS = ("index", "name", "color")
 # What a table for every label map of a folder is called: by medseg, and by BIDS, which lets it stand a folder higher.
 OURS, BIDS = "labels.tsv", "dseg.tsv"

@@ -8,8 +8,6 @@ import io
 from medseg.types.quality import ClassQuality, Quality
 from medseg.types.run import Volumes
 
-__all__ = ["table_of_measurements"]
-
 
 def table_of_measurements(volumes: Volumes, quality: Quality | None = None) -> str:
     """Return the text of the table: volumes, quality where measured, and objects where the model makes any."""

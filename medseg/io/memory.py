@@ -12,8 +12,6 @@ from medseg.io.intensities import as_intensities
 from medseg.types.geometry import Geometry
 from medseg.types.scan import Scan
 
-__all__ = ["ArrayLike", "ItkImage", "NibabelImage", "scan_in_memory"]
-
 WHERE = "the image in memory"
 # ITK's world is LPS+.
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])

@@ -19,8 +19,6 @@ from medseg.io.files.atomic import write_bytes, write_text
 from medseg.io.surface import Surface, surfaces
 from medseg.types import LabelMap, ModelIdentity
 
-__all__ = ["WRITERS", "write_glb", "write_obj", "write_stl"]
-
 log = logging.getLogger("medseg.io.mesh")
 # From LPS in mm to glTF's meters with y up and the front towards z: column by column.
 TO_GLTF = [0.001, 0, 0, 0, 0, 0, -0.001, 0, 0, 0.001, 0, 0, 0, 0, 0, 1]

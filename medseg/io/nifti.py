@@ -24,8 +24,6 @@ from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap, LabelTable, smallest_label_dtype
 from medseg.types.scan import Scan, Source
 
-__all__ = ["declares_labels", "look", "read_labels", "read_scan", "write_labels", "write_probabilities", "write_scan"]
-
 Convert = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
 # NIfTI's codes for the unit of length, in mm; 0 is "unknown", which everybody takes for mm.

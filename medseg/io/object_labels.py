@@ -9,8 +9,6 @@ from medseg.errors import FormatLimitation
 from medseg.types import Instances, LabelClass, LabelMap, LabelTable
 from medseg.types.labels import PALETTE, smallest_label_dtype
 
-__all__ = ["object_labels"]
-
 # DICOM counts segments in 16 bits and allows 64 characters for the name of one.
 MOST = 65535
 LONGEST_NAME = 64

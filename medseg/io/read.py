@@ -8,8 +8,6 @@ from medseg.errors import InputError, UsageError
 from medseg.types.labels import LabelMap
 from medseg.types.scan import FoundScan, Scan
 
-__all__ = ["load_scan", "read_labels", "read_scan"]
-
 
 def read_scan(found: FoundScan, *, allow_uneven: bool = False) -> Scan:
     """Read a scan that `medseg.io.discover.discover` found; uneven DICOM slices are resampled only if allowed."""

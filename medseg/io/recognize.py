@@ -9,8 +9,6 @@ from typing import Literal
 
 from medseg.io.dicom.header import looks_like_dicom
 
-__all__ = ["FileKind", "Recognized", "recognize"]
-
 FileKind = Literal["dicom", "nifti", "nifti-pair", "analyze", "nrrd", "meta", "image2d", "zip", "other", "unreadable"]
 
 CLAIMS: dict[str, FileKind] = {

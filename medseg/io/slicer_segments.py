@@ -12,8 +12,6 @@ import numpy.typing as npt
 from medseg.errors import FormatLimitation, InputError
 from medseg.types.labels import PALETTE, Code, LabelClass, LabelMap, LabelTable, smallest_label_dtype
 
-__all__ = ["read_segments", "segment_fields"]
-
 TERMINOLOGY = "TerminologyEntry"
 CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 # What Slicer itself writes where nothing is known of a segment.

@@ -11,8 +11,6 @@ from scipy import ndimage
 from medseg.io.dicom.plane import LPS
 from medseg.types import LabelClass, LabelMap
 
-__all__ = ["Surface", "surfaces"]
-
 
 @dataclass(frozen=True, eq=False)
 class Surface:

@@ -10,17 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from medseg.prepare.card import InputCard
 from medseg.types.labels import Code, LabelClass, LabelTable
 
-__all__ = [
-    "CodeCard",
-    "LowResolutionCard",
-    "ModelCard",
-    "NetworkCard",
-    "PrecisionCard",
-    "TrainingCard",
-    "UncertaintyCard",
-    "ValidationCard",
-]
-
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)

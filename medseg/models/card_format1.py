@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["upgrade"]
-
 # Key of format 1, wherever in the card it stands -> key of format 2.
 KEYS = {
     "licence": "license",

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 
 from medseg.models.card import ModelCard
 
-__all__ = ["card_text", "cards_table"]
-
 WIDTH, LABEL = 100, 14
 
 

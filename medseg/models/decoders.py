@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from medseg.models.layers import ConvUnit, Norm, PerAxis, convolution
 from medseg.models.upsampling import Upsampling, UpsamplingName
 
-__all__ = ["AttentionGate", "Decoder", "Skip"]
-
 Skip = Literal["none", "add", "concat"]
 
 

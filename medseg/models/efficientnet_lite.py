@@ -16,8 +16,6 @@ from torch.nn import functional
 
 from medseg.models.layers import convolution, normalization
 
-__all__ = ["EfficientNetLite0", "rename"]
-
 
 class _Block(NamedTuple):
     repeats: int

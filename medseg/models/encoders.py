@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 from medseg.models.layers import ConvUnit, Norm, PerAxis, ResidualBlock, max_pooling
 
-__all__ = ["Encoder", "Features"]
-
 # Features of every stage, finest first, and beside each the switches of the max pooling before it (None without).
 Features = tuple[list[Tensor], list[Tensor | None]]
 

@@ -14,8 +14,6 @@ from medseg.errors import MissingDependency
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["NetworkFamily", "require"]
-
 
 @dataclass(frozen=True)
 class NetworkFamily:

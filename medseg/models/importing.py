@@ -14,8 +14,6 @@ from medseg.models.package import ModelPackage, holds_package, load_package, wri
 from medseg.models.store import new_folder
 from medseg.models.trust import trust as remember_trust
 
-__all__ = ["import_model"]
-
 KINDS = (
     "a results folder or exported zip of nnU-Net v2, a MONAI bundle, a TorchScript, ONNX, safetensors or state-dict "
     "file, or a package of medseg"

@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 from medseg.errors import ModelError
 
-__all__ = ["InstanceNorm"]
-
 
 class InstanceNorm(nn.GroupNorm):
     """Instance normalization (Ulyanov 2016) with learnt scale and shift, for any number of spatial dimensions.

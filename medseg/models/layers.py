@@ -10,19 +10,6 @@ from torch import Tensor, nn
 
 from medseg.models.instance_norm import InstanceNorm
 
-__all__ = [
-    "SLOPE",
-    "ConvUnit",
-    "Norm",
-    "PerAxis",
-    "ResidualBlock",
-    "convolution",
-    "initialize",
-    "max_pooling",
-    "normalization",
-    "per_axis",
-]
-
 Norm = Literal["instance", "batch", "group", "none"]
 PerAxis = tuple[int, ...]
 

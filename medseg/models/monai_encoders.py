@@ -18,8 +18,6 @@ from monai.networks.nets.resnet import ResNetFeatures
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["MonaiEncoder", "rename_efficientnet", "rename_resnet"]
-
 
 class MonaiEncoder(nn.Module):
     """One of MONAI's classification networks, without its head, down to a chosen depth.

@@ -25,15 +25,6 @@ from medseg.types import ModelIdentity
 if TYPE_CHECKING:
     import torch
 
-__all__ = [
-    "ModelPackage",
-    "file_sha256",
-    "holds_package",
-    "load_package",
-    "write_card",
-    "write_content",
-    "write_package",
-]
 
 CARD_FILE = "model.yaml"
 # The network as ONNX, where it has been exported into the package, and how well that agrees; see medseg.infer.

@@ -15,8 +15,6 @@ from torch import Tensor
 
 from medseg.errors import ModelError
 
-__all__ = ["WeightSource", "find_weights", "fit_weights", "source_of", "weights_folder"]
-
 EFFICIENTNET_FILES = {
     "efficientnet_b0": "efficientnet-b0-355c32eb.pth",
     "efficientnet_b1": "efficientnet-b1-f1951068.pth",

@@ -14,7 +14,6 @@ from medseg.models.family import NetworkFamily
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["NetworkFamily", "build_network", "find_family", "load_pretrained", "network_names"]
 
 ENTRY_POINTS = "medseg.networks"
 

@@ -9,8 +9,6 @@ import torch
 
 from medseg.errors import ModelError
 
-__all__ = ["read_state_dict"]
-
 # Where checkpoints keep the weights, most telling first.
 PLACES = ("state_dict", "model_state_dict", "model", "network", "net", "network_weights")
 

@@ -9,8 +9,6 @@ from medseg.errors import InputError, UsageError
 from medseg.models.unzip import extract
 from medseg.resources import kept_once, store_folder
 
-__all__ = ["stored", "unpacked"]
-
 CARD_FILE = "model.yaml"
 
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 from medseg.io.files.atomic import write_text
 from medseg.resources import store_folder
 
-__all__ = ["is_trusted", "trust"]
-
 
 def trust(sha256: str) -> None:
     """Remember that files with this hash may be run."""

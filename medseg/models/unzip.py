@@ -7,8 +7,6 @@ from pathlib import Path
 
 from medseg.errors import InputError, ResourceLimit
 
-__all__ = ["extract"]
-
 # Far above any model: five folds of the largest nnU-Net with optimizer state are about 5 GB.
 LARGEST = 40 << 30
 MOST_FILES = 100_000

@@ -12,17 +12,6 @@ from torch.nn import functional
 
 from medseg.models.layers import PerAxis, convolution, per_axis
 
-__all__ = [
-    "Upsampling",
-    "UpsamplingName",
-    "bed_of_nails",
-    "nearest",
-    "pixel_shuffle",
-    "transposed_by_definition",
-    "transposed_size",
-    "unpool",
-]
-
 UpsamplingName = Literal["nearest", "linear", "bed_of_nails", "max_unpool", "transposed", "pixel_shuffle"]
 
 

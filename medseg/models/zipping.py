@@ -10,8 +10,6 @@ from medseg.errors import UsageError
 from medseg.io.files.atomic import atomic_path
 from medseg.models.package import CARD_FILE, ModelPackage
 
-__all__ = ["copy_package", "write_zip"]
-
 # Zip's earliest date: the same package gives the same bytes whenever it is written.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 

@@ -13,8 +13,6 @@ from medseg.post.removal import keep_largest, remove_small
 from medseg.post.smoothing import smooth
 from medseg.types import LabelMap
 
-__all__ = ["FillHoles", "KeepLargest", "RemoveSmall", "Rule", "Smooth", "clean_up"]
-
 
 class _Rule(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)

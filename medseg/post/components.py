@@ -12,8 +12,6 @@ from medseg.post.connectivity import Connectivity, neighborhood
 from medseg.post.slab_labeling import label_in_slabs
 from medseg.types import Instances, LabelMap, LabelTable
 
-__all__ = ["class_values", "components"]
-
 
 def components(
     labels: LabelMap,

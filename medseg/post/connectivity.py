@@ -6,8 +6,6 @@ from typing import Literal
 
 from medseg.errors import ConfigError
 
-__all__ = ["Connectivity", "flat_axis", "neighbor_pairs", "neighborhood", "seam_offsets"]
-
 Connectivity = Literal[4, 6, 8, 18, 26]
 
 # On a flat grid 18 and 26 neighbors come down to the same 8 of the plane.

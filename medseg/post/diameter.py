@@ -8,8 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import ConvexHull, QhullError
 
-__all__ = ["longest_diameter"]
-
 # Above this many candidates a convex hull is cheaper than all pairs.
 PAIRS_UP_TO = 400
 

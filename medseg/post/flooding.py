@@ -8,8 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from skimage.segmentation import watershed
 
-__all__ = ["flood"]
-
 
 def flood(relief: npt.NDArray[Any], seeds: npt.NDArray[np.int32], mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
     """Flood a relief from its seeds, to all 26 neighbors.

@@ -22,8 +22,6 @@ from medseg.post.slab_labeling import label_in_slabs
 from medseg.post.watershed import split_mask
 from medseg.types import Instances, LabelMap, LabelTable
 
-__all__ = ["objects_from_border"]
-
 logger = logging.getLogger("medseg.post")
 
 

@@ -12,8 +12,6 @@ from medseg.post.connectivity import flat_axis
 from medseg.post.regions import count_regions
 from medseg.types import LabelMap
 
-__all__ = ["fill_holes"]
-
 
 def fill_holes(labels: LabelMap, *, max_mm3: float | None = None, classes: Collection[int] | None = None) -> LabelMap:
     """Fill the background a class encloses.

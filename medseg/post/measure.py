@@ -15,8 +15,6 @@ from medseg.post.surface_area import sphericity
 from medseg.types import Instances, LabelTable, Scan
 from medseg.types.instances import InstanceMeasures, InstanceRow
 
-__all__ = ["channel_of_class", "located", "measure", "score"]
-
 
 def measure(instances: Instances, scan: Scan | None = None, *, shape: bool = True) -> Instances:
     """Measure every object.

@@ -10,8 +10,6 @@ import numpy.typing as npt
 from medseg.post.connectivity import neighbor_pairs
 from medseg.post.surface_area import DIRECTIONS
 
-__all__ = ["contacts", "merge_small"]
-
 
 def merge_small(parts: npt.NDArray[np.int32], minimum: float) -> npt.NDArray[np.int32]:
     """Join each part of fewer than `minimum` voxels to the one it has most neighbors in, the smallest part first.

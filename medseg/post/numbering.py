@@ -13,8 +13,6 @@ from medseg.post.regions import count_regions
 from medseg.post.runs import slabs, slowest_last
 from medseg.types import Geometry, Instances, LabelTable
 
-__all__ = ["number_objects", "renumber"]
-
 
 def number_objects(
     ids: npt.NDArray[np.int32], geometry: Geometry, classes: Mapping[int, int], table: LabelTable

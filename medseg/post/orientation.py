@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from medseg.types import Geometry
 
-__all__ = ["Canonical", "canonical"]
-
 
 @dataclass(frozen=True)
 class Canonical:

@@ -17,8 +17,6 @@ from medseg.post.slab_labeling import label_in_slabs
 from medseg.types import Instances, LabelMap, LabelTable, Scan
 from medseg.types.instances import InstanceRow
 
-__all__ = ["panoptic"]
-
 
 def panoptic(
     labels: LabelMap,

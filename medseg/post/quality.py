@@ -10,8 +10,6 @@ from medseg.types.prediction import ClassUncertainty
 from medseg.types.quality import ClassQuality, Flag, Quality
 from medseg.types.run import Volumes
 
-__all__ = ["check_quality"]
-
 LOOK, LIKELY_WRONG, USELESS = 1.0, 2.0, 4.0
 # Limit of a boundary's mean entropy for models whose card has none: only a network that fails reaches it.
 DEFAULT_ENTROPY = 0.5

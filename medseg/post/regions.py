@@ -12,8 +12,6 @@ from medseg.post.runs import Runs, find_runs, slabs, slowest_last
 from medseg.types import Geometry
 from medseg.types.instances import InstanceMeasures, InstanceRow
 
-__all__ = ["Regions", "count_regions", "count_runs"]
-
 Integers = npt.NDArray[np.int64]
 
 # Objects of equal size are ordered by their centroid to a thousandth of a mm, so that rounding cannot swap them.

@@ -10,8 +10,6 @@ from medseg.post.connectivity import Connectivity
 from medseg.types import Instances, LabelMap
 from medseg.types.instances import InstanceRow
 
-__all__ = ["keep_largest", "remove_small"]
-
 
 def keep_largest(
     labels: LabelMap, *, count: int = 1, classes: Collection[int] | None = None, connectivity: Connectivity = 26

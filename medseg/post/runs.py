@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Runs", "find_runs", "slabs", "slowest_last"]
-
 # A slab of this many voxels stays in the CPU's cache: several times faster than one pass over a whole volume.
 SLAB_VOXELS = 1 << 22
 

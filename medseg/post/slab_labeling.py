@@ -17,8 +17,6 @@ from medseg.post.regions import Regions, count_runs
 from medseg.post.runs import find_runs, slabs, slowest_last
 from medseg.types import Geometry
 
-__all__ = ["label_in_slabs"]
-
 
 def label_in_slabs(
     labels: npt.NDArray[Any],

@@ -13,8 +13,6 @@ from medseg.post.components import components
 from medseg.post.regions import count_regions
 from medseg.types import LabelMap
 
-__all__ = ["smooth"]
-
 logger = logging.getLogger("medseg.post")
 
 # Beyond this many standard deviations the Gaussian is cut off, as SciPy's is.

@@ -8,8 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import SphericalVoronoi
 
-__all__ = ["perimeter", "sphericity", "surface_area"]
-
 # One of each pair of opposite neighbors of a voxel: the 13 directions of a lattice, the first 4 within a plane.
 DIRECTIONS = (
     *((1, 0, 0), (0, 1, 0), (1, 1, 0), (1, -1, 0)),

@@ -10,8 +10,6 @@ from medseg.types import Instances, LabelClass, LabelMap
 from medseg.types.extent import Extent, extent_of
 from medseg.types.run import ClassVolume, Volumes
 
-__all__ = ["measure_volumes"]
-
 
 def measure_volumes(labels: LabelMap, instances: Instances | None = None, unit: Extent = "volume_ml") -> Volumes:
     """Count the voxels of every class in the table, give their volume or area, and count objects where there are any.

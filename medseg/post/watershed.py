@@ -19,8 +19,6 @@ from medseg.post.orientation import canonical
 from medseg.types import Instances, LabelMap
 from medseg.types.instances import InstanceRow
 
-__all__ = ["split_mask", "watershed"]
-
 
 def watershed(
     labels: LabelMap,

@@ -8,8 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from medseg.types.series_criteria import SeriesCriteria
 
-__all__ = ["ChannelCard", "ForegroundCard", "InputCard", "NormalizationCard", "ResamplingCard", "Triple"]
-
 Triple = tuple[float, float, float]
 Spacing = Annotated[float, Field(gt=0)] | None
 

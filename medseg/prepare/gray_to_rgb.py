@@ -7,8 +7,6 @@ import numpy as np
 from medseg.prepare.card import InputCard
 from medseg.types import Scan
 
-__all__ = ["COLORS", "in_color"]
-
 # What channels of a network for color images are called.
 COLORS = ("red", "green", "blue")
 NOTE = "The image is gray; the network was shown it as red, green and blue alike."

@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from medseg.prepare.card import NormalizationCard
 
-__all__ = ["filled_nonzero", "finite", "normalizer", "statistics"]
-
 Float32 = npt.NDArray[np.float32]
 # nnU-Net's smallest divisor, which keeps a constant scan finite.
 SMALLEST = 1e-8

@@ -7,8 +7,6 @@ import numpy as np
 from medseg.errors import GeometryMismatch
 from medseg.types import Geometry, LabelMap
 
-__all__ = ["regrid"]
-
 # How far voxels may lie from their twins, as a fraction of the finest spacing: what DICOM headers lose by rounding
 # positions, and far less than any real misplacement of grids that coincide otherwise.
 SLACK = 0.05

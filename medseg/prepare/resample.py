@@ -16,18 +16,6 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "Order",
-    "aligned_size",
-    "centers",
-    "nearest_index",
-    "operator",
-    "resample",
-    "resample_axis",
-    "resampled_size",
-    "separate_axis",
-]
-
 Order = Literal[0, 1, 3]
 Float32 = npt.NDArray[np.float32]
 Axis = Literal[-3, -2, -1]

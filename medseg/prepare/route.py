@@ -31,8 +31,6 @@ from medseg.types.axis_order import AxisOrder, toward
 from medseg.types.box import Box, box_above, nonzero_box
 from medseg.types.labels import smallest_label_dtype
 
-__all__ = ["LowResolutionStage", "Prepared", "Route", "check_channels", "plan_route", "prepare", "prepare_labels"]
-
 # Voxels converted to float32 at a time in each thread: a few planes, small enough for the CPU's cache.
 BLOCK = 1 << 20
 # Fractions of a voxel that differ by less are equal but for the rounding of float32.

@@ -22,8 +22,6 @@ from pydicom.uid import (
 
 from medseg.io.dicom.header import SEGMENTATIONS
 
-__all__ = ["uncertainty_about_pixels"]
-
 TOMOGRAPHY = {
     CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage, EnhancedCTImageStorage,
     EnhancedMRImageStorage, EnhancedPETImageStorage, LegacyConvertedEnhancedCTImageStorage,

@@ -29,8 +29,6 @@ from pydicom.uid import UID
 from medseg.io.dicom_results.coding import SOFTWARE_VERSION, concept
 from medseg.types import Code
 
-__all__ = ["IDENTIFYING", "Cleaning", "deidentify", "identifying_words"]
-
 TABLE = Path(__file__).with_name("basic_profile.csv")
 STANDARD_UIDS = "1.2.840.10008."
 REMOVED = "removed"

@@ -28,8 +28,6 @@ from medseg.privacy.burned_in import MAPS, TOMOGRAPHY, uncertainty_about_pixels
 from medseg.privacy.confidentiality import IDENTIFYING, Cleaning, deidentify
 from medseg.types import Skipped
 
-__all__ = ["REPORT_FILE", "Deidentified", "deidentify_folder", "read_key"]
-
 REPORT_FILE = "deidentification.json"
 DOCUMENTS = {
     RTStructureSetStorage,

@@ -11,8 +11,6 @@ from medseg.data.layouts import read_dataset
 from medseg.data.splits import sides, split_cases
 from medseg.draw.audit_page import write_audit
 
-__all__ = ["audit"]
-
 
 def audit(
     dataset: Path | str, out: Path | str | None = None, *, config: str | None = None, folds: int = 5, fold: int = 0

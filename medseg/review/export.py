@@ -18,8 +18,6 @@ from medseg.prepare.regrid import regrid
 from medseg.tracking.resolve import resolve_model
 from medseg.types import LabelClass, LabelMap, LabelTable, ModelIdentity, Scan, Source
 
-__all__ = ["export"]
-
 log = logging.getLogger("medseg.review.export")
 
 

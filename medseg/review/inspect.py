@@ -19,8 +19,6 @@ from medseg.types.geometry import Geometry
 from medseg.types.scan import Discovery, FoundScan, Scan
 from medseg.types.series_criteria import SeriesCriteria
 
-__all__ = ["inspect"]
-
 THUMBNAIL = 192  # longer side, pixels
 
 

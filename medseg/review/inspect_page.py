@@ -8,8 +8,6 @@ from medseg.draw.page import png_url, render
 from medseg.review.inspect_tree import facts, skipped_by_reason
 from medseg.review.inspection import Inspection, VolumeReport
 
-__all__ = ["inspection_page"]
-
 
 def inspection_page(inspection: Inspection, title: str) -> str:
     """Return one HTML file with no outside reference."""

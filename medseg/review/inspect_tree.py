@@ -14,8 +14,6 @@ from rich.tree import Tree
 
 from medseg.review.inspection import Inspection, VolumeReport
 
-__all__ = ["facts", "inspection_tree", "skipped_by_reason"]
-
 COLUMNS = 64  # characters a thumbnail is drawn in, at most
 
 

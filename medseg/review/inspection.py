@@ -10,8 +10,6 @@ from PIL import Image
 from medseg.types.geometry import Geometry
 from medseg.types.scan import FoundScan, Skipped
 
-__all__ = ["Inspection", "VolumeReport"]
-
 
 @dataclass(frozen=True)
 class VolumeReport:

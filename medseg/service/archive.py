@@ -12,8 +12,6 @@ from urllib.parse import urlsplit
 
 from medseg.errors import MedsegError, UsageError
 
-__all__ = ["Archive", "ArchiveError", "ArchiveRefusal", "is_uid"]
-
 HELP = "Write dicom://HOST:PORT/AETITLE, dicoms:// for TLS, or the https:// address of its DICOMweb service."
 PASSWORD, TOKEN = "MEDSEG_PACS_PASSWORD", "MEDSEG_PACS_TOKEN"
 UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")

@@ -35,8 +35,6 @@ from medseg.privacy.deidentify import DOCUMENTS
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
 from medseg.service.outgoing import Outgoing
 
-__all__ = ["KINDS", "SYNTAXES", "association", "check", "completed", "find", "get", "kept", "store"]
-
 log = logging.getLogger("medseg.service.dimse")
 PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 SYNTAXES = (

@@ -19,8 +19,6 @@ from medseg.errors import UsageError
 from medseg.service.archive import Archive, ArchiveError
 from medseg.service.dimse import KINDS, STORED, SYNTAXES, association, completed, kept, series_query
 
-__all__ = ["move"]
-
 log = logging.getLogger("medseg.service.move")
 NOT_REQUESTED = 0xA900
 LAST_OBJECTS = 30.0  # seconds for what an archive says it sent to arrive

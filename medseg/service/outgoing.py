@@ -12,8 +12,6 @@ from pydicom.uid import UID
 
 from medseg.io.files.walk import walk
 
-__all__ = ["Outgoing", "outgoing"]
-
 WANTED = ("SOPClassUID", "SOPInstanceUID")
 DICOMDIR = "1.2.840.10008.1.3.10"  # a table of contents, which archives do not store
 

@@ -14,8 +14,6 @@ from medseg.io.files.atomic import atomic_folder, write_bytes
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal, is_uid
 from medseg.service.retry import keep_trying
 
-__all__ = ["Series", "pull", "search"]
-
 STUDY_KEYS = {
     "StudyInstanceUID", "StudyDate", "StudyTime", "AccessionNumber", "PatientID", "PatientName", "StudyID",
     "ModalitiesInStudy", "StudyDescription",

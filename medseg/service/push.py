@@ -11,8 +11,6 @@ from medseg.service.archive import Archive, ArchiveError
 from medseg.service.outgoing import Outgoing, outgoing
 from medseg.service.retry import keep_trying
 
-__all__ = ["Pushed", "push"]
-
 
 @dataclass(frozen=True)
 class Pushed:

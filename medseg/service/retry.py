@@ -9,8 +9,6 @@ from typing import TypeVar
 
 from medseg.service.archive import ArchiveError, ArchiveRefusal
 
-__all__ = ["keep_trying"]
-
 log = logging.getLogger("medseg.service.retry")
 T = TypeVar("T")
 

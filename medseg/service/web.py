@@ -16,8 +16,6 @@ from medseg.io.dicom.header import lenient
 from medseg.service.archive import PASSWORD, TOKEN, Archive, ArchiveError, ArchiveRefusal
 from medseg.service.outgoing import Outgoing
 
-__all__ = ["find", "get", "store"]
-
 TIMEOUT = (10, 120)  # seconds to connect, and without a byte
 LARGEST_REQUEST = 64 * 2**20  # bytes of files sent in one request
 ALREADY_THERE = 0x0111

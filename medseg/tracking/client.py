@@ -9,8 +9,6 @@ import logging
 import os
 from pathlib import Path
 
-__all__ = ["first_line", "silence", "tracking_uri"]
-
 
 def tracking_uri(workspace: Path) -> str:
     """Address of the tracking server, or of the database in a folder, which is made."""

@@ -11,8 +11,6 @@ from medseg.evaluation.evaluation import Evaluation
 from medseg.tracking.runs import OpenRun
 from medseg.versions import versions
 
-__all__ = ["record_evaluation", "tracked_figures"]
-
 log = logging.getLogger("medseg.evaluate")
 
 

@@ -21,8 +21,6 @@ from pathlib import Path
 from medseg.io.files.atomic import atomic_path
 from medseg.resources import store_folder
 
-__all__ = ["FinishedRun", "insert", "keep_empty_copy"]
-
 # Seconds to wait for another process that is writing.
 PATIENCE = 30.0
 ROWS_OF_RUNS = ("latest_metrics", "metrics", "params", "tags", "runs", "experiment_tags", "experiments")

@@ -10,8 +10,6 @@ from medseg.errors import UsageError
 from medseg.models.package import ModelPackage
 from medseg.tracking.registered import Registry, registry_folder
 
-__all__ = ["CHAMPION", "CODE", "NAME", "register"]
-
 CHAMPION = "champion"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]*")
 

@@ -15,8 +15,6 @@ from medseg.resources import kept_once, store_folder
 from medseg.tracking.client import first_line, silence, tracking_uri
 from medseg.tracking.runs import Tracker
 
-__all__ = ["Registry", "registered", "registry_folder"]
-
 ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 CARD_FILE = "model.yaml"
 

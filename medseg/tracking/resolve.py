@@ -7,8 +7,6 @@ from pathlib import Path
 from medseg.models.package import ModelPackage, load_package
 from medseg.tracking.registered import registered
 
-__all__ = ["resolve_model"]
-
 
 def resolve_model(name_or_path: str | Path) -> ModelPackage:
     """Load the package of a shipped or imported model, of a folder or zip, or of ``models:/NAME@alias``."""

@@ -14,8 +14,6 @@ from medseg.errors import InputError
 from medseg.tracking.client import first_line, silence, tracking_uri
 from medseg.tracking.local_runs import FinishedRun, insert, keep_empty_copy
 
-__all__ = ["OpenRun", "Tracker", "record_finished"]
-
 log = logging.getLogger("medseg.train")
 
 EXPERIMENT = "medseg"

@@ -12,8 +12,6 @@ from medseg.data.dataset import Dataset
 from medseg.data.splits import Split, sides
 from medseg.draw.audit_page import write_audit
 
-__all__ = ["audit_for_run", "blocked_cases"]
-
 log = logging.getLogger("medseg.train")
 
 

@@ -20,8 +20,6 @@ from medseg.training.samples.patches import Patches
 from medseg.training.samples.prepared import PreparedCase
 from medseg.training.warm_start import load_start
 
-__all__ = ["build_loop"]
-
 log = logging.getLogger("medseg.train")
 
 

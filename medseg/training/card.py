@@ -18,8 +18,6 @@ from medseg.training.selection.validate import CaseDice, mean_dice
 from medseg.types import LabelClass
 from medseg.versions import versions
 
-__all__ = ["build_card", "with_validation"]
-
 # Until the weights are written; `write_package` puts the real one.
 NO_HASH = "0" * 64
 AXES = {"x": 0, "y": 1, "z": 2}

@@ -12,8 +12,6 @@ from medseg.errors import ConfigError, InputError
 from medseg.io.files.atomic import atomic_path
 from medseg.training.config import TrainConfig
 
-__all__ = ["check_same", "read_checkpoint", "write_checkpoint"]
-
 FORMAT = 1
 # What may be changed between two parts of one run, because no weight depends on it.
 MAY_CHANGE = {"checkpoint_every", "tracking", "title", "data", "license", "limits", "version"}

@@ -10,16 +10,6 @@ from medseg.data.description import DatasetDescription
 from medseg.models.card import CodeCard, NetworkCard, PostCard
 from medseg.prepare.card import InputCard
 
-__all__ = [
-    "AugmentConfig",
-    "ClassConfig",
-    "LossConfig",
-    "OptimizerConfig",
-    "SamplingConfig",
-    "SplitConfig",
-    "TrainConfig",
-]
-
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Range = tuple[float, float]
 Axis = Literal["x", "y", "z"]

@@ -21,8 +21,6 @@ from medseg.training.options import TrainOptions, seconds_of
 from medseg.training.plan import DatasetSource, fitting_preset, plan_dataset
 from medseg.training.warm_start import start_values
 
-__all__ = ["Configurator"]
-
 log = logging.getLogger("medseg.train")
 
 # What a configuration must say; where it does not, the dataset is planned.

@@ -14,8 +14,6 @@ from medseg.training.config import TrainConfig
 from medseg.training.device import choose_device, choose_dtype, memory_format
 from medseg.training.losses import segmentation_loss
 
-__all__ = ["Cost", "predict_cost"]
-
 # Bytes for each number a network keeps for the backward pass: its value, its gradient and what normalization and
 # activation keep beside it, in a mixture of 16 and 32 bits. nnU-Net's 1.12e9 numbers in 8 GB come to 7.
 BYTES_A_NUMBER = 7

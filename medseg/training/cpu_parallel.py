@@ -15,8 +15,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-__all__ = ["SideBySide", "can_be_split", "one_thread"]
-
 Scores = Tensor | list[Tensor]
 
 

@@ -20,17 +20,6 @@ from medseg.training.selection.validate import CaseDice, mean_dice, write_valida
 from medseg.training.train import train_model
 from medseg.training.training_run import TrainingRun
 
-__all__ = [
-    "Crossed",
-    "choices_as_json",
-    "cross",
-    "cross_validate",
-    "crossed_run",
-    "folds_of",
-    "share_budget",
-    "validation_card",
-]
-
 log = logging.getLogger("medseg.train")
 
 

@@ -10,8 +10,6 @@ from torch import nn
 
 from medseg.errors import UsageError
 
-__all__ = ["choose_device", "choose_dtype", "memory_format"]
-
 log = logging.getLogger("medseg.train")
 
 

@@ -20,8 +20,6 @@ from torch import Tensor, nn
 
 from medseg.errors import Interrupted, MedsegError
 
-__all__ = ["ALONE", "Processes", "joined", "launch", "summed", "world"]
-
 # The first process audits, plans and prepares while the others wait.
 PATIENCE = timedelta(hours=24)
 

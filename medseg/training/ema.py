@@ -7,8 +7,6 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Ema"]
-
 
 class Ema:
     """Average of a network's state over the steps (Polyak & Juditsky 1992; decay warmed up as in TensorFlow's).

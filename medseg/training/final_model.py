@@ -15,8 +15,6 @@ from medseg.training.samples.cascade import LowResolutionRun
 from medseg.training.train import train_model
 from medseg.training.training_run import TrainingRun
 
-__all__ = ["Final", "final_package"]
-
 log = logging.getLogger("medseg.train")
 
 Final = Literal["all", "ensemble"]

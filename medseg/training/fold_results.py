@@ -15,8 +15,6 @@ from medseg.training.config import TrainConfig
 from medseg.training.selection.post_choice import NONE, RuleDice, read_rule_dice
 from medseg.training.selection.validate import CaseDice
 
-__all__ = ["FoldResults", "finished_fold", "rule_tables", "tables_without_rules"]
-
 
 @dataclass(frozen=True)
 class FoldResults:

@@ -25,8 +25,6 @@ from medseg.training.schedule import Bounds, learning_rate
 from medseg.training.step import Stepper
 from medseg.training.training_run import TrainingRun
 
-__all__ = ["EpochRecord", "Loop", "validation_seconds"]
-
 log = logging.getLogger("medseg.train")
 
 

@@ -15,8 +15,6 @@ from torch import Tensor
 from medseg.training.config import LossConfig
 from medseg.training.distributed import summed, world
 
-__all__ = ["cross_entropy", "deep_supervision_weights", "region_loss", "segmentation_loss", "soft_dice_loss"]
-
 # Keeps the Dice of a class that is neither present nor predicted defined; nnU-Net's value.
 SMOOTH = 1e-5
 

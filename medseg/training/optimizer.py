@@ -10,8 +10,6 @@ from torch import Tensor, nn
 
 from medseg.training.config import OptimizerConfig
 
-__all__ = ["Muon", "build_optimizer"]
-
 # Weights with fewer channels on either side, as first layers and class scores have, are left to AdamW.
 FEWEST_CHANNELS = 8
 # AdamW's learning rate within Muon, as a fraction of that of the matrices.

@@ -10,8 +10,6 @@ from medseg.errors import UsageError
 from medseg.training.config import TrainConfig
 from medseg.training.final_model import Final
 
-__all__ = ["TrainOptions", "seconds_of"]
-
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 

@@ -21,8 +21,6 @@ from medseg.training.audit_run import audit_for_run
 from medseg.training.config import SplitConfig, TrainConfig
 from medseg.training.cost import predict_cost
 
-__all__ = ["DatasetSource", "TrainingPlan", "fitting_preset", "plan", "plan_dataset"]
-
 
 @dataclass(frozen=True, repr=False)
 class TrainingPlan:

@@ -26,8 +26,6 @@ from medseg.training.strategies import CASCADE, choose_among, configurations_of,
 from medseg.training.train import train_model
 from medseg.training.training_run import TrainingRun
 
-__all__ = ["run_training", "train"]
-
 
 def train(
     dataset: Path | str,

@@ -23,8 +23,6 @@ from medseg.training.selection.validate import CaseDice, mean_dice
 from medseg.training.selection.worst_cases import WorstCases
 from medseg.versions import versions
 
-__all__ = ["RunRecord"]
-
 log = logging.getLogger("medseg.train")
 
 # Seconds between two reports of a run that is not finished.

@@ -16,8 +16,6 @@ from medseg.training.samples.inputs import Inputs
 from medseg.training.selection.validate import CaseDice
 from medseg.training.selection.worst_cases import WorstCases
 
-__all__ = ["write_run_report"]
-
 CURVES = {
     "loss": "loss",
     "learning_rate": "learning rate",

@@ -20,8 +20,6 @@ from medseg.training.samples.patches import Batch
 from medseg.training.samples.prepared import IGNORED
 from medseg.training.training_run import TrainingRun
 
-__all__ = ["Stepper"]
-
 
 class Stepper:
     """Updates a network's weights, alone or together with other processes that hold the same network.

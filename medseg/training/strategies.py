@@ -30,8 +30,6 @@ from medseg.training.selection.validate import CaseDice, mean_dice, write_valida
 from medseg.training.train import train_model
 from medseg.training.training_run import TrainingRun
 
-__all__ = ["CASCADE", "choose_among", "configurations_of", "train_cascade"]
-
 log = logging.getLogger("medseg.train")
 
 CASCADE = "cascade"

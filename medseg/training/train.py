@@ -26,8 +26,6 @@ from medseg.training.selection.validate import CaseDice, Watcher, mean_dice, val
 from medseg.training.selection.worst_cases import WorstCases
 from medseg.training.training_run import TrainingRun
 
-__all__ = ["train_model"]
-
 log = logging.getLogger("medseg.train")
 
 

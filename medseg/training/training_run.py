@@ -15,8 +15,6 @@ from medseg.data.dataset import Dataset
 from medseg.training.config import TrainConfig
 from medseg.training.distributed import ALONE, Processes
 
-__all__ = ["TrainingRun"]
-
 
 @dataclass(frozen=True)
 class TrainingRun:

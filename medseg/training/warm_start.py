@@ -12,8 +12,6 @@ from medseg.errors import ModelError
 from medseg.models.package import ModelPackage
 from medseg.tracking.resolve import resolve_model
 
-__all__ = ["load_start", "start_values"]
-
 log = logging.getLogger("medseg.train")
 
 # Keys of an input card that belong to the data a model was trained on, not to how its network is used.

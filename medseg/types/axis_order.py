@@ -12,8 +12,6 @@ import numpy.typing as npt
 
 from medseg.types import Geometry
 
-__all__ = ["AxisOrder", "nearest_ras", "toward"]
-
 POSITIVE, NEGATIVE = "RAS", "LPI"
 
 

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Box", "box_above", "nonzero_box"]
-
 
 @dataclass(frozen=True)
 class Box:

@@ -9,8 +9,6 @@ from medseg.types.how_computed import HowComputed
 from medseg.types.quality import Flag
 from medseg.types.run import Volumes
 
-__all__ = ["CaseReport", "combined"]
-
 
 @dataclass(frozen=True)
 class CaseReport:

@@ -9,8 +9,6 @@ import numpy as np
 from medseg.types.geometry import Geometry
 from medseg.types.scan import Source
 
-__all__ = ["UNITS", "Extent", "extent_of", "extent_unit"]
-
 Extent = Literal["volume_ml", "area_mm2", "area_px"]
 UNITS: dict[Extent, str] = {"volume_ml": "ml", "area_mm2": "mm²", "area_px": "pixels"}
 

@@ -13,8 +13,6 @@ from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelTable
 from medseg.types.scan import Case
 
-__all__ = ["InstanceMeasures", "InstanceRow", "Instances", "ObjectsOfCase"]
-
 
 @dataclass(frozen=True)
 class InstanceMeasures:

@@ -15,8 +15,6 @@ from medseg.types.geometry import Geometry
 if TYPE_CHECKING:
     import nibabel as nib
 
-__all__ = ["Code", "LabelClass", "LabelMap", "LabelTable", "ModelIdentity", "smallest_label_dtype"]
-
 
 @dataclass(frozen=True)
 class Code:

@@ -14,8 +14,6 @@ from medseg.types.how_computed import HowComputed
 from medseg.types.instances import Instances
 from medseg.types.labels import LabelMap, ModelIdentity
 
-__all__ = ["ClassUncertainty", "PostStep", "Prediction"]
-
 
 @dataclass(frozen=True)
 class PostStep:

@@ -14,19 +14,6 @@ from medseg.types.quality import Quality
 from medseg.types.scan import Case, Skipped
 from medseg.types.series_criteria import SeriesCriteria
 
-__all__ = [
-    "BatchResult",
-    "CaseOutcome",
-    "CaseState",
-    "ClassVolume",
-    "Inputs",
-    "PredictedCase",
-    "PredictedVolumes",
-    "Preparing",
-    "Segmented",
-    "Volumes",
-]
-
 # "current" is a case that an earlier run left done, and is never written: on disk and in tables it is done.
 CaseState = Literal["done", "current", "failed", "withheld", "pending"]
 

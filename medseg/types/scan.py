@@ -13,8 +13,6 @@ from medseg.errors import InputError
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap
 
-__all__ = ["Case", "Discovery", "FoundScan", "Scan", "ScanFormat", "Skipped", "Source"]
-
 ScanFormat = Literal["nifti", "nrrd", "meta", "dicom", "image2d", "array"]
 
 

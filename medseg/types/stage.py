@@ -10,8 +10,6 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 from medseg.types.case_report import CaseReport
 from medseg.types.series_criteria import SeriesCriteria
 
-__all__ = ["Identified", "Preparable", "Reporting", "RunContext", "Selective", "Sourced", "Stage", "Where"]
-
 In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out", covariant=True)
 Value = TypeVar("Value", contravariant=True)

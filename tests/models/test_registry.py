@@ -8,8 +8,8 @@ from torch import nn
 
 from medseg.errors import ConfigError, MissingDependency, ModelError
 from medseg.models import registry
-from medseg.models.family import require
-from medseg.models.registry import NetworkFamily, build_network, find_family, load_pretrained, network_names
+from medseg.models.family import NetworkFamily, require
+from medseg.models.registry import build_network, find_family, load_pretrained, network_names
 
 
 class _Arguments(BaseModel):

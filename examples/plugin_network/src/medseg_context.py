@@ -10,7 +10,7 @@ from itertools import pairwise
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from medseg.models.registry import NetworkFamily
+from medseg.models.family import NetworkFamily
 
 __all__ = ["CONTEXT", "Arguments", "Context"]
 

@@ -14,8 +14,6 @@ from medseg.types.quality import Quality
 from medseg.types.run import PredictedVolumes, Volumes
 from medseg.types.stage import RunContext, Where
 
-__all__ = ["CheckQuality", "Measure"]
-
 
 @dataclass(frozen=True)
 class Measure:

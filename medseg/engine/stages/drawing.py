@@ -14,8 +14,6 @@ from medseg.io.files.atomic import atomic_path, write_text
 from medseg.types.run import BatchResult, Segmented
 from medseg.types.stage import RunContext, Where
 
-__all__ = ["PNG_LEVEL", "BatchReport", "Preview"]
-
 PNG_LEVEL = 1
 
 

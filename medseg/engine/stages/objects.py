@@ -20,8 +20,6 @@ from medseg.types import Instances, LabelMap, Prediction
 from medseg.types.instances import ObjectsOfCase
 from medseg.types.stage import RunContext, Where
 
-__all__ = ["Border", "CleanUp", "Components", "MeasureObjects", "MergeStuff", "Panoptic", "ThingsAndStuff", "Watershed"]
-
 
 def _labels(item: LabelMap | Prediction) -> LabelMap:
     return item.labels if isinstance(item, Prediction) else item

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["NoOptions", "StageOptions"]
-
 
 class StageOptions(BaseModel):
     """Options of a stage; unknown ones are errors."""

@@ -15,8 +15,6 @@ from medseg.types.run import Inputs
 from medseg.types.scan import Case, Discovery, FoundScan
 from medseg.types.stage import RunContext, Where
 
-__all__ = ["Discover", "Read"]
-
 
 @dataclass(frozen=True)
 class Discover:

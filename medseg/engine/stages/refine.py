@@ -17,8 +17,6 @@ from medseg.types.labels import smallest_label_dtype
 from medseg.types.run import PredictedCase
 from medseg.types.stage import RunContext, Where
 
-__all__ = ["Refine", "follow"]
-
 # What a card may name. Each takes a prediction and gives a prediction or objects.
 STEPS: dict[str, Any] = {
     "clean-up": CleanUp,

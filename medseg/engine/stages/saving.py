@@ -20,8 +20,6 @@ from medseg.types.quality import Flag
 from medseg.types.run import Segmented
 from medseg.types.stage import RunContext, Where
 
-__all__ = ["RESAMPLED", "Save", "SaveObjects"]
-
 RESAMPLED = (
     "Files that need an even grid, such as labels.nii.gz, are on the resampled one; DICOM objects are on the slices of "
     "the source, each with the labels of the nearest place."

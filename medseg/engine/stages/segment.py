@@ -19,8 +19,6 @@ from medseg.types.quality import Flag
 from medseg.types.series_criteria import SeriesCriteria
 from medseg.types.stage import RunContext, Where
 
-__all__ = ["Segment"]
-
 # How a result is computed, not what it is: changing one of these does not make a finished case out of date.
 EXECUTION_ONLY = {"device", "engine", "compiled", "memory_gb"}
 

@@ -12,8 +12,6 @@ from medseg.errors import MedsegError
 from medseg.types.run import BatchResult
 from medseg.types.stage import RunContext
 
-__all__ = ["Track"]
-
 log = logging.getLogger("medseg.run")
 
 

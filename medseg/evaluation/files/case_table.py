@@ -9,8 +9,6 @@ from pathlib import Path
 
 from medseg.errors import InputError, UsageError
 
-__all__ = ["CaseRow", "CaseTable", "read_table"]
-
 KNOWN = ("case_id", "prediction", "reference", "patient")
 # More kinds than this is a measurement or an identifier, not a group.
 MOST_KINDS = 12

@@ -10,8 +10,6 @@ from medseg.errors import InputError, UsageError
 from medseg.types import LabelClass, LabelMap, LabelTable
 from medseg.types.labels import PALETTE, smallest_label_dtype
 
-__all__ = ["adopt", "agree", "class_values", "named"]
-
 
 def named(labels: LabelMap, names: Mapping[int, str]) -> LabelMap:
     """Give the classes of a label map the names a dataset or the user has for them; others keep theirs."""

@@ -10,8 +10,6 @@ from medseg.io.recognize import recognize
 from medseg.prepare.regrid import regrid
 from medseg.types import LabelMap
 
-__all__ = ["read_pair"]
-
 
 def read_pair(prediction: Path, reference: Path) -> tuple[LabelMap, LabelMap]:
     """Read prediction and reference; contours and DICOM SEG, which skip empty slices, onto the other's grid.

@@ -12,8 +12,6 @@ from typing import Any
 from medseg.errors import InputError
 from medseg.io.files.case_id import SUFFIXES, safe, stem
 
-__all__ = ["LabelFile", "class_names", "failed_cases", "find_labels", "plain_name"]
-
 LABEL_SUFFIXES = tuple(s for s in SUFFIXES if s not in (".jpg", ".jpeg", ".hdr", ".img", ".img.gz"))
 # Words that say a file holds labels, as a whole name or at the end of one, and the channel number of nnU-Net's images.
 WORDS = "seg|dseg|segmentation|label|labels|labelmap|mask|masks|reference|ref|gt|pred|prediction|instances"

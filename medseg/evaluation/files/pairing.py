@@ -10,8 +10,6 @@ from medseg.errors import InputError
 from medseg.evaluation.files.case_table import CaseRow, CaseTable
 from medseg.evaluation.files.label_files import LabelFile, failed_cases, find_labels, plain_name
 
-__all__ = ["CasePair", "Pairing", "pair_cases"]
-
 
 @dataclass(frozen=True)
 class CasePair:

@@ -11,8 +11,6 @@ from medseg.evaluation.metrics.nearest import Canvas, Indices, Steps, ball
 from medseg.evaluation.metrics.overlap import slabs
 from medseg.evaluation.metrics.surface import ROUNDING
 
-__all__ = ["boundary_iou"]
-
 
 def boundary_iou(
     masks: tuple[npt.NDArray[Any], npt.NDArray[Any]],

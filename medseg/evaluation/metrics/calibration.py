@@ -11,8 +11,6 @@ import numpy.typing as npt
 from medseg.errors import InputError
 from medseg.evaluation.metrics.overlap import slabs
 
-__all__ = ["Reliability", "calibration_measures", "reliability"]
-
 BINS = 15
 
 

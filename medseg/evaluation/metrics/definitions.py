@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["METRICS", "Metric", "definitions_of", "metric"]
-
 Better = Literal["higher", "lower", "zero", "neither"]
 Family = Literal["overlap", "surface", "volume", "object", "lesion", "calibration"]
 

@@ -13,8 +13,6 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["Neighbors", "Overlaps", "average_precision", "components", "count_overlaps", "detection_measures", "match"]
-
 Neighbors = Literal["corners", "faces"]
 Ids = npt.NDArray[np.int64]
 

@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from medseg.evaluation.metrics.detection import Overlaps
 
-__all__ = ["Candidates", "Froc", "candidates", "froc", "object_probabilities"]
-
 # Operating points of the LUNA16 challenge.
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 

@@ -11,8 +11,6 @@ import numpy.typing as npt
 from medseg.errors import GeometryMismatch
 from medseg.types import Geometry, LabelMap
 
-__all__ = ["AxisMove", "axis_move", "on_grid_of", "turn"]
-
 
 @dataclass(frozen=True)
 class AxisMove:

@@ -13,8 +13,6 @@ from scipy.sparse.csgraph import connected_components
 
 from medseg.evaluation.metrics.detection import Overlaps, components, count_overlaps
 
-__all__ = ["lesion_measures", "matched_lesion_measures"]
-
 
 def lesion_measures(
     reference: npt.NDArray[np.bool_],

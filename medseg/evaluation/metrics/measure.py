@@ -21,8 +21,6 @@ from medseg.evaluation.metrics.surface_voxels import border_voxels
 from medseg.evaluation.options import EvaluateOptions, LesionRule
 from medseg.types import LabelMap
 
-__all__ = ["ALL", "CaseMeasures", "measure_case", "measure_instances"]
-
 ALL = "all"
 NOTHING = np.zeros(0, np.int64)
 

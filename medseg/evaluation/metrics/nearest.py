@@ -11,8 +11,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import KDTree
 
-__all__ = ["Ball", "Canvas", "Steps", "ball", "nearest_distances"]
-
 # Voxels looked at around a query before a tree is asked. Segmentations worth measuring differ by a voxel or two almost
 # everywhere, where looking is an order of magnitude faster than asking; the last of these rarely hit.
 NEIGHBORS = 150

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Confusion", "confusion", "overlap_measures", "slabs"]
-
 SLAB_VOXELS = 1 << 20  # a slab of this many voxels stays in the cache between the passes over it
 
 

@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from medseg.evaluation.metrics.nearest import Indices, Steps, nearest_distances
 
-__all__ = ["SurfaceDistances", "surface_distances", "surface_measures", "tolerance_name"]
-
 # A header's float32 spacing times a few voxels may exceed the tolerance it was meant to equal by this share.
 ROUNDING = 1e-6
 

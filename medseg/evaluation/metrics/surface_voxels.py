@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from medseg.evaluation.metrics.overlap import slabs
 
-__all__ = ["Borders", "border_voxels"]
-
 Borders = Mapping[int, npt.NDArray[np.int64]]
 
 

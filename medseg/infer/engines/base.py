@@ -7,8 +7,6 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Engine"]
-
 
 class Engine(Protocol):
     """A network ready to run on some device; weights are loaded once, when it is made."""

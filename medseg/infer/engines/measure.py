@@ -20,8 +20,6 @@ from medseg.io.files.atomic import write_text
 from medseg.models.package import ModelPackage
 from medseg.resources import store_folder
 
-__all__ = ["fastest"]
-
 log = logging.getLogger("medseg.infer")
 RUNS = 2
 # An engine whose first window, which also allocates, took so many times the best one's time is not measured further.

@@ -12,8 +12,6 @@ from medseg.errors import MissingDependency, ModelError
 from medseg.infer.agreement import EnsembleAgreement
 from medseg.models.card import ModelCard
 
-__all__ = ["OnnxEngine"]
-
 # Memory the runtime takes as a multiple of the results alive together, measured: 1.1 for the first window, and 2.1 from
 # the second on, when its arena has grown by doubling. WORKING_FIXED is for itself.
 WORKING_SHARE = 2.2

@@ -31,7 +31,6 @@ from medseg.resources import store_folder
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Export", "ensure_export", "export_onnx", "find_export"]
 
 log = logging.getLogger("medseg.infer")
 

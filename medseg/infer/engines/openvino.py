@@ -14,8 +14,6 @@ from medseg.infer.agreement import EnsembleAgreement
 from medseg.infer.engines.precision import Precision
 from medseg.models.card import ModelCard
 
-__all__ = ["OpenVinoEngine", "has_bfloat16"]
-
 # Memory it takes as a multiple of the results alive together in float32, measured: 1.0 to 1.1, and 0.5 to 0.6 in
 # bfloat16. Scores are there three times more: in its layout, in the caller's, and the caller's of the window before.
 # WORKING_FIXED is for itself.

@@ -8,17 +8,6 @@ from typing import Literal
 from medseg.errors import UsageError
 from medseg.models.card import ModelCard, PrecisionCard
 
-__all__ = [
-    "LARGEST_DROP",
-    "LEAST_AGREEMENT",
-    "LOWER_PRECISIONS",
-    "LowerPrecision",
-    "Precision",
-    "allowed_precisions",
-    "costs_little",
-    "why_precision",
-]
-
 LowerPrecision = Literal["bfloat16", "int8"]
 Precision = Literal["float32", LowerPrecision]
 # In order of falling precision.

@@ -17,8 +17,6 @@ from medseg.io.files.atomic import atomic_path
 from medseg.models.card import ModelCard
 from medseg.models.package import file_sha256
 
-__all__ = ["can_quantize", "quantize"]
-
 NAME = "model-int8"
 
 

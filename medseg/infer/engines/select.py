@@ -17,8 +17,6 @@ from medseg.infer.engines.precision import Precision, allowed_precisions, why_pr
 from medseg.infer.options import InferOptions
 from medseg.models.package import ModelPackage, file_sha256
 
-__all__ = ["Candidate", "Chosen", "ProgressCallback", "choose_engine", "make_engine", "select_engine"]
-
 Name = Literal["torch", "openvino", "onnx"]
 # Called with what takes long and is done once: writing ONNX, measuring engines.
 ProgressCallback = Callable[[str], None]

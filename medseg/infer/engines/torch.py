@@ -20,8 +20,6 @@ from medseg.models.package import ModelPackage
 from medseg.models.registry import build_network
 from medseg.models.trust import is_trusted
 
-__all__ = ["TorchEngine", "load_networks", "resolve_device"]
-
 # Results of the largest layer that are in memory together at the worst moment, oneDNN's working space included: 7.3
 # measured for a U-Net of 32 features at 96 x 96 x 96.
 LARGEST_HELD = 8

@@ -8,8 +8,6 @@ import torch
 
 from medseg.infer.agreement import EnsembleAgreement
 
-__all__ = ["compare", "found_in"]
-
 
 def found_in(scores: torch.Tensor, threshold: float | None) -> torch.Tensor:
     """What scores (N, K, ...) stand for, in as few bytes as it takes.

@@ -17,8 +17,6 @@ from medseg.io.files.case_id import dicom_case_id
 from medseg.io.files.walk import Entry, absolute
 from medseg.types.scan import FoundScan, Skipped
 
-__all__ = ["find_volumes"]
-
 # Storage classes whose images can make a volume in the patient (PS3.4 annex B).
 VOLUMES = {
     "1.2.840.10008.5.1.4.1.1.2",  # CT

@@ -14,8 +14,6 @@ from pydicom.dataset import Dataset
 from medseg.errors import InputError, MedsegError
 from medseg.io.dicom.header import REMEMBERED, Header, lenient
 
-__all__ = ["Frame", "frames_of"]
-
 # No patient is a kilometer long.
 ABSURD = 1e6
 # How far direction cosines may be from length 1; scanners round them.

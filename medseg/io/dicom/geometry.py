@@ -12,8 +12,6 @@ from medseg.errors import InputError
 from medseg.io.dicom.frame import COSINE_SLACK, Frame
 from medseg.types.geometry import Geometry
 
-__all__ = ["Layout", "heights", "lay_out"]
-
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # A slice may lie this share of the slice spacing from its place on an even grid: real positions are rounded to a
 # hundredth or a tenth of a millimeter, and a missing slice moves its neighbors by half a spacing at least.

@@ -11,8 +11,6 @@ from medseg.errors import FormatLimitation, ResourceLimit
 from medseg.io.dicom.plane import LPS, SLACK, Plane
 from medseg.types import Geometry
 
-__all__ = ["grid_of"]
-
 # Positions a damaged or hostile file may claim must not make arrays no machine holds.
 MOST_VOXELS = 2**32
 FIX = "Export the labels again from the tool that made them, as NIfTI or NRRD."

@@ -25,17 +25,6 @@ from medseg.errors import InputError, MedsegError, ResourceLimit
 from medseg.io.files.byte_stream import CHUNK
 from medseg.io.files.limits import largest_scan
 
-__all__ = [
-    "LABEL_CLASSES",
-    "REMEMBERED",
-    "SEGMENTATIONS",
-    "Header",
-    "lenient",
-    "looks_like_dicom",
-    "read_header",
-    "read_object",
-]
-
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # the latter as a label map
 LABEL_CLASSES = {**dict.fromkeys(SEGMENTATIONS, "SEG"), "1.2.840.10008.5.1.4.1.1.481.3": "RTSTRUCT"}
 

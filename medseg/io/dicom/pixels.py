@@ -33,8 +33,6 @@ from medseg.io.dicom.frame import Frame
 from medseg.io.dicom.header import lenient
 from medseg.io.files.limits import check_size
 
-__all__ = ["read_pixels"]
-
 # int16 holds nearly every CT and MR. Whole numbers it does not hold are kept in int32, fractions in float32.
 WHOLE = np.int16
 PIXEL_DATA = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # float, double float, whole numbers

@@ -11,8 +11,6 @@ from pydicom.dataset import Dataset
 
 from medseg.errors import FormatLimitation
 
-__all__ = ["LPS", "SLACK", "Plane", "functional_group", "planes_of"]
-
 # RAS+ to LPS+ and back: DICOM's world has x and y the other way round.
 LPS = np.diag([-1.0, -1.0, 1.0])
 # How far a pixel of a source slice may lie from its place in the label map's grid, in voxels: real positions are

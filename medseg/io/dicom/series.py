@@ -18,8 +18,6 @@ from medseg.io.dicom.suv import suv_factor
 from medseg.io.dicom.volumes import Volume, sort_into_volumes
 from medseg.types.scan import FoundScan, Scan, Source
 
-__all__ = ["read_series", "volume_of"]
-
 
 def volume_of(found: FoundScan) -> Volume:
     """Read the headers of a found series again and pick its volume; an `InputError` where the files have changed."""

@@ -16,8 +16,6 @@ from medseg.io.files.walk import absolute
 from medseg.types.scan import Discovery, FoundScan, Skipped
 from medseg.types.series_criteria import SeriesCriteria
 
-__all__ = ["choose_series", "judge", "named_series"]
-
 # How far spacing and field of view may lie beyond those of the training data.
 SLACK = 1.05
 MOST_NAMED = 5

@@ -11,8 +11,6 @@ from pydicom.valuerep import DA, DT, TM
 
 from medseg.io.dicom.frame import Frame
 
-__all__ = ["suv_factor"]
-
 PET = "1.2.840.10008.5.1.4.1.1.128"
 # Philips' own factor from counts to SUV by body weight.
 PHILIPS_SUV = 0x70531000

@@ -16,8 +16,6 @@ from medseg.errors import InputError
 from medseg.io.dicom.frame import DISTINGUISHING, Frame
 from medseg.io.dicom.geometry import SAME_PLACE, heights, lay_out
 
-__all__ = ["Volume", "sort_into_volumes"]
-
 # Cosines within this are one orientation: 0.03 mm at the rim of a 300 mm field of view.
 SAME_COSINE = 2e-4
 # Attributes that count or time acquisitions rather than say what differs: worth no more than the instance number.

@@ -12,25 +12,6 @@ from pydicom.sr.codedict import codes
 from medseg.types import Code, LabelClass, LabelTable, ModelIdentity
 from medseg.types.labels import PALETTE
 
-__all__ = [
-    "ANATOMICAL_STRUCTURE",
-    "NOTICE",
-    "SOFTWARE_VERSION",
-    "algorithm",
-    "algorithm_type",
-    "category_of",
-    "class_of",
-    "code_of",
-    "concept",
-    "describe",
-    "long_string",
-    "person_name",
-    "serial_number",
-    "table_of",
-    "title",
-    "type_of",
-]
-
 # The code of a class without one of its own: true of anything a model segments in a patient, and no more.
 ANATOMICAL_STRUCTURE = Code("123037004", "SCT", "Anatomical Structure")
 NOTICE = "research use only"

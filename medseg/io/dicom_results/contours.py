@@ -9,8 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-__all__ = ["fill", "trace"]
-
 Polygon = npt.NDArray[np.float64]
 
 

@@ -19,8 +19,6 @@ from pydicom.uid import UID
 from medseg.io.dicom.header import lenient
 from medseg.io.files.atomic import write_bytes
 
-__all__ = ["PROVISIONAL", "derived_uid", "digest_of_array", "seal", "source_moment", "write_sealed"]
-
 # Stands for each UID that depends on the object's own content while that content is being put together.
 PROVISIONAL = {
     "SOPInstanceUID": UID("2.25.1"),

@@ -26,8 +26,6 @@ from medseg.io.dicom_results.identity import PROVISIONAL, derived_uid, digest_of
 from medseg.io.dicom_results.source import SourceSeries, read_source
 from medseg.types import LabelClass, LabelMap, LabelTable, ModelIdentity, Source
 
-__all__ = ["key_image_path", "write_key_images"]
-
 SERIES_NUMBER = 9004
 SHORTEST_SIDE = 512  # pixels an image is enlarged to
 LINE = 20  # height of a line of the legend, pixels

@@ -15,8 +15,6 @@ from medseg.io.files.case_id import dicom_case_id
 from medseg.types.labels import LabelMap
 from medseg.types.scan import FoundScan
 
-__all__ = ["LabelObject", "look"]
-
 
 @dataclass(frozen=True)
 class LabelObject:

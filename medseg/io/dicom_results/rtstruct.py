@@ -23,8 +23,6 @@ from medseg.io.files.atomic import write_text
 from medseg.types import Code, Geometry, LabelClass, LabelMap, ModelIdentity, Scan, Source
 from medseg.types.labels import PALETTE, smallest_label_dtype
 
-__all__ = ["read_rtstruct", "write_rtstruct"]
-
 # How far a contour may lie from the slice it is drawn on, and lean out of it, as a share of the slice spacing.
 OFF_SLICE = 0.25
 AGAIN = "Export it again."

@@ -24,8 +24,6 @@ from medseg.io.dicom_results.identity import PROVISIONAL, source_moment
 from medseg.io.dicom_results.source import TYPE_2, SourceSeries, reference
 from medseg.types import LabelClass, LabelMap, ModelIdentity
 
-__all__ = ["build_rtstruct"]
-
 SERIES_NUMBER = 9002
 # Of the study a structure set refers to; retired, and still what every reader expects there.
 DETACHED_STUDY_MANAGEMENT = "1.2.840.10008.3.1.2.3.1"

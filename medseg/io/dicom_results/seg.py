@@ -31,8 +31,6 @@ from medseg.io.dicom_results.source import SourceSeries, read_source
 from medseg.types import LabelMap, LabelTable, ModelIdentity, Source
 from medseg.types.labels import smallest_label_dtype
 
-__all__ = ["build_seg", "read_seg", "read_segments", "tracking_uid", "write_seg"]
-
 Encoding = Literal["binary", "labelmap", "fractional"]
 SERIES_NUMBER = 9001
 HALF = 0.5  # the share from which a voxel of a fractional segmentation counts as inside

@@ -20,8 +20,6 @@ from medseg.io.dicom.plane import planes_of
 from medseg.io.dicom_results.coding import class_of
 from medseg.types import Geometry, LabelClass
 
-__all__ = ["SegFile", "open_seg"]
-
 BACKGROUND = ("125040", "DCM")
 
 

@@ -18,8 +18,6 @@ from medseg.io.dicom.header import lenient
 from medseg.io.dicom.plane import LPS, SLACK, Plane, functional_group, planes_of
 from medseg.types import Geometry, LabelMap, Source
 
-__all__ = ["TYPE_2", "SourceSeries", "read_source", "reference"]
-
 LONGEST_SH = 16
 TYPE_2 = (
     "AccessionNumber", "PatientBirthDate", "PatientID", "PatientName", "PatientSex", "ReferringPhysicianName",

@@ -24,8 +24,6 @@ from medseg.io.dicom_results.seg import build_seg, tracking_uid
 from medseg.io.dicom_results.source import SourceSeries, read_source
 from medseg.types import LabelClass, LabelMap, ModelIdentity, Source
 
-__all__ = ["write_sr"]
-
 SERIES_NUMBER = 9003
 MILLILITER = hd.sr.CodedConcept("ml", "UCUM", "Milliliter")
 # What a reader should look at twice; no standard code says either.

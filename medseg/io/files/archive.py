@@ -15,8 +15,6 @@ from medseg.errors import InputError, MedsegError, ResourceLimit
 from medseg.io.files.byte_stream import CHUNK
 from medseg.io.files.limits import LARGEST_DEFLATE_RATIO
 
-__all__ = ["Member", "unpack"]
-
 MOST_MEMBERS = 200_000
 SHARE_OF_DISK = 0.5
 

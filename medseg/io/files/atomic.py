@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_folder", "atomic_path", "sweep", "write_bytes", "write_text"]
-
 PREFIX = ".medseg-part-"
 
 

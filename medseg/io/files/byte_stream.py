@@ -14,8 +14,6 @@ from medseg.errors import InputError
 from medseg.io.files.gzip_stream import DAMAGE, open_gzip
 from medseg.io.files.limits import LARGEST_DEFLATE_RATIO
 
-__all__ = ["is_gzip", "open_bytes", "read_exactly"]
-
 CHUNK = 1 << 22
 TRUNCATED = "Copy or download the file again; compare its size with the original."
 

@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["SUFFIXES", "dicom_case_id", "file_case_ids", "stem", "unique"]
-
 LONGEST = 80
 MOST_PARENTS = 3
 # What medseg itself puts beside the case folders, and names Windows keeps for devices.

@@ -7,8 +7,6 @@ import zlib
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["DAMAGE", "open_gzip", "write_gzip"]
-
 # ISA-L's levels go from 0 to 3; 2 packs labels about as tightly as zlib's 6.
 ISAL_LEVEL = 2
 ZLIB_LEVEL = 6

@@ -11,8 +11,6 @@ import psutil
 
 from medseg.errors import ResourceLimit
 
-__all__ = ["check_size", "largest_scan"]
-
 SHARE = 0.75
 # Deflate cannot shrink anything further than this (RFC 1951: 258 bytes in two bits), so a header that promises more
 # than this many times the compressed size lies.

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from medseg.errors import UsageError
 
-__all__ = ["exclusive"]
-
 
 @contextmanager
 def exclusive(folder: Path, part: str) -> Iterator[None]:

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Scratch", "release"]
-
 
 class Scratch:
     """Gives arrays of zeros: in unnamed files of a folder, or in memory where no folder is given.

@@ -11,8 +11,6 @@ from pathlib import Path
 from medseg.errors import UsageError
 from medseg.types.scan import Skipped
 
-__all__ = ["Entry", "absolute", "walk"]
-
 
 @dataclass(frozen=True)
 class Entry:

@@ -15,8 +15,6 @@ from medseg.models.adapters.monai_bundle import card_of
 from medseg.models.adapters.monai_config import MonaiConfig
 from medseg.models.family import require
 
-__all__ = ["WEIGHTS", "is_torchscript", "read_bare", "read_onnx", "read_torchscript"]
-
 WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt")
 
 

@@ -17,7 +17,6 @@ from medseg.types.labels import PALETTE
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Foreign", "card_beside", "class_cards", "complete", "read_facts"]
 
 EXAMPLE = "docs/how-to/import-models.md has one to copy"
 

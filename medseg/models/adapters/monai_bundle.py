@@ -16,8 +16,6 @@ from medseg.models.adapters.monai_transforms import After, after_network, before
 from medseg.models.state_dict import read_state_dict
 from medseg.models.unzip import extract
 
-__all__ = ["card_of", "is_bundle", "read_bundle"]
-
 METADATA = "configs/metadata.json"
 CONFIGS = ("inference.json", "inference.yaml", "inference.yml")
 WEIGHTS = ("model.safetensors", "model.pt", "model.pth")

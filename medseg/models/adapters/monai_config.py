@@ -17,8 +17,6 @@ import yaml
 
 from medseg.errors import FormatLimitation, ModelError
 
-__all__ = ["FIX", "MonaiConfig", "read_mapping", "target"]
-
 REFERENCE = re.compile(r"\$?@([A-Za-z0-9_]+(?:(?:::|#)[A-Za-z0-9_]+)*)")
 # The one expression of nearly every bundle, which only moves a network to a device.
 TO_DEVICE = re.compile(r"\$\s*@([A-Za-z0-9_]+)\.to\(\s*@?[A-Za-z0-9_'\":]+\s*\)")

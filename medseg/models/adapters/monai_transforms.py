@@ -13,8 +13,6 @@ from typing import Any
 from medseg.errors import FormatLimitation
 from medseg.models.adapters.monai_config import target
 
-__all__ = ["After", "Before", "after_network", "before_network", "reads"]
-
 Arguments = Mapping[str, Any]
 # Transforms that change neither intensities nor grid.
 HARMLESS = {

@@ -19,8 +19,6 @@ from medseg.models.card import LowResolutionCard, ModelCard, TrainingCard
 from medseg.models.package import ModelPackage, write_package
 from medseg.models.unzip import extract
 
-__all__ = ["import_nnunet", "is_nnunet"]
-
 CHECKPOINT = "checkpoint_final.pth"
 
 

@@ -15,8 +15,6 @@ from medseg.models.card import ClassCard, NetworkCard
 from medseg.prepare.card import ChannelCard, ForegroundCard, InputCard, NormalizationCard, ResamplingCard
 from medseg.types.labels import PALETTE
 
-__all__ = ["Axes", "configuration", "input_card", "labels", "low_resolution_stage_labels", "network_card"]
-
 Json = Mapping[str, Any]
 AXES: tuple[Literal[0], Literal[1], Literal[2]] = (0, 1, 2)
 

@@ -17,8 +17,6 @@ import torch
 from medseg.errors import ModelError
 from medseg.models.adapters.nnunet_plans import Axes
 
-__all__ = ["norm_of", "read_checkpoint", "renamed"]
-
 Weights = Mapping[str, torch.Tensor]
 
 # nnU-Net's name of a layer, as a regular expression, and medseg's. {last} is the number of decoder stages less one:

@@ -16,8 +16,6 @@ from medseg.models.family import NetworkFamily
 from medseg.models.layers import SLOPE, ConvUnit, Norm, convolution, initialize, max_pooling, normalization
 from medseg.models.upsampling import unpool
 
-__all__ = ["DECONVNET", "DeconvNet", "DeconvNetArguments"]
-
 Positive = Annotated[int, Field(ge=1)]
 
 

@@ -16,8 +16,6 @@ from medseg.errors import ConfigError
 from medseg.models.family import NetworkFamily
 from medseg.models.layers import per_axis
 
-__all__ = ["DYNUNET", "DynUNetArguments"]
-
 Positive = Annotated[int, Field(ge=1)]
 Axes = Positive | tuple[Positive, ...]
 

@@ -17,8 +17,6 @@ from medseg.models.family import NetworkFamily
 from medseg.models.layers import ConvUnit, Norm, convolution, initialize, max_pooling
 from medseg.models.upsampling import Upsampling
 
-__all__ = ["FCN", "FcnArguments", "FullyConvolutional"]
-
 Positive = Annotated[int, Field(ge=1)]
 
 

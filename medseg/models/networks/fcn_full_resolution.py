@@ -16,8 +16,6 @@ from torch import Tensor, nn
 from medseg.models.family import NetworkFamily
 from medseg.models.layers import ConvUnit, Norm, convolution, initialize
 
-__all__ = ["FCN_FULL_RESOLUTION", "FullResolution", "FullResolutionArguments"]
-
 Positive = Annotated[int, Field(ge=1)]
 
 

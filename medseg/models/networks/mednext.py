@@ -14,8 +14,6 @@ from torch import Tensor
 from medseg.errors import ConfigError
 from medseg.models.family import NetworkFamily
 
-__all__ = ["MEDNEXT", "MedNeXtArguments"]
-
 Positive = Annotated[int, Field(ge=1)]
 
 

@@ -16,8 +16,6 @@ from torch import Tensor, nn
 from medseg.errors import ConfigError
 from medseg.models.family import NetworkFamily
 
-__all__ = ["CLASSES", "GIVEN_BY_THE_CARD", "MONAI", "MonaiArguments"]
-
 Arguments = Mapping[str, Any]
 
 

@@ -26,7 +26,6 @@ from medseg.models.upsampling import Upsampling
 if TYPE_CHECKING:
     from medseg.models.monai_encoders import MonaiEncoder
 
-__all__ = ["PRETRAINED_UNET", "PretrainedUNet", "PretrainedUNetArguments"]
 
 Positive = Annotated[int, Field(ge=1)]
 EncoderName = Literal[

@@ -14,8 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from medseg.models.family import NetworkFamily
 from medseg.models.networks.unet import Axes, UNet, UNetArguments, build_unet
 
-__all__ = ["RESENC_L", "RESENC_M", "ResEncArguments"]
-
 
 class ResEncArguments(BaseModel):
     """What can be set of it; stages, strides and kernels follow from the plan's patch and spacing."""

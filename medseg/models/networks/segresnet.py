@@ -13,8 +13,6 @@ from torch import nn
 
 from medseg.models.family import NetworkFamily
 
-__all__ = ["SEGRESNET", "SegResNetArguments"]
-
 Positive = Annotated[int, Field(ge=1)]
 
 

@@ -24,8 +24,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from medseg.models.family import NetworkFamily
 from medseg.models.layers import SLOPE, convolution, initialize
 
-__all__ = ["SLIDING_WINDOW_CLASSIFIER", "Cost", "SlidingWindowArguments", "SlidingWindowClassifier", "cost"]
-
 Mode = Literal["sliding", "stitched", "dilated"]
 KERNEL = 3
 POOL = 2

@@ -15,8 +15,6 @@ from torch import Tensor
 from medseg.errors import ModelError
 from medseg.models.family import NetworkFamily, require
 
-__all__ = ["SWINUNETR", "SwinUNETRArguments"]
-
 STRIDE = 32
 Four = tuple[
     Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]

@@ -22,8 +22,6 @@ from medseg.models.family import NetworkFamily
 from medseg.models.layers import Norm, PerAxis, initialize, per_axis
 from medseg.models.upsampling import Upsampling, UpsamplingName
 
-__all__ = ["UNET", "UNet", "UNetArguments"]
-
 Positive = Annotated[int, Field(ge=1)]
 Axes = Positive | tuple[Positive, ...]
 

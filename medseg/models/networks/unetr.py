@@ -14,8 +14,6 @@ from torch import Tensor
 from medseg.errors import ConfigError, ModelError
 from medseg.models.family import NetworkFamily, require
 
-__all__ = ["UNETR", "UNETRArguments"]
-
 Positive = Annotated[int, Field(ge=1)]
 TOKEN = 16
 

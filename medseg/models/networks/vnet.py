@@ -12,8 +12,6 @@ from torch import nn
 from medseg.errors import ConfigError
 from medseg.models.family import NetworkFamily
 
-__all__ = ["VNET", "VNetArguments"]
-
 
 class VNetArguments(BaseModel):
     """What can be set of a V-Net."""

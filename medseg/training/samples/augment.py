@@ -16,8 +16,6 @@ from torch import Tensor
 from medseg.training.config import AugmentConfig
 from medseg.training.samples.spatial import PatchGrid, Spatial, apply_spatial
 
-__all__ = ["Augmentation", "generator_of"]
-
 AXES = {"x": 0, "y": 1, "z": 2}
 
 

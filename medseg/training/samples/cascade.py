@@ -20,8 +20,6 @@ from medseg.models.package import ModelPackage, load_package
 from medseg.prepare.route import LowResolutionStage
 from medseg.types import Scan
 
-__all__ = ["LowResolutionRun"]
-
 FIX = "Train it with --folds all and the same split."
 
 

@@ -16,8 +16,6 @@ from medseg.training.samples.cascade import LowResolutionRun
 from medseg.training.samples.prepared import PreparedCase, prepare_cases
 from medseg.training.training_run import TrainingRun
 
-__all__ = ["Inputs", "gather"]
-
 log = logging.getLogger("medseg.train")
 
 

@@ -17,8 +17,6 @@ from medseg.training.config import SamplingConfig
 from medseg.training.distributed import ALONE, Processes
 from medseg.training.samples.prepared import PreparedCase
 
-__all__ = ["Batch", "Patches", "extract"]
-
 Triple = tuple[int, int, int]
 
 # Batches read ahead of the one in use.

@@ -21,8 +21,6 @@ from medseg.prepare.card import InputCard
 from medseg.prepare.route import prepare, prepare_labels
 from medseg.training.samples.cascade import LowResolutionRun
 
-__all__ = ["IGNORED", "CaseFacts", "PreparedCase", "prepare_cases"]
-
 log = logging.getLogger("medseg.train")
 
 Triple = tuple[float, float, float]

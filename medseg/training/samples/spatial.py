@@ -10,8 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["PatchGrid", "Spatial", "apply_spatial"]
-
 # Up to so many classes labels are interpolated linearly, each class's fraction by itself, which keeps outlines smooth;
 # beyond it by nearest neighbor, which needs no channel for each class.
 SMOOTH_CLASSES = 8

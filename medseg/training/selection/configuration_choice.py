@@ -15,8 +15,6 @@ from statistics import mean, stdev
 
 from medseg.training.selection.post_choice import NONE, PostChoice, RuleDice, choose
 
-__all__ = ["ConfigurationChoice", "PairedDifference", "choose_configuration"]
-
 # Of each fold, the cases it held out and what each clean-up made of them.
 RuleTables = Sequence[Mapping[str, RuleDice]]
 

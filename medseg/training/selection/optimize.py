@@ -31,8 +31,6 @@ from medseg.training.selection.uncertainty_limit import boundary_entropy, uncert
 from medseg.training.selection.validate import CaseDice, dice, mean_dice
 from medseg.types import Prediction, Scan
 
-__all__ = ["Measured", "optimize", "parse_precisions"]
-
 log = logging.getLogger("medseg.train")
 
 # Windows and cases that show the range of a network's results; more change little.

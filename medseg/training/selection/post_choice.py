@@ -24,19 +24,6 @@ from medseg.post.cleanup import KeepLargest, RemoveSmall
 from medseg.training.selection.validate import dice
 from medseg.types import LabelMap, Scan
 
-__all__ = [
-    "NONE",
-    "RULES",
-    "PostChoice",
-    "RuleDice",
-    "RuleTable",
-    "as_post",
-    "choose",
-    "read_rule_dice",
-    "rule_dice",
-    "write_rule_dice",
-]
-
 NONE = "none"
 # Fixed beforehand, so that not even the candidates depend on the data.
 RULES: dict[str, KeepLargest | RemoveSmall] = {

@@ -9,8 +9,6 @@ import numpy as np
 from medseg.models.card import ModelCard, UncertaintyCard
 from medseg.types import Prediction
 
-__all__ = ["LEAST_CASES", "MARGIN", "PERCENTILE", "boundary_entropy", "uncertainty_limits"]
-
 # A few dozen cases estimate the tail badly: beyond the 99th percentile of 21 lay 6 of 21 other ordinary scans of the
 # same kind. So the limit is a little higher.
 PERCENTILE, MARGIN = 99.0, 0.05

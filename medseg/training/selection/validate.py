@@ -23,8 +23,6 @@ from medseg.models.package import ModelPackage
 from medseg.training.selection.uncertainty_limit import boundary_entropy
 from medseg.types import LabelMap, Scan
 
-__all__ = ["CaseDice", "Watcher", "dice", "mean_dice", "validate", "write_validation"]
-
 log = logging.getLogger("medseg.train")
 
 Watcher = Callable[[str, dict[str, float], Scan, LabelMap, LabelMap], None]

@@ -12,8 +12,6 @@ import numpy.typing as npt
 from medseg.draw.overlay import LabelPair, draw_planes
 from medseg.types import LabelMap, Scan
 
-__all__ = ["WorstCases"]
-
 
 class WorstCases:
     """Outlines of reference and prediction in the cases of the lowest Dice, so many at most."""
