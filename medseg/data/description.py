@@ -20,7 +20,7 @@ class ClassRow(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    value: Annotated[int, Field(ge=1, le=65535)]
+    value: Annotated[int, Field(ge=1, le=65535)] = Field(description="value of the class in label maps")
     structure: str | None = Field(
         default=None, description="pattern of structure or segment names, for RTSTRUCT and SEG; null takes the class's"
     )
@@ -34,9 +34,9 @@ class DatasetDescription(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str | None = None
-    description: str = ""
-    license: str = ""
+    name: str | None = Field(default=None, description="of the dataset; null takes the folder's")
+    description: str = Field(default="", description="where the data comes from, for the card")
+    license: str = Field(default="", description="of the data, for the card")
     channels: dict[str, str | None] | None = Field(
         default=None, description="name (in a table the column) to modality; null takes what is there"
     )
@@ -45,7 +45,10 @@ class DatasetDescription(BaseModel):
     )
     values: dict[Value, Value] = Field(default={}, description="value in the files to value here, where they differ")
     ignore: Value | None = Field(default=None, description="value of voxels that are not annotated")
-    references: Literal["classes", "instances"] = "classes"
+    references: Literal["classes", "instances"] = Field(
+        default="classes",
+        description="whether values of the references are classes, or number the objects of one class",
+    )
     resample_channels: bool = Field(default=False, description="bring other channels onto the grid of the first")
 
     @model_validator(mode="after")

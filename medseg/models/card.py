@@ -18,9 +18,9 @@ class _Strict(BaseModel):
 class CodeCard(_Strict):
     """A coded concept: value, scheme (``SCT`` for SNOMED CT) and meaning."""
 
-    value: str
-    scheme: str = "SCT"
-    meaning: str
+    value: str = Field(description="of the code")
+    scheme: str = Field(default="SCT", description="coding scheme; SCT is SNOMED CT")
+    meaning: str = Field(description="of the code, in words")
 
     def to_code(self) -> Code:
         """Return it as the type that travels."""
@@ -44,9 +44,9 @@ class NetworkCard(_Strict):
     Two names stand for networks that come whole, weights and all, in ``weights_file``: ``onnx`` and ``torchscript``.
     """
 
-    name: str
-    dimensions: Literal[2, 3] = 3
-    arguments: dict[str, Any] = {}
+    name: str = Field(description="registered name")
+    dimensions: Literal[2, 3] = Field(default=3, description="of its convolutions")
+    arguments: dict[str, Any] = Field(default={}, description="that build it; docs/reference lists them by network")
     output: Literal["logits", "probabilities"] = Field(
         default="logits", description="probabilities where the network ends in softmax or sigmoid"
     )
@@ -74,8 +74,8 @@ class LowResolutionCard(_Strict):
 class PostCard(_Strict):
     """One post-processing step: a stage by name, and its options."""
 
-    stage: str
-    options: dict[str, Any] = {}
+    stage: str = Field(description="name of the stage")
+    options: dict[str, Any] = Field(default={}, description="of the stage")
 
 
 class TrainingCard(_Strict):

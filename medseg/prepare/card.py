@@ -25,7 +25,9 @@ class NormalizationCard(_Strict):
     ``percentiles`` with its percentiles ``lower`` and ``upper``; ``none`` changes nothing.
     """
 
-    scheme: Literal["zscore", "clip_zscore", "rescale", "range", "percentiles", "none"] = "zscore"
+    scheme: Literal["zscore", "clip_zscore", "rescale", "range", "percentiles", "none"] = Field(
+        default="zscore", description="how intensities are scaled"
+    )
     nonzero_only: bool = Field(
         default=False, description="confine zscore to voxels that are not 0 in every channel; others stay"
     )
@@ -36,10 +38,10 @@ class NormalizationCard(_Strict):
     )
     to: tuple[float, float] = Field(default=(0.0, 1.0), description="what lower and upper become")
     clip: bool = Field(default=False, description="move what lies beyond lower and upper to them")
-    lower: float | None = None
-    upper: float | None = None
-    mean: float | None = None
-    std: float | None = None
+    lower: float | None = Field(default=None, description="lower intensity, or percentile")
+    upper: float | None = Field(default=None, description="upper intensity, or percentile")
+    mean: float | None = Field(default=None, description="of the training data, for clip_zscore")
+    std: float | None = Field(default=None, description="standard deviation of the training data, for clip_zscore")
 
     @model_validator(mode="after")
     def _complete(self) -> NormalizationCard:
@@ -69,7 +71,9 @@ class ResamplingCard(_Strict):
     """
 
     order: Literal[1, 3] = Field(default=3, description="1 linear, 3 cubic B-spline")
-    separate_slices: bool | None = None
+    separate_slices: bool | None = Field(
+        default=None, description="resample slice by slice; null decides by the spacing"
+    )
     aligned: Literal["edges", "centers"] = Field(
         default="edges",
         description="edges: the outer edges of both grids coincide, spacing is adjusted (nnU-Net, scikit-image); "
@@ -93,8 +97,8 @@ class ForegroundCard(_Strict):
 class ChannelCard(_Strict):
     """One input channel."""
 
-    name: str
-    modality: str | None = None
+    name: str = Field(description="of the channel")
+    modality: str | None = Field(default=None, description="DICOM's modality, such as CT or MR")
     normalization: NormalizationCard = NormalizationCard()
     foreground: ForegroundCard | None = Field(default=None, description="null: not known")
 
@@ -119,7 +123,7 @@ class InputCard(_Strict):
         default=None, description="axes mirrored in training, so that mirroring at test time is sound; null: unknown"
     )
     patch: tuple[int, int, int] = Field(description="voxels along x, y, z; 1 along z for a 2D network")
-    crop_to_nonzero: bool = False
+    crop_to_nonzero: bool = Field(default=False, description="show the network only the box of voxels that are not 0")
     crop_above: float | None = Field(
         default=None, description="show the network only the box of voxels above this in some channel"
     )

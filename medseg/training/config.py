@@ -23,10 +23,12 @@ class ClassConfig(_Strict):
     """What the model card says of a class, besides the dataset's value and name."""
 
     name: str | None = Field(default=None, description="null keeps the dataset's")
-    category: CodeCard | None = None
-    code: CodeCard | None = None
-    color: tuple[int, int, int] | None = None
-    is_thing: bool = False
+    category: CodeCard | None = Field(default=None, description="DICOM's segmented property category")
+    code: CodeCard | None = Field(default=None, description="DICOM's segmented property type, SNOMED CT as a rule")
+    color: tuple[int, int, int] | None = Field(
+        default=None, description="red, green and blue, 0 to 255; null takes one of the palette"
+    )
+    is_thing: bool = Field(default=False, description="objects of it can be counted")
 
 
 class SplitConfig(_Strict):
@@ -36,8 +38,8 @@ class SplitConfig(_Strict):
         default=None,
         description="null: 5 in a cross-validation; for one model as many as hold out about 20 cases, 5 to 10",
     )
-    fold: Annotated[int, Field(ge=0)] = 0
-    seed: int = 0
+    fold: Annotated[int, Field(ge=0)] = Field(default=0, description="number of the fold held out, from 0")
+    seed: int = Field(default=0, description="of the shuffling before the folds are cut")
 
 
 class SamplingConfig(_Strict):
@@ -60,13 +62,15 @@ class AugmentConfig(_Strict):
     A value between 0 and 1 is the probability of its kind, unless it says otherwise.
     """
 
-    rotation: Fraction = 0.2
-    rotation_degrees: float = Field(default=30.0, ge=0.0, le=180.0)
-    scaling: Fraction = 0.2
-    scaling_range: Range = (0.7, 1.4)
-    translation: Fraction = 0.0
+    rotation: Fraction = Field(default=0.2, description="probability of a rotation")
+    rotation_degrees: float = Field(
+        default=30.0, ge=0.0, le=180.0, description="largest angle about each axis, degrees"
+    )
+    scaling: Fraction = Field(default=0.2, description="probability of a change of size")
+    scaling_range: Range = Field(default=(0.7, 1.4), description="smallest and largest factor of size")
+    translation: Fraction = Field(default=0.0, description="probability of a shift")
     translation_share: Fraction = Field(default=0.1, description="of the patch, to either side along each axis")
-    elastic: Fraction = 0.0
+    elastic: Fraction = Field(default=0.0, description="probability of an elastic deformation")
     elastic_mm: Range = Field(default=(1.0, 3.0), description="largest displacement of a control point")
     elastic_spacing: float = Field(default=16.0, gt=0.0, description="mm between control points")
     flip: tuple[Axis, ...] = Field(
@@ -77,44 +81,48 @@ class AugmentConfig(_Strict):
         description="learn the fraction of each class in a voxel after interpolation, which keeps boundaries finer "
         "than voxels, not the class of the largest fraction; up to 8 classes",
     )
-    noise: Fraction = 0.1
-    noise_variance: Range = (0.0, 0.1)
-    blur: Fraction = 0.2
-    blur_sigma: Range = (0.5, 1.0)
-    brightness: Fraction = 0.15
-    brightness_range: Range = (0.75, 1.25)
-    contrast: Fraction = 0.15
-    contrast_range: Range = (0.75, 1.25)
-    low_resolution: Fraction = 0.25
-    low_resolution_zoom: Range = (0.5, 1.0)
-    gamma: Fraction = 0.3
-    gamma_inverted: Fraction = 0.1
-    gamma_range: Range = (0.7, 1.5)
+    noise: Fraction = Field(default=0.1, description="probability of Gaussian noise")
+    noise_variance: Range = Field(
+        default=(0.0, 0.1), description="smallest and largest variance, in normalized intensities"
+    )
+    blur: Fraction = Field(default=0.2, description="probability of Gaussian blur")
+    blur_sigma: Range = Field(default=(0.5, 1.0), description="smallest and largest standard deviation, voxels")
+    brightness: Fraction = Field(default=0.15, description="probability of a change of brightness")
+    brightness_range: Range = Field(default=(0.75, 1.25), description="smallest and largest factor")
+    contrast: Fraction = Field(default=0.15, description="probability of a change of contrast")
+    contrast_range: Range = Field(default=(0.75, 1.25), description="smallest and largest factor")
+    low_resolution: Fraction = Field(default=0.25, description="probability of sampling down and up again")
+    low_resolution_zoom: Range = Field(default=(0.5, 1.0), description="smallest and largest factor of size")
+    gamma: Fraction = Field(default=0.3, description="probability of a gamma change")
+    gamma_inverted: Fraction = Field(default=0.1, description="probability of a gamma change of inverted intensities")
+    gamma_range: Range = Field(default=(0.7, 1.5), description="smallest and largest exponent")
     invert: Fraction = Field(default=0.0, description="light on dark becomes dark on light; for stains and dark fields")
     gray: Fraction = Field(default=0.0, description="every channel becomes the same random mix of all")
     color: Fraction = Field(default=0.0, description="each channel is scaled and shifted by a draw of its own")
-    color_scale: Range = (0.6, 1.4)
+    color_scale: Range = Field(default=(0.6, 1.4), description="smallest and largest factor of a channel")
     color_shift: Range = Field(default=(-0.3, 0.3), description="in normalized intensities")
 
 
 class LossConfig(_Strict):
     """Dice and cross-entropy, summed with these weights at each resolution of deep supervision."""
 
-    dice: float = Field(default=1.0, ge=0.0)
-    cross_entropy: float = Field(default=1.0, ge=0.0)
+    dice: float = Field(default=1.0, ge=0.0, description="weight of the Dice loss")
+    cross_entropy: float = Field(default=1.0, ge=0.0, description="weight of the cross-entropy")
     batch_dice: bool = Field(default=True, description="one Dice over the whole batch, not one for each patch")
 
 
 class OptimizerConfig(_Strict):
     """How weights are updated."""
 
-    name: Literal["adamw", "sgd", "muon"] = "adamw"
+    name: Literal["adamw", "sgd", "muon"] = Field(
+        default="adamw", description="adamw, sgd, or muon for matrices with AdamW for the rest"
+    )
     learning_rate: float = Field(
         default=2e-3, gt=0.0, description="muon uses it for matrices, and a tenth of it for the rest"
     )
-    weight_decay: float = Field(default=1e-2, ge=0.0)
+    weight_decay: float = Field(default=1e-2, ge=0.0, description="decoupled, times the learning rate")
     momentum: Fraction = Field(default=0.99, description="SGD only, Nesterov")
-    schedule: Literal["cosine", "polynomial"] = "cosine"
+    schedule: Literal["cosine", "polynomial"] = Field(default="cosine", description="how the learning rate falls to 0")
     warm_up: Fraction = Field(default=0.05, description="fraction of the run over which the learning rate rises from 0")
     clip: float = Field(default=12.0, gt=0.0, description="largest norm of the gradient")
 
@@ -126,14 +134,16 @@ class TrainConfig(_Strict):
     follows the one that is nearer its end.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = "model"
-    version: str = "1"
-    title: str = ""
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = Field(
+        default="model", description="of the model package"
+    )
+    version: str = Field(default="1", description="of the model package")
+    title: str = Field(default="", description="one line for the card: structures, modality, resolution")
     dataset: DatasetDescription | None = Field(
         default=None, description="channels and classes that a folder of DICOM or of paired files does not name itself"
     )
     classes: dict[str, ClassConfig] = Field(default={}, description="by the dataset's name of the class")
-    limits: tuple[str, ...] = ()
+    limits: tuple[str, ...] = Field(default=(), description="for the card: what the model is not for")
     data: str = Field(
         default="", description="where the data comes from, for the card; empty takes the dataset's description"
     )
@@ -157,15 +167,19 @@ class TrainConfig(_Strict):
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
-    ema_decay: Fraction = 0.999
+    ema_decay: Fraction = Field(
+        default=0.999, description="of the running average of weights that is validated and kept; 0 turns it off"
+    )
 
     low_resolution_stage: str | None = Field(
         default=None,
         description="folder of a cross-validated run whose labels are channels beside the scan: a cascade",
     )
     start: str | None = Field(default=None, description="name or path of a model package to fine-tune")
-    epochs: Annotated[int, Field(ge=1)] | None = None
-    iterations_per_epoch: Annotated[int, Field(ge=1)] = 100
+    epochs: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="when to end; null leaves it to time_budget"
+    )
+    iterations_per_epoch: Annotated[int, Field(ge=1)] = Field(default=100, description="steps of an epoch")
     time_budget: Annotated[float, Field(gt=0)] | None = Field(default=None, description="seconds")
     checkpoint_every: Annotated[float, Field(gt=0)] = Field(default=300.0, description="seconds")
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
@@ -173,7 +187,7 @@ class TrainConfig(_Strict):
         description="auto is bf16 where the CPU multiplies it in hardware, fp16 on older GPUs, fp32 elsewhere",
     )
     tracking: bool = Field(default=True, description="record the run with MLflow")
-    seed: int = 0
+    seed: int = Field(default=0, description="of everything drawn at random")
 
     @model_validator(mode="after")
     def _bounded(self) -> TrainConfig:
