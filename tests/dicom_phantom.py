@@ -186,10 +186,10 @@ def write_enhanced(
     ds.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
     ds.InstanceNumber = 1
     ds.NumberOfFrames = len(frames)
-    ds.DimensionOrganizationSequence = _item(DimensionOrganizationUID=organization)
+    ds.DimensionOrganizationSequence = sequence(DimensionOrganizationUID=organization)
     ds.DimensionIndexSequence = DicomSequence(
         [
-            _item(
+            sequence(
                 DimensionOrganizationUID=organization,
                 DimensionIndexPointer=Tag(pointer),
                 FunctionalGroupPointer=Tag("FrameContentSequence"),
@@ -198,17 +198,17 @@ def write_enhanced(
         ]
     )
     shared, per_frame, pixels = Dataset(), [], []
-    shared.PlaneOrientationSequence = _item(
+    shared.PlaneOrientationSequence = sequence(
         ImageOrientationPatient=[round(float(v), 8) for v in (*where.row, *where.column)]
     )
-    shared.PixelMeasuresSequence = _item(PixelSpacing=list(where.spacing), SliceThickness=2.5)
+    shared.PixelMeasuresSequence = sequence(PixelSpacing=list(where.spacing), SliceThickness=2.5)
     for k, time in frames:
         groups = Dataset()
-        groups.PlanePositionSequence = _item(ImagePositionPatient=[round(float(v), 4) for v in where.positions[k]])
-        groups.FrameContentSequence = _item(
+        groups.PlanePositionSequence = sequence(ImagePositionPatient=[round(float(v), 4) for v in where.positions[k]])
+        groups.FrameContentSequence = sequence(
             StackID="1", InStackPositionNumber=k + 1, TemporalPositionIndex=time, DimensionIndexValues=[time, k + 1]
         )
-        groups.PixelValueTransformationSequence = _item(
+        groups.PixelValueTransformationSequence = sequence(
             RescaleSlope=slope, RescaleIntercept=intercept, RescaleType="US"
         )
         per_frame.append(groups)
@@ -222,7 +222,8 @@ def write_enhanced(
     return path
 
 
-def _item(**attributes: Any) -> DicomSequence:
+def sequence(**attributes: Any) -> DicomSequence:
+    """A sequence of one item."""
     item = Dataset()
     for keyword, value in attributes.items():
         setattr(item, keyword, value)

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from dicom_phantom import ORIENTATIONS, sequence
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from medseg.types import Geometry, Source
 
-AXIAL = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
-CORONAL = ((1.0, 0.0, 0.0), (0.0, 0.0, -1.0))
-SAGITTAL = ((0.0, 1.0, 0.0), (0.0, 0.0, -1.0))
+AXIAL, CORONAL, SAGITTAL = (ORIENTATIONS[name] for name in ("axial", "coronal", "sagittal"))
 OBLIQUE = ((0.8, 0.48, 0.36), (-0.6, 0.64, 0.48))
 
 
@@ -59,18 +58,15 @@ def small_multiframe(
         delattr(header, keyword)
     row, column = np.asarray(AXIAL[0]), np.asarray(AXIAL[1])
     step, origin = np.array([0, 0, spacing[2]]), np.array([-20.0, -15.0, 30.0])
-    measures, shared = Dataset(), Dataset()
-    measures.PixelSpacing, measures.SliceThickness = [spacing[1], spacing[0]], spacing[2]
-    shared.PixelMeasuresSequence = [measures]
-    header.SharedFunctionalGroupsSequence = [shared]
-    frames = []
-    for k in reversed(range(shape[2])):
-        position, orientation, item = Dataset(), Dataset(), Dataset()
-        position.ImagePositionPatient = [float(v) for v in origin + k * step]
-        orientation.ImageOrientationPatient = [*row, *column]
-        item.PlanePositionSequence, item.PlaneOrientationSequence = [position], [orientation]
-        frames.append(item)
-    header.PerFrameFunctionalGroupsSequence = frames
+    measures = sequence(PixelSpacing=[spacing[1], spacing[0]], SliceThickness=spacing[2])
+    header.SharedFunctionalGroupsSequence = sequence(PixelMeasuresSequence=measures)
+    header.PerFrameFunctionalGroupsSequence = [
+        sequence(
+            PlanePositionSequence=sequence(ImagePositionPatient=[float(v) for v in origin + k * step]),
+            PlaneOrientationSequence=sequence(ImageOrientationPatient=[*row, *column]),
+        )[0]
+        for k in reversed(range(shape[2]))
+    ]
     header.NumberOfFrames = shape[2]
     header.InstanceNumber = 1
     header.PixelData = np.zeros(shape[::-1], np.uint16).tobytes()

@@ -14,7 +14,14 @@ from medseg.infer.sliding_window import WindowOptions
 from medseg.prepare.resample import resample
 from medseg.types import Geometry, Scan
 
-WINDOWS = WindowOptions((16, 16, 16))
+TWO = Decision((0, 1))
+
+
+def labeled(array, engine, decision=TWO, shape=None, dtype=np.uint8, **options):
+    out = np.zeros(shape or array.shape[1:], dtype)
+    maps = [AxisMap.between(n, m) for n, m in zip(array.shape[1:], out.shape, strict=True)]
+    label_on_device(array, engine, maps, (0, 0, 0), decision, out, WindowOptions((16, 16, 16), **options))
+    return out
 
 
 @pytest.mark.parametrize("shape", [(24, 30, 41), (16, 16, 16), (9, 40, 17), (50, 12, 3)])
@@ -43,13 +50,8 @@ def test_mirrored_windows_are_averaged():
         x = np.linspace(-1, 1, 16, dtype=np.float32)[:, None, None]
         return np.stack([0 * windows[:, 0], x + 0 * windows[:, 0] + 1e-3], axis=1)
 
-    maps = [AxisMap.between(16, 16)] * 3
-    out = np.zeros((16, 16, 16), np.uint8)
-    mirrored = WindowOptions((16, 16, 16), mirror=(0,))
-    label_on_device(array, Resident(ramp), maps, (0, 0, 0), Decision((0, 1)), out, WINDOWS)
-    assert not out[:8].any()
-    label_on_device(array, Resident(ramp), maps, (0, 0, 0), Decision((0, 1)), out, mirrored)
-    assert out.all()
+    assert not labeled(array, Resident(ramp))[:8].any()
+    assert labeled(array, Resident(ramp), mirror=(0,)).all()
 
 
 def test_an_engine_may_write_its_scores_to_the_same_memory_again():
@@ -65,15 +67,9 @@ def test_an_engine_may_write_its_scores_to_the_same_memory_again():
 
     array = np.zeros((1, 16, 16, 40), np.float32)  # air, which is computed once, around a body
     array[..., 12:30] = smooth((16, 16, 18)) / 15 - 1
-    results = []
-    for engine in (Resident(turned), Reusing(turned)):
-        for mirror in ((), (0,)):
-            out = np.zeros(array.shape[1:], np.uint8)
-            maps = [AxisMap.between(n, n) for n in out.shape]
-            options = WindowOptions((16, 16, 16), mirror=mirror)
-            label_on_device(array, engine, maps, (0, 0, 0), Decision((0, 1)), out, options)
-            results.append(out)
-    plain, mirrored, plain_again, mirrored_again = results
+    plain, mirrored, plain_again, mirrored_again = (
+        labeled(array, engine, mirror=mirror) for engine in (Resident(turned), Reusing(turned)) for mirror in ((), (0,))
+    )
     assert not np.array_equal(plain, mirrored)
     assert np.array_equal(plain, plain_again)
     assert np.array_equal(mirrored, mirrored_again)
@@ -85,10 +81,7 @@ def test_regions_and_values_are_those_of_the_decision():
     def two(windows):
         return np.stack([windows[:, 0], windows[:, 0] - 0.5], axis=1)
 
-    out = np.zeros((16, 16, 16), np.uint16)
-    maps = [AxisMap.between(16, 16)] * 3
-    decision = Decision((0, 7, 300), regions=True)
-    label_on_device(array, Resident(two), maps, (0, 0, 0), decision, out, WINDOWS)
+    out = labeled(array, Resident(two), Decision((0, 7, 300), regions=True), dtype=np.uint16)
     assert np.array_equal(out, np.where(array[0] > 0.5, 300, np.where(array[0] > 0, 7, 0)))
 
 
@@ -101,20 +94,12 @@ def test_probabilities_are_interpolated_where_the_card_says_so(regions):
         return np.stack([windows[:, 0], 3 - 2 * windows[:, 0], 0.2 + 0 * windows[:, 0]], axis=1)
 
     decision = Decision(values, regions, interpolated="probabilities")
-    out = np.zeros((29, 11, 40), np.uint8)
-    maps = [AxisMap.between(16, n) for n in out.shape]
-    label_on_device(array, Resident(three), maps, (0, 0, 0), decision, out, WINDOWS)
+    out = labeled(array, Resident(three), decision, (29, 11, 40))
     shares = decision.to_interpolate(three(array[None])[0])
     fine = np.stack([resample(np.ascontiguousarray(share), out.shape, 1) for share in shares])
     assert (out != np.array(values)[decision.outcome(fine)]).mean() < 1e-3
 
 
 def test_scores_that_are_not_numbers_are_refused():
-    array = np.zeros((1, 16, 16, 16), np.float32)
-    maps = [AxisMap.between(16, 16)] * 3
-    out = np.zeros((16, 16, 16), np.uint8)
     with pytest.raises(Exception, match="not numbers"):
-        label_on_device(
-            array, Resident(lambda w: np.stack([w[:, 0] * np.nan] * 2, 1)), maps, (0, 0, 0), Decision((0, 1)), out,
-            WINDOWS,
-        )  # fmt: skip
+        labeled(np.zeros((1, 16, 16, 16), np.float32), Resident(lambda w: np.stack([w[:, 0] * np.nan] * 2, 1)))

@@ -57,14 +57,14 @@ def test_stacks_in_several_orientations(tmp_path):
     one, two = grid("axial"), grid("coronal", columns=14, rows=11)
 
     def turn(ds: Dataset) -> None:
-        from dicom_phantom import _item, _stored, encode  # type: ignore[attr-defined]
+        from dicom_phantom import _stored, encode, sequence  # type: ignore[attr-defined]
 
         pixels = [ds.PixelData]
         for k, position in enumerate(two.positions):
             groups = Dataset()
-            groups.PlanePositionSequence = _item(ImagePositionPatient=[round(float(v), 4) for v in position])
-            groups.PlaneOrientationSequence = _item(ImageOrientationPatient=[*two.row, *two.column])
-            groups.FrameContentSequence = _item(StackID="2", InStackPositionNumber=k + 1)
+            groups.PlanePositionSequence = sequence(ImagePositionPatient=[round(float(v), 4) for v in position])
+            groups.PlaneOrientationSequence = sequence(ImageOrientationPatient=[*two.row, *two.column])
+            groups.FrameContentSequence = sequence(StackID="2", InStackPositionNumber=k + 1)
             ds.PerFrameFunctionalGroupsSequence.append(groups)
             pixels.append(_stored(encode(two.world(k)), 1, 0, False, 16).tobytes())
         ds.NumberOfFrames = 18
@@ -131,31 +131,29 @@ def test_real_philips_keeps_magnitude_and_phase_apart():
                 np.testing.assert_allclose(scan.array[0, :, :, z], real.T, rtol=1e-5, atol=1e-3)
 
 
-def _as_alike(ds: Dataset) -> None:
-    """Take from Philips frames what the standard knows to tell them apart."""
+def _alike(folder, without=()) -> None:
+    """Write a Philips object without what the standard knows to tell its frames apart, in any order."""
+    (path,) = (ENHANCED / "Philips").iterdir()
+    ds = pydicom.dcmread(path)
     echo = ds.PerFrameFunctionalGroupsSequence[0].MREchoSequence[0].EffectiveEchoTime
     for groups in ds.PerFrameFunctionalGroupsSequence:
         kind = groups.MRImageFrameTypeSequence[0]
         kind.ComplexImageComponent, kind.FrameType = "MAGNITUDE", ["ORIGINAL", "PRIMARY", "T1", "M"]
         groups.MREchoSequence[0].EffectiveEchoTime = echo
-
-
-def _shuffled(ds: Dataset) -> None:
     order = np.random.default_rng(1).permutation(int(ds.NumberOfFrames))
     ds.PixelData = ds.pixel_array[order].tobytes()
     ds.PerFrameFunctionalGroupsSequence = Sequence([ds.PerFrameFunctionalGroupsSequence[int(n)] for n in order])
+    for keyword in without:
+        delattr(ds, keyword)
+    ds.save_as(folder / "x.dcm")
 
 
 @needs_data
 def test_private_dimensions_tell_volumes_apart(tmp_path):
     """Frames in any order, told apart by the maker's own dimensions alone: the volumes of the original come out."""
-    (path,) = (ENHANCED / "Philips").iterdir()
-    truth = {one.description: read_scan(one) for one in discover([path]).found}
+    truth = {one.description: read_scan(one) for one in discover([ENHANCED / "Philips"]).found}
     assert len(truth) == 2
-    ds = pydicom.dcmread(path)
-    _as_alike(ds)
-    _shuffled(ds)
-    ds.save_as(tmp_path / "x.dcm")
+    _alike(tmp_path)
     scans = [read_scan(one) for one in discover([tmp_path]).found]
     assert all("private dimension (2005," in scan.source.notes[0] for scan in scans)
     assert len(scans) == 2
@@ -167,11 +165,6 @@ def test_private_dimensions_tell_volumes_apart(tmp_path):
 @needs_data
 def test_frames_that_nothing_tells_apart_are_refused(tmp_path):
     """dcm2niix mixes magnitude and field map here without a word."""
-    (path,) = (ENHANCED / "Philips").iterdir()
-    ds = pydicom.dcmread(path)
-    _as_alike(ds)
-    _shuffled(ds)
-    del ds.DimensionIndexSequence
-    ds.save_as(tmp_path / "x.dcm")
+    _alike(tmp_path, without=["DimensionIndexSequence"])
     with pytest.raises(InputError, match="share a place"):
         load_scan(tmp_path)

@@ -1,11 +1,10 @@
 """ONNX, TorchScript and bare weights, imported by what the file says and a YAML beside it says."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 import torch
 import yaml
+from objects_for_tests import scan_of
 
 from medseg.cli.app import run
 from medseg.errors import FormatLimitation, ModelError, UsageError
@@ -15,7 +14,6 @@ from medseg.models.importing import import_model
 from medseg.models.package import load_package
 from medseg.models.registry import build_network
 from medseg.models.zipping import write_zip
-from medseg.types import Geometry, Scan
 
 ARGUMENTS = {"features": [4, 8]}
 INPUT = {
@@ -41,9 +39,7 @@ def network():
 
 @pytest.fixture
 def scan():
-    return Scan(
-        np.random.default_rng(0).normal(size=(1, 20, 18, 16)).astype(np.float32), Geometry(np.eye(4), (20, 18, 16))
-    )
+    return scan_of(np.random.default_rng(0).normal(size=(20, 18, 16)).astype(np.float32))
 
 
 @pytest.fixture
@@ -68,8 +64,7 @@ def segment(package, scan, engine="auto"):
 
 def onnx_file(path, network, **options):
     for name in ("onnx", "onnxscript", "onnxruntime"):
-        if importlib.util.find_spec(name) is None:
-            pytest.skip(f"{name} is not installed (extra onnx)")
+        pytest.importorskip(name, reason=f"{name} is not installed (extra onnx)")
     torch.onnx.export(network, (torch.zeros(1, 1, 16, 16, 16),), str(path), dynamo=False, opset_version=17, **options)
     return path
 
@@ -100,8 +95,8 @@ def test_weights_that_do_not_fit(tmp_path, network):
 
 @pytest.mark.parametrize("engine", ["auto", "onnx", "openvino"])
 def test_onnx(tmp_path, network, scan, expected, engine):
-    if engine == "openvino" and importlib.util.find_spec("openvino") is None:
-        pytest.skip("openvino is not installed (extra openvino)")
+    if engine == "openvino":
+        pytest.importorskip("openvino", reason="openvino is not installed (extra openvino)")
     path = onnx_file(tmp_path / "model.onnx", network, input_names=["anything"], output_names=["whatever"])
     write_card(path.with_suffix(".yaml"), without=["patch"])  # the graph says it
     package = import_model(path, "x")
@@ -172,10 +167,8 @@ def test_probabilities_and_regions(tmp_path, scan):
 def test_a_package_by_the_command_line(tmp_path, network, capsys):
     torch.save(network.state_dict(), tmp_path / "model.pt")
     write_card(tmp_path / "facts.yaml", network=NETWORK)
-    assert (
-        run(["models", "import", str(tmp_path / "model.pt"), "--name", "a", "--card", str(tmp_path / "facts.yaml")])
-        == 0
-    )
+    card = ["--card", str(tmp_path / "facts.yaml")]
+    assert run(["models", "import", str(tmp_path / "model.pt"), "--name", "a", *card]) == 0
     assert run(["models", "export", "a", "--out", str(tmp_path / "a.zip")]) == 0
     assert run(["models", "import", str(tmp_path / "a.zip"), "--name", "b"]) == 0
     assert load_package("a").hash == load_package("b").hash

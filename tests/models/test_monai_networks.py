@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from network_checks import check_export, check_overfit, check_shapes_and_gradients
 
 from medseg.errors import ConfigError, ModelError
 from medseg.models.registry import build_network
@@ -31,26 +32,26 @@ LARGE = {("vnet", 3), ("swinunetr", 3)}
 
 
 @pytest.mark.parametrize(("name", "dimensions"), sorted({(n, d) for n in SMALL for d in (2, 3)} - LARGE))
-def test_shapes_and_gradients(name, dimensions, check_shapes_and_gradients):
+def test_shapes_and_gradients(name, dimensions):
     check_shapes_and_gradients(name, dimensions, _arguments(name, dimensions), least=64 if name == "swinunetr" else 8)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "dimensions"), sorted(LARGE))
-def test_shapes_and_gradients_of_large_ones(name, dimensions, check_shapes_and_gradients):
+def test_shapes_and_gradients_of_large_ones(name, dimensions):
     check_shapes_and_gradients(name, dimensions, _arguments(name, dimensions), least=64 if name == "swinunetr" else 16)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize("name", SMALL)
-def test_export(name, dimensions, check_export):
+def test_export(name, dimensions):
     check_export(name, dimensions, _arguments(name, dimensions), least=64 if name == "swinunetr" else 8)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
-def test_overfit(name, check_overfit):
+def test_overfit(name):
     arguments = _arguments(name, 2) | ({"size": [64, 64]} if name == "unetr" else {})
     check_overfit(name, 2, arguments, least=64, rate=0.003)
 
@@ -104,7 +105,7 @@ def test_unetr_refuses_another_size_by_name():
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_encoders_in_a_pretrained_unet(encoder, check_shapes_and_gradients):
+def test_encoders_in_a_pretrained_unet(encoder):
     arguments = {"encoder": encoder, "weights": None, "depth": 3, "features": [4, 4, 4]}
     check_shapes_and_gradients("pretrained_unet", 2, arguments, least=16)
     if encoder != "efficientnet_b0":
@@ -113,7 +114,7 @@ def test_encoders_in_a_pretrained_unet(encoder, check_shapes_and_gradients):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_export_of_encoders(encoder, check_export):
+def test_export_of_encoders(encoder):
     arguments = {"encoder": encoder, "weights": None, "depth": 3, "features": [4, 4, 4]}
     check_export("pretrained_unet", 2, arguments)
 

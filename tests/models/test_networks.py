@@ -1,6 +1,7 @@
 """The architectures of medseg's own: shapes, gradients, export, a tiny overfit, in two and three dimensions."""
 
 import pytest
+from network_checks import check_export, check_overfit, check_shapes_and_gradients, check_trace
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # torch.onnx's own
 
@@ -41,25 +42,25 @@ VARIANTS = [pytest.param({"features": [4, 8, 8], **arguments}, id=name) for name
 
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize(("name", "arguments"), ARCHITECTURES)
-def test_shapes_and_gradients(name, arguments, dimensions, check_shapes_and_gradients):
+def test_shapes_and_gradients(name, arguments, dimensions):
     check_shapes_and_gradients(name, dimensions, arguments)
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize("arguments", VARIANTS)
-def test_unet_shapes_and_gradients(arguments, dimensions, check_shapes_and_gradients):
+def test_unet_shapes_and_gradients(arguments, dimensions):
     check_shapes_and_gradients("unet", dimensions, arguments)
 
 
 @pytest.mark.parametrize(("name", "dimensions"), [("unet", 3), ("deconvnet", 2), ("sliding_window_classifier", 2)])
-def test_export(name, dimensions, check_export):
+def test_export(name, dimensions):
     check_export(name, dimensions, SMALL[name])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize(("name", "arguments"), ARCHITECTURES)
-def test_export_of_every_architecture(name, arguments, dimensions, check_export):
+def test_export_of_every_architecture(name, arguments, dimensions):
     check_export(name, dimensions, arguments)
 
 
@@ -67,33 +68,33 @@ def test_export_of_every_architecture(name, arguments, dimensions, check_export)
 @pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize(("name", "arguments"), ARCHITECTURES)
-def test_trace_of_every_architecture(name, arguments, dimensions, check_trace):
+def test_trace_of_every_architecture(name, arguments, dimensions):
     check_trace(name, dimensions, arguments)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize("arguments", VARIANTS)
-def test_export_of_every_unet(arguments, dimensions, check_export):
+def test_export_of_every_unet(arguments, dimensions):
     check_export("unet", dimensions, arguments)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["sliding", "stitched"])
-def test_export_of_the_slow_ways(mode, check_export):
+def test_export_of_the_slow_ways(mode):
     check_export("sliding_window_classifier", 2, {**SMALL["sliding_window_classifier"], "mode": mode}, least=5)
 
 
 @pytest.mark.parametrize(("name", "arguments"), ARCHITECTURES)
-def test_overfit(name, arguments, check_overfit):
+def test_overfit(name, arguments):
     check_overfit(name, 2, arguments)
 
 
-def test_overfit_in_three_dimensions(check_overfit):
+def test_overfit_in_three_dimensions():
     check_overfit("unet", 3, SMALL["unet"], least=16)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "arguments"), ARCHITECTURES)
-def test_overfit_of_every_architecture_in_three_dimensions(name, arguments, check_overfit):
+def test_overfit_of_every_architecture_in_three_dimensions(name, arguments):
     check_overfit(name, 3, arguments, least=16)

@@ -18,17 +18,16 @@ from medseg.models.upsampling import (
     unpool,
 )
 
-BOARD = torch.tensor([[[[1, 2], [3, 4]]]])
 
-
-def test_nearest_as_written_on_a_board():
-    expected = [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
-    assert nearest(BOARD, (2, 2))[0, 0].tolist() == expected
-
-
-def test_bed_of_nails_as_written_on_a_board():
-    expected = [[1, 0, 2, 0], [0, 0, 0, 0], [3, 0, 4, 0], [0, 0, 0, 0]]
-    assert bed_of_nails(BOARD, (2, 2))[0, 0].tolist() == expected
+@pytest.mark.parametrize(
+    ("enlarge", "expected"),
+    [
+        (nearest, [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]),
+        (bed_of_nails, [[1, 0, 2, 0], [0, 0, 0, 0], [3, 0, 4, 0], [0, 0, 0, 0]]),
+    ],
+)
+def test_enlarged_as_written_on_a_board(enlarge, expected):
+    assert enlarge(torch.tensor([[[[1, 2], [3, 4]]]]), (2, 2))[0, 0].tolist() == expected
 
 
 def test_the_worked_example_of_transposed_convolution():
@@ -63,25 +62,19 @@ def test_pytorch_does_what_the_definition_says(sizes, kernels, stride, seed):
     torch.testing.assert_close(transposed_by_definition(image, kernel, stride), expected)
 
 
+HOW = {
+    "stride": st.integers(1, 5), "padding": st.integers(0, 4), "output_padding": st.integers(0, 4),
+    "dilation": st.integers(1, 4),
+}  # fmt: skip
+
+
 @settings(deadline=None, max_examples=200)
-@given(
-    size=st.integers(1, 12),
-    kernel=st.integers(1, 6),
-    stride=st.integers(1, 5),
-    padding=st.integers(0, 4),
-    output_padding=st.integers(0, 4),
-    dilation=st.integers(1, 4),
-)
-def test_the_size_formula_is_pytorchs(size, kernel, stride, padding, output_padding, dilation):
-    assume(output_padding < max(stride, dilation))
-    expected = transposed_size(
-        size, kernel, stride=stride, padding=padding, output_padding=output_padding, dilation=dilation
-    )
+@given(st.integers(1, 12), st.integers(1, 6), st.fixed_dictionaries(HOW))
+def test_the_size_formula_is_pytorchs(size, kernel, how):
+    assume(how["output_padding"] < max(how["stride"], how["dilation"]))
+    expected = transposed_size(size, kernel, **how)
     assume(expected >= 1)
-    layer = nn.ConvTranspose1d(
-        1, 1, kernel, stride=stride, padding=padding, output_padding=output_padding, dilation=dilation
-    )
-    assert layer(torch.zeros(1, 1, size)).shape[2] == expected
+    assert nn.ConvTranspose1d(1, 1, kernel, **how)(torch.zeros(1, 1, size)).shape[2] == expected
 
 
 @pytest.mark.parametrize("stride", [(2, 2), (1, 3), (2, 3, 4)])

@@ -65,8 +65,11 @@ def small_archive(
                     answer[element.keyword] = dataset[element.keyword]
             yield 0xFF00, answer
 
+    def of_series(event):
+        return [d for d in kept.values() if d.SeriesInstanceUID == event.identifier.SeriesInstanceUID]
+
     def get(event):
-        wanted = [d for d in kept.values() if d.SeriesInstanceUID == event.identifier.SeriesInstanceUID]
+        wanted = of_series(event)
         yield len(wanted)
         for dataset in wanted:
             if spoil is not None:
@@ -79,11 +82,10 @@ def small_archive(
         if send_to is None:
             yield None, None
             return
-        wanted = [d for d in kept.values() if d.SeriesInstanceUID == event.identifier.SeriesInstanceUID]
+        wanted = of_series(event)
         yield "127.0.0.1", send_to[0], send_to[1]
         yield len(wanted)
-        for dataset in wanted:
-            yield 0xFF00, dataset
+        yield from ((0xFF00, dataset) for dataset in wanted)
 
     entity = AE(ae_title="ARCHIVE")
     entity.add_supported_context(
@@ -99,6 +101,12 @@ def small_archive(
         yield f"127.0.0.1:{server.server_address[1]}/ARCHIVE", kept
     finally:
         server.shutdown()
+
+
+def pushed(source, archive):
+    push(source.files, archive)
+    (series,) = search(archive, {"StudyInstanceUID": source.study_uid})
+    return series
 
 
 def test_push_and_pull(tmp_path):
@@ -236,8 +244,7 @@ def test_c_move(tmp_path, request, over_tls):
         calls = {"tls_args": (client, "127.0.0.1")}
     with small_archive(tls=tls, send_to=(ours, calls)) as (address, kept):
         archive = Archive.parse(f"{scheme}://{address}", move_port=f"127.0.0.1:{ours}", **options)
-        push([tmp_path / "in"], archive)
-        (series,) = search(archive, {"StudyInstanceUID": source.study_uid})
+        series = pushed(source, archive)
         files = pull(archive, series, tmp_path / "out")
     assert {path.stem for path in files} == set(kept)
     assert all(pydicom.dcmread(path).PixelData == kept[path.stem].PixelData for path in files)
@@ -247,8 +254,7 @@ def test_c_move_to_somebody_the_archive_does_not_know(tmp_path):
     source, _ = small_series(tmp_path / "in", shape=(8, 8, 1))
     with small_archive() as (address, _):
         archive = Archive.parse(f"dicom://{address}", move_port=str(free_port()))
-        push([tmp_path / "in"], archive)
-        (series,) = search(archive, {"StudyInstanceUID": source.study_uid})
+        series = pushed(source, archive)
         with pytest.raises(ArchiveRefusal, match="AE title as a destination"):
             pull(archive, series, tmp_path / "out")
         with socket.socket() as taken:
@@ -275,8 +281,7 @@ def test_while_we_listen_only_what_was_asked_for_is_taken(tmp_path):
 
     with small_archive(send_to=(ours, {})) as (address, _):
         archive = Archive.parse(f"dicom://{address}", move_port=str(ours))
-        push([tmp_path / "in"], archive)
-        (series,) = search(archive, {"StudyInstanceUID": source.study_uid})
+        series = pushed(source, archive)
         original = move.completed
 
         def meanwhile(*arguments):
@@ -304,8 +309,7 @@ def test_a_series_that_breaks_off_is_fetched_again_or_not_at_all(tmp_path):
     for until, fetched in ((100, False), (4, True)):
         with small_archive(spoil=drop(until)) as (address, _):
             archive = Archive.parse(f"dicom://{address}")
-            push([tmp_path / "in"], archive)
-            (series,) = search(archive, {"StudyInstanceUID": source.study_uid})
+            series = pushed(source, archive)
             if fetched:
                 assert len(pull(archive, series, tmp_path / "out", retries=1, wait=0.01)) == 4
             else:
@@ -320,8 +324,7 @@ def test_fewer_objects_than_the_archive_has(tmp_path):
     source, _ = small_series(tmp_path / "in", shape=(8, 8, 2))
     with small_archive() as (address, _):
         archive = Archive.parse(f"dicom://{address}")
-        push([tmp_path / "in"], archive)
-        (series,) = search(archive, {"StudyInstanceUID": source.study_uid})
+        series = pushed(source, archive)
         with pytest.raises(ArchiveError, match="2 of the 3 objects"):
             pull(archive, replace(series, objects=3), tmp_path / "out", retries=0)
     assert not list((tmp_path / "out").iterdir())
@@ -332,8 +335,7 @@ def test_an_instance_uid_is_no_path(tmp_path: Path):
     source, _ = small_series(tmp_path / "in", shape=(8, 8, 1))
     with small_archive() as (address, kept):
         archive = Archive.parse(f"dicom://{address}")
-        push([tmp_path / "in"], archive)
-        (series,) = search(archive, {"StudyInstanceUID": source.study_uid})
+        series = pushed(source, archive)
         with lenient():
             for dataset in kept.values():
                 dataset.SOPInstanceUID = "../../outside"
