@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from dicom_phantom import check, grid, write_series
+from small_labels import MODEL, some_labels
 
 from medseg.cli.app import run
 from medseg.io import itk, nifti
@@ -13,9 +14,7 @@ from medseg.io.convert import FORMATS, convert
 from medseg.io.dicom_results.rtstruct import write_rtstruct
 from medseg.io.dicom_results.seg import write_seg
 from medseg.io.read import load_scan, read_labels
-from medseg.types import Code, Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity
-
-MODEL = ModelIdentity("phantom", "1", "0" * 64)
+from medseg.types import Geometry, LabelMap, LabelTable
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -44,25 +43,12 @@ def test_channels(tmp_path, format):
     np.testing.assert_allclose(scan.geometry.affine, np.diag([1, 2, 3, 1]))
 
 
-def labels_on(scan) -> LabelMap:
-    array = np.zeros(scan.geometry.shape, np.uint8)
-    array[2:6, 3:7, 2:5], array[8:12, 3:7, 3:6] = 1, 2
-    organ = Code("123037004", "SCT", "Anatomical Structure")
-    table = LabelTable(
-        (
-            LabelClass(1, "Liver", organ, Code("10200004", "SCT", "Liver")),
-            LabelClass(2, "Spleen", organ, Code("78961009", "SCT", "Spleen")),
-        )
-    )
-    return LabelMap(array, scan.geometry, table)
-
-
 @pytest.mark.parametrize("format", FORMATS)
 def test_study_with_seg_and_rtstruct(tmp_path, format):
     study = tmp_path / "study"
     write_series(study / "ct", grid())
     scan = load_scan(study / "ct")
-    labels = labels_on(scan)
+    labels = some_labels(scan.geometry)
     write_seg(labels, scan.source, study / "seg.dcm", model=MODEL)
     write_rtstruct(labels, scan.source, study / "rt.dcm", model=MODEL)
     (study / "rt.json").unlink(missing_ok=True)
@@ -78,16 +64,14 @@ def test_study_with_seg_and_rtstruct(tmp_path, format):
         here = segments.geometry.to_world(np.argwhere(segments.array == value))
         truth = scan.geometry.to_world(np.argwhere(labels.array == value))
         np.testing.assert_allclose(here[np.lexsort(here.round(2).T)], truth[np.lexsort(truth.round(2).T)], atol=0.01)
-    assert json.loads(written["seg"].with_name("conversion.json").read_text())["classes"] == {
-        "1": "Liver",
-        "2": "Spleen",
-    }
+    classes = json.loads(written["seg"].with_name("conversion.json").read_text())["classes"]
+    assert classes == {"1": "liver", "2": "Größe α", "3": "never found"}
 
 
 def test_contours_without_their_series(tmp_path):
     write_series(tmp_path / "ct", grid())
     scan = load_scan(tmp_path / "ct")
-    write_rtstruct(labels_on(scan), scan.source, tmp_path / "rt" / "rt.dcm", model=MODEL)
+    write_rtstruct(some_labels(scan.geometry), scan.source, tmp_path / "rt" / "rt.dcm", model=MODEL)
     result = convert([tmp_path / "rt"], tmp_path / "out")
     assert result.exit_code == 4
     assert "Give the folder of that series too" in result.converted[0].error

@@ -167,21 +167,11 @@ def _phase(number: int, **attributes: object):
     return edit
 
 
-@pytest.mark.parametrize(
-    "keyword",
-    [
-        "AcquisitionNumber",
-        "TemporalPositionIdentifier",
-        "EchoNumbers",
-        "EchoTime",
-        "TriggerTime",
-        "DiffusionBValue",
-        "ContrastBolusAgent",
-        "ConvolutionKernel",
-        "AcquisitionTime",
-        "SeriesTime",
-    ],
-)
+NUMBERS = ("AcquisitionNumber", "TemporalPositionIdentifier", "EchoNumbers", "EchoTime", "TriggerTime")
+OTHERS = ("DiffusionBValue", "ContrastBolusAgent", "ConvolutionKernel", "AcquisitionTime", "SeriesTime")
+
+
+@pytest.mark.parametrize("keyword", [*NUMBERS, *OTHERS])
 def test_two_phases_under_one_uid(tmp_path, keyword):
     for number in (0, 1):
         value = number + 1.0 if keyword == "DiffusionBValue" else f"10150{number}" if "Time" in keyword else str(number)

@@ -1,16 +1,18 @@
 """NRRD and MetaImage, and the segments 3D Slicer writes."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 from dicom_phantom import check, encode
+from small_labels import TABLE
 
 from medseg.errors import FormatLimitation, InputError, MedsegError
 from medseg.io import itk
 from medseg.io.read import load_scan, read_labels
-from medseg.types import Code, Geometry, LabelClass, LabelMap, LabelTable
+from medseg.types import Geometry, LabelClass, LabelMap, LabelTable
 
 NAMES = ["a.nrrd", "a.nhdr", "a.mha", "a.mhd"]
 
@@ -144,19 +146,7 @@ def test_units_other_than_mm(tmp_path):
 # --- labels
 
 
-def table():
-    return LabelTable(
-        (
-            LabelClass(
-                2,
-                "liver",
-                Code("123037004", "SCT", "Anatomical Structure"),
-                Code("10200004", "SCT", "Liver"),
-                (221, 130, 101),
-            ),
-            LabelClass(7, "lésion é", color=(1, 2, 3)),
-        )
-    )
+NAMED = LabelTable((replace(TABLE.classes[0], value=2), LabelClass(7, "lésion é", color=(1, 2, 3))))
 
 
 @pytest.mark.parametrize("name", ["a.seg.nrrd", "a.nrrd", "a.mha"])
@@ -164,7 +154,7 @@ def test_labels_there_and_back(tmp_path, name):
     affine = np.array([[-1.5, 0.2, 0, 10], [0.15, 2, 0.1, 20], [0, -0.1, 3, 30], [0, 0, 0, 1.0]])
     array = np.random.default_rng(0).choice([0, 2, 7], (5, 6, 7)).astype(np.uint8)
     affine[:3, :3] = np.linalg.qr(affine[:3, :3])[0] * [1.5, 2, 3]
-    labels = LabelMap(array, Geometry(affine, array.shape), table())
+    labels = LabelMap(array, Geometry(affine, array.shape), NAMED)
     itk.write_labels(labels, tmp_path / name)
     again = read_labels(tmp_path / name)
     np.testing.assert_array_equal(again.array, array)
@@ -193,18 +183,16 @@ def test_layers_that_do_not_overlap_become_one_map(tmp_path):
     assert (labels.array[0, 0, 0], labels.array[1, 1, 1], labels.array[2, 2, 2]) == (1, 2, 3)
 
 
-def test_segments_that_overlap_are_refused(tmp_path):
-    one, two = np.zeros((2, 4, 4, 4), np.uint8)
-    one[0, 0, 0] = two[0, 0, 0] = 1
-    slicer_layers(tmp_path / "a.seg.nrrd", [one, two], [("a", 0, 1), ("b", 1, 1)])
-    with pytest.raises(FormatLimitation, match="'b' overlaps another"):
-        read_labels(tmp_path / "a.seg.nrrd")
-
-
-def test_values_of_no_segment_are_refused(tmp_path):
-    one = np.full((4, 4, 4), 9, np.uint8)
-    slicer_layers(tmp_path / "a.seg.nrrd", [one], [("a", 0, 1)])
-    with pytest.raises(InputError, match=r"\[9\] belong to no segment"):
+@pytest.mark.parametrize(
+    ("layers", "segments", "message"),
+    [
+        (np.ones((2, 4, 4, 4), np.uint8), [("a", 0, 1), ("b", 1, 1)], "'b' overlaps another"),
+        (np.full((1, 4, 4, 4), 9, np.uint8), [("a", 0, 1)], r"\[9\] belong to no segment"),
+    ],
+)
+def test_segments_that_overlap_and_values_of_none_are_refused(tmp_path, layers, segments, message):
+    slicer_layers(tmp_path / "a.seg.nrrd", layers, segments)
+    with pytest.raises((FormatLimitation, InputError), match=message):
         read_labels(tmp_path / "a.seg.nrrd")
 
 

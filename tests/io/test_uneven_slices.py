@@ -4,16 +4,15 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_phantom import check, encode, grid, mixed_spacing, write_series
+from small_labels import MODEL, TABLE
 
 from medseg.errors import FormatLimitation
 from medseg.io.dicom_results.key_images import write_key_images
 from medseg.io.dicom_results.rtstruct import write_rtstruct
 from medseg.io.dicom_results.seg import write_seg
 from medseg.io.read import load_scan
-from medseg.types import Code, LabelClass, LabelMap, LabelTable, ModelIdentity
+from medseg.types import LabelMap
 
-MODEL = ModelIdentity("phantom", "1", "ab" * 32)
-TABLE = LabelTable((LabelClass(1, "bright", code=Code("10200004", "SCT", "Liver")),))
 THRESHOLD = 2500.0
 
 

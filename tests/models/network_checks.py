@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from medseg.models.registry import build_network
+
+
+class RunsAtLoading:
+    """In a file, what leaves a trace where it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (Path("ran"),)
+
+
+def built(name: str, dimensions: int = 2, channels: int = 1, classes: int = 2, **arguments: Any) -> nn.Module:
+    return build_network(name, channels=channels, classes=classes, dimensions=dimensions, arguments=arguments)
 
 
 def _size(network: nn.Module, least: int) -> tuple[int, ...]:

@@ -26,11 +26,6 @@ NETWORK = {"name": "unet", "arguments": ARGUMENTS}
 CLASSES = [{"value": 1, "name": "liver"}, {"value": 2, "name": "tumor"}]
 
 
-@pytest.fixture(autouse=True)
-def _home(tmp_path, monkeypatch):
-    monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
-
-
 @pytest.fixture
 def network():
     torch.manual_seed(3)

@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from network_checks import RunsAtLoading
 
 from medseg.errors import FormatLimitation, ModelError, UsageError
 from medseg.infer.options import InferOptions
@@ -217,7 +218,8 @@ def test_a_card_says_what_the_bundle_cannot(tmp_path, weights, scan_file):
         import_model(bundle, "x", out=tmp_path / "own", card=tmp_path / "card.yaml")
 
 
-def test_weights_that_do_not_fit_or_hold_code_are_refused(tmp_path, weights):
+def test_weights_that_do_not_fit_or_hold_code_are_refused(tmp_path, monkeypatch, weights):
+    monkeypatch.chdir(tmp_path)
     other = configuration(network_def={**NETWORK, "channels": [4, 8, 32]})
     with pytest.raises(ModelError, match="do not fit"):
         import_model(write_bundle(tmp_path / "a", other, weights), "x", out=tmp_path / "package")
@@ -225,11 +227,4 @@ def test_weights_that_do_not_fit_or_hold_code_are_refused(tmp_path, weights):
     torch.save({"state_dict": weights, "reader": RunsAtLoading()}, bundle / "models" / "model.pt")
     with pytest.raises(ModelError, match="without running code"):
         import_model(bundle, "x", out=tmp_path / "package")
-    assert not RunsAtLoading.ran
-
-
-class RunsAtLoading:
-    ran = False
-
-    def __reduce__(self):
-        return (setattr, (RunsAtLoading, "ran", True))
+    assert not (tmp_path / "ran").exists()

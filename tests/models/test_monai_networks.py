@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from network_checks import check_export, check_overfit, check_shapes_and_gradients
+from network_checks import built, check_export, check_overfit, check_shapes_and_gradients
 
 from medseg.errors import ConfigError, ModelError
 from medseg.models.registry import build_network
@@ -120,13 +120,7 @@ def test_export_of_encoders(encoder):
 
 
 def test_resnet_18_lets_gradients_through_its_shortcuts():
-    network = build_network(
-        "pretrained_unet",
-        channels=1,
-        classes=2,
-        dimensions=2,
-        arguments={"encoder": "resnet18", "weights": None, "depth": 3},
-    ).eval()
+    network = built("pretrained_unet", encoder="resnet18", weights=None, depth=3).eval()
     block = network.encoder.body.stages["stride_8"].layer2[0]
     x = torch.randn(1, 64, 8, 8, requires_grad=True)
     block.downsample(x).sum().backward()
@@ -154,13 +148,8 @@ def test_medicalnets_names_and_efficientnets_names_are_understood(tmp_path, monk
         ("efficientnet_b0", efficient, 2, "efficientnet.pth"),
     ):
         channels = 1 if dimensions == 3 else 3
-        network = build_network(
-            "pretrained_unet",
-            channels=channels,
-            classes=2,
-            dimensions=dimensions,
-            arguments={"encoder": encoder, "weights": str(tmp_path / file), "depth": 3},
-        ).eval()
+        how = {"encoder": encoder, "weights": str(tmp_path / file), "depth": 3}
+        network = built("pretrained_unet", dimensions, channels, **how).eval()
         load_pretrained(network)
         x = torch.randn(1, channels, *[32] * dimensions)
         with torch.no_grad():

@@ -1,13 +1,14 @@
 import json
 import pickle
 import zipfile
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from network_checks import RunsAtLoading
 from nnunet_reference import NnUNet, randomize
+from objects_for_tests import scan_of
 from shared_data import SHARED
 
 from medseg.errors import FormatLimitation, InputError, MedsegError, ModelError, UsageError
@@ -18,7 +19,6 @@ from medseg.io.nifti import read_scan
 from medseg.models.adapters.nnunet_plans import Axes
 from medseg.models.importing import import_model
 from medseg.models.package import load_package
-from medseg.types import Geometry, Scan
 
 PEER = SHARED / "peers" / "nnunet_hippocampus"
 IMAGES = SHARED / "data" / "hippocampus" / "imagesTr"
@@ -182,15 +182,14 @@ def test_regions_become_labels_in_nnunets_order(tmp_path):
     assert package.card.regions == (1, 2)
     assert [(c.value, c.name) for c in package.card.classes] == [(1, "whole"), (2, "core")]
     array = np.random.default_rng(0).uniform(50, 150, size=(2, 24, 16, 4)).astype(np.float32)
-    scan = Scan(array, Geometry(np.diag([1.1, 0.9, 3.0, 1]), array.shape[1:]))
+    scan = scan_of(array, (1.1, 0.9, 3.0))
     prediction = Predictor(package, InferOptions(probabilities=True, engine="torch", device="cpu")).segment(scan)
     expected = np.where(prediction.probabilities[1] > 0.5, 2, np.where(prediction.probabilities[0] > 0.5, 1, 0))
     clear = np.abs(prediction.probabilities - 0.5).min(axis=0) > 1e-4
     assert np.array_equal(prediction.labels.array[clear], expected[clear])
 
 
-def test_zip_and_store(tmp_path, monkeypatch):
-    monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
+def test_zip_and_store(tmp_path):
     root, _ = results(tmp_path)
     archive = tmp_path / "exported.zip"
     with zipfile.ZipFile(archive, "w") as out:
@@ -203,22 +202,17 @@ def test_zip_and_store(tmp_path, monkeypatch):
     import_model(archive, "zipped", overwrite=True)
 
 
-class Harmful:
-    def __reduce__(self):
-        return Path.touch, (Path("harm-done"),)
-
-
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     root, _ = results(tmp_path)
     path = root / "fold_0" / "checkpoint_final.pth"
-    torch.save({"network_weights": {}, "init_args": Harmful()}, path)
+    torch.save({"network_weights": {}, "init_args": RunsAtLoading()}, path)
     with pytest.raises(ModelError, match="without running code"):
         import_model(root, "bad", out=tmp_path / "out")
-    path.write_bytes(pickle.dumps(Harmful(), protocol=2))
+    path.write_bytes(pickle.dumps(RunsAtLoading(), protocol=2))
     with pytest.raises(ModelError, match="without running code"):
         import_model(root, "bad", out=tmp_path / "out")
-    assert not (tmp_path / "harm-done").exists()
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize(
@@ -263,9 +257,7 @@ def test_several_configurations_at_once_are_refused_with_the_way_out(tmp_path):
 def test_members_that_disagree_are_noticed(tmp_path):
     """An ensemble of the same network twice agrees with itself; of two strangers it does not."""
     root, _ = results(tmp_path / "two", folds=2)
-    scan = Scan(
-        np.random.default_rng(0).normal(50, 30, (2, 24, 30, 20)).astype(np.float32), Geometry(np.eye(4), (24, 30, 20))
-    )
+    scan = scan_of(np.random.default_rng(0).normal(50, 30, (2, 24, 30, 20)).astype(np.float32))
     strangers = import_model(root, "test", out=tmp_path / "strangers")
     (root / "fold_1" / "checkpoint_final.pth").write_bytes((root / "fold_0" / "checkpoint_final.pth").read_bytes())
     twins = import_model(root, "test", out=tmp_path / "twins")

@@ -36,17 +36,15 @@ def peer(tmp_path_factory):
 
 @pytest.mark.parametrize("configuration", ["2d", "3d_lowres"])
 @pytest.mark.parametrize("dataset", ["Dataset001_Plain", "Dataset002_Residual"])
-def test_labels_agree(peer, tmp_path, monkeypatch, dataset, configuration):
-    monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
+def test_labels_agree(peer, tmp_path, dataset, configuration):
     package = import_model(peer / "results" / dataset, "theirs", configuration=configuration)
     check(predictor_of(package), peer, dataset, configuration, 0.999)
 
 
 @pytest.mark.parametrize("dataset", ["Dataset001_Plain", "Dataset002_Residual"])
-def test_cascades_of_two_folds_agree(peer, tmp_path, monkeypatch, dataset):
+def test_cascades_of_two_folds_agree(peer, tmp_path, dataset):
     """Given nnU-Net's own low-resolution stage, as closely as other models; given ours, these untrained networks, whose
     margins are next to nothing, make more of the few voxels in which the first passes differ."""
-    monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
     package = import_model(peer / "results" / dataset, "theirs", configuration="3d_cascade_fullres")
     predictor = predictor_of(package)
     check(predictor, peer, dataset, "3d_cascade_fullres", 0.99)
@@ -63,8 +61,7 @@ class TheirFirstPass:
         return Prediction(labels, ModelIdentity("theirs", "1", "0" * 64))
 
 
-def test_a_cascade_in_an_exported_zip_and_from_a_zip_of_ours(peer, tmp_path, monkeypatch):
-    monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
+def test_a_cascade_in_an_exported_zip_and_from_a_zip_of_ours(peer, tmp_path):
     with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
         for path in (peer / "results" / "Dataset001_Plain").rglob("*"):
             archive.write(path, path.relative_to(peer / "results"))

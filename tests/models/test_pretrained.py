@@ -1,15 +1,15 @@
 import hashlib
-from pathlib import Path
 
 import pytest
 import torch
+from network_checks import RunsAtLoading, built
 from safetensors.torch import save_file
 from torch import nn
 
 from medseg.errors import ModelError
 from medseg.models import pretrained
 from medseg.models.efficientnet_lite import EfficientNetLite0
-from medseg.models.registry import build_network, load_pretrained
+from medseg.models.registry import load_pretrained
 from medseg.models.state_dict import read_state_dict
 
 
@@ -21,13 +21,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def _network(dimensions=2, channels=1, **arguments):
-    return build_network(
-        "pretrained_unet",
-        channels=channels,
-        classes=2,
-        dimensions=dimensions,
-        arguments={"depth": 2, "features": [4, 4], **arguments},
-    )
+    return built("pretrained_unet", dimensions, channels, **{"depth": 2, "features": [4, 4], **arguments})
 
 
 def test_building_needs_no_weights_and_loading_does(monkeypatch, folder):
@@ -106,14 +100,9 @@ def test_weights_of_another_network_are_refused_whole(tmp_path):
     assert all(torch.equal(before[k], v) for k, v in network.state_dict().items())
 
 
-class _Runs:
-    def __reduce__(self):
-        return (Path.touch, (Path("ran"),))
-
-
 def test_a_file_that_would_run_code_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    torch.save({"weight": _Runs()}, tmp_path / "bad.pth")
+    torch.save({"weight": RunsAtLoading()}, tmp_path / "bad.pth")
     with pytest.raises(ModelError, match="cannot be read"):
         read_state_dict(tmp_path / "bad.pth")
     assert not (tmp_path / "ran").exists()

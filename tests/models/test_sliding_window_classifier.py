@@ -1,19 +1,12 @@
 import pytest
 import torch
+from network_checks import built
 
 from medseg.models.networks.sliding_window_classifier import cost
-from medseg.models.registry import build_network
 
 
 def _network(dimensions, **arguments):
-    network = build_network(
-        "sliding_window_classifier",
-        channels=2,
-        classes=3,
-        dimensions=dimensions,
-        arguments={"features": [4, 6], "hidden": 8, **arguments},
-    )
-    return network.eval()
+    return built("sliding_window_classifier", dimensions, 2, 3, features=[4, 6], hidden=8, **arguments).eval()
 
 
 @pytest.mark.parametrize("size", [(23, 17), (5, 3), (1, 9), (9, 6, 7)])

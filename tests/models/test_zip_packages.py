@@ -11,8 +11,7 @@ from medseg.models.zipping import write_zip
 
 
 @pytest.fixture
-def package(tmp_path, monkeypatch):
-    monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
+def package(tmp_path):
     return write_package(tmp_path / "package", tiny_card(), {"w": torch.arange(4.0)})
 
 
@@ -41,8 +40,7 @@ def test_a_zip_cannot_write_outside_its_folder(tmp_path):
     assert not (tmp_path / "outside.txt").exists()
 
 
-def test_what_is_no_package_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
+def test_what_is_no_package_is_refused(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"no zip")
     with pytest.raises(InputError, match="cannot be unpacked"):
         load_package(tmp_path / "a.zip")

@@ -14,12 +14,7 @@ import pydicom
 import pytest
 from peers.orthanc import free_port
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage, RLELossless
-from pynetdicom import AE, evt
-from pynetdicom.sop_class import (
-    StudyRootQueryRetrieveInformationModelFind,
-    StudyRootQueryRetrieveInformationModelGet,
-    StudyRootQueryRetrieveInformationModelMove,
-)
+from pynetdicom import AE, evt, sop_class
 from small_series import small_series
 
 from medseg.cli.app import run
@@ -91,9 +86,8 @@ def small_archive(
     entity.add_supported_context(
         MRImageStorage, [ExplicitVRLittleEndian, ImplicitVRLittleEndian], scu_role=True, scp_role=True
     )
-    entity.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
-    entity.add_supported_context(StudyRootQueryRetrieveInformationModelGet)
-    entity.add_supported_context(StudyRootQueryRetrieveInformationModelMove)
+    for service in ("Find", "Get", "Move"):
+        entity.add_supported_context(getattr(sop_class, f"StudyRootQueryRetrieveInformationModel{service}"))
     entity.add_requested_context(MRImageStorage, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
     handlers = [(evt.EVT_C_STORE, store), (evt.EVT_C_FIND, find), (evt.EVT_C_GET, get), (evt.EVT_C_MOVE, move)]
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers, ssl_context=tls)
