@@ -76,9 +76,11 @@ def judge(kind: Kind, volumes: Sequence[Volume], slack: float = SLACK) -> str:
 
 
 def _set(**attributes: Any) -> Callable[[Dataset, int], None]:
+    """Set attributes to values, or to what functions give for the number of the slice."""
+
     def edit(ds: Dataset, k: int) -> None:
         for keyword, value in attributes.items():
-            setattr(ds, keyword, value)
+            setattr(ds, keyword, value(k) if callable(value) else value)
 
     return edit
 
@@ -87,7 +89,7 @@ def _series(where: Grid | None = None, **options: Any) -> Callable[[Path], objec
     return lambda folder: write_series(folder, grid() if where is None else where, **options)
 
 
-def _renamed(number: int, offset: int = 0, **attributes: Any) -> Callable[[Dataset, int], None]:
+def renamed(number: int, offset: int = 0, **attributes: Any) -> Callable[[Dataset, int], None]:
     """Make further images of the same series."""
 
     def edit(ds: Dataset, k: int) -> None:
@@ -119,7 +121,7 @@ def _phases(same_numbers: bool = False, shift: float = 0.0, **telling: Sequence[
                 number,
                 where,
                 values=lambda w, n=number: encode(w) + PHASE * n,  # type: ignore[misc]
-                edit=_renamed(number, offset, **told),
+                edit=renamed(number, offset, **told),
             )
 
     return write
@@ -128,7 +130,7 @@ def _phases(same_numbers: bool = False, shift: float = 0.0, **telling: Sequence[
 def _beside(where: Grid, **attributes: Any) -> Callable[[Path], None]:
     def write(folder: Path) -> None:
         write_series(folder, grid())
-        _merge(folder, 1, where, edit=_renamed(1, 90, **attributes))
+        _merge(folder, 1, where, edit=renamed(1, 90, **attributes))
 
     return write
 
@@ -142,7 +144,7 @@ def _one_again(folder: Path) -> None:
     write_series(folder, grid())
     where = grid()
     where = where.without(*[k for k in range(9) if k != 4])
-    _merge(folder, 1, where, values=lambda w: encode(w) + PHASE, edit=_renamed(1, 90))
+    _merge(folder, 1, where, values=lambda w: encode(w) + PHASE, edit=renamed(1, 90))
 
 
 def off_the_line() -> Grid:
@@ -154,19 +156,21 @@ def off_the_line() -> Grid:
 def _pixels(change: Callable[[Array], Array]) -> Callable[[Dataset, int], None]:
     def edit(ds: Dataset, k: int) -> None:
         dtype = "<i2" if ds.PixelRepresentation else "<u2"
-        stored = np.frombuffer(ds.PixelData, dtype).reshape(ds.Rows, ds.Columns).copy()
+        stored = np.frombuffer(ds.PixelData, dtype).reshape(ds.Rows, ds.Columns)
         ds.PixelData = change(stored).astype(dtype).tobytes()
 
     return edit
 
 
-def _padded(ds: Dataset, k: int) -> None:
-    def border(stored: Array) -> Array:
-        stored[0, :] = 63536
-        return stored
+def padded(value: int, written: int | None = None) -> Callable[[Dataset, int], None]:
+    """Fill the first row with a value, and write that it, or another, is padding."""
+    told = value if written is None else written
 
-    _pixels(border)(ds, k)
-    ds.add_new(0x00280120, "US", 63536)
+    def edit(ds: Dataset, k: int) -> None:
+        _pixels(lambda stored: np.where(np.arange(len(stored))[:, None] == 0, value, stored))(ds, k)
+        ds.add_new(0x00280120, "SS" if told < 0 else "US", told)
+
+    return edit
 
 
 def _encoded(syntax: str) -> Callable[[Path], None]:
@@ -224,7 +228,7 @@ def _pet(ds: Dataset, k: int) -> None:
 def _two_studies(folder: Path) -> None:
     write_series(folder, grid().without(5, 6, 7, 8))
     other = {"PatientID": "MRN-4712", "StudyInstanceUID": uid("other study")}
-    _merge(folder, 1, grid().without(0, 1, 2, 3, 4), values=lambda w: encode(w) + PHASE, edit=_renamed(1, 5, **other))
+    _merge(folder, 1, grid().without(0, 1, 2, 3, 4), values=lambda w: encode(w) + PHASE, edit=renamed(1, 5, **other))
 
 
 def _half_scaled(ds: Dataset, k: int) -> None:
@@ -312,7 +316,9 @@ KINDS: dict[str, Kind] = {
         _series(signed=False, bits=13, intercept=0, edit=_pixels(lambda stored: stored | 0xE000)),
     ),
     "padding": Kind(
-        "Unsigned pixels, padding of -2000 written as 63536", _series(signed=False, edit=_padded), voxels=14 * 10 * 9
+        "Unsigned pixels, padding of -2000 written as 63536",
+        _series(signed=False, edit=padded(63536)),
+        voxels=14 * 10 * 9,
     ),
     "pet": Kind("PET in Bq/ml, chosen so that SUV equals it", _series(modality="PT", intercept=0, edit=_pet)),
     "enhanced-ct": Kind("Enhanced multi-frame CT", _enhanced(modality="CT")),

@@ -5,8 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from dicom_phantom import ORIENTATIONS, check, encode, grid, mixed_spacing, truth, uid, write_series
-from pydicom.dataset import Dataset
-from series_kinds import off_the_line
+from series_kinds import off_the_line, padded, renamed
 
 from medseg.errors import InputError
 from medseg.io.discover import discover
@@ -105,19 +104,8 @@ def test_slopes_signs_and_depths(tmp_path, dtype, factor, slack, stored):
     check(scan.with_array(scan.array / factor, scan.geometry), slack=slack)
 
 
-def _pad(value: int, written: int | None = None):
-    def edit(ds: Dataset, k: int) -> None:
-        dtype = "<i2" if ds.PixelRepresentation else "<u2"
-        stored = np.frombuffer(ds.PixelData, dtype).reshape(ds.Rows, ds.Columns).copy()
-        stored[0, :] = value
-        ds.PixelData = stored.tobytes()
-        ds.add_new(0x00280120, "SS" if (written or value) < 0 else "US", value if written is None else written)
-
-    return edit
-
-
 def test_dark_padding_stays(tmp_path):
-    write_series(tmp_path, grid(), edit=_pad(-2000))
+    write_series(tmp_path, grid(), edit=padded(-2000))
     scan = load_scan(tmp_path)
     assert (scan.array[0, :, 0] == -3024).all()
     check(scan.with_array(np.where(scan.array == -3024, truth(scan.geometry), scan.array), scan.geometry))
@@ -126,7 +114,7 @@ def test_dark_padding_stays(tmp_path):
 @pytest.mark.parametrize("written", [65436, -100])
 def test_signed_pixels_with_padding_written_as_unsigned(tmp_path, written):
     """-100 in a series of signed pixels that go down to about -2000: brighter than air, whichever way it is written."""
-    write_series(tmp_path, grid(), intercept=0, values=lambda w: encode(w) - 4500, edit=_pad(-100, written))
+    write_series(tmp_path, grid(), intercept=0, values=lambda w: encode(w) - 4500, edit=padded(-100, written))
     scan = load_scan(tmp_path)
     real = np.rint(truth(scan.geometry)[:, 1:] - 4500)
     assert real.min() < -100
@@ -137,7 +125,7 @@ def test_signed_pixels_with_padding_written_as_unsigned(tmp_path, written):
 @pytest.mark.parametrize(("value", "written"), [(63536, None), (63536, -2000)])
 def test_bright_padding_becomes_background(tmp_path, value, written):
     """-2000 in a series of unsigned pixels is 63536: brighter than any tissue."""
-    write_series(tmp_path, grid(), signed=False, edit=_pad(value, written))
+    write_series(tmp_path, grid(), signed=False, edit=padded(value, written))
     scan = load_scan(tmp_path)
     real = np.rint(truth(scan.geometry)[:, 1:])
     assert (scan.array[0, :, 0] == real.min()).all()
@@ -158,13 +146,12 @@ def test_same_file_twice(tmp_path):
 
 
 def _phase(number: int, **attributes: object):
-    def edit(ds: Dataset, k: int) -> None:
-        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = uid("phase", number, k)
-        ds.InstanceNumber = number * 9 + k + 1
-        for keyword, value in attributes.items():
-            setattr(ds, keyword, value)
+    return renamed(number, 9 * number, **attributes)
 
-    return edit
+
+def _phases(folder, edits, *, apart=300) -> None:
+    for number, edit in enumerate(edits):
+        write_series(folder / str(number), grid(), values=lambda w, n=number: encode(w) + apart * n, edit=edit)
 
 
 NUMBERS = ("AcquisitionNumber", "TemporalPositionIdentifier", "EchoNumbers", "EchoTime", "TriggerTime")
@@ -173,12 +160,8 @@ OTHERS = ("DiffusionBValue", "ContrastBolusAgent", "ConvolutionKernel", "Acquisi
 
 @pytest.mark.parametrize("keyword", [*NUMBERS, *OTHERS])
 def test_two_phases_under_one_uid(tmp_path, keyword):
-    for number in (0, 1):
-        value = number + 1.0 if keyword == "DiffusionBValue" else f"10150{number}" if "Time" in keyword else str(number)
-        edit = _phase(number, **{keyword: value})
-        write_series(tmp_path, grid(), values=lambda w, n=number: encode(w) + 300 * n, edit=edit, name="series")
-        for path in list(tmp_path.glob("*.dcm")):
-            path.rename(tmp_path / f"{path.stem}-{number}")
+    values = (1.0, 2.0) if keyword == "DiffusionBValue" else ("101500", "101501") if "Time" in keyword else ("0", "1")
+    _phases(tmp_path, [_phase(n, **{keyword: values[n]}) for n in (0, 1)])
     found = discover([tmp_path]).found
     assert len(found) == 2
     assert len({scan.case_id for scan in found}) == 2
@@ -194,8 +177,7 @@ def test_two_phases_under_one_uid(tmp_path, keyword):
 
 
 def test_two_phases_told_apart_by_the_run_of_instance_numbers(tmp_path):
-    for number in (0, 1):
-        write_series(tmp_path / str(number), grid(), values=lambda w, n=number: encode(w) + n, edit=_phase(number))
+    _phases(tmp_path, [_phase(0), _phase(1)], apart=1)
     found = discover([tmp_path]).found
     assert [one.description for one in found] == ["CT, 9 slices (run 1 of 2)", "CT, 9 slices (run 2 of 2)"]
     for number, one in enumerate(found):
@@ -205,38 +187,21 @@ def test_two_phases_told_apart_by_the_run_of_instance_numbers(tmp_path):
 
 def test_acquisition_numbers_that_instance_numbers_contradict_are_refused(tmp_path):
     """Either could be right: the phases swap acquisition numbers half-way, and the runs of the instances do not."""
-    for number in (0, 1):
-
-        def edit(ds: Dataset, k: int, number: int = number) -> None:
-            _phase(number, AcquisitionNumber=1 + (int(k >= 4) ^ number))(ds, k)
-
-        write_series(tmp_path / str(number), grid(), values=lambda w, n=number: encode(w) + 300 * n, edit=edit)
+    _phases(tmp_path, [_phase(n, AcquisitionNumber=lambda k, n=n: 1 + (int(k >= 4) ^ n)) for n in (0, 1)])
     with pytest.raises(InputError, match="share a place"):
         load_scan(tmp_path)
 
 
 def test_two_phases_that_nothing_tells_apart_are_refused(tmp_path):
     shuffled = np.random.default_rng(0).permutation(18)
-
-    def edit(number):
-        def change(ds: Dataset, k: int) -> None:
-            _phase(number)(ds, k)
-            ds.InstanceNumber = int(shuffled[number * 9 + k])
-
-        return change
-
-    for number in (0, 1):
-        write_series(tmp_path / str(number), grid(), edit=edit(number))
+    _phases(tmp_path, [_phase(n, InstanceNumber=lambda k, n=n: int(shuffled[n * 9 + k])) for n in (0, 1)], apart=0)
     with pytest.raises(InputError, match="nothing in their headers says which belong together"):
         load_scan(tmp_path)
 
 
 def test_time_that_counts_slices_splits_nothing(tmp_path):
-    def count(ds: Dataset, k: int) -> None:
-        ds.TemporalPositionIdentifier = k + 1
-        ds.AcquisitionNumber = k + 1
-
-    write_series(tmp_path, grid(), edit=count)
+    count = {keyword: lambda k: k + 1 for keyword in ("TemporalPositionIdentifier", "AcquisitionNumber")}
+    write_series(tmp_path, grid(), edit=_phase(0, **count))
     check(load_scan(tmp_path))
 
 

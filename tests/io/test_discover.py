@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from damage import overwrite
 from dicom_phantom import grid, uid, write_series
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -53,13 +54,7 @@ def reasons(discovery):
 
 def test_hospital_folder(hospital):
     discovery = discover([hospital])
-    assert sorted(scan.case_id for scan in discovery.found)[:4] == [
-        "four",
-        *[i for i in ids(discovery) if i[:3] == "mr-"],
-        "one",
-        "three",
-    ]
-    assert len(discovery.found) == 5
+    assert [i.partition("-")[0] for i in ids(discovery)] == ["four", "mr", "one", "three", "two"]
     for scan in discovery.found:
         read_scan(scan)
     assert reasons(discovery) == {
@@ -218,10 +213,7 @@ def test_truncated_dicom(tmp_path):
 def test_damaged_value_representation(tmp_path, tag):
     """In the file meta information as in the header, pydicom meets such damage only when the value is used."""
     (path,) = write_series(tmp_path, grid(slices=1))
-    raw = bytearray(path.read_bytes())
-    at = raw.index(tag + b"UI")
-    raw[at + 5] = ord("q")
-    path.write_bytes(raw)
+    overwrite(path, path.read_bytes().index(tag + b"UI") + 5, b"q")
     (left,) = discover([tmp_path]).skipped
     assert left.corrupt
     assert "its DICOM header is damaged" in left.reason

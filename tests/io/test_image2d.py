@@ -5,6 +5,7 @@ import zlib
 import numpy as np
 import pytest
 import tifffile
+from damage import cut_short, overwrite
 from PIL import Image
 from shared_data import DATA
 
@@ -92,18 +93,15 @@ def test_bits_of_a_bitmap(tmp_path):
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jpg"])
 def test_damage(tmp_path, name):
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)).save(tmp_path / name)
-    whole = (tmp_path / name).read_bytes()
-    (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    cut_short(tmp_path / name, 0.5)
     with pytest.raises(MedsegError):
         load_scan(tmp_path / name)
 
 
 def test_a_picture_that_promises_terabytes(tmp_path):
     Image.fromarray(gray).save(tmp_path / "a.png")
-    raw = bytearray((tmp_path / "a.png").read_bytes())
-    raw[16:24] = (2_000_000).to_bytes(4, "big") * 2
-    raw[29:33] = zlib.crc32(raw[12:29]).to_bytes(4, "big")
-    (tmp_path / "a.png").write_bytes(raw)
+    overwrite(tmp_path / "a.png", 16, (2_000_000).to_bytes(4, "big") * 2)
+    overwrite(tmp_path / "a.png", 29, zlib.crc32((tmp_path / "a.png").read_bytes()[12:29]).to_bytes(4, "big"))
     with pytest.raises(MedsegError, match="2000000 x 2000000"):
         load_scan(tmp_path / "a.png")
 

@@ -3,9 +3,11 @@
 import itertools
 from dataclasses import replace
 
+import damage
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from damage import cut_short, flip
 from dicom_phantom import check, encode
 from small_labels import TABLE
 
@@ -50,8 +52,7 @@ def test_voxels_at_their_place(tmp_path, name, compress):
 def test_spaces_of_nrrd(tmp_path, space, signs):
     made = phantom_image()
     sitk.WriteImage(made, str(tmp_path / "a.nrrd"), False)
-    content = (tmp_path / "a.nrrd").read_bytes()
-    (tmp_path / "a.nrrd").write_bytes(content.replace(b"left-posterior-superior", space.encode(), 1))
+    damage.replace(tmp_path / "a.nrrd", b"left-posterior-superior", space.encode())
     columns = np.array(made.GetDirection()).reshape(3, 3) * made.GetSpacing()
     expected = np.diag([*signs, 1]) @ np.column_stack([columns, made.GetOrigin()])
     scan = load_scan(tmp_path / "a.nrrd")
@@ -59,12 +60,11 @@ def test_spaces_of_nrrd(tmp_path, space, signs):
 
 
 @pytest.mark.parametrize(
-    "change", [("space: left-posterior-superior\n", "space dimension: 3\n"), ("posterior", "lateral")]
+    "change", [(b"space: left-posterior-superior\n", b"space dimension: 3\n"), (b"posterior", b"lateral")]
 )
 def test_nrrd_that_does_not_say_how_the_patient_lies(tmp_path, change):
     sitk.WriteImage(phantom_image(), str(tmp_path / "a.nrrd"), False)
-    content = (tmp_path / "a.nrrd").read_bytes()
-    (tmp_path / "a.nrrd").write_bytes(content.replace(change[0].encode(), change[1].encode(), 1))
+    damage.replace(tmp_path / "a.nrrd", *change)
     with pytest.raises(InputError, match=r"gives no orientation of the patient|header is not valid"):
         load_scan(tmp_path / "a.nrrd")
 
@@ -100,8 +100,7 @@ def test_float64_becomes_float32(tmp_path):
 def test_truncated(tmp_path, name, compress, share):
     sitk.WriteImage(phantom_image((20, 20, 20)), str(tmp_path / name), compress)
     largest = max(tmp_path.iterdir(), key=lambda p: p.stat().st_size)
-    whole = largest.read_bytes()
-    largest.write_bytes(whole[: int(len(whole) * share)])
+    cut_short(largest, share)
     with pytest.raises(MedsegError):
         load_scan(tmp_path / name)
 
@@ -110,9 +109,7 @@ def test_truncated(tmp_path, name, compress, share):
 def test_flipped_bit_in_compressed_data(tmp_path, name):
     """SimpleITK reads such a MetaImage without a word."""
     sitk.WriteImage(phantom_image((20, 20, 20)), str(tmp_path / name), True)
-    raw = bytearray((tmp_path / name).read_bytes())
-    raw[len(raw) * 2 // 3] ^= 4
-    (tmp_path / name).write_bytes(raw)
+    flip(tmp_path / name, (tmp_path / name).stat().st_size * 2 // 3, 4)
     with pytest.raises(InputError, match=r"damaged|of the"):
         load_scan(tmp_path / name)
 
@@ -120,8 +117,7 @@ def test_flipped_bit_in_compressed_data(tmp_path, name):
 @pytest.mark.parametrize("name", ["a.nrrd", "a.mha"])
 def test_header_that_promises_terabytes(tmp_path, name):
     sitk.WriteImage(phantom_image(), str(tmp_path / name), True)
-    raw = (tmp_path / name).read_bytes()
-    (tmp_path / name).write_bytes(raw.replace(b"7 8 9", b"70000 8000 9000", 1))
+    damage.replace(tmp_path / name, b"7 8 9", b"70000 8000 9000")
     with pytest.raises(MedsegError, match="70000 x 8000 x 9000"):
         load_scan(tmp_path / name)
 
@@ -129,16 +125,14 @@ def test_header_that_promises_terabytes(tmp_path, name):
 @pytest.mark.parametrize("where", ["../a.raw", "/etc/passwd", "LIST", "a%03d.raw 1 9 1"])
 def test_voxels_elsewhere_are_refused(tmp_path, where):
     sitk.WriteImage(phantom_image(), str(tmp_path / "a.mhd"))
-    text = (tmp_path / "a.mhd").read_text()
-    (tmp_path / "a.mhd").write_text(text.replace("a.raw", where))
+    damage.replace(tmp_path / "a.mhd", b"a.raw", where.encode())
     with pytest.raises(InputError, match=r"another folder|several files"):
         load_scan(tmp_path / "a.mhd")
 
 
 def test_units_other_than_mm(tmp_path):
     sitk.WriteImage(phantom_image(), str(tmp_path / "a.nrrd"), False)
-    content = (tmp_path / "a.nrrd").read_bytes()
-    (tmp_path / "a.nrrd").write_bytes(content.replace(b"encoding:", b'space units: "um" "um" "um"\nencoding:', 1))
+    damage.replace(tmp_path / "a.nrrd", b"encoding:", b'space units: "um" "um" "um"\nencoding:')
     with pytest.raises(InputError, match="lengths are in um"):
         load_scan(tmp_path / "a.nrrd")
 

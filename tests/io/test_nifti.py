@@ -6,6 +6,7 @@ import itertools
 import nibabel as nib
 import numpy as np
 import pytest
+from damage import cut_short, flip, overwrite
 from dicom_phantom import check, truth
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -32,14 +33,6 @@ def phantom(shape=(9, 11, 7), affine=OBLIQUE, dtype=np.int16):
 def save(path, array, affine=OBLIQUE):
     nib.save(nib.Nifti1Image(array, affine), path)
     return path
-
-
-def overwrite(path, at, content):
-    """Put bytes into a file at a place, counted from its end where it is negative."""
-    raw = bytearray(path.read_bytes())
-    at %= len(raw)
-    raw[at : at + len(content)] = content
-    path.write_bytes(raw)
 
 
 def header_of(shape, dtype="f4", order="<"):
@@ -245,8 +238,7 @@ def test_affine_that_is_not_finite_or_cannot_be_inverted(tmp_path, row, message)
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
 def test_truncated_is_an_error_never_zeros(tmp_path, share, suffix):
     path = save(tmp_path / f"a{suffix}", phantom((30, 30, 30)))
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(len(whole) * share)])
+    cut_short(path, share)
     with pytest.raises(InputError) as error:
         load_scan(path)
     assert error.value.where == str(path)
@@ -255,7 +247,7 @@ def test_truncated_is_an_error_never_zeros(tmp_path, share, suffix):
 
 def test_checksum_is_checked(tmp_path):
     path = save(tmp_path / "a.nii.gz", phantom())
-    overwrite(path, -6, bytes([path.read_bytes()[-6] ^ 1]))  # in the CRC
+    flip(path, -6)  # in the CRC
     with pytest.raises(InputError, match="damaged"):
         load_scan(path)
 

@@ -62,25 +62,20 @@ def test_a_small_rotation_that_moves_far_corners_is_a_mismatch() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("affine", "shape"),
     [
-        np.zeros((4, 4)),
-        np.full((4, 4), np.nan),
-        np.eye(3),
-        np.diag([1.0, 1, 0, 1]),
-        np.array([[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]),
-        np.diag([1.0, 1, 1, 2]),
+        (np.zeros((4, 4)), (2, 2, 2)),
+        (np.full((4, 4), np.nan), (2, 2, 2)),
+        (np.eye(3), (2, 2, 2)),
+        (np.diag([1.0, 1, 0, 1]), (2, 2, 2)),
+        (np.array([[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]), (2, 2, 2)),
+        (np.diag([1.0, 1, 1, 2]), (2, 2, 2)),
+        *((np.eye(4), shape) for shape in ((0, 2, 2), (2, 2), (2, 2, 2, 2))),
     ],
 )
-def test_an_affine_that_maps_nowhere_is_refused(wrong: np.ndarray) -> None:
+def test_what_is_no_grid_of_a_volume_is_refused(affine: np.ndarray, shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError):
-        Geometry(wrong, (2, 2, 2))
-
-
-@pytest.mark.parametrize("shape", [(0, 2, 2), (2, 2), (2, 2, 2, 2)])
-def test_a_shape_that_is_no_volume_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InputError):
-        Geometry(np.eye(4), shape)  # type: ignore[arg-type]
+        Geometry(affine, shape)  # type: ignore[arg-type]
 
 
 def test_a_geometry_cannot_be_changed_behind_ones_back() -> None:

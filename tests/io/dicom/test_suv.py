@@ -42,25 +42,20 @@ def check_factor(scan, factor):
     np.testing.assert_allclose(scan.array[0], truth(scan.geometry) * factor, rtol=5e-4)
 
 
-def test_decayed_to_the_start_of_the_scan(tmp_path):
-    scan = read(tmp_path)
-    check_factor(scan, WEIGHT * 1000 / (DOSE * 0.5 ** (3600 / HALF_LIFE)))
+@pytest.mark.parametrize(
+    ("changes", "elapsed"),
+    [
+        ({}, 3600),  # decayed to the start of the scan
+        ({"DecayCorrection": "ADMIN"}, 0),
+        ({"RadiopharmaceuticalStartTime": "234500", "SeriesTime": "004500", "AcquisitionTime": "004600"}, 3600),
+        ({"RadiopharmaceuticalStartDateTime": "20240229081500+0100"}, 7200),
+    ],
+)
+def test_the_dose_decays_from_the_injection(tmp_path, changes, elapsed):
+    scan = read(tmp_path, **changes)
+    check_factor(scan, WEIGHT * 1000 / (DOSE * 0.5 ** (elapsed / HALF_LIFE)))
     assert scan.source.notes == ("PET values were turned from Bq/ml into SUV by body weight",)
     assert scan.array.dtype == np.float32
-
-
-def test_decayed_to_the_injection(tmp_path):
-    check_factor(read(tmp_path, DecayCorrection="ADMIN"), WEIGHT * 1000 / DOSE)
-
-
-def test_injected_before_midnight(tmp_path):
-    scan = read(tmp_path, RadiopharmaceuticalStartTime="234500", SeriesTime="004500", AcquisitionTime="004600")
-    check_factor(scan, WEIGHT * 1000 / (DOSE * 0.5 ** (3600 / HALF_LIFE)))
-
-
-def test_date_and_time_of_injection(tmp_path):
-    scan = read(tmp_path, RadiopharmaceuticalStartDateTime="20240229081500+0100")
-    check_factor(scan, WEIGHT * 1000 / (DOSE * 0.5 ** (7200 / HALF_LIFE)))
 
 
 def test_stored_as_suv(tmp_path):

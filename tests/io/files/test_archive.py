@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from damage import cut_short, flip, overwrite
 from dicom_phantom import check, grid, write_series
 
 from medseg.errors import InputError, ResourceLimit
@@ -86,36 +87,27 @@ def test_bomb(tmp_path, monkeypatch):
 def test_size_that_lies(tmp_path):
     """A directory entry that promises a thousand times what deflate can."""
     path = zipped(tmp_path / "a.zip", {"a.nii": bytes(1000)})
-    raw = bytearray(path.read_bytes())
-    entry = raw.index(b"PK\x01\x02")
-    raw[entry + 24 : entry + 28] = struct.pack("<I", 100_000_000)
-    path.write_bytes(raw)
+    overwrite(path, path.read_bytes().index(b"PK\x01\x02") + 24, struct.pack("<I", 100_000_000))
     with pytest.raises(InputError, match="impossible size"):
         unpack(path)
 
 
 def test_encrypted(tmp_path):
     path = zipped(tmp_path / "a.zip", {"a.nii": bytes(1000)})
-    raw = bytearray(path.read_bytes())
     for magic, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        raw[raw.index(magic) + at] |= 1
-    path.write_bytes(raw)
+        flip(path, path.read_bytes().index(magic) + at)
     assert "password" in (discover([path]).skipped[0].fix or "")
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9])
 def test_truncated(study, share):
-    whole = study.read_bytes()
-    study.write_bytes(whole[: int(len(whole) * share)])
+    cut_short(study, share)
     with pytest.raises(InputError, match="damaged"):
         load_scan(study)
 
 
 def test_member_with_a_wrong_checksum(study):
-    raw = bytearray(study.read_bytes())
-    start = raw.index(b"study/T1.nii.gz")
-    raw[start + 60] ^= 0xFF
-    study.write_bytes(raw)
+    flip(study, study.read_bytes().index(b"study/T1.nii.gz") + 60, 0xFF)
     left = {left.path.name: left for left in discover([study]).skipped}
     assert "cannot be unpacked" in left["T1.nii.gz"].reason
     assert left["T1.nii.gz"].corrupt
