@@ -79,17 +79,19 @@ def test_background_is_background(output, regions):
     assert not decision.outcome(decision.to_interpolate(scores)).any()
 
 
-def test_far_is_measured_in_millimeters_from_the_window():
+@pytest.mark.parametrize(
+    ("margin", "near"),
+    [
+        (6.0, range(10, 24)),
+        (5.0, range(10, 24)),
+        (0.0, range(13, 21)),
+    ],  # 3 voxels along x; 2.5: the third may hold some
+)
+def test_far_is_measured_in_millimeters_from_the_window(margin, near):
     found = np.zeros((2, 40, 10, 10), np.float32)
     found[1, 20, 5, 5] = 1
-    far = FarFromLowResolution(found, (8, 10, 10), (2.0, 1.0, 1.0), margin=6.0)  # 3 voxels along x
-    assert [far(x, 0, 0) for x in (9, 10, 13, 20, 23, 24)] == [True, False, False, False, False, True]
-    partly = FarFromLowResolution(
-        found, (8, 10, 10), (2.0, 1.0, 1.0), margin=5.0
-    )  # 2.5 voxels: the third may hold some
-    assert [partly(x, 0, 0) for x in (9, 10, 13, 20, 23, 24)] == [True, False, False, False, False, True]
-    at_all = FarFromLowResolution(found, (8, 10, 10), (2.0, 1.0, 1.0), margin=0.0)
-    assert [at_all(x, 0, 0) for x in (12, 13, 20, 21)] == [True, False, False, True]
+    far = FarFromLowResolution(found, (8, 10, 10), (2.0, 1.0, 1.0), margin=margin)
+    assert [x for x in range(33) if not far(x, 0, 0)] == list(near)
 
 
 def cascade(skip_beyond_mm=None, **options):

@@ -15,7 +15,7 @@ RNG = np.random.default_rng(0)
 def collect(array, run, classes, **options):
     planes = []
     for slab in stream_scores(array, run, classes, WindowOptions(**options)):
-        assert slab.first == (len_so_far(planes) - 1 if planes else 0)
+        assert slab.first == (sum(p.shape[-1] for p in planes) - 1 if planes else 0)
         if planes:
             assert np.array_equal(slab.scores[..., 0], planes[-1][..., -1])
         planes.append(slab.scores[..., 1 if planes else 0 :].copy())
@@ -24,10 +24,6 @@ def collect(array, run, classes, **options):
 
 def window_count(shape, patch, overlap):
     return math.prod(len(axis.starts) for axis in WindowOptions(patch, overlap).along_axes(shape))
-
-
-def len_so_far(planes):
-    return sum(p.shape[-1] for p in planes)
 
 
 @settings(max_examples=40, deadline=None)
@@ -83,14 +79,10 @@ def test_threads_that_share_a_window_add_the_same(monkeypatch):
     def run(windows):
         return np.concatenate([windows * k for k in range(1, 6)], axis=1)
 
-    def blended():
-        slabs = stream_scores(array, run, 5, WindowOptions((12, 12, 12)))
-        return np.concatenate([slab.scores[..., bool(n) :].copy() for n, slab in enumerate(slabs)], axis=3)
-
-    expected = blended()
+    expected = collect(array, run, 5, patch=(12, 12, 12))
     monkeypatch.setattr(sliding_window, "WORTH_SHARING", 0)
     monkeypatch.setattr(sliding_window, "CORES", 3)
-    assert np.array_equal(blended(), expected)
+    assert np.array_equal(collect(array, run, 5, patch=(12, 12, 12)), expected)
 
 
 def test_windows_of_one_value_are_computed_once_and_change_nothing():

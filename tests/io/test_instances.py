@@ -5,13 +5,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from objects_for_tests import TABLE, label_map, oblique_affine, random_blobs
+from small_labels import MODEL
+from small_series import small_series
 
 from medseg.engine.stages.saving import SaveObjects
 from medseg.errors import InputError
+from medseg.io import nifti
+from medseg.io.dicom_results.seg import read_seg, write_seg
 from medseg.io.instances import read_instances, write_instances
+from medseg.io.object_labels import object_labels
 from medseg.post.components import components
 from medseg.post.panoptic import panoptic
-from medseg.types import Case, Instances, LabelClass, LabelTable, Scan, Source
+from medseg.types import Case, Instances, LabelClass, LabelMap, LabelTable, Scan, Source
 from medseg.types.instances import ObjectsOfCase
 from medseg.types.stage import RunContext
 
@@ -112,8 +117,6 @@ def test_names_with_commas_and_quotes(tmp_path):
 
 
 def test_stage_writes_on_the_grid_of_the_source(tmp_path):
-    from medseg.io import nifti
-
     instances, scan = measured()
     nifti.write_scan(scan, tmp_path / "scan.nii.gz")
     case = Case("a", (nifti.read_scan(tmp_path / "scan.nii.gz"),))
@@ -124,19 +127,13 @@ def test_stage_writes_on_the_grid_of_the_source(tmp_path):
 
 
 def test_dicom_seg_with_one_segment_for_each_object(tmp_path):
-    from small_series import small_series
-
-    from medseg.io.dicom_results.seg import read_seg, write_seg
-    from medseg.io.object_labels import object_labels
-    from medseg.types import LabelMap, ModelIdentity
-
     source, geometry = small_series(tmp_path / "scan")
     array = random_blobs(geometry.shape, seed=3).astype(np.uint8)
     array[0, 0, 0] = array[-1, -1, -1] = 1  # so that the whole grid comes back
     instances = panoptic(LabelMap(array, geometry, TABLE))
     assert len(instances.rows) > 20
     segments = object_labels(instances)
-    write_seg(segments, source, tmp_path / "objects.seg.dcm", model=ModelIdentity("m", "1", "0" * 64))
+    write_seg(segments, source, tmp_path / "objects.seg.dcm", model=MODEL)
     back = read_seg(tmp_path / "objects.seg.dcm")
     assert back.geometry.difference(geometry) < 1e-3
     assert np.array_equal(back.array, instances.ids)

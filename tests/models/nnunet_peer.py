@@ -18,45 +18,12 @@ for name in ("raw", "preprocessed", "results"):
 import nibabel as nib  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from nnunet_plans import settings  # noqa: E402
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor  # noqa: E402
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans  # noqa: E402
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels  # noqa: E402
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager  # noqa: E402
 from scipy.ndimage import gaussian_filter  # noqa: E402
-
-NET = "dynamic_network_architectures.architectures.unet."
-
-
-def architecture(kind, d):
-    blocks = "n_blocks_per_stage" if kind == "ResidualEncoderUNet" else "n_conv_per_stage"
-    return {
-        "network_class_name": NET + kind,
-        "arch_kwargs": {
-            "n_stages": 3, "features_per_stage": [6, 8, 12], "conv_op": f"torch.nn.modules.conv.Conv{d}d",
-            "kernel_sizes": [[1, 3, 3][3 - d:], [3] * d, [3] * d],
-            "strides": [[1] * d, [1, 2, 2][3 - d:], [2] * d], blocks: [2, 2, 2], "n_conv_per_stage_decoder": [2, 2],
-            "conv_bias": True, "norm_op": f"torch.nn.modules.instancenorm.InstanceNorm{d}d",
-            "norm_op_kwargs": {"eps": 1e-05, "affine": True}, "dropout_op": None, "dropout_op_kwargs": None,
-            "nonlin": "torch.nn.LeakyReLU", "nonlin_kwargs": {"inplace": True},
-        },
-        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
-    }  # fmt: skip
-
-
-def settings(kind, d, spacing, patch):
-    resampling = {"is_seg": False, "order_z": 0, "force_separate_z": None}
-    return {
-        "data_identifier": f"{kind}_{d}d", "preprocessor_name": "DefaultPreprocessor", "batch_size": 2,
-        "patch_size": patch, "median_image_size_in_voxels": [30, 40, 40][3 - d:], "spacing": spacing,
-        "normalization_schemes": ["CTNormalization"], "use_mask_for_norm": [False],
-        "resampling_fn_data": "resample_data_or_seg_to_shape",
-        "resampling_fn_data_kwargs": resampling | {"order": 3},
-        "resampling_fn_seg": "resample_data_or_seg_to_shape",
-        "resampling_fn_seg_kwargs": resampling | {"is_seg": True, "order": 1},
-        "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
-        "resampling_fn_probabilities_kwargs": resampling | {"order": 1},
-        "architecture": architecture(kind, d), "batch_dice": False,
-    }  # fmt: skip
 
 
 def plans(dataset, kind):

@@ -91,17 +91,14 @@ def test_vnet_names_channels_it_cannot_repeat():
         build_network("vnet", channels=3, classes=2, dimensions=2)
 
 
-def test_swinunetr_refuses_a_patch_that_leaves_one_voxel():
-    pytest.importorskip("einops", reason="einops is not installed (extra transformers)")
-    network = build_network("swinunetr", channels=1, classes=2, dimensions=2, arguments=SMALL["swinunetr"])
-    with pytest.raises(ModelError, match="one voxel"):
-        network(torch.randn(1, 1, 32, 32))
-
-
-def test_unetr_refuses_another_size_by_name():
-    network = build_network("unetr", channels=1, classes=2, dimensions=2, arguments=_arguments("unetr", 2))
-    with pytest.raises(ModelError, match=r"patches of \[32, 16\], not \[16, 16\]"):
-        network(torch.randn(1, 1, 16, 16))
+@pytest.mark.parametrize(
+    ("name", "size", "message"),
+    [("swinunetr", 32, "one voxel"), ("unetr", 16, r"patches of \[32, 16\], not \[16, 16\]")],
+)
+def test_a_patch_it_cannot_take_is_refused(name, size, message):
+    network = built(name, **_arguments(name, 2))
+    with pytest.raises(ModelError, match=message):
+        network(torch.randn(1, 1, size, size))
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)

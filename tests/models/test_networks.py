@@ -58,18 +58,12 @@ def test_export(name, dimensions):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dimensions", [2, 3])
-@pytest.mark.parametrize(("name", "arguments"), ARCHITECTURES)
-def test_export_of_every_architecture(name, arguments, dimensions):
-    check_export(name, dimensions, arguments)
-
-
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")
+@pytest.mark.parametrize("check", [check_export, check_trace])
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize(("name", "arguments"), ARCHITECTURES)
-def test_trace_of_every_architecture(name, arguments, dimensions):
-    check_trace(name, dimensions, arguments)
+def test_export_and_trace_of_every_architecture(name, arguments, dimensions, check):
+    check(name, dimensions, arguments)
 
 
 @pytest.mark.slow

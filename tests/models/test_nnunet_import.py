@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from network_checks import RunsAtLoading
+from nnunet_plans import architecture, settings
 from nnunet_reference import NnUNet, randomize
 from objects_for_tests import scan_of
 from shared_data import SHARED
@@ -27,33 +28,6 @@ needs_peer = pytest.mark.needs_data("peers/nnunet_hippocampus", "data/hippocampu
 FEATURES = [4, 6, 8]
 KERNELS = [[1, 3, 3], [3, 3, 3], [3, 3, 3]]
 STRIDES = [[1, 1, 1], [1, 2, 2], [2, 2, 2]]
-RESAMPLING = {
-    "resampling_fn_data": "resample_data_or_seg_to_shape",
-    "resampling_fn_data_kwargs": {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None},
-    "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
-    "resampling_fn_probabilities_kwargs": {"is_seg": False, "order": 1, "order_z": 0, "force_separate_z": None},
-}
-
-
-def architecture(residual, d):
-    cut = slice(3 - d, 3)
-    blocks = "n_blocks_per_stage" if residual else "n_conv_per_stage"
-    return {
-        "network_class_name": "dynamic_network_architectures.architectures.unet."
-        + ("ResidualEncoderUNet" if residual else "PlainConvUNet"),
-        "arch_kwargs": {
-            "n_stages": 3,
-            "features_per_stage": FEATURES,
-            "kernel_sizes": [k[cut] for k in KERNELS],
-            "strides": [s[cut] for s in STRIDES],
-            blocks: [1, 2, 3],
-            "n_conv_per_stage_decoder": [1, 2],
-            "conv_bias": True,
-            "norm_op_kwargs": {"eps": 1e-05, "affine": True},
-            "nonlin": "torch.nn.LeakyReLU",
-            "nonlin_kwargs": {"inplace": True},
-        },
-    }
 
 
 def results(folder, *, d=3, residual=False, transpose=(0, 1, 2), norm="instance", folds=1, labels=None, **changes):
@@ -62,22 +36,20 @@ def results(folder, *, d=3, residual=False, transpose=(0, 1, 2), norm="instance"
     name = "2d" if d == 2 else "3d_fullres"
     root = folder / "Dataset001_Test" / f"nnUNetTrainer__nnUNetPlans__{name}"
     root.mkdir(parents=True)
-    settings = {
-        "spacing": [3.0, 0.9, 1.1][cut],
-        "patch_size": [4, 16, 24][cut],
-        "normalization_schemes": ["CTNormalization", "ZScoreNormalization"],
-        "use_mask_for_norm": [False, True],
-        "architecture": architecture(residual, d),
-        **RESAMPLING,
-        **changes,
-    }
+    kind = "ResidualEncoderUNet" if residual else "PlainConvUNet"
+    channels = {"normalization_schemes": ["CTNormalization", "ZScoreNormalization"], "use_mask_for_norm": [False, True]}
+    network = architecture(kind, d, FEATURES, (1, 2, 3), (1, 2))
+    plain = settings(kind, d, [3.0, 0.9, 1.1][cut], [4, 16, 24][cut])
     measured = {"percentile_00_5": -100.0, "percentile_99_5": 200.0, "mean": 40.0, "std": 25.0}
     plans = {
         "dataset_name": "Dataset001_Test",
         "plans_name": "nnUNetPlans",
         "image_reader_writer": "SimpleITKIO",
         "transpose_forward": list(transpose),
-        "configurations": {"parent": settings, name: {"inherits_from": "parent", "batch_size": 2}},
+        "configurations": {
+            "parent": plain | channels | {"architecture": network} | changes,
+            name: {"inherits_from": "parent", "batch_size": 2},
+        },
         "foreground_intensity_properties_per_channel": {"0": measured, "1": measured},
     }
     dataset = {

@@ -195,8 +195,7 @@ def test_multi_frame_source(tmp_path):
     labels = some_labels(geometry)
     write_seg(labels, source, tmp_path / "labels.seg.dcm", model=MODEL)
     back = read_seg(tmp_path / "labels.seg.dcm")
-    assert world(back, 1) == world(labels, 1)
-    assert world(back, 2) == world(labels, 2)
+    assert [world(back, value) for value in (1, 2)] == [world(labels, value) for value in (1, 2)]
     for frame in pydicom.dcmread(tmp_path / "labels.seg.dcm").PerFrameFunctionalGroupsSequence:
         image = frame.DerivationImageSequence[0].SourceImageSequence[0]
         k = round((float(frame.PlanePositionSequence[0].ImagePositionPatient[2]) - 30) / 2.5)
@@ -221,8 +220,7 @@ def test_tilted_slices_keep_their_tilt(tmp_path):
     back = read_seg(path)
     assert labels.geometry.is_sheared
     assert back.geometry.is_sheared
-    assert world(back, 1) == world(labels, 1)
-    assert world(back, 2) == world(labels, 2)
+    assert [world(back, value) for value in (1, 2)] == [world(labels, value) for value in (1, 2)]
 
 
 def test_probabilities(tmp_path):
