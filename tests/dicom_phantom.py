@@ -187,21 +187,17 @@ def write_enhanced(
     ds.InstanceNumber = 1
     ds.NumberOfFrames = len(frames)
     ds.DimensionOrganizationSequence = sequence(DimensionOrganizationUID=organization)
-    ds.DimensionIndexSequence = DicomSequence(
-        [
-            sequence(
-                DimensionOrganizationUID=organization,
-                DimensionIndexPointer=Tag(pointer),
-                FunctionalGroupPointer=Tag("FrameContentSequence"),
-            )[0]
-            for pointer in ("TemporalPositionIndex", "InStackPositionNumber")
-        ]
+    content = {"DimensionOrganizationUID": organization, "FunctionalGroupPointer": Tag("FrameContentSequence")}
+    ds.DimensionIndexSequence = [
+        sequence(DimensionIndexPointer=Tag(pointer), **content)[0]
+        for pointer in ("TemporalPositionIndex", "InStackPositionNumber")
+    ]
+    direction = [round(float(v), 8) for v in (*where.row, *where.column)]
+    ds.SharedFunctionalGroupsSequence = sequence(
+        PlaneOrientationSequence=sequence(ImageOrientationPatient=direction),
+        PixelMeasuresSequence=sequence(PixelSpacing=list(where.spacing), SliceThickness=2.5),
     )
-    shared, per_frame, pixels = Dataset(), [], []
-    shared.PlaneOrientationSequence = sequence(
-        ImageOrientationPatient=[round(float(v), 8) for v in (*where.row, *where.column)]
-    )
-    shared.PixelMeasuresSequence = sequence(PixelSpacing=list(where.spacing), SliceThickness=2.5)
+    per_frame, pixels = [], []
     for k, time in frames:
         groups = Dataset()
         groups.PlanePositionSequence = sequence(ImagePositionPatient=[round(float(v), 4) for v in where.positions[k]])
@@ -213,7 +209,6 @@ def write_enhanced(
         )
         per_frame.append(groups)
         pixels.append(_stored(values(where.world(k)) + 100 * (time - 1), slope, intercept, False, 16))
-    ds.SharedFunctionalGroupsSequence = DicomSequence([shared])
     ds.PerFrameFunctionalGroupsSequence = DicomSequence(per_frame)
     ds.PixelData = np.stack(pixels).tobytes()
     if edit is not None:

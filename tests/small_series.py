@@ -54,8 +54,7 @@ def small_multiframe(
     study, series, frame = generate_uid(), generate_uid(), generate_uid()
     header = _header(study, series, frame, shape, spacing)
     header.SOPClassUID = header.file_meta.MediaStorageSOPClassUID = EnhancedMRImageStorage
-    for keyword in ("PixelSpacing", "SliceThickness"):
-        delattr(header, keyword)
+    del header.PixelSpacing, header.SliceThickness
     row, column = np.asarray(AXIAL[0]), np.asarray(AXIAL[1])
     step, origin = np.array([0, 0, spacing[2]]), np.array([-20.0, -15.0, 30.0])
     measures = sequence(PixelSpacing=[spacing[1], spacing[0]], SliceThickness=spacing[2])

@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 import torch
 from networks_for_tests import tiny_card
+from objects_for_tests import scan_of
 
 from medseg.errors import MissingDependency, ModelError, UsageError
-from medseg.infer.blend import windows_along
 from medseg.infer.engines import measure, select
 from medseg.infer.engines.onnx_export import export_onnx, find_export
 from medseg.infer.engines.precision import allowed_precisions, why_precision
 from medseg.infer.engines.torch import TorchEngine
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
+from medseg.infer.sliding_window import WindowOptions
 from medseg.models.card import NetworkCard, PrecisionCard
 from medseg.models.package import write_card, write_package
 from medseg.models.registry import build_network
 from medseg.prepare.card import ChannelCard, InputCard
-from medseg.types import Geometry, Scan
 
 ENGINES = {"openvino": "openvino", "onnx": "onnxruntime"}
 
@@ -80,9 +80,7 @@ def test_every_engine_gives_the_same_scores(make, name, dimensions, members):
 @pytest.mark.parametrize(("dimensions", "regions"), [(3, None), (2, None), (3, (2, 1))])
 def test_every_engine_sees_the_same_disagreement_among_members(make, dimensions, regions):
     package = make(dimensions, 3, regions)
-    scan = Scan(
-        np.random.default_rng(2).normal(size=(1, 20, 18, 17)).astype(np.float32), Geometry(np.eye(4), (20, 18, 17))
-    )
+    scan = scan_of(np.random.default_rng(2).normal(size=(20, 18, 17)).astype(np.float32))
     found = {}
     for name in ("torch", *ENGINES):
         pytest.importorskip(ENGINES.get(name, name))
@@ -232,9 +230,8 @@ def test_a_choice_says_why_and_what_takes_long_is_said_before_it_is_done(make):
     assert chosen.engine.name == f"{chosen.program} {chosen.device} {chosen.precision}"
     assert chosen.why.startswith("the fastest measured on this machine of openvino float32, ")
     said.clear()
-    again = select.choose_engine(
-        package, InferOptions(device="cpu", engine="openvino", precision="float32"), said.append
-    )
+    fixed = InferOptions(device="cpu", engine="openvino", precision="float32")
+    again = select.choose_engine(package, fixed, said.append)
     assert not said
     assert (again.device, again.precision) == ("cpu", "float32")
     assert again.why == "openvino was requested; float32 was requested"
@@ -365,8 +362,7 @@ def test_overlap_and_mirroring_mean_the_same_with_every_engine(make, dimensions,
     package = make(dimensions)
     known = package.card.input.model_copy(update={"mirror_axes": (0, 1, 2)[:dimensions]})
     package = write_card(package.folder, package.card.model_copy(update={"input": known}))
-    array = np.random.default_rng(3).normal(size=(1, 18, 23, 20)).astype(np.float32)
-    scan = Scan(array, Geometry(np.eye(4), array.shape[1:]))
+    scan = scan_of(np.random.default_rng(3).normal(size=(18, 23, 20)).astype(np.float32))
     shares = {}
     for name in ("torch", *ENGINES):
         pytest.importorskip(ENGINES.get(name, name))
@@ -374,16 +370,12 @@ def test_overlap_and_mirroring_mean_the_same_with_every_engine(make, dimensions,
         predictor = Predictor(package, how)
         assert len(predictor.mirror) == (dimensions if axes is None else axes)
         prediction = predictor.segment(scan)
-        starts = [
-            len(windows_along(n, p, overlap).starts)
-            for n, p in zip(array.shape[1:], package.card.input.patch, strict=True)
-        ]
-        assert prediction.computed.windows.computed == np.prod(starts)
+        along = WindowOptions(package.card.input.patch, overlap).along_axes(scan.geometry.shape)
+        assert prediction.computed.windows.computed == np.prod([len(axis.starts) for axis in along])
         shares[name] = prediction.probabilities
-    plain = Predictor(
-        package, InferOptions(engine="torch", device="cpu", mirror="none", overlap=0.5, probabilities=True)
-    )
-    assert np.abs(plain.segment(scan).probabilities - shares["torch"]).max() > 1e-3  # the option does something
+    how = InferOptions(engine="torch", device="cpu", mirror="none", overlap=0.5, probabilities=True)
+    plain = Predictor(package, how).segment(scan).probabilities
+    assert np.abs(plain - shares["torch"]).max() > 1e-3  # the option does something
     for name in ENGINES:
         assert np.abs(shares[name] - shares["torch"]).max() < 1e-4
 

@@ -79,15 +79,9 @@ def test_background_is_background(output, regions):
     assert not decision.outcome(decision.to_interpolate(scores)).any()
 
 
-@pytest.mark.parametrize(
-    ("margin", "near"),
-    [
-        (6.0, range(10, 24)),
-        (5.0, range(10, 24)),
-        (0.0, range(13, 21)),
-    ],  # 3 voxels along x; 2.5: the third may hold some
-)
+@pytest.mark.parametrize(("margin", "near"), [(6.0, range(10, 24)), (5.0, range(10, 24)), (0.0, range(13, 21))])
 def test_far_is_measured_in_millimeters_from_the_window(margin, near):
+    """6 mm are 3 voxels along x; of 2.5 the third may hold some."""
     found = np.zeros((2, 40, 10, 10), np.float32)
     found[1, 20, 5, 5] = 1
     far = FarFromLowResolution(found, (8, 10, 10), (2.0, 1.0, 1.0), margin=margin)

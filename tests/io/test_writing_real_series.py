@@ -29,11 +29,14 @@ def ring_and_block(geometry: Geometry) -> LabelMap:
     return LabelMap(array, geometry, TABLE)
 
 
+def series_of(folder):
+    return [found for found in discover([DATA / folder]).found if found.format == "dicom"]
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_every_series_that_can_be_read_can_be_written_for(folder, tmp_path):
-    series = [found for found in discover([DATA / folder]).found if found.format == "dicom"]
-    assert series
-    for found in series:
+    assert series_of(folder)
+    for found in series_of(folder):
         scan = read_scan(found)
         labels = ring_and_block(scan.geometry)
         out = tmp_path / found.case_id
@@ -47,9 +50,7 @@ def test_every_series_that_can_be_read_can_be_written_for(folder, tmp_path):
 @pytest.mark.peers
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_dciodvfy_finds_no_error(folder, tmp_path):
-    for found in discover([DATA / folder]).found:
-        if found.format != "dicom":
-            continue
+    for found in series_of(folder):
         scan = read_scan(found)
         for name in ("dicom-seg", "rtstruct", "sr", "sc"):
             for path in write(name, Labeled(ring_and_block(scan.geometry), scan.source, MODEL), tmp_path)[0]:

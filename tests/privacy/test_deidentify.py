@@ -112,10 +112,9 @@ def test_references_hold_and_results_lie_where_they_lay(tmp_path, study):
     assert np.array_equal(read_rtstruct(rt, scan).array, labels.array)  # checks the frame of reference too
     instances = {pydicom.dcmread(p).SOPInstanceUID for p in of_class(result, "MR Image Storage")}
     dataset = pydicom.dcmread(seg)
-    assert {
-        r.ReferencedSOPInstanceUID for r in dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence
-    } == instances
-    assert dataset.ReferencedSeriesSequence[0].SeriesInstanceUID == scan.source.series_uid
+    series = dataset.ReferencedSeriesSequence[0]
+    assert {image.ReferencedSOPInstanceUID for image in series.ReferencedInstanceSequence} == instances
+    assert series.SeriesInstanceUID == scan.source.series_uid
     for frame in dataset.PerFrameFunctionalGroupsSequence:
         assert frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID in instances
     report = hd.sr.srread(sr)
@@ -236,15 +235,9 @@ TEXTS = ("copy_of_Quimby_2", "xQUIMBYx", "born 03.02.1970", "1970-02-03", "study
 
 @pytest.mark.parametrize("text", [*TEXTS, *OTHER_NAMES])
 def test_identifiers_are_found_however_they_are_written(tmp_path, text):
-    small_series(
-        tmp_path / "in",
-        shape=(8, 8, 1),
-        SpecificCharacterSet="ISO_IR 192",
-        PatientName=OTHER_NAMES.get(text, "Quimby^Fritzsche"),
-        PatientBirthDate="19700203",
-        DataSetName=text,
-        StudyInstanceUID="1.2.826.0.1.3680043.8.498.1",
-    )
+    patient = {"PatientName": OTHER_NAMES.get(text, "Quimby^Fritzsche"), "PatientBirthDate": "19700203"}
+    study = {"StudyInstanceUID": "1.2.826.0.1.3680043.8.498.1", "SpecificCharacterSet": "ISO_IR 192"}
+    small_series(tmp_path / "in", shape=(8, 8, 1), DataSetName=text, **patient, **study)
     result = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY)
     assert result.leaks == {"DataSetName": 1}
     assert text.encode() not in result.written[0].read_bytes()

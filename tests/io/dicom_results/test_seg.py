@@ -161,20 +161,18 @@ def test_values_that_do_not_count_from_one_are_kept(tmp_path, encoding):
 def test_labels_elsewhere_are_refused(tmp_path):
     source, geometry = small_series(tmp_path / "in")
     labels = some_labels(geometry)
-    half_a_voxel = geometry.affine.copy()
+    half_a_voxel, mirrored = geometry.affine.copy(), geometry.affine.copy()
     half_a_voxel[:3, 3] += geometry.affine[:3, 0] / 2
-    mirrored = geometry.affine.copy()
     mirrored[:3, 0] *= -1
-    for affine in (half_a_voxel, mirrored):
-        moved = LabelMap(labels.array, Geometry(affine, geometry.shape), TABLE)
-        with pytest.raises(GeometryMismatch):
+    for array, affine, message in (
+        (labels.array, half_a_voxel, None),
+        (labels.array, mirrored, None),
+        (labels.array[1:], geometry.affine, "12 x 11 x 6"),
+        (np.zeros((13, 11, 7), np.uint8), geometry.affine, "slice 6"),
+    ):
+        moved = LabelMap(array, Geometry(affine, array.shape), TABLE)
+        with pytest.raises(GeometryMismatch, match=message):
             write_seg(moved, source, tmp_path / "labels.seg.dcm", model=MODEL)
-    fewer = LabelMap(labels.array[1:], Geometry(geometry.affine, (12, 11, 6)), TABLE)
-    with pytest.raises(GeometryMismatch, match="12 x 11 x 6"):
-        write_seg(fewer, source, tmp_path / "labels.seg.dcm", model=MODEL)
-    more = LabelMap(np.zeros((13, 11, 7), np.uint8), Geometry(geometry.affine, (13, 11, 7)), TABLE)
-    with pytest.raises(GeometryMismatch, match="slice 6"):
-        write_seg(more, source, tmp_path / "labels.seg.dcm", model=MODEL)
     assert not (tmp_path / "labels.seg.dcm").exists()
 
 
