@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from objects_for_tests import oblique_affine
-from small_labels import MODEL, TABLE, some_labels
+from small_labels import MODEL, no_labels, some_labels
 
 from medseg.io.mesh import TO_GLTF, write_glb, write_obj, write_stl
 from medseg.io.surface import surfaces
@@ -112,8 +112,7 @@ def test_obj_and_glb_hold_the_same_surfaces(tmp_path):
 
 
 def test_nothing_found_leaves_valid_files(tmp_path):
-    labels = some_labels(Geometry(oblique().affine, (13, 11, 6)))
-    nothing = LabelMap(labels.array * 0, labels.geometry, TABLE)
+    nothing = no_labels(Geometry(oblique().affine, (13, 11, 6)))
     assert write_stl(nothing, tmp_path / "labels.stl", model=MODEL) == []
     write_obj(nothing, tmp_path / "labels.obj", model=MODEL)
     write_glb(nothing, tmp_path / "labels.glb", model=MODEL)

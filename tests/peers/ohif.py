@@ -134,9 +134,7 @@ def serving_ohif(archive: Orthanc) -> Iterator[str]:
 @contextmanager
 def chromium_page(width: int = 1400, height: int = 900) -> Iterator[Any]:
     """A page of a headless Chromium that draws WebGL in software; skips the test where there is none."""
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed (pip install playwright)"
-    )
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install playwright)")
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("Chromium is not installed (apt-get install chromium)")
@@ -205,15 +203,14 @@ class Viewer:
 
     def pixels_per_mm(self) -> float:
         """How large the viewport draws."""
-        return float(
-            self.page.evaluate(
-                f"""() => {{
-                    const viewport = {VIEWPORT};
-                    const [a, b] = [[0, 0], [100, 0]].map(point => viewport.canvasToWorld(point));
-                    return 100 / Math.hypot(...a.map((value, axis) => value - b[axis]));
-                }}"""
-            )
+        found = self.page.evaluate(
+            f"""() => {{
+                const viewport = {VIEWPORT};
+                const [a, b] = [[0, 0], [100, 0]].map(point => viewport.canvasToWorld(point));
+                return 100 / Math.hypot(...a.map((value, axis) => value - b[axis]));
+            }}"""
         )
+        return float(found)
 
     def settle(self) -> None:
         """Wait until two photographs half a second apart are the same."""
