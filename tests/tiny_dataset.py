@@ -6,6 +6,10 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+import yaml
+
+from medseg.config.load import build
+from medseg.training.config import TrainConfig
 
 SHAPE = (20, 18, 14)
 
@@ -58,6 +62,28 @@ def run_without_cases(config: Any, out: Path = Path()) -> Any:
     table = LabelTable((LabelClass(1, "bright"), LabelClass(2, "dark")))
     data = Dataset("Balls", Path(), "msd", (Channel("MR"),), table, (DatasetCase("case_00", (Path(),)),))
     return TrainingRun(data, config, out, torch.device("cpu"))
+
+
+def write_prepared(folder: Path, image: Any, labels: Any) -> Any:
+    """A case as training prepares it: image (1, X, Y, Z) and labels with voxels of 1 mm."""
+    from medseg.training.samples.prepared import CaseFacts, PreparedCase
+
+    folder.mkdir(exist_ok=True)
+    np.save(folder / "image.npy", image)
+    np.save(folder / "labels.npy", labels)
+    places = {int(value): np.argwhere(labels == value).astype(np.int32) for value in np.unique(labels[labels > 0])}
+    return PreparedCase(folder.name, folder, CaseFacts(labels.shape, (1.0,) * 3, (1.0,) * 3, {}), places)
+
+
+def train_config(**changes: Any) -> TrainConfig:
+    """The configuration of `tiny_config`."""
+    return build(TrainConfig, tiny_config(**changes))
+
+
+def write_config(path: Path, **changes: Any) -> Path:
+    """Write the configuration of `tiny_config`."""
+    path.write_text(yaml.safe_dump(tiny_config(**changes)))
+    return path
 
 
 def tiny_config(**changes: Any) -> dict[str, Any]:

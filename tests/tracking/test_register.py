@@ -3,21 +3,19 @@
 from pathlib import Path
 
 import pytest
-from tiny_dataset import tiny_config
+from tiny_dataset import train_config
 
 from medseg.cli.app import run
-from medseg.config.load import build
 from medseg.errors import InputError, ModelError, UsageError
 from medseg.tracking.register import register
 from medseg.tracking.resolve import resolve_model
-from medseg.training.config import TrainConfig
 from medseg.training.run import train
 
 
 @pytest.fixture(scope="module")
 def package(balls, tmp_path_factory):
     out = tmp_path_factory.mktemp("registered")
-    return train(balls, out, config=build(TrainConfig, tiny_config(epochs=1, split={"folds": 1})), device="cpu")
+    return train(balls, out, config=train_config(epochs=1, split={"folds": 1}), device="cpu")
 
 
 @pytest.fixture

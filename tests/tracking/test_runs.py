@@ -2,12 +2,10 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from tiny_dataset import tiny_config
+from tiny_dataset import train_config
 
-from medseg.config.load import build
 from medseg.errors import InputError
 from medseg.tracking.runs import Tracker
-from medseg.training.config import TrainConfig
 from medseg.training.run import train
 
 # SQLAlchemy about a relation of MLflow's tables.
@@ -29,7 +27,7 @@ def recorded(balls, tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         out = tmp_path_factory.mktemp("recorded")
-        train(balls, out, config=build(TrainConfig, tiny_config(tracking=True)), device="cpu")
+        train(balls, out, config=train_config(tracking=True), device="cpu")
     return out
 
 

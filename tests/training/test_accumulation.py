@@ -8,43 +8,33 @@ import numpy as np
 import pytest
 import torch
 from checkpoint_state import differing, state
-from tiny_dataset import run_without_cases, tiny_config
+from tiny_dataset import run_without_cases, train_config, write_prepared
 
-from medseg.config.load import build
 from medseg.errors import Interrupted
-from medseg.training.config import TrainConfig
 from medseg.training.loop import Loop
 from medseg.training.samples.augment import Augmentation
 from medseg.training.samples.patches import Patches
-from medseg.training.samples.prepared import CaseFacts, PreparedCase
 
 PATCH = (6, 6, 6)
 STEPS, ACCUMULATE = 4, 3
 
 
 @pytest.fixture(scope="module")
-def cases(tmp_path_factory) -> list[PreparedCase]:
+def cases(tmp_path_factory):
     folder, draw, made = tmp_path_factory.mktemp("cases"), np.random.default_rng(0), []
     for number in range(3):
-        case = folder / f"case{number}"
-        case.mkdir()
         labels = draw.integers(0, 3, (10, 9, 8), dtype=np.uint8)
-        np.save(case / "image.npy", (labels + draw.normal(size=labels.shape)).astype(np.float32)[None])
-        np.save(case / "labels.npy", labels)
-        places = {value: np.argwhere(labels == value).astype(np.int32) for value in (1, 2)}
-        made.append(PreparedCase(case.name, case, CaseFacts(labels.shape, (1.0,) * 3, (1.0,) * 3, {}), places))
+        image = (labels + draw.normal(size=labels.shape)).astype(np.float32)[None]
+        made.append(write_prepared(folder / f"case{number}", image, labels))
     return made
 
 
 def loop(cases, folder: Path, optimizer: str) -> Loop:
-    config = build(
-        TrainConfig,
-        tiny_config(
-            optimizer={"name": optimizer, "learning_rate": 0.01},
-            sampling={"batch": 2, "accumulate": ACCUMULATE, "foreground": 0.5},
-            iterations_per_epoch=STEPS,
-            epochs=1,
-        ),
+    config = train_config(
+        optimizer={"name": optimizer, "learning_rate": 0.01},
+        sampling={"batch": 2, "accumulate": ACCUMULATE, "foreground": 0.5},
+        iterations_per_epoch=STEPS,
+        epochs=1,
     )
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Conv3d(1, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv3d(8, 8, 1))

@@ -1,16 +1,13 @@
 import pytest
-from tiny_dataset import tiny_config
+from tiny_dataset import tiny_config, train_config
 
-from medseg.config.load import build
-from medseg.training.config import TrainConfig
 from medseg.training.cost import predict_cost
 
 
-def config(patch, batch) -> TrainConfig:
+def config(patch, batch):
     arguments = {"features": [4, 8, 8], "strides": [[1] * 3, [2] * 3, [2] * 3], "deep_supervision": True}
-    values = tiny_config(network={"name": "unet", "arguments": arguments}, sampling={"batch": batch})
-    values["input"]["patch"] = list(patch)
-    return build(TrainConfig, values)
+    given = tiny_config()["input"] | {"patch": list(patch)}
+    return train_config(network={"name": "unet", "arguments": arguments}, sampling={"batch": batch}, input=given)
 
 
 def test_memory_grows_with_patch_and_batch():

@@ -4,27 +4,21 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny_dataset import tiny_config
+from tiny_dataset import train_config
 
-from medseg.config.load import build
 from medseg.errors import ConfigError, UsageError
 from medseg.models.package import load_package
 from medseg.training import cross_validate as module
 from medseg.training import final_model as final
-from medseg.training.config import TrainConfig
 from medseg.training.cross_validate import folds_of
 from medseg.training.fold_results import FoldResults
 from medseg.training.run import train
 
 
-def config(**changes) -> TrainConfig:
-    return build(TrainConfig, tiny_config(epochs=2, **changes))
-
-
 @pytest.fixture(scope="module")
 def crossed(balls, tmp_path_factory):
     out = tmp_path_factory.mktemp("crossed")
-    train(balls, out, config=config(), folds="all", device="cpu")
+    train(balls, out, config=train_config(epochs=2), folds="all", device="cpu")
     return out
 
 
@@ -84,13 +78,13 @@ def test_folds_that_are_done_are_not_done_again(balls, crossed, monkeypatch):
     monkeypatch.setattr(module, "train_model", counting)
     monkeypatch.setattr(final, "train_model", counting)
     before = json.loads((crossed / "cross_validation.json").read_text())
-    train(balls, crossed, config=config(), folds="all", device="cpu")
+    train(balls, crossed, config=train_config(epochs=2), folds="all", device="cpu")
     assert calls == [crossed.name]
     assert json.loads((crossed / "cross_validation.json").read_text()) == before
 
 
 def test_one_fold_leaves_results_and_no_package(balls, tmp_path):
-    found = train(balls, tmp_path, config=config(), folds="1", device="cpu")
+    found = train(balls, tmp_path, config=train_config(epochs=2), folds="1", device="cpu")
     assert isinstance(found, FoldResults)
     assert not (tmp_path / "model").exists()
     assert json.loads(found.path.read_text())["cases"] == found.cases == 2
@@ -107,4 +101,4 @@ def test_which_folds_are_meant():
 
 def test_one_fold_cannot_be_crossed(balls, tmp_path):
     with pytest.raises(ConfigError, match="at least two folds"):
-        train(balls, tmp_path, config=config(split={"folds": 1}), folds="0", device="cpu")
+        train(balls, tmp_path, config=train_config(epochs=2, split={"folds": 1}), folds="0", device="cpu")

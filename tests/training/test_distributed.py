@@ -9,12 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
-from tiny_dataset import tiny_config
+from tiny_dataset import train_config, write_config
 
-from medseg.config.load import build
 from medseg.training.checkpoint import read_checkpoint
-from medseg.training.config import TrainConfig
 from medseg.training.run import train
 
 # Neither dropout, which draws by batch, nor one Dice over the batch, which no sum of batches gives.
@@ -37,7 +34,7 @@ def assert_close(one: Path, other: Path) -> None:
 
 
 def run(balls: Path, out: Path, **changes) -> None:
-    train(balls, out, config=build(TrainConfig, tiny_config(**PLAIN, **changes)), device="cpu")
+    train(balls, out, config=train_config(**PLAIN, **changes), device="cpu")
 
 
 def test_accumulated_batches_are_one_batch(balls, tmp_path):
@@ -57,21 +54,11 @@ def test_scaled_gradients_of_float16(balls, tmp_path):
     assert 0 < far < 0.05
 
 
-def torchrun(config: Path, balls: Path, out: Path, port: int) -> list[str]:
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
-    return [
-        *launcher,
-        "-m",
-        "medseg",
-        "train",
-        str(balls),
-        "--config",
-        str(config),
-        "--out",
-        str(out),
-        "--device",
-        "cpu",
-    ]
+PYTHON = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "text": True}
+
+
+def arguments(config: Path, balls: Path, out: Path) -> list[str]:
+    return ["-m", "medseg", "train", str(balls), "--config", str(config), "--out", str(out), "--device", "cpu"]
 
 
 @pytest.mark.slow
@@ -80,12 +67,10 @@ def test_two_processes_are_one_with_twice_the_batch(balls, tmp_path, batch_dice)
     """Also with one Dice over the whole batch, whose sums the processes exchange."""
     loss = {"batch_dice": batch_dice}
     run(balls, tmp_path / "one", sampling={"batch": 4}, loss=loss)
-    config = tmp_path / "two.yaml"
-    config.write_text(yaml.safe_dump(tiny_config(**PLAIN, sampling={"batch": 2}, loss=loss)))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        torchrun(config, balls, tmp_path / "two", 29811 + batch_dice), env=environment, capture_output=True, text=True
-    )
+    config = write_config(tmp_path / "two.yaml", **PLAIN, sampling={"batch": 2}, loss=loss)
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(29811 + batch_dice)]
+    command = [sys.executable, *launcher, *arguments(config, balls, tmp_path / "two")]
+    done = subprocess.run(command, capture_output=True, **PYTHON)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(tmp_path / "two" / "model")
     assert_close(tmp_path / "one", tmp_path / "two")
@@ -94,19 +79,10 @@ def test_two_processes_are_one_with_twice_the_batch(balls, tmp_path, batch_dice)
 
 @pytest.mark.slow
 def test_a_signal_to_the_launcher_leaves_a_checkpoint_to_resume_from(balls, tmp_path):
-    config = tmp_path / "two.yaml"
-    values = tiny_config(**{**PLAIN, "epochs": 400}, sampling={"batch": 2}, checkpoint_every=3600)
-    config.write_text(yaml.safe_dump(values))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    out = tmp_path / "out"
-    arguments = ["train", str(balls), "--config", str(config), "--out", str(out), "--device", "cpu"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "medseg", *arguments, "--processes", "2"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    changes = {**PLAIN, "epochs": 400, "sampling": {"batch": 2}, "checkpoint_every": 3600}
+    config, out = write_config(tmp_path / "two.yaml", **changes), tmp_path / "out"
+    command = [sys.executable, *arguments(config, balls, out), "--processes", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **PYTHON)
     while not (out / "history.csv").is_file():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.2)
@@ -118,11 +94,6 @@ def test_a_signal_to_the_launcher_leaves_a_checkpoint_to_resume_from(balls, tmp_
     assert not (out / "model").exists()
     assert "Traceback" not in log
     # What is wrong with a run decides the exit code of several processes too.
-    process = subprocess.run(
-        [sys.executable, "-m", "medseg", *arguments, "--processes", "2", "--seed", "5"],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    process = subprocess.run([*command, "--seed", "5"], capture_output=True, **PYTHON)
     assert process.returncode == 2, process.stderr
     assert "another configuration" in process.stderr

@@ -17,20 +17,11 @@ SCORES = torch.tensor([[[0.0, 0.0], [math.log(3.0), 0.0]]]).reshape(1, 2, 2, 1)
 LABELS = torch.tensor([[[1], [0]]])
 
 
-def test_dice_computed_manually():
-    # Foreground: overlap 3/4, sum of softmax 5/4, one labeled voxel.
-    expected = 1 - 2 * 0.75 / (1.25 + 1.0)
-    assert soft_dice_loss(SCORES, LABELS, smooth=0.0).item() == pytest.approx(expected, rel=1e-6)
-
-
-def test_cross_entropy_computed_manually():
-    expected = -(math.log(0.75) + math.log(0.5)) / 2
-    assert cross_entropy(SCORES, LABELS).item() == pytest.approx(expected, rel=1e-6)
-
-
-def test_the_sum_of_both_by_their_weights():
-    dice = 1 - 2 * 0.75 / (1.25 + 1.0)
+def test_dice_cross_entropy_and_their_weighted_sum_computed_manually():
+    dice = 1 - 2 * 0.75 / (1.25 + 1.0)  # foreground: overlap 3/4, sum of softmax 5/4, one labeled voxel
     entropy = -(math.log(0.75) + math.log(0.5)) / 2
+    assert soft_dice_loss(SCORES, LABELS, smooth=0.0).item() == pytest.approx(dice, rel=1e-6)
+    assert cross_entropy(SCORES, LABELS).item() == pytest.approx(entropy, rel=1e-6)
     value = segmentation_loss(SCORES, LABELS, LossConfig(dice=0.3, cross_entropy=2.0)).item()
     assert value == pytest.approx(0.3 * dice + 2 * entropy, rel=1e-4)
 
@@ -42,12 +33,9 @@ def test_dice_equals_monai(over_batch):
     draw = torch.Generator().manual_seed(0)
     scores = torch.randn(3, 4, 6, 5, 7, generator=draw)
     labels = torch.randint(0, 4, (3, 6, 5, 7), generator=draw)
-    peer = DiceLoss(
-        include_background=False, to_onehot_y=True, softmax=True, batch=over_batch, smooth_nr=1e-5, smooth_dr=1e-5
-    )
-    assert soft_dice_loss(scores, labels, over_batch=over_batch).item() == pytest.approx(
-        peer(scores, labels[:, None]).item(), rel=1e-5
-    )
+    options = {"include_background": False, "to_onehot_y": True, "softmax": True, "batch": over_batch}
+    peer = DiceLoss(**options, smooth_nr=1e-5, smooth_dr=1e-5)(scores, labels[:, None])
+    assert soft_dice_loss(scores, labels, over_batch=over_batch).item() == pytest.approx(peer.item(), rel=1e-5)
 
 
 def test_ignored_voxels_do_not_count():
@@ -72,10 +60,9 @@ def test_fractions_of_whole_voxels_cost_what_labels_cost(over_batch, ignore):
     fractions = torch.nn.functional.one_hot(labels, 3).movedim(-1, 1).float()
     if ignore is not None:
         labels[0, :3], fractions[0, :, :3] = ignore, 0.0
-    by_labels = segmentation_loss(scores, labels, LossConfig(batch_dice=over_batch), ignore=ignore)
-    assert segmentation_loss(
-        scores, fractions, LossConfig(batch_dice=over_batch), ignore=ignore
-    ).item() == pytest.approx(by_labels.item(), rel=1e-6)
+    config = LossConfig(batch_dice=over_batch)
+    found, expected = (segmentation_loss(scores, truth, config, ignore=ignore).item() for truth in (fractions, labels))
+    assert found == pytest.approx(expected, rel=1e-6)
 
 
 def test_fractions_are_averaged_for_coarser_resolutions():
@@ -176,6 +163,5 @@ def test_fractions_of_whole_voxels_cost_what_regions_cost():
     labels = torch.randint(0, 3, (2, 4, 4, 4), generator=draw)
     found = [torch.randn(2, 2, 4, 4, 4, generator=draw)]
     one_hot = torch.nn.functional.one_hot(labels, 3).movedim(-1, 1).float()
-    assert region_loss(found, one_hot, REGIONS).item() == pytest.approx(
-        region_loss(found, labels, REGIONS).item(), rel=1e-6
-    )
+    expected = region_loss(found, labels, REGIONS).item()
+    assert region_loss(found, one_hot, REGIONS).item() == pytest.approx(expected, rel=1e-6)

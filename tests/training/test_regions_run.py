@@ -6,15 +6,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny_dataset import tiny_config
+from tiny_dataset import train_config
 
-from medseg.config.load import build
 from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.errors import ConfigError
 from medseg.infer.predictor import Predictor
 from medseg.models.package import load_package
-from medseg.training.config import TrainConfig
 from medseg.training.run import train
 
 SHAPE = (20, 18, 14)
@@ -35,20 +33,15 @@ def write_onions(folder: Path, cases: int = 6) -> Path:
         nib.save(nib.Nifti1Image(image.astype(np.float32), np.eye(4)), folder / "imagesTr" / f"c{number}_0000.nii.gz")
         nib.save(nib.Nifti1Image(labels, np.eye(4)), folder / "labelsTr" / f"c{number}.nii.gz")
     labels = {"background": 0, "whole": [1, 2, 4], "core": [1, 4], "enhancing": 4, "ignore": 9}
-    description = {
-        "channel_names": {"0": "MR"},
-        "labels": labels,
-        "regions_class_order": [2, 1, 4],
-        "file_ending": ".nii.gz",
-    }
-    (folder / "dataset.json").write_text(json.dumps(description))
+    description = {"channel_names": {"0": "MR"}, "labels": labels, "regions_class_order": [2, 1, 4]}
+    (folder / "dataset.json").write_text(json.dumps({**description, "file_ending": ".nii.gz"}))
     return folder
 
 
 def test_regions_are_learnt_and_come_back_as_labels(tmp_path):
     folder = write_onions(tmp_path / "onions")
     network = {"name": "unet", "arguments": {"features": [8, 16]}}
-    config = build(TrainConfig, tiny_config(network=network, epochs=60, augment={"flip": ["x", "y"]}))
+    config = train_config(network=network, epochs=60, augment={"flip": ["x", "y"]})
     package = train(folder, tmp_path / "out", config=config, device="cpu")
     card = load_package(package.folder).card
     assert card.regions == (2, 1, 4)
@@ -80,6 +73,5 @@ def test_mirroring_across_sides_is_refused(balls, tmp_path):
     description["labels"] = {"0": "background", "1": "kidney_left", "2": "kidney_right"}
     (folder / "dataset.json").write_text(json.dumps(description))
     with pytest.raises(ConfigError, match=r"augment\.flip=\[y\]"):
-        train(folder, tmp_path / "out", config=build(TrainConfig, tiny_config()), device="cpu")
-    allowed = tiny_config(augment={"flip": ["y"]}, epochs=1)
-    train(folder, tmp_path / "out", config=build(TrainConfig, allowed), device="cpu")
+        train(folder, tmp_path / "out", config=train_config(), device="cpu")
+    train(folder, tmp_path / "out", config=train_config(augment={"flip": ["y"]}, epochs=1), device="cpu")

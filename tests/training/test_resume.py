@@ -8,20 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
-from tiny_dataset import tiny_config
+from tiny_dataset import train_config, write_config
 
 from medseg.cli.app import run
-from medseg.config.load import build
 from medseg.errors import ConfigError, InputError, Interrupted
 from medseg.training import step as step_module
 from medseg.training.checkpoint import read_checkpoint, write_checkpoint
-from medseg.training.config import TrainConfig
 from medseg.training.run import train
-
-
-def config(**changes) -> TrainConfig:
-    return build(TrainConfig, tiny_config(**changes))
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:
@@ -42,8 +35,7 @@ def assert_same(first: Path, second: Path) -> None:
 def undisturbed(balls, tmp_path_factory) -> Path:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    out = tmp_path_factory.mktemp("undisturbed")
-    train(balls, out, config=config(), device="cpu")
+    train(balls, out := tmp_path_factory.mktemp("undisturbed"), config=train_config(), device="cpu")
     torch.set_num_threads(before)
     return out
 
@@ -62,10 +54,10 @@ def test_a_signal_in_the_middle_of_an_epoch(balls, undisturbed, tmp_path, monkey
 
     monkeypatch.setattr(step_module, "segmentation_loss", counting)
     with pytest.raises(Interrupted, match=signal.Signals(number).name):
-        train(balls, tmp_path, config=config(), device="cpu")
+        train(balls, tmp_path, config=train_config(), device="cpu")
     assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 6
     assert not (tmp_path / "model").exists()
-    train(balls, tmp_path, config=config(), device="cpu")
+    train(balls, tmp_path, config=train_config(), device="cpu")
     assert len(calls) == 12
     assert_same(undisturbed, tmp_path)
     assert (tmp_path / "history.csv").read_text().count("\n") == 4
@@ -81,8 +73,8 @@ def test_stopping_after_every_step(balls, undisturbed, tmp_path, monkeypatch):
     monkeypatch.setattr(step_module, "segmentation_loss", stopping)
     for _ in range(12):
         with pytest.raises(Interrupted):
-            train(balls, tmp_path, config=config(), device="cpu")
-    train(balls, tmp_path, config=config(), device="cpu")
+            train(balls, tmp_path, config=train_config(), device="cpu")
+    train(balls, tmp_path, config=train_config(), device="cpu")
     assert_same(undisturbed, tmp_path)
 
 
@@ -104,8 +96,7 @@ sys.exit(run(sys.argv[3:]))
 
 def test_killed_and_stopped_processes(balls, undisturbed, tmp_path, capsys):
     """SIGKILL loses what came after the last checkpoint, SIGTERM nothing and exits with 75; both end the same."""
-    path = tmp_path / "c.yaml"
-    path.write_text(yaml.safe_dump(tiny_config(checkpoint_every=1e-6)))
+    path = write_config(tmp_path / "c.yaml", checkpoint_every=1e-6)
     out = tmp_path / "out"
     command = ["train", str(balls), "--config", str(path), "--out", str(out), "--device", "cpu"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -131,24 +122,24 @@ def test_killed_and_stopped_processes(balls, undisturbed, tmp_path, capsys):
 def test_a_finished_run_is_not_trained_again(balls, undisturbed, monkeypatch):
     monkeypatch.setattr(step_module, "segmentation_loss", None)
     before = (undisturbed / "model" / "weights.safetensors").read_bytes()
-    train(balls, undisturbed, config=config(), device="cpu")
+    train(balls, undisturbed, config=train_config(), device="cpu")
     assert (undisturbed / "model" / "weights.safetensors").read_bytes() == before
 
 
 def test_a_finished_run_resumes_with_more_epochs(balls, tmp_path):
-    train(balls, tmp_path, config=config(epochs=2), device="cpu")
-    train(balls, tmp_path, config=config(), epochs=3, device="cpu")
+    train(balls, tmp_path, config=train_config(epochs=2), device="cpu")
+    train(balls, tmp_path, config=train_config(), epochs=3, device="cpu")
     assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] == 12
     assert [row.split(",")[0] for row in (tmp_path / "history.csv").read_text().split()] == ["epoch", "0", "1", "2"]
     with pytest.raises(ConfigError, match=r"epochs \(3, now 2\)"):
-        train(balls, tmp_path, config=config(epochs=2), device="cpu")
+        train(balls, tmp_path, config=train_config(epochs=2), device="cpu")
 
 
 def test_a_finished_run_resumes_with_a_longer_time_budget(balls, tmp_path):
     changes = {"iterations_per_epoch": 1, "split": {"folds": 1}}
-    train(balls, tmp_path, config=config(**changes), time_budget=1.5, device="cpu")
+    train(balls, tmp_path, config=train_config(**changes), time_budget=1.5, device="cpu")
     before = read_checkpoint(tmp_path / "checkpoint.pt")
-    train(balls, tmp_path, config=config(**changes), time_budget="3s", device="cpu")
+    train(balls, tmp_path, config=train_config(**changes), time_budget="3s", device="cpu")
     after = read_checkpoint(tmp_path / "checkpoint.pt")
     assert after["step"] > before["step"]
     assert after["seconds"] == pytest.approx(before["seconds"] + 1.5)
@@ -156,13 +147,13 @@ def test_a_finished_run_resumes_with_a_longer_time_budget(balls, tmp_path):
 
 def test_another_configuration_is_refused(balls, undisturbed):
     with pytest.raises(ConfigError, match=r"sampling\.batch \(2, now 3\)"):
-        train(balls, undisturbed, config=config(sampling={"batch": 3, "foreground": 0.5}), device="cpu")
+        train(balls, undisturbed, config=train_config(sampling={"batch": 3, "foreground": 0.5}), device="cpu")
 
 
 def test_a_damaged_checkpoint_is_named(balls, tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(InputError, match=r"checkpoint\.pt"):
-        train(balls, tmp_path, config=config(), device="cpu")
+        train(balls, tmp_path, config=train_config(), device="cpu")
 
 
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):

@@ -12,9 +12,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from checkpoint_state import differing, state
-from tiny_dataset import tiny_config
+from tiny_dataset import write_config
 
 # Counts Python calls of the main thread from the first step on, those of writing checkpoints included, and sends itself
 # a signal at the one asked for: a moment that is random but the same on every machine. The parts run meanwhile.
@@ -76,7 +75,7 @@ def test_the_same_to_the_bit(balls, tmp_path, optimizer):
         "optimizer": OPTIMIZERS[optimizer],
         "checkpoint_every": 1e-6,
     }
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(tiny_config(**changes)))
+    write_config(tmp_path / "config.yaml", **changes)
     undisturbed, out = tmp_path / "undisturbed", tmp_path / "out"
     ended = start(tmp_path, undisturbed)
     assert ended.returncode == 0, ended.stderr

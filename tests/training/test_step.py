@@ -2,11 +2,10 @@
 
 import pytest
 import torch
-from tiny_dataset import run_without_cases, tiny_config
+from tiny_dataset import run_without_cases, train_config
 from torch import nn
 
-from medseg.config.load import build
-from medseg.training.config import AugmentConfig, TrainConfig
+from medseg.training.config import AugmentConfig
 from medseg.training.samples.augment import Augmentation
 from medseg.training.samples.patches import Batch
 from medseg.training.step import Stepper
@@ -33,7 +32,7 @@ def batch(first: int = 0) -> Batch:
 
 
 def stepper_of(network: nn.Module, **changes) -> Stepper:
-    config = build(TrainConfig, tiny_config(**changes))
+    config = train_config(**changes)
     augmentation = Augmentation(NOTHING, patch=PATCH, spacing=(1.0, 1.0, 1.0), classes=3, seed=0)
     return Stepper(run_without_cases(config), network, augmentation)
 

@@ -35,18 +35,17 @@ def planned(monkeypatch):
 
 
 @pytest.fixture
-def recipe(tmp_path):
-    values = tiny_config(epochs=2)
-    for key in ("input", "network"):
-        del values[key]
+def command(balls, planned, tmp_path):
+    """Training on it, by a recipe that leaves network and input to the plan."""
+    values = {key: value for key, value in tiny_config(epochs=2).items() if key not in ("input", "network")}
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(values))
-    return path
+    out = str(tmp_path / "out")
+    return ["train", str(balls), "--config", str(path), "--out", out, "--device", "cpu", "--quiet"]
 
 
-def test_a_cascade_is_one_command(balls, planned, recipe, tmp_path):
+def test_a_cascade_is_one_command(planned, command, tmp_path):
     out = tmp_path / "out"
-    command = ["train", str(balls), "--config", str(recipe), "--out", str(out), "--device", "cpu", "--quiet"]
     assert run([*command, "--configuration", "cascade"]) == 0
     assert planned == ["3d_lowres", "3d_fullres"]
     package = load_package(out / "model")
@@ -59,9 +58,8 @@ def test_a_cascade_is_one_command(balls, planned, recipe, tmp_path):
     assert (out / "model" / "weights.safetensors").read_bytes() == before
 
 
-def test_configurations_are_compared_and_one_is_packed(balls, planned, recipe, tmp_path):
+def test_configurations_are_compared_and_one_is_packed(balls, command, tmp_path):
     out = tmp_path / "out"
-    command = ["train", str(balls), "--config", str(recipe), "--out", str(out), "--device", "cpu", "--quiet"]
     assert run([*command, "--folds", "all", "--configuration", "2d,3d_fullres", "--final", "ensemble"]) == 0
     summary = json.loads((out / "cross_validation.json").read_text())
     assert summary["configurations"].keys() == {"2d", "3d_fullres"}

@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from tiny_dataset import tiny_config, write_msd
+from tiny_dataset import tiny_config, train_config, write_config, write_msd
 
-from medseg.config.load import build
 from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.errors import ConfigError, InputError, UsageError
@@ -24,12 +23,7 @@ from medseg.infer.predictor import Predictor
 from medseg.models.package import load_package
 from medseg.progress import step_bar
 from medseg.training import plan
-from medseg.training.config import TrainConfig
 from medseg.training.run import train
-
-
-def config(**changes) -> TrainConfig:
-    return build(TrainConfig, tiny_config(**changes))
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +31,7 @@ def trained(balls, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("trained")
     classes = {"bright": {"name": "bright ball", "color": [1, 2, 3]}}
     network = {"name": "unet", "arguments": {"features": [6, 12]}}
-    values = config(epochs=20, classes=classes, network=network, mirror="left-right")
+    values = train_config(epochs=20, classes=classes, network=network, mirror="left-right")
     train(balls, out, config=values, device="cpu")
     return out
 
@@ -81,20 +75,18 @@ def test_the_figure_is_that_of_the_shipped_weights(trained, balls):
     """Segment the held-out cases again and recompute the mean Dice from voxels."""
     package = load_package(trained / "model")
     data = read_dataset(balls)
-    held_out = [c for c in data.cases if c.case_id in package.card.training.held_out]
     predictor = Predictor(package)
     scores = []
-    for case in held_out:
+    for case in (c for c in data.cases if c.case_id in package.card.training.held_out):
         scan, reference = read_case(data, case)
         labels = predictor.segment(scan).labels
         assert labels.geometry.matches(scan.geometry)
         for value in (1, 2):
             a, b = labels.array == value, reference.array == value
             scores.append(2 * (a & b).sum() / (a.sum() + b.sum()))
-    assert package.card.validation.mean_dice == pytest.approx(float(np.mean(scores)), abs=1e-4)
     with (trained / "validation.csv").open() as stream:
-        rows = list(csv.DictReader(stream))
-    assert np.mean([float(row["value"]) for row in rows]) == pytest.approx(float(np.mean(scores)), abs=1e-4)
+        written = [float(row["value"]) for row in csv.DictReader(stream)]
+    assert [package.card.validation.mean_dice, np.mean(written)] == pytest.approx([np.mean(scores)] * 2, abs=1e-4)
 
 
 def test_what_is_left_lies_where_the_documentation_says(trained):
@@ -126,8 +118,7 @@ sys.exit(code)
 
 def test_training_does_not_import_simpleitk(balls, tmp_path):
     """Audit, preparation, training and measuring of NIfTI do without it."""
-    path = tmp_path / "c.yaml"
-    path.write_text(yaml.safe_dump(tiny_config(epochs=1, iterations_per_epoch=1)))
+    path = write_config(tmp_path / "c.yaml", epochs=1, iterations_per_epoch=1)
     arguments = ["train", str(balls), "--config", str(path), "--out", str(tmp_path / "out"), "--device", "cpu"]
     done = subprocess.run([sys.executable, "-c", LIGHT, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -166,7 +157,7 @@ def test_the_dataset_is_read_once(balls, tmp_path, monkeypatch, options):
         return read_dataset(path, description)
 
     monkeypatch.setattr(plan, "read_dataset", counting)
-    given = {"config": config(epochs=1, iterations_per_epoch=1), "epochs": 1, **options}
+    given = {"config": train_config(epochs=1, iterations_per_epoch=1), "epochs": 1, **options}
     if given["config"] is None:
         given["settings"] += ["iterations_per_epoch=1"]
     train(balls, tmp_path, device="cpu", **given)
@@ -175,7 +166,7 @@ def test_the_dataset_is_read_once(balls, tmp_path, monkeypatch, options):
 
 
 def test_a_time_budget_ends_the_run(balls, tmp_path):
-    train(balls, tmp_path, config=config(epochs=None, time_budget=2.0, iterations_per_epoch=1), device="cpu")
+    train(balls, tmp_path, config=train_config(epochs=None, time_budget=2.0, iterations_per_epoch=1), device="cpu")
     with (tmp_path / "history.csv").open() as stream:
         rates = [float(row["learning_rate"]) for row in csv.DictReader(stream)]
     assert rates[-1] < 0.3 * max(rates)
@@ -188,7 +179,7 @@ def test_bad_cases_are_skipped_and_named(tmp_path):
     for name in names[:2]:
         (folder / "imagesTr" / name).write_bytes(whole[: len(whole) // 2])
     (folder / "labelsTr" / names[2]).unlink()
-    train(folder, tmp_path / "out", config=config(split={"folds": 1}, epochs=1), device="cpu")
+    train(folder, tmp_path / "out", config=train_config(split={"folds": 1}, epochs=1), device="cpu")
     skipped = json.loads((tmp_path / "out" / "split.json").read_text())["skipped"]
     assert sorted(skipped) == ["case_00", "case_01", "case_02"]
     assert sorted(json.loads((tmp_path / "out" / "audit.json").read_text())["blocked"]) == sorted(skipped)
@@ -204,39 +195,38 @@ def test_a_value_no_class_has_leaves_the_case_out(tmp_path):
     del description["labels"]["2"]
     (folder / "dataset.json").write_text(json.dumps(description))
     with pytest.raises(InputError, match=r"values \[2\]"):
-        train(folder, tmp_path / "out", config=config(split={"folds": 1}), device="cpu")
+        train(folder, tmp_path / "out", config=train_config(split={"folds": 1}), device="cpu")
 
 
 def test_a_patch_that_does_not_fit_the_network_is_refused(balls, tmp_path):
-    values = tiny_config()
-    values["input"]["patch"] = [16, 15, 16]
+    given = tiny_config()["input"] | {"patch": [16, 15, 16]}
     with pytest.raises(ConfigError, match=r"Use \[16, 16, 16\]"):
-        train(balls, tmp_path, config=build(TrainConfig, values), device="cpu")
+        train(balls, tmp_path, config=train_config(input=given), device="cpu")
 
 
 def test_a_class_the_dataset_does_not_have_is_refused(balls, tmp_path):
     with pytest.raises(ConfigError, match="It has bright, dark"):
-        train(balls, tmp_path, config=config(classes={"blue": {}}), device="cpu")
+        train(balls, tmp_path, config=train_config(classes={"blue": {}}), device="cpu")
 
 
 def test_a_device_that_is_not_there_is_refused(balls, tmp_path):
     with pytest.raises(UsageError, match="cuda:99"):
-        train(balls, tmp_path, config=config(), device="cuda:99")
+        train(balls, tmp_path, config=train_config(), device="cuda:99")
 
 
 def test_prepared_cases_are_taken_as_they_are_until_a_file_changes(balls, tmp_path):
     out = tmp_path / "out"
     folder = tmp_path / "data"
     shutil.copytree(balls, folder)
-    train(folder, out, config=config(epochs=1), device="cpu")
+    train(folder, out, config=train_config(epochs=1), device="cpu")
     facts = sorted(out.glob("prepared/*/facts.json"))
     before = [path.stat().st_mtime_ns for path in facts]
-    train(folder, out, config=config(epochs=1), device="cpu")
+    train(folder, out, config=train_config(epochs=1), device="cpu")
     assert [path.stat().st_mtime_ns for path in facts] == before
     case = facts[0].parent.name
     other = folder / "imagesTr" / f"{facts[1].parent.name}.nii.gz"
     (folder / "imagesTr" / f"{case}.nii.gz").write_bytes(other.read_bytes())
-    train(folder, out, config=config(epochs=1), device="cpu")
+    train(folder, out, config=train_config(epochs=1), device="cpu")
     after = [path.stat().st_mtime_ns for path in facts]
     assert after[0] != before[0]
     assert after[1:] == before[1:]
@@ -245,22 +235,18 @@ def test_prepared_cases_are_taken_as_they_are_until_a_file_changes(balls, tmp_pa
 def test_a_blocked_case_is_not_measured_with_either(balls, tmp_path):
     folder = tmp_path / "data"
     shutil.copytree(balls, folder)
-    held_out = json.loads(_split_of(balls, tmp_path / "first"))["validation"]
+    train(balls, tmp_path / "first", config=train_config(epochs=1), device="cpu")
+    held_out = json.loads((tmp_path / "first" / "split.json").read_text())["validation"]
     (folder / "imagesTr" / f"{held_out[0]}.nii.gz").write_bytes(b"no scan")
-    train(folder, tmp_path / "out", config=config(epochs=1), device="cpu")
+    train(folder, tmp_path / "out", config=train_config(epochs=1), device="cpu")
     card = load_package(tmp_path / "out" / "model").card
     assert list(card.training.held_out) == held_out[1:]
     assert card.validation.cases == 1
 
 
-def _split_of(dataset: Path, out: Path) -> str:
-    train(dataset, out, config=config(epochs=1), device="cpu")
-    return (out / "split.json").read_text()
-
-
 def test_a_refused_run_leaves_the_folder_as_it_was(balls, tmp_path):
-    train(balls, tmp_path, config=config(epochs=1), device="cpu")
+    train(balls, tmp_path, config=train_config(epochs=1), device="cpu")
     before = (tmp_path / "config.yaml").read_text()
     with pytest.raises(ConfigError, match="another configuration"):
-        train(balls, tmp_path, config=config(epochs=1, seed=9), device="cpu")
+        train(balls, tmp_path, config=train_config(epochs=1, seed=9), device="cpu")
     assert (tmp_path / "config.yaml").read_text() == before

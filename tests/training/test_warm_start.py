@@ -2,13 +2,11 @@ import logging
 
 import pytest
 import torch
-from tiny_dataset import tiny_config
+from tiny_dataset import train_config
 
-from medseg.config.load import build
 from medseg.errors import ModelError
 from medseg.models.package import load_package
 from medseg.models.registry import build_network
-from medseg.training.config import TrainConfig
 from medseg.training.configure import Configurator
 from medseg.training.options import TrainOptions
 from medseg.training.run import train
@@ -18,7 +16,7 @@ from medseg.training.warm_start import load_start
 @pytest.fixture(scope="module")
 def package(balls, tmp_path_factory):
     out = tmp_path_factory.mktemp("start")
-    return train(balls, out, config=build(TrainConfig, tiny_config(epochs=8)), device="cpu")
+    return train(balls, out, config=train_config(epochs=8), device="cpu")
 
 
 def network(classes, features=(4, 8)):

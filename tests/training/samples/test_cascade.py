@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
-from tiny_dataset import tiny_config
+from tiny_dataset import train_config
 
 from medseg.cli.app import run
-from medseg.config.load import build
 from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.errors import ConfigError
@@ -16,15 +15,10 @@ from medseg.infer.predictor import Predictor
 from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
 from medseg.models.package import load_package, write_package
 from medseg.prepare.card import ChannelCard, InputCard
-from medseg.training.config import AugmentConfig, TrainConfig
+from medseg.training.config import AugmentConfig
 from medseg.training.run import train
 from medseg.training.samples.augment import Augmentation
 from medseg.training.samples.cascade import LowResolutionRun
-
-
-def config(**changes) -> TrainConfig:
-    return build(TrainConfig, tiny_config(**changes))
-
 
 NETWORK = {"name": "unet", "arguments": {"features": [6, 12]}}
 COARSE = {"channels": [{"name": "MR"}], "spacing": [2.0, 2.0, 2.0], "patch": [8, 8, 8]}
@@ -33,27 +27,23 @@ COARSE = {"channels": [{"name": "MR"}], "spacing": [2.0, 2.0, 2.0], "patch": [8,
 @pytest.fixture(scope="module")
 def first(balls, tmp_path_factory):
     out = tmp_path_factory.mktemp("first")
-    train(balls, out, config=config(epochs=4, input=COARSE, network=NETWORK), folds="all", device="cpu")
+    train(balls, out, config=train_config(epochs=4, input=COARSE, network=NETWORK), folds="all", device="cpu")
     return out
 
 
 @pytest.fixture(scope="module")
 def second(balls, first, tmp_path_factory):
     out = tmp_path_factory.mktemp("second")
-    train(balls, out, config=config(epochs=20, network=NETWORK, low_resolution_stage=str(first)), device="cpu")
+    train(balls, out, config=train_config(epochs=20, network=NETWORK, low_resolution_stage=str(first)), device="cpu")
     return out
 
 
 def test_stages_split_differently_are_refused(balls, first, tmp_path):
     with pytest.raises(ConfigError, match="held out other cases"):
-        train(
-            balls,
-            tmp_path,
-            config=config(epochs=1, low_resolution_stage=str(first), split={"folds": 2, "fold": 0}),
-            device="cpu",
-        )
+        halves = train_config(epochs=1, low_resolution_stage=str(first), split={"folds": 2, "fold": 0})
+        train(balls, tmp_path, config=halves, device="cpu")
     with pytest.raises(ConfigError, match="no finished cross-validated run"):
-        train(balls, tmp_path, config=config(epochs=1, low_resolution_stage=str(tmp_path)), device="cpu")
+        train(balls, tmp_path, config=train_config(epochs=1, low_resolution_stage=str(tmp_path)), device="cpu")
 
 
 def test_the_second_stage_is_shown_labels_of_models_that_had_not_seen_the_case(balls, first, second):
@@ -64,9 +54,8 @@ def test_the_second_stage_is_shown_labels_of_models_that_had_not_seen_the_case(b
         folder = second / "prepared" / case.case_id
         if not folder.is_dir():
             continue
-        fold = next(
-            f for f in first.glob("fold_*") if case.case_id in json.loads((f / "split.json").read_text())["validation"]
-        )
+        held_out = {f: json.loads((f / "split.json").read_text())["validation"] for f in first.glob("fold_*")}
+        fold = next(f for f in held_out if case.case_id in held_out[f])
         scan, _ = read_case(data, case)
         labels = Predictor(load_package(fold / "model")).segment(scan).labels
         image = np.load(folder / "image.npy")
@@ -124,9 +113,8 @@ def test_the_stage_inside_a_package_has_not_seen_what_it_is_measured_on(untraine
 
 
 def test_labels_are_moved_with_the_patch_and_keep_their_values():
-    everything = AugmentConfig(
-        noise=1.0, brightness=1.0, contrast=1.0, gamma=1.0, rotation=0.0, scaling=0.0, flip=("x",)
-    )
+    always = dict.fromkeys(("noise", "brightness", "contrast", "gamma"), 1.0)
+    everything = AugmentConfig(**always, rotation=0.0, scaling=0.0, flip=("x",))
     labels = torch.zeros(4, 8, 8, 8, dtype=torch.long)
     labels[:, :3] = 1
     images = torch.cat([torch.randn(4, 1, 8, 8, 8), labels[:, None].float()], 1)

@@ -1,32 +1,31 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_dataset import write_prepared
 
 from medseg.training.config import SamplingConfig
 from medseg.training.distributed import ALONE, Processes
 from medseg.training.samples.patches import Patches, extract, region_size
-from medseg.training.samples.prepared import CaseFacts, PreparedCase
 
 
 @pytest.fixture
-def cases(tmp_path: Path) -> list[PreparedCase]:
+def cases(tmp_path):
     made = []
     for number, shape in enumerate([(12, 9, 7), (20, 30, 6), (8, 8, 8)]):
-        folder = tmp_path / f"case{number}"
-        folder.mkdir()
         labels = np.zeros(shape, np.uint8)
         labels[2, 3, 4] = 1
         # The value of a voxel encodes its case and its place.
         image = (1 + 10_000 * number + np.arange(labels.size, dtype=np.float32).reshape(shape))[None]
-        np.save(folder / "image.npy", image)
-        np.save(folder / "labels.npy", labels)
-        facts = CaseFacts(shape, (1.0, 1.0, 1.0), (1.0, 1.0, 1.0), {})
-        made.append(PreparedCase(folder.name, folder, facts, {1: np.array([[2, 3, 4]], np.int32)}))
+        made.append(write_prepared(tmp_path / f"case{number}", image, labels))
     return made
+
+
+def case_of_one_voxel(folder, place):
+    labels = np.zeros((30, 25, 20), np.uint8)
+    labels[place] = 1
+    return write_prepared(folder, labels[None].astype(np.float32), labels)
 
 
 def draw(cases, *, patch=(8, 8, 8), seed=4, processes=ALONE, **changes):
@@ -84,12 +83,7 @@ def test_forced_foreground_holds_the_class_in_its_patch(cases):
 @pytest.mark.parametrize(("patch", "inner"), [((7, 9, 1), (3, 4, 0)), ((8, 6, 4), (4, 3, 2))])
 def test_a_foreground_patch_is_centered_on_its_voxel(tmp_path, patch, inner):
     """Of an odd patch the middle; of an even one the later of the two middles, as nnU-Net has it."""
-    place, shape = np.array([[15, 12, 9]], np.int32), (30, 25, 20)
-    labels = np.zeros(shape, np.uint8)
-    labels[tuple(place[0])] = 1
-    np.save(tmp_path / "labels.npy", labels)
-    np.save(tmp_path / "image.npy", labels[None].astype(np.float32))
-    case = PreparedCase("a", tmp_path, CaseFacts(shape, (1.0, 1.0, 1.0), (1.0, 1.0, 1.0), {}), {1: place})
+    case = case_of_one_voxel(tmp_path, (15, 12, 9))
     for margin in (1.0, 1.5):
         image, found = draw([case], patch=patch, margin=margin, foreground=1.0).sample(0)
         around = [(size - length) // 2 for size, length in zip(found.shape, patch, strict=True)]
@@ -100,14 +94,7 @@ def test_a_foreground_patch_is_centered_on_its_voxel(tmp_path, patch, inner):
 
 @pytest.mark.parametrize(("place", "inner"), [((1, 0, 2), (1, 0, 2)), ((29, 24, 18), (7, 7, 6))])
 def test_a_foreground_patch_at_the_edge_stays_inside(tmp_path, place, inner):
-    shape = (30, 25, 20)
-    labels = np.zeros(shape, np.uint8)
-    labels[place] = 1
-    np.save(tmp_path / "labels.npy", labels)
-    np.save(tmp_path / "image.npy", labels[None].astype(np.float32))
-    facts = CaseFacts(shape, (1.0, 1.0, 1.0), (1.0, 1.0, 1.0), {})
-    case = PreparedCase("a", tmp_path, facts, {1: np.array([place], np.int32)})
-    _, found = draw([case], margin=1.0, foreground=1.0).sample(0)
+    _, found = draw([case_of_one_voxel(tmp_path, place)], margin=1.0, foreground=1.0).sample(0)
     assert np.argwhere(found).tolist() == [list(inner)]
 
 

@@ -2,16 +2,14 @@ import json
 
 import numpy as np
 import pytest
-from tiny_dataset import tiny_config
+from tiny_dataset import train_config
 
-from medseg.config.load import build
 from medseg.errors import InputError, UsageError
 from medseg.infer.engines.precision import LARGEST_DROP, LEAST_AGREEMENT, allowed_precisions
 from medseg.infer.engines.select import select_engine
 from medseg.infer.options import InferOptions
 from medseg.models.package import load_package, write_card
 from medseg.models.zipping import copy_package, write_zip
-from medseg.training.config import TrainConfig
 from medseg.training.run import train
 from medseg.training.selection.optimize import optimize, parse_precisions
 
@@ -22,7 +20,7 @@ def measured(balls, tmp_path_factory):
         pytest.importorskip(module)
     out = tmp_path_factory.mktemp("optimized")
     network = {"name": "unet", "arguments": {"features": [6, 12]}}
-    train(balls, out / "run", config=build(TrainConfig, tiny_config(epochs=20, network=network)), device="cpu")
+    train(balls, out / "run", config=train_config(epochs=20, network=network), device="cpu")
     package = copy_package(load_package(out / "run" / "model"), out / "copy")
     return optimize(package, balls, precisions=("int8",))
 

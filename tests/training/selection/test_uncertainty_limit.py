@@ -24,10 +24,8 @@ def test_of_other_cases_of_the_same_kind_few_are_beyond_the_limit():
 
 
 def test_no_limit_is_beyond_what_entropy_can_be():
-    assert (
-        uncertainty_limits([{"liver": 0.2 if n > 1 else 0.99} for n in range(LEAST_CASES)]).boundary_entropy["liver"]
-        == 1
-    )
+    cases = [{"liver": 0.2 if n > 1 else 0.99} for n in range(LEAST_CASES)]
+    assert uncertainty_limits(cases).boundary_entropy["liver"] == 1
 
 
 def test_few_cases_give_no_limit():
