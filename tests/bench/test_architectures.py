@@ -76,18 +76,8 @@ def architectures_file(tmp_path_factory):
 
 def test_a_comparison_is_run_once_and_reported(dataset, architectures_file, tmp_path, capsys):
     work, out = tmp_path / "work", tmp_path / "out"
-    command = [
-        "bench",
-        "architectures",
-        str(dataset),
-        "--config",
-        str(architectures_file),
-        "--work",
-        str(work),
-        "--out",
-        str(out),
-    ]
-    command += ["--time-budget", "2s", "--device", "cpu", "--quiet"]
+    command = ["bench", "architectures", str(dataset), "--config", str(architectures_file), "--work", str(work)]
+    command += ["--out", str(out), "--time-budget", "2s", "--device", "cpu", "--quiet"]
     assert run(command) == 3, "two architectures of four cannot be trained"
     assert capsys.readouterr().out.strip() == str(out / "architectures-blobs.md")
 
@@ -116,9 +106,8 @@ def test_a_comparison_is_run_once_and_reported(dataset, architectures_file, tmp_
 
     architectures = read_architectures(architectures_file)
     kept = {name: (work / "blobs" / name / "result.json").stat().st_mtime_ns for name in ("unet", "sliding")}
-    again = compare_architectures(
-        Comparison(architectures, read_dataset(dataset), work / "blobs", 2.0, "cpu"), ["unet"]
-    )
+    comparison = Comparison(architectures, read_dataset(dataset), work / "blobs", 2.0, "cpu")
+    again = compare_architectures(comparison, ["unet"])
     assert [result.name for result in again] == ["unet", "sliding"]
     assert kept == {name: (work / "blobs" / name / "result.json").stat().st_mtime_ns for name in kept}
     assert not (work / "blobs" / "unet" / "prepared").exists(), "cases are prepared once for all architectures"
@@ -131,7 +120,6 @@ def test_a_comparison_is_run_once_and_reported(dataset, architectures_file, tmp_
 
 
 def test_an_unknown_architecture_is_named(dataset, architectures_file, tmp_path):
+    comparison = Comparison(read_architectures(architectures_file), read_dataset(dataset), tmp_path, 1.0)
     with pytest.raises(UsageError, match=r"no architecture 'unnet'.*unet, sliding"):
-        compare_architectures(
-            Comparison(read_architectures(architectures_file), read_dataset(dataset), tmp_path, 1.0), ["unnet"]
-        )
+        compare_architectures(comparison, ["unnet"])

@@ -1,8 +1,11 @@
 import pytest
+import torch
+import yaml
 
 from medseg import resources
 from medseg.bench.architectures_config import Architectures, merge, read_architectures
 from medseg.errors import ConfigError
+from medseg.models.registry import build_network
 
 SHIPPED = {name: path for name, path in resources.shipped("configs").items() if name.startswith("architectures-")}
 
@@ -14,13 +17,10 @@ def test_comparisons_are_shipped():
 @pytest.mark.parametrize("path", SHIPPED.values(), ids=SHIPPED)
 def test_every_architecture_of_a_shipped_comparison_is_a_training_configuration_and_its_command_names_it(path):
     architectures = read_architectures(path)
-    names = {architecture.name for architecture in architectures.architectures}
-    assert {"sliding-windows", "full-resolution", "unet-concat", "pretrained", "dynunet"} <= names
+    named = {architecture.name: architecture for architecture in architectures.architectures}
+    assert {"sliding-windows", "full-resolution", "unet-concat", "pretrained", "dynunet"} <= named.keys()
     assert f"--config {path.stem}" in path.read_text().splitlines()[0]
-    sliding = next(
-        architecture for architecture in architectures.architectures if architecture.name == "sliding-windows"
-    )
-    config = architectures.configuration(sliding, 60.0)
+    config = architectures.configuration(named["sliding-windows"], 60.0)
     assert config.network.arguments.get("mode", "sliding") == "sliding"
     assert config.time_budget == 60.0
     assert config.epochs is None
@@ -28,23 +28,14 @@ def test_every_architecture_of_a_shipped_comparison_is_a_training_configuration_
 
 @pytest.mark.parametrize("path", SHIPPED.values(), ids=SHIPPED)
 def test_patches_of_a_shipped_comparison_fit_their_networks(path):
-    import torch
-
-    from medseg.models.registry import build_network
-
     architectures = read_architectures(path)
     for architecture in architectures.architectures:
         config = architectures.configuration(architecture, 60.0)
         if config.network.name in ("dynunet", "segresnet", "mednext", "vnet", "swinunetr", "unetr"):
             continue  # MONAI's import takes seconds; tests/models has its networks
+        made = config.network.model_dump(include={"dimensions", "arguments"})
         with torch.device("meta"):
-            network = build_network(
-                config.network.name,
-                channels=1,
-                classes=2,
-                dimensions=config.network.dimensions,
-                arguments=config.network.arguments,
-            )
+            network = build_network(config.network.name, channels=1, classes=2, **made)
         for size, multiple in zip(config.input.patch, network.multiple, strict=False):
             assert size % multiple == 0, architecture.name
 
@@ -67,8 +58,6 @@ def test_mistakes_are_named(tmp_path):
     path = tmp_path / "architectures.yaml"
 
     def read(**changes):
-        import yaml
-
         path.write_text(yaml.safe_dump(_values(**changes)))
         return read_architectures(path)
 

@@ -70,9 +70,8 @@ def test_version_and_shell_completion(capsys):
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("medseg ")
     asked = {"_MEDSEG_COMPLETE": "complete_bash", "COMP_WORDS": "medseg pre", "COMP_CWORD": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "medseg"], capture_output=True, text=True, check=False, env={**os.environ, **asked}
-    )
+    command = [sys.executable, "-m", "medseg"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **asked})
     assert done.stdout.split() == ["predict"]
 
 
@@ -135,10 +134,8 @@ def needed(command: object, folder: Path, model: str = "hippocampus") -> list[st
             given += [str(folder) if param.nargs == -1 else value]
         elif (param.required or is_model) and param.name != "out":
             choices = param.type_descriptor.choices
-            given += [
-                max(param.opts, key=len),
-                "nifti" if param.name == "formats" else choices[0] if choices else value,
-            ]
+            chosen = "nifti" if param.name == "formats" else choices[0] if choices else value
+            given += [max(param.opts, key=len), chosen]
         elif param.name == "out" and model != "hippocampus":
             given += ["--out", str(folder / "out")]
     return given
@@ -164,11 +161,8 @@ def test_debug_counts_before_and_after_the_verb(monkeypatch, capsys):
 @pytest.mark.parametrize("verb", ["predict", "convert", "inspect", "deidentify", "push", "evaluate", "audit", "plan"])
 def test_nothing_to_do_is_exit_code_4(verb, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
-    arguments = [
-        verb,
-        *needed(VERBS[verb], tmp_path / "empty"),
-        *([] if verb == "push" else ["-o", str(tmp_path / "o")]),
-    ]
+    arguments = [verb, *needed(VERBS[verb], tmp_path / "empty")]
+    arguments += [] if verb == "push" else ["-o", str(tmp_path / "o")]
     arguments = [argument.replace("Modality=CT", "dicom://127.0.0.1:1/NONE") for argument in arguments]
     assert run(arguments) == 4
     assert "bug" not in capsys.readouterr().err
@@ -183,14 +177,8 @@ def test_a_bug_and_a_signal_end_every_verb_with_their_code(verb, error, code, tm
         raise error
 
     monkeypatch.setattr(State, "start_log", explode)
-    assert (
-        run([verb, *needed(VERBS[verb], tmp_path), *(["-o", str(tmp_path / "o")] if "out" in names(verb) else [])])
-        == code
-    )
-
-
-def names(verb: str) -> set[str]:
-    return {param.name for param in VERBS[verb].params}
+    out = ["-o", str(tmp_path / "o")] if "out" in {param.name for param in VERBS[verb].params} else []
+    assert run([verb, *needed(VERBS[verb], tmp_path), *out]) == code
 
 
 def test_the_log_is_kept_with_the_output_and_no_folder_is_left_by_a_wrong_option(tmp_path: Path) -> None:

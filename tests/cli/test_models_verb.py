@@ -30,9 +30,8 @@ def stored(tmp_path, monkeypatch):
 
 def test_list_and_show(stored, capsys):
     assert run(["models", "list", "--json"]) == 0
-    assert {"name": "tiny", "title": "A tiny U-Net", "version": "1", "folder": str(stored.folder)} in json.loads(
-        capsys.readouterr().out
-    )
+    listed = {"name": "tiny", "title": "A tiny U-Net", "version": "1", "folder": str(stored.folder)}
+    assert listed in json.loads(capsys.readouterr().out)
     assert run(["models", "list"]) == 0
     shown = capsys.readouterr().out
     assert re.search(r"^hippocampus +MR +Hippocampus +0\.\d{3} +Anterior and posterior", shown, re.MULTILINE)
@@ -49,9 +48,8 @@ def test_a_card_is_readable_on_one_screen(capsys):
         lines = capsys.readouterr().out.splitlines()
         assert len(lines) <= 40
         assert max(map(len, lines)) <= 100
-        assert {"Body part", "Modality", "Classes", "Measured", "Trained on", "Limits"} <= {
-            line[:14].strip() for line in lines
-        }
+        titles = {line[:14].strip() for line in lines}
+        assert {"Body part", "Modality", "Classes", "Measured", "Trained on", "Limits"} <= titles
 
 
 def test_verify_runs_the_network(stored, capsys):

@@ -30,12 +30,8 @@ def test_overrides_reach_into_the_tree_and_leave_the_original_alone():
 def test_of_values_given_twice_those_above_count():
     below = {"segment": {"overlap": 0.5, "device": "cpu"}, "name": "a", "formats": ["nifti", "nrrd"]}
     above = {"segment": {"overlap": 0.25}, "formats": ["sr"], "seed": None}
-    assert merged(below, above) == {
-        "segment": {"overlap": 0.25, "device": "cpu"},
-        "name": "a",
-        "formats": ["sr"],
-        "seed": None,
-    }
+    segment = {"overlap": 0.25, "device": "cpu"}
+    assert merged(below, above) == {"segment": segment, "name": "a", "formats": ["sr"], "seed": None}
     assert below["segment"] == {"overlap": 0.5, "device": "cpu"}
 
 
@@ -48,10 +44,8 @@ def test_an_override_that_cannot_be_meant_is_refused(override):
 def test_an_unknown_key_is_named_by_its_path_with_the_known_ones():
     with pytest.raises(ConfigError) as caught:
         build(Outer, {"segment": {"overlop": 1}}, where="mine.yaml")
-    assert (
-        str(caught.value)
-        == "mine.yaml: unknown key 'segment.overlop'. Did you mean 'overlap'? Known keys there: overlap."
-    )
+    said = "mine.yaml: unknown key 'segment.overlop'. Did you mean 'overlap'? Known keys there: overlap."
+    assert str(caught.value) == said
 
 
 def test_a_wrong_value_is_named_with_what_it_was():
@@ -59,27 +53,22 @@ def test_a_wrong_value_is_named_with_what_it_was():
         build(Outer, {"segment": {"overlap": "much"}})
 
 
-def test_yaml_is_data_and_never_code(tmp_path):
-    path = tmp_path / "evil.yaml"
-    path.write_text("a: !!python/object/apply:os.system ['true']")
-    with pytest.raises(ConfigError, match="not valid YAML"):
-        read_yaml(path)
-
-
-@pytest.mark.parametrize("text", ["[1, 2]", "just text"])
-def test_yaml_that_is_no_mapping_is_refused(tmp_path, text):
-    path = tmp_path / "list.yaml"
-    path.write_text(text)
-    with pytest.raises(ConfigError, match="keys and values"):
-        read_yaml(path)
-
-
-def test_a_missing_file_and_a_broken_line_are_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"absent\.yaml"):
-        read_yaml(tmp_path / "absent.yaml")
-    path = tmp_path / "broken.yaml"
-    path.write_text("a: 1\nb: [1\n")
-    with pytest.raises(ConfigError, match="near line 3"):
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: !!python/object/apply:os.system ['true']", "not valid YAML"),
+        ("[1, 2]", "keys and values"),
+        ("just text", "keys and values"),
+        ("a: 1\nb: [1\n", "near line 3"),
+        (None, r"some\.yaml"),
+    ],
+    ids=["code", "list", "text", "broken line", "no file"],
+)
+def test_yaml_that_cannot_be_read_is_named(tmp_path, text, words):
+    path = tmp_path / "some.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=words):
         read_yaml(path)
 
 

@@ -11,9 +11,8 @@ from medseg.draw.charts import CHARACTER, BoxRow, box_plot
 @pytest.mark.parametrize("unit", ["mm", "ml", "Dice"])
 def test_neither_unit_nor_dots_leave_the_axis(high, unit):
     values = {str(number): high * number / 5 for number in range(6)}
-    svg = ElementTree.fromstring(
-        box_plot([BoxRow("liver", "#123456", values)], unit=unit, is_fraction=False, title="t")
-    )
+    plot = box_plot([BoxRow("liver", "#123456", values)], unit=unit, is_fraction=False, title="t")
+    svg = ElementTree.fromstring(plot)
     (mark,) = (text for text in svg.iter("text") if text.text == unit)
     numbers = [text for text in svg.iter("text") if text.get("y") == mark.get("y") and text is not mark]
     last = max(float(text.get("x")) + CHARACTER * len(text.text) / 2 for text in numbers)

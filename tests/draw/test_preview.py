@@ -5,6 +5,7 @@ from itertools import permutations, product
 import nibabel as nib
 import numpy as np
 import pytest
+from objects_for_tests import label_map
 from PIL import Image
 
 from medseg.draw.preview import draw_preview
@@ -27,19 +28,18 @@ def scene() -> nib.Nifti1Image:
 
 def drawn(image: nib.Nifti1Image) -> np.ndarray:
     array = np.asarray(image.dataobj)
-    geometry = Geometry(image.affine, array.shape)
-    labels = LabelMap((array > 150).astype(np.uint8), geometry, TABLE)
-    return np.asarray(draw_preview(Scan(array[None], geometry), labels, measure_volumes(labels), size=120))
+    labels = label_map(array > 150, image.affine, TABLE)
+    return np.asarray(draw_preview(Scan(array[None], labels.geometry), labels, measure_volumes(labels), size=120))
 
 
 def test_right_is_left_on_the_preview_and_front_is_up():
     image = drawn(scene())
     green = (image[..., 1] > 200) & (image[..., 0] < 60) & (image[..., 2] < 60)
     axial, coronal, sagittal = (green[12:132, 12 + n * 132 : 132 + n * 132] for n in range(3))
-    for pane, side in ((axial, "left"), (coronal, "left"), (sagittal, "left")):
+    for pane in (axial, coronal, sagittal):
         rows, columns = np.nonzero(pane)
         assert len(rows) > 20
-        assert columns.mean() < 60, f"the spot is right and front, and so on the {side}"
+        assert columns.mean() < 60, "the spot is right and front, and so on the left"
         assert rows.mean() < 60, "the spot is front and up, and so at the top"
 
 
@@ -53,39 +53,35 @@ def test_the_preview_does_not_depend_on_how_the_axes_are_stored():
 
 
 def test_an_empty_prediction_and_a_flat_scan_can_be_drawn():
-    geometry = Geometry(np.eye(4), (8, 9, 10))
-    labels = LabelMap(np.zeros((8, 9, 10), np.uint8), geometry, TABLE)
-    image = draw_preview(Scan(np.full((1, 8, 9, 10), np.nan, np.float32), geometry), labels, measure_volumes(labels))
+    labels = label_map(np.zeros((8, 9, 10)), table=TABLE)
+    scan = Scan(np.full((1, 8, 9, 10), np.nan, np.float32), labels.geometry)
+    image = draw_preview(scan, labels, measure_volumes(labels))
     assert image.width > image.height
 
 
 def test_labels_of_another_grid_are_refused():
-    geometry, other = Geometry(np.eye(4), (8, 9, 10)), Geometry(np.diag([2.0, 1, 1, 1]), (8, 9, 10))
-    labels = LabelMap(np.zeros((8, 9, 10), np.uint8), other, TABLE)
+    labels = label_map(np.zeros((8, 9, 10)), np.diag([2.0, 1, 1, 1]), TABLE)
+    scan = Scan(np.zeros((1, 8, 9, 10)), Geometry(np.eye(4), (8, 9, 10)))
     with pytest.raises(GeometryMismatch):
-        draw_preview(Scan(np.zeros((1, 8, 9, 10)), geometry), labels, measure_volumes(labels))
+        draw_preview(scan, labels, measure_volumes(labels))
 
 
 def test_many_classes_have_a_short_legend():
-    geometry = Geometry(np.eye(4), (20, 20, 20))
-    table = LabelTable(tuple(LabelClass(v, f"class-{v}") for v in range(1, 118)))
-    array = np.random.default_rng(0).integers(0, 118, (20, 20, 20)).astype(np.uint8)
-    labels = LabelMap(array, geometry, table)
-    image = draw_preview(Scan(array[None].astype(np.float32), geometry), labels, measure_volumes(labels))
+    labels = label_map(np.random.default_rng(0).integers(0, 118, (20, 20, 20)), table=LabelTable.unnamed(range(1, 118)))
+    image = draw_preview(Scan(labels.array[None].astype(np.float32), labels.geometry), labels, measure_volumes(labels))
     assert image.height < 600
 
 
 def test_a_2d_image_is_shown_in_color_beside_itself_with_its_objects_outlined():
-    geometry = Geometry(np.eye(4), (60, 30, 1))
     array = np.zeros((3, 60, 30, 1), np.uint8)
     array[0] = 200
     array[:, :2] = 0
     touching = np.zeros((60, 30, 1), np.int32)
     touching[10:30, 5:25], touching[30:50, 5:25] = 1, 2
-    labels = LabelMap((touching > 0).astype(np.uint8), geometry, TABLE)
+    labels = label_map(touching > 0, table=TABLE)
     rows = tuple(InstanceRow(number, 1, True, None, 400) for number in (1, 2))
-    objects = Instances(touching, geometry, rows, TABLE)
-    scan = Scan(array, geometry, source=Source("image2d"))
+    objects = Instances(touching, labels.geometry, rows, TABLE)
+    scan = Scan(array, labels.geometry, source=Source("image2d"))
     image = np.asarray(draw_preview(scan, labels, measure_volumes(labels), instances=objects, size=200))
     left, right = image[:, : image.shape[1] // 2], image[:, image.shape[1] // 2 :]
     green = (right == GREEN).all(axis=2)

@@ -15,22 +15,21 @@ EVIL = "<script>alert(1)</script>"
 
 def result(out: Path) -> BatchResult:
     volumes = Volumes((ClassVolume("liver, left", 10, 1.5), ClassVolume("spleen", 0, 0.0)))
-    return BatchResult(
-        out,
-        (
-            CaseOutcome(
-                "a", "done", "a.nii.gz", out / "a", volumes=volumes, warnings=("touches the edge",), seconds=3.2
-            ),
-            CaseOutcome("b", "current", "b.nii.gz", out / "b", volumes=volumes),
-            CaseOutcome("c", "failed", EVIL, out / "c", error="is truncated", fix="Copy it again."),
-        ),
-        (Skipped(out / "notes.txt", "is text"),),
-        (("model", "liver 1 (abc)"),),
+    warned = {"warnings": ("touches the edge",), "seconds": 3.2}
+    outcomes = (
+        CaseOutcome("a", "done", "a.nii.gz", out / "a", volumes=volumes, **warned),
+        CaseOutcome("b", "current", "b.nii.gz", out / "b", volumes=volumes),
+        CaseOutcome("c", "failed", EVIL, out / "c", error="is truncated", fix="Copy it again."),
     )
+    return BatchResult(out, outcomes, (Skipped(out / "notes.txt", "is text"),), (("model", "liver 1 (abc)"),))
+
+
+def rows_of(batch: BatchResult) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(table_of_cases(batch))))
 
 
 def test_the_table_is_csv_whatever_the_names_and_hides_when_it_was_done(tmp_path):
-    rows = list(csv.DictReader(io.StringIO(table_of_cases(result(tmp_path)))))
+    rows = rows_of(result(tmp_path))
     assert [row["state"] for row in rows] == ["done", "done", "failed"]
     assert rows[0]["liver, left.volume_ml"] == "1.5"
     assert rows[2]["liver, left.volume_ml"] == ""
@@ -62,21 +61,15 @@ def test_the_page_is_the_same_whenever_it_is_made(tmp_path):
 def test_objects_are_counted_where_a_model_makes_them(tmp_path):
     cells = Volumes((ClassVolume("cell", 40, 0.04, 7), ClassVolume("fat", 9, 0.009)))
     none = Volumes((ClassVolume("cell", 0, 0.0, 0), ClassVolume("fat", 0, 0.0)))
-    outcomes = tuple(
-        CaseOutcome(name, "done", f"{name}.png", tmp_path / name, volumes=volumes)
-        for name, volumes in (("a", cells), ("b", none))
-    )
-    counted = BatchResult(tmp_path, outcomes)
-    rows = list(csv.DictReader(io.StringIO(table_of_cases(counted))))
+    outcomes = (CaseOutcome(n, "done", f"{n}.png", tmp_path / n, volumes=v) for n, v in (("a", cells), ("b", none)))
+    counted = BatchResult(tmp_path, tuple(outcomes))
+    rows = rows_of(counted)
     assert [row["cell.objects"] for row in rows] == ["7", "0"]
     assert "fat.objects" not in rows[0]
     assert "cell, objects" in render_report(counted)
     assert ".objects" not in table_of_cases(result(tmp_path))
-    assert table_of_measurements(cells).splitlines() == [
-        "class,voxels,volume_ml,objects",
-        "cell,40,0.04,7",
-        "fat,9,0.009,",
-    ]
+    lines = ["class,voxels,volume_ml,objects", "cell,40,0.04,7", "fat,9,0.009,"]
+    assert table_of_measurements(cells).splitlines() == lines
 
 
 def test_a_withheld_case_has_its_reason_and_counts_as_part_of_the_batch_not_done(tmp_path):
@@ -85,7 +78,7 @@ def test_a_withheld_case_has_its_reason_and_counts_as_part_of_the_batch_not_done
     assert BatchResult(tmp_path, (withheld,)).exit_code == 3
     batch = BatchResult(tmp_path, (done, withheld))
     assert batch.exit_code == 3
-    [_, row] = csv.DictReader(io.StringIO(table_of_cases(batch)))
+    [_, row] = rows_of(batch)
     assert (row["state"], row["error"], row["fix"]) == ("withheld", "is a CT", "Choose a CT model.")
     page = render_report(batch)
     assert "Failed or withheld" in page

@@ -37,31 +37,19 @@ def test_wrong_configuration_names_the_key_and_the_known_ones(structure, config,
         assert word in str(caught.value)
 
 
-def test_a_step_cannot_take_what_no_earlier_step_gives():
+@pytest.mark.parametrize(
+    ("step", "change", "words"),
+    [
+        (1, {"from": "later"}, "takes 'later', which no earlier step gives"),
+        (1, {"from": "case"}, "'shout' takes Text, and 'case' gives FoundScan"),
+        (2, {"from": {"quiet": "read"}}, "needs the inputs quiet, loud"),
+        (1, {"name": "read"}, "have the same name"),
+    ],
+)
+def test_steps_that_do_not_fit_are_refused(step, change, words):
     steps = copy.deepcopy(STRUCTURE["each"])
-    steps[1]["from"] = "later"
-    with pytest.raises(PipelineError, match="takes 'later', which no earlier step gives"):
-        assemble("toy", changed(each=steps), {})
-
-
-def test_neighbors_of_different_types_do_not_fit():
-    steps = copy.deepcopy(STRUCTURE["each"])
-    steps[1]["from"] = "case"
-    with pytest.raises(PipelineError, match="'shout' takes Text, and 'case' gives FoundScan"):
-        assemble("toy", changed(each=steps), {})
-
-
-def test_inputs_of_a_step_must_be_exactly_its_fields():
-    steps = copy.deepcopy(STRUCTURE["each"])
-    steps[2]["from"] = {"quiet": "read"}
-    with pytest.raises(PipelineError, match="needs the inputs quiet, loud"):
-        assemble("toy", changed(each=steps), {})
-
-
-def test_two_steps_cannot_share_a_name():
-    steps = copy.deepcopy(STRUCTURE["each"])
-    steps[1]["name"] = "read"
-    with pytest.raises(PipelineError, match="have the same name"):
+    steps[step] |= change
+    with pytest.raises(PipelineError, match=words):
         assemble("toy", changed(each=steps), {})
 
 

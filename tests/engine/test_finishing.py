@@ -48,16 +48,13 @@ def states(result: BatchResult) -> str:
     return " ".join(f"{o.case_id} {o.state}" for o in result.outcomes)
 
 
-def error(result: BatchResult, case_id: str) -> str:
-    return str({o.case_id: o for o in result.outcomes}[case_id].error)
-
-
 @pytest.mark.parametrize("isolate", [True, False])
 def test_a_case_is_finished_beside_the_next_ones_network_and_outcomes_stay_in_order(scans, isolate, caplog):
     caplog.set_level(logging.INFO, logger="medseg.run")
     # Each network waits for the writing before it, and each writing for the network after it.
     network = {"waits": {"b": "write a begins", "c": "write b begins"}}
-    result = go(scans, network, {"waits": {"a": "network b begins", "b": "network c begins"}}, isolate)
+    write = {"waits": {"a": "network b begins", "b": "network c begins"}}
+    result = go(scans, network, write, isolate)
     assert states(result) == "a done b done c done"
     ends = [record.getMessage().split(":")[0] for record in caplog.records if "done in" in record.getMessage()]
     assert ends == ["[1/3] a", "[2/3] b", "[3/3] c"]
@@ -67,9 +64,7 @@ def test_a_case_is_finished_beside_the_next_ones_network_and_outcomes_stay_in_or
         assert (folder / "text.txt").read_text() == name
         record = json.loads((folder / "status.json").read_text())
         assert (record["case_id"], record["state"]) == (name, "done")
-    assert states(go(scans, network, {"waits": {"a": "network b begins", "b": "network c begins"}}, isolate)) == (
-        "a current b current c current"
-    )
+    assert states(go(scans, network, write, isolate)) == "a current b current c current"
 
 
 def test_a_large_case_has_the_machine_to_itself(scans):
@@ -80,50 +75,40 @@ def test_a_large_case_has_the_machine_to_itself(scans):
     assert found.index("write b ends") < found.index("network c begins")
 
 
-@pytest.mark.parametrize("isolate", [True, False])
-def test_a_failure_in_writing_costs_only_its_case(scans, isolate):
-    result = go(scans, {}, BESIDE | {"fail_at": "a"}, isolate)
+@pytest.mark.parametrize(
+    ("write", "options", "words", "fix", "counts"),
+    [
+        ({"fail_at": "a"}, {"isolate": True}, "will not do", "", {}),
+        ({"fail_at": "a"}, {"isolate": False}, "will not do", "", {}),
+        # Nobody could tell whose fault the crash was, so a ran again alone.
+        ({"signal_at": "a"}, {}, "SIGSEGV", "", {"write a begins": 2, "network c begins": 1}),
+        ({"sleep_at": "a"}, {"seconds": 2.0}, "longer than one case may", "--max-seconds", {}),
+    ],
+)
+def test_what_goes_wrong_in_writing_costs_only_its_case(scans, write, options, words, fix, counts):
+    result = go(scans, {}, BESIDE | write, **options)
     assert states(result) == "a failed b done c done"
-    assert "will not do" in error(result, "a")
+    assert words in str(result.outcomes[0].error)
+    assert fix in str(result.outcomes[0].fix)
     assert [path.name for path in (scans.parent / "out" / "a").iterdir()] == ["status.json"]
+    assert {event: events(scans.parent / "out").count(event) for event in counts} == counts
 
 
-@pytest.mark.parametrize("isolate", [True, False])
-def test_a_failure_in_the_network_loses_nothing_of_the_case_before(scans, isolate):
-    result = go(scans, {"fail_at": "b"}, BESIDE, isolate)
+@pytest.mark.parametrize(
+    ("network", "options", "words", "counts"),
+    [
+        ({"fail_at": "b"}, {"isolate": True}, "will not do", {}),
+        ({"fail_at": "b"}, {"isolate": False}, "will not do", {}),
+        # The first writing of a never ends, because the network of b, begun, brings the process down.
+        ({"waits": {"b": "write a begins"}, "signal_at": "b"}, {}, "SIGSEGV", {}),
+        ({"sleep_at": "b"}, {"seconds": 2.0}, "longer than one case may", {"network a begins": 1}),
+    ],
+)
+def test_what_goes_wrong_in_the_network_loses_nothing_of_the_case_before(scans, network, options, words, counts):
+    result = go(scans, network, BESIDE, **options)
     assert states(result) == "a done b failed c done"
-    assert "will not do" in error(result, "b")
-
-
-def test_a_crash_in_writing_costs_only_its_case(scans):
-    result = go(scans, {}, BESIDE | {"signal_at": "a"})
-    assert states(result) == "a failed b done c done"
-    assert "SIGSEGV" in error(result, "a")
-    assert [path.name for path in (scans.parent / "out" / "a").iterdir()] == ["status.json"]
-    found = events(scans.parent / "out")
-    assert found.count("write a begins") == 2, "nobody could tell, so it ran again alone"
-    assert found.count("network c begins") == 1
-
-
-def test_a_crash_in_the_network_costs_only_its_case(scans):
-    # The first writing of a never ends, because the network of b, begun, brings the process down.
-    result = go(scans, {"waits": {"b": "write a begins"}, "signal_at": "b"}, BESIDE)
-    assert states(result) == "a done b failed c done"
-    assert "SIGSEGV" in error(result, "b")
-
-
-def test_a_writing_that_hangs_costs_only_its_case(scans):
-    result = go(scans, {}, BESIDE | {"sleep_at": "a"}, seconds=2.0)
-    assert states(result) == "a failed b done c done"
-    assert "longer than one case may" in error(result, "a")
-    assert "--max-seconds" in str(result.outcomes[0].fix)
-
-
-def test_a_network_that_hangs_costs_nothing_of_the_case_finished_beside_it(scans):
-    result = go(scans, {"sleep_at": "b"}, BESIDE, seconds=2.0)
-    assert states(result) == "a done b failed c done"
-    assert "longer than one case may" in error(result, "b")
-    assert events(scans.parent / "out").count("network a begins") == 1
+    assert words in str(result.outcomes[1].error)
+    assert {event: events(scans.parent / "out").count(event) for event in counts} == counts
 
 
 def test_a_run_that_is_stopped_leaves_the_case_undone_and_no_thread(scans, monkeypatch):

@@ -3,14 +3,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from toy_stages import STRUCTURE
+from toy_stages import STRUCTURE, script
 
 from medseg.config.load import build
 from medseg.engine.isolation import Guard
@@ -19,9 +18,9 @@ from medseg.engine.runner import RunOptions, run
 from medseg.types.run import BatchResult, Inputs
 
 
-def go(texts: Path, out: Path, write: dict[str, Any], guard: Guard | None = None) -> BatchResult:
+def go(texts: Path, out: Path, *, isolate: bool = True, guard: Guard | None = None, **write: Any) -> BatchResult:
     pipeline = assemble("toy", build(PipelineFile, STRUCTURE), {"write": write})
-    return run(pipeline, Inputs((texts,)), out, RunOptions(guard=guard or Guard()))
+    return run(pipeline, Inputs((texts,)), out, RunOptions(isolate=isolate, guard=guard or Guard()))
 
 
 def outcome(result: BatchResult, case_id: str) -> Any:
@@ -29,55 +28,33 @@ def outcome(result: BatchResult, case_id: str) -> Any:
 
 
 def test_a_case_that_floods_the_memory_is_stopped_with_the_numbers(texts, tmp_path):
-    result = go(texts, tmp_path / "out", {"hoard_at": "a"}, Guard(memory=0.7))
+    result = go(texts, tmp_path / "out", guard=Guard(memory=0.7), hoard_at="a")
     assert "more than the 0.7 GiB" in outcome(result, "a").error
     assert outcome(result, "c").state == "done"
-
-
-def prepared(texts: Path, out: Path, pen: str, *, isolate: bool, seconds: float | None = None) -> BatchResult:
-    config = {"write": {"pen": pen}}
-    pipeline = assemble("toy", build(PipelineFile, STRUCTURE), config)
-    return run(pipeline, Inputs((texts,)), out, RunOptions(isolate=isolate, guard=Guard(seconds=seconds)))
 
 
 @pytest.mark.parametrize("isolate", [True, False])
 def test_what_is_done_once_is_said_before_the_first_case_and_costs_it_no_time(texts, tmp_path, isolate, caplog):
     caplog.set_level("INFO", logger="medseg.run")
-    result = prepared(texts, tmp_path / "out", "lost", isolate=isolate, seconds=1.2)
+    result = go(texts, tmp_path / "out", isolate=isolate, guard=Guard(seconds=1.2), pen="lost")
     assert {o.state for o in result.outcomes if o.case_id in ("a", "c")} == {"done"}
     lines = [record.getMessage() for record in caplog.records]
     assert lines.count("looking for a pen, once") == 1
     assert lines.index("looking for a pen, once") < next(n for n, text in enumerate(lines) if "done in" in text)
     caplog.clear()
-    prepared(texts, tmp_path / "out", "lost", isolate=isolate)  # a and c are done; the others fail in reading
+    go(texts, tmp_path / "out", isolate=isolate, pen="lost")  # a and c are done; the others fail in reading
     assert "looking for a pen, once" not in [record.getMessage() for record in caplog.records]
 
 
 def test_what_fails_while_getting_ready_fails_in_every_case(texts, tmp_path):
-    result = prepared(texts, tmp_path / "out", "broken", isolate=True)
+    result = go(texts, tmp_path / "out", pen="broken")
     assert "a broken pen" in outcome(result, "a").error
     assert "a broken pen" in outcome(result, "c").error
 
 
-SCRIPT = """
-import sys
-sys.path.insert(0, {here!r})
-from pathlib import Path
-from toy_stages import STAGES, STRUCTURE
-from medseg.engine import pipeline
-pipeline.stage_class = STAGES.__getitem__
-from medseg.config.load import build
-from medseg.engine.runner import run
-from medseg.types.run import Inputs
-structure = build(pipeline.PipelineFile, STRUCTURE)
-run(pipeline.assemble("toy", structure, {{"write": {{"sleep_at": "c"}}}}), Inputs((Path({texts!r}),)), Path({out!r}))
-"""
-
-
 def started(texts: Path, out: Path) -> tuple[subprocess.Popen[bytes], psutil.Process]:
-    """A run that hangs in case c, from a script without a main guard, and its worker."""
-    script = SCRIPT.format(here=str(Path(__file__).parent), texts=str(texts), out=str(out))
-    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+    """A run that hangs in case c, and its worker."""
+    process = subprocess.Popen(script(texts, out, {"sleep_at": "c"}), stderr=subprocess.DEVNULL)
     for _ in range(200):
         time.sleep(0.1)
         if (out / "c" / "quiet.txt").exists():
@@ -93,6 +70,6 @@ def test_the_worker_ends_with_its_parent_however_that_ends(texts, tmp_path, numb
     process.wait(10)
     _, alive = psutil.wait_procs([worker], timeout=5)
     assert not alive
-    result = go(texts, tmp_path / "out", {})
+    result = go(texts, tmp_path / "out")
     assert outcome(result, "a").state == "current"
     assert outcome(result, "c").state == "done"

@@ -3,12 +3,11 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_stages import ReadText, Text
+from toy_stages import ReadText, Text, script
 
 from medseg.engine.pipeline import PipelineFile, assemble
 from medseg.engine.runner import RunOptions, Shard, run
@@ -148,26 +147,9 @@ def test_a_signal_stops_the_run_and_the_next_goes_on(structure, texts, tmp_path)
     assert states(result)["c"] == "done"
 
 
-KILLED = """
-import sys
-sys.path.insert(0, {here!r})
-from pathlib import Path
-from toy_stages import STAGES, STRUCTURE
-from medseg.engine import pipeline
-pipeline.stage_class = STAGES.__getitem__
-from medseg.config.load import build
-from medseg.engine.runner import RunOptions, run
-from medseg.types.run import Inputs
-structure = build(pipeline.PipelineFile, STRUCTURE)
-run(pipeline.assemble("toy", structure, {{"write": {{"signal_at": "c"}}}}), Inputs((Path({texts!r}),)), Path({out!r}),
-    RunOptions(isolate=False))
-"""
-
-
 def test_a_killed_run_loses_at_most_the_case_in_hand(structure, texts, tmp_path):
     out = tmp_path / "out"
-    script = KILLED.format(here=str(Path(__file__).parent), texts=str(texts), out=str(out))
-    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    killed = subprocess.run(script(texts, out, {"signal_at": "c"}, isolate=False), capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert (out / "c" / "quiet.txt").exists(), "it was killed between two files of a case"
     assert not (out / "c" / "status.json").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -120,4 +121,27 @@ STRUCTURE: dict[str, Any] = {
     ],
     "finish": [{"name": "summary", "stage": "summary", "from": "batch"}],
 }
+SCRIPT = """
+import sys
+sys.path.insert(0, {here!r})
+from pathlib import Path
+from toy_stages import STAGES, STRUCTURE
+from medseg.engine import pipeline
+pipeline.stage_class = STAGES.__getitem__
+from medseg.config.load import build
+from medseg.engine.runner import RunOptions, run
+from medseg.types.run import Inputs
+structure = build(pipeline.PipelineFile, STRUCTURE)
+run(pipeline.assemble("toy", structure, {{"write": {write!r}}}), Inputs((Path({texts!r}),)), Path({out!r}),
+    RunOptions(isolate={isolate}))
+"""
+
+
+def script(texts: Path, out: Path, write: dict[str, Any], *, isolate: bool = True) -> list[str]:
+    """The command of a process of its own that runs these stages, from a script without a main guard."""
+    here = str(Path(__file__).parent)
+    filled = SCRIPT.format(here=here, texts=str(texts), out=str(out), write=write, isolate=isolate)
+    return [sys.executable, "-c", filled]
+
+
 STAGES = {"find": FindTexts, "read": ReadText, "shout": Shout, "write": WriteBoth, "summary": Summary}

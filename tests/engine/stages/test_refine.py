@@ -12,6 +12,7 @@ from medseg.types.stage import RunContext
 
 GRID = Geometry(np.diag([2.0, 1.0, 1.0, 1.0]), (20, 12, 10))
 MODEL = ModelIdentity("m", "1", "0" * 64)
+CASE = Case("a", (Scan(np.ones((1, *GRID.shape), np.float32), GRID),))
 
 
 def predicted(array: np.ndarray, names: tuple[str, ...], *recipe: PostStep) -> Prediction:
@@ -57,8 +58,7 @@ def test_the_stage_measures_objects_in_mm(tmp_path):
     array = np.zeros(GRID.shape)
     array[1:4, 1:4, 1:4] = 1
     prediction = predicted(array, ("lesion",), PostStep("components"))
-    case = Case("a", (Scan(np.ones((1, *GRID.shape), np.float32), GRID),))
-    refined = Refine(Refine.Options()).run(PredictedCase(case, prediction), RunContext(tmp_path))
+    refined = Refine(Refine.Options()).run(PredictedCase(CASE, prediction), RunContext(tmp_path))
     assert refined.instances is not None
     [row] = refined.instances.rows
     assert row.measures is not None
@@ -68,8 +68,7 @@ def test_the_stage_measures_objects_in_mm(tmp_path):
 
 def test_a_card_without_a_recipe_leaves_the_prediction_alone(tmp_path):
     prediction = predicted(np.ones(GRID.shape), ("all",))
-    case = Case("a", (Scan(np.ones((1, *GRID.shape), np.float32), GRID),))
-    assert Refine(Refine.Options()).run(PredictedCase(case, prediction), RunContext(tmp_path)) is prediction
+    assert Refine(Refine.Options()).run(PredictedCase(CASE, prediction), RunContext(tmp_path)) is prediction
 
 
 def test_a_card_that_names_what_there_is_not_is_refused(tmp_path):
