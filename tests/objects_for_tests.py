@@ -5,7 +5,7 @@ from itertools import permutations, product
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from medseg.types import Geometry, Instances, LabelClass, LabelMap, LabelTable, Scan
+from medseg.types import Geometry, Instances, LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction, Scan
 from medseg.types.axis_order import AxisOrder
 from medseg.types.instances import InstanceRow
 
@@ -20,6 +20,11 @@ CELL = LabelTable((LabelClass(1, "cell", is_thing=True),))
 def label_map(array, affine=None, table=TABLE):
     array = np.asarray(array, np.uint8)
     return LabelMap(array, Geometry(np.eye(4) if affine is None else affine, array.shape), table)
+
+
+def prediction(labels, *arguments, **options):
+    """Of a model that is none."""
+    return Prediction(labels, ModelIdentity("m", "1", "0" * 64), *arguments, **options)
 
 
 def ball(shape, center, radius, spacing=(1, 1, 1)):
@@ -60,6 +65,14 @@ def scan_of(array, spacing=(1, 1, 1), **more):
     array = np.asarray(array)
     array = array[None] if array.ndim == 3 else array
     return Scan(array, Geometry(np.diag([*spacing, 1.0]), array.shape[1:]), **more)
+
+
+def instances(ids, table=CELL, affine=None):
+    """Objects of the first class, one of each number."""
+    ids = np.asarray(ids, np.int32)
+    values, counts = np.unique(ids[ids > 0], return_counts=True)
+    rows = tuple(InstanceRow(int(value), 1, True, int(count)) for value, count in zip(values, counts, strict=True))
+    return Instances(ids, Geometry(np.eye(4) if affine is None else affine, ids.shape), rows, table)
 
 
 def packed_cells(shape=(40, 42, 20), affine=None, classes=(1,), seed=0, count=25):

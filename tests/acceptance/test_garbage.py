@@ -29,13 +29,8 @@ def test_all_good_cases_are_done_and_each_bad_one_is_named(medseg, scans, tmp_pa
     (folder / "no-extension").write_bytes(gzip.decompress(good))
     noise = np.random.default_rng(0).bytes(5000)
     bad = {
-        "empty.nii.gz": b"",
-        "empty.dcm": b"",
-        "noise.nii.gz": noise,
-        "noise.nii": noise,
-        "noise.dcm": noise,
-        "noise.nrrd": noise,
-        "noise.mha": noise,
+        **dict.fromkeys(("empty.nii.gz", "empty.dcm"), b""),
+        **dict.fromkeys(("noise.nii.gz", "noise.nii", "noise.dcm", "noise.nrrd", "noise.mha"), noise),
         "truncated.nii.gz": good[: len(good) * 2 // 3],
         "flipped-bits.nii.gz": good[:3000] + bytes([good[3000] ^ 0xFF]) + good[3001:],
         "lying.nii.gz": gzip.compress(lying_header((4000, 4000, 4000))),
@@ -43,10 +38,8 @@ def test_all_good_cases_are_done_and_each_bad_one_is_named(medseg, scans, tmp_pa
         "negative.nii": lying_header((10, 10, 10))[:40] + struct.pack("<8h", 3, -5, 10, 10, 1, 1, 1, 1) + bytes(1296),
         "half-dicom.dcm": bytes(128) + b"DICM" + noise[:100],
     }
-    for name, content in bad.items():
-        (folder / name).write_bytes(content)
     others = {"readme.txt": b"hello", "Thumbs.db": noise, "report.pdf": b"%PDF-1.4 " + noise, "script.py": b"print(1)"}
-    for name, content in others.items():
+    for name, content in (bad | others).items():
         (folder / name).write_bytes(content)
     (folder / "folder.nii.gz").mkdir()
     (folder / "loop").symlink_to(folder)

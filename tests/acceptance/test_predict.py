@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from medseg.io.read import read_labels
 from medseg.models.package import load_package
 
 MODEL = "hippocampus"
@@ -94,43 +95,34 @@ def test_every_file_of_the_contract_is_there(results):
 
 def test_no_patient_identifier_leaves_the_scan(results):
     done, out = results
-    texts = [
-        done.stdout,
-        done.stderr,
-        *(p.read_text() for p in out.rglob("*") if p.suffix in {".json", ".csv", ".html", ".log"}),
-    ]
-    texts += [str(p) for p in out.rglob("*")]
+    texts = [done.stdout, done.stderr, *map(str, out.rglob("*"))]
+    texts += [p.read_text() for p in out.rglob("*") if p.suffix in {".json", ".csv", ".html", ".log"}]
     assert not any("MNI152" in text or "TEMPLATE^" in text for text in texts)
 
 
 def test_the_dicom_seg_reads_back_as_the_same_voxels_in_the_same_place(results):
-    from medseg.io.read import read_labels
-
     _, out = results
     folder = case_of(out, "mr-")
     nifti, seg = read_labels(folder / "labels.nii.gz"), read_labels(folder / "labels.seg.dcm")
-    turn = nib.orientations.ornt_transform(
-        nib.io_orientation(seg.geometry.affine), nib.io_orientation(nifti.geometry.affine)
-    )
+    turn = nib.orientations.ornt_transform(*(nib.io_orientation(each.geometry.affine) for each in (seg, nifti)))
     turned = nib.orientations.apply_orientation(seg.array, turn)
     affine = seg.geometry.affine @ nib.orientations.inv_ornt_aff(turn, seg.array.shape)
-    box = np.argwhere(nifti.array > 0)
-    where = np.argwhere(turned > 0)
-    to_world = np.c_[box, np.ones(len(box))] @ nifti.geometry.affine.T
-    to_world_seg = np.c_[where, np.ones(len(where))] @ affine.T
-    assert to_world_seg == pytest.approx(to_world, abs=1e-3)
+    where = nib.affines.apply_affine(nifti.geometry.affine, np.argwhere(nifti.array > 0))
+    assert nib.affines.apply_affine(affine, np.argwhere(turned > 0)) == pytest.approx(where, abs=1e-3)
 
 
 def test_a_second_run_does_nothing_and_a_changed_option_does_all_again(results, medseg, scans):
     _, out = results
-    before = {p: p.stat().st_mtime_ns for p in out.glob("*/*")}
+
+    def times():
+        return {p: p.stat().st_mtime_ns for p in out.glob("*/*") if "interrupted" not in str(p)}
+
+    before = times()
     again = medseg("predict", scans, "--model", MODEL, "--out", out)
     assert again.returncode == 3
     states = [line.split("\t")[1] for line in again.stdout.splitlines()]
     assert sorted(states) == ["current", "current", "failed"]
-    assert {p: t for p, t in before.items() if "interrupted" not in str(p)} == {
-        p: p.stat().st_mtime_ns for p in out.glob("*/*") if "interrupted" not in str(p)
-    }
+    assert times() == before
     dry = medseg("predict", scans, "--model", MODEL, "--out", out, "--overlap", "0.25", "--dry-run")
     assert [line.split("\t")[1] for line in dry.stdout.splitlines()].count("pending") >= 2
 

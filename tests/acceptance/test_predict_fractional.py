@@ -71,12 +71,8 @@ def test_the_format_by_itself_has_scores_and_leaves_no_map(medseg, series, folde
     assert (case / "labels.fractional.dcm").read_bytes() == (folder / "labels.fractional.dcm").read_bytes()
     status = json.loads((case / "status.json").read_text())
     assert not any("no probabilities" in note for note in status["notes"])
-    assert {path.name for path in case.iterdir()} == {
-        "labels.fractional.dcm",
-        "measurements.csv",
-        "preview.png",
-        "status.json",
-    }
+    files = {"labels.fractional.dcm", "measurements.csv", "preview.png", "status.json"}
+    assert {path.name for path in case.iterdir()} == files
     computed = status["computed"]
     assert (computed["device"], computed["windows"]["skipped"]) == ("cpu", 0)
     assert computed["windows"]["computed"] > 0

@@ -1,9 +1,13 @@
 import json
+import shutil
+from base64 import b64decode
+from io import BytesIO
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 from shared_data import DATA
 from small_files import volume
 
@@ -13,6 +17,7 @@ from medseg.data.findings import KINDS
 from medseg.data.layouts import read_dataset
 from medseg.data.splits import sides, split_cases
 from medseg.draw.audit_page import write_audit
+from medseg.draw.thumbnail import case_thumbnail
 
 SHAPE = (12, 11, 10)
 CASES = 10
@@ -49,78 +54,41 @@ def test_a_good_dataset_has_nothing(folder):
     assert len(audit(read_dataset(folder)).clean) == CASES
 
 
-def spoil_truncated(folder):
-    path = folder / "images" / "c3.nii.gz"
+def truncate(path):
     path.write_bytes(path.read_bytes()[:900])
-    return "unreadable"
 
 
-def spoil_grid(folder):
-    volume(folder / "labels" / "c3.nii.gz", labels_of(3), spacing=(1, 1, 2))
-    return "reference-grid"
+def replace(folder, files, depth=1):
+    """Put other files, by folder, in the place of those of case c3: an array, or what is done to the path."""
+    for part, content in files.items():
+        path = folder / part / "c3.nii.gz"
+        content(path) if callable(content) else volume(path, content, spacing=(1, 1, depth))
 
 
-def spoil_image_is_labels(folder):
-    volume(folder / "images" / "c3.nii.gz", labels_of(3))
-    return "image-is-labels"
+IMAGE, LABELS = image_of(3), labels_of(3)
+CONSTANT = np.full(SHAPE, 7.0, np.float32)
+SLAB = np.arange(SHAPE[0])[:, None, None] == 1
 
 
-def spoil_constant(folder):
-    volume(folder / "images" / "c3.nii.gz", np.full(SHAPE, 7.0, np.float32))
-    return "constant"
-
-
-def spoil_empty(folder):
-    volume(folder / "labels" / "c3.nii.gz", np.zeros(SHAPE, np.uint8))
-    return "empty-reference"
-
-
-def spoil_rare(folder):
-    labels = labels_of(3)
-    labels[labels == 2] = 0
-    volume(folder / "labels" / "c3.nii.gz", labels)
-    return "rare-class"
-
-
-def spoil_nan(folder):
-    image = image_of(3)
-    image[1] = np.nan
-    volume(folder / "images" / "c3.nii.gz", image)
-    return "unreadable"
-
-
-def spoil_clipped(folder):
-    volume(folder / "images" / "c3.nii.gz", np.minimum(image_of(3), 105))
-    return "clipped"
-
-
-def spoil_spacing(folder):
-    for kind, array in (("images", image_of(3)), ("labels", labels_of(3))):
-        volume(folder / kind / "c3.nii.gz", array, spacing=(1, 1, 5))
-    return "unusual-spacing"
-
-
-def spoil_intensity(folder):
-    volume(folder / "images" / "c3.nii.gz", 100 * image_of(3))
-    return "unusual-intensity"
-
-
-def spoil_contrast(folder):
-    volume(folder / "images" / "c3.nii.gz", image_of(3)[::-1, ::-1, ::-1])
-    return "unusual-contrast"
-
-
-def spoil_no_reference(folder):
-    (folder / "labels" / "c3.nii.gz").unlink()
-    return "missing-reference"
-
-
-SPOILERS = [value for name, value in sorted(globals().items()) if name.startswith("spoil_")]
-
-
-@pytest.mark.parametrize("spoil", SPOILERS, ids=lambda f: f.__name__.removeprefix("spoil_"))
-def test_each_thing_wrong_is_found_in_its_case(folder, spoil):
-    kind = spoil(folder)
+@pytest.mark.parametrize(
+    ("kind", "files", "depth"),
+    [
+        ("unreadable", {"images": truncate}, 1),
+        ("unreadable", {"images": np.where(SLAB, np.nan, IMAGE).astype(np.float32)}, 1),
+        ("image-is-labels", {"images": LABELS}, 1),
+        ("constant", {"images": CONSTANT}, 1),
+        ("clipped", {"images": np.minimum(IMAGE, 105)}, 1),
+        ("unusual-intensity", {"images": 100 * IMAGE}, 1),
+        ("unusual-contrast", {"images": IMAGE[::-1, ::-1, ::-1]}, 1),
+        ("unusual-spacing", {"images": IMAGE, "labels": LABELS}, 5),
+        ("reference-grid", {"labels": LABELS}, 2),
+        ("empty-reference", {"labels": np.zeros(SHAPE, np.uint8)}, 1),
+        ("rare-class", {"labels": np.where(LABELS == 2, np.uint8(0), LABELS)}, 1),
+        ("missing-reference", {"labels": Path.unlink}, 1),
+    ],
+)
+def test_each_thing_wrong_is_found_in_its_case(folder, kind, files, depth):
+    replace(folder, files, depth)
     seen = found(folder)
     assert (kind, "c3") in seen
     assert {case for _, case in seen} == {"c3"}
@@ -140,8 +108,7 @@ def test_a_label_on_the_grid_of_another_case_names_it(folder):
 
 def test_the_same_label_under_two_images_blocks_both(folder):
     volume(folder / "labels" / "c4.nii.gz", labels_of(3))
-    result = audit(read_dataset(folder))
-    assert set(result.blocked) == {"c3", "c4"}
+    assert set(audit(read_dataset(folder)).blocked) == {"c3", "c4"}
 
 
 def test_duplicates_matter_more_across_the_split(folder):
@@ -150,13 +117,11 @@ def test_duplicates_matter_more_across_the_split(folder):
     held_out = next(name for name, part in side.items() if part == "validation")
     trained, other = [name for name, part in side.items() if part == "train"][:2]
     for kind in ("images", "labels"):
-        content = (folder / kind / f"{trained}.nii.gz").read_bytes()
-        (folder / kind / f"{other}.nii.gz").write_bytes(content)
+        shutil.copy(folder / kind / f"{trained}.nii.gz", folder / kind / f"{other}.nii.gz")
     first = min(trained, other)
     assert found(folder, side=side) == {("duplicate", first)}
     for kind in ("images", "labels"):
-        content = (folder / kind / f"{trained}.nii.gz").read_bytes()
-        (folder / kind / f"{held_out}.nii.gz").write_bytes(content)
+        shutil.copy(folder / kind / f"{trained}.nii.gz", folder / kind / f"{held_out}.nii.gz")
     result = audit(read_dataset(folder), side=side)
     assert set(result.blocked) == {trained, other, held_out}
 
@@ -200,8 +165,7 @@ def test_many_scans_from_another_scanner_are_not_unusual(folder):
 
 
 def test_the_report_is_one_file_with_pictures(folder, tmp_path):
-    spoil_truncated(folder)
-    spoil_grid(folder)
+    replace(folder, {"images": truncate, "labels": LABELS}, depth=2)
     volume(folder / "labels" / "c6.nii.gz", np.zeros(SHAPE, np.uint8))
     out = tmp_path / "out"
     write_audit(audit(read_dataset(folder)), out)
@@ -216,7 +180,7 @@ def test_the_report_is_one_file_with_pictures(folder, tmp_path):
 def test_the_command_exits_with_3_when_something_blocks(folder, tmp_path, capsys):
     assert run(["audit", str(folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["blocked"] == {}
-    spoil_constant(folder)
+    replace(folder, {"images": CONSTANT})
     assert run(["audit", str(folder), "--out", str(tmp_path / "out")]) == 3
     assert "blocks  c3  constant image" in capsys.readouterr().out
     assert (tmp_path / "out" / "audit.html").is_file()
@@ -231,19 +195,12 @@ def test_real_datasets_are_not_blocked(name):
 
 
 def test_thumbnails_show_the_outline_where_it_lies(folder):
-    from base64 import b64decode
-    from io import BytesIO
-
-    from PIL import Image
-
-    from medseg.draw.thumbnail import case_thumbnail as thumbnail
-
     labels = np.zeros(SHAPE, np.uint8)
     labels[8:11, 8:10, 5] = 1
     volume(folder / "labels" / "c3.nii.gz", labels)
     data = read_dataset(folder)
     case = next(c for c in data.cases if c.case_id == "c3")
-    picture = np.asarray(Image.open(BytesIO(b64decode(thumbnail(data, case).split(",")[1])))).astype(int)
+    picture = np.asarray(Image.open(BytesIO(b64decode(case_thumbnail(data, case).split(",")[1])))).astype(int)
     colored = np.argwhere(np.ptp(picture, axis=2) > 40)
     rows, columns = colored.mean(axis=0) / picture.shape[:2]
     # In nibabel's RAS, large x is the patient's right, shown on the left; large y is anterior, shown at the top.

@@ -57,15 +57,9 @@ def test_an_image_without_label_is_a_case_without_reference(tmp_path):
         ({"channel_names": {}}, "'channel_names'"),
         ({"labels": ["a"]}, "'labels'"),
         ({"labels": {"background": 0, "whole": [1, 2]}}, "'regions_class_order' must list"),
-        (
-            {"labels": {"background": 0, "whole": [1, 2], "core": 2}, "regions_class_order": [1, 1]},
-            "two regions one value",
-        ),
+        ({"labels": {"whole": [1, 2], "core": 2}, "regions_class_order": [1, 1]}, "two regions one value"),
         # Where 2 is, the whole lies on top of the core: a label map would not tell of the core.
-        (
-            {"labels": {"background": 0, "core": 2, "whole": [1, 2]}, "regions_class_order": [2, 1]},
-            "a label map would hold 1",
-        ),
+        ({"labels": {"core": 2, "whole": [1, 2]}, "regions_class_order": [2, 1]}, "a label map would hold 1"),
         ({"labels": {"background": 0, "zone": "1"}}, "'zone' is '1'"),
         ({"channel_names": {"0": "T2"}}, "channels \\[0, 1\\], not 0 to 0"),
         ({"dataset": {"x": {"images": ["a"]}}}, "case 'x'"),

@@ -24,11 +24,8 @@ def test_thick_slices_are_pooled_late_and_convolved_late():
     )  # fmt: skip
 
 
-def test_a_patch_is_made_to_fit():
+def test_a_patch_is_made_to_fit_and_depth_can_be_bounded():
     assert topology_of((1.0, 1.0), (100, 37)).patch == (112, 40)
-
-
-def test_depth_can_be_bounded():
     assert len(topology_of((1.0, 1.0, 1.0), (128, 128, 128), most_stages=3).strides) == 3
 
 
@@ -36,18 +33,9 @@ def test_depth_can_be_bounded():
 def test_counted_numbers_are_those_the_network_makes(spacing, patch):
     topology = topology_of(spacing, patch)
     features = [4 * 2**k for k in range(len(topology.strides))]
-    network = build_network(
-        "unet",
-        channels=1,
-        classes=3,
-        dimensions=len(patch),
-        arguments={
-            "features": features,
-            "strides": topology.strides,
-            "kernels": topology.kernels,
-            "deep_supervision": True,
-        },
-    ).train()
+    arguments = {"features": features, "strides": topology.strides, "kernels": topology.kernels}
+    arguments["deep_supervision"] = True
+    network = build_network("unet", channels=1, classes=3, dimensions=len(patch), arguments=arguments).train()
     made = []
     kinds = (torch.nn.Conv2d, torch.nn.Conv3d, torch.nn.ConvTranspose2d, torch.nn.ConvTranspose3d)
     for module in network.modules():

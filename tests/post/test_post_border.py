@@ -21,8 +21,13 @@ from medseg.errors import InputError
 from medseg.post.components import components
 from medseg.post.from_border import _Seeds, objects_from_border
 from medseg.post.watershed import split_mask
-from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction
+from medseg.types import LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction
 from medseg.types.stage import RunContext
+
+
+def bordered(array, affine=None):
+    """Interiors (1) and borders (2) of cells."""
+    return label_map(array, affine, border_table(CELL))
 
 
 @pytest.mark.parametrize("classes", [(1,), (2, 7)])
@@ -32,14 +37,12 @@ def test_targets_and_back(classes):
     assert [item.name for item in target.table][-1] == "border"
     assert np.array_equal(target.array > 0, cells.ids > 0)
     found = objects_from_border(target)
-    assert len(components(LabelMap((cells.ids > 0).astype(np.uint8), cells.geometry, CELL)).rows) < len(cells.rows) / 3
+    assert len(components(label_map(cells.ids > 0, table=CELL)).rows) < len(cells.rows) / 3
     assert panoptic_quality(cells.ids, found.ids) > 0.85
     assert [item.value for item in found.table] == sorted(classes)
-    of = {row.id: row.class_value for row in cells.rows}
-    agreeing = [
-        of[i] == found.rows[j - 1].class_value for i, j in zip(cells.ids.ravel(), found.ids.ravel(), strict=True) if i
-    ]
-    assert np.mean(agreeing) > 0.95
+    truth, given = ({row.id: row.class_value for row in objects.rows} for objects in (cells, found))
+    pairs = zip(cells.ids[cells.ids > 0], found.ids[cells.ids > 0], strict=True)
+    assert np.mean([truth[i] == given[j] for i, j in pairs]) > 0.95
 
 
 def test_scores_decide_where_a_border_is_shared_out():
@@ -48,7 +51,7 @@ def test_scores_decide_where_a_border_is_shared_out():
     probabilities = np.zeros((3, *array.shape), np.float32)
     probabilities[2] = 0.5
     probabilities[2, :, 7] = 0.9  # the ridge lies near the second interior
-    labels = LabelMap(array, Geometry(np.eye(4), array.shape), border_table(CELL))
+    labels = bordered(array)
     by_distance, by_scores = objects_from_border(labels), objects_from_border(labels, probabilities=probabilities)
     assert sorted(row.voxels for row in by_distance.rows) == [18, 18]
     assert sorted(row.voxels for row in by_scores.rows) in ([12, 24], [15, 21])
@@ -59,7 +62,7 @@ def test_small_interiors_are_no_seeds_unless_alone():
     array = np.full((20, 9, 9), 2, np.uint8)
     array[2:9, 2:7, 2:7] = 1
     array[14, 4, 4] = 1
-    labels = LabelMap(array, Geometry(np.eye(4), array.shape), border_table(CELL))
+    labels = bordered(array)
     assert len(objects_from_border(labels).rows) == 2
     assert len(objects_from_border(labels, min_seed_mm3=2).rows) == 1
     array[2:9] = 2
@@ -69,10 +72,10 @@ def test_small_interiors_are_no_seeds_unless_alone():
 def test_all_border(caplog):
     array = np.zeros((6, 6, 6), np.uint8)
     array[1:3] = 2
-    one = objects_from_border(LabelMap(array, Geometry(np.eye(4), array.shape), border_table(CELL)))
+    one = objects_from_border(bordered(array))
     assert [(row.class_value, row.voxels) for row in one.rows] == [(1, 72)]
     table = border_table(LabelTable((LabelClass(1, "cell"), LabelClass(4, "yeast"))))
-    labels = LabelMap((array > 0).astype(np.uint8) * 5, one.geometry, table)
+    labels = label_map(5 * (array > 0), table=table)
     probabilities = np.zeros((4, 6, 6, 6), np.float32)
     probabilities[2] = 0.3
     assert [row.class_value for row in objects_from_border(labels, probabilities=probabilities).rows] == [4]
@@ -90,8 +93,7 @@ def test_all_48_orientations_give_the_same_objects():
 
 
 def test_nothing():
-    labels = LabelMap(np.zeros((4, 4, 4), np.uint8), Geometry(np.eye(4), (4, 4, 4)), border_table(CELL))
-    assert objects_from_border(labels).rows == ()
+    assert objects_from_border(bordered(np.zeros((4, 4, 4)))).rows == ()
     with pytest.raises(InputError, match="a class called 'border'"):
         objects_from_border(label_map(np.zeros((4, 4, 4))))
 
@@ -118,10 +120,7 @@ def _two_discs(gap: int) -> LabelMap:
     array[18:24, 12 - gap // 2 : 12 + gap - gap // 2] = 1
     array[40:43, 1:4] = 2
     array[41, 2] = 1
-    return LabelMap(array.astype(np.uint8)[..., None], Geometry(np.eye(4), (44, 24, 1)), border_table(TABLE))
-
-
-TABLE = LabelTable((LabelClass(1, "cell", is_thing=True),))
+    return bordered(array[..., None])
 
 
 def test_interiors_that_run_together_are_split_by_shape_where_asked():
@@ -129,8 +128,7 @@ def test_interiors_that_run_together_are_split_by_shape_where_asked():
     assert len(objects_from_border(labels).rows) == 2  # both discs in one, and the speck
     found = objects_from_border(labels, depth_mm=0.5)
     assert len(found.rows) == 3
-    left, right = found.ids[12, 12, 0], found.ids[29, 12, 0]
-    assert left != right
+    assert found.ids[12, 12, 0] != found.ids[29, 12, 0]
     assert np.array_equal(found.ids > 0, labels.array > 0)
 
 
@@ -150,7 +148,7 @@ def test_interiors_are_split_in_their_own_boxes_as_in_the_whole_region(spacing, 
     field = ndimage.gaussian_filter(rng.standard_normal((70, 60, 1)), (2, 2, 0))
     labels = np.where(field > 0, 1, 2).astype(np.uint8)
     labels[:, :4], labels[30:34, 20:30] = 2, 0
-    found = LabelMap(labels, Geometry(np.diag([*spacing, 1.0]), labels.shape), border_table(TABLE))
+    found = bordered(labels, np.diag([*spacing, 1.0]))
     boxed = objects_from_border(found, depth_mm=0.2, sigma_mm=1.3)
 
     def whole(sizes, masks, depth):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from objects_for_tests import ball, label_map, orientations, random_blobs
+from objects_for_tests import ball, label_map, orientations, prediction, random_blobs
 from pydantic import ValidationError
 from scipy import ndimage
 
@@ -18,8 +18,9 @@ from medseg.post.components import components
 from medseg.post.holes import fill_holes
 from medseg.post.removal import keep_largest, remove_small
 from medseg.post.smoothing import smooth
-from medseg.types import ModelIdentity, Prediction
 from medseg.types.stage import RunContext
+
+RULES = (KeepLargest(), RemoveSmall(min_mm3=9), FillHoles(), Smooth(sigma_mm=1))
 
 
 def lesions():
@@ -32,25 +33,29 @@ def lesions():
     return label_map(array)
 
 
+def sizes(labels):
+    """Voxels of each class."""
+    return np.bincount(labels.array.ravel()).tolist()[1:]
+
+
 def test_keep_largest_of_each_class():
-    cleaned = keep_largest(lesions())
-    assert np.bincount(cleaned.array.ravel()).tolist()[1:] == [216, 8]
-    assert np.bincount(keep_largest(lesions(), count=2).array.ravel()).tolist()[1:] == [243, 9]
-    assert np.bincount(keep_largest(lesions(), classes=[1]).array.ravel()).tolist()[1:] == [216, 9]
+    assert sizes(keep_largest(lesions())) == [216, 8]
+    assert sizes(keep_largest(lesions(), count=2)) == [243, 9]
+    assert sizes(keep_largest(lesions(), classes=[1])) == [216, 9]
 
 
 def test_remove_small_goes_by_volume_and_keeps_what_is_just_large_enough():
     labels = label_map(lesions().array, np.diag([0.1, 0.7, 0.3, 1]))
     volume = 27 * 0.1 * 0.7 * 0.3
-    assert np.bincount(remove_small(labels, volume).array.ravel()).tolist()[1:] == [243]
-    assert np.bincount(remove_small(labels, volume * 1.001).array.ravel()).tolist()[1:] == [216]
-    assert np.bincount(remove_small(labels, volume, classes=[2]).array.ravel()).tolist()[1:] == [244]
+    assert sizes(remove_small(labels, volume)) == [243]
+    assert sizes(remove_small(labels, volume * 1.001)) == [216]
+    assert sizes(remove_small(labels, volume, classes=[2])) == [244]
 
 
 def test_input_is_not_changed():
     labels = lesions()
     before = labels.array.copy()
-    for rule in (KeepLargest(), RemoveSmall(min_mm3=9), FillHoles(), Smooth(sigma_mm=1)):
+    for rule in RULES:
         rule.apply(labels)
     assert np.array_equal(labels.array, before)
 
@@ -124,19 +129,14 @@ def test_smoothing_is_the_same_in_all_48_orientations():
 
 
 def test_rules_from_a_configuration(tmp_path):
-    options = build(
-        CleanUp.Options,
-        {
-            "rules": [
-                {"rule": "remove_small", "min_mm3": 5, "classes": ["lesion"]},
-                {"rule": "keep_largest", "classes": ["cell"]},
-                {"rule": "fill_holes", "max_mm3": 100},
-            ]
-        },
-    )
-    prediction = Prediction(lesions(), ModelIdentity("m", "1", "0" * 64), notes=("seen",))
-    cleaned = CleanUp(options).run(prediction, RunContext(tmp_path))
-    assert np.bincount(cleaned.labels.array.ravel()).tolist()[1:] == [243, 8]
+    rules = [
+        {"rule": "remove_small", "min_mm3": 5, "classes": ["lesion"]},
+        {"rule": "keep_largest", "classes": ["cell"]},
+        {"rule": "fill_holes", "max_mm3": 100},
+    ]
+    stage = CleanUp(build(CleanUp.Options, {"rules": rules}))
+    cleaned = stage.run(prediction(lesions(), notes=("seen",)), RunContext(tmp_path))
+    assert sizes(cleaned.labels) == [243, 8]
     assert cleaned.notes == ("seen",)
 
 
@@ -149,8 +149,5 @@ def test_rules_that_cannot_be():
 
 
 def test_nothing_to_clean():
-    empty = label_map(np.zeros((5, 5, 5)))
-    rules = (KeepLargest(), RemoveSmall(min_mm3=9), FillHoles(), Smooth(sigma_mm=1))
-    assert not clean_up(empty, rules).array.any()
-    full = label_map(np.ones((5, 5, 5)))
-    assert clean_up(full, rules).array.all()
+    assert not clean_up(label_map(np.zeros((5, 5, 5))), RULES).array.any()
+    assert clean_up(label_map(np.ones((5, 5, 5))), RULES).array.all()

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from objects_for_tests import label_map, oblique_affine, orientations, random_blobs, same_partition
+from objects_for_tests import label_map, oblique_affine, orientations, prediction, random_blobs, same_partition
 from scipy import ndimage
 
 from medseg.engine.stages.objects import Components
 from medseg.errors import ConfigError, InputError
 from medseg.post.components import class_values, components
-from medseg.types import Geometry, LabelMap, LabelTable, ModelIdentity, Prediction
+from medseg.types import Geometry, LabelMap, LabelTable
+from medseg.types.stage import RunContext
 
 STRUCTURES = {6: 1, 18: 2, 26: 3}
 
@@ -117,15 +118,12 @@ def test_nothing_and_everything():
     empty = components(label_map(np.zeros((4, 5, 6))))
     assert empty.rows == ()
     assert not empty.ids.any()
-    full = components(label_map(np.ones((4, 5, 6))))
-    assert [row.voxels for row in full.rows] == [120]
-    one = components(label_map(np.ones((1, 1, 1))))
-    assert one.rows[0].measures.box == (slice(0, 1),) * 3
+    assert [row.voxels for row in components(label_map(np.ones((4, 5, 6)))).rows] == [120]
+    assert components(label_map(np.ones((1, 1, 1)))).rows[0].measures.box == (slice(0, 1),) * 3
 
 
 def test_only_the_classes_asked_for():
-    labels = label_map(random_blobs((12, 12, 12), seed=8))
-    found = components(labels, classes=[2])
+    found = components(labels := label_map(random_blobs((12, 12, 12), seed=8)), classes=[2])
     assert {row.class_value for row in found.rows} == {2}
     assert np.array_equal(found.ids > 0, labels.array == 2)
 
@@ -166,14 +164,11 @@ def test_class_names():
 
 
 def test_stage_scores_objects_of_a_prediction(tmp_path):
-    from medseg.types.stage import RunContext
-
     array = np.zeros((6, 4, 4))
     array[:2], array[4:] = 1, 2
     scores = np.zeros((4, 6, 4, 4), np.float32)
     scores[1, :2], scores[2, 4], scores[2, 5] = 0.9, 0.5, 0.7
-    prediction = Prediction(label_map(array), ModelIdentity("m", "1", "0" * 64), scores)
-    found = Components(Components.Options()).run(prediction, RunContext(tmp_path))
+    found = Components(Components.Options()).run(prediction(label_map(array), scores), RunContext(tmp_path))
     assert [row.score for row in found.rows] == pytest.approx([0.9, 0.6])
-    plain = Components(Components.Options(classes=("cell",))).run(prediction.labels, RunContext(tmp_path))
+    plain = Components(Components.Options(classes=("cell",))).run(label_map(array), RunContext(tmp_path))
     assert [(row.class_value, row.score) for row in plain.rows] == [(2, None)]

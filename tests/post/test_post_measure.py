@@ -5,7 +5,7 @@ import pytest
 import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from objects_for_tests import ball, label_map, oblique_affine, orientations, random_blobs
+from objects_for_tests import ball, instances, label_map, oblique_affine, orientations, random_blobs
 from scipy.spatial.distance import pdist
 
 from medseg.errors import GeometryMismatch, InputError
@@ -14,7 +14,6 @@ from medseg.post.diameter import longest_diameter
 from medseg.post.measure import located, measure, score
 from medseg.post.surface_area import perimeter, sphericity, surface_area
 from medseg.types import Geometry, Instances, Scan
-from medseg.types.instances import InstanceRow
 
 SPACINGS = [(1.0, 1.0, 1.0), (0.8, 0.8, 2.5), (2.0, 0.5, 1.0)]
 
@@ -78,10 +77,10 @@ def test_surface_does_not_depend_on_where_the_ball_lies():
 
 
 def test_boxes_are_less_spherical_and_the_known_bias_of_faces_along_the_grid():
-    cube, rod = np.ones((40, 40, 40), bool), np.ones((4, 4, 160), bool)
+    cube = np.ones((40, 40, 40), bool)
     assert 0.9 < surface_area(cube, np.eye(3)) / (6 * 40**2) < 0.93
     assert (np.pi / 6) ** (1 / 3) < sphericity(cube, np.eye(3)) < 0.89
-    assert sphericity(rod, np.eye(3)) < 0.45
+    assert sphericity(np.ones((4, 4, 160), bool), np.eye(3)) < 0.45
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.8, 0.8, 1.6)])
@@ -156,12 +155,10 @@ def test_a_scan_elsewhere_is_refused():
 def test_rows_without_measures_are_located_first():
     ids = np.zeros((6, 6, 6), np.int32)
     ids[:2], ids[4:] = 3, 4_000_000
-    rows = (InstanceRow(3, 1, True, 72), InstanceRow(4_000_000, 1, True, 72))
-    instances = Instances(ids, Geometry(np.eye(4), ids.shape), rows, label_map(ids > 0).table)
-    found = located(instances).rows
-    assert [row.measures.start for row in found] == [(0, 0, 0), (4, 0, 0)]
-    assert [row.id for row in measure(instances).rows] == [3, 4_000_000]
-    wrong = Instances(ids, instances.geometry, rows[:1], instances.table)
+    both = instances(ids)
+    assert [row.measures.start for row in located(both).rows] == [(0, 0, 0), (4, 0, 0)]
+    assert [row.id for row in measure(both).rows] == [3, 4_000_000]
+    wrong = Instances(ids, both.geometry, both.rows[:1], both.table)
     with pytest.raises(InputError, match="lists 1 objects and the id map holds 2"):
         located(wrong)
 

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from objects_for_tests import TABLE, ball, label_map, oblique_affine, orientations, random_blobs, same_partition
+from objects_for_tests import (
+    TABLE,
+    ball,
+    label_map,
+    oblique_affine,
+    orientations,
+    prediction,
+    random_blobs,
+    same_partition,
+)
 
 from medseg.engine.stages.objects import MergeStuff, Panoptic, ThingsAndStuff
 from medseg.errors import GeometryMismatch, InputError
@@ -12,7 +21,7 @@ from medseg.io.object_labels import object_labels
 from medseg.post.components import components
 from medseg.post.panoptic import panoptic
 from medseg.post.watershed import watershed
-from medseg.types import Code, LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction, Scan
+from medseg.types import Code, LabelClass, LabelTable, Scan
 from medseg.types.stage import RunContext
 
 
@@ -26,12 +35,8 @@ def scene(affine=None):
 
 def test_one_row_for_each_thing_and_each_stuff_class():
     found = panoptic(scene())
-    assert [(row.id, row.class_value, row.is_thing, row.voxels) for row in found.rows] == [
-        (1, 1, True, 27),
-        (2, 1, True, 12),
-        (3, 2, True, 1),
-        (4, 5, False, 640),
-    ]
+    rows = [(row.id, row.class_value, row.is_thing, row.voxels) for row in found.rows]
+    assert rows == [(1, 1, True, 27), (2, 1, True, 12), (3, 2, True, 1), (4, 5, False, 640)]
     organ = found.rows[3].measures
     assert organ.box == (slice(1, 19), slice(6, 10), slice(0, 10))
     assert organ.diameter_mm is None
@@ -62,8 +67,7 @@ def test_objects_of_another_method_keep_their_borders_and_lie_over_stuff():
     assert same_partition(np.where(balls, found.ids, 0), things.ids)
     assert found.rows[2].voxels == (~balls).sum()
     stage = MergeStuff(MergeStuff.Options())
-    prediction = Prediction(labels, ModelIdentity("m", "1", "0" * 64))
-    assert np.array_equal(stage.run(ThingsAndStuff(things, prediction), RunContext(None)).ids, found.ids)
+    assert np.array_equal(stage.run(ThingsAndStuff(things, prediction(labels)), RunContext(None)).ids, found.ids)
 
 
 def test_an_object_that_reaches_into_stuff_takes_its_voxels():
@@ -94,8 +98,7 @@ def test_scores_and_intensities():
     found = panoptic(labels, probabilities=probabilities, scan=Scan(voxels, labels.geometry))
     assert [row.score for row in found.rows] == pytest.approx([0.4, 0.4, 0.6, 0.8])
     assert [row.measures.mean_intensity for row in found.rows] == [(10,), (10,), (20,), (50,)]
-    prediction = Prediction(labels, ModelIdentity("m", "1", "0" * 64), probabilities)
-    run = Panoptic(Panoptic.Options()).run(prediction, RunContext(None))
+    run = Panoptic(Panoptic.Options()).run(prediction(labels, probabilities), RunContext(None))
     assert [row.score for row in run.rows] == [row.score for row in found.rows]
 
 
@@ -129,15 +132,10 @@ def test_nothing_and_only_stuff():
 def test_objects_are_counted_within_each_class_and_carry_its_codes():
     lesion = Code("52988006", "SCT", "Lesion")
     table = LabelTable((LabelClass(1, "lesion", None, lesion, is_thing=True), *TABLE.classes[1:]))
-    labels = LabelMap(scene().array, scene().geometry, table)
-    found = panoptic(labels)
+    found = panoptic(label_map(scene().array, table=table))
     segments = object_labels(found)
     assert segments.array.dtype == np.uint8
     assert np.array_equal(segments.array, found.ids)
-    assert [(item.value, item.name) for item in segments.table] == [
-        (1, "lesion 1"),
-        (2, "lesion 2"),
-        (3, "cell 1"),
-        (4, "organ"),
-    ]
+    assert [item.value for item in segments.table] == [1, 2, 3, 4]
+    assert [item.name for item in segments.table] == ["lesion 1", "lesion 2", "cell 1", "organ"]
     assert segments.table.classes[1].code == lesion

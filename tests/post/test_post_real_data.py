@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from objects_for_tests import panoptic_quality
+from objects_for_tests import instances, label_map, panoptic_quality
 from PIL import Image
 from scipy import ndimage
 from shared_data import DATA
@@ -13,30 +13,21 @@ from medseg.post.components import components
 from medseg.post.from_border import objects_from_border
 from medseg.post.measure import measure
 from medseg.post.watershed import watershed
-from medseg.types import Geometry, Instances, LabelClass, LabelMap, LabelTable
-from medseg.types.instances import InstanceRow
 
 pytestmark = pytest.mark.needs_data("data/ms_lesions", "data/nuclei", "data/nuclei_3d")
-NUCLEUS = LabelTable((LabelClass(1, "nucleus", is_thing=True),))
 
 
-def nuclei(ids):
-    ids = np.asarray(ids, np.int32)
-    values, counts = np.unique(ids[ids > 0], return_counts=True)
-    rows = tuple(InstanceRow(int(value), 1, True, int(count)) for value, count in zip(values, counts, strict=True))
-    return Instances(ids, Geometry(np.eye(4), ids.shape), rows, NUCLEUS)
-
-
-def foreground(instances):
-    return LabelMap((instances.ids > 0).astype(np.uint8), instances.geometry, NUCLEUS)
+def foreground(nuclei):
+    return label_map(nuclei.ids > 0, table=nuclei.table)
 
 
 def mean_quality(references, method):
     return np.mean([panoptic_quality(reference.ids, method(reference).ids) for reference in references])
 
 
-def check_lesions(paths):
-    for path in paths:
+@pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)])
+def test_lesion_counts_equal_scipy(step):
+    for path in sorted((DATA / "ms_lesions" / "labels").glob("*.nii.gz"))[::step]:
         labels = nifti.read_labels(path)
         for connectivity, rank in ((6, 1), (26, 3)):
             expected, count = ndimage.label(labels.array, ndimage.generate_binary_structure(3, rank))
@@ -48,19 +39,10 @@ def check_lesions(paths):
         assert largest.measures.diameter_mm < 250
 
 
-def test_lesion_counts_equal_scipy():
-    check_lesions(sorted((DATA / "ms_lesions" / "labels").glob("*.nii.gz"))[::9])
-
-
-@pytest.mark.slow
-def test_lesion_counts_of_all_patients_equal_scipy():
-    check_lesions(sorted((DATA / "ms_lesions" / "labels").glob("*.nii.gz")))
-
-
 @pytest.fixture(scope="module")
 def pictures():
     paths = sorted((DATA / "nuclei" / "instances").glob("*.png"))[::12]
-    return [nuclei(np.asarray(Image.open(path)).T[..., np.newaxis]) for path in paths]
+    return [instances(np.asarray(Image.open(path)).T[..., np.newaxis]) for path in paths]
 
 
 def test_pictures_of_instances_read_as_the_loader_lays_them_out():
@@ -84,7 +66,7 @@ def test_border_class_keeps_nuclei_apart(pictures):
 def test_nuclei_in_a_volume():
     import tifffile
 
-    reference = nuclei(tifffile.imread(DATA / "nuclei_3d" / "mask3d.tif"))
+    reference = instances(tifffile.imread(DATA / "nuclei_3d" / "mask3d.tif"))
     by_components = panoptic_quality(reference.ids, components(foreground(reference)).ids)
     by_watershed = panoptic_quality(reference.ids, watershed(foreground(reference), depth_mm=0.25).ids)
     by_border = panoptic_quality(reference.ids, objects_from_border(border_labels(reference, 1)).ids)

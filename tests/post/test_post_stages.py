@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from objects_for_tests import label_map
 
 from medseg.config.load import build
 from medseg.engine.pipeline import PipelineFile, assemble
 from medseg.engine.registry import stage_class
 from medseg.errors import ConfigError, PipelineError
-from medseg.types import Instances, LabelMap, ModelIdentity, Prediction, Scan
+from medseg.post.components import components
+from medseg.types import Prediction, Scan
+from medseg.types.instances import ObjectsOfCase
 from medseg.types.scan import Case, Discovery, FoundScan
 from medseg.types.stage import RunContext
 
@@ -37,9 +41,7 @@ OWN = {"found": Found, "read": Read, "predict": Predict}
 
 
 def pipeline(monkeypatch, *steps, config=None):
-    from medseg.engine import pipeline as module
-
-    monkeypatch.setattr(module, "stage_class", lambda name: OWN[name] if name in OWN else stage_class(name))
+    monkeypatch.setattr("medseg.engine.pipeline.stage_class", lambda name: OWN.get(name) or stage_class(name))
     first = ({"name": "read", "stage": "read", "from": "case"}, {"name": "predict", "stage": "predict", "from": "case"})
     structure = {
         "description": "objects",
@@ -69,12 +71,9 @@ def test_things_of_a_method_merge_with_stuff(monkeypatch):
 
 
 def test_a_wrong_order_cannot_be_written(monkeypatch):
+    objects = {"name": "objects", "stage": "components", "from": "predict"}
     with pytest.raises(PipelineError, match="takes"):
-        pipeline(
-            monkeypatch,
-            {"name": "objects", "stage": "components", "from": "predict"},
-            {"name": "clean", "stage": "clean-up", "from": "objects"},
-        )
+        pipeline(monkeypatch, objects, {"name": "clean", "stage": "clean-up", "from": "objects"})
 
 
 def test_options_are_checked_before_any_data_is_read(monkeypatch):
@@ -86,16 +85,8 @@ def test_options_are_checked_before_any_data_is_read(monkeypatch):
 
 
 def test_measure_takes_intensities_from_the_case_unless_told_not_to():
-    import numpy as np
-    from objects_for_tests import label_map
-
-    from medseg.types.instances import ObjectsOfCase
-
-    labels: LabelMap = label_map(np.ones((3, 3, 3)))
-    prediction = Prediction(labels, ModelIdentity("m", "1", "0" * 64))
-    context = RunContext(Path())
-    kind = stage_class("components")
-    found: Instances = kind(kind.Options()).run(prediction, context)
+    labels, context = label_map(np.ones((3, 3, 3))), RunContext(Path())
+    found = components(labels)
     case = Case("a", (Scan(np.full((2, 3, 3, 3), 4.0), labels.geometry),))
     measure = stage_class("measure-objects")
     full = measure(measure.Options()).run(ObjectsOfCase(found, case), context)

@@ -3,11 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from objects_for_tests import label_map, prediction
 
 from medseg.io.measurements import table_of_measurements
 from medseg.post.quality import QualityOptions, check_quality
 from medseg.post.volumes import measure_volumes
-from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction
+from medseg.types import Geometry, LabelClass, LabelTable
 from medseg.types.prediction import ClassUncertainty
 
 GRID = Geometry(np.diag([10.0, 10.0, 10.0, 1.0]), (12, 12, 12))
@@ -15,9 +16,8 @@ TABLE = LabelTable((LabelClass(1, "liver"), LabelClass(2, "lesion", is_thing=Tru
 
 
 def notes_of(array: np.ndarray, geometry: Geometry = GRID, **ranges: tuple[float, float]) -> str:
-    labels = LabelMap(array.astype(np.uint8), geometry, TABLE)
-    prediction = Prediction(labels, ModelIdentity("m", "1", "0" * 64), volume_range_ml=ranges)
-    return "; ".join(check_quality(prediction, measure_volumes(labels)).warnings)
+    labels = label_map(array, geometry.affine, TABLE)
+    return "; ".join(check_quality(prediction(labels, volume_range_ml=ranges), measure_volumes(labels)).warnings)
 
 
 def organ() -> np.ndarray:
@@ -58,12 +58,12 @@ def test_what_touches_the_edge_of_the_field_of_view_is_flagged():
 
 
 def test_uncertainty_is_measured_weighed_and_flagged():
-    labels = LabelMap(organ().astype(np.uint8), GRID, TABLE)
-    sure = Prediction(labels, ModelIdentity("m", "1", "0" * 64), uncertainty={1: ClassUncertainty(0.4, 0.97)})
+    labels = label_map(organ(), GRID.affine, TABLE)
+    sure = prediction(labels, uncertainty={1: ClassUncertainty(0.4, 0.97)})
     unsure = replace(sure, uncertainty={1: ClassUncertainty(0.9, 0.6)})
     strange = replace(sure, warnings=("spacing is odd",), out_of_distribution=("spacing is odd",))
     volumes = measure_volumes(labels)
-    found = [check_quality(prediction, volumes) for prediction in (sure, unsure, strange)]
+    found = [check_quality(each, volumes) for each in (sure, unsure, strange)]
     assert [quality.rows[0].boundary_entropy for quality in found] == [0.4, 0.9, 0.4]
     assert found[0].warnings == ()
     assert found[1].warnings == (
@@ -76,30 +76,27 @@ def test_uncertainty_is_measured_weighed_and_flagged():
 
 
 def test_the_model_s_card_limits_uncertainty_unless_the_user_does():
-    labels = LabelMap(organ().astype(np.uint8), GRID, TABLE)
-    uncertain = Prediction(labels, ModelIdentity("m", "1", "0" * 64), uncertainty={1: ClassUncertainty(0.4)})
+    labels = label_map(organ(), GRID.affine, TABLE)
+    uncertain = prediction(labels, uncertainty={1: ClassUncertainty(0.4)})
     volumes = measure_volumes(labels)
 
     def flags(limit: float | None, boundary_limit: dict[str, float]) -> tuple[str, ...]:
         options = QualityOptions(boundary_entropy=limit)
         return check_quality(replace(uncertain, boundary_limit=boundary_limit), volumes, options).warnings
 
-    assert flags(None, {"liver": 0.31}) == (
-        "liver: High boundary uncertainty (mean entropy 0.40; limit of the model card 0.31).",
-    )
+    said = "liver: High boundary uncertainty (mean entropy 0.40; "
+    assert flags(None, {"liver": 0.31}) == (f"{said}limit of the model card 0.31).",)
     assert flags(None, {"liver": 0.45}) == ()
     assert flags(None, {"spleen": 0.1}) == ()
     assert flags(0.6, {"liver": 0.31}) == ()
-    assert flags(0.35, {"liver": 0.45}) == (
-        "liver: High boundary uncertainty (mean entropy 0.40; limit set by the user 0.35).",
-    )
+    assert flags(0.35, {"liver": 0.45}) == (f"{said}limit set by the user 0.35).",)
 
 
 def test_the_table_of_measurements():
-    labels = LabelMap(organ().astype(np.uint8), GRID, TABLE)
-    prediction = Prediction(labels, ModelIdentity("m", "1", "0" * 64), uncertainty={1: ClassUncertainty(0.456, None)})
+    labels = label_map(organ(), GRID.affine, TABLE)
     volumes = measure_volumes(labels)
-    assert table_of_measurements(volumes, check_quality(prediction, volumes)) == (
+    quality = check_quality(prediction(labels, uncertainty={1: ClassUncertainty(0.456, None)}), volumes)
+    assert table_of_measurements(volumes, quality) == (
         "class,voxels,volume_ml,n_components,largest_component_fraction,touches_border,boundary_entropy,ensemble_dice\n"
         "liver,216,216,1,1,0,0.46,\n"
         "lesion,0,0,0,,0,,\n"

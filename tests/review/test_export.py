@@ -63,9 +63,8 @@ def test_every_format_is_written(tmp_path, series, model):
     write_labels(labels, tmp_path / "labels.nii.gz")
     files = export(tmp_path / "labels.nii.gz", tmp_path / "out", format=FORMATS, source=folder, model=model)
     assert {f.name for f in files} == {f.name for f in (tmp_path / "out").iterdir()}
-    assert {"labels.seg.dcm", "labels.rtstruct.dcm", "labels.sr.dcm", "labels.1-liver.stl", "labels.glb"} <= {
-        f.name for f in files
-    }
+    some = {"labels.seg.dcm", "labels.rtstruct.dcm", "labels.sr.dcm", "labels.1-liver.stl", "labels.glb"}
+    assert some <= {f.name for f in files}
     seg = read_seg(tmp_path / "out" / "labels.seg.dcm")
     assert [c.name for c in seg.table] == ["liver", "vessel"]
     for name in ("labels.nii.gz", "labels.seg.nrrd", "labels.seg.dcm", "labels.labelmap.dcm"):
@@ -173,12 +172,11 @@ def test_dicom_seg_and_rtstruct_are_read_too(tmp_path, series, model):
         back = read_labels(tmp_path / "b" / "labels.nii.gz")
         assert back.geometry.matches(labels.geometry)
         assert np.array_equal(back.array, labels.array)
-    export(
-        tmp_path / "a" / "labels.rtstruct.dcm", tmp_path / "c", format=["nifti"], source=series[0], structures="vessel"
-    )
+    contours = tmp_path / "a" / "labels.rtstruct.dcm"
+    export(contours, tmp_path / "c", format=["nifti"], source=series[0], structures="vessel")
     assert np.array_equal(read_labels(tmp_path / "c" / "labels.nii.gz").array, labels.array == 2)
     with pytest.raises(UsageError, match="contours need the scan"):
-        export(tmp_path / "a" / "labels.rtstruct.dcm", tmp_path / "d", format=["nifti"])
+        export(contours, tmp_path / "d", format=["nifti"])
 
 
 def test_missing_options_are_named(tmp_path, series, model):
