@@ -13,8 +13,7 @@ from medseg.errors import ConfigError, InputError
 from medseg.io.read import load_scan
 from medseg.post.components import components
 from medseg.post.from_border import objects_from_border
-from medseg.types import Geometry, Instances, LabelClass, LabelMap, LabelTable
-from medseg.types.instances import InstanceRow
+from medseg.types import Geometry, InstanceRow, Instances, LabelClass, LabelMap, LabelTable
 from medseg.types.stage import RunContext
 
 

@@ -14,9 +14,8 @@ from toy_stages import STAGES, Strict, Text, Toy
 from medseg.engine.finishing import SMALL
 from medseg.errors import InputError
 from medseg.io.files.atomic import write_text
-from medseg.types import FoundScan, Geometry, Scan
+from medseg.types import Case, FoundScan, Geometry, Scan
 from medseg.types.case_report import CaseReport
-from medseg.types.scan import Case
 from medseg.types.stage import RunContext
 
 

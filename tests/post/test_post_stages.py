@@ -11,9 +11,8 @@ from medseg.engine.pipeline import PipelineFile, assemble
 from medseg.engine.registry import stage_class
 from medseg.errors import ConfigError, PipelineError
 from medseg.post.components import components
-from medseg.types import Prediction, Scan
+from medseg.types import Case, Discovery, FoundScan, Prediction, Scan
 from medseg.types.instances import ObjectsOfCase
-from medseg.types.scan import Case, Discovery, FoundScan
 from medseg.types.stage import RunContext
 
 
