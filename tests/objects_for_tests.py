@@ -52,6 +52,14 @@ def orientations(labels):
         yield LabelMap(array, order.geometry(labels.geometry), labels.table), order.undo
 
 
+def same_in_all_orientations(labels, method):
+    """Check that the ids a method finds move with the voxels; return what it finds in the first."""
+    first = method(labels)
+    for turned, back in orientations(labels):
+        assert np.array_equal(back(method(turned).ids), first.ids)
+    return first
+
+
 def oblique_affine(spacing=(0.7, 0.9, 2.5), origin=(-80.0, 35.0, 12.0), angles=(0.3, -0.2, 0.5)):
     """Axes turned by three angles, in radians."""
     affine = np.eye(4)

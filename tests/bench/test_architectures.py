@@ -39,20 +39,15 @@ def dataset(tmp_path_factory):
 def architectures_file(tmp_path_factory):
     sliding = {"name": "sliding_window_classifier", "arguments": {"features": [4], "hidden": 8}}
     missing = {"name": "pretrained_unet", "arguments": {"weights": "there-is-no-such-file.pth", "depth": 2}}
+    network = {"name": "unet", "dimensions": 2, "arguments": {"features": [8, 16]}}
+    train = {"input": {"channels": [{"name": "gray"}], "patch": [24, 24, 1]}, "network": network}
+    train |= {"split": {"folds": 3}, "sampling": {"batch": 2, "foreground": 0.7}}
     values = {
         "name": "blobs",
         "title": "Blobs",
         "tolerance": 2,
         "classes": {"blob": [255], "around": [0]},
-        "train": {
-            "input": {"channels": [{"name": "gray"}], "patch": [24, 24, 1]},
-            "network": {"name": "unet", "dimensions": 2, "arguments": {"features": [8, 16]}},
-            "split": {"folds": 3},
-            "sampling": {"batch": 2, "foreground": 0.7},
-            "optimizer": {"learning_rate": 0.01},
-            "ema_decay": 0.9,
-            "iterations_per_epoch": 10,
-        },
+        "train": train | {"optimizer": {"learning_rate": 0.01}, "ema_decay": 0.9, "iterations_per_epoch": 10},
         "architectures": [
             {"name": "unet"},
             {

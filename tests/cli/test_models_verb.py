@@ -3,27 +3,19 @@ import re
 
 import pytest
 import torch
+from networks_for_tests import tiny_card
 
 from medseg.cli.app import run
-from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
+from medseg.models.card import NetworkCard
 from medseg.models.package import write_package
 from medseg.models.registry import build_network
-from medseg.prepare.card import ChannelCard, InputCard
 
 
 @pytest.fixture
 def stored(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
     arguments = {"features": [4, 8]}
-    card = ModelCard(
-        name="tiny",
-        title="A tiny U-Net",
-        classes=(ClassCard(value=1, name="a"),),
-        input=InputCard(channels=(ChannelCard(name="MR"),), patch=(8, 8, 8)),
-        network=NetworkCard(name="unet", arguments=arguments),
-        training=TrainingCard(data="none", license="none", cases=0, command="none", seed=None),
-        weights_sha256="0" * 64,
-    )
+    card = tiny_card(title="A tiny U-Net", network=NetworkCard(name="unet", arguments=arguments))
     network = build_network("unet", channels=1, classes=2, dimensions=3, arguments=arguments)
     return write_package(tmp_path / "home" / "models" / "tiny", card, network.state_dict())
 

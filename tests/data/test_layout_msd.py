@@ -7,15 +7,13 @@ from shared_data import DATA
 from medseg.data.layouts import read_dataset
 from medseg.errors import InputError
 
+CASES = [{"image": f"./imagesTr/{name}.nii.gz", "label": f"./labelsTr/{name}.nii.gz"} for name in ("b.1", "a")]
 DESCRIPTION = {
     "name": "Brain",
     "licence": "CC BY",
     "modality": {"1": "T1w", "0": "FLAIR", "10": "ADC"},
     "labels": {"0": "background", "2": "core", "1": "edema"},
-    "training": [
-        {"image": "./imagesTr/b.1.nii.gz", "label": "./labelsTr/b.1.nii.gz"},
-        {"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"},
-    ],
+    "training": CASES,
 }
 
 
@@ -42,7 +40,7 @@ def test_everything_the_description_says_is_read(tmp_path):
         ({"modality": None}, "'modality'"),
         ({"training": []}, "no case"),
         ({"training": [{"image": "x"}]}, "'image' and 'label'"),
-        ({"training": [DESCRIPTION["training"][0]] * 2}, "two cases are called 'b.1'"),
+        ({"training": [CASES[0]] * 2}, "two cases are called 'b.1'"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, changes, what):

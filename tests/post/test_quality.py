@@ -26,11 +26,8 @@ def organ() -> np.ndarray:
     return array
 
 
-def test_an_ordinary_prediction_has_no_flags():
+def test_a_volume_the_training_data_never_had_is_flagged_with_the_numbers_and_an_ordinary_one_is_not():
     assert notes_of(organ(), liver=(100, 300)) == ""
-
-
-def test_a_volume_the_training_data_never_had_is_flagged_with_the_numbers():
     assert notes_of(organ(), liver=(300, 500)) == "liver: Volume 216 ml; the training data has 300 to 500 ml."
 
 

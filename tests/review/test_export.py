@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from networks_for_tests import tiny_card
 from small_labels import MODEL, TABLE, some_labels, world
 from small_series import small_series
 
@@ -21,25 +22,12 @@ from medseg.io.formats import WRITERS, Labeled, write
 from medseg.io.instances import write_instances
 from medseg.io.nifti import write_labels
 from medseg.io.read import load_scan, read_labels
-from medseg.models.card import ModelCard
+from medseg.models.card import ClassCard
 from medseg.models.package import write_package
 from medseg.post.components import components
 from medseg.review.export import export
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, Scan
 from medseg.types.axis_order import AxisOrder
-
-CARD = {
-    "name": "liver-model",
-    "title": "A model for tests",
-    "classes": [
-        {"value": 1, "name": "liver", "code": {"value": "10200004", "meaning": "Liver"}, "color": (221, 130, 101)},
-        {"value": 2, "name": "vessel"},
-    ],
-    "input": {"channels": [{"name": "MR"}], "patch": (8, 8, 8)},
-    "network": {"name": "unet"},
-    "training": {"data": "none", "license": "none", "cases": 0, "command": "none", "seed": 0},
-    "weights_sha256": "0" * 64,
-}
 
 
 @pytest.fixture
@@ -50,7 +38,10 @@ def series(tmp_path) -> tuple[Path, Scan]:
 
 @pytest.fixture
 def model(tmp_path) -> Path:
-    return write_package(tmp_path / "model", ModelCard.model_validate(CARD), {}).folder
+    code = {"value": "10200004", "meaning": "Liver"}
+    liver = ClassCard.model_validate({"value": 1, "name": "liver", "code": code, "color": (221, 130, 101)})
+    card = tiny_card("liver-model").model_copy(update={"classes": (liver, ClassCard(value=2, name="vessel"))})
+    return write_package(tmp_path / "model", card, {}).folder
 
 
 # Of labels; objects have a format of their own.

@@ -39,11 +39,8 @@ def folders(tmp_path_factory):
 
 def recorded(tracker):
     run = tracker._client.get_run(tracker.run_id)
-    return (
-        run.data.metrics,
-        run.data.tags,
-        [f.path for f in tracker._client.list_artifacts(tracker.run_id, "evaluation")],
-    )
+    files = [f.path for f in tracker._client.list_artifacts(tracker.run_id, "evaluation")]
+    return run.data.metrics, run.data.tags, files
 
 
 def test_figures_go_to_the_run_named(folders, tmp_path, capsys):

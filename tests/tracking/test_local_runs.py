@@ -9,7 +9,8 @@ from medseg.tracking.local_runs import FinishedRun, insert
 from medseg.tracking.runs import Tracker, record_finished
 
 RUN = {"name": "batch-segmentation", "parameters": {"model": "liver 1", "python": "3.11"}, "tags": {"medseg": "batch"}}
-METRICS = {"cases_done": 2.0, "seconds": 1.5}
+RUN |= {"metrics": {"cases_done": 2.0, "seconds": 1.5}}
+FINISHED = FinishedRun("medseg", **RUN)
 
 
 @pytest.fixture(autouse=True)
@@ -33,8 +34,8 @@ def read(folder):
 
 def test_it_reads_back_as_what_mlflow_records(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
-    record_finished(first, **RUN, metrics=METRICS)  # by MLflow, which leaves an empty database to copy
-    assert insert(second / "mlflow.db", second / "mlartifacts", FinishedRun("medseg", **RUN, metrics=METRICS))
+    record_finished(first, **RUN)  # by MLflow, which leaves an empty database to copy
+    assert insert(second / "mlflow.db", second / "mlartifacts", FINISHED)
     by_mlflow, by_hand = read(first), read(second)
     assert by_hand[1] == by_mlflow[1]
     assert by_hand[0].artifact_location == (second / "mlartifacts").as_uri()
@@ -43,41 +44,39 @@ def test_it_reads_back_as_what_mlflow_records(tmp_path):
 
 def test_both_ways_add_to_one_database(tmp_path):
     out = tmp_path / "out"
-    record_finished(tmp_path / "first", **RUN, metrics=METRICS)
+    record_finished(tmp_path / "first", **RUN)
     for _ in range(2):
-        record_finished(out, **RUN, metrics=METRICS)
+        record_finished(out, **RUN)
     Tracker(out, name="train", parameters={"a": 1}).end()
-    record_finished(out, **RUN, metrics=METRICS)
+    record_finished(out, **RUN)
     names = [run[0] for run in read(out)[1]]
     assert names == ["batch-segmentation"] * 3 + ["train"]
 
 
 def test_mlflow_is_not_imported_once_there_is_a_database_to_copy(tmp_path, monkeypatch):
-    record_finished(tmp_path / "first", **RUN, metrics=METRICS)
+    record_finished(tmp_path / "first", **RUN)
     monkeypatch.setattr("medseg.tracking.runs.Tracker", None)
-    record_finished(tmp_path / "second", **RUN, metrics=METRICS)
+    record_finished(tmp_path / "second", **RUN)
     assert len(read(tmp_path / "second")[1]) == 1
 
 
 def test_a_database_of_another_schema_is_left_to_mlflow(tmp_path):
-    record_finished(tmp_path / "first", **RUN, metrics=METRICS)
-    run = FinishedRun("medseg", **RUN, metrics=METRICS)
+    record_finished(tmp_path / "first", **RUN)
     database = tmp_path / "second" / "mlflow.db"
-    assert insert(database, tmp_path, run)
+    assert insert(database, tmp_path, FINISHED)
     with sqlite3.connect(database) as connection:
         connection.execute("UPDATE alembic_version SET version_num = 'older'")
     before = database.read_bytes()
-    assert not insert(database, tmp_path, run)
+    assert not insert(database, tmp_path, FINISHED)
     assert database.read_bytes() == before
     database.write_bytes(b"no database")
-    assert not insert(database, tmp_path, run)
+    assert not insert(database, tmp_path, FINISHED)
 
 
 def test_a_failure_midway_leaves_nothing(tmp_path, monkeypatch):
-    record_finished(tmp_path / "first", **RUN, metrics=METRICS)
+    record_finished(tmp_path / "first", **RUN)
     database = tmp_path / "second" / "mlflow.db"
-    good = FinishedRun("medseg", **RUN, metrics=METRICS)
-    assert insert(database, tmp_path, good)
+    assert insert(database, tmp_path, FINISHED)
     invalid = FinishedRun("medseg", "other", {}, {}, {"broken": None})
     assert not insert(database, tmp_path, invalid)
     with sqlite3.connect(database) as connection:
@@ -86,5 +85,5 @@ def test_a_failure_midway_leaves_nothing(tmp_path, monkeypatch):
 
 def test_without_mlflow_there_is_nothing_to_copy(tmp_path, monkeypatch):
     monkeypatch.setattr(local_runs, "_template", lambda: None)
-    assert not insert(tmp_path / "mlflow.db", tmp_path, FinishedRun("medseg", **RUN, metrics=METRICS))
+    assert not insert(tmp_path / "mlflow.db", tmp_path, FINISHED)
     assert not (tmp_path / "mlflow.db").exists()

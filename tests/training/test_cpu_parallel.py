@@ -19,10 +19,7 @@ def gradients(model: nn.Module) -> list[torch.Tensor]:
 
 @pytest.fixture
 def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(2)  # `_one_thread` of conftest.py puts back what was before
 
 
 @pytest.mark.parametrize("batch", [2, 3])

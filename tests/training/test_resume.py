@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoint_state import differing, state
 from tiny_dataset import train_config, write_config
 
 from medseg.cli.app import run
@@ -17,15 +18,8 @@ from medseg.training.checkpoint import read_checkpoint, write_checkpoint
 from medseg.training.run import train
 
 
-def weights(out: Path) -> dict[str, torch.Tensor]:
-    state = read_checkpoint(out / "checkpoint.pt")
-    return {**state["network"], **{f"ema.{k}": v for k, v in state["ema"].items()}}
-
-
 def assert_same(first: Path, second: Path) -> None:
-    one, other = weights(first), weights(second)
-    assert one.keys() == other.keys()
-    assert [name for name in one if not one[name].equal(other[name])] == []
+    assert differing(state(first), state(second)) == []
     assert (first / "model" / "model.yaml").is_file()
     files = [(out / "model" / "weights.safetensors").read_bytes() for out in (first, second)]
     assert files[0] == files[1]

@@ -5,11 +5,8 @@ import pytest
 from medseg.training.schedule import Bounds, learning_rate
 
 
-def test_time_has_no_influence_without_a_budget():
+def test_whichever_ends_first_counts_and_time_alone_with_a_budget():
     assert Bounds(100, None).progress(25, elapsed=1e9) == 0.25
-
-
-def test_whichever_ends_first_counts():
     bounds = Bounds(100, 50.0)
     assert bounds.progress(10, 40.0) == 0.8
     assert bounds.progress(90, 5.0) == 0.9

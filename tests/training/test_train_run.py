@@ -198,20 +198,18 @@ def test_a_value_no_class_has_leaves_the_case_out(tmp_path):
         train(folder, tmp_path / "out", config=train_config(split={"folds": 1}), device="cpu")
 
 
-def test_a_patch_that_does_not_fit_the_network_is_refused(balls, tmp_path):
-    given = tiny_config()["input"] | {"patch": [16, 15, 16]}
-    with pytest.raises(ConfigError, match=r"Use \[16, 16, 16\]"):
-        train(balls, tmp_path, config=train_config(input=given), device="cpu")
-
-
-def test_a_class_the_dataset_does_not_have_is_refused(balls, tmp_path):
-    with pytest.raises(ConfigError, match="It has bright, dark"):
-        train(balls, tmp_path, config=train_config(classes={"blue": {}}), device="cpu")
-
-
-def test_a_device_that_is_not_there_is_refused(balls, tmp_path):
-    with pytest.raises(UsageError, match="cuda:99"):
-        train(balls, tmp_path, config=train_config(), device="cuda:99")
+@pytest.mark.parametrize(
+    ("changes", "device", "error", "words"),
+    [
+        ({"input": tiny_config()["input"] | {"patch": [16, 15, 16]}}, "cpu", ConfigError, r"Use \[16, 16, 16\]"),
+        ({"classes": {"blue": {}}}, "cpu", ConfigError, "It has bright, dark"),
+        ({}, "cuda:99", UsageError, "cuda:99"),
+    ],
+    ids=["patch", "class", "device"],
+)
+def test_what_cannot_be_trained_is_refused(balls, tmp_path, changes, device, error, words):
+    with pytest.raises(error, match=words):
+        train(balls, tmp_path, config=train_config(**changes), device=device)
 
 
 def test_prepared_cases_are_taken_as_they_are_until_a_file_changes(balls, tmp_path):

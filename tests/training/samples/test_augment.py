@@ -13,6 +13,17 @@ SWITCHES = ("flip", "soft_labels")
 NOTHING = {n: 0.0 for n in AugmentConfig.model_fields if n not in SWITCHES and not n.endswith(SIZES)}
 
 
+def augmentation(patch=PATCH, spacing=ISOTROPIC, seed=0, **chosen):
+    """With nothing but what is chosen."""
+    return Augmentation(AugmentConfig(**{**NOTHING, **chosen}), patch=patch, spacing=spacing, classes=2, seed=seed)
+
+
+def random_batch(shape, classes=2):
+    """Images (N, C, X, Y, Z) and labels, the same each time."""
+    draw = torch.Generator().manual_seed(0)
+    return torch.randn(*shape, generator=draw), torch.randint(0, classes, (shape[0], *shape[2:]), generator=draw)
+
+
 def ball(center, radius=3.0, spacing=ISOTROPIC):
     """Labels of a ball whose center is given in mm from the middle of the region."""
     axes = [(torch.arange(n) - (n - 1) / 2) * s for n, s in zip(REGION, spacing, strict=True)]
@@ -47,9 +58,8 @@ def test_rotation_turns_the_patient_in_mm(angles, start, end, spacing):
 
 def test_zoom_makes_objects_larger():
     labels = ball((0.0, 0.0, 0.0), radius=4.0)
-    _, larger = apply_spatial(
-        labels[None, None].float(), labels[None], [Spatial(zoom=1.3)], PatchGrid(PATCH, 2, ISOTROPIC)
-    )
+    images, grid = labels[None, None].float(), PatchGrid(PATCH, 2, ISOTROPIC)
+    _, larger = apply_spatial(images, labels[None], [Spatial(zoom=1.3)], grid)
     assert int(larger.sum()) / int(labels.sum()) == pytest.approx(1.3**3, rel=0.06)
 
 
@@ -62,8 +72,7 @@ def test_image_and_labels_move_together():
 
 
 def test_interpolating_nothing_changes_nothing():
-    draw = torch.Generator().manual_seed(0)
-    images, labels = torch.randn(1, 2, *REGION, generator=draw), torch.randint(0, 3, (1, *REGION), generator=draw)
+    images, labels = random_batch((1, 2, *REGION), classes=3)
     cut = apply_spatial(images, labels, [Spatial()], PatchGrid(PATCH, 3, ISOTROPIC))
     sampled = apply_spatial(images, labels, [Spatial(zoom=1.0 + 1e-12)], PatchGrid(PATCH, 3, ISOTROPIC))
     assert torch.allclose(cut[0], sampled[0], atol=1e-5)
@@ -71,10 +80,8 @@ def test_interpolating_nothing_changes_nothing():
 
 
 def test_flips_mirror_only_the_axes_allowed():
-    draw = torch.Generator().manual_seed(0)
-    images, labels = torch.randn(40, 1, *PATCH, generator=draw), torch.zeros(40, *PATCH, dtype=torch.long)
-    config = AugmentConfig(**NOTHING, flip=("y",))
-    result, _ = Augmentation(config, patch=PATCH, spacing=ISOTROPIC, classes=2, seed=0)(images, labels, 0)
+    images, labels = random_batch((40, 1, *PATCH))
+    result, _ = augmentation(flip=("y",))(images, labels, 0)
     same = [bool(a.equal(b)) for a, b in zip(result, images, strict=True)]
     flipped = [bool(a.equal(b.flip(2))) for a, b in zip(result, images, strict=True)]
     assert all(a or b for a, b in zip(same, flipped, strict=True))
@@ -84,9 +91,8 @@ def test_flips_mirror_only_the_axes_allowed():
 def test_ignored_voxels_survive_a_rotation():
     labels = ball((0.0, 0.0, 0.0), radius=4.0)[None]
     labels[labels == 1] = 255
-    _, turned = apply_spatial(
-        labels[:, None].float(), labels, [Spatial((0.0, 0.0, 30.0))], PatchGrid(PATCH, 3, ISOTROPIC)
-    )
+    images, grid = labels[:, None].float(), PatchGrid(PATCH, 3, ISOTROPIC)
+    _, turned = apply_spatial(images, labels, [Spatial((0.0, 0.0, 30.0))], grid)
     assert sorted(turned.unique().tolist()) == [0, 255]
 
 
@@ -94,9 +100,7 @@ def test_ignored_voxels_survive_a_rotation():
     "moved", [Spatial((20.0, -35.0, 50.0), 1.2, (1.5, -2.0, 0.5), (True, False, True)), Spatial(flips=(True,) * 3)]
 )
 def test_the_largest_component_fraction_is_the_label(moved):
-    draw = torch.Generator().manual_seed(0)
-    labels = torch.randint(0, 3, (1, *REGION), generator=draw)
-    images = torch.randn(1, 1, *REGION, generator=draw)
+    images, labels = random_batch((1, 1, *REGION), classes=3)
     image, hard = apply_spatial(images, labels, [moved], PatchGrid(PATCH, 3, ISOTROPIC))
     same, shares = apply_spatial(images, labels, [moved], PatchGrid(PATCH, 3, ISOTROPIC, soft=True))
     assert same.equal(image)
@@ -127,11 +131,8 @@ def test_ignored_voxels_have_no_share():
 
 
 def test_what_happens_to_a_sample_is_a_function_of_seed_and_number():
-    draw = torch.Generator().manual_seed(0)
-    images = torch.randn(2, 1, *REGION, generator=draw)
-    labels = torch.randint(0, 2, (2, *REGION), generator=draw)
-    everything = AugmentConfig(**dict.fromkeys(NOTHING, 1.0), flip=("x",))
-    augment = Augmentation(everything, patch=PATCH, spacing=ISOTROPIC, classes=2, seed=1)
+    images, labels = random_batch((2, 1, *REGION))
+    augment = augmentation(**dict.fromkeys(NOTHING, 1.0), flip=("x",), seed=1)
     both = augment(images, labels, 5)
     for k in (1, 0):
         alone = augment(images[k : k + 1], labels[k : k + 1], 5 + k)
@@ -144,11 +145,8 @@ def test_what_happens_to_a_sample_is_a_function_of_seed_and_number():
 @pytest.mark.parametrize("kind", ["noise", "blur", "brightness", "contrast", "low_resolution", "gamma",
                                   "gamma_inverted"])  # fmt: skip
 def test_each_kind_of_intensity_changes_the_image_and_not_the_labels(kind):
-    draw = torch.Generator().manual_seed(0)
-    images = torch.randn(2, 2, *PATCH, generator=draw)
-    labels = torch.randint(0, 2, (2, *PATCH), generator=draw)
-    config = AugmentConfig(**{**NOTHING, kind: 1.0})
-    result, same = Augmentation(config, patch=PATCH, spacing=ISOTROPIC, classes=2, seed=0)(images, labels, 0)
+    images, labels = random_batch((2, 2, *PATCH))
+    result, same = augmentation(**{kind: 1.0})(images, labels, 0)
     assert same.equal(labels)
     assert torch.isfinite(result).all()
     assert not torch.allclose(result, images)
@@ -160,12 +158,8 @@ def test_each_kind_of_intensity_changes_the_image_and_not_the_labels(kind):
 
 
 def test_pictures_are_augmented_in_their_plane():
-    draw = torch.Generator().manual_seed(0)
-    images = torch.randn(4, 3, 30, 26, 1, generator=draw)
-    labels = torch.randint(0, 2, (4, 30, 26, 1), generator=draw)
-    everything = AugmentConfig(**dict.fromkeys(NOTHING, 1.0), flip=("x", "y"))
-    augment = Augmentation(everything, patch=(20, 18, 1), spacing=ISOTROPIC, classes=2, seed=1)
-    result, classes = augment(images, labels, 0)
+    augment = augmentation(**dict.fromkeys(NOTHING, 1.0), flip=("x", "y"), patch=(20, 18, 1), seed=1)
+    result, classes = augment(*random_batch((4, 3, 30, 26, 1)), 0)
     assert result.shape == (4, 3, 20, 18, 1)
     assert classes.shape == (4, 20, 18, 1)
     assert result.std() > 0.1
@@ -173,8 +167,7 @@ def test_pictures_are_augmented_in_their_plane():
 
 
 def test_thick_slices_are_turned_in_their_plane_only():
-    config = AugmentConfig(**{**NOTHING, "rotation": 1.0})
-    augment = Augmentation(config, patch=PATCH, spacing=(0.5, 0.5, 3.0), classes=2, seed=0)
+    augment = augmentation(rotation=1.0, spacing=(0.5, 0.5, 3.0))
     labels = ball((0.0, 0.0, 0.0))
     labels[..., :8] = 0
     labels[..., 14:] = 0
@@ -198,8 +191,7 @@ def test_elastic_control_points_of_one_displacement_shift_in_mm(spacing):
 
 
 def test_elastic_deformation_bends_no_further_than_it_may():
-    config = AugmentConfig(**{**NOTHING, "elastic": 1.0}, elastic_mm=(3.0, 3.0))
-    augment = Augmentation(config, patch=PATCH, spacing=ISOTROPIC, classes=2, seed=0)
+    augment = augmentation(elastic=1.0, elastic_mm=(3.0, 3.0))
     labels = ball((0.0, 0.0, 0.0), radius=5.0)[None]
     _, bent = augment(labels[:, None].float(), labels, 0)
     inner, outer = (ball((0.0, 0.0, 0.0), radius=r)[5:25, 4:22, 3:19] for r in (5 - 3 * 3**0.5 * 0.9, 5 + 3 * 3**0.5))
@@ -213,9 +205,7 @@ def test_elastic_deformation_bends_no_further_than_it_may():
 def recolored(**chosen):
     draw = torch.Generator().manual_seed(1)
     images, labels = torch.randn(16, 3, *PATCH, generator=draw), torch.zeros(16, *PATCH, dtype=torch.long)
-    config = AugmentConfig(**{**NOTHING, **chosen})
-    result, _ = Augmentation(config, patch=PATCH, spacing=ISOTROPIC, classes=2, seed=0)(images, labels, 0)
-    return images, result
+    return images, augmentation(**chosen)(images, labels, 0)[0]
 
 
 def test_inverting_changes_every_sign():

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from networks_for_tests import tiny_card
 from tiny_dataset import train_config
 
 from medseg.cli.app import run
@@ -12,9 +13,8 @@ from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.errors import ConfigError
 from medseg.infer.predictor import Predictor
-from medseg.models.card import ClassCard, ModelCard, NetworkCard, TrainingCard
+from medseg.models.card import ClassCard
 from medseg.models.package import load_package, write_package
-from medseg.prepare.card import ChannelCard, InputCard
 from medseg.training.config import AugmentConfig
 from medseg.training.run import train
 from medseg.training.samples.augment import Augmentation
@@ -81,15 +81,7 @@ def test_the_package_runs_both_stages(balls, second, tmp_path):
 @pytest.fixture
 def untrained(tmp_path):
     """A cross-validated run of two folds, whose models say in their weights which they are."""
-    card = ModelCard(
-        name="coarse",
-        title="Nothing learned",
-        classes=(ClassCard(value=3, name="organ"),),
-        input=InputCard(channels=(ChannelCard(name="MR"),), patch=(8, 8, 8)),
-        network=NetworkCard(name="unet"),
-        training=TrainingCard(data="none", license="none", cases=0, command="none", seed=0),
-        weights_sha256="0" * 64,
-    )
+    card = tiny_card("coarse").model_copy(update={"classes": (ClassCard(value=3, name="organ"),)})
     for number, folder in enumerate([tmp_path / "fold_0", tmp_path / "fold_1", tmp_path]):
         write_package(folder / "model", card, {"w": torch.tensor([float(number)])})
     for number, names in enumerate([("a", "b"), ("c", "d")]):
