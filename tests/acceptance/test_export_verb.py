@@ -1,7 +1,5 @@
 """Every format by the command line, on every kind of source, and what is refused in one line."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A folder as bad as folders get: every good case is done, every bad file is named with its reason and the fix."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import struct

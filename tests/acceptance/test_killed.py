@@ -1,7 +1,5 @@
 """Killed at any moment and started again, a batch leaves what an undisturbed one leaves."""
 
-from __future__ import annotations
-
 import random
 import signal
 import subprocess
@@ -17,12 +15,9 @@ CASES = 6
 
 def content(out: Path) -> dict[str, bytes]:
     """Every file by name, but for the two with times in them, and the lock."""
-    skipped = {"run.json", "medseg.log"}
-    return {
-        str(path.relative_to(out)): path.read_bytes()
-        for path in out.rglob("*")
-        if path.is_file() and path.name not in skipped and not path.name.startswith((".", "mlflow"))
-    }
+    files = (path for path in out.rglob("*") if path.is_file() and path.name not in ("run.json", "medseg.log"))
+    files = (path for path in files if not path.name.startswith((".", "mlflow")))
+    return {str(path.relative_to(out)): path.read_bytes() for path in files}
 
 
 @pytest.mark.slow

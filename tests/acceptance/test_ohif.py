@@ -1,7 +1,5 @@
 """What a radiologist sees: our DICOM SEG over the scan in OHIF, in the right place and colors."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

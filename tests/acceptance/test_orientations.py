@@ -1,7 +1,5 @@
 """However the axes of a scan are stored, the same voxels get the same labels."""
 
-from __future__ import annotations
-
 from itertools import permutations, product
 
 import nibabel as nib

@@ -1,7 +1,5 @@
 """The main job, by the command line, on the shipped model and the scans of the demonstration."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re
@@ -72,8 +70,7 @@ def test_a_volume_outside_the_training_data_s_range_is_warned_of(results):
     done, out = results
     [outcome] = [o for o in json.loads(done.stdout)["cases"] if o["case_id"] == "left-hippocampus"]
     ranges = load_package(MODEL).card.validation.volume_range_ml
-    rows = list(csv.DictReader((case_of(out, "left-hippocampus") / "measurements.csv").open()))
-    for row in rows:
+    for row in csv.DictReader((case_of(out, "left-hippocampus") / "measurements.csv").open()):
         low, high = ranges[row["class"]]
         outside = not low <= float(row["volume_ml"]) <= high
         assert outside == any(text.startswith(f"{row['class']}: Volume") for text in outcome["warnings"])

@@ -1,7 +1,5 @@
 """From a DICOM series to the probability of each class as DICOM, by the command line."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

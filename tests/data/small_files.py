@@ -9,7 +9,6 @@ from PIL import Image
 
 
 def volume(path: Path, array: Any, *, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0), origin: Any = 0) -> Path:
-    """Write a NIfTI volume."""
     path.parent.mkdir(parents=True, exist_ok=True)
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = origin
@@ -34,7 +33,6 @@ def picture(path: Path, array: Any) -> Path:
 
 
 def noise(shape: tuple[int, ...] = (6, 5, 4), seed: int = 0) -> Any:
-    """Intensities."""
     return np.random.default_rng(seed).normal(100, 10, shape).astype(np.float32)
 
 

@@ -1,5 +1,3 @@
-"""Interiors and borders of numbered objects, and training on them."""
-
 import numpy as np
 import pytest
 import yaml

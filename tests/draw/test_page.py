@@ -1,7 +1,5 @@
 """Every page is the base page, fetches nothing, and escapes what it is given."""
 
-from __future__ import annotations
-
 import re
 from importlib.resources import files
 

@@ -1,7 +1,5 @@
 """Stages that wait for one another across cases, to test what of two cases happens side by side."""
 
-from __future__ import annotations
-
 import os
 import time
 from pathlib import Path

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import csv
 import json
 import logging
@@ -82,9 +80,8 @@ def test_what_stages_report_is_in_the_outcome_whatever_they_are_called(tmp_path,
     assert float(row["bright.volume_ml"]) == pytest.approx(voxels * 0.002)
     again = go(tmp_path)
     assert [outcome.state for outcome in again.outcomes] == ["current"] * 3
-    assert [(o.warnings, o.notes, o.volumes) for o in again.outcomes] == [
-        (o.warnings, o.notes, o.volumes) for o in result.outcomes
-    ]
+    first, second = ([(o.warnings, o.notes, o.volumes) for o in each.outcomes] for each in (result, again))
+    assert first == second
     written = (path.read_text() for kind in ("*.json", "*.csv") for path in (tmp_path / "out").rglob(kind))
     assert "current" not in "".join(written)
 
@@ -94,9 +91,8 @@ def test_sources_lead_back_to_the_scans_and_are_the_owner_s_alone(tmp_path, arra
     sources = tmp_path / "out" / "sources.csv"
     assert stat.S_IMODE(sources.stat().st_mode) == 0o600
     rows = list(csv.DictReader(sources.open()))
-    assert [(row["case_id"], row["state"], row["path"]) for row in rows] == [
-        (name, "done", f"sub/{name}.nii.gz") for name in "abc"
-    ]
+    told = [(row["case_id"], row["state"], row["path"]) for row in rows]
+    assert told == [(name, "done", f"sub/{name}.nii.gz") for name in "abc"]
     status = json.loads((tmp_path / "out" / "a" / "status.json").read_text())
     assert rows[0]["input_sha256"] == status["input_sha256"]
 

@@ -1,7 +1,5 @@
 """Stages that need no scans and no network, to test the engine by itself."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time

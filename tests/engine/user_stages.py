@@ -1,7 +1,5 @@
 """A user's own filter, and a network that answers analytically, to test what comes between reading and the network."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,5 +1,3 @@
-"""Calibration: whether probabilities mean what they say."""
-
 import numpy as np
 import pytest
 

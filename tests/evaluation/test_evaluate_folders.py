@@ -258,14 +258,10 @@ def test_options_of_the_command_line():
     assert options.classes == {1: "a", 2: "b"}
     assert options.regions == {"x": (1, 2)}
     assert (options.tolerances_mm, options.lesions.dilation) == ((3.0,), 1)
-    for wrong in (
-        {"classes": {"one": "a"}},
-        {"regions": {"x": []}},
-        {"settings": ["tolerances_mm=[0]"]},
-        {"objects": "things"},
-    ):
+    wrong = [{"classes": {"one": "a"}}, {"regions": {"x": []}}, {"settings": ["tolerances_mm=[0]"]}]
+    for options in (*wrong, {"objects": "things"}):
         with pytest.raises(UsageError):
-            options_from(**wrong)
+            options_from(**options)
 
 
 def test_a_folder_of_scans_that_is_not_there(folders):

@@ -1,5 +1,3 @@
-"""Which files belong together."""
-
 import itertools
 import json
 

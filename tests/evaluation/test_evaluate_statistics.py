@@ -1,5 +1,3 @@
-"""Aggregates, intervals, tests and rankings."""
-
 import json
 import math
 

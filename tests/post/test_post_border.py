@@ -1,5 +1,3 @@
-"""Border class: preparing its training data, and putting objects together again."""
-
 import logging
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""Clean-up rules."""
-
 import logging
 
 import numpy as np

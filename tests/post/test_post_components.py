@@ -17,7 +17,6 @@ STRUCTURES = {6: 1, 18: 2, 26: 3}
 
 
 def by_scipy(array, connectivity):
-    """Components of every class, with SciPy, class by class."""
     structure = ndimage.generate_binary_structure(3, STRUCTURES[connectivity])
     ids, count = np.zeros(array.shape, np.int64), 0
     for value in np.unique(array[array > 0]):
@@ -109,7 +108,9 @@ def test_memory_mapped_in_and_out(tmp_path):
     assert np.array_equal(ids, components(label_map(array)).ids)
 
 
-def test_out_must_fit():
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ConfigError, match="6 \\(faces\\)"):  # 8 is for 2D images
+        components(label_map(np.ones((2, 2, 2))), connectivity=8)
     with pytest.raises(InputError, match="int32"):
         components(label_map(np.ones((3, 3, 3))), out=np.zeros((3, 3, 3), np.int64))
 
@@ -140,11 +141,6 @@ def test_what_touches_in_a_volume(connectivity, counts):
     edge, corner = np.zeros((2, 2, 2)), np.zeros((2, 2, 2))
     edge[0, 0, 0] = edge[1, 1, 0] = corner[0, 0, 0] = corner[1, 1, 1] = 1
     assert tuple(len(components(label_map(m), connectivity=connectivity).rows) for m in (edge, corner)) == counts
-
-
-def test_connectivity_of_pictures_is_refused_for_volumes():
-    with pytest.raises(ConfigError, match="6 \\(faces\\)"):
-        components(label_map(np.ones((2, 2, 2))), connectivity=8)
 
 
 def test_more_objects_than_sixteen_bits_hold():

@@ -144,12 +144,14 @@ def test_intensity_of_each_channel():
     assert [row.measures.mean_intensity for row in found.rows] == [(7.5, -2.0), (55.5, -2.0)]
 
 
-def test_a_scan_elsewhere_is_refused():
-    labels = label_map(np.ones((4, 4, 4)))
+def test_a_scan_elsewhere_and_scores_of_another_shape_are_refused():
+    found = components(label_map(np.ones((4, 4, 4))))
     moved = np.eye(4)
     moved[0, 3] = 1
     with pytest.raises(GeometryMismatch, match="1 mm apart"):
-        measure(components(labels), Scan(np.zeros((1, 4, 4, 4)), Geometry(moved, (4, 4, 4))))
+        measure(found, Scan(np.zeros((1, 4, 4, 4)), Geometry(moved, (4, 4, 4))))
+    with pytest.raises(InputError, match="3 classes"):
+        score(found, np.zeros((3, 4, 4, 4)))
 
 
 def test_rows_without_measures_are_located_first():
@@ -161,9 +163,3 @@ def test_rows_without_measures_are_located_first():
     wrong = Instances(ids, both.geometry, both.rows[:1], both.table)
     with pytest.raises(InputError, match="lists 1 objects and the id map holds 2"):
         located(wrong)
-
-
-def test_scores_of_the_wrong_shape_are_refused():
-    found = components(label_map(np.ones((4, 4, 4))))
-    with pytest.raises(InputError, match="3 classes"):
-        score(found, np.zeros((3, 4, 4, 4)))

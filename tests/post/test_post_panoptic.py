@@ -1,5 +1,3 @@
-"""Things and stuff in one map, and its other encodings."""
-
 from functools import partial
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""The stages of this room by name, and how they fit together."""
-
 from pathlib import Path
 
 import numpy as np
@@ -42,11 +40,8 @@ OWN = {"found": Found, "read": Read, "predict": Predict}
 def pipeline(monkeypatch, *steps, config=None):
     monkeypatch.setattr("medseg.engine.pipeline.stage_class", lambda name: OWN.get(name) or stage_class(name))
     first = ({"name": "read", "stage": "read", "from": "case"}, {"name": "predict", "stage": "predict", "from": "case"})
-    structure = {
-        "description": "objects",
-        "gather": {"name": "found", "stage": "found", "from": "inputs"},
-        "each": [*first, *steps],
-    }
+    gather = {"name": "found", "stage": "found", "from": "inputs"}
+    structure = {"description": "objects", "gather": gather, "each": [*first, *steps]}
     return assemble("objects", build(PipelineFile, structure), config or {})
 
 

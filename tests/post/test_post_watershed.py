@@ -1,5 +1,3 @@
-"""Splitting touching objects by shape."""
-
 from functools import partial
 
 import numpy as np

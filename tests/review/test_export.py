@@ -1,7 +1,5 @@
 """Export: every format from every kind of label file, on the scan's grid, through library and command line."""
 
-from __future__ import annotations
-
 import json
 import logging
 import typing

@@ -1,5 +1,3 @@
-"""Figures in an MLflow run that was started elsewhere."""
-
 import nibabel as nib
 import numpy as np
 import pytest

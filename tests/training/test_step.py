@@ -11,12 +11,8 @@ from medseg.training.samples.patches import Batch
 from medseg.training.step import Stepper
 
 PATCH = (6, 6, 6)
-NOTHING = AugmentConfig(
-    **dict.fromkeys(
-        ("rotation", "scaling", "noise", "blur", "brightness", "contrast", "low_resolution", "gamma", "gamma_inverted"),
-        0.0,
-    )
-)
+KINDS = ("rotation", "scaling", "noise", "blur", "brightness", "contrast", "low_resolution", "gamma", "gamma_inverted")
+NOTHING = AugmentConfig(**dict.fromkeys(KINDS, 0.0))
 MOMENTUM, RATE = 0.9, 0.1
 
 

@@ -110,11 +110,7 @@ def test_flat_patches_have_no_margin():
     assert (region_size(7, 1.25) - 7) % 2 == 0
 
 
-@given(
-    corner=st.tuples(*[st.integers(-9, 9)] * 3),
-    size=st.tuples(*[st.integers(1, 9)] * 3),
-    shape=st.tuples(*[st.integers(1, 6)] * 3),
-)
+@given(*(st.tuples(*[st.integers(first, last)] * 3) for first, last in ((-9, 9), (1, 9), (1, 6))))
 def test_extract_equals_padding_then_cutting(corner, size, shape):
     array = np.arange(2 * np.prod(shape), dtype=np.float32).reshape(2, *shape)
     padded = np.pad(array, [(0, 0), *[(20, 20)] * 3], constant_values=-7)
