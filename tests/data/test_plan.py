@@ -17,15 +17,13 @@ from medseg.errors import InputError, UsageError
 from medseg.training.config import TrainConfig
 from medseg.types import LabelClass, LabelTable
 
-EPOCHS = {"epochs": 1}
-
 
 def dataset(modality="MR", names=("organ",), dimensions=3) -> Dataset:
     table = LabelTable(tuple(LabelClass(k, name) for k, name in enumerate(names, 1)))
     return Dataset("Test", Path("x"), "msd", (Channel("a", modality),), table, (DatasetCase("a", ()),), dimensions)
 
 
-def fingerprint(shape, spacing, cases, cropped=None) -> Fingerprint:
+def fingerprint(shape=(100, 100, 100), spacing=(1.0, 1.0, 1.0), cases=10, cropped=None) -> Fingerprint:
     one = [CaseFingerprint(f"{n}", shape, spacing, cropped or shape, {}) for n in range(cases)]
     return Fingerprint(tuple(one), (Intensities(90.0, 30.0, 91.0, -20.0, 180.0),), {})
 
@@ -57,21 +55,20 @@ def test_spacing_is_the_median_but_for_thick_slices():
 
 
 def test_ct_is_clipped_by_the_foreground_and_others_are_scaled_alone():
-    seen = fingerprint((100, 100, 100), (1.0, 1.0, 1.0), 10)
+    seen = fingerprint()
     ct = make_plan(dataset("CT"), seen).values["input"]["channels"][0]["normalization"]
     assert ct == {"scheme": "clip_zscore", "lower": -20.0, "upper": 180.0, "mean": 90.0, "std": 30.0}
     assert make_plan(dataset("MR"), seen).values["input"]["channels"][0]["normalization"] == {"scheme": "zscore"}
 
 
 def test_scans_of_mostly_nothing_are_cropped():
-    seen = fingerprint((100, 100, 100), (1.0, 1.0, 1.0), 10, cropped=(60, 80, 80))
-    values = make_plan(dataset(), seen).values
+    values = make_plan(dataset(), fingerprint(cropped=(60, 80, 80))).values
     assert values["input"]["crop_to_nonzero"]
     assert values["input"]["channels"][0]["normalization"]["nonzero_only"]
 
 
 def test_classes_with_sides_are_not_mirrored():
-    seen = fingerprint((100, 100, 100), (1.0, 1.0, 1.0), 10)
+    seen = fingerprint()
     paired = dataset(names=("kidney_left", "kidney_right"))
     assert make_plan(paired, seen, preset="8gb").values["augment"]["flip"] == ["y", "z"]
     assert make_plan(dataset(), seen, preset="8gb").values["augment"]["flip"] == ["x", "y", "z"]
@@ -123,7 +120,7 @@ def test_every_plan_is_a_valid_configuration(preset, configuration):
 
 
 def test_more_memory_gives_larger_patches():
-    seen = fingerprint((500, 500, 500), (1.0, 1.0, 1.0), 20)
+    seen = fingerprint((500, 500, 500))
     plans = [make_plan(dataset(), seen, preset=preset) for preset in ("cpu", "8gb", "24gb", "80gb")]
     sizes = [np.prod(plan.values["input"]["patch"]) for plan in plans]
     assert sizes == sorted(set(sizes))
@@ -138,7 +135,7 @@ def test_on_a_processor_patches_are_smaller_than_small_scans():
 
 
 def test_muon_is_planned_where_it_was_measured():
-    seen = fingerprint((100, 100, 100), (1.0, 1.0, 1.0), 10)
+    seen = fingerprint()
     for preset, configuration, name in (
         ("cpu", "3d_fullres", "muon"),
         ("cpu", "2d", "adamw"),
@@ -150,7 +147,7 @@ def test_muon_is_planned_where_it_was_measured():
 
 
 def test_prediction_is_mirrored_where_training_mirrors_left_and_right():
-    seen = fingerprint((100, 100, 100), (1.0, 1.0, 1.0), 10)
+    seen = fingerprint()
     assert make_plan(dataset(), seen, preset="cpu").values["mirror"] == "left-right"
     assert make_plan(dataset(names=("kidney_left", "kidney_right")), seen, preset="cpu").values["mirror"] == "none"
     assert make_plan(dataset(), seen, preset="8gb").values["mirror"] == "none"

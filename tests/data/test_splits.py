@@ -10,10 +10,8 @@ from medseg.errors import ConfigError
 
 
 def cases(count, groups=None, split=None):
-    return [
-        DatasetCase(f"case_{n:03}", (), group=None if groups is None else f"patient {n % groups}", split=split)
-        for n in range(count)
-    ]
+    group = [None if groups is None else f"patient {n % groups}" for n in range(count)]
+    return [DatasetCase(f"case_{n:03}", (), group=group[n], split=split) for n in range(count)]
 
 
 @given(count=st.integers(5, 60), folds=st.integers(2, 5), seed=st.integers(0, 99))

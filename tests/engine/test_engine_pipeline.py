@@ -4,8 +4,10 @@ from typing import Any
 import pytest
 from toy_stages import STRUCTURE
 
-from medseg.config.load import build
-from medseg.engine.pipeline import PipelineFile, assemble
+from medseg import resources
+from medseg.config.load import build, read_yaml
+from medseg.engine.pipeline import PipelineFile, assemble, load_pipeline
+from medseg.engine.registry import stage_class
 from medseg.errors import ConfigError, PipelineError
 
 
@@ -57,13 +59,7 @@ def test_a_pipeline_file_with_an_unknown_key_is_refused():
 
 
 def test_every_shipped_pipeline_fits_together_with_its_configuration(monkeypatch):
-    from medseg import resources
-    from medseg.config.load import read_yaml
-    from medseg.engine import pipeline as pipeline_module
-    from medseg.engine.pipeline import load_pipeline
-    from medseg.engine.registry import stage_class
-
-    monkeypatch.setattr(pipeline_module, "stage_class", stage_class)
+    monkeypatch.setattr("medseg.engine.pipeline.stage_class", stage_class)
     config = read_yaml(resources.find("configs", "predict"))
     config["segment"]["model"] = "hippocampus"
     for name, path in resources.shipped("pipelines").items():

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from medseg.cli.app import run
 from medseg.engine.predict import PRESETS
 from medseg.infer.options import InferOptions
 
@@ -36,7 +37,5 @@ def test_values_travel_as_they_are(values):
 
 
 def test_fast_and_best_exclude_each_other(tmp_path, capsys):
-    from medseg.cli.app import run
-
     assert run(["predict", str(tmp_path), "--model", "m", "--out", str(tmp_path / "out"), "--fast", "--best"]) == 2
     assert "exclude each other" in capsys.readouterr().err

@@ -45,8 +45,7 @@ class Threshold(Median):
 
 
 def median(array: np.ndarray) -> np.ndarray:
-    filtered: np.ndarray = ndimage.median_filter(array, size=3)
-    return filtered
+    return ndimage.median_filter(array, size=3)
 
 
 def noisy(path: Path, seed: int) -> np.ndarray:

@@ -212,9 +212,7 @@ def test_figures_for_a_tracker(folders):
 
 
 def test_parquet_without_pyarrow_is_said_before_anything_is_measured(folders, monkeypatch):
-    import medseg.evaluation.tables as tables
-
-    monkeypatch.setattr(tables, "find_spec", lambda name: None)
+    monkeypatch.setattr("medseg.evaluation.tables.find_spec", lambda name: None)
     with pytest.raises(MissingDependency, match=r"medseg\[parquet\]") as caught:
         evaluate(folders / "pred", folders / "ref", folders / "out", config=QUICK, parquet=True)
     assert "pyarrow" in str(caught.value)
@@ -224,9 +222,8 @@ def test_parquet_without_pyarrow_is_said_before_anything_is_measured(folders, mo
 def test_parquet_holds_what_the_csv_holds(folders):
     pytest.importorskip("pyarrow", reason="pyarrow is not installed (pip install 'medseg[parquet]')")
     evaluate(folders / "pred", folders / "ref", folders / "out", config=QUICK, parquet=True)
-    pd.testing.assert_frame_equal(
-        pd.read_parquet(folders / "out" / "per_case.parquet"), pd.read_csv(folders / "out" / "per_case.csv")
-    )
+    tables = pd.read_parquet(folders / "out" / "per_case.parquet"), pd.read_csv(folders / "out" / "per_case.csv")
+    pd.testing.assert_frame_equal(*tables)
 
 
 def test_command_line(folders, capsys):

@@ -1,5 +1,6 @@
 """A model registered with MLflow is found by its alias wherever a model is named, and holds no pickle."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -58,8 +59,6 @@ def test_what_is_not_there_is_named(package, home):
 
 
 def test_a_damaged_package_is_not_registered(package, home, tmp_path):
-    import shutil
-
     folder = tmp_path / "damaged"
     shutil.copytree(package.folder, folder)
     (folder / "weights.safetensors").write_bytes(b"other")

@@ -23,8 +23,7 @@ def crossed(balls, tmp_path_factory):
 
 
 def test_every_case_is_measured_once_by_a_model_that_did_not_see_it(crossed):
-    with (crossed / "cross_validation.csv").open() as stream:
-        rows = list(csv.DictReader(stream))
+    rows = list(csv.DictReader((crossed / "cross_validation.csv").read_text().splitlines()))
     assert sorted(row["case_id"] for row in rows if row["class"] == "dark") == [f"case_{n:02}" for n in range(6)]
     for fold in range(3):
         split = json.loads((crossed / f"fold_{fold}" / "split.json").read_text())
@@ -48,9 +47,8 @@ def test_the_package_is_trained_on_all_and_says_where_its_figure_is_from(crossed
 def test_the_package_knows_what_volumes_are_ordinary(balls, crossed):
     card = load_package(crossed / "model").card
     for value, name in enumerate(("bright", "dark"), 1):
-        volumes = [
-            (np.asarray(nib.load(path).dataobj) == value).sum() / 1000 for path in (balls / "labelsTr").iterdir()
-        ]
+        arrays = (np.asarray(nib.load(path).dataobj) for path in (balls / "labelsTr").iterdir())
+        volumes = [(array == value).sum() / 1000 for array in arrays]
         assert card.validation.volume_range_ml[name] == pytest.approx((min(volumes), max(volumes)), abs=5e-4)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny_dataset import train_config
+from tiny_dataset import SHAPE, train_config
 
 from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
@@ -14,8 +14,6 @@ from medseg.errors import ConfigError
 from medseg.infer.predictor import Predictor
 from medseg.models.package import load_package
 from medseg.training.run import train
-
-SHAPE = (20, 18, 14)
 
 
 def write_onions(folder: Path, cases: int = 6) -> Path:

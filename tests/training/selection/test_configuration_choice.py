@@ -50,13 +50,10 @@ def test_no_case_has_a_say_in_how_it_is_measured():
     rules = (NONE, "keep_largest", *(f"remove_small {n} mm3" for n in (10, 100, 1000, 10_000)))
     random = np.random.default_rng(3)
 
-    def tables():
-        return [
-            {f"{k}_{n}": {"organ": {rule: float(random.uniform(0.5, 1)) for rule in rules}} for n in range(4)}
-            for k in range(4)
-        ]
+    def case():
+        return {"organ": {rule: float(random.uniform(0.5, 1)) for rule in rules}}
 
-    candidates = {"a": tables(), "b": tables()}
+    candidates = {name: [{f"{k}_{n}": case() for n in range(4)} for k in range(4)] for name in "ab"}
     before = choose_configuration(candidates).without[2]
     for name in candidates:
         for case in candidates[name][2].values():
