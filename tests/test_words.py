@@ -46,8 +46,14 @@ NO_NAMES = {"said", "told", "tells", "seen", "some", "there", "wish", "slopes", 
 def lines() -> tuple[tuple[str, str], ...]:
     """Every line of code, templates, documentation and configurations, with its place."""
     found = []
-    for folder, endings in (("medseg", (".py", ".html")), ("docs", (".md", ".py")), ("configs", (".yaml",))):
-        for path in sorted((ROOT / folder).rglob("*")):
+    places = (
+        ("medseg", (".py", ".html")),
+        ("docs", (".md", ".py")),
+        ("configs", (".yaml",)),
+        ("examples", (".md", ".py")),
+    )
+    for folder, endings in (*places, ("README.md", (".md",)), ("CONTRIBUTING.md", (".md",)), ("SECURITY.md", (".md",))):
+        for path in sorted({ROOT / folder, *(ROOT / folder).rglob("*")}):
             name = path.relative_to(ROOT).as_posix()
             if path.suffix in endings and name not in READERS_OF_OLD_FILES:
                 text = FOREIGN.sub("", path.read_text(encoding="utf-8"))
