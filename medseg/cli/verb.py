@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from medseg.cli.options import LOG, option
 from medseg.cli.usage import check_output
-from medseg.errors import Interrupted, UsageError
+from medseg.errors import Interrupted, MedsegError
 
 if TYPE_CHECKING:
     from medseg.types.run import BatchResult
@@ -95,7 +95,7 @@ def verb(function: Callable[..., int | None]) -> Callable[..., int | None]:
 
 @contextmanager
 def _log_in(out: Path | None) -> Iterator[None]:
-    """Keep the log in a folder; leave no folder that holds nothing else where an option turns out to be wrong."""
+    """Keep the log in a folder; leave no folder that holds nothing else where an error ended it at once."""
     from medseg.log_file import LOG_NAME, log_file
 
     if out is None:
@@ -105,7 +105,7 @@ def _log_in(out: Path | None) -> Iterator[None]:
     try:
         with log_file(out):
             yield
-    except UsageError:
+    except MedsegError:
         if is_new and [path.name for path in out.iterdir()] == [LOG_NAME]:
             (out / LOG_NAME).unlink()
             out.rmdir()

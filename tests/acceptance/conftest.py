@@ -20,6 +20,12 @@ def medseg() -> Medseg:
 
 
 @pytest.fixture(scope="session")
+def quick() -> tuple[str, ...]:
+    """Options of a prediction that takes as little time as it can, without measuring first which engine is fastest."""
+    return ("--fast", "--engine", "torch", "--set", "segment.precision=float32")
+
+
+@pytest.fixture(scope="session")
 def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demonstration's folder: a NIfTI, a DICOM series, a truncated NIfTI, a localizer, a text file."""
     pytest.importorskip("nilearn", reason="the sample scans come with nilearn, an extra of medseg: demo")

@@ -18,7 +18,7 @@ def lying_header(shape: tuple[int, int, int]) -> bytes:
     return header.binaryblock + bytes(4) + bytes(1000)
 
 
-def test_all_good_cases_are_done_and_each_bad_one_is_named(medseg, scans, tmp_path):
+def test_all_good_cases_are_done_and_each_bad_one_is_named(medseg, scans, quick, tmp_path):
     good = (scans / "research" / "left-hippocampus.nii.gz").read_bytes()
     folder = tmp_path / "mess"
     deep = folder / "a" / "b c" / "ünï"
@@ -43,7 +43,7 @@ def test_all_good_cases_are_done_and_each_bad_one_is_named(medseg, scans, tmp_pa
     (folder / "loop").symlink_to(folder)
 
     out = tmp_path / "out"
-    done = medseg("predict", folder, "--model", "hippocampus", "--out", out, "--format", "nifti", "--json")
+    done = medseg("predict", folder, "--model", "hippocampus", "--out", out, "--format", "nifti", "--json", *quick)
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr
     report = json.loads(done.stdout)

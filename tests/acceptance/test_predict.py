@@ -17,9 +17,11 @@ MODEL = "hippocampus"
 
 
 @pytest.fixture(scope="module")
-def results(medseg, scans: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess, Path]:
+def results(
+    medseg, scans: Path, quick, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[subprocess.CompletedProcess, Path]:
     out = tmp_path_factory.mktemp("predict") / "results"
-    return medseg("predict", scans, "--model", MODEL, "--out", out, "--json"), out
+    return medseg("predict", scans, "--model", MODEL, "--out", out, "--json", *quick), out
 
 
 def case_of(out: Path, start: str) -> Path:
@@ -108,19 +110,19 @@ def test_the_dicom_seg_reads_back_as_the_same_voxels_in_the_same_place(results):
     assert nib.affines.apply_affine(affine, np.argwhere(turned > 0)) == pytest.approx(where, abs=1e-3)
 
 
-def test_a_second_run_does_nothing_and_a_changed_option_does_all_again(results, medseg, scans):
+def test_a_second_run_does_nothing_and_a_changed_option_does_all_again(results, medseg, scans, quick):
     _, out = results
 
     def times():
         return {p: p.stat().st_mtime_ns for p in out.glob("*/*") if "interrupted" not in str(p)}
 
     before = times()
-    again = medseg("predict", scans, "--model", MODEL, "--out", out)
+    again = medseg("predict", scans, "--model", MODEL, "--out", out, *quick)
     assert again.returncode == 3
     states = [line.split("\t")[1] for line in again.stdout.splitlines()]
     assert sorted(states) == ["current", "current", "failed"]
     assert times() == before
-    dry = medseg("predict", scans, "--model", MODEL, "--out", out, "--overlap", "0.25", "--dry-run")
+    dry = medseg("predict", scans, "--model", MODEL, "--out", out, "--overlap", "0.3", "--dry-run", *quick)
     assert [line.split("\t")[1] for line in dry.stdout.splitlines()].count("pending") >= 2
 
 
@@ -145,9 +147,9 @@ def test_a_folder_without_scans_is_exit_code_4(medseg, tmp_path):
     assert "no scan was found" in done.stderr
 
 
-def test_maps_are_saved_on_the_scan_s_grid_and_unknown_ones_refused(medseg, scans, tmp_path):
+def test_maps_are_saved_on_the_scan_s_grid_and_unknown_ones_refused(medseg, scans, quick, tmp_path):
     scan = scans / "research" / "left-hippocampus.nii.gz"
-    done = medseg("predict", scan, "--model", MODEL, "--out", tmp_path, "--save", "probabilities,entropy")
+    done = medseg("predict", scan, "--model", MODEL, "--out", tmp_path, "--save", "probabilities,entropy", *quick)
     assert done.returncode == 0, done.stderr
     folder = case_of(tmp_path, "left-hippocampus")
     source, labels = nib.load(scan), nib.load(folder / "labels.nii.gz").get_fdata()
