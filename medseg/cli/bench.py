@@ -41,7 +41,7 @@ def architectures(
     ] = None,
     json: JsonOption = False,
 ) -> int:
-    """Train every network of a comparison of architectures for the same time and compare them.
+    """Compare network architectures, each trained for the same time on the same cases.
 
     Stopped by a signal, the same command resumes.
 

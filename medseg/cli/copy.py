@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from medseg.cli.options import INPUT, WHAT, argument
+from medseg.cli.options import WHAT, WRITE, argument
 
 
 def copy(
     name: Annotated[str, argument(WHAT, "NAME", help="A configuration or pipeline that `medseg list` shows.")],
-    destination: Annotated[Path, argument(INPUT, "DEST", help="A new file, or a folder.")],
+    destination: Annotated[Path, argument(WRITE, "DEST", help="A new file, or a folder.")],
 ) -> int:
     """Copy a shipped configuration or pipeline, comments included, to change it.
 

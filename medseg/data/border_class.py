@@ -23,8 +23,9 @@ def border_labels(
     """Turn objects into the label map a network learns borders from.
 
     The interior of an object keeps its class; voxels near its rim become the extra class ``border``, which all classes
-    share. A network that has learnt both keeps touching objects apart, and `medseg.post.from_border` puts them together
-    again. Every object keeps an interior, if need be its single deepest voxels: one without could not be found again.
+    share. A network that has learned both keeps touching objects apart, and `medseg.post.from_border` puts them
+    together again. Every object keeps an interior, if need be its single deepest voxels: one without could not be
+    found again.
 
     - `width_mm`: voxels whose center lies no further than this from the center of a voxel outside the object are
       border. The spacing makes a border one voxel wide.

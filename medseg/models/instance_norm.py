@@ -11,7 +11,7 @@ from medseg.errors import ModelError
 
 
 class InstanceNorm(nn.GroupNorm):
-    """Instance normalization (Ulyanov 2016) with learnt scale and shift, for any number of spatial dimensions.
+    """Instance normalization (Ulyanov 2016) with learned scale and shift, for any number of spatial dimensions.
 
     It is group normalization with one channel a group. That keeps the channels-last layout on the CPU, where
     `torch.nn.InstanceNorm3d` copies to channels-first and back. For training on the CPU the backward pass is that

@@ -44,7 +44,7 @@ def convolution(
 
 
 def normalization(kind: Norm, dimensions: int, channels: int) -> nn.Module:
-    """Normalization with learnt scale and shift: ``instance``, ``batch``, ``group`` (Wu & He 2018) or ``none``."""
+    """Normalization with learned scale and shift: ``instance``, ``batch``, ``group`` (Wu & He 2018) or ``none``."""
     if kind == "instance":
         return InstanceNorm(channels)
     if kind == "group":

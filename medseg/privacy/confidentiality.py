@@ -90,7 +90,7 @@ class Cleaning:
             self._patients.setdefault(study, str(dataset.PatientID))
 
     def words(self, study: str) -> set[str]:
-        """What names the patient in the objects of a study learnt of."""
+        """What names the patient in the objects of a study learned of."""
         return self._words.get(study, set())
 
     def patient_of(self, dataset: Dataset) -> str:

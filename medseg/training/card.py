@@ -1,4 +1,4 @@
-"""The model card of a training run: what was learnt from which cases, and how well."""
+"""The model card of a training run: what was learned from which cases, and how well."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Muon(torch.optim.Optimizer):
 
     A weight is taken as a matrix with a row for each of its first axis's channels. Its Nesterov momentum is replaced by
     the nearest matrix whose singular values are all about 1 (Jordan 2024, kellerjordan.github.io/posts/muon), so that
-    rare directions are learnt as fast as common ones. `torch.optim.Muon` takes two-dimensional weights only.
+    rare directions are learned as fast as common ones. `torch.optim.Muon` takes two-dimensional weights only.
 
     `lr` is that of matrices, others have a tenth of it; weight decay is decoupled, times the learning rate.
     """
