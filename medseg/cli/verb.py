@@ -136,15 +136,14 @@ def print_result(result: BatchResult, *, json: bool, dry_run: bool = False) -> N
             what = outcome.error if outcome.state == "failed" else outcome.folder
             sys.stdout.write(f"{outcome.case_id or outcome.source}\t{outcome.state}\t{what}\n")
     log = logging.getLogger("medseg")
-    done, old, failed = (result.count(state) for state in ("done", "current", "failed"))
-    log.info(
-        "%d done, %d up to date, %d failed, %d to do, %d other files skipped",
-        done,
-        old,
-        failed,
-        result.count("pending"),
-        len(result.skipped),
-    )
+    counts = {
+        "done": result.count("done"),
+        "up to date": result.count("current"),
+        "failed": result.count("failed"),
+        "to do": result.count("pending"),
+        "other file skipped" if len(result.skipped) == 1 else "other files skipped": len(result.skipped),
+    }
+    log.info("%s", ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "0 done")
     if not result.outcomes:
         log.error("no scan was found; `medseg inspect` says what is in a folder")
     elif not dry_run:

@@ -37,7 +37,8 @@ def inspection_tree(inspection: Inspection, title: str, *, thumbnails: bool) -> 
                 branch = series[key]
         branch.add(_volume(volume, thumbnails))
     if inspection.skipped:
-        rest = tree.add(f"{len(inspection.skipped)} other files")
+        others = len(inspection.skipped)
+        rest = tree.add(f"{others} other file{'s' if others > 1 else ''}")
         for corrupt, reason, count, example, fix in skipped_by_reason(inspection):
             mark = "[red]✗[/]" if corrupt else "[dim]·[/]"
             times = f"{count} files, such as " if count > 1 else ""

@@ -20,15 +20,16 @@ def audit_for_run(data: Dataset, split: Split, out: Path) -> Audit:
     log.info("Auditing %d cases.", len(data.labeled))
     found = audit(data, side=sides(split))
     write_audit(found, out, split=split.name)
-    advisory = sum(not finding.blocks for finding in found.findings)
     if found.findings:
-        log.warning(
-            "%d cases are skipped, and %d findings should be checked: see %s.",
-            len(found.blocked),
-            advisory,
-            out / "audit.html",
-        )
+        advisory = sum(not finding.blocks for finding in found.findings)
+        log.warning("%s: see %s.", _summary(len(found.blocked), advisory), out / "audit.html")
     return found
+
+
+def _summary(blocked: int, advisory: int) -> str:
+    cases = "1 case is skipped" if blocked == 1 else f"{blocked} cases are skipped"
+    findings = f"{advisory} finding{'' if advisory == 1 else 's'} should be checked"
+    return ", and ".join(text for text, count in ((cases, blocked), (findings, advisory)) if count)
 
 
 def blocked_cases(data: Dataset, split: Split, out: Path) -> dict[str, str]:

@@ -40,14 +40,16 @@ class TrainOptions:
             raise UsageError(f"{self.epochs} is not allowed", where="--epochs", fix="Write 1 or more.")
         if self.time_budget is not None:
             seconds_of(self.time_budget)
-        several = "," in (self.configuration or "")
-        if (several or self.final == "ensemble") and (self.folds or "").strip().lower() != "all":
-            option = "--configuration" if several else "--final"
-            raise UsageError(
-                "configurations are compared, and models averaged, by cross-validation",
-                where=option,
-                fix="Add --folds all.",
-            )
+        if (self.folds or "").strip().lower() != "all":
+            if "," in (self.configuration or ""):
+                raise UsageError(
+                    f"--configuration {self.configuration} needs --folds all, because configurations are compared by "
+                    "cross-validation."
+                )
+            if self.final == "ensemble":
+                raise UsageError(
+                    "--final ensemble needs --folds all, because the models it averages come from cross-validation."
+                )
 
     def arguments(self) -> list[str]:
         """Arguments of the same command line; a configuration that is neither a name nor a path is omitted."""

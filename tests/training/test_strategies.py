@@ -88,8 +88,8 @@ def test_configurations_are_compared_and_one_is_packed(balls, command, tmp_path)
     [
         (["--configuration", "2d,4d", "--folds", "all"], "2d,4d: must be one or more of 3d_fullres"),
         (["--configuration", "2d,2d", "--folds", "all"], "named twice"),
-        (["--configuration", "2d,3d_fullres"], "Add --folds all"),
-        (["--final", "ensemble", "--folds", "0"], "Add --folds all"),
+        (["--configuration", "2d,3d_fullres"], "--configuration 2d,3d_fullres needs --folds all, because conf"),
+        (["--final", "ensemble", "--folds", "0"], "--final ensemble needs --folds all, because the models"),
         (["--final", "best"], "--final best: must be one of all, ensemble"),
         (["--configuration", "2d", "--config", "hippocampus"], "Omit --configuration"),
     ],
