@@ -16,6 +16,7 @@ from medseg.draw.preview import draw_preview
 from medseg.engine.stages.drawing import Preview
 from medseg.engine.stages.saving import Save
 from medseg.errors import UsageError
+from medseg.io.files.writable import check_writable
 from medseg.io.formats import WRITERS, Labeled
 from medseg.post.quality import check_quality
 from medseg.post.volumes import measure_volumes
@@ -138,11 +139,12 @@ class Prediction:
         Raises
         ------
         UsageError
-            When the name ends in anything else.
+            When the name ends in anything else, or nothing can be written there.
         FormatLimitation
             When the format cannot hold these labels.
         """
         target = Path(path)
+        check_writable(target)
         if not target.suffix or target.is_dir():
             context = RunContext(target.parent, target.name)
             Preview(Preview.Options()).run(Save(Save.Options(formats=formats)).run(self.segmented, context), context)

@@ -40,8 +40,11 @@ def deidentify(
 
     Example: medseg deidentify study/ --out shareable/ --key secret.txt
     """
+    from medseg.io.files.writable import check_writable
     from medseg.privacy.deidentify import deidentify_folder, read_key
 
+    if key is not None and not key.exists():
+        check_writable(key, where=f"--key {key}")
     result = deidentify_folder(inputs, out, key=read_key(key), allow_burned_in=allow_burned_in)
     rejected = [left for left in result.skipped if left.corrupt]
     if json:

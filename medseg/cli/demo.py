@@ -12,7 +12,7 @@ from medseg.cli.verb import print_json
 
 def demo(
     out: OutOption = Path("medseg-demo"),
-    dataset: Annotated[
+    new_dataset: Annotated[
         Path | None, option(INPUT, "--dataset", help="Instead, write a small labeled dataset there, to train on.")
     ] = None,
     json: JsonOption = False,
@@ -21,8 +21,8 @@ def demo(
 
     Example: medseg demo --out medseg-demo
     """
-    if dataset is not None:
-        return _write_dataset(dataset, json=json)
+    if new_dataset is not None:
+        return _write_dataset(new_dataset, json=json)
     from medseg.demo.demo import MODEL
     from medseg.demo.demo import demo as demonstrate
 

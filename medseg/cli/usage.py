@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 import typer
-
-from medseg.errors import UsageError
 
 
 def usage_message(error: typer.TyperException, arguments: Sequence[str]) -> str:
@@ -29,23 +25,6 @@ def usage_message(error: typer.TyperException, arguments: Sequence[str]) -> str:
         name = param.opts[0] if param.param_type_name == "option" else param.metavar
         return f"{name} {missing[1]}: there is no such file or folder"
     return f"{_typed(param, arguments)}: {_reason(error, param)}"
-
-
-def check_output(out: Path) -> None:
-    """Raise before any work when nothing can be written at a place.
-
-    Raises
-    ------
-    UsageError
-        Naming what stands in the way.
-    """
-    nearest = next((path for path in (out, *out.absolute().parents) if path.exists()), Path("/"))
-    what = "is not a folder" if nearest != out and not nearest.is_dir() else None
-    if what is None and not os.access(nearest, os.W_OK):
-        what = "is write-protected"
-    if what is not None:
-        fix = "Choose another output."
-        raise UsageError(f"nothing can be written there: {nearest} {what}", where=f"--out {out}", fix=fix)
 
 
 def _unknown_option(error: Any, option: str) -> str:

@@ -7,14 +7,13 @@ import inspect
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from medseg.cli.options import LOG, option
-from medseg.cli.usage import check_output
 from medseg.errors import Interrupted, MedsegError
 
 if TYPE_CHECKING:
@@ -35,6 +34,9 @@ VERBS: dict[str, dict[str, str]] = {
 # Verbs that leave their log in the output folder. Those that work through a batch of cases do so themselves; the log
 # of `deidentify` names files, and with them maybe a patient.
 LOGGED = ("architectures", "audit", "compare", "evaluate", "export", "inspect", "pull", "train")
+
+# What holds the place to write to, by the name of the parameter, and what a user types.
+OUTPUTS = {"out": "--out", "destination": "DEST", "new_dataset": "--dataset", "work": "--work"}
 
 QuietOption = Annotated[bool, option(LOG, "--quiet", help="Log errors only.")]
 VerboseOption = Annotated[bool, option(LOG, "--verbose", help="Log every step.")]
@@ -74,8 +76,7 @@ def verb(function: Callable[..., int | None]) -> Callable[..., int | None]:
         try:
             state.start_log(quiet=quiet, verbose=verbose, debug=debug)
             out = options.get("out")
-            if isinstance(out, Path):
-                check_output(out)
+            _check_outputs(options)
             with _log_in(out) if function.__name__ in LOGGED and not options.get("dry_run") else nullcontext():
                 return function(**options)
         except KeyboardInterrupt:
@@ -91,6 +92,14 @@ def verb(function: Callable[..., int | None]) -> Callable[..., int | None]:
     with_log.__signature__ = signature.replace(parameters=[*parameters, *added])  # type: ignore[attr-defined]
     with_log.__annotations__ = {p.name: p.annotation for p in [*parameters, *added]}
     return with_log
+
+
+def _check_outputs(options: Mapping[str, Any]) -> None:
+    from medseg.io.files.writable import check_writable
+
+    for name, typed in OUTPUTS.items():
+        if isinstance(place := options.get(name), Path):
+            check_writable(place, where=f"{typed} {place}")
 
 
 @contextmanager

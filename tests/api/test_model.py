@@ -115,6 +115,8 @@ def test_save_plot_and_the_page_of_a_notebook(prediction: medseg.Prediction, tmp
         prediction.save(tmp_path / "a.seg.dcm")
     with pytest.raises(medseg.UsageError, match="no format has this ending"):
         prediction.save(tmp_path / "a.xyz")
+    with pytest.raises(medseg.UsageError, match=r"/proc/x/s\.nii\.gz: nothing can be written there"):
+        prediction.save("/proc/x/s.nii.gz")
     assert prediction.plot(size=100).width > 300
     page = prediction._repr_html_()
     assert "node &amp; co" in page

@@ -9,7 +9,7 @@ import typer
 
 from medseg.cli.app import app, run
 from medseg.cli.options import GROUPS
-from medseg.cli.verb import State, state
+from medseg.cli.verb import OUTPUTS, State, state
 from medseg.errors import Interrupted
 
 
@@ -97,12 +97,26 @@ def test_a_wrong_command_line_is_exit_code_2_and_names_what_was_typed(arguments,
     assert not captured.out
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if any(p.name == "out" for p in VERBS[verb].params)])
-def test_every_verb_with_an_output_refuses_one_that_cannot_be_written(verb, tmp_path, capsys):
+def outputs() -> list[tuple[str, str]]:
+    """Verb and parameter of every place that can be written to."""
+    return [(verb, p.name) for verb, command in VERBS.items() for p in command.params if p.name in OUTPUTS]
+
+
+@pytest.mark.parametrize("unwritable", ["file/out", "/proc/out", "/proc/out/below"])
+@pytest.mark.parametrize(("verb", "name"), outputs())
+def test_every_verb_with_an_output_refuses_one_that_cannot_be_written(verb, name, unwritable, tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
-    out = tmp_path / "file" / "out"
-    assert run([*verb.split(), *needed(VERBS[verb], tmp_path), "--out", str(out)]) == 2
-    assert f"--out {out}: nothing can be written there" in capsys.readouterr().err
+    out = str(tmp_path / unwritable)
+    given = needed(VERBS[verb], tmp_path)
+    if name == "destination":
+        given[-1] = out
+    elif name == "work":
+        given[given.index("--work") + 1] = out
+        given += ["--out", str(tmp_path / "out")]
+    else:
+        given += [OUTPUTS[name], out]
+    assert run([*verb.split(), *given]) == 2
+    assert f"{OUTPUTS[name]} {out}: nothing can be written there" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("verb", VERBS)
