@@ -16,6 +16,7 @@ from medseg.cli.options import LOG, option
 from medseg.cli.usage import usage_message
 from medseg.cli.verb import VERBS, DebugOption, QuietOption, VerboseOption, state, verb
 from medseg.errors import Interrupted, MedsegError
+from medseg.signals import stoppable
 
 app = typer.Typer(
     name="medseg",
@@ -91,7 +92,8 @@ UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     try:
-        code = app(args=arguments, prog_name="medseg", standalone_mode=False)
+        with stoppable():
+            code = app(args=arguments, prog_name="medseg", standalone_mode=False)
     except MedsegError as error:
         return _fail(str(error), error.exit_code)
     except typer.TyperException as error:

@@ -99,8 +99,11 @@ def _measure_all(
         return
     with ProcessPoolExecutor(min(options.jobs, len(pairs)), mp_context=get_context("spawn")) as pool:
         futures = {pool.submit(_measure_one, pair, names, options, probabilities): pair for pair in pairs}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)  # a signal to stop waits for the cases under way only
 
 
 def _measure_one(

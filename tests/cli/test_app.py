@@ -1,11 +1,14 @@
 import os
 import resource
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import typer
+from tiny_dataset import write_msd
 
 from medseg.cli.app import app, run
 from medseg.cli.options import GROUPS
@@ -191,6 +194,36 @@ def test_a_bug_and_a_signal_end_every_verb_with_their_code(verb, error, code, tm
     monkeypatch.setattr(State, "start_log", explode)
     out = ["-o", str(tmp_path / "o")] if "out" in {param.name for param in VERBS[verb].params} else []
     assert run([verb, *needed(VERBS[verb], tmp_path), *out]) == code
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if " " not in verb])
+def test_a_signal_stops_every_verb_from_its_start(verb, number, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(State, "start_log", lambda *_given, **_options: os.kill(os.getpid(), number))
+    before = signal.getsignal(number)
+    out = ["-o", str(tmp_path / "o")] if "out" in {param.name for param in VERBS[verb].params} else []
+    assert run([verb, *needed(VERBS[verb], tmp_path), *out]) == 75
+    assert f"stopped by {number.name}; run the same command again" in capsys.readouterr().err
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("verb", ["train", "audit"])
+def test_a_signal_before_the_first_step(verb, tmp_path):
+    write_msd(tmp_path / "balls", 40)
+    command = [sys.executable, "-m", "medseg", verb, str(tmp_path / "balls"), "--out", str(tmp_path / "out")]
+    command += ["--verbose", "--set", "tracking=false", "--device", "cpu"] if verb == "train" else ["--verbose"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        if verb == "train":
+            first = process.stderr.readline()
+        else:
+            while not (tmp_path / "out").exists():
+                time.sleep(0.01)
+            first = ""
+        process.send_signal(signal.SIGTERM)
+        said = process.stderr.read()
+    assert process.returncode == 75, first + said
+    assert said.endswith("medseg: stopped by SIGTERM; run the same command again to resume\n")
 
 
 def test_the_log_is_kept_with_the_output_and_no_folder_is_left_by_a_wrong_option(tmp_path: Path) -> None:
