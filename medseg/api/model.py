@@ -121,7 +121,7 @@ def load_model(
     --------
     >>> import medseg
     >>> medseg.load_model("hippocampus")  # doctest: +ELLIPSIS
-    Model('hippocampus', version='...', classes=[anterior, posterior])
+    Model('hippocampus', version='...', classes=[anterior hippocampus, posterior hippocampus])
     """
     package = resolve_model(name)
     values: dict[str, object] = {"device": device, "engine": engine, "precision": precision, "overlap": overlap}

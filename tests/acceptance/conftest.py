@@ -22,7 +22,7 @@ def medseg() -> Medseg:
 @pytest.fixture(scope="session")
 def quick() -> tuple[str, ...]:
     """Options of a prediction that takes as little time as it can, without measuring first which engine is fastest."""
-    return ("--fast", "--engine", "torch", "--set", "segment.precision=float32")
+    return ("--overlap", "0", "--mirror", "none", "--engine", "torch", "--set", "segment.precision=float32")
 
 
 @pytest.fixture(scope="session")
