@@ -45,6 +45,8 @@ class Complaint:
 
 def complaint(model: type[BaseModel], values: Mapping[str, Any], errors: Sequence[Any]) -> Complaint:
     """Put the first of pydantic's errors into words; those of other members of a union count with it."""
+    if errors[0]["type"] == "missing":  # a misspelt key is missing too
+        errors = sorted(errors, key=lambda one: one["type"] != "extra_forbidden")
     path = _path(model, values, errors[0])
     if errors[0]["type"] == "extra_forbidden":
         return _unknown_key(model, path)

@@ -25,21 +25,46 @@ class _Overridden(dict[str, Any]):
         self.given: dict[str, str] = dict(getattr(values, "given", {}))
 
 
+class _KeyTwice(yaml.MarkedYAMLError):
+    """A mapping that has a key twice, of which PyYAML would keep the last."""
+
+
+class _StrictLoader(yaml.SafeLoader):
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    raise _KeyTwice(problem=f"has the key '{key.value}' twice", problem_mark=key.start_mark)
+                seen.add((key.tag, key.value))
+        return node
+
+
 yaml.SafeDumper.add_representer(_Overridden, yaml.SafeDumper.represent_dict)
 
 
+def parse_yaml(text: str) -> Any:
+    """Read YAML with the safe loader, data only and never code; no mapping may have a key twice."""
+    return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 (derives from SafeLoader)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read one YAML mapping with the safe loader: data only, never code.
+    """Read a file that holds one YAML mapping; see `parse_yaml`.
 
     Raises `ConfigError` when the file cannot be read or is not a mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the file cannot be read ({error})", where=path) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" near line {mark.line + 1}" if mark else ""
+        if isinstance(error, _KeyTwice):
+            raise ConfigError(
+                f"the file {error.problem},{line.replace('near', 'again in')}", where=path, fix="Keep one of them."
+            ) from error
         raise ConfigError(f"the file is not valid YAML{line}", where=path, fix="Indent with spaces.") from error
     if content is None:
         return {}
@@ -79,7 +104,7 @@ def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict
         if not equals or not all(parts):
             raise UsageError("must be of the form a.b=c", where=where, fix="Write for instance segment.overlap=0.25.")
         try:
-            value = yaml.safe_load(text)
+            value = parse_yaml(text)
         except yaml.YAMLError as error:
             raise UsageError("the value is not valid YAML", where=where) from error
         inner = result
@@ -103,6 +128,19 @@ def build(model: type[Model], values: Mapping[str, Any], *, where: object = None
         return model.model_validate(_plain(values))
     except ValidationError as error:
         raise _first(model, values, error.errors(), where) from error
+
+
+def under(values: Mapping[str, Any], key: str, *, where: object = None) -> Mapping[str, Any]:
+    """Return the keys and values under a key, none where it is absent or null; `ConfigError` for anything else."""
+    found = values.get(key)
+    if found is None:
+        return {}
+    if isinstance(found, Mapping):
+        return found
+    override, _ = _override(values, [key])
+    if override:
+        raise ConfigError("must be keys and values", where=f"--set {override}", fix=f"Write --set {key}.NAME=VALUE.")
+    raise ConfigError(f"{key}: must be keys and values, not {found!r}", where=where)
 
 
 def unknown_key(values: Mapping[str, Any], key: str, known: Sequence[str], *, where: object = None) -> ConfigError:

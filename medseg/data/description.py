@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from medseg import resources
-from medseg.config.load import build, read_yaml
+from medseg.config.load import build, read_yaml, under
 from medseg.data.layout_msd import class_table
 from medseg.types import LabelTable
 
@@ -81,8 +81,8 @@ class DatasetDescription(BaseModel):
 
 def described(values: Mapping[str, Any]) -> DatasetDescription | None:
     """What the values of a configuration state about its dataset, under `dataset`."""
-    given = values.get("dataset")
-    return None if given is None else build(DatasetDescription, given, where="dataset")
+    given = under(values, "dataset")
+    return build(DatasetDescription, given, where="dataset") if values.get("dataset") is not None else None
 
 
 def description_in(config: str | None) -> DatasetDescription | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from medseg.config.load import build, read_yaml, unknown_key
+from medseg.config.load import build, read_yaml, under, unknown_key
 from medseg.engine.registry import stage_class
 from medseg.errors import PipelineError
 from medseg.types.case_report import CaseReport
@@ -135,7 +135,7 @@ def assemble(name: str, file: PipelineFile, config: Mapping[str, Any]) -> Pipeli
 
 def _build_step(pipeline: str, step: StepFile, config: Mapping[str, Any], available: dict[str, Any]) -> Step:
     kind = stage_class(step.stage)
-    options = build(kind.Options, config.get(step.name) or {}, where=f"{pipeline}, step {step.name}")
+    options = build(kind.Options, under(config, step.name, where=pipeline), where=f"{pipeline}, step {step.name}")
     stage = kind(options)
     if getattr(stage, "runs", "main") not in typing.get_args(Where):
         known = ", ".join(typing.get_args(Where))

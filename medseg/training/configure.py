@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg import resources
-from medseg.config.load import apply_overrides, build, merged, read_yaml, without_null
+from medseg.config.load import apply_overrides, build, merged, read_yaml, under, without_null
 from medseg.data.dataset import Dataset
 from medseg.data.description import described
 from medseg.errors import UsageError
@@ -88,7 +88,7 @@ class Configurator:
     @cached_property
     def _split(self) -> SplitConfig:
         changed = apply_overrides(self.values, self.options.settings)
-        return build(SplitConfig, changed.get("split") or {}, where="split")
+        return build(SplitConfig, under(changed, "split"), where="split")
 
     def _planned(self, out: Path | None, configuration: str | None) -> Mapping[str, Any]:
         # One file for each configuration, so that a plan of another is never taken for it.

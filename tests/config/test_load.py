@@ -4,7 +4,7 @@ import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from medseg.config.load import apply_overrides, build, merged, read_yaml, without_null
+from medseg.config.load import apply_overrides, build, merged, read_yaml, under, without_null
 from medseg.errors import ConfigError, UsageError
 
 
@@ -41,9 +41,10 @@ def test_an_override_that_cannot_be_meant_is_refused(override):
         ("[1, 2]", "keys and values"),
         ("just text", "keys and values"),
         ("a: 1\nb: [1\n", "near line 3"),
+        ("a: {b: 1}\nc: 1\na: {}", "the file has the key 'a' twice, again in line 3"),
         (None, r"some\.yaml"),
     ],
-    ids=["code", "list", "text", "broken line", "no file"],
+    ids=["code", "list", "text", "broken line", "key twice", "no file"],
 )
 def test_yaml_that_cannot_be_read_is_named(tmp_path, text, words):
     path = tmp_path / "some.yaml"
@@ -119,6 +120,32 @@ def test_an_override_that_is_wrong_is_named_as_it_was_typed(override, message):
     with pytest.raises(ConfigError) as caught:
         build(Deep, apply_overrides({"maybe": {"overlap": 0.5}}, [override]), where="mine.yaml")
     assert str(caught.value).startswith(message)
+
+
+def test_an_unknown_key_is_named_before_the_one_it_was_meant_for():
+    class Named(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        model: str
+
+    with pytest.raises(ConfigError, match=r"^--set modell=x: unknown key 'modell'\. Did you mean 'model'"):
+        build(Named, apply_overrides({}, ["modell=x"]))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            apply_overrides({}, ["preview=3"]),
+            "--set preview=3: must be keys and values. Write --set preview.NAME=VALUE.",
+        ),
+        ({"preview": 0}, "mine.yaml: preview: must be keys and values, not 0"),
+    ],
+)
+def test_a_value_in_the_place_of_keys_is_named(values, message):
+    with pytest.raises(ConfigError) as caught:
+        under(values, "preview", where="mine.yaml")
+    assert str(caught.value) == message
+    assert under({"preview": None}, "preview") == {}
 
 
 def test_an_override_is_still_named_after_values_were_joined():
