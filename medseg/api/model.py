@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy.typing as npt
 
 from medseg.api.prediction import Prediction
 from medseg.config.load import build
+from medseg.engine.predict import maps_to_save
 from medseg.engine.stages.refine import Refine
 from medseg.errors import UsageError
 from medseg.infer.options import EngineName, InferOptions, Mirror, PrecisionName
@@ -83,7 +84,7 @@ def load_model(
     precision: PrecisionName = "auto",
     overlap: float = 0.5,
     mirror: Mirror = "auto",
-    save: tuple[Literal["probabilities", "entropy"], ...] = (),
+    save: str | Sequence[str] = (),
 ) -> Model:
     """Load a model.
 
@@ -102,8 +103,8 @@ def load_model(
         Sliding-window overlap, 0 to 0.9.
     mirror : {"auto", "none", "left-right", "all"}
         Test-time mirroring; auto does what the model's card says.
-    save : tuple of {"probabilities", "entropy"}
-        Maps that predictions keep besides the labels.
+    save : str or sequence of str
+        Maps that predictions keep besides the labels: ``"probabilities"``, ``"entropy"``.
 
     Returns
     -------
@@ -125,7 +126,7 @@ def load_model(
     """
     package = resolve_model(name)
     values: dict[str, object] = {"device": device, "engine": engine, "precision": precision, "overlap": overlap}
-    values |= {"mirror": mirror, **{str(name): True for name in save}}
+    values |= {"mirror": mirror, **dict.fromkeys(maps_to_save(save, option="load_model, save"), True)}
     return Model(package.card, Predictor(package, build(InferOptions, values, where="load_model")))
 
 

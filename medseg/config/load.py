@@ -28,6 +28,9 @@ class _Overridden(dict[str, Any]):
 class _KeyTwice(yaml.MarkedYAMLError):
     """A mapping that has a key twice, of which PyYAML would keep the last."""
 
+    def __init__(self, key: str, line: int) -> None:
+        super().__init__(problem=f"has the key '{key}' twice, again in line {line}")
+
 
 class _StrictLoader(yaml.SafeLoader):
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
@@ -36,7 +39,7 @@ class _StrictLoader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if (key.tag, key.value) in seen:
-                    raise _KeyTwice(problem=f"has the key '{key.value}' twice", problem_mark=key.start_mark)
+                    raise _KeyTwice(key.value, key.start_mark.line + 1)
                 seen.add((key.tag, key.value))
         return node
 
@@ -58,13 +61,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the file cannot be read ({error})", where=path) from error
+    except _KeyTwice as error:
+        raise ConfigError(f"the file {error}", where=path, fix="Keep one of them.") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" near line {mark.line + 1}" if mark else ""
-        if isinstance(error, _KeyTwice):
-            raise ConfigError(
-                f"the file {error.problem},{line.replace('near', 'again in')}", where=path, fix="Keep one of them."
-            ) from error
         raise ConfigError(f"the file is not valid YAML{line}", where=path, fix="Indent with spaces.") from error
     if content is None:
         return {}

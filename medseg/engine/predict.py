@@ -125,9 +125,7 @@ def predict(
     """
     if fast and best:
         raise UsageError("--fast and --best exclude each other", fix="Choose one.")
-    maps, formats = _names(save), _names(format or ())
-    if unknown := [name for name in maps if name not in SAVABLE]:
-        raise UsageError(f"--save {unknown[0]}: there is no such map", fix=f"Choose among {', '.join(SAVABLE)}.")
+    maps, formats = maps_to_save(save), _names(format or ())
     given = {"device": device, "engine": engine, "overlap": overlap, "mirror": mirror}
     segment: dict[str, Any] = dict(PRESETS["fast"] if fast else PRESETS["best"] if best else {})
     segment |= {key: value for key, value in given.items() if value is not None}
@@ -150,6 +148,14 @@ def predict(
         guard=Guard(max_memory, max_seconds),
     )
     return run_pipeline("batch-segmentation", listed, out, config=config, values=values, settings=settings, options=how)
+
+
+def maps_to_save(given: str | Sequence[str], *, option: str = "--save") -> list[str]:
+    """Return the names of maps to write besides the labels; `UsageError` for one that there is not."""
+    names = _names(given)
+    if unknown := [name for name in names if name not in SAVABLE]:
+        raise UsageError(f"{option} {unknown[0]}: there is no such map", fix=f"Choose among {', '.join(SAVABLE)}.")
+    return names
 
 
 def _names(given: str | Sequence[str]) -> list[str]:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 EngineName = Literal["auto", "torch", "openvino", "onnx"]
 PrecisionName = Literal["auto", "float32", "bfloat16", "int8"]
 Mirror = Literal["auto", "none", "left-right", "all"]
+
+
+DEVICE = r"^(auto|cpu|cuda(:\d+)?)$"
+
+
+def _device(name: str) -> str:
+    if not re.search(DEVICE, name):
+        raise ValueError("must be auto, cpu, cuda or cuda:N")
+    return name
 
 
 class InferOptions(BaseModel):
@@ -16,8 +26,8 @@ class InferOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = Field(
-        default="auto", description="auto, cpu, cuda or cuda:N"
+    device: Annotated[str, AfterValidator(_device)] = Field(
+        default="auto", description="auto, cpu, cuda or cuda:N", json_schema_extra={"pattern": DEVICE}
     )
     engine: EngineName = Field(default="auto", description="inference engine")
     precision: PrecisionName = Field(

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
-from pydantic import ValidationError
 
 from medseg import resources
-from medseg.errors import ModelError, UsageError
+from medseg.config.load import build, read_yaml
+from medseg.errors import ConfigError, ModelError, UsageError
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.models.card import ModelCard
 from medseg.models.card_format1 import upgrade
@@ -140,23 +140,11 @@ def load_package(name_or_path: str | Path) -> ModelPackage:
 def _read(folder: Path) -> ModelPackage:
     path = folder / CARD_FILE
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ModelError(
-            f"the card cannot be read ({error})",
-            where=path,
-            fix="Point to a package folder made by medseg train.",
-        ) from error
-    if isinstance(content, dict) and content.get("format_version") == 1:
-        content = upgrade(content)
-    try:
-        card = ModelCard.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the whole card"
-        raise ModelError(
-            f"{key}: {first['msg'].removeprefix('Value error, ')}", where=path, fix="Correct the card, or train again."
-        ) from error
+        content = read_yaml(path)
+        card = build(ModelCard, upgrade(content) if content.get("format_version") == 1 else content)
+    except ConfigError as error:
+        fix = f"{error.fix or ''} Correct the card, or point to a package folder made by medseg train."
+        raise ModelError(error.what, where=path, fix=fix) from error
     if Path(card.weights_file).name != card.weights_file:
         raise ModelError("weights_file must be a plain file name inside the package", where=path)
     return ModelPackage(folder, card)

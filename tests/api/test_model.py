@@ -89,6 +89,10 @@ def test_an_affine_goes_with_an_array_and_with_nothing_else(model: medseg.Model,
         model.segment(array[0], OBLIQUE)
     with pytest.raises(medseg.ConfigError, match=r"load_model: overlap: must be"):
         medseg.load_model("hippocampus", overlap=2)
+    with pytest.raises(medseg.ConfigError, match="device: must be auto, cpu, cuda or cuda:N"):
+        medseg.load_model("hippocampus", device="gpu")
+    with pytest.raises(medseg.UsageError, match=r"save scores: there is no such map\. Choose among probabilities"):
+        medseg.load_model("hippocampus", save="scores")
 
 
 def test_a_prediction_says_what_the_command_line_says(prediction: medseg.Prediction) -> None:

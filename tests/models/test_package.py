@@ -51,3 +51,18 @@ def test_weights_of_either_stage_that_were_changed_are_refused(cascade):
             load_package(cascade).files()
         weights.write_bytes(whole)
     assert load_package(cascade).files()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ("  license:", "  licence:", "unknown key 'training.licence'. Did you mean 'license'?"),
+        ("title:", "title: a\ntitle:", "the file has the key 'title' twice"),
+    ],
+)
+def test_a_misspelt_card_is_refused_by_the_key_as_it_was_written(cascade, right, wrong, message):
+    path = cascade / "coarse" / "model.yaml"
+    path.write_text(path.read_text().replace(right, wrong))
+    with pytest.raises(ModelError) as caught:
+        load_package(path.parent)
+    assert str(caught.value).startswith(f"{path}: {message}")
