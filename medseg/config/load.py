@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from medseg.config.complaint import UNKNOWN, complaint, meant
+from medseg.config.complaint import UNKNOWN, Complaint, complaint, meant
 from medseg.errors import ConfigError, UsageError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -148,6 +149,20 @@ def unknown_key(values: Mapping[str, Any], key: str, known: Sequence[str], *, wh
     """Return the error for a key that is not among those known."""
     override, _ = _override(values, [key])
     return ConfigError(f"{UNKNOWN} '{key}'", where=f"--set {override}" if override else where, fix=meant(key, known))
+
+
+def unknown_value(
+    values: Mapping[str, Any], path: Sequence[str], known: Sequence[str], *, where: object
+) -> ConfigError:
+    """Return the error for a name, by the path of its key, that is not among those known."""
+    found: Any = values
+    for key in path:
+        found = found[key]
+    override, named = _override(values, path)
+    what = Complaint(tuple(path), f"there is no '{found}'").about(named if override else 0)
+    near = [f"Did you mean '{name}'?" for name in get_close_matches(str(found), known, n=1)]
+    fix = " ".join([*near, f"Known: {', '.join(known)}."])
+    return ConfigError(what, where=f"--set {override}" if override else where, fix=fix)
 
 
 def _first(model: type[BaseModel], values: Mapping[str, Any], errors: Sequence[Any], where: object) -> ConfigError:

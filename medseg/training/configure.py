@@ -17,6 +17,7 @@ from medseg.errors import UsageError
 from medseg.io.files.atomic import write_text
 from medseg.tracking.resolve import resolve_model
 from medseg.training.config import SplitConfig, TrainConfig
+from medseg.training.early_check import check_early, check_network
 from medseg.training.options import TrainOptions, seconds_of
 from medseg.training.plan import DatasetSource, fitting_preset, plan_dataset
 from medseg.training.warm_start import start_values
@@ -25,8 +26,6 @@ log = logging.getLogger("medseg.train")
 
 # What a configuration must say; where it does not, the dataset is planned.
 PLANNED = ("input", "network")
-# In place of a plan, to check all other keys before any data is read.
-UNPLANNED = {"input": {"channels": [{"name": "any"}], "patch": [16, 16, 16]}, "network": {"name": "unet"}, "epochs": 1}
 
 
 class Configurator:
@@ -45,7 +44,7 @@ class Configurator:
         else:
             self.values = {} if self.path is None else read_yaml(self.path)
         changed = apply_overrides(self.values, options.settings)
-        build(TrainConfig, merged(UNPLANNED, without_null(changed)), where=self.path)
+        check_early(changed, where=self.path)
         if start := options.start or self.values.get("start"):
             resolve_model(start)  # that there is one is known before any data is read
         self.source = DatasetSource(options.dataset, described(changed))
@@ -78,7 +77,9 @@ class Configurator:
             values["epochs"] = options.epochs
         if options.seed is not None:
             values["seed"] = options.seed
-        return build(TrainConfig, without_null(values), where=self.path)
+        made = build(TrainConfig, without_null(values), where=self.path)
+        check_network(values, where=self.path)
+        return made
 
     def dataset(self, config: TrainConfig) -> Dataset:
         """Return the dataset as a configuration describes it: read once, unless a plan found in a folder differs."""

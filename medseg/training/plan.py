@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from medseg.config.load import build
+from medseg import resources
+from medseg.config.load import build, read_yaml
 from medseg.data.dataset import Dataset
 from medseg.data.description import DatasetDescription, description_in
 from medseg.data.examine import examine
@@ -20,6 +21,7 @@ from medseg.io.files.atomic import write_text
 from medseg.training.audit_run import audit_for_run
 from medseg.training.config import SplitConfig, TrainConfig
 from medseg.training.cost import predict_cost
+from medseg.training.early_check import check_early
 
 
 @dataclass(frozen=True, repr=False)
@@ -88,6 +90,9 @@ def plan(
     UsageError
         When an option cannot be what was given.
     """
+    if config is not None:
+        path = resources.find("configs", config)
+        check_early(read_yaml(path), where=path)
     source = DatasetSource(Path(dataset), description_in(config))
     made, fingerprint, text = plan_dataset(source, preset or fitting_preset(device), configuration)
     if out is not None:

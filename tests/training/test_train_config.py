@@ -12,6 +12,7 @@ from medseg.errors import ConfigError, UsageError
 from medseg.training.config import TrainConfig
 from medseg.training.configure import Configurator
 from medseg.training.options import TrainOptions, seconds_of
+from medseg.training.plan import plan
 
 
 def configure(dataset: Path, config: str | None, settings=(), *, out=None, **options) -> TrainConfig:
@@ -53,6 +54,30 @@ def test_a_time_budget_takes_the_place_of_the_files_epochs(tmp_path):
 def test_what_is_no_length_of_time_is_refused(text):
     with pytest.raises(UsageError, match="--time-budget"):
         seconds_of(text)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["network.name=unet9"], "--set network.name=unet9: there is no 'unet9'. Did you mean 'unet'?"),
+        (
+            ["network.name=unet", "network.arguments.featurs=3"],
+            "--set network.arguments.featurs=3: unknown key 'featurs'. Did you mean 'features'?",
+        ),
+        (["optimzer.name=sgd"], "--set optimzer.name=sgd: unknown key 'optimzer'"),
+    ],
+)
+def test_network_and_keys_are_checked_before_a_dataset_is_read(settings, message, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        configure(tmp_path / "no dataset", None, settings)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_plan_checks_the_configuration_before_it_reads_the_dataset(tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("optimzer: {name: sgd}\n")
+    with pytest.raises(ConfigError, match="unknown key 'optimzer'"):
+        plan(tmp_path / "no dataset", config=str(path))
 
 
 SHIPPED = [path for path in resources.shipped("configs").values() if "network" in read_yaml(path)]

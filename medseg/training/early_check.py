@@ -1,0 +1,39 @@
+"""Checks a configuration before any data is read, the network it names too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from medseg.config.load import build, merged, under, unknown_value, without_null
+from medseg.errors import ConfigError
+from medseg.models.registry import find_family, network_names
+from medseg.training.config import TrainConfig
+
+# In place of a plan, to check all other keys.
+UNPLANNED = {"input": {"channels": [{"name": "any"}], "patch": [16, 16, 16]}, "network": {"name": "unet"}, "epochs": 1}
+
+
+def check_early(values: Mapping[str, Any], *, where: object = None) -> None:
+    """Refuse values that no training can have, whatever the plan adds; raises `ConfigError`."""
+    build(TrainConfig, merged(UNPLANNED, without_null(values)), where=where)
+    check_network(values, where=where)
+
+
+def check_network(values: Mapping[str, Any], *, where: object = None) -> None:
+    """Check a network, where it is named, and its arguments; raises `ConfigError`."""
+    network = under(values, "network", where=where)
+    if "name" not in network:
+        return
+    name = network["name"]
+    if name not in network_names():
+        raise unknown_value(values, ["network", "name"], network_names(), where=where)
+    family = find_family(name)
+    dimensions = network.get("dimensions", 3)
+    if dimensions not in family.dimensions:
+        possible = " or ".join(map(str, family.dimensions))
+        raise ConfigError(
+            f"network.dimensions: {name} has {possible} spatial dimensions, not {dimensions}", where=where
+        )
+    inside = f"network {name}, arguments" if where is None else f"{where}: network {name}, arguments"
+    build(family.arguments, under(network, "arguments"), where=inside)
