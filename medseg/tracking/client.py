@@ -9,12 +9,18 @@ import logging
 import os
 from pathlib import Path
 
+from medseg.tracking.database import make_ready
+
 
 def tracking_uri(workspace: Path) -> str:
     """Address of the tracking server, or of the database in a folder, which is made."""
     workspace = workspace.resolve()
     workspace.mkdir(parents=True, exist_ok=True)
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(workspace / 'mlflow.db').as_posix()}"
+    if server := os.environ.get("MLFLOW_TRACKING_URI"):
+        return server
+    database = workspace / "mlflow.db"
+    make_ready(database)
+    return f"sqlite:///{database.as_posix()}"
 
 
 def silence() -> None:

@@ -1,9 +1,8 @@
 """Records a finished run in MLflow's own SQLite database without importing MLflow, which takes longer than a case does.
 
-A batch of predictions is one row and a few numbers. MLflow takes seconds to import and to bring a new database
-through all migrations of its history. So the empty database that MLflow made once is kept, by MLflow's version, and
-copied; and what its client would insert for a finished run is inserted here. Everything read back, or recorded in any
-other place, goes through MLflow; see `medseg.tracking.runs`.
+A batch of predictions is one row and a few numbers. So an empty database that MLflow made once is copied, see
+`medseg.tracking.database`, and what its client would insert for a finished run is inserted here. Everything read back,
+or recorded in any other place, goes through MLflow; see `medseg.tracking.runs`.
 """
 
 from __future__ import annotations
@@ -15,15 +14,9 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from medseg.io.files.atomic import atomic_path
-from medseg.resources import store_folder
-
-# Seconds to wait for another process that is writing.
-PATIENCE = 30.0
-ROWS_OF_RUNS = ("latest_metrics", "metrics", "params", "tags", "runs", "experiment_tags", "experiments")
+from medseg.tracking.database import PATIENCE, copy, schema, schema_of, template
 
 
 @dataclass(frozen=True)
@@ -42,45 +35,19 @@ def insert(database: Path, artifacts: Path, run: FinishedRun) -> bool:
 
     `artifacts` is the folder for files of an experiment that is made now.
     """
-    template = _template()
-    if template is None or not template.is_file():
+    empty = template()
+    if empty is None or not empty.is_file():
         return False
     try:
         if not database.exists():
-            with atomic_path(database) as part:
-                part.write_bytes(template.read_bytes())
+            copy(empty, database)
         with _writing(database) as connection:
-            if _schema(connection) != _schema_of(template):
+            if schema(connection) != schema_of(empty):
                 return False
             _insert(connection, artifacts, run)
     except sqlite3.Error:
         return False
     return True
-
-
-def keep_empty_copy(database: Path) -> None:
-    """Keep a database that the installed MLflow has just made, emptied, for `insert` to copy."""
-    template = _template()
-    if template is None or template.exists():
-        return
-    with (
-        contextlib.suppress(OSError, sqlite3.Error),
-        atomic_path(template) as part,
-        closing(sqlite3.connect(database)) as source,
-        closing(sqlite3.connect(part)) as target,
-    ):
-        source.backup(target)
-        for table in ROWS_OF_RUNS:
-            target.execute(f"DELETE FROM {table}")  # noqa: S608  (names from the list above)
-        target.commit()
-        target.execute("VACUUM")
-
-
-def _template() -> Path | None:
-    for name in ("mlflow-skinny", "mlflow"):
-        with contextlib.suppress(PackageNotFoundError):
-            return store_folder().parent / "mlflow" / f"empty-{version(name)}.db"
-    return None
 
 
 @contextlib.contextmanager
@@ -94,15 +61,6 @@ def _writing(database: Path) -> Iterator[sqlite3.Connection]:
             connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
-
-
-def _schema(connection: sqlite3.Connection) -> list[tuple[str]]:
-    return connection.execute("SELECT version_num FROM alembic_version").fetchall()
-
-
-def _schema_of(database: Path) -> list[tuple[str]]:
-    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-        return _schema(connection)
 
 
 def _insert(connection: sqlite3.Connection, artifacts: Path, run: FinishedRun) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from medseg.errors import InputError
 from medseg.tracking.client import first_line, silence, tracking_uri
-from medseg.tracking.local_runs import FinishedRun, insert, keep_empty_copy
+from medseg.tracking.local_runs import FinishedRun, insert
 
 log = logging.getLogger("medseg.train")
 
@@ -32,12 +32,9 @@ def record_finished(
     run = FinishedRun(EXPERIMENT, name, {k: str(v)[:LONGEST_VALUE] for k, v in parameters.items()}, tags, metrics)
     if own and insert(database, workspace.resolve() / "mlartifacts", run):
         return
-    new = own and not database.exists()
     tracker = Tracker(workspace, name=name, parameters=parameters, tags=tags)
     tracker.log(metrics, step=0)
     tracker.end()
-    if new:
-        keep_empty_copy(database)
 
 
 class _Run:
@@ -144,6 +141,7 @@ class Tracker(_Run):
         from mlflow.entities import Param, RunStatus, RunTag
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
+        from sqlalchemy.exc import SQLAlchemyError
 
         self.uri = tracking_uri(workspace)
         try:
@@ -157,7 +155,7 @@ class Tracker(_Run):
             for first in range(0, len(listed), PARAMETERS_A_CALL):
                 self._client.log_batch(self.run_id, params=listed[first : first + PARAMETERS_A_CALL])
             self._client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in (tags or {}).items()])
-        except MlflowException as error:
+        except (MlflowException, SQLAlchemyError) as error:
             raise InputError(
                 f"MLflow cannot record the run ({first_line(error)})",
                 where=self.uri,

@@ -34,7 +34,7 @@ def read(folder):
 
 def test_it_reads_back_as_what_mlflow_records(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
-    record_finished(first, **RUN)  # by MLflow, which leaves an empty database to copy
+    record_finished(first, **RUN)  # by MLflow, and an empty database to copy is kept
     assert insert(second / "mlflow.db", second / "mlartifacts", FINISHED)
     by_mlflow, by_hand = read(first), read(second)
     assert by_hand[1] == by_mlflow[1]
@@ -84,6 +84,6 @@ def test_a_failure_midway_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_without_mlflow_there_is_nothing_to_copy(tmp_path, monkeypatch):
-    monkeypatch.setattr(local_runs, "_template", lambda: None)
+    monkeypatch.setattr(local_runs, "template", lambda: None)
     assert not insert(tmp_path / "mlflow.db", tmp_path, FINISHED)
     assert not (tmp_path / "mlflow.db").exists()

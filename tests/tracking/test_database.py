@@ -1,0 +1,88 @@
+"""A database of MLflow's that a stopped process left half made costs a warning, one with runs is never touched."""
+
+import logging
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from medseg.errors import InputError, Interrupted
+from medseg.tracking.runs import Tracker
+
+
+@pytest.fixture(autouse=True, scope="module")
+def home(tmp_path_factory):
+    """Where an empty database is kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("home")
+        patch.setenv("MEDSEG_HOME", str(folder))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def empty(home, tmp_path_factory):
+    Tracker(tmp_path_factory.mktemp("other"), name="run", parameters={}).end()
+    (kept,) = home.rglob("empty-*.db")
+    return kept.read_bytes()
+
+
+def execute(database, *statements):
+    with closing(sqlite3.connect(database)) as connection:
+        found = [connection.execute(statement).fetchall() for statement in statements]
+        connection.commit()
+    return found[-1]
+
+
+@pytest.fixture
+def whole(empty, tmp_path):
+    """A new database without a run."""
+    database = tmp_path / "mlflow.db"
+    database.write_bytes(empty)
+    return database
+
+
+HALVES = {
+    "the last table is made, its version not yet": ["UPDATE alembic_version SET version_num = 'c3d6457b6d8a'"],
+    "some tables are missing": ["DROP TABLE runs", "DROP TABLE alembic_version"],
+    "no version yet": ["DELETE FROM alembic_version"],
+}
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_a_half_made_database_is_moved_aside(whole, caplog, half):
+    execute(whole, *HALVES[half])
+    with caplog.at_level(logging.WARNING, "medseg"):
+        Tracker(whole.parent, name="train", parameters={"a": 1}).end()
+    (said,) = caplog.messages
+    assert "half made" in said
+    assert execute(whole, "SELECT name, status FROM runs") == [("train", "FINISHED")]
+    assert (whole.parent / "mlflow-half-made.db").is_file()
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(b"no database" * 100)
+    with pytest.raises(InputError, match="file is not a database"):
+        Tracker(tmp_path, name="run", parameters={})
+
+
+def test_a_database_is_kept_as_it_is(whole, caplog):
+    with caplog.at_level(logging.WARNING, "medseg"):
+        Tracker(whole.parent, name="first", parameters={}).end()
+        Tracker(whole.parent, name="second", parameters={}).end()
+    assert not caplog.messages
+    assert execute(whole, "SELECT name FROM runs ORDER BY start_time") == [("first",), ("second",)]
+
+
+def test_a_stop_while_it_is_made_leaves_none(tmp_path, monkeypatch):
+    from mlflow.tracking import MlflowClient
+
+    def stopped(*_given, **_options):
+        raise Interrupted("SIGTERM")
+
+    monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(MlflowClient, "search_experiments", stopped)
+    with pytest.raises(Interrupted):
+        Tracker(tmp_path / "out", name="run", parameters={})
+    assert list((tmp_path / "out").iterdir()) == []
+    assert not list((tmp_path / "home").rglob("*.db"))
