@@ -29,6 +29,20 @@ def case_of(out: Path, start: str) -> Path:
     return folder
 
 
+def test_wrong_usage_is_exit_code_2_with_the_fix(medseg, scans, tmp_path):
+    for arguments, word in (
+        ([scans, "--model", "nonesuch"], "hippocampus"),
+        ([tmp_path / "absent", "--model", MODEL], "absent"),
+        ([scans, "--model", MODEL, "--format", "jpeg"], "nifti"),
+        ([scans, "--model", MODEL, "--set", "segment.overlop=1"], "overlap"),
+        ([scans, "--model", MODEL, "--device", "cuda:99"], "cuda"),
+    ):
+        done = medseg("predict", *arguments, "--out", tmp_path / "out")
+        assert done.returncode in (2, 4), (arguments, done.stderr)
+        assert word in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def test_a_broken_file_fails_the_batch_in_part_and_is_named_with_its_fix(results):
     done, _ = results
     assert done.returncode == 3, done.stderr
@@ -122,22 +136,8 @@ def test_a_second_run_does_nothing_and_a_changed_option_does_all_again(results, 
     states = [line.split("\t")[1] for line in again.stdout.splitlines()]
     assert sorted(states) == ["current", "current", "failed"]
     assert times() == before
-    dry = medseg("predict", scans, "--model", MODEL, "--out", out, "--overlap", "0.3", "--dry-run", *quick)
+    dry = medseg("predict", scans, "--model", MODEL, "--out", out, *quick, "--overlap", "0.3", "--dry-run")
     assert [line.split("\t")[1] for line in dry.stdout.splitlines()].count("pending") >= 2
-
-
-def test_wrong_usage_is_exit_code_2_with_the_fix(medseg, scans, tmp_path):
-    for arguments, word in (
-        ([scans, "--model", "nonesuch"], "hippocampus"),
-        ([tmp_path / "absent", "--model", MODEL], "absent"),
-        ([scans, "--model", MODEL, "--format", "jpeg"], "nifti"),
-        ([scans, "--model", MODEL, "--set", "segment.overlop=1"], "overlap"),
-        ([scans, "--model", MODEL, "--device", "cuda:99"], "cuda"),
-    ):
-        done = medseg("predict", *arguments, "--out", tmp_path / "out")
-        assert done.returncode in (2, 4), (arguments, done.stderr)
-        assert word in done.stderr
-        assert "Traceback" not in done.stderr
 
 
 def test_a_folder_without_scans_is_exit_code_4(medseg, tmp_path):
