@@ -59,6 +59,12 @@ def matching(pattern: str, what: str) -> Callable[[str | None], str | None]:
     return check
 
 
+def _more_than_0(number: float | None) -> float | None:
+    if number is None or number > 0:
+        return number
+    raise typer.BadParameter("must be more than 0")
+
+
 def _shard(text: str | None) -> str | None:
     numbers = None if text is None else re.fullmatch(r"(\d+)/(\d+)", text)
     if text is None or (numbers and 1 <= int(numbers[1]) <= int(numbers[2])):
@@ -121,11 +127,12 @@ MaxMemoryOption = Annotated[
         "--max-memory",
         help="Memory that one case may use. By default, 9/10 of what is free.",
         metavar="GIB",
-        min=0,
+        callback=_more_than_0,
     ),
 ]
 MaxSecondsOption = Annotated[
-    float | None, option(RUN, "--max-seconds", help="Time that one case may take.", metavar="SECONDS", min=0)
+    float | None,
+    option(RUN, "--max-seconds", help="Time that one case may take.", metavar="SECONDS", callback=_more_than_0),
 ]
 OverwriteOption = Annotated[bool, option(RUN, "--overwrite", help="Compute again what is already done.")]
 DryRunOption = Annotated[bool, option(RUN, "--dry-run", help="Show what would be done, and write nothing.")]

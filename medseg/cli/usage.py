@@ -49,9 +49,10 @@ def _reason(error: Any, param: Any) -> str:
     if kind.is_choice:
         return f"must be one of {', '.join(map(str, kind.choices))}"
     low, high = getattr(param, "min", None), getattr(param, "max", None)
-    if low is not None and high is not None:
-        return f"must be between {low:g} and {high:g}"
-    if low is not None or high is not None:
-        return f"must be at least {low:g}" if high is None else f"must be at most {high:g}"
     number = {"int": "a whole number", "float": "a number"}.get(param.bare_type())
-    return f"must be {number}" if number else str(error.message).rstrip(".").removeprefix("Value error, ")
+    must = f"must be {number}" if number and "valid" in str(error.message) else "must be"
+    if low is not None and high is not None:
+        return f"{must} between {low:g} and {high:g}"
+    if low is not None or high is not None:
+        return f"{must} at least {low:g}" if high is None else f"{must} at most {high:g}"
+    return must if must != "must be" else str(error.message).rstrip(".").removeprefix("Value error, ")

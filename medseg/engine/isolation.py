@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection, Listener
 import psutil
 
 from medseg.engine.outcomes import Work, failure, pending, record_failure
+from medseg.errors import UsageError
 from medseg.log_file import console_level
 from medseg.types.run import CaseOutcome, Preparing
 from medseg.types.scan import FoundScan
@@ -36,6 +37,13 @@ class Guard:
 
     memory: float | None = None
     seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, limit in (("memory", self.memory), ("seconds", self.seconds)):
+            if limit is not None and not limit > 0:
+                raise UsageError(
+                    f"--max-{name} {limit:g}: must be more than 0", fix="Leave it out for no limit of yours."
+                )
 
 
 def run_isolated(

@@ -76,6 +76,9 @@ def test_version_and_shell_completion(capsys):
     assert done.stdout.split() == ["predict"]
 
 
+PREDICT = ["predict", ".", "-m", "hippocampus", "-o", "never-made"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -89,6 +92,12 @@ def test_version_and_shell_completion(capsys):
         (["models", "verify", "hippocampus", "--device", "gpu"], "--device gpu: must be auto, cpu, cuda or cuda:N"),
         (["push", ".", "--to", "dicom://a:1/B", "--retries", "-1"], "--retries -1: must be at least 0"),
         (["push", ".", "--to", "dicom://a:1/B", "--retries=few"], "--retries few: must be"),
+        ([*PREDICT, "--overlap", "abc"], "--overlap abc: must be a number between 0 and 0.9"),
+        ([*PREDICT, "--overlap", "3"], "--overlap 3: must be between 0 and 0.9"),
+        ([*PREDICT, "--max-seconds", "0"], "--max-seconds 0: must be more than 0"),
+        ([*PREDICT, "--max-memory", "0"], "--max-memory 0: must be more than 0"),
+        ([*PREDICT, "--max-memory", "abc"], "--max-memory abc: must be a number"),
+        ([*PREDICT, "--device", "cuda:99"], "--device cuda:99: "),
         (["convert", ".", "-o", "/dev/null/x"], "--out /dev/null/x: nothing can be written there"),
     ],
 )

@@ -13,7 +13,7 @@ import torch
 from networks_for_tests import tiny_card
 from objects_for_tests import scan_of
 
-from medseg.errors import MissingDependency, ModelError, UsageError
+from medseg.errors import ModelError, UsageError
 from medseg.infer.engines import measure, select
 from medseg.infer.engines.onnx_export import export_onnx, find_export
 from medseg.infer.engines.precision import allowed_precisions, why_precision
@@ -191,7 +191,7 @@ def test_an_engine_that_is_not_installed_or_not_for_gpus_says_so(make, monkeypat
     with pytest.raises(UsageError, match="runs on the CPU"):
         select.select_engine(package, InferOptions(engine="onnx", device="cuda"))
     monkeypatch.setattr(select, "find_spec", lambda name: None)
-    with pytest.raises(MissingDependency, match=r"Install medseg\[openvino\]"):
+    with pytest.raises(UsageError, match=r"--engine openvino: openvino is not installed. Install medseg\[openvino\]"):
         select.select_engine(package, InferOptions(engine="openvino", device="cpu"))
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from medseg.infer.engines.select import ProgressCallback
+from medseg.infer.engines.select import ProgressCallback, check_available
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.files.scratch import Scratch
@@ -36,6 +36,7 @@ class Segment:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.package: ModelPackage = resolve_model(options.model)
+        check_available(self.package, options)
         self._announce: ProgressCallback | None = None
 
     def identity(self) -> dict[str, Any]:

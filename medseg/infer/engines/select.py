@@ -62,11 +62,7 @@ def choose_engine(package: ModelPackage, options: InferOptions, progress: Progre
     precisions its card allows, it takes what was fastest on this machine when the package was first used here; see
     `medseg.infer.engines.measure`. Where an engine needs the network as ONNX, it is exported at first use.
     """
-    if package.card.network.name == "onnx" and (options.engine == "torch" or options.device.startswith("cuda")):
-        raise UsageError(
-            f"'{package.card.name}' came as ONNX, which runs on the CPU, by OpenVINO or ONNX Runtime",
-            fix="Leave out --engine and --device.",
-        )
+    check_available(package, options)
     precisions = allowed_precisions(package.card, options.precision)
     on_gpu = options.device.startswith("cuda") or (
         options.device == "auto" and options.engine in ("auto", "torch") and _has_gpu()
@@ -76,9 +72,27 @@ def choose_engine(package: ModelPackage, options: InferOptions, progress: Progre
     return _choose_on_cpu(package, options, precisions, progress)
 
 
-def _choose_on_gpu(package: ModelPackage, options: InferOptions, precisions: Sequence[Precision]) -> Chosen:
-    if options.engine not in ("auto", "torch"):
+def check_available(package: ModelPackage, options: InferOptions) -> None:
+    """Check that this machine has the device and the engine asked for, before any work; raises `UsageError`."""
+    if package.card.network.name == "onnx" and (options.engine == "torch" or options.device.startswith("cuda")):
+        raise UsageError(
+            f"'{package.card.name}' came as ONNX, which runs on the CPU, by OpenVINO or ONNX Runtime",
+            fix="Leave out --engine and --device.",
+        )
+    if options.device.startswith("cuda") and options.engine not in ("auto", "torch"):
         raise UsageError(f"--engine {options.engine} runs on the CPU here", fix="Use --engine torch for a GPU.")
+    if options.engine != "auto" and not find_spec(MODULES[options.engine]):
+        raise UsageError(
+            f"--engine {options.engine}: {MODULES[options.engine]} is not installed",
+            fix=f"Install medseg[{options.engine}], or use --engine torch.",
+        )
+    if options.device.startswith("cuda"):
+        from medseg.infer.engines.torch import resolve_device
+
+        resolve_device(options.device)
+
+
+def _choose_on_gpu(package: ModelPackage, options: InferOptions, precisions: Sequence[Precision]) -> Chosen:
     candidates = [Candidate("torch", precision) for precision in precisions if precision != "int8"]
     lowest = _lowest(candidates, options)
     engine = make_engine(lowest, package, options, None)
@@ -92,11 +106,6 @@ def _choose_on_cpu(
     precisions: Sequence[Precision],
     progress: ProgressCallback | None,
 ) -> Chosen:
-    if options.engine != "auto" and not find_spec(MODULES[options.engine]):
-        raise MissingDependency(
-            f"{MODULES[options.engine]} is not installed",
-            fix=f"Install medseg[{options.engine}], or use --engine torch.",
-        )
     exported = ensure_export(package, progress=progress) if options.engine != "torch" else None
     if exported is None and options.engine not in ("auto", "torch"):
         raise ModelError(
