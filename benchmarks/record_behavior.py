@@ -5,7 +5,8 @@
 
 A record holds, made by the command line alone: the SHA-256 of the voxels of 52 hippocampus predictions of the shipped
 model, their volumes, the evaluation of them (every figure of per_case.csv), every element of the demo's DICOM SEG, and
-the SHA-256 of every tensor of a short training.
+the SHA-256 of every tensor of a short training. Take both records with the same OMP_NUM_THREADS, which changes the
+order in which floats are summed.
 """
 
 from __future__ import annotations
