@@ -95,6 +95,7 @@ class OpenRun(_Run):
         silence()
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
+        from sqlalchemy.exc import SQLAlchemyError
 
         reason = "there is no mlflow.db"
         for uri in stores:
@@ -102,7 +103,7 @@ class OpenRun(_Run):
                 client = MlflowClient(tracking_uri=uri)
                 client.get_run(run_id)
                 return cls(client, run_id)
-            except MlflowException as error:
+            except (MlflowException, SQLAlchemyError) as error:
                 reason = first_line(error)
         raise InputError(
             f"MLflow does not know the run {run_id} ({reason})",
