@@ -36,12 +36,12 @@ class _KeyTwice(yaml.MarkedYAMLError):
 class _StrictLoader(yaml.SafeLoader):
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
-        seen = set()
+        keys = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
-                if (key.tag, key.value) in seen:
+                if (key.tag, key.value) in keys:
                     raise _KeyTwice(key.value, key.start_mark.line + 1)
-                seen.add((key.tag, key.value))
+                keys.add((key.tag, key.value))
         return node
 
 
