@@ -84,7 +84,7 @@ def test_what_does_not_fit_is_refused_in_one_line(medseg, tmp_path):
         (tmp_path / "a" / "labels.nii.gz", tmp_path / "b" / "scan", "dicom-seg", 4, "not on the scan's grid"),
         (tmp_path / "moved.nii.gz", tmp_path / "a" / "scan", "nifti", 4, "between the scan's"),
         (tmp_path / "a" / "labels.nii.gz", tmp_path / "a" / "scan", "dicom-seg-objects", 4, "no objects were made"),
-        (tmp_path / "a" / "labels.nii.gz", tmp_path / "a" / "scan", "png", 2, "no format 'png'"),
+        (tmp_path / "a" / "labels.nii.gz", tmp_path / "a" / "scan", "png", 2, "must be one or more of nifti"),
         (tmp_path / "none.nii.gz", tmp_path / "a" / "scan", "nifti", 2, "no such file"),
     )
     for file, source, name, code, words in cases:

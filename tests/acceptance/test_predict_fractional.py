@@ -22,13 +22,22 @@ def series(scans: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def folder(medseg, series: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(medseg, series: Path, quick, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("fractional")
     formats = ("--format", f"nifti,{FORMAT}", "--save", "probabilities")
-    done = medseg("predict", series, "--model", MODEL, "--out", out, *formats)
+    done = medseg("predict", series, "--model", MODEL, "--out", out, *formats, *quick)
     assert done.returncode == 0, done.stderr
     [case] = [path for path in out.iterdir() if path.is_dir()]
     return case
+
+
+def test_a_scan_that_is_not_dicom_cannot_have_it_and_says_so(medseg, scans, quick, tmp_path):
+    scan = scans / "research" / "left-hippocampus.nii.gz"
+    done = medseg("predict", scan, "--model", MODEL, "--out", tmp_path, "--format", FORMAT, *quick)
+    assert done.returncode == 4
+    assert "dicom-seg-fractional can be written for DICOM scans only" in done.stderr
+    assert "--format nifti,dicom-seg" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_every_fraction_is_the_class_s_score_where_the_series_has_it(folder):
@@ -62,8 +71,8 @@ def test_read_back_it_gives_the_labels(folder):
     assert np.array_equal(back.array[certain], labels[certain])
 
 
-def test_the_format_by_itself_has_scores_and_leaves_no_map(medseg, series, folder, tmp_path):
-    done = medseg("predict", series, "--model", MODEL, "--out", tmp_path, "--format", FORMAT)
+def test_the_format_by_itself_has_scores_and_leaves_no_map(medseg, series, folder, quick, tmp_path):
+    done = medseg("predict", series, "--model", MODEL, "--out", tmp_path, "--format", FORMAT, *quick)
     assert done.returncode == 0, done.stderr
     [case] = [path for path in tmp_path.iterdir() if path.is_dir()]
     assert (case / "labels.fractional.dcm").read_bytes() == (folder / "labels.fractional.dcm").read_bytes()
@@ -77,12 +86,3 @@ def test_the_format_by_itself_has_scores_and_leaves_no_map(medseg, series, folde
     assert computed["precision"] in ("float32", "bfloat16")
     assert computed["engine"].split()[0] in ("torch", "openvino", "onnxruntime")
     assert computed["why"]
-
-
-def test_a_scan_that_is_not_dicom_cannot_have_it_and_says_so(medseg, scans, tmp_path):
-    scan = scans / "research" / "left-hippocampus.nii.gz"
-    done = medseg("predict", scan, "--model", MODEL, "--out", tmp_path, "--format", FORMAT)
-    assert done.returncode == 4
-    assert "dicom-seg-fractional can be written for DICOM scans only" in done.stderr
-    assert "--format nifti,dicom-seg" in done.stderr
-    assert "Traceback" not in done.stderr
