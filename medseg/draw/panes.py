@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from medseg.draw.orientation import Cut, Orientation
 from medseg.draw.outline import Layer, paint
-from medseg.draw.window import gray_levels, gray_window
 from medseg.types import Geometry, Scan
+from medseg.types.window import gray_levels, gray_window
 
 BACKGROUND = (16, 18, 22)
 INK = (230, 232, 236)

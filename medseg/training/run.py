@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -89,24 +90,9 @@ def train(
     Interrupted
         When a signal asked to stop; a checkpoint is written, and the same call resumes.
     """
-    return run_training(
-        TrainOptions(
-            dataset=Path(dataset),
-            out=Path(out),
-            config=config,
-            time_budget=time_budget,
-            epochs=epochs,
-            device=device,
-            start=start,
-            folds=folds,
-            configuration=configuration,
-            final=final,
-            processes=processes,
-            seed=seed,
-            settings=tuple(settings),
-            started=time.monotonic(),
-        )
-    )
+    # The parameters are the options' fields, by name; three of them take more types.
+    given: dict[str, Any] = {**locals(), "dataset": Path(dataset), "out": Path(out), "settings": tuple(settings)}
+    return run_training(TrainOptions(**given, started=time.monotonic()))
 
 
 def run_training(options: TrainOptions) -> ModelPackage | FoldResults:

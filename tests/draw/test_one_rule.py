@@ -4,8 +4,8 @@ import numpy as np
 
 from medseg.draw.orientation import Cut, Orientation
 from medseg.draw.outline import Layer, paint
-from medseg.draw.window import gray_levels, gray_window
 from medseg.types import Geometry, Source
+from medseg.types.window import gray_levels, gray_window
 
 
 def test_a_single_slice_on_the_unit_grid_is_shown_as_stored_and_a_scan_is_not():

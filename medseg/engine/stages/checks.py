@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from medseg.engine.stages.options import NoOptions
+from medseg.engine.stages.options import WithoutOptions
 from medseg.post.quality import QualityOptions, check_quality
 from medseg.post.volumes import measure_volumes
 from medseg.types import Prediction
@@ -15,12 +15,9 @@ from medseg.types.run import PredictedVolumes, Volumes
 from medseg.types.stage import RunContext, Where
 
 
-@dataclass(frozen=True)
-class Measure:
+class Measure(WithoutOptions):
     """Measures the volume of every class, and counts its objects."""
 
-    Options = NoOptions
-    options: NoOptions
     runs: ClassVar[Where] = "aside"
 
     def run(self, item: Prediction, context: RunContext) -> Volumes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -11,5 +13,9 @@ class StageOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class NoOptions(StageOptions):
-    """Nothing to choose."""
+@dataclass(frozen=True)
+class WithoutOptions:
+    """A stage that has nothing to choose."""
+
+    Options = StageOptions
+    options: StageOptions

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from medseg.engine.stages.options import NoOptions, StageOptions
+from medseg.engine.stages.options import StageOptions, WithoutOptions
 from medseg.errors import FormatLimitation
 from medseg.io.files.atomic import write_text
 from medseg.io.formats import WRITERS, Labeled, write
@@ -100,12 +100,9 @@ class Save:
         return CaseReport(tuple(Flag(text) for text in value.warnings), value.notes)
 
 
-@dataclass(frozen=True)
-class SaveObjects:
+class SaveObjects(WithoutOptions):
     """Writes the id map and the table of a case into its folder."""
 
-    Options = NoOptions
-    options: NoOptions
     runs: ClassVar[Where] = "aside"
 
     def run(self, item: ObjectsOfCase, context: RunContext) -> Instances:

@@ -14,16 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from PIL import Image, ImageDraw, ImageFont
-from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
-from pydicom.pixels import apply_modality_lut, pixel_array
 from scipy import ndimage
 
-from medseg.errors import InputError
 from medseg.io.dicom.header import lenient
 from medseg.io.dicom_results.coding import NOTICE, SOFTWARE_VERSION, long_string, serial_number, title
+from medseg.io.dicom_results.gray_slices import GraySlices
 from medseg.io.dicom_results.identity import PROVISIONAL, derived_uid, digest_of_array, write_sealed
-from medseg.io.dicom_results.source import SourceSeries, read_source
+from medseg.io.dicom_results.source import read_source
 from medseg.types import LabelClass, LabelMap, LabelTable, ModelIdentity, Source
 
 SERIES_NUMBER = 9004
@@ -41,17 +38,17 @@ def write_key_images(labels: LabelMap, source: Source, path: Path, *, model: Mod
     """Write one key image for each class found, on the slice where most of it is.
 
     Classes that are largest on the same slice share an image, and every image shows every class on its slice. Where
-    nothing was found, one image of the middle slice says so. Gray values are windowed as the source's header asks,
-    between the 1st and 99th percentile where it does not.
+    nothing was found, one image of the middle slice says so. Gray levels have the window of the case's preview.
     """
     series = read_source(labels.geometry, source)
     array = series.on_slices(labels)
     slices = _key_slices(array, labels.table)
+    gray = GraySlices.from_source(series, source)
     series_uid = derived_uid("key images", series.first.SeriesInstanceUID, model.hash, digest_of_array(labels.array))
     written = []
     for number, k in enumerate(slices, start=1):
         header, target = series.instance_of(k), key_image_path(path, number)
-        drawn, pixel_spacing = _draw(labels, array, series, source, k, model)
+        drawn, pixel_spacing = _draw(labels, array, gray.levels(k), k, model)
         with lenient():
             image = hd.sc.SCImage.from_ref_dataset(
                 ref_dataset=header,
@@ -88,10 +85,9 @@ def _key_slices(array: npt.NDArray[Any], table: LabelTable) -> list[int]:
 
 
 def _draw(
-    labels: LabelMap, array: npt.NDArray[Any], series: SourceSeries, source: Source, k: int, model: ModelIdentity
+    labels: LabelMap, array: npt.NDArray[Any], gray: npt.NDArray[np.uint8], k: int, model: ModelIdentity
 ) -> tuple[npt.NDArray[np.uint8], float]:
     """Draw one slice with outlines and legend: (rows, columns, 3), and its pixel spacing in mm."""
-    gray = _gray(series, source, k)
     x, y, _ = labels.geometry.spacing
     fine = min(min(x, y), min(gray.shape[0] * y, gray.shape[1] * x) / SHORTEST_SIDE)
     size = (round(gray.shape[1] * x / fine), round(gray.shape[0] * y / fine))
@@ -104,36 +100,6 @@ def _draw(
         inside = regions == entry.value
         drawn[inside & ~ndimage.binary_erosion(inside, iterations=2)] = entry.color
     return np.concatenate([drawn, _legend(shown, size[0], k, array.shape[2], model)]), fine
-
-
-def _gray(series: SourceSeries, source: Source, k: int) -> npt.NDArray[np.uint8]:
-    """One slice of the source as a radiologist would see it: (rows, columns)."""
-    header = series.instance_of(k)
-    file = source.files[0] if series.frames is not None else _file_of(header, source)
-    try:
-        stored = pixel_array(file, index=series.frames[k] if series.frames is not None else 0)
-        values: npt.NDArray[Any] = apply_modality_lut(stored, header)
-    except Exception as error:  # decoders raise nearly anything
-        raise InputError(
-            f"a slice cannot be read again ({type(error).__name__})", where=file, fix="Copy the series again."
-        ) from error
-    low, high = _window(header) or np.percentile(values, (1, 99))
-    shown: npt.NDArray[np.uint8] = np.clip((values - low) / max(high - low, 1e-6) * 255, 0, 255).astype(np.uint8)
-    return 255 - shown if header.get("PhotometricInterpretation") == "MONOCHROME1" else shown
-
-
-def _window(header: Dataset) -> tuple[float, float] | None:
-    """Lowest and highest value the header's first window shows."""
-    center, width = (header.get(keyword) for keyword in ("WindowCenter", "WindowWidth"))
-    center, width = (v[0] if isinstance(v, MultiValue) and v else v for v in (center, width))
-    if center is None or not width:
-        return None
-    return float(center) - float(width) / 2, float(center) + float(width) / 2
-
-
-def _file_of(header: Dataset, source: Source) -> Path:
-    wanted = Path(str(header.filename)).resolve()
-    return next(path for path in source.files if path.resolve() == wanted)
 
 
 def _legend(shown: list[LabelClass], width: int, k: int, slices: int, model: ModelIdentity) -> npt.NDArray[np.uint8]:

@@ -8,7 +8,12 @@ import pytest
 from small_labels import MODEL, TABLE, no_labels, some_labels
 from small_series import CORONAL, small_multiframe, small_series
 
+from medseg.draw.panes import Backdrop
+from medseg.io.dicom_results.gray_slices import GraySlices
 from medseg.io.dicom_results.key_images import write_key_images
+from medseg.io.dicom_results.source import read_source
+from medseg.io.read import load_scan
+from medseg.types.window import gray_levels
 
 
 def test_each_class_is_shown_where_it_is_largest(tmp_path):
@@ -33,11 +38,17 @@ def test_each_class_is_shown_where_it_is_largest(tmp_path):
     assert rows[drawn].max() + 1 == pytest.approx(10 * scale_y, abs=1)
 
 
-def test_grey_values_follow_the_header(tmp_path):
-    source, geometry = small_series(tmp_path / "in", WindowCenter=[102, 40], WindowWidth=[8, 400])
+@pytest.mark.parametrize("elements", [{}, {"Modality": "CT", "RescaleIntercept": -150}, {"RescaleSlope": 0.5}])
+def test_a_key_image_has_the_window_of_the_preview(elements, tmp_path):
+    window = {"WindowCenter": 102, "WindowWidth": 8}  # the header's own is not used
+    source, geometry = small_series(tmp_path / "in", shape=(13, 11, 130), **window, **elements)
+    scan = load_scan(tmp_path / "in")
+    backdrop = Backdrop.from_scan(scan, geometry)
+    assert GraySlices.from_source(read_source(geometry, source), source).window == backdrop.window
     (path,) = write_key_images(no_labels(geometry), source, tmp_path / "labels.key.dcm", model=MODEL)
-    middle = pydicom.dcmread(path).pixel_array[100, 100]
-    assert middle.tolist() == [int((103 - 98) / 8 * 255)] * 3  # slice 3 holds the value 103
+    middle = gray_levels(scan.array[0, 5, 5, 65], backdrop.window)
+    assert 0 < middle < 255
+    assert pydicom.dcmread(path).pixel_array[100, 100].tolist() == [middle] * 3
 
 
 def test_orientation_and_multi_frame(tmp_path):

@@ -16,13 +16,20 @@ def gray_window(image: npt.NDArray[Any], modality: str | None) -> tuple[float, f
     """Intensities drawn black and white, of an image of shape (..., X, Y, Z)."""
     if modality == "CT":
         return SOFT_TISSUE
-    x, y, z = (slice(None, None, max(1, n // SAMPLE)) for n in image.shape[-3:])
-    sample = image[..., x, y, z].astype(np.float32)
+    sample = image
+    for axis in (-1, -2, -3):
+        sample = np.take(sample, sampled(image.shape[axis]), axis=axis)
+    sample = sample.astype(np.float32)
     sample = sample[np.isfinite(sample)]
     if sample.size == 0:
         return 0.0, 1.0
     low, high = (float(value) for value in np.percentile(sample, PERCENTILES))
     return low, high if high > low else low + 1.0
+
+
+def sampled(size: int) -> npt.NDArray[np.intp]:
+    """Places along an axis that a window is taken of: the same ones from either end."""
+    return np.linspace(0, size - 1, min(size, SAMPLE)).round().astype(np.intp)
 
 
 def gray_levels(image: npt.NDArray[Any], window: tuple[float, float]) -> npt.NDArray[np.uint8]:
