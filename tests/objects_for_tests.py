@@ -5,6 +5,7 @@ from itertools import permutations, product
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from medseg.prepare.card import ChannelCard, InputCard
 from medseg.types import Geometry, Instances, LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction, Scan
 from medseg.types.axis_order import AxisOrder
 from medseg.types.instances import InstanceRow
@@ -73,6 +74,16 @@ def scan_of(array, spacing=(1, 1, 1), **more):
     array = np.asarray(array)
     array = array[None] if array.ndim == 3 else array
     return Scan(array, Geometry(np.diag([*spacing, 1.0]), array.shape[1:]), **more)
+
+
+def stored(scan, order):
+    """The same scan, stored with other axes."""
+    return Scan(order.apply(scan.array), order.geometry(scan.geometry))
+
+
+def input_card(**changes):
+    """Of a small network for one channel of MR."""
+    return InputCard(**{"channels": (ChannelCard(name="MR"),), "patch": (8, 8, 8), **changes})
 
 
 def instances(ids, table=CELL, affine=None):

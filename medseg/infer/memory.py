@@ -13,7 +13,7 @@ from medseg.errors import ResourceLimit
 from medseg.infer import labels_from_scores
 from medseg.infer.axis_map import Strip
 from medseg.infer.decision import Decision
-from medseg.prepare import route as pipeline
+from medseg.prepare import blockwise
 from medseg.prepare.route import Route
 from medseg.threads import CORES
 
@@ -90,7 +90,7 @@ def predict_need(
     changes = route.size[2] != route.box.shape[2]
     between = across * route.box.shape[2] * FLOAT if changes else 0
     plane = route.box.shape[0] * route.box.shape[1]
-    block = PREPARED_BLOCK * min(boxed, CORES * max(plane, pipeline.BLOCK))
+    block = PREPARED_BLOCK * min(boxed, CORES * max(plane, blockwise.BLOCK))
     widest = max(strip.network.stop - strip.network.start for strip in strips)
     width = route.padded_size[1] if len(strips) == 1 else widest
     classes = decision.channels

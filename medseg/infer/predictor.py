@@ -26,7 +26,9 @@ from medseg.infer.uncertainty import BoundaryEntropy
 from medseg.io.files.scratch import Scratch
 from medseg.models.package import ModelPackage
 from medseg.prepare.gray_to_rgb import in_color
-from medseg.prepare.route import LowResolutionStage, Prepared, Route, check_channels, plan_route, prepare
+from medseg.prepare.labels import LowResolutionStage
+from medseg.prepare.prepared import Prepared, check_channels, prepare
+from medseg.prepare.route import Route, plan_route
 from medseg.types import LabelMap, PostStep, Prediction, Scan
 from medseg.types.extent import extent_unit
 from medseg.types.how_computed import HowComputed

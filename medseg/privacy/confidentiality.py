@@ -9,12 +9,7 @@ structured reports is cleaned item by item (option 113104) instead of being repl
 from __future__ import annotations
 
 import csv
-import hashlib
-import hmac
 import re
-import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,14 +19,13 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
-from pydicom.uid import UID
 
 from medseg.io.dicom_results.coding import SOFTWARE_VERSION, concept
+from medseg.privacy.cleaning import Cleaning
+from medseg.privacy.identifiers import REMOVED, identifying_words, texts, word_pattern
 from medseg.types import Code
 
 TABLE = Path(__file__).with_name("basic_profile.csv")
-STANDARD_UIDS = "1.2.840.10008."
-REMOVED = "removed"
 DUMMIES: dict[str, Any] = {
     "AS": "000Y",
     "CS": "REMOVED",
@@ -45,75 +39,14 @@ DUMMIES: dict[str, Any] = {
     **dict.fromkeys(("FL", "FD", "SL", "SS", "SV", "UL", "US", "UV"), 0),
     **dict.fromkeys(("OB", "OD", "OF", "OL", "OV", "OW"), b"\0\0"),
 }
-# What stands in the place of a name is not one, in objects that were de-identified before.
-DUMMY_WORDS = {REMOVED, "anonymous", "anonymized", "anonymised"}
-TEXT = ("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT")
-# Text with a meaning fixed by the standard, which only ever looks like a name, and without which nothing can be read.
-FIXED = {
-    "CodeValue", "CodingSchemeDesignator", "ContourGeometricType", "FrameType", "ImageType", "LongCodeValue",
-    "Modality", "PatientPosition", "PhotometricInterpretation", "RelationshipType", "SegmentationType", "ValueType",
-}  # fmt: skip
 # Text of a structured report that says what measured, and nothing of whom.
 SAFE_TEXT = {"111001", "111002", "111003"}  # algorithm name, parameters, version
 REPORT_VALUES = ("TextValue", "PersonName", "Date", "Time", "DateTime")
-# Where the identifiers are found that must not turn up anywhere else.
-IDENTIFYING = (
-    "PatientName", "PatientID", "PatientBirthDate", "OtherPatientNames", "OtherPatientIDs", "PatientBirthName",
-    "PatientMotherBirthName", "PatientAddress", "PatientTelephoneNumbers", "AccessionNumber", "IssuerOfPatientID",
-)  # fmt: skip
-NAME_SIGNS = ("^", " ", ", ", ",", "_", ".", "-", "")
-ANYWHERE = 6  # letters and digits of a word that hardly turns up within another by chance
 # Codes that stand for a person or a place.
 DUMMY_CODES = ("PersonIdentificationCodeSequence", "InstitutionCodeSequence")
 DUMMY_CODE = Code("removed", "99MEDSEG", "Removed")
 BASIC_PROFILE = Code("113100", "DCM", "Basic Application Confidentiality Profile")
 CLEAN_STRUCTURED_CONTENT = Code("113104", "DCM", "Clean Structured Content Option")
-
-
-@dataclass
-class Cleaning:
-    """Who is who in one run, and what was found where it should not be."""
-
-    key: bytes  # secret: the same key maps the same identifiers alike, and without it nobody can tell which was which
-    # Attributes outside the profile's table that held an identifier, and how often; they were emptied.
-    leaks: dict[str, int] = field(default_factory=dict)
-    _words: dict[str, set[str]] = field(default_factory=dict)
-    _patients: dict[str, str] = field(default_factory=dict)
-
-    def learn(self, dataset: Dataset) -> None:
-        """Remember how an object names its patient, for other objects of the study that may do so elsewhere."""
-        study = str(dataset.get("StudyInstanceUID") or "")
-        if not study:
-            return
-        self._words.setdefault(study, set()).update(identifying_words(dataset))
-        if dataset.get("PatientID"):
-            self._patients.setdefault(study, str(dataset.PatientID))
-
-    def words(self, study: str) -> set[str]:
-        """What names the patient in the objects of a study learned of."""
-        return self._words.get(study, set())
-
-    def patient_of(self, dataset: Dataset) -> str:
-        """Pseudonym of an object's patient; where the object does not say who it is, its study's others do."""
-        study = str(dataset.get("StudyInstanceUID") or "")
-        who = dataset.get("PatientID") or self._patients.get(study) or dataset.get("PatientName") or study
-        return self.patient(str(who))
-
-    def uid(self, uid: str) -> str:
-        """Return the UID that stands for another; UIDs of the standard itself stay."""
-        if not uid or uid.startswith(STANDARD_UIDS):
-            return uid
-        bits = bytearray(self._hash("uid", uid)[:16])
-        bits[6] = (bits[6] & 0x0F) | 0x80
-        bits[8] = (bits[8] & 0x3F) | 0x80
-        return str(UID(f"2.25.{uuid.UUID(bytes=bytes(bits)).int}"))
-
-    def patient(self, identifier: str) -> str:
-        """Pseudonym of a patient: the same for all objects with the same identifier."""
-        return "P-" + self._hash("patient", identifier).hex()[:12]
-
-    def _hash(self, kind: str, text: str) -> bytes:
-        return hmac.digest(self.key, f"{kind}\0{text.strip()}".encode(), hashlib.sha256)
 
 
 def deidentify(dataset: Dataset, cleaning: Cleaning) -> None:
@@ -124,7 +57,7 @@ def deidentify(dataset: Dataset, cleaning: Cleaning) -> None:
     dataset.decode()
     pseudonym = cleaning.patient_of(dataset)
     words = identifying_words(dataset) | cleaning.words(str(dataset.get("StudyInstanceUID") or ""))
-    secrets = [_pattern(word) for word in sorted(words)]
+    secrets = [word_pattern(word) for word in sorted(words)]
     _clean(dataset, cleaning)
     _sweep(dataset, secrets, cleaning)
     dataset.PatientID = dataset.PatientName = pseudonym
@@ -209,52 +142,10 @@ def _clean_report_item(item: Dataset) -> None:
             item[keyword].value = _dummy(item[keyword])
 
 
-def identifying_words(dataset: Dataset) -> set[str]:
-    """What names this patient: parts of names, identifiers, the date of birth in every usual form, and UIDs."""
-    words: set[str] = set()
-    for keyword in IDENTIFYING:
-        value = dataset.get(keyword)
-        for part in value if isinstance(value, MultiValue) else [value]:
-            text = str(part or "").strip()
-            parts = [p for p in re.split(r"[\^=\s,]+", text) if p] if "Name" in keyword else [text]
-            words |= {word for word in parts if len(word) > (2 if word.isascii() else 1)}
-            if "Name" in keyword and len(parts) > 1:
-                # Parts too short to be looked for alone are looked for together.
-                words |= {sign.join(parts[i] for i in order) for sign in NAME_SIGNS for order in ((0, 1), (1, 0))}
-    birth = str(dataset.get("PatientBirthDate") or "")
-    if len(birth) == 8 and birth.isdigit():
-        year, month, day = birth[:4], birth[4:6], birth[6:]
-        words |= {
-            sign.join(order)
-            for sign in "-./ "
-            for order in ((year, month, day), (day, month, year), (month, day, year))
-        }
-    words |= {
-        str(dataset.get(keyword) or "") for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-    }
-    return {word for word in words if len(word) > 1 and word.casefold() not in DUMMY_WORDS}
-
-
-def _pattern(word: str) -> re.Pattern[str]:
-    """Find a word: a long one anywhere, a short one where no letter or digit is beside it."""
-    text = re.escape(word)
-    whole = len(word) >= ANYWHERE or not word.isascii()
-    return re.compile(text if whole else rf"(?<![^\W_]){text}(?![^\W_])", re.IGNORECASE)
-
-
 def _sweep(dataset: Dataset, secrets: list[re.Pattern[str]], cleaning: Cleaning) -> None:
     """Empty every remaining text that holds one of the patient's own identifiers, and note where it was."""
-    for owner, element in _texts(dataset):
+    for owner, element in texts(dataset):
         if any(secret.search(str(element.value)) for secret in secrets):
             name = element.keyword or str(element.tag)
             cleaning.leaks[name] = cleaning.leaks.get(name, 0) + 1
             owner[element.tag].value = _dummy(element)
-
-
-def _texts(dataset: Dataset) -> Iterator[tuple[Dataset, DataElement]]:
-    for element in dataset:
-        if element.VR == "SQ":
-            for item in element.value:
-                yield from _texts(item)
-        elif element.VR in TEXT and element.keyword not in FIXED and element.value:
-            yield dataset, element

@@ -25,7 +25,9 @@ from medseg.io.dicom.header import lenient, looks_like_dicom, read_header
 from medseg.io.files.atomic import write_bytes, write_text
 from medseg.io.files.walk import absolute, walk
 from medseg.privacy.burned_in import MAPS, TOMOGRAPHY, uncertainty_about_pixels
-from medseg.privacy.confidentiality import IDENTIFYING, Cleaning, deidentify
+from medseg.privacy.cleaning import Cleaning
+from medseg.privacy.confidentiality import deidentify
+from medseg.privacy.identifiers import IDENTIFYING
 from medseg.types import Skipped
 
 REPORT_FILE = "deidentification.json"

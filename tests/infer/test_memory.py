@@ -10,7 +10,7 @@ from medseg.errors import ResourceLimit
 from medseg.infer import labels_from_scores, memory
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
-from medseg.prepare import route as pipeline
+from medseg.prepare import blockwise
 from medseg.prepare.resample import resample
 from medseg.types import Geometry, Scan
 
@@ -44,7 +44,7 @@ class Watched(Predictor):
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Fixed working memory small beside these small scans, as the real one is beside real ones; two cores."""
-    monkeypatch.setattr(pipeline, "BLOCK", 1 << 15)
+    monkeypatch.setattr(blockwise, "BLOCK", 1 << 15)
     monkeypatch.setattr(labels_from_scores, "BLOCK", 1 << 16)
     monkeypatch.setattr(memory, "GATHERING", 6 << 20)
     monkeypatch.setattr("medseg.infer.mixed_cells.GATHERED", 1 << 17)

@@ -180,7 +180,7 @@ def test_auto_mirrors_as_the_card_says(recommended, mirror, expected):
 
 def test_the_way_to_labels_imports_neither_torch_nor_monai():
     code = (
-        "import sys, medseg.infer.predictor, medseg.prepare.route; "
+        "import sys, medseg.infer.predictor, medseg.prepare.prepared; "
         "print([m for m in ('torch', 'monai', 'skimage') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

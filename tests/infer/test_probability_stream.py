@@ -12,8 +12,9 @@ from medseg.infer.predictor import Predictor
 from medseg.infer.probability_stream import entropy
 from medseg.io.files.scratch import Scratch
 from medseg.io.nifti import read_scan, write_probabilities
+from medseg.prepare.prepared import prepare
 from medseg.prepare.resample import resample
-from medseg.prepare.route import plan_route, prepare
+from medseg.prepare.route import plan_route
 from medseg.types import Geometry, Scan
 from medseg.types.axis_order import AxisOrder
 

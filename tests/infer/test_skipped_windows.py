@@ -14,7 +14,7 @@ from medseg.infer.predictor import Predictor
 from medseg.infer.skipped_windows import FarFromLowResolution, WindowCounter
 from medseg.infer.sliding_window import WindowOptions, stream_scores
 from medseg.models.card import LowResolutionCard
-from medseg.prepare.route import LowResolutionStage
+from medseg.prepare.labels import LowResolutionStage
 from medseg.types import Geometry, LabelMap, Scan
 
 RNG = np.random.default_rng(0)
@@ -118,7 +118,7 @@ def test_the_second_stage_of_a_cascade_runs_where_the_first_found_something(memo
     monkeypatch.setattr(Predictor, "_low_resolution_stage", lambda self, scan: low_resolution_stage_of(scan))
     monkeypatch.setattr("medseg.infer.memory.GATHERING", 0)
     monkeypatch.setattr("medseg.infer.labels_from_scores.BLOCK", 1)
-    monkeypatch.setattr("medseg.prepare.route.BLOCK", 1)
+    monkeypatch.setattr("medseg.prepare.blockwise.BLOCK", 1)
     how = {} if memory is None else {"memory_gb": memory}
     every = cascade(**how).segment(scan)
     near = cascade(skip_beyond=5.0, **how).segment(scan)

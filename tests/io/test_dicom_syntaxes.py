@@ -13,8 +13,8 @@ from pydicom.uid import (
 from shared_data import DATA
 
 from medseg.errors import InputError, Interrupted, ResourceLimit
+from medseg.io.dicom import decode as dicom_decode
 from medseg.io.dicom import header as dicom_header
-from medseg.io.dicom import pixels as dicom_pixels
 from medseg.io.discover import discover
 from medseg.io.read import load_scan
 
@@ -70,7 +70,7 @@ def test_signals_pass_through_decoding_and_a_panic_becomes_an_error(tmp_path, mo
         raise raised("SIGTERM")
 
     write_series(tmp_path, grid(slices=1))
-    monkeypatch.setattr(dicom_pixels, "get_decoder", stop)
+    monkeypatch.setattr(dicom_decode, "get_decoder", stop)
     with pytest.raises(becomes, match=message):
         load_scan(tmp_path)
 

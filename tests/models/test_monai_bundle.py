@@ -14,7 +14,7 @@ from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.nifti import read_scan
 from medseg.models.importing import import_model
-from medseg.prepare.route import prepare
+from medseg.prepare.prepared import prepare
 
 PATCH = [32, 32, 32]
 NETWORK = {

@@ -17,7 +17,7 @@ from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.models.card import LowResolutionCard, ModelCard
 from medseg.models.package import ModelPackage, load_package
-from medseg.prepare.route import LowResolutionStage
+from medseg.prepare.labels import LowResolutionStage
 from medseg.types import Scan
 
 FIX = "Train it with --folds all and the same split."

@@ -18,7 +18,8 @@ from medseg.data.reading import read_case
 from medseg.errors import InputError, MedsegError
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.prepare.card import InputCard
-from medseg.prepare.route import prepare, prepare_labels
+from medseg.prepare.labels import prepare_labels
+from medseg.prepare.prepared import prepare
 from medseg.training.samples.cascade import LowResolutionRun
 
 log = logging.getLogger("medseg.train")

@@ -26,7 +26,7 @@ from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.models.card import PrecisionCard
 from medseg.models.package import ModelPackage, write_card
-from medseg.prepare.route import prepare
+from medseg.prepare.prepared import prepare
 from medseg.training.selection.uncertainty_limit import boundary_entropy, uncertainty_limits
 from medseg.training.selection.validate import CaseDice, dice, mean_dice
 from medseg.types import Prediction, Scan
