@@ -41,7 +41,7 @@ class Model:
     predictor: Predictor
 
     def __repr__(self) -> str:
-        classes = ", ".join(entry.name for entry in self.card.classes)
+        classes = ", ".join(entry.name for entry in self.card.result_classes)
         return f"Model('{self.card.name}', version='{self.card.version}', classes=[{classes}])"
 
     def segment(self, scan: ScanLike, affine: npt.ArrayLike | None = None) -> Prediction:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from medseg.config.load import build
 from medseg.draw.page import png_url
 from medseg.draw.preview import draw_preview
 from medseg.engine.stages.drawing import Preview
 from medseg.engine.stages.saving import Save
-from medseg.errors import UsageError
-from medseg.io.files.writable import check_writable
-from medseg.io.formats import WRITERS, Labeled
+from medseg.io.files.writable import check_writable, output_folder
+from medseg.io.formats import Labeled, write_file
 from medseg.post.quality import check_quality
 from medseg.post.volumes import measure_volumes
 from medseg.types import Case, Instances, LabelMap, ModelIdentity
@@ -30,10 +30,6 @@ from medseg.types.stage import RunContext
 if TYPE_CHECKING:
     import nibabel as nib
     from PIL import Image
-
-
-# Format by the end of a file's name, the longest first.
-SUFFIXES = {".nii.gz": "nifti", ".nii": "nifti", ".nrrd": "nrrd", ".stl": "stl", ".obj": "obj", ".glb": "gltf"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -126,8 +122,8 @@ class Prediction:
         Parameters
         ----------
         path : str or Path
-            A file whose name ends in .nii.gz, .nii, .nrrd, .stl, .obj, .glb, or in .seg.dcm for a DICOM scan; without
-            any suffix a folder.
+            A file whose name ends in .nii.gz, .nii, .nrrd, .mha, .stl, .obj, .glb, or in .seg.dcm for a DICOM scan;
+            without any suffix a folder.
         formats : tuple of str
             For a folder: as ``medseg predict --format``.
 
@@ -146,28 +142,12 @@ class Prediction:
         target = Path(path)
         check_writable(target)
         if not target.suffix or target.is_dir():
+            output_folder(target)
+            save = build(Save.Options, {"formats": formats}, where="Prediction.save")
             context = RunContext(target.parent, target.name)
-            Preview(Preview.Options()).run(Save(Save.Options(formats=formats)).run(self.segmented, context), context)
+            Preview(Preview.Options()).run(Save(save).run(self.segmented, context), context)
             return target
-        endings = {**SUFFIXES, ".dcm": "dicom-seg"}
-        name = next((endings[end] for end in endings if target.name.endswith(end)), None)
-        if name is None:
-            raise UsageError("no format has this ending", where=target, fix=f"Use one of {', '.join(endings)}.")
-        if WRITERS[name].needs_dicom and self.segmented.case.scan.source.format != "dicom":
-            raise UsageError(
-                "a DICOM object needs a DICOM scan", where=target, fix="Segment the series, or save NIfTI."
-            )
-        predicted = self.segmented.prediction
-        WRITERS[name].write(
-            Labeled(
-                predicted.labels,
-                self.segmented.case.scan.source,
-                predicted.model,
-                probabilities=predicted.probabilities,
-                instances=predicted.instances,
-            ),
-            target,
-        )
+        write_file(Labeled(self.labels, self.segmented.case.scan.source, self.model), target)
         return target
 
     def plot(self, *, size: int = 300) -> Image.Image:

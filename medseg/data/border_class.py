@@ -12,9 +12,7 @@ from scipy.ndimage import distance_transform_edt, find_objects
 from medseg.data.dataset import Dataset
 from medseg.errors import ConfigError, InputError
 from medseg.types import InstanceRow, Instances, LabelClass, LabelMap, LabelTable
-from medseg.types.labels import smallest_label_dtype
-
-BORDER = "border"
+from medseg.types.labels import BORDER, smallest_label_dtype
 
 
 def border_labels(

@@ -12,6 +12,7 @@ from medseg.evaluation.evaluation import Evaluation
 from medseg.evaluation.options import EvaluateOptions, options_from
 from medseg.evaluation.report import write_evaluation
 from medseg.evaluation.tables import require_pyarrow
+from medseg.io.files.writable import output_folder
 from medseg.tracking.evaluation_figures import record_evaluation
 from medseg.tracking.runs import OpenRun
 
@@ -85,11 +86,12 @@ def evaluate(
     MissingDependency
         When Parquet is asked for and pyarrow is not installed.
     """
+    folder = None if out is None else output_folder(out)
     options = options_from(
         config, settings, classes=classes, regions=regions, tolerances_mm=tolerances, objects=objects, jobs=jobs
     )
     files = EvaluationFiles(Path(predictions), Path(references), _path(table), tuple(group_by), _path(probabilities))
-    folder, scans = _path(out), _images(_path(images), files.references)
+    scans = _images(_path(images), files.references)
     # Before anything is measured: what is missing must not cost the measurement.
     if parquet:
         require_pyarrow()

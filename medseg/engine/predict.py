@@ -13,6 +13,7 @@ from medseg.engine.pipeline import assemble, load_pipeline
 from medseg.engine.runner import RunOptions, Shard, run
 from medseg.errors import UsageError
 from medseg.infer.options import EngineName, Mirror
+from medseg.io.files.writable import output_folder
 from medseg.types.run import BatchResult, Inputs
 
 # The default lies between them: windows overlap by half, mirroring where the card recommends it, the fastest precision
@@ -47,13 +48,14 @@ def run_pipeline(
     UsageError
         When pipeline, configuration, inputs or output cannot be what was given.
     """
+    folder = output_folder(out)
     path = resources.find("pipelines", pipeline)
     configured = {} if config is None else read_yaml(resources.find("configs", config))
     chosen = apply_overrides(merged(configured, values or {}), settings)
     assembled = assemble(path.stem, load_pipeline(path), chosen)
     if not inputs:
         raise UsageError("no input was given", fix="Name at least one file or folder.")
-    return run(assembled, Inputs(tuple(Path(item) for item in inputs)), Path(out), options)
+    return run(assembled, Inputs(tuple(Path(item) for item in inputs)), folder, options)
 
 
 def predict(

@@ -21,6 +21,7 @@ from medseg.evaluation.files.case_table import read_table
 from medseg.evaluation.ranking import rank
 from medseg.evaluation.summary import Values, by_class_and_metric
 from medseg.evaluation.tables import headline_metrics, read_per_case
+from medseg.io.files.writable import output_folder
 
 HEADLINE_ONLY = ("assd", "volume_difference_ml")  # shown of an evaluation, and not compared unless asked for
 
@@ -61,6 +62,7 @@ def compare(
     InputError
         When they have no case in common.
     """
+    folder = None if out is None else output_folder(out)
     if len(evaluations) < 2:
         raise UsageError(
             "a comparison needs two evaluations or more", fix="Name the output folders of two evaluations."
@@ -88,8 +90,8 @@ def compare(
         ),
         {name: tuple(sorted(found - set(shared))) for name, found in cases.items()},
     )
-    if out is not None:
-        write_comparison(comparison, Path(out))
+    if folder is not None:
+        write_comparison(comparison, folder)
     return comparison
 
 

@@ -25,9 +25,15 @@ class LesionRule(_Strict):
     metastases; ``matched`` that of the challenge's package since, which needs neither number.
     """
 
-    rule: Literal["dilated", "matched"] = "dilated"
-    dilation: Annotated[int, Field(ge=0)] = 3
-    minimum_mm3: Annotated[float, Field(ge=0)] = 50.0
+    rule: Literal["dilated", "matched"] = Field(
+        default="dilated", description="dilated: BraTS 2023 and 2024; matched: the challenge's package since"
+    )
+    dilation: Annotated[int, Field(ge=0)] = Field(
+        default=3, description="lesions of the reference that meet when dilated as often are one; for dilated"
+    )
+    minimum_mm3: Annotated[float, Field(ge=0)] = Field(
+        default=50.0, description="lesions no larger than this are skipped; for dilated"
+    )
 
 
 class EvaluateOptions(_Strict):
@@ -56,7 +62,7 @@ class EvaluateOptions(_Strict):
         default=None, description="stands in for infinite distances in means; default: they are skipped and counted"
     )
     n_bootstrap: Annotated[int, Field(ge=100)] = Field(default=2000, description="bootstrap resamples, over patients")
-    seed: int = 0
+    seed: int = Field(default=0, description="of the bootstrap")
     worst: Annotated[int, Field(ge=0)] = Field(default=5, description="worst cases to list, and to draw in the report")
     jobs: Annotated[int, Field(ge=1)] = Field(default=1, description="cases measured at the same time")
 

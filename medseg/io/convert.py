@@ -13,6 +13,8 @@ from typing import Any, Literal
 from medseg.errors import InputError, MedsegError, UsageError
 from medseg.io.discover import survey
 from medseg.io.files.atomic import write_text
+from medseg.io.files.writable import output_folder
+from medseg.io.formats import MANUAL, Labeled, write_file
 from medseg.io.read import read_labels, read_scan
 from medseg.log_file import log_file
 from medseg.types.geometry import Geometry
@@ -86,10 +88,10 @@ def convert(
     UsageError
         When an input does not exist or the format is unknown.
     """
+    folder = output_folder(out)
     if format not in FORMATS:
         raise UsageError(f"there is no format '{format}' to convert to", fix=f"Choose among {', '.join(FORMATS)}.")
     paths = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(path) for path in inputs]
-    folder = Path(out)
     found = survey(paths)
     scans = found.discovery.found
     with log_file(folder):
@@ -170,23 +172,16 @@ def _write(case_id: str, out: Path, format: str, files: Sequence[Path], item: Sc
 
 
 def _save(item: Scan | LabelMap, path: Path) -> None:
-    if path.name.endswith(".nii.gz"):
+    if isinstance(item, LabelMap):
+        write_file(Labeled(item, Source("array"), MANUAL), path)
+    elif path.name.endswith(".nii.gz"):
         from medseg.io import nifti
 
-        if isinstance(item, LabelMap):
-            from medseg.io.label_table import table_path, write_table
-
-            nifti.write_labels(item, path)
-            write_table(item.table, table_path(path))
-        else:
-            nifti.write_scan(item, path)
+        nifti.write_scan(item, path)
     else:
         from medseg.io import itk
 
-        if isinstance(item, LabelMap):
-            itk.write_labels(item, path)
-        else:
-            itk.write_scan(item, path)
+        itk.write_scan(item, path)
 
 
 def _record(item: Scan | LabelMap, path: Path, files: Sequence[Path]) -> dict[str, Any]:

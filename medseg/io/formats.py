@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from medseg.errors import FormatLimitation
+from medseg.errors import FormatLimitation, UsageError
 from medseg.types import Instances, LabelMap, ModelIdentity, Source
 
 if TYPE_CHECKING:
@@ -59,6 +59,22 @@ def write(name: str, item: Labeled, folder: Path) -> tuple[list[Path], tuple[str
     return files, tuple(f"{writer.file_name}: {note}" for note in notes)
 
 
+def write_file(item: Labeled, path: Path) -> list[Path]:
+    """Write labels in the format that the end of the file's name says; return the files.
+
+    Raises
+    ------
+    UsageError
+        When no format has that ending, or it needs a DICOM scan and this is none.
+    """
+    ending = next((ending for ending in ENDINGS if path.name.endswith(ending)), None)
+    if ending is None:
+        raise UsageError("no format has this ending", where=path, fix=f"Use one of {', '.join(ENDINGS)}.")
+    if ending == DICOM_ENDING and item.source.format != "dicom":
+        raise UsageError("a DICOM object needs a DICOM scan", where=path, fix="Segment the series, or save NIfTI.")
+    return ENDINGS[ending](item, path)
+
+
 def _nifti(item: Labeled, path: Path) -> list[Path]:
     """Write the labels, and the table of their names, which NIfTI has no place for."""
     from medseg.io.label_table import table_path, write_table
@@ -74,6 +90,14 @@ def _nrrd(item: Labeled, path: Path) -> list[Path]:
 
     write_labels(item.labels, path)
     return [path]
+
+
+def _metaimage(item: Labeled, path: Path) -> list[Path]:
+    """Write the labels, and the table of their names, which MetaImage has no place for."""
+    from medseg.io.label_table import table_path, write_table
+
+    write_table(item.labels.table, table_path(path))
+    return [*_nrrd(item, path), table_path(path)]
 
 
 def _dicom_seg(item: Labeled, path: Path, encoding: Encoding = "binary") -> list[Path]:
@@ -179,4 +203,17 @@ WRITERS: Mapping[str, Writer] = {
     "stl": Writer("labels.stl", False, _mesh, "3D printing and planning; a file for each class"),
     "obj": Writer("labels.obj", False, _mesh, "3D programs; colors in a file beside it"),
     "gltf": Writer("labels.glb", False, _mesh, "3D in a browser, with names and colors"),
+}
+
+DICOM_ENDING = ".dcm"
+# What a file of its own may end in, the longest first.
+ENDINGS: Mapping[str, Callable[[Labeled, Path], list[Path]]] = {
+    ".nii.gz": _nifti,
+    ".nii": _nifti,
+    ".nrrd": _nrrd,
+    ".mha": _metaimage,
+    DICOM_ENDING: _dicom_seg,
+    ".stl": _mesh,
+    ".obj": _mesh,
+    ".glb": _mesh,
 }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from medseg.prepare.card import InputCard
-from medseg.types.labels import Code, LabelClass, LabelTable
+from medseg.types.labels import BORDER, Code, LabelClass, LabelTable
 
 
 class _Strict(BaseModel):
@@ -30,12 +31,14 @@ class CodeCard(_Strict):
 class ClassCard(_Strict):
     """One class the model knows."""
 
-    value: Annotated[int, Field(ge=1, le=65535)]
-    name: str
-    category: CodeCard | None = None
-    code: CodeCard | None = None
-    color: tuple[int, int, int] = (255, 0, 0)
-    is_thing: bool = False
+    value: Annotated[int, Field(ge=1, le=65535)] = Field(description="in label maps; 0 is background")
+    name: str = Field(description="of the class, as results show it")
+    category: CodeCard | None = Field(
+        default=None, description="DICOM's segmented property category; null: Anatomical Structure"
+    )
+    code: CodeCard | None = Field(default=None, description="what the class is, as a rule in SNOMED CT")
+    color: tuple[int, int, int] = Field(default=(255, 0, 0), description="for display: red, green, blue, 0 to 255")
+    is_thing: bool = Field(default=False, description="whether it consists of objects that can be counted")
 
 
 class NetworkCard(_Strict):
@@ -60,7 +63,9 @@ class NetworkCard(_Strict):
 class LowResolutionCard(_Strict):
     """The model whose labels the network is shown beside the scan: the low-resolution stage of a cascade."""
 
-    folder: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = "low-resolution"
+    folder: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = Field(
+        default="low-resolution", description="of that package, inside this one"
+    )
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(description="of that package's card")
     labels: tuple[int, ...] = Field(
         description="each is a channel after the scan's: 1 where the low-resolution stage has it"
@@ -81,13 +86,13 @@ class PostCard(_Strict):
 class TrainingCard(_Strict):
     """Where the weights come from."""
 
-    data: str
-    license: str
-    cases: int
-    command: str
-    seed: int | None = Field(description="null: not known")
-    duration: str = ""
-    software: dict[str, str] = {}
+    data: str = Field(description="what the model was trained on, and where that comes from")
+    license: str = Field(description="of the data, and what it means for the weights")
+    cases: int = Field(description="number of cases trained on")
+    command: str = Field(description="that trained the model")
+    seed: int | None = Field(description="of the training; null: not known")
+    duration: str = Field(default="", description="how long the training took, and on what")
+    software: dict[str, str] = Field(default={}, description="package to version, as the training used them")
     held_out: tuple[str, ...] = Field(default=(), description="case ids not trained on, used for `validation`")
     border_mm: float | None = Field(
         default=None, description="width of the class `border` that was made of numbered objects; null without one"
@@ -97,14 +102,14 @@ class TrainingCard(_Strict):
 class ValidationCard(_Strict):
     """What was measured on cases the weights were not trained on."""
 
-    split: str
-    cases: int
+    split: str = Field(description="which cases were held out, and how they were chosen")
+    cases: int = Field(description="number of cases measured")
     dice: dict[str, float] = Field(description="class name to mean Dice over cases")
-    mean_dice: float
+    mean_dice: float = Field(description="mean over the classes of `dice`")
     volume_range_ml: dict[str, tuple[float, float]] = Field(
         default={}, description="class name to smallest and largest volume in the training references"
     )
-    notes: str = ""
+    notes: str = Field(default="", description="how it was measured, and what else was")
 
 
 class UncertaintyCard(_Strict):
@@ -113,14 +118,14 @@ class UncertaintyCard(_Strict):
     boundary_entropy: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
         description="class name to the largest ordinary mean entropy along its boundary"
     )
-    cases: Annotated[int, Field(ge=1)]
+    cases: Annotated[int, Field(ge=1)] = Field(description="number of cases measured")
 
 
 class PrecisionCard(_Strict):
     """What a lower precision than float32 costs, as `medseg models optimize` measured it."""
 
     dice_drop: dict[str, float] = Field(description="class name to mean Dice in float32 less that in this precision")
-    cases: Annotated[int, Field(ge=1)]
+    cases: Annotated[int, Field(ge=1)] = Field(description="number of cases measured")
     held_out: bool | None = Field(
         default=None, description="whether the weights were not trained on them; null: not known"
     )
@@ -142,22 +147,26 @@ class PrecisionCard(_Strict):
 class ModelCard(_Strict):
     """Everything a user or a program must know to use a model."""
 
-    format_version: Literal[2] = 2
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-    version: str = "1"
-    title: str
-    notice: str = "Research use only; not a medical device."
-    classes: tuple[ClassCard, ...]
+    format_version: Literal[2] = Field(default=2, description="of the card")
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = Field(
+        description="of the model, as `--model` takes it"
+    )
+    version: str = Field(default="1", description="of the model")
+    title: str = Field(description="what the model segments, and in what, in one line")
+    notice: str = Field(
+        default="Research use only; not a medical device.", description="what every user must know before using it"
+    )
+    classes: tuple[ClassCard, ...] = Field(description="what the network distinguishes, besides background")
     regions: tuple[int, ...] | None = Field(
         default=None,
         description="for regions that may overlap: the class each output channel stands for, later ones on top; "
         "null where classes exclude each other and the largest output wins",
     )
-    input: InputCard
+    input: InputCard = Field(description="what the network is given")
     low_resolution_stage: LowResolutionCard | None = Field(
         default=None, description="for the second stage of a cascade"
     )
-    network: NetworkCard
+    network: NetworkCard = Field(description="the network, and the arguments that build it")
     interpolated: Literal["logits", "probabilities"] = Field(
         default="logits", description="what is interpolated back to the scan's grid"
     )
@@ -166,8 +175,10 @@ class ModelCard(_Strict):
         description="number of networks whose outputs are averaged; names of their weights begin with 0., 1., ...",
     )
     post: tuple[PostCard, ...] = Field(default=(), description="post-processing steps, in order")
-    training: TrainingCard
-    validation: ValidationCard | None = None
+    training: TrainingCard = Field(description="where the weights come from")
+    validation: ValidationCard | None = Field(
+        default=None, description="what was measured on cases not trained on; null: nothing"
+    )
     uncertainty: UncertaintyCard | None = Field(
         default=None, description="a case more uncertain than this gets a warning; null: not measured"
     )
@@ -178,9 +189,9 @@ class ModelCard(_Strict):
     precisions: dict[Literal["bfloat16", "int8"], PrecisionCard] = Field(
         default={}, description="measured cost of lower precisions; one that costs little is used"
     )
-    limits: tuple[str, ...] = ()
-    weights_file: str = "weights.safetensors"
-    weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    limits: tuple[str, ...] = Field(default=(), description="what the model is not for, a sentence each")
+    weights_file: str = Field(default="weights.safetensors", description="beside the card")
+    weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(description="of that file")
 
     @model_validator(mode="after")
     def _regions_are_classes(self) -> ModelCard:
@@ -191,6 +202,21 @@ class ModelCard(_Strict):
                 "a network that comes whole (onnx, torchscript) cannot be an ensemble: ensemble_members must be 1"
             )
         return self
+
+    @property
+    def result_classes(self) -> tuple[ClassCard, ...]:
+        """Classes that results have: all but a border between objects, which the post-processing uses up."""
+        used_up = {step.options.get("border", BORDER) for step in self.post if step.stage == "border"}
+        return tuple(entry for entry in self.classes if entry.name not in used_up)
+
+    @property
+    def mean_dice(self) -> float | None:
+        """Mean Dice over the classes that results have; None where it was not measured."""
+        if self.validation is None or len(self.result_classes) == len(self.classes):
+            return None if self.validation is None else self.validation.mean_dice
+        dice = [self.validation.dice[c.name] for c in self.result_classes if c.name in self.validation.dice]
+        measured = [value for value in dice if not math.isnan(value)]
+        return sum(measured) / len(measured) if measured else None
 
     @property
     def channels(self) -> int:

@@ -25,7 +25,7 @@ def cards_table(cards: Mapping[str, ModelCard]) -> str:
     """Return one line a model: name, modality, body part, mean Dice, title."""
     rows = [("name", "modality", "body part", "Dice", "title")]
     for name, card in cards.items():
-        dice = f"{card.validation.mean_dice:.3f}" if card.validation else "-"
+        dice = "-" if card.mean_dice is None else f"{card.mean_dice:.3f}"
         rows.append((name, _modality(card), _body_part(card), dice, card.title))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return "".join(
@@ -37,13 +37,13 @@ def _rows(card: ModelCard) -> Iterator[tuple[str, list[str]]]:
     yield "Body part", [_body_part(card)]
     yield "Modality", [f"{_modality(card)} ({', '.join(channel.name for channel in card.input.channels)})"]
     yield "Voxels", [_voxels(card)]
-    yield "Classes", [_class_row(card, name) for name in (entry.name for entry in card.classes)]
+    yield "Classes", [_class_row(card, entry.name) for entry in card.result_classes]
     measured = card.validation
     yield (
         "Measured",
         ["Not measured."]
-        if measured is None
-        else [f"Mean Dice {measured.mean_dice:.3f} on {measured.cases} cases ({measured.split}).", measured.notes],
+        if measured is None or card.mean_dice is None
+        else [f"Mean Dice {card.mean_dice:.3f} on {measured.cases} cases ({measured.split}).", measured.notes],
     )
     yield "Trained on", [f"{card.training.cases} cases. {card.training.data}"]
     yield "License", [card.training.license]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt, find_objects
 
-from medseg.data.border_class import BORDER, without_border
+from medseg.data.border_class import without_border
 from medseg.errors import InputError
 from medseg.post.connectivity import Connectivity, neighborhood
 from medseg.post.flooding import flood
@@ -21,6 +21,7 @@ from medseg.post.orientation import canonical
 from medseg.post.slab_labeling import label_in_slabs
 from medseg.post.watershed import split_mask
 from medseg.types import Instances, LabelMap, LabelTable
+from medseg.types.labels import BORDER
 
 logger = logging.getLogger("medseg.post")
 

@@ -99,14 +99,18 @@ class ChannelCard(_Strict):
 
     name: str = Field(description="of the channel")
     modality: str | None = Field(default=None, description="DICOM's modality, such as CT or MR")
-    normalization: NormalizationCard = NormalizationCard()
-    foreground: ForegroundCard | None = Field(default=None, description="null: not known")
+    normalization: NormalizationCard = Field(
+        default=NormalizationCard(), description="how intensities are brought to the network's range"
+    )
+    foreground: ForegroundCard | None = Field(
+        default=None, description="intensities inside the training references; null: not known"
+    )
 
 
 class InputCard(_Strict):
     """What the network is given."""
 
-    channels: tuple[ChannelCard, ...]
+    channels: tuple[ChannelCard, ...] = Field(description="one for each scan the network is given at once")
     orientation: Annotated[str, Field(pattern=r"^([RLAPSI]{3}|stored)$")] = Field(
         default="RAS",
         description="where the axes point, such as RAS or LPS, or `stored`: as the file stores them, for networks "
@@ -118,7 +122,10 @@ class InputCard(_Strict):
     spacing: tuple[Spacing, Spacing, Spacing] | None = Field(
         default=None, description="mm along the network's x, y, z; null, for all or one, keeps each scan's own."
     )
-    resampling: ResamplingCard = ResamplingCard()
+    resampling: ResamplingCard = Field(
+        default=ResamplingCard(),
+        description="how intensities are brought to that spacing; logits always come back linearly",
+    )
     mirror_axes: tuple[Literal[0, 1, 2], ...] | None = Field(
         default=None, description="axes mirrored in training, so that mirroring at test time is sound; null: unknown"
     )

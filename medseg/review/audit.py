@@ -10,6 +10,7 @@ from medseg.data.description import description_in
 from medseg.data.layouts import read_dataset
 from medseg.data.splits import sides, split_cases
 from medseg.draw.audit_page import write_audit
+from medseg.io.files.writable import output_folder
 
 
 def audit(
@@ -40,9 +41,10 @@ def audit(
     UsageError
         When the configuration does not exist.
     """
+    folder = None if out is None else output_folder(out)
     data = read_dataset(Path(dataset), description_in(config))
     split = split_cases(data.labeled, folds=folds, fold=fold, seed=0)
     found = audit_dataset(data, side=sides(split))
-    if out is not None:
-        write_audit(found, Path(out))
+    if folder is not None:
+        write_audit(found, folder)
     return found

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from medseg.errors import UsageError
+from medseg.io.files.writable import output_folder
 from medseg.io.formats import MANUAL, WRITERS, Labeled, write
 from medseg.io.instances import IDS, TABLE, read_instances
 from medseg.io.object_labels import object_labels
@@ -69,6 +70,7 @@ def export(
     FormatLimitation
         When a format cannot carry the labels.
     """
+    folder = output_folder(out)
     formats = [name.strip() for name in format.split(",")] if isinstance(format, str) else list(format)
     _check(formats, source, model, manual)
     scan = None if source is None else load_scan(Path(source))
@@ -80,7 +82,7 @@ def export(
     item = replace(_read(Path(labels), scan, structures, table), model=replace(identity, reviewer=reviewer or ""))
     written: dict[Path, None] = {}
     for name in formats:
-        files, notes = write(name, item, Path(out))
+        files, notes = write(name, item, folder)
         written |= dict.fromkeys(files)
         log.info("%s: written as %s", labels, name)
         for note in notes:

@@ -11,6 +11,7 @@ from medseg.draw.thumbnail import thumbnail
 from medseg.errors import MedsegError
 from medseg.io.discover import discover
 from medseg.io.files.atomic import atomic_path, write_text
+from medseg.io.files.writable import output_folder
 from medseg.io.read import read_scan
 from medseg.review.inspect_page import inspection_page
 from medseg.review.inspection import Inspection, VolumeReport
@@ -55,6 +56,7 @@ def inspect(
     UsageError
         When an input or the model does not exist.
     """
+    folder = None if out is None else output_folder(out)
     paths = [Path(path) for path in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
     criteria = None if model is None else resolve_model(model).card.input.series_criteria()
     discovery: Discovery = discover(paths)
@@ -63,8 +65,8 @@ def inspect(
         fits = _fits(discovery, criteria, paths)
         reports = (replace(report, fit=fits.get(report.found.case_id, "")) for report in reports)
     inspection = Inspection(tuple(reports), discovery.skipped)
-    if out is not None:
-        _write(inspection, Path(out), ", ".join(map(str, paths)))
+    if folder is not None:
+        _write(inspection, folder, ", ".join(map(str, paths)))
     return inspection
 
 

@@ -41,8 +41,8 @@ def make_ready(database: Path) -> None:
 
 
 def copy(empty: Path, database: Path) -> None:
-    """Copy an empty database to where there is none."""
-    with atomic_path(database) as part:
+    """Copy an empty database to where there is none; one that another process has made meanwhile is kept."""
+    with atomic_path(database, keep=True) as part:
         part.write_bytes(empty.read_bytes())
 
 

@@ -47,7 +47,7 @@ def register(package: ModelPackage, name: str | None = None, *, alias: str = CHA
                 f"'{text}' is not a valid name", where=option, fix="Use letters, digits, '_', '.' and '-'."
             )
     package.weights()
-    dice = package.card.validation.mean_dice if package.card.validation else None
+    dice = package.card.mean_dice
     tags = {"verb": "register", "sha256": package.hash, **({} if dice is None else {"mean_dice": f"{dice:.4f}"})}
     with tempfile.TemporaryDirectory() as folder:
         code = Path(folder) / "package_model.py"

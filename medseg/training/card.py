@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from medseg.data.border_class import BORDER
 from medseg.data.dataset import Dataset
 from medseg.models.card import ClassCard, ModelCard, PostCard, TrainingCard, ValidationCard
 from medseg.prepare.card import InputCard
@@ -16,6 +15,7 @@ from medseg.training.samples.prepared import PreparedCase
 from medseg.training.selection.uncertainty_limit import uncertainty_limits
 from medseg.training.selection.validate import CaseDice, mean_dice
 from medseg.types import LabelClass
+from medseg.types.labels import BORDER
 from medseg.versions import versions
 
 # Until the weights are written; `write_package` puts the real one.

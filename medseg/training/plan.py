@@ -18,6 +18,7 @@ from medseg.data.plan import Plan, make_plan
 from medseg.data.plan_text import explanation, plan_text
 from medseg.data.splits import split_cases
 from medseg.io.files.atomic import write_text
+from medseg.io.files.writable import check_writable, output_folder
 from medseg.training.audit_run import audit_for_run
 from medseg.training.config import SplitConfig, TrainConfig
 from medseg.training.cost import predict_cost
@@ -90,19 +91,27 @@ def plan(
     UsageError
         When an option cannot be what was given.
     """
+    target = None if out is None else _plan_file(Path(out))
     if config is not None:
         path = resources.find("configs", config)
         check_early(read_yaml(path), where=path)
     source = DatasetSource(Path(dataset), description_in(config))
     made, fingerprint, text = plan_dataset(source, preset or fitting_preset(device), configuration)
-    if out is not None:
-        target = Path(out)
-        write_text(target if target.suffix in (".yaml", ".yml") else target / "plan.yaml", text)
+    if target is not None:
+        write_text(target, text)
     if not explain:
         return TrainingPlan(made, fingerprint, text)
     data = source.data
     cost = predict_cost(build(TrainConfig, made.values), data.scores, device=device)
     return TrainingPlan(made, fingerprint, text, f"{explanation(made, data, fingerprint)}\n\nTraining needs {cost}.")
+
+
+def _plan_file(out: Path) -> Path:
+    """Where the plan goes: the YAML file named, or ``plan.yaml`` in the folder."""
+    check_writable(out)
+    if out.suffix in (".yaml", ".yml") and not out.is_dir():
+        return out
+    return output_folder(out) / "plan.yaml"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from medseg.data.splits import CROSSED
+from medseg.io.files.writable import output_folder
 from medseg.models.package import ModelPackage, load_package
 from medseg.training.config import TrainConfig
 from medseg.training.configure import Configurator
@@ -97,6 +98,7 @@ def train(
 
 def run_training(options: TrainOptions) -> ModelPackage | FoldResults:
     """Train by options; see `train`."""
+    output_folder(options.out)
     if options.processes > 1 and "WORLD_SIZE" not in os.environ:
         _launched(options)
         package = options.out / "model"

@@ -82,6 +82,9 @@ class LabelTable:
         return cls(tuple(LabelClass(v, f"class-{v}", color=PALETTE[(v - 1) % len(PALETTE)]) for v in present))
 
 
+# Class between touching objects that a network learns so as to keep them apart; no result has it.
+BORDER = "border"
+
 # Okabe & Ito's eight colors less black: distinguished by people with every common kind of color vision.
 PALETTE: tuple[tuple[int, int, int], ...] = (
     (230, 159, 0),

@@ -113,12 +113,23 @@ def test_save_plot_and_the_page_of_a_notebook(prediction: medseg.Prediction, tmp
     np.testing.assert_array_equal(
         medseg.read_labels(prediction.save(tmp_path / "a.nrrd")).array, prediction.labels.array
     )
+    for name in ("a.nii", "b.mha", "c.seg.nrrd"):
+        saved = medseg.read_labels(prediction.save(tmp_path / name))
+        np.testing.assert_array_equal(saved.array, prediction.labels.array)
+        np.testing.assert_allclose(saved.geometry.affine, OBLIQUE, atol=1e-5)
+        assert [entry.name for entry in saved.table] == ["node & co"]
     prediction.save(tmp_path / "case", formats=("nifti",))
     assert {"labels.nii.gz", "measurements.csv", "preview.png"} <= {path.name for path in (tmp_path / "case").iterdir()}
     with pytest.raises(medseg.UsageError, match="needs a DICOM scan"):
         prediction.save(tmp_path / "a.seg.dcm")
-    with pytest.raises(medseg.UsageError, match="no format has this ending"):
+    with pytest.raises(
+        medseg.UsageError, match=r"no format has this ending\. Use one of \.nii\.gz, \.nii, \.nrrd, \.mha"
+    ):
         prediction.save(tmp_path / "a.xyz")
+    with pytest.raises(medseg.UsageError, match=r"Prediction\.save: formats: unknown format 'png'"):
+        prediction.save(tmp_path / "other", formats=("png",))
+    with pytest.raises(medseg.UsageError, match="is not a folder"):
+        prediction.save(tmp_path / "a.nii" / "below")
     with pytest.raises(medseg.UsageError, match=r"/proc/x/s\.nii\.gz: nothing can be written there"):
         prediction.save("/proc/x/s.nii.gz")
     assert prediction.plot(size=100).width > 300

@@ -7,7 +7,7 @@ from networks_for_tests import tiny_card
 
 from medseg.cli.app import run
 from medseg.models.card import NetworkCard
-from medseg.models.package import write_package
+from medseg.models.package import load_package, write_package
 from medseg.models.registry import build_network
 
 
@@ -42,6 +42,20 @@ def test_a_card_is_readable_on_one_screen(capsys):
         assert max(map(len, lines)) <= 100
         titles = {line[:14].strip() for line in lines}
         assert {"Body part", "Modality", "Classes", "Measured", "Trained on", "Limits"} <= titles
+
+
+def test_dice_is_of_the_classes_that_results_have(capsys):
+    card = load_package("nuclei").card
+    assert [entry.name for entry in card.result_classes] == ["nucleus"]
+    assert (card.mean_dice, card.validation.mean_dice) == (0.9, 0.7473)  # the latter with the border between nuclei
+    assert run(["models", "list"]) == 0
+    assert re.search(r"^nuclei .* 0\.900 +Nuclei", capsys.readouterr().out, re.MULTILINE)
+    assert run(["models", "show", "nuclei"]) == 0
+    shown = capsys.readouterr().out
+    assert "Mean Dice 0.900 on 50 cases" in shown
+    assert re.findall(r"(\w+): Dice", shown) == ["nucleus"]
+    hippocampus = load_package("hippocampus").card
+    assert hippocampus.mean_dice == hippocampus.validation.mean_dice
 
 
 def test_verify_runs_the_network(stored, capsys):

@@ -1,4 +1,5 @@
 import json
+import re
 import runpy
 from pathlib import Path
 
@@ -14,6 +15,13 @@ def test_a_page_of_every_key_is_what_the_schemas_say(page, name):
     made = runpy.run_path(str(REFERENCE / "make_configuration.py"))[page]()
     written = (REFERENCE / name).read_text(encoding="utf-8")
     assert made == written, "Run: python docs/reference/make_configuration.py"
+
+
+@pytest.mark.parametrize("name", ["configuration.md", "model-card.md"])
+def test_every_key_says_what_it_means(name):
+    rows = re.findall(r"^\| `(.+?)` \|.*\|(.*)\|$", (REFERENCE / name).read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(rows) > 70
+    assert [key for key, meaning in rows if not meaning.strip()] == []
 
 
 @pytest.mark.parametrize(("name", "key"), [("train", "optimizer"), ("predict", "segment"), ("evaluate", "objects")])

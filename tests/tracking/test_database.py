@@ -2,12 +2,14 @@
 
 import logging
 import sqlite3
+import threading
 from contextlib import closing
 
 import pytest
 
 from medseg.errors import InputError, Interrupted
-from medseg.tracking.runs import Tracker
+from medseg.tracking import local_runs
+from medseg.tracking.runs import Tracker, record_finished
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -72,6 +74,29 @@ def test_a_database_is_kept_as_it_is(whole, caplog):
         Tracker(whole.parent, name="second", parameters={}).end()
     assert not caplog.messages
     assert execute(whole, "SELECT name FROM runs ORDER BY start_time") == [("first",), ("second",)]
+
+
+def test_two_that_start_in_one_new_folder_lose_no_record(empty, tmp_path, monkeypatch):
+    copy, found_none, first_is_recorded = local_runs.copy, threading.Barrier(2, timeout=20), threading.Event()
+
+    def copy_in_turn(source, database):
+        found_none.wait()
+        if threading.current_thread().name == "second":
+            assert first_is_recorded.wait(timeout=20)
+        copy(source, database)
+
+    def record(name):
+        record_finished(tmp_path / "out", name=name, parameters={}, tags={}, metrics={})
+        first_is_recorded.set()
+
+    monkeypatch.setattr(local_runs, "copy", copy_in_turn)
+    threads = [threading.Thread(target=record, name=name, args=(name,)) for name in ("first", "second")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert execute(tmp_path / "out" / "mlflow.db", "SELECT name FROM runs ORDER BY name") == [("first",), ("second",)]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mlflow.db"]
 
 
 def test_a_stop_while_it_is_made_leaves_none(tmp_path, monkeypatch):

@@ -7,7 +7,6 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from medseg.data.border_class import BORDER
 from medseg.engine.stages.options import StageOptions
 from medseg.post.cleanup import Rule, clean_up
 from medseg.post.components import class_values, components
@@ -18,6 +17,7 @@ from medseg.post.panoptic import panoptic
 from medseg.post.watershed import watershed
 from medseg.types import Instances, LabelMap, Prediction
 from medseg.types.instances import ObjectsOfCase
+from medseg.types.labels import BORDER
 from medseg.types.stage import RunContext, Where
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from medseg.config.load import build
 from medseg.engine.stages.objects import Border, CleanUp, Components, Panoptic, Watershed
@@ -69,7 +70,7 @@ class Refine:
     class Options(StageOptions):
         """Whether to."""
 
-        enabled: bool = True
+        enabled: bool = Field(default=True, description="do what the model's card says under `post`")
 
     options: Options
     runs: ClassVar[Where] = "aside"

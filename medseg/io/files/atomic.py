@@ -13,11 +13,12 @@ PREFIX = ".medseg-part-"
 
 
 @contextmanager
-def atomic_path(final: Path) -> Iterator[Path]:
+def atomic_path(final: Path, *, keep: bool = False) -> Iterator[Path]:
     """Give a temporary path in the same folder; on a clean exit it is flushed to disk and takes the final name.
 
     The temporary name keeps the final name's suffixes, because many writers choose their format by them. On an
-    exception it is deleted and the final name is untouched.
+    exception it is deleted and the final name is untouched. With `keep` a file that has the final name by then, made
+    by another process, is kept instead.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     part = final.parent / f"{PREFIX}{secrets.token_hex(4)}-{final.name}"
@@ -25,7 +26,10 @@ def atomic_path(final: Path) -> Iterator[Path]:
         yield part
         with part.open("rb+") as stream:
             os.fsync(stream.fileno())
-        part.replace(final)
+        if keep:
+            _place_new(part, final)
+        else:
+            part.replace(final)
         _sync_folder(final.parent)
     finally:
         part.unlink(missing_ok=True)
@@ -70,6 +74,17 @@ def sweep(folder: Path) -> None:
     """Delete what a killed process left half-written in a folder."""
     for part in folder.glob(f"{PREFIX}*"):
         part.unlink(missing_ok=True)
+
+
+def _place_new(part: Path, final: Path) -> None:
+    """Give a finished file its name, unless another has it; a link never replaces, and a renamed file would."""
+    try:
+        final.hardlink_to(part)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links, where two of the same instant replace each other
+        if not final.exists():
+            part.replace(final)
 
 
 def _sync_folder(folder: Path) -> None:

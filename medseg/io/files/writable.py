@@ -9,23 +9,49 @@ from pathlib import Path
 from medseg.errors import UsageError
 
 
-def check_writable(out: Path, *, where: object = None) -> None:
+def output_folder(out: Path | str) -> Path:
+    """Return an output folder as a path; raise `UsageError` before any work where it cannot be one."""
+    folder = Path(out)
+    check_writable(folder, is_folder=True)
+    return folder
+
+
+def check_writable(out: Path, *, where: object = None, is_folder: bool = False) -> None:
     """Raise before any work when nothing can be written at a place, tried with a file that has no name.
 
+    - is_folder: whether the place must be a folder, so that a file there stands in the way.
     - raises `UsageError`: naming what stands in the way.
     """
-    nearest = next((path for path in (out, *out.absolute().parents) if path.exists()), Path("/"))
-    what = None
-    if not nearest.is_dir():
-        what = "is not a folder"
-        if nearest == out:  # a file to write anew
-            nearest, what = out.absolute().parent, None
-    if what is None:
-        try:
-            tempfile.TemporaryFile(dir=nearest).close()
-        except OSError as error:
-            protected = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
-            what = "is write-protected" if protected else f"takes no files ({error.strerror})"
+    what = _obstacle(out, is_folder=is_folder)
     if what is not None:
         fix = "Choose another output."
-        raise UsageError(f"nothing can be written there: {nearest} {what}", where=where or out, fix=fix)
+        raise UsageError(f"nothing can be written there: {what}", where=where or out, fix=fix)
+
+
+def _obstacle(out: Path, *, is_folder: bool) -> str | None:
+    nearest = next((path for path in (out, *out.absolute().parents) if _exists(path)), Path("/"))
+    if not nearest.is_dir():
+        if is_folder or nearest != out:
+            return f"{nearest} is not a folder"
+        nearest = out.absolute().parent  # of a file to write anew
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        protected = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+        return f"{nearest} is write-protected" if protected else f"{nearest} takes no files ({error.strerror})"
+    try:
+        out.lstat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:  # a name that is too long, for instance
+        return str(error.strerror)
+    return None
+
+
+def _exists(path: Path) -> bool:
+    """Whether something is there, be it a link to nothing; False where nobody may look."""
+    try:
+        path.lstat()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,61 @@
+"""An output that cannot be written is said before any work, in the same words whatever the function."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+from pathlib import Path
+
+import pytest
+
+import medseg
+from medseg.io.files import writable
+
+WITH_OUT = [
+    name
+    for name in medseg.__all__
+    if inspect.isfunction(function := getattr(medseg, name)) and "out" in inspect.signature(function).parameters
+]
+# What other than a path must be given; nothing else is there, so that any work would end in another error.
+NEEDED = {"evaluations": ["a", "b"], "format": "nifti"}
+
+
+def call(name: str, out: Path) -> None:
+    function = getattr(medseg, name)
+    needed = [key for key, one in inspect.signature(function).parameters.items() if one.default is one.empty]
+    if name == "convert":
+        needed.remove("out")
+    function(**{key: NEEDED.get(key, "is-not-there") for key in needed} | {"out": out})
+
+
+def test_every_function_with_an_output_is_here() -> None:
+    assert set(WITH_OUT) == {"audit", "compare", "convert", "evaluate", "export", "inspect", "plan", "predict", "train"}
+
+
+@pytest.mark.parametrize("name", WITH_OUT)
+@pytest.mark.parametrize("out", ["/proc/x", "file", "file/below", "link", "n" * 300])
+def test_where_nothing_can_be_written(name: str, out: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(medseg.UsageError, match=r"nothing can be written there: .*\. Choose another output\.$"):
+        call(name, tmp_path / out)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", WITH_OUT)
+def test_where_a_folder_may_only_be_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_given: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(writable.tempfile, "TemporaryFile", refuse)  # nothing is write-protected for root
+    with pytest.raises(medseg.UsageError, match=f"{tmp_path} is write-protected. Choose another output"):
+        call(name, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", WITH_OUT)
+def test_a_good_place_is_not_in_the_way(name: str, tmp_path: Path) -> None:
+    with pytest.raises(medseg.MedsegError) as raised:
+        call(name, tmp_path / "new" / "out")
+    assert "nothing can be written" not in str(raised.value)
+    assert not (tmp_path / "new").exists()
