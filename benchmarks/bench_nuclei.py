@@ -214,7 +214,7 @@ Written by `python benchmarks/bench_nuclei.py DATA --work WORK`. DATA are 200 im
 fluorescence on dark and stained tissue on light, 256 x 256 to 603 x 1272 pixels. `configs/nuclei.yaml` holds out
 {len(cases)} of them ({card.validation.split if card.validation else "as the card says"}; the card lists them), with
 {total} nuclei, {touch} of which touch another. No network was trained on these {len(cases)}. The border stage's options
-(split by shape, leave out specks) were chosen with an earlier, weaker network of another split, after a look at its
+(splitting by shape, a minimum size) were chosen with an earlier, weaker network of another split, after a look at its
 errors, on its training images; some of those may be among these {len(cases)}. `interiors as they are` has no options.
 
 Both networks are the same U-Net, trained on the same patches, one with the border class and one without:
@@ -222,7 +222,7 @@ Both networks are the same U-Net, trained on the same patches, one with the bord
 {short}
 Figures are over all nuclei of the held-out images together, as published tables of nuclei are, but for the last
 column, the mean over images of each one's PQ. AP is TP / (TP + FP + FN) at an IoU;
-[definitions](../reference/metrics.md#objects). By no method does anything smaller than {SMALLEST} pixels count as an
+[definitions](../reference/metrics.md#objects). No method counts anything smaller than {SMALLEST} pixels as an
 object.
 
 {table(named, METRICS)}
@@ -230,7 +230,7 @@ object.
 The watershed's options were chosen on every fifth training image: for Otsu's foreground
 {_words(options["otsu"])}; for the others, on the reference's foreground,
 {_words(options["reference"])}. The border class is used as the configuration says, with interiors
-split by shape too; the row before tells what that adds. The last row is what the watershed can reach where the
+split by shape too; the row before it shows what that adds. The last row is what the watershed can reach where the
 foreground is perfect.
 
 ## The margin of the border class
@@ -258,7 +258,7 @@ was not at hand.
 {published}
 
 Here it is {of_each["ap@0.5"]:.3f} for all held-out images and {fluorescent:.3f} for those of fluorescence. Images,
-split and training time differ, so the two tables say where the figures lie and not which method is better.
+split and training time differ, so the two tables show the range of such figures and not which method is better.
 """
 
 

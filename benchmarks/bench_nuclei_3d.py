@@ -109,9 +109,9 @@ CPU) and has seen nothing of it. Figures are over all nuclei of both halves.
 PQ of each half, of the network with border:
 {each}.
 
-One stack says how well a network of thirty nuclei does on thirty more of the same culture and microscope, and nothing
-of others. With so few objects a difference of a few hundredths of PQ is one or two nuclei. The last row is what the
-watershed can reach where the foreground is perfect.
+One stack shows how well a network trained on thirty nuclei does on thirty more of the same culture and microscope,
+but not on others. With so few objects a difference of a few hundredths of PQ is one or two nuclei. The last row is
+what the watershed can reach where the foreground is perfect.
 """
 
 

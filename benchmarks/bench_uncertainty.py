@@ -78,20 +78,20 @@ def main() -> None:
             found.append((float(np.mean(scores)), max(by_class[how][-1].values(), default=0.0)))
     split = "as its card says" if package.card.validation is None else package.card.validation.split
     lines = [
-        "# What a prediction says of itself",
+        "# Uncertainty without a reference",
         "",
         f"`python benchmarks/bench_uncertainty.py DATASET MODEL`: model '{package.card.name}' on the "
         f"{len(rows['as it is'])} cases it was not trained on ({split}), as they are, with noise as strong as the "
         "scan's own spread added, and blurred by 2 voxels. Uncertainty is the mean entropy along the border of the "
         "more uncertain class.",
         "",
-        "| scans | mean Dice | mean uncertainty | rank correlation of uncertainty and Dice | remarked on |",
+        "| scans | mean Dice | mean uncertainty | rank correlation of uncertainty and Dice | cases with a warning |",
         "|---|---|---|---|---|",
     ]
     limits = uncertainty_limits(by_class["as it is"][::2])
     assert limits is not None
 
-    def remarked(cases: list[dict[str, float]]) -> int:
+    def warned(cases: list[dict[str, float]]) -> int:
         return sum(any(value > limits.boundary_entropy[name] for name, value in case.items()) for case in cases)
 
     later = {how: cases[1::2] for how, cases in by_class.items()}
@@ -102,7 +102,7 @@ def main() -> None:
         lines.append(
             f"| {how} | {scores.mean():.3f} | {uncertainties.mean():.3f} | "
             f"{spearmanr(uncertainties, scores).statistic:+.2f} | "
-            f"{remarked(later[how])} of {len(later[how])} |"
+            f"{warned(later[how])} of {len(later[how])} |"
         )
     every = sorted(together, key=lambda pair: -pair[1])
     bad = sum(score < 0.8 for score, _ in every)
@@ -110,9 +110,9 @@ def main() -> None:
     shown_limits = ", ".join(f"{name} {value:.2f}" for name, value in limits.boundary_entropy.items())
     lines += [
         "",
-        f"Remarked on is a case with more uncertainty in a class than the limit found on {limits.cases} of the cases "
-        f"as they are ({shown_limits}); the other cases are counted. Of all {len(together)}, "
-        f"{sum(uncertainty > 0.5 for _, uncertainty in together)} have more than 0.5, the limit where a card has none.",
+        f"A case gets a warning when its uncertainty in a class exceeds the limit found on {limits.cases} of the cases "
+        f"as they are ({shown_limits}); the table counts the other cases. Of all {len(together)}, "
+        f"{sum(uncertainty > 0.5 for _, uncertainty in together)} exceed 0.5, the limit where a card has none.",
         "",
         f"Of all {len(every)} predictions {bad} have a Dice below 0.8; {first} of them are among the quarter with the "
         f"most uncertainty. Measuring it takes {100 * SPENT[0] / total:.1f}% of the predictor's CPU time.",

@@ -190,7 +190,7 @@ def main() -> None:
                     (loud if "warns" in cells[-1] else silent)[reader] += 1
             lines.append(f"| {kind.about} | " + " | ".join(cells) + " |")
             print(lines[-1], flush=True)
-    lines.append("| **Wrong without a word** | " + " | ".join(f"**{silent[r]}**" for r in readers) + " |")
+    lines.append("| **Wrong, without a warning** | " + " | ".join(f"**{silent[r]}**" for r in readers) + " |")
     lines.append("| **Wrong, with a warning** | " + " | ".join(f"**{loud[r]}**" for r in readers) + " |")
     text = TABLE.read_text(encoding="utf-8")
     before, after = text.split(START)[0], text.split(END)[1]

@@ -267,7 +267,7 @@ KINDS: dict[str, Kind] = {
         "rejected",
     ),
     "off-the-line": Kind("Table moved sideways half-way", _series(off_the_line()), "rejected"),
-    "copies": Kind("Four files there twice", _twice),
+    "copies": Kind("Four files present twice", _twice),
     "same-place": Kind("Two different images at one place", _one_again, "rejected"),
     "phases-acquisition": Kind(
         "Two phases under one UID, distinguished by acquisition number",

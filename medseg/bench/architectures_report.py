@@ -63,7 +63,8 @@ def _page(
         "",
         f"Every architecture was trained for {made.seconds:g} {unit} on the same cases of {made.dataset} and measured "
         f"on the same {cases} others ({measured}; boundary F1 with a tolerance of {architectures.tolerance:g} mm, "
-        f"a pixel of a 2D image counting as 1 mm). Equal time, not equal steps: a costly network sees less. Made by",
+        f"a pixel of a 2D image counting as 1 mm). The networks were trained for equal time, not equal steps, so a "
+        "costly network was trained on fewer patches. Made by",
         "",
         f"    {made.command}",
         "",
@@ -84,10 +85,10 @@ def _page(
     if any(not result.failure for result in results):
         lines += ["", f"![Dice of each architecture]({stem}-dice.png)", "", f"![Dice against cost]({stem}-cost.png)"]
     if outcomes:
-        lines += ["", "## What the textbook says, and what came out", ""]
+        lines += ["", "## Claims of the literature and results", ""]
         lines += [
             "A claim about quality holds, or is contradicted, when the 95% bootstrap interval of the mean difference "
-            "over cases excludes 0. The interval knows the spread over cases, not that over repeated trainings.",
+            "over cases excludes 0. The interval reflects the spread over cases, not that over repeated trainings.",
             "",
             "| claim | verdict | measured |",
             "|---|---|---|",
