@@ -96,7 +96,7 @@ def run_medseg(side: str, scan: Path, out: Path, folder: Path) -> None:
     """Read, segment and write with one of medseg's engines."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from medseg.infer.engines.onnx_export import find_export
+    from medseg.infer.engines.onnx_files import find_export
     from medseg.infer.engines.select import Candidate, make_engine
     from medseg.infer.options import InferOptions
     from medseg.models.package import load_package

@@ -5,30 +5,18 @@ Isensee et al. 2021 (doi:10.1038/s41592-020-01008-z), and nnU-Net 2's `Experimen
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any
 
 from medseg.data.dataset import Dataset
 from medseg.data.fingerprint import Fingerprint
 from medseg.data.left_right import paired_classes
+from medseg.data.plan_grid import ANISOTROPY, CROP_BELOW, Configuration, GridPlanner
 from medseg.data.presets import PRESETS, Preset
-from medseg.data.topology import Topology, feature_voxels, topology_of
-from medseg.errors import InputError, UsageError
+from medseg.errors import UsageError
 
-Configuration = Literal["2d", "3d_fullres", "3d_lowres"]
 CONFIGURATIONS: tuple[Configuration, ...] = ("3d_fullres", "3d_lowres", "2d")
-
-# nnU-Net's limits.
-ANISOTROPY = 3.0
-LOW_RESOLUTION_BELOW = 0.25
-SPACING_STEP = 1.03
-DATASET_FRACTION = 0.05
-SMALLEST_BATCH = 2
-CROP_BELOW = 0.75
 
 
 @dataclass(frozen=True)
@@ -59,16 +47,15 @@ def make_plan(
 class _Planner:
     def __init__(self, data: Dataset, fingerprint: Fingerprint, preset: Preset, configuration: Configuration) -> None:
         self.data, self.fingerprint, self.preset, self.configuration = data, fingerprint, preset, configuration
-        self.classes = data.scores
-        self.crop = fingerprint.kept < CROP_BELOW
-        self.reasons: dict[str, str] = {}
+        self.grid = GridPlanner(data, fingerprint, preset, configuration)
+        self.reasons = self.grid.reasons
 
     def plan(self) -> Plan:
-        spacing = self._spacing()
-        order = self._axis_order(spacing)
+        spacing = self.grid.spacing()
+        order = self.grid.axis_order(spacing)
         if self.configuration == "3d_lowres":
-            spacing = self._coarser(spacing)
-        topology, batch = self._patch(spacing, order)
+            spacing = self.grid.coarser(spacing)
+        topology, batch = self.grid.patch(spacing, order)
         patch = (*topology.patch, *((1,) if self.configuration == "2d" else ()))
         augment = self._augment(spacing, order)
         values = {
@@ -77,14 +64,14 @@ class _Planner:
                 "channels": [self._channel(k) for k in range(len(self.data.channels))],
                 "axis_order": list(order),
                 "spacing": self._spacing_values(spacing, order),
-                "crop_to_nonzero": self.crop,
+                "crop_to_nonzero": self.grid.crop,
                 "patch": list(patch),
             },
             "network": {
                 "name": "unet",
                 "dimensions": len(topology.patch),
                 "arguments": {
-                    "features": list(self._features(len(topology.strides))),
+                    "features": list(self.grid.features(len(topology.strides))),
                     "strides": [list(s) for s in topology.strides],
                     "kernels": [list(k) for k in topology.kernels],
                     "deep_supervision": True,
@@ -104,129 +91,6 @@ class _Planner:
             f"{100 * CROP_BELOW:.0f}%."
         )
         return Plan(values, self.reasons)
-
-    def _spacing(self) -> tuple[float, float, float]:
-        """Median spacing; along a coarse axis the 10th percentile, so that the best scans are not blurred."""
-        spacings = self.fingerprint.spacings
-        target = np.median(spacings, axis=0)
-        shape = self._median_shape(target)
-        worst = int(np.argmax(target))
-        others = [axis for axis in range(3) if axis != worst]
-        reason = "Median of all cases"
-        if (
-            self.data.dimensions == 3
-            and target[worst] > ANISOTROPY * max(target[others])
-            and shape[worst] * ANISOTROPY < min(shape[others])
-        ):
-            finer = float(np.percentile(spacings[:, worst], 10))
-            target[worst] = max(max(target[others]) + 1e-5, finer) if finer < max(target[others]) else finer
-            reason += f"; along {'xyz'[worst]}, where slices are thick, the 10th percentile"
-        if self.data.dimensions == 3:
-            self.reasons["input.spacing"] = f"{reason}."
-        return float(target[0]), float(target[1]), float(target[2])
-
-    def _median_shape(self, target: Any) -> Any:
-        shapes = self.fingerprint.shapes(cropped=self.crop) * self.fingerprint.spacings / target
-        return np.maximum(1, np.round(np.median(shapes, axis=0)))
-
-    def _axis_order(self, spacing: Sequence[float]) -> tuple[int, int, int]:
-        """A 2D network sees the planes of the finest resolution: the coarsest axis goes last."""
-        if self.configuration != "2d" or self.data.dimensions == 2:
-            return (0, 1, 2)
-        across = int(np.argmax(spacing))
-        first, second = (axis for axis in range(3) if axis != across)
-        self.reasons["input.axis_order"] = f"Slices lie across {'xyz'[across]}, the axis of the largest spacing."
-        return first, second, across
-
-    def _coarser(self, spacing: tuple[float, float, float]) -> tuple[float, float, float]:
-        """Coarsen until a patch covers a quarter of the median scan."""
-        full, _ = self._patch(spacing, (0, 1, 2))
-        median = self._median_shape(np.array(spacing))
-        if math.prod(full.patch) / np.prod(median) >= LOW_RESOLUTION_BELOW:
-            raise InputError(
-                "a patch of full resolution already covers a quarter of the median scan",
-                where=self.data.folder,
-                fix="Use --configuration 3d_fullres.",
-            )
-        target = np.array(spacing)
-        while True:
-            # The finest axes first, so that the grid becomes isotropic before it becomes coarse.
-            finest = target < target.max() / 2 if target.max() / target.min() > 2 else np.ones(3, bool)
-            target = np.where(finest, target * SPACING_STEP, target)
-            topology, _ = self._patch(tuple(target), (0, 1, 2))
-            if math.prod(topology.patch) / np.prod(self._median_shape(target)) > LOW_RESOLUTION_BELOW:
-                break
-        self.reasons["input.spacing"] = (
-            f"Coarsened from {' x '.join(f'{s:.3g}' for s in spacing)} mm until a patch covers a quarter of the scan."
-        )
-        return float(target[0]), float(target[1]), float(target[2])
-
-    def _patch(self, spacing: Sequence[float], order: Sequence[int]) -> tuple[Topology, int]:
-        """Largest patch of the median scan's shape that fits the budget, then the largest batch."""
-        flat = self.configuration == "2d"
-        axes = list(order[:2] if flat else order)
-        steps = [spacing[axis] for axis in axes]
-        median = self._median_shape(np.array(spacing))[axes]
-        budget = self.preset.budget_2d if flat else self.preset.budget_3d
-        side = 2048 if flat else 256
-        inverse = 1 / np.array(steps)
-        wanted = inverse * (side ** len(axes) / np.prod(inverse)) ** (1 / len(axes))
-        patch = [max(1, round(min(w, m))) for w, m in zip(wanted, median, strict=True)]
-        topology = self._topology(steps, patch)
-        most = 1.0 if flat else self.preset.most_of_scan
-        if most < 1:
-            # In multiples of what the whole scan would be pooled by, so that the network stays as deep.
-            bounds = [max(k, round(most * m / k) * k) for m, k in zip(median, topology.multiple, strict=True)]
-            topology = self._topology(steps, [min(p, b) for p, b in zip(patch, bounds, strict=True)])
-        while self._held(topology) > budget:
-            ratios = [p / m for p, m in zip(topology.patch, median, strict=True)]
-            axis = int(np.argsort(ratios, kind="stable")[-1])
-            smaller = list(topology.patch)
-            smaller[axis] -= topology.multiple[axis]
-            smaller[axis] = topology.patch[axis] - self._topology(steps, smaller).multiple[axis]
-            if smaller[axis] < 1:
-                break
-            topology = self._topology(steps, smaller)
-        held = self._held(topology)
-        reference = self.preset.batch_2d if flat else self.preset.batch_3d
-        fits = round(budget / held * reference)
-        voxels = float(np.prod(self._median_shape(np.array(spacing)))) * len(self.fingerprint.cases)
-        of_dataset = round(voxels * DATASET_FRACTION / math.prod(topology.patch))
-        largest = self.preset.most_2d if flat else self.preset.most_3d
-        batch = max(min(fits, of_dataset, largest), SMALLEST_BATCH)
-        self.reasons["input.patch"] = (
-            f"As much of the median scan ({' x '.join(f'{m:.0f}' for m in median)} voxels) as the preset "
-            f"{self.preset.name} holds, {f'up to {most:.0%} along each axis, ' if most < 1 else ''}in multiples of "
-            f"{' x '.join(map(str, topology.multiple))} voxels."
-        )
-        cap = ""
-        if of_dataset < min(fits, largest):
-            cap = f", capped at {DATASET_FRACTION:.0%} of the dataset's voxels"
-        elif largest < fits:
-            cap = f", capped at {largest} by the preset {self.preset.name}"
-        self.reasons["sampling.batch"] = f"Batch size {batch}: memory fits {fits}{cap}, minimum {SMALLEST_BATCH}."
-        self.reasons["network.arguments.features"] = (
-            f"{self._base} channels doubling to at most {self._largest} over {len(topology.strides)} stages; an axis "
-            "is halved while its map keeps 4 voxels and its spacing stays within twice the finest."
-        )
-        return topology, batch
-
-    def _topology(self, spacing: Sequence[float], patch: Sequence[int]) -> Topology:
-        return topology_of(spacing, patch, most_stages=self.preset.most_stages)
-
-    def _held(self, topology: Topology) -> int:
-        return feature_voxels(topology, self._features(len(topology.strides)), self.classes)
-
-    @property
-    def _base(self) -> int:
-        return self.preset.base_2d if self.configuration == "2d" else self.preset.base_3d
-
-    @property
-    def _largest(self) -> int:
-        return self.preset.largest_2d if self.configuration == "2d" else self.preset.largest_3d
-
-    def _features(self, stages: int) -> tuple[int, ...]:
-        return tuple(min(self._largest, self._base * 2**k) for k in range(stages))
 
     def _spacing_values(self, spacing: Sequence[float], order: Sequence[int]) -> list[float | None] | None:
         """Along the network's axes; slices of a 2D network keep their own distance."""
@@ -254,11 +118,11 @@ class _Planner:
                 "std": round(max(foreground.std, 1e-8), 4),
             }
         else:
-            part = " of its nonzero part" if self.crop else ""
+            part = " of its nonzero part" if self.grid.crop else ""
             self.reasons[key] = (
                 f"{channel.modality or 'Not CT'}: each scan is scaled by its own mean and deviation{part}."
             )
-            normalization = {"scheme": "zscore", **({"nonzero_only": True} if self.crop else {})}
+            normalization = {"scheme": "zscore", **({"nonzero_only": True} if self.grid.crop else {})}
         return {"name": channel.name, "modality": channel.modality, "normalization": normalization}
 
     def _augment(self, spacing: Sequence[float], order: Sequence[int]) -> dict[str, Any]:

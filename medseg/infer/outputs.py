@@ -50,6 +50,11 @@ class Outputs:
             route,
         )
 
+    @property
+    def only_labels(self) -> bool:
+        """Whether neither probabilities nor entropies are requested."""
+        return self.probabilities is None and self.entropies is None
+
     def boxed(self, array: Array) -> Array:
         """View of one of the arrays in the network's axis order, of the part the network is shown."""
         lead: tuple[slice, ...] = (slice(None),) * (array.ndim - 3)

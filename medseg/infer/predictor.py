@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from dataclasses import replace
 
 from medseg.infer.axis_map import AxisMap, Strip, strips
 from medseg.infer.decision import Decision
 from medseg.infer.engines.base import Engine
 from medseg.infer.engines.select import ProgressCallback, choose_engine
 from medseg.infer.expectations import out_of_distribution, out_of_distribution_intensities
-from medseg.infer.labels_from_scores import LabelStream
+from medseg.infer.labeling import Labeling
 from medseg.infer.memory import Need, available_bytes, predict_need, strips_that_fit
+from medseg.infer.mirroring import mirror_axes
 from medseg.infer.options import InferOptions
 from medseg.infer.outputs import Outputs
-from medseg.infer.probability_stream import ProbabilityStream
 from medseg.infer.skipped_windows import FarFromLowResolution, Skip
-from medseg.infer.sliding_window import Slab, WindowOptions, stream_scores
+from medseg.infer.sliding_window import WindowOptions
 from medseg.infer.uncertainty import BoundaryEntropy
 from medseg.io.files.scratch import Scratch
 from medseg.models.package import ModelPackage
@@ -32,7 +27,6 @@ from medseg.prepare.route import Route, plan_route
 from medseg.types import LabelMap, PostStep, Prediction, Scan
 from medseg.types.extent import extent_unit
 from medseg.types.how_computed import HowComputed
-from medseg.types.prediction import ClassUncertainty
 
 # Windows shown to the network at a time: on a CPU more are no faster.
 BATCH = 1
@@ -40,17 +34,6 @@ BATCH = 1
 MEMORY_FRACTION = 0.9
 
 log = logging.getLogger("medseg.infer")
-
-
-@dataclass(frozen=True, eq=False)
-class _Case:
-    """What is fixed while one scan is labeled; `maps` lead from the network's grid without padding to the scan's."""
-
-    prepared: Prepared
-    maps: tuple[AxisMap, ...]
-    outputs: Outputs
-    windows: WindowOptions
-    boundaries: BoundaryEntropy
 
 
 class Predictor:
@@ -80,7 +63,7 @@ class Predictor:
         own = self.options.model_copy(update={"probabilities": False, "entropy": False})
         self.low_resolution_stage = None if first is None else Predictor(first, own, progress=progress)
         self.decision = Decision.from_card(package.card)
-        self.mirror, self._mirror_notes = self._mirror_axes()
+        self.mirror, self._mirror_notes = mirror_axes(package.card, self.options.mirror)
         log.info("model %s on %s", package.identity, self.engine.name)
 
     def segment(self, scan: Scan, scratch: Scratch | None = None) -> Prediction:
@@ -105,7 +88,10 @@ class Predictor:
         windows = WindowOptions(
             card.patch, self.options.overlap, self.mirror, BATCH, self._skip(prepared), self.decision.background
         )
-        uncertainty = self._run(_Case(prepared, maps, outputs, windows, BoundaryEntropy(self.decision)), parts)
+        labeling = Labeling(
+            self.engine, self.decision, prepared, maps, outputs, windows, BoundaryEntropy(self.decision)
+        )
+        uncertainty = labeling.run(parts)
         whole = self.package.card
         labels = LabelMap(outputs.labels, scan.geometry, whole.table)
         unusual = (*out_of_distribution(scan, card), *out_of_distribution_intensities(scan, outputs.labels, card))
@@ -154,75 +140,6 @@ class Predictor:
         log.debug("needs %s%s", need(count), f", in {count} strips" if count > 1 else "")
         return strips(rows, count)
 
-    def _run(self, case: _Case, parts: Sequence[Strip]) -> dict[int, ClassUncertainty]:
-        """Fill in the results, all at once or strip by strip; return the uncertainty by label value."""
-        agreement = getattr(self.engine, "agreement", None)
-        if agreement is not None:
-            agreement.reset()
-        if len(parts) == 1:
-            self._stream(case, None, 0)
-        else:
-            done = 0
-            for part in parts:
-                self._stream(case, part, max(0, done - part.network.start))
-                done = part.network.stop
-        entropies, dice = case.boundaries.by_value(), agreement.by_value() if agreement is not None else {}
-        return {
-            value: ClassUncertainty(entropies.get(value), dice.get(value))
-            for value in self.decision.values[1:]
-            if value in entropies or value in dice
-        }
-
-    def _stream(self, case: _Case, part: Strip | None, first_row: int) -> None:
-        """Run the windows over all of the scan, or over one strip, whose rows before `first_row` were done before."""
-        outputs, (x, y, z) = case.outputs, (before for before, _ in case.prepared.route.padding)
-        maps = case.maps if part is None else (case.maps[0], part.axis_map, case.maps[2])
-        offset = (x, y, z) if part is None else (x, 0, z)
-        scan_rows = slice(None) if part is None else part.scan
-        rows = None if part is None else slice(y + part.network.start, y + part.network.stop)
-        target = outputs.boxed(outputs.labels)[:, scan_rows]
-        if part is None and self._on_device(case, offset, target):
-            return  # its scores never leave the GPU, so that uncertainty along boundaries is not known
-
-        def watch(scores: npt.NDArray[np.float32], outcome: npt.NDArray[Any], first_plane: int) -> None:
-            case.boundaries.add(scores, outcome, first_plane, first_row)
-
-        boxed = [
-            None if a is None else outputs.boxed(a)[..., scan_rows, :]
-            for a in (outputs.probabilities, outputs.entropies)
-        ]
-        kept = None if all(a is None for a in boxed) else ProbabilityStream(maps, offset, self.decision, *boxed)
-        labels = LabelStream(maps, offset, self.decision, target, watch)
-        for slab in stream_scores(
-            case.prepared.array, self.engine.run, self.decision.channels, case.windows, rows=rows
-        ):
-            if self.decision.output != self.decision.interpolated:
-                slab = Slab(self.decision.to_interpolate(slab.scores), slab.first)
-            labels.add(slab)
-            if kept is not None:
-                kept.add(slab)
-        assert labels.complete
-        log.debug("scores of %d voxels interpolated", labels.interpolated)
-
-    def _on_device(self, case: _Case, offset: tuple[int, int, int], out: npt.NDArray[Any]) -> bool:
-        """Label on the GPU that runs the network; False where there is none, or scores do not fit on it."""
-        if self.options.probabilities or self.options.entropy or not getattr(self.engine, "on_gpu", False):
-            return False
-        import torch
-
-        from medseg.infer.engines.torch import TorchEngine
-        from medseg.infer.on_device import label_on_device
-
-        assert isinstance(self.engine, TorchEngine)
-        try:
-            label_on_device(case.prepared.array, self.engine, case.maps, offset, self.decision, out, case.windows)
-        except torch.OutOfMemoryError:
-            log.warning("the scores do not fit on the GPU; they are blended in main memory, which is slower")
-            torch.cuda.empty_cache()
-            case.windows.counter.reset()
-            return False
-        return True
-
     @property
     def _skip_beyond(self) -> float | None:
         """Distance in mm from what the low-resolution stage found beyond which windows are skipped, or None."""
@@ -237,25 +154,3 @@ class Predictor:
             return None
         found = prepared.array[len(self.package.card.input.channels) :]
         return FarFromLowResolution(found, self.package.card.input.patch, prepared.route.spacing, beyond)
-
-    def _mirror_axes(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
-        """Network axes to mirror along, and a note where they are not those requested."""
-        requested = self.package.card.mirror if self.options.mirror == "auto" else self.options.mirror
-        if requested == "none":
-            return (), ()
-        card = self.package.card.input
-        flat = self.package.card.network.dimensions == 2
-        every = tuple(range(2 if flat else 3))
-        wanted = every if requested == "all" else tuple(a for a in every if self._is_left_right(a))
-        if card.mirror_axes is None:
-            return wanted, ("The model card does not tell whether its network may be mirrored.",)
-        sound = tuple(axis for axis in wanted if axis in card.mirror_axes)
-        if sound == wanted:
-            return sound, ()
-        return sound, (f"Mirrored along {len(sound)} axes only: the network was not trained for the others.",)
-
-    def _is_left_right(self, axis: int) -> bool:
-        """Whether an axis of the network runs between left and right; of scans as stored, the first is taken to."""
-        card = self.package.card.input
-        source = card.axis_order[axis]
-        return source == 0 if card.orientation == "stored" else card.orientation[source] in "LR"

@@ -26,7 +26,7 @@ RUN = """
 import json, sys
 import numpy as np, psutil
 from medseg.infer.engines.select import Candidate, make_engine
-from medseg.infer.engines.onnx_export import find_export
+from medseg.infer.engines.onnx_files import find_export
 from medseg.infer.options import InferOptions
 from medseg.models.package import load_package
 package, way = load_package(sys.argv[1]), Candidate(*sys.argv[2].split("-"))

@@ -7,6 +7,7 @@ from networks_for_tests import Analytic, Resident, bands, package, smooth
 
 from medseg.infer.axis_map import AxisMap
 from medseg.infer.decision import Decision
+from medseg.infer.labeling import Labeling
 from medseg.infer.on_device import label_on_device
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
@@ -32,12 +33,12 @@ def test_labels_are_those_of_the_streaming_way(monkeypatch, shape, spacing, batc
     streaming = Predictor(package(classes=4), InferOptions(mirror="none"), engine=Analytic(bands(4)))
     expected = streaming.segment(scan).labels.array
 
-    def on_device(self, job, offset, out):
+    def on_device(self, offset, out):
         options = WindowOptions((16, 16, 16), batch=batch)
-        label_on_device(job.prepared.array, Resident(bands(4)), job.maps, offset, self.decision, out, options)
+        label_on_device(self.prepared.array, Resident(bands(4)), self.maps, offset, self.decision, out, options)
         return True
 
-    monkeypatch.setattr(Predictor, "_on_device", on_device)
+    monkeypatch.setattr(Labeling, "_on_device", on_device)
     got = streaming.segment(scan).labels.array
     assert (got != expected).mean() < 1e-3  # ties
 

@@ -149,35 +149,6 @@ def test_modality_the_model_does_not_know_is_noted():
     assert predictor.segment(scan_of(np.zeros((20, 20, 20)), modality="MR")).warnings == ()
 
 
-@pytest.mark.parametrize(
-    ("mirror_axes", "mirror", "expected", "remark"),
-    [
-        ((0, 1, 2), "none", (), False),
-        ((0, 1, 2), "left-right", (0,), False),
-        ((0, 1, 2), "all", (0, 1, 2), False),
-        ((0, 2), "all", (0, 2), True),
-        (None, "left-right", (0,), True),
-    ],
-)
-def test_mirroring_is_along_sound_axes_only(mirror_axes, mirror, expected, remark):
-    predictor = Predictor(package(mirror_axes=mirror_axes), InferOptions(mirror=mirror), engine=Analytic(bands(3)))
-    assert predictor.mirror == expected
-    assert bool(predictor.segment(scan_of(np.zeros((20, 20, 20)))).notes) is remark
-
-
-@pytest.mark.parametrize(
-    ("recommended", "mirror", "expected"),
-    [("left-right", "auto", (0,)), ("all", "auto", (0, 1, 2)), ("none", "auto", ()), ("left-right", "none", ())],
-)
-def test_auto_mirrors_as_the_card_says(recommended, mirror, expected):
-    model = package(mirror_axes=(0, 1, 2))
-    model = type(model)(None, model.card.model_copy(update={"mirror": recommended}))
-    assert Predictor(model, InferOptions(mirror=mirror), engine=Analytic(bands(3))).mirror == expected
-    assert Predictor(model, InferOptions(), engine=Analytic(bands(3))).mirror == (
-        expected if mirror == "auto" else (0,)
-    )
-
-
 def test_the_way_to_labels_imports_neither_torch_nor_monai():
     code = (
         "import sys, medseg.infer.predictor, medseg.prepare.prepared; "

@@ -18,7 +18,7 @@ from tiny_dataset import tiny_config, train_config, write_config, write_msd
 from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.errors import ConfigError, InputError, UsageError
-from medseg.infer.engines.onnx_export import find_export
+from medseg.infer.engines.onnx_files import find_export
 from medseg.infer.predictor import Predictor
 from medseg.models.package import load_package
 from medseg.progress import step_bar

@@ -1,17 +1,11 @@
-"""Writes a package's network as ONNX, proves that it computes the same, and finds it again.
-
-An export belongs to one network, by hash. It lies in the package's folder, where training leaves it, or in the user's
-own (`store_folder`'s neighbor ``exports``), with a report beside it.
-"""
+"""Writes a package's network as ONNX, and proves that it computes the same."""
 
 from __future__ import annotations
 
 import json
 import logging
-import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medseg.errors import MissingDependency, ModelError
-from medseg.infer.activations import UNKNOWN_CHANNELS, activation_bytes
+from medseg.infer.activations import activation_bytes
 from medseg.infer.agreement import EnsembleAgreement
 from medseg.infer.engines.base import Engine
+from medseg.infer.engines.onnx_files import Export, export_folder, find_export, read_report
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.models.card import ModelCard
 from medseg.models.package import ONNX_FILE, REPORT_FILE, ModelPackage, file_sha256
-from medseg.resources import store_folder
 
 if TYPE_CHECKING:
     import torch
@@ -37,47 +31,6 @@ log = logging.getLogger("medseg.infer")
 OPSET = 17
 # Largest difference of a score, as a fraction of the range of scores: some rounding of float32 in another order.
 TOLERANCE = 1e-3
-
-
-@dataclass(frozen=True)
-class Export:
-    """A network as ONNX.
-
-    - `activations`: bytes of the results that are alive together at the worst moment of one window.
-    - `sha256`: what the file's content must be, by its report; None where that was checked.
-    """
-
-    path: Path
-    activations: int
-    sha256: str | None = None
-
-    def checked(self) -> Path:
-        """Path of the file, once its content has been held against its report; who opens it asks for it by this."""
-        if self.sha256 is not None and file_sha256(self.path) != self.sha256:
-            raise ModelError(
-                "the ONNX file is not the one its report describes (SHA-256 differs)",
-                where=self.path,
-                fix="Delete it, and export again with medseg models export --format onnx.",
-            )
-        return self.path
-
-
-def find_export(package: ModelPackage) -> Export | None:
-    """A package's ONNX file, or None where it neither came as one nor has been exported.
-
-    Its content has not been looked at; see `Export.checked`.
-    """
-    if package.card.network.name == "onnx":
-        package.content()
-        return Export(package.weights_path, _activations(package))
-    for folder in (package.folder, _folder(package)):
-        report = _report(folder, package)
-        if report is None or not (folder / ONNX_FILE).is_file():
-            continue  # none, or of an earlier package in the same place
-        if package.card.ensemble_members > 1 and "found" not in report.get("outputs", ()):
-            continue  # of a time when exports did not hold what each network found
-        return Export(folder / ONNX_FILE, int(report["activation_bytes"]), str(report.get("onnx_sha256")))
-    return None
 
 
 def ensure_export(
@@ -93,7 +46,7 @@ def ensure_export(
     runs = any(find_spec(name) for name in ("openvino", "onnxruntime"))
     if not runs or not all(find_spec(name) for name in ("onnx", "onnxscript")):
         return None
-    failed = (_report(_folder(package), package) or {}).get("failed_with")
+    failed = (read_report(export_folder(package), package) or {}).get("failed_with")
     if failed == _written_by():
         return None
     (progress or log.info)("writing the network as ONNX for faster engines, once for this model")
@@ -103,7 +56,7 @@ def ensure_export(
         log.warning("the network runs on PyTorch only: %s", error)
         content = {"network_sha256": package.network_hash, "failed_with": _written_by(), "reason": str(error)}
         try:
-            write_text(_folder(package) / REPORT_FILE, json.dumps(content, indent=2) + "\n")
+            write_text(export_folder(package) / REPORT_FILE, json.dumps(content, indent=2) + "\n")
         except OSError as unwritable:
             log.debug("%s", unwritable)
         return None
@@ -129,7 +82,7 @@ def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, 
     shown = torch.from_numpy(window if card.network.dimensions == 3 else window[..., 0])
     with torch.inference_mode():
         expected = np.mean([network(shown).float().numpy() for network in networks], axis=0)
-    target = _folder(package) if folder is None else folder
+    target = export_folder(package) if folder is None else folder
     with atomic_path(target / ONNX_FILE) as part:
         for network in networks:
             _use_plain_normalization(network, card.network.dimensions)
@@ -161,27 +114,6 @@ def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, 
             )
     write_text(target / REPORT_FILE, json.dumps(report, indent=2) + "\n")
     return {"file": str(target / ONNX_FILE), **report}
-
-
-def _activations(package: ModelPackage) -> int:
-    """Of a network that came as ONNX; without the package onnx, or with sizes left open, a guess."""
-    try:
-        return activation_bytes(package.weights_path)
-    except (ImportError, KeyError):  # KeyError: sizes the graph leaves open
-        return 4 * UNKNOWN_CHANNELS * math.prod(package.card.input.patch)
-
-
-def _folder(package: ModelPackage) -> Path:
-    return store_folder().parent / "exports" / package.network_hash[:32]
-
-
-def _report(folder: Path, package: ModelPackage) -> dict[str, Any] | None:
-    """Report of this network's export in a folder."""
-    try:
-        report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return report if isinstance(report, dict) and report.get("network_sha256") == package.network_hash else None
 
 
 def _written_by() -> str:

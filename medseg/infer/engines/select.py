@@ -12,7 +12,8 @@ from typing import Literal
 from medseg.errors import MissingDependency, ModelError, UsageError
 from medseg.infer.engines.base import Engine
 from medseg.infer.engines.measure import fastest
-from medseg.infer.engines.onnx_export import Export, ensure_export
+from medseg.infer.engines.onnx_export import ensure_export
+from medseg.infer.engines.onnx_files import Export
 from medseg.infer.engines.precision import Precision, allowed_precisions, why_precision
 from medseg.infer.options import InferOptions
 from medseg.models.package import ModelPackage, file_sha256

@@ -18,7 +18,8 @@ from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.errors import InputError, UsageError
 from medseg.infer.blend import windows_along
-from medseg.infer.engines.onnx_export import Export, ensure_export
+from medseg.infer.engines.onnx_export import ensure_export
+from medseg.infer.engines.onnx_files import Export
 from medseg.infer.engines.precision import LARGEST_DROP, LEAST_AGREEMENT, LOWER_PRECISIONS, LowerPrecision, Precision
 from medseg.infer.engines.quantize import can_quantize, quantize
 from medseg.infer.engines.select import Candidate, make_engine
