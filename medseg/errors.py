@@ -21,6 +21,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Ask for the known name that a misspelled one is nearest to; empty where none is near.
+
+    >>> did_you_mean("predictt", ["predict", "train"])
+    "Did you mean 'predict'?"
+    """
+    near = get_close_matches(name, known, n=1)
+    return f"Did you mean '{near[0]}'?" if near else ""
+
 
 class MedsegError(Exception):
     """Base of every error that a user can meet and correct.

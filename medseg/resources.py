@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from medseg.errors import ConfigError
+from medseg.errors import ConfigError, did_you_mean
 
 PACKAGE = Path(__file__).resolve().parent
 Kind = Literal["configs", "pipelines"]
+# What a user reads for each kind.
+WORDS: dict[Kind, str] = {"configs": "configuration", "pipelines": "pipeline"}
 
 
 def shipped(kind: Kind) -> dict[str, Path]:
@@ -33,8 +35,9 @@ def find(kind: Kind, name_or_path: str | Path) -> Path:
     if path.is_file():
         return path
     raise ConfigError(
-        f"there is no {kind[:-1]} called '{name_or_path}'",
-        fix=f"Use the path of a YAML file, or one of: {', '.join(known) or 'none shipped'}.",
+        f"there is no {WORDS[kind]} called '{name_or_path}'",
+        fix=f"{did_you_mean(str(name_or_path), known)} Use the path of a YAML file, or one of: "
+        f"{', '.join(known) or 'none shipped'}.",
     )
 
 

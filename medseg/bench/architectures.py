@@ -21,7 +21,7 @@ from medseg.bench.boundary_f1 import boundary_f1
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.reading import read_case
 from medseg.data.splits import split_cases
-from medseg.errors import MedsegError, UsageError
+from medseg.errors import MedsegError, UsageError, did_you_mean
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.files.atomic import write_text
@@ -91,7 +91,9 @@ def compare_architectures(comparison: Comparison, only: Sequence[str] = ()) -> l
     unknown = sorted(set(only) - set(names))
     if unknown:
         raise UsageError(
-            f"there is no architecture '{unknown[0]}'", where="--only", fix=f"There are: {', '.join(names)}."
+            "there is no such architecture",
+            where=f"--only {unknown[0]}",
+            fix=f"{did_you_mean(unknown[0], names)} There are: {', '.join(names)}.",
         )
     results: list[ArchitectureResult] = []
     for architecture in comparison.architectures.architectures:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from medseg.config.load import build, merged, read_yaml
+from medseg.config.load import apply_overrides, build, merged, read_yaml
 from medseg.training.config import TrainConfig
 
 
@@ -77,9 +77,9 @@ class Architectures(_Strict):
         return build(TrainConfig, values, where=f"architecture {architecture.name}")
 
 
-def read_architectures(path: Path) -> Architectures:
-    """Read and check a comparison, and the training configuration of each of its architectures."""
-    architectures = build(Architectures, read_yaml(path), where=path)
+def read_architectures(path: Path, settings: Sequence[str] = ()) -> Architectures:
+    """Read a comparison, single values changed by ``a.b=c``, and check it and the training of each architecture."""
+    architectures = build(Architectures, apply_overrides(read_yaml(path), settings), where=path)
     for architecture in architectures.architectures:
         architectures.configuration(architecture, 1.0)
     return architectures

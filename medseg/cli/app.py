@@ -14,7 +14,7 @@ import typer
 from medseg.cli.help import VerbCommand, VerbGroup
 from medseg.cli.options import LOG, option
 from medseg.cli.usage import usage_message
-from medseg.cli.verb import VERBS, DebugOption, QuietOption, VerboseOption, state, verb
+from medseg.cli.verb import VERBS, DebugOption, QuietOption, VerboseOption, log_options, state, verb
 from medseg.errors import Interrupted, MedsegError
 from medseg.signals import stoppable
 
@@ -49,6 +49,8 @@ def _medseg(
     """From a folder of scans to reviewed, measured, exported masks.
 
     `medseg VERB --help` shows the options of a verb, with an example.
+
+    Example: medseg predict scans/ --model hippocampus --out results
     """
     state.quiet, state.verbose, state.debug = quiet, verbose, debug
 
@@ -60,17 +62,20 @@ def _register() -> None:
             if hasattr(loaded, "group"):
                 for command in loaded.group.registered_commands:
                     command.cls = VerbCommand
-                    _summarize(command)
-                app.add_typer(loaded.group, name=name, cls=VerbGroup, rich_help_panel=title)
+                    command.short_help = _first_sentence(command.callback.__doc__)
+                loaded.group.callback()(log_options)
+                summary = _first_sentence(loaded.group.info.help)
+                app.add_typer(loaded.group, name=name, cls=VerbGroup, short_help=summary, rich_help_panel=title)
             else:
-                app.command(name=name, cls=VerbCommand, rich_help_panel=title)(verb(getattr(loaded, name)))
-                _summarize(app.registered_commands[-1])
+                function = getattr(loaded, name)
+                summary = _first_sentence(function.__doc__)
+                app.command(name=name, cls=VerbCommand, short_help=summary, rich_help_panel=title)(verb(function))
 
 
-def _summarize(command: Any) -> None:
-    """Show a verb's first sentence whole in a list, where it would be cut to the terminal's width."""
-    first, _, _ = inspect.cleandoc(command.callback.__doc__ or "").partition("\n\n")
-    command.short_help = " ".join(first.split())
+def _first_sentence(text: str) -> str:
+    """First paragraph of a description, whole, where a list would cut it to the terminal's width."""
+    first, _, _ = inspect.cleandoc(text).partition("\n\n")
+    return " ".join(first.split())
 
 
 _register()
@@ -105,7 +110,7 @@ def run(arguments: list[str]) -> int:
         return 0
     except OSError as error:
         if error.errno in UNWRITABLE:
-            return _fail(f"{error.filename or 'the output'}: cannot be written ({error.strerror})", 2)
+            return _fail(f"{error.filename or 'the output'}: nothing can be written there ({error.strerror})", 2)
         return _fail_bug(error)
     except Exception as error:
         return _fail_bug(error)
@@ -115,7 +120,7 @@ def run(arguments: list[str]) -> int:
 def _fail(message: str, code: int) -> int:
     if state.debug:
         traceback.print_exc(file=sys.stderr)
-    sys.stderr.write(f"medseg: {message}\n")
+    sys.stderr.write(f"medseg: {message}{'' if message.endswith(('.', '?')) else '.'}\n")
     return code
 
 
@@ -130,10 +135,7 @@ def _fail_bug(error: Exception) -> int:
 
 def _fail_usage(error: Any, arguments: list[str]) -> int:
     """Say what is wrong with a command line; print the help where no argument was given."""
-    context = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":
         sys.stderr.write(f"{error.format_message()}\n")
         return 2
-    hint = f" `{context.command_path} --help` shows the options." if context is not None else ""
-    message = usage_message(error, arguments)
-    return _fail(message if message.endswith(("?", ".")) else f"{message}.{hint}", 2)
+    return _fail(usage_message(error, arguments), 2)

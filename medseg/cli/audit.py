@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from medseg.cli.options import WHAT, ConfigOption, DatasetArgument, JsonOption, OptionalOutOption, option
+from medseg.cli.options import WHAT, ConfigOption, DatasetArgument, JsonOption, OptionalOutOption, SetOption, option
 from medseg.cli.verb import print_json
 
 
@@ -15,9 +15,19 @@ def audit(
     out: OptionalOutOption = None,
     config: ConfigOption = None,
     folds: Annotated[
-        int, option(WHAT, "--folds", help="Number of folds of the split that is checked for leakage.", min=1)
+        int,
+        option(
+            WHAT,
+            "--folds",
+            help="Number of folds of the split that is checked for leakage, at least 1.",
+            metavar="N",
+            min=1,
+        ),
     ] = 5,
-    fold: Annotated[int, option(WHAT, "--fold", help="Fold of that split that is held out.", min=0)] = 0,
+    fold: Annotated[
+        int, option(WHAT, "--fold", help="Fold of that split that is held out, from 0.", metavar="N", min=0)
+    ] = 0,
+    settings: SetOption = None,
     json: JsonOption = False,
 ) -> int:
     """Read every case of a dataset and say what is wrong with it.
@@ -30,7 +40,7 @@ def audit(
     from medseg.data.findings import KINDS
     from medseg.review.audit import audit as audit_dataset
 
-    found = audit_dataset(dataset, out, config=config, folds=folds, fold=fold)
+    found = audit_dataset(dataset, out, config=config, settings=settings or [], folds=folds, fold=fold)
     if json:
         print_json(as_json(found))
     else:

@@ -7,15 +7,29 @@ from typing import Annotated
 
 import typer
 
-from medseg.cli.options import INPUT, SETTINGS, WHAT, DatasetArgument, DeviceOption, JsonOption, OutOption, option
+from medseg.cli.checks import duration
+from medseg.cli.options import (
+    INPUT,
+    SETTINGS,
+    WHAT,
+    DatasetArgument,
+    DeviceOption,
+    JsonOption,
+    OutOption,
+    SetOption,
+    option,
+)
 from medseg.cli.verb import print_json, verb
 
-group = typer.Typer(help="Compare networks on this machine.", no_args_is_help=True)
+group = typer.Typer(
+    no_args_is_help=True,
+    help="""Compare networks on this machine.
 
+    `medseg bench VERB --help` shows the options of a verb, with an example.
 
-@group.callback()
-def _bench() -> None:
-    """Compare networks on this machine."""
+    Example: medseg bench architectures DATASET --config architectures-membranes --work runs/compare --out figures
+    """,
+)
 
 
 def architectures(
@@ -26,12 +40,21 @@ def architectures(
     out: OutOption,
     work: Annotated[
         Path,
-        option(INPUT, "--work", help="Folder for the runs; architectures whose result is there are not trained again."),
+        option(
+            INPUT,
+            "--work",
+            help="Folder for the runs; architectures whose result is there are not trained again.",
+            metavar="DIR",
+        ),
     ],
     time_budget: Annotated[
         str | None,
         option(
-            WHAT, "--time-budget", help="Training time of each architecture, such as 3m. On a CPU, CPU time counts."
+            WHAT,
+            "--time-budget",
+            help="Training time of each architecture, such as 3m. On a CPU, CPU time counts.",
+            metavar="TIME",
+            callback=duration,
         ),
     ] = None,
     device: DeviceOption = "auto",
@@ -39,6 +62,7 @@ def architectures(
         list[str] | None,
         option(WHAT, "--only", help="Train this architecture; may be repeated.", metavar="ARCHITECTURE"),
     ] = None,
+    settings: SetOption = None,
     json: JsonOption = False,
 ) -> int:
     """Compare network architectures, each trained for the same time on the same cases.
@@ -60,12 +84,13 @@ def architectures(
     from medseg.training.options import seconds_of
 
     require("matplotlib", extra="plots", needed_by="medseg bench architectures")  # before hours of training
-    chosen = read_architectures(resources.find("configs", config))
+    chosen = read_architectures(resources.find("configs", config), settings or [])
     budget = time_budget or chosen.time_budget
     seconds = seconds_of(budget)
     comparison = Comparison(chosen, read_dataset(dataset), work / chosen.name, seconds, device)
     results = compare_architectures(comparison, only or ())
     words = ["medseg", "bench", "architectures", dataset.name, "--config", config, "--time-budget", budget]
+    words += [f"--set={setting}" for setting in settings or ()]
     circumstances = Circumstances(shlex.join(words), dataset.resolve().name, seconds, choose_device(device))
     page = write_architectures(chosen, results, circumstances, out)
     if json:
@@ -76,4 +101,4 @@ def architectures(
     return 0 if not failed else 4 if failed == len(results) else 3
 
 
-group.command("architectures")(verb(architectures))
+group.command("architectures", rich_help_panel="Compare")(verb(architectures))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from medseg.cli.checks import METRICS, metric_names
 from medseg.cli.options import INPUT, RUN, WHAT, JsonOption, OptionalOutOption, argument, option
 from medseg.cli.verb import print_json
 
@@ -18,10 +19,18 @@ def compare(
     ],
     metrics: Annotated[
         list[str] | None,
-        option(WHAT, "--metric", help="Metric to compare; may be repeated. By default: dice, nsd, hd95."),
+        option(
+            WHAT,
+            "--metric",
+            help=f"Metric to compare, such as nsd@2mm: {', '.join(METRICS)}. May be repeated. By default, dice, "
+            "one nsd and hd95.",
+            metavar="METRIC",
+            callback=metric_names,
+        ),
     ] = None,
     classes: Annotated[
-        list[str] | None, option(WHAT, "--class", help="Class to compare; may be repeated. By default: all.")
+        list[str] | None,
+        option(WHAT, "--class", help="Class to compare; may be repeated. By default, all.", metavar="NAME"),
     ] = None,
     table: Annotated[
         Path | None,
@@ -29,11 +38,14 @@ def compare(
             INPUT,
             "--table",
             help="CSV file with case_id and patient. By default, that of the evaluations.",
+            metavar="FILE",
             exists=True,
         ),
     ] = None,
     out: OptionalOutOption = None,
-    n_bootstrap: Annotated[int, option(RUN, "--n-bootstrap", help="Number of bootstrap resamples.", min=100)] = 2000,
+    n_bootstrap: Annotated[
+        int, option(RUN, "--n-bootstrap", help="Number of bootstrap resamples, at least 100.", metavar="N", min=100)
+    ] = 2000,
     json: JsonOption = False,
 ) -> int:
     """Compare evaluations of the same cases: paired differences, Wilcoxon tests with Holm's correction, rankings.

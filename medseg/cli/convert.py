@@ -13,11 +13,13 @@ from medseg.cli.verb import print_json
 def convert(
     inputs: InputsArgument,
     out: OutOption,
-    format: Annotated[Literal["nifti", "nrrd", "mha"], option(WRITE, "--format", help="Format to write.")] = "nifti",
+    format: Annotated[
+        Literal["nifti", "nrrd", "mha"], option(WRITE, "--format", "-f", help="Format to write.")
+    ] = "nifti",
     content: Annotated[
         Literal["auto", "scan", "labels"],
         option(
-            INPUT, "--content", help="What a file holds that could be either. With auto, what the file says of itself."
+            INPUT, "--content", help="What a file holds that could be either; auto takes what the file says of itself."
         ),
     ] = "auto",
     allow_uneven: AllowUnevenOption = False,

@@ -20,6 +20,7 @@ def deidentify(
             INPUT,
             "--key",
             help="File with the secret that maps identifiers; made if missing. Without it, no mapping is kept.",
+            metavar="FILE",
         ),
     ] = None,
     allow_burned_in: Annotated[

@@ -13,7 +13,8 @@ from medseg.cli.verb import print_json
 def demo(
     out: OutOption = Path("medseg-demo"),
     new_dataset: Annotated[
-        Path | None, option(INPUT, "--dataset", help="Instead, write a small labeled dataset there, to train on.")
+        Path | None,
+        option(INPUT, "--dataset", help="Write a small labeled dataset there instead, to train on.", metavar="DIR"),
     ] = None,
     json: JsonOption = False,
 ) -> int:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from medseg.cli.checks import all_more_than_0
 from medseg.cli.options import INPUT, RUN, WHAT, WRITE, ConfigOption, JsonOption, OutOption, SetOption, argument, option
 from medseg.cli.verb import print_json
 from medseg.errors import UsageError
@@ -31,6 +32,7 @@ def evaluate(
             INPUT,
             "--table",
             help="CSV file with case_id, and prediction, reference, patient, and columns of groups.",
+            metavar="FILE",
             exists=True,
         ),
     ] = None,
@@ -45,7 +47,7 @@ def evaluate(
         option(
             WHAT,
             "--class",
-            help="Class to measure, and its name; may be repeated. By default, all classes.",
+            help="Class to measure, by its value in the files, and its name; may be repeated. By default, all classes.",
             metavar="VALUE=NAME",
         ),
     ] = None,
@@ -54,21 +56,40 @@ def evaluate(
         option(WHAT, "--region", help="Union of classes, measured like a class; may be repeated.", metavar="NAME=1,2"),
     ] = None,
     tolerances: Annotated[
-        list[float] | None, option(WHAT, "--tolerance", help="Tolerance of NSD; may be repeated.", metavar="MM", min=0)
+        list[float] | None,
+        option(
+            WHAT,
+            "--tolerance",
+            help="Tolerance of NSD, more than 0; may be repeated. By default, 1 and 2.",
+            metavar="MM",
+            callback=all_more_than_0,
+        ),
     ] = None,
     objects: Annotated[
         Literal["components", "instances", "none"] | None,
-        option(WHAT, "--objects", help="Objects to match: connected components, ids of objects in the files, or none."),
+        option(
+            WHAT, "--objects", help="Objects to match: connected components, the ids of objects in the files, or none."
+        ),
     ] = None,
     images: Annotated[
-        Path | None, option(INPUT, "--images", help="Folder of scans to draw under the worst cases.", exists=True)
+        Path | None,
+        option(INPUT, "--images", help="Folder of scans to draw under the worst cases.", metavar="DIR", exists=True),
     ] = None,
     probabilities: Annotated[
         Path | None,
-        option(INPUT, "--probabilities", help="Folder of probabilities, for calibration and FROC.", exists=True),
+        option(
+            INPUT,
+            "--probabilities",
+            help="Folder of probabilities, for calibration and FROC.",
+            metavar="DIR",
+            exists=True,
+        ),
     ] = None,
     config: ConfigOption = None,
-    jobs: Annotated[int | None, option(RUN, "--jobs", help="Number of cases measured at the same time.", min=1)] = None,
+    jobs: Annotated[
+        int | None,
+        option(RUN, "--jobs", help="Number of cases measured at the same time, at least 1.", metavar="N", min=1),
+    ] = None,
     parquet: Annotated[bool, option(WRITE, "--parquet", help="Write per_case.parquet too.")] = False,
     mlflow_run: Annotated[
         str | None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from medseg.cli.checks import comma_separated, regular_expression, split_names
 from medseg.cli.options import (
     INPUT,
     LABEL_FORMATS,
@@ -16,9 +17,7 @@ from medseg.cli.options import (
     OptionalModelOption,
     OutOption,
     argument,
-    comma_separated,
     option,
-    split_names,
 )
 from medseg.cli.verb import print_json
 
@@ -47,18 +46,35 @@ def export(
     ],
     source: Annotated[
         Path | None,
-        option(INPUT, "--source", help="Scan that the labels belong to; DICOM formats need its series.", exists=True),
+        option(
+            INPUT,
+            "--source",
+            help="Scan that the labels belong to; DICOM formats need its series.",
+            metavar="PATH",
+            exists=True,
+        ),
     ] = None,
     model: OptionalModelOption = None,
-    manual: Annotated[bool, option(MODEL, "--manual", help="The labels were drawn by a person.")] = False,
+    manual: Annotated[bool, option(MODEL, "--manual", help="Say in the files that a person drew the labels.")] = False,
     reviewer: Annotated[
         str | None,
         option(
-            MODEL, "--reviewer", help="Who drew or reviewed them; written into DICOM SEG and RTSTRUCT.", metavar="NAME"
+            MODEL,
+            "--reviewer",
+            help="Person who drew or reviewed them; written into DICOM SEG and RTSTRUCT.",
+            metavar="NAME",
         ),
     ] = None,
     structures: Annotated[
-        str, option(INPUT, "--structures", help="Regular expression for the structures of an RTSTRUCT to take.")
+        str,
+        option(
+            INPUT,
+            "--structures",
+            help="Regular expression for the structures of an RTSTRUCT to take. By default, all of them.",
+            metavar="PATTERN",
+            show_default=False,
+            callback=regular_expression,
+        ),
     ] = ".*",
     json: JsonOption = False,
 ) -> int:

@@ -22,7 +22,7 @@ def inspect(
     out: OptionalOutOption = None,
     model: OptionalModelOption = None,
     headers_only: Annotated[
-        bool, option(RUN, "--headers-only", help="Do not read voxels: quick, but blind to truncated files.")
+        bool, option(RUN, "--headers-only", help="Read no voxels: quick, but blind to truncated files.")
     ] = False,
     thumbnails: Annotated[bool, option(WRITE, "--thumbnails", help="Draw thumbnails in the terminal.")] = False,
     allow_uneven: AllowUnevenOption = False,

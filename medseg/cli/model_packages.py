@@ -6,20 +6,11 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from medseg.cli.options import (
-    INPUT,
-    MODEL,
-    RUN,
-    WHAT,
-    WRITE,
-    JsonOption,
-    ModelArgument,
-    argument,
-    comma_separated,
-    option,
-    split_names,
-)
+from medseg.cli.checks import FOLDS, comma_separated, matching, split_names
+from medseg.cli.options import INPUT, MODEL, RUN, WHAT, WRITE, JsonOption, ModelArgument, argument, option
 from medseg.cli.verb import print_json
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 
 
 def import_model(
@@ -32,33 +23,65 @@ def import_model(
             exists=True,
         ),
     ],
-    name: Annotated[str, option(MODEL, "--name", help="Name by which --model will find it.")],
+    name: Annotated[
+        str,
+        option(
+            MODEL,
+            "--name",
+            help="Name by which --model will find it.",
+            metavar="NAME",
+            callback=matching(NAME, "letters, digits, dots, hyphens and underscores, and begin with a letter or digit"),
+        ),
+    ],
     card: Annotated[
         Path | None,
         option(
-            MODEL, "--card", help="YAML file with parts of a model card that the files lack or have wrong.", exists=True
+            MODEL,
+            "--card",
+            help="YAML file with parts of a model card that the files lack or have wrong.",
+            metavar="FILE",
+            exists=True,
         ),
     ] = None,
     trust: Annotated[
         bool, option(MODEL, "--trust", help="Allow this TorchScript program to run on this machine.")
     ] = False,
     out: Annotated[
-        Path | None, option(INPUT, "--out", "-o", help="Package folder, instead of the user's store.")
+        Path | None,
+        option(INPUT, "--out", "-o", help="Folder for the package, instead of the user's store.", metavar="DIR"),
     ] = None,
     configuration: Annotated[
         str | None,
-        option(WHAT, "--configuration", help="Configuration of nnU-Net, such as 3d_fullres, where there are several."),
+        option(
+            WHAT,
+            "--configuration",
+            help="Configuration of nnU-Net, such as 3d_fullres, where there are several.",
+            metavar="NAME",
+        ),
     ] = None,
     folds: Annotated[
         str | None,
-        option(WHAT, "--folds", help="Folds of nnU-Net, such as 0,1 or all. By default, every numbered one."),
+        option(
+            WHAT,
+            "--folds",
+            help="Folds of nnU-Net: all, or numbers such as 0,1. By default, every numbered one.",
+            metavar="all|N,...",
+            callback=matching(FOLDS, "all, or numbers such as 0,1"),
+        ),
     ] = None,
     checkpoint: Annotated[
-        str | None, option(WHAT, "--checkpoint", help="File in each fold of nnU-Net. By default, checkpoint_final.pth.")
+        str | None,
+        option(
+            WHAT, "--checkpoint", help="File in each fold of nnU-Net. By default, checkpoint_final.pth.", metavar="NAME"
+        ),
     ] = None,
     orientation: Annotated[
         Literal["RAS", "stored"] | None,
-        option(WHAT, "--orientation", help="RAS where all training data was stored so. By default, as nnU-Net reads."),
+        option(
+            WHAT,
+            "--orientation",
+            help="Orientation of the training data: RAS where all of it was stored so. By default, as nnU-Net reads.",
+        ),
     ] = None,
     overwrite: Annotated[bool, option(RUN, "--overwrite", help="Replace a model of the same name.")] = False,
     json: JsonOption = False,
@@ -94,7 +117,7 @@ def export_model(
     model: ModelArgument,
     format: Annotated[
         Literal["zip", "onnx"],
-        option(WRITE, "--format", help="One file to pass on, or the network for faster engines."),
+        option(WRITE, "--format", help="What to write: the package as one file, or the network for faster engines."),
     ] = "zip",
     out: Annotated[
         Path | None,
@@ -103,6 +126,7 @@ def export_model(
             "--out",
             "-o",
             help="Zip file to write, or folder for ONNX. Without it, ONNX goes where predict finds it.",
+            metavar="PATH",
         ),
     ] = None,
     json: JsonOption = False,
@@ -123,7 +147,7 @@ def export_model(
         from medseg.models.zipping import write_zip
 
         if out is None:
-            raise UsageError("--out is missing", fix="Write for instance --out model.zip")
+            raise UsageError("--format zip needs a file to write", fix="Add for instance --out model.zip.")
         write_zip(package, out)
         report = {"file": str(out)}
     if json:
@@ -136,19 +160,25 @@ def export_model(
 
 def optimize(
     model: ModelArgument,
-    data: Annotated[Path, option(INPUT, "--data", "-i", help="Dataset with labels, in any layout.", exists=True)],
+    data: Annotated[
+        Path, option(INPUT, "--data", "-i", help="Dataset with labels, in any layout.", metavar="DATASET", exists=True)
+    ],
     precision: Annotated[
         str | None,
         option(
             WHAT,
             "--precision",
             help="Precisions to measure: bfloat16, int8, or both. By default, all that run here.",
+            metavar="PRECISION,...",
             callback=comma_separated("bfloat16", "int8"),
         ),
     ] = None,
-    cases: Annotated[int, option(WHAT, "--cases", help="Number of cases to measure, at most.", min=1)] = 50,
+    cases: Annotated[
+        int, option(WHAT, "--cases", help="Number of cases to measure at most, 1 or more.", metavar="N", min=1)
+    ] = 50,
     out: Annotated[
-        Path | None, option(INPUT, "--out", "-o", help="Write a copy of the package here, instead of adding to it.")
+        Path | None,
+        option(INPUT, "--out", "-o", help="Folder for a copy of the package, instead of adding to it.", metavar="DIR"),
     ] = None,
     json: JsonOption = False,
 ) -> int:

@@ -11,10 +11,19 @@ from medseg.cli.model_packages import export_model, import_model, optimize
 from medseg.cli.options import MODEL, WRITE, DeviceOption, JsonOption, ModelArgument, option
 from medseg.cli.verb import print_json, verb
 
-group = typer.Typer(no_args_is_help=True, help="List, show, import, register, verify, export and optimize models.")
+group = typer.Typer(
+    no_args_is_help=True,
+    help="""List, show, verify, import, export, register and optimize models.
+
+    `medseg models VERB --help` shows the options of a verb, with an example.
+
+    Example: medseg models show hippocampus
+    """,
+)
+LOOK, MOVE, FASTER = "Look at", "Bring in and pass on", "Make faster"
 
 
-@group.command("list")
+@group.command("list", rich_help_panel=LOOK)
 @verb
 def list_models(json: JsonOption = False) -> int:
     """List the models that `--model` knows by name: modality, body part, mean Dice, title.
@@ -35,7 +44,7 @@ def list_models(json: JsonOption = False) -> int:
     return 0
 
 
-@group.command("show")
+@group.command("show", rich_help_panel=LOOK)
 @verb
 def show(
     model: ModelArgument,
@@ -62,14 +71,17 @@ def show(
     return 0
 
 
-@group.command("register")
+@group.command("register", rich_help_panel=MOVE)
 @verb
 def register(
     model: ModelArgument,
     name: Annotated[
-        str | None, option(MODEL, "--name", help="Name in the registry. By default, the package's own.")
+        str | None,
+        option(MODEL, "--name", help="Name in the registry. By default, the package's own.", metavar="NAME"),
     ] = None,
-    alias: Annotated[str, option(MODEL, "--alias", help="Alias of this version from now on.")] = "champion",
+    alias: Annotated[
+        str, option(MODEL, "--alias", help="Alias of this version from now on.", metavar="ALIAS")
+    ] = "champion",
     json: JsonOption = False,
 ) -> int:
     """Register a model with MLflow, so that --model models:/NAME@ALIAS finds its newest version.
@@ -90,7 +102,7 @@ def register(
     return 0
 
 
-@group.command("verify")
+@group.command("verify", rich_help_panel=LOOK)
 @verb
 def verify(
     model: ModelArgument,
@@ -115,5 +127,6 @@ def verify(
     return 0
 
 
-for _name, _function in (("import", import_model), ("export", export_model), ("optimize", optimize)):
-    group.command(_name)(verb(_function))
+group.command("import", rich_help_panel=MOVE)(verb(import_model))
+group.command("export", rich_help_panel=MOVE)(verb(export_model))
+group.command("optimize", rich_help_panel=FASTER)(verb(optimize))

@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from medseg.cli.options import INPUT, WHAT, WRITE, ConfigOption, DatasetArgument, DeviceOption, JsonOption, option
+from medseg.cli.options import (
+    INPUT,
+    WHAT,
+    WRITE,
+    ConfigOption,
+    DatasetArgument,
+    DeviceOption,
+    JsonOption,
+    SetOption,
+    option,
+)
 from medseg.cli.verb import print_json
 
 
@@ -15,7 +25,13 @@ def plan(
     dataset: DatasetArgument,
     out: Annotated[
         Path | None,
-        option(INPUT, "--out", "-o", help="YAML file, or folder for plan.yaml. Without it, the plan is printed."),
+        option(
+            INPUT,
+            "--out",
+            "-o",
+            help="YAML file, or folder for plan.yaml. Without it, the plan is printed.",
+            metavar="PATH",
+        ),
     ] = None,
     config: ConfigOption = None,
     preset: Annotated[
@@ -30,6 +46,7 @@ def plan(
         bool, option(WRITE, "--explain", help="Print each choice with its reason, and what training needs.")
     ] = False,
     device: DeviceOption = "auto",
+    settings: SetOption = None,
     json: JsonOption = False,
 ) -> int:
     """Look at a dataset and plan its training.
@@ -42,7 +59,14 @@ def plan(
     from medseg.training.plan import plan as plan_training
 
     made = plan_training(
-        dataset, out, config=config, preset=preset, configuration=configuration, explain=explain, device=device
+        dataset,
+        out,
+        config=config,
+        settings=settings or [],
+        preset=preset,
+        configuration=configuration,
+        explain=explain,
+        device=device,
     )
     if json:
         print_json({"plan": made.plan.values, "reasons": made.plan.reasons, "skipped": made.fingerprint.skipped})

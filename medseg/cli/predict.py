@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from medseg.cli.checks import comma_separated
 from medseg.cli.options import (
     INPUT,
     LABEL_FORMATS,
@@ -22,7 +23,6 @@ from medseg.cli.options import (
     OverwriteOption,
     SetOption,
     ShardOption,
-    comma_separated,
     option,
 )
 from medseg.cli.verb import print_result
@@ -46,10 +46,11 @@ def predict(
     device: OptionalDeviceOption = None,
     engine: Annotated[
         Literal["auto", "torch", "openvino", "onnx"] | None,
-        option(RUN, "--engine", help="Library that computes the network."),
+        option(RUN, "--engine", help="Library that computes the network; auto takes the fastest on this machine."),
     ] = None,
     overlap: Annotated[
-        float | None, option(RUN, "--overlap", help="Sliding-window overlap, 0 to 0.9.", min=0, max=0.9)
+        float | None,
+        option(RUN, "--overlap", help="Sliding-window overlap, 0 to 0.9.", metavar="FRACTION", min=0, max=0.9),
     ] = None,
     mirror: Annotated[
         Literal["auto", "none", "left-right", "all"] | None,
@@ -66,6 +67,7 @@ def predict(
             "--series",
             help="DICOM series to segment: UID, number, case id, or description with * and ?; '*' for all. Without "
             "it, the one of each study that fits the model's card.",
+            metavar="SERIES",
         ),
     ] = None,
     allow_uneven: AllowUnevenOption = False,

@@ -61,6 +61,7 @@ def pull(
         raise UsageError("must be KEYWORD=VALUE", where=f"--query {unclear[0]}", fix="Write for instance Modality=CT.")
     archive = Archive.parse(
         source,
+        option="--from",
         aet=aet,
         user=user,
         authority=authority,

@@ -41,7 +41,7 @@ def push(
     from medseg.service.push import push as push_all
 
     archive = Archive.parse(
-        to, aet=aet, user=user, authority=authority, certificate=certificate, private_key=private_key
+        to, option="--to", aet=aet, user=user, authority=authority, certificate=certificate, private_key=private_key
     )
     results = push_all(inputs, archive, retries=retries)
     failed = [result for result in results if result.reason is not None]

@@ -22,7 +22,7 @@ from medseg.cli.verb import print_result
 
 
 def run(
-    pipeline: Annotated[str, argument(WHAT, "PIPELINE", help="Shipped pipeline or YAML file.")],
+    pipeline: Annotated[str, argument(WHAT, "PIPELINE", help="Name of a shipped pipeline, or a YAML file.")],
     inputs: InputsArgument,
     out: OutOption,
     config: ConfigOption = None,

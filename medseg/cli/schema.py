@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from medseg.cli.options import WHAT, argument
+from medseg.cli.options import WHAT, JsonOption, argument
 from medseg.cli.verb import print_json
 
 
@@ -14,9 +14,10 @@ def schema(
         argument(
             WHAT,
             "NAME",
-            help="Name of a configuration: train, predict, evaluate, or any pipeline of `medseg list` or YAML file.",
+            help="What is configured: train, predict, evaluate, a pipeline of `medseg list`, or the YAML file of one.",
         ),
     ] = "predict",
+    json: JsonOption = False,  # noqa: ARG001 (a schema is JSON anyway)
 ) -> int:
     """Print the JSON Schema of a configuration, for editors and for a check before a run.
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from medseg.cli.checks import FOLDS, comma_separated, duration, matching
 from medseg.cli.options import (
     MODEL,
     RUN,
@@ -16,13 +17,9 @@ from medseg.cli.options import (
     JsonOption,
     OutOption,
     SetOption,
-    comma_separated,
-    matching,
     option,
 )
 from medseg.cli.verb import print_json
-
-DURATION = r"\d+(\.\d+)?\s*[smhdSMHD]?"
 
 
 def train(
@@ -35,10 +32,13 @@ def train(
             WHAT,
             "--time-budget",
             help="Length of the training, such as 90s, 20m or 1.5h.",
-            callback=matching(DURATION, "a duration such as 90s, 20m or 1.5h"),
+            metavar="TIME",
+            callback=duration,
         ),
     ] = None,
-    epochs: Annotated[int | None, option(WHAT, "--epochs", help="Length of the training in epochs.", min=1)] = None,
+    epochs: Annotated[
+        int | None, option(WHAT, "--epochs", help="Length of the training in epochs, at least 1.", metavar="N", min=1)
+    ] = None,
     device: DeviceOption = "auto",
     start: Annotated[
         str | None, option(MODEL, "--from", help="Fine-tune the weights of this model package.", metavar="PACKAGE")
@@ -49,7 +49,8 @@ def train(
             WHAT,
             "--folds",
             help="Cross-validate these folds: all, or numbers such as 0,1.",
-            callback=matching(r"(?i:all)|\d+(\s*,\s*\d+)*", "all, or numbers such as 0,1"),
+            metavar="all|N,...",
+            callback=matching(FOLDS, "all, or numbers such as 0,1"),
         ),
     ] = None,
     configuration: Annotated[
@@ -68,11 +69,15 @@ def train(
         option(
             MODEL,
             "--final",
-            help="After --folds all: train once more on all cases, or average the models of the folds.",
+            help="Model to keep after --folds all: one more, trained on all cases, or the average of the folds.",
         ),
     ] = "all",
-    processes: Annotated[int, option(RUN, "--processes", help="Number of processes, one per GPU.", min=1)] = 1,
-    seed: Annotated[int | None, option(RUN, "--seed", help="Seed of everything random.")] = None,
+    processes: Annotated[
+        int, option(RUN, "--processes", help="Number of processes, one per GPU, at least 1.", metavar="N", min=1)
+    ] = 1,
+    seed: Annotated[
+        int | None, option(RUN, "--seed", help="Seed of everything random, at least 0.", metavar="N", min=0)
+    ] = None,
     settings: SetOption = None,
     json: JsonOption = False,
 ) -> int:

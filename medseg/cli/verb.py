@@ -45,15 +45,18 @@ DebugOption = Annotated[bool, option(LOG, "--debug", help="Log every step, and p
 
 @dataclass
 class State:
-    """How much is logged: what was asked for before the verb, or after it."""
+    """How much is logged: what was asked for before the verb, within it or after it."""
 
     quiet: bool = False
     verbose: bool = False
     debug: bool = False
 
-    def start_log(self, *, quiet: bool, verbose: bool, debug: bool) -> None:
-        """Send medseg's log to stderr, by the options before and after the verb."""
+    def also(self, *, quiet: bool, verbose: bool, debug: bool) -> None:
+        """Take the options of one place on the command line, beside those of others."""
         self.quiet, self.verbose, self.debug = self.quiet or quiet, self.verbose or verbose, self.debug or debug
+
+    def start_log(self) -> None:
+        """Send medseg's log to stderr."""
         log = logging.getLogger("medseg")
         if not log.handlers:
             handler = logging.StreamHandler(sys.stderr)
@@ -68,13 +71,19 @@ class State:
 state = State()
 
 
+def log_options(*, quiet: QuietOption = False, verbose: VerboseOption = False, debug: DebugOption = False) -> None:
+    """Take the three options between the words of a verb such as `models show`."""
+    state.also(quiet=quiet, verbose=verbose, debug=debug)
+
+
 def verb(function: Callable[..., int | None]) -> Callable[..., int | None]:
     """Give a verb the three options every verb has, and check its output folder; its return value is the exit code."""
 
     @functools.wraps(function)
     def with_log(*, quiet: bool, verbose: bool, debug: bool, **options: Any) -> int | None:
         try:
-            state.start_log(quiet=quiet, verbose=verbose, debug=debug)
+            state.also(quiet=quiet, verbose=verbose, debug=debug)
+            state.start_log()
             out = options.get("out")
             _check_outputs(options)
             with _log_in(out) if function.__name__ in LOGGED and not options.get("dry_run") else nullcontext():

@@ -6,10 +6,11 @@ import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel
+
+from medseg.errors import did_you_mean
 
 UNKNOWN = "unknown key"
 KINDS = {
@@ -144,9 +145,7 @@ def _unknown_key(model: type[BaseModel], path: tuple[int | str, ...]) -> Complai
 
 def meant(key: str, known: Sequence[str]) -> str | None:
     """Say which of the known keys was probably meant, and which there are."""
-    near = get_close_matches(key, known, n=1)
-    question = f"Did you mean '{near[0]}'? " if near else ""
-    return f"{question}Known keys there: {', '.join(known)}." if known else None
+    return f"{did_you_mean(key, known)} Known keys there: {', '.join(known)}." if known else None
 
 
 def _names(model: type[BaseModel]) -> list[str]:

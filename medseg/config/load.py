@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from medseg.config.complaint import UNKNOWN, Complaint, complaint, meant
-from medseg.errors import ConfigError, UsageError
+from medseg.errors import ConfigError, UsageError, did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -160,8 +159,7 @@ def unknown_value(
         found = found[key]
     override, named = _override(values, path)
     what = Complaint(tuple(path), f"there is no '{found}'").about(named if override else 0)
-    near = [f"Did you mean '{name}'?" for name in get_close_matches(str(found), known, n=1)]
-    fix = " ".join([*near, f"Known: {', '.join(known)}."])
+    fix = f"{did_you_mean(str(found), known)} Known: {', '.join(known)}."
     return ConfigError(what, where=f"--set {override}" if override else where, fix=fix)
 
 

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from medseg import resources
-from medseg.config.load import build, read_yaml, under
+from medseg.config.load import build, under
 from medseg.data.layout_msd import class_table
 from medseg.types import LabelTable
 
@@ -83,11 +82,6 @@ def described(values: Mapping[str, Any]) -> DatasetDescription | None:
     """What the values of a configuration state about its dataset, under `dataset`."""
     given = under(values, "dataset")
     return build(DatasetDescription, given, where="dataset") if values.get("dataset") is not None else None
-
-
-def description_in(config: str | None) -> DatasetDescription | None:
-    """What a configuration, by its shipped name or path, states about its dataset."""
-    return None if config is None else described(read_yaml(resources.find("configs", config)))
 
 
 def _value(row: ClassRow | int) -> int:

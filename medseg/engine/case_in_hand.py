@@ -21,7 +21,7 @@ log = logging.getLogger("medseg.run")
 
 
 def start(found: FoundScan, work: Work, steps: Sequence[Step], needed: Callable[[], None] | None = None) -> CaseInHand:
-    """Hash the input, see whether the case is done, and if not run the steps that only read.
+    """Hash the input, see whether the case is done, and if not ask whether it can be and run the steps that only read.
 
     `needed` is called before them, when it is known that the others will have work to do.
     """
@@ -33,6 +33,8 @@ def start(found: FoundScan, work: Work, steps: Sequence[Step], needed: Callable[
         if status is not None:
             case.current = from_status(pending(found, work.out), status)
             return case
+        for step in work.pipeline.each:
+            step.check(found)
         if needed is not None:
             needed()
         case.run(steps)

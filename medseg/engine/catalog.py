@@ -11,7 +11,7 @@ from medseg import resources
 from medseg.config.load import build, read_yaml
 from medseg.engine.pipeline import PipelineFile, load_pipeline
 from medseg.engine.registry import stage_class, stage_names
-from medseg.errors import UsageError
+from medseg.errors import UsageError, did_you_mean
 from medseg.io.files.atomic import write_bytes
 from medseg.models.package import load_package
 
@@ -23,7 +23,7 @@ def catalog() -> dict[str, dict[str, str]]:
     return {
         "models": {name: load_package(folder).card.title for name, folder in resources.models().items()},
         "pipelines": {name: load_pipeline(path).description for name, path in resources.shipped("pipelines").items()},
-        "configs": {name: _first_comment(path) for name, path in resources.shipped("configs").items()},
+        "configurations": {name: _first_comment(path) for name, path in resources.shipped("configs").items()},
         "stages": {name: _summary(name) for name in stage_names()},
     }
 
@@ -33,7 +33,8 @@ def copy_shipped(name: str, destination: Path) -> Path:
     known = {**resources.shipped("pipelines"), **resources.shipped("configs")}
     if name not in known:
         raise UsageError(
-            f"there is no configuration or pipeline called '{name}'", fix=f"Use one of: {', '.join(known)}."
+            f"there is no configuration or pipeline called '{name}'",
+            fix=f"{did_you_mean(name, known)} Use one of: {', '.join(known)}.",
         )
     target = destination / f"{name}.yaml" if destination.is_dir() else destination
     if target.exists():
@@ -45,7 +46,7 @@ def copy_shipped(name: str, destination: Path) -> Path:
 def schema(name: str) -> dict[str, Any]:
     """JSON Schema of a configuration, for editors and checks: ``train``, ``evaluate``, ``predict`` or any pipeline.
 
-    Raises `ConfigError` when there is none of that name.
+    Raises `UsageError` when there is none of that name.
     """
     if name == "train":
         from medseg.training.config import TrainConfig
@@ -56,6 +57,12 @@ def schema(name: str) -> dict[str, Any]:
 
         config = EvaluateOptions
     else:
+        known = ["predict", "train", "evaluate", *resources.shipped("pipelines")]
+        if name not in known and not Path(name).is_file():
+            raise UsageError(
+                f"there is no schema called '{name}'",
+                fix=f"{did_you_mean(name, known)} Use one of: {', '.join(known)}; or the path of a pipeline file.",
+            )
         return _pipeline_schema("batch-segmentation" if name == "predict" else name)
     return {"$schema": DIALECT, **config.model_json_schema(), "title": f"medseg {name}"}
 

@@ -18,7 +18,7 @@ from medseg.types.case_report import CaseReport
 from medseg.types.run import BatchResult, Inputs
 from medseg.types.scan import Discovery, FoundScan
 from medseg.types.series_criteria import SeriesCriteria
-from medseg.types.stage import Identified, Preparable, Reporting, RunContext, Selective, Sourced, Where
+from medseg.types.stage import Checking, Identified, Preparable, Reporting, RunContext, Selective, Sourced, Where
 
 
 class StepFile(BaseModel):
@@ -68,6 +68,11 @@ class Step:
     def report(self, value: Any) -> CaseReport:
         """Return what the stage has to report of what it gave."""
         return self.stage.report(value) if isinstance(self.stage, Reporting) else CaseReport()
+
+    def check(self, found: FoundScan) -> None:
+        """Let the stage refuse a scan it cannot be done for, before that is read."""
+        if isinstance(self.stage, Checking):
+            self.stage.check(found)
 
     def get_ready(self, announce: Callable[[str], None]) -> None:
         """Let the stage do what it does once."""

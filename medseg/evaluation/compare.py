@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import wilcoxon
 
-from medseg.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError, did_you_mean
 from medseg.evaluation.aggregate import Bootstrap, percentile_interval
 from medseg.evaluation.compare_tables import write_comparison
 from medseg.evaluation.comparison import Comparison, Difference
@@ -197,9 +197,15 @@ def _chosen(values: Mapping[str, Values], metrics: Sequence[str], classes: Seque
     requested = list(metrics) or [m for m in headline_metrics({"": available}) if m not in HEADLINE_ONLY]
     if unknown := [name for name in requested if name not in available]:
         raise UsageError(
-            f"not all evaluations have the metric '{unknown[0]}'", fix=f"They have {', '.join(available)}."
+            "not all evaluations have this metric",
+            where=f"--metric {unknown[0]}",
+            fix=f"{did_you_mean(unknown[0], available)} They have {', '.join(available)}.",
         )
     known = list(dict.fromkeys(name for name, _ in common))
     if unknown := [name for name in classes if name not in known]:
-        raise UsageError(f"not all evaluations have the class '{unknown[0]}'", fix=f"They have {', '.join(known)}.")
+        raise UsageError(
+            "not all evaluations have this class",
+            where=f"--class {unknown[0]}",
+            fix=f"{did_you_mean(unknown[0], known)} They have {', '.join(known)}.",
+        )
     return [(c, m) for m in requested for c in (classes or known) if (c, m) in common]

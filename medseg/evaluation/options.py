@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from medseg import resources
 from medseg.config.load import apply_overrides, build, read_yaml
 
 Positive = Annotated[float, Field(gt=0)]
@@ -78,7 +79,7 @@ class EvaluateOptions(_Strict):
 def options_from(
     config: Path | str | EvaluateOptions | None = None, settings: Sequence[str] = (), **given: Any
 ) -> EvaluateOptions:
-    """Build options from a YAML file, the options given on top, and ``a.b=c`` settings on top of those.
+    """Build options from a configuration, the options given on top, and ``a.b=c`` settings on top of those.
 
     Raises
     ------
@@ -88,7 +89,7 @@ def options_from(
     if isinstance(config, EvaluateOptions):
         values, where = config.model_dump(mode="json", exclude_unset=True), None
     else:
-        where = None if config is None else Path(config)
+        where = None if config is None else resources.find("configs", config)
         values = {} if where is None else read_yaml(where)
     values |= {key: value for key, value in given.items() if value is not None}
     return build(EvaluateOptions, apply_overrides(values, settings), where=where)

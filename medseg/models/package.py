@@ -15,7 +15,7 @@ import yaml
 
 from medseg import resources
 from medseg.config.load import build, read_yaml
-from medseg.errors import ConfigError, ModelError, UsageError
+from medseg.errors import ConfigError, ModelError, UsageError, did_you_mean
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.models.card import ModelCard
 from medseg.models.card_format1 import upgrade
@@ -201,5 +201,6 @@ def _find(name_or_path: str | Path) -> Path:
         raise ModelError(f"the folder has no {CARD_FILE}", where=path, fix="Point to OUT/model of a training run.")
     raise UsageError(
         f"there is no model called '{name_or_path}'",
-        fix=f"Use one of {', '.join(sorted(known)) or 'none shipped'}, or the path of a package folder or zip.",
+        fix=f"{did_you_mean(str(name_or_path), known)} Use one of {', '.join(sorted(known)) or 'none shipped'}, or the "
+        "path of a package folder or zip.",
     )

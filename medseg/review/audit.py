@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from medseg.data.audit import Audit
 from medseg.data.audit import audit as audit_dataset
-from medseg.data.description import description_in
 from medseg.data.layouts import read_dataset
 from medseg.data.splits import sides, split_cases
 from medseg.draw.audit_page import write_audit
+from medseg.errors import ConfigError, UsageError
 from medseg.io.files.writable import output_folder
+from medseg.training.early_check import stated
 
 
 def audit(
-    dataset: Path | str, out: Path | str | None = None, *, config: str | None = None, folds: int = 5, fold: int = 0
+    dataset: Path | str,
+    out: Path | str | None = None,
+    *,
+    config: str | None = None,
+    settings: Sequence[str] = (),
+    folds: int = 5,
+    fold: int = 0,
 ) -> Audit:
     """Read every case of a dataset and say what is wrong with it.
 
@@ -25,7 +33,9 @@ def audit(
     out : path, optional
         Folder for audit.html and audit.json.
     config : str, optional
-        A configuration whose `dataset` says what the files do not.
+        A configuration whose `dataset` says what the files do not; all of it is checked.
+    settings : sequence of str
+        Single values of the configuration, ``a.b=c`` each.
     folds, fold : int
         Look for what lies on both sides of this fold of this split.
 
@@ -39,11 +49,16 @@ def audit(
     InputError
         When it is not a dataset.
     UsageError
-        When the configuration does not exist.
+        When the configuration does not exist or has a wrong key, or the dataset has too few cases for the folds.
     """
     folder = None if out is None else output_folder(out)
-    data = read_dataset(Path(dataset), description_in(config))
-    split = split_cases(data.labeled, folds=folds, fold=fold, seed=0)
+    if fold >= folds:
+        raise UsageError(f"there is no such fold among {folds}", where=f"--fold {fold}", fix=f"Use 0 to {folds - 1}.")
+    data = read_dataset(Path(dataset), stated(config, settings))
+    try:
+        split = split_cases(data.labeled, folds=folds, fold=fold, seed=0)
+    except ConfigError as error:
+        raise UsageError(error.what, where=f"--folds {folds}", fix="Use fewer folds.") from error
     found = audit_dataset(data, side=sides(split))
     if folder is not None:
         write_audit(found, folder)

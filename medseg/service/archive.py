@@ -56,30 +56,49 @@ class Archive:
         certificate: Path | None = None,
         private_key: Path | None = None,
         move_port: str | None = None,
+        option: str = "",
     ) -> Archive:
         """Read ``dicom://host:port/AETITLE``, ``dicoms://...`` for TLS, or an ``http(s)://`` DICOMweb root.
+
+        `option` is what an error calls the address, such as ``--to``.
 
         `certificate` and `private_key` are shown to an archive that asks for ours (``dicoms://`` only); `move_port` is
         ``host:port`` of ours, or a port alone for loopback.
         """
-        _check_title(aet)
-        parts = urlsplit(address)
+        # What may hold a password is not repeated.
+        given = option if "@" in address else f"{option} {address}".strip()
+        _check_title(aet, where=f"--aet {aet}")
+        try:
+            parts = urlsplit(address)
+            port = parts.port
+        except ValueError as error:
+            raise UsageError("this is not the address of an archive", where=given, fix=HELP) from error
         if parts.scheme in ("http", "https") and parts.hostname:
             if parts.username or parts.password:
                 raise UsageError(
-                    "passwords do not belong in addresses", fix=f"Use --user, and the variable {PASSWORD} or {TOKEN}."
+                    "passwords do not belong in addresses",
+                    where=option or "the address",
+                    fix=f"Use --user, and the variable {PASSWORD} or {TOKEN}.",
                 )
             if move_port is not None:
-                raise UsageError("C-MOVE is not part of DICOMweb", fix="Omit --move-port, or give dicom://.")
+                raise UsageError(
+                    "C-MOVE is not part of DICOMweb",
+                    where=f"--move-port {move_port}",
+                    fix="Omit --move-port, or give dicom://.",
+                )
+            if certificate is not None:
+                raise UsageError(
+                    "an own certificate is shown to dicoms:// only", where=f"--cert {certificate}", fix="Omit --cert."
+                )
             return cls("web", parts.hostname, url=address.rstrip("/"), aet=aet, user=user, authority=authority)
-        try:
-            port = parts.port
-        except ValueError as error:
-            raise UsageError(f"'{address}' is not the address of an archive", fix=HELP) from error
         title = parts.path.strip("/")
         if parts.scheme not in ("dicom", "dicoms") or not parts.hostname or port is None or not title:
-            raise UsageError(f"'{address}' is not the address of an archive", fix=HELP)
-        _check_title(title)
+            raise UsageError("this is not the address of an archive", where=given, fix=HELP)
+        _check_title(title, where=given)
+        if user is not None:
+            raise UsageError(
+                "a user is for DICOMweb only", where=f"--user {user}", fix="Omit --user, or give https://."
+            )
         here = None if move_port is None else _move_address(move_port)
         archive = cls("dimse", parts.hostname, port, title, aet=aet, authority=authority, move_port=here)
         if parts.scheme == "dicom":
@@ -109,15 +128,21 @@ def is_uid(text: str) -> bool:
     return len(text) <= 64 and UID.fullmatch(text) is not None
 
 
-def _check_title(title: str) -> None:
+def _check_title(title: str, *, where: str) -> None:
     if not 1 <= len(title) <= 16 or not title.isascii() or not title.isprintable() or "\\" in title:
-        raise UsageError(f"'{title}' is not an application entity title", fix="Use at most 16 plain characters.")
+        raise UsageError(
+            f"'{title}' is not an application entity title", where=where, fix="Use at most 16 plain characters."
+        )
 
 
 def _move_address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise UsageError(f"'{text}' is not an address to listen at", fix="Write HOST:PORT, or PORT for loopback.")
+        raise UsageError(
+            "this is not an address to receive at",
+            where=f"--move-port {text}",
+            fix="Write HOST:PORT, or PORT for loopback.",
+        )
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
@@ -133,14 +158,18 @@ def _tls(
         if certificate is not None:
             context.load_cert_chain(str(certificate), None if private_key is None else str(private_key))
     except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"a certificate cannot be read ({error})", fix="Give PEM files.") from error
+        given = {"--ca": authority, "--cert": certificate, "--cert-key": private_key}
+        where = ", ".join(f"{option} {path}" for option, path in given.items() if path is not None)
+        raise UsageError(f"a certificate cannot be read ({error})", where=where, fix="Give PEM files.") from error
     return context
 
 
 def _move_tls(authority: Path | None, certificate: Path | None, private_key: Path | None) -> ssl.SSLContext:
     """Return what lets an archive connect to us over TLS, and shows it our certificate."""
     if certificate is None:
-        raise UsageError("C-MOVE over TLS needs an own certificate", fix="Give --cert, or omit --move-port.")
+        raise UsageError(
+            "C-MOVE over TLS needs an own certificate", where="--move-port", fix="Add --cert, or omit --move-port."
+        )
     context = _tls(authority, certificate, private_key, ssl.Purpose.CLIENT_AUTH)
     if authority is not None:
         context.verify_mode = ssl.CERT_REQUIRED

@@ -40,7 +40,11 @@ def search(archive: Archive, query: Mapping[str, str]) -> list[Series]:
     if not query:
         raise UsageError("this would fetch the whole archive", fix="Say which with --query, e.g. AccessionNumber=123.")
     if unknown := [keyword for keyword in query if tag_for_keyword(keyword) is None]:
-        raise UsageError(f"'{unknown[0]}' is not a DICOM keyword", fix="Write it as in StudyInstanceUID.")
+        raise UsageError(
+            "this is not a DICOM keyword",
+            where=f"--query {unknown[0]}={query[unknown[0]]}",
+            fix="Write it as in StudyInstanceUID.",
+        )
     find = _find(archive)
     of_study = {keyword: value for keyword, value in query.items() if keyword in STUDY_KEYS}
     of_series = {keyword: value for keyword, value in query.items() if keyword not in STUDY_KEYS}

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-from medseg.errors import InputError, ModelError, UsageError
+from medseg.errors import InputError, ModelError, UsageError, did_you_mean
 from medseg.models.package import ModelPackage
 from medseg.resources import kept_once, store_folder
 from medseg.tracking.client import first_line, silence, tracking_uri
@@ -17,6 +17,8 @@ from medseg.tracking.runs import Tracker
 
 ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 CARD_FILE = "model.yaml"
+# How MLflow says that there is no such model or version, and no such alias.
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 def registered(address: str) -> Path:
@@ -47,7 +49,7 @@ def registry_folder() -> Path:
 
 
 class Registry:
-    """MLflow's model registry; what it does not know, or a server that cannot be reached, is an `InputError`."""
+    """MLflow's model registry; `UsageError` for a name it does not know, `InputError` where it cannot be reached."""
 
     def __init__(self, workspace: Path) -> None:
         silence()
@@ -101,10 +103,14 @@ class Registry:
             else:
                 found = self._client.get_model_version(name, str(version))
         except MlflowException as error:
-            raise InputError(
-                f"MLflow has no such model ({first_line(error)})",
-                where=self.uri,
-                fix="Register it with medseg models register, or set MLFLOW_TRACKING_URI to where it is.",
+            if error.error_code not in ABSENT:
+                raise InputError(f"MLflow could not be asked ({first_line(error)})", where=self.uri) from error
+            known = [model.name for model in self._client.search_registered_models()]
+            near = "" if name in known else did_you_mean(name, known)
+            raise UsageError(
+                f"MLflow at {self.uri} has no such model ({first_line(error)})",
+                where=f"models:/{name}{f'/{version}' if alias is None else f'@{alias}'}",
+                fix=f"{near} Register it with medseg models register, or set MLFLOW_TRACKING_URI to where it is.",
             ) from error
         return str(found.version), str(found.source)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medseg.config.load import build, merged, under, unknown_value, without_null
+from medseg import resources
+from medseg.config.load import apply_overrides, build, merged, read_yaml, under, unknown_value, without_null
+from medseg.data.description import DatasetDescription, described
 from medseg.errors import ConfigError
 from medseg.models.registry import find_family, network_names
 from medseg.training.config import TrainConfig
@@ -18,6 +20,14 @@ def check_early(values: Mapping[str, Any], *, where: object = None) -> None:
     """Refuse values that no training can have, whatever the plan adds; raises `ConfigError`."""
     build(TrainConfig, merged(UNPLANNED, without_null(values)), where=where)
     check_network(values, where=where)
+
+
+def stated(config: str | None, settings: Sequence[str] = ()) -> DatasetDescription | None:
+    """What a configuration, by its shipped name or path, states about its dataset; all of it is checked."""
+    path = None if config is None else resources.find("configs", config)
+    values = apply_overrides({} if path is None else read_yaml(path), settings)
+    check_early(values, where=path)
+    return described(values)
 
 
 def check_network(values: Mapping[str, Any], *, where: object = None) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from medseg import resources
-from medseg.config.load import build, read_yaml
+from medseg.config.load import build
 from medseg.data.dataset import Dataset
-from medseg.data.description import DatasetDescription, description_in
+from medseg.data.description import DatasetDescription
 from medseg.data.examine import examine
 from medseg.data.fingerprint import Fingerprint, take_fingerprint
 from medseg.data.layouts import read_dataset
@@ -22,7 +22,7 @@ from medseg.io.files.writable import check_writable, output_folder
 from medseg.training.audit_run import audit_for_run
 from medseg.training.config import SplitConfig, TrainConfig
 from medseg.training.cost import predict_cost
-from medseg.training.early_check import check_early
+from medseg.training.early_check import stated
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,6 +55,7 @@ def plan(
     out: str | Path | None = None,
     *,
     config: str | None = None,
+    settings: Sequence[str] = (),
     preset: Literal["cpu", "8gb", "24gb", "40gb", "80gb"] | None = None,
     configuration: Literal["3d_fullres", "3d_lowres", "2d"] | None = None,
     explain: bool = False,
@@ -70,6 +71,8 @@ def plan(
         YAML file, or folder for ``plan.yaml``; nothing is written without it.
     config : str, optional
         A configuration whose ``dataset`` says what the files do not.
+    settings : sequence of str
+        Single values of the configuration, ``a.b=c`` each.
     preset : {"cpu", "8gb", "24gb", "40gb", "80gb"}, optional
         Size of the device; by default that of `device`.
     configuration : {"3d_fullres", "3d_lowres", "2d"}, optional
@@ -92,10 +95,7 @@ def plan(
         When an option cannot be what was given.
     """
     target = None if out is None else _plan_file(Path(out))
-    if config is not None:
-        path = resources.find("configs", config)
-        check_early(read_yaml(path), where=path)
-    source = DatasetSource(Path(dataset), description_in(config))
+    source = DatasetSource(Path(dataset), stated(config, settings))
     made, fingerprint, text = plan_dataset(source, preset or fitting_preset(device), configuration)
     if target is not None:
         write_text(target, text)

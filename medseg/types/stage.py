@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from medseg.types.case_report import CaseReport
+from medseg.types.scan import FoundScan
 from medseg.types.series_criteria import SeriesCriteria
 
 In = TypeVar("In", contravariant=True)
@@ -69,6 +70,15 @@ class Preparable(Protocol):
 
     def get_ready(self, announce: Callable[[str], None]) -> None:
         """Do it, and name by ``announce(text)`` what will take long."""
+        ...
+
+
+@runtime_checkable
+class Checking(Protocol):
+    """A stage that cannot be done for every scan, and knows so before the scan is read."""
+
+    def check(self, found: FoundScan) -> None:
+        """Raise a `MedsegError` for a scan it cannot be done for."""
         ...
 
 

@@ -1,4 +1,5 @@
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -11,9 +12,12 @@ import typer
 from tiny_dataset import write_msd
 
 from medseg.cli.app import app, run
-from medseg.cli.options import GROUPS
+from medseg.cli.checks import METRICS as SHOWN_METRICS
+from medseg.cli.options import GROUPS, LABEL_FORMATS
 from medseg.cli.verb import OUTPUTS, State, state
 from medseg.errors import Interrupted
+from medseg.evaluation.metrics.definitions import METRICS
+from medseg.io.formats import WRITERS
 
 
 def commands() -> dict[str, object]:
@@ -27,26 +31,46 @@ def commands() -> dict[str, object]:
 
 
 VERBS = commands()
+# What holds verbs, by what a user types.
+HOLDERS = {"": typer.main.get_command(app)}
+HOLDERS |= {name: command for name, command in HOLDERS[""].commands.items() if hasattr(command, "commands")}
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", [*HOLDERS, *VERBS])
 def test_help_has_an_example_groups_and_whole_sentences(verb, capsys):
     assert run([*verb.split(), "--help"]) == 0
     text = capsys.readouterr().out
-    assert f"Example: medseg {verb}" in text
-    assert "Log and help:" in text
-    for param in VERBS[verb].params:
-        assert param.help, param.name
-        assert param.help[0].isupper() or param.help.split()[0].rstrip(",.") in NAMES, param.help
-        assert param.help.endswith((".", ")")), param.help
-        assert (param.rich_help_panel or GROUPS[0]) in GROUPS
-    summary = VERBS[verb].short_help
-    assert summary[0].isupper()
-    assert summary.endswith(".")
+    assert re.search(rf"^  Example: medseg {verb}", text, re.MULTILINE)
+    titles = re.findall(r"^(\S.*):$", text, re.MULTILINE)
+    assert titles[-1] == "Log and help"
+    assert not {"Options", "Arguments", "Commands", "Verbs"} & set(titles)
+    command = {**VERBS, **HOLDERS}[verb]
+    assert {"quiet", "verbose", "debug"} <= {param.name for param in command.params}
+    for param in command.params:
+        if param.name in COMPLETION:
+            continue
+        assert re.fullmatch(r"[A-Z].*\.", param.help), param.help
+        assert param.rich_help_panel in GROUPS, param.name
+        closed = param.is_flag if param.param_type_name == "option" else False
+        assert closed or param.metavar or param.type_descriptor.is_choice, f"{param.name} needs a metavar"
+        for bound in (param.min, param.max):
+            assert bound is None or f"{bound:g}" in param.help, f"{param.help} does not say {bound:g}"
+    # No names of Python's types, no ranges and no defaults in the words of the library.
+    assert not re.search(r"<(?!case|series|instance)|\[(default|required)|\brange\b|\d<=x", text)
 
 
-# Words that a sentence of help may begin with although they are lower case.
-NAMES = {"dicom://HOST:PORT/AETITLE", "models:/NAME@ALIAS"}
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_is_summed_up_by_a_sentence_and_holds_what_the_contract_says(verb):
+    assert re.fullmatch(r"[A-Z].*\.", VERBS[verb].short_help)
+    names = {name for param in VERBS[verb].params for name in param.opts}
+    assert "--json" in names
+    assert ("--config" in names) == ("--set" in names)
+    for short, long in (("-o", "--out"), ("-m", "--model"), ("-c", "--config"), ("-f", "--format")):
+        assert long not in names or short in names or verb == "models export", long
+
+
+# Added by Typer, in its own words.
+COMPLETION = {"install_completion", "show_completion"}
 
 
 HELP = """
@@ -76,17 +100,67 @@ def test_version_and_shell_completion(capsys):
     assert done.stdout.split() == ["predict"]
 
 
+BENCH = ["--config", "architectures-membranes", "--work", "never-made", "-o", "never-made"]
 PREDICT = ["predict", ".", "-m", "hippocampus", "-o", "never-made"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nonsense"], "no such command 'nonsense'"),
+        (["nonsense"], "there is no verb 'nonsense'. `medseg --help` shows the verbs."),
         (["predikt"], "Did you mean 'predict'"),
-        (["predict"], "INPUT is missing"),
-        (["copy", "predict"], "DEST is missing"),
-        (["inspect", ".", "--jsn"], "there is no option --jsn. Did you mean --json?"),
+        (["models", "shw"], "there is no verb 'shw'. Did you mean 'show'?"),
+        (["models", "--quiet"], "a verb is missing, so add one of list, show"),
+        (["list", "extra"], "'extra' is more than `medseg list` takes."),
+        (["list", "--json=yes"], "--json takes no value, so write --json alone."),
+        (["predict"], "INPUT is missing, so add it: files and folders, mixed."),
+        (["predict", ".", "-m"], "-m needs a value, so write -m MODEL."),
+        (["predict", ".", "-i"], "-i needs a value, so write -i INPUT."),
+        (["predict", ".", "-m", "hippocampus"], "--out is missing, so add --out DIR: folder for the results."),
+        (["copy", "predict"], "DEST is missing, so add it: new file, or a folder that there is."),
+        (["copy", "predictt", "x"], "Did you mean 'predict'?"),
+        (["schema", "tran"], "Did you mean 'train'? Use one of: predict, train, evaluate, batch-segmentation;"),
+        (["models", "show", "hipocampus"], "Did you mean 'hippocampus'?"),
+        ([*PREDICT, "--config", "predictt"], "there is no configuration called 'predictt'. Did you mean 'predict'?"),
+        (["run", "batch-segmentatio", ".", "-o", "x"], "there is no pipeline called 'batch-segmentatio'. Did you mean"),
+        (["evaluate", ".", ".", "-o", "x", "-c", "predictt"], "there is no configuration called 'predictt'."),
+        (
+            ["evaluate", ".", ".", "-o", "x", "--tolerance", "1", "--tolerance", "0"],
+            "--tolerance 0: must be more than 0",
+        ),
+        (["evaluate", ".", ".", "-o", "x", "--tolerance", "1", "--tolerance", "a"], "--tolerance a: must be a number."),
+        (["compare", ".", ".", "--metric", "dicee"], "--metric dicee: 'dicee' is no metric. Did you mean 'dice'?"),
+        (
+            ["audit", ".", "--set", "datset.name=a"],
+            "--set datset.name=a: unknown key 'datset'. Did you mean 'dataset'?",
+        ),
+        (["audit", ".", "--config", "predict"], "unknown key 'segment'"),
+        (["audit", ".", "--fold", "5"], "--fold 5: there is no such fold among 5. Use 0 to 4."),
+        (["plan", ".", "--set", "epochs=-1"], "--set epochs=-1: must be at least 1"),
+        (["bench", "architectures", ".", *BENCH, "--set", "tolerance=0"], "--set tolerance=0: must be more than 0"),
+        (["bench", "architectures", ".", *BENCH, "--time-budget", "0s"], "--time-budget 0s: must be a duration"),
+        (["train", ".", "-o", "x", "--seed", "-1"], "--seed -1: must be at least 0"),
+        (["models", "import", ".", "--name", "../x"], "--name ../x: must be letters"),
+        (["models", "import", ".", "--name", "x", "--folds", "a"], "--folds a: must be all, or numbers such as 0,1"),
+        (["models", "export", "nuclei"], "--format zip needs a file to write. Add for instance --out model.zip."),
+        (
+            ["models", "optimize", "nuclei", "-i", ".", "--precision", "int9"],
+            "--precision int9: must be one or more of",
+        ),
+        (
+            ["export", ".", "-o", "x", "-f", "nifti", "--structures", "("],
+            "--structures (: must be a regular expression",
+        ),
+        (["push", ".", "--to", "nowhere"], "--to nowhere: this is not the address of an archive"),
+        (["push", ".", "--to", "dicom://a:1/B", "--aet", "a" * 17], "--aet aaaaaaaaaaaaaaaaa: "),
+        (["push", ".", "--to", "dicom://a:1/B", "--user", "me"], "--user me: a user is for DICOMweb only"),
+        (["pull", "--from", "dicom://a:x/B", "--query", "Modality=CT", "-o", "x"], "--from dicom://a:x/B: this is not"),
+        (["pull", "--from", "dicom://a:1/B", "--query", "Modalty=CT", "-o", "x"], "--query Modalty=CT: this is not a"),
+        (
+            ["pull", "--from", "dicom://a:1/B", "--query", "Modality=CT", "-o", "x", "--move-port", "a"],
+            "--move-port a: this is not an address to receive at",
+        ),
+        (["inspect", ".", "--jsn"], "there is no option --jsn. Did you mean '--json'?"),
         (["inspect", "nowhere"], "INPUT nowhere: there is no such file or folder"),
         (["convert", ".", "--out", "x", "--format", "dcm"], "--format dcm: must be one of nifti, nrrd, mha"),
         (["models", "verify", "hippocampus", "--device", "gpu"], "--device gpu: must be auto, cpu, cuda or cuda:N"),
@@ -106,6 +180,8 @@ def test_a_wrong_command_line_is_exit_code_2_and_names_what_was_typed(arguments,
     captured = capsys.readouterr()
     assert message in captured.err
     assert "Input should be" not in captured.err
+    assert captured.err.endswith((".\n", "?\n"))
+    assert not Path("never-made").exists()
     assert not captured.out
 
 
@@ -153,7 +229,8 @@ def needed(command: object, folder: Path, model: str = "hippocampus") -> list[st
     given = []
     for param in command.params:
         is_model = param.name == "model"
-        value = model if is_model else str(folder) if param.type_descriptor.is_path else "Modality=CT"
+        text = "a-name" if param.metavar == "NAME" else "Modality=CT"
+        value = model if is_model else str(folder) if param.type_descriptor.is_path else text
         if param.param_type_name == "argument":
             given += [str(folder) if param.nargs == -1 else value]
         elif (param.required or is_model) and param.name != "out":
@@ -177,6 +254,9 @@ def test_debug_counts_before_and_after_the_verb(monkeypatch, capsys):
     for arguments in (["list", "--debug"], ["--debug", "list"]):
         assert run(arguments) == 1
         assert "Traceback" in capsys.readouterr().err
+    for arguments in (["models", "--debug", "show", "no-such-model"], ["models", "show", "no-such-model", "--debug"]):
+        assert run(arguments) == 2
+        assert "Traceback" in capsys.readouterr().err
     assert run(["--quiet", "list"]) == 1
     assert state.quiet
     assert not state.debug
@@ -195,23 +275,23 @@ def test_nothing_to_do_is_exit_code_4(verb, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("error", "code"), [(ZeroDivisionError("a"), 1), (Interrupted("SIGTERM"), 75), (KeyboardInterrupt(), 75)]
 )
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if " " not in verb])
+@pytest.mark.parametrize("verb", VERBS)
 def test_a_bug_and_a_signal_end_every_verb_with_their_code(verb, error, code, tmp_path, monkeypatch):
     def explode(*_given: object, **_options: object) -> None:
         raise error
 
     monkeypatch.setattr(State, "start_log", explode)
     out = ["-o", str(tmp_path / "o")] if "out" in {param.name for param in VERBS[verb].params} else []
-    assert run([verb, *needed(VERBS[verb], tmp_path), *out]) == code
+    assert run([*verb.split(), *needed(VERBS[verb], tmp_path), *out]) == code
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if " " not in verb])
+@pytest.mark.parametrize("verb", VERBS)
 def test_a_signal_stops_every_verb_from_its_start(verb, number, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(State, "start_log", lambda *_given, **_options: os.kill(os.getpid(), number))
     before = signal.getsignal(number)
     out = ["-o", str(tmp_path / "o")] if "out" in {param.name for param in VERBS[verb].params} else []
-    assert run([verb, *needed(VERBS[verb], tmp_path), *out]) == 75
+    assert run([*verb.split(), *needed(VERBS[verb], tmp_path), *out]) == 75
     assert f"stopped by {number.name}; run the same command again" in capsys.readouterr().err
     assert signal.getsignal(number) is before
 
@@ -232,7 +312,7 @@ def test_a_signal_before_the_first_step(verb, tmp_path):
         process.send_signal(signal.SIGTERM)
         said = process.stderr.read()
     assert process.returncode == 75, first + said
-    assert said.endswith("medseg: stopped by SIGTERM; run the same command again to resume\n")
+    assert said.endswith("medseg: stopped by SIGTERM; run the same command again to resume.\n")
 
 
 def test_the_log_is_kept_with_the_output_and_no_folder_is_left_by_a_wrong_option(tmp_path: Path) -> None:
@@ -256,7 +336,9 @@ def test_an_output_that_the_system_will_not_write_is_exit_code_2(monkeypatch, ca
 
     monkeypatch.setattr("medseg.engine.catalog.catalog", full)
     assert run(["list"]) == 2
-    assert capsys.readouterr().err == "medseg: results/a.nii.gz: cannot be written (No space left on device)\n"
+    assert (
+        capsys.readouterr().err == "medseg: results/a.nii.gz: nothing can be written there (No space left on device).\n"
+    )
 
 
 def test_input_model_and_output_have_short_names(tmp_path, capsys):
@@ -264,6 +346,13 @@ def test_input_model_and_output_have_short_names(tmp_path, capsys):
     assert run(["convert", "-i", str(tmp_path / "empty"), "-o", str(tmp_path / "out")]) == 4
     assert run(["models", "show", "-m", "hippocampus", "--json"]) == 0
     assert '"hippocampus"' in capsys.readouterr().out
+    assert run(["copy", "predict", "-o", str(tmp_path / "mine.yaml"), "--json"]) == 0
+    assert (tmp_path / "mine.yaml").is_file()
+
+
+def test_the_choices_that_help_shows_are_those_there_are():
+    assert [name.partition("@")[0] for name in SHOWN_METRICS] == list(METRICS)
+    assert list(LABEL_FORMATS) == list(WRITERS)
 
 
 def test_importing_medseg_imports_no_torch():

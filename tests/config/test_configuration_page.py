@@ -34,4 +34,7 @@ def test_every_configuration_has_a_schema(name, key, capsys):
 
 def test_a_schema_of_nothing_is_exit_code_2(capsys):
     assert run(["schema", "nothing"]) == 2
-    assert "there is no pipeline called 'nothing'" in capsys.readouterr().err
+    assert (
+        "there is no schema called 'nothing'. Use one of: predict, train, evaluate, batch-segmentation;"
+        in capsys.readouterr().err
+    )

@@ -37,7 +37,7 @@ def test_where_to_listen(tmp_path):
     assert Archive.parse("dicom://pacs.example:104/A", move_port="11112").move_port == ("127.0.0.1", 11112)
     assert Archive.parse("dicom://pacs.example:104/A", move_port="0.0.0.0:11112").move_port == ("0.0.0.0", 11112)
     for text in ("pacs.example", "0", "127.0.0.1:70000", "host:port"):
-        with pytest.raises(UsageError, match="listen"):
+        with pytest.raises(UsageError, match="receive"):
             Archive.parse("dicom://pacs.example:104/A", move_port=text)
     with pytest.raises(UsageError, match="an own certificate"):
         Archive.parse("dicoms://pacs.example:104/A", move_port="11112")

@@ -39,6 +39,10 @@ def test_a_registered_model_is_the_same_package(package, home, balls, tmp_path, 
     assert not any(name.endswith((".pkl", ".pickle", ".pt", ".pth")) for name in names)
     # The alias moves to the next version, and the first stays.
     again = register(package, "balls")
+    with pytest.raises(UsageError, match="Did you mean 'balls'"):
+        resolve_model("models:/ball@champion")
+    with pytest.raises(UsageError, match="models:/balls@nobody: "):
+        resolve_model("models:/balls@nobody")
     assert resolve_model(again).hash == package.hash
     assert resolve_model("models:/balls/2").folder != resolve_model("models:/balls/1").folder
     import mlflow
@@ -49,13 +53,20 @@ def test_a_registered_model_is_the_same_package(package, home, balls, tmp_path, 
 
 
 def test_what_is_not_there_is_named(package, home):
-    with pytest.raises(InputError, match="no such model"):
+    with pytest.raises(UsageError, match=r"models:/balls@champion: MLflow at .* has no such model"):
         resolve_model("models:/balls@champion")
     for wrong in ("models:/balls", "models:/@champion", "models:/../x@y"):
-        with pytest.raises((UsageError, InputError)):
+        with pytest.raises(UsageError):
             resolve_model(wrong)
     with pytest.raises(UsageError, match="--name"):
         register(package, "../balls")
+
+
+def test_a_server_that_cannot_be_reached_is_no_wrong_name(home, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(InputError, match="MLflow could not be asked"):
+        resolve_model("models:/balls@champion")
 
 
 def test_a_damaged_package_is_not_registered(package, home, tmp_path):

@@ -13,7 +13,7 @@ from medseg.io.files.atomic import write_text
 from medseg.io.formats import WRITERS, Labeled, write
 from medseg.io.instances import write_instances
 from medseg.io.measurements import table_of_measurements
-from medseg.types import Instances
+from medseg.types import FoundScan, Instances
 from medseg.types.case_report import CaseReport
 from medseg.types.instances import ObjectsOfCase
 from medseg.types.quality import Flag
@@ -49,6 +49,15 @@ class Save:
     options: Options
     runs: ClassVar[Where] = "aside"
 
+    def check(self, found: FoundScan) -> None:
+        """Refuse a scan that none of the formats can be written for."""
+        formats = self.options.formats
+        if found.format != "dicom" and all(WRITERS[name].needs_dicom for name in formats):
+            raise FormatLimitation(
+                f"{', '.join(formats)} can be written for DICOM scans only, and this is none",
+                fix="Add a format such as nifti: --format nifti,dicom-seg.",
+            )
+
     def run(self, item: Segmented, context: RunContext) -> Segmented:
         """Write `labels.*`, `measurements.csv` and, where there are objects, `instances.*` into the case's folder."""
         warnings, notes = self._write_labels(item, context)
@@ -76,11 +85,6 @@ class Save:
             probabilities=prediction.probabilities,
             instances=prediction.instances,
         )
-        if source.format != "dicom" and all(WRITERS[name].needs_dicom for name in formats):
-            raise FormatLimitation(
-                f"{', '.join(formats)} can be written for DICOM scans only, and this is none",
-                fix="Add a format such as nifti: --format nifti,dicom-seg.",
-            )
         warnings: list[str] = []
         notes = [RESAMPLED] if source.slice_places is not None else []
         for name in formats:

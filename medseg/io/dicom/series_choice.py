@@ -80,10 +80,15 @@ def named_series(discovery: Discovery, pattern: str) -> Discovery:
     """
     dicom = [scan for scan in discovery.found if scan.format == "dicom"]
     matching = {scan.case_id for scan in dicom if _matches(scan, pattern)}
+    if discovery.found and not dicom:
+        raise UsageError("there is no DICOM series among the inputs", where=f"--series {pattern}", fix="Omit --series.")
+    if others := len(discovery.found) - len(dicom):
+        log.info("--series chooses among DICOM series only; other scans are taken as they are: %d", others)
     if dicom and not matching:
         examples = ", ".join(_name(scan) for scan in dicom[:MOST_NAMED]) + (" ..." if len(dicom) > MOST_NAMED else "")
         raise UsageError(
-            f"--series: none of {len(dicom)} volumes matches '{pattern}'",
+            f"none of {len(dicom)} volumes matches",
+            where=f"--series {pattern}",
             fix=f"There are {examples}; see `medseg inspect`.",
         )
     note = "chosen by --series"

@@ -4,11 +4,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from medseg.engine.case_in_hand import start
+from medseg.engine.outcomes import Work
+from medseg.engine.pipeline import Pipeline, Step
+from medseg.engine.stages.options import NoOptions
 from medseg.engine.stages.saving import Save
 from medseg.errors import FormatLimitation
 from medseg.io import formats
 from medseg.io.formats import Writer
-from medseg.types import Case, Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, Prediction, Scan, Source
+from medseg.types import (
+    Case,
+    FoundScan,
+    Geometry,
+    LabelClass,
+    LabelMap,
+    LabelTable,
+    ModelIdentity,
+    Prediction,
+    Scan,
+    Source,
+)
 from medseg.types.run import ClassVolume, Segmented, Volumes
 from medseg.types.stage import RunContext
 
@@ -46,3 +61,21 @@ def test_a_format_that_needs_dicom_is_skipped_for_other_scans(stubborn, tmp_path
     assert saved.notes == ()
     with (tmp_path / "a" / "measurements.csv").open() as stream:
         assert list(csv.DictReader(stream)) == [{"class": "liver, whole", "voxels": "120", "volume_ml": "0.12"}]
+
+
+def test_a_scan_that_no_format_can_be_written_for_fails_before_it_is_read(tmp_path):
+    class Unread:
+        options = NoOptions()
+
+        def run(self, *_: object) -> None:
+            raise AssertionError("the scan was read")
+
+    save = Step("save", Save(Save.Options(formats=("dicom-seg", "rtstruct"))), "case", Segmented)
+    read = Step("read", Unread(), "case", FoundScan)
+    path = tmp_path / "a.nii"
+    path.write_bytes(b"a scan")
+    work = Work(Pipeline("p", read, (read, save), ()), tmp_path / "out", overwrite=True)
+    case = start(FoundScan("a", "nifti", (path,)), work, [read])
+    assert isinstance(case.error, FormatLimitation)
+    assert case.error.what == "dicom-seg, rtstruct can be written for DICOM scans only, and this is none"
+    assert isinstance(start(FoundScan("a", "dicom", (path,)), work, [read]).error, AssertionError)

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 from dicom_phantom import check, grid, write_series
 from pydicom.dataset import Dataset
@@ -117,6 +119,16 @@ def test_named(tmp_path, pattern):
     assert got.found[0].notes == ("chosen by --series",)
     assert len(got.skipped) == 1
     assert len(named_series(found, "*").found) == 2
+
+
+def test_naming_a_series_where_there_is_none_is_refused_and_other_scans_beside_dicom_are_named(tmp_path, caplog):
+    nib.save(nib.Nifti1Image(np.zeros((4, 5, 6), np.int16), np.eye(4)), tmp_path / "scan.nii")
+    with pytest.raises(UsageError, match=r"--series 2: there is no DICOM series among the inputs\. Omit"):
+        named_series(discover([tmp_path]), "2")
+    series(tmp_path, "a", 2)
+    with caplog.at_level("INFO", "medseg"):
+        assert len(named_series(discover([tmp_path]), "2").found) == 2
+    assert "--series chooses among DICOM series only" in caplog.text
 
 
 def test_a_patient_s_name_names_nothing(tmp_path):
