@@ -124,6 +124,21 @@ def test_references_hold_and_results_lie_where_they_lay(tmp_path, study):
         assert group.get_measurements()[0].value == pytest.approx((labels.array == number + 1).sum() * 1.2e-3, rel=1e-5)
 
 
+def identifiers(folder: Path) -> set[str]:
+    """Every UID in the objects of a folder, but those the standard gives out."""
+    found = [e.value for p in folder.rglob("*.dcm") for e in pydicom.dcmread(p).iterall() if e.VR == "UI" and e.value]
+    uids = {str(uid) for value in found for uid in ([value] if isinstance(value, str) else value)}
+    return {uid for uid in uids if not uid.startswith("1.2.840.10008.")}
+
+
+def test_every_identifier_is_replaced_but_those_of_the_standard(tmp_path, study):
+    deidentify_folder([study[0]], tmp_path / "clean", key=KEY)
+    before, after = identifiers(study[0]), identifiers(tmp_path / "clean")
+    assert len(before) >= 6 + 3 + 3
+    assert len(after) >= 6 + 3 + 3
+    assert not before & after
+
+
 def test_pixels_and_places_are_untouched(tmp_path, study):
     result = deidentify_folder([study[0]], tmp_path / "clean", key=KEY)
     kept = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "BodyPartExamined", "ImageType")
