@@ -125,3 +125,9 @@ class Interrupted(BaseException):
     def __init__(self, signal_name: str) -> None:
         self.signal_name = signal_name
         super().__init__(f"stopped by {signal_name}; run the same command again to resume")
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, without the pages it may add; its name where it says nothing."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

@@ -57,7 +57,6 @@ class Examined:
     spacing: Triple | None = None
     voxels: dict[str, int] | None = None
     foreground: npt.NDArray[np.float64] | None = None
-    medians: tuple[float, ...] = ()
     deviations: tuple[float, ...] = ()
     clipped: float = 0.0
     constant: bool = False
@@ -114,7 +113,6 @@ def _measure(
     order = nearest_ras(scan.geometry)
     array = scan.array.astype(np.float32)
     flat = array.reshape(scan.channels, -1)
-    medians = tuple(float(np.median(channel)) for channel in flat)
     deviations = tuple(float(channel.std(dtype=np.float64)) for channel in flat)
     tops = [np.count_nonzero(channel == channel.max()) / channel.size for channel in flat]
     constant = any(channel.min() == channel.max() for channel in flat)
@@ -136,7 +134,6 @@ def _measure(
         spacing=order.select(scan.geometry.spacing),
         voxels=voxels,
         foreground=foreground,
-        medians=medians,
         deviations=deviations,
         clipped=0.0 if constant else float(max(tops)),
         constant=constant,

@@ -42,7 +42,6 @@ class Writer:
     write: Callable[[Labeled, Path], list[Path]]  # takes labels and the file's path; returns the files written
     about: str  # what it is good for, in a few words
     tilted: str = ""  # what to know where slices are tilted; empty where readers have them right
-    needs_objects: bool = False
     has_bits: bool = False  # pixels are single bits, so that frames may begin within a byte
 
 
@@ -187,7 +186,6 @@ WRITERS: Mapping[str, Writer] = {
         _dicom_seg_objects,
         "objects, a segment for each",
         SEG_TILTED,
-        needs_objects=True,
         has_bits=True,
     ),
     "rtstruct": Writer("labels.rtstruct.dcm", True, _rtstruct, "radiotherapy planning; contours with holes", RT_TILTED),

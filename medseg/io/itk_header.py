@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from medseg.errors import InputError
-from medseg.io.files.byte_stream import CHUNK, TRUNCATED
+from medseg.io.files.byte_stream import CHUNK, TRUNCATED, readable
 from medseg.io.files.limits import LARGEST_DEFLATE_RATIO, check_size
 
 LARGEST_HEADER = 1 << 24
@@ -59,16 +59,10 @@ def read_header(path: Path, kind: ItkFormat) -> TextHeader:
 
     Data outside the header's folder is rejected.
     """
-    try:
+    with readable(path):
         with path.open("rb") as stream:
             header = (_nrrd if kind == "nrrd" else _meta)(path, stream.read(LARGEST_HEADER))
         size = header.data.stat().st_size - header.offset
-    except OSError as error:
-        raise InputError(
-            f"it cannot be read ({error.strerror or error})",
-            where=path,
-            fix="Check that the file is there and readable.",
-        ) from error
     possible = size * LARGEST_DEFLATE_RATIO + 1024 if header.compressed else size
     if header.bytes > possible:
         raise InputError(

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from medseg.errors import ModelError
+from medseg.errors import ModelError, first_line
 
 # Where checkpoints keep the weights, most telling first.
 PLACES = ("state_dict", "model_state_dict", "model", "network", "net", "network_weights")
@@ -31,9 +31,8 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
         try:
             found = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # the unpickler raises whatever a damaged file makes it raise
-            reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
             raise ModelError(
-                f"the weights cannot be read without running code from the file ({reason})",
+                f"the weights cannot be read without running code from the file ({first_line(error)[:160]})",
                 where=path,
                 fix="Save the state dict alone: torch.save(network.state_dict(), 'model.pt'), or as safetensors.",
             ) from error

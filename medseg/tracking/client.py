@@ -29,8 +29,3 @@ def silence() -> None:
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, without the pages that MLflow adds."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -9,10 +9,10 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-from medseg.errors import InputError, ModelError, UsageError, did_you_mean
+from medseg.errors import InputError, ModelError, UsageError, did_you_mean, first_line
 from medseg.models.package import ModelPackage
 from medseg.resources import kept_once, store_folder
-from medseg.tracking.client import first_line, silence, tracking_uri
+from medseg.tracking.client import silence, tracking_uri
 from medseg.tracking.runs import Tracker
 
 ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medseg.errors import InputError
-from medseg.tracking.client import first_line, silence, tracking_uri
+from medseg.errors import InputError, first_line
+from medseg.tracking.client import silence, tracking_uri
 from medseg.tracking.local_runs import FinishedRun, insert
 
 log = logging.getLogger("medseg.train")

@@ -20,7 +20,7 @@ KINDS = {
     "oblique": grid("oblique", columns=16, reverse=True),
     "tilted": grid("axial", columns=16, tilt=15.0),
 }
-LABELS = [name for name, writer in WRITERS.items() if not writer.needs_objects]
+LABELS = [name for name in WRITERS if name != "dicom-seg-objects"]
 
 
 def write_case(folder: Path, kind: str) -> LabelMap:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from medseg.errors import MissingDependency, ModelError
+from medseg.errors import MissingDependency, ModelError, first_line
 from medseg.infer.agreement import EnsembleAgreement
 from medseg.models.card import ModelCard
 
@@ -30,7 +30,7 @@ class OnnxEngine:
             self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         except Exception as error:  # its errors have no common base of their own
             raise ModelError(
-                f"ONNX Runtime cannot read the network ({str(error).strip().splitlines()[0][:160]})",
+                f"ONNX Runtime cannot read the network ({first_line(error)[:160]})",
                 where=path,
                 fix="Export it again with medseg models export --format onnx, or use --engine torch.",
             ) from error

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medseg.errors import MissingDependency, ModelError
+from medseg.errors import MissingDependency, ModelError, first_line
 from medseg.infer.activations import activation_bytes
 from medseg.infer.agreement import EnsembleAgreement
 from medseg.infer.engines.base import Engine
@@ -162,7 +162,7 @@ def _write(networks: list[torch.nn.Module], shown: torch.Tensor, path: Path, car
             )
     except (RuntimeError, ImportError, torch.onnx.OnnxExporterError) as error:
         raise ModelError(
-            f"the network '{card.network.name}' cannot be written as ONNX ({str(error).strip().splitlines()[0][:160]})",
+            f"the network '{card.network.name}' cannot be written as ONNX ({first_line(error)[:160]})",
             fix="Use --engine torch.",
         ) from error
 

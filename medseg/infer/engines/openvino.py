@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medseg.errors import MissingDependency, ModelError
+from medseg.errors import MissingDependency, ModelError, first_line
 from medseg.infer.agreement import EnsembleAgreement
 from medseg.infer.engines.precision import Precision
 from medseg.models.card import ModelCard
@@ -42,7 +42,7 @@ class OpenVinoEngine:
             compiled = openvino.Core().compile_model(str(path), "CPU", settings)
         except RuntimeError as error:
             raise ModelError(
-                f"OpenVINO cannot read the network ({str(error).strip().splitlines()[0][:160]})",
+                f"OpenVINO cannot read the network ({first_line(error)[:160]})",
                 where=path,
                 fix="Export it again with medseg models export --format onnx, or use --engine torch.",
             ) from error

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from medseg.errors import MissingDependency, ModelError
+from medseg.errors import MissingDependency, ModelError, first_line
 from medseg.io.files.atomic import atomic_path
 from medseg.models.card import ModelCard
 from medseg.models.package import file_sha256
@@ -49,7 +49,7 @@ def quantize(
                 subset_size=len(shown),
             )
     except (RuntimeError, ValueError) as error:  # NNCF's own errors derive from these
-        raise ModelError(f"the network cannot be quantized ({str(error).strip().splitlines()[0][:160]})") from error
+        raise ModelError(f"the network cannot be quantized ({first_line(error)[:160]})") from error
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / f"{NAME}.xml") as description, atomic_path(folder / f"{NAME}.bin") as weights:
         # OpenVINO names the weights after the description.

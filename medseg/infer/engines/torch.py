@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from medseg.errors import ModelError, UsageError
+from medseg.errors import ModelError, UsageError, first_line
 from medseg.infer.activations import UNKNOWN_CHANNELS
 from medseg.infer.agreement import EnsembleAgreement
 from medseg.infer.engines.torch_ensemble import compare, found_in
@@ -88,7 +88,7 @@ class TorchEngine:
             return self._compute(windows)
         except TorchDynamoException as error:
             raise ModelError(
-                f"PyTorch cannot compile the network here ({str(error).strip().splitlines()[0][:160]})",
+                f"PyTorch cannot compile the network here ({first_line(error)[:160]})",
                 fix="Install a C++ compiler such as g++, or leave out segment.compiled.",
             ) from error
 

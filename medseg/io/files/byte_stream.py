@@ -25,21 +25,30 @@ def is_gzip(path: Path) -> bool:
 
 
 @contextmanager
-def open_bytes(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that may be gzipped; damage met while reading becomes an `InputError`."""
+def readable(path: Path) -> Iterator[None]:
+    """What the system says of a file that cannot be read becomes an `InputError`."""
     try:
-        with open_gzip(path) if is_gzip(path) else path.open("rb") as stream:
-            yield stream
-    except EOFError as error:
-        raise InputError("the file is truncated: its compressed data breaks off", where=path, fix=TRUNCATED) from error
-    except DAMAGE as error:
-        raise InputError(f"the compressed data is damaged ({error})", where=path, fix=TRUNCATED) from error
+        yield
     except OSError as error:
         raise InputError(
             f"it cannot be read ({error.strerror or error})",
             where=path,
             fix="Check that the file is there and readable.",
         ) from error
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that may be gzipped; damage met while reading becomes an `InputError`."""
+    with readable(path):
+        try:
+            with open_gzip(path) if is_gzip(path) else path.open("rb") as stream:
+                yield stream
+        except EOFError as error:
+            what = "the file is truncated: its compressed data breaks off"
+            raise InputError(what, where=path, fix=TRUNCATED) from error
+        except DAMAGE as error:
+            raise InputError(f"the compressed data is damaged ({error})", where=path, fix=TRUNCATED) from error
 
 
 def check_plausible(path: Path, expected: int) -> None:

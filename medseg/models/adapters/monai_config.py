@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from medseg.errors import FormatLimitation, ModelError
+from medseg.errors import FormatLimitation, ModelError, first_line
 
 REFERENCE = re.compile(r"\$?@([A-Za-z0-9_]+(?:(?:::|#)[A-Za-z0-9_]+)*)")
 # The one expression of nearly every bundle, which only moves a network to a device.
@@ -92,7 +92,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError) as error:
-        raise ModelError(f"cannot be read ({str(error).splitlines()[0]})", where=path) from error
+        raise ModelError(f"cannot be read ({first_line(error)})", where=path) from error
     if not isinstance(content, dict):
         raise ModelError("must hold keys and values", where=path)
     return content

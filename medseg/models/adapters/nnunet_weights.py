@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from medseg.errors import ModelError
+from medseg.errors import ModelError, first_line
 from medseg.models.adapters.nnunet_plans import Axes
 
 Weights = Mapping[str, torch.Tensor]
@@ -50,9 +50,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise ModelError("the checkpoint is missing", where=path, fix="Copy the whole results folder again.") from error
     except Exception as error:  # the unpickler raises whatever a damaged file makes it raise
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise ModelError(
-            f"the checkpoint cannot be read without running code from it ({reason})",
+            f"the checkpoint cannot be read without running code from it ({first_line(error)[:200]})",
             where=path,
             fix="Copy it again; a checkpoint that needs more than weights and numbers is not read.",
         ) from error

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 
-from medseg.errors import ConfigError
+from medseg.errors import ConfigError, first_line
 from medseg.models.family import NetworkFamily
 
 Arguments = Mapping[str, Any]
@@ -116,8 +116,9 @@ def _build(channels: int, classes: int, dimensions: int, arguments: MonaiArgumen
         network = _FirstScores(kind(**given))
         network.multiple = (CLASSES[arguments.name](arguments.arguments),) * dimensions
     except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise ConfigError(reason, where=where, fix="Write the arguments as MONAI's class takes them.") from error
+        raise ConfigError(
+            first_line(error)[:200], where=where, fix="Write the arguments as MONAI's class takes them."
+        ) from error
     return network
 
 

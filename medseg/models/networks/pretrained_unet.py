@@ -17,11 +17,10 @@ from medseg.models.decoders import Decoder, Skip
 from medseg.models.efficientnet_lite import EfficientNetLite0, rename
 from medseg.models.encoders import Features
 from medseg.models.family import NetworkFamily
-from medseg.models.layers import ConvUnit, Norm, PerAxis, initialize
+from medseg.models.layers import ConvUnit, Norm, PerAxis
 from medseg.models.networks.unet import UNet
 from medseg.models.pretrained import find_weights, fit_weights
 from medseg.models.state_dict import read_state_dict
-from medseg.models.upsampling import Upsampling
 
 if TYPE_CHECKING:
     from medseg.models.monai_encoders import MonaiEncoder
@@ -138,10 +137,6 @@ class PretrainedUNet(UNet):
         )
         super().__init__(encoder, decoder, deep_supervision=arguments.deep_supervision)
         self.arguments = arguments
-        initialize(self)
-        for part in self.modules():
-            if isinstance(part, Upsampling):
-                part.start_as_nearest()
         encoder.freeze(arguments.freeze)
 
     def load_pretrained(self) -> None:

@@ -60,7 +60,7 @@ class UNetArguments(BaseModel):
 
 
 class UNet(nn.Module):
-    """An encoder, a decoder, and skips between their stages of equal resolution.
+    """An encoder, a decoder, and skips between their stages of equal resolution, with fresh weights.
 
     - `encoder`: gives the features of each stage and their switches; has ``channels`` and ``strides``.
 
@@ -77,6 +77,10 @@ class UNet(nn.Module):
         self.deep_supervision = deep_supervision
         strides: Sequence[PerAxis] = encoder.strides  # type: ignore[assignment]
         self.multiple: tuple[int, ...] = tuple(math.prod(axis) for axis in zip(*strides, strict=True))
+        initialize(self)
+        for part in self.modules():
+            if isinstance(part, Upsampling):
+                part.start_as_nearest()
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """``(N, channels, *spatial)`` to scores ``(N, classes, *spatial)``, or a list of them, finest first."""
@@ -121,12 +125,7 @@ def build_unet(channels: int, classes: int, dimensions: int, arguments: UNetArgu
         norm=arguments.norm,
         dropout=arguments.dropout,
     )
-    network = UNet(encoder, decoder, deep_supervision=arguments.deep_supervision)
-    initialize(network)
-    for part in network.modules():
-        if isinstance(part, Upsampling):
-            part.start_as_nearest()
-    return network
+    return UNet(encoder, decoder, deep_supervision=arguments.deep_supervision)
 
 
 def _strides(arguments: UNetArguments, dimensions: int) -> tuple[PerAxis, ...]:
