@@ -40,6 +40,7 @@ def compare(
             help="CSV file with case_id and patient. By default, that of the evaluations.",
             metavar="FILE",
             exists=True,
+            dir_okay=False,
         ),
     ] = None,
     out: OptionalOutOption = None,

@@ -34,6 +34,7 @@ def evaluate(
             help="CSV file with case_id, and prediction, reference, patient, and columns of groups.",
             metavar="FILE",
             exists=True,
+            dir_okay=False,
         ),
     ] = None,
     group_by: Annotated[
@@ -73,7 +74,14 @@ def evaluate(
     ] = None,
     images: Annotated[
         Path | None,
-        option(INPUT, "--images", help="Folder of scans to draw under the worst cases.", metavar="DIR", exists=True),
+        option(
+            INPUT,
+            "--images",
+            help="Folder of scans to draw under the worst cases.",
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+        ),
     ] = None,
     probabilities: Annotated[
         Path | None,
@@ -83,6 +91,7 @@ def evaluate(
             help="Folder of probabilities, for calibration and FROC.",
             metavar="DIR",
             exists=True,
+            file_okay=False,
         ),
     ] = None,
     config: ConfigOption = None,

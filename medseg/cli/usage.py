@@ -77,6 +77,9 @@ def _wrong_value(error: Any, param: Any, arguments: Sequence[str]) -> str:
         name = next((o for o in param.opts if o in arguments), param.opts[0])
         name = name if param.param_type_name == "option" else placeholder(param)
         return f"{name} {missing[1]}: there is no such file or folder"
+    if kind := re.search(r"is a (file|directory)", error.message):
+        must = {"directory": "a file, and this is a folder", "file": "a folder, and this is a file"}[kind[1]]
+        return f"{_typed(param, arguments, str(error.message))}: must be {must}"
     return f"{_typed(param, arguments, str(error.message))}: {_reason(error, param, arguments)}"
 
 

@@ -7,7 +7,7 @@ import inspect
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -77,7 +77,9 @@ def log_options(*, quiet: QuietOption = False, verbose: VerboseOption = False, d
 
 
 def verb(function: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Give a verb the three options every verb has, and check its output folder; its return value is the exit code."""
+    """Give a verb the three options every verb has, and check its output; its return value is the exit code."""
+    signature = inspect.signature(function, eval_str=True)
+    folders = {name for name, p in signature.parameters.items() if _metavar(p) == "DIR"}
 
     @functools.wraps(function)
     def with_log(*, quiet: bool, verbose: bool, debug: bool, **options: Any) -> int | None:
@@ -85,13 +87,12 @@ def verb(function: Callable[..., int | None]) -> Callable[..., int | None]:
             state.also(quiet=quiet, verbose=verbose, debug=debug)
             state.start_log()
             out = options.get("out")
-            _check_outputs(options)
+            _check_outputs(options, folders)
             with _log_in(out) if function.__name__ in LOGGED and not options.get("dry_run") else nullcontext():
                 return function(**options)
         except KeyboardInterrupt:
             raise Interrupted("SIGINT") from None  # Typer would end with a code of its own
 
-    signature = inspect.signature(function, eval_str=True)
     common = {"quiet": QuietOption, "verbose": VerboseOption, "debug": DebugOption}
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
@@ -103,12 +104,18 @@ def verb(function: Callable[..., int | None]) -> Callable[..., int | None]:
     return with_log
 
 
-def _check_outputs(options: Mapping[str, Any]) -> None:
+def _metavar(parameter: inspect.Parameter) -> str | None:
+    """The word that stands for a parameter's value."""
+    declared = getattr(parameter.annotation, "__metadata__", (None,))[0]
+    return getattr(declared, "metavar", None)
+
+
+def _check_outputs(options: Mapping[str, Any], folders: Collection[str]) -> None:
     from medseg.io.files.writable import check_writable
 
     for name, typed in OUTPUTS.items():
         if isinstance(place := options.get(name), Path):
-            check_writable(place, where=f"{typed} {place}")
+            check_writable(place, where=f"{typed} {place}", is_folder=name in folders)
 
 
 @contextmanager

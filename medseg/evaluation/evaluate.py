@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from medseg.errors import MedsegError
+from medseg.errors import MedsegError, UsageError
 from medseg.evaluation.case import CaseResult, find_probabilities, measure_files
 from medseg.evaluation.evaluation import Evaluation
 from medseg.evaluation.files.case_table import read_table
@@ -58,6 +58,12 @@ def measure_folders(files: EvaluationFiles, options: EvaluateOptions) -> Evaluat
     InputError
         When nothing can be paired.
     """
+    if files.group_by and files.table is None:
+        raise UsageError(
+            "there is no table whose column this could be",
+            where=f"--group-by {files.group_by[0]}",
+            fix="Add --table, a CSV file with this column.",
+        )
     known = None if files.table is None else read_table(files.table, files.group_by)
     if known is not None and known.skipped:
         log.info("These columns of the table are not used: %s.", ", ".join(known.skipped))

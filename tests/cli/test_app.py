@@ -129,6 +129,11 @@ PREDICT = ["predict", ".", "-m", "hippocampus", "-o", "never-made"]
             "--tolerance 0: must be more than 0",
         ),
         (["evaluate", ".", ".", "-o", "x", "--tolerance", "1", "--tolerance", "a"], "--tolerance a: must be a number."),
+        (["evaluate", ".", ".", "-o", "x", "--group-by", "site"], "--group-by site: there is no table whose column"),
+        (["evaluate", ".", ".", "-o", "x", "--table", "/"], "--table /: must be a file, and this is a folder."),
+        (["evaluate", ".", ".", "-o", "x", "--images", __file__], ": must be a folder, and this is a file."),
+        (["convert", ".", "-o", __file__], "nothing can be written there: "),
+        (["deidentify", ".", "-o", __file__], "nothing can be written there: "),
         (["compare", ".", ".", "--metric", "dicee"], "--metric dicee: 'dicee' is no metric. Did you mean 'dice'?"),
         (
             ["audit", ".", "--set", "datset.name=a"],
