@@ -149,7 +149,7 @@ def measure_medseg(plans: Path, dataset: Path, steps: int, precision: str) -> di
         ends: list[tuple[float, float, float]] = []
 
         def on_epoch(record: EpochRecord) -> None:
-            ends.append((time.perf_counter(), processor_seconds(), record.metrics["data_wait_share"]))
+            ends.append((time.perf_counter(), processor_seconds(), record.metrics["data_wait_fraction"]))
 
         loop.run(on_epoch)
         (begun, cpu, _), (end, cpu_end, waiting) = ends
@@ -162,7 +162,7 @@ def _result(steps: int, wall: float, cpu: float, waiting: float) -> dict[str, An
     return {
         "steps_per_s": round(steps / wall, 3),
         "cpu_s_per_step": round(cpu / steps, 3),
-        "data_wait_share": round(waiting, 4),
+        "data_wait_fraction": round(waiting, 4),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
@@ -208,7 +208,7 @@ def main() -> None:
         ratio = row["steps_per_s"] / rows["nnunet"]["steps_per_s"]
         print(
             f"| {name} | {row['steps_per_s']:.2f} | {ratio:.2f} | {row['cpu_s_per_step']:.2f} "
-            f"| {row['data_wait_share']:.1%} |"
+            f"| {row['data_wait_fraction']:.1%} |"
         )
     print(json.dumps(rows), file=sys.stderr)
 

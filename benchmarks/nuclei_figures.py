@@ -54,7 +54,7 @@ def foreground(mask: np.ndarray, geometry: Geometry) -> LabelMap:
 
 
 def without_specks(labels: LabelMap) -> LabelMap:
-    """Leave out what `otsu` leaves out too."""
+    """Remove what `otsu` removes too."""
     return remove_small(labels, min_mm3=SMALLEST)
 
 

@@ -25,17 +25,17 @@ class Architecture(_Strict):
         default={}, description="changes to the trained model's card, for instance another patch, before it is measured"
     )
     time: dict[str, Any] = Field(
-        default={}, description="changes to the card before seconds are taken, where that is another way to one result"
+        default={}, description="changes to the card for measuring time, where another mode gives the same result"
     )
     needs: str | None = Field(default=None, description="Python package without which the architecture is skipped")
 
 
 class Claim(_Strict):
-    """What a textbook says of two architectures."""
+    """A claim of the literature about two architectures."""
 
     statement: str
     better: str = Field(
-        description="name of the architecture that should have more, or, in seconds and parameters, less"
+        description="name of the architecture that the claim calls better, or, in seconds and parameters, cheaper"
     )
     worse: str
     metric: Literal["dice", "boundary_f1", "seconds", "parameters"] = "dice"
@@ -49,9 +49,13 @@ class Architectures(_Strict):
     classes: dict[str, tuple[int, ...]] | None = Field(
         default=None, description="what is measured: name to class values, 0 being background; null: every class"
     )
-    tolerance: float = Field(gt=0, description="of the boundary F1, mm (pixels of a 2D image without a pixel size)")
+    tolerance: float = Field(
+        gt=0,
+        description="tolerance of the boundary F1, mm (pixels of a 2D image without a pixel size)",
+    )
     time_budget: str = Field(
-        default="3m", description="for each architecture, reading and preparation skipped; on a CPU in CPU seconds"
+        default="3m",
+        description="training time of each architecture, without reading and preparation; on a CPU in CPU seconds",
     )
     train: dict[str, Any] = Field(description="a training configuration")
     architectures: tuple[Architecture, ...] = Field(min_length=1)

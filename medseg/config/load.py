@@ -85,7 +85,7 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 
 def without_null(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out the keys that hold null, so that they get their defaults."""
+    """Remove the keys that hold null, so that they get their defaults."""
     result = _Overridden(values)
     for key in [key for key, value in values.items() if value is None]:
         del result[key]

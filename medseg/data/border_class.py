@@ -20,10 +20,10 @@ def border_labels(
 ) -> LabelMap:
     """Turn objects into the label map a network learns borders from.
 
-    The interior of an object keeps its class; voxels near its rim become the extra class ``border``, which all classes
-    share. A network that has learned both keeps touching objects apart, and `medseg.post.from_border` puts them
-    together again. Every object keeps an interior, if need be its single deepest voxels: one without could not be
-    found again.
+    The interior of an object keeps its class; voxels near its edge become the extra class ``border``, one for all
+    classes. A network that has learned both separates touching objects, and `medseg.post.from_border` joins interiors
+    and borders. Every object keeps an interior, if need be only its deepest voxels, because one without could not be
+    found.
 
     - `width_mm`: voxels whose center lies no further than this from the center of a voxel outside the object are
       border. The spacing makes a border one voxel wide.
@@ -34,7 +34,8 @@ def border_labels(
     finest = min(step for axis, step in enumerate(spacing) if axis not in flat or len(flat) == 3)
     if width_mm < finest * (1 - 1e-6):
         raise InputError(
-            f"a border {width_mm:g} mm wide is less than one voxel of {finest:g} mm", fix="Give at least the spacing."
+            f"a border {width_mm:g} mm wide is less than one voxel of {finest:g} mm",
+            fix="Set border_mm to at least the spacing.",
         )
     table = border_table(instances.table)
     array = np.zeros(instances.ids.shape, smallest_label_dtype(table.largest))

@@ -105,8 +105,8 @@ class Dataset:
         return tuple(sorted({part for values in self.regions.values() for part in values}))
 
     @property
-    def scores(self) -> int:
-        """Scores a network gives for each voxel: one for each region, or for each class and the background."""
+    def n_outputs(self) -> int:
+        """Outputs of a network for each voxel: one for each region, or for each class and the background."""
         return len(self.table) + (not self.regions)
 
     def reference_values(self, value: int) -> tuple[int, ...]:

@@ -21,7 +21,8 @@ class ClassRow(BaseModel):
 
     value: Annotated[int, Field(ge=1, le=65535)] = Field(description="value of the class in label maps")
     structure: str | None = Field(
-        default=None, description="pattern of structure or segment names, for RTSTRUCT and SEG; null takes the class's"
+        default=None,
+        description="pattern of structure or segment names, for RTSTRUCT and SEG; null takes the class's name",
     )
     region: tuple[Value, ...] | None = Field(
         default=None, description="reference values the class covers; regions may overlap, later ones lie on top"
@@ -33,14 +34,14 @@ class DatasetDescription(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str | None = Field(default=None, description="of the dataset; null takes the folder's")
+    name: str | None = Field(default=None, description="name of the dataset; null takes the folder's name")
     description: str = Field(default="", description="where the data comes from, for the card")
-    license: str = Field(default="", description="of the data, for the card")
+    license: str = Field(default="", description="license of the data, for the card")
     channels: dict[str, str | None] | None = Field(
-        default=None, description="name (in a table the column) to modality; null takes what is there"
+        default=None, description="channel name (in a table, the column) to modality; null takes those found"
     )
     labels: dict[str, ClassRow | Value] | None = Field(
-        default=None, description="class name to value; null names them by what is found"
+        default=None, description="class name to value; null takes the names or values found"
     )
     values: dict[Value, Value] = Field(default={}, description="value in the files to value here, where they differ")
     ignore: Value | None = Field(default=None, description="value of voxels that are not annotated")

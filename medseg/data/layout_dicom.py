@@ -85,7 +85,7 @@ def read(path: Path, given: DatasetDescription | None = None) -> Dataset:
     if not any(case.reference for case in cases):
         names_here = ", ".join(sorted({f"'{name}'" for drawing in drawings for name in drawing.names})) or "none"
         raise InputError(
-            f"nothing like {', '.join(patterns) or 'a structure'} was drawn on a {first} series",
+            f"no structure {'matching ' + ', '.join(patterns) + ' ' if patterns else ''}was drawn on a {first} series",
             where=path,
             fix=f"The structures and segments here are {names_here}.",
         )
@@ -117,7 +117,7 @@ def _channels(
     if len(possible) != 1:
         modalities = ", ".join(possible) if possible else "no series"
         raise InputError(
-            f"structures were drawn on {modalities}",
+            f"the channels are unclear, because structures were drawn on {modalities}",
             where=path,
             fix="Name the channels: --config FILE with dataset: {channels: {CT: CT}}.",
         )
@@ -127,7 +127,7 @@ def _channels(
 def _modality(name: str, given: str | None, path: Path) -> str:
     modality = dicom_modality(given or name)
     if modality is None:
-        raise InputError(f"'{given or name}' is no modality", where=path, fix="Write CT, MR, PT, ...")
+        raise InputError(f"'{given or name}' is not a modality", where=path, fix="Write CT, MR, PT, ...")
     return modality
 
 
@@ -152,7 +152,7 @@ def _case(
             return None
         found.append(same[0].scan)
     if len(drawings) > 1:
-        log.warning("%s: %d objects were drawn on it; none is taken", first.scan.case_id, len(drawings))
+        log.warning("%s: %d segmentation objects belong to it, so none is used", first.scan.case_id, len(drawings))
     return DatasetCase(
         first.scan.case_id,
         tuple(scan.files[0] for scan in found),

@@ -61,9 +61,9 @@ def read_dataset(path: Path, given: DatasetDescription | None = None) -> Dataset
                 return layout.read(path)
             if layout.describe is None:
                 raise ConfigError(
-                    f"a dataset of layout '{layout.name}' describes itself",
+                    f"a dataset of layout '{layout.name}' has its own description",
                     where="dataset",
-                    fix=f"Leave out 'dataset' and change {path.name}.",
+                    fix=f"Remove 'dataset' and change {path.name}.",
                 )
             return layout.describe(path, given)
     known = "; ".join(f"{layout.name}: {layout.description}" for layout in LAYOUTS)

@@ -143,7 +143,7 @@ class GridPlanner:
         return topology_of(spacing, patch, most_stages=self.preset.most_stages)
 
     def _held(self, topology: Topology) -> int:
-        return feature_voxels(topology, self.features(len(topology.strides)), self.data.scores)
+        return feature_voxels(topology, self.features(len(topology.strides)), self.data.n_outputs)
 
     @property
     def _base(self) -> int:

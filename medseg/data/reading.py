@@ -52,7 +52,7 @@ def read_channels(data: Dataset, case: DatasetCase) -> Scan:
 def read_reference(data: Dataset, case: DatasetCase, scan: Scan) -> LabelMap:
     """Read a case's reference in the values of the dataset's table; voxels to ignore keep their value."""
     if case.reference is None:
-        raise InputError("has no reference", where=case.case_id, fix="Leave it out of training.")
+        raise InputError("has no reference", where=case.case_id, fix="Remove it from the training cases.")
     if data.structures and recognize(case.reference).kind == "dicom":
         drawn = _drawn if look(case.reference).drawn_on is not None else _segmented
         return drawn(data, case.reference, scan)
@@ -137,6 +137,6 @@ def _segmented(data: Dataset, path: Path, scan: Scan) -> LabelMap:
         wanted = [c.value for c in found.table if re.fullmatch(pattern, c.name, re.IGNORECASE)]
         if not wanted:
             names = ", ".join(f"'{c.name}'" for c in found.table) or "none"
-            raise InputError(f"no segment is called like '{pattern}'", where=path, fix=f"It has: {names}.")
+            raise InputError(f"no segment matches '{pattern}'", where=path, fix=f"It has: {names}.")
         target[np.isin(found.array, wanted)] = value
     return LabelMap(array, scan.geometry, data.table)

@@ -25,7 +25,7 @@ def place_in(part: Geometry, whole: Geometry, where: Path) -> tuple[slice, slice
     inside = (np.minimum(first, last) >= 0).all() and (np.maximum(first, last) < whole.shape).all()
     if not (aligned and inside and np.abs(corners - np.rint(corners)).max() < TOLERANCE):
         raise GeometryMismatch(
-            f"a grid of {_words(part)} is no part of the scan's {_words(whole)}",
+            f"a grid of {_words(part)} is not part of the scan's {_words(whole)}",
             where=where,
             fix="Pair it with the scan it was drawn on.",
         )

@@ -41,9 +41,7 @@ class Guard:
     def __post_init__(self) -> None:
         for name, limit in (("memory", self.memory), ("seconds", self.seconds)):
             if limit is not None and not limit > 0:
-                raise UsageError(
-                    f"--max-{name} {limit:g}: must be more than 0", fix="Leave it out for no limit of yours."
-                )
+                raise UsageError(f"--max-{name} {limit:g}: must be more than 0", fix="Omit it to set no limit.")
 
 
 def run_isolated(

@@ -123,7 +123,7 @@ def predict(
     Raises
     ------
     UsageError
-        When an option cannot be what was given, or there is no such map to save.
+        When an option cannot be what was given, or there is no such output to save.
     """
     if fast and best:
         raise UsageError("--fast and --best exclude each other", fix="Choose one.")
@@ -156,7 +156,7 @@ def maps_to_save(given: str | Sequence[str], *, option: str = "--save") -> list[
     """Return the names of maps to write besides the labels; `UsageError` for one that there is not."""
     names = _names(given)
     if unknown := [name for name in names if name not in SAVABLE]:
-        raise UsageError(f"{option} {unknown[0]}: there is no such map", fix=f"Choose among {', '.join(SAVABLE)}.")
+        raise UsageError(f"{option} {unknown[0]}: there is no such output", fix=f"Choose among {', '.join(SAVABLE)}.")
     return names
 
 

@@ -100,7 +100,7 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
 def _run_cases(
     work: Work, todo: Sequence[FoundScan], discovery: Discovery, options: RunOptions
 ) -> dict[str, CaseOutcome]:
-    """Run this process's share of the cases, and show how each ends."""
+    """Run this process's part of the cases, and show how each ends."""
     ended: dict[str, CaseOutcome] = {}
     corrupt = _corrupt(discovery)
     with case_progress(len(todo) + len(corrupt)) as progress:

@@ -109,7 +109,7 @@ def find_probabilities(pair: CasePair, folder: Path | None) -> Path | None:
 
 
 def _named_like(folder: Path, pair: CasePair) -> Path | None:
-    """First file of a folder that is called like the case."""
+    """First file of a folder with the name of the case."""
     wanted = {plain_name(name) for item in (pair.prediction, pair.reference) for name in (*item.names, pair.case_id)}
     named_so = [item for item in find_labels(folder) if wanted & {plain_name(name) for name in item.names}]
     return min((item.path for item in named_so), default=None)

@@ -27,13 +27,14 @@ class LesionRule(_Strict):
     """
 
     rule: Literal["dilated", "matched"] = Field(
-        default="dilated", description="dilated: BraTS 2023 and 2024; matched: the challenge's package since"
+        default="dilated",
+        description="dilated: the rule of BraTS 2023 and 2024; matched: that of the challenge's package since then",
     )
     dilation: Annotated[int, Field(ge=0)] = Field(
-        default=3, description="lesions of the reference that meet when dilated as often are one; for dilated"
+        default=3, description="dilations after which reference lesions that touch count as one; for the rule dilated"
     )
     minimum_mm3: Annotated[float, Field(ge=0)] = Field(
-        default=50.0, description="lesions no larger than this are skipped; for dilated"
+        default=50.0, description="lesions no larger than this are skipped; for the rule dilated"
     )
 
 
@@ -46,7 +47,7 @@ class EvaluateOptions(_Strict):
     regions: dict[str, tuple[int, ...]] = Field(
         default={}, description="unions of classes measured as one more class each, by name: lists of values"
     )
-    tolerances_mm: tuple[Positive, ...] = Field(default=(1.0, 2.0), description="for nsd@T, mm")
+    tolerances_mm: tuple[Positive, ...] = Field(default=(1.0, 2.0), description="tolerances T of nsd@T, in mm")
     boundary_width_mm: Positive = Field(default=2.0, description="depth of the band of boundary_iou, mm")
     surfaces: bool = Field(default=True, description="measure distances; false measures overlap only")
     objects: Literal["components", "instances", "none"] = Field(
@@ -60,10 +61,10 @@ class EvaluateOptions(_Strict):
     lesions: LesionRule = LesionRule()
     froc_iou: Fraction = Field(default=0.1, description="IoU from which a predicted object hits a reference object")
     penalty_mm: Positive | None = Field(
-        default=None, description="stands in for infinite distances in means; default: they are skipped and counted"
+        default=None, description="value used for infinite distances in means; default: they are skipped and counted"
     )
     n_bootstrap: Annotated[int, Field(ge=100)] = Field(default=2000, description="bootstrap resamples, over patients")
-    seed: int = Field(default=0, description="of the bootstrap")
+    seed: int = Field(default=0, description="seed of the bootstrap")
     worst: Annotated[int, Field(ge=0)] = Field(default=5, description="worst cases to list, and to draw in the report")
     jobs: Annotated[int, Field(ge=1)] = Field(default=1, description="cases measured at the same time")
 

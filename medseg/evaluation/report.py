@@ -157,7 +157,7 @@ def _card(evaluation: Evaluation, pair: CasePair, out: Path, images: Path | None
         scan = None if images is None else scan_on_grid(images, pair, case.reference.geometry)
     except MedsegError as error:
         # The case was measured, so its labels can be read; only its figure is missing.
-        log.warning("%s: the report has no figure of it: %s", pair.case_id, error)
+        log.warning("%s: the report has no figure of this case: %s", pair.case_id, error)
         card["problem"] = str(error)
         return card
     turned = LabelPair.from_labels(case.reference, case.prediction, scan)

@@ -109,6 +109,6 @@ def _refuse_nan(best: npt.NDArray[Any]) -> None:
     """`numpy.maximum` hands on NaN, so one look at the largest scores sees a NaN in any class."""
     if np.isnan(best.max(initial=0)):
         raise ModelError(
-            "the network gave scores that are not numbers",
+            "the output of the network has values that are not numbers (NaN)",
             fix="The weights are damaged or the precision is too low: try --engine torch, or another package.",
         )

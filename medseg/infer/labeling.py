@@ -84,7 +84,7 @@ class Labeling:
             if kept is not None:
                 kept.add(slab)
         assert labels.complete
-        log.debug("scores of %d voxels interpolated", labels.interpolated)
+        log.debug("The network's outputs were interpolated at %d voxels of the scan.", labels.interpolated)
 
     def _on_device(self, offset: tuple[int, int, int], out: npt.NDArray[Any]) -> bool:
         """Label on the GPU that runs the network; False where there is none, or scores do not fit on it."""
@@ -99,7 +99,9 @@ class Labeling:
         try:
             label_on_device(self.prepared.array, self.engine, self.maps, offset, self.decision, out, self.windows)
         except torch.OutOfMemoryError:
-            log.warning("the scores do not fit on the GPU; they are blended in main memory, which is slower")
+            log.warning(
+                "The network's outputs do not fit on the GPU, so they are blended in main memory, which is slower."
+            )
             torch.cuda.empty_cache()
             self.windows.counter.reset()
             return False

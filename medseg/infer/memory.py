@@ -118,7 +118,7 @@ def strips_that_fit(need_of: Callable[[int], Need], available: int, *, most: int
     least = min(needs, key=lambda need: need.total)
     raise ResourceLimit(
         f"the case needs about {least} of memory, {_gb(available)} are free",
-        fix="Close other programs, use a machine with more memory, or leave out --save probabilities if it was given.",
+        fix="Close other programs, use a machine with more memory, or omit --save probabilities if it was given.",
     )
 
 

@@ -186,6 +186,6 @@ class _Labels:
     def _refuse_nan(scores: torch.Tensor) -> None:
         if bool(torch.isnan(scores).any()):
             raise ModelError(
-                "the network gave scores that are not numbers",
+                "the output of the network has values that are not numbers (NaN)",
                 fix="The weights are damaged or the precision is too low: try --set segment.precision=float32.",
             )

@@ -44,7 +44,8 @@ class InferOptions(BaseModel):
     )
     skip_beyond: Annotated[float, Field(ge=0)] | Literal["auto", "none"] = Field(
         default="auto",
-        description="in a cascade, mm: windows further than that from all the low-resolution stage found are skipped; "
+        description="in a cascade, mm: windows further than this from everything the low-resolution stage "
+        "found are skipped; "
         "none runs every window, auto takes the model card's distance",
     )
     memory_gb: Annotated[float, Field(gt=0)] | None = Field(

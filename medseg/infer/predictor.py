@@ -64,7 +64,7 @@ class Predictor:
         self.low_resolution_stage = None if first is None else Predictor(first, own, progress=progress)
         self.decision = Decision.from_card(package.card)
         self.mirror, self._mirror_notes = mirror_axes(package.card, self.options.mirror)
-        log.info("model %s on %s", package.identity, self.engine.name)
+        log.info("The model %s runs on %s.", package.identity, self.engine.name)
 
     def segment(self, scan: Scan, scratch: Scratch | None = None) -> Prediction:
         """Label every voxel of a scan on its own grid.
@@ -137,7 +137,7 @@ class Predictor:
         limit = self.options.memory_gb
         available = int(limit * 1e9) if limit is not None else int(MEMORY_FRACTION * available_bytes())
         count = strips_that_fit(need, available)
-        log.debug("needs %s%s", need(count), f", in {count} strips" if count > 1 else "")
+        log.debug("The case needs %s%s.", need(count), f", in {count} strips" if count > 1 else "")
         return strips(rows, count)
 
     @property

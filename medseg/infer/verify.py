@@ -16,15 +16,16 @@ def verify(package: ModelPackage, options: InferOptions | None = None) -> dict[s
     card = package.card
     window = np.random.default_rng(0).standard_normal((1, card.channels, *card.input.patch), np.float32)
     scores = engine.run(window)
-    expected = (1, card.scores, *card.input.patch)
+    expected = (1, card.n_outputs, *card.input.patch)
     if scores.shape != expected:
-        raise ModelError(f"the network gives scores of shape {scores.shape}, not {expected}", where=package.folder)
+        raise ModelError(f"the network gives an output of shape {scores.shape}, not {expected}", where=package.folder)
     if not np.isfinite(scores).all():
-        raise ModelError("the network gives scores that are not numbers", where=package.folder)
+        raise ModelError("the output of the network has values that are not numbers (NaN)", where=package.folder)
     return {
         "package": str(package.identity),
         "weights": f"SHA-256 {card.weights_sha256[:12]}... as on the card",
         "network": f"{card.network.name}, weights fit"
         + (f", an ensemble of {card.ensemble_members}" if card.ensemble_members > 1 else ""),
-        "run": f"one window of {' x '.join(map(str, card.input.patch))} on {engine.name}: {card.scores} finite scores",
+        "run": f"one window of {' x '.join(map(str, card.input.patch))} on {engine.name}: "
+        f"{card.n_outputs} finite outputs",
     }

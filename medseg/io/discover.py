@@ -93,7 +93,7 @@ def survey(inputs: Sequence[Path]) -> Survey:
             (found if isinstance(scan, FoundScan) else skipped).append(scan)  # type: ignore[arg-type]
         else:
             skipped.append(
-                Skipped(entry.path, "a 2D image among scans", "Name it on the command line if it is meant to be one.")
+                Skipped(entry.path, "a 2D image among scans", "Name it on the command line if it is a scan.")
             )
     skipped = [replace(left, path=shown.get(left.path, left.path)) for left in skipped]
     discovery = Discovery(_named(found, shown), tuple(sorted(skipped, key=lambda left: absolute(left.path))))

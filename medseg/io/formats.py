@@ -64,7 +64,7 @@ def write_file(item: Labeled, path: Path) -> list[Path]:
     Raises
     ------
     UsageError
-        When no format has that ending, or it needs a DICOM scan and this is none.
+        When no format has that ending, or it needs a DICOM scan and this scan is not DICOM.
     """
     ending = next((ending for ending in ENDINGS if path.name.endswith(ending)), None)
     if ending is None:

@@ -119,7 +119,7 @@ def _layout(reader: Any, header: TextHeader, path: Path, kind: ItkFormat) -> tup
             raise InputError(
                 f"its header gives no orientation of the patient (space: {header.fields.get('space', 'none')})",
                 where=path,
-                fix="If you know, add the line 'space: left-posterior-superior' (or the one that is true) to it.",
+                fix="If you know, add the line 'space: left-posterior-superior' (or the correct one) to it.",
             )
         if units := {u.lower() for u in header.fields.get("space units", "").replace('"', " ").split()} - {"mm"}:
             raise InputError(f"its lengths are in {', '.join(sorted(units))}, not mm", where=path, fix="Save it in mm.")

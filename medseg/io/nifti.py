@@ -85,19 +85,21 @@ def write_scan(scan: Scan, path: Path) -> None:
     _write(array, _header_like(array, scan.geometry, scan.source), path)
 
 
-def write_probabilities(shares: npt.NDArray[Any], geometry: Geometry, path: Path, source: Source | None = None) -> None:
+def write_probabilities(
+    probabilities: npt.NDArray[Any], geometry: Geometry, path: Path, source: Source | None = None
+) -> None:
     """Write numbers between 0 and 1 as bytes of 255ths, which every reader scales back; otherwise as `write_labels`.
 
     Shape (X, Y, Z) or (K, X, Y, Z), where K becomes the fourth axis. Of an array in a file, one slice at a time is in
     memory.
     """
-    array = shares if shares.ndim == 3 else np.moveaxis(shares, 0, 3)
+    array = probabilities if probabilities.ndim == 3 else np.moveaxis(probabilities, 0, 3)
     header = _header_like(np.broadcast_to(np.uint8(0), array.shape), geometry, source)
     header.set_slope_inter(1 / 255, 0)
 
     def in_255ths(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
         stored = np.rint(plane.astype(np.float32) * 255).astype(np.uint8)
-        release(shares)
+        release(probabilities)
         return stored
 
     _write(array, header, path, in_255ths)

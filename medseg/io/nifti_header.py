@@ -147,6 +147,6 @@ def _geometry(header: Any, shape: tuple[int, int, int], path: Path, warnings: li
         raise InputError(what, where=path, fix="Write the header again with the tool that made the file.") from error
     if MM[unit] != 1:
         warnings.append(
-            f"Lengths in the header are in {'meters' if unit == 1 else 'micrometers'}; they were turned into mm"
+            f"Lengths in the header are in {'meters' if unit == 1 else 'micrometers'}; they were converted to mm"
         )
     return geometry

@@ -24,7 +24,7 @@ def object_labels(instances: Instances) -> LabelMap:
     if largest > MOST:
         raise FormatLimitation(
             f"there are {largest} objects, and formats of labels hold {MOST}",
-            fix="Remove small objects first, or keep to instances.nii.gz.",
+            fix="Remove small objects first, or use instances.nii.gz.",
         )
     classes = {entry.value: entry for entry in instances.table}
     counts: Counter[int] = Counter()

@@ -19,9 +19,9 @@ class _Strict(BaseModel):
 class CodeCard(_Strict):
     """A coded concept: value, scheme (``SCT`` for SNOMED CT) and meaning."""
 
-    value: str = Field(description="of the code")
+    value: str = Field(description="value of the code")
     scheme: str = Field(default="SCT", description="coding scheme; SCT is SNOMED CT")
-    meaning: str = Field(description="of the code, in words")
+    meaning: str = Field(description="meaning of the code, in words")
 
     def to_code(self) -> Code:
         """Return it as the type that travels."""
@@ -31,14 +31,16 @@ class CodeCard(_Strict):
 class ClassCard(_Strict):
     """One class the model knows."""
 
-    value: Annotated[int, Field(ge=1, le=65535)] = Field(description="in label maps; 0 is background")
-    name: str = Field(description="of the class, as results show it")
+    value: Annotated[int, Field(ge=1, le=65535)] = Field(
+        description="value of the class in label maps; 0 is background",
+    )
+    name: str = Field(description="name of the class, as results show it")
     category: CodeCard | None = Field(
         default=None, description="DICOM's segmented property category; null: Anatomical Structure"
     )
     code: CodeCard | None = Field(default=None, description="what the class is, as a rule in SNOMED CT")
     color: tuple[int, int, int] = Field(default=(255, 0, 0), description="for display: red, green, blue, 0 to 255")
-    is_thing: bool = Field(default=False, description="whether it consists of objects that can be counted")
+    is_thing: bool = Field(default=False, description="whether the class consists of objects that can be counted")
 
 
 class NetworkCard(_Strict):
@@ -48,8 +50,11 @@ class NetworkCard(_Strict):
     """
 
     name: str = Field(description="registered name")
-    dimensions: Literal[2, 3] = Field(default=3, description="of its convolutions")
-    arguments: dict[str, Any] = Field(default={}, description="that build it; docs/reference lists them by network")
+    dimensions: Literal[2, 3] = Field(default=3, description="number of dimensions of the convolutions")
+    arguments: dict[str, Any] = Field(
+        default={},
+        description="arguments that build the network; docs/reference lists them by network",
+    )
     output: Literal["logits", "probabilities"] = Field(
         default="logits", description="probabilities where the network ends in softmax or sigmoid"
     )
@@ -64,15 +69,16 @@ class LowResolutionCard(_Strict):
     """The model whose labels the network is shown beside the scan: the low-resolution stage of a cascade."""
 
     folder: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = Field(
-        default="low-resolution", description="of that package, inside this one"
+        default="low-resolution", description="folder of the low-resolution stage's package, inside this one"
     )
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(description="of that package's card")
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(description="SHA-256 of the card of that package")
     labels: tuple[int, ...] = Field(
-        description="each is a channel after the scan's: 1 where the low-resolution stage has it"
+        description="values of its labels, each a further channel after the scan's: 1 where the stage finds it"
     )
     skip_beyond_mm: Annotated[float, Field(ge=0)] | None = Field(
         default=None,
-        description="windows further than that from all the low-resolution stage found are skipped; null: none is",
+        description="windows further than this from everything the low-resolution stage found are skipped; "
+        "null skips none",
     )
 
 
@@ -80,22 +86,23 @@ class PostCard(_Strict):
     """One post-processing step: a stage by name, and its options."""
 
     stage: str = Field(description="name of the stage")
-    options: dict[str, Any] = Field(default={}, description="of the stage")
+    options: dict[str, Any] = Field(default={}, description="options of the stage")
 
 
 class TrainingCard(_Strict):
     """Where the weights come from."""
 
     data: str = Field(description="what the model was trained on, and where that comes from")
-    license: str = Field(description="of the data, and what it means for the weights")
+    license: str = Field(description="license of the data, and what it means for the weights")
     cases: int = Field(description="number of cases trained on")
-    command: str = Field(description="that trained the model")
-    seed: int | None = Field(description="of the training; null: not known")
+    command: str = Field(description="command that trained the model")
+    seed: int | None = Field(description="seed of the training; null: not known")
     duration: str = Field(default="", description="how long the training took, and on what")
-    software: dict[str, str] = Field(default={}, description="package to version, as the training used them")
+    software: dict[str, str] = Field(default={}, description="packages and versions used in training")
     held_out: tuple[str, ...] = Field(default=(), description="case ids not trained on, used for `validation`")
     border_mm: float | None = Field(
-        default=None, description="width of the class `border` that was made of numbered objects; null without one"
+        default=None,
+        description="width in mm of the class `border` that was made from numbered objects; null without one",
     )
 
 
@@ -109,14 +116,14 @@ class ValidationCard(_Strict):
     volume_range_ml: dict[str, tuple[float, float]] = Field(
         default={}, description="class name to smallest and largest volume in the training references"
     )
-    notes: str = Field(default="", description="how it was measured, and what else was")
+    notes: str = Field(default="", description="how it was measured, and further results")
 
 
 class UncertaintyCard(_Strict):
     """How uncertain the network is on ordinary cases, measured on cases it was not trained on."""
 
     boundary_entropy: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
-        description="class name to the largest ordinary mean entropy along its boundary"
+        description="class name to the largest mean entropy along its boundary in ordinary cases"
     )
     cases: Annotated[int, Field(ge=1)] = Field(description="number of cases measured")
 
@@ -124,15 +131,15 @@ class UncertaintyCard(_Strict):
 class PrecisionCard(_Strict):
     """What a lower precision than float32 costs, as `medseg models optimize` measured it."""
 
-    dice_drop: dict[str, float] = Field(description="class name to mean Dice in float32 less that in this precision")
+    dice_drop: dict[str, float] = Field(description="class name to mean Dice in float32 minus that in this precision")
     cases: Annotated[int, Field(ge=1)] = Field(description="number of cases measured")
     held_out: bool | None = Field(
-        default=None, description="whether the weights were not trained on them; null: not known"
+        default=None, description="whether these cases were held out from training; null: not known"
     )
     agreement: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="smallest fraction, over cases, of voxels with the label that float32 gives"
     )
-    engine: str = Field(default="", description="what computed both")
+    engine: str = Field(default="", description="engine that ran both precisions")
     files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(
         default={}, description="files beside the card that hold the network in this precision, and their SHA-256"
     )
@@ -147,24 +154,24 @@ class PrecisionCard(_Strict):
 class ModelCard(_Strict):
     """Everything a user or a program must know to use a model."""
 
-    format_version: Literal[2] = Field(default=2, description="of the card")
+    format_version: Literal[2] = Field(default=2, description="version of the card's format")
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = Field(
-        description="of the model, as `--model` takes it"
+        description="name of the model, as `--model` takes it"
     )
-    version: str = Field(default="1", description="of the model")
+    version: str = Field(default="1", description="version of the model")
     title: str = Field(description="what the model segments, and in what, in one line")
     notice: str = Field(
         default="Research use only; not a medical device.", description="what every user must know before using it"
     )
-    classes: tuple[ClassCard, ...] = Field(description="what the network distinguishes, besides background")
+    classes: tuple[ClassCard, ...] = Field(description="classes that the network distinguishes, besides background")
     regions: tuple[int, ...] | None = Field(
         default=None,
         description="for regions that may overlap: the class each output channel stands for, later ones on top; "
         "null where classes exclude each other and the largest output wins",
     )
-    input: InputCard = Field(description="what the network is given")
+    input: InputCard = Field(description="input of the network")
     low_resolution_stage: LowResolutionCard | None = Field(
-        default=None, description="for the second stage of a cascade"
+        default=None, description="model of the low-resolution stage, on the card of a cascade's second stage"
     )
     network: NetworkCard = Field(description="the network, and the arguments that build it")
     interpolated: Literal["logits", "probabilities"] = Field(
@@ -190,8 +197,8 @@ class ModelCard(_Strict):
         default={}, description="measured cost of lower precisions; one that costs little is used"
     )
     limits: tuple[str, ...] = Field(default=(), description="what the model is not for, a sentence each")
-    weights_file: str = Field(default="weights.safetensors", description="beside the card")
-    weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(description="of that file")
+    weights_file: str = Field(default="weights.safetensors", description="name of the weights file, beside the card")
+    weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(description="SHA-256 of the weights file")
 
     @model_validator(mode="after")
     def _regions_are_classes(self) -> ModelCard:
@@ -224,7 +231,7 @@ class ModelCard(_Strict):
         return len(self.input.channels) + (len(self.low_resolution_stage.labels) if self.low_resolution_stage else 0)
 
     @property
-    def scores(self) -> int:
+    def n_outputs(self) -> int:
         """Output channels of the network."""
         return len(self.classes) + 1 if self.regions is None else len(self.regions)
 

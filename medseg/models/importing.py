@@ -82,7 +82,7 @@ def _import_foreign(
     elif path.is_file() and path.suffix in bare_files.WEIGHTS:
         found = bare_files.read_bare(path, facts)
     else:
-        raise FormatLimitation("no kind of model that medseg imports", where=path, fix=f"Give {KINDS}.")
+        raise FormatLimitation("it is not a kind of model that medseg imports", where=path, fix=f"Give {KINDS}.")
     card = complete(found, facts, name, path.name)
     if card.network.name == "torchscript" and not trust:
         raise UsageError(
@@ -111,7 +111,7 @@ def _check_fit(card: ModelCard, weights: Any, where: Path) -> None:
         network = build_network(
             card.network.name,
             channels=card.channels,
-            classes=card.scores,
+            classes=card.n_outputs,
             dimensions=card.network.dimensions,
             arguments=card.network.arguments,
         )

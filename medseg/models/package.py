@@ -56,7 +56,7 @@ class ModelPackage:
             # Without defaults, so that a version of medseg that knows more of them finds the same.
             "network": card.network.model_dump(mode="json", exclude_defaults=True),
             "members": card.ensemble_members,
-            "shape": [card.channels, card.scores, *card.input.patch],
+            "shape": [card.channels, card.n_outputs, *card.input.patch],
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

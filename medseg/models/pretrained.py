@@ -112,7 +112,7 @@ def fit_weights(weights: Mapping[str, Tensor], names: Mapping[str, Tensor], *, w
         raise ModelError(
             f"{len(missing)} of {len(names)} weights of this encoder are not in the file (the first: {missing[0]})",
             where=where,
-            fix="Use the weights of this very encoder.",
+            fix="Use weights that were trained with this encoder.",
         )
     result: dict[str, Tensor] = {}
     for name, own in names.items():
@@ -125,7 +125,7 @@ def fit_weights(weights: Mapping[str, Tensor], names: Mapping[str, Tensor], *, w
             raise ModelError(
                 f"{name} is {list(value.shape)} in the file and {list(own.shape)} in the encoder",
                 where=where,
-                fix="Use the weights of this very encoder.",
+                fix="Use weights that were trained with this encoder.",
             )
         result[name] = value
     return result
@@ -144,7 +144,9 @@ def _packaged(source: WeightSource) -> Path | None:
 def _check_hash(path: Path) -> None:
     expected = re.search(r"-([0-9a-f]{8})\.pth$", path.name)
     if expected and hashlib.sha256(path.read_bytes()).hexdigest()[:8] != expected[1]:
-        raise ModelError("the file is damaged: its SHA-256 is not the one in its name", where=path, fix="Get it again.")
+        raise ModelError(
+            "the file is damaged: its SHA-256 is not the one in its name", where=path, fix="Download it again."
+        )
 
 
 def _download(source: WeightSource, place: Path) -> None:

@@ -49,7 +49,7 @@ def find_family(name: str) -> NetworkFamily:
     claims = len(installed) + (name in _BUILT_IN)
     if claims > 1:
         packages = ", ".join(str(point.dist.name if point.dist else point.value) for point in installed)
-        raise ModelError(f"the network name '{name}' is claimed more than once ({packages})", fix="Uninstall one.")
+        raise ModelError(f"the network name '{name}' is defined more than once ({packages})", fix="Uninstall one.")
     if name in _BUILT_IN:
         family = getattr(import_module(f"medseg.models.networks.{_BUILT_IN[name]}"), name.upper())
     elif installed:

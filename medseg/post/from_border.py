@@ -95,7 +95,9 @@ def objects_from_border(
         following += len(classes)
     if lost:
         logger.warning(
-            "%d border voxels touch no interior and no probabilities tell their class: they belong to no object", lost
+            "%d border voxels touch no interior, and their class is unknown without probabilities, so they "
+            "belong to no object.",
+            lost,
         )
     _drop_small(ids, of_class, min_mm3 / labels.geometry.voxel_volume)
     return number_objects(ids, labels.geometry, of_class, table)
@@ -181,7 +183,7 @@ def _border_value(table: LabelTable, border: str) -> int:
     value = next((item.value for item in table if item.name == border), None)
     if value is None or len(table) < 2:
         raise InputError(
-            f"the label table needs a class called '{border}' and one beside it",
+            f"the label table needs a class called '{border}' and another class",
             fix="Train the model on references that number objects with border_mm, or name its border class.",
         )
     return value

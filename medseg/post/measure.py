@@ -1,4 +1,4 @@
-"""What is measured of each object: size, place, shape, score and mean intensity."""
+"""What is measured of each object: size, place, shape, mean probability and mean intensity."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def measure(instances: Instances, scan: Scan | None = None, *, shape: bool = Tru
 
 
 def score(instances: Instances, probabilities: npt.NDArray[np.floating]) -> Instances:
-    """Give each object the mean score of its class over its voxels.
+    """Give each object the mean probability of its class over its voxels, as COCO's score.
 
     - `probabilities`, shape (1 + classes, X, Y, Z): background first, then the classes of the label table in its order,
       as in `Prediction`.

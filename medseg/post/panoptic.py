@@ -36,7 +36,7 @@ def panoptic(
     object is background.
 
     - `things`: objects of the thing classes, from any of the methods; connected components by default.
-    - `probabilities`, shape (1 + classes, X, Y, Z): as in `Prediction`: gives each row the mean score of its class.
+    - `probabilities`, shape (1 + classes, X, Y, Z): as in `Prediction`; each row gets the mean of its class.
     """
     merged = _by_components(labels, connectivity, planes, out) if things is None else _merge(labels, things, out)
     if probabilities is not None:

@@ -36,11 +36,11 @@ class NormalizationCard(_Strict):
         description="nonzero_only takes in what such voxels enclose (nnU-Net); false: each channel's own that are not "
         "0 (MONAI)",
     )
-    to: tuple[float, float] = Field(default=(0.0, 1.0), description="what lower and upper become")
-    clip: bool = Field(default=False, description="move what lies beyond lower and upper to them")
+    to: tuple[float, float] = Field(default=(0.0, 1.0), description="values that lower and upper become")
+    clip: bool = Field(default=False, description="clip values to lower and upper")
     lower: float | None = Field(default=None, description="lower intensity, or percentile")
     upper: float | None = Field(default=None, description="upper intensity, or percentile")
-    mean: float | None = Field(default=None, description="of the training data, for clip_zscore")
+    mean: float | None = Field(default=None, description="mean of the training data, for clip_zscore")
     std: float | None = Field(default=None, description="standard deviation of the training data, for clip_zscore")
 
     @model_validator(mode="after")
@@ -97,7 +97,7 @@ class ForegroundCard(_Strict):
 class ChannelCard(_Strict):
     """One input channel."""
 
-    name: str = Field(description="of the channel")
+    name: str = Field(description="name of the channel")
     modality: str | None = Field(default=None, description="DICOM's modality, such as CT or MR")
     normalization: NormalizationCard = Field(
         default=NormalizationCard(), description="how intensities are brought to the network's range"
@@ -110,7 +110,7 @@ class ChannelCard(_Strict):
 class InputCard(_Strict):
     """What the network is given."""
 
-    channels: tuple[ChannelCard, ...] = Field(description="one for each scan the network is given at once")
+    channels: tuple[ChannelCard, ...] = Field(description="one for each scan that the network takes together")
     orientation: Annotated[str, Field(pattern=r"^([RLAPSI]{3}|stored)$")] = Field(
         default="RAS",
         description="where the axes point, such as RAS or LPS, or `stored`: as the file stores them, for networks "

@@ -88,7 +88,9 @@ class Archive:
                 )
             if certificate is not None:
                 raise UsageError(
-                    "an own certificate is shown to dicoms:// only", where=f"--cert {certificate}", fix="Omit --cert."
+                    "a certificate of this machine is used for dicoms:// only",
+                    where=f"--cert {certificate}",
+                    fix="Omit --cert.",
                 )
             return cls("web", parts.hostname, url=address.rstrip("/"), aet=aet, user=user, authority=authority)
         title = parts.path.strip("/")
@@ -168,7 +170,9 @@ def _move_tls(authority: Path | None, certificate: Path | None, private_key: Pat
     """Return what lets an archive connect to us over TLS, and shows it our certificate."""
     if certificate is None:
         raise UsageError(
-            "C-MOVE over TLS needs an own certificate", where="--move-port", fix="Add --cert, or omit --move-port."
+            "C-MOVE over TLS needs a certificate of this machine",
+            where="--move-port",
+            fix="Add --cert, or omit --move-port.",
         )
     context = _tls(authority, certificate, private_key, ssl.Purpose.CLIENT_AUTH)
     if authority is not None:

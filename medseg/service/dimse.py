@@ -136,7 +136,7 @@ def kept(keep: Callable[[str, bytes], None], instance: str, content: bytes) -> i
     try:
         keep(instance, content)
     except OSError:
-        log.error("An object could not be written; is the disk full?")
+        log.error("An object could not be written; check that the disk is not full.")
         return NO_ROOM
     return STORED
 

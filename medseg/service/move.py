@@ -58,7 +58,7 @@ def move(archive: Archive, study: str, series: str, keep: Callable[[str, bytes],
         raise ArchiveError(
             f"the archive says it sent {sent} objects of series {series}, and {len(arrived)} arrived",
             where=archive.name,
-            fix=f"Check that it knows {archive.aet} at the address of --move-port.",
+            fix=f"Check that the archive has {archive.aet} configured with the address of --move-port.",
         )
 
 

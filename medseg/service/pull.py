@@ -38,7 +38,9 @@ def search(archive: Archive, query: Mapping[str, str]) -> list[Series]:
     ``?`` stand for any text and any character, as in DICOM.
     """
     if not query:
-        raise UsageError("this would fetch the whole archive", fix="Say which with --query, e.g. AccessionNumber=123.")
+        raise UsageError(
+            "this would fetch the whole archive", fix="Restrict it with --query, for instance AccessionNumber=123."
+        )
     if unknown := [keyword for keyword in query if tag_for_keyword(keyword) is None]:
         raise UsageError(
             "this is not a DICOM keyword",
@@ -79,7 +81,7 @@ def pull(archive: Archive, series: Series, out: Path, *, retries: int = 3, wait:
                 raise ArchiveError(
                     "the archive sent an object without a valid UID",
                     where=archive.name,
-                    fix="Report it to whoever runs the archive.",
+                    fix="Report it to the administrator of the archive.",
                 )
             write_bytes(part / f"{instance}.dcm", content)
             names[f"{instance}.dcm"] = None
@@ -126,6 +128,6 @@ def _uid(answer: Dataset, keyword: str, archive: Archive) -> str:
         raise ArchiveError(
             f"the archive answered with an invalid {keyword}",
             where=archive.name,
-            fix="Report it to whoever runs the archive.",
+            fix="Report it to the administrator of the archive.",
         )
     return uid

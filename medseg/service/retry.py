@@ -25,6 +25,6 @@ def keep_trying(action: Callable[[], T], *, retries: int, wait: float) -> T:
         except ArchiveRefusal:
             raise
         except ArchiveError as error:
-            log.warning("%s; trying again in %g s", error.what, wait * 2**attempt)
+            log.warning("%s; trying again in %g s.", error.what, wait * 2**attempt)
             time.sleep(wait * 2**attempt)
     return action()

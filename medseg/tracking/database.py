@@ -26,7 +26,7 @@ ROWS_OF_RUNS = ("latest_metrics", "metrics", "params", "tags", "runs", "experime
 
 
 def make_ready(database: Path) -> None:
-    """Make a database where there is none, or one that holds no run and that a stopped process left half made."""
+    """Make a database where there is none, or one that holds no run and that a stopped process left incomplete."""
     known = database.exists()
     if known and not _is_without_runs(database):
         return
@@ -34,9 +34,9 @@ def make_ready(database: Path) -> None:
         if known:
             if schema_of(database) == schema_of(empty):
                 return
-            aside = database.with_name(f"{database.stem}-half-made{database.suffix}")
+            aside = database.with_name(f"{database.stem}-incomplete{database.suffix}")
             database.replace(aside)
-            log.warning("%s was half made by a run that was stopped; it is now %s.", database, aside.name)
+            log.warning("%s was left incomplete by a stopped run, so it was renamed to %s.", database, aside.name)
         copy(empty, database)
 
 

@@ -32,7 +32,7 @@ def build_loop(inputs: Inputs) -> Loop:
     network = build_network(
         config.network.name,
         channels=len(data.channels) + len(prior),
-        classes=data.scores,
+        classes=data.n_outputs,
         dimensions=config.network.dimensions,
         arguments=config.network.arguments,
     )
@@ -40,7 +40,7 @@ def build_loop(inputs: Inputs) -> Loop:
     if not run.checkpoint.is_file():
         load_pretrained(network)
         if config.start is not None:
-            load_start(network, config.start, classes=data.scores)
+            load_start(network, config.start, classes=data.n_outputs)
     layout = memory_format(config.network.dimensions, network)
     network = network.to(device=run.device, memory_format=layout)  # type: ignore[call-overload]
     patches = Patches(inputs.cases, config.input.patch, config.sampling, seed=config.seed, processes=run.processes)

@@ -28,22 +28,22 @@ class ClassConfig(_Strict):
     color: tuple[int, int, int] | None = Field(
         default=None, description="red, green and blue, 0 to 255; null takes one of the palette"
     )
-    is_thing: bool = Field(default=False, description="objects of it can be counted")
+    is_thing: bool = Field(default=False, description="whether the class consists of objects that can be counted")
 
 
 class SplitConfig(_Strict):
-    """Which cases are held out. A dataset that brings a split of its own for every case is split that way instead."""
+    """Which cases are held out. A dataset that has its own split for every case is split that way instead."""
 
     folds: Annotated[int, Field(ge=1)] | None = Field(
         default=None,
         description="null: 5 in a cross-validation; for one model as many as hold out about 20 cases, 5 to 10",
     )
     fold: Annotated[int, Field(ge=0)] = Field(default=0, description="number of the fold held out, from 0")
-    seed: int = Field(default=0, description="of the shuffling before the folds are cut")
+    seed: int = Field(default=0, description="seed of the shuffling before the split into folds")
 
 
 class SamplingConfig(_Strict):
-    """What one step sees."""
+    """The patches of one training step."""
 
     batch: Annotated[int, Field(ge=1)] = Field(default=2, description="patches that go through the network together")
     accumulate: Annotated[int, Field(ge=1)] = Field(
@@ -69,7 +69,10 @@ class AugmentConfig(_Strict):
     scaling: Fraction = Field(default=0.2, description="probability of a change of size")
     scaling_range: Range = Field(default=(0.7, 1.4), description="smallest and largest factor of size")
     translation: Fraction = Field(default=0.0, description="probability of a shift")
-    translation_share: Fraction = Field(default=0.1, description="of the patch, to either side along each axis")
+    translation_fraction: Fraction = Field(
+        default=0.1,
+        description="largest shift along each axis, as a fraction of the patch",
+    )
     elastic: Fraction = Field(default=0.0, description="probability of an elastic deformation")
     elastic_mm: Range = Field(default=(1.0, 3.0), description="largest displacement of a control point")
     elastic_spacing: float = Field(default=16.0, gt=0.0, description="mm between control points")
@@ -91,16 +94,22 @@ class AugmentConfig(_Strict):
     brightness_range: Range = Field(default=(0.75, 1.25), description="smallest and largest factor")
     contrast: Fraction = Field(default=0.15, description="probability of a change of contrast")
     contrast_range: Range = Field(default=(0.75, 1.25), description="smallest and largest factor")
-    low_resolution: Fraction = Field(default=0.25, description="probability of sampling down and up again")
+    low_resolution: Fraction = Field(default=0.25, description="probability of downsampling and upsampling again")
     low_resolution_zoom: Range = Field(default=(0.5, 1.0), description="smallest and largest factor of size")
     gamma: Fraction = Field(default=0.3, description="probability of a gamma change")
     gamma_inverted: Fraction = Field(default=0.1, description="probability of a gamma change of inverted intensities")
     gamma_range: Range = Field(default=(0.7, 1.5), description="smallest and largest exponent")
-    invert: Fraction = Field(default=0.0, description="light on dark becomes dark on light; for stains and dark fields")
-    gray: Fraction = Field(default=0.0, description="every channel becomes the same random mix of all")
-    color: Fraction = Field(default=0.0, description="each channel is scaled and shifted by a draw of its own")
+    invert: Fraction = Field(
+        default=0.0,
+        description="probability of inverting intensities; for data with both stained and fluorescence images",
+    )
+    gray: Fraction = Field(default=0.0, description="probability that every channel becomes the same random mix of all")
+    color: Fraction = Field(default=0.0, description="probability of scaling and shifting each channel at random")
     color_scale: Range = Field(default=(0.6, 1.4), description="smallest and largest factor of a channel")
-    color_shift: Range = Field(default=(-0.3, 0.3), description="in normalized intensities")
+    color_shift: Range = Field(
+        default=(-0.3, 0.3),
+        description="smallest and largest shift of a channel, in normalized intensities",
+    )
 
 
 class LossConfig(_Strict):
@@ -135,23 +144,27 @@ class TrainConfig(_Strict):
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = Field(
-        default="model", description="of the model package"
+        default="model", description="name of the model package"
     )
-    version: str = Field(default="1", description="of the model package")
+    version: str = Field(default="1", description="version of the model package")
     title: str = Field(default="", description="one line for the card: structures, modality, resolution")
     dataset: DatasetDescription | None = Field(
         default=None, description="channels and classes that a folder of DICOM or of paired files does not name itself"
     )
-    classes: dict[str, ClassConfig] = Field(default={}, description="by the dataset's name of the class")
+    classes: dict[str, ClassConfig] = Field(
+        default={},
+        description="settings of classes, by the dataset's name of the class",
+    )
     limits: tuple[str, ...] = Field(default=(), description="for the card: what the model is not for")
     data: str = Field(
         default="", description="where the data comes from, for the card; empty takes the dataset's description"
     )
-    license: str = Field(default="", description="of data and weights, for the card; empty takes the dataset's")
+    license: str = Field(default="", description="license of data and weights, for the card; empty takes the dataset's")
 
     border_mm: Annotated[float, Field(gt=0)] | None = Field(
         default=None,
-        description="for references that number objects: learn a class for the rim of each, this wide in mm, and split "
+        description="for references that number objects: learn a class for the border of each, this wide in "
+        "mm, and split "
         "touching objects by it",
     )
     mirror: Literal["none", "left-right", "all"] = Field(
@@ -168,7 +181,7 @@ class TrainConfig(_Strict):
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     ema_decay: Fraction = Field(
-        default=0.999, description="of the running average of weights that is validated and kept; 0 turns it off"
+        default=0.999, description="decay of the running average of weights that is validated and kept; 0 turns it off"
     )
 
     low_resolution_stage: str | None = Field(
@@ -177,17 +190,17 @@ class TrainConfig(_Strict):
     )
     start: str | None = Field(default=None, description="name or path of a model package to fine-tune")
     epochs: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="when to end; null leaves it to time_budget"
+        default=None, description="number of epochs; null: time_budget ends the run"
     )
     iterations_per_epoch: Annotated[int, Field(ge=1)] = Field(default=100, description="steps of an epoch")
-    time_budget: Annotated[float, Field(gt=0)] | None = Field(default=None, description="seconds")
-    checkpoint_every: Annotated[float, Field(gt=0)] = Field(default=300.0, description="seconds")
+    time_budget: Annotated[float, Field(gt=0)] | None = Field(default=None, description="training time in seconds")
+    checkpoint_every: Annotated[float, Field(gt=0)] = Field(default=300.0, description="seconds between checkpoints")
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         default="auto",
         description="auto is bf16 where the CPU multiplies it in hardware, fp16 on older GPUs, fp32 elsewhere",
     )
     tracking: bool = Field(default=True, description="record the run with MLflow")
-    seed: int = Field(default=0, description="of everything drawn at random")
+    seed: int = Field(default=0, description="seed of everything drawn at random")
 
     @model_validator(mode="after")
     def _bounded(self) -> TrainConfig:

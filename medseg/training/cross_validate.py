@@ -101,7 +101,7 @@ def crossed_run(run: TrainingRun) -> TrainingRun:
     if run.config.split.folds < 2:
         raise ConfigError("cross-validation needs at least two folds", where="split.folds", fix="Set it to 5.")
     if any(case.split is not None for case in run.dataset.labeled):
-        raise ConfigError("the dataset brings a split of its own", where="--folds", fix="Omit --folds.")
+        raise ConfigError("the dataset has its own split", where="--folds", fix="Omit --folds.")
     return replace(run, prepared_in=run.out / "prepared", started=None)
 
 

@@ -171,6 +171,8 @@ def launch(count: int, arguments: Sequence[str]) -> None:
             raise Interrupted(stop.sigval.name) from stop
         except ChildFailedError as failed:
             code = failed.get_first_failure()[1].exitcode
-            error = MedsegError(f"a training process ended with exit code {code}", fix="Its own message is above.")
+            error = MedsegError(
+                f"a training process ended with exit code {code}", fix="Read the message of that process above."
+            )
             error.exit_code = code
             raise error from None

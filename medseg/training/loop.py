@@ -174,7 +174,7 @@ class Loop:
             "loss": sum(losses) / len(losses),
             "learning_rate": self.stepper.rate,
             "steps_per_second": rate,
-            "data_wait_share": waiting,
+            "data_wait_fraction": waiting,
         }
         return EpochRecord(self.step // self.config.iterations_per_epoch - 1, self.step, metrics)
 

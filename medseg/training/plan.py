@@ -102,7 +102,7 @@ def plan(
     if not explain:
         return TrainingPlan(made, fingerprint, text)
     data = source.data
-    cost = predict_cost(build(TrainConfig, made.values), data.scores, device=device)
+    cost = predict_cost(build(TrainConfig, made.values), data.n_outputs, device=device)
     return TrainingPlan(made, fingerprint, text, f"{explanation(made, data, fingerprint)}\n\nTraining needs {cost}.")
 
 

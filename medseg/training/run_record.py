@@ -129,7 +129,7 @@ def _log(record: EpochRecord, loop: Loop) -> None:
     done = loop.bounds.progress(record.step, loop.elapsed)
     left = loop.elapsed * (1 - done) / done if done > 0 else math.inf
     log.info(
-        "epoch %d: loss %.4f, %.2f steps/s, %.0f%% done, %s left",
+        "Epoch %d: loss %.4f, %.2f steps/s, %.0f%% done, %s left",
         record.epoch,
         record.metrics["loss"],
         record.metrics["steps_per_second"],

@@ -20,7 +20,7 @@ CURVES = {
     "loss": "loss",
     "learning_rate": "learning rate",
     "steps_per_second": "steps a second",
-    "data_wait_share": "fraction of time waiting for data",
+    "data_wait_fraction": "fraction of time waiting for data",
 }
 
 

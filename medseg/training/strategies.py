@@ -65,10 +65,10 @@ def train_cascade(
     count = low.config.split.folds or 0
     numbers = None if folds is None else folds_of(folds, count)
     runs = 1 if numbers is None else len(numbers) + (len(numbers) == count and final == "all")
-    share = None if full.config.time_budget is None else full.config.time_budget / (count + 1 + runs)
-    _low_resolution_stage(low.with_config(time_budget=share))
+    of_one_run = None if full.config.time_budget is None else full.config.time_budget / (count + 1 + runs)
+    _low_resolution_stage(low.with_config(time_budget=of_one_run))
     log.info("Training the full-resolution stage.")
-    full = full.with_config(time_budget=None if share is None else share * runs)
+    full = full.with_config(time_budget=None if of_one_run is None else of_one_run * runs)
     if numbers is None:
         return train_model(replace(full, started=None))
     return cross_validate(full, numbers, final=final)

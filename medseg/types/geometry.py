@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from medseg.errors import GeometryMismatch, InputError
 
-# A grid matches another when no voxel of either lies further than this share of the finest spacing from its twin: far
-# below anything visible, far above what float32 headers and DICOM decimal strings lose.
+# A grid matches another when no voxel of either lies further than this fraction of the finest spacing from its twin:
+# far below anything visible, far above what float32 headers and DICOM decimal strings lose.
 TOLERANCE = 0.01
 
 

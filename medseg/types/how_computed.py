@@ -16,7 +16,7 @@ class WindowCount:
     computed : int
         Shown to the network. A scan cut into strips for want of memory has some of its windows computed twice.
     reused : int
-        Of one value throughout, such as air that was clipped: they reuse the scores of one that was computed.
+        Of one value throughout, such as air that was clipped: they reuse the result of one that was computed.
     skipped : int
         Far from anything the low-resolution stage of a cascade found.
     """

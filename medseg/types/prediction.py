@@ -28,7 +28,7 @@ class ClassUncertainty:
     """How uncertain the network is about a class."""
 
     boundary_entropy: float | None = None  # mean entropy of the probabilities along its boundary, 0 to 1
-    ensemble_dice: float | None = None  # of an ensemble, mean Dice of its members' labels with those of their average
+    ensemble_dice: float | None = None  # of an ensemble, mean Dice of each network's labels with those of their average
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ class ClassQuality:
     boundary_entropy : float, optional
         Mean entropy of the probabilities along its border, 0 to 1.
     ensemble_dice : float, optional
-        For an ensemble, mean Dice of its members with their average.
+        For an ensemble, mean Dice of each network's labels with those of their average.
     n_components : int
         Connected components.
     largest_component_fraction : float

@@ -29,7 +29,7 @@ class RunContext:
     def case_folder(self) -> Path:
         """Folder of the case in hand."""
         if self.case_id is None:
-            raise ValueError("a stage that sees the whole batch has no case folder")
+            raise ValueError("a stage that takes the whole batch has no case folder")
         return self.out / self.case_id
 
 

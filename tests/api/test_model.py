@@ -91,7 +91,7 @@ def test_an_affine_goes_with_an_array_and_with_nothing_else(model: medseg.Model,
         medseg.load_model("hippocampus", overlap=2)
     with pytest.raises(medseg.ConfigError, match="device: must be auto, cpu, cuda or cuda:N"):
         medseg.load_model("hippocampus", device="gpu")
-    with pytest.raises(medseg.UsageError, match=r"save scores: there is no such map\. Choose among probabilities"):
+    with pytest.raises(medseg.UsageError, match=r"save scores: there is no such output\. Choose among probabilities"):
         medseg.load_model("hippocampus", save="scores")
 
 

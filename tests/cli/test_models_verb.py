@@ -60,7 +60,7 @@ def test_dice_is_of_the_classes_that_results_have(capsys):
 
 def test_verify_runs_the_network(stored, capsys):
     assert run(["models", "verify", "tiny", "--device", "cpu"]) == 0
-    assert "2 finite scores" in capsys.readouterr().out
+    assert "2 finite outputs" in capsys.readouterr().out
 
 
 def test_verify_finds_weights_that_are_not_numbers(stored, capsys):
@@ -78,6 +78,6 @@ def test_export_and_use_the_zip(stored, tmp_path, capsys):
 
 def test_import_of_what_is_no_model(stored, tmp_path, capsys):
     assert run(["models", "import", str(tmp_path), "--name", "x"]) == 4
-    assert "no kind of model" in capsys.readouterr().err
+    assert "not a kind of model" in capsys.readouterr().err
     assert run(["models", "show", "nothing"]) == 2
     assert "there is no model called 'nothing'" in capsys.readouterr().err

@@ -123,7 +123,7 @@ def test_two_objects_on_one_series_are_not_chosen_between(two, caplog):
     with caplog.at_level(logging.WARNING, "medseg"):
         data = read_dataset(two, DatasetDescription.model_validate(BOTH))
     assert len(data.labeled) == 1
-    assert "2 objects were drawn on it; none is taken" in caplog.text
+    assert "2 segmentation objects belong to it, so none is used" in caplog.text
 
 
 def test_a_pattern_that_fits_nothing_names_what_there_is(two):
@@ -134,7 +134,7 @@ def test_a_pattern_that_fits_nothing_names_what_there_is(two):
 
 def test_only_what_files_do_not_say_can_be_said(tmp_path):
     (tmp_path / "d.csv").write_text("case,CT,label\n")
-    with pytest.raises(ConfigError, match="describes itself"):
+    with pytest.raises(ConfigError, match="has its own description"):
         read_dataset(tmp_path / "d.csv", DatasetDescription())
 
 

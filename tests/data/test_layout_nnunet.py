@@ -83,7 +83,7 @@ def test_regions_keep_their_order_and_what_they_cover(tmp_path):
     assert dataset.regions == {1: (1, 2, 3), 2: (2, 3), 3: (3,)}
     assert [(c.value, c.name) for c in dataset.table] == [(1, "whole"), (2, "core"), (3, "enhancing")]
     assert dataset.parts == (1, 2, 3)
-    assert dataset.scores == 3
+    assert dataset.n_outputs == 3
     _, reference = read_case(dataset, dataset.cases[0])
     assert sorted(set(reference.array.ravel().tolist())) == [0, 1, 2, 3]
 

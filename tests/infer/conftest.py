@@ -24,7 +24,9 @@ def make(tmp_path, monkeypatch):
         weights = {}
         for number in range(members):
             torch.manual_seed(number)
-            network = build_network("unet", channels=1, classes=card.scores, dimensions=dimensions, arguments=arguments)
+            network = build_network(
+                "unet", channels=1, classes=card.n_outputs, dimensions=dimensions, arguments=arguments
+            )
             prefix = f"{number}." if members > 1 else ""
             weights |= {prefix + key: value for key, value in network.state_dict().items()}
         return write_package(tmp_path / f"package-{dimensions}-{members}", card, weights)

@@ -210,7 +210,7 @@ def run_compiled(package, tmp_path, **environment):
 def test_where_pytorch_cannot_compile_it_says_so_in_a_line(make, tmp_path):
     said = run_compiled(make(), tmp_path, CXX=str(tmp_path / "no-compiler"))
     assert said.startswith("PyTorch cannot compile the network here (")
-    assert said.endswith("Install a C++ compiler such as g++, or leave out segment.compiled.")
+    assert said.endswith("Install a C++ compiler such as g++, or omit segment.compiled.")
 
 
 @pytest.mark.slow

@@ -222,7 +222,7 @@ def test_several_configurations_at_once_are_refused_with_the_way_out(tmp_path):
     root, _ = results(tmp_path)
     with pytest.raises(FormatLimitation, match="2d,3d_fullres are several configurations") as error:
         import_model(root, "x", configuration="2d,3d_fullres", out=tmp_path / "out")
-    assert "average their scores" in error.value.fix
+    assert "average their probabilities" in error.value.fix
     assert not (tmp_path / "out").exists()
 
 

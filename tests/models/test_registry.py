@@ -99,7 +99,7 @@ def test_installed_packages_add_networks(installed):
 
 def test_a_name_claimed_twice_is_refused_rather_than_chosen(installed):
     installed("unet")
-    with pytest.raises(ModelError, match="'unet' is claimed more than once"):
+    with pytest.raises(ModelError, match="'unet' is defined more than once"):
         find_family("unet")
 
 

@@ -39,7 +39,7 @@ def test_where_to_listen(tmp_path):
     for text in ("pacs.example", "0", "127.0.0.1:70000", "host:port"):
         with pytest.raises(UsageError, match="receive"):
             Archive.parse("dicom://pacs.example:104/A", move_port=text)
-    with pytest.raises(UsageError, match="an own certificate"):
+    with pytest.raises(UsageError, match="a certificate of this machine"):
         Archive.parse("dicoms://pacs.example:104/A", move_port="11112")
 
 

@@ -1,4 +1,4 @@
-"""A database of MLflow's that a stopped process left half made costs a warning, one with runs is never touched."""
+"""A database of MLflow's that a stopped process left incomplete costs a warning, one with runs is never touched."""
 
 import logging
 import sqlite3
@@ -52,14 +52,14 @@ HALVES = {
 
 
 @pytest.mark.parametrize("half", HALVES)
-def test_a_half_made_database_is_moved_aside(whole, caplog, half):
+def test_an_incomplete_database_is_moved_aside(whole, caplog, half):
     execute(whole, *HALVES[half])
     with caplog.at_level(logging.WARNING, "medseg"):
         Tracker(whole.parent, name="train", parameters={"a": 1}).end()
     (said,) = caplog.messages
-    assert "half made" in said
+    assert "left incomplete" in said
     assert execute(whole, "SELECT name, status FROM runs") == [("train", "FINISHED")]
-    assert (whole.parent / "mlflow-half-made.db").is_file()
+    assert (whole.parent / "mlflow-incomplete.db").is_file()
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path):

@@ -43,7 +43,7 @@ def test_regions_are_learnt_and_come_back_as_labels(tmp_path):
     package = train(folder, tmp_path / "out", config=config, device="cpu")
     card = load_package(package.folder).card
     assert card.regions == (2, 1, 4)
-    assert card.scores == 3
+    assert card.n_outputs == 3
     assert card.validation.dice.keys() == {"whole", "core", "enhancing"}
     assert min(card.validation.dice.values()) > 0.8
     data = read_dataset(folder)

@@ -22,7 +22,7 @@ class Preview:
     """Draws `preview.png` into the case's folder."""
 
     class Options(StageOptions):
-        """How large."""
+        """Size of the preview."""
 
         size: int = Field(default=300, ge=64, le=2000, description="pixels along each plane")
 
@@ -46,7 +46,7 @@ class BatchReport:
     """Writes `cases.csv` and `report.html` at the end of a run."""
 
     class Options(StageOptions):
-        """How much goes into the page."""
+        """Content of the report."""
 
         previews: int = Field(default=200, ge=0, description="previews embedded at most; more are linked")
 

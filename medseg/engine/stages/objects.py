@@ -58,7 +58,7 @@ class Components:
     """Makes an object of every connected component."""
 
     class Options(StageOptions):
-        """Which classes, and what counts as touching."""
+        """Which classes become objects, and which voxels are connected."""
 
         connectivity: Connectivity = Field(default=26, description="6, 18 or 26 neighbors; 4 or 8 in 2D images")
         classes: tuple[str, ...] | None = Field(default=None, description="names; null makes objects of every class")
@@ -78,13 +78,13 @@ class Watershed:
     """Makes an object of every connected component and splits those that touch."""
 
     class Options(StageOptions):
-        """How readily objects are split."""
+        """How touching objects are split."""
 
         depth_mm: float = Field(
-            default=0.5, gt=0, description="depth of the neck between two objects; less splits more"
+            default=0.5, gt=0, description="depth of the neck between two objects; a smaller value splits more"
         )
         sigma_mm: float = Field(default=1.0, ge=0, description="smoothing of the distance to the border")
-        min_mm3: float = Field(default=0.0, ge=0, description="nothing smaller is split off")
+        min_mm3: float = Field(default=0.0, ge=0, description="smaller parts are not split off")
         connectivity: Connectivity = 26
         classes: tuple[str, ...] | None = Field(default=None, description="names; null makes objects of every class")
 
@@ -103,13 +103,17 @@ class Border:
     """Makes objects of the interiors and borders a network has found."""
 
     class Options(StageOptions):
-        """Which class is the border, and what is too small for a seed."""
+        """The border class, and the smallest seeds and objects."""
 
         border: str = Field(default=BORDER, description="name of the border class")
-        min_seed_mm3: float = Field(default=0.0, ge=0, description="smaller interiors are no seeds of their own")
-        min_mm3: float = Field(default=0.0, ge=0, description="smaller objects are none")
+        min_seed_mm3: float = Field(
+            default=0.0,
+            ge=0,
+            description="smaller interiors do not become objects of their own",
+        )
+        min_mm3: float = Field(default=0.0, ge=0, description="smaller objects are removed")
         depth_mm: Annotated[float, Field(gt=0)] | None = Field(
-            default=None, description="split by shape what the network did not split, as watershed does"
+            default=None, description="split by shape, as watershed does, what the network did not separate"
         )
         sigma_mm: float = Field(default=1.0, ge=0, description="smoothing of the distance, for depth_mm")
         connectivity: Connectivity = 26
@@ -133,7 +137,7 @@ class Panoptic:
     """Merges things, as connected components, and stuff into one id map with a table."""
 
     class Options(StageOptions):
-        """What counts as touching, and what is measured."""
+        """Which voxels are connected, and what is measured."""
 
         connectivity: Connectivity = 26
         shape: bool = Field(default=True, description="measure longest diameter and sphericity of things")
@@ -160,7 +164,7 @@ class MergeStuff:
     """Merges objects of an earlier step with the stuff of the prediction."""
 
     class Options(StageOptions):
-        """What is measured."""
+        """Which measures each object gets."""
 
         shape: bool = Field(default=True, description="measure longest diameter and sphericity of things")
 
@@ -180,7 +184,7 @@ class MeasureObjects:
     """Measures every object, with mean intensities from the case's scan."""
 
     class Options(StageOptions):
-        """What to measure."""
+        """Which measures each object gets."""
 
         shape: bool = Field(default=True, description="longest diameter and sphericity")
         intensity: bool = Field(default=True, description="mean intensity of each channel")

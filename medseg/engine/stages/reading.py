@@ -21,7 +21,7 @@ class Discover:
     """Finds every scan under some files and folders, and chooses among the series of each DICOM study."""
 
     class Options(StageOptions):
-        """Which series of a DICOM study count."""
+        """Which series of a DICOM study are read."""
 
         series: str | None = Field(
             default=None,
@@ -58,7 +58,7 @@ class Read:
     """Reads one scan."""
 
     class Options(StageOptions):
-        """What to make of what is not as it should be."""
+        """How scans with missing or uneven slices are read."""
 
         allow_uneven: bool = Field(
             default=False, description="resample missing or unevenly spaced DICOM slices instead of rejecting the scan"

@@ -68,9 +68,9 @@ class Refine:
     """Follows the model card's recipe and measures the objects it makes."""
 
     class Options(StageOptions):
-        """Whether to."""
+        """Whether the model's own post-processing runs."""
 
-        enabled: bool = Field(default=True, description="do what the model's card says under `post`")
+        enabled: bool = Field(default=True, description="run the steps that the model's card lists under `post`")
 
     options: Options
     runs: ClassVar[Where] = "aside"

@@ -31,7 +31,7 @@ class Save:
     """Writes labels in every requested format, and the table of volumes."""
 
     class Options(StageOptions):
-        """Which formats."""
+        """Formats of the labels, and whether probabilities are saved."""
 
         formats: tuple[str, ...] = Field(
             default=("nifti", "dicom-seg"),
@@ -54,7 +54,7 @@ class Save:
         formats = self.options.formats
         if found.format != "dicom" and all(WRITERS[name].needs_dicom for name in formats):
             raise FormatLimitation(
-                f"{', '.join(formats)} can be written for DICOM scans only, and this is none",
+                f"{', '.join(formats)} can be written for DICOM scans only, and this scan is not DICOM",
                 fix="Add a format such as nifti: --format nifti,dicom-seg.",
             )
 

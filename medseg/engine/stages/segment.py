@@ -27,7 +27,7 @@ class Segment:
     """Segments a case with one model, loaded once for the whole batch."""
 
     class Options(InferOptions):
-        """A model and how to run it."""
+        """The model, and how it is run."""
 
         model: str = Field(description="a shipped name or the path of a model package")
 

@@ -23,7 +23,7 @@ class Track:
     """
 
     class Options(StageOptions):
-        """Whether to record."""
+        """Whether the run is recorded."""
 
         enabled: bool = Field(default=True, description="record the run in MLflow")
 

@@ -58,7 +58,7 @@ METRICS: dict[str, Metric] = {
     "masd": Metric("MASD", "Mean average surface distance: mean of the two directed means.", "surface", "lower", "mm"),
     "nsd": Metric(
         "NSD",
-        "Normalized surface distance: share of both surfaces' border voxels within T of the other.",
+        "Normalized surface distance: fraction of both surfaces' border voxels within T of the other.",
         "surface",
         "higher",
     ),

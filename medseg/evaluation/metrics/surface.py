@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from medseg.evaluation.metrics.nearest import Indices, Steps, nearest_distances
 
-# A header's float32 spacing times a few voxels may exceed the tolerance it was meant to equal by this share.
+# A header's float32 spacing times a few voxels may exceed the tolerance it was meant to equal by this fraction.
 ROUNDING = 1e-6
 
 

@@ -50,7 +50,9 @@ def fastest(
         known = None
     if known in makers:
         return makers[known]()
-    (progress or log.info)(f"measuring which of {', '.join(makers)} is the fastest here, once for this model")
+    (progress or log.info)(
+        f"Measuring which of {', '.join(makers)} is the fastest on this machine, once for this model."
+    )
     card = package.card
     window = np.zeros((1, card.channels, *card.input.patch), dtype=np.float32)
     best: tuple[float, str, Engine] | None = None
@@ -60,19 +62,26 @@ def fastest(
             engine = make()
             first = _seconds(engine, window)
         except ModelError as error:
-            log.warning("engine %s skipped: %s", name, error)
+            log.warning("The engine %s is skipped: %s", name, error)
             continue
         hopeless = not patient and best is not None and first > HOPELESS * best[0]
         seconds[name] = first if hopeless else min(_seconds(engine, window) for _ in range(RUNS))
         if best is None or seconds[name] < best[0]:
             best = seconds[name], name, engine
     if best is None:
-        raise ModelError("no engine can run this model", where=package.folder, fix="Look at medseg models verify.")
-    log.info("fastest engine here: %s", ", ".join(f"{n} {s:.2f} s" for n, s in seconds.items()))
+        raise ModelError(
+            "no engine can run this model",
+            where=package.folder,
+            fix="Run medseg models verify, which gives the reason.",
+        )
+    log.info(
+        "The fastest of the engines was chosen (seconds per window: %s).",
+        ", ".join(f"{n} {s:.2f} s" for n, s in seconds.items()),
+    )
     try:
         write_text(path, json.dumps({"fastest": best[1], "seconds_per_window": seconds}) + "\n")
     except OSError as error:
-        log.warning("the choice of engine cannot be remembered (%s)", error)
+        log.warning("The choice of engine cannot be stored (%s), so that the next run measures again.", error)
     return best[2]
 
 

@@ -37,7 +37,7 @@ class OnnxEngine:
         self._input = self._session.get_inputs()[0].name
         self._flat = card.network.dimensions == 2
         self.agreement = EnsembleAgreement.from_card(card) if len(self._session.get_outputs()) > 1 else None
-        scores = 4 * card.scores * math.prod(card.input.patch)
+        scores = 4 * card.n_outputs * math.prod(card.input.patch)
         self.working_bytes = int(WORKING_SHARE * activations) + 3 * scores + WORKING_FIXED
         self.name = f"onnxruntime {onnxruntime.__version__} cpu float32"
 

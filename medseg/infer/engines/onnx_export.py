@@ -49,11 +49,11 @@ def ensure_export(
     failed = (read_report(export_folder(package), package) or {}).get("failed_with")
     if failed == _written_by():
         return None
-    (progress or log.info)("writing the network as ONNX for faster engines, once for this model")
+    (progress or log.info)("Writing the network as ONNX for faster engines, once for this model.")
     try:
         export_onnx(package, folder)
     except (ModelError, OSError) as error:
-        log.warning("the network runs on PyTorch only: %s", error)
+        log.warning("The network runs on PyTorch only: %s", error)
         content = {"network_sha256": package.network_hash, "failed_with": _written_by(), "reason": str(error)}
         try:
             write_text(export_folder(package) / REPORT_FILE, json.dumps(content, indent=2) + "\n")
@@ -107,7 +107,7 @@ def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, 
         }
         if not difference <= TOLERANCE * spread:
             raise ModelError(
-                f"the network written as ONNX computes something else: scores differ by {difference:.3g} in a range of "
+                f"the network written as ONNX gives another result: outputs differ by {difference:.3g} in a range of "
                 f"{spread:.3g}",
                 where=package.folder,
                 fix="Use --engine torch.",
@@ -145,7 +145,7 @@ def _write(networks: list[torch.nn.Module], shown: torch.Tensor, path: Path, car
                 total = total + scores
             total = total / len(self.members)
             found.append(found_in(total, limit))
-            return total, torch.cat([one.to(torch.uint8 if card.scores <= 256 else torch.int32) for one in found])
+            return total, torch.cat([one.to(torch.uint8 if card.n_outputs <= 256 else torch.int32) for one in found])
 
     try:
         with torch.inference_mode(), warnings.catch_warnings():

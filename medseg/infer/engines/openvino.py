@@ -49,7 +49,7 @@ class OpenVinoEngine:
         self._request = compiled.create_infer_request()
         self._flat = card.network.dimensions == 2
         self.agreement = EnsembleAgreement.from_card(card) if len(compiled.outputs) > 1 else None
-        scores = 4 * card.scores * math.prod(card.input.patch)
+        scores = 4 * card.n_outputs * math.prod(card.input.patch)
         self.working_bytes = int(WORKING_SHARE[precision] * activations) + 3 * scores + WORKING_FIXED
         self.name = f"openvino {openvino.__version__.partition('-')[0]} cpu {precision}"
 

@@ -43,7 +43,7 @@ def allowed_precisions(
         why = _why_not(card.precisions.get(wanted), classes)
         raise UsageError(
             f"{wanted} is not used for the model '{card.name}': {why}",
-            fix=f"Run medseg models optimize {card.name} --data DATASET, or leave out the precision.",
+            fix=f"Run medseg models optimize {card.name} --data DATASET, or omit the precision.",
         )
     return (wanted,)
 

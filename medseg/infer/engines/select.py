@@ -78,7 +78,7 @@ def check_available(package: ModelPackage, options: InferOptions) -> None:
     if package.card.network.name == "onnx" and (options.engine == "torch" or options.device.startswith("cuda")):
         raise UsageError(
             f"'{package.card.name}' came as ONNX, which runs on the CPU, by OpenVINO or ONNX Runtime",
-            fix="Leave out --engine and --device.",
+            fix="Omit --engine and --device.",
         )
     if options.device.startswith("cuda") and options.engine not in ("auto", "torch"):
         raise UsageError(f"--engine {options.engine} runs on the CPU here", fix="Use --engine torch for a GPU.")
@@ -168,7 +168,7 @@ def _lowest(candidates: Sequence[Candidate], options: InferOptions) -> Candidate
     if not candidates:
         where = "on a GPU" if options.engine == "auto" else f"by --engine {options.engine}"
         raise UsageError(
-            f"{options.precision} cannot be computed {where} here", fix="Leave out the precision or the engine."
+            f"{options.precision} cannot be computed {where} here", fix="Omit the precision or the engine."
         )
     return candidates[-1]
 

@@ -89,7 +89,7 @@ class TorchEngine:
         except TorchDynamoException as error:
             raise ModelError(
                 f"PyTorch cannot compile the network here ({first_line(error)[:160]})",
-                fix="Install a C++ compiler such as g++, or leave out segment.compiled.",
+                fix="Install a C++ compiler such as g++, or omit segment.compiled.",
             ) from error
 
     def _compute(self, windows: torch.Tensor) -> torch.Tensor:
@@ -162,7 +162,7 @@ def _build(card: ModelCard) -> torch.nn.Module:
     return build_network(
         card.network.name,
         channels=card.channels,
-        classes=card.scores,
+        classes=card.n_outputs,
         dimensions=card.network.dimensions,
         arguments=card.network.arguments,
     )

@@ -13,7 +13,7 @@ from medseg.io.dicom.frame import COSINE_SLACK, Frame
 from medseg.types.geometry import Geometry
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-# A slice may lie this share of the slice spacing from its place on an even grid: real positions are rounded to a
+# A slice may lie this fraction of the slice spacing from its place on an even grid: real positions are rounded to a
 # hundredth or a tenth of a millimeter, and a missing slice moves its neighbors by half a spacing at least.
 UNEVEN = 0.05
 WORTH_A_NOTE = 0.01
@@ -156,8 +156,8 @@ def _check_apart(
 def _check_line(
     positions: npt.NDArray[np.float64], along: npt.NDArray[np.float64], spacing: float, where: object
 ) -> None:
-    share = (along - along[0]) / (along[-1] - along[0])
-    line = positions[0] + share[:, None] * (positions[-1] - positions[0])
+    fraction = (along - along[0]) / (along[-1] - along[0])
+    line = positions[0] + fraction[:, None] * (positions[-1] - positions[0])
     off = float(np.linalg.norm(positions - line, axis=1).max())
     if off > max(UNEVEN * spacing, 0.05):
         raise InputError(

@@ -1,4 +1,4 @@
-"""From the places of single planes to one grid: for objects that leave out slices with nothing on them."""
+"""From the places of single planes to one grid: for objects that omit slices with nothing on them."""
 
 from __future__ import annotations
 

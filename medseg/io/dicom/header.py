@@ -207,5 +207,5 @@ def read_object(path: Path, kind: str) -> Dataset:
     except (OSError, InvalidDicomError, EOFError, ValueError) as error:
         raise InputError("it cannot be read as DICOM", where=path, fix="Copy the file again.") from error
     if LABEL_CLASSES.get(str(dataset.get("SOPClassUID"))) != kind:
-        raise InputError(f"it is DICOM, but no {kind}", where=path, fix=f"Give a DICOM {kind}.")
+        raise InputError(f"it is a DICOM object of another kind than {kind}", where=path, fix=f"Give a DICOM {kind}.")
     return dataset

@@ -38,7 +38,7 @@ def read_pixels(frames: Sequence[Frame], where: object) -> tuple[npt.NDArray[Any
         _check_kind(frame)
     if len({frame.is_scaled for frame in frames}) > 1:
         raise InputError(
-            "some of its slices have rescale slope and intercept and others have not",
+            "some of its slices have rescale slope and intercept and others do not",
             where=where,
             fix="Get the series again from the archive.",
         )

@@ -42,7 +42,7 @@ def volume_of(found: FoundScan) -> Volume:
         volumes = sort_into_volumes(frames)
     if len(volumes) != 1:
         raise InputError(
-            f"it holds {len(volumes)} volumes where one was expected; have the files changed?",
+            f"it holds {len(volumes)} volumes instead of one, so its files have changed",
             where=where,
             fix="Run the command again.",
         )
@@ -97,6 +97,6 @@ def _resample(array: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
     out = np.empty((len(places), *array.shape[:2][::-1]), dtype=np.float32).transpose(2, 1, 0)
     for k, place in enumerate(places):
         below = min(int(place), array.shape[2] - 2)
-        share = np.float32(place - below)
-        out[:, :, k] = array[:, :, below] * (1 - share) + array[:, :, below + 1] * share
+        weight = np.float32(place - below)
+        out[:, :, k] = array[:, :, below] * (1 - weight) + array[:, :, below + 1] * weight
     return out

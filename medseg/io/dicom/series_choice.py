@@ -59,7 +59,7 @@ def choose_series(discovery: Discovery, criteria: SeriesCriteria, inputs: Sequen
             continue
         chosen, reason = _choose(members, criteria)
         if chosen is None:
-            left.append(Skipped(members[0].files[0], reason, "Say which with --series.", corrupt=True))
+            left.append(Skipped(members[0].files[0], reason, "Choose one with --series.", corrupt=True))
         else:
             log.info("%s: %s", chosen.case_id, reason)
             kept.append(replace(chosen, notes=(*chosen.notes, reason)))

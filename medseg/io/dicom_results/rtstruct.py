@@ -23,7 +23,7 @@ from medseg.io.files.atomic import write_text
 from medseg.types import Code, Geometry, LabelClass, LabelMap, ModelIdentity, Scan, Source
 from medseg.types.labels import PALETTE, smallest_label_dtype
 
-# How far a contour may lie from the slice it is drawn on, and lean out of it, as a share of the slice spacing.
+# How far a contour may lie from the slice it is drawn on, and lean out of it, as a fraction of the slice spacing.
 OFF_SLICE = 0.25
 AGAIN = "Export it again."
 log = logging.getLogger("medseg.io.dicom_results.rtstruct")

@@ -33,7 +33,7 @@ from medseg.types.labels import smallest_label_dtype
 
 Encoding = Literal["binary", "labelmap", "fractional"]
 SERIES_NUMBER = 9001
-HALF = 0.5  # the share from which a voxel of a fractional segmentation counts as inside
+HALF = 0.5  # the fraction from which a voxel of a fractional segmentation counts as inside
 MOST = 255  # what stands for the whole in a fractional segmentation
 
 
@@ -140,7 +140,7 @@ def _numbered(array: npt.NDArray[Any], table: LabelTable, numbers: list[int]) ->
 
 
 def _fractions(probabilities: npt.NDArray[np.float32], labels: LabelMap) -> npt.NDArray[np.float32]:
-    """Scores of the classes as DICOM's frames, (slices, rows, columns, classes), rounded to what a byte can say."""
+    """Probabilities of the classes as DICOM's frames, (slices, rows, columns, classes), in steps of a byte."""
     if probabilities.shape != (1 + len(labels.table), *labels.geometry.shape):
         raise FormatLimitation(
             f"the model gives {len(probabilities)} probabilities, and a fractional segmentation needs one for the "

@@ -57,11 +57,11 @@ def read_onnx(path: Path) -> Foreign:
     inner = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in inner]
     if len(inputs) != 1 or not graph.output:
-        raise FormatLimitation(f"it has {len(inputs)} inputs; medseg shows a network one array of channels", where=path)
+        raise FormatLimitation(f"it has {len(inputs)} inputs; medseg gives a network one array of channels", where=path)
     given, made = _sizes(inputs[0]), _sizes(graph.output[0])
     if len(given) not in (4, 5) or len(made) != len(given) or given[0] not in (None, 1):
         raise FormatLimitation(
-            f"its input has the shape {given}, its output {made}; medseg shows one window (1, channels, x, y, z)",
+            f"its input has the shape {given}, its output {made}; medseg gives it one window (1, channels, x, y, z)",
             where=path,
         )
     flat = len(given) == 4
@@ -81,7 +81,7 @@ def read_bare(path: Path, facts: Mapping[str, Any]) -> Foreign:
 
     if "network" not in facts:
         raise UsageError(
-            "weights alone do not tell which network they belong to",
+            "the weights alone do not say which network they belong to",
             where=path,
             fix="Give it under network: in a YAML file of the same name beside it, or with --card.",
         )

@@ -77,7 +77,7 @@ def after_network(transforms: Sequence[Mapping[str, Any]], classes: Mapping[int,
         if name not in _AFTER:
             raise FormatLimitation(
                 f"the transform '{target(transform)}' after the network is not one medseg knows",
-                fix="Give what shall be done instead under `post:` in a card (--card); `post: []` for nothing.",
+                fix="Give the steps to take instead under `post:` in a card (--card); `post: []` for nothing.",
             )
         _AFTER[name](known, _Taken(transform), classes)
     return known

@@ -182,7 +182,8 @@ def _choose(root: Path, configuration: str | None, where: Path) -> Path:
         raise FormatLimitation(
             f"{configuration} are several configurations, and a package holds one and its low-resolution stage",
             where=where,
-            fix="Import each under a name of its own and average their scores: docs/how-to/import-models.md shows how.",
+            fix="Import each under a name of its own and average their probabilities: "
+            "docs/how-to/import-models.md shows how.",
         )
     wanted = [m for m in models if configuration is None or m.name.rpartition("__")[2] == configuration]
     if len(wanted) != 1:

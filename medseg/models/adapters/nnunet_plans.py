@@ -236,14 +236,14 @@ def _resampling(settings: Json) -> ResamplingCard:
         elif name != "resample_data_or_seg_to_shape" or given.get("order_z", 0) != 0:
             raise FormatLimitation(f"{what} are resampled by {name} {dict(given)}, which medseg does not know")
         if what == "probabilities" and order != 1:
-            raise FormatLimitation(f"scores are resampled with order {order}; medseg does so linearly")
+            raise FormatLimitation(f"probabilities are resampled with order {order}; medseg does so linearly")
         if what == "data" and order not in (1, 3):
             raise FormatLimitation(f"scans are resampled with order {order}; medseg knows 1 and 3")
         separations.add(separate)
         if what == "data":
             data_order: Literal[1, 3] = 1 if order == 1 else 3
     if len(separations) > 1:
-        raise FormatLimitation("scans and scores are resampled with different force_separate_z")
+        raise FormatLimitation("scans and probabilities are resampled with different force_separate_z")
     return ResamplingCard(order=data_order, separate_slices=separations.pop())
 
 

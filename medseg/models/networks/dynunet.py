@@ -26,7 +26,10 @@ class DynUNetArguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     features: tuple[Positive, ...] = Field(default=(32, 64, 128, 256, 320), min_length=3)
-    strides: tuple[Axes, ...] | None = Field(default=None, description="of each stage; default 1, then 2 throughout")
+    strides: tuple[Axes, ...] | None = Field(
+        default=None,
+        description="stride of each stage; default 1, then 2 throughout",
+    )
     kernels: Axes | tuple[Axes, ...] = 3
     residual: bool = False
     deep_supervision: bool = False

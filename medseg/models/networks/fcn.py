@@ -31,10 +31,10 @@ class FcnArguments(BaseModel):
     blocks: Positive = Field(default=2, description="convolutions of each stage")
     head: str = Field(
         default="8s",
-        description="stride of the finest scores fused: with five stages 32s, 16s or 8s (finer ones work as well)",
+        description="stride of the finest logits fused: with five stages 32s, 16s or 8s (finer ones work as well)",
     )
     upsampling: Literal["nearest", "linear", "bed_of_nails", "transposed", "pixel_shuffle"] = Field(
-        default="linear", description="max_unpool is not offered: scores have no switches"
+        default="linear", description="max_unpool is not possible: logits have no switches"
     )
     norm: Norm = "instance"
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)

@@ -27,8 +27,8 @@ class FullResolutionArguments(BaseModel):
     features: tuple[Positive, ...] = Field(
         default=(32, 32, 32, 32, 32, 32), min_length=1, description="channels of each convolution"
     )
-    dilations: tuple[Positive, ...] | None = Field(default=None, description="of each convolution; default 1")
-    kernel: Positive = Field(default=3, description="odd")
+    dilations: tuple[Positive, ...] | None = Field(default=None, description="dilation of each convolution; default 1")
+    kernel: Positive = Field(default=3, description="size of the convolutions, an odd number")
     norm: Norm = "instance"
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
 

@@ -22,8 +22,8 @@ class MedNeXtArguments(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    width: Positive = Field(default=32, description="channels at full resolution; each next doubles")
-    kernel: Positive = Field(default=3, description="odd; 3 or 5 in the paper")
+    width: Positive = Field(default=32, description="channels at full resolution, doubled at each stage")
+    kernel: Positive = Field(default=3, description="size of the convolutions, an odd number; 3 or 5 in the paper")
     blocks_down: tuple[Positive, ...] = Field(default=(2, 2, 2, 2), min_length=1)
     blocks_bottleneck: Positive = 2
     expansion_down: Positive | tuple[Positive, ...] = 2

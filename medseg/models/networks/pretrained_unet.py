@@ -53,21 +53,24 @@ class PretrainedUNetArguments(BaseModel):
     weights: str | None = Field(
         default="imagenet",
         description="imagenet (EfficientNets), medicalnet (ResNets), the path of a file, or null: from scratch. Read "
-        "when training starts; a trained model needs them no more",
+        "when training starts; a trained model does not need them",
     )
     download: bool = Field(default=False, description="fetch published weights that are not on this machine")
     freeze: bool = Field(default=False, description="keep the encoder as it is; train again without it to unfreeze")
-    depth: Annotated[int, Field(ge=1, le=5)] = Field(default=5, description="down to stride 2 ** depth")
+    depth: Annotated[int, Field(ge=1, le=5)] = Field(
+        default=5,
+        description="number of stages; the coarsest has stride 2 ** depth",
+    )
     features: tuple[Positive, ...] | None = Field(
         default=None, description="channels of the decoder, finest first, as many as `depth`; default 16 to 256"
     )
     blocks: Positive = Field(default=2, description="convolutions of each decoder stage")
-    norm: Norm = Field(default="instance", description="of the decoder; the encoder's is batch")
+    norm: Norm = Field(default="instance", description="normalization of the decoder; the encoder's is batch")
     skip: Skip = "concat"
     upsampling: Literal["nearest", "linear", "bed_of_nails", "transposed", "pixel_shuffle"] = "linear"
     deep_supervision: bool = False
     attention_gates: bool = False
-    dropout: float = Field(default=0.0, ge=0.0, lt=1.0, description="in the decoder")
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0, description="dropout in the decoder")
 
     @model_validator(mode="after")
     def _fit(self) -> PretrainedUNetArguments:

@@ -21,7 +21,10 @@ class ResEncArguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     stages: Annotated[int, Field(ge=2)] = Field(default=6, description="6 for a patch of 128 voxels, 8 for 512 pixels")
-    width: Annotated[int, Field(ge=1)] = Field(default=32, description="channels at full resolution; each next doubles")
+    width: Annotated[int, Field(ge=1)] = Field(
+        default=32,
+        description="channels at full resolution, doubled at each stage",
+    )
     strides: tuple[Axes, ...] | None = None
     kernels: Axes | tuple[Axes, ...] = 3
     deep_supervision: bool = True

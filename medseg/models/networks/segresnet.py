@@ -22,9 +22,13 @@ class SegResNetArguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     width: Annotated[int, Field(ge=8, multiple_of=8)] = Field(
-        default=32, description="channels at full resolution; each next doubles"
+        default=32, description="channels at full resolution, doubled at each stage"
     )
-    blocks_down: tuple[Positive, ...] = Field(default=(1, 2, 2, 4), min_length=2, description="of each stage")
+    blocks_down: tuple[Positive, ...] = Field(
+        default=(1, 2, 2, 4),
+        min_length=2,
+        description="residual blocks of each stage",
+    )
     upsampling: Literal["linear", "transposed", "pixel_shuffle"] = "linear"
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
 

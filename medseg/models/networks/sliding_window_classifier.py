@@ -37,7 +37,7 @@ class SlidingWindowArguments(BaseModel):
     features: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(16, 32, 48), min_length=1, description="channels of each convolution; max pooling by 2 after each"
     )
-    hidden: int = Field(default=64, ge=1, description="channels of the layer that sees the whole window")
+    hidden: int = Field(default=64, ge=1, description="channels of the layer that covers the whole window")
     mode: Mode = Field(
         default="sliding",
         description="sliding: window by window; stitched: the whole scan, once for each shift; dilated: once",

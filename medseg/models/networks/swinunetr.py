@@ -29,7 +29,7 @@ class SwinUNETRArguments(BaseModel):
     width: Annotated[int, Field(ge=12, multiple_of=12)] = Field(default=24, description="features at full resolution")
     depths: Four = (2, 2, 2, 2)
     heads: Four = (3, 6, 12, 24)
-    window: Annotated[int, Field(ge=1)] = Field(default=7, description="of the attention, in tokens")
+    window: Annotated[int, Field(ge=1)] = Field(default=7, description="window of the attention, in tokens")
     version_2: bool = False
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     checkpointing: bool = Field(default=False, description="half the memory of training for a third more time")

@@ -97,7 +97,7 @@ def build_unet(channels: int, classes: int, dimensions: int, arguments: UNetArgu
     residual = arguments.encoder == "residual"
     downsampling = arguments.downsampling or ("max_pool" if arguments.upsampling == "max_unpool" else "strided")
     if arguments.upsampling == "max_unpool" and downsampling != "max_pool":
-        raise _wrong("downsampling", "upsampling by max_unpool needs the switches of max_pool", "Leave it out.")
+        raise _wrong("downsampling", "upsampling by max_unpool needs the switches of max_pool", "Omit it.")
     default_blocks = tuple((1, 3, 4, 6)[min(k, 3)] if residual else 2 for k in range(stages))
     encoder = Encoder(
         dimensions,

@@ -25,7 +25,7 @@ class UNETRArguments(BaseModel):
 
     size: tuple[Positive, ...] = Field(description="spatial size of the input, multiples of 16: the plan's patch")
     width: Positive = Field(default=16, description="channels of the decoder's finest stage")
-    hidden: Positive = Field(default=768, description="of the transformer; a multiple of `heads`")
+    hidden: Positive = Field(default=768, description="width of the transformer; a multiple of `heads`")
     mlp: Positive = Field(default=3072, description="width of the transformer's MLPs")
     heads: Positive = 12
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)

@@ -85,7 +85,7 @@ class Augmentation:
         zoom = _between(draw, config.scaling_range) if _happens(draw, config.scaling) else 1.0
         shift = [0.0, 0.0, 0.0]
         if _happens(draw, config.translation):
-            most = config.translation_share
+            most = config.translation_fraction
             shift = [_between(draw, (-most, most)) * n if n > 1 else 0.0 for n in self.patch]
         flips = tuple(AXES[axis] in [AXES[a] for a in config.flip] and _happens(draw, 0.5) for axis in AXES)
         elastic = self._draw_elastic(draw) if _happens(draw, config.elastic) else None

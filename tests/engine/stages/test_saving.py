@@ -77,5 +77,5 @@ def test_a_scan_that_no_format_can_be_written_for_fails_before_it_is_read(tmp_pa
     work = Work(Pipeline("p", read, (read, save), ()), tmp_path / "out", overwrite=True)
     case = start(FoundScan("a", "nifti", (path,)), work, [read])
     assert isinstance(case.error, FormatLimitation)
-    assert case.error.what == "dicom-seg, rtstruct can be written for DICOM scans only, and this is none"
+    assert case.error.what == "dicom-seg, rtstruct can be written for DICOM scans only, and this scan is not DICOM"
     assert isinstance(start(FoundScan("a", "dicom", (path,)), work, [read]).error, AssertionError)

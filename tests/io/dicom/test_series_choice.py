@@ -36,7 +36,7 @@ def chosen(discovery: Discovery) -> list[int | None]:
 
 def asked(discovery: Discovery) -> str:
     (left,) = [left for left in discovery.skipped if left.corrupt]
-    assert left.fix == "Say which with --series."
+    assert left.fix == "Choose one with --series."
     return left.reason
 
 

@@ -51,7 +51,7 @@ def test_the_network_in_int8_runs_and_a_changed_one_is_refused(measured, tmp_pat
     window = np.random.default_rng(0).normal(size=(1, len(copy.card.input.channels), *copy.card.input.patch))
     scores = select_engine(copy, options).run(window.astype(np.float32))
     assert np.isfinite(scores).all()
-    assert scores.shape[1] == copy.card.scores
+    assert scores.shape[1] == copy.card.n_outputs
     write_zip(copy, tmp_path / "model.zip")
     assert select_engine(load_package(tmp_path / "model.zip"), options).name.endswith("int8")
     weights = copy.folder / "model-int8.bin"
