@@ -7,7 +7,7 @@ import pytest
 from medseg.engine.case_in_hand import start
 from medseg.engine.outcomes import Work
 from medseg.engine.pipeline import Pipeline, Step
-from medseg.engine.stages.options import NoOptions
+from medseg.engine.stages.options import StageOptions
 from medseg.engine.stages.saving import Save
 from medseg.errors import FormatLimitation
 from medseg.io import formats
@@ -65,7 +65,7 @@ def test_a_format_that_needs_dicom_is_skipped_for_other_scans(stubborn, tmp_path
 
 def test_a_scan_that_no_format_can_be_written_for_fails_before_it_is_read(tmp_path):
     class Unread:
-        options = NoOptions()
+        options = StageOptions()
 
         def run(self, *_: object) -> None:
             raise AssertionError("the scan was read")
