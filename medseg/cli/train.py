@@ -88,7 +88,7 @@ def train(
 
     --configuration cascade trains both stages; --configuration 3d_fullres,2d --folds all compares and chooses.
 
-    With several processes, or started by torchrun, each takes a share of every step.
+    With several processes, or started by torchrun, each takes a part of every step.
 
     Example: medseg train datasets/example --out runs/example --time-budget 20m
     """

@@ -13,7 +13,7 @@ from medseg.data.examine import Examined, examine
 from medseg.data.findings import Finding
 from medseg.data.unusual import FEWEST, unusual_cases
 
-# Share of voxels at a channel's largest value beyond which it counts as clipped.
+# Fraction of voxels at a channel's largest value beyond which it counts as clipped.
 CLIPPED = 0.02
 # A class in so many of the labels is missed in the others.
 USUAL = 0.9

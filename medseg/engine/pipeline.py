@@ -105,7 +105,7 @@ class Pipeline:
         return tuple(step.stage.source() for step in self.each if isinstance(step.stage, Sourced))
 
     def series_criteria(self) -> SeriesCriteria | None:
-        """Which series of a DICOM study the first stage made for one kind of scan is for."""
+        """Which series of a DICOM study suit the first of the stages that are made for one kind of scan."""
         selective = (step.stage for step in self.each if isinstance(step.stage, Selective))
         return next((stage.series_criteria() for stage in selective), None)
 

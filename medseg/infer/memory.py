@@ -55,7 +55,7 @@ class Need:
 
     def __str__(self) -> str:
         parts = {
-            "slab of scores": self.slab,
+            "slab of outputs": self.slab,
             "prepared scan": self.prepared,
             "network": self.network,
             "labels": self.labels + self.deciding,

@@ -13,7 +13,7 @@ from medseg.training.config import OptimizerConfig
 # Weights with fewer channels on either side, as first layers and class scores have, are left to AdamW.
 FEWEST_CHANNELS = 8
 # AdamW's learning rate within Muon, as a fraction of that of the matrices.
-ADAM_SHARE = 0.1
+ADAM_FRACTION = 0.1
 ADAM_BETAS, ADAM_EPS = (0.9, 0.999), 1e-8
 
 
@@ -102,7 +102,7 @@ def _update_by_adam(weight: Tensor, gradient: Tensor, state: dict[str, Any], gro
         state["step"], state["mean"], state["square"] = 0, torch.zeros_like(weight), torch.zeros_like(weight)
     state["step"] += 1
     first, second = ADAM_BETAS
-    rate = ADAM_SHARE * group["lr"]
+    rate = ADAM_FRACTION * group["lr"]
     state["mean"].lerp_(gradient, 1 - first)
     state["square"].mul_(second).addcmul_(gradient, gradient, value=1 - second)
     deviation = (state["square"] / (1 - second ** state["step"])).sqrt_().add_(ADAM_EPS)

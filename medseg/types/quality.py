@@ -28,7 +28,7 @@ class ClassQuality:
     n_components : int
         Connected components.
     largest_component_fraction : float
-        Share of its voxels in the largest, 0 where there is none.
+        Fraction of its voxels in the largest, 0 where there is none.
     touches_border : bool
         Whether it touches the edge of the field of view.
     """

@@ -14,7 +14,7 @@ from medseg.models.card import ModelCard
 
 # Memory the runtime takes as a multiple of the results alive together, measured: 1.1 for the first window, and 2.1 from
 # the second on, when its arena has grown by doubling. WORKING_FIXED is for itself.
-WORKING_SHARE = 2.2
+WORKING_FRACTION = 2.2
 WORKING_FIXED = 16 << 20
 
 
@@ -38,7 +38,7 @@ class OnnxEngine:
         self._flat = card.network.dimensions == 2
         self.agreement = EnsembleAgreement.from_card(card) if len(self._session.get_outputs()) > 1 else None
         scores = 4 * card.n_outputs * math.prod(card.input.patch)
-        self.working_bytes = int(WORKING_SHARE * activations) + 3 * scores + WORKING_FIXED
+        self.working_bytes = int(WORKING_FRACTION * activations) + 3 * scores + WORKING_FIXED
         self.name = f"onnxruntime {onnxruntime.__version__} cpu float32"
 
     def run(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

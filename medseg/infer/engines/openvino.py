@@ -17,7 +17,7 @@ from medseg.models.card import ModelCard
 # Memory it takes as a multiple of the results alive together in float32, measured: 1.0 to 1.1, and 0.5 to 0.6 in
 # bfloat16. Scores are there three times more: in its layout, in the caller's, and the caller's of the window before.
 # WORKING_FIXED is for itself.
-WORKING_SHARE: dict[Precision, float] = {"float32": 1.1, "bfloat16": 0.6, "int8": 1.1}
+WORKING_FRACTION: dict[Precision, float] = {"float32": 1.1, "bfloat16": 0.6, "int8": 1.1}
 WORKING_FIXED = 16 << 20
 
 
@@ -50,7 +50,7 @@ class OpenVinoEngine:
         self._flat = card.network.dimensions == 2
         self.agreement = EnsembleAgreement.from_card(card) if len(compiled.outputs) > 1 else None
         scores = 4 * card.n_outputs * math.prod(card.input.patch)
-        self.working_bytes = int(WORKING_SHARE[precision] * activations) + 3 * scores + WORKING_FIXED
+        self.working_bytes = int(WORKING_FRACTION[precision] * activations) + 3 * scores + WORKING_FIXED
         self.name = f"openvino {openvino.__version__.partition('-')[0]} cpu {precision}"
 
     def run(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -11,7 +11,7 @@ import psutil
 
 from medseg.errors import ResourceLimit
 
-SHARE = 0.75
+MOST_OF_MEMORY = 0.75
 # Deflate cannot shrink anything further than this (RFC 1951: 258 bytes in two bits), so a header that promises more
 # than this many times the compressed size lies.
 LARGEST_DEFLATE_RATIO = 1032
@@ -26,7 +26,7 @@ def largest_scan() -> int:
             total = min(total, int(Path(group).read_text()))
         except (OSError, ValueError):  # not Linux, not in a container, or "max"
             continue
-    return int(SHARE * total)
+    return int(MOST_OF_MEMORY * total)
 
 
 def check_size(shape: Sequence[int], item_bytes: int, *, where: object) -> int:

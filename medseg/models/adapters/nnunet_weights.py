@@ -1,6 +1,6 @@
 """An nnU-Net checkpoint's weights under the names and in the axis order of medseg's U-Net.
 
-The two networks are the same function: medseg leaves out the bias of a convolution whose result is normalized, because
+The two networks are the same function: medseg omits the bias of a convolution whose result is normalized, because
 normalization takes it away again.
 """
 
