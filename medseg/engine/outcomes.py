@@ -76,6 +76,15 @@ def record_failure(outcome: CaseOutcome, key: str = "", input_hash: str = "") ->
         log.debug("%s: no record is written", outcome.case_id, exc_info=error)
 
 
+def record_corrupt(outcome: CaseOutcome, file: Path) -> None:
+    """Leave the record of a file that should have been a scan, where the search gave it a case id."""
+    try:
+        digest = journal.hash_files([file])
+    except OSError:
+        digest = ""
+    record_failure(outcome, input_hash=digest)
+
+
 def expected(found: FoundScan, work: Work) -> CaseOutcome:
     """Return what a run would do with a case: pending, or current where nothing need be done."""
     base = pending(found, work.out)

@@ -54,13 +54,16 @@ def write_sources(result: BatchResult, inputs: Inputs, discovery: Discovery) -> 
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["case_id", "state", "series_uid", "study_uid", "path", "input_sha256"])
-    for found in discovery.found:
-        status = journal.read_status(result.out / found.case_id)
+    scans = [
+        (found.case_id, Path(os.path.commonpath(found.files)), found.series_uid, found.study_uid)
+        for found in discovery.found
+    ]
+    corrupt = [(left.case_id, left.path, None, None) for left in discovery.skipped if left.corrupt]
+    for case_id, place, series_uid, study_uid in scans + corrupt:
+        status = journal.read_status(result.out / case_id)
         digest = "" if status is None else status.content.get("input_sha256", "")
-        path = _relative(Path(os.path.commonpath(found.files)), inputs)
-        writer.writerow(
-            [found.case_id, states[found.case_id], found.series_uid or "", found.study_uid or "", path, digest]
-        )
+        path = _relative(place, inputs)
+        writer.writerow([case_id, states[case_id], series_uid or "", study_uid or "", path, digest])
     with atomic_path(result.out / "sources.csv") as part:
         part.touch(mode=OWNER_ONLY)
         part.write_text(stream.getvalue(), encoding="utf-8")

@@ -12,7 +12,7 @@ from pathlib import Path
 from medseg.engine import journal
 from medseg.engine.case_run import run_cases
 from medseg.engine.isolation import Guard, run_isolated
-from medseg.engine.outcomes import Work, expected, recorded
+from medseg.engine.outcomes import Work, expected, record_corrupt, recorded
 from medseg.engine.pipeline import Pipeline
 from medseg.engine.run_files import write_run_file, write_sources
 from medseg.errors import UsageError
@@ -102,10 +102,13 @@ def _run_cases(
 ) -> dict[str, CaseOutcome]:
     """Run this process's part of the cases, and show how each ends."""
     ended: dict[str, CaseOutcome] = {}
-    corrupt = _corrupt(discovery)
+    corrupt = _corrupt(discovery, work.out)
     with case_progress(len(todo) + len(corrupt)) as progress:
         for outcome in corrupt:
             progress.end(outcome)
+        files = [left.path for left in discovery.skipped if left.corrupt]
+        for outcome, file in list(zip(corrupt, files, strict=True))[options.shard.index - 1 :: options.shard.count]:
+            record_corrupt(outcome, file)
         own = run_isolated(work, todo, options.guard) if options.isolate else run_cases(work, todo, progress.prepare)
         # Closed at once where a signal stops the run: nothing may be written once the lock is given back.
         with closing(own):
@@ -124,13 +127,20 @@ def _result(work: Work, discovery: Discovery, ended: Mapping[str, CaseOutcome]) 
     outcomes = tuple(ended[found.case_id] for found in discovery.found if found.case_id in ended)
     skipped = tuple(item for item in discovery.skipped if not item.corrupt)
     identity = (*work.pipeline.sources(), *versions().items())
-    return BatchResult(work.out, outcomes + _corrupt(discovery), skipped, identity, work.pipeline.name)
+    return BatchResult(work.out, outcomes + _corrupt(discovery, work.out), skipped, identity, work.pipeline.name)
 
 
-def _corrupt(discovery: Discovery) -> tuple[CaseOutcome, ...]:
-    """Outcomes of files that claim to be scans and never became cases."""
+def _corrupt(discovery: Discovery, out: Path) -> tuple[CaseOutcome, ...]:
+    """Outcomes of files that claim to be scans and cannot be read; they have a record where the search named them."""
     return tuple(
-        CaseOutcome("", "failed", item.path.name, error=item.reason, fix=item.fix)
+        CaseOutcome(
+            item.case_id,
+            "failed",
+            item.source or item.path.name,
+            out / item.case_id if item.case_id else None,
+            error=item.reason,
+            fix=item.fix,
+        )
         for item in discovery.skipped
         if item.corrupt
     )

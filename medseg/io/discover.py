@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medseg.errors import MedsegError
+from medseg.io.corrupt import with_case_ids
 from medseg.io.files.case_id import file_case_ids, unique
 from medseg.io.files.walk import Entry, absolute, walk
 from medseg.io.recognize import FileKind, Recognized, recognize
@@ -96,7 +97,10 @@ def survey(inputs: Sequence[Path]) -> Survey:
                 Skipped(entry.path, "a 2D image among scans", "Name it on the command line if it is a scan.")
             )
     skipped = [replace(left, path=shown.get(left.path, left.path)) for left in skipped]
-    discovery = Discovery(_named(found, shown), tuple(sorted(skipped, key=lambda left: absolute(left.path))))
+    scans = _named(found, shown)
+    files = {entry.shown for entry in dicom}
+    skipped = with_case_ids(skipped, [scan.case_id for scan in scans], files)
+    discovery = Discovery(scans, tuple(sorted(skipped, key=lambda left: absolute(left.path))))
     return Survey(discovery, {path: shown[path] for path in label_objects})
 
 

@@ -54,10 +54,15 @@ class Recognized:
     reason: str = ""  # of ``"other"`` and ``"unreadable"``: what it is instead
 
 
+def claim_of(name: str) -> FileKind | None:
+    """The scan format that a file's name says it has."""
+    return next((kind for suffix, kind in CLAIMS.items() if name.lower().endswith(suffix)), None)
+
+
 def recognize(path: Path) -> Recognized:
     """Say what a file is by its first kilobyte; names and extensions are not needed."""
     name = path.name.lower()
-    claim = next((kind for suffix, kind in CLAIMS.items() if name.endswith(suffix)), None)
+    claim = claim_of(name)
     try:
         with path.open("rb") as stream:
             start = stream.read(1024)

@@ -106,7 +106,7 @@ class CaseOutcome:
     Parameters
     ----------
     case_id : str
-        The case; for a corrupt file that never became one, an empty string.
+        The case; empty where a search gave a corrupt file none.
     state : {"done", "current", "failed", "withheld", "pending"}
         Done in this run; current from an earlier run with the same input, model and options; failed; withheld, because
         the scan is not what the model is for; or not reached.

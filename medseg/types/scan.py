@@ -114,6 +114,9 @@ class Skipped:
     fix: str | None = None  # what would make it usable
     # It claims to be a scan and cannot be read as one, or was named explicitly: a failure of the batch.
     corrupt: bool = False
+    # Of a corrupt one, as of a `FoundScan`: its case id, and what results call it, both free of patient data.
+    case_id: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)

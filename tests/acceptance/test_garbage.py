@@ -1,5 +1,6 @@
 """A folder as bad as folders get: every good case is done, every bad file is named with its reason and the fix."""
 
+import csv
 import gzip
 import json
 import struct
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+
+from medseg.engine import journal
 
 
 def lying_header(shape: tuple[int, int, int]) -> bytes:
@@ -47,16 +50,28 @@ def test_all_good_cases_are_done_and_each_bad_one_is_named(medseg, scans, quick,
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr
     report = json.loads(done.stdout)
-    by_state: dict[str, dict[str, dict]] = {}
-    for outcome in report["cases"]:
-        by_state.setdefault(outcome["state"], {})[outcome["source"]] = outcome
-    assert set(by_state["done"]) == {"good one.nii.gz", "no-extension"}
-    assert set(by_state["failed"]) == set(bad)
-    assert all(o["error"] and o["fix"] for o in by_state["failed"].values())
+    assert {o["source"] for o in report["cases"] if o["state"] == "done"} == {"good one.nii.gz", "no-extension"}
+    failed = [outcome for outcome in report["cases"] if outcome["state"] == "failed"]
+    assert all(o["error"] and o["fix"] and o["case_id"] for o in failed)
+    # Each has a case id of its own, a record, and a row in both tables; a DICOM file's name may be the patient's.
+    assert len({o["case_id"] for o in report["cases"]}) == len(bad) + 2
+    sources = {row["case_id"]: row for row in csv.DictReader((out / "sources.csv").open())}
+    cases = {row["case_id"]: row for row in csv.DictReader((out / "cases.csv").open())}
+    assert set(sources) == set(cases) == {o["case_id"] for o in report["cases"]}
+    assert {sources[o["case_id"]]["path"] for o in failed} == set(bad)
+    for o in failed:
+        name = sources[o["case_id"]]["path"]
+        status = json.loads((out / o["case_id"] / "status.json").read_text())
+        assert status["state"] == cases[o["case_id"]]["state"] == sources[o["case_id"]]["state"] == "failed"
+        assert sources[o["case_id"]]["input_sha256"] == journal.hash_files([folder / name])
+        assert o["source"] == cases[o["case_id"]]["source"] == ("DICOM file" if name.endswith(".dcm") else name)
+        assert ("dicom-" if name.endswith(".dcm") else name.partition(".")[0]) in o["case_id"]
     assert {Path(item["file"]).name for item in report["skipped"]} == set(others)
     assert all(item["reason"] for item in report["skipped"])
+    shown = "".join((out / file).read_text() for file in ("cases.csv", "run.json", "report.html", "medseg.log"))
     for name in bad:
-        assert name in done.stderr
+        for text in (done.stderr, shown):
+            assert (name in text) is not name.endswith(".dcm")
     labels = [nib.load(path) for path in out.glob("*/labels.nii.gz")]
     assert len(labels) == 2
     assert all((np.asarray(image.dataobj) > 0).any() for image in labels)

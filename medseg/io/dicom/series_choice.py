@@ -59,7 +59,9 @@ def choose_series(discovery: Discovery, criteria: SeriesCriteria, inputs: Sequen
             continue
         chosen, reason = _choose(members, criteria)
         if chosen is None:
-            left.append(Skipped(members[0].files[0], reason, "Choose one with --series.", corrupt=True))
+            first = members[0]
+            fix = "Choose one with --series."
+            left.append(Skipped(first.files[0], reason, fix, True, first.case_id, "DICOM study"))
         else:
             log.info("%s: %s", chosen.case_id, reason)
             kept.append(replace(chosen, notes=(*chosen.notes, reason)))

@@ -7,13 +7,15 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 LONGEST = 80
 MOST_PARENTS = 3
 # What medseg itself puts beside the case folders, and names Windows keeps for devices.
-TAKEN = {"cases.csv", "run.json", "report.html", "journal.jsonl", "mlflow.db"}
+TAKEN = {
+    "cases.csv", "sources.csv", "run.json", "report.html", "journal.jsonl", "medseg.log", "mlflow.db", "review",
+}  # fmt: skip
 DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 SUFFIXES = (
     ".seg.nrrd", ".nii.gz", ".img.gz", ".nii", ".hdr", ".img", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".png",
@@ -60,9 +62,9 @@ def file_case_ids(paths: Sequence[Path]) -> list[str]:
     return unique(names, [_relative(path, paths) for path in paths])
 
 
-def unique(names: Sequence[str], marks: Sequence[str]) -> list[str]:
-    """Append a hash of its mark to every name that another one shares."""
-    shared = _shared(names)
+def unique(names: Sequence[str], marks: Sequence[str], taken: Iterable[str] = ()) -> list[str]:
+    """Append a hash of its mark to every name that another one shares, or that is taken."""
+    shared = _shared([*names, *taken])
     return [
         f"{name[: LONGEST - 9]}-{_hash(mark)}" if name.lower() in shared else name
         for name, mark in zip(names, marks, strict=True)

@@ -1,0 +1,50 @@
+"""Names what should have been a scan and could not be read, so that it is a failed case like any other."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from medseg.io.files.case_id import dicom_case_id, file_case_ids, unique
+from medseg.io.files.walk import absolute
+from medseg.io.recognize import claim_of
+from medseg.types.scan import Skipped
+
+
+def with_case_ids(skipped: Sequence[Skipped], taken: Collection[str], dicom: Collection[Path]) -> list[Skipped]:
+    """Give each corrupt file a case id that no scan has, and the word that results call it by.
+
+    The id comes from the file's name. The name of a DICOM file, or of what could not be opened and so may be one, may
+    name the patient: its id is a hash of the content.
+    """
+    corrupt = [left for left in skipped if left.corrupt]
+    kinds = {left.path: _kind(left.path, dicom) for left in corrupt}
+    named = [left.path for left in corrupt if not kinds[left.path]]
+    ids = dict(zip(named, file_case_ids([Path(absolute(path)) for path in named]), strict=True))
+    ids |= {path: dicom_case_id("", _mark(path)) for path, kind in kinds.items() if kind}
+    marks = [absolute(path) for path in ids]
+    ids = dict(zip(ids, unique(list(ids.values()), marks, taken), strict=True))
+    return [
+        replace(left, case_id=ids[left.path], source=kinds[left.path] or left.path.name) if left.corrupt else left
+        for left in skipped
+    ]
+
+
+def _kind(path: Path, dicom: Collection[Path]) -> str:
+    """What to call a file whose name must not be told; empty for one that goes by its name."""
+    claim = claim_of(path.name)
+    if path in dicom or claim == "dicom":
+        return "DICOM file"
+    return "unreadable file or folder" if claim is None and not os.access(path, os.R_OK) else ""
+
+
+def _mark(path: Path) -> str:
+    """What the hash is of: the content, or the path where that cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return absolute(path)
