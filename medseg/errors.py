@@ -56,7 +56,7 @@ class MedsegError(Exception):
     exit_code = 4
 
     def __init__(self, what: str, *, where: object = None, fix: str | None = None) -> None:
-        self.what = " ".join(what.split())
+        self.what = " ".join(str(what).split())
         self.where = None if where is None else str(where)
         self.fix = None if fix is None else " ".join(fix.split())
         super().__init__(self.what)

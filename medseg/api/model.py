@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy.typing as npt
 
 from medseg.api.prediction import Prediction
+from medseg.config.arguments import check_arguments
 from medseg.config.load import build
 from medseg.engine.predict import maps_to_save
 from medseg.engine.stages.refine import Refine
@@ -76,6 +77,7 @@ class Model:
         return Prediction.checked(case, Refine(Refine.Options()).run(predicted, RunContext(Path(), "scan")))
 
 
+@check_arguments
 def load_model(
     name: str | Path,
     *,
@@ -130,6 +132,7 @@ def load_model(
     return Model(package.card, Predictor(package, build(InferOptions, values, where="load_model")))
 
 
+@check_arguments
 def load_scan(path: str | Path, *, allow_uneven: bool = False) -> Scan:
     """Read one scan: a file, or a folder with one DICOM series.
 

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
+from medseg.config.arguments import check_arguments
 from medseg.config.load import build
 from medseg.draw.page import png_url
 from medseg.draw.preview import draw_preview
 from medseg.engine.stages.drawing import Preview
 from medseg.engine.stages.saving import Save
+from medseg.errors import UsageError
 from medseg.io.files.writable import check_writable, output_folder
 from medseg.io.formats import Labeled, write_file
 from medseg.post.quality import check_quality
@@ -29,7 +32,8 @@ from medseg.types.stage import RunContext
 
 if TYPE_CHECKING:
     import nibabel as nib
-    from PIL import Image
+
+SMALLEST = 16  # pixels along each side of a plane that is drawn
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -116,6 +120,7 @@ class Prediction:
         """Return the labels as a nibabel image."""
         return self.labels.to_nibabel()
 
+    @check_arguments
     def save(self, path: str | Path, *, formats: tuple[str, ...] = ("nifti", "dicom-seg")) -> Path:
         """Write the labels to a file, or what `medseg predict` writes of a case to a folder.
 
@@ -150,6 +155,7 @@ class Prediction:
         write_file(Labeled(self.labels, self.segmented.case.scan.source, self.model), target)
         return target
 
+    @check_arguments
     def plot(self, *, size: int = 300) -> Image.Image:
         """Draw the axial, coronal and sagittal plane in which the labels are largest, as predict's preview.
 
@@ -162,7 +168,15 @@ class Prediction:
         -------
         PIL.Image.Image
             A notebook shows it; ``.show()`` opens it, ``.save("preview.png")`` writes it.
+
+        Raises
+        ------
+        UsageError
+            When there are fewer than 16 pixels.
         """
+        if size < SMALLEST:
+            fix = f"Give {SMALLEST} pixels or more."
+            raise UsageError(f"planes of {size} pixels show nothing", where="medseg.Prediction.plot, size", fix=fix)
         return draw_preview(
             self.segmented.case.scan, self.labels, self.segmented.volumes, instances=self.instances, size=size
         )

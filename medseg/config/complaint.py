@@ -20,6 +20,8 @@ KINDS = {
     "string": "text",
     "tuple": "a list",
     "list": "a list",
+    "sequence": "a list",
+    "path": "a path",
     "set": "a list",
     "model": "keys and values",
     "dict": "keys and values",
@@ -58,10 +60,16 @@ def complaint(model: type[BaseModel], values: Mapping[str, Any], errors: Sequenc
         what = f"must be {' or '.join(alternatives)}"
     else:
         what = (_between(model, path) if same[0]["type"] in _BOUNDS else None) or must[0]
-    but = "" if errors[0]["type"] in ("missing", "value_error") else f", not {errors[0].get('input')!r}"
+    but = "" if errors[0]["type"] in ("missing", "value_error") else f", not {_shown(errors[0].get('input'))}"
     if errors[0]["type"] == "value_error":
         return Complaint(path, what, fix=f"It was {errors[0].get('input')!r}." if path else None)
     return Complaint(path, what, but)
+
+
+def _shown(value: Any) -> str:
+    """A value as it is written, or its type where that takes more than a line."""
+    text = repr(value)
+    return text if len(text) <= 100 and "\n" not in text else f"a value of type {type(value).__name__}"
 
 
 def _path(model: type[BaseModel], values: Any, error: Any) -> tuple[int | str, ...]:
@@ -94,6 +102,8 @@ def _must(error: Any) -> str:
     if kind in ("too_short", "too_long"):
         number = context.get("min_length", context.get("max_length"))
         return f"must hold {'at least' if kind == 'too_short' else 'at most'} {number} values"
+    if kind == "is_instance_of" and context["class"] == "Sequence":
+        return "must be a list"
     if name := KINDS.get("int" if kind.startswith("int_from") else kind.partition("_")[0]):
         return f"must be {name}"
     return str(error["msg"]).replace("Input should be", "must be")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from medseg.config.arguments import check_arguments
 from medseg.errors import InputError
 from medseg.evaluation.evaluate import EvaluationFiles, measure_folders
 from medseg.evaluation.evaluation import Evaluation
@@ -17,6 +18,7 @@ from medseg.tracking.evaluation_figures import record_evaluation
 from medseg.tracking.runs import OpenRun
 
 
+@check_arguments
 def evaluate(
     predictions: Path | str,
     references: Path | str,

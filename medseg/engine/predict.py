@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medseg import resources
+from medseg.config.arguments import check_arguments
 from medseg.config.load import apply_overrides, merged, read_yaml
 from medseg.engine.isolation import Guard
 from medseg.engine.pipeline import assemble, load_pipeline
@@ -58,6 +59,7 @@ def run_pipeline(
     return run(assembled, Inputs(tuple(Path(item) for item in inputs)), folder, options)
 
 
+@check_arguments
 def predict(
     inputs: Sequence[str | Path] | str | Path,
     model: str | Path,

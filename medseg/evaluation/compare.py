@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import wilcoxon
 
+from medseg.config.arguments import check_arguments
 from medseg.errors import InputError, UsageError, did_you_mean
 from medseg.evaluation.aggregate import Bootstrap, percentile_interval
 from medseg.evaluation.compare_tables import write_comparison
@@ -26,6 +27,7 @@ from medseg.io.files.writable import output_folder
 HEADLINE_ONLY = ("assd", "volume_difference_ml")  # shown of an evaluation, and not compared unless asked for
 
 
+@check_arguments
 def compare(
     evaluations: Sequence[Path | str],
     *,

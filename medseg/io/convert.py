@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+from medseg.config.arguments import check_arguments
 from medseg.errors import InputError, MedsegError, UsageError
 from medseg.io.discover import survey
 from medseg.io.files.atomic import write_text
@@ -52,6 +53,7 @@ class Conversion:
         return 3 if self.corrupt or any(one.error for one in self.converted) else 0
 
 
+@check_arguments
 def convert(
     inputs: Sequence[str | Path] | str | Path,
     out: str | Path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -58,20 +59,28 @@ def scan_in_memory(image: ArrayLike | NibabelImage | ItkImage, affine: npt.Array
         if affine is not None:
             raise UsageError("an affine was given for an image that has its own", fix="Omit the affine.")
         return _from_itk(image) if isinstance(image, ItkImage) else _from_nibabel(image)
+    if not isinstance(image, ArrayLike | Sequence) or isinstance(image, str | bytes):
+        raise UsageError(
+            f"a scan cannot be made of type {type(image).__name__}",
+            fix="Give a path, a medseg.Scan, a nibabel or SimpleITK image, or an array or tensor with its affine.",
+        )
     if affine is None:
         raise UsageError(
             "an array does not say where its voxels lie",
             fix="Give its affine too: segment(array, affine=...), voxel indices to world mm, RAS+.",
         )
-    values: Any = image.detach().cpu() if hasattr(image, "detach") else image
-    array = np.asarray(values)
-    return _scan(array[np.newaxis] if array.ndim == 3 else array, np.asarray(affine, dtype=np.float64))
+    try:
+        values: Any = image.detach().cpu() if hasattr(image, "detach") else image
+        array = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:  # a sparse tensor, lists of several lengths
+        raise InputError(f"it is no array ({error})", where=WHERE, fix="Give a dense array of numbers.") from None
+    return _scan(array[np.newaxis] if array.ndim == 3 else array, affine)
 
 
 def _from_nibabel(image: NibabelImage) -> Scan:
     array = np.asanyarray(image.dataobj)
-    shape = (*array.shape, 1)[:3] if array.ndim < 3 else array.shape[:3]
-    return _scan(np.moveaxis(array.reshape((*shape, -1)), 3, 0), np.asarray(image.affine, dtype=np.float64))
+    shape = (*array.shape, 1, 1, 1)[:3]
+    return _scan(np.moveaxis(array.reshape((*shape, -1)), 3, 0), image.affine)
 
 
 def _from_itk(image: Any) -> Scan:
@@ -80,6 +89,8 @@ def _from_itk(image: Any) -> Scan:
     dimension = image.GetDimension()
     if dimension not in (2, 3):
         raise InputError(f"it has {dimension} dimensions", where=WHERE, fix="Give one image for each time point.")
+    if image.GetPixelIDValue() >= sitk.sitkLabelUInt8:  # SimpleITK ends the process over such an array
+        raise InputError("it is a label map of SimpleITK", where=WHERE, fix="Give sitk.LabelMapToLabel(image).")
     affine = np.eye(4)
     direction = np.array(image.GetDirection()).reshape(dimension, dimension)
     affine[:dimension, :dimension] = direction * np.array(image.GetSpacing())
@@ -90,7 +101,7 @@ def _from_itk(image: Any) -> Scan:
     return _scan(array.reshape((*size[::-1], -1)).transpose(3, 2, 1, 0), LPS_TO_RAS @ affine)
 
 
-def _scan(array: npt.NDArray[Any], affine: npt.NDArray[np.float64]) -> Scan:
+def _scan(array: npt.NDArray[Any], affine: Any) -> Scan:
     if array.ndim != 4:
         raise InputError(
             f"an array of shape {array.shape} is not a scan", where=WHERE, fix="Give (X, Y, Z) or (C, X, Y, Z)."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from medseg.config.arguments import check_arguments
 from medseg.errors import InputError, UsageError
 from medseg.types.labels import LabelMap
 from medseg.types.scan import FoundScan, Scan
@@ -58,6 +59,7 @@ def load_scan(path: Path | str, *, allow_uneven: bool = False) -> Scan:
     raise InputError(left.reason, where=left.path, fix=left.fix)
 
 
+@check_arguments
 def read_labels(path: Path | str) -> LabelMap:
     """Read a label map: NIfTI, NRRD (with 3D Slicer's segments), MetaImage, DICOM SEG or a gray 2D image.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from medseg.config.arguments import check_arguments
 from medseg.data.audit import Audit
 from medseg.data.audit import audit as audit_dataset
 from medseg.data.layouts import read_dataset
@@ -15,11 +16,12 @@ from medseg.io.files.writable import output_folder
 from medseg.training.early_check import stated
 
 
+@check_arguments
 def audit(
     dataset: Path | str,
     out: Path | str | None = None,
     *,
-    config: str | None = None,
+    config: str | Path | None = None,
     settings: Sequence[str] = (),
     folds: int = 5,
     fold: int = 0,
@@ -32,7 +34,7 @@ def audit(
         The dataset, as it is.
     out : path, optional
         Folder for audit.html and audit.json.
-    config : str, optional
+    config : str or Path, optional
         A configuration whose `dataset` says what the files do not; all of it is checked.
     settings : sequence of str
         Single values of the configuration, ``a.b=c`` each.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medseg.config.arguments import check_arguments
 from medseg.errors import UsageError
 from medseg.io.files.writable import output_folder
 from medseg.io.formats import MANUAL, WRITERS, Labeled, write
@@ -22,6 +23,7 @@ from medseg.types import LabelClass, LabelMap, LabelTable, ModelIdentity, Scan, 
 log = logging.getLogger("medseg.review.export")
 
 
+@check_arguments
 def export(
     labels: Path | str,
     out: Path | str,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from medseg.config.arguments import check_arguments
 from medseg.draw.thumbnail import thumbnail
 from medseg.errors import MedsegError
 from medseg.io.discover import discover
@@ -23,6 +24,7 @@ from medseg.types.series_criteria import SeriesCriteria
 THUMBNAIL = 192  # longer side, pixels
 
 
+@check_arguments
 def inspect(
     inputs: Sequence[Path | str] | Path | str,
     out: Path | str | None = None,

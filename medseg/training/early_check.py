@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from medseg import resources
@@ -22,7 +23,7 @@ def check_early(values: Mapping[str, Any], *, where: object = None) -> None:
     check_network(values, where=where)
 
 
-def stated(config: str | None, settings: Sequence[str] = ()) -> DatasetDescription | None:
+def stated(config: str | Path | None, settings: Sequence[str] = ()) -> DatasetDescription | None:
     """What a configuration, by its shipped name or path, states about its dataset; all of it is checked."""
     path = None if config is None else resources.find("configs", config)
     values = apply_overrides({} if path is None else read_yaml(path), settings)

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from medseg.config.arguments import check_arguments
 from medseg.config.load import build
 from medseg.data.dataset import Dataset
 from medseg.data.description import DatasetDescription
@@ -50,11 +51,12 @@ class TrainingPlan:
         return f"TrainingPlan('{self.plan.values['name']}', {len(self.plan.reasons)} choices)"
 
 
+@check_arguments
 def plan(
     dataset: str | Path,
     out: str | Path | None = None,
     *,
-    config: str | None = None,
+    config: str | Path | None = None,
     settings: Sequence[str] = (),
     preset: Literal["cpu", "8gb", "24gb", "40gb", "80gb"] | None = None,
     configuration: Literal["3d_fullres", "3d_lowres", "2d"] | None = None,
@@ -69,7 +71,7 @@ def plan(
         Folder of the dataset, in any layout.
     out : str or Path, optional
         YAML file, or folder for ``plan.yaml``; nothing is written without it.
-    config : str, optional
+    config : str or Path, optional
         A configuration whose ``dataset`` says what the files do not.
     settings : sequence of str
         Single values of the configuration, ``a.b=c`` each.

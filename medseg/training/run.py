@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from medseg.config.arguments import check_arguments
 from medseg.data.splits import CROSSED
 from medseg.io.files.writable import output_folder
 from medseg.models.package import ModelPackage, load_package
@@ -29,6 +30,7 @@ from medseg.training.train import train_model
 from medseg.training.training_run import TrainingRun
 
 
+@check_arguments
 def train(
     dataset: Path | str,
     out: Path | str,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,18 +43,17 @@ class Geometry:
     shape: tuple[int, int, int]
 
     def __post_init__(self) -> None:
-        affine = np.array(self.affine, dtype=np.float64)
-        shape = tuple(int(n) for n in self.shape)
+        affine, shape = _numbers(self.affine), _whole(self.shape)
         if affine.shape != (4, 4) or not np.isfinite(affine).all() or not np.array_equal(affine[3], [0, 0, 0, 1]):
             raise InputError(
                 "the affine is not a finite 4x4 matrix whose last row is 0 0 0 1",
-                fix="Write the header again with the tool that made the file.",
+                fix="Give 4x4 numbers; for a file, write its header again with the tool that made it.",
             )
         spacing = np.linalg.norm(affine[:3, :3], axis=0)
         if spacing.min() <= 0 or abs(np.linalg.det(affine[:3, :3] / np.where(spacing > 0, spacing, 1))) < 1e-4:
             raise InputError(
                 "the affine cannot be inverted: two voxel axes point the same way or one has no length",
-                fix="Write the header again with the tool that made the file.",
+                fix="Give 4x4 numbers; for a file, write its header again with the tool that made it.",
             )
         if len(shape) != 3 or min(shape) < 1:
             raise InputError(f"a grid needs three positive dimensions, not {shape}", fix="Give the shape as (X, Y, Z).")
@@ -145,6 +146,23 @@ class Geometry:
             where=where,
             fix="Resample one onto the other, or pair the right files.",
         )
+
+
+def _numbers(affine: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    try:
+        numbers = np.array(affine)
+        if not np.iscomplexobj(numbers):
+            return numbers.astype(np.float64)
+    except (TypeError, ValueError):  # text, or rows of several lengths
+        pass
+    raise InputError("the affine does not consist of real numbers", fix="Give a 4x4 matrix.")
+
+
+def _whole(shape: Iterable[int]) -> tuple[int, ...]:
+    try:
+        return tuple(operator.index(n) for n in shape)
+    except TypeError:
+        raise InputError(f"a shape must be whole numbers, not {shape!r}", fix="Give the shape as (X, Y, Z).") from None
 
 
 def _short(numbers: tuple[float, ...]) -> str:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from medseg.errors import ConfigError, InputError
 from medseg.types.geometry import Geometry
+from medseg.types.kinds import check_kinds
 
 if TYPE_CHECKING:
     import nibabel as nib
@@ -135,6 +136,7 @@ class LabelMap:
     table: LabelTable
 
     def __post_init__(self) -> None:
+        check_kinds(self, array=np.ndarray, geometry=Geometry, table=LabelTable)
         if self.array.shape != self.geometry.shape:
             raise InputError(
                 f"labels of shape {self.array.shape} do not fit a grid of shape {self.geometry.shape}",

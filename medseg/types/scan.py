@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from medseg.errors import InputError
 from medseg.types.geometry import Geometry
+from medseg.types.kinds import check_kinds
 from medseg.types.labels import LabelMap
 
 ScanFormat = Literal["nifti", "nrrd", "meta", "dicom", "image2d", "array"]
@@ -63,6 +64,7 @@ class Scan:
     source: Source = field(default_factory=lambda: Source("array"))
 
     def __post_init__(self) -> None:
+        check_kinds(self, array=np.ndarray, geometry=Geometry)
         if self.array.ndim != 4 or self.array.shape[1:] != self.geometry.shape:
             raise InputError(
                 f"an array of shape {self.array.shape} does not fit a grid of shape {self.geometry.shape}",

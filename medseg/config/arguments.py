@@ -1,0 +1,60 @@
+"""Checks what a public function is called with against its signature, as keys of a configuration are checked."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import typing
+from collections.abc import Callable, Iterator
+from functools import cache, wraps
+from typing import Any, ParamSpec, TypeVar
+
+from pydantic import BaseModel, ConfigDict, create_model
+
+from medseg.config.load import build
+from medseg.errors import UsageError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# What the system says of a path that a user can choose otherwise; anything else it says is a bug.
+OF_A_PATH = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR,
+    errno.ENAMETOOLONG, errno.ELOOP,
+}  # fmt: skip
+
+
+def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function raise `ConfigError`, naming the argument, where one is of another type than its signature says.
+
+    What the system says of a path while it works is a `UsageError`.
+    """
+
+    @cache  # made at the first call, so that importing stays quick
+    def model() -> type[BaseModel]:
+        hints = typing.get_type_hints(function)
+        names = [name for name in inspect.signature(function).parameters if name != "self"]
+        fields: dict[str, Any] = {name: (hints[name], ...) for name in names}
+        config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())
+        return create_model(function.__name__, __config__=config, **fields)
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        bound = inspect.signature(function).bind(*args, **kwargs)
+        bound.apply_defaults()
+        given = {
+            name: list(one) if isinstance(one, Iterator) else one
+            for name, one in bound.arguments.items()
+            if name != "self"
+        }
+        found = build(model(), given, where=f"medseg.{function.__qualname__}")
+        bound.arguments.update({name: getattr(found, name) for name in given})
+        try:
+            return function(*bound.args, **bound.kwargs)
+        except OSError as error:
+            if error.errno not in OF_A_PATH:
+                raise
+            fix = "Check the path, who may use it, and that the disk is not full."
+            raise UsageError(str(error.strerror), where=error.filename, fix=fix) from error
+
+    return call
