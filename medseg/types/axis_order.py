@@ -63,16 +63,30 @@ class AxisOrder:
 def nearest_ras(geometry: Geometry) -> AxisOrder:
     """Order that brings array axes nearest to right, anterior, superior.
 
-    Of the six assignments of array axes to world axes, the one with the largest sum of direction cosines. Unlike an
-    axis-by-axis choice it does not depend on the order in which the file stores its axes, however oblique the scan. A
+    Of the six assignments of array axes to world axes, the one with the largest sum of direction cosines; of several
+    equally good ones, the one whose axes, turned to the positive side, come first in order of their cosines. Unlike an
+    axis-by-axis choice this does not depend on the order in which the file stores its axes, however oblique the scan. A
     rotation or shear within the grid stays.
     """
-    cosines = geometry.affine[:3, :3] / np.asarray(geometry.spacing)
     # Rounding keeps header noise from choosing between two equally good assignments.
-    closeness = np.round(np.abs(cosines), 5)
-    best = max(permutations(range(3)), key=lambda p: sum(closeness[world, axis] for world, axis in enumerate(p)))
+    cosines = np.round(geometry.affine[:3, :3] / np.asarray(geometry.spacing), 5)
+    best = max(permutations(range(3)), key=lambda p: _closeness(cosines, p))
     x, y, z = best
-    return AxisOrder((x, y, z), (bool(cosines[0, x] < 0), bool(cosines[1, y] < 0), bool(cosines[2, z] < 0)))
+    a, b, c = (_is_against(cosines[:, axis], world) for world, axis in enumerate(best))
+    return AxisOrder((x, y, z), (a, b, c))
+
+
+def _closeness(cosines: npt.NDArray[np.float64], order: tuple[int, ...]) -> tuple[float, ...]:
+    """How near an assignment is to the world's axes, then what decides between two equally near ones."""
+    near = [abs(float(cosines[world, axis])) for world, axis in enumerate(order)]
+    turned = [-cosines[:, a] if _is_against(cosines[:, a], world) else cosines[:, a] for world, a in enumerate(order)]
+    return (round(sum(near), 4), *near, *(float(value) for axis in turned for value in axis))
+
+
+def _is_against(axis: npt.NDArray[np.float64], world: int) -> bool:
+    """Whether an array axis runs toward left, posterior or inferior; across the world's axis, another one decides."""
+    decides = next(value for value in (axis[world], *axis) if value)
+    return bool(decides < 0)
 
 
 def toward(geometry: Geometry, orientation: str) -> AxisOrder:
