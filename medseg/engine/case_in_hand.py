@@ -109,6 +109,7 @@ class CaseInHand:
                 volumes=report.volumes,
                 review_priority=report.review_priority,
                 computed=report.computed,
+                read_back=report.read_back,
             )
             stop_if_left()
             outputs = journal.finish(self.work.out / self.found.case_id, self.key, self.input_hash, outcome)

@@ -125,6 +125,7 @@ def finish(folder: Path, key: str, input_hash: str, outcome: CaseOutcome) -> tup
         "notes": list(outcome.notes),
         "review_priority": outcome.review_priority,
         "computed": None if outcome.computed is None else outcome.computed.to_json(),
+        "read_back": dict(outcome.read_back),
         "volumes": None if outcome.volumes is None else outcome.volumes.to_json(),
         "input_sha256": input_hash,
         "key": key,

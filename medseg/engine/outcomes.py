@@ -120,4 +120,5 @@ def from_status(base: CaseOutcome, status: journal.Status) -> CaseOutcome:
         volumes=None if volumes is None else Volumes.from_json(volumes),
         review_priority=float(content["review_priority"]),
         computed=None if computed is None else HowComputed.from_json(computed),
+        read_back=content.get("read_back", {}),
     )

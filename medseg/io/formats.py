@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import FormatLimitation, UsageError
+from medseg.io.files.atomic import write_text
 from medseg.types import Instances, LabelMap, ModelIdentity, Source
+from medseg.types.run import Measured
 
 if TYPE_CHECKING:
     from medseg.io.dicom_results.seg import Encoding
@@ -32,6 +35,28 @@ class Labeled:
     probabilities: npt.NDArray[np.float32] | None = None  # (1 + classes, X, Y, Z), background first
     instances: Instances | None = None
 
+    def __post_init__(self) -> None:
+        """Protect the arrays, so that no writer can change what the next one is given."""
+        object.__setattr__(self, "labels", replace(self.labels, array=_protected(self.labels.array)))
+        if self.probabilities is not None:
+            object.__setattr__(self, "probabilities", _protected(self.probabilities))
+        if self.instances is not None:
+            object.__setattr__(self, "instances", replace(self.instances, ids=_protected(self.instances.ids)))
+
+
+def _protected(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+class Written(NamedTuple):
+    """What a writer left."""
+
+    files: list[Path]
+    notes: tuple[str, ...] = ()  # on readers that will get these labels wrong
+    read_back: Mapping[str, Measured] = {}  # by DICOM file, what came of comparing it with the labels
+
 
 @dataclass(frozen=True)
 class Writer:
@@ -39,23 +64,23 @@ class Writer:
 
     file_name: str  # in a case's folder; formats of several files put what distinguishes them before the last suffix
     needs_dicom: bool  # refers to a DICOM source, so that it cannot be written for another scan
-    write: Callable[[Labeled, Path], list[Path]]  # takes labels and the file's path; returns the files written
+    write: Callable[[Labeled, Path], Written]  # takes labels and the file's path
     about: str  # what it is good for, in a few words
     tilted: str = ""  # what to know where slices are tilted; empty where readers have them right
     has_bits: bool = False  # pixels are single bits, so that frames may begin within a byte
 
 
-def write(name: str, item: Labeled, folder: Path) -> tuple[list[Path], tuple[str, ...]]:
-    """Write labels in one of `WRITERS`; return the files, and notes on readers that will get these labels wrong."""
+def write(name: str, item: Labeled, folder: Path) -> Written:
+    """Write labels in one of `WRITERS`."""
     writer = WRITERS[name]
-    files = writer.write(item, folder / writer.file_name)
+    written = writer.write(item, folder / writer.file_name)
     geometry = item.labels.geometry
     notes = [writer.tilted] if geometry.is_sheared and writer.tilted else []
     if writer.has_bits and geometry.shape[0] * geometry.shape[1] % 8:
         notes.append(BETWEEN_BYTES)
     if name == "dicom-seg-fractional" and item.probabilities is None:
         notes.append("There were no probabilities, so every fraction is 0 or 1.")
-    return files, tuple(f"{writer.file_name}: {note}" for note in notes)
+    return written._replace(notes=tuple(f"{writer.file_name}: {note}" for note in notes))
 
 
 def write_file(item: Labeled, path: Path) -> list[Path]:
@@ -71,43 +96,45 @@ def write_file(item: Labeled, path: Path) -> list[Path]:
         raise UsageError("no format has this ending", where=path, fix=f"Use one of {', '.join(ENDINGS)}.")
     if ending == DICOM_ENDING and item.source.format != "dicom":
         raise UsageError("a DICOM object needs a DICOM scan", where=path, fix="Segment the series, or save NIfTI.")
-    return ENDINGS[ending](item, path)
+    return ENDINGS[ending](item, path).files
 
 
-def _nifti(item: Labeled, path: Path) -> list[Path]:
+def _nifti(item: Labeled, path: Path) -> Written:
     """Write the labels, and the table of their names, which NIfTI has no place for."""
     from medseg.io.label_table import table_path, write_table
     from medseg.io.nifti import write_labels
 
     write_labels(item.labels, path, item.source)
     write_table(item.labels.table, table_path(path))
-    return [path, table_path(path)]
+    return Written([path, table_path(path)])
 
 
-def _nrrd(item: Labeled, path: Path) -> list[Path]:
+def _nrrd(item: Labeled, path: Path) -> Written:
     from medseg.io.itk import write_labels
 
     write_labels(item.labels, path)
-    return [path]
+    return Written([path])
 
 
-def _metaimage(item: Labeled, path: Path) -> list[Path]:
+def _metaimage(item: Labeled, path: Path) -> Written:
     """Write the labels, and the table of their names, which MetaImage has no place for."""
     from medseg.io.label_table import table_path, write_table
 
     write_table(item.labels.table, table_path(path))
-    return [*_nrrd(item, path), table_path(path)]
+    return Written([*_nrrd(item, path).files, table_path(path)])
 
 
-def _dicom_seg(item: Labeled, path: Path, encoding: Encoding = "binary") -> list[Path]:
+def _dicom_seg(item: Labeled, path: Path, encoding: Encoding = "binary") -> Written:
     from medseg.io.dicom_results.seg import write_seg
 
     probabilities = item.probabilities if encoding == "fractional" else None
-    write_seg(item.labels, item.source, path, model=item.model, encoding=encoding, probabilities=probabilities)
-    return [path]
+    measured = write_seg(
+        item.labels, item.source, path, model=item.model, encoding=encoding, probabilities=probabilities
+    )
+    return Written([path], read_back={path.name: measured})
 
 
-def _dicom_seg_objects(item: Labeled, path: Path) -> list[Path]:
+def _dicom_seg_objects(item: Labeled, path: Path) -> Written:
     from medseg.io.object_labels import object_labels
 
     if item.instances is None:
@@ -118,32 +145,35 @@ def _dicom_seg_objects(item: Labeled, path: Path) -> list[Path]:
     return _dicom_seg(replace(item, labels=object_labels(item.instances)), path)
 
 
-def _rtstruct(item: Labeled, path: Path) -> list[Path]:
+def _rtstruct(item: Labeled, path: Path) -> Written:
+    """Write the structures, and beside them the Dice of reading them back."""
     from medseg.io.dicom_results.rtstruct import write_rtstruct
 
-    write_rtstruct(item.labels, item.source, path, model=item.model)
-    return [path, path.with_suffix(".json")]
+    measured = write_rtstruct(item.labels, item.source, path, model=item.model)
+    beside = path.with_suffix(".json")
+    write_text(beside, json.dumps({"dice_of_reading_it_back": measured["dice"]}, indent=2) + "\n")
+    return Written([path, beside], read_back={path.name: measured})
 
 
-def _sr(item: Labeled, path: Path) -> list[Path]:
+def _sr(item: Labeled, path: Path) -> Written:
     """Write the report, and the DICOM SEG it refers to, without which it would point nowhere."""
     from medseg.io.dicom_results.sr import write_sr
 
     segmentation = _dicom_seg(item, path.with_name(WRITERS["dicom-seg"].file_name))
-    write_sr(item.labels, item.source, path, model=item.model)
-    return [*segmentation, path]
+    measured = write_sr(item.labels, item.source, path, model=item.model)
+    return Written([*segmentation.files, path], read_back={**segmentation.read_back, path.name: measured})
 
 
-def _key_images(item: Labeled, path: Path) -> list[Path]:
+def _key_images(item: Labeled, path: Path) -> Written:
     from medseg.io.dicom_results.key_images import write_key_images
 
-    return write_key_images(item.labels, item.source, path, model=item.model)
+    return Written(write_key_images(item.labels, item.source, path, model=item.model))
 
 
-def _mesh(item: Labeled, path: Path) -> list[Path]:
+def _mesh(item: Labeled, path: Path) -> Written:
     from medseg.io import mesh
 
-    return mesh.WRITERS[path.suffix](item.labels, path, model=item.model)
+    return Written(mesh.WRITERS[path.suffix](item.labels, path, model=item.model))
 
 
 NIFTI_TILTED = "The slices are tilted, which programs that read NIfTI through ITK reject; give these nrrd."
@@ -205,7 +235,7 @@ WRITERS: Mapping[str, Writer] = {
 
 DICOM_ENDING = ".dcm"
 # What a file of its own may end in, the longest first.
-ENDINGS: Mapping[str, Callable[[Labeled, Path], list[Path]]] = {
+ENDINGS: Mapping[str, Callable[[Labeled, Path], Written]] = {
     ".nii.gz": _nifti,
     ".nii": _nifti,
     ".nrrd": _nrrd,

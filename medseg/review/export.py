@@ -84,7 +84,7 @@ def export(
     item = replace(_read(Path(labels), scan, structures, table), model=replace(identity, reviewer=reviewer or ""))
     written: dict[Path, None] = {}
     for name in formats:
-        files, notes = write(name, item, folder)
+        files, notes, _ = write(name, item, folder)
         written |= dict.fromkeys(files)
         log.info("%s: written as %s", labels, name)
         for note in notes:

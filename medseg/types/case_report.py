@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from medseg.types.how_computed import HowComputed
 from medseg.types.quality import Flag
-from medseg.types.run import Volumes
+from medseg.types.run import Measured, Volumes
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class CaseReport:
         Of the result, 0 to below 1: orders cases whose warnings weigh the same.
     volumes, computed : optional
         What was measured, and what ran a network.
+    read_back : mapping of str to Measured
+        By DICOM file written, what came of reading it back.
     voxels : int, optional
         Size of what was read. A case of unknown or large size is finished before the next is computed.
     """
@@ -34,6 +36,7 @@ class CaseReport:
     volumes: Volumes | None = None
     computed: HowComputed | None = None
     voxels: int | None = None
+    read_back: Mapping[str, Measured] = field(default_factory=dict)
 
     @property
     def review_priority(self) -> float:
@@ -47,12 +50,15 @@ def combined(reports: Iterable[CaseReport]) -> CaseReport:
     weights: dict[str, float] = {}
     notes: dict[str, None] = {}
     uncertainty, volumes, computed, voxels = 0.0, None, None, None
+    read_back: dict[str, Measured] = {}
     for report in reports:
         for flag in report.warnings:
             weights[flag.text] = max(flag.weight, weights.get(flag.text, 0.0))
         notes |= dict.fromkeys(report.notes)
         uncertainty = max(uncertainty, report.uncertainty)
+        read_back |= report.read_back
         volumes, computed = report.volumes or volumes, report.computed or computed
         voxels = report.voxels if voxels is None else max(voxels, report.voxels or 0)
     flags = tuple(Flag(text, weight) for text, weight in weights.items())
-    return CaseReport(flags, tuple(n for n in notes if n not in weights), uncertainty, volumes, computed, voxels)
+    shown = tuple(n for n in notes if n not in weights)
+    return CaseReport(flags, shown, uncertainty, volumes, computed, voxels, read_back)

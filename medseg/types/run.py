@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,8 @@ from medseg.types.quality import Quality
 from medseg.types.scan import Case, Skipped
 from medseg.types.series_criteria import SeriesCriteria
 
+# What reading a written file back gave: by measure (``dice`` or ``volume_ml``), a figure for each class.
+Measured = Mapping[str, Mapping[str, float]]
 # "current" is a case that an earlier run left done, and is never written: on disk and in tables it is done.
 CaseState = Literal["done", "current", "failed", "withheld", "pending"]
 
@@ -90,6 +92,7 @@ class Segmented:
     quality: Quality | None = None
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    read_back: Mapping[str, Measured] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,8 @@ class CaseOutcome:
         Time spent in this run.
     computed : HowComputed, optional
         What ran the network, where one did.
+    read_back : mapping of str to Measured
+        By DICOM file written, what came of reading it back and comparing it with the labels.
     """
 
     case_id: str
@@ -145,6 +150,7 @@ class CaseOutcome:
     review_priority: float = 0.0
     seconds: float = 0.0
     computed: HowComputed | None = None
+    read_back: Mapping[str, Measured] = field(default_factory=dict)
 
     @property
     def written_state(self) -> str:

@@ -78,6 +78,7 @@ def test_the_format_by_itself_has_scores_and_leaves_no_map(medseg, series, folde
     assert (case / "labels.fractional.dcm").read_bytes() == (folder / "labels.fractional.dcm").read_bytes()
     status = json.loads((case / "status.json").read_text())
     assert not any("no probabilities" in note for note in status["notes"])
+    assert set(status["read_back"]["labels.fractional.dcm"]["dice"].values()) == {1.0}
     files = {"labels.fractional.dcm", "measurements.csv", "preview.png", "status.json"}
     assert {path.name for path in case.iterdir()} == files
     computed = status["computed"]

@@ -52,7 +52,7 @@ def test_objects_are_counted_within_their_class_in_the_order_of_their_ids(tmp_pa
     kinds = LabelTable(tuple(LabelClass(v, name, is_thing=True) for v, name in ((1, "kidney"), (2, "lesion"))))
     objects = Instances(array, geometry, tuple(rows), kinds)
     labels = LabelMap(np.zeros(geometry.shape, np.uint8), geometry, kinds)
-    (path,), _ = write("dicom-seg-objects", Labeled(labels, source, MODEL, instances=objects), tmp_path)
+    (path,), *_ = write("dicom-seg-objects", Labeled(labels, source, MODEL, instances=objects), tmp_path)
     segments = pydicom.dcmread(path).SegmentSequence
     assert [s.SegmentLabel for s in segments] == ["kidney 1", "kidney 2", "lesion 1", "lesion 2"]
     assert [s.SegmentNumber for s in segments] == [1, 2, 3, 4]
@@ -62,7 +62,7 @@ def test_a_segment_for_each_object(tmp_path):
     source, geometry = small_series(tmp_path / "in", shape=(16, 11, 6), orientation=OBLIQUE)
     objects = three_objects(geometry)
     labels = LabelMap(np.zeros(geometry.shape, np.uint8), geometry, TABLE)
-    (path,), notes = write("dicom-seg-objects", Labeled(labels, source, MODEL, instances=objects), tmp_path)
+    (path,), notes, _ = write("dicom-seg-objects", Labeled(labels, source, MODEL, instances=objects), tmp_path)
     assert (path.name, notes) == ("objects.seg.dcm", ())
     seg = pydicom.dcmread(path)
     assert [s.SegmentLabel for s in seg.SegmentSequence] == ["liver 1", "liver 2", "Größe α"]
@@ -81,7 +81,7 @@ def test_three_hundred_objects(tmp_path):
     objects = components(LabelMap(spots, geometry, LabelTable((LabelClass(1, "lesion", is_thing=True),))))
     assert len(objects.rows) == 441
     labeled = Labeled(LabelMap(spots, geometry, TABLE), source, MODEL, instances=objects)
-    (path,), _ = write("dicom-seg-objects", labeled, tmp_path)
+    (path,), *_ = write("dicom-seg-objects", labeled, tmp_path)
     assert np.array_equal(regrid(read_seg(path), geometry).array, objects.ids)
 
 

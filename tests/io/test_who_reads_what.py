@@ -147,7 +147,7 @@ def measured(kind: str, folder: Path) -> dict[tuple[str, str], str]:
     truth = places(labels.array, geometry)
     answers = {}
     for name, readers in READERS.items():
-        (path, *_), _ = write(name, Labeled(labels, source, MODEL), folder / name)
+        (path, *_), *_ = write(name, Labeled(labels, source, MODEL), folder / name)
         for program, read in readers.items():
             answers[name, program] = judge(lambda p=path, r=read: r(p, folder / "scan", geometry), truth)
     return answers

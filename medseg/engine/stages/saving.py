@@ -17,7 +17,7 @@ from medseg.types import FoundScan, Instances
 from medseg.types.case_report import CaseReport
 from medseg.types.instances import ObjectsOfCase
 from medseg.types.quality import Flag
-from medseg.types.run import Segmented
+from medseg.types.run import Measured, Segmented
 from medseg.types.stage import RunContext, Where
 
 RESAMPLED = (
@@ -60,7 +60,7 @@ class Save:
 
     def run(self, item: Segmented, context: RunContext) -> Segmented:
         """Write `labels.*`, `measurements.csv` and, where there are objects, `instances.*` into the case's folder."""
-        warnings, notes = self._write_labels(item, context)
+        warnings, notes, read_back = self._write_labels(item, context)
         source, prediction = item.case.scan.source, item.prediction
         if prediction.instances is not None:
             write_instances(prediction.instances, context.case_folder, source)
@@ -73,10 +73,13 @@ class Save:
 
                 write_probabilities(values, prediction.labels.geometry, context.case_folder / f"{name}.nii.gz", source)
         write_text(context.case_folder / "measurements.csv", table_of_measurements(item.volumes, item.quality))
-        return replace(item, warnings=tuple(warnings), notes=tuple(notes))
+        return replace(item, warnings=tuple(warnings), notes=tuple(notes), read_back=read_back)
 
-    def _write_labels(self, item: Segmented, context: RunContext) -> tuple[list[str], list[str]]:
-        """Write every format the scan allows; return warnings of those that are missing, and notes on the others."""
+    def _write_labels(self, item: Segmented, context: RunContext) -> tuple[list[str], list[str], dict[str, Measured]]:
+        """Write every format the scan allows.
+
+        Returns warnings of those that are missing, notes on the others, and what came of reading them back.
+        """
         source, prediction, formats = item.case.scan.source, item.prediction, self.options.formats
         labeled = Labeled(
             prediction.labels,
@@ -86,22 +89,25 @@ class Save:
             instances=prediction.instances,
         )
         warnings: list[str] = []
+        read_back: dict[str, Measured] = {}
         notes = [RESAMPLED] if source.slice_places is not None else []
         for name in formats:
             if WRITERS[name].needs_dicom and source.format != "dicom":
                 continue
             try:
-                notes += write(name, labeled, context.case_folder)[1]
+                written = write(name, labeled, context.case_folder)
+                notes += written.notes
+                read_back |= written.read_back
             except FormatLimitation as error:
                 # What one format cannot carry another may; a case none can carry has failed.
                 if len(formats) == 1:
                     raise
                 warnings.append(f"{WRITERS[name].file_name} is not written: {error.what}")
-        return warnings, notes
+        return warnings, notes, read_back
 
     def report(self, value: Segmented) -> CaseReport:
         """Report which formats are missing, and what some readers of the others will not have right."""
-        return CaseReport(tuple(Flag(text) for text in value.warnings), value.notes)
+        return CaseReport(tuple(Flag(text) for text in value.warnings), value.notes, read_back=value.read_back)
 
 
 class SaveObjects(WithoutOptions):

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import TypeVar
 
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from medseg.io.dicom.header import lenient
-from medseg.io.files.atomic import write_bytes
+from medseg.io.files.atomic import atomic_path
 
+T = TypeVar("T")
 # Stands for each UID that depends on the object's own content while that content is being put together.
 PROVISIONAL = {
     "SOPInstanceUID": UID("2.25.1"),
@@ -84,9 +86,16 @@ def seal(dataset: Dataset, header: Dataset, series_uid: str | None = None) -> Da
 
 
 @lenient()
-def write_sealed(dataset: Dataset, header: Dataset, path: Path, *, series_uid: str | None = None) -> None:
-    """Seal an object and write it as a DICOM file, whole or not at all."""
-    write_bytes(path, _encode(seal(dataset, header, series_uid)))
+def write_sealed(
+    dataset: Dataset, header: Dataset, path: Path, prove: Callable[[Path], T], *, series_uid: str | None = None
+) -> T:
+    """Seal an object and write it as a DICOM file, whole or not at all; return what `prove` finds.
+
+    `prove` reads the file before it takes its name; where it raises, nothing is left behind.
+    """
+    with atomic_path(path) as part:
+        part.write_bytes(_encode(seal(dataset, header, series_uid)))
+        return prove(part)
 
 
 def digest_of_array(array: object) -> str:

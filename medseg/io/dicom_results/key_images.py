@@ -73,7 +73,7 @@ def write_key_images(labels: LabelMap, source: Source, path: Path, *, model: Mod
         image.Laterality = header.get("Laterality") or ""
         image.BurnedInAnnotation = "NO"  # the standard's word for: nothing in the pixels tells who the patient is
         image.SourceImageSequence = [series.reference_to(k)]
-        write_sealed(image, header, target, series_uid=series_uid)
+        write_sealed(image, header, target, lambda _: None, series_uid=series_uid)
         written.append(target)
     return written
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from pathlib import Path
@@ -17,11 +16,12 @@ from medseg.io.dicom.plane import LPS
 from medseg.io.dicom_results.coding import table_of
 from medseg.io.dicom_results.contours import fill
 from medseg.io.dicom_results.identity import write_sealed
+from medseg.io.dicom_results.proof import dice_of, identical
 from medseg.io.dicom_results.rtstruct_dataset import build_rtstruct
 from medseg.io.dicom_results.source import read_source
-from medseg.io.files.atomic import write_text
 from medseg.types import Code, Geometry, LabelClass, LabelMap, ModelIdentity, Scan, Source
 from medseg.types.labels import PALETTE, smallest_label_dtype
+from medseg.types.run import Measured
 
 # How far a contour may lie from the slice it is drawn on, and lean out of it, as a fraction of the slice spacing.
 OFF_SLICE = 0.25
@@ -70,12 +70,11 @@ def read_rtstruct(path: Path, on: Scan | Geometry, pattern: str = ".*") -> Label
     return LabelMap(array, geometry, table_of(classes))
 
 
-def write_rtstruct(labels: LabelMap, source: Source, path: Path, *, model: ModelIdentity) -> None:
-    """Write a label map as an RTSTRUCT, and beside it a JSON file with the Dice of reading it back.
+def write_rtstruct(labels: LabelMap, source: Source, path: Path, *, model: ModelIdentity) -> Measured:
+    """Write a label map as an RTSTRUCT; return the Dice of reading it back.
 
     Contours run half-way between pixels, so that filling them at pixel centers gives the labels back; holes are cut by
-    keyholes, as DICOM asks. The same labels, source and model give the same file. The Dice of each class goes to the
-    same name with ``.json``.
+    keyholes, as DICOM asks. The same labels, source and model give the same file.
     """
     series = read_source(labels.geometry, source)
     if series.slices is not None:
@@ -83,10 +82,17 @@ def write_rtstruct(labels: LabelMap, source: Source, path: Path, *, model: Model
             "contours of unevenly spaced slices cannot be verified by reading them back",
             fix="Write dicom-seg, which holds an image for each slice, or nifti.",
         )
-    write_sealed(build_rtstruct(labels, series, model), series.first, path)
+    return write_sealed(build_rtstruct(labels, series, model), series.first, path, lambda part: _prove(part, labels))
+
+
+def _prove(path: Path, labels: LabelMap) -> Measured:
+    """Read the structures back and compare each with the class it was made of."""
     back = read_rtstruct(path, labels.geometry)
-    dice = {entry.name: _dice(labels.array == entry.value, back.array == n) for n, entry in enumerate(labels.table, 1)}
-    write_text(path.with_suffix(".json"), json.dumps({"dice_of_reading_it_back": dice}, indent=2) + "\n")
+    agreement = {}
+    for number, entry in enumerate(labels.table, start=1):
+        own, read = labels.array == entry.value, back.array == number
+        agreement[entry.name] = dice_of(int((own & read).sum()), int(read.sum()), int(own.sum()))
+    return identical(agreement)
 
 
 def _matches(pattern: str, name: str) -> bool:
@@ -152,9 +158,3 @@ def _filled(item: Dataset, geometry: Geometry, name: str, path: Path) -> npt.NDA
     for k, contours in on_slices.items():
         mask[:, :, k] = fill(contours, geometry.shape[:2])
     return mask
-
-
-def _dice(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
-    """Overlap of two masks; 1 where both are empty."""
-    total = int(a.sum()) + int(b.sum())
-    return 1.0 if total == 0 else 2 * int((a & b).sum()) / total

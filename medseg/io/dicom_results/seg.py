@@ -26,10 +26,12 @@ from medseg.io.dicom_results.coding import (
     title,
 )
 from medseg.io.dicom_results.identity import PROVISIONAL, derived_uid, write_sealed
+from medseg.io.dicom_results.proof import prove_seg
 from medseg.io.dicom_results.seg_frames import SegFile, open_seg
 from medseg.io.dicom_results.source import SourceSeries, read_source
 from medseg.types import LabelMap, LabelTable, ModelIdentity, Source
 from medseg.types.labels import smallest_label_dtype
+from medseg.types.run import Measured
 
 Encoding = Literal["binary", "labelmap", "fractional"]
 SERIES_NUMBER = 9001
@@ -45,8 +47,8 @@ def write_seg(
     model: ModelIdentity,
     encoding: Encoding = "binary",
     probabilities: npt.NDArray[np.float32] | None = None,
-) -> None:
-    """Write a label map as a DICOM Segmentation of the series it was made from.
+) -> Measured:
+    """Write a label map as a DICOM Segmentation of the series it was made from; return the Dice of reading it back.
 
     The same labels, source and model give the same file, byte for byte, with the same UIDs. Slices without labels are
     skipped, as is usual; a class without voxels stays described, so that a reader knows it was looked for; where
@@ -59,7 +61,8 @@ def write_seg(
     columns, rows, slices) with the background first, else whether it is inside.
     """
     series = read_source(labels.geometry, source)
-    write_sealed(build_seg(labels, series, model, encoding, probabilities), series.first, path)
+    seg = build_seg(labels, series, model, encoding, probabilities)
+    return write_sealed(seg, series.first, path, lambda part: prove_seg(part, labels, series, probabilities))
 
 
 def tracking_uid(series: SourceSeries, value: int, model: ModelIdentity) -> str:
@@ -152,8 +155,11 @@ def _fractions(probabilities: npt.NDArray[np.float32], labels: LabelMap) -> npt.
 
 
 def _frames(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Bring an array of (columns, rows, slices) into DICOM's order of frames: (slices, rows, columns)."""
-    return np.ascontiguousarray(array.transpose(2, 1, 0))
+    """Copy an array of (columns, rows, slices) in DICOM's order of frames: (slices, rows, columns).
+
+    A copy even of an array that has this order already, because highdicom multiplies the frames it is given in place.
+    """
+    return np.array(array.transpose(2, 1, 0), order="C")
 
 
 def _sources(series: SourceSeries) -> list[Dataset]:

@@ -76,7 +76,7 @@ def open_seg(path: Path) -> SegFile:
     """Read a DICOM Segmentation and find where its frames lie."""
     dataset = read_object(path, "SEG")
     try:
-        classes = _classes(dataset)
+        classes = classes_of(dataset)
         placed = planes_of(dataset)
         shared = dataset.SharedFunctionalGroupsSequence[0].get("PixelMeasuresSequence")
         spacing = shared[0].get("SpacingBetweenSlices") if shared else None
@@ -109,7 +109,8 @@ def _pixels_of_frames(dataset: Dataset) -> Iterator[npt.NDArray[Any]]:
         yield np.asarray(bits)[start % 8 :][: rows * columns].reshape(rows, columns)
 
 
-def _classes(dataset: Dataset) -> dict[int, LabelClass]:
+def classes_of(dataset: Dataset) -> dict[int, LabelClass]:
+    """Class of each segment by its number, without segments that stand for the background."""
     classes: dict[int, LabelClass] = {}
     for segment in dataset.SegmentSequence:
         number = int(segment.SegmentNumber)

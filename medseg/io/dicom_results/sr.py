@@ -20,9 +20,11 @@ from medseg.io.dicom_results.coding import (
     type_of,
 )
 from medseg.io.dicom_results.identity import PROVISIONAL, derived_uid, seal, write_sealed
+from medseg.io.dicom_results.proof import prove_sr
 from medseg.io.dicom_results.seg import build_seg, tracking_uid
 from medseg.io.dicom_results.source import SourceSeries, read_source
 from medseg.types import LabelClass, LabelMap, ModelIdentity, Source
+from medseg.types.run import Measured
 
 SERIES_NUMBER = 9003
 MILLILITER = hd.sr.CodedConcept("ml", "UCUM", "Milliliter")
@@ -37,8 +39,8 @@ PROCEDURES = {
 }
 
 
-def write_sr(labels: LabelMap, source: Source, path: Path, *, model: ModelIdentity) -> None:
-    """Write the volume of each class as a TID 1500 measurement report.
+def write_sr(labels: LabelMap, source: Source, path: Path, *, model: ModelIdentity) -> Measured:
+    """Write the volume of each class as a TID 1500 measurement report; return the volumes read back.
 
     The report refers to the segments of the DICOM SEG that `write_seg` makes of the same labels, source and model. It
     is complete, preliminary and unverified. A class of which nothing was found is reported with
@@ -71,7 +73,7 @@ def write_sr(labels: LabelMap, source: Source, path: Path, *, model: ModelIdenti
             device_serial_number=serial_number(model),
         )
     document.SpecificCharacterSet = "ISO_IR 192"
-    write_sealed(document, series.first, path)
+    return write_sealed(document, series.first, path, lambda part: prove_sr(part, labels, seg))
 
 
 def _context(model: ModelIdentity) -> hd.sr.ObservationContext:

@@ -1,0 +1,160 @@
+"""The proof of what was written: the file is read back and compared with the labels it was made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isclose
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from pydicom.dataset import Dataset
+
+from medseg.errors import FormatLimitation
+from medseg.io.dicom.header import read_object
+from medseg.io.dicom.plane import Plane, planes_of
+from medseg.io.dicom_results.seg_frames import SegFile, classes_of
+from medseg.io.dicom_results.source import SourceSeries
+from medseg.types import LabelMap
+from medseg.types.run import Measured
+
+WHOLE = np.uint8(255)  # what stands for all of a voxel while fractions are compared
+SAME_PLACE = 1e-3  # mm
+FIX = "Write another format, and report it with the file."
+
+
+@dataclass(frozen=True, eq=False)
+class _OwnFrames:
+    """How much of each voxel belongs to a class, 0 to `WHOLE`, by the caller's own arrays."""
+
+    array: npt.NDArray[Any]  # on the slices of the series
+    labels: LabelMap
+    probabilities: npt.NDArray[np.float32] | None
+    slices: tuple[int, ...] | None  # label slice of each slice of the series
+
+    def of(self, value: int, k: int) -> npt.NDArray[np.uint8]:
+        """One class on one slice, shape (X, Y)."""
+        if self.probabilities is None:
+            return (self.array[:, :, k] == value).astype(np.uint8) * WHOLE
+        number = 1 + [entry.value for entry in self.labels.table].index(value)
+        own = self.probabilities[number, :, :, k if self.slices is None else self.slices[k]]
+        return np.rint(np.clip(own, 0, 1) * WHOLE).astype(np.uint8)
+
+    def totals(self) -> dict[int, int]:
+        """Sum over all slices of each class."""
+        values = [entry.value for entry in self.labels.table]
+        if self.probabilities is None:
+            counts = np.bincount(self.array.ravel(order="K"), minlength=max(values, default=0) + 1)
+            return {value: int(counts[value]) * int(WHOLE) for value in values}
+        slices = range(self.array.shape[2])
+        return {value: sum(int(self.of(value, k).sum(dtype=np.int64)) for k in slices) for value in values}
+
+
+def prove_seg(
+    path: Path, labels: LabelMap, series: SourceSeries, probabilities: npt.NDArray[np.float32] | None = None
+) -> Measured:
+    """Read a DICOM SEG back; return the Dice of each class with the labels, or the probabilities, it was made of.
+
+    Each frame is compared with the slice at its own place, and what is on no frame must be empty. Anything that
+    differs is a `FormatLimitation`.
+    """
+    dataset = read_object(path, "SEG")
+    _same_patient(dataset, series.first)
+    kind, classes, slices = str(dataset.SegmentationType), classes_of(dataset), _slices(dataset, series)
+    own = _OwnFrames(series.on_slices(labels), labels, probabilities, series.slices)
+    expected = own.totals()
+    found, common = dict.fromkeys(expected, 0), dict.fromkeys(expected, 0)
+    for value, k, pixels in SegFile(dataset, kind, classes, labels.geometry, slices).frames():
+        if value not in expected:  # the one segment that stands for an empty table
+            _must(not pixels.any(), f"it holds a class of value {value}, which the labels do not have")
+            continue
+        read = np.rint(pixels * WHOLE).astype(np.uint8) if kind == "FRACTIONAL" else pixels.astype(np.uint8) * WHOLE
+        found[value] += int(read.sum(dtype=np.int64))
+        common[value] += int(np.minimum(read, own.of(value, k)).sum(dtype=np.int64))
+    return identical({c.name: dice_of(common[c.value], found[c.value], expected[c.value]) for c in labels.table})
+
+
+def prove_sr(path: Path, labels: LabelMap, seg: Dataset) -> Measured:
+    """Read a report back; return the volume of each class it states; one that is not the labels' is refused."""
+    report = pydicom.dcmread(path)
+    _same_patient(report, seg)
+    stated = _stated_volumes(report, str(seg.SOPInstanceUID))
+    volumes = {}
+    for number, entry in enumerate(labels.table, start=1):
+        own = np.count_nonzero(labels.array == entry.value) * labels.geometry.voxel_volume / 1000
+        _must(number in stated, f"it states no volume of '{entry.name}'")
+        _must(
+            isclose(stated[number], own, rel_tol=1e-5, abs_tol=1e-9),
+            f"it states {stated[number]:.6g} ml of '{entry.name}', and the labels have {own:.6g} ml",
+        )
+        volumes[entry.name] = stated[number]
+    return {"volume_ml": volumes}
+
+
+def _slices(dataset: Dataset, series: SourceSeries) -> tuple[int, ...]:
+    """Slice of the series on which each frame lies, by its position; it must refer to that slice's instance."""
+    positions = np.stack([plane.position for plane in series.planes])
+    slices = []
+    for (_, plane), groups in zip(planes_of(dataset), dataset.PerFrameFunctionalGroupsSequence, strict=True):
+        k = int(np.linalg.norm(positions - plane.position, axis=1).argmin())
+        _must(_is_same_place(plane, series.planes[k]), "a frame lies where the series has no slice")
+        for derivation in groups.get("DerivationImageSequence") or ():
+            for image in derivation.get("SourceImageSequence") or ():
+                own = series.instance_of(k).SOPInstanceUID
+                _must(image.ReferencedSOPInstanceUID == own, "a frame refers to another slice than the one it lies on")
+        slices.append(k)
+    return tuple(slices)
+
+
+def _is_same_place(a: Plane, b: Plane) -> bool:
+    near = bool(np.abs(a.position - b.position).max() <= SAME_PLACE)
+    return near and a.size == b.size and np.allclose(a.axes, b.axes, rtol=1e-3, atol=1e-4)
+
+
+def _stated_volumes(report: Dataset, seg_uid: str) -> dict[int, float]:
+    """Volume in ml by the number of the segment it is of, of every measurement group that refers to this SEG."""
+    volumes = {}
+    for group in _items(report):
+        segments = [
+            item.ReferencedSOPSequence[0]
+            for item in group.get("ContentSequence") or ()
+            if item.ValueType == "IMAGE" and "ReferencedSegmentNumber" in item.ReferencedSOPSequence[0]
+        ]
+        for item in group.get("ContentSequence") or ():
+            if item.ValueType == "NUM" and segments:
+                measured = item.MeasuredValueSequence[0]
+                unit = measured.MeasurementUnitsCodeSequence[0].CodeValue
+                reference = segments[0]
+                _must(unit == "ml", f"it states a volume in {unit}")
+                _must(reference.ReferencedSOPInstanceUID == seg_uid, "it refers to another DICOM SEG")
+                volumes[int(reference.ReferencedSegmentNumber)] = float(measured.NumericValue)
+    return volumes
+
+
+def _items(item: Dataset) -> list[Dataset]:
+    """List a content item and every one below it."""
+    return [item, *(below for child in item.get("ContentSequence") or () for below in _items(child))]
+
+
+def _same_patient(dataset: Dataset, source: Dataset) -> None:
+    for keyword in ("StudyInstanceUID", "PatientID"):
+        _must(dataset.get(keyword) == source.get(keyword), f"its {keyword} is not the source's")
+
+
+def dice_of(common: int, a: int, b: int) -> float:
+    """Overlap of two masks; 1 where both are empty."""
+    return 1.0 if a + b == 0 else 2 * common / (a + b)
+
+
+def identical(agreement: dict[str, float]) -> Measured:
+    """Return the Dice of each class; one below 1 is a `FormatLimitation`."""
+    for name, dice in agreement.items():
+        _must(dice == 1, f"'{name}' comes back with a Dice of {dice:.6g}")
+    return {"dice": agreement}
+
+
+def _must(holds: bool, what: str) -> None:
+    if not holds:
+        raise FormatLimitation(f"read back, the file does not hold what was to be written: {what}", fix=FIX)
