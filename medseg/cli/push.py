@@ -32,8 +32,9 @@ def push(
 ) -> int:
     """Send DICOM files to an archive by C-STORE or STOW-RS.
 
-    Files that are not DICOM are skipped. Sending twice is harmless: what is there already counts as sent. Exit code: 0
-    all sent, 3 some not, 4 none.
+    An object counts as sent when the archive's answer lists it. Files of other kinds are skipped; every file that is or
+    may have been DICOM and is not sent is named. Sending twice is harmless: what is there already counts as sent. Exit
+    code: 0 all sent, 3 some not, 4 none.
 
     Example: medseg push results/case/labels.seg.dcm --to dicom://pacs.example:104/ARCHIVE
     """

@@ -55,7 +55,7 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 KINDS = tuple(sorted({str(uid) for uid in TOMOGRAPHY | MAPS | DOCUMENTS} | {SECONDARY_CAPTURE}))
 MOST_CONTEXTS = 128  # an association can offer
 TIMEOUT = 30.0  # seconds without an answer after which an archive counts as gone
-STORED, NO_ROOM = 0x0000, 0xA700
+STORED, NO_ROOM, NOT_REQUESTED = 0x0000, 0xA700, 0xA900
 SUCCESS, PENDING = (STORED,), (0xFF00, 0xFF01)
 DUPLICATE, UNKNOWN_DESTINATION = 0x0111, 0xA801
 NO_RESOURCES = 0xA7  # first byte of what may pass
@@ -135,6 +135,9 @@ def kept(keep: Callable[[str, bytes], None], instance: str, content: bytes) -> i
     """Keep an object that has arrived; return the status the archive is told."""
     try:
         keep(instance, content)
+    except ArchiveError as error:
+        log.warning("%s", error.what)
+        return NOT_REQUESTED
     except OSError:
         log.error("An object could not be written; check that the disk is not full.")
         return NO_ROOM

@@ -17,10 +17,9 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
 
 from medseg.errors import UsageError
 from medseg.service.archive import Archive, ArchiveError
-from medseg.service.dimse import KINDS, STORED, SYNTAXES, association, completed, kept, series_query
+from medseg.service.dimse import KINDS, NOT_REQUESTED, STORED, SYNTAXES, association, completed, kept, series_query
 
 log = logging.getLogger("medseg.service.move")
-NOT_REQUESTED = 0xA900
 LAST_OBJECTS = 30.0  # seconds for what an archive says it sent to arrive
 
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID
 
-from medseg.io.files.walk import walk
+from medseg.io.dicom.header import lenient
+from medseg.io.dicom.whole import is_whole
+from medseg.io.files.walk import Entry, walk
+from medseg.io.recognize import recognize
+from medseg.service.archive import is_uid
 
-WANTED = ("SOPClassUID", "SOPInstanceUID")
+WANTED = ["SOPClassUID", "SOPInstanceUID", "Rows"]
+PIXELS = {(0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010)}
 DICOMDIR = "1.2.840.10008.1.3.10"  # a table of contents, which archives do not store
+# What a file is by its content that no archive is meant to have; only said of files that do not claim to be DICOM.
+OTHER_KINDS = {"nifti", "nifti-pair", "analyze", "nrrd", "meta", "image2d"}
+UNKNOWN = "data of no kind that medseg knows"
 
 
 @dataclass(frozen=True)
@@ -26,17 +34,83 @@ class Outgoing:
     syntax: UID  # how it is encoded
 
 
-def outgoing(paths: Sequence[Path]) -> list[Outgoing]:
-    """List the DICOM files under some files and folders; anything else is passed over."""
-    found: dict[UID, Outgoing] = {}
-    for entry in walk(paths)[0]:
-        try:
-            header = pydicom.dcmread(
-                entry.path, specific_tags=["SOPClassUID", "SOPInstanceUID"], stop_before_pixels=True
-            )
-            item = Outgoing(entry.path, header.SOPClassUID, header.SOPInstanceUID, header.file_meta.TransferSyntaxUID)
-        except (InvalidDicomError, OSError, EOFError, AttributeError, ValueError):
+@dataclass(frozen=True)
+class PassedOver:
+    """A file that is not sent, and why; `fails` where it is or may have been a DICOM object."""
+
+    path: Path
+    reason: str
+    fails: bool = True
+
+
+@lenient()
+def outgoing(paths: Sequence[Path]) -> tuple[list[Outgoing], list[PassedOver]]:
+    """List the DICOM objects under some files and folders, and every other file with the reason.
+
+    Of different objects that share one UID none is sent, as nobody can tell which is the right one; a copy of a file is
+    sent once.
+    """
+    entries, skipped = walk(paths)
+    passed_over = [PassedOver(left.path, left.reason, left.corrupt) for left in skipped]
+    found: dict[UID, list[Outgoing]] = {}
+    for entry in entries:
+        item = _look(entry)
+        if isinstance(item, PassedOver):
+            passed_over.append(item)
+        else:
+            found.setdefault(item.instance, []).append(item)
+    items = []
+    for same in found.values():
+        if all(_is_copy(other.path, same[0].path) for other in same[1:]):
+            items.append(same[0])
             continue
-        if item.sop_class != DICOMDIR:
-            found.setdefault(item.instance, item)
-    return list(found.values())
+        passed_over += [
+            PassedOver(item.path, f"another object with the same SOP instance UID is in {other.path.name}")
+            for item, other in zip(same, [*same[1:], same[0]], strict=True)
+        ]
+    return items, passed_over
+
+
+def _look(entry: Entry) -> Outgoing | PassedOver:
+    path = entry.path
+    what = recognize(path)
+    if what.kind != "dicom":
+        named = what.claim == "dicom" or entry.is_named
+        known = what.kind in OTHER_KINDS or (what.kind == "other" and what.reason not in ("it is empty", UNKNOWN))
+        return PassedOver(entry.shown, what.reason or f"it is {what.kind}, not DICOM", named or not known)
+    try:
+        header = pydicom.dcmread(path, specific_tags=WANTED, stop_before_pixels=True)
+        syntax = header.file_meta.get("TransferSyntaxUID")
+    except InvalidDicomError:
+        return PassedOver(entry.shown, "it lacks the preamble of DICOM files, so how it is encoded is not known")
+    except (BytesLengthException, OSError, EOFError, AttributeError, ValueError, KeyError, TypeError) as error:
+        return PassedOver(entry.shown, f"it is damaged ({type(error).__name__})")
+    if str(header.file_meta.get("MediaStorageSOPClassUID")) == DICOMDIR or header.get("SOPClassUID") == DICOMDIR:
+        return PassedOver(entry.shown, "it is a DICOMDIR, a table of contents", fails=False)
+    for keyword, value in (
+        ("transfer syntax UID", syntax),
+        ("SOP class UID", header.get("SOPClassUID")),
+        ("SOP instance UID", header.get("SOPInstanceUID")),
+    ):
+        if not is_uid(str(value or "")):
+            return PassedOver(entry.shown, f"it has no valid {keyword}")
+    if not is_whole(path, str(syntax)) or ("Rows" in header and not _has_pixels(path)):
+        return PassedOver(entry.shown, "it is cut off before its end")
+    return Outgoing(path, header.SOPClassUID, header.SOPInstanceUID, syntax)
+
+
+def _has_pixels(path: Path) -> bool:
+    dataset = pydicom.dcmread(path, defer_size=1024, specific_tags=sorted(PIXELS))
+    return any(tag in dataset for tag in PIXELS)
+
+
+def _is_copy(path: Path, other: Path) -> bool:
+    return path.stat().st_size == other.stat().st_size and all(
+        a == b for a, b in zip(_chunks(path), _chunks(other), strict=True)
+    )
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        while chunk := stream.read(2**20):
+            yield chunk

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
+import pydicom
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from medseg.errors import UsageError
+from medseg.io.dicom.header import lenient
 from medseg.io.files.atomic import atomic_folder, write_bytes
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal, is_uid
+from medseg.service.matching import contradicted
 from medseg.service.retry import keep_trying
 
 STUDY_KEYS = {
     "StudyInstanceUID", "StudyDate", "StudyTime", "AccessionNumber", "PatientID", "PatientName", "StudyID",
     "ModalitiesInStudy", "StudyDescription",
 }  # fmt: skip
+IDENTITY = ["SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID"]
+REPORT = "Report it to the administrator of the archive."
 COUNT = "NumberOfSeriesRelatedInstances"
 
 
@@ -29,15 +36,21 @@ class Series:
     uid: str
     modality: str = ""
     objects: int | None = None  # how many the archive says it has
+    patient: str | None = None  # whose it is, by PatientID; None where the archive does not say
 
 
 def search(archive: Archive, query: Mapping[str, str]) -> list[Series]:
     """List the series that match.
 
     `query` maps DICOM keywords to values, for instance ``{"AccessionNumber": "123", "Modality": "CT"}``; ``*`` and
-    ``?`` stand for any text and any character, as in DICOM.
+    ``?`` stand for any text and any character, as in DICOM. An archive ignores keys that it does not search by; an
+    answer that does not say, or contradicts, what was asked for is an `ArchiveRefusal`.
     """
-    if not query:
+    if empty := [keyword for keyword, value in query.items() if not value.strip()]:
+        raise UsageError(
+            f"{empty[0]} has no value, which would match everything", fix="Give a value, or omit the keyword."
+        )
+    if all(not value.strip("*? ") for value in query.values()):
         raise UsageError(
             "this would fetch the whole archive", fix="Restrict it with --query, for instance AccessionNumber=123."
         )
@@ -51,15 +64,42 @@ def search(archive: Archive, query: Mapping[str, str]) -> list[Series]:
     of_study = {keyword: value for keyword, value in query.items() if keyword in STUDY_KEYS}
     of_series = {keyword: value for keyword, value in query.items() if keyword not in STUDY_KEYS}
     found: dict[str, Series] = {}
-    for study in find(archive, "STUDY", {"StudyInstanceUID": "", **of_study}):
+    for study in find(archive, "STUDY", {"StudyInstanceUID": "", "PatientID": "", **of_study}):
+        _check(study, of_study, archive)
         uid = _uid(study, "StudyInstanceUID", archive)
+        patient = str(study.get("PatientID") or "").strip() or None
         keys = {"SeriesInstanceUID": "", "Modality": "", COUNT: "", **of_series, "StudyInstanceUID": uid}
-        for series in find(archive, "SERIES", keys):
-            series_uid = _uid(series, "SeriesInstanceUID", archive)
-            count = series.get(COUNT)
-            objects = None if count in (None, "") else int(count)
-            found[series_uid] = Series(uid, series_uid, str(series.get("Modality") or ""), objects)
+        for answer in find(archive, "SERIES", keys):
+            _check(
+                answer, {**of_series, **({"StudyInstanceUID": uid} if answer.get("StudyInstanceUID") else {})}, archive
+            )
+            series_uid = _uid(answer, "SeriesInstanceUID", archive)
+            series = Series(uid, series_uid, str(answer.get("Modality") or ""), _count(answer, archive), patient)
+            if found.setdefault(series_uid, series).study != uid:
+                raise ArchiveRefusal(
+                    f"the archive has series {series_uid} in two studies", where=archive.name, fix=REPORT
+                )
     return list(found.values())
+
+
+def _check(answer: Dataset, query: Mapping[str, str], archive: Archive) -> None:
+    """Refuse an answer that is not what was asked for."""
+    keyword = contradicted(answer, query)
+    if keyword is not None:
+        how = "that is another one" if answer.get(keyword) else "without it"
+        raise ArchiveRefusal(
+            f"asked for {keyword}, the archive gave an answer {how}",
+            where=archive.name,
+            fix="It may not search by this keyword; search by another one, such as StudyInstanceUID.",
+        )
+
+
+def _count(answer: Dataset, archive: Archive) -> int | None:
+    count = answer.get(COUNT)
+    try:
+        return None if count in (None, "") else int(count)
+    except (TypeError, ValueError) as error:
+        raise ArchiveError(f"the archive answered with an invalid {COUNT}", where=archive.name, fix=REPORT) from error
 
 
 def pull(archive: Archive, series: Series, out: Path, *, retries: int = 3, wait: float = 2.0) -> list[Path]:
@@ -69,24 +109,34 @@ def pull(archive: Archive, series: Series, out: Path, *, retries: int = 3, wait:
     that is there already is replaced.
 
     It comes by C-MOVE where `Archive.move_port` is given, else by C-GET; or over DICOMweb. A broken connection is tried
-    again `retries` times, after `wait` seconds, doubled each time. Returns the files.
+    again `retries` times, after `wait` seconds, doubled each time. An object of another series, study or patient is
+    refused, and the series with it. Returns the files.
     """
     fetch = _fetch(archive)
 
     def whole(part: Path) -> list[str]:
-        names: dict[str, None] = {}
+        names: dict[str, bytes] = {}
+        patients = {series.patient} - {None}
+        refusals: list[ArchiveError] = []
 
         def keep(instance: str, content: bytes) -> None:
-            if not is_uid(instance):
-                raise ArchiveError(
-                    "the archive sent an object without a valid UID",
-                    where=archive.name,
-                    fix="Report it to the administrator of the archive.",
-                )
+            try:
+                patients.add(_checked(instance, content, series, patients, archive))
+                digest = hashlib.sha256(content).digest()
+                if names.setdefault(f"{instance}.dcm", digest) != digest:
+                    raise ArchiveRefusal(
+                        f"the archive sent two objects with the UID {instance}", where=archive.name, fix=REPORT
+                    )
+            except ArchiveError as error:
+                refusals.append(error)
+                raise
             write_bytes(part / f"{instance}.dcm", content)
-            names[f"{instance}.dcm"] = None
 
-        fetch(archive, series.study, series.uid, keep)
+        try:
+            fetch(archive, series.study, series.uid, keep)
+        finally:
+            if refusals:  # over DIMSE the archive only says that something did not arrive
+                raise refusals[0]
         if not names:
             raise ArchiveRefusal(
                 f"no object of series {series.uid} arrived", where=archive.name, fix="Try DICOMweb, or C-STORE it."
@@ -102,6 +152,33 @@ def pull(archive: Archive, series: Series, out: Path, *, retries: int = 3, wait:
     with atomic_folder(out / series.uid) as part:
         names = keep_trying(lambda: whole(part), retries=retries, wait=wait)
     return [out / series.uid / name for name in names]
+
+
+def _checked(instance: str, content: bytes, series: Series, patients: set[str | None], archive: Archive) -> str | None:
+    """Return whose an object is, which must be one of the series asked for and of the same patient."""
+    if not is_uid(instance):
+        raise ArchiveError("the archive sent an object without a valid UID", where=archive.name, fix=REPORT)
+    try:
+        with lenient():
+            header = pydicom.dcmread(BytesIO(content), stop_before_pixels=True, specific_tags=IDENTITY)
+            own = {keyword: str(header.get(keyword) or "") for keyword in IDENTITY}
+    except Exception as error:  # pydicom raises nearly anything on damaged objects
+        raise ArchiveError(f"object {instance} arrived damaged", where=archive.name, fix=REPORT) from error
+    for keyword, wanted in (
+        ("SOPInstanceUID", instance),
+        ("SeriesInstanceUID", series.uid),
+        ("StudyInstanceUID", series.study),
+    ):
+        if own[keyword] != wanted:
+            raise ArchiveRefusal(
+                f"the archive sent an object of another {keyword} than was asked for", where=archive.name, fix=REPORT
+            )
+    patient = own["PatientID"].strip()
+    if patients - {patient}:
+        raise ArchiveRefusal(
+            f"the archive sent an object of another patient in series {series.uid}", where=archive.name, fix=REPORT
+        )
+    return patient
 
 
 def _fetch(archive: Archive) -> Callable[[Archive, str, str, Callable[[str, bytes], None]], None]:
@@ -128,6 +205,6 @@ def _uid(answer: Dataset, keyword: str, archive: Archive) -> str:
         raise ArchiveError(
             f"the archive answered with an invalid {keyword}",
             where=archive.name,
-            fix="Report it to the administrator of the archive.",
+            fix=REPORT,
         )
     return uid

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,22 +21,73 @@ from medseg.service.outgoing import Outgoing
 TIMEOUT = (10, 120)  # seconds to connect, and without a byte
 LARGEST_REQUEST = 64 * 2**20  # bytes of files sent in one request
 ALREADY_THERE = 0x0111
+NONE_STORED = 409  # an answer like any other: it lists the reasons
+JSON = "application/dicom+json"
+# What parsing an answer raises that is no such answer.
+MALFORMED = (AttributeError, EOFError, KeyError, IndexError, RecursionError, TypeError, ValueError)
 BUSY = (408, 425, 429)  # a 4xx that may pass
 
 
 def store(archive: Archive, items: Sequence[Outgoing]) -> Iterator[tuple[Outgoing, str | None]]:
-    """Send objects by STOW-RS; yield each with None, or the reason why the archive did not take it."""
-    client = _client(archive)
+    """Send objects, byte for byte, by STOW-RS; yield each with None, or the reason why the archive did not take it.
+
+    The archive has taken what its answer lists, and nothing else: a page to sign in comes with the code of success too.
+    """
+    session = _session(archive)
     for batch in _batches(items):
-        with _spoken(archive), lenient():
-            answer = client.store_instances([pydicom.dcmread(item.path) for item in batch])
+        boundary = secrets.token_hex(16)
+        head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+        body = b"".join(part for item in batch for part in (head, item.path.read_bytes(), b"\r\n"))
+        kind = f'multipart/related; type="application/dicom"; boundary="{boundary}"'
+        with _spoken(archive):
+            response = session.post(
+                f"{archive.url}/studies",
+                data=body + f"--{boundary}--\r\n".encode(),
+                headers={"Content-Type": kind, "Accept": JSON},
+                timeout=TIMEOUT,
+                allow_redirects=False,
+            )
+            if response.is_redirect:
+                raise ArchiveRefusal(
+                    f"the archive sent us to another address ({response.status_code}) instead of taking the objects",
+                    where=archive.name,
+                    fix="Sign in with --user or a token where it asks for that, or give the address it means.",
+                )
+            if response.status_code != NONE_STORED:
+                response.raise_for_status()
+        stored, failed = _listed(response)
+        for item in batch:
+            yield item, _reason(str(item.instance), stored, failed, response)
+
+
+def _listed(response: requests.Response) -> tuple[set[str], dict[str, int]]:
+    """UIDs of the objects that an answer lists as stored, and of those that failed, with the code of the reason."""
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    try:
+        if not kind.endswith("json"):
+            return set(), {}
+        content = response.json()
+        answer = Dataset.from_json(content[0] if isinstance(content, list) else content)
+        stored = {str(entry.get("ReferencedSOPInstanceUID")) for entry in answer.get("ReferencedSOPSequence") or ()}
         failed = {
-            str(entry.ReferencedSOPInstanceUID): int(entry.get("FailureReason", 0))
+            str(entry.get("ReferencedSOPInstanceUID")): int(entry.get("FailureReason") or 0)
             for entry in answer.get("FailedSOPSequence") or ()
         }
-        for item in batch:
-            code = failed.get(item.instance)
-            yield item, None if code in (None, ALREADY_THERE) else f"the archive rejected it (0x{code:04X})"
+    except MALFORMED:
+        return set(), {}
+    return stored, failed
+
+
+def _reason(instance: str, stored: set[str], failed: dict[str, int], response: requests.Response) -> str | None:
+    """Why an object does not count as stored; None where it does."""
+    if instance in failed:
+        code = failed[instance]
+        return None if code == ALREADY_THERE else f"the archive rejected it (0x{code:04X})"
+    if instance in stored:
+        return None
+    if "html" in response.headers.get("Content-Type", ""):
+        return "the archive answered with a web page, maybe one to sign in, and not with what it stored"
+    return "the archive's answer does not list it as stored"
 
 
 def find(archive: Archive, level: str, keys: Mapping[str, str]) -> list[Dataset]:
@@ -42,13 +95,18 @@ def find(archive: Archive, level: str, keys: Mapping[str, str]) -> list[Dataset]
     client = _client(archive)
     filters = {keyword: value for keyword, value in keys.items() if value}
     fields = [keyword for keyword, value in keys.items() if not value]
+    study = filters.pop("StudyInstanceUID") if level == "SERIES" else None
+    found: dict[str, Dataset] = {}
     with _spoken(archive):
-        if level == "STUDY":
-            found = client.search_for_studies(search_filters=filters, fields=fields, get_remaining=True)
-        else:
-            study = filters.pop("StudyInstanceUID")
-            found = client.search_for_series(study, search_filters=filters, fields=fields, get_remaining=True)
-    return [Dataset.from_json(item) for item in found]
+        while True:  # an archive may give the answers in portions, or the same ones whatever was asked for
+            options = {"search_filters": filters, "fields": fields, "offset": len(found) or None}
+            page = client.search_for_series(study, **options) if study else client.search_for_studies(**options)
+            if not isinstance(page, list):
+                raise TypeError
+            new = {text: item for item in page if (text := json.dumps(item, sort_keys=True)) not in found}
+            if not new:
+                return list(found.values())
+            found |= {text: Dataset.from_json(item) for text, item in new.items()}
 
 
 def get(archive: Archive, study: str, series: str, keep: Callable[[str, bytes], None]) -> None:
@@ -61,13 +119,17 @@ def get(archive: Archive, study: str, series: str, keep: Callable[[str, bytes], 
             keep(str(dataset.SOPInstanceUID), buffer.getvalue())
 
 
-def _client(archive: Archive) -> DICOMwebClient:
+def _session(archive: Archive) -> requests.Session:
     session = requests.Session()
     session.headers.update(archive.headers)
     session.auth = archive.login
     if archive.authority is not None:
         session.verify = str(archive.authority)
-    client = DICOMwebClient(archive.url, session=session, timeout=TIMEOUT)
+    return session
+
+
+def _client(archive: Archive) -> DICOMwebClient:
+    client = DICOMwebClient(archive.url, session=_session(archive), timeout=TIMEOUT)
     client.set_http_retry_params(retry=False)  # the caller tries again, and says so
     return client
 
@@ -106,6 +168,18 @@ def _spoken(archive: Archive) -> Iterator[None]:
             f"the archive answered {code}", where=archive.name, fix="Check the address; the archive's log says more."
         ) from error
     except requests.RequestException as error:
+        if isinstance(error, requests.JSONDecodeError):
+            raise _malformed(archive, error) from error
         raise ArchiveError(
             f"no connection to the archive ({type(error).__name__})", where=archive.name, fix="Check the address."
         ) from error
+    except MALFORMED as error:
+        raise _malformed(archive, error) from error
+
+
+def _malformed(archive: Archive, error: Exception) -> ArchiveRefusal:
+    return ArchiveRefusal(
+        f"the archive's answer is not what DICOMweb asks for ({type(error).__name__})",
+        where=archive.name,
+        fix="Check the address; a page to sign in may stand before it.",
+    )

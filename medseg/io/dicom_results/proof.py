@@ -34,7 +34,7 @@ class _OwnFrames:
     probabilities: npt.NDArray[np.float32] | None
     slices: tuple[int, ...] | None  # label slice of each slice of the series
 
-    def of(self, value: int, k: int) -> npt.NDArray[np.uint8]:
+    def voxels(self, value: int, k: int) -> npt.NDArray[np.uint8]:
         """One class on one slice, shape (X, Y)."""
         if self.probabilities is None:
             return (self.array[:, :, k] == value).astype(np.uint8) * WHOLE
@@ -49,7 +49,7 @@ class _OwnFrames:
             counts = np.bincount(self.array.ravel(order="K"), minlength=max(values, default=0) + 1)
             return {value: int(counts[value]) * int(WHOLE) for value in values}
         slices = range(self.array.shape[2])
-        return {value: sum(int(self.of(value, k).sum(dtype=np.int64)) for k in slices) for value in values}
+        return {value: sum(int(self.voxels(value, k).sum(dtype=np.int64)) for k in slices) for value in values}
 
 
 def prove_seg(
@@ -72,7 +72,7 @@ def prove_seg(
             continue
         read = np.rint(pixels * WHOLE).astype(np.uint8) if kind == "FRACTIONAL" else pixels.astype(np.uint8) * WHOLE
         found[value] += int(read.sum(dtype=np.int64))
-        common[value] += int(np.minimum(read, own.of(value, k)).sum(dtype=np.int64))
+        common[value] += int(np.minimum(read, own.voxels(value, k)).sum(dtype=np.int64))
     return identical({c.name: dice_of(common[c.value], found[c.value], expected[c.value]) for c in labels.table})
 
 

@@ -1,0 +1,99 @@
+"""Whether a DICOM file reaches its own end: readers take one that was cut for a smaller one."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from io import BytesIO
+from pathlib import Path
+from struct import Struct
+from typing import BinaryIO, NoReturn
+
+LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+UNDEFINED = 0xFFFFFFFF
+ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+IMPLICIT, DEFLATED, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
+MOST_INFLATED = 2**31
+
+
+def is_whole(path: Path, syntax: str) -> bool:
+    """Whether the elements of a file with preamble, in its transfer syntax, end where the file does.
+
+    Zeros beyond are padding. Nothing is read but tags and lengths.
+    """
+    with path.open("rb") as stream:
+        try:
+            start = _after_meta(stream)
+            if syntax == DEFLATED:
+                return _is_whole_inflated(stream.read())
+            _elements(stream, start, os.fstat(stream.fileno()).st_size, syntax != IMPLICIT, syntax == BIG_ENDIAN)
+        except (EOFError, ValueError, RecursionError):
+            return False
+    return True
+
+
+def _is_whole_inflated(content: bytes) -> bool:
+    inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+    try:
+        inflated = inflater.decompress(content, MOST_INFLATED)
+    except zlib.error:
+        return False
+    if inflater.eof:
+        _elements(BytesIO(inflated), 0, len(inflated), explicit=True, big=False)
+    return inflater.eof
+
+
+def _after_meta(stream: BinaryIO) -> int:
+    """Place where the elements of group 2 end, which are explicit and little-endian in every file."""
+    place, size = 132, os.fstat(stream.fileno()).st_size
+    while True:
+        stream.seek(place)
+        if int.from_bytes(_read(stream, 2), "little") != 2:
+            stream.seek(place)
+            return place
+        place = _element(stream, place, size, explicit=True, big=False)
+
+
+def _elements(stream: BinaryIO, place: int, size: int, explicit: bool, big: bool, depth: int = 0) -> int:
+    """Go through elements or items to the end of the file, or of what they are nested in; return the place after."""
+    number = Struct(">HH" if big else "<HH")
+    while True:
+        stream.seek(place)
+        if not depth and (place == size or not any(stream.read(4096))):
+            return size
+        stream.seek(place)
+        group, element = number.unpack(_read(stream, 4))
+        if depth and (group << 16 | element) in (ITEM_END, SEQUENCE_END):
+            return place + 8 if place + 8 <= size else _cut()
+        place = _element(stream, place, size, explicit, big, depth)
+
+
+def _element(stream: BinaryIO, place: int, size: int, explicit: bool, big: bool, depth: int = 0) -> int:
+    """Return the place after one element or item."""
+    order = ">" if big else "<"
+    stream.seek(place)
+    group, _ = Struct(order + "HH").unpack(_read(stream, 4))
+    kind = b""
+    if explicit and group != 0xFFFE:
+        kind = _read(stream, 2)
+        if not kind.isalpha():
+            raise ValueError
+        if kind in LONG:
+            _read(stream, 2)
+        else:
+            end: int = stream.tell() + 2 + Struct(order + "H").unpack(_read(stream, 2))[0]
+            return end if end <= size else _cut()
+    (length,) = Struct(order + "I").unpack(_read(stream, 4))
+    if length == UNDEFINED:  # of an element of unknown kind, what is nested has no kinds either
+        return _elements(stream, stream.tell(), size, explicit and kind != b"UN", big, depth + 1)
+    end = stream.tell() + length
+    return end if end <= size else _cut()
+
+
+def _read(stream: BinaryIO, count: int) -> bytes:
+    data = stream.read(count)
+    return data if len(data) == count else _cut()
+
+
+def _cut() -> NoReturn:
+    raise EOFError
