@@ -133,7 +133,10 @@ def _filled(item: Dataset, geometry: Geometry, name: str, path: Path) -> npt.NDA
             log.warning("%s: points and open lines of '%s' enclose nothing and are skipped", path, name)
             continue
         try:
-            points = np.asarray(contour.ContourData, dtype=np.float64).reshape(-1, 3)
+            data = contour.ContourData
+            if isinstance(data, bytes):  # longer than an element of explicit kind can state, so of none
+                data = data.decode("ascii").split("\\")
+            points = np.asarray(data, dtype=np.float64).reshape(-1, 3)
         except (AttributeError, TypeError, ValueError) as error:
             raise InputError(f"a contour of '{name}' has no valid points", where=path, fix=AGAIN) from error
         voxels = geometry.to_voxel(points @ LPS)

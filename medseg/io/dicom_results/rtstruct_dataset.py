@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RTStructureSetStorage
 
 from medseg.io.dicom.header import lenient
 from medseg.io.dicom.plane import LPS
@@ -25,6 +25,7 @@ from medseg.io.dicom_results.source import TYPE_2, SourceSeries, reference
 from medseg.types import LabelClass, LabelMap, ModelIdentity
 
 SERIES_NUMBER = 9002
+MOST_EXPLICIT = 0xFFFE
 # Of the study a structure set refers to; retired, and still what every reader expects there.
 DETACHED_STUDY_MANAGEMENT = "1.2.840.10008.3.1.2.3.1"
 
@@ -39,7 +40,15 @@ def build_rtstruct(labels: LabelMap, series: SourceSeries, model: ModelIdentity)
         dataset.StructureSetROISequence.append(_structure(entry, number, series, model))
         dataset.ROIContourSequence.append(_contours(entry, number, labels, series))
         dataset.RTROIObservationsSequence.append(_observation(entry, number))
+    if any(_is_long(contour) for item in dataset.ROIContourSequence for contour in item.get("ContourSequence") or ()):
+        # Where kinds are explicit, two bytes state the length of a list of numbers.
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     return dataset
+
+
+def _is_long(contour: Dataset) -> bool:
+    """Whether the points of a contour take more bytes than an element of explicit kind can state."""
+    return sum(len(str(value)) + 1 for value in contour.ContourData) > MOST_EXPLICIT
 
 
 def _frame(series: SourceSeries, model: ModelIdentity) -> Dataset:

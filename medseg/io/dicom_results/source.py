@@ -93,6 +93,7 @@ def read_source(geometry: Geometry, source: Source) -> SourceSeries:
         raise InputError(
             "the source files are not of one series", where=source.files[0].parent, fix="Give the files of one series."
         )
+    _check_identities(headers, source.files[0].parent)
     if not headers[0].get("FrameOfReferenceUID"):
         raise FormatLimitation(
             "the series has no frame of reference, so no DICOM object can say where its voxels lie",
@@ -116,6 +117,28 @@ def read_source(geometry: Geometry, source: Source) -> SourceSeries:
     for header in {id(h): h for h in ordered}.values():
         _tidy(header, series)
     return series
+
+
+def _check_identities(headers: Sequence[Dataset], where: Path) -> None:
+    """Refuse instances that no object could refer to: those without UIDs, and those that share one."""
+    for keyword, name in (("StudyInstanceUID", "study"), ("SOPClassUID", "SOP class"), ("SOPInstanceUID", "instance")):
+        if not all(header.get(keyword) for header in headers):
+            raise FormatLimitation(
+                f"the series has no {name} UID, which every DICOM object that refers to it must state",
+                where=where,
+                fix="Write NIfTI or NRRD instead, or fetch the series from the archive again.",
+            )
+    for keyword, what in (("StudyInstanceUID", "studies"), ("PatientID", "patients")):
+        if len({str(header.get(keyword) or "").strip() for header in headers}) > 1:
+            raise FormatLimitation(
+                f"the slices are of several {what}", where=where, fix="Write NIfTI or NRRD instead, or separate them."
+            )
+    if len({header.SOPInstanceUID for header in headers}) < len(headers):
+        raise FormatLimitation(
+            "several files share one SOP instance UID, so no DICOM object can refer to one of them",
+            where=where,
+            fix="Write NIfTI or NRRD instead, or fetch the series from the archive again.",
+        )
 
 
 def _match(

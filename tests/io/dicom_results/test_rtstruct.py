@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import ExplicitVRLittleEndian
 from shared_data import DATA
 from small_labels import MODEL, TABLE, some_labels, written
 from small_series import AXIAL, CORONAL, OBLIQUE, SAGITTAL, small_multiframe, small_series
@@ -44,6 +45,28 @@ def test_the_same_input_gives_the_same_file(tmp_path):
     for name in "ab":
         write_rtstruct(some_labels(geometry), source, tmp_path / f"{name}.dcm", model=MODEL)
     assert (tmp_path / "a.dcm").read_bytes() == (tmp_path / "b.dcm").read_bytes()
+
+
+def ragged(geometry: Geometry) -> LabelMap:
+    """Labels whose outline on a slice has some ten thousand corners."""
+    array = np.zeros(geometry.shape, np.uint8)
+    array[2:-2, 2:-2] = np.random.default_rng(0).random((*np.subtract(geometry.shape[:2], 4), geometry.shape[2])) < 0.7
+    return LabelMap(array, geometry, LabelTable((LabelClass(1, "lesion"),)))
+
+
+def test_contours_of_more_than_64_kb(tmp_path):
+    path, labels, _ = written(write_rtstruct, tmp_path, ragged, shape=(120, 120, 1))
+    dataset = pydicom.dcmread(path)
+    (roi,) = dataset.ROIContourSequence
+    longest = max(roi.ContourSequence, key=lambda contour: len(contour.ContourData))
+    assert len("\\".join(map(str, longest.ContourData))) > 65536
+    assert longest["ContourData"].VR == "DS"
+    assert np.array_equal(read_rtstruct(path, labels.geometry).array, labels.array)
+    # Other writers call such an element one of unknown kind.
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    with pytest.warns(UserWarning, match="to 'UN'"):
+        pydicom.dcmwrite(tmp_path / "unknown.dcm", dataset, implicit_vr=False, little_endian=True)
+    assert np.array_equal(read_rtstruct(tmp_path / "unknown.dcm", labels.geometry).array, labels.array)
 
 
 def test_every_contour_names_the_image_it_lies_on(tmp_path):
