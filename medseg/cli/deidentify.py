@@ -31,22 +31,40 @@ def deidentify(
             help="Accept 2D images that may have a name burned in; look at each of them first.",
         ),
     ] = False,
+    keep_uids: Annotated[bool, option(WHAT, "--keep-uids", help="Keep all UIDs (113110).")] = False,
+    shift_dates: Annotated[
+        bool,
+        option(WHAT, "--shift-dates", help="Keep times and move dates back by one number of days a patient (113107)."),
+    ] = False,
+    keep_descriptors: Annotated[
+        bool,
+        option(
+            WHAT, "--keep-descriptors", help="Keep descriptions, names of ROIs too, without what identifies (113105)."
+        ),
+    ] = False,
     json: JsonOption = False,
 ) -> int:
     """Write copies of CT, MR, PET, SEG, RTSTRUCT and SR objects without the patient.
 
-    Follows the basic profile of DICOM PS3.15. References between the objects are kept; UIDs are replaced by a keyed
-    hash. Text burned into the pixels is not searched for, so objects that may have some are skipped. Exit code: 0 all
-    done, 3 some objects skipped, 4 none written.
+    Follows the basic profile of DICOM PS3.15, with options for what is kept. References between the objects are kept;
+    UIDs are replaced by a keyed hash. Text burned into the pixels is not searched for, so objects that may have some
+    are skipped. Exit code: 0 all done, 3 some objects skipped, 4 none written.
 
     Example: medseg deidentify study/ --out shareable/ --key secret.txt
     """
     from medseg.io.files.writable import check_writable
+    from medseg.privacy.cleaning import Kept
     from medseg.privacy.deidentify import deidentify_folder, read_key
 
     if key is not None and not key.exists():
         check_writable(key, where=f"--key {key}")
-    result = deidentify_folder(inputs, out, key=read_key(key), allow_burned_in=allow_burned_in)
+    result = deidentify_folder(
+        inputs,
+        out,
+        key=read_key(key, out),
+        allow_burned_in=allow_burned_in,
+        kept=Kept(keep_uids, shift_dates, keep_descriptors),
+    )
     rejected = [left for left in result.skipped if left.corrupt]
     if json:
         print_json(

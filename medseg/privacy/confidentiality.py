@@ -20,9 +20,10 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 
-from medseg.io.dicom_results.coding import SOFTWARE_VERSION, concept
+from medseg.io.dicom_results.coding import SOFTWARE_VERSION, VALUE, concept
 from medseg.privacy.cleaning import Cleaning
-from medseg.privacy.identifiers import REMOVED, identifying_words, texts, word_pattern
+from medseg.privacy.identifiers import REMOVED, scrubbed, texts, word_pattern
+from medseg.privacy.pixels import clean_pixels
 from medseg.types import Code
 
 TABLE = Path(__file__).with_name("basic_profile.csv")
@@ -42,6 +43,37 @@ DUMMIES: dict[str, Any] = {
 # Text of a structured report that says what measured, and nothing of whom.
 SAFE_TEXT = {"111001", "111002", "111003"}  # algorithm name, parameters, version
 REPORT_VALUES = ("TextValue", "PersonName", "Date", "Time", "DateTime")
+ORGANIZATIONS = {"121009"}  # person observer's organization name
+# What is kept beyond the basic profile, by the name in `Kept`.
+OPTIONS = {
+    "uids": Code("113110", "DCM", "Retain UIDs Option"),
+    "dates": Code("113107", "DCM", "Retain Longitudinal Temporal Information Modified Dates Option"),
+    "descriptors": Code("113105", "DCM", "Clean Descriptors Option"),
+}
+# Dates of a person, whatever is kept, and of tables of codes, which are no days.
+OWN_DATES = {
+    "PatientBirthDate", "PatientBirthTime", "PatientBirthDateInAlternativeCalendar", "LastMenstrualDate",
+    "PatientDeathDateInAlternativeCalendar", "ContextGroupVersion", "ContextGroupLocalVersion", "TemplateVersion",
+    "TemplateLocalVersion", "ContextGroupExtensionCreatorUID",
+}  # fmt: skip
+DESCRIPTORS = {
+    "AcquisitionProtocolDescription", "CodeMeaning", "ContentDescription", "ContentLabel", "ContrastBolusAgent",
+    "DerivationDescription", "PerformedProcedureStepDescription", "ProtocolName", "ROIDescription",
+    "ROIGenerationDescription", "ROIName", "ROIObservationDescription", "ROIObservationLabel",
+    "RequestedProcedureDescription", "ScheduledProcedureStepDescription", "SegmentDescription", "SegmentLabel",
+    "SeriesDescription", "StructureSetDescription", "StructureSetLabel", "StructureSetName", "StudyDescription",
+    "TrackingID",
+}  # fmt: skip
+# Text without bounds in which a person may have written anything; these say how something was made.
+FREE_TEXT = ("LT", "ST", "UC", "UT")
+TECHNICAL = {"AlgorithmParameters", "LongCodeValue", "SegmentDescription"}
+BINARY = ("OB", "OD", "OF", "OL", "OV", "OW", "UN")
+BINARY_NEEDED = {
+    "PixelData", "FloatPixelData", "DoubleFloatPixelData", "LUTData",
+    *(f"{segmented}{color}PaletteColorLookupTableData"
+      for segmented in ("", "Segmented") for color in ("Red", "Green", "Blue", "Alpha")),
+}  # fmt: skip
+READABLE = {"ContourData": "DS"}
 # Codes that stand for a person or a place.
 DUMMY_CODES = ("PersonIdentificationCodeSequence", "InstitutionCodeSequence")
 DUMMY_CODE = Code("removed", "99MEDSEG", "Removed")
@@ -49,23 +81,27 @@ BASIC_PROFILE = Code("113100", "DCM", "Basic Application Confidentiality Profile
 CLEAN_STRUCTURED_CONTENT = Code("113104", "DCM", "Clean Structured Content Option")
 
 
-def deidentify(dataset: Dataset, cleaning: Cleaning) -> None:
-    """Take the patient out of an object, in place.
+def deidentify(dataset: Dataset, cleaning: Cleaning) -> set[str]:
+    """Take the patient out of an object, in place; return what was looked for in it.
 
-    Pixels are not looked at: see `medseg.privacy.burned_in`.
+    What pixels show is not looked at: see `medseg.privacy.burned_in`.
     """
     dataset.decode()
     pseudonym = cleaning.patient_of(dataset)
-    words = identifying_words(dataset) | cleaning.words(str(dataset.get("StudyInstanceUID") or ""))
+    words = cleaning.words(dataset)
     secrets = [word_pattern(word) for word in sorted(words)]
-    _clean(dataset, cleaning)
+    if not cleaning.kept.dates:
+        cleaning.phases.keep_apart(dataset)
+    _clean(dataset, cleaning, pseudonym, secrets)
     _sweep(dataset, secrets, cleaning)
+    clean_pixels(dataset)
     dataset.PatientID = dataset.PatientName = pseudonym
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.PatientIdentityRemoved = "YES"
-    dataset.LongitudinalTemporalInformationModified = "REMOVED"
+    dataset.LongitudinalTemporalInformationModified = "MODIFIED" if cleaning.kept.dates else "REMOVED"
     dataset.DeidentificationMethod = [f"medseg {SOFTWARE_VERSION}", "PS3.15 2026c, Table E.1-1"]
-    methods = [BASIC_PROFILE, CLEAN_STRUCTURED_CONTENT] if "ContentSequence" in dataset else [BASIC_PROFILE]
+    methods = [BASIC_PROFILE, *([CLEAN_STRUCTURED_CONTENT] if "ContentSequence" in dataset else [])]
+    methods += [method for name, method in OPTIONS.items() if getattr(cleaning.kept, name)]
     dataset.DeidentificationMethodCodeSequence = [concept(method) for method in methods]
     dataset.preamble = b"\0" * 128
     meta = dataset.file_meta
@@ -73,16 +109,23 @@ def deidentify(dataset: Dataset, cleaning: Cleaning) -> None:
         if element.keyword not in ("TransferSyntaxUID", "MediaStorageSOPClassUID", "FileMetaInformationVersion"):
             del meta[element.tag]
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    return words
 
 
-def _clean(dataset: Dataset, cleaning: Cleaning) -> None:
+def _clean(dataset: Dataset, cleaning: Cleaning, patient: str, secrets: list[re.Pattern[str]]) -> None:
     """Apply the table to a dataset and everything nested in it."""
     if dataset.get("ValueType"):
-        _clean_report_item(dataset)
+        _clean_report_item(dataset, cleaning, patient)
     for element in list(dataset):
+        if element.VR == "UN" and element.keyword in READABLE:
+            element = dataset[element.tag] = _readable(element)
         action = _action(element)
+        if _is_kept(element, action, cleaning, patient, secrets):
+            continue
         if action == "X":
             del dataset[element.tag]
+        elif element.is_empty:
+            continue  # says that there was nothing, which a dummy would turn into something
         elif element.VR == "UI":
             element.value = _mapped(element.value, cleaning)
         elif element.keyword in DUMMY_CODES:
@@ -90,7 +133,7 @@ def _clean(dataset: Dataset, cleaning: Cleaning) -> None:
         elif element.VR == "SQ" and action not in ("Z", "X/Z"):
             # Its items hold nothing the table does not know: a dummy sequence is one of cleaned items.
             for item in element.value:
-                _clean(item, cleaning)
+                _clean(item, cleaning, patient, secrets)
         elif element.VR == "SQ":
             element.value = []
         elif action in ("Z", "X/Z"):
@@ -99,12 +142,51 @@ def _clean(dataset: Dataset, cleaning: Cleaning) -> None:
             element.value = _dummy(element)
 
 
+def _is_kept(
+    element: DataElement,
+    action: str,
+    cleaning: Cleaning,
+    patient: str,
+    secrets: list[re.Pattern[str]],
+) -> bool:
+    """Whether an option keeps an element, which is then changed as far as the option asks."""
+    if cleaning.kept.dates and element.VR in ("DA", "DT", "TM") and element.keyword not in OWN_DATES:
+        if element.VR == "TM" or element.is_empty:
+            return True
+        moved = _shifted(element, cleaning, patient)
+        if moved is not None:
+            element.value = moved
+        return moved is not None
+    if cleaning.kept.descriptors and element.keyword in DESCRIPTORS and element.VR != "SQ" and not element.is_empty:
+        values = element.value if isinstance(element.value, MultiValue) else [element.value]
+        cleaned = [scrubbed(str(value), secrets) for value in values]
+        element.value = [text or REMOVED for text in cleaned] if len(cleaned) > 1 else cleaned[0] or _dummy(element)
+        return True
+    return action == "" and element.keyword == "SegmentDescription" and str(element.value).startswith(VALUE)
+
+
+def _shifted(element: DataElement, cleaning: Cleaning, patient: str) -> Any:
+    """Return an element's dates moved; None where one is none."""
+    values = element.value if isinstance(element.value, MultiValue) else [element.value]
+    moved = [cleaning.shifted(str(value), patient) for value in values]
+    return None if None in moved else moved if len(moved) > 1 else moved[0]
+
+
+def _readable(element: DataElement) -> DataElement:
+    """Points of a contour that are too long for an element of explicit kind."""
+    return DataElement(element.tag, READABLE[element.keyword], element.value.decode("ascii").split("\\"))
+
+
 def _action(element: DataElement) -> str:
     """What the profile does with an element, with its choices made; empty where it is kept."""
     tag = element.tag
     if tag.is_private or element.VR == "UN" or _is_repeating(tag) or not dictionary_has_tag(tag):
         return "X"
+    if element.VR in BINARY and element.keyword not in BINARY_NEEDED:
+        return "X"
     action = _table().get(int(tag), "")
+    if not action and element.VR in FREE_TEXT and element.keyword not in TECHNICAL:
+        return "X" if element.keyword not in REPORT_VALUES else ""
     if not action and element.keyword not in REPORT_VALUES:
         # Names, moments and addresses the table does not know, retired ones as a rule, are no use to anybody.
         return {"PN": "Z", "DA": "X", "DT": "X", "TM": "X", "UR": "X"}.get(element.VR, "")
@@ -132,14 +214,21 @@ def _dummy(element: DataElement) -> Any:
     return DUMMIES.get(element.VR, REMOVED)
 
 
-def _clean_report_item(item: Dataset) -> None:
-    """Replace what a content item of a structured report says in words, names or dates."""
+def _clean_report_item(item: Dataset, cleaning: Cleaning, patient: str) -> None:
+    """Replace what a content item of a structured report says in words, names or dates, or of an organization."""
     name = (item.get("ConceptNameCodeSequence") or [Dataset()])[0]
     if (str(name.get("CodeValue")), str(name.get("CodingSchemeDesignator"))) in {(code, "DCM") for code in SAFE_TEXT}:
         return
+    if str(name.get("CodeValue")) in ORGANIZATIONS and "ConceptCodeSequence" in item:
+        item.ConceptCodeSequence = [concept(DUMMY_CODE)]
     for keyword in REPORT_VALUES:
-        if keyword in item:
-            item[keyword].value = _dummy(item[keyword])
+        if keyword not in item or item[keyword].is_empty:
+            continue
+        moved = None
+        if cleaning.kept.dates and item[keyword].VR in ("DA", "DT"):
+            moved = _shifted(item[keyword], cleaning, patient)
+        if not (cleaning.kept.dates and item[keyword].VR == "TM"):
+            item[keyword].value = moved or _dummy(item[keyword])
 
 
 def _sweep(dataset: Dataset, secrets: list[re.Pattern[str]], cleaning: Cleaning) -> None:
@@ -148,4 +237,5 @@ def _sweep(dataset: Dataset, secrets: list[re.Pattern[str]], cleaning: Cleaning)
         if any(secret.search(str(element.value)) for secret in secrets):
             name = element.keyword or str(element.tag)
             cleaning.leaks[name] = cleaning.leaks.get(name, 0) + 1
-            owner[element.tag].value = _dummy(element)
+            kept = scrubbed(str(element.value), secrets) if cleaning.kept.descriptors else ""
+            owner[element.tag].value = kept if kept and element.keyword in DESCRIPTORS else _dummy(element)

@@ -17,6 +17,7 @@ from pydicom.uid import (
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
     EnhancedSRStorage,
+    MediaStorageDirectoryStorage,
     RTStructureSetStorage,
 )
 
@@ -25,9 +26,9 @@ from medseg.io.dicom.header import lenient, looks_like_dicom, read_header
 from medseg.io.files.atomic import write_bytes, write_text
 from medseg.io.files.walk import absolute, walk
 from medseg.privacy.burned_in import MAPS, TOMOGRAPHY, uncertainty_about_pixels
-from medseg.privacy.cleaning import Cleaning
-from medseg.privacy.confidentiality import deidentify
-from medseg.privacy.identifiers import IDENTIFYING
+from medseg.privacy.cleaning import Cleaning, Kept
+from medseg.privacy.confidentiality import OPTIONS, deidentify
+from medseg.privacy.identifiers import ANYWHERE, uids_of
 from medseg.types import Skipped
 
 REPORT_FILE = "deidentification.json"
@@ -40,11 +41,20 @@ DOCUMENTS = {
 }
 SHORTEST_KEY = 16
 LOOK = "Look at it; if nothing in the image shows who the patient is, run again with --allow-burned-in."
+TABLE_OF_CONTENTS = "it is a DICOMDIR, a table of contents that names the patients; make a new one of what was written"
+PROFILE_ALONE = Kept()
+LETTERS = 4  # of a word that hardly stands among numbers or pixels by chance
 NOTES = (
-    "Pixels were not looked at. From a head scan the face can be reconstructed.",
-    "Dates and times are removed; standardized uptake values (SUV) can no longer be computed from PET.",
-    "Free text outside the profile's table was searched for the patient's own identifiers only.",
+    "What pixels show was not looked at. From a head scan the face can be reconstructed.",
+    "The patient's weight is removed; standardized uptake values (SUV) can no longer be computed from PET.",
+    "Short text outside the profile's table was searched for the names, identifiers, places and dates that stand in "
+    "the headers of the same patient; long free text was removed.",
 )
+OF_OPTIONS = {
+    "uids": "UIDs are kept: whoever has the originals finds them by these, and some contain a date or a number.",
+    "dates": "Dates are moved back by one number of days for each patient; times are kept.",
+    "descriptors": "Descriptions were cleaned of what the headers name; a name that stands nowhere else may be left.",
+}
 
 
 @dataclass(frozen=True)
@@ -57,13 +67,20 @@ class Deidentified:
     leaks: dict[str, int]
 
 
-def read_key(path: Path | None) -> bytes:
+def read_key(path: Path | None, out: Path | None = None) -> bytes:
     """Read the secret of a run from a file, made if missing and then readable by its owner alone.
 
-    Without a path, a secret is made up and forgotten: nobody can link this run's objects to another's, or back.
+    Without a path, a secret is made up and forgotten: nobody can link this run's objects to another's, or back. It
+    must not lie in the output folder, which is given away.
     """
     if path is None:
         return secrets.token_bytes(32)
+    if out is not None and path.resolve().is_relative_to(out.resolve()):
+        raise UsageError(
+            "the key lies inside the output folder, and whoever has both can tell who the patients are",
+            where=f"--key {path}",
+            fix="Name a file outside --out.",
+        )
     if not path.exists():
         path.touch(mode=0o600)
         path.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
@@ -75,7 +92,9 @@ def read_key(path: Path | None) -> bytes:
     return key
 
 
-def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, allow_burned_in: bool = False) -> Deidentified:
+def deidentify_folder(
+    inputs: Sequence[Path], out: Path, *, key: bytes, allow_burned_in: bool = False, kept: Kept = PROFILE_ALONE
+) -> Deidentified:
     """Write copies without the patient of the DICOM objects under some files and folders.
 
     CT, MR and PET, segmentations, parametric maps, structure sets and structured reports are known; anything else is
@@ -84,12 +103,12 @@ def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, allow_bu
 
     `out`, which must lie outside the inputs, gets ``<patient>/<series>/<instance>.dcm``, all by their new names, and a
     report without anything of the old. `allow_burned_in` takes objects whose pixels may show the patient: a person has
-    looked at them.
+    looked at them. `kept` names what stays beyond the basic profile.
     """
     if any(Path(absolute(out)).is_relative_to(absolute(path)) for path in inputs if path.is_dir()):
         raise UsageError("the output folder lies inside the input", where=out, fix="Choose a folder beside it.")
     entries, skipped = walk(inputs)
-    cleaning = Cleaning(key)
+    cleaning = Cleaning(key, kept)
     for entry in entries:
         _learn(entry.path, cleaning)
     written: list[Path] = []
@@ -101,8 +120,11 @@ def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, allow_bu
             if dataset is None:
                 skipped.append(Skipped(entry.shown, "it is not DICOM", corrupt=entry.is_named))
                 continue
+            if dataset.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
+                skipped.append(Skipped(entry.shown, TABLE_OF_CONTENTS))
+                continue
             kind = dataset.SOPClassUID.name
-            target = _write(dataset, out, cleaning, allow_burned_in)
+            target = _write(dataset, out, cleaning, allow_burned_in, set(written))
         except _Rejected as error:
             skipped.append(Skipped(entry.shown, error.what, error.fix, corrupt=True))
             reasons.append(error.what)
@@ -116,11 +138,12 @@ def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, allow_bu
         kinds[kind] = kinds.get(kind, 0) + 1
     report = {
         "profile": "PS3.15 2026c, Basic Application Level Confidentiality Profile, Clean Structured Content Option",
+        "options": [f"{OPTIONS[name].value} {OPTIONS[name].meaning}" for name in OPTIONS if getattr(kept, name)],
         "objects": kinds,
         "pixels_accepted_by_the_user": allow_burned_in,
         "skipped": {reason: reasons.count(reason) for reason in sorted(set(reasons))},
         "identifiers_found_outside_the_table": cleaning.leaks,
-        "notes": NOTES,
+        "notes": [*NOTES, *(note for name, note in OF_OPTIONS.items() if getattr(kept, name))],
     }
     if written:
         write_text(out / REPORT_FILE, json.dumps(report, indent=2) + "\n")
@@ -129,11 +152,10 @@ def deidentify_folder(inputs: Sequence[Path], out: Path, *, key: bytes, allow_bu
 
 @lenient()
 def _learn(path: Path, cleaning: Cleaning) -> None:
-    """Take in how an object names its patient; one that cannot be read is rejected later, with its reason."""
+    """Take in whom an object names, and when it was made; one that cannot be read is rejected later."""
     try:
         read_header(path)  # rejects what would inflate beyond bounds
-        wanted = [*IDENTIFYING, "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted, force=True)
+        header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
         header.decode()
         cleaning.learn(header)
     except Exception:  # pydicom raises nearly anything on damaged files
@@ -153,6 +175,8 @@ def _read(path: Path) -> Dataset | None:
     read_header(path)  # rejects what is damaged or would inflate beyond bounds
     try:
         dataset = pydicom.dcmread(path, force=True)
+        if dataset.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
+            return dataset
         dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.file_meta.TransferSyntaxUID  # noqa: B018 - must be there
     except (InvalidDicomError, OSError, EOFError, ValueError, AttributeError) as error:
         raise _Rejected("it is damaged", fix="Copy it again from the archive.") from error
@@ -160,7 +184,7 @@ def _read(path: Path) -> Dataset | None:
 
 
 @lenient()
-def _write(dataset: Dataset, out: Path, cleaning: Cleaning, allow_burned_in: bool) -> Path:
+def _write(dataset: Dataset, out: Path, cleaning: Cleaning, allow_burned_in: bool, written: set[Path]) -> Path:
     kind = dataset.SOPClassUID
     uncertainty = uncertainty_about_pixels(dataset)
     if uncertainty is not None and not allow_burned_in:
@@ -171,20 +195,34 @@ def _write(dataset: Dataset, out: Path, cleaning: Cleaning, allow_burned_in: boo
             fix="Share what is of another kind, or ask for support of this one.",
         )
     try:
-        deidentify(dataset, cleaning)
+        words = deidentify(dataset, cleaning)
         buffer = BytesIO()
         pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
-    except (AttributeError, KeyError, LookupError, TypeError, ValueError, NotImplementedError) as error:
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise _Rejected(
             f"the object breaks DICOM's rules in a way that leaves it unclear what it holds ({type(error).__name__})",
             fix="Omit it, or correct it first.",
         ) from error
-    series = cleaning.uid(str(dataset.get("SeriesInstanceUID") or ""))
+    content = buffer.getvalue()
+    if _names_anybody(content, words - uids_of(dataset)):
+        raise _Rejected(
+            "a name or identifier is left in a place that cannot be cleaned", fix="Omit it, and report its kind."
+        )
+    series = str(dataset.get("SeriesInstanceUID") or "")
     target = out / str(dataset.PatientID) / _short(series) / f"{_short(dataset.SOPInstanceUID)}.dcm"
-    write_bytes(target, buffer.getvalue())
+    if target in written and target.read_bytes() != content:
+        raise _Rejected("another object with the same SOP instance UID was written", fix="Find out which is right.")
+    write_bytes(target, content)
     return target
 
 
+def _names_anybody(content: bytes, words: set[str]) -> bool:
+    """Whether the bytes of a file hold a word that would hardly stand there by chance."""
+    plain = content.lower()
+    telling = (word for word in words if len(word) >= ANYWHERE and sum(sign.isalpha() for sign in word) >= LETTERS)
+    return any(word.lower().encode(code) in plain for word in telling for code in ("utf-8", "utf-16-le"))
+
+
 def _short(uid: str) -> str:
-    """Last part of a UID: file systems end names at 255 bytes and paths not far beyond."""
-    return uid.rsplit(".", 1)[-1][:39] or "none"
+    """Name of a folder or file: our UIDs without what all of them begin with, others as they are."""
+    return uid.removeprefix("2.25.")[:64] or "none"

@@ -1,9 +1,10 @@
-"""What names a patient in a DICOM object, and where it turns up."""
+"""What names a patient, a person of the staff or a place in a DICOM object, and where it turns up."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -18,39 +19,96 @@ FIXED = {
     "CodeValue", "CodingSchemeDesignator", "ContourGeometricType", "FrameType", "ImageType", "LongCodeValue",
     "Modality", "PatientPosition", "PhotometricInterpretation", "RelationshipType", "SegmentationType", "ValueType",
 }  # fmt: skip
-# Where the identifiers are found that must not turn up anywhere else.
-IDENTIFYING = (
-    "PatientName", "PatientID", "PatientBirthDate", "OtherPatientNames", "OtherPatientIDs", "PatientBirthName",
-    "PatientMotherBirthName", "PatientAddress", "PatientTelephoneNumbers", "AccessionNumber", "IssuerOfPatientID",
-)  # fmt: skip
+# Where the identifiers are found that must not turn up anywhere else: as they stand, at any depth.
+IDENTIFIERS = {
+    "PatientID", "OtherPatientIDs", "PatientTelephoneNumbers", "AccessionNumber", "IssuerOfPatientID", "AdmissionID",
+    "DeviceSerialNumber", "StationName", "PerformedStationAETitle", "ScheduledStationAETitle", "InstitutionName",
+    "InstitutionalDepartmentName", "RequestingService", "PatientAddress",
+}  # fmt: skip
+# Of these each word counts that is more than the name of a kind of house.
+PLACES = {
+    "InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName", "PatientAddress", "RequestingService",
+    "StationName", "IssuerOfPatientID", "CountryOfResidence", "RegionOfResidence",
+}  # fmt: skip
+MOMENTS = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
+# Words of names of places and staff that say nothing of which, and that headers use for other things.
+GENERIC = {
+    "abdomen", "academic", "admin", "adult", "agfa", "anaesthesia", "ankle", "avenue", "body", "bone", "brain",
+    "breast", "cancer", "canon", "cardiac", "cardiology", "care", "center", "central", "centre", "centro", "chest",
+    "child", "children", "chirurgie", "city", "clinic", "clinica", "clinical", "clinico", "clinique", "college",
+    "default", "departement", "department", "diagnostic", "diagnostics", "diagnostik", "doctor", "east", "ebene",
+    "elbow", "emergency", "eye", "female", "foot", "fuji", "ge", "general", "hand", "head", "heart", "hip",
+    "hitachi", "hopital", "hospital", "hospitalier", "icon", "image", "imaging", "innere", "inpatient", "institut",
+    "institute", "instituto", "international", "intervention", "kidney", "kinder", "klinik", "klinikum", "knee",
+    "kranken", "krankenhaus", "lab", "laboratory", "liver", "lung", "male", "mammography", "medical", "medicine",
+    "medizin", "mri", "national", "neck", "neuro", "neurology", "neuroradiology", "north", "nuclear",
+    "nuclearmedicine", "oncology", "operator", "orthopedics", "ospedale", "outpatient", "pediatric", "pelvis",
+    "pet", "phantom", "philips", "practice", "praxis", "private", "prof", "public", "radiologia", "radiologie",
+    "radiology", "radiotherapy", "region", "regional", "research", "road", "room", "saint", "sankt", "scan",
+    "scanner", "school", "schule", "science", "service", "shoulder", "siemens", "skin", "south", "spine", "stadt",
+    "staff", "station", "strasse", "street", "student", "system", "systems", "team", "tech", "technician",
+    "technologist", "test", "therapy", "thorax", "tomography", "toshiba", "trauma", "ultrasound", "unit", "united",
+    "universitaet", "universitats", "universitatsklinikum", "universite", "university", "unknown", "user", "ward",
+    "west", "wrist",
+}  # fmt: skip
 NAME_SIGNS = ("^", " ", ", ", ",", "_", ".", "-", "")
 ANYWHERE = 6  # letters and digits of a word that hardly turns up within another by chance
+SHORTEST_PLACE = 4  # letters of a word of a place that is looked for
+DATE = re.compile(
+    r"(?<!\d)(?:\d{4}[-./]?[01]\d[-./]?[0-3]\d|[0-3]?\d[-./][0-3]?\d[-./](?:\d{4}|\d{2})?|"
+    r"[0-3]?\d\.? ?(?:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-z]*\.?(?: ?\d{4})?)(?![\d])",
+    re.IGNORECASE,
+)
+ADDRESSED = re.compile(r"\b(?:dr|prof|mrs?|ms|herr|frau|mme|mlle|sig|sra?)\b\.? *[^\W\d_][\w'-]*", re.IGNORECASE)
+LONG_NUMBER = re.compile(r"\d{6,}")
+MAIL = re.compile(r"\S+@\S+")
 
 
 def identifying_words(dataset: Dataset) -> set[str]:
-    """What names this patient: parts of names, identifiers, the date of birth in every usual form, and UIDs."""
+    """What names the patient, the staff or the place: parts of names, identifiers, dates in every usual form, UIDs."""
     words: set[str] = set()
-    for keyword in IDENTIFYING:
-        value = dataset.get(keyword)
-        for part in value if isinstance(value, MultiValue) else [value]:
-            text = str(part or "").strip()
-            parts = [p for p in re.split(r"[\^=\s,]+", text) if p] if "Name" in keyword else [text]
-            words |= {word for word in parts if len(word) > (2 if word.isascii() else 1)}
-            if "Name" in keyword and len(parts) > 1:
-                # Parts too short to be looked for alone are looked for together.
-                words |= {sign.join(parts[i] for i in order) for sign in NAME_SIGNS for order in ((0, 1), (1, 0))}
-    birth = str(dataset.get("PatientBirthDate") or "")
-    if len(birth) == 8 and birth.isdigit():
-        year, month, day = birth[:4], birth[4:6], birth[6:]
-        words |= {
-            sign.join(order)
-            for sign in "-./ "
-            for order in ((year, month, day), (day, month, year), (month, day, year))
-        }
-    words |= {
-        str(dataset.get(keyword) or "") for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-    }
+    for element in elements(dataset):
+        values = [str(value).strip() for value in _values(element.value)] if element.VR != "SQ" else []
+        if element.VR == "PN":
+            for value in values:
+                words |= _of_name(value)
+        if element.keyword in IDENTIFIERS:
+            words |= {value for value in values if len(value) > 2 and value.casefold() not in GENERIC}
+        if element.keyword in PLACES:
+            words |= {word for value in values for word in re.findall(r"[^\W\d_]+", value) if _tells(word)}
+        if element.keyword == "PatientBirthDate":
+            words |= {form for value in values for form in _forms_of_date(value)}
+    for keyword in MOMENTS:
+        words |= set(_forms_of_date(str(dataset.get(keyword) or "")))
+    words |= uids_of(dataset)
     return {word for word in words if len(word) > 1 and word.casefold() not in DUMMY_WORDS}
+
+
+def uids_of(dataset: Dataset) -> set[str]:
+    """UIDs of an object and of what it belongs to."""
+    found = (str(dataset.get(k) or "") for k in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"))
+    return {uid for uid in found if uid}
+
+
+def _of_name(name: str) -> set[str]:
+    parts = [part for part in re.split(r"[\^=\s,]+", name) if part and part.casefold().strip(".") not in GENERIC]
+    words = {part for part in parts if len(part) > (2 if part.isascii() else 1)}
+    if len(parts) > 1:
+        # Parts too short to be looked for alone are looked for together.
+        words |= {sign.join(parts[i] for i in order) for sign in NAME_SIGNS for order in ((0, 1), (1, 0))}
+    return words
+
+
+def _tells(word: str) -> bool:
+    return len(word) >= SHORTEST_PLACE and word.casefold() not in GENERIC
+
+
+def _forms_of_date(date: str) -> list[str]:
+    if len(date) != 8 or not date.isdigit():
+        return []
+    year, month, day = date[:4], date[4:6], date[6:]
+    orders = ((year, month, day), (day, month, year), (month, day, year))
+    return [sign.join(order) for sign in ("", "-", ".", "/", " ") for order in orders]
 
 
 def word_pattern(word: str) -> re.Pattern[str]:
@@ -60,11 +118,32 @@ def word_pattern(word: str) -> re.Pattern[str]:
     return re.compile(text if whole else rf"(?<![^\W_]){text}(?![^\W_])", re.IGNORECASE)
 
 
+def scrubbed(text: str, secrets: Iterable[re.Pattern[str]]) -> str:
+    """Text without what identifies: known words, dates, people addressed by a title, long numbers, mail addresses."""
+    for secret in (MAIL, ADDRESSED, DATE, *secrets, LONG_NUMBER):
+        text = secret.sub(" ", text)
+    return " ".join(word for word in text.split() if any(sign.isalnum() for sign in word))
+
+
+def elements(dataset: Dataset) -> Iterator[DataElement]:
+    """Every element of an object, at any depth."""
+    for element in dataset:
+        yield element
+        if element.VR == "SQ":
+            for item in element.value:
+                yield from elements(item)
+
+
 def texts(dataset: Dataset) -> Iterator[tuple[Dataset, DataElement]]:
-    """Every text that may hold a name, with the dataset it stands in."""
+    """Every text of an object that is not fixed by the standard, at any depth, and the item it stands in."""
     for element in dataset:
         if element.VR == "SQ":
             for item in element.value:
                 yield from texts(item)
         elif element.VR in TEXT and element.keyword not in FIXED and element.value:
             yield dataset, element
+
+
+def _values(value: Any) -> list[Any]:
+    found = list(value) if isinstance(value, MultiValue | list) else [value]
+    return [one for one in found if one not in (None, "")]

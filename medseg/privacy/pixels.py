@@ -1,0 +1,66 @@
+"""Pixels and nothing else: what codecs, unused bits and the end of the pixel data may carry besides goes."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.pixels import pixel_array
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+
+PIXELS = {"PixelData": None, "FloatPixelData": 32, "DoubleFloatPixelData": 64}
+AGAIN = (RLELossless, JPEGLSLossless, JPEG2000Lossless)  # written as they were, where nothing is lost by it
+
+
+def clean_pixels(dataset: Dataset) -> None:
+    """Decode the pixels and keep these alone, in place; `ValueError` where there are fewer than the header says.
+
+    Comments and other segments of compressed streams, bytes after the last pixel and what stands in bits above
+    `BitsStored` are gone. What was compressed without loss is compressed again where that gives the same pixels; else
+    the pixels are stored plainly.
+    """
+    for keyword, bits in PIXELS.items():
+        if keyword not in dataset:
+            continue
+        syntax = dataset.file_meta.TransferSyntaxUID
+        if syntax.is_encapsulated:
+            dataset.decompress(generate_instance_uid=False)
+        content = _exact(dataset, bytes(dataset[keyword].value), bits or int(dataset.BitsAllocated))
+        dataset[keyword].value = content + b"\0" * (len(content) % 2)
+        if syntax in AGAIN:
+            _compress(dataset, syntax)
+
+
+def _exact(dataset: Dataset, content: bytes, bits: int) -> bytes:
+    """As many bytes as the pixels have, each pixel with its stored bits alone."""
+    count = int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("NumberOfFrames") or 1)
+    count *= int(dataset.get("SamplesPerPixel") or 1)
+    if str(dataset.get("PhotometricInterpretation")) == "YBR_FULL_422":
+        count = count * 2 // 3
+    length = -(-count * bits // 8)
+    if len(content) < length:
+        raise ValueError("there are fewer pixels than the header says")
+    content = content[:length]
+    if bits == 1:
+        spare = -count % 8
+        return content[:-1] + bytes([content[-1] & (0xFF >> spare)]) if spare else content
+    stored, high = int(dataset.get("BitsStored") or bits), int(dataset.get("HighBit") or 0)
+    if "PixelData" not in dataset or stored >= bits or bits not in (8, 16, 32):
+        return content
+    order = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
+    values = np.frombuffer(content, f"{order}u{bits // 8}")
+    if int(dataset.get("PixelRepresentation") or 0) and high == stored - 1:
+        unused = bits - stored  # as many copies of the sign
+        return ((values << unused).view(f"{order}i{bits // 8}") >> unused).tobytes()
+    mask = ((1 << stored) - 1) << max(high - stored + 1, 0)
+    return (values & values.dtype.type(mask)).tobytes()
+
+
+def _compress(dataset: Dataset, syntax: str) -> None:
+    plain = dataset.file_meta.TransferSyntaxUID, dataset["PixelData"], pixel_array(dataset, raw=True)
+    try:
+        dataset.compress(syntax, generate_instance_uid=False)
+        if np.array_equal(pixel_array(dataset, raw=True), plain[2]):
+            return
+    except (NotImplementedError, RuntimeError, ValueError):
+        pass
+    dataset.file_meta.TransferSyntaxUID, dataset["PixelData"] = plain[:2]
