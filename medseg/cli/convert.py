@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from medseg.cli.options import INPUT, WRITE, AllowUnevenOption, InputsArgument, JsonOption, OutOption, option
+from medseg.cli.options import (
+    INPUT,
+    WRITE,
+    AllowUnevenOption,
+    InputsArgument,
+    JsonOption,
+    KeepNamesOption,
+    OutOption,
+    option,
+)
 from medseg.cli.verb import print_json
 
 
@@ -23,6 +32,7 @@ def convert(
         ),
     ] = "auto",
     allow_uneven: AllowUnevenOption = False,
+    keep_names: KeepNamesOption = False,
     json: JsonOption = False,
 ) -> int:
     """Write every scan and label map found as OUT/<case>/image.* or labels.*, with what was decided in conversion.json.
@@ -34,7 +44,9 @@ def convert(
     """
     from medseg.io.convert import convert as convert_files
 
-    result = convert_files(inputs, out, format=format, content=content, allow_uneven=allow_uneven)
+    result = convert_files(
+        inputs, out, format=format, content=content, allow_uneven=allow_uneven, keep_names=keep_names
+    )
     if json:
         print_json(
             {

@@ -9,7 +9,19 @@ from typing import Annotated, Literal
 import typer
 
 from medseg.cli.checks import all_more_than_0
-from medseg.cli.options import INPUT, RUN, WHAT, WRITE, ConfigOption, JsonOption, OutOption, SetOption, argument, option
+from medseg.cli.options import (
+    INPUT,
+    RUN,
+    WHAT,
+    WRITE,
+    ConfigOption,
+    JsonOption,
+    KeepNamesOption,
+    OutOption,
+    SetOption,
+    argument,
+    option,
+)
 from medseg.cli.verb import print_json
 from medseg.errors import UsageError
 
@@ -99,6 +111,7 @@ def evaluate(
         int | None,
         option(RUN, "--jobs", help="Number of cases measured at the same time, at least 1.", metavar="N", min=1),
     ] = None,
+    keep_names: KeepNamesOption = False,
     parquet: Annotated[bool, option(WRITE, "--parquet", help="Write per_case.parquet too.")] = False,
     mlflow_run: Annotated[
         str | None,
@@ -142,6 +155,7 @@ def evaluate(
         config=config,
         settings=settings or [],
         jobs=jobs,
+        keep_names=keep_names,
         parquet=parquet,
         mlflow_run=mlflow_run,
     )

@@ -83,6 +83,10 @@ AllowUnevenOption = Annotated[
     bool,
     option(WHAT, "--allow-uneven", help="Resample missing or unevenly spaced slices instead of rejecting the scan."),
 ]
+KeepNamesOption = Annotated[
+    bool,
+    option(WRITE, "--keep-names", help="Keep file names that look like a patient's in case ids and reports."),
+]
 ShardOption = Annotated[
     str | None,
     option(RUN, "--shard", help="Do part K of N of the cases, K from 1 to N.", metavar="K/N", callback=shard),

@@ -15,6 +15,7 @@ from medseg.cli.options import (
     DryRunOption,
     InputsArgument,
     JsonOption,
+    KeepNamesOption,
     MaxMemoryOption,
     MaxSecondsOption,
     ModelOption,
@@ -81,6 +82,7 @@ def predict(
             callback=comma_separated("probabilities", "entropy"),
         ),
     ] = None,
+    keep_names: KeepNamesOption = False,
     config: ConfigOption = "predict",
     shard: ShardOption = None,
     max_memory: MaxMemoryOption = None,
@@ -120,6 +122,7 @@ def predict(
         max_seconds=max_seconds,
         overwrite=overwrite,
         dry_run=dry_run,
+        keep_names=keep_names,
     )
     print_result(result, json=json, dry_run=dry_run)
     return 0 if dry_run and result.outcomes else result.exit_code

@@ -35,6 +35,7 @@ def evaluate(
     config: Path | str | EvaluateOptions | None = None,
     settings: Sequence[str] = (),
     jobs: int | None = None,
+    keep_names: bool = False,
     parquet: bool = False,
     mlflow_run: str | None = None,
 ) -> Evaluation:
@@ -66,6 +67,8 @@ def evaluate(
         Options from a YAML file, or as an object; the options given here come on top.
     settings : sequence of str
         Single options on top of all, such as ``"lesions.dilation=1"``.
+    keep_names : bool
+        Leave file names that look like a patient's in case ids and reports; by default they are hashed.
     jobs : int, optional
         Cases measured at the same time.
     parquet : bool
@@ -90,7 +93,14 @@ def evaluate(
     """
     folder = None if out is None else output_folder(out)
     options = options_from(
-        config, settings, classes=classes, regions=regions, tolerances_mm=tolerances, objects=objects, jobs=jobs
+        config,
+        settings,
+        classes=classes,
+        regions=regions,
+        tolerances_mm=tolerances,
+        objects=objects,
+        jobs=jobs,
+        keep_names=keep_names or None,
     )
     files = EvaluationFiles(Path(predictions), Path(references), _path(table), tuple(group_by), _path(probabilities))
     scans = _images(_path(images), files.references)

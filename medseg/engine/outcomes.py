@@ -11,6 +11,8 @@ from typing import Any
 from medseg.engine import journal
 from medseg.engine.pipeline import Pipeline
 from medseg.errors import MedsegError
+from medseg.io.files.case_id import stem
+from medseg.io.files.patient_names import names_a_patient
 from medseg.types.how_computed import HowComputed
 from medseg.types.run import CaseOutcome, Volumes
 from medseg.types.scan import FoundScan
@@ -39,7 +41,7 @@ class Work:
 
 def pending(found: FoundScan, out: Path) -> CaseOutcome:
     """Return the outcome of a case not reached; its source names the file or kind of series, free of patient data."""
-    source = found.description or "DICOM series" if found.format == "dicom" else found.files[0].name
+    source = found.description or "DICOM series" if found.format == "dicom" else found.file_name or found.files[0].name
     return CaseOutcome(found.case_id, "pending", source, out / found.case_id)
 
 
@@ -53,6 +55,8 @@ def explained(base: CaseOutcome, error: Exception) -> CaseOutcome:
     match error:
         case MedsegError():
             where = Path(error.where or base.source).name
+            if names_a_patient(stem(where)) and stem(where) not in base.case_id:
+                where = base.source
             # A single file is named beside its reason anyway.
             return failure(base, error.what if where == base.source else f"{where}: {error.what}", error.fix)
         case MemoryError():

@@ -82,6 +82,7 @@ def predict(
     max_seconds: float | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
+    keep_names: bool = False,
 ) -> BatchResult:
     """Segment every scan found in some files and folders.
 
@@ -116,6 +117,8 @@ def predict(
         What one case may use: GiB, 9/10 of what is free by default, and seconds.
     overwrite, dry_run : bool
         Do again what is done; only return what would be done.
+    keep_names : bool
+        Leave file names that look like a patient's in case ids and reports; by default they are hashed.
 
     Returns
     -------
@@ -137,6 +140,8 @@ def predict(
     values: dict[str, dict[str, Any]] = {"segment": segment}
     if series is not None:
         values["discover"] = {"series": series}
+    if keep_names:
+        values["discover"] = {**values.get("discover", {}), "keep_names": True}
     if allow_uneven:
         values["read"] = {"allow_uneven": True}
     if formats:

@@ -30,7 +30,7 @@ def write_run_file(result: BatchResult, identity: Mapping[str, Any], started: fl
         **identity,
         "counts": {state: states.count(state) for state in ("done", "failed", "withheld", "pending")},
         "cases": [_case(outcome) for outcome in result.outcomes],
-        "skipped": [{"file": item.path.name, "reason": item.reason} for item in result.skipped],
+        "skipped": [{"file": item.source or item.path.name, "reason": item.reason} for item in result.skipped],
     }
     write_text(result.out / "run.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 

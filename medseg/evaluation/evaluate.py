@@ -67,7 +67,7 @@ def measure_folders(files: EvaluationFiles, options: EvaluateOptions) -> Evaluat
     known = None if files.table is None else read_table(files.table, files.group_by)
     if known is not None and known.skipped:
         log.info("These columns of the table are not used: %s.", ", ".join(known.skipped))
-    pairing = pair_cases(files.predictions, files.references, known)
+    pairing = pair_cases(files.predictions, files.references, known, keep_names=options.keep_names)
     _log_unpaired(pairing)
     names = dict(options.classes or class_names(files.references))
     results: list[CaseResult] = []

@@ -68,6 +68,10 @@ class EvaluateOptions(_Strict):
     worst: Annotated[int, Field(ge=0)] = Field(default=5, description="worst cases to list, and to draw in the report")
     jobs: Annotated[int, Field(ge=1)] = Field(default=1, description="cases measured at the same time")
 
+    keep_names: bool = Field(
+        default=False, description="leave file names that look like a patient's in case ids and reports"
+    )
+
     @field_validator("regions")
     @classmethod
     def _regions_have_values(cls, regions: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:

@@ -14,6 +14,8 @@ from medseg.config.arguments import check_arguments
 from medseg.errors import InputError, MedsegError, UsageError
 from medseg.io.discover import survey
 from medseg.io.files.atomic import write_text
+from medseg.io.files.case_id import file_name
+from medseg.io.files.patient_names import public_name
 from medseg.io.files.writable import output_folder
 from medseg.io.formats import MANUAL, Labeled, write_file
 from medseg.io.read import read_labels, read_scan
@@ -61,6 +63,7 @@ def convert(
     format: Literal["nifti", "nrrd", "mha"] = "nifti",
     content: Content = "auto",
     allow_uneven: bool = False,
+    keep_names: bool = False,
 ) -> Conversion:
     """Write every scan and label map found as ``OUT/<case_id>/image.*`` or ``labels.*``.
 
@@ -79,6 +82,8 @@ def convert(
         What a file holds that could be either; auto goes by what it says of itself.
     allow_uneven : bool
         Resample missing or unevenly spaced DICOM slices instead of rejecting the scan.
+    keep_names : bool
+        Leave file names that look like a patient's in case ids; by default they are hashed.
 
     Returns
     -------
@@ -94,11 +99,11 @@ def convert(
     if format not in FORMATS:
         raise UsageError(f"there is no format '{format}' to convert to", fix=f"Choose among {', '.join(FORMATS)}.")
     paths = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(path) for path in inputs]
-    found = survey(paths)
+    found = survey(paths, keep_names=keep_names)
     scans = found.discovery.found
     with log_file(folder):
-        converted = [_scan(one, folder, format, content, allow_uneven) for one in scans]
-        converted += _objects(found.label_objects, scans, folder, format)
+        converted = [_scan(one, folder, format, content, allow_uneven, keep_names) for one in scans]
+        converted += _objects(found.label_objects, scans, folder, format, keep_names)
     names = set(found.label_objects.values())
     corrupt = [left for left in found.discovery.skipped if left.corrupt and left.path not in names]
     return Conversion(
@@ -106,7 +111,9 @@ def convert(
     )
 
 
-def _scan(found: FoundScan, out: Path, format: str, content: Content, allow_uneven: bool) -> Converted:
+def _scan(
+    found: FoundScan, out: Path, format: str, content: Content, allow_uneven: bool, keep_names: bool
+) -> Converted:
     try:
         item: Scan | LabelMap
         if content == "labels" or (content == "auto" and _declares_labels(found)):
@@ -115,7 +122,7 @@ def _scan(found: FoundScan, out: Path, format: str, content: Content, allow_unev
             item = read_scan(found, allow_uneven=allow_uneven)
     except MedsegError as error:
         return _failed(found.case_id, error)
-    return _write(found.case_id, out, format, found.files, item)
+    return _write(found.case_id, out, format, [_place(path, keep_names) for path in found.files], item)
 
 
 def _declares_labels(found: FoundScan) -> bool:
@@ -131,7 +138,9 @@ def _declares_labels(found: FoundScan) -> bool:
     return False
 
 
-def _objects(objects: Mapping[Path, Path], scans: Sequence[FoundScan], out: Path, format: str) -> Iterator[Converted]:
+def _objects(
+    objects: Mapping[Path, Path], scans: Sequence[FoundScan], out: Path, format: str, keep_names: bool
+) -> Iterator[Converted]:
     """Convert DICOM SEG and RTSTRUCT; copies of one object once."""
     from medseg.io.dicom_results.label_objects import look
 
@@ -152,7 +161,7 @@ def _objects(objects: Mapping[Path, Path], scans: Sequence[FoundScan], out: Path
             continue
         for number, labels in enumerate(maps, 1):
             case_id = one.case_id if len(maps) == 1 else f"{one.case_id}-{number}"
-            yield _write(case_id, out, format, [shown], labels)
+            yield _write(case_id, out, format, [_place(shown, keep_names)], labels)
 
 
 def _failed(case_id: str, error: MedsegError) -> Converted:
@@ -160,7 +169,14 @@ def _failed(case_id: str, error: MedsegError) -> Converted:
     return Converted(case_id, error=str(error))
 
 
-def _write(case_id: str, out: Path, format: str, files: Sequence[Path], item: Scan | LabelMap) -> Converted:
+def _place(path: Path, keep_names: bool) -> str:
+    """Return a file's path, with hashes for names in it that look like a patient's."""
+    if keep_names:
+        return str(path)
+    return str(Path(*map(public_name, path.parent.parts), file_name(path)))
+
+
+def _write(case_id: str, out: Path, format: str, files: Sequence[str], item: Scan | LabelMap) -> Converted:
     path = out / case_id / (("labels" if isinstance(item, LabelMap) else "image") + FORMATS[format])
     notes = () if isinstance(item, LabelMap) else (*item.source.warnings, *item.source.notes)
     try:
@@ -186,13 +202,13 @@ def _save(item: Scan | LabelMap, path: Path) -> None:
         itk.write_scan(item, path)
 
 
-def _record(item: Scan | LabelMap, path: Path, files: Sequence[Path]) -> dict[str, Any]:
+def _record(item: Scan | LabelMap, path: Path, files: Sequence[str]) -> dict[str, Any]:
     """What was decided, as plain data."""
     geometry: Geometry = item.geometry
     record: dict[str, Any] = {
         "written": path.name,
         "medseg": version("medseg"),
-        "files": [str(file) for file in files],
+        "files": list(files),
         "shape": list(geometry.shape),
         "spacing_mm": [round(s, 6) for s in geometry.spacing],
         "orientation": geometry.orientation,

@@ -8,14 +8,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from medseg.io.files.case_id import dicom_case_id, file_case_ids, unique
+from medseg.io.files.case_id import dicom_case_id, file_case_ids, file_name, unique
 from medseg.io.files.walk import absolute
 from medseg.io.recognize import claim_of
 from medseg.types.scan import Skipped
 
 
-def with_case_ids(skipped: Sequence[Skipped], taken: Collection[str], dicom: Collection[Path]) -> list[Skipped]:
-    """Give each corrupt file a case id that no scan has, and the word that results call it by.
+def with_case_ids(
+    skipped: Sequence[Skipped], taken: Collection[str], dicom: Collection[Path], *, keep_names: bool = False
+) -> list[Skipped]:
+    """Say what results call each file, and give each corrupt one a case id that no scan has.
 
     The id comes from the file's name. The name of a DICOM file, or of what could not be opened and so may be one, may
     name the patient: its id is a hash of the content.
@@ -23,12 +25,16 @@ def with_case_ids(skipped: Sequence[Skipped], taken: Collection[str], dicom: Col
     corrupt = [left for left in skipped if left.corrupt]
     kinds = {left.path: _kind(left.path, dicom) for left in corrupt}
     named = [left.path for left in corrupt if not kinds[left.path]]
-    ids = dict(zip(named, file_case_ids([Path(absolute(path)) for path in named]), strict=True))
+    ids = dict(zip(named, file_case_ids([Path(absolute(path)) for path in named], keep_names=keep_names), strict=True))
     ids |= {path: dicom_case_id("", _mark(path)) for path, kind in kinds.items() if kind}
     marks = [absolute(path) for path in ids]
     ids = dict(zip(ids, unique(list(ids.values()), marks, taken), strict=True))
     return [
-        replace(left, case_id=ids[left.path], source=kinds[left.path] or left.path.name) if left.corrupt else left
+        replace(
+            left,
+            case_id=ids.get(left.path, ""),
+            source=kinds.get(left.path) or file_name(left.path, keep_names=keep_names),
+        )
         for left in skipped
     ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from medseg.errors import MedsegError
 from medseg.io.corrupt import with_case_ids
-from medseg.io.files.case_id import file_case_ids, unique
+from medseg.io.files.case_id import file_case_ids, file_name, unique
 from medseg.io.files.walk import Entry, absolute, walk
 from medseg.io.recognize import FileKind, Recognized, recognize
 from medseg.types.scan import Discovery, FoundScan, ScanFormat, Skipped
@@ -30,13 +30,14 @@ RESULTS = {
 }
 
 
-def discover(inputs: Sequence[Path]) -> Discovery:
+def discover(inputs: Sequence[Path], *, keep_names: bool = False) -> Discovery:
     """Find scans by their content, whatever their names; only headers are read.
 
     DICOM files are grouped by series and sorted into volumes. 2D images count as scans where they were named, or where
-    nothing else under the same input is one. Neither order nor case ids depend on the order of the inputs.
+    nothing else under the same input is one. Neither order nor case ids depend on the order of the inputs. File names
+    that look like a patient's are hashed in case ids and in what results call a file, unless `keep_names`.
     """
-    return survey(inputs).discovery
+    return survey(inputs, keep_names=keep_names).discovery
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Survey:
     label_objects: Mapping[Path, Path]
 
 
-def survey(inputs: Sequence[Path]) -> Survey:
+def survey(inputs: Sequence[Path], *, keep_names: bool = False) -> Survey:
     """Find scans as `discover` does, and DICOM objects that hold labels."""
     listed, skipped = walk([Path(p) for p in inputs])
     entries = list(_with_archives(listed, skipped))
@@ -97,9 +98,9 @@ def survey(inputs: Sequence[Path]) -> Survey:
                 Skipped(entry.path, "a 2D image among scans", "Name it on the command line if it is a scan.")
             )
     skipped = [replace(left, path=shown.get(left.path, left.path)) for left in skipped]
-    scans = _named(found, shown)
+    scans = _named(found, shown, keep_names)
     files = {entry.shown for entry in dicom}
-    skipped = with_case_ids(skipped, [scan.case_id for scan in scans], files)
+    skipped = with_case_ids(skipped, [scan.case_id for scan in scans], files, keep_names=keep_names)
     discovery = Discovery(scans, tuple(sorted(skipped, key=lambda left: absolute(left.path))))
     return Survey(discovery, {path: shown[path] for path in label_objects})
 
@@ -161,14 +162,17 @@ def _look(entry: Entry, kind: FileKind) -> FoundScan | Skipped:
     return FoundScan("", scan_format, files, description=description)
 
 
-def _named(found: list[FoundScan], shown: Mapping[Path, Path]) -> tuple[FoundScan, ...]:
-    """Give each scan that has none its case id, and make all of them distinct."""
+def _named(found: list[FoundScan], shown: Mapping[Path, Path], keep_names: bool) -> tuple[FoundScan, ...]:
+    """Give each scan that has none its case id, distinct from all others, and say what to call its file."""
 
     def place(scan: FoundScan) -> str:
         return absolute(shown[scan.files[0]])
 
     found = sorted(found, key=place)
-    names = iter(file_case_ids([Path(place(scan)) for scan in found if not scan.case_id]))
+    names = iter(file_case_ids([Path(place(scan)) for scan in found if not scan.case_id], keep_names=keep_names))
     ids = [scan.case_id or next(names) for scan in found]
     marks = [scan.series_uid or place(scan) for scan in found]
-    return tuple(replace(scan, case_id=case_id) for case_id, scan in zip(unique(ids, marks), found, strict=True))
+    return tuple(
+        replace(scan, case_id=case_id, file_name=file_name(shown[scan.files[0]], keep_names=keep_names))
+        for case_id, scan in zip(unique(ids, marks), found, strict=True)
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from pydicom.dataelem import DataElement
@@ -25,32 +26,14 @@ IDENTIFIERS = {
     "DeviceSerialNumber", "StationName", "PerformedStationAETitle", "ScheduledStationAETitle", "InstitutionName",
     "InstitutionalDepartmentName", "RequestingService", "PatientAddress",
 }  # fmt: skip
-# Of these each word counts that is more than the name of a kind of house.
+# Of these each word counts that is more than a kind of institution.
 PLACES = {
     "InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName", "PatientAddress", "RequestingService",
     "StationName", "IssuerOfPatientID", "CountryOfResidence", "RegionOfResidence",
 }  # fmt: skip
 MOMENTS = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
 # Words of names of places and staff that say nothing of which, and that headers use for other things.
-GENERIC = {
-    "abdomen", "academic", "admin", "adult", "agfa", "anaesthesia", "ankle", "avenue", "body", "bone", "brain",
-    "breast", "cancer", "canon", "cardiac", "cardiology", "care", "center", "central", "centre", "centro", "chest",
-    "child", "children", "chirurgie", "city", "clinic", "clinica", "clinical", "clinico", "clinique", "college",
-    "default", "departement", "department", "diagnostic", "diagnostics", "diagnostik", "doctor", "east", "ebene",
-    "elbow", "emergency", "eye", "female", "foot", "fuji", "ge", "general", "hand", "head", "heart", "hip",
-    "hitachi", "hopital", "hospital", "hospitalier", "icon", "image", "imaging", "innere", "inpatient", "institut",
-    "institute", "instituto", "international", "intervention", "kidney", "kinder", "klinik", "klinikum", "knee",
-    "kranken", "krankenhaus", "lab", "laboratory", "liver", "lung", "male", "mammography", "medical", "medicine",
-    "medizin", "mri", "national", "neck", "neuro", "neurology", "neuroradiology", "north", "nuclear",
-    "nuclearmedicine", "oncology", "operator", "orthopedics", "ospedale", "outpatient", "pediatric", "pelvis",
-    "pet", "phantom", "philips", "practice", "praxis", "private", "prof", "public", "radiologia", "radiologie",
-    "radiology", "radiotherapy", "region", "regional", "research", "road", "room", "saint", "sankt", "scan",
-    "scanner", "school", "schule", "science", "service", "shoulder", "siemens", "skin", "south", "spine", "stadt",
-    "staff", "station", "strasse", "street", "student", "system", "systems", "team", "tech", "technician",
-    "technologist", "test", "therapy", "thorax", "tomography", "toshiba", "trauma", "ultrasound", "unit", "united",
-    "universitaet", "universitats", "universitatsklinikum", "universite", "university", "unknown", "user", "ward",
-    "west", "wrist",
-}  # fmt: skip
+GENERIC = frozenset(Path(__file__).with_name("generic_words.txt").read_text(encoding="ascii").split())
 NAME_SIGNS = ("^", " ", ", ", ",", "_", ".", "-", "")
 ANYWHERE = 6  # letters and digits of a word that hardly turns up within another by chance
 SHORTEST_PLACE = 4  # letters of a word of a place that is looked for

@@ -50,7 +50,7 @@ def _moments(dataset: Dataset) -> tuple[str, ...]:
 
 
 def _phases(images: list[tuple[Hashable, tuple[str, ...]]]) -> tuple[int, list[str]] | None:
-    """Which of `MOMENTS` tells phases apart, and its values in order; None where no place comes twice, or none does."""
+    """Which of `MOMENTS` distinguishes phases, and its values in order; None where none does."""
     at_place = max(Counter(place for place, _ in images).values())
     for which in range(len(MOMENTS)):
         in_phase = max(Counter((place, moments[which]) for place, moments in images).values())

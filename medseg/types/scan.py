@@ -105,6 +105,7 @@ class FoundScan:
     # May name the patient: shown to those who look into the files, kept out of logs and results.
     series_description: str = ""
     notes: tuple[str, ...] = ()  # why this scan was chosen among others
+    file_name: str = ""  # what results call its file, free of what looks like a patient's name
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Skipped:
     fix: str | None = None  # what would make it usable
     # It claims to be a scan and cannot be read as one, or was named explicitly: a failure of the batch.
     corrupt: bool = False
-    # Of a corrupt one, as of a `FoundScan`: its case id, and what results call it, both free of patient data.
+    # As of a `FoundScan`, free of patient data: the case id of a corrupt one, and what results call it.
     case_id: str = ""
     source: str = ""
 

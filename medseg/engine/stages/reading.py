@@ -29,6 +29,10 @@ class Discover:
             "of each study that fits the model's card",
         )
 
+        keep_names: bool = Field(
+            default=False, description="leave file names that look like a patient's in case ids and reports"
+        )
+
     options: Options
 
     def run(self, item: Inputs, context: RunContext) -> Discovery:
@@ -36,7 +40,7 @@ class Discover:
         from medseg.io.dicom.series_choice import choose_series, named_series
         from medseg.io.discover import discover
 
-        discovery = discover(item.paths)
+        discovery = discover(item.paths, keep_names=self.options.keep_names)
         named = tuple(path.resolve() for path in item.paths if path.resolve() != context.out)
         named = tuple(path for path in named if path.is_relative_to(context.out))
 

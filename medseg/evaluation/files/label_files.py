@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from medseg.errors import InputError
 from medseg.io.files.case_id import SUFFIXES, safe, stem
+from medseg.io.files.patient_names import public_name
 
 LABEL_SUFFIXES = tuple(s for s in SUFFIXES if s not in (".jpg", ".jpeg", ".hdr", ".img", ".img.gz"))
 # Words that say a file holds labels, as a whole name or at the end of one, and the channel number of nnU-Net's images.
@@ -29,14 +30,23 @@ class LabelFile:
     path: Path
     names: tuple[str, ...]  # what its case may be called, best first
     instances: Path | None = None  # the map of object ids `medseg predict` left beside it
+    keep_names: bool = False  # in the case id, also where the name looks like a patient's
 
     @property
     def case_id(self) -> str:
-        """The best of its names, safe as a folder name."""
-        return safe(self.names[0])
+        """The best of its names, safe as a folder name; a hash where that looks like a patient's."""
+        return safe(self.names[0] if self.keep_names else public_name(self.names[0]))
 
 
-def find_labels(where: Path) -> list[LabelFile]:
+def find_labels(where: Path, *, keep_names: bool = False) -> list[LabelFile]:
+    """Find one label file for each case, as `_found` does; each goes by the hashes of its names too."""
+    return [
+        replace(item, names=tuple(dict.fromkeys((*item.names, *map(public_name, item.names)))), keep_names=keep_names)
+        for item in _found(where)
+    ]
+
+
+def _found(where: Path) -> list[LabelFile]:
     """Find one label file for each case.
 
     Understood are a single file; a folder of files, one for each case; folders of such folders; a folder for each case

@@ -31,7 +31,9 @@ class Pairing:
     failed: dict[str, str] = field(default_factory=dict)  # cases that have a reference and no readable prediction
 
 
-def pair_cases(predictions: Path, references: Path, table: CaseTable | None = None) -> Pairing:
+def pair_cases(
+    predictions: Path, references: Path, table: CaseTable | None = None, *, keep_names: bool = False
+) -> Pairing:
     """Match predictions to references by the table, or else by name.
 
     Names match when they are equal, or equal but for letter case and endings such as ``_seg``, ``_pred`` or ``_0000``.
@@ -39,7 +41,8 @@ def pair_cases(predictions: Path, references: Path, table: CaseTable | None = No
     """
     if table is not None and any(row.prediction or row.reference for row in table.rows.values()):
         return _by_table(predictions, references, table)
-    found, known = find_labels(predictions), find_labels(references)
+    found = find_labels(predictions, keep_names=keep_names)
+    known = find_labels(references, keep_names=keep_names)
     _distinct(found, predictions)
     _distinct(known, references)
     both_files = predictions.is_file() and references.is_file()

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from medseg.io.files.patient_names import public_name
+
 LONGEST = 80
 MOST_PARENTS = 3
 # What medseg itself puts beside the case folders, and names Windows keeps for devices.
@@ -47,19 +49,29 @@ def dicom_case_id(modality: str, series_uid: str, volume: str | None = None) -> 
     return f"{kind}-{hashlib.sha256(mark.encode()).hexdigest()[:10]}"
 
 
-def file_case_ids(paths: Sequence[Path]) -> list[str]:
+def file_case_ids(paths: Sequence[Path], *, keep_names: bool = False) -> list[str]:
     """Name files, absolute and distinct, after themselves; where several share a name, after their parent folders too.
 
-    Ids are distinct even where letter case is ignored.
+    Ids are distinct even where letter case is ignored. Of file and folder names that look like a patient's the id has a
+    hash, unless `keep_names`.
     """
-    names = [safe(stem(path.name)) for path in paths]
+    shown = str if keep_names else public_name
+    names = [safe(shown(stem(path.name))) for path in paths]
     for depth in range(1, MOST_PARENTS + 1):
         shared = _shared(names)
         names = [
-            safe("_".join((*path.parts[1:-1][-depth:], stem(path.name)))) if name.lower() in shared else name
+            safe("_".join(map(shown, (*path.parts[1:-1][-depth:], stem(path.name)))))
+            if name.lower() in shared
+            else name
             for name, path in zip(names, paths, strict=True)
         ]
     return unique(names, [_relative(path, paths) for path in paths])
+
+
+def file_name(path: Path, *, keep_names: bool = False) -> str:
+    """What results call a file: its name, or where that looks like a patient's, a hash of it with the suffix."""
+    name = stem(path.name)
+    return path.name if keep_names else public_name(name) + path.name[len(name) :]
 
 
 def unique(names: Sequence[str], marks: Sequence[str], taken: Iterable[str] = ()) -> list[str]:
