@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.pixels import pixel_array
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
@@ -50,9 +53,10 @@ def _exact(dataset: Dataset, content: bytes, bits: int) -> bytes:
     values = np.frombuffer(content, f"{order}u{bits // 8}")
     if int(dataset.get("PixelRepresentation") or 0) and high == stored - 1:
         unused = bits - stored  # as many copies of the sign
-        return ((values << unused).view(f"{order}i{bits // 8}") >> unused).tobytes()
-    mask = ((1 << stored) - 1) << max(high - stored + 1, 0)
-    return (values & values.dtype.type(mask)).tobytes()
+        kept: npt.NDArray[Any] = (values << unused).view(f"{order}i{bits // 8}") >> unused
+    else:
+        kept = values & values.dtype.type(((1 << stored) - 1) << max(high - stored + 1, 0))
+    return kept.tobytes()
 
 
 def _compress(dataset: Dataset, syntax: str) -> None:

@@ -205,7 +205,7 @@ def test_a_table_of_contents_is_skipped_and_no_failure(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("place", ["clean/key.txt", "clean/deep/key.txt", "clean/../clean/key.txt"])
-def test_the_key_is_never_inside_the_output(tmp_path, place):
+def test_the_key_is_never_inside_the_output(tmp_path, capsys, place):
     marked(tmp_path / "in")
     arguments = ["deidentify", str(tmp_path / "in"), "--out", str(tmp_path / "clean"), "--key", str(tmp_path / place)]
     assert run(arguments) == 2
@@ -334,7 +334,7 @@ def test_kept_descriptors(tmp_path):
         )
 
 
-def test_options_of_the_command_line(tmp_path):
+def test_options_of_the_command_line(tmp_path, capsys):
     marked(tmp_path / "in")
     options = ["--keep-uids", "--shift-dates", "--keep-descriptors"]
     assert run(["deidentify", str(tmp_path / "in"), "--out", str(tmp_path / "clean"), *options]) == 0

@@ -324,7 +324,7 @@ def test_series_of_another_study_are_refused():
 
 
 @pytest.mark.parametrize("value", ["", " ", "*", "**"])
-def test_a_question_without_a_value_is_refused(tmp_path, value):
+def test_a_question_without_a_value_is_refused(tmp_path, capsys, value):
     """It would match everything."""
     arguments = ["pull", "--from", "http://127.0.0.1:1/x", "--out", str(tmp_path / "out")]
     assert run([*arguments, "--query", f"AccessionNumber={value}"]) == 2

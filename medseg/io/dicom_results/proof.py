@@ -37,10 +37,11 @@ class _OwnFrames:
     def voxels(self, value: int, k: int) -> npt.NDArray[np.uint8]:
         """One class on one slice, shape (X, Y)."""
         if self.probabilities is None:
-            return (self.array[:, :, k] == value).astype(np.uint8) * WHOLE
+            return np.asarray(self.array[:, :, k] == value, dtype=np.uint8) * WHOLE
         number = 1 + [entry.value for entry in self.labels.table].index(value)
         own = self.probabilities[number, :, :, k if self.slices is None else self.slices[k]]
-        return np.rint(np.clip(own, 0, 1) * WHOLE).astype(np.uint8)
+        fractions: npt.NDArray[np.uint8] = np.rint(np.clip(own, 0, 1) * WHOLE).astype(np.uint8)
+        return fractions
 
     def totals(self) -> dict[int, int]:
         """Sum over all slices of each class."""

@@ -75,7 +75,7 @@ def test_results_never_call_the_file_by_its_name(tmp_path):
     assert pending(kept.found[0], tmp_path).source == "Doe_Jane_19500101.nii.gz"
 
 
-def test_convert_hashes_unless_asked(tmp_path):
+def test_convert_hashes_unless_asked(tmp_path, capsys):
     image(tmp_path / "in" / "Doe_Jane_19500101.nii.gz")
     image(tmp_path / "in" / "case_12.nii.gz")
     for options, ids in (
