@@ -292,9 +292,10 @@ KINDS: dict[str, Kind] = {
     "phases-interleaved": Kind(
         "Two phases half a step apart", _phases(TemporalPositionIdentifier=(1, 2), shift=2.0), volumes=(0, PHASE)
     ),
-    "two-studies": Kind(
+    "two-patients": Kind(
         "Parts of two patients under one series UID, one above the other",
         _two_studies,
+        "rejected",
         volumes=(0, PHASE),
         voxels=14 * 11 * 4,
     ),

@@ -127,7 +127,7 @@ def _headers(found: FoundScan, allow_uneven: bool) -> tuple[Geometry | None, tup
 
     volume = volume_of(found)
     layout = lay_out(volume.frames, allow_uneven=allow_uneven)
-    return layout.geometry, (*layout.warnings, *volume.notes)
+    return layout.geometry, (*volume.warnings, *layout.warnings, *volume.notes, *layout.notes)
 
 
 def _about(found: FoundScan) -> dict[str, Any]:

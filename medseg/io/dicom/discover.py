@@ -12,7 +12,8 @@ from pydicom.uid import UID
 from medseg.errors import MedsegError
 from medseg.io.dicom.frame import Frame, frames_of
 from medseg.io.dicom.header import LABEL_CLASSES, lenient, read_header
-from medseg.io.dicom.volumes import Volume, sort_into_volumes
+from medseg.io.dicom.volume import Volume
+from medseg.io.dicom.volumes import sort_into_volumes
 from medseg.io.files.case_id import dicom_case_id
 from medseg.io.files.walk import Entry, absolute
 from medseg.types.scan import FoundScan, Skipped
@@ -97,6 +98,8 @@ def _not_a_volume(header: Dataset) -> tuple[str, str | None] | None:
 def _not_a_scan(volume: Volume, volumes: Sequence[Volume]) -> tuple[str, str | None] | None:
     """Why images of a scan's class are not one."""
     first = volume.frames[0]
+    if volume.refusal is not None:
+        return None
     if volume.is_localizer:
         return "a localizer (scout), not a scan", None
     placed = first.is_placed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -18,13 +19,26 @@ from medseg.io.dicom.header import REMEMBERED, Header, lenient
 ABSURD = 1e6
 # How far direction cosines may be from length 1; scanners round them.
 COSINE_SLACK = 1e-2
+# Cosines within this are one direction: 0.03 mm at the rim of a 300 mm field of view.
+SAME_COSINE = 2e-4
 # What distinguishes volumes that lie at the same positions under one series UID, from the plainest to the last resort.
 DISTINGUISHING = (
     "TemporalPositionIdentifier", "TemporalPositionIndex", "EchoNumbers", "EchoTime", "ComplexImageComponent",
     "DiffusionBValue", "DiffusionGradientOrientation", "NominalPercentageOfCardiacPhase", "TriggerTime",
-    "InversionTime", "FlipAngle", "ConvolutionKernel", "KVP", "ContrastBolusAgent", "FrameReferenceTime",
-    "AcquisitionNumber", "StackID", "ImageType", "AcquisitionTime", "AcquisitionDateTime", "SeriesTime", "ContentTime",
+    "InversionTime", "FlipAngle", "ConvolutionKernel", "KVP", "ContrastBolusAgent", "RescaleType", "FrameReferenceTime",
+    "SeriesNumber", "SliceThickness", "AcquisitionNumber", "StackID", "ImageType", "AcquisitionTime",
+    "AcquisitionDateTime", "SeriesTime", "ContentTime",
 )  # fmt: skip
+
+# What functional groups of enhanced objects call some of these.
+ENHANCED = {
+    "EchoTime": "EffectiveEchoTime",
+    "InversionTime": "InversionTimes",
+    "AcquisitionNumber": "FrameAcquisitionNumber",
+    "AcquisitionDateTime": "FrameAcquisitionDateTime",
+    "ContrastBolusAgent": "ContrastBolusAgentAdministered",
+    "TriggerTime": "NominalCardiacTriggerDelayTime",
+}
 
 
 @dataclass(frozen=True)
@@ -153,9 +167,11 @@ def _indices(groups: Dataset, dimensions: Mapping[int, str]) -> dict[str, Any]:
 
 def _items(groups: Dataset) -> list[Dataset]:
     """First items of the functional group macros of one frame, standard ones only."""
-    return [
+    items = [
         element.value[0] for element in groups if element.VR == "SQ" and not element.tag.is_private and element.value
     ]
+    deeper = [item.get("DiffusionGradientDirectionSequence") for item in items]
+    return items + [sequence[0] for sequence in deeper if sequence]
 
 
 def _frame(
@@ -187,10 +203,17 @@ def _frame(
     spacing = numbers("PixelSpacing", 2)
     position = numbers("ImagePositionPatient", 3)
     image_type = get("FrameType", "ImageType") if index is not None else get("ImageType")
-    attributes = {keyword: _plain(value) for keyword in DISTINGUISHING if (value := get(keyword)) is not None}
+    also = ENHANCED if index is not None else {}
+    attributes = {
+        keyword: _plain(value)
+        for keyword in DISTINGUISHING
+        if (value := get(also.get(keyword, keyword), keyword)) is not None
+    }
     if image_type is not None:
         attributes["ImageType"] = _plain(image_type) if not isinstance(image_type, str) else (image_type,)
     attributes |= indices or {}
+    if index is not None:
+        attributes["object"] = _object(header.elements)
     steps = (abs(number(keyword, 0.0)) for keyword in ("SpacingBetweenSlices", "SliceThickness"))
     slope = number("RescaleSlope", 1.0)
     if slope == 0:
@@ -211,6 +234,12 @@ def _frame(
         is_scaled=get("RescaleSlope", "RescaleIntercept") is not None,
         attributes=attributes,
     )
+
+
+def _object(elements: Dataset) -> str:
+    """Short name of a multi-frame object, the same for all parts of one that was split."""
+    identity = str(elements.get("ConcatenationUID") or elements.get("SOPInstanceUID"))
+    return hashlib.sha256(identity.encode()).hexdigest()[:6]
 
 
 def _plain(value: Any) -> Any:

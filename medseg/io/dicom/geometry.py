@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import InputError
-from medseg.io.dicom.frame import COSINE_SLACK, Frame
+from medseg.io.dicom.frame import COSINE_SLACK, SAME_COSINE, Frame
 from medseg.types.geometry import Geometry
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -18,6 +18,12 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 UNEVEN = 0.05
 WORTH_A_NOTE = 0.01
 SAME_PLACE = 1e-3
+# Positions that are all written to a tenth of a millimeter may be off by half of that along each axis; but no more than
+# this share of the slice spacing is put down to rounding.
+TENTH = 0.1
+MOST_ROUNDED = 0.25
+# Radians, 0.3 degrees, that directions may lie from their mean: 0.75 mm at the rim of a 300 mm field of view.
+MOST_TURNED = 5e-3
 # Refuse to make more than this many slices out of one when resampling uneven ones.
 MOST_ADDED = 10
 WAY_OUT = "Get the complete series again, or allow uneven slices (--allow-uneven), which resamples onto an even grid."
@@ -30,6 +36,7 @@ class Layout:
     order: tuple[int, ...]  # index of the frame at each place along the third axis
     geometry: Geometry  # RAS+; axes are columns, rows, slices
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     # Only for slices resampled from uneven ones: where each slice of the grid lies, counted in the frames of `order`.
     places: npt.NDArray[np.float64] | None = None
     # The inverse: where each frame of `order` lies, counted in slices of the grid.
@@ -52,7 +59,8 @@ def lay_out(frames: Sequence[Frame], *, allow_uneven: bool = False) -> Layout:
     first = frames[0]
     where = first.file if len(frames) == 1 or first.index is not None else first.file.parent
     _check_placed(frames)
-    row, column = _cosines(first)
+    notes: list[str] = []
+    row, column = _mean_cosines(frames, where, notes)
     if abs(row @ column) > COSINE_SLACK:
         raise InputError("its rows and columns are not at right angles", where=where, fix="Export the series again.")
     positions = _positions(frames)
@@ -73,9 +81,13 @@ def lay_out(frames: Sequence[Frame], *, allow_uneven: bool = False) -> Layout:
         _check_apart(frames, order, along, where)
         step = (positions[-1] - positions[0]) / (count - 1)
         spacing = float(np.linalg.norm(step))
-        _check_line(positions, along, spacing, where)
+        rounding = _rounding(positions, spacing)
+        _check_line(positions, along, max(UNEVEN * spacing, 0.05, rounding), where)
         off = np.abs(along - np.linspace(along[0], along[-1], count)).max() / ((along[-1] - along[0]) / (count - 1))
-        if off > UNEVEN:
+        if rounding and off > WORTH_A_NOTE and off * spacing <= rounding:
+            notes.append("Positions are rounded to 0.1 mm; the slices were read as evenly spaced")
+            positions, step = _fitted(positions)
+        elif off > UNEVEN:
             gaps = np.diff(along)
             what = _uneven(gaps)
             if not allow_uneven:
@@ -99,7 +111,7 @@ def lay_out(frames: Sequence[Frame], *, allow_uneven: bool = False) -> Layout:
             np.degrees(np.arccos(min(1.0, abs(float(step @ np.cross(row, column))) / float(np.linalg.norm(step)))))
         )
         warnings.append(f"Slices are stacked {tilt:.1f} degrees off their normal (tilted gantry); the grid is sheared")
-    return Layout(tuple(int(i) for i in order), geometry, tuple(warnings), places, frame_places)
+    return Layout(tuple(int(i) for i in order), geometry, tuple(warnings), tuple(notes), places, frame_places)
 
 
 def _check_placed(frames: Sequence[Frame]) -> None:
@@ -134,6 +146,42 @@ def _cosines(frame: Frame) -> npt.NDArray[np.float64]:
     return unit
 
 
+def _mean_cosines(frames: Sequence[Frame], where: object, notes: list[str]) -> npt.NDArray[np.float64]:
+    """Direction of the whole, (2, 3): the first image's where all are the same but for rounding, else their mean."""
+    first = _cosines(frames[0])
+    every = np.array([_cosines(frame) for frame in frames])
+    if np.abs(every - first).max() <= SAME_COSINE:
+        return first
+    mean = every.mean(axis=0)
+    mean /= np.linalg.norm(mean, axis=1, keepdims=True)
+    turned = float(np.linalg.norm(every - mean, axis=2).max())
+    if turned > MOST_TURNED:
+        raise InputError(
+            f"the directions of its slices turn by {np.degrees(turned):.2g} degrees",
+            where=where,
+            fix="Export the series again from the archive; if the slices are a fan around an axis, they are no volume.",
+        )
+    notes.append(f"Directions of the slices differ by up to {np.degrees(turned):.2g} degrees; their mean was used")
+    return mean
+
+
+def _rounding(positions: npt.NDArray[np.float64], spacing: float) -> float:
+    """How far, in mm, a slice may be from its place because positions were rounded to a tenth of a mm; 0 if not."""
+    tenths = positions / TENTH
+    if np.abs(tenths - np.rint(tenths)).max() > 1e-6:
+        return 0.0
+    varying = int((np.ptp(positions, axis=0) > 0).sum())
+    # Of both ends of the stack too, which say where the others should be.
+    return min(TENTH * float(np.sqrt(varying)) * 1.01, MOST_ROUNDED * spacing)
+
+
+def _fitted(positions: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Positions on the straight line of even steps nearest to all of them, and the step."""
+    numbers = np.arange(len(positions)) - (len(positions) - 1) / 2
+    step = numbers @ positions / (numbers @ numbers)
+    return positions.mean(axis=0) + numbers[:, None] * step, step
+
+
 def _positions(frames: Sequence[Frame]) -> npt.NDArray[np.float64]:
     return np.array([frame.position for frame in frames], dtype=np.float64)
 
@@ -154,12 +202,12 @@ def _check_apart(
 
 
 def _check_line(
-    positions: npt.NDArray[np.float64], along: npt.NDArray[np.float64], spacing: float, where: object
+    positions: npt.NDArray[np.float64], along: npt.NDArray[np.float64], slack: float, where: object
 ) -> None:
     fraction = (along - along[0]) / (along[-1] - along[0])
     line = positions[0] + fraction[:, None] * (positions[-1] - positions[0])
     off = float(np.linalg.norm(positions - line, axis=1).max())
-    if off > max(UNEVEN * spacing, 0.05):
+    if off > slack:
         raise InputError(
             f"its slices do not lie on a straight line: one is {off:.3g} mm off",
             where=where,

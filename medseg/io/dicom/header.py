@@ -28,7 +28,8 @@ from medseg.io.files.limits import largest_scan
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # the latter as a label map
 LABEL_CLASSES = {**dict.fromkeys(SEGMENTATIONS, "SEG"), "1.2.840.10008.5.1.4.1.1.481.3": "RTSTRUCT"}
 
-# Everything else in a header, the patient's name first of all, is never read.
+# Everything else in a header, the patient's name first of all, is never read. Of the patient there is the ID, which
+# tells whether images are of one, and the weight, for PET.
 WANTED = [
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality",
     "ImageType", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated",
@@ -42,7 +43,8 @@ WANTED = [
     "AcquisitionDate", "ImageIndex", "NumberOfSlices", "NumberOfTimeSlices", "FrameReferenceTime",
     "Units", "SUVType", "CorrectedImage", "DecayCorrection", "PatientWeight", "RadiopharmaceuticalInformationSequence",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DimensionIndexSequence",
-    "SliceLocation", "ScanningSequence", "ComplexImageComponent",
+    "SliceLocation", "ScanningSequence", "ComplexImageComponent", "PatientID", "ConcatenationUID",
+    "InConcatenationTotalNumber", "ImagesInAcquisition", "NumberOfSeriesRelatedInstances",
 ]  # fmt: skip
 WANTED_TAGS = [*(Tag(keyword) for keyword in WANTED), Tag(0x7053, 0x0010), Tag(0x7053, 0x1000)]  # Philips' SUV factor
 WHOLE_NUMBERS = {Tag(keyword) for keyword in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from medseg.io.dicom.geometry import Layout, lay_out
 from medseg.io.dicom.header import lenient, read_header
 from medseg.io.dicom.pixels import read_pixels
 from medseg.io.dicom.suv import suv_factor
-from medseg.io.dicom.volumes import Volume, sort_into_volumes
+from medseg.io.dicom.volume import Volume
+from medseg.io.dicom.volumes import sort_into_volumes
 from medseg.types.scan import FoundScan, Scan, Source
 
 
@@ -36,8 +38,8 @@ def volume_of(found: FoundScan) -> Volume:
         key, _, distinguished = found.volume.partition(" ")
         note = "one of several volumes of its series" + (f", distinguished by {distinguished}" if distinguished else "")
         # Files of single images are just those of the volume; multi-frame files may hold others beside it.
-        volumes = [v for v in (Volume(tuple(frames)), *sort_into_volumes(frames)) if v.key == key][:1]
-        volumes = [Volume(v.frames, (distinguished,), (note,)) for v in volumes]
+        volumes = [v for v in (*sort_into_volumes(frames), Volume(tuple(frames))) if v.key == key][:1]
+        volumes = [replace(v, distinguished_by=(distinguished,), notes=(note, *v.notes)) for v in volumes]
     else:
         volumes = sort_into_volumes(frames)
     if len(volumes) != 1:
@@ -46,6 +48,8 @@ def volume_of(found: FoundScan) -> Volume:
             where=where,
             fix="Run the command again.",
         )
+    if volumes[0].refusal is not None:
+        raise InputError(volumes[0].refusal.what, where=where, fix=volumes[0].refusal.fix)
     return volumes[0]
 
 
@@ -75,8 +79,8 @@ def _read(volume: Volume, case_id: str, allow_uneven: bool) -> Scan:
         study_uid=_uid(header.get("StudyInstanceUID")),
         series_uid=_uid(header.get("SeriesInstanceUID")),
         frame_of_reference_uid=_uid(frame_of_reference),
-        warnings=(*layout.warnings, *suv_warnings),
-        notes=(*volume.notes, *pixel_notes, *suv_notes),
+        warnings=(*volume.warnings, *layout.warnings, *suv_warnings),
+        notes=(*volume.notes, *layout.notes, *pixel_notes, *suv_notes),
         slice_places=layout.frame_places,
     )
     return Scan(array[np.newaxis], layout.geometry, str(header.get("Modality") or "") or None, source)

@@ -1,0 +1,167 @@
+"""Two acquisitions under one series UID, however far their slices lie apart: two volumes, never one of both."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from dicom_phantom import check, encode, grid, write_enhanced, write_series
+from pydicom.dataset import Dataset
+from series_kinds import PHASE, renamed
+
+from medseg.errors import InputError
+from medseg.io.discover import discover
+from medseg.io.read import load_scan, read_scan
+
+STEP = 4.0
+M, P = ["ORIGINAL", "PRIMARY", "M"], ["ORIGINAL", "PRIMARY", "P"]
+DISTINGUISHED_BY = {
+    "ConvolutionKernel": ("B30f", "B70f"),
+    "KVP": (80, 140),
+    "ContrastBolusAgent": ("", "IOHEXOL"),
+    "DiffusionBValue": (0.0, 1000.0),
+    "InversionTime": (50, 800),
+    "AcquisitionNumber": (1, 2),
+    "ImageType": (M, P),
+    "SeriesNumber": (3, 4),
+    "SliceThickness": (4, 5),
+}
+
+
+def both(folder, shift: float, keyword: str, values, *, steps=(STEP, STEP), slices=9):
+    """Write two acquisitions; the second is `shift` mm higher and 300 brighter."""
+    for n in (0, 1):
+        where = grid(step=steps[n], slices=slices)
+        where.positions[:] = grid(step=STEP, slices=slices).positions[0]
+        where.positions[:, 2] += np.arange(slices) * steps[n] + shift * n
+        write_series(
+            folder,
+            where,
+            name=f"part{n}",
+            values=lambda w, n=n: encode(w) + PHASE * n,
+            edit=_as_one_series(n, **{keyword: values[n]}),
+        )
+
+
+def _as_one_series(n: int, **attributes: object):
+    def edit(ds: Dataset, k: int) -> None:
+        renamed(n, 9 * n, **attributes)(ds, k)
+        ds.SeriesInstanceUID, ds.StudyInstanceUID, ds.FrameOfReferenceUID = "2.25.7", "2.25.8", "2.25.9"
+
+    return edit
+
+
+def check_both(folder, count=2):
+    found = discover([folder]).found
+    assert len(found) == count
+    added = set()
+    for one in found:
+        scan = read_scan(one)
+        extra = PHASE * round(float(np.median(scan.array[0] - encode(scan.geometry.to_world(_voxels(scan))))) / PHASE)
+        check(scan.with_array(scan.array - extra, scan.geometry))
+        added.add(extra)
+    assert added == {PHASE * n for n in range(count)}
+
+
+def _voxels(scan):
+    return np.moveaxis(np.indices(scan.geometry.shape), 0, -1)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.05, 0.7, STEP / 2, 2.9, 1.5 * STEP])
+@pytest.mark.parametrize("keyword", DISTINGUISHED_BY)
+def test_acquisitions_are_split(tmp_path, keyword, shift):
+    both(tmp_path, shift, keyword, DISTINGUISHED_BY[keyword])
+    check_both(tmp_path)
+
+
+def test_acquisitions_of_different_steps_are_split(tmp_path):
+    both(tmp_path, 1.0, "ConvolutionKernel", ("B30f", "B70f"), steps=(STEP, 1.5))
+    check_both(tmp_path)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.1, STEP / 2, 9 * STEP, 400.0])
+def test_two_patients_are_refused_wherever_their_slices_lie(tmp_path, shift):
+    both(tmp_path, shift, "PatientID", ("MRN-1", "MRN-2"))
+    with pytest.raises(InputError, match=r"images of 2 patients \(Patient ID\)") as refused:
+        load_scan(tmp_path)
+    assert "MRN" not in str(refused.value)
+
+
+def test_stretches_one_above_the_other_stay_together_with_a_warning(tmp_path):
+    """As in head CT of old: another tube voltage for the skull base."""
+    write_series(tmp_path, grid(), edit=lambda ds, k: setattr(ds, "KVP", 140 if k < 3 else 120))
+    scan = load_scan(tmp_path)
+    check(scan)
+    assert scan.source.warnings == (
+        "KVP differs (120: 6, 140: 3): the parts lie one above the other and were read as one volume",
+    )
+
+
+def test_slabs_with_numbers_of_their_own_are_one_volume(tmp_path):
+    write_series(tmp_path, grid(), edit=lambda ds, k: setattr(ds, "AcquisitionNumber", k // 3))
+    scan = load_scan(tmp_path)
+    check(scan)
+    assert scan.source.warnings == ()
+
+
+def test_mixed_without_any_order_is_refused(tmp_path):
+    write_series(tmp_path, grid(), edit=lambda ds, k: setattr(ds, "KVP", 140 if k in (1, 2, 5) else 120))
+    with pytest.raises(InputError, match=r"several acquisitions .* KVP differs \(120: 6, 140: 3\)"):
+        load_scan(tmp_path)
+
+
+def test_an_image_type_that_differs_here_and_there_is_a_warning(tmp_path):
+    write_series(tmp_path, grid(), edit=lambda ds, k: setattr(ds, "ImageType", P if k in (1, 2, 5) else M))
+    scan = load_scan(tmp_path)
+    check(scan)
+    assert "ImageType differs" in scan.source.warnings[0]
+
+
+def test_acquisition_times_of_every_second_slice_are_one_volume(tmp_path):
+    """Slices of one MR acquisition are often acquired every second first."""
+    write_series(tmp_path, grid(), modality="MR", edit=lambda ds, k: setattr(ds, "AcquisitionTime", f"10150{k % 2}"))
+    assert len(discover([tmp_path]).found) == 1
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.1, STEP / 2])
+def test_enhanced_objects(tmp_path, shift):
+    """Objects of one series are acquisitions of their own, whatever their headers say."""
+    for n in (0, 1):
+        where = grid(step=STEP)
+        where.positions[:, 2] += shift * n
+
+        def edit(ds: Dataset, n: int = n) -> None:
+            ds.SeriesInstanceUID, ds.StudyInstanceUID, ds.FrameOfReferenceUID = "2.25.7", "2.25.8", "2.25.9"
+
+        write_enhanced(
+            tmp_path / f"{n}.dcm", where, name=f"o{n}", values=lambda w, n=n: encode(w) + PHASE * n, edit=edit
+        )
+    check_both(tmp_path)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.1, STEP / 2])
+@pytest.mark.parametrize(
+    ("group", "keyword", "values"),
+    [
+        ("CTReconstructionSequence", "ConvolutionKernel", ("B30f", "B70f")),
+        ("CTXRayDetailsSequence", "KVP", (80.0, 140.0)),
+        ("MRDiffusionSequence", "DiffusionBValue", (0.0, 1000.0)),
+        ("MRModifierSequence", "InversionTimes", ([50.0], [800.0])),
+        ("MREchoSequence", "EffectiveEchoTime", (10.0, 90.0)),
+        ("FrameContentSequence", "FrameAcquisitionNumber", (1, 2)),
+    ],
+)
+def test_frames_of_one_enhanced_object(tmp_path, group, keyword, values, shift):
+    where = grid(step=STEP)
+    where = replace(where, positions=np.concatenate([where.positions, where.positions + np.array([0, 0, shift])]))
+
+    def edit(ds: Dataset) -> None:
+        pixels = np.frombuffer(ds.PixelData, "<u2").reshape(18, -1).copy()
+        pixels[9:] += int(PHASE)
+        ds.PixelData = pixels.tobytes()
+        for k, groups in enumerate(ds.PerFrameFunctionalGroupsSequence):
+            if group not in groups:
+                setattr(groups, group, [Dataset()])
+            setattr(groups[group].value[0], keyword, values[k // 9])
+
+    write_enhanced(tmp_path / "x.dcm", where, edit=edit)
+    check_both(tmp_path)
