@@ -133,7 +133,7 @@ def load_model(
 
 
 @check_arguments
-def load_scan(path: str | Path, *, allow_uneven: bool = False) -> Scan:
+def load_scan(path: str | Path, *, allow_uneven: bool = False, allow_incomplete: bool = False) -> Scan:
     """Read one scan: a file, or a folder with one DICOM series.
 
     Parameters
@@ -142,6 +142,8 @@ def load_scan(path: str | Path, *, allow_uneven: bool = False) -> Scan:
         Where it is.
     allow_uneven : bool
         Whether missing or unevenly spaced DICOM slices may be resampled onto an even grid; rejected otherwise.
+    allow_incomplete : bool
+        Whether a DICOM series that lost a part may be read without it; rejected otherwise.
 
     Returns
     -------
@@ -157,7 +159,7 @@ def load_scan(path: str | Path, *, allow_uneven: bool = False) -> Scan:
     """
     from medseg.io.read import load_scan as read
 
-    return read(Path(path), allow_uneven=allow_uneven)
+    return read(Path(path), allow_uneven=allow_uneven, allow_incomplete=allow_incomplete)
 
 
 def segment(scan: ScanLike, model: str | Path = "hippocampus", affine: npt.ArrayLike | None = None) -> Prediction:

@@ -74,6 +74,7 @@ def predict(
     best: bool = False,
     series: str | None = None,
     allow_uneven: bool = False,
+    allow_incomplete: bool = False,
     save: str | Sequence[str] = (),
     config: str | Path = "predict",
     settings: Sequence[str] = (),
@@ -105,6 +106,8 @@ def predict(
         each study that the model's card describes.
     allow_uneven : bool
         Resample missing or unevenly spaced DICOM slices instead of rejecting the scan.
+    allow_incomplete : bool
+        Read DICOM series that lost a part without it, instead of rejecting them.
     save : str or sequence of str
         Maps to write besides the labels: ``"probabilities"``, ``"entropy"``.
     config : str or Path
@@ -142,8 +145,9 @@ def predict(
         values["discover"] = {"series": series}
     if keep_names:
         values["discover"] = {**values.get("discover", {}), "keep_names": True}
-    if allow_uneven:
-        values["read"] = {"allow_uneven": True}
+    allowed = {"allow_uneven": allow_uneven, "allow_incomplete": allow_incomplete}
+    if any(allowed.values()):
+        values["read"] = {name: True for name, given in allowed.items() if given}
     if formats:
         values["save"] = {"formats": formats}
         if "dicom-seg-fractional" in formats:

@@ -64,6 +64,7 @@ def convert(
     content: Content = "auto",
     allow_uneven: bool = False,
     keep_names: bool = False,
+    allow_incomplete: bool = False,
 ) -> Conversion:
     """Write every scan and label map found as ``OUT/<case_id>/image.*`` or ``labels.*``.
 
@@ -84,6 +85,8 @@ def convert(
         Resample missing or unevenly spaced DICOM slices instead of rejecting the scan.
     keep_names : bool
         Leave file names that look like a patient's in case ids; by default they are hashed.
+    allow_incomplete : bool
+        Read DICOM series that lost a part without it, instead of rejecting them.
 
     Returns
     -------
@@ -102,7 +105,8 @@ def convert(
     found = survey(paths, keep_names=keep_names)
     scans = found.discovery.found
     with log_file(folder):
-        converted = [_scan(one, folder, format, content, allow_uneven, keep_names) for one in scans]
+        allowed = {"allow_uneven": allow_uneven, "allow_incomplete": allow_incomplete}
+        converted = [_scan(one, folder, format, content, allowed, keep_names) for one in scans]
         converted += _objects(found.label_objects, scans, folder, format, keep_names)
     names = set(found.label_objects.values())
     corrupt = [left for left in found.discovery.skipped if left.corrupt and left.path not in names]
@@ -112,14 +116,14 @@ def convert(
 
 
 def _scan(
-    found: FoundScan, out: Path, format: str, content: Content, allow_uneven: bool, keep_names: bool
+    found: FoundScan, out: Path, format: str, content: Content, allowed: Mapping[str, bool], keep_names: bool
 ) -> Converted:
     try:
         item: Scan | LabelMap
         if content == "labels" or (content == "auto" and _declares_labels(found)):
             item = read_labels(found.files[0])
         else:
-            item = read_scan(found, allow_uneven=allow_uneven)
+            item = read_scan(found, **allowed)
     except MedsegError as error:
         return _failed(found.case_id, error)
     return _write(found.case_id, out, format, [_place(path, keep_names) for path in found.files], item)

@@ -82,10 +82,12 @@ def survey(inputs: Sequence[Path], *, keep_names: bool = False) -> Survey:
             others.append(Skipped(entry.path, recognized.reason, _fix(recognized) if corrupt else None, corrupt))
     skipped += [left for left in others if left.path not in data_files]
     if dicom:
+        from medseg.io.dicom.broken import beside_broken
         from medseg.io.dicom.discover import find_volumes
 
         volumes, rest, label_objects = find_volumes(dicom)
-        found += volumes
+        broken = {left.path for left in others} | {left.path for left in rest if left.corrupt}
+        found += beside_broken(volumes, broken - set(label_objects))
         skipped += rest
         series_files = {path for volume in volumes for path in volume.files}
         roots.update(entry.root for entry in dicom if entry.path in series_files)

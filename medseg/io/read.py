@@ -10,8 +10,11 @@ from medseg.types.labels import LabelMap
 from medseg.types.scan import FoundScan, Scan
 
 
-def read_scan(found: FoundScan, *, allow_uneven: bool = False) -> Scan:
-    """Read a scan that `medseg.io.discover.discover` found; uneven DICOM slices are resampled only if allowed."""
+def read_scan(found: FoundScan, *, allow_uneven: bool = False, allow_incomplete: bool = False) -> Scan:
+    """Read a scan that `medseg.io.discover.discover` found.
+
+    Uneven DICOM slices are resampled, and DICOM series that lost a part read without it, only if allowed.
+    """
     if found.format == "nifti":
         from medseg.io import nifti
 
@@ -27,13 +30,13 @@ def read_scan(found: FoundScan, *, allow_uneven: bool = False) -> Scan:
     if found.format == "dicom":
         from medseg.io.dicom.series import read_series
 
-        return read_series(found, allow_uneven=allow_uneven)
+        return read_series(found, allow_uneven=allow_uneven, allow_incomplete=allow_incomplete)
     raise InputError(
         f"a scan of format '{found.format}' is not on disk", where=found.case_id, fix="Write it to a file first."
     )
 
 
-def load_scan(path: Path | str, *, allow_uneven: bool = False) -> Scan:
+def load_scan(path: Path | str, *, allow_uneven: bool = False, allow_incomplete: bool = False) -> Scan:
     """Read the one scan in a file, or in a folder that holds one series.
 
     Raises
@@ -47,7 +50,7 @@ def load_scan(path: Path | str, *, allow_uneven: bool = False) -> Scan:
 
     discovery = discover([Path(path)])
     if len(discovery.found) == 1:
-        return read_scan(discovery.found[0], allow_uneven=allow_uneven)
+        return read_scan(discovery.found[0], allow_uneven=allow_uneven, allow_incomplete=allow_incomplete)
     if discovery.found:
         several = ", ".join(f"{found.case_id} ({found.description})" for found in discovery.found[:5])
         raise UsageError(

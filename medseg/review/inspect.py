@@ -32,6 +32,7 @@ def inspect(
     model: str | Path | None = None,
     headers_only: bool = False,
     allow_uneven: bool = False,
+    allow_incomplete: bool = False,
 ) -> Inspection:
     """Find every volume and read it, so that a valid one is known to be readable to its last voxel.
 
@@ -47,6 +48,8 @@ def inspect(
         Trust the voxels without reading them: quick, and no proof against truncated files.
     allow_uneven : bool
         Resample DICOM series with uneven slices onto an even grid, instead of rejecting them.
+    allow_incomplete : bool
+        Read DICOM series that lost a part without it, instead of rejecting them.
 
     Returns
     -------
@@ -62,7 +65,7 @@ def inspect(
     paths = [Path(path) for path in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
     criteria = None if model is None else resolve_model(model).card.input.series_criteria()
     discovery: Discovery = discover(paths)
-    reports = _reports(discovery, headers_only, allow_uneven)
+    reports = _reports(discovery, headers_only, allow_uneven, allow_incomplete)
     if criteria is not None:
         fits = _fits(discovery, criteria, paths)
         reports = (replace(report, fit=fits.get(report.found.case_id, "")) for report in reports)
@@ -92,15 +95,18 @@ def _fits(discovery: Discovery, criteria: SeriesCriteria, inputs: Sequence[Path]
     }
 
 
-def _reports(discovery: Discovery, headers_only: bool, allow_uneven: bool) -> Iterator[VolumeReport]:
+def _reports(
+    discovery: Discovery, headers_only: bool, allow_uneven: bool, allow_incomplete: bool
+) -> Iterator[VolumeReport]:
     for found in discovery.found:
         about = _about(found) if found.format == "dicom" else {}
         try:
             if headers_only:
-                geometry, notes = _headers(found, allow_uneven)
+                geometry, notes = _headers(found, allow_uneven, allow_incomplete)
                 yield VolumeReport(found, geometry, notes=notes, **about)
             else:
-                yield _full(found, read_scan(found, allow_uneven=allow_uneven), about)
+                scan = read_scan(found, allow_uneven=allow_uneven, allow_incomplete=allow_incomplete)
+                yield _full(found, scan, about)
         except MedsegError as error:
             yield VolumeReport(found, reason=str(error.what), fix=error.fix, **about)
 
@@ -118,16 +124,17 @@ def _full(found: FoundScan, scan: Scan, about: dict[str, Any]) -> VolumeReport:
     )
 
 
-def _headers(found: FoundScan, allow_uneven: bool) -> tuple[Geometry | None, tuple[str, ...]]:
+def _headers(found: FoundScan, allow_uneven: bool, allow_incomplete: bool) -> tuple[Geometry | None, tuple[str, ...]]:
     """Grid and notes of a volume by its headers; formats of one file were checked when they were found."""
     if found.format != "dicom":
         return None, ()
     from medseg.io.dicom.geometry import lay_out
-    from medseg.io.dicom.series import volume_of
+    from medseg.io.dicom.series import check_complete, volume_of
 
+    warnings = check_complete(found, allow_incomplete=allow_incomplete)
     volume = volume_of(found)
     layout = lay_out(volume.frames, allow_uneven=allow_uneven)
-    return layout.geometry, (*volume.warnings, *layout.warnings, *volume.notes, *layout.notes)
+    return layout.geometry, (*warnings, *volume.warnings, *layout.warnings, *volume.notes, *layout.notes)
 
 
 def _about(found: FoundScan) -> dict[str, Any]:

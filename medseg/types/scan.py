@@ -106,6 +106,8 @@ class FoundScan:
     series_description: str = ""
     notes: tuple[str, ...] = ()  # why this scan was chosen among others
     file_name: str = ""  # what results call its file, free of what looks like a patient's name
+    warnings: tuple[str, ...] = ()  # what may be missing of it, by what was found beside it
+    incomplete: str | None = None  # why part of it seems lost: it is read only where that is allowed
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,9 @@ class Read:
         allow_uneven: bool = Field(
             default=False, description="resample missing or unevenly spaced DICOM slices instead of rejecting the scan"
         )
+        allow_incomplete: bool = Field(
+            default=False, description="read DICOM series that lost a part without it instead of rejecting them"
+        )
 
     options: Options
     runs: ClassVar[Where] = "ahead"
@@ -75,7 +78,9 @@ class Read:
         """Read the scan; raises `InputError` where it cannot be read."""
         from medseg.io.read import read_scan
 
-        return Case(item.case_id, (read_scan(item, allow_uneven=self.options.allow_uneven),))
+        allowed = self.options
+        scan = read_scan(item, allow_uneven=allowed.allow_uneven, allow_incomplete=allowed.allow_incomplete)
+        return Case(item.case_id, (scan,))
 
     def report(self, value: Case) -> CaseReport:
         """Report what the reader had to say, and the size of the scan."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from medseg.errors import MedsegError
+from medseg.io.dicom.completeness import missing, split_off
 from medseg.io.dicom.frame import Frame, frames_of
 from medseg.io.dicom.header import LABEL_CLASSES, lenient, read_header
+from medseg.io.dicom.scattered import rejoined
 from medseg.io.dicom.volume import Volume
 from medseg.io.dicom.volumes import sort_into_volumes
 from medseg.io.files.case_id import dicom_case_id
@@ -34,6 +37,9 @@ VOLUMES = {
 }
 DIRECTORY = "1.2.840.10008.1.3.10"
 FEW = 3
+# Of the angle between slices of a localizer: 20 degrees or more.
+LOCALIZER_COSINE = 0.94
+UNREADABLE = "an image of its series has a header that cannot be read"
 
 
 def find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[Skipped], list[Path]]:
@@ -46,6 +52,7 @@ def _find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[Skipp
     label_objects: list[Path] = []
     skipped: list[Skipped] = []
     series: dict[str, list[Frame]] = {}
+    unreadable: set[str] = set()  # series of images with headers that cannot be read
     named = {entry.path for entry in entries if entry.is_named}
     shown = {entry.path: entry.shown for entry in entries}
     for entry in entries:
@@ -58,11 +65,16 @@ def _find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[Skipp
                 # What can be fixed should have been a scan; the rest is something else.
                 skipped.append(Skipped(entry.path, *reason, corrupt=entry.is_named or reason[1] is not None))
                 continue
-            series.setdefault(str(header.elements.get("SeriesInstanceUID")), []).extend(frames_of(header))
+            uid = str(header.elements.get("SeriesInstanceUID"))
+            try:
+                series.setdefault(uid, []).extend(frames_of(header))
+            except MedsegError:
+                unreadable.add(uid)
+                raise
         except MedsegError as error:
             skipped.append(Skipped(entry.path, error.what, error.fix, corrupt=True))
     found: list[FoundScan] = []
-    for uid, members in series.items():
+    for uid, members in rejoined({uid: members for uid, members in series.items() if members}).items():
         distinct, copies = _without_copies(members, shown)
         skipped += copies
         volumes = sort_into_volumes(distinct)
@@ -73,7 +85,10 @@ def _find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[Skipp
                 kept.append(volume)
             else:
                 skipped += [Skipped(path, *reason, corrupt=path in named) for path in _files(volume)]
-        found += [_found(uid, volume, several=len(volumes) > 1) for volume in kept]
+        for volume in kept:
+            lost = split_off(volume, volumes) or (UNREADABLE if uid in unreadable else None)
+            scan = _found(uid, volume, several=len(volumes) > 1)
+            found.append(replace(scan, warnings=missing(volume, distinct), incomplete=lost))
     taken = {path for scan in found for path in scan.files}
     return found, [left for left in skipped if left.path not in taken], label_objects
 
@@ -105,10 +120,21 @@ def _not_a_scan(volume: Volume, volumes: Sequence[Volume]) -> tuple[str, str | N
     placed = first.is_placed
     if not placed and first.image_type[:1] == ("DERIVED",):
         return "a derived image without a position in the patient", None
-    directions = {v.frames[0].orientation for v in volumes if len(v.frames) < FEW}
-    if placed and len(volume.frames) < FEW and len(volumes) == len(directions) > 1:
-        return f"one of {len(directions)} directions with a slice or two each: a localizer (scout), not a scan", None
+    if (
+        placed
+        and len(volumes) > 1
+        and all(len(v.frames) < FEW and v.frames[0].is_placed for v in volumes)
+        and _are_apart(volumes)
+    ):
+        return f"one of {len(volumes)} directions with a slice or two each: a localizer (scout), not a scan", None
     return None
+
+
+def _are_apart(volumes: Sequence[Volume]) -> bool:
+    """Whether volumes lie in directions as different as those of localizers."""
+    directions = [np.reshape(volume.frames[0].orientation or (), (2, 3)) for volume in volumes]
+    normals = np.array([np.cross(*cosines) for cosines in directions])
+    return bool((np.abs(normals @ normals.T) - np.eye(len(normals)) < LOCALIZER_COSINE).all())
 
 
 def _without_copies(frames: Sequence[Frame], shown: Mapping[Path, Path]) -> tuple[list[Frame], list[Skipped]]:

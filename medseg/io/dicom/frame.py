@@ -23,7 +23,7 @@ COSINE_SLACK = 1e-2
 SAME_COSINE = 2e-4
 # What distinguishes volumes that lie at the same positions under one series UID, from the plainest to the last resort.
 DISTINGUISHING = (
-    "TemporalPositionIdentifier", "TemporalPositionIndex", "EchoNumbers", "EchoTime", "ComplexImageComponent",
+    "TemporalPositionIdentifier", "TemporalPositionIndex", "EchoNumbers", "ComplexImageComponent", "EchoTime",
     "DiffusionBValue", "DiffusionGradientOrientation", "NominalPercentageOfCardiacPhase", "TriggerTime",
     "InversionTime", "FlipAngle", "ConvolutionKernel", "KVP", "ContrastBolusAgent", "RescaleType", "FrameReferenceTime",
     "SeriesNumber", "SliceThickness", "AcquisitionNumber", "StackID", "ImageType", "AcquisitionTime",

@@ -81,12 +81,14 @@ def lay_out(frames: Sequence[Frame], *, allow_uneven: bool = False) -> Layout:
         _check_apart(frames, order, along, where)
         step = (positions[-1] - positions[0]) / (count - 1)
         spacing = float(np.linalg.norm(step))
-        rounding = _rounding(positions, spacing)
+        rounding = _rounding(positions)
         _check_line(positions, along, max(UNEVEN * spacing, 0.05, rounding), where)
         off = np.abs(along - np.linspace(along[0], along[-1], count)).max() / ((along[-1] - along[0]) / (count - 1))
-        if rounding and off > WORTH_A_NOTE and off * spacing <= rounding:
+        aside = step - np.cross(row, column) * (step @ np.cross(row, column))
+        rounded = rounding > 0 and off * spacing <= min(rounding, MOST_ROUNDED * spacing)
+        if rounded and (off > WORTH_A_NOTE or 0 < np.linalg.norm(aside) * (count - 1) <= rounding):
             notes.append("Positions are rounded to 0.1 mm; the slices were read as evenly spaced")
-            positions, step = _fitted(positions)
+            positions, step = _fitted(positions, np.cross(row, column), rounding)
         elif off > UNEVEN:
             gaps = np.diff(along)
             what = _uneven(gaps)
@@ -98,6 +100,8 @@ def lay_out(frames: Sequence[Frame], *, allow_uneven: bool = False) -> Layout:
             warnings.append(f"{what}; resampled to {count} slices {np.linalg.norm(step):.4g} mm apart, as allowed")
         elif off > WORTH_A_NOTE:
             warnings.append(f"Slices lie up to {off * 100:.0f}% of the slice spacing from an even grid")
+        if notes and np.linalg.norm(aside) <= MOST_TURNED * spacing:
+            row, column = _upright(row, step), _upright(column, step)
     rows_apart, columns_apart = first.pixel_spacing or (0.0, 0.0)
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1] = row * columns_apart, column * rows_apart
@@ -165,20 +169,31 @@ def _mean_cosines(frames: Sequence[Frame], where: object, notes: list[str]) -> n
     return mean
 
 
-def _rounding(positions: npt.NDArray[np.float64], spacing: float) -> float:
+def _upright(direction: npt.NDArray[np.float64], step: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The direction nearest to one that is at a right angle to the step from slice to slice."""
+    right = direction - step * (direction @ step) / (step @ step)
+    return np.asarray(right / np.linalg.norm(right))
+
+
+def _rounding(positions: npt.NDArray[np.float64]) -> float:
     """How far, in mm, a slice may be from its place because positions were rounded to a tenth of a mm; 0 if not."""
     tenths = positions / TENTH
     if np.abs(tenths - np.rint(tenths)).max() > 1e-6:
         return 0.0
     varying = int((np.ptp(positions, axis=0) > 0).sum())
     # Of both ends of the stack too, which say where the others should be.
-    return min(TENTH * float(np.sqrt(varying)) * 1.01, MOST_ROUNDED * spacing)
+    return TENTH * float(np.sqrt(varying)) * 1.01
 
 
-def _fitted(positions: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Positions on the straight line of even steps nearest to all of them, and the step."""
+def _fitted(
+    positions: npt.NDArray[np.float64], normal: npt.NDArray[np.float64], rounding: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Positions on the line of even steps nearest to all of them, and the step: along the normal, but for rounding."""
     numbers = np.arange(len(positions)) - (len(positions) - 1) / 2
     step = numbers @ positions / (numbers @ numbers)
+    upright = normal * (step @ normal)
+    if np.linalg.norm(step - upright) * (len(positions) - 1) <= rounding:
+        step = upright
     return positions.mean(axis=0) + numbers[:, None] * step, step
 
 

@@ -17,8 +17,10 @@ from medseg.io.dicom.header import lenient, read_header
 from medseg.io.dicom.pixels import read_pixels
 from medseg.io.dicom.suv import suv_factor
 from medseg.io.dicom.volume import Volume
-from medseg.io.dicom.volumes import sort_into_volumes
+from medseg.io.dicom.volumes import is_new_in_each, sort_into_volumes
 from medseg.types.scan import FoundScan, Scan, Source
+
+WAY_OUT = "Get the complete series again, or allow incomplete series (--allow-incomplete)."
 
 
 def volume_of(found: FoundScan) -> Volume:
@@ -32,7 +34,7 @@ def volume_of(found: FoundScan) -> Volume:
         )
     series = {str(frame.header.get("SeriesInstanceUID")) for frame in frames}
     where = found.files[0] if len(found.files) == 1 else found.files[0].parent
-    if len(series) > 1:
+    if len(series) > 1 and not is_new_in_each(frames, "SeriesInstanceUID"):
         raise InputError("its files belong to several series", where=where, fix="Give the files of one series.")
     if found.volume is not None:
         key, _, distinguished = found.volume.partition(" ")
@@ -53,16 +55,27 @@ def volume_of(found: FoundScan) -> Volume:
     return volumes[0]
 
 
-def read_series(found: FoundScan, *, allow_uneven: bool = False) -> Scan:
+def check_complete(found: FoundScan, *, allow_incomplete: bool) -> tuple[str, ...]:
+    """Return what may be missing of a volume, as warnings; an `InputError` where it surely is, unless allowed."""
+    if found.incomplete is None:
+        return found.warnings
+    if not allow_incomplete:
+        where = found.files[0] if len(found.files) == 1 else found.files[0].parent
+        raise InputError(f"part of it seems lost: {found.incomplete}", where=where, fix=WAY_OUT)
+    return (f"Part of it seems lost: {found.incomplete}; read without it, as allowed", *found.warnings)
+
+
+def read_series(found: FoundScan, *, allow_uneven: bool = False, allow_incomplete: bool = False) -> Scan:
     """Read a volume of a DICOM series: where its header says it lies, or not at all.
 
     Array axes are columns, rows, slices; slices come in the order of their places along the normal.
     """
+    warnings = check_complete(found, allow_incomplete=allow_incomplete)
     with lenient():
-        return _read(volume_of(found), found.case_id, allow_uneven)
+        return _read(volume_of(found), found.case_id, allow_uneven, warnings)
 
 
-def _read(volume: Volume, case_id: str, allow_uneven: bool) -> Scan:
+def _read(volume: Volume, case_id: str, allow_uneven: bool, warnings: tuple[str, ...]) -> Scan:
     layout = lay_out(volume.frames, allow_uneven=allow_uneven)
     ordered = [volume.frames[i] for i in layout.order]
     array, pixel_notes = read_pixels(ordered, where=case_id)
@@ -79,7 +92,7 @@ def _read(volume: Volume, case_id: str, allow_uneven: bool) -> Scan:
         study_uid=_uid(header.get("StudyInstanceUID")),
         series_uid=_uid(header.get("SeriesInstanceUID")),
         frame_of_reference_uid=_uid(frame_of_reference),
-        warnings=(*volume.warnings, *layout.warnings, *suv_warnings),
+        warnings=(*warnings, *volume.warnings, *layout.warnings, *suv_warnings),
         notes=(*volume.notes, *layout.notes, *pixel_notes, *suv_notes),
         slice_places=layout.frame_places,
     )

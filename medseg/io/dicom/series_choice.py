@@ -143,6 +143,8 @@ def judge(found: FoundScan, criteria: SeriesCriteria) -> Fit:
                 against.append("with contrast medium")
             elif criteria.contrast and not given:
                 unknown.append("contrast medium")
+    if found.incomplete is not None:
+        short.append("part of it seems lost")
     if layout.places is not None:
         short.append("its slices are uneven")
     if first.image_type[:1] == ("DERIVED",) or first.image_type[1:2] == ("SECONDARY",):

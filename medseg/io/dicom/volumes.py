@@ -13,6 +13,8 @@ from medseg.io.dicom.orientation import by_orientation
 from medseg.io.dicom.same_place import one_at_each_place, places_of
 from medseg.io.dicom.volume import Refusal, Volume, attribute_text
 
+# What all images of a series share.
+SHARED = ("SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID")
 # With fewer files, a UID of its own in each of them may mean something.
 FEW = 3
 NEW_IN_EACH = "{} is new in every file, as after faulty de-identification; the files were read as one series"
@@ -32,9 +34,7 @@ def sort_into_volumes(frames: Sequence[Frame]) -> list[Volume]:
     patients = {identity for frame in frames if (identity := str(frame.header.get("PatientID") or "").strip())}
     if len(patients) > 1:
         return [Volume(tuple(frames), refusal=Refusal(PATIENTS.format(len(patients)), SEPARATE))]
-    scattered = tuple(
-        keyword for keyword in ("StudyInstanceUID", "FrameOfReferenceUID") if is_new_in_each(frames, keyword)
-    )
+    scattered = tuple(keyword for keyword in SHARED if is_new_in_each(frames, keyword))
     notes = tuple(NEW_IN_EACH.format(keyword) for keyword in scattered)
     volumes: list[Volume] = []
     for fixed in _split(frames, lambda frame: _fixed(frame, scattered)).values():
@@ -112,6 +112,8 @@ def _one_at_each_place(frames: list[Frame]) -> list[Volume]:
     places = places_of(frames)
     alone = len(set(places)) == len(frames)
     volumes = _without_strangers(frames) if alone else one_at_each_place(frames, places)
+    if not alone and len(volumes) == 1:
+        return volumes  # for `lay_out` to reject
     return [whole for volume in volumes for whole in without_interleaved(volume)]
 
 

@@ -1,0 +1,75 @@
+"""Finds the series that a file which cannot be read seems to belong to, by its folder and its name."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from medseg.io.files.case_id import stem
+from medseg.types.scan import FoundScan
+
+# Names that count their images have no more numbers, and no longer ones, than this.
+MOST_NUMBERS, LONGEST_NUMBER = 3, 6
+HASH = re.compile(r"[0-9a-f]{8,}", re.IGNORECASE)
+
+
+def beside_broken(found: Sequence[FoundScan], broken: Iterable[Path]) -> list[FoundScan]:
+    """Mark DICOM volumes that lie beside broken files named as theirs are.
+
+    Where names count the images, a broken file belongs to the series of the readable files before and after it;
+    otherwise to every series of its folder that is named alike.
+    """
+    named: dict[tuple[Path, str], dict[Path, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for number, scan in enumerate(found):
+        if scan.format == "dicom":
+            for path in scan.files:
+                named[path.parent, _pattern(path)][path].add(number)
+    beside: dict[int, list[Path]] = defaultdict(list)
+    for path in sorted(set(broken)):
+        alike = named.get((path.parent, _pattern(path)), {})
+        near = _neighbors(path, list(alike)) if _counts(path) else list(alike)
+        for number in sorted({n for neighbor in near for n in alike[neighbor]}):
+            beside[number].append(path)
+    return [
+        replace(scan, incomplete=_text(beside[number])) if number in beside else scan
+        for number, scan in enumerate(found)
+    ]
+
+
+def _text(paths: Sequence[Path]) -> str:
+    one = len(paths) == 1
+    return f"{len(paths)} file{'' if one else 's'} beside it, named as its own, cannot be read: {paths[0].name}" + (
+        "" if one else " and more"
+    )
+
+
+def _pattern(path: Path) -> str:
+    """Name with what differs from image to image replaced."""
+    name = stem(path.name)
+    if HASH.fullmatch(name) and not name.isdecimal():
+        return f"hash{len(name)}{path.suffix.lower()}"
+    return re.sub(r"\d+", "#", name) + path.name[len(name) :].lower()
+
+
+def _counts(path: Path) -> bool:
+    numbers = _numbers(path)
+    return len(numbers) <= MOST_NUMBERS and all(len(n) <= LONGEST_NUMBER for n in numbers)
+
+
+def _numbers(path: Path) -> list[str]:
+    name = stem(path.name)
+    return [] if HASH.fullmatch(name) and not name.isdecimal() else re.findall(r"\d+", name)
+
+
+def _neighbors(path: Path, others: Sequence[Path]) -> list[Path]:
+    """Nearest of the other files before and after, in the order of the numbers in their names."""
+
+    def place(one: Path) -> list[int]:
+        return [int(n) for n in _numbers(one)]
+
+    before = [other for other in others if place(other) <= place(path)]
+    after = [other for other in others if place(other) > place(path)]
+    return [*([max(before, key=place)] if before else []), *([min(after, key=place)] if after else [])]

@@ -1,0 +1,132 @@
+"""Looks for what is missing of a DICOM series whose images nevertheless make an even stack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from medseg.io.dicom.frame import Frame
+from medseg.io.dicom.geometry import UNEVEN, heights
+from medseg.io.dicom.volume import Volume
+
+# Instance numbers in larger steps are some scheme, not every n-th image of a series.
+MOST_APART = 5
+HERE = "{} of {} images of this {} are here, by its header ({})"
+
+
+def missing(volume: Volume, series: Sequence[Frame]) -> tuple[str, ...]:
+    """Warnings of what a volume's headers say is missing.
+
+    - `series`: all images of its series, this volume's and others'.
+    """
+    totals = _by_totals(volume, series)
+    return tuple(totals) or tuple(_by_numbers(volume, series))
+
+
+def _by_totals(volume: Volume, series: Sequence[Frame]) -> Iterable[str]:
+    first = volume.frames[0]
+    objects = {frame.sop_uid for frame in series}
+    stated = _largest(volume.frames, "NumberOfSeriesRelatedInstances")
+    if stated > len(objects):
+        yield HERE.format(len(objects), stated, "series", "Number of Series Related Instances")
+    if first.index is None:
+        number = first.header.get("AcquisitionNumber")
+        acquired = sum(frame.header.get("AcquisitionNumber") == number for frame in series)
+        if (stated := _largest(volume.frames, "ImagesInAcquisition")) > acquired:
+            yield HERE.format(acquired, stated, "acquisition", "Images in Acquisition")
+        if str(first.header.get("Modality")) == "PT" and _largest(volume.frames, "NumberOfSlices") > len(volume.frames):
+            yield HERE.format(len(volume.frames), _largest(volume.frames, "NumberOfSlices"), "time", "Number of Slices")
+    for uid in {str(frame.header.get("ConcatenationUID") or "") for frame in volume.frames} - {""}:
+        parts = [frame for frame in series if str(frame.header.get("ConcatenationUID")) == uid]
+        there = len({frame.sop_uid for frame in parts})
+        if (stated := _largest(parts, "InConcatenationTotalNumber")) > there:
+            yield HERE.format(there, stated, "concatenation", "In-concatenation Total Number").replace(
+                "images", "parts"
+            )
+
+
+def _by_numbers(volume: Volume, series: Sequence[Frame]) -> Iterable[str]:
+    """What instance numbers say, where each image has one of its own.
+
+    In an even stack nothing can be missing but at its ends, or every n-th image.
+    """
+    images = [frame for frame in series if frame.index is None]
+    numbers = sorted(frame.instance_number or 0 for frame in images)
+    if len(volume.frames) < 3 or len(set(numbers)) < len(images) or volume.frames[0].index is not None:
+        return
+    count, gaps = len(numbers), np.diff(numbers)
+    lost = numbers[-1] - numbers[0] + 1 - count
+    if len(volume.frames) == count and gaps.min() == gaps.max() and 1 < gaps[0] <= MOST_APART:
+        yield f"Instance numbers go up in steps of {gaps[0]}: only every {_nth(int(gaps[0]))} image may be here"
+    elif 0 < lost <= count and not _in_order(volume.frames):
+        yield f"{lost} instance numbers between {numbers[0]} and {numbers[-1]} are missing, and images with them"
+    elif 1 < numbers[0] <= 2 * count + 1:
+        yield f"Instance numbers begin with {numbers[0]}: {numbers[0] - 1} images before may be missing"
+
+
+def _nth(n: int) -> str:
+    return {2: "second", 3: "third"}.get(n, f"{n}th")
+
+
+def _in_order(frames: Sequence[Frame]) -> bool:
+    """Whether instance numbers go up, or down, with the places of the images."""
+    if not frames[0].is_placed:
+        return False
+    numbers = [frames[i].instance_number or 0 for i in np.argsort(heights(frames), kind="stable")]
+    return numbers in (sorted(numbers), sorted(numbers, reverse=True))
+
+
+def _largest(frames: Iterable[Frame], keyword: str) -> int:
+    """Largest whole number that the headers give; 0 where none does."""
+    values = [frame.header.get(keyword) for frame in frames]
+    return max((int(value) for value in values if isinstance(value, int)), default=0)
+
+
+def split_off(volume: Volume, volumes: Sequence[Volume]) -> str | None:
+    """Say which images of a series belong to a volume by their places and were split off by their headers.
+
+    These go on where the volume ends, or have no position at all.
+    """
+    first = volume.frames[0]
+    for other in volumes:
+        if other is volume or other.is_localizer or other.frames[0].image_type[:2] != first.image_type[:2]:
+            continue
+        count, theirs = len(other.frames), other.frames[0]
+        images = f"{count} image{'s' * (count != 1)} of its series"
+        same = (theirs.rows, theirs.columns) == (first.rows, first.columns)
+        if first.is_placed and not theirs.is_placed and same and first.index is None:
+            return f"{images} without a valid position could not be placed"
+        if first.is_placed and theirs.is_placed and (_goes_on(volume, other) or _goes_on(other, volume)):
+            return f"{images} lie where it would go on, and were split off because of {_difference(first, theirs)}"
+    return None
+
+
+def _goes_on(volume: Volume, other: Volume) -> bool:
+    """Whether the other's first or last image is where the next one of a volume of three or more would lie."""
+    if len(volume.frames) < 3:
+        return False
+    positions = np.array([frame.position for frame in volume.frames])[np.argsort(heights(volume.frames))]
+    step = (positions[-1] - positions[0]) / (len(positions) - 1)
+    reach = max(2 * UNEVEN * float(np.linalg.norm(step)), 1e-3)
+    theirs = np.array([frame.position for frame in other.frames])
+    next_ones = np.array([positions[0] - step, positions[-1] + step])
+    return bool((np.linalg.norm(theirs[:, None] - next_ones, axis=2) <= reach).any())
+
+
+def _difference(one: Frame, other: Frame) -> str:
+    """What two images of a series differ in, of what no volume mixes."""
+
+    def of(frame: Frame) -> dict[str, object]:
+        get = frame.header.get
+        return {
+            "the object class": str(get("SOPClassUID")),
+            "the study": str(get("StudyInstanceUID")),
+            "the frame of reference": str(get("FrameOfReferenceUID")),
+            "rows and columns": (frame.rows, frame.columns),
+            "the pixel spacing": tuple(round(s, 4) for s in frame.pixel_spacing or ()),
+            "samples per pixel": get("SamplesPerPixel"),
+        }
+
+    left, right = of(one), of(other)
+    return ", ".join(name for name in left if left[name] != right[name]) or "the orientation or what they show"
