@@ -41,9 +41,7 @@ def _by_totals(volume: Volume, series: Sequence[Frame]) -> Iterable[str]:
         parts = [frame for frame in series if str(frame.header.get("ConcatenationUID")) == uid]
         there = len({frame.sop_uid for frame in parts})
         if (stated := _largest(parts, "InConcatenationTotalNumber")) > there:
-            yield HERE.format(there, stated, "concatenation", "In-concatenation Total Number").replace(
-                "images", "parts"
-            )
+            yield f"{there} of {stated} parts of this object are here, by its header (In-concatenation Total Number)"
 
 
 def _by_numbers(volume: Volume, series: Sequence[Frame]) -> Iterable[str]:
@@ -94,7 +92,7 @@ def split_off(volume: Volume, volumes: Sequence[Volume]) -> str | None:
             continue
         count, theirs = len(other.frames), other.frames[0]
         images = f"{count} image{'s' * (count != 1)} of its series"
-        same = (theirs.rows, theirs.columns) == (first.rows, first.columns)
+        same = theirs.rows in (0, first.rows) and theirs.columns in (0, first.columns)
         if first.is_placed and not theirs.is_placed and same and first.index is None:
             return f"{images} without a valid position could not be placed"
         if first.is_placed and theirs.is_placed and (_goes_on(volume, other) or _goes_on(other, volume)):

@@ -80,7 +80,7 @@ class Frame:
         if self.index is not None:
             return self.index + 1
         number = self.header.get("InstanceNumber")
-        return None if number is None else int(number)
+        return None if number is None or number == "" else int(number)
 
     @property
     def sop_uid(self) -> str:

@@ -54,6 +54,7 @@ WHOLE_NUMBERS = {Tag(keyword) for keyword in (
 KEYWORDS: dict[int, str] = {Tag(keyword): keyword for keyword in WANTED}
 CHARACTER_SET = 0x00080005
 REMEMBERED = 4096
+UNDEFINED_LENGTH = 0xFFFFFFFF
 SHORT = 64  # bytes of a value that is likely to be the same in many files
 DAMAGED = "Copy it again from the scanner or the archive."
 
@@ -116,6 +117,7 @@ def _remembered(path: Path, _mtime: int, _size: int) -> Header:
             stream.seek(0)
             elements = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(WANTED_TAGS), force=True)
             pixels_at = None if deflated else stream.tell()
+            _check_whole_values(elements, path.stat().st_size, pixels_at)
             converted = _converted(elements)
             converted.file_meta = FileMetaDataset(_converted(elements.file_meta))
             return Header(path, converted, pixels_at)
@@ -123,6 +125,15 @@ def _remembered(path: Path, _mtime: int, _size: int) -> Header:
         raise
     except Exception as error:  # pydicom raises nearly anything on damaged files; all of it means the same
         raise InputError(f"its DICOM header is damaged ({_short(error)})", where=path, fix=DAMAGED) from error
+
+
+def _check_whole_values(elements: Dataset, size: int, ends_at: int | None) -> None:
+    """Refuse a header that ends within a value, which pydicom reads as far as it goes."""
+    for element in (*elements.file_meta.values(), *elements.values()):
+        if isinstance(element, RawDataElement) and len(element.value or b"") < element.length < UNDEFINED_LENGTH:
+            raise ValueError("the file ends within it")
+    if ends_at is not None and ends_at > size:
+        raise ValueError("the file ends within it")
 
 
 def _converted(elements: Dataset) -> Dataset:

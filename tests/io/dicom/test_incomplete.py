@@ -1,0 +1,224 @@
+"""Series that lost a part, though what is left makes an even stack: a warning, or refused where it surely is so."""
+
+import pydicom
+import pytest
+from dicom_phantom import check, grid, write_enhanced, write_series
+from pydicom.dataset import Dataset
+from series_kinds import renamed
+
+from medseg.errors import InputError
+from medseg.io.convert import convert
+from medseg.io.discover import discover
+from medseg.io.read import load_scan, read_scan
+from medseg.review.inspect import inspect
+
+
+def numbered(folder, slices=18, edit=None, name="series", first=1, **options):
+    """Write a series whose file names count its slices."""
+    paths = write_series(folder / "tmp", grid(slices=slices), edit=edit, name=name, **options)
+    named = [folder / f"IM_{k + first:04}" for k in range(slices)]
+    for old, new in zip(paths, named, strict=True):
+        old.rename(new)
+    (folder / "tmp").rmdir()
+    return named
+
+
+def stating(**attributes: object):
+    def edit(ds: Dataset, k: int) -> None:
+        for keyword, value in attributes.items():
+            setattr(ds, keyword, value)
+
+    return edit
+
+
+ACQUISITION = "9 of 18 images of this acquisition are here, by its header (Images in Acquisition)"
+SERIES = "9 of 18 images of this series are here, by its header (Number of Series Related Instances)"
+
+
+@pytest.mark.parametrize(
+    ("edit", "warning"),
+    [
+        (stating(ImagesInAcquisition=18), ACQUISITION),
+        (stating(NumberOfSeriesRelatedInstances=18), SERIES),
+    ],
+)
+@pytest.mark.parametrize("lost", [slice(9, 18), slice(0, 9), slice(1, 18, 2)])
+def test_the_header_says_how_many(tmp_path, edit, warning, lost):
+    for path in numbered(tmp_path, edit=edit)[lost]:
+        path.unlink()
+    scan = load_scan(tmp_path)
+    check(scan)
+    assert scan.source.warnings == (warning,)
+    assert inspect(tmp_path).volumes[0].notes == inspect(tmp_path, headers_only=True).volumes[0].notes == (warning,)
+
+
+def test_slices_of_a_pet(tmp_path):
+    for path in numbered(tmp_path, edit=stating(NumberOfSlices=18), modality="PT")[9:]:
+        path.unlink()
+    assert "9 of 18 images of this time are here" in " ".join(load_scan(tmp_path).source.warnings)
+
+
+@pytest.mark.parametrize(
+    ("lost", "warning"),
+    [
+        (slice(1, 18, 2), "Instance numbers go up in steps of 2: only every second image may be here"),
+        (slice(0, 9), "Instance numbers begin with 10: 9 images before may be missing"),
+    ],
+)
+def test_instance_numbers_say_so(tmp_path, lost, warning):
+    for path in numbered(tmp_path)[lost]:
+        path.unlink()
+    scan = load_scan(tmp_path)
+    check(scan)
+    assert scan.source.warnings == (warning,)
+
+
+def test_images_lost_at_an_end_of_an_interleaved_acquisition(tmp_path):
+    order = [*range(1, 19, 2), *range(2, 19, 2)]
+    for path in numbered(tmp_path, numbers=[order.index(k + 1) + 1 for k in range(18)])[14:]:
+        path.unlink()
+    assert load_scan(tmp_path).source.warnings == (
+        "2 instance numbers between 1 and 16 are missing, and images with them",
+    )
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        stating(ImagesInAcquisition=9),
+        stating(NumberOfSeriesRelatedInstances=9),
+        lambda ds, k: setattr(ds, "InstanceNumber", k),
+        lambda ds, k: setattr(ds, "InstanceNumber", 9 - k),
+        lambda ds, k: setattr(ds, "InstanceNumber", 1001 + 100 * k),
+        lambda ds, k: setattr(ds, "InstanceNumber", 1),
+        lambda ds, k: delattr(ds, "InstanceNumber"),
+    ],
+)
+def test_complete_series_have_no_warning(tmp_path, edit):
+    write_series(tmp_path, grid(), edit=edit)
+    assert load_scan(tmp_path).source.warnings == ()
+
+
+def test_phases_and_localizers_are_counted_together(tmp_path):
+    """Numbers that one volume lacks are those of another."""
+    for n in (0, 1):
+
+        def edit(ds: Dataset, k: int, n: int = n) -> None:
+            renamed(n, TemporalPositionIdentifier=n + 1, ImagesInAcquisition=18)(ds, k)
+            ds.InstanceNumber = 2 * k + n + 1
+
+        write_series(tmp_path / str(n), grid(), edit=edit)
+    found = discover([tmp_path]).found
+    assert len(found) == 2
+    assert [read_scan(one).source.warnings for one in found] == [(), ()]
+
+
+def test_a_part_of_a_split_object_is_missing(tmp_path):
+    def edit(ds: Dataset) -> None:
+        ds.ConcatenationUID, ds.InConcatenationNumber, ds.InConcatenationTotalNumber = "2.25.77", 1, 2
+
+    write_enhanced(tmp_path / "x.dcm", grid(), edit=edit)
+    assert "1 of 2 parts of this object" in load_scan(tmp_path).source.warnings[0]
+
+
+BREAK = {
+    "empty": lambda content: b"",
+    "cut in the header": lambda content: content[:600],
+    "cut in the preamble": lambda content: content[:100],
+    "zeros": lambda content: bytes(len(content)),
+    "a page of an archive instead": lambda content: b"<html>not found</html>" * 20,
+}
+
+
+@pytest.mark.parametrize("how", BREAK)
+@pytest.mark.parametrize("suffix", ["", ".dcm", ".IMA"])
+def test_broken_files_beside_it_refuse_a_series(tmp_path, how, suffix):
+    paths = [path.rename(path.with_name(path.name + suffix)) for path in numbered(tmp_path)]
+    for path in paths[9:]:
+        path.write_bytes(BREAK[how](path.read_bytes()))
+    with pytest.raises(InputError, match=r"part of it seems lost: 9 files beside it, .*IM_0010") as refused:
+        load_scan(tmp_path)
+    assert "--allow-incomplete" in str(refused.value)
+    assert inspect(tmp_path).exit_code == 4
+    scan = load_scan(tmp_path, allow_incomplete=True)
+    check(scan)
+    assert scan.array.shape[3] == 9
+    assert "read without it, as allowed" in scan.source.warnings[0]
+
+
+def test_a_file_cut_anywhere_refuses_the_series(tmp_path):
+    path = numbered(tmp_path, 9)[8]
+    whole = path.read_bytes()
+    for length in range(0, len(whole) - 1, 41):
+        path.write_bytes(whole[:length])
+        volumes = inspect(tmp_path).volumes
+        assert volumes, length
+        assert not any(volume.is_valid for volume in volumes), length
+
+
+@pytest.mark.parametrize("name", ["README", "IM_0010.txt", "notes 12", "0010"])
+def test_other_files_refuse_nothing(tmp_path, name):
+    numbered(tmp_path, 9)
+    (tmp_path / name).write_text("some text about the study")
+    assert load_scan(tmp_path).source.warnings == ()
+
+
+def test_a_broken_file_refuses_the_series_its_number_lies_in(tmp_path):
+    numbered(tmp_path, 9, name="a")
+    numbered(tmp_path, 9, name="b", first=10)[4].write_bytes(b"")
+    verdicts = {volume.found.series_uid: volume.reason for volume in inspect(tmp_path).volumes}
+    assert sorted(reason is None for reason in verdicts.values()) == [False, True]
+
+
+def test_a_broken_file_in_another_folder_refuses_nothing(tmp_path):
+    numbered(tmp_path / "a", 9, name="a")
+    numbered(tmp_path / "b", 9, name="b")[4].write_bytes(b"")
+    assert sorted(volume.is_valid for volume in inspect(tmp_path).volumes) == [False, True]
+
+
+def test_a_header_that_cannot_be_read_refuses_its_series(tmp_path):
+    """Whatever the file is called."""
+    path = write_series(tmp_path, grid())[8]
+    ds = pydicom.dcmread(path)
+    ds.RescaleSlope = 0
+    ds.save_as(tmp_path / "other name")
+    path.unlink()
+    with pytest.raises(InputError, match="an image of its series has a header that cannot be read"):
+        load_scan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "difference"),
+    [
+        ("FrameOfReferenceUID", "2.25.5", "the frame of reference"),
+        ("StudyInstanceUID", "2.25.5", "the study"),
+        ("PixelSpacing", [1.5, 1.3], "the pixel spacing"),
+        ("ImageOrientationPatient", [0, 1, 0, 1, 0, 0], "the orientation"),
+    ],
+)
+@pytest.mark.parametrize("last", [1, 2, 4])
+def test_slices_split_off_because_a_header_differs(tmp_path, keyword, value, difference, last):
+    def edit(ds: Dataset, k: int) -> None:
+        if k >= 9 - last:
+            setattr(ds, keyword, value)
+
+    write_series(tmp_path, grid(), edit=edit)
+    report = inspect(tmp_path)
+    assert not any(volume.is_valid for volume in report.volumes)
+    assert difference in " ".join(str(volume.reason) for volume in report.volumes)
+    (whole, *_) = sorted(inspect(tmp_path, allow_incomplete=True).volumes, key=lambda v: -len(v.found.files))
+    assert "were split off" in whole.notes[0]
+
+
+def test_a_slice_that_lost_its_position(tmp_path):
+    write_series(tmp_path, grid(), edit=lambda ds, k: k == 8 and delattr(ds, "ImagePositionPatient"))
+    report = inspect(tmp_path)
+    assert not any(volume.is_valid for volume in report.volumes)
+    assert "1 image of its series without a valid position" in " ".join(str(volume.reason) for volume in report.volumes)
+
+
+def test_allowed_by_convert(tmp_path):
+    numbered(tmp_path / "in")[17].write_bytes(b"")
+    assert convert(tmp_path / "in", tmp_path / "out").exit_code == 4
+    done = convert(tmp_path / "in", tmp_path / "out", allow_incomplete=True)
+    assert [one.path is not None for one in done.converted] == [True]
