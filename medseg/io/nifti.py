@@ -44,7 +44,12 @@ def read_scan(path: Path) -> Scan:
     stored, slope, intercept = _read_stored(opened, path)
     array = as_intensities(stored, slope, intercept, where=path)
     channels_first = np.moveaxis(array.reshape((*opened.shape, opened.channels), order="F"), 3, 0)
-    return Scan(channels_first, opened.geometry, None, Source("nifti", opened.files, warnings=opened.warnings))
+    return Scan(
+        channels_first,
+        opened.geometry,
+        None,
+        Source("nifti", opened.files, warnings=opened.warnings, notes=opened.notes),
+    )
 
 
 def read_labels(path: Path) -> LabelMap:

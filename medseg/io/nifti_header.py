@@ -19,6 +19,8 @@ from medseg.types.geometry import Geometry
 # NIfTI's codes for the unit of length, in mm; 0 is "unknown", which everybody takes for mm.
 MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 LARGEST_EXTENSIONS = 1 << 26
+# How far pixdim may be from the voxel size of the sform, as a fraction of it: some programs round one of them.
+PIXDIM_SLACK = 0.01
 
 
 @dataclass(frozen=True)
@@ -30,16 +32,21 @@ class Opened:
     channels: int
     geometry: Geometry
     warnings: tuple[str, ...]
+    notes: tuple[str, ...]
     files: tuple[Path, ...]
 
 
 def open_header(path: Path) -> Opened:
     """Read and check a header."""
     with open_bytes(path) as stream:
-        header = _parse(stream, path)
+        header, pixdim = _parse(stream, path)
     warnings: list[str] = []
+    notes: list[str] = []
     shape, channels = _shape(header, path)
-    geometry = _geometry(header, shape, path, warnings)
+    if _has_empty_sform(header) and int(header["qform_code"]) > 0:
+        header["sform_code"] = 0
+        notes.append("The sform is all zeros; the qform was used")
+    geometry = _geometry(header, pixdim, shape, path, warnings)
     files: tuple[Path, ...] = (path,)
     if header["magic"].item().rstrip(b"\0") in (b"ni1", b"ni2"):
         files = (path, _pair(path))
@@ -53,17 +60,18 @@ def open_header(path: Path) -> Opened:
             fix="Save it again with the tool that made it.",
         ) from error
     check_plausible(files[-1], offset + check_size((*shape, channels) if channels > 1 else shape, item, where=path))
-    return Opened(header, shape, channels, geometry, tuple(warnings), files)
+    return Opened(header, shape, channels, geometry, tuple(warnings), tuple(notes), files)
 
 
-def _parse(stream: IO[bytes], path: Path) -> Any:
+def _parse(stream: IO[bytes], path: Path) -> tuple[Any, Any]:
+    """The header, and its pixdim as written: nibabel makes zeros there ones."""
     start = stream.read(540)
     kind = nib.Nifti2Header if start[4:7] in (b"n+2", b"ni2") else nib.Nifti1Header
     block = start[: kind.template_dtype.itemsize]
     try:
         if start[4:7] not in (b"n+2", b"ni2") and start[344:347] not in (b"n+1", b"ni1"):
             raise ValueError("the magic bytes are missing")
-        return kind(block)
+        return kind(block), kind(block, check=False)["pixdim"]
     except (ValueError, HeaderDataError, WrapStructError) as error:
         raise InputError(
             f"it is not a NIfTI file ({error})",
@@ -113,7 +121,7 @@ def voxel_offset(header: Any, path: Path) -> int:
     return int(offset)
 
 
-def _geometry(header: Any, shape: tuple[int, int, int], path: Path, warnings: list[str]) -> Geometry:
+def _geometry(header: Any, pixdim: Any, shape: tuple[int, int, int], path: Path, warnings: list[str]) -> Geometry:
     """Where the voxels lie: the sform where there is one, else the qform, as nibabel decides."""
     sform, qform = int(header["sform_code"]), int(header["qform_code"])
     if sform <= 0 and qform <= 0:
@@ -142,6 +150,8 @@ def _geometry(header: Any, shape: tuple[int, int, int], path: Path, warnings: li
                     else (f" and call the axes {geometry.orientation} and {other.orientation}")
                 )
                 warnings.append(f"sform and qform put corners {apart:.3g} mm apart{turned}; the sform was used")
+        if sform > 0 and not warnings:
+            warnings += _contradicts_pixdim(pixdim, to_mm, geometry)
     except (HeaderDataError, ValueError, MedsegError) as error:
         what = error.what if isinstance(error, MedsegError) else f"its orientation is not valid ({error})"
         raise InputError(what, where=path, fix="Write the header again with the tool that made the file.") from error
@@ -150,3 +160,20 @@ def _geometry(header: Any, shape: tuple[int, int, int], path: Path, warnings: li
             f"Lengths in the header are in {'meters' if unit == 1 else 'micrometers'}; they were converted to mm"
         )
     return geometry
+
+
+def _has_empty_sform(header: Any) -> bool:
+    """Whether there is an sform by its code, and nothing in it."""
+    return int(header["sform_code"]) > 0 and not any(np.any(header[row]) for row in ("srow_x", "srow_y", "srow_z"))
+
+
+def _contradicts_pixdim(pixdim: Any, to_mm: Any, geometry: Geometry) -> list[str]:
+    """Warn where the voxel size of the sform is not that of pixdim; one of the two was not written, or is wrong."""
+    stated = np.abs(pixdim[1:4].astype(np.float64)) * to_mm[0]
+    spacing = np.array(geometry.spacing)
+    # Axes of one voxel need no size, and files of two dimensions have no third one.
+    checked = (np.array(geometry.shape) > 1) & (stated > 0)
+    if not (np.abs(stated - spacing) > PIXDIM_SLACK * spacing)[checked].any():
+        return []
+    sizes = [" x ".join(f"{size:.3g}" for size in sizes) for sizes in (spacing, stated)]
+    return [f"Voxels are {sizes[0]} mm large by the sform and {sizes[1]} mm by pixdim; the sform was used"]

@@ -37,6 +37,8 @@ FASTEST = {
     JPEGLSLossless: "pyjpegls",
     JPEGLSNearLossless: "pyjpegls",
 }
+# Bits above those stored are looked at before they are dropped.
+AS_STORED: dict[str, Any] = {"correct_unused_bits": False}
 
 
 def decode(frames: Sequence[Frame]) -> Iterator[tuple[int, npt.NDArray[Any]]]:
@@ -56,7 +58,7 @@ def decode(frames: Sequence[Frame]) -> Iterator[tuple[int, npt.NDArray[Any]]]:
             members.sort(key=lambda k: frames[k].index or 0)
             plugin = FASTEST.get(_transfer_syntax(frames[members[0]].header), "")
             indices = [frames[k].index for k in members]
-            pixels = iter_pixels(path, indices=indices, raw=True, decoding_plugin=plugin)
+            pixels = iter_pixels(path, indices=indices, raw=True, decoding_plugin=plugin, **AS_STORED)
             for k in members:
                 yield k, next(pixels)
 
@@ -100,7 +102,7 @@ def _single(frame: Frame, space: _Space) -> npt.NDArray[Any]:
         elements.set_original_encoding(implicit, little, frame.header.original_character_set)
     stored: npt.NDArray[Any]
     plugin = FASTEST.get(syntax, "")
-    stored, _ = get_decoder(syntax).as_array(elements, raw=True, view_only=True, decoding_plugin=plugin)
+    stored, _ = get_decoder(syntax).as_array(elements, raw=True, view_only=True, decoding_plugin=plugin, **AS_STORED)
     return stored
 
 

@@ -176,7 +176,7 @@ def _same_pixels(one: Frame, other: Frame) -> bool:
     from medseg.io.dicom.pixels import read_pixels
 
     try:
-        left, right = (read_pixels([frame], where=frame.file)[0] for frame in (one, other))
+        left, right = (read_pixels([frame], where=frame.file).array for frame in (one, other))
         return np.array_equal(left, right)
     except MedsegError:
         return False

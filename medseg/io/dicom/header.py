@@ -46,7 +46,11 @@ WANTED = [
     "SliceLocation", "ScanningSequence", "ComplexImageComponent", "PatientID", "ConcatenationUID",
     "InConcatenationTotalNumber", "ImagesInAcquisition", "NumberOfSeriesRelatedInstances",
 ]  # fmt: skip
-WANTED_TAGS = [*(Tag(keyword) for keyword in WANTED), Tag(0x7053, 0x0010), Tag(0x7053, 0x1000)]  # Philips' SUV factor
+WANTED_TAGS = [
+    *(Tag(keyword) for keyword in WANTED),
+    *(Tag(0x7053, number) for number in (0x0010, 0x1000)),  # Philips' SUV factor
+    *(Tag(group, 0x0102) for group in range(0x6000, 0x6020, 2)),  # which bits of each pixel are overlays
+]
 WHOLE_NUMBERS = {Tag(keyword) for keyword in (
     "BitsAllocated", "BitsStored", "Columns", "HighBit", "InstanceNumber", "NumberOfFrames", "PixelPaddingRangeLimit",
     "PixelPaddingValue", "PixelRepresentation", "Rows", "SamplesPerPixel",

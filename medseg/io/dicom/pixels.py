@@ -6,6 +6,7 @@ import math
 import mmap
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,19 +16,28 @@ from medseg.errors import InputError
 from medseg.io.dicom.decode import decode
 from medseg.io.dicom.frame import Frame
 from medseg.io.dicom.pixel_buffer import PixelBuffer
+from medseg.io.dicom.value_checks import BEYOND, without_unused_bits
 from medseg.io.files.limits import check_size
 
 # int16 holds nearly every CT and MR. Whole numbers it does not hold are kept in int32, fractions in float32.
 WHOLE = np.int16
 
 
-def read_pixels(frames: Sequence[Frame], where: object) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """What was decoded."""
+
+    array: npt.NDArray[
+        Any
+    ]  # (X, Y, Z): int16 where that holds all values, else int32; float32 where there are fractions
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def read_pixels(frames: Sequence[Frame], where: object) -> Pixels:
     """Decode frames and turn stored into real values, each with its own slope and intercept.
 
     MONOCHROME1 concerns display alone: values are kept as they are.
-
-    Returns an array (X, Y, Z), int16 where that holds all values, else int32, or float32 where a slope makes fractions;
-    and notes.
     """
     first = frames[0]
     whole = all(float(f.slope).is_integer() and float(f.intercept).is_integer() for f in frames)
@@ -42,6 +52,7 @@ def read_pixels(frames: Sequence[Frame], where: object) -> tuple[npt.NDArray[Any
             where=where,
             fix="Get the series again from the archive.",
         )
+    beyond = 0
     buffer = PixelBuffer(_plain_pages(shape, np.dtype(dtype)))
     for k, stored in decode(frames):
         frame = frames[k]
@@ -57,8 +68,11 @@ def read_pixels(frames: Sequence[Frame], where: object) -> tuple[npt.NDArray[Any
                 where=frame.file,
                 fix="Export the series again from the archive.",
             )
+        stored, more = without_unused_bits(stored, frame)
+        beyond += more
         buffer.put(k, stored, frame)
-    return buffer.slices.transpose(2, 1, 0), buffer.darken_padding()
+    warnings = (BEYOND.format(beyond, first.header.get("BitsStored")),) if beyond else ()
+    return Pixels(buffer.slices.transpose(2, 1, 0), warnings, buffer.darken_padding())
 
 
 def _plain_pages(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:

@@ -16,6 +16,7 @@ from medseg.io.dicom.geometry import Layout, lay_out
 from medseg.io.dicom.header import lenient, read_header
 from medseg.io.dicom.pixels import read_pixels
 from medseg.io.dicom.suv import suv_factor
+from medseg.io.dicom.value_checks import hounsfield_warnings
 from medseg.io.dicom.volume import Volume
 from medseg.io.dicom.volumes import is_new_in_each, sort_into_volumes
 from medseg.types.scan import FoundScan, Scan, Source
@@ -78,7 +79,8 @@ def read_series(found: FoundScan, *, allow_uneven: bool = False, allow_incomplet
 def _read(volume: Volume, case_id: str, allow_uneven: bool, warnings: tuple[str, ...]) -> Scan:
     layout = lay_out(volume.frames, allow_uneven=allow_uneven)
     ordered = [volume.frames[i] for i in layout.order]
-    array, pixel_notes = read_pixels(ordered, where=case_id)
+    pixels = read_pixels(ordered, where=case_id)
+    array = pixels.array
     factor, suv_warnings, suv_notes = suv_factor(ordered)
     if factor != 1:
         array = np.multiply(array, np.float32(factor), dtype=np.float32)
@@ -92,8 +94,15 @@ def _read(volume: Volume, case_id: str, allow_uneven: bool, warnings: tuple[str,
         study_uid=_uid(header.get("StudyInstanceUID")),
         series_uid=_uid(header.get("SeriesInstanceUID")),
         frame_of_reference_uid=_uid(frame_of_reference),
-        warnings=(*warnings, *volume.warnings, *layout.warnings, *suv_warnings),
-        notes=(*volume.notes, *layout.notes, *pixel_notes, *suv_notes),
+        warnings=(
+            *warnings,
+            *volume.warnings,
+            *layout.warnings,
+            *pixels.warnings,
+            *hounsfield_warnings(ordered),
+            *suv_warnings,
+        ),
+        notes=(*volume.notes, *layout.notes, *pixels.notes, *suv_notes),
         slice_places=layout.frame_places,
     )
     return Scan(array[np.newaxis], layout.geometry, str(header.get("Modality") or "") or None, source)

@@ -32,12 +32,12 @@ class GraySlices:
         ordered = tuple(by_place[series.instance_of(k).SOPInstanceUID, index] for k, index in enumerate(indices))
         modality = str(series.first.get("Modality") or "")
         places = [0] if modality == "CT" else sampled(len(ordered))  # all of a CT have the same
-        sample, _ = read_pixels([ordered[k] for k in places], source.files[0].parent)
+        sample = read_pixels([ordered[k] for k in places], source.files[0].parent).array
         return cls(ordered, gray_window(sample, modality))
 
     def levels(self, k: int) -> npt.NDArray[np.uint8]:
         """One slice as it is shown: (rows, columns), 0 black and 255 white."""
         frame = self.frames[k]
-        values, _ = read_pixels([frame], frame.file)
+        values = read_pixels([frame], frame.file).array
         shown = gray_levels(values[:, :, 0].T, self.window)
         return 255 - shown if frame.header.get("PhotometricInterpretation") == "MONOCHROME1" else shown
