@@ -159,13 +159,13 @@ def _objects(
             continue
         done.add(one.case_id)
         try:
-            maps = one.read(scans)
+            every = [(labels, read.warnings) for read in one.read(scans) for labels in read.maps]
         except MedsegError as error:
             yield _failed(one.case_id, error)
             continue
-        for number, labels in enumerate(maps, 1):
-            case_id = one.case_id if len(maps) == 1 else f"{one.case_id}-{number}"
-            yield _write(case_id, out, format, [_place(shown, keep_names)], labels)
+        for number, (labels, warnings) in enumerate(every, 1):
+            case_id = one.case_id if len(every) == 1 else f"{one.case_id}-{number}"
+            yield _write(case_id, out, format, [_place(shown, keep_names)], labels, warnings)
 
 
 def _failed(case_id: str, error: MedsegError) -> Converted:
@@ -180,12 +180,14 @@ def _place(path: Path, keep_names: bool) -> str:
     return str(Path(*map(public_name, path.parent.parts), file_name(path)))
 
 
-def _write(case_id: str, out: Path, format: str, files: Sequence[str], item: Scan | LabelMap) -> Converted:
+def _write(
+    case_id: str, out: Path, format: str, files: Sequence[str], item: Scan | LabelMap, warnings: tuple[str, ...] = ()
+) -> Converted:
     path = out / case_id / (("labels" if isinstance(item, LabelMap) else "image") + FORMATS[format])
-    notes = () if isinstance(item, LabelMap) else (*item.source.warnings, *item.source.notes)
+    notes = warnings if isinstance(item, LabelMap) else (*item.source.warnings, *item.source.notes)
     try:
         _save(item, path)
-        write_text(path.with_name("conversion.json"), json.dumps(_record(item, path, files), indent=2) + "\n")
+        write_text(path.with_name("conversion.json"), json.dumps(_record(item, path, files, warnings), indent=2) + "\n")
     except MedsegError as error:
         return _failed(case_id, error)
     for note in notes:
@@ -206,7 +208,7 @@ def _save(item: Scan | LabelMap, path: Path) -> None:
         itk.write_scan(item, path)
 
 
-def _record(item: Scan | LabelMap, path: Path, files: Sequence[str]) -> dict[str, Any]:
+def _record(item: Scan | LabelMap, path: Path, files: Sequence[str], warnings: tuple[str, ...]) -> dict[str, Any]:
     """What was decided, as plain data."""
     geometry: Geometry = item.geometry
     record: dict[str, Any] = {
@@ -220,7 +222,7 @@ def _record(item: Scan | LabelMap, path: Path, files: Sequence[str]) -> dict[str
         "value_type": str(item.array.dtype),
     }
     if isinstance(item, LabelMap):
-        return record | {"classes": {str(c.value): c.name for c in item.table}}
+        return record | {"classes": {str(c.value): c.name for c in item.table}, "warnings": list(warnings)}
     source: Source = item.source
     return record | {
         "format": source.format,

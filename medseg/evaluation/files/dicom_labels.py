@@ -27,14 +27,28 @@ def read_pair(prediction: Path, reference: Path) -> tuple[LabelMap, LabelMap]:
         from medseg.io.dicom_results.rtstruct import read_rtstruct
 
         on = read_labels(reference if drawn[0] else prediction)
-        contours = read_rtstruct(prediction if drawn[0] else reference, on.geometry)
+        frame = _frame_of(reference if drawn[0] else prediction)
+        contours = read_rtstruct(prediction if drawn[0] else reference, on.geometry, frame=frame)
         return (contours, on) if drawn[0] else (on, contours)
-    labels = [read_labels(path) for path in (prediction, reference)]
     partial = [recognize(path).kind == "dicom" for path in (prediction, reference)]
-    if partial[0] != partial[1]:
-        part, whole = (0, 1) if partial[0] else (1, 0)
-        labels[part] = regrid(labels[part], labels[whole].geometry, where=(prediction, reference)[part])
-    return labels[0], labels[1]
+    if partial[0] == partial[1]:
+        return read_labels(prediction), read_labels(reference)
+    from medseg.io.dicom_results.seg import read_seg
+
+    part, other = (prediction, reference) if partial[0] else (reference, prediction)
+    whole = read_labels(other)
+    on_grid = regrid(read_seg(part, whole.geometry), whole.geometry, where=part)
+    return (on_grid, whole) if partial[0] else (whole, on_grid)
+
+
+def _frame_of(path: Path) -> str | None:
+    """Frame of reference of a label file, which only DICOM states."""
+    if recognize(path).kind != "dicom":
+        return None
+    from medseg.io.dicom.header import read_header
+
+    frame = read_header(path).elements.get("FrameOfReferenceUID")
+    return str(frame) if frame else None
 
 
 def _is_contours(path: Path) -> bool:

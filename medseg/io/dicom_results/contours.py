@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,21 @@ def fill(contours: Iterable[Polygon], shape: tuple[int, int]) -> npt.NDArray[np.
         np.add.at(crossings, (np.clip(np.ceil(x), 0, shape[0]).astype(int), rows), 1)
     inside: npt.NDArray[np.bool_] = np.cumsum(crossings[:-1], axis=0) % 2 == 1
     return inside
+
+
+def distinct(contours: Sequence[Polygon], shape: tuple[int, int]) -> list[Polygon]:
+    """Drop contours that are there before: a contour given twice, in any direction, would be a hole in itself."""
+    kept: list[Polygon] = []
+    for contour in contours:
+        near = [other for other in kept if np.abs(_bounds(other) - _bounds(contour)).max() < 1]
+        inside = fill([contour], shape) if near else None
+        if inside is None or not inside.any() or not any(np.array_equal(fill([o], shape), inside) for o in near):
+            kept.append(contour)
+    return kept
+
+
+def _bounds(contour: Polygon) -> npt.NDArray[np.float64]:
+    return np.concatenate([contour.min(axis=0), contour.max(axis=0)])
 
 
 def trace(mask: npt.NDArray[Any]) -> list[Polygon]:

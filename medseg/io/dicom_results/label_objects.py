@@ -9,11 +9,20 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 
-from medseg.errors import FormatLimitation, InputError
+from medseg.errors import FormatLimitation, InputError, MedsegError
 from medseg.io.dicom.header import LABEL_CLASSES, lenient
 from medseg.io.files.case_id import dicom_case_id
+from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap
 from medseg.types.scan import FoundScan
+
+
+@dataclass(frozen=True, eq=False)
+class ReadLabels:
+    """Label maps of an object, one where nothing in it overlaps, and warnings."""
+
+    maps: tuple[LabelMap, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -23,39 +32,48 @@ class LabelObject:
     path: Path
     case_id: str  # kind and a hash of its UID
     drawn_on: tuple[str, ...] | None = None  # UIDs of the series it refers to; of RTSTRUCT only
+    made_of: tuple[str, ...] = ()  # UIDs of the series it refers to; of SEG only
 
-    def read(self, scans: Sequence[FoundScan]) -> tuple[LabelMap, ...]:
-        """Read it, overlapping segments one by one; contours on the grid of their series, one of `scans`."""
-        if self.drawn_on is None:
-            from medseg.io.dicom_results.seg import read_seg, read_segments
+    def read(self, scans: Sequence[FoundScan]) -> tuple[ReadLabels, ...]:
+        """Read it; contours on the grids of the series they were drawn on, among `scans`, one result for each."""
+        if self.drawn_on is not None:
+            from medseg.io.dicom_results.drawn_series import read_on_series
 
-            try:
-                return (read_seg(self.path),)
-            except FormatLimitation:
-                return read_segments(self.path)
+            near = [scan for scan in scans if scan.format == "dicom"]
+            return tuple(ReadLabels(*read) for read in read_on_series(self.path, self.drawn_on, near))
+        from medseg.io.dicom_results.seg import read_seg, read_segments
+
+        on = self._grid([scan for scan in scans if scan.series_uid in self.made_of])
+        try:
+            return (ReadLabels((read_seg(self.path, on),)),)
+        except FormatLimitation:
+            return (ReadLabels(read_segments(self.path, on)),)
+
+    def _grid(self, scans: Sequence[FoundScan]) -> Geometry | None:
+        """Grid of the series a SEG was made of; None where it is not there, or in several volumes."""
         from medseg.io.dicom.geometry import lay_out
         from medseg.io.dicom.series import volume_of
-        from medseg.io.dicom_results.rtstruct import read_rtstruct
 
-        fitting = [scan for scan in scans if scan.series_uid in self.drawn_on]
-        if len(fitting) != 1:
-            raise InputError(
-                f"{len(fitting)} of the volumes given are the one these contours were drawn on",
-                where=self.path,
-                fix="Give the folder of that series too.",
-            )
-        return (read_rtstruct(self.path, lay_out(volume_of(fitting[0]).frames).geometry),)
+        if len(scans) != 1:
+            return None
+        try:
+            return lay_out(volume_of(scans[0]).frames).geometry
+        except MedsegError:
+            return None
 
 
 def look(path: Path) -> LabelObject:
     """Read the header of a SEG or RTSTRUCT."""
-    wanted = ["SOPClassUID", "SOPInstanceUID", "ReferencedFrameOfReferenceSequence"]
+    wanted = ["SOPClassUID", "SOPInstanceUID", "ReferencedFrameOfReferenceSequence", "ReferencedSeriesSequence"]
     try:
         with lenient():
             header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted, force=True)
             kind = LABEL_CLASSES[str(header.SOPClassUID)]
             case_id = dicom_case_id(kind, str(header.SOPInstanceUID))
-            return LabelObject(path, case_id, _drawn_on(header) if kind == "RTSTRUCT" else None)
+            if kind == "RTSTRUCT":
+                return LabelObject(path, case_id, drawn_on=_drawn_on(header))
+            made_of = tuple(str(item.SeriesInstanceUID) for item in header.get("ReferencedSeriesSequence") or ())
+            return LabelObject(path, case_id, made_of=made_of)
     except Exception as error:  # pydicom raises nearly anything on damaged files
         raise InputError("its DICOM header is damaged", where=path, fix="Copy it again.") from error
 

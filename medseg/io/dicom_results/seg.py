@@ -29,7 +29,7 @@ from medseg.io.dicom_results.identity import PROVISIONAL, derived_uid, write_sea
 from medseg.io.dicom_results.proof import prove_seg
 from medseg.io.dicom_results.seg_frames import SegFile, open_seg
 from medseg.io.dicom_results.source import SourceSeries, read_source
-from medseg.types import LabelMap, LabelTable, ModelIdentity, Source
+from medseg.types import Geometry, LabelMap, LabelTable, ModelIdentity, Source
 from medseg.types.labels import smallest_label_dtype
 from medseg.types.run import Measured
 
@@ -178,15 +178,16 @@ def _content_label(model: ModelIdentity) -> str:
     return re.sub(r"[^A-Z0-9_ ]", "_", model.name.upper())[:16].strip() or "SEGMENTATION"
 
 
-def read_seg(path: Path) -> LabelMap:
+def read_seg(path: Path, on: Geometry | None = None) -> LabelMap:
     """Read a DICOM Segmentation as one label map.
 
     The grid is the file's own: it reaches from the first to the last frame present, as slices with nothing on them are
     usually skipped. A class's value is its segment number, unless medseg wrote another. Of a fractional segmentation, a
     voxel belongs to the segment with the largest fraction, where that is one half or more. Overlapping segments are a
-    `FormatLimitation`; `read_segments` reads them.
+    `FormatLimitation`; `read_segments` reads them. `on` is the grid it was made on, where
+    that is known; see `open_seg`.
     """
-    seg = open_seg(path)
+    seg = open_seg(path, on)
     table = table_of(list(seg.classes.values()))
     array = np.zeros(seg.geometry.shape, smallest_label_dtype(table.largest))
     best = np.zeros(seg.geometry.shape, np.float32) if seg.kind == "FRACTIONAL" else None
@@ -206,9 +207,9 @@ def read_seg(path: Path) -> LabelMap:
     return LabelMap(array, seg.geometry, table)
 
 
-def read_segments(path: Path) -> tuple[LabelMap, ...]:
+def read_segments(path: Path, on: Geometry | None = None) -> tuple[LabelMap, ...]:
     """Read each segment of a DICOM Segmentation as a label map of its own, all on one grid; they may overlap."""
-    seg = open_seg(path)
+    seg = open_seg(path, on)
     table = table_of(list(seg.classes.values()))
     arrays = {entry.value: np.zeros(seg.geometry.shape, smallest_label_dtype(table.largest)) for entry in table}
     for value, k, pixels in _decoded(seg, path):

@@ -14,9 +14,9 @@ from pydicom.pixels import iter_pixels
 from pydicom.pixels.utils import unpack_bits
 
 from medseg.errors import FormatLimitation, InputError, MedsegError
-from medseg.io.dicom.grid import grid_of
+from medseg.io.dicom.grid import grid_of, step_along
 from medseg.io.dicom.header import read_object
-from medseg.io.dicom.plane import planes_of
+from medseg.io.dicom.plane import functional_group, planes_of
 from medseg.io.dicom_results.coding import class_of
 from medseg.types import Geometry, LabelClass
 
@@ -72,15 +72,24 @@ class SegFile:
         return [int(item.ReferencedSegmentNumber) for item in items]
 
 
-def open_seg(path: Path) -> SegFile:
-    """Read a DICOM Segmentation and find where its frames lie."""
+def open_seg(path: Path, on: Geometry | None = None) -> SegFile:
+    """Read a DICOM Segmentation and find where its frames lie.
+
+    - `on`: the grid it was made on, where that is known: says how far slices are apart where the file does not.
+    """
     dataset = read_object(path, "SEG")
     try:
         classes = classes_of(dataset)
         placed = planes_of(dataset)
-        shared = dataset.SharedFunctionalGroupsSequence[0].get("PixelMeasuresSequence")
-        spacing = shared[0].get("SpacingBetweenSlices") if shared else None
-        geometry, slices = grid_of([plane for _, plane in placed], float(spacing) if spacing else None)
+        measures = functional_group(
+            dataset.PerFrameFunctionalGroupsSequence[0],
+            dataset.SharedFunctionalGroupsSequence[0],
+            "PixelMeasuresSequence",
+        )
+        planes = [plane for _, plane in placed]
+        step = None if on is None else step_along(on, planes[0])
+        spacings = (measures.get("SpacingBetweenSlices"), step, measures.get("SliceThickness"))
+        geometry, slices = grid_of(planes, [float(s) for s in spacings if s])
     except MedsegError as error:
         raise type(error)(error.what, where=path, fix=error.fix) from error
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:

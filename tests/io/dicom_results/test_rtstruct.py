@@ -94,7 +94,7 @@ def test_overlapping_structures_are_refused(tmp_path):
     dataset = pydicom.dcmread(path)
     dataset.ROIContourSequence[1].ContourSequence = dataset.ROIContourSequence[0].ContourSequence
     dataset.save_as(tmp_path / "twice.dcm")
-    with pytest.raises(FormatLimitation, match="overlaps"):
+    with pytest.raises(FormatLimitation, match="overlap"):
         read_rtstruct(tmp_path / "twice.dcm", labels.geometry)
 
 

@@ -1,0 +1,222 @@
+"""Structures of an RTSTRUCT that are not as they should be: left out, taken once, or with a warning."""
+
+import json
+from copy import deepcopy
+
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+from small_labels import MODEL, some_labels
+from small_series import small_series
+
+from medseg.errors import GeometryMismatch, InputError
+from medseg.evaluation.files.dicom_labels import read_pair
+from medseg.io.convert import convert
+from medseg.io.dicom_results.contours import distinct
+from medseg.io.dicom_results.rtstruct import drawn_on, read_rtstruct, write_rtstruct
+from medseg.io.dicom_results.seg import write_seg
+from medseg.io.dicom_results.structures import read_structures
+from medseg.io.nifti import write_labels
+from medseg.types import Scan
+
+
+def drawing(folder, change=None, **series):
+    """A series and an RTSTRUCT of three structures on it, the last without contours; labels, source and path."""
+    source, geometry = small_series(folder / "in", **series)
+    labels = some_labels(geometry)
+    path = folder / "rt" / "rt.dcm"
+    path.parent.mkdir(parents=True)
+    write_rtstruct(labels, source, path, model=MODEL)
+    if change is not None:
+        ds = pydicom.dcmread(path)
+        change(ds)
+        ds.save_as(path)
+    return labels, source, path
+
+
+def elsewhere(*numbers):
+    """Say that some structures are drawn in another frame of reference."""
+
+    def change(ds):
+        for number in numbers:
+            ds.StructureSetROISequence[number].ReferencedFrameOfReferenceUID = "2.25.99"
+
+    return change
+
+
+def converted(*inputs, out):
+    """Exit code, and of each label map its voxels, names and warnings."""
+    done = convert(inputs, out)
+    maps = []
+    for path in sorted(out.rglob("labels.nii.gz")):
+        record = json.loads((path.parent / "conversion.json").read_text())
+        maps.append((np.asanyarray(nib.load(path).dataobj), record["classes"], record["warnings"]))
+    return done, maps
+
+
+OTHER_FRAME = "'Größe α' is drawn in another frame of reference than the scan's and was left out"
+
+
+def test_a_structure_of_another_frame_is_left_out(tmp_path, caplog):
+    labels, source, path = drawing(tmp_path, elsewhere(1))
+    only = np.where(labels.array == 1, 1, 0)
+    scan = Scan(np.zeros((1, *labels.geometry.shape)), labels.geometry, source=source)
+    # With a scan, with a grid alone (the file itself refers to one frame), and with a grid whose frame is known.
+    for read in (
+        read_rtstruct(path, scan),
+        read_rtstruct(path, labels.geometry),
+        read_rtstruct(path, labels.geometry, frame=source.frame_of_reference_uid),
+    ):
+        assert np.array_equal(read.array, only)
+        assert [entry.name for entry in read.table] == ["liver", "never found"]
+    assert OTHER_FRAME in caplog.text
+    done, maps = converted(tmp_path, out=tmp_path / "out")
+    assert done.exit_code == 0
+    ((array, classes, warnings),) = maps
+    assert np.array_equal(array, only)
+    assert classes == {"1": "liver", "3": "never found"}
+    assert OTHER_FRAME in warnings
+
+
+def test_all_of_another_frame_are_refused(tmp_path):
+    labels, source, path = drawing(tmp_path, elsewhere(0, 1, 2))
+    with pytest.raises(GeometryMismatch, match="another frame of reference"):
+        read_rtstruct(path, labels.geometry)
+    done, maps = converted(tmp_path, out=tmp_path / "out")
+    assert (done.exit_code, maps) == (3, [])
+    write_labels(labels, tmp_path / "labels.nii.gz")
+    write_seg(labels, source, tmp_path / "labels.seg.dcm", model=MODEL)
+    for other in ("labels.nii.gz", "labels.seg.dcm"):
+        with pytest.raises(GeometryMismatch, match="another frame of reference"):
+            read_pair(tmp_path / other, path)
+
+
+def test_evaluated_on_a_seg_of_another_frame(tmp_path):
+    """The SEG says in which frame its grid is, a NIfTI does not."""
+    labels, source, path = drawing(tmp_path)
+    write_seg(labels, source, tmp_path / "labels.seg.dcm", model=MODEL)
+    ds = pydicom.dcmread(tmp_path / "labels.seg.dcm")
+    ds.FrameOfReferenceUID = "2.25.98"
+    ds.save_as(tmp_path / "labels.seg.dcm")
+    with pytest.raises(GeometryMismatch, match="another frame of reference"):
+        read_pair(tmp_path / "labels.seg.dcm", path)
+
+
+def test_two_frames_without_a_scan_are_refused(tmp_path):
+    def change(ds):
+        elsewhere(1)(ds)
+        more = deepcopy(ds.ReferencedFrameOfReferenceSequence[0])
+        more.FrameOfReferenceUID = "2.25.99"
+        ds.ReferencedFrameOfReferenceSequence.append(more)
+
+    labels, _, path = drawing(tmp_path, change)
+    with pytest.raises(GeometryMismatch, match="2 frames of reference"):
+        read_rtstruct(path, labels.geometry)
+
+
+@pytest.mark.parametrize("again", ["as it is", "backwards", "from another corner"])
+def test_a_contour_given_twice_does_not_vanish(tmp_path, again):
+    def change(ds):
+        for contour in list(ds.ROIContourSequence[0].ContourSequence):
+            copy = deepcopy(contour)
+            points = np.reshape([float(v) for v in contour.ContourData], (-1, 3))
+            points = {"as it is": points, "backwards": points[::-1], "from another corner": np.roll(points, 1, 0)}[
+                again
+            ]
+            copy.ContourData = [f"{v:.4f}" for v in points.ravel()]
+            ds.ROIContourSequence[0].ContourSequence.append(copy)
+
+    labels, _, path = drawing(tmp_path, change)
+    ((read,), warnings) = drawn_on(labels.geometry, None, read_structures(path), path)
+    assert np.array_equal(read.array, labels.array)
+    assert "3 contours of 'liver' are given twice and were taken once" in warnings
+
+
+def test_holes_are_no_contours_given_twice():
+    outer = np.array([[0, 0], [8, 0], [8, 8], [0, 8]], float) - 0.5
+    hole = np.array([[0, 0], [7, 0], [7, 8], [0, 8]], float) - 0.5
+    assert len(distinct([outer, hole, outer[::-1]], (10, 10))) == 2
+
+
+def test_gaps_and_emptiness_are_warnings(tmp_path):
+    def change(ds):
+        contours = ds.ROIContourSequence[0].ContourSequence
+        heights = sorted({float(c.ContourData[2]) for c in contours})
+        ds.ROIContourSequence[0].ContourSequence = [c for c in contours if float(c.ContourData[2]) != heights[1]]
+        for contour in ds.ROIContourSequence[1].ContourSequence:
+            x, y, z = (float(v) for v in contour.ContourData[:3])
+            contour.ContourData = [f"{v:.4f}" for v in (x, y, z, x + 0.01, y, z, x + 0.01, y + 0.01, z)]
+
+    labels, _, path = drawing(tmp_path, change)
+    _, warnings = drawn_on(labels.geometry, None, read_structures(path), path)
+    assert warnings == (
+        "'liver' has no contour on 1 of the slices between its first and its last",
+        "The contours of 'Größe α' enclose the center of no voxel: it is empty",
+        "'never found' has no closed contours and is empty",
+    )
+    _, ((_, _, written),) = converted(tmp_path, out=tmp_path / "out")
+    assert tuple(written) == warnings
+
+
+def test_overlapping_structures_become_a_file_each(tmp_path):
+    def change(ds):
+        ds.ROIContourSequence[1].ContourSequence = deepcopy(ds.ROIContourSequence[0].ContourSequence)
+
+    labels, _, _ = drawing(tmp_path, change)
+    done, maps = converted(tmp_path, out=tmp_path / "out")
+    assert done.exit_code == 0
+    assert [classes for _, classes, _ in maps] == [{"1": "liver"}, {"2": "Größe α"}, {"3": "never found"}]
+    for (array, _, _), value in zip(maps[:2], (1, 2), strict=True):
+        assert np.array_equal(array, np.where(labels.array == 1, value, 0))
+
+
+def two_series(folder, refers):
+    """Two series in one frame of reference, on grids of their own, and structures drawn on the first of them."""
+    labels, source, path = drawing(folder)
+    other, _ = small_series(folder / "other", shape=(15, 12, 7), FrameOfReferenceUID=source.frame_of_reference_uid)
+
+    def both(ds):
+        study = ds.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
+        more = deepcopy(study.RTReferencedSeriesSequence[0])
+        more.SeriesInstanceUID = other.series_uid
+        study.RTReferencedSeriesSequence = [more, study.RTReferencedSeriesSequence[0]]
+        if not refers:
+            for item in ds.ROIContourSequence:
+                for contour in item.get("ContourSequence") or ():
+                    del contour.ContourImageSequence
+
+    ds = pydicom.dcmread(path)
+    both(ds)
+    ds.save_as(path)
+    return labels
+
+
+def test_two_series_of_one_frame_are_distinguished_by_the_images_contours_refer_to(tmp_path):
+    labels = two_series(tmp_path, refers=True)
+    _, maps = converted(tmp_path, out=tmp_path / "out")
+    # A structure without contours may belong to either, and says nothing.
+    ((array, _, _),) = [one for one in maps if one[0].any()]
+    assert np.array_equal(array, labels.array)
+
+
+def test_two_series_that_nothing_distinguishes_are_refused(tmp_path):
+    two_series(tmp_path, refers=False)
+    done, maps = converted(tmp_path, out=tmp_path / "out")
+    assert (done.exit_code, maps) == (3, [])
+    assert "may have been drawn on any of 2 volumes" in " ".join(str(one.error) for one in done.converted)
+
+
+def test_without_its_series(tmp_path):
+    _, _, path = drawing(tmp_path)
+    done = convert(path, tmp_path / "out")
+    assert "none of the volumes given is the one" in str(done.converted[0].error)
+
+
+def test_a_contour_without_points_is_refused(tmp_path):
+    def change(ds):
+        ds.ROIContourSequence[0].ContourSequence[0].ContourData = None
+
+    labels, _, path = drawing(tmp_path, change)
+    with pytest.raises(InputError, match="no valid points"):
+        read_rtstruct(path, labels.geometry)
