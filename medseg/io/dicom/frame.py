@@ -39,6 +39,12 @@ ENHANCED = {
     "ContrastBolusAgent": "ContrastBolusAgentAdministered",
     "TriggerTime": "NominalCardiacTriggerDelayTime",
 }
+# What PET needs of the functional groups; objects converted from single images have it there.
+OF_PET = (
+    "Units", "SUVType", "DecayCorrection", "CorrectedImage", "PatientWeight", "RadiopharmaceuticalInformationSequence",
+    "SeriesDate", "SeriesTime", "AcquisitionDate", "AcquisitionTime", "DecayCorrected", "AttenuationCorrected",
+    "DecayCorrectionDateTime",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -137,6 +143,12 @@ def _multi_frame(header: Header) -> tuple[Frame, ...]:
         _frame(header, number, [*_items(groups), *common], _indices(groups, dimensions))
         for number, groups in enumerate(per_frame)
     )
+    for item in (*_items(shared[0]), *_items(per_frame[0])):
+        for keyword in OF_PET:
+            if keyword in item and not elements.get(keyword):
+                elements[keyword] = item[keyword]
+    if "RealWorldValueMappingSequence" in shared[0] and "RealWorldValueMappingSequence" not in elements:
+        elements["RealWorldValueMappingSequence"] = shared[0]["RealWorldValueMappingSequence"]
     # They may be large, and all that matters of them is in the frames now.
     for keyword in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
         header.named.pop(keyword, None)

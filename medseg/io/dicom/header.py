@@ -44,7 +44,8 @@ WANTED = [
     "Units", "SUVType", "CorrectedImage", "DecayCorrection", "PatientWeight", "RadiopharmaceuticalInformationSequence",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DimensionIndexSequence",
     "SliceLocation", "ScanningSequence", "ComplexImageComponent", "PatientID", "ConcatenationUID",
-    "InConcatenationTotalNumber", "ImagesInAcquisition", "NumberOfSeriesRelatedInstances",
+    "InConcatenationTotalNumber", "ImagesInAcquisition", "NumberOfSeriesRelatedInstances", "TimezoneOffsetFromUTC",
+    "DecayCorrected", "AttenuationCorrected", "DecayCorrectionDateTime", "RealWorldValueMappingSequence",
 ]  # fmt: skip
 WANTED_TAGS = [
     *(Tag(keyword) for keyword in WANTED),

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.valuerep import DA, DT, TM
 
 from medseg.io.dicom.frame import Frame
+from medseg.io.dicom.suv_times import UnknownSUVError, seconds_from_injection
 
-PET = "1.2.840.10008.5.1.4.1.1.128"
+PET = (
+    "1.2.840.10008.5.1.4.1.1.128",
+    "1.2.840.10008.5.1.4.1.1.130",  # enhanced
+    "1.2.840.10008.5.1.4.1.1.128.1",  # legacy converted enhanced
+)
+UCUM = {"Bq/ml": "BQML", "g/ml": "GML", "{SUVbw}g/ml": "GML", "{counts}": "CNTS"}
+# Kilograms. Less is a weight in some other unit, or an animal's.
+LIGHTEST, HEAVIEST = 1.0, 650.0
+# What is given of an injection.
+GIVEN = (
+    "RadionuclideTotalDose", "RadionuclideHalfLife", "RadiopharmaceuticalStartTime", "RadiopharmaceuticalStartDateTime",
+)  # fmt: skip
 # Philips' own factor from counts to SUV by body weight.
 PHILIPS_SUV = 0x70531000
 # An injected activity below this, in Bq, was written in MBq; nobody scans with less.
@@ -37,9 +47,9 @@ def suv_factor(frames: Sequence[Frame]) -> tuple[float, tuple[str, ...], tuple[s
     say.
     """
     header = frames[0].header
-    if str(header.get("SOPClassUID")) != PET:
+    if str(header.get("SOPClassUID")) not in PET:
         return 1.0, (), ()
-    units = str(header.get("Units") or "").upper()
+    units = _units(frames)
     if units == "GML":
         kind = str(header.get("SUVType") or "").upper()
         return 1.0, (), (f"PET values are SUV by {SUV_TYPES.get(kind, kind)}, as stored",)
@@ -52,71 +62,69 @@ def suv_factor(frames: Sequence[Frame]) -> tuple[float, tuple[str, ...], tuple[s
         return 1.0, (KEPT.format(units or "unknown units", "SUV is made from Bq/ml"),), ()
     try:
         factor = _from_activity(frames)
-    except _Unknown as reason:
+    except UnknownSUVError as reason:
         return 1.0, (KEPT.format("Bq/ml", str(reason)),), ()
     except Exception:  # pydicom raises nearly anything on damaged values
         return 1.0, (KEPT.format("Bq/ml", "what the header says of dose and time cannot be read"),), ()
     return factor, (), ("PET values were turned from Bq/ml into SUV by body weight",)
 
 
-class _Unknown(Exception):
-    """Why SUV cannot be known."""
-
-
 def _from_activity(frames: Sequence[Frame]) -> float:
     header = frames[0].header
-    weight = _number(header.get("PatientWeight"))
-    if not 0 < weight < 1000:
-        raise _Unknown("the patient's weight is missing")
-    corrections: Any = header.get("CorrectedImage") or ()
-    corrected = {corrections} if isinstance(corrections, str) else {str(c) for c in corrections}
-    if not {"ATTN", "DECY"} <= corrected:
-        raise _Unknown("they are not corrected for attenuation and decay")
-    doses: Any = header.get("RadiopharmaceuticalInformationSequence") or ()
-    if len(doses) != 1:
-        raise _Unknown("the radiopharmaceutical is not given")
-    dose, half_life = _number(doses[0].get("RadionuclideTotalDose")), _number(doses[0].get("RadionuclideHalfLife"))
+    weights = {_number(frame.header.get("PatientWeight")) for frame in frames}
+    weight = weights.pop()
+    if weights or not weight > 0:
+        raise UnknownSUVError("the patient's weight is missing, or not the same in all slices")
+    if not LIGHTEST <= weight < HEAVIEST:
+        raise UnknownSUVError(f"the patient's weight of {weight:g} kg is absurd")
+    if not _is_corrected(header):
+        raise UnknownSUVError("they are not corrected for attenuation and decay")
+    every = [frame.header.get("RadiopharmaceuticalInformationSequence") or () for frame in frames]
+    injections: set[tuple[str, ...]] = {
+        tuple(str(doses[0].get(k)) for k in GIVEN) for doses in every if len(doses) == 1
+    }
+    if len(injections) != 1 or not all(len(doses) == 1 for doses in every):
+        raise UnknownSUVError("the radiopharmaceutical is not given, or not the same in all slices")
+    given = every[0][0]
+    dose, half_life = _number(given.get("RadionuclideTotalDose")), _number(given.get("RadionuclideHalfLife"))
     if not (dose >= LEAST_DOSE and half_life > 0):
-        raise _Unknown("the injected activity or the half-life is missing or absurd")
+        raise UnknownSUVError("the injected activity or the half-life is missing or absurd")
     correction = str(header.get("DecayCorrection") or "")
     if correction == "ADMIN":
         return weight * 1000 / dose
-    if correction != "START":
-        raise _Unknown(f"the time they are corrected to is not given (decay correction {correction or 'missing'})")
-    elapsed = (_scan_start(frames) - _injection(doses[0], header)).total_seconds()
-    if not 0 <= elapsed < 10 * half_life:
-        raise _Unknown("the time between injection and scan is absurd")
+    if correction != "START" and not (correction == "" and header.get("DecayCorrectionDateTime")):
+        raise UnknownSUVError(
+            f"the time they are corrected to is not given (decay correction {correction or 'missing'})"
+        )
+    elapsed = seconds_from_injection(frames, given, half_life)
     return float(weight * 1000 / (dose * 2.0 ** (-elapsed / half_life)))
 
 
-def _scan_start(frames: Sequence[Frame]) -> datetime:
-    """When the series began; a series time after the first acquisition is that of later processing, and no use."""
-    header = frames[0].header
-    start = _moment(header.get("SeriesDate"), header.get("SeriesTime"))
-    acquired = [_moment(f.header.get("AcquisitionDate"), f.header.get("AcquisitionTime")) for f in frames]
-    known = [moment for moment in acquired if moment is not None]
-    if start is None or (known and start > min(known)):
-        raise _Unknown("the start of the series is missing, or later than its first image")
-    return start
+def _is_corrected(header: Dataset) -> bool:
+    """Whether values are corrected for attenuation and decay, as old or enhanced objects say it."""
+    corrections: Any = header.get("CorrectedImage") or ()
+    corrected = {corrections} if isinstance(corrections, str) else {str(c) for c in corrections}
+    if header.get("AttenuationCorrected") == "YES":
+        corrected.add("ATTN")
+    if header.get("DecayCorrected") == "YES":
+        corrected.add("DECY")
+    return {"ATTN", "DECY"} <= corrected
 
 
-def _injection(dose: Dataset, header: Dataset) -> datetime:
-    stated = dose.get("RadiopharmaceuticalStartDateTime")
-    if stated:
-        injected: datetime = DT(stated).replace(tzinfo=None)
-        return injected
-    moment = _moment(header.get("SeriesDate"), dose.get("RadiopharmaceuticalStartTime"))
-    start = _moment(header.get("SeriesDate"), header.get("SeriesTime"))
-    if moment is None or start is None:
-        raise _Unknown("the time of injection is missing")
-    return moment - timedelta(days=1) if moment > start else moment  # injected before midnight, scanned after
-
-
-def _moment(date: Any, time: Any) -> datetime | None:
-    try:
-        return datetime.combine(DA(date), TM(time)) if date and time else None
-    except (TypeError, ValueError):
-        return None
+def _units(frames: Sequence[Frame]) -> str:
+    """DICOM's word for what all values are in; empty where it is not known."""
+    stated = {str(frame.header.get("Units") or "").upper() for frame in frames}
+    if len(stated) > 1:
+        return "SEVERAL"
+    if stated != {""}:
+        return stated.pop()
+    first = frames[0]
+    for mapping in first.header.get("RealWorldValueMappingSequence") or ():
+        slope, codes = _number(mapping.get("RealWorldValueSlope")), mapping.get("MeasurementUnitsCodeSequence") or ()
+        # Values were turned by slope and intercept; only where the mapping is the same are they what it says.
+        if codes and (slope, _number(mapping.get("RealWorldValueIntercept"))) == (first.slope, first.intercept):
+            return UCUM.get(str(codes[0].get("CodeValue")), "")
+    return ""
 
 
 def _number(value: Any) -> float:

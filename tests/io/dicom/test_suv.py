@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from dicom_phantom import check, grid, truth, write_series
+from dicom_phantom import check, grid, truth, write_enhanced, write_series
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from shared_data import DATA
@@ -25,6 +25,8 @@ def pet(**changes: object):
         ds.PatientWeight = WEIGHT
         for keyword, value in changes.items():
             place = drug if keyword.startswith("Radio") else ds
+            if callable(value):
+                value = value(k)
             if value is None:
                 delattr(place, keyword)
             else:
@@ -38,6 +40,65 @@ def read(tmp_path, **changes):
     return load_scan(tmp_path)
 
 
+def enhanced(path, modality_class: str, shared: bool, **changes: object):
+    """An enhanced or converted object; what PET needs in its header, or in the functional groups all frames share."""
+
+    def edit(ds: Dataset) -> None:
+        ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = modality_class
+        ds.Modality = "PT"
+        del ds.SeriesDate, ds.SeriesTime, ds.AcquisitionDate, ds.AcquisitionTime
+        place = Dataset() if shared else ds
+        place.SeriesDate = place.AcquisitionDate = "20240229"
+        place.SeriesTime = place.AcquisitionTime = "101500"
+        pet(**changes)(place, 0)
+        if shared:
+            ds.SharedFunctionalGroupsSequence[0].UnassignedSharedConvertedAttributesSequence = [place]
+
+    write_enhanced(path, grid(), slope=0.5, edit=edit)
+    return load_scan(path)
+
+
+ENHANCED_PET, CONVERTED_PET = "1.2.840.10008.5.1.4.1.1.130", "1.2.840.10008.5.1.4.1.1.128.1"
+
+
+@pytest.mark.parametrize("kind", [ENHANCED_PET, CONVERTED_PET])
+@pytest.mark.parametrize("shared", [False, True])
+def test_enhanced_and_converted_objects(tmp_path, kind, shared):
+    scan = enhanced(tmp_path / "x.dcm", kind, shared)
+    check_factor(scan, WEIGHT * 1000 / (DOSE * 0.5 ** (3600 / HALF_LIFE)))
+    assert scan.source.notes == ("PET values were turned from Bq/ml into SUV by body weight",)
+
+
+def test_enhanced_objects_in_their_own_words(tmp_path):
+    """Units of the real-world mapping, and the moment that values are corrected to."""
+    units = Dataset()
+    units.CodeValue, units.CodingSchemeDesignator, units.CodeMeaning = "Bq/ml", "UCUM", "Bq/ml"
+    mapping = Dataset()
+    mapping.RealWorldValueSlope, mapping.RealWorldValueIntercept = 0.5, 0.0
+    mapping.MeasurementUnitsCodeSequence = [units]
+    own = {
+        "Units": None,
+        "DecayCorrection": None,
+        "CorrectedImage": None,
+        "DecayCorrected": "YES",
+        "AttenuationCorrected": "YES",
+        "DecayCorrectionDateTime": "20240229111500",
+        "RealWorldValueMappingSequence": [mapping],
+        "RadiopharmaceuticalStartDateTime": "20240229091500",
+    }
+    scan = enhanced(tmp_path / "x.dcm", ENHANCED_PET, False, **own)
+    check_factor(scan, WEIGHT * 1000 / (DOSE * 0.5 ** (7200 / HALF_LIFE)))
+    mapping.RealWorldValueSlope = 2.0  # not that of the values as read
+    assert "unknown units" in enhanced(tmp_path / "y.dcm", ENHANCED_PET, False, **own).source.warnings[0]
+
+
+@pytest.mark.parametrize("changes", [{"Units": None}, {"PatientWeight": None}, {"DecayCorrection": "NONE"}])
+def test_enhanced_objects_say_why_not(tmp_path, changes):
+    scan = enhanced(tmp_path / "x.dcm", ENHANCED_PET, False, **changes)
+    check(scan)
+    assert scan.source.warnings[0].startswith("PET values were left in")
+
+
 def check_factor(scan, factor):
     np.testing.assert_allclose(scan.array[0], truth(scan.geometry) * factor, rtol=5e-4)
 
@@ -48,12 +109,29 @@ def check_factor(scan, factor):
         ({}, 3600),  # decayed to the start of the scan
         ({"DecayCorrection": "ADMIN"}, 0),
         ({"RadiopharmaceuticalStartTime": "234500", "SeriesTime": "004500", "AcquisitionTime": "004600"}, 3600),
-        ({"RadiopharmaceuticalStartDateTime": "20240229081500+0100"}, 7200),
+        ({"RadiopharmaceuticalStartDateTime": "20240229081500", "RadiopharmaceuticalStartTime": None}, 7200),
+        ({"RadiopharmaceuticalStartDateTime": "20240229091500.000000"}, 3600),
+        # The clock that wrote both is one, whatever its zone.
+        ({"RadiopharmaceuticalStartDateTime": "20240229091500+0100"}, 3600),
+        # Injected at 07:15 UTC, scanned at 08:15 UTC, which is 10:15 where the scanner is.
+        ({"RadiopharmaceuticalStartDateTime": "20240229071500+0000", "TimezoneOffsetFromUTC": "+0200"}, 3600),
+        (
+            {
+                "RadiopharmaceuticalStartDateTime": "20240228231500-1000",
+                "TimezoneOffsetFromUTC": "+0000",
+                "RadiopharmaceuticalStartTime": None,
+            },
+            3600,
+        ),
+        # Days ago, with a half-life of days (zirconium-89), or the same day.
+        ({"RadiopharmaceuticalStartDateTime": "20240224091500", "RadionuclideHalfLife": 282276.0}, 5 * 86400 + 3600),
+        ({"RadiopharmaceuticalStartDateTime": "20240229091500", "RadionuclideHalfLife": 230616.0}, 3600),
     ],
 )
 def test_the_dose_decays_from_the_injection(tmp_path, changes, elapsed):
     scan = read(tmp_path, **changes)
-    check_factor(scan, WEIGHT * 1000 / (DOSE * 0.5 ** (elapsed / HALF_LIFE)))
+    half_life = changes.get("RadionuclideHalfLife", HALF_LIFE)
+    check_factor(scan, WEIGHT * 1000 / (DOSE * 0.5 ** (elapsed / half_life)))
     assert scan.source.notes == ("PET values were turned from Bq/ml into SUV by body weight",)
     assert scan.array.dtype == np.float32
 
@@ -84,7 +162,29 @@ def test_makers_factor_from_counts(tmp_path):
         ({"CorrectedImage": ["ATTN"]}, "not corrected for attenuation and decay"),
         ({"RadiopharmaceuticalStartTime": None}, "the time of injection is missing"),
         ({"SeriesTime": "111500"}, "later than its first image"),
-        ({"RadiopharmaceuticalStartDateTime": "20240220081500"}, "absurd"),
+        ({"RadiopharmaceuticalStartDateTime": "20240220091500"}, "absurd"),
+        # Only a time, and a half-life of days: zirconium-89, yttrium-90, copper-64, iodine-124.
+        ({"RadionuclideHalfLife": 282276.0}, "the day is not known"),
+        ({"RadionuclideHalfLife": 230616.0}, "the day is not known"),
+        ({"RadionuclideHalfLife": 45721.0}, "the day is not known"),
+        ({"RadionuclideHalfLife": 360806.0}, "the day is not known"),
+        ({"RadiopharmaceuticalStartDateTime": "20240229081500"}, "contradict each other"),
+        ({"RadiopharmaceuticalStartDateTime": "20240229081500+0100"}, "contradict each other"),
+        (
+            {"RadiopharmaceuticalStartDateTime": "20240229091500+0000", "TimezoneOffsetFromUTC": "+0200"},
+            "contradict each other",
+        ),
+        (
+            {"RadiopharmaceuticalStartDateTime": "20240229081500+0100", "RadiopharmaceuticalStartTime": None},
+            "the zone of the series is not known",
+        ),
+        ({"RadiopharmaceuticalStartDateTime": "20240229"}, "without hours and minutes"),
+        ({"SeriesTime": "093000"}, "long before its first image"),
+        ({"SeriesTime": lambda k: f"10{10 + k}00"}, "the start of the series is missing"),
+        ({"PatientWeight": 0.07}, "weight of 0.07 kg is absurd"),
+        ({"PatientWeight": 70000}, "weight of 70000 kg is absurd"),
+        ({"PatientWeight": lambda k: 70 + k}, "not the same in all slices"),
+        ({"Units": lambda k: "BQML" if k else "CNTS"}, "SUV is made from Bq/ml"),
         ({"Units": "CNTS"}, "no factor"),
         ({"Units": "PROPCPS"}, "SUV is made from Bq/ml"),
     ],
