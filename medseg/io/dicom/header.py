@@ -46,9 +46,13 @@ WANTED = [
     "SliceLocation", "ScanningSequence", "ComplexImageComponent", "PatientID", "ConcatenationUID",
     "InConcatenationTotalNumber", "ImagesInAcquisition", "NumberOfSeriesRelatedInstances", "TimezoneOffsetFromUTC",
     "DecayCorrected", "AttenuationCorrected", "DecayCorrectionDateTime", "RealWorldValueMappingSequence",
+    "AcquisitionMatrix",
 ]  # fmt: skip
 WANTED_TAGS = [
     *(Tag(keyword) for keyword in WANTED),
+    *(
+        Tag(*tag) for tag in ((0x0019, 0x0010), (0x0019, 0x100A), (0x0065, 0x0010), (0x0065, 0x1050))
+    ),  # tiles in an image
     *(Tag(0x7053, number) for number in (0x0010, 0x1000)),  # Philips' SUV factor
     *(Tag(group, 0x0102) for group in range(0x6000, 0x6020, 2)),  # which bits of each pixel are overlays
 ]

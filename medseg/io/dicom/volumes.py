@@ -11,6 +11,7 @@ from medseg.io.dicom.geometry import SAME_PLACE, heights
 from medseg.io.dicom.interleaved import is_even, without_interleaved
 from medseg.io.dicom.orientation import by_orientation
 from medseg.io.dicom.same_place import one_at_each_place, places_of
+from medseg.io.dicom.tiling import tiled
 from medseg.io.dicom.volume import Refusal, Volume, attribute_text
 
 # What all images of a series share.
@@ -28,12 +29,15 @@ def sort_into_volumes(frames: Sequence[Frame]) -> list[Volume]:
     First by what a volume cannot mix: object class, study, frame of reference, size, pixel spacing, localizer or not,
     orientation, echo and temporal position. What still has several images at one place is split by the attribute, or
     the pair of attributes, that leaves one image at each place; as a last resort by sweeps of the instance number.
-    Where nothing distinguishes them they stay together, for `lay_out` to reject. Images of several patients are one
-    volume that is refused.
+    Where nothing distinguishes them they stay together, for `lay_out` to reject. Images of several patients, and images
+    of tiled slices, are one volume that is refused.
     """
     patients = {identity for frame in frames if (identity := str(frame.header.get("PatientID") or "").strip())}
     if len(patients) > 1:
         return [Volume(tuple(frames), refusal=Refusal(PATIENTS.format(len(patients)), SEPARATE))]
+    refusal = next((reason for frame in frames if (reason := tiled(frame)) is not None), None)
+    if refusal is not None:
+        return [Volume(tuple(frames), refusal=refusal)]
     scattered = tuple(keyword for keyword in SHARED if is_new_in_each(frames, keyword))
     notes = tuple(NEW_IN_EACH.format(keyword) for keyword in scattered)
     volumes: list[Volume] = []
