@@ -1,12 +1,16 @@
 """One CT slice in every transfer syntax: the same values where it is lossless, refused where it is broken."""
 
+from base64 import b64decode
+
 import numpy as np
 import pydicom
 import pytest
 from dicom_phantom import check, grid, write_series
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGExtended12Bit,
     JPEGLSLossless,
     RLELossless,
 )
@@ -151,3 +155,42 @@ def test_real_pictures_that_are_no_scans_are_refused():
     for path in others:
         with pytest.raises(InputError):
             load_scan(path)
+
+
+# A gray ramp of 14 x 11 pixels from 1000 up, of 12 bits, by libjpeg-turbo.
+TWELVE_BITS = (
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAIBAQEBAQIBAQECAgICAgQDAgICAgUEBAMEBgUGBgYFBgYGBwkIBgcJBwYGCAsICQoK"
+    "CgoKBggLDAsKDAkKCgr/wQALDAALAA4BAREA/8QAFgABAQEAAAAAAAAAAAAAAAAADQoM/8QAJxAAAAMGBAcAAAAAAAAAAAAAAAQo"
+    "AwYJDEViCxlEYyk3OEdTVXP/2gAIAQEAAD8Ai/lVHBl+nBKfqqL87Qjvy9Fgy/AmOpT7aEaLvlrRmvZVRhNw404JEdKladpt3hHf"
+    "l6KE3DjyJjqRHS5aEdO085a8f//Z"
+)
+
+
+def _encapsulated(syntax, stream, bits):
+    def edit(ds, k):
+        ds.BitsStored, ds.HighBit, ds.PixelRepresentation = bits, bits - 1, 0
+        ds.file_meta.TransferSyntaxUID = syntax
+        ds.PixelData = encapsulate([stream])
+        ds["PixelData"].is_undefined_length = True
+
+    return edit
+
+
+def test_jpeg_extended_of_12_bits(tmp_path):
+    write_series(tmp_path, grid(slices=1), edit=_encapsulated(JPEGExtended12Bit, b64decode(TWELVE_BITS), 12))
+    stored = load_scan(tmp_path).array[0, :, :, 0].T.astype(int) + 1024
+    ramp = 1000 + np.add.outer(np.arange(11) * 90, np.arange(14) * 150)
+    assert np.abs(stored - ramp).max() < 40
+
+
+def test_jpeg_ls_that_ends_early_is_refused_by_name(tmp_path):
+    """Another decoder would give wrong pixels without a word."""
+    for path in write_series(tmp_path, grid(slices=1), signed=False):
+        ds = pydicom.dcmread(path)
+        ds.compress(JPEGLSLossless, generate_instance_uid=False)
+        stream = next(generate_frames(ds.PixelData, number_of_frames=1)).rstrip(b"\0")
+        ds.PixelData = encapsulate([stream[: len(stream) // 2] + b"\xff\xd9"])
+        ds["PixelData"].is_undefined_length = True
+        ds.save_as(path)
+    with pytest.raises(InputError, match=r"cannot be decoded .JPEG-LS Lossless Image Compression: "):
+        load_scan(tmp_path)
