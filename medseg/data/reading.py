@@ -14,6 +14,7 @@ from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.subgrid import place_in
 from medseg.errors import GeometryMismatch, InputError
 from medseg.io.dicom_results.label_objects import look
+from medseg.io.image2d import with_size_of
 from medseg.io.read import load_scan, read_labels, read_scan
 from medseg.io.recognize import recognize
 from medseg.types import LabelMap, Scan
@@ -57,6 +58,7 @@ def read_reference(data: Dataset, case: DatasetCase, scan: Scan) -> LabelMap:
         drawn = _drawn if look(case.reference).drawn_on is not None else _segmented
         return drawn(data, case.reference, scan)
     labels = read_labels(case.reference)
+    labels = with_size_of(scan.geometry, labels, case.reference)
     scan.geometry.match(labels.geometry, what="image and reference", where=case.reference)
     array = labels.array
     if data.border_mm is not None:

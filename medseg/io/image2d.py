@@ -17,6 +17,7 @@ from PIL import ExifTags, Image
 from medseg.errors import InputError
 from medseg.io.files.limits import check_size
 from medseg.io.intensities import as_intensities, as_labels
+from medseg.io.tiff_layout import check_axes, pixel_size
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap, LabelTable
 from medseg.types.scan import Scan, Source
@@ -25,6 +26,7 @@ from medseg.types.scan import Scan, Source
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
+NO_DISTANCE = "The file does not say how far its slices are apart; the size of its pixels was taken"
 NO_PLACE = "The file has no pixel size and no position; one pixel was taken as 1 mm."
 
 
@@ -39,7 +41,8 @@ def read_scan(path: Path) -> Scan:
     """Read a 2D image: x along columns, y down rows, and z through pages, one voxel for a single page."""
     array, notes = _pixels(path)
     array = as_intensities(array, where=path)
-    return Scan(array, _geometry(array), None, Source("image2d", (path,), notes=(NO_PLACE, *notes)))
+    geometry, warnings, about = _geometry(array, path)
+    return Scan(array, geometry, None, Source("image2d", (path,), warnings=warnings, notes=(about, *notes)))
 
 
 def read_labels(path: Path) -> LabelMap:
@@ -52,11 +55,42 @@ def read_labels(path: Path) -> LabelMap:
             fix="Save it as a gray image of class values, 8 or 16 bits deep.",
         )
     labels = as_labels(array[0], where=path)
-    return LabelMap(labels, _geometry(array), LabelTable.unnamed(np.unique(labels)))
+    geometry, _, _ = _geometry(array, path)
+    return LabelMap(labels, geometry, LabelTable.unnamed(np.unique(labels)))
 
 
-def _geometry(array: npt.NDArray[Any]) -> Geometry:
-    return Geometry(np.eye(4), (array.shape[1], array.shape[2], array.shape[3]))
+def has_pixel_size(geometry: Geometry) -> bool:
+    """Whether the grid of a 2D image is more than its shape."""
+    return not np.array_equal(geometry.affine, np.eye(4))
+
+
+def with_size_of(geometry: Geometry, labels: LabelMap, path: Path) -> LabelMap:
+    """Labels on the grid of their image, where their own file is a 2D image that has none but its shape."""
+    if has_pixel_size(labels.geometry) or labels.geometry.shape != geometry.shape or not _is_image2d(path):
+        return labels
+    return LabelMap(labels.array, geometry, labels.table)
+
+
+def _is_image2d(path: Path) -> bool:
+    from medseg.io.recognize import recognize
+
+    return recognize(path).kind == "image2d"
+
+
+def _geometry(array: npt.NDArray[Any], path: Path) -> tuple[Geometry, tuple[str, ...], str]:
+    """Grid of an image, warnings, and a note of what is known of its size."""
+    shape = (array.shape[1], array.shape[2], array.shape[3])
+    size = None
+    if _is_tiff(path):
+        with tifffile.TiffFile(path) as tiff:
+            size = pixel_size(tiff)
+    if size is None:
+        return Geometry(np.eye(4), shape), (), NO_PLACE
+    x, y, z = size
+    unknown = z is None and shape[2] > 1
+    geometry = Geometry(np.diag([x, y, x if z is None else z, 1.0]), shape)
+    about = f"The file has no position; its pixels are {' x '.join(f'{s:.4g}' for s in geometry.spacing)} mm."
+    return geometry, ((NO_DISTANCE,) if unknown else ()), about
 
 
 def _is_tiff(path: Path) -> bool:
@@ -86,6 +120,7 @@ def _size(path: Path) -> tuple[int, int, int, int]:
                     if len(tiff.series) > 1:
                         raise InputError("its pages differ in size", where=path, fix="Save each page as a file.")
                     sizes = dict(zip(series.axes, series.shape, strict=True))
+                    check_axes(sizes, path)
                     item = series.dtype.itemsize
                 height, width, channels = sizes.pop("Y"), sizes.pop("X"), sizes.pop("S", 1) * sizes.pop("C", 1)
                 pages = int(np.prod(list(sizes.values())))

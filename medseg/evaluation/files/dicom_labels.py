@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from medseg.errors import InputError
+from medseg.io.image2d import with_size_of
 from medseg.io.read import read_labels
 from medseg.io.recognize import recognize
 from medseg.prepare.regrid import regrid
@@ -32,7 +33,9 @@ def read_pair(prediction: Path, reference: Path) -> tuple[LabelMap, LabelMap]:
         return (contours, on) if drawn[0] else (on, contours)
     partial = [recognize(path).kind == "dicom" for path in (prediction, reference)]
     if partial[0] == partial[1]:
-        return read_labels(prediction), read_labels(reference)
+        ours, theirs = read_labels(prediction), read_labels(reference)
+        theirs = with_size_of(ours.geometry, theirs, reference)
+        return with_size_of(theirs.geometry, ours, prediction), theirs
     from medseg.io.dicom_results.seg import read_seg
 
     part, other = (prediction, reference) if partial[0] else (reference, prediction)
