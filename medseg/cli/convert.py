@@ -9,6 +9,7 @@ import typer
 from medseg.cli.options import (
     INPUT,
     WRITE,
+    AllowIncompleteOption,
     AllowUnevenOption,
     InputsArgument,
     JsonOption,
@@ -32,6 +33,7 @@ def convert(
         ),
     ] = "auto",
     allow_uneven: AllowUnevenOption = False,
+    allow_incomplete: AllowIncompleteOption = False,
     keep_names: KeepNamesOption = False,
     json: JsonOption = False,
 ) -> int:
@@ -45,7 +47,13 @@ def convert(
     from medseg.io.convert import convert as convert_files
 
     result = convert_files(
-        inputs, out, format=format, content=content, allow_uneven=allow_uneven, keep_names=keep_names
+        inputs,
+        out,
+        format=format,
+        content=content,
+        allow_uneven=allow_uneven,
+        allow_incomplete=allow_incomplete,
+        keep_names=keep_names,
     )
     if json:
         print_json(

@@ -7,6 +7,7 @@ from typing import Annotated
 from medseg.cli.options import (
     RUN,
     WRITE,
+    AllowIncompleteOption,
     AllowUnevenOption,
     InputsArgument,
     JsonOption,
@@ -26,6 +27,7 @@ def inspect(
     ] = False,
     thumbnails: Annotated[bool, option(WRITE, "--thumbnails", help="Draw thumbnails in the terminal.")] = False,
     allow_uneven: AllowUnevenOption = False,
+    allow_incomplete: AllowIncompleteOption = False,
     json: JsonOption = False,
 ) -> int:
     """Show every volume under some files and folders, with a verdict, and why each other file is skipped.
@@ -37,7 +39,14 @@ def inspect(
     """
     from medseg.review.inspect import inspect as inspect_files
 
-    inspection = inspect_files(inputs, out, model=model, headers_only=headers_only, allow_uneven=allow_uneven)
+    inspection = inspect_files(
+        inputs,
+        out,
+        model=model,
+        headers_only=headers_only,
+        allow_uneven=allow_uneven,
+        allow_incomplete=allow_incomplete,
+    )
     if json:
         print_json(inspection.as_json())
     else:

@@ -87,6 +87,10 @@ KeepNamesOption = Annotated[
     bool,
     option(WRITE, "--keep-names", help="Keep file names that look like a patient's in case ids and reports."),
 ]
+AllowIncompleteOption = Annotated[
+    bool,
+    option(WHAT, "--allow-incomplete", help="Read a DICOM series that lost a part without it instead of rejecting it."),
+]
 ShardOption = Annotated[
     str | None,
     option(RUN, "--shard", help="Do part K of N of the cases, K from 1 to N.", metavar="K/N", callback=shard),

@@ -10,6 +10,7 @@ from medseg.cli.options import (
     LABEL_FORMATS,
     RUN,
     WRITE,
+    AllowIncompleteOption,
     AllowUnevenOption,
     ConfigOption,
     DryRunOption,
@@ -72,6 +73,7 @@ def predict(
         ),
     ] = None,
     allow_uneven: AllowUnevenOption = False,
+    allow_incomplete: AllowIncompleteOption = False,
     save: Annotated[
         str | None,
         option(
@@ -114,6 +116,7 @@ def predict(
         best=best,
         series=series,
         allow_uneven=allow_uneven,
+        allow_incomplete=allow_incomplete,
         save=save or (),
         config=config or "predict",
         settings=settings or [],

@@ -156,7 +156,7 @@ def _mean_cosines(frames: Sequence[Frame], where: object, notes: list[str]) -> n
     every = np.array([_cosines(frame) for frame in frames])
     if np.abs(every - first).max() <= SAME_COSINE:
         return first
-    mean = every.mean(axis=0)
+    mean: npt.NDArray[np.float64] = every.mean(axis=0)
     mean /= np.linalg.norm(mean, axis=1, keepdims=True)
     turned = float(np.linalg.norm(every - mean, axis=2).max())
     if turned > MOST_TURNED:

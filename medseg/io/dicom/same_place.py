@@ -75,7 +75,7 @@ def _is_fewest(groups: Sequence[Sequence[int]]) -> bool:
     return len(groups) == fullest and all(len(set(group)) == len(group) for group in groups)
 
 
-def _by_sweeps(frames: list[Frame], places: Sequence[int]) -> list[list[int]]:
+def _by_sweeps(frames: Sequence[Frame], places: Sequence[int]) -> list[list[int]]:
     """Split by instance number where it runs through all places in one direction, again and again."""
     if any(f.instance_number is None for f in frames):
         return []

@@ -79,13 +79,11 @@ def _from_activity(frames: Sequence[Frame]) -> float:
         raise UnknownSUVError(f"the patient's weight of {weight:g} kg is absurd")
     if not _is_corrected(header):
         raise UnknownSUVError("they are not corrected for attenuation and decay")
-    every = [frame.header.get("RadiopharmaceuticalInformationSequence") or () for frame in frames]
-    injections: set[tuple[str, ...]] = {
-        tuple(str(doses[0].get(k)) for k in GIVEN) for doses in every if len(doses) == 1
-    }
+    every = [list(frame.header.get("RadiopharmaceuticalInformationSequence") or ()) for frame in frames]
+    injections = {tuple(str(doses[0].get(k)) for k in GIVEN) for doses in every if len(doses) == 1}
     if len(injections) != 1 or not all(len(doses) == 1 for doses in every):
         raise UnknownSUVError("the radiopharmaceutical is not given, or not the same in all slices")
-    given = every[0][0]
+    given: Dataset = every[0][0]
     dose, half_life = _number(given.get("RadionuclideTotalDose")), _number(given.get("RadionuclideHalfLife"))
     if not (dose >= LEAST_DOSE and half_life > 0):
         raise UnknownSUVError("the injected activity or the half-life is missing or absurd")

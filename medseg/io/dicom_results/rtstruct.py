@@ -61,7 +61,7 @@ def drawn_on(
     for entry, mask in zip(table, masks, strict=True):
         if together[mask].any():
             maps = [
-                LabelMap(mask.astype(dtype) * dtype(entry.value), geometry, LabelTable((entry,)))
+                LabelMap(np.where(mask, entry.value, 0).astype(dtype), geometry, LabelTable((entry,)))
                 for entry, mask in zip(table, masks, strict=True)
             ]
             return tuple(maps), warnings
