@@ -39,9 +39,9 @@ def _by_totals(volume: Volume, series: Sequence[Frame]) -> Iterable[str]:
             yield HERE.format(len(volume.frames), _largest(volume.frames, "NumberOfSlices"), "time", "Number of Slices")
     for uid in {str(frame.header.get("ConcatenationUID") or "") for frame in volume.frames} - {""}:
         parts = [frame for frame in series if str(frame.header.get("ConcatenationUID")) == uid]
-        there = len({frame.sop_uid for frame in parts})
-        if (stated := _largest(parts, "InConcatenationTotalNumber")) > there:
-            yield f"{there} of {stated} parts of this object are here, by its header (In-concatenation Total Number)"
+        present = len({frame.sop_uid for frame in parts})
+        if (stated := _largest(parts, "InConcatenationTotalNumber")) > present:
+            yield f"{present} of {stated} parts of this object are here, by its header (In-concatenation Total Number)"
 
 
 def _by_numbers(volume: Volume, series: Sequence[Frame]) -> Iterable[str]:
@@ -115,7 +115,7 @@ def _goes_on(volume: Volume, other: Volume) -> bool:
 def _difference(one: Frame, other: Frame) -> str:
     """What two images of a series differ in, of what no volume mixes."""
 
-    def of(frame: Frame) -> dict[str, object]:
+    def attributes(frame: Frame) -> dict[str, object]:
         get = frame.header.get
         return {
             "the object class": str(get("SOPClassUID")),
@@ -126,5 +126,5 @@ def _difference(one: Frame, other: Frame) -> str:
             "samples per pixel": get("SamplesPerPixel"),
         }
 
-    left, right = of(one), of(other)
+    left, right = attributes(one), attributes(other)
     return ", ".join(name for name in left if left[name] != right[name]) or "the orientation or what they show"

@@ -19,7 +19,7 @@ UNEVEN = 0.05
 WORTH_A_NOTE = 0.01
 SAME_PLACE = 1e-3
 # Positions that are all written to a tenth of a millimeter may be off by half of that along each axis; but no more than
-# this share of the slice spacing is put down to rounding.
+# this fraction of the slice spacing is put down to rounding.
 TENTH = 0.1
 MOST_ROUNDED = 0.25
 # Radians, 0.3 degrees, that directions may lie from their mean: 0.75 mm at the rim of a 300 mm field of view.

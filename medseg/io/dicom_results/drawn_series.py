@@ -26,7 +26,7 @@ class _Candidate:
     frame: str | None
 
     @classmethod
-    def of(cls, scan: FoundScan) -> _Candidate:
+    def from_scan(cls, scan: FoundScan) -> _Candidate:
         with lenient():
             volume = volume_of(scan)
         frame = volume.frames[0].header.get("FrameOfReferenceUID")
@@ -45,9 +45,9 @@ def read_on_series(
     """
     structures = read_structures(path)
     referenced = frozenset().union(*(structure.images for structure in structures))
-    candidates = [_Candidate.of(scan) for scan in scans if scan.series_uid in series]
+    candidates = [_Candidate.from_scan(scan) for scan in scans if scan.series_uid in series]
     if not candidates:
-        candidates = [one for one in map(_Candidate.of, scans) if one.images & referenced]
+        candidates = [one for one in map(_Candidate.from_scan, scans) if one.images & referenced]
     if not candidates:
         raise InputError(
             "none of the volumes given is the one these contours were drawn on",

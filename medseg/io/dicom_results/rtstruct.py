@@ -28,7 +28,7 @@ def read_rtstruct(path: Path, on: Scan | Geometry, pattern: str = ".*", *, frame
 
     A pixel belongs to a structure where its center lies inside an odd number of the structure's contours on that slice,
     so that contours inside contours are holes. Structures in another frame of reference than the scan's, or than
-    `frame` where only a grid is given, are left out. Only structures whose whole name matches the pattern, in any case,
+    `frame` where only a grid is given, are skipped. Only structures whose whole name matches the pattern, in any case,
     are read; values count from 1 in the order of the file. Overlapping structures are a `FormatLimitation`.
     """
     geometry = on if isinstance(on, Geometry) else on.geometry

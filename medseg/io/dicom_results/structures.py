@@ -113,7 +113,7 @@ def in_frame(
             "the structures are drawn in another frame of reference than the scan's", where=path, fix=ITS_SERIES
         )
     return fitting, tuple(
-        f"'{s.entry.name}' is drawn in another frame of reference than the scan's and was left out"
+        f"'{s.entry.name}' is drawn in another frame of reference than the scan's and was skipped"
         for s in structures
         if s not in fitting
     )

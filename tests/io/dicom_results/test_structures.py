@@ -1,4 +1,4 @@
-"""Structures of an RTSTRUCT that are not as they should be: left out, taken once, or with a warning."""
+"""Structures of an RTSTRUCT that are not as they should be: skipped, taken once, or with a warning."""
 
 import json
 from copy import deepcopy
@@ -55,7 +55,7 @@ def converted(*inputs, out):
     return done, maps
 
 
-OTHER_FRAME = "'Größe α' is drawn in another frame of reference than the scan's and was left out"
+OTHER_FRAME = "'Größe α' is drawn in another frame of reference than the scan's and was skipped"
 
 
 def test_a_structure_of_another_frame_is_left_out(tmp_path, caplog):
