@@ -12,7 +12,7 @@
         ├── FormatLimitation
         ├── ModelError
         ├── ResourceLimit
-        ├── MissingDependency
+        ├── MissingDependency  exit code 2
         └── ArchiveError       in medseg.service.archive
             └── ArchiveRefusal
     BaseException
@@ -113,6 +113,8 @@ class ResourceLimit(MedsegError):
 class MissingDependency(MedsegError):
     """An optional package is needed for what was asked, and is not installed."""
 
+    exit_code = 2
+
 
 class Interrupted(BaseException):
     """A signal asked the process to stop; what is done is kept, and the same command resumes there.
@@ -128,6 +130,8 @@ class Interrupted(BaseException):
 
 
 def first_line(error: BaseException) -> str:
-    """What another library's error says, without the pages it may add; its name where it says nothing."""
+    """What another library's error says, or the system's; no pages, no numbers, its name where it says nothing."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__

@@ -71,11 +71,11 @@ def test_options_have_the_names_of_the_command_line(name: str) -> None:
     module = next(verbs[name] for verbs in VERBS.values() if name in verbs)
     verb = getattr(importlib.import_module(f"medseg.cli.{module}"), name)
     parameters = inspect.signature(verb, eval_str=True).parameters.values()
-    options = {_name(parameter) for parameter in parameters if parameter.name not in PRINTED}
+    options = {typed_name(parameter) for parameter in parameters if parameter.name not in PRINTED}
     assert options <= set(inspect.signature(getattr(medseg, name)).parameters)
 
 
-def _name(parameter: inspect.Parameter) -> str:
+def typed_name(parameter: inspect.Parameter) -> str:
     """Name of an argument, or of an option as it is typed."""
     option = parameter.annotation.__metadata__[0]
     declared = [name for name in (option.default, *(option.param_decls or ())) if isinstance(name, str)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import numpy.typing as npt
 
 from medseg.api.prediction import Prediction
 from medseg.config.arguments import check_arguments
+from medseg.config.bounds import Device, Maps, Overlap, names_in
 from medseg.config.load import build
-from medseg.engine.predict import maps_to_save
 from medseg.engine.stages.refine import Refine
 from medseg.errors import UsageError
 from medseg.infer.options import EngineName, InferOptions, Mirror, PrecisionName
@@ -81,12 +80,12 @@ class Model:
 def load_model(
     name: str | Path,
     *,
-    device: str = "auto",
+    device: Device = "auto",
     engine: EngineName = "auto",
     precision: PrecisionName = "auto",
-    overlap: float = 0.5,
+    overlap: Overlap = 0.5,
     mirror: Mirror = "auto",
-    save: str | Sequence[str] = (),
+    save: Maps = (),
 ) -> Model:
     """Load a model.
 
@@ -128,7 +127,7 @@ def load_model(
     """
     package = resolve_model(name)
     values: dict[str, object] = {"device": device, "engine": engine, "precision": precision, "overlap": overlap}
-    values |= {"mirror": mirror, **dict.fromkeys(maps_to_save(save, option="load_model, save"), True)}
+    values |= {"mirror": mirror, **dict.fromkeys(names_in(save), True)}
     return Model(package.card, Predictor(package, build(InferOptions, values, where="load_model")))
 
 

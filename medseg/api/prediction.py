@@ -13,12 +13,12 @@ import numpy.typing as npt
 from PIL import Image
 
 from medseg.config.arguments import check_arguments
+from medseg.config.bounds import LabelFormats, Pixels, names_in
 from medseg.config.load import build
 from medseg.draw.page import png_url
 from medseg.draw.preview import draw_preview
 from medseg.engine.stages.drawing import Preview
 from medseg.engine.stages.saving import Save
-from medseg.errors import UsageError
 from medseg.io.files.writable import check_writable, output_folder
 from medseg.io.formats import Labeled, write_file
 from medseg.post.quality import check_quality
@@ -32,8 +32,6 @@ from medseg.types.stage import RunContext
 
 if TYPE_CHECKING:
     import nibabel as nib
-
-SMALLEST = 16  # pixels along each side of a plane that is drawn
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -121,7 +119,7 @@ class Prediction:
         return self.labels.to_nibabel()
 
     @check_arguments
-    def save(self, path: str | Path, *, formats: tuple[str, ...] = ("nifti", "dicom-seg")) -> Path:
+    def save(self, path: str | Path, *, formats: LabelFormats = ("nifti", "dicom-seg")) -> Path:
         """Write the labels to a file, or what `medseg predict` writes of a case to a folder.
 
         Parameters
@@ -129,7 +127,7 @@ class Prediction:
         path : str or Path
             A file whose name ends in .nii.gz, .nii, .nrrd, .mha, .stl, .obj, .glb, or in .seg.dcm for a DICOM scan;
             without any suffix a folder.
-        formats : tuple of str
+        formats : str or sequence of str
             For a folder: as ``medseg predict --format``.
 
         Returns
@@ -148,7 +146,7 @@ class Prediction:
         check_writable(target)
         if not target.suffix or target.is_dir():
             output_folder(target)
-            save = build(Save.Options, {"formats": formats}, where="Prediction.save")
+            save = build(Save.Options, {"formats": names_in(formats)}, where="Prediction.save")
             context = RunContext(target.parent, target.name)
             Preview(Preview.Options()).run(Save(save).run(self.segmented, context), context)
             return target
@@ -156,7 +154,7 @@ class Prediction:
         return target
 
     @check_arguments
-    def plot(self, *, size: int = 300) -> Image.Image:
+    def plot(self, *, size: Pixels = 300) -> Image.Image:
         """Draw the axial, coronal and sagittal plane in which the labels are largest, as predict's preview.
 
         Parameters
@@ -174,9 +172,6 @@ class Prediction:
         UsageError
             When there are fewer than 16 pixels.
         """
-        if size < SMALLEST:
-            fix = f"Give {SMALLEST} pixels or more."
-            raise UsageError(f"planes of {size} pixels show nothing", where="medseg.Prediction.plot, size", fix=fix)
         return draw_preview(
             self.segmented.case.scan, self.labels, self.segmented.volumes, instances=self.instances, size=size
         )

@@ -81,13 +81,9 @@ class Comparison:
     device: str = "auto"
 
 
-def compare_architectures(comparison: Comparison, only: Sequence[str] = ()) -> list[ArchitectureResult]:
-    """Train and measure the architectures, those that are named only, whose result is not there yet.
-
-    Results of the others are taken where they are there. One that cannot be trained or measured says why in its result
-    and stops no other.
-    """
-    names = [architecture.name for architecture in comparison.architectures.architectures]
+def check_names(chosen: Architectures, only: Sequence[str]) -> None:
+    """Refuse names of architectures that the configuration does not have."""
+    names = [architecture.name for architecture in chosen.architectures]
     unknown = sorted(set(only) - set(names))
     if unknown:
         raise UsageError(
@@ -95,6 +91,15 @@ def compare_architectures(comparison: Comparison, only: Sequence[str] = ()) -> l
             where=f"--only {unknown[0]}",
             fix=f"{did_you_mean(unknown[0], names)} There are: {', '.join(names)}.",
         )
+
+
+def compare_architectures(comparison: Comparison, only: Sequence[str] = ()) -> list[ArchitectureResult]:
+    """Train and measure the architectures, those that are named only, whose result is not there yet.
+
+    Results of the others are taken where they are there. One that cannot be trained or measured says why in its result
+    and stops no other.
+    """
+    check_names(comparison.architectures, only)
     results: list[ArchitectureResult] = []
     for architecture in comparison.architectures.architectures:
         config = comparison.architectures.configuration(architecture, comparison.seconds)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from medseg.cli.options import NETWORK, option
+from medseg.config.bounds import AtLeast0
 
 ADDRESS = "Archive: dicom://HOST:PORT/AETITLE, dicoms:// for TLS, or the https:// root of a DICOMweb service."
 UserOption = Annotated[
@@ -40,6 +41,6 @@ RetriesOption = Annotated[
         "--retries",
         help="Number of further attempts when the connection breaks, at least 0.",
         metavar="N",
-        min=0,
+        kind=AtLeast0,
     ),
 ]

@@ -8,6 +8,7 @@ import typer
 
 from medseg.cli.options import WHAT, ConfigOption, DatasetArgument, JsonOption, OptionalOutOption, SetOption, option
 from medseg.cli.verb import print_json
+from medseg.config.bounds import AtLeast0, AtLeast1
 
 
 def audit(
@@ -21,11 +22,11 @@ def audit(
             "--folds",
             help="Number of folds of the split that is checked for leakage, at least 1.",
             metavar="N",
-            min=1,
+            kind=AtLeast1,
         ),
     ] = 5,
     fold: Annotated[
-        int, option(WHAT, "--fold", help="Fold of that split that is held out, from 0.", metavar="N", min=0)
+        int, option(WHAT, "--fold", help="Fold of that split that is held out, from 0.", metavar="N", kind=AtLeast0)
     ] = 0,
     settings: SetOption = None,
     json: JsonOption = False,

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from medseg.cli.checks import duration
 from medseg.cli.options import (
     INPUT,
     SETTINGS,
@@ -20,6 +19,7 @@ from medseg.cli.options import (
     option,
 )
 from medseg.cli.verb import print_json, verb
+from medseg.config.bounds import Duration
 
 group = typer.Typer(
     no_args_is_help=True,
@@ -54,7 +54,7 @@ def architectures(
             "--time-budget",
             help="Training time of each architecture, such as 3m. On a CPU, CPU time counts.",
             metavar="TIME",
-            callback=duration,
+            kind=Duration,
         ),
     ] = None,
     device: DeviceOption = "auto",
@@ -75,7 +75,7 @@ def architectures(
     from dataclasses import asdict
 
     from medseg import resources
-    from medseg.bench.architectures import Comparison, compare_architectures
+    from medseg.bench.architectures import Comparison, check_names, compare_architectures
     from medseg.bench.architectures_config import read_architectures
     from medseg.bench.architectures_report import Circumstances, write_architectures
     from medseg.data.layouts import read_dataset
@@ -83,10 +83,11 @@ def architectures(
     from medseg.training.device import choose_device
     from medseg.training.options import seconds_of
 
-    require("matplotlib", extra="plots", needed_by="medseg bench architectures")  # before hours of training
     chosen = read_architectures(resources.find("configs", config), settings or [])
     budget = time_budget or chosen.time_budget
     seconds = seconds_of(budget)
+    check_names(chosen, only or ())
+    require("matplotlib", extra="plots", needed_by="medseg bench architectures")  # before hours of training
     comparison = Comparison(chosen, read_dataset(dataset), work / chosen.name, seconds, device)
     results = compare_architectures(comparison, only or ())
     words = ["medseg", "bench", "architectures", dataset.name, "--config", config, "--time-budget", budget]

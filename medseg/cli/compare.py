@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from medseg.cli.checks import METRICS, metric_names
 from medseg.cli.options import INPUT, RUN, WHAT, JsonOption, OptionalOutOption, argument, option
 from medseg.cli.verb import print_json
+from medseg.config.bounds import METRICS, Metrics, Resamples
 
 
 def compare(
@@ -25,7 +25,7 @@ def compare(
             help=f"Metric to compare, such as nsd@2mm: {', '.join(METRICS)}. May be repeated. By default, dice, "
             "one nsd and hd95.",
             metavar="METRIC",
-            callback=metric_names,
+            kind=Metrics,
         ),
     ] = None,
     classes: Annotated[
@@ -45,7 +45,8 @@ def compare(
     ] = None,
     out: OptionalOutOption = None,
     n_bootstrap: Annotated[
-        int, option(RUN, "--n-bootstrap", help="Number of bootstrap resamples, at least 100.", metavar="N", min=100)
+        int,
+        option(RUN, "--n-bootstrap", help="Number of bootstrap resamples, at least 100.", metavar="N", kind=Resamples),
     ] = 2000,
     json: JsonOption = False,
 ) -> int:

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from medseg.cli.checks import all_more_than_0
 from medseg.cli.options import (
     INPUT,
     RUN,
@@ -23,6 +22,7 @@ from medseg.cli.options import (
     option,
 )
 from medseg.cli.verb import print_json
+from medseg.config.bounds import AtLeast1, MoreThan0
 from medseg.errors import UsageError
 
 
@@ -75,7 +75,7 @@ def evaluate(
             "--tolerance",
             help="Tolerance of NSD, more than 0; may be repeated. By default, 1 and 2.",
             metavar="MM",
-            callback=all_more_than_0,
+            kind=MoreThan0,
         ),
     ] = None,
     objects: Annotated[
@@ -109,7 +109,9 @@ def evaluate(
     config: ConfigOption = None,
     jobs: Annotated[
         int | None,
-        option(RUN, "--jobs", help="Number of cases measured at the same time, at least 1.", metavar="N", min=1),
+        option(
+            RUN, "--jobs", help="Number of cases measured at the same time, at least 1.", metavar="N", kind=AtLeast1
+        ),
     ] = None,
     keep_names: KeepNamesOption = False,
     parquet: Annotated[bool, option(WRITE, "--parquet", help="Write per_case.parquet too.")] = False,
@@ -176,8 +178,8 @@ def _pairs(texts: list[str] | None, option: str) -> Iterator[tuple[str, str]]:
 
 
 def _value(text: str, option: str) -> int:
-    if not text.strip().isdecimal():
+    if not text.strip().isdecimal() or not 1 <= int(text) <= 65535:
         raise UsageError(
-            f"{option}: '{text.strip()}' is not a class value", fix="Class values are whole numbers from 1."
+            f"{option}: '{text.strip()}' is not a class value", fix="Class values are whole numbers from 1 to 65535."
         )
     return int(text)

@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from medseg.cli.checks import comma_separated, regular_expression, split_names
 from medseg.cli.options import (
     INPUT,
-    LABEL_FORMATS,
     MODEL,
     WRITE,
     JsonOption,
@@ -20,6 +18,7 @@ from medseg.cli.options import (
     option,
 )
 from medseg.cli.verb import print_json
+from medseg.config.bounds import LABEL_FORMATS, LabelFormats, Pattern
 
 
 def export(
@@ -41,7 +40,7 @@ def export(
             "-f",
             help=f"Formats to write: {', '.join(LABEL_FORMATS)}.",
             metavar="FORMAT,...",
-            callback=comma_separated(*LABEL_FORMATS),
+            kind=LabelFormats,
         ),
     ],
     source: Annotated[
@@ -73,7 +72,7 @@ def export(
             help="Regular expression for the structures of an RTSTRUCT to take. By default, all of them.",
             metavar="PATTERN",
             show_default=False,
-            callback=regular_expression,
+            kind=Pattern,
         ),
     ] = ".*",
     json: JsonOption = False,
@@ -91,7 +90,7 @@ def export(
     written = export_labels(
         labels,
         out,
-        format=split_names(formats),
+        format=formats,
         source=source,
         model=model,
         manual=manual,

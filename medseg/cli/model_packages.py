@@ -6,11 +6,18 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from medseg.cli.checks import FOLDS, comma_separated, matching, split_names
 from medseg.cli.options import INPUT, MODEL, RUN, WHAT, WRITE, JsonOption, ModelArgument, argument, option
 from medseg.cli.verb import print_json
+from medseg.config.bounds import AtLeast1, Folds, matching, names_in, some_of
 
-NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+ModelName = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+        "letters, digits, dots, hyphens and underscores, and begin with a letter or digit",
+    ),
+]
+Precisions = Annotated[str, some_of("bfloat16", "int8")]
 
 
 def import_model(
@@ -30,7 +37,7 @@ def import_model(
             "--name",
             help="Name by which --model will find it.",
             metavar="NAME",
-            callback=matching(NAME, "letters, digits, dots, hyphens and underscores, and begin with a letter or digit"),
+            kind=ModelName,
         ),
     ],
     card: Annotated[
@@ -66,7 +73,7 @@ def import_model(
             "--folds",
             help="Folds of nnU-Net: all, or numbers such as 0,1. By default, every numbered one.",
             metavar="all|N,...",
-            callback=matching(FOLDS, "all, or numbers such as 0,1"),
+            kind=Folds,
         ),
     ] = None,
     checkpoint: Annotated[
@@ -99,7 +106,7 @@ def import_model(
         card=card,
         trust=trust,
         configuration=configuration,
-        folds=None if folds is None else split_names(folds),
+        folds=None if folds is None else names_in(folds),
         checkpoint=checkpoint,
         orientation=orientation,
         overwrite=overwrite,
@@ -170,11 +177,11 @@ def optimize(
             "--precision",
             help="Precisions to measure: bfloat16, int8, or both. By default, all that run here.",
             metavar="PRECISION,...",
-            callback=comma_separated("bfloat16", "int8"),
+            kind=Precisions,
         ),
     ] = None,
     cases: Annotated[
-        int, option(WHAT, "--cases", help="Number of cases to measure at most, 1 or more.", metavar="N", min=1)
+        int, option(WHAT, "--cases", help="Number of cases to measure at most, 1 or more.", metavar="N", kind=AtLeast1)
     ] = 50,
     out: Annotated[
         Path | None,

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from medseg.cli.checks import matching, more_than_0, shard
+from medseg.cli.checks import checked
+from medseg.config.bounds import Device, MoreThan0, ShardName
 
 INPUT = "Input and output"
 MODEL = "Model"
@@ -21,9 +22,9 @@ LOG = "Log and help"
 GROUPS = (INPUT, MODEL, WHAT, WRITE, RUN, NETWORK, SETTINGS, LOG)
 
 
-def option(group: str, *names: str, help: str, **more: Any) -> Any:
-    """Declare an option in a group of `--help`."""
-    return typer.Option(*names, help=help, rich_help_panel=group, **more)
+def option(group: str, *names: str, help: str, kind: Any = None, **more: Any) -> Any:
+    """Declare an option in a group of `--help`; of a kind in `medseg.config.bounds`, where it has bounds or a form."""
+    return typer.Option(*names, help=help, rich_help_panel=group, **{**checked(kind), **more})
 
 
 def argument(group: str, metavar: str, *, help: str, **more: Any) -> Any:
@@ -31,21 +32,6 @@ def argument(group: str, metavar: str, *, help: str, **more: Any) -> Any:
     return typer.Argument(metavar=metavar, help=help, rich_help_panel=group, **more)
 
 
-# As medseg.io.formats.WRITERS, which is not imported for the sake of a quick --help; a test holds them together.
-LABEL_FORMATS = (
-    "nifti",
-    "nrrd",
-    "dicom-seg",
-    "dicom-seg-labelmap",
-    "dicom-seg-fractional",
-    "dicom-seg-objects",
-    "rtstruct",
-    "sr",
-    "sc",
-    "stl",
-    "obj",
-    "gltf",
-)
 InputsArgument = Annotated[list[Path], argument(INPUT, "INPUT", help="Files and folders, mixed.", exists=True)]
 DatasetArgument = Annotated[Path, argument(INPUT, "DATASET", help="Folder of the dataset, in any layout.", exists=True)]
 _OUT = option(INPUT, "--out", "-o", help="Folder for the results.", metavar="DIR")
@@ -61,7 +47,7 @@ _DEVICE = option(
     "--device",
     help="Device that computes the network; auto takes a GPU where there is one.",
     metavar="auto|cpu|cuda|cuda:N",
-    callback=matching(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or cuda:N"),
+    kind=Device,
 )
 DeviceOption = Annotated[str, _DEVICE]
 OptionalDeviceOption = Annotated[str | None, _DEVICE]
@@ -93,7 +79,7 @@ AllowIncompleteOption = Annotated[
 ]
 ShardOption = Annotated[
     str | None,
-    option(RUN, "--shard", help="Do part K of N of the cases, K from 1 to N.", metavar="K/N", callback=shard),
+    option(RUN, "--shard", help="Do part K of N of the cases, K from 1 to N.", metavar="K/N", kind=ShardName),
 ]
 MaxMemoryOption = Annotated[
     float | None,
@@ -102,14 +88,12 @@ MaxMemoryOption = Annotated[
         "--max-memory",
         help="Memory that one case may use, more than 0. By default, 9/10 of what is free.",
         metavar="GIB",
-        callback=more_than_0,
+        kind=MoreThan0,
     ),
 ]
 MaxSecondsOption = Annotated[
     float | None,
-    option(
-        RUN, "--max-seconds", help="Time that one case may take, more than 0.", metavar="SECONDS", callback=more_than_0
-    ),
+    option(RUN, "--max-seconds", help="Time that one case may take, more than 0.", metavar="SECONDS", kind=MoreThan0),
 ]
 OverwriteOption = Annotated[bool, option(RUN, "--overwrite", help="Compute again what is already done.")]
 DryRunOption = Annotated[bool, option(RUN, "--dry-run", help="Show what would be done, and write nothing.")]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from medseg.cli.checks import comma_separated
 from medseg.cli.options import (
     INPUT,
-    LABEL_FORMATS,
     RUN,
     WRITE,
     AllowIncompleteOption,
@@ -28,6 +26,7 @@ from medseg.cli.options import (
     option,
 )
 from medseg.cli.verb import print_result
+from medseg.config.bounds import LABEL_FORMATS, LabelFormats, Maps, Overlap
 
 
 def predict(
@@ -42,7 +41,7 @@ def predict(
             "-f",
             help=f"Formats to write: {', '.join(LABEL_FORMATS)}. Without it: nifti, and dicom-seg for DICOM scans.",
             metavar="FORMAT,...",
-            callback=comma_separated(*LABEL_FORMATS),
+            kind=LabelFormats,
         ),
     ] = None,
     device: OptionalDeviceOption = None,
@@ -52,7 +51,7 @@ def predict(
     ] = None,
     overlap: Annotated[
         float | None,
-        option(RUN, "--overlap", help="Sliding-window overlap, 0 to 0.9.", metavar="FRACTION", min=0, max=0.9),
+        option(RUN, "--overlap", help="Sliding-window overlap, 0 to 0.9.", metavar="FRACTION", kind=Overlap),
     ] = None,
     mirror: Annotated[
         Literal["auto", "none", "left-right", "all"] | None,
@@ -81,7 +80,7 @@ def predict(
             "--save",
             help="Maps to write besides: probabilities, entropy, or both.",
             metavar="MAP,...",
-            callback=comma_separated("probabilities", "entropy"),
+            kind=Maps,
         ),
     ] = None,
     keep_names: KeepNamesOption = False,

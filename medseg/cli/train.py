@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from medseg.cli.checks import FOLDS, comma_separated, duration, matching
 from medseg.cli.options import (
     MODEL,
     RUN,
@@ -20,6 +19,7 @@ from medseg.cli.options import (
     option,
 )
 from medseg.cli.verb import print_json
+from medseg.config.bounds import AtLeast0, AtLeast1, Configurations, Duration, Folds
 
 
 def train(
@@ -33,11 +33,12 @@ def train(
             "--time-budget",
             help="Length of the training, such as 90s, 20m or 1.5h.",
             metavar="TIME",
-            callback=duration,
+            kind=Duration,
         ),
     ] = None,
     epochs: Annotated[
-        int | None, option(WHAT, "--epochs", help="Length of the training in epochs, at least 1.", metavar="N", min=1)
+        int | None,
+        option(WHAT, "--epochs", help="Length of the training in epochs, at least 1.", metavar="N", kind=AtLeast1),
     ] = None,
     device: DeviceOption = "auto",
     start: Annotated[
@@ -50,7 +51,7 @@ def train(
             "--folds",
             help="Cross-validate these folds: all, or numbers such as 0,1.",
             metavar="all|N,...",
-            callback=matching(FOLDS, "all, or numbers such as 0,1"),
+            kind=Folds,
         ),
     ] = None,
     configuration: Annotated[
@@ -61,7 +62,7 @@ def train(
             help="Kind of network to plan: 3d_fullres, 3d_lowres, 2d or cascade. Several, with --folds all, are "
             "compared.",
             metavar="NAME,...",
-            callback=comma_separated("3d_fullres", "3d_lowres", "2d", "cascade"),
+            kind=Configurations,
         ),
     ] = None,
     final: Annotated[
@@ -73,10 +74,11 @@ def train(
         ),
     ] = "all",
     processes: Annotated[
-        int, option(RUN, "--processes", help="Number of processes, one per GPU, at least 1.", metavar="N", min=1)
+        int,
+        option(RUN, "--processes", help="Number of processes, one per GPU, at least 1.", metavar="N", kind=AtLeast1),
     ] = 1,
     seed: Annotated[
-        int | None, option(RUN, "--seed", help="Seed of everything random, at least 0.", metavar="N", min=0)
+        int | None, option(RUN, "--seed", help="Seed of everything random, at least 0.", metavar="N", kind=AtLeast0)
     ] = None,
     settings: SetOption = None,
     json: JsonOption = False,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import inspect
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, wraps
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from pydantic import BaseModel, ConfigDict, create_model
@@ -16,12 +17,18 @@ from medseg.errors import UsageError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Item = TypeVar("Item", bound=str | Path)
 
 # What the system says of a path that a user can choose otherwise; anything else it says is a bug.
 OF_A_PATH = {
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR,
     errno.ENAMETOOLONG, errno.ELOOP,
 }  # fmt: skip
+
+
+def listed(given: Item | Sequence[Item]) -> list[Item]:
+    """Return the items given; a single text or path is one."""
+    return [given] if isinstance(given, str | Path) else list(given)
 
 
 def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
@@ -32,7 +39,7 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
 
     @cache  # made at the first call, so that importing stays quick
     def model() -> type[BaseModel]:
-        hints = typing.get_type_hints(function)
+        hints = typing.get_type_hints(function, include_extras=True)
         names = [name for name in inspect.signature(function).parameters if name != "self"]
         fields: dict[str, Any] = {name: (hints[name], ...) for name in names}
         config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())

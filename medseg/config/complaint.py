@@ -51,6 +51,13 @@ def complaint(model: type[BaseModel], values: Mapping[str, Any], errors: Sequenc
     if errors[0]["type"] == "missing":  # a misspelt key is missing too
         errors = sorted(errors, key=lambda one: one["type"] != "extra_forbidden")
     path = _path(model, values, errors[0])
+    if isinstance(errors[0].get("input"), list | tuple):  # where a list may stand, what is wrong is inside of it
+        paths = [_path(model, values, one) for one in errors]
+        deeper = [
+            one for one, its in zip(errors, paths, strict=True) if len(its) > len(path) and its[: len(path)] == path
+        ]
+        if deeper:
+            return complaint(model, values, deeper)
     if errors[0]["type"] == "extra_forbidden":
         return _unknown_key(model, path)
     same = [one for one in errors if _path(model, values, one) == path and one["type"] != "extra_forbidden"]

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from medseg.config.complaint import UNKNOWN, Complaint, complaint, meant
-from medseg.errors import ConfigError, UsageError, did_you_mean
+from medseg.errors import ConfigError, UsageError, did_you_mean, first_line
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -60,7 +60,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the file cannot be read ({error})", where=path) from error
+        raise ConfigError(f"the file cannot be read ({first_line(error)})", where=path) from error
     except _KeyTwice as error:
         raise ConfigError(f"the file {error}", where=path, fix="Keep one of them.") from error
     except yaml.YAMLError as error:

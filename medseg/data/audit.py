@@ -19,7 +19,7 @@ CLIPPED = 0.02
 USUAL = 0.9
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audit:
     """What was found.
 
@@ -29,6 +29,9 @@ class Audit:
     data: Dataset
     examined: tuple[Examined, ...]
     findings: tuple[Finding, ...]
+
+    def __repr__(self) -> str:
+        return f"Audit({len(self.examined)} cases, {len(self.findings)} findings, {len(self.blocked)} cases blocked)"
 
     @property
     def blocked(self) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from medseg.data.dataset import Channel, Dataset, DatasetCase
 from medseg.data.modality import dicom_modality
-from medseg.errors import InputError
+from medseg.errors import InputError, first_line
 from medseg.io.files.case_id import stem
 from medseg.types import LabelClass, LabelTable
 from medseg.types.labels import PALETTE
@@ -58,7 +58,7 @@ def read_description(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(where.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"cannot be read ({error})", where=where) from error
+        raise InputError(f"cannot be read ({first_line(error)})", where=where) from error
     if not isinstance(content, dict):
         raise InputError("is not a JSON object", where=where)
     return content

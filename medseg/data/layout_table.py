@@ -18,7 +18,7 @@ from medseg.data.description import DatasetDescription
 from medseg.data.layout_msd import class_table
 from medseg.data.layout_pairs import OBJECT, table_of_references
 from medseg.data.modality import dicom_modality
-from medseg.errors import InputError
+from medseg.errors import InputError, first_line
 from medseg.io.read import load_scan
 from medseg.types import LabelTable
 
@@ -91,7 +91,7 @@ def _rows(given: TableDataset, file: Path) -> tuple[list[dict[str, str]], Path]:
             reader = csv.DictReader(stream, strict=True)
             rows = [dict(row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot be read as CSV ({error})", where=source) from error
+        raise InputError(f"cannot be read as CSV ({first_line(error)})", where=source) from error
     for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():
             raise InputError(f"row {number} has more or fewer cells than the header", where=source)

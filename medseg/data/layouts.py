@@ -9,7 +9,7 @@ from pathlib import Path
 from medseg.data import layout_dicom, layout_msd, layout_nnunet, layout_pairs, layout_table
 from medseg.data.dataset import Dataset
 from medseg.data.description import DatasetDescription
-from medseg.errors import ConfigError, InputError
+from medseg.errors import ConfigError, InputError, UsageError
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ LAYOUTS: tuple[Layout, ...] = (
 def read_dataset(path: Path, given: DatasetDescription | None = None) -> Dataset:
     """Read a dataset in whichever layout it has."""
     if not path.exists():
-        raise InputError("there is no such file or folder", where=path, fix="Give the dataset's folder.")
+        raise UsageError("there is no such file or folder", where=path, fix="Give the dataset's folder.")
     for layout in LAYOUTS:
         if layout.recognize(path):
             if given is None:

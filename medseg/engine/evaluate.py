@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from medseg.config.arguments import check_arguments
-from medseg.errors import InputError
+from medseg.config.arguments import check_arguments, listed
+from medseg.config.bounds import AtLeast1, ClassValue, MoreThan0
+from medseg.errors import UsageError
 from medseg.evaluation.evaluate import EvaluationFiles, measure_folders
 from medseg.evaluation.evaluation import Evaluation
 from medseg.evaluation.options import EvaluateOptions, options_from
@@ -25,16 +26,16 @@ def evaluate(
     out: Path | str | None = None,
     *,
     table: Path | str | None = None,
-    group_by: Sequence[str] = (),
-    classes: Mapping[int, str] | None = None,
-    regions: Mapping[str, Sequence[int]] | None = None,
-    tolerances: Sequence[float] | None = None,
+    group_by: str | Sequence[str] = (),
+    classes: Mapping[ClassValue, str] | None = None,
+    regions: Mapping[str, Sequence[ClassValue]] | None = None,
+    tolerances: Sequence[MoreThan0] | None = None,
     objects: Literal["components", "instances", "none"] | None = None,
     images: Path | str | None = None,
     probabilities: Path | str | None = None,
     config: Path | str | EvaluateOptions | None = None,
-    settings: Sequence[str] = (),
-    jobs: int | None = None,
+    settings: str | Sequence[str] = (),
+    jobs: AtLeast1 | None = None,
     keep_names: bool = False,
     parquet: bool = False,
     mlflow_run: str | None = None,
@@ -49,7 +50,7 @@ def evaluate(
         Folder for per_case.csv, summary.json, summary.tex and report.html; nothing is written without it.
     table : path, optional
         CSV with case_id, and prediction, reference, patient, and columns of groups.
-    group_by : sequence of str
+    group_by : str or sequence of str
         Columns of the table to report by.
     classes : mapping of int to str, optional
         Names by value; measures these classes only.
@@ -65,7 +66,7 @@ def evaluate(
         Folder of probabilities, for calibration and FROC; those beside the labels are found without it.
     config : path or EvaluateOptions, optional
         Options from a YAML file, or as an object; the options given here come on top.
-    settings : sequence of str
+    settings : str or sequence of str
         Single options on top of all, such as ``"lesions.dilation=1"``.
     keep_names : bool
         Leave file names that look like a patient's in case ids and reports; by default they are hashed.
@@ -85,7 +86,9 @@ def evaluate(
     Raises
     ------
     InputError
-        When nothing can be paired, or there is no such run.
+        When nothing can be paired.
+    UsageError
+        When a path or the MLflow run does not exist.
     ConfigError
         When an option has no possible value.
     MissingDependency
@@ -94,7 +97,7 @@ def evaluate(
     folder = None if out is None else output_folder(out)
     options = options_from(
         config,
-        settings,
+        listed(settings),
         classes=classes,
         regions=regions,
         tolerances_mm=tolerances,
@@ -102,8 +105,14 @@ def evaluate(
         jobs=jobs,
         keep_names=keep_names or None,
     )
-    files = EvaluationFiles(Path(predictions), Path(references), _path(table), tuple(group_by), _path(probabilities))
-    scans = _images(_path(images), files.references)
+    files = EvaluationFiles(
+        _existing(predictions),
+        _existing(references),
+        table=None if table is None else _existing(table),
+        group_by=tuple(listed(group_by)),
+        probabilities=None if probabilities is None else _existing(probabilities),
+    )
+    scans = _beside(files.references) if images is None else _existing(images)
     # Before anything is measured: what is missing must not cost the measurement.
     if parquet:
         require_pyarrow()
@@ -116,14 +125,13 @@ def evaluate(
     return found
 
 
-def _path(path: Path | str | None) -> Path | None:
-    return None if path is None else Path(path)
+def _existing(path: Path | str) -> Path:
+    """A path that a user gave, or an error before anything is read."""
+    if not Path(path).exists():
+        raise UsageError("there is no such file or folder", where=path, fix="Check the path.")
+    return Path(path)
 
 
-def _images(images: Path | None, references: Path) -> Path | None:
-    """Folder of scans: as given, or the ``imagesTr`` of a dataset the references are in."""
-    if images is not None:
-        if not images.is_dir():
-            raise InputError("there is no such folder of scans", where=images, fix="Check the path given as --images.")
-        return images
+def _beside(references: Path) -> Path | None:
+    """Folder of scans of a dataset the references are in."""
     return next((p for p in (references / "imagesTr", references.parent / "imagesTr") if p.is_dir()), None)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medseg import resources
-from medseg.config.arguments import check_arguments
+from medseg.config.arguments import check_arguments, listed
+from medseg.config.bounds import Device, LabelFormats, Maps, MoreThan0, Overlap, ShardName, names_in
 from medseg.config.load import apply_overrides, merged, read_yaml
 from medseg.engine.isolation import Guard
 from medseg.engine.pipeline import assemble, load_pipeline
@@ -24,9 +25,6 @@ PRESETS: dict[Literal["fast", "best"], dict[str, Any]] = {
     "fast": {"overlap": 0.25, "mirror": "none"},
     "best": {"overlap": 0.5, "mirror": "all", "precision": "float32"},
 }
-
-# Maps that can be written besides the labels, each by the option of that name.
-SAVABLE = ("probabilities", "entropy")
 
 
 def run_pipeline(
@@ -65,22 +63,22 @@ def predict(
     model: str | Path,
     out: str | Path,
     *,
-    format: str | Sequence[str] | None = None,
-    device: str | None = None,
+    format: LabelFormats | None = None,
+    device: Device | None = None,
     engine: EngineName | None = None,
-    overlap: float | None = None,
+    overlap: Overlap | None = None,
     mirror: Mirror | None = None,
     fast: bool = False,
     best: bool = False,
     series: str | None = None,
     allow_uneven: bool = False,
     allow_incomplete: bool = False,
-    save: str | Sequence[str] = (),
+    save: Maps = (),
     config: str | Path = "predict",
-    settings: Sequence[str] = (),
-    shard: str | None = None,
-    max_memory: float | None = None,
-    max_seconds: float | None = None,
+    settings: str | Sequence[str] = (),
+    shard: ShardName | None = None,
+    max_memory: MoreThan0 | None = None,
+    max_seconds: MoreThan0 | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
     keep_names: bool = False,
@@ -112,7 +110,7 @@ def predict(
         Maps to write besides the labels: ``"probabilities"``, ``"entropy"``.
     config : str or Path
         Configuration to start from: a shipped one, or a YAML file.
-    settings : sequence of str
+    settings : str or sequence of str
         Single values of the configuration, ``a.b=c`` each, applied last.
     shard : str, optional
         ``"k/n"``: only part k of n of the cases.
@@ -135,7 +133,7 @@ def predict(
     """
     if fast and best:
         raise UsageError("--fast and --best exclude each other", fix="Choose one.")
-    maps, formats = maps_to_save(save), _names(format or ())
+    maps, formats = names_in(save), names_in(format)
     given = {"device": device, "engine": engine, "overlap": overlap, "mirror": mirror}
     segment: dict[str, Any] = dict(PRESETS["fast"] if fast else PRESETS["best"] if best else {})
     segment |= {key: value for key, value in given.items() if value is not None}
@@ -153,24 +151,18 @@ def predict(
         if "dicom-seg-fractional" in formats:
             segment["probabilities"] = True
             values["save"]["probabilities"] = "probabilities" in maps
-    listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
     how = RunOptions(
         overwrite,
         dry_run,
         Shard() if shard is None else Shard.parse(shard),
         guard=Guard(max_memory, max_seconds),
     )
-    return run_pipeline("batch-segmentation", listed, out, config=config, values=values, settings=settings, options=how)
-
-
-def maps_to_save(given: str | Sequence[str], *, option: str = "--save") -> list[str]:
-    """Return the names of maps to write besides the labels; `UsageError` for one that there is not."""
-    names = _names(given)
-    if unknown := [name for name in names if name not in SAVABLE]:
-        raise UsageError(f"{option} {unknown[0]}: there is no such output", fix=f"Choose among {', '.join(SAVABLE)}.")
-    return names
-
-
-def _names(given: str | Sequence[str]) -> list[str]:
-    """Names in a text with commas between them, or one by one."""
-    return [name.strip() for name in given.split(",") if name.strip()] if isinstance(given, str) else list(given)
+    return run_pipeline(
+        "batch-segmentation",
+        listed(inputs),
+        out,
+        config=config,
+        values=values,
+        settings=listed(settings),
+        options=how,
+    )

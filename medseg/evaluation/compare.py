@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import wilcoxon
 
-from medseg.config.arguments import check_arguments
+from medseg.config.arguments import check_arguments, listed
+from medseg.config.bounds import Metrics, Resamples
 from medseg.errors import InputError, UsageError, did_you_mean
 from medseg.evaluation.aggregate import Bootstrap, percentile_interval
 from medseg.evaluation.compare_tables import write_comparison
@@ -29,13 +30,13 @@ HEADLINE_ONLY = ("assd", "volume_difference_ml")  # shown of an evaluation, and 
 
 @check_arguments
 def compare(
-    evaluations: Sequence[Path | str],
+    evaluations: str | Path | Sequence[str | Path],
     *,
-    metrics: Sequence[str] = (),
-    classes: Sequence[str] = (),
+    metrics: Metrics = (),
+    classes: str | Sequence[str] = (),
     table: Path | str | None = None,
     out: Path | str | None = None,
-    n_bootstrap: int = 2000,
+    n_bootstrap: Resamples = 2000,
 ) -> Comparison:
     """Compare evaluations of the same cases: paired differences, Wilcoxon tests with Holm's correction, rankings.
 
@@ -43,7 +44,7 @@ def compare(
     ----------
     evaluations : sequence of path
         Output folders of `medseg evaluate`, or their per_case.csv; two or more, the baseline first.
-    metrics, classes : sequence of str
+    metrics, classes : str or sequence of str
         What to compare; by default Dice, one NSD and HD95, and every class all of them have.
     table : path, optional
         CSV with case_id and patient; by default patients are those of the evaluations' own tables.
@@ -65,18 +66,18 @@ def compare(
         When they have no case in common.
     """
     folder = None if out is None else output_folder(out)
-    if len(evaluations) < 2:
+    paths = [Path(path) for path in listed(evaluations)]
+    if len(paths) < 2:
         raise UsageError(
             "a comparison needs two evaluations or more", fix="Name the output folders of two evaluations."
         )
-    paths = [Path(path) for path in evaluations]
     names = _names(paths)
     values = {name: by_class_and_metric(read_per_case(path)) for name, path in zip(names, paths, strict=True)}
     cases = {name: {case for figures in found.values() for case in figures} for name, found in values.items()}
     shared = sorted(set.intersection(*cases.values()))
     if not shared:
         raise InputError("the evaluations have no case in common", fix="Compare evaluations of the same references.")
-    chosen = _chosen(values, metrics, classes)
+    chosen = _chosen(values, listed(metrics), listed(classes))
     known = _patients(paths) if table is None else _patients_in(Path(table))
     bootstrap = Bootstrap({case: known.get(case, case) for case in shared}, n_bootstrap)
     differences = [

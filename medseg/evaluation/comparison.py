@@ -12,7 +12,7 @@ from medseg.evaluation.ranking import Ranking
 LEVEL = 0.05
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Difference:
     """Two evaluations compared on one metric of one class, case by case; differences are second minus first.
 
@@ -34,6 +34,10 @@ class Difference:
     cases: int  # pairs tested: all where neither is NaN, infinite distances included as the largest
     infinite: int  # of these, pairs with an infinite value
     skipped: int  # cases without a pair, or with NaN in it
+
+    def __repr__(self) -> str:
+        what = f"'{self.first}', '{self.second}', {self.metric} of '{self.class_name}'"
+        return f"Difference({what}, mean={self.mean:.4g}, p_holm={self.p_holm:.3g}, cases={self.cases})"
 
     @property
     def sentence(self) -> str:
@@ -71,7 +75,7 @@ class Difference:
         return f"{self.second if closer[better] else self.first} is significantly better"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Several evaluations compared: every pair of them, on every metric and class."""
 
@@ -79,6 +83,9 @@ class Comparison:
     differences: tuple[Difference, ...]
     rankings: tuple[Ranking, ...]
     unpaired: dict[str, tuple[str, ...]]  # cases each evaluation has and not all others do
+
+    def __repr__(self) -> str:
+        return f"Comparison({len(self.names)} evaluations, {len(self.differences)} tests)"
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, for JSON."""

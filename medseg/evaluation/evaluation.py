@@ -11,7 +11,7 @@ from medseg.evaluation.options import EvaluateOptions
 from medseg.types import Report
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation(Report):
     """A report, with what the figures were made from.
 
@@ -37,6 +37,10 @@ class Evaluation(Report):
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     options: EvaluateOptions = field(default_factory=EvaluateOptions)
     names: Mapping[int, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        cases = len({row.case_id for row in self.rows})
+        return f"Evaluation({cases} cases measured, {len(self.failed)} failed, {len(self.rows)} figures)"
 
     @property
     def exit_code(self) -> int:

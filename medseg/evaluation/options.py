@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from medseg import resources
+from medseg.config.bounds import AtLeast0, AtLeast1, ClassValue, MoreThan0, Resamples
 from medseg.config.load import apply_overrides, build, read_yaml
 
-Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -30,7 +30,7 @@ class LesionRule(_Strict):
         default="dilated",
         description="dilated: the rule of BraTS 2023 and 2024; matched: that of the challenge's package since then",
     )
-    dilation: Annotated[int, Field(ge=0)] = Field(
+    dilation: AtLeast0 = Field(
         default=3, description="dilations after which reference lesions that touch count as one; for the rule dilated"
     )
     minimum_mm3: Annotated[float, Field(ge=0)] = Field(
@@ -41,14 +41,14 @@ class LesionRule(_Strict):
 class EvaluateOptions(_Strict):
     """Choices of an evaluation; the defaults measure everything but calibration, which needs probabilities."""
 
-    classes: dict[Annotated[int, Field(ge=1, le=65535)], str] | None = Field(
+    classes: dict[ClassValue, str] | None = Field(
         default=None, description="names by value; measures these classes only. Default: those the files hold"
     )
     regions: dict[str, tuple[int, ...]] = Field(
         default={}, description="unions of classes measured as one more class each, by name: lists of values"
     )
-    tolerances_mm: tuple[Positive, ...] = Field(default=(1.0, 2.0), description="tolerances T of nsd@T, in mm")
-    boundary_width_mm: Positive = Field(default=2.0, description="depth of the band of boundary_iou, mm")
+    tolerances_mm: tuple[MoreThan0, ...] = Field(default=(1.0, 2.0), description="tolerances T of nsd@T, in mm")
+    boundary_width_mm: MoreThan0 = Field(default=2.0, description="depth of the band of boundary_iou, mm")
     surfaces: bool = Field(default=True, description="measure distances; false measures overlap only")
     objects: Literal["components", "instances", "none"] = Field(
         default="components",
@@ -60,13 +60,13 @@ class EvaluateOptions(_Strict):
     )
     lesions: LesionRule = LesionRule()
     froc_iou: Fraction = Field(default=0.1, description="IoU from which a predicted object hits a reference object")
-    penalty_mm: Positive | None = Field(
+    penalty_mm: MoreThan0 | None = Field(
         default=None, description="value used for infinite distances in means; default: they are skipped and counted"
     )
-    n_bootstrap: Annotated[int, Field(ge=100)] = Field(default=2000, description="bootstrap resamples, over patients")
+    n_bootstrap: Resamples = Field(default=2000, description="bootstrap resamples, over patients")
     seed: int = Field(default=0, description="seed of the bootstrap")
-    worst: Annotated[int, Field(ge=0)] = Field(default=5, description="worst cases to list, and to draw in the report")
-    jobs: Annotated[int, Field(ge=1)] = Field(default=1, description="cases measured at the same time")
+    worst: AtLeast0 = Field(default=5, description="worst cases to list, and to draw in the report")
+    jobs: AtLeast1 = Field(default=1, description="cases measured at the same time")
 
     keep_names: bool = Field(
         default=False, description="leave file names that look like a patient's in case ids and reports"

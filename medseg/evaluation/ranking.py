@@ -15,7 +15,7 @@ from medseg.evaluation.aggregate import Bootstrap, badness
 from medseg.evaluation.summary import Values
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ranking:
     """Evaluations ranked by one metric."""
 
@@ -23,6 +23,9 @@ class Ranking:
     ranks: dict[str, float]  # 1 is best; ties share the mean of their ranks
     frequencies: dict[str, list[float]]  # fraction of the resamples in which each evaluation came first, second, ...
     kendall_tau: float  # mean rank correlation of the resamples with the ranking; 1 where it never changes
+
+    def __repr__(self) -> str:
+        return f"Ranking('{self.metric}', {len(self.ranks)} evaluations)"
 
     @property
     def sentence(self) -> str:

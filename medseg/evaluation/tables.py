@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from medseg.errors import InputError, MissingDependency
+from medseg.errors import InputError, MissingDependency, UsageError, first_line
 from medseg.evaluation.metrics.definitions import METRICS, metric
 from medseg.io.files.atomic import atomic_path
 from medseg.types import MeasurementRow
@@ -30,22 +30,27 @@ def per_case_csv(rows: Sequence[MeasurementRow]) -> str:
 
 def read_per_case(path: Path) -> list[MeasurementRow]:
     """Read a per_case.csv back, or the one in the output folder of an evaluation."""
+    fix = "Give the folder that `medseg evaluate --out` wrote, or its per_case.csv."
+    if not path.exists():
+        raise UsageError("there is no such file or folder", where=path, fix=fix)
+    if path.is_dir() and not (path / "per_case.csv").is_file():
+        raise InputError("it is not an evaluation, because it holds no per_case.csv", where=path, fix=fix)
     path = path / "per_case.csv" if path.is_dir() else path
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream)
             if tuple(reader.fieldnames or ()) != COLUMNS:
                 raise InputError(
-                    f"is not an evaluation: it needs the columns {', '.join(COLUMNS)}",
+                    f"it is not an evaluation, because it needs the columns {', '.join(COLUMNS)}",
                     where=path,
-                    fix="Give the folder `medseg evaluate --out` wrote, or its per_case.csv.",
+                    fix=fix,
                 )
             rows = [MeasurementRow(r["case_id"], r["class"], r["metric"], float(r["value"])) for r in reader]
     except (OSError, UnicodeDecodeError, ValueError, TypeError) as error:
         raise InputError(
-            f"cannot be read as an evaluation ({error})",
+            f"it cannot be read as an evaluation ({first_line(error)})",
             where=path,
-            fix="Give the folder `medseg evaluate --out` wrote, or its per_case.csv.",
+            fix=fix,
         ) from error
     if unknown := next((row.metric for row in rows if row.metric.partition("@")[0] not in METRICS), None):
         fix = "Evaluate again with this version of medseg."

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from medseg.config.bounds import DEVICE, Device, MoreThan0, Overlap
 
 EngineName = Literal["auto", "torch", "openvino", "onnx"]
 PrecisionName = Literal["auto", "float32", "bfloat16", "int8"]
 Mirror = Literal["auto", "none", "left-right", "all"]
-
-
-DEVICE = r"^(auto|cpu|cuda(:\d+)?)$"
-
-
-def _device(name: str) -> str:
-    if not re.search(DEVICE, name):
-        raise ValueError("must be auto, cpu, cuda or cuda:N")
-    return name
 
 
 class InferOptions(BaseModel):
@@ -26,8 +18,8 @@ class InferOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    device: Annotated[str, AfterValidator(_device)] = Field(
-        default="auto", description="auto, cpu, cuda or cuda:N", json_schema_extra={"pattern": DEVICE}
+    device: Device = Field(
+        default="auto", description="auto, cpu, cuda or cuda:N", json_schema_extra={"pattern": f"^({DEVICE})$"}
     )
     engine: EngineName = Field(default="auto", description="inference engine")
     precision: PrecisionName = Field(
@@ -35,9 +27,7 @@ class InferOptions(BaseModel):
         description="auto takes the fastest precision whose measured cost on the model card is negligible",
     )
     compiled: bool = Field(default=False, description="have PyTorch compile the network; takes a minute at first")
-    overlap: Annotated[float, Field(ge=0, le=0.9)] = Field(
-        default=0.5, description="sliding-window overlap, as a fraction of the window"
-    )
+    overlap: Overlap = Field(default=0.5, description="sliding-window overlap, as a fraction of the window")
     mirror: Mirror = Field(
         default="auto",
         description="average over mirrored copies of each window; auto takes the model card's choice",
@@ -48,7 +38,7 @@ class InferOptions(BaseModel):
         "found are skipped; "
         "none runs every window, auto takes the model card's distance",
     )
-    memory_gb: Annotated[float, Field(gt=0)] | None = Field(
+    memory_gb: MoreThan0 | None = Field(
         default=None, description="memory a case may take, in GB of 1e9 bytes; null: what is free"
     )
     probabilities: bool = Field(default=False, description="also return every class's probability for every voxel")

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from medseg.config.arguments import check_arguments
+from medseg.config.arguments import check_arguments, listed
 from medseg.errors import InputError, MedsegError, UsageError
 from medseg.io.discover import survey
 from medseg.io.files.atomic import write_text
@@ -30,7 +30,7 @@ FORMATS: dict[str, str] = {"nifti": ".nii.gz", "nrrd": ".nrrd", "mha": ".mha"}
 Content = Literal["auto", "scan", "labels"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Converted:
     """What became of one input."""
 
@@ -39,13 +39,20 @@ class Converted:
     error: str | None = None
     notes: tuple[str, ...] = ()  # what was decided
 
+    def __repr__(self) -> str:
+        return f"Converted('{self.case_id}', {'failed' if self.path is None else self.path.name})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Conversion:
     """What became of all inputs."""
 
     converted: tuple[Converted, ...]  # one for each scan or label map found
     corrupt: tuple[str, ...]  # files that should have been one of either and could not be read
+
+    def __repr__(self) -> str:
+        failed = sum(one.path is None for one in self.converted)
+        return f"Conversion({len(self.converted) - failed} converted, {failed} failed, {len(self.corrupt)} corrupt)"
 
     @property
     def exit_code(self) -> int:
@@ -101,7 +108,7 @@ def convert(
     folder = output_folder(out)
     if format not in FORMATS:
         raise UsageError(f"there is no format '{format}' to convert to", fix=f"Choose among {', '.join(FORMATS)}.")
-    paths = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(path) for path in inputs]
+    paths = [Path(path) for path in listed(inputs)]
     found = survey(paths, keep_names=keep_names)
     scans = found.discovery.found
     with log_file(folder):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from medseg.errors import InputError
+from medseg.errors import InputError, first_line
 from medseg.io import nifti
 from medseg.io.files.atomic import write_text
 from medseg.types import Geometry, Instances, LabelClass, LabelTable, Scan, Source
@@ -62,7 +62,7 @@ def read_instances(folder: Path) -> Instances:
         kinds = {(int(line["class_value"]), line["class"], line["is_thing"] == "true") for line in lines}
     except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise InputError(
-            f"it cannot be read as a table of objects ({error!r})",
+            f"it cannot be read as a table of objects ({first_line(error)})",
             where=path,
             fix="Write it again with `medseg predict`, or correct it.",
         ) from error

@@ -12,7 +12,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from medseg.errors import InputError
+from medseg.errors import InputError, first_line
 from medseg.io.files.atomic import write_text
 from medseg.io.files.case_id import SUFFIXES, stem
 from medseg.types.labels import PALETTE, LabelClass, LabelMap, LabelTable
@@ -100,7 +100,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
             return list(csv.DictReader(stream, delimiter="\t"))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(
-            f"cannot be read as a table of classes ({error})",
+            f"cannot be read as a table of classes ({first_line(error)})",
             where=path,
             fix="Write tab-separated text with the columns index, name and color.",
         ) from error

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from medseg.errors import ConfigError, FormatLimitation, InputError, ModelError, UsageError
+from medseg.errors import ConfigError, FormatLimitation, ModelError, UsageError
 from medseg.models.card import ModelCard
 from medseg.models.package import ModelPackage, holds_package, load_package, write_content, write_package
 from medseg.models.store import new_folder
@@ -47,7 +47,7 @@ def import_model(
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise UsageError(f"'{name}' cannot be a model's name", fix="Use letters, digits, '_', '.' and '-'.")
     if not path.exists():
-        raise InputError("there is no such file or folder", where=path)
+        raise UsageError("there is no such file or folder", where=path, fix="Check the path.")
     from medseg.models.adapters import nnunet
 
     if holds_package(path):

@@ -32,12 +32,15 @@ ONNX_FILE = "model.onnx"
 REPORT_FILE = "model.onnx.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ModelPackage:
     """A model package whose card has been read and whose weights have not."""
 
     folder: Path
     card: ModelCard
+
+    def __repr__(self) -> str:
+        return f"ModelPackage('{self.card.name}', version='{self.card.version}', folder='{self.folder}')"
 
     @cached_property
     def hash(self) -> str:
@@ -198,7 +201,11 @@ def _find(name_or_path: str | Path) -> Path:
     if path.is_file():
         return unpacked(path)
     if path.is_dir():
-        raise ModelError(f"the folder has no {CARD_FILE}", where=path, fix="Point to OUT/model of a training run.")
+        raise UsageError(
+            f"the folder is no model package, because it has no {CARD_FILE}",
+            where=path,
+            fix="Name OUT/model of a training run.",
+        )
     raise UsageError(
         f"there is no model called '{name_or_path}'",
         fix=f"{did_you_mean(str(name_or_path), known)} Use one of {', '.join(sorted(known)) or 'none shipped'}, or the "

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from medseg.errors import ModelError
+from medseg.errors import ModelError, first_line
 
 EFFICIENTNET_FILES = {
     "efficientnet_b0": "efficientnet-b0-355c32eb.pth",
@@ -158,5 +158,7 @@ def _download(source: WeightSource, place: Path) -> None:
         )
     except (OSError, RuntimeError) as error:
         raise ModelError(
-            f"cannot be downloaded ({error})", where=source.url, fix=f"Download it manually and save it as {place}."
+            f"cannot be downloaded ({first_line(error)})",
+            where=source.url,
+            fix=f"Download it manually and save it as {place}.",
         ) from error

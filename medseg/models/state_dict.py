@@ -26,7 +26,7 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
         try:
             found: Any = load_file(path)
         except (SafetensorError, OSError) as error:
-            raise ModelError(f"the weights are not safetensors ({error})", where=path) from error
+            raise ModelError(f"the weights are not safetensors ({first_line(error)})", where=path) from error
     else:
         try:
             found = torch.load(path, map_location="cpu", weights_only=True)

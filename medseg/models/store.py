@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from pathlib import Path
 
-from medseg.errors import InputError, UsageError
+from medseg.errors import UsageError
 from medseg.models.unzip import extract
 from medseg.resources import kept_once, store_folder
 
@@ -22,12 +23,20 @@ def unpacked(path: Path) -> Path:
 
     - `path`: a zip with ``model.yaml`` at its top or in its only folder.
     """
+    if not zipfile.is_zipfile(path):
+        raise UsageError(
+            "the file is no model package, because it is no zip",
+            where=path,
+            fix="Name a package folder or zip; copy a zip again that should be one.",
+        )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
     target = kept_once(store_folder().parent / "unpacked" / digest, lambda part: extract(path, part))
     cards = [target / CARD_FILE, *sorted(target.glob(f"*/{CARD_FILE}"))]
     found = [card.parent for card in cards if card.is_file()]
     if len(found) != 1:
-        raise InputError(f"the zip holds {len(found)} model packages, not one", where=path)
+        raise UsageError(
+            f"the zip holds {len(found)} model packages, not one", where=path, fix="Zip one package folder."
+        )
     return found[0]
 
 

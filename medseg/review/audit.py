@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from medseg.config.arguments import check_arguments
+from medseg.config.arguments import check_arguments, listed
+from medseg.config.bounds import AtLeast0, AtLeast1
 from medseg.data.audit import Audit
 from medseg.data.audit import audit as audit_dataset
 from medseg.data.layouts import read_dataset
@@ -22,9 +23,9 @@ def audit(
     out: Path | str | None = None,
     *,
     config: str | Path | None = None,
-    settings: Sequence[str] = (),
-    folds: int = 5,
-    fold: int = 0,
+    settings: str | Sequence[str] = (),
+    folds: AtLeast1 = 5,
+    fold: AtLeast0 = 0,
 ) -> Audit:
     """Read every case of a dataset and say what is wrong with it.
 
@@ -36,7 +37,7 @@ def audit(
         Folder for audit.html and audit.json.
     config : str or Path, optional
         A configuration whose `dataset` says what the files do not; all of it is checked.
-    settings : sequence of str
+    settings : str or sequence of str
         Single values of the configuration, ``a.b=c`` each.
     folds, fold : int
         Look for what lies on both sides of this fold of this split.
@@ -56,7 +57,7 @@ def audit(
     folder = None if out is None else output_folder(out)
     if fold >= folds:
         raise UsageError(f"there is no such fold among {folds}", where=f"--fold {fold}", fix=f"Use 0 to {folds - 1}.")
-    data = read_dataset(Path(dataset), stated(config, settings))
+    data = read_dataset(Path(dataset), stated(config, listed(settings)))
     try:
         split = split_cases(data.labeled, folds=folds, fold=fold, seed=0)
     except ConfigError as error:

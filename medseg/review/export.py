@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from medseg.config.arguments import check_arguments
+from medseg.config.bounds import LabelFormats, Pattern, names_in
 from medseg.errors import UsageError
 from medseg.io.files.writable import output_folder
 from medseg.io.formats import MANUAL, WRITERS, Labeled, write
@@ -28,12 +29,12 @@ def export(
     labels: Path | str,
     out: Path | str,
     *,
-    format: str | Sequence[str],
+    format: LabelFormats,
     source: Path | str | None = None,
     model: str | Path | None = None,
     manual: bool = False,
     reviewer: str | None = None,
-    structures: str = ".*",
+    structures: Pattern = ".*",
 ) -> list[Path]:
     """Write a label map in formats that radiology, radiotherapy and 3D programs read.
 
@@ -73,7 +74,7 @@ def export(
         When a format cannot carry the labels.
     """
     folder = output_folder(out)
-    formats = [name.strip() for name in format.split(",")] if isinstance(format, str) else list(format)
+    formats = names_in(format)
     _check(formats, source, model, manual)
     scan = None if source is None else load_scan(Path(source))
     identity = MANUAL if manual else ModelIdentity("origin not stated", "", "")
@@ -93,8 +94,8 @@ def export(
 
 
 def _check(formats: Sequence[str], source: Path | str | None, model: str | Path | None, manual: bool) -> None:
-    if unknown := [name for name in formats if name not in WRITERS] or ([] if formats else ["none"]):
-        raise UsageError(f"--format: there is no format '{unknown[0]}'", fix=f"Choose among {', '.join(WRITERS)}.")
+    if not formats:
+        raise UsageError("--format: no format was named", fix=f"Choose among {', '.join(WRITERS)}.")
     if model is not None and manual:
         raise UsageError("labels are made by a model or manually, not both", fix="Give either --model or --manual.")
     dicom = [name for name in formats if WRITERS[name].needs_dicom]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from medseg.config.arguments import check_arguments
+from medseg.config.arguments import check_arguments, listed
 from medseg.draw.thumbnail import thumbnail
 from medseg.errors import MedsegError
 from medseg.io.discover import discover
@@ -62,7 +62,7 @@ def inspect(
         When an input or the model does not exist.
     """
     folder = None if out is None else output_folder(out)
-    paths = [Path(path) for path in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
+    paths = [Path(path) for path in listed(inputs)]
     criteria = None if model is None else resolve_model(model).card.input.series_criteria()
     discovery: Discovery = discover(paths)
     reports = _reports(discovery, headers_only, allow_uneven, allow_incomplete)

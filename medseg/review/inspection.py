@@ -11,7 +11,7 @@ from medseg.types.geometry import Geometry
 from medseg.types.scan import FoundScan, Skipped
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class VolumeReport:
     """What is known of one volume; nothing of the patient."""
 
@@ -29,6 +29,10 @@ class VolumeReport:
     body_part: str = ""
     thumbnail: Image.Image | None = None  # in true proportions, head and front up
     fit: str = ""  # whether a model would take it of its study, and why; empty where no model was named
+
+    def __repr__(self) -> str:
+        grid = "" if self.geometry is None else f", {self.geometry.summary}"
+        return f"VolumeReport('{self.found.case_id}', {self.verdict}{grid})"
 
     @property
     def is_valid(self) -> bool:
@@ -68,12 +72,17 @@ class VolumeReport:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Inspection:
     """Every volume, in the order of discovery, and every file that is part of none."""
 
     volumes: tuple[VolumeReport, ...]
     skipped: tuple[Skipped, ...]
+
+    def __repr__(self) -> str:
+        valid = sum(volume.is_valid for volume in self.volumes)
+        rejected = len(self.volumes) - valid
+        return f"Inspection({valid} volumes valid, {rejected} rejected, {len(self.skipped)} files skipped)"
 
     @property
     def exit_code(self) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medseg.errors import InputError, first_line
+from medseg.errors import InputError, UsageError, first_line
 from medseg.tracking.client import silence, tracking_uri
 from medseg.tracking.local_runs import FinishedRun, insert
 
@@ -105,7 +105,7 @@ class OpenRun(_Run):
                 return cls(client, run_id)
             except (MlflowException, SQLAlchemyError) as error:
                 reason = first_line(error)
-        raise InputError(
+        raise UsageError(
             f"MLflow does not know the run {run_id} ({reason})",
             where=", ".join(stores) or None,
             fix="Set MLFLOW_TRACKING_URI to where the run is, such as sqlite:///runs/liver/mlflow.db.",

@@ -16,7 +16,7 @@ from medseg.training.selection.post_choice import NONE, RuleDice, read_rule_dice
 from medseg.training.selection.validate import CaseDice
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FoldResults:
     """What ``cross_validation.json`` says of the folds that were measured.
 
@@ -39,6 +39,9 @@ class FoldResults:
     mean_dice: float
     dice: dict[str, float]
     folds: dict[str, float]
+
+    def __repr__(self) -> str:
+        return f"FoldResults({len(self.folds)} folds, {self.cases} cases, mean_dice={self.mean_dice:.4f})"
 
     @classmethod
     def read(cls, path: Path) -> FoldResults:

@@ -34,10 +34,6 @@ class TrainOptions:
     started: float | None = None
 
     def __post_init__(self) -> None:
-        if self.final not in ("all", "ensemble"):
-            raise UsageError(f"'{self.final}' is not allowed", where="--final", fix="Write all or ensemble.")
-        if self.epochs is not None and self.epochs < 1:
-            raise UsageError(f"{self.epochs} is not allowed", where="--epochs", fix="Write 1 or more.")
         if self.time_budget is not None:
             seconds_of(self.time_budget)
         if (self.folds or "").strip().lower() != "all":

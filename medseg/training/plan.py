@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from medseg.config.arguments import check_arguments
+from medseg.config.arguments import check_arguments, listed
+from medseg.config.bounds import Device
 from medseg.config.load import build
 from medseg.data.dataset import Dataset
 from medseg.data.description import DatasetDescription
@@ -57,11 +58,11 @@ def plan(
     out: str | Path | None = None,
     *,
     config: str | Path | None = None,
-    settings: Sequence[str] = (),
+    settings: str | Sequence[str] = (),
     preset: Literal["cpu", "8gb", "24gb", "40gb", "80gb"] | None = None,
     configuration: Literal["3d_fullres", "3d_lowres", "2d"] | None = None,
     explain: bool = False,
-    device: str = "auto",
+    device: Device = "auto",
 ) -> TrainingPlan:
     """Look at a dataset and plan its training.
 
@@ -73,7 +74,7 @@ def plan(
         YAML file, or folder for ``plan.yaml``; nothing is written without it.
     config : str or Path, optional
         A configuration whose ``dataset`` says what the files do not.
-    settings : sequence of str
+    settings : str or sequence of str
         Single values of the configuration, ``a.b=c`` each.
     preset : {"cpu", "8gb", "24gb", "40gb", "80gb"}, optional
         Size of the device; by default that of `device`.
@@ -97,7 +98,7 @@ def plan(
         When an option cannot be what was given.
     """
     target = None if out is None else _plan_file(Path(out))
-    source = DatasetSource(Path(dataset), stated(config, settings))
+    source = DatasetSource(Path(dataset), stated(config, listed(settings)))
     made, fingerprint, text = plan_dataset(source, preset or fitting_preset(device), configuration)
     if target is not None:
         write_text(target, text)

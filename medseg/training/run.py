@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from medseg.config.arguments import check_arguments
+from medseg.config.arguments import check_arguments, listed
+from medseg.config.bounds import AtLeast0, AtLeast1, Configurations, Device, Duration, Folds
 from medseg.data.splits import CROSSED
 from medseg.io.files.writable import output_folder
 from medseg.models.package import ModelPackage, load_package
@@ -36,16 +37,16 @@ def train(
     out: Path | str,
     *,
     config: str | Path | TrainConfig | None = None,
-    time_budget: str | float | None = None,
-    epochs: int | None = None,
-    device: str = "auto",
+    time_budget: Duration | None = None,
+    epochs: AtLeast1 | None = None,
+    device: Device = "auto",
     start: str | Path | None = None,
-    folds: str | None = None,
-    configuration: str | None = None,
+    folds: Folds | None = None,
+    configuration: Configurations | None = None,
     final: Final = "all",
-    processes: int = 1,
-    seed: int | None = None,
-    settings: Sequence[str] = (),
+    processes: AtLeast1 = 1,
+    seed: AtLeast0 | None = None,
+    settings: str | Sequence[str] = (),
 ) -> ModelPackage | FoldResults:
     """Train a model and leave its package in ``out/model``, or resume the run that `out` holds.
 
@@ -76,7 +77,7 @@ def train(
         Number of processes, one per GPU.
     seed : int, optional
         Another seed gives another run.
-    settings : sequence of str
+    settings : str or sequence of str
         Changes of the configuration such as ``"sampling.batch=4"`` (``--set``).
 
     Returns
@@ -94,7 +95,12 @@ def train(
         When a signal asked to stop; a checkpoint is written, and the same call resumes.
     """
     # The parameters are the options' fields, by name; three of them take more types.
-    given: dict[str, Any] = {**locals(), "dataset": Path(dataset), "out": Path(out), "settings": tuple(settings)}
+    given: dict[str, Any] = {
+        **locals(),
+        "dataset": Path(dataset),
+        "out": Path(out),
+        "settings": tuple(listed(settings)),
+    }
     return run_training(TrainOptions(**given, started=time.monotonic()))
 
 

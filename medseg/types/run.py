@@ -102,7 +102,7 @@ class Preparing:
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CaseOutcome:
     """How one case ended.
 
@@ -152,13 +152,16 @@ class CaseOutcome:
     computed: HowComputed | None = None
     read_back: Mapping[str, Measured] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"CaseOutcome('{self.case_id}', {self.state}, warnings={len(self.warnings)})"
+
     @property
     def written_state(self) -> str:
         """The state on disk and in tables: whether a case was done now or before is no property of its result."""
         return "done" if self.state == "current" else self.state
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BatchResult:
     """How a whole run ended: an outcome for each case found and each corrupt file, and the files that were no scans.
 
@@ -170,6 +173,11 @@ class BatchResult:
     skipped: tuple[Skipped, ...] = ()
     identity: tuple[tuple[str, str], ...] = ()
     pipeline: str = ""
+
+    def __repr__(self) -> str:
+        states = dict.fromkeys(outcome.state for outcome in self.outcomes)
+        counts = ", ".join(f"{self.count(state)} {state}" for state in states) or "no case"
+        return f"BatchResult({counts}, {len(self.skipped)} files skipped)"
 
     def count(self, *states: CaseState) -> int:
         """Number of outcomes in any of these states."""

@@ -115,5 +115,5 @@ def test_a_comparison_is_run_once_and_reported(dataset, architectures_file, tmp_
 
 def test_an_unknown_architecture_is_named(dataset, architectures_file, tmp_path):
     comparison = Comparison(read_architectures(architectures_file), read_dataset(dataset), tmp_path, 1.0)
-    with pytest.raises(UsageError, match=r"no architecture 'unnet'.*unet, sliding"):
+    with pytest.raises(UsageError, match=r"unnet: there is no such architecture.*unet, sliding"):
         compare_architectures(comparison, ["unnet"])

@@ -12,9 +12,10 @@ import typer
 from tiny_dataset import write_msd
 
 from medseg.cli.app import app, run
-from medseg.cli.checks import METRICS as SHOWN_METRICS
-from medseg.cli.options import GROUPS, LABEL_FORMATS
+from medseg.cli.options import GROUPS
 from medseg.cli.verb import OUTPUTS, State, state
+from medseg.config.bounds import LABEL_FORMATS
+from medseg.config.bounds import METRICS as SHOWN_METRICS
 from medseg.errors import Interrupted
 from medseg.evaluation.metrics.definitions import METRICS
 from medseg.io.formats import WRITERS
@@ -189,6 +190,23 @@ def test_a_wrong_command_line_is_exit_code_2_and_names_what_was_typed(arguments,
     assert not Path("never-made").exists()
     assert not Path("x").exists()
     assert not captured.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["bench", "architectures", ".", *BENCH], "matplotlib is not installed"),
+        (["bench", "architectures", ".", *BENCH[2:], "-c", "nope"], "there is no configuration called 'nope'"),
+        (["bench", "architectures", ".", *BENCH, "--only", "nope"], "--only nope: there is no such architecture"),
+        (["evaluate", ".", ".", "-o", "never-made", "--parquet"], "Parquet needs pyarrow"),
+        (["evaluate", ".", ".", "-o", "never-made", "--parquet", "-c", "nope"], "no configuration called 'nope'"),
+    ],
+)
+def test_names_are_checked_before_optional_packages(arguments, message, monkeypatch, capsys):
+    for module in ("medseg.models.family", "medseg.evaluation.tables"):
+        monkeypatch.setattr(f"{module}.find_spec", lambda _name: None)
+    assert run(arguments) == 2
+    assert message in capsys.readouterr().err
 
 
 def outputs() -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from medseg.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError, first_line
 
 KNOWN = ("case_id", "prediction", "reference", "patient")
 # More kinds than this is a measurement or an identifier, not a group.
@@ -41,10 +41,14 @@ def read_table(path: Path, by: Sequence[str] = ()) -> CaseTable:
     Columns ``prediction`` and ``reference`` name files, ``patient`` says which cases are one patient's; every other
     column may be a group: those named `by`, else all that have two to twelve different values.
     """
+    if not path.exists():
+        raise UsageError("there is no such table", where=path, fix="Check the path.")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read as a table ({error})", where=path, fix="Save it as CSV in UTF-8.") from error
+        raise InputError(
+            f"cannot be read as a table ({first_line(error)})", where=path, fix="Save it as CSV in UTF-8."
+        ) from error
     lines = text.splitlines()
     reader = csv.DictReader(lines, dialect=_dialect(lines[0] if lines else ""))
     columns = [name.strip() for name in reader.fieldnames or []]

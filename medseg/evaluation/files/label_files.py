@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medseg.errors import InputError
+from medseg.errors import InputError, UsageError, first_line
 from medseg.io.files.case_id import SUFFIXES, safe, stem
 from medseg.io.files.patient_names import public_name
 
@@ -58,7 +58,7 @@ def _found(where: Path) -> list[LabelFile]:
         name = stem(where.name).removesuffix(".seg")
         return [LabelFile(where, (where.resolve().parent.name if WHOLE.fullmatch(name) else name,))]
     if not where.is_dir():
-        raise InputError("there is no such file or folder", where=where, fix="Check the path.")
+        raise UsageError("there is no such file or folder", where=where, fix="Check the path.")
     inside = [where / name for name in DATASET_FOLDERS if (where / name).is_dir()]
     found = [item for folder in inside or [where] for item in _in_folder(folder, top=True)]
     if not found:
@@ -94,7 +94,9 @@ def class_names(where: Path) -> dict[int, str]:
         labels: Any = json.loads(path.read_text(encoding="utf-8")).get("labels")
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, AttributeError) as error:
         raise InputError(
-            f"cannot be read as a dataset's description ({error})", where=path, fix="Correct it, or use --class 1=NAME."
+            f"cannot be read as a dataset's description ({first_line(error)})",
+            where=path,
+            fix="Correct it, or use --class 1=NAME.",
         ) from error
     if not isinstance(labels, dict):
         return {}

@@ -11,7 +11,7 @@ import zlib
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from medseg.errors import InputError, MedsegError, ResourceLimit
+from medseg.errors import InputError, MedsegError, ResourceLimit, first_line
 from medseg.io.files.byte_stream import CHUNK
 from medseg.io.files.limits import LARGEST_DEFLATE_RATIO
 
@@ -32,7 +32,9 @@ def unpack(archive: Path) -> list[Member]:
         status = archive.stat()
         return _unpacked(archive, status.st_mtime_ns, status.st_size)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise InputError(f"the archive is damaged ({error})", where=archive, fix="Copy it again.") from error
+        raise InputError(
+            f"the archive is damaged ({first_line(error)})", where=archive, fix="Copy it again."
+        ) from error
 
 
 @lru_cache(maxsize=256)
@@ -73,7 +75,7 @@ def _extract(packed: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path, archi
         return InputError("the archive holds two files of this name", where=where, fix="Pack the archive again.")
     except (zipfile.BadZipFile, OSError, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
         target.unlink(missing_ok=True)
-        return InputError(f"it cannot be unpacked ({error})", where=where, fix="Copy the archive again.")
+        return InputError(f"it cannot be unpacked ({first_line(error)})", where=where, fix="Copy the archive again.")
     return target
 
 

@@ -46,7 +46,7 @@ def read_facts(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     if not path.is_file():
-        raise UsageError("there is no such card", where=path)
+        raise UsageError("there is no such card", where=path, fix="Check the path.")
     facts = dict(read_yaml(path))
     if unknown := sorted(set(facts) - set(ModelCard.model_fields)):
         known = ", ".join(ModelCard.model_fields)

@@ -1,0 +1,155 @@
+"""What an argument may be beyond its type, in one place for the command line and for Python."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt, Le
+
+from medseg.errors import did_you_mean
+
+# As medseg.io.formats.WRITERS and medseg.evaluation.metrics.definitions.METRICS, T being a number; neither is imported,
+# for the sake of a quick --help, and a test holds them together.
+LABEL_FORMATS = (
+    "nifti",
+    "nrrd",
+    "dicom-seg",
+    "dicom-seg-labelmap",
+    "dicom-seg-fractional",
+    "dicom-seg-objects",
+    "rtstruct",
+    "sr",
+    "sc",
+    "stl",
+    "obj",
+    "gltf",
+)
+METRICS = (
+    "dice",
+    "iou",
+    "precision",
+    "recall",
+    "volume_ml",
+    "reference_volume_ml",
+    "volume_difference_ml",
+    "relative_volume_difference",
+    "hd",
+    "hd95",
+    "assd",
+    "masd",
+    "nsd@Tmm",
+    "boundary_iou",
+    "pq",
+    "sq",
+    "rq",
+    "f1@T",
+    "ap@T",
+    "objects_reference",
+    "objects_prediction",
+    "objects_matched",
+    "lesion_dice",
+    "lesion_tp",
+    "lesion_fp",
+    "lesion_fn",
+    "ece",
+    "ece_foreground",
+)
+
+
+@dataclass(frozen=True)
+class Form:
+    """A check that raises `ValueError`, in words that follow the name of the argument."""
+
+    check: Callable[[Any], None]
+
+    def passed(self, value: Any) -> Any:
+        """Return the value once it is checked."""
+        self.check(value)
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_after_validator_function(self.passed, handler(source))
+
+
+def names_in(given: str | Sequence[str] | None) -> list[str]:
+    """Return the names in a text that has commas between them, or one by one."""
+    named = given.split(",") if isinstance(given, str) else given or ()
+    return [name.strip() for name in named if name.strip()]
+
+
+def some_of(*known: str) -> Form:
+    """Only these names, with commas between them or one by one."""
+
+    def check(given: str | Sequence[str]) -> None:
+        names = names_in(given)
+        unknown = [name for name in names if name not in known]
+        if unknown or (isinstance(given, str) and not names):
+            near = did_you_mean(unknown[0], known) if unknown else ""
+            raise ValueError(f"must be one or more of {', '.join(known)}, with commas between them. {near}".strip())
+
+    return Form(check)
+
+
+def matching(pattern: str, what: str) -> Form:
+    """Only text of a form."""
+
+    def check(text: str) -> None:
+        if not re.fullmatch(pattern, text.strip()):
+            raise ValueError(f"must be {what}")
+
+    return Form(check)
+
+
+def _duration(length: str | float) -> None:
+    numbers = re.fullmatch(r"(\d+(?:\.\d+)?)\s*[smhdSMHD]?", str(length).strip())
+    if not (numbers and float(numbers[1]) > 0):
+        raise ValueError("must be a duration of more than 0, such as 90s, 20m or 1.5h")
+
+
+def _regular_expression(text: str) -> None:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"must be a regular expression, and this is none: {error}") from error
+
+
+def _metrics(given: str | Sequence[str]) -> None:
+    for name in [given] if isinstance(given, str) else given:
+        # A threshold may be a range, as in ap@0.5:0.95.
+        if name not in METRICS and not re.fullmatch(r"nsd@[\d.]+mm|(f1|ap)@[\d.:]+", name):
+            raise ValueError(f"{name!r} is no metric. {did_you_mean(name, METRICS)} There are {', '.join(METRICS)}")
+
+
+def _shard(text: str) -> None:
+    numbers = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not (numbers and 1 <= int(numbers[1]) <= int(numbers[2])):
+        raise ValueError("must be K/N with K from 1 to N, such as 2/4")
+
+
+AtLeast0 = Annotated[int, Ge(0)]
+AtLeast1 = Annotated[int, Ge(1)]
+MoreThan0 = Annotated[float, Gt(0)]
+ClassValue = Annotated[int, Ge(1), Le(65535)]
+Overlap = Annotated[float, Ge(0), Le(0.9)]
+Resamples = Annotated[int, Ge(100)]
+Pixels = Annotated[int, Ge(16)]  # along each side of a plane that is drawn
+DEVICE = r"auto|cpu|cuda(:\d+)?"
+Device = Annotated[str, matching(DEVICE, "auto, cpu, cuda or cuda:N")]
+Duration = Annotated[str | float, Form(_duration)]
+Folds = Annotated[str, matching(r"(?i:all)|\d+(\s*,\s*\d+)*", "all, or numbers such as 0,1")]
+Configurations = Annotated[str, some_of("3d_fullres", "3d_lowres", "2d", "cascade")]
+LabelFormats = Annotated[str | Sequence[str], some_of(*LABEL_FORMATS)]
+Maps = Annotated[str | Sequence[str], some_of("probabilities", "entropy")]
+Metrics = Annotated[str | Sequence[str], Form(_metrics)]
+Pattern = Annotated[str, Form(_regular_expression)]
+ShardName = Annotated[str, Form(_shard)]
+
+
+def limits(kind: Any) -> Iterator[Any]:
+    """Return the bounds and forms of one of these kinds."""
+    yield from (one for one in getattr(kind, "__metadata__", ()) if isinstance(one, Ge | Gt | Le | Form))
