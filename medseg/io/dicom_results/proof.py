@@ -20,37 +20,36 @@ from medseg.io.dicom_results.source import SourceSeries
 from medseg.types import LabelMap
 from medseg.types.run import Measured
 
-WHOLE = np.uint8(255)  # what stands for all of a voxel while fractions are compared
+WHOLE = 255  # what stands for all of a voxel while fractions are compared
 SAME_PLACE = 1e-3  # mm
 FIX = "Write another format, and report it with the file."
 
 
 @dataclass(frozen=True, eq=False)
 class _OwnFrames:
-    """How much of each voxel belongs to a class, 0 to `WHOLE`, by the caller's own arrays."""
+    """How much of each voxel belongs to a class, by the caller's own arrays: 1, or 0 to 255 of its probability."""
 
-    array: npt.NDArray[Any]  # on the slices of the series
-    labels: LabelMap
+    array: npt.NDArray[Any]  # on the slices of the series, (slices, rows, columns), which is quicker to go through
+    values: list[int]  # of the classes
     probabilities: npt.NDArray[np.float32] | None
     slices: tuple[int, ...] | None  # label slice of each slice of the series
 
-    def voxels(self, value: int, k: int) -> npt.NDArray[np.uint8]:
-        """One class on one slice, shape (X, Y)."""
+    def voxels(self, value: int, k: int) -> npt.NDArray[Any]:
+        """One class on one slice, shape (rows, columns)."""
         if self.probabilities is None:
-            return np.asarray(self.array[:, :, k] == value, dtype=np.uint8) * WHOLE
-        number = 1 + [entry.value for entry in self.labels.table].index(value)
-        own = self.probabilities[number, :, :, k if self.slices is None else self.slices[k]]
-        fractions: npt.NDArray[np.uint8] = np.rint(np.clip(own, 0, 1) * WHOLE).astype(np.uint8)
-        return fractions
+            return np.asarray(self.array[k] == value)
+        own = self.probabilities[1 + self.values.index(value), :, :, k if self.slices is None else self.slices[k]].T
+        return np.asarray(np.rint(np.clip(own, 0, 1) * WHOLE), np.uint8)
 
     def totals(self) -> dict[int, int]:
         """Sum over all slices of each class."""
-        values = [entry.value for entry in self.labels.table]
         if self.probabilities is None:
-            counts = np.bincount(self.array.ravel(order="K"), minlength=max(values, default=0) + 1)
-            return {value: int(counts[value]) * int(WHOLE) for value in values}
-        slices = range(self.array.shape[2])
-        return {value: sum(int(self.voxels(value, k).sum(dtype=np.int64)) for k in slices) for value in values}
+            counts = np.zeros(max([*self.values, int(self.array.max())]) + 1, np.int64)
+            for frame in self.array:
+                counts += np.bincount(frame.ravel(), minlength=len(counts))
+            return {value: int(counts[value]) for value in self.values}
+        slices = range(len(self.array))
+        return {value: sum(_sum(self.voxels(value, k)) for k in slices) for value in self.values}
 
 
 def prove_seg(
@@ -64,16 +63,20 @@ def prove_seg(
     dataset = read_object(path, "SEG")
     _same_patient(dataset, series.first)
     kind, classes, slices = str(dataset.SegmentationType), classes_of(dataset), _slices(dataset, series)
-    own = _OwnFrames(series.on_slices(labels), labels, probabilities, series.slices)
+    array = np.ascontiguousarray(series.on_slices(labels).transpose(2, 1, 0))
+    own = _OwnFrames(array, [entry.value for entry in labels.table], probabilities, series.slices)
     expected = own.totals()
     found, common = dict.fromkeys(expected, 0), dict.fromkeys(expected, 0)
     for value, k, pixels in SegFile(dataset, kind, classes, labels.geometry, slices).frames():
         if value not in expected:  # the one segment that stands for an empty table
             _must(not pixels.any(), f"it holds a class of value {value}, which the labels do not have")
-            continue
-        read = np.rint(pixels * WHOLE).astype(np.uint8) if kind == "FRACTIONAL" else pixels.astype(np.uint8) * WHOLE
-        found[value] += int(read.sum(dtype=np.int64))
-        common[value] += int(np.minimum(read, own.voxels(value, k)).sum(dtype=np.int64))
+        elif probabilities is None:  # a fraction other than 0 and 1 is found and not common
+            found[value] += int(np.count_nonzero(pixels))
+            common[value] += int(np.count_nonzero((pixels.T == 1) & own.voxels(value, k)))
+        else:
+            read = np.rint(pixels.T * WHOLE).astype(np.uint8)
+            found[value] += _sum(read)
+            common[value] += _sum(np.minimum(read, own.voxels(value, k)))
     return identical({c.name: dice_of(common[c.value], found[c.value], expected[c.value]) for c in labels.table})
 
 
@@ -142,6 +145,10 @@ def _items(item: Dataset) -> list[Dataset]:
 def _same_patient(dataset: Dataset, source: Dataset) -> None:
     for keyword in ("StudyInstanceUID", "PatientID"):
         _must(dataset.get(keyword) == source.get(keyword), f"its {keyword} is not the source's")
+
+
+def _sum(values: npt.NDArray[np.uint8]) -> int:
+    return int(values.sum(dtype=np.int64))
 
 
 def dice_of(common: int, a: int, b: int) -> float:

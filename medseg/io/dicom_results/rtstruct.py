@@ -95,8 +95,16 @@ def write_rtstruct(labels: LabelMap, source: Source, path: Path, *, model: Model
 def _prove(path: Path, labels: LabelMap) -> Measured:
     """Read the structures back and compare each with the class it was made of."""
     (back,), _ = drawn_on(labels.geometry, None, read_structures(path), path)
-    agreement = {}
-    for number, entry in enumerate(labels.table, start=1):
-        own, read = labels.array == entry.value, back.array == number
-        agreement[entry.name] = dice_of(int((own & read).sum()), int(read.sum()), int(own.sum()))
-    return identical(agreement)
+    numbers = np.zeros(max(labels.table.largest, int(labels.array.max())) + 1, np.int64)
+    numbers[[entry.value for entry in labels.table]] = range(1, len(labels.table) + 1)
+    common, own, read = np.zeros((3, len(labels.table) + 1), np.int64)
+    for k in range(labels.geometry.shape[2]):
+        wanted, found = numbers[labels.array[:, :, k]].ravel(), back.array[:, :, k].ravel()
+        for counts, values in ((common, wanted[wanted == found]), (own, wanted), (read, found)):
+            counts += np.bincount(values, minlength=len(counts))
+    return identical(
+        {
+            entry.name: dice_of(int(common[n]), int(read[n]), int(own[n]))
+            for n, entry in enumerate(labels.table, start=1)
+        }
+    )

@@ -93,7 +93,6 @@ def read_source(geometry: Geometry, source: Source) -> SourceSeries:
         raise InputError(
             "the source files are not of one series", where=source.files[0].parent, fix="Give the files of one series."
         )
-    _check_identities(headers, source.files[0].parent)
     if not headers[0].get("FrameOfReferenceUID"):
         raise FormatLimitation(
             "the series has no frame of reference, so no DICOM object can say where its voxels lie",
@@ -110,6 +109,7 @@ def read_source(geometry: Geometry, source: Source) -> SourceSeries:
             where=source.files[0].parent,
             fix="Write NIfTI or NRRD instead.",
         )
+    _check_identities(headers, source.files[0].parent)
     ordered = [headers[number] for number, _, _ in slices] if single else [headers[slices[0][0]]]
     frames = None if single else tuple(int(frame or 0) for _, frame, _ in slices)
     nearest = None if source.slice_places is None else tuple(round(place) for place in source.slice_places)
