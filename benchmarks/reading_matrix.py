@@ -48,7 +48,7 @@ def by_medseg(folder: Path) -> list[Volume]:
             volumes.append(Volume(scan.array[0].astype(float), scan.geometry.affine))
     except MedsegError as error:
         raise Refused(error.what) from error
-    broken = [left.reason for left in discovery.skipped if left.broken]
+    broken = [left.reason for left in discovery.skipped if left.corrupt]
     if broken and not volumes:
         raise Refused(broken[0])
     return volumes

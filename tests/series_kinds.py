@@ -195,6 +195,12 @@ def _truncated(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-60])
 
 
+def _last_empty(folder: Path) -> None:
+    for k, path in enumerate(write_series(folder, grid())):
+        path.rename(folder / f"{k:04}.dcm")
+    (folder / "0008.dcm").write_bytes(b"")
+
+
 def _without_preamble(folder: Path) -> None:
     for path in write_series(folder, grid()):
         path.write_bytes(path.read_bytes()[132:])
@@ -291,6 +297,58 @@ KINDS: dict[str, Kind] = {
     ),
     "phases-interleaved": Kind(
         "Two phases half a step apart", _phases(TemporalPositionIdentifier=(1, 2), shift=2.0), volumes=(0, PHASE)
+    ),
+    **{
+        f"half-step-{name}": Kind(
+            f"Two acquisitions half a step apart, distinguished by {name}",
+            _phases(**{keyword: values}, shift=2.0),
+            volumes=(0, PHASE),
+        )
+        for name, keyword, values in (
+            ("kernel", "ConvolutionKernel", ("B30f", "B70f")),
+            ("tube voltage", "KVP", (80, 140)),
+            ("contrast", "ContrastBolusAgent", ("", "IOHEXOL")),
+            ("b-value", "DiffusionBValue", (0.0, 1000.0)),
+            ("inversion time", "InversionTime", (50, 800)),
+            ("image type", "ImageType", (["ORIGINAL", "PRIMARY", "M"], ["ORIGINAL", "PRIMARY", "P"])),
+            ("series number", "SeriesNumber", (3, 4)),
+        )
+    },
+    "half-step-patient": Kind(
+        "Two patients half a step apart under one series UID",
+        _phases(PatientID=("1", "2"), shift=2.0),
+        "rejected",
+        volumes=(0, PHASE),
+    ),
+    "new-uids": Kind(
+        "UIDs of series, study and frame of reference new in every file",
+        _series(
+            edit=_set(
+                SeriesInstanceUID=lambda k: uid("series", k),
+                StudyInstanceUID=lambda k: uid("study", k),
+                FrameOfReferenceUID=lambda k: uid("frame", k),
+            )
+        ),
+    ),
+    "turning": Kind(
+        "Directions that turn by 0.0003 rad from slice to slice",
+        _series(edit=_set(ImageOrientationPatient=lambda k: [1, 0, 0, 0, np.cos(3e-4 * k), np.sin(3e-4 * k)])),
+    ),
+    "rounded": Kind(
+        "Slices 0.625 mm apart, positions rounded to 0.1 mm",
+        _series(
+            grid(slices=40, step=0.625),
+            edit=lambda ds, k: setattr(
+                ds, "ImagePositionPatient", [round(float(v), 1) for v in ds.ImagePositionPatient]
+            ),
+        ),
+    ),
+    "broken-beside": Kind("The last file empty", _last_empty, "rejected", voxels=FEW),
+    "mosaic": Kind(
+        "Slices tiled into one image (MOSAIC)",
+        _series(grid(slices=1), edit=_set(ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"])),
+        "rejected",
+        volumes=(np.inf,),
     ),
     "two-patients": Kind(
         "Parts of two patients under one series UID, one above the other",

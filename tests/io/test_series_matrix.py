@@ -15,7 +15,7 @@ TABLE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "reading.md
 
 
 # Gray levels a value may be off; beside these, half a one: a large slope leaves more.
-SLACK = {"slopes": 0.51 * 2.5, "enhanced-slopes": 1.2}
+SLACK = {"slopes": 0.51 * 2.5, "enhanced-slopes": 1.2, "rounded": 1.4}
 MESSAGES = {
     "missing-slice": "1 of 9 slices are missing",
     "missing-slices": "3 of 9 slices are missing, the first gap after slice 2",
