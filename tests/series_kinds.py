@@ -343,7 +343,7 @@ KINDS: dict[str, Kind] = {
             ),
         ),
     ),
-    "broken-beside": Kind("The last file empty", _last_empty, "rejected", voxels=FEW),
+    "broken-beside": Kind("The last file empty", _last_empty, "rejected"),
     "mosaic": Kind(
         "Slices tiled into one image (MOSAIC)",
         _series(grid(slices=1), edit=_set(ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"])),

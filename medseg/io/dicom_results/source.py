@@ -90,8 +90,10 @@ def read_source(geometry: Geometry, source: Source) -> SourceSeries:
         )
     headers = [_read_header(path) for path in source.files]
     if len({h.get("SeriesInstanceUID") for h in headers}) > 1 or headers[0].get("SeriesInstanceUID") is None:
-        raise InputError(
-            "the source files are not of one series", where=source.files[0].parent, fix="Give the files of one series."
+        raise FormatLimitation(
+            "the source files are not of one series, to which a DICOM object could refer",
+            where=source.files[0].parent,
+            fix="Write NIfTI or NRRD instead, or give the files of one series.",
         )
     if not headers[0].get("FrameOfReferenceUID"):
         raise FormatLimitation(
