@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from threading import Lock
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -33,6 +34,25 @@ def side_by_side(compute: Callable[[Item], Result], parts: Iterable[Item]) -> li
     return list(_pool().map(compute, items))
 
 
+class OneAtATime:
+    """A lock that a forked child finds open: there is no thread in it that could open it."""
+
+    def __init__(self) -> None:
+        self._lock, self._owner = Lock(), os.getpid()
+
+    def __enter__(self) -> None:
+        if self._owner != os.getpid():
+            self._lock, self._owner = Lock(), os.getpid()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 @cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(CORES, thread_name_prefix="part")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # its threads stayed with the parent

@@ -17,6 +17,7 @@ import torch
 from medseg.bench.architectures import ArchitectureResult
 from medseg.bench.architectures_config import Architectures
 from medseg.bench.claims import Outcome, per_case, weigh
+from medseg.cpu_features import cpu_model, instruction_sets
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.versions import versions
 
@@ -103,13 +104,7 @@ KEPT = {"python", "torch", "medseg"}
 def _machine(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                name = line.partition(":")[2].strip()
-                break
+    name = ", ".join((cpu_model() or platform.machine(), *instruction_sets()[-1:]))
     return f"{name}, {os.cpu_count()} CPUs, {torch.get_num_threads()} threads"
 
 

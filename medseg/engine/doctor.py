@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medseg import resources
+from medseg.cpu_features import instruction_sets
 from medseg.errors import MedsegError
+from medseg.infer.engines.select import choose_engine
+from medseg.infer.options import InferOptions
 from medseg.models.package import load_package
 from medseg.versions import versions
 
@@ -31,7 +34,7 @@ class Finding:
 
 # Modules that what is named needs, all of them, what it is for, and what installs them.
 OPTIONAL = {
-    "openvino": ("openvino, onnx, onnxscript", "faster segmentation on Intel and AMD CPUs", "openvino"),
+    "openvino": ("openvino, onnx, onnxscript", "segmentation on a CPU", "openvino"),
     "onnxruntime": ("onnxruntime, onnx, onnxscript", "running and checking ONNX models", "onnx"),
     "nncf": ("nncf, openvino", "running models in 8 bits where that costs no accuracy", "int8"),
     "isal": ("isal.igzip", "reading and writing gzip several times faster", "isal"),
@@ -76,11 +79,7 @@ def _machine() -> list[Finding]:
 
 def _instructions() -> str:
     """The instruction sets that decide how fast a network runs, where the system tells."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return ""
-    found = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f" {name} " in flags.replace("\n", " ")]
+    found = instruction_sets()
     return f" ({', '.join(found)})" if found else ""
 
 
@@ -127,7 +126,9 @@ def _models() -> list[Finding]:
         try:
             package = load_package(folder)
             package.weights()
-            findings.append(Finding(f"model {name}", "ok", f"{package.identity}, weights verified"))
+            chosen = choose_engine(package, InferOptions(device="cpu"))
+            how = f"{package.identity}, weights verified; on the CPU by {chosen.engine.name}: {chosen.why}"
+            findings.append(Finding(f"model {name}", "ok", how))
         except MedsegError as error:
             findings.append(Finding(f"model {name}", "wrong", error.what, error.fix or ""))
     return findings or [Finding("models", "wrong", "none is shipped", "Install medseg again.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,11 @@ from medseg.models.card import ModelCard
 Counts = npt.NDArray[np.integer[Any]]
 
 
-class EnsembleAgreement:
+class EnsembleAgreement(threading.local):
     """Mean Dice of each network's labels with those of the average, over all windows of a case.
 
     All members run on a window while it is in the CPU's cache, so this costs a comparison and no pass. Where windows
-    overlap a voxel counts once for each.
+    overlap a voxel counts once for each. Every thread counts for itself: one model may label several scans at once.
 
     - `values`: label value of each score; for regions, of each region.
     - `threshold`: for regions, above which one is present; None where the largest score wins.

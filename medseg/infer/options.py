@@ -28,6 +28,11 @@ class InferOptions(BaseModel):
     )
     compiled: bool = Field(default=False, description="have PyTorch compile the network; takes a minute at first")
     overlap: Overlap = Field(default=0.5, description="sliding-window overlap, as a fraction of the window")
+    larger_windows: bool = Field(
+        default=False,
+        description="cover a scan by windows larger than those the network was trained with, one if it is small, where "
+        "that is cheaper and the network can",
+    )
     mirror: Mirror = Field(
         default="auto",
         description="average over mirrored copies of each window; auto takes the model card's choice",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 
 from medseg.infer.axis_map import AxisMap, Strip, strips
@@ -18,6 +19,7 @@ from medseg.infer.outputs import Outputs
 from medseg.infer.skipped_windows import FarFromLowResolution, Skip
 from medseg.infer.sliding_window import WindowOptions
 from medseg.infer.uncertainty import BoundaryEntropy
+from medseg.infer.window_size import cheapest_window, overlap_of
 from medseg.io.files.scratch import Scratch
 from medseg.models.package import ModelPackage
 from medseg.prepare.gray_to_rgb import in_color
@@ -32,6 +34,8 @@ from medseg.types.how_computed import HowComputed
 BATCH = 1
 # Fraction of the free memory that one case may be predicted to take.
 MEMORY_FRACTION = 0.9
+# Of that, what the network's results in one larger window may take.
+LARGEST_FRACTION = 0.25
 
 log = logging.getLogger("medseg.infer")
 
@@ -58,7 +62,7 @@ class Predictor:
         else:
             chosen = choose_engine(package, self.options, progress)
             self.engine = chosen.engine
-            self.computed = HowComputed(chosen.program, chosen.device, chosen.precision, chosen.why)
+            self.computed = chosen.how()
         first = package.low_resolution_stage
         own = self.options.model_copy(update={"probabilities": False, "entropy": False})
         self.low_resolution_stage = None if first is None else Predictor(first, own, progress=progress)
@@ -77,20 +81,25 @@ class Predictor:
         scan, color_notes = in_color(scan, card)
         check_channels(scan, card)
         route = plan_route(scan, card)
+        engine, window = self._engine_for(route)
+        route = route.padded_to(window)
         maps = tuple(
             AxisMap.between(size, target, nearest=axis == route.separate_back, step=None if step is None else 1 / step)
             for axis, (size, target, step) in enumerate(zip(route.size, route.box.shape, route.steps, strict=True))
         )
         scratch = scratch or Scratch()
-        parts = self._parts(route, maps[1], in_memory=scratch.folder is None)
+        parts = self._parts(route, maps[1], engine, window, in_memory=scratch.folder is None)
         prepared = prepare(scan, card, route, self._low_resolution_stage(scan))
         outputs = Outputs.make(route, self.decision, self.options, scratch)
         windows = WindowOptions(
-            card.patch, self.options.overlap, self.mirror, BATCH, self._skip(prepared), self.decision.background
+            window,
+            overlap_of(window, card.patch, self.options.overlap),
+            self.mirror,
+            BATCH,
+            self._skip(prepared),
+            self.decision.background,
         )
-        labeling = Labeling(
-            self.engine, self.decision, prepared, maps, outputs, windows, BoundaryEntropy(self.decision)
-        )
+        labeling = Labeling(engine, self.decision, prepared, maps, outputs, windows, BoundaryEntropy(self.decision))
         uncertainty = labeling.run(parts)
         whole = self.package.card
         labels = LabelMap(outputs.labels, scan.geometry, whole.table)
@@ -118,7 +127,24 @@ class Predictor:
             return None
         return LowResolutionStage(self.low_resolution_stage.segment(scan).labels, card.labels)
 
-    def _parts(self, route: Route, rows: AxisMap, *, in_memory: bool) -> tuple[Strip, ...]:
+    def _engine_for(self, route: Route) -> tuple[Engine, tuple[int, int, int]]:
+        """What computes this scan, and the size of its windows."""
+        own = self.package.card.input.patch
+        wanted = self.options.larger_windows and self._skip_beyond is None
+        if not wanted or (multiple := self.engine.multiple) is None:
+            return self.engine, own
+        most = int(self._available() * LARGEST_FRACTION * math.prod(own) / self.engine.working_bytes)
+        window = cheapest_window(route.size, own, multiple, self.options.overlap, most)
+        return (self.engine if window == own else self.engine.resized(window)), window
+
+    def _available(self) -> int:
+        """Bytes that a case may take."""
+        limit = self.options.memory_gb
+        return int(limit * 1e9) if limit is not None else int(MEMORY_FRACTION * available_bytes())
+
+    def _parts(
+        self, route: Route, rows: AxisMap, engine: Engine, window: tuple[int, int, int], *, in_memory: bool
+    ) -> tuple[Strip, ...]:
         """Cut the case into as many strips as memory makes necessary, one as a rule."""
 
         def need(count: int) -> Need:
@@ -126,17 +152,15 @@ class Predictor:
                 route,
                 channels=self.package.card.channels,
                 decision=self.decision,
-                patch=self.package.card.input.patch,
+                patch=window,
                 batch=BATCH,
-                network=self.engine.working_bytes,
+                network=engine.working_bytes,
                 kept=in_memory * (self.options.probabilities * self.decision.channels + self.options.entropy),
                 strips=strips(rows, count),
                 partial=self._skip_beyond is not None,
             )
 
-        limit = self.options.memory_gb
-        available = int(limit * 1e9) if limit is not None else int(MEMORY_FRACTION * available_bytes())
-        count = strips_that_fit(need, available)
+        count = strips_that_fit(need, self._available())
         log.debug("The case needs %s%s.", need(count), f", in {count} strips" if count > 1 else "")
         return strips(rows, count)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,6 +48,12 @@ class Route:
         x, y, z = (n + a + b for n, (a, b) in zip(self.size, self.padding, strict=True))
         return x, y, z
 
+    def padded_to(self, window: Sequence[int]) -> Route:
+        """Return the same route, with as much padding as a window of this size makes necessary."""
+        missing = [max(0, side - n) for side, n in zip(window, self.size, strict=True)]
+        a, b, c = ((m // 2, m - m // 2) for m in missing)
+        return replace(self, padding=(a, b, c))
+
     @property
     def inner(self) -> tuple[slice, slice, slice]:
         """Where on the network's grid the box lies, without padding."""
@@ -86,12 +93,11 @@ def plan_route(scan: Scan, card: InputCard) -> Route:
         n if want is None else size_at(n, now, want) for n, now, want in zip(box.shape, current, wanted, strict=True)
     )
     size = (i, j, k)
-    missing = [max(0, patch - n) for patch, n in zip(card.patch, size, strict=True)]
-    a, b, c = ((m // 2, m - m // 2) for m in missing)
     spacing = (x, y, z)
     separate, back = _separate(card, current, spacing), _separate(card, spacing, current)
     u, v, w = (want / now if aligned else None for now, want in zip(current, spacing, strict=True))
-    return Route(scan.geometry, order, box, size, (a, b, c), spacing, separate, back, (u, v, w))
+    none = ((0, 0), (0, 0), (0, 0))
+    return Route(scan.geometry, order, box, size, none, spacing, separate, back, (u, v, w)).padded_to(card.patch)
 
 
 def _separate(card: InputCard, current: Triple, wanted: Triple) -> int | None:

@@ -45,6 +45,10 @@ class HowComputed:
         ``float32``, ``bfloat16`` or ``int8``; empty likewise.
     why : str
         Why these three, in words.
+    instruction_set : str
+        The fastest of the CPU's that the network may use, for instance ``avx512_bf16``; empty on a GPU.
+    threads : int
+        Of the CPU that compute the network; 0 where the program decides by itself.
     windows : WindowCount
         How many, and what became of them.
     """
@@ -53,6 +57,8 @@ class HowComputed:
     device: str = ""
     precision: str = ""
     why: str = ""
+    instruction_set: str = ""
+    threads: int = 0
     windows: WindowCount = WindowCount()
 
     def to_json(self) -> dict[str, Any]:

@@ -26,8 +26,8 @@ def scan_of(shape, spacing, dtype=np.int16):
 class Watched(Predictor):
     """Keeps what was predicted and in how many strips the case was done."""
 
-    def _parts(self, route, rows, *, in_memory):
-        self.parts = super()._parts(route, rows, in_memory=in_memory)
+    def _parts(self, route, rows, *given, in_memory):
+        self.parts = super()._parts(route, rows, *given, in_memory=in_memory)
         self.need = memory.predict_need(
             route,
             channels=self.package.card.channels,

@@ -7,6 +7,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from medseg.models.card import ModelCard
+
+
+def with_window(card: ModelCard, window: tuple[int, int, int]) -> ModelCard:
+    """Return a card like another, for windows of another size."""
+    return card.model_copy(update={"input": card.input.model_copy(update={"patch": window})})
+
 
 class Engine(Protocol):
     """A network ready to run on some device; weights are loaded once, when it is made."""
@@ -16,6 +23,15 @@ class Engine(Protocol):
 
     working_bytes: int
     """Memory in bytes it takes while it computes one window, weights and scores not counted."""
+
+    @property
+    def multiple(self) -> tuple[int, int, int] | None:
+        """What each side of a window must be a multiple of, 0 where it must stay as it is; None where all must."""
+        ...
+
+    def resized(self, window: tuple[int, int, int]) -> Engine:
+        """Return an engine of the same network for windows of another size; only where there is a `multiple`."""
+        ...
 
     def run(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Compute scores.

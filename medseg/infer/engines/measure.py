@@ -10,10 +10,10 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import numpy as np
 
+from medseg.cpu_features import cpu_model, instruction_sets
 from medseg.errors import ModelError
 from medseg.infer.engines.base import Engine
 from medseg.io.files.atomic import write_text
@@ -24,6 +24,8 @@ log = logging.getLogger("medseg.infer")
 RUNS = 2
 # An engine whose first window, which also allocates, took so many times the best one's time is not measured further.
 HOPELESS = 3.0
+# Seconds after which no further engine is made: what is best so far is taken.
+LONGEST = 2.0
 
 
 def fastest(
@@ -57,7 +59,11 @@ def fastest(
     window = np.zeros((1, card.channels, *card.input.patch), dtype=np.float32)
     best: tuple[float, str, Engine] | None = None
     seconds: dict[str, float] = {}
+    begun = time.perf_counter()
     for name, make in makers.items():
+        if best is not None and not patient and time.perf_counter() - begun > LONGEST / 2:
+            log.info("%s is not measured: it would take too long", name)
+            continue
         try:
             engine = make()
             first = _seconds(engine, window)
@@ -93,19 +99,10 @@ def _seconds(engine: Engine, window: np.ndarray) -> float:
 
 def _key(package: ModelPackage, names: tuple[str, ...]) -> str:
     modules = {"torch": "torch", "openvino": "openvino", "onnx": "onnxruntime"}
-    facts = [package.hash, platform.machine(), _cpu_model(), str(os.cpu_count())]
+    facts = [package.hash, platform.machine(), cpu_model(), *instruction_sets(), str(os.cpu_count())]
     for name in names:
         try:
             facts.append(f"{name} {version(modules[name.partition(' ')[0]])}")
         except (PackageNotFoundError, KeyError):
             facts.append(name)
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:32]
-
-
-def _cpu_model() -> str:
-    """Return the CPU's model, which `platform.processor` leaves empty on most Linux systems."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")

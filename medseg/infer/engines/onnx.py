@@ -41,6 +41,12 @@ class OnnxEngine:
         self.working_bytes = int(WORKING_FRACTION * activations) + 3 * scores + WORKING_FIXED
         self.name = f"onnxruntime {onnxruntime.__version__} cpu float32"
 
+    multiple = None  # its sizes are in the file
+
+    def resized(self, window: tuple[int, int, int]) -> OnnxEngine:
+        """See `Engine.resized`."""
+        raise ModelError("the network is written for windows of one size", fix="Use --engine openvino.")
+
     def run(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Compute scores; see `Engine.run`."""
         results: list[npt.NDArray[np.float32]] = []

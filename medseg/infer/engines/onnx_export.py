@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from medseg.errors import MissingDependency, ModelError, first_line
 from medseg.infer.activations import activation_bytes
@@ -98,6 +99,7 @@ def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, 
             "onnx_sha256": content_hash,
             "opset": OPSET,
             "activation_bytes": activations,
+            "multiple": _multiple(networks, window, part, activations, card),
             "outputs": ["scores", "found"][: 1 + (card.ensemble_members > 1)],
             "written_by": _written_by(),
             "compared_by": engine.name,
@@ -114,6 +116,38 @@ def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, 
             )
     write_text(target / REPORT_FILE, json.dumps(report, indent=2) + "\n")
     return {"file": str(target / ONNX_FILE), **report}
+
+
+def _multiple(
+    networks: list[torch.nn.Module], window: npt.NDArray[np.float32], path: Path, activations: int, card: ModelCard
+) -> list[int] | None:
+    """What the sides of a window must be multiples of, where OpenVINO computes the same as PyTorch in a larger one.
+
+    None for networks of one size only, as those with learned positions are.
+    """
+    step = getattr(networks[0], "multiple", None)
+    if step is None or not find_spec("openvino"):
+        return None
+    import torch
+
+    from medseg.infer.engines.openvino import OpenVinoEngine
+
+    flat = card.network.dimensions == 2
+    multiple = [int(step)] * card.network.dimensions if isinstance(step, int) else [int(n) for n in step]
+    larger = [side + n for side, n in zip(card.input.patch, (*multiple, 0), strict=False)]
+    x, y, z = larger
+    shown = np.random.default_rng(0).standard_normal((1, window.shape[1], x, y, z), np.float32)
+    try:
+        with torch.inference_mode():
+            given = torch.from_numpy(shown[..., 0] if flat else shown)
+            expected = np.mean([network(given).float().numpy() for network in networks], axis=0)
+        engine = OpenVinoEngine(path, card, activations, multiple=tuple(multiple)).resized((x, y, z))
+        found = engine.run(shown).reshape(expected.shape)
+    except (RuntimeError, ValueError, ModelError) as error:
+        log.debug("the network is for windows of one size: %s", error)
+        return None
+    same = np.abs(found - expected).max() <= TOLERANCE * (expected.max() - expected.min())
+    return multiple if same else None
 
 
 def _written_by() -> str:
@@ -194,5 +228,5 @@ def _any_engine(export: Export, card: ModelCard) -> Engine:
         return OnnxEngine(export.checked(), card, export.activations)
     raise MissingDependency(
         "neither OpenVINO nor ONNX Runtime is installed, so that an ONNX file cannot be checked",
-        fix="Install medseg[openvino] or medseg[onnx].",
+        fix="Install it with pip install openvino, or medseg[onnx].",
     )

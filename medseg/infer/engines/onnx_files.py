@@ -26,12 +26,14 @@ class Export:
     """A network as ONNX.
 
     - `activations`: bytes of the results that are alive together at the worst moment of one window.
+    - `multiple`: where the network may be shown other windows too, what each of their sides must be a multiple of.
     - `sha256`: what the file's content must be, by its report; None where that was checked.
     """
 
     path: Path
     activations: int
     sha256: str | None = None
+    multiple: tuple[int, ...] | None = None
 
     def checked(self) -> Path:
         """Path of the file, once its content has been held against its report; who opens it asks for it by this."""
@@ -58,7 +60,8 @@ def find_export(package: ModelPackage) -> Export | None:
             continue  # none, or of an earlier package in the same place
         if package.card.ensemble_members > 1 and "found" not in report.get("outputs", ()):
             continue  # of a time when exports did not hold what each network found
-        return Export(folder / ONNX_FILE, int(report["activation_bytes"]), str(report.get("onnx_sha256")))
+        multiple = None if report.get("multiple") is None else tuple(map(int, report["multiple"]))
+        return Export(folder / ONNX_FILE, int(report["activation_bytes"]), str(report.get("onnx_sha256")), multiple)
     return None
 
 

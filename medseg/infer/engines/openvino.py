@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import threading
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import MissingDependency, ModelError, first_line
 from medseg.infer.agreement import EnsembleAgreement
+from medseg.infer.engines.base import with_window
 from medseg.infer.engines.precision import Precision
 from medseg.models.card import ModelCard
 
@@ -19,52 +22,102 @@ from medseg.models.card import ModelCard
 # WORKING_FIXED is for itself.
 WORKING_FRACTION: dict[Precision, float] = {"float32": 1.1, "bfloat16": 0.6, "int8": 1.1}
 WORKING_FIXED = 16 << 20
+# Window sizes whose networks are kept ready.
+WINDOWS_KEPT = 4
+Size = tuple[int, int, int]
 
 
 class OpenVinoEngine:
     """A network as ONNX, or as OpenVINO writes it, in OpenVINO on the CPU.
 
+    - `multiple`: what the sides of a window must be multiples of, where the network may be shown others than its own.
     - `activations`: bytes of its results alive together in float32, for the memory it will take.
     - `precision`: OpenVINO by itself takes bfloat16 where the CPU has it; here the caller decides. A network for int8
       has been quantized, and runs what is not quantized in bfloat16 where the CPU has it.
     """
 
-    def __init__(self, path: Path, card: ModelCard, activations: int, precision: Precision = "float32") -> None:
+    def __init__(
+        self,
+        path: Path,
+        card: ModelCard,
+        activations: int,
+        precision: Precision = "float32",
+        *,
+        multiple: tuple[int, ...] | None = None,
+    ) -> None:
         try:
             import openvino
         except ImportError as error:
-            raise MissingDependency("OpenVINO is not installed", fix="Install medseg[openvino].") from error
+            raise MissingDependency("OpenVINO is not installed", fix="Install it with pip install openvino.") from error
         settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": "f32" if precision == "float32" else "bf16",
             "PERFORMANCE_HINT": "LATENCY",
         }
         try:
-            compiled = openvino.Core().compile_model(str(path), "CPU", settings)
+            core = openvino.Core()
+            network = core.read_model(str(path))
+            if multiple is not None:
+                network.reshape([1, card.channels, *card.input.patch[: card.network.dimensions]])
+            compiled = core.compile_model(network, "CPU", settings)
         except RuntimeError as error:
             raise ModelError(
                 f"OpenVINO cannot read the network ({first_line(error)[:160]})",
                 where=path,
                 fix="Export it again with medseg models export --format onnx, or use --engine torch.",
             ) from error
-        self._request = compiled.create_infer_request()
+        self.precision = _computed_in(compiled, precision)
+        self.threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
+        self._compiled, self._local = compiled, threading.local()
+        self._made = partial(OpenVinoEngine, path, precision=precision, multiple=multiple)
+        self._card, self._activations, self._multiple = card, activations, multiple
+        self._kept = lru_cache(maxsize=WINDOWS_KEPT)(self._resized)
         self._flat = card.network.dimensions == 2
         self.agreement = EnsembleAgreement.from_card(card) if len(compiled.outputs) > 1 else None
         scores = 4 * card.n_outputs * math.prod(card.input.patch)
         self.working_bytes = int(WORKING_FRACTION[precision] * activations) + 3 * scores + WORKING_FIXED
-        self.name = f"openvino {openvino.__version__.partition('-')[0]} cpu {precision}"
+        self.name = f"openvino {openvino.__version__.partition('-')[0]} cpu {self.precision}"
+
+    @property
+    def multiple(self) -> Size | None:
+        """See `Engine.multiple`."""
+        if self._multiple is None:
+            return None
+        x, y, z = self._multiple if len(self._multiple) == 3 else (*self._multiple, 0)
+        return x, y, z
+
+    def resized(self, window: Size) -> OpenVinoEngine:
+        """See `Engine.resized`."""
+        return self._kept(window)
+
+    def _resized(self, window: Size) -> OpenVinoEngine:
+        larger = math.prod(window) / math.prod(self._card.input.patch)
+        return self._made(with_window(self._card, window), math.ceil(self._activations * larger))
+
+    def _request(self) -> Any:
+        """The request of this thread alone: one that is shared is busy, and its results are overwritten."""
+        if not hasattr(self._local, "request"):
+            self._local.request = self._compiled.create_infer_request()
+        return self._local.request
 
     def run(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Compute scores; see `Engine.run`."""
-        results = []
+        request, results = self._request(), []
         for window in windows[:, None]:
             shown = window[..., 0] if self._flat else window
             # A copy: OpenVINO's own memory is written again by the next window.
-            given = self._request.infer([shown])
+            given = request.infer([shown])
             scores = np.array(given[0], dtype=np.float32)
             if self.agreement is not None:
                 self.agreement.add(given[1])
             results.append(scores[..., None] if self._flat else scores)
         return results[0] if len(results) == 1 else np.concatenate(results)
+
+
+def _computed_in(compiled: Any, requested: Precision) -> Precision:
+    """Precision that is truly computed in: OpenVINO takes float32 without a word where the CPU has no bfloat16."""
+    kept = {"bf16": "bfloat16", "f32": "float32"}
+    found = str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
+    return requested if requested == "int8" else cast(Precision, kept.get(found, found))
 
 
 def has_bfloat16() -> bool:

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from medseg.cpu_features import has_bfloat16, instruction_sets
 from medseg.errors import MissingDependency, ModelError, UsageError
 from medseg.infer.engines.base import Engine
 from medseg.infer.engines.measure import fastest
@@ -17,12 +18,16 @@ from medseg.infer.engines.onnx_files import Export
 from medseg.infer.engines.precision import Precision, allowed_precisions, why_precision
 from medseg.infer.options import InferOptions
 from medseg.models.package import ModelPackage, file_sha256
+from medseg.types.how_computed import HowComputed
 
 Name = Literal["torch", "openvino", "onnx"]
 # Called with what takes long and is done once: writing ONNX, measuring engines.
 ProgressCallback = Callable[[str], None]
 # Engine -> module it needs.
+# In the order in which they are tried.
 MODULES: dict[Name, str] = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
+# Bytes of results of one window from which on measuring would take seconds: the lowest precision is taken.
+TOO_LARGE_TO_MEASURE = 1 << 29
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,13 @@ class Chosen:
         """What computes, and its version: the first two words of the engine's name."""
         return " ".join(self.engine.name.split()[:2])
 
+    def how(self) -> HowComputed:
+        """As results record it."""
+        if self.device != "cpu":
+            return HowComputed(self.program, self.device, self.precision, self.why)
+        fastest, threads = "".join(instruction_sets()[-1:]), getattr(self.engine, "threads", 0)
+        return HowComputed(self.program, self.device, self.precision, self.why, fastest, threads)
+
 
 def select_engine(package: ModelPackage, options: InferOptions, progress: ProgressCallback | None = None) -> Engine:
     """Make the engine the options ask for; see `choose_engine`."""
@@ -59,8 +71,9 @@ def select_engine(package: ModelPackage, options: InferOptions, progress: Progre
 def choose_engine(package: ModelPackage, options: InferOptions, progress: ProgressCallback | None = None) -> Chosen:
     """Make the engine the options ask for, with the package's network in it.
 
-    ``auto`` takes PyTorch on a GPU. On the CPU, of the engines that are installed and can run the package, and of the
-    precisions its card allows, it takes what was fastest on this machine when the package was first used here; see
+    ``auto`` takes PyTorch on a GPU. On the CPU it takes OpenVINO, else ONNX Runtime, else PyTorch: their order of speed
+    on every kind of CPU it was measured on (docs/decisions/0026). Of the precisions that the card allows and this CPU
+    computes in hardware, it takes what was fastest when the package was first used here; see
     `medseg.infer.engines.measure`. Where an engine needs the network as ONNX, it is exported at first use.
     """
     check_available(package, options)
@@ -98,7 +111,7 @@ def _choose_on_gpu(package: ModelPackage, options: InferOptions, precisions: Seq
     lowest = _lowest(candidates, options)
     engine = make_engine(lowest, package, options, None)
     device = str(getattr(engine, "device", options.device))
-    return Chosen(engine, device, lowest.precision, _why([lowest], lowest, package, options))
+    return Chosen(engine, device, lowest.precision, _why([lowest], lowest, package, options, on_gpu=True))
 
 
 def _choose_on_cpu(
@@ -120,29 +133,41 @@ def _choose_on_cpu(
         if not any(find_spec(MODULES[name]) for name in names):
             raise MissingDependency(
                 f"'{package.card.name}' came as ONNX, and neither OpenVINO nor ONNX Runtime is installed to run it",
-                fix="Install medseg[openvino] or medseg[onnx].",
+                fix="Install it with pip install openvino, or medseg[onnx].",
             )
-    candidates = [candidate for name in names for candidate in _candidates(name, precisions, exported)]
-    _lowest(candidates, options)  # an error where there is none
+    runs = [found for name in names if (found := _candidates(name, precisions, exported))]
+    candidates = runs[0] if runs else []
+    lowest = _lowest(candidates, options)  # an error where there is none
+    if exported is not None and exported.activations > TOO_LARGE_TO_MEASURE:
+        candidates = [lowest]
     made: dict[str, Engine] = {}
 
     def make(name: str, candidate: Candidate) -> Engine:
         made[name] = make_engine(candidate, package, options, exported)
         return made[name]
 
-    named = {_name(candidate, options): candidate for candidate in candidates}
+    # The lowest precision first: time for measuring is short, and it is the fastest as a rule.
+    named = {_name(candidate, options): candidate for candidate in reversed(candidates)}
     makers: dict[str, Callable[[], Engine]] = {name: partial(make, name, one) for name, one in named.items()}
     engine = fastest(package, makers, patient=options.compiled, progress=progress)
     chosen = next(named[name] for name, one in made.items() if one is engine)
-    return Chosen(engine, "cpu", chosen.precision, _why(candidates, chosen, package, options))
+    precision = getattr(engine, "precision", chosen.precision)
+    return Chosen(engine, "cpu", precision, _why(candidates, chosen, package, options))
 
 
-def _why(candidates: Sequence[Candidate], candidate: Candidate, package: ModelPackage, options: InferOptions) -> str:
+def _why(
+    candidates: Sequence[Candidate],
+    candidate: Candidate,
+    package: ModelPackage,
+    options: InferOptions,
+    *,
+    on_gpu: bool = False,
+) -> str:
     """Why this candidate, without anything that changes from run to run."""
     if len(candidates) > 1:
         why = f"the fastest measured on this machine of {', '.join(_name(one, options) for one in candidates)}"
     elif options.engine == "auto":
-        why = "the only one that runs here"
+        why = f"the fastest engine for a {'GPU' if on_gpu else 'CPU'} that is installed and runs this network"
     else:
         why = f"{options.engine} was requested"
     return f"{why}; {why_precision(package.card, candidate.precision, options.precision)}"
@@ -153,9 +178,11 @@ def _name(candidate: Candidate, options: InferOptions) -> str:
 
 
 def _candidates(name: Name, precisions: Sequence[Precision], exported: Export | None) -> list[Candidate]:
-    """The precisions in which an engine can run the network here."""
+    """The precisions in which an engine can run the network here, in hardware, the lowest last."""
     if not find_spec(MODULES[name]) or (exported is None and name != "torch"):
         return []
+    if not has_bfloat16():
+        precisions = [precision for precision in precisions if precision != "bfloat16"]
     if name == "onnx":
         return [Candidate(name) for precision in precisions if precision == "float32"]
     if name == "torch":
@@ -166,9 +193,12 @@ def _candidates(name: Name, precisions: Sequence[Precision], exported: Export | 
 def _lowest(candidates: Sequence[Candidate], options: InferOptions) -> Candidate:
     """Return the candidate of the lowest precision, which on a GPU is the fastest."""
     if not candidates:
-        where = "on a GPU" if options.engine == "auto" else f"by --engine {options.engine}"
+        where = "here" if options.engine == "auto" else f"here by --engine {options.engine}"
+        software = "; this CPU computes it in software only, up to 300 times slower" * (
+            options.precision == "bfloat16" and not has_bfloat16()
+        )
         raise UsageError(
-            f"{options.precision} cannot be computed {where} here", fix="Omit the precision or the engine."
+            f"{options.precision} cannot be computed {where}{software}", fix="Omit the precision or the engine."
         )
     return candidates[-1]
 
@@ -186,7 +216,8 @@ def make_engine(candidate: Candidate, package: ModelPackage, options: InferOptio
         from medseg.infer.engines.openvino import OpenVinoEngine
 
         path = _quantized(package) if candidate.precision == "int8" else exported.checked()
-        return OpenVinoEngine(path, card, exported.activations, candidate.precision)
+        multiple = None if candidate.precision == "int8" else exported.multiple
+        return OpenVinoEngine(path, card, exported.activations, candidate.precision, multiple=multiple)
     from medseg.infer.engines.onnx import OnnxEngine
 
     return OnnxEngine(exported.checked(), card, exported.activations)

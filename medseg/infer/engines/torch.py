@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import math
+import os
+from copy import copy
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,15 +17,23 @@ import torch
 from medseg.errors import ModelError, UsageError, first_line
 from medseg.infer.activations import UNKNOWN_CHANNELS
 from medseg.infer.agreement import EnsembleAgreement
+from medseg.infer.engines.base import with_window
+from medseg.infer.engines.onednn import use_onednn
 from medseg.infer.engines.torch_ensemble import compare, found_in
 from medseg.models.card import ModelCard
 from medseg.models.package import ModelPackage
 from medseg.models.registry import build_network
 from medseg.models.trust import is_trusted
+from medseg.threads import OneAtATime
 
 # Results of the largest layer that are in memory together at the worst moment, oneDNN's working space included: 7.3
 # measured for a U-Net of 32 features at 96 x 96 x 96.
 LARGEST_HELD = 8
+Size = tuple[int, int, int]
+
+if hasattr(os, "register_at_fork"):
+    # OpenMP's threads stay with the parent; a child that counted on them would wait for ever.
+    os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 
 def resolve_device(wanted: str) -> torch.device:
@@ -66,12 +77,38 @@ class TorchEngine:
             network.to(device=self.device, memory_format=self._layout)  # type: ignore[call-overload]
             for network in load_networks(package)
         ]
+        self.threads = torch.get_num_threads()
+        self._lock = OneAtATime()
         self._compiled = compiled
+        if self.device.type == "cpu" and not (self._lower or compiled):
+            for network in self._networks:
+                use_onednn(network)
         if compiled:
             self._networks = [torch.compile(network) for network in self._networks]
+        self._card = card
         self.agreement = None if card.ensemble_members == 1 else EnsembleAgreement.from_card(card)
         self.working_bytes = _working_bytes(card)
         self.name = f"torch {torch.__version__} {self.device} {precision}{' compiled' if compiled else ''}"
+
+    @cached_property
+    def multiple(self) -> Size | None:
+        """See `Engine.multiple`."""
+        step = None if self._compiled else getattr(self._networks[0], "multiple", None)
+        if step is None:
+            return None
+        x, y, z = (*step, 0)[:3]
+        own = self._card.input.patch
+        try:
+            _working_bytes(with_window(self._card, (own[0] + x, own[1] + y, own[2] + z)))
+        except (RuntimeError, ValueError):
+            return None  # as of networks with learned positions
+        return x, y, z
+
+    def resized(self, window: Size) -> TorchEngine:
+        """See `Engine.resized`."""
+        other = copy(self)  # of the same networks
+        other.working_bytes = _working_bytes(with_window(self._card, window))
+        return other
 
     def run(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Compute scores; see `Engine.run`."""
@@ -81,11 +118,13 @@ class TorchEngine:
     def compute(self, windows: torch.Tensor) -> torch.Tensor:
         """Compute scores, float32 on this engine's device, of windows on any device; shapes as of `Engine.run`."""
         if not self._compiled:
-            return self._compute(windows)
+            with self._lock:
+                return self._compute(windows)
         from torch._dynamo.exc import TorchDynamoException
 
         try:
-            return self._compute(windows)
+            with self._lock:
+                return self._compute(windows)
         except TorchDynamoException as error:
             raise ModelError(
                 f"PyTorch cannot compile the network here ({first_line(error)[:160]})",
