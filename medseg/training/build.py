@@ -55,6 +55,9 @@ def build_loop(inputs: Inputs) -> Loop:
     loop = Loop(run, network, patches, augmentation)
     if loop.resumed:
         log.info("Resuming at step %d.", loop.step)
+    elif config.time_budget is not None and not run.steps_only:
+        # A run bounded by steps alone is the same however busy the machine is, so nothing is measured for it.
+        loop.stepper.choose_method(len(inputs.cases[0].open()[0]))
     return loop
 
 

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from medseg.training.cpu_convolution import InOneDnn
+
 Scores = Tensor | list[Tensor]
 
 
@@ -42,18 +44,19 @@ def one_thread() -> Iterator[None]:
 
 
 class SideBySide:
-    """Forward and backward pass of a batch in parts, as many as there are threads; gradients are added up in order."""
+    """Forward and backward pass of a batch in parts, each on some threads; gradients are added up in order."""
 
-    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
+    def __init__(self, network: nn.Module, dtype: torch.dtype, parts: int, threads: int = 1) -> None:
         self.network = network
         self.dtype = dtype
-        self.threads = torch.get_num_threads()
+        self.parts = parts
+        self.threads = threads
         self._pool: ThreadPoolExecutor | None = None
 
     def backward(self, images: Tensor, loss_of: Callable[[Scores], Tensor]) -> Tensor:
         """Add the gradient of a batch (N, C, *spatial) to that of the weights, and return the loss."""
         pool = self._workers()
-        parts = images.tensor_split(min(self.threads, len(images)))
+        parts = images.tensor_split(min(self.parts, len(images)))
         scores = list(pool.map(self._forward, parts))
         levels = [torch.cat([part.detach() for part in level]).requires_grad_() for level in zip(*scores, strict=True)]
         loss = loss_of(levels if len(levels) > 1 else levels[0])
@@ -72,15 +75,15 @@ class SideBySide:
         return loss.detach()
 
     def _forward(self, images: Tensor) -> list[Tensor]:
-        with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
+        with InOneDnn(), torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
             scores = self.network(images)
         return [scores] if isinstance(scores, Tensor) else list(scores)
 
     def _workers(self) -> ThreadPoolExecutor:
         if self._pool is None:
-            # One core each: how many threads an operator uses is set by the thread that calls it.
+            # How many threads an operator uses is set by the thread that calls it.
             self._pool = ThreadPoolExecutor(
-                self.threads, thread_name_prefix="part", initializer=torch.set_num_threads, initargs=(1,)
+                self.parts, thread_name_prefix="part", initializer=torch.set_num_threads, initargs=(self.threads,)
             )
         return self._pool
 

@@ -12,6 +12,8 @@ from medseg.errors import UsageError
 
 log = logging.getLogger("medseg.train")
 
+Precision = Literal["auto", "bf16", "fp16", "fp32"]
+
 
 def choose_device(requested: str) -> torch.device:
     """Device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; one that is not there is an error."""
@@ -32,14 +34,25 @@ def choose_device(requested: str) -> torch.device:
     return device
 
 
-def choose_dtype(requested: Literal["auto", "bf16", "fp16", "fp32"], device: torch.device) -> torch.dtype:
+def choose_dtype(requested: Precision, device: torch.device) -> torch.dtype:
     """Dtype of the forward pass, by default what the device multiplies in hardware: bfloat16, or float16."""
+    return possible_dtypes(requested, device)[0]
+
+
+def possible_dtypes(requested: Precision, device: torch.device) -> tuple[torch.dtype, ...]:
+    """Dtypes of the forward pass that the device multiplies in hardware, the likely fastest first."""
     if requested != "auto":
-        return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[requested]
+        return ({"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[requested],)
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if fast else torch.float32
+        return (torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16,)
+    return (torch.bfloat16, torch.float32) if _multiplies_bfloat16() else (torch.float32,)
+
+
+def _multiplies_bfloat16() -> bool:
+    """Whether the CPU has instructions for it that oneDNN may use; in software one step would take minutes."""
+    has_them = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    # Also where ONEDNN_MAX_CPU_ISA in the environment bounds what is used.
+    return has_them and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def memory_format(dimensions: int, network: nn.Module | None = None) -> torch.memory_format:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,15 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from medseg.data.dataset import Dataset
-from medseg.training.cpu_parallel import SideBySide, can_be_split, one_thread
-from medseg.training.device import choose_dtype, memory_format
+from medseg.training.cpu_convolution import InOneDnn
+from medseg.training.cpu_parallel import SideBySide, one_thread
+from medseg.training.device import memory_format
 from medseg.training.ema import Ema
 from medseg.training.losses import region_loss, segmentation_loss
 from medseg.training.optimizer import build_optimizer
 from medseg.training.samples.augment import Augmentation, generator_of
 from medseg.training.samples.patches import Batch
 from medseg.training.samples.prepared import IGNORED
+from medseg.training.step_method import StepMethod, measure, step_methods
 from medseg.training.training_run import TrainingRun
+
+log = logging.getLogger("medseg.train")
 
 
 class Stepper:
@@ -33,7 +38,6 @@ class Stepper:
         self.network = network
         self.augmentation = augmentation
         self.device = next(network.parameters()).device
-        self.dtype = choose_dtype(self.config.precision, self.device)
         self.ignore = IGNORED if run.dataset.ignore_label is not None else None
         regions = _regions_of(run.dataset)
         self.regions = None if regions is None else regions.to(self.device)
@@ -41,15 +45,40 @@ class Stepper:
         self._format = memory_format(self.config.network.dimensions, network)
         self._shared = self.processes.share(network)
         self._optimizer = build_optimizer(self.config.optimizer, network)
-        several = self.processes.count == 1 and torch.get_num_threads() > 1
-        split = several and can_be_split(network, self.config.network.name)
-        self._parts = SideBySide(network, self.dtype) if split else None
-        self._scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+        self._methods = step_methods(
+            network,
+            self.config.network.name,
+            self.config.sampling.batch,
+            self.config.precision,
+            alone=self.processes.count == 1,
+        )
+        self._use(self._methods[0])
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=self.method.dtype == torch.float16)
 
     @property
     def rate(self) -> float:
         """Learning rate of the last step."""
         return float(self._optimizer.param_groups[0]["lr"])
+
+    def choose_method(self, channels: int) -> None:
+        """Try each way of computing a step on images of so many channels, and take the fastest from now on."""
+        if len(self._methods) == 1 or self.processes.count > 1:
+            return
+        batch, patch = self.config.sampling.batch, self.config.input.patch[: self.config.network.dimensions]
+        draw = torch.Generator().manual_seed(self.config.seed)
+        images = torch.randn(batch, channels, *patch, generator=draw).contiguous(memory_format=self._format)
+        labels = torch.zeros(batch, *patch, dtype=torch.long)
+        seconds = measure(self.network, self._methods, images, lambda scores: self._loss(scores, labels))
+        self._use(next(iter(seconds)))
+        first, *others = (f"{method} ({took:.2g} s)" for method, took in seconds.items())
+        compared = f", faster here than {', and than '.join(others)}" if others else ""
+        log.info("Each step computes %s%s.", first, compared)
+
+    def _use(self, method: StepMethod) -> None:
+        self.method = method
+        self._parts = None
+        if method.parts > 1:
+            self._parts = SideBySide(self.network, method.dtype, method.parts, method.threads)
 
     def step(self, batches: Sequence[Batch], number: int, rate: float) -> float:
         """Take step `number`, from 0, on the sum of the gradients of this process's batches; return the mean loss."""
@@ -60,7 +89,7 @@ class Stepper:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.zero_grad(set_to_none=True)
-        total = 0.0
+        total, dtype = 0.0, self.method.dtype
         for place, batch in enumerate(batches, start=1):
             # Gradients are exchanged once a step, with the last batch.
             exchange = contextlib.nullcontext() if place == len(batches) else self.processes.apart(self._shared)
@@ -73,7 +102,7 @@ class Stepper:
                 total += float(self._parts.backward(images, loss_of))
                 continue
             with exchange:
-                with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+                with InOneDnn(), torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
                     scores = self._shared(images)
                 loss = loss_of(scores)
                 self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -91,6 +120,7 @@ class Stepper:
             "ema": self.ema.state,
             "optimizer": self._optimizer.state_dict(),
             "scaler": self._scaler.state_dict(),
+            "method": self.method.to_state(),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -98,6 +128,18 @@ class Stepper:
         self.ema.load(state["ema"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state.get("scaler", {}))
+        if "method" in state:
+            self._resume_with(StepMethod.from_state(state["method"]))
+
+    def _resume_with(self, method: StepMethod) -> None:
+        if method.dtype not in {one.dtype for one in self._methods}:
+            log.warning(
+                "The run was started in %s, which this device does not multiply in hardware; it resumes in %s.",
+                method.dtype_name,
+                self.method.dtype_name,
+            )
+        elif self.device.type == "cpu" and self.processes.count == 1:
+            self._use(method)
 
     def _augmented(self, batch: Batch) -> tuple[Tensor, Tensor]:
         # Whatever else draws at random, dropout for one, draws by the samples.
