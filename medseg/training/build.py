@@ -58,6 +58,8 @@ def build_loop(inputs: Inputs) -> Loop:
     elif config.time_budget is not None and not run.steps_only:
         # A run bounded by steps alone is the same however busy the machine is, so nothing is measured for it.
         loop.stepper.choose_method(len(inputs.cases[0].open()[0]))
+    else:
+        log.info("Each step computes %s.", loop.stepper.method)
     return loop
 
 

@@ -98,7 +98,17 @@ class Configurator:
             return read_yaml(kept)
         preset = fitting_preset(self.options.device)
         log.info("Planning for the preset %s.", preset)
-        plan, fingerprint, text = plan_dataset(self.source, preset, configuration, split=self._split, out=out)
+        options, budget = self.options, self.values.get("time_budget")
+        if options.time_budget is not None:
+            budget = seconds_of(options.time_budget)
+        plan, fingerprint, text = plan_dataset(
+            self.source,
+            preset,
+            configuration,
+            split=self._split,
+            out=out,
+            budget=budget if options.epochs is None else None,
+        )
         if kept is not None and out is not None:
             fingerprint.write(out / "fingerprint.json")
             write_text(kept, text)

@@ -7,12 +7,14 @@ import time
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor, nn
 
 from medseg.data.topology import Topology, feature_voxels
 from medseg.models.registry import build_network
 from medseg.training.config import TrainConfig
 from medseg.training.device import choose_device, choose_dtype, memory_format
 from medseg.training.losses import segmentation_loss
+from medseg.training.step_method import LIMIT, measure, step_methods
 
 # Bytes for each number a network keeps for the backward pass: its value, its gradient and what normalization and
 # activation keep beside it, in a mixture of 16 and 32 bits. nnU-Net's 1.12e9 numbers in 8 GB come to 7.
@@ -69,18 +71,29 @@ def predict_cost(config: TrainConfig, classes: int, *, device: str = "auto") -> 
         if tried[axis] <= multiple[axis]:
             break
         tried[axis] = max(multiple[axis], tried[axis] // 2 // multiple[axis] * multiple[axis])
-    images = torch.zeros(1, len(config.input.channels), *tried, device=chosen).contiguous(memory_format=layout)
-    labels = torch.zeros(1, *tried, dtype=torch.long, device=chosen)
-    dtype = choose_dtype(config.precision, chosen)
+    count = config.sampling.batch if chosen.type == "cpu" else 1
+    images = torch.zeros(count, len(config.input.channels), *tried, device=chosen).contiguous(memory_format=layout)
+    labels = torch.zeros(count, *tried, dtype=torch.long, device=chosen)
+    trial = _trial_on_cpu if chosen.type == "cpu" else _trial_on_gpu
+    step = trial(network, config, images, labels) * config.sampling.batch / count * math.prod(patch) / math.prod(tried)
+    memory = kept * config.sampling.batch * BYTES_A_NUMBER + weights * BYTES_A_WEIGHT
+    return Cost(memory / 1e9, step, step * config.iterations_per_epoch, str(chosen), weights)
+
+
+def _trial_on_cpu(network: nn.Module, config: TrainConfig, images: Tensor, labels: Tensor) -> float:
+    methods = step_methods(network, config.network.name, len(images), config.precision)
+    seconds = measure(network, methods[:1], images, lambda scores: segmentation_loss(scores, labels), limit=LIMIT)
+    return seconds[methods[0]]
+
+
+def _trial_on_gpu(network: nn.Module, config: TrainConfig, images: Tensor, labels: Tensor) -> float:
+    dtype = choose_dtype(config.precision, images.device)
     seconds = []
     for _ in range(TRIALS):
         before = time.perf_counter()
-        with torch.autocast(chosen.type, dtype, enabled=dtype != torch.float32):
+        with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
             scores = network(images)
         segmentation_loss(scores, labels).backward()  # type: ignore[no-untyped-call]
-        if chosen.type == "cuda":
-            torch.cuda.synchronize(chosen)
+        torch.cuda.synchronize(images.device)
         seconds.append(time.perf_counter() - before)
-    step = min(seconds) * config.sampling.batch * math.prod(patch) / math.prod(tried)
-    memory = kept * config.sampling.batch * BYTES_A_NUMBER + weights * BYTES_A_WEIGHT
-    return Cost(memory / 1e9, step, step * config.iterations_per_epoch, str(chosen), weights)
+    return min(seconds)

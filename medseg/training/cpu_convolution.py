@@ -148,12 +148,13 @@ def _weight_gradient(x: Tensor, weight: Tensor, gradient: Tensor, stride: list[i
     # Channels are last, so that halves lie one after the other in memory as two samples do.
     halves = gradient.movedim(1, -1).reshape(2, half, *plane, outputs).movedim(-1, 1)
     rows = (half - 1) * stride[0] + weight.shape[2]
-    seen = torch.empty((2, x.shape[1], rows, *x.shape[3:]), dtype=x.dtype, memory_format=LAYOUT).zero_()
+    pair = torch.empty((2, x.shape[1], rows, *x.shape[3:]), dtype=x.dtype, memory_format=LAYOUT).zero_()
     for sample in range(2):
         begin = sample * half * stride[0] - padding[0]
         first, last = max(begin, 0), min(begin + rows, x.shape[2])
-        seen[sample, :, first - begin : last - begin] = x[0, :, first:last]
+        pair[sample, :, first - begin : last - begin] = x[0, :, first:last]
+    result: Tensor
     _, result, _ = torch.ops.aten.convolution_backward(
-        halves, seen, weight, None, stride, [0, *padding[1:]], ONES, False, ZEROS, 1, [False, True, False]
+        halves, pair, weight, None, stride, [0, *padding[1:]], ONES, False, ZEROS, 1, [False, True, False]
     )
     return result

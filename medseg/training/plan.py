@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +25,7 @@ from medseg.training.audit_run import audit_for_run
 from medseg.training.config import SplitConfig, TrainConfig
 from medseg.training.cost import predict_cost
 from medseg.training.early_check import stated
+from medseg.training.plan_for_budget import plan_for_budget
 
 
 @dataclass(frozen=True, repr=False)
@@ -137,11 +138,12 @@ def plan_dataset(
     *,
     split: SplitConfig | None = None,
     out: Path | None = None,
+    budget: float | None = None,
 ) -> tuple[Plan, Fingerprint, str]:
     """Take the fingerprint of the training cases; return the plan, the fingerprint and the plan's text.
 
     Held-out cases are not looked at, so that nothing is decided by them. With a run's folder the dataset is audited in
-    the same reading, and blocked cases are not looked at either.
+    the same reading, and blocked cases are not looked at either. On a CPU the plan follows a `budget` in seconds.
     """
     data, description = source.data, source.description
     chosen = split or SplitConfig()
@@ -153,12 +155,19 @@ def plan_dataset(
         valid = set(cases.train) & set(found.clean)
         examined = (one for one in found.examined if one.case.case_id in valid)
     fingerprint = take_fingerprint(data, examined)
-    plan = make_plan(data, fingerprint, preset=preset, configuration=configuration)
+    make = partial(_plan, data, fingerprint, preset, configuration)
+    plan = make(None) if budget is None or preset != "cpu" else plan_for_budget(budget, make, data.scores)
     if description is not None:
         stated = description.model_dump(mode="json", exclude_defaults=True)
         plan = replace(plan, values={**plan.values, "dataset": stated})
     command = f"medseg train {source.path} --config plan.yaml --out runs/{plan.values['name']}"
     return plan, fingerprint, plan_text(plan, data, fingerprint, command=command)
+
+
+def _plan(
+    data: Dataset, fingerprint: Fingerprint, preset: str, configuration: str | None, most_of_scan: float | None
+) -> Plan:
+    return make_plan(data, fingerprint, preset=preset, configuration=configuration, most_of_scan=most_of_scan)
 
 
 def fitting_preset(device: str) -> str:

@@ -79,12 +79,13 @@ class RunRecord:
         if self.tracker is not None:
             self.tracker.log(record.metrics, record.epoch)
         if time.monotonic() - self._reported > REPORT_EVERY:
-            write_run_report(self.inputs, self.history.rows)
+            write_run_report(self.inputs, self.history.rows, method=str(self.loop.stepper.method))
             self._reported = time.monotonic()
 
     def finish(self, package: ModelPackage, results: Sequence[CaseDice], worst: WorstCases) -> None:
         """Take in the package and what was measured, if anything, and close the tracker's run."""
-        write_run_report(self.inputs, self.history.rows, card=package.card, results=results, worst=worst)
+        method = str(self.loop.stepper.method)
+        write_run_report(self.inputs, self.history.rows, method=method, card=package.card, results=results, worst=worst)
         log.info("The report of the run is %s.", self.out / "report.html")
         if self.tracker is None:
             return
@@ -117,6 +118,7 @@ def _track(inputs: Inputs, loop: Loop) -> Tracker:
             "split": split.name,
             "cases": str(len(split.train)),
             "device": str(loop.device),
+            "step_method": str(loop.stepper.method),
             **versions(),
         },
         run_id=loop.extra.get("run_id"),

@@ -28,11 +28,15 @@ def write_run_report(
     inputs: Inputs,
     history: Sequence[Mapping[str, str]],
     *,
+    method: str,
     card: ModelCard | None = None,
     results: Sequence[CaseDice] = (),
     worst: WorstCases | None = None,
 ) -> None:
-    """Write one page that needs no other file, from the rows of ``history.csv``; without `card` of a run under way."""
+    """Write one page that needs no other file, from the rows of ``history.csv``; without `card` of a run under way.
+
+    `method` says how steps were computed.
+    """
     steps = [float(row["step"]) for row in history]
     curves = [
         line_chart(list(zip(steps, [float(row[key]) for row in history], strict=True)), x_title="step", y_title=title)
@@ -48,6 +52,7 @@ def write_run_report(
         dataset=run.dataset.name,
         layout=run.dataset.layout,
         split=inputs.split.name,
+        method=method,
         trained=len(inputs.cases),
         held_out=len(inputs.split.validation),
         skipped=inputs.skipped,

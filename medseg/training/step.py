@@ -20,7 +20,7 @@ from medseg.training.optimizer import build_optimizer
 from medseg.training.samples.augment import Augmentation, generator_of
 from medseg.training.samples.patches import Batch
 from medseg.training.samples.prepared import IGNORED
-from medseg.training.step_method import StepMethod, measure, step_methods
+from medseg.training.step_method import LIMIT, StepMethod, measure, step_methods
 from medseg.training.training_run import TrainingRun
 
 log = logging.getLogger("medseg.train")
@@ -63,12 +63,13 @@ class Stepper:
     def choose_method(self, channels: int) -> None:
         """Try each way of computing a step on images of so many channels, and take the fastest from now on."""
         if len(self._methods) == 1 or self.processes.count > 1:
+            log.info("Each step computes %s.", self.method)
             return
         batch, patch = self.config.sampling.batch, self.config.input.patch[: self.config.network.dimensions]
         draw = torch.Generator().manual_seed(self.config.seed)
         images = torch.randn(batch, channels, *patch, generator=draw).contiguous(memory_format=self._format)
         labels = torch.zeros(batch, *patch, dtype=torch.long)
-        seconds = measure(self.network, self._methods, images, lambda scores: self._loss(scores, labels))
+        seconds = measure(self.network, self._methods, images, lambda scores: self._loss(scores, labels), limit=LIMIT)
         self._use(next(iter(seconds)))
         first, *others = (f"{method} ({took:.2g} s)" for method, took in seconds.items())
         compared = f", faster here than {', and than '.join(others)}" if others else ""
@@ -102,7 +103,8 @@ class Stepper:
                 total += float(self._parts.backward(images, loss_of))
                 continue
             with exchange:
-                with InOneDnn(), torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+                own = InOneDnn() if self.device.type == "cpu" else contextlib.nullcontext()
+                with own, torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
                     scores = self._shared(images)
                 loss = loss_of(scores)
                 self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]

@@ -30,13 +30,13 @@ def test_gradients_are_those_of_the_whole_batch(two_threads, batch):
     whole, split = network(), network()
     expected = segmentation_loss(whole(images), labels)
     expected.backward()
-    loss = SideBySide(split, torch.float32).backward(images, lambda scores: segmentation_loss(scores, labels))
+    loss = SideBySide(split, torch.float32, 2).backward(images, lambda scores: segmentation_loss(scores, labels))
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
     for ours, theirs in zip(gradients(split), gradients(whole), strict=True):
         assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-6)
     # Again, to the bit, and added to what is there.
     again = network()
-    side = SideBySide(again, torch.float32)
+    side = SideBySide(again, torch.float32, 2)
     side.backward(images, lambda scores: segmentation_loss(scores, labels))
     assert all(a.equal(b) for a, b in zip(gradients(again), gradients(split), strict=True))
     side.backward(images, lambda scores: segmentation_loss(scores, labels))
@@ -48,7 +48,7 @@ def test_gradients_lie_in_memory_as_the_weights_do(two_threads, dtype):
     model = network().to(memory_format=torch.channels_last_3d)
     images = torch.randn(2, 1, 8, 8, 8).contiguous(memory_format=torch.channels_last_3d)
     labels = torch.randint(0, 3, (2, 8, 8, 8))
-    SideBySide(model, dtype).backward(images, lambda scores: segmentation_loss(scores, labels))
+    SideBySide(model, dtype, 2).backward(images, lambda scores: segmentation_loss(scores, labels))
     assert all(weight.grad.stride() == weight.stride() for weight in model.parameters())
 
 
