@@ -156,7 +156,7 @@ def plan_dataset(
         examined = (one for one in found.examined if one.case.case_id in valid)
     fingerprint = take_fingerprint(data, examined)
     make = partial(_plan, data, fingerprint, preset, configuration)
-    plan = make(None) if budget is None or preset != "cpu" else plan_for_budget(budget, make, data.scores)
+    plan = make(None) if budget is None or preset != "cpu" else plan_for_budget(budget, make, data.n_outputs)
     if description is not None:
         stated = description.model_dump(mode="json", exclude_defaults=True)
         plan = replace(plan, values={**plan.values, "dataset": stated})

@@ -5,7 +5,7 @@ from medseg.training import plan_for_budget as module
 from medseg.training.cost import Cost
 from medseg.training.plan_for_budget import ENOUGH_STEPS, FOR_STEPS, plan_for_budget
 
-PATCHES = {None: (32, 40, 32), 0.6: (24, 32, 24), 0.4: (16, 24, 16)}
+PATCHES = {None: (32, 40, 32), 0.6: (24, 32, 24)}
 
 
 @pytest.fixture
@@ -21,9 +21,9 @@ def made(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("steps", "most"), [(10 * ENOUGH_STEPS, None), (ENOUGH_STEPS + 1, None), (ENOUGH_STEPS - 1, 0.6), (300, 0.4)]
+    ("steps", "most"), [(10 * ENOUGH_STEPS, None), (ENOUGH_STEPS + 1, None), (ENOUGH_STEPS - 1, 0.6), (100, 0.6)]
 )
-def test_the_patch_is_the_largest_that_enough_steps_see(made, steps, most):
+def test_the_patch_is_smaller_where_there_are_few_steps(made, steps, most):
     assert made(steps).values["input"]["patch"] == list(PATCHES[most])
 
 
