@@ -6,7 +6,7 @@ Isensee et al. 2021 (doi:10.1038/s41592-020-01008-z), and nnU-Net 2's `Experimen
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from medseg.data.dataset import Dataset
@@ -28,14 +28,9 @@ class Plan:
 
 
 def make_plan(
-    data: Dataset,
-    fingerprint: Fingerprint,
-    *,
-    preset: str = "cpu",
-    configuration: str | None = None,
-    most_of_scan: float | None = None,
+    data: Dataset, fingerprint: Fingerprint, *, preset: str = "cpu", configuration: str | None = None
 ) -> Plan:
-    """Plan the training of a dataset; a 3D patch covers at most so much of the scan, or what the preset says."""
+    """Plan the training of a dataset."""
     if preset not in PRESETS:
         raise UsageError(f"there is no preset '{preset}'", where="--preset", fix=f"Use {', '.join(PRESETS)}.")
     chosen = configuration or ("2d" if data.dimensions == 2 else "3d_fullres")
@@ -46,10 +41,7 @@ def make_plan(
             where="--configuration",
             fix=f"Use {', '.join(possible)}.",
         )
-    machine = PRESETS[preset]
-    if most_of_scan is not None:
-        machine = replace(machine, most_of_scan=most_of_scan)
-    return _Planner(data, fingerprint, machine, chosen).plan()
+    return _Planner(data, fingerprint, PRESETS[preset], chosen).plan()
 
 
 class _Planner:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -155,19 +155,14 @@ def plan_dataset(
         valid = set(cases.train) & set(found.clean)
         examined = (one for one in found.examined if one.case.case_id in valid)
     fingerprint = take_fingerprint(data, examined)
-    make = partial(_plan, data, fingerprint, preset, configuration)
-    plan = make(None) if budget is None or preset != "cpu" else plan_for_budget(budget, make, data.n_outputs)
+    plan = make_plan(data, fingerprint, preset=preset, configuration=configuration)
+    if budget is not None and preset == "cpu":
+        plan = plan_for_budget(plan, budget, data.n_outputs)
     if description is not None:
         stated = description.model_dump(mode="json", exclude_defaults=True)
         plan = replace(plan, values={**plan.values, "dataset": stated})
     command = f"medseg train {source.path} --config plan.yaml --out runs/{plan.values['name']}"
     return plan, fingerprint, plan_text(plan, data, fingerprint, command=command)
-
-
-def _plan(
-    data: Dataset, fingerprint: Fingerprint, preset: str, configuration: str | None, most_of_scan: float | None
-) -> Plan:
-    return make_plan(data, fingerprint, preset=preset, configuration=configuration, most_of_scan=most_of_scan)
 
 
 def fitting_preset(device: str) -> str:

@@ -5,32 +5,40 @@ from medseg.training import plan_for_budget as module
 from medseg.training.cost import Cost
 from medseg.training.plan_for_budget import ENOUGH_STEPS, FOR_STEPS, plan_for_budget
 
-PATCHES = {None: (32, 40, 32), 0.6: (24, 32, 24)}
 
-
-@pytest.fixture
-def made(monkeypatch):
-    """Plan of a budget in steps of the preset's patch, each of which takes half a second."""
+def planned(monkeypatch, steps: int, *, patch=(32, 40, 32), dimensions: int = 3) -> Plan:
+    """Plan for a budget of so many steps of half a second."""
     monkeypatch.setattr(module, "build", lambda _kind, values: values)
     monkeypatch.setattr(module, "predict_cost", lambda *_, **__: Cost(1.0, 0.5, 50.0, "cpu", 1000))
-
-    def make(most):
-        return Plan({"input": {"patch": list(PATCHES[most])}}, {"input.patch": "Why."})
-
-    return lambda steps: plan_for_budget(steps * 0.5 / FOR_STEPS, make, 3)
+    strides = [[1] * dimensions, [2] * dimensions, [4] * dimensions]
+    network = {"dimensions": dimensions, "arguments": {"strides": strides}}
+    plan = Plan({"input": {"patch": list(patch), "spacing": [1, 1, 1]}, "network": network}, {"input.patch": "Why."})
+    return plan_for_budget(plan, steps * 0.5 / FOR_STEPS, 3)
 
 
 @pytest.mark.parametrize(
-    ("steps", "most"), [(10 * ENOUGH_STEPS, None), (ENOUGH_STEPS + 1, None), (ENOUGH_STEPS - 1, 0.6), (100, 0.6)]
+    ("steps", "patch", "expected"),
+    [
+        (10 * ENOUGH_STEPS, (32, 40, 32), [32, 40, 32]),
+        (ENOUGH_STEPS + 1, (32, 40, 32), [32, 40, 32]),
+        (ENOUGH_STEPS - 1, (32, 40, 32), [24, 32, 24]),
+        (10, (8, 16, 32), [8, 16, 24]),
+    ],
 )
-def test_the_patch_is_smaller_where_there_are_few_steps(made, steps, most):
-    assert made(steps).values["input"]["patch"] == list(PATCHES[most])
+def test_the_patch_is_smaller_where_there_are_few_steps(monkeypatch, steps, patch, expected):
+    plan = planned(monkeypatch, steps, patch=patch)
+    assert plan.values["input"] == {"patch": expected, "spacing": [1, 1, 1]}
 
 
-def test_the_reason_says_how_many_steps_there_will_be(made):
-    assert made(2000).reasons["input.patch"] == (
-        "Why. 23.8 minutes give about 2000 steps of such patches on this machine."
+def test_a_patch_in_2d_stays_as_it_is(monkeypatch):
+    assert planned(monkeypatch, 10, patch=(64, 64, 1), dimensions=2).values["input"]["patch"] == [64, 64, 1]
+
+
+def test_the_reason_says_how_many_steps_there_will_be(monkeypatch):
+    assert planned(monkeypatch, 2000).reasons["input.patch"] == (
+        "Why. 23.8 minutes give about 2000 steps on this machine."
     )
-    assert made(900).reasons["input.patch"] == (
-        "Why. 10.7 minutes give about 2000 steps of such patches on this machine; of larger ones 900, fewer than 1000."
+    assert planned(monkeypatch, 900).reasons["input.patch"] == (
+        "Why. 10.7 minutes give about 900 steps on this machine, fewer than 1000; of patches of 24 x 32 x 24 about "
+        "2000."
     )
