@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from medseg.cpu_features import has_bfloat16
 from medseg.errors import UsageError
 
 log = logging.getLogger("medseg.train")
@@ -45,14 +46,7 @@ def possible_dtypes(requested: Precision, device: torch.device) -> tuple[torch.d
         return ({"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[requested],)
     if device.type == "cuda":
         return (torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16,)
-    return (torch.bfloat16, torch.float32) if _multiplies_bfloat16() else (torch.float32,)
-
-
-def _multiplies_bfloat16() -> bool:
-    """Whether the CPU has instructions for it that oneDNN may use; in software one step would take minutes."""
-    has_them = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    # Also where ONEDNN_MAX_CPU_ISA in the environment bounds what is used.
-    return has_them and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return (torch.bfloat16, torch.float32) if has_bfloat16() else (torch.float32,)
 
 
 def memory_format(dimensions: int, network: nn.Module | None = None) -> torch.memory_format:

@@ -28,7 +28,7 @@ def network() -> nn.Module:
 
 @pytest.mark.parametrize("has_it", [True, False])
 def test_methods_are_what_the_cpu_computes_in_hardware(monkeypatch, has_it):
-    monkeypatch.setattr(device_module, "_multiplies_bfloat16", lambda: has_it)
+    monkeypatch.setattr(device_module, "has_bfloat16", lambda: has_it)
     torch.set_num_threads(4)
     shapes = [(2, 1), (2, 2), (1, 4)]
     dtypes = [HALF, FLOAT] if has_it else [FLOAT]
