@@ -26,6 +26,8 @@ RETIRED = {
     r"\bmend(s|ed|ing)?\b|\bspoil(t|ed|s)\b": "fix, corrupted",
     r"\b(told|tell|tells|telling)( \w+){0,2} apart\b|\bparted\b|\bunlike_": "distinguished, split, out of distribution",
     r"\bworst of them\b|\bmade with\b(?! them)": "worst cases, software",
+    r"\b(is|are|was|looks?) unlike\b": "out of distribution, differs from",
+    r"\bverdict\W{1,4}(good|refused|broken)\b|\b(good|refused|broken) (volume|scan)s?\b": "valid, rejected, corrupt",
     r"\bpictures?\b": "2D image, preview, figure",
     r"\bprocessors?\b|\bnumber formats?\b": "CPU, dtype, precision",
     r"\b(rungs?|climb(s|ed|ing)?|ladders?)\b": "architecture, compare",
@@ -56,6 +58,7 @@ OTHER_SCORES = re.compile(
 )
 # A word or two of each line of words.md that may not come back: every one is found by a pattern above.
 SAMPLES = (
+    "a scan that is unlike them|verdict: refused|a broken volume|"
     "3 files left out|the class is undecided|a doubt|a remark on it|ask most to be looked at|the graver the earlier"
     "|largest_share|at_edge|member_dice|border_entropy|millilitres|liver NAME_ml|volume_mm3|goes on|gone on with"
     "|going on from|drawn by hand|--by-hand|mend it|a spoilt file|told apart|tell them apart|parted|the worst of them"

@@ -125,7 +125,7 @@ def load_model(
     >>> medseg.load_model("hippocampus")  # doctest: +ELLIPSIS
     Model('hippocampus', version='...', classes=[anterior hippocampus, posterior hippocampus])
     """
-    package = resolve_model(name)
+    package = resolve_model(name, option="medseg.load_model:")
     values: dict[str, object] = {"device": device, "engine": engine, "precision": precision, "overlap": overlap}
     values |= {"mirror": mirror, **dict.fromkeys(names_in(save), True)}
     return Model(package.card, Predictor(package, build(InferOptions, values, where="load_model")))

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from medseg.config.load import apply_overrides, build, merged, read_yaml
+from medseg.config.purpose import check_purpose
 from medseg.training.config import TrainConfig
 
 
@@ -83,7 +84,9 @@ class Architectures(_Strict):
 
 def read_architectures(path: Path, settings: Sequence[str] = ()) -> Architectures:
     """Read a comparison, single values changed by ``a.b=c``, and check it and the training of each architecture."""
-    architectures = build(Architectures, apply_overrides(read_yaml(path), settings), where=path)
+    values = read_yaml(path)
+    check_purpose(values, "a comparison of architectures", name=path)
+    architectures = build(Architectures, apply_overrides(values, settings), where=path)
     for architecture in architectures.architectures:
         architectures.configuration(architecture, 1.0)
     return architectures

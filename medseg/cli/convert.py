@@ -17,7 +17,7 @@ from medseg.cli.options import (
     OutOption,
     option,
 )
-from medseg.cli.verb import print_json
+from medseg.cli.verb import NOTHING_FOUND, log, print_json
 
 
 def convert(
@@ -70,4 +70,6 @@ def convert(
             typer.echo(f"{one.case_id}\t{one.path or one.error}")
         for reason in result.corrupt:
             typer.echo(f"-\t{reason}")
+    if not result.converted and not result.corrupt:
+        log.error(NOTHING_FOUND)
     return result.exit_code

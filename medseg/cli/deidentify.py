@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from medseg.cli.options import INPUT, WHAT, InputsArgument, JsonOption, OutOption, option
-from medseg.cli.verb import print_json
+from medseg.cli.verb import log, print_json
 
 
 def deidentify(
@@ -80,4 +80,6 @@ def deidentify(
         typer.echo(f"{len(result.written)} objects written to {out}")
         for left in rejected:
             typer.echo(f"skipped: {left.path}: {left.reason}. {left.fix or ''}".rstrip(), err=True)
+    if not result.written and not rejected:
+        log.error("no DICOM object was found; `medseg inspect` says what is in a folder")
     return 4 if not result.written else 3 if rejected else 0

@@ -15,7 +15,7 @@ from medseg.cli.options import (
     OptionalOutOption,
     option,
 )
-from medseg.cli.verb import print_json
+from medseg.cli.verb import log, print_json
 
 
 def inspect(
@@ -55,4 +55,6 @@ def inspect(
         from medseg.review.inspect_tree import inspection_tree
 
         Console().print(inspection_tree(inspection, ", ".join(map(str, inputs)), thumbnails=thumbnails))
+    if not inspection.volumes:
+        log.error("no scan was found")
     return inspection.exit_code

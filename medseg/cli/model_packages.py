@@ -145,7 +145,7 @@ def export_model(
     from medseg.errors import UsageError
     from medseg.tracking.resolve import resolve_model
 
-    package = resolve_model(model)
+    package = resolve_model(model, option="MODEL")
     if format == "onnx":
         from medseg.infer.engines.onnx_export import export_onnx
 
@@ -203,7 +203,7 @@ def optimize(
     from medseg.training.selection.optimize import optimize as measure
     from medseg.training.selection.optimize import parse_precisions
 
-    package = resolve_model(model)
+    package = resolve_model(model, option="MODEL")
     if out is not None:
         package = copy_package(package, out)
     package, measured = measure(package, data, precisions=parse_precisions(precision), most=cases)

@@ -58,7 +58,7 @@ def show(
     from medseg.models.card_text import card_text
     from medseg.tracking.resolve import resolve_model
 
-    package = resolve_model(model)
+    package = resolve_model(model, option="MODEL")
     content = package.card.model_dump(mode="json", exclude_none=True)
     if json:
         print_json({**content, "sha256": package.hash, "folder": package.folder})
@@ -93,7 +93,7 @@ def register(
     from medseg.tracking.register import register as register_package
     from medseg.tracking.resolve import resolve_model
 
-    package = resolve_model(model)
+    package = resolve_model(model, option="MODEL")
     address = register_package(package, name, alias=alias)
     if json:
         print_json({"address": address, "sha256": package.hash})
@@ -118,7 +118,9 @@ def verify(
     from medseg.infer.verify import verify as verify_package
     from medseg.tracking.resolve import resolve_model
 
-    found = verify_package(resolve_model(model), build(InferOptions, {"device": device}, where="medseg models verify"))
+    found = verify_package(
+        resolve_model(model, option="MODEL"), build(InferOptions, {"device": device}, where="medseg models verify")
+    )
     if json:
         print_json(found)
     else:

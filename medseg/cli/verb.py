@@ -57,7 +57,6 @@ class State:
 
     def start_log(self) -> None:
         """Send medseg's log to stderr."""
-        log = logging.getLogger("medseg")
         if not log.handlers:
             handler = logging.StreamHandler(sys.stderr)
             handler.setFormatter(logging.Formatter("%(message)s"))
@@ -69,6 +68,8 @@ class State:
 
 
 state = State()
+log = logging.getLogger("medseg")
+NOTHING_FOUND = "no scan was found; `medseg inspect` says what is in a folder"
 
 
 def log_options(*, quiet: QuietOption = False, verbose: VerboseOption = False, debug: DebugOption = False) -> None:
@@ -152,15 +153,15 @@ def print_result(result: BatchResult, *, json: bool, dry_run: bool = False) -> N
             {
                 "out": result.out,
                 "exit_code": result.exit_code,
-                "cases": [asdict(outcome) for outcome in result.outcomes],
+                "cases": [asdict(outcome) | {"state": outcome.written_state} for outcome in result.outcomes],
                 "skipped": [{"file": item.path, "reason": item.reason, "fix": item.fix} for item in result.skipped],
             }
         )
     else:
         for outcome in result.outcomes:
             what = outcome.error if outcome.state == "failed" else outcome.folder
-            sys.stdout.write(f"{outcome.case_id or outcome.source}\t{outcome.state}\t{what}\n")
-    log = logging.getLogger("medseg")
+            before = " (unchanged)" if outcome.state == "current" else ""
+            sys.stdout.write(f"{outcome.case_id or outcome.source}\t{outcome.written_state}{before}\t{what}\n")
     counts = {
         "done": result.count("done"),
         "up to date": result.count("current"),
@@ -170,6 +171,6 @@ def print_result(result: BatchResult, *, json: bool, dry_run: bool = False) -> N
     }
     log.info("%s", ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "0 done")
     if not result.outcomes:
-        log.error("no scan was found; `medseg inspect` says what is in a folder")
+        log.error(NOTHING_FOUND)
     elif not dry_run:
         log.info("look at %s", result.out / "report.html")

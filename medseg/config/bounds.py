@@ -16,6 +16,7 @@ from medseg.errors import did_you_mean
 LABEL_FORMATS = (
     "nifti",
     "nrrd",
+    "mha",
     "dicom-seg",
     "dicom-seg-labelmap",
     "dicom-seg-fractional",

@@ -1,4 +1,4 @@
-"""Cases that are unlike the rest of their dataset: spacing, size, intensity, contrast."""
+"""Cases that differ from the rest of their dataset: spacing, size, intensity, contrast."""
 
 from __future__ import annotations
 

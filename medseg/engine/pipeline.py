@@ -140,7 +140,15 @@ def assemble(name: str, file: PipelineFile, config: Mapping[str, Any]) -> Pipeli
 
 def _build_step(pipeline: str, step: StepFile, config: Mapping[str, Any], available: dict[str, Any]) -> Step:
     kind = stage_class(step.stage)
-    options = build(kind.Options, under(config, step.name, where=pipeline), where=f"{pipeline}, step {step.name}")
+    given = under(config, step.name, where=pipeline)
+    for key, field in kind.Options.model_fields.items():
+        if field.is_required() and key not in given:
+            raise PipelineError(
+                f"the step '{step.name}' needs a value for {key}",
+                where=f"pipeline {pipeline}",
+                fix=f"Add --set {step.name}.{key}={key.upper()}, or write it in the file of --config.",
+            )
+    options = build(kind.Options, given, where=f"{pipeline}, step {step.name}")
     stage = kind(options)
     if getattr(stage, "runs", "main") not in typing.get_args(Where):
         known = ", ".join(typing.get_args(Where))

@@ -10,6 +10,7 @@ from medseg import resources
 from medseg.config.arguments import check_arguments, listed
 from medseg.config.bounds import Device, LabelFormats, Maps, MoreThan0, Overlap, ShardName, names_in
 from medseg.config.load import apply_overrides, merged, read_yaml
+from medseg.config.purpose import check_purpose
 from medseg.engine.isolation import Guard
 from medseg.engine.pipeline import assemble, load_pipeline
 from medseg.engine.runner import RunOptions, Shard, run
@@ -50,6 +51,8 @@ def run_pipeline(
     folder = output_folder(out)
     path = resources.find("pipelines", pipeline)
     configured = {} if config is None else read_yaml(resources.find("configs", config))
+    if config is not None and path == resources.shipped("pipelines").get(path.stem):  # one's own has steps of any name
+        check_purpose(configured, "segmentation", name=config)
     chosen = apply_overrides(merged(configured, values or {}), settings)
     assembled = assemble(path.stem, load_pipeline(path), chosen)
     if not inputs:

@@ -70,6 +70,7 @@ def measure_folders(files: EvaluationFiles, options: EvaluateOptions) -> Evaluat
     pairing = pair_cases(files.predictions, files.references, known, keep_names=options.keep_names)
     _log_unpaired(pairing)
     names = dict(options.classes or class_names(files.references))
+    _check_values(options, class_names(files.references))
     results: list[CaseResult] = []
     failed = dict(pairing.failed)
     outcomes = _measure_all(pairing.pairs, names, options, files.probabilities)
@@ -82,16 +83,48 @@ def measure_folders(files: EvaluationFiles, options: EvaluateOptions) -> Evaluat
             log.error("[%d/%d] %s", number, len(pairing.pairs), _with_case(pair.case_id, outcome))
     results.sort(key=lambda result: result.case_id)
     rows = _rows(results, options)
+    warnings = _absent(options, results)
+    for warning in warnings:
+        log.warning("%s", warning)
     return Evaluation(
         rows,
         definitions_of(list(dict.fromkeys(row.metric for row in rows))),
         _versions(),
-        _summary(rows, results, pairing, failed, options),
+        _summary(rows, results, pairing, failed, options) | {"warnings": list(warnings)},
         pairing,
         failed,
         {result.case_id: result.notes for result in results if result.notes},
         options,
         names,
+        warnings,
+    )
+
+
+def _requested(options: EvaluateOptions) -> list[tuple[str, int]]:
+    """Every class value that the options name, with the words of the option."""
+    named = [(f"--class {value}={name}", value) for value, name in (options.classes or {}).items()]
+    return named + [(f"--region {name}", value) for name, values in options.regions.items() for value in values]
+
+
+def _check_values(options: EvaluateOptions, table: Mapping[int, str]) -> None:
+    """Refuse values that the dataset of the references has no class for, where it says which it has."""
+    for option, value in _requested(options):
+        if table and value not in table:
+            known = ", ".join(f"{number} ({name})" for number, name in table.items())
+            raise UsageError(
+                f"the dataset has no class of the value {value}", where=option, fix=f"Use some of {known}."
+            )
+
+
+def _absent(options: EvaluateOptions, results: Sequence[CaseResult]) -> tuple[str, ...]:
+    """A sentence for each value that the options name and no file holds; ids of objects are no classes."""
+    if options.objects == "instances" or not results:
+        return ()
+    present = {value for result in results for value in result.measures.confusion.values}
+    return tuple(
+        f"{option}: none of the {len(results)} measured cases holds the value {value}, in reference or prediction."
+        for option, value in _requested(options)
+        if value not in present
     )
 
 

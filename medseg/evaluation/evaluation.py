@@ -29,6 +29,8 @@ class Evaluation(Report):
         What was measured, and how.
     names : mapping of int to str
         Names of the classes, from the options or the dataset.
+    warnings : tuple of str
+        What was asked for and occurs in no file; it makes exit code 3.
     """
 
     summary: Mapping[str, Any] = field(default_factory=dict)
@@ -37,6 +39,7 @@ class Evaluation(Report):
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     options: EvaluateOptions = field(default_factory=EvaluateOptions)
     names: Mapping[int, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         cases = len({row.case_id for row in self.rows})
@@ -44,7 +47,7 @@ class Evaluation(Report):
 
     @property
     def exit_code(self) -> int:
-        """0 all measured, 3 some cases could not be, 4 none could."""
+        """0 all measured, 3 some cases could not be or a value occurs nowhere, 4 none could."""
         if not self.rows:
             return 4
-        return 3 if self.failed or self.pairing.without_reference else 0
+        return 3 if self.failed or self.pairing.without_reference or self.warnings else 0

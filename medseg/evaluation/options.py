@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from medseg import resources
 from medseg.config.bounds import AtLeast0, AtLeast1, ClassValue, MoreThan0, Resamples
 from medseg.config.load import apply_overrides, build, read_yaml
+from medseg.config.purpose import check_purpose
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -96,5 +97,7 @@ def options_from(
     else:
         where = None if config is None else resources.find("configs", config)
         values = {} if where is None else read_yaml(where)
+        if where is not None and config is not None:
+            check_purpose(values, "evaluation", name=config)
     values |= {key: value for key, value in given.items() if value is not None}
     return build(EvaluateOptions, apply_overrides(values, settings), where=where)

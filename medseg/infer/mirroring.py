@@ -18,7 +18,9 @@ def mirror_axes(card: ModelCard, choice: str) -> tuple[tuple[int, ...], tuple[st
     sound = tuple(axis for axis in wanted if axis in card.input.mirror_axes)
     if sound == wanted:
         return sound, ()
-    return sound, (f"Mirrored along {len(sound)} axes only: the network was not trained for the others.",)
+    return sound, (
+        f"Mirrored along {len(sound)} of {len(wanted)} axes, because the network was not trained for the others.",
+    )
 
 
 def _is_left_right(card: InputCard, axis: int) -> bool:

@@ -23,10 +23,10 @@ def with_case_ids(
     name the patient: its id is a hash of the content.
     """
     corrupt = [left for left in skipped if left.corrupt]
-    kinds = {left.path: _kind(left.path, dicom) for left in corrupt}
+    kinds = {left.path: _kind(left.path, dicom) for left in skipped}
     named = [left.path for left in corrupt if not kinds[left.path]]
     ids = dict(zip(named, file_case_ids([Path(absolute(path)) for path in named], keep_names=keep_names), strict=True))
-    ids |= {path: dicom_case_id("", _mark(path)) for path, kind in kinds.items() if kind}
+    ids |= {left.path: dicom_case_id("", _mark(left.path)) for left in corrupt if kinds[left.path]}
     marks = [absolute(path) for path in ids]
     ids = dict(zip(ids, unique(list(ids.values()), marks, taken), strict=True))
     return [

@@ -63,7 +63,7 @@ def survey(inputs: Sequence[Path], *, keep_names: bool = False) -> Survey:
     label_objects: list[Path] = []
     for entry, recognized in entries:
         if entry.path.name in RESULTS and (entry.path.parent / "status.json").is_file() and not entry.is_named:
-            skipped.append(Skipped(entry.path, "a result of medseg"))
+            skipped.append(Skipped(entry.path, "it is a result of medseg"))
             continue
         if recognized.kind == "dicom":
             dicom.append(entry)
@@ -97,7 +97,7 @@ def survey(inputs: Sequence[Path], *, keep_names: bool = False) -> Survey:
             (found if isinstance(scan, FoundScan) else skipped).append(scan)  # type: ignore[arg-type]
         else:
             skipped.append(
-                Skipped(entry.path, "a 2D image among scans", "Name it on the command line if it is a scan.")
+                Skipped(entry.path, "it is a 2D image among scans", "Name it on the command line if it is a scan.")
             )
     skipped = [replace(left, path=shown.get(left.path, left.path)) for left in skipped]
     scans = _named(found, shown, keep_names)
@@ -126,7 +126,7 @@ def _with_archives(entries: Iterable[Entry], skipped: list[Skipped]) -> Iterator
             if isinstance(member, MedsegError):
                 skipped.append(Skipped(inside, member.what, member.fix, corrupt=True))
             elif any(part.startswith((".", "__MACOSX")) for part in name.parts):
-                skipped.append(Skipped(inside, "a hidden file"))
+                skipped.append(Skipped(inside, "it is a hidden file"))
             else:
                 yield Entry(member, entry.root, inside), recognize(member)
 

@@ -193,6 +193,7 @@ RT_TILTED = (
 WRITERS: Mapping[str, Writer] = {
     "nifti": Writer("labels.nii.gz", False, _nifti, "research tools; carries tilted slices", NIFTI_TILTED),
     "nrrd": Writer("labels.seg.nrrd", False, _nrrd, "3D Slicer, with names, colors and codes; carries tilted slices"),
+    "mha": Writer("labels.mha", False, _metaimage, "programs that build on ITK", NIFTI_TILTED),
     "dicom-seg": Writer(
         "labels.seg.dcm", True, _dicom_seg, "archives and workstations; read by nearly all", SEG_TILTED, has_bits=True
     ),

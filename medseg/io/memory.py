@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -59,7 +60,8 @@ def scan_in_memory(image: ArrayLike | NibabelImage | ItkImage, affine: npt.Array
         if affine is not None:
             raise UsageError("an affine was given for an image that has its own", fix="Omit the affine.")
         return _from_itk(image) if isinstance(image, ItkImage) else _from_nibabel(image)
-    if not isinstance(image, ArrayLike | Sequence) or isinstance(image, str | bytes):
+    is_list = isinstance(image, Sequence) and all(isinstance(one, Sequence) for one in image)
+    if not (is_list or isinstance(image, ArrayLike)) or isinstance(image, str | bytes) or _holds_paths(image):
         raise UsageError(
             f"a scan cannot be made of type {type(image).__name__}",
             fix="Give a path, a medseg.Scan, a nibabel or SimpleITK image, or an array or tensor with its affine.",
@@ -75,6 +77,10 @@ def scan_in_memory(image: ArrayLike | NibabelImage | ItkImage, affine: npt.Array
     except (TypeError, ValueError, RuntimeError) as error:  # a sparse tensor, lists of several lengths
         raise InputError(f"it is no array ({error})", where=WHERE, fix="Give a dense array of numbers.") from None
     return _scan(array[np.newaxis] if array.ndim == 3 else array, affine)
+
+
+def _holds_paths(image: object) -> bool:
+    return isinstance(image, Sequence) and any(isinstance(one, str | bytes | Path) for one in image)
 
 
 def _from_nibabel(image: NibabelImage) -> Scan:
@@ -107,4 +113,9 @@ def _scan(array: npt.NDArray[Any], affine: Any) -> Scan:
             f"an array of shape {array.shape} is not a scan", where=WHERE, fix="Give (X, Y, Z) or (C, X, Y, Z)."
         )
     x, y, z = array.shape[1:]
-    return Scan(as_intensities(array, where=WHERE), Geometry(affine, (x, y, z)))
+    try:
+        geometry = Geometry(affine, (x, y, z))
+    except InputError as error:
+        fix = "Give affine=, four rows of four numbers: voxel indices to world mm, RAS+."
+        raise InputError(error.what, where=WHERE, fix=fix) from None
+    return Scan(as_intensities(array, where=WHERE), geometry)

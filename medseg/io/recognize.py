@@ -38,8 +38,8 @@ OTHERS = (
     (b"SQLite format 3", "a database"),
     (b"MZ", "a program"),
     (b"\x7fELF", "a program"),
-    (b"7z\xbc\xaf", "a 7-Zip archive; unpack it first"),
-    (b"Rar!", "a RAR archive; unpack it first"),
+    (b"7z\xbc\xaf", "a 7-Zip archive, which must be unpacked first"),
+    (b"Rar!", "a RAR archive, which must be unpacked first"),
     (b"<?xml", "an XML document"),
     (b"{", "a JSON document"),
 )
@@ -72,7 +72,11 @@ def recognize(path: Path) -> Recognized:
         return Recognized("other", claim, "it is empty")
     kind, reason = _by_bytes(start, name)
     if kind == "other" and claim is not None:
-        reason = f"its name says {NAMES[claim]}, but its content is not" + (f": it is {reason}" if reason else "")
+        reason = f"its name says {NAMES[claim]}, but it is {reason}"
+    elif kind == "other":
+        reason = f"it is {reason}, not a scan"
+    elif reason:
+        reason = f"it is {reason}"
     return Recognized(kind, claim, reason)
 
 
@@ -99,7 +103,7 @@ def _by_bytes(start: bytes, name: str) -> tuple[FileKind, str]:
             return "other", what
     if looks_like_dicom(start):
         return "dicom", ""
-    return "other", "text" if _is_text(start) else "data of no kind that medseg knows"
+    return "other", "a text file" if _is_text(start) else "a file of no kind that medseg knows"
 
 
 def _is_text(data: bytes) -> bool:

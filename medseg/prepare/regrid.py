@@ -12,11 +12,18 @@ from medseg.types import Geometry, LabelMap
 SLACK = 0.05
 
 
+def covers_slab(part: Geometry, whole: Geometry) -> bool:
+    """Whether a grid has the other's size, but for slices that it may lack along one axis, as a DICOM SEG does."""
+    ours, theirs = sorted(part.shape), sorted(whole.shape)
+    return sum(a != b for a, b in zip(ours, theirs, strict=True)) <= 1 and ours <= theirs
+
+
 def regrid(labels: LabelMap, geometry: Geometry, *, where: object = None) -> LabelMap:
     """Return the same labeled voxels on another grid.
 
-    Axes may be permuted and reversed, and either grid may reach further than the other; every label must find a voxel
-    of the new grid at its own place.
+    Axes may be permuted and reversed, and one of the grids may be a part of the other, such as the slab that a DICOM
+    SEG holds; every label must find a voxel of the new grid at its own place. Grids of which neither holds the other
+    are those of two scans.
 
     - returns: on `geometry`; background where the labels did not reach.
     """
@@ -34,6 +41,12 @@ def regrid(labels: LabelMap, geometry: Geometry, *, where: object = None) -> Lab
     if moved_grid is None or moved_grid.difference(labels.geometry) > SLACK * min(geometry.spacing):
         how = "their voxels lie between the scan's" if is_turn else "their voxels differ in size or direction"
         raise GeometryMismatch(f"the labels are not on the scan's grid: {how}", where=where, fix=fix)
+    corners = np.array([np.zeros(3, int), np.array(labels.geometry.shape) - 1]) @ turn.T + shift
+    before, beyond = corners.min(axis=0) < 0, corners.max(axis=0) >= geometry.shape
+    short = (corners.min(axis=0) > 0) | (corners.max(axis=0) < np.array(geometry.shape) - 1)
+    if (before | beyond).any() and (short & ~(before & beyond)).any():
+        shapes = f"{labels.geometry.shape} and {geometry.shape}"
+        raise GeometryMismatch(f"neither grid holds the other (shapes {shapes})", where=where, fix=fix)
     indices = np.argwhere(labels.array)
     target = indices @ turn.T + shift
     if len(target) and ((target < 0).any() or (target >= geometry.shape).any()):

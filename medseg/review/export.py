@@ -11,16 +11,17 @@ import numpy as np
 
 from medseg.config.arguments import check_arguments
 from medseg.config.bounds import LabelFormats, Pattern, names_in
-from medseg.errors import UsageError
+from medseg.errors import MedsegError, UsageError
 from medseg.io.files.writable import output_folder
 from medseg.io.formats import MANUAL, WRITERS, Labeled, write
 from medseg.io.instances import IDS, TABLE, read_instances
 from medseg.io.object_labels import object_labels
 from medseg.io.read import load_scan, read_labels
-from medseg.prepare.regrid import regrid
+from medseg.prepare.regrid import covers_slab, regrid
 from medseg.tracking.resolve import resolve_model
 from medseg.types import LabelClass, LabelMap, LabelTable, ModelIdentity, Scan, Source
 
+PART_FAILED = 3
 log = logging.getLogger("medseg.review.export")
 
 
@@ -71,7 +72,7 @@ def export(
     GeometryMismatch
         When the labels are not on the scan's grid.
     FormatLimitation
-        When a format cannot carry the labels.
+        When a format cannot carry the labels; the other formats are written.
     """
     folder = output_folder(out)
     formats = names_in(format)
@@ -84,12 +85,21 @@ def export(
         table, identity = package.card.table, package.identity
     item = replace(_read(Path(labels), scan, structures, table), model=replace(identity, reviewer=reviewer or ""))
     written: dict[Path, None] = {}
+    failures: list[MedsegError] = []
     for name in formats:
-        files, notes, _ = write(name, item, folder)
+        try:
+            files, notes, _ = write(name, item, folder)
+        except MedsegError as error:
+            log.error("%s: not written as %s: %s", labels, name, error)
+            failures.append(error)
+            continue
         written |= dict.fromkeys(files)
         log.info("%s: written as %s", labels, name)
         for note in notes:
             log.warning("%s", note)
+    if failures:
+        failures[0].exit_code = PART_FAILED if written else failures[0].exit_code
+        raise failures[0]
     return list(written)
 
 
@@ -126,6 +136,13 @@ def _read(path: Path, scan: Scan | None, structures: str, table: LabelTable) -> 
         labels = read_labels(path)
         labels = LabelMap(labels.array, labels.geometry, _named(labels.table, table, path))
     if scan is not None:
+        if not covers_slab(labels.geometry, scan.geometry):
+            log.warning(
+                "%s: the labels are on a grid of %s voxels and the scan on one of %s: check that they belong together",
+                path,
+                " x ".join(map(str, labels.geometry.shape)),
+                " x ".join(map(str, scan.geometry.shape)),
+            )
         labels = regrid(labels, scan.geometry, where=path)
     if objects is not None:
         objects = replace(objects, ids=labels.array.astype(np.int32), geometry=labels.geometry)

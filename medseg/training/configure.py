@@ -11,6 +11,7 @@ from typing import Any
 
 from medseg import resources
 from medseg.config.load import apply_overrides, build, merged, read_yaml, under, without_null
+from medseg.config.purpose import check_purpose
 from medseg.data.dataset import Dataset
 from medseg.data.description import described
 from medseg.errors import UsageError
@@ -43,10 +44,12 @@ class Configurator:
             self.values = without_null(config.model_dump(mode="json"))
         else:
             self.values = {} if self.path is None else read_yaml(self.path)
+            if config is not None:
+                check_purpose(self.values, "training", name=config)
         changed = apply_overrides(self.values, options.settings)
         check_early(changed, where=self.path)
         if start := options.start or self.values.get("start"):
-            resolve_model(start)  # that there is one is known before any data is read
+            resolve_model(start, option="--from")  # that there is one is known before any data is read
         self.source = DatasetSource(options.dataset, described(changed))
 
     def config(self, out: Path | None = None, configuration: str | None = None) -> TrainConfig:

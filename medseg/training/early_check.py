@@ -8,6 +8,7 @@ from typing import Any
 
 from medseg import resources
 from medseg.config.load import apply_overrides, build, merged, read_yaml, under, unknown_value, without_null
+from medseg.config.purpose import check_purpose
 from medseg.data.description import DatasetDescription, described
 from medseg.errors import ConfigError
 from medseg.models.registry import find_family, network_names
@@ -26,7 +27,10 @@ def check_early(values: Mapping[str, Any], *, where: object = None) -> None:
 def stated(config: str | Path | None, settings: Sequence[str] = ()) -> DatasetDescription | None:
     """What a configuration, by its shipped name or path, states about its dataset; all of it is checked."""
     path = None if config is None else resources.find("configs", config)
-    values = apply_overrides({} if path is None else read_yaml(path), settings)
+    read = {} if path is None else read_yaml(path)
+    if config is not None:
+        check_purpose(read, "training", name=config)
+    values = apply_overrides(read, settings)
     check_early(values, where=path)
     return described(values)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from medseg.errors import GeometryMismatch, InputError
+from medseg.errors import GeometryMismatch, InputError, UsageError
 
 # A grid matches another when no voxel of either lies further than this fraction of the finest spacing from its twin:
 # far below anything visible, far above what float32 headers and DICOM decimal strings lose.
@@ -47,13 +47,13 @@ class Geometry:
         if affine.shape != (4, 4) or not np.isfinite(affine).all() or not np.array_equal(affine[3], [0, 0, 0, 1]):
             raise InputError(
                 "the affine is not a finite 4x4 matrix whose last row is 0 0 0 1",
-                fix="Give 4x4 numbers; for a file, write its header again with the tool that made it.",
+                fix="Give 4x4 numbers.",
             )
         spacing = np.linalg.norm(affine[:3, :3], axis=0)
         if spacing.min() <= 0 or abs(np.linalg.det(affine[:3, :3] / np.where(spacing > 0, spacing, 1))) < 1e-4:
             raise InputError(
                 "the affine cannot be inverted: two voxel axes point the same way or one has no length",
-                fix="Give 4x4 numbers; for a file, write its header again with the tool that made it.",
+                fix="Give 4x4 numbers.",
             )
         if len(shape) != 3 or min(shape) < 1:
             raise InputError(f"a grid needs three positive dimensions, not {shape}", fix="Give the shape as (X, Y, Z).")
@@ -135,6 +135,10 @@ class Geometry:
         GeometryMismatch
             Saying how they differ and how to bring one onto the other.
         """
+        given: object = other
+        if not isinstance(given, Geometry):
+            what = f"a grid can be compared with a Geometry only, not with {type(given).__name__}"
+            raise UsageError(what, fix="Give for instance labels.geometry.")
         if self.matches(other):
             return
         if self.shape != other.shape:

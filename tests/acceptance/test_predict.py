@@ -134,7 +134,7 @@ def test_a_second_run_does_nothing_and_a_changed_option_does_all_again(results, 
     again = medseg("predict", scans, "--model", MODEL, "--out", out, *quick)
     assert again.returncode == 3
     states = [line.split("\t")[1] for line in again.stdout.splitlines()]
-    assert sorted(states) == ["current", "current", "failed"]
+    assert sorted(states) == ["done (unchanged)", "done (unchanged)", "failed"]
     assert times() == before
     dry = medseg("predict", scans, "--model", MODEL, "--out", out, *quick, "--overlap", "0.3", "--dry-run")
     assert [line.split("\t")[1] for line in dry.stdout.splitlines()].count("pending") >= 2

@@ -140,7 +140,7 @@ PREDICT = ["predict", ".", "-m", "hippocampus", "-o", "never-made"]
             ["audit", ".", "--set", "datset.name=a"],
             "--set datset.name=a: unknown key 'datset'. Did you mean 'dataset'?",
         ),
-        (["audit", ".", "--config", "predict"], "unknown key 'segment'"),
+        (["audit", ".", "--config", "predict"], "is a configuration for segmentation, not for training"),
         (["audit", ".", "--fold", "5"], "--fold 5: there is no such fold among 5. Use 0 to 4."),
         (["plan", ".", "--set", "epochs=-1"], "--set epochs=-1: must be at least 1"),
         (["bench", "architectures", ".", *BENCH, "--set", "tolerance=0"], "--set tolerance=0: must be more than 0"),

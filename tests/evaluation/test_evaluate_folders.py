@@ -11,7 +11,7 @@ import pytest
 
 from medseg.cli.app import run
 from medseg.engine.evaluate import evaluate
-from medseg.errors import InputError, MissingDependency, UsageError
+from medseg.errors import MissingDependency, UsageError
 from medseg.evaluation.options import EvaluateOptions, options_from
 from medseg.tracking.evaluation_figures import tracked_figures
 
@@ -262,5 +262,5 @@ def test_options_of_the_command_line():
 
 
 def test_a_folder_of_scans_that_is_not_there(folders):
-    with pytest.raises(InputError, match="no such folder of scans"):
+    with pytest.raises(UsageError, match="no such file or folder"):
         evaluate(folders / "pred", folders / "ref", folders / "out", config=QUICK, images=folders / "absent")

@@ -31,7 +31,7 @@ def test_a_file_is_named_after_itself_and_a_dicom_file_by_its_content(tmp_path: 
         case_id, source = found[name]
         assert case_id.startswith("dicom-")
         assert source == "DICOM file"
-    assert found["notes.txt"] == ("", "")
+    assert found["notes.txt"] == ("", "notes.txt")
     (tmp_path / "doe^jane.dcm").rename(tmp_path / "renamed.dcm")
     assert names(tmp_path)["renamed.dcm"] == found["doe^jane.dcm"]
 

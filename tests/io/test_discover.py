@@ -58,17 +58,17 @@ def test_hospital_folder(hospital):
     for scan in discovery.found:
         read_scan(scan)
     assert reasons(discovery) == {
-        "notes.txt": ("text", False),
+        "notes.txt": ("it is a text file, not a scan", False),
         "broken.nii.gz": (
-            "its name says NIfTI, but its content is not: it is a gzip file that does not hold NIfTI",
+            "its name says NIfTI, but it is a gzip file that does not hold NIfTI",
             True,
         ),
         "empty.nrrd": ("it is empty", True),
         "empty": ("it is empty", False),
-        "letter.pdf": ("a PDF document", False),
-        "page.dcm": ("its name says DICOM, but its content is not: it is text", True),
-        ".DS_Store": ("a hidden file", False),
-        ".hidden": ("a hidden folder", False),
+        "letter.pdf": ("it is a PDF document, not a scan", False),
+        "page.dcm": ("its name says DICOM, but it is a text file", True),
+        ".DS_Store": ("it is a hidden file", False),
+        ".hidden": ("it is a hidden folder", False),
     }
 
 
@@ -119,7 +119,7 @@ def test_links(hospital):
     discovery = discover([hospital])
     assert len(discovery.found) == 5
     said = reasons(discovery)
-    assert said["again.nii"][0] == f"the same file as {hospital / 'two.nii'}"
+    assert said["again.nii"][0] == f"it is the same file as {hospital / 'two.nii'}"
     assert said["gone.nii"] == ("it cannot be opened (No such file or directory)", True)
     assert said["pipe.nii"][0] == "it is not a plain file"
 
@@ -137,7 +137,7 @@ def test_results_of_medseg_are_not_scans(hospital):
     shutil.copy(hospital / "two.nii", case / "labels.nii")
     (case / "status.json").write_text("{}")
     discovery = discover([hospital])
-    assert reasons(discovery)["labels.nii.gz"] == ("a result of medseg", False)
+    assert reasons(discovery)["labels.nii.gz"] == ("it is a result of medseg", False)
     assert "labels" in ids(discovery)
     assert ids(discover([case / "labels.nii.gz"])) == ["labels"]
 
@@ -173,7 +173,7 @@ def write_object(path, storage, **attributes):
         (RTStructureSetStorage, "DICOM, but not a volume: RT Structure Set"),
         (BasicTextSRStorage, "DICOM, but not a volume: Basic Text SR"),
         (SecondaryCaptureImageStorage, "DICOM, but not a volume: Secondary Capture Image"),
-        (MediaStorageDirectoryStorage, "a DICOMDIR; the files it lists are looked at one by one"),
+        (MediaStorageDirectoryStorage, "it is a DICOMDIR; the files it lists are looked at one by one"),
         ("1.2.3.4.5", "DICOM, but not a volume: 1.2.3.4.5"),
     ],
 )
@@ -233,7 +233,7 @@ def test_derived_pictures_without_a_place_are_no_failure(tmp_path):
     write_series(tmp_path / "b", grid(slices=1), edit=report)
     discovery = discover([tmp_path])
     assert len(discovery.found) == 1
-    assert list(reasons(discovery).values()) == [("a derived image without a position in the patient", False)]
+    assert list(reasons(discovery).values()) == [("it is a derived image without a position in the patient", False)]
 
 
 def test_many_files_are_quick(tmp_path):
@@ -259,5 +259,5 @@ def test_pictures_count_where_nothing_else_is_a_scan(tmp_path):
     nib.save(nib.Nifti1Image(np.ones((5, 6, 7), np.int16), np.eye(4)), tmp_path / "b.nii")
     discovery = discover([tmp_path])
     assert ids(discovery) == ["b"]
-    assert reasons(discovery) == {"a.png": ("a 2D image among scans", False)}
+    assert reasons(discovery) == {"a.png": ("it is a 2D image among scans", False)}
     assert ids(discover([tmp_path, tmp_path / "a.png"])) == ["a", "b"]

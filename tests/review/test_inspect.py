@@ -58,7 +58,7 @@ def test_uneven_slices_when_allowed(folder):
 def test_command(folder, capsys, tmp_path):
     assert run(["inspect", str(folder), "--out", str(tmp_path / "png")]) == 3
     said = capsys.readouterr().out
-    for part in ("2 of 4 volumes valid", "✓ one", "✗ cut", "1 of 9 slices are missing", "notes.txt: text"):
+    for part in ("2 of 4 volumes valid", "✓ one", "✗ cut", "1 of 9 slices are missing", "notes.txt: it is a text file"):
         assert part in " ".join(said.split())
     assert "Doe" not in said
     assert Image.open(tmp_path / "png" / "one.png").size == (14, 192)
@@ -81,7 +81,9 @@ def test_command_json(folder, capsys):
     assert by_id["one"]["affine"] == np.eye(4).tolist()
     assert by_id["cut"]["verdict"] == "rejected"
     assert by_id["cut"]["fix"]
-    assert told["skipped"] == [{"path": str(folder / "notes.txt"), "reason": "text", "fix": None, "corrupt": False}]
+    assert told["skipped"] == [
+        {"path": str(folder / "notes.txt"), "reason": "it is a text file, not a scan", "fix": None, "corrupt": False}
+    ]
 
 
 def test_which_series_a_model_would_take(tmp_path, capsys):

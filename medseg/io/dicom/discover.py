@@ -97,16 +97,16 @@ def _not_a_volume(header: Dataset) -> tuple[str, str | None] | None:
     """Why an object cannot be part of a volume, and what to do about it."""
     sop_class = str(header.get("SOPClassUID") or "")
     if sop_class == DIRECTORY or header.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY:
-        return "a DICOMDIR; the files it lists are looked at one by one", None
+        return "it is a DICOMDIR; the files it lists are looked at one by one", None
     if not sop_class:
-        return "a DICOM file that does not say what it is (no SOP class)", "Export the series again."
+        return "it is a DICOM file that does not say what it is (no SOP class)", "Export the series again."
     if sop_class not in VOLUMES:
         name = UID(sop_class).name if UID(sop_class).is_valid else "unknown object"
         return f"DICOM, but not a volume: {name.removesuffix(' Storage')}", None
     if not header.get("SeriesInstanceUID"):
         return "it does not say to which series it belongs", "Export the series again."
     if int(header.get("SamplesPerPixel") or 1) != 1:
-        return "a color image, not a scan", None
+        return "it is a color image, not a scan", None
     return None
 
 
@@ -116,10 +116,10 @@ def _not_a_scan(volume: Volume, volumes: Sequence[Volume]) -> tuple[str, str | N
     if volume.refusal is not None:
         return None
     if volume.is_localizer:
-        return "a localizer (scout), not a scan", None
+        return "it is a localizer (scout), not a scan", None
     placed = first.is_placed
     if not placed and first.image_type[:1] == ("DERIVED",):
-        return "a derived image without a position in the patient", None
+        return "it is a derived image without a position in the patient", None
     if (
         placed
         and len(volumes) > 1
@@ -149,7 +149,7 @@ def _without_copies(frames: Sequence[Frame], shown: Mapping[Path, Path]) -> tupl
             twins.append(frame)
             distinct.append(frame)
         elif frame.index in (None, 0):
-            copies.append(Skipped(frame.file, f"a copy of {shown[original.file]}"))
+            copies.append(Skipped(frame.file, f"it is a copy of {shown[original.file]}"))
     return distinct, copies
 
 

@@ -63,7 +63,7 @@ def walk(inputs: Sequence[Path]) -> tuple[list[Entry], list[Skipped]]:
         identity = (status.st_dev, status.st_ino)
         if identity in listed:
             if listed[identity] != entry.path:
-                skipped.append(Skipped(entry.path, f"the same file as {listed[identity]}"))
+                skipped.append(Skipped(entry.path, f"it is the same file as {listed[identity]}"))
             continue
         listed[identity] = entry.path
         entries.append(entry)
@@ -85,10 +85,10 @@ def _files_under(folder: Path, skipped: list[Skipped]) -> Iterator[Path]:
             continue
         visited.add((status.st_dev, status.st_ino))
         for hidden in [n for n in folders if n.startswith(".")]:
-            skipped.append(Skipped(here / hidden, "a hidden folder"))
+            skipped.append(Skipped(here / hidden, "it is a hidden folder"))
         folders[:] = sorted(n for n in folders if not n.startswith("."))
         for file in sorted(files):
             if file.startswith("."):
-                skipped.append(Skipped(here / file, "a hidden file"))
+                skipped.append(Skipped(here / file, "it is a hidden file"))
             else:
                 yield here / file

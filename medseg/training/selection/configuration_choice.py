@@ -81,10 +81,10 @@ def _procedure(candidates: Mapping[str, RuleTables]) -> tuple[str, dict[str, str
     """Configuration and the clean-up of each of its classes that these folds speak for."""
     choices = {name: _choices(tables) for name, tables in candidates.items()}
     holder = next(iter(candidates))
-    scores = {name: _cleaned(tables) for name, tables in candidates.items()}
+    dice = {name: _cleaned(tables) for name, tables in candidates.items()}
     for name in candidates:
         # Of two that cannot be distinguished, the one named before.
-        difference, error = _difference(scores[holder], scores[name])
+        difference, error = _difference(dice[holder], dice[name])
         holder = name if difference > error else holder
     return holder, {name: choice.rule for name, choice in choices[holder].items()}
 
