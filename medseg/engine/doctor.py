@@ -78,7 +78,7 @@ def _machine() -> list[Finding]:
 
 
 def _instructions() -> str:
-    """The instruction sets that decide how fast a network runs, where the system tells."""
+    """The instruction sets that decide how fast a network runs, where the system names them."""
     found = instruction_sets()
     return f" ({', '.join(found)})" if found else ""
 
