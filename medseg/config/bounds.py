@@ -107,9 +107,12 @@ def matching(pattern: str, what: str) -> Form:
 
 
 def _duration(length: str | float) -> None:
-    numbers = re.fullmatch(r"(\d+(?:\.\d+)?)\s*[smhdSMHD]?", str(length).strip())
+    # A number, which only Python can give, is of seconds; written, it needs its unit.
+    numbers = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdSMHD]?)", str(length).strip())
     if not (numbers and float(numbers[1]) > 0):
         raise ValueError("must be a duration of more than 0, such as 90s, 20m or 1.5h")
+    if isinstance(length, str) and not numbers[2]:
+        raise ValueError(f"must have a unit, such as {length.strip()}m for minutes or {length.strip()}s for seconds")
 
 
 def _regular_expression(text: str) -> None:

@@ -13,6 +13,7 @@ from medseg.engine.finishing import Finishing
 from medseg.engine.outcomes import Work
 from medseg.engine.pipeline import Pipeline
 from medseg.engine.schedule import Schedule
+from medseg.errors import MedsegError
 from medseg.types.run import CaseOutcome, Preparing
 from medseg.types.scan import FoundScan
 
@@ -44,7 +45,7 @@ def run_cases(
         Of how many cases from the first on nothing runs beside another.
 
     Yields each case as it is taken in hand, and the outcomes in the same order; at most two cases are in hand. No
-    failure of a case raises.
+    failure of a case raises; a stage that cannot be made ready does, once, before any case is computed.
     """
     schedule = Schedule.from_steps(work.pipeline.each)
     readiness: Future[bool] | None = None
@@ -102,6 +103,8 @@ def _get_ready(pipeline: Pipeline, announce: Callable[[Preparing], None] | None)
     for step in pipeline.each:
         try:
             step.get_ready(forward)
+        except MedsegError:
+            raise  # no case could be done: a device or an engine that is not here, for instance
         except Exception as error:  # it is met again in the case itself, whose outcome it becomes
             log.debug("%s", step.name, exc_info=error)
     return anything

@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection, Listener
 import psutil
 
 from medseg.engine.outcomes import Work, failure, pending, record_failure
-from medseg.errors import UsageError
+from medseg.errors import MedsegError, UsageError
 from medseg.log_file import console_level
 from medseg.types.run import CaseOutcome, Preparing
 from medseg.types.scan import FoundScan
@@ -52,7 +52,7 @@ def run_isolated(
     Where the worker dies with two cases in hand, one computed and one finished beside it, nobody knows which did it:
     both are run again with nothing beside them, so that the guilty one pays alone.
 
-    Yields what `run_cases` yields and announces.
+    Yields what `run_cases` yields and announces, and raises what it raises.
     """
     limit = guard.memory * 2**30 if guard.memory else 0.9 * psutil.virtual_memory().available
     left = list(cases)
@@ -77,6 +77,8 @@ def run_isolated(
                     alone = max(0, alone - 1)
                     yield replace(outcome, seconds=time.monotonic() - in_hand.get(found, begun))
                     break
+                if isinstance(message, MedsegError):
+                    raise message
                 if isinstance(message, FoundScan):
                     in_hand[message] = time.monotonic()
                 elif isinstance(message, Preparing):
@@ -127,7 +129,7 @@ class _Worker:
 
     def next_message(
         self, limit: float, deadline: float | None
-    ) -> tuple[FoundScan | Preparing | CaseOutcome | None, tuple[str, str]]:
+    ) -> tuple[FoundScan | Preparing | CaseOutcome | MedsegError | None, tuple[str, str]]:
         """Wait for the next message of the worker; None and the reason when it died or had to be stopped."""
         while True:
             try:

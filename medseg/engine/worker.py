@@ -24,6 +24,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with Client(address, authkey=bytes.fromhex(key)) as connection:
         from medseg.engine.case_run import run_cases
+        from medseg.errors import MedsegError
         from medseg.log_file import log_file
 
         one_at_a_time = threading.Lock()  # a connection mixes up what two threads send at once
@@ -34,8 +35,11 @@ def main() -> None:
 
         work, cases, alone = connection.recv()
         with log_file(work.out):
-            for message in run_cases(work, cases, send, send, alone):
-                send(message)
+            try:
+                for message in run_cases(work, cases, send, send, alone):
+                    send(message)
+            except MedsegError as error:  # of no case: the whole run ends by it
+                send(error)
 
 
 def _die_with(parent: int) -> None:

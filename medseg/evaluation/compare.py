@@ -18,7 +18,7 @@ from medseg.config.bounds import Metrics, Resamples
 from medseg.errors import InputError, UsageError, did_you_mean
 from medseg.evaluation.aggregate import Bootstrap, percentile_interval
 from medseg.evaluation.compare_tables import write_comparison
-from medseg.evaluation.comparison import Comparison, Difference
+from medseg.evaluation.comparison import FEWEST, Comparison, Difference
 from medseg.evaluation.files.case_table import read_table
 from medseg.evaluation.ranking import rank
 from medseg.evaluation.summary import Values, by_class_and_metric
@@ -56,7 +56,7 @@ def compare(
     Returns
     -------
     Comparison
-        Paired differences with their tests, and rankings.
+        Paired differences with their tests, and rankings; fewer than six cases have neither tests nor rankings.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def compare(
         tuple(replace(d, p_holm=p) for d, p in zip(differences, corrected, strict=True)),
         tuple(
             rank(values, name, [c for c, m in chosen if m == name], shared, bootstrap)
-            for name in dict.fromkeys(m for _, m in chosen)
+            for name in dict.fromkeys(m for _, m in chosen if len(shared) >= FEWEST)
         ),
         {name: tuple(sorted(found - set(shared))) for name, found in cases.items()},
     )
@@ -133,8 +133,8 @@ def _difference(
         float(b[finite].mean()) if finite.any() else math.nan,
         float(gaps.mean()) if len(gaps) else math.nan,
         float(np.median(gaps)) if len(gaps) else math.nan,
-        percentile_interval(drawn[:, 0]) if len(gaps) else (math.nan, math.nan),
-        _wilcoxon(a[known], b[known]),
+        percentile_interval(drawn[:, 0]) if len(gaps) >= FEWEST else (math.nan, math.nan),
+        _wilcoxon(a[known], b[known]) if known.sum() >= FEWEST else math.nan,
         math.nan,
         int(known.sum()),
         int((known & ~finite).sum()),

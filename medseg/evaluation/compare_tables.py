@@ -18,10 +18,12 @@ from medseg.io.files.atomic import write_text
 
 def comparison_text(comparison: Comparison) -> str:
     """Return a sentence for every difference and ranking, and the cases that were skipped."""
-    tests = len(comparison.differences)
+    tests = comparison.tests
     lines = [d.sentence for d in comparison.differences]
-    lines += ["", *(r.sentence for r in comparison.rankings)]
-    lines += ["", f"{tests} test{'' if tests == 1 else 's'}, corrected together; intervals and ranks by bootstrap."]
+    if comparison.rankings:
+        lines += ["", *(r.sentence for r in comparison.rankings)]
+    if tests:
+        lines += ["", f"{tests} test{'' if tests == 1 else 's'}, corrected together; intervals and ranks by bootstrap."]
     for name, cases in comparison.unpaired.items():
         if cases:
             more = f" and {len(cases) - 10} more" if len(cases) > 10 else ""
@@ -53,7 +55,7 @@ def _latex(comparison: Comparison) -> str:
         "\\begin{table}",
         "  \\centering",
         "  \\caption{Paired differences (second minus first) with 95\\% bootstrap intervals over patients; "
-        f"$p$ of Wilcoxon signed-rank tests after Holm's correction over {len(comparison.differences)} tests.}}",
+        f"$p$ of Wilcoxon signed-rank tests after Holm's correction over {comparison.tests} tests.}}",
         "  \\begin{tabular}{llllccc}",
         "    \\toprule",
         "    First & Second & Metric & Class & Difference & 95\\% interval & $p$ \\\\",

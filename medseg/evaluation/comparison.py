@@ -10,6 +10,8 @@ from medseg.evaluation.metrics.definitions import metric
 from medseg.evaluation.ranking import Ranking
 
 LEVEL = 0.05
+# With fewer pairs no two-sided Wilcoxon test can reach the level, whatever the figures.
+FEWEST = 6
 
 
 @dataclass(frozen=True, repr=False)
@@ -17,7 +19,8 @@ class Difference:
     """Two evaluations compared on one metric of one class, case by case; differences are second minus first.
 
     Means are over cases where both are finite, with a 95% bootstrap interval over patients; `p` is of a two-sided
-    Wilcoxon signed-rank test, `p_holm` the same after Holm's correction over all tests of the comparison.
+    Wilcoxon signed-rank test, `p_holm` the same after Holm's correction over all tests of the comparison. Fewer than
+    six pairs have neither interval nor test: NaN.
     """
 
     first: str
@@ -60,6 +63,11 @@ class Difference:
             else f"{self.infinite} pairs with an infinite value are"
         )
         away = f"; {pairs} in the test and not in the means" if self.infinite else ""
+        if self.cases < FEWEST:
+            return (
+                f"{head} (mean paired difference {self.mean:+.{digits}f}{unit}); fewer than {FEWEST} cases say nothing "
+                "about which is better."
+            )
         return (
             f"{head} (mean paired difference {self.mean:+.{digits}f}{unit}{interval}; Wilcoxon signed-rank test, "
             f"{_p_value(self.p_holm)} after Holm's correction{away}); {self._verdict()}."
@@ -85,13 +93,18 @@ class Comparison:
     unpaired: dict[str, tuple[str, ...]]  # cases each evaluation has and not all others do
 
     def __repr__(self) -> str:
-        return f"Comparison({len(self.names)} evaluations, {len(self.differences)} tests)"
+        return f"Comparison({len(self.names)} evaluations, {self.tests} tests)"
+
+    @property
+    def tests(self) -> int:
+        """Number of tests that were made and corrected together."""
+        return sum(not math.isnan(d.p) for d in self.differences)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, for JSON."""
         return {
             "names": list(self.names),
-            "tests": len(self.differences),
+            "tests": self.tests,
             "differences": [asdict(d) | {"sentence": d.sentence} for d in self.differences],
             "rankings": [asdict(r) | {"sentence": r.sentence} for r in self.rankings],
             "unpaired": self.unpaired,

@@ -77,12 +77,17 @@ class Loop:
         """Whether the run has come to its end."""
         return self.bounds.progress(self.step, self.elapsed) >= 1
 
+    def reserve(self, seconds: float) -> None:
+        """Take what is spent before the steps and kept for what follows them from the first process's time budget."""
+        if self.bounds.seconds is not None and not self.resumed:
+            left = self.processes.of_first(max(self.bounds.seconds - seconds, 1.0))
+            self.bounds = Bounds(self.bounds.steps, left)
+
     def run(
         self,
         on_epoch: Callable[[EpochRecord], None],
         *,
         on_step: Callable[[float, float], None] | None = None,
-        reserve: float = 0.0,
     ) -> None:
         """Train to the end; a signal that asks to stop writes a checkpoint and raises `Interrupted`.
 
@@ -92,12 +97,7 @@ class Loop:
             Called with each epoch when it ends.
         on_step : callable, optional
             Called after each step: the fraction of the run done, 0 to 1, and the loss.
-        reserve : float
-            Seconds of the time budget spent before, and kept for what follows.
         """
-        if self.bounds.seconds is not None and not self.resumed:
-            left = self.processes.of_first(max(self.bounds.seconds - reserve, 1.0))
-            self.bounds = Bounds(self.bounds.steps, left)
         if self.finished:
             return
         self.network.train()

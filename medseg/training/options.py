@@ -51,7 +51,7 @@ class TrainOptions:
         """Arguments of the same command line; a configuration that is neither a name nor a path is omitted."""
         given = {
             "config": None if isinstance(self.config, TrainConfig) else self.config,
-            "time-budget": self.time_budget,
+            "time-budget": None if self.time_budget is None else f"{seconds_of(self.time_budget):g}s",
             "epochs": self.epochs,
             "device": self.device,
             "from": self.start,
@@ -66,8 +66,10 @@ class TrainOptions:
 
 
 def seconds_of(duration: str | float) -> float:
-    """Seconds of ``90s``, ``20m``, ``1.5h``, ``2d`` or a number of seconds."""
+    """Seconds of ``90s``, ``20m``, ``1.5h``, ``2d``, or of a number that is no text."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", str(duration).lower())
-    if match is None or float(match[1]) <= 0:
-        raise UsageError(f"'{duration}' is not a duration", where="--time-budget", fix="Write 90s, 20m or 1.5h.")
+    if match is None or float(match[1]) <= 0 or (isinstance(duration, str) and not match[2]):
+        raise UsageError(
+            f"'{duration}' is not a duration with its unit", where="--time-budget", fix="Write 90s, 20m or 1.5h."
+        )
     return float(match[1]) * _UNITS[match[2] or "s"]

@@ -24,6 +24,7 @@ from medseg.training.samples.inputs import Inputs, gather
 from medseg.training.selection.post_choice import RuleTable, write_rule_dice
 from medseg.training.selection.validate import CaseDice, Watcher, mean_dice, validate, write_validation
 from medseg.training.selection.worst_cases import WorstCases
+from medseg.training.time_left import check_epoch_done, check_time_left
 from medseg.training.training_run import TrainingRun
 
 log = logging.getLogger("medseg.train")
@@ -45,7 +46,12 @@ def train_model(run: TrainingRun) -> ModelPackage:
             inputs = gather(run)
         loop = build_loop(inputs)
         if not run.processes.is_first:
+            if not run.steps_only:
+                loop.reserve(0.0)
+                check_time_left(loop, 0.0, 0.0)
             loop.run(lambda _record: None)
+            if not run.steps_only:
+                check_epoch_done(loop)
             run.processes.wait()
             return load_package(run.out / "model")
         # Only now is it sure that the folder holds no run of another configuration.
@@ -53,11 +59,15 @@ def train_model(run: TrainingRun) -> ModelPackage:
         split = {**asdict(inputs.split), "skipped": inputs.skipped}
         write_text(run.out / "split.json", json.dumps(split, indent=1) + "\n")
         with RunRecord(inputs, loop) as record:
-            reserve = 0.0
             if not run.steps_only:
-                reserve = time.monotonic() - started + validation_seconds(loop, len(inputs.held_out), inputs.cases)
+                after = validation_seconds(loop, len(inputs.held_out), inputs.cases)
+                before = time.monotonic() - started
+                loop.reserve(before + after)
+                check_time_left(loop, before, after)
             with step_bar(run.config.name) as advance:
-                loop.run(record.epoch, on_step=advance, reserve=reserve)
+                loop.run(record.epoch, on_step=advance)
+            if not run.steps_only:
+                check_epoch_done(loop)
             package = _packed(inputs, loop)
             worst, results = WorstCases(), []
             if not run.steps_only:

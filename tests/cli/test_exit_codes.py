@@ -134,3 +134,19 @@ def tiny(tmp_path, monkeypatch):
 @pytest.mark.parametrize("verb", VERBS)
 def test_what_worked_is_in_the_exit_code(verb, code, tmp_path, monkeypatch, capsys):
     assert run(VERBS[verb](tmp_path, code, monkeypatch)) == code, capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--device", "cuda:7"], "--device cuda:7: "),
+        (["--set", "segment.precision=int8"], "int8 is not used for the model 'tiny'"),
+    ],
+)
+def test_a_device_or_engine_that_cannot_be_is_said_once_and_no_case_fails(options, message, tmp_path, capfd):
+    folder = scans(tmp_path / "in", ALL)
+    (folder / "better.nii.gz").write_bytes((folder / "good.nii.gz").read_bytes())
+    assert run(["predict", str(folder), "--model", "tiny", "--out", str(tmp_path / "out"), *options]) == 2
+    assert capfd.readouterr().err.count(message) == 1
+    assert not [*(tmp_path / "out").glob("*/status.json")]

@@ -13,6 +13,7 @@ from medseg.config.load import build
 from medseg.engine.isolation import Guard
 from medseg.engine.pipeline import PipelineFile, assemble
 from medseg.engine.runner import RunOptions, run
+from medseg.errors import MissingDependency
 from medseg.types.run import BatchResult, Inputs
 
 
@@ -48,6 +49,15 @@ def test_what_fails_while_getting_ready_fails_in_every_case(texts, tmp_path):
     result = go(texts, tmp_path / "out", pen="broken")
     assert "a broken pen" in outcome(result, "a").error
     assert "a broken pen" in outcome(result, "c").error
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+def test_what_no_case_can_be_done_without_ends_the_run_once_before_the_first(texts, tmp_path, isolate, caplog):
+    with pytest.raises(MissingDependency, match=r"there is no pen\. Buy one\.") as missing:
+        go(texts, tmp_path / "out", isolate=isolate, pen="sold out")
+    assert missing.value.exit_code == 2
+    assert not [*(tmp_path / "out").glob("*/status.json")]
+    assert "FAILED" not in caplog.text.replace("e.bad: FAILED", "")
 
 
 def started(texts: Path, out: Path) -> tuple[subprocess.Popen[bytes], psutil.Process]:

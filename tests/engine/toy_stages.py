@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from medseg.errors import InputError
+from medseg.errors import InputError, MissingDependency
 from medseg.io.files.atomic import write_text
 from medseg.types import Discovery, FoundScan, Skipped
 from medseg.types.run import BatchResult, Inputs
@@ -74,7 +74,7 @@ class WriteBoth(Toy):
         number: int = 9
         sleep_at: str = ""
         hoard_at: str = ""
-        pen: str = Field(default="at hand", description="at hand, lost (found in a while) or broken")
+        pen: str = Field(default="at hand", description="at hand, lost (found in a while), sold out or broken")
 
     def identity(self) -> dict[str, str]:
         return {}
@@ -85,6 +85,8 @@ class WriteBoth(Toy):
         announce("looking for a pen, once")
         if self.options.pen == "broken":
             raise ZeroDivisionError("a broken pen")
+        if self.options.pen == "sold out":
+            raise MissingDependency("there is no pen", fix="Buy one.")
         time.sleep(1.5)
 
     def run(self, item: Both, context: RunContext) -> Both:

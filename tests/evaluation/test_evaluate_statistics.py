@@ -155,7 +155,7 @@ def test_ranking_and_its_stability(trio):
 
 
 def test_equal_evaluations_have_no_order(tmp_path):
-    a, b, c = (evaluation(tmp_path, n, dice=[v, v + 0.1]) for n, v in (("a", 0.7), ("b", 0.7), ("c", 0.6)))
+    a, b, c = (evaluation(tmp_path, n, dice=[v, v + 0.1] * 3) for n, v in (("a", 0.7), ("b", 0.7), ("c", 0.6)))
     assert [r.sentence for r in compare([a, b]).rankings] == ["By dice the evaluations are equal."]
     (three,) = compare([c, a, b]).rankings
     assert three.sentence.startswith("By dice the order is a = b, c; a and b came first in 100% of bootstrap resamples")
@@ -172,6 +172,32 @@ def test_infinite_and_undefined_pairs(tmp_path):
     assert difference.p == pytest.approx(wilcoxon(expected).pvalue)
 
 
+@pytest.mark.parametrize("cases", [5, 6])
+def test_fewer_than_six_cases_claim_nothing(cases, tmp_path):
+    """However large the difference is; six are enough for one in every case."""
+    old, new = (
+        evaluation(tmp_path, n, dice=[v + i / 100 for i in range(cases)]) for n, v in (("old", 0.1), ("new", 0.9))
+    )
+    found = compare([old, new], out=tmp_path / "out")
+    (difference,) = found.differences
+    text = comparison_text(found)
+    tables = [(tmp_path / "out" / name).read_text() for name in ("compare.json", "compare.tex")]
+    assert difference.mean == pytest.approx(0.8)
+    if cases == 6:
+        assert "new is significantly better" in text
+        assert "the order is new, old" in text
+        return
+    assert "fewer than 6 cases say nothing about which is better" in text
+    assert math.isnan(difference.p)
+    assert math.isnan(difference.p_holm)
+    assert math.isnan(difference.interval[0])
+    assert found.rankings == ()
+    assert found.tests == 0
+    for word in ("significan", "p =", "p <", "95% CI", "came first", "order is"):
+        assert word not in text
+        assert not any(word in table for table in tables)
+
+
 def test_comparison_leaves_tables(trio, tmp_path):
     result = compare(trio, metrics=["dice"], out=tmp_path / "out")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["compare.csv", "compare.json", "compare.tex"]
@@ -185,7 +211,7 @@ def test_what_cannot_be_compared(trio, tmp_path):
         (UsageError, "two evaluations or more", trio[:1], ()),
         (UsageError, "given twice", [trio[0], trio[0]], ()),
         (UsageError, "--metric pq: not all evaluations have this metric", trio, ["pq"]),
-        (InputError, "cannot be read as an evaluation", [trio[0], tmp_path / "absent"], ()),
+        (UsageError, "there is no such file or folder", [trio[0], tmp_path / "absent"], ()),
         (InputError, "is not an evaluation", [trio[0], tmp_path / "odd"], ()),
     ):
         with pytest.raises(error, match=words):

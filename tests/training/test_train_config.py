@@ -50,7 +50,7 @@ def test_a_time_budget_takes_the_place_of_the_files_epochs(tmp_path):
     assert (both.time_budget, both.epochs) == (90.0, 2)
 
 
-@pytest.mark.parametrize("text", ["", "20 minutes", "-5m", "0s", "m"])
+@pytest.mark.parametrize("text", ["", "20 minutes", "-5m", "0s", "m", "2"])
 def test_what_is_no_length_of_time_is_refused(text):
     with pytest.raises(UsageError, match="--time-budget"):
         seconds_of(text)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from medseg.errors import MedsegError, ModelError, first_line
 from medseg.infer.engines.select import ProgressCallback, check_available
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
@@ -61,7 +62,16 @@ class Segment:
     def get_ready(self, announce: ProgressCallback) -> None:
         """Load the model; where it is new to this machine, also export it and find its fastest engine."""
         self._announce = announce
-        _ = self._predictor
+        try:
+            _ = self._predictor
+        except MedsegError:
+            raise
+        except Exception as error:  # of a driver or a runtime, in its own words
+            raise ModelError(
+                f"the model cannot be run here ({first_line(error)})",
+                where=self.package.card.name,
+                fix="Use --device cpu --engine torch, and see what `medseg doctor` says.",
+            ) from error
 
     def run(self, item: Case, context: RunContext) -> Prediction:
         """Segment the case's scan; requested probabilities are kept in files in the output folder until written."""

@@ -1,0 +1,79 @@
+"""A time budget: what is left of it for steps is said before them, and less than an epoch makes no package."""
+
+import copy
+import logging
+import re
+
+import pytest
+import torch
+from tiny_dataset import train_config
+
+from medseg.cli.app import run
+from medseg.errors import UsageError
+from medseg.training import time_left
+from medseg.training.build import build_loop
+from medseg.training.checkpoint import read_checkpoint
+from medseg.training.device import choose_device
+from medseg.training.options import TrainOptions
+from medseg.training.run import train
+from medseg.training.samples.inputs import gather
+from medseg.training.training_run import TrainingRun
+
+BUDGET = {"epochs": None, "split": {"folds": 1}}
+
+
+def test_the_time_left_and_its_steps_are_said_before_training(balls, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "medseg.train")
+    train(balls, tmp_path, config=train_config(**BUDGET, iterations_per_epoch=1, time_budget=3.0), device="cpu")
+    said = [record.getMessage() for record in caplog.records]
+    at = next(number for number, text in enumerate(said) if "are left for training" in text)
+    assert at < next(number for number, text in enumerate(said) if text.startswith("Epoch 0"))
+    found = re.match(
+        r"Of the time budget of 3 seconds, ([\d.]+) seconds are left for training: about (\d+) steps", said[at]
+    )
+    assert 0 < float(found[1]) < 3
+    done = read_checkpoint(tmp_path / "checkpoint.pt")["step"]
+    assert int(found[2]) / 4 < done < int(found[2]) * 4
+
+
+@pytest.mark.parametrize("estimate", ["before the first step", "too low"])
+def test_less_than_an_epoch_is_refused_and_a_longer_budget_resumes(estimate, balls, tmp_path, monkeypatch):
+    """Also where steps turn out slower than those timed beforehand."""
+    if estimate == "too low":
+        monkeypatch.setattr(time_left, "_seconds_a_step", lambda _loop: 1e-6)
+    config = train_config(**BUDGET, iterations_per_epoch=60, time_budget=1.2)
+    with pytest.raises(UsageError, match="less than an epoch of 60 steps") as refused:
+        train(balls, tmp_path, config=config, device="cpu")
+    assert refused.value.exit_code == 2
+    assert not (tmp_path / "model").exists()
+    assert (tmp_path / "checkpoint.pt").exists() == (estimate == "too low")
+    package = train(balls, tmp_path, config=config, time_budget="9s", device="cpu")
+    assert (package.folder / "model.yaml").is_file()
+    assert read_checkpoint(tmp_path / "checkpoint.pt")["step"] >= 60
+
+
+def test_timing_steps_leaves_no_trace(balls, tmp_path):
+    config = train_config(optimizer={"name": "muon", "learning_rate": 0.02}, time_budget=9.0)
+    inputs = gather(run_of(balls, config, tmp_path))
+    loop = build_loop(inputs)
+    before = copy.deepcopy((loop.network.state_dict(), loop.stepper.state()))
+    assert time_left._seconds_a_step(loop) > 0
+    for old, new in zip(before, (loop.network.state_dict(), loop.stepper.state()), strict=True):
+        torch.testing.assert_close(new, old, rtol=0, atol=0)
+
+
+def run_of(balls, config, out):
+    from medseg.data.layouts import read_dataset
+
+    return TrainingRun(read_dataset(balls), config, out, choose_device("cpu"))
+
+
+def test_a_budget_without_a_unit_is_refused(tmp_path, capsys):
+    assert run(["train", str(tmp_path), "--out", str(tmp_path / "out"), "--time-budget", "2"]) == 2
+    assert "must have a unit, such as 2m for minutes or 2s for seconds" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="must have a unit"):
+        train(tmp_path, tmp_path / "out", time_budget="2")
+
+
+def test_a_number_of_seconds_is_handed_to_other_processes_with_its_unit(tmp_path):
+    assert "--time-budget=90s" in TrainOptions(tmp_path, tmp_path, time_budget=90.0).arguments()
