@@ -11,6 +11,7 @@
         ├── GeometryMismatch
         ├── FormatLimitation
         ├── ModelError
+        ├── NotForThisModel    exit code 3
         ├── ResourceLimit
         ├── MissingDependency  exit code 2
         └── ArchiveError       in medseg.service.archive
@@ -104,6 +105,12 @@ class FormatLimitation(MedsegError):
 
 class ModelError(MedsegError):
     """A model package is missing, damaged or does not fit the scan."""
+
+
+class NotForThisModel(MedsegError):
+    """The scan is not what the model is for, so no labels are made of it; `anyway` makes them and marks them."""
+
+    exit_code = 3
 
 
 class ResourceLimit(MedsegError):

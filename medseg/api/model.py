@@ -13,6 +13,7 @@ from medseg.config.bounds import Device, Maps, Overlap, names_in
 from medseg.config.load import build
 from medseg.engine.stages.refine import Refine
 from medseg.errors import UsageError
+from medseg.infer.gate.gate import segment_if_suitable
 from medseg.infer.options import EngineName, InferOptions, Mirror, PrecisionName
 from medseg.infer.predictor import Predictor
 from medseg.io.memory import ArrayLike, ItkImage, NibabelImage, scan_in_memory
@@ -44,7 +45,7 @@ class Model:
         classes = ", ".join(entry.name for entry in self.card.result_classes)
         return f"Model('{self.card.name}', version='{self.card.version}', classes=[{classes}])"
 
-    def segment(self, scan: ScanLike, affine: npt.ArrayLike | None = None) -> Prediction:
+    def segment(self, scan: ScanLike, affine: npt.ArrayLike | None = None, *, anyway: bool = False) -> Prediction:
         """Segment one scan.
 
         Parameters
@@ -54,6 +55,8 @@ class Model:
             (C, X, Y, Z).
         affine : array_like, shape (4, 4), optional
             For an array or tensor: voxel indices to world in mm, RAS+.
+        anyway : bool
+            Segment a scan that is not what the model is for too, and mark the result.
 
         Returns
         -------
@@ -66,13 +69,15 @@ class Model:
         InputError
             When the scan cannot be read.
         ModelError
-            When the scan is not what the model needs.
+            When the scan has another number of channels than the model needs.
+        NotForThisModel
+            When the scan, or what the network makes of it, is not what the model is for.
         UsageError
             When an array comes without its affine, or anything else with one.
         """
         read = _as_scan(scan, affine)
         case = Case("scan", (read,))
-        predicted = PredictedCase(case, self.predictor.segment(read))
+        predicted = PredictedCase(case, segment_if_suitable(self.predictor, read, anyway=anyway))
         return Prediction.checked(case, Refine(Refine.Options()).run(predicted, RunContext(Path(), "scan")))
 
 
@@ -161,7 +166,9 @@ def load_scan(path: str | Path, *, allow_uneven: bool = False, allow_incomplete:
     return read(Path(path), allow_uneven=allow_uneven, allow_incomplete=allow_incomplete)
 
 
-def segment(scan: ScanLike, model: str | Path = "hippocampus", affine: npt.ArrayLike | None = None) -> Prediction:
+def segment(
+    scan: ScanLike, model: str | Path = "hippocampus", affine: npt.ArrayLike | None = None, *, anyway: bool = False
+) -> Prediction:
     """Segment one scan with a model by name; for more than one, load the model once with `load_model`.
 
     Parameters
@@ -172,6 +179,8 @@ def segment(scan: ScanLike, model: str | Path = "hippocampus", affine: npt.Array
         As for `load_model`.
     affine : array_like, shape (4, 4), optional
         For an array or tensor: voxel indices to world in mm, RAS+.
+    anyway : bool
+        As for `Model.segment`.
 
     Returns
     -------
@@ -183,7 +192,7 @@ def segment(scan: ScanLike, model: str | Path = "hippocampus", affine: npt.Array
     MedsegError
         As `load_model` and `Model.segment`.
     """
-    return load_model(model).segment(scan, affine)
+    return load_model(model).segment(scan, affine, anyway=anyway)
 
 
 def _as_scan(scan: ScanLike, affine: npt.ArrayLike | None) -> Scan:

@@ -21,7 +21,7 @@ from medseg.engine.stages.drawing import Preview
 from medseg.engine.stages.saving import Save
 from medseg.io.files.writable import check_writable, output_folder
 from medseg.io.formats import Labeled, write_file
-from medseg.post.quality import check_quality
+from medseg.post.quality import check_or_withhold
 from medseg.post.volumes import measure_volumes
 from medseg.types import Case, Instances, LabelMap, ModelIdentity
 from medseg.types import Prediction as Predicted
@@ -53,7 +53,7 @@ class Prediction:
     def checked(cls, case: Case, prediction: Predicted) -> Prediction:
         """Measure and check a prediction."""
         volumes = measure_volumes(prediction.labels, prediction.instances, prediction.extent)
-        quality = check_quality(prediction, volumes)
+        quality = check_or_withhold(prediction, volumes)
         source = case.scan.source
         found = CaseReport(tuple(Flag(text) for text in (*source.warnings, *prediction.warnings)), source.notes)
         report = combined(
@@ -92,7 +92,7 @@ class Prediction:
     @property
     def model(self) -> ModelIdentity:
         """Name, version and SHA-256 of the model package."""
-        return self.segmented.prediction.model
+        return self.segmented.model
 
     @property
     def volumes(self) -> Mapping[str, float]:
@@ -150,7 +150,7 @@ class Prediction:
             context = RunContext(target.parent, target.name)
             Preview(Preview.Options()).run(Save(save).run(self.segmented, context), context)
             return target
-        write_file(Labeled(self.labels, self.segmented.case.scan.source, self.model), target)
+        write_file(Labeled(self.labels, self.segmented.case.scan.source, self.segmented.model), target)
         return target
 
     @check_arguments

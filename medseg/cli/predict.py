@@ -88,6 +88,15 @@ def predict(
     shard: ShardOption = None,
     max_memory: MaxMemoryOption = None,
     max_seconds: MaxSecondsOption = None,
+    anyway: Annotated[
+        bool,
+        option(
+            RUN,
+            "--anyway",
+            help="Segment scans that are not what the model is for too, and say so in every output; they are withheld "
+            "otherwise.",
+        ),
+    ] = False,
     overwrite: OverwriteOption = False,
     dry_run: DryRunOption = False,
     settings: SetOption = None,
@@ -122,6 +131,7 @@ def predict(
         shard=shard,
         max_memory=max_memory,
         max_seconds=max_seconds,
+        anyway=anyway,
         overwrite=overwrite,
         dry_run=dry_run,
         keep_names=keep_names,

@@ -10,7 +10,7 @@ from typing import Any
 
 from medseg.engine import journal
 from medseg.engine.pipeline import Pipeline
-from medseg.errors import MedsegError
+from medseg.errors import MedsegError, NotForThisModel
 from medseg.io.files.case_id import stem
 from medseg.io.files.patient_names import names_a_patient
 from medseg.types.how_computed import HowComputed
@@ -53,6 +53,8 @@ def failure(base: CaseOutcome, what: str, fix: str | None) -> CaseOutcome:
 def explained(base: CaseOutcome, error: Exception) -> CaseOutcome:
     """Turn an exception into a reason and a fix that name no folder, because folders may carry patients' names."""
     match error:
+        case NotForThisModel():
+            return replace(base, state="withheld", error=error.what, fix=error.fix)
         case MedsegError():
             where = Path(error.where or base.source).name
             if names_a_patient(stem(where)) and stem(where) not in base.case_id:

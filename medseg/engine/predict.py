@@ -82,6 +82,7 @@ def predict(
     shard: ShardName | None = None,
     max_memory: MoreThan0 | None = None,
     max_seconds: MoreThan0 | None = None,
+    anyway: bool = False,
     overwrite: bool = False,
     dry_run: bool = False,
     keep_names: bool = False,
@@ -119,6 +120,9 @@ def predict(
         ``"k/n"``: only part k of n of the cases.
     max_memory, max_seconds : float, optional
         What one case may use: GiB, 9/10 of what is free by default, and seconds.
+    anyway : bool
+        Segment scans that are not what the model is for too, and mark every output of theirs; otherwise they are
+        withheld.
     overwrite, dry_run : bool
         Do again what is done; only return what would be done.
     keep_names : bool
@@ -141,6 +145,8 @@ def predict(
     segment: dict[str, Any] = dict(PRESETS["fast"] if fast else PRESETS["best"] if best else {})
     segment |= {key: value for key, value in given.items() if value is not None}
     segment |= {"model": str(model)} | dict.fromkeys(maps, True)
+    if anyway:
+        segment["anyway"] = True
     values: dict[str, dict[str, Any]] = {"segment": segment}
     if series is not None:
         values["discover"] = {"series": series}

@@ -31,7 +31,7 @@ def out_of_distribution(scan: Scan, card: InputCard) -> tuple[str, ...]:
         ("Spacing", spacing, card.expected_spacing),
         ("Field of view", extent, card.expected_extent_mm),
     ):
-        if limits and not _inside(values, *limits):
+        if limits and beyond(values, *limits):
             low, high = (_mm(limit) for limit in limits)
             warnings.append(f"{name} {_mm(values)} mm; the training data has {low} to {high} mm.")
     return tuple(warnings)
@@ -56,8 +56,9 @@ def out_of_distribution_intensities(scan: Scan, labels: npt.NDArray[Any], card: 
     return tuple(warnings)
 
 
-def _inside(values: Sequence[float], low: Sequence[float], high: Sequence[float]) -> bool:
-    return all(a / SLACK <= v <= b * SLACK for v, a, b in zip(values, low, high, strict=True))
+def beyond(values: Sequence[float], low: Sequence[float], high: Sequence[float]) -> bool:
+    """Whether any value lies outside its range by more than the slack."""
+    return not all(a / SLACK <= v <= b * SLACK for v, a, b in zip(values, low, high, strict=True))
 
 
 def _mm(values: Sequence[float]) -> str:

@@ -104,7 +104,7 @@ def _nifti(item: Labeled, path: Path) -> Written:
     from medseg.io.label_table import table_path, write_table
     from medseg.io.nifti import write_labels
 
-    write_labels(item.labels, path, item.source)
+    write_labels(item.labels, path, item.source, item.model.mark)
     write_table(item.labels.table, table_path(path))
     return Written([path, table_path(path)])
 
@@ -112,7 +112,7 @@ def _nifti(item: Labeled, path: Path) -> Written:
 def _nrrd(item: Labeled, path: Path) -> Written:
     from medseg.io.itk import write_labels
 
-    write_labels(item.labels, path)
+    write_labels(item.labels, path, item.model.mark)
     return Written([path])
 
 

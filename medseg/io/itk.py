@@ -63,9 +63,13 @@ def write_scan(scan: Scan, path: Path) -> None:
     _write(array, scan.geometry, path, {})
 
 
-def write_labels(labels: LabelMap, path: Path) -> None:
-    """Write a label map as ``.mha`` or ``.nrrd``; NRRD carries 3D Slicer's segment names, colors and codes."""
-    _write(labels.array, labels.geometry, path, {} if path.suffix == ".mha" else segment_fields(labels))
+def write_labels(labels: LabelMap, path: Path, notice: str = "") -> None:
+    """Write a label map as ``.mha`` or ``.nrrd``; NRRD carries 3D Slicer's segment names, colors and codes.
+
+    A notice becomes a field of the header.
+    """
+    fields = {} if path.suffix == ".mha" else segment_fields(labels)
+    _write(labels.array, labels.geometry, path, {**fields, **({"medseg_notice": notice} if notice else {})})
 
 
 def _open(path: Path, kind: ItkFormat) -> tuple[Any, TextHeader]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from medseg.io.dicom_results.coding import NOTICE
+from medseg.io.dicom_results.coding import notice
 from medseg.io.files.atomic import write_bytes, write_text
 from medseg.io.surface import Surface, surfaces
 from medseg.types import LabelMap, ModelIdentity
@@ -38,7 +38,8 @@ def write_stl(labels: LabelMap, path: Path, *, model: ModelIdentity) -> list[Pat
         lengths = np.linalg.norm(normals, axis=1, keepdims=True)
         triangles["normal"] = np.divide(normals, lengths, out=np.zeros_like(normals), where=lengths > 0)
         triangles["corners"] = corners
-        header = f"SPACE=LPS medseg {model.name} {model.version}, {NOTICE}".encode("ascii", "replace")[:80].ljust(80)
+        text = f"SPACE=LPS medseg {model.name} {model.version}, {notice(model)}"
+        header = text.encode("ascii", "replace")[:80].ljust(80)
         write_bytes(target, header + len(triangles).to_bytes(4, "little") + triangles.tobytes())
         written.append(target)
     return written
@@ -48,7 +49,7 @@ def write_obj(labels: LabelMap, path: Path, *, model: ModelIdentity) -> list[Pat
     """Write all classes as one OBJ file, an object each, with their colors in a material file beside it."""
     found = _found(labels, path)
     materials = path.with_suffix(".mtl")
-    lines = [f"# SPACE=LPS, mm; medseg {model}, {NOTICE}", f"mtllib {materials.name}"]
+    lines = [f"# SPACE=LPS, mm; medseg {model}, {notice(model)}", f"mtllib {materials.name}"]
     colors = [f"# medseg {model}"]
     offset = 1
     for surface in found:
@@ -67,7 +68,7 @@ def write_glb(labels: LabelMap, path: Path, *, model: ModelIdentity) -> list[Pat
     """Write all classes as one binary glTF 2.0 file, a named and colored mesh each."""
     found = _found(labels, path)
     document: dict[str, Any] = {
-        "asset": {"version": "2.0", "generator": "medseg", "copyright": f"{model}, {NOTICE}"},
+        "asset": {"version": "2.0", "generator": "medseg", "copyright": f"{model}, {notice(model)}"},
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [{"name": "patient, mm, LPS", "matrix": TO_GLTF}],

@@ -71,8 +71,8 @@ def declares_labels(path: Path) -> bool:
     return int(open_header(path).header["intent_code"]) == INTENT_LABEL
 
 
-def write_labels(labels: LabelMap, path: Path, source: Source | None = None) -> None:
-    """Write a label map, byte for byte the same for the same input, whole or not at all.
+def write_labels(labels: LabelMap, path: Path, source: Source | None = None, notice: str = "") -> None:
+    """Write a label map, byte for byte the same for the same input, whole or not at all; a notice is its description.
 
     A NIfTI source's orientation is copied bit by bit, so that both files have the very same affine in every reader.
     Labels that are not on its grid are a `GeometryMismatch`.
@@ -81,6 +81,8 @@ def write_labels(labels: LabelMap, path: Path, source: Source | None = None) -> 
     array = labels.array.astype(smallest_label_dtype(largest), copy=False)
     header = _header_like(array, labels.geometry, source)
     header.set_intent(INTENT_LABEL, name="medseg labels")
+    if notice:
+        header["descrip"] = f"medseg: {notice}".encode("ascii", "replace")[:79]
     _write(array, header, path)
 
 
@@ -161,7 +163,8 @@ def _write(array: npt.NDArray[Any], header: Any, path: Path, convert: Convert = 
     single = type(header)(header.binaryblock, endianness="<")
     single["magic"] = b"n+2" if isinstance(single, nib.Nifti2Header) else b"n+1"
     single["vox_offset"] = single.template_dtype.itemsize + 4
-    single["descrip"] = b"medseg"
+    if not single["descrip"]:
+        single["descrip"] = b"medseg"
     with atomic_path(path) as part, part.open("wb") as raw:
         if path.name.endswith(".gz"):
             with write_gzip(raw) as packed:

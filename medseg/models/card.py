@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from medseg.models.result_card import ResultCard
 from medseg.prepare.card import InputCard
 from medseg.types.labels import BORDER, Code, LabelClass, LabelTable
 
@@ -188,6 +189,9 @@ class ModelCard(_Strict):
     )
     uncertainty: UncertaintyCard | None = Field(
         default=None, description="a case more uncertain than this gets a warning; null: not measured"
+    )
+    result: ResultCard | None = Field(
+        default=None, description="what results on suitable scans look like; null: not stated"
     )
     mirror: Literal["none", "left-right", "all"] = Field(
         default="none",

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from medseg.infer.gate.refusal import MARK
+from medseg.infer.gate.result import refuse_result, withhold_or_mark
 from medseg.types import LabelClass, LabelMap, Prediction
+from medseg.types.extent import UNITS, extent_of
 from medseg.types.prediction import ClassUncertainty
 from medseg.types.quality import ClassQuality, Flag, Quality
 from medseg.types.run import Volumes
@@ -45,16 +50,24 @@ def check_quality(prediction: Prediction, volumes: Volumes, options: QualityOpti
     cut_off = _cut_off(labels)
     rows = tuple(_measured(labels, c, prediction.uncertainty.get(c.value), c.value in cut_off) for c in labels.table)
     of_scan = {text: LIKELY_WRONG if text in prediction.out_of_distribution else LOOK for text in prediction.warnings}
+    of_scan |= dict.fromkeys(prediction.expected.overridden if prediction.expected else (), USELESS)
     flags = [Flag(text, weight) for text, weight in of_scan.items()]
     if not any(row.voxels for row in volumes.rows):
         return Quality(rows, (*flags, Flag("Nothing was found.", USELESS)))
+    noun, unit = "Volume" if prediction.extent == "volume_ml" else "Area", UNITS[prediction.extent]
+    per_ml = extent_of(1, labels.geometry, prediction.extent) / (labels.geometry.voxel_volume / 1000)
     for entry, volume, row in zip(labels.table, volumes.rows, rows, strict=True):
         name = entry.name
         low, high = prediction.volume_range_ml.get(name, (0.0, np.inf))
         if not volume.voxels and low > 0:
-            flags.append(Flag(f"{name}: Not found; the smallest in the training data is {low:.3g} ml.", LIKELY_WRONG))
-        elif not low <= (volume_ml := volume.voxels * labels.geometry.voxel_volume / 1000) <= high:
-            what = f"Volume {volume_ml:.3g} ml; the training data has {low:.3g} to {high:.3g} ml."
+            flags.append(
+                Flag(
+                    f"{name}: Not found; the smallest in the training data is {low * per_ml:.3g} {unit}.", LIKELY_WRONG
+                )
+            )
+        elif not low <= volume.voxels * labels.geometry.voxel_volume / 1000 <= high:
+            found, smallest, largest = volume.size, low * per_ml, high * per_ml
+            what = f"{noun} {found:.3g} {unit}; the training data has {smallest:.3g} to {largest:.3g} {unit}."
             flags.append(Flag(f"{name}: {what}", LIKELY_WRONG))
         if volume.voxels and not entry.is_thing and row.largest_component_fraction < options.largest_component_fraction:
             fraction = f"{row.largest_component_fraction:.0%}"
@@ -71,6 +84,18 @@ def check_quality(prediction: Prediction, volumes: Volumes, options: QualityOpti
         names = ", ".join(c.name for c in labels.table if c.value in cut_off)
         flags.append(Flag(f"{names}: Touches the edge of the field of view and may be cut off.", LOOK))
     return Quality(rows, tuple(flags))
+
+
+def check_or_withhold(prediction: Prediction, volumes: Volumes, options: QualityOptions | None = None) -> Quality:
+    """Check a prediction; a result that no suitable scan has raises `NotForThisModel`, or is marked with `anyway`.
+
+    The checks that need no network were made before; see `medseg.infer.gate`.
+    """
+    quality = check_quality(prediction, volumes, options)
+    marked = withhold_or_mark(refuse_result(prediction, volumes, quality.rows), prediction.expected)
+    if marked is None:
+        return quality
+    return replace(quality, flags=(Flag(marked, USELESS), *quality.flags), mark=MARK)
 
 
 def _boundary_limit(prediction: Prediction, name: str, options: QualityOptions) -> tuple[float, str]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from medseg.prepare.acceptance import AcceptanceCard
 from medseg.types.series_criteria import SeriesCriteria
 
 Triple = tuple[float, float, float]
@@ -99,6 +100,9 @@ class ChannelCard(_Strict):
 
     name: str = Field(description="name of the channel")
     modality: str | None = Field(default=None, description="DICOM's modality, such as CT or MR")
+    values: Literal["HU", "SUV"] | None = Field(
+        default=None, description="what intensities must be: Hounsfield units or SUV; null: any"
+    )
     normalization: NormalizationCard = Field(
         default=NormalizationCard(), description="how intensities are brought to the network's range"
     )
@@ -146,6 +150,9 @@ class InputCard(_Strict):
         default=(), description="DICOM's Body Part Examined of suitable series; empty: any"
     )
     contrast: bool | None = Field(default=None, description="whether contrast medium must, or must not, be given")
+    accepts: AcceptanceCard | None = Field(
+        default=None, description="what a scan must be for this model; others are withheld. null: not stated"
+    )
 
     def series_criteria(self) -> SeriesCriteria:
         """What a DICOM series must be for this network, to choose among those of a study."""

@@ -172,6 +172,7 @@ class ModelIdentity:
     version: str
     hash: str  # SHA-256 of the package, hexadecimal
     reviewer: str = ""
+    mark: str = ""  # what every file must say of a result that was to be withheld; see `medseg.infer.gate`
 
     def __str__(self) -> str:
         return f"{self.name} {self.version} ({self.hash[:12]})"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from medseg.types.expected_result import ExpectedResult
 from medseg.types.extent import Extent
 from medseg.types.how_computed import HowComputed
 from medseg.types.instances import Instances
@@ -65,6 +66,8 @@ class Prediction:
         By what, and in how many windows.
     extent : {"volume_ml", "area_mm2", "area_px"}
         What is measured of a class: an area in a 2D image, in pixels where their size is not known.
+    expected : ExpectedResult, optional
+        What results of suitable scans look like; set by `medseg.infer.gate`.
     """
 
     labels: LabelMap
@@ -81,6 +84,7 @@ class Prediction:
     boundary_limit: Mapping[str, float] = field(default_factory=dict)
     computed: HowComputed | None = None
     extent: Extent = "volume_ml"
+    expected: ExpectedResult | None = None
 
     def __repr__(self) -> str:
         extra = ", ".join(

@@ -47,6 +47,7 @@ class Quality:
 
     rows: tuple[ClassQuality, ...]
     flags: tuple[Flag, ...]
+    mark: str = ""  # what every file must say, where the result was to be withheld
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from medseg.types.extent import UNITS, Extent
 from medseg.types.how_computed import HowComputed
+from medseg.types.labels import ModelIdentity
 from medseg.types.prediction import Prediction
 from medseg.types.quality import Quality
 from medseg.types.scan import Case, Skipped
@@ -93,6 +94,12 @@ class Segmented:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     read_back: Mapping[str, Measured] = field(default_factory=dict)
+
+    @property
+    def model(self) -> ModelIdentity:
+        """What made it, with the mark that every file must carry."""
+        mark = self.quality.mark if self.quality is not None else ""
+        return replace(self.prediction.model, mark=self.prediction.model.mark or mark)
 
 
 @dataclass(frozen=True)

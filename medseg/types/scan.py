@@ -26,6 +26,8 @@ class Source:
     study_uid: str | None = None
     series_uid: str | None = None
     frame_of_reference_uid: str | None = None
+    body_part: str | None = None  # DICOM's Body Part Examined, where stated
+    laterality: str | None = None  # DICOM's ``"L"``, ``"R"``, ``"B"`` (both) or ``"U"`` (unpaired), where stated
     warnings: tuple[str, ...] = ()  # what may be wrong with the scan as read
     notes: tuple[str, ...] = ()  # decisions taken while reading that are good to know
     # Of a scan resampled from uneven slices: place of each of `files`, in voxels along the third axis.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from medseg.engine.stages.options import WithoutOptions
-from medseg.post.quality import QualityOptions, check_quality
+from medseg.post.quality import QualityOptions, check_or_withhold
 from medseg.post.volumes import measure_volumes
 from medseg.types import Prediction
 from medseg.types.case_report import CaseReport
@@ -38,8 +38,8 @@ class CheckQuality:
     runs: ClassVar[Where] = "aside"
 
     def run(self, item: PredictedVolumes, context: RunContext) -> Quality:
-        """Check the labels."""
-        return check_quality(item.prediction, item.volumes, self.options)
+        """Check the labels; raises `NotForThisModel` where no scan the model is for has such a result."""
+        return check_or_withhold(item.prediction, item.volumes, self.options)
 
     def report(self, value: Quality) -> CaseReport:
         """Report the warnings, and the uncertainty."""

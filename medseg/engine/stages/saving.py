@@ -84,7 +84,7 @@ class Save:
         labeled = Labeled(
             prediction.labels,
             source,
-            prediction.model,
+            item.model,
             probabilities=prediction.probabilities,
             instances=prediction.instances,
         )

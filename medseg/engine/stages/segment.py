@@ -9,6 +9,7 @@ from pydantic import Field
 
 from medseg.errors import MedsegError, ModelError, first_line
 from medseg.infer.engines.select import ProgressCallback, check_available
+from medseg.infer.gate.gate import segment_if_suitable
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.files.scratch import Scratch
@@ -31,6 +32,10 @@ class Segment:
         """The model, and how it is run."""
 
         model: str = Field(description="a shipped name or the path of a model package")
+        anyway: bool = Field(
+            default=False,
+            description="segment scans that are not what the model is for too, and mark every output of theirs",
+        )
 
     runs: ClassVar[Where] = "main"
 
@@ -56,7 +61,7 @@ class Segment:
 
     @cached_property
     def _predictor(self) -> Predictor:
-        options = InferOptions(**self.options.model_dump(exclude={"model"}))
+        options = InferOptions(**self.options.model_dump(exclude={"model", "anyway"}))
         return Predictor(self.package, options, progress=self._announce)
 
     def get_ready(self, announce: ProgressCallback) -> None:
@@ -75,7 +80,7 @@ class Segment:
 
     def run(self, item: Case, context: RunContext) -> Prediction:
         """Segment the case's scan; requested probabilities are kept in files in the output folder until written."""
-        return self._predictor.segment(item.scan, Scratch(context.out))
+        return segment_if_suitable(self._predictor, item.scan, Scratch(context.out), anyway=self.options.anyway)
 
     def report(self, value: Prediction) -> CaseReport:
         """Report the prediction's warnings and notes, and how it was computed."""

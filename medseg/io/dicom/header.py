@@ -46,7 +46,7 @@ WANTED = [
     "SliceLocation", "ScanningSequence", "ComplexImageComponent", "PatientID", "ConcatenationUID",
     "InConcatenationTotalNumber", "ImagesInAcquisition", "NumberOfSeriesRelatedInstances", "TimezoneOffsetFromUTC",
     "DecayCorrected", "AttenuationCorrected", "DecayCorrectionDateTime", "RealWorldValueMappingSequence",
-    "AcquisitionMatrix",
+    "AcquisitionMatrix", "Laterality", "ImageLaterality",
 ]  # fmt: skip
 WANTED_TAGS = [
     *(Tag(keyword) for keyword in WANTED),

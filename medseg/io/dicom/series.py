@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,8 @@ def _read(volume: Volume, case_id: str, allow_uneven: bool, warnings: tuple[str,
         study_uid=_uid(header.get("StudyInstanceUID")),
         series_uid=_uid(header.get("SeriesInstanceUID")),
         frame_of_reference_uid=_uid(frame_of_reference),
+        body_part=str(header.get("BodyPartExamined") or "").strip() or None,
+        laterality=_laterality(header),
         warnings=(
             *warnings,
             *volume.warnings,
@@ -110,6 +112,13 @@ def _read(volume: Volume, case_id: str, allow_uneven: bool, warnings: tuple[str,
 
 def _files(ordered: Sequence[Frame]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(frame.file for frame in ordered))
+
+
+def _laterality(header: Mapping[str, Any]) -> str | None:
+    """Side of the body: of the image where stated, else of the series."""
+    return next(
+        (side for key in ("ImageLaterality", "Laterality") if (side := str(header.get(key) or "").strip())), None
+    )
 
 
 def _uid(value: object) -> str | None:

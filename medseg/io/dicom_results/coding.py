@@ -116,10 +116,15 @@ def person_name(name: str) -> str:
     return f"{family}^{given}" if given and "^" not in text else text
 
 
+def notice(model: ModelIdentity) -> str:
+    """What every reader must know of what a model made."""
+    return model.mark or NOTICE
+
+
 def title(model: ModelIdentity) -> str:
     """Series description of what a model made."""
-    length = 64 - len(f"medseg , {NOTICE}")
-    return long_string(f"medseg {model.name[:length]}, {NOTICE}")
+    length = 64 - len(f"medseg , {notice(model)}")
+    return long_string(f"medseg {model.name[:length]}, {notice(model)}")
 
 
 def code_of(item: Dataset, keyword: str) -> Code | None:

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from medseg.io.dicom.header import lenient
-from medseg.io.dicom_results.coding import NOTICE, SOFTWARE_VERSION, long_string, serial_number, title
+from medseg.io.dicom_results.coding import SOFTWARE_VERSION, long_string, notice, serial_number, title
 from medseg.io.dicom_results.gray_slices import GraySlices
 from medseg.io.dicom_results.identity import PROVISIONAL, derived_uid, digest_of_array, write_sealed
 from medseg.io.dicom_results.source import read_source
@@ -105,7 +105,7 @@ def _draw(
 def _legend(shown: list[LabelClass], width: int, k: int, slices: int, model: ModelIdentity) -> npt.NDArray[np.uint8]:
     lines: list[tuple[tuple[int, int, int], str]] = [(entry.color, entry.name) for entry in shown]
     lines = lines or [(INK, "nothing found")]
-    lines.append((INK, f"slice {k + 1} of {slices}, medseg {model.name} {model.version}, {NOTICE}"))
+    lines.append((INK, f"slice {k + 1} of {slices}, medseg {model.name} {model.version}, {notice(model)}"))
     strip = Image.new("RGB", (width, LINE * len(lines) + 6), PAPER)
     draw = ImageDraw.Draw(strip)
     for number, (color, text) in enumerate(lines):

@@ -9,11 +9,11 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RTStruct
 from medseg.io.dicom.header import lenient
 from medseg.io.dicom.plane import LPS
 from medseg.io.dicom_results.coding import (
-    NOTICE,
     SOFTWARE_VERSION,
     algorithm_type,
     concept,
     long_string,
+    notice,
     person_name,
     serial_number,
     title,
@@ -68,7 +68,7 @@ def _frame(series: SourceSeries, model: ModelIdentity) -> Dataset:
     dataset.Manufacturer, dataset.ManufacturerModelName = "medseg", long_string(model.name)
     dataset.DeviceSerialNumber, dataset.SoftwareVersions = serial_number(model), SOFTWARE_VERSION
     dataset.StructureSetLabel, dataset.StructureSetName = "medseg", long_string(str(model))
-    dataset.StructureSetDescription = NOTICE
+    dataset.StructureSetDescription = notice(model)
     dataset.StructureSetDate, dataset.StructureSetTime = source_moment(header)
     dataset.ApprovalStatus = "UNAPPROVED"
     return dataset

@@ -16,10 +16,10 @@ from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 from medseg.errors import FormatLimitation, InputError
 from medseg.io.dicom.header import lenient
 from medseg.io.dicom_results.coding import (
-    NOTICE,
     SOFTWARE_VERSION,
     describe,
     long_string,
+    notice,
     person_name,
     serial_number,
     table_of,
@@ -112,7 +112,7 @@ def build_seg(
                 omit_empty_frames=not empty,
                 series_description=title(model),
                 content_label=_content_label(model),
-                content_description=long_string(f"{model}, {NOTICE}"),
+                content_description=long_string(f"{model}, {notice(model)}"),
             )
         except (AttributeError, TypeError, ValueError) as error:
             raise FormatLimitation(

@@ -1,0 +1,314 @@
+"""What the gate lets through and what it withholds, and the values that the shipped cards state for it.
+
+    python benchmarks/bench_gate.py ../shared/data --out docs/benchmarks/gate.md [--part NAME...]
+
+Parts: `cards` (facts of the training data, as they stand on the cards of hippocampus and nuclei), `tolerance` (crops
+resampled and enlarged: where Dice falls), `turned` (every crop turned by its header), `suitable` (false refusals) and
+`wrong` (scans of other kinds). Each is kept in a JSON file beside the table, so that a part can be measured alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import Counter
+from itertools import combinations
+from pathlib import Path
+
+import cc3d
+import nibabel as nib
+import numpy as np
+from markdown import table, write
+from PIL import Image
+from scipy import ndimage
+
+import medseg
+from medseg.errors import MedsegError, NotForThisModel
+from medseg.infer.gate.result import mean_boundary_entropy
+from medseg.infer.gate.scan import extent_mm, refuse_scan
+from medseg.infer.gate.turned import COARSE
+from medseg.infer.gate.values import Values
+from medseg.infer.predictor import Predictor
+from medseg.io.discover import discover
+from medseg.io.read import read_labels, read_scan
+from medseg.types import Geometry, Scan
+
+CROP = np.array([36, 50, 36])  # mm; the median of the hippocampus crops
+SEED = 0
+
+
+def scans_below(folder):
+    """Every scan found below a folder, with its path; what cannot be read is left to the tests of reading."""
+    for found in discover([folder]).found:
+        try:
+            yield found, read_scan(found)
+        except MedsegError:
+            continue
+
+
+def crop_of(scan, center, size, step=1.0):
+    """Cut a box of so many voxels around a point in world mm, along the world's axes."""
+    affine = np.diag([step, step, step, 1.0])
+    affine[:3, 3] = np.asarray(center) - (np.asarray(size) - 1) * step / 2
+    inner = np.linalg.inv(scan.geometry.affine) @ affine
+    array = ndimage.affine_transform(
+        scan.array[0].astype(np.float32), inner[:3, :3], inner[:3, 3], output_shape=tuple(size), order=3
+    )
+    return Scan(array[np.newaxis], Geometry(affine, tuple(int(n) for n in size)), scan.modality)
+
+
+def resampled(scan, spacing, order=3):
+    """The same field of view at another spacing."""
+    old = np.array(scan.geometry.spacing)
+    size = np.maximum(np.round(np.array(scan.geometry.shape) * old / spacing).astype(int), 1)
+    scale = np.array(scan.geometry.shape) / size
+    array = ndimage.affine_transform(
+        scan.array[0].astype(np.float32), np.diag(scale), (scale - 1) / 2, output_shape=tuple(size), order=order,
+        mode="nearest",
+    )  # fmt: skip
+    affine = scan.geometry.affine @ np.diag([*scale, 1.0])
+    affine[:3, 3] = scan.geometry.to_world((scale - 1) / 2)
+    return Scan(array[np.newaxis], Geometry(affine, tuple(int(n) for n in size)), scan.modality)
+
+
+def dice(found, reference):
+    return 2 * np.sum(found & reference) / max(1, found.sum() + reference.sum())
+
+
+def outcome(model, scan):
+    """How a scan ends, and the reason it is withheld for."""
+    try:
+        model.segment(scan)
+    except NotForThisModel as error:
+        return "withheld", error.what
+    except MedsegError as error:
+        return "failed", str(error)
+    return "done", ""
+
+
+def hippocampi(data):
+    for path in sorted((data / "hippocampus" / "imagesTr").glob("hippocampus_*.nii.gz")):
+        yield path.name, medseg.load_scan(path), read_labels(data / "hippocampus" / "labelsTr" / path.name)
+
+
+def pictures(data):
+    for path in sorted((data / "nuclei" / "images").iterdir()):
+        yield path.name, medseg.load_scan(path)
+
+
+def range_of(values):
+    return [round(float(min(values)), 3), round(float(max(values)), 3)]
+
+
+def cards(data):
+    """Facts of the training data that the shipped cards state."""
+    card = medseg.load_model("hippocampus").card.input
+    components, brightness, extents = Counter(), [], []
+    for _, scan, labels in hippocampi(data):
+        brightness.append(Values(scan.array[0]).brightness)
+        extents.append(extent_mm(scan, card))
+        for value in (1, 2):
+            components[value, int(cc3d.connected_components(labels.array == value, connectivity=26).max())] += 1
+    gray, color = [], []
+    for _, scan in pictures(data):
+        same = (scan.array[1:] == scan.array[0]).all()
+        (gray if same else color).append(Values(scan.array[0]).brightness)
+    return {
+        "hippocampus brightness_gray": range_of(brightness),
+        "hippocampus extents, mm": [np.min(extents, axis=0).tolist(), np.max(extents, axis=0).tolist()],
+        "hippocampus components of a class in a reference": {
+            f"class {value}, {n}": count for (value, n), count in sorted(components.items())
+        },
+        "nuclei brightness_gray": [*range_of(gray), len(gray)],
+        "nuclei brightness_color": [*range_of(color), len(color)],
+    }
+
+
+def tolerance(data, every=6):
+    """Dice of crops at other spacings, and of larger fields of view in heads with known hippocampi."""
+    model = medseg.load_model("hippocampus")
+    spacings = [(1, 1, 1), (0.5, 0.5, 0.5), (1.5, 1.5, 1.5), (2, 2, 2), (2.5, 2.5, 2.5), (3, 3, 3), (1, 1, 2), (1, 2, 1),
+                (2, 1, 1), (1, 1, 3), (1, 3, 1), (3, 1, 1), (1, 1, 4)]  # fmt: skip
+    found = {str(spacing): [] for spacing in spacings}
+    for _, scan, labels in list(hippocampi(data))[::every]:
+        for spacing in spacings:
+            other = resampled(scan, np.array(spacing, float))
+            result = model.segment(other, anyway=True)
+            back = resampled(
+                Scan((result.labels.array > 0).astype(np.float32)[np.newaxis], other.geometry), 1.0, order=1
+            ).array[0]
+            shape = tuple(min(a, b) for a, b in zip(back.shape, labels.array.shape, strict=True))
+            cut = tuple(slice(n) for n in shape)
+            entropy = mean_boundary_entropy(result.segmented.prediction)
+            found[str(spacing)].append((dice(back[cut] > 0.5, labels.array[cut] > 0), entropy, len(result.warnings)))
+    spacing_rows = {
+        key: [round(float(np.mean([d for d, _, _ in v])), 3), round(float(np.min([d for d, _, _ in v])), 3),
+              round(float(np.max([e for _, e, _ in v])), 3)]
+        for key, v in found.items()
+    }  # fmt: skip
+    extents = {}
+    for name in ("icbm152_2009c_sym_cerebra", "skullstripped_niivue_aseg", "synthetic_head_01"):
+        scan = medseg.load_scan(data / "heads" / name / "image.nii.gz")
+        labels = read_labels(data / "heads" / name / "labels.nii.gz")
+        for value in (1, 2):
+            place = np.argwhere(labels.array == value)
+            center = labels.geometry.to_world((place.min(0) + place.max(0)) / 2)
+            mask = Scan((labels.array == value).astype(np.float32)[np.newaxis], labels.geometry)
+            for scale in (0.85, 1.0, 1.15, 1.25, 1.35, 1.5, 1.75):
+                size = np.round(CROP * scale).astype(int)
+                result = model.segment(crop_of(scan, center, size), anyway=True)
+                reference = crop_of(mask, center, size).array[0] > 0.5
+                entropy = mean_boundary_entropy(result.segmented.prediction)
+                extents.setdefault(str(scale), []).append((dice(result.labels.array > 0, reference), entropy))
+    extent_rows = {
+        key: [round(float(np.mean([d for d, _ in v])), 3), round(float(np.min([d for d, _ in v])), 3),
+              round(float(np.max([e for _, e in v])), 3)]
+        for key, v in extents.items()
+    }  # fmt: skip
+    return {"spacing": spacing_rows, "extent": extent_rows, "cases": len(next(iter(found.values())))}
+
+
+def turned(data):
+    """Entropy of each crop as it is, and turned along every set of axes; what the gate says of each."""
+    model = medseg.load_model("hippocampus")
+    coarse = Predictor(model.predictor.package, model.predictor.options.model_copy(update=COARSE),
+                       engine=model.predictor.engine)  # fmt: skip
+    rows = []
+    for name, scan, _ in hippocampi(data):
+        row = {"case": name, "as it is": mean_boundary_entropy(coarse.segment(scan))}
+        for axes in (c for n in (1, 2) for c in combinations((1, 2), n)):
+            copy = scan.with_array(np.flip(scan.array, [1 + a for a in axes]).copy(), scan.geometry)
+            key = " and ".join({1: "front and back", 2: "up and down"}[a] for a in axes)
+            row[key] = mean_boundary_entropy(coarse.segment(copy))
+            row[f"{key}: outcome"] = outcome(model, copy)
+        rows.append(row)
+    return rows
+
+
+def suitable(data):
+    """Outcome of every scan that the shipped models are for."""
+    found = {}
+    model = medseg.load_model("hippocampus")
+    for name, scan, _ in hippocampi(data):
+        found[f"hippocampus/{name}"] = outcome(model, scan)
+    for series, scan in scans_below(data / "dicom" / "clinical_mr"):
+        if max(scan.geometry.shape) < 60:
+            found[f"clinical crop {series.case_id}"] = outcome(model, scan)
+    rng = np.random.default_rng(SEED)
+    for number, (name, scan, _) in enumerate(hippocampi(data)):
+        if number % 5:
+            continue
+        axes = rng.permutation(3)
+        image = nib.Nifti1Image(scan.array[0], scan.geometry.affine)
+        other = nib.orientations.axcodes2ornt("".join("RAS"[a] if rng.random() < 0.5 else "LPI"[a] for a in axes))
+        stored = image.as_reoriented(
+            nib.orientations.ornt_transform(nib.orientations.io_orientation(image.affine), other)
+        )
+        found[f"other axes {name}"] = outcome(model, stored)
+        for spacing in (0.5, 1.5, 2.0):
+            found[f"{spacing} mm {name}"] = outcome(model, resampled(scan, spacing))
+    model = medseg.load_model("nuclei")
+    for name, scan in pictures(data):
+        found[f"nuclei/{name}"] = outcome(model, scan)
+    return found
+
+
+def synthetic():
+    """Small arrays that are no scan."""
+    rng, shape = np.random.default_rng(SEED), (36, 50, 36)
+    grid, flat = Geometry(np.eye(4), shape), Geometry(np.eye(4), (256, 256, 1))
+    labels = ndimage.zoom(rng.integers(0, 40, (4, 5, 4)), (9, 10, 9), order=0)
+    return {
+        "constant": Scan(np.full((1, *shape), 7, np.int16), grid),
+        "two values": Scan((rng.random((1, *shape)) > 0.9).astype(np.uint8), grid),
+        "label map of 40": Scan(labels[np.newaxis].astype(np.int16), grid),
+        "all NaN": Scan(np.full((1, *shape), np.nan, np.float32), grid),
+        "1e300": Scan(np.full((1, *shape), 1e300) * rng.random((1, *shape)), grid),
+        "noise": Scan(rng.normal(size=(1, *shape)).astype(np.float32), grid),
+        "2D picture": Scan(rng.integers(0, 255, (3, 256, 256, 1)).astype(np.uint8), flat),
+        "thin slab": Scan(rng.normal(size=(1, 36, 50, 2)).astype(np.float32), Geometry(np.eye(4), (36, 50, 2))),
+    }
+
+
+def crops_elsewhere(data, each=10):
+    """Boxes of a hippocampus crop's size from elsewhere, at least 25 mm from any known or usual hippocampus."""
+    rng = np.random.default_rng(SEED)
+    sources = sorted((data / "heads").glob("*/image.nii.gz")) + sorted((data / "ms_lesions" / "images").iterdir())
+    sources += sorted((data / "sarcoma" / "nifti").glob("*/*_image.nii.gz"))[:18]
+    for path in sources:
+        scan = medseg.load_scan(path)
+        scan = Scan(scan.array[:1], scan.geometry, scan.modality)
+        known = []
+        if (path.parent / "labels.nii.gz").is_file() and "heads" in path.parts:
+            labels = read_labels(path.parent / "labels.nii.gz")
+            known = [labels.geometry.to_world(np.argwhere(labels.array == v).mean(0)) for v in (1, 2)]
+        elif "sarcoma" not in path.parts:
+            continue
+        body = np.median(scan.array[0][scan.array[0] > scan.array[0].min()])
+        for number in range(each if known else 3):
+            for _ in range(200):
+                index = rng.uniform(0.15, 0.85, 3) * scan.geometry.shape
+                center = scan.geometry.to_world(index)
+                away = all(np.linalg.norm(center - np.asarray(place)) > 25 for place in known)
+                if away and scan.array[0][tuple(index.astype(int))] > 0.5 * body:
+                    break
+            size = np.round(CROP * rng.uniform(0.9, 1.15, 3)).astype(int)
+            yield f"crop {number} of {path.parent.name}/{path.name}", crop_of(scan, center, size)
+
+
+def wrong(data):
+    """Outcome of everything that is not a model's own, by model."""
+    found = {"hippocampus": {}, "nuclei": {}}
+    models = {name: medseg.load_model(name) for name in found}
+    spent = {}
+    for name, scan in synthetic().items():
+        for model in found:
+            found[model][f"synthetic: {name}"] = outcome(models[model], scan)
+    for series, scan in scans_below(data):
+        path = series.files[0].relative_to(data)
+        kind = path.parts[0]
+        own = {"hippocampus": "hippocampus", "nuclei": "nuclei"}.get(kind)
+        labels = any(part in ("labelsTr", "instances", "labels", "label") or "label" in part for part in path.parts)
+        for model in found:
+            if own == model and not labels:
+                continue
+            if model == "hippocampus" and kind == "dicom" and max(scan.geometry.shape) < 60:
+                continue  # a hippocampus crop of a clinical study
+            begun = time.process_time()
+            refuse_scan(scan, models[model].card)
+            spent[f"{path.parent.name}/{path.name}"] = [scan.array.size, time.process_time() - begun]
+            found[model][f"{path.parent}/{path.name} {series.volume or ''}".strip()] = outcome(models[model], scan)
+    for name, scan in crops_elsewhere(data):
+        found["hippocampus"][name] = outcome(models["hippocampus"], scan)
+    slowest = max(spent.values(), key=lambda pair: pair[1])
+    return {**found, "slowest": {"voxels": slowest[0], "cpu_ms": round(1000 * slowest[1], 1)}}
+
+
+PARTS = {"cards": cards, "tolerance": tolerance, "turned": turned, "suitable": suitable, "wrong": wrong}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--part", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--keep", type=Path, default=Path("runs/gate"), help="folder of what was measured")
+    options = parser.parse_args()
+    options.keep.mkdir(parents=True, exist_ok=True)
+    for name in options.part:
+        begun = time.process_time()
+        measured = PARTS[name](options.data)
+        (options.keep / f"{name}.json").write_text(json.dumps(measured, indent=1))
+        print(f"{name}: {time.process_time() - begun:.0f} CPU-s", flush=True)
+    kept = {name: json.loads(p.read_text()) for name in PARTS if (p := options.keep / f"{name}.json").is_file()}
+    if len(kept) == len(PARTS):
+        report(options.out, kept)
+
+
+def report(out, kept):
+    raise NotImplementedError
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Why a scan is not what a model is for, and the way out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from medseg.errors import NotForThisModel
+from medseg.models.card import ModelCard
+
+# What files, tables and reports say of a result made all the same.
+MARK = "not what the model is for"
+ANYWAY = (
+    "or add --anyway (in Python, anyway=True): labels are then made, and every output says that the scan is " + MARK
+)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One reason, in words that follow "the scan", and what to do instead."""
+
+    reason: str
+    fix: str
+
+    def error(self) -> NotForThisModel:
+        """Return it as the exception that withholds the case."""
+        return NotForThisModel(f"{self.reason[:1].upper()}{self.reason[1:]}", fix=self.fix)
+
+    def warning(self) -> str:
+        """Return it as the warning of a result made all the same."""
+        return f"{MARK.capitalize()}: {self.reason}."
+
+
+def refusal(reason: str, card: ModelCard, instead: str | None = None) -> Refusal:
+    """Refuse for a reason; without `instead`, the way out is to give what the model's card says.
+
+    >>> from medseg.models.package import load_package
+    >>> refusal("the scan is CT", load_package("hippocampus").card).fix
+    'Give a crop of about 36 x 50 x 36 mm around one hippocampus in T1-weighted MR; or add --anyway ...'
+    """
+    what = card.input.accepts.purpose if card.input.accepts else ""
+    give = f"Give {what}" if what else f"Give a scan like those on the model's card (medseg models show {card.name})"
+    return Refusal(reason, f"{instead or give}; {ANYWAY}.")

@@ -1,0 +1,160 @@
+"""The gate before the network: header and pixels of a scan against what the model's card states."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from medseg.infer.gate.refusal import Refusal, refusal
+from medseg.infer.gate.values import UNITS, Values, what_is_wrong
+from medseg.models.card import ModelCard
+from medseg.prepare.acceptance import AcceptanceCard
+from medseg.prepare.card import InputCard
+from medseg.types import Scan
+from medseg.types.axis_order import toward
+
+# Words for the same: DICOM's own stands last.
+SAME_MODALITY = {"MRI": "MR", "PET": "PT", "SM": "GM"}
+# What DICOM's Body Part Examined and people's habits have for a part of the body that shows it too.
+SAME_PART = {"HEADNECK": "HEAD", "SKULL": "HEAD", "BRAIN": "HEAD", "NEURO": "HEAD", "WHOLEBODY": ""}
+SIDES = {"L": "the left side", "R": "the right side", "B": "both sides"}
+BRIGHTNESS_SLACK = 0.15
+NOTHING_STATED = (
+    "The model's card does not state which scans it accepts, so the gate checked only what is stated on it, and that "
+    "the intensities are an image."
+)
+
+Check = Callable[[Scan, InputCard], str | None]
+
+
+def refuse_scan(scan: Scan, card: ModelCard) -> Refusal | None:
+    """Say why a scan is not what a model is for; None where header and pixels give no reason.
+
+    Nothing but the card and a few planes of the scan are looked at: no network, and no import of one.
+    """
+    for check in (_dimensions, _modality, _body_part, _laterality, _extent, _spacing, _no_image, _units, _brightness):
+        if reason := check(scan, card.input):
+            return refusal(reason, card)
+    return None
+
+
+def notes_on_card(card: InputCard) -> tuple[str, ...]:
+    """Note where the card is one of those that state nothing for the gate."""
+    return () if card.accepts is not None else (NOTHING_STATED,)
+
+
+def _accepts(card: InputCard) -> AcceptanceCard:
+    return card.accepts or AcceptanceCard()
+
+
+def _dimensions(scan: Scan, card: InputCard) -> str | None:
+    wanted = _accepts(card).dimensions
+    flat = 1 in scan.geometry.shape
+    if wanted is None or flat == (wanted == 2):
+        return None
+    size = " x ".join(str(n) for n in scan.geometry.shape)
+    kinds = ("a 2D image", "volumes") if flat else ("a volume", "2D images")
+    return f"the scan is {kinds[0]} of {size} voxels; the model is for {kinds[1]}"
+
+
+def _modality(scan: Scan, card: InputCard) -> str | None:
+    expected = {channel.modality for channel in card.channels if channel.modality}
+    if not scan.modality or not expected:
+        return None
+    if _word(scan.modality) in {_word(name) for name in expected}:
+        return None
+    return f"the scan is {scan.modality}; the model is for {' and '.join(sorted(expected))}"
+
+
+def _word(modality: str) -> str:
+    return SAME_MODALITY.get(modality.upper(), modality.upper())
+
+
+def _body_part(scan: Scan, card: InputCard) -> str | None:
+    part = scan.source.body_part
+    if not part or not card.body_parts or _part(part) == "":
+        return None
+    if _part(part) in {_part(name) for name in card.body_parts}:
+        return None
+    return f"the scan shows {part.upper()} by its header; the model is for {' or '.join(card.body_parts)}"
+
+
+def _part(name: str) -> str:
+    plain = re.sub("[^A-Z]", "", name.upper())
+    return SAME_PART.get(plain, plain)
+
+
+def _laterality(scan: Scan, card: InputCard) -> str | None:
+    side, accepted = (scan.source.laterality or "").upper(), _accepts(card).laterality
+    if side not in SIDES or not accepted or side in accepted:
+        return None
+    return f"the scan shows {SIDES[side]} by its header; the model is for {' or '.join(SIDES[s] for s in accepted)}"
+
+
+def _extent(scan: Scan, card: InputCard) -> str | None:
+    factor, limits = _accepts(card).extent_factor, card.expected_extent_mm
+    if factor is None or limits is None:
+        return None
+    values = extent_mm(scan, card)
+    if all(a / factor <= v <= b * factor for v, a, b in zip(values, *limits, strict=True)):
+        return None
+    return f"the scan covers {_mm(values, card)}; the model is for {_mm(limits[0], card)} to {_mm(limits[1], card)}"
+
+
+def _spacing(scan: Scan, card: InputCard) -> str | None:
+    factor, limits = _accepts(card).spacing_factor, card.expected_spacing
+    if factor is None or limits is None:
+        return None
+    values = _ordered(scan, card, scan.geometry.spacing)
+    if all(v <= b * factor for v, b in zip(values, limits[1], strict=True)):
+        return None
+    return f"the scan's voxels lie {_mm(values, card)} apart; the model is for no more than {_mm(limits[1], card)}"
+
+
+def _no_image(scan: Scan, card: InputCard) -> str | None:
+    # A constant channel beside others is no reason, for instance a color that an image does not use.
+    found = [what_is_wrong(Values(channel)) for channel in scan.array]
+    return f"the scan {found[0]}" if found and all(found) else None
+
+
+def _units(scan: Scan, card: InputCard) -> str | None:
+    if len(card.channels) != scan.channels:
+        return None
+    for channel, array in zip(card.channels, scan.array, strict=True):
+        if channel.values is not None and (why := UNITS[channel.values](Values(array))):
+            return f"the scan {why}"
+    return None
+
+
+def _brightness(scan: Scan, card: InputCard) -> str | None:
+    planes = [Values(channel) for channel in scan.array]
+    gray = all((channel.planes == planes[0].planes).all() for channel in planes[1:])
+    accepts = _accepts(card)
+    limits = accepts.brightness_gray if gray else accepts.brightness_color
+    if limits is None:
+        return None
+    found = planes[0].brightness
+    if limits[0] - BRIGHTNESS_SLACK <= found <= limits[1] + BRIGHTNESS_SLACK:
+        return None
+    what = "gray" if gray else "color"
+    return (
+        f"half of this {what} scan is darker than {found:.2f} of its range of intensities; in the training data that "
+        f"is {limits[0]:.2f} to {limits[1]:.2f}"
+    )
+
+
+def extent_mm(scan: Scan, card: InputCard) -> tuple[float, float, float]:
+    """Field of view of a scan along the network's axes, mm."""
+    x, y, z = zip(scan.geometry.shape, scan.geometry.spacing, strict=True)
+    return _ordered(scan, card, tuple(n * mm for n, mm in (x, y, z)))
+
+
+def _ordered(scan: Scan, card: InputCard, values: Sequence[float]) -> tuple[float, float, float]:
+    return toward(scan.geometry, card.orientation).then(card.axis_order).select(values)
+
+
+def _mm(values: Sequence[float], card: InputCard) -> str:
+    """Lengths along the network's axes; of 2D images, along two, in the pixels that stand for mm."""
+    if _accepts(card).dimensions == 2 and card.spacing is None:
+        return " x ".join(f"{v:.0f}" for v in values[:2]) + " pixels"
+    return " x ".join(f"{v:.3g}" for v in values) + " mm"
