@@ -19,8 +19,6 @@ from pathlib import Path
 import cc3d
 import nibabel as nib
 import numpy as np
-from markdown import table, write
-from PIL import Image
 from scipy import ndimage
 
 import medseg
@@ -128,8 +126,8 @@ def cards(data):
 def tolerance(data, every=6):
     """Dice of crops at other spacings, and of larger fields of view in heads with known hippocampi."""
     model = medseg.load_model("hippocampus")
-    spacings = [(1, 1, 1), (0.5, 0.5, 0.5), (1.5, 1.5, 1.5), (2, 2, 2), (2.5, 2.5, 2.5), (3, 3, 3), (1, 1, 2), (1, 2, 1),
-                (2, 1, 1), (1, 1, 3), (1, 3, 1), (3, 1, 1), (1, 1, 4)]  # fmt: skip
+    spacings = [(1, 1, 1), (0.5, 0.5, 0.5), (1.5, 1.5, 1.5), (2, 2, 2), (2.5, 2.5, 2.5), (3, 3, 3), (1, 1, 2),
+                (1, 2, 1), (2, 1, 1), (1, 1, 3), (1, 3, 1), (3, 1, 1), (1, 1, 4)]  # fmt: skip
     found = {str(spacing): [] for spacing in spacings}
     for _, scan, labels in list(hippocampi(data))[::every]:
         for spacing in spacings:

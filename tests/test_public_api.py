@@ -28,6 +28,7 @@ NAMES = {
         "MedsegError",
         "MissingDependency",
         "ModelError",
+        "NotForThisModel",
         "PipelineError",
         "ResourceLimit",
         "UsageError",

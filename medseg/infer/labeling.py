@@ -26,7 +26,10 @@ log = logging.getLogger("medseg.infer")
 
 @dataclass(frozen=True, eq=False)
 class Labeling:
-    """What is fixed while one scan is labeled; `maps` lead from the network's grid without padding to the scan's."""
+    """What is fixed while one scan is labeled; `maps` lead from the network's grid without padding to the scan's.
+
+    - `uncertainty_needed`: whether uncertainty along boundaries must be known, which labeling on the GPU does not give.
+    """
 
     engine: Engine
     decision: Decision
@@ -35,6 +38,7 @@ class Labeling:
     outputs: Outputs
     windows: WindowOptions
     boundaries: BoundaryEntropy
+    uncertainty_needed: bool = False
 
     def run(self, parts: Sequence[Strip]) -> dict[int, ClassUncertainty]:
         """Fill in the results, all at once or strip by strip; return the uncertainty by label value."""
@@ -88,7 +92,7 @@ class Labeling:
 
     def _on_device(self, offset: tuple[int, int, int], out: npt.NDArray[Any]) -> bool:
         """Label on the GPU that runs the network; False where there is none, or scores do not fit on it."""
-        if not self.outputs.only_labels or not getattr(self.engine, "on_gpu", False):
+        if self.uncertainty_needed or not self.outputs.only_labels or not getattr(self.engine, "on_gpu", False):
             return False
         import torch
 

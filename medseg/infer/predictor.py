@@ -99,9 +99,12 @@ class Predictor:
             self._skip(prepared),
             self.decision.background,
         )
-        labeling = Labeling(engine, self.decision, prepared, maps, outputs, windows, BoundaryEntropy(self.decision))
-        uncertainty = labeling.run(parts)
         whole = self.package.card
+        judged = whole.result is not None and whole.result.boundary_entropy is not None
+        labeling = Labeling(
+            engine, self.decision, prepared, maps, outputs, windows, BoundaryEntropy(self.decision), judged
+        )
+        uncertainty = labeling.run(parts)
         labels = LabelMap(outputs.labels, scan.geometry, whole.table)
         unusual = (*out_of_distribution(scan, card), *out_of_distribution_intensities(scan, outputs.labels, card))
         return Prediction(

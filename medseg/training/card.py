@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from medseg.data.dataset import Dataset
 from medseg.models.card import ClassCard, ModelCard, PostCard, TrainingCard, ValidationCard
+from medseg.prepare.acceptance import AcceptanceCard
 from medseg.prepare.card import InputCard
 from medseg.training.config import ClassConfig, TrainConfig
 from medseg.training.distributed import world
@@ -115,13 +117,24 @@ def _input(cases: Sequence[PreparedCase], config: TrainConfig) -> InputCard:
     """The input of the network, with the range of the scans it was trained on."""
     extents = [case.facts.extent_mm for case in cases]
     spacings = [case.facts.spacing for case in cases]
+    accepts = config.input.accepts or AcceptanceCard()
     return config.input.model_copy(
         update={
+            "accepts": accepts.model_copy(update={"dimensions": accepts.dimensions or _dimensions(cases)}),
             "expected_extent_mm": _range(extents),
             "expected_spacing": _range(spacings),
             "mirror_axes": tuple(sorted(AXES[axis] for axis in config.augment.flip)),
         }
     )
+
+
+def _dimensions(cases: Sequence[PreparedCase]) -> Literal[2, 3] | None:
+    """Whether the scans are 2D images, or volumes; None where there are both."""
+    flat = {
+        any(round(mm / step) == 1 for mm, step in zip(case.facts.extent_mm, case.facts.spacing, strict=True))
+        for case in cases
+    }
+    return None if len(flat) > 1 else 2 if flat == {True} else 3
 
 
 def _range(

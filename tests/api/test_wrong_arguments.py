@@ -141,13 +141,14 @@ def test_an_image_of_another_package() -> None:
     assert "does not say where" in refused(lambda: model.segment(torch.zeros(8, 8, 8)))
     assert "cannot be made of type object" in refused(lambda: model.segment(object(), np.eye(4)))
     assert "4x4" in refused(lambda: model.segment(nib.Nifti1Image(ARRAY, None)))
-    assert refused(lambda: model.segment(nib.Nifti1Image(np.zeros(4), np.eye(4)))) == ""
+    assert refused(lambda: model.segment(nib.Nifti1Image(np.zeros(4), np.eye(4)), anyway=True)) == ""
     assert "4 dimensions" in refused(lambda: model.segment(sitk.Image([4, 4, 4, 4], sitk.sitkInt16)))
     assert "label map of SimpleITK" in refused(lambda: model.segment(sitk.Image([4, 4, 4], sitk.sitkLabelUInt8)))
 
 
 def test_a_prediction_is_not_saved_or_drawn_as_nonsense() -> None:
-    prediction = medseg.load_model("hippocampus", device="cpu", engine="torch").segment(ARRAY + 1, np.eye(4))
+    model = medseg.load_model("hippocampus", device="cpu", engine="torch")
+    prediction = model.segment(ARRAY + 1, np.eye(4), anyway=True)
     for wrong in WRONG:
         if not isinstance(wrong, str | bytes | Path):
             assert refused(lambda wrong=wrong: prediction.save(wrong))

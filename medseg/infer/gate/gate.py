@@ -24,7 +24,8 @@ def segment_if_suitable(
     if why is not None and not anyway:
         raise why.error()
     prediction = predictor.segment(scan, scratch)
-    turned, warnings = look_at_turned(predictor, scan, prediction)
+    # Copies of a scan that is none for the model would tell nothing, and may be large.
+    turned, warnings = look_at_turned(predictor, scan, prediction) if why is None else (None, ())
     if turned is not None and not anyway:
         raise turned.error()
     marks = tuple(found.warning() for found in (why, turned) if found is not None)

@@ -16,7 +16,14 @@ from medseg.types.axis_order import toward
 # Words for the same: DICOM's own stands last.
 SAME_MODALITY = {"MRI": "MR", "PET": "PT", "SM": "GM"}
 # What DICOM's Body Part Examined and people's habits have for a part of the body that shows it too.
-SAME_PART = {"HEADNECK": "HEAD", "SKULL": "HEAD", "BRAIN": "HEAD", "NEURO": "HEAD", "WHOLEBODY": ""}
+SAME_PART = {
+    "HEADNECK": "HEAD",
+    "SKULL": "HEAD",
+    "BRAIN": "HEAD",
+    "NEURO": "HEAD",
+    "HIPPOCAMPUS": "HEAD",
+    "WHOLEBODY": "",
+}
 SIDES = {"L": "the left side", "R": "the right side", "B": "both sides"}
 BRIGHTNESS_SLACK = 0.15
 NOTHING_STATED = (
