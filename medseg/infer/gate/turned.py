@@ -33,7 +33,7 @@ def look_at_turned(predictor: Predictor, scan: Scan, prediction: Prediction) -> 
     as_is = mean_boundary_entropy(coarse.segment(scan))
     found: list[tuple[float, str]] = []
     for axes in (c for n in range(1, 4) for c in combinations(card.result.turned_axes, n)):
-        places = [1 + order.permutation[axis] for axis in axes]
+        places = tuple(1 + order.permutation[axis] for axis in axes)
         copy = coarse.segment(scan.with_array(np.flip(scan.array, places), scan.geometry))
         entropy = mean_boundary_entropy(copy)
         if entropy is not None:
