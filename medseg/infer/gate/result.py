@@ -98,7 +98,7 @@ def _signs(prediction: Prediction, volumes: Volumes, quality: Sequence[ClassQual
     """What is unusual about the shape of a result, each kind once."""
     signs = []
     if any(row.n_components > 1 and row.largest_component_fraction < WHOLE for row in quality):
-        signs.append("the result is in several pieces")
+        signs.append("the result is in several components")
     if any(row.touches_border for row in quality):
         signs.append("it reaches the edge of the scan")
     if any(not low <= _ml(prediction, row) <= high for row in volumes.rows for low, high in [_range(prediction, row)]):

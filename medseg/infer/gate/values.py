@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# Of the voxels beside an equal one, leaving out the most common value: at least 0.975 in 300 label maps, at most 0.74
-# in 470 images (benchmarks/bench_gate.py).
+# Fraction of neighbors that are equal, without the most common value: at least 0.975 in 300 label maps, at most 0.74 in
+# 470 images.
 FLAT = 0.85
 FEW = 8  # distinct values; the images have 22 or more
 SMALLEST = 64  # pairs of voxels, below which their flatness says nothing

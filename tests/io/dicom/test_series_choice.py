@@ -149,7 +149,7 @@ def test_by_command(tmp_path, capsys):
     run([*command, "--dry-run"])
     assert "2 volumes of this study fit the model equally well" in capsys.readouterr().out
     assert run([*command, "--series", "9"]) == 2
-    assert run([*command, "--series", "2", "--allow-uneven"]) == 0
+    assert run([*command, "--series", "2", "--allow-uneven", "--anyway"]) == 0
     (path,) = out.glob("*/status.json")
     status = json.loads(path.read_text())
     notes = " ".join([*status["warnings"], *status["notes"]])
