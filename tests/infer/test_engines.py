@@ -269,6 +269,30 @@ def test_a_shipped_model_needs_no_export(name, tmp_path, monkeypatch):
     assert exported.multiple is not None
 
 
+SIGNALED = """
+import faulthandler, gc, os, signal, sys
+faulthandler.enable()
+from medseg.infer.engines.select import choose_engine
+from medseg.infer.options import InferOptions
+from medseg.models.package import load_package
+received = []
+signal.signal(signal.SIGTERM, lambda *_: received.append(1))
+kept = []
+for name in ("hippocampus", "nuclei", "hippocampus"):
+    kept.append(choose_engine(load_package(name), InferOptions(device="cpu", engine="openvino", precision="float32")))
+while kept:
+    kept.pop(0)
+    gc.collect()
+    os.kill(os.getpid(), signal.SIGTERM)
+assert len(received) == 3
+"""
+
+
+def test_a_signal_after_models_that_came_and_went_is_handled():
+    done = subprocess.run([sys.executable, "-c", SIGNALED], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 COMPILED = """
 import sys
 import numpy as np

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -54,11 +54,10 @@ class OpenVinoEngine:
             "PERFORMANCE_HINT": "LATENCY",
         }
         try:
-            core = openvino.Core()
-            network = core.read_model(str(path))
+            network = openvino_core().read_model(str(path))
             if multiple is not None:
                 network.reshape([1, card.channels, *card.input.patch[: card.network.dimensions]])
-            compiled = core.compile_model(network, "CPU", settings)
+            compiled = openvino_core().compile_model(network, "CPU", settings)
         except RuntimeError as error:
             raise ModelError(
                 f"OpenVINO cannot read the network ({first_line(error)[:160]})",
@@ -120,8 +119,18 @@ def _computed_in(compiled: Any, requested: Precision) -> Precision:
     return requested if requested == "int8" else cast(Precision, kept.get(found, found))
 
 
-def has_bfloat16() -> bool:
-    """Whether OpenVINO computes in bfloat16 on this CPU, rather than falling back to float32."""
+@cache
+def openvino_core() -> Any:
+    """OpenVINO's core, the only one of the process, never given back.
+
+    Its CPU plugin puts a stack for signals of its own in place (2026.4), and where several cores come and go out of
+    order, one that is gone stays in place: the next signal that Python handles then ends the process.
+    """
     import openvino
 
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return openvino.Core()
+
+
+def has_bfloat16() -> bool:
+    """Whether OpenVINO computes in bfloat16 on this CPU, rather than falling back to float32."""
+    return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import MissingDependency, ModelError, first_line
+from medseg.infer.engines.openvino import openvino_core
 from medseg.io.files.atomic import atomic_path
 from medseg.models.card import ModelCard
 from medseg.models.package import file_sha256
@@ -42,7 +43,7 @@ def quantize(
     try:
         with redirect_stdout(sys.stderr):  # NNCF's progress; standard output is for data
             quantized = nncf.quantize(
-                openvino.Core().read_model(str(network)),
+                openvino_core().read_model(str(network)),
                 nncf.Dataset(shown),
                 # Symmetric weights, asymmetric results: what follows normalization and a leaky ReLU is skewed.
                 preset=nncf.QuantizationPreset.MIXED,
