@@ -118,7 +118,7 @@ def _spacing(scan: Scan, card: InputCard) -> str | None:
     return f"the scan's voxels lie {_mm(values, card)} apart; the model is for no more than {_mm(limits[1], card)}"
 
 
-def _no_image(scan: Scan, card: InputCard) -> str | None:
+def _no_image(scan: Scan, _card: InputCard) -> str | None:
     # A constant channel beside others is no reason, for instance a color that an image does not use.
     found = [what_is_wrong(Values(channel)) for channel in scan.array]
     return f"the scan {found[0]}" if found and all(found) else None
