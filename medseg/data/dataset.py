@@ -109,6 +109,12 @@ class Dataset:
         """Outputs of a network for each voxel: one for each region, or for each class and the background."""
         return len(self.table) + (not self.regions)
 
+    @property
+    def package_name(self) -> str:
+        """The dataset's name as a model package may have it."""
+        known = (c if c.isascii() and (c.isalnum() or c in "_.-") else "-" for c in self.name.strip().lower())
+        return "".join(known).strip("-._") or "model"
+
     def reference_values(self, value: int) -> tuple[int, ...]:
         """Values, in references and in label maps, of voxels that belong to a class."""
         return self.regions.get(value, (value,))

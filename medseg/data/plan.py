@@ -59,7 +59,7 @@ class _Planner:
         patch = (*topology.patch, *((1,) if self.configuration == "2d" else ()))
         augment = self._augment(spacing, order)
         values = {
-            "name": _safe_name(self.data.name),
+            "name": self.data.package_name,
             "input": {
                 "channels": [self._channel(k) for k in range(len(self.data.channels))],
                 "axis_order": list(order),
@@ -151,10 +151,3 @@ class _Planner:
             self.reasons["mirror"] = "Prediction averages over a mirrored copy, which takes twice the time."
             return "left-right"
         return "none"
-
-
-def _safe_name(name: str) -> str:
-    plain = "".join(c if c.isascii() and (c.isalnum() or c in "_.-") else "-" for c in name.strip().lower()).strip(
-        "-._"
-    )
-    return plain or "model"

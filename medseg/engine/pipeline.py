@@ -18,7 +18,17 @@ from medseg.types.case_report import CaseReport
 from medseg.types.run import BatchResult, Inputs
 from medseg.types.scan import Discovery, FoundScan
 from medseg.types.series_criteria import SeriesCriteria
-from medseg.types.stage import Checking, Identified, Preparable, Reporting, RunContext, Selective, Sourced, Where
+from medseg.types.stage import (
+    Checking,
+    Identified,
+    Preparable,
+    Reporting,
+    RunContext,
+    Selective,
+    Sourced,
+    Trained,
+    Where,
+)
 
 
 class StepFile(BaseModel):
@@ -103,6 +113,12 @@ class Pipeline:
     def sources(self) -> tuple[tuple[str, str], ...]:
         """Kind and name of everything that makes results, such as models."""
         return tuple(step.stage.source() for step in self.each if isinstance(step.stage, Sourced))
+
+    def trained_on(self) -> list[str]:
+        """Case ids that a model of it was trained on."""
+        return sorted(
+            {case for step in self.each if isinstance(step.stage, Trained) for case in step.stage.trained_on()}
+        )
 
     def series_criteria(self) -> SeriesCriteria | None:
         """Which series of a DICOM study suit the first of the stages that are made for one kind of scan."""

@@ -90,7 +90,7 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
         ended = _run_cases(work, todo, discovery, options)
         others = {found.case_id: recorded(found, work.out) for found in discovery.found if found.case_id not in ended}
         result = _result(work, discovery, ended | others)
-        write_run_file(result, work.identity, started)
+        write_run_file(result, {**work.identity, "trained_on": pipeline.trained_on()}, started)
         write_sources(result, inputs, discovery)
         for step in pipeline.finish:
             step.run({"batch": result}, RunContext(work.out))

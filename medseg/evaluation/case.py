@@ -12,6 +12,7 @@ import numpy.typing as npt
 from medseg.errors import GeometryMismatch, InputError, UsageError
 from medseg.evaluation.files.classes import adopt, agree, class_values, named
 from medseg.evaluation.files.label_files import find_labels, plain_name
+from medseg.evaluation.files.object_ids import numbered_objects
 from medseg.evaluation.files.pairing import CasePair
 from medseg.evaluation.metrics.grid import axis_move, on_grid_of, turn
 from medseg.evaluation.metrics.measure import ALL, CaseMeasures, measure_case, measure_instances
@@ -37,6 +38,7 @@ class CaseResult:
     measures: CaseMeasures
     table: LabelTable  # what the values of its confusion mean
     notes: tuple[str, ...] = ()
+    numbered: tuple[int, ...] = ()  # values of the files that look like ids of objects
 
 
 def load_case(
@@ -81,7 +83,10 @@ def measure_files(
         classes = class_values(case.table, options.classes, options.regions)
         array = None if probabilities is None else _read_probabilities(probabilities, case.reference.geometry)
         measures = measure_case(case.reference, case.prediction, classes, options, array)
-    return CaseResult(pair.case_id, measures, case.table, case.notes)
+    # Whoever says what the values are has no need to be asked.
+    sure = instances or options.classes is not None or options.regions or "objects" in options.model_fields_set
+    numbered = () if sure else numbered_objects(case.reference) or numbered_objects(case.prediction)
+    return CaseResult(pair.case_id, measures, case.table, case.notes, numbered)
 
 
 def scan_on_grid(folder: Path, pair: CasePair, geometry: Geometry) -> Scan | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from medseg.evaluation.case import CaseResult, find_probabilities, measure_files
 from medseg.evaluation.evaluation import Evaluation
 from medseg.evaluation.files.case_table import read_table
 from medseg.evaluation.files.label_files import class_names
+from medseg.evaluation.files.object_ids import look_like_objects
 from medseg.evaluation.files.pairing import CasePair, Pairing, pair_cases
+from medseg.evaluation.files.trained_cases import with_training
 from medseg.evaluation.metrics.definitions import definitions_of
 from medseg.evaluation.metrics.measure import ALL, measure_case
 from medseg.evaluation.options import EvaluateOptions
@@ -69,6 +71,7 @@ def measure_folders(files: EvaluationFiles, options: EvaluateOptions) -> Evaluat
         log.info("These columns of the table are not used: %s.", ", ".join(known.skipped))
     pairing = pair_cases(files.predictions, files.references, known, keep_names=options.keep_names)
     _log_unpaired(pairing)
+    pairing = replace(pairing, pairs=with_training(pairing.pairs, files.predictions))
     names = dict(options.classes or class_names(files.references))
     _check_values(options, class_names(files.references))
     results: list[CaseResult] = []
@@ -82,6 +85,8 @@ def measure_folders(files: EvaluationFiles, options: EvaluateOptions) -> Evaluat
             failed[pair.case_id] = str(outcome)
             log.error("[%d/%d] %s", number, len(pairing.pairs), _with_case(pair.case_id, outcome))
     results.sort(key=lambda result: result.case_id)
+    if look_like_objects([result.numbered for result in results]):
+        results = _with_note_on_objects(results)
     rows = _rows(results, options)
     warnings = _absent(options, results)
     for warning in warnings:
@@ -126,6 +131,22 @@ def _absent(options: EvaluateOptions, results: Sequence[CaseResult]) -> tuple[st
         for option, value in _requested(options)
         if value not in present
     )
+
+
+def _with_note_on_objects(results: Sequence[CaseResult]) -> list[CaseResult]:
+    """Say of cases whose values look like ids of objects what was measured of them."""
+    cases = [result.case_id for result in results if result.numbered]
+    log.warning(
+        "The values of %d cases, such as %s, look like ids of objects, and were measured as classes: objects of equal "
+        "number were compared, wherever they lie. Use --objects instances.",
+        len(cases),
+        cases[0],
+    )
+    note = "{} values look like ids of objects and were measured as classes; --objects instances matches objects"
+    return [
+        replace(result, notes=(*result.notes, note.format(len(result.numbered)))) if result.numbered else result
+        for result in results
+    ]
 
 
 def _measure_all(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.errors import InputError, MissingDependency, UsageError, first_line
+from medseg.evaluation.files.trained_cases import COLUMN
 from medseg.evaluation.metrics.definitions import METRICS, metric
 from medseg.io.files.atomic import atomic_path
 from medseg.types import MeasurementRow
@@ -123,8 +124,19 @@ def latex_table(
 
 
 def plain_table(summary: Mapping[str, Any]) -> str:
-    """Return the headline figures as lines for a terminal."""
-    classes = summary["classes"]
+    """Return the headline figures as lines for a terminal: over all cases, and apart by their use in training."""
+    apart = summary["groups"].get(COLUMN, {})
+    lines = [_plain_classes(summary["classes"])]
+    lines += [f"{kind}, {_cases_in(classes)} cases:\n{_plain_classes(classes)}" for kind, classes in apart.items()]
+    head = f"{summary['cases']} cases of {summary['patients']} patients; mean [95% bootstrap interval over patients]"
+    return "\n".join([head, *lines])
+
+
+def _cases_in(classes: Mapping[str, Mapping[str, Any]]) -> int:
+    return max((node["cases"] + node["undefined"] for m in classes.values() for node in m.values()), default=0)
+
+
+def _plain_classes(classes: Mapping[str, Mapping[str, Any]]) -> str:
     names = headline_metrics(classes)
     shown = {name: metrics for name, metrics in classes.items() if any(m in metrics for m in names)}
     cells = [["class", *(_with_unit(name) for name in names)]]
@@ -137,8 +149,7 @@ def plain_table(summary: Mapping[str, Any]) -> str:
         for m in names
         if m in metrics and (metrics[m]["undefined"] or metrics[m]["infinite"])
     ]
-    head = f"{summary['cases']} cases of {summary['patients']} patients; mean [95% bootstrap interval over patients]"
-    return "\n".join([head, *lines, *away])
+    return "\n".join([*lines, *away])
 
 
 def _with_unit(name: str) -> str:

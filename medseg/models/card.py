@@ -101,6 +101,9 @@ class TrainingCard(_Strict):
     duration: str = Field(default="", description="how long the training took, and on what")
     software: dict[str, str] = Field(default={}, description="packages and versions used in training")
     held_out: tuple[str, ...] = Field(default=(), description="case ids not trained on, used for `validation`")
+    trained_on: tuple[str, ...] = Field(
+        default=(), description="case ids that the weights were trained on; empty where they are not known"
+    )
     border_mm: float | None = Field(
         default=None,
         description="width in mm of the class `border` that was made from numbered objects; null without one",

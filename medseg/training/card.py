@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from medseg.data.dataset import Dataset
+from medseg.io.files.patient_names import public_name
 from medseg.models.card import ClassCard, ModelCard, PostCard, TrainingCard, ValidationCard
+from medseg.models.package import ModelPackage
 from medseg.prepare.acceptance import AcceptanceCard
 from medseg.prepare.card import InputCard
+from medseg.tracking.resolve import resolve_model
 from medseg.training.config import ClassConfig, TrainConfig
 from medseg.training.distributed import world
 from medseg.training.samples.inputs import Inputs
@@ -29,9 +32,10 @@ NOTICE = "Research use only; not a medical device."
 def build_card(inputs: Inputs, seconds: float, steps: int) -> ModelCard:
     """Card of a model trained for so many seconds and steps, its validation left open."""
     data, config, cases = inputs.run.dataset, inputs.run.config, inputs.cases
+    start = None if config.start is None else resolve_model(config.start)
     patches = config.sampling.batch * config.sampling.accumulate * world()
     return ModelCard(
-        name=config.name,
+        name=inputs.run.name,
         version=config.version,
         title=config.title or f"{', '.join(c.name for c in data.table)} ({data.name})",
         notice=NOTICE,
@@ -42,17 +46,18 @@ def build_card(inputs: Inputs, seconds: float, steps: int) -> ModelCard:
         mirror=config.mirror,
         post=_post(data, config),
         training=TrainingCard(
-            data=config.data or f"{data.name}. {data.description}".strip(),
-            license=config.license or data.license or "not stated by the dataset",
+            data=_with_start(config.data or f"{data.name}. {data.description}".strip(), start, "data"),
+            license=_with_start(config.license or data.license or "not stated by the dataset", start, "license"),
             cases=len(cases),
             command=inputs.run.command,
             seed=config.seed,
             duration=_start(config) + f"{steps} steps of {patches} patches in {seconds / 60:.0f} minutes",
             software=versions(),
             held_out=inputs.split.validation,
+            trained_on=_trained_on(cases, start),
             border_mm=config.border_mm,
         ),
-        limits=config.limits,
+        limits=(*config.limits, *(() if start is None else (_of(start, limit) for limit in start.card.limits))),
         weights_sha256=NO_HASH,
     )
 
@@ -107,6 +112,25 @@ def _post(data: Dataset, config: TrainConfig) -> tuple[PostCard, ...]:
 
 def _mirroring(card: ModelCard) -> str:
     return "without mirroring" if card.mirror == "none" else f"mirrored {card.mirror} as predict does by default"
+
+
+def _trained_on(cases: Sequence[PreparedCase], start: ModelPackage | None) -> tuple[str, ...]:
+    """Ids of the cases that the weights have seen, those of the package they started from included."""
+    before = () if start is None else start.card.training.trained_on
+    return tuple(sorted({*(public_name(case.case_id) for case in cases), *before}))
+
+
+def _with_start(own: str, start: ModelPackage | None, claim: Literal["data", "license"]) -> str:
+    """A claim of the dataset, and after it that of the package the weights started from."""
+    if start is None:
+        return own
+    return (
+        f"{own.rstrip('.')}. Its weights started from {start.identity}, {claim}: {getattr(start.card.training, claim)}"
+    )
+
+
+def _of(start: ModelPackage, limit: str) -> str:
+    return f"Of {start.identity}, from which its weights started: {limit}"
 
 
 def _start(config: TrainConfig) -> str:

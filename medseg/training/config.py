@@ -143,11 +143,14 @@ class TrainConfig(_Strict):
     follows the one that is nearer its end.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] = Field(
-        default="model", description="name of the model package"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] | None = Field(
+        default=None, description="name of the model package; null takes the dataset's"
     )
     version: str = Field(default="1", description="version of the model package")
-    title: str = Field(default="", description="one line for the card: structures, modality, resolution")
+    title: str = Field(
+        default="",
+        description="one line for the card: structures, modality, resolution; empty names classes and dataset",
+    )
     dataset: DatasetDescription | None = Field(
         default=None, description="channels and classes that a folder of DICOM or of paired files does not name itself"
     )
@@ -155,7 +158,9 @@ class TrainConfig(_Strict):
         default={},
         description="settings of classes, by the dataset's name of the class",
     )
-    limits: tuple[str, ...] = Field(default=(), description="for the card: what the model is not for")
+    limits: tuple[str, ...] = Field(
+        default=(), description="for the card: what the model is not for; those of a package it starts from are added"
+    )
     data: str = Field(
         default="", description="where the data comes from, for the card; empty takes the dataset's description"
     )

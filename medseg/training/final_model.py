@@ -56,6 +56,7 @@ def _ensemble(run: TrainingRun, folds: Sequence[Path]) -> ModelPackage:
             "command": run.command,
             "duration": f"{len(folds)} models, each on the cases of the other folds; the first: {own.duration}",
             "held_out": (),
+            "trained_on": tuple(sorted({case for card in cards for case in card.training.trained_on})),
         }
     )
     card = cards[0].model_copy(

@@ -109,7 +109,7 @@ def _track(inputs: Inputs, loop: Loop) -> Tracker:
     data, split, config = inputs.run.dataset, inputs.split, inputs.run.config
     tracker = Tracker(
         inputs.run.out,
-        name=f"train {config.name}",
+        name=f"train {inputs.run.name}",
         parameters=config.as_parameters(),
         tags={
             "verb": "train",

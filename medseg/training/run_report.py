@@ -47,7 +47,7 @@ def write_run_report(
     figures = worst.figures if worst is not None else []
     page = render(
         "run.html",
-        name=run.config.name,
+        name=run.name,
         card=card,
         dataset=run.dataset.name,
         layout=run.dataset.layout,

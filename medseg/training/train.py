@@ -64,7 +64,7 @@ def train_model(run: TrainingRun) -> ModelPackage:
                 before = time.monotonic() - started
                 loop.reserve(before + after)
                 check_time_left(loop, before, after)
-            with step_bar(run.config.name) as advance:
+            with step_bar(run.name) as advance:
                 loop.run(record.epoch, on_step=advance)
             if not run.steps_only:
                 check_epoch_done(loop)

@@ -61,6 +61,11 @@ class TrainingRun:
             object.__setattr__(self, "dataset", with_border(self.dataset, self.config.border_mm))
 
     @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self.config.name or self.dataset.package_name
+
+    @property
     def prepared(self) -> Path:
         """Folder of the prepared cases."""
         return self.prepared_in or self.out / "prepared"

@@ -101,6 +101,15 @@ class Sourced(Protocol):
 
 
 @runtime_checkable
+class Trained(Protocol):
+    """A stage whose results are made by something that was trained on cases with names."""
+
+    def trained_on(self) -> tuple[str, ...]:
+        """Return their case ids; results on these cases say nothing about others."""
+        ...
+
+
+@runtime_checkable
 class Selective(Protocol):
     """A stage made for one kind of scan."""
 

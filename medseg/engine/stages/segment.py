@@ -54,6 +54,10 @@ class Segment:
         """Return the model's name and version."""
         return "model", str(self.package.identity)
 
+    def trained_on(self) -> tuple[str, ...]:
+        """Return the cases that the model's card names."""
+        return self.package.card.training.trained_on
+
     def series_criteria(self) -> SeriesCriteria | None:
         """Return the series the model's card describes; several channels are not taken from one series."""
         card = self.package.card.input

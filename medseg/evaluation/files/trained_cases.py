@@ -1,0 +1,59 @@
+"""Which of the cases measured a model was trained on, as its card says and `medseg predict` leaves it in `run.json`."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from medseg.evaluation.files.label_files import plain_name
+from medseg.evaluation.files.pairing import CasePair
+
+log = logging.getLogger("medseg.evaluate")
+
+# The column of groups that sets them apart, and its two values.
+COLUMN = "use in training"
+TRAINED, NEW = "trained on", "not trained on"
+
+
+def with_training(pairs: Sequence[CasePair], predictions: Path) -> tuple[CasePair, ...]:
+    """Put each case in a group by whether the model that made the predictions was trained on it; say so in the log.
+
+    Cases are recognized by name. Nothing changes where none was trained on, or that is not known.
+    """
+    known = {plain_name(name) for name in _trained_on(predictions)}
+    trained = {pair.case_id for pair in pairs if known & {plain_name(name) for name in _names(pair)}}
+    if not trained:
+        return tuple(pairs)
+    log.warning(
+        "%d of %d cases have the name of a case that the model was trained on; their figures say nothing about new "
+        "scans, and are reported apart.",
+        len(trained),
+        len(pairs),
+    )
+    return tuple(
+        replace(
+            pair,
+            row=replace(pair.row, groups={**pair.row.groups, COLUMN: TRAINED if pair.case_id in trained else NEW}),
+        )
+        for pair in pairs
+    )
+
+
+def _names(pair: CasePair) -> tuple[str, ...]:
+    return (pair.case_id, *pair.prediction.names, *pair.reference.names)
+
+
+def _trained_on(predictions: Path) -> list[str]:
+    """Case ids in the `run.json` of a batch's folder, or of the one a single file of it lies in."""
+    folders = [predictions] if predictions.is_dir() else [predictions.parent.parent]
+    for folder in folders:
+        try:
+            found = json.loads((folder / "run.json").read_text(encoding="utf-8")).get("trained_on")
+        except (OSError, ValueError, AttributeError):
+            continue
+        if isinstance(found, list):
+            return [str(name) for name in found]
+    return []
