@@ -19,6 +19,7 @@ from pathlib import Path
 import cc3d
 import nibabel as nib
 import numpy as np
+from markdown import table, write
 from scipy import ndimage
 
 import medseg
@@ -304,12 +305,84 @@ def main() -> None:
         (options.keep / f"{name}.json").write_text(json.dumps(measured, indent=1))
         print(f"{name}: {time.process_time() - begun:.0f} CPU-s", flush=True)
     kept = {name: json.loads(p.read_text()) for name in PARTS if (p := options.keep / f"{name}.json").is_file()}
-    if len(kept) == len(PARTS):
-        report(options.out, kept)
+    report(options.out, kept)
 
 
 def report(out, kept):
-    raise NotImplementedError
+    """Write what was measured, of the parts that were."""
+    paragraphs = [
+        "Measured by `python benchmarks/bench_gate.py`; [the gate](../explanation/gate.md) says what is checked."
+    ]
+    if "suitable" in kept:
+        paragraphs += ["## Scans that the models are for", suitable_table(kept["suitable"])]
+    if "wrong" in kept:
+        paragraphs += ["## Scans that are not", wrong_table(kept["wrong"])]
+        slowest = kept["wrong"]["slowest"]
+        paragraphs.append(
+            f"The checks before the network took {slowest['cpu_ms']} ms of CPU at most, for {slowest['voxels']:,} voxels."
+        )
+    if "turned" in kept:
+        paragraphs += ["## Scans turned by their header", *turned_table(kept["turned"])]
+    if "tolerance" in kept:
+        paragraphs += ["## What hippocampus crops tolerate", *tolerance_tables(kept["tolerance"])]
+    if "cards" in kept:
+        paragraphs += [
+            "## Facts on the cards",
+            "\n".join(f"- {name}: {value}" for name, value in kept["cards"].items()),
+        ]
+    write(out, "The gate: what is withheld, and what is not", paragraphs)
+
+
+def group_of(name):
+    """Kind of a scan, for a table."""
+    for start in ("hippocampus", "nuclei", "other axes", "clinical crop", "synthetic", "crop"):
+        if name.startswith(start):
+            return start
+    return name.partition(" mm ")[0] + " mm" if " mm " in name else name.partition("/")[0]
+
+
+def counted(outcomes):
+    groups = {}
+    for name, (state, _) in outcomes.items():
+        groups.setdefault(group_of(name), Counter())[state] += 1
+    return {name: [states["done"], states["withheld"], states["failed"]] for name, states in sorted(groups.items())}
+
+
+def suitable_table(outcomes):
+    return table(["done", "withheld", "failed"], counted(outcomes))
+
+
+def wrong_table(kept):
+    rows = {}
+    for model in ("hippocampus", "nuclei"):
+        rows |= {f"{model}: {name}": row for name, row in counted(kept[model]).items()}
+    return table(["done", "withheld", "failed to be read as this model's input"], rows)
+
+
+def turned_table(rows):
+    kinds = [key for key in rows[0] if key not in ("case", "as it is") and not key.endswith("outcome")]
+    own = [row["as it is"] for row in rows]
+    lines = {"as it is": [*range_of(own), "", ""]}
+    for kind in kinds:
+        values = [(row[kind] or 1.0, row["as it is"]) for row in rows]
+        tried = [row[f"{kind}: outcome"][0] for row in rows if f"{kind}: outcome" in row]
+        lines[kind] = [
+            *range_of([v for v, _ in values]),
+            round(min(v / o for v, o in values), 3),
+            f"{tried.count('withheld')} of {len(tried)}",
+        ]
+    columns = ["least entropy", "most entropy", "least times that as it is", "withheld"]
+    return [f"Mean boundary entropy of {len(rows)} hippocampus crops, as stored and turned:", table(columns, lines)]
+
+
+def tolerance_tables(found):
+    columns = ["mean Dice", "least Dice", "most boundary entropy"]
+    return [
+        f"{found['cases']} crops resampled to other spacings (mm), against their own references:",
+        table(columns, found["spacing"]),
+        "Boxes around both hippocampi of three heads with labels, by their size in crops of 36 x 50 x 36 mm:",
+        table(columns, found["extent"]),
+    ]
 
 
 if __name__ == "__main__":
