@@ -319,7 +319,7 @@ def report(out, kept):
         paragraphs += ["## Scans that are not", wrong_table(kept["wrong"])]
         slowest = kept["wrong"]["slowest"]
         paragraphs.append(
-            f"The checks before the network took {slowest['cpu_ms']} ms of CPU at most, for {slowest['voxels']:,} voxels."
+            f"Checks before the network took {slowest['cpu_ms']} ms of CPU at most, for {slowest['voxels']:,} voxels."
         )
     if "turned" in kept:
         paragraphs += ["## Scans turned by their header", *turned_table(kept["turned"])]
