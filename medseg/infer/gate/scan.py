@@ -26,6 +26,7 @@ SAME_PART = {
 }
 SIDES = {"L": "the left side", "R": "the right side", "B": "both sides"}
 BRIGHTNESS_SLACK = 0.15
+ROUNDING = 1.001  # headers round spacings
 NOTHING_STATED = (
     "The model's card does not state which scans it accepts, so the gate checked only what is stated on it, and that "
     "the intensities are an image."
@@ -103,7 +104,8 @@ def _extent(scan: Scan, card: InputCard) -> str | None:
     if factor is None or limits is None:
         return None
     values = extent_mm(scan, card)
-    if all(a / factor <= v <= b * factor for v, a, b in zip(values, *limits, strict=True)):
+    slack = factor * ROUNDING
+    if all(a / slack <= v <= b * slack for v, a, b in zip(values, *limits, strict=True)):
         return None
     return f"the scan covers {_mm(values, card)}; the model is for {_mm(limits[0], card)} to {_mm(limits[1], card)}"
 
@@ -113,7 +115,7 @@ def _spacing(scan: Scan, card: InputCard) -> str | None:
     if factor is None or limits is None:
         return None
     values = _ordered(scan, card, scan.geometry.spacing)
-    if all(v <= b * factor for v, b in zip(values, limits[1], strict=True)):
+    if all(v <= b * factor * ROUNDING for v, b in zip(values, limits[1], strict=True)):
         return None
     return f"the scan's voxels lie {_mm(values, card)} apart; the model is for no more than {_mm(limits[1], card)}"
 

@@ -1,6 +1,8 @@
 import csv
+from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -24,6 +26,7 @@ from medseg.types import (
     Scan,
     Source,
 )
+from medseg.types.quality import ClassQuality, Quality
 from medseg.types.run import ClassVolume, Segmented, Volumes
 from medseg.types.stage import RunContext
 
@@ -79,3 +82,15 @@ def test_a_scan_that_no_format_can_be_written_for_fails_before_it_is_read(tmp_pa
     assert isinstance(case.error, FormatLimitation)
     assert case.error.what == "dicom-seg, rtstruct can be written for DICOM scans only, and this scan is not DICOM"
     assert isinstance(start(FoundScan("a", "dicom", (path,)), work, [read]).error, AssertionError)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_the_mark_of_a_result_made_anyway_is_in_the_file_s_description(tmp_path, before):
+    """Whether the scan was to be refused before the network, or the result after it."""
+    item, mark = segmented("nifti"), "not what the model is for"
+    if before:
+        item = replace(item, prediction=replace(item.prediction, model=replace(item.model, mark=mark)))
+    row = ClassQuality("liver, whole", None, None, 1, 1.0, False)
+    item = replace(item, quality=Quality((row,), (), "" if before else mark))
+    Save(Save.Options(formats=("nifti",))).run(item, RunContext(tmp_path, "a"))
+    assert nib.load(tmp_path / "a" / "labels.nii.gz").header["descrip"].item() == b"medseg: not what the model is for"

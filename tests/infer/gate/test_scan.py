@@ -32,7 +32,7 @@ def with_accepts(card, **keys):
         scan(modality="MR", body_part="BRAIN", laterality="R"),
         scan(body_part="Head Neck", laterality=""),
         scan((72, 100, 72), (0.5, 0.5, 0.5)),
-        scan((18, 25, 18), (2, 2, 2)),
+        scan((12, 17, 12), (3.0001, 3.0001, 3.0001)),
         scan(modality="MRI", body_part="SKULL"),
     ],
 )
