@@ -33,7 +33,7 @@ def predictor(**accepts) -> Predictor:
             spacing=(1.0, 1.0, 1.0),
             accepts=AcceptanceCard(purpose="a ramp", **accepts) if accepts else None,
         ),
-        result=ResultCard(boundary_entropy=0.3, turned_axes=(1,)),
+        result=ResultCard(boundary_entropy=0.3, turned_axes=(1, 2)),
     )
     return Predictor(FakePackage(None, card), InferOptions(), engine=Analytic(ramp))
 

@@ -46,6 +46,13 @@ def test_a_mask_whose_one_region_lies_between_the_planes_looked_at_is_found() ->
     assert "different intensities" in (what_is_wrong(Values(mask)) or "")
 
 
+def test_small_objects_on_an_empty_background_are_a_label_map() -> None:
+    objects = np.zeros((48, 48, 12), np.int16)
+    for number, (x, y) in enumerate(np.ndindex(8, 8), start=1):
+        objects[6 * x + 1 : 6 * x + 4, 6 * y + 1 : 6 * y + 4] = number
+    assert "is a label map" in (what_is_wrong(Values(objects)) or "")
+
+
 def test_an_image_that_is_constant_where_it_was_looked_at_passes() -> None:
     lit = np.zeros((40, 40, 100), np.int16)
     lit[:, :, 0] = np.arange(1600).reshape(40, 40)
