@@ -1,17 +1,23 @@
-"""Progress of a run on stderr: a live bar on a terminal, one line a case elsewhere."""
+"""Progress of a run on stderr: one line for each case that ends, below them on a terminal a live bar."""
 
 from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 from medseg.log_file import console_level
-from medseg.types.run import CaseOutcome, Preparing
+from medseg.pace import Pace, as_clock
+from medseg.types.run import CaseOutcome, Preparing, WindowsDone
 
 log = logging.getLogger("medseg.run")
+
+
+# Seconds between two lines about the windows of one case, where there is no bar.
+WINDOWS_EVERY = 60.0
 
 
 class Progress(Protocol):
@@ -20,31 +26,38 @@ class Progress(Protocol):
     def start(self, case_id: str) -> None:
         """Show which case is in hand."""
 
-    def prepare(self, preparing: Preparing) -> None:
-        """Show what is done once, before the first case."""
+    def announce(self, what: Preparing | WindowsDone) -> None:
+        """Show what is done once, before the first case, or how far the network has come in a case."""
 
     def end(self, outcome: CaseOutcome) -> None:
         """Show how a case ended."""
 
 
 class _Lines:
-    """One log line for each case that ends."""
+    """One log line for each case that ends, and for a long one now and then its windows."""
 
     def __init__(self, total: int) -> None:
-        self.total, self.done = total, 0
+        self.pace = Pace(total)
+        self._said = time.monotonic()
 
     def start(self, case_id: str) -> None:
         log.debug("%s: started", case_id)
+        self._said = time.monotonic()
 
-    def prepare(self, preparing: Preparing) -> None:
-        log.info("%s", preparing.text)
+    def announce(self, what: Preparing | WindowsDone) -> None:
+        if isinstance(what, Preparing):
+            log.info("%s", what.text)
+        elif time.monotonic() - self._said >= WINDOWS_EVERY:
+            self._said = time.monotonic()
+            log.info("%s: %d of %d windows done", what.case_id, what.done, what.total)
 
     def end(self, outcome: CaseOutcome) -> None:
-        self.done += 1
-        _log_end(outcome, f"[{self.done}/{self.total}] ")
+        self.pace.add(outcome)
+        _log_end(outcome, self.pace)
 
 
-def _log_end(outcome: CaseOutcome, prefix: str = "") -> None:
+def _log_end(outcome: CaseOutcome, pace: Pace) -> None:
+    prefix = f"[{pace.done}/{pace.total}] "
     name = outcome.case_id or outcome.source
     if outcome.error is not None:
         name = f"{outcome.case_id} ({outcome.source})" if outcome.case_id else name
@@ -53,7 +66,14 @@ def _log_end(outcome: CaseOutcome, prefix: str = "") -> None:
     elif outcome.state == "current":
         log.info("%s%s: up to date", prefix, name)
     else:
-        log.info("%s%s: done in %.1f s", prefix, name, outcome.seconds)
+        left = pace.remaining() if pace.left else None
+        log.info(
+            "%s%s: done in %.1f s%s",
+            prefix,
+            name,
+            outcome.seconds,
+            "" if left is None else f", about {as_clock(left)} left",
+        )
     indent = " " * len(prefix)
     if outcome.state == "done":
         for text in outcome.warnings:
@@ -70,8 +90,13 @@ def case_progress(total: int) -> Iterator[Progress]:
         return
     from rich.progress import MofNCompleteColumn
 
-    with _bar(MofNCompleteColumn(), "failed {task.fields[failed]}") as bar:
-        task = bar.add_task("starting", total=total, failed=0)
+    with _bar(MofNCompleteColumn(), "failed {task.fields[failed]}", "{task.fields[left]}") as bar:
+        task = bar.add_task("starting", total=total, failed=0, left="–")
+        pace = Pace(total)
+
+        def show(fraction: float, **changes: Any) -> None:
+            left = pace.remaining(fraction)
+            bar.update(task, completed=pace.done + fraction, left="–" if left is None else as_clock(left), **changes)
 
         class _Live:
             failed = 0
@@ -79,17 +104,19 @@ def case_progress(total: int) -> Iterator[Progress]:
             def start(self, case_id: str) -> None:
                 bar.update(task, description=case_id)
 
-            def prepare(self, preparing: Preparing) -> None:
-                bar.update(task, description=preparing.text)
-                log.info("%s", preparing.text)
+            def announce(self, what: Preparing | WindowsDone) -> None:
+                if isinstance(what, Preparing):
+                    bar.update(task, description=what.text)
+                    log.info("%s", what.text)
+                else:
+                    name = f"{what.case_id} {what.done}/{what.total} windows"
+                    show(what.done / max(what.total, 1), description=name)
 
             def end(self, outcome: CaseOutcome) -> None:
-                self.failed += outcome.state == "failed"
-                bar.update(task, advance=1, failed=self.failed)
-                if outcome.error is not None or (outcome.state == "done" and outcome.warnings):
-                    _log_end(outcome)
-                else:
-                    log.debug("%s: %s", outcome.case_id, outcome.state)
+                self.failed += outcome.state in ("failed", "withheld")
+                pace.add(outcome)
+                show(0.0, failed=self.failed)
+                _log_end(outcome, pace)
 
         yield _Live()
         bar.update(task, description="finished")
@@ -115,23 +142,27 @@ def step_bar(name: str) -> Iterator[Advance]:
         def advance(done: float, loss: float) -> None:
             bar.update(task, completed=min(done, 1.0), loss=f"{loss:.3f}")
 
-        # Lines of the log go above the bar, not through it.
-        handlers = [h for h in logging.getLogger("medseg").handlers if type(h) is logging.StreamHandler]
-        before = [handler.setStream(sys.stderr) for handler in handlers]
-        try:
-            yield advance
-        finally:
-            for handler, stream in zip(handlers, before, strict=True):
-                handler.setStream(stream or sys.__stderr__)
+        yield advance
 
 
 def _is_live() -> bool:
     return sys.stderr.isatty() and console_level() <= logging.INFO
 
 
-def _bar(count: Any, figure: str) -> Any:
+@contextmanager
+def _bar(count: Any, figure: str, left: str | None = None) -> Iterator[Any]:
+    """A bar with a count and a figure, and the time left by its own rate where `left` does not name it."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+    remaining = TimeRemainingColumn() if left is None else TextColumn(left)
     columns = (TextColumn("{task.description}"), BarColumn(), count, TextColumn(figure), TimeElapsedColumn())
-    return Progress(*columns, TextColumn("remaining"), TimeRemainingColumn(), console=Console(stderr=True))
+    with Progress(*columns, TextColumn("remaining"), remaining, console=Console(stderr=True)) as bar:
+        # Lines of the log go above the bar, not through it.
+        handlers = [h for h in logging.getLogger("medseg").handlers if type(h) is logging.StreamHandler]
+        before = [handler.setStream(sys.stderr) for handler in handlers]
+        try:
+            yield bar
+        finally:
+            for handler, stream in zip(handlers, before, strict=True):
+                handler.setStream(stream or sys.__stderr__)

@@ -13,7 +13,7 @@ from medseg.engine.finishing import SMALL
 from medseg.engine.outcomes import Work, explained, from_status, pending, record_failure
 from medseg.engine.pipeline import Step
 from medseg.types.case_report import CaseReport, combined
-from medseg.types.run import CaseOutcome
+from medseg.types.run import CaseOutcome, WindowsDone
 from medseg.types.scan import FoundScan
 from medseg.types.stage import RunContext
 
@@ -71,22 +71,29 @@ class CaseInHand:
         voxels = combined(self.reports).voxels
         return voxels is not None and voxels <= SMALL
 
-    def run(self, steps: Sequence[Step], before_each: Callable[[], None] = lambda: None) -> None:
+    def run(
+        self,
+        steps: Sequence[Step],
+        before_each: Callable[[], None] = lambda: None,
+        on_windows: Callable[[int, int], None] | None = None,
+    ) -> None:
         """Run steps on what earlier ones gave, and keep what they give and report."""
-        context = RunContext(self.work.out, self.found.case_id)
+        context = RunContext(self.work.out, self.found.case_id, on_windows)
         for step in steps:
             before_each()
             value = step.run(self.values, context)
             self.values[step.name] = value
             self.reports.append(step.report(value))
 
-    def compute(self, steps: Sequence[Step]) -> None:
+    def compute(self, steps: Sequence[Step], announce: Callable[[WindowsDone], None] | None = None) -> None:
         """Make the case's folder ready and run the main steps; a failure is kept for the outcome."""
         if not self.to_compute:
             return
         try:
             journal.begin(self.work.out / self.found.case_id)
-            self.run(steps)
+            case_id = self.found.case_id
+            hear = None if announce is None else lambda done, total: announce(WindowsDone(case_id, done, total))
+            self.run(steps, on_windows=hear)
         except Exception as error:
             self.error = error
 

@@ -14,7 +14,7 @@ from medseg.engine.outcomes import Work
 from medseg.engine.pipeline import Pipeline
 from medseg.engine.schedule import Schedule
 from medseg.errors import MedsegError
-from medseg.types.run import CaseOutcome, Preparing
+from medseg.types.run import CaseOutcome, Preparing, WindowsDone
 from medseg.types.scan import FoundScan
 
 log = logging.getLogger("medseg.run")
@@ -23,7 +23,7 @@ log = logging.getLogger("medseg.run")
 def run_cases(
     work: Work,
     cases: Sequence[FoundScan],
-    announce: Callable[[Preparing], None] | None = None,
+    announce: Callable[[Preparing | WindowsDone], None] | None = None,
     at_once: Callable[[CaseOutcome], None] | None = None,
     alone: int = 0,
 ) -> Generator[FoundScan | CaseOutcome, None, None]:
@@ -37,7 +37,7 @@ def run_cases(
     work, cases
         What to do, and on what.
     announce : callable, optional
-        Hears what is done once, from another thread.
+        Hears what is done once, from another thread, and how far the network has come in a case.
     at_once : callable, optional
         Hears, from another thread, the outcome of a case finished there, which is then not yielded. Without it, that
         outcome is yielded after the next case is computed.
@@ -80,7 +80,7 @@ def run_cases(
             beside = number >= alone and case.is_small
             if not beside:
                 yield from finishing.outcome()
-            case.compute(schedule.main)
+            case.compute(schedule.main, announce)
             yield from finishing.outcome()
             finish = partial(case.finish, schedule.aside, started, finishing.stop_if_left)
             if beside and not last and case.error is None:
@@ -90,7 +90,7 @@ def run_cases(
             del case, finish  # all of this case, before the next is computed
 
 
-def _get_ready(pipeline: Pipeline, announce: Callable[[Preparing], None] | None) -> bool:
+def _get_ready(pipeline: Pipeline, announce: Callable[[Preparing | WindowsDone], None] | None) -> bool:
     """Let every stage do what it does once; whether any had something to announce."""
     anything = False
 

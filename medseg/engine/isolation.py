@@ -23,7 +23,7 @@ import psutil
 from medseg.engine.outcomes import Work, failure, pending, record_failure
 from medseg.errors import MedsegError, UsageError
 from medseg.log_file import console_level
-from medseg.types.run import CaseOutcome, Preparing
+from medseg.types.run import CaseOutcome, Preparing, WindowsDone
 from medseg.types.scan import FoundScan
 
 LOOK_EVERY = 0.2
@@ -46,7 +46,7 @@ class Guard:
 
 def run_isolated(
     work: Work, cases: Sequence[FoundScan], guard: Guard
-) -> Generator[FoundScan | Preparing | CaseOutcome, None, None]:
+) -> Generator[FoundScan | Preparing | WindowsDone | CaseOutcome, None, None]:
     """Run the cases in a worker process, in order, starting it again whenever a case brings it down.
 
     Where the worker dies with two cases in hand, one computed and one finished beside it, nobody knows which did it:
@@ -83,7 +83,7 @@ def run_isolated(
                     in_hand[message] = time.monotonic()
                 elif isinstance(message, Preparing):
                     in_hand.clear()  # no case's time is spent on it
-                else:
+                elif isinstance(message, CaseOutcome):
                     in_hand.pop(left.pop(0), None)
                     alone = max(0, alone - 1)
                 yield message
@@ -129,7 +129,7 @@ class _Worker:
 
     def next_message(
         self, limit: float, deadline: float | None
-    ) -> tuple[FoundScan | Preparing | CaseOutcome | MedsegError | None, tuple[str, str]]:
+    ) -> tuple[FoundScan | Preparing | WindowsDone | CaseOutcome | MedsegError | None, tuple[str, str]]:
         """Wait for the next message of the worker; None and the reason when it died or had to be stopped."""
         while True:
             try:

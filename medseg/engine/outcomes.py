@@ -111,6 +111,15 @@ def recorded(found: FoundScan, out: Path) -> CaseOutcome:
     return base if status is None else from_status(base, status)
 
 
+def so_far(found: FoundScan, work: Work) -> CaseOutcome:
+    """Return what is known of a case that the run has yet to reach: the record of the same work, or that it is open."""
+    base = pending(found, work.out)
+    status = None if work.overwrite else journal.read_status(work.out / found.case_id)
+    if status is None or status.state == "failed" or status.key != work.case_key(status.content["input_sha256"]):
+        return base
+    return from_status(base, status)
+
+
 def from_status(base: CaseOutcome, status: journal.Status) -> CaseOutcome:
     """Fill in what a record holds."""
     content = status.content

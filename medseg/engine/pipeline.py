@@ -75,6 +75,11 @@ class Step:
         runs: Where = getattr(self.stage, "runs", "main")
         return runs
 
+    @property
+    def refreshes(self) -> bool:
+        """Whether it is also run on the cases so far, while the run goes its way."""
+        return bool(getattr(self.stage, "refreshes", False))
+
     def report(self, value: Any) -> CaseReport:
         """Return what the stage has to report of what it gave."""
         return self.stage.report(value) if isinstance(self.stage, Reporting) else CaseReport()

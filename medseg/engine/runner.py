@@ -12,15 +12,16 @@ from pathlib import Path
 from medseg.engine import journal
 from medseg.engine.case_run import run_cases
 from medseg.engine.isolation import Guard, run_isolated
-from medseg.engine.outcomes import Work, expected, record_corrupt, recorded
-from medseg.engine.pipeline import Pipeline
+from medseg.engine.outcomes import Work, expected, record_corrupt, recorded, so_far
+from medseg.engine.pipeline import Pipeline, Step
+from medseg.engine.refresh import Refresh
 from medseg.engine.run_files import write_run_file, write_sources
-from medseg.errors import UsageError
+from medseg.errors import Interrupted, UsageError
 from medseg.io.files.lock import exclusive
 from medseg.log_file import log_file
 from medseg.progress import case_progress
 from medseg.signals import stoppable
-from medseg.types.run import BatchResult, CaseOutcome, Inputs, Preparing
+from medseg.types.run import BatchResult, CaseOutcome, Inputs
 from medseg.types.scan import Discovery, FoundScan
 from medseg.types.stage import RunContext
 from medseg.versions import versions
@@ -87,21 +88,40 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
     ):
         if not options.overwrite and (count := sum(journal.is_outdated(work.out / found.case_id) for found in todo)):
             log.info("%d cases have results of an earlier version; segmenting them again", count)
-        ended = _run_cases(work, todo, discovery, options)
-        others = {found.case_id: recorded(found, work.out) for found in discovery.found if found.case_id not in ended}
-        result = _result(work, discovery, ended | others)
-        write_run_file(result, {**work.identity, "trained_on": pipeline.trained_on()}, started)
-        write_sources(result, inputs, discovery)
-        for step in pipeline.finish:
-            step.run({"batch": result}, RunContext(work.out))
-    return result
+        own = {found.case_id for found in todo}
+        ended: dict[str, CaseOutcome] = {}
+
+        def write(steps: Sequence[Step]) -> BatchResult:
+            others = {
+                found.case_id: so_far(found, work) if found.case_id in own else recorded(found, work.out)
+                for found in discovery.found
+                if found.case_id not in ended
+            }
+            result = _result(work, discovery, ended | others)
+            write_run_file(result, {**work.identity, "trained_on": pipeline.trained_on()}, started)
+            write_sources(result, inputs, discovery)
+            for step in steps:
+                step.run({"batch": result}, RunContext(work.out))
+            return result
+
+        refresh = Refresh(lambda: write([step for step in pipeline.finish if step.refreshes]))
+        try:
+            _run_cases(work, todo, discovery, options, ended, refresh)
+        except Interrupted:
+            refresh.now()
+            raise
+        return write(pipeline.finish)
 
 
 def _run_cases(
-    work: Work, todo: Sequence[FoundScan], discovery: Discovery, options: RunOptions
-) -> dict[str, CaseOutcome]:
-    """Run this process's part of the cases, and show how each ends."""
-    ended: dict[str, CaseOutcome] = {}
+    work: Work,
+    todo: Sequence[FoundScan],
+    discovery: Discovery,
+    options: RunOptions,
+    ended: dict[str, CaseOutcome],
+    refresh: Refresh,
+) -> None:
+    """Run this process's part of the cases, show how each ends and add it to `ended`."""
     corrupt = _corrupt(discovery, work.out)
     with case_progress(len(todo) + len(corrupt)) as progress:
         for outcome in corrupt:
@@ -109,18 +129,18 @@ def _run_cases(
         files = [left.path for left in discovery.skipped if left.corrupt]
         for outcome, file in list(zip(corrupt, files, strict=True))[options.shard.index - 1 :: options.shard.count]:
             record_corrupt(outcome, file)
-        own = run_isolated(work, todo, options.guard) if options.isolate else run_cases(work, todo, progress.prepare)
+        own = run_isolated(work, todo, options.guard) if options.isolate else run_cases(work, todo, progress.announce)
         # Closed at once where a signal stops the run: nothing may be written once the lock is given back.
         with closing(own):
             for event in own:
                 if isinstance(event, FoundScan):
                     progress.start(event.case_id)
-                elif isinstance(event, Preparing):
-                    progress.prepare(event)
-                else:
+                elif isinstance(event, CaseOutcome):
                     ended[event.case_id] = event
                     progress.end(event)
-    return ended
+                    refresh.when_due()
+                else:
+                    progress.announce(event)
 
 
 def _result(work: Work, discovery: Discovery, ended: Mapping[str, CaseOutcome]) -> BatchResult:

@@ -67,7 +67,7 @@ def label_on_device(
                 planes[..., -advance:] = 0
             base = start - 1
         places = every if skip is None else [place for place in every if not skip(place[0], place[1], start)]
-        options.counter.skipped += len(every) - len(places)
+        options.counter.add(skipped=len(every) - len(places))
         for first in range(0, len(places), options.batch):
             chunk = places[first : first + options.batch]
             boxes = [_box((x, y, start), patch) for x, y, _ in chunk]

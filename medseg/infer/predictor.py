@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 from medseg.infer.axis_map import AxisMap, Strip, strips
@@ -16,7 +17,7 @@ from medseg.infer.memory import Need, available_bytes, predict_need, strips_that
 from medseg.infer.mirroring import mirror_axes
 from medseg.infer.options import InferOptions
 from medseg.infer.outputs import Outputs
-from medseg.infer.skipped_windows import FarFromLowResolution, Skip
+from medseg.infer.skipped_windows import FarFromLowResolution, Skip, now_and_then
 from medseg.infer.sliding_window import WindowOptions
 from medseg.infer.uncertainty import BoundaryEntropy
 from medseg.infer.window_size import cheapest_window, overlap_of
@@ -70,12 +71,15 @@ class Predictor:
         self.mirror, self._mirror_notes = mirror_axes(package.card, self.options.mirror)
         log.info("The model %s runs on %s.", package.identity, self.engine.name)
 
-    def segment(self, scan: Scan, scratch: Scratch | None = None) -> Prediction:
+    def segment(
+        self, scan: Scan, scratch: Scratch | None = None, *, on_windows: Callable[[int, int], None] | None = None
+    ) -> Prediction:
         """Label every voxel of a scan on its own grid.
 
         Everything that depends on numbers happens after the scan's axes are brought to the model's orientation, so the
         order and direction in which a file stores its axes do not change the result. Probabilities and entropies, if
-        requested, are kept in `scratch`, in memory without it.
+        requested, are kept in `scratch`, in memory without it. `on_windows` hears now and then how many windows of how
+        many are done.
         """
         card = self.package.card.input
         scan, color_notes = in_color(scan, card)
@@ -99,6 +103,8 @@ class Predictor:
             self._skip(prepared),
             self.decision.background,
         )
+        if on_windows is not None:
+            windows.counter.watch = now_and_then(on_windows, windows.count(prepared.array.shape[1:]))
         whole = self.package.card
         judged = whole.result is not None and whole.result.boundary_entropy is not None
         labeling = Labeling(

@@ -7,6 +7,7 @@ the user or the model's card asks for it; labels are then those of the other win
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -23,15 +24,26 @@ Skip = Callable[[int, int, int], bool]
 Scores = TypeVar("Scores")
 # Blending weights of the windows over a voxel add up to 1, rounding apart.
 WHOLE = 1 - 1e-4
+# Seconds between two messages about windows done.
+EVERY = 0.5
 
 
 @dataclass
 class WindowCounter:
-    """Counts windows: shown to the network, given the scores of another, or skipped."""
+    """Counts windows: shown to the network, given the scores of another, or skipped; `watch` hears the sum of them."""
 
     computed: int = 0
     reused: int = 0
     skipped: int = 0
+    watch: Callable[[int], None] | None = None
+
+    def add(self, *, computed: int = 0, reused: int = 0, skipped: int = 0) -> None:
+        """Count some more."""
+        self.computed += computed
+        self.reused += reused
+        self.skipped += skipped
+        if self.watch is not None:
+            self.watch(self.computed + self.reused + self.skipped)
 
     def reset(self) -> None:
         """Begin again."""
@@ -40,6 +52,22 @@ class WindowCounter:
     def count(self) -> WindowCount:
         """What was counted so far."""
         return WindowCount(self.computed, self.reused, self.skipped)
+
+
+def now_and_then(hear: Callable[[int, int], None], total: int) -> Callable[[int], None]:
+    """Return what `WindowCounter.watch` may be: it lets through the first window, the last, and two a second between.
+
+    A scan cut into strips has some of its windows done twice; no more than `total` are named.
+    """
+    last = -math.inf
+
+    def watch(done: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= EVERY or done == total:
+            last = time.monotonic()
+            hear(min(done, total), total)
+
+    return watch
 
 
 class ReuseUniform(Generic[Scores]):
@@ -54,10 +82,10 @@ class ReuseUniform(Generic[Scores]):
         """Scores of windows of shape (C, X, Y, Z) each; of several at once all are computed."""
         value = _uniform_value(windows)
         if value is not None and self._scores is not None and value == self._value:
-            self._counter.reused += 1
+            self._counter.add(reused=1)
             return self._scores
-        self._counter.computed += len(windows)
         scores = compute()
+        self._counter.add(computed=len(windows))
         if value is not None:
             # A copy: an engine may hand out memory that it writes again.
             self._value, self._scores = value, deepcopy(scores)

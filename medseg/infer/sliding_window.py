@@ -7,6 +7,7 @@ and forgotten, so memory does not grow with the length of the scan.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -76,6 +77,10 @@ class WindowOptions:
         x, y, z = (windows_along(size, n, self.overlap) for size, n in zip(shape, self.patch, strict=True))
         return x, y, z
 
+    def count(self, shape: Sequence[int]) -> int:
+        """Number of windows on a grid."""
+        return math.prod(len(axis.starts) for axis in self.along_axes(shape))
+
 
 def stream_scores(
     array: Float32, run: Run, classes: int, options: WindowOptions, *, rows: slice | None = None
@@ -114,7 +119,7 @@ def stream_scores(
         windows = list(_over(across_x, across_y, rows, patch))
         if skip is not None:
             kept = [window for window in windows if not skip(window[0], window[1], start)]
-            options.counter.skipped += len(windows) - len(kept)
+            options.counter.add(skipped=len(windows) - len(kept))
             windows = kept
         for first in range(0, len(windows), options.batch):
             chunk = windows[first : first + options.batch]

@@ -15,6 +15,7 @@ from types import TracebackType
 from medseg.errors import Interrupted
 from medseg.io.files.atomic import write_text
 from medseg.models.package import ModelPackage
+from medseg.pace import as_clock
 from medseg.tracking.runs import Tracker
 from medseg.training.loop import EpochRecord, Loop
 from medseg.training.run_report import write_run_report
@@ -136,16 +137,8 @@ def _log(record: EpochRecord, loop: Loop) -> None:
         record.metrics["loss"],
         record.metrics["steps_per_second"],
         100 * min(done, 1.0),
-        _clock(left),
+        "unknown time" if math.isinf(left) else as_clock(left),
     )
-
-
-def _clock(seconds: float) -> str:
-    if math.isinf(seconds):
-        return "unknown time"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
 
 
 def _metric_name(name: str) -> str:

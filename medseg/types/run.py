@@ -109,6 +109,15 @@ class Preparing:
     text: str
 
 
+@dataclass(frozen=True)
+class WindowsDone:
+    """How far the network has come in a case: its windows done, skipped and reused ones included, of how many."""
+
+    case_id: str
+    done: int
+    total: int
+
+
 @dataclass(frozen=True, repr=False)
 class CaseOutcome:
     """How one case ended.

@@ -20,10 +20,14 @@ Where = Literal["ahead", "main", "aside"]
 
 @dataclass(frozen=True)
 class RunContext:
-    """The run's output folder, and the case in hand; None for stages that see the whole batch."""
+    """The run's output folder, and the case in hand; None for stages that see the whole batch.
+
+    `on_windows` hears how many windows of how many the network has done in the case.
+    """
 
     out: Path
     case_id: str | None = None
+    on_windows: Callable[[int, int], None] | None = None
 
     @property
     def case_folder(self) -> Path:
@@ -44,6 +48,9 @@ class Stage(Protocol[In, Out]):
     case while this one is computed; ``"main"``, the default, in the main thread, one case after another;
     ``"aside"``, it finishes a case, and may do so in another thread while the next is computed. Stages in front that
     run ahead, and stages at the end that run aside, do; all between run in the main thread.
+
+    A step at the end of a run may declare `refreshes = True`: it is then also run now and then on the cases so far, and
+    when a signal ends the run.
 
     What else it may declare are the methods of the protocols below.
     """

@@ -9,6 +9,7 @@ import psutil
 import pytest
 from toy_stages import STRUCTURE, script
 
+from medseg import progress
 from medseg.config.load import build
 from medseg.engine.isolation import Guard
 from medseg.engine.pipeline import PipelineFile, assemble
@@ -43,6 +44,16 @@ def test_what_is_done_once_is_said_before_the_first_case_and_costs_it_no_time(te
     caplog.clear()
     go(texts, tmp_path / "out", isolate=isolate, pen="lost")  # a and c are done; the others fail in reading
     assert "looking for a pen, once" not in [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.parametrize("isolate", [True, False])
+def test_windows_done_within_a_case_are_heard(texts, tmp_path, isolate, caplog, monkeypatch):
+    monkeypatch.setattr(progress, "WINDOWS_EVERY", 0.0)
+    caplog.set_level("INFO", logger="medseg.run")
+    result = go(texts, tmp_path / "out", isolate=isolate)
+    assert outcome(result, "c").state == "done"
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines.count("a: 1 of 2 windows done") == lines.count("c: 1 of 2 windows done") == 1
 
 
 def test_what_fails_while_getting_ready_fails_in_every_case(texts, tmp_path):

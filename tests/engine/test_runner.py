@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_stages import ReadText, Text, script
+from toy_stages import ReadText, Summary, Text, script
 
+from medseg.engine import refresh
 from medseg.engine.pipeline import PipelineFile, assemble
 from medseg.engine.runner import RunOptions, Shard, run
 from medseg.errors import Interrupted, ResourceLimit, UsageError
@@ -126,6 +127,66 @@ def test_two_runs_cannot_write_the_same_folder_at_once(structure, texts, tmp_pat
     out.mkdir()
     with exclusive(out, "1-of-1"), pytest.raises(UsageError, match="another medseg run"):
         go(structure, texts, out)
+
+
+def test_tables_are_refreshed_while_the_batch_runs(structure, texts, tmp_path, monkeypatch):
+    monkeypatch.setattr(refresh, "EVERY", 0.0)
+    monkeypatch.setattr(refresh, "TIMES", 0.0)
+    monkeypatch.setattr(Summary, "refreshes", True, raising=False)
+    written = []
+
+    def run_and_note(self: Summary, item: BatchResult, context: RunContext) -> BatchResult:
+        written.append([outcome.state for outcome in item.outcomes][:4])
+        return item
+
+    monkeypatch.setattr(Summary, "run", run_and_note)
+    go(structure, texts, tmp_path / "out")
+    done, failed, pending = "done", "failed", "pending"
+    assert written == [
+        [done, pending, pending, pending],
+        [done, failed, pending, pending],
+        [done, failed, done, pending],
+        [done, failed, done, failed],
+        [done, failed, done, failed],
+    ]
+    del written[:]
+    monkeypatch.setattr(Summary, "refreshes", False)
+    go(structure, texts, tmp_path / "out")
+    assert written == [["current", failed, "current", failed]], "other stages run at the end alone"
+
+
+def test_a_report_that_cannot_be_refreshed_costs_no_case(structure, texts, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(refresh, "EVERY", 0.0)
+    monkeypatch.setattr(Summary, "refreshes", True, raising=False)
+    run_it, failures = Summary.run, [OSError("no space")]
+
+    def fail_first(self: Summary, item: BatchResult, context: RunContext) -> BatchResult:
+        if failures:
+            raise failures.pop()
+        return run_it(self, item, context)
+
+    monkeypatch.setattr(Summary, "run", fail_first)
+    assert states(go(structure, texts, tmp_path / "out"))["c"] == "done"
+    assert "The report of the cases so far could not be written: no space" in caplog.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_tables_are_refreshed_when_a_signal_ends_the_run(structure, texts, tmp_path, monkeypatch, number):
+    """Cases of this run and of the one before are in them; what no run reached is pending."""
+    monkeypatch.setattr(Summary, "refreshes", True, raising=False)
+    (texts / "0.txt").write_text("zero")
+    out = tmp_path / "out"
+    for signal_at, first in (("c", "done"), ("0", "pending")):
+        stop = {"write": {"signal_at": signal_at, "number": int(number)}}
+        with pytest.raises(Interrupted):
+            go(structure, texts, out, stop)
+        found = dict(line.split(" ") for line in (out / "summary.txt").read_text().splitlines())
+        assert found["0"] == first
+        assert found["c"] == found["d"] == "pending"
+        cases = json.loads((out / "run.json").read_text())["cases"]
+        assert [case["state"] for case in cases if case["case_id"] == "a"] == ["done"]
+        assert "c,pending" in (out / "sources.csv").read_text()
+        (texts / "0.txt").write_text("other")
 
 
 def test_a_signal_stops_the_run_and_the_next_goes_on(structure, texts, tmp_path):

@@ -92,6 +92,8 @@ class WriteBoth(Toy):
     def run(self, item: Both, context: RunContext) -> Both:
         if self.options.pen == "broken":
             raise ZeroDivisionError("a broken pen")
+        if context.on_windows is not None:
+            context.on_windows(1, 2)
         write_text(context.case_folder / "quiet.txt", item.quiet.text)
         if context.case_id == self.options.signal_at:
             os.kill(os.getpid(), self.options.number)

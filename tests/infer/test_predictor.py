@@ -195,3 +195,19 @@ def test_any_orientation_a_card_names(orientation):
     profile = labels.mean(axis=tuple(a for a in range(3) if a != axis))
     assert set(np.unique(profile)) == {0.0, 1.0}
     assert (profile[-1] == 1) == (orientation[0] in "RAS")
+
+
+def test_windows_done_are_heard(monkeypatch):
+    """Every one here; no more than two a second otherwise, and always the last."""
+    predictor = Predictor(package(), engine=Analytic(bands(3)))
+    scan = scan_of(smooth((40, 30, 50)))
+    monkeypatch.setattr("medseg.infer.skipped_windows.EVERY", 0.0)
+    heard = []
+    prediction = predictor.segment(scan, on_windows=lambda done, total: heard.append((done, total)))
+    total = prediction.computed.windows.total
+    assert total > 4
+    assert heard == [(done, total) for done in range(1, total + 1)]
+    monkeypatch.setattr("medseg.infer.skipped_windows.EVERY", 60.0)
+    del heard[:]
+    predictor.segment(scan, on_windows=lambda done, total: heard.append((done, total)))
+    assert heard == [(1, total), (total, total)]

@@ -43,7 +43,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """Writes `cases.csv` and `report.html` at the end of a run."""
+    """Writes `cases.csv` and `report.html`, during a run and at its end."""
 
     class Options(StageOptions):
         """Content of the report."""
@@ -51,6 +51,7 @@ class BatchReport:
         previews: int = Field(default=200, ge=0, description="previews embedded at most; more are linked")
 
     options: Options
+    refreshes: ClassVar[bool] = True
 
     def run(self, item: BatchResult, context: RunContext) -> BatchResult:
         """Write both into the output folder."""

@@ -84,7 +84,13 @@ class Segment:
 
     def run(self, item: Case, context: RunContext) -> Prediction:
         """Segment the case's scan; requested probabilities are kept in files in the output folder until written."""
-        return segment_if_suitable(self._predictor, item.scan, Scratch(context.out), anyway=self.options.anyway)
+        return segment_if_suitable(
+            self._predictor,
+            item.scan,
+            Scratch(context.out),
+            anyway=self.options.anyway,
+            on_windows=context.on_windows,
+        )
 
     def report(self, value: Prediction) -> CaseReport:
         """Report the prediction's warnings and notes, and how it was computed."""

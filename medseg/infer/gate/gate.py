@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from medseg.infer.expectations import beyond
@@ -16,14 +17,19 @@ from medseg.types.expected_result import ExpectedResult
 
 
 def segment_if_suitable(
-    predictor: Predictor, scan: Scan, scratch: Scratch | None = None, *, anyway: bool = False
+    predictor: Predictor,
+    scan: Scan,
+    scratch: Scratch | None = None,
+    *,
+    anyway: bool = False,
+    on_windows: Callable[[int, int], None] | None = None,
 ) -> Prediction:
     """Segment a scan; one that is not what the model is for raises `NotForThisModel`, or is marked with `anyway`."""
     card = predictor.package.card
     why = refuse_scan(scan, card)
     if why is not None and not anyway:
         raise why.error()
-    prediction = predictor.segment(scan, scratch)
+    prediction = predictor.segment(scan, scratch, on_windows=on_windows)
     # Copies of a scan that is none for the model would tell nothing, and may be large.
     turned, warnings = look_at_turned(predictor, scan, prediction) if why is None else (None, ())
     if turned is not None and not anyway:
