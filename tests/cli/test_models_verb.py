@@ -26,7 +26,8 @@ def test_list_and_show(stored, capsys):
     assert listed in json.loads(capsys.readouterr().out)
     assert run(["models", "list"]) == 0
     shown = capsys.readouterr().out
-    assert re.search(r"^hippocampus +MR +Hippocampus +0\.\d{3} +Anterior and posterior", shown, re.MULTILINE)
+    first = r"^hippocampus +MR +HEAD, BRAIN, Hippocampus +0\.\d{3} +Anterior and posterior"
+    assert re.search(first, shown, re.MULTILINE)
     assert re.search(r"^tiny +not stated +not stated +- +A tiny U-Net$", shown, re.MULTILINE)
     assert run(["models", "show", "tiny", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["sha256"] == stored.hash
