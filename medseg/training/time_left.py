@@ -31,7 +31,8 @@ def check_time_left(loop: Loop, before: float, after: float) -> None:
         steps = min(steps, loop.bounds.steps)
     needed = loop.config.iterations_per_epoch
     if steps < needed:
-        budget = loop.config.time_budget - left + 1.2 * needed * took
+        # What is spent and kept may be more than the whole budget.
+        budget = max(before + after, loop.config.time_budget - left) + 1.2 * needed * took
         raise _too_short(loop, f"leaves {_shown(left)} for training, about {steps} steps at {took:.2g} s each", budget)
     spent = "" if loop.resumed else f" {_shown(before)} went into preparing, {_shown(after)} are kept for validating."
     log.info(

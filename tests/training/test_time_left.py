@@ -63,6 +63,17 @@ def test_timing_steps_leaves_no_trace(balls, tmp_path):
     torch.testing.assert_close(after, before, rtol=0, atol=0)
 
 
+def test_the_budget_that_is_proposed_counts_all_that_is_spent_and_kept(balls, tmp_path, monkeypatch):
+    """Also where that alone is more than the budget."""
+    monkeypatch.setattr(time_left, "_seconds_a_step", lambda _loop: 0.5)
+    config = train_config(iterations_per_epoch=100, time_budget=8.0)
+    loop = build_loop(gather(run_of(balls, config, tmp_path)))
+    loop.reserve(50.0)
+    with pytest.raises(UsageError, match="leaves 1 seconds for training, about 2 steps") as refused:
+        time_left.check_time_left(loop, 20.0, 30.0)
+    assert "--time-budget 2m or more" in str(refused.value)
+
+
 def run_of(balls, config, out):
     from medseg.data.layouts import read_dataset
 
