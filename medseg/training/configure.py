@@ -20,7 +20,7 @@ from medseg.tracking.resolve import resolve_model
 from medseg.training.config import SplitConfig, TrainConfig
 from medseg.training.early_check import check_early, check_network
 from medseg.training.options import TrainOptions, seconds_of
-from medseg.training.plan import DatasetSource, fitting_preset, plan_dataset
+from medseg.training.plan import DatasetSource, PlanFor, fitting_preset, plan_dataset
 from medseg.training.warm_start import start_values
 
 log = logging.getLogger("medseg.train")
@@ -104,14 +104,8 @@ class Configurator:
         options, budget = self.options, self.values.get("time_budget")
         if options.time_budget is not None:
             budget = seconds_of(options.time_budget)
-        plan, fingerprint, text = plan_dataset(
-            self.source,
-            preset,
-            configuration,
-            split=self._split,
-            out=out,
-            budget=budget if options.epochs is None else None,
-        )
+        wanted = PlanFor(preset, configuration, budget if options.epochs is None else None)
+        plan, fingerprint, text = plan_dataset(self.source, wanted, split=self._split, out=out)
         if kept is not None and out is not None:
             fingerprint.write(out / "fingerprint.json")
             write_text(kept, text)

@@ -38,17 +38,11 @@ def _is_plain(x: Tensor) -> bool:
     return not torch.is_autocast_enabled("cpu")
 
 
-def _convolution(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> Tensor | None:
-    strides, paddings = _axes(stride), _axes(padding)
-    if groups != 1 or _axes(dilation) != ONES or strides is None or paddings is None:
+def _convolution(input: Tensor, weight: Tensor, bias: Tensor | None = None, *rest: Any, **named: Any) -> Tensor | None:
+    given = dict(zip(("stride", "padding", "dilation", "groups"), rest, strict=False)) | named
+    strides, paddings = _axes(given.get("stride", 1)), _axes(given.get("padding", 0))
+    dense = given.get("groups", 1) == 1 and _axes(given.get("dilation", 1)) == ONES
+    if not dense or strides is None or paddings is None:
         return None
     if list(weight.shape[2:]) == ONES and strides == ONES and paddings == ZEROS:
         # One product of matrices: rows are voxels.
@@ -56,22 +50,15 @@ def _convolution(
         return torch.nn.functional.linear(rows, weight.flatten(1), bias).movedim(-1, 1)
     if len(input) > 1:
         return None
-    result: Tensor = _OneSample.apply(input, weight, bias, strides, paddings)  # type: ignore[no-untyped-call]
+    result: Tensor = _OneSample.apply(input, weight, bias, (strides, paddings))  # type: ignore[no-untyped-call]
     return result
 
 
-def _transposed(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
-    groups: int = 1,
-    dilation: Any = 1,
-) -> Tensor | None:
-    strides = _axes(stride)
-    if groups != 1 or _axes(dilation) != ONES or _axes(padding) != ZEROS or _axes(output_padding) != ZEROS:
+def _transposed(input: Tensor, weight: Tensor, bias: Tensor | None = None, *rest: Any, **named: Any) -> Tensor | None:
+    given = dict(zip(("stride", "padding", "output_padding", "groups", "dilation"), rest, strict=False)) | named
+    strides = _axes(given.get("stride", 1))
+    dense = given.get("groups", 1) == 1 and _axes(given.get("dilation", 1)) == ONES
+    if not dense or any(_axes(given.get(name, 0)) != ZEROS for name in ("padding", "output_padding")):
         return None
     if strides != list(weight.shape[2:]):
         return None
@@ -100,8 +87,10 @@ _OWN: dict[Callable[..., Any], Callable[..., Tensor | None]] = {
 class _OneSample(torch.autograd.Function):
     @staticmethod
     def forward(
-        context: Any, x: Tensor, weight: Tensor, bias: Tensor | None, stride: list[int], padding: list[int]
+        context: Any, x: Tensor, weight: Tensor, bias: Tensor | None, grid: tuple[list[int], list[int]]
     ) -> Tensor:
+        """Convolve; `grid` holds stride and padding."""
+        stride, padding = grid
         context.save_for_backward(x, weight)
         context.stride, context.padding, context.biased = stride, padding, bias is not None
         return torch.mkldnn_convolution(x, weight, bias, padding, stride, ONES, 1)
@@ -117,7 +106,6 @@ class _OneSample(torch.autograd.Function):
             _input_gradient(x, weight, gradient, stride, padding) if of_x else None,
             _weight_gradient(x, weight, gradient, stride, padding) if of_weight else None,
             gradient.sum((0, 2, 3, 4)) if of_bias else None,
-            None,
             None,
         )
 

@@ -100,7 +100,7 @@ def plan(
     """
     target = None if out is None else _plan_file(Path(out))
     source = DatasetSource(Path(dataset), stated(config, listed(settings)))
-    made, fingerprint, text = plan_dataset(source, preset or fitting_preset(device), configuration)
+    made, fingerprint, text = plan_dataset(source, PlanFor(preset or fitting_preset(device), configuration))
     if target is not None:
         write_text(target, text)
     if not explain:
@@ -131,19 +131,22 @@ class DatasetSource:
         return read_dataset(self.path, self.description)
 
 
+@dataclass(frozen=True)
+class PlanFor:
+    """What a plan is for: the size of the device, the kind of network, and the seconds a training may take."""
+
+    preset: str
+    configuration: str | None = None
+    budget: float | None = None
+
+
 def plan_dataset(
-    source: DatasetSource,
-    preset: str,
-    configuration: str | None = None,
-    *,
-    split: SplitConfig | None = None,
-    out: Path | None = None,
-    budget: float | None = None,
+    source: DatasetSource, wanted: PlanFor, *, split: SplitConfig | None = None, out: Path | None = None
 ) -> tuple[Plan, Fingerprint, str]:
     """Take the fingerprint of the training cases; return the plan, the fingerprint and the plan's text.
 
     Held-out cases are not looked at, so that nothing is decided by them. With a run's folder the dataset is audited in
-    the same reading, and blocked cases are not looked at either. On a CPU the plan follows a `budget` in seconds.
+    the same reading, and blocked cases are not looked at either. On a CPU the plan follows the budget.
     """
     data, description = source.data, source.description
     chosen = split or SplitConfig()
@@ -155,9 +158,9 @@ def plan_dataset(
         valid = set(cases.train) & set(found.clean)
         examined = (one for one in found.examined if one.case.case_id in valid)
     fingerprint = take_fingerprint(data, examined)
-    plan = make_plan(data, fingerprint, preset=preset, configuration=configuration)
-    if budget is not None and preset == "cpu":
-        plan = plan_for_budget(plan, budget, data.n_outputs)
+    plan = make_plan(data, fingerprint, preset=wanted.preset, configuration=wanted.configuration)
+    if wanted.budget is not None and wanted.preset == "cpu":
+        plan = plan_for_budget(plan, wanted.budget, data.n_outputs)
     if description is not None:
         stated = description.model_dump(mode="json", exclude_defaults=True)
         plan = replace(plan, values={**plan.values, "dataset": stated})

@@ -18,7 +18,7 @@ from medseg.models.package import ModelPackage
 from medseg.pace import as_clock
 from medseg.tracking.runs import Tracker
 from medseg.training.loop import EpochRecord, Loop
-from medseg.training.run_report import write_run_report
+from medseg.training.run_report import Measured, write_run_report
 from medseg.training.samples.inputs import Inputs
 from medseg.training.selection.validate import CaseDice, mean_dice
 from medseg.training.selection.worst_cases import WorstCases
@@ -86,7 +86,7 @@ class RunRecord:
     def finish(self, package: ModelPackage, results: Sequence[CaseDice], worst: WorstCases) -> None:
         """Take in the package and what was measured, if anything, and close the tracker's run."""
         method = str(self.loop.stepper.method)
-        write_run_report(self.inputs, self.history.rows, method=method, card=package.card, results=results, worst=worst)
+        write_run_report(self.inputs, self.history.rows, method=method, measured=Measured(package.card, results, worst))
         log.info("The report of the run is %s.", self.out / "report.html")
         if self.tracker is None:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import isnan
 from statistics import mean, median
 
@@ -24,19 +25,24 @@ CURVES = {
 }
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What a run that has ended came to: its package's card, Dice of the held-out cases, and the worst of them."""
+
+    card: ModelCard | None = None
+    results: Sequence[CaseDice] = ()
+    worst: WorstCases | None = None
+
+
 def write_run_report(
-    inputs: Inputs,
-    history: Sequence[Mapping[str, str]],
-    *,
-    method: str,
-    card: ModelCard | None = None,
-    results: Sequence[CaseDice] = (),
-    worst: WorstCases | None = None,
+    inputs: Inputs, history: Sequence[Mapping[str, str]], *, method: str, measured: Measured | None = None
 ) -> None:
-    """Write one page that needs no other file, from the rows of ``history.csv``; without `card` of a run under way.
+    """Write one page that needs no other file, from the rows of ``history.csv``; without `measured` of a run under way.
 
     `method` says how steps were computed.
     """
+    measured = measured or Measured()
+    card, results, worst = measured.card, measured.results, measured.worst
     steps = [float(row["step"]) for row in history]
     curves = [
         line_chart(list(zip(steps, [float(row[key]) for row in history], strict=True)), x_title="step", y_title=title)
