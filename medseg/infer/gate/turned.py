@@ -12,8 +12,8 @@ from medseg.infer.predictor import Predictor
 from medseg.types import Prediction, Scan
 from medseg.types.axis_order import toward
 
-# Entropy of the most certain turned copy by that of the scan as it is. Of suitable scans 1.24 or more, of scans turned
-# 0.81 or less (docs/benchmarks/gate.md).
+# Entropy of the most certain turned copy by that of the scan as it is. Of suitable scans 1.14 or more, of scans turned
+# 0.88 or less (docs/benchmarks/gate.md).
 CLEAR, LIKELY = 0.9, 1.05
 NAMES = {frozenset("LR"): "left and right", frozenset("PA"): "front and back", frozenset("IS"): "up and down"}
 COARSE = {"overlap": 0.0, "mirror": "none", "probabilities": False, "entropy": False}

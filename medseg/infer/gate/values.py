@@ -15,7 +15,7 @@ FLAT = 0.85
 FEW = 8  # distinct values; the images have 22 or more
 SMALLEST = 64  # pairs of voxels, below which their flatness says nothing
 PLANES = 8
-MOST = 1 << 17  # voxels looked at, so that a large scan costs no more than a small one
+MOST = 1 << 16  # voxels looked at, so that a large scan costs no more than a small one
 LOW, HIGH = 0.5, 99.5  # percentiles
 
 
@@ -45,10 +45,9 @@ class Values:
 
     @cached_property
     def planes(self) -> npt.NDArray[Any]:
-        """Middle parts of a few planes across the axis that varies slowest in memory, shape (planes, rows, columns)."""
-        axis = self._slowest
-        if self.array.shape[axis] <= PLANES:  # for instance a 2D image
-            axis = int(np.argmin(self.array.shape))
+        """Middle parts of a few planes across the axis that is slowest in memory, shape (planes, rows, columns)."""
+        # All planes of a thin slab or a 2D image: across another axis they would be lines.
+        axis = int(np.argmin(self.array.shape)) if min(self.array.shape) <= PLANES else self._slowest
         size = self.array.shape[axis]
         places = np.unique(np.linspace(0, size - 1, PLANES + 2).round().astype(int)[1:-1])
         side = int(np.sqrt(MOST / len(places)))

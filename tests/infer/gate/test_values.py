@@ -53,6 +53,14 @@ def test_small_objects_on_an_empty_background_are_a_label_map() -> None:
     assert "is a label map" in (what_is_wrong(Values(objects)) or "")
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_label_map_of_one_slice_is_found_however_it_lies_in_memory(order) -> None:
+    labels = np.asarray(zoom(RNG.integers(0, 30, (6, 5, 1)), (40, 40, 1), order=0), order=order)
+    assert "is a label map" in (what_is_wrong(Values(labels)) or "")
+    picture = np.asarray(RNG.integers(0, 40, (240, 200, 1)), order=order)
+    assert what_is_wrong(Values(picture)) is None
+
+
 def test_an_image_that_is_constant_where_it_was_looked_at_passes() -> None:
     lit = np.zeros((40, 40, 100), np.int16)
     lit[:, :, 0] = np.arange(1600).reshape(40, 40)
