@@ -52,7 +52,7 @@ def _rows(card: ModelCard) -> Iterator[tuple[str, list[str]]]:
 
 def _body_part(card: ModelCard) -> str:
     meanings = [entry.code.meaning for entry in card.classes if entry.code is not None]
-    return ", ".join(dict.fromkeys(meanings or card.input.body_parts)) or "not stated"
+    return ", ".join(dict.fromkeys((*card.input.body_parts, *meanings))) or "not stated"
 
 
 def _modality(card: ModelCard) -> str:

@@ -46,11 +46,14 @@ class Values:
     @cached_property
     def planes(self) -> npt.NDArray[Any]:
         """Middle parts of a few planes across the axis that is slowest in memory, shape (planes, rows, columns)."""
+        return self._planes(MOST)
+
+    def _planes(self, most: int) -> npt.NDArray[Any]:
         # All planes of a thin slab or a 2D image: across another axis they would be lines.
         axis = int(np.argmin(self.array.shape)) if min(self.array.shape) <= PLANES else self._slowest
         size = self.array.shape[axis]
         places = np.unique(np.linspace(0, size - 1, PLANES + 2).round().astype(int)[1:-1])
-        side = int(np.sqrt(MOST / len(places)))
+        side = int(np.sqrt(most / len(places)))
         middle = [slice(max(0, (n - side) // 2), max(0, (n - side) // 2) + side) for n in self.array.shape]
         middle[axis] = slice(None)
         return np.ascontiguousarray(np.moveaxis(self.array[tuple(middle)].take(places, axis), axis, 0))
@@ -69,9 +72,9 @@ class Values:
         return (middle - low) / (high - low) if high > low else 0.0
 
     @cached_property
-    def counts(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
-        """Distinct values in those planes, and how many voxels have each."""
-        return np.unique(self.planes, return_counts=True)
+    def n_distinct(self) -> int:
+        """Number of distinct values in those planes."""
+        return len(np.unique(self.planes))
 
     @property
     def _slowest(self) -> int:
@@ -79,17 +82,12 @@ class Values:
 
     @cached_property
     def flatness(self) -> float:
-        """Of neighboring voxels of which none has the most common value, the fraction that are equal."""
-        planes, (values, counts) = self.planes, self.counts
-        other = planes != values[counts.argmax()]
-        equal = total = 0
-        for axis in (1, 2):
-            first = tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))
-            second = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
-            both = other[first] & other[second]
-            total += int(np.count_nonzero(both))
-            equal += int(np.count_nonzero(both & (planes[first] == planes[second])))
-        return equal / total if total >= SMALLEST else 0.0
+        """Of neighboring voxels of which none has the most common value, the fraction that are equal.
+
+        Where the middle of the planes holds next to nothing else, all of each plane counts.
+        """
+        found = _flatness(self.planes)
+        return _flatness(self._planes(self.array.size**2)) or 0.0 if found is None else found
 
     def has_at_most(self, count: int) -> bool:
         """Whether the whole channel has so many distinct values at most."""
@@ -104,6 +102,20 @@ class Values:
 LARGEST = float(np.finfo(np.float32).max)
 
 
+def _flatness(planes: npt.NDArray[Any]) -> float | None:
+    """Fraction of equal neighbors in planes, without the most common value; None where there are next to none."""
+    values, counts = np.unique(planes, return_counts=True)
+    other = planes != values[counts.argmax()]
+    equal = total = 0
+    for axis in (1, 2):
+        first = tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))
+        second = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
+        both = other[first] & other[second]
+        total += int(np.count_nonzero(both))
+        equal += int(np.count_nonzero(both & (planes[first] == planes[second])))
+    return equal / total if total >= SMALLEST else None
+
+
 def what_is_wrong(values: Values) -> str | None:
     """Why these intensities are no image, to follow "the scan"; None where they may be one."""
     if values.finite < 0.5:
@@ -112,7 +124,7 @@ def what_is_wrong(values: Values) -> str | None:
         return None  # the few are warned of when the scan is prepared
     if values.lowest == values.highest:
         return f"has the same intensity, {values.lowest:g}, in every voxel"
-    if len(values.counts[0]) <= FEW and values.has_at_most(FEW):
+    if values.n_distinct <= FEW and values.has_at_most(FEW):
         return f"has no more than {FEW} different intensities, as a mask or label map has"
     if values.flatness >= FLAT:
         return f"is a label map: {values.flatness:.0%} of its voxels have the same value as their neighbors"
