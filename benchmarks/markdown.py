@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,5 +14,16 @@ def table(columns: Sequence[str], rows: Mapping[str, Sequence[object]]) -> str:
     return "\n".join(lines)
 
 
+def machine() -> str:
+    """The CPU and the fastest instruction set that networks may use; figures of another one are not comparable."""
+    from medseg.cpu_features import cpu_model, instruction_sets
+
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA")
+    held = f" (held to it by ONEDNN_MAX_CPU_ISA={limit})" if limit else ""
+    return f"{cpu_model()}, {os.cpu_count()} cores, {(instruction_sets() or ('instruction set unknown',))[-1]}{held}"
+
+
 def write(path: Path, title: str, paragraphs: Sequence[str]) -> None:
-    path.write_text(f"# {title}\n\n" + "\n\n".join(paragraphs) + "\n", encoding="utf-8")
+    """Write a page, the machine below what was measured on it."""
+    content = "\n\n".join([f"# {title}", *paragraphs, f"Measured on: {machine()}."])
+    path.write_text(content + "\n", encoding="utf-8")
