@@ -44,6 +44,8 @@ OTHERS = (
     (b"{", "a JSON document"),
 )
 
+UNKNOWN = "a file of no kind that medseg knows"
+
 
 @dataclass(frozen=True)
 class Recognized:
@@ -52,6 +54,7 @@ class Recognized:
     kind: FileKind  # by its bytes; ``"other"`` where they are none of a scan's
     claim: FileKind | None  # what its name says it is, where that is a scan format
     reason: str = ""  # of ``"other"`` and ``"unreadable"``: what it is instead
+    is_known: bool = True  # False of an empty file and of bytes that are no kind of file known here
 
 
 def claim_of(name: str) -> FileKind | None:
@@ -69,15 +72,16 @@ def recognize(path: Path) -> Recognized:
     except OSError as error:
         return Recognized("unreadable", claim, f"it cannot be opened ({error.strerror or error})")
     if not start:
-        return Recognized("other", claim, "it is empty")
+        return Recognized("other", claim, "it is empty", is_known=False)
     kind, reason = _by_bytes(start, name)
+    is_known = reason != UNKNOWN
     if kind == "other" and claim is not None:
         reason = f"its name says {NAMES[claim]}, but it is {reason}"
     elif kind == "other":
         reason = f"it is {reason}, not a scan"
     elif reason:
         reason = f"it is {reason}"
-    return Recognized(kind, claim, reason)
+    return Recognized(kind, claim, reason, is_known)
 
 
 def _by_bytes(start: bytes, name: str) -> tuple[FileKind, str]:
@@ -103,7 +107,7 @@ def _by_bytes(start: bytes, name: str) -> tuple[FileKind, str]:
             return "other", what
     if looks_like_dicom(start):
         return "dicom", ""
-    return "other", "a text file" if _is_text(start) else "a file of no kind that medseg knows"
+    return "other", "a text file" if _is_text(start) else UNKNOWN
 
 
 def _is_text(data: bytes) -> bool:

@@ -21,7 +21,6 @@ PIXELS = {(0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010)}
 DICOMDIR = "1.2.840.10008.1.3.10"  # a table of contents, which archives do not store
 # What a file is by its content that no archive is meant to have; only said of files that do not claim to be DICOM.
 OTHER_KINDS = {"nifti", "nifti-pair", "analyze", "nrrd", "meta", "image2d"}
-UNKNOWN = "data of no kind that medseg knows"
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def _look(entry: Entry) -> Outgoing | PassedOver:
     what = recognize(path)
     if what.kind != "dicom":
         named = what.claim == "dicom" or entry.is_named
-        known = what.kind in OTHER_KINDS or (what.kind == "other" and what.reason not in ("it is empty", UNKNOWN))
+        known = what.kind in OTHER_KINDS or (what.kind == "other" and what.is_known)
         return PassedOver(entry.shown, what.reason or f"it is {what.kind}, not DICOM", named or not known)
     try:
         header = pydicom.dcmread(path, specific_tags=WANTED, stop_before_pixels=True)

@@ -5,7 +5,7 @@ import pytest
 from shared_data import DATA
 
 from medseg.data.layouts import read_dataset
-from medseg.errors import InputError
+from medseg.errors import InputError, UsageError
 
 CASES = [{"image": f"./imagesTr/{name}.nii.gz", "label": f"./labelsTr/{name}.nii.gz"} for name in ("b.1", "a")]
 DESCRIPTION = {
@@ -49,7 +49,7 @@ def test_what_is_wrong_is_named(tmp_path, changes, what):
 
 
 def test_what_is_no_dataset_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no such file or folder"):
+    with pytest.raises(UsageError, match="no such file or folder"):
         read_dataset(tmp_path / "nothing")
     with pytest.raises(InputError, match="not laid out in a way that medseg recognizes"):
         read_dataset(tmp_path)

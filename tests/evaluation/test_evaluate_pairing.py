@@ -64,7 +64,7 @@ def test_a_folder_whose_labels_cannot_be_told_says_so(tmp_path):
         find_labels(tmp_path) and str(find_labels(tmp_path))
     with pytest.raises(InputError, match="no label files"):
         find_labels(make(tmp_path / "empty", "notes.txt"))
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         find_labels(tmp_path / "absent")
 
 

@@ -55,14 +55,19 @@ def test_a_stage_of_another_package_filters_before_the_network(install, tmp_path
     array = np.random.default_rng(0).normal(100, 30, (32, 36, 30)).astype(np.float32)
     nib.save(nib.Nifti1Image(array, np.eye(4)), scan)
     pipeline, fast = example / "median-segmentation.yaml", {"mirror": "none", "overlap": 0.0, "device": "cpu"}
-    settings = ["segment.model=hippocampus", "median.size=5", *(f"segment.{key}={fast[key]}" for key in fast)]
+    settings = [
+        "segment.model=hippocampus",
+        "median.size=5",
+        *(f"segment.{key}={fast[key]}" for key in fast),
+        "segment.anyway=true",
+    ]
     options = RunOptions(isolate=False)
     result = run_pipeline(pipeline, [scan], tmp_path / "out", settings=settings, options=options)
     assert result.exit_code == 0
     saved = np.asarray(nib.load(tmp_path / "out" / "speckled" / "labels.nii.gz").dataobj)
     model = medseg.load_model("hippocampus", **fast)
-    assert np.array_equal(saved, model.segment(ndimage.median_filter(array, 5), np.eye(4)).labels.array)
-    assert not np.array_equal(saved, model.segment(array, np.eye(4)).labels.array)
+    assert np.array_equal(saved, model.segment(ndimage.median_filter(array, 5), np.eye(4), anyway=True).labels.array)
+    assert not np.array_equal(saved, model.segment(array, np.eye(4), anyway=True).labels.array)
 
 
 def test_a_network_of_another_package_trains_and_segments(install, tmp_path):

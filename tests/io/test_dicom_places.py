@@ -141,7 +141,7 @@ def test_same_file_twice(tmp_path):
         (tmp_path / "b" / path.name).write_bytes(path.read_bytes())
     found = discover([tmp_path])
     check(read_scan(found.found[0]))
-    assert [left.reason for left in found.skipped] == [f"a copy of {path}" for path in sorted(paths[2:5])]
+    assert [left.reason for left in found.skipped] == [f"it is a copy of {path}" for path in sorted(paths[2:5])]
     assert not any(left.corrupt for left in found.skipped)
 
 
@@ -221,7 +221,7 @@ def test_localizer_inside_a_series(tmp_path):
     found = discover([tmp_path])
     assert len(found.found) == 1
     check(read_scan(found.found[0]))
-    assert [(left.reason, left.corrupt) for left in found.skipped] == [("a localizer (scout), not a scan", False)]
+    assert [(left.reason, left.corrupt) for left in found.skipped] == [("it is a localizer (scout), not a scan", False)]
 
 
 def test_three_planes_are_a_localizer_without_being_called_one(tmp_path):

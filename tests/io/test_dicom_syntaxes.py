@@ -107,7 +107,7 @@ def test_a_header_that_promises_too_much(tmp_path, edit, message):
 
 def test_color_is_refused(tmp_path):
     write_series(tmp_path, grid(), edit=lambda ds, k: setattr(ds, "SamplesPerPixel", 3))
-    assert [left.reason for left in discover([tmp_path]).skipped] == ["a color image, not a scan"] * 9
+    assert [left.reason for left in discover([tmp_path]).skipped] == ["it is a color image, not a scan"] * 9
 
 
 LOSSLESS_JPEG = ("JPEG2000LosslessOnly", "JPEGLSLossless", "JPEGProcess14SV1", "JPEGProcess14")

@@ -12,7 +12,7 @@ from nnunet_reference import NnUNet, randomize
 from objects_for_tests import scan_of
 from shared_data import SHARED
 
-from medseg.errors import FormatLimitation, InputError, MedsegError, ModelError, UsageError
+from medseg.errors import FormatLimitation, MedsegError, ModelError, UsageError
 from medseg.infer.engines.torch import TorchEngine
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
@@ -207,7 +207,7 @@ def test_what_is_no_model_is_refused(tmp_path):
     for path, error in (
         (tmp_path, FormatLimitation),
         (tmp_path / "note.txt", FormatLimitation),
-        (tmp_path / "no", InputError),
+        (tmp_path / "no", UsageError),
     ):
         with pytest.raises(error):
             import_model(path, "x", out=tmp_path / "out")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from networks_for_tests import tiny_card
 
-from medseg.errors import InputError, ModelError
+from medseg.errors import InputError, ModelError, UsageError
 from medseg.models.package import load_package, write_package
 from medseg.models.unzip import extract
 from medseg.models.zipping import write_zip
@@ -42,9 +42,9 @@ def test_a_zip_cannot_write_outside_its_folder(tmp_path):
 
 def test_what_is_no_package_is_refused(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"no zip")
-    with pytest.raises(InputError, match="cannot be unpacked"):
+    with pytest.raises(UsageError, match="it is no zip"):
         load_package(tmp_path / "a.zip")
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
         archive.writestr("readme.txt", "nothing")
-    with pytest.raises(InputError, match="0 model packages"):
+    with pytest.raises(UsageError, match="0 model packages"):
         load_package(tmp_path / "b.zip")

@@ -4,7 +4,7 @@ import pytest
 
 from medseg.cli.app import run
 from medseg.engine.evaluate import evaluate
-from medseg.errors import InputError
+from medseg.errors import UsageError
 from medseg.evaluation.options import EvaluateOptions
 from medseg.tracking.runs import OpenRun, Tracker
 
@@ -80,8 +80,8 @@ def test_figures_go_to_the_run_this_process_has_open(folders):
 def test_without_a_run_nothing_is_recorded_and_a_wrong_one_is_said_first(folders, tmp_path):
     root, _ = folders
     assert OpenRun.find(None, [root / "pred"]) is None
-    with pytest.raises(InputError, match=r"does not know the run 1234.*MLFLOW_TRACKING_URI"):
+    with pytest.raises(UsageError, match=r"does not know the run 1234.*MLFLOW_TRACKING_URI"):
         evaluate(root / "pred", root / "ref", tmp_path / "out", config=QUICK, mlflow_run="1234")
     assert not (tmp_path / "out").exists()
-    with pytest.raises(InputError, match=r"there is no mlflow\.db"):
+    with pytest.raises(UsageError, match=r"there is no mlflow\.db"):
         OpenRun.find("1234", [tmp_path])
