@@ -40,21 +40,21 @@ def test_no_result_lists_all_its_fields(name: str) -> None:
         assert not hasattr(kind.__repr__, "__wrapped__"), kind  # as dataclasses make it
 
 
-def test_results_of_two_cases_are_shown_in_one_line(tmp_path: Path) -> None:
-    data = write_msd(tmp_path / "balls", 2)
+def test_results_of_several_cases_are_shown_in_one_line(tmp_path: Path) -> None:
+    data = write_msd(tmp_path / "balls", 6)
     labels = data / "labelsTr"
     evaluation = medseg.evaluate(labels, labels, tmp_path / "first", settings="n_bootstrap=100")
-    assert repr(evaluation).startswith("Evaluation(2 cases measured, 0 failed, ")
+    assert repr(evaluation).startswith("Evaluation(6 cases measured, 0 failed, ")
     medseg.evaluate(labels, labels, tmp_path / "second", settings="n_bootstrap=100")
     comparison = medseg.compare([tmp_path / "first", tmp_path / "second"], metrics="dice", n_bootstrap=100)
-    assert repr(comparison) == "Comparison(2 evaluations, 0 tests)"  # of fewer than six cases none is claimed
+    assert repr(comparison) == f"Comparison(2 evaluations, {len(comparison.differences)} tests)"
     nib.save(nib.Nifti1Image(np.ones((8, 8, 8), np.int16), np.eye(4)), tmp_path / "scan.nii.gz")
     inspection = medseg.inspect(tmp_path / "scan.nii.gz")
     assert repr(inspection) == "Inspection(1 volumes valid, 0 rejected, 0 files skipped)"
     conversion = medseg.convert(tmp_path / "scan.nii.gz", tmp_path / "out")
     assert repr(conversion) == "Conversion(1 converted, 0 failed, 0 corrupt)"
     audited = medseg.audit(data, folds=2)
-    assert repr(audited).startswith("Audit(2 cases, ")
+    assert repr(audited).startswith("Audit(6 cases, ")
     outcome = CaseOutcome("a", "done", "a.nii.gz")
     batch = BatchResult(tmp_path, (outcome,) * 20)
     assert repr(batch) == "BatchResult(20 done, 0 files skipped)"
