@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 import time
 from collections.abc import Generator
@@ -24,6 +25,18 @@ def balls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tiny_dataset import write_msd
 
     return write_msd(tmp_path_factory.mktemp("balls") / "dataset")
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Generator[None]:
+    """Take back what the command line made of the log: its level, and the stream of the test that began it."""
+    logs = [logging.getLogger(name) for name in ("medseg", "pydicom")]
+    before = [(log.level, log.handlers[:], log.propagate) for log in logs]
+    yield
+    for log, (level, handlers, propagate) in zip(logs, before, strict=True):
+        log.setLevel(level)
+        log.handlers[:] = handlers
+        log.propagate = propagate
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

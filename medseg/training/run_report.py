@@ -27,7 +27,7 @@ CURVES = {
 
 @dataclass(frozen=True)
 class Measured:
-    """What a run that has ended came to: its package's card, Dice of the held-out cases, and the worst of them."""
+    """What a run that has ended came to: its package's card, Dice of the held-out cases, and the worst cases."""
 
     card: ModelCard | None = None
     results: Sequence[CaseDice] = ()

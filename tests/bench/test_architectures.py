@@ -92,7 +92,7 @@ def test_a_comparison_is_run_once_and_reported(dataset, architectures_file, tmp_
     assert "| no-weights | – | – | – | – | there-is-no-such-file.pth: there are no weights" in page
     assert "| no-package | – | – | – | – | a_package_nobody_has is not installed |" in page
     # Which way seconds measured here decide is the machine's affair too; tests/bench/test_claims.py has the rule.
-    assert re.search(r"\| Sliding costs more \| (holds|undecided|contradicted) \| \S+ takes ", page)
+    assert re.search(r"\| Sliding costs more \| (holds|uncertain|contradicted) \| \S+ takes ", page)
     assert "| Weights help | not tested | no-weights has no result |" in page
     assert str(tmp_path) not in page
     for name in ("architectures-blobs-dice.png", "architectures-blobs-cost.png"):

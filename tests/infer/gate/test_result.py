@@ -75,7 +75,7 @@ def test_a_volume_beyond_the_range_counts_together_with_the_field_of_view(outsid
 
 @pytest.mark.parametrize(
     ("entropy", "odd", "refused"),
-    [(0.31, True, False), (0.33, False, False), (0.33, True, True), (0.37, False, True), (None, True, False)],
+    [(0.31, True, False), (0.33, False, False), (0.34, True, True), (0.37, False, True), (None, True, False)],
 )
 def test_uncertainty_alone_must_be_far_above_the_limit_and_less_so_with_an_odd_shape(entropy, odd, refused) -> None:
     array = one_organ()
