@@ -34,14 +34,14 @@ class Finding:
 
 # Modules that what is named needs, all of them, what it is for, and what installs them.
 OPTIONAL = {
-    "openvino": ("openvino, onnx, onnxscript", "segmentation on a CPU", "openvino"),
-    "onnxruntime": ("onnxruntime, onnx, onnxscript", "running and checking ONNX models", "onnx"),
-    "nncf": ("nncf, openvino", "running models in 8 bits where that costs no accuracy", "int8"),
-    "isal": ("isal.igzip", "reading and writing gzip several times faster", "isal"),
-    "nilearn": ("nilearn.datasets", "the template scan of `medseg demo`", "demo"),
-    "pyarrow": ("pyarrow.parquet", "`medseg evaluate --parquet`", "parquet"),
-    "matplotlib": ("matplotlib.figure", "the plots of `medseg bench`", "plots"),
-    "mlflow ui": ("mlflow.server.fastapi_app", "the MLflow web page, `mlflow ui`", "ui"),
+    "openvino": ("openvino, onnx, onnxscript", "segmentation on a CPU", "openvino onnx onnxscript"),
+    "onnxruntime": ("onnxruntime, onnx, onnxscript", "running and checking ONNX models", "'medseg[onnx]'"),
+    "nncf": ("nncf, openvino", "running models in 8 bits where that costs no accuracy", "'medseg[int8]'"),
+    "isal": ("isal.igzip", "reading and writing gzip several times faster", "'medseg[isal]'"),
+    "nilearn": ("nilearn.datasets", "the template scan of `medseg demo`", "'medseg[demo]'"),
+    "pyarrow": ("pyarrow.parquet", "`medseg evaluate --parquet`", "'medseg[parquet]'"),
+    "matplotlib": ("matplotlib.figure", "the plots of `medseg bench`", "'medseg[plots]'"),
+    "mlflow ui": ("mlflow.server.fastapi_app", "the MLflow web page, `mlflow ui`", "'medseg[ui]'"),
 }
 PEERS = {
     "dciodvfy": ("checking DICOM files against the standard", "apt-get install dicom3tools"),
@@ -103,13 +103,13 @@ def _packages() -> list[Finding]:
         for name, (modules, _, _) in OPTIONAL.items()
     }
     findings = []
-    for name, (_, purpose, extra) in OPTIONAL.items():
+    for name, (_, purpose, package) in OPTIONAL.items():
         _, errors = children[name].communicate()
         if children[name].returncode == 0:
             findings.append(Finding(name, "ok", purpose))
             continue
         reason = errors.strip().rpartition("\n")[2] or f"importing it ended with {children[name].returncode}"
-        findings.append(Finding(name, "missing", f"{purpose} ({reason})", f"pip install 'medseg[{extra}]'"))
+        findings.append(Finding(name, "missing", f"{purpose} ({reason})", f"pip install {package}"))
     return findings
 
 

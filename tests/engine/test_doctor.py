@@ -12,4 +12,4 @@ def test_what_is_there_but_cannot_be_imported_is_not_called_ok(monkeypatch):
     assert (fine.verdict, fine.fix) == ("ok", "")
     assert broken.verdict == "missing"
     assert "No module named 'no_such_module'" in broken.detail
-    assert broken.fix == "pip install 'medseg[none]'"
+    assert broken.fix == "pip install none"

@@ -129,8 +129,3 @@ def openvino_core() -> Any:
     import openvino
 
     return openvino.Core()
-
-
-def has_bfloat16() -> bool:
-    """Whether OpenVINO computes in bfloat16 on this CPU, rather than falling back to float32."""
-    return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -98,7 +98,7 @@ def check_available(package: ModelPackage, options: InferOptions) -> None:
     if options.engine != "auto" and not find_spec(MODULES[options.engine]):
         raise UsageError(
             f"--engine {options.engine}: {MODULES[options.engine]} is not installed",
-            fix=f"Install medseg[{options.engine}], or use --engine torch.",
+            fix=f"Run pip install {MODULES[options.engine]}, or use --engine torch.",
         )
     if options.device.startswith("cuda"):
         from medseg.infer.engines.torch import resolve_device

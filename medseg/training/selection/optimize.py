@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from medseg.cpu_features import has_bfloat16
 from medseg.data.border_class import with_border
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.layouts import read_dataset
@@ -111,7 +112,7 @@ def parse_precisions(text: str | None) -> tuple[LowerPrecision, ...] | None:
 
 
 def _possible(requested: Sequence[LowerPrecision] | None) -> list[LowerPrecision]:
-    available = {"bfloat16": _computes_bfloat16(), "int8": can_quantize()}
+    available = {"bfloat16": has_bfloat16(), "int8": can_quantize()}
     if requested is None:
         return [precision for precision in LOWER_PRECISIONS if available[precision]]
     for precision in requested:
@@ -119,16 +120,6 @@ def _possible(requested: Sequence[LowerPrecision] | None) -> list[LowerPrecision
             fix = "Install medseg[int8]." if precision == "int8" else "Use a CPU with AVX-512-bf16 or AMX."
             raise UsageError(f"{precision} cannot be computed here", fix=fix)
     return [precision for precision in LOWER_PRECISIONS if precision in requested]
-
-
-def _computes_bfloat16() -> bool:
-    try:
-        from medseg.infer.engines.openvino import has_bfloat16
-
-        return has_bfloat16()
-    except ImportError:
-        # PyTorch computes it everywhere, though slowly.
-        return True
 
 
 def _cases(package: ModelPackage, data: Dataset, most: int) -> tuple[list[DatasetCase], list[DatasetCase], bool | None]:
