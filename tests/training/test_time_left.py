@@ -3,6 +3,7 @@
 import copy
 import logging
 import re
+import time
 
 import pytest
 import torch
@@ -17,33 +18,42 @@ from medseg.training.device import choose_device
 from medseg.training.options import TrainOptions
 from medseg.training.run import train
 from medseg.training.samples.inputs import gather
+from medseg.training.step import Stepper
 from medseg.training.training_run import TrainingRun
 
 BUDGET = {"epochs": None, "split": {"folds": 1}}
 
 
-def test_the_time_left_and_its_steps_are_said_before_training(balls, tmp_path, caplog):
+def test_the_time_left_and_its_steps_are_said_before_training(balls, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(time_left, "_seconds_a_step", lambda _loop: 0.1)
     caplog.set_level(logging.INFO, "medseg.train")
     train(balls, tmp_path, config=train_config(**BUDGET, iterations_per_epoch=1, time_budget=3.0), device="cpu")
     said = [record.getMessage() for record in caplog.records]
     at = next(number for number, text in enumerate(said) if "are left for training" in text)
     assert at < next(number for number, text in enumerate(said) if text.startswith("Epoch 0"))
     found = re.match(
-        r"Of the time budget of 3 seconds, ([\d.]+) seconds are left for training: about (\d+) steps", said[at]
+        r"Of the time budget of 3 seconds, ([\d.]+) seconds are left for training: about (\d+) steps at 0.1 s", said[at]
     )
     assert 0 < float(found[1]) < 3
-    done = read_checkpoint(tmp_path / "checkpoint.pt")["step"]
-    assert int(found[2]) / 4 < done < int(found[2]) * 4
+    assert abs(int(found[2]) - float(found[1]) / 0.1) <= 1
 
 
 @pytest.mark.parametrize("estimate", ["before the first step", "too low"])
 def test_less_than_an_epoch_is_refused_and_a_longer_budget_resumes(estimate, balls, tmp_path, monkeypatch):
     """Also where steps turn out slower than those timed beforehand."""
-    if estimate == "too low":
-        monkeypatch.setattr(time_left, "_seconds_a_step", lambda _loop: 1e-6)
-    config = train_config(**BUDGET, iterations_per_epoch=60, time_budget=1.2)
-    with pytest.raises(UsageError, match="less than an epoch of 60 steps") as refused:
-        train(balls, tmp_path, config=config, device="cpu")
+    config = train_config(**BUDGET, iterations_per_epoch=60, time_budget=1.0)
+    step = Stepper.step
+
+    def slow(*arguments):
+        time.sleep(0.05)
+        return step(*arguments)
+
+    with monkeypatch.context() as patched:
+        seconds = 1e-6 if estimate == "too low" else 1.0
+        patched.setattr(time_left, "_seconds_a_step", lambda _loop: seconds)
+        patched.setattr(Stepper, "step", slow)
+        with pytest.raises(UsageError, match="less than an epoch of 60 steps") as refused:
+            train(balls, tmp_path, config=config, device="cpu")
     assert refused.value.exit_code == 2
     assert not (tmp_path / "model").exists()
     assert (tmp_path / "checkpoint.pt").exists() == (estimate == "too low")
