@@ -285,6 +285,15 @@ def test_moments_names_addresses_and_unknown_elements_outside_the_table_go(tmp_p
         assert word not in content
 
 
+def test_a_name_outside_the_table_goes_also_where_it_is_too_short_to_be_searched_for(tmp_path):
+    source, _ = small_series(tmp_path / "in", shape=(8, 8, 1))
+    image = pydicom.dcmread(source.files[0])
+    image.SecondaryReviewerName = "Ng"
+    image.save_as(source.files[0])
+    (path,) = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY).written
+    assert not pydicom.dcmread(path).get("SecondaryReviewerName")
+
+
 def test_an_overlay_in_the_unused_bits_is_in_uncertainty(tmp_path):
     source, _ = small_series(tmp_path / "in", shape=(8, 8, 1))
     image = pydicom.dcmread(source.files[0])
