@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from medseg.infer.gate.refusal import Refusal, refusal
 from medseg.infer.gate.values import UNITS, Values, what_is_wrong
 from medseg.models.card import ModelCard
@@ -136,13 +138,13 @@ def _units(scan: Scan, card: InputCard) -> str | None:
 
 
 def _brightness(scan: Scan, card: InputCard) -> str | None:
-    planes = [Values(channel) for channel in scan.array]
-    gray = all((channel.planes == planes[0].planes).all() for channel in planes[1:])
+    first, *others = [Values(channel) for channel in scan.array]
+    gray = all(np.array_equal(channel.planes, first.planes, equal_nan=True) for channel in others)
     accepts = _accepts(card)
     limits = accepts.brightness_gray if gray else accepts.brightness_color
     if limits is None:
         return None
-    found = planes[0].brightness
+    found = first.brightness
     if limits[0] - BRIGHTNESS_SLACK <= found <= limits[1] + BRIGHTNESS_SLACK:
         return None
     what = "gray" if gray else "color"

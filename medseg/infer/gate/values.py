@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -60,9 +61,14 @@ class Values:
 
     @cached_property
     def percentiles(self) -> tuple[float, float, float]:
-        """Low percentile, median and high percentile of voxels from everywhere."""
+        """Low percentile, median and high percentile of finite voxels from everywhere; NaN where none is."""
         step = max(1, int(np.ceil((self.array.size / MOST) ** (1 / sum(n > 1 for n in self.array.shape)))))
-        low, middle, high = np.percentile(self.array[::step, ::step, ::step], (LOW, 50, HIGH))
+        sample = self.array[::step, ::step, ::step]
+        if self.finite < 1.0:
+            sample = sample[np.isfinite(sample)]
+        if sample.size == 0:
+            return math.nan, math.nan, math.nan
+        low, middle, high = np.percentile(sample, (LOW, 50, HIGH))
         return float(low), float(middle), float(high)
 
     @property
@@ -134,7 +140,9 @@ def what_is_wrong(values: Values) -> str | None:
 def no_hounsfield(values: Values) -> str | None:
     """Why these are no Hounsfield units: a CT shows air or fat, whose are below 0, and no units are so large."""
     low, _, high = values.percentiles
-    if low >= 0 or high - low < 50 or values.lowest < -10000 or high > 30000:
+    if values.lowest < -10000:  # of too few voxels, perhaps, for a percentile to show it
+        low = values.lowest
+    if low >= 0 or high - low < 50 or low < -10000 or high > 30000:
         return f"has intensities from {low:.4g} to {high:.4g}, which are no Hounsfield units of a CT"
     return None
 

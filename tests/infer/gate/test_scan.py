@@ -77,6 +77,12 @@ def test_volumes_and_light_gray_images_are_not_for_the_model_of_nuclei() -> None
     assert refuse_scan(dark, NUCLEI) is None
 
 
+def test_a_pixel_that_is_nan_does_not_make_a_gray_image_a_color_one() -> None:
+    gray = np.exp(20 * scan((200, 200, 1)).array).repeat(3, axis=0)
+    gray[:, 100, 100] = np.nan
+    assert refuse_scan(Scan(gray, Geometry(np.eye(4), (200, 200, 1))), NUCLEI) is None
+
+
 def test_what_a_card_does_not_state_is_not_checked_and_that_is_said_once() -> None:
     silent = HIPPOCAMPUS.model_copy(
         update={"input": HIPPOCAMPUS.input.model_copy(update={"accepts": None, "body_parts": ()})}

@@ -79,6 +79,12 @@ def test_hounsfield_units_reach_below_zero(scale, shift, good) -> None:
     assert (no_hounsfield(Values(ct.astype(np.float32))) is None) is good
 
 
+def test_the_message_names_the_few_voxels_that_are_no_hounsfield_units() -> None:
+    ct = np.abs(TISSUE) - 900
+    ct[0, 0, 0] = -32768
+    assert "from -3.277e+04 to" in no_hounsfield(Values(ct))
+
+
 @pytest.mark.parametrize(("scale", "shift", "good"), [(0.01, 0, True), (100, 0, False), (0.01, -20, False)])
 def test_uptake_is_of_the_order_of_one(scale, shift, good) -> None:
     assert (no_suv(Values(np.abs(TISSUE).astype(np.float32) * scale + shift)) is None) is good
@@ -88,3 +94,12 @@ def test_brightness_is_where_the_median_lies() -> None:
     dark = np.linspace(0, 1, 10_000).reshape(100, 100, 1) ** 3
     assert Values(dark).brightness == pytest.approx(0.125, abs=0.02)
     assert Values(1 - dark).brightness == pytest.approx(0.875, abs=0.02)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_voxels_that_are_not_finite_count_neither_for_brightness_nor_for_units(value) -> None:
+    light = 1 - np.linspace(0, 1, 10_000).reshape(100, 100, 1) ** 3
+    light[::7] = value
+    assert Values(light).brightness == pytest.approx(0.875, abs=0.02)
+    assert "no standardized uptake values" in no_suv(Values(light * 1e5))
+    assert Values(np.full((4, 4, 4), value)).brightness == 0
