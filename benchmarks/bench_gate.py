@@ -31,6 +31,7 @@ from medseg.infer.gate.values import Values
 from medseg.infer.predictor import Predictor
 from medseg.io.discover import discover
 from medseg.io.read import read_labels, read_scan
+from medseg.training.selection.validate import dice
 from medseg.types import Geometry, Scan
 
 CROP = np.array([36, 50, 36])  # mm; the median of the hippocampus crops
@@ -72,10 +73,6 @@ def resampled(scan, spacing, order=3):
     return Scan(array[np.newaxis], Geometry(affine, tuple(int(n) for n in size)), scan.modality)
 
 
-def dice(found, reference):
-    return 2 * np.sum(found & reference) / max(1, found.sum() + reference.sum())
-
-
 def outcome(model, scan):
     """How a scan ends, and the reason it is withheld for."""
     if model.card.result is None:  # nothing is looked at after the network, so it need not run
@@ -95,7 +92,7 @@ def hippocampi(data):
         yield path.name, medseg.load_scan(path), read_labels(data / "hippocampus" / "labelsTr" / path.name)
 
 
-def pictures(data):
+def images_2d(data):
     for path in sorted((data / "nuclei" / "images").iterdir()):
         yield path.name, medseg.load_scan(path)
 
@@ -114,7 +111,7 @@ def cards(data):
         for value in (1, 2):
             components[value, int(cc3d.connected_components(labels.array == value, connectivity=26).max())] += 1
     gray, color = [], []
-    for _, scan in pictures(data):
+    for _, scan in images_2d(data):
         same = (scan.array[1:] == scan.array[0]).all()
         (gray if same else color).append(Values(scan.array[0]).brightness)
     return {
@@ -144,12 +141,7 @@ def tolerance(data, every=12):
             shape = tuple(min(a, b) for a, b in zip(back.shape, labels.array.shape, strict=True))
             cut = tuple(slice(n) for n in shape)
             entropy = mean_boundary_entropy(result.segmented.prediction)
-            found[str(spacing)].append((dice(back[cut] > 0.5, labels.array[cut] > 0), entropy, len(result.warnings)))
-    spacing_rows = {
-        key: [round(float(np.mean([d for d, _, _ in v])), 3), round(float(np.min([d for d, _, _ in v])), 3),
-              round(float(np.max([e for _, e, _ in v])), 3)]
-        for key, v in found.items()
-    }  # fmt: skip
+            found[str(spacing)].append((dice(back[cut] > 0.5, labels.array[cut] > 0), entropy))
     extents = {}
     for name in ("icbm152_2009c_sym_cerebra", "skullstripped_niivue_aseg", "synthetic_head_01"):
         scan = medseg.load_scan(data / "heads" / name / "image.nii.gz")
@@ -164,12 +156,17 @@ def tolerance(data, every=12):
                 reference = crop_of(mask, center, size).array[0] > 0.5
                 entropy = mean_boundary_entropy(result.segmented.prediction)
                 extents.setdefault(str(scale), []).append((dice(result.labels.array > 0, reference), entropy))
-    extent_rows = {
-        key: [round(float(np.mean([d for d, _ in v])), 3), round(float(np.min([d for d, _ in v])), 3),
-              round(float(np.max([e for _, e in v])), 3)]
-        for key, v in extents.items()
-    }  # fmt: skip
-    return {"spacing": spacing_rows, "extent": extent_rows, "cases": len(next(iter(found.values())))}
+    cases = len(next(iter(found.values())))
+    return {"spacing": summarized(found), "extent": summarized(extents), "cases": cases}
+
+
+def summarized(measured):
+    """Mean and least Dice and most entropy of each row, from its pairs of Dice and entropy."""
+    rows = {key: np.array(pairs).T for key, pairs in measured.items()}
+    return {
+        key: [round(float(figure), 3) for figure in (overlap.mean(), overlap.min(), entropy.max())]
+        for key, (overlap, entropy) in rows.items()
+    }
 
 
 def turned(data):
@@ -213,7 +210,7 @@ def suitable(data):
         for spacing in (0.5, 1.5, 2.0):
             found[f"{spacing} mm {name}"] = outcome(model, resampled(scan, spacing))
     model = medseg.load_model("nuclei", engine="torch")
-    for name, scan in pictures(data):
+    for name, scan in images_2d(data):
         found[f"nuclei/{name}"] = outcome(model, scan)
     return found
 
@@ -271,10 +268,9 @@ def wrong(data):
     for series, scan in scans_below(data):
         path = series.files[0].relative_to(data)
         kind = path.parts[0]
-        own = {"hippocampus": "hippocampus", "nuclei": "nuclei"}.get(kind)
-        labels = any(part in ("labelsTr", "instances", "labels", "label") or "label" in part for part in path.parts)
+        labels = any("label" in part or part == "instances" for part in path.parts)
         for model in found:
-            if own == model and not labels:
+            if kind == model and not labels:
                 continue
             if model == "hippocampus" and kind == "dicom" and max(scan.geometry.shape) < 60:
                 continue  # a hippocampus crop of a clinical study

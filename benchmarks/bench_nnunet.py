@@ -99,7 +99,7 @@ def _write_page(path: Path, result: dict[str, object], labels: Sequence[str]) ->
         ratios = [f"{found.get(f'cpu_s_ratio_{p}', '')}" for p in ("nnunet", "nnunet_one_process")]
         wall = found.get("wall_s_ratio_nnunet_one_process", "")
         agreed = f"{found['agreement']:.5f}" if "agreement" in found else ""
-        rows[label.replace("_", ", ")] = [
+        rows[label.replace("_", ", ", 1).replace("_", " ")] = [
             *(found[key] for key in ("cpu_s", "wall_s", "peak_gb")), *ratios, wall,
             found.get("peak_gb_ratio_nnunet", ""), agreed,
         ]  # fmt: skip
@@ -123,7 +123,7 @@ def _write_page(path: Path, result: dict[str, object], labels: Sequence[str]) ->
             markdown.table(columns, rows),
             "One scan, the whole command, when it has been run before:",
             markdown.table(["CPU-s", "wall s", "GB"], {k: list(v.values()) for k, v in one.items()}),
-            *([] if not drops else _optimized(drops)),
+            *(_optimized(drops) if drops else []),
         ],
     )
 

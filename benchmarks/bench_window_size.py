@@ -24,6 +24,7 @@ from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.read import load_scan
 from medseg.models.package import load_package
+from medseg.training.selection.validate import dice
 
 WAYS = {
     "default": {},
@@ -36,8 +37,7 @@ WAYS = {
 def mean_dice(found: np.ndarray, truth: np.ndarray) -> float:
     """Mean over the classes that the reference holds."""
     values = [value for value in np.unique(truth) if value]
-    pairs = [(found == value, truth == value) for value in values]
-    return float(np.mean([2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in pairs]))
+    return float(np.mean([dice(found == value, truth == value) for value in values]))
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def main() -> None:
     package = load_package(options.model)
     fixed = {"device": "cpu", "engine": "openvino", "precision": "float32"}
     predictors = {name: Predictor(package, InferOptions(**fixed, **way)) for name, way in WAYS.items()}
-    dice: dict[str, list[float]] = {name: [] for name in WAYS}
+    found: dict[str, list[float]] = {name: [] for name in WAYS}
     seconds, entropy = dict.fromkeys(WAYS, 0.0), {"not seen": [], "trained on": []}
     for path in unseen:
         scan, truth = load_scan(path), np.asarray(nib.load(options.dataset / "labelsTr" / path.name).dataobj)
@@ -62,17 +62,17 @@ def main() -> None:
             begun = time.process_time()
             prediction = predictor.segment(scan)
             seconds[name] += time.process_time() - begun
-            dice[name].append(mean_dice(prediction.labels.array, truth))
+            found[name].append(mean_dice(prediction.labels.array, truth))
             if name == "default":
                 entropy["not seen"].append(mean_boundary_entropy(prediction))
     entropy["trained on"] = [mean_boundary_entropy(predictors["default"].segment(load_scan(path))) for path in seen]
     rows = {}
     for name in WAYS:
-        loss = np.subtract(dice[name], dice["default"])
+        loss = np.subtract(found[name], found["default"])
         error = loss.std(ddof=1) / len(loss) ** 0.5
         rows[name] = [
             f"{seconds[name] / len(unseen):.2f}",
-            f"{np.mean(dice[name]):.4f}",
+            f"{np.mean(found[name]):.4f}",
             f"{loss.mean():+.4f} ± {error:.4f}",
         ]
     table = markdown.table(["CPU-s a case", "mean Dice", "against the default"], rows)
