@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from markdown import machine
 from peer_environments import install
 from scipy import ndimage
 
@@ -174,11 +175,6 @@ def growth(folder, cases, tools, what):
     return lines
 
 
-def cpu_name():
-    with Path("/proc/cpuinfo").open() as info:
-        return next((line.split(":")[1].strip() for line in info if line.startswith("model name")), platform.machine())
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
@@ -205,7 +201,7 @@ def page(lines, ratios, by_labels, by_size, full, middle):
     join = "\n".join
     return f"""# How fast medseg measures
 
-Made by `python benchmarks/bench_evaluate.py` on one core of {cpu_name()}, Python {platform.python_version()},
+Made by `python benchmarks/bench_evaluate.py` on one core ({machine()}), Python {platform.python_version()},
 numpy {np.__version__}. Ten organ-like labels on {" x ".join(map(str, full))} voxels of
 {" x ".join(map(str, SPACING))} mm. medseg measures everything it has but objects (row one) or with objects (row two):
 Dice, IoU, precision, recall, volumes, HD, HD95, ASSD, MASD, NSD, boundary IoU; the others measure Dice, HD95 and NSD at

@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from markdown import machine
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks" / "objects.md"
 FULL = (512, 512, 800)
@@ -233,7 +234,7 @@ CPU-s on {full[0]} x {full[1]} x {full[2] // 4} voxels, with radii of 4 to {SMAL
 
 {table(third)}
 
-Measured with {tools}, Python {platform.python_version()}, on {os.cpu_count()} cores of {_processor()}.
+Measured with {tools}, Python {platform.python_version()}, on {machine()}.
 """
     if quick:
         print(text)
@@ -241,13 +242,6 @@ Measured with {tools}, Python {platform.python_version()}, on {os.cpu_count()} c
     PAGE.parent.mkdir(parents=True, exist_ok=True)
     PAGE.write_text(text, encoding="utf-8")
     print(f"wrote {PAGE.relative_to(PAGE.parents[2])}")
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.machine()
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from unittest import mock
 
 import torch
+from markdown import machine
 
 from medseg.models.registry import build_network
 from medseg.training import cpu_parallel
@@ -80,8 +80,7 @@ def main() -> None:
             step()
             now = time.process_time() - cpu, time.perf_counter() - wall
             best[name] = tuple(map(min, now, best.get(name, now)))  # type: ignore[assignment]
-    limit = os.environ.get("ONEDNN_MAX_CPU_ISA")
-    print(f"{torch.backends.cpu.get_cpu_capability()}{f', oneDNN up to {limit}' if limit else ''}, {BATCH} threads")
+    print(f"{machine()}, {BATCH} threads")
     print("\n| | CPU-s a step | of the first | wall s |\n|---|---|---|---|")
     before = next(iter(best.values()))[0]
     for name, (cpu, wall) in best.items():

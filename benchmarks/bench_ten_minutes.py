@@ -24,8 +24,8 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import torch
 import yaml
+from markdown import machine
 
 
 def withheld(dataset: Path, count: int, folder: Path) -> tuple[Path, list[str]]:
@@ -101,7 +101,7 @@ def main() -> None:
         parser.error(f"{out} is there already")
     cost = run(["train", dataset, "--out", out, "--device", "cpu", "--time-budget", chosen.budget])
     card = yaml.safe_load((out / "model" / "model.yaml").read_text())
-    print(f"- {torch.backends.cpu.get_cpu_capability()}, oneDNN up to {os.environ.get('ONEDNN_MAX_CPU_ISA', 'any')}")
+    print(f"- {machine()}")
     print(f"- {card['training']['duration']}, {card['training']['cases']} cases trained on")
     print(f"- whole command: {cost['wall_s']:.0f} s, {cost['cpu_s']:.0f} CPU-s, {cost['peak_gb']:.2f} GB at most")
     print(f"- mean Dice of the cases held out: {shown(held_out_dice(out))}")

@@ -22,6 +22,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from markdown import machine
+
 BATCH = 2
 WARM_UP = 3
 NUMBER, NAME = 4, "Dataset004_Bench"
@@ -164,7 +166,6 @@ def _result(steps: int, wall: float, cpu: float, waiting: float) -> dict[str, An
         "cpu_s_per_step": round(cpu / steps, 3),
         "data_wait_fraction": round(waiting, 4),
         "threads": torch.get_num_threads(),
-        "instruction_set": torch.backends.cpu.get_cpu_capability(),
         "torch": torch.__version__,
     }
 
@@ -202,9 +203,7 @@ def main() -> None:
             text=True,
         )
         rows[side] = json.loads(done.stdout.splitlines()[-1])
-    print(
-        f"{rows['fp32']['instruction_set']}, oneDNN up to {os.environ.get('ONEDNN_MAX_CPU_ISA', 'what the CPU has')}\n"
-    )
+    print(f"{machine()}\n")
     print("| | steps a second | of nnU-Net's | CPU-s a step | waiting for data |")
     print("|---|---|---|---|---|")
     for side, name in (("nnunet", "nnU-Net"), ("fp32", "medseg, float32"), ("bf16", "medseg, bfloat16")):
