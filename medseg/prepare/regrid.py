@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from medseg.errors import GeometryMismatch
@@ -14,8 +16,9 @@ SLACK = 0.05
 
 def covers_slab(part: Geometry, whole: Geometry) -> bool:
     """Whether a grid has the other's size, but for slices that it may lack along one axis, as a DICOM SEG does."""
-    ours, theirs = sorted(part.shape), sorted(whole.shape)
-    return sum(a != b for a, b in zip(ours, theirs, strict=True)) <= 1 and ours <= theirs
+    # Axes may be permuted, so that sizes are compared in any order.
+    own, missing = Counter(part.shape) - Counter(whole.shape), Counter(whole.shape) - Counter(part.shape)
+    return own.total() <= 1 and sum(own.elements()) <= sum(missing.elements())
 
 
 def regrid(labels: LabelMap, geometry: Geometry, *, where: object = None) -> LabelMap:
@@ -42,9 +45,9 @@ def regrid(labels: LabelMap, geometry: Geometry, *, where: object = None) -> Lab
         how = "their voxels lie between the scan's" if is_turn else "their voxels differ in size or direction"
         raise GeometryMismatch(f"the labels are not on the scan's grid: {how}", where=where, fix=fix)
     corners = np.array([np.zeros(3, int), np.array(labels.geometry.shape) - 1]) @ turn.T + shift
-    before, beyond = corners.min(axis=0) < 0, corners.max(axis=0) >= geometry.shape
-    short = (corners.min(axis=0) > 0) | (corners.max(axis=0) < np.array(geometry.shape) - 1)
-    if (before | beyond).any() and (short & ~(before & beyond)).any():
+    first, last, end = corners.min(axis=0), corners.max(axis=0), np.array(geometry.shape) - 1
+    # Labels that reach further than the grid somewhere must not be shorter than it elsewhere.
+    if ((first < 0) | (last > end)).any() and ((first > 0) | (last < end)).any():
         shapes = f"{labels.geometry.shape} and {geometry.shape}"
         raise GeometryMismatch(f"neither grid holds the other (shapes {shapes})", where=where, fix=fix)
     indices = np.argwhere(labels.array)

@@ -5,7 +5,7 @@ import pytest
 from objects_for_tests import ORDERS, oblique_affine
 
 from medseg.errors import GeometryMismatch
-from medseg.prepare.regrid import regrid
+from medseg.prepare.regrid import covers_slab, regrid
 from medseg.types import Geometry, LabelMap, LabelTable
 
 TABLE = LabelTable.unnamed([1, 2])
@@ -35,6 +35,20 @@ def test_a_slab_finds_its_place_in_the_whole():
     slab = LabelMap(whole.array[:, :, 1:3], Geometry(affine, (6, 5, 2)), TABLE)
     assert np.array_equal(regrid(slab, whole.geometry).array, whole.array)
     assert np.array_equal(regrid(whole, slab.geometry).array, slab.array)  # nothing lies outside the slab
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "covers"),
+    [
+        ((512, 512, 10), (512, 512, 600), True),
+        ((10, 512, 512), (512, 512, 600), True),
+        ((6, 5, 4), (5, 4, 6), True),
+        ((512, 512, 601), (512, 512, 600), False),
+        ((511, 512, 10), (512, 512, 600), False),
+    ],
+)
+def test_a_slab_lacks_slices_along_one_axis(part, whole, covers):
+    assert covers_slab(Geometry(np.eye(4), part), Geometry(np.eye(4), whole)) is covers
 
 
 def test_labels_outside_are_never_dropped():
