@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from medseg.errors import MedsegError, UsageError
+from medseg.errors import InputError, MedsegError, UsageError
 from medseg.evaluation.case import CaseResult, find_probabilities, measure_files
 from medseg.evaluation.evaluation import Evaluation
 from medseg.evaluation.files.case_table import read_table
@@ -72,8 +72,9 @@ def measure_folders(files: EvaluationFiles, options: EvaluateOptions) -> Evaluat
     pairing = pair_cases(files.predictions, files.references, known, keep_names=options.keep_names)
     _log_unpaired(pairing)
     pairing = replace(pairing, pairs=with_training(pairing.pairs, files.predictions))
-    names = dict(options.classes or class_names(files.references))
-    _check_values(options, class_names(files.references))
+    described = _described(files.references, options)
+    _check_values(options, described)
+    names = dict(options.classes or described)
     results: list[CaseResult] = []
     failed = dict(pairing.failed)
     outcomes = _measure_all(pairing.pairs, names, options, files.probabilities)
@@ -103,6 +104,16 @@ def measure_folders(files: EvaluationFiles, options: EvaluateOptions) -> Evaluat
         names,
         warnings,
     )
+
+
+def _described(references: Path, options: EvaluateOptions) -> dict[int, str]:
+    """Classes that the dataset of the references says it has; not needed where the options name the classes."""
+    try:
+        return class_names(references)
+    except InputError:
+        if options.classes is None:
+            raise
+        return {}
 
 
 def _requested(options: EvaluateOptions) -> list[tuple[str, int]]:

@@ -11,7 +11,7 @@ import pytest
 
 from medseg.cli.app import run
 from medseg.engine.evaluate import evaluate
-from medseg.errors import MissingDependency, UsageError
+from medseg.errors import InputError, MissingDependency, UsageError
 from medseg.evaluation.options import EvaluateOptions, options_from
 from medseg.tracking.evaluation_figures import tracked_figures
 
@@ -202,6 +202,14 @@ def test_jobs_change_nothing(folders):
 def test_two_files(folders):
     report = evaluate(folders / "pred" / "b" / "labels.nii.gz", folders / "ref" / "labelsTr" / "a.nii.gz", config=QUICK)
     assert values(report, "dice")["b", "liver"] == 0.875
+
+
+def test_a_dataset_description_that_cannot_be_read_is_not_needed_where_classes_are_named(folders):
+    (folders / "ref" / "dataset.json").write_text("{")
+    with pytest.raises(InputError, match="or use --class 1=NAME"):
+        evaluate(folders / "pred", folders / "ref", config=QUICK)
+    named = QUICK.model_copy(update={"classes": {1: "liver"}})
+    assert values(evaluate(folders / "pred", folders / "ref", config=named), "dice")["a", "liver"] == 1
 
 
 def test_figures_for_a_tracker(folders):
