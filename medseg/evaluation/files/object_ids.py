@@ -23,8 +23,8 @@ def numbered_objects(labels: LabelMap) -> tuple[int, ...]:
     if len(values) < FEWEST or len(values) < DENSE * max(values):
         return ()
     boxes = ndimage.find_objects(labels.array)
-    chosen = [(value, box) for value, box in enumerate(boxes, start=1) if box is not None and value in set(values)]
-    chosen = chosen[:: -(-len(chosen) // LOOKED_AT)] if chosen else []
+    boxed = [(value, box) for value in sorted(values) if value <= len(boxes) and (box := boxes[value - 1]) is not None]
+    chosen = boxed[:: max(1, -(-len(boxed) // LOOKED_AT))]
     around = np.ones((3,) * labels.array.ndim)
     single = sum(ndimage.label(labels.array[box] == value, around)[1] == 1 for value, box in chosen)
     return tuple(values) if len(chosen) >= FEWEST and single >= SINGLE * len(chosen) else ()

@@ -48,12 +48,9 @@ def _names(pair: CasePair) -> tuple[str, ...]:
 
 def _trained_on(predictions: Path) -> list[str]:
     """Case ids in the `run.json` of a batch's folder, or of the one a single file of it lies in."""
-    folders = [predictions] if predictions.is_dir() else [predictions.parent.parent]
-    for folder in folders:
-        try:
-            found = json.loads((folder / "run.json").read_text(encoding="utf-8")).get("trained_on")
-        except (OSError, ValueError, AttributeError):
-            continue
-        if isinstance(found, list):
-            return [str(name) for name in found]
-    return []
+    folder = predictions if predictions.is_dir() else predictions.parent.parent
+    try:
+        found = json.loads((folder / "run.json").read_text(encoding="utf-8")).get("trained_on")
+    except (OSError, ValueError, AttributeError):
+        return []
+    return [str(name) for name in found] if isinstance(found, list) else []
