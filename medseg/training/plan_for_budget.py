@@ -26,11 +26,13 @@ def plan_for_budget(plan: Plan, seconds: float, classes: int) -> Plan:
     reason = f"{seconds / 60:.3g} minutes give about {steps:.0f} steps on this machine"
     if steps < ENOUGH_STEPS and network["dimensions"] == 3:
         multiples = [math.prod(axis) for axis in zip(*network["arguments"]["strides"], strict=True)]
-        patch = [max(1, round(SMALLER * n / k)) * k for n, k in zip(patch, multiples, strict=True)]
-        reason += (
-            f", fewer than {ENOUGH_STEPS}; of patches of {' x '.join(map(str, patch))} about "
-            f"{steps * math.prod(plan.values['input']['patch']) / math.prod(patch):.0f}"
-        )
+        smaller = [max(1, round(SMALLER * n / k)) * k for n, k in zip(patch, multiples, strict=True)]
+        reason += f", fewer than {ENOUGH_STEPS}"
+        # A patch of one or two multiples of the strides stays as it is.
+        if smaller != patch:
+            more = steps * math.prod(patch) / math.prod(smaller)
+            reason += f"; of patches of {' x '.join(map(str, smaller))} about {more:.0f}"
+            patch = smaller
     values = {**plan.values, "input": {**plan.values["input"], "patch": patch}}
     return replace(
         plan, values=values, reasons={**plan.reasons, "input.patch": f"{plan.reasons['input.patch']} {reason}."}

@@ -42,3 +42,6 @@ def test_the_reason_says_how_many_steps_there_will_be(monkeypatch):
         "Why. 10.7 minutes give about 900 steps on this machine, fewer than 1000; of patches of 24 x 32 x 24 about "
         "2000."
     )
+    assert planned(monkeypatch, 900, patch=(8, 16, 8)).reasons["input.patch"] == (
+        "Why. 10.7 minutes give about 900 steps on this machine, fewer than 1000."
+    ), "a patch that cannot be smaller"
