@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from medseg.training.cpu_convolution import InOneDnn
+from medseg.models.onednn_convolution import InOneDnn
 
 Scores = Tensor | list[Tensor]
 

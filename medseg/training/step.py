@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from medseg.data.dataset import Dataset
-from medseg.training.cpu_convolution import InOneDnn
+from medseg.models.onednn_convolution import InOneDnn
 from medseg.training.cpu_parallel import SideBySide, one_thread
 from medseg.training.device import memory_format
 from medseg.training.ema import Ema

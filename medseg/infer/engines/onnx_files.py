@@ -10,15 +10,12 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from medseg.errors import ModelError
 from medseg.infer.activations import UNKNOWN_CHANNELS, activation_bytes
 from medseg.models.package import ONNX_FILE, REPORT_FILE, ModelPackage, file_sha256
 from medseg.resources import store_folder
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+from contextlib import nullcontext
 from copy import copy
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,9 +19,9 @@ from medseg.errors import ModelError, UsageError, first_line
 from medseg.infer.activations import UNKNOWN_CHANNELS
 from medseg.infer.agreement import EnsembleAgreement
 from medseg.infer.engines.base import with_window
-from medseg.infer.engines.onednn import use_onednn
 from medseg.infer.engines.torch_ensemble import compare, found_in
 from medseg.models.card import ModelCard
+from medseg.models.onednn_convolution import InOneDnn
 from medseg.models.package import ModelPackage
 from medseg.models.registry import build_network
 from medseg.models.trust import is_trusted
@@ -80,9 +81,8 @@ class TorchEngine:
         self.threads = torch.get_num_threads()
         self._lock = OneAtATime()
         self._compiled = compiled
-        if self.device.type == "cpu" and not (self._lower or compiled):
-            for network in self._networks:
-                use_onednn(network)
+        # A compiled network is not run by PyTorch's functions, and bfloat16 always goes to oneDNN.
+        self._in_onednn = self.device.type == "cpu" and not (self._lower or compiled)
         if compiled:
             self._networks = [torch.compile(network) for network in self._networks]
         self._card = card
@@ -132,7 +132,8 @@ class TorchEngine:
             ) from error
 
     def _compute(self, windows: torch.Tensor) -> torch.Tensor:
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._lower):
+        own = InOneDnn() if self._in_onednn else nullcontext()
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self._lower), own:
             shown = windows.to(self.device, non_blocking=True)
             shown = (shown[..., 0] if self._flat else shown).contiguous(memory_format=self._layout)
             # All members on the same window while it is in the CPU's cache.

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from medseg.infer.engines.onednn import use_onednn
 from medseg.infer.engines.torch import TorchEngine
+from medseg.models.onednn_convolution import InOneDnn
 from medseg.models.package import load_package
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch has no oneDNN here")
@@ -41,8 +41,8 @@ def test_the_result_is_that_of_pytorch(layer):
     image = torch.randn(1, 3, *(9,) * (len(layer.kernel_size)), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         expected = layer(image)
-        use_onednn(nn.Sequential(layer))
-        found = layer(image)
+        with InOneDnn():
+            found = layer(image)
     assert found.shape == expected.shape
     assert torch.allclose(found, expected, atol=1e-5)
 
@@ -53,6 +53,6 @@ def test_a_class_of_its_own_computes_what_it_computes():
             return 2 * super().forward(image)
 
     layer = Doubled(1, 1, 1, bias=False)
-    use_onednn(nn.Sequential(layer))
     image = torch.ones(1, 1, 2, 2, 2)
-    assert torch.equal(layer(image), 2 * layer.weight.expand(1, 1, 2, 2, 2))
+    with torch.inference_mode(), InOneDnn():
+        assert torch.equal(layer(image), 2 * layer.weight.expand(1, 1, 2, 2, 2))

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
+from medseg.models.onednn_convolution import InOneDnn
 from medseg.models.registry import build_network
-from medseg.training.cpu_convolution import InOneDnn
 from medseg.training.cpu_parallel import SideBySide
 from medseg.training.losses import segmentation_loss
 

@@ -1,8 +1,9 @@
-"""3D convolutions of single patches in oneDNN, where PyTorch takes a slow path: on CPUs, in float32.
+"""Convolutions of single windows and patches in oneDNN, where PyTorch takes a slow path: on CPUs, in float32.
 
 PyTorch gives a float32 convolution to oneDNN only if there are several samples, or channels times the first two axes
-are more than 20,480 (`use_mkldnn` in ATen's Convolution.cpp, as of 2.13). For a patch alone, as
-`medseg.training.cpu_parallel` shows it, it takes `slow_conv3d`, which is 3 to 10 times slower forward and backward.
+are more than 20,480 (`use_mkldnn` in ATen's Convolution.cpp, as of 2.13). For one window of an inference, or a patch
+alone, as `medseg.training.cpu_parallel` shows it, it takes `slow_conv3d`, which is 3 to 10 times slower forward and
+backward.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ ONES, ZEROS = [1, 1, 1], [0, 0, 0]
 
 
 class InOneDnn(TorchFunctionMode):
-    """Inside, no 3D convolution in float32 on the CPU takes PyTorch's slow path; results differ by rounding only.
+    """Inside, no convolution in float32 on the CPU takes PyTorch's slow path; results differ by rounding only.
 
-    Convolutions with groups or dilation, and transposed ones whose kernels overlap, are left as they are.
+    Where gradients are taken this holds for 3D convolutions without groups and dilation. Transposed ones whose kernels
+    overlap, and padding named by a word, are always left as they are.
     """
 
     def __torch_function__(
@@ -33,13 +35,17 @@ class InOneDnn(TorchFunctionMode):
 
 
 def _is_plain(x: Tensor) -> bool:
-    if x.dim() != 5 or x.device.type != "cpu" or x.dtype != torch.float32:
+    if x.device.type != "cpu" or x.dtype != torch.float32 or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     return not torch.is_autocast_enabled("cpu")
 
 
 def _convolution(input: Tensor, weight: Tensor, bias: Tensor | None = None, *rest: Any, **named: Any) -> Tensor | None:
     given = dict(zip(("stride", "padding", "dilation", "groups"), rest, strict=False)) | named
+    if not torch.is_grad_enabled():
+        return _without_gradients(input, weight, bias, given)
+    if input.dim() != 5:
+        return None
     strides, paddings = _axes(given.get("stride", 1)), _axes(given.get("padding", 0))
     dense = given.get("groups", 1) == 1 and _axes(given.get("dilation", 1)) == ONES
     if not dense or strides is None or paddings is None:
@@ -54,8 +60,20 @@ def _convolution(input: Tensor, weight: Tensor, bias: Tensor | None = None, *res
     return result
 
 
+def _without_gradients(x: Tensor, weight: Tensor, bias: Tensor | None, given: Mapping[str, Any]) -> Tensor | None:
+    """Any convolution of one sample or several, in two or three dimensions."""
+    named = [given.get("padding", 0), given.get("stride", 1), given.get("dilation", 1)]
+    if x.dim() != weight.dim() or any(isinstance(value, str) for value in named):
+        return None  # without the axis of samples, or padding by a word
+    sizes = [[value] * (x.dim() - 2) if isinstance(value, int) else list(value) for value in named]
+    padding, stride, dilation = sizes
+    return torch.mkldnn_convolution(x, weight, bias, padding, stride, dilation, given.get("groups", 1))
+
+
 def _transposed(input: Tensor, weight: Tensor, bias: Tensor | None = None, *rest: Any, **named: Any) -> Tensor | None:
     given = dict(zip(("stride", "padding", "output_padding", "groups", "dilation"), rest, strict=False)) | named
+    if input.dim() != 5:
+        return None
     strides = _axes(given.get("stride", 1))
     dense = given.get("groups", 1) == 1 and _axes(given.get("dilation", 1)) == ONES
     if not dense or any(_axes(given.get(name, 0)) != ZEROS for name in ("padding", "output_padding")):
@@ -79,6 +97,7 @@ def _axes(value: Any) -> list[int] | None:
 
 
 _OWN: dict[Callable[..., Any], Callable[..., Tensor | None]] = {
+    torch.nn.functional.conv2d: _convolution,
     torch.nn.functional.conv3d: _convolution,
     torch.nn.functional.conv_transpose3d: _transposed,
 }
