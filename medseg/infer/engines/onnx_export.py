@@ -19,6 +19,7 @@ from medseg.infer.activations import activation_bytes
 from medseg.infer.agreement import EnsembleAgreement
 from medseg.infer.engines.base import Engine
 from medseg.infer.engines.onnx_files import Export, export_folder, find_export, read_report
+from medseg.infer.engines.onnx_weights import share_weights
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.models.card import ModelCard
 from medseg.models.package import ONNX_FILE, REPORT_FILE, ModelPackage, file_sha256
@@ -67,7 +68,8 @@ def ensure_export(
 def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, Any]:
     """Write the network, members averaged, for one window of the card's size, and compare it with PyTorch.
 
-    - `folder`: where to write; by default a place of the user's where `find_export` looks.
+    - `folder`: where to write; by default a place of the user's where `find_export` looks. In the package's own folder
+      the file refers to the package's weights; elsewhere it holds them.
     - returns: the report: hashes, versions, the largest difference of a score on a window of noise, and the fraction of
       voxels whose largest score is another.
     """
@@ -89,6 +91,7 @@ def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, 
             _use_plain_normalization(network, card.network.dimensions)
         _write(networks, shown, part, card)
         activations = activation_bytes(part)
+        shared = target == package.folder and share_weights(part, package.weights_path)
         engine = _any_engine(Export(part, activations), card)
         found = engine.run(window).reshape(expected.shape)
         content_hash = file_sha256(part)
@@ -98,6 +101,7 @@ def export_onnx(package: ModelPackage, folder: Path | None = None) -> dict[str, 
             "network_sha256": package.network_hash,
             "onnx_sha256": content_hash,
             "opset": OPSET,
+            "shares_weights": shared,
             "activation_bytes": activations,
             "multiple": _multiple(networks, window, part, activations, card),
             "outputs": ["scores", "found"][: 1 + (card.ensemble_members > 1)],

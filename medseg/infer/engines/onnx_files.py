@@ -25,12 +25,14 @@ class Export:
     - `activations`: bytes of the results that are alive together at the worst moment of one window.
     - `multiple`: where the network may be shown other windows too, what each of their sides must be a multiple of.
     - `sha256`: what the file's content must be, by its report; None where that was checked.
+    - `weights_of`: the package in whose folder it lies, where it refers to that package's weights.
     """
 
     path: Path
     activations: int
     sha256: str | None = None
     multiple: tuple[int, ...] | None = None
+    weights_of: ModelPackage | None = None
 
     def checked(self) -> Path:
         """Path of the file, once its content has been held against its report; who opens it asks for it by this."""
@@ -40,6 +42,8 @@ class Export:
                 where=self.path,
                 fix="Delete it, and export again with medseg models export --format onnx.",
             )
+        if self.weights_of is not None:
+            self.weights_of.content()  # which holds them against the card
         return self.path
 
 
@@ -58,7 +62,9 @@ def find_export(package: ModelPackage) -> Export | None:
         if package.card.ensemble_members > 1 and "found" not in report.get("outputs", ()):
             continue  # of a time when exports did not hold what each network found
         multiple = None if report.get("multiple") is None else tuple(map(int, report["multiple"]))
-        return Export(folder / ONNX_FILE, int(report["activation_bytes"]), str(report.get("onnx_sha256")), multiple)
+        weights_of = package if report.get("shares_weights") else None
+        activations, sha256 = int(report["activation_bytes"]), str(report.get("onnx_sha256"))
+        return Export(folder / ONNX_FILE, activations, sha256, multiple, weights_of)
     return None
 
 
