@@ -159,7 +159,7 @@ def print_result(result: BatchResult, *, json: bool, dry_run: bool = False) -> N
         )
     else:
         for outcome in result.outcomes:
-            what = outcome.error if outcome.state == "failed" else outcome.folder
+            what = outcome.error or outcome.folder
             before = " (unchanged)" if outcome.state == "current" else ""
             sys.stdout.write(f"{outcome.case_id or outcome.source}\t{outcome.written_state}{before}\t{what}\n")
     counts = {

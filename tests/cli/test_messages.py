@@ -144,6 +144,12 @@ def test_a_done_case_of_an_earlier_run_is_done(tmp_path: Path, capsys: pytest.Ca
     assert '"state": "done"' in capsys.readouterr().out
 
 
+def test_a_withheld_case_shows_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = CaseOutcome("a", "withheld", "a.nii.gz", tmp_path, error="The scan is CT; the model is for MR")
+    print_result(BatchResult(tmp_path, (outcome,)), json=False)
+    assert capsys.readouterr().out == "a\twithheld\tThe scan is CT; the model is for MR\n"
+
+
 def export_labels(shape: tuple[int, int, int]) -> None:
     array = np.zeros(shape, np.uint8)
     array[2:4, 2:4, 2:4] = 1
