@@ -35,6 +35,7 @@ class Save:
 
         formats: tuple[str, ...] = Field(
             default=("nifti", "dicom-seg"),
+            min_length=1,
             description="a format that needs a DICOM source is skipped for other scans, unless there is no other",
         )
         probabilities: bool = Field(default=True, description="write probabilities.nii.gz where there are any")
@@ -51,12 +52,18 @@ class Save:
 
     def check(self, found: FoundScan) -> None:
         """Refuse a scan that none of the formats can be written for."""
+        self._formats_of(found.format)
+
+    def _formats_of(self, scan_format: str) -> list[str]:
+        """Formats that can be written for a scan of this format; `FormatLimitation` where there is none."""
         formats = self.options.formats
-        if found.format != "dicom" and all(WRITERS[name].needs_dicom for name in formats):
+        possible = [name for name in formats if scan_format == "dicom" or not WRITERS[name].needs_dicom]
+        if not possible:
             raise FormatLimitation(
                 f"{', '.join(formats)} can be written for DICOM scans only, and this scan is not DICOM",
                 fix="Add a format such as nifti: --format nifti,dicom-seg.",
             )
+        return possible
 
     def run(self, item: Segmented, context: RunContext) -> Segmented:
         """Write `labels.*`, `measurements.csv` and, where there are objects, `instances.*` into the case's folder."""
@@ -80,7 +87,7 @@ class Save:
 
         Returns warnings of those that are missing, notes on the others, and what came of reading them back.
         """
-        source, prediction, formats = item.case.scan.source, item.prediction, self.options.formats
+        source, prediction = item.case.scan.source, item.prediction
         labeled = Labeled(
             prediction.labels,
             source,
@@ -88,21 +95,21 @@ class Save:
             probabilities=prediction.probabilities,
             instances=prediction.instances,
         )
-        warnings: list[str] = []
+        formats = self._formats_of(source.format)
+        failures: dict[str, FormatLimitation] = {}
         read_back: dict[str, Measured] = {}
         notes = [RESAMPLED] if source.slice_places is not None else []
         for name in formats:
-            if WRITERS[name].needs_dicom and source.format != "dicom":
-                continue
             try:
                 written = write(name, labeled, context.case_folder)
                 notes += written.notes
                 read_back |= written.read_back
             except FormatLimitation as error:
-                # What one format cannot carry another may; a case none can carry has failed.
-                if len(formats) == 1:
-                    raise
-                warnings.append(f"{WRITERS[name].file_name} is not written: {error.what}")
+                failures[name] = error
+        # What one format cannot carry another may; a case none can carry has failed.
+        if failures.keys() == set(formats):
+            raise failures[formats[0]]
+        warnings = [f"{WRITERS[name].file_name} is not written: {error.what}" for name, error in failures.items()]
         return warnings, notes, read_back
 
     def report(self, value: Segmented) -> CaseReport:

@@ -5,6 +5,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from medseg.engine.case_in_hand import start
 from medseg.engine.outcomes import Work
@@ -54,9 +55,22 @@ def test_what_one_format_cannot_carry_is_noted_and_the_others_are_written(stubbo
     assert {p.name for p in (tmp_path / "a").iterdir()} == {"labels.nii.gz", "labels.tsv", "measurements.csv"}
 
 
-def test_a_case_that_the_only_format_cannot_carry_has_failed(stubborn, tmp_path):
-    with pytest.raises(FormatLimitation, match="lie anywhere"):
-        Save(Save.Options(formats=("dicom-seg",))).run(segmented(), RunContext(tmp_path, "a"))
+@pytest.mark.parametrize("names", [("dicom-seg",), ("dicom-seg", "nifti")])
+def test_a_case_that_no_format_can_carry_has_failed(stubborn, tmp_path, monkeypatch, names):
+    monkeypatch.setitem(formats.WRITERS, "nifti", replace(formats.WRITERS["dicom-seg"], needs_dicom=False))
+    for kind in ("dicom", "nifti")[: len(names)]:
+        with pytest.raises(FormatLimitation, match="lie anywhere"):
+            Save(Save.Options(formats=names)).run(segmented(kind), RunContext(tmp_path, "a"))
+
+
+def test_a_scan_in_memory_that_no_format_can_be_written_for_is_refused(tmp_path):
+    with pytest.raises(FormatLimitation, match="this scan is not DICOM"):
+        Save(Save.Options(formats=("dicom-seg",))).run(segmented("array"), RunContext(tmp_path, "a"))
+
+
+def test_at_least_one_format_is_written():
+    with pytest.raises(ValidationError, match="at least 1"):
+        Save.Options(formats=())
 
 
 def test_a_format_that_needs_dicom_is_skipped_for_other_scans(stubborn, tmp_path):
