@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from medseg.infer.expectations import beyond
-from medseg.infer.gate.refusal import MARK, refusal
+from medseg.infer.gate.refusal import MARK, way_out
 from medseg.infer.gate.scan import extent_mm, notes_on_card, refuse_scan
 from medseg.infer.gate.turned import look_at_turned
 from medseg.infer.predictor import Predictor
@@ -47,7 +47,7 @@ def segment_if_suitable(
 def _expected(scan: Scan, card: ModelCard) -> ExpectedResult:
     limits, result = card.input.expected_extent_mm, card.result
     outside = limits is not None and beyond(extent_mm(scan, card.input), *limits)
-    fix = refusal("", card).fix
+    fix = way_out(card)
     if result is None:
         return ExpectedResult(outside_extent=outside, fix=fix)
     return ExpectedResult(

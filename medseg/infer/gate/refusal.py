@@ -31,12 +31,17 @@ class Refusal:
 
 
 def refusal(reason: str, card: ModelCard, instead: str | None = None) -> Refusal:
-    """Refuse for a reason; without `instead`, the way out is to give what the model's card says.
+    """Refuse for a reason; without `instead`, the way out is to give what the model's card says."""
+    return Refusal(reason, way_out(card, instead))
+
+
+def way_out(card: ModelCard, instead: str | None = None) -> str:
+    """Say what to do about a scan that is refused.
 
     >>> from medseg.models.package import load_package
-    >>> refusal("the scan is CT", load_package("hippocampus").card).fix
+    >>> way_out(load_package("hippocampus").card)
     'Give a crop of about 36 x 50 x 36 mm around one hippocampus in T1-weighted MR; or add --anyway ...'
     """
     what = card.input.accepts.purpose if card.input.accepts else ""
     give = f"Give {what}" if what else f"Give a scan like those on the model's card (medseg models show {card.name})"
-    return Refusal(reason, f"{instead or give}; {ANYWAY}.")
+    return f"{instead or give}; {ANYWAY}."
