@@ -22,8 +22,15 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+# What the system says of a path that a user can choose otherwise; anything else it says is a bug.
+OF_A_PATH = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR,
+    errno.ENAMETOOLONG, errno.ELOOP,
+}  # fmt: skip
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import inspect
 import sys
 import traceback
@@ -15,7 +14,7 @@ from medseg.cli.help import VerbCommand, VerbGroup
 from medseg.cli.options import LOG, option
 from medseg.cli.usage import usage_message
 from medseg.cli.verb import VERBS, DebugOption, QuietOption, VerboseOption, log_options, state, verb
-from medseg.errors import Interrupted, MedsegError
+from medseg.errors import OF_A_PATH, Interrupted, MedsegError
 from medseg.signals import stoppable
 
 app = typer.Typer(
@@ -90,10 +89,6 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-# What the system says of an output that cannot be written.
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR)
-
-
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     try:
@@ -109,7 +104,7 @@ def run(arguments: list[str]) -> int:
         sys.stderr.close()
         return 0
     except OSError as error:
-        if error.errno in UNWRITABLE:
+        if error.errno in OF_A_PATH:
             return _fail(f"{error.filename or 'the output'}: nothing can be written there ({error.strerror})", 2)
         return _fail_bug(error)
     except Exception as error:

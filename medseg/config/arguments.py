@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import inspect
 import typing
 from collections.abc import Callable, Iterator, Sequence
@@ -13,17 +12,11 @@ from typing import Any, ParamSpec, TypeVar
 from pydantic import BaseModel, ConfigDict, create_model
 
 from medseg.config.load import build
-from medseg.errors import UsageError
+from medseg.errors import OF_A_PATH, UsageError
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Item = TypeVar("Item", bound=str | Path)
-
-# What the system says of a path that a user can choose otherwise; anything else it says is a bug.
-OF_A_PATH = {
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR,
-    errno.ENAMETOOLONG, errno.ELOOP,
-}  # fmt: skip
 
 
 def listed(given: Item | Sequence[Item]) -> list[Item]:
