@@ -109,7 +109,7 @@ def clear(folder: Path) -> None:
 
 
 def finish(folder: Path, key: str, input_hash: str, outcome: CaseOutcome) -> tuple[str, ...]:
-    """Write the record of a case that is done or failed; return the names of its output files.
+    """Write the record of a case that is done, failed or withheld; return the names of its output files.
 
     The record holds no times, so that the same input, model and options always leave the same bytes.
     """

@@ -72,7 +72,7 @@ def explained(base: CaseOutcome, error: Exception) -> CaseOutcome:
 
 
 def record_failure(outcome: CaseOutcome, key: str = "", input_hash: str = "") -> None:
-    """Leave the record of a failed case and nothing else, so that no half result is taken for a whole."""
+    """Leave the record of a failed or withheld case and nothing else, so that no half result is taken for a whole."""
     if outcome.folder is None:
         return
     try:

@@ -40,7 +40,7 @@ Check = Callable[[Scan, InputCard], str | None]
 def refuse_scan(scan: Scan, card: ModelCard) -> Refusal | None:
     """Say why a scan is not what a model is for; None where header and pixels give no reason.
 
-    Nothing but the card and a few planes of the scan are looked at: no network, and no import of one.
+    The scan's range and a few of its planes are compared with the card: no network, and no import of one.
     """
     for check in (_dimensions, _modality, _body_part, _laterality, _extent, _spacing, _no_image, _units, _brightness):
         if reason := check(scan, card.input):
@@ -144,7 +144,7 @@ def _brightness(scan: Scan, card: InputCard) -> str | None:
     limits = accepts.brightness_gray if gray else accepts.brightness_color
     if limits is None:
         return None
-    found = first.brightness
+    found = first.brightness  # of color images too: the card's range was measured so
     if limits[0] - BRIGHTNESS_SLACK <= found <= limits[1] + BRIGHTNESS_SLACK:
         return None
     what = "gray" if gray else "color"
