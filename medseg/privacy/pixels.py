@@ -49,14 +49,15 @@ def _exact(dataset: Dataset, content: bytes, bits: int) -> bytes:
     stored, high = int(dataset.get("BitsStored") or bits), int(dataset.get("HighBit") or 0)
     if "PixelData" not in dataset or stored >= bits or bits not in (8, 16, 32):
         return content
-    order = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
-    values = np.frombuffer(content, f"{order}u{bits // 8}")
+    as_written = np.dtype(f"{'<' if dataset.file_meta.TransferSyntaxUID.is_little_endian else '>'}u{bits // 8}")
+    # Arithmetic gives this machine's byte order whatever it is given, so it begins with that too.
+    values = np.frombuffer(content, as_written).astype(as_written.newbyteorder("="))
     if int(dataset.get("PixelRepresentation") or 0) and high == stored - 1:
         unused = bits - stored  # as many copies of the sign
-        kept: npt.NDArray[Any] = (values << unused).view(f"{order}i{bits // 8}") >> unused
+        kept: npt.NDArray[Any] = (values << unused).view(f"i{bits // 8}") >> unused
     else:
         kept = values & values.dtype.type(((1 << stored) - 1) << max(high - stored + 1, 0))
-    return kept.tobytes()
+    return kept.astype(as_written).tobytes()
 
 
 def _compress(dataset: Dataset, syntax: str) -> None:

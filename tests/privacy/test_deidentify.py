@@ -149,6 +149,19 @@ def test_pixels_and_places_are_untouched(tmp_path, study):
         assert all(after[keyword].value == before[after.PixelData][keyword].value for keyword in kept)
 
 
+@pytest.mark.parametrize("signed", [0, 1])
+def test_big_endian_pixels_keep_their_values(tmp_path, signed):
+    source, _ = small_series(tmp_path / "in", shape=(4, 3, 1))
+    image = pydicom.dcmread(source.files[0])
+    values = np.arange(-6 * signed, 12 - 6 * signed).reshape(3, 4) * 300
+    image.BitsStored, image.HighBit, image.PixelRepresentation = 13, 12, signed
+    image.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRBigEndian
+    image.PixelData = values.astype(">i2").tobytes()
+    pydicom.dcmwrite(source.files[0], image, enforce_file_format=True)
+    (path,) = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY).written
+    np.testing.assert_array_equal(pydicom.dcmread(path).pixel_array, values)
+
+
 def test_the_same_key_maps_alike_and_another_does_not(tmp_path, study):
     runs = [deidentify_folder([study[0]], tmp_path / n, key=k) for n, k in (("a", KEY), ("b", KEY), ("c", b"x" * 16))]
     names = [[p.relative_to(tmp_path / n).as_posix() for p in r.written] for n, r in zip("abc", runs, strict=True)]
