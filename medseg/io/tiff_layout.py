@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from html import unescape
@@ -51,8 +52,7 @@ def _of_imagej(metadata: Mapping[str, Any], tags: Any) -> tuple[float, float, fl
     if mm is None or not all(fraction and min(fraction) > 0 for fraction in fractions):
         return None
     x, y = (float(below) / float(above) * mm for above, below in fractions)  # type: ignore[misc]
-    spacing = float(metadata.get("spacing") or 0)
-    return x, y, spacing * mm if spacing > 0 else None
+    return x, y, _length(metadata.get("spacing"), mm)
 
 
 def _of_ome(text: str) -> tuple[float, float, float | None] | None:
@@ -62,9 +62,16 @@ def _of_ome(text: str) -> tuple[float, float, float | None] | None:
     stated = {name: unescape(value) for name, value in re.findall(r'(\w+)="([^"]*)"', found[1])}
 
     def size(axis: str) -> float | None:
-        mm = MM.get(stated.get(f"PhysicalSize{axis}Unit", "µm"))
-        value = float(stated.get(f"PhysicalSize{axis}") or 0)
-        return value * mm if mm is not None and value > 0 else None
+        return _length(stated.get(f"PhysicalSize{axis}"), MM.get(stated.get(f"PhysicalSize{axis}Unit", "µm")))
 
     x, y = size("X"), size("Y")
     return None if x is None or y is None else (x, y, size("Z"))
+
+
+def _length(stated: Any, mm: float | None) -> float | None:
+    """A length in mm; None where the file gives none, or nothing that is one."""
+    try:
+        value = float(stated or 0)
+    except (TypeError, ValueError):
+        return None
+    return value * mm if mm is not None and 0 < value < math.inf else None

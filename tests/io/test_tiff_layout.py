@@ -70,6 +70,13 @@ def test_without_a_distance_of_slices(tmp_path):
     assert load_scan(tmp_path / "a.tif").source.warnings == (NO_DISTANCE,)
 
 
+@pytest.mark.parametrize("size", ["0,5", "inf"])
+def test_a_size_that_is_no_number_is_none(tmp_path, size):
+    metadata = {"axes": "YX", "PhysicalSizeX": size, "PhysicalSizeY": size}
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 9), np.uint8), ome=True, metadata=metadata)
+    assert load_scan(tmp_path / "a.tif").source.notes == (NO_PLACE,)
+
+
 def test_dots_per_inch_are_no_size(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 9), np.uint8), resolution=(72, 72), resolutionunit="INCH")
     assert load_scan(tmp_path / "a.tif").geometry.spacing == (1, 1, 1)
