@@ -52,9 +52,8 @@ OPTIONS = {
 }
 # Dates of a person, whatever is kept, and of tables of codes, which are no days.
 OWN_DATES = {
-    "PatientBirthDate", "PatientBirthTime", "PatientBirthDateInAlternativeCalendar", "LastMenstrualDate",
-    "PatientDeathDateInAlternativeCalendar", "ContextGroupVersion", "ContextGroupLocalVersion", "TemplateVersion",
-    "TemplateLocalVersion", "ContextGroupExtensionCreatorUID",
+    "PatientBirthDate", "PatientBirthTime", "LastMenstrualDate", "ContextGroupVersion", "ContextGroupLocalVersion",
+    "TemplateVersion", "TemplateLocalVersion",
 }  # fmt: skip
 DESCRIPTORS = {
     "AcquisitionProtocolDescription", "CodeMeaning", "ContentDescription", "ContentLabel", "ContrastBolusAgent",
