@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from medseg.config.arguments import check_arguments, listed
 from medseg.errors import InputError, MedsegError, UsageError
+from medseg.io.corrupt import hashed_case_id
 from medseg.io.discover import survey
 from medseg.io.files.atomic import write_text
 from medseg.io.files.case_id import file_name
@@ -160,7 +161,7 @@ def _objects(
         try:
             one = look(path)
         except MedsegError as error:
-            yield Converted(path.stem, error=str(error))
+            yield _failed(hashed_case_id(path), error)
             continue
         if one.case_id in done:
             continue
@@ -176,7 +177,8 @@ def _objects(
 
 
 def _failed(case_id: str, error: MedsegError) -> Converted:
-    log.error("%s: %s", case_id, error)
+    # Not where: the path of a file may name the patient, and the log goes to whoever is asked for help.
+    log.error("%s: %s", case_id, error.what)
     return Converted(case_id, error=str(error))
 
 

@@ -26,7 +26,7 @@ def with_case_ids(
     kinds = {left.path: _kind(left.path, dicom) for left in skipped}
     named = [left.path for left in corrupt if not kinds[left.path]]
     ids = dict(zip(named, file_case_ids([Path(absolute(path)) for path in named], keep_names=keep_names), strict=True))
-    ids |= {left.path: dicom_case_id("", _mark(left.path)) for left in corrupt if kinds[left.path]}
+    ids |= {left.path: hashed_case_id(left.path) for left in corrupt if kinds[left.path]}
     marks = [absolute(path) for path in ids]
     ids = dict(zip(ids, unique(list(ids.values()), marks, taken), strict=True))
     return [
@@ -47,10 +47,10 @@ def _kind(path: Path, dicom: Collection[Path]) -> str:
     return "unreadable file or folder" if claim is None and not os.access(path, os.R_OK) else ""
 
 
-def _mark(path: Path) -> str:
-    """What the hash is of: the content, or the path where that cannot be read."""
+def hashed_case_id(path: Path) -> str:
+    """Case id of a file whose name must not be told: a hash of its content, or of its path where it cannot be read."""
     try:
         with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+            return dicom_case_id("", hashlib.file_digest(stream, "sha256").hexdigest())
     except OSError:
-        return absolute(path)
+        return dicom_case_id("", absolute(path))

@@ -4,6 +4,7 @@ import json
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 from dicom_phantom import check, grid, write_series
 from small_labels import MODEL, some_labels
@@ -75,6 +76,24 @@ def test_contours_without_their_series(tmp_path):
     result = convert([tmp_path / "rt"], tmp_path / "out")
     assert result.exit_code == 4
     assert "Give the folder of that series too" in result.converted[0].error
+
+
+def test_what_fails_is_logged_without_the_names_of_files(tmp_path):
+    write_series(tmp_path / "Quimby" / "ct", grid().without(3))
+    scan = load_scan(tmp_path / "Quimby" / "ct", allow_uneven=True)
+    path = tmp_path / "Quimby" / "Quimby.dcm"
+    write_seg(some_labels(scan.geometry), scan.source, path, model=MODEL)
+    seg = pydicom.dcmread(path)
+    del seg.SOPInstanceUID
+    seg.save_as(path)
+    result = convert([tmp_path / "Quimby"], tmp_path / "out")
+    assert result.exit_code == 4
+    assert str(path) in result.converted[1].error
+    assert not any("Quimby" in one.case_id for one in result.converted)
+    log = (tmp_path / "out" / "medseg.log").read_text()
+    assert "slices are missing" in log
+    assert "its DICOM header is damaged" in log
+    assert "Quimby" not in log
 
 
 def test_labels_are_told_by_what_files_say(tmp_path):
