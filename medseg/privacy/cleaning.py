@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
 
+from medseg.io.dicom_results.identity import uid_of_digest
 from medseg.privacy.identifiers import identifying_words
 from medseg.privacy.phases import Phases
 
@@ -66,10 +65,7 @@ class Cleaning:
         """Return the UID that stands for another; UIDs of the standard itself stay."""
         if not uid or uid.startswith(STANDARD_UIDS) or self.kept.uids:
             return uid
-        bits = bytearray(self._hash("uid", uid)[:16])
-        bits[6] = (bits[6] & 0x0F) | 0x80
-        bits[8] = (bits[8] & 0x3F) | 0x80
-        return str(UID(f"2.25.{uuid.UUID(bytes=bytes(bits)).int}"))
+        return str(uid_of_digest(self._hash("uid", uid)))
 
     def patient(self, identifier: str) -> str:
         """Pseudonym of a patient: the same for all objects with the same identifier, whatever its case and spaces."""

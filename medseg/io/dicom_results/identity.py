@@ -38,15 +38,20 @@ MOMENTS = (
 
 
 def derived_uid(*parts: object) -> UID:
-    """Return the UID that stands for these parts, in the ``2.25.<UUID>`` form of PS3.5 B.2.
-
-    The UUID is of version 8 (RFC 9562: vendor specific), its bits taken from the SHA-256 of the parts.
-    """
+    """Return the UID that stands for these parts, by their SHA-256."""
     digest = hashlib.sha256()
     for part in ("medseg", *parts):
         content = part if isinstance(part, bytes) else str(part).encode()
         digest.update(len(content).to_bytes(8, "little") + content)
-    bits = bytearray(digest.digest()[:16])
+    return uid_of_digest(digest.digest())
+
+
+def uid_of_digest(digest: bytes) -> UID:
+    """Return the UID made of a digest's first 16 bytes, in the ``2.25.<UUID>`` form of PS3.5 B.2.
+
+    The UUID is of version 8 (RFC 9562: vendor specific).
+    """
+    bits = bytearray(digest[:16])
     bits[6] = (bits[6] & 0x0F) | 0x80
     bits[8] = (bits[8] & 0x3F) | 0x80
     return UID(f"2.25.{uuid.UUID(bytes=bytes(bits)).int}")
