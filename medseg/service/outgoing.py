@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pydicom
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.uid import UID
+from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from medseg.io.dicom.header import lenient
 from medseg.io.dicom.whole import is_whole
@@ -18,7 +18,6 @@ from medseg.service.archive import is_uid
 
 WANTED = ["SOPClassUID", "SOPInstanceUID", "Rows"]
 PIXELS = {(0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010)}
-DICOMDIR = "1.2.840.10008.1.3.10"  # a table of contents, which archives do not store
 # What a file is by its content that no archive is meant to have; only said of files that do not claim to be DICOM.
 OTHER_KINDS = {"nifti", "nifti-pair", "analyze", "nrrd", "meta", "image2d"}
 
@@ -84,7 +83,8 @@ def _look(entry: Entry) -> Outgoing | PassedOver:
         return PassedOver(entry.shown, "it lacks the preamble of DICOM files, so how it is encoded is not known")
     except (BytesLengthException, OSError, EOFError, AttributeError, ValueError, KeyError, TypeError) as error:
         return PassedOver(entry.shown, f"it is damaged ({type(error).__name__})")
-    if str(header.file_meta.get("MediaStorageSOPClassUID")) == DICOMDIR or header.get("SOPClassUID") == DICOMDIR:
+    if MediaStorageDirectoryStorage in (header.file_meta.get("MediaStorageSOPClassUID"), header.get("SOPClassUID")):
+        # Archives do not store one.
         return PassedOver(entry.shown, "it is a DICOMDIR, a table of contents", fails=False)
     for keyword, value in (
         ("transfer syntax UID", syntax),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from medseg.errors import MedsegError
 from medseg.io.dicom.completeness import missing, split_off
@@ -35,7 +35,6 @@ VOLUMES = {
     "1.2.840.10008.5.1.4.1.1.13.1.1",  # X-ray 3D angiographic
     "1.2.840.10008.5.1.4.1.1.13.1.2",  # X-ray 3D craniofacial
 }
-DIRECTORY = "1.2.840.10008.1.3.10"
 FEW = 3
 # Of the angle between slices of a localizer: 20 degrees or more.
 LOCALIZER_COSINE = 0.94
@@ -96,7 +95,7 @@ def _find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[Skipp
 def _not_a_volume(header: Dataset) -> tuple[str, str | None] | None:
     """Why an object cannot be part of a volume, and what to do about it."""
     sop_class = str(header.get("SOPClassUID") or "")
-    if sop_class == DIRECTORY or header.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY:
+    if MediaStorageDirectoryStorage in (sop_class, header.file_meta.get("MediaStorageSOPClassUID")):
         return "it is a DICOMDIR; the files it lists are looked at one by one", None
     if not sop_class:
         return "it is a DICOM file that does not say what it is (no SOP class)", "Export the series again."
