@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -111,8 +112,7 @@ def deidentify_folder(
     cleaning = Cleaning(key, kept)
     for entry in entries:
         _learn(entry.path, cleaning)
-    written: list[Path] = []
-    kinds: dict[str, int] = {}
+    kinds: dict[Path, str] = {}  # of each file written
     reasons: list[str] = []
     for entry in entries:
         try:
@@ -124,7 +124,7 @@ def deidentify_folder(
                 skipped.append(Skipped(entry.shown, TABLE_OF_CONTENTS))
                 continue
             kind = dataset.SOPClassUID.name
-            target = _write(dataset, out, cleaning, allow_burned_in, set(written))
+            target = _write(dataset, out, cleaning, allow_burned_in, kinds)
         except _Rejected as error:
             skipped.append(Skipped(entry.shown, error.what, error.fix, corrupt=True))
             reasons.append(error.what)
@@ -134,20 +134,19 @@ def deidentify_folder(
             skipped.append(Skipped(entry.shown, error.what, error.fix, corrupt=True))
             reasons.append("it is damaged or too large")
             continue
-        written.append(target)
-        kinds[kind] = kinds.get(kind, 0) + 1
+        kinds[target] = kind
     report = {
         "profile": "PS3.15 2026c, Basic Application Level Confidentiality Profile, Clean Structured Content Option",
         "options": [f"{OPTIONS[name].value} {OPTIONS[name].meaning}" for name in OPTIONS if getattr(kept, name)],
-        "objects": kinds,
+        "objects": Counter(kinds.values()),
         "pixels_accepted_by_the_user": allow_burned_in,
-        "skipped": {reason: reasons.count(reason) for reason in sorted(set(reasons))},
+        "skipped": Counter(sorted(reasons)),
         "identifiers_found_outside_the_table": cleaning.leaks,
         "notes": [*NOTES, *(note for name, note in OF_OPTIONS.items() if getattr(kept, name))],
     }
-    if written:
+    if kinds:
         write_text(out / REPORT_FILE, json.dumps(report, indent=2) + "\n")
-    return Deidentified(tuple(written), tuple(skipped), cleaning.leaks)
+    return Deidentified(tuple(kinds), tuple(skipped), cleaning.leaks)
 
 
 @lenient()
@@ -184,7 +183,7 @@ def _read(path: Path) -> Dataset | None:
 
 
 @lenient()
-def _write(dataset: Dataset, out: Path, cleaning: Cleaning, allow_burned_in: bool, written: set[Path]) -> Path:
+def _write(dataset: Dataset, out: Path, cleaning: Cleaning, allow_burned_in: bool, written: Collection[Path]) -> Path:
     kind = dataset.SOPClassUID
     uncertainty = uncertainty_about_pixels(dataset)
     if uncertainty is not None and not allow_burned_in:
