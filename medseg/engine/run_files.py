@@ -19,13 +19,16 @@ from medseg.types.scan import Discovery
 OWNER_ONLY = 0o600
 
 
-def write_run_file(result: BatchResult, identity: Mapping[str, Any], started: float) -> None:
-    """Write `run.json`: what made these results, how each case ended, and how long it took."""
+def write_run_file(result: BatchResult, identity: Mapping[str, Any], started: float, *, is_over: bool) -> None:
+    """Write `run.json`: what made these results, how each case ended, and how long it took.
+
+    A run that is not over has no exit code: it may be killed, and what it leaves must not look like success.
+    """
     states = [outcome.written_state for outcome in result.outcomes]
     content = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
         "seconds": round(time.time() - started, 3),
-        "exit_code": result.exit_code,
+        "exit_code": result.exit_code if is_over else None,
         "versions": dict(result.identity),
         **identity,
         "counts": {state: states.count(state) for state in ("done", "failed", "withheld", "pending")},

@@ -13,7 +13,7 @@ from medseg.engine import journal
 from medseg.engine.case_run import run_cases
 from medseg.engine.isolation import Guard, run_isolated
 from medseg.engine.outcomes import Work, expected, record_corrupt, recorded, so_far
-from medseg.engine.pipeline import Pipeline, Step
+from medseg.engine.pipeline import Pipeline
 from medseg.engine.refresh import Refresh
 from medseg.engine.run_files import write_run_file, write_sources
 from medseg.errors import Interrupted, UsageError
@@ -91,26 +91,28 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
         own = {found.case_id for found in todo}
         ended: dict[str, CaseOutcome] = {}
 
-        def write(steps: Sequence[Step]) -> BatchResult:
+        def write(*, is_over: bool) -> BatchResult:
             others = {
                 found.case_id: so_far(found, work) if found.case_id in own else recorded(found, work.out)
                 for found in discovery.found
                 if found.case_id not in ended
             }
             result = _result(work, discovery, ended | others)
-            write_run_file(result, {**work.identity, "trained_on": pipeline.trained_on()}, started)
+            identity = {**work.identity, "trained_on": pipeline.trained_on()}
+            write_run_file(result, identity, started, is_over=is_over)
             write_sources(result, inputs, discovery)
-            for step in steps:
-                step.run({"batch": result}, RunContext(work.out))
+            for step in pipeline.finish:
+                if is_over or step.refreshes:
+                    step.run({"batch": result}, RunContext(work.out))
             return result
 
-        refresh = Refresh(lambda: write([step for step in pipeline.finish if step.refreshes]))
+        refresh = Refresh(lambda: write(is_over=False))
         try:
             _run_cases(work, todo, discovery, options, ended, refresh)
         except Interrupted:
             refresh.now()
             raise
-        return write(pipeline.finish)
+        return write(is_over=True)
 
 
 def _run_cases(

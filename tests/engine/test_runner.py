@@ -153,6 +153,7 @@ def test_tables_are_refreshed_while_the_batch_runs(structure, texts, tmp_path, m
     monkeypatch.setattr(Summary, "refreshes", False)
     go(structure, texts, tmp_path / "out")
     assert written == [["current", failed, "current", failed]], "other stages run at the end alone"
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["exit_code"] == 3
 
 
 def test_a_report_that_cannot_be_refreshed_costs_no_case(structure, texts, tmp_path, monkeypatch, caplog):
@@ -183,7 +184,9 @@ def test_tables_are_refreshed_when_a_signal_ends_the_run(structure, texts, tmp_p
         found = dict(line.split(" ") for line in (out / "summary.txt").read_text().splitlines())
         assert found["0"] == first
         assert found["c"] == found["d"] == "pending"
-        cases = json.loads((out / "run.json").read_text())["cases"]
+        run = json.loads((out / "run.json").read_text())
+        assert run["exit_code"] is None
+        cases = run["cases"]
         assert [case["state"] for case in cases if case["case_id"] == "a"] == ["done"]
         assert "c,pending" in (out / "sources.csv").read_text()
         (texts / "0.txt").write_text("other")
