@@ -47,9 +47,10 @@ def look_at_turned(predictor: Predictor, scan: Scan, prediction: Prediction) -> 
             f"boundary entropy {best:.2f} instead of {as_is:.2f})"
         )
         return refusal(reason, card, "Compare it with other scans in a viewer and correct its header"), ()
-    if CLEAR * as_is < best <= LIKELY * as_is:
+    if best <= LIKELY * as_is:
+        how = "more" if best <= CLEAR * as_is else "about as"
         return None, (
-            f"The scan's header may turn it: with {swapped} exchanged the network is about as certain (mean boundary "
+            f"The scan's header may turn it: with {swapped} exchanged the network is {how} certain (mean boundary "
             f"entropy {best:.2f}; {as_is:.2f} as it is).",
         )
     return None, ()
