@@ -90,7 +90,8 @@ def export(
         try:
             files, notes, _ = write(name, item, folder)
         except MedsegError as error:
-            log.error("%s: not written as %s: %s", labels, name, error)
+            if len(formats) > 1:  # of one alone, the error that is raised says all
+                log.error("%s: not written as %s: %s", labels, name, error)
             failures.append(error)
             continue
         written |= dict.fromkeys(files)
