@@ -62,7 +62,7 @@ def fastest(
     begun = time.perf_counter()
     for name, make in makers.items():
         if best is not None and not patient and time.perf_counter() - begun > LONGEST / 2:
-            log.info("%s is not measured: it would take too long", name)
+            log.info("The engine %s is not measured, since %.2g seconds have been spent on others.", name, LONGEST / 2)
             continue
         try:
             engine = make()

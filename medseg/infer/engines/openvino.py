@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, cast
@@ -67,9 +68,10 @@ class OpenVinoEngine:
         self.precision = _computed_in(compiled, precision)
         self.threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
         self._compiled, self._local = compiled, threading.local()
-        self._made = partial(OpenVinoEngine, path, precision=precision, multiple=multiple)
-        self._card, self._activations, self._multiple = card, activations, multiple
-        self._kept = lru_cache(maxsize=WINDOWS_KEPT)(self._resized)
+        self._multiple = multiple
+        made = partial(OpenVinoEngine, path, precision=precision, multiple=multiple)
+        # Without this engine in it, so that it ends with its model and not when Python next looks for circles.
+        self._resized = lru_cache(maxsize=WINDOWS_KEPT)(partial(_resized, made, card, activations))
         self._flat = card.network.dimensions == 2
         self.agreement = EnsembleAgreement.from_card(card) if len(compiled.outputs) > 1 else None
         scores = 4 * card.n_outputs * math.prod(card.input.patch)
@@ -86,11 +88,7 @@ class OpenVinoEngine:
 
     def resized(self, window: Size) -> OpenVinoEngine:
         """See `Engine.resized`."""
-        return self._kept(window)
-
-    def _resized(self, window: Size) -> OpenVinoEngine:
-        larger = math.prod(window) / math.prod(self._card.input.patch)
-        return self._made(with_window(self._card, window), math.ceil(self._activations * larger))
+        return self._resized(window)
 
     def _request(self) -> Any:
         """The request of this thread alone: one that is shared is busy, and its results are overwritten."""
@@ -110,6 +108,13 @@ class OpenVinoEngine:
                 self.agreement.add(given[1])
             results.append(scores[..., None] if self._flat else scores)
         return results[0] if len(results) == 1 else np.concatenate(results)
+
+
+def _resized(
+    make: Callable[[ModelCard, int], OpenVinoEngine], card: ModelCard, activations: int, window: Size
+) -> OpenVinoEngine:
+    larger = math.prod(window) / math.prod(card.input.patch)
+    return make(with_window(card, window), math.ceil(activations * larger))
 
 
 def _computed_in(compiled: Any, requested: Precision) -> Precision:
