@@ -25,8 +25,10 @@ def look_at_turned(predictor: Predictor, scan: Scan, prediction: Prediction) -> 
     Only a result more uncertain than those of suitable scans is looked into, so that these cost nothing.
     """
     card = predictor.package.card
-    limit, own = (card.result.boundary_entropy if card.result else None), mean_boundary_entropy(prediction)
-    if card.result is None or limit is None or own is None or own <= limit:
+    if card.result is None or not card.result.turned_axes:
+        return None, ()
+    limit, own = card.result.boundary_entropy, mean_boundary_entropy(prediction)
+    if limit is None or own is None or own <= limit:
         return None, ()
     coarse = Predictor(predictor.package, predictor.options.model_copy(update=COARSE), engine=predictor.engine)
     order = toward(scan.geometry, card.input.orientation).then(card.input.axis_order)

@@ -25,7 +25,7 @@ def ramp(windows):
     return np.stack([-logit / 2, logit / 2], axis=1).astype(np.float32)
 
 
-def predictor(limit: float = 0.3, **accepts) -> Predictor:
+def predictor(limit: float = 0.3, turned_axes: tuple[int, ...] = (1, 2), **accepts) -> Predictor:
     card = tiny_card(
         input=InputCard(
             channels=(CHANNEL,),
@@ -33,7 +33,7 @@ def predictor(limit: float = 0.3, **accepts) -> Predictor:
             spacing=(1.0, 1.0, 1.0),
             accepts=AcceptanceCard(purpose="a ramp", **accepts) if accepts else None,
         ),
-        result=ResultCard(boundary_entropy=limit, turned_axes=(1, 2)),
+        result=ResultCard(boundary_entropy=limit, turned_axes=turned_axes),
     )
     return Predictor(FakePackage(None, card), InferOptions(), engine=Analytic(ramp))
 
@@ -70,6 +70,12 @@ def test_a_copy_that_is_far_more_certain_and_still_uncertain_is_warned_of() -> N
     found = segment_if_suitable(predictor(limit=0.001, dimensions=3), scan(1))
     [warning] = found.warnings
     assert "with front and back exchanged the network is more certain" in warning
+
+
+def test_a_network_that_knows_no_direction_runs_once_however_uncertain() -> None:
+    model = predictor(turned_axes=(), dimensions=3)
+    assert segment_if_suitable(model, scan(1)).warnings == ()
+    assert len(model.engine.batches) == 1
 
 
 def test_directions_are_those_of_the_patient_not_of_the_file() -> None:
