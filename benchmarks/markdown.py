@@ -16,11 +16,11 @@ def table(columns: Sequence[str], rows: Mapping[str, Sequence[object]]) -> str:
 
 def machine() -> str:
     """The CPU and the fastest instruction set that networks may use; figures of another one are not comparable."""
-    from medseg.cpu_features import cpu_model, instruction_sets
+    from medseg.cpu_features import cpu_description
 
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA")
     held = f" (held to it by ONEDNN_MAX_CPU_ISA={limit})" if limit else ""
-    return f"{cpu_model()}, {os.cpu_count()} cores, {(instruction_sets() or ('instruction set unknown',))[-1]}{held}"
+    return cpu_description() + held
 
 
 def write(path: Path, title: str, paragraphs: Sequence[str]) -> None:

@@ -30,6 +30,12 @@ def cpu_model() -> str:
     return _facts().get("model name") or platform.processor()
 
 
+def cpu_description() -> str:
+    """Name, cores and fastest instruction set, as figures that depend on them are published with."""
+    sets = instruction_sets()
+    return ", ".join((cpu_model() or platform.machine(), f"{os.cpu_count()} cores", *sets[-1:]))
+
+
 def instruction_sets() -> tuple[str, ...]:
     """Those of INSTRUCTION_SETS that the CPU has and oneDNN may use; empty where the system does not say."""
     flags = set(_flags())

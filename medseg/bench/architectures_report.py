@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ import torch
 from medseg.bench.architectures import ArchitectureResult
 from medseg.bench.architectures_config import Architectures
 from medseg.bench.claims import Outcome, per_case, weigh
-from medseg.cpu_features import cpu_model, instruction_sets
+from medseg.cpu_features import cpu_description
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.versions import versions
 
@@ -104,8 +102,7 @@ KEPT = {"python", "torch", "medseg"}
 def _machine(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    name = ", ".join((cpu_model() or platform.machine(), *instruction_sets()[-1:]))
-    return f"{name}, {os.cpu_count()} CPUs, {torch.get_num_threads()} threads"
+    return f"{cpu_description()}, {torch.get_num_threads()} threads"
 
 
 def _mean(figures: dict[str, dict[str, float]]) -> float:

@@ -77,28 +77,12 @@ def small_service(*codes: int) -> Iterator[tuple[str, list[str]]]:
     """A service that answers each request with the next of some codes, the last for ever; and what it was asked."""
     asked: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            asked.append(self.headers.get("Authorization", ""))
-            code = codes[min(len(asked), len(codes)) - 1]
-            content = listed(body)
-            self.send_response(code)
-            self.send_header("Content-Type", "application/dicom+json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+    def answer(request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, str, bytes]:
+        asked.append(request.headers.get("Authorization", ""))
+        return codes[min(len(asked), len(codes)) - 1], DICOM_JSON, listed(body)
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/dicom-web", asked
-    finally:
-        server.shutdown()
-        server.server_close()
+    with answering(answer) as (address, _):
+        yield address, asked
 
 
 def test_a_service_that_is_busy_is_asked_again(tmp_path):
