@@ -30,8 +30,8 @@ SIDES = {"L": "the left side", "R": "the right side", "B": "both sides"}
 BRIGHTNESS_SLACK = 0.15
 ROUNDING = 1.001  # headers round spacings
 NOTHING_STATED = (
-    "The model's card does not state which scans it accepts, so the gate checked only what is stated on it, and that "
-    "the intensities are an image."
+    "The model's card does not state which scans it accepts, so little was checked before segmentation: what else the "
+    "card states, and that the scan is no label map."
 )
 
 Check = Callable[[Scan, InputCard], str | None]
