@@ -6,6 +6,7 @@ import warnings
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813
 from damage import overwrite
@@ -20,8 +21,9 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
+from small_series import small_series
 
-from medseg.errors import UsageError
+from medseg.errors import InputError, UsageError
 from medseg.io.discover import discover
 from medseg.io.read import read_scan
 
@@ -140,6 +142,18 @@ def test_results_of_medseg_are_not_scans(hospital):
     assert reasons(discovery)["labels.nii.gz"] == ("it is a result of medseg", False)
     assert "labels" in ids(discovery)
     assert ids(discover([case / "labels.nii.gz"])) == ["labels"]
+
+
+def test_images_without_rows_that_share_a_uid_are_found_and_rejected_when_read(tmp_path):
+    source, _ = small_series(tmp_path, shape=(4, 3, 2))
+    for path in source.files:
+        image = pydicom.dcmread(path)
+        del image.Rows
+        image.SOPInstanceUID, image.ImagePositionPatient = "1.2.3", [0, 0, 0]
+        image.save_as(path)
+    (scan,) = discover([tmp_path]).found
+    with pytest.raises(InputError):
+        read_scan(scan)
 
 
 def test_case_ids_of_dicom_tell_nothing_of_the_patient(tmp_path):

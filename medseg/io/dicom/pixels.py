@@ -27,9 +27,8 @@ WHOLE = np.int16
 class Pixels:
     """What was decoded."""
 
-    array: npt.NDArray[
-        Any
-    ]  # (X, Y, Z): int16 where that holds all values, else int32; float32 where there are fractions
+    # (X, Y, Z): int16 where that holds all values, else int32; float32 where there are fractions
+    array: npt.NDArray[Any]
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -43,6 +42,12 @@ def read_pixels(frames: Sequence[Frame], where: object) -> Pixels:
     whole = all(float(f.slope).is_integer() and float(f.intercept).is_integer() for f in frames)
     dtype: type[np.generic] = WHOLE if whole else np.float32
     shape = (len(frames), first.rows, first.columns)
+    if 0 in shape:
+        raise InputError(
+            "its header gives no rows or no columns",
+            where=first.file,
+            fix="Export the series again from the archive.",
+        )
     check_size(shape, np.dtype(dtype).itemsize, where=where)
     for frame in frames:
         _check_kind(frame)
