@@ -47,7 +47,7 @@ def read_structures(path: Path, pattern: str = ".*") -> tuple[Structure, ...]:
             _structure(value, roi, drawn.get(int(roi.ROINumber), Dataset()), codes, only)
             for value, roi in enumerate(chosen, start=1)
         )
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise InputError(f"a required part is missing or wrong ({error})", where=path, fix=AGAIN) from error
     if not structures:
         names = ", ".join(f"'{roi.ROIName}'" for roi in dataset.StructureSetROISequence) or "none"

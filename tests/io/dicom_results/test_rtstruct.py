@@ -138,6 +138,15 @@ def test_damaged_files_are_errors_of_the_file(tmp_path):
             read_rtstruct(path, geometry)
 
 
+def test_a_color_of_two_numbers_is_an_error_of_the_file(tmp_path):
+    path, labels, _ = written(write_rtstruct, tmp_path)
+    dataset = pydicom.dcmread(path)
+    dataset.ROIContourSequence[0].ROIDisplayColor = [255, 0]
+    dataset.save_as(path)
+    with pytest.raises(InputError, match="a required part is missing or wrong"):
+        read_rtstruct(path, labels.geometry)
+
+
 def test_labels_that_are_all_background(tmp_path):
     source, geometry = small_series(tmp_path / "in")
     nothing = LabelMap(np.zeros(geometry.shape, np.uint8), geometry, LabelTable((LabelClass(7, "lesion"),)))
