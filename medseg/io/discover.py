@@ -10,16 +10,14 @@ from medseg.errors import MedsegError
 from medseg.io.corrupt import with_case_ids
 from medseg.io.files.case_id import file_case_ids, file_name, unique
 from medseg.io.files.walk import Entry, absolute, walk
+from medseg.io.formats import WRITERS
 from medseg.io.recognize import FileKind, Recognized, recognize
 from medseg.types.scan import Discovery, FoundScan, ScanFormat, Skipped
 
 # What medseg writes into a case's folder, where `status.json` lies beside it: results, not scans.
 RESULTS = {
-    "labels.nii.gz",
-    "labels.nrrd",
-    "labels.seg.nrrd",
-    "labels.mha",
-    "labels.seg.dcm",
+    *(writer.file_name for writer in WRITERS.values()),
+    "labels.nrrd",  # in result folders of older versions
     "instances.nii.gz",
     "probabilities.nii.gz",
     "scores.nii.gz",  # the probabilities, in result folders of older versions

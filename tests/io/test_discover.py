@@ -21,10 +21,12 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
+from small_labels import MODEL, some_labels
 from small_series import small_series
 
 from medseg.errors import InputError, UsageError
-from medseg.io.discover import discover
+from medseg.io.discover import discover, survey
+from medseg.io.formats import WRITERS, Labeled, write
 from medseg.io.read import read_scan
 
 
@@ -142,6 +144,16 @@ def test_results_of_medseg_are_not_scans(hospital):
     assert reasons(discovery)["labels.nii.gz"] == ("it is a result of medseg", False)
     assert "labels" in ids(discovery)
     assert ids(discover([case / "labels.nii.gz"])) == ["labels"]
+
+
+@pytest.mark.parametrize("format", ["dicom-seg-labelmap", "dicom-seg-fractional", "rtstruct", "sr"])
+def test_results_of_every_format_are_not_labels_to_convert(tmp_path, format):
+    source, geometry = small_series(tmp_path / "in")
+    write(format, Labeled(some_labels(geometry), source, MODEL), tmp_path / "out" / "case")
+    (tmp_path / "out" / "case" / "status.json").write_text("{}")
+    found = survey([tmp_path / "out"])
+    assert found.label_objects == {}
+    assert reasons(found.discovery)[WRITERS[format].file_name] == ("it is a result of medseg", False)
 
 
 def test_images_without_rows_that_share_a_uid_are_found_and_rejected_when_read(tmp_path):
