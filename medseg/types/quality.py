@@ -58,8 +58,3 @@ class Quality:
     def uncertainty(self) -> float:
         """Boundary entropy of the most uncertain class."""
         return max((row.boundary_entropy or 0.0 for row in self.rows), default=0.0)
-
-    @property
-    def review_priority(self) -> float:
-        """The weights of the flags, and below 1 the uncertainty."""
-        return sum(flag.weight for flag in self.flags) + min(self.uncertainty, 0.999)

@@ -7,6 +7,7 @@ from medseg.io.measurements import table_of_measurements
 from medseg.post.quality import QualityOptions, check_quality
 from medseg.post.volumes import measure_volumes
 from medseg.types import Geometry, LabelClass, LabelTable
+from medseg.types.case_report import CaseReport
 from medseg.types.prediction import ClassUncertainty
 
 GRID = Geometry(np.diag([10.0, 10.0, 10.0, 1.0]), (12, 12, 12))
@@ -66,7 +67,7 @@ def test_uncertainty_is_measured_weighed_and_flagged():
         "liver: High boundary uncertainty (mean entropy 0.90; default limit 0.50).",
     )
     # Worst first: disagreement, then a scan unlike any seen, then by uncertainty alone.
-    assert [quality.review_priority for quality in found] == [0.4, 3.9, 2.4]
+    assert [CaseReport(q.flags, uncertainty=q.uncertainty).review_priority for q in found] == [0.4, 3.9, 2.4]
     assert found[0].rows[1].n_components == 0
 
 
