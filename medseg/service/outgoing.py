@@ -10,6 +10,7 @@ import pydicom
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
+from medseg.io.dicom.decode import PIXEL_DATA
 from medseg.io.dicom.header import lenient
 from medseg.io.dicom.whole import is_whole
 from medseg.io.files.walk import Entry, walk
@@ -17,7 +18,6 @@ from medseg.io.recognize import recognize
 from medseg.service.archive import is_uid
 
 WANTED = ["SOPClassUID", "SOPInstanceUID", "Rows"]
-PIXELS = {(0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010)}
 # What a file is by its content that no archive is meant to have; only said of files that do not claim to be DICOM.
 OTHER_KINDS = {"nifti", "nifti-pair", "analyze", "nrrd", "meta", "image2d"}
 
@@ -99,8 +99,8 @@ def _look(entry: Entry) -> Outgoing | PassedOver:
 
 
 def _has_pixels(path: Path) -> bool:
-    dataset = pydicom.dcmread(path, defer_size=1024, specific_tags=sorted(PIXELS))
-    return any(tag in dataset for tag in PIXELS)
+    dataset = pydicom.dcmread(path, defer_size=1024, specific_tags=list(PIXEL_DATA))
+    return any(tag in dataset for tag in PIXEL_DATA)
 
 
 def _is_copy(path: Path, other: Path) -> bool:

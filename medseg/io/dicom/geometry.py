@@ -17,7 +17,7 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # hundredth or a tenth of a millimeter, and a missing slice moves its neighbors by half a spacing at least.
 UNEVEN = 0.05
 WORTH_A_NOTE = 0.01
-SAME_PLACE = 1e-3
+SAME_PLACE = 1e-3  # mm
 # Positions that are all written to a tenth of a millimeter may be off by half of that along each axis; but no more than
 # this fraction of the slice spacing is put down to rounding.
 TENTH = 0.1

@@ -13,6 +13,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from medseg.errors import FormatLimitation
+from medseg.io.dicom.geometry import SAME_PLACE
 from medseg.io.dicom.header import read_object
 from medseg.io.dicom.plane import Plane, planes_of
 from medseg.io.dicom_results.seg_frames import SegFile, classes_of
@@ -21,7 +22,6 @@ from medseg.types import LabelMap
 from medseg.types.run import Measured
 
 WHOLE = 255  # what stands for all of a voxel while fractions are compared
-SAME_PLACE = 1e-3  # mm
 FIX = "Write another format, and report it with the file."
 
 
