@@ -6,7 +6,7 @@ BIN := .venv/bin
 setup:
 	@$(PYTHON) bootstrap.py
 
-demo: setup  ## segment a small folder of real scans; results in demo/results
+demo: setup  ## segment a small folder of real scans; results in demo
 	@$(BIN)/medseg demo --out demo
 
 test: setup  ## the fast tests
