@@ -50,7 +50,11 @@ def atomic_folder(final: Path) -> Iterator[Path]:
         if final.exists():
             old = final.parent / f"{PREFIX}{secrets.token_hex(4)}-{final.name}"
             final.rename(old)
-            part.rename(final)
+            try:
+                part.rename(final)
+            except OSError:
+                old.rename(final)
+                raise
             shutil.rmtree(old)
         else:
             part.rename(final)
@@ -73,7 +77,10 @@ def write_text(final: Path, content: str) -> None:
 def sweep(folder: Path) -> None:
     """Delete what a killed process left half-written in a folder."""
     for part in folder.glob(f"{PREFIX}*"):
-        part.unlink(missing_ok=True)
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def _place_new(part: Path, final: Path) -> None:
