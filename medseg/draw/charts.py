@@ -55,8 +55,17 @@ def box_plot(rows: Sequence[BoxRow], *, unit: str, is_fraction: bool, title: str
     return svg.markup()
 
 
-def bland_altman(pairs: Mapping[str, tuple[float, float]], *, color: str, unit: str, title: str) -> Markup:
-    """Draw difference against mean of prediction and reference by case, with bias and limits of agreement.
+def bland_altman(
+    pairs: Mapping[str, tuple[float, float]],
+    *,
+    color: str,
+    unit: str,
+    title: str,
+    names: tuple[str, str] = ("prediction", "reference"),
+) -> Markup:
+    """Draw difference, first minus second, against mean of two figures by case, with bias and limits of agreement.
+
+    `names` are what the two are called.
 
     References
     ----------
@@ -71,7 +80,7 @@ def bland_altman(pairs: Mapping[str, tuple[float, float]], *, color: str, unit: 
     spread = 1.96 * float(gaps.std(ddof=1)) if len(gaps) > 1 else 0.0
     reach = max(float(np.abs(gaps).max()), abs(bias) + spread, 1e-9) * 1.1
     frame = Frame(svg, _padded(float(means.min()), float(means.max())), (-reach, reach))
-    frame.draw(f"mean of prediction and reference ({unit})", f"prediction − reference ({unit})")
+    frame.draw(f"mean of {names[0]} and {names[1]} ({unit})", f"{names[0]} − {names[1]} ({unit})")
     levels = [("zero", 0.0, {}), ("bias", bias, {"stroke": color})]
     levels += [("limit", bias + side * spread, {"stroke": color}) for side in (-1, 1) if len(gaps) > 1]
     left, right, _, _ = frame.edges

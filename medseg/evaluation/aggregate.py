@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +42,21 @@ class Bootstrap:
         drawn = weights @ counts
         means: Floats = np.divide(weights @ sums, drawn, out=np.full(drawn.shape, np.nan), where=drawn > 0)
         return means
+
+    def statistics(self, statistic: Callable[[npt.NDArray[np.intp]], float], cases: Sequence[str]) -> Floats:
+        """Values of a statistic for each draw, shape (n,).
+
+        `statistic` is called with the positions, in `cases`, of the cases drawn; those of a patient drawn twice come
+        twice. NaN everywhere for fewer than two patients.
+        """
+        owner = np.array([self.patients[case] for case in cases], dtype=object)
+        owners = sorted(set(owner))
+        if len(owners) < 2:
+            return np.full(self.n, np.nan)
+        member = np.array([owners.index(patient) for patient in owner])
+        positions = np.arange(len(cases))
+        drawn = self.weights(len(owners)).astype(np.intp)
+        return np.array([statistic(np.repeat(positions, times[member])) for times in drawn])
 
     def weights(self, patients: int) -> Floats:
         """How often each patient is drawn in each resample, shape (n, patients)."""

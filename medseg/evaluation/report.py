@@ -20,6 +20,7 @@ from medseg.errors import MedsegError
 from medseg.evaluation.aggregate import badness
 from medseg.evaluation.case import load_case, scan_on_grid
 from medseg.evaluation.files.pairing import CasePair
+from medseg.evaluation.limits_of_agreement import limits_of_agreement
 from medseg.evaluation.metrics.definitions import metric
 from medseg.evaluation.summary import Values, as_json, by_class_and_metric
 from medseg.evaluation.surface_errors import surface_errors
@@ -56,7 +57,7 @@ def render_report(evaluation: Evaluation, out: Path, images: Path | None = None)
     colors = {name: "#{:02x}{:02x}{:02x}".format(*PALETTE[i % len(PALETTE)]) for i, name in enumerate(classes)}
     return render(
         "evaluation.html",
-        figure=_figure,
+        figure=figure_text,
         signed=_signed,
         summary=evaluation.summary,
         pairing=evaluation.pairing,
@@ -95,10 +96,9 @@ def _agreement(values: Values, classes: list[str], colors: Mapping[str, str]) ->
         pairs = {case: (predicted[case], reference[case]) for case in predicted}
         if not pairs or not any(a or b for a, b in pairs.values()):
             continue
-        gaps = np.array([a - b for a, b in pairs.values()])
-        spread = 1.96 * float(gaps.std(ddof=1)) if len(gaps) > 1 else math.nan
+        limits = limits_of_agreement([a - b for a, b in pairs.values()])
         chart = bland_altman(pairs, color=colors[name], unit="ml", title=f"Volume differences of {name}")
-        charts.append({"name": name, "chart": chart, "bias": float(gaps.mean()), "spread": spread})
+        charts.append({"name": name, "chart": chart, "bias": limits.bias, "spread": limits.high - limits.bias})
     return charts[:MOST_BLAND_ALTMAN]
 
 
@@ -177,7 +177,7 @@ def _link(pair: CasePair, out: Path) -> str | None:
     return None if target is None else Path(os.path.relpath(target, out.resolve())).as_posix()
 
 
-def _figure(value: float | None, name: str = "") -> str:
+def figure_text(value: float | None, name: str = "") -> str:
     """A figure as the page shows it: as many digits as mean something."""
     if value is None or math.isnan(value):
         return "–"
@@ -193,4 +193,4 @@ def _figure(value: float | None, name: str = "") -> str:
 
 
 def _signed(value: float, name: str = "") -> str:
-    return ("+" if value > 0 else "") + _figure(value, name)
+    return ("+" if value > 0 else "") + figure_text(value, name)

@@ -95,11 +95,12 @@ def _tree(
     )
     tree: dict[str, dict[str, Any]] = defaultdict(dict)
     for (class_name, metric), figures in found.items():
-        tree[class_name][metric] = _node(figures)
+        tree[class_name][metric] = aggregate_node(figures)
     return dict(tree)
 
 
-def _node(figures: Aggregate) -> dict[str, Any]:
+def aggregate_node(figures: Aggregate) -> dict[str, Any]:
+    """Return an aggregate as `summary.json` holds it."""
     node = asdict(figures)
     node["ci95"] = list(node.pop("interval"))
     node["worst"] = [{"case_id": case, "value": value} for case, value in figures.worst]
