@@ -14,6 +14,7 @@
         ├── NotForThisModel    exit code 3
         ├── ResourceLimit
         ├── MissingDependency  exit code 2
+        ├── RevisionConflict   in medseg.review.review_case
         └── ArchiveError       in medseg.service.archive
             └── ArchiveRefusal
     BaseException

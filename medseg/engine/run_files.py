@@ -17,6 +17,8 @@ from medseg.types.run import BatchResult, CaseOutcome, Inputs
 from medseg.types.scan import Discovery
 
 OWNER_ONLY = 0o600
+# Where the inputs of a folder's runs lie, so that a scan is found again; hidden, because paths may name a patient.
+INPUTS_FILE = ".medseg-inputs.json"
 
 
 def write_run_file(result: BatchResult, identity: Mapping[str, Any], started: float, *, is_over: bool) -> None:
@@ -67,9 +69,26 @@ def write_sources(result: BatchResult, inputs: Inputs, discovery: Discovery) -> 
         digest = "" if status is None else status.content.get("input_sha256", "")
         path = _relative(place, inputs)
         writer.writerow([case_id, states[case_id], series_uid or "", study_uid or "", path, digest])
-    with atomic_path(result.out / "sources.csv") as part:
+    _write_private(result.out / "sources.csv", stream.getvalue())
+    before = read_inputs(result.out)
+    places = [str(path.resolve()) for path in inputs.paths]
+    _write_private(result.out / INPUTS_FILE, json.dumps([*dict.fromkeys([*places, *map(str, before)])]) + "\n")
+
+
+def read_inputs(out: Path) -> tuple[Path, ...]:
+    """Return the files and folders that the runs into a folder were given, the last run's first."""
+    try:
+        places = json.loads((out / INPUTS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ()
+    return tuple(Path(place) for place in places if isinstance(place, str)) if isinstance(places, list) else ()
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write text that only its owner may read."""
+    with atomic_path(path) as part:
         part.touch(mode=OWNER_ONLY)
-        part.write_text(stream.getvalue(), encoding="utf-8")
+        part.write_text(text, encoding="utf-8")
 
 
 def _relative(path: Path, inputs: Inputs) -> str:

@@ -60,7 +60,7 @@ def survey(inputs: Sequence[Path], *, keep_names: bool = False) -> Survey:
     others: list[Skipped] = []
     label_objects: list[Path] = []
     for entry, recognized in entries:
-        if entry.path.name in RESULTS and (entry.path.parent / "status.json").is_file() and not entry.is_named:
+        if _is_result(entry.path) and not entry.is_named:
             skipped.append(Skipped(entry.path, "it is a result of medseg"))
             continue
         if recognized.kind == "dicom":
@@ -127,6 +127,12 @@ def _with_archives(entries: Iterable[Entry], skipped: list[Skipped]) -> Iterator
                 skipped.append(Skipped(inside, "it is a hidden file"))
             else:
                 yield Entry(member, entry.root, inside), recognize(member)
+
+
+def _is_result(path: Path) -> bool:
+    """Whether a file lies where medseg leaves its results, or where a review of them saves labels."""
+    in_case = path.name in RESULTS and (path.parent / "status.json").is_file()
+    return in_case or (path.parent.parent / "review.sqlite").is_file()
 
 
 def _fix(recognized: Recognized) -> str:

@@ -30,7 +30,7 @@ def atomic_path(final: Path, *, keep: bool = False) -> Iterator[Path]:
             _place_new(part, final)
         else:
             part.replace(final)
-        _sync_folder(final.parent)
+        sync_folder(final.parent)
     finally:
         part.unlink(missing_ok=True)
 
@@ -58,7 +58,7 @@ def atomic_folder(final: Path) -> Iterator[Path]:
             shutil.rmtree(old)
         else:
             part.rename(final)
-        _sync_folder(final.parent)
+        sync_folder(final.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -94,7 +94,7 @@ def _place_new(part: Path, final: Path) -> None:
             part.replace(final)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the rename itself survive a power cut, where the system can."""
     if os.name != "posix":
         return

@@ -1,0 +1,95 @@
+"""Labels on disk in a store: each revision one file that is never written again, named by what it holds."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.errors import InputError
+from medseg.io import nifti
+from medseg.io.files.atomic import PREFIX, sync_folder
+from medseg.types import LabelClass, LabelMap, LabelTable, Scan, Source
+
+LABELS = "labels"
+HASH_LETTERS = 12
+
+
+@contextmanager
+def written_labels(labels: LabelMap, folder: Path, source: Source) -> Iterator[Path]:
+    """Write labels under a temporary name, synced to disk; deleted on leaving unless it was given another name."""
+    yield from _part(folder, lambda part: nifti.write_labels(labels, part, source))
+
+
+@contextmanager
+def written_ids(ids: npt.NDArray[Any], labels: LabelMap, folder: Path, source: Source) -> Iterator[Path]:
+    """Write the ids of objects as `written_labels` writes labels."""
+    scan = Scan(ids.astype(np.int32, copy=False)[np.newaxis], labels.geometry, source=source)
+    yield from _part(folder, lambda part: nifti.write_scan(scan, part))
+
+
+def _part(folder: Path, write: Any) -> Iterator[Path]:
+    part = folder / f"{PREFIX}{secrets.token_hex(6)}.nii.gz"
+    try:
+        write(part)
+        yield part
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def place(part: Path, case_id: str, number: int, sha256: str, *, kind: str = "") -> str:
+    """Give a file that was written its final name, and return that, relative to the folder above."""
+    final = part.with_name(f"{case_id}.r{number:04d}.{sha256[:HASH_LETTERS]}{kind}.nii.gz")
+    part.rename(final)
+    sync_folder(final.parent)
+    return f"{LABELS}/{final.name}"
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def checked(path: Path, sha256: str) -> Path:
+    """Return the path of a recorded file.
+
+    Raises
+    ------
+    InputError
+        When it is gone, or its bytes are not those that were recorded.
+    """
+    try:
+        if file_hash(path) == sha256:
+            return path
+    except OSError:
+        raise InputError("the saved labels are gone", where=path.name, fix="Restore them from a backup.") from None
+    raise InputError(
+        "the saved labels were changed since they were saved", where=path.name, fix="Restore them from a backup."
+    )
+
+
+def read_revision(path: Path, sha256: str, classes: Sequence[Mapping[str, Any]]) -> LabelMap:
+    """Read the labels of a revision, with the names its event holds."""
+    return replace(nifti.read_labels(checked(path, sha256)), table=table_from_json(classes))
+
+
+def table_to_json(table: LabelTable) -> list[dict[str, Any]]:
+    """Return a table of classes as an event holds it."""
+    return [{"value": entry.value, "name": entry.name, "color": list(entry.color)} for entry in table]
+
+
+def table_from_json(classes: Sequence[Mapping[str, Any]]) -> LabelTable:
+    """Return the table that an event holds."""
+    entries = []
+    for entry in classes:
+        red, green, blue = entry["color"]
+        entries.append(LabelClass(entry["value"], entry["name"], color=(red, green, blue)))
+    return LabelTable(tuple(entries))

@@ -1,0 +1,164 @@
+"""What the audit trail says of one case: its revisions, the verdict that counts, and the state it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from medseg.errors import MedsegError
+from medseg.review.events import Event
+
+VerdictKind = Literal["accept", "reject", "take_back"]
+State = Literal["open", "open, model changed", "accepted", "rejected"]
+# Why labels are rejected; closed, so that reasons can be counted.
+REASONS = (
+    "boundary", "missed", "false finding", "wrong side", "wrong class", "bad scan", "not evaluable", "other",
+)  # fmt: skip
+
+SAVED, SAMPLED = "saved", "sampled"
+# Kind of the event -> what a verdict makes of a case.
+VERDICTS: Mapping[VerdictKind, str] = {"accept": "accepted", "reject": "rejected", "take_back": "taken_back"}
+
+
+class RevisionConflict(MedsegError):
+    """A newer revision of the labels exists than the one that was seen; nothing is merged silently."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One saved state of a case's labels."""
+
+    case_id: str
+    number: int  # 1, 2, 3, ...; 0 stands for the model's labels, which are no revision
+    file: Path
+    sha256: str
+    who: str
+    t: str  # when, UTC, ISO 8601
+    n: int  # number of its event
+    origin: str  # what it was drawn with, for instance ``"medseg review"``
+    base: int  # the revision it was drawn over
+    model_sha256: str | None  # of the model's labels at that time
+    input_sha256: str | None  # of the scan
+    changed_voxels: int | None  # voxels that differ from the model's labels
+    dice_with_model: Mapping[str, float | None]  # class name to Dice; None where neither has the class
+    volume_ml: Mapping[str, float]
+    instances_file: Path | None = None  # ids of objects, where the model makes objects
+    instances_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a reader says of one revision of a case's labels."""
+
+    case_id: str
+    kind: Literal["accept", "reject"]
+    revision: int  # 0 for the model's labels as they are
+    labels_sha256: str | None  # of the file the verdict is about
+    model_sha256: str | None  # of the model's labels at that time
+    input_sha256: str | None
+    who: str
+    t: str
+    n: int
+    reason: str | None
+    comment: str
+
+
+@dataclass(frozen=True)
+class ReviewCase:
+    """A case as a reader sees it."""
+
+    case_id: str
+    state: State
+    model_labels_path: Path | None  # None where the results of the case are gone or failed since
+    model_sha256: str | None
+    input_sha256: str | None  # by which its scan is found, see `Store.scan`
+    revisions: tuple[Revision, ...]  # oldest first
+    # The last one not taken back. Where the model's labels changed since, it stays, and does not count: see `state`.
+    verdict: Verdict | None
+    review_priority: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def revision(self) -> int:
+        """Number of the newest revision; 0 before the first."""
+        return self.revisions[-1].number if self.revisions else 0
+
+    @property
+    def newest(self) -> Revision | None:
+        """The newest revision; None before the first."""
+        return self.revisions[-1] if self.revisions else None
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether a verdict counts."""
+        return self.state in ("accepted", "rejected")
+
+    @property
+    def is_corrected(self) -> bool:
+        """Whether the newest labels differ from the model's."""
+        return self.newest is not None and self.newest.changed_voxels != 0
+
+
+def seen_by(events: Iterable[Event], reader: str | None) -> list[Event]:
+    """Return what a blinded reader may know of: their own events; everything without a reader."""
+    return [event for event in events if reader is None or event.who == reader]
+
+
+def revisions(events: Iterable[Event], folder: Path) -> tuple[Revision, ...]:
+    """Return the revisions among events; their files lie below `folder`."""
+    return tuple(_revision(event, folder) for event in events if event.kind == SAVED)
+
+
+def verdict(events: Iterable[Event]) -> Verdict | None:
+    """Return the last verdict that was not taken back."""
+    last = next((event for event in reversed(list(events)) if event.kind in VERDICTS.values()), None)
+    if last is None or last.kind == VERDICTS["take_back"]:
+        return None
+    body = last.body
+    return Verdict(
+        last.case_id,
+        "accept" if last.kind == VERDICTS["accept"] else "reject",
+        body["revision"],
+        body["labels_sha256"],
+        body["model_sha256"],
+        body["input_sha256"],
+        last.who,
+        last.t,
+        last.n,
+        body["reason"],
+        body["comment"],
+    )
+
+
+def state(given: Verdict | None, model_sha256: str | None, input_sha256: str | None) -> State:
+    """State of a case: a verdict counts for the model's labels and the scan it was given on, and for no others."""
+    if given is None:
+        return "open"
+    if given.model_sha256 != model_sha256 or given.input_sha256 != input_sha256:
+        return "open, model changed"
+    return "accepted" if given.kind == "accept" else "rejected"
+
+
+def _revision(event: Event, folder: Path) -> Revision:
+    body = event.body
+    objects = body.get("instances")
+    return Revision(
+        event.case_id,
+        body["revision"],
+        folder / body["file"],
+        body["sha256"],
+        event.who,
+        event.t,
+        event.n,
+        body["origin"],
+        body["base"],
+        body["model_sha256"],
+        body["input_sha256"],
+        body["changed_voxels"],
+        body["dice_with_model"],
+        body["volume_ml"],
+        None if objects is None else folder / objects["file"],
+        None if objects is None else objects["sha256"],
+    )

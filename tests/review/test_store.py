@@ -1,0 +1,359 @@
+"""The store of a review: what was acknowledged is there, what was changed is found, nothing is merged silently."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reviewed_results import TABLE, edited, make_case, make_results
+
+from medseg.errors import GeometryMismatch, InputError, UsageError
+from medseg.io.discover import discover
+from medseg.review.file_system import Mount, is_local
+from medseg.review.review_case import REASONS, RevisionConflict
+from medseg.review.store import Store, open_store
+from medseg.types import Geometry, LabelMap
+
+CASE = "scan_0"
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return make_results(tmp_path)
+
+
+@pytest.fixture
+def store(out: Path):
+    with open_store(out, create=True) as opened:
+        yield opened
+
+
+def save(store: Store, value: int = 300, *, expected: int = 0, voxel=(0, 0, 1), who: str = "Ada", **more):
+    labels = edited(store.labels(CASE, reader=more.get("reader")), voxel, value)
+    return store.save_labels(CASE, labels, who=who, expected=expected, origin="test", **more)
+
+
+def test_a_review_begins_only_where_it_is_asked_to(out: Path) -> None:
+    with pytest.raises(UsageError, match="nothing was reviewed there yet"):
+        open_store(out)
+    assert not (out / "review").exists()
+    with pytest.raises(UsageError, match="there is no such folder"):
+        open_store(out / "nowhere", create=True)
+    with open_store(out, create=True) as store:
+        assert store.cases() == ("scan_0", "scan_1")
+        assert {store.case(case).state for case in store.cases()} == {"open"}
+    assert stat.S_IMODE((out / "review/review.sqlite").stat().st_mode) == 0o600
+    assert stat.S_IMODE((out / "review").stat().st_mode) == 0o700
+
+
+def test_saved_labels_come_back_voxel_by_voxel_with_the_affine_of_the_scan_and_the_names(store: Store, out) -> None:
+    revision = save(store, 65535)
+    assert (revision.number, revision.base, revision.who, revision.changed_voxels) == (1, 0, "Ada", 1)
+    assert revision.dice_with_model["liver"] == 1
+    assert revision.dice_with_model["cyst"] == pytest.approx(2 / 3)
+    read = store.labels(CASE)
+    assert read.table == TABLE
+    assert read.array[0, 0, 1] == 65535
+    file, scan = nib.load(revision.file), nib.load(out.parent / "scans" / f"{CASE}.nii.gz")
+    assert np.array_equal(file.affine, scan.affine)
+    assert file.header["sform_code"] == scan.header["sform_code"]
+    assert np.array_equal(np.asanyarray(file.dataobj), read.array)
+    model = store.labels(CASE, 0)
+    assert model.array[0, 0, 1] == 0
+    assert revision.volume_ml["cyst"] == pytest.approx(2 * model.geometry.voxel_volume / 1000)
+    assert revision.file.parent == out / "review/labels"
+    assert revision.file.name.startswith(f"{CASE}.r0001.{revision.sha256[:12]}")
+    assert store.case(CASE).is_corrected
+
+
+STROKES = st.lists(
+    st.tuples(st.integers(0, 8), st.integers(0, 10), st.integers(0, 6), st.sampled_from([0, 1, 300, 65535]))
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 8), st.integers(0, 10), st.integers(0, 6), st.sampled_from([0, 1, 300, 65535])))
+)
+def test_the_difference_counts_what_changed(tmp_path_factory, strokes) -> None:
+    out = make_results(tmp_path_factory.mktemp("results"), 1)
+    with open_store(out, create=True) as store:
+        model = store.labels(CASE)
+        array = model.array.copy()
+        for i, j, k, value in strokes:
+            array[i, j, k] = value
+        labels = LabelMap(array, model.geometry, model.table)
+        revision = store.save_labels(CASE, labels, who="Ada", expected=0, origin="test")
+        assert revision.changed_voxels == int((array != model.array).sum())
+        for entry in TABLE:
+            a, b = array == entry.value, model.array == entry.value
+            expected = 2 * (a & b).sum() / (a.sum() + b.sum()) if a.any() or b.any() else None
+            assert revision.dice_with_model[entry.name] == pytest.approx(expected)
+
+
+def test_a_save_over_an_old_revision_is_refused_and_leaves_no_file(store: Store, out: Path) -> None:
+    save(store)
+    with pytest.raises(RevisionConflict, match="revision 1 of the labels is the newest, not 0"):
+        save(store, expected=0, voxel=(1, 1, 1))
+    assert len(list((out / "review/labels").iterdir())) == 1
+    assert save(store, expected=1, voxel=(1, 1, 1)).number == 2
+
+
+def test_labels_of_another_grid_or_with_a_foreign_value_are_refused(store: Store) -> None:
+    labels = store.labels(CASE)
+    moved = LabelMap(labels.array, Geometry(labels.geometry.affine + np.eye(4) * 0.5 * [1, 1, 1, 0], (9, 11, 7)), TABLE)
+    with pytest.raises(GeometryMismatch, match="do not match"):
+        store.save_labels(CASE, moved, who="Ada", expected=0, origin="test")
+    with pytest.raises(InputError, match="hold the value 7, which no class has"):
+        save(store, 7)
+    with pytest.raises(UsageError, match="no labels of a model"):
+        store.save_labels("../scan_0", labels, who="Ada", expected=0, origin="test")
+    for name in ("", "a\nb", "x" * 65):
+        with pytest.raises(UsageError, match="cannot be a reader's name"):
+            save(store, who=name)
+    assert store.events() == ()
+
+
+def test_a_verdict_names_the_newest_revision(store: Store) -> None:
+    store.verdict(CASE, kind="accept", revision=0, who="Ada")
+    case = store.case(CASE)
+    assert case.state == "accepted"
+    assert case.verdict.labels_sha256 == case.model_sha256
+    revision = save(store)
+    with pytest.raises(RevisionConflict):
+        store.verdict(CASE, kind="accept", revision=0, who="Ada")
+    store.verdict(CASE, kind="reject", revision=1, who="Ada", reason="boundary", comment="tail cut off")
+    case = store.case(CASE)
+    assert (case.state, case.verdict.reason, case.verdict.comment) == ("rejected", "boundary", "tail cut off")
+    assert case.verdict.labels_sha256 == revision.sha256
+    store.verdict(CASE, kind="take_back", revision=1, who="Ada")
+    assert store.case(CASE).state == "open"
+    assert store.case(CASE).verdict is None
+    with pytest.raises(UsageError, match="no verdict to take back"):
+        store.verdict(CASE, kind="take_back", revision=1, who="Ada")
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"kind": "reject"}, "a rejection needs a reason"),
+        ({"kind": "reject", "reason": "ugly"}, "'ugly' is no reason"),
+        ({"kind": "maybe"}, "'maybe' is no verdict"),
+        ({"kind": "accept", "comment": "x" * 2001}, "the comment has 2001 letters"),
+    ],
+)
+def test_a_verdict_that_is_none_is_refused(store: Store, asked, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        store.verdict(CASE, revision=0, who="Ada", **asked)
+    assert not store.events()
+    assert "other" in REASONS
+
+
+def test_another_models_labels_open_a_judged_case_again_and_keep_the_old_verdict(store: Store, out: Path) -> None:
+    save(store)
+    store.verdict(CASE, kind="accept", revision=1, who="Ada")
+    before = store.case(CASE)
+    make_case(out, CASE, out.parent / "scans" / f"{CASE}.nii.gz")  # the same labels again
+    assert store.case(CASE).state == "accepted"
+    make_case(out, CASE, out.parent / "scans" / f"{CASE}.nii.gz", seed=3)
+    after = store.case(CASE)
+    assert after.state == "open, model changed"
+    assert after.verdict == before.verdict
+    assert after.verdict.model_sha256 == before.model_sha256 != after.model_sha256
+    assert np.array_equal(store.labels(CASE).array, edited(store.labels(CASE, 1), (0, 0, 1), 300).array)
+    store.verdict(CASE, kind="accept", revision=1, who="Ada")
+    assert store.case(CASE).state == "accepted"
+
+
+def test_a_reviewed_case_whose_results_are_gone_is_still_listed(store: Store, out: Path) -> None:
+    revision = save(store)
+    shutil.rmtree(out / CASE)
+    assert store.cases() == ("scan_0", "scan_1")
+    case = store.case(CASE)
+    assert case.model_labels_path is None
+    assert case.revisions == (revision,)
+    assert store.labels(CASE).array[0, 0, 1] == 300
+    assert set(store.all_cases()) == {"scan_0", "scan_1"}
+
+
+def test_blinded_readers_see_their_own_revisions_only(store: Store) -> None:
+    first = save(store, who="A", reader="A")
+    second = save(store, 1, who="B", reader="B")
+    third = save(store, 1, who="A", reader="A", expected=first.number, voxel=(2, 2, 6))
+    assert (first.number, second.number, third.number) == (1, 2, 3)
+    assert store.labels(CASE, reader="A").array[0, 0, 1] == 300
+    assert store.labels(CASE, reader="B").array[0, 0, 1] == 1
+    store.verdict(CASE, kind="reject", revision=2, who="B", reason="missed", reader="B")
+    assert store.case(CASE, reader="A").state == "open"
+    assert store.case(CASE, reader="B").state == "rejected"
+    assert [one.number for one in store.case(CASE).revisions] == [1, 2, 3]
+    with pytest.raises(UsageError, match="there is no revision 2"):
+        store.labels(CASE, 2, reader="A")
+
+
+def test_ids_of_objects_are_saved_with_their_labels(store: Store) -> None:
+    labels = store.labels(CASE)
+    ids = np.zeros(labels.array.shape, np.int32)
+    ids[5, 5, 5] = 70000
+    revision = store.save_labels(CASE, labels, who="Ada", expected=0, origin="test", instances=ids)
+    assert np.array_equal(np.asanyarray(nib.load(revision.instances_file).dataobj), ids)
+    assert store.verify() == ()
+    revision.instances_file.write_bytes(b"other")
+    assert "changed since they were saved" in store.verify()[0].what
+
+
+def test_verify_finds_a_changed_byte_a_lost_file_and_a_file_nobody_saved(store: Store, out: Path) -> None:
+    revisions = [save(store, expected=n, voxel=(n, n, n)) for n in range(3)]
+    assert store.verify() == ()
+    data = bytearray(revisions[0].file.read_bytes())
+    data[-9] ^= 1
+    revisions[0].file.write_bytes(data)
+    revisions[1].file.unlink()
+    (out / "review/labels/extra.nii.gz").write_bytes(b"")
+    found = [str(finding) for finding in store.verify()]
+    assert len(found) == 3
+    assert "event 1" in found[0]
+    assert "changed since" in found[0]
+    assert "event 2" in found[1]
+    assert "gone" in found[1]
+    assert "labels/extra.nii.gz" in found[2]
+    with pytest.raises(InputError, match="changed since they were saved"):
+        store.labels(CASE, 1)
+
+
+CHANGES = [
+    "update events set who='Eve' where n=2",
+    "update events set body=replace(body, '\"boundary\"', '\"other\"') where n=2",
+    "delete from events where n=2",
+    "delete from events where n=3",  # the last one, which no later event holds the hash of
+    "update events set t='2020-01-01T00:00:00.000+00:00' where n=3",
+    "update events set prev='0' where n=1",
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_trail_is_refused_and_verify_says_where(out: Path, change: str) -> None:
+    with open_store(out, create=True) as store:
+        save(store)
+        store.verdict(CASE, kind="reject", revision=1, who="Ada", reason="boundary")
+        store.verdict(CASE, kind="take_back", revision=1, who="Ada")
+    database = sqlite3.connect(out / "review/review.sqlite")
+    database.execute(change)
+    database.commit()
+    database.close()
+    with pytest.raises(InputError, match=r"the audit trail was changed: event [123]"):
+        open_store(out)
+    with open_store(out, check=False) as store:
+        assert "event" in store.verify()[0].where
+        assert store.case(CASE).revisions[0].file.is_file()
+
+
+def test_a_damaged_database_is_said_so_in_one_line(out: Path) -> None:
+    (out / "review").mkdir()
+    (out / "review/review.sqlite").write_bytes(b"not SQLite" * 100)
+    with pytest.raises(InputError, match="the audit trail is damaged"):
+        open_store(out)
+
+
+def test_what_a_killed_process_left_is_deleted_when_nobody_else_works_there(out: Path) -> None:
+    labels = out / "review/labels"
+    with open_store(out, create=True) as store:
+        saved = save(store).file
+        (labels / ".medseg-part-1.nii.gz").write_bytes(b"half")
+        (labels / "scan_0.r0002.aaa.nii.gz").write_bytes(b"whole, and no event is about it")
+        with open_store(out):  # the first is at work, so that these may be its own
+            assert len(list(labels.iterdir())) == 3
+    with open_store(out):
+        assert list(labels.iterdir()) == [saved]
+
+
+def test_saves_of_many_threads_and_processes_are_one_chain(out: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from medseg.review.store import open_store\n"
+        "store = open_store(Path(sys.argv[1]))\n"
+        "for n in range(4): store.record(sys.argv[2], 'opened', {'n': n}, 'scan_1')\n"
+    )
+    with open_store(out, create=True) as store:
+        others = [subprocess.Popen([sys.executable, "-c", program, str(out), f"process {i}"]) for i in range(2)]
+        codes = []
+
+        def work(number: int) -> None:
+            for _ in range(4):
+                try:
+                    codes.append(save(store, expected=len(store.case(CASE).revisions), who=f"thread {number}").number)
+                except RevisionConflict:
+                    codes.append(None)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        for one in threads:
+            one.join()
+        assert [process.wait() for process in others] == [0, 0]
+        numbers = [number for number in codes if number is not None]
+        assert sorted(numbers) == list(range(1, len(numbers) + 1))
+        assert store.verify() == ()
+        assert len(store.events()) == len(numbers) + 8
+
+
+def test_the_scan_is_found_by_its_content(out: Path, tmp_path: Path) -> None:
+    with open_store(out, create=True) as store:
+        assert store.scan(CASE).files == (tmp_path / "scans" / f"{CASE}.nii.gz",)
+    (tmp_path / "scans").rename(tmp_path / "moved")
+    (tmp_path / "moved" / f"{CASE}.nii.gz").rename(tmp_path / "moved" / "called otherwise.nii.gz")
+    with open_store(out) as store, pytest.raises(InputError, match="its scan was not found"):
+        store.scan(CASE)
+    with open_store(out, scans=[tmp_path / "moved"]) as store:
+        assert store.scan(CASE).files[0].name == "called otherwise.nii.gz"
+    with pytest.raises(UsageError, match="no such file or folder"):
+        open_store(out, scans=[tmp_path / "nowhere"])
+
+
+def test_a_scan_whose_bytes_differ_is_refused_by_name(out: Path, tmp_path: Path) -> None:
+    path = tmp_path / "scans" / f"{CASE}.nii.gz"
+    with open_store(out, create=True) as store:
+        assert store.scan(CASE).files == (path,)
+        shutil.copy(tmp_path / "scans/scan_1.nii.gz", path)
+        with pytest.raises(InputError, match=f"{CASE}: the scan is there, and its bytes are not those"):
+            store.scan(CASE)
+
+
+def test_what_a_review_saves_is_no_scan(store: Store, out: Path) -> None:
+    save(store)
+    found = discover([out])
+    assert found.found == ()
+    assert sum(left.reason == "it is a result of medseg" for left in found.skipped) >= 3
+
+
+def test_a_write_ahead_log_is_kept_on_local_disks_only(store: Store, tmp_path: Path) -> None:
+    kinds = {"/": "ext4", "/mnt/pacs": "nfs4", "/mnt/pacs/local": "xfs", "/mnt/share": "cifs", "/home/me": "fuse.sshfs"}
+    mounted = [Mount(place, kind) for place, kind in kinds.items()]
+    assert is_local(Path("/data"), mounted)
+    assert is_local(Path("/mnt/pacs/local/results"), mounted)
+    assert not is_local(Path("/mnt/pacs/results"), mounted)
+    assert not is_local(Path("/mnt/share"), mounted)
+    assert not is_local(Path("/home/me/results"), mounted)
+    assert not is_local(Path("/data"), [])
+    mode = store.log.rows("pragma journal_mode")[0][0]
+    assert mode == ("wal" if is_local(tmp_path) else "delete")
+    assert store.log.rows("pragma synchronous")[0][0] == 2
+
+
+def test_a_rollback_journal_serves_as_well(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medseg.review.store.is_local", lambda folder: False)
+    with open_store(out, create=True) as store:
+        assert store.log.rows("pragma journal_mode")[0][0] == "delete"
+        save(store)
+    assert not (out / "review/review.sqlite-wal").exists()
+    with open_store(out) as store:
+        assert store.case(CASE).revision == 1
