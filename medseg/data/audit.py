@@ -74,6 +74,8 @@ def _single_cases(examined: Iterable[Examined]) -> Iterator[Finding]:
         name = one.case.case_id
         if one.trouble is not None:
             yield Finding(one.trouble.kind, one.trouble.message + _matching_images(one, every), name)
+        for note in one.notes:
+            yield Finding(note.kind, note.message, name)
         if one.shape is None:
             continue
         if one.constant:
@@ -164,7 +166,8 @@ def _unreferenced(data: Dataset) -> Iterator[Finding]:
     suffixes = {_suffix(path) for path in known if path.is_file()}
     for folder in sorted({path.parent for path in known if path.is_file()}):
         for path in sorted(folder.iterdir()):
-            if path.is_file() and _suffix(path) in suffixes and path.resolve() not in known:
+            listed = path.name.startswith(".") or path.resolve() in known
+            if path.is_file() and _suffix(path) in suffixes and not listed:
                 yield Finding("unreferenced-file", f"{path.name} in {folder.name} belongs to no case.")
 
 

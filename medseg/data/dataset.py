@@ -24,6 +24,28 @@ class Channel:
 
 
 @dataclass(frozen=True)
+class ReferencePart:
+    """A file of a reference that is kept in several: the mask of one class, or of one object.
+
+    - `value`: of the class in the dataset's table; None where each file is an object.
+    """
+
+    path: Path
+    value: int | None = None
+
+
+@dataclass(frozen=True)
+class ArrayKeys:
+    """Which arrays of `.npz` and HDF5 files hold image and label.
+
+    A key of None is that of a `.npy` file, or the only one of another.
+    """
+
+    image: str | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True)
 class DatasetCase:
     """The files of one case.
 
@@ -33,6 +55,8 @@ class DatasetCase:
     - `split`: where the dataset itself puts the case. Cases of its test part are neither trained on nor validated with.
     - `found`: the volumes of each channel, where they were found among DICOM files; `images` are then their first
       files.
+    - `parts`: the files of the reference, where it is kept in one for each class or object; `reference` is then the
+      first of them.
     """
 
     case_id: str
@@ -41,12 +65,15 @@ class DatasetCase:
     group: str | None = None
     split: Literal["train", "validation", "test"] | None = None
     found: tuple[FoundScan, ...] = ()
+    parts: tuple[ReferencePart, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
         """Every file and series folder the case is made of."""
         images = tuple(file for scan in self.found for file in scan.files) or self.images
-        return images if self.reference is None else (*images, self.reference)
+        if self.parts:
+            return (*images, *(part.path for part in self.parts))
+        return images if self.reference is None or self.reference in images else (*images, self.reference)
 
 
 @dataclass(frozen=True)
@@ -62,6 +89,10 @@ class Dataset:
     - `resample_channels`: whether channels on other grids are brought onto the first one's; an error otherwise.
     - `regions`: for classes that are regions which may overlap: from a class's value to the reference values it covers;
       in a label map later ones lie on top. Empty where classes exclude each other.
+    - `arrays`: for files of plain arrays: which of them are image and label.
+    - `colors`: for references that are color images: from a color, red, green, blue, to the value it means.
+    - `read_as`: what was seen and how it is read, where the files themselves do not say so; for a person to confirm.
+    - `ambiguous`: of that, what could be read otherwise, and how to.
     - `border_mm`: for references that number objects: how wide the rim of each is that becomes the table's last class.
     """
 
@@ -81,6 +112,10 @@ class Dataset:
     resample_channels: bool = False
     regions: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     border_mm: float | None = None
+    arrays: ArrayKeys | None = None
+    colors: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
+    read_as: tuple[str, ...] = ()
+    ambiguous: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.cases:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from medseg.data.dataset import Dataset, DatasetCase
-from medseg.data.reading import read_channels, read_reference
-from medseg.errors import GeometryMismatch, MedsegError
+from medseg.data.reading import Notes, read_channels_with_notes, read_label_file, read_reference_with_notes
+from medseg.errors import GeometryMismatch, MedsegError, first_line
 from medseg.types import Geometry, LabelMap, Scan
 from medseg.types.axis_order import nearest_ras
 from medseg.types.box import nonzero_box
+
+log = logging.getLogger("medseg.data")
 
 Triple = tuple[float, float, float]
 Shape = tuple[int, int, int]
@@ -38,6 +41,7 @@ class Trouble:
 class Examined:
     """What was measured of one case; fields of what could not be read are None.
 
+    - `notes`: what was done to read it, which keeps it from nothing.
     - `image_hash`, `reference_hash`: of voxel values and shape.
     - `shape`, `cropped_shape`: voxels along x, y, z after orientation to RAS, and of the box outside which every
       channel is 0.
@@ -64,6 +68,7 @@ class Examined:
     contrast: float = float("nan")
     grid: Geometry | None = None
     reference_grid: Geometry | None = None
+    notes: tuple[Trouble, ...] = ()
 
 
 def examine(data: Dataset, cases: Sequence[DatasetCase] | None = None) -> Iterator[Examined]:
@@ -77,29 +82,38 @@ def _examine(data: Dataset, case: DatasetCase) -> Examined:
     if missing:
         return Examined(case, Trouble("missing-file", f"{missing[0]}: is not there"))
     try:
-        scan = read_channels(data, case)
-    except GeometryMismatch as error:
-        return Examined(case, Trouble("channel-grid", str(error)))
+        return _read_and_measure(data, case)
     except MedsegError as error:
         return Examined(case, Trouble("unreadable", str(error)))
-    trouble, reference, grid = _reference(data, case, scan)
-    return _measure(data, case, scan, reference, trouble, grid)
+    except Exception as error:  # of a decoder, in its own words: the other cases are examined all the same
+        log.debug("%s", case.case_id, exc_info=error)
+        return Examined(case, Trouble("unreadable", f"{case.images[0]}: it cannot be read ({first_line(error)})"))
 
 
-def _reference(data: Dataset, case: DatasetCase, scan: Scan) -> tuple[Trouble | None, LabelMap | None, Geometry | None]:
-    from medseg.io.read import read_labels
-
+def _read_and_measure(data: Dataset, case: DatasetCase) -> Examined:
     try:
-        reference = read_reference(data, case, scan)
+        scan, of_channels = read_channels_with_notes(data, case)
+    except GeometryMismatch as error:
+        return Examined(case, Trouble("channel-grid", str(error)))
+    trouble, reference, grid, of_reference = _reference(data, case, scan)
+    measured = _measure(data, case, scan, reference, trouble, grid)
+    return replace(measured, notes=tuple(Trouble(*note) for note in (*of_channels, *of_reference)))
+
+
+def _reference(
+    data: Dataset, case: DatasetCase, scan: Scan
+) -> tuple[Trouble | None, LabelMap | None, Geometry | None, Notes]:
+    try:
+        reference, notes = read_reference_with_notes(data, case, scan)
     except GeometryMismatch as error:
         grid = None
-        if case.reference is not None and not data.structures:
-            grid = read_labels(case.reference).geometry
-        return Trouble("reference-grid", str(error)), None, grid
+        if case.reference is not None and not data.structures and not case.parts:
+            grid = read_label_file(data, case.reference).geometry
+        return Trouble("reference-grid", str(error)), None, grid, ()
     except MedsegError as error:
         kind = "unknown-class" if "does not name" in error.what else "unreadable"
-        return Trouble(kind, str(error)), None, None
-    return None, reference, reference.geometry
+        return Trouble(kind, str(error)), None, None, ()
+    return None, reference, reference.geometry, notes
 
 
 def _measure(

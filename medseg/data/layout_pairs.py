@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,10 +13,12 @@ from medseg.data.dataset import Channel, Dataset, DatasetCase
 from medseg.data.description import DatasetDescription
 from medseg.data.layout_msd import class_table
 from medseg.data.modality import dicom_modality
-from medseg.errors import InputError
+from medseg.errors import InputError, MedsegError
 from medseg.io.files.case_id import stem
 from medseg.io.read import load_scan, read_labels
-from medseg.types import LabelTable
+from medseg.types import LabelTable, Scan
+
+log = logging.getLogger("medseg.data")
 
 IMAGES = ("images", "image", "imgs", "img", "imagesTr", "scans")
 CLASSES = ("labels", "label", "masks", "mask", "labelsTr", "segmentations")
@@ -52,7 +55,7 @@ def read(path: Path, given: DatasetDescription | None = None) -> Dataset:
             where=path,
             fix="Give image and label the same name, or list them in a table (case, image, label).",
         )
-    first = load_scan(paired[0].images[0])
+    first = first_scan(paired)
     given = given or DatasetDescription()
     if given.references == "instances":
         kind = "instances"
@@ -71,6 +74,17 @@ def read(path: Path, given: DatasetDescription | None = None) -> Dataset:
         values=given.values,
         regions=given.regions,
     )
+
+
+def first_scan(cases: Sequence[DatasetCase]) -> Scan:
+    """Image of the first case that has a readable one; raises the first case's error where none has."""
+    failed: MedsegError | None = None
+    for case in cases:
+        try:
+            return load_scan(case.images[0])
+        except MedsegError as error:
+            failed = failed or error
+    raise failed or InputError("there is no case")
 
 
 def _named(given: DatasetDescription) -> tuple[Channel, ...] | None:
@@ -92,7 +106,12 @@ def table_of_references(cases: Sequence[DatasetCase], given: DatasetDescription)
     values: set[int] = set()
     for case in cases:
         assert case.reference is not None
-        values |= {given.values.get(v, v) for v in np.unique(read_labels(case.reference).array).tolist()}
+        try:
+            labels = read_labels(case.reference)
+        except MedsegError as error:  # a finding of its case when the dataset is audited
+            log.debug("%s: %s", case.case_id, error)
+            continue
+        values |= {given.values.get(v, v) for v in np.unique(labels.array).tolist()}
     values -= {0, given.ignore}
     if not values:
         where = cases[0].reference if cases else None
@@ -115,4 +134,6 @@ def _references(path: Path) -> tuple[Path, Literal["classes", "instances"]] | No
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.name.lower().endswith(SUFFIXES))
+    return sorted(
+        file for file in folder.iterdir() if file.name.lower().endswith(SUFFIXES) and not file.name.startswith(".")
+    )

@@ -10,15 +10,21 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.data.border_class import border_labels, numbered_objects, without_border
-from medseg.data.dataset import Dataset, DatasetCase
+from medseg.data.dataset import ArrayKeys, Dataset, DatasetCase
+from medseg.data.reference_files import read_array_labels, read_array_scan, read_colors, read_parts
+from medseg.data.same_grid import SHIFTED, drifts_little, onto_same_grid
 from medseg.data.subgrid import place_in
 from medseg.errors import GeometryMismatch, InputError
+from medseg.io.arrays import is_array_file
 from medseg.io.dicom_results.label_objects import look
 from medseg.io.image2d import with_size_of
 from medseg.io.read import load_scan, read_labels, read_scan
 from medseg.io.recognize import recognize
 from medseg.types import LabelMap, Scan
 from medseg.types.labels import smallest_label_dtype
+
+# Kinds of findings, and what is to be said of each.
+Notes = tuple[tuple[str, str], ...]
 
 
 def read_case(data: Dataset, case: DatasetCase) -> tuple[Scan, LabelMap]:
@@ -32,34 +38,59 @@ def read_case(data: Dataset, case: DatasetCase) -> tuple[Scan, LabelMap]:
 
 def read_channels(data: Dataset, case: DatasetCase) -> Scan:
     """Read all channels of a case onto the grid of the first."""
-    scans = [read_scan(found) for found in case.found] or [load_scan(path) for path in case.images]
+    return read_channels_with_notes(data, case)[0]
+
+
+def read_channels_with_notes(data: Dataset, case: DatasetCase) -> tuple[Scan, Notes]:
+    """Read all channels of a case as `read_channels` does, and say what was done to have them on one grid."""
+    scans = [read_scan(found) for found in case.found] or [_image(data, path) for path in case.images]
     first = scans[0]
     arrays = [first.array]
+    notes: list[tuple[str, str]] = []
     for path, scan in zip(case.images[1:], scans[1:], strict=True):
         if data.resample_channels and not first.geometry.matches(scan.geometry):
             _check_frames(first, scan, path)
             arrays.append(onto_grid(scan, first))
             continue
-        first.geometry.match(scan.geometry, what="the channels", where=path)
+        if not first.geometry.matches(scan.geometry) and drifts_little(first.geometry, scan.geometry):
+            off = first.geometry.difference(scan.geometry) / min(first.geometry.spacing)
+            notes.append((SHIFTED, f"{path.name} lies {off:.2g} voxels beside the first channel; taken as equal."))
+        else:
+            first.geometry.match(scan.geometry, what="the channels", where=path)
         arrays.append(scan.array)
     joined = first if len(arrays) == 1 else first.with_array(np.concatenate(arrays), first.geometry)
     if joined.channels != len(data.channels):
         raise InputError(
             f"{joined.channels} channels, where the dataset has {len(data.channels)}", where=case.images[0]
         )
-    return joined
+    return joined, tuple(notes)
+
+
+def _image(data: Dataset, path: Path) -> Scan:
+    return read_array_scan(path, data.arrays or ArrayKeys()) if is_array_file(path) else load_scan(path)
 
 
 def read_reference(data: Dataset, case: DatasetCase, scan: Scan) -> LabelMap:
     """Read a case's reference in the values of the dataset's table; voxels to ignore keep their value."""
+    return read_reference_with_notes(data, case, scan)[0]
+
+
+def read_reference_with_notes(data: Dataset, case: DatasetCase, scan: Scan) -> tuple[LabelMap, Notes]:
+    """Read a case's reference as `read_reference` does, and say what was done to have it on the scan's grid."""
     if case.reference is None:
         raise InputError("has no reference", where=case.case_id, fix="Remove it from the training cases.")
-    if data.structures and recognize(case.reference).kind == "dicom":
+    if data.structures and not case.parts and recognize(case.reference).kind == "dicom":
         drawn = _drawn if look(case.reference).drawn_on is not None else _segmented
-        return drawn(data, case.reference, scan)
-    labels = read_labels(case.reference)
-    labels = with_size_of(scan.geometry, labels, case.reference)
-    scan.geometry.match(labels.geometry, what="image and reference", where=case.reference)
+        return drawn(data, case.reference, scan), ()
+    if case.parts:
+        array, notes = read_parts(case.parts, scan)
+        labels = LabelMap(array, scan.geometry, data.table)
+    else:
+        labels, notes = onto_same_grid(
+            with_size_of(scan.geometry, read_label_file(data, case.reference), case.reference),
+            scan.geometry,
+            case.reference,
+        )
     array = labels.array
     if data.border_mm is not None:
         array = border_labels(numbered_objects(labels, without_border(data.table)), data.border_mm).array
@@ -75,7 +106,14 @@ def read_reference(data: Dataset, case: DatasetCase, scan: Scan) -> LabelMap:
             where=case.reference,
             fix="Name them in the dataset's description, or correct the labels.",
         )
-    return LabelMap(array.astype(smallest_label_dtype(max(known)), copy=False), labels.geometry, data.table)
+    return LabelMap(array.astype(smallest_label_dtype(max(known)), copy=False), labels.geometry, data.table), notes
+
+
+def read_label_file(data: Dataset, path: Path) -> LabelMap:
+    """Read a label map of whatever kind the dataset's are, on its own grid and in its own values."""
+    if is_array_file(path):
+        return read_array_labels(path, data.arrays or ArrayKeys())
+    return read_colors(path, data.colors) if data.colors else read_labels(path)
 
 
 def _check_frames(first: Scan, other: Scan, where: Path) -> None:

@@ -37,6 +37,7 @@ OPTIONAL = {
     "openvino": ("openvino, onnx, onnxscript", "segmentation on a CPU", "openvino onnx onnxscript"),
     "onnxruntime": ("onnxruntime, onnx, onnxscript", "running and checking ONNX models", "'medseg[onnx]'"),
     "nncf": ("nncf, openvino", "running models in 8 bits where that costs no accuracy", "'medseg[int8]'"),
+    "h5py": ("h5py", "datasets kept in HDF5 files", "'medseg[hdf5]'"),
     "isal": ("isal.igzip", "reading and writing gzip several times faster", "'medseg[isal]'"),
     "nilearn": ("nilearn.datasets", "the template scan of `medseg demo`", "'medseg[demo]'"),
     "pyarrow": ("pyarrow.parquet", "`medseg evaluate --parquet`", "'medseg[parquet]'"),

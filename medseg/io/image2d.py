@@ -48,11 +48,13 @@ def read_scan(path: Path) -> Scan:
 def read_labels(path: Path) -> LabelMap:
     """Read a 2D image of class values or of numbered objects, 8 or 16 bits deep."""
     array, _ = _pixels(path, raw_palette=True)
+    if len(array) == 3 and (array[1:] == array[0]).all():
+        array = array[:1]  # gray, saved as red, green and blue
     if len(array) > 1:
         raise InputError(
             f"a label map has one value for each pixel, not {len(array)}",
             where=path,
-            fix="Save it as a gray image of class values, 8 or 16 bits deep.",
+            fix="Save it as a gray image of class values, 8 or 16 bits deep; of a dataset, name its 'colors'.",
         )
     labels = as_labels(array[0], where=path)
     geometry, _, _ = _geometry(array, path)
@@ -148,6 +150,10 @@ def _pixels(path: Path, *, raw_palette: bool = False) -> tuple[npt.NDArray[Any],
             return _tiff(path), ()
         with warnings.catch_warnings(), _opened(path) as image:
             warnings.simplefilter("ignore")
+            if image.format == "GIF" and image.n_frames > 1:
+                raise InputError(
+                    f"it has {image.n_frames} frames", where=path, fix="Save each as an image, or all as a TIFF."
+                )
             image.load()
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
             array = _bands(image, path, raw_palette)

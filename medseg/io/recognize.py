@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,9 @@ NAMES: dict[FileKind, str] = {
     "meta": "MetaImage",
     "zip": "zip archive",
 }
-IMAGE_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+IMAGE_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"GIF87a", b"GIF89a")
+# Sizes that the second header of a BMP may have; two letters alone are no signature.
+BMP_HEADERS = {12, 40, 52, 56, 64, 108, 124}
 # Kinds that are not scans, named so that a listing can say what a file is instead of what it is not.
 OTHERS = (
     (b"%PDF", "a PDF document"),
@@ -96,7 +99,7 @@ def _by_bytes(start: bytes, name: str) -> tuple[FileKind, str]:
         return "nrrd", ""
     if b"NDims" in start and b"=" in start and _is_text(start[: start.index(b"NDims")]):
         return "meta", ""
-    if start.startswith(IMAGE_SIGNATURES):
+    if start.startswith(IMAGE_SIGNATURES) or _is_bmp(start) or re.match(rb"P[56]\s", start):
         return "image2d", ""
     if start.startswith(b"PK\x03\x04"):
         return "zip", ""
@@ -108,6 +111,10 @@ def _by_bytes(start: bytes, name: str) -> tuple[FileKind, str]:
     if looks_like_dicom(start):
         return "dicom", ""
     return "other", "a text file" if _is_text(start) else UNKNOWN
+
+
+def _is_bmp(start: bytes) -> bool:
+    return start[:2] == b"BM" and start[6:10] == b"\0\0\0\0" and int.from_bytes(start[14:18], "little") in BMP_HEADERS
 
 
 def _is_text(data: bytes) -> bool:

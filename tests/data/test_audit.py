@@ -207,3 +207,59 @@ def test_thumbnails_show_the_outline_where_it_lies(folder):
     assert columns < 0.4
     assert rows < 0.4
     assert nib.aff2axcodes(np.eye(4)) == ("R", "A", "S")
+
+
+def broken_in(name):
+    def change(folder):
+        file = folder / "labels" / "c3.nii.gz" if name != "image" else folder / "images" / "c3.nii.gz"
+        array = LABELS.astype(np.float32)
+        if name == "corrupt" or name == "image":
+            truncate(file)
+        elif name == "fractions":
+            volume(file, array * 0.5)
+        elif name == "negative":
+            volume(file, array - 1)
+        elif name == "nan":
+            volume(file, np.where(array > 0, np.nan, 0).astype(np.float32))
+        elif name == "text":
+            file.write_text("not a NIfTI file")
+
+    return change
+
+
+@pytest.mark.parametrize("name", ["corrupt", "image", "fractions", "negative", "nan", "text"])
+def test_a_bad_file_is_a_finding_of_its_case_and_the_others_are_examined(folder, name):
+    broken_in(name)(folder)
+    result = audit(read_dataset(folder))
+    assert {(f.kind, f.case_id) for f in result.findings} == {("unreadable", "c3")}
+    assert len(result.clean) == CASES - 1
+
+
+def test_a_decoder_that_raises_in_its_own_words_does_not_end_the_audit(folder, monkeypatch):
+    from medseg.io import nifti
+
+    real = nifti.read_scan
+
+    def read(path):
+        if path.name == "c3.nii.gz":
+            raise ValueError("cannot reshape")
+        return real(path)
+
+    monkeypatch.setattr(nifti, "read_scan", read)
+    assert found(folder) == {("unreadable", "c3")}
+
+
+def test_files_of_macos_are_not_cases(folder):
+    for part in ("images", "labels"):
+        (folder / part / "._c3.nii.gz").write_bytes(b"\0\5\x16\7" + bytes(100))
+    assert len(read_dataset(folder).cases) == CASES
+    assert found(folder) == set()
+
+
+def test_a_label_stored_in_another_order_is_a_note(folder):
+    path = folder / "labels" / "c3.nii.gz"
+    affine = np.diag([-1.0, 1, 1, 1])
+    affine[0, 3] = SHAPE[0] - 1
+    nib.save(nib.Nifti1Image(LABELS[::-1].copy(), affine), path)
+    result = audit(read_dataset(folder))
+    assert {(f.kind, f.case_id, f.blocks) for f in result.findings} == {("reference-order", "c3", False)}

@@ -107,9 +107,24 @@ def test_a_picture_that_promises_terabytes(tmp_path):
 
 
 def test_color_labels_are_refused(tmp_path):
-    Image.fromarray(np.dstack([gray] * 3)).save(tmp_path / "a.png")
+    Image.fromarray(np.dstack([gray, gray, gray + 1])).save(tmp_path / "a.png")
     with pytest.raises(InputError, match="one value for each pixel, not 3"):
         read_labels(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "ppm", "tif"])
+def test_gray_labels_saved_in_three_colors_are_read(tmp_path, suffix):
+    Image.fromarray(np.dstack([gray] * 3)).save(tmp_path / f"a.{suffix}")
+    assert np.array_equal(read_labels(tmp_path / f"a.{suffix}").array[..., 0].T, gray)
+
+
+def test_a_gif_is_an_image_and_an_animation_is_not(tmp_path):
+    first = Image.fromarray(np.where(gray > 20, 255, 0).astype(np.uint8))
+    first.save(tmp_path / "a.gif")
+    assert np.array_equal(read_labels(tmp_path / "a.gif").array[..., 0].T > 0, gray > 20)
+    first.save(tmp_path / "b.gif", save_all=True, append_images=[Image.fromarray(gray)])
+    with pytest.raises(InputError, match="2 frames"):
+        read_labels(tmp_path / "b.gif")
 
 
 @pytest.mark.needs_data("data/nuclei", "data/nuclei_3d")

@@ -21,7 +21,7 @@ TAKEN = {
 DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 SUFFIXES = (
     ".seg.nrrd", ".nii.gz", ".img.gz", ".nii", ".hdr", ".img", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".png",
-    ".tiff", ".tif", ".jpeg", ".jpg",
+    ".tiff", ".tif", ".jpeg", ".jpg", ".bmp", ".gif", ".ppm", ".pgm", ".npy", ".npz", ".hdf5", ".h5",
 )  # fmt: skip
 
 
