@@ -6,11 +6,13 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from medseg.data.dataset import Dataset
 from medseg.data.examine import Examined, examine
 from medseg.data.findings import Finding
+from medseg.data.mirror_pairs import MirrorPair, mirror_pairs
 from medseg.data.unusual import FEWEST, unusual_cases
 
 # Fraction of voxels at a channel's largest value beyond which it counts as clipped.
@@ -42,6 +44,11 @@ class Audit:
                 if finding.blocks and case_id is not None:
                     found.setdefault(case_id, finding.message)
         return found
+
+    @cached_property
+    def mirrored(self) -> tuple[MirrorPair, ...]:
+        """Classes that are each other's mirror image in the labels."""
+        return mirror_pairs([e.moments for e in self.examined if e.moments is not None])
 
     @property
     def clean(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.data.dataset import Dataset, DatasetCase
+from medseg.data.label_moments import Moments, label_moments
 from medseg.data.reading import Notes, read_channels_with_notes, read_label_file, read_reference_with_notes
 from medseg.errors import GeometryMismatch, MedsegError, first_line
 from medseg.types import Geometry, LabelMap, Scan
@@ -50,6 +51,7 @@ class Examined:
     - `clipped`: fraction of voxels at a channel's largest value, the largest over channels.
     - `contrast`: difference of medians inside the foreground and in a rim around it, in standard deviations of the
       scan; NaN where there is no foreground.
+    - `moments`: place, spread and brightness of each class in the label, by name.
     """
 
     case: DatasetCase
@@ -68,6 +70,7 @@ class Examined:
     contrast: float = float("nan")
     grid: Geometry | None = None
     reference_grid: Geometry | None = None
+    moments: dict[str, Moments] | None = None
     notes: tuple[Trouble, ...] = ()
 
 
@@ -130,7 +133,7 @@ def _measure(
     deviations = tuple(float(channel.std(dtype=np.float64)) for channel in flat)
     tops = [np.count_nonzero(channel == channel.max()) / channel.size for channel in flat]
     constant = any(channel.min() == channel.max() for channel in flat)
-    voxels = foreground = None
+    voxels = foreground = moments = None
     contrast = float("nan")
     if reference is not None:
         counts = np.bincount(reference.array.ravel(), minlength=max(data.parts) + 1)
@@ -138,6 +141,9 @@ def _measure(
         inside = np.isin(reference.array, data.parts)
         foreground = _sample(flat, inside)
         contrast = _contrast(array[0], inside, deviations[0])
+        values = {c.name: data.reference_values(c.value) for c in data.table}
+        spacing = order.select(scan.geometry.spacing)
+        moments = label_moments(order.apply(reference.array), order.apply(array), spacing, values)
     return Examined(
         case,
         trouble,
@@ -155,6 +161,7 @@ def _measure(
         contrast=contrast,
         grid=scan.geometry,
         reference_grid=reference_grid,
+        moments=moments,
     )
 
 

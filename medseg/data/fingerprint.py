@@ -16,6 +16,8 @@ import numpy as np
 
 from medseg.data.dataset import Dataset
 from medseg.data.examine import Examined
+from medseg.data.label_moments import Moments
+from medseg.data.mirror_pairs import MirrorPair, mirror_pairs
 from medseg.errors import InputError
 from medseg.io.files.atomic import write_text
 
@@ -50,11 +52,15 @@ class CaseFingerprint:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """A dataset."""
+    """A dataset.
+
+    - `mirrored`: classes that are each other's mirror image in the labels.
+    """
 
     cases: tuple[CaseFingerprint, ...]
     intensities: tuple[Intensities, ...]
     skipped: dict[str, str]
+    mirrored: tuple[MirrorPair, ...] = ()
 
     @property
     def spacings(self) -> Any:
@@ -80,6 +86,7 @@ def take_fingerprint(data: Dataset, examined: Iterable[Examined]) -> Fingerprint
     cases: list[CaseFingerprint] = []
     samples: list[Any] = []
     skipped: dict[str, str] = {}
+    moments: list[dict[str, Moments]] = []
     for one in examined:
         if one.trouble is not None:
             skipped[one.case.case_id] = one.trouble.message
@@ -91,11 +98,13 @@ def take_fingerprint(data: Dataset, examined: Iterable[Examined]) -> Fingerprint
         assert one.foreground is not None
         cases.append(CaseFingerprint(one.case.case_id, one.shape, one.spacing, one.cropped_shape, one.voxels))
         samples.append(one.foreground)
+        moments.append(one.moments or {})
     if not cases:
         first = next(iter(skipped.values()), "there is no labeled case")
         raise InputError(f"no case can be read; the first: {first}", where=data.folder)
     pooled = np.concatenate(samples, axis=1)
-    return Fingerprint(tuple(cases), tuple(_intensities(channel) for channel in pooled), skipped)
+    intensities = tuple(_intensities(channel) for channel in pooled)
+    return Fingerprint(tuple(cases), intensities, skipped, mirror_pairs(moments))
 
 
 def _intensities(values: Any) -> Intensities:

@@ -11,7 +11,7 @@ from typing import Any
 
 from medseg.data.dataset import Dataset
 from medseg.data.fingerprint import Fingerprint
-from medseg.data.left_right import paired_classes
+from medseg.data.mirror_pairs import Axis, axes_with_sides
 from medseg.data.plan_grid import ANISOTROPY, CROP_BELOW, Configuration, GridPlanner
 from medseg.data.presets import PRESETS, Preset
 from medseg.errors import UsageError
@@ -28,9 +28,18 @@ class Plan:
 
 
 def make_plan(
-    data: Dataset, fingerprint: Fingerprint, *, preset: str = "cpu", configuration: str | None = None
+    data: Dataset,
+    fingerprint: Fingerprint,
+    *,
+    preset: str = "cpu",
+    configuration: str | None = None,
+    mirror: Sequence[Axis] | None = None,
 ) -> Plan:
-    """Plan the training of a dataset."""
+    """Plan the training of a dataset.
+
+    - `mirror`: the network's axes to mirror patches along, as a person says; by default those of the preset along which
+      no class is the mirror image of another.
+    """
     if preset not in PRESETS:
         raise UsageError(f"there is no preset '{preset}'", where="--preset", fix=f"Use {', '.join(PRESETS)}.")
     chosen = configuration or ("2d" if data.dimensions == 2 else "3d_fullres")
@@ -41,11 +50,19 @@ def make_plan(
             where="--configuration",
             fix=f"Use {', '.join(possible)}.",
         )
-    return _Planner(data, fingerprint, PRESETS[preset], chosen).plan()
+    return _Planner(data, fingerprint, PRESETS[preset], chosen, mirror).plan()
 
 
 class _Planner:
-    def __init__(self, data: Dataset, fingerprint: Fingerprint, preset: Preset, configuration: Configuration) -> None:
+    def __init__(
+        self,
+        data: Dataset,
+        fingerprint: Fingerprint,
+        preset: Preset,
+        configuration: Configuration,
+        mirror: Sequence[Axis] | None,
+    ) -> None:
+        self.mirror = mirror
         self.data, self.fingerprint, self.preset, self.configuration = data, fingerprint, preset, configuration
         self.grid = GridPlanner(data, fingerprint, preset, configuration)
         self.reasons = self.grid.reasons
@@ -133,17 +150,25 @@ class _Planner:
             if self.preset.elastic_voxels is not None:
                 low, high, apart = (round(n * min(spacing), 4) for n in self.preset.elastic_voxels)
                 values |= {"elastic_mm": [low, high], "elastic_spacing": apart}
-        wanted = ["x", "y"] if flat else list(self.preset.augment["flip"])
-        self.reasons["augment.flip"] = "No class is the mirror image of another."
-        paired = paired_classes([c.name for c in self.data.table])
-        if paired and self.data.dimensions == 3:
-            sideways = "xyz"[order.index(0)]
-            wanted = [axis for axis in wanted if axis != sideways]
-            self.reasons["augment.flip"] = f"Not {sideways}: a mirrored '{paired[0]}' would look like '{paired[1]}'."
-        values["flip"] = wanted
+        values["flip"] = self._flip(["x", "y"] if flat else list(self.preset.augment["flip"]), order)
         if max(spacing) > ANISOTROPY * min(spacing) and not flat:
             self.reasons["augment.rotation"] = "Only in the plane of the thick slices."
         return values
+
+    def _flip(self, wanted: list[Axis], order: Sequence[int]) -> list[Axis]:
+        """Axes that patches are mirrored along: none along which one class would be taught as another."""
+        if self.mirror is not None:
+            self.reasons["augment.flip"] = "As plan.mirror says."
+            return list(self.mirror)
+        sides = axes_with_sides([c.name for c in self.data.table], self.fingerprint.mirrored, order=order)
+        barred = {axis: why for axis, why in sides.items() if axis in wanted}
+        self.reasons["augment.flip"] = "No class is the mirror image of another."
+        if barred:
+            text = "; ".join(f"not {axis}: {why}" for axis, why in barred.items())
+            self.reasons["augment.flip"] = (
+                f"{text[0].upper()}{text[1:]}. Mirrored, one would be taught as the other; plan.mirror overrules this."
+            )
+        return [axis for axis in wanted if axis not in barred]
 
     def _mirror(self, flip: Sequence[str], order: Sequence[int]) -> str:
         """Average over left and right in prediction, where the preset does and training mirrors them."""

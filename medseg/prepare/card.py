@@ -133,6 +133,10 @@ class InputCard(_Strict):
     mirror_axes: tuple[Literal[0, 1, 2], ...] | None = Field(
         default=None, description="axes mirrored in training, so that mirroring at test time is sound; null: unknown"
     )
+    mirror_sides: bool = Field(
+        default=False,
+        description="whether they are sound although classes have a side by their names, as plan.mirror said",
+    )
     patch: tuple[int, int, int] = Field(description="voxels along x, y, z; 1 along z for a 2D network")
     crop_to_nonzero: bool = Field(default=False, description="show the network only the box of voxels that are not 0")
     crop_above: float | None = Field(

@@ -57,7 +57,8 @@ def audit(
     folder = None if out is None else output_folder(out)
     if fold >= folds:
         raise UsageError(f"there is no such fold among {folds}", where=f"--fold {fold}", fix=f"Use 0 to {folds - 1}.")
-    data = read_dataset(Path(dataset), stated(config, listed(settings)))
+    given = stated(config, listed(settings))
+    data = read_dataset(Path(dataset), given.dataset)
     try:
         split = split_cases(data.labeled, folds=folds, fold=fold, seed=0)
     except ConfigError as error:

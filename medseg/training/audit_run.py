@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.data.audit import Audit, audit
-from medseg.data.audit_json import files_digest
+from medseg.data.audit_json import dataset_digest
 from medseg.data.dataset import Dataset
+from medseg.data.mirror_pairs import MirrorPair
 from medseg.data.splits import Split, sides
 from medseg.draw.audit_page import write_audit
 
@@ -32,14 +34,29 @@ def _summary(blocked: int, advisory: int) -> str:
     return ", and ".join(text for text, count in ((cases, blocked), (findings, advisory)) if count)
 
 
-def blocked_cases(data: Dataset, split: Split, out: Path) -> dict[str, str]:
-    """Cases that must not be trained on or measured with, and why.
+@dataclass(frozen=True)
+class Audited:
+    """What a run needs to know of the audit of its dataset.
 
-    An audit that lies in the run's folder is taken as it is, unless a file of the dataset or the split has changed.
+    - `blocked`: cases that must not be trained on or measured with, and why.
+    - `mirrored`: classes that are each other's mirror image in the labels.
+    """
+
+    blocked: dict[str, str]
+    mirrored: tuple[MirrorPair, ...]
+
+
+def audited(data: Dataset, split: Split, out: Path) -> Audited:
+    """Audit a run's dataset.
+
+    An audit that lies in the run's folder is taken as it is, unless a file of the dataset, what the configuration says
+    of it, or the split has changed.
     """
     kept = out / "audit.json"
     if kept.is_file():
         known = json.loads(kept.read_text(encoding="utf-8"))
-        if known.get("files") == files_digest(data) and known.get("split") == split.name:
-            return {str(case_id): str(why) for case_id, why in known["blocked"].items()}
-    return audit_for_run(data, split, out).blocked
+        if known.get("files") == dataset_digest(data) and known.get("split") == split.name:
+            blocked = {str(case_id): str(why) for case_id, why in known["blocked"].items()}
+            return Audited(blocked, tuple(MirrorPair(**pair) for pair in known["mirrored"]))
+    found = audit_for_run(data, split, out)
+    return Audited(found.blocked, found.mirrored)

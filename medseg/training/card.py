@@ -148,6 +148,7 @@ def _input(cases: Sequence[PreparedCase], config: TrainConfig) -> InputCard:
             "expected_extent_mm": _range(extents),
             "expected_spacing": _range(spacings),
             "mirror_axes": tuple(sorted(AXES[axis] for axis in config.augment.flip)),
+            "mirror_sides": config.plan.axes is not None,
         }
     )
 

@@ -31,6 +31,21 @@ class ClassConfig(_Strict):
     is_thing: bool = Field(default=False, description="whether the class consists of objects that can be counted")
 
 
+class PlanConfig(_Strict):
+    """What a person says to the plan, where the dataset does not settle it."""
+
+    mirror: Literal["auto"] | tuple[Axis, ...] = Field(
+        default="auto",
+        description="axes of the network that patches are mirrored along; auto: those of the preset along which no "
+        "class is left or right, by names or in the labels",
+    )
+
+    @property
+    def axes(self) -> tuple[Axis, ...] | None:
+        """Axes that a person gave; None where the dataset decides."""
+        return None if self.mirror == "auto" else self.mirror
+
+
 class SplitConfig(_Strict):
     """Which cases are held out. A dataset that has its own split for every case is split that way instead."""
 
@@ -77,7 +92,7 @@ class AugmentConfig(_Strict):
     elastic_mm: Range = Field(default=(1.0, 3.0), description="largest displacement of a control point")
     elastic_spacing: float = Field(default=16.0, gt=0.0, description="mm between control points")
     flip: tuple[Axis, ...] = Field(
-        default=(), description="axes mirrored with probability 0.5; x only where no class is one of a left-right pair"
+        default=(), description="axes mirrored with probability 0.5; none along which a class is left or right"
     )
     soft_labels: bool = Field(
         default=False,
@@ -180,6 +195,7 @@ class TrainConfig(_Strict):
 
     input: InputCard
     network: NetworkCard
+    plan: PlanConfig = PlanConfig()
     split: SplitConfig = SplitConfig()
     sampling: SamplingConfig = SamplingConfig()
     augment: AugmentConfig = AugmentConfig()

@@ -47,7 +47,7 @@ class Configurator:
             if config is not None:
                 check_purpose(self.values, "training", name=config)
         changed = apply_overrides(self.values, options.settings)
-        check_early(changed, where=self.path)
+        self.stated = check_early(changed, where=self.path)
         if start := options.start or self.values.get("start"):
             resolve_model(start, option="--from")  # that there is one is known before any data is read
         self.source = DatasetSource(options.dataset, described(changed))
@@ -104,7 +104,7 @@ class Configurator:
         options, budget = self.options, self.values.get("time_budget")
         if options.time_budget is not None:
             budget = seconds_of(options.time_budget)
-        wanted = PlanFor(preset, configuration, budget if options.epochs is None else None)
+        wanted = PlanFor(preset, configuration, budget if options.epochs is None else None, self.stated.plan.axes)
         plan, fingerprint, text = plan_dataset(self.source, wanted, split=self._split, out=out)
         if kept is not None and out is not None:
             fingerprint.write(out / "fingerprint.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +13,40 @@ from medseg.config.purpose import check_purpose
 from medseg.data.description import DatasetDescription, described
 from medseg.errors import ConfigError
 from medseg.models.registry import find_family, network_names
-from medseg.training.config import TrainConfig
+from medseg.training.config import PlanConfig, SplitConfig, TrainConfig
 
 # In place of a plan, to check all other keys.
 UNPLANNED = {"input": {"channels": [{"name": "any"}], "patch": [16, 16, 16]}, "network": {"name": "unet"}, "epochs": 1}
 
 
-def check_early(values: Mapping[str, Any], *, where: object = None) -> None:
-    """Refuse values that no training can have, whatever the plan adds; raises `ConfigError`."""
-    build(TrainConfig, merged(UNPLANNED, without_null(values)), where=where)
+def check_early(values: Mapping[str, Any], *, where: object = None) -> TrainConfig:
+    """Refuse values that no training can have, whatever the plan adds; raises `ConfigError`.
+
+    Returns the configuration, in which what the plan will add is a placeholder.
+    """
+    made = build(TrainConfig, merged(UNPLANNED, without_null(values)), where=where)
     check_network(values, where=where)
+    return made
 
 
-def stated(config: str | Path | None, settings: Sequence[str] = ()) -> DatasetDescription | None:
-    """What a configuration, by its shipped name or path, states about its dataset; all of it is checked."""
+@dataclass(frozen=True)
+class Stated:
+    """What a configuration states before anything is planned: about the dataset, its split, and the plan."""
+
+    dataset: DatasetDescription | None
+    split: SplitConfig
+    plan: PlanConfig
+
+
+def stated(config: str | Path | None, settings: Sequence[str] = ()) -> Stated:
+    """What a configuration, by its shipped name or path, states before anything is planned; all of it is checked."""
     path = None if config is None else resources.find("configs", config)
     read = {} if path is None else read_yaml(path)
     if config is not None:
         check_purpose(read, "training", name=config)
     values = apply_overrides(read, settings)
-    check_early(values, where=path)
-    return described(values)
+    made = check_early(values, where=path)
+    return Stated(described(values), made.split, made.plan)
 
 
 def check_network(values: Mapping[str, Any], *, where: object = None) -> None:

@@ -16,6 +16,7 @@ from medseg.data.description import DatasetDescription
 from medseg.data.examine import examine
 from medseg.data.fingerprint import Fingerprint, take_fingerprint
 from medseg.data.layouts import read_dataset
+from medseg.data.mirror_pairs import Axis
 from medseg.data.plan import Plan, make_plan
 from medseg.data.plan_text import explanation, plan_text
 from medseg.data.splits import split_cases
@@ -99,8 +100,10 @@ def plan(
         When an option cannot be what was given.
     """
     target = None if out is None else _plan_file(Path(out))
-    source = DatasetSource(Path(dataset), stated(config, listed(settings)))
-    made, fingerprint, text = plan_dataset(source, PlanFor(preset or fitting_preset(device), configuration))
+    given = stated(config, listed(settings))
+    source = DatasetSource(Path(dataset), given.dataset)
+    wanted = PlanFor(preset or fitting_preset(device), configuration, mirror=given.plan.axes)
+    made, fingerprint, text = plan_dataset(source, wanted, split=given.split)
     if target is not None:
         write_text(target, text)
     if not explain:
@@ -133,11 +136,12 @@ class DatasetSource:
 
 @dataclass(frozen=True)
 class PlanFor:
-    """What a plan is for: the size of the device, the kind of network, and the seconds a training may take."""
+    """What a plan is for: size of the device, kind of network, seconds a training may take, axes a person mirrors."""
 
     preset: str
     configuration: str | None = None
     budget: float | None = None
+    mirror: tuple[Axis, ...] | None = None
 
 
 def plan_dataset(
@@ -158,7 +162,9 @@ def plan_dataset(
         valid = set(cases.train) & set(found.clean)
         examined = (one for one in found.examined if one.case.case_id in valid)
     fingerprint = take_fingerprint(data, examined)
-    plan = make_plan(data, fingerprint, preset=wanted.preset, configuration=wanted.configuration)
+    plan = make_plan(data, fingerprint, preset=wanted.preset, configuration=wanted.configuration, mirror=wanted.mirror)
+    if wanted.mirror is not None:
+        plan = replace(plan, values={**plan.values, "plan": {"mirror": list(wanted.mirror)}})
     if wanted.budget is not None and wanted.preset == "cpu":
         plan = plan_for_budget(plan, wanted.budget, data.n_outputs)
     if description is not None:

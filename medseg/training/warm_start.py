@@ -15,7 +15,7 @@ from medseg.tracking.resolve import resolve_model
 log = logging.getLogger("medseg.train")
 
 # Keys of an input card that belong to the data a model was trained on, not to how its network is used.
-OF_THE_DATA = ("body_parts", "accepts", "expected_extent_mm", "expected_spacing", "mirror_axes")
+OF_THE_DATA = ("body_parts", "accepts", "expected_extent_mm", "expected_spacing", "mirror_axes", "mirror_sides")
 
 
 def start_values(package: ModelPackage, where: str) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from medseg.data.dataset import Channel, Dataset, DatasetCase
 from medseg.data.examine import examine
 from medseg.data.fingerprint import CaseFingerprint, Fingerprint, Intensities, take_fingerprint
 from medseg.data.layouts import read_dataset
-from medseg.data.left_right import paired_classes
+from medseg.data.mirror_pairs import MirrorPair
 from medseg.data.plan import make_plan
 from medseg.data.plan_text import explanation, plan_text
 from medseg.errors import InputError, UsageError
@@ -81,17 +82,25 @@ def test_classes_with_sides_are_not_mirrored():
     assert axial["augment"]["flip"] == ["y"]
 
 
-@pytest.mark.parametrize(
-    ("names", "pair"),
-    [
-        (["left kidney", "right kidney"], ("left kidney", "right kidney")),
-        (["lung_L", "lung_R"], ("lung_L", "lung_R")),
-        (["leftover", "gall"], None),
-        (["anterior", "posterior"], None),
-    ],
-)
-def test_paired_classes(names, pair):
-    assert paired_classes(names) == pair
+def test_what_the_labels_show_is_not_mirrored_either_and_a_person_overrules():
+    seen = replace(fingerprint(), mirrored=(MirrorPair("class-1", "class-2", 0, 9, 10),))
+    unnamed = dataset(names=("class-1", "class-2"))
+    plan = make_plan(unnamed, seen, preset="8gb")
+    assert plan.values["augment"]["flip"] == ["y", "z"]
+    assert plan.values["mirror"] == "none"
+    assert plan.reasons["augment.flip"] == (
+        "Not x: 'class-1' and 'class-2' are each other's mirror image in 9 of 10 labels. Mirrored, one would be taught "
+        "as the other; plan.mirror overrules this."
+    )
+    overruled = make_plan(unnamed, seen, preset="cpu", mirror=["x"])
+    assert overruled.values["augment"]["flip"] == ["x"]
+    assert overruled.values["mirror"] == "left-right"
+    assert make_plan(unnamed, fingerprint(), preset="8gb", mirror=[]).values["augment"]["flip"] == []
+
+
+def test_flat_images_with_sides_are_not_mirrored_sideways():
+    flat = dataset(names=("left lung", "right lung"), dimensions=2)
+    assert make_plan(flat, fingerprint((200, 200, 1))).values["augment"]["flip"] == ["y"]
 
 
 def test_low_resolution_sees_a_quarter():

@@ -1,6 +1,16 @@
+import numpy as np
 import pytest
+from small_files import volume
+from tiny_dataset import make_case, train_config
 
-from medseg.training.audit_run import _summary
+from medseg.config.load import build
+from medseg.data.description import DatasetDescription
+from medseg.data.layouts import read_dataset
+from medseg.data.mirror_pairs import MirrorPair
+from medseg.data.splits import split_cases
+from medseg.errors import ConfigError
+from medseg.training.audit_run import _summary, audited
+from medseg.training.samples.inputs import _check_mirroring
 
 
 @pytest.mark.parametrize(
@@ -13,3 +23,45 @@ from medseg.training.audit_run import _summary
 )
 def test_only_what_there_is_is_said(blocked, advisory, says):
     assert _summary(blocked, advisory) == says
+
+
+def described(folder, **said):
+    return read_dataset(folder, build(DatasetDescription, {"labels": {"bright": 1, "dark": 2}, **said}))
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Eight cases, one of which has voxels of value 9."""
+    for number in range(8):
+        image, labels = make_case(number)
+        if number == 3:
+            labels[0] = 9
+        volume(tmp_path / "data" / "images" / f"c{number}.nii.gz", image)
+        volume(tmp_path / "data" / "labels" / f"c{number}.nii.gz", labels)
+    return tmp_path / "data"
+
+
+def test_a_corrected_description_is_audited_again(pairs, tmp_path):
+    data = described(pairs)
+    split = split_cases(data.labeled, folds=4, fold=0, seed=0)
+    assert audited(data, split, tmp_path).blocked.keys() == {"c3"}
+    written = (tmp_path / "audit.json").stat().st_mtime_ns
+    assert audited(data, split, tmp_path).blocked.keys() == {"c3"}
+    assert (tmp_path / "audit.json").stat().st_mtime_ns == written
+    assert audited(described(pairs, ignore=9), split, tmp_path).blocked == {}
+    assert audited(data, split, tmp_path).blocked.keys() == {"c3"}
+
+
+def test_classes_that_mirror_each_other_are_remembered(tmp_path):
+    for number in range(6):
+        image, labels = make_case(number)
+        volume(tmp_path / "images" / f"c{number}.nii.gz", np.where(labels == 2, 1000 - image, image))
+        volume(tmp_path / "labels" / f"c{number}.nii.gz", labels)
+    data = described(tmp_path)
+    split = split_cases(data.labeled, folds=3, fold=0, seed=0)
+    first, again = (audited(data, split, tmp_path / "run").mirrored for _ in range(2))
+    assert first == again == (MirrorPair("bright", "dark", 0, 6, 6),)
+    with pytest.raises(ConfigError, match=r"along x would teach one class as another.*mirror image in 6 of 6"):
+        _check_mirroring(data, train_config(), first)
+    _check_mirroring(data, train_config(plan={"mirror": ["x", "y"]}), first)
+    _check_mirroring(data, train_config(augment={"flip": ["y"]}), first)

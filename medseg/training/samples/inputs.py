@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.data.dataset import Dataset, DatasetCase
-from medseg.data.left_right import paired_classes
+from medseg.data.mirror_pairs import MirrorPair, axes_with_sides
 from medseg.data.splits import Split, split_cases, without
 from medseg.errors import ConfigError, InputError
-from medseg.training.audit_run import blocked_cases
+from medseg.training.audit_run import audited
 from medseg.training.config import TrainConfig
 from medseg.training.samples.cascade import LowResolutionRun
 from medseg.training.samples.prepared import PreparedCase, prepare_cases
@@ -54,7 +55,9 @@ def gather(run: TrainingRun) -> Inputs:
     data, config = run.dataset, run.config
     _check_fits(data, config)
     split = split_cases(data.labeled, folds=config.split.folds, fold=config.split.fold, seed=config.split.seed)
-    blocked = blocked_cases(data, split, run.out)
+    found = audited(data, split, run.out)
+    _check_mirroring(data, config, found.mirrored)
+    blocked = found.blocked
     split = without(split, blocked)
     low_resolution = None
     if config.low_resolution_stage is not None:
@@ -85,13 +88,19 @@ def _check_fits(data: Dataset, config: TrainConfig) -> None:
             where="classes",
             fix=f"It has {', '.join(c.name for c in data.table)}.",
         )
-    paired = paired_classes([c.name for c in data.table])
-    if paired and data.dimensions == 3 and config.input.orientation == "RAS":
-        sideways = "xyz"[config.input.axis_order.index(0)]
-        if sideways in config.augment.flip:
-            kept = ", ".join(axis for axis in config.augment.flip if axis != sideways)
-            raise ConfigError(
-                f"mirroring along {sideways} would teach '{paired[0]}' as '{paired[1]}'",
-                where="augment.flip",
-                fix=f"Write --set augment.flip=[{kept}].",
-            )
+    _check_mirroring(data, config, ())
+
+
+def _check_mirroring(data: Dataset, config: TrainConfig, mirrored: Sequence[MirrorPair]) -> None:
+    """Refuse mirrored patches that would teach one class as another, unless a person says that they may be."""
+    names, given = [c.name for c in data.table], config.input
+    sides = axes_with_sides(names, mirrored, order=given.axis_order, orientation=given.orientation)
+    barred = [axis for axis in config.augment.flip if axis in sides and axis not in (config.plan.axes or ())]
+    if barred:
+        kept = ", ".join(axis for axis in config.augment.flip if axis not in barred)
+        raise ConfigError(
+            f"mirroring along {barred[0]} would teach one class as another: {sides[barred[0]]}",
+            where="augment.flip",
+            fix=f"Write --set augment.flip=[{kept}]; or, if that is what you want, "
+            f"--set plan.mirror=[{', '.join(config.augment.flip)}].",
+        )

@@ -29,7 +29,7 @@ Triple = tuple[float, float, float]
 # Voxels of each class remembered for the forced foreground.
 REMEMBERED = 10_000
 # Keys of the input card on which nothing prepared depends: the padding up to a patch is skipped.
-UNUSED = {"patch", "mirror_axes", "expected_extent_mm", "expected_spacing"}
+UNUSED = {"patch", "mirror_axes", "mirror_sides", "expected_extent_mm", "expected_spacing"}
 # Of the files a prepared case consists of; cases of another are prepared again.
 FORMAT = 1
 # In prepared labels, a voxel to ignore.
