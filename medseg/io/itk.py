@@ -14,13 +14,14 @@ from medseg.errors import InputError
 from medseg.io.files.atomic import atomic_path
 from medseg.io.intensities import as_intensities, as_labels
 from medseg.io.itk_header import ItkFormat, TextHeader, check_data, read_header
+from medseg.io.mitk_labels import GROUPS, read_groups
 from medseg.io.slicer_segments import read_segments, segment_fields
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap, LabelTable
 from medseg.types.scan import Scan, Source
 
 IMAGE_IO: dict[ItkFormat, str] = {"nrrd": "NrrdImageIO", "meta": "MetaImageIO"}
-SEGMENT_KEY = re.compile(r"Segment\d+_[A-Za-z]+")
+SEGMENT_KEY = re.compile(rf"Segment\d+_[A-Za-z]+|{re.escape(GROUPS)}")
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # The spaces ITK turns into its own LPS. It takes every other one, and none, for LPS as well, which may be wrong.
 KNOWN_SPACES = {
@@ -44,11 +45,14 @@ def read_scan(path: Path, kind: ItkFormat) -> Scan:
 
 
 def read_labels(path: Path, kind: ItkFormat) -> LabelMap:
-    """Read a label map, with names, colors and codes where 3D Slicer wrote them (``.seg.nrrd``)."""
+    """Read a label map, with names and colors where 3D Slicer (``.seg.nrrd``; codes too) or MITK wrote them."""
     array, geometry, _, _, fields = _read(path, kind)
     layers = as_labels(array, where=path)
     if any(key.startswith("Segment0_") for key in fields):
         labels, table = read_segments(layers, fields, where=path)
+        return LabelMap(labels, geometry, table)
+    if GROUPS in fields:
+        labels, table = read_groups(layers, fields[GROUPS], where=path)
         return LabelMap(labels, geometry, table)
     if len(layers) > 1:
         raise InputError(
@@ -95,7 +99,7 @@ def _read(
         image = reader.Execute()
     except RuntimeError as error:
         raise InputError(f"its voxels cannot be read ({_reason(error)})", where=path, fix="Save it again.") from error
-    # Nothing but segments is used; other keys of damaged files may hold bytes SimpleITK itself cannot take back.
+    # Only what names segments is used; other keys of damaged files may hold bytes SimpleITK itself cannot take back.
     fields = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if SEGMENT_KEY.fullmatch(key)}
     array = sitk.GetArrayFromImage(image)
     # ITK's arrays are ([T,] Z, Y, X [, component]).

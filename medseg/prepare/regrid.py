@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import numpy.typing as npt
 
 from medseg.errors import GeometryMismatch
 from medseg.types import Geometry, LabelMap
@@ -12,6 +13,16 @@ from medseg.types import Geometry, LabelMap
 # How far voxels may lie from their twins, as a fraction of the finest spacing: what DICOM headers lose by rounding
 # positions, and far less than any real misplacement of grids that coincide otherwise.
 SLACK = 0.05
+FIX = "Give the scan the labels were made on, or resample them knowingly."
+
+
+def coincides(part: Geometry, whole: Geometry) -> bool:
+    """Whether labels on one grid can be put onto the other by `regrid`, as far as the grids say."""
+    try:
+        _place(part, whole, None)
+    except GeometryMismatch:
+        return False
+    return True
 
 
 def covers_slab(part: Geometry, whole: Geometry) -> bool:
@@ -32,28 +43,36 @@ def regrid(labels: LabelMap, geometry: Geometry, *, where: object = None) -> Lab
     """
     if labels.geometry.matches(geometry):
         return LabelMap(labels.array, geometry, labels.table)
-    fix = "Give the scan the labels were made on, or resample them knowingly."
-    to_new = np.linalg.inv(geometry.affine) @ labels.geometry.affine
+    turn, shift = _place(labels.geometry, geometry, where)
+    indices = np.argwhere(labels.array)
+    target = indices @ turn.T + shift
+    if len(target) and ((target < 0).any() or (target >= geometry.shape).any()):
+        raise GeometryMismatch("some labels lie outside the scan", where=where, fix=FIX)
+    array = np.zeros(geometry.shape, labels.array.dtype)
+    array[tuple(target.T)] = labels.array[tuple(indices.T)]
+    return LabelMap(array, geometry, labels.table)
+
+
+def _place(part: Geometry, whole: Geometry, where: object) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
+    """How indices of one grid become those of the other: a turn, shape (3, 3), and a shift, shape (3,).
+
+    A `GeometryMismatch` where voxels do not coincide, or neither grid holds the other.
+    """
+    to_new = np.linalg.inv(whole.affine) @ part.affine
     turn, shift = np.rint(to_new[:3, :3]).astype(int), np.rint(to_new[:3, 3]).astype(int)
     is_turn = np.array_equal(np.abs(turn).sum(axis=0), (1, 1, 1)) and np.array_equal(
         np.abs(turn).sum(axis=1), (1, 1, 1)
     )
     moved = np.eye(4)
     moved[:3, :3], moved[:3, 3] = turn, shift
-    moved_grid = Geometry(geometry.affine @ moved, labels.geometry.shape) if is_turn else None
-    if moved_grid is None or moved_grid.difference(labels.geometry) > SLACK * min(geometry.spacing):
+    moved_grid = Geometry(whole.affine @ moved, part.shape) if is_turn else None
+    if moved_grid is None or moved_grid.difference(part) > SLACK * min(whole.spacing):
         how = "their voxels lie between the scan's" if is_turn else "their voxels differ in size or direction"
-        raise GeometryMismatch(f"the labels are not on the scan's grid: {how}", where=where, fix=fix)
-    corners = np.array([np.zeros(3, int), np.array(labels.geometry.shape) - 1]) @ turn.T + shift
-    first, last, end = corners.min(axis=0), corners.max(axis=0), np.array(geometry.shape) - 1
+        raise GeometryMismatch(f"the labels are not on the scan's grid: {how}", where=where, fix=FIX)
+    corners = np.array([np.zeros(3, int), np.array(part.shape) - 1]) @ turn.T + shift
+    first, last, end = corners.min(axis=0), corners.max(axis=0), np.array(whole.shape) - 1
     # Labels that reach further than the grid somewhere must not be shorter than it elsewhere.
     if ((first < 0) | (last > end)).any() and ((first > 0) | (last < end)).any():
-        shapes = f"{labels.geometry.shape} and {geometry.shape}"
-        raise GeometryMismatch(f"neither grid holds the other (shapes {shapes})", where=where, fix=fix)
-    indices = np.argwhere(labels.array)
-    target = indices @ turn.T + shift
-    if len(target) and ((target < 0).any() or (target >= geometry.shape).any()):
-        raise GeometryMismatch("some labels lie outside the scan", where=where, fix=fix)
-    array = np.zeros(geometry.shape, labels.array.dtype)
-    array[tuple(target.T)] = labels.array[tuple(indices.T)]
-    return LabelMap(array, geometry, labels.table)
+        shapes = f"{part.shape} and {whole.shape}"
+        raise GeometryMismatch(f"neither grid holds the other (shapes {shapes})", where=where, fix=FIX)
+    return turn, shift

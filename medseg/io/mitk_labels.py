@@ -1,0 +1,60 @@
+"""The label metadata MITK writes into NRRD: names and colors of its labels, in groups that may overlap."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.errors import FormatLimitation, InputError
+from medseg.types.labels import PALETTE, LabelClass, LabelTable, smallest_label_dtype
+
+GROUPS = "org.mitk.multilabel.segmentation.labelgroups"
+
+
+def read_groups(layers: npt.NDArray[Any], text: str, *, where: object) -> tuple[npt.NDArray[Any], LabelTable]:
+    """Bring MITK's groups into one label map, (X, Y, Z), and its table; labels of one group do not overlap.
+
+    `layers` has shape (groups, X, Y, Z). Groups that share a voxel are a `FormatLimitation`.
+    """
+    try:
+        labels = [label for group in json.loads(text) for label in group["labels"]]
+        entries = [
+            (int(label["value"]), str(label.get("name") or f"class-{label['value']}"), label) for label in labels
+        ]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            "the description of its labels cannot be read", where=where, fix="Save it again from MITK."
+        ) from error
+    array = np.zeros(layers.shape[1:], np.uint16)
+    for layer in layers:
+        drawn = layer != 0
+        if array[drawn].any():
+            raise FormatLimitation(
+                "two of its groups overlap; a label map holds one class for each voxel",
+                where=where,
+                fix="Save each group as a file of its own.",
+            )
+        array[drawn] = layer[drawn]
+    present = {int(value) for value in np.unique(array)} - {0}
+    if unnamed := present - {value for value, _, _ in entries}:
+        raise InputError(f"values {sorted(unnamed)} belong to no label", where=where, fix="Save it again from MITK.")
+    names = [name for _, name, _ in entries]
+    classes = tuple(
+        LabelClass(value, name if names.count(name) == 1 else f"{name} {value}", color=_color(label, value))
+        for value, name, label in entries
+        if value
+    )
+    largest = max((entry.value for entry in classes), default=0)
+    return array.astype(smallest_label_dtype(largest)), LabelTable(classes)
+
+
+def _color(label: Any, value: int) -> tuple[int, int, int]:
+    """MITK's color, fractions of 1, as sRGB 0-255; one of our own where it has none."""
+    try:
+        red, green, blue = (min(255, max(0, round(float(part) * 255))) for part in label["color"]["value"])
+    except (KeyError, TypeError, ValueError):
+        return PALETTE[(value - 1) % len(PALETTE)]
+    return red, green, blue
