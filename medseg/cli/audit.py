@@ -45,6 +45,8 @@ def audit(
     if json:
         print_json(as_json(found))
     else:
+        for line in found.summary.lines():
+            typer.echo(line)
         for finding in found.findings:
             mark = "blocks" if finding.blocks else "check"
             typer.echo(f"{mark:6}  {finding.case_id or '-'}  {KINDS[finding.kind].title}: {finding.message}")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from medseg.data.audit_summary import Summary, summarize
 from medseg.data.dataset import Dataset
 from medseg.data.examine import Examined, examine
 from medseg.data.findings import Finding
 from medseg.data.mirror_pairs import MirrorPair, mirror_pairs
+from medseg.data.patient_groups import patient_of
 from medseg.data.unusual import FEWEST, unusual_cases
 
 # Fraction of voxels at a channel's largest value beyond which it counts as clipped.
@@ -26,11 +28,13 @@ class Audit:
     """What was found.
 
     - `findings`: blocking ones first, then by case.
+    - `side`: case id to the part of the split it will be in.
     """
 
     data: Dataset
     examined: tuple[Examined, ...]
     findings: tuple[Finding, ...]
+    side: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Audit({len(self.examined)} cases, {len(self.findings)} findings, {len(self.blocked)} cases blocked)"
@@ -44,6 +48,11 @@ class Audit:
                 if finding.blocks and case_id is not None:
                     found.setdefault(case_id, finding.message)
         return found
+
+    @cached_property
+    def summary(self) -> Summary:
+        """What the dataset is, as it was read."""
+        return summarize(self.data, self.examined, self.side)
 
     @cached_property
     def mirrored(self) -> tuple[MirrorPair, ...]:
@@ -71,7 +80,7 @@ def audit(data: Dataset, *, side: Mapping[str, str] | None = None) -> Audit:
         *_unreferenced(data),
     ]
     ordered = sorted(findings, key=lambda f: (not f.blocks, f.case_id or "", f.kind))
-    return Audit(data, examined, tuple(ordered))
+    return Audit(data, examined, tuple(ordered), side or {})
 
 
 def _single_cases(examined: Iterable[Examined]) -> Iterator[Finding]:
@@ -122,7 +131,9 @@ def _duplicates(examined: Sequence[Examined], side: Mapping[str, str]) -> Iterat
         if filled and len(images) > 1:
             names = tuple(e.case.case_id for e in group)
             message = f"{len(names)} different images have the same label: {', '.join(names)}."
-            yield Finding("same-reference", message, names[0], names[1:])
+            patient = {e.case.group for e in group}
+            kind = "shared-reference" if len(patient) == 1 and None not in patient else "same-reference"
+            yield Finding(kind, message, names[0], names[1:])
 
 
 def _groups(examined: Iterable[Examined], key: Callable[[Examined], str | None]) -> list[list[Examined]]:
@@ -144,7 +155,13 @@ def _patient_leakage(data: Dataset, side: Mapping[str, str]) -> Iterator[Finding
         if len(sides) > 1:
             # The group's name may be a patient's, so it is not repeated.
             message = f"Group {number} has cases in {' and '.join(sides)}: {', '.join(names)}."
-            yield Finding("patient-leakage", message, names[0], tuple(names[1:]))
+            kind = "patient-leakage" if data.grouped_by is None else "patient-leakage-by-name"
+            yield Finding(kind, message, names[0], tuple(names[1:]))
+    ids = [case.case_id for case in data.labeled]
+    if len(ids) > 1 and len(shared := {patient_of(name) for name in ids}) == 1 and not groups:
+        common = shared.pop()
+        message = f"All {len(ids)} names begin with '{common}': if that is one patient, no case can be held out."
+        yield Finding("one-patient", message)
 
 
 def _classes(data: Dataset, examined: Sequence[Examined]) -> Iterator[Finding]:

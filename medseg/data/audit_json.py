@@ -39,6 +39,7 @@ def as_json(audit: Audit) -> dict[str, Any]:
         "dataset": audit.data.name,
         "layout": audit.data.layout,
         "cases": len(audit.data.cases),
+        "summary": audit.summary.as_json(),
         "clean": list(audit.clean),
         "blocked": audit.blocked,
         "mirrored": [pair.as_json() for pair in audit.mirrored],

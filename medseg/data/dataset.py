@@ -93,6 +93,7 @@ class Dataset:
     - `colors`: for references that are color images: from a color, red, green, blue, to the value it means.
     - `read_as`: what was seen and how it is read, where the files themselves do not say so; for a person to confirm.
     - `ambiguous`: of that, what could be read otherwise, and how to.
+    - `grouped_by`: what cases were grouped by where the dataset did not say, their names or a pattern.
     - `border_mm`: for references that number objects: how wide the rim of each is that becomes the table's last class.
     """
 
@@ -112,6 +113,7 @@ class Dataset:
     resample_channels: bool = False
     regions: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     border_mm: float | None = None
+    grouped_by: Literal["names", "pattern"] | None = None
     arrays: ArrayKeys | None = None
     colors: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
     read_as: tuple[str, ...] = ()

@@ -25,8 +25,13 @@ KINDS: dict[str, Kind] = {
     "unknown-class": Kind("value no class has", True, "Name the value among the classes, or correct the labels."),
     "image-is-labels": Kind("image that is a label map", True, "Put the image in its place."),
     "same-reference": Kind("label of another image", True, "Find out which image the label belongs to."),
+    "shared-reference": Kind("one label for several images of a patient", False, "Check that all show the same place."),
     "constant": Kind("constant image", True, "Put the image in its place."),
     "patient-leakage": Kind("patient on both sides of the split", True, "Put all cases of a group on one side."),
+    "patient-leakage-by-name": Kind(
+        "perhaps a patient on both sides of the split", False, "Put them on one side, or set split.group."
+    ),
+    "one-patient": Kind("names of one patient", False, "Set split.group, or group cases in a table."),
     "duplicate-leakage": Kind("duplicate on both sides of the split", True, "Give duplicates one group."),
     "reference-order": Kind("label stored in another order", False, "Nothing: voxels were matched by their places."),
     "reference-drift": Kind("grids that differ by a fraction of a voxel", False, "Nothing, if both are of one scan."),

@@ -30,6 +30,7 @@ def write_audit(audit: Audit, out: Path, *, split: str | None = None) -> None:
     page = render(
         "audit.html",
         **{key: content[key] for key in ("dataset", "layout", "cases", "clean")},
+        summary=audit.summary.lines(),
         blocking=[row for row in content["findings"] if row["blocks"]],
         advisory=[row for row in content["findings"] if not row["blocks"]],
         thumbnails=thumbnails,

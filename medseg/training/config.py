@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from medseg.data.description import DatasetDescription
 from medseg.models.card import CodeCard, NetworkCard, PostCard
@@ -55,6 +56,20 @@ class SplitConfig(_Strict):
     )
     fold: Annotated[int, Field(ge=0)] = Field(default=0, description="number of the fold held out, from 0")
     seed: int = Field(default=0, description="seed of the shuffling before the split into folds")
+    group: str = Field(
+        default="auto",
+        description="what keeps cases of one patient on one side: auto goes by the common part of their names where "
+        "the dataset does not say; none; or a regular expression that finds the patient in a case's name",
+    )
+
+    @field_validator("group")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"is not a regular expression ({error})") from error
+        return value
 
 
 class SamplingConfig(_Strict):

@@ -50,7 +50,7 @@ class Configurator:
         self.stated = check_early(changed, where=self.path)
         if start := options.start or self.values.get("start"):
             resolve_model(start, option="--from")  # that there is one is known before any data is read
-        self.source = DatasetSource(options.dataset, described(changed))
+        self.source = DatasetSource(options.dataset, described(changed), self.stated.split.group)
 
     def config(self, out: Path | None = None, configuration: str | None = None) -> TrainConfig:
         """Return the configuration of a run, of the planned configuration of this name.

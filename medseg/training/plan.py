@@ -17,6 +17,7 @@ from medseg.data.examine import examine
 from medseg.data.fingerprint import Fingerprint, take_fingerprint
 from medseg.data.layouts import read_dataset
 from medseg.data.mirror_pairs import Axis
+from medseg.data.patient_groups import AUTO, group_by_patient
 from medseg.data.plan import Plan, make_plan
 from medseg.data.plan_text import explanation, plan_text
 from medseg.data.splits import split_cases
@@ -101,7 +102,7 @@ def plan(
     """
     target = None if out is None else _plan_file(Path(out))
     given = stated(config, listed(settings))
-    source = DatasetSource(Path(dataset), given.dataset)
+    source = DatasetSource(Path(dataset), given.dataset, given.split.group)
     wanted = PlanFor(preset or fitting_preset(device), configuration, mirror=given.plan.axes)
     made, fingerprint, text = plan_dataset(source, wanted, split=given.split)
     if target is not None:
@@ -127,11 +128,12 @@ class DatasetSource:
 
     path: Path
     description: DatasetDescription | None = None
+    group: str = AUTO
 
     @cached_property
     def data(self) -> Dataset:
         """The dataset."""
-        return read_dataset(self.path, self.description)
+        return group_by_patient(read_dataset(self.path, self.description), self.group)
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,8 @@ def plan_dataset(
     if description is not None:
         stated = description.model_dump(mode="json", exclude_defaults=True)
         plan = replace(plan, values={**plan.values, "dataset": stated})
+    if chosen.group != AUTO:
+        plan = replace(plan, values={**plan.values, "split": {"group": chosen.group}})
     command = f"medseg train {source.path} --config plan.yaml --out runs/{plan.values['name']}"
     return plan, fingerprint, plan_text(plan, data, fingerprint, command=command)
 

@@ -1,0 +1,93 @@
+"""Finds the cases of one patient by their names, so that no patient is on both sides of a split."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import replace
+
+from medseg.data.dataset import Dataset
+from medseg.errors import ConfigError
+
+AUTO, NONE = "auto", "none"
+# A name that begins like this names its patient first, whatever follows: BIDS, `patient000_slice003`, `case-12_2`.
+PERSON = r"subject|subj|sub|patient|pat|pt|participant|person|case|id"
+PATIENT = re.compile(rf"(sub-[a-z0-9]+|(?:{PERSON})[-_ ]?\d+)(?=[-_. ])")
+# What the end of a name may say of one scan among a patient's: its sequence, time, side, plane, or place in a volume.
+SEQUENCE = (
+    r"t1(w|c|ce|gd|n|km)?|t2(w|f|star)?|flair|dwi|adc|pdw?|swi|bold|asl|dce|mra|mri?|cta?|pet|pt|suv|art|arterial|portal"
+    r"|venous|pv|delayed|native|nc|ce"
+)
+SIDE = r"left|right|l|r|lt|rt|lh|rh|od|os|l?cc|l?mlo|rcc|rmlo|ax|axial|cor|coronal|sag|sagittal"
+TIME = r"ed|es|pre|post|baseline|bl|followup|fu"
+# These count something, in the same word or the next: `slice003`, `slice_003`, `ses-2`.
+COUNTED = (
+    r"slice|sl|z|patch|tile|crop|roi|part|view|aug|frame|phase|visit|v|tp|time|timepoint|scan|exam|study|day|week|month"
+    r"|year|session|ses|rep|run|acq|img|image|im|followup|fu"
+)
+ENDING = re.compile(rf"{SEQUENCE}|{SIDE}|{TIME}|({COUNTED})\d+")
+COUNT = re.compile(COUNTED)
+
+
+def group_by_patient(data: Dataset, group: str = AUTO) -> Dataset:
+    """Return the dataset with the cases of each patient in one group.
+
+    - `group`: ``auto`` goes by names, where the dataset itself groups no case and the names give more than one patient;
+      ``none`` leaves each case alone; otherwise a regular expression that finds the patient in each case's name, as its
+      first group where it has one.
+    """
+    if group == NONE:
+        return replace(data, cases=tuple(replace(case, group=None) for case in data.cases), grouped_by=None)
+    if group != AUTO:
+        pattern = re.compile(group)
+        named = {case.case_id: _matched(pattern, case.case_id) for case in data.cases}
+    elif any(case.group is not None for case in data.cases):
+        return data
+    else:
+        named = {case.case_id: patient_of(case.case_id) for case in data.cases}
+    counts = Counter(named.values())
+    if len(counts) == len(named) or (group == AUTO and len(counts) == 1):
+        return data
+    # A patient of one case stays without group, so that splits stay what they were.
+    groups = {case_id: patient for case_id, patient in named.items() if counts[patient] > 1}
+    cases = tuple(replace(case, group=groups.get(case.case_id)) for case in data.cases)
+    return replace(data, cases=cases, grouped_by="names" if group == AUTO else "pattern")
+
+
+def patient_of(case_id: str) -> str:
+    """Return the part of a case's name that it would have in common with other scans of its patient.
+
+    All of the name where nothing in it is known to tell scans of one patient from each other.
+    """
+    name = case_id.lower()
+    if (match := PATIENT.match(name)) is not None:
+        return match[1]
+    words = re.split(r"([-_. ]+)", name)
+    while len(words) > 2:
+        if ENDING.fullmatch(words[-1]):
+            kept = words[:-2]
+        elif len(words) > 4 and words[-1].isalnum() and COUNT.fullmatch(words[-3]):
+            kept = words[:-4]
+        else:
+            break
+        # What remains must be able to name a patient: `mri_slice_3` does not say of whom it is.
+        if not any(c.isdigit() for c in "".join(kept)) and re.fullmatch(SEQUENCE, words[-1]) is None:
+            break
+        words = kept
+    return "".join(words)
+
+
+def patients(data: Dataset) -> int:
+    """How many patients the labeled cases are of, a case without group being one by itself."""
+    return len({case.group if case.group is not None else ("alone", case.case_id) for case in data.labeled})
+
+
+def _matched(pattern: re.Pattern[str], case_id: str) -> str:
+    match = pattern.search(case_id)
+    if match is None:
+        raise ConfigError(
+            f"the name '{case_id}' does not match '{pattern.pattern}'",
+            where="split.group",
+            fix="Write a pattern that finds the patient in every case's name, or auto, or none.",
+        )
+    return match[1] if pattern.groups else match[0]

@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+
+from medseg.data.dataset import Channel, Dataset, DatasetCase
+from medseg.data.patient_groups import group_by_patient, patient_of, patients
+from medseg.data.splits import split_cases
+from medseg.errors import ConfigError
+from medseg.types import LabelClass, LabelTable
+
+
+def dataset(*names, group=None, split=None):
+    cases = tuple(DatasetCase(name, (Path(name),), Path(name), group, split) for name in names)
+    return Dataset("x", Path(), "pairs", (Channel("a"),), LabelTable((LabelClass(1, "a"),)), cases)
+
+
+@pytest.mark.parametrize(
+    ("name", "patient"),
+    [
+        ("sub-07_ses-2_T1w", "sub-07"),
+        ("sub-abc1_run-01", "sub-abc1"),
+        ("patient000_slice003", "patient000"),
+        ("Patient-12_03", "patient-12"),
+        ("case_001_t1", "case_001"),
+        ("BraTS20_Training_001_flair", "brats20_training_001"),
+        ("MR_12_ED", "mr_12"),
+        ("vol4_slice_17", "vol4"),
+        ("A17.left", "a17"),
+        ("knee9_L", "knee9"),
+        ("anna_t1", "anna"),
+        ("P3_v2_ax", "p3"),
+        # Nothing of these is known to be of one scan only.
+        ("hippocampus_001", "hippocampus_001"),
+        ("case_001", "case_001"),
+        ("slice_003", "slice_003"),
+        ("img_0001", "img_0001"),
+        ("volume_slice_3", "volume_slice_3"),
+        ("LIDC-IDRI-0001", "lidc-idri-0001"),
+        ("c0", "c0"),
+    ],
+)
+def test_the_patient_is_the_common_part_of_a_name(name, patient):
+    assert patient_of(name) == patient
+
+
+def test_cases_of_a_patient_stay_together():
+    data = group_by_patient(dataset(*(f"sub-{p:02}_ses-{s}" for p in range(8) for s in (1, 2, 3)), "sub-99_ses-1"))
+    assert (data.grouped_by, patients(data)) == ("names", 9)
+    assert {case.group for case in data.cases} == {f"sub-{p:02}" for p in range(8)} | {None}
+    for fold in range(4):
+        split = split_cases(data.labeled, folds=4, fold=fold, seed=0)
+        assert {name[:6] for name in split.train}.isdisjoint(name[:6] for name in split.validation)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        dataset("case_1", "case_2", "case_3"),
+        dataset("vol4_slice_1", "vol4_slice_2"),  # one patient could not be split, which the audit says
+        dataset("sub-1_t1", "sub-1_t2", "sub-2_t1", group="x"),
+    ],
+)
+def test_names_change_nothing_where_they_say_nothing_or_the_dataset_says_more(data):
+    assert group_by_patient(data) is data
+
+
+def test_a_person_says_what_names_a_patient():
+    data = dataset("xa01q", "xa02q", "xb01q")
+    assert group_by_patient(data) is data
+    by_pattern = group_by_patient(data, "x([ab])")
+    assert [case.group for case in by_pattern.cases] == ["a", "a", None]
+    assert by_pattern.grouped_by == "pattern"
+    assert [case.group for case in group_by_patient(data, "^x.").cases] == ["xa", "xa", None]
+    alone = group_by_patient(dataset("sub-1_t1", "sub-1_t2", group="x"), "none")
+    assert {case.group for case in alone.cases} == {None}
+    with pytest.raises(ConfigError, match="'xb01q' does not match"):
+        group_by_patient(data, "xa")
