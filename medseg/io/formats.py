@@ -16,6 +16,7 @@ from medseg.errors import FormatLimitation, UsageError
 from medseg.io.files.atomic import write_text
 from medseg.types import Instances, LabelMap, ModelIdentity, Source
 from medseg.types.run import Measured
+from medseg.types.verification import Verification
 
 if TYPE_CHECKING:
     from medseg.io.dicom_results.seg import Encoding
@@ -34,6 +35,7 @@ class Labeled:
     model: ModelIdentity
     probabilities: npt.NDArray[np.float32] | None = None  # (1 + classes, X, Y, Z), background first
     instances: Instances | None = None
+    verification: Verification | None = None  # of the person who vouches for the labels
 
     def __post_init__(self) -> None:
         """Protect the arrays, so that no writer can change what the next one is given."""
@@ -149,7 +151,7 @@ def _rtstruct(item: Labeled, path: Path) -> Written:
     """Write the structures, and beside them the Dice of reading them back."""
     from medseg.io.dicom_results.rtstruct import write_rtstruct
 
-    measured = write_rtstruct(item.labels, item.source, path, model=item.model)
+    measured = write_rtstruct(item.labels, item.source, path, model=item.model, verification=item.verification)
     beside = path.with_suffix(".json")
     write_text(beside, json.dumps({"dice_of_reading_it_back": measured["dice"]}, indent=2) + "\n")
     return Written([path, beside], read_back={path.name: measured})
@@ -160,7 +162,7 @@ def _sr(item: Labeled, path: Path) -> Written:
     from medseg.io.dicom_results.sr import write_sr
 
     segmentation = _dicom_seg(item, path.with_name(WRITERS["dicom-seg"].file_name))
-    measured = write_sr(item.labels, item.source, path, model=item.model)
+    measured = write_sr(item.labels, item.source, path, model=item.model, verification=item.verification)
     return Written([*segmentation.files, path], read_back={**segmentation.read_back, path.name: measured})
 
 

@@ -173,6 +173,8 @@ class ModelIdentity:
     hash: str  # SHA-256 of the package, hexadecimal
     reviewer: str = ""
     mark: str = ""  # what every file must say of a result that was to be withheld; see `medseg.infer.gate`
+    corrected: tuple[int, ...] = ()  # values of the classes that a person changed after the model
+    drawn: tuple[int, ...] = ()  # values of the classes that are a person's alone, the model having found none of them
 
     def __str__(self) -> str:
         return f"{self.name} {self.version} ({self.hash[:12]})"

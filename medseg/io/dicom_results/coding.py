@@ -44,9 +44,15 @@ def algorithm(model: ModelIdentity) -> hd.AlgorithmIdentificationSequence:
     )
 
 
-def algorithm_type(model: ModelIdentity) -> str:
-    """DICOM's word for how labels came about: ``"AUTOMATIC"``, or ``"MANUAL"`` where no package stands behind them."""
-    return "AUTOMATIC" if model.hash else "MANUAL"
+def algorithm_type(model: ModelIdentity, value: int) -> str:
+    """DICOM's word for how a class came about, by its value.
+
+    ``"AUTOMATIC"``; ``"SEMIAUTOMATIC"`` where a person changed it after the model; ``"MANUAL"`` where a person drew it,
+    or no package stands behind any of the labels.
+    """
+    if not model.hash or value in model.drawn:
+        return "MANUAL"
+    return "SEMIAUTOMATIC" if value in model.corrected else "AUTOMATIC"
 
 
 def serial_number(model: ModelIdentity) -> str:
@@ -56,13 +62,14 @@ def serial_number(model: ModelIdentity) -> str:
 
 def describe(entry: LabelClass, number: int, model: ModelIdentity, tracking_uid: str) -> hd.seg.SegmentDescription:
     """Describe a class as a segment; the description keeps the class's value where the number differs."""
+    kind = algorithm_type(model, entry.value)
     segment = hd.seg.SegmentDescription(
         segment_number=number,
         segment_label=long_string(entry.name),
         segmented_property_category=concept(category_of(entry)),
         segmented_property_type=concept(type_of(entry)),
-        algorithm_type=algorithm_type(model),
-        algorithm_identification=algorithm(model) if model.hash else None,
+        algorithm_type=kind,
+        algorithm_identification=None if kind == "MANUAL" else algorithm(model),
         tracking_uid=tracking_uid,
         tracking_id=long_string(entry.name),
         display_color=hd.color.CIELabColor.from_rgb(*entry.color),
@@ -123,8 +130,9 @@ def notice(model: ModelIdentity) -> str:
 
 def title(model: ModelIdentity) -> str:
     """Series description of what a model made."""
-    length = 64 - len(f"medseg , {notice(model)}")
-    return long_string(f"medseg {model.name[:length]}, {notice(model)}")
+    more = " corrected" if model.corrected or model.drawn else ""
+    length = 64 - len(f"medseg {more}, {notice(model)}")
+    return long_string(f"medseg {model.name[:length]}{more}, {notice(model)}")
 
 
 def code_of(item: Dataset, keyword: str) -> Code | None:

@@ -19,6 +19,7 @@ from medseg.io.dicom_results.structures import Structure, enclosed, in_frame, re
 from medseg.types import Geometry, LabelMap, LabelTable, ModelIdentity, Scan, Source
 from medseg.types.labels import smallest_label_dtype
 from medseg.types.run import Measured
+from medseg.types.verification import Verification
 
 log = logging.getLogger("medseg.io.dicom_results.rtstruct")
 
@@ -77,8 +78,10 @@ def _overlapping(maps: Sequence[LabelMap]) -> str:
     raise AssertionError("nothing overlaps")
 
 
-def write_rtstruct(labels: LabelMap, source: Source, path: Path, *, model: ModelIdentity) -> Measured:
-    """Write a label map as an RTSTRUCT; return the Dice of reading it back.
+def write_rtstruct(
+    labels: LabelMap, source: Source, path: Path, *, model: ModelIdentity, verification: Verification | None = None
+) -> Measured:
+    """Write a label map as an RTSTRUCT, approved where a person vouches for it; return the Dice of reading it back.
 
     Contours run half-way between pixels, so that filling them at pixel centers gives the labels back; holes are cut by
     keyholes, as DICOM asks. The same labels, source and model give the same file.
@@ -89,7 +92,9 @@ def write_rtstruct(labels: LabelMap, source: Source, path: Path, *, model: Model
             "contours of unevenly spaced slices cannot be verified by reading them back",
             fix="Write dicom-seg, which holds an image for each slice, or nifti.",
         )
-    return write_sealed(build_rtstruct(labels, series, model), series.first, path, lambda part: _prove(part, labels))
+    return write_sealed(
+        build_rtstruct(labels, series, model, verification), series.first, path, lambda part: _prove(part, labels)
+    )
 
 
 def _prove(path: Path, labels: LabelMap) -> Measured:

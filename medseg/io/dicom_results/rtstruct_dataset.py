@@ -23,6 +23,7 @@ from medseg.io.dicom_results.contours import trace
 from medseg.io.dicom_results.identity import PROVISIONAL, source_moment
 from medseg.io.dicom_results.source import TYPE_2, SourceSeries, reference
 from medseg.types import LabelClass, LabelMap, ModelIdentity
+from medseg.types.verification import Verification
 
 SERIES_NUMBER = 9002
 MOST_EXPLICIT = 0xFFFE
@@ -31,9 +32,14 @@ DETACHED_STUDY_MANAGEMENT = "1.2.840.10008.3.1.2.3.1"
 
 
 @lenient()
-def build_rtstruct(labels: LabelMap, series: SourceSeries, model: ModelIdentity) -> Dataset:
+def build_rtstruct(
+    labels: LabelMap, series: SourceSeries, model: ModelIdentity, verification: Verification | None = None
+) -> Dataset:
     """Build the object, not yet sealed: one structure for each class, in the order of the table."""
     dataset = _frame(series, model)
+    if verification is not None:
+        dataset.ApprovalStatus, dataset.ReviewerName = "APPROVED", person_name(verification.observer)
+        dataset.ReviewDate, dataset.ReviewTime = verification.date_time[:8], verification.date_time[8:14]
     dataset.ReferencedFrameOfReferenceSequence = [_referenced(series)]
     dataset.StructureSetROISequence, dataset.ROIContourSequence, dataset.RTROIObservationsSequence = [], [], []
     for number, entry in enumerate(labels.table, start=1):
@@ -89,7 +95,7 @@ def _structure(entry: LabelClass, number: int, series: SourceSeries, model: Mode
     item = Dataset()
     item.ROINumber, item.ROIName = number, long_string(entry.name)
     item.ReferencedFrameOfReferenceUID = series.first.FrameOfReferenceUID
-    item.ROIGenerationAlgorithm = algorithm_type(model)
+    item.ROIGenerationAlgorithm = algorithm_type(model, entry.value)
     item.ROIGenerationDescription = long_string(str(model))
     return item
 

@@ -7,24 +7,29 @@ from pathlib import Path
 import highdicom as hd
 import numpy as np
 import numpy.typing as npt
+from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from medseg.io.dicom.header import lenient
 from medseg.io.dicom_results.coding import (
     SOFTWARE_VERSION,
+    algorithm_type,
     category_of,
     concept,
     long_string,
+    person_name,
     serial_number,
     title,
     type_of,
 )
 from medseg.io.dicom_results.identity import PROVISIONAL, derived_uid, seal, write_sealed
+from medseg.io.dicom_results.predecessor import as_dataset
 from medseg.io.dicom_results.proof import prove_sr
 from medseg.io.dicom_results.seg import build_seg, tracking_uid
 from medseg.io.dicom_results.source import SourceSeries, read_source
 from medseg.types import LabelClass, LabelMap, ModelIdentity, Source
 from medseg.types.run import Measured
+from medseg.types.verification import Verification
 
 SERIES_NUMBER = 9003
 MILLILITER = hd.sr.CodedConcept("ml", "UCUM", "Milliliter")
@@ -39,22 +44,26 @@ PROCEDURES = {
 }
 
 
-def write_sr(labels: LabelMap, source: Source, path: Path, *, model: ModelIdentity) -> Measured:
+def write_sr(
+    labels: LabelMap, source: Source, path: Path, *, model: ModelIdentity, verification: Verification | None = None
+) -> Measured:
     """Write the volume of each class as a TID 1500 measurement report; return the volumes read back.
 
     The report refers to the segments of the DICOM SEG that `write_seg` makes of the same labels, source and model. It
-    is complete, preliminary and unverified. A class of which nothing was found is reported with
-    zero volume and flagged, as is one that touches the edge of the scan.
+    is complete; preliminary and unverified, or final and verified where a person vouches for it, who then is an
+    observer beside the model. A class of which nothing was found is reported with zero volume and flagged, as is one
+    that touches the edge of the scan.
     """
     series = read_source(labels.geometry, source)
     seg = seal(build_seg(labels, series, model), series.first)
     groups = [_group(entry, number, labels, seg, series, model) for number, entry in enumerate(labels.table, start=1)]
     report = hd.sr.MeasurementReport(
-        observation_context=_context(model),
+        observation_context=_context(model, verification),
         procedure_reported=PROCEDURES.get(str(series.first.get("Modality")), codes.SCT.ImagingProcedure),
         imaging_measurements=groups or None,
         title=codes.DCM.ImagingMeasurementReport,
     )
+    organization = _organization(series, verification)
     with lenient():
         document = hd.sr.ComprehensiveSR(
             evidence=[seg, *series.headers],
@@ -65,18 +74,35 @@ def write_sr(labels: LabelMap, source: Source, path: Path, *, model: ModelIdenti
             instance_number=1,
             manufacturer="medseg",
             is_complete=True,
-            is_final=False,
-            is_verified=False,
+            is_final=verification is not None,
+            is_verified=verification is not None,
+            verifying_observer_name=None if verification is None else person_name(verification.observer),
+            verifying_organization=None if verification is None else organization,
+            previous_versions=_predecessors(verification),
             series_description=title(model),
             manufacturer_model_name=long_string(model.name),
             software_versions=SOFTWARE_VERSION,
             device_serial_number=serial_number(model),
         )
     document.SpecificCharacterSet = "ISO_IR 192"
+    if verification is not None:
+        document.VerifyingObserverSequence[0].VerificationDateTime = verification.date_time
     return write_sealed(document, series.first, path, lambda part: prove_sr(part, labels, seg))
 
 
-def _context(model: ModelIdentity) -> hd.sr.ObservationContext:
+def _organization(series: SourceSeries, verification: Verification | None) -> str:
+    """Where the person works who vouches for the report, which DICOM insists on: by default where the scan was made."""
+    stated = "" if verification is None else verification.organization
+    return long_string(stated or str(series.first.get("InstitutionName") or "") or "not stated")
+
+
+def _predecessors(verification: Verification | None) -> list[Dataset] | None:
+    if verification is None or verification.predecessor is None:
+        return None
+    return [as_dataset(verification.predecessor)]
+
+
+def _context(model: ModelIdentity, verification: Verification | None) -> hd.sr.ObservationContext:
     device = hd.sr.DeviceObserverIdentifyingAttributes(
         uid=derived_uid("device", model.hash),
         name="medseg",
@@ -84,10 +110,15 @@ def _context(model: ModelIdentity) -> hd.sr.ObservationContext:
         model_name=f"{model.name} {model.version}",
         serial_number=serial_number(model),
     )
+    person = None
+    if verification is not None:
+        observer = hd.sr.PersonObserverIdentifyingAttributes(name=person_name(verification.observer))
+        person = hd.sr.ObserverContext(observer_type=codes.DCM.Person, observer_identifying_attributes=observer)
     return hd.sr.ObservationContext(
+        observer_person_context=person,
         observer_device_context=hd.sr.ObserverContext(
             observer_type=codes.DCM.Device, observer_identifying_attributes=device
-        )
+        ),
     )
 
 
@@ -114,15 +145,13 @@ def _group(
         ),
         finding_category=concept(category_of(entry)),
         finding_type=concept(type_of(entry)),
-        algorithm_id=_algorithm(model),
+        algorithm_id=None if algorithm_type(model, entry.value) == "MANUAL" else _algorithm(model),
         measurements=[hd.sr.Measurement(name=codes.SCT.Volume, value=float(f"{volume_ml:.6g}"), unit=MILLILITER)],
         qualitative_evaluations=[hd.sr.QualitativeEvaluation(name=QUALITY, value=flag) for flag in flags],
     )
 
 
-def _algorithm(model: ModelIdentity) -> hd.sr.AlgorithmIdentification | None:
-    if not model.hash:
-        return None
+def _algorithm(model: ModelIdentity) -> hd.sr.AlgorithmIdentification:
     return hd.sr.AlgorithmIdentification(
         name=model.name, version=model.version, parameters=[f"package_sha256={model.hash}"]
     )

@@ -1,0 +1,163 @@
+"""Reviewed labels as files for others: DICOM that says who corrected and who vouches for them, or any other format."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from medseg.config.arguments import check_arguments, listed
+from medseg.config.bounds import LabelFormats, names_in
+from medseg.errors import MedsegError, UsageError
+from medseg.io.files.writable import output_folder
+from medseg.io.formats import WRITERS, Labeled, write
+from medseg.io.read import read_scan
+from medseg.review.made_by import MadeBy, after, coded, identity_of, made_by
+from medseg.review.store import Store, open_store
+from medseg.types import Scan
+from medseg.types.verification import DocumentReference, Verification
+
+log = logging.getLogger("medseg.review")
+
+REPORT = WRITERS["sr"].file_name
+
+
+@dataclass(frozen=True, repr=False)
+class ExportedResults:
+    """What was written of each accepted case, and why others were not."""
+
+    files: dict[str, tuple[Path, ...]]
+    failed: dict[str, str]
+    left: dict[str, str]  # cases that no person accepted, and the state each is in
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.files)} cases written, {len(self.failed)} failed, {len(self.left)} not accepted"
+        return f"ExportedResults({counts})"
+
+    @property
+    def exit_code(self) -> int:
+        """0 all accepted cases written, 3 some were not, 4 none was."""
+        return 4 if not self.files else 3 if self.failed else 0
+
+
+@check_arguments
+def export_results(
+    folder: Path | str,
+    out: Path | str,
+    *,
+    format: LabelFormats,
+    reader: str | None = None,
+    organization: str = "",
+    model: str | Path | None = None,
+    scans: Sequence[Path | str] | Path | str = (),
+) -> ExportedResults:
+    """Write the labels of every accepted case as ``OUT/<case_id>/labels.*``, with what the person made of them.
+
+    In DICOM SEG and RTSTRUCT a class that a person changed is semiautomatic, with the model as the algorithm and the
+    person as the content's creator; one the model had found nothing of is manual; one that stayed is automatic, and
+    where no class changed the SEG is byte for byte the one that `medseg predict` writes. The structured report is
+    verified, with the person as observer, and names the report it takes the place of: one in the output folder, else
+    the one beside the model's labels. An RTSTRUCT is approved.
+
+    Parameters
+    ----------
+    folder : path
+        Results of `medseg predict` that were reviewed.
+    out : path
+        Folder for the files, made if missing.
+    format : str or sequence of str
+        Formats of `medseg export`; in one string, with commas between them.
+    reader : str, optional
+        Whose verdicts count; needed after blinded readings.
+    organization : str
+        Where the person works, for the report; by default the scan's own institution.
+    model : str or path, optional
+        The model that made the results, where it is not found by its name.
+    scans : path or sequence of path
+        Where the scans are, if they were moved since.
+
+    Returns
+    -------
+    ExportedResults
+        Files by case; one that fails is an outcome, not an exception.
+
+    Raises
+    ------
+    UsageError
+        When there is no review, or no such format.
+    InputError
+        When the results do not say which model made them.
+    """
+    place, formats = output_folder(out), names_in(format)
+    if not formats:
+        raise UsageError("--format: no format was named", fix=f"Choose among {', '.join(WRITERS)}.")
+    files: dict[str, tuple[Path, ...]] = {}
+    failed: dict[str, str] = {}
+    left: dict[str, str] = {}
+    with open_store(Path(folder), scans=[Path(path) for path in listed(scans)]) as store:
+        maker = made_by(store.results.folder, model)
+        for case_id in store.cases():
+            state = store.case(case_id, reader).state
+            if state != "accepted":
+                left[case_id] = state
+                continue
+            try:
+                files[case_id] = _write(store, case_id, place / case_id, formats, reader, organization, maker)
+            except MedsegError as error:
+                failed[case_id] = str(error)
+                log.error("%s: %s", case_id, error)
+    return ExportedResults(files, failed, left)
+
+
+def _write(
+    store: Store,
+    case_id: str,
+    folder: Path,
+    formats: Sequence[str],
+    reader: str | None,
+    organization: str,
+    maker: MadeBy,
+) -> tuple[Path, ...]:
+    case, result = store.case(case_id, reader), store.result(case_id)
+    verdict = case.verdict
+    assert verdict is not None
+    model = coded(store.model_labels(case_id), result, maker)
+    labels = coded(store.labels(case_id, verdict.revision, reader), result, maker)
+    drawn_by = next((one.who for one in case.revisions if one.number == verdict.revision), verdict.who)
+    scan = read_scan(store.scan(case_id), allow_uneven=True, allow_incomplete=True)
+    verification = Verification(verdict.who, datetime.fromisoformat(verdict.t), organization)
+    item = Labeled(
+        labels,
+        scan.source,
+        after(model, labels, identity_of(result, maker), drawn_by),
+        verification=replace(verification, predecessor=_predecessor(folder, result.folder, verification)),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    for name in _possible(formats, scan):
+        files, notes, _ = write(name, item, folder)
+        written += files
+        for note in notes:
+            log.warning("%s: %s", case_id, note)
+    return tuple(dict.fromkeys(written))
+
+
+def _possible(formats: Sequence[str], scan: Scan) -> list[str]:
+    names = [name for name in formats if scan.source.format == "dicom" or not WRITERS[name].needs_dicom]
+    if not names:
+        raise UsageError(
+            f"{', '.join(formats)} refer to a DICOM series, and the scan is not one", fix="Add a format such as nifti."
+        )
+    return names
+
+
+def _predecessor(folder: Path, results: Path, verification: Verification) -> DocumentReference | None:
+    """The report that a new one takes the place of: one written before, else that of the model's labels."""
+    from medseg.io.dicom_results.predecessor import predecessor_in
+
+    for path in (folder / REPORT, results / REPORT):
+        if path.is_file():
+            return predecessor_in(path, verification)
+    return None
