@@ -40,4 +40,4 @@ class Verification:
     @property
     def date_time(self) -> str:
         """The moment as DICOM's DT."""
-        return self.moment.strftime("%Y%m%d%H%M%S%z")
+        return self.moment.strftime("%Y%m%d%H%M%S.%f%z")

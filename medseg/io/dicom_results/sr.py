@@ -112,7 +112,8 @@ def _context(model: ModelIdentity, verification: Verification | None) -> hd.sr.O
     )
     person = None
     if verification is not None:
-        observer = hd.sr.PersonObserverIdentifyingAttributes(name=person_name(verification.observer))
+        with lenient():  # a name of one part is one
+            observer = hd.sr.PersonObserverIdentifyingAttributes(name=person_name(verification.observer))
         person = hd.sr.ObserverContext(observer_type=codes.DCM.Person, observer_identifying_attributes=observer)
     return hd.sr.ObservationContext(
         observer_person_context=person,
