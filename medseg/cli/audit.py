@@ -16,15 +16,15 @@ def audit(
     out: OptionalOutOption = None,
     config: ConfigOption = None,
     folds: Annotated[
-        int,
+        int | None,
         option(
             WHAT,
             "--folds",
-            help="Number of folds of the split that is checked for leakage, at least 1.",
+            help="Number of folds of the split that is checked for leakage, at least 1. Without it, that of training.",
             metavar="N",
             kind=AtLeast1,
         ),
-    ] = 5,
+    ] = None,
     fold: Annotated[
         int, option(WHAT, "--fold", help="Fold of that split that is held out, from 0.", metavar="N", kind=AtLeast0)
     ] = 0,

@@ -190,6 +190,9 @@ class ModelCard(_Strict):
     validation: ValidationCard | None = Field(
         default=None, description="what was measured on cases not trained on; null: nothing"
     )
+    test: ValidationCard | None = Field(
+        default=None, description="what was measured on the dataset's own test cases; null: it has none"
+    )
     uncertainty: UncertaintyCard | None = Field(
         default=None, description="a case more uncertain than this gets a warning; null: not measured"
     )

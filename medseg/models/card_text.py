@@ -45,6 +45,8 @@ def _rows(card: ModelCard) -> Iterator[tuple[str, list[str]]]:
         if measured is None or card.mean_dice is None
         else [f"Mean Dice {card.mean_dice:.3f} on {measured.cases} cases ({measured.split}).", measured.notes],
     )
+    if card.test is not None:
+        yield "Test", [f"Mean Dice {card.test.mean_dice:.3f} on {card.test.cases} {card.test.split}."]
     yield "Trained on", [f"{card.training.cases} cases. {card.training.data}"]
     yield "License", [card.training.license]
     yield "Limits", [f"- {text}" for text in card.limits] or ["None are stated."]

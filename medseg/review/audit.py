@@ -25,7 +25,7 @@ def audit(
     *,
     config: str | Path | None = None,
     settings: str | Sequence[str] = (),
-    folds: AtLeast1 = 5,
+    folds: AtLeast1 | None = None,
     fold: AtLeast0 = 0,
 ) -> Audit:
     """Read every case of a dataset and say what is wrong with it.
@@ -40,8 +40,8 @@ def audit(
         A configuration whose `dataset` says what the files do not; all of it is checked.
     settings : str or sequence of str
         Single values of the configuration, ``a.b=c`` each.
-    folds, fold : int
-        Look for what lies on both sides of this fold of this split.
+    folds, fold : int, optional
+        Look for what lies on both sides of this fold of this split; by default of the split that training makes.
 
     Returns
     -------
@@ -56,14 +56,15 @@ def audit(
         When the configuration does not exist or has a wrong key, or the dataset has too few cases for the folds.
     """
     folder = None if out is None else output_folder(out)
-    if fold >= folds:
+    if folds is not None and fold >= folds:
         raise UsageError(f"there is no such fold among {folds}", where=f"--fold {fold}", fix=f"Use 0 to {folds - 1}.")
     given = stated(config, listed(settings))
     data = group_by_patient(read_dataset(Path(dataset), given.dataset), given.split.group)
     try:
         split = split_cases(data.labeled, folds=folds, fold=fold, seed=0)
     except ConfigError as error:
-        raise UsageError(error.what, where=f"--folds {folds}", fix="Use fewer folds.") from error
+        asked = error.where if folds is None else f"--folds {folds}"
+        raise UsageError(error.what, where=asked, fix=error.fix if folds is None else "Use fewer folds.") from error
     found = audit_dataset(data, side=sides(split))
     if folder is not None:
         write_audit(found, folder)

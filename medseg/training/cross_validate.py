@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from medseg.data.splits import CROSSED
-from medseg.errors import ConfigError, UsageError
+from medseg.data.splits import folds_to_cross, split_pool
+from medseg.errors import ConfigError, InputError, UsageError
 from medseg.io.files.atomic import write_text
 from medseg.models.card import ValidationCard
 from medseg.models.package import ModelPackage, load_package
@@ -94,14 +94,21 @@ def share_budget(run: TrainingRun, runs: int) -> TrainingRun:
 
 
 def crossed_run(run: TrainingRun) -> TrainingRun:
-    """Return the run with a number of folds, by default five, and one folder of prepared cases for all of them."""
+    """Return the run with a number of folds, and one folder of prepared cases for all of them.
+
+    By default five folds; of fewer cases or groups as many, which is leave-one-out.
+    """
     if run.config.split.folds is None:
-        run = run.with_split(folds=CROSSED)
+        run = run.with_split(folds=folds_to_cross(run.dataset.labeled))
     assert run.config.split.folds is not None
     if run.config.split.folds < 2:
-        raise ConfigError("cross-validation needs at least two folds", where="split.folds", fix="Set it to 5.")
-    if any(case.split is not None for case in run.dataset.labeled):
-        raise ConfigError("the dataset has its own split", where="--folds", fix="Omit --folds.")
+        raise ConfigError(
+            "cross-validation needs at least two folds, and as many cases or groups",
+            where="split.folds",
+            fix="Omit --folds, or set it to 2 or more.",
+        )
+    if any(case.split == "validation" for case in split_pool(run.dataset.labeled)):
+        raise ConfigError("the dataset has its own validation cases", where="--folds", fix="Omit --folds.")
     return replace(run, prepared_in=run.out / "prepared", started=None)
 
 
@@ -110,10 +117,16 @@ def cross(run: TrainingRun, folds: Sequence[int]) -> Crossed:
     by_fold: dict[str, float] = {}
     results: list[CaseDice] = []
     for fold in folds:
-        one = replace(run.with_split(fold=fold), out=run.out / f"fold_{fold}", compares_cleanup=True)
+        one = run.with_split(fold=fold)
+        one = replace(one, out=run.out / f"fold_{fold}", compares_cleanup=True, measures_test=False)
         measured = _measured_fold(one)
-        by_fold[str(fold)] = round(mean_dice(measured)[1], 4)
+        if measured:
+            by_fold[str(fold)] = round(mean_dice(measured)[1], 4)
         results += measured
+    if not results:
+        raise InputError(
+            "no held-out case of these folds can be measured; audit.html says why", where=run.out / f"fold_{folds[0]}"
+        )
     results.sort(key=lambda one: one.case_id)
     folders = tuple(run.out / f"fold_{fold}" for fold in folds)
     tables = rule_tables(folders, results)

@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from medseg.data.splits import Split
 from medseg.infer.engines.onnx_export import ensure_export
 from medseg.models.card import ModelCard, PostCard, ValidationCard
-from medseg.models.package import ModelPackage, load_package, write_package
+from medseg.models.package import ModelPackage, load_package, write_card, write_package
+from medseg.training.final_test import measure_test
 from medseg.training.samples.cascade import LowResolutionRun
+from medseg.training.samples.inputs import Inputs
 from medseg.training.train import train_model
 from medseg.training.training_run import TrainingRun
 
@@ -31,16 +34,22 @@ def final_package(
     """
     if kind == "all":
         log.info("Training on all cases.")
-        package = train_model(run.with_split(folds=1, fold=0))
+        package = train_model(run.with_split(folds=1, fold=0).with_config(post=run.config.post or post))
+        if run.processes.is_first:
+            package = write_card(package.folder, package.card.model_copy(update={"validation": validation}))
     elif run.processes.is_first:
         package = _ensemble(run, folds)
-    if run.processes.is_first:
         card = package.card.model_copy(update={"validation": validation, "post": package.card.post or post})
-        package = write_package(package.folder, card, package.weights())
-        if kind == "ensemble":
-            ensure_export(package, package.folder)
+        package, _ = measure_test(write_card(package.folder, card), _test_inputs(run, folds))
+        ensure_export(package, package.folder)
     run.processes.wait()
     return load_package(run.out / "model")
+
+
+def _test_inputs(run: TrainingRun, folds: Sequence[Path]) -> Inputs:
+    """The test cases that the audit of the folds' runs left, as what one run is measured with."""
+    split = json.loads((folds[0] / "split.json").read_text(encoding="utf-8"))
+    return Inputs(run, Split(split["name"], (), (), tuple(split.get("test", ()))), (), {})
 
 
 def _ensemble(run: TrainingRun, folds: Sequence[Path]) -> ModelPackage:

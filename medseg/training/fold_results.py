@@ -57,9 +57,9 @@ def finished_fold(out: Path, config: TrainConfig) -> list[CaseDice] | None:
         return None
     if yaml.safe_load(used.read_text(encoding="utf-8")) != config.model_dump(mode="json"):
         return None
-    if load_package(card.parent).card.validation is None:
-        return None
-    return _fold_dice(table)
+    results = _fold_dice(table)
+    # A fold whose cases are all blocked measures none; in any other the card is written after the table.
+    return None if results and load_package(card.parent).card.validation is None else results
 
 
 def _fold_dice(table: Path) -> list[CaseDice]:
@@ -73,7 +73,7 @@ def _fold_dice(table: Path) -> list[CaseDice]:
 
 def rule_tables(folders: Sequence[Path], results: Sequence[CaseDice]) -> tuple[dict[str, RuleDice], ...]:
     """What clean-ups make of every held-out case; empty where not every case was compared."""
-    tables = [folder / "post_rules.csv" for folder in folders]
+    tables = [folder / "post_rules.csv" for folder in folders if _fold_dice(folder / "validation.csv")]
     if not all(table.is_file() for table in tables):
         return ()
     compared = tuple(read_rule_dice(table) for table in tables)
@@ -82,8 +82,10 @@ def rule_tables(folders: Sequence[Path], results: Sequence[CaseDice]) -> tuple[d
 
 
 def tables_without_rules(folders: Sequence[Path]) -> tuple[dict[str, RuleDice], ...]:
-    """Dice of every held-out case where no clean-up was compared."""
+    """Dice of every held-out case where no clean-up was compared; folds that measured none are omitted."""
+    measured = (_fold_dice(folder / "validation.csv") for folder in folders)
     return tuple(
-        {one.case_id: {name: {NONE: value} for name, value in one.dice.items()} for one in _fold_dice(path)}
-        for path in (folder / "validation.csv" for folder in folders)
+        {one.case_id: {name: {NONE: value} for name, value in one.dice.items()} for one in fold}
+        for fold in measured
+        if fold
     )

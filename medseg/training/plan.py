@@ -20,7 +20,7 @@ from medseg.data.mirror_pairs import Axis
 from medseg.data.patient_groups import AUTO, group_by_patient
 from medseg.data.plan import Plan, make_plan
 from medseg.data.plan_text import explanation, plan_text
-from medseg.data.splits import split_cases
+from medseg.data.splits import split_cases, without
 from medseg.io.files.atomic import write_text
 from medseg.io.files.writable import check_writable, output_folder
 from medseg.training.audit_run import audit_for_run
@@ -158,10 +158,11 @@ def plan_dataset(
     chosen = split or SplitConfig()
     cases = split_cases(data.labeled, folds=chosen.folds, fold=chosen.fold, seed=chosen.seed)
     if out is None:
-        examined = examine(data, [case for case in data.labeled if case.case_id in cases.train])
+        trained = set(cases.train)
+        examined = examine(data, [case for case in data.labeled if case.case_id in trained])
     else:
         found = audit_for_run(data, cases, out)
-        valid = set(cases.train) & set(found.clean)
+        valid = set(without(cases, found.blocked, requested=chosen.folds is not None).train)
         examined = (one for one in found.examined if one.case.case_id in valid)
     fingerprint = take_fingerprint(data, examined)
     plan = make_plan(data, fingerprint, preset=wanted.preset, configuration=wanted.configuration, mirror=wanted.mirror)

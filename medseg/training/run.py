@@ -15,7 +15,7 @@ import yaml
 
 from medseg.config.arguments import check_arguments, listed
 from medseg.config.bounds import AtLeast0, AtLeast1, Configurations, Device, Duration, Folds
-from medseg.data.splits import CROSSED
+from medseg.data.splits import folds_to_cross
 from medseg.io.files.writable import output_folder
 from medseg.models.package import ModelPackage, load_package
 from medseg.training.config import TrainConfig
@@ -130,7 +130,7 @@ def run_training(options: TrainOptions) -> ModelPackage | FoldResults:
             return train_cascade(make_run, out, folds=options.folds, final=final) or _fold_results(out, processes)
         run = make_run(names[0] if names else None, out)
         if options.folds is not None:
-            numbers = folds_of(options.folds, run.config.split.folds or CROSSED)
+            numbers = folds_of(options.folds, run.config.split.folds or folds_to_cross(run.dataset.labeled))
             return cross_validate(run, numbers, final=final) or _fold_results(out, processes)
         return train_model(replace(run, started=options.started))
 

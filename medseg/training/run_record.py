@@ -8,7 +8,6 @@ import logging
 import math
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -20,8 +19,7 @@ from medseg.tracking.runs import Tracker
 from medseg.training.loop import EpochRecord, Loop
 from medseg.training.run_report import Measured, write_run_report
 from medseg.training.samples.inputs import Inputs
-from medseg.training.selection.validate import CaseDice, mean_dice
-from medseg.training.selection.worst_cases import WorstCases
+from medseg.training.selection.validate import mean_dice
 from medseg.versions import versions
 
 log = logging.getLogger("medseg.train")
@@ -83,21 +81,22 @@ class RunRecord:
             write_run_report(self.inputs, self.history.rows, method=str(self.loop.stepper.method))
             self._reported = time.monotonic()
 
-    def finish(self, package: ModelPackage, results: Sequence[CaseDice], worst: WorstCases) -> None:
+    def finish(self, package: ModelPackage, measured: Measured) -> None:
         """Take in the package and what was measured, if anything, and close the tracker's run."""
         method = str(self.loop.stepper.method)
-        write_run_report(self.inputs, self.history.rows, method=method, measured=Measured(package.card, results, worst))
+        write_run_report(self.inputs, self.history.rows, method=method, measured=measured)
         log.info("The report of the run is %s.", self.out / "report.html")
         if self.tracker is None:
             return
-        if results:
-            by_class, overall = mean_dice(results)
-            named = {f"dice.{_metric_name(name)}": value for name, value in by_class.items()}
-            last = self.loop.step // self.loop.config.iterations_per_epoch
-            self.tracker.log({**named, "dice.mean": overall}, last)
+        last = self.loop.step // self.loop.config.iterations_per_epoch
+        for kind, results in (("dice", measured.results), ("test.dice", measured.test)):
+            if results:
+                by_class, overall = mean_dice(results)
+                named = {f"{kind}.{_metric_name(name)}": value for name, value in by_class.items()}
+                self.tracker.log({**named, f"{kind}.mean": overall}, last)
         # By their rank: a case's name may be a file's, and a file's a patient's.
         with tempfile.TemporaryDirectory() as folder:
-            for rank, (_, _, figure) in enumerate(worst.figures, start=1):
+            for rank, (_, _, figure) in enumerate(measured.figures, start=1):
                 file = Path(folder) / f"worst-{rank}.png"
                 file.write_bytes(figure)
                 self.tracker.keep(file, "validation")

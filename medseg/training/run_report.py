@@ -27,11 +27,17 @@ CURVES = {
 
 @dataclass(frozen=True)
 class Measured:
-    """What a run that has ended came to: its package's card, Dice of the held-out cases, and the worst cases."""
+    """What a run that has ended came to: its package's card, Dice of held-out and of test cases, the worst cases."""
 
     card: ModelCard | None = None
     results: Sequence[CaseDice] = ()
     worst: WorstCases | None = None
+    test: Sequence[CaseDice] = ()
+
+    @property
+    def figures(self) -> list[tuple[str, float, bytes]]:
+        """Case id, mean Dice and PNG of the worst cases."""
+        return [] if self.worst is None else self.worst.figures
 
 
 def write_run_report(
@@ -42,7 +48,7 @@ def write_run_report(
     `method` says how steps were computed.
     """
     measured = measured or Measured()
-    card, results, worst = measured.card, measured.results, measured.worst
+    card, results = measured.card, measured.results
     steps = [float(row["step"]) for row in history]
     curves = [
         line_chart(list(zip(steps, [float(row[key]) for row in history], strict=True)), x_title="step", y_title=title)
@@ -50,7 +56,6 @@ def write_run_report(
         if history and key in history[0]
     ]
     run = inputs.run
-    figures = worst.figures if worst is not None else []
     page = render(
         "run.html",
         name=run.name,
@@ -66,7 +71,9 @@ def write_run_report(
         classes=_classes(results),
         boxes=_boxes(results, card),
         cases=sorted(results, key=_mean),
-        figures=[(case_id, value, png_url(png)) for case_id, value, png in figures],
+        test_classes=_classes(measured.test),
+        test_cases=sorted(measured.test, key=_mean),
+        figures=[(case_id, value, png_url(png)) for case_id, value, png in measured.figures],
         isnan=isnan,
         config=yaml.safe_dump(run.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110),
     )

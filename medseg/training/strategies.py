@@ -109,7 +109,7 @@ def _low_resolution_stage(run: TrainingRun) -> None:
     log.info("Training the low-resolution stage.")
     done = cross(run, range(run.config.split.folds or 0))
     validation = validation_card(done, done.results, "all")
-    final_package(run, done.folds, "all", validation, as_post(done.choices))
+    final_package(replace(run, measures_test=False), done.folds, "all", validation, as_post(done.choices))
 
 
 def _compared(crossed: Mapping[str, Crossed], choice: ConfigurationChoice) -> str:

@@ -18,8 +18,10 @@ from medseg.models.package import ModelPackage, load_package, write_package
 from medseg.progress import step_bar
 from medseg.training.build import build_loop
 from medseg.training.card import build_card, with_validation
+from medseg.training.final_test import measure_test
 from medseg.training.loop import Loop, validation_seconds
 from medseg.training.run_record import RunRecord
+from medseg.training.run_report import Measured
 from medseg.training.samples.inputs import Inputs, gather
 from medseg.training.selection.post_choice import RuleTable, write_rule_dice
 from medseg.training.selection.validate import CaseDice, Watcher, mean_dice, validate, write_validation
@@ -34,7 +36,8 @@ def train_model(run: TrainingRun) -> ModelPackage:
     """Train a model, or resume the run that the folder holds; the package is ``model/`` in it.
 
     Stopped by a signal, it raises `Interrupted` and the same call resumes. The folder also gets ``checkpoint.pt``,
-    ``config.yaml``, ``split.json``, ``history.csv``, ``validation.csv``, ``prepared/`` and ``report.html``.
+    ``config.yaml``, ``split.json``, ``history.csv``, ``validation.csv``, ``test.csv``, ``prepared/`` and
+    ``report.html``.
     """
     started = time.monotonic() if run.started is None else run.started
     with ExitStack() as stack:
@@ -58,9 +61,12 @@ def train_model(run: TrainingRun) -> ModelPackage:
         write_text(run.out / "config.yaml", yaml.safe_dump(run.config.model_dump(mode="json"), sort_keys=False))
         split = {**asdict(inputs.split), "skipped": inputs.skipped}
         write_text(run.out / "split.json", json.dumps(split, indent=1) + "\n")
+        if not loop.finished:
+            for measured in ("validation.csv", "test.csv"):  # of a shorter part of this run
+                (run.out / measured).unlink(missing_ok=True)
         with RunRecord(inputs, loop) as record:
             if not run.steps_only:
-                after = validation_seconds(loop, len(inputs.held_out), inputs.cases)
+                after = validation_seconds(loop, len(inputs.held_out) + len(inputs.test), inputs.cases)
                 before = time.monotonic() - started
                 loop.reserve(before + after)
                 check_time_left(loop, before, after)
@@ -69,16 +75,17 @@ def train_model(run: TrainingRun) -> ModelPackage:
             if not run.steps_only:
                 check_epoch_done(loop)
             package = _packed(inputs, loop)
-            worst, results = WorstCases(), []
+            worst, results, test = WorstCases(), [], []
             if not run.steps_only:
                 results = _validated(inputs, package, worst)
                 if results:
                     package = write_package(
                         package.folder, with_validation(package.card, inputs, results), loop.ema.state
                     )
+                package, test = measure_test(package, inputs)
                 # Beside the weights, so that nobody who uses the package needs PyTorch to export it.
                 ensure_export(package, package.folder)
-            record.finish(package, results, worst)
+            record.finish(package, Measured(package.card, results, worst, test))
         run.processes.wait()
     return package
 
@@ -95,7 +102,8 @@ def _validated(inputs: Inputs, package: ModelPackage, worst: WorstCases) -> list
     """Dice of each held-out case, and beside the run what each clean-up would make of it where that is asked for."""
     run = inputs.run
     if not inputs.held_out:
-        log.warning("No case is held out, so the model card has no Dice.")
+        log.warning("No case is held out (%s), so the model card has no Dice.", inputs.split.name)
+        write_validation(run.out / "validation.csv", [])
         return []
     log.info("Validating on %d held-out cases.", len(inputs.held_out))
     rules = RuleTable(run.dataset.ignore_label)

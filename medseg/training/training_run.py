@@ -40,6 +40,8 @@ class TrainingRun:
         `time.monotonic` at the start of the time budget; by default when training is called.
     compares_cleanup : bool
         Leave ``post_rules.csv``: what each clean-up would make of the held-out cases.
+    measures_test : bool
+        Measure the dataset's own test cases at the end; not for a run that is part of another.
     steps_only : bool
         The caller measures and compares runs: the time budget is that of the steps alone, on a CPU in CPU seconds, so
         that a busy machine is fair to all; nothing is validated, and the network is not written as ONNX.
@@ -54,6 +56,7 @@ class TrainingRun:
     prepared_in: Path | None = None
     started: float | None = None
     compares_cleanup: bool = False
+    measures_test: bool = True
     steps_only: bool = False
 
     def __post_init__(self) -> None:

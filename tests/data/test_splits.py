@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medseg.data.dataset import DatasetCase
-from medseg.data.splits import fold_of, split_cases
+from medseg.data.splits import Split, fold_of, folds_to_cross, sides, split_cases, without
 from medseg.errors import ConfigError
 
 
@@ -69,3 +69,47 @@ def test_one_model_holds_out_about_twenty_cases(count, held_out):
     split = split_cases(cases(count), folds=None, fold=0, seed=0)
     assert len(split.validation) == held_out
     assert len(split.train) == count - held_out
+
+
+@pytest.mark.parametrize(("count", "folds"), [(2, 2), (3, 3), (4, 4), (5, 5)])
+def test_few_cases_are_left_out_one_by_one(count, folds):
+    assert folds_to_cross(cases(count)) == folds
+    split = split_cases(cases(count), folds=None, fold=0, seed=0)
+    assert split.name == f"leave-one-out, fold 0 of {folds}, seed 0"
+    assert len(split.validation) == 1
+    assert len(split.train) == count - 1
+
+
+def test_one_case_or_one_group_is_trained_on():
+    alone = split_cases(cases(1), folds=None, fold=0, seed=0)
+    assert alone == Split("nothing held out, because there is one case or group", ("case_000",), ())
+    together = split_cases(cases(6, groups=1), folds=None, fold=0, seed=0)
+    assert len(together.train) == 6
+    assert together.name == alone.name
+
+
+def test_groups_and_not_cases_count():
+    split = split_cases(cases(30, groups=3), folds=None, fold=0, seed=0)
+    assert len(split.validation) == 10
+    assert folds_to_cross(cases(30, groups=3)) == 3
+
+
+@pytest.mark.parametrize("marked", ["train", None])
+def test_test_cases_alone_leave_the_others_to_folds(marked):
+    every = [*cases(10, split=marked), DatasetCase("other", (), split="test")]
+    split = split_cases(every, folds=None, fold=0, seed=0)
+    assert split.test == ("other",)
+    assert (len(split.train), len(split.validation)) == (8, 2)
+    assert split.name == "fold 0 of 5, seed 0; the dataset's 1 test cases apart"
+    assert sides(split)["other"] == "test"
+    nothing = split_cases(every, folds=1, fold=0, seed=0)
+    assert len(nothing.train) == 10
+    with pytest.raises(ConfigError, match="every labeled case is a test case"):
+        split_cases(every[-1:], folds=None, fold=0, seed=0)
+
+
+def test_where_all_others_are_blocked_the_held_out_case_is_trained_on():
+    split = split_cases(cases(2), folds=None, fold=0, seed=0)
+    assert without(split, split.train, requested=False).train == split.validation
+    assert without(split, split.train, requested=True).train == ()
+    assert without(split, split.validation, requested=False).train == split.train

@@ -49,6 +49,13 @@ class Inputs:
         """Cases to validate with."""
         return tuple(case for case in self.run.dataset.labeled if case.case_id in self.split.validation)
 
+    @property
+    def test(self) -> tuple[DatasetCase, ...]:
+        """The dataset's own test cases, to measure when all else is done; none for a run that is part of another."""
+        if not self.run.measures_test:
+            return ()
+        return tuple(case for case in self.run.dataset.labeled if case.case_id in self.split.test)
+
 
 def gather(run: TrainingRun) -> Inputs:
     """Check the configuration against the dataset; audit, split and prepare its cases."""
@@ -58,13 +65,15 @@ def gather(run: TrainingRun) -> Inputs:
     found = audited(data, split, run.out)
     _check_mirroring(data, config, found.mirrored)
     blocked = found.blocked
-    split = without(split, blocked)
+    split = without(split, blocked, requested=config.split.folds is not None)
     low_resolution = None
     if config.low_resolution_stage is not None:
         low_resolution = LowResolutionRun(Path(config.low_resolution_stage))
         low_resolution.package_for(split.validation)
     chosen = [case for case in data.labeled if case.case_id in split.train]
     log.info("Preparing %d cases; %d more are held out (%s).", len(chosen), len(split.validation), split.name)
+    if len(split.validation) == 1 and config.split.folds is None:
+        log.warning("One case is held out; its Dice says little of other cases. --folds all measures every case.")
     cases, failed = prepare_cases(data, chosen, config.input, run.prepared, low_resolution)
     skipped = {**blocked, **failed}
     if not cases:
