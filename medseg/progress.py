@@ -145,6 +145,19 @@ def step_bar(name: str) -> Iterator[Advance]:
         yield advance
 
 
+@contextmanager
+def count_bar(name: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal how many of so many are done while inside; what it gives takes how many more are."""
+    if not _is_live():
+        yield lambda _more: None
+        return
+    from rich.progress import MofNCompleteColumn
+
+    with _bar(MofNCompleteColumn(), "") as bar:
+        task = bar.add_task(name, total=total)
+        yield lambda more: bar.advance(task, more)
+
+
 def _is_live() -> bool:
     return sys.stderr.isatty() and console_level() <= logging.INFO
 

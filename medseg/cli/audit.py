@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from medseg.cli.options import WHAT, ConfigOption, DatasetArgument, JsonOption, OptionalOutOption, SetOption, option
+from medseg.cli.options import (
+    RUN,
+    WHAT,
+    ConfigOption,
+    DatasetArgument,
+    JsonOption,
+    OptionalOutOption,
+    SetOption,
+    option,
+)
 from medseg.cli.verb import print_json
 from medseg.config.bounds import AtLeast0, AtLeast1
 
@@ -28,12 +37,23 @@ def audit(
     fold: Annotated[
         int, option(WHAT, "--fold", help="Fold of that split that is held out, from 0.", metavar="N", kind=AtLeast0)
     ] = 0,
+    jobs: Annotated[
+        int | None,
+        option(
+            RUN,
+            "--jobs",
+            help="Number of cases read at the same time, at least 1. Without it, as many as CPUs and memory allow.",
+            metavar="N",
+            kind=AtLeast1,
+        ),
+    ] = None,
     settings: SetOption = None,
     json: JsonOption = False,
 ) -> int:
     """Read every case of a dataset and say what is wrong with it.
 
-    Exit code 3 when a finding keeps a case out of training, 0 otherwise.
+    Given again with the same --out, it reads only cases that are new or have changed, so that one that was stopped
+    resumes. Exit code 3 when a finding keeps a case out of training, 0 otherwise.
 
     Example: medseg audit datasets/example --out audit
     """
@@ -41,7 +61,7 @@ def audit(
     from medseg.data.findings import KINDS
     from medseg.review.audit import audit as audit_dataset
 
-    found = audit_dataset(dataset, out, config=config, settings=settings or [], folds=folds, fold=fold)
+    found = audit_dataset(dataset, out, config=config, settings=settings or [], folds=folds, fold=fold, jobs=jobs)
     if json:
         print_json(as_json(found))
     else:

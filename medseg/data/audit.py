@@ -11,7 +11,8 @@ from pathlib import Path
 
 from medseg.data.audit_summary import Summary, summarize
 from medseg.data.dataset import Dataset
-from medseg.data.examine import Examined, examine
+from medseg.data.examine import Examined
+from medseg.data.examine_all import examine_all
 from medseg.data.findings import Finding
 from medseg.data.mirror_pairs import MirrorPair, mirror_pairs
 from medseg.data.patient_groups import patient_of
@@ -65,12 +66,16 @@ class Audit:
         return tuple(e.case.case_id for e in self.examined if e.case.case_id not in self.blocked)
 
 
-def audit(data: Dataset, *, side: Mapping[str, str] | None = None) -> Audit:
+def audit(
+    data: Dataset, *, side: Mapping[str, str] | None = None, folder: Path | None = None, jobs: int | None = None
+) -> Audit:
     """Read every case once and look for what is wrong.
 
     - `side`: case id to the part of the split it will be in, to find what lies on both sides.
+    - `folder`: keeps what was measured of each case, so that an audit that was stopped resumes.
+    - `jobs`: how many cases are read at a time; by default as many as cores and memory allow.
     """
-    examined = tuple(examine(data))
+    examined = examine_all(data, data.labeled, folder=folder, jobs=jobs)
     findings = [
         *_single_cases(examined),
         *_duplicates(examined, side or {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,7 +124,7 @@ class Dataset:
         if not self.cases:
             raise InputError("the dataset lists no case", where=self.folder)
         ids = [case.case_id for case in self.cases]
-        twice = next((case_id for case_id in ids if ids.count(case_id) > 1), None)
+        twice = next((case_id for case_id, count in Counter(ids).items() if count > 1), None)
         if twice is not None:
             raise InputError(f"two cases are called '{twice}'", where=self.folder, fix="Give each case its own name.")
         self._check_regions()

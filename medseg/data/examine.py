@@ -62,7 +62,7 @@ class Examined:
     cropped_shape: Shape | None = None
     spacing: Triple | None = None
     voxels: dict[str, int] | None = None
-    foreground: npt.NDArray[np.float64] | None = None
+    foreground: npt.NDArray[np.float32] | None = None
     deviations: tuple[float, ...] = ()
     clipped: float = 0.0
     constant: bool = False
@@ -74,10 +74,15 @@ class Examined:
     notes: tuple[Trouble, ...] = ()
 
 
-def examine(data: Dataset, cases: Sequence[DatasetCase] | None = None) -> Iterator[Examined]:
-    """Read each case once."""
+def examine(
+    data: Dataset, cases: Sequence[DatasetCase] | None = None, *, most: int = VOXELS_A_CASE
+) -> Iterator[Examined]:
+    """Read each case once; of its foreground keep so many intensities at most."""
     for case in data.labeled if cases is None else cases:
-        yield _examine(data, case)
+        one = _examine(data, case)
+        if one.foreground is not None:
+            one = replace(one, foreground=_thinned(one.foreground, most))
+        yield one
 
 
 def _examine(data: Dataset, case: DatasetCase) -> Examined:
@@ -165,11 +170,16 @@ def _measure(
     )
 
 
-def _sample(flat: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    places = np.flatnonzero(inside)
-    if len(places) > VOXELS_A_CASE:
-        places = places[:: len(places) // VOXELS_A_CASE][:VOXELS_A_CASE]
-    return flat[:, places].astype(np.float64)
+def _sample(flat: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    places = _thinned(np.flatnonzero(inside)[None], VOXELS_A_CASE)[0]
+    return flat[:, places]
+
+
+def _thinned(values: npt.NDArray[Any], most: int) -> npt.NDArray[Any]:
+    """Values (channels, n), evenly thinned where n is more than so many."""
+    if values.shape[1] <= most:
+        return values
+    return np.ascontiguousarray(values[:, :: values.shape[1] // most][:, :most])
 
 
 def _contrast(image: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_], deviation: float) -> float:

@@ -102,7 +102,7 @@ def take_fingerprint(data: Dataset, examined: Iterable[Examined]) -> Fingerprint
     if not cases:
         first = next(iter(skipped.values()), "there is no labeled case")
         raise InputError(f"no case can be read; the first: {first}", where=data.folder)
-    pooled = np.concatenate(samples, axis=1)
+    pooled = np.concatenate(samples, axis=1, dtype=np.float64)
     intensities = tuple(_intensities(channel) for channel in pooled)
     return Fingerprint(tuple(cases), intensities, skipped, mirror_pairs(moments))
 

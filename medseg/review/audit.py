@@ -27,6 +27,7 @@ def audit(
     settings: str | Sequence[str] = (),
     folds: AtLeast1 | None = None,
     fold: AtLeast0 = 0,
+    jobs: AtLeast1 | None = None,
 ) -> Audit:
     """Read every case of a dataset and say what is wrong with it.
 
@@ -35,13 +36,16 @@ def audit(
     dataset : path
         The dataset, as it is.
     out : path, optional
-        Folder for audit.html and audit.json.
+        Folder for audit.html, audit.json, and what was measured of each case: an audit that was stopped resumes there,
+        and another reads only the cases whose files have changed.
     config : str or Path, optional
         A configuration whose `dataset` says what the files do not; all of it is checked.
     settings : str or sequence of str
         Single values of the configuration, ``a.b=c`` each.
     folds, fold : int, optional
         Look for what lies on both sides of this fold of this split; by default of the split that training makes.
+    jobs : int, optional
+        How many cases are read at a time; by default as many as cores and free memory allow.
 
     Returns
     -------
@@ -63,9 +67,11 @@ def audit(
     try:
         split = split_cases(data.labeled, folds=folds, fold=fold, seed=0)
     except ConfigError as error:
-        asked = error.where if folds is None else f"--folds {folds}"
-        raise UsageError(error.what, where=asked, fix=error.fix if folds is None else "Use fewer folds.") from error
-    found = audit_dataset(data, side=sides(split))
+        if folds is None:
+            asked = f"--fold {fold}" if error.where == "split.fold" else error.where
+            raise UsageError(error.what, where=asked, fix=error.fix) from error
+        raise UsageError(error.what, where=f"--folds {folds}", fix="Use fewer folds.") from error
+    found = audit_dataset(data, side=sides(split), folder=folder, jobs=jobs)
     if folder is not None:
         write_audit(found, folder)
     return found

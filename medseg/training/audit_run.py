@@ -20,7 +20,7 @@ log = logging.getLogger("medseg.train")
 def audit_for_run(data: Dataset, split: Split, out: Path) -> Audit:
     """Audit a dataset and leave ``audit.json`` and ``audit.html`` in a run's folder."""
     log.info("Auditing %d cases.", len(data.labeled))
-    found = audit(data, side=sides(split))
+    found = audit(data, side=sides(split), folder=out)
     write_audit(found, out, split=split.name)
     if found.findings:
         advisory = sum(not finding.blocks for finding in found.findings)

@@ -13,7 +13,7 @@ from medseg.config.bounds import Device
 from medseg.config.load import build
 from medseg.data.dataset import Dataset
 from medseg.data.description import DatasetDescription
-from medseg.data.examine import examine
+from medseg.data.examine_all import examine_all
 from medseg.data.fingerprint import Fingerprint, take_fingerprint
 from medseg.data.layouts import read_dataset
 from medseg.data.mirror_pairs import Axis
@@ -159,11 +159,11 @@ def plan_dataset(
     cases = split_cases(data.labeled, folds=chosen.folds, fold=chosen.fold, seed=chosen.seed)
     if out is None:
         trained = set(cases.train)
-        examined = examine(data, [case for case in data.labeled if case.case_id in trained])
+        examined = examine_all(data, [case for case in data.labeled if case.case_id in trained])
     else:
         found = audit_for_run(data, cases, out)
         valid = set(without(cases, found.blocked, requested=chosen.folds is not None).train)
-        examined = (one for one in found.examined if one.case.case_id in valid)
+        examined = tuple(one for one in found.examined if one.case.case_id in valid)
     fingerprint = take_fingerprint(data, examined)
     plan = make_plan(data, fingerprint, preset=wanted.preset, configuration=wanted.configuration, mirror=wanted.mirror)
     if wanted.mirror is not None:

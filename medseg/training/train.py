@@ -75,7 +75,9 @@ def train_model(run: TrainingRun) -> ModelPackage:
             if not run.steps_only:
                 check_epoch_done(loop)
             package = _packed(inputs, loop)
-            worst, results, test = WorstCases(), [], []
+            worst = WorstCases()
+            results: list[CaseDice] = []
+            test: list[CaseDice] = []
             if not run.steps_only:
                 results = _validated(inputs, package, worst)
                 if results:

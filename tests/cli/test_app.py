@@ -141,7 +141,7 @@ PREDICT = ["predict", ".", "-m", "hippocampus", "-o", "never-made"]
             "--set datset.name=a: unknown key 'datset'. Did you mean 'dataset'?",
         ),
         (["audit", ".", "--config", "predict"], "is a configuration for segmentation, not for training"),
-        (["audit", ".", "--fold", "5"], "--fold 5: there is no such fold among 5. Use 0 to 4."),
+        (["audit", ".", "--folds", "5", "--fold", "5"], "--fold 5: there is no such fold among 5. Use 0 to 4."),
         (["plan", ".", "--set", "epochs=-1"], "--set epochs=-1: must be at least 1"),
         (["bench", "architectures", ".", *BENCH, "--set", "tolerance=0"], "--set tolerance=0: must be more than 0"),
         (["bench", "architectures", ".", *BENCH, "--time-budget", "0s"], "--time-budget 0s: must be a duration"),
