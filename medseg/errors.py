@@ -77,12 +77,14 @@ class MedsegError(Exception):
         return f"{line.rstrip('.')}. {self.fix}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Survive the trip between processes with all three parts."""
-        return _rebuild, (type(self), self.what, self.where, self.fix)
+        """Survive the trip between processes with all parts."""
+        return _rebuild, (type(self), self.what, self.where, self.fix, self.exit_code)
 
 
-def _rebuild(kind: type[MedsegError], what: str, where: str | None, fix: str | None) -> MedsegError:
-    return kind(what, where=where, fix=fix)
+def _rebuild(kind: type[MedsegError], what: str, where: str | None, fix: str | None, exit_code: int) -> MedsegError:
+    error = kind(what, where=where, fix=fix)
+    error.exit_code = exit_code
+    return error
 
 
 class UsageError(MedsegError):

@@ -14,6 +14,8 @@ from medseg.cli.options import (
     InputsArgument,
     JsonOption,
     KeepNamesOption,
+    MaxMemoryOption,
+    MaxSecondsOption,
     OutOption,
     option,
 )
@@ -35,6 +37,8 @@ def convert(
     allow_uneven: AllowUnevenOption = False,
     allow_incomplete: AllowIncompleteOption = False,
     keep_names: KeepNamesOption = False,
+    max_memory: MaxMemoryOption = None,
+    max_seconds: MaxSecondsOption = None,
     json: JsonOption = False,
 ) -> int:
     """Write every scan and label map found as OUT/<case>/image.* or labels.*, with what was decided in conversion.json.
@@ -54,6 +58,8 @@ def convert(
         allow_uneven=allow_uneven,
         allow_incomplete=allow_incomplete,
         keep_names=keep_names,
+        max_memory=max_memory,
+        max_seconds=max_seconds,
     )
     if json:
         print_json(

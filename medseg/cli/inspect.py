@@ -11,6 +11,8 @@ from medseg.cli.options import (
     AllowUnevenOption,
     InputsArgument,
     JsonOption,
+    MaxMemoryOption,
+    MaxSecondsOption,
     OptionalModelOption,
     OptionalOutOption,
     option,
@@ -28,6 +30,8 @@ def inspect(
     thumbnails: Annotated[bool, option(WRITE, "--thumbnails", help="Draw thumbnails in the terminal.")] = False,
     allow_uneven: AllowUnevenOption = False,
     allow_incomplete: AllowIncompleteOption = False,
+    max_memory: MaxMemoryOption = None,
+    max_seconds: MaxSecondsOption = None,
     json: JsonOption = False,
 ) -> int:
     """Show every volume under some files and folders, with a verdict, and why each other file is skipped.
@@ -46,6 +50,8 @@ def inspect(
         headers_only=headers_only,
         allow_uneven=allow_uneven,
         allow_incomplete=allow_incomplete,
+        max_memory=max_memory,
+        max_seconds=max_seconds,
     )
     if json:
         print_json(inspection.as_json())

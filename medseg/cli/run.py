@@ -38,9 +38,9 @@ def run(
 
     Example: medseg run batch-segmentation scans/ --config predict --set segment.model=hippocampus --out results
     """
-    from medseg.engine.isolation import Guard
     from medseg.engine.predict import run_pipeline
     from medseg.engine.runner import RunOptions, Shard
+    from medseg.isolation.process import Guard
 
     options = RunOptions(
         overwrite, dry_run, Shard() if shard is None else Shard.parse(shard), guard=Guard(max_memory, max_seconds)

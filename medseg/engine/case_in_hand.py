@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from medseg.engine import journal
-from medseg.engine.finishing import SMALL
+from medseg.engine.finishing import SMALL, Abandoned
 from medseg.engine.outcomes import Work, explained, from_status, pending, record_failure
 from medseg.engine.pipeline import Step
+from medseg.isolation.boundary import STOPS
 from medseg.types.case_report import CaseReport, combined
 from medseg.types.run import CaseOutcome, WindowsDone
 from medseg.types.scan import FoundScan
@@ -38,7 +39,9 @@ def start(found: FoundScan, work: Work, steps: Sequence[Step], needed: Callable[
         if needed is not None:
             needed()
         case.run(steps)
-    except Exception as error:
+    except STOPS:
+        raise
+    except BaseException as error:
         case.error = error
     return case
 
@@ -52,7 +55,7 @@ class CaseInHand:
     input_hash: str = ""
     key: str = ""
     current: CaseOutcome | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
     values: dict[str, Any] = field(default_factory=dict)
     reports: list[CaseReport] = field(default_factory=list)
 
@@ -94,7 +97,9 @@ class CaseInHand:
             case_id = self.found.case_id
             hear = None if announce is None else lambda done, total: announce(WindowsDone(case_id, done, total))
             self.run(steps, on_windows=hear)
-        except Exception as error:
+        except STOPS:
+            raise
+        except BaseException as error:
             self.error = error
 
     def finish(self, steps: Sequence[Step], started: float, stop_if_left: Callable[[], None]) -> CaseOutcome:
@@ -121,7 +126,9 @@ class CaseInHand:
             stop_if_left()
             outputs = journal.finish(self.work.out / self.found.case_id, self.key, self.input_hash, outcome)
             return replace(outcome, outputs=outputs)
-        except Exception as error:
+        except (*STOPS, Abandoned):
+            raise
+        except BaseException as error:
             log.debug("%s", self.found.case_id, exc_info=error)
             outcome = explained(base, error)
             record_failure(outcome, self.key, self.input_hash)

@@ -14,6 +14,7 @@ from medseg.engine.outcomes import Work
 from medseg.engine.pipeline import Pipeline
 from medseg.engine.schedule import Schedule
 from medseg.errors import MedsegError
+from medseg.isolation.boundary import STOPS
 from medseg.types.run import CaseOutcome, Preparing, WindowsDone
 from medseg.types.scan import FoundScan
 
@@ -103,8 +104,8 @@ def _get_ready(pipeline: Pipeline, announce: Callable[[Preparing | WindowsDone],
     for step in pipeline.each:
         try:
             step.get_ready(forward)
-        except MedsegError:
+        except (MedsegError, *STOPS):
             raise  # no case could be done: a device or an engine that is not here, for instance
-        except Exception as error:  # it is met again in the case itself, whose outcome it becomes
+        except BaseException as error:  # it is met again in the case itself, whose outcome it becomes
             log.debug("%s", step.name, exc_info=error)
     return anything

@@ -13,6 +13,7 @@ from medseg.engine.pipeline import Pipeline
 from medseg.errors import MedsegError, NotForThisModel
 from medseg.io.files.case_id import stem
 from medseg.io.files.patient_names import names_a_patient
+from medseg.isolation.boundary import as_failure
 from medseg.types.how_computed import HowComputed
 from medseg.types.run import CaseOutcome, Volumes
 from medseg.types.scan import FoundScan
@@ -50,7 +51,7 @@ def failure(base: CaseOutcome, what: str, fix: str | None) -> CaseOutcome:
     return replace(base, state="failed", error=what, fix=fix)
 
 
-def explained(base: CaseOutcome, error: Exception) -> CaseOutcome:
+def explained(base: CaseOutcome, error: BaseException) -> CaseOutcome:
     """Turn an exception into a reason and a fix that name no folder, because folders may carry patients' names."""
     match error:
         case NotForThisModel():
@@ -61,14 +62,9 @@ def explained(base: CaseOutcome, error: Exception) -> CaseOutcome:
                 where = base.source
             # A single file is named beside its reason anyway.
             return failure(base, error.what if where == base.source else f"{where}: {error.what}", error.fix)
-        case MemoryError():
-            return failure(base, "there is not enough memory for this case", "Use a machine with more memory.")
-        case OSError():
-            fix = "Check that the file can be read and the disk is not full."
-            return failure(base, str(error.strerror or error), fix)
         case _:
-            fix = "Run this one case again with --debug and report what it prints."
-            return failure(base, f"a bug in medseg: {type(error).__name__}: {error}", fix)
+            failed = as_failure(error)
+            return failure(base, failed.what, failed.fix)
 
 
 def record_failure(outcome: CaseOutcome, key: str = "", input_hash: str = "") -> None:

@@ -11,12 +11,12 @@ from medseg.config.arguments import check_arguments, listed
 from medseg.config.bounds import Device, LabelFormats, Maps, MoreThan0, Overlap, ShardName, names_in
 from medseg.config.load import apply_overrides, merged, read_yaml
 from medseg.config.purpose import check_purpose
-from medseg.engine.isolation import Guard
 from medseg.engine.pipeline import assemble, load_pipeline
 from medseg.engine.runner import RunOptions, Shard, run
 from medseg.errors import UsageError
 from medseg.infer.options import EngineName, Mirror
 from medseg.io.files.writable import output_folder
+from medseg.isolation.process import Guard
 from medseg.types.run import BatchResult, Inputs
 
 # The default lies between them: windows overlap by half, mirroring where the card recommends it, the fastest precision

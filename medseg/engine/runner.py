@@ -11,13 +11,14 @@ from pathlib import Path
 
 from medseg.engine import journal
 from medseg.engine.case_run import run_cases
-from medseg.engine.isolation import Guard, run_isolated
+from medseg.engine.isolation import run_isolated
 from medseg.engine.outcomes import Work, expected, record_corrupt, recorded, so_far
 from medseg.engine.pipeline import Pipeline
 from medseg.engine.refresh import Refresh
 from medseg.engine.run_files import write_run_file, write_sources
 from medseg.errors import Interrupted, UsageError
 from medseg.io.files.lock import exclusive
+from medseg.isolation.process import Guard
 from medseg.log_file import log_file
 from medseg.progress import case_progress
 from medseg.signals import stoppable
@@ -74,8 +75,15 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
     options = options or RunOptions()
     work = Work(pipeline, out.resolve(), options.overwrite)
     started = time.time()
+    guard = options.guard
     discovery: Discovery = pipeline.gather.stage.run(
-        replace(inputs, series_criteria=pipeline.series_criteria()), RunContext(work.out)
+        replace(
+            inputs,
+            series_criteria=pipeline.series_criteria(),
+            max_memory=guard.memory,
+            max_seconds=guard.seconds,
+        ),
+        RunContext(work.out),
     )
     todo = discovery.found[options.shard.index - 1 :: options.shard.count]
     if options.dry_run:

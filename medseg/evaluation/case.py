@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from medseg.errors import GeometryMismatch, InputError, UsageError
+from medseg.errors import GeometryMismatch, MedsegError, UsageError
 from medseg.evaluation.files.classes import adopt, agree, class_values, named
 from medseg.evaluation.files.label_files import find_labels, plain_name
 from medseg.evaluation.files.object_ids import numbered_objects
@@ -17,6 +17,7 @@ from medseg.evaluation.files.pairing import CasePair
 from medseg.evaluation.metrics.grid import axis_move, on_grid_of, turn
 from medseg.evaluation.metrics.measure import ALL, CaseMeasures, measure_case, measure_instances
 from medseg.evaluation.options import EvaluateOptions
+from medseg.isolation.boundary import attempt
 from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, Scan
 
 
@@ -96,9 +97,8 @@ def scan_on_grid(folder: Path, pair: CasePair, geometry: Geometry) -> Scan | Non
     path = _named_like(folder, pair)
     if path is None:
         return None
-    try:
-        scan = load_scan(path)
-    except InputError:
+    scan = attempt(load_scan, path)
+    if isinstance(scan, MedsegError):
         return None
     move = axis_move(scan.geometry, geometry)
     return None if move is None else Scan(turn(scan.array, move), geometry, scan.modality, scan.source)

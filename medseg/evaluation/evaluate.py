@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,8 @@ from medseg.evaluation.metrics.definitions import definitions_of
 from medseg.evaluation.metrics.measure import ALL, measure_case
 from medseg.evaluation.options import EvaluateOptions
 from medseg.evaluation.summary import summarize
+from medseg.isolation.boundary import attempt
+from medseg.isolation.each import each_isolated
 from medseg.types import Geometry, LabelMap, LabelTable, MeasurementRow
 
 log = logging.getLogger("medseg.evaluate")
@@ -164,26 +165,17 @@ def _measure_all(
     pairs: Sequence[CasePair], names: Mapping[int, str], options: EvaluateOptions, probabilities: Path | None
 ) -> Iterator[tuple[CasePair, CaseResult | MedsegError]]:
     """Measure every case; one that cannot be is given back as its error."""
-    if options.jobs == 1 or len(pairs) < 2:
-        for pair in pairs:
-            yield pair, _measure_one(pair, names, options, probabilities)
-        return
-    with ProcessPoolExecutor(min(options.jobs, len(pairs)), mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(_measure_one, pair, names, options, probabilities): pair for pair in pairs}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)  # a signal to stop waits for the cases under way only
+    measure = partial(_measure_one, names=names, options=options, probabilities=probabilities)
+    if len(pairs) == 1:
+        yield pairs[0], attempt(measure, pairs[0])
+    else:
+        yield from each_isolated(measure, pairs, jobs=options.jobs)
 
 
 def _measure_one(
-    pair: CasePair, names: Mapping[int, str], options: EvaluateOptions, probabilities: Path | None
-) -> CaseResult | MedsegError:
-    try:
-        return measure_files(pair, names, options, find_probabilities(pair, probabilities))
-    except MedsegError as error:
-        return error
+    pair: CasePair, *, names: Mapping[int, str], options: EvaluateOptions, probabilities: Path | None
+) -> CaseResult:
+    return measure_files(pair, names, options, find_probabilities(pair, probabilities))
 
 
 def _with_case(case_id: str, error: MedsegError) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 from medseg.config.arguments import check_arguments, listed
+from medseg.config.bounds import MoreThan0
 from medseg.errors import InputError, MedsegError, UsageError
 from medseg.io.corrupt import hashed_case_id
 from medseg.io.discover import survey
@@ -20,6 +22,9 @@ from medseg.io.files.patient_names import public_name
 from medseg.io.files.writable import output_folder
 from medseg.io.formats import MANUAL, Labeled, write_file
 from medseg.io.read import read_labels, read_scan
+from medseg.isolation.boundary import attempt
+from medseg.isolation.each import each_isolated
+from medseg.isolation.process import Guard
 from medseg.log_file import log_file
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap
@@ -39,6 +44,7 @@ class Converted:
     path: Path | None = None  # None where it failed
     error: str | None = None
     notes: tuple[str, ...] = ()  # what was decided
+    reason: str | None = None  # the error without the place of the file
 
     def __repr__(self) -> str:
         return f"Converted('{self.case_id}', {'failed' if self.path is None else self.path.name})"
@@ -73,6 +79,8 @@ def convert(
     allow_uneven: bool = False,
     keep_names: bool = False,
     allow_incomplete: bool = False,
+    max_memory: MoreThan0 | None = None,
+    max_seconds: MoreThan0 | None = None,
 ) -> Conversion:
     """Write every scan and label map found as ``OUT/<case_id>/image.*`` or ``labels.*``.
 
@@ -95,6 +103,8 @@ def convert(
         Leave file names that look like a patient's in case ids; by default they are hashed.
     allow_incomplete : bool
         Read DICOM series that lost a part without it, instead of rejecting them.
+    max_memory, max_seconds : float, optional
+        What one input may use: GiB, 9/10 of what is free by default, and seconds.
 
     Returns
     -------
@@ -110,12 +120,20 @@ def convert(
     if format not in FORMATS:
         raise UsageError(f"there is no format '{format}' to convert to", fix=f"Choose among {', '.join(FORMATS)}.")
     paths = [Path(path) for path in listed(inputs)]
-    found = survey(paths, keep_names=keep_names)
+    guard = Guard(max_memory, max_seconds)
+    found = survey(paths, keep_names=keep_names, guard=guard)
     scans = found.discovery.found
     with log_file(folder):
         allowed = {"allow_uneven": allow_uneven, "allow_incomplete": allow_incomplete}
-        converted = [_scan(one, folder, format, content, allowed, keep_names) for one in scans]
-        converted += _objects(found.label_objects, scans, folder, format, keep_names)
+        how = _How(folder, format, content, allowed, keep_names)
+        converted = [
+            _shown(_failed(one.case_id, result) if isinstance(result, MedsegError) else result)
+            for one, result in each_isolated(partial(_scan, how=how), scans, guard)
+        ]
+        objects, damaged = _distinct(found.label_objects)
+        converted += map(_shown, damaged)
+        for (case_id, *_), result in each_isolated(partial(_object, scans=scans, how=how), objects, guard):
+            converted += map(_shown, [_failed(case_id, result)] if isinstance(result, MedsegError) else result)
     names = set(found.label_objects.values())
     corrupt = [left for left in found.discovery.skipped if left.corrupt and left.path not in names]
     return Conversion(
@@ -123,18 +141,24 @@ def convert(
     )
 
 
-def _scan(
-    found: FoundScan, out: Path, format: str, content: Content, allowed: Mapping[str, bool], keep_names: bool
-) -> Converted:
-    try:
-        item: Scan | LabelMap
-        if content == "labels" or (content == "auto" and _declares_labels(found)):
-            item = read_labels(found.files[0])
-        else:
-            item = read_scan(found, **allowed)
-    except MedsegError as error:
-        return _failed(found.case_id, error)
-    return _write(found.case_id, out, format, [_place(path, keep_names) for path in found.files], item)
+@dataclass(frozen=True)
+class _How:
+    """What to write, and where."""
+
+    out: Path
+    format: str
+    content: Content
+    allowed: Mapping[str, bool]
+    keep_names: bool
+
+
+def _scan(found: FoundScan, *, how: _How) -> Converted:
+    item: Scan | LabelMap
+    if how.content == "labels" or (how.content == "auto" and _declares_labels(found)):
+        item = read_labels(found.files[0])
+    else:
+        item = read_scan(found, **how.allowed)
+    return _write(found.case_id, how, found.files, item)
 
 
 def _declares_labels(found: FoundScan) -> bool:
@@ -146,40 +170,51 @@ def _declares_labels(found: FoundScan) -> bool:
     if found.format == "nrrd":
         from medseg.io.itk_header import read_header
 
-        return "segment0_id" in read_header(found.files[0], "nrrd").fields
+        return "Segment0_ID" in read_header(found.files[0], "nrrd").keys
     return False
 
 
-def _objects(
-    objects: Mapping[Path, Path], scans: Sequence[FoundScan], out: Path, format: str, keep_names: bool
-) -> Iterator[Converted]:
-    """Convert DICOM SEG and RTSTRUCT; copies of one object once."""
+def _distinct(objects: Mapping[Path, Path]) -> tuple[list[tuple[str, Path, Path]], list[Converted]]:
+    """List DICOM SEG and RTSTRUCT with their case ids, copies of one object once, and those that are damaged."""
     from medseg.io.dicom_results.label_objects import look
 
-    done: set[str] = set()
+    distinct: dict[str, tuple[str, Path, Path]] = {}
+    damaged = []
     for path, shown in objects.items():
-        try:
-            one = look(path)
-        except MedsegError as error:
-            yield _failed(hashed_case_id(path), error)
-            continue
-        if one.case_id in done:
-            continue
-        done.add(one.case_id)
-        try:
-            every = [(labels, read.warnings) for read in one.read(scans) for labels in read.maps]
-        except MedsegError as error:
-            yield _failed(one.case_id, error)
-            continue
-        for number, (labels, warnings) in enumerate(every, 1):
-            case_id = one.case_id if len(every) == 1 else f"{one.case_id}-{number}"
-            yield _write(case_id, out, format, [_place(shown, keep_names)], labels, warnings)
+        one = attempt(look, path)
+        if isinstance(one, MedsegError):
+            damaged.append(_failed(hashed_case_id(path), one))
+        else:
+            distinct.setdefault(one.case_id, (one.case_id, path, shown))
+    return list(distinct.values()), damaged
+
+
+def _object(item: tuple[str, Path, Path], *, scans: Sequence[FoundScan], how: _How) -> list[Converted]:
+    """Convert a DICOM SEG or RTSTRUCT."""
+    from medseg.io.dicom_results.label_objects import look
+
+    own, path, shown = item
+    every = [(labels, read.warnings) for read in look(path).read(scans) for labels in read.maps]
+    done = []
+    for number, (labels, warnings) in enumerate(every, 1):
+        case_id = own if len(every) == 1 else f"{own}-{number}"
+        one = attempt(_write, case_id, how, [shown], labels, warnings)
+        done.append(_failed(case_id, one) if isinstance(one, MedsegError) else one)
+    return done
 
 
 def _failed(case_id: str, error: MedsegError) -> Converted:
+    return Converted(case_id, error=str(error), reason=error.what)
+
+
+def _shown(one: Converted) -> Converted:
+    """Log what became of an input."""
     # Not where: the path of a file may name the patient, and the log goes to whoever is asked for help.
-    log.error("%s: %s", case_id, error.what)
-    return Converted(case_id, error=str(error))
+    if one.path is None:
+        log.error("%s: %s", one.case_id, one.reason)
+    for note in one.notes:
+        log.info("%s: %s", one.case_id, note)
+    return one
 
 
 def _place(path: Path, keep_names: bool) -> str:
@@ -190,17 +225,13 @@ def _place(path: Path, keep_names: bool) -> str:
 
 
 def _write(
-    case_id: str, out: Path, format: str, files: Sequence[str], item: Scan | LabelMap, warnings: tuple[str, ...] = ()
+    case_id: str, how: _How, files: Sequence[Path], item: Scan | LabelMap, warnings: tuple[str, ...] = ()
 ) -> Converted:
-    path = out / case_id / (("labels" if isinstance(item, LabelMap) else "image") + FORMATS[format])
+    path = how.out / case_id / (("labels" if isinstance(item, LabelMap) else "image") + FORMATS[how.format])
     notes = warnings if isinstance(item, LabelMap) else (*item.source.warnings, *item.source.notes)
-    try:
-        _save(item, path)
-        write_text(path.with_name("conversion.json"), json.dumps(_record(item, path, files, warnings), indent=2) + "\n")
-    except MedsegError as error:
-        return _failed(case_id, error)
-    for note in notes:
-        log.info("%s: %s", case_id, note)
+    _save(item, path)
+    record = _record(item, path, [_place(file, how.keep_names) for file in files], warnings)
+    write_text(path.with_name("conversion.json"), json.dumps(record, indent=2) + "\n")
     return Converted(case_id, path, notes=notes)
 
 

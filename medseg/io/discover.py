@@ -11,7 +11,10 @@ from medseg.io.corrupt import with_case_ids
 from medseg.io.files.case_id import file_case_ids, file_name, unique
 from medseg.io.files.walk import Entry, absolute, walk
 from medseg.io.formats import WRITERS
-from medseg.io.recognize import FileKind, Recognized, recognize
+from medseg.io.recognize import FileKind, Recognized, claim_of, recognize
+from medseg.isolation.boundary import attempt
+from medseg.isolation.each import each_isolated
+from medseg.isolation.process import Guard
 from medseg.types.scan import Discovery, FoundScan, ScanFormat, Skipped
 
 # What medseg writes into a case's folder, where `status.json` lies beside it: results, not scans.
@@ -27,15 +30,25 @@ RESULTS = {
     "status.json",
 }
 
+# Files of one scan each, and those of them whose headers a library written in C reads.
+FILES = ("nifti", "nifti-pair", "nrrd", "meta")
+READ_BY_C = ("nrrd", "meta", "image2d")
 
-def discover(inputs: Sequence[Path], *, keep_names: bool = False) -> Discovery:
+
+def discover(
+    inputs: Sequence[Path], *, keep_names: bool = False, guard: Guard | None = None, isolate: bool = True
+) -> Discovery:
     """Find scans by their content, whatever their names; only headers are read.
 
     DICOM files are grouped by series and sorted into volumes. 2D images count as scans where they were named, or where
     nothing else under the same input is one. Neither order nor case ids depend on the order of the inputs. File names
     that look like a patient's are hashed in case ids and in what results call a file, unless `keep_names`.
+
+    No file ends the search, whatever reading its header raises. Headers that a library written in C reads, and with
+    limits in `guard` all headers, are read in a process of their own, so that a crash or a hang costs one file;
+    `isolate` False reads all of them here.
     """
-    return survey(inputs, keep_names=keep_names).discovery
+    return survey(inputs, keep_names=keep_names, guard=guard, isolate=isolate).discovery
 
 
 @dataclass(frozen=True)
@@ -47,7 +60,9 @@ class Survey:
     label_objects: Mapping[Path, Path]
 
 
-def survey(inputs: Sequence[Path], *, keep_names: bool = False) -> Survey:
+def survey(
+    inputs: Sequence[Path], *, keep_names: bool = False, guard: Guard | None = None, isolate: bool = True
+) -> Survey:
     """Find scans as `discover` does, and DICOM objects that hold labels."""
     listed, skipped = walk([Path(p) for p in inputs])
     entries = list(_with_archives(listed, skipped))
@@ -59,6 +74,8 @@ def survey(inputs: Sequence[Path], *, keep_names: bool = False) -> Survey:
     data_files: set[Path] = set()
     others: list[Skipped] = []
     label_objects: list[Path] = []
+    files = [(entry.path, recognized.kind) for entry, recognized in entries if recognized.kind in FILES]
+    looked = _look_at_all(files, guard or Guard(), isolate)
     for entry, recognized in entries:
         if _is_result(entry.path) and not entry.is_named:
             skipped.append(Skipped(entry.path, "it is a result of medseg"))
@@ -67,8 +84,8 @@ def survey(inputs: Sequence[Path], *, keep_names: bool = False) -> Survey:
             dicom.append(entry)
         elif recognized.kind == "image2d":
             images.append(entry)
-        elif recognized.kind in ("nifti", "nifti-pair", "nrrd", "meta"):
-            scan = _look(entry, recognized.kind)
+        elif entry.path in looked:
+            scan = looked[entry.path]
             if isinstance(scan, FoundScan):
                 found.append(scan)
                 roots.add(entry.root)
@@ -83,15 +100,17 @@ def survey(inputs: Sequence[Path], *, keep_names: bool = False) -> Survey:
         from medseg.io.dicom.broken import beside_broken
         from medseg.io.dicom.discover import find_volumes
 
-        volumes, rest, label_objects = find_volumes(dicom)
+        volumes, rest, label_objects = find_volumes(dicom, guard if isolate else None)
         broken = {left.path for left in others} | {left.path for left in rest if left.corrupt}
         found += beside_broken(volumes, broken - set(label_objects))
         skipped += rest
         series_files = {path for volume in volumes for path in volume.files}
         roots.update(entry.root for entry in dicom if entry.path in series_files)
+    images_alone = [entry for entry in images if entry.is_named or entry.root not in roots]
+    looked = _look_at_all([(entry.path, "image2d") for entry in images_alone], guard or Guard(), isolate)
     for entry in images:
-        if entry.is_named or entry.root not in roots:
-            scan = _look(entry, "image2d")
+        if entry.path in looked:
+            scan = looked[entry.path]
             (found if isinstance(scan, FoundScan) else skipped).append(scan)  # type: ignore[arg-type]
         else:
             skipped.append(
@@ -99,8 +118,8 @@ def survey(inputs: Sequence[Path], *, keep_names: bool = False) -> Survey:
             )
     skipped = [replace(left, path=shown.get(left.path, left.path)) for left in skipped]
     scans = _named(found, shown, keep_names)
-    files = {entry.shown for entry in dicom}
-    skipped = with_case_ids(skipped, [scan.case_id for scan in scans], files, keep_names=keep_names)
+    of_dicom = {entry.shown for entry in dicom}
+    skipped = with_case_ids(skipped, [scan.case_id for scan in scans], of_dicom, keep_names=keep_names)
     discovery = Discovery(scans, tuple(sorted(skipped, key=lambda left: absolute(left.path))))
     return Survey(discovery, {path: shown[path] for path in label_objects})
 
@@ -108,16 +127,15 @@ def survey(inputs: Sequence[Path], *, keep_names: bool = False) -> Survey:
 def _with_archives(entries: Iterable[Entry], skipped: list[Skipped]) -> Iterator[tuple[Entry, Recognized]]:
     """Recognize every file, and put what is in a zip archive in its place."""
     for entry in entries:
-        recognized = recognize(entry.path)
+        recognized = _recognize(entry.path)
         if recognized.kind != "zip":
             yield entry, recognized
             continue
         from medseg.io.files.archive import unpack
 
-        try:
-            members = unpack(entry.path)
-        except MedsegError as error:
-            skipped.append(Skipped(entry.path, error.what, error.fix, corrupt=True))
+        members = attempt(unpack, entry.path)
+        if isinstance(members, MedsegError):
+            skipped.append(Skipped(entry.path, members.what, members.fix, corrupt=True))
             continue
         for name, member in sorted(members, key=lambda member: member[0]):
             inside = entry.path / name
@@ -126,7 +144,14 @@ def _with_archives(entries: Iterable[Entry], skipped: list[Skipped]) -> Iterator
             elif any(part.startswith((".", "__MACOSX")) for part in name.parts):
                 skipped.append(Skipped(inside, "it is a hidden file"))
             else:
-                yield Entry(member, entry.root, inside), recognize(member)
+                yield Entry(member, entry.root, inside), _recognize(member)
+
+
+def _recognize(path: Path) -> Recognized:
+    recognized = attempt(recognize, path)
+    if isinstance(recognized, MedsegError):
+        return Recognized("unreadable", claim_of(path.name), recognized.what)
+    return recognized
 
 
 def _is_result(path: Path) -> bool:
@@ -144,27 +169,38 @@ def _fix(recognized: Recognized) -> str:
     return "Copy or export it again; if it never was a scan, rename it or take it out of the folder."
 
 
-def _look(entry: Entry, kind: FileKind) -> FoundScan | Skipped:
+def _look_at_all(
+    files: Sequence[tuple[Path, FileKind]], guard: Guard, isolate: bool
+) -> dict[Path, FoundScan | Skipped]:
+    """Read the header of each file; one whose header ends in an error, or in a crash, is corrupt."""
+    is_limited = guard != Guard()
+    apart = [file for file in files if isolate and (is_limited or file[1] in READ_BY_C)]
+    outcomes = [(file, attempt(_look, file)) for file in files if file not in set(apart)]
+    outcomes += each_isolated(_look, apart, guard)
+    return {
+        path: Skipped(path, found.what, found.fix, corrupt=True) if isinstance(found, MedsegError) else found
+        for (path, _), found in outcomes
+    }
+
+
+def _look(file: tuple[Path, FileKind]) -> FoundScan:
     """Read the header of a file; its case id is given later, when all names are known."""
-    path = entry.path
-    try:
-        description: str
-        files: tuple[Path, ...]
-        scan_format: ScanFormat
-        if kind in ("nifti", "nifti-pair"):
-            from medseg.io import nifti
+    path, kind = file
+    description: str
+    files: tuple[Path, ...]
+    scan_format: ScanFormat
+    if kind in ("nifti", "nifti-pair"):
+        from medseg.io import nifti
 
-            scan_format, (description, files) = "nifti", nifti.look(path)
-        elif kind == "nrrd" or kind == "meta":
-            from medseg.io import itk
+        scan_format, (description, files) = "nifti", nifti.look(path)
+    elif kind == "nrrd" or kind == "meta":
+        from medseg.io import itk
 
-            scan_format, (description, files) = kind, itk.look(path, kind)
-        else:
-            from medseg.io import image2d
+        scan_format, (description, files) = kind, itk.look(path, kind)
+    else:
+        from medseg.io import image2d
 
-            scan_format, (description, files) = "image2d", image2d.look(path)
-    except MedsegError as error:
-        return Skipped(path, error.what, error.fix, corrupt=True)
+        scan_format, (description, files) = "image2d", image2d.look(path)
     return FoundScan("", scan_format, files, description=description)
 
 

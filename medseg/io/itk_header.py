@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,8 @@ from medseg.io.files.byte_stream import CHUNK, TRUNCATED, readable
 from medseg.io.files.limits import LARGEST_DEFLATE_RATIO, check_size
 
 LARGEST_HEADER = 1 << 24
+# NRRD's reader in ITK takes time by the square of the number of keys; a hundred segments of 3D Slicer have a thousand.
+MOST_LINES = 20_000
 ItkFormat = Literal["nrrd", "meta"]
 
 NRRD_BYTES = {
@@ -37,12 +39,21 @@ META_BYTES = {
 }
 
 
+# Fields that say what the voxels are and where they lie, which no key of the same name may seem to overrule.
+NRRD_FIELDS = {
+    "type", "dimension", "space", "space dimension", "sizes", "spacings", "endian", "encoding", "space units",
+    "space origin", "space directions", "measurement frame", "line skip", "lineskip", "byte skip", "byteskip",
+    "data file", "datafile", "kinds", "block size", "blocksize", "axis mins", "axis maxs", "centers", "centerings",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class TextHeader:
     """The text at the start of a NRRD or MetaImage file."""
 
     path: Path
-    fields: dict[str, str]  # keys in lower case
+    fields: dict[str, str]  # by names in lower case
+    keys: frozenset[str]  # of NRRD's key-value pairs, as written
     data: Path  # the file that holds the voxels: the same, or the one a detached header names
     offset: int  # where they start in it
     bytes: int  # how many there are, uncompressed
@@ -108,14 +119,25 @@ def _nrrd(path: Path, start: bytes) -> TextHeader:
         raise InputError("it is not a NRRD file", where=path, fix="Check that the file is what its name says.")
     ends = [(start.find(blank), len(blank)) for blank in (b"\n\n", b"\r\n\r\n")]
     end, gap = min(((at, n) for at, n in ends if at >= 0), default=(len(start), 0))
+    lines = start[:end].decode("utf-8", "replace").splitlines()[1:]
+    _check_count(len(lines), path)
     fields: dict[str, str] = {}
-    for line in start[:end].decode("utf-8", "replace").splitlines()[1:]:
-        # Key-value pairs are written with := and fields with a colon and a blank.
-        for separator in (":=", ": "):
-            key, found, value = line.partition(separator)
-            if found and not line.startswith("#"):
-                fields[key.strip().lower()] = value.strip()
-                break
+    keys: set[str] = set()
+    for line in lines:
+        name, is_field, value = line.partition(": ")
+        key, is_pair, _ = line.partition(":=")
+        if line.startswith("#"):
+            continue
+        if is_field and (name.strip().lower() in NRRD_FIELDS or not is_pair):
+            fields[name.strip().lower()] = value.strip()
+        elif is_pair:
+            keys.add(key.strip())
+    if twice := sorted(key for key in keys if key.lower() in NRRD_FIELDS):
+        raise InputError(
+            f"its header has a key called '{twice[0]}', which is the name of a field, so what holds is not clear",
+            where=path,
+            fix="Delete the line with :=, or save it again.",
+        )
     detached = fields.get("data file", fields.get("datafile"))
     encoding = fields.get("encoding", "").lower()
     if encoding not in ("raw", "gzip", "gz"):
@@ -124,18 +146,20 @@ def _nrrd(path: Path, start: bytes) -> TextHeader:
             where=path,
             fix="Save it again compressed or raw.",
         )
-    if int(fields.get("line skip", fields.get("lineskip", "0"))) or int(
-        fields.get("byte skip", fields.get("byteskip", "0"))
-    ):
+    skips = (fields.get("line skip", fields.get("lineskip")), fields.get("byte skip", fields.get("byteskip")))
+    if any(_whole_number(text, "0", path, "a skip") for text in skips):
         raise InputError("its data starts after skipped lines or bytes", where=path, fix="Save it again without skips.")
     size = NRRD_BYTES.get(fields.get("type", "").lower())
-    return _text_header(path, fields, detached, end + gap, fields.get("sizes", ""), size, 1, encoding in ("gzip", "gz"))
+    is_compressed = encoding in ("gzip", "gz")
+    header = _text_header(path, fields, detached, end + gap, fields.get("sizes", ""), size, 1, is_compressed)
+    return replace(header, keys=frozenset(keys))
 
 
 def _meta(path: Path, start: bytes) -> TextHeader:
     fields: dict[str, str] = {}
     position = 0
     while "elementdatafile" not in fields:
+        _check_count(len(fields), path)
         end = start.find(b"\n", position)
         key, found, value = start[position : max(end, position)].decode("utf-8", "replace").partition("=")
         if end < 0 or not found:
@@ -152,9 +176,25 @@ def _meta(path: Path, start: bytes) -> TextHeader:
         position,
         fields.get("dimsize", ""),
         META_BYTES.get(fields.get("elementtype", "")),
-        int(fields.get("elementnumberofchannels", "1")),
+        _whole_number(fields.get("elementnumberofchannels"), "1", path, "its number of channels"),
         fields.get("compresseddata", "false").lower() == "true",
     )
+
+
+def _check_count(lines: int, path: Path) -> None:
+    if lines > MOST_LINES:
+        raise InputError(
+            f"its header has more than the {MOST_LINES:,} lines that medseg reads",
+            where=path,
+            fix="Save it again without the keys that nobody needs.",
+        )
+
+
+def _whole_number(text: str | None, default: str, path: Path, what: str) -> int:
+    digits = (default if text is None else text).strip()
+    if not digits.lstrip("-").isdecimal() or len(digits) > 18:
+        raise InputError(f"its header gives {what} that is no whole number", where=path, fix="Save it again.")
+    return int(digits)
 
 
 def _text_header(
@@ -175,7 +215,7 @@ def _text_header(
         raise InputError("its type or dimensions are not those of a scan", where=path, fix="Save it again.")
     total = check_size((*shape, channels), item, where=path)
     if detached is None:
-        return TextHeader(path, fields, path, offset, math.prod(shape) * channels * item, compressed)
+        return TextHeader(path, fields, frozenset(), path, offset, math.prod(shape) * channels * item, compressed)
     data = path.parent / detached
     if "%" in detached or detached.upper().startswith("LIST"):
         raise InputError("its voxels lie in several files", where=path, fix="Save it again as one file.")
@@ -187,4 +227,4 @@ def _text_header(
         raise InputError(
             f"the file that holds its voxels is missing: {detached}", where=path, fix="Keep both together."
         )
-    return TextHeader(path, fields, data, 0, total, compressed)
+    return TextHeader(path, fields, frozenset(), data, 0, total, compressed)

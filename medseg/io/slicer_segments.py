@@ -26,7 +26,10 @@ def read_segments(
     `layers` has shape (layers, X, Y, Z). Values are Slicer's own where there is one layer, else numbered from 1 in the
     order of the segments. Segments that share a voxel are a `FormatLimitation`.
     """
-    count = 1 + max(int(m.group(1)) for key in fields if (m := re.fullmatch(r"Segment(\d{1,5})_ID", key)))
+    numbers = [int(m.group(1)) for key in fields if (m := re.fullmatch(r"Segment(\d{1,5})_ID", key))]
+    if not numbers:
+        raise InputError("none of its segments has an id", where=where, fix="Save it again from 3D Slicer.")
+    count = 1 + max(numbers)
     labels = np.zeros(layers.shape[1:], dtype=np.uint16)
     classes: list[LabelClass] = []
     names: set[str] = set()

@@ -25,7 +25,8 @@ from pydicom.uid import (
 from medseg.errors import InputError, MedsegError, UsageError
 from medseg.io.dicom.header import lenient, looks_like_dicom, read_header
 from medseg.io.files.atomic import write_bytes, write_text
-from medseg.io.files.walk import absolute, walk
+from medseg.io.files.walk import Entry, absolute, walk
+from medseg.isolation.boundary import attempt
 from medseg.privacy.burned_in import MAPS, TOMOGRAPHY, uncertainty_about_pixels
 from medseg.privacy.cleaning import Cleaning, Kept
 from medseg.privacy.confidentiality import OPTIONS, deidentify
@@ -115,26 +116,16 @@ def deidentify_folder(
     kinds: dict[Path, str] = {}  # of each file written
     reasons: list[str] = []
     for entry in entries:
-        try:
-            dataset = _read(entry.path)
-            if dataset is None:
-                skipped.append(Skipped(entry.shown, "it is not DICOM", corrupt=entry.is_named))
-                continue
-            if dataset.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
-                skipped.append(Skipped(entry.shown, TABLE_OF_CONTENTS))
-                continue
-            kind = dataset.SOPClassUID.name
-            target = _write(dataset, out, cleaning, allow_burned_in, kinds)
-        except _Rejected as error:
-            skipped.append(Skipped(entry.shown, error.what, error.fix, corrupt=True))
-            reasons.append(error.what)
-            continue
-        except MedsegError as error:
+        one = attempt(_take, entry, out, cleaning, allow_burned_in, kinds)
+        if isinstance(one, Skipped):
+            skipped.append(one)
+        elif isinstance(one, MedsegError):
+            skipped.append(Skipped(entry.shown, one.what, one.fix, corrupt=True))
             # What other packages say may quote the header, which must not come into the report.
-            skipped.append(Skipped(entry.shown, error.what, error.fix, corrupt=True))
-            reasons.append("it is damaged or too large")
-            continue
-        kinds[target] = kind
+            reasons.append(one.what if isinstance(one, _Rejected) else "it is damaged or too large")
+        else:
+            target, kind = one
+            kinds[target] = kind
     report = {
         "profile": "PS3.15 2026c, Basic Application Level Confidentiality Profile, Clean Structured Content Option",
         "options": [f"{OPTIONS[name].value} {OPTIONS[name].meaning}" for name in OPTIONS if getattr(kept, name)],
@@ -147,6 +138,19 @@ def deidentify_folder(
     if kinds:
         write_text(out / REPORT_FILE, json.dumps(report, indent=2) + "\n")
     return Deidentified(tuple(kinds), tuple(skipped), cleaning.leaks)
+
+
+def _take(
+    entry: Entry, out: Path, cleaning: Cleaning, allow_burned_in: bool, written: Collection[Path]
+) -> tuple[Path, str] | Skipped:
+    """Write a copy of an object; return its file and kind, or why it is none to write."""
+    dataset = _read(entry.path)
+    if dataset is None:
+        return Skipped(entry.shown, "it is not DICOM", corrupt=entry.is_named)
+    if dataset.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
+        return Skipped(entry.shown, TABLE_OF_CONTENTS)
+    kind = str(dataset.SOPClassUID.name)
+    return _write(dataset, out, cleaning, allow_burned_in, written), kind
 
 
 @lenient()

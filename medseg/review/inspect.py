@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from medseg.config.arguments import check_arguments, listed
+from medseg.config.bounds import MoreThan0
 from medseg.draw.thumbnail import thumbnail
 from medseg.errors import MedsegError
 from medseg.io.discover import discover
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.io.files.writable import output_folder
 from medseg.io.read import read_scan
+from medseg.isolation.each import each_isolated
+from medseg.isolation.process import Guard
 from medseg.review.inspect_page import inspection_page
 from medseg.review.inspection import Inspection, VolumeReport
 from medseg.tracking.resolve import resolve_model
@@ -33,6 +37,8 @@ def inspect(
     headers_only: bool = False,
     allow_uneven: bool = False,
     allow_incomplete: bool = False,
+    max_memory: MoreThan0 | None = None,
+    max_seconds: MoreThan0 | None = None,
 ) -> Inspection:
     """Find every volume and read it, so that a valid one is known to be readable to its last voxel.
 
@@ -50,6 +56,8 @@ def inspect(
         Resample DICOM series with uneven slices onto an even grid, instead of rejecting them.
     allow_incomplete : bool
         Read DICOM series that lost a part without it, instead of rejecting them.
+    max_memory, max_seconds : float, optional
+        What reading one header or one volume may use: GiB, 9/10 of what is free by default, and seconds.
 
     Returns
     -------
@@ -64,8 +72,13 @@ def inspect(
     folder = None if out is None else output_folder(out)
     paths = [Path(path) for path in listed(inputs)]
     criteria = None if model is None else resolve_model(model).card.input.series_criteria()
-    discovery: Discovery = discover(paths)
-    reports = _reports(discovery, headers_only, allow_uneven, allow_incomplete)
+    guard = Guard(max_memory, max_seconds)
+    discovery: Discovery = discover(paths, guard=guard)
+    read = partial(_report, headers_only=headers_only, allow_uneven=allow_uneven, allow_incomplete=allow_incomplete)
+    reports = (
+        VolumeReport(found, reason=report.what, fix=report.fix) if isinstance(report, MedsegError) else report
+        for found, report in each_isolated(read, discovery.found, guard)
+    )
     if criteria is not None:
         fits = _fits(discovery, criteria, paths)
         reports = (replace(report, fit=fits.get(report.found.case_id, "")) for report in reports)
@@ -95,20 +108,15 @@ def _fits(discovery: Discovery, criteria: SeriesCriteria, inputs: Sequence[Path]
     }
 
 
-def _reports(
-    discovery: Discovery, headers_only: bool, allow_uneven: bool, allow_incomplete: bool
-) -> Iterator[VolumeReport]:
-    for found in discovery.found:
-        about = _about(found) if found.format == "dicom" else {}
-        try:
-            if headers_only:
-                geometry, notes = _headers(found, allow_uneven, allow_incomplete)
-                yield VolumeReport(found, geometry, notes=notes, **about)
-            else:
-                scan = read_scan(found, allow_uneven=allow_uneven, allow_incomplete=allow_incomplete)
-                yield _full(found, scan, about)
-        except MedsegError as error:
-            yield VolumeReport(found, reason=str(error.what), fix=error.fix, **about)
+def _report(found: FoundScan, *, headers_only: bool, allow_uneven: bool, allow_incomplete: bool) -> VolumeReport:
+    about = _about(found) if found.format == "dicom" else {}
+    try:
+        if headers_only:
+            geometry, notes = _headers(found, allow_uneven, allow_incomplete)
+            return VolumeReport(found, geometry, notes=notes, **about)
+        return _full(found, read_scan(found, allow_uneven=allow_uneven, allow_incomplete=allow_incomplete), about)
+    except MedsegError as error:
+        return VolumeReport(found, reason=str(error.what), fix=error.fix, **about)
 
 
 def _full(found: FoundScan, scan: Scan, about: dict[str, Any]) -> VolumeReport:

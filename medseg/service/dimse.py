@@ -30,6 +30,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
     StudyRootQueryRetrieveInformationModelGet,
 )
 
+from medseg.isolation.boundary import STOPS, as_failure
 from medseg.privacy.burned_in import MAPS, TOMOGRAPHY
 from medseg.privacy.deidentify import DOCUMENTS
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
@@ -87,8 +88,10 @@ def _store(link: Association, item: Outgoing) -> str | None:
         status = link.send_c_store(item.path)
     except ValueError:
         return f"the archive does not take {item.sop_class.name} in {item.syntax.name}"
-    except (OSError, AttributeError, RuntimeError) as error:
-        return f"the file cannot be sent ({type(error).__name__})"
+    except STOPS:
+        raise
+    except BaseException as error:  # pydicom raises nearly anything on damaged files
+        return f"the file cannot be sent: {as_failure(error).what}"
     if "Status" not in status:
         raise ArchiveError("the archive stopped answering", fix="Run the same command again to resume.")
     code = int(status.Status)

@@ -10,11 +10,13 @@ import pydicom
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
+from medseg.errors import MedsegError
 from medseg.io.dicom.decode import PIXEL_DATA
 from medseg.io.dicom.header import lenient
 from medseg.io.dicom.whole import is_whole
 from medseg.io.files.walk import Entry, walk
 from medseg.io.recognize import recognize
+from medseg.isolation.boundary import attempt
 from medseg.service.archive import is_uid
 
 WANTED = ["SOPClassUID", "SOPInstanceUID", "Rows"]
@@ -52,7 +54,9 @@ def outgoing(paths: Sequence[Path]) -> tuple[list[Outgoing], list[PassedOver]]:
     passed_over = [PassedOver(left.path, left.reason, left.corrupt) for left in skipped]
     found: dict[UID, list[Outgoing]] = {}
     for entry in entries:
-        item = _look(entry)
+        item = attempt(_look, entry)
+        if isinstance(item, MedsegError):
+            item = PassedOver(entry.shown, item.what)
         if isinstance(item, PassedOver):
             passed_over.append(item)
         else:

@@ -23,10 +23,15 @@ CaseState = Literal["done", "current", "failed", "withheld", "pending"]
 
 @dataclass(frozen=True)
 class Inputs:
-    """Files and folders a user named, and which DICOM series the pipeline is for, where it is for one kind."""
+    """Files and folders a user named, and which DICOM series the pipeline is for, where it is for one kind.
+
+    The limits, GiB and seconds, hold for reading the header of each file.
+    """
 
     paths: tuple[Path, ...]
     series_criteria: SeriesCriteria | None = None
+    max_memory: float | None = None
+    max_seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -196,3 +196,44 @@ def test_sheared_grids_are_carried(tmp_path, name):
     labels = LabelMap(np.ones((4, 5, 6), np.uint8), Geometry(affine, (4, 5, 6)), LabelTable.unnamed([1]))
     itk.write_labels(labels, tmp_path / name)
     assert read_labels(tmp_path / name).geometry.difference(labels.geometry) < 1e-4
+
+
+HEADER = (
+    b"NRRD0004\ntype: short\ndimension: 3\nspace: left-posterior-superior\nsizes: 8 7 6\n"
+    b"space directions: (1,0,0) (0,1,0) (0,0,1)\nkinds: domain domain domain\nendian: little\nencoding: raw\n"
+    b"space origin: (0,0,0)\n"
+)
+META = (
+    b"ObjectType = Image\nNDims = 3\nBinaryData = True\nTransformMatrix = 1 0 0 0 1 0 0 0 1\nOffset = 0 0 0\n"
+    b"ElementSpacing = 1 1 1\nDimSize = 8 7 6\nElementType = MET_SHORT\n"
+)
+VOXELS = bytes(8 * 7 * 6 * 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.nrrd", HEADER + b"line skip: abc\n\n" + VOXELS, "no whole number"),
+        ("a.nrrd", HEADER + b"byte skip: " + b"9" * 5000 + b"\n\n" + VOXELS, "no whole number"),
+        ("a.mha", META + b"ElementNumberOfChannels = x\nElementDataFile = LOCAL\n" + VOXELS, "no whole number"),
+        ("a.nrrd", HEADER + b"sizes:=9 9 9\n\n" + VOXELS, "a key called 'sizes'"),
+        ("a.nrrd", HEADER + b"Encoding:=gzip\n\n" + VOXELS, "a key called 'Encoding'"),
+        ("a.nrrd", HEADER + b"".join(b"k%d:=v\n" % k for k in range(30_000)) + b"\n" + VOXELS, "20,000 lines"),
+        ("a.mha", META + b"".join(b"k%d = v\n" % k for k in range(30_000)) + b"ElementDataFile = LOCAL\n", "20,000"),
+    ],
+)
+def test_a_header_that_is_odd_or_endless_is_refused_before_itk_reads_it(tmp_path, monkeypatch, name, content, words):
+    monkeypatch.setattr(itk.sitk, "ImageFileReader", None)
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=words):
+        itk.read_scan(path, "nrrd" if name.endswith("nrrd") else "meta")
+
+
+def test_a_segment_without_an_id_is_refused_and_a_key_stays_a_key(tmp_path):
+    path = tmp_path / "a.seg.nrrd"
+    path.write_bytes(HEADER + b"Segment0_Name:=liver\n\n" + VOXELS)
+    with pytest.raises(InputError, match="none of its segments has an id"):
+        itk.read_labels(path, "nrrd")
+    path.write_bytes(HEADER + b"note:=sizes: 1\n\n" + VOXELS)
+    assert itk.read_scan(path, "nrrd").geometry.shape == (8, 7, 6)

@@ -9,6 +9,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from medseg.engine.stages.options import StageOptions
+from medseg.isolation.process import Guard
 from medseg.types.case_report import CaseReport
 from medseg.types.quality import Flag
 from medseg.types.run import Inputs
@@ -40,7 +41,8 @@ class Discover:
         from medseg.io.dicom.series_choice import choose_series, named_series
         from medseg.io.discover import discover
 
-        discovery = discover(item.paths, keep_names=self.options.keep_names)
+        guard = Guard(item.max_memory, item.max_seconds)
+        discovery = discover(item.paths, keep_names=self.options.keep_names, guard=guard)
         named = tuple(path.resolve() for path in item.paths if path.resolve() != context.out)
         named = tuple(path for path in named if path.is_relative_to(context.out))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,9 @@ from medseg.io.dicom.volume import Volume
 from medseg.io.dicom.volumes import sort_into_volumes
 from medseg.io.files.case_id import dicom_case_id
 from medseg.io.files.walk import Entry, absolute
+from medseg.isolation.boundary import attempt
+from medseg.isolation.each import each_isolated
+from medseg.isolation.process import Guard
 from medseg.types.scan import FoundScan, Skipped
 
 # Storage classes whose images can make a volume in the patient (PS3.4 annex B).
@@ -41,42 +44,74 @@ LOCALIZER_COSINE = 0.94
 UNREADABLE = "an image of its series has a header that cannot be read"
 
 
-def find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[Skipped], list[Path]]:
-    """Sort DICOM files into volumes by header; return them, all other files, and those that are SEG or RTSTRUCT."""
+def find_volumes(
+    entries: Sequence[Entry], guard: Guard | None = None
+) -> tuple[list[FoundScan], list[Skipped], list[Path]]:
+    """Sort DICOM files into volumes by header; return them, all other files, and those that are SEG or RTSTRUCT.
+
+    With limits, headers are read in a process of their own, where one that takes too long is stopped.
+    """
     with lenient():
-        return _find_volumes(entries)
+        return _find_volumes(entries, guard or Guard())
 
 
-def _find_volumes(entries: Sequence[Entry]) -> tuple[list[FoundScan], list[Skipped], list[Path]]:
+@dataclass(frozen=True)
+class _Looked:
+    """What the header of a file says of it."""
+
+    series: str = ""
+    frames: tuple[Frame, ...] = ()
+    aside: tuple[str, str | None] | None = None  # why it is part of no volume, and what to do about it
+    holds_labels: bool = False
+    error: MedsegError | None = None  # of frames whose series is known
+
+
+@lenient()
+def _look(path: Path) -> _Looked:
+    header = read_header(path)
+    aside = _not_a_volume(header.elements)
+    if aside is not None:
+        return _Looked(aside=aside, holds_labels=str(header.elements.get("SOPClassUID")) in LABEL_CLASSES)
+    series = str(header.elements.get("SeriesInstanceUID"))
+    frames = attempt(frames_of, header)
+    if isinstance(frames, MedsegError):
+        return _Looked(series, error=frames)
+    return _Looked(series, tuple(frames))
+
+
+def _find_volumes(entries: Sequence[Entry], guard: Guard) -> tuple[list[FoundScan], list[Skipped], list[Path]]:
     label_objects: list[Path] = []
     skipped: list[Skipped] = []
     series: dict[str, list[Frame]] = {}
     unreadable: set[str] = set()  # series of images with headers that cannot be read
     named = {entry.path for entry in entries if entry.is_named}
     shown = {entry.path: entry.shown for entry in entries}
-    for entry in entries:
-        try:
-            header = read_header(entry.path)
-            reason = _not_a_volume(header.elements)
-            if reason is not None:
-                if str(header.elements.get("SOPClassUID")) in LABEL_CLASSES:
-                    label_objects.append(entry.path)
-                # What can be fixed should have been a scan; the rest is something else.
-                skipped.append(Skipped(entry.path, *reason, corrupt=entry.is_named or reason[1] is not None))
-                continue
-            uid = str(header.elements.get("SeriesInstanceUID"))
-            try:
-                series.setdefault(uid, []).extend(frames_of(header))
-            except MedsegError:
-                unreadable.add(uid)
-                raise
-        except MedsegError as error:
-            skipped.append(Skipped(entry.path, error.what, error.fix, corrupt=True))
+    paths = [entry.path for entry in entries]
+    looked: Iterable[tuple[Path, _Looked | MedsegError]] = (
+        ((path, attempt(_look, path)) for path in paths) if guard == Guard() else each_isolated(_look, paths, guard)
+    )
+    for path, one in looked:
+        error = one if isinstance(one, MedsegError) else one.error
+        if isinstance(one, _Looked) and one.holds_labels:
+            label_objects.append(path)
+        if error is not None:
+            skipped.append(Skipped(path, error.what, error.fix, corrupt=True))
+            if isinstance(one, _Looked):
+                unreadable.add(one.series)
+        elif isinstance(one, _Looked) and one.aside is not None:
+            # What can be fixed should have been a scan; the rest is something else.
+            skipped.append(Skipped(path, *one.aside, corrupt=path in named or one.aside[1] is not None))
+        elif isinstance(one, _Looked):
+            series.setdefault(one.series, []).extend(one.frames)
     found: list[FoundScan] = []
     for uid, members in rejoined({uid: members for uid, members in series.items() if members}).items():
         distinct, copies = _without_copies(members, shown)
         skipped += copies
-        volumes = sort_into_volumes(distinct)
+        volumes = attempt(sort_into_volumes, distinct)
+        if isinstance(volumes, MedsegError):
+            files = dict.fromkeys(frame.file for frame in distinct)
+            skipped += [Skipped(path, volumes.what, volumes.fix, corrupt=True) for path in files]
+            continue
         kept = []
         for volume in volumes:
             reason = _not_a_scan(volume, volumes)

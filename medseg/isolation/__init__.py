@@ -1,0 +1,1 @@
+"""Keeps what one input does, whatever it is, to its own case: boundaries for exceptions, processes for crashes."""

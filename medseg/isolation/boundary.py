@@ -1,0 +1,62 @@
+"""The boundary around one input: nothing it raises leaves its case, and what is unexpected gets a number to report."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from medseg.errors import InputError, Interrupted, MedsegError, ResourceLimit
+
+log = logging.getLogger("medseg.isolation")
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+# These ask the whole process to stop. Everything else, also what is no `Exception`, such as the panics of libraries
+# written in Rust or a `SystemExit` of a command-line program used as a library, belongs to the input.
+STOPS = (Interrupted, KeyboardInterrupt)
+PACKAGE = Path(__file__).parents[1]
+
+
+def attempt(
+    function: Callable[Arguments, Result], *arguments: Arguments.args, **options: Arguments.kwargs
+) -> Result | MedsegError:
+    """Call a function for one input; return what it returns, or what it raises as an error that says what to do."""
+    try:
+        return function(*arguments, **options)
+    except STOPS:
+        raise
+    except BaseException as error:
+        return as_failure(error)
+
+
+def as_failure(error: BaseException) -> MedsegError:
+    """Turn any exception into an error of medseg.
+
+    What was not foreseen gets a report number and loses its text, which may quote the patient; a log on the debug
+    level has the traceback.
+    """
+    if isinstance(error, MedsegError):
+        return error
+    if isinstance(error, MemoryError):
+        return ResourceLimit("there is not enough memory for this case", fix="Use a machine with more memory.")
+    if isinstance(error, RecursionError):
+        return InputError("it is nested too deeply to be read", fix="Write it again with the program that made it.")
+    if isinstance(error, OSError) and error.strerror:
+        return InputError(error.strerror, fix="Check that the file can be read and the disk is not full.")
+    number = report_number(error)
+    log.debug("report %s", number, exc_info=error)
+    return InputError(
+        f"an unexpected error ended this case ({type(error).__name__}, report {number})",
+        fix="Run this one case again with --debug, and report the number and what it prints.",
+    )
+
+
+def report_number(error: BaseException) -> str:
+    """Return a number that is the same wherever the same lines of code fail in the same way, whatever the input."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{Path(f.filename).name}:{f.lineno}" for f in frames if PACKAGE in Path(f.filename).parents]
+    return hashlib.sha256(" ".join((type(error).__name__, *places)).encode()).hexdigest()[:8]

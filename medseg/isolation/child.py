@@ -1,0 +1,59 @@
+"""What a child process does first: it talks to its parent, logs as that does, and never outlives it."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from multiprocessing.connection import Connection
+from types import FrameType
+from typing import Any
+
+from medseg.errors import Interrupted
+
+PR_SET_PDEATHSIG = 1
+
+
+def connected() -> Connection[Any, Any]:
+    """Make this process a child of the one that started it, and return the connection to it."""
+    parent, descriptor, level = map(int, sys.argv[1:4])
+    _die_with(parent)
+    _start_log(level)
+    # Ctrl-C and the end of a terminal reach the whole process group; the parent decides what they mean.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop)
+    return Connection(descriptor)
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    """Unwind, so that files half-written are deleted."""
+    signal.signal(number, signal.SIG_IGN)
+    raise Interrupted(signal.Signals(number).name)
+
+
+def _die_with(parent: int) -> None:
+    """End this process when its parent does, however that ends, so that it does not write beside the next run."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _start_log(level: int) -> None:
+    """Log to standard error as the parent does; when it debugs, crashes say where they happened."""
+    log = logging.getLogger("medseg")
+    log.addHandler(logging.StreamHandler(sys.stderr))
+    log.setLevel(level)
+    if level <= logging.DEBUG:
+        faulthandler.enable()

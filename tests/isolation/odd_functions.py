@@ -1,0 +1,69 @@
+"""Functions that end in every way one can, for processes that import them."""
+
+import builtins
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+from medseg.errors import Interrupted, MedsegError
+
+# What can be raised by its name: all built-in exceptions, and one that is no `Exception`, as panics of Rust are.
+STOPS = {"KeyboardInterrupt"}
+EXCEPTIONS = sorted(
+    name
+    for name, kind in vars(builtins).items()
+    if isinstance(kind, type) and issubclass(kind, BaseException) and name not in STOPS
+)
+
+
+class PanicException(BaseException):
+    """As pyo3 names it."""
+
+
+def error(name: str) -> BaseException:
+    """An exception by its name."""
+    if name == "PanicException":
+        return PanicException("Doe^Jane")
+    if name == "MedsegError":
+        return MedsegError("a reason", fix="A fix.")
+    if name in ("BaseExceptionGroup", "ExceptionGroup"):
+        return ExceptionGroup("Doe^Jane", [ValueError("Doe^Jane")])
+    if name.startswith("Unicode") and name.endswith(("DecodeError", "EncodeError", "TranslateError")):
+        return {
+            "UnicodeDecodeError": UnicodeDecodeError("utf-8", b"Doe^Jane", 0, 1, "x"),
+            "UnicodeEncodeError": UnicodeEncodeError("ascii", "Doe^Jane", 0, 1, "x"),
+            "UnicodeTranslateError": UnicodeTranslateError("Doe^Jane", 0, 1, "x"),
+        }[name]
+    return getattr(builtins, name)("Doe^Jane")
+
+
+EVERY = [*EXCEPTIONS, "PanicException"]
+
+
+def act(how: str) -> str:
+    """Do what is asked for: raise an exception, crash, hang, hoard, return what cannot be pickled, or answer."""
+    acts: dict[str, Callable[[], object]] = {
+        "crash": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+        "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+        "exit": lambda: os._exit(7),
+        "hang": lambda: time.sleep(60),
+        "print": lambda: sys.stdout.write("noise\n"),
+    }
+    if how in acts:
+        acts[how]()
+    elif how == "hoard":
+        hoard = bytearray(1 << 30)
+        hoard[:: 1 << 12] = b"x" * (1 << 18)
+        time.sleep(60)
+    elif how == "unpicklable":
+        return lambda: None  # type: ignore[return-value]
+    elif how != "fine":
+        raise error(how)
+    return f"did {how} in {os.getpid()}"
+
+
+def stop() -> None:
+    """Raise what a signal raises."""
+    raise Interrupted("SIGTERM")
