@@ -34,6 +34,7 @@ class Finding:
 
 # Modules that what is named needs, all of them, what it is for, and what installs them.
 OPTIONAL = {
+    "imagecodecs": ("imagecodecs._jpeg8, imagecodecs._jpegls", "JPEG and JPEG-LS in DICOM", "imagecodecs"),
     "openvino": ("openvino, onnx, onnxscript", "segmentation on a CPU", "openvino onnx onnxscript"),
     "onnxruntime": ("onnxruntime, onnx, onnxscript", "running and checking ONNX models", "'medseg[onnx]'"),
     "nncf": ("nncf, openvino", "running models in 8 bits where that costs no accuracy", "'medseg[int8]'"),

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.pixels import pixel_array
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
+
+from medseg.io.dicom.jpeg import decoder_of
 
 PIXELS = {"PixelData": None, "FloatPixelData": 32, "DoubleFloatPixelData": 64}
 AGAIN = (RLELossless, JPEGLSLossless, JPEG2000Lossless)  # written as they were, where nothing is lost by it
@@ -26,7 +28,7 @@ def clean_pixels(dataset: Dataset) -> None:
             continue
         syntax = dataset.file_meta.TransferSyntaxUID
         if syntax.is_encapsulated:
-            dataset.decompress(generate_instance_uid=False)
+            dataset.decompress(generate_instance_uid=False, decoding_plugin=decoder_of(syntax))
         content = _exact(dataset, bytes(dataset[keyword].value), bits or int(dataset.BitsAllocated))
         dataset[keyword].value = content + b"\0" * (len(content) % 2)
         if syntax in AGAIN:
@@ -62,9 +64,10 @@ def _exact(dataset: Dataset, content: bytes, bits: int) -> bytes:
 
 def _compress(dataset: Dataset, syntax: str) -> None:
     plain = dataset.file_meta.TransferSyntaxUID, dataset["PixelData"], pixel_array(dataset, raw=True)
+    plugin = decoder_of(UID(syntax))
     try:
         dataset.compress(syntax, generate_instance_uid=False)
-        if np.array_equal(pixel_array(dataset, raw=True), plain[2]):
+        if np.array_equal(pixel_array(dataset, raw=True, decoding_plugin=plugin), plain[2]):
             return
     except (NotImplementedError, RuntimeError, ValueError):
         pass

@@ -16,6 +16,7 @@ from pydicom.pixels.utils import unpack_bits
 from medseg.errors import FormatLimitation, InputError, MedsegError
 from medseg.io.dicom.grid import grid_of, step_along
 from medseg.io.dicom.header import read_object
+from medseg.io.dicom.jpeg import decoder_of
 from medseg.io.dicom.plane import functional_group, planes_of
 from medseg.io.dicom_results.coding import class_of
 from medseg.types import Geometry, LabelClass
@@ -106,7 +107,7 @@ def _pixels_of_frames(dataset: Dataset) -> Iterator[npt.NDArray[Any]]:
     does not allow for.
     """
     if dataset.BitsAllocated > 1 or dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        yield from iter_pixels(dataset, raw=True)
+        yield from iter_pixels(dataset, raw=True, decoding_plugin=decoder_of(dataset.file_meta.TransferSyntaxUID))
         return
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     frames = int(dataset.NumberOfFrames)
