@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from medseg.config.load import build, under
 from medseg.data.layout_msd import class_table
@@ -23,6 +24,9 @@ class ClassRow(BaseModel):
     structure: str | None = Field(
         default=None,
         description="pattern of structure or segment names, for RTSTRUCT and SEG; null takes the class's name",
+    )
+    column: str | None = Field(
+        default=None, description="column of the table that holds the mask of this class alone; null where one has all"
     )
     region: tuple[Value, ...] | None = Field(
         default=None, description="reference values the class covers; regions may overlap, later ones lie on top"
@@ -49,6 +53,12 @@ class DatasetDescription(BaseModel):
         default="classes",
         description="whether values of the references are classes, or number the objects of one class",
     )
+    colors: dict[str, Value] = Field(
+        default={}, description="color in masks that are color images, as '#rrggbb', to value here"
+    )
+    arrays: dict[Literal["image", "label"], str] | None = Field(
+        default=None, description="keys of image and label in .npz and HDF5 files"
+    )
     resample_channels: bool = Field(default=False, description="bring other channels onto the grid of the first")
 
     @model_validator(mode="after")
@@ -58,6 +68,25 @@ class DatasetDescription(BaseModel):
         if any(regions) and not all(regions):
             raise ValueError("either every class of 'labels' has a region or none has")
         return self
+
+    @field_validator("colors")
+    @classmethod
+    def _are_colors(cls, value: dict[str, int]) -> dict[str, int]:
+        wrong = next((color for color in value if re.fullmatch(r"#[0-9a-fA-F]{6}", color) is None), None)
+        if wrong is not None:
+            raise ValueError(f"'{wrong}' is not a color as '#ff0000'")
+        return value
+
+    @property
+    def color_map(self) -> Mapping[tuple[int, int, int], int]:
+        """Value that each color of a mask means, by red, green, blue."""
+        return {(int(c[1:3], 16), int(c[3:5], 16), int(c[5:7], 16)): value for c, value in self.colors.items()}
+
+    @property
+    def columns(self) -> Mapping[str, int]:
+        """Value of the class whose masks a column of the table holds."""
+        rows = (self.labels or {}).values()
+        return {row.column: row.value for row in rows if isinstance(row, ClassRow) and row.column is not None}
 
     @property
     def table(self) -> LabelTable | None:

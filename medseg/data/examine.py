@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.label_moments import Moments, label_moments
+from medseg.data.looks_like_labels import looks_like_labels
 from medseg.data.reading import Notes, read_channels_with_notes, read_label_file, read_reference_with_notes
 from medseg.errors import GeometryMismatch, MedsegError, first_line
 from medseg.types import Geometry, LabelMap, Scan
@@ -25,9 +26,6 @@ Triple = tuple[float, float, float]
 Shape = tuple[int, int, int]
 # Foreground voxels looked at in each case, as in nnU-Net.
 VOXELS_A_CASE = 10_000
-# An image of so few different values, all whole numbers, most of them beside an equal one, is a label map.
-FEW_VALUES = 16
-EQUAL_NEIGHBORS = 0.9
 
 
 @dataclass(frozen=True)
@@ -162,7 +160,7 @@ def _measure(
         deviations=deviations,
         clipped=0.0 if constant else float(max(tops)),
         constant=constant,
-        looks_like_labels=not constant and any(_like_labels(channel) for channel in array),
+        looks_like_labels=not constant and any(looks_like_labels(channel) for channel in array),
         contrast=contrast,
         grid=scan.geometry,
         reference_grid=reference_grid,
@@ -192,14 +190,6 @@ def _contrast(image: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_], dev
     if not rim.any():
         return float("nan")
     return float(abs(np.median(image[inside]) - np.median(image[rim])) / deviation)
-
-
-def _like_labels(channel: npt.NDArray[np.float32]) -> bool:
-    if not np.array_equal(channel, np.rint(channel)) or len(np.unique(channel)) > FEW_VALUES:
-        return False
-    equal = [np.count_nonzero(np.diff(channel, axis=axis) == 0) for axis in range(3) if channel.shape[axis] > 1]
-    pairs = [channel.size // n * (n - 1) for n in channel.shape if n > 1]
-    return bool(pairs) and sum(equal) / sum(pairs) > EQUAL_NEIGHBORS
 
 
 def _hash(array: npt.NDArray[Any]) -> str:

@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from medseg.data.dataset import Channel, Dataset, DatasetCase
 from medseg.data.description import DatasetDescription
+from medseg.data.file_units import SUFFIXES
+from medseg.data.first_scan import COLORS, OBJECT, first_scan, table_of_references
 from medseg.data.layout_msd import class_table
 from medseg.data.modality import dicom_modality
-from medseg.errors import InputError, MedsegError
+from medseg.errors import InputError
 from medseg.io.files.case_id import stem
-from medseg.io.read import load_scan, read_labels
-from medseg.types import LabelTable, Scan
-
-log = logging.getLogger("medseg.data")
 
 IMAGES = ("images", "image", "imgs", "img", "imagesTr", "scans")
 CLASSES = ("labels", "label", "masks", "mask", "labelsTr", "segmentations")
 INSTANCES = ("instances", "objects")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
-# The only class of a dataset whose references number objects.
-OBJECT = "object"
-COLORS = ("red", "green", "blue")
 
 
 def recognize(path: Path) -> bool:
-    """Whether a folder holds one folder of images and one of labels or instances, by their names."""
-    return path.is_dir() and _folder(path, IMAGES) is not None and _references(path) is not None
+    """Whether a folder holds one folder of images and one of labels or instances, by their names.
+
+    Files of one name in both are cases; folders of other names beside them make it another layout, and so do several
+    files for one image.
+    """
+    if not path.is_dir():
+        return False
+    images, found = _folder(path, IMAGES), _references(path)
+    if images is None or found is None:
+        return False
+    names = {stem(file.name) for file in _files(images)}
+    return bool(names & {stem(file.name) for file in _files(found[0])}) and not any(
+        _folder(path, others) not in (None, images, found[0]) for others in (IMAGES, CLASSES)
+    )
 
 
 def read(path: Path, given: DatasetDescription | None = None) -> Dataset:
@@ -63,10 +66,10 @@ def read(path: Path, given: DatasetDescription | None = None) -> Dataset:
         name=given.name or path.resolve().name,
         folder=path,
         layout="pairs",
-        channels=_named(given) or _channels(first.channels, first.modality),
+        channels=_named(given) or (_channels(first.channels, first.modality) if first else (Channel("image"),)),
         table=given.table or (class_table({1: OBJECT}) if kind == "instances" else table_of_references(paired, given)),
         cases=cases,
-        dimensions=2 if first.geometry.shape[2] == 1 else 3,
+        dimensions=2 if first is not None and first.geometry.shape[2] == 1 else 3,
         license=given.license,
         description=given.description,
         references=kind,
@@ -74,17 +77,6 @@ def read(path: Path, given: DatasetDescription | None = None) -> Dataset:
         values=given.values,
         regions=given.regions,
     )
-
-
-def first_scan(cases: Sequence[DatasetCase]) -> Scan:
-    """Image of the first case that has a readable one; raises the first case's error where none has."""
-    failed: MedsegError | None = None
-    for case in cases:
-        try:
-            return load_scan(case.images[0])
-        except MedsegError as error:
-            failed = failed or error
-    raise failed or InputError("there is no case")
 
 
 def _named(given: DatasetDescription) -> tuple[Channel, ...] | None:
@@ -99,24 +91,6 @@ def _channels(count: int, modality: str | None) -> tuple[Channel, ...]:
     if count == 1:
         return (Channel("image", modality),)
     return tuple(Channel(f"channel {k}", modality) for k in range(count))
-
-
-def table_of_references(cases: Sequence[DatasetCase], given: DatasetDescription) -> LabelTable:
-    """Classes without names for the values that the references of labeled cases hold."""
-    values: set[int] = set()
-    for case in cases:
-        assert case.reference is not None
-        try:
-            labels = read_labels(case.reference)
-        except MedsegError as error:  # a finding of its case when the dataset is audited
-            log.debug("%s: %s", case.case_id, error)
-            continue
-        values |= {given.values.get(v, v) for v in np.unique(labels.array).tolist()}
-    values -= {0, given.ignore}
-    if not values:
-        where = cases[0].reference if cases else None
-        raise InputError("no reference holds a class", where=where, fix="Name the classes under 'labels'.")
-    return LabelTable.unnamed(sorted(values))
 
 
 def _folder(path: Path, names: Sequence[str]) -> Path | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from medseg.data import layout_dicom, layout_msd, layout_nnunet, layout_pairs, layout_table
+from medseg.data import layout_dicom, layout_found, layout_msd, layout_nnunet, layout_pairs, layout_table
 from medseg.data.dataset import Dataset
 from medseg.data.description import DatasetDescription
-from medseg.errors import ConfigError, InputError, UsageError
+from medseg.data.not_recognized import not_recognized
+from medseg.errors import ConfigError, UsageError
+
+log = logging.getLogger("medseg.data")
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,13 @@ class Layout:
 
 # The first that recognizes a path reads it.
 LAYOUTS: tuple[Layout, ...] = (
-    Layout("table", layout_table.recognize, layout_table.read, "a CSV or YAML file with a row for each case"),
+    Layout(
+        "table",
+        layout_table.recognize,
+        layout_table.read,
+        "a CSV or YAML file with a row for each case",
+        layout_table.read,
+    ),
     Layout("msd", layout_msd.recognize, layout_msd.read, "a dataset.json that lists image and label of each case"),
     Layout("nnunet", layout_nnunet.recognize, layout_nnunet.read, "nnU-Net's dataset.json, imagesTr and labelsTr"),
     Layout(
@@ -40,6 +50,13 @@ LAYOUTS: tuple[Layout, ...] = (
         layout_pairs.read,
         "a folder of images and one of labels or instances",
         layout_pairs.read,
+    ),
+    Layout(
+        "found",
+        layout_found.recognize,
+        layout_found.read,
+        "images and labels whose names or folders say which is which and whose it is",
+        layout_found.read,
     ),
     Layout(
         "dicom",
@@ -58,13 +75,21 @@ def read_dataset(path: Path, given: DatasetDescription | None = None) -> Dataset
     for layout in LAYOUTS:
         if layout.recognize(path):
             if given is None:
-                return layout.read(path)
+                return _told(layout.read(path))
             if layout.describe is None:
                 raise ConfigError(
                     f"a dataset of layout '{layout.name}' has its own description",
                     where="dataset",
                     fix=f"Remove 'dataset' and change {path.name}.",
                 )
-            return layout.describe(path, given)
-    known = "; ".join(f"{layout.name}: {layout.description}" for layout in LAYOUTS)
-    raise InputError("is not laid out in a way that medseg recognizes", where=path, fix=f"Known layouts are {known}.")
+            return _told(layout.describe(path, given))
+    raise not_recognized(path)
+
+
+def _told(data: Dataset) -> Dataset:
+    """Show what was guessed, for a person to say whether it is right."""
+    if data.read_as:
+        log.info("%s; is that right? `medseg audit --describe` writes it as a table to edit.", "; ".join(data.read_as))
+    for text in data.ambiguous:
+        log.warning("%s: %s.", data.name, text)
+    return data

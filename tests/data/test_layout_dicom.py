@@ -133,9 +133,9 @@ def test_a_pattern_that_fits_nothing_names_what_there_is(two):
 
 
 def test_only_what_files_do_not_say_can_be_said(tmp_path):
-    (tmp_path / "d.csv").write_text("case,CT,label\n")
+    (tmp_path / "d.yaml").write_text("cases: []\n")
     with pytest.raises(ConfigError, match="has its own description"):
-        read_dataset(tmp_path / "d.csv", DatasetDescription())
+        read_dataset(tmp_path / "d.yaml", DatasetDescription())
 
 
 @pytest.mark.needs_data("data/sarcoma")

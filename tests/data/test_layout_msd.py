@@ -51,7 +51,7 @@ def test_what_is_wrong_is_named(tmp_path, changes, what):
 def test_what_is_no_dataset_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no such file or folder"):
         read_dataset(tmp_path / "nothing")
-    with pytest.raises(InputError, match="not laid out in a way that medseg recognizes"):
+    with pytest.raises(InputError, match="which files are images and which labels was not found"):
         read_dataset(tmp_path)
 
 

@@ -45,11 +45,18 @@ def test_volumes_in_paired_folders(tmp_path):
     assert [c.value for c in dataset.table] == [1, 3]
 
 
-def test_files_that_do_not_pair_are_refused(tmp_path):
+def test_files_that_do_not_pair_are_shown(tmp_path):
+    picture(tmp_path / "images" / "a.png", np.zeros((4, 4), np.uint8))
+    picture(tmp_path / "masks" / "b.png", np.ones((4, 4), np.uint8))
+    with pytest.raises(InputError, match=r"images images/a.png \(1\), labels masks/b.png \(1\), and no label has"):
+        read_dataset(tmp_path)
+
+
+def test_names_that_differ_in_their_ends_pair(tmp_path):
     picture(tmp_path / "images" / "a.png", np.zeros((4, 4), np.uint8))
     picture(tmp_path / "masks" / "a_mask.png", np.ones((4, 4), np.uint8))
-    with pytest.raises(InputError, match="no file in images has one of the same name in masks"):
-        read_dataset(tmp_path)
+    (case,) = read_dataset(tmp_path).cases
+    assert (case.case_id, case.reference) == ("a", tmp_path / "masks" / "a_mask.png")
 
 
 @pytest.mark.needs_data("data/membranes_em", "data/nuclei")

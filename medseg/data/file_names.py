@@ -1,0 +1,182 @@
+"""What names of files and folders say: image or label, whose, of which part of the split, which class or rater.
+
+A name is taken apart into the words that datasets use for roles; what remains is the key by which images and labels of
+one case find each other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from medseg.data.file_units import Unit
+
+LABEL = {
+    "label", "labels", "labeled", "labelled", "lbl", "lbls", "mask", "masks", "seg", "segs", "segmentation",
+    "segmentations", "dseg", "gt", "gts", "groundtruth", "truth", "annotation", "annotations", "anno", "annot",
+    "manual", "contour", "contours", "delineation", "ho", "consensus", "roi", "rois", "aseg", "segm", "segmented",
+    "instances", "gold",
+}  # fmt: skip
+IMAGE = {
+    "image", "images", "img", "imgs", "im", "imgaes", "scan", "scans", "volume", "volumes", "vol", "vols", "original",
+    "originals", "orig", "raw", "input", "inputs", "picture", "pictures", "photo", "photos", "imaging", "cxr", "dicom",
+    "patient", "patients",
+}  # fmt: skip
+# Of these, a number belongs to whose it is: `patient001`, where `img0001` is image 0001.
+COUNTED = {"patient", "patients", "scan", "scans"}
+# Words beside one for a label that distinguish labels of one case, if anything.
+BESIDE = {"st", "nd", "rd", "th", "ground", "standard", "final", "corrected", "binary", "human", "expert", "rater",
+          "reader", "observer", "obs", "annotator", "grader"}  # fmt: skip
+SPLIT: dict[str, Literal["train", "validation", "test"]] = {
+    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
+    "dev": "validation", "test": "test", "testing": "test",
+}  # fmt: skip
+# nnU-Net's and the Decathlon's: imagesTr, labelsTs.
+OF_DECATHLON: dict[str, Literal["train", "validation", "test"]] = {"tr": "train", "ts": "test", "vl": "validation"}
+# Folders that say nothing of whose files are in them: BIDS's, and plain ones.
+PLAIN = {
+    "anat", "derivatives", "micr", "microscopy", "rawdata", "sourcedata", "data", "dataset", "datasets", "database",
+    "set", "sets", "cases", "stage", "phase", "part", "task", "files", "png", "nii", "nifti", "jpg", "tif", "tiff",
+    "of", "and", "the", "folder",
+}  # fmt: skip
+# Masks of where there is an image at all.
+OUTSIDE = re.compile(r"brain[-_ ]?mask|fov|field[-_ ]?of[-_ ]?view|skull|brain[-_ ]?extraction", re.IGNORECASE)
+WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_A-Za-z]+")
+GLUED = re.compile(r"(?P<what>[a-z]{2,}?)(?:segmentation|seg|masks?|labels?)", re.IGNORECASE)
+# More folders side by side than these are those of patients, whatever their names say.
+MOST_ROLES = 8
+
+
+@dataclass(frozen=True)
+class Named:
+    """A unit, and what its name says.
+
+    - `context`: folders that say whose it is.
+    - `key`: what its own name says of that, in lower case, parts joined by ``_``; `shown` as it is written.
+    - `kind`: of a label, what distinguishes it from others of the case, with the names of folders of labels.
+    """
+
+    unit: Unit
+    context: tuple[str, ...]
+    key: str
+    shown: str
+    role: Literal["image", "label"] | None
+    kind: str
+    split: Literal["train", "validation", "test"] | None
+
+
+def words(text: str) -> list[str]:
+    """Words and numbers of a name in lower case, also where only capitals part them."""
+    return [word.lower() for word in WORD.findall(text)]
+
+
+def name_units(units: Sequence[Unit]) -> list[Named]:
+    """Take the names of all units apart."""
+    siblings: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for unit in units:
+        for depth in range(len(unit.folders)):
+            siblings[unit.folders[:depth]].add(unit.folders[depth])
+    return [_named(unit, siblings) for unit in units]
+
+
+def _named(unit: Unit, siblings: dict[tuple[str, ...], set[str]]) -> Named:
+    context: list[str] = []
+    labels: list[str] = []
+    role: Literal["image", "label"] | None = None
+    split: Literal["train", "validation", "test"] | None = None
+    for depth, folder in enumerate(unit.folders):
+        found = words(folder)
+        split_here = next((SPLIT[w] for w in found if w in SPLIT), None)
+        if len(found) == 2 and found[0] in IMAGE | LABEL and found[1] in OF_DECATHLON:
+            split_here, found = OF_DECATHLON[found[1]], found[:1]
+        few = len(siblings[unit.folders[:depth]]) <= MOST_ROLES
+        is_plain = all(
+            w in SPLIT or w in PLAIN or w in IMAGE or w in LABEL or w in BESIDE or w.isdigit() for w in found
+        )
+        has_letters = any(not w.isdigit() for w in found)
+        if any(w in LABEL for w in found) and (few or is_plain):
+            role, labels, split = "label", [*labels, folder], split_here or split
+        elif any(w in IMAGE for w in found) and not _numbered(folder) and (few or is_plain):
+            role, split = role or "image", split_here or split
+        elif split_here is not None and (few or is_plain) and not _numbered(folder):
+            split = split_here
+        elif not (is_plain and has_letters and not _numbered(folder)):
+            context.append(folder)
+    chunks, own_role, kinds, own_split = _chunks(_without_folder(unit.name, context))
+    role = "label" if "label" in (role, own_role) else own_role or role
+    shown = _joined(unit.name, chunks)
+    return Named(
+        unit,
+        tuple(context),
+        "_".join(chunks).lower(),
+        shown,
+        role,
+        "/".join([*labels, *(["-".join(kinds)] if kinds else [])]),
+        own_split or split,
+    )
+
+
+def _numbered(folder: str) -> bool:
+    """Whether a folder's name is a word and a number, as those of patients: ``patient01``, ``scan_3``."""
+    return re.fullmatch(r"[A-Za-z]+[-_ ]?\d+", folder) is not None
+
+
+def _without_folder(name: str, context: Sequence[str]) -> str:
+    """A name without those of its own folders that it begins with: ``patient01/patient01_FLAIR`` is FLAIR."""
+    for folder in reversed(context):
+        if name.lower() == folder.lower():
+            return ""
+        if name.lower().startswith(folder.lower()) and not name[len(folder)].isalnum():
+            return name[len(folder) :].lstrip("_-. ")
+    return name
+
+
+def _chunks(
+    name: str,
+) -> tuple[list[str], Literal["image", "label"] | None, list[str], Literal["train", "validation", "test"] | None]:
+    """Chunks of a name that are its key, its role, chunks that say which label it is, and its part of the split."""
+    key: list[str] = []
+    kinds: list[str] = []
+    held: list[str] = []  # digits glued to a word for a role
+    role: Literal["image", "label"] | None = None
+    split: Literal["train", "validation", "test"] | None = None
+    chunks = [chunk for chunk in re.split(r"[_\-. ]+", name) if chunk]
+    has_label = any(_is_label(words(chunk)) or GLUED.fullmatch(chunk) for chunk in chunks)
+    for chunk in chunks:
+        found = words(chunk)
+        digits = [w for w in found if w.isdigit()]
+        letters = [w for w in found if not w.isdigit()]
+        if _is_label(found) or (GLUED.fullmatch(chunk) and not digits):
+            role = "label"
+            kinds.append(chunk)
+            held += digits if letters and all(w in LABEL for w in letters) and found[-1].isdigit() else []
+        elif letters and all(w in IMAGE for w in letters) and not (digits and letters[0] in COUNTED):
+            role = role or "image"
+            key += ["".join(digits)] if digits else []
+        elif has_label and letters and (all(w in BESIDE for w in letters) or re.fullmatch(r"[rR]\d+", chunk)):
+            kinds.append(chunk)
+        elif len(letters) == 1 and letters[0] in SPLIT and len(letters[0]) > 2:
+            split = SPLIT[letters[0]]
+            held += digits
+        else:
+            key.append(chunk)
+    if not key and held:
+        key = held
+        kinds = [re.sub(r"\d+", "", kind) for kind in kinds]
+    return key, role, kinds, split
+
+
+def _is_label(found: Sequence[str]) -> bool:
+    return any(w in LABEL for w in found)
+
+
+def _joined(name: str, chunks: Sequence[str]) -> str:
+    """The key as the name writes it, with its own separators where its parts stand side by side."""
+    if not chunks:
+        return ""
+    pattern = r"[_\-. ]+".join(re.escape(chunk) for chunk in chunks)
+    found = re.search(pattern, name)
+    return found[0] if found else "_".join(chunks)

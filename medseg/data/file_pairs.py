@@ -1,0 +1,145 @@
+"""Which images and which labels belong to one case, by what their names say."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from medseg.data.file_names import Named
+
+# Images of one folder beyond this number are those of several cases, not channels of one.
+MOST_CHANNELS = 16
+
+
+@dataclass
+class FoundCase:
+    """Images and labels of a case.
+
+    - `images`: by what distinguishes them from others of the case; one image alone has ``""``.
+    - `labels`: those that belong to them, by the same.
+    """
+
+    context: tuple[str, ...]
+    key: str
+    images: dict[str, Named] = field(default_factory=dict)
+    labels: dict[str, list[Named]] = field(default_factory=lambda: defaultdict(list))
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Cases with labels, images without, and labels without image."""
+
+    cases: tuple[FoundCase, ...]
+    alone: tuple[Named, ...]
+    lost: tuple[Named, ...]
+
+
+def pair(images: Sequence[Named], labels: Sequence[Named]) -> Pairs:
+    """Bring images and labels together.
+
+    In order: a label of the same folder and key; one whose key an image's begins with, so that the images are its
+    channels; one whose key begins with an image's; one that is the folder's; one of the same key elsewhere; one of the
+    same numbers elsewhere.
+    """
+    index = _Index(images)
+    cases: dict[tuple[tuple[str, ...], str, str | None], FoundCase] = {}
+    lost = []
+    by_name = [index.by_name(label) for label in labels]
+    settled = {label.context for label, found in zip(labels, by_name, strict=True) if found}
+    for label, named in zip(labels, by_name, strict=True):
+        found = named or (None if label.context in settled else index.of_folder(label)) or index.elsewhere(label)
+        if not found:
+            lost.append(label)
+            continue
+        context, key, chosen, kind = found
+        case = cases.setdefault((context, key, chosen[0].split), FoundCase(context, key))
+        for image in chosen:
+            case.images[_rest(image.key, key)] = image
+        case.labels["/".join(part for part in (label.kind, kind) if part)].append(label)
+    used = {id(image) for case in cases.values() for image in case.images.values()}
+    alone = tuple(image for image in images if id(image) not in used)
+    return Pairs(tuple(cases.values()), alone, tuple(lost))
+
+
+# Context and key of a case, its images, and what is left of a label's key to say which label it is.
+Found = tuple[tuple[str, ...], str, list[Named], str]
+
+
+class _Index:
+    def __init__(self, images: Sequence[Named]) -> None:
+        self.few = len(images) <= MOST_CHANNELS
+        self.exact: dict[tuple[tuple[str, ...], str], list[Named]] = defaultdict(list)
+        self.begins: dict[tuple[tuple[str, ...], str], list[Named]] = defaultdict(list)
+        self.folder: dict[tuple[str, ...], list[Named]] = defaultdict(list)
+        self.anywhere: dict[str, list[Named]] = defaultdict(list)
+        self.numbers: dict[tuple[int, ...], list[Named]] = defaultdict(list)
+        for image in images:
+            self.exact[image.context, image.key].append(image)
+            for start in _starts(image.key):
+                self.begins[image.context, start].append(image)
+            self.folder[image.context].append(image)
+            self.anywhere[_whole(image)].append(image)
+            if image.context:
+                self.anywhere[image.key].append(image)
+            self.numbers[_numbers(_whole(image))].append(image)
+            if image.context:
+                self.numbers[_numbers(image.context[-1])].append(image)
+
+    def by_name(self, label: Named) -> Found | None:
+        """Images of the same folder whose key is the label's, begins with it, or is what it begins with."""
+        context = label.context
+        if (same := _of_split(self.exact.get((context, label.key), []), label)) and (label.key or len(same) == 1):
+            return context, label.key, same[:1], ""
+        if label.key and (longer := _of_split(self.begins.get((context, label.key), []), label)):
+            return context, label.key, longer, ""
+        for start in _starts(label.key):
+            shorter = _of_split(self.exact.get((context, start), []), label)
+            if shorter and (start or context or len(shorter) == 1):
+                return context, start, shorter[:1], _rest(label.key, start)
+        return None
+
+    def of_folder(self, label: Named) -> Found | None:
+        """All images of the label's own folder, or of a dataset that is one case."""
+        images = _of_split(self.folder.get(label.context, []), label)
+        if not images or len(images) > MOST_CHANNELS or not (label.context or (self.few and not label.key)):
+            return None
+        return label.context, "", images, label.key
+
+    def elsewhere(self, label: Named) -> Found | None:
+        """The one image of another folder that has the label's name, or its numbers."""
+        for names in dict.fromkeys((_whole(label), label.key)):
+            for start in (names, *_starts(names)):
+                images = _of_split(self.anywhere.get(start, []), label) if start else []
+                if len({id(image) for image in images}) == 1:
+                    return images[0].context, images[0].key, images[:1], _rest(names, start)
+        numbers = _numbers(_whole(label))
+        images = self.numbers.get(numbers, []) if numbers else []
+        if len({id(image) for image in images}) == 1:
+            return images[0].context, images[0].key, images[:1], ""
+        return None
+
+
+def _of_split(images: Sequence[Named], label: Named) -> list[Named]:
+    """Images of the label's part of the split where some are; where names do not say, all."""
+    same = [image for image in images if image.split == label.split]
+    return same or [image for image in images if image.split is None or label.split is None]
+
+
+def _starts(key: str) -> list[str]:
+    """What a key begins with, part by part, the longest first; for `a_b_c`, `a_b` and `a`, and nothing at last."""
+    parts = key.split("_")
+    return ["_".join(parts[:n]) for n in range(len(parts) - 1, -1, -1)] if key else []
+
+
+def _rest(key: str, start: str) -> str:
+    return key[len(start) :].strip("_") if start and key.startswith(start) else ("" if key == start else key)
+
+
+def _whole(named: Named) -> str:
+    return "_".join(part for part in (*(folder.lower() for folder in named.context), named.key) if part)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(digits) for digits in re.findall(r"\d+", text))

@@ -1,0 +1,183 @@
+"""What several labels of one case are: masks of several classes, objects, or one thing drawn by several people."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.data.dataset import ArrayKeys
+from medseg.data.file_names import OUTSIDE
+from medseg.data.file_pairs import FoundCase
+from medseg.data.reference_files import read_array_labels
+from medseg.errors import MedsegError
+from medseg.io.arrays import is_array_file
+from medseg.io.files.case_id import unique
+from medseg.io.read import load_scan, read_labels
+
+# Masks of one case that share so much of their voxels (Dice) are drawings of one thing.
+SAME_THING = 0.4
+# A mask of so much of an image, inside which another lies, shows where there is an image at all.
+FIELD, INSIDE = 0.3, 0.99
+MOST_READ = 3
+# Of several kinds of label the first in this order is taken where nothing else decides.
+PREFERRED = ("consensus", "manual", "gt", "truth", "seg", "label", "annotation", "mask")
+
+
+@dataclass(frozen=True)
+class Variants:
+    """How the labels of cases are to be taken.
+
+    - `way`: one label map a case, a mask for each class, or a mask for each object.
+    - `chosen`: kinds of label taken: one, or those of the classes in order.
+    - `ambiguous`: what else they could be.
+    """
+
+    way: Literal["one", "classes", "objects"]
+    chosen: tuple[str, ...]
+    ambiguous: tuple[str, ...] = ()
+
+
+def settle(cases: Sequence[FoundCase]) -> Variants:
+    """Say what the labels of cases are, by their names and by some of their voxels."""
+    counts = Counter(kind for case in cases for kind in case.labels)
+    told: list[str] = []
+    outside = [kind for kind in counts if OUTSIDE.search(kind)]
+    if len(outside) < len(counts):
+        told += [f"masks of the field of view, not read: {_quoted(outside)}"] if outside else []
+        for kind in outside:
+            del counts[kind]
+    if _are_objects(cases, counts):
+        return Variants("objects", tuple(sorted(counts)), tuple(told))
+    if len(counts) == 1:
+        return Variants("one", tuple(counts), tuple(told))
+    read = _some_voxels(cases, tuple(counts))
+    for kind in _fields_of_view(read, tuple(counts)):
+        told.append(f"masks of the field of view, not read: {_quoted([kind])}")
+        del counts[kind]
+    kinds = sorted(counts)
+    if len(kinds) == 1:
+        return Variants("one", tuple(kinds), tuple(told))
+    if len({_without_numbers(kind) for kind in kinds}) == 1 and _share_voxels(read, kinds, default=True):
+        told.append(
+            f"labels of {len(kinds)} raters, or drawn {len(kinds)} times ({_quoted(kinds)}), of which "
+            f"{_quoted(kinds[:1])} is taken; name the files of another as 'label'"
+        )
+        return Variants("one", (kinds[0],), tuple(told))
+    masks = [kind for kind in kinds if _is_mask(read, kind)]
+    if len(masks) > 1 and not _share_voxels(read, masks, default=False):
+        told += _classes_told(cases, counts, masks)
+        if rest := [kind for kind in kinds if kind not in masks]:
+            told.append(f"labels of other kinds, not read: {_quoted(rest)}")
+        return Variants("classes", tuple(masks), tuple(told))
+    best = min(kinds, key=lambda kind: (-counts[kind], _rank(kind), kind))
+    told.append(
+        f"{len(kinds)} kinds of label ({_quoted(kinds)}), of which {_quoted([best])} is taken; name the files of "
+        "another as 'label'"
+    )
+    return Variants("one", (best,), tuple(told))
+
+
+def _classes_told(cases: Sequence[FoundCase], counts: Mapping[str, int], masks: Sequence[str]) -> list[str]:
+    names = class_names(masks)
+    rare = [f"'{names[kind]}' in {counts[kind]} of {len(cases)} cases" for kind in masks if counts[kind] < len(cases)]
+    if not rare:
+        return []
+    more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
+    return [f"a case without a class's mask counts as without that class: {', '.join(rare[:5])}{more}"]
+
+
+def class_names(kinds: Sequence[str]) -> dict[str, str]:
+    """Names of classes by what distinguishes their masks, less the folders that all share."""
+    split = [kind.split("/") for kind in kinds]
+    while all(len(parts) > 1 for parts in split) and len({parts[0] for parts in split}) == 1:
+        split = [parts[1:] for parts in split]
+    return dict(zip(kinds, unique(["_".join(parts) for parts in split], list(kinds)), strict=True))
+
+
+def _are_objects(cases: Sequence[FoundCase], counts: Mapping[str, int]) -> bool:
+    """Whether cases have several labels whose names are nowhere else: one for each object."""
+    several = [case for case in cases if sum(map(len, case.labels.values())) > 1]
+    once = sum(1 for count in counts.values() if count == 1)
+    return len(counts) > 2 and once > 0.9 * len(counts) and len(several) >= 0.5 * len(cases) and len(cases) > 1
+
+
+def _some_voxels(cases: Sequence[FoundCase], kinds: Sequence[str]) -> list[dict[str, npt.NDArray[Any]]]:
+    """Labels of a few cases that have most of the kinds, by kind; those that cannot be read are missing."""
+    most = sorted(cases, key=lambda case: -len(case.labels))[:MOST_READ]
+    return [
+        {
+            kind: array
+            for kind in kinds
+            if kind in case.labels and (array := _voxels(case.labels[kind][0].unit.path)) is not None
+        }
+        for case in most
+    ]
+
+
+def _voxels(path: Path) -> npt.NDArray[Any] | None:
+    try:
+        if path.is_dir():
+            plane: npt.NDArray[Any] = load_scan(path).array[0]
+            return plane
+        return read_array_labels(path, ArrayKeys()).array if is_array_file(path) else read_labels(path).array
+    except MedsegError:
+        return None
+
+
+def _fields_of_view(read: Sequence[Mapping[str, npt.NDArray[Any]]], kinds: Sequence[str]) -> list[str]:
+    """Kinds whose masks cover much of the image and hold all of another's."""
+    found = []
+    for kind in kinds:
+        seen = [labels for labels in read if kind in labels]
+        if seen and all(_is_field(labels, kind) for labels in seen) and _rank(kind) >= PREFERRED.index("mask"):
+            found.append(kind)
+    return found if len(found) < len(kinds) else []
+
+
+def _is_field(labels: Mapping[str, npt.NDArray[Any]], kind: str) -> bool:
+    mask = labels[kind] > 0
+    others = [array > 0 for name, array in labels.items() if name != kind and array.shape == mask.shape]
+    filled = [other for other in others if other.any()]
+    return (
+        bool(filled)
+        and len(np.unique(labels[kind])) <= 2
+        and mask.mean() > FIELD
+        and all(np.count_nonzero(other & mask) >= INSIDE * np.count_nonzero(other) for other in filled)
+        and all(other.sum() < 0.8 * mask.sum() for other in filled)
+    )
+
+
+def _is_mask(read: Sequence[Mapping[str, npt.NDArray[Any]]], kind: str) -> bool:
+    seen = [labels[kind] for labels in read if kind in labels]
+    return all(len(np.unique(array)) <= 2 for array in seen)
+
+
+def _share_voxels(read: Sequence[Mapping[str, npt.NDArray[Any]]], kinds: Sequence[str], *, default: bool) -> bool:
+    """Whether labels of these kinds lie where the others lie."""
+    dice = []
+    for labels in read:
+        known = [labels[kind] > 0 for kind in kinds if kind in labels]
+        for one, other in pairwise(known):
+            if one.shape == other.shape and one.any() and other.any():
+                dice.append(2 * np.count_nonzero(one & other) / (np.count_nonzero(one) + np.count_nonzero(other)))
+    return bool(np.median(dice) > SAME_THING) if dice else default
+
+
+def _rank(kind: str) -> int:
+    return next((n for n, word in enumerate(PREFERRED) if word in kind.lower()), len(PREFERRED))
+
+
+def _without_numbers(kind: str) -> str:
+    return re.sub(r"\d+(st|nd|rd|th)?", "#", kind.lower())
+
+
+def _quoted(kinds: Sequence[str]) -> str:
+    return ", ".join(f"'{kind}'" for kind in kinds[:6]) + (f" and {len(kinds) - 6} more" if len(kinds) > 6 else "")

@@ -1,0 +1,277 @@
+"""Folders of no known layout: which files are images and which labels is found from names, and from voxels in doubt.
+
+What was found is shown for a person to confirm, and `medseg audit DATASET --describe` writes it as a table to edit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from medseg.data.dataset import Dataset
+from medseg.data.description import ClassRow, DatasetDescription
+from medseg.data.file_names import Named, name_units
+from medseg.data.file_pairs import FoundCase, Pairs, pair
+from medseg.data.file_units import list_units
+from medseg.data.image_or_label import array_keys, roles_by_voxels
+from medseg.data.label_variants import Variants, class_names, settle
+from medseg.data.mask_colors import guessed_colors
+from medseg.data.name_pattern import patterns
+from medseg.data.table_dataset import build_dataset
+from medseg.io.files.case_id import safe, unique
+
+# A channel that fewer of the cases have is none, but a file beside the images.
+USUAL = 0.5
+
+
+@dataclass(frozen=True)
+class FoundTable:
+    """A table made of what was found, and what a person should know of it."""
+
+    description: DatasetDescription
+    rows: tuple[dict[str, str], ...]
+    read_as: tuple[str, ...]
+    ambiguous: tuple[str, ...]
+
+
+def recognize(path: Path) -> bool:
+    """Whether images and labels are found under a folder."""
+    return path.is_dir() and _pairs(path) is not None
+
+
+def read(path: Path, given: DatasetDescription | None = None) -> Dataset:
+    """Read a dataset as it was found."""
+    table = find_table(path, given)
+    assert table is not None
+    data = build_dataset(table.description, table.rows, path / "dataset.yaml", name=path.resolve().name, layout="found")
+    return replace(data, read_as=table.read_as, ambiguous=table.ambiguous)
+
+
+def find_table(path: Path, given: DatasetDescription | None = None) -> FoundTable | None:
+    """Find images and labels under a folder; None where there are none that belong together."""
+    given = given or DatasetDescription()
+    found = _pairs(path)
+    if found is None:
+        return None
+    pairs, arrays = found
+    if arrays is not None:
+        return _array_table(path, pairs, arrays, given)
+    variants = settle(pairs.cases)
+    channels = _channels(pairs.cases)
+    cases = [*pairs.cases, *_unlabeled(pairs, channels)]
+    names = _case_names(cases)
+    groups = _groups(cases)
+    masks = class_names(variants.chosen) if variants.way == "classes" else {}
+    columns = {channel or "image": channel for channel in channels}
+    has_split = {named.split for case in cases for named in case.images.values()} - {None}
+    rows = []
+    for case, name, group in zip(cases, names, groups, strict=True):
+        row = {"case": name}
+        for column, channel in columns.items():
+            row[column] = _relative(case.images[channel], path) if channel in case.images else ""
+        if masks:
+            row |= {masks[kind]: _first(case, kind, path) for kind in variants.chosen}
+        elif variants.way == "objects":
+            row["label"] = _glob(case, path)
+        else:
+            row["label"] = _first(case, variants.chosen[0], path)
+        if any(groups):
+            row["group"] = group
+        if has_split:
+            row["split"] = _image(case).split or "train"
+        rows.append(row)
+    complete = [row for row in rows if all(row[column] for column in columns)]
+    description = _described(given, columns, masks, variants)
+    colored = guessed_colors(path, rows, description)
+    description = colored or description
+    read_as, ambiguous = _told(path, pairs, variants, columns, complete, masks)
+    if len(complete) < len(rows):
+        lacking = ", ".join(row["case"] for row in rows if row not in complete)
+        ambiguous += (f"cases that lack a channel, and are skipped: {lacking}",)
+    if colored is not None and not given.colors:
+        ambiguous += ("the colors of the masks are taken as classes, black as background; name them under 'labels'",)
+    return FoundTable(description, tuple(complete), read_as, ambiguous)
+
+
+def _pairs(path: Path) -> tuple[Pairs, dict[Literal["image", "label"], str] | None] | None:
+    """What belongs together, and the keys of image and label where both are in one file; None without any."""
+    named = name_units(list_units(path))
+    if not named:
+        return None
+    labels = [one for one in named if one.role == "label"]
+    if not labels:
+        if all(one.unit.kind == "dicom" for one in named):
+            return None  # structures are in objects of their own
+        if (arrays := array_keys([one.unit for one in named])) is not None:
+            same = len({one.key for one in named}) == 1 and len({one.context for one in named}) == len(named)
+            alone = [FoundCase(one.context, "" if same else one.key, {"": one}) for one in named]
+            return Pairs(tuple(alone), (), ()), arrays
+        named = roles_by_voxels(named)
+        labels = [one for one in named if one.role == "label"]
+    found = pair([one for one in named if one.role != "label"], labels)
+    return (found, None) if found.cases else None
+
+
+def _channels(cases: Sequence[FoundCase]) -> list[str]:
+    """What distinguishes the images of a case, where most cases have it."""
+    counts = Counter(name for case in cases for name in case.images)
+    if "" in counts and counts[""] >= USUAL * len(cases):
+        return [""]
+    return sorted(name for name, count in counts.items() if count >= USUAL * len(cases)) or [
+        counts.most_common(1)[0][0]
+    ]
+
+
+def _unlabeled(pairs: Pairs, channels: Sequence[str]) -> list[FoundCase]:
+    """Images without label that look like those with one, as cases; others lie beside them and are left."""
+    labeled = {case.context for case in pairs.cases}
+    of_key = {case.key for case in pairs.cases}
+    cases: dict[tuple[tuple[str, ...], str, str | None], FoundCase] = {}
+    keys = {(case.context, case.key) for case in pairs.cases}
+    for image in pairs.alone:
+        if channels != [""]:
+            for channel in channels:
+                if image.key == channel or image.key.endswith(f"_{channel}"):
+                    key = image.key[: -len(channel)].strip("_")
+                    place = (image.context, key, image.split)
+                    if (image.context, key) not in keys:
+                        cases.setdefault(place, FoundCase(image.context, key)).images[channel] = image
+            continue
+        beside = any((image.context, start) in keys for start in _starts(image.key))
+        if beside or (image.context and (image.context in labeled or image.key not in of_key)):
+            continue
+        cases.setdefault((image.context, image.key, image.split), FoundCase(image.context, image.key, {"": image}))
+    return [case for case in cases.values() if len(case.images) == len(channels)]
+
+
+def _starts(key: str) -> list[str]:
+    parts = key.split("_")
+    return ["_".join(parts[:n]) for n in range(1, len(parts))]
+
+
+def _case_names(cases: Sequence[FoundCase]) -> list[str]:
+    """A name for each case: the last folder that says whose it is and the key, with more folders where needed."""
+    shown = [_shown_key(case) for case in cases]
+    names: list[str] = []
+    for depth in range(0 if len({case.context for case in cases}) == 1 else 1, 5):
+        names = [
+            safe("_".join([*_last(case.context, depth), *([key] if key else [])]) or _image(case).unit.name)
+            for case, key in zip(cases, shown, strict=True)
+        ]
+        if len({name.lower() for name in names}) == len(names):
+            return names
+    parts = [
+        "_".join(part for part in (_image(case).split, name) if part) for case, name in zip(cases, names, strict=True)
+    ]
+    return unique(parts, [str(_image(case).unit.path) for case in cases])
+
+
+def _last(folders: tuple[str, ...], number: int) -> tuple[str, ...]:
+    return folders[max(len(folders) - number, 0) :]
+
+
+def _shown_key(case: FoundCase) -> str:
+    """The key as the first image's name writes it."""
+    image = _image(case)
+    if image.key == case.key:
+        return image.shown
+    normal = re.sub(r"[_\-. ]", "_", image.shown.lower())
+    return image.shown[: len(case.key)] if normal.startswith(case.key) else case.key
+
+
+def _image(case: FoundCase) -> Named:
+    return next(iter(case.images.values()))
+
+
+def _groups(cases: Sequence[FoundCase]) -> list[str]:
+    """The subject of BIDS, or the folder that several cases share."""
+    subjects = [next((f for f in case.context if f.lower().startswith("sub-")), "") for case in cases]
+    if all(subjects):
+        return subjects if len(set(subjects)) < len(cases) else [""] * len(cases)
+    folders = ["/".join(case.context) for case in cases]
+    shared = Counter(folders)
+    if len(shared) == 1:
+        return [""] * len(cases)
+    # A folder of more than half of all cases is that of a scanner or a grade, not of a patient.
+    return [f if 1 < shared[f] <= max(2, len(cases) // 2) else "" for f in folders]
+
+
+def _described(
+    given: DatasetDescription, columns: Iterable[str], masks: dict[str, str], variants: Variants
+) -> DatasetDescription:
+    update: dict[str, object] = {}
+    if given.channels is None:
+        update["channels"] = dict.fromkeys(columns)
+    elif len(given.channels) == len(list(columns)):
+        update["channels"] = dict(zip(columns, given.channels.values(), strict=True))
+    if masks and given.labels is None:
+        update["labels"] = {name: ClassRow(value=n, column=name) for n, name in enumerate(masks.values(), start=1)}
+    if variants.way == "objects":
+        update["references"] = "instances"
+    return given.model_copy(update=update)
+
+
+def _array_table(
+    path: Path, pairs: Pairs, arrays: dict[Literal["image", "label"], str], given: DatasetDescription
+) -> FoundTable:
+    names = _case_names(pairs.cases)
+    rows = []
+    for case, name in zip(pairs.cases, names, strict=True):
+        file = _relative(case.images[""], path)
+        split = case.images[""].split
+        rows.append({"case": name, "image": file, "label": file} | ({"split": split} if split else {}))
+    files = patterns([row["image"] for row in rows])
+    read_as = (
+        f"images: array '{arrays['image']}' in {files}",
+        f"labels: array '{arrays['label']}' in the same files",
+    )
+    channels = given.channels or {"image": None}
+    return FoundTable(given.model_copy(update={"arrays": arrays, "channels": channels}), tuple(rows), read_as, ())
+
+
+def _told(
+    path: Path,
+    pairs: Pairs,
+    variants: Variants,
+    columns: dict[str, str],
+    rows: Sequence[dict[str, str]],
+    masks: dict[str, str],
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is read as what, and what could be meant otherwise."""
+    said = [f"images: {patterns([row[column] for row in rows])}" for column in columns]
+    if len(columns) > 1:
+        said = [f"channel {column}: {patterns([row[column] for row in rows])}" for column in columns]
+    if masks:
+        said += [f"class {name}: {patterns([row[name] for row in rows if row[name]])}" for name in masks.values()]
+    else:
+        what = "labels, a file for each object" if variants.way == "objects" else "labels"
+        said.append(f"{what}: {patterns([row['label'] for row in rows if row.get('label')])}")
+    used = {(path / row[column]) for row in rows for column in columns}
+    beside = [_relative(one, path) for one in pairs.alone if one.unit.path not in used]
+    if beside:
+        said.append(f"not read, as no label is theirs: {patterns(beside)}")
+    ambiguous = variants.ambiguous
+    if pairs.lost:
+        ambiguous += (f"labels that no image was found for: {patterns([_relative(one, path) for one in pairs.lost])}",)
+    return tuple(said), ambiguous
+
+
+def _first(case: FoundCase, kind: str, path: Path) -> str:
+    return _relative(case.labels[kind][0], path) if kind in case.labels else ""
+
+
+def _glob(case: FoundCase, path: Path) -> str:
+    """One name with a star for all files of a case's objects."""
+    files = [named.unit.path for found in case.labels.values() for named in found]
+    if not files:
+        return ""
+    suffix = files[0].name[len(files[0].name.split(".")[0]) :]
+    return f"{files[0].parent.relative_to(path).as_posix()}/*{suffix}"
+
+
+def _relative(named: Named, path: Path) -> str:
+    return named.unit.path.relative_to(path).as_posix()

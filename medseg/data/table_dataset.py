@@ -1,0 +1,130 @@
+"""A dataset as a table of cases: what a YAML file may say of it, and how its rows become cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from medseg.data.dataset import ArrayKeys, Channel, Dataset, DatasetCase, ReferencePart
+from medseg.data.description import DatasetDescription
+from medseg.data.first_scan import COLORS, OBJECT, first_scan, table_of_references
+from medseg.data.layout_msd import class_table
+from medseg.data.modality import dicom_modality
+from medseg.errors import InputError
+from medseg.types import LabelTable
+
+OWN_COLUMNS = ("case", "label", "group", "split")
+UNSAFE = set('/\\:*?"<>|\0')
+SPLITS = {"val": "validation", "valid": "validation", "dev": "validation", "training": "train", "testing": "test"}
+
+
+class TableDataset(DatasetDescription):
+    """What a dataset's YAML file may hold."""
+
+    cases: str | list[dict[str, str | int | None]] = Field(description="rows, or the path of a CSV file that has them")
+
+
+def build_dataset(
+    given: DatasetDescription, rows: Sequence[Mapping[str, str]], source: Path, *, name: str, layout: str = "table"
+) -> Dataset:
+    """Make a dataset of rows; paths start from the folder of `source`, the table's own file.
+
+    The columns `case`, `label`, `group` and `split` mean what they say, those that `labels` names hold the mask of a
+    class each, and all others are channels.
+    """
+    masks = given.columns
+    columns = list(given.channels) if given.channels is not None else _channel_columns(rows, masks)
+    if not columns:
+        raise InputError("no column holds images", where=source, fix="Add a column for each channel.")
+    for column in (*columns, *masks):
+        if rows and not any(column in row for row in rows):
+            known = ", ".join(f"'{key}'" for key in rows[0])
+            raise InputError(f"there is no column '{column}'", where=source, fix=f"It has {known}.")
+    cases = tuple(_case(number, row, columns, masks, source) for number, row in enumerate(rows, start=1))
+    arrays = None if given.arrays is None else ArrayKeys(given.arrays.get("image"), given.arrays.get("label"))
+    first = first_scan(cases, arrays)
+    modalities = given.channels or {}
+    channels = tuple(Channel(c, dicom_modality(modalities.get(c) or c)) for c in columns)
+    if first is not None and len(columns) == 1 and first.channels > 1:
+        several = COLORS if first.channels == len(COLORS) else tuple(f"{columns[0]} {k}" for k in range(first.channels))
+        channels = tuple(Channel(channel, channels[0].modality) for channel in several)
+    return Dataset(
+        name=given.name or name,
+        folder=source.parent,
+        layout=layout,
+        channels=channels,
+        table=_table(given, [case for case in cases if case.reference is not None], arrays),
+        cases=cases,
+        dimensions=2 if first is not None and first.geometry.shape[2] == 1 else 3,
+        license=given.license,
+        description=given.description,
+        ignore_label=given.ignore,
+        references=given.references,
+        values=given.values,
+        structures={} if masks else given.structures,
+        regions=given.regions,
+        resample_channels=given.resample_channels,
+        arrays=arrays,
+        colors=given.color_map,
+    )
+
+
+def _channel_columns(rows: Sequence[Mapping[str, str]], masks: Mapping[str, int]) -> list[str]:
+    return [c for c in (rows[0] if rows else {}) if c not in OWN_COLUMNS and c not in masks]
+
+
+def _case(
+    number: int, row: Mapping[str, str], columns: Sequence[str], masks: Mapping[str, int], source: Path
+) -> DatasetCase:
+    name = row.get("case", "").strip()
+    if not name or UNSAFE & set(name) or name.startswith("."):
+        raise InputError(
+            f"row {number} has no name in column 'case' that a file could have"
+            if name
+            else f"row {number} has no case",
+            where=source,
+            fix="Give each case a short name of letters, digits, dashes.",
+        )
+    missing = [column for column in columns if not row.get(column, "").strip()]
+    if missing:
+        raise InputError(f"case '{name}' has nothing in column '{missing[0]}'", where=source)
+    split = row.get("split", "").strip().lower() or None
+    split = SPLITS.get(split or "", split)
+    if split not in (None, "train", "validation", "test"):
+        raise InputError(f"case '{name}' has split '{split}'", where=source, fix="Use train, validation or test.")
+    parts = _parts(row, masks, source)
+    label = row.get("label", "").strip()
+    reference = parts[0].path if parts else source.parent / label if label else None
+    return DatasetCase(
+        name,
+        tuple(source.parent / row[column].strip() for column in columns),
+        reference,
+        row.get("group", "").strip() or None,
+        split,  # type: ignore[arg-type]
+        parts=parts,
+    )
+
+
+def _parts(row: Mapping[str, str], masks: Mapping[str, int], source: Path) -> tuple[ReferencePart, ...]:
+    """Files of a reference in several: of the classes that have a column, or all that a name with ``*`` stands for."""
+    if masks:
+        cells = {column: row.get(column, "").strip() for column in masks}
+        return tuple(ReferencePart(source.parent / cell, masks[column]) for column, cell in cells.items() if cell)
+    label = row.get("label", "").strip()
+    if "*" not in label or (source.parent / label).exists():
+        return ()
+    files = [file for file in sorted(source.parent.glob(label)) if not file.name.startswith(".")]
+    # Without one, the name itself stands for what is missing, which is a finding of the case.
+    return tuple(ReferencePart(file) for file in files)
+
+
+def _table(given: DatasetDescription, labeled: Sequence[DatasetCase], arrays: ArrayKeys | None) -> LabelTable:
+    if given.table is not None:
+        return given.table
+    if given.references == "instances":
+        return class_table({1: OBJECT})
+    if given.color_map:
+        return LabelTable.unnamed(sorted(set(given.color_map.values()) - {0, given.ignore}))
+    return table_of_references(labeled, given, arrays)

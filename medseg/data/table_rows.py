@@ -1,0 +1,157 @@
+"""Reads the rows of a table of cases, however its columns are spelled and its cells separated."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from medseg.data.file_units import SUFFIXES
+from medseg.data.modality import dicom_modality
+from medseg.errors import InputError, first_line
+from medseg.io.files.case_id import stem
+
+CASE = {"case", "caseid", "id", "casename", "name", "scanid", "imageid", "uid"}
+IMAGE = {
+    "image", "images", "img", "imagepath", "imgpath", "imagefile", "imagefilename", "imagename", "scan", "scanpath",
+    "path", "file", "filename", "filepath", "volume", "channel0", "input",
+}  # fmt: skip
+LABEL = {
+    "label", "labels", "mask", "masks", "segmentation", "seg", "gt", "groundtruth", "annotation", "target", "reference",
+    "labelpath", "labelfile", "labelfilename", "labelmap", "maskpath", "maskfile", "maskfilename", "maskname",
+    "segpath", "segmentationpath", "segmentationfile", "gtpath", "annotationpath", "labelname",
+}  # fmt: skip
+GROUP = {
+    "group", "patient", "patientid", "subject", "subjectid", "subjectname", "participant", "participantid", "sub",
+    "pid",
+}  # fmt: skip
+SPLIT = {"split", "set", "subset", "partition", "datasetsplit", "phase"}
+# Before the name of a class in a column that holds masks of that class alone.
+OF_CLASS = re.compile(r"(?:label|mask|seg|segmentation|gt|roi)[ _\-.]+(?P<name>.+)", re.IGNORECASE)
+DELIMITERS = ",;\t|"
+
+
+def read_rows(file: Path) -> list[dict[str, str]]:
+    """Read a CSV file with commas, semicolons, tabs or bars, with or without BOM; what is empty does not count.
+
+    Raises `InputError` naming the row that has more or fewer cells than the header.
+    """
+    try:
+        text = _decoded(file.read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot be read as CSV ({first_line(error)})", where=file) from error
+    lines = text.splitlines()
+    header = next((line for line in lines if line.strip(DELIMITERS + " ")), "")
+    delimiter = max(DELIMITERS, key=lambda mark: (header.count(mark), -DELIMITERS.index(mark)))
+    try:
+        cells = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter, strict=True)]
+    except csv.Error as error:
+        raise InputError(f"cannot be read as CSV ({first_line(error)})", where=file) from error
+    filled = [row for row in cells if any(row)]
+    if not filled:
+        raise InputError("it has no rows", where=file, fix="Write a header, and a row for each case.")
+    columns = _without_empty_end(filled[0])
+    rows = []
+    for number, row in enumerate(filled[1:], start=1):
+        if len(row) < len(columns) or any(row[len(columns) :]):
+            raise InputError(f"row {number} has more or fewer cells than the header", where=file)
+        rows.append(dict(zip(columns, row, strict=False)))
+    return rows
+
+
+def own_columns(rows: Sequence[Mapping[str, str]], folder: Path, kept: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Rows with medseg's own names for the columns it knows, a case name in each, and only columns of files besides.
+
+    - `kept`: columns that a description names, whatever they are called.
+    """
+    if not rows:
+        return []
+    names = _names(list(rows[0]), kept)
+    found = [{names.get(column, column): value for column, value in row.items()} for row in rows]
+    own = ("case", "label", "group", "split", *kept)
+    others = [c for c in found[0] if c not in own]
+    files = [c for c in others if c == "image" or _holds_files(c, found, folder)] or others
+    result = [
+        {c: _path(v) if c in (*files, "label") else v for c, v in row.items() if c in (*own, *files)} for row in found
+    ]
+    if "case" not in names.values() and "case" not in result[0]:
+        _name_cases(result, files)
+    return result
+
+
+def mask_columns(rows: Sequence[Mapping[str, str]], kept: Sequence[str] = ()) -> dict[str, str]:
+    """Columns that hold the mask of one class each, and the class's name; none where a column holds whole labels.
+
+    Those whose names say so, and beside a column of images, those whose name is no modality.
+    """
+    if not rows or any(row.get("label") for row in rows):
+        return {}
+    columns = [c for c in rows[0] if c not in ("case", "label", "group", "split", *kept)]
+    said = {c: match["name"] for c in columns if (match := OF_CLASS.fullmatch(c))}
+    if said:
+        return said
+    if "image" not in columns and not any(dicom_modality(c) for c in columns):
+        return {}
+    return {c: c for c in columns if c != "image" and dicom_modality(c) is None}
+
+
+def _decoded(data: bytes) -> str:
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")  # what spreadsheets on Windows save
+
+
+def _without_empty_end(cells: Sequence[str]) -> list[str]:
+    last = max(n for n, cell in enumerate(cells) if cell)
+    return list(cells[: last + 1])
+
+
+def _names(columns: Sequence[str], kept: Sequence[str]) -> dict[str, str]:
+    """What each known column is called by medseg; the first of several that mean the same."""
+    names: dict[str, str] = {}
+    for own, known in (("case", CASE), ("label", LABEL), ("group", GROUP), ("split", SPLIT), ("image", IMAGE)):
+        exact = [c for c in columns if c == own]
+        spelled = [c for c in columns if re.sub(r"[^a-z0-9]", "", c.lower()) in known and c not in kept]
+        for column in (*exact, *spelled)[:1]:
+            if own == "image" and _numbered_channels(columns):
+                continue  # GaNDLF's Channel_0, Channel_1 keep their names
+            names[column] = own
+    return names
+
+
+def _numbered_channels(columns: Sequence[str]) -> bool:
+    return sum(re.fullmatch(r"channel[ _]?\d+", c, re.IGNORECASE) is not None for c in columns) > 1
+
+
+def _holds_files(column: str, rows: Sequence[Mapping[str, str]], folder: Path) -> bool:
+    """Whether a column's cells are paths: by their endings, or because they are there."""
+    cells = [row.get(column, "") for row in rows if row.get(column, "")]
+    return any(
+        cell.lower().endswith((*SUFFIXES, ".dcm")) or ("/" in _path(cell)) or (folder / cell).exists()
+        for cell in cells[:20]
+    )
+
+
+def _path(cell: str) -> str:
+    return cell.replace("\\", "/")
+
+
+def _name_cases(rows: list[dict[str, str]], files: Sequence[str]) -> None:
+    """Name cases after their group where each has one of its own, otherwise after their first file or its folder."""
+    groups = [row.get("group", "") for row in rows]
+    if all(groups) and len(set(groups)) == len(groups):
+        names = groups
+    else:
+        paths = [Path(next((row[c] for c in files if row.get(c)), "")) for row in rows]
+        names = [stem(path.name) for path in paths]
+        if Counter(names).most_common(1)[0][1] > 1:
+            names = [path.parent.name for path in paths]
+        if Counter(names).most_common(1)[0][1] > 1 or not all(names):
+            names = [f"case-{number}" for number in range(1, len(rows) + 1)]
+    for row, name in zip(rows, names, strict=True):
+        row["case"] = name

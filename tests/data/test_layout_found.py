@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+from public_layouts import LAYOUTS
+
+from medseg.data.audit import audit
+from medseg.data.layouts import read_dataset
+from medseg.data.reading import read_case
+
+
+def files_of(case, root):
+    references = [part.path for part in case.parts] or [case.reference]
+    images = tuple(path.relative_to(root).as_posix() for path in case.images)
+    return images, tuple(path.relative_to(root).as_posix() for path in references)
+
+
+@pytest.mark.parametrize("make", LAYOUTS, ids=lambda make: make.__name__)
+def test_a_public_layout_is_read_as_it_is(tmp_path, make):
+    expected = make(tmp_path)
+    data = read_dataset(tmp_path)
+    assert {case.case_id: files_of(case, tmp_path) for case in data.labeled} == expected.cases
+    assert tuple(channel.name for channel in data.channels) == expected.channels
+    assert tuple(entry.name for entry in data.table) == expected.classes
+    assert {case.case_id: case.group for case in data.labeled if case.group} == expected.groups
+    assert {name: case.split for case in data.cases if (name := case.case_id) in expected.splits} == expected.splits
+    assert tuple(case.case_id for case in data.cases if case.reference is None) == expected.unlabeled
+    assert (data.references, data.dimensions) == (expected.references, expected.dimensions)
+    assert any(expected.ambiguous in text for text in data.ambiguous) if expected.ambiguous else not data.ambiguous
+    assert expected.said in " ".join(data.read_as)
+    case = data.labeled[0]
+    scan, reference = read_case(data, case)
+    assert scan.geometry.matches(reference.geometry)
+    assert set(np.unique(reference.array).tolist()) - {0}
+    assert not [finding for finding in audit(data).findings if finding.kind in ("unreadable", "reference-grid")]
