@@ -35,6 +35,7 @@ class Summary:
 
     - `spacing`, `shape`: smallest, median and largest along x, y, z after orientation to RAS; empty where no image can
       be read.
+    - `read_as`, `ambiguous`: what was guessed of the files, and what else they could be.
     - `sides`: how many cases each part of the split has.
     """
 
@@ -47,12 +48,14 @@ class Summary:
     spacing: tuple[Row, Row, Row] | tuple[()]
     shape: tuple[Row, Row, Row] | tuple[()]
     sides: Mapping[str, int]
+    read_as: tuple[str, ...] = ()
+    ambiguous: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """Say it in lines of text."""
         channels = ", ".join(name if modality is None else f"{name} ({modality})" for name, modality in self.channels)
         unlabeled = f", {self.cases - self.labeled} more without label" if self.cases > self.labeled else ""
-        found = [f"Channels: {channels}."]
+        found = [*_confirm(self.read_as), *(f"Unclear: {text}." for text in self.ambiguous), f"Channels: {channels}."]
         if self.patients < self.labeled:
             found.append(f"{self.labeled} cases of {self.patients} patients, {GROUPED_BY[self.grouped_by]}{unlabeled}.")
         else:
@@ -72,6 +75,8 @@ class Summary:
         """Return it as JSON can hold it."""
         ranges = {"spacing": self.spacing, "shape": self.shape}
         return {
+            "read_as": list(self.read_as),
+            "ambiguous": list(self.ambiguous),
             "channels": [{"name": name, "modality": modality} for name, modality in self.channels],
             "labeled": self.labeled,
             "patients": self.patients,
@@ -109,7 +114,16 @@ def summarize(data: Dataset, examined: Sequence[Examined], side: Mapping[str, st
         _three(np.array([one.spacing for one in read])) if read else (),
         _three(np.array([one.shape for one in read])) if read else (),
         {part: parts.count(part) for part in dict.fromkeys(sorted(parts))},
+        data.read_as,
+        data.ambiguous,
     )
+
+
+def _confirm(read_as: Sequence[str]) -> list[str]:
+    """Ask whether what was guessed is right."""
+    if not read_as:
+        return []
+    return [f"Read as {'; '.join(read_as)}. Is that right? If not, edit the table that --describe writes."]
 
 
 def _three(rows: Any) -> tuple[Row, Row, Row]:

@@ -15,14 +15,14 @@ from typing import Literal
 from medseg.data.file_units import Unit
 
 LABEL = {
-    "label", "labels", "labeled", "labelled", "lbl", "lbls", "mask", "masks", "seg", "segs", "segmentation",
+    "label", "labels", "labeled", "lbl", "lbls", "mask", "masks", "seg", "segs", "segmentation",
     "segmentations", "dseg", "gt", "gts", "groundtruth", "truth", "annotation", "annotations", "anno", "annot",
     "manual", "contour", "contours", "delineation", "ho", "consensus", "roi", "rois", "aseg", "segm", "segmented",
     "instances", "gold",
 }  # fmt: skip
 IMAGE = {
     "image", "images", "img", "imgs", "im", "imgaes", "scan", "scans", "volume", "volumes", "vol", "vols", "original",
-    "originals", "orig", "raw", "input", "inputs", "picture", "pictures", "photo", "photos", "imaging", "cxr", "dicom",
+    "originals", "orig", "raw", "input", "inputs", "photo", "photos", "imaging", "cxr", "dicom",
     "patient", "patients",
 }  # fmt: skip
 # Of these, a number belongs to whose it is: `patient001`, where `img0001` is image 0001.
@@ -97,7 +97,7 @@ def _named(unit: Unit, siblings: dict[tuple[str, ...], set[str]]) -> Named:
             w in SPLIT or w in PLAIN or w in IMAGE or w in LABEL or w in BESIDE or w.isdigit() for w in found
         )
         has_letters = any(not w.isdigit() for w in found)
-        if any(w in LABEL for w in found) and (few or is_plain):
+        if _is_label(found) and (few or is_plain):
             role, labels, split = "label", [*labels, folder], split_here or split
         elif any(w in IMAGE for w in found) and not _numbered(folder) and (few or is_plain):
             role, split = role or "image", split_here or split
@@ -170,7 +170,7 @@ def _chunks(
 
 
 def _is_label(found: Sequence[str]) -> bool:
-    return any(w in LABEL for w in found)
+    return any(w in LABEL or w.startswith("labell") for w in found)  # the British spelling too
 
 
 def _joined(name: str, chunks: Sequence[str]) -> str:

@@ -48,44 +48,44 @@ class Variants:
 def settle(cases: Sequence[FoundCase]) -> Variants:
     """Say what the labels of cases are, by their names and by some of their voxels."""
     counts = Counter(kind for case in cases for kind in case.labels)
-    told: list[str] = []
+    unclear: list[str] = []
     outside = [kind for kind in counts if OUTSIDE.search(kind)]
     if len(outside) < len(counts):
-        told += [f"masks of the field of view, not read: {_quoted(outside)}"] if outside else []
+        unclear += [f"masks of the field of view, not read: {_quoted(outside)}"] if outside else []
         for kind in outside:
             del counts[kind]
     if _are_objects(cases, counts):
-        return Variants("objects", tuple(sorted(counts)), tuple(told))
+        return Variants("objects", tuple(sorted(counts)), tuple(unclear))
     if len(counts) == 1:
-        return Variants("one", tuple(counts), tuple(told))
+        return Variants("one", tuple(counts), tuple(unclear))
     read = _some_voxels(cases, tuple(counts))
     for kind in _fields_of_view(read, tuple(counts)):
-        told.append(f"masks of the field of view, not read: {_quoted([kind])}")
+        unclear.append(f"masks of the field of view, not read: {_quoted([kind])}")
         del counts[kind]
     kinds = sorted(counts)
     if len(kinds) == 1:
-        return Variants("one", tuple(kinds), tuple(told))
+        return Variants("one", tuple(kinds), tuple(unclear))
     if len({_without_numbers(kind) for kind in kinds}) == 1 and _share_voxels(read, kinds, default=True):
-        told.append(
+        unclear.append(
             f"labels of {len(kinds)} raters, or drawn {len(kinds)} times ({_quoted(kinds)}), of which "
             f"{_quoted(kinds[:1])} is taken; name the files of another as 'label'"
         )
-        return Variants("one", (kinds[0],), tuple(told))
+        return Variants("one", (kinds[0],), tuple(unclear))
     masks = [kind for kind in kinds if _is_mask(read, kind)]
     if len(masks) > 1 and not _share_voxels(read, masks, default=False):
-        told += _classes_told(cases, counts, masks)
+        unclear += _classes_unclear(cases, counts, masks)
         if rest := [kind for kind in kinds if kind not in masks]:
-            told.append(f"labels of other kinds, not read: {_quoted(rest)}")
-        return Variants("classes", tuple(masks), tuple(told))
+            unclear.append(f"labels of other kinds, not read: {_quoted(rest)}")
+        return Variants("classes", tuple(masks), tuple(unclear))
     best = min(kinds, key=lambda kind: (-counts[kind], _rank(kind), kind))
-    told.append(
+    unclear.append(
         f"{len(kinds)} kinds of label ({_quoted(kinds)}), of which {_quoted([best])} is taken; name the files of "
         "another as 'label'"
     )
-    return Variants("one", (best,), tuple(told))
+    return Variants("one", (best,), tuple(unclear))
 
 
-def _classes_told(cases: Sequence[FoundCase], counts: Mapping[str, int], masks: Sequence[str]) -> list[str]:
+def _classes_unclear(cases: Sequence[FoundCase], counts: Mapping[str, int], masks: Sequence[str]) -> list[str]:
     names = class_names(masks)
     rare = [f"'{names[kind]}' in {counts[kind]} of {len(cases)} cases" for kind in masks if counts[kind] < len(cases)]
     if not rare:
@@ -136,8 +136,8 @@ def _fields_of_view(read: Sequence[Mapping[str, npt.NDArray[Any]]], kinds: Seque
     """Kinds whose masks cover much of the image and hold all of another's."""
     found = []
     for kind in kinds:
-        seen = [labels for labels in read if kind in labels]
-        if seen and all(_is_field(labels, kind) for labels in seen) and _rank(kind) >= PREFERRED.index("mask"):
+        arrays = [labels for labels in read if kind in labels]
+        if arrays and all(_is_field(labels, kind) for labels in arrays) and _rank(kind) >= PREFERRED.index("mask"):
             found.append(kind)
     return found if len(found) < len(kinds) else []
 
@@ -156,8 +156,8 @@ def _is_field(labels: Mapping[str, npt.NDArray[Any]], kind: str) -> bool:
 
 
 def _is_mask(read: Sequence[Mapping[str, npt.NDArray[Any]]], kind: str) -> bool:
-    seen = [labels[kind] for labels in read if kind in labels]
-    return all(len(np.unique(array)) <= 2 for array in seen)
+    arrays = [labels[kind] for labels in read if kind in labels]
+    return all(len(np.unique(array)) <= 2 for array in arrays)
 
 
 def _share_voxels(read: Sequence[Mapping[str, npt.NDArray[Any]]], kinds: Sequence[str], *, default: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Folders of no known layout: which files are images and which labels is found from names, and from voxels in doubt.
+"""Folders of no known layout: which files are images and which labels is found from names, or from voxels.
 
 What was found is shown for a person to confirm, and `medseg audit DATASET --describe` writes it as a table to edit.
 """
@@ -242,22 +242,22 @@ def _told(
     masks: dict[str, str],
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What is read as what, and what could be meant otherwise."""
-    said = [f"images: {patterns([row[column] for row in rows])}" for column in columns]
+    lines = [f"images: {patterns([row[column] for row in rows])}" for column in columns]
     if len(columns) > 1:
-        said = [f"channel {column}: {patterns([row[column] for row in rows])}" for column in columns]
+        lines = [f"channel {column}: {patterns([row[column] for row in rows])}" for column in columns]
     if masks:
-        said += [f"class {name}: {patterns([row[name] for row in rows if row[name]])}" for name in masks.values()]
+        lines += [f"class {name}: {patterns([row[name] for row in rows if row[name]])}" for name in masks.values()]
     else:
         what = "labels, a file for each object" if variants.way == "objects" else "labels"
-        said.append(f"{what}: {patterns([row['label'] for row in rows if row.get('label')])}")
+        lines.append(f"{what}: {patterns([row['label'] for row in rows if row.get('label')])}")
     used = {(path / row[column]) for row in rows for column in columns}
     beside = [_relative(one, path) for one in pairs.alone if one.unit.path not in used]
     if beside:
-        said.append(f"not read, as no label is theirs: {patterns(beside)}")
+        lines.append(f"not read, as no label is theirs: {patterns(beside)}")
     ambiguous = variants.ambiguous
     if pairs.lost:
         ambiguous += (f"labels that no image was found for: {patterns([_relative(one, path) for one in pairs.lost])}",)
-    return tuple(said), ambiguous
+    return tuple(lines), ambiguous
 
 
 def _first(case: FoundCase, kind: str, path: Path) -> str:

@@ -89,9 +89,9 @@ def mask_columns(rows: Sequence[Mapping[str, str]], kept: Sequence[str] = ()) ->
     if not rows or any(row.get("label") for row in rows):
         return {}
     columns = [c for c in rows[0] if c not in ("case", "label", "group", "split", *kept)]
-    said = {c: match["name"] for c in columns if (match := OF_CLASS.fullmatch(c))}
-    if said:
-        return said
+    named = {c: match["name"] for c in columns if (match := OF_CLASS.fullmatch(c))}
+    if named:
+        return named
     if "image" not in columns and not any(dicom_modality(c) for c in columns):
         return {}
     return {c: c for c in columns if c != "image" and dicom_modality(c) is None}
