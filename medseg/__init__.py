@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from medseg import review
     from medseg.api.model import Model, load_model, load_scan, segment
     from medseg.api.prediction import Prediction
     from medseg.engine.evaluate import evaluate
@@ -75,6 +76,7 @@ __all__ = [
     "plan",
     "predict",
     "read_labels",
+    "review",
     "segment",
     "train",
 ]
@@ -106,6 +108,8 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and no name that
         if name in __all__:
             from importlib import import_module
 
+            if name == "review":  # a package, with functions of its own
+                return import_module("medseg.review")
             return getattr(import_module(_MODULE_OF.get(name, "medseg.errors")), name)
         raise AttributeError(f"module 'medseg' has no attribute '{name}'")
 

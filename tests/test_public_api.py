@@ -17,6 +17,7 @@ from medseg.cli.verb import VERBS
 
 NAMES = {
     "verbs": {"audit", "compare", "convert", "evaluate", "export", "inspect", "plan", "predict", "train"},
+    "packages": {"review"},
     "functions": {"load_model", "load_scan", "read_labels", "segment"},
     "types": {"Evaluation", "Geometry", "LabelMap", "Model", "Prediction", "Scan"},
     "errors": {
@@ -43,7 +44,7 @@ def test_the_list_of_public_names() -> None:
         medseg.nonsense  # noqa: B018
 
 
-@pytest.mark.parametrize("name", sorted(set(medseg.__all__) - {"__version__"}))
+@pytest.mark.parametrize("name", sorted(set(medseg.__all__) - {"__version__"} - NAMES["packages"]))
 def test_each_is_documented(name: str) -> None:
     thing = getattr(medseg, name)
     text = inspect.getdoc(thing) or ""
@@ -55,6 +56,26 @@ def test_each_is_documented(name: str) -> None:
         assert {word for words in documented for word in words.split(", ")} == set(inspect.signature(thing).parameters)
         assert "Returns\n-------" in text, name
         assert "Raises\n------" in text, name
+
+
+@pytest.mark.parametrize("name", medseg.review.__all__)
+def test_functions_of_the_review_are_documented_and_typed(name: str) -> None:
+    function = getattr(medseg.review, name)
+    text = inspect.getdoc(function) or ""
+    documented = set(re.findall(r"^(\w+(?:, \w+)*) : ", text.partition("Returns\n")[0], re.MULTILINE))
+    assert {word for words in documented for word in words.split(", ")} == set(inspect.signature(function).parameters)
+    assert "Raises\n------" in text, name
+    hints = typing.get_type_hints(function)
+    assert typing.Any not in hints.values()
+    assert hints["return"] is not typing.Any
+
+
+def test_reviewing_takes_the_options_of_the_command_line() -> None:
+    from medseg.cli.review import results
+
+    options = {typed_name(one) for one in inspect.signature(results, eval_str=True).parameters.values()}
+    printed = PRINTED | {"more_scans", "quiet", "verbose", "debug"}
+    assert options - printed <= set(inspect.signature(medseg.review.review).parameters)
 
 
 @pytest.mark.parametrize("name", sorted(NAMES["verbs"] | NAMES["functions"]))
@@ -116,6 +137,9 @@ reveal_type(medseg.train("dataset", "out"))
 reveal_type(medseg.evaluate("a", "b", "out"))
 reveal_type(medseg.compare(["a", "b"]))
 reveal_type(medseg.export("labels.nii.gz", "out", format=["nifti"]))
+reveal_type(medseg.review.open("out"))
+reveal_type(medseg.review.open("out").corrections())
+reveal_type(medseg.review.review("out"))
 medseg.nonsense
 """
 

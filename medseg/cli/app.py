@@ -64,7 +64,8 @@ def _register() -> None:
                     command.short_help = _first_sentence(command.callback.__doc__)
                 loaded.group.callback()(log_options)
                 summary = _first_sentence(loaded.group.info.help)
-                app.add_typer(loaded.group, name=name, cls=VerbGroup, short_help=summary, rich_help_panel=title)
+                kind = getattr(loaded, "group_class", VerbGroup)
+                app.add_typer(loaded.group, name=name, cls=kind, short_help=summary, rich_help_panel=title)
             else:
                 function = getattr(loaded, name)
                 summary = _first_sentence(function.__doc__)

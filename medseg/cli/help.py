@@ -47,7 +47,8 @@ class VerbCommand(TyperCommand):
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return what must be typed, then the rest."""
-        arguments = [param for param in self.get_params(ctx) if param.param_type_name == "argument"]
+        shown = (param for param in self.get_params(ctx) if not getattr(param, "hidden", False))
+        arguments = [param for param in shown if param.param_type_name == "argument"]
         pieces = [
             f"{placeholder(param)}{'...' if param.nargs == -1 else ''}" if param.required else f"[{placeholder(param)}]"
             for param in arguments
@@ -80,6 +81,10 @@ class VerbGroup(TyperGroup):
         with _context_in_errors(ctx):
             return super().parse_args(ctx, args)
 
+    def shown_name(self, name: str) -> str:
+        """Return what the list calls a verb."""
+        return name
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return what must be typed."""
         return ["VERB", "[OPTIONS]"]
@@ -94,7 +99,7 @@ class VerbGroup(TyperGroup):
         for name in self.list_commands(ctx):
             command = self.commands[name]
             title = getattr(command, "rich_help_panel", None) or "Verbs"
-            sections.setdefault(title, []).append((name, _unbroken(command.get_short_help_str(200))))
+            sections.setdefault(title, []).append((self.shown_name(name), _unbroken(command.get_short_help_str(200))))
         for title, rows in sections.items():
             with formatter.section(title):
                 formatter.write_dl(rows)
@@ -129,7 +134,7 @@ def _write_description(text: str, formatter: Any) -> None:
 def _write_options(params: Any, ctx: Any, formatter: Any, also: dict[str, str] | None = None) -> None:
     """Write a section for each group; `also` holds the option that stands for an argument, by its name."""
     sections: dict[str, list[tuple[str, str]]] = {}
-    for param in params:
+    for param in (param for param in params if not getattr(param, "hidden", False)):
         group = getattr(param, "rich_help_panel", None) or LOG
         name = f"{spelled(param)}, {(also or {})[param.name]}" if param.name in (also or {}) else spelled(param)
         sections.setdefault(group, []).append((name, _unbroken(_sentences(param, ctx))))

@@ -45,6 +45,15 @@ def draw_preview(
     return _compose(panes, legend[:12], more=max(0, len(legend) - 12))
 
 
+def first_pane(preview: Image.Image, size: int) -> Image.Image:
+    """Cut the first pane out of a preview: the axial plane, or a 2D image without its labels; `size` is its side."""
+    side = (preview.width - 4 * GAP) // 3
+    # What stands below three panes is whole lines of legend; otherwise there are two panes, as wide together.
+    if (preview.height - 3 * GAP - side) % LINE:
+        side = (3 * side + GAP) // 2
+    return preview.crop((GAP, GAP, GAP + side, GAP + side)).resize((size, size), Image.Resampling.LANCZOS)
+
+
 def _layers(
     classes: npt.NDArray[Any], labels: LabelMap, ids: npt.NDArray[Any] | None, instances: Instances | None
 ) -> list[Layer]:

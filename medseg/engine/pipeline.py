@@ -20,6 +20,7 @@ from medseg.types.scan import Discovery, FoundScan
 from medseg.types.series_criteria import SeriesCriteria
 from medseg.types.stage import (
     Checking,
+    Documented,
     Identified,
     Preparable,
     Reporting,
@@ -124,6 +125,10 @@ class Pipeline:
         return sorted(
             {case for step in self.each if isinstance(step.stage, Trained) for case in step.stage.trained_on()}
         )
+
+    def card_summaries(self) -> list[Mapping[str, Any]]:
+        """Return what readers of the results must know of each model."""
+        return [step.stage.card_summary() for step in self.each if isinstance(step.stage, Documented)]
 
     def series_criteria(self) -> SeriesCriteria | None:
         """Which series of a DICOM study suit the first of the stages that are made for one kind of scan."""

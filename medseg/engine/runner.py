@@ -106,7 +106,11 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
                 if found.case_id not in ended
             }
             result = _result(work, discovery, ended | others)
-            identity = {**work.identity, "trained_on": pipeline.trained_on()}
+            identity = {
+                **work.identity,
+                "models": pipeline.card_summaries(),
+                "trained_on": pipeline.trained_on(),
+            }
             write_run_file(result, identity, started, is_over=is_over)
             write_sources(result, inputs, discovery)
             for step in pipeline.finish:

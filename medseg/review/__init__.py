@@ -1,1 +1,35 @@
-"""What people look at and hand over: what is in a folder, what is wrong with a dataset, labels for radiologists."""
+"""What people look at and hand over: folders, datasets, labels for radiologists, and the review of results.
+
+>>> import medseg
+>>> with medseg.review.open("results") as review:  # doctest: +SKIP
+...     [(case, review.case(case).state) for case in review.cases()]
+
+`open` gives the cases, revisions and verdicts of a review; `review` shows it in a browser. Both are fetched when they
+are first used, so that importing medseg stays quick.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from medseg.review.opening import open_review as open
+    from medseg.review.review_page import review
+    from medseg.review.review_status import status
+
+__all__ = ["open", "review", "status"]
+
+if not TYPE_CHECKING:  # a type checker sees the imports above
+    _PLACES = {
+        "open": ("medseg.review.opening", "open_review"),
+        "review": ("medseg.review.review_page", "review"),
+        "status": ("medseg.review.review_status", "status"),
+    }
+
+    def __getattr__(name: str) -> object:
+        if name in _PLACES:
+            from importlib import import_module
+
+            module, attribute = _PLACES[name]
+            return getattr(import_module(module), attribute)
+        raise AttributeError(f"module 'medseg.review' has no attribute '{name}'")

@@ -25,9 +25,6 @@ create table if not exists events(
 create index if not exists events_of_case on events(case_id, n);
 create table if not exists windows(
     window text primary key, case_id text not null, who text not null, until real not null);
-create table if not exists drafts(
-    file text primary key, case_id text not null, who text not null, window text not null, base integer not null,
-    t text not null);
 """
 
 

@@ -65,19 +65,30 @@ class ScanFinder:
             "its scan was not found", where=case_id, fix="Give the folder that holds it with --scans DIRECTORY."
         )
 
-    def _candidates(self, case_id: str) -> Iterator[tuple[FoundScan, bool]]:
-        """Scans that may be the case's, the likeliest first, and whether each has its name or its place."""
-        tried: set[tuple[Path, ...]] = set()
+    def is_likely(self, case_id: str) -> bool:
+        """Whether something has the case's name or place; its content is looked at when the case is opened."""
+        return any(True for _ in self._near(case_id)) or any(found.case_id == case_id for found in self._found_below())
+
+    def _near(self, case_id: str) -> Iterator[Path]:
         place = self._places.get(case_id)
         for root in self._roots if place else ():
             near = root / str(place) if root.is_dir() else root.with_name(str(place))
-            if near.exists() and near != root:
-                for found in _found([near]):
-                    tried.add(found.files)
-                    yield found, True
+            if near.exists() and near != root.parent:
+                yield near
+
+    def _found_below(self) -> tuple[FoundScan, ...]:
         if self._all is None:
             self._all = _found(self._roots)
-        for found in sorted(self._all, key=lambda found: found.case_id != case_id):
+        return self._all
+
+    def _candidates(self, case_id: str) -> Iterator[tuple[FoundScan, bool]]:
+        """Scans that may be the case's, the likeliest first, and whether each has its name or its place."""
+        tried: set[tuple[Path, ...]] = set()
+        for near in self._near(case_id):
+            for found in _found([near]):
+                tried.add(found.files)
+                yield found, True
+        for found in sorted(self._found_below(), key=lambda found: found.case_id != case_id):
             if found.files not in tried:
                 yield found, found.case_id == case_id
 

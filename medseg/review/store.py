@@ -45,6 +45,7 @@ from medseg.types import LabelMap, Source
 from medseg.types.scan import FoundScan
 
 REVIEW, DATABASE = "review", "review.sqlite"
+CASES_IN_MEMORY = 2
 LONGEST_NAME, LONGEST_COMMENT = 64, 2000
 
 
@@ -94,6 +95,7 @@ class Store:
                 where=folder / DATABASE,
                 fix="Restore it from a backup; `medseg review verify` lists everything that was changed.",
             )
+        self._model_labels: dict[tuple[str, str], LabelMap] = {}  # of the cases read last; saves compare with them
         self._lock = StoreLock(folder, self._tidy if broken is None else lambda: None)
 
     def __repr__(self) -> str:
@@ -109,8 +111,6 @@ class Store:
         """Close the database."""
         self._lock.release()
         self.log.close()
-
-    # ------------------------------------------------------------------------------------------------- what there is
 
     def cases(self) -> tuple[str, ...]:
         """Return the ids of all cases with labels, and of those that were reviewed and have none any more."""
@@ -146,6 +146,11 @@ class Store:
             case_id: self._case(case_id, results.get(case_id), events[case_id], reader) for case_id in sorted(events)
         }
 
+    def corrections(self, reader: str | None = None) -> tuple[Revision, ...]:
+        """Return the newest revision of every case whose labels a person changed: what, by whom, and by how much."""
+        cases = self.all_cases(reader).values()
+        return tuple(case.newest for case in cases if case.newest is not None and case.is_corrected)
+
     def result(self, case_id: str) -> CaseResult:
         """Return what the model made of a case.
 
@@ -174,11 +179,16 @@ class Store:
     def model_labels(self, case_id: str) -> LabelMap:
         """Read the labels a model made, on the grid of the scan's own file."""
         result = self.result(case_id)
+        key = (case_id, result.model_sha256)
+        if key in self._model_labels:
+            return self._model_labels[key]
         labels = read_labels(label_files.checked(result.labels_path, result.model_sha256))
-        if result.labels_path.suffix != ".dcm":
-            return labels
-        # A DICOM object holds the slices that have labels, and no others.
-        return regrid(labels, read_scan(self.scan(case_id)).geometry, where=result.labels_path.name)
+        if result.labels_path.suffix == ".dcm":
+            # A DICOM object holds the slices that have labels, and no others.
+            labels = regrid(labels, read_scan(self.scan(case_id)).geometry, where=result.labels_path.name)
+        labels.array.setflags(write=False)
+        self._model_labels = {**dict(list(self._model_labels.items())[1 - CASES_IN_MEMORY :]), key: labels}
+        return labels
 
     def labels(self, case_id: str, revision: int | None = None, reader: str | None = None) -> LabelMap:
         """Read a revision of a case's labels, the newest without a number; 0 is the model's labels.
@@ -206,8 +216,6 @@ class Store:
             )
         return found
 
-    # ---------------------------------------------------------------------------------------------- what is recorded
-
     def save_labels(
         self,
         case_id: str,
@@ -218,6 +226,7 @@ class Store:
         origin: str,
         reader: str | None = None,
         instances: npt.NDArray[Any] | None = None,
+        seconds: float | None = None,
     ) -> Revision:
         """Save labels as a new revision; it is on the disk when this returns.
 
@@ -237,6 +246,8 @@ class Store:
             The reader, in a blinded reading.
         instances : ndarray of int, shape (X, Y, Z), optional
             Ids of objects; 0 is background.
+        seconds : float, optional
+            How long the person worked on the case, where that is known.
 
         Raises
         ------
@@ -271,6 +282,7 @@ class Store:
                 "sha256": label_files.file_hash(part),
                 "base": expected,
                 "origin": origin,
+                "seconds": seconds,
                 "model_sha256": result.model_sha256,
                 "input_sha256": result.input_sha256,
                 "classes": label_files.table_to_json(labels.table),
@@ -364,11 +376,12 @@ class Store:
         check_name(who)
         return self.log.append(who, case_id, kind, body)
 
-    # -------------------------------------------------------------------------------------------- whether it is whole
+    def verify(self, expect: str | None = None) -> tuple[Finding, ...]:
+        """Walk the chain of events and the files of all revisions; return everything that is not as it was left.
 
-    def verify(self) -> tuple[Finding, ...]:
-        """Walk the chain of events and the files of all revisions; return everything that is not as it was left."""
-        return tuple(verification.verify(self.log, self.folder))
+        `expect` is the hash of an event that was written down elsewhere, and must be there.
+        """
+        return tuple(verification.verify(self.log, self.folder, expect))
 
     def _tidy(self) -> None:
         """Delete what a killed process left: files half written, and files whose event was never committed."""

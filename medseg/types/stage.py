@@ -117,6 +117,15 @@ class Trained(Protocol):
 
 
 @runtime_checkable
+class Documented(Protocol):
+    """A stage whose results are made by something that has a card."""
+
+    def card_summary(self) -> Mapping[str, Any]:
+        """Return what a reader of the results must know of it: what it is for, its limits and its measured Dice."""
+        ...
+
+
+@runtime_checkable
 class Selective(Protocol):
     """A stage made for one kind of scan."""
 

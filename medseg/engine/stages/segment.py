@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from medseg.infer.gate.gate import segment_if_suitable
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.files.scratch import Scratch
+from medseg.models.card_summary import summary
 from medseg.models.package import ModelPackage
 from medseg.tracking.resolve import resolve_model
 from medseg.types import Case, Prediction
@@ -57,6 +59,10 @@ class Segment:
     def trained_on(self) -> tuple[str, ...]:
         """Return the cases that the model's card names."""
         return self.package.card.training.trained_on
+
+    def card_summary(self) -> Mapping[str, Any]:
+        """Return the essence of the model's card."""
+        return {**summary(self.package.card), "sha256": self.package.hash}
 
     def series_criteria(self) -> SeriesCriteria | None:
         """Return the series the model's card describes; several channels are not taken from one series."""

@@ -1,0 +1,91 @@
+"""`medseg review status`: where a review stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from medseg.cli.options import INPUT, JsonOption, argument
+from medseg.cli.verb import print_json
+
+if TYPE_CHECKING:
+    from medseg.review.review_status import ReviewStatus
+
+
+def status(
+    folder: Annotated[
+        Path, argument(INPUT, "DIR", help="Output folder that is reviewed.", exists=True, file_okay=False)
+    ],
+    json: JsonOption = False,
+) -> int:
+    """Say how many cases are judged and how, and the error rate of a random sample.
+
+    Prints a tab-separated line a case: case id, state, revision, reader, reason; the sums go to the log.
+
+    Example: medseg review status results
+    """
+    import logging
+
+    from medseg.review.review_status import status as review_status
+
+    found = review_status(folder)
+    if json:
+        print_json(_as_json(found))
+        return 0
+    for case in found.cases.values():
+        given = case.verdict
+        who, reason = ("", "") if given is None else (given.who, given.reason or "")
+        typer.echo("\t".join((case.case_id, case.state, str(case.revision), who, reason)))
+    log = logging.getLogger("medseg.review")
+    counts = ", ".join(f"{count} {state}" for state, count in found.counts.items() if count)
+    log.info("%d of %d judged: %s; %d corrected", found.judged, len(found.cases), counts, found.corrected)
+    if found.sample is not None:
+        log.info("%s", _sentence(found))
+    return 0
+
+
+def _sentence(found: ReviewStatus) -> str:
+    """What the sample says."""
+    sample = found.sample
+    if sample is None or sample.rate is None or sample.interval is None:
+        return "of the random sample no case is judged yet"
+    low, high = sample.interval
+    figures = f"{sample.rate:.1%} (95% interval {low:.1%} to {high:.1%})"
+    text = f"random sample of {sample.size} of {sample.population}: {sample.wrong} of {sample.judged} wrong, {figures}"
+    return text if sample.is_complete else f"{text}; not all are judged, so that the rate may be biased"
+
+
+def _as_json(found: ReviewStatus) -> dict[str, Any]:
+    sample = found.sample
+    return {
+        "judged": found.judged,
+        "counts": found.counts,
+        "corrected": found.corrected,
+        "reasons": found.reasons,
+        "sample": None
+        if sample is None
+        else {
+            "size": sample.size,
+            "population": sample.population,
+            "judged": sample.judged,
+            "wrong": sample.wrong,
+            "error_rate": sample.rate,
+            "interval_95": sample.interval,
+            "is_complete": sample.is_complete,
+        },
+        "events": found.events,
+        "head": found.head,
+        "cases": [
+            {
+                "case_id": case.case_id,
+                "state": case.state,
+                "revision": case.revision,
+                "is_corrected": case.is_corrected,
+                "review_priority": case.review_priority,
+                "verdict": None if case.verdict is None else vars(case.verdict),
+            }
+            for case in found.cases.values()
+        ],
+    }

@@ -1,0 +1,46 @@
+"""`medseg review verify`: whether a review is as it was left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medseg.cli.options import INPUT, WHAT, JsonOption, argument, option
+from medseg.cli.verb import print_json
+
+CHANGED = 3
+
+
+def verify(
+    folder: Annotated[
+        Path, argument(INPUT, "DIR", help="Output folder that is reviewed.", exists=True, file_okay=False)
+    ],
+    expect: Annotated[
+        str | None,
+        option(
+            WHAT, "--expect", help="Hash that was printed before: everything up to it must be there.", metavar="HASH"
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> int:
+    """Check the audit trail, event by event, and every saved file, byte by byte.
+
+    Prints what is not as it was left, then the newest hash; write that down elsewhere, and it vouches for everything
+    before it. Exit code: 0 all as it was left, 3 something was changed.
+
+    Example: medseg review verify results
+    """
+    from medseg.review.store import open_store
+
+    with open_store(folder, check=False) as store:
+        findings = [str(finding) for finding in store.verify(expect)]
+        count, head = store.log.head
+    if json:
+        print_json({"findings": findings, "events": count, "head": head})
+    else:
+        for finding in findings:
+            typer.echo(finding)
+        typer.echo(f"{count} events, the newest has the hash {head}")
+    return CHANGED if findings else 0

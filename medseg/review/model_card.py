@@ -1,0 +1,18 @@
+"""What the card of the model says that made the results, as their `run.json` holds it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def model_summary(results: Path) -> Mapping[str, Any] | None:
+    """Return the essence of the model's card; None in results of a version that did not keep it."""
+    try:
+        content = json.loads((results / "run.json").read_text(encoding="utf-8"))
+        models = content["models"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return models[0] if isinstance(models, list) and models and isinstance(models[0], dict) else None

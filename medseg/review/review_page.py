@@ -1,0 +1,143 @@
+"""The review in a browser: worklist, scans, corrections and verdicts, served to this machine alone."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import secrets
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Ge, Le
+
+from medseg.config.arguments import check_arguments, listed
+from medseg.config.bounds import AtLeast1, Duration
+from medseg.errors import UsageError
+from medseg.review.review_status import ReviewStatus, status_of
+from medseg.review.sample import draw_sample
+from medseg.review.server.listening import LOOPBACK, allowed_hosts, check_address, listen
+from medseg.review.store import check_name, open_store
+
+log = logging.getLogger("medseg.review")
+Port = Annotated[int, Ge(0), Le(65535)]
+
+
+@check_arguments
+def review(
+    folder: Path | str,
+    *,
+    scans: Sequence[Path | str] | Path | str = (),
+    reviewer: str | None = None,
+    blind: bool = False,
+    blind_model: bool = False,
+    sample: AtLeast1 | None = None,
+    port: Port = 0,
+    host: str = LOOPBACK,
+    allow_host: Sequence[str] | str = (),
+    tls_cert: Path | str | None = None,
+    tls_key: Path | str | None = None,
+    trust_header: str | None = None,
+    idle: Duration = "8h",
+    no_browser: bool = False,
+    announce: Callable[[str], object] | None = None,
+) -> ReviewStatus:
+    """Show results to a reader in a browser, and record corrections and verdicts, until a signal or an idle time.
+
+    Parameters
+    ----------
+    folder : path
+        The ``--out`` of `medseg predict`.
+    scans : path or sequence of path
+        Where the scans are, if they were moved since.
+    reviewer : str, optional
+        Who reads; the name of the user of this machine by default.
+    blind : bool
+        Show the reader their own corrections and verdicts only, and the cases in an order of their own.
+    blind_model : bool
+        Hide the model's labels too, so that the reader draws unaided.
+    sample : int, optional
+        Read so many cases drawn at random, for an unbiased error rate.
+    port : int
+        Port to listen on; 0 for any that is free.
+    host : str
+        Address to listen on; any but this machine's own needs TLS.
+    allow_host : str or sequence of str
+        Further names that browsers may call this server by.
+    tls_cert, tls_key : path, optional
+        Certificate and its key, in PEM.
+    trust_header : str, optional
+        Header in which a proxy that has checked who it is names the reader, in place of the key.
+    idle : str or float
+        Stop after this time without a request, for instance ``"8h"``; a number is of seconds.
+    no_browser : bool
+        Do not open a browser.
+    announce : callable, optional
+        Takes the address with its key; by default it is printed.
+
+    Returns
+    -------
+    ReviewStatus
+        Where the review stands when the server stops.
+
+    Raises
+    ------
+    UsageError
+        When there are no such results, the address cannot be used, or needs TLS.
+    InputError
+        When the audit trail is not as it was written.
+    """
+    import uvicorn
+
+    from medseg.review.server.app import ReviewApp
+    from medseg.review.server.idle import stop_when_idle
+    from medseg.review.server.reading import Reading
+    from medseg.review.server.security import Access
+    from medseg.training.options import seconds_of
+
+    who = getpass.getuser() if reviewer is None else reviewer
+    check_name(who)
+    certificate, key_file = (None if path is None else Path(path) for path in (tls_cert, tls_key))
+    check_address(host, certificate, key_file)
+    with open_store(Path(folder), create=True, scans=[Path(path) for path in listed(scans)]) as store:
+        if not store.results.cases():
+            raise UsageError(
+                "no case has labels to review", where=folder, fix="Give the --out of `medseg predict`, not its parent."
+            )
+        drawn = None if sample is None else draw_sample(store, sample, who)
+        with listen(host, port) as opened:
+            port = int(opened.getsockname()[1])
+            key = secrets.token_urlsafe(24)
+            scheme = "http" if certificate is None else "https"
+            names = tuple(listed(allow_host))
+            access = Access(key, port, allowed_hosts(host, port, names), scheme, trust_header)
+            app = ReviewApp(Reading(store, who, blind, blind_model, drawn), access)
+            config = uvicorn.Config(
+                app.asgi(),
+                log_level="critical",
+                access_log=False,
+                server_header=False,
+                ws="none",
+                lifespan="off",
+                ssl_certfile=certificate,
+                ssl_keyfile=key_file,
+                timeout_graceful_shutdown=5,
+            )
+            server = uvicorn.Server(config)
+            shown = names[0] if names else host
+            address = f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}/"
+            address += "" if trust_header is not None else f"?key={key}"
+            (announce or _print)(address)
+            if not no_browser:
+                threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+            with stop_when_idle(server, access, seconds_of(idle)):
+                server.run(sockets=[opened])
+        return status_of(store)
+
+
+def _print(address: str) -> None:
+    sys.stdout.write(f"{address}\n")
+    sys.stdout.flush()

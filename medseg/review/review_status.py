@@ -1,0 +1,80 @@
+"""Where a review stands: how many cases are judged and how, and what a random sample says of the rest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from medseg.config.arguments import check_arguments
+from medseg.review.review_case import ReviewCase, State
+from medseg.review.sample import ErrorRate, error_rate, newest_sample
+from medseg.review.store import Store, open_store
+
+
+@dataclass(frozen=True)
+class ReviewStatus:
+    """Where a review stands."""
+
+    cases: Mapping[str, ReviewCase]
+    sample: ErrorRate | None  # of the sample drawn last
+    events: int
+    head: str  # hash of the newest event
+
+    def __repr__(self) -> str:
+        return f"ReviewStatus({self.judged} of {len(self.cases)} judged)"
+
+    @property
+    def counts(self) -> dict[State, int]:
+        """Number of cases in each state."""
+        found = Counter(case.state for case in self.cases.values())
+        states: tuple[State, ...] = ("accepted", "rejected", "open", "open, model changed")
+        return {name: found[name] for name in states}
+
+    @property
+    def judged(self) -> int:
+        """Number of cases with a verdict that counts."""
+        return sum(case.is_judged for case in self.cases.values())
+
+    @property
+    def corrected(self) -> int:
+        """Number of cases whose labels differ from the model's."""
+        return sum(case.is_corrected for case in self.cases.values())
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why cases are rejected, and how many for each reason, the commonest first."""
+        given = (case.verdict for case in self.cases.values() if case.state == "rejected")
+        return dict(Counter(verdict.reason or "" for verdict in given if verdict is not None).most_common())
+
+
+def status_of(store: Store) -> ReviewStatus:
+    """Return where an open review stands."""
+    cases, sample, head = store.all_cases(), newest_sample(store), store.log.head
+    return ReviewStatus(cases, None if sample is None else error_rate(sample, cases), *head)
+
+
+@check_arguments
+def status(folder: Path | str) -> ReviewStatus:
+    """Say where the review of a folder of results stands.
+
+    Parameters
+    ----------
+    folder : path
+        The ``--out`` of `medseg predict`.
+
+    Returns
+    -------
+    ReviewStatus
+        Every case with its state, and the error rate of the sample drawn last.
+
+    Raises
+    ------
+    UsageError
+        When nothing was reviewed there yet.
+    InputError
+        When the audit trail is not as it was written.
+    """
+    with open_store(Path(folder)) as store:
+        return status_of(store)

@@ -1,0 +1,223 @@
+"""The paths of the server: the page's files, worklist, scans, labels and verdicts."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections import defaultdict
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from medseg.errors import UsageError
+from medseg.review.review_case import RevisionConflict
+from medseg.review.server.case_images import CaseImages
+from medseg.review.server.case_view import CaseView
+from medseg.review.server.messages import (
+    answer_part,
+    answered,
+    base_revision,
+    read_body,
+    read_verdict,
+    revision_number,
+    seconds_worked,
+)
+from medseg.review.server.page_files import INDEX, page_files
+from medseg.review.server.reading import Reading
+from medseg.review.server.security import Access, Guard
+from medseg.review.server.transport import largest_body, unpack
+from medseg.types import LabelMap
+
+ORIGIN = "medseg review"
+LARGEST_VERDICT = 16_384
+
+
+class ReviewApp:
+    """Answers requests on one reading."""
+
+    def __init__(self, reading: Reading, access: Access) -> None:
+        self.reading, self.access = reading, access
+        self.images = CaseImages(reading)
+        self.view = CaseView(reading, self.images)
+        self._files = page_files()
+        # Saves and verdicts on a case are done in the order in which they come.
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._shown: dict[tuple[str, str], str] = {}  # the model's labels that a reader was last shown
+
+    def asgi(self) -> Guard:
+        """Return the application, guarded."""
+        case = "/api/case/{case_id}"
+        routes = [
+            Route("/", self.page),
+            Route("/api/worklist", self.worklist),
+            Route(case, self.case),
+            Route(f"{case}/image", self.image),
+            Route(f"{case}/labels", self.labels, methods=["GET"]),
+            Route(f"{case}/labels", self.save, methods=["PUT"]),
+            Route(f"{case}/instances", self.instances),
+            Route(f"{case}/thumbnail", self.thumbnail),
+            Route(f"{case}/verdict", self.verdict, methods=["POST"]),
+            *(Route(f"/{name}", self.file) for name in self._files if name != INDEX),
+        ]
+        return Guard(Starlette(routes=routes), self.access)
+
+    async def page(self, request: Request) -> Response:
+        """Swap the key of the printed address for a cookie; give the page to whoever has it."""
+        if "key" in request.query_params:
+            answer = RedirectResponse("/", 303)
+            if self.access.has_key(request.query_params["key"]):
+                secure = self.access.scheme == "https"
+                answer.set_cookie(
+                    self.access.cookie, self.access.key, httponly=True, samesite="strict", path="/", secure=secure
+                )
+            return answer
+        return await self.file(request)
+
+    async def file(self, request: Request) -> Response:
+        """Give one of the page's files, by the list of those that there are."""
+        found = self._files.get(request.url.path.removeprefix("/") or INDEX)
+        if found is None:
+            return PlainTextResponse("There is no such file.", 404)
+        return Response(found[0], media_type=None, headers={"content-type": found[1]})
+
+    @answered
+    async def worklist(self, request: Request) -> Response:
+        """Give the cases in order."""
+        return JSONResponse(await run_in_threadpool(self.view.worklist, self._who(request)))
+
+    @answered
+    async def case(self, request: Request) -> Response:
+        """Give what there is to know of a case."""
+        case_id, who = await self._known(request), self._who(request)
+        is_opened = "prefetch" not in request.query_params
+        found = await run_in_threadpool(self.view.case, case_id, who, is_opened=is_opened)
+        self._shown[who, case_id] = found["model_sha256"]
+        return JSONResponse(found)
+
+    @answered
+    async def image(self, request: Request) -> Response:
+        """Give the scan, or the part of it that is asked for."""
+        case_id = await self._known(request)
+        return answer_part(request, (await run_in_threadpool(self.images.image, case_id)).file)
+
+    @answered
+    async def labels(self, request: Request) -> Response:
+        """Give the newest labels; with ``?of=model`` the model's, with ``?revision=N`` those of a revision."""
+        case_id, who = await self._known(request), self._who(request)
+        number = await self._revision(request, case_id, who)
+        found = await run_in_threadpool(self.images.labels, case_id, number, who)
+        answer = answer_part(request, found.file)
+        answer.headers["etag"] = f'"{number}"'
+        return answer
+
+    @answered
+    async def instances(self, request: Request) -> Response:
+        """Give the ids of objects."""
+        case_id, who = await self._known(request), self._who(request)
+        number = await self._revision(request, case_id, who)
+        found = await run_in_threadpool(self.images.instances, case_id, number, who)
+        return PlainTextResponse("The case has no objects.", 404) if found is None else answer_part(request, found.file)
+
+    @answered
+    async def thumbnail(self, request: Request) -> Response:
+        """Give a small preview of the case."""
+        case_id = await self._known(request)
+        path = self.reading.store.result(case_id).folder / "preview.png"
+        if self.reading.blind_model or not path.is_file():
+            return PlainTextResponse("The case has no preview.", 404)
+
+        def draw() -> bytes:
+            from PIL import Image
+
+            from medseg.draw.preview import first_pane
+
+            stream = io.BytesIO()
+            with Image.open(path) as preview:
+                first_pane(preview, 96).save(stream, "PNG")
+            return stream.getvalue()
+
+        content = await run_in_threadpool(draw)
+        return Response(content, media_type="image/png", headers={"cache-control": "private, max-age=60"})
+
+    @answered
+    async def save(self, request: Request) -> Response:
+        """Save labels over the revision that `If-Match` names."""
+        case_id, who, base = await self._known(request), self._who(request), base_revision(request)
+        if request.headers.get("content-encoding", "gzip").lower() not in ("gzip", "identity"):
+            return PlainTextResponse("Only gzip is inflated.", 415)
+        async with self._turns[case_id]:
+            model = await run_in_threadpool(self.reading.store.model_labels, case_id)
+            body = await read_body(request, largest_body(model.geometry))
+
+            def work() -> dict[str, Any]:
+                drawn = unpack(body, model.geometry)
+                saved = self.reading.store.save_labels(
+                    case_id,
+                    LabelMap(drawn.labels, model.geometry, model.table),
+                    who=who,
+                    expected=base,
+                    origin=ORIGIN,
+                    reader=self.reading.reader(who),
+                    instances=drawn.ids,
+                    seconds=seconds_worked(request.headers.get("x-seconds")),
+                )
+                found = {"revision": saved.number, "sha256": saved.sha256, "volume_ml": dict(saved.volume_ml)}
+                if self.reading.blind_model:
+                    return found
+                compared = {"changed_voxels": saved.changed_voxels, "dice_with_model": dict(saved.dice_with_model)}
+                return {**found, **compared}
+
+            answer = JSONResponse(await run_in_threadpool(work))
+        answer.headers["etag"] = f'"{json.loads(bytes(answer.body))["revision"]}"'
+        return answer
+
+    @answered
+    async def verdict(self, request: Request) -> Response:
+        """Record a verdict on the revision that it names."""
+        case_id, who = await self._known(request), self._who(request)
+        async with self._turns[case_id]:
+            given = read_verdict(await read_body(request, LARGEST_VERDICT))
+            store = self.reading.store
+
+            def work() -> dict[str, Any]:
+                if self.reading.blind_model and given["revision"] == 0:
+                    raise UsageError("nothing is drawn yet", fix="Save labels of your own, and judge those.")
+                shown = self._shown.get((who, case_id))
+                if shown is not None and shown != store.result(case_id).model_sha256:
+                    raise RevisionConflict(
+                        "the model's labels changed since they were shown", fix="Open the case again."
+                    )
+                reader = self.reading.reader(who)
+                store.verdict(case_id, who=who, reader=reader, **given)
+                n, digest = store.log.head
+                return {"n": n, "hash": digest, "state": store.case(case_id, reader).state}
+
+            return JSONResponse(await run_in_threadpool(work))
+
+    def _who(self, request: Request) -> str:
+        """The reader: whom a trusted proxy names, or whoever started the server."""
+        if self.access.trust_header is not None:
+            return request.headers[self.access.trust_header]
+        return self.reading.reviewer
+
+    async def _known(self, request: Request) -> str:
+        """Look the case of a request up; an id that is not on the worklist leads nowhere."""
+        case_id = str(request.path_params["case_id"])
+        if not await run_in_threadpool(self.reading.is_listed, case_id):
+            raise HTTPException(404, "There is no such case.")
+        return case_id
+
+    async def _revision(self, request: Request, case_id: str, who: str) -> int:
+        if request.query_params.get("of") == "model":
+            return 0
+        asked = request.query_params.get("revision")
+        if asked is not None:
+            return revision_number(asked, "revision")
+        case = await run_in_threadpool(self.reading.store.case, case_id, self.reading.reader(who))
+        return case.revision

@@ -1,0 +1,114 @@
+"""What the page is told of cases: nothing of the patient, and nothing that a blinded reader must not know."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from medseg.review.events import Event
+from medseg.review.model_card import model_summary
+from medseg.review.review_case import REASONS, ReviewCase, Verdict, seen_by
+from medseg.review.server.case_images import CaseImages
+from medseg.review.server.reading import Reading
+from medseg.types.axis_order import nearest_ras
+
+OPEN_SECONDS = 45  # how long a case counts as open in a window that has not asked for it again
+# Keys of an event's body that the page shows.
+SHOWN = ("revision", "reason", "comment", "changed_voxels", "origin", "base")
+
+
+class CaseView:
+    """Describes the cases of a reading."""
+
+    def __init__(self, reading: Reading, images: CaseImages) -> None:
+        self.reading, self.images = reading, images
+        self._process = f"{os.getpid()}-{secrets.token_hex(4)}"
+
+    def worklist(self, who: str) -> dict[str, Any]:
+        """Return the cases in order, and how the reading is done."""
+        reading = self.reading
+        cases = reading.worklist(who)
+        finder = reading.store.finder
+        return {
+            "cases": [self._row(case) for case in cases],
+            "judged": sum(case.is_judged for case in cases),
+            "reasons": REASONS,
+            "reviewer": who,
+            "blind": reading.reader(who) is not None,
+            "blind_model": reading.blind_model,
+            "sample": None if reading.sample is None else len(reading.sample.case_ids),
+            "missing": [case.case_id for case in cases if not finder.is_likely(case.case_id)],
+        }
+
+    def case(self, case_id: str, who: str, *, is_opened: bool = True) -> dict[str, Any]:
+        """Return all that the page needs to know of a case."""
+        reading, store = self.reading, self.reading.store
+        case, result = store.case(case_id, reading.reader(who)), store.result(case_id)
+        image, model = self.images.image(case_id), store.model_labels(case_id)
+        order, geometry = nearest_ras(image.geometry), image.geometry
+        rows = self.images.rows(case_id)
+        return {
+            **self._row(case),
+            "model_sha256": case.model_sha256,
+            # Axis i of what is sent is axis axes[i] of the scan's own file, backwards where flipped[i].
+            "axes": order.permutation,
+            "flipped": order.flips,
+            "shape": order.select(geometry.shape),
+            "spacing": order.select(geometry.spacing),
+            "affine": order.geometry(geometry).affine.tolist(),
+            "orientation": geometry.orientation,
+            "is_2d": image.is_2d,
+            "modality": image.modality,
+            "voxel_ml": geometry.voxel_volume / 1000,
+            "classes": [{"value": c.value, "name": c.name, "color": list(c.color)} for c in model.table],
+            "notes": [] if reading.blind_model else result.content["notes"],
+            "model_volumes": None if reading.blind_model else result.content["volumes"],
+            "card": model_summary(store.results.folder),
+            "instances": None if rows is None else [asdict(row) for row in rows],
+            "elsewhere": self._elsewhere(case_id, who, is_opened=is_opened),
+            "events": [self._event(event) for event in self._visible(store.events(case_id), who)],
+        }
+
+    def _row(self, case: ReviewCase) -> dict[str, Any]:
+        hidden = self.reading.blind_model
+        has_thumbnail = "preview.png" in self.reading.store.result(case.case_id).content["outputs"]
+        return {
+            "case_id": case.case_id,
+            "state": case.state,
+            "is_corrected": case.newest is not None if hidden else case.is_corrected,
+            "revision": case.revision,
+            "verdict": None if case.verdict is None else self._verdict(case.verdict),
+            "review_priority": None if hidden else case.review_priority,
+            "warnings": [] if hidden else case.warnings,
+            "thumbnail": None if hidden or not has_thumbnail else f"/api/case/{case.case_id}/thumbnail",
+        }
+
+    def _verdict(self, given: Verdict) -> dict[str, Any]:
+        names = ("kind", "revision", "reason", "comment", "who", "t", "n")
+        return {name: getattr(given, name) for name in names}
+
+    def _visible(self, events: Sequence[Event], who: str) -> list[Event]:
+        return seen_by(events, self.reading.reader(who))
+
+    def _event(self, event: Event) -> dict[str, Any]:
+        hidden = {"changed_voxels"} if self.reading.blind_model else set()
+        body = {name: event.body[name] for name in SHOWN if name in event.body and name not in hidden}
+        return {"n": event.n, "t": event.t, "who": event.who, "kind": event.kind, "body": body}
+
+    def _elsewhere(self, case_id: str, who: str, *, is_opened: bool) -> str | None:
+        """Who else has the case open, by another server or as another reader; nobody in a blinded reading."""
+        if self.reading.reader(who) is not None:
+            return None
+        log, now, mine = self.reading.store.log, time.time(), f"{self._process}/{who}"
+        if is_opened:
+            with log.transaction() as database:
+                database.execute("delete from windows where until<?", (now,))
+                row = (f"{mine}/{case_id}", case_id, who, now + OPEN_SECONDS)
+                database.execute("insert or replace into windows values(?,?,?,?)", row)
+        query = "select window, who from windows where case_id=? and until>=?"
+        others = [name for window, name in log.rows(query, (case_id, now)) if not window.startswith(f"{mine}/")]
+        return others[0] if others else None

@@ -1,0 +1,58 @@
+"""One reading of a folder of results: who reads, which cases, in what order, and what they may see."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from medseg.review.review_case import ReviewCase
+from medseg.review.sample import Sample
+from medseg.review.store import Store
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a folder is read.
+
+    Parameters
+    ----------
+    store : Store
+        What is recorded.
+    reviewer : str
+        Who reads, where no proxy says so.
+    blind : bool
+        Whether a reader sees their own events only, in an order of their own.
+    blind_model : bool
+        Whether the model's labels are hidden too, so that a reader draws unaided.
+    sample : Sample, optional
+        The cases to read, of a random sample.
+    """
+
+    store: Store
+    reviewer: str
+    blind: bool = False
+    blind_model: bool = False
+    sample: Sample | None = None
+
+    def reader(self, who: str) -> str | None:
+        """Whose events count."""
+        return who if self.blind or self.blind_model else None
+
+    def is_listed(self, case_id: str) -> bool:
+        """Whether a case is on the worklist."""
+        if self.sample is not None and case_id not in self.sample.case_ids:
+            return False
+        return self.store.results.case(case_id) is not None
+
+    def worklist(self, who: str) -> list[ReviewCase]:
+        """Return the cases with labels, in the order they are to be read in."""
+        cases = [case for case in self.store.all_cases(self.reader(who)).values() if case.model_sha256 is not None]
+        if self.sample is not None:
+            drawn = {case_id: place for place, case_id in enumerate(self.sample.case_ids)}
+            cases = [case for case in cases if case.case_id in drawn]
+        if self.reader(who) is not None:
+            # An order of priority would tell what the model found difficult, and one order for all tires all alike.
+            return sorted(cases, key=lambda case: hashlib.sha256(f"{who}\n{case.case_id}".encode()).digest())
+        if self.sample is not None:
+            return sorted(cases, key=lambda case: drawn[case.case_id])
+        return sorted(cases, key=lambda case: (-case.review_priority, case.case_id))

@@ -1,0 +1,212 @@
+"""`medseg review` by the command line: the page's process, where the review stands, and whether it is whole."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import requests
+from review_server import WRITE, nifti
+from reviewed_results import make_results
+
+import medseg
+from medseg.cli.app import run
+from medseg.review.sample import draw_sample
+from medseg.review.store import open_store
+
+CASE = "scan_0"
+
+
+class Page:
+    """A server process."""
+
+    def __init__(self, out: Path, *more: str) -> None:
+        command = [sys.executable, "-m", "medseg", "review", str(out), "--no-browser", "--reviewer", "Ada", *more]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.address = self.process.stdout.readline().strip()
+        self.session = requests.Session()
+        if self.address:
+            self.at = re.match(r"https?://[^/]+", self.address)[0]
+            self.session.get(self.address, timeout=30)
+
+    def case(self) -> dict:
+        return self.session.get(f"{self.at}/api/case/{CASE}", timeout=30).json()
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(30)
+        self.errors = self.process.stderr.read()
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return code
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return make_results(tmp_path)
+
+
+def test_one_line_is_printed_and_a_signal_ends_it_with_the_code_of_resumable(out: Path) -> None:
+    page = Page(out)
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?key=[\w-]{32}", page.address)
+    assert page.case()["state"] == "open"
+    assert page.stop() == 75
+    assert "Traceback" not in page.errors
+    assert "stopped by SIGINT" in page.errors
+    assert not (out / "review/review.sqlite-wal").exists()
+
+
+def test_it_stops_by_itself_when_nobody_uses_it(out: Path) -> None:
+    page = Page(out, "--idle", "1s")
+    assert page.process.wait(30) == 0
+    assert "nobody used the page" in page.process.stderr.read()
+    page.process.stdout.close()
+    page.process.stderr.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["nowhere"], 2, "DIR nowhere: there is no such file or folder"),
+        (["statuss"], 2, "DIR statuss: there is no such file or folder"),
+        (["OUT", "--host", "0.0.0.0"], 2, "--host 0.0.0.0: another address than this machine's own needs TLS"),
+        (["OUT", "--tls-cert", __file__], 2, "--tls-cert and --tls-key belong together"),
+        (["OUT", "--tls-cert", __file__, "--tls-key", __file__], 4, "certificate and key cannot be used"),
+        (["OUT", "--sample", "3"], 2, "--sample 3: a sample of 3 cannot be drawn of 2 cases"),
+        (["OUT", "--sample", "0"], 2, "--sample 0: must be at least 1"),
+        (["OUT", "--port", "70000"], 2, "--port 70000: must be between 0 and 65535"),
+        (["OUT", "--idle", "8"], 2, "--idle 8: must have a unit"),
+        (["OUT", "--reviewer", "a\nb"], 2, "cannot be a reader's name"),
+        (["EMPTY"], 2, "no case has labels to review"),
+        (["status", "OUT"], 2, "nothing was reviewed there yet. Begin with `medseg review"),
+        (["verify", "OUT"], 2, "nothing was reviewed there yet"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(out: Path, capsys, arguments, code: int, message: str) -> None:
+    (out.parent / "empty").mkdir()
+    places = {"OUT": str(out), "EMPTY": str(out.parent / "empty")}
+    assert run(["review", *(places.get(word, word) for word in arguments)]) == code
+    errors = capsys.readouterr().err.strip()
+    assert message in errors
+    assert "\n" not in errors
+
+
+def test_a_folder_called_like_the_verb_of_the_page_is_a_folder(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["review", "results"]) == 2
+    assert "DIR results: there is no such file or folder" in capsys.readouterr().err
+    assert run(["review", "--quiet", "results", "--scans", "a", "b"]) == 2
+
+
+def test_the_status_says_how_many_are_judged_and_what_a_sample_tells(tmp_path: Path, capsys) -> None:
+    out = make_results(tmp_path, 4)
+    with open_store(out, create=True) as store:
+        draw_sample(store, 2, "Ada", seed=1)
+        for case in ("scan_0", "scan_1", "scan_2"):
+            store.verdict(case, kind="accept", revision=0, who="Ada")
+        store.verdict("scan_3", kind="reject", revision=0, who="Ben", reason="missed")
+    assert run(["review", "status", str(out)]) == 0
+    printed = capsys.readouterr()
+    assert "scan_3\trejected\t0\tBen\tmissed" in printed.out.splitlines()
+    assert "4 of 4 judged: 3 accepted, 1 rejected; 0 corrected" in printed.err
+    assert re.search(r"random sample of 2 of 4: \d of 2 wrong, \d+\.0% \(95% interval", printed.err)
+    assert run(["review", "status", str(out), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["judged"], found["reasons"], found["events"]) == (4, {"missed": 1}, 5)
+    assert found["sample"]["is_complete"] is True
+    again = medseg.review.status(out)
+    assert (again.judged, again.sample.judged) == (4, 2)
+
+
+def test_verify_names_what_was_changed_and_the_newest_hash(out: Path, capsys) -> None:
+    with open_store(out, create=True) as store:
+        store.verdict(CASE, kind="accept", revision=0, who="Ada")
+        head = store.log.head[1]
+    assert run(["review", "verify", str(out), "--expect", head]) == 0
+    assert head in capsys.readouterr().out
+    assert run(["review", "verify", str(out), "--expect", "0" * 64]) == 3
+    database = sqlite3.connect(out / "review/review.sqlite")
+    database.execute("update events set who='Eve'")
+    database.commit()
+    database.close()
+    assert run(["review", "verify", str(out), "--json"]) == 3
+    printed = capsys.readouterr().out
+    assert "event 1: is not as it was written" in printed
+    assert run(["review", "status", str(out)]) == 4
+    assert "the audit trail was changed: event 1" in capsys.readouterr().err
+
+
+def test_a_review_in_python_lists_what_changed(out: Path) -> None:
+    with open_store(out, create=True) as store:
+        labels = store.labels(CASE)
+        array = labels.array.copy()
+        array[0, 0, 1] = 300
+        store.save_labels(
+            CASE, medseg.LabelMap(array, labels.geometry, labels.table), who="Ada", expected=0, origin="x"
+        )
+    with medseg.review.open(out) as review:
+        (revision,) = review.corrections()
+        assert (revision.case_id, revision.changed_voxels, revision.who) == (CASE, 1, "Ada")
+        assert review.case("scan_1").revisions == ()
+
+
+def body(turn: int, page: Page) -> bytes:
+    image = nib.Nifti1Image.from_bytes(page.session.get(f"{page.at}/api/case/{CASE}/labels", timeout=30).content)
+    return gzip.compress(nifti(np.full(image.shape, (0, 1, 300)[turn % 3], np.uint16), image))
+
+
+def kill_while_saving(out: Path, kills: int, seed: int) -> int:
+    """Kill the server at random moments while a client saves; returns how many saves were acknowledged."""
+    moments, acknowledged, total = random.Random(seed), 0, 0
+    for _ in range(kills):
+        page = Page(out)
+        revision = page.case()["revision"]
+        assert revision >= acknowledged, "an acknowledged save was lost"
+        bodies = [body(turn, page) for turn in range(3)]
+        timer = threading.Timer(moments.uniform(0.1, 1), page.process.kill)
+        timer.start()
+        try:
+            while True:
+                answer = page.session.put(
+                    f"{page.at}/api/case/{CASE}/labels",
+                    data=bodies[total % 3],
+                    headers={**WRITE, "If-Match": str(revision)},
+                    timeout=30,
+                )
+                answer.raise_for_status()
+                revision = acknowledged = answer.json()["revision"]
+                total += 1
+        except requests.ConnectionError:
+            pass
+        timer.join()
+        page.stop(signal.SIGKILL)
+        with open_store(out) as store:  # tidies, as the next server would
+            assert store.verify() == ()
+            assert store.case(CASE).revision >= acknowledged
+            names = {one.file.name for one in store.case(CASE).revisions}
+            assert {path.name for path in (out / "review/labels").iterdir()} == names
+    return total
+
+
+def test_no_acknowledged_save_is_lost_over_two_kills(out: Path) -> None:
+    assert kill_while_saving(out, 2, seed=4) > 0
+
+
+@pytest.mark.slow
+def test_no_acknowledged_save_is_lost_over_twenty_kills(out: Path) -> None:
+    started = time.monotonic()
+    saves = kill_while_saving(out, 20, seed=5)
+    print(f"20 kills, {saves} acknowledged saves, none lost, {time.monotonic() - started:.0f} s")
+    assert saves > 20
