@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from medseg.config.complaint import UNKNOWN, Complaint, complaint, meant
+from medseg.config.safe_yaml import YamlRefused, parse_yaml, read_yaml_text
 from medseg.errors import ConfigError, UsageError, did_you_mean, first_line
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -25,44 +26,20 @@ class _Overridden(dict[str, Any]):
         self.given: dict[str, str] = dict(getattr(values, "given", {}))
 
 
-class _KeyTwice(yaml.MarkedYAMLError):
-    """A mapping that has a key twice, of which PyYAML would keep the last."""
-
-    def __init__(self, key: str, line: int) -> None:
-        super().__init__(problem=f"has the key '{key}' twice, again in line {line}")
-
-
-class _StrictLoader(yaml.SafeLoader):
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node: yaml.MappingNode = super().compose_mapping_node(anchor)
-        keys = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if (key.tag, key.value) in keys:
-                    raise _KeyTwice(key.value, key.start_mark.line + 1)
-                keys.add((key.tag, key.value))
-        return node
-
-
 yaml.SafeDumper.add_representer(_Overridden, yaml.SafeDumper.represent_dict)
 
 
-def parse_yaml(text: str) -> Any:
-    """Read YAML with the safe loader, data only and never code; no mapping may have a key twice."""
-    return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 (derives from SafeLoader)
-
-
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a file that holds one YAML mapping; see `parse_yaml`.
+    """Read a file that holds one YAML mapping; see `medseg.config.safe_yaml`.
 
     Raises `ConfigError` when the file cannot be read or is not a mapping.
     """
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
+        content = read_yaml_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the file cannot be read ({first_line(error)})", where=path) from error
-    except _KeyTwice as error:
-        raise ConfigError(f"the file {error}", where=path, fix="Keep one of them.") from error
+    except YamlRefused as error:
+        raise ConfigError(f"the file {error.why}", where=path, fix=error.fix) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" near line {mark.line + 1}" if mark else ""
@@ -106,6 +83,8 @@ def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict
             raise UsageError("must be of the form a.b=c", where=where, fix="Write for instance segment.overlap=0.25.")
         try:
             value = parse_yaml(text)
+        except YamlRefused as error:
+            raise UsageError(f"the value {error.why}", where=where[:200], fix=error.fix) from error
         except yaml.YAMLError as error:
             raise UsageError("the value is not valid YAML", where=where) from error
         inner = result

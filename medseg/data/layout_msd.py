@@ -57,7 +57,7 @@ def read_description(path: Path) -> dict[str, Any]:
     where = path / DESCRIPTION
     try:
         content = json.loads(where.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"cannot be read ({first_line(error)})", where=where) from error
     if not isinstance(content, dict):
         raise InputError("is not a JSON object", where=where)

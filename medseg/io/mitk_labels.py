@@ -24,7 +24,7 @@ def read_groups(layers: npt.NDArray[Any], text: str, *, where: object) -> tuple[
         entries = [
             (int(label["value"]), str(label.get("name") or f"class-{label['value']}"), label) for label in labels
         ]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(
             "the description of its labels cannot be read", where=where, fix="Save it again from MITK."
         ) from error

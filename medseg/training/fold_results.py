@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from medseg.config.safe_yaml import read_yaml_text
 from medseg.models.package import load_package
 from medseg.training.config import TrainConfig
 from medseg.training.selection.post_choice import NONE, RuleDice, read_rule_dice
@@ -55,7 +54,7 @@ def finished_fold(out: Path, config: TrainConfig) -> list[CaseDice] | None:
     card, table, used = out / "model" / "model.yaml", out / "validation.csv", out / "config.yaml"
     if not (card.is_file() and table.is_file() and used.is_file()):
         return None
-    if yaml.safe_load(used.read_text(encoding="utf-8")) != config.model_dump(mode="json"):
+    if read_yaml_text(used) != config.model_dump(mode="json"):
         return None
     results = _fold_dice(table)
     # A fold whose cases are all blocked measures none; in any other the card is written after the table.

@@ -76,7 +76,7 @@ def failed_cases(where: Path) -> dict[str, str]:
     for path in sorted(where.glob("*/status.json")) if where.is_dir() else []:
         try:
             status = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        except (OSError, ValueError, RecursionError):
             continue
         if isinstance(status, dict) and status.get("state") == "failed":
             error = status.get("error")
@@ -92,7 +92,7 @@ def class_names(where: Path) -> dict[int, str]:
         return {}
     try:
         labels: Any = json.loads(path.read_text(encoding="utf-8")).get("labels")
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, AttributeError) as error:
+    except (OSError, ValueError, RecursionError, AttributeError) as error:
         raise InputError(
             f"cannot be read as a dataset's description ({first_line(error)})",
             where=path,

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from medseg.config.safe_yaml import read_yaml_text
 from medseg.errors import FormatLimitation, ModelError, first_line
 
 REFERENCE = re.compile(r"\$?@([A-Za-z0-9_]+(?:(?:::|#)[A-Za-z0-9_]+)*)")
@@ -89,9 +90,8 @@ def target(component: Any) -> str:
 def read_mapping(path: Path) -> dict[str, Any]:
     """Read a JSON or YAML file that holds keys and values."""
     try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError) as error:
+        content = json.loads(path.read_text(encoding="utf-8")) if path.suffix == ".json" else read_yaml_text(path)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ModelError(f"cannot be read ({first_line(error)})", where=path) from error
     if not isinstance(content, dict):
         raise ModelError("must hold keys and values", where=path)

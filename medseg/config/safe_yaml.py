@@ -1,0 +1,109 @@
+"""The one reader of YAML: data and never code, within bounds that are checked before anything grows.
+
+A few hundred bytes of YAML can stand for gigabytes (aliases of aliases), hold themselves, or be nested deeper than
+Python follows; a date or a number can be one that Python does not have. All of that is refused while it is read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+LARGEST = 4 << 20  # bytes; a card that names ten thousand cases has less than a tenth
+DEEPEST = 50
+MOST_NODES = 300_000  # values and keys, those that aliases repeat counted each time
+LARGEST_NUMBER = 2**63 - 1
+
+
+class YamlRefused(yaml.MarkedYAMLError):
+    """YAML that can be read and is not taken; its text continues 'the file'."""
+
+    def __init__(self, why: str, fix: str) -> None:
+        super().__init__(problem=why)
+        self.why, self.fix = why, fix
+
+
+class _SafeLoader(yaml.SafeLoader):
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.depth = 0
+        self.nodes: dict[int, int] = {}  # how many each node stands for, by its identity; those open have none
+
+    def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
+        is_alias = self.check_event(yaml.AliasEvent)
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise YamlRefused(f"is nested more than {DEEPEST} levels deep", "Write it flatter.")
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        if node is None:
+            return None
+        if is_alias:
+            if id(node) not in self.nodes:
+                line = node.start_mark.line + 1
+                raise YamlRefused(f"has an anchor in line {line} that holds itself", "Write out what is meant.")
+            return node
+        inner: list[yaml.Node] = []
+        if isinstance(node, yaml.SequenceNode):
+            inner = node.value
+        elif isinstance(node, yaml.MappingNode):
+            inner = [part for pair in node.value for part in pair]
+        total = 1 + sum(self.nodes[id(part)] for part in inner)
+        if total > MOST_NODES or len(self.nodes) > MOST_NODES:
+            raise YamlRefused(f"stands for more than {MOST_NODES:,} values", "Write fewer, or fewer aliases.")
+        self.nodes[id(node)] = total
+        return node
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        keys = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in keys:
+                    line = key.start_mark.line + 1
+                    raise YamlRefused(
+                        f"has the key '{key.value[:80]}' twice, again in line {line}", "Keep one of them."
+                    )
+                keys.add((key.tag, key.value))
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            value = super().construct_object(node, deep)
+        except (ValueError, OverflowError) as error:  # a date that is none, a number too long for Python
+            raise _impossible(node) from error
+        if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+            raise _impossible(node)
+        return value
+
+
+def _impossible(node: yaml.Node) -> YamlRefused:
+    text = str(getattr(node, "value", ""))
+    shown = text if len(text) <= 40 else f"{text[:40]}..."
+    return YamlRefused(
+        f"has a value in line {node.start_mark.line + 1} that is no possible date or number ({shown})",
+        "Correct it, or write it in quotes if it is text.",
+    )
+
+
+def parse_yaml(text: str) -> Any:
+    """Read YAML; no mapping may have a key twice. Raises `yaml.YAMLError`, of which `YamlRefused` is one."""
+    if len(text) > LARGEST:
+        raise _too_large()
+    try:
+        return yaml.load(text, Loader=_SafeLoader)  # noqa: S506 (derives from SafeLoader)
+    except RecursionError as error:
+        raise YamlRefused("is nested too deeply", "Write it flatter.") from error
+
+
+def read_yaml_text(path: Path) -> Any:
+    """Read a file of YAML whatever it holds; also raises what opening it raises."""
+    if path.stat().st_size > LARGEST:
+        raise _too_large()
+    return parse_yaml(path.read_text(encoding="utf-8"))
+
+
+def _too_large() -> YamlRefused:
+    return YamlRefused(f"has more than {LARGEST >> 20} MiB", "Check that it is the file that is meant.")

@@ -1,0 +1,79 @@
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+import medseg
+from medseg.cli.app import run
+from medseg.config.load import read_yaml
+from medseg.config.safe_yaml import DEEPEST, MOST_NODES, parse_yaml
+from medseg.errors import ConfigError, MedsegError
+from medseg.models.adapters.monai_config import read_mapping
+from medseg.models.package import load_package
+
+LAUGHS = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)
+)
+MERGED = "a0: &a0 {x: 1}\n" + "".join(f"a{i}: &a{i} {{k: *a{i - 1}, l: *a{i - 1}}}\n" for i in range(1, 40))
+HOSTILE = {
+    "aliases of aliases": LAUGHS,
+    "mappings of mappings": MERGED,
+    "nested": "a: " + "[" * 20_000,
+    "nested and closed": "a: " + "[" * 20_000 + "]" * 20_000,
+    "nested in blocks": "".join("  " * n + "a:\n" for n in range(300)),
+    "no such day": "a: 2001-99-99",
+    "number of 5,000 digits": "a: " + "9" * 5_000,
+    "number of 40 digits": "a: " + "9" * 40,
+    "holds itself": "a: &a [*a]",
+    "mapping that holds itself": "a: &a {b: *a}",
+    "holds itself as a key": "? &a [*a]\n: 1",
+    "long": "a: " + "x" * (5 << 20),
+    "key twice": "a: 1\na: 2",
+    "code": "a: !!python/object/apply:os.system [true]",
+    "list as a key": "? [1]\n: 1",
+    "text": "just text",
+    "unknown anchor": "a: *b",
+    "control characters": "a: \x00\x1b[2J",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+def test_every_reader_of_yaml_refuses_it_with_a_sentence(tmp_path, text, capsys):
+    """The file of a configuration, a card, a dataset's description, a bundle's configuration, and `--set`."""
+    file = tmp_path / "some.yaml"
+    file.write_text(text)
+    start = time.process_time()
+    with pytest.raises(ConfigError) as refused:
+        read_yaml(file)
+    assert len(str(refused.value).replace(str(file), "")) < 300
+    with pytest.raises(MedsegError):
+        read_mapping(file)
+    (tmp_path / "model.yaml").write_text(text)
+    with pytest.raises(MedsegError, match=r"model\.yaml"):
+        load_package(tmp_path)
+    dataset = tmp_path / "dataset"
+    dataset.mkdir()
+    (dataset / "dataset.yaml").write_text(text)
+    assert run(["audit", str(dataset)]) in (2, 4)
+    assert run(["run", "batch-segmentation", str(dataset), "--config", str(file), "--out", str(tmp_path / "o")]) == 2
+    assert "bug" not in capsys.readouterr().err
+    assert time.process_time() - start < 10  # CPU time of all five; each is refused while it is read
+
+
+def test_what_is_ordinary_is_read():
+    assert parse_yaml("base: &b {x: 1}\nuse: {<<: *b, y: [1, 2.5, 2001-01-02, null, yes, text]}\n")["use"]["x"] == 1
+    deep = "a: " + "[" * (DEEPEST - 2) + "]" * (DEEPEST - 2)
+    assert parse_yaml(deep)
+    with pytest.raises(yaml.YAMLError, match="nested"):
+        parse_yaml("a: " + "[" * DEEPEST + "]" * DEEPEST)
+    many = "[" + "1," * 5_000 + "]"
+    assert len(parse_yaml(f"a: &a {many}\nb: [*a, *a]")["a"]) == 5_000
+    assert MOST_NODES > 100_000
+
+
+def test_yaml_is_read_in_one_place():
+    """No other module loads YAML."""
+    root = Path(medseg.__file__).parent
+    readers = [p.name for p in root.rglob("*.py") if any(w in p.read_text() for w in ("yaml.load(", "yaml.safe_load("))]
+    assert readers == ["safe_yaml.py"]
