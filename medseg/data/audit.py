@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,18 +9,19 @@ from functools import cached_property
 from pathlib import Path
 
 from medseg.data.audit_summary import Summary, summarize
+from medseg.data.class_findings import ambiguous_values, missing_classes, untrained_classes
+from medseg.data.ct_findings import ct_findings
 from medseg.data.dataset import Dataset
 from medseg.data.examine import Examined
 from medseg.data.examine_all import examine_all
 from medseg.data.findings import Finding
 from medseg.data.mirror_pairs import MirrorPair, mirror_pairs
 from medseg.data.patient_groups import patient_of
-from medseg.data.unusual import FEWEST, unusual_cases
+from medseg.data.rare_classes import kept_in_training
+from medseg.data.unusual import unusual_cases
 
 # Fraction of voxels at a channel's largest value beyond which it counts as clipped.
 CLIPPED = 0.02
-# A class in so many of the labels is missed in the others.
-USUAL = 0.9
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,12 +30,14 @@ class Audit:
 
     - `findings`: blocking ones first, then by case.
     - `side`: case id to the part of the split it will be in.
+    - `kept`: cases kept in training, each with the class that no other training case has.
     """
 
     data: Dataset
     examined: tuple[Examined, ...]
     findings: tuple[Finding, ...]
     side: Mapping[str, str] = field(default_factory=dict)
+    kept: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Audit({len(self.examined)} cases, {len(self.findings)} findings, {len(self.blocked)} cases blocked)"
@@ -78,14 +80,24 @@ def audit(
     examined = examine_all(data, data.labeled, folder=folder, jobs=jobs)
     findings = [
         *_single_cases(examined),
-        *_duplicates(examined, side or {}),
-        *_patient_leakage(data, side or {}),
-        *_classes(data, examined),
+        *ambiguous_values(data, examined),
+        *ct_findings(data, examined),
+        *missing_classes(data, examined),
         *unusual_cases(examined),
         *_unreferenced(data),
     ]
+    # What may be trained on is known; only now can be said what is on which side of the split.
+    blocked = Audit(data, examined, tuple(findings)).blocked
+    present = {e.case.case_id: e.classes for e in examined if e.case.case_id not in blocked}
+    kept = kept_in_training(data, side or {}, present)
+    side = {**(side or {}), **dict.fromkeys(kept, "train")}
+    findings += [
+        *_duplicates(examined, side),
+        *_patient_leakage(data, side),
+        *untrained_classes(data, present, side, kept),
+    ]
     ordered = sorted(findings, key=lambda f: (not f.blocks, f.case_id or "", f.kind))
-    return Audit(data, examined, tuple(ordered), side or {})
+    return Audit(data, examined, tuple(ordered), side, kept)
 
 
 def _single_cases(examined: Iterable[Examined]) -> Iterator[Finding]:
@@ -167,19 +179,6 @@ def _patient_leakage(data: Dataset, side: Mapping[str, str]) -> Iterator[Finding
         common = shared.pop()
         message = f"All {len(ids)} names begin with '{common}': if that is one patient, no case can be held out."
         yield Finding("one-patient", message)
-
-
-def _classes(data: Dataset, examined: Sequence[Examined]) -> Iterator[Finding]:
-    read = [e for e in examined if e.voxels is not None and any(e.voxels.values())]
-    if not read:
-        return
-    for entry in data.table:
-        without = [e.case.case_id for e in read if e.voxels is not None and not e.voxels[entry.name]]
-        if len(without) == len(read):
-            yield Finding("missing-class", f"No label holds '{entry.name}'.")
-        elif len(read) >= FEWEST and len(without) <= math.ceil((1 - USUAL) * len(read) - 1e-9):
-            for name in without:
-                yield Finding("rare-class", f"'{entry.name}' is not in this label, but in most others.", name)
 
 
 def _unreferenced(data: Dataset) -> Iterator[Finding]:

@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.data.dataset import Dataset, DatasetCase
+from medseg.data.hounsfield import Levels, levels_of
 from medseg.data.label_moments import Moments, label_moments
 from medseg.data.looks_like_labels import looks_like_labels
 from medseg.data.reading import Notes, read_channels_with_notes, read_label_file, read_reference_with_notes
+from medseg.data.reference_texture import why_no_label_map
 from medseg.errors import GeometryMismatch, MedsegError, first_line
-from medseg.types import Geometry, LabelMap, Scan
+from medseg.types import Geometry, LabelMap, LabelTable, Scan
 from medseg.types.axis_order import nearest_ras
 from medseg.types.box import nonzero_box
 
@@ -49,6 +51,7 @@ class Examined:
     - `clipped`: fraction of voxels at a channel's largest value, the largest over channels.
     - `contrast`: difference of medians inside the foreground and in a rim around it, in standard deviations of the
       scan; NaN where there is no foreground.
+    - `levels`: medians and air of each channel of CT; those of others are not looked at.
     - `moments`: place, spread and brightness of each class in the label, by name.
     """
 
@@ -69,7 +72,13 @@ class Examined:
     grid: Geometry | None = None
     reference_grid: Geometry | None = None
     moments: dict[str, Moments] | None = None
+    levels: tuple[Levels, ...] = ()
     notes: tuple[Trouble, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes that the label holds."""
+        return tuple(name for name, count in (self.voxels or {}).items() if count)
 
 
 def examine(
@@ -117,8 +126,12 @@ def _reference(
             grid = read_label_file(data, case.reference).geometry
         return Trouble("reference-grid", str(error)), None, grid, ()
     except MedsegError as error:
-        kind = "unknown-class" if "does not name" in error.what else "unreadable"
-        return Trouble(kind, str(error)), None, None, ()
+        if "does not name" not in error.what:
+            return Trouble("unreadable", str(error)), None, None, ()
+        why = None
+        if case.reference is not None and not case.parts:
+            why = why_no_label_map(read_label_file(data, case.reference).array, case.reference)
+        return Trouble("unknown-class", " ".join(filter(None, (str(error), why)))), None, None, ()
     return None, reference, reference.geometry, notes
 
 
@@ -147,6 +160,13 @@ def _measure(
         values = {c.name: data.reference_values(c.value) for c in data.table}
         spacing = order.select(scan.geometry.spacing)
         moments = label_moments(order.apply(reference.array), order.apply(array), spacing, values)
+    levels = tuple(
+        levels_of(array[k], None if foreground is None else foreground[k])
+        for k, channel in enumerate(data.channels)
+        if channel.modality == "CT"
+    )
+    if reference is not None and (why := _no_label_map(data, case, reference, array)) is not None:
+        trouble = Trouble("no-label-map", why)
     return Examined(
         case,
         trouble,
@@ -165,7 +185,17 @@ def _measure(
         grid=scan.geometry,
         reference_grid=reference_grid,
         moments=moments,
+        levels=levels,
     )
+
+
+def _no_label_map(data: Dataset, case: DatasetCase, reference: LabelMap, image: npt.NDArray[np.float32]) -> str | None:
+    """Why the values of a reference cannot be classes; None where they can."""
+    if case.parts or data.structures or data.references == "instances":
+        return None
+    named = any(c.name != LabelTable.unnamed([c.value]).classes[0].name for c in data.table)
+    is_image = any(np.array_equal(channel, reference.array) for channel in image)
+    return why_no_label_map(reference.array, case.reference, is_image=is_image, named=named)
 
 
 def _sample(flat: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:

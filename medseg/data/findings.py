@@ -23,6 +23,16 @@ KINDS: dict[str, Kind] = {
     "channel-grid": Kind("channels on different grids", True, "Resample them, or set resample_channels in the table."),
     "reference-grid": Kind("reference on another grid", True, "Pair image and label of the same case."),
     "unknown-class": Kind("value no class has", True, "Name the value among the classes, or correct the labels."),
+    "no-label-map": Kind(
+        "label that is no label map", True, "Save masks without loss or smoothing, one whole number a class."
+    ),
+    "ambiguous-values": Kind(
+        "values that may mean two things", True, "State under 'dataset': values: {255: 1}, ignore: 255, or labels."
+    ),
+    "shifted-intensity": Kind(
+        "CT with another zero", True, "Export it again with its rescale intercept, or subtract the difference."
+    ),
+    "not-hounsfield": Kind("CT without air", False, "Check that intensities are Hounsfield units."),
     "image-is-labels": Kind("image that is a label map", True, "Put the image in its place."),
     "same-reference": Kind("label of another image", True, "Find out which image the label belongs to."),
     "shared-reference": Kind("one label for several images of a patient", False, "Check that all show the same place."),
@@ -41,6 +51,8 @@ KINDS: dict[str, Kind] = {
     "unreferenced-file": Kind("file of no case", False, "List it, or take it away."),
     "empty-reference": Kind("empty label", False, "Check that there is nothing to label."),
     "missing-class": Kind("class that no label holds", False, "Label it, or take the class out."),
+    "untrained-class": Kind("class of no training case", False, "Put a case that has it into training."),
+    "kept-in-training": Kind("case kept in training for a rare class", False, "Label the class in more cases."),
     "rare-class": Kind("class missing from few labels", False, "Check that it is not there."),
     "clipped": Kind("clipped intensities", False, "Export the image without windowing."),
     "unusual-spacing": Kind("unusual spacing", False, "Check that it belongs to this dataset."),

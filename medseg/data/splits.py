@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medseg.data.dataset import DatasetCase
 from medseg.errors import ConfigError
@@ -117,6 +117,16 @@ def sides(split: Split) -> dict[str, str]:
     """Side of the split each case is on, by case id."""
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
     return {name: side for side, names in parts.items() for name in names}
+
+
+def keep_in_training(split: Split, cases: Sequence[str]) -> Split:
+    """Return the split with some of the cases to be held out trained on, because only they have a rare class."""
+    moved = tuple(name for name in split.validation if name in set(cases))
+    if not moved:
+        return split
+    held_out = tuple(name for name in split.validation if name not in moved)
+    name = f"{split.name}; {len(moved)} case{'' if len(moved) == 1 else 's'} of a rare class kept in training"
+    return replace(split, name=name, train=tuple(sorted((*split.train, *moved))), validation=held_out)
 
 
 def without(split: Split, cases: Container[str], *, requested: bool = True) -> Split:

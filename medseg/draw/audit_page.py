@@ -20,7 +20,7 @@ def write_audit(audit: Audit, out: Path, *, split: str | None = None) -> None:
     `split` is the name of the split whose sides were looked at.
     """
     content = as_json(audit)
-    kept = {**content, "split": split, "files": dataset_digest(audit.data)}
+    kept = {**content, "split": split, "kept": dict(audit.kept), "files": dataset_digest(audit.data)}
     write_text(out / "audit.json", json.dumps(kept, indent=1) + "\n")
     cases = {case.case_id: case for case in audit.data.cases}
     thumbnails: dict[str, str | None] = {}

@@ -104,6 +104,9 @@ class TrainingCard(_Strict):
     trained_on: tuple[str, ...] = Field(
         default=(), description="case ids that the weights were trained on; empty where they are not known"
     )
+    untrained: tuple[str, ...] = Field(
+        default=(), description="classes that no training case has: the model cannot find them, and no Dice is given"
+    )
     border_mm: float | None = Field(
         default=None,
         description="width in mm of the class `border` that was made from numbered objects; null without one",
@@ -115,7 +118,7 @@ class ValidationCard(_Strict):
 
     split: str = Field(description="which cases were held out, and how they were chosen")
     cases: int = Field(description="number of cases measured")
-    dice: dict[str, float] = Field(description="class name to mean Dice over cases")
+    dice: dict[str, float] = Field(description="class name to mean Dice over cases; no class that was not trained")
     mean_dice: float = Field(description="mean over the classes of `dice`")
     volume_range_ml: dict[str, tuple[float, float]] = Field(
         default={}, description="class name to smallest and largest volume in the training references"

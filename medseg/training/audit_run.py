@@ -40,10 +40,12 @@ class Audited:
 
     - `blocked`: cases that must not be trained on or measured with, and why.
     - `mirrored`: classes that are each other's mirror image in the labels.
+    - `kept`: cases kept in training, each with the class that no other training case has.
     """
 
     blocked: dict[str, str]
     mirrored: tuple[MirrorPair, ...]
+    kept: dict[str, str]
 
 
 def audited(data: Dataset, split: Split, out: Path) -> Audited:
@@ -57,6 +59,6 @@ def audited(data: Dataset, split: Split, out: Path) -> Audited:
         known = json.loads(kept.read_text(encoding="utf-8"))
         if known.get("files") == dataset_digest(data) and known.get("split") == split.name:
             blocked = {str(case_id): str(why) for case_id, why in known["blocked"].items()}
-            return Audited(blocked, tuple(MirrorPair(**pair) for pair in known["mirrored"]))
+            return Audited(blocked, tuple(MirrorPair(**pair) for pair in known["mirrored"]), known["kept"])
     found = audit_for_run(data, split, out)
-    return Audited(found.blocked, found.mirrored)
+    return Audited(found.blocked, found.mirrored, dict(found.kept))

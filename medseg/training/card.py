@@ -15,10 +15,11 @@ from medseg.prepare.card import InputCard
 from medseg.tracking.resolve import resolve_model
 from medseg.training.config import ClassConfig, TrainConfig
 from medseg.training.distributed import world
+from medseg.training.measured_classes import as_limits, class_dice, untrained_classes
 from medseg.training.samples.inputs import Inputs
 from medseg.training.samples.prepared import PreparedCase
 from medseg.training.selection.uncertainty_limit import uncertainty_limits
-from medseg.training.selection.validate import CaseDice, mean_dice
+from medseg.training.selection.validate import CaseDice
 from medseg.types import LabelClass
 from medseg.types.labels import BORDER
 from medseg.versions import versions
@@ -33,13 +34,15 @@ def build_card(inputs: Inputs, seconds: float, steps: int) -> ModelCard:
     """Card of a model trained for so many seconds and steps, its validation left open."""
     data, config, cases = inputs.run.dataset, inputs.run.config, inputs.cases
     start = None if config.start is None else resolve_model(config.start)
+    classes = tuple(_class(c, config.classes.get(c.name), data) for c in data.table)
+    untrained = untrained_classes(cases, [c.name for c in classes])
     patches = config.sampling.batch * config.sampling.accumulate * world()
     return ModelCard(
         name=inputs.run.name,
         version=config.version,
         title=config.title or f"{', '.join(c.name for c in data.table)} ({data.name})",
         notice=NOTICE,
-        classes=tuple(_class(c, config.classes.get(c.name), data) for c in data.table),
+        classes=classes,
         regions=tuple(data.regions) or None,
         input=_input(cases, config),
         network=config.network,
@@ -55,9 +58,14 @@ def build_card(inputs: Inputs, seconds: float, steps: int) -> ModelCard:
             software=versions(),
             held_out=inputs.split.validation,
             trained_on=_trained_on(cases, start),
+            untrained=untrained,
             border_mm=config.border_mm,
         ),
-        limits=(*config.limits, *(() if start is None else (_of(start, limit) for limit in start.card.limits))),
+        limits=(
+            *config.limits,
+            *as_limits(untrained),
+            *(() if start is None else (_of(start, limit) for limit in start.card.limits)),
+        ),
         weights_sha256=NO_HASH,
     )
 
@@ -65,7 +73,7 @@ def build_card(inputs: Inputs, seconds: float, steps: int) -> ModelCard:
 def with_validation(card: ModelCard, inputs: Inputs, results: Sequence[CaseDice]) -> ModelCard:
     """Return the card with Dice on the held-out cases, and the range of volumes in the references trained on."""
     cases = inputs.cases
-    by_class, overall = mean_dice(results)
+    by_class, overall = class_dice(results, card.training.untrained)
     names = dict(zip(cases[0].facts.volumes_ml, (c.name for c in card.classes), strict=True))
     volumes = {
         shown: (
@@ -77,8 +85,8 @@ def with_validation(card: ModelCard, inputs: Inputs, results: Sequence[CaseDice]
     validation = ValidationCard(
         split=inputs.split.name,
         cases=len(results),
-        dice={name: round(value, 4) for name, value in by_class.items()},
-        mean_dice=round(overall, 4),
+        dice=by_class,
+        mean_dice=overall,
         volume_range_ml=volumes,
         notes="Mean over held-out cases of each class, then over classes. Measured by the path that predict takes, "
         f"on each scan's own grid, {_mirroring(card)}; the run itself chose nothing by these cases.",

@@ -15,6 +15,7 @@ from medseg.models.card import ValidationCard
 from medseg.models.package import ModelPackage, load_package
 from medseg.training.final_model import Final, final_package
 from medseg.training.fold_results import finished_fold, rule_tables, tables_without_rules
+from medseg.training.measured_classes import class_dice, untrained_of
 from medseg.training.selection.post_choice import NONE, PostChoice, RuleDice, as_post, choose
 from medseg.training.selection.validate import CaseDice, mean_dice, write_validation
 from medseg.training.train import train_model
@@ -161,7 +162,8 @@ def choices_as_json(choices: Mapping[str, PostChoice]) -> dict[str, dict[str, ob
 
 def validation_card(crossed: Crossed, results: Sequence[CaseDice], final: Final, note: str = "") -> ValidationCard:
     """What a package of all cases says of how it was measured."""
-    by_class, overall = mean_dice(results)
+    cards = [load_package(folder / "model").card for folder in crossed.folds]
+    by_class, overall = class_dice(results, untrained_of(cards))
     split = crossed.run.config.split
     weights = {
         "all": "These weights were trained on all cases, so no case is left to measure them on.",
@@ -177,8 +179,8 @@ def validation_card(crossed: Crossed, results: Sequence[CaseDice], final: Final,
     return ValidationCard(
         split=f"{split.folds}-fold cross-validation, seed {split.seed}",
         cases=len(results),
-        dice={name: round(value, 4) for name, value in by_class.items()},
-        mean_dice=round(overall, 4),
+        dice=by_class,
+        mean_dice=overall,
         volume_range_ml=_volume_range(crossed.folds),
         notes=f"Measured on {split.folds} models of this configuration, each on the cases it was not trained on. "
         + weights[final]

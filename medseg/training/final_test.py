@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from medseg.models.card import ModelCard, ValidationCard
 from medseg.models.package import ModelPackage, write_card
+from medseg.training.measured_classes import class_dice
 from medseg.training.samples.inputs import Inputs
 from medseg.training.selection.validate import CaseDice, mean_dice, validate, write_validation
 
@@ -30,12 +31,12 @@ def measure_test(package: ModelPackage, inputs: Inputs) -> tuple[ModelPackage, l
 
 def with_test(card: ModelCard, results: Sequence[CaseDice]) -> ModelCard:
     """Return the card with what the test cases gave."""
-    by_class, overall = mean_dice(results)
+    by_class, overall = class_dice(results, card.training.untrained)
     test = ValidationCard(
         split="test cases, as the dataset gives them",
         cases=len(results),
-        dice={name: round(value, 4) for name, value in by_class.items()},
-        mean_dice=round(overall, 4),
+        dice=by_class,
+        mean_dice=overall,
         notes="Measured when all else was done: no case of these was trained on, and nothing was chosen by them.",
     )
     return card.model_copy(update={"test": test})

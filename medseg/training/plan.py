@@ -20,7 +20,7 @@ from medseg.data.mirror_pairs import Axis
 from medseg.data.patient_groups import AUTO, group_by_patient
 from medseg.data.plan import Plan, make_plan
 from medseg.data.plan_text import explanation, plan_text
-from medseg.data.splits import split_cases, without
+from medseg.data.splits import keep_in_training, split_cases, without
 from medseg.io.files.atomic import write_text
 from medseg.io.files.writable import check_writable, output_folder
 from medseg.training.audit_run import audit_for_run
@@ -162,7 +162,8 @@ def plan_dataset(
         examined = examine_all(data, [case for case in data.labeled if case.case_id in trained])
     else:
         found = audit_for_run(data, cases, out)
-        valid = set(without(cases, found.blocked, requested=chosen.folds is not None).train)
+        cases = keep_in_training(without(cases, found.blocked, requested=chosen.folds is not None), tuple(found.kept))
+        valid = set(cases.train)
         examined = tuple(one for one in found.examined if one.case.case_id in valid)
     fingerprint = take_fingerprint(data, examined)
     plan = make_plan(data, fingerprint, preset=wanted.preset, configuration=wanted.configuration, mirror=wanted.mirror)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from small_files import volume
 from tiny_dataset import make_case, train_config
 
@@ -8,9 +9,10 @@ from medseg.data.description import DatasetDescription
 from medseg.data.layouts import read_dataset
 from medseg.data.mirror_pairs import MirrorPair
 from medseg.data.splits import split_cases
-from medseg.errors import ConfigError
+from medseg.errors import ConfigError, InputError
 from medseg.training.audit_run import _summary, audited
-from medseg.training.samples.inputs import _check_mirroring
+from medseg.training.samples.inputs import _check_mirroring, gather
+from medseg.training.training_run import TrainingRun
 
 
 @pytest.mark.parametrize(
@@ -65,3 +67,17 @@ def test_classes_that_mirror_each_other_are_remembered(tmp_path):
         _check_mirroring(data, train_config(), first)
     _check_mirroring(data, train_config(plan={"mirror": ["x", "y"]}), first)
     _check_mirroring(data, train_config(augment={"flip": ["y"]}), first)
+
+
+def test_values_read_off_blocked_labels_are_no_classes(tmp_path):
+    for number in range(8):
+        image, labels = make_case(number)
+        if number == 3:
+            labels = np.clip((image - 300) / 4, 1, 255).astype(np.uint8)
+        volume(tmp_path / "data" / "images" / f"c{number}.nii.gz", image)
+        volume(tmp_path / "data" / "labels" / f"c{number}.nii.gz", labels)
+    data = read_dataset(tmp_path / "data")
+    assert len(data.table) > 100
+    config = train_config(augment={"flip": ["y"]}, split={"folds": 4})
+    with pytest.raises(InputError, match=r"is in no label that can be trained on"):
+        gather(TrainingRun(data, config, tmp_path / "run", torch.device("cpu")))

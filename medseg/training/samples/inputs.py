@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.mirror_pairs import MirrorPair, axes_with_sides
-from medseg.data.splits import Split, split_cases, without
+from medseg.data.splits import Split, keep_in_training, split_cases, without
 from medseg.errors import ConfigError, InputError
 from medseg.training.audit_run import audited
 from medseg.training.config import TrainConfig
@@ -65,7 +65,7 @@ def gather(run: TrainingRun) -> Inputs:
     found = audited(data, split, run.out)
     _check_mirroring(data, config, found.mirrored)
     blocked = found.blocked
-    split = without(split, blocked, requested=config.split.folds is not None)
+    split = keep_in_training(without(split, blocked, requested=config.split.folds is not None), tuple(found.kept))
     low_resolution = None
     if config.low_resolution_stage is not None:
         low_resolution = LowResolutionRun(Path(config.low_resolution_stage))

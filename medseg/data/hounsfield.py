@@ -1,0 +1,72 @@
+"""Finds CT scans whose zero is not that of Hounsfield units, as after an export without the rescale intercept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+# Voxels looked at in a channel.
+MOST = 200_000
+# Air of a CT scan, in Hounsfield units; a scan with so large a fraction of it has the right zero.
+AIR, ENOUGH_AIR = (-1100.0, -850.0), 0.01
+# But soft tissue at -1,000 looks like air: a scan with hardly a voxel brighter than this is darker than any body.
+DARK, BRIGHTEST = -200.0, 99.5
+# What a rescale intercept that was not applied, or applied twice, shifts a scan by: 1,024, or 1,000 at some vendors.
+SHIFT = (850.0, 1200.0)
+# Cases whose tissue is so near another's, in Hounsfield units, have the same zero.
+SAME = 300.0
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Of one channel of a case: median of all voxels and of the labeled ones (NaN: none), extremes, fraction of air."""
+
+    median: float
+    inside: float
+    lowest: float
+    air: float
+    brightest: float = 0.0
+
+    @property
+    def tissue(self) -> float:
+        """Median to compare with other cases'."""
+        return self.median if math.isnan(self.inside) else self.inside
+
+
+def levels_of(channel: npt.NDArray[np.floating], inside: npt.NDArray[np.floating] | None) -> Levels:
+    """Levels of a channel, and of the intensities inside the labels."""
+    flat = channel.ravel()
+    sample = flat[:: max(1, len(flat) // MOST)]
+    air = np.count_nonzero((sample > AIR[0]) & (sample < AIR[1])) / max(len(sample), 1)
+    within = float(np.median(inside)) if inside is not None and len(inside) else float("nan")
+    brightest = float(np.percentile(sample, BRIGHTEST))
+    return Levels(float(np.median(sample)), within, float(flat.min()), float(air), brightest)
+
+
+def shifted(cases: Sequence[Levels]) -> Iterator[tuple[int, float]]:
+    """Numbers of the cases of one CT channel that have another zero than the rest, and by how much.
+
+    Those with air where it should be have the right one. Where none has, as in crops, the right one is that of most
+    cases, and of equally many the lower.
+    """
+    if len(cases) < 2:
+        return
+    tissue = np.array([case.tissue for case in cases])
+    sound = np.array([case.air > ENOUGH_AIR and case.brightest > DARK for case in cases])
+    if sound.any():
+        usual = float(np.median(tissue[sound]))
+    else:
+        near = [np.count_nonzero(np.abs(tissue - value) < SAME) for value in tissue]
+        usual = float(min(value for value, count in zip(tissue, near, strict=True) if count == max(near)))
+    for number, value in enumerate(tissue):
+        if not sound[number] and SHIFT[0] <= abs(value - usual) <= SHIFT[1]:
+            yield number, float(value - usual)
+
+
+def not_hounsfield(cases: Sequence[Levels]) -> bool:
+    """Whether no case of a CT channel can be in Hounsfield units: none has a voxel darker than fat."""
+    return bool(cases) and all(case.lowest > -50 for case in cases)

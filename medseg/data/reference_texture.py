@@ -1,0 +1,34 @@
+"""Says of a reference that is no label map what it is instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.data.label_texture import is_no_label_map, scattered_values
+
+JPEG = (".jpg", ".jpeg")
+
+
+def why_no_label_map(
+    labels: npt.NDArray[np.integer], path: Path | None, *, is_image: bool = False, named: bool = True
+) -> str | None:
+    """Why a reference's values cannot be classes, as a sentence; None where they can.
+
+    - `path`: of the reference, whose ending says how it was compressed.
+    - `is_image`: whether it holds the image's own values.
+    - `named`: whether a person or a description named the classes.
+    """
+    scattered, values = scattered_values(labels)
+    if is_image and values > 1:
+        return "The label holds the image's own values."
+    if path is not None and path.suffix.lower() in JPEG and values > 1 and (scattered or not named):
+        return f"The label is a JPEG, whose compression spreads values around outlines: it holds {values} beside 0."
+    if is_no_label_map(scattered, values):
+        return (
+            f"{scattered} of the label's {values} values are scattered between others and fill no area of their own, "
+            "as in a JPEG, an antialiased or a graded mask, or an image."
+        )
+    return None
