@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from medseg.training.config import TrainConfig
 from medseg.training.samples.cascade import LowResolutionRun
 from medseg.training.samples.prepared import PreparedCase, prepare_cases
 from medseg.training.training_run import TrainingRun
+from medseg.types import LabelTable
 
 log = logging.getLogger("medseg.train")
 
@@ -79,6 +80,7 @@ def gather(run: TrainingRun) -> Inputs:
     if not cases:
         why = next(iter(skipped.values()), "there is no labeled case")
         raise InputError(f"no case can be trained on. The first: {why}", where=data.folder)
+    _check_trained(data, cases, skipped)
     return Inputs(run, split, tuple(cases), skipped, low_resolution)
 
 
@@ -98,6 +100,18 @@ def _check_fits(data: Dataset, config: TrainConfig) -> None:
             fix=f"It has {', '.join(c.name for c in data.table)}.",
         )
     _check_mirroring(data, config, ())
+
+
+def _check_trained(data: Dataset, cases: Sequence[PreparedCase], skipped: Collection[str]) -> None:
+    """Refuse classes that were only read off labels which are not trained on: most likely they are none."""
+    for entry in data.table if skipped else ():
+        unnamed = entry.name == LabelTable.unnamed([entry.value]).classes[0].name
+        if unnamed and not any(case.facts.volumes_ml[entry.name] > 0 for case in cases):
+            raise InputError(
+                f"value {entry.value} is in no label that can be trained on, only in skipped or held-out ones",
+                where=data.folder,
+                fix="See audit.html; remove those cases, or name the classes under 'dataset.labels'.",
+            )
 
 
 def _check_mirroring(data: Dataset, config: TrainConfig, mirrored: Sequence[MirrorPair]) -> None:
