@@ -12,6 +12,7 @@
         ├── FormatLimitation
         ├── ModelError
         ├── NotForThisModel    exit code 3
+        ├── NotPromoted        exit code 3, in medseg.training.promotion
         ├── ResourceLimit
         ├── MissingDependency  exit code 2
         ├── RevisionConflict   in medseg.review.review_case

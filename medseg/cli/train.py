@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -43,6 +44,17 @@ def train(
     device: DeviceOption = "auto",
     start: Annotated[
         str | None, option(MODEL, "--from", help="Fine-tune the weights of this model package.", metavar="PACKAGE")
+    ] = None,
+    held_out: Annotated[
+        Path | None,
+        option(
+            MODEL,
+            "--held-out",
+            help="Dataset with the cases that the model of --from held out, to compare both models on. By default, "
+            "those that the dataset itself holds out.",
+            metavar="DATASET",
+            exists=True,
+        ),
     ] = None,
     folds: Annotated[
         str | None,
@@ -90,6 +102,9 @@ def train(
 
     --configuration cascade trains both stages; --configuration 3d_fullres,2d --folds all compares and chooses.
 
+    A model that started from another takes its place only if it is as good on the cases that the other had held out:
+    one whose mean Dice is lower by more than the standard error of the difference is moved to OUT/refused, exit code 3.
+
     With several processes, or started by torchrun, each takes a part of every step.
 
     Example: medseg train datasets/example --out runs/example --time-budget 20m
@@ -114,6 +129,7 @@ def train(
             epochs=epochs,
             device=device,
             start=start,
+            held_out=held_out,
             folds=folds,
             configuration=configuration,
             final=final,

@@ -164,12 +164,20 @@ def _case(
 
 def _look(scan: FoundScan) -> _Series:
     header = _header(scan.files[0], ["Modality", "PatientID", "PatientName", "StudyInstanceUID", "FrameOfReferenceUID"])
-    who = f"{header.get('PatientID') or ''}/{header.get('PatientName') or ''}"
-    # Nobody is to be found by it, and a patient without name or number is distinguished by the study.
-    mark = who if who != "/" else str(header.get("StudyInstanceUID"))
-    patient = hashlib.sha256(mark.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     frame = header.get("FrameOfReferenceUID")
-    return _Series(scan, str(header.get("Modality") or ""), patient, str(frame) if frame else None)
+    return _Series(scan, str(header.get("Modality") or ""), _patient(header), str(frame) if frame else None)
+
+
+def patient_hash(path: Path) -> str:
+    """Return what stands for the patient of a DICOM file: a hash, by which nobody is found."""
+    return _patient(_header(path, ["PatientID", "PatientName", "StudyInstanceUID"]))
+
+
+def _patient(header: pydicom.Dataset) -> str:
+    who = f"{header.get('PatientID') or ''}/{header.get('PatientName') or ''}"
+    # A patient without name or number is distinguished by the study.
+    mark = who if who != "/" else str(header.get("StudyInstanceUID"))
+    return hashlib.sha256(mark.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _look_at_drawing(path: Path) -> _Drawing | None:

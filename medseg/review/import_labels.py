@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from medseg.review.incoming import LabelsFile, find_labels
 from medseg.review.label_files import file_hash
 from medseg.review.match import Candidate, How, as_plain, match
 from medseg.review.review_case import ReviewCase, Revision
+from medseg.review.sources import CaseSource, read_sources
 from medseg.review.store import Store, check_name, open_store
 from medseg.types import Geometry, LabelMap
 
@@ -162,27 +162,18 @@ def import_labels(
 
 def candidates_of(store: Store) -> list[Candidate]:
     """Return every case that has labels, with what files of labels can be matched by."""
-    sources = _sources(store.results.folder / "sources.csv")
+    sources = read_sources(store.results.folder)
     candidates = []
     for case_id, result in store.results.cases().items():
-        series_uid, place = sources.get(case_id, ("", ""))
-        names = as_plain([case_id, *([stem(Path(place).name)] if place and not series_uid else [])])
+        source = sources.get(case_id, CaseSource())
+        names = as_plain([case_id, *([stem(Path(source.path).name)] if source.path and not source.series_uid else [])])
         grid = partial(_grid, store, case_id, result.labels_path)
-        candidates.append(Candidate(case_id, names, series_uid or None, grid))
+        candidates.append(Candidate(case_id, names, source.series_uid or None, grid))
     return candidates
 
 
 def _grid(store: Store, case_id: str, labels: Path) -> Geometry:
     return open_header(labels).geometry if labels.name.endswith(".nii.gz") else store.model_labels(case_id).geometry
-
-
-def _sources(path: Path) -> dict[str, tuple[str, str]]:
-    """Series and place of each case's scan."""
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            return {row["case_id"]: (row["series_uid"], row["path"]) for row in csv.DictReader(stream)}
-    except (OSError, KeyError, UnicodeDecodeError, csv.Error):
-        return {}
 
 
 def _import(

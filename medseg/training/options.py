@@ -24,6 +24,7 @@ class TrainOptions:
     epochs: int | None = None
     device: str = "auto"
     start: str | Path | None = None
+    held_out: Path | None = None
     folds: str | None = None
     configuration: str | None = None
     final: Final = "all"
@@ -55,6 +56,7 @@ class TrainOptions:
             "epochs": self.epochs,
             "device": self.device,
             "from": self.start,
+            "held-out": self.held_out,
             "folds": self.folds,
             "configuration": self.configuration,
             "final": self.final,

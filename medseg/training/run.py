@@ -6,7 +6,7 @@ import os
 import shlex
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ import yaml
 from medseg.config.arguments import check_arguments, listed
 from medseg.config.bounds import AtLeast0, AtLeast1, Configurations, Device, Duration, Folds
 from medseg.data.splits import folds_to_cross
+from medseg.errors import UsageError
 from medseg.io.files.writable import output_folder
 from medseg.models.package import ModelPackage, load_package
+from medseg.tracking.resolve import resolve_model
 from medseg.training.config import TrainConfig
 from medseg.training.configure import Configurator
 from medseg.training.cross_validate import cross_validate, folds_of
@@ -26,6 +28,7 @@ from medseg.training.distributed import Processes, joined, launch
 from medseg.training.final_model import Final
 from medseg.training.fold_results import FoldResults
 from medseg.training.options import TrainOptions
+from medseg.training.promotion import Gate, open_gate, promote
 from medseg.training.strategies import CASCADE, choose_among, configurations_of, train_cascade
 from medseg.training.train import train_model
 from medseg.training.training_run import TrainingRun
@@ -41,6 +44,7 @@ def train(
     epochs: AtLeast1 | None = None,
     device: Device = "auto",
     start: str | Path | None = None,
+    held_out: Path | str | None = None,
     folds: Folds | None = None,
     configuration: Configurations | None = None,
     final: Final = "all",
@@ -66,7 +70,10 @@ def train(
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     start : str or Path, optional
-        Name or path of a model package to fine-tune (``--from``).
+        Name or path of a model package to fine-tune (``--from``). On cases that its card lists as held out and that
+        the dataset holds out too, the new model is compared with it.
+    held_out : Path or str, optional
+        Dataset with the cases that `start` held out, to compare the two models on.
     folds : str, optional
         Cross-validate: ``"all"``, or numbers such as ``"0,1"``.
     configuration : str, optional
@@ -91,6 +98,9 @@ def train(
         When an option or a key of the configuration cannot be what was given.
     InputError
         When the dataset cannot be read, or no case can be trained on.
+    NotPromoted
+        When the model is worse than `start` on the old held-out cases by more than the standard error; it is moved to
+        ``out/refused``.
     Interrupted
         When a signal asked to stop; a checkpoint is written, and the same call resumes.
     """
@@ -99,6 +109,7 @@ def train(
         **locals(),
         "dataset": Path(dataset),
         "out": Path(out),
+        "held_out": None if held_out is None else Path(held_out),
         "settings": tuple(listed(settings)),
     }
     return run_training(TrainOptions(**given, started=time.monotonic()))
@@ -115,6 +126,7 @@ def run_training(options: TrainOptions) -> ModelPackage | FoldResults:
     configurator = Configurator(options)
     command = options.command or shlex.join(["medseg", *options.arguments()])
     chosen = choose_device(options.device)
+    gate = _gate(configurator)
     with joined(gpu=chosen.type == "cuda") as processes:
 
         def make_run(name: str | None, out: Path) -> TrainingRun:
@@ -123,16 +135,43 @@ def run_training(options: TrainOptions) -> ModelPackage | FoldResults:
                 data = configurator.dataset(made)
             return TrainingRun(data, made, out, processes.device(chosen), processes, command)
 
-        out, final = options.out, options.final
-        if len(names) > 1:
-            return choose_among(make_run, out, names, final=final)
-        if CASCADE in names:
-            return train_cascade(make_run, out, folds=options.folds, final=final) or _fold_results(out, processes)
-        run = make_run(names[0] if names else None, out)
-        if options.folds is not None:
-            numbers = folds_of(options.folds, run.config.split.folds or folds_to_cross(run.dataset.labeled))
-            return cross_validate(run, numbers, final=final) or _fold_results(out, processes)
-        return train_model(replace(run, started=options.started))
+        made = _train(make_run, options, names, processes)
+        if gate is not None and processes.is_first and isinstance(made, ModelPackage):
+            made = promote(gate, made, options.out, device=str(chosen))
+        return made
+
+
+def _train(
+    make_run: Callable[[str | None, Path], TrainingRun],
+    options: TrainOptions,
+    names: Sequence[str],
+    processes: Processes,
+) -> ModelPackage | FoldResults:
+    out, final = options.out, options.final
+    if len(names) > 1:
+        return choose_among(make_run, out, tuple(names), final=final)
+    if CASCADE in names:
+        return train_cascade(make_run, out, folds=options.folds, final=final) or _fold_results(out, processes)
+    run = make_run(names[0] if names else None, out)
+    if options.folds is not None:
+        numbers = folds_of(options.folds, run.config.split.folds or folds_to_cross(run.dataset.labeled))
+        return cross_validate(run, numbers, final=final) or _fold_results(out, processes)
+    return train_model(replace(run, started=options.started))
+
+
+def _gate(configurator: Configurator) -> Gate | None:
+    """What a model that starts from another must pass; None for one that starts from nothing."""
+    options = configurator.options
+    start = options.start or configurator.values.get("start")
+    if start is not None:
+        return open_gate(resolve_model(start, option="--from"), configurator.source.data, options.held_out)
+    if options.held_out is not None:
+        raise UsageError(
+            "there is no model to compare with on it",
+            where=f"--held-out {options.held_out}",
+            fix="Name with --from the model that training starts from.",
+        )
+    return None
 
 
 def _fold_results(out: Path, processes: Processes) -> FoldResults:

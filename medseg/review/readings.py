@@ -1,0 +1,95 @@
+"""What each reader of a review made of each case."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from medseg.errors import UsageError, did_you_mean
+from medseg.evaluation.readers import MODEL, Reading
+from medseg.review.review_case import SAVED, VERDICTS, ReviewCase
+from medseg.review.store import Store
+from medseg.types import LabelMap
+
+ACCEPTED, CORRECTED, REJECTED = "accepted", "corrected", "rejected"
+
+
+def readers_of(store: Store) -> tuple[str, ...]:
+    """Everybody who saved labels or gave a verdict, by name."""
+    kinds = {SAVED, *VERDICTS.values()}
+    return tuple(sorted({event.who for event in store.events() if event.kind in kinds}))
+
+
+def chosen_readers(store: Store, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the readers named, or all of them.
+
+    Raises
+    ------
+    UsageError
+        When one of them read nothing.
+    """
+    known = readers_of(store)
+    if unknown := next((name for name in names if name not in known), None):
+        listed = f"They are {', '.join(known)}." if known else "Nobody read any."
+        raise UsageError(
+            "nobody of that name read a case",
+            where=f"--reader {unknown}",
+            fix=f"{did_you_mean(unknown, known)} {listed}".strip(),
+        )
+    return tuple(names) or known
+
+
+def readings_of(store: Store, readers: Sequence[str], *, with_model: bool = True) -> list[Reading]:
+    """Return what each of some readers made of each case, and the model's labels of every case one of them read.
+
+    A reader's labels are those that their verdict accepts, or without a verdict the newest they saved. A rejected case
+    has none. A verdict on labels the model has changed since does not count, nor do labels drawn on another scan.
+    """
+    found: list[Reading] = []
+    for name in readers:
+        for case_id, case in store.all_cases(name).items():
+            if case.model_sha256 is None or not (case.revisions or case.is_judged):
+                continue
+            number = _number(case)
+            read = None if number is None else partial(store.labels, case_id, number)
+            found.append(Reading(name, case_id, read, verdict_of(case)))
+    if with_model:
+        cases = sorted({reading.case_id for reading in found})
+        found += [Reading(MODEL, case_id, partial(_model, store, case_id)) for case_id in cases]
+    return found
+
+
+def not_independent(store: Store, readers: Sequence[str]) -> dict[str, list[str]]:
+    """Cases, by reader, on which a reader started from another one's labels, or judged them."""
+    found: dict[str, list[str]] = {name: [] for name in readers}
+    for case_id, case in store.all_cases().items():
+        by = {revision.number: revision.who for revision in case.revisions}
+        for name in readers:
+            own = store.case(case_id, name)
+            bases = {revision.base for revision in own.revisions}
+            bases |= {own.verdict.revision} if own.verdict is not None else set()
+            if any(by.get(number, name) != name for number in bases):
+                found[name].append(case_id)
+    return {name: cases for name, cases in found.items() if cases}
+
+
+def _model(store: Store, case_id: str) -> LabelMap:
+    return store.model_labels(case_id)
+
+
+def _number(case: ReviewCase) -> int | None:
+    """Revision that holds a reader's labels; None where they left none."""
+    if case.is_judged and case.verdict is not None:
+        return case.verdict.revision if case.verdict.kind == "accept" else None
+    newest = case.newest
+    return newest.number if newest is not None and newest.input_sha256 == case.input_sha256 else None
+
+
+def verdict_of(case: ReviewCase) -> str | None:
+    """Return the verdict that counts, labels accepted as the model made them told from those changed; None without."""
+    if not case.is_judged or case.verdict is None:
+        return None
+    if case.verdict.kind == "reject":
+        return REJECTED
+    accepted = next((one for one in case.revisions if one.number == case.verdict.revision), None)
+    return ACCEPTED if accepted is None or accepted.changed_voxels == 0 else CORRECTED

@@ -1,0 +1,29 @@
+"""What ``sources.csv`` says of where each case came from."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import NamedTuple
+
+FILE = "sources.csv"
+
+
+class CaseSource(NamedTuple):
+    """Where a case came from; UIDs are empty where it was not DICOM."""
+
+    series_uid: str = ""
+    study_uid: str = ""
+    path: str = ""  # below the input it was found in
+
+
+def read_sources(results: Path) -> dict[str, CaseSource]:
+    """Read the file in a folder of results, by case id; empty where there is none that can be read."""
+    try:
+        with (results / FILE).open(encoding="utf-8", newline="") as stream:
+            return {
+                row["case_id"]: CaseSource(row["series_uid"], row["study_uid"], row["path"])
+                for row in csv.DictReader(stream)
+            }
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error):
+        return {}
