@@ -13,10 +13,10 @@ from medseg.config.bounds import Device, Maps, Overlap, names_in
 from medseg.config.load import build
 from medseg.engine.stages.refine import Refine
 from medseg.errors import UsageError
-from medseg.infer.gate.gate import segment_if_suitable
 from medseg.infer.options import EngineName, InferOptions, Mirror, PrecisionName
 from medseg.infer.predictor import Predictor
 from medseg.io.memory import ArrayLike, ItkImage, NibabelImage, scan_in_memory
+from medseg.locate.segment import segment_scan
 from medseg.models.card import ModelCard
 from medseg.tracking.resolve import resolve_model
 from medseg.types import Case, Scan
@@ -77,7 +77,7 @@ class Model:
         """
         read = _as_scan(scan, affine)
         case = Case("scan", (read,))
-        predicted = PredictedCase(case, segment_if_suitable(self.predictor, read, anyway=anyway))
+        predicted = PredictedCase(case, segment_scan(self.predictor, read, anyway=anyway))
         return Prediction.checked(case, Refine(Refine.Options()).run(predicted, RunContext(Path(), "scan")))
 
 

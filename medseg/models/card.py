@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from medseg.models.locate_card import LocateCard
 from medseg.models.result_card import ResultCard
 from medseg.prepare.card import InputCard
 from medseg.types.labels import BORDER, Code, LabelClass, LabelTable
+from medseg.types.series_criteria import SeriesCriteria
 
 
 class _Strict(BaseModel):
@@ -180,6 +183,10 @@ class ModelCard(_Strict):
     low_resolution_stage: LowResolutionCard | None = Field(
         default=None, description="model of the low-resolution stage, on the card of a cascade's second stage"
     )
+    locate: LocateCard | None = Field(
+        default=None,
+        description="how the network's regions are found in a scan larger than `input` describes; null: they are not",
+    )
     network: NetworkCard = Field(description="the network, and the arguments that build it")
     interpolated: Literal["logits", "probabilities"] = Field(
         default="logits", description="what is interpolated back to the scan's grid"
@@ -228,6 +235,17 @@ class ModelCard(_Strict):
         """Classes that results have: all but a border between objects, which the post-processing uses up."""
         used_up = {step.options.get("border", BORDER) for step in self.post if step.stage == "border"}
         return tuple(entry for entry in self.classes if entry.name not in used_up)
+
+    def series_criteria(self) -> SeriesCriteria:
+        """What a DICOM series must be for this model; a larger scan is as good where its regions are found in that."""
+        criteria = self.input.series_criteria()
+        if self.locate is None or criteria.extent is None or criteria.spacing is None:
+            return criteria
+        return replace(
+            criteria,
+            extent=(criteria.extent[0], (math.inf,) * 3),
+            spacing=(criteria.spacing[0], (max(self.locate.up_to_mm, *criteria.spacing[1]),) * 3),
+        )
 
     @property
     def mean_dice(self) -> float | None:

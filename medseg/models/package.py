@@ -19,6 +19,7 @@ from medseg.errors import ConfigError, ModelError, UsageError, did_you_mean
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.models.card import ModelCard
 from medseg.models.card_format1 import upgrade
+from medseg.models.locate_card import LOCATE_FOLDER
 from medseg.models.store import stored, unpacked
 from medseg.types import ModelIdentity
 
@@ -122,7 +123,8 @@ class ModelPackage:
             inner = [folder / path for path in self.low_resolution_stage.files()]
         precisions = [name for measured in self.card.precisions.values() for name in measured.files]
         exported = [name for name in (ONNX_FILE, REPORT_FILE) if (self.folder / name).is_file()]
-        return [*inner, *map(Path, (*exported, *precisions, self.card.weights_file, CARD_FILE))]
+        locator = [Path(LOCATE_FOLDER) / name for name in (self.card.locate.files if self.card.locate else ())]
+        return [*inner, *locator, *map(Path, (*exported, *precisions, self.card.weights_file, CARD_FILE))]
 
 
 def file_sha256(path: Path) -> str:

@@ -71,7 +71,7 @@ def inspect(
     """
     folder = None if out is None else output_folder(out)
     paths = [Path(path) for path in listed(inputs)]
-    criteria = None if model is None else resolve_model(model).card.input.series_criteria()
+    criteria = None if model is None else resolve_model(model).card.series_criteria()
     guard = Guard(max_memory, max_seconds)
     discovery: Discovery = discover(paths, guard=guard)
     read = partial(_report, headers_only=headers_only, allow_uneven=allow_uneven, allow_incomplete=allow_incomplete)

@@ -36,7 +36,7 @@ def test_what_is_not_for_the_model_is_withheld_with_the_reason_and_the_way_out(m
     assert "covers 64 x 80 x 30 mm; the model is for 31 x 40 x 24 mm to 42 x 58 x 45 mm" in series["error"]
     assert "different intensities, as a mask or label map has" in mask["error"]
     for case in cases.values():
-        assert case["fix"].startswith("Give a crop of about 36 x 50 x 36 mm around one hippocampus")
+        assert case["fix"].startswith("Give a whole head in T1-weighted MR, or a crop of about 36 x 50 x 36 mm around")
         files = {path.name for path in (tmp_path / "out" / case["case_id"]).iterdir()}
         assert files == {"status.json"}
     assert (tmp_path / "out" / "report.html").read_text().count("covers 64 x 80 x 30 mm") >= 1

@@ -10,10 +10,10 @@ from pydantic import Field
 
 from medseg.errors import MedsegError, ModelError, first_line
 from medseg.infer.engines.select import ProgressCallback, check_available
-from medseg.infer.gate.gate import segment_if_suitable
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.files.scratch import Scratch
+from medseg.locate.segment import segment_scan
 from medseg.models.card_summary import summary
 from medseg.models.package import ModelPackage
 from medseg.tracking.resolve import resolve_model
@@ -66,8 +66,8 @@ class Segment:
 
     def series_criteria(self) -> SeriesCriteria | None:
         """Return the series the model's card describes; several channels are not taken from one series."""
-        card = self.package.card.input
-        return None if len(card.channels) > 1 else card.series_criteria()
+        card = self.package.card
+        return None if len(card.input.channels) > 1 else card.series_criteria()
 
     @cached_property
     def _predictor(self) -> Predictor:
@@ -90,7 +90,7 @@ class Segment:
 
     def run(self, item: Case, context: RunContext) -> Prediction:
         """Segment the case's scan; requested probabilities are kept in files in the output folder until written."""
-        return segment_if_suitable(
+        return segment_scan(
             self._predictor,
             item.scan,
             Scratch(context.out),

@@ -40,7 +40,7 @@ def way_out(card: ModelCard, instead: str | None = None) -> str:
 
     >>> from medseg.models.package import load_package
     >>> way_out(load_package("hippocampus").card)
-    'Give a crop of about 36 x 50 x 36 mm around one hippocampus in T1-weighted MR; or add --anyway ...'
+    'Give a whole head in T1-weighted MR, or a crop of about 36 x 50 x 36 mm...'
     """
     what = card.input.accepts.purpose if card.input.accepts else ""
     give = f"Give {what}" if what else f"Give a scan like those on the model's card (medseg models show {card.name})"

@@ -48,6 +48,17 @@ def refuse_scan(scan: Scan, card: ModelCard) -> Refusal | None:
     return None
 
 
+def refuse_larger_scan(scan: Scan, card: ModelCard) -> Refusal | None:
+    """Say why a scan in which the model's regions are to be found first is not for the model; None where it is.
+
+    Its size, voxels, side and brightness are not those of the crops that the network is given.
+    """
+    for check in (_dimensions, _modality, _body_part, _no_image, _units):
+        if reason := check(scan, card.input):
+            return refusal(reason, card)
+    return None
+
+
 def notes_on_card(card: InputCard) -> tuple[str, ...]:
     """Note where the card is one of those that state nothing for the gate."""
     return () if card.accepts is not None else (NOTHING_STATED,)

@@ -56,7 +56,7 @@ def test_what_is_no_crop_around_a_hippocampus_is_refused_with_the_way_out(wrong,
     why = refuse_scan(wrong, HIPPOCAMPUS)
     assert why is not None
     assert words in why.reason
-    assert why.fix.startswith("Give a crop of about 36 x 50 x 36 mm around one hippocampus")
+    assert why.fix.startswith("Give a whole head in T1-weighted MR, or a crop of about 36 x 50 x 36 mm around")
     assert "--anyway" in why.fix
 
 

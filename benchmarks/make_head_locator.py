@@ -1,0 +1,107 @@
+"""Makes the locator of the shipped hippocampus model: a 3 mm template of the head, the mask of its brain, the card.
+
+    python benchmarks/make_head_locator.py T1.nii.gz GM.nii.gz WM.nii.gz medseg/models/shipped/hippocampus
+
+T1: the ICBM 152 2009c nonlinear symmetric average with its skull; GM and WM: the average tissue maps in the same space,
+for instance those that nilearn's wheel holds (`mni_icbm152_gm_tal_nlin_sym_09a_converted.nii.gz` and `..._wm_...`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from scipy import ndimage
+
+from medseg.io.read import load_scan
+from medseg.locate.sampling import Image, coarse, largest_component
+from medseg.models.locate_card import (
+    BRAIN_FILE,
+    LOCATE_FOLDER,
+    TEMPLATE_FILE,
+    LocateCard,
+    RegionCard,
+    RegionCheckCard,
+)
+from medseg.models.package import file_sha256, load_package, write_card
+from medseg.types.axis_order import nearest_ras
+
+SPACING = 3.0  # mm
+TISSUE = 0.3  # of gray and white matter together, from which on a voxel is brain
+SOURCE = (
+    "ICBM 152 2009c nonlinear symmetric average of T1-weighted MR (Fonov et al., NeuroImage 54, 313, 2011), at 3 mm. "
+    "Copyright (C) 1993-2009 Louis Collins, McConnell Brain Imaging Centre, Montreal Neurological Institute, McGill "
+    "University. Permission to use, copy, modify, and distribute this software and its documentation for any purpose "
+    "and without fee is hereby granted, provided that the above copyright notice appear in all copies. The authors and "
+    "McGill University make no representations about the suitability of this software for any purpose. It is provided "
+    "as is without express or implied warranty. The authors are not responsible for any data loss, equipment damage, "
+    "property loss, or injury to subjects or patients resulting from the use or misuse of this software package."
+)
+TITLE = "Anterior and posterior hippocampus in T1-weighted MR at 1 mm: of one side in a crop, of both in a whole head"
+PURPOSE = "a whole head in T1-weighted MR, or a crop of about 36 x 50 x 36 mm around one hippocampus"
+LIMITS = (
+    "Give it a whole head, or a crop of about 36 x 50 x 36 mm around one hippocampus, as in its training data.",
+    "In a crop it does not tell left from right. In a whole head the sides are those of the scan's header, and a "
+    "header that exchanges them cannot be noticed. All classes carry SNOMED CT's code for the whole hippocampus.",
+)
+
+
+def canonical(path: Path) -> Image:
+    """Read one channel with its axes nearest to RAS."""
+    scan = load_scan(path)
+    order = nearest_ras(scan.geometry)
+    return Image(order.apply(scan.array[0]).astype(np.float32), order.geometry(scan.geometry))
+
+
+def write(array: np.ndarray, affine: np.ndarray, path: Path) -> None:
+    """Write bytes as NIfTI, mm."""
+    image = nibabel.Nifti1Image(array.astype(np.uint8), affine)
+    image.header.set_xyzt_units("mm")
+    nibabel.save(image, path)
+
+
+def main() -> None:
+    """Make the files, and write them into the card."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    for name in ("t1", "gm", "wm", "package"):
+        parser.add_argument(name, type=Path)
+    given = parser.parse_args()
+    small = coarse(canonical(given.t1), SPACING)
+    low, high = np.percentile(small.array, [1, 99.5])
+    tissues = [canonical(path) for path in (given.gm, given.wm)]
+    tissue = sum(t.array / t.array.max() for t in tissues)
+    brain = largest_component(ndimage.binary_fill_holes(ndimage.binary_closing(tissue > TISSUE, iterations=3)))
+    mask = Image(brain.astype(np.float32), tissues[0].geometry).on(small.geometry, outside=0.0) > 0.5
+    folder = given.package / LOCATE_FOLDER
+    folder.mkdir(exist_ok=True)
+    write(np.clip((small.array - low) / (high - low), 0, 1) * 255, small.geometry.affine, folder / TEMPLATE_FILE)
+    write(mask, small.geometry.affine, folder / BRAIN_FILE)
+    card = load_package(given.package).card
+    locate = LocateCard(
+        what="a whole head in T1-weighted MR",
+        files={name: file_sha256(folder / name) for name in (TEMPLATE_FILE, BRAIN_FILE)},
+        source=SOURCE,
+        # Middles of the Decathlon's crops, as they lie about its labels, carried to the template's hippocampi.
+        regions=(
+            RegionCard(name="left", center_mm=(-24.5, -23.0, -12.5), offset_mm=(1.0, 0.5, 0.5)),
+            RegionCard(name="right", center_mm=(24.5, -23.0, -12.5), offset_mm=(-1.0, 0.5, 0.5)),
+        ),
+        extent_mm=(36, 50, 36),
+        pitch_degrees=15.0,  # the Decathlon's crops are nodded so against the template
+        parts_up_to_mm=2.0,
+        whole="hippocampus",
+        from_mm=100.0,
+        up_to_mm=3.3,
+        region_checks=RegionCheckCard(
+            volume_ml=(1.6, 5.5), ratio=1.6, distance_mm=(38, 68), asymmetry_mm=6.0, first_class=(0.38, 0.68)
+        ),
+    )
+    accepts = card.input.accepts.model_copy(update={"purpose": PURPOSE})
+    update = {"title": TITLE, "locate": locate, "input": card.input.model_copy(update={"accepts": accepts})}
+    write_card(given.package, card.model_copy(update={**update, "limits": (*LIMITS, card.limits[1])}))
+
+
+if __name__ == "__main__":
+    main()

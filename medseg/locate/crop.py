@@ -1,0 +1,55 @@
+"""The crop that a network made for crops is given, and its labels on the scan's own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.locate.sampling import Image, covered, part_of
+from medseg.models.locate_card import LocateCard
+from medseg.types import Geometry
+
+# Voxels around a crop of which the cubic spline is made; a spline over the whole head takes seconds.
+MARGIN = 6
+
+
+def crop_axes(matrix: npt.NDArray[np.float64], pitch_degrees: float) -> npt.NDArray[np.float64]:
+    """Directions of a crop's axes in the scan's world, shape (3, 3): the template's as found there, nodded."""
+    u, _, v = np.linalg.svd(matrix[:3, :3])
+    c, s = np.cos(np.deg2rad(pitch_degrees)), np.sin(np.deg2rad(pitch_degrees))
+    nodded: npt.NDArray[np.float64] = u @ v @ np.array([[1, 0, 0], [0, c, s], [0, -s, c]])
+    return nodded
+
+
+def crop_grid(center: npt.NDArray[np.float64], axes: npt.NDArray[np.float64], card: LocateCard) -> Geometry:
+    """Grid of a crop around a world point."""
+    x, y, z = (max(1, round(mm / card.spacing_mm)) for mm in card.extent_mm)
+    affine = np.eye(4)
+    affine[:3, :3] = axes * card.spacing_mm
+    affine[:3, 3] = center - affine[:3, :3] @ ((np.array([x, y, z]) - 1) / 2)
+    return Geometry(affine, (x, y, z))
+
+
+def sample_crop(image: Image, grid: Geometry) -> npt.NDArray[np.float32]:
+    """Cubic samples of an image on a crop's grid; 0 outside the image."""
+    return image.part(covered(grid, image.geometry, MARGIN)).on(grid, order=3, outside=0.0)
+
+
+def labels_on(
+    labels: npt.NDArray[np.uint8], grid: Geometry, target: Geometry, values: Sequence[int]
+) -> npt.NDArray[np.uint8]:
+    """Labels of a crop on the scan's grid: the class with the larger part of a voxel, linearly weighed.
+
+    - `values`: of the classes; a voxel of which they hold less than half together is background.
+    """
+    box = covered(grid, target, 0)
+    local = part_of(target, box)
+    parts = np.stack(
+        [Image((labels == value).astype(np.float32), grid).on(local, outside=0.0) for value in values], axis=0
+    )
+    winner = np.array(values, np.uint8)[parts.argmax(axis=0)]
+    result = np.zeros(target.shape, np.uint8)
+    result[box] = np.where(parts.sum(axis=0) > 0.5, winner, 0)
+    return result

@@ -1,0 +1,62 @@
+"""The template found again in copies of itself that were moved, nodded and scaled by known amounts."""
+
+import numpy as np
+import pytest
+
+from medseg.errors import ModelError
+from medseg.locate.plausibility import implausible_placement
+from medseg.locate.registration import register
+from medseg.locate.sampling import Image
+from medseg.locate.template import load_template
+from medseg.models.package import load_package
+from medseg.types import Geometry
+
+PACKAGE = load_package("hippocampus")
+LOCATE = PACKAGE.card.locate
+CENTERS = np.array([region.center_mm for region in LOCATE.regions])
+
+
+@pytest.fixture(scope="module")
+def template():
+    return load_template(PACKAGE.folder, LOCATE)
+
+
+def test_a_moved_head_is_found_to_within_a_millimeter(template):
+    angle = np.deg2rad(12)
+    moved = np.eye(4)
+    moved[:3, :3] = np.diag([0.95, 1.05, 0.92]) @ np.array(
+        [[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]]
+    )
+    moved[:3, 3] = [15, -40, 25]
+    image = template.image
+    affine = np.diag([3.0, 3.0, 3.0, 1.0])
+    affine[:3, 3] = [-90, -170, -90]
+    grid = Geometry(affine, (72, 90, 80))
+    head = Image(Image(image.array, Geometry(moved @ image.geometry.affine, image.geometry.shape)).on(grid), grid)
+    found = register(template, head, CENTERS)
+    true = CENTERS @ moved[:3, :3].T + moved[:3, 3]
+    assert np.linalg.norm(found.to_scan(CENTERS) - true, axis=1).max() < 1
+    assert np.allclose(found.to_template(found.to_scan(CENTERS)), CENTERS)
+    assert implausible_placement(found, LOCATE.placement) == ()
+    again = register(template, head, CENTERS)
+    assert np.array_equal(again.matrix, found.matrix)
+
+
+def test_what_is_no_head_is_told(template):
+    """A ball of the size of a head, bright in the middle."""
+    grid = Geometry(np.diag([4.0, 4.0, 4.0, 1.0]), (50, 60, 50))
+    index = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1) - [25, 30, 25]
+    ball = np.clip(20 - np.linalg.norm(index, axis=-1), 0, 5).astype(np.float32)
+    reasons = implausible_placement(register(template, Image(ball, grid), CENTERS), LOCATE.placement)
+    assert any("correlation" in text for text in reasons)
+
+
+def test_a_changed_template_is_refused(tmp_path):
+    (tmp_path / "locate").mkdir()
+    for name in LOCATE.files:
+        (tmp_path / "locate" / name).write_bytes((PACKAGE.folder / "locate" / name).read_bytes())
+    load_template(tmp_path, LOCATE)
+    with (tmp_path / "locate" / "brain.nii.gz").open("ab") as stream:
+        stream.write(b"\0")
+    with pytest.raises(ModelError, match="missing or not the one the card describes"):
+        load_template(tmp_path, LOCATE)
