@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint coverage test-slow test-peers mutants bench docs setup
+.PHONY: demo test test-lowest lint coverage test-slow test-peers mutants audit bench docs setup
 
 setup:
 	@$(PYTHON) bootstrap.py
@@ -11,6 +11,16 @@ demo: setup  ## segment a small folder of real scans; results in demo
 
 test: setup  ## the fast tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-lowest:  ## the fast tests with the lowest versions that pyproject.toml allows, in .venv-lowest
+	@$(PYTHON) -m venv .venv-lowest
+	@.venv-lowest/bin/python -m pip install --quiet "uv>=0.9"
+	@.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e ".[dev]"
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2 --dist loadfile --ignore tests/test_third_party.py
+
+audit: setup  ## the known vulnerabilities of what is installed, without those accepted in tests/accepted_vulnerabilities.txt
+	@$(BIN)/python -m pip install --quiet "pip-audit>=2.10"
+	$(BIN)/python tests/audit_dependencies.py
 
 lint: setup
 	$(BIN)/ruff check .

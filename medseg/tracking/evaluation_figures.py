@@ -29,8 +29,7 @@ def tracked_figures(evaluation: Evaluation) -> dict[str, float]:
 
 
 def _tracked_name(name: str) -> str:
-    name = name.replace("@", "_at_").replace(":", "_to_")
-    return "".join(sign if sign.isalnum() or sign in "_-. /" else "_" for sign in name)
+    return name.replace("@", "_at_").replace(":", "_to_")
 
 
 def record_evaluation(evaluation: Evaluation, run: OpenRun, out: Path | None) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from medseg.errors import InputError, UsageError, first_line
 from medseg.tracking.client import silence, tracking_uri
 from medseg.tracking.local_runs import FinishedRun, insert
+from medseg.tracking.names import with_valid_names
 
 log = logging.getLogger("medseg.train")
 
@@ -29,7 +30,8 @@ def record_finished(
     """Record a finished run, in as little time as that can be done; otherwise as `Tracker`."""
     database = workspace.resolve() / "mlflow.db"
     own = not os.environ.get("MLFLOW_TRACKING_URI")
-    run = FinishedRun(EXPERIMENT, name, {k: str(v)[:LONGEST_VALUE] for k, v in parameters.items()}, tags, metrics)
+    texts = {key: str(value)[:LONGEST_VALUE] for key, value in with_valid_names(parameters).items()}
+    run = FinishedRun(EXPERIMENT, name, texts, tags, with_valid_names(metrics))
     if own and insert(database, workspace.resolve() / "mlartifacts", run):
         return
     tracker = Tracker(workspace, name=name, parameters=parameters, tags=tags)
@@ -53,7 +55,7 @@ class _Run:
         from mlflow.exceptions import MlflowException
 
         now = int(time.time() * 1000)
-        listed = [Metric(key, float(value), now, step) for key, value in metrics.items()]
+        listed = [Metric(key, float(value), now, step) for key, value in with_valid_names(metrics).items()]
         try:
             for first in range(0, len(listed), METRICS_A_CALL):
                 self._client.log_batch(self.run_id, metrics=listed[first : first + METRICS_A_CALL])
@@ -152,7 +154,8 @@ class Tracker(_Run):
                 return
             run = self._client.create_run(self._experiment(workspace.resolve()), run_name=name)
             self.run_id = str(run.info.run_id)
-            listed = [Param(key, str(value)[:LONGEST_VALUE]) for key, value in parameters.items()]
+            named = with_valid_names(parameters)
+            listed = [Param(key, str(value)[:LONGEST_VALUE]) for key, value in named.items()]
             for first in range(0, len(listed), PARAMETERS_A_CALL):
                 self._client.log_batch(self.run_id, params=listed[first : first + PARAMETERS_A_CALL])
             self._client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in (tags or {}).items()])

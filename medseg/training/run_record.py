@@ -92,7 +92,7 @@ class RunRecord:
         for kind, results in (("dice", measured.results), ("test.dice", measured.test)):
             if results:
                 by_class, overall = mean_dice(results)
-                named = {f"{kind}.{_metric_name(name)}": value for name, value in by_class.items()}
+                named = {f"{kind}.{name}": value for name, value in by_class.items()}
                 self.tracker.log({**named, f"{kind}.mean": overall}, last)
         # By their rank: a case's name may be a file's, and a file's a patient's.
         with tempfile.TemporaryDirectory() as folder:
@@ -138,8 +138,3 @@ def _log(record: EpochRecord, loop: Loop) -> None:
         100 * min(done, 1.0),
         "unknown time" if math.isinf(left) else as_clock(left),
     )
-
-
-def _metric_name(name: str) -> str:
-    """MLflow allows letters, digits, underscores, dashes, periods, spaces and slashes."""
-    return "".join(c if c.isalnum() or c in "_-. /" else "_" for c in name)
