@@ -19,7 +19,7 @@ import torch
 from medseg.bench.architectures_config import Architecture, Architectures, merge
 from medseg.bench.boundary_f1 import boundary_f1
 from medseg.data.dataset import Dataset, DatasetCase
-from medseg.data.patient_groups import group_by_patient
+from medseg.data.patient_groups import ready_to_split
 from medseg.data.reading import read_case
 from medseg.data.splits import split_cases
 from medseg.errors import MedsegError, UsageError, did_you_mean
@@ -128,7 +128,7 @@ def _try(comparison: Comparison, architecture: Architecture, config: TrainConfig
         return ArchitectureResult(architecture.name, f"{architecture.needs} is not installed")
     prepared = comparison.work / "prepared"
     try:
-        data = group_by_patient(comparison.data, config.split.group)
+        data = ready_to_split(comparison.data, config.split.group)
         split = split_cases(data.labeled, folds=config.split.folds, fold=config.split.fold, seed=config.split.seed)
         # Before the clock starts: the network's imports, and preparation, which is done once for all architectures.
         find_family(config.network.name)

@@ -21,7 +21,8 @@ def ambiguous_values(data: Dataset, examined: Sequence[Examined]) -> Iterator[Fi
     """Unnamed values 1 and 255 together: masks of two programs, a class and voxels to ignore, or two classes."""
     names = {c.value: c.name for c in data.table}
     unnamed = {value for value in names if names[value] == LabelTable.unnamed([value]).classes[0].name}
-    if not {1, WHITE} <= unnamed:
+    # With values near it, 255 is one of many classes.
+    if not {1, WHITE} <= unnamed or max(unnamed - {WHITE}) > WHITE // 2:
         return
     read = [e for e in examined if e.trouble is None and e.voxels is not None]
     holding = {v: [e.case.case_id for e in read if (e.voxels or {}).get(names[v])] for v in (1, WHITE)}

@@ -54,6 +54,7 @@ class DatasetCase:
       channels.
     - `group`: cases of one group (one patient, say) are never split. None means the case stands alone.
     - `split`: where the dataset itself puts the case. Cases of its test part are neither trained on nor validated with.
+    - `folds`: for folds that the dataset gives, the part of each that the case is in; None for neither.
     - `found`: the volumes of each channel, where they were found among DICOM files; `images` are then their first
       files.
     - `parts`: the files of the reference, where it is kept in one for each class or object; `reference` is then the
@@ -67,6 +68,7 @@ class DatasetCase:
     split: Literal["train", "validation", "test"] | None = None
     found: tuple[FoundScan, ...] = ()
     parts: tuple[ReferencePart, ...] = ()
+    folds: tuple[Literal["train", "validation"] | None, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:

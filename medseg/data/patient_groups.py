@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 from medseg.data.dataset import Dataset
+from medseg.data.given_folds import with_given_folds
 from medseg.errors import ConfigError
 
 AUTO, NONE = "auto", "none"
@@ -59,22 +60,26 @@ def patient_of(case_id: str) -> str:
 
     All of the name where nothing in it is known to tell scans of one patient from each other.
     """
-    name = case_id.lower()
-    if (match := PATIENT.match(name)) is not None:
-        return match[1]
-    words = re.split(r"([-_. ]+)", name)
+    if (match := PATIENT.match(case_id.lower())) is not None:
+        return case_id[: match.end(1)]
+    words = re.split(r"([-_. ]+)", case_id)
     while len(words) > 2:
-        if ENDING.fullmatch(words[-1]):
+        if ENDING.fullmatch(words[-1].lower()):
             kept = words[:-2]
-        elif len(words) > 4 and words[-1].isalnum() and COUNT.fullmatch(words[-3]):
+        elif len(words) > 4 and words[-1].isalnum() and COUNT.fullmatch(words[-3].lower()):
             kept = words[:-4]
         else:
             break
         # What remains must be able to name a patient: `mri_slice_3` does not say of whom it is.
-        if not any(c.isdigit() for c in "".join(kept)) and re.fullmatch(SEQUENCE, words[-1]) is None:
+        if not any(c.isdigit() for c in "".join(kept)) and re.fullmatch(SEQUENCE, words[-1].lower()) is None:
             break
         words = kept
     return "".join(words)
+
+
+def ready_to_split(data: Dataset, group: str = AUTO) -> Dataset:
+    """Return the dataset with the groups of `group_by_patient` and the folds it gives itself."""
+    return with_given_folds(group_by_patient(data, group))
 
 
 def patients(data: Dataset) -> int:

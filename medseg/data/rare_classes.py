@@ -16,7 +16,7 @@ def kept_in_training(data: Dataset, side: Mapping[str, str], present: Mapping[st
     - `side`: part of the split of each case.
     - `present`: classes of each case that can be trained on.
     """
-    if any(case.split == "validation" for case in data.cases):
+    if any(case.split == "validation" or case.folds for case in data.cases):
         return {}
     group = {case.case_id: case.group if case.group is not None else ("alone", case.case_id) for case in data.cases}
     held_out = [name for name, part in side.items() if part == "validation" and name in present]

@@ -38,8 +38,9 @@ def folds_for_one(cases: Sequence[DatasetCase]) -> int:
 
 
 def folds_to_cross(cases: Sequence[DatasetCase]) -> int:
-    """Folds of a cross-validation: five, or where there are fewer cases or groups as many as there are."""
-    return min(CROSSED, len(_groups(split_pool(cases))))
+    """Folds of a cross-validation: those given, or five, or with fewer cases or groups as many as there are."""
+    pool = split_pool(cases)
+    return len(pool[0].folds) if pool and pool[0].folds else min(CROSSED, len(_groups(pool)))
 
 
 def split_pool(cases: Sequence[DatasetCase]) -> list[DatasetCase]:
@@ -76,6 +77,9 @@ def split_cases(cases: Sequence[DatasetCase], *, folds: int | None, fold: int, s
             tuple(sorted(c.case_id for c in pool if c.split == "validation")),
             test,
         )
+    given_folds = len(pool[0].folds) if pool else 0
+    if given_folds and folds in (None, given_folds):
+        return _given_fold(pool, fold, given_folds, test)
     if folds is None:
         folds = folds_for_one(pool)
     if folds == 1:
@@ -88,6 +92,17 @@ def split_cases(cases: Sequence[DatasetCase], *, folds: int | None, fold: int, s
     kept = tuple(sorted(c for c, f in assigned.items() if f != fold))
     one_out = "leave-one-out, " if folds == len(pool) else ""
     return Split(f"{one_out}fold {fold} of {folds}, seed {seed}{apart}", kept, held_out, test)
+
+
+def _given_fold(pool: Sequence[DatasetCase], fold: int, count: int, test: tuple[str, ...]) -> Split:
+    if not 0 <= fold < count:
+        raise ConfigError(f"there is no fold {fold}", where="split.fold", fix=f"Use 0 to {count - 1}.")
+    train, held_out, neither = (
+        tuple(sorted(case.case_id for case in pool if case.folds[fold] == part))
+        for part in ("train", "validation", None)
+    )
+    rest = f"; {len(neither)} case{'' if len(neither) == 1 else 's'} in neither part" if neither else ""
+    return Split(f"fold {fold} of {count}, as splits_final.json gives it{rest}", train, held_out, test)
 
 
 def fold_of(cases: Sequence[DatasetCase], *, folds: int, seed: int) -> dict[str, int]:

@@ -10,7 +10,7 @@ from medseg.config.bounds import AtLeast0, AtLeast1
 from medseg.data.audit import Audit
 from medseg.data.audit import audit as audit_dataset
 from medseg.data.layouts import read_dataset
-from medseg.data.patient_groups import group_by_patient
+from medseg.data.patient_groups import ready_to_split
 from medseg.data.splits import sides, split_cases
 from medseg.draw.audit_page import write_audit
 from medseg.errors import ConfigError, UsageError
@@ -63,7 +63,7 @@ def audit(
     if folds is not None and fold >= folds:
         raise UsageError(f"there is no such fold among {folds}", where=f"--fold {fold}", fix=f"Use 0 to {folds - 1}.")
     given = stated(config, listed(settings))
-    data = group_by_patient(read_dataset(Path(dataset), given.dataset), given.split.group)
+    data = ready_to_split(read_dataset(Path(dataset), given.dataset), given.split.group)
     try:
         split = split_cases(data.labeled, folds=folds, fold=fold, seed=0)
     except ConfigError as error:

@@ -17,7 +17,7 @@ from medseg.data.examine_all import examine_all
 from medseg.data.fingerprint import Fingerprint, take_fingerprint
 from medseg.data.layouts import read_dataset
 from medseg.data.mirror_pairs import Axis
-from medseg.data.patient_groups import AUTO, group_by_patient
+from medseg.data.patient_groups import AUTO, ready_to_split
 from medseg.data.plan import Plan, make_plan
 from medseg.data.plan_text import explanation, plan_text
 from medseg.data.splits import keep_in_training, split_cases, without
@@ -133,7 +133,7 @@ class DatasetSource:
     @cached_property
     def data(self) -> Dataset:
         """The dataset."""
-        return group_by_patient(read_dataset(self.path, self.description), self.group)
+        return ready_to_split(read_dataset(self.path, self.description), self.group)
 
 
 @dataclass(frozen=True)
