@@ -9,6 +9,7 @@ from pathlib import Path
 from medseg.errors import MedsegError
 from medseg.io.corrupt import with_case_ids
 from medseg.io.files.case_id import file_case_ids, file_name, unique
+from medseg.io.files.review_folder import is_review
 from medseg.io.files.walk import Entry, absolute, walk
 from medseg.io.formats import WRITERS
 from medseg.io.recognize import FileKind, Recognized, claim_of, recognize
@@ -157,7 +158,7 @@ def _recognize(path: Path) -> Recognized:
 def _is_result(path: Path) -> bool:
     """Whether a file lies where medseg leaves its results, or where a review of them saves labels."""
     in_case = path.name in RESULTS and (path.parent / "status.json").is_file()
-    return in_case or (path.parent.parent / "review.sqlite").is_file()
+    return in_case or is_review(path.parent.parent)
 
 
 def _fix(recognized: Recognized) -> str:

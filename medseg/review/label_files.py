@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +16,9 @@ import numpy.typing as npt
 from medseg.errors import InputError
 from medseg.io import nifti
 from medseg.io.files.atomic import PREFIX, sync_folder
-from medseg.types import LabelClass, LabelMap, LabelTable, Scan, Source
+from medseg.io.files.review_folder import LABELS
+from medseg.types import LabelMap, LabelTable, Scan, Source
 
-LABELS = "labels"
 HASH_LETTERS = 12
 
 
@@ -76,20 +76,6 @@ def checked(path: Path, sha256: str) -> Path:
     )
 
 
-def read_revision(path: Path, sha256: str, classes: Sequence[Mapping[str, Any]]) -> LabelMap:
+def read_revision(path: Path, sha256: str, table: LabelTable) -> LabelMap:
     """Read the labels of a revision, with the names its event holds."""
-    return replace(nifti.read_labels(checked(path, sha256)), table=table_from_json(classes))
-
-
-def table_to_json(table: LabelTable) -> list[dict[str, Any]]:
-    """Return a table of classes as an event holds it."""
-    return [{"value": entry.value, "name": entry.name, "color": list(entry.color)} for entry in table]
-
-
-def table_from_json(classes: Sequence[Mapping[str, Any]]) -> LabelTable:
-    """Return the table that an event holds."""
-    entries = []
-    for entry in classes:
-        red, green, blue = entry["color"]
-        entries.append(LabelClass(entry["value"], entry["name"], color=(red, green, blue)))
-    return LabelTable(tuple(entries))
+    return replace(nifti.read_labels(checked(path, sha256)), table=table)

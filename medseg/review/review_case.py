@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from medseg.errors import MedsegError
 from medseg.review.events import Event
+from medseg.types import LabelClass, LabelTable
 
 VerdictKind = Literal["accept", "reject", "take_back"]
 State = Literal["open", "open, model changed", "accepted", "rejected"]
@@ -44,6 +45,7 @@ class Revision:
     changed_voxels: int | None  # voxels that differ from the model's labels
     dice_with_model: Mapping[str, float | None]  # class name to Dice; None where neither has the class
     volume_ml: Mapping[str, float]
+    table: LabelTable  # its classes
     instances_file: Path | None = None  # ids of objects, where the model makes objects
     instances_sha256: str | None = None
 
@@ -159,6 +161,21 @@ def _revision(event: Event, folder: Path) -> Revision:
         body["changed_voxels"],
         body["dice_with_model"],
         body["volume_ml"],
+        table_from_json(body["classes"]),
         None if objects is None else folder / objects["file"],
         None if objects is None else objects["sha256"],
     )
+
+
+def table_to_json(table: LabelTable) -> list[dict[str, Any]]:
+    """Return a table of classes as an event holds it."""
+    return [{"value": entry.value, "name": entry.name, "color": list(entry.color)} for entry in table]
+
+
+def table_from_json(classes: Sequence[Mapping[str, Any]]) -> LabelTable:
+    """Return the table that an event holds."""
+    entries = []
+    for entry in classes:
+        red, green, blue = entry["color"]
+        entries.append(LabelClass(entry["value"], entry["name"], color=(red, green, blue)))
+    return LabelTable(tuple(entries))

@@ -16,13 +16,14 @@ import numpy.typing as npt
 
 from medseg.errors import InputError, UsageError
 from medseg.io.files.atomic import sweep
+from medseg.io.files.review_folder import DATABASE, LABELS, REVIEW, is_review
 from medseg.io.read import read_labels, read_scan
 from medseg.prepare.regrid import regrid
 from medseg.review import label_files, verification
+from medseg.review.case_table import case_table
 from medseg.review.difference import difference
 from medseg.review.events import Event, EventLog
 from medseg.review.file_system import is_local
-from medseg.review.label_files import LABELS
 from medseg.review.results import CaseResult, Results
 from medseg.review.review_case import (
     REASONS,
@@ -36,15 +37,15 @@ from medseg.review.review_case import (
     revisions,
     seen_by,
     state,
+    table_to_json,
     verdict,
 )
 from medseg.review.scan_finder import ScanFinder
 from medseg.review.store_lock import StoreLock
 from medseg.review.verification import Finding
-from medseg.types import LabelMap, Source
+from medseg.types import LabelMap, LabelTable, Source
 from medseg.types.scan import FoundScan
 
-REVIEW, DATABASE = "review", "review.sqlite"
 CASES_IN_MEMORY = 2
 LONGEST_NAME, LONGEST_COMMENT = 64, 2000
 
@@ -71,7 +72,7 @@ def open_store(folder: Path, *, create: bool = False, scans: Sequence[Path] = ()
         When the audit trail is not as it was written.
     """
     results, place = Results(folder), folder / REVIEW
-    if not (place / DATABASE).is_file() and not create:
+    if not is_review(place) and not create:
         raise UsageError("nothing was reviewed there yet", where=folder, fix=f"Begin with `medseg review {folder}`.")
     return Store(results, place, ScanFinder(folder, scans), check=check)
 
@@ -205,8 +206,12 @@ class Store:
         if number == 0:
             return self.model_labels(case_id)
         found = self._revision(case, number)
-        body = next(event.body for event in self.log.events(case_id) if event.n == found.n)
-        return label_files.read_revision(found.file, found.sha256, body["classes"])
+        return label_files.read_revision(found.file, found.sha256, found.table)
+
+    def table(self, case_id: str, reader: str | None = None) -> LabelTable:
+        """Return the classes of a case: the model's, and those that revisions have beside."""
+        drawn = (revision.table for revision in self.case(case_id, reader).revisions)
+        return case_table(self.model_labels(case_id).table, drawn)
 
     def _revision(self, case: ReviewCase, number: int) -> Revision:
         found = next((one for one in case.revisions if one.number == number), None)
@@ -285,7 +290,7 @@ class Store:
                 "seconds": seconds,
                 "model_sha256": result.model_sha256,
                 "input_sha256": result.input_sha256,
-                "classes": label_files.table_to_json(labels.table),
+                "classes": table_to_json(labels.table),
                 "changed_voxels": changes.changed_voxels,
                 "dice_with_model": changes.dice,
                 "volume_ml": changes.volume_ml,

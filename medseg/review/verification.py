@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.errors import InputError
+from medseg.io.files.review_folder import LABELS
 from medseg.review.events import EventLog
-from medseg.review.label_files import LABELS, checked
+from medseg.review.label_files import checked
 from medseg.review.review_case import SAVED
 
 

@@ -6,10 +6,10 @@ import gzip
 import json
 import random
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -18,6 +18,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import requests
+from review_process import Page
 from review_server import WRITE, nifti
 from reviewed_results import make_results
 
@@ -29,30 +30,6 @@ from medseg.review.store import open_store
 CASE = "scan_0"
 
 
-class Page:
-    """A server process."""
-
-    def __init__(self, out: Path, *more: str) -> None:
-        command = [sys.executable, "-m", "medseg", "review", str(out), "--no-browser", "--reviewer", "Ada", *more]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.address = self.process.stdout.readline().strip()
-        self.session = requests.Session()
-        if self.address:
-            self.at = re.match(r"https?://[^/]+", self.address)[0]
-            self.session.get(self.address, timeout=30)
-
-    def case(self) -> dict:
-        return self.session.get(f"{self.at}/api/case/{CASE}", timeout=30).json()
-
-    def stop(self, number: int = signal.SIGINT) -> int:
-        self.process.send_signal(number)
-        code = self.process.wait(30)
-        self.errors = self.process.stderr.read()
-        self.process.stdout.close()
-        self.process.stderr.close()
-        return code
-
-
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     return make_results(tmp_path)
@@ -60,8 +37,9 @@ def out(tmp_path: Path) -> Path:
 
 def test_one_line_is_printed_and_a_signal_ends_it_with_the_code_of_resumable(out: Path) -> None:
     page = Page(out)
+    page.come_in()
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?key=[\w-]{32}", page.address)
-    assert page.case()["state"] == "open"
+    assert page.case(CASE)["state"] == "open"
     assert page.stop() == 75
     assert "Traceback" not in page.errors
     assert "stopped by SIGINT" in page.errors
@@ -70,10 +48,8 @@ def test_one_line_is_printed_and_a_signal_ends_it_with_the_code_of_resumable(out
 
 def test_it_stops_by_itself_when_nobody_uses_it(out: Path) -> None:
     page = Page(out, "--idle", "1s")
-    assert page.process.wait(30) == 0
-    assert "nobody used the page" in page.process.stderr.read()
-    page.process.stdout.close()
-    page.process.stderr.close()
+    assert page.end() == 0
+    assert "nobody used the page" in page.errors
 
 
 @pytest.mark.parametrize(
@@ -162,6 +138,25 @@ def test_a_review_in_python_lists_what_changed(out: Path) -> None:
         assert review.case("scan_1").revisions == ()
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+def test_another_address_is_served_with_tls_alone(out: Path, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names]
+    subprocess.run([*made, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    tls = ["--tls-cert", str(certificate), "--tls-key", str(key)]
+    page = Page(out, "--host", "0.0.0.0", "--allow-host", "localhost", *tls)
+    assert re.fullmatch(r"https://localhost:\d+/\?key=[\w-]{32}", page.address)
+    answer = page.come_in(verify=certificate, allow_redirects=False)
+    assert answer.status_code == 303
+    assert "secure" in answer.headers["set-cookie"].lower()
+    worklist = f"{page.at}/api/worklist"
+    assert page.session.get(worklist, verify=certificate, timeout=30).status_code == 200
+    other = page.session.get(worklist, verify=certificate, timeout=30, headers={"Host": "evil.example"})
+    assert other.status_code == 421
+    assert page.stop() == 75
+
+
 def body(turn: int, page: Page) -> bytes:
     image = nib.Nifti1Image.from_bytes(page.session.get(f"{page.at}/api/case/{CASE}/labels", timeout=30).content)
     return gzip.compress(nifti(np.full(image.shape, (0, 1, 300)[turn % 3], np.uint16), image))
@@ -172,7 +167,8 @@ def kill_while_saving(out: Path, kills: int, seed: int) -> int:
     moments, acknowledged, total = random.Random(seed), 0, 0
     for _ in range(kills):
         page = Page(out)
-        revision = page.case()["revision"]
+        page.come_in()
+        revision = page.case(CASE)["revision"]
         assert revision >= acknowledged, "an acknowledged save was lost"
         bodies = [body(turn, page) for turn in range(3)]
         timer = threading.Timer(moments.uniform(0.1, 1), page.process.kill)

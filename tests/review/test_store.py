@@ -16,13 +16,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reviewed_results import TABLE, edited, make_case, make_results
+from small_labels import MODEL, some_labels
+from small_series import small_series
 
+from medseg.engine import journal
 from medseg.errors import GeometryMismatch, InputError, UsageError
+from medseg.evaluation.files.label_files import find_labels
 from medseg.io.discover import discover
+from medseg.io.files.case_id import safe
+from medseg.io.formats import Labeled, write
 from medseg.review.file_system import Mount, is_local
 from medseg.review.review_case import REASONS, RevisionConflict
 from medseg.review.store import Store, open_store
 from medseg.types import Geometry, LabelMap
+from medseg.types.run import CaseOutcome
 
 CASE = "scan_0"
 
@@ -333,6 +340,31 @@ def test_what_a_review_saves_is_no_scan(store: Store, out: Path) -> None:
     found = discover([out])
     assert found.found == ()
     assert sum(left.reason == "it is a result of medseg" for left in found.skipped) >= 3
+
+
+def test_what_a_review_saves_is_no_prediction(store: Store, out: Path) -> None:
+    save(store)
+    assert {item.case_id for item in find_labels(out)} == {"scan_0", "scan_1"}
+    assert safe("review") == "case_review"
+
+
+@pytest.mark.parametrize("format", ["nrrd", "mha", "dicom-seg"])
+def test_labels_of_any_format_are_reviewed_on_the_grid_of_the_scan(tmp_path: Path, format: str) -> None:
+    source, geometry = small_series(tmp_path / "scans")
+    labels = some_labels(geometry)
+    out = tmp_path / "out"
+    journal.begin(out / "mr-1")
+    write(format, Labeled(labels, source, MODEL), out / "mr-1")
+    digest = journal.hash_files(source.files)
+    journal.finish(out / "mr-1", "key", digest, CaseOutcome("mr-1", "done", "MR", out / "mr-1"))
+    with open_store(out, create=True, scans=[tmp_path / "scans"]) as store:
+        read = store.labels("mr-1")
+        assert read.geometry.matches(geometry)
+        assert np.array_equal(read.array, labels.array)
+        assert {c.name for c in labels.table} == {c.name for c in read.table}
+        saved = store.save_labels("mr-1", edited(read, (1, 1, 1), 2), who="Ada", expected=0, origin="test")
+        assert Geometry(nib.load(saved.file).affine, geometry.shape).matches(geometry)
+        assert store.labels("mr-1").array[1, 1, 1] == 2
 
 
 def test_a_write_ahead_log_is_kept_on_local_disks_only(store: Store, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from medseg.errors import InputError, UsageError, first_line
 from medseg.io.files.case_id import SUFFIXES, safe, stem
 from medseg.io.files.patient_names import public_name
+from medseg.io.files.review_folder import is_review
 
 LABEL_SUFFIXES = tuple(s for s in SUFFIXES if s not in (".jpg", ".jpeg", ".hdr", ".img", ".img.gz"))
 # Words that say a file holds labels, as a whole name or at the end of one, and the channel number of nnU-Net's images.
@@ -116,7 +117,7 @@ def _in_folder(folder: Path, *, top: bool) -> Iterable[LabelFile]:
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     files = [entry for entry in entries if entry.is_file() and entry.name.lower().endswith(LABEL_SUFFIXES)]
     for entry in entries:
-        if entry.is_dir():
+        if entry.is_dir() and not is_review(entry):
             yield from _in_folder(entry, top=False)
     if not files:
         return

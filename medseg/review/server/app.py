@@ -157,9 +157,10 @@ class ReviewApp:
 
             def work() -> dict[str, Any]:
                 drawn = unpack(body, model.geometry)
+                table = self.reading.store.table(case_id, self.reading.reader(who))
                 saved = self.reading.store.save_labels(
                     case_id,
-                    LabelMap(drawn.labels, model.geometry, model.table),
+                    LabelMap(drawn.labels, model.geometry, table),
                     who=who,
                     expected=base,
                     origin=ORIGIN,

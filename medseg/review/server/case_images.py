@@ -13,6 +13,7 @@ import psutil
 from medseg.io.instances import IDS, TABLE, read_instances
 from medseg.io.nifti import read_scan as read_nifti
 from medseg.io.read import read_scan
+from medseg.review.case_table import with_values_of
 from medseg.review.label_files import checked
 from medseg.review.server.reading import Reading
 from medseg.review.server.transport import pack, pack_image
@@ -60,17 +61,19 @@ class CaseImages:
     def labels(self, case_id: str, revision: int, who: str) -> Packed:
         """Return a revision of the labels, 0 for the model's; blank where the reader must not see those."""
         store, reader = self.reading.store, self.reading.reader(who)
-        sha = store.result(case_id).model_sha256
+        sha, table = store.result(case_id).model_sha256, store.table(case_id, reader)
 
         def make() -> Packed:
             if revision == 0 and self.reading.blind_model:
                 labels = blank(store.model_labels(case_id))
             else:
                 labels = store.labels(case_id, revision, reader)
+            labels = with_values_of(labels, table)
             dtype = smallest_label_dtype(labels.table.largest)
             return Packed(pack(labels.array.astype(dtype, copy=False), labels.geometry), labels.geometry, None)
 
-        return self._get(("labels", case_id, sha, str(revision), reader or ""), make)
+        values = ",".join(f"{entry.name}={entry.value}" for entry in table)
+        return self._get(("labels", case_id, sha, str(revision), reader or "", values), make)
 
     def instances(self, case_id: str, revision: int, who: str) -> Packed | None:
         """Return the ids of objects of a revision; None where it has none."""

@@ -48,7 +48,7 @@ class CaseView:
         """Return all that the page needs to know of a case."""
         reading, store = self.reading, self.reading.store
         case, result = store.case(case_id, reading.reader(who)), store.result(case_id)
-        image, model = self.images.image(case_id), store.model_labels(case_id)
+        image, table = self.images.image(case_id), store.table(case_id, reading.reader(who))
         order, geometry = nearest_ras(image.geometry), image.geometry
         rows = self.images.rows(case_id)
         return {
@@ -64,7 +64,7 @@ class CaseView:
             "is_2d": image.is_2d,
             "modality": image.modality,
             "voxel_ml": geometry.voxel_volume / 1000,
-            "classes": [{"value": c.value, "name": c.name, "color": list(c.color)} for c in model.table],
+            "classes": [{"value": c.value, "name": c.name, "color": list(c.color)} for c in table],
             "notes": [] if reading.blind_model else result.content["notes"],
             "model_volumes": None if reading.blind_model else result.content["volumes"],
             "card": model_summary(store.results.folder),

@@ -15,6 +15,7 @@ from review_server import KEY, WRITE, Client, nifti, serving
 from reviewed_results import TABLE, make_case, make_results
 
 from medseg.review.sample import error_rate, newest_sample
+from medseg.review.server.page_files import page_files
 
 CASE = "scan_0"
 
@@ -224,6 +225,28 @@ def test_every_answer_forbids_what_a_page_needs_not(client: Client) -> None:
         assert "server" not in answer.headers or "uvicorn" not in answer.headers["server"]
 
 
+def test_the_page_is_the_files_of_its_folder_and_no_others(out, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "page"
+    (page / "tools").mkdir(parents=True)
+    (page / "index.html").write_text("<!doctype html>")
+    (page / "tools/pen.js").write_text("export {}")
+    (page / "secret.py").write_text("1")
+    monkeypatch.setattr("medseg.review.server.app.page_files", lambda: page_files(page))
+    with serving(out) as client:
+        cookies = {f"medseg_key_{client.port}": KEY}
+        answers = {
+            name: requests.get(f"{client.at}/{name}", cookies=cookies, timeout=30)
+            for name in ("", "tools/pen.js", "secret.py", "index.html", "tools", "tools/../secret.py")
+        }
+        codes = {name: answer.status_code for name, answer in answers.items()}
+        assert codes == {
+            "": 200, "tools/pen.js": 200, "secret.py": 404, "index.html": 404, "tools": 404, "tools/../secret.py": 404,
+        }  # fmt: skip
+        assert answers[""].headers["content-type"] == "text/html; charset=utf-8"
+        assert answers["tools/pen.js"].headers["content-type"] == "text/javascript; charset=utf-8"
+        assert requests.get(f"{client.at}/tools/pen.js", timeout=30).status_code == 401
+
+
 def test_an_error_answers_in_one_line_without_a_path(client: Client, out, monkeypatch: pytest.MonkeyPatch) -> None:
     (out.parent / "scans" / f"{CASE}.nii.gz").write_bytes(b"another")
     answer = client.get(f"case/{CASE}/image")
@@ -352,7 +375,7 @@ def test_a_verdict_sent_right_after_a_save_is_about_what_was_saved(client: Clien
     image = client.labels(CASE)
     array = np.array(np.asanyarray(image.dataobj))
     outcomes = []
-    for turn in range(20):
+    for turn in range(100):
         array[0, 0, 0] = TABLE.classes[turn % 2].value
         body, answers = gzip.compress(nifti(array, image)), []
         save = threading.Thread(
