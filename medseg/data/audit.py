@@ -16,6 +16,7 @@ from medseg.data.examine import Examined
 from medseg.data.examine_all import examine_all
 from medseg.data.findings import Finding
 from medseg.data.mirror_pairs import MirrorPair, mirror_pairs
+from medseg.data.partial_findings import partial_label_findings
 from medseg.data.patient_groups import patient_of
 from medseg.data.rare_classes import kept_in_training
 from medseg.data.unusual import unusual_cases
@@ -83,6 +84,7 @@ def audit(
         *ambiguous_values(data, examined),
         *ct_findings(data, examined),
         *missing_classes(data, examined),
+        *partial_label_findings(data, examined),
         *unusual_cases(examined),
         *_unreferenced(data),
     ]

@@ -24,7 +24,8 @@ def dataset_digest(data: Dataset) -> str:
     stated_parts = [(field.name, getattr(data, field.name)) for field in fields(data) if field.name not in NOT_READ]
     digest = hashlib.sha256(repr((FORMAT, stated_parts)).encode())
     for case in data.cases:
-        digest.update(repr((case.case_id, case.group, case.split, case.folds)).encode())
+        place = (case.case_id, case.group, case.split, case.folds, case.annotated)
+        digest.update(repr(place).encode())
         for path in case.files:
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
                 state = file.stat() if file.is_file() else None

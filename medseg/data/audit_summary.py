@@ -21,12 +21,13 @@ Row = tuple[float, ...]
 
 @dataclass(frozen=True)
 class ClassCount:
-    """A class: its value and name, voxels in all labels, and labels that hold it."""
+    """A class: its value and name, voxels in all labels, labels that hold it, and labels that annotate it."""
 
     name: str
     value: int
     voxels: int
     cases: int
+    annotated: int
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ class Summary:
         if self.sides:
             found.append(f"Split: {', '.join(f'{count} {side}' for side, count in self.sides.items())}.")
         for one in self.classes[:MOST_CLASSES]:
-            found.append(f"Class {one.value} {one.name}: {one.voxels:,} voxels in {one.cases} of {self.labeled} cases.")
+            annotated = "" if one.annotated == self.labeled else f", of {self.labeled}, that annotate it"
+            cases = f"{one.cases} of {one.annotated} cases{annotated}"
+            found.append(f"Class {one.value} {one.name}: {one.voxels:,} voxels in {cases}.")
         if len(self.classes) > MOST_CLASSES:
             found.append(f"And {len(self.classes) - MOST_CLASSES} classes more.")
         if self.spacing and self.shape:
@@ -99,6 +102,7 @@ def summarize(data: Dataset, examined: Sequence[Examined], side: Mapping[str, st
             entry.value,
             sum(voxels.get(entry.name, 0) for voxels in labels),
             sum(voxels.get(entry.name, 0) > 0 for voxels in labels),
+            sum(case.annotates(entry.name) for case in data.labeled),
         )
         for entry in data.table
     )

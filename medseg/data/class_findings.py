@@ -41,10 +41,11 @@ def missing_classes(data: Dataset, examined: Sequence[Examined]) -> Iterator[Fin
     if not read:
         return
     for entry in data.table:
-        without = [e.case.case_id for e in read if e.voxels is not None and not e.voxels[entry.name]]
-        if len(without) == len(read):
+        known = [e for e in read if e.case.annotates(entry.name)]
+        without = [e.case.case_id for e in known if e.voxels is not None and not e.voxels[entry.name]]
+        if len(without) == len(known):
             yield Finding("missing-class", f"No label holds '{entry.name}'.")
-        elif len(read) >= FEWEST and len(without) <= math.ceil((1 - USUAL) * len(read) - 1e-9):
+        elif len(known) >= FEWEST and len(without) <= math.ceil((1 - USUAL) * len(known) - 1e-9):
             for name in without:
                 yield Finding("rare-class", f"'{entry.name}' is not in this label, but in most others.", name)
 

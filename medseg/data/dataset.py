@@ -59,6 +59,7 @@ class DatasetCase:
       files.
     - `parts`: the files of the reference, where it is kept in one for each class or object; `reference` is then the
       first of them.
+    - `annotated`: names of the classes that the reference annotates; None where it annotates all.
     """
 
     case_id: str
@@ -69,6 +70,11 @@ class DatasetCase:
     found: tuple[FoundScan, ...] = ()
     parts: tuple[ReferencePart, ...] = ()
     folds: tuple[Literal["train", "validation"] | None, ...] = ()
+    annotated: tuple[str, ...] | None = None
+
+    def annotates(self, name: str) -> bool:
+        """Whether the reference would hold a class if the class were there."""
+        return self.annotated is None or name in self.annotated
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -92,6 +98,7 @@ class Dataset:
     - `resample_channels`: whether channels on other grids are brought onto the first one's; an error otherwise.
     - `regions`: for classes that are regions which may overlap: from a class's value to the reference values it covers;
       in a label map later ones lie on top. Empty where classes exclude each other.
+    - `annotated`: from a pattern of case names to the classes that those annotate, where these are not all.
     - `arrays`: for files of plain arrays: which of them are image and label.
     - `colors`: for references that are color images: from a color, red, green, blue, to the value it means.
     - `read_as`: what was seen and how it is read, where the files themselves do not say so; for a person to confirm.
@@ -121,6 +128,7 @@ class Dataset:
     colors: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
     read_as: tuple[str, ...] = ()
     ambiguous: tuple[str, ...] = ()
+    annotated: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.cases:

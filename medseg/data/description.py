@@ -49,6 +49,11 @@ class DatasetDescription(BaseModel):
     )
     values: dict[Value, Value] = Field(default={}, description="value in the files to value here, where they differ")
     ignore: Value | None = Field(default=None, description="value of voxels that are not annotated")
+    annotated: dict[str, tuple[str, ...]] = Field(
+        default={},
+        description="case name, or pattern of case names such as 'lits_*', to the classes that those cases annotate, "
+        "where these are not all; the first pattern that fits counts",
+    )
     references: Literal["classes", "instances"] = Field(
         default="classes",
         description="whether values of the references are classes, or number the objects of one class",

@@ -60,12 +60,12 @@ class ExaminedJournal:
             stream.write(line + "\n")
 
     def _key(self, case: DatasetCase) -> str:
-        return _digest(self._reading, case.case_id, list(_file_states(case)))
+        return _digest(self._reading, case.case_id, case.annotated, case.parts, list(_file_states(case)))
 
 
 def _facts(data: Dataset) -> list[Any]:
     """All that decides how a case's files are read, the cases aside."""
-    aside = {"name", "folder", "layout", "cases", "license", "description"}
+    aside = {"name", "folder", "layout", "cases", "license", "description", "annotated", "read_as", "ambiguous"}
     return [(entry.name, repr(getattr(data, entry.name))) for entry in fields(data) if entry.name not in aside]
 
 

@@ -53,6 +53,12 @@ KINDS: dict[str, Kind] = {
     "missing-class": Kind("class that no label holds", False, "Label it, or take the class out."),
     "untrained-class": Kind("class of no training case", False, "Put a case that has it into training."),
     "kept-in-training": Kind("case kept in training for a rare class", False, "Label the class in more cases."),
+    "partial-labels": Kind("classes annotated in part", False, "Check that it is so, or change 'annotated'."),
+    "separate-classes": Kind(
+        "classes that no label holds together",
+        False,
+        "If each case annotates some of the classes only, state which under 'annotated'; otherwise leave it.",
+    ),
     "rare-class": Kind("class missing from few labels", False, "Check that it is not there."),
     "clipped": Kind("clipped intensities", False, "Export the image without windowing."),
     "unusual-spacing": Kind("unusual spacing", False, "Check that it belongs to this dataset."),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medseg.data import layout_dicom, layout_found, layout_msd, layout_nnunet, layout_pairs, layout_table
 from medseg.data.dataset import Dataset
 from medseg.data.description import DatasetDescription
 from medseg.data.not_recognized import not_recognized
+from medseg.data.partial_labels import with_annotated
 from medseg.errors import ConfigError, UsageError
 
 log = logging.getLogger("medseg.data")
@@ -75,14 +76,14 @@ def read_dataset(path: Path, given: DatasetDescription | None = None) -> Dataset
     for layout in LAYOUTS:
         if layout.recognize(path):
             if given is None:
-                return _told(layout.read(path))
+                return _told(with_annotated(layout.read(path)))
             if layout.describe is None:
                 raise ConfigError(
                     f"a dataset of layout '{layout.name}' has its own description",
                     where="dataset",
                     fix=f"Remove 'dataset' and change {path.name}.",
                 )
-            return _told(layout.describe(path, given))
+            return _told(with_annotated(replace(layout.describe(path, given), annotated=given.annotated)))
     raise not_recognized(path)
 
 

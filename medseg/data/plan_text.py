@@ -8,6 +8,7 @@ import yaml
 
 from medseg.data.dataset import Dataset
 from medseg.data.fingerprint import Fingerprint
+from medseg.data.partial_labels import annotation_text, partly_annotated
 from medseg.data.plan import Plan
 
 WIDTH = 110
@@ -46,6 +47,8 @@ def _summary(data: Dataset, fingerprint: Fingerprint) -> str:
     ]
     if data.dimensions == 3:
         parts.append(f"spacing {_range(spacings, '.3g')} mm")
+    if partly := partly_annotated(data):
+        parts.append(f"{annotation_text(partly, len(data.labeled))}, and masked in the loss of the others")
     return "; ".join(parts) + "."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def read_reference_with_notes(data: Dataset, case: DatasetCase, scan: Scan) -> t
         raise InputError("has no reference", where=case.case_id, fix="Remove it from the training cases.")
     if data.structures and not case.parts and recognize(case.reference).kind == "dicom":
         drawn = _drawn if look(case.reference).drawn_on is not None else _segmented
-        return drawn(data, case.reference, scan), ()
+        return drawn(_annotated_only(data, case), case.reference, scan), ()
     if case.parts:
         array, notes = read_parts(case.parts, scan)
         labels = LabelMap(array, scan.geometry, data.table)
@@ -106,7 +107,29 @@ def read_reference_with_notes(data: Dataset, case: DatasetCase, scan: Scan) -> t
             where=case.reference,
             fix="Name them in the dataset's description, or correct the labels.",
         )
+    _check_annotated(data, case, array)
     return LabelMap(array.astype(smallest_label_dtype(max(known)), copy=False), labels.geometry, data.table), notes
+
+
+def _annotated_only(data: Dataset, case: DatasetCase) -> Dataset:
+    """Return the dataset with the structures of the classes that a case annotates."""
+    if case.annotated is None:
+        return data
+    structures = {v: pattern for v, pattern in data.structures.items() if case.annotates(data.table.name_of(v))}
+    return replace(data, cases=(case,), structures=structures)
+
+
+def _check_annotated(data: Dataset, case: DatasetCase, array: npt.NDArray[Any]) -> None:
+    """Refuse a class that is there although the case is said not to annotate it."""
+    if case.annotated is None or data.regions:
+        return
+    for entry in data.table:
+        if not case.annotates(entry.name) and (array == entry.value).any():
+            raise InputError(
+                f"the reference holds '{entry.name}', which this case is said not to annotate",
+                where=case.reference,
+                fix=f"Add {entry.name} to its 'annotated', or remove it from the label.",
+            )
 
 
 def read_label_file(data: Dataset, path: Path) -> LabelMap:

@@ -15,7 +15,7 @@ from medseg.data.modality import dicom_modality
 from medseg.errors import InputError
 from medseg.types import LabelTable
 
-OWN_COLUMNS = ("case", "label", "group", "split")
+OWN_COLUMNS = ("case", "label", "group", "split", "annotated")
 UNSAFE = set('/\\:*?"<>|\0')
 SPLITS = {"val": "validation", "valid": "validation", "dev": "validation", "training": "train", "testing": "test"}
 
@@ -31,8 +31,8 @@ def build_dataset(
 ) -> Dataset:
     """Make a dataset of rows; paths start from the folder of `source`, the table's own file.
 
-    The columns `case`, `label`, `group` and `split` mean what they say, those that `labels` names hold the mask of a
-    class each, and all others are channels.
+    The columns `case`, `label`, `group`, `split` and `annotated` mean what they say, those that `labels` names hold the
+    mask of a class each, and all others are channels.
     """
     masks = given.columns
     columns = list(given.channels) if given.channels is not None else _channel_columns(rows, masks)
@@ -68,6 +68,7 @@ def build_dataset(
         resample_channels=given.resample_channels,
         arrays=arrays,
         colors=given.color_map,
+        annotated=given.annotated,
     )
 
 
@@ -104,6 +105,7 @@ def _case(
         row.get("group", "").strip() or None,
         split,  # type: ignore[arg-type]
         parts=parts,
+        annotated=tuple(part.strip() for part in row.get("annotated", "").split(";") if part.strip()) or None,
     )
 
 

@@ -70,7 +70,7 @@ def own_columns(rows: Sequence[Mapping[str, str]], folder: Path, kept: Sequence[
         return []
     names = _names(list(rows[0]), kept)
     found = [{names.get(column, column): value for column, value in row.items()} for row in rows]
-    own = ("case", "label", "group", "split", *kept)
+    own = ("case", "label", "group", "split", "annotated", *kept)
     others = [c for c in found[0] if c not in own]
     files = [c for c in others if c == "image" or _holds_files(c, found, folder)] or others
     result = [
@@ -88,7 +88,7 @@ def mask_columns(rows: Sequence[Mapping[str, str]], kept: Sequence[str] = ()) ->
     """
     if not rows or any(row.get("label") for row in rows):
         return {}
-    columns = [c for c in rows[0] if c not in ("case", "label", "group", "split", *kept)]
+    columns = [c for c in rows[0] if c not in ("case", "label", "group", "split", "annotated", *kept)]
     named = {c: match["name"] for c in columns if (match := OF_CLASS.fullmatch(c))}
     if named:
         return named

@@ -110,6 +110,11 @@ class TrainingCard(_Strict):
     untrained: tuple[str, ...] = Field(
         default=(), description="classes that no training case has: the model cannot find them, and no Dice is given"
     )
+    annotated: dict[str, int] = Field(
+        default={},
+        description="class name to the number of cases that annotate it, for classes that not all of them do; in the "
+        "others the class was masked in the loss",
+    )
     border_mm: float | None = Field(
         default=None,
         description="width in mm of the class `border` that was made from numbered objects; null without one",

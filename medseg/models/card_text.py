@@ -47,7 +47,8 @@ def _rows(card: ModelCard) -> Iterator[tuple[str, list[str]]]:
     )
     if card.test is not None:
         yield "Test", [f"Mean Dice {card.test.mean_dice:.3f} on {card.test.cases} {card.test.split}."]
-    yield "Trained on", [f"{card.training.cases} cases. {card.training.data}"]
+    partly = "".join(f" {count} of them annotate '{name}'." for name, count in card.training.annotated.items())
+    yield "Trained on", [f"{card.training.cases} cases.{partly} {card.training.data}"]
     yield "License", [card.training.license]
     yield "Limits", [f"- {text}" for text in card.limits] or ["None are stated."]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Literal
 
 from medseg.data.dataset import Dataset
+from medseg.data.partial_labels import partly_annotated
 from medseg.io.files.patient_names import public_name
 from medseg.models.card import ClassCard, ModelCard, PostCard, TrainingCard, ValidationCard
 from medseg.models.package import ModelPackage
@@ -20,6 +21,7 @@ from medseg.training.samples.inputs import Inputs
 from medseg.training.samples.prepared import PreparedCase
 from medseg.training.selection.uncertainty_limit import uncertainty_limits
 from medseg.training.selection.validate import CaseDice
+from medseg.training.training_run import TrainingRun
 from medseg.types import LabelClass
 from medseg.types.labels import BORDER
 from medseg.versions import versions
@@ -35,7 +37,7 @@ def build_card(inputs: Inputs, seconds: float, steps: int) -> ModelCard:
     data, config, cases = inputs.run.dataset, inputs.run.config, inputs.cases
     start = None if config.start is None else resolve_model(config.start)
     classes = tuple(_class(c, config.classes.get(c.name), data) for c in data.table)
-    untrained = untrained_classes(cases, [c.name for c in classes])
+    untrained = untrained_classes(cases, {own.name: c.name for own, c in zip(data.table, classes, strict=True)})
     patches = config.sampling.batch * config.sampling.accumulate * world()
     return ModelCard(
         name=inputs.run.name,
@@ -60,6 +62,7 @@ def build_card(inputs: Inputs, seconds: float, steps: int) -> ModelCard:
             trained_on=_trained_on(cases, start),
             untrained=untrained,
             border_mm=config.border_mm,
+            annotated=annotated_counts(inputs.run, {case.case_id for case in cases}),
         ),
         limits=(
             *config.limits,
@@ -70,18 +73,22 @@ def build_card(inputs: Inputs, seconds: float, steps: int) -> ModelCard:
     )
 
 
+def annotated_counts(run: TrainingRun, trained: Container[str]) -> dict[str, int]:
+    """Number of the cases trained on that annotate a class, by its name on the card, where these are not all."""
+    cases = [case for case in run.dataset.labeled if case.case_id in trained]
+    shown = {name: chosen.name or name for name, chosen in run.config.classes.items()}
+    return {shown.get(name, name): count for name, count in partly_annotated(run.dataset, cases).items()}
+
+
 def with_validation(card: ModelCard, inputs: Inputs, results: Sequence[CaseDice]) -> ModelCard:
     """Return the card with Dice on the held-out cases, and the range of volumes in the references trained on."""
     cases = inputs.cases
     by_class, overall = class_dice(results, card.training.untrained)
-    names = dict(zip(cases[0].facts.volumes_ml, (c.name for c in card.classes), strict=True))
-    volumes = {
-        shown: (
-            round(min(case.facts.volumes_ml[name] for case in cases), 3),
-            round(max(case.facts.volumes_ml[name] for case in cases), 3),
-        )
-        for name, shown in names.items()
-    }
+    volumes = {}
+    for known, shown in zip(inputs.run.dataset.table, card.classes, strict=True):
+        every = [case.facts.volumes_ml[known.name] for case in cases if known.name in case.facts.volumes_ml]
+        if every:
+            volumes[shown.name] = (round(min(every), 3), round(max(every), 3))
     validation = ValidationCard(
         split=inputs.split.name,
         cases=len(results),
@@ -89,7 +96,8 @@ def with_validation(card: ModelCard, inputs: Inputs, results: Sequence[CaseDice]
         mean_dice=overall,
         volume_range_ml=volumes,
         notes="Mean over held-out cases of each class, then over classes. Measured by the path that predict takes, "
-        f"on each scan's own grid, {_mirroring(card)}; the run itself chose nothing by these cases.",
+        f"on each scan's own grid, {_mirroring(card)}; the run itself chose nothing by these cases."
+        + (" A class counts only in cases that annotate it." if partly_annotated(inputs.run.dataset) else ""),
     )
     uncertainty = uncertainty_limits([result.boundary_entropy for result in results])
     return card.model_copy(update={"validation": validation, "uncertainty": uncertainty})

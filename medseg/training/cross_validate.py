@@ -193,7 +193,8 @@ def _volume_range(folds: Sequence[Path]) -> dict[str, tuple[float, float]]:
     """Smallest and largest volume of each class in all references: every case was trained on in some fold."""
     cards = [load_package(folder / "model").card.validation for folder in folds]
     known = [card.volume_range_ml for card in cards if card is not None]
-    return {
-        name: (min(one[name][0] for one in known), max(one[name][1] for one in known))
-        for name in (known[0] if known else {})
-    }
+    every: dict[str, list[float]] = {}
+    for one in known:
+        for name, limits in one.items():
+            every.setdefault(name, []).extend(limits)
+    return {name: (min(limits), max(limits)) for name, limits in every.items()}

@@ -12,6 +12,7 @@ from medseg.data.splits import Split
 from medseg.infer.engines.onnx_export import ensure_export
 from medseg.models.card import ModelCard, PostCard, ValidationCard
 from medseg.models.package import ModelPackage, load_package, write_card, write_package
+from medseg.training.card import annotated_counts
 from medseg.training.final_test import measure_test
 from medseg.training.samples.cascade import LowResolutionRun
 from medseg.training.samples.inputs import Inputs
@@ -62,6 +63,7 @@ def _ensemble(run: TrainingRun, folds: Sequence[Path]) -> ModelPackage:
     training = own.model_copy(
         update={
             "cases": len(trained),
+            "annotated": annotated_counts(run, trained),
             "command": run.command,
             "duration": f"{len(folds)} models, each on the cases of the other folds; the first: {own.duration}",
             "held_out": (),

@@ -17,10 +17,17 @@ from medseg.training.distributed import summed, world
 
 # Keeps the Dice of a class that is neither present nor predicted defined; nnU-Net's value.
 SMOOTH = 1e-5
+# A score whose probability is 0 in float32, and whose logarithm is finite, so that 0 times it is 0.
+NEVER = -1e4
 
 
 def segmentation_loss(
-    scores: Tensor | Sequence[Tensor], labels: Tensor, config: LossConfig | None = None, *, ignore: int | None = None
+    scores: Tensor | Sequence[Tensor],
+    labels: Tensor,
+    config: LossConfig | None = None,
+    *,
+    ignore: int | None = None,
+    annotated: Tensor | None = None,
 ) -> Tensor:
     """Weighted sum of Dice loss and cross-entropy at every resolution, for classes that exclude each other.
 
@@ -34,10 +41,14 @@ def segmentation_loss(
         Weights of the two terms.
     ignore : int, optional
         Voxels of this value do not count.
+    annotated : Tensor of bool, shape (N, classes), optional
+        Classes that a sample's labels annotate, the background always; others may be anywhere in its background.
     """
     config = config or LossConfig()
 
     def terms(part: Tensor, truth: Tensor) -> Iterator[Tensor]:
+        if annotated is not None:
+            part = in_background(part, annotated)
         if config.dice:
             yield config.dice * soft_dice_loss(part, truth, over_batch=config.batch_dice, ignore=ignore)
         if config.cross_entropy:
@@ -53,6 +64,7 @@ def region_loss(
     config: LossConfig | None = None,
     *,
     ignore: int | None = None,
+    annotated: Tensor | None = None,
 ) -> Tensor:
     """Weighted sum of Dice loss and binary cross-entropy of regions that may overlap: nnU-Net's region-based training.
 
@@ -69,11 +81,15 @@ def region_loss(
         1 where a part belongs to a region; the background belongs to none.
     config, ignore
         As for `segmentation_loss`.
+    annotated : Tensor of bool, shape (N, regions), optional
+        Regions that a sample's labels annotate; others do not count in it.
     """
     config = config or LossConfig()
 
     def terms(part: Tensor, target: Tensor) -> Iterator[Tensor]:
         truth, counted = _region_truth(target, regions, ignore)
+        if annotated is not None:
+            counted = counted * annotated[(...,) + (None,) * (counted.dim() - 2)]
         if config.dice:
             # One minus the mean over all regions; there is no background among them.
             dice = _dice(part.float().sigmoid() * counted, truth * counted, over_batch=config.batch_dice)
@@ -111,6 +127,26 @@ def cross_entropy(scores: Tensor, labels: Tensor, *, ignore: int | None = None) 
         return F.cross_entropy(scores.float(), labels)
     total = F.cross_entropy(scores.float(), labels, ignore_index=ignore, reduction="sum")
     return total * world() / summed((labels != ignore).sum()).clamp(min=1)
+
+
+def in_background(scores: Tensor, annotated: Tensor) -> Tensor:
+    """Scores in which the classes that a sample does not annotate are part of its background.
+
+    The background's probability becomes the sum of its own and theirs, and theirs 0, so that a voxel labeled background
+    may be any of them: the marginal loss of Shi et al. 2021 (doi:10.1016/j.media.2021.101979).
+
+    Parameters
+    ----------
+    scores : Tensor, shape (N, classes, *spatial)
+        Before softmax, background first.
+    annotated : Tensor of bool, shape (N, classes)
+        The background is taken as annotated.
+    """
+    known = annotated[(...,) + (None,) * (scores.dim() - 2)]
+    joined = ~known
+    joined[:, :1] = True
+    background = scores.float().masked_fill(~joined, -torch.inf).logsumexp(1, keepdim=True)
+    return torch.cat([background, scores.float().masked_fill(~known, NEVER)[:, 1:]], 1)
 
 
 def deep_supervision_weights(resolutions: int) -> tuple[float, ...]:
@@ -174,5 +210,4 @@ def _region_truth(labels: Tensor, regions: Tensor, ignore: int | None) -> tuple[
 def _binary_cross_entropy(scores: Tensor, truth: Tensor, counted: Tensor) -> Tensor:
     """Mean over voxels that count and regions; 0 where no voxel counts."""
     each = F.binary_cross_entropy_with_logits(scores.float(), truth, reduction="none") * counted
-    voxels = summed(counted.sum()).clamp(min=1) / world()
-    return each.sum() / (voxels * scores.shape[1])
+    return each.sum() / (summed(counted.expand_as(each).sum()).clamp(min=1) / world())

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from medseg.models.card import ModelCard
 from medseg.training.samples.prepared import PreparedCase
 from medseg.training.selection.validate import CaseDice, mean_dice
 
 
-def untrained_classes(cases: Sequence[PreparedCase], shown: Sequence[str]) -> tuple[str, ...]:
-    """Classes that no case trained on has; `shown` are the card's names, in the order of the cases' volumes."""
-    names = zip(cases[0].facts.volumes_ml, shown, strict=True)
-    return tuple(public for name, public in names if not any(case.facts.volumes_ml[name] > 0 for case in cases))
+def untrained_classes(cases: Sequence[PreparedCase], shown: Mapping[str, str]) -> tuple[str, ...]:
+    """Classes that no case trained on has, none that annotates them included; `shown` has the card's name of each."""
+    volumes = [case.facts.volumes_ml for case in cases]
+    return tuple(public for name, public in shown.items() if not any(case.get(name, 0.0) > 0 for case in volumes))
 
 
 def as_limits(untrained: Sequence[str]) -> tuple[str, ...]:

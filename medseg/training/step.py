@@ -95,9 +95,12 @@ class Stepper:
             # Gradients are exchanged once a step, with the last batch.
             exchange = contextlib.nullcontext() if place == len(batches) else self.processes.apart(self._shared)
             images, labels = self._augmented(batch)
+            annotated = None if batch.annotated is None else batch.annotated.to(self.device)
 
-            def loss_of(scores: Tensor | list[Tensor], labels: Tensor = labels) -> Tensor:
-                return self._loss(scores, labels) / len(batches)
+            def loss_of(
+                scores: Tensor | list[Tensor], labels: Tensor = labels, annotated: Tensor | None = annotated
+            ) -> Tensor:
+                return self._loss(scores, labels, annotated) / len(batches)
 
             if self._parts is not None and len(images) > 1:
                 total += float(self._parts.backward(images, loss_of))
@@ -153,10 +156,11 @@ class Stepper:
             images, labels = images[..., 0], labels[..., 0]
         return images.contiguous(memory_format=self._format), labels
 
-    def _loss(self, scores: Tensor | list[Tensor], labels: Tensor) -> Tensor:
+    def _loss(self, scores: Tensor | list[Tensor], labels: Tensor, annotated: Tensor | None = None) -> Tensor:
+        loss = self.config.loss
         if self.regions is not None:
-            return region_loss(scores, labels, self.regions, self.config.loss, ignore=self.ignore)
-        return segmentation_loss(scores, labels, self.config.loss, ignore=self.ignore)
+            return region_loss(scores, labels, self.regions, loss, ignore=self.ignore, annotated=annotated)
+        return segmentation_loss(scores, labels, loss, ignore=self.ignore, annotated=annotated)
 
 
 def _regions_of(data: Dataset) -> Tensor | None:

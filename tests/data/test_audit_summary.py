@@ -38,7 +38,7 @@ def test_every_audit_says_what_it_read(tmp_path, capsys):
     assert run(["audit", str(tmp_path), "--folds", "3", "--json", "--out", str(tmp_path / "out")]) == 0
     summary = json.loads(capsys.readouterr().out)["summary"]
     assert (summary["patients"], summary["grouped_by"]) == (3, "names")
-    assert summary["classes"][1] == {"name": "class-3", "value": 3, "voxels": 5, "cases": 5}
+    assert summary["classes"][1] == {"name": "class-3", "value": 3, "voxels": 5, "cases": 5, "annotated": 6}
     assert summary["spacing"]["median"] == [1, 1, 3.5]
     assert "by their names" in (tmp_path / "out" / "audit.html").read_text()
 

@@ -33,7 +33,9 @@ def ball(geometry: Geometry) -> LabelMap:
     return LabelMap(array, geometry, table)
 
 
-def patient(folder: Path, number: int, *, write=write_rtstruct, frames: tuple[str, str] | None = None) -> None:
+def patient(
+    folder: Path, number: int, *, write=write_rtstruct, frames: tuple[str, str] | None = None, values=(1, 2)
+) -> None:
     """Write CT and PET of one patient, flat in one folder, and structures drawn on the CT."""
     one, other = frames or (generate_uid(),) * 2
     told = {"PatientID": f"P{number}", "PatientName": f"Doe^{number}"}
@@ -41,7 +43,10 @@ def patient(folder: Path, number: int, *, write=write_rtstruct, frames: tuple[st
     told |= {"Modality": "PT", "FrameOfReferenceUID": other}
     small_series(folder / f"pt{number}", shape=(7, 6, 6), spacing=(1.6, 1.2, 2.5), **told)
     ct = Source("dicom", ct.files, ct.study_uid, ct.series_uid, one)
-    write(ball(geometry), ct, folder / f"drawn{number}.dcm", model=MODEL)
+    drawn = ball(geometry)
+    table = LabelTable(tuple(c for c in drawn.table if c.value in values))
+    drawn = LabelMap(np.where(np.isin(drawn.array, values), drawn.array, 0), geometry, table)
+    write(drawn, ct, folder / f"drawn{number}.dcm", model=MODEL)
     for part in (f"ct{number}", f"pt{number}"):
         for file in (folder / part).iterdir():
             file.rename(folder / f"{part}_{file.name}")
@@ -91,6 +96,20 @@ def test_segments_lie_where_their_slices_are(tmp_path):
     data = read_dataset(tmp_path, DatasetDescription.model_validate(BOTH))
     scan, reference = read_case(data, data.labeled[0])
     assert np.array_equal(reference.array, ball(scan.geometry).array == 1)
+
+
+@pytest.mark.parametrize("write", [write_rtstruct, write_seg])
+def test_a_structure_that_one_patient_does_not_have_counts_as_not_annotated(tmp_path, write):
+    patient(tmp_path, 1, write=write)
+    patient(tmp_path, 2, write=write, values=(2,))
+    data = read_dataset(tmp_path)
+    assert sorted(str(case.annotated) for case in data.labeled) == ["('spinal cord',)", "None"]
+    assert "1 of 2 cases have no mask or structure for 'GTV_1'" in data.ambiguous[0]
+    for case in data.labeled:
+        scan, reference = read_case(data, case)
+        expected = ball(scan.geometry).array
+        assert np.array_equal(reference.array, expected if case.annotated is None else np.where(expected == 2, 2, 0))
+    assert not audit(data).blocked
 
 
 def test_series_of_another_frame_of_reference_are_no_channels(tmp_path, caplog):

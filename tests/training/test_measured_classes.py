@@ -14,7 +14,7 @@ def case(**volumes):
 
 def test_classes_of_no_training_case_are_named_as_the_card_names_them():
     cases = [case(a=1.0, b=0.0, c=0.0), case(a=0.0, b=0.0, c=0.2)]
-    assert untrained_classes(cases, ["A", "B", "C"]) == ("B",)
+    assert untrained_classes(cases, {"a": "A", "b": "B", "c": "C", "d": "D"}) == ("B", "D")
     assert as_limits(["B"]) == ("No training case has 'B', so the model cannot find it.",)
 
 

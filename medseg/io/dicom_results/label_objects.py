@@ -78,6 +78,19 @@ def look(path: Path) -> LabelObject:
         raise InputError("its DICOM header is damaged", where=path, fix="Copy it again.") from error
 
 
+def names_in(path: Path) -> tuple[str, ...]:
+    """Names of the segments of a SEG, or of the structures of an RTSTRUCT."""
+    try:
+        with lenient():
+            wanted = ["SegmentSequence", "StructureSetROISequence"]
+            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted, force=True)
+            segments = [str(item.get("SegmentLabel", "")) for item in header.get("SegmentSequence") or ()]
+            drawn = [str(item.get("ROIName", "")) for item in header.get("StructureSetROISequence") or ()]
+            return (*segments, *drawn)
+    except Exception as error:  # pydicom raises nearly anything on damaged files
+        raise InputError("its DICOM header is damaged", where=path, fix="Copy it again.") from error
+
+
 def _drawn_on(header: Dataset) -> tuple[str, ...]:
     return tuple(
         str(series.SeriesInstanceUID)

@@ -28,12 +28,14 @@ class Batch:
     """Regions that go through the network together.
 
     `first` is the number in the run of the first of N samples; images (N, C, *region) are float32 intensities, labels
-    (N, *region) int64 parts.
+    (N, *region) int64 parts; annotated (N, outputs) which outputs of the network the labels annotate, None where each
+    annotates all.
     """
 
     first: int
     images: Tensor
     labels: Tensor
+    annotated: Tensor | None = None
 
 
 class Patches:
@@ -81,7 +83,7 @@ class Patches:
         samples = [self.sample(first + k) for k in range(self.size)]
         images = torch.from_numpy(np.stack([image for image, _ in samples]))
         labels = torch.from_numpy(np.stack([label for _, label in samples]).astype(np.int64))
-        return Batch(first, images, labels)
+        return Batch(first, images, labels, self._annotated([self._case(first + k) for k in range(self.size)]))
 
     def batches(self, start: int, stop: int | None = None) -> Generator[Batch, None, None]:
         """Batches from `start` on, read ahead by a thread while the caller computes."""
@@ -103,13 +105,23 @@ class Patches:
     def sample(self, i: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
         """Image ``(C, *region)`` and labels ``region`` of sample i."""
         random = np.random.default_rng([self.seed, 1, i])
-        turn, position = divmod(i, len(self.cases))
-        case = self.cases[self._order(turn)[position]]
+        case = self._case(i)
         center = self._center(case, random)
         start = [_patch_start(c, p, n) for c, p, n in zip(center, self.patch, case.shape, strict=True)]
         corner = [s - (r - p) // 2 for s, r, p in zip(start, self.region, self.patch, strict=True)]
         image, labels = case.open()
         return extract(image, corner, self.region, 0.0), extract(labels[None], corner, self.region, 0)[0]
+
+    def _case(self, i: int) -> PreparedCase:
+        turn, position = divmod(i, len(self.cases))
+        order = self._order(turn)
+        return self.cases[int(order[position])]
+
+    def _annotated(self, cases: Sequence[PreparedCase]) -> Tensor | None:
+        outputs = next((len(case.annotated) for case in cases if case.annotated is not None), None)
+        if outputs is None:
+            return None
+        return torch.tensor([case.annotated or (True,) * outputs for case in cases])
 
     def _center(self, case: PreparedCase, random: np.random.Generator) -> list[int]:
         forced = random.random() < self.foreground

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,17 @@ class CaseFacts:
 
 @dataclass(frozen=True)
 class PreparedCase:
-    """A case ready to draw patches from; `foreground` holds at most 10,000 voxels (n, 3) of each part it has."""
+    """A case ready to draw patches from.
+
+    `foreground` holds at most 10,000 voxels (n, 3) of each part it has; `annotated`, for each output of the network,
+    whether the case annotates it, is None where it annotates all.
+    """
 
     case_id: str
     folder: Path
     facts: CaseFacts
     foreground: dict[int, npt.NDArray[np.int32]] = field(default_factory=dict, compare=False)
+    annotated: tuple[bool, ...] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -87,11 +92,19 @@ def prepare_cases(
     skipped: dict[str, str] = {}
     for case in cases:
         try:
-            prepared.append(_prepare_once(data, case, card, folder / case.case_id, low_resolution))
+            one = _prepare_once(data, case, card, folder / case.case_id, low_resolution)
+            prepared.append(replace(one, annotated=_annotated_outputs(data, case)))
         except MedsegError as error:
             skipped[case.case_id] = str(error)
             log.warning("%s skipped: %s", case.case_id, error)
     return prepared, skipped
+
+
+def _annotated_outputs(data: Dataset, case: DatasetCase) -> tuple[bool, ...] | None:
+    if case.annotated is None:
+        return None
+    classes = [case.annotates(c.name) for c in data.table]
+    return tuple(classes) if data.regions else (True, *classes)
 
 
 def _prepare_once(
@@ -141,7 +154,11 @@ def _prepare(
     x, y, z = (n * mm for n, mm in zip(order.select(scan.geometry.shape), spacing, strict=True))
     volume_ml = reference.geometry.voxel_volume / 1000
     counts = np.bincount(reference.array.ravel(), minlength=max(data.parts) + 1)
-    volumes = {c.name: float(counts[list(data.reference_values(c.value))].sum()) * volume_ml for c in data.table}
+    volumes = {
+        c.name: float(counts[list(data.reference_values(c.value))].sum()) * volume_ml
+        for c in data.table
+        if case.annotates(c.name)
+    }
     i, j, k = labels.shape
     return image, labels, CaseFacts((i, j, k), (x, y, z), spacing, volumes)
 
@@ -191,6 +208,7 @@ def _key(data: Dataset, case: DatasetCase, card: InputCard, model_hash: str | No
         *([] if data.border_mm is None else [data.border_mm]),
         *([data.regions] if data.regions else []),
         *([] if model_hash is None else [model_hash]),
+        *([] if case.annotated is None else [sorted(case.annotated)]),
     ]
     digest.update(json.dumps([FORMAT, how, reading], sort_keys=True).encode())
     return digest.hexdigest()

@@ -184,7 +184,12 @@ def _measure(
                 uncertainties.append(boundary_entropy(prediction, package.card))
             first = labels if first is None else first
             agreement[index] = min(agreement[index], float(np.mean(labels == first)))
-            found = {c.name: dice(labels[counted] == c.value, truth[counted] == c.value) for c in package.card.table}
+            found = {
+                c.name: dice(labels[counted] == c.value, truth[counted] == c.value)
+                if case.annotates(data.table.name_of(c.value))
+                else math.nan
+                for c in package.card.table
+            }
             results[index].append(CaseDice(case.case_id, found))
         log.info("%d of %d cases are measured.", number, len(cases))
     means = [mean_dice(result)[0] for result in results]

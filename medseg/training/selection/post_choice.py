@@ -12,7 +12,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import isnan, nan
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -76,9 +76,12 @@ class RuleTable:
         self.ignore = ignore
         self.cases: dict[str, RuleDice] = {}
 
-    def add(self, case_id: str, _dice: dict[str, float], _scan: Scan, reference: LabelMap, labels: LabelMap) -> None:
-        """Add a case."""
-        self.cases[case_id] = rule_dice(labels, reference, self.ignore)
+    def add(self, case_id: str, dice: dict[str, float], _scan: Scan, reference: LabelMap, labels: LabelMap) -> None:
+        """Add a case; of a class whose `dice` is NaN no rule has any, as where the reference does not annotate it."""
+        found = rule_dice(labels, reference, self.ignore)
+        self.cases[case_id] = {
+            name: dict.fromkeys(rules, nan) if isnan(dice[name]) else rules for name, rules in found.items()
+        }
 
 
 def choose(folds: Sequence[Mapping[str, RuleDice]]) -> dict[str, PostChoice]:

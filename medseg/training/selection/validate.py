@@ -30,7 +30,10 @@ Watcher = Callable[[str, dict[str, float], Scan, LabelMap, LabelMap], None]
 
 @dataclass(frozen=True)
 class CaseDice:
-    """Dice of each class in one case, NaN where neither present nor predicted; and entropy along its boundary."""
+    """Dice of each class in one case, and entropy along its boundary.
+
+    Dice is NaN where the class is neither present nor predicted, and where the reference does not annotate it.
+    """
 
     case_id: str
     dice: dict[str, float]
@@ -61,7 +64,9 @@ def validate(
         result = {}
         for entry in package.card.table:
             values = data.reference_values(entry.value)
-            result[entry.name] = dice(np.isin(predicted, values), np.isin(truth, values))
+            # A class that the reference does not annotate may be there all the same.
+            known = case.annotates(data.table.name_of(entry.value))
+            result[entry.name] = dice(np.isin(predicted, values), np.isin(truth, values)) if known else math.nan
         log.debug("%s: %s", case.case_id, result)
         for add in watch:
             add(case.case_id, result, scan, reference, labels)
