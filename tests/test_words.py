@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Files that speak of old words because they read what was written with them.
 READERS_OF_OLD_FILES = {"medseg/models/card_format1.py", "medseg/io/instances.py"}
 # Addresses, and names and keys that are other people's.
-FOREIGN = re.compile(r"https?://\S+|\"licence\"|MILLILITER|\"Milliliter\"|platform\.processor")
+FOREIGN = re.compile(r"https?://\S+|\"licence\"|MILLILITER|\"Milliliter\"|aria-labelledby|platform\.processor")
 # What is no longer said: what is said instead.
 RETIRED = {
     r"\b(left|leaves?|leaving)[_ -](?-i:out)\b": "skipped, omitted",

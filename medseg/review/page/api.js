@@ -1,0 +1,100 @@
+// The server's answers, and the one place that knows their names.
+
+const WRITE = { 'X-Medseg': '1' }
+
+async function ask(path, options = {}) {
+  let answer
+  try {
+    answer = await fetch(path, options)
+  } catch (error) {
+    if (error.name === 'AbortError') throw error
+    throw new Error('The server does not answer. Is `medseg review` still running? What you drew is kept in this window.')
+  }
+  if (!answer.ok) throw Object.assign(new Error(await explain(answer)), { status: answer.status })
+  return answer
+}
+
+async function explain(answer) {
+  const text = await answer.text()
+  try {
+    const { error, detail, message, fix } = JSON.parse(text)
+    return [error ?? detail ?? message, fix].filter(Boolean).join(' ') || text
+  } catch {
+    return text || `The server answered ${answer.status}.`
+  }
+}
+
+const at = (id, rest = '') => `/api/case/${encodeURIComponent(id)}${rest}`
+
+export const imageAddress = (id) => at(id, '/image')
+export const labelsAddress = (id, of) => at(id, '/labels') + (of === 'model' ? '?of=model' : '')
+
+/** The cases in order of review priority, and who reviews them. */
+export async function worklist() {
+  const { cases, reasons, reviewer, blind, missing } = await (await ask('/api/worklist')).json()
+  return { rows: cases.map(row), reasons, reviewer, blind: Boolean(blind), missing: missing ?? [] }
+}
+
+const row = (one) => ({
+  id: one.case_id,
+  state: one.state,
+  isJudged: one.state === 'accepted' || one.state === 'rejected',
+  isCorrected: Boolean(one.is_corrected),
+  priority: one.review_priority ?? null,
+  warnings: one.warnings ?? [],
+  thumbnail: one.thumbnail ?? null,
+})
+
+/** One case; `ahead` when nobody has opened it yet. */
+export async function describe(id, ahead = false) {
+  const one = await (await ask(at(id) + (ahead ? '?prefetch=1' : ''))).json()
+  return {
+    ...row(one),
+    revision: one.revision,
+    modelHash: one.model_sha256,
+    axes: one.axes,
+    flipped: one.flipped,
+    modality: one.modality,
+    voxelMl: one.is_2d ? null : one.voxel_ml,
+    hasObjects: Boolean(one.instances),
+    classes: one.classes,
+    notes: one.notes ?? [],
+    verdict: one.verdict,
+    elsewhere: one.elsewhere ?? null,
+    card: one.card ? card(one.card) : null,
+    trail: (one.events ?? []).map(entry),
+  }
+}
+
+const card = ({ name, title, notice, dice, n_cases: cases, limits }) => ({
+  name, title, notice, cases, limits: limits ?? [],
+  dice: Object.entries(dice ?? {}).map(([of, value]) => ({ name: of, dice: value })),
+})
+
+const KINDS = { taken_back: 'took the verdict back' }
+
+const entry = ({ t, who, kind, body }) => ({
+  time: t,
+  who,
+  text: [
+    KINDS[kind] ?? kind.replace('_', ' '),
+    body.reason && `(${body.reason})`,
+    Number.isFinite(body.changed_voxels) && `revision ${body.revision}, ${body.changed_voxels} voxels from the model's`,
+    body.comment && `“${body.comment}”`,
+  ].filter(Boolean).join(' '),
+})
+
+/** Save labels over a revision; returns the number of the new one. */
+export async function save(id, body, revision, seconds) {
+  const headers = {
+    ...WRITE, 'If-Match': String(revision), 'Content-Type': 'application/octet-stream', 'Content-Encoding': 'gzip',
+    'X-Seconds': seconds.toFixed(1),
+  }
+  return (await (await ask(at(id, '/labels'), { method: 'PUT', headers, body })).json()).revision
+}
+
+/** Give a verdict on a revision. */
+export async function judge(id, verdict) {
+  const headers = { ...WRITE, 'Content-Type': 'application/json' }
+  return (await ask(at(id, '/verdict'), { method: 'POST', headers, body: JSON.stringify(verdict) })).json()
+}

@@ -1,0 +1,341 @@
+// The page as a whole: opens cases, and leads from one to the next.
+
+import { FileOrder } from './anatomy.js'
+import { CaseData } from './case_data.js'
+import { CasePanel } from './case_panel.js'
+import { ClassPanel } from './class_panel.js'
+import { commands } from './commands.js'
+import { button, find } from './dom.js'
+import { Editor } from './editor.js'
+import { listenToKeys } from './keys.js'
+import { readLink } from './link.js'
+import { Planes } from './planes.js'
+import { listen } from './pointer.js'
+import { Presence } from './presence.js'
+import { Saving } from './saving.js'
+import { Status } from './status.js'
+import { Toolbar } from './toolbar.js'
+import { VerdictPanel } from './verdict_panel.js'
+import { presets } from './window_presets.js'
+import { Worklist } from './worklist.js'
+
+export class App {
+  constructor(api) {
+    this.api = api
+    this.planes = new Planes(find('#planes'), { moved: () => this.status.moved() })
+    this.editor = new Editor(this.planes, {
+      changed: () => this.saving.changed(),
+      tool: () => this.chosen(),
+      say: (text) => this.say(text),
+      windowed: () => this.toolbar.setPresets(Object.keys(this.presets), 'custom'),
+    })
+    this.saving = new Saving(api, this.editor, {
+      state: () => this.status.saved(),
+      saved: (data) => this.afterSave(data),
+      conflict: (error) => this.tellConflict(error),
+      failed: (error) => this.say(error.message, true),
+    })
+    this.status = new Status(this.planes, this.editor, this.saving)
+    this.presence = new Presence(api, {
+      elsewhere: () => this.notice('This case is open in another window too. Whoever saves second is asked what to keep.'),
+      saved: (revision) => this.tellNewer(revision),
+      modelChanged: () => this.notice('The model’s labels of this case changed since it was opened.', button('Open it again', '', () => this.open(this.data.about.id))),
+    })
+    this.act = commands(this)
+    this.toolbar = new Toolbar(this.editor, this.planes, this.act)
+    this.classes = new ClassPanel(find('#classes'), this.editor, this.planes, { chosen: (pen) => this.act.pen(pen) })
+    this.about = new CasePanel(find('#about'))
+    this.worklist = new Worklist((id) => this.open(id))
+    // Volumes follow the pen while it draws, one reckoning a frame.
+    this.planes.painted = () => this.classes.update()
+    this.opening = 0
+  }
+
+  say(text, bad = false) {
+    this.status.say(text, bad)
+  }
+
+  async start() {
+    listen(this.planes, this.editor)
+    listenToKeys(this.act)
+    addEventListener('beforeunload', (event) => {
+      if (this.saving.isDirty) event.preventDefault()
+    })
+    const list = await this.api.worklist()
+    this.verdict = new VerdictPanel(find('#verdict'), list.reasons, {
+      accept: () => this.judge('accept'),
+      reject: (reason) => this.judge('reject', reason),
+      takeBack: () => this.judge('take_back'),
+    })
+    this.worklist.load(list)
+    addEventListener('hashchange', () => this.follow())
+    if (readLink(location.hash).id) await this.follow()
+    else if (list.rows.length) await this.open((list.rows.find((row) => !row.isJudged) ?? list.rows[0]).id)
+    else this.say('No case has labels to review.')
+  }
+
+  /** Go where the address points. */
+  async follow() {
+    const { id, voxel, window } = readLink(location.hash)
+    if (!id) return
+    if (id !== this.data?.about.id) await this.open(id, { voxel, window })
+    else {
+      if (window) this.planes.setWindow(...window)
+      if (voxel) this.planes.go(this.data.order.fromFile(voxel))
+    }
+  }
+
+  /** Leave the open case, its drawing saved, and open another. */
+  async open(id, { voxel = null, window = null } = {}) {
+    const turn = ++this.opening
+    if (!(await this.leave())) return
+    if (turn !== this.opening) return
+    this.status.busy()
+    try {
+      const data = await this.take(id)
+      if (turn !== this.opening) {
+        data.release()
+        return
+      }
+      await this.show(data, turn, voxel, window)
+    } catch (error) {
+      if (error.name !== 'AbortError' && turn === this.opening) this.say(error.message, true)
+    }
+  }
+
+  async leave() {
+    if (this.saving.isDirty) {
+      if (this.saving.conflict) {
+        this.say('First decide which labels to keep.', true)
+        return false
+      }
+      try {
+        await this.saving.save()
+      } catch {
+        return false // said by whoever saved; the drawing stays in this window
+      }
+    }
+    return true
+  }
+
+  /** The case as it was prefetched, or from the beginning. */
+  async take(id) {
+    const kept = this.next?.id === id ? this.next : null
+    if (this.next && !kept) this.next.data.then((data) => data.release(), () => {})
+    this.next = null
+    const about = await this.api.describe(id)
+    const data = kept && (await kept.data.catch(() => null))
+    if (data?.about.revision === about.revision && data.about.modelHash === about.modelHash) {
+      data.about = about
+      return data
+    }
+    data?.release()
+    return new CaseData(about, this.api)
+  }
+
+  async show(data, turn, voxel, window) {
+    this.editor.unload()
+    this.data?.release()
+    this.data = data
+    this.notice('')
+    this.say('')
+    const { about } = data
+    const order = () => (data.order ??= new FileOrder(data.dims, about.axes, about.flipped))
+    let placed = false
+    const slab = () => {
+      if (turn !== this.opening) return
+      if (!placed && data.loaded.some(Boolean)) {
+        placed = true
+        this.first(data, order(), voxel, window)
+      }
+      this.status.loading(data)
+      this.planes.draw(true)
+    }
+    this.worklist.show(about.id)
+    this.about.load(data)
+    this.verdict.load(data)
+    await data.open(slab, voxel && (() => order().fromFile(voxel)[2]))
+    if (turn !== this.opening) return
+    this.editor.load(data)
+    this.classes.load(data)
+    this.toolbar.load(data)
+    this.saving.load(data)
+    this.presence.open(about)
+    if (about.elsewhere) this.notice(`This case is open elsewhere too (${about.elsewhere}). Whoever saves second is asked what to keep.`)
+    if (!window) this.measureWindow(data)
+    if (!voxel) this.center()
+    this.status.moved()
+    this.planes.draw(true)
+    // Ready once it is seen; a window in the background draws nothing, and is ready all the same.
+    await Promise.race([new Promise(requestAnimationFrame), new Promise((done) => setTimeout(done, 200))])
+    if (turn !== this.opening) return
+    this.status.ready()
+    this.prefetch()
+  }
+
+  /** The first slices are here: show them. */
+  first(data, order, voxel, window) {
+    this.planes.load(data, [null, ...data.about.classes.map(({ color }) => color)])
+    this.measureWindow(data)
+    if (window) {
+      this.planes.setWindow(...window)
+      this.toolbar.setPresets(Object.keys(this.presets), 'custom')
+    }
+    this.planes.go(voxel ? order.fromFile(voxel) : data.dims.map((size) => size >> 1))
+  }
+
+  /** Presets of this case; the first is used. */
+  measureWindow(data) {
+    this.presets = presets(data)
+    this.usePreset(Object.keys(this.presets)[0])
+  }
+
+  usePreset(name) {
+    if (!(name in this.presets)) return
+    this.toolbar.setPresets(Object.keys(this.presets), name)
+    this.planes.setWindow(...this.presets[name])
+    this.status.address()
+  }
+
+  nextPreset() {
+    const names = Object.keys(this.presets ?? {})
+    if (!names.length) return
+    const name = names[(names.indexOf(this.toolbar.window.value) + 1) % names.length]
+    this.usePreset(name)
+    this.say(`Window: ${name}.`)
+  }
+
+  /** Put the crosshair into the middle slice of a class, or of all classes, on a voxel of it. */
+  center(pen = 0) {
+    const { labels, plane, dims } = this.data
+    const amounts = new Float64Array(dims[2])
+    const isLabel = (value) => (pen ? value === pen : value > 0)
+    labels.snapshot().forEach(({ ends, values }, z) => {
+      ends.forEach((end, n) => {
+        if (isLabel(values[n])) amounts[z] += end - (n ? ends[n - 1] : 0)
+      })
+    })
+    const z = amounts.indexOf(amounts.reduce((most, one) => Math.max(most, one), 0))
+    if (!amounts[z]) return
+    const sum = [0, 0]
+    const inSlice = []
+    for (let i = z * plane; i < (z + 1) * plane; i++) {
+      if (!isLabel(labels.pens[i])) continue
+      const voxel = labels.voxel(i)
+      inSlice.push(voxel)
+      sum[0] += voxel[0]
+      sum[1] += voxel[1]
+    }
+    const away = ([x, y]) => (x - sum[0] / inSlice.length) ** 2 + (y - sum[1] / inSlice.length) ** 2
+    this.planes.go(inSlice.reduce((best, one) => (away(one) < away(best) ? one : best)))
+  }
+
+  setLimits(low, high) {
+    const [from, to] = [low, high].map((field) => (field.value === '' ? null : Number(field.value)))
+    this.editor.rules.limits = from === null && to === null ? null : [from ?? -Infinity, to ?? Infinity]
+  }
+
+  chosen() {
+    this.toolbar.update()
+    this.classes.choose()
+  }
+
+  /** Load the next case in the background. */
+  prefetch() {
+    const row = this.worklist.neighbor(this.data.about.id, 1)
+    if (!row || this.next?.id === row.id) return
+    const load = async () => {
+      const data = new CaseData(await this.api.describe(row.id, true), this.api)
+      await data.prefetch()
+      return data
+    }
+    this.next = { id: row.id, data: load() }
+    this.next.data.catch(() => {}) // asked for again, and told of, when the case is opened
+  }
+
+  async saveNow() {
+    if (!this.saving.isDirty) {
+      this.say('Nothing has changed since the last save.')
+      return
+    }
+    await this.saving.save().catch(() => {})
+  }
+
+  afterSave(data) {
+    this.presence.saved(data.about.revision)
+    const row = this.worklist.row(data.about.id)
+    if (row) row.isCorrected = true
+    this.worklist.show()
+    this.say(`Saved as revision ${data.about.revision}.`)
+  }
+
+  /** Give a verdict on what is on the screen: drawings are saved first, and waited for. */
+  async judge(kind, reason = null) {
+    const { data } = this
+    if (!data?.labels || document.body.dataset.ready !== '1') return
+    if (!(await this.leave())) return
+    await this.saving.chain.catch(() => {})
+    try {
+      await this.api.judge(data.about.id, {
+        kind, revision: data.about.revision, reason, comment: this.verdict.comment.value, seconds: this.saving.seconds,
+      })
+    } catch (error) {
+      if (error.status === 409) this.tellNewer(null)
+      this.say(error.message, true)
+      return
+    }
+    await this.afterVerdict(kind)
+  }
+
+  async afterVerdict(kind) {
+    const { id } = this.data.about
+    this.worklist.load(await this.api.worklist())
+    if (kind !== 'take_back') {
+      const next = this.worklist.neighbor(id, 1)
+      if (next) {
+        await this.open(next.id)
+        return
+      }
+    }
+    this.data.about = { ...this.data.about, ...(await this.api.describe(id)) }
+    this.presence.about = this.data.about
+    this.verdict.load(this.data)
+    this.about.load(this.data)
+    this.status.saved()
+    this.say(kind === 'take_back' ? 'The verdict was taken back.' : 'This was the last case of the list.')
+  }
+
+  async step(by) {
+    const row = this.worklist.neighbor(this.data?.about.id, by)
+    if (row) await this.open(row.id)
+    else this.say(by > 0 ? 'This is the last case of the list.' : 'This is the first case of the list.')
+  }
+
+  /** A line above the planes, with what can be done about it. */
+  notice(text, ...buttons) {
+    const line = find('#notice')
+    line.hidden = !text
+    line.replaceChildren(text, ...buttons)
+  }
+
+  tellConflict(error) {
+    const decide = (act) => async () => {
+      try {
+        await act()
+        this.notice('')
+      } catch (failure) {
+        this.say(failure.message, true)
+      }
+    }
+    this.say(error.message, true)
+    this.notice('Somebody saved this case meanwhile. Nothing was merged, and what you drew is kept here.',
+      button('Save mine as the newest', '', decide(this.act.keepMine)),
+      button('Load theirs (undo brings mine back)', '', decide(this.act.loadOther)))
+  }
+
+  tellNewer(revision) {
+    if (this.saving.conflict) return
+    const text = revision ? `Revision ${revision} of this case was saved in another window.` : 'A newer revision of this case was saved in another window.'
+    this.notice(text, button('Load it (undo brings mine back)', '', () => this.act.loadOther().then(() => this.notice('')).catch((error) => this.say(error.message, true))))
+  }
+}

@@ -1,0 +1,161 @@
+// One case in memory: the scan, the labels of the newest revision and the model's. Under 4 bytes a voxel for a CT.
+
+import { countSlices, Labels, pensFor } from './labels.js'
+import { free } from './memory.js'
+import { encode } from './runs.js'
+import { cut, fetchHeader, readSlabs } from './slabs.js'
+
+// What the next case may hold before it is opened: enough to see it at once, little enough beside a large open one.
+const PREFETCH_BYTES = 96 << 20
+
+export class CaseData {
+  /** `about`: what the server says of the case, as `api.js` gives it. */
+  constructor(about, api) {
+    this.about = about
+    this.api = api
+    this.abort = new AbortController()
+    this.slabs = [] // of the scan, kept aside until the case is opened
+    this.bytes = 0
+    this.slice = null // the slice to load around; null for the middle
+    this.onSlab = () => {}
+    this.image = null
+  }
+
+  near = () => this.slice ?? this.header.dims[2] >> 1
+
+  /** Read the headers and the first slabs: all of a small case, the middle of a large one. */
+  async prefetch() {
+    await this.start()
+    const enough = () => this.image === null && this.bytes >= PREFETCH_BYTES
+    await Promise.all([this.labelsRead, this.readImage(enough)])
+  }
+
+  /** Read headers, and begin with the labels. Each step happens once, however often it is asked for. */
+  start() {
+    this.started ??= (async () => {
+      const { signal } = this.abort
+      const { id } = this.about
+      const [header, labelHeader] = await Promise.all([
+        fetchHeader(this.api.imageAddress(id), signal),
+        fetchHeader(this.api.labelsAddress(id), signal),
+      ])
+      if (String(header.dims) !== String(labelHeader.dims)) throw new Error('Scan and labels have different grids.')
+      Object.assign(this, { header, labelHeader })
+      this.dims = header.dims
+      this.plane = this.dims[0] * this.dims[1]
+      this.loaded = new Uint8Array(this.dims[2])
+      this.missing = cut(this.dims[2], this.plane * header.Values.BYTES_PER_ELEMENT)
+      // The scan first: it is seen at once, and labels come over it.
+      const first = new Promise((resolve) => (this.firstCame = resolve))
+      this.labelsRead = first.then(() => this.readLabels())
+      this.labelsRead.catch(() => {}) // whoever waits for it hears of it
+    })()
+    return this.started
+  }
+
+  /** Open for work: shows slabs as they come, and is done when everything is here. */
+  async open(onSlab, slice) {
+    await this.start()
+    this.slice = slice?.() ?? null
+    this.onSlab = onSlab
+    this.image = new this.header.Values(this.plane * this.dims[2])
+    for (const [first, values] of this.slabs.splice(0)) this.take(first, values)
+    onSlab()
+    const image = this.readImage(() => false)
+    await this.labelsRead
+    this.labels = new Labels(this.dims, this.about.classes.length, this.newest)
+    this.modelCounts = countSlices(this.model, this.about.classes.length)
+    onSlab()
+    await image
+  }
+
+  get isComplete() {
+    return this.image !== null && this.loaded.every(Boolean)
+  }
+
+  /** The scan's own value of a voxel. */
+  value(index) {
+    return this.image[index] * this.header.slope + this.header.intercept
+  }
+
+  async readImage(enough) {
+    const target = (first, end) => {
+      this.bytes += (end - first) * this.plane * this.header.Values.BYTES_PER_ELEMENT
+      return this.image
+        ? this.image.subarray(first * this.plane, end * this.plane)
+        : new this.header.Values((end - first) * this.plane)
+    }
+    const came = (first, end) => {
+      if (!this.image || this.abort.signal.aborted) return
+      this.loaded.fill(1, first, end)
+      this.onSlab()
+    }
+    const place = (first, values) => {
+      if (this.abort.signal.aborted) return
+      if (!this.image) this.slabs.push([first, values])
+      else if (values.buffer !== this.image.buffer) this.take(first, values)
+      this.loaded.fill(1, first, first + values.length / this.plane)
+      this.firstCame()
+      this.onSlab()
+    }
+    const { signal } = this.abort
+    // A prefetch may still be reading slabs that are no longer on the list: wait for those too.
+    const before = this.reading
+    const reading = readSlabs(this.api.imageAddress(this.about.id), this.header, this.missing, {
+      target, place, came, near: this.near, signal, enough,
+    })
+    this.reading = Promise.all([before, reading])
+    this.reading.catch(() => {})
+    await this.reading
+  }
+
+  /** Put a slab that was kept aside into the scan. */
+  take(first, values) {
+    this.image.set(values, first * this.plane)
+    free(values)
+  }
+
+  async readLabels() {
+    this.newest = await this.readSlices(this.api.labelsAddress(this.about.id), this.labelHeader)
+    this.model = this.newest
+    if (this.about.revision > 0) {
+      const address = this.api.labelsAddress(this.about.id, 'model')
+      this.model = await this.readSlices(address, await fetchHeader(address, this.abort.signal))
+    }
+  }
+
+  /** Read labels as runs of pens, a few slices at a time. */
+  async readSlices(address, header) {
+    const { classes } = this.about
+    const pens = new Int32Array(65536).fill(-1)
+    pens[0] = 0
+    classes.forEach(({ value }, n) => (pens[value] = n + 1))
+    const Pens = pensFor(classes.length)
+    const slices = new Array(this.dims[2])
+    const place = (first, values) => {
+      for (let z = 0; z < values.length / this.plane; z++) {
+        const runs = encode(values, z * this.plane, (z + 1) * this.plane)
+        const drawn = Pens.from(runs.values, (value) => {
+          const pen = pens[value] ?? -1
+          if (pen < 0) throw new Error(`The labels have the value ${value}, which no class has.`)
+          return pen
+        })
+        slices[first + z] = { ends: runs.ends, values: drawn }
+      }
+      free(values)
+    }
+    const missing = cut(this.dims[2], this.plane * header.Values.BYTES_PER_ELEMENT)
+    const target = (first, end) => new header.Values((end - first) * this.plane)
+    await readSlabs(address, header, missing, { target, place, near: this.near, signal: this.abort.signal })
+    return slices
+  }
+
+  /** Stop reading and give the memory back. */
+  release() {
+    this.abort.abort()
+    for (const [, values] of this.slabs.splice(0)) free(values)
+    free(this.image)
+    this.image = null
+    this.labels?.release()
+  }
+}

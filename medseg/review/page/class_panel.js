@@ -1,0 +1,76 @@
+// The classes: which one is drawn, what is shown, what is locked, and live volumes with their change.
+
+import { button, colored, element } from './dom.js'
+
+export class ClassPanel {
+  /** `on`: {chosen(pen), shown()}. */
+  constructor(host, editor, planes, on) {
+    Object.assign(this, { host, editor, planes, on })
+  }
+
+  load(data) {
+    this.data = data
+    this.rows = data.about.classes.map((one, n) => this.row(one, n + 1))
+    const head = element('tr', {},
+      ...['', 'Class', 'Volume', 'Show', 'Lock'].map((text) => element('th', { scope: 'col' }, text)))
+    head.children[2].title = "And its change against the model's labels"
+    this.host.replaceChildren(element('table', {}, element('thead', {}, head),
+      element('tbody', {}, ...this.rows.map(({ row }) => row))))
+    this.choose()
+    this.update()
+  }
+
+  row(one, pen) {
+    const key = pen <= 6 ? String(pen + 3) : ''
+    const name = button(one.name, '', () => this.on.chosen(pen), { className: 'name', title: one.name })
+    if (key) name.setAttribute('aria-keyshortcuts', key)
+    const volume = element('span')
+    const change = element('span', { className: 'change' })
+    const show = element('input', { type: 'checkbox', checked: true, 'aria-label': `Show ${one.name}`, onchange: () => {
+      this.planes.hidden[show.checked ? 'delete' : 'add'](pen)
+      this.planes.recolor()
+    } })
+    const lock = element('input', { type: 'checkbox', 'aria-label': `Lock ${one.name}`, onchange: () => {
+      this.editor.rules.locked[lock.checked ? 'add' : 'delete'](pen)
+    } })
+    const swatch = colored(element('i', { className: 'swatch', 'aria-hidden': 'true' }), one.color)
+    const row = element('tr', {}, element('td', {}, element('kbd', { 'aria-hidden': 'true' }, key), swatch),
+      element('td', { className: 'name' }, name),
+      element('td', { className: 'number' }, volume, change), element('td', {}, show), element('td', {}, lock))
+    return { row, name, volume, change }
+  }
+
+  choose() {
+    this.rows?.forEach(({ row, name }, n) => {
+      const chosen = n + 1 === this.editor.pen
+      row.classList.toggle('chosen', chosen)
+      name.setAttribute('aria-pressed', String(chosen))
+      if (chosen) row.scrollIntoView({ block: 'nearest' })
+    })
+  }
+
+  /** Volumes as they are now; only what changed is written. */
+  update() {
+    const { data } = this
+    if (!data?.labels || !this.rows) return
+    const ml = data.about.voxelMl
+    this.rows.forEach(({ volume, change }, n) => {
+      const now = data.labels.counts[n + 1]
+      write(volume, format(now, ml))
+      const more = now - data.modelCounts[n + 1]
+      write(change, more ? (more > 0 ? '+' : '−') + format(Math.abs(more), ml, '') : '')
+    })
+  }
+}
+
+const write = (cell, text) => {
+  if (cell.textContent !== text) cell.textContent = text
+}
+
+/** Milliliters with three digits; voxels where the size of one is not known. */
+export function format(voxels, ml, unit = ml ? ' ml' : ' vx') {
+  if (!ml) return voxels + unit
+  const value = voxels * ml
+  const text = value === 0 ? '0' : value >= 100 ? value.toFixed(0) : value >= 0.01 ? value.toPrecision(3) : value.toExponential(1)
+  return text + unit
+}

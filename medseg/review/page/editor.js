@@ -1,0 +1,200 @@
+// Correcting the labels of one case: tools, rules and history, apart from any panel.
+
+import { Brush } from './brush.js'
+import { Edit, History } from './history.js'
+import { Rules } from './rules.js'
+import { fillBetween } from './tools/between.js'
+import { keepIsland, removeIsland } from './tools/island.js'
+import { Lasso } from './tools/lasso.js'
+import { grow, shrink } from './tools/margin.js'
+import { Pen } from './tools/pen.js'
+import { revert } from './tools/revert.js'
+
+export const TOOLS = ['crosshair', 'pen', 'eraser', 'lasso']
+
+export class Editor {
+  /** `on`: {changed, tool, say, windowed}. */
+  constructor(planes, on) {
+    this.planes = planes
+    this.on = on
+    this.tool = 'crosshair'
+    this.pen = 1
+    this.pointer = null
+    this.stroke = null
+    this.changes = 0 // counts every change, so that saving knows what it saved
+    planes.look.tool = (plane, context) => this.paintTool(plane, context)
+  }
+
+  /** Work on a case from now on. */
+  load(data) {
+    this.stroke = null
+    this.data = data
+    this.labels = data.labels
+    this.spacing = data.header.spacing.map((s) => s || 1)
+    this.history = new History(data.labels)
+    this.rules = new Rules(data)
+    const kept = this.brush?.unit === Math.min(...this.spacing) ? this.brush : null
+    this.brush = kept ?? new Brush(this.spacing)
+    this.pen = Math.min(this.pen, data.about.classes.length) || 1
+    this.changes = 0
+  }
+
+  /** The case is being left: nothing can be drawn until the next one is here. */
+  unload() {
+    this.stroke = null
+    this.labels = null
+  }
+
+  get draws() {
+    return this.tool !== 'crosshair'
+  }
+
+  windowed() {
+    this.on.windowed?.()
+  }
+
+  setTool(tool) {
+    this.tool = tool
+    this.planes.look.crosshair = true
+    this.on.tool?.()
+    this.planes.draw()
+  }
+
+  setPen(pen) {
+    if (pen < 1 || pen > this.data.about.classes.length) return
+    this.pen = pen
+    this.on.tool?.()
+  }
+
+  beginStroke(plane) {
+    if (!this.labels || this.stroke) return false
+    const { labels, rules, brush, spacing } = this
+    const edit = new Edit(labels, rules)
+    const pen = this.tool === 'eraser' ? 0 : this.pen
+    const tool = this.tool === 'lasso'
+      ? new Lasso(edit, labels, plane, pen)
+      : new Pen(edit, labels, plane, brush, spacing, pen)
+    this.stroke = { edit, tool, plane }
+    return true
+  }
+
+  strokeTo(voxel) {
+    this.stroke?.tool.to(voxel)
+    this.planes.draw()
+  }
+
+  endStroke() {
+    if (!this.stroke) return
+    const { edit, tool } = this.stroke
+    tool.end()
+    this.stroke = null
+    this.finish(edit)
+  }
+
+  /** Run a command as one edit; returns what the command returned. */
+  run(command) {
+    if (!this.labels || this.stroke) return undefined
+    const edit = new Edit(this.labels, this.rules)
+    const result = command(edit)
+    this.finish(edit)
+    return result
+  }
+
+  finish(edit) {
+    const change = edit.done()
+    if (change) {
+      this.history.record(change)
+      this.changes++
+      this.on.changed()
+    }
+    this.planes.draw()
+  }
+
+  undo() {
+    this.step(() => this.history.undo(), 'Nothing to undo.')
+  }
+
+  redo() {
+    this.step(() => this.history.redo(), 'Nothing to redo.')
+  }
+
+  step(move, otherwise) {
+    if (!this.labels || this.stroke) return
+    if (!move()) {
+      this.on.say(otherwise)
+      return
+    }
+    this.changes++
+    this.on.changed()
+    this.planes.draw()
+  }
+
+  between() {
+    const { plane, name } = { plane: this.planes.active, name: this.penName }
+    const at = this.planes.at[plane.k]
+    const slices = this.run((edit) => fillBetween(edit, this.labels, plane, at, this.pen, this.spacing))
+    this.on.say(slices
+      ? `${name}: ${slices} ${slices === 1 ? 'slice' : 'slices'} filled in the ${plane.name} plane.`
+      : `Draw ${name} on both sides of this slice first; the gap between the two is filled.`)
+  }
+
+  grow() {
+    this.run((edit) => grow(edit, this.labels, this.pen, this.spacing, this.rules.over ?? 0))
+  }
+
+  shrink() {
+    this.run((edit) => shrink(edit, this.labels, this.pen, this.spacing))
+  }
+
+  island(keep) {
+    const pen = this.run((edit) => (keep ? keepIsland : removeIsland)(edit, this.labels, this.planes.at))
+    if (pen === 0) this.on.say('Put the crosshair on a labeled island first.')
+  }
+
+  revert() {
+    this.run((edit) => revert(edit, this.labels, this.data.model))
+    this.on.say("Back to the model's labels. Undo brings your own back.")
+  }
+
+  /** Replace all labels as one edit that can be undone; rules do not hold here. */
+  replace(slices) {
+    const edit = new Edit(this.labels, { allows: () => true })
+    revert(edit, this.labels, slices)
+    this.finish(edit)
+  }
+
+  /** Draw once at the crosshair: drawing without a mouse. */
+  dab() {
+    if (!this.draws || this.tool === 'lasso' || !this.beginStroke(this.planes.active)) return
+    this.strokeTo(this.planes.at)
+    this.endStroke()
+  }
+
+  get penName() {
+    return this.data.about.classes[this.pen - 1]?.name ?? ''
+  }
+
+  /** The outline of the brush under the mouse, or of the lasso. */
+  paintTool(plane, context) {
+    context.lineWidth = plane.ratio
+    context.strokeStyle = '#fff'
+    const lasso = this.stroke?.tool
+    if (lasso instanceof Lasso && this.stroke.plane === plane && lasso.points.length) {
+      context.beginPath()
+      for (const [u, v] of lasso.points) {
+        const voxel = [0, 0, 0]
+        voxel[plane.u] = u
+        voxel[plane.v] = v
+        context.lineTo(...plane.center(voxel))
+      }
+      context.stroke()
+    }
+    const brushed = this.tool === 'pen' || this.tool === 'eraser'
+    if (!brushed || this.pointer?.plane !== plane) return
+    const { a, b } = plane.frame()
+    const radius = (axis) => (this.brush.isVoxel ? 0.5 : this.brush.diameter / 2 / this.spacing[axis])
+    context.beginPath()
+    context.ellipse(...this.pointer.point, radius(plane.u) * a, radius(plane.v) * b, 0, 0, 2 * Math.PI)
+    context.stroke()
+  }
+}

@@ -1,0 +1,54 @@
+// Accept, reject with a reason, take back. A verdict is about the revision on the screen, and is refused when it is not.
+
+import { button, element, find } from './dom.js'
+
+export class VerdictPanel {
+  /** `on`: {accept(comment), reject(reason, comment), takeBack()}. */
+  constructor(host, reasons, on) {
+    this.on = on
+    this.dialog = find('#reject')
+    this.reasons = reasons
+    this.state = element('p', { className: 'verdict-state' })
+    this.comment = element('textarea', { rows: 2, maxLength: 2000, placeholder: 'Comment. No patient data.', 'aria-label': 'Comment' })
+    this.back = button('Take back', 'u', () => on.takeBack())
+    host.replaceChildren(element('h2', {}, 'Verdict'), this.state, this.comment,
+      element('div', { className: 'pair' },
+        button('Accept', 'a', () => on.accept(this.comment.value), { className: 'accept' }),
+        button('Reject', 'x', () => this.askReason(), { className: 'reject' })),
+      element('div', { className: 'pair' }, this.back))
+    this.build()
+  }
+
+  build() {
+    const answers = this.reasons.map((reason, n) => button(reason, n < 9 ? String(n + 1) : '', () => this.answer(n)))
+    this.dialog.replaceChildren(element('h2', { id: 'reject-title' }, 'Why is it rejected?'),
+      element('div', { className: 'reasons' }, ...answers),
+      button('Cancel', 'Escape', () => this.dialog.close()))
+    this.dialog.onkeydown = (event) => {
+      const n = Number(event.key) - 1
+      if (n >= 0 && n < this.reasons.length) {
+        event.preventDefault()
+        this.answer(n)
+      }
+    }
+  }
+
+  load({ about }) {
+    const { verdict, state } = about
+    this.comment.value = ''
+    this.back.disabled = !verdict
+    this.state.textContent = !verdict ? 'Not judged yet.'
+      : `${state === 'open, model changed' ? 'The model’s labels changed since this verdict: ' : ''}` +
+        `${verdict.kind === 'accept' ? 'accepted' : `rejected (${verdict.reason})`}` +
+        `${verdict.who ? ` by ${verdict.who}` : ''}${verdict.comment ? `: ${verdict.comment}` : ''}`
+  }
+
+  askReason() {
+    if (!this.dialog.open) this.dialog.showModal()
+  }
+
+  answer(n) {
+    this.dialog.close()
+    this.on.reject(this.reasons[n], this.comment.value)
+  }
+}

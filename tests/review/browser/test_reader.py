@@ -1,0 +1,289 @@
+"""What a reader does, from the worklist to the verdict, with mouse and with keys alone."""
+
+import re
+
+import numpy as np
+import pytest
+from review.browser.phantoms import Phantom, phantoms, write_results
+from review.browser.served import Window, newest_labels, serving, until
+
+from medseg.review.store import open_store
+from medseg.types import LabelClass, LabelTable
+
+VIEW = {"width": 1280, "height": 720}
+CASES = phantoms()[:3]
+
+
+@pytest.fixture
+def review(browser, tmp_path):
+    """A review of three cases, opened at the first; `review.store()` reads what was recorded."""
+    results, scans = write_results(tmp_path, CASES)
+    with serving(results, scans) as address:
+        context = browser.new_context(viewport=VIEW)
+        window = Window.open(context, address)
+        window.context, window.results = context, results
+        yield window
+        assert not [line for line in window.complaints if "409" not in line]
+        context.close()
+
+
+def volumes(window: Window) -> list[str]:
+    return window.page.eval_on_selector_all("#classes td.number", "(cells) => cells.map((cell) => cell.innerText)")
+
+
+def middle(window: Window, plane: str = "axial") -> tuple[float, float]:
+    box = window.canvas(plane)
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def stroke(window: Window, dx: float = 60, dy: float = 0, at: tuple[float, float] = (-60, -120)) -> None:
+    x, y = middle(window)
+    window.drag((x + at[0], y + at[1]), (x + at[0] + dx, y + at[1] + dy))
+
+
+def test_the_first_case_opens_and_the_list_is_by_priority(review):
+    assert review.state("case") == CASES[0].name
+    assert review.state("revision") == "0"
+    named = review.page.eval_on_selector_all("#cases button", "(all) => all.map((one) => one.dataset.case)")
+    assert named == [case.name for case in CASES]
+    assert review.page.inner_text("#progress-text") == "0 of 3 judged"
+
+
+def test_drawing_changes_volumes_and_is_undone_and_redone(review):
+    before = volumes(review)
+    review.press("4")
+    stroke(review)
+    drawn = volumes(review)
+    assert drawn[0] != before[0]
+    assert "+" in drawn[0]
+    assert review.state("dirty") == "1"
+    review.press("z")
+    until(lambda: volumes(review) == before)
+    review.press("y")
+    until(lambda: volumes(review) == drawn)
+    review.press("m")
+    until(lambda: volumes(review) == before)
+
+
+def test_drafts_save_themselves_and_the_trail_shows_them(review):
+    review.press("5")
+    stroke(review)
+    review.wait(dirty="0", revision="1")
+    saved = np.asarray(newest_labels(review.results, CASES[0].name).dataobj)
+    assert np.count_nonzero(saved == 2) > np.count_nonzero(CASES[0].labels == 2)
+
+
+def test_lasso_limits_and_the_class_to_draw_over(review):
+    """Only voxels between the limits are drawn; the bright mark stands out of noise of 40 to 49."""
+    mark = CASES[0].marks[0]
+    review.go(f"case={CASES[0].name}&voxel={','.join(map(str, mark))}&window=0,200", CASES[0].name)
+    review.wait(voxel=",".join(map(str, mark)))
+    low = review.page.get_by_label("Lowest value drawn on")
+    low.fill("500")
+    low.blur()
+    review.press("r", "6")
+    review.page.wait_for_timeout(100)
+    review.press("r")
+    x, y = middle(review)
+    review.drag((x - 200, y - 150), (x + 200, y - 150), (x + 200, y + 150), (x - 200, y + 150), (x - 200, y - 148))
+    review.save()
+    saved = np.asarray(newest_labels(review.results, CASES[0].name).dataobj)
+    drawn = (saved == 3) & (CASES[0].labels != 3)
+    assert np.count_nonzero(drawn) == 9  # the mark's part of the slice
+    assert (CASES[0].scan[drawn] == 1000).all()
+
+
+def test_accept_is_about_the_labels_that_were_saved_just_before(review):
+    review.press("4")
+    stroke(review)
+    review.press("s", "a")  # at once, one after the other
+    review.ready(CASES[1].name)
+    with open_store(review.results) as store:
+        case = store.case(CASES[0].name)
+        assert (case.state, case.verdict.revision, case.revision) == ("accepted", 1, 1)
+        assert case.is_corrected
+    assert review.page.inner_text("#progress-text") == "1 of 3 judged"
+
+
+def test_accept_without_saving_saves_first(review):
+    review.press("4")
+    stroke(review)
+    review.press("a")
+    review.ready(CASES[1].name)
+    with open_store(review.results) as store:
+        assert store.case(CASES[0].name).verdict.revision == 1
+
+
+def test_reject_needs_a_reason_and_is_taken_back(review):
+    review.press("x")
+    review.page.wait_for_selector("#reject[open]")
+    review.press("Escape")
+    with open_store(review.results) as store:
+        assert store.case(CASES[0].name).verdict is None
+    review.press("x", "1")
+    review.ready(CASES[1].name)
+    with open_store(review.results) as store:
+        given = store.case(CASES[0].name).verdict
+        assert (given.kind, given.reason, given.revision) == ("reject", "boundary", 0)
+    review.press("p")
+    review.ready(CASES[0].name)
+    assert "rejected (boundary)" in review.page.inner_text("#verdict")
+    review.press("u")
+    review.says("taken back")
+    with open_store(review.results) as store:
+        assert store.case(CASES[0].name).verdict is None
+
+
+def test_two_windows_of_one_case_merge_nothing_and_lose_nothing(review):
+    other = Window.open(review.context, review.address, f"case={CASES[0].name}")
+    other.says("open in another window")
+    review.page.bring_to_front()
+    review.press("4")
+    stroke(review)
+    review.save()
+    other.page.bring_to_front()
+    other.press("5")
+    stroke(other, at=(-60, 120))
+    mine = volumes(other)
+    other.press("s")
+    other.says("Nothing was merged")
+    assert other.state("dirty") == "1"
+    assert volumes(other) == mine
+    first = np.asarray(newest_labels(review.results, CASES[0].name).dataobj)
+    other.page.get_by_role("button", name="Load theirs").click()
+    other.wait(dirty="0", revision="1")
+    assert volumes(other) == volumes(review)
+    other.press("z")
+    until(lambda: volumes(other) == mine)
+    other.save()
+    assert other.state("revision") == "2"
+    second = np.asarray(newest_labels(review.results, CASES[0].name).dataobj)
+    assert np.count_nonzero(first == 1) > np.count_nonzero(CASES[0].labels == 1)
+    assert np.array_equal(second == 1, CASES[0].labels == 1), "the other window's drawing is not in it"
+    assert np.count_nonzero(second == 2) > np.count_nonzero(CASES[0].labels == 2)
+
+
+def test_a_conflict_can_be_settled_in_favor_of_what_is_drawn_here(review):
+    other = Window.open(review.context, review.address, f"case={CASES[0].name}")
+    for window, pen in ((review, "4"), (other, "5")):
+        window.page.bring_to_front()
+        window.press(pen)
+        stroke(window)
+        window.press("s")
+    other.says("Nothing was merged")
+    mine = volumes(other)
+    other.page.get_by_role("button", name="Save mine").click()
+    other.wait(dirty="0", revision="2")
+    assert volumes(other) == mine
+    with open_store(review.results) as store:
+        assert [one.base for one in store.case(CASES[0].name).revisions] == [0, 1]
+
+
+def test_everything_works_without_a_mouse(review):
+    page = review.page
+    page.focus("canvas[data-plane=axial]")
+    start = [int(i) for i in review.state("voxel").split(",")]
+    review.press("ArrowUp", "ArrowUp", "Shift+ArrowLeft", "Shift+ArrowDown")
+    until(lambda: [int(i) for i in review.state("voxel").split(",")] != start)
+    moved = [abs(a - int(b)) for a, b in zip(start, review.state("voxel").split(","), strict=True)]
+    assert sorted(moved) == [1, 1, 2]
+    voxel = tuple(int(i) for i in review.state("voxel").split(","))
+    review.press("6", *"[[[[[[[[[[[[[[[", "Enter")
+    review.save()
+    saved = np.asarray(newest_labels(review.results, CASES[0].name).dataobj)
+    assert np.argwhere(saved != CASES[0].labels).tolist() == [list(voxel)]
+    assert saved[voxel] == 3
+    review.press("/")
+    page.keyboard.type(CASES[2].name)
+    until(lambda: page.locator("#cases button").count() == 1)
+    page.focus("#cases button")
+    review.press("Enter")
+    review.ready(CASES[2].name)
+
+
+def test_the_pages_parts_have_names_for_a_screen_reader(review):
+    unnamed = review.page.evaluate("""() => [...document.querySelectorAll('button, input, select, textarea, canvas')]
+      .filter((one) => !(one.innerText || one.ariaLabel || one.labels?.length || one.getAttribute('aria-labelledby')))
+      .map((one) => one.outerHTML)""")
+    assert not unnamed
+    label = review.page.get_attribute("canvas[data-plane=axial]", "aria-label")
+    assert re.fullmatch(r"axial plane, slice \d+ of 28, .+", label)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_overflows_at_1280_by_720_and_text_has_contrast(browser, tmp_path, scheme):
+    results, scans = write_results(
+        tmp_path, CASES, warnings=["class 1 touches the border of the scan, and is cut there."]
+    )
+    with serving(results, scans) as address:
+        window = Window.open(browser.new_context(viewport=VIEW, color_scheme=scheme), address)
+        page = window.page
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+        assert page.evaluate("document.documentElement.scrollHeight") <= 720
+        for name in ("accept", "reject"):
+            box = page.locator(f"#verdict button.{name}").bounding_box()
+            assert box["x"] + box["width"] <= 1280
+            assert box["y"] + box["height"] <= 720
+        assert page.locator("text=touches the border of the scan, and is cut there.").last.is_visible()
+        low = page.evaluate(CONTRAST)
+        assert not low
+
+
+# WCAG's contrast of text with what is behind it: 4.5 for text of this size.
+CONTRAST = """() => {
+  const numbers = (color) => (color.match(/[\\d.]+/g) ?? []).map(Number)
+  const channel = (c) => (c / 255 <= 0.03928 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4)
+  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b)
+  const behind = (one) => {
+    for (let at = one; at; at = at.parentElement) {
+      const color = numbers(getComputedStyle(at).backgroundColor)
+      if (color.length && color[3] !== 0) return color
+    }
+    return [255, 255, 255]
+  }
+  return [...document.querySelectorAll('body *')]
+    .filter((one) => one.checkVisibility() && !one.disabled)
+    .filter((one) => [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim()))
+    .map((one) => {
+      const [a, b] = [light(numbers(getComputedStyle(one).color)), light(behind(one))].sort((x, y) => y - x)
+      return [one.textContent.slice(0, 30), (a + 0.05) / (b + 0.05)]
+    })
+    .filter(([, contrast]) => contrast < 4.5)
+}"""
+
+
+def test_label_values_beyond_a_byte_survive(browser, tmp_path):
+    """Classes 1, 300 and 65535; one voxel of each is drawn, and all others stay as they were."""
+    one = CASES[0]
+    values = np.array([0, 1, 300, 65535], np.uint16)
+    wide = Phantom(one.name, one.scan, values[one.labels], one.affine, one.marks)
+    table = LabelTable(tuple(LabelClass(int(v), f"class {v}", color=(200, v % 200, 40)) for v in values[1:]))
+    results, scans = write_results(tmp_path, [wide], table)
+    with serving(results, scans) as address:
+        window = Window.open(browser.new_context(viewport=VIEW), address)
+        expected = wide.labels.copy()
+        for key, mark, value in zip("456", wide.marks, values[1:], strict=True):
+            window.go(f"case={one.name}&voxel={','.join(map(str, mark))}", one.name)
+            window.wait(voxel=",".join(map(str, mark)))
+            window.press(key, *"[[[[[[[[[[[[[[[", "Enter")
+            expected[mark] = value
+        window.save()
+        saved = newest_labels(results, one.name)
+        assert np.array_equal(np.asarray(saved.dataobj), expected)
+        assert saved.get_data_dtype() == np.uint16
+        window.page.reload()
+        window.ready()
+        assert volumes(window)[2] != "0 ml"
+
+
+def test_a_server_that_stops_loses_nothing_that_is_drawn(browser, tmp_path):
+    results, scans = write_results(tmp_path, CASES[:1])
+    with serving(results, scans) as address:
+        window = Window.open(browser.new_context(viewport=VIEW), address)
+    window.press("4")
+    stroke(window)
+    mine = volumes(window)
+    window.press("s")
+    window.says("does not answer")
+    assert window.state("dirty") == "1"
+    assert volumes(window) == mine
