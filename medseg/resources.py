@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -59,25 +57,3 @@ def store_folder() -> Path:
     else:
         base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     return base / "medseg" / "models"
-
-
-def kept_once(target: Path, fill: Callable[[Path], object]) -> Path:
-    """Fill a folder unless it is there, whole or not at all, whatever other processes do; and return it.
-
-    `fill` is given an empty folder beside the target, which becomes the target when it returns.
-    """
-    if target.is_dir():
-        return target
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        fill(part)
-        try:
-            part.rename(target)
-        except OSError:
-            if not target.is_dir():  # not that another process was faster
-                raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return target

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medseg.errors import InputError
-from medseg.io.files.atomic import sweep, write_text
+from medseg.io.files.atomic import write_text
+from medseg.io.files.leftovers import sweep
 from medseg.types.run import CaseOutcome
 
 STATUS_FILE = "status.json"

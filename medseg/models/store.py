@@ -7,8 +7,9 @@ import zipfile
 from pathlib import Path
 
 from medseg.errors import UsageError
+from medseg.io.files.atomic import kept_once
 from medseg.models.unzip import extract
-from medseg.resources import kept_once, store_folder
+from medseg.resources import store_folder
 
 CARD_FILE = "model.yaml"
 

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from medseg.errors import InputError
 from medseg.io import nifti
-from medseg.io.files.atomic import PREFIX, sync_folder
+from medseg.io.files.atomic import sync_folder
+from medseg.io.files.leftovers import PREFIX
 from medseg.io.files.review_folder import LABELS
 from medseg.types import LabelMap, LabelTable, Scan, Source
 

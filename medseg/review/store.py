@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import InputError, UsageError
-from medseg.io.files.atomic import sweep
+from medseg.io.files.leftovers import sweep
 from medseg.io.files.review_folder import DATABASE, LABELS, REVIEW, is_review
 from medseg.io.read import read_labels, read_scan
 from medseg.prepare.regrid import regrid

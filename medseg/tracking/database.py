@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from medseg.io.files.atomic import atomic_path
+from medseg.io.files.temporary import temporary_folder
 from medseg.resources import store_folder
 
 log = logging.getLogger("medseg.tracking")
@@ -78,7 +78,7 @@ def _empty() -> Iterator[Path]:
     from mlflow.tracking import MlflowClient
 
     # MLflow keeps the file open, which on Windows cannot be deleted then.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    with temporary_folder() as folder:
         made, empty = Path(folder) / "made.db", Path(folder) / "empty.db"
         MlflowClient(tracking_uri=f"sqlite:///{made.as_posix()}").search_experiments(max_results=1)
         with closing(sqlite3.connect(made)) as source, closing(sqlite3.connect(empty)) as target:

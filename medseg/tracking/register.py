@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 
 from medseg.errors import UsageError
+from medseg.io.files.temporary import temporary_folder
 from medseg.models.package import ModelPackage
 from medseg.tracking.registered import Registry, registry_folder
 
@@ -49,7 +49,7 @@ def register(package: ModelPackage, name: str | None = None, *, alias: str = CHA
     package.weights()
     dice = package.card.mean_dice
     tags = {"verb": "register", "sha256": package.hash, **({} if dice is None else {"mean_dice": f"{dice:.4f}"})}
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         code = Path(folder) / "package_model.py"
         code.write_text(CODE, encoding="utf-8")
         Registry(registry_folder()).register(package, name, alias=alias, code=code, tags=tags)

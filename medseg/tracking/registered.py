@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 from medseg.errors import InputError, ModelError, UsageError, did_you_mean, first_line
+from medseg.io.files.atomic import kept_once
+from medseg.io.files.temporary import temporary_folder
 from medseg.models.package import ModelPackage
-from medseg.resources import kept_once, store_folder
+from medseg.resources import store_folder
 from medseg.tracking.client import silence, tracking_uri
 from medseg.tracking.runs import Tracker
 
@@ -69,7 +70,7 @@ class Registry:
 
         tracker = Tracker(self._workspace, name=f"register {name}", parameters={}, tags=dict(tags))
         try:
-            with tempfile.TemporaryDirectory() as folder:
+            with temporary_folder() as folder:
                 saved = Path(folder) / "model"
                 # What goes in are paths and what comes out are arrays; MLflow has no words for that.
                 warnings.filterwarnings("ignore", ".*Add type hints to the `predict` method", UserWarning)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from medseg.errors import Interrupted, MedsegError
+from medseg.io.files.temporary import temporary_folder
 
 # The first process audits, plans and prepares while the others wait.
 PATIENCE = timedelta(hours=24)
@@ -153,7 +153,7 @@ def launch(count: int, arguments: Sequence[str]) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         config = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
@@ -163,7 +163,7 @@ def launch(count: int, arguments: Sequence[str]) -> None:
             rdzv_endpoint="localhost:0",
             max_restarts=0,
             monitor_interval=0.1,
-            logs_specs=DefaultLogsSpecs(log_dir=folder, redirects=Std.OUT),
+            logs_specs=DefaultLogsSpecs(log_dir=str(folder), redirects=Std.OUT),
         )
         try:
             elastic_launch(config, sys.executable)("-m", "medseg", *arguments)

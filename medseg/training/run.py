@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from medseg.config.arguments import check_arguments, listed
 from medseg.config.bounds import AtLeast0, AtLeast1, Configurations, Device, Duration, Folds
 from medseg.data.splits import folds_to_cross
 from medseg.errors import UsageError
+from medseg.io.files.temporary import temporary_folder
 from medseg.io.files.writable import output_folder
 from medseg.models.package import ModelPackage, load_package
 from medseg.tracking.resolve import resolve_model
@@ -184,7 +184,7 @@ def _launched(options: TrainOptions) -> None:
     if options.command:
         launch(options.processes, shlex.split(options.command)[1:])
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         if isinstance(options.config, TrainConfig):
             file = Path(folder) / "config.yaml"
             values = options.config.model_dump(mode="json", exclude_none=True)

@@ -6,13 +6,13 @@ import csv
 import io
 import logging
 import math
-import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
 
 from medseg.errors import Interrupted
 from medseg.io.files.atomic import write_text
+from medseg.io.files.temporary import temporary_folder
 from medseg.models.package import ModelPackage
 from medseg.pace import as_clock
 from medseg.tracking.runs import Tracker
@@ -95,7 +95,7 @@ class RunRecord:
                 named = {f"{kind}.{name}": value for name, value in by_class.items()}
                 self.tracker.log({**named, f"{kind}.mean": overall}, last)
         # By their rank: a case's name may be a file's, and a file's a patient's.
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_folder() as folder:
             for rank, (_, _, figure) in enumerate(measured.figures, start=1):
                 file = Path(folder) / f"worst-{rank}.png"
                 file.write_bytes(figure)

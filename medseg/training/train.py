@@ -12,7 +12,8 @@ from dataclasses import asdict
 import yaml
 
 from medseg.infer.engines.onnx_export import ensure_export
-from medseg.io.files.atomic import sweep, write_text
+from medseg.io.files.atomic import write_text
+from medseg.io.files.leftovers import sweep
 from medseg.io.files.lock import exclusive
 from medseg.models.package import ModelPackage, load_package, write_package
 from medseg.progress import step_bar

@@ -11,7 +11,8 @@ import pytest
 import typer
 from tiny_dataset import write_msd
 
-from medseg.cli.app import app, run
+from medseg.cli.app import run
+from medseg.cli.command import app
 from medseg.cli.options import GROUPS
 from medseg.cli.verb import OUTPUTS, State, state
 from medseg.config.bounds import LABEL_FORMATS

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import os
 import shutil
 import tempfile
 import zipfile
@@ -14,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from medseg.errors import InputError, MedsegError, ResourceLimit, first_line
 from medseg.io.files.byte_stream import CHUNK
 from medseg.io.files.limits import LARGEST_DEFLATE_RATIO
+from medseg.io.files.temporary import folder_until_exit
 
 MOST_MEMBERS = 200_000
 SHARE_OF_DISK = 0.5
@@ -42,7 +41,7 @@ def _unpacked(archive: Path, _mtime: int, _size: int) -> list[Member]:
     with zipfile.ZipFile(archive) as packed:
         infos = [info for info in packed.infolist() if not info.is_dir()]
         _check_size(infos, archive)
-        folder = _temporary_folder()
+        folder = folder_until_exit()
         return [(PurePosixPath(info.filename), _extract(packed, info, folder, archive)) for info in infos]
 
 
@@ -77,15 +76,3 @@ def _extract(packed: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path, archi
         target.unlink(missing_ok=True)
         return InputError(f"it cannot be unpacked ({first_line(error)})", where=where, fix="Copy the archive again.")
     return target
-
-
-def _temporary_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="medseg-"))
-    owner = os.getpid()
-
-    def remove() -> None:
-        if os.getpid() == owner:  # not a forked child's business
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(remove)
-    return folder

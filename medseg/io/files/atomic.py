@@ -1,15 +1,15 @@
-"""Files that appear under their final name whole or not at all."""
+"""Files and folders that appear under their final name whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PREFIX = ".medseg-part-"
+from medseg.io.files.leftovers import PREFIX, held, sweep_once
 
 
 @contextmanager
@@ -17,19 +17,22 @@ def atomic_path(final: Path, *, keep: bool = False) -> Iterator[Path]:
     """Give a temporary path in the same folder; on a clean exit it is flushed to disk and takes the final name.
 
     The temporary name keeps the final name's suffixes, because many writers choose their format by them. On an
-    exception it is deleted and the final name is untouched. With `keep` a file that has the final name by then, made
-    by another process, is kept instead.
+    exception it is deleted and the final name is untouched; where the process is killed, the next one that writes in
+    the folder deletes it. With `keep` a file that has the final name by then, made by another process, is kept instead.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
+    sweep_once(final.parent)
     part = final.parent / f"{PREFIX}{secrets.token_hex(4)}-{final.name}"
     try:
-        yield part
-        with part.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        if keep:
-            _place_new(part, final)
-        else:
-            part.replace(final)
+        part.open("xb").close()
+        with held(part):
+            yield part
+            with part.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            if keep:
+                _place_new(part, final)
+            else:
+                part.replace(final)
         sync_folder(final.parent)
     finally:
         part.unlink(missing_ok=True)
@@ -39,28 +42,54 @@ def atomic_path(final: Path, *, keep: bool = False) -> Iterator[Path]:
 def atomic_folder(final: Path) -> Iterator[Path]:
     """Give an empty temporary folder beside the final one; on a clean exit it takes the final one's place.
 
-    On an exception it is deleted and the final folder is as it was. Its name begins with a dot, so that nothing that
-    looks for scans finds it before.
+    On an exception it is deleted and the final folder is as it was; where the process is killed, the next one that
+    writes beside it sees to that. Its name begins with a dot, so that nothing that looks for scans finds it before.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
+    sweep_once(final.parent)
     part = final.parent / f"{PREFIX}{secrets.token_hex(4)}-{final.name}"
     part.mkdir()
     try:
-        yield part
-        if final.exists():
-            old = final.parent / f"{PREFIX}{secrets.token_hex(4)}-{final.name}"
-            final.rename(old)
-            try:
+        with held(part):
+            yield part
+            if final.exists():
+                old = final.parent / f"{PREFIX}old-{secrets.token_hex(4)}-{final.name}"
+                final.rename(old)
+                try:
+                    part.rename(final)
+                except OSError:
+                    old.rename(final)
+                    raise
+                shutil.rmtree(old)
+            else:
                 part.rename(final)
-            except OSError:
-                old.rename(final)
-                raise
-            shutil.rmtree(old)
-        else:
-            part.rename(final)
         sync_folder(final.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def kept_once(final: Path, fill: Callable[[Path], object]) -> Path:
+    """Fill a folder unless it is there, whole or not at all, whatever other processes do; and return it.
+
+    `fill` is given an empty folder, which becomes the final one when it returns.
+    """
+    if final.is_dir():
+        return final
+    final.parent.mkdir(parents=True, exist_ok=True)
+    sweep_once(final.parent)
+    part = final.parent / f"{PREFIX}{secrets.token_hex(4)}-{final.name}"
+    part.mkdir()
+    try:
+        with held(part):
+            fill(part)
+            try:
+                part.rename(final)
+            except OSError:
+                if not final.is_dir():  # not that another process was faster
+                    raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return final
 
 
 def write_bytes(final: Path, content: bytes) -> None:
@@ -72,15 +101,6 @@ def write_bytes(final: Path, content: bytes) -> None:
 def write_text(final: Path, content: str) -> None:
     """Write UTF-8 text atomically, with newlines as given."""
     write_bytes(final, content.encode("utf-8"))
-
-
-def sweep(folder: Path) -> None:
-    """Delete what a killed process left half-written in a folder."""
-    for part in folder.glob(f"{PREFIX}*"):
-        if part.is_dir():
-            shutil.rmtree(part, ignore_errors=True)
-        else:
-            part.unlink(missing_ok=True)
 
 
 def _place_new(part: Path, final: Path) -> None:

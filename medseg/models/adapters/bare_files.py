@@ -6,10 +6,10 @@ import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from medseg.errors import FormatLimitation, ModelError, UsageError
+from medseg.io.files.temporary import temporary_folder
 from medseg.models.adapters.foreign_card import Foreign, class_cards
 from medseg.models.adapters.monai_bundle import card_of
 from medseg.models.adapters.monai_config import MonaiConfig
@@ -30,7 +30,7 @@ def is_torchscript(path: Path) -> bool:
 def read_torchscript(path: Path, facts: Mapping[str, Any]) -> Foreign:
     """Read a TorchScript file without running it; what MONAI's ``ckpt_export`` put into it besides is used."""
     card: dict[str, Any] = {}
-    with TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         extra = _extra_files(path, Path(folder))
         if "metadata.json" in extra:
             config = next((MonaiConfig(file) for name, file in extra.items() if name.startswith("inference.")), None)

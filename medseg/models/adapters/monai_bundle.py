@@ -6,10 +6,10 @@ import zipfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from medseg.errors import FormatLimitation, ModelError
+from medseg.io.files.temporary import temporary_folder
 from medseg.models.adapters.foreign_card import Foreign, class_cards
 from medseg.models.adapters.monai_config import FIX, MonaiConfig, read_mapping, target
 from medseg.models.adapters.monai_transforms import After, after_network, before_network, reads
@@ -38,7 +38,7 @@ def read_bundle(path: Path, facts: Mapping[str, Any]) -> Foreign:
 
     - `facts`: the user's own card; what it holds is not looked for in the bundle.
     """
-    opened: AbstractContextManager[str | Path] = TemporaryDirectory() if path.is_file() else nullcontext(path)
+    opened: AbstractContextManager[str | Path] = temporary_folder() if path.is_file() else nullcontext(path)
     with opened as place:
         if path.is_file():
             extract(path, Path(place))

@@ -7,12 +7,12 @@ import zipfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
 
 from medseg.errors import FormatLimitation, InputError, ModelError, UsageError
+from medseg.io.files.temporary import temporary_folder
 from medseg.models.adapters import nnunet_plans, nnunet_weights
 from medseg.models.adapters.monai_config import read_mapping
 from medseg.models.card import LowResolutionCard, ModelCard, TrainingCard
@@ -51,7 +51,7 @@ def import_nnunet(
     - `orientation`: nnU-Net's usual readers ignore how a file's axes lie in the patient, so by default files are read
       as stored. Give ``"RAS"`` where all training data was stored in that order: then every scan is brought to it.
     """
-    opened: AbstractContextManager[str | Path] = TemporaryDirectory() if path.is_file() else nullcontext(path)
+    opened: AbstractContextManager[str | Path] = temporary_folder() if path.is_file() else nullcontext(path)
     with opened as place:
         root = Path(place)
         if path.is_file():
