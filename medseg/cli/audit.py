@@ -9,6 +9,7 @@ import typer
 from medseg.cli.options import (
     RUN,
     WHAT,
+    WRITE,
     ConfigOption,
     DatasetArgument,
     JsonOption,
@@ -47,6 +48,15 @@ def audit(
             kind=AtLeast1,
         ),
     ] = None,
+    describe: Annotated[
+        bool,
+        option(
+            WRITE,
+            "--describe",
+            help="Also write files, channels and classes as they were read, as a table to edit: dataset.yaml in --out, "
+            "or in the dataset's folder, where it is read from then on.",
+        ),
+    ] = False,
     settings: SetOption = None,
     json: JsonOption = False,
 ) -> int:
@@ -58,13 +68,18 @@ def audit(
     Example: medseg audit datasets/example --out audit
     """
     from medseg.data.audit_json import as_json
+    from medseg.data.describe import description_file
     from medseg.data.findings import KINDS
     from medseg.review.audit import audit as audit_dataset
 
-    found = audit_dataset(dataset, out, config=config, settings=settings or [], folds=folds, fold=fold, jobs=jobs)
+    found = audit_dataset(
+        dataset, out, config=config, settings=settings or [], folds=folds, fold=fold, jobs=jobs, describe=describe
+    )
     if json:
         print_json(as_json(found))
     else:
+        if describe:
+            typer.echo(f"Described in {description_file(found.data, out)}.")
         for line in found.summary.lines():
             typer.echo(line)
         for finding in found.findings:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from medseg.config.load import build, under
-from medseg.data.layout_msd import class_table
+from medseg.data.class_table import class_table
 from medseg.types import LabelTable
 
 Value = Annotated[int, Field(ge=0, le=65535)]

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pydicom
 
+from medseg.data.class_table import class_table
 from medseg.data.dataset import Channel, Dataset, DatasetCase
 from medseg.data.description import DatasetDescription
-from medseg.data.layout_msd import class_table
 from medseg.data.modality import dicom_modality
 from medseg.errors import InputError
 from medseg.io.dicom.header import lenient, looks_like_dicom

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from medseg.data.class_table import class_table
 from medseg.data.dataset import Channel, Dataset, DatasetCase
-from medseg.data.layout_msd import DESCRIPTION, class_table, read_description
+from medseg.data.layout_msd import DESCRIPTION, read_description, values_of_names
 from medseg.data.modality import dicom_modality
 from medseg.errors import InputError
+from medseg.io.files.case_id import stem
 
 CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
 IMAGES_2D = (".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
@@ -38,6 +40,7 @@ def read(path: Path) -> Dataset:
     ending = str(description["file_ending"])
     named = description.get("channel_names", description.get("modality"))
     labels = description.get("labels")
+    labels = values_of_names(labels) if isinstance(labels, dict) else labels
     if not isinstance(named, dict) or not named:
         raise InputError("'channel_names' is missing or is not a mapping of numbers to names", where=where)
     if not isinstance(labels, dict):
@@ -50,6 +53,7 @@ def read(path: Path) -> Dataset:
     else:
         names, ignore = _classes(labels, where)
     listed = description.get("dataset")
+    ending, unclear = _ending(path, ending)
     cases = _listed(path, listed, len(channels), where) if isinstance(listed, dict) else _found(path, ending, channels)
     return Dataset(
         name=str(description.get("name") or path.name),
@@ -63,6 +67,7 @@ def read(path: Path) -> Dataset:
         description=str(description.get("description") or ""),
         ignore_label=ignore,
         regions=regions,
+        ambiguous=unclear,
     )
 
 
@@ -123,7 +128,7 @@ def _found(path: Path, ending: str, channels: tuple[Channel, ...]) -> tuple[Data
         raise InputError("there is no folder imagesTr", where=path)
     found: dict[str, dict[int, Path]] = {}
     for file in sorted(folder.iterdir()):
-        if not file.name.endswith(ending):
+        if not file.name.endswith(ending) or file.name.startswith("."):
             continue
         match = CHANNEL.match(file.name[: len(file.name) - len(ending)])
         if match is None:
@@ -133,10 +138,29 @@ def _found(path: Path, ending: str, channels: tuple[Channel, ...]) -> tuple[Data
                 fix=f"nnU-Net's names are CASE_0000{ending}.",
             )
         found.setdefault(match["case"], {})[int(match["channel"])] = file
+    wanted = range(len(channels))
+    # A color image is one file with red, green and blue; nnU-Net counts three channels.
+    if len(channels) == 3 and ending.lower() in IMAGES_2D and all(list(files) == [0] for files in found.values()):
+        wanted = range(1)
+    if found and not any(sorted(files) == list(wanted) for files in found.values()):
+        name, files = next(iter(found.items()))
+        raise InputError(f"case '{name}' has channels {sorted(files)}, not 0 to {len(channels) - 1}", where=folder)
     cases = []
     for name, files in found.items():
-        if sorted(files) != list(range(len(channels))):
-            raise InputError(f"case '{name}' has channels {sorted(files)}, not 0 to {len(channels) - 1}", where=folder)
+        # A file that is not there is a finding of its case.
+        images = tuple(files.get(k, folder / f"{name}_{k:04}{ending}") for k in wanted)
         label = path / "labelsTr" / f"{name}{ending}"
-        cases.append(DatasetCase(name, tuple(files[k] for k in sorted(files)), label if label.is_file() else None))
+        cases.append(DatasetCase(name, images, label if label.is_file() else None))
     return tuple(cases)
+
+
+def _ending(path: Path, stated: str) -> tuple[str, tuple[str, ...]]:
+    """How the files' names end, and what to say where that is not as stated."""
+    files = [f for f in sorted((path / "imagesTr").glob("*")) if f.is_file() and not f.name.startswith(".")]
+    if not files or any(file.name.endswith(stated) for file in files):
+        return stated, ()
+    own = {file.name[len(stem(file.name)) :] for file in files} - {""}
+    if len(own) != 1:
+        return stated, ()
+    (ending,) = own
+    return ending, (f"file_ending is {stated}, and files end in {ending}, which is taken",)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from medseg.data.class_table import class_table
 from medseg.data.dataset import Channel, Dataset, DatasetCase
 from medseg.data.description import DatasetDescription
 from medseg.data.file_units import SUFFIXES
 from medseg.data.first_scan import COLORS, OBJECT, first_scan, table_of_references
-from medseg.data.layout_msd import class_table
 from medseg.data.modality import dicom_modality
 from medseg.errors import InputError
 from medseg.io.files.case_id import stem

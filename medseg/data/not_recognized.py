@@ -65,7 +65,7 @@ def _description(file: Path) -> str:
     """What a `dataset.json` lacks."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return f"{file.name} cannot be read as JSON"
     keys = ", ".join(content) if isinstance(content, dict) else "no keys"
     return f"{file.name} has {keys}"

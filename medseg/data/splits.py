@@ -102,7 +102,7 @@ def _given_fold(pool: Sequence[DatasetCase], fold: int, count: int, test: tuple[
         for part in ("train", "validation", None)
     )
     rest = f"; {len(neither)} case{'' if len(neither) == 1 else 's'} in neither part" if neither else ""
-    return Split(f"fold {fold} of {count}, as splits_final.json gives it{rest}", train, held_out, test)
+    return Split(f"fold {fold} of {count}, as the dataset gives it{rest}", train, held_out, test)
 
 
 def fold_of(cases: Sequence[DatasetCase], *, folds: int, seed: int) -> dict[str, int]:

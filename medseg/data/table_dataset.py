@@ -7,15 +7,16 @@ from pathlib import Path
 
 from pydantic import Field
 
+from medseg.data.class_table import class_table
 from medseg.data.dataset import ArrayKeys, Channel, Dataset, DatasetCase, ReferencePart
 from medseg.data.description import DatasetDescription
 from medseg.data.first_scan import COLORS, OBJECT, first_scan, table_of_references
-from medseg.data.layout_msd import class_table
+from medseg.data.fold_numbers import with_folds
 from medseg.data.modality import dicom_modality
+from medseg.data.table_rows import OWN
 from medseg.errors import InputError
 from medseg.types import LabelTable
 
-OWN_COLUMNS = ("case", "label", "group", "split", "annotated")
 UNSAFE = set('/\\:*?"<>|\0')
 SPLITS = {"val": "validation", "valid": "validation", "dev": "validation", "training": "train", "testing": "test"}
 
@@ -31,23 +32,28 @@ def build_dataset(
 ) -> Dataset:
     """Make a dataset of rows; paths start from the folder of `source`, the table's own file.
 
-    The columns `case`, `label`, `group`, `split` and `annotated` mean what they say, those that `labels` names hold the
-    mask of a class each, and all others are channels.
+    The columns `case`, `label`, `group`, `split`, `fold` and `annotated` mean what they say, those that `labels` names hold
+    the mask of a class each, and all others are channels.
     """
     masks = given.columns
     columns = list(given.channels) if given.channels is not None else _channel_columns(rows, masks)
+    in_one_file = len(columns) > 1 and bool(rows) and "image" in rows[0] and not set(columns) & set(rows[0])
+    named = columns
+    columns = ["image"] if in_one_file else columns
     if not columns:
         raise InputError("no column holds images", where=source, fix="Add a column for each channel.")
     for column in (*columns, *masks):
         if rows and not any(column in row for row in rows):
             known = ", ".join(f"'{key}'" for key in rows[0])
             raise InputError(f"there is no column '{column}'", where=source, fix=f"It has {known}.")
-    cases = tuple(_case(number, row, columns, masks, source) for number, row in enumerate(rows, start=1))
+    listed = [_case(number, row, columns, masks, source) for number, row in enumerate(rows, start=1)]
+    folds = [_fold(row.get("fold", ""), case.case_id, source) for case, row in zip(listed, rows, strict=True)]
+    cases = with_folds(listed, folds)
     arrays = None if given.arrays is None else ArrayKeys(given.arrays.get("image"), given.arrays.get("label"))
     first = first_scan(cases, arrays)
     modalities = given.channels or {}
-    channels = tuple(Channel(c, dicom_modality(modalities.get(c) or c)) for c in columns)
-    if first is not None and len(columns) == 1 and first.channels > 1:
+    channels = tuple(Channel(c, dicom_modality(modalities.get(c) or c)) for c in named)
+    if first is not None and len(named) == 1 and first.channels > 1:
         several = COLORS if first.channels == len(COLORS) else tuple(f"{columns[0]} {k}" for k in range(first.channels))
         channels = tuple(Channel(channel, channels[0].modality) for channel in several)
     return Dataset(
@@ -73,7 +79,7 @@ def build_dataset(
 
 
 def _channel_columns(rows: Sequence[Mapping[str, str]], masks: Mapping[str, int]) -> list[str]:
-    return [c for c in (rows[0] if rows else {}) if c not in OWN_COLUMNS and c not in masks]
+    return [c for c in (rows[0] if rows else {}) if c not in OWN and c not in masks]
 
 
 def _case(
@@ -107,6 +113,15 @@ def _case(
         parts=parts,
         annotated=tuple(part.strip() for part in row.get("annotated", "").split(";") if part.strip()) or None,
     )
+
+
+def _fold(cell: str, name: str, source: Path) -> int | None:
+    if not cell.strip():
+        return None
+    try:
+        return int(float(cell))
+    except ValueError as error:
+        raise InputError(f"case '{name}' has fold '{cell}'", where=source, fix="Use whole numbers.") from error
 
 
 def _parts(row: Mapping[str, str], masks: Mapping[str, int], source: Path) -> tuple[ReferencePart, ...]:

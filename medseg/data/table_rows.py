@@ -13,9 +13,11 @@ from medseg.data.modality import dicom_modality
 from medseg.errors import InputError, first_line
 from medseg.io.files.case_id import stem
 
+OWN = ("case", "label", "group", "split", "fold", "annotated")
 CASE = {"case", "caseid", "id", "casename", "name", "scanid", "imageid", "uid"}
 IMAGE = {
-    "image", "images", "img", "imagepath", "imgpath", "imagefile", "imagefilename", "imagename", "scan", "scanpath",
+    "image", "images", "img", "imagepath", "imgpath", "imgfile", "imgname", "imagefile", "imagefilename", "imagename",
+    "scan", "scanpath",
     "path", "file", "filename", "filepath", "volume", "channel0", "input",
 }  # fmt: skip
 LABEL = {
@@ -28,6 +30,7 @@ GROUP = {
     "pid",
 }  # fmt: skip
 SPLIT = {"split", "set", "subset", "partition", "datasetsplit", "phase"}
+KNOWN = {"case": CASE, "label": LABEL, "group": GROUP, "split": SPLIT, "image": IMAGE, "fold": {"fold", "foldid"}}
 # Before the name of a class in a column that holds masks of that class alone.
 OF_CLASS = re.compile(r"(?:label|mask|seg|segmentation|gt|roi)[ _\-.]+(?P<name>.+)", re.IGNORECASE)
 DELIMITERS = ",;\t|"
@@ -50,7 +53,7 @@ def read_rows(file: Path) -> list[dict[str, str]]:
     except csv.Error as error:
         raise InputError(f"cannot be read as CSV ({first_line(error)})", where=file) from error
     filled = [row for row in cells if any(row)]
-    if not filled:
+    if len(filled) < 2:
         raise InputError("it has no rows", where=file, fix="Write a header, and a row for each case.")
     columns = _without_empty_end(filled[0])
     rows = []
@@ -70,7 +73,7 @@ def own_columns(rows: Sequence[Mapping[str, str]], folder: Path, kept: Sequence[
         return []
     names = _names(list(rows[0]), kept)
     found = [{names.get(column, column): value for column, value in row.items()} for row in rows]
-    own = ("case", "label", "group", "split", "annotated", *kept)
+    own = (*OWN, *kept)
     others = [c for c in found[0] if c not in own]
     files = [c for c in others if c == "image" or _holds_files(c, found, folder)] or others
     result = [
@@ -88,7 +91,7 @@ def mask_columns(rows: Sequence[Mapping[str, str]], kept: Sequence[str] = ()) ->
     """
     if not rows or any(row.get("label") for row in rows):
         return {}
-    columns = [c for c in rows[0] if c not in ("case", "label", "group", "split", "annotated", *kept)]
+    columns = [c for c in rows[0] if c not in (*OWN, *kept)]
     named = {c: match["name"] for c in columns if (match := OF_CLASS.fullmatch(c))}
     if named:
         return named
@@ -114,7 +117,14 @@ def _without_empty_end(cells: Sequence[str]) -> list[str]:
 def _names(columns: Sequence[str], kept: Sequence[str]) -> dict[str, str]:
     """What each known column is called by medseg; the first of several that mean the same."""
     names: dict[str, str] = {}
-    for own, known in (("case", CASE), ("label", LABEL), ("group", GROUP), ("split", SPLIT), ("image", IMAGE)):
+    for own, known in (
+        ("case", CASE),
+        ("label", LABEL),
+        ("group", GROUP),
+        ("split", SPLIT),
+        ("image", IMAGE),
+        ("fold", {"fold"}),
+    ):
         exact = [c for c in columns if c == own]
         spelled = [c for c in columns if re.sub(r"[^a-z0-9]", "", c.lower()) in known and c not in kept]
         for column in (*exact, *spelled)[:1]:

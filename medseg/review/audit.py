@@ -9,6 +9,7 @@ from medseg.config.arguments import check_arguments, listed
 from medseg.config.bounds import AtLeast0, AtLeast1
 from medseg.data.audit import Audit
 from medseg.data.audit import audit as audit_dataset
+from medseg.data.describe import description_file, write_description
 from medseg.data.layouts import read_dataset
 from medseg.data.patient_groups import ready_to_split
 from medseg.data.splits import sides, split_cases
@@ -28,6 +29,7 @@ def audit(
     folds: AtLeast1 | None = None,
     fold: AtLeast0 = 0,
     jobs: AtLeast1 | None = None,
+    describe: bool = False,
 ) -> Audit:
     """Read every case of a dataset and say what is wrong with it.
 
@@ -46,6 +48,9 @@ def audit(
         Look for what lies on both sides of this fold of this split; by default of the split that training makes.
     jobs : int, optional
         How many cases are read at a time; by default as many as cores and free memory allow.
+    describe : bool
+        First write what was read of the dataset as a table to edit: ``dataset.yaml`` in `out`, or in the dataset's own
+        folder, where it is read in place of the files' names from then on.
 
     Returns
     -------
@@ -64,6 +69,8 @@ def audit(
         raise UsageError(f"there is no such fold among {folds}", where=f"--fold {fold}", fix=f"Use 0 to {folds - 1}.")
     given = stated(config, listed(settings))
     data = ready_to_split(read_dataset(Path(dataset), given.dataset), given.split.group)
+    if describe:
+        write_description(data, description_file(data, folder))
     try:
         split = split_cases(data.labeled, folds=folds, fold=fold, seed=0)
     except ConfigError as error:

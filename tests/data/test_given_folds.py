@@ -26,10 +26,10 @@ def given(tmp_path):
 def test_the_folds_are_those_of_the_file(given):
     split = split_cases(given, folds=None, fold=0, seed=0)
     assert (split.train, split.validation) == (("c2", "c3", "c4"), ("c0", "c1"))
-    assert split.name == "fold 0 of 2, as splits_final.json gives it"
+    assert split.name == "fold 0 of 2, as the dataset gives it"
     other = split_cases(given, folds=2, fold=1, seed=5)
     assert (other.train, other.validation) == (("c0", "c1", "c2"), ("c3",))
-    assert other.name == "fold 1 of 2, as splits_final.json gives it; 1 case in neither part"
+    assert other.name == "fold 1 of 2, as the dataset gives it; 1 case in neither part"
     assert folds_to_cross(given) == 2
     with pytest.raises(ConfigError, match="no fold 2"):
         split_cases(given, folds=None, fold=2, seed=0)
@@ -37,7 +37,7 @@ def test_the_folds_are_those_of_the_file(given):
 
 def test_another_number_of_folds_is_a_split_of_ones_own(given):
     split = split_cases(given, folds=5, fold=0, seed=0)
-    assert "splits_final" not in split.name
+    assert "as the dataset gives it" not in split.name
     assert len(split.validation) == 1
 
 

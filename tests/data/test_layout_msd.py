@@ -3,8 +3,12 @@ from pathlib import Path
 
 import pytest
 from shared_data import DATA
+from small_files import classes, noise, volume
 
+from medseg.data.fold_numbers import fold_number
 from medseg.data.layouts import read_dataset
+from medseg.data.reading import read_case
+from medseg.data.splits import split_cases
 from medseg.errors import InputError, UsageError
 
 CASES = [{"image": f"./imagesTr/{name}.nii.gz", "label": f"./labelsTr/{name}.nii.gz"} for name in ("b.1", "a")]
@@ -40,6 +44,7 @@ def test_everything_the_description_says_is_read(tmp_path):
         ({"modality": None}, "'modality'"),
         ({"training": []}, "no case"),
         ({"training": [{"image": "x"}]}, "'image' and 'label'"),
+        ({"training": [{"label": "x"}]}, "'image' and 'label'"),
         ({"training": [CASES[0]] * 2}, "two cases are called 'b.1'"),
     ],
 )
@@ -53,6 +58,55 @@ def test_what_is_no_dataset_is_refused(tmp_path):
         read_dataset(tmp_path / "nothing")
     with pytest.raises(InputError, match="which files are images and which labels was not found"):
         read_dataset(tmp_path)
+
+
+def listed(folder, content, name="dataset_0.json"):
+    for number in range(4):
+        for contrast in ("t1", "t2"):
+            volume(folder / "data" / f"p{number}" / f"{contrast}.nii.gz", noise(seed=number))
+        volume(folder / "data" / f"p{number}" / "label.nii.gz", classes())
+    (folder / name).write_text(json.dumps(content))
+    return read_dataset(folder)
+
+
+def item(number, **more):
+    images = [f"data/p{number}/{contrast}.nii.gz" for contrast in ("t1", "t2")]
+    return {"image": images, "label": f"data/p{number}/label.nii.gz", **more}
+
+
+def test_a_datalist_with_folds_and_several_images(tmp_path):
+    dataset = listed(tmp_path, {"training": [item(n, fold=n % 2) for n in range(4)]})
+    assert [(c.case_id, fold_number(c)) for c in dataset.cases] == [("p0", 0), ("p1", 1), ("p2", 0), ("p3", 1)]
+    assert [len(case.images) for case in dataset.cases] == [2] * 4
+    assert ([c.name for c in dataset.channels], len(dataset.table)) == (["channel 0", "channel 1"], 2)
+    split = split_cases(dataset.cases, folds=None, fold=1, seed=0)
+    assert (split.name, split.validation) == ("fold 1 of 2, as the dataset gives it", ("p1", "p3"))
+    assert read_case(dataset, dataset.cases[0])[0].channels == 2
+
+
+def test_a_datalist_with_validation_and_test(tmp_path):
+    content = {"training": [item(0), item(1)], "validation": [item(2)], "testing": [item(3)]}
+    dataset = listed(tmp_path, content)
+    assert [case.split for case in dataset.cases] == ["train", "train", "validation", "test"]
+
+
+def test_a_datalist_whose_paths_start_a_folder_higher(tmp_path):
+    listed(tmp_path, {"training": [item(0), item(1)]})
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "dataset_0.json").rename(tmp_path / "lists" / "dataset_0.json")
+    dataset = read_dataset(tmp_path / "lists" / "dataset_0.json")
+    assert dataset.cases[0].images[0] == tmp_path / "data" / "p0" / "t1.nii.gz"
+
+
+def test_the_first_version_of_nnunet_lists_cases_without_channels(tmp_path):
+    folder = write(tmp_path, modality={"0": "T1", "1": "T2"})
+    for name in ("a", "b.1"):
+        for channel in (0, 1):
+            volume(folder / "imagesTr" / f"{name}_{channel:04}.nii.gz", noise())
+        volume(folder / "labelsTr" / f"{name}.nii.gz", classes())
+    dataset = read_dataset(folder)
+    assert [path.name for path in dataset.cases[0].images] == ["a_0000.nii.gz", "a_0001.nii.gz"]
+    assert [case.case_id for case in dataset.cases] == ["a", "b.1"]
 
 
 @pytest.mark.needs_data("data/hippocampus")

@@ -1,9 +1,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
-from small_files import classes, noise, volume
+from small_files import classes, noise, picture, volume
 
+from medseg.data.audit import audit
 from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.errors import InputError
@@ -94,3 +96,45 @@ def test_regions_whose_values_are_not_in_order(tmp_path):
     dataset = read_dataset(write(tmp_path, labels=labels, regions_class_order=[2, 1, 4]))
     assert dataset.regions == {2: (1, 2, 4), 1: (1, 4), 4: (4,)}
     assert [(c.value, c.name) for c in dataset.table] == [(1, "core"), (2, "whole"), (4, "enhancing")]
+
+
+def test_color_images_are_one_file(tmp_path):
+    (tmp_path / "dataset.json").write_text(
+        json.dumps(
+            {
+                "channel_names": {"0": "R", "1": "G", "2": "B"},
+                "labels": {"background": 0, "road": 1},
+                "numTraining": 2,
+                "file_ending": ".png",
+            }
+        )
+    )
+    for name in "ab":
+        colors = np.random.default_rng(0).integers(0, 255, (6, 8, 3)).astype(np.uint8)
+        picture(tmp_path / "imagesTr" / f"{name}_0000.png", colors)
+        picture(tmp_path / "labelsTr" / f"{name}.png", (colors[..., 0] > 99).astype(np.uint8))
+    dataset = read_dataset(tmp_path)
+    scan, reference = read_case(dataset, dataset.cases[0])
+    assert (scan.channels, dataset.dimensions) == (3, 2)
+    assert np.array_equal(reference.array == 1, scan.array[0] > 99)
+
+
+def test_files_of_macos_are_no_cases(tmp_path):
+    folder = write(tmp_path)
+    (folder / "imagesTr" / "._p_01_0000.nii.gz").write_bytes(b"\0\5\x16\7")
+    assert [case.case_id for case in read_dataset(folder).cases] == ["p_01", "p_02"]
+
+
+def test_a_missing_channel_is_a_finding_of_its_case(tmp_path):
+    folder = write(tmp_path)
+    (folder / "imagesTr" / "p_02_0001.nii.gz").unlink()
+    (finding,) = [f for f in audit(read_dataset(folder)).findings if f.blocks]
+    assert (finding.kind, finding.case_id) == ("missing-file", "p_02")
+
+
+def test_labels_the_other_way_round_and_another_ending_are_read(tmp_path):
+    labels = {"0": "background", "1": "zone", "2": "lesion", "3": "ignore"}
+    dataset = read_dataset(write(tmp_path, labels=labels, file_ending=".nii"))
+    assert [(c.value, c.name) for c in dataset.table] == [(1, "zone"), (2, "lesion")]
+    assert dataset.ambiguous == ("file_ending is .nii, and files end in .nii.gz, which is taken",)
+    assert len(dataset.labeled) == 2
