@@ -24,7 +24,7 @@ def with_folds(cases: Sequence[DatasetCase], numbers: Sequence[int | None]) -> t
 
 
 def fold_number(case: DatasetCase) -> int | None:
-    """Return the fold in which a case is held out; None where there are no folds, or it is held out in none or several."""
+    """Return the fold in which a case is held out; None where there are no folds, or not one alone."""
     held_out = [number for number, part in enumerate(case.folds) if part == "validation"]
     return held_out[0] if len(held_out) == 1 and None not in case.folds else None
 
