@@ -32,8 +32,8 @@ def build_dataset(
 ) -> Dataset:
     """Make a dataset of rows; paths start from the folder of `source`, the table's own file.
 
-    The columns `case`, `label`, `group`, `split`, `fold` and `annotated` mean what they say, those that `labels` names hold
-    the mask of a class each, and all others are channels.
+    The columns `case`, `label`, `group`, `split`, `fold` and `annotated` mean what they say, those that `labels` names
+    hold the mask of a class each, and all others are channels.
     """
     masks = given.columns
     columns = list(given.channels) if given.channels is not None else _channel_columns(rows, masks)
