@@ -11,6 +11,7 @@ from torch import nn
 
 from medseg.errors import ConfigError
 from medseg.models.registry import build_network, load_pretrained
+from medseg.tracking.resolve import resolve_model
 from medseg.training.config import TrainConfig
 from medseg.training.device import memory_format
 from medseg.training.loop import Loop
@@ -18,6 +19,7 @@ from medseg.training.samples.augment import Augmentation
 from medseg.training.samples.inputs import Inputs
 from medseg.training.samples.patches import Patches
 from medseg.training.samples.prepared import PreparedCase
+from medseg.training.start_fit import output_rows
 from medseg.training.warm_start import load_start
 
 log = logging.getLogger("medseg.train")
@@ -29,18 +31,23 @@ def build_loop(inputs: Inputs) -> Loop:
     config, data = run.config, run.dataset
     prior = () if inputs.low_resolution is None else inputs.low_resolution.values
     torch.manual_seed(config.seed)
-    network = build_network(
-        config.network.name,
-        channels=len(data.channels) + len(prior),
-        classes=data.n_outputs,
-        dimensions=config.network.dimensions,
-        arguments=config.network.arguments,
-    )
+
+    def built(outputs: int) -> nn.Module:
+        return build_network(
+            config.network.name,
+            channels=len(data.channels) + len(prior),
+            classes=outputs,
+            dimensions=config.network.dimensions,
+            arguments=config.network.arguments,
+        )
+
+    network = built(data.n_outputs)
     _check_patch(network, config)
     if not run.checkpoint.is_file():
         load_pretrained(network)
         if config.start is not None:
-            load_start(network, config.start, classes=data.n_outputs)
+            card = resolve_model(config.start).card
+            load_start(network, config.start, output_rows(card, data, config.fine_tuning.classes), built)
     layout = memory_format(config.network.dimensions, network)
     network = network.to(device=run.device, memory_format=layout)  # type: ignore[call-overload]
     patches = Patches(inputs.cases, config.input.patch, config.sampling, seed=config.seed, processes=run.processes)

@@ -47,6 +47,19 @@ class PlanConfig(_Strict):
         return None if self.mirror == "auto" else self.mirror
 
 
+class FineTuningConfig(_Strict):
+    """What of a dataset is what of the package to fine-tune, where their names differ."""
+
+    classes: dict[str, str] = Field(
+        default={},
+        description="class of the dataset to class of the package, whose output it starts from; classes of one name "
+        "need none, and others start at random",
+    )
+    channels: dict[str, str] = Field(
+        default={}, description="channel of the dataset to channel of the package in the same place"
+    )
+
+
 class SplitConfig(_Strict):
     """Which cases are held out. A dataset that has its own split for every case is split that way instead."""
 
@@ -225,6 +238,7 @@ class TrainConfig(_Strict):
         description="folder of a cross-validated run whose labels are channels beside the scan: a cascade",
     )
     start: str | None = Field(default=None, description="name or path of a model package to fine-tune")
+    fine_tuning: FineTuningConfig = FineTuningConfig()
     epochs: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="number of epochs; null: time_budget ends the run"
     )

@@ -21,6 +21,7 @@ from medseg.training.config import SplitConfig, TrainConfig
 from medseg.training.early_check import check_early, check_network
 from medseg.training.options import TrainOptions, seconds_of
 from medseg.training.plan import DatasetSource, PlanFor, fitting_preset, plan_dataset
+from medseg.training.start_fit import check_start
 from medseg.training.warm_start import start_values
 
 log = logging.getLogger("medseg.train")
@@ -60,6 +61,9 @@ class Configurator:
         epochs.
         """
         options, values = self.options, self.values
+        start = options.start or values.get("start")
+        if start is not None:
+            check_start(resolve_model(start).card, self.source.data, self.stated.fine_tuning)
         if any(key not in values for key in PLANNED):
             values = merged(self._planned(out, configuration), values)
         elif configuration is not None:
@@ -68,7 +72,6 @@ class Configurator:
                 where="--configuration",
                 fix="Omit --configuration, or --config.",
             )
-        start = options.start or values.get("start")
         if start is not None:
             own = {key: self.values[key] for key in PLANNED if key in self.values}
             values = {**values, **start_values(resolve_model(start), str(start)), **own}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.errors import ModelError
 from medseg.models.package import ModelPackage
@@ -25,10 +26,11 @@ def start_values(package: ModelPackage, where: str) -> dict[str, Any]:
     return {"input": shown, "network": card["network"], "start": where}
 
 
-def load_start(network: nn.Module, where: str, *, classes: int) -> None:
-    """Load the weights of the package `where` into a network of the same kind; `classes` counts the background too.
+def load_start(network: nn.Module, where: str, rows: Sequence[int | None], rebuilt: Callable[[int], nn.Module]) -> None:
+    """Load the weights of the package `where` into a network of the same kind.
 
-    Where the classes differ in number, the layers that give their scores keep their random start; all else must fit.
+    - `rows`: for each output of the network, the package's output whose weights it starts from; None starts at random.
+    - `rebuilt`: builds the network for another number of outputs, which shows what of its weights belongs to an output.
     """
     package = resolve_model(where)
     weights = package.weights()
@@ -40,19 +42,40 @@ def load_start(network: nn.Module, where: str, *, classes: int) -> None:
             where=package.folder,
             fix="Omit network from the configuration, so that the package's is used.",
         )
-    before = len(package.card.classes) + 1
-    fresh = [name for name, value in weights.items() if value.shape != own[name].shape]
-    for name in fresh:
-        old, new = list(weights[name].shape), list(own[name].shape)
-        if before == classes or old[0] != before or new[0] != classes or old[1:] != new[1:]:
-            raise ModelError(
-                f"the package holds weights of another network ('{name}' is {old}, not {new})",
-                where=package.folder,
-                fix="Omit network and input from the configuration, so that the package's are used.",
-            )
+    # Of one output more or fewer than both, so that the sizes that follow the outputs differ from either's.
+    other = {name: value.shape for name, value in rebuilt(len(rows) + 1).state_dict().items()}
+    before = package.card.n_outputs
+    heads = 0
     with torch.no_grad():
         for name, value in weights.items():
-            if name not in fresh:
+            following = [axis for axis, n in enumerate(own[name].shape) if other[name][axis] != n]
+            if not following and value.shape == own[name].shape:
                 own[name].copy_(value)
-    heads = f"; {len(fresh)} output tensors of the {classes} classes start at random" if fresh else ""
-    log.info("Fine-tuning %s%s.", package.identity, heads)
+            elif len(following) == 1 and _is_head(value, own[name], following[0], before, len(rows)):
+                heads += 1
+                _copy_rows(value, own[name], following[0], rows)
+            else:
+                old, new = list(value.shape), list(own[name].shape)
+                raise ModelError(
+                    f"the package holds weights of another network ('{name}' is {old}, not {new})",
+                    where=package.folder,
+                    fix="Omit network and input from the configuration, so that the package's are used.",
+                )
+    fresh = [row for row, source in enumerate(rows) if source is None]
+    log.info(
+        "Fine-tuning %s; %d of %d outputs start at random.", package.identity, len(fresh) if heads else 0, len(rows)
+    )
+
+
+def _is_head(old: Tensor, new: Tensor, axis: int, before: int, now: int) -> bool:
+    """Whether a tensor has a fixed number of values for each output along an axis, in the package and here."""
+    others = [n for k, n in enumerate(old.shape) if k != axis] == [n for k, n in enumerate(new.shape) if k != axis]
+    return others and old.shape[axis] % before == 0 and old.shape[axis] // before * now == new.shape[axis]
+
+
+def _copy_rows(old: Tensor, new: Tensor, axis: int, rows: Sequence[int | None]) -> None:
+    """Copy what belongs to an output of the package to the output that takes its place."""
+    each = new.shape[axis] // len(rows)
+    for row, source in enumerate(rows):
+        if source is not None:
+            new.narrow(axis, row * each, each).copy_(old.narrow(axis, source * each, each))

@@ -25,31 +25,45 @@ def network(classes, features=(4, 8)):
     return build_network("unet", channels=1, classes=classes, dimensions=3, arguments=arguments)
 
 
+def loaded(package, rows, **changes):
+    new = network(len(rows), **changes)
+    load_start(new, str(package.folder), rows, lambda classes: network(classes, **changes))
+    return new.state_dict()
+
+
 def test_every_weight_is_that_of_the_package(package):
-    new = network(3)
-    load_start(new, str(package.folder), classes=3)
     weights = package.weights()
-    assert all(value.equal(weights[name]) for name, value in new.state_dict().items())
+    assert all(value.equal(weights[name]) for name, value in loaded(package, [0, 1, 2]).items())
 
 
-def test_with_other_classes_only_the_heads_start_at_random(package, caplog):
-    new, untouched = network(5), network(5)
+def test_outputs_are_matched_and_only_others_start_at_random(package, caplog):
+    """Classes dark, bright and three new ones, where the package has bright and dark."""
+    rows = [0, 2, 1, None, None]
     with caplog.at_level(logging.INFO, logger="medseg.train"):
-        load_start(new, str(package.folder), classes=5)
-    weights, before = package.weights(), untouched.state_dict()
-    fresh = [name for name, value in new.state_dict().items() if value.shape != weights[name].shape]
-    assert fresh
-    assert all(".heads." in name for name in fresh)
-    for name, value in new.state_dict().items():
-        assert value.equal(before[name] if name in fresh else weights[name])
-    assert f"{len(fresh)} output tensors of the 5 classes start at random" in caplog.text
+        state = loaded(package, rows)
+    weights, before = package.weights(), network(5).state_dict()
+    heads = [name for name, value in state.items() if value.shape != weights[name].shape]
+    assert heads
+    assert all(".heads." in name for name in heads)
+    for name, value in state.items():
+        if name not in heads:
+            assert value.equal(weights[name])
+            continue
+        for row, source in enumerate(rows):
+            assert value[row].equal(before[name][row] if source is None else weights[name][source])
+    assert "2 of 5 outputs start at random" in caplog.text
+
+
+def test_as_many_classes_of_other_names_do_not_take_over_outputs(package):
+    state, weights, before = loaded(package, [0, None, None]), package.weights(), network(3).state_dict()
+    heads = [name for name in state if ".heads." in name]
+    assert all(state[name][1:].equal(before[name][1:]) and state[name][0].equal(weights[name][0]) for name in heads)
 
 
 def test_another_network_is_refused(package):
-    with pytest.raises(ModelError, match="of another network"):
-        load_start(network(3, features=(4, 16)), str(package.folder), classes=3)
-    with pytest.raises(ModelError, match="of another network"):
-        load_start(network(3, features=(4, 8, 8)), str(package.folder), classes=3)
+    for features in ((4, 16), (4, 8, 8)):
+        with pytest.raises(ModelError, match="of another network"):
+            loaded(package, [0, 1, 2], features=features)
 
 
 def test_a_run_from_a_package_begins_where_it_ended(balls, package, tmp_path):
