@@ -10,6 +10,9 @@ import typer
 
 from medseg.cli.help import VerbGroup
 from medseg.cli.options import INPUT, NETWORK, RUN, WHAT, JsonOption, argument, option
+from medseg.cli.review_agreement import agreement
+from medseg.cli.review_export import export
+from medseg.cli.review_import import import_labels
 from medseg.cli.review_status import status
 from medseg.cli.review_verify import verify
 from medseg.cli.verb import print_json, verb
@@ -17,7 +20,7 @@ from medseg.config.bounds import AtLeast1, Duration
 
 # What `medseg review DIR` runs. A folder of any name may be given, this one too: see `ReviewGroup`.
 BROWSER = "results"
-PAGE, CHECK = "Read and correct", "Look at and check"
+PAGE, MOVE, CHECK = "Read and correct", "Bring in and pass on", "Look at and check"
 BEFORE_THE_VERB = ("--quiet", "--verbose", "--debug")
 
 
@@ -45,7 +48,8 @@ class ReviewGroup(VerbGroup):
 group_class = ReviewGroup
 group = typer.Typer(
     no_args_is_help=True,
-    help="""Review results in a browser: look at, correct, accept or reject each case; and say where that stands.
+    help="""Review results in a browser: look at, correct, accept or reject each case; take corrections from other
+    programs, pass them on, compare readers, and say where that stands.
 
     `medseg review DIR` opens the page; `medseg review DIR --help` shows its options, `medseg review VERB --help` those
     of a verb. A folder that is called like a verb is given as ./status.
@@ -183,5 +187,8 @@ def _add(name: str, panel: str, function: Callable[..., int | None]) -> None:
 
 
 _add(BROWSER, PAGE, results)
+_add("import", MOVE, verb(import_labels))
+_add("export", MOVE, verb(export))
+_add("agreement", CHECK, verb(agreement))
 _add("status", CHECK, verb(status))
 _add("verify", CHECK, verb(verify))

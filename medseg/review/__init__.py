@@ -4,8 +4,9 @@
 >>> with medseg.review.open("results") as review:  # doctest: +SKIP
 ...     [(case, review.case(case).state) for case in review.cases()]
 
-`open` gives the cases, revisions and verdicts of a review; `review` shows it in a browser. Both are fetched when they
-are first used, so that importing medseg stays quick.
+`open` gives the cases, revisions and verdicts of a review; `review` shows it in a browser; `import_labels` takes
+corrections from other programs; `export_dataset` and `export_results` pass on what was accepted; `agreement` compares
+readers. All are fetched when they are first used, so that importing medseg stays quick.
 """
 
 from __future__ import annotations
@@ -13,14 +14,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from medseg.review.dataset_export import export_dataset
+    from medseg.review.label_import import import_labels
     from medseg.review.opening import open_review as open
+    from medseg.review.reader_agreement import agreement
+    from medseg.review.results_export import export_results
     from medseg.review.review_page import review
     from medseg.review.review_status import status
 
-__all__ = ["open", "review", "status"]
+__all__ = ["agreement", "export_dataset", "export_results", "import_labels", "open", "review", "status"]
 
 if not TYPE_CHECKING:  # a type checker sees the imports above
     _PLACES = {
+        "agreement": ("medseg.review.reader_agreement", "agreement"),
+        "export_dataset": ("medseg.review.dataset_export", "export_dataset"),
+        "export_results": ("medseg.review.results_export", "export_results"),
+        "import_labels": ("medseg.review.label_import", "import_labels"),
         "open": ("medseg.review.opening", "open_review"),
         "review": ("medseg.review.review_page", "review"),
         "status": ("medseg.review.review_status", "status"),

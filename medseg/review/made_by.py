@@ -12,6 +12,7 @@ import pydicom
 
 from medseg.errors import InputError, MedsegError
 from medseg.io.nifti_header import open_header
+from medseg.models.package import ModelPackage
 from medseg.review.results import CaseResult
 from medseg.tracking.resolve import resolve_model
 from medseg.types import LabelMap, LabelTable, ModelIdentity
@@ -22,10 +23,10 @@ NOTE = "medseg: "  # before a mark, in the description of a NIfTI file
 
 @dataclass(frozen=True)
 class MadeBy:
-    """The model of a folder of results, and its classes with their codes, where these are known."""
+    """The model of a folder of results; its package is None where it is not on this machine."""
 
     identity: ModelIdentity
-    table: LabelTable | None = None
+    package: ModelPackage | None = None
 
 
 def made_by(results: Path, model: str | Path | None = None) -> MadeBy:
@@ -55,12 +56,12 @@ def made_by(results: Path, model: str | Path | None = None) -> MadeBy:
                 where=f"--model {model}",
                 fix="Give the model that made them.",
             )
-        return MadeBy(identity, package.card.table)
+        return MadeBy(identity, package)
     try:
         package = resolve_model(identity.name)
     except MedsegError:
         return MadeBy(identity)
-    return MadeBy(identity, package.card.table if package.hash == digest else None)
+    return MadeBy(identity, package if package.hash == digest else None)
 
 
 def identity_of(result: CaseResult, maker: MadeBy) -> ModelIdentity:
@@ -73,7 +74,7 @@ def identity_of(result: CaseResult, maker: MadeBy) -> ModelIdentity:
 
 def coded(labels: LabelMap, result: CaseResult, maker: MadeBy) -> LabelMap:
     """Give labels the model's own table, codes and colors included; else what a DICOM SEG of the case says of it."""
-    table = maker.table or _of_seg(result.folder / "labels.seg.dcm")
+    table = _of_seg(result.folder / "labels.seg.dcm") if maker.package is None else maker.package.card.table
     if table is None:
         return labels
     known = {(entry.value, entry.name): entry for entry in table}

@@ -33,7 +33,7 @@ def chosen_readers(store: Store, names: Sequence[str]) -> tuple[str, ...]:
         listed = f"They are {', '.join(known)}." if known else "Nobody read any."
         raise UsageError(
             "nobody of that name read a case",
-            where=f"--reader {unknown}",
+            where=f"--reviewer {unknown}",
             fix=f"{did_you_mean(unknown, known)} {listed}".strip(),
         )
     return tuple(names) or known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import nibabel as nib
 import numpy as np
@@ -10,14 +11,17 @@ import pytest
 import yaml
 from reviewed_dicom import make_dicom_results
 from reviewed_results import edited, make_results
+from small_labels import MODEL
 
 from medseg.data.layouts import read_dataset
 from medseg.data.splits import split_cases
-from medseg.errors import UsageError
+from medseg.errors import InputError, UsageError
 from medseg.io.read import load_scan, read_labels
-from medseg.review import export_dataset as module
+from medseg.models.package import load_package
+from medseg.review import dataset_export as module
 from medseg.review.audit import audit
-from medseg.review.export_dataset import export_dataset
+from medseg.review.dataset_export import export_dataset
+from medseg.review.made_by import MadeBy, made_by
 from medseg.review.store import open_store
 from medseg.types import LabelMap
 
@@ -30,6 +34,25 @@ def judge(out, case, *, change=True, kind="accept", who="Ada"):
             wide = LabelMap(labels.array.astype(np.uint16), labels.geometry, labels.table)
             number = store.save_labels(case, edited(wide, (0, 3, 3), 1), who=who, expected=number, origin="test").number
         store.verdict(case, kind=kind, revision=number, who=who, reason="boundary" if kind == "reject" else None)
+
+
+class Package:
+    """The part of a model package that the export reads."""
+
+    def __init__(self, held_out=()):
+        card = load_package("hippocampus").card
+        training = card.training.model_copy(update={"held_out": held_out})
+        self.card = card.model_copy(update={"training": training})
+        self.identity = "hippocampus 1"
+
+
+@pytest.fixture(autouse=True)
+def _model(monkeypatch):
+    made_by_a_model(monkeypatch)
+
+
+def made_by_a_model(monkeypatch, *held_out):
+    monkeypatch.setattr(module, "made_by", lambda *_: MadeBy(MODEL, Package(held_out)))
 
 
 @pytest.fixture
@@ -75,21 +98,9 @@ def test_audit_takes_it_as_it_is(out, tmp_path):
     assert len(found.data.labeled) == 3
 
 
-class Package:
-    """The part of a model package that the export reads."""
-
-    def __init__(self, held_out):
-        from medseg.models.package import load_package
-
-        card = load_package("hippocampus").card
-        training = card.training.model_copy(update={"held_out": held_out})
-        self.card = card.model_copy(update={"training": training})
-        self.identity = "hippocampus 1"
-
-
 def test_what_the_card_held_out_stays_held_out(out, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "resolve_model", lambda _: Package(("scan_4", "other")))
-    done = export_dataset(out, tmp_path / "data", unchanged=True, model="any")
+    made_by_a_model(monkeypatch, "scan_4", "other")
+    done = export_dataset(out, tmp_path / "data", unchanged=True)
     assert {row.case_id: row.split for row in done.rows} == {
         "scan_0": "train", "scan_1": "train", "scan_4": "validation",
     }  # fmt: skip
@@ -108,8 +119,8 @@ def test_other_cases_of_a_patient_held_out_are_held_out_too(tmp_path, monkeypatc
         status = (out / name / "status.json").read_text().replace(f'"scan_{number}"', f'"{name}"')
         (out / name / "status.json").write_text(status)
         judge(out, name)
-    monkeypatch.setattr(module, "resolve_model", lambda _: Package(("patient7_t1",)))
-    done = export_dataset(out, tmp_path / "data", model="any")
+    made_by_a_model(monkeypatch, "patient7_t1")
+    done = export_dataset(out, tmp_path / "data")
     assert {row.case_id: row.split for row in done.rows} == {
         "patient7_t1": "validation", "patient7_t2": "validation", "patient8_t1": "train",
     }  # fmt: skip
@@ -162,3 +173,14 @@ def test_nothing_to_export_is_exit_code_4(tmp_path):
     done = export_dataset(out, tmp_path / "data")
     assert (done.exit_code, len(done.left)) == (4, 1)
     assert not (tmp_path / "data/dataset.yaml").exists()
+
+
+def test_without_the_models_card_nothing_is_known_to_be_held_out(out, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "made_by", made_by)
+    with pytest.raises(InputError, match="does not say which model"):
+        export_dataset(out, tmp_path / "data")
+    steps = {"segment": {"model_sha256": MODEL.hash}}
+    (out / "run.json").write_text(json.dumps({"versions": {"model": str(MODEL)}, "steps": steps}))
+    with pytest.raises(InputError, match="not on this machine"):
+        export_dataset(out, tmp_path / "data")
+    assert not (tmp_path / "data").exists()

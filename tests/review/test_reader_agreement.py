@@ -15,7 +15,7 @@ from medseg.evaluation.readers import MODEL
 from medseg.io.formats import MANUAL, Labeled, write_file
 from medseg.io.read import read_labels
 from medseg.review.adjudication import disputes
-from medseg.review.agreement import agreement
+from medseg.review.reader_agreement import agreement
 from medseg.review.readings import readings_of
 from medseg.review.store import open_store
 from medseg.types import LabelMap, Source
@@ -143,10 +143,10 @@ def test_a_reader_who_went_on_from_anothers_labels_is_named(tmp_path):
 
 
 def test_one_reader_is_compared_with_the_model_and_an_unknown_one_refused(out, tmp_path):
-    found = agreement(out, tmp_path / "one", readers="Bob", n_bootstrap=100)
+    found = agreement(out, tmp_path / "one", reviewers="Bob", n_bootstrap=100)
     assert [(pair["first"], pair["second"]) for pair in found.summary["pairs"]] == [("Bob", MODEL)]
     assert not (tmp_path / "one/adjudication.csv").exists()
     with pytest.raises(UsageError, match="They are Ada, Bob"):
-        agreement(out, tmp_path / "none", readers=["Bop"])
+        agreement(out, tmp_path / "none", reviewers=["Bop"])
     with pytest.raises(UsageError, match="nothing was reviewed"):
         agreement(tmp_path, tmp_path / "none")

@@ -34,7 +34,7 @@ def agreement(
     folder: Path | str,
     out: Path | str,
     *,
-    readers: Sequence[str] | str = (),
+    reviewers: Sequence[str] | str = (),
     tolerances: Sequence[MoreThan0] = (1.0, 2.0),
     consensus: Literal["none", "majority", "staple"] = "none",
     n_bootstrap: Resamples = 2000,
@@ -48,7 +48,7 @@ def agreement(
     out : path
         Folder for agreement.csv, volumes.csv, summary.json, report.html, and of two readers adjudication.csv: the cases
         they see differently, for a third person.
-    readers : str or sequence of str
+    reviewers : str or sequence of str
         Whom to compare; by default everybody who read.
     tolerances : sequence of float
         Tolerances of NSD, in mm.
@@ -70,9 +70,9 @@ def agreement(
     """
     place = output_folder(out)
     with open_store(Path(folder)) as store:
-        names = chosen_readers(store, listed(readers))
+        names = chosen_readers(store, listed(reviewers))
         if MODEL in names:
-            raise UsageError(f"a reader cannot be called '{MODEL}'", fix="Name the others with --reader.")
+            raise UsageError(f"a reader cannot be called '{MODEL}'", fix="Name the others with --reviewer.")
         readings = readings_of(store, names)
         studies = {case: source.study_uid or case for case, source in read_sources(store.results.folder).items()}
         found = compare_readers(

@@ -23,6 +23,7 @@ from medseg.io.files.writable import output_folder
 from medseg.io.nifti import write_labels, write_scan
 from medseg.io.read import read_scan
 from medseg.models.package import ModelPackage
+from medseg.review.made_by import made_by
 from medseg.review.match import as_plain
 from medseg.review.readings import ACCEPTED, CORRECTED, verdict_of
 from medseg.review.review_case import ReviewCase
@@ -79,7 +80,7 @@ def export_dataset(
     out: Path | str,
     *,
     unchanged: bool = False,
-    reader: str | None = None,
+    reviewer: str | None = None,
     model: str | Path | None = None,
     scans: Sequence[Path | str] | Path | str = (),
 ) -> ExportedDataset:
@@ -97,10 +98,10 @@ def export_dataset(
         Folder for the dataset: new, or one written before, which is replaced.
     unchanged : bool
         Whether cases that were accepted as the model made them are part of it; they teach little.
-    reader : str, optional
+    reviewer : str, optional
         Whose verdicts count; needed after blinded readings.
     model : str or path, optional
-        The model that made the results, whose card says what was held out, and how channels and classes are called.
+        The model that made the results, where it is not found by its name; its card says what was held out.
     scans : path or sequence of path
         Where the scans are, if they were moved since.
 
@@ -113,16 +114,20 @@ def export_dataset(
     ------
     UsageError
         When there is no review, or the folder holds something else.
+    InputError
+        When the model that made the results is not known, or not on this machine.
     """
     place = output_folder(out)
-    maker = None if model is None else resolve_model(model)
-    _make_room(place)
+    if model is not None:
+        resolve_model(model)  # that there is one is known before any review is read
     left: dict[str, str] = {}
     failed: dict[str, str] = {}
     written: list[_Written] = []
     with open_store(Path(folder), scans=[Path(path) for path in listed(scans)]) as store:
+        package = _package(store.results.folder, model)
+        _make_room(place)
         sources = read_sources(store.results.folder)
-        for case_id, case in store.all_cases(reader).items():
+        for case_id, case in store.all_cases(reviewer).items():
             why = _why_left(case, unchanged=unchanged)
             if why is not None:
                 left[case_id] = why
@@ -137,9 +142,9 @@ def export_dataset(
                 log.error("%s: %s", case_id, error)
                 continue
             written.append(one)
-    rows = _split(written, () if maker is None else maker.card.training.held_out)
+    rows = _split(written, package.card.training.held_out)
     if rows:
-        _describe(place, rows, written[0], maker)
+        _describe(place, rows, written[0], package)
     return ExportedDataset(place, rows, left, failed)
 
 
@@ -152,6 +157,19 @@ class _Written:
     table: LabelTable
     channels: int
     modality: str | None
+
+
+def _package(results: Path, model: str | Path | None) -> ModelPackage:
+    """The model that made the results, without whose card nobody knows what it held out."""
+    maker = made_by(results, model)
+    if maker.package is None:
+        raise InputError(
+            f"{maker.identity}, which made these results, is not on this machine, and its card says which cases must "
+            "stay held out",
+            where=results,
+            fix="Give the package with --model.",
+        )
+    return maker.package
 
 
 def _make_room(place: Path) -> None:
@@ -236,9 +254,9 @@ def _split(written: Sequence[_Written], held_out: Sequence[str]) -> tuple[Datase
     return rows
 
 
-def _describe(place: Path, rows: Sequence[DatasetRow], first: _Written, maker: ModelPackage | None) -> None:
+def _describe(place: Path, rows: Sequence[DatasetRow], first: _Written, package: ModelPackage) -> None:
     """Write what the dataset is, last of all its files."""
-    channels = () if maker is None else maker.card.input.channels
+    channels = package.card.input.channels
     column = channels[0].name if len(channels) == 1 and channels[0].name not in COLUMNS else "image"
     modality = (channels[0].modality if len(channels) == 1 else None) or first.modality
     files = [
@@ -248,10 +266,9 @@ def _describe(place: Path, rows: Sequence[DatasetRow], first: _Written, maker: M
     write_text(place / TABLE, _csv(("case", column, *COLUMNS[1:]), files))
     names = [entry.name for entry in fields(DatasetRow)]
     write_text(place / RECORD, _csv(names, [list(asdict(row).values()) for row in rows]))
-    whose = "a model" if maker is None else str(maker.identity)
     description = {
-        "name": "corrections" if maker is None else f"{maker.card.name}-corrections",
-        "description": f"Results of {whose}, corrected and accepted by people with medseg review.",
+        "name": f"{package.card.name}-corrections",
+        "description": f"Results of {package.identity}, corrected and accepted by people with medseg review.",
         "channels": {column: modality},
         "labels": {entry.name: entry.value for entry in first.table},
         "cases": TABLE,

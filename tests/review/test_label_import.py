@@ -14,7 +14,7 @@ from reviewed_results import edited, make_results
 from medseg.errors import UsageError
 from medseg.io.dicom_results.rtstruct import write_rtstruct
 from medseg.io.formats import MANUAL, Labeled, write_file
-from medseg.review.import_labels import import_labels
+from medseg.review.label_import import import_labels
 from medseg.review.store import open_store
 from medseg.types import Geometry, LabelMap, Source
 

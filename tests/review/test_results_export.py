@@ -18,8 +18,8 @@ from medseg.errors import InputError, UsageError
 from medseg.io.dicom_results.seg import read_seg
 from medseg.io.formats import WRITERS
 from medseg.prepare.regrid import regrid
-from medseg.review.export_results import export_results
-from medseg.review.import_labels import import_labels
+from medseg.review.label_import import import_labels
+from medseg.review.results_export import export_results
 from medseg.review.store import open_store
 from medseg.types import LabelMap
 
@@ -44,6 +44,13 @@ def judge(out, case, *changes, who="Ada Lovelace", kind="accept"):
             number = store.save_labels(case, labels, who=who, expected=number, origin="test").number
         reason = "boundary" if kind == "reject" else None
         return store.verdict(case, kind=kind, revision=number, who=who, reason=reason)
+
+
+class Package:
+    """The part of a model package that the export reads."""
+
+    class card:  # noqa: N801
+        table = TABLE
 
 
 def kinds(path):
@@ -119,11 +126,11 @@ def test_an_accepted_case_is_the_models_own_object_with_a_verified_report(review
 
 
 def test_with_the_model_at_hand_the_object_is_byte_for_byte_the_delivered_one(tmp_path, monkeypatch):
-    from medseg.review import export_results as module
+    from medseg.review import results_export as module
 
     out, case, _ = make_dicom_results(tmp_path)
     made = module.made_by(out)
-    monkeypatch.setattr(module, "made_by", lambda *_: replace(made, table=TABLE))
+    monkeypatch.setattr(module, "made_by", lambda *_: replace(made, package=Package()))
     judge(out, case)
     export_results(out, tmp_path / "to", format="dicom-seg")
     assert (tmp_path / "to" / case / SEG).read_bytes() == (out / case / SEG).read_bytes()
@@ -192,7 +199,7 @@ def test_labels_of_a_blinded_reader_are_that_readers(reviewed, tmp_path):
             labels = edited(store.model_labels(case), voxel, 1)
         save_itksnap(tmp_path / who / f"{case}.nii.gz", labels)
         import_labels(out, tmp_path / who, reviewer=who, blind=True, accept=True)
-    export_results(out, tmp_path / "to", format="dicom-seg", reader="Ada")
+    export_results(out, tmp_path / "to", format="dicom-seg", reviewer="Ada")
     assert pydicom.dcmread(tmp_path / "to" / case / SEG).ContentCreatorName == "Ada"
     back = read_seg(tmp_path / "to" / case / SEG)
     with open_store(out) as store:

@@ -16,6 +16,7 @@ from medseg.io.formats import WRITERS, Labeled, write
 from medseg.io.read import read_scan
 from medseg.review.made_by import MadeBy, after, coded, identity_of, made_by
 from medseg.review.store import Store, open_store
+from medseg.tracking.resolve import resolve_model
 from medseg.types import Scan
 from medseg.types.verification import DocumentReference, Verification
 
@@ -48,7 +49,7 @@ def export_results(
     out: Path | str,
     *,
     format: LabelFormats,
-    reader: str | None = None,
+    reviewer: str | None = None,
     organization: str = "",
     model: str | Path | None = None,
     scans: Sequence[Path | str] | Path | str = (),
@@ -69,7 +70,7 @@ def export_results(
         Folder for the files, made if missing.
     format : str or sequence of str
         Formats of `medseg export`; in one string, with commas between them.
-    reader : str, optional
+    reviewer : str, optional
         Whose verdicts count; needed after blinded readings.
     organization : str
         Where the person works, for the report; by default the scan's own institution.
@@ -91,6 +92,8 @@ def export_results(
         When the results do not say which model made them.
     """
     place, formats = output_folder(out), names_in(format)
+    if model is not None:
+        resolve_model(model)  # that there is one is known before any review is read
     if not formats:
         raise UsageError("--format: no format was named", fix=f"Choose among {', '.join(WRITERS)}.")
     files: dict[str, tuple[Path, ...]] = {}
@@ -99,12 +102,12 @@ def export_results(
     with open_store(Path(folder), scans=[Path(path) for path in listed(scans)]) as store:
         maker = made_by(store.results.folder, model)
         for case_id in store.cases():
-            state = store.case(case_id, reader).state
+            state = store.case(case_id, reviewer).state
             if state != "accepted":
                 left[case_id] = state
                 continue
             try:
-                files[case_id] = _write(store, case_id, place / case_id, formats, reader, organization, maker)
+                files[case_id] = _write(store, case_id, place / case_id, formats, reviewer, organization, maker)
             except MedsegError as error:
                 failed[case_id] = str(error)
                 log.error("%s: %s", case_id, error)
