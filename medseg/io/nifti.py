@@ -21,6 +21,7 @@ from medseg.io.nifti_header import MM, Opened, open_header, voxel_offset
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap, LabelTable, smallest_label_dtype
 from medseg.types.scan import Scan, Source
+from medseg.types.value_counts import value_counts
 
 Convert = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
@@ -63,7 +64,7 @@ def read_labels(path: Path) -> LabelMap:
     if (slope, intercept) != (1.0, 0.0):
         stored = as_intensities(stored, slope, intercept, where=path)
     array = as_labels(stored, where=path).reshape(opened.shape, order="F")
-    return LabelMap(array, opened.geometry, LabelTable.unnamed(np.unique(array)))
+    return LabelMap(array, opened.geometry, LabelTable.unnamed(np.flatnonzero(value_counts(array))))
 
 
 def declares_labels(path: Path) -> bool:

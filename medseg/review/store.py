@@ -21,7 +21,7 @@ from medseg.io.read import read_labels, read_scan
 from medseg.prepare.regrid import regrid
 from medseg.review import label_files, verification
 from medseg.review.case_table import case_table
-from medseg.review.difference import difference
+from medseg.review.difference import Counts, difference
 from medseg.review.events import Event, EventLog
 from medseg.review.file_system import is_local
 from medseg.review.results import CaseResult, Results
@@ -45,6 +45,7 @@ from medseg.review.store_lock import StoreLock
 from medseg.review.verification import Finding
 from medseg.types import LabelMap, LabelTable, Source
 from medseg.types.scan import FoundScan
+from medseg.types.value_counts import value_counts
 
 CASES_IN_MEMORY = 2
 LONGEST_NAME, LONGEST_COMMENT = 64, 2000
@@ -96,7 +97,8 @@ class Store:
                 where=folder / DATABASE,
                 fix="Restore it from a backup; `medseg review verify` lists everything that was changed.",
             )
-        self._model_labels: dict[tuple[str, str], LabelMap] = {}  # of the cases read last; saves compare with them
+        # Of the cases read last: saves are compared with them, voxel by voxel and value by value.
+        self._model_labels: dict[tuple[str, str], tuple[LabelMap, Counts]] = {}
         self._lock = StoreLock(folder, self._tidy if broken is None else lambda: None)
 
     def __repr__(self) -> str:
@@ -181,14 +183,15 @@ class Store:
         """Read the labels a model made, on the grid of the scan's own file."""
         result = self.result(case_id)
         key = (case_id, result.model_sha256)
-        if key in self._model_labels:
-            return self._model_labels[key]
+        if (known := self._model_labels.get(key)) is not None:
+            return known[0]
         labels = read_labels(label_files.checked(result.labels_path, result.model_sha256))
         if result.labels_path.suffix == ".dcm":
             # A DICOM object holds the slices that have labels, and no others.
             labels = regrid(labels, read_scan(self.scan(case_id)).geometry, where=result.labels_path.name)
         labels.array.setflags(write=False)
-        self._model_labels = {**dict(list(self._model_labels.items())[1 - CASES_IN_MEMORY :]), key: labels}
+        kept = dict(list(self._model_labels.items())[1 - CASES_IN_MEMORY :])
+        self._model_labels = {**kept, key: (labels, value_counts(labels.array))}
         return labels
 
     def labels(self, case_id: str, revision: int | None = None, reader: str | None = None) -> LabelMap:
@@ -264,7 +267,10 @@ class Store:
         check_name(who)
         result, model = self.result(case_id), self.model_labels(case_id)
         labels.geometry.match(model.geometry, what="the labels and the case's grid", where=case_id)
-        foreign = np.setdiff1d(np.unique(labels.array), [0, *(entry.value for entry in labels.table)])
+        self._check_newest(self.case(case_id, reader), expected)
+        _, counts = self._model_labels.get((case_id, result.model_sha256), (None, None))
+        changes = difference(labels, model, counts)
+        foreign = np.setdiff1d(np.flatnonzero(changes.counts), [0, *(entry.value for entry in labels.table)])
         if len(foreign):
             raise InputError(
                 f"the labels hold the value {int(foreign[0])}, which no class has",
@@ -277,8 +283,6 @@ class Store:
                 where=case_id,
                 fix="Give a whole number of 0 or more for each voxel.",
             )
-        self._check_newest(self.case(case_id, reader), expected)
-        changes = difference(labels, model)
         # The source's own orientation fields, bit by bit, are in the model's labels too.
         source = Source("nifti", (result.labels_path,)) if result.labels_path.suffix == ".gz" else Source("array")
         folder = self.folder / LABELS

@@ -59,7 +59,7 @@ def pack_image(array: Array, geometry: Geometry) -> memoryview:
 class Drawn:
     """Labels as they came from the browser, turned back to the order of the scan's own file."""
 
-    labels: Array  # uint16 (X, Y, Z)
+    labels: Array  # uint8 or uint16 (X, Y, Z)
     ids: Array | None  # int32 (X, Y, Z): of objects, where the file has a second volume
 
 
@@ -91,11 +91,12 @@ def unpack(body: bytes, geometry: Geometry) -> Drawn:
         fix = "Send the whole file."
         raise InputError(f"a file of {len(raw):,} bytes does not hold {count:,} voxels", fix=fix)
     volumes = np.frombuffer(raw, dtype, count, offset).reshape((*grid.shape, -1), order="F")
-    labels = np.empty(geometry.shape, np.uint16)
+    # As files have it, the first axis fastest: whatever reads it slice by slice reads it in order.
+    labels = np.empty(geometry.shape, np.uint8 if dtype == np.uint8 else np.uint16, order="F")
     order.apply(labels)[...] = _within(volumes[..., 0], 65535)
     if volumes.shape[3] == 1:
         return Drawn(labels, None)
-    ids = np.empty(geometry.shape, np.int32)
+    ids = np.empty(geometry.shape, np.int32, order="F")
     order.apply(ids)[...] = _within(volumes[..., 1], 2**31 - 1)
     return Drawn(labels, ids)
 
@@ -155,6 +156,7 @@ def _grid(header: Any, shape: tuple[int, int, int]) -> Geometry:
 
 
 def _within(values: Array, most: int) -> Array:
-    if values.size and (values.min() < 0 or values.max() > most):
+    could_be = np.iinfo(values.dtype)
+    if (could_be.min < 0 or could_be.max > most) and values.size and (values.min() < 0 or values.max() > most):
         raise InputError(f"values must lie between 0 and {most}", fix="Send label values as GET gives them.")
     return values
