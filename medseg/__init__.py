@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from medseg.io.convert import convert
     from medseg.io.read import read_labels
     from medseg.review.audit import audit
+    from medseg.review.crop import crop
     from medseg.review.export import export
     from medseg.review.inspect import inspect
     from medseg.training.plan import plan
@@ -68,6 +69,7 @@ __all__ = [
     "audit",
     "compare",
     "convert",
+    "crop",
     "evaluate",
     "export",
     "inspect",
@@ -92,6 +94,7 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and no name that
         "medseg.evaluation.evaluation": ("Evaluation",),
         "medseg.io.convert": ("convert",),
         "medseg.io.read": ("read_labels",),
+        "medseg.review.crop": ("crop",),
         "medseg.review.export": ("export",),
         "medseg.review.inspect": ("inspect",),
         "medseg.training.plan": ("plan",),

@@ -16,7 +16,7 @@ import medseg
 from medseg.cli.verb import VERBS
 
 NAMES = {
-    "verbs": {"audit", "compare", "convert", "evaluate", "export", "inspect", "plan", "predict", "train"},
+    "verbs": {"audit", "compare", "convert", "crop", "evaluate", "export", "inspect", "plan", "predict", "train"},
     "packages": {"review"},
     "functions": {"load_model", "load_scan", "read_labels", "segment"},
     "types": {"Evaluation", "Geometry", "LabelMap", "Model", "Prediction", "Scan"},
@@ -131,6 +131,7 @@ reveal_type(prediction.review_priority)
 reveal_type(medseg.predict("in", "hippocampus", "out"))
 reveal_type(medseg.inspect("in"))
 reveal_type(medseg.convert("in", "out"))
+reveal_type(medseg.crop("in.nii.gz", (0.0, 0.0, 0.0), "out.nii.gz"))
 reveal_type(medseg.audit("dataset"))
 reveal_type(medseg.plan("dataset"))
 reveal_type(medseg.train("dataset", "out"))

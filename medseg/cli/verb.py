@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 VERBS: dict[str, dict[str, str]] = {
     "Segment": {"demo": "demo", "predict": "predict", "run": "run"},
     "Look at, convert and hand over": {
-        name: name for name in ("inspect", "review", "convert", "export", "deidentify", "push", "pull")
+        name: name for name in ("inspect", "review", "crop", "convert", "export", "deidentify", "push", "pull")
     },
     "Train and measure": {name: name for name in ("audit", "plan", "train", "evaluate", "compare", "bench")},
     "This installation": {name: name for name in ("models", "list", "copy", "schema", "doctor")},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -83,6 +84,12 @@ def names_in(given: str | Sequence[str] | None) -> list[str]:
     return [name.strip() for name in named if name.strip()]
 
 
+def numbers_in(given: str | Sequence[float]) -> tuple[float, float, float]:
+    """Return the three numbers in a text that has commas between them, or of a sequence."""
+    x, y, z = (float(one) for one in (given.split(",") if isinstance(given, str) else given))
+    return x, y, z
+
+
 def some_of(*known: str) -> Form:
     """Only these names, with commas between them or one by one."""
 
@@ -135,6 +142,21 @@ def _shard(text: str) -> None:
         raise ValueError("must be K/N with K from 1 to N, such as 2/4")
 
 
+def _three_numbers(given: str | Sequence[float]) -> None:
+    try:
+        numbers = numbers_in(given)
+    except ValueError:
+        numbers = (math.nan,) * 3
+    if not all(math.isfinite(one) for one in numbers):
+        raise ValueError("must be three numbers with commas between them, such as -25,-22,-14")
+
+
+def _three_sizes(given: str | Sequence[float]) -> None:
+    _three_numbers(given)
+    if min(numbers_in(given)) <= 0:
+        raise ValueError("must be three numbers of more than 0, such as 36,50,36")
+
+
 AtLeast0 = Annotated[int, Ge(0)]
 AtLeast1 = Annotated[int, Ge(1)]
 MoreThan0 = Annotated[float, Gt(0)]
@@ -150,6 +172,8 @@ Configurations = Annotated[str, some_of("3d_fullres", "3d_lowres", "2d", "cascad
 LabelFormats = Annotated[str | Sequence[str], some_of(*LABEL_FORMATS)]
 Maps = Annotated[str | Sequence[str], some_of("probabilities", "entropy")]
 Metrics = Annotated[str | Sequence[str], Form(_metrics)]
+Point = Annotated[str | Sequence[float], Form(_three_numbers)]  # of the world, mm RAS+
+BoxSize = Annotated[str | Sequence[float], Form(_three_sizes)]  # mm
 Pattern = Annotated[str, Form(_regular_expression)]
 ShardName = Annotated[str, Form(_shard)]
 

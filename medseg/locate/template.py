@@ -32,6 +32,11 @@ class Template:
         return foreground(self.image.array)[1]
 
     @cached_property
+    def stripped(self) -> Image:
+        """The image without what lies outside the brain, as skull-stripped scans are."""
+        return Image(np.where(self.brain, self.image.array, 0).astype(np.float32), self.image.geometry)
+
+    @cached_property
     def near(self) -> npt.NDArray[np.bool_]:
         """The brain and what lies around it."""
         grown: npt.NDArray[np.bool_] = ndimage.binary_dilation(self.brain, iterations=NEAR)

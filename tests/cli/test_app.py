@@ -254,7 +254,7 @@ def needed(command: object, folder: Path, model: str = "hippocampus") -> list[st
     given = []
     for param in command.params:
         is_model = param.name == "model"
-        text = "a-name" if param.metavar == "NAME" else "Modality=CT"
+        text = {"NAME": "a-name", "X,Y,Z": "1,2,3"}.get(param.metavar, "Modality=CT")
         value = model if is_model else str(folder) if param.type_descriptor.is_path else text
         if param.param_type_name == "argument":
             given += [str(folder) if param.nargs == -1 else value]
