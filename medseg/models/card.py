@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from medseg.models.locate_card import LocateCard
 from medseg.models.result_card import ResultCard
@@ -18,6 +18,11 @@ from medseg.types.series_criteria import SeriesCriteria
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Byte = Annotated[int, Field(ge=0, le=255)]
+LARGEST_ARGUMENT = 65_536  # of a network; far above any number of channels, layers or voxels of a patch
+MOST_MEMBERS = 100
 
 
 class CodeCard(_Strict):
@@ -43,7 +48,7 @@ class ClassCard(_Strict):
         default=None, description="DICOM's segmented property category; null: Anatomical Structure"
     )
     code: CodeCard | None = Field(default=None, description="what the class is, as a rule in SNOMED CT")
-    color: tuple[int, int, int] = Field(default=(255, 0, 0), description="for display: red, green, blue, 0 to 255")
+    color: tuple[Byte, Byte, Byte] = Field(default=(255, 0, 0), description="for display: red, green, blue, 0 to 255")
     is_thing: bool = Field(default=False, description="whether the class consists of objects that can be counted")
 
 
@@ -63,10 +68,25 @@ class NetworkCard(_Strict):
         default="logits", description="probabilities where the network ends in softmax or sigmoid"
     )
 
+    @field_validator("arguments")
+    @classmethod
+    def _possible(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        _check_numbers(arguments)
+        return arguments
+
     @property
     def is_whole(self) -> bool:
         """Whether the weights file holds the network too."""
         return self.name in ("onnx", "torchscript")
+
+
+def _check_numbers(value: Any) -> None:
+    """Refuse numbers that no network has, before one is built with them."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    for one in inner:
+        _check_numbers(one)
+    if isinstance(value, int | float) and not abs(value) <= LARGEST_ARGUMENT:
+        raise ValueError(f"{value:g} is no possible number here: at most {LARGEST_ARGUMENT:,}")
 
 
 class LowResolutionCard(_Strict):
@@ -196,7 +216,7 @@ class ModelCard(_Strict):
     interpolated: Literal["logits", "probabilities"] = Field(
         default="logits", description="what is interpolated back to the scan's grid"
     )
-    ensemble_members: Annotated[int, Field(ge=1)] = Field(
+    ensemble_members: Annotated[int, Field(ge=1, le=MOST_MEMBERS)] = Field(
         default=1,
         description="number of networks whose outputs are averaged; names of their weights begin with 0., 1., ...",
     )
@@ -227,6 +247,9 @@ class ModelCard(_Strict):
 
     @model_validator(mode="after")
     def _regions_are_classes(self) -> ModelCard:
+        values = [c.value for c in self.classes]
+        if twice := sorted({value for value in values if values.count(value) > 1}):
+            raise ValueError(f"two classes have the value {twice[0]}")
         if self.regions is not None and set(self.regions) != {c.value for c in self.classes}:
             raise ValueError("regions must name every class's value and no other")
         if self.network.is_whole and self.ensemble_members > 1:

@@ -6,11 +6,12 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from medseg.errors import ConfigError, FormatLimitation, ModelError, UsageError
-from medseg.models.card import ModelCard
-from medseg.models.package import ModelPackage, holds_package, load_package, write_content, write_package
+from medseg.errors import FormatLimitation, UsageError
+from medseg.io.files.atomic import atomic_folder, atomic_path
+from medseg.models.fit import check_package, check_weights
+from medseg.models.package import CARD_FILE, ModelPackage, holds_package, load_package, write_content, write_package
 from medseg.models.store import new_folder
 from medseg.models.trust import trust as remember_trust
 
@@ -92,7 +93,8 @@ def _import_foreign(
         )
     if found.whole is None:
         assert found.weights is not None
-        _check_fit(card, found.weights, path)
+        fix = "Describe the network they were trained in, under network: in --card."
+        check_weights(card, found.weights, path, fix=fix)
         folder = out if out is not None else new_folder(name, overwrite=overwrite)
         return write_package(folder, card, found.weights)
     folder = out if out is not None else new_folder(name, overwrite=overwrite)
@@ -103,34 +105,11 @@ def _import_foreign(
     return package
 
 
-def _check_fit(card: ModelCard, weights: Any, where: Path) -> None:
-    """Reject weights that do not fit the network now rather than at the first scan."""
-    from medseg.models.registry import build_network
-
-    try:
-        network = build_network(
-            card.network.name,
-            channels=card.channels,
-            classes=card.n_outputs,
-            dimensions=card.network.dimensions,
-            arguments=card.network.arguments,
-        )
-        network.load_state_dict(weights)
-    except ConfigError as error:
-        raise UsageError(error.what, where=error.where, fix=error.fix) from error
-    except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise ModelError(
-            f"the weights do not fit the network described ({(lines + lines)[1][:200]})",
-            where=where,
-            fix="Describe the network they were trained in, under network: in --card.",
-        ) from error
-
-
 def _copy(package: ModelPackage, name: str, out: Path | None, *, trust: bool, overwrite: bool) -> ModelPackage:
     """Copy a package of medseg into the store, unchanged but for where it lies."""
     folder = out if out is not None else new_folder(name, overwrite=overwrite)
     files = package.files()
+    check_package(package)
     if package.card.network.name == "torchscript":
         if not trust:
             raise UsageError(
@@ -139,8 +118,18 @@ def _copy(package: ModelPackage, name: str, out: Path | None, *, trust: bool, ov
                 fix="If you trust its source, add --trust.",
             )
         remember_trust(package.card.weights_sha256)
-    if folder.resolve() != package.folder.resolve():
-        for file in files:  # the card comes last and makes it a package
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(package.folder / file, folder / file)
+    if folder.resolve() == package.folder.resolve():
+        return load_package(folder)
+    if out is None:
+        with atomic_folder(folder) as part:  # whatever happens, one package or the other is there, whole
+            _copy_files(package, files, part)
+    else:  # a folder of the user's, which may hold other files
+        (folder / CARD_FILE).unlink(missing_ok=True)
+        _copy_files(package, files, folder)
     return load_package(folder)
+
+
+def _copy_files(package: ModelPackage, files: Sequence[Path], folder: Path) -> None:
+    for file in files:  # the card comes last and makes it a package
+        with atomic_path(folder / file) as part:
+            shutil.copyfile(package.folder / file, part)

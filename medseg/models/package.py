@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +20,7 @@ from medseg.models.card import ModelCard
 from medseg.models.card_format1 import upgrade
 from medseg.models.locate_card import LOCATE_FOLDER
 from medseg.models.store import stored, unpacked
+from medseg.models.unzip import zip_names
 from medseg.types import ModelIdentity
 
 if TYPE_CHECKING:
@@ -187,10 +187,7 @@ def holds_package(path: Path) -> bool:
     """Whether a folder or zip is a package of medseg."""
     if path.is_dir():
         return (path / CARD_FILE).is_file()
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(n == CARD_FILE or (n.count("/") == 1 and n.endswith(f"/{CARD_FILE}")) for n in archive.namelist())
+    return any(n == CARD_FILE or (n.count("/") == 1 and n.endswith(f"/{CARD_FILE}")) for n in zip_names(path))
 
 
 def _find(name_or_path: str | Path) -> Path:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from pathlib import Path
 
 from medseg.errors import UsageError
 from medseg.io.files.atomic import kept_once
-from medseg.models.unzip import extract
-from medseg.resources import store_folder
+from medseg.models.unzip import extract, zip_names
+from medseg.resources import models, store_folder
 
 CARD_FILE = "model.yaml"
 
@@ -24,25 +23,40 @@ def unpacked(path: Path) -> Path:
 
     - `path`: a zip with ``model.yaml`` at its top or in its only folder.
     """
-    if not zipfile.is_zipfile(path):
+    names = zip_names(path)
+    if not names:
         raise UsageError(
             "the file is no model package, because it is no zip",
             where=path,
             fix="Name a package folder or zip; copy a zip again that should be one.",
         )
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
-    target = kept_once(store_folder().parent / "unpacked" / digest, lambda part: extract(path, part))
-    cards = [target / CARD_FILE, *sorted(target.glob(f"*/{CARD_FILE}"))]
+    if not any(name == CARD_FILE or name.endswith(f"/{CARD_FILE}") for name in names):
+        raise UsageError("the zip holds 0 model packages, not one", where=path, fix="Zip one package folder.")
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()[:32]
+
+    def fill(part: Path) -> None:
+        extract(path, part)
+        _package_in(part, path)  # or nothing is kept
+
+    return _package_in(kept_once(store_folder().parent / "unpacked" / digest, fill), path)
+
+
+def _package_in(folder: Path, archive: Path) -> Path:
+    """The one package of an unpacked zip."""
+    cards = [folder / CARD_FILE, *sorted(folder.glob(f"*/{CARD_FILE}"))]
     found = [card.parent for card in cards if card.is_file()]
     if len(found) != 1:
         raise UsageError(
-            f"the zip holds {len(found)} model packages, not one", where=path, fix="Zip one package folder."
+            f"the zip holds {len(found)} model packages, not one", where=archive, fix="Zip one package folder."
         )
     return found[0]
 
 
 def new_folder(name: str, *, overwrite: bool) -> Path:
-    """Folder for a model of this name in the store."""
+    """Folder for a model of this name in the store; a name that a model of medseg's own has would never be found."""
+    if name in models():
+        raise UsageError(f"a model called '{name}' comes with medseg", where="--name", fix="Choose another --name.")
     folder = store_folder() / name
     if (folder / CARD_FILE).is_file() and not overwrite:
         raise UsageError(

@@ -1,26 +1,36 @@
-"""Unpacks zip files of models, however they were made."""
+"""Looks into and unpacks zip files of models, however they were made."""
 
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
-from medseg.errors import InputError, ResourceLimit
+from medseg.errors import InputError
+from medseg.io.files.archive import check_unpacked_size
 
-# Far above any model: five folds of the largest nnU-Net with optimizer state are about 5 GB.
-LARGEST = 40 << 30
-MOST_FILES = 100_000
+# What reading an odd or damaged zip raises.
+ODD = (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError, zlib.error)
+
+
+def zip_names(path: Path) -> list[str]:
+    """Names of what a zip holds; none where the file is no zip, or one that cannot be read."""
+    try:
+        if not path.is_file() or not zipfile.is_zipfile(path):
+            return []
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except ODD:
+        return []
 
 
 def extract(path: Path, folder: Path) -> None:
-    """Unpack a zip into a folder; nothing ends up outside it, and no more is written than the zip declares."""
+    """Unpack a zip into a folder; nothing ends up outside it, and no more than it declares and the disk can spare."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-            if sum(e.file_size for e in entries) > LARGEST or len(entries) > MOST_FILES:
-                raise ResourceLimit(
-                    f"it would unpack to more than {LARGEST >> 30} GB or {MOST_FILES} files", where=path
-                )
+            folder.mkdir(parents=True, exist_ok=True)
+            check_unpacked_size(entries, path, folder)
             inside = folder.resolve()
             for entry in entries:
                 target = (inside / entry.filename).resolve()
@@ -28,5 +38,5 @@ def extract(path: Path, folder: Path) -> None:
                     raise InputError(f"it holds a file outside itself ({entry.filename})", where=path)
                 # The checksum of each file is checked as it is read.
                 archive.extract(entry, inside)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except ODD as error:
         raise InputError(f"cannot be unpacked ({error})", where=path, fix="Copy or download it again.") from error

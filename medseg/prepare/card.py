@@ -10,11 +10,12 @@ from medseg.prepare.acceptance import AcceptanceCard
 from medseg.types.series_criteria import SeriesCriteria
 
 Triple = tuple[float, float, float]
-Spacing = Annotated[float, Field(gt=0)] | None
+Spacing = Annotated[float, Field(gt=0, le=1000)] | None
+LARGEST_PATCH = 4096  # along one axis
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class NormalizationCard(_Strict):
@@ -61,6 +62,10 @@ class NormalizationCard(_Strict):
             raise ValueError("nonzero_only belongs to the scheme zscore")
         if self.scheme == "percentiles" and not 0 <= (self.lower or 0) < (self.upper or 0) <= 100:
             raise ValueError("percentiles must rise and lie between 0 and 100")
+        if self.scheme in ("rescale", "clip_zscore") and not (self.lower or 0) < (self.upper or 0):
+            raise ValueError("upper must be more than lower")
+        if self.scheme == "clip_zscore" and not (self.std or 0) > 0:
+            raise ValueError("std must be more than 0")
         return self
 
 
@@ -178,6 +183,8 @@ class InputCard(_Strict):
             raise ValueError("crop_to_nonzero and crop_above exclude each other")
         if min(self.patch) < 1:
             raise ValueError("patch sizes must be 1 or more")
+        if max(self.patch) > LARGEST_PATCH:
+            raise ValueError(f"patch sizes must be {LARGEST_PATCH} or less")
         if not self.channels:
             raise ValueError("there must be at least one channel")
         return self

@@ -40,13 +40,14 @@ def unpack(archive: Path) -> list[Member]:
 def _unpacked(archive: Path, _mtime: int, _size: int) -> list[Member]:
     with zipfile.ZipFile(archive) as packed:
         infos = [info for info in packed.infolist() if not info.is_dir()]
-        _check_size(infos, archive)
+        check_unpacked_size(infos, archive, Path(tempfile.gettempdir()))
         folder = folder_until_exit()
         return [(PurePosixPath(info.filename), _extract(packed, info, folder, archive)) for info in infos]
 
 
-def _check_size(infos: list[zipfile.ZipInfo], archive: Path) -> None:
-    total, free = sum(info.file_size for info in infos), shutil.disk_usage(tempfile.gettempdir()).free
+def check_unpacked_size(infos: list[zipfile.ZipInfo], archive: Path, place: Path) -> None:
+    """Raise where an archive promises more than the disk of a place can spare, or than its own bytes can hold."""
+    total, free = sum(info.file_size for info in infos), shutil.disk_usage(place).free
     if len(infos) > MOST_MEMBERS or total > SHARE_OF_DISK * free:
         raise ResourceLimit(
             f"it would unpack to {len(infos):,} files of {total / 2**30:.1f} GiB; {free / 2**30:.1f} GiB are free",

@@ -14,16 +14,14 @@ from medseg.models.adapters.foreign_card import Foreign, class_cards
 from medseg.models.adapters.monai_bundle import card_of
 from medseg.models.adapters.monai_config import MonaiConfig
 from medseg.models.family import require
+from medseg.models.unzip import zip_names
 
 WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt")
 
 
 def is_torchscript(path: Path) -> bool:
     """Whether a file is a TorchScript program rather than plain weights."""
-    if not path.is_file() or not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    names = zip_names(path)
     return any("/code/" in name for name in names) and any(name.endswith("/constants.pkl") for name in names)
 
 

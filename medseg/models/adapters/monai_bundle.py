@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -14,7 +13,7 @@ from medseg.models.adapters.foreign_card import Foreign, class_cards
 from medseg.models.adapters.monai_config import FIX, MonaiConfig, read_mapping, target
 from medseg.models.adapters.monai_transforms import After, after_network, before_network, reads
 from medseg.models.state_dict import read_state_dict
-from medseg.models.unzip import extract
+from medseg.models.unzip import extract, zip_names
 
 METADATA = "configs/metadata.json"
 CONFIGS = ("inference.json", "inference.yaml", "inference.yml")
@@ -27,10 +26,7 @@ def is_bundle(path: Path) -> bool:
     """Whether a folder or zip holds a MONAI bundle."""
     if path.is_dir():
         return _root(path) is not None
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name == METADATA or name.endswith(f"/{METADATA}") for name in archive.namelist())
+    return any(name == METADATA or name.endswith(f"/{METADATA}") for name in zip_names(path))
 
 
 def read_bundle(path: Path, facts: Mapping[str, Any]) -> Foreign:

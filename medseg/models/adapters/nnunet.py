@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -17,7 +16,7 @@ from medseg.models.adapters import nnunet_plans, nnunet_weights
 from medseg.models.adapters.monai_config import read_mapping
 from medseg.models.card import LowResolutionCard, ModelCard, TrainingCard
 from medseg.models.package import ModelPackage, write_package
-from medseg.models.unzip import extract
+from medseg.models.unzip import extract, zip_names
 
 CHECKPOINT = "checkpoint_final.pth"
 
@@ -26,10 +25,7 @@ def is_nnunet(path: Path) -> bool:
     """Whether a folder or zip holds a model of nnU-Net version 2."""
     if path.is_dir():
         return bool(_models(path))
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.rpartition("/")[2] == "plans.json" for name in archive.namelist())
+    return any(name.rpartition("/")[2] == "plans.json" for name in zip_names(path))
 
 
 def import_nnunet(

@@ -1,0 +1,75 @@
+"""Whether weights fit the network that a card describes, known before the first scan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medseg.errors import ConfigError, ModelError, UsageError
+from medseg.models.card import ModelCard
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from medseg.models.package import ModelPackage
+
+
+def check_weights(card: ModelCard, weights: Mapping[str, torch.Tensor], where: Path, *, fix: str) -> None:
+    """Raise where the weights are not those of the network; it is built without memory, however large it is said to be.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Which network, how large, and how many of it.
+    weights : mapping of str to torch.Tensor
+        By the names the network has for them, in an ensemble with the number of the member and a dot before.
+    where : Path
+        What an error is about.
+    fix : str
+        What to do where they do not fit.
+    """
+    network = _empty_network(card)
+    for number in range(card.ensemble_members):
+        prefix = "" if card.ensemble_members == 1 else f"{number}."
+        own = {k.removeprefix(prefix): v.to("meta") for k, v in weights.items() if k.startswith(prefix)}
+        try:
+            network.load_state_dict(own)
+        except RuntimeError as error:
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            what = f"the weights do not fit the network described ({(lines + lines)[1][:200]})"
+            raise ModelError(what, where=where, fix=fix) from error
+
+
+def check_package(package: ModelPackage) -> None:
+    """Raise where the weights of a package, or of its low-resolution stage, are not those of its network."""
+    if not package.card.network.is_whole:
+        fix = "Get the package again from whoever made it."
+        check_weights(package.card, package.weights(), package.folder, fix=fix)
+    if package.low_resolution_stage is not None:
+        check_package(package.low_resolution_stage)
+
+
+def _empty_network(card: ModelCard) -> nn.Module:
+    import torch
+
+    from medseg.models.registry import build_network
+
+    try:
+        with torch.device("meta"):
+            return build_network(
+                card.network.name,
+                channels=card.channels,
+                classes=card.n_outputs,
+                dimensions=card.network.dimensions,
+                arguments=card.network.arguments,
+            )
+    except ConfigError as error:
+        raise UsageError(error.what, where=error.where, fix=error.fix) from error
+    except (RuntimeError, ValueError, TypeError, ZeroDivisionError, OverflowError, IndexError) as error:
+        raise ModelError(
+            f"the network '{card.network.name}' cannot be built with the card's arguments ({type(error).__name__})",
+            where="network.arguments",
+            fix="Correct the card.",
+        ) from error

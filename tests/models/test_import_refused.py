@@ -1,0 +1,174 @@
+"""Packages that could not be used, or would not be the ones used, are refused when they are imported."""
+
+import math
+import os
+import shutil
+import zipfile
+
+import pytest
+import torch
+import yaml
+from networks_for_tests import tiny_card
+
+from medseg import resources
+from medseg.errors import MedsegError, ModelError, UsageError
+from medseg.models import unzip
+from medseg.models.importing import import_model
+from medseg.models.package import load_package, write_package
+from medseg.models.registry import build_network
+from medseg.models.zipping import write_zip
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def weights_of(card):
+    network = build_network(
+        card.network.name,
+        channels=card.channels,
+        classes=card.n_outputs,
+        dimensions=card.network.dimensions,
+        arguments=card.network.arguments,
+    )
+    return network.state_dict()
+
+
+CARD = tiny_card("tiny").model_copy(
+    update={"network": tiny_card().network.model_copy(update={"name": "unet", "arguments": {"features": [4, 8]}})}
+)
+
+
+@pytest.fixture
+def package(tmp_path):
+    return write_package(tmp_path / "package", CARD, weights_of(CARD))
+
+
+def test_a_name_that_a_model_of_medseg_has(package):
+    with pytest.raises(UsageError, match="comes with medseg"):
+        import_model(package.folder, "hippocampus", overwrite=True)
+    assert import_model(package.folder, "mine").folder == resources.store_folder() / "mine"
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_weights_of_another_network(tmp_path, members):
+    weights = weights_of(CARD)
+    first = next(iter(weights))
+    for spoil in ({first: torch.zeros(1)}, {"more": torch.zeros(1)}):
+        every = {f"{n}.{key}" if members > 1 else key: w.clone() for n in range(members) for key, w in weights.items()}
+        every |= {f"{members - 1}.{key}" if members > 1 else key: w for key, w in spoil.items()}
+        card = CARD.model_copy(update={"ensemble_members": members})
+        bad = write_package(tmp_path / "bad", card, every)
+        with pytest.raises(ModelError, match="do not fit the network"):
+            import_model(bad.folder, "mine")
+    assert not (resources.store_folder() / "mine").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("input.spacing", [0.0, 1.0, 1.0]),
+        ("input.spacing", [math.nan, 1.0, 1.0]),
+        ("input.spacing", [1e30, 1.0, 1.0]),
+        ("input.patch", [16, 16, 0]),
+        ("input.patch", [10**6, 16, 16]),
+        ("network.arguments", {"features": [10**9, 8]}),
+        ("network.arguments", {"features": [[math.inf]]}),
+        ("ensemble_members", 10**9),
+        ("classes.0.color", [256, 0, 0]),
+        ("classes.0.value", 70_000),
+        ("input.channels.0.normalization", {"scheme": "clip_zscore", "lower": 0, "upper": 1, "mean": 0, "std": 0}),
+        ("input.channels.0.normalization", {"scheme": "rescale", "lower": 1, "upper": 1}),
+    ],
+)
+def test_impossible_numbers_on_a_card(package, path, value):
+    card = yaml.safe_load((package.folder / "model.yaml").read_text())
+    inner = card
+    *keys, last = (int(key) if key.isdigit() else key for key in path.split("."))
+    for key in keys:
+        inner = inner[key]
+    inner[last] = value
+    (package.folder / "model.yaml").write_text(yaml.safe_dump(card))
+    with pytest.raises(ModelError, match=r"model\.yaml"):
+        import_model(package.folder, "mine")
+
+
+def test_classes_with_one_value(package):
+    card = yaml.safe_load((package.folder / "model.yaml").read_text())
+    card["classes"].append({**card["classes"][0], "name": "other"})
+    (package.folder / "model.yaml").write_text(yaml.safe_dump(card))
+    with pytest.raises(ModelError, match="two classes have the value 1"):
+        load_package(package.folder)
+
+
+def odd_zips(folder, package):
+    """Zips that are no packages, by what is odd about them."""
+    whole = folder / "whole.zip"
+    write_zip(package, whole)
+    content = whole.read_bytes()
+    (folder / "cut.zip").write_bytes(content[: len(content) // 2])
+    (folder / "tail.zip").write_bytes(content[-300:])
+    with zipfile.ZipFile(folder / "twice.zip", "w") as archive:
+        for name in ("a", "b"):
+            archive.write(package.folder / "model.yaml", f"{name}/model.yaml")
+    with zipfile.ZipFile(folder / "conflict.zip", "w") as archive:
+        archive.writestr("model.yaml/x", "x")
+        archive.writestr("model.yaml", "x")
+    with zipfile.ZipFile(folder / "none.zip", "w") as archive:
+        archive.writestr("zeros.bin", bytes(1 << 20))
+    flipped = bytearray(content)
+    flipped[60] ^= 0xFF
+    (folder / "flipped.zip").write_bytes(flipped)
+    return ["cut.zip", "tail.zip", "twice.zip", "conflict.zip", "none.zip", "flipped.zip"]
+
+
+def test_odd_zips_leave_nothing(package, tmp_path, home):
+    for name in odd_zips(tmp_path, package):
+        with pytest.raises(MedsegError):
+            import_model(tmp_path / name, "mine")
+        with pytest.raises(MedsegError):
+            load_package(tmp_path / name)
+        assert not [path for path in home.rglob("*") if path.is_file()], name
+
+
+def test_a_zip_that_the_disk_cannot_hold(package, tmp_path, home, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "large.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(package.folder / "model.yaml", "model.yaml")
+        archive.writestr("zeros.bin", bytes(10 << 20))
+    usage = shutil.disk_usage(tmp_path)._replace(free=15 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _place: usage)
+    with pytest.raises(MedsegError, match="GiB are free"):
+        import_model(tmp_path / "large.zip", "mine")
+    assert not [path for path in home.rglob("*") if path.is_file()]
+
+
+def test_an_import_that_is_killed_leaves_the_old_model_or_the_new_one(package, tmp_path, monkeypatch):
+    import_model(package.folder, "mine")
+    newer = write_package(tmp_path / "newer", CARD.model_copy(update={"version": "2"}), weights_of(CARD))
+    copied = shutil.copyfile
+
+    def killed(source, target):
+        copied(source, target)
+        if str(target).endswith("weights.safetensors"):
+            os._exit(137)
+
+    monkeypatch.setattr(shutil, "copyfile", killed)
+    child = os.fork()
+    if not child:
+        import_model(newer.folder, "mine", overwrite=True)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 137
+    old = load_package("mine")
+    assert old.card.version == "1"
+    assert old.weights().keys() == weights_of(CARD).keys()
+    monkeypatch.undo()
+    monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
+    assert import_model(newer.folder, "mine", overwrite=True).card.version == "2"
+
+
+def test_names_in_a_zip_that_cannot_be_read_are_none(tmp_path):
+    (tmp_path / "a").write_bytes(b"PK\x05\x06" + bytes(18))
+    assert unzip.zip_names(tmp_path / "a") == []
+    assert unzip.zip_names(tmp_path) == []
