@@ -14,7 +14,7 @@ from medseg.io.files.atomic import atomic_path
 from medseg.io.files.writable import check_writable
 from medseg.io.read import load_scan
 from medseg.tracking.resolve import resolve_model
-from medseg.types import Geometry, Scan
+from medseg.types import Geometry, Scan, Source
 
 WRITERS = {".nii.gz": nifti.write_scan, ".nii": nifti.write_scan, ".nrrd": itk.write_scan, ".mha": itk.write_scan}
 
@@ -59,12 +59,11 @@ def crop(
     InputError
         When the scan cannot be read.
     """
-    path = Path(out)
+    path, extent = Path(out), numbers_in(size) if size is not None else _extent_of(model)
     ending = next((ending for ending in WRITERS if path.name.endswith(ending)), None)
     if ending is None:
         raise UsageError("no format has this ending", where=path, fix=f"Use one of {', '.join(WRITERS)}.")
     check_writable(path, where=f"out {path}", is_folder=False)
-    extent = numbers_in(size) if size is not None else _extent_of(model)
     read = load_scan(scan, allow_uneven=allow_uneven, allow_incomplete=allow_incomplete)
     part = crop_scan(read, numbers_in(around), extent)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +93,8 @@ def crop_scan(scan: Scan, around: tuple[float, float, float], extent: tuple[floa
     affine[:3, 3] = scan.geometry.to_world(start)
     x, y, z = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
     array = np.ascontiguousarray(scan.array[:, x, y, z])
-    return scan.with_array(array, Geometry(affine, (array.shape[1], array.shape[2], array.shape[3])))
+    grid = Geometry(affine, (array.shape[1], array.shape[2], array.shape[3]))
+    return Scan(array, grid, scan.modality, Source("array"))  # no longer the voxels of a file or series
 
 
 def _extent_of(model: str | Path | None) -> tuple[float, float, float]:

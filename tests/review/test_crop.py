@@ -41,7 +41,7 @@ def test_it_is_the_same_in_every_order_of_the_axes(permutation, flips):
 
 def test_it_ends_where_the_scan_ends():
     part = crop_scan(SCAN, (-30.0, -40.0, 10.0), (10, 10, 10))
-    assert part.geometry.shape == (5, 10, 3)
+    assert part.geometry.shape == (6, 10, 3)
     assert np.allclose(part.geometry.affine[:3, 3], [-30, -40, 10])
 
 
