@@ -43,6 +43,13 @@ def with_values_of(labels: LabelMap, table: LabelTable) -> LabelMap:
     return LabelMap(lookup[labels.array], labels.geometry, table)
 
 
+def in_use(labels: LabelMap, model: LabelTable) -> LabelMap:
+    """Return labels without the classes that neither the model has nor any voxel is of."""
+    values = {entry.value for entry in model} | set(np.unique(labels.array).tolist())
+    kept = tuple(entry for entry in labels.table if entry.value in values)
+    return LabelMap(labels.array, labels.geometry, LabelTable(kept))
+
+
 def _free(values: set[int]) -> int:
     value = next((value for value in range(1, LARGEST + 1) if value not in values), None)
     if value is None:

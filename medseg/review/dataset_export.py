@@ -23,9 +23,10 @@ from medseg.io.files.writable import output_folder
 from medseg.io.nifti import write_labels, write_scan
 from medseg.io.read import read_scan
 from medseg.models.package import ModelPackage
+from medseg.review.case_table import in_use
 from medseg.review.made_by import made_by
 from medseg.review.match import as_plain
-from medseg.review.readings import ACCEPTED, CORRECTED, verdict_of
+from medseg.review.readings import ACCEPTED, CORRECTED, labels_of, verdict_of
 from medseg.review.review_case import ReviewCase
 from medseg.review.sources import CaseSource, read_sources
 from medseg.review.store import Store, open_store
@@ -204,7 +205,7 @@ def _write(store: Store, case: ReviewCase, name: str, place: Path) -> _Written:
     found, verdict = store.scan(case.case_id), case.verdict
     assert verdict is not None
     scan = read_scan(found, allow_uneven=True, allow_incomplete=True)
-    labels = store.labels(case.case_id, verdict.revision)
+    labels = in_use(labels_of(store, case.case_id, verdict.revision), store.model_labels(case.case_id).table)
     labels.geometry.match(scan.geometry, what="the labels and the scan", where=case.case_id)
     write_scan(scan, place / IMAGES / f"{case.case_id}.nii.gz")
     write_labels(labels, place / LABELS / f"{case.case_id}.nii.gz", scan.source)

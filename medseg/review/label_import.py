@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from medseg.review.case_classes import in_case_classes
 from medseg.review.incoming import LabelsFile, find_labels
 from medseg.review.label_files import file_hash
 from medseg.review.match import Candidate, How, as_plain, match
+from medseg.review.readings import labels_of
 from medseg.review.review_case import ReviewCase, Revision
 from medseg.review.sources import CaseSource, read_sources
 from medseg.review.store import Store, check_name, open_store
@@ -167,7 +168,7 @@ def candidates_of(store: Store) -> list[Candidate]:
     for case_id, result in store.results.cases().items():
         source = sources.get(case_id, CaseSource())
         names = as_plain([case_id, *([stem(Path(source.path).name)] if source.path and not source.series_uid else [])])
-        grid = partial(_grid, store, case_id, result.labels_path)
+        grid = cache(partial(_grid, store, case_id, result.labels_path))  # read once, however many files there are
         candidates.append(Candidate(case_id, names, source.series_uid or None, grid))
     return candidates
 
@@ -186,11 +187,11 @@ def _import(
         if case_id in taken:
             raise InputError(f"another file given is of case {case_id} too", fix="Give one file for each case.")
         model = store.model_labels(case_id)
-        labels = in_case_classes(file.read(store, case_id, model.geometry), model.table, options.classes)
+        labels = in_case_classes(file.read(store, case_id, model.geometry), store.table(case_id), options.classes)
         before = store.case(case_id, options.reader)
         if not (options.blind or options.replace):
             _check_alone(before, options.reviewer)
-        same = before.newest is not None and _equal(store.labels(case_id, reader=options.reader), labels)
+        same = before.newest is not None and _equal(labels_of(store, case_id, before.revision), labels)
         revision = before.newest if same and before.newest else _save(store, file, labels, before, options, how)
         if options.accept and not (same and before.is_judged):
             who, reader = options.reviewer, options.reader

@@ -84,11 +84,16 @@ def coded(labels: LabelMap, result: CaseResult, maker: MadeBy) -> LabelMap:
     return labels
 
 
-def after(model: LabelMap, labels: LabelMap, identity: ModelIdentity, reviewer: str) -> ModelIdentity:
+def after(
+    model: LabelMap, labels: LabelMap, identity: ModelIdentity, reviewer: str, *, is_unaided: bool = False
+) -> ModelIdentity:
     """Return the identity of labels that a person may have changed: which classes were, and by whom.
 
-    Where nothing was, it is the model's, so that files of the labels are the very ones that the model's are.
+    Where nothing was, it is the model's, so that files of the labels are the very ones that the model's are. All
+    classes of labels drawn without the model's in sight are the person's.
     """
+    if is_unaided:
+        return replace(identity, reviewer=reviewer, drawn=tuple(entry.value for entry in labels.table))
     corrected: list[int] = []
     drawn: list[int] = []
     for entry in labels.table:

@@ -7,6 +7,7 @@ from functools import partial
 
 from medseg.errors import UsageError, did_you_mean
 from medseg.evaluation.readers import MODEL, Reading
+from medseg.review.case_table import with_values_of
 from medseg.review.review_case import SAVED, VERDICTS, ReviewCase
 from medseg.review.store import Store
 from medseg.types import LabelMap
@@ -51,11 +52,11 @@ def readings_of(store: Store, readers: Sequence[str], *, with_model: bool = True
             if case.model_sha256 is None or not (case.revisions or case.is_judged):
                 continue
             number = _number(case)
-            read = None if number is None else partial(store.labels, case_id, number)
+            read = None if number is None else partial(labels_of, store, case_id, number)
             found.append(Reading(name, case_id, read, verdict_of(case)))
     if with_model:
         cases = sorted({reading.case_id for reading in found})
-        found += [Reading(MODEL, case_id, partial(_model, store, case_id)) for case_id in cases]
+        found += [Reading(MODEL, case_id, partial(labels_of, store, case_id, 0)) for case_id in cases]
     return found
 
 
@@ -73,8 +74,9 @@ def not_independent(store: Store, readers: Sequence[str]) -> dict[str, list[str]
     return {name: cases for name, cases in found.items() if cases}
 
 
-def _model(store: Store, case_id: str) -> LabelMap:
-    return store.model_labels(case_id)
+def labels_of(store: Store, case_id: str, revision: int) -> LabelMap:
+    """Return a revision, 0 for the model's labels, with the values that the case has for every class now."""
+    return with_values_of(store.labels(case_id, revision), store.table(case_id))
 
 
 def _number(case: ReviewCase) -> int | None:

@@ -14,7 +14,10 @@ from medseg.errors import MedsegError, UsageError
 from medseg.io.files.writable import output_folder
 from medseg.io.formats import WRITERS, Labeled, write
 from medseg.io.read import read_scan
+from medseg.review.case_table import in_use
 from medseg.review.made_by import MadeBy, after, coded, identity_of, made_by
+from medseg.review.readings import labels_of
+from medseg.review.review_case import UNAIDED
 from medseg.review.store import Store, open_store
 from medseg.tracking.resolve import resolve_model
 from medseg.types import Scan
@@ -126,15 +129,18 @@ def _write(
     case, result = store.case(case_id, reader), store.result(case_id)
     verdict = case.verdict
     assert verdict is not None
-    model = coded(store.model_labels(case_id), result, maker)
-    labels = coded(store.labels(case_id, verdict.revision, reader), result, maker)
-    drawn_by = next((one.who for one in case.revisions if one.number == verdict.revision), verdict.who)
+    model = coded(labels_of(store, case_id, 0), result, maker)
+    labels = in_use(labels_of(store, case_id, verdict.revision), store.model_labels(case_id).table)
+    labels = coded(labels, result, maker)
+    revision = next((one for one in case.revisions if one.number == verdict.revision), None)
+    drawn_by = verdict.who if revision is None else revision.who
+    is_unaided = revision is not None and revision.origin == UNAIDED
     scan = read_scan(store.scan(case_id), allow_uneven=True, allow_incomplete=True)
     verification = Verification(verdict.who, datetime.fromisoformat(verdict.t), organization)
     item = Labeled(
         labels,
         scan.source,
-        after(model, labels, identity_of(result, maker), drawn_by),
+        after(model, labels, identity_of(result, maker), drawn_by, is_unaided=is_unaided),
         verification=replace(verification, predecessor=_predecessor(folder, result.folder, verification)),
     )
     folder.mkdir(parents=True, exist_ok=True)

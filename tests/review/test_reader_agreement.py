@@ -9,16 +9,20 @@ import numpy as np
 import pytest
 from reviewed_results import edited, make_results
 
+from medseg.engine import journal
 from medseg.engine.evaluate import evaluate
 from medseg.errors import UsageError
 from medseg.evaluation.readers import MODEL
 from medseg.io.formats import MANUAL, Labeled, write_file
+from medseg.io.label_table import write_table
+from medseg.io.nifti import write_labels
 from medseg.io.read import read_labels
 from medseg.review.adjudication import disputes
 from medseg.review.reader_agreement import agreement
 from medseg.review.readings import readings_of
 from medseg.review.store import open_store
-from medseg.types import LabelMap, Source
+from medseg.types import LabelClass, LabelMap, LabelTable, Source
+from medseg.types.run import CaseOutcome
 
 CASES = ("scan_0", "scan_1", "scan_2", "scan_3")
 
@@ -150,3 +154,20 @@ def test_one_reader_is_compared_with_the_model_and_an_unknown_one_refused(out, t
         agreement(out, tmp_path / "none", reviewers=["Bop"])
     with pytest.raises(UsageError, match="nothing was reviewed"):
         agreement(tmp_path, tmp_path / "none")
+
+
+def test_classes_are_compared_by_name_where_a_new_model_numbers_them_otherwise(tmp_path):
+    out = make_results(tmp_path, 1)
+    with open_store(out, create=True) as store:
+        first = drawn(store, "scan_0", "Ada")
+        store.save_labels("scan_0", first, who="Ada", expected=0, origin="test", reader="Ada")
+    swapped = LabelTable((LabelClass(1, "lesion"), LabelClass(300, "liver"), LabelClass(65535, "cyst")))
+    turned = np.select([first.array == 1, first.array == 300], [300, 1], first.array.astype(np.int64)).astype(np.uint16)
+    folder = out / "scan_0"
+    digest = journal.read_status(folder).content["input_sha256"]
+    write_labels(LabelMap(turned, first.geometry, swapped), folder / "labels.nii.gz")
+    write_table(swapped, folder / "labels.tsv")
+    journal.finish(folder, "key", digest, CaseOutcome("scan_0", "done", "scan_0.nii.gz", folder))
+    found = agreement(out, tmp_path / "to", n_bootstrap=100)
+    dice = {row.class_name: row.value for row in found.rows if row.metric == "dice"}
+    assert dice == {"liver": 1, "lesion": 1, "cyst": 1}

@@ -20,6 +20,7 @@ from medseg.io.formats import WRITERS
 from medseg.prepare.regrid import regrid
 from medseg.review.label_import import import_labels
 from medseg.review.results_export import export_results
+from medseg.review.review_case import UNAIDED
 from medseg.review.store import open_store
 from medseg.types import LabelMap
 
@@ -152,6 +153,16 @@ def test_the_same_verdict_again_is_the_same_report_and_a_new_one_names_it(review
     assert study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == uid
     assert report.VerifyingObserverSequence[0].VerifyingObserverName == "Bob"
     assert report.VerifyingObserverSequence[0].VerifyingOrganization == "Charité"
+
+
+def test_labels_drawn_without_the_models_in_sight_are_manual(reviewed, tmp_path):
+    out, case = reviewed
+    with open_store(out, create=True) as store:
+        labels = edited(store.model_labels(case), (10, 9, 4), 300)
+        store.save_labels(case, labels, who="Ada", expected=0, origin=UNAIDED, reader="Ada")
+        store.verdict(case, kind="accept", revision=1, who="Ada", reader="Ada")
+    export_results(out, tmp_path / "to", format="dicom-seg", reviewer="Ada")
+    assert kinds(tmp_path / "to" / case / SEG) == ["MANUAL", "MANUAL"]
 
 
 def test_only_accepted_cases_are_written(reviewed, tmp_path):

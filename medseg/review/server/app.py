@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from medseg.errors import UsageError
-from medseg.review.review_case import RevisionConflict
+from medseg.review.review_case import PAGE, UNAIDED, RevisionConflict
 from medseg.review.server.case_images import CaseImages
 from medseg.review.server.case_view import CaseView
 from medseg.review.server.messages import (
@@ -34,7 +34,6 @@ from medseg.review.server.security import Access, Guard
 from medseg.review.server.transport import largest_body, unpack
 from medseg.types import LabelMap
 
-ORIGIN = "medseg review"
 LARGEST_VERDICT = 16_384
 
 
@@ -163,7 +162,7 @@ class ReviewApp:
                     LabelMap(drawn.labels, model.geometry, table),
                     who=who,
                     expected=base,
-                    origin=ORIGIN,
+                    origin=UNAIDED if self.reading.blind_model else PAGE,
                     reader=self.reading.reader(who),
                     instances=drawn.ids,
                     seconds=seconds_worked(request.headers.get("x-seconds")),
