@@ -143,10 +143,10 @@ def measure_medseg(plans: Path, dataset: Path, steps: int, precision: str) -> di
         built = build_network("unet", channels=1, classes=classes, dimensions=3, arguments=config.network.arguments).to(
             memory_format=memory_format(3)
         )  # type: ignore[call-overload]
-        patches = Patches(cases, config.input.patch, config.sampling, seed=0)
         augmentation = Augmentation(
             config.augment, patch=config.input.patch, spacing=planned["spacing"][::-1], classes=classes, seed=0
         )
+        patches = Patches(cases, config.input.patch, config.sampling, seed=0, region_of=augmentation.region_of)
         loop = Loop(TrainingRun(data, config, Path(folder), torch.device("cpu")), built, patches, augmentation)
         ends: list[tuple[float, float, float]] = []
 

@@ -194,7 +194,7 @@ def draw_architectures(seconds: float) -> None:
             "input": {"channels": [{"name": "gray"}], "patch": [64, 64, 1]},
             "network": {"name": "unet", "dimensions": 2},
             "split": {"folds": 6},
-            "sampling": {"batch": 4, "margin": 1.0},
+            "sampling": {"batch": 4},
             "augment": {"flip": ["x", "y"], "rotation": 0.0, "scaling": 0.0},
             "ema_decay": 0.98,
             "iterations_per_epoch": 20,

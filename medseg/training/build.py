@@ -50,7 +50,6 @@ def build_loop(inputs: Inputs) -> Loop:
             load_start(network, config.start, output_rows(card, data, config.fine_tuning.classes), built)
     layout = memory_format(config.network.dimensions, network)
     network = network.to(device=run.device, memory_format=layout)  # type: ignore[call-overload]
-    patches = Patches(inputs.cases, config.input.patch, config.sampling, seed=config.seed, processes=run.processes)
     augmentation = Augmentation(
         config.augment,
         patch=config.input.patch,
@@ -58,6 +57,14 @@ def build_loop(inputs: Inputs) -> Loop:
         classes=len(data.parts) + 1,
         seed=config.seed,
         intensities=len(data.channels),
+    )
+    patches = Patches(
+        inputs.cases,
+        config.input.patch,
+        config.sampling,
+        seed=config.seed,
+        processes=run.processes,
+        region_of=augmentation.region_of,
     )
     loop = Loop(run, network, patches, augmentation)
     if loop.resumed:

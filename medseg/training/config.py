@@ -94,9 +94,6 @@ class SamplingConfig(_Strict):
         description="batches whose gradients a step sums, where memory does not hold them at once",
     )
     foreground: Fraction = Field(default=0.33, description="fraction of patches centered on a voxel of a class")
-    margin: Annotated[float, Field(ge=1.0)] = Field(
-        default=1.25, description="how much larger than the patch the region is that rotation and scaling draw on"
-    )
 
 
 class AugmentConfig(_Strict):

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from medseg.training.config import AugmentConfig
-from medseg.training.samples.spatial import PatchGrid, Spatial, apply_spatial
+from medseg.training.samples.spatial import PatchGrid, Spatial, Triple, apply_spatial, region_of
 
 AXES = {"x": 0, "y": 1, "z": 2}
 
@@ -67,6 +67,10 @@ class Augmentation:
         scans, others = images[:, : self.intensities], images[:, self.intensities or images.shape[1] :]
         scans = torch.stack([self._intensity(scan, draw) for scan, draw in zip(scans, draws, strict=True)])
         return torch.cat([scans, others], 1) if others.shape[1] else scans, labels
+
+    def region_of(self, number: int) -> Triple:
+        """Size of the region that a sample's patch draws on, by its number in the run."""
+        return region_of(self._draw_spatial(generator_of(self.seed, number, 0)), self.patch, self.spacing)
 
     def _draw_spatial(self, draw: torch.Generator) -> Spatial:
         config = self.config

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -39,7 +39,7 @@ class Batch:
 
 
 class Patches:
-    """Batches of regions, each somewhat larger than a patch, around places drawn at random.
+    """Batches of regions, each as much larger than a patch as its augmentation needs, around places drawn at random.
 
     Every case comes once before any comes again, in a new order each time. A fraction of the patches is centered on a
     voxel of a class: a class of the case drawn at random, then a voxel of it (nnU-Net's oversampling of foreground).
@@ -50,13 +50,16 @@ class Patches:
     cases : sequence of PreparedCase
         What to draw from.
     patch : tuple of int
-        The network's input, voxels along x, y, z; regions are larger by the margin, along axes of several voxels.
+        The network's input, voxels along x, y, z.
     sampling : SamplingConfig
-        Regions in a batch, margin, and fraction of patches centered on a class.
+        Regions in a batch, and fraction of patches centered on a class.
     seed : int
         Another seed draws others.
     processes : Processes
         Those that draw together, each every `count`-th batch.
+    region_of : callable, optional
+        Size of the region that a sample needs, by its number: the patch's, or larger by an even number of voxels. By
+        default the patch's. Regions of a batch are as large as the largest of them.
     """
 
     def __init__(
@@ -67,10 +70,11 @@ class Patches:
         *,
         seed: int,
         processes: Processes = ALONE,
+        region_of: Callable[[int], Triple] | None = None,
     ) -> None:
         self.cases = tuple(cases)
         self.patch = patch
-        self.region: Triple = tuple(region_size(n, sampling.margin) for n in patch)  # type: ignore[assignment]
+        self.region_of = region_of or (lambda _number: patch)
         self.foreground = sampling.foreground
         self.size = sampling.batch
         self.seed = seed
@@ -80,7 +84,9 @@ class Patches:
     def batch(self, number: int) -> Batch:
         """Batch of this process, counted from 0; the processes' batches of one number follow each other."""
         first = (number * self.processes.count + self.processes.rank) * self.size
-        samples = [self.sample(first + k) for k in range(self.size)]
+        needed = [self.region_of(first + k) for k in range(self.size)]
+        x, y, z = (max(sizes) for sizes in zip(*needed, strict=True))
+        samples = [self.sample(first + k, (x, y, z)) for k in range(self.size)]
         images = torch.from_numpy(np.stack([image for image, _ in samples]))
         labels = torch.from_numpy(np.stack([label for _, label in samples]).astype(np.int64))
         return Batch(first, images, labels, self._annotated([self._case(first + k) for k in range(self.size)]))
@@ -102,15 +108,16 @@ class Patches:
                 for future in waiting:
                     future.cancel()
 
-    def sample(self, i: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
-        """Image ``(C, *region)`` and labels ``region`` of sample i."""
+    def sample(self, i: int, region: Triple | None = None) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
+        """Image ``(C, *region)`` and labels ``region`` of sample i; by default as large as its augmentation needs."""
+        region = region or self.region_of(i)
         random = np.random.default_rng([self.seed, 1, i])
         case = self._case(i)
         center = self._center(case, random)
         start = [_patch_start(c, p, n) for c, p, n in zip(center, self.patch, case.shape, strict=True)]
-        corner = [s - (r - p) // 2 for s, r, p in zip(start, self.region, self.patch, strict=True)]
+        corner = [s - (r - p) // 2 for s, r, p in zip(start, region, self.patch, strict=True)]
         image, labels = case.open()
-        return extract(image, corner, self.region, 0.0), extract(labels[None], corner, self.region, 0)[0]
+        return extract(image, corner, region, 0.0), extract(labels[None], corner, region, 0)[0]
 
     def _case(self, i: int) -> PreparedCase:
         turn, position = divmod(i, len(self.cases))
@@ -133,11 +140,6 @@ class Patches:
 
     def _shuffled(self, turn: int) -> npt.NDArray[np.int64]:
         return np.random.default_rng([self.seed, 0, turn]).permutation(len(self.cases))
-
-
-def region_size(patch: int, margin: float) -> int:
-    """Size of the region of a patch along one axis, larger by an even number of voxels."""
-    return patch if patch == 1 else patch + 2 * int(np.ceil(patch * (margin - 1) / 2))
 
 
 def extract(array: npt.NDArray[Any], corner: Sequence[int], size: Sequence[int], fill: float) -> npt.NDArray[Any]:

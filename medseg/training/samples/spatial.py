@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+Triple = tuple[int, int, int]
+
 # Up to so many classes labels are interpolated linearly, each class's fraction by itself, which keeps outlines smooth;
 # beyond it by nearest neighbor, which needs no channel for each class.
 SMOOTH_CLASSES = 8
@@ -58,7 +60,7 @@ def apply_spatial(
     Parameters
     ----------
     images : Tensor, shape (N, C, X, Y, Z)
-        Beyond the regions lies 0.
+        At least of the size `region_of` gives; beyond lies 0.
     labels : Tensor of int64, shape (N, X, Y, Z)
         Beyond the regions lies the background. Values of `target.classes` and more are ignored voxels.
     spatial : sequence of Spatial
@@ -98,6 +100,29 @@ def apply_spatial(
     return new_images, new_labels
 
 
+def region_of(spatial: Spatial, patch: Triple, spacing: tuple[float, float, float]) -> Triple:
+    """Size of the region that a transformed patch draws on: no voxel of the patch comes from beyond it.
+
+    Larger than the patch by an even number of voxels, so that both have one center.
+    """
+    if not spatial.interpolates:
+        return patch
+    # Of the corners' voxel centers, turned, the farthest from the center along each axis.
+    reach = _voxel_matrix(spatial, spacing).abs() @ torch.tensor([(n - 1) / 2 for n in patch], dtype=torch.float64)
+    reach += torch.tensor(spatial.shift, dtype=torch.float64).abs()
+    if spatial.elastic is not None:
+        bent = spatial.elastic.abs().amax((1, 2, 3)).double()
+        reach += bent / torch.tensor(spacing, dtype=torch.float64)
+    more = [max(0, math.ceil(far - (n - 1) / 2 - 1e-6)) for n, far in zip(patch, reach.tolist(), strict=True)]
+    return patch[0] + 2 * more[0], patch[1] + 2 * more[1], patch[2] + 2 * more[2]
+
+
+def _voxel_matrix(spatial: Spatial, spacing: tuple[float, float, float]) -> Tensor:
+    """3x3 matrix from voxels of the patch, counted from its center, to those of the region they come from."""
+    mm = torch.tensor(spacing, dtype=torch.float64)
+    return torch.diag(1 / mm) @ (_rotation(spatial.angles) / spatial.zoom) @ torch.diag(mm)
+
+
 def _matrix(
     spatial: Spatial, region: Sequence[int], patch: tuple[int, int, int], spacing: tuple[float, float, float]
 ) -> Tensor:
@@ -106,9 +131,7 @@ def _matrix(
     A place of the patch, in mm from its center, is turned and shrunk back to where it comes from in the region.
     `affine_grid` runs from -1 to 1 from edge to edge and names axes last first.
     """
-    mm = torch.tensor(spacing, dtype=torch.float64)
-    turn = _rotation(spatial.angles) / spatial.zoom
-    voxels = torch.diag(1 / mm) @ turn @ torch.diag(mm)
+    voxels = _voxel_matrix(spatial, spacing)
     half_patch = torch.tensor(patch, dtype=torch.float64) / 2
     half_region = torch.tensor(list(region), dtype=torch.float64) / 2
     linear = torch.diag(1 / half_region) @ voxels @ torch.diag(half_patch)

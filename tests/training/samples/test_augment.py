@@ -3,7 +3,7 @@ import torch
 
 from medseg.training.config import AugmentConfig
 from medseg.training.samples.augment import Augmentation
-from medseg.training.samples.spatial import PatchGrid, Spatial, apply_spatial
+from medseg.training.samples.spatial import PatchGrid, Spatial, apply_spatial, region_of
 
 REGION, PATCH = (30, 26, 22), (20, 18, 16)
 ISOTROPIC = (1.0, 1.0, 1.0)
@@ -241,3 +241,45 @@ def test_color_scales_and_shifts_each_channel_by_itself():
     middle = images.mean((2, 3, 4), keepdim=True)
     rest = result - result.mean((2, 3, 4), keepdim=True)
     assert torch.allclose(rest, (images - middle) * scales[:, :, None, None, None], atol=1e-4)
+
+
+NO_INTENSITIES = dict.fromkeys(
+    ("noise", "blur", "brightness", "contrast", "low_resolution", "gamma", "gamma_inverted"), 0.0
+)
+MUCH = {"rotation": 1.0, "scaling": 1.0, "translation": 1.0, "elastic": 1.0, "elastic_mm": (1.0, 4.0)}
+
+
+@pytest.mark.parametrize(
+    ("patch", "spacing"),
+    [
+        ((16, 14, 12), ISOTROPIC),
+        ((15, 20, 6), (1.0, 1.0, 2.5)),
+        ((20, 20, 6), (0.7, 0.7, 4.0)),
+        ((24, 17, 1), ISOTROPIC),
+    ],
+)
+def test_no_voxel_of_a_patch_comes_from_beyond_its_region(patch, spacing):
+    """An image of ones, all of one class, stays that: no corner is filled with 0 and taught as background."""
+    augment = augmentation(patch, spacing, **MUCH, **NO_INTENSITIES)
+    sizes = [augment.region_of(number) for number in range(40)]
+    assert any(size > n for region in sizes for size, n in zip(region, patch, strict=True))
+    for number, region in enumerate(sizes):
+        assert all(size >= n and (size - n) % 2 == 0 for size, n in zip(region, patch, strict=True))
+        image, labels = augment(torch.ones(1, 1, *region), torch.ones(1, *region, dtype=torch.int64), number)
+        assert float(image.min()) > 1 - 1e-4
+        assert int(labels.min()) == 1
+
+
+def test_regions_are_no_larger_than_they_must_be():
+    turned = Spatial((0.0, 0.0, 45.0))
+    region = region_of(turned, (16, 16, 8), ISOTROPIC)
+    assert region == (24, 24, 8)
+    grid = PatchGrid((16, 16, 8), 2, ISOTROPIC)
+    for smaller in ((20, 24, 8), (24, 20, 8)):
+        labels = torch.ones(1, *smaller, dtype=torch.int64)
+        image, _ = apply_spatial(labels[:, None].float(), labels, [turned], grid)
+        assert float(image.min()) < 0.9
+    assert region_of(Spatial(flips=(True, True, True)), (16, 16, 8), ISOTROPIC) == (16, 16, 8)
+    assert region_of(Spatial(zoom=1.5), (16, 16, 8), ISOTROPIC) == (16, 16, 8)
+    assert region_of(Spatial(zoom=0.5), (16, 16, 1), ISOTROPIC) == (32, 32, 1)
+    assert region_of(Spatial(shift=(0.0, 2.5, 0.0)), (16, 16, 8), ISOTROPIC) == (16, 22, 8)

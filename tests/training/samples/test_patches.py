@@ -7,7 +7,7 @@ from tiny_dataset import write_prepared
 
 from medseg.training.config import SamplingConfig
 from medseg.training.distributed import ALONE, Processes
-from medseg.training.samples.patches import Patches, extract, region_size
+from medseg.training.samples.patches import Patches, extract
 
 
 @pytest.fixture
@@ -28,9 +28,13 @@ def case_of_one_voxel(folder, place):
     return write_prepared(folder, labels[None].astype(np.float32), labels)
 
 
-def draw(cases, *, patch=(8, 8, 8), seed=4, processes=ALONE, **changes):
-    sampling = SamplingConfig(**{"margin": 1.25, "foreground": 0.5, "batch": 2, **changes})
-    return Patches(cases, patch, sampling, seed=seed, processes=processes)
+def draw(cases, *, patch=(8, 8, 8), seed=4, processes=ALONE, larger=2, **changes):
+    sampling = SamplingConfig(**{"foreground": 0.5, "batch": 2, **changes})
+
+    def region_of(_number):
+        return tuple(n + larger if n > 1 else n for n in patch)
+
+    return Patches(cases, patch, sampling, seed=seed, processes=processes, region_of=region_of)
 
 
 def test_a_sample_is_a_function_of_seed_and_number(cases):
@@ -84,8 +88,8 @@ def test_forced_foreground_holds_the_class_in_its_patch(cases):
 def test_a_foreground_patch_is_centered_on_its_voxel(tmp_path, patch, inner):
     """Of an odd patch the middle; of an even one the later of the two middles, as nnU-Net has it."""
     case = case_of_one_voxel(tmp_path, (15, 12, 9))
-    for margin in (1.0, 1.5):
-        image, found = draw([case], patch=patch, margin=margin, foreground=1.0).sample(0)
+    for larger in (0, 4):
+        image, found = draw([case], patch=patch, larger=larger, foreground=1.0).sample(0)
         around = [(size - length) // 2 for size, length in zip(found.shape, patch, strict=True)]
         expected = tuple(more + middle for more, middle in zip(around, inner, strict=True))
         assert np.argwhere(found).tolist() == [list(expected)]
@@ -94,7 +98,7 @@ def test_a_foreground_patch_is_centered_on_its_voxel(tmp_path, patch, inner):
 
 @pytest.mark.parametrize(("place", "inner"), [((1, 0, 2), (1, 0, 2)), ((29, 24, 18), (7, 7, 6))])
 def test_a_foreground_patch_at_the_edge_stays_inside(tmp_path, place, inner):
-    _, found = draw([case_of_one_voxel(tmp_path, place)], margin=1.0, foreground=1.0).sample(0)
+    _, found = draw([case_of_one_voxel(tmp_path, place)], larger=0, foreground=1.0).sample(0)
     assert np.argwhere(found).tolist() == [list(inner)]
 
 
@@ -104,10 +108,16 @@ def test_an_error_in_the_reading_thread_reaches_the_caller(cases):
         list(draw(cases).batches(0, 3))
 
 
-def test_flat_patches_have_no_margin():
-    assert region_size(1, 1.5) == 1
-    assert region_size(40, 1.25) == 50
-    assert (region_size(7, 1.25) - 7) % 2 == 0
+def test_regions_of_a_batch_are_as_large_as_the_largest(cases):
+    sizes = {0: (8, 8, 8), 1: (10, 8, 14), 2: (12, 8, 8), 3: (8, 8, 8)}
+    patches = Patches(cases, (8, 8, 8), SamplingConfig(batch=2), seed=4, region_of=sizes.__getitem__)
+    plain = Patches(cases, (8, 8, 8), SamplingConfig(batch=2), seed=4)
+    for number, size in enumerate([(10, 8, 14), (12, 8, 8)]):
+        batch = patches.batch(number)
+        assert batch.labels.shape == (2, *size)
+        inner = tuple(slice((n - 8) // 2, (n - 8) // 2 + 8) for n in size)
+        assert batch.images[(..., *inner)].equal(plain.batch(number).images)
+        assert batch.labels[(..., *inner)].equal(plain.batch(number).labels)
 
 
 @given(*(st.tuples(*[st.integers(first, last)] * 3) for first, last in ((-9, 9), (1, 9), (1, 6))))
