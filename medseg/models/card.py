@@ -130,6 +130,10 @@ class TrainingCard(_Strict):
     untrained: tuple[str, ...] = Field(
         default=(), description="classes that no training case has: the model cannot find them, and no Dice is given"
     )
+    run: str | None = Field(default=None, description="MLflow's id of the run that trained the model; null: not known")
+    parent: str = Field(
+        default="", description="name, version and hash of the package whose weights these started from; empty: none"
+    )
     annotated: dict[str, int] = Field(
         default={},
         description="class name to the number of cases that annotate it, for classes that not all of them do; in the "

@@ -23,6 +23,11 @@ def tracking_uri(workspace: Path) -> str:
     return f"sqlite:///{database.as_posix()}"
 
 
+def is_remote(uri: str) -> bool:
+    """Whether what is recorded at an address leaves this machine's files."""
+    return (uri.partition(":")[0] not in ("sqlite", "file") and "://" in uri) or uri.startswith("databricks")
+
+
 def silence() -> None:
     """Keep MLflow from calling home and from writing a line for each migration of its database."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -8,6 +8,8 @@ from pathlib import Path
 from medseg.errors import UsageError
 from medseg.io.files.temporary import temporary_folder
 from medseg.models.package import ModelPackage
+from medseg.models.public_copy import public_copy
+from medseg.tracking.client import is_remote
 from medseg.tracking.registered import Registry, registry_folder
 
 CHAMPION = "champion"
@@ -38,6 +40,9 @@ set_model(Package())
 def register(package: ModelPackage, name: str | None = None, *, alias: str = CHAMPION) -> str:
     """Register a package, whose hashes are checked first, as the next version of a model, and give that the alias.
 
+    The version belongs to the run that trained the package where this MLflow knows it, and names it otherwise. To a
+    server goes a copy without names of cases and folders.
+
     Returns the address under which it is found, ``models:/NAME@alias``; the name is by default the package's own.
     """
     name = name or package.card.name
@@ -48,9 +53,19 @@ def register(package: ModelPackage, name: str | None = None, *, alias: str = CHA
             )
     package.weights()
     dice = package.card.mean_dice
-    tags = {"verb": "register", "sha256": package.hash, **({} if dice is None else {"mean_dice": f"{dice:.4f}"})}
+    training = package.card.training
     with temporary_folder() as folder:
         code = Path(folder) / "package_model.py"
         code.write_text(CODE, encoding="utf-8")
-        Registry(registry_folder()).register(package, name, alias=alias, code=code, tags=tags)
+        registry = Registry(registry_folder())
+        if is_remote(registry.uri):
+            package = public_copy(package, Path(folder) / "package")
+        tags = {
+            "verb": "register",
+            "sha256": package.hash,
+            **({} if dice is None else {"mean_dice": f"{dice:.4f}"}),
+            **({} if training.run is None else {"training_run": training.run}),
+            **({} if not training.parent else {"parent_model": training.parent}),
+        }
+        registry.register(package, name, alias=alias, code=code, tags=tags)
     return f"models:/{name}@{alias}"

@@ -63,12 +63,19 @@ class Registry:
     def register(self, package: ModelPackage, name: str, *, alias: str, code: Path, tags: Mapping[str, str]) -> str:
         """Add a version of a model, give it the alias, and return its number.
 
-        The model is logged from code: MLflow keeps the file `code` and the package folder, and nothing is pickled.
+        The model is logged from code: MLflow keeps the file `code` and the package folder, and nothing is pickled. It
+        becomes an artifact of the run that trained it, or where that is not known here of a run of its own.
         """
         from mlflow.exceptions import MlflowException
         from mlflow.pyfunc import save_model
 
-        tracker = Tracker(self._workspace, name=f"register {name}", parameters={}, tags=dict(tags))
+        trained = package.card.training.run
+        own = None
+        if trained is None or not self._knows(trained):
+            own = Tracker(self._workspace, name=f"register {name}", parameters={}, tags=dict(tags))
+        run_id = trained if own is None else own.run_id
+        # A run's own artifacts have a folder `model` already.
+        place = "model" if own is not None else f"registered/{package.hash[:12]}"
         try:
             with temporary_folder() as folder:
                 saved = Path(folder) / "model"
@@ -80,19 +87,32 @@ class Registry:
                     artifacts={"package": str(package.folder)},
                     pip_requirements=["medseg"],
                 )
-                self._client.log_artifacts(tracker.run_id, str(saved), "model")
+                self._client.log_artifacts(run_id, str(saved), place)
             if not self._client.search_registered_models(f"name='{name}'"):
                 self._client.create_registered_model(name)
-            source = f"{self._client.get_run(tracker.run_id).info.artifact_uri}/model"
+            source = f"{self._client.get_run(run_id).info.artifact_uri}/{place}"
             version = self._client.create_model_version(
-                name, source, tracker.run_id, tags=dict(tags), description=package.card.title
+                name, source, run_id, tags=dict(tags), description=package.card.title
             )
             self._client.set_registered_model_alias(name, alias, version.version)
         except MlflowException as error:
-            tracker.end("FAILED")
+            if own is not None:
+                own.end("FAILED")
             raise InputError(f"MLflow could not register the model ({first_line(error)})", where=self.uri) from error
-        tracker.end()
+        if own is not None:
+            own.end()
         return str(version.version)
+
+    def _knows(self, run_id: str) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code not in ABSENT:
+                raise InputError(f"MLflow could not be asked ({first_line(error)})", where=self.uri) from error
+            return False
+        return True
 
     def find(self, name: str, *, alias: str | None = None, version: str | None = None) -> tuple[str, str]:
         """Version and source of the model with an alias or a version number."""

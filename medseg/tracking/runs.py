@@ -71,6 +71,15 @@ class _Run:
         except (MlflowException, OSError) as error:
             log.warning("MLflow did not keep the file %s: %s", file.name, first_line(error))
 
+    def keep_folder(self, folder: Path) -> None:
+        """Copy all that a folder holds to the run's artifacts, under the same names."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.log_artifacts(self.run_id, str(folder))
+        except (MlflowException, OSError) as error:
+            log.warning("MLflow did not keep what the run made: %s", first_line(error))
+
 
 class OpenRun(_Run):
     """A run that others have started and will end, to which figures are added."""

@@ -32,8 +32,8 @@ AXES = {"x": 0, "y": 1, "z": 2}
 NOTICE = "Research use only; not a medical device."
 
 
-def build_card(inputs: Inputs, seconds: float, steps: int) -> ModelCard:
-    """Card of a model trained for so many seconds and steps, its validation left open."""
+def build_card(inputs: Inputs, seconds: float, steps: int, run_id: str | None = None) -> ModelCard:
+    """Card of a model trained for so many seconds and steps, its validation left open; `run_id` is MLflow's."""
     data, config, cases = inputs.run.dataset, inputs.run.config, inputs.cases
     start = None if config.start is None else resolve_model(config.start)
     classes = tuple(_class(c, config.classes.get(c.name), data) for c in data.table)
@@ -62,6 +62,8 @@ def build_card(inputs: Inputs, seconds: float, steps: int) -> ModelCard:
             trained_on=_trained_on(cases, start),
             untrained=untrained,
             border_mm=config.border_mm,
+            run=run_id,
+            parent="" if start is None else str(start.identity),
             annotated=annotated_counts(inputs.run, {case.case_id for case in cases}),
         ),
         limits=(

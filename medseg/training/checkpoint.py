@@ -14,7 +14,18 @@ from medseg.training.config import TrainConfig
 
 FORMAT = 1
 # What may be changed between two parts of one run, because no weight depends on it.
-MAY_CHANGE = {"checkpoint_every", "tracking", "name", "title", "data", "license", "limits", "version", "post"}
+MAY_CHANGE = {
+    "checkpoint_every",
+    "tracking",
+    "tracking_figures",
+    "name",
+    "title",
+    "data",
+    "license",
+    "limits",
+    "version",
+    "post",
+}
 # What may grow.
 BOUNDS = {"time_budget", "epochs"}
 

@@ -247,6 +247,9 @@ class TrainConfig(_Strict):
         description="auto is bf16 where the CPU multiplies it in hardware, fp16 on older GPUs, fp32 elsewhere",
     )
     tracking: bool = Field(default=True, description="record the run with MLflow")
+    tracking_figures: bool = Field(
+        default=False, description="record figures of the worst cases too; they show patients, wherever MLflow is"
+    )
     seed: int = Field(default=0, description="seed of everything drawn at random")
 
     @model_validator(mode="after")

@@ -67,6 +67,7 @@ def _ensemble(run: TrainingRun, folds: Sequence[Path]) -> ModelPackage:
             "command": run.command,
             "duration": f"{len(folds)} models, each on the cases of the other folds; the first: {own.duration}",
             "held_out": (),
+            "run": None,
             "trained_on": tuple(sorted({case for card in cards for case in card.training.trained_on})),
         }
     )

@@ -12,11 +12,11 @@ from types import TracebackType
 
 from medseg.errors import Interrupted
 from medseg.io.files.atomic import write_text
-from medseg.io.files.temporary import temporary_folder
 from medseg.models.package import ModelPackage
 from medseg.pace import as_clock
 from medseg.tracking.runs import Tracker
 from medseg.training.loop import EpochRecord, Loop
+from medseg.training.run_artifacts import keep_artifacts, parent_tags, public_config
 from medseg.training.run_report import Measured, write_run_report
 from medseg.training.samples.inputs import Inputs
 from medseg.training.selection.validate import mean_dice
@@ -94,14 +94,7 @@ class RunRecord:
                 by_class, overall = mean_dice(results)
                 named = {f"{kind}.{name}": value for name, value in by_class.items()}
                 self.tracker.log({**named, f"{kind}.mean": overall}, last)
-        # By their rank: a case's name may be a file's, and a file's a patient's.
-        with temporary_folder() as folder:
-            for rank, (_, _, figure) in enumerate(measured.figures, start=1):
-                file = Path(folder) / f"worst-{rank}.png"
-                file.write_bytes(figure)
-                self.tracker.keep(file, "validation")
-        self.tracker.keep(self.out / "config.yaml")
-        self.tracker.keep(package.folder / "model.yaml", "model")
+        keep_artifacts(self.tracker, self.inputs, package, measured, self.history.rows, method=method)
         self.tracker.end()
 
 
@@ -110,7 +103,7 @@ def _track(inputs: Inputs, loop: Loop) -> Tracker:
     tracker = Tracker(
         inputs.run.out,
         name=f"train {inputs.run.name}",
-        parameters=config.as_parameters(),
+        parameters=public_config(config).as_parameters(),
         tags={
             "verb": "train",
             "dataset": data.name,
@@ -119,6 +112,7 @@ def _track(inputs: Inputs, loop: Loop) -> Tracker:
             "cases": str(len(split.train)),
             "device": str(loop.device),
             "step_method": str(loop.stepper.method),
+            **parent_tags(config),
             **versions(),
         },
         run_id=loop.extra.get("run_id"),

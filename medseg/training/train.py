@@ -95,7 +95,7 @@ def train_model(run: TrainingRun) -> ModelPackage:
 
 def _packed(inputs: Inputs, loop: Loop) -> ModelPackage:
     folder = inputs.run.out / "model"
-    card = build_card(inputs, loop.elapsed, loop.step)
+    card = build_card(inputs, loop.elapsed, loop.step, loop.extra.get("run_id"))
     if inputs.low_resolution is not None:
         card = inputs.low_resolution.embed(card, folder, inputs.split.validation)
     return write_package(folder, card, loop.ema.state)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from medseg.evaluation.files.label_files import plain_name
 from medseg.evaluation.files.pairing import CasePair
+from medseg.io.files.patient_names import hidden_name
 
 log = logging.getLogger("medseg.evaluate")
 
@@ -24,7 +25,7 @@ def with_training(pairs: Sequence[CasePair], predictions: Path) -> tuple[CasePai
     Cases are recognized by name. Nothing changes where none was trained on, or that is not known.
     """
     known = {plain_name(name) for name in _trained_on(predictions)}
-    trained = {pair.case_id for pair in pairs if known & {plain_name(name) for name in _names(pair)}}
+    trained = {pair.case_id for pair in pairs if known & {n for name in _names(pair) for n in _known_as(name)}}
     if not trained:
         return tuple(pairs)
     log.warning(
@@ -40,6 +41,11 @@ def with_training(pairs: Sequence[CasePair], predictions: Path) -> tuple[CasePai
         )
         for pair in pairs
     )
+
+
+def _known_as(name: str) -> tuple[str, str]:
+    """A name as a card has it, or as one has it that was registered with a server, without names."""
+    return plain_name(name), plain_name(hidden_name(name))
 
 
 def _names(pair: CasePair) -> tuple[str, ...]:

@@ -33,11 +33,13 @@ SHORTEST = 2  # letters of a word that may be part of a name
 
 def public_name(stem: str) -> str:
     """Return a name without suffix, or where it looks like a patient's a hash of it, the same wherever it comes up."""
-    if not names_a_patient(stem):
-        return stem
-    return (
-        f"file-{hashlib.sha256(unicodedata.normalize('NFC', stem).encode('utf-8', 'surrogatepass')).hexdigest()[:10]}"
-    )
+    return hidden_name(stem) if names_a_patient(stem) else stem
+
+
+def hidden_name(stem: str) -> str:
+    """Return a hash of a name without suffix, the same wherever it comes up."""
+    plain = unicodedata.normalize("NFC", stem).encode("utf-8", "surrogatepass")
+    return f"file-{hashlib.sha256(plain).hexdigest()[:10]}"
 
 
 def names_a_patient(stem: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,12 @@ class WorstCases:
         stream = io.BytesIO()
         draw_planes(turned, _most_wrong(turned), size=300).save(stream, "PNG", optimize=True)
         self._kept = sorted([*self._kept, (mean, case_id, stream.getvalue())])[: self.most]
+
+    def renamed(self, names: Mapping[str, str]) -> WorstCases:
+        """Return the same figures with other names of their cases."""
+        other = WorstCases(self.most)
+        other._kept = [(mean, names[case_id], figure) for mean, case_id, figure in self._kept]
+        return other
 
     @property
     def figures(self) -> list[tuple[str, float, bytes]]:
