@@ -29,8 +29,8 @@ WRITE = {"X-Medseg": "1"}
 class Client:
     """A client with the key."""
 
-    def __init__(self, port: int, store: Store) -> None:
-        self.at, self.store, self.port = f"http://127.0.0.1:{port}", store, port
+    def __init__(self, port: int, store: Store, access: Access) -> None:
+        self.at, self.store, self.port, self.access = f"http://127.0.0.1:{port}", store, port, access
         self.session = requests.Session()
         self.session.cookies.set(f"medseg_key_{port}", KEY)
 
@@ -80,7 +80,7 @@ def serving(
         while not server.started:
             time.sleep(0.01)
         try:
-            yield Client(port, store)
+            yield Client(port, store, access)
         finally:
             server.should_exit = True
             thread.join()

@@ -41,6 +41,8 @@ def status(
     log = logging.getLogger("medseg.review")
     counts = ", ".join(f"{count} {state}" for state, count in found.counts.items() if count)
     log.info("%d of %d judged: %s; %d corrected", found.judged, len(found.cases), counts, found.corrected)
+    if len(found.readers) > 1:
+        log.info("%s", ", ".join(f"{who} judged {count}" for who, count in found.readers.items()))
     if found.sample is not None:
         log.info("%s", _sentence(found))
     return 0
@@ -64,6 +66,7 @@ def _as_json(found: ReviewStatus) -> dict[str, Any]:
         "counts": found.counts,
         "corrected": found.corrected,
         "reasons": found.reasons,
+        "readers": found.readers,
         "sample": None
         if sample is None
         else {

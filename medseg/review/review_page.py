@@ -128,11 +128,11 @@ def review(
             )
             server = uvicorn.Server(config)
             shown = names[0] if names else host
-            address = f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}/"
-            address += "" if trust_header is not None else f"?key={key}"
-            (announce or _print)(address)
+            page = f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}/"
+            (announce or _print)(page if trust_header is not None else f"{page}?key={key}")
             if not no_browser:
-                threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+                own = page if trust_header is not None else f"{page}?key={access.key_for_browser()}"
+                threading.Thread(target=webbrowser.open, args=(own,), daemon=True).start()
             with stop_when_idle(server, access, seconds_of(idle)):
                 server.run(sockets=[opened])
         return status_of(store)

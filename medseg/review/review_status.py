@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.config.arguments import check_arguments
-from medseg.review.review_case import ReviewCase, State
+from medseg.review.events import Event
+from medseg.review.review_case import ReviewCase, State, Verdict, verdict
 from medseg.review.sample import ErrorRate, error_rate, newest_sample
 from medseg.review.store import Store, open_store
 
@@ -18,6 +19,7 @@ class ReviewStatus:
     """Where a review stands."""
 
     cases: Mapping[str, ReviewCase]
+    verdicts: tuple[Verdict, ...]  # the last of every reader on every case, blinded readings among them
     sample: ErrorRate | None  # of the sample drawn last
     events: int
     head: str  # hash of the newest event
@@ -43,6 +45,11 @@ class ReviewStatus:
         return sum(case.is_corrected for case in self.cases.values())
 
     @property
+    def readers(self) -> dict[str, int]:
+        """Readers, and the number of cases each has accepted or rejected and not taken back."""
+        return dict(sorted(Counter(given.who for given in self.verdicts).items()))
+
+    @property
     def reasons(self) -> dict[str, int]:
         """Why cases are rejected, and how many for each reason, the commonest first."""
         given = (case.verdict for case in self.cases.values() if case.state == "rejected")
@@ -52,7 +59,16 @@ class ReviewStatus:
 def status_of(store: Store) -> ReviewStatus:
     """Return where an open review stands."""
     cases, sample, head = store.all_cases(), newest_sample(store), store.log.head
-    return ReviewStatus(cases, None if sample is None else error_rate(sample, cases), *head)
+    return ReviewStatus(cases, _verdicts(store), None if sample is None else error_rate(sample, cases), *head)
+
+
+def _verdicts(store: Store) -> tuple[Verdict, ...]:
+    """The last verdict of every reader on every case, those taken back excepted."""
+    given: dict[tuple[str, str], list[Event]] = {}
+    for event in store.events():
+        if event.case_id:
+            given.setdefault((event.case_id, event.who), []).append(event)
+    return tuple(found for events in given.values() if (found := verdict(events)) is not None)
 
 
 @check_arguments

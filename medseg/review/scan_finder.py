@@ -34,6 +34,7 @@ class ScanFinder:
         self._places = _places(results / "sources.csv")
         self._known: dict[str, tuple[FoundScan, Mark]] = {}  # by input_sha256, as the files were when they were hashed
         self._all: tuple[FoundScan, ...] | None = None
+        self._ids: frozenset[str] | None = None
 
     def find(self, case_id: str, input_sha256: str) -> FoundScan:
         """Return a case's scan; its bytes are those that the labels were made of.
@@ -67,7 +68,7 @@ class ScanFinder:
 
     def is_likely(self, case_id: str) -> bool:
         """Whether something has the case's name or place; its content is looked at when the case is opened."""
-        return any(True for _ in self._near(case_id)) or any(found.case_id == case_id for found in self._found_below())
+        return any(True for _ in self._near(case_id)) or case_id in self._ids_below()
 
     def _near(self, case_id: str) -> Iterator[Path]:
         place = self._places.get(case_id)
@@ -75,6 +76,11 @@ class ScanFinder:
             near = root / str(place) if root.is_dir() else root.with_name(str(place))
             if near.exists() and near != root.parent:
                 yield near
+
+    def _ids_below(self) -> frozenset[str]:
+        if self._ids is None:
+            self._ids = frozenset(found.case_id for found in self._found_below())
+        return self._ids
 
     def _found_below(self) -> tuple[FoundScan, ...]:
         if self._all is None:

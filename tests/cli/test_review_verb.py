@@ -97,6 +97,7 @@ def test_the_status_says_how_many_are_judged_and_what_a_sample_tells(tmp_path: P
     printed = capsys.readouterr()
     assert "scan_3\trejected\t0\tBen\tmissed" in printed.out.splitlines()
     assert "4 of 4 judged: 3 accepted, 1 rejected; 0 corrected" in printed.err
+    assert "Ada judged 3, Ben judged 1" in printed.err
     assert re.search(r"random sample of 2 of 4: \d of 2 wrong, \d+\.0% \(95% interval", printed.err)
     assert run(["review", "status", str(out), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -30,7 +30,7 @@ from medseg.review.server.messages import (
 )
 from medseg.review.server.page_files import INDEX, page_files
 from medseg.review.server.reading import Reading
-from medseg.review.server.security import Access, Guard
+from medseg.review.server.security import Access, Guard, named
 from medseg.review.server.transport import largest_body, unpack
 from medseg.types import LabelMap
 
@@ -69,8 +69,10 @@ class ReviewApp:
     async def page(self, request: Request) -> Response:
         """Swap the key of the printed address for a cookie; give the page to whoever has it."""
         if "key" in request.query_params:
+            if self.access.trust_header is None and not self.access.opens(request.query_params["key"]):
+                return PlainTextResponse("Open the address that medseg printed; it holds the key.", 401)
             answer = RedirectResponse("/", 303)
-            if self.access.has_key(request.query_params["key"]):
+            if self.access.trust_header is None:
                 secure = self.access.scheme == "https"
                 answer.set_cookie(
                     self.access.cookie, self.access.key, httponly=True, samesite="strict", path="/", secure=secure
@@ -203,7 +205,7 @@ class ReviewApp:
     def _who(self, request: Request) -> str:
         """The reader: whom a trusted proxy names, or whoever started the server."""
         if self.access.trust_header is not None:
-            return request.headers[self.access.trust_header]
+            return named(request.headers[self.access.trust_header])
         return self.reading.reviewer
 
     async def _known(self, request: Request) -> str:

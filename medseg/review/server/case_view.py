@@ -11,6 +11,7 @@ from typing import Any
 
 from medseg.review.events import Event
 from medseg.review.model_card import model_summary
+from medseg.review.results import CaseResult
 from medseg.review.review_case import REASONS, ReviewCase, Verdict, seen_by
 from medseg.review.server.case_images import CaseImages
 from medseg.review.server.reading import Reading
@@ -31,10 +32,10 @@ class CaseView:
     def worklist(self, who: str) -> dict[str, Any]:
         """Return the cases in order, and how the reading is done."""
         reading = self.reading
-        cases = reading.worklist(who)
+        cases, results = reading.worklist(who), reading.store.results.cases()
         finder = reading.store.finder
         return {
-            "cases": [self._row(case) for case in cases],
+            "cases": [self._row(case, results[case.case_id]) for case in cases if case.case_id in results],
             "judged": sum(case.is_judged for case in cases),
             "reasons": REASONS,
             "reviewer": who,
@@ -52,7 +53,7 @@ class CaseView:
         order, geometry = nearest_ras(image.geometry), image.geometry
         rows = self.images.rows(case_id)
         return {
-            **self._row(case),
+            **self._row(case, result),
             "model_sha256": case.model_sha256,
             # Axis i of what is sent is axis axes[i] of the scan's own file, backwards where flipped[i].
             "axes": order.permutation,
@@ -73,9 +74,8 @@ class CaseView:
             "events": [self._event(event) for event in self._visible(store.events(case_id), who)],
         }
 
-    def _row(self, case: ReviewCase) -> dict[str, Any]:
-        hidden = self.reading.blind_model
-        has_thumbnail = "preview.png" in self.reading.store.result(case.case_id).content["outputs"]
+    def _row(self, case: ReviewCase, result: CaseResult) -> dict[str, Any]:
+        hidden, has_thumbnail = self.reading.blind_model, "preview.png" in result.content["outputs"]
         return {
             "case_id": case.case_id,
             "state": case.state,

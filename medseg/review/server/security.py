@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import re
+import secrets
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 WRITE_HEADER = "x-medseg"
 LEFT_OPEN = re.compile(r"/api/case/[^/]+")
+ONCE_SECONDS = 60
 SAFE_METHODS = ("GET", "HEAD")
 HEADERS = {
     "content-security-policy": (
@@ -52,6 +54,8 @@ class Access:
     hosts: frozenset[str]  # with port, as a browser sends them
     scheme: str = "http"
     trust_header: str | None = None  # of a proxy that has checked who it is; in place of the key
+    once: str | None = None  # a key that opens the page a single time, for a command line that others may see
+    once_until: float = 0.0
     last_request: float = field(default_factory=time.monotonic)  # of somebody at work
 
     @property
@@ -63,6 +67,23 @@ class Access:
     def origins(self) -> frozenset[str]:
         """The page's own origins."""
         return frozenset(f"{self.scheme}://{host}" for host in self.hosts)
+
+    def key_for_browser(self) -> str:
+        """Return a key that opens the page once, soon."""
+        self.once, self.once_until = secrets.token_urlsafe(24), time.monotonic() + ONCE_SECONDS
+        return self.once
+
+    def opens(self, given: str | None) -> bool:
+        """Whether a key in an address opens the page; one that does so once is used up."""
+        if self.has_key(given):
+            return True
+        once, self.once = self.once, None
+        if once is None or time.monotonic() > self.once_until:
+            return False
+        if hmac.compare_digest((given or "").encode(), once.encode()):
+            return True
+        self.once = once
+        return False
 
     def has_key(self, given: str | None) -> bool:
         """Whether this is the key; in the same time whatever is given."""
@@ -111,19 +132,25 @@ class Guard:
             return 403, "Another site asks."
         if self.access.trust_header is not None:
             names = headers.getlist(self.access.trust_header)
-            if len(names) != 1 or not _is_name(names[0]):
+            if len(names) != 1 or not _is_name(named(names[0])):
                 return 401, "The proxy in front of this server did not say who you are."
-        elif not self.access.has_key(request.cookies.get(self.access.cookie)) and not self._brings_key(request):
+        elif not self.access.has_key(request.cookies.get(self.access.cookie)) and not self._asks_for_cookie(request):
             return 401, "Open the address that medseg printed; it holds the key."
         if request.method not in SAFE_METHODS and headers.get(WRITE_HEADER) != "1":
             return 403, "A write needs the header X-Medseg: 1."
         return None
 
-    def _brings_key(self, request: Request) -> bool:
-        """Whether this is the printed address, which the key is swapped for a cookie at."""
-        return (
-            request.url.path == "/" and request.method == "GET" and self.access.has_key(request.query_params.get("key"))
-        )
+    def _asks_for_cookie(self, request: Request) -> bool:
+        """Whether this is the printed address, at which a key is swapped for a cookie: the page looks at the key."""
+        return request.url.path == "/" and request.method == "GET" and "key" in request.query_params
+
+
+def named(header: str) -> str:
+    """Return the name in a header: proxies send UTF-8, and HTTP reads headers as Latin-1."""
+    try:
+        return header.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return header
 
 
 def _is_name(name: str) -> bool:

@@ -215,6 +215,28 @@ def test_the_key_is_swapped_for_a_cookie_that_scripts_cannot_read(client: Client
     assert "samesite=strict" in cookie
 
 
+def test_a_browser_is_opened_with_a_key_that_opens_once(out) -> None:
+    with serving(out) as client:
+        once = client.access.key_for_browser()
+        for wrong in ("guess", ""):
+            assert requests.get(f"{client.at}/?key={wrong}", timeout=30, allow_redirects=False).status_code == 401
+        first = requests.get(f"{client.at}/?key={once}", timeout=30, allow_redirects=False)
+        assert first.status_code == 303
+        assert first.cookies[f"medseg_key_{client.port}"] == KEY
+        assert requests.get(f"{client.at}/?key={once}", timeout=30, allow_redirects=False).status_code == 401
+        late = client.access.key_for_browser()
+        client.access.once_until = 0
+        assert requests.get(f"{client.at}/?key={late}", timeout=30, allow_redirects=False).status_code == 401
+        assert requests.get(f"{client.at}/?key={KEY}", timeout=30, allow_redirects=False).status_code == 303
+        assert requests.get(f"{client.at}/api/worklist?key={KEY}", timeout=30).status_code == 401
+
+
+def test_a_case_whose_scan_is_not_there_is_named(out) -> None:
+    (out.parent / f"scans/{CASE}.nii.gz").unlink()
+    with serving(out) as client:
+        assert client.get("worklist").json()["missing"] == [CASE]
+
+
 def test_every_answer_forbids_what_a_page_needs_not(client: Client) -> None:
     for answer in (client.get("worklist"), client.get("case/nobody"), requests.get(client.at, timeout=30)):
         policy = answer.headers["content-security-policy"]
@@ -355,17 +377,17 @@ def test_a_proxy_names_the_reader_where_it_is_trusted(out) -> None:
     with serving(out, trust_header="X-Remote-User") as client:
         bare = requests.get(f"{client.at}/api/worklist", timeout=30)
         assert bare.status_code == 401
-        named = {"X-Remote-User": "Dr. B", **WRITE}
+        named = {"X-Remote-User": "Dr. Bär".encode(), **WRITE}
         found = requests.get(f"{client.at}/api/worklist", headers=named, timeout=30).json()
-        assert found["reviewer"] == "Dr. B"
+        assert found["reviewer"] == "Dr. Bär"
         address = f"{client.at}/api/case/{CASE}/verdict"
         requests.post(address, json={"kind": "accept", "revision": 0}, headers=named, timeout=30)
-        assert client.store.events()[-1].who == "Dr. B"
+        assert client.store.events()[-1].who == "Dr. Bär"
         # Two at once are told of each other.
         requests.get(f"{client.at}/api/case/{CASE}", headers=named, timeout=30)
         other = {"X-Remote-User": "Dr. C"}
         case = requests.get(f"{client.at}/api/case/{CASE}?prefetch", headers=other, timeout=30).json()
-        assert case["elsewhere"] == "Dr. B"
+        assert case["elsewhere"] == "Dr. Bär"
     with serving(out) as client:  # a header that nobody asked to trust is nothing
         assert client.get("worklist", headers={"X-Remote-User": "Eve"}).json()["reviewer"] == "Ada"
 
