@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-lowest lint coverage test-slow test-peers mutants audit bench docs setup
+.PHONY: fuzz demo test test-lowest lint coverage test-slow test-peers mutants audit bench docs setup
 
 setup:
 	@$(PYTHON) bootstrap.py
@@ -17,6 +17,9 @@ test-lowest:  ## the fast tests with the lowest versions that pyproject.toml all
 	@.venv-lowest/bin/python -m pip install --quiet "uv>=0.9"
 	@.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e ".[dev]"
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2 --dist loadfile --ignore tests/test_third_party.py
+
+fuzz: setup  ## 10,000 damaged files of every kind through every reader and verb; what fails is kept in fuzz-failures
+	$(BIN)/python tests/fuzz/run.py --count 10000
 
 audit: setup  ## the known vulnerabilities of what is installed, without those accepted in tests/accepted_vulnerabilities.txt
 	@$(BIN)/python -m pip install --quiet "pip-audit>=2.10"

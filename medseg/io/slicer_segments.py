@@ -15,6 +15,7 @@ from medseg.types.labels import PALETTE, Code, LabelClass, LabelMap, LabelTable,
 TERMINOLOGY = "TerminologyEntry"
 CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 # What Slicer itself writes where nothing is known of a segment.
+SHORT_STRING, LONG_STRING = 16, 64  # characters that DICOM has for values and for meanings
 TISSUE = Code("85756007", "SCT", "Tissue")
 
 
@@ -118,7 +119,9 @@ def _codes(tags: str) -> tuple[Code | None, Code | None]:
     codes: list[Code | None] = []
     for part in [*parts[1:3], "", ""][:2]:
         scheme, value, meaning = [*part.split("^"), "", "", ""][:3]
-        codes.append(Code(value, scheme, meaning) if value else None)
+        # What DICOM has no room for is no code of its own; meanings are for people, and may be cut.
+        is_code = 0 < len(value) <= SHORT_STRING and 0 < len(scheme) <= SHORT_STRING
+        codes.append(Code(value, scheme, meaning[:LONG_STRING] or value) if is_code else None)
     # Slicer's own code for what has none.
     return (None, None) if codes == [TISSUE, TISSUE] else (codes[0], codes[1])
 

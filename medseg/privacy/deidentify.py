@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -186,10 +187,23 @@ def _read(path: Path) -> Dataset | None:
     return dataset
 
 
+@contextmanager
+def _within_the_rules() -> Iterator[None]:
+    """Turn whatever pydicom raises of a header that breaks DICOM's rules into one reason to skip it."""
+    try:
+        yield
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise _Rejected(
+            f"the object breaks DICOM's rules in a way that leaves it unclear what it holds ({type(error).__name__})",
+            fix="Omit it, or correct it first.",
+        ) from error
+
+
 @lenient()
 def _write(dataset: Dataset, out: Path, cleaning: Cleaning, allow_burned_in: bool, written: Collection[Path]) -> Path:
     kind = dataset.SOPClassUID
-    uncertainty = uncertainty_about_pixels(dataset)
+    with _within_the_rules():
+        uncertainty = uncertainty_about_pixels(dataset)
     if uncertainty is not None and not allow_burned_in:
         raise _Rejected(uncertainty, fix=LOOK)
     if uncertainty is None and kind not in TOMOGRAPHY | MAPS | DOCUMENTS:
@@ -197,15 +211,10 @@ def _write(dataset: Dataset, out: Path, cleaning: Cleaning, allow_burned_in: boo
             f"objects of its kind ({kind.name}) are not known to be clean afterwards",
             fix="Share what is of another kind, or ask for support of this one.",
         )
-    try:
+    with _within_the_rules():
         words = deidentify(dataset, cleaning)
         buffer = BytesIO()
         pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
-    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise _Rejected(
-            f"the object breaks DICOM's rules in a way that leaves it unclear what it holds ({type(error).__name__})",
-            fix="Omit it, or correct it first.",
-        ) from error
     content = buffer.getvalue()
     if _names_anybody(content, words - uids_of(dataset)):
         raise _Rejected(

@@ -194,3 +194,14 @@ def test_jpeg_ls_that_ends_early_is_refused_by_name(tmp_path):
         ds.save_as(path)
     with pytest.raises(InputError, match=r"cannot be decoded .JPEG-LS Lossless Image Compression: "):
         load_scan(tmp_path)
+
+
+@pytest.mark.parametrize("stated", ["1.2.840.10008.1.1.99", "1.2.840.10008.1.2.77", "1.2.392.200036.9999"])
+def test_a_transfer_syntax_that_is_none(tmp_path, stated):
+    """Two that DICOM has not given out, and a maker's own."""
+    for path in write_series(tmp_path, grid(slices=1)):
+        content = path.read_bytes()
+        assert content.count(b"1.2.840.10008.1.2.1\0") == 1
+        path.write_bytes(content.replace(b"1.2.840.10008.1.2.1\0", stated.encode().ljust(20, b"\0")))
+    with pytest.raises(InputError, match="names a transfer syntax that nobody knows"):
+        load_scan(tmp_path)

@@ -358,3 +358,15 @@ def test_long_contours_of_unknown_kind_are_kept(tmp_path):
             assert np.array_equal(read_rtstruct(path, geometry).array, labels.array)
             return
     pytest.fail("the structure set is missing")
+
+
+def test_a_number_of_the_wrong_length_costs_one_object(tmp_path):
+    """pydicom reads such an element only when it is asked for, and then raises."""
+    first, _ = marked(tmp_path / "in")
+    content = first.read_bytes()
+    at = content.index(b"\x28\x00\x10\x00US\x02\x00")  # rows
+    first.write_bytes(content[: at + 6] + b"\x01\x00" + content[at + 8 : at + 9] + content[at + 10 :])
+    result = cleaned(tmp_path)
+    assert len(result.written) == 1
+    (left,) = result.skipped
+    assert "report" not in left.reason

@@ -38,16 +38,16 @@ def decode(frames: Sequence[Frame]) -> Iterator[tuple[int, npt.NDArray[Any]]]:
     space = _Space()
     for k, frame in enumerate(frames):
         if frame.index is None:
-            with _decoding(frame.file, _transfer_syntax(frame.header)):
+            with _decoding(frame.file, _transfer_syntax(frame)):
                 stored = _single(frame, space)
             yield k, stored
         else:
             by_file.setdefault(frame.file, []).append(k)
     for path, members in by_file.items():
-        with _decoding(path, _transfer_syntax(frames[members[0]].header)):
+        with _decoding(path, _transfer_syntax(frames[members[0]])):
             # One frame at a time, in the order of the file, so that no more than one is ever held beside the array.
             members.sort(key=lambda k: frames[k].index or 0)
-            plugin = decoder_of(_transfer_syntax(frames[members[0]].header))
+            plugin = decoder_of(_transfer_syntax(frames[members[0]]))
             indices = [frames[k].index for k in members]
             pixels = iter_pixels(path, indices=indices, raw=True, decoding_plugin=plugin, **AS_STORED)
             for k in members:
@@ -71,7 +71,7 @@ def _single(frame: Frame, space: _Space) -> npt.NDArray[Any]:
 
     The result may be a view of `space`, good until the next slice is read.
     """
-    syntax = _transfer_syntax(frame.header)
+    syntax = _transfer_syntax(frame)
     if frame.pixels_at is None:
         elements = pydicom.dcmread(frame.file, force=True)
     else:
@@ -109,11 +109,19 @@ def _read_value(stream: IO[bytes], element: RawDataElement, space: _Space) -> me
     return view
 
 
-def _transfer_syntax(header: Dataset) -> UID:
+def _transfer_syntax(frame: Frame) -> UID:
     """How the file is encoded; pydicom found that out where the file itself does not say."""
+    header = frame.header
     stated = header.file_meta.get("TransferSyntaxUID")
     if stated:
-        return UID(stated)
+        syntax = UID(stated)
+        if not syntax.is_transfer_syntax:
+            raise InputError(
+                "its header names a transfer syntax that nobody knows",
+                where=frame.file,
+                fix="Get it again from the archive.",
+            )
+        return syntax
     implicit, little = header.original_encoding
     return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
 
