@@ -119,7 +119,7 @@ def _codes(tags: str) -> tuple[Code | None, Code | None]:
     codes: list[Code | None] = []
     for part in [*parts[1:3], "", ""][:2]:
         scheme, value, meaning = [*part.split("^"), "", "", ""][:3]
-        # What DICOM has no room for is no code of its own; meanings are for people, and may be cut.
+        # A code longer than DICOM allows is none; meanings are for people, and may be cut.
         is_code = 0 < len(value) <= SHORT_STRING and 0 < len(scheme) <= SHORT_STRING
         codes.append(Code(value, scheme, meaning[:LONG_STRING] or value) if is_code else None)
     # Slicer's own code for what has none.
