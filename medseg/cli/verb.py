@@ -146,7 +146,7 @@ def print_json(content: Any) -> None:
 def print_result(result: BatchResult, *, json: bool, dry_run: bool = False) -> None:
     """Print how each case of a run ended on stdout, and say on stderr where to look.
 
-    Without `json`, a tab-separated line a case: case id, state, results folder or reason.
+    Without `json`, a tab-separated line a case: case id, state, results folder or reason, and before a run its scan.
     """
     if json:
         print_json(
@@ -159,7 +159,8 @@ def print_result(result: BatchResult, *, json: bool, dry_run: bool = False) -> N
         )
     else:
         for outcome in result.outcomes:
-            what = outcome.error or outcome.folder
+            shown = f"{outcome.folder}\t{outcome.source}" if dry_run else outcome.folder
+            what = outcome.error or shown
             before = " (unchanged)" if outcome.state == "current" else ""
             sys.stdout.write(f"{outcome.case_id or outcome.source}\t{outcome.written_state}{before}\t{what}\n")
     counts = {

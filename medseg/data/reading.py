@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from medseg.data.border_class import border_labels, numbered_objects, without_border
 from medseg.data.dataset import ArrayKeys, Dataset, DatasetCase
+from medseg.data.join_channels import RESAMPLED, join_channels
 from medseg.data.reference_files import read_array_labels, read_array_scan, read_colors, read_parts
-from medseg.data.same_grid import SHIFTED, drifts_little, onto_same_grid
+from medseg.data.same_grid import onto_same_grid
 from medseg.data.subgrid import place_in
-from medseg.errors import GeometryMismatch, InputError
+from medseg.errors import InputError
 from medseg.io.arrays import is_array_file
 from medseg.io.dicom_results.label_objects import look
 from medseg.io.image2d import with_size_of
@@ -45,26 +46,13 @@ def read_channels(data: Dataset, case: DatasetCase) -> Scan:
 def read_channels_with_notes(data: Dataset, case: DatasetCase) -> tuple[Scan, Notes]:
     """Read all channels of a case as `read_channels` does, and say what was done to have them on one grid."""
     scans = [read_scan(found) for found in case.found] or [_image(data, path) for path in case.images]
-    first = scans[0]
-    arrays = [first.array]
-    notes: list[tuple[str, str]] = []
-    for path, scan in zip(case.images[1:], scans[1:], strict=True):
-        if data.resample_channels and not first.geometry.matches(scan.geometry):
-            _check_frames(first, scan, path)
-            arrays.append(onto_grid(scan, first))
-            continue
-        if not first.geometry.matches(scan.geometry) and drifts_little(first.geometry, scan.geometry):
-            off = first.geometry.difference(scan.geometry) / min(first.geometry.spacing)
-            notes.append((SHIFTED, f"{path.name} lies {off:.2g} voxels beside the first channel; taken as equal."))
-        else:
-            first.geometry.match(scan.geometry, what="the channels", where=path)
-        arrays.append(scan.array)
-    joined = first if len(arrays) == 1 else first.with_array(np.concatenate(arrays), first.geometry)
+    joined, notes = join_channels(scans, case.images, resample=data.resample_channels)
     if joined.channels != len(data.channels):
         raise InputError(
             f"{joined.channels} channels, where the dataset has {len(data.channels)}", where=case.images[0]
         )
-    return joined, tuple(notes)
+    # That other grids are resampled is what the dataset's description asks for.
+    return joined, tuple(note for note in notes if note[0] != RESAMPLED)
 
 
 def _image(data: Dataset, path: Path) -> Scan:
@@ -137,41 +125,6 @@ def read_label_file(data: Dataset, path: Path) -> LabelMap:
     if is_array_file(path):
         return read_array_labels(path, data.arrays or ArrayKeys())
     return read_colors(path, data.colors) if data.colors else read_labels(path)
-
-
-def _check_frames(first: Scan, other: Scan, where: Path) -> None:
-    frames = [scan.source.frame_of_reference_uid for scan in (first, other)]
-    if None not in frames and frames[0] != frames[1]:
-        raise GeometryMismatch(
-            "the channels are in different frames of reference, so that their places cannot be compared",
-            where=where,
-            fix="Register one onto the other and train on the result.",
-        )
-
-
-def onto_grid(scan: Scan, target: Scan) -> npt.NDArray[np.float32]:
-    """Resample a scan linearly onto another's grid.
-
-    Voxels of the target that lie outside the scan get its smallest value, which is air in CT and nothing in PET.
-
-    - returns, shape (C, *target)
-    """
-    from scipy.ndimage import affine_transform
-
-    to_scan = np.linalg.inv(scan.geometry.affine) @ target.geometry.affine
-    channels: list[Any] = [
-        affine_transform(
-            channel.astype(np.float32),
-            to_scan[:3, :3],
-            to_scan[:3, 3],
-            output_shape=target.geometry.shape,
-            order=1,
-            mode="constant",
-            cval=float(channel.min()),
-        )
-        for channel in scan.array
-    ]
-    return np.stack(channels)
 
 
 def _drawn(data: Dataset, path: Path, scan: Scan) -> LabelMap:

@@ -28,7 +28,7 @@ def start(found: FoundScan, work: Work, steps: Sequence[Step], needed: Callable[
     """
     case = CaseInHand(found, work)
     try:
-        case.input_hash = journal.hash_files(found.files)
+        case.input_hash = journal.hash_case(found)
         case.key = work.case_key(case.input_hash)
         status = None if work.overwrite else journal.current(work.out / found.case_id, case.key)
         if status is not None:

@@ -13,6 +13,7 @@ from medseg.errors import InputError
 from medseg.io.files.atomic import write_text
 from medseg.io.files.leftovers import sweep
 from medseg.types.run import CaseOutcome
+from medseg.types.scan import FoundScan
 
 STATUS_FILE = "status.json"
 RUNNING_FILE = ".medseg-running"
@@ -37,6 +38,13 @@ def hash_files(files: Iterable[Path]) -> str:
         with file.open("rb") as stream:
             digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
     return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+
+
+def hash_case(found: FoundScan) -> str:
+    """SHA-256 over what a case is made of; of several channels, also over which is which."""
+    if not found.channels:
+        return hash_files(found.files)
+    return hashlib.sha256("\n".join(hash_files(scan.files) for scan in found.channels).encode()).hexdigest()
 
 
 def case_key(input_hash: str, identity: Mapping[str, Any]) -> str:

@@ -93,7 +93,7 @@ def expected(found: FoundScan, work: Work) -> CaseOutcome:
     if work.overwrite:
         return base
     try:
-        key = work.case_key(journal.hash_files(found.files))
+        key = work.case_key(journal.hash_case(found))
     except OSError as error:
         return explained(base, error)
     status = journal.current(work.out / found.case_id, key)

@@ -15,11 +15,13 @@ from medseg.config.load import build, read_yaml, under, unknown_key
 from medseg.engine.registry import stage_class
 from medseg.errors import PipelineError
 from medseg.types.case_report import CaseReport
+from medseg.types.channels import WantedChannel
 from medseg.types.run import BatchResult, Inputs
 from medseg.types.scan import Discovery, FoundScan
 from medseg.types.series_criteria import SeriesCriteria
 from medseg.types.stage import (
     Checking,
+    Composed,
     Documented,
     Identified,
     Preparable,
@@ -134,6 +136,11 @@ class Pipeline:
         """Which series of a DICOM study suit the first of the stages that are made for one kind of scan."""
         selective = (step.stage for step in self.each if isinstance(step.stage, Selective))
         return next((stage.series_criteria() for stage in selective), None)
+
+    def channels(self) -> tuple[WantedChannel, ...]:
+        """Channels that the first of the stages needs that take several scans together."""
+        composed = (step.stage for step in self.each if isinstance(step.stage, Composed))
+        return next((stage.channels() for stage in composed), ())
 
 
 def load_pipeline(path: Path) -> PipelineFile:

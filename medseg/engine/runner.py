@@ -80,6 +80,7 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
         replace(
             inputs,
             series_criteria=pipeline.series_criteria(),
+            channels=pipeline.channels(),
             max_memory=guard.memory,
             max_seconds=guard.seconds,
         ),

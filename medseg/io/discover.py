@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -202,7 +203,8 @@ def _look(file: tuple[Path, FileKind]) -> FoundScan:
         from medseg.io import image2d
 
         scan_format, (description, files) = "image2d", image2d.look(path)
-    return FoundScan("", scan_format, files, description=description)
+    several = re.search(r"(\d+) channels", description)
+    return FoundScan("", scan_format, files, description=description, n_channels=int(several[1]) if several else 1)
 
 
 def _named(found: list[FoundScan], shown: Mapping[Path, Path], keep_names: bool) -> tuple[FoundScan, ...]:

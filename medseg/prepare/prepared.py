@@ -42,7 +42,8 @@ def check_channels(scan: Scan, card: InputCard) -> None:
         raise ModelError(
             f"the scan has {scan.channels} channel{'s' * (scan.channels != 1)}, the model needs {len(card.channels)} "
             f"({names})",
-            fix="Give one scan with the channels the model card names, in that order.",
+            fix="Give them as one file in that order, as files named after them in a folder a case, as CASE_0000, "
+            "CASE_0001, ..., as DICOM series of one study, or in a table.",
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from medseg.types.channels import WantedChannel
 from medseg.types.extent import UNITS, Extent
 from medseg.types.how_computed import HowComputed
 from medseg.types.labels import ModelIdentity
@@ -25,13 +26,15 @@ CaseState = Literal["done", "current", "failed", "withheld", "pending"]
 class Inputs:
     """Files and folders a user named, and which DICOM series the pipeline is for, where it is for one kind.
 
-    The limits, GiB and seconds, hold for reading the header of each file.
+    The limits, GiB and seconds, hold for reading the header of each file. `channels` are those of a model that takes
+    several scans of a case together.
     """
 
     paths: tuple[Path, ...]
     series_criteria: SeriesCriteria | None = None
     max_memory: float | None = None
     max_seconds: float | None = None
+    channels: tuple[WantedChannel, ...] = ()
 
 
 @dataclass(frozen=True)

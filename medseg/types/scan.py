@@ -110,6 +110,9 @@ class FoundScan:
     file_name: str = ""  # what results call its file, free of what looks like a patient's name
     warnings: tuple[str, ...] = ()  # what may be missing of it, by what was found beside it
     incomplete: str | None = None  # why part of it seems lost: it is read only where that is allowed
+    n_channels: int = 1  # that the file itself holds
+    # Of a case of several scans, one for each channel of a model, in its order; `files` are then those of all.
+    channels: tuple[FoundScan, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from medseg.types.case_report import CaseReport
+from medseg.types.channels import WantedChannel
 from medseg.types.scan import FoundScan
 from medseg.types.series_criteria import SeriesCriteria
 
@@ -131,4 +132,13 @@ class Selective(Protocol):
 
     def series_criteria(self) -> SeriesCriteria | None:
         """Return which series of a DICOM study it is for; None takes all."""
+        ...
+
+
+@runtime_checkable
+class Composed(Protocol):
+    """A stage that may take several scans of a case together."""
+
+    def channels(self) -> tuple[WantedChannel, ...]:
+        """Return the channels it needs, in order; one where a scan is a case."""
         ...

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
 
 from medseg.engine.stages.options import StageOptions
+from medseg.errors import UsageError, did_you_mean
 from medseg.isolation.process import Guard
 from medseg.types.case_report import CaseReport
+from medseg.types.channels import WantedChannel
 from medseg.types.quality import Flag
 from medseg.types.run import Inputs
 from medseg.types.scan import Case, Discovery, FoundScan
@@ -34,15 +37,27 @@ class Discover:
             default=False, description="leave file names that look like a patient's in case ids and reports"
         )
 
+        channels: dict[str, str] = Field(
+            default={},
+            description="for a model of several channels: channel name to what its files or series descriptions are "
+            "called, with * and ?; those not named are found by the channel's own name",
+        )
+
     options: Options
 
     def run(self, item: Inputs, context: RunContext) -> Discovery:
         """Search the inputs, but not the run's own output folder, unless an input lies inside it."""
+        from medseg.engine.channel_cases import group_channels
+        from medseg.engine.channel_table import is_table, table_cases, table_rows
         from medseg.io.dicom.series_choice import choose_series, named_series
         from medseg.io.discover import discover
 
         guard = Guard(item.max_memory, item.max_seconds)
-        discovery = discover(item.paths, keep_names=self.options.keep_names, guard=guard)
+        keep_names = self.options.keep_names
+        tables = [path for path in item.paths if is_table(path)]
+        rows = [row for path in tables for row in table_rows(path, item.channels)]
+        plain = [path for path in item.paths if path not in tables]
+        discovery = discover(plain, keep_names=keep_names, guard=guard) if plain else Discovery()
         named = tuple(path.resolve() for path in item.paths if path.resolve() != context.out)
         named = tuple(path for path in named if path.is_relative_to(context.out))
 
@@ -55,8 +70,30 @@ class Discover:
             tuple(skipped for skipped in discovery.skipped if is_input(skipped.path)),
         )
         if self.options.series is not None:
-            return named_series(discovery, self.options.series)
-        return discovery if item.series_criteria is None else choose_series(discovery, item.series_criteria, item.paths)
+            discovery = named_series(discovery, self.options.series)
+        elif item.series_criteria is not None:
+            discovery = choose_series(discovery, item.series_criteria, item.paths)
+        if len(item.channels) > 1:
+            discovery = group_channels(
+                discovery, item.channels, item.paths, patterns=self._patterns(item.channels), keep_names=keep_names
+            )
+        if not rows:
+            return discovery
+        existing = [path for path in dict.fromkeys(path for _, paths in rows for path in paths) if path.exists()]
+        listed = discover(existing, keep_names=keep_names, guard=guard) if existing else Discovery()
+        cases, wrong = table_cases(rows, listed, item.channels, keep_names=keep_names)
+        return Discovery((*discovery.found, *cases), (*discovery.skipped, *wrong))
+
+    def _patterns(self, channels: Sequence[WantedChannel]) -> Mapping[str, str]:
+        known = [channel.name for channel in channels]
+        unknown = next((name for name in self.options.channels if name not in known), None)
+        if unknown is not None:
+            raise UsageError(
+                f"the model has no channel '{unknown}'",
+                where="discover.channels",
+                fix=f"{did_you_mean(unknown, known)} It has {', '.join(known)}.",
+            )
+        return self.options.channels
 
 
 @dataclass(frozen=True)
@@ -81,8 +118,23 @@ class Read:
         from medseg.io.read import read_scan
 
         allowed = self.options
-        scan = read_scan(item, allow_uneven=allowed.allow_uneven, allow_incomplete=allowed.allow_incomplete)
-        return Case(item.case_id, (scan,))
+        scans = [
+            read_scan(one, allow_uneven=allowed.allow_uneven, allow_incomplete=allowed.allow_incomplete)
+            for one in item.channels or (item,)
+        ]
+        if not item.channels:
+            return Case(item.case_id, (scans[0],))
+        from medseg.data.join_channels import join_channels
+
+        # Files are called by the case's own notes; here a series is its channel's place.
+        paths = [Path(one.file_name or one.case_id) for one in item.channels]
+        scan, notes = join_channels(scans, paths, resample=True)
+        source = scan.source
+        remembered = tuple(
+            dict.fromkeys((*(note for one in scans for note in one.source.notes), *(text for _, text in notes)))
+        )
+        warnings = tuple(dict.fromkeys(text for one in scans for text in one.source.warnings))
+        return Case(item.case_id, (replace(scan, source=replace(source, notes=remembered, warnings=warnings)),))
 
     def report(self, value: Case) -> CaseReport:
         """Report what the reader had to say, and the size of the scan."""

@@ -19,6 +19,7 @@ from medseg.models.package import ModelPackage
 from medseg.tracking.resolve import resolve_model
 from medseg.types import Case, Prediction
 from medseg.types.case_report import CaseReport
+from medseg.types.channels import WantedChannel
 from medseg.types.quality import Flag
 from medseg.types.series_criteria import SeriesCriteria
 from medseg.types.stage import RunContext, Where
@@ -68,6 +69,10 @@ class Segment:
         """Return the series the model's card describes; several channels are not taken from one series."""
         card = self.package.card
         return None if len(card.input.channels) > 1 else card.series_criteria()
+
+    def channels(self) -> tuple[WantedChannel, ...]:
+        """Return the model's channels, as its card calls them."""
+        return tuple(WantedChannel(channel.name, channel.modality) for channel in self.package.card.input.channels)
 
     @cached_property
     def _predictor(self) -> Predictor:

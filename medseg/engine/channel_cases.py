@@ -1,0 +1,155 @@
+"""Brings together the scans of each case for a model that takes several channels, and never guesses in silence.
+
+Files find their channel by the model's names for them (`p1_T1.nii.gz`, or `T1.nii.gz` in a folder a patient), by
+nnU-Net's numbers (`p1_0000.nii.gz`), or by patterns a person gave; DICOM series by modality and description within a
+study. What was taken for what is a note of the case; a case of which a channel is missing or unclear is failed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from medseg.data.file_names import Named, name_units
+from medseg.data.file_units import Unit
+from medseg.engine.channel_names import Matched, by_name, by_number, by_pattern
+from medseg.engine.channel_series import series_cases
+from medseg.engine.joined_case import joined
+from medseg.io.files.case_id import safe, stem, unique
+from medseg.io.files.patient_names import public_name
+from medseg.io.files.walk import absolute
+from medseg.types.channels import WantedChannel
+from medseg.types.scan import Discovery, FoundScan, Skipped
+
+COLORS = {"red", "green", "blue"}
+MOST_NAMED = 6
+
+
+@dataclass
+class _Case:
+    """Files of a case by channel, and how each was told."""
+
+    context: tuple[str, ...]
+    key: str
+    scans: dict[int, list[FoundScan]] = field(default_factory=lambda: defaultdict(list))
+    by: set[str] = field(default_factory=set)
+
+
+def group_channels(
+    discovery: Discovery,
+    channels: Sequence[WantedChannel],
+    inputs: Sequence[Path],
+    *,
+    patterns: Mapping[str, str],
+    keep_names: bool = False,
+) -> Discovery:
+    """Cases of a model of several channels; scans that hold all channels themselves stay as they are.
+
+    - `patterns`: what names of files and descriptions of series of a channel look like, by the channel's name.
+    """
+    if {channel.name.lower() for channel in channels} == COLORS:
+        return discovery
+    whole = [scan for scan in discovery.found if scan.n_channels == len(channels) or scan.channels]
+    single = [scan for scan in discovery.found if scan not in whole]
+    dicom = [scan for scan in single if scan.format == "dicom"]
+    files = [scan for scan in single if scan.format != "dicom"]
+    cases, skipped = _file_cases(files, channels, patterns, keep_names)
+    of_series, unclear = series_cases(dicom, channels, inputs, patterns)
+    found = [*whole, *cases, *of_series]
+    ids = unique([scan.case_id for scan in found], [absolute(scan.files[0]) for scan in found])
+    found = [replace(scan, case_id=case_id) for scan, case_id in zip(found, ids, strict=True)]
+    ordered = sorted(found, key=lambda scan: absolute(scan.files[0]))
+    return Discovery(tuple(ordered), (*discovery.skipped, *skipped, *unclear))
+
+
+def _file_cases(
+    scans: Sequence[FoundScan], channels: Sequence[WantedChannel], patterns: Mapping[str, str], keep_names: bool
+) -> tuple[list[FoundScan], list[Skipped]]:
+    """Cases of files, and files that belong to none."""
+    cases: dict[tuple[tuple[str, ...], str], _Case] = {}
+    skipped: list[Skipped] = []
+    lost: list[FoundScan] = []
+    for scan, named in zip(scans, _named(scans), strict=True):
+        if named.role == "label":
+            skipped.append(Skipped(scan.files[0], "by its name it is a label, not a channel"))
+            continue
+        match = _matched(named, channels, patterns)
+        if match is None:
+            lost.append(scan)
+            continue
+        case = cases.setdefault((named.context, match.case), _Case(named.context, match.case))
+        case.scans[match.channel].append(scan)
+        if match.by:
+            case.by.add(match.by)
+    found = []
+    for case, case_id in zip(cases.values(), _case_ids(list(cases.values()), keep_names), strict=True):
+        problem = _problem(case, channels)
+        if problem is None:
+            in_order = [case.scans[number][0] for number in range(len(channels))]
+            found.append(joined(case_id, in_order, channels, " and ".join(sorted(case.by))))
+        else:
+            first = next(iter(case.scans.values()))[0]
+            skipped.append(Skipped(first.files[0], problem, _fix(channels), True, case_id, first.file_name))
+    names = ", ".join(channel.name for channel in channels)
+    for scan in lost:
+        reason = f"its name is that of none of the model's channels ({names})"
+        if cases:
+            skipped.append(Skipped(scan.files[0], reason))
+        else:
+            skipped.append(Skipped(scan.files[0], reason, _fix(channels), True, scan.case_id, scan.file_name))
+    return found, skipped
+
+
+def _named(scans: Sequence[FoundScan]) -> list[Named]:
+    paths = [Path(absolute(scan.files[0])) for scan in scans]
+    units = [Unit(path, path.parts[1:-1], stem(path.name)) for path in paths]
+    shared = 0
+    while units and all(len(u.folders) > shared for u in units) and len({u.folders[: shared + 1] for u in units}) == 1:
+        shared += 1
+    # One folder that holds everything may be the patient's, whose name files then begin with.
+    shared = max(shared - 1, 0) if len({unit.folders for unit in units}) == 1 else shared
+    return name_units([replace(unit, folders=unit.folders[shared:]) for unit in units])
+
+
+def _matched(named: Named, channels: Sequence[WantedChannel], patterns: Mapping[str, str]) -> Matched | None:
+    own = by_pattern(named.unit.name, patterns, channels)
+    if own is not None:
+        return own
+    left = [channel for channel in channels if channel.name not in patterns]
+    match = by_number(named.shown, named.unit.path, channels) or by_name(named.key, channels)
+    return match if match is not None and channels[match.channel] in left else None
+
+
+def _problem(case: _Case, channels: Sequence[WantedChannel]) -> str | None:
+    """Why a case cannot be segmented; None where each channel has one file."""
+    files = [scan.file_name for scans in case.scans.values() for scan in scans]
+    shown = ", ".join(files[:MOST_NAMED]) + (" ..." if len(files) > MOST_NAMED else "")
+    missing = [channel.name for number, channel in enumerate(channels) if not case.scans.get(number)]
+    if missing:
+        return f"there is no scan for the channel {' and '.join(missing)}; there are {shown}"
+    several = [channels[number].name for number, scans in case.scans.items() if len(scans) > 1]
+    return f"several scans could be the channel {several[0]}: {shown}" if several else None
+
+
+def _fix(channels: Sequence[WantedChannel]) -> str:
+    first = channels[0].name
+    return (
+        f"Name files after the channels, as CASE_{first}.nii.gz, number them CASE_0000 onwards, list them in a table, "
+        f"or say what they are called: --set discover.channels.{first}='*PATTERN*'."
+    )
+
+
+def _case_ids(cases: Sequence[_Case], keep_names: bool) -> list[str]:
+    """Names of cases: what a case's files have in common, or their folder, free of what looks like a patient's name.
+
+    Where two have one name, the folder stands before it.
+    """
+    shown = str if keep_names else public_name
+    short = [case.key or (case.context[-1] if case.context else "case") for case in cases]
+    counts = Counter(name.lower() for name in short)
+    return [
+        safe("_".join(map(shown, (case.context[-1], name) if counts[name.lower()] > 1 and case.context else (name,))))
+        for case, name in zip(cases, short, strict=True)
+    ]

@@ -1,0 +1,112 @@
+"""Which channel of a model a file or a series is, by its name."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import translate
+from pathlib import Path
+
+from medseg.types.channels import WantedChannel
+
+# nnU-Net's numbers of channels.
+NUMBER = re.compile(r"(?:(?P<case>.+)_)?(?P<number>\d{4})")
+# Ways to write one thing; the first is what they are compared by.
+SAME = (("t1", "t1w", "t1n"), ("t2", "t2w"), ("flair", "t2f"), ("t1ce", "t1c", "t1gd"), ("pt", "pet"), ("mr", "mri"))
+_FIRST = {word: words[0] for words in SAME for word in words}
+
+
+@dataclass(frozen=True)
+class Matched:
+    """The number of the channel that a name says, what is left of the name for the case, and how it was told."""
+
+    channel: int
+    case: str
+    by: str = ""
+
+
+def normal(name: str) -> str:
+    """A name in lower case, its parts joined by ``_`` and each as it is compared.
+
+    >>> normal("T1W-sag")
+    't1_sag'
+    """
+    return "_".join(_FIRST.get(part, part) for part in re.findall(r"[a-z0-9]+", name.lower()))
+
+
+def by_name(key: str, channels: Sequence[WantedChannel]) -> Matched | None:
+    """The channel whose name a key is, ends with or begins with; of several the longest. None where none or several."""
+    whole = f"_{normal(key)}_"
+    found: list[tuple[int, Matched]] = []
+    for number, names in enumerate(_names(channels)):
+        for name in names:
+            mark = f"_{name}_"
+            if whole.endswith(mark) or whole.startswith(mark):
+                rest = whole[: -len(mark)] if whole.endswith(mark) else whole[len(mark) :]
+                found.append((len(name), Matched(number, rest.strip("_"))))
+    longest = max((length for length, _ in found), default=0)
+    best = {match for length, match in found if length == longest}
+    return best.pop() if len(best) == 1 else None
+
+
+def by_number(key: str, file: Path, channels: Sequence[WantedChannel]) -> Matched | None:
+    """The channel of nnU-Net's number at the end of a key, in the order of a `dataset.json` nearby or of the model."""
+    match = NUMBER.fullmatch(key)
+    if match is None:
+        return None
+    number = int(match["number"])
+    stated = _stated_names(file.parent)
+    wanted = [normal(channel.name) for channel in channels]
+    if stated is not None and sorted(map(normal, stated)) == sorted(wanted) and number < len(stated):
+        return Matched(wanted.index(normal(stated[number])), match["case"] or "", "the names in dataset.json")
+    if number >= len(channels):
+        return None
+    return Matched(number, match["case"] or "", "the numbers in the files' names")
+
+
+def by_pattern(name: str, patterns: Mapping[str, str], channels: Sequence[WantedChannel]) -> Matched | None:
+    """The channel whose pattern a name fits; what its stars stand for is left for the case."""
+    for number, channel in enumerate(channels):
+        pattern = patterns.get(channel.name)
+        if pattern is None:
+            continue
+        stars = re.compile(
+            "(.*)".join(re.escape(part).replace(r"\?", ".") for part in pattern.split("*")), re.IGNORECASE
+        )
+        if match := stars.fullmatch(name):
+            return Matched(number, "_".join(part.strip("_-. ") for part in match.groups() if part), "discover.channels")
+    return None
+
+
+def fits(pattern: str, text: str) -> bool:
+    """Whether a text fits a pattern with ``*`` and ``?``, in any case."""
+    return re.fullmatch(translate(pattern.casefold()), text.casefold()) is not None
+
+
+def says(text: str, channel: WantedChannel) -> bool:
+    """Whether all words of a channel's name stand in a text."""
+    found = set(normal(text).split("_"))
+    return bool(channel.name) and set(normal(channel.name).split("_")) <= found
+
+
+def _names(channels: Sequence[WantedChannel]) -> list[list[str]]:
+    """Names of each channel: its own, and its modality where no other channel has that."""
+    modalities = [normal(channel.modality or "") for channel in channels]
+    return [
+        list(dict.fromkeys([normal(channel.name), *([own] if own and modalities.count(own) == 1 else [])]))
+        for channel, own in zip(channels, modalities, strict=True)
+    ]
+
+
+def _stated_names(folder: Path) -> list[str] | None:
+    """Names of channels in the `dataset.json` of a folder or of the one above; None without one."""
+    for file in (folder / "dataset.json", folder.parent / "dataset.json"):
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            named = content.get("channel_names", content.get("modality"))
+            return [str(named[key]) for key in sorted(named, key=int)]
+        except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+            continue
+    return None
