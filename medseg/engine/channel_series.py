@@ -18,7 +18,7 @@ MOST_NAMED = 6
 def series_cases(
     scans: Sequence[FoundScan], channels: Sequence[WantedChannel], inputs: Sequence[Path], patterns: Mapping[str, str]
 ) -> tuple[list[FoundScan], list[Skipped]]:
-    """A case of each study whose series are distinguished, named after the first channel's; others fail, with the reason.
+    """A case of each study whose series are distinguished, named after the first channel's; others fail.
 
     A series is a channel by the pattern given for it; otherwise by the channel's modality, where one series alone has
     it, and by the words of its name in the series description. Nothing else is compared.
