@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -34,7 +35,9 @@ from medseg.isolation.boundary import STOPS, as_failure
 from medseg.privacy.burned_in import MAPS, TOMOGRAPHY
 from medseg.privacy.deidentify import DOCUMENTS
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal
+from medseg.service.bounds import LARGEST_ANSWER, STALLED_SECONDS, Search
 from medseg.service.outgoing import Outgoing
+from medseg.service.pdu_bounds import PduBounds
 
 log = logging.getLogger("medseg.service.dimse")
 PLAIN = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
@@ -108,10 +111,14 @@ def find(archive: Archive, level: str, keys: Mapping[str, str]) -> list[Dataset]
     for keyword, value in keys.items():
         setattr(query, keyword, value)
     model = StudyRootQueryRetrieveInformationModelFind
-    with association(archive, lambda entity: entity.add_requested_context(model)) as link:
+    search = Search(archive.name)
+    with association(
+        archive, lambda entity: entity.add_requested_context(model), bounds=PduBounds(LARGEST_ANSWER)
+    ) as link:
         found = []
         for status, answer in link.send_c_find(query, model):
             check(status, "the search failed")
+            search.count()
             if int(status.Status) in PENDING and answer is not None:
                 found.append(answer)
         return found
@@ -126,12 +133,24 @@ def get(archive: Archive, study: str, series: str, keep: Callable[[str, bytes], 
         for sop_class in KINDS:
             entity.add_requested_context(sop_class, SYNTAXES)
 
+    arrived: set[str] = set()
+
     def receive(event: evt.Event) -> int:
-        return kept(keep, str(event.request.AffectedSOPInstanceUID), event.encoded_dataset())
+        instance = str(event.request.AffectedSOPInstanceUID)
+        status = kept(keep, instance, event.encoded_dataset())
+        if status == STORED:
+            arrived.add(instance)
+        return status
 
     roles = [build_role(sop_class, scp_role=True) for sop_class in KINDS]
     with association(archive, offer, roles, [(evt.EVT_C_STORE, receive)]) as link:
-        completed(link.send_c_get(series_query(study, series), model), archive, series)
+        sent = completed(link.send_c_get(series_query(study, series), model), archive, series, lambda: len(arrived))
+    if len(arrived) < sent:
+        raise ArchiveError(
+            f"the archive speaks of {sent} objects of series {series}, and {len(arrived)} arrived",
+            where=archive.name,
+            fix="Run the same command again, or fetch over DICOMweb.",
+        )
 
 
 def kept(keep: Callable[[str, bytes], None], instance: str, content: bytes) -> int:
@@ -154,19 +173,42 @@ def series_query(study: str, series: str) -> Dataset:
     return query
 
 
-def completed(answers: Iterator[tuple[Dataset, Dataset | None]], archive: Archive, series: str) -> int:
-    """Go through the answers to C-GET or C-MOVE to the last; return how many objects the archive says it sent."""
-    last = Dataset()
+def completed(
+    answers: Iterator[tuple[Dataset, Dataset | None]], archive: Archive, series: str, arrived: Callable[[], int]
+) -> int:
+    """Go through the answers to C-GET or C-MOVE to the last; return how many objects the archive speaks of in all.
+
+    `arrived` counts those that have come; an archive that only ever says that more will come is given up.
+    """
+    last, of_all = Dataset(), 0
+    most, since = 0, time.monotonic()
     for last, _ in answers:
         if "Status" not in last or int(last.Status) not in PENDING:
             check(last, "the archive did not send the series")
-    if failed := int(last.get("NumberOfFailedSuboperations") or 0):
+        of_all = max(of_all, sum(_number(last, kind) for kind in ("Completed", "Warning", "Failed", "Remaining")))
+        if arrived() > most:
+            most, since = arrived(), time.monotonic()
+        if time.monotonic() - since > STALLED_SECONDS:
+            raise ArchiveError(
+                f"no further object of series {series} came in {STALLED_SECONDS:g} s",
+                where=archive.name,
+                fix="Run the same command again.",
+            )
+    if failed := _number(last, "Failed"):
         raise ArchiveRefusal(
             f"{failed} objects of series {series} did not arrive",
             where=archive.name,
             fix="Fetch them over DICOMweb, which does not depend on their kind.",
         )
-    return int(last.get("NumberOfCompletedSuboperations") or 0) + int(last.get("NumberOfWarningSuboperations") or 0)
+    return of_all
+
+
+def _number(answer: Dataset, kind: str) -> int:
+    """Return how many objects an answer counts as completed, remaining and so on; 0 where it does not say."""
+    try:
+        return max(0, int(answer.get(f"NumberOf{kind}Suboperations") or 0))
+    except (TypeError, ValueError):
+        return 0
 
 
 def check(status: Dataset, what: str) -> None:
@@ -190,8 +232,10 @@ def association(
     offer: Callable[[AE], None],
     roles: Sequence[Any] = (),
     handlers: Sequence[tuple[Any, Callable[..., Any]]] = (),
+    bounds: PduBounds | None = None,
 ) -> Iterator[Association]:
     """Associate with an archive for what `offer` asks for, and release it at the end."""
+    bounds = bounds or PduBounds()
     entity = AE(ae_title=archive.aet)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = TIMEOUT
     entity.connection_timeout = TIMEOUT
@@ -201,16 +245,22 @@ def association(
         archive.port,
         ae_title=archive.ae_title,
         ext_neg=list(roles),
-        evt_handlers=list(handlers),
+        evt_handlers=[*handlers, *bounds.handlers],
         tls_args=None if archive.tls is None else (archive.tls, archive.host),
     )
     if not link.is_established:
         if link.is_rejected and link.acceptor.primitive is not None and link.acceptor.primitive.result == PERMANENTLY:
             raise ArchiveRefusal("the archive rejected the association", where=archive.name, fix=SEEN)
         why = "it rejected the association for now" if link.is_rejected else "nothing answered as an archive"
+        why = bounds.refused or why
         raise ArchiveError(f"no connection to the archive: {why}", where=archive.name, fix=SEEN)
     try:
         yield link
-    finally:
+    except BaseException as error:
         if link.is_established:
-            link.release()
+            link.abort()  # nobody waits for what it still sends
+        if isinstance(error, ArchiveError) and bounds.refused:
+            raise ArchiveRefusal(f"the archive was left: {bounds.refused}", where=archive.name, fix=SEEN) from error
+        raise
+    if link.is_established:
+        link.release()

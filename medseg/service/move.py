@@ -18,6 +18,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
 from medseg.errors import UsageError
 from medseg.service.archive import Archive, ArchiveError
 from medseg.service.dimse import KINDS, NOT_REQUESTED, STORED, SYNTAXES, association, completed, kept, series_query
+from medseg.service.pdu_bounds import PduBounds
 
 log = logging.getLogger("medseg.service.move")
 LAST_OBJECTS = 30.0  # seconds for what an archive says it sent to arrive
@@ -50,7 +51,8 @@ def move(archive: Archive, study: str, series: str, keep: Callable[[str, bytes],
         _listening(archive, receive),
         association(archive, lambda entity: entity.add_requested_context(model)) as link,
     ):
-        sent = completed(link.send_c_move(series_query(study, series), archive.aet, model), archive, series)
+        answers = link.send_c_move(series_query(study, series), archive.aet, model)
+        sent = completed(answers, archive, series, lambda: len(arrived))
         with more:  # some archives answer before the last object has arrived
             complete = more.wait_for(lambda: len(arrived) >= sent, LAST_OBJECTS)
     if not complete:
@@ -72,8 +74,9 @@ def _listening(archive: Archive, receive: Callable[[evt.Event], int]) -> Iterato
     for sop_class in {*KINDS, *(str(context.abstract_syntax) for context in AllStoragePresentationContexts)}:
         entity.add_supported_context(sop_class, SYNTAXES)
     try:
+        handlers = [(evt.EVT_C_STORE, receive), *PduBounds().handlers]
         server = entity.start_server(
-            archive.move_port, block=False, evt_handlers=[(evt.EVT_C_STORE, receive)], ssl_context=archive.move_tls
+            archive.move_port, block=False, evt_handlers=handlers, ssl_context=archive.move_tls
         )
     except OSError as error:
         raise UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -16,6 +17,7 @@ from medseg.errors import UsageError
 from medseg.io.dicom.header import lenient
 from medseg.io.files.atomic import atomic_folder, write_bytes
 from medseg.service.archive import Archive, ArchiveError, ArchiveRefusal, is_uid
+from medseg.service.bounds import SPARE_DISK
 from medseg.service.matching import contradicted
 from medseg.service.retry import keep_trying
 
@@ -130,6 +132,12 @@ def pull(archive: Archive, series: Series, out: Path, *, retries: int = 3, wait:
             except ArchiveError as error:
                 refusals.append(error)
                 raise
+            if shutil.disk_usage(part).free - len(content) < SPARE_DISK:
+                full = ArchiveRefusal(
+                    f"less than {SPARE_DISK >> 30} GiB of the disk would stay free", where=out, fix="Make space there."
+                )
+                refusals.append(full)
+                raise full
             write_bytes(part / f"{instance}.dcm", content)
 
         try:

@@ -16,9 +16,10 @@ from pydicom.dataset import Dataset
 
 from medseg.io.dicom.header import lenient
 from medseg.service.archive import PASSWORD, TOKEN, Archive, ArchiveError, ArchiveRefusal
+from medseg.service.bounds import Search
 from medseg.service.outgoing import Outgoing
+from medseg.service.web_session import TIMEOUT, BoundedSession
 
-TIMEOUT = (10, 120)  # seconds to connect, and without a byte
 LARGEST_REQUEST = 64 * 2**20  # bytes of files sent in one request
 ALREADY_THERE = 0x0111
 NONE_STORED = 409  # an answer like any other: it lists the reasons
@@ -33,7 +34,7 @@ def store(archive: Archive, items: Sequence[Outgoing]) -> Iterator[tuple[Outgoin
 
     The archive has taken what its answer lists, and nothing else: a page to sign in comes with the code of success too.
     """
-    session = _session(archive)
+    session = BoundedSession(archive)
     for batch in _batches(items):
         boundary = secrets.token_hex(16)
         head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
@@ -45,14 +46,7 @@ def store(archive: Archive, items: Sequence[Outgoing]) -> Iterator[tuple[Outgoin
                 data=body + f"--{boundary}--\r\n".encode(),
                 headers={"Content-Type": kind, "Accept": JSON},
                 timeout=TIMEOUT,
-                allow_redirects=False,
             )
-            if response.is_redirect:
-                raise ArchiveRefusal(
-                    f"the archive sent us to another address ({response.status_code}) instead of taking the objects",
-                    where=archive.name,
-                    fix="Sign in with --user or a token where it asks for that, or give the address it means.",
-                )
             if response.status_code != NONE_STORED:
                 response.raise_for_status()
         stored, failed = _listed(response)
@@ -92,11 +86,12 @@ def _reason(instance: str, stored: set[str], failed: dict[str, int], response: r
 
 def find(archive: Archive, level: str, keys: Mapping[str, str]) -> list[Dataset]:
     """Ask an archive by QIDO-RS; see `medseg.service.dimse.find`."""
-    client = _client(archive)
+    client = _client(archive, BoundedSession(archive))
     filters = {keyword: value for keyword, value in keys.items() if value}
     fields = [keyword for keyword, value in keys.items() if not value]
     study = filters.pop("StudyInstanceUID") if level == "SERIES" else None
     found: dict[str, Dataset] = {}
+    search = Search(archive.name)
     with _spoken(archive):
         while True:  # an archive may give the answers in portions, or the same ones whatever was asked for
             options = {"search_filters": filters, "fields": fields, "offset": len(found) or None}
@@ -104,6 +99,7 @@ def find(archive: Archive, level: str, keys: Mapping[str, str]) -> list[Dataset]
             if not isinstance(page, list):
                 raise TypeError
             new = {text: item for item in page if (text := json.dumps(item, sort_keys=True)) not in found}
+            search.count(len(new))
             if not new:
                 return list(found.values())
             found |= {text: Dataset.from_json(item) for text, item in new.items()}
@@ -111,25 +107,18 @@ def find(archive: Archive, level: str, keys: Mapping[str, str]) -> list[Dataset]
 
 def get(archive: Archive, study: str, series: str, keep: Callable[[str, bytes], None]) -> None:
     """Fetch a series by WADO-RS, as it is stored; see `medseg.service.dimse.get`."""
-    client = _client(archive)
+    session = BoundedSession(archive)
+    client = _client(archive, session)
     with _spoken(archive), lenient():
         for dataset in client.iter_series(study, series, media_types=(("application/dicom", "*"),)):
+            session.since_object = 0
             buffer = BytesIO()
             pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
             keep(str(dataset.SOPInstanceUID), buffer.getvalue())
 
 
-def _session(archive: Archive) -> requests.Session:
-    session = requests.Session()
-    session.headers.update(archive.headers)
-    session.auth = archive.login
-    if archive.authority is not None:
-        session.verify = str(archive.authority)
-    return session
-
-
-def _client(archive: Archive) -> DICOMwebClient:
-    client = DICOMwebClient(archive.url, session=_session(archive), timeout=TIMEOUT)
+def _client(archive: Archive, session: BoundedSession) -> DICOMwebClient:
+    client = DICOMwebClient(archive.url, session=session, timeout=TIMEOUT)
     client.set_http_retry_params(retry=False)  # the caller tries again, and says so
     return client
 
@@ -155,6 +144,8 @@ def _spoken(archive: Archive) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             yield
+    except ArchiveError:
+        raise
     except requests.HTTPError as error:
         code = error.response.status_code if error.response is not None else 0
         if code in (401, 403):
@@ -173,7 +164,7 @@ def _spoken(archive: Archive) -> Iterator[None]:
         raise ArchiveError(
             f"no connection to the archive ({type(error).__name__})", where=archive.name, fix="Check the address."
         ) from error
-    except MALFORMED as error:
+    except Exception as error:  # whatever parsing an answer raises, it is none of DICOMweb
         raise _malformed(archive, error) from error
 
 
