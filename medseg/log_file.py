@@ -37,11 +37,11 @@ class _WithoutMessages(logging.Formatter):
 
 
 @contextmanager
-def log_file(folder: Path) -> Iterator[None]:
+def log_file(folder: Path, *, only: str | None = None) -> Iterator[None]:
     """Append what medseg logs to ``medseg.log`` in a folder while inside; the terminal shows what it showed before.
 
     Every step is written, and nothing of a patient: loggers name cases by case id. Contexts may be nested; the same
-    folder twice is one file.
+    folder twice is one file. `only` is the one logger whose messages are written, where others name files.
     """
     path = (folder / LOG_NAME).resolve()
     if any(Path(h.baseFilename) == path for h in _log.handlers if isinstance(h, _LogFile)):
@@ -55,6 +55,8 @@ def log_file(folder: Path) -> Iterator[None]:
         raise UsageError(
             f"the output folder cannot be written ({error.strerror})", where=folder, fix="Choose another --out."
         ) from error
+    if only is not None:
+        file.addFilter(lambda record: record.name == only)
     consoles = [h for h in (*_log.handlers, *logging.getLogger().handlers) if not isinstance(h, _LogFile)]
 
     def as_before(record: logging.LogRecord) -> bool:
@@ -67,7 +69,7 @@ def log_file(folder: Path) -> Iterator[None]:
     _log.addHandler(file)
     _log.setLevel(logging.DEBUG)
     try:
-        _log.debug("medseg %s", versions()["medseg"])
+        logging.getLogger(only or "medseg").debug("medseg %s", versions()["medseg"])
         yield
     finally:
         _log.setLevel(before)

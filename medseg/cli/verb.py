@@ -31,8 +31,8 @@ VERBS: dict[str, dict[str, str]] = {
     "This installation": {name: name for name in ("models", "list", "copy", "schema", "doctor")},
 }
 
-# Verbs that leave their log in the output folder. Those that work through a batch of cases do so themselves; the log
-# of `deidentify` names files, and with them maybe a patient.
+# Verbs that leave their log in the output folder. Those that work through a batch of cases do so themselves, and so
+# does `deidentify`, whose log names no file, because that may name a patient.
 LOGGED = ("architectures", "audit", "compare", "evaluate", "export", "inspect", "pull", "train")
 
 # What holds the place to write to, by the name of the parameter, and what a user types.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -28,11 +30,14 @@ from medseg.io.dicom.header import lenient, looks_like_dicom, read_header
 from medseg.io.files.atomic import write_bytes, write_text
 from medseg.io.files.walk import Entry, absolute, walk
 from medseg.isolation.boundary import attempt
+from medseg.log_file import log_file
 from medseg.privacy.burned_in import MAPS, TOMOGRAPHY, uncertainty_about_pixels
 from medseg.privacy.cleaning import Cleaning, Kept
 from medseg.privacy.confidentiality import OPTIONS, deidentify
 from medseg.privacy.identifiers import ANYWHERE, uids_of
 from medseg.types import Skipped
+
+log = logging.getLogger("medseg.deidentify")
 
 REPORT_FILE = "deidentification.json"
 DOCUMENTS = {
@@ -105,8 +110,8 @@ def deidentify_folder(
     a keyed hash, everywhere alike, so that what referred to what still does, across runs with the same key too.
 
     `out`, which must lie outside the inputs, gets ``<patient>/<series>/<instance>.dcm``, all by their new names, and a
-    report without anything of the old. `allow_burned_in` takes objects whose pixels may show the patient: a person has
-    looked at them. `kept` names what stays beyond the basic profile.
+    report and a log without anything of the old. `allow_burned_in` takes objects whose pixels may show the patient: a
+    person has looked at them. `kept` names what stays beyond the basic profile.
     """
     if any(Path(absolute(out)).is_relative_to(absolute(path)) for path in inputs if path.is_dir()):
         raise UsageError("the output folder lies inside the input", where=out, fix="Choose a folder beside it.")
@@ -138,7 +143,22 @@ def deidentify_folder(
     }
     if kinds:
         write_text(out / REPORT_FILE, json.dumps(report, indent=2) + "\n")
+        _log(out, report)
     return Deidentified(tuple(kinds), tuple(skipped), cleaning.leaks)
+
+
+def _log(out: Path, report: Mapping[str, Any]) -> None:
+    """Append to the folder's log what was done, in numbers: names of files may name patients, and the log is shared."""
+    with log_file(out, only=log.name):
+        log.debug("%s", report["profile"])
+        for option in report["options"]:
+            log.debug("Option %s", option)
+        for what, counts in (("Written", report["objects"]), ("Skipped", report["skipped"])):
+            for kind, count in sorted(counts.items()):
+                log.debug("%s: %d: %s", what, count, kind)
+        for name, places in sorted(report["identifiers_found_outside_the_table"].items()):
+            log.debug("Emptied outside the table: %s in %d places", name, places)
+        log.debug("2D images that may show the patient were accepted: %s", report["pixels_accepted_by_the_user"])
 
 
 def _take(

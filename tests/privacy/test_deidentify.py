@@ -19,8 +19,10 @@ from medseg.io.dicom_results.rtstruct import read_rtstruct
 from medseg.io.dicom_results.seg import read_seg
 from medseg.io.formats import Labeled, write
 from medseg.io.read import load_scan
+from medseg.log_file import LOG_NAME
 from medseg.privacy.deidentify import REPORT_FILE, Deidentified, deidentify_folder, read_key
 from medseg.types import LabelMap
+from medseg.versions import versions
 
 KEY = b"sixteen bytes or more"
 SECRETS = ("Quimby", "Fritzsche", "MRN-77-4711", "19700203", "ACC-31415", "Evergreen", "Dr. Hartwell", "Elm Street 5")
@@ -74,7 +76,7 @@ def of_class(result: Deidentified, name: str) -> list[Path]:
 def test_nothing_of_the_patient_is_left(tmp_path, study):
     result = deidentify_folder([study[0]], tmp_path / "clean", key=KEY)
     assert len(result.written) == 6 + 3
-    for path in [*result.written, tmp_path / "clean" / REPORT_FILE]:
+    for path in [*result.written, tmp_path / "clean" / REPORT_FILE, tmp_path / "clean" / LOG_NAME]:
         content = path.read_bytes().lower()
         name = str(path.relative_to(tmp_path / "clean")).lower()
         for secret in SECRETS:
@@ -88,6 +90,19 @@ def test_nothing_of_the_patient_is_left(tmp_path, study):
         assert dataset.StudyDate == ""
         assert not [e for e in dataset.iterall() if e.tag.is_private]
     assert len({pydicom.dcmread(p).PatientID for p in result.written}) == 1
+
+
+def test_the_log_counts_what_was_done_and_names_no_file(tmp_path, study):
+    small_series(study[0] / "sc", shape=(8, 8, 1), BurnedInAnnotation="YES")
+    deidentify_folder([study[0]], tmp_path / "clean", key=KEY)
+    text = (tmp_path / "clean" / LOG_NAME).read_text()
+    assert f"medseg {versions()['medseg']}" in text
+    assert "Written: 6: MR Image Storage" in text
+    assert "Skipped: 1: " in text
+    assert "Emptied outside the table: DataSetName in 6 places" in text
+    for path in (path for path in study[0].rglob("*") if path.is_file()):
+        assert path.name not in text
+    assert str(tmp_path) not in text
 
 
 def test_text_outside_the_table_is_searched_for_identifiers(tmp_path, study):
