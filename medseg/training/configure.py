@@ -14,6 +14,7 @@ from medseg.config.load import apply_overrides, build, merged, read_yaml, under,
 from medseg.config.purpose import check_purpose
 from medseg.data.dataset import Dataset
 from medseg.data.description import described
+from medseg.data.patient_groups import AUTO
 from medseg.errors import UsageError
 from medseg.io.files.atomic import write_text
 from medseg.tracking.resolve import resolve_model
@@ -97,11 +98,25 @@ class Configurator:
         changed = apply_overrides(self.values, self.options.settings)
         return build(SplitConfig, under(changed, "split"), where="split")
 
+    def _is_stated_in(self, plan: Mapping[str, Any]) -> bool:
+        """Whether a plan was made for what the configuration says of the dataset, its groups and its sides."""
+        given, planned = self.source.description, plan.get("dataset")
+        description = None if given is None else given.model_dump(mode="json", exclude_defaults=True)
+        axes = self.stated.plan.axes
+        return (
+            planned == description
+            and under(plan, "split").get("group", AUTO) == self.stated.split.group
+            and under(plan, "plan").get("mirror") == (None if axes is None else list(axes))
+        )
+
     def _planned(self, out: Path | None, configuration: str | None) -> Mapping[str, Any]:
         # One file for each configuration, so that a plan of another is never taken for it.
         kept = None if out is None else out / f"plan{'' if configuration is None else f'-{configuration}'}.yaml"
         if kept is not None and kept.is_file():
-            return read_yaml(kept)
+            known = read_yaml(kept)
+            if self._is_stated_in(known):
+                return known
+            log.info("Planning again: the configuration says something else of the dataset than %s.", kept)
         preset = fitting_preset(self.options.device)
         log.info("Planning for the preset %s.", preset)
         options, budget = self.options, self.values.get("time_budget")

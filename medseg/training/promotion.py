@@ -132,6 +132,9 @@ def promote(gate: Gate, package: ModelPackage, out: Path, *, device: str) -> Mod
     if len(cases) < FEWEST:
         log.info("The model is not compared with %s: no old held-out cases are here.", gate.start.identity)
         return package
+    if not gate.is_stated and not _common(gate.start, package):
+        log.info("The model is not compared with %s, which has none of its classes.", gate.start.identity)
+        return package
     log.info("Comparing with %s on %d old held-out cases.", gate.start.identity, len(cases))
     before, after = (
         list(validate(one, _with_border(gate.data, one), cases, device=device)) for one in (gate.start, package)
@@ -187,3 +190,8 @@ def _with_border(data: Dataset, package: ModelPackage) -> Dataset:
 def _mean(result: CaseDice, names: Sequence[str]) -> float:
     known = [result.dice[name] for name in names if not math.isnan(result.dice[name])]
     return sum(known) / len(known) if known else math.nan
+
+
+def _common(start: ModelPackage, package: ModelPackage) -> set[str]:
+    """Names of classes that both models have."""
+    return {c.name for c in start.card.classes} & {c.name for c in package.card.classes}

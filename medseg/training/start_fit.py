@@ -27,6 +27,8 @@ def check_start(card: ModelCard, data: Dataset, given: FineTuningConfig) -> None
         kinds = ("exclude each other", "are regions that may overlap")
         of_package, of_data = (kinds[bool(regions)] for regions in (card.regions, data.regions))
         log.warning("The classes of the package %s %s, the dataset's %s.", card.name, of_package, of_data)
+    else:
+        _say_new_classes(card, data, given.classes)
     _say_spacing(card, data)
 
 
@@ -126,6 +128,20 @@ def _say_spacing(card: ModelCard, data: Dataset) -> None:
             card.name,
             known,
             _mm(spacing),
+        )
+
+
+def _say_new_classes(card: ModelCard, data: Dataset, classes: Mapping[str, str]) -> None:
+    """Say which classes of the dataset a package does not have."""
+    known = {_plain(name) for name in _names(card)}
+    new = [c.name for c in data.table if _plain(classes.get(c.name, c.name)) not in known]
+    if new:
+        log.warning(
+            "The package %s has the classes %s. New to it, and starting at random: %s. Where one of these is the same "
+            "by another name, say so in fine_tuning.classes.",
+            card.name,
+            ", ".join(_names(card)),
+            ", ".join(new),
         )
 
 

@@ -72,6 +72,11 @@ def test_kinds_of_classes_and_spacings_that_differ_are_said(dataset, caplog):
         assert caplog.text == ""
         check_start(package(("a", "b"), regions=(1, 2)), dataset(("a", "b")), FineTuningConfig())
         assert "are regions that may overlap, the dataset's exclude each other" in caplog.text
+        check_start(package(), dataset(("left ball", "liver")), FineTuningConfig())
+        assert "has the classes left ball, right ball. New to it, and starting at random: liver." in caplog.text
+        caplog.clear()
+        check_start(package(), dataset(("left ball", "liver")), FineTuningConfig(classes={"liver": "right ball"}))
+        assert caplog.text == ""
         check_start(package(), dataset(spacing=5.0), FineTuningConfig())
     assert "spacings of 1 x 1 x 1 mm; the first scan here has 5 x 5 x 5 mm" in caplog.text
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny_dataset import train_config, write_config
+from small_files import volume
+from tiny_dataset import make_case, train_config, write_config
 
 from medseg import resources
 from medseg.config.load import build, read_yaml
@@ -115,3 +116,27 @@ def test_a_recipe_changes_the_plan_and_nothing_else(balls, tmp_path):
     assert changed.sampling.batch == 3
     assert changed.optimizer.name == planned.optimizer.name
     assert changed.input == planned.input
+
+
+def test_a_plan_is_made_again_where_the_configuration_says_something_else_of_the_dataset(tmp_path):
+    for number in range(6):
+        image, labels = make_case(number)
+        volume(tmp_path / "data" / "images" / f"c{number}.nii.gz", image)
+        volume(tmp_path / "data" / "labels" / f"c{number}.nii.gz", labels)
+
+    def planned(*settings):
+        out = tmp_path / "run"
+        options = TrainOptions(tmp_path / "data", out, None, epochs=1, device="cpu", settings=settings)
+        Configurator(options).config(out)
+        return out / "plan.yaml"
+
+    first = planned().read_text()
+    written = planned().stat().st_mtime_ns
+    assert planned().stat().st_mtime_ns == written
+    assert yaml.safe_load(first)["augment"]["flip"] == ["x"]
+    sided = yaml.safe_load(planned("dataset.labels={organ_l: 1, organ_r: 2}").read_text())
+    assert sided["dataset"] == {"labels": {"organ_l": 1, "organ_r": 2}}
+    assert sided["augment"]["flip"] == []
+    overruled = yaml.safe_load(planned("dataset.labels={organ_l: 1, organ_r: 2}", "plan.mirror=[x]").read_text())
+    assert overruled["augment"]["flip"] == ["x"]
+    assert planned().read_text() == first
