@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: fuzz demo test test-lowest lint coverage test-slow test-peers mutants audit bench docs setup
+.PHONY: fuzz soak demo test test-lowest lint coverage test-slow test-peers mutants audit bench docs setup
 
 setup:
 	@$(PYTHON) bootstrap.py
@@ -20,6 +20,9 @@ test-lowest:  ## the fast tests with the lowest versions that pyproject.toml all
 
 fuzz: setup  ## 10,000 damaged files of every kind through every reader and verb; what fails is kept in fuzz-failures
 	$(BIN)/python tests/fuzz/run.py --count 10000
+
+soak: setup  ## 400 cases in one run: memory, open files and temporary files stay flat, the report stays small
+	$(BIN)/python tests/soak.py --cases 400
 
 audit: setup  ## the known vulnerabilities of what is installed, without those accepted in tests/accepted_vulnerabilities.txt
 	@$(BIN)/python -m pip install --quiet "pip-audit>=2.10"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from medseg.draw.page import png_url, render
+from PIL import Image
+
+from medseg.draw.page import render, small_url
 from medseg.types.run import BatchResult, CaseOutcome
 
 
@@ -38,7 +41,8 @@ def table_of_cases(result: BatchResult) -> str:
 def render_report(result: BatchResult, *, previews: int = 200) -> str:
     """Return the text of `report.html`: one file with no outside reference, failures first, then by review priority.
 
-    At most so many `previews` are embedded; the others are linked, so that the page stays loadable.
+    At most so many `previews` are embedded, made small, and the others are loaded when they come into view, so that the
+    page stays under 2 MB for each hundred cases. Each leads to the whole image.
     """
     done = sorted((o for o in result.outcomes if o.written_state == "done"), key=lambda o: -o.review_priority)
     return render(
@@ -57,16 +61,26 @@ def render_report(result: BatchResult, *, previews: int = 200) -> str:
 
 
 def _card(outcome: CaseOutcome, out: Path, *, embed: bool) -> dict[str, Any]:
-    preview = out / outcome.case_id / "preview.png"
     address = f"{outcome.case_id}/preview.png"
-    if embed and preview.is_file():
-        address = png_url(preview.read_bytes())
+    preview = out / address
+    embedded = _embedded(preview, preview.stat().st_mtime_ns) if embed and preview.is_file() else None
     return {
         "outcome": outcome,
         "preview": address if preview.is_file() else None,
+        "embedded": embedded,
         "volumes": _volumes(outcome),
         "objects": _objects(outcome),
     }
+
+
+@lru_cache(maxsize=1000)
+def _embedded(preview: Path, _changed: int) -> str | None:
+    """The preview made small, once for all the times that the report is written during a run."""
+    try:
+        with Image.open(preview) as image:
+            return small_url(image)
+    except (OSError, ValueError):  # it is linked, so that a browser says what is wrong
+        return None
 
 
 def _volumes(outcome: CaseOutcome) -> dict[str, float]:

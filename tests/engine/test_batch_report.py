@@ -3,6 +3,10 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
+from medseg.draw.page import small_url
 from medseg.engine.batch_report import render_report, table_of_cases
 from medseg.io.measurements import table_of_measurements
 from medseg.types import Skipped
@@ -46,10 +50,35 @@ def test_the_page_names_failures_with_their_fix_and_escapes_everything(tmp_path)
 def test_previews_are_embedded_up_to_a_number_and_linked_beyond(tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()
-        (tmp_path / name / "preview.png").write_bytes(b"\x89PNG")
+        Image.new("RGB", (948, 360), "gray").save(tmp_path / name / "preview.png")
     page = render_report(result(tmp_path), previews=1)
-    assert page.count("data:image/png;base64,") == 1
+    assert page.count("data:image/webp;base64,") == 1
     assert 'src="b/preview.png"' in page
+    assert page.count('<a href="a/preview.png">') == page.count('<a href="b/preview.png">') == 1
+
+
+def test_twenty_cases_make_less_than_400_kb(tmp_path):
+    """Also where a preview is as full of detail as it can be, or no image at all."""
+    random, outcomes = np.random.default_rng(0), []
+    for n in range(20):
+        outcome = replace(
+            result(tmp_path).outcomes[0], case_id=f"case{n:03}", warnings=("a warning of some words",) * 2
+        )
+        (tmp_path / outcome.case_id).mkdir()
+        rough = random.integers(0, 255, (18, 47, 3) if n > 1 else (360, 948, 3), np.uint8)
+        Image.fromarray(rough).resize((948, 360)).save(tmp_path / outcome.case_id / "preview.png")
+        outcomes.append(outcome)
+    (tmp_path / "case000" / "preview.png").write_bytes(b"no image")
+    page = render_report(BatchResult(tmp_path, tuple(outcomes)))
+    assert page.count("data:image/webp;base64,") == 18
+    assert 'src="case001/preview.png"' in page
+    assert 'src="case000/preview.png"' in page
+    assert len(page) < 2e6 * 20 / 100
+
+
+def test_what_cannot_be_made_small_enough_is_linked():
+    noise = np.random.default_rng(0).integers(0, 255, (2000, 720, 3), np.uint8)
+    assert small_url(Image.fromarray(noise)) is None
 
 
 def test_the_page_is_the_same_whenever_it_is_made(tmp_path):

@@ -48,7 +48,7 @@ class BatchReport:
     class Options(StageOptions):
         """Content of the report."""
 
-        previews: int = Field(default=200, ge=0, description="previews embedded at most; more are linked")
+        previews: int = Field(default=200, ge=0, description="previews embedded at most, made small; more are linked")
 
     options: Options
     refreshes: ClassVar[bool] = True
