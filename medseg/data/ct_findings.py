@@ -7,14 +7,16 @@ from collections.abc import Iterator, Sequence
 from medseg.data.dataset import Dataset
 from medseg.data.examine import Examined
 from medseg.data.findings import Finding
-from medseg.data.hounsfield import not_hounsfield, shifted
+from medseg.data.hounsfield import MAY_BE_CT, not_hounsfield, shifted
 
 
 def ct_findings(data: Dataset, examined: Sequence[Examined]) -> Iterator[Finding]:
     """CT scans that are off by a rescale intercept, or that cannot be in Hounsfield units."""
     read = [one for one in examined if one.levels and not one.constant]
-    for number, channel in enumerate(c for c in data.channels if c.modality == "CT"):
+    for number, channel in enumerate(c for c in data.channels if c.modality in MAY_BE_CT):
         levels = [one.levels[number] for one in read]
+        if channel.modality is None and not any(one.is_sound for one in levels):
+            continue  # nothing shows that it is CT
         off = dict(shifted(levels))
         for place, difference in off.items():
             message = (

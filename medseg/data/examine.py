@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.data.dataset import Dataset, DatasetCase
-from medseg.data.hounsfield import Levels, levels_of
+from medseg.data.hounsfield import MAY_BE_CT, Levels, levels_of
 from medseg.data.label_moments import Moments, label_moments
 from medseg.data.looks_like_labels import looks_like_labels
 from medseg.data.reading import Notes, read_channels_with_notes, read_label_file, read_reference_with_notes
@@ -51,7 +51,7 @@ class Examined:
     - `clipped`: fraction of voxels at a channel's largest value, the largest over channels.
     - `contrast`: difference of medians inside the foreground and in a rim around it, in standard deviations of the
       scan; NaN where there is no foreground.
-    - `levels`: medians and air of each channel of CT; those of others are not looked at.
+    - `levels`: medians and air of each channel that may be CT; others are not looked at.
     - `moments`: place, spread and brightness of each class in the label, by name.
     """
 
@@ -163,7 +163,7 @@ def _measure(
     levels = tuple(
         levels_of(array[k], None if foreground is None else foreground[k])
         for k, channel in enumerate(data.channels)
-        if channel.modality == "CT"
+        if channel.modality in MAY_BE_CT
     )
     if reference is not None and (why := _no_label_map(data, case, reference, array)) is not None:
         trouble = Trouble("no-label-map", why)

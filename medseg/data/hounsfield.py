@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+# Modalities of channels whose zero is looked at; one that is not stated may be CT, which its air then shows.
+MAY_BE_CT = ("CT", None)
 # Voxels looked at in a channel.
 MOST = 200_000
 # Air of a CT scan, in Hounsfield units; a scan with so large a fraction of it has the right zero.
@@ -30,6 +32,11 @@ class Levels:
     lowest: float
     air: float
     brightest: float = 0.0
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether air is where it is in Hounsfield units."""
+        return self.air > ENOUGH_AIR and self.brightest > DARK
 
     @property
     def tissue(self) -> float:
@@ -56,7 +63,7 @@ def shifted(cases: Sequence[Levels]) -> Iterator[tuple[int, float]]:
     if len(cases) < 2:
         return
     tissue = np.array([case.tissue for case in cases])
-    sound = np.array([case.air > ENOUGH_AIR and case.brightest > DARK for case in cases])
+    sound = np.array([case.is_sound for case in cases])
     if sound.any():
         usual = float(np.median(tissue[sound]))
     else:

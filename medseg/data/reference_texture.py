@@ -10,6 +10,9 @@ import numpy.typing as npt
 from medseg.data.label_texture import is_no_label_map, scattered_values
 
 JPEG = (".jpg", ".jpeg")
+# Where no class is named and values are those of gray levels, so many scattered ones are no classes: an outline that
+# was antialiased by half a pixel has three.
+GRAY, FEW = 16, 3
 
 
 def why_no_label_map(
@@ -26,7 +29,8 @@ def why_no_label_map(
         return "The label holds the image's own values."
     if path is not None and path.suffix.lower() in JPEG and values > 1 and (scattered or not named):
         return f"The label is a JPEG, whose compression spreads values around outlines: it holds {values} beside 0."
-    if is_no_label_map(scattered, values):
+    gray = not named and int(labels.max()) >= GRAY and scattered >= FEW and 2 * scattered >= values
+    if is_no_label_map(scattered, values) or gray:
         return (
             f"{scattered} of the label's {values} values are scattered between others and fill no area of their own, "
             "as in a JPEG, an antialiased or a graded mask, or an image."

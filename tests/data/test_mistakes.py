@@ -85,14 +85,15 @@ def test_1_and_255_may_be_one_class_or_two(tmp_path):
 
 
 @pytest.mark.parametrize("off", [(3,), (0, 2, 4, 6)])
-def test_ct_with_another_zero_is_blocked(tmp_path, off):
+@pytest.mark.parametrize("settings", [["dataset.channels={scan: CT}"], []])
+def test_ct_with_another_zero_is_blocked(tmp_path, off, settings):
     def scan(number):
         image = image_of(number, 60.0) + 1024 * (number in off)
         image[:4] -= 1000
         return image
 
     write(tmp_path, lambda n: ball(n).astype(np.uint8), scan)
-    result = audit_verb(tmp_path, settings=["dataset.channels={scan: CT}"])
+    result = audit_verb(tmp_path, settings=settings)
     assert set(result.blocked) == {f"c{n}" for n in off}
     assert "+1,02" in result.blocked[f"c{off[0]}"]
 
@@ -130,3 +131,17 @@ def test_a_class_only_of_the_datasets_own_held_out_cases_is_said(tmp_path):
     assert ("untrained-class", "No training case has 'core', only held-out ones: c7.") in {
         (f.kind, f.message) for f in result.findings
     }
+
+
+def test_an_outline_antialiased_by_half_a_pixel_is_no_class(tmp_path):
+    for number in range(4):
+        large = Image.fromarray(np.uint8(255) * ball(number, 8)[..., 7].T.repeat(7, 0).repeat(7, 1)).rotate(15)
+        small = np.asarray(large).reshape(77, 2, 84, 2).mean((1, 3)).astype(np.uint8)
+        picture(tmp_path / "masks" / f"c{number}.png", small)
+        gray = np.random.default_rng(number).integers(0, 256, small.shape, np.uint8)
+        picture(tmp_path / "images" / f"c{number}.png", gray)
+    data = read_dataset(tmp_path)
+    assert [c.value for c in data.table] == [63, 127, 191, 255]
+    result = audit(data)
+    assert len(result.blocked) == 4
+    assert all("3 of the label's 4 values are scattered" in why for why in result.blocked.values())
