@@ -28,6 +28,8 @@ import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from medseg.harmless import one_line
+
 # What the system says of a path that a user can choose otherwise; anything else it says is a bug.
 OF_A_PATH = {
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR,
@@ -67,7 +69,7 @@ class MedsegError(Exception):
 
     def __init__(self, what: str, *, where: object = None, fix: str | None = None) -> None:
         self.what = " ".join(str(what).split())
-        self.where = None if where is None else str(where)
+        self.where = None if where is None else one_line(where)
         self.fix = None if fix is None else " ".join(fix.split())
         super().__init__(self.what)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.errors import UsageError
+from medseg.harmless import one_line
 from medseg.versions import versions
 
 LOG_NAME = "medseg.log"
@@ -27,6 +28,9 @@ class _LogFile(logging.FileHandler):
 
 class _WithoutMessages(logging.Formatter):
     """Writes where an exception came from, not its text, which may name a folder and with it a patient."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the name is logging's)
+        return one_line(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 (the name is logging's)
         chain, error = list[str](), ei[1]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from medseg.harmless import trusted
 from medseg.log_file import console_level
 from medseg.pace import Pace, as_clock
 from medseg.types.run import CaseOutcome, Preparing, WindowsDone
@@ -170,7 +171,7 @@ def _bar(count: Any, figure: str, left: str | None = None) -> Iterator[Any]:
 
     remaining = TimeRemainingColumn() if left is None else TextColumn(left)
     columns = (TextColumn("{task.description}"), BarColumn(), count, TextColumn(figure), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("remaining"), remaining, console=Console(stderr=True)) as bar:
+    with Progress(*columns, TextColumn("remaining"), remaining, console=Console(file=trusted(sys.stderr))) as bar:
         # Lines of the log go above the bar, not through it.
         handlers = [h for h in logging.getLogger("medseg").handlers if type(h) is logging.StreamHandler]
         before = [handler.setStream(sys.stderr) for handler in handlers]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from medseg.bench.architectures import ArchitectureResult
 from medseg.bench.architectures_config import Architectures
 from medseg.bench.claims import Outcome, per_case, weigh
 from medseg.cpu_features import cpu_description
+from medseg.harmless import TableWriter
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.versions import versions
 
@@ -112,7 +112,7 @@ def _mean(figures: dict[str, dict[str, float]]) -> float:
 
 def _table(results: Sequence[ArchitectureResult]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = TableWriter(text)
     writer.writerow(["architecture", "class", "metric", "case_id", "value"])
     for result in results:
         if result.failure:

@@ -10,6 +10,7 @@ import traceback
 from typing import Any
 
 from medseg.errors import OF_A_PATH, Interrupted, MedsegError
+from medseg.harmless import harmless_output
 from medseg.signals import ignore_stops, stoppable
 
 
@@ -30,6 +31,11 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
+    with harmless_output():
+        return _guarded(arguments)
+
+
+def _guarded(arguments: list[str]) -> int:
     try:
         with stoppable():
             return _run(arguments)

@@ -20,6 +20,7 @@ from medseg.cli.options import (
     option,
 )
 from medseg.cli.verb import NOTHING_FOUND, log, print_json
+from medseg.harmless import one_line
 
 
 def convert(
@@ -73,9 +74,9 @@ def convert(
         )
     else:
         for one in result.converted:
-            typer.echo(f"{one.case_id}\t{one.path or one.error}")
+            typer.echo(f"{one.case_id}\t{one_line(one.path or one.error)}")
         for reason in result.corrupt:
-            typer.echo(f"-\t{reason}")
+            typer.echo(f"-\t{one_line(reason)}")
     if not result.converted and not result.corrupt:
         log.error(NOTHING_FOUND)
     return result.exit_code

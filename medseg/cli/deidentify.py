@@ -9,6 +9,7 @@ import typer
 
 from medseg.cli.options import INPUT, WHAT, InputsArgument, JsonOption, OutOption, option
 from medseg.cli.verb import log, print_json
+from medseg.harmless import one_line
 
 
 def deidentify(
@@ -79,7 +80,7 @@ def deidentify(
     else:
         typer.echo(f"{len(result.written)} objects written to {out}")
         for left in rejected:
-            typer.echo(f"skipped: {left.path}: {left.reason}. {left.fix or ''}".rstrip(), err=True)
+            typer.echo(f"skipped: {one_line(left.path)}: {left.reason}. {left.fix or ''}".rstrip(), err=True)
     if not result.written and not rejected:
         log.error("no DICOM object was found; `medseg inspect` says what is in a folder")
     return 4 if not result.written else 3 if rejected else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 from medseg.cli.options import (
@@ -58,9 +59,12 @@ def inspect(
     else:
         from rich.console import Console
 
+        from medseg.harmless import trusted
         from medseg.review.inspect_tree import inspection_tree
 
-        Console().print(inspection_tree(inspection, ", ".join(map(str, inputs)), thumbnails=thumbnails))
+        Console(file=trusted(sys.stdout)).print(
+            inspection_tree(inspection, ", ".join(map(str, inputs)), thumbnails=thumbnails)
+        )
     if not inspection.volumes:
         log.error("no scan was found")
     return inspection.exit_code

@@ -17,6 +17,7 @@ from medseg.cli.archive_options import (
 )
 from medseg.cli.options import NETWORK, WHAT, DryRunOption, JsonOption, OutOption, option
 from medseg.cli.verb import print_json
+from medseg.harmless import one_line
 
 
 def pull(
@@ -83,6 +84,8 @@ def pull(
         print_json(rows)
     else:
         for row in rows:
-            typer.echo(f"{row['modality']} {row['series']}: {row['error'] or ('' if dry_run else row['files'])}")
+            typer.echo(
+                f"{one_line(row['modality'])} {row['series']}: {row['error'] or ('' if dry_run else row['files'])}"
+            )
     failed = sum(row["error"] is not None for row in rows)
     return 4 if failed == len(rows) else 3 if failed else 0

@@ -17,6 +17,7 @@ from medseg.cli.archive_options import (
 )
 from medseg.cli.options import NETWORK, InputsArgument, JsonOption, option
 from medseg.cli.verb import print_json
+from medseg.harmless import one_line
 
 
 def push(
@@ -51,5 +52,5 @@ def push(
     else:
         typer.echo(f"{len(results) - len(failed)} of {len(results)} objects sent to {archive.name}")
         for result in failed:
-            typer.echo(f"{result.path}: {result.reason}", err=True)
+            typer.echo(f"{one_line(result.path)}: {result.reason}", err=True)
     return 0 if not failed else 4 if len(failed) == len(results) else 3

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from medseg.cli.options import LOG, option
 from medseg.errors import Interrupted, MedsegError
+from medseg.harmless import one_line
 
 if TYPE_CHECKING:
     from medseg.types.run import BatchResult
@@ -162,7 +163,9 @@ def print_result(result: BatchResult, *, json: bool, dry_run: bool = False) -> N
             shown = f"{outcome.folder}\t{outcome.source}" if dry_run else outcome.folder
             what = outcome.error or shown
             before = " (unchanged)" if outcome.state == "current" else ""
-            sys.stdout.write(f"{outcome.case_id or outcome.source}\t{outcome.written_state}{before}\t{what}\n")
+            sys.stdout.write(
+                f"{one_line(outcome.case_id or outcome.source)}\t{outcome.written_state}{before}\t{one_line(what)}\n"
+            )
     counts = {
         "done": result.count("done"),
         "up to date": result.count("current"),

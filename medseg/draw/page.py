@@ -6,7 +6,10 @@ import base64
 import io
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from PIL import Image
+
+from medseg.harmless import printable
 
 
 def render(template: str, **values: object) -> str:
@@ -18,6 +21,7 @@ def render(template: str, **values: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=harmless,
     )
     return environment.get_template(template).render(**values)
 
@@ -36,6 +40,11 @@ def small_url(image: Image.Image) -> str | None:
         if len(stream.getvalue()) <= SMALL_BYTES:
             return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
     return None
+
+
+def harmless(value: object) -> object:
+    """Text of files without characters that a viewer of the page's source would obey; what is markup is ours."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def png_url(image: Image.Image | bytes) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from medseg.draw.page import render, small_url
+from medseg.harmless import TableWriter
 from medseg.types.run import BatchResult, CaseOutcome
 
 
@@ -18,7 +18,7 @@ def table_of_cases(result: BatchResult) -> str:
     """Return the text of `cases.csv`: a row a case; warnings and notes are separated by semicolons."""
     classes, counted = _class_names(result), _counted(result)
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = TableWriter(stream)
     writer.writerow(
         [
             *("case_id", "state", "source"),

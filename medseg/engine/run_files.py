@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.engine import journal
+from medseg.harmless import TableWriter
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.types.run import BatchResult, CaseOutcome, Inputs
 from medseg.types.scan import Discovery
@@ -57,7 +57,7 @@ def write_sources(result: BatchResult, inputs: Inputs, discovery: Discovery) -> 
     """Write `sources.csv`, readable by its owner only: paths and UIDs may identify a patient."""
     states = {outcome.case_id: outcome.written_state for outcome in result.outcomes}
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = TableWriter(stream)
     writer.writerow(["case_id", "state", "series_uid", "study_uid", "path", "input_sha256"])
     scans = [
         (found.case_id, Path(os.path.commonpath(found.files)), found.series_uid, found.study_uid)

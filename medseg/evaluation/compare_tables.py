@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import math
@@ -13,6 +12,7 @@ from medseg.evaluation.comparison import Comparison, Difference
 from medseg.evaluation.metrics.definitions import metric
 from medseg.evaluation.summary import as_json
 from medseg.evaluation.tables import escape_latex
+from medseg.harmless import TableWriter
 from medseg.io.files.atomic import write_text
 
 
@@ -41,7 +41,7 @@ def write_comparison(comparison: Comparison, out: Path) -> None:
 
 def _csv(comparison: Comparison) -> str:
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = TableWriter(stream)
     names = [field.name for field in fields(Difference) if field.name != "interval"]
     writer.writerow([*("class" if name == "class_name" else name for name in names), "ci95_low", "ci95_high"])
     for difference in comparison.differences:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import math
@@ -16,6 +15,7 @@ from medseg.evaluation.metrics.definitions import definitions_of, metric
 from medseg.evaluation.readers import Agreement
 from medseg.evaluation.report import figure_text
 from medseg.evaluation.summary import as_json
+from medseg.harmless import TableWriter
 from medseg.io.files.atomic import write_text
 from medseg.types.labels import PALETTE
 from medseg.versions import versions
@@ -105,7 +105,7 @@ def _charts(found: Agreement) -> list[dict[str, Any]]:
 def _csv(columns: tuple[str, ...], rows: Any) -> str:
     """Text of a table; NaN is ``nan`` and infinity ``inf``, as in per_case.csv."""
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = TableWriter(stream)
     writer.writerow(columns)
     writer.writerows((*row[:-1], repr(float(row[-1]))) for row in rows)
     return stream.getvalue()

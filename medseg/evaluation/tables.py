@@ -14,6 +14,7 @@ from typing import Any
 from medseg.errors import InputError, MissingDependency, UsageError, first_line
 from medseg.evaluation.files.trained_cases import COLUMN
 from medseg.evaluation.metrics.definitions import METRICS, metric
+from medseg.harmless import TableWriter, from_cell
 from medseg.io.files.atomic import atomic_path
 from medseg.types import MeasurementRow
 
@@ -23,7 +24,7 @@ COLUMNS = ("case_id", "class", "metric", "value")
 def per_case_csv(rows: Sequence[MeasurementRow]) -> str:
     """Return the text of per_case.csv; NaN is ``nan`` and infinity ``inf``, which every reader takes back as such."""
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = TableWriter(stream)
     writer.writerow(COLUMNS)
     writer.writerows((row.case_id, row.class_name, row.metric, repr(float(row.value))) for row in rows)
     return stream.getvalue()
@@ -46,7 +47,7 @@ def read_per_case(path: Path) -> list[MeasurementRow]:
                     where=path,
                     fix=fix,
                 )
-            rows = [MeasurementRow(r["case_id"], r["class"], r["metric"], float(r["value"])) for r in reader]
+            rows = [MeasurementRow(r["case_id"], from_cell(r["class"]), r["metric"], float(r["value"])) for r in reader]
     except (OSError, UnicodeDecodeError, ValueError, TypeError) as error:
         raise InputError(
             f"it cannot be read as an evaluation ({first_line(error)})",

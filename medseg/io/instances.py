@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from medseg.errors import InputError, first_line
+from medseg.harmless import TableWriter, from_cell
 from medseg.io import nifti
 from medseg.io.files.atomic import write_text
 from medseg.types import Geometry, Instances, LabelClass, LabelTable, Scan, Source
@@ -41,7 +42,7 @@ def write_instances(instances: Instances, folder: Path, source: Source | None = 
     measured = (row.measures.mean_intensity for row in instances.rows if row.measures is not None)
     channels = max((len(means) for means in measured if means is not None), default=0)
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = TableWriter(text)
     unit = extent_unit(instances.geometry, source)
     writer.writerow([*ROW, unit, *PLACE, *SHAPE, *_intensity_columns(channels)])
     writer.writerows(_line(row, instances, unit, channels) for row in instances.rows)
@@ -59,7 +60,7 @@ def read_instances(folder: Path) -> Instances:
         with path.open(encoding="utf-8", newline="") as stream:
             lines = list(csv.DictReader(stream))
         rows = tuple(_row(line, scan.geometry) for line in lines)
-        kinds = {(int(line["class_value"]), line["class"], line["is_thing"] == "true") for line in lines}
+        kinds = {(int(line["class_value"]), from_cell(line["class"]), line["is_thing"] == "true") for line in lines}
     except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise InputError(
             f"it cannot be read as a table of objects ({first_line(error)})",

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from medseg.errors import InputError, first_line
+from medseg.harmless import TableWriter, from_cell
 from medseg.io.files.atomic import write_text
 from medseg.io.files.case_id import SUFFIXES, stem
 from medseg.types.labels import PALETTE, LabelClass, LabelMap, LabelTable
@@ -31,7 +32,7 @@ def table_path(labels: Path) -> Path:
 def write_table(table: LabelTable, path: Path) -> None:
     """Write a table of classes, whole or not at all."""
     text = io.StringIO()
-    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer = TableWriter(text, delimiter="\t")
     writer.writerow(COLUMNS)
     writer.writerows((c.value, c.name, "#{:02x}{:02x}{:02x}".format(*c.color)) for c in table)
     write_text(path, text.getvalue())
@@ -66,7 +67,7 @@ def read_table(path: Path) -> LabelTable:
             raise InputError(f"value {value} comes twice", where=path, fix="Give each value one line.")
         if int(value):
             red, green, blue = bytes.fromhex(color[1:]) if color else PALETTE[(int(value) - 1) % len(PALETTE)]
-            classes[int(value)] = LabelClass(int(value), name, color=(red, green, blue))
+            classes[int(value)] = LabelClass(int(value), from_cell(name), color=(red, green, blue))
     return LabelTable(tuple(classes.values()))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import io
 
+from medseg.harmless import TableWriter
 from medseg.types.quality import ClassQuality, Quality
 from medseg.types.run import Volumes
 
@@ -13,7 +13,7 @@ def table_of_measurements(volumes: Volumes, quality: Quality | None = None) -> s
     """Return the text of the table: volumes, quality where measured, and objects where the model makes any."""
     counted = any(row.objects is not None for row in volumes.rows)
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = TableWriter(stream)
     head = ["class", "voxels", volumes.rows[0].unit if volumes.rows else "volume_ml"]
     of_quality = (
         ["n_components", "largest_component_fraction", "touches_border", "boundary_entropy", "ensemble_dice"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import math
@@ -10,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from medseg.evaluation.readers import MODEL, Agreement
+from medseg.harmless import TableWriter
 
 COLUMNS = ("place", "case_id", "class", "dice", "verdicts")
 
@@ -61,7 +61,7 @@ def disputes(found: Agreement, pair: Sequence[str], *, below: float = 1.0) -> tu
 def worklist_csv(listed: Sequence[Dispute]) -> str:
     """Return the worklist as a table that names no reader."""
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = TableWriter(stream)
     writer.writerow(COLUMNS)
     for place, one in enumerate(listed, start=1):
         verdicts = "differ" if one.verdicts_differ else "agree"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import logging
@@ -17,6 +16,7 @@ from medseg.config.arguments import check_arguments, listed
 from medseg.data.layout_dicom import patient_hash
 from medseg.data.patient_groups import patient_of
 from medseg.errors import InputError, MedsegError, UsageError
+from medseg.harmless import TableWriter
 from medseg.io.files.atomic import write_text
 from medseg.io.files.case_id import stem
 from medseg.io.files.writable import output_folder
@@ -279,7 +279,7 @@ def _describe(place: Path, rows: Sequence[DatasetRow], first: _Written, package:
 
 def _csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = TableWriter(stream)
     writer.writerow(columns)
     writer.writerows(rows)
     return stream.getvalue()

@@ -8,11 +8,18 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image
 from rich.console import Group, RenderableType
-from rich.markup import escape
+from rich.markup import escape as without_markup
 from rich.text import Text
 from rich.tree import Tree
 
+from medseg.harmless import one_line
 from medseg.review.inspection import Inspection, VolumeReport
+
+
+def escape(text: str) -> str:
+    """Text of a file as it is, whatever it holds: no markup of rich's, and no escape sequences."""
+    return without_markup(one_line(text))
+
 
 COLUMNS = 64  # characters a thumbnail is drawn in, at most
 

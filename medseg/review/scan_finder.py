@@ -9,6 +9,7 @@ from pathlib import Path
 from medseg.engine.journal import hash_files
 from medseg.engine.run_files import read_inputs
 from medseg.errors import InputError, MedsegError, UsageError
+from medseg.harmless import from_cell
 from medseg.io.discover import discover
 from medseg.types.scan import FoundScan
 
@@ -115,6 +116,6 @@ def _places(sources: Path) -> dict[str, str]:
     """Read where below an input each case's scan was."""
     try:
         with sources.open(encoding="utf-8", newline="") as stream:
-            return {row["case_id"]: row["path"] for row in csv.DictReader(stream)}
+            return {row["case_id"]: from_cell(row["path"]) for row in csv.DictReader(stream)}
     except (OSError, KeyError, UnicodeDecodeError, csv.Error):
         return {}

@@ -6,6 +6,8 @@ import csv
 from pathlib import Path
 from typing import NamedTuple
 
+from medseg.harmless import from_cell
+
 FILE = "sources.csv"
 
 
@@ -22,7 +24,7 @@ def read_sources(results: Path) -> dict[str, CaseSource]:
     try:
         with (results / FILE).open(encoding="utf-8", newline="") as stream:
             return {
-                row["case_id"]: CaseSource(row["series_uid"], row["study_uid"], row["path"])
+                row["case_id"]: CaseSource(row["series_uid"], row["study_uid"], from_cell(row["path"]))
                 for row in csv.DictReader(stream)
             }
     except (OSError, KeyError, UnicodeDecodeError, csv.Error):

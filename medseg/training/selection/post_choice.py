@@ -18,6 +18,7 @@ from statistics import mean, stdev
 
 import numpy as np
 
+from medseg.harmless import TableWriter, from_cell
 from medseg.io.files.atomic import write_text
 from medseg.models.card import PostCard
 from medseg.post.cleanup import KeepLargest, RemoveSmall
@@ -128,7 +129,7 @@ def as_post(choices: Mapping[str, PostChoice]) -> tuple[PostCard, ...]:
 def write_rule_dice(path: Path, cases: Mapping[str, RuleDice]) -> None:
     """Write one row for each case, class and rule."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = TableWriter(text)
     writer.writerow(COLUMNS)
     for case_id, classes in cases.items():
         for name, rules in classes.items():
@@ -141,5 +142,7 @@ def read_rule_dice(path: Path) -> dict[str, RuleDice]:
     found: dict[str, RuleDice] = {}
     with path.open(newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):
-            found.setdefault(row["case_id"], {}).setdefault(row["class"], {})[row["rule"]] = float(row["dice"])
+            found.setdefault(row["case_id"], {}).setdefault(from_cell(row["class"]), {})[row["rule"]] = float(
+                row["dice"]
+            )
     return found

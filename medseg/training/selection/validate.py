@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import logging
 import math
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.reading import read_case
+from medseg.harmless import TableWriter
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.files.atomic import write_text
@@ -88,7 +88,7 @@ def mean_dice(results: Sequence[CaseDice]) -> tuple[dict[str, float], float]:
 def write_validation(path: Path, results: Sequence[CaseDice]) -> None:
     """Write one row for each case and class: case_id, class, metric, value."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = TableWriter(text)
     writer.writerow(["case_id", "class", "metric", "value"])
     for result in results:
         writer.writerows([result.case_id, name, "dice", f"{value:.6f}"] for name, value in result.dice.items())

@@ -1,0 +1,105 @@
+import csv
+import io
+import sys
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jinja2 import Environment
+from small_nifti import phantom, save
+
+from medseg.cli.app import run
+from medseg.draw.page import harmless
+from medseg.errors import InputError
+from medseg.harmless import HarmlessStream, TableWriter, cell, from_cell, harmless_output, one_line, printable, trusted
+
+# Every character that Unicode calls a control or half of a pair, and those that separate lines.
+KINDS = ("Cc", "Cs", "Zl", "Zp")
+CONTROLS = [chr(n) for n in range(0x11000) if unicodedata.category(chr(n)) in KINDS]
+DIRECTIONS = [chr(n) for n in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)]
+
+
+@pytest.mark.parametrize("text", ["plain", "Leber, links", "mm² 中文 é", "a  b", "100%"])
+def test_what_is_ordinary_stays(text):
+    assert printable(text) == one_line(text) == cell(text) == text
+
+
+def test_no_control_character_passes():
+    for sign in CONTROLS + DIRECTIONS:
+        line = one_line(f"a{sign}b")
+        assert line.isascii(), hex(ord(sign))
+        assert line.isprintable(), hex(ord(sign))
+        assert line.startswith("a\\")
+        assert printable(f"a{sign}b") == (line if sign not in "\t\n" else f"a{sign}b")
+
+
+def is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+@given(st.text())
+def test_a_row_stays_a_row_and_no_cell_is_a_formula(text):
+    stream = io.StringIO()
+    TableWriter(stream).writerows([[text, 1.5], ["second", 2]])
+    rows = list(csv.reader(io.StringIO(stream.getvalue())))
+    assert len(rows) == 2
+    first = rows[0][0]
+    assert not first.startswith(("=", "+", "@")) or len(first) == 1 or is_number(first)
+    assert from_cell(first) in (one_line(text), one_line(text)[1:])
+
+
+FORMULAS = ["=1+1", '=HYPERLINK("http://e")', "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", " =1", "\uff1d1", "-x"]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_formulas_become_text_and_numbers_stay_numbers(text):
+    assert cell(text) == f"'{text}"
+    assert from_cell(f"'{text}") == text
+    for number in ("-1", "+1.5e-3", "-.5", "nan", "-inf", "-"):
+        assert cell(number) == number
+    assert cell(-1.5) == -1.5
+
+
+def test_an_error_about_an_odd_file_is_one_line():
+    assert str(InputError("bad", where="a\nb\x1b[31m.nii")) == "a\\nb\\x1b[31m.nii: bad"
+
+
+def test_a_page_shows_what_a_file_says_and_obeys_nothing():
+    text = Environment(autoescape=True, finalize=harmless).from_string("{{ a }}").render(a="<b>\x1b[2J\u202e")
+    assert text == "&lt;b&gt;\\x1b[2J\\u202e"
+
+
+def test_the_streams_of_a_verb_pass_nothing_harmful_but_what_is_trusted(capsys):
+    with harmless_output():
+        sys.stdout.write("\x1b[2Jx\n")
+        sys.stderr.write("\x07")
+        trusted(sys.stdout).write("\x1b[1mbold")
+        assert isinstance(sys.stdout, HarmlessStream)
+        assert not sys.stdout.isatty()
+    said = capsys.readouterr()
+    assert said.out == "\\x1b[2Jx\n\x1b[1mbold"
+    assert said.err == "\\x07"
+
+
+@pytest.mark.parametrize("verb", ["inspect", "convert", "predict"])
+def test_the_name_of_a_file_reaches_no_terminal_and_no_table_raw(tmp_path, capsys, verb):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    save(scans / "a\x1b[2Jb\nc.nii.gz", phantom())
+    (scans / "=1+1\x1b]0;title\x07\n.nii").write_bytes(b"x")
+    out = tmp_path / "out"
+    more = {
+        "inspect": [], "convert": ["-o", str(out)], "predict": ["-o", str(out), "-m", "hippocampus", "--dry-run"],
+    }[verb]  # fmt: skip
+    run([verb, str(scans), *more])
+    said = "".join(capsys.readouterr())
+    assert "title" in said or verb == "predict"
+    assert not any(sign in said for sign in CONTROLS if sign not in "\n\t")
+    for path in out.rglob("*"):
+        if path.is_file() and path.suffix in (".csv", ".html", ".log", ".json"):
+            assert not any(sign in path.read_text() for sign in CONTROLS if sign not in "\n\t"), path.name
