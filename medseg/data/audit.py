@@ -23,6 +23,8 @@ from medseg.data.unusual import unusual_cases
 
 # Fraction of voxels at a channel's largest value beyond which it counts as clipped.
 CLIPPED = 0.02
+# Labels of fewer voxels may be equal by chance, in neighboring slices for instance.
+SMALL = 30
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,7 +82,8 @@ def audit(
     """
     examined = examine_all(data, data.labeled, folder=folder, jobs=jobs)
     findings = [
-        *_single_cases(examined),
+        *_single_cases(data, examined),
+        *_mixed_dimensions(examined),
         *ambiguous_values(data, examined),
         *ct_findings(data, examined),
         *missing_classes(data, examined),
@@ -102,7 +105,7 @@ def audit(
     return Audit(data, examined, tuple(ordered), side, kept)
 
 
-def _single_cases(examined: Iterable[Examined]) -> Iterator[Finding]:
+def _single_cases(data: Dataset, examined: Iterable[Examined]) -> Iterator[Finding]:
     """What is wrong with one case by itself."""
     every = list(examined)
     for one in every:
@@ -114,7 +117,10 @@ def _single_cases(examined: Iterable[Examined]) -> Iterator[Finding]:
         if one.shape is None:
             continue
         if one.constant:
-            yield Finding("constant", "A channel has one value everywhere.", name)
+            yield Finding("constant", "The image has one value everywhere.", name)
+        elif one.constant_channels:
+            names = ", ".join(data.channels[k].name for k in one.constant_channels if k < len(data.channels))
+            yield Finding("constant-channel", f"The channel {names} has one value everywhere.", name)
         if one.looks_like_labels:
             yield Finding(
                 "image-is-labels",
@@ -150,9 +156,37 @@ def _duplicates(examined: Sequence[Examined], side: Mapping[str, str]) -> Iterat
         if filled and len(images) > 1:
             names = tuple(e.case.case_id for e in group)
             message = f"{len(names)} different images have the same label: {', '.join(names)}."
-            patient = {e.case.group for e in group}
-            kind = "shared-reference" if len(patient) == 1 and None not in patient else "same-reference"
+            shared = _of_one_patient(group) or _may_be_chance(group[0])
+            kind = "shared-reference" if shared else "same-reference"
             yield Finding(kind, message, names[0], names[1:])
+
+
+def _of_one_patient(group: Sequence[Examined]) -> bool:
+    """Whether cases are of one patient, or slices that by their names lie side by side."""
+    patients = {e.case.group for e in group}
+    if len(patients) == 1 and None not in patients:
+        return True
+    numbers = [[int(n) for n in re.findall(r"\d+", e.case.case_id)] for e in group]
+    alike = {re.sub(r"\d+", "#", e.case.case_id) for e in group}
+    if len(alike) > 1 or not numbers[0] or any(e.shape is None or 1 not in e.shape for e in group):
+        return False
+    first = {tuple(row[:-1]) for row in numbers}
+    last = sorted(row[-1] for row in numbers)
+    return len(first) == 1 and last[-1] - last[0] == len(group) - 1
+
+
+def _may_be_chance(one: Examined) -> bool:
+    """Whether a label is so small that two images may have the same."""
+    return sum(int(count) for count in (one.voxels or {}).values()) < SMALL
+
+
+def _mixed_dimensions(examined: Iterable[Examined]) -> Iterator[Finding]:
+    shapes = [(e.case.case_id, 1 in e.shape) for e in examined if e.shape is not None]
+    flat = [name for name, is_flat in shapes if is_flat]
+    if 0 < len(flat) < len(shapes):
+        shown = ", ".join(flat[:3]) + (f" and {len(flat) - 3} more" if len(flat) > 3 else "")
+        message = f"{len(flat)} of {len(shapes)} cases have one slice, the others several: {shown}."
+        yield Finding("mixed-dimensions", message)
 
 
 def _groups(examined: Iterable[Examined], key: Callable[[Examined], str | None]) -> list[list[Examined]]:

@@ -43,6 +43,7 @@ class Examined:
     """What was measured of one case; fields of what could not be read are None.
 
     - `notes`: what was done to read it, which keeps it from nothing.
+    - `constant`, `constant_channels`: whether all channels have one value everywhere, and which have.
     - `image_hash`, `reference_hash`: of voxel values and shape.
     - `shape`, `cropped_shape`: voxels along x, y, z after orientation to RAS, and of the box outside which every
       channel is 0.
@@ -67,6 +68,7 @@ class Examined:
     deviations: tuple[float, ...] = ()
     clipped: float = 0.0
     constant: bool = False
+    constant_channels: tuple[int, ...] = ()
     looks_like_labels: bool = False
     contrast: float = float("nan")
     grid: Geometry | None = None
@@ -147,8 +149,12 @@ def _measure(
     array = scan.array.astype(np.float32)
     flat = array.reshape(scan.channels, -1)
     deviations = tuple(float(channel.std(dtype=np.float64)) for channel in flat)
-    tops = [np.count_nonzero(channel == channel.max()) / channel.size for channel in flat]
-    constant = any(channel.min() == channel.max() for channel in flat)
+    tops = [
+        0.0 if channel.min() == channel.max() else np.count_nonzero(channel == channel.max()) / channel.size
+        for channel in flat
+    ]
+    constant_channels = tuple(k for k, channel in enumerate(flat) if channel.min() == channel.max())
+    constant = len(constant_channels) == len(flat)
     voxels = foreground = moments = None
     contrast = float("nan")
     if reference is not None:
@@ -178,9 +184,10 @@ def _measure(
         voxels=voxels,
         foreground=foreground,
         deviations=deviations,
-        clipped=0.0 if constant else float(max(tops)),
+        clipped=float(max(tops)),
         constant=constant,
-        looks_like_labels=not constant and any(looks_like_labels(channel) for channel in array),
+        constant_channels=constant_channels,
+        looks_like_labels=any(looks_like_labels(c) for k, c in enumerate(array) if k not in constant_channels),
         contrast=contrast,
         grid=scan.geometry,
         reference_grid=reference_grid,

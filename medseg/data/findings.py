@@ -36,6 +36,8 @@ KINDS: dict[str, Kind] = {
     "image-is-labels": Kind("image that is a label map", True, "Put the image in its place."),
     "same-reference": Kind("label of another image", True, "Find out which image the label belongs to."),
     "shared-reference": Kind("one label for several images of a patient", False, "Check that all show the same place."),
+    "constant-channel": Kind("channel without an image", False, "Put the image there, or leave it empty on purpose."),
+    "mixed-dimensions": Kind("2D images among volumes", False, "Train on one kind: a network is for one of them."),
     "constant": Kind("constant image", True, "Put the image in its place."),
     "patient-leakage": Kind("patient on both sides of the split", True, "Put all cases of a group on one side."),
     "patient-leakage-by-name": Kind(

@@ -15,6 +15,7 @@ from medseg.cli.app import run
 from medseg.data.audit import audit
 from medseg.data.findings import KINDS
 from medseg.data.layouts import read_dataset
+from medseg.data.patient_groups import group_by_patient
 from medseg.data.splits import sides, split_cases
 from medseg.draw.audit_page import write_audit
 from medseg.draw.thumbnail import case_thumbnail
@@ -263,3 +264,50 @@ def test_a_label_stored_in_another_order_is_a_note(folder):
     nib.save(nib.Nifti1Image(LABELS[::-1].copy(), affine), path)
     result = audit(read_dataset(folder))
     assert {(f.kind, f.case_id, f.blocks) for f in result.findings} == {("reference-order", "c3", False)}
+
+
+@pytest.mark.parametrize(("empty", "kind", "blocks"), [([1], "constant-channel", False), ([0, 1], "constant", True)])
+def test_a_channel_filled_with_zeros_is_a_finding_and_an_image_without_any_blocks(folder, empty, kind, blocks):
+    for number in range(CASES):
+        image = np.stack([image_of(number), image_of(number) + 1], -1)
+        image[..., empty if number == 3 else []] = 0
+        volume(folder / "images" / f"c{number}.nii.gz", image)
+    result = audit(read_dataset(folder))
+    assert {(f.kind, f.case_id, f.blocks) for f in result.findings if "constant" in f.kind} == {(kind, "c3", blocks)}
+
+
+@pytest.mark.parametrize(
+    ("names", "voxels", "kind"),
+    [
+        (("c3", "c4"), 200, "same-reference"),
+        (("sub-1_T1w", "sub-1_T2w"), 200, "shared-reference"),
+        (("c3", "c4"), 9, "shared-reference"),
+    ],
+)
+def test_one_label_of_two_images_blocks_only_where_they_are_of_two_patients(folder, names, voxels, kind):
+    labels = np.zeros(SHAPE, np.uint8)
+    labels.flat[np.arange(voxels)] = 1
+    labels.flat[-voxels // 2 :] = 2
+    for part in ("images", "labels"):
+        for number, name in zip((3, 4), names, strict=True):
+            (folder / part / f"c{number}.nii.gz").rename(folder / part / f"{name}.nii.gz")
+    for name in names:
+        volume(folder / "labels" / f"{name}.nii.gz", labels)
+    data = group_by_patient(read_dataset(folder))
+    assert {f.kind for f in audit(data).findings if "-reference" in f.kind} == {kind}
+    assert KINDS[kind].blocks == (kind == "same-reference")
+
+
+@pytest.mark.parametrize(("names", "kind"), [(("s_3", "s_4"), "shared-reference"), (("s_3", "s_7"), "same-reference")])
+def test_slices_side_by_side_may_have_one_label(tmp_path, names, kind):
+    for number, name in enumerate(names):
+        volume(tmp_path / "images" / f"{name}.nii.gz", image_of(number)[..., 3:4])
+        volume(tmp_path / "labels" / f"{name}.nii.gz", np.ones((*SHAPE[:2], 1), np.uint8))
+    assert {f.kind for f in audit(read_dataset(tmp_path)).findings if "-reference" in f.kind} == {kind}
+
+
+def test_2d_images_among_volumes_are_said(folder):
+    volume(folder / "images" / "c3.nii.gz", image_of(3)[..., 3:4])
+    volume(folder / "labels" / "c3.nii.gz", labels_of(3)[..., 3:4])
+    (finding,) = [f for f in audit(read_dataset(folder)).findings if f.kind == "mixed-dimensions"]
+    assert finding.message == "1 of 10 cases have one slice, the others several: c3."
