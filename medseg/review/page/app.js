@@ -123,14 +123,11 @@ export class App {
     const kept = this.next?.id === id ? this.next : null
     if (this.next && !kept) this.next.data.then((data) => data.release(), () => {})
     this.next = null
-    const about = await this.api.describe(id)
-    const data = kept && (await kept.data.catch(() => null))
-    if (data?.about.revision === about.revision && data.about.modelHash === about.modelHash) {
-      data.about = about
-      return data
-    }
-    data?.release()
-    return new CaseData(about, this.api)
+    const fresh = this.api.describe(id)
+    fresh.catch(() => {}) // waited for below, or before the case can be worked on
+    const data = (kept && (await kept.data.catch(() => null))) ?? new CaseData(await fresh, this.api)
+    data.fresh = fresh
+    return data
   }
 
   async show(data, turn, voxel, window) {
@@ -155,7 +152,7 @@ export class App {
     this.about.load(data)
     this.verdict.load(data)
     await data.open(slab, voxel && (() => order().fromFile(voxel)[2]))
-    if (turn !== this.opening) return
+    if (!(await this.isAsPrefetched(data, turn)) || turn !== this.opening) return
     this.editor.load(data)
     this.classes.load(data)
     this.toolbar.load(data)
@@ -170,7 +167,22 @@ export class App {
     await Promise.race([new Promise(requestAnimationFrame), new Promise((done) => setTimeout(done, 200))])
     if (turn !== this.opening) return
     this.status.ready()
-    this.prefetch()
+    await data.complete
+    if (turn === this.opening) this.prefetch()
+  }
+
+  /** Whether nobody has saved since a case was prefetched; it is opened again where somebody has. */
+  async isAsPrefetched(data, turn) {
+    const about = await data.fresh
+    if (turn !== this.opening) return false
+    if (about.revision !== data.about.revision || about.modelHash !== data.about.modelHash) {
+      await this.open(about.id)
+      return false
+    }
+    Object.assign(data.about, about)
+    this.about.load(data)
+    this.verdict.load(data)
+    return true
   }
 
   /** The first slices are here: show them. */
@@ -232,6 +244,7 @@ export class App {
 
   setLimits(low, high) {
     const [from, to] = [low, high].map((field) => (field.value === '' ? null : Number(field.value)))
+    if (!this.data.isComplete) this.say('The scan is still being loaded; limits hold where it is seen already.')
     this.editor.rules.limits = from === null && to === null ? null : [from ?? -Infinity, to ?? Infinity]
   }
 

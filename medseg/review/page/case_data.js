@@ -5,8 +5,9 @@ import { free } from './memory.js'
 import { encode } from './runs.js'
 import { cut, fetchHeader, readSlabs } from './slabs.js'
 
-// What the next case may hold before it is opened: enough to see it at once, little enough beside a large open one.
-const PREFETCH_BYTES = 96 << 20
+// The middle of a scan that is enough to work on it while the rest comes: all of most scans. It is what the next case
+// holds before it is opened, so it must be little beside a large open one.
+const ENOUGH_BYTES = 80 << 20
 
 export class CaseData {
   /** `about`: what the server says of the case, as `api.js` gives it. */
@@ -15,7 +16,8 @@ export class CaseData {
     this.api = api
     this.abort = new AbortController()
     this.slabs = [] // of the scan, kept aside until the case is opened
-    this.bytes = 0
+    this.bytes = 0 // asked for
+    this.here = 0 // bytes that came
     this.slice = null // the slice to load around; null for the middle
     this.onSlab = () => {}
     this.image = null
@@ -26,7 +28,7 @@ export class CaseData {
   /** Read the headers and the first slabs: all of a small case, the middle of a large one. */
   async prefetch() {
     await this.start()
-    const enough = () => this.image === null && this.bytes >= PREFETCH_BYTES
+    const enough = () => this.image === null && this.bytes >= ENOUGH_BYTES
     await Promise.all([this.labelsRead, this.readImage(enough)])
   }
 
@@ -53,7 +55,10 @@ export class CaseData {
     return this.started
   }
 
-  /** Open for work: shows slabs as they come, and is done when everything is here. */
+  /**
+   * Open for work: shows slabs as they come, and is done when all labels are here and enough of the scan; `complete`
+   * is done when all of it is.
+   */
   async open(onSlab, slice) {
     await this.start()
     this.slice = slice?.() ?? null
@@ -61,16 +66,23 @@ export class CaseData {
     this.image = new this.header.Values(this.plane * this.dims[2])
     for (const [first, values] of this.slabs.splice(0)) this.take(first, values)
     onSlab()
-    const image = this.readImage(() => false)
+    const complete = this.readImage(() => false)
+    this.complete = complete.then(() => onSlab())
+    this.complete.catch(() => {})
     await this.labelsRead
     this.labels = new Labels(this.dims, this.about.classes.length, this.newest)
     this.modelCounts = countSlices(this.model, this.about.classes.length)
     onSlab()
-    await image
+    if (this.here < ENOUGH_BYTES) await Promise.race([complete, new Promise((done) => (this.enoughCame = done))])
   }
 
   get isComplete() {
     return this.image !== null && this.loaded.every(Boolean)
+  }
+
+  /** Whether a voxel's value is here yet. */
+  has(index) {
+    return this.loaded[Math.floor(index / this.plane)] === 1
   }
 
   /** The scan's own value of a voxel. */
@@ -96,6 +108,8 @@ export class CaseData {
       else if (values.buffer !== this.image.buffer) this.take(first, values)
       this.loaded.fill(1, first, first + values.length / this.plane)
       this.firstCame()
+      this.here += values.byteLength
+      if (this.here >= ENOUGH_BYTES) this.enoughCame?.()
       this.onSlab()
     }
     const { signal } = this.abort

@@ -9,8 +9,8 @@ const MOUSE = [
   ['wheel', 'slices'], ['Ctrl and wheel', 'zoom'],
 ]
 
-const table = (rows) => element('dl', {}, ...rows.flatMap(([key, meaning]) =>
-  [element('dt', {}, element('kbd', {}, NAMES[key] ?? key)), element('dd', {}, meaning)]))
+const table = (rows) => element('dl', {}, ...rows.map(([key, meaning]) =>
+  element('div', {}, element('dt', {}, element('kbd', {}, NAMES[key] ?? key)), element('dd', {}, meaning))))
 
 export function showHelp() {
   const dialog = find('#help')

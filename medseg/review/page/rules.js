@@ -12,6 +12,7 @@ export class Rules {
     if (this.locked.has(before) || this.locked.has(pen)) return false
     if (this.over !== null && before !== this.over) return false
     if (this.limits && pen) {
+      if (!this.data.has(index)) return false // its value has not come yet
       const value = this.data.value(index)
       // NaN lies between no limits.
       if (!(value >= this.limits[0] && value <= this.limits[1])) return false

@@ -1,11 +1,29 @@
 // A volume in slabs of whole axial slices, the one nearest the crosshair first: a scan is seen long before all of it came.
 
-import { free } from './memory.js'
 import { HEADER_BYTES, readHeader } from './nifti.js'
 
 const SLAB_BYTES = 2 << 20 // of the first slabs, so that something is seen at once
 const LATER_BYTES = 24 << 20 // of those that follow, so that a volume takes few requests
 const AT_ONCE = 3
+const CHUNK_BYTES = 1 << 20
+
+/** The bytes of an answer as they come, in memory that is used again: each chunk is gone when the next is asked for. */
+async function* chunks(body) {
+  let reader
+  try {
+    reader = body.getReader({ mode: 'byob' })
+  } catch {
+    yield* body // a browser whose answers cannot be read into memory of ours
+    return
+  }
+  let memory = new ArrayBuffer(CHUNK_BYTES)
+  for (;;) {
+    const { done, value } = await reader.read(new Uint8Array(memory))
+    if (done) return
+    yield value
+    memory = value.buffer
+  }
+}
 
 /**
  * Read part of a file into `bytes`, whose length says how much; a server that cannot send parts sends the whole.
@@ -16,14 +34,10 @@ async function readPart(address, from, bytes, signal, came = () => {}) {
   const answer = await fetch(address, { headers: { Range: `bytes=${from}-${to - 1}` }, signal })
   if (!answer.ok) throw new Error((await answer.text()) || `The server answered ${answer.status}.`)
   let at = answer.status === 206 ? from : 0
-  const reader = answer.body.getReader()
-  for (;;) {
-    const { done, value } = await reader.read()
-    if (done) break
+  for await (const value of chunks(answer.body)) {
     const wanted = value.subarray(Math.max(0, from - at), Math.max(0, to - at))
     if (wanted.length) bytes.set(wanted, Math.max(at, from) - from)
     at += value.length
-    free(value)
     came(Math.min(at, to) - from)
   }
   if (at < to) throw new Error('The file ended early; reload the page.')

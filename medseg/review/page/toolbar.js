@@ -19,11 +19,12 @@ export class Toolbar {
       group('Planes', ...this.layouts),
       group('Labels', this.outline, this.visible),
     )
-    find('#page').append(button('save', 's', act.save), button('keys', '?', act.help))
+    find('#page').append(button('save', 's', act.save))
+    find('h1').append(button('keys', '?', act.help))
     find('#change').append(
-      button('fill between slices', 'i', act.between), button('grow', 'g', act.grow), button('shrink', 'h', act.shrink),
+      button('fill between', 'i', act.between, { title: 'Fill the gap between drawn slices' }), button('grow', 'g', act.grow), button('shrink', 'h', act.shrink),
       button('keep island', 'k', act.keepIsland), button('remove island', 'd', act.removeIsland),
-      button("model's labels", 'm', act.revert))
+      button("model's", 'm', act.revert, { title: "Back to the model's labels" }))
     this.buildOptions()
   }
 

@@ -9,13 +9,12 @@ export class VerdictPanel {
     this.dialog = find('#reject')
     this.reasons = reasons
     this.state = element('p', { className: 'verdict-state' })
-    this.comment = element('textarea', { rows: 2, maxLength: 2000, placeholder: 'Comment. No patient data.', 'aria-label': 'Comment' })
+    this.comment = element('textarea', { rows: 1, maxLength: 2000, placeholder: 'Comment. No patient data.', 'aria-label': 'Comment' })
     this.back = button('Take back', 'u', () => on.takeBack())
     host.replaceChildren(element('h2', {}, 'Verdict'), this.state, this.comment,
       element('div', { className: 'pair' },
         button('Accept', 'a', () => on.accept(this.comment.value), { className: 'accept' }),
-        button('Reject', 'x', () => this.askReason(), { className: 'reject' })),
-      element('div', { className: 'pair' }, this.back))
+        button('Reject', 'x', () => this.askReason(), { className: 'reject' }), this.back))
     this.build()
   }
 

@@ -316,7 +316,7 @@ def test_rules_hold_for_every_tool(logic):
     code = (
         SETUP
         + """
-      const rules = new m.Rules({ value: (i) => (i === 5 ? NaN : i) })
+      const rules = new m.Rules({ value: (i) => (i === 5 ? NaN : i), has: (i) => i !== 6 })
       const all = (pen) => {
         given.pens.forEach((before, i) => labels.set(i, before))
         apply((edit) => { for (let i = 0; i < labels.pens.length; i++) edit.put(i, pen) }, rules)
@@ -333,7 +333,7 @@ def test_rules_hold_for_every_tool(logic):
     )
     found = logic.module("rules.js", code, {"pens": flat(labels), "dims": labels.shape})
     before = np.array(flat(labels))
-    limited = (values >= 2) & (values <= 99) & (values != 5)
+    limited = (values >= 2) & (values <= 99) & (values != 5) & (values != 6)
     for after, expected in zip(
         found,
         [
