@@ -29,6 +29,8 @@ const at = (id, rest = '') => `/api/case/${encodeURIComponent(id)}${rest}`
 export const imageAddress = (id) => at(id, '/image')
 export const labelsAddress = (id, of) => at(id, '/labels') + (of === 'model' ? '?of=model' : '')
 
+export const instancesAddress = (id, of) => at(id, '/instances') + (of === 'model' ? '?of=model' : '')
+
 /** The cases in order of review priority, and who reviews them. */
 export async function worklist() {
   const { cases, reasons, reviewer, blind, missing } = await (await ask('/api/worklist')).json()
@@ -56,7 +58,8 @@ export async function describe(id, ahead = false) {
     flipped: one.flipped,
     modality: one.modality,
     voxelMl: one.is_2d ? null : one.voxel_ml,
-    hasObjects: Boolean(one.instances),
+    hasObjects: Boolean(one.instances?.length),
+    things: new Set((one.instances ?? []).filter((object) => object.is_thing).map((object) => object.class_value)),
     classes: one.classes,
     notes: one.notes ?? [],
     verdict: one.verdict,

@@ -153,6 +153,7 @@ export class App {
     this.verdict.load(data)
     await data.open(slab, voxel && (() => order().fromFile(voxel)[2]))
     if (!(await this.isAsPrefetched(data, turn)) || turn !== this.opening) return
+    if (!about.hasObjects && this.editor.tool in { merge: 0, split: 0 }) this.editor.setTool('crosshair')
     this.editor.load(data)
     this.classes.load(data)
     this.toolbar.load(data)

@@ -70,7 +70,7 @@ export class CaseData {
     this.complete = complete.then(() => onSlab())
     this.complete.catch(() => {})
     await this.labelsRead
-    this.labels = new Labels(this.dims, this.about.classes.length, this.newest)
+    this.labels = new Labels(this.dims, this.about.classes.length, this.newest, this.newestIds)
     this.modelCounts = countSlices(this.model, this.about.classes.length)
     onSlab()
     if (this.here < ENOUGH_BYTES) await Promise.race([complete, new Promise((done) => (this.enoughCame = done))])
@@ -136,25 +136,38 @@ export class CaseData {
       const address = this.api.labelsAddress(this.about.id, 'model')
       this.model = await this.readSlices(address, await fetchHeader(address, this.abort.signal))
     }
+    if (!this.about.hasObjects) return
+    this.newestIds = await this.readIds()
+    this.modelIds = this.about.revision > 0 ? await this.readIds('model') : this.newestIds
   }
 
-  /** Read labels as runs of pens, a few slices at a time. */
+  /** Read the ids of objects as runs. */
+  async readIds(of) {
+    const address = this.api.instancesAddress(this.about.id, of)
+    return this.readRuns(address, await fetchHeader(address, this.abort.signal), (values) => Int32Array.from(values))
+  }
+
+  /** Read labels as runs of pens. */
   async readSlices(address, header) {
     const { classes } = this.about
     const pens = new Int32Array(65536).fill(-1)
     pens[0] = 0
     classes.forEach(({ value }, n) => (pens[value] = n + 1))
     const Pens = pensFor(classes.length)
+    return this.readRuns(address, header, (values) => Pens.from(values, (value) => {
+      const pen = pens[value] ?? -1
+      if (pen < 0) throw new Error(`The labels have the value ${value}, which no class has.`)
+      return pen
+    }))
+  }
+
+  /** Read a volume as runs, a few slices at a time. `translate`: the values of runs as they are kept. */
+  async readRuns(address, header, translate) {
     const slices = new Array(this.dims[2])
     const place = (first, values) => {
       for (let z = 0; z < values.length / this.plane; z++) {
         const runs = encode(values, z * this.plane, (z + 1) * this.plane)
-        const drawn = Pens.from(runs.values, (value) => {
-          const pen = pens[value] ?? -1
-          if (pen < 0) throw new Error(`The labels have the value ${value}, which no class has.`)
-          return pen
-        })
-        slices[first + z] = { ends: runs.ends, values: drawn }
+        slices[first + z] = { ends: runs.ends, values: translate(runs.values) }
       }
       free(values)
     }

@@ -11,6 +11,10 @@ export function commands(app) {
     editor.setTool(name)
     app.toolbar.update()
   }
+  const objects = (name) => {
+    if (editor.labels?.ids) tool(name)
+    else app.say('The model of this case makes no objects.')
+  }
   const look = (change) => {
     change(planes.look)
     app.toolbar.update()
@@ -43,6 +47,7 @@ export function commands(app) {
     tool,
     crosshair: () => tool('crosshair'), pen: (n) => (n ? pen(n) : tool('pen')),
     eraser: () => tool('eraser'), lasso: () => tool('lasso'),
+    merge: () => objects('merge'), split: () => objects('split'),
     previousClass: () => pen(editor.pen - 1), nextClass: () => pen(editor.pen + 1),
     smaller: () => brush((b) => b.smaller()), larger: () => brush((b) => b.larger()),
     ball: (on) => brush((b) => (b.ball = on)), toggleBall: () => brush((b) => (b.ball = !b.ball)),

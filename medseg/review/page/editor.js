@@ -7,10 +7,12 @@ import { fillBetween } from './tools/between.js'
 import { keepIsland, removeIsland } from './tools/island.js'
 import { Lasso } from './tools/lasso.js'
 import { grow, shrink } from './tools/margin.js'
+import { Merge, objectAt, remove, Split } from './tools/objects.js'
 import { Pen } from './tools/pen.js'
 import { revert } from './tools/revert.js'
 
 export const TOOLS = ['crosshair', 'pen', 'eraser', 'lasso']
+export const OBJECT_TOOLS = ['merge', 'split']
 
 export class Editor {
   /** `on`: {changed, tool, say, windowed}. */
@@ -71,15 +73,22 @@ export class Editor {
     const { labels, rules, brush, spacing } = this
     const edit = new Edit(labels, rules)
     const pen = this.tool === 'eraser' ? 0 : this.pen
-    const tool = this.tool === 'lasso'
-      ? new Lasso(edit, labels, plane, pen)
-      : new Pen(edit, labels, plane, brush, spacing, pen)
-    this.stroke = { edit, tool, plane }
+    const make = {
+      lasso: () => new Lasso(edit, labels, plane, pen),
+      merge: () => new Merge(edit, labels, plane),
+      split: () => new Split(edit, labels, plane),
+    }[this.tool] ?? (() => new Pen(edit, labels, plane, brush, spacing, pen))
+    const draws = this.tool === 'pen' || this.tool === 'lasso'
+    this.stroke = { edit, tool: make(), plane, draws, begun: false }
     return true
   }
 
   strokeTo(voxel) {
-    this.stroke?.tool.to(voxel)
+    const { stroke } = this
+    if (!stroke) return
+    if (!stroke.begun && stroke.draws) stroke.edit.id = this.objectFor(this.pen, voxel)
+    stroke.begun = true
+    stroke.tool.to(voxel)
     this.planes.draw()
   }
 
@@ -91,10 +100,21 @@ export class Editor {
     this.finish(edit)
   }
 
-  /** Run a command as one edit; returns what the command returned. */
-  run(command) {
+  /** The object that is drawn at a voxel: the one that is there, or a new one; a class of no objects is one. */
+  objectFor(pen, voxel) {
+    const { labels, data } = this
+    if (!labels.ids) return 0
+    if (!data.about.things.has(data.about.classes[pen - 1].value)) {
+      const index = labels.pens.indexOf(pen)
+      if (index >= 0) return labels.ids[index]
+    } else if (labels.pens[labels.index(voxel)] === pen) return objectAt(labels, voxel)
+    return labels.newId()
+  }
+
+  /** Run a command as one edit; returns what the command returned. `draws`: whether it draws an object. */
+  run(command, draws = false) {
     if (!this.labels || this.stroke) return undefined
-    const edit = new Edit(this.labels, this.rules)
+    const edit = new Edit(this.labels, this.rules, draws ? this.objectFor(this.pen, this.planes.at) : 0)
     const result = command(edit)
     this.finish(edit)
     return result
@@ -132,40 +152,45 @@ export class Editor {
   between() {
     const { plane, name } = { plane: this.planes.active, name: this.penName }
     const at = this.planes.at[plane.k]
-    const slices = this.run((edit) => fillBetween(edit, this.labels, plane, at, this.pen, this.spacing))
+    const slices = this.run((edit) => fillBetween(edit, this.labels, plane, at, this.pen, this.spacing), true)
     this.on.say(slices
       ? `${name}: ${slices} ${slices === 1 ? 'slice' : 'slices'} filled in the ${plane.name} plane.`
       : `Draw ${name} on both sides of this slice first; the gap between the two is filled.`)
   }
 
   grow() {
-    this.run((edit) => grow(edit, this.labels, this.pen, this.spacing, this.rules.over ?? 0))
+    this.run((edit) => grow(edit, this.labels, this.pen, this.spacing, this.rules.over ?? 0), true)
   }
 
   shrink() {
-    this.run((edit) => shrink(edit, this.labels, this.pen, this.spacing))
+    this.run((edit) => shrink(edit, this.labels, this.pen, this.spacing), true)
   }
 
   island(keep) {
+    const object = objectAt(this.labels ?? {}, this.planes.at)
+    if (object && !keep) {
+      this.run((edit) => remove(edit, this.labels, object))
+      return
+    }
     const pen = this.run((edit) => (keep ? keepIsland : removeIsland)(edit, this.labels, this.planes.at))
     if (pen === 0) this.on.say('Put the crosshair on a labeled island first.')
   }
 
   revert() {
-    this.run((edit) => revert(edit, this.labels, this.data.model))
+    this.run((edit) => revert(edit, this.labels, this.data.model, this.data.modelIds))
     this.on.say("Back to the model's labels. Undo brings your own back.")
   }
 
   /** Replace all labels as one edit that can be undone; rules do not hold here. */
-  replace(slices) {
+  replace(slices, idSlices) {
     const edit = new Edit(this.labels, { allows: () => true })
-    revert(edit, this.labels, slices)
+    revert(edit, this.labels, slices, idSlices)
     this.finish(edit)
   }
 
   /** Draw once at the crosshair: drawing without a mouse. */
   dab() {
-    if (!this.draws || this.tool === 'lasso' || !this.beginStroke(this.planes.active)) return
+    if ((this.tool !== 'pen' && this.tool !== 'eraser') || !this.beginStroke(this.planes.active)) return
     this.strokeTo(this.planes.at)
     this.endStroke()
   }
@@ -179,7 +204,7 @@ export class Editor {
     context.lineWidth = plane.ratio
     context.strokeStyle = '#fff'
     const lasso = this.stroke?.tool
-    if (lasso instanceof Lasso && this.stroke.plane === plane && lasso.points.length) {
+    if (lasso?.points && this.stroke.plane === plane && lasso.points.length) {
       context.beginPath()
       for (const [u, v] of lasso.points) {
         const voxel = [0, 0, 0]

@@ -6,9 +6,14 @@ import { count, decode, encode } from './runs.js'
 /** The type that holds so many pens. */
 export const pensFor = (classes) => (classes < 256 ? Uint8Array : Uint16Array)
 
+const PENS = 65536 // more than there are classes
+
 export class Labels {
-  /** `slices`: the runs of every axial slice, shared with whoever gave them and never changed. */
-  constructor(dims, classes, slices) {
+  /**
+   * `slices`: the runs of every axial slice, shared with whoever gave them and never changed. `idSlices`: those of the
+   * ids of objects, where the model makes objects; 0 is none.
+   */
+  constructor(dims, classes, slices, idSlices = null) {
     this.dims = dims
     this.plane = dims[0] * dims[1]
     this.steps = [1, dims[0], this.plane]
@@ -19,6 +24,24 @@ export class Labels {
       decode(runs, this.pens, z * this.plane)
       count(runs, this.counts)
     })
+    this.ids = idSlices && new Int32Array(this.plane * dims[2])
+    idSlices?.forEach((runs, z) => decode(runs, this.ids, z * this.plane))
+    this.lastId = (idSlices ?? []).reduce((most, { values }) => values.reduce((a, b) => Math.max(a, b), most), 0)
+  }
+
+  /** Pen and id of a voxel as one number, for history. */
+  state(index) {
+    return this.ids ? this.ids[index] * PENS + this.pens[index] : this.pens[index]
+  }
+
+  /** Set a voxel to what `state` gave. */
+  restore(index, state) {
+    this.set(index, state % PENS, Math.floor(state / PENS))
+  }
+
+  /** An id that no object has. */
+  newId() {
+    return ++this.lastId
   }
 
   index(voxel) {
@@ -30,7 +53,8 @@ export class Labels {
     return [inPlane % this.dims[0], Math.floor(inPlane / this.dims[0]), Math.floor(index / this.plane)]
   }
 
-  set(index, pen) {
+  set(index, pen, id = 0) {
+    if (this.ids) this.ids[index] = id
     this.counts[this.pens[index]]--
     this.counts[pen]++
     this.pens[index] = pen
@@ -45,10 +69,17 @@ export class Labels {
     return this.slices.slice()
   }
 
+  /** The runs of the ids of objects; null where there are none. */
+  idSnapshot() {
+    if (!this.ids) return null
+    return Array.from({ length: this.dims[2] }, (_, z) => encode(this.ids, z * this.plane, (z + 1) * this.plane))
+  }
+
   /** Give the memory back at once instead of at the next collection. */
   release() {
     free(this.pens)
     this.pens = new this.pens.constructor(0)
+    free(this.ids)
   }
 }
 

@@ -33,15 +33,18 @@ export function readHeader(buffer) {
 }
 
 /** The header of a label file on the same grid: every bit of the affine as it came, only the type of a voxel set. */
-export function labelHeader(header, largest) {
+export function labelHeader(header, largest, withIds = false) {
   const bytes = header.bytes.slice()
   const view = new DataView(bytes.buffer)
-  const wide = largest > 255
-  view.setInt16(70, wide ? 512 : 2, true)
-  view.setInt16(72, wide ? 16 : 8, true)
+  // Ids of objects are a second volume along a fourth axis, and need four bytes.
+  const [type, Values] = withIds ? [8, Int32Array] : largest > 255 ? [512, Uint16Array] : [2, Uint8Array]
+  view.setInt16(40, withIds ? 4 : 3, true)
+  view.setInt16(48, withIds ? 2 : 1, true)
+  view.setInt16(70, type, true)
+  view.setInt16(72, 8 * Values.BYTES_PER_ELEMENT, true)
   view.setFloat32(108, HEADER_BYTES, true)
   view.setFloat32(112, 1, true)
   view.setFloat32(116, 0, true)
   view.setUint32(348, 0, true) // no extensions
-  return { bytes, Values: wide ? Uint16Array : Uint8Array }
+  return { bytes, Values }
 }

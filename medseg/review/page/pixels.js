@@ -43,9 +43,9 @@ export function drawGray(layer, plane, at, { image, header, loaded, dims }, step
   layer.show()
 }
 
-/** Labels of a slice, filled. `colors`: one pixel value a pen, 0 for what is not shown. */
-export function drawFilled(layer, plane, at, labels, colors) {
-  const { pens, steps, dims } = labels
+/** Labels of a slice, filled. `colors`: one pixel value a pen, 0 for what is not shown; objects have their own. */
+export function drawFilled(layer, plane, at, labels, colors, objectColors) {
+  const { pens, ids, steps, dims } = labels
   const { pixels } = layer
   const width = dims[plane.u]
   const su = steps[plane.u]
@@ -53,23 +53,27 @@ export function drawFilled(layer, plane, at, labels, colors) {
   let j = 0
   for (let v = dims[plane.v] - 1; v >= 0; v--) {
     let i = base + v * steps[plane.v] + (width - 1) * su
-    for (let n = 0; n < width; n++, i -= su) pixels[j++] = colors[pens[i]]
+    for (let n = 0; n < width; n++, i -= su) {
+      const color = colors[pens[i]]
+      pixels[j++] = color && ids?.[i] ? objectColors[ids[i] % objectColors.length] : color
+    }
   }
   layer.show()
 }
 
-/** The pens of a slice in order of its pixels, those that are hidden as 0. */
+/** The pens of a slice, or its objects where there are any, in order of its pixels; those that are hidden are 0. */
 export function slicePens(plane, at, labels, colors) {
   const { pens, steps, dims } = labels
+  const shown = labels.ids ?? pens
   const width = dims[plane.u]
   const height = dims[plane.v]
   const su = steps[plane.u]
-  const out = new pens.constructor(width * height)
+  const out = new shown.constructor(width * height)
   const base = at[plane.k] * steps[plane.k]
   let j = 0
   for (let v = height - 1; v >= 0; v--) {
     let i = base + v * steps[plane.v] + (width - 1) * su
-    for (let n = 0; n < width; n++, i -= su) out[j++] = colors[pens[i]] ? pens[i] : 0
+    for (let n = 0; n < width; n++, i -= su) out[j++] = colors[pens[i]] ? shown[i] : 0
   }
   return { pens: out, width, height }
 }

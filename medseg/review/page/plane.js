@@ -121,7 +121,7 @@ export class Plane {
     if (labels && look.visible) {
       if (look.outline) this.paintOutlines(at, labels, look, { a, b, x, y })
       else {
-        drawFilled(this.overlay, this, at, labels, look.filled)
+        drawFilled(this.overlay, this, at, labels, look.filled, look.objects)
         g.imageSmoothingEnabled = false
         g.drawImage(this.overlay.canvas, x, y, width, height)
       }
@@ -135,7 +135,7 @@ export class Plane {
     const { context: g, ratio } = this
     g.lineWidth = 1.5 * ratio
     for (const [pen, segments] of outlines(slicePens(this, at, labels, look.filled))) {
-      g.strokeStyle = look.stroke[pen]
+      g.strokeStyle = labels.ids ? look.objectStroke[pen % look.objectStroke.length] : look.stroke[pen]
       g.beginPath()
       for (const [x0, y0, x1, y1] of segments) {
         g.moveTo(x + x0 * a, y + y0 * b)

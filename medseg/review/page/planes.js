@@ -3,6 +3,12 @@
 import { PLANES } from './anatomy.js'
 import { Plane } from './plane.js'
 
+// Neighbors must differ, so that a border between two objects is seen.
+const OBJECTS = [
+  [230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [213, 94, 0], [204, 121, 167], [120, 94, 240],
+  [255, 130, 130], [130, 220, 120], [60, 130, 255], [255, 190, 120],
+]
+
 export class Planes {
   /** `host` holds the three canvases; `moved` hears of a new crosshair. */
   constructor(host, { moved = () => {} } = {}) {
@@ -47,6 +53,8 @@ export class Planes {
       // An overlay of no opacity still has outlines, so it keeps the least alpha there is.
       this.look.filled[pen] = (alpha || 1 << 24) | (color[2] << 16) | (color[1] << 8) | color[0]
     })
+    this.look.objects = Uint32Array.from(OBJECTS, (c) => (alpha || 1 << 24) | (c[2] << 16) | (c[1] << 8) | c[0])
+    this.look.objectStroke = OBJECTS.map((color) => `rgb(${color})`)
     this.draw()
   }
 

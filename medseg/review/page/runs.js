@@ -42,7 +42,7 @@ class Bytes {
   }
 
   add(number) {
-    if (this.length + 6 > this.bytes.length) {
+    if (this.length + 9 > this.bytes.length) {
       const larger = new Uint8Array(2 * this.bytes.length)
       larger.set(this.bytes)
       this.bytes = larger

@@ -5,31 +5,39 @@ import { labelHeader } from './nifti.js'
 const DRAFT_AFTER = 4000 // ms after the last change
 const CHUNK = 1 << 20
 
-/** Labels as a gzipped NIfTI file, a few slices at a time so that no second copy of a volume is made. */
-export async function pack(slices, header, values, plane) {
-  const { bytes, Values } = labelHeader(header, Math.max(0, ...values))
+/**
+ * Labels as a gzipped NIfTI file, a few slices at a time so that no second copy of a volume is made. `idSlices`: ids of
+ * objects, which follow the labels.
+ */
+export async function pack(slices, header, values, plane, idSlices = null) {
+  const { bytes, Values } = labelHeader(header, Math.max(0, ...values), Boolean(idSlices))
   const { readable, writable } = new CompressionStream('gzip')
   const packed = new Response(readable).blob()
   const writer = writable.getWriter()
-  const thick = Math.max(1, Math.floor(CHUNK / plane))
   const write = async () => {
     await writer.write(bytes)
-    for (let first = 0; first < slices.length; first += thick) {
-      const part = slices.slice(first, first + thick)
-      const out = new Values(part.length * plane)
-      part.forEach((runs, z) => {
-        let from = z * plane
-        runs.ends.forEach((end, n) => {
-          out.fill(values[runs.values[n]], from, z * plane + end)
-          from = z * plane + end
-        })
-      })
-      await writer.write(new Uint8Array(out.buffer))
-    }
+    await writeSlices(writer, slices, Values, plane, (pen) => values[pen])
+    if (idSlices) await writeSlices(writer, idSlices, Values, plane, (id) => id)
     await writer.close()
   }
   const [blob] = await Promise.all([packed, write()])
   return blob
+}
+
+async function writeSlices(writer, slices, Values, plane, translate) {
+  const thick = Math.max(1, Math.floor(CHUNK / plane))
+  for (let first = 0; first < slices.length; first += thick) {
+    const part = slices.slice(first, first + thick)
+    const out = new Values(part.length * plane)
+    part.forEach((runs, z) => {
+      let from = z * plane
+      runs.ends.forEach((end, n) => {
+        out.fill(translate(runs.values[n]), from, z * plane + end)
+        from = z * plane + end
+      })
+    })
+    await writer.write(new Uint8Array(out.buffer))
+  }
 }
 
 export class Saving {
@@ -78,7 +86,7 @@ export class Saving {
     const upTo = editor.changes
     const values = [0, ...data.about.classes.map(({ value }) => value)]
     try {
-      const body = await pack(data.labels.snapshot(), data.labelHeader, values, data.plane)
+      const body = await pack(data.labels.snapshot(), data.labelHeader, values, data.plane, data.labels.idSnapshot())
       const revision = await this.api.save(data.about.id, body, data.about.revision, this.seconds)
       data.about.revision = revision
       if (data === this.data) this.saved = upTo
@@ -106,7 +114,7 @@ export class Saving {
     const { data, editor } = this
     const about = await this.api.describe(data.about.id)
     const slices = await data.readSlices(this.api.labelsAddress(about.id), data.labelHeader)
-    editor.replace(slices)
+    editor.replace(slices, data.labels.ids && (await data.readIds()))
     data.about.revision = about.revision
     this.conflict = null
     this.saved = editor.changes

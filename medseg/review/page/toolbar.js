@@ -1,15 +1,18 @@
 // Tools, commands and the look of the planes, each with its key.
 
 import { button, element, find } from './dom.js'
-import { TOOLS } from './editor.js'
+import { OBJECT_TOOLS, TOOLS } from './editor.js'
 
-const KEYS = { crosshair: 'q', pen: 'w', eraser: 'e', lasso: 'r' }
+const KEYS = { crosshair: 'q', pen: 'w', eraser: 'e', lasso: 'r', merge: 'j', split: 'f' }
 
 export class Toolbar {
   /** `act`: commands by name, as `keys.js` calls them too. */
   constructor(editor, planes, act) {
     Object.assign(this, { editor, planes, act })
     this.tools = TOOLS.map((tool) => button(tool, KEYS[tool], () => act.tool(tool), { dataset: { tool } }))
+    this.objectTools = OBJECT_TOOLS.map((tool) => button(tool, KEYS[tool], () => act.tool(tool), {
+      dataset: { tool }, title: `${tool} objects by a stroke`, hidden: true }))
+    this.tools.push(...this.objectTools)
     this.outline = button('outline', 'o', act.outline)
     this.visible = button('labels', 'space', act.visible)
     this.layouts = ['all', 'axial', 'coronal', 'sagittal'].map((name, n) => button(name, String(n), () => act.layout(n)))
@@ -55,6 +58,7 @@ export class Toolbar {
     this.over.replaceChildren(element('option', { value: '' }, 'anything'), element('option', { value: '0' }, 'background'),
       ...data.about.classes.map(({ name }, n) => element('option', { value: String(n + 1) }, name)))
     this.low.value = this.high.value = ''
+    for (const made of this.objectTools) made.hidden = !data.about.hasObjects
     this.update()
   }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from medseg.engine.journal import hash_files
 from medseg.io.label_table import write_table
 from medseg.io.nifti import write_labels
 from medseg.io.read import load_scan
-from medseg.types import LabelClass, LabelMap, LabelTable
+from medseg.types import LabelClass, LabelMap, LabelTable, Scan
 
 SHAPE, SPACING = (40, 52, 28), (1.0, 1.3, 2.2)
 # Three bright cubes that share no slice: each is clicked in the plane of the same number.
@@ -75,8 +75,17 @@ def _phantom(name: str, rotation: npt.NDArray[np.float64], axes: Sequence[int], 
     return Phantom(name, apply_orientation(scan, order), apply_orientation(labels, order), stored, marks)
 
 
-def write_results(folder: Path, made: Sequence[Phantom], table: LabelTable = TABLE, **status: Any) -> tuple[Path, Path]:
-    """Write scans and the results of them; return the folder of results and that of the scans."""
+def write_results(
+    folder: Path,
+    made: Sequence[Phantom],
+    table: LabelTable = TABLE,
+    more: Callable[[Path, Scan], None] = lambda case, scan: None,
+    **status: Any,
+) -> tuple[Path, Path]:
+    """Write scans and the results of them; return the folder of results and that of the scans.
+
+    `more` writes further outputs of a case.
+    """
     results, scans = folder / "results", folder / "scans"
     scans.mkdir(parents=True)
     for place, phantom in enumerate(made):
@@ -87,11 +96,13 @@ def write_results(folder: Path, made: Sequence[Phantom], table: LabelTable = TAB
         scan = load_scan(file)
         write_labels(LabelMap(phantom.labels, scan.geometry, table), case / "labels.nii.gz", scan.source)
         write_table(table, case / "labels.tsv")
+        more(case, scan)
+        outputs = sorted(file.name for file in case.iterdir())
         content = {
             "format": 2, "case_id": phantom.name, "state": "done", "source": file.name, "error": None, "fix": None,
             "warnings": [], "notes": [], "review_priority": round(0.9 - 0.1 * place, 2),
             "computed": {}, "read_back": {}, "volumes": {}, "input_sha256": hash_files([file]), "key": "k",
-            "outputs": {name: _hash(case / name) for name in ("labels.nii.gz", "labels.tsv")}, **status,
+            "outputs": {name: _hash(case / name) for name in outputs}, **status,
         }  # fmt: skip
         (case / "status.json").write_text(json.dumps(content))
     return results, scans

@@ -50,15 +50,13 @@ def serving(results: Path, scans: Path, *options: str) -> Iterator[str]:
         "--port",
         "0",
     ]
-    server = subprocess.Popen(
-        [*command, "--port", "0", "--reviewer", "reader", *options], stdout=subprocess.PIPE, text=True
-    )
+    server = subprocess.Popen([*command, "--reviewer", "reader", *options], stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         yield server.stdout.readline().strip()
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
 
 
 @dataclass

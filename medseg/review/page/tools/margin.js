@@ -16,15 +16,17 @@ export function neighbors(spacing, distance = Math.min(...spacing)) {
 }
 
 /** Voxels of a class that have a neighbor it is not, and those neighbors. */
-function border(labels, pen, offsets) {
-  const { pens, dims, steps } = labels
+function border(labels, pen, offsets, id) {
+  const { pens, ids, dims, steps } = labels
+  const isIt = (index) => pens[index] === pen && (!id || ids[index] === id)
   const inner = new Set()
   const outer = new Set()
   const moves = offsets.map((offset) => [offset, offset[0] + offset[1] * steps[1] + offset[2] * steps[2]])
   for (let i = pens.indexOf(pen); i >= 0; i = pens.indexOf(pen, i + 1)) {
+    if (!isIt(i)) continue
     const [x, y, z] = labels.voxel(i)
     for (const [[dx, dy, dz], move] of moves) {
-      if (pens[i + move] === pen) continue
+      if (isIt(i + move)) continue
       const inside = x + dx >= 0 && x + dx < dims[0] && y + dy >= 0 && y + dy < dims[1] && z + dz >= 0 && z + dz < dims[2]
       if (!inside) continue // the edge of the scan is no border
       inner.add(i)
@@ -34,14 +36,14 @@ function border(labels, pen, offsets) {
   return { inner, outer }
 }
 
-/** Add one layer to a class, over background or over what the rules name. */
+/** Add one layer to a class, or to one object of it; over background or over what the rules name. */
 export function grow(edit, labels, pen, spacing, over = 0) {
-  const { outer } = border(labels, pen, neighbors(spacing))
+  const { outer } = border(labels, pen, neighbors(spacing), edit.id)
   for (const index of outer) if (labels.pens[index] === over) edit.put(index, pen)
 }
 
-/** Take one layer off a class. */
+/** Take one layer off a class, or off one object of it. */
 export function shrink(edit, labels, pen, spacing) {
-  const { inner } = border(labels, pen, neighbors(spacing))
+  const { inner } = border(labels, pen, neighbors(spacing), edit.id)
   for (const index of inner) edit.put(index, 0)
 }

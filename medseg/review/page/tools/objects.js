@@ -1,0 +1,108 @@
+// Objects of a model that makes them: delete one, merge several, split one, the last two by a stroke.
+
+import { line } from './pen.js'
+
+/** All voxels of an object, in rising order of index. */
+export function voxelsOf(labels, id) {
+  const found = []
+  for (let i = labels.ids.indexOf(id); i >= 0; i = labels.ids.indexOf(id, i + 1)) found.push(i)
+  return found
+}
+
+/** The id of the object under a voxel; 0 for none. */
+export const objectAt = (labels, voxel) => (labels.ids ? labels.ids[labels.index(voxel)] : 0)
+
+/** Delete an object. */
+export function remove(edit, labels, id) {
+  for (const index of voxelsOf(labels, id)) edit.put(index, 0)
+}
+
+/** What a stroke passes through. */
+class Stroke {
+  constructor(edit, labels, plane) {
+    Object.assign(this, { edit, labels, plane, passed: [], points: [] })
+  }
+
+  to(voxel) {
+    this.passed.push(...(this.passed.length ? line(this.passed.at(-1), voxel, this.plane) : [voxel]))
+    this.points.push([voxel[this.plane.u], voxel[this.plane.v]])
+    this.slice = voxel[this.plane.k]
+  }
+}
+
+/** Merge: all objects of one class that a stroke passes become the first of them. */
+export class Merge extends Stroke {
+  end() {
+    const { labels, edit } = this
+    const passed = this.passed.map((voxel) => labels.index(voxel)).filter((index) => labels.ids[index])
+    if (!passed.length) return
+    const pen = labels.pens[passed[0]]
+    const [kept, ...others] = new Set(passed.filter((index) => labels.pens[index] === pen).map((i) => labels.ids[i]))
+    for (const id of others) for (const index of voxelsOf(labels, id)) edit.put(index, pen, kept)
+  }
+}
+
+/** Split: the object a stroke passes most is cut along it, through all slices; the largest part keeps its id. */
+export class Split extends Stroke {
+  end() {
+    const { labels, edit, plane } = this
+    const amounts = new Map()
+    for (const voxel of this.passed) {
+      const id = objectAt(labels, voxel)
+      if (id) amounts.set(id, (amounts.get(id) ?? 0) + 1)
+    }
+    const [id] = [...amounts].sort((a, b) => b[1] - a[1])[0] ?? []
+    if (!id) return
+    const cut = new Set(this.passed.map((voxel) => `${voxel[plane.u]},${voxel[plane.v]}`))
+    const isCut = (index) => {
+      const voxel = labels.voxel(index)
+      return cut.has(`${voxel[plane.u]},${voxel[plane.v]}`)
+    }
+    const voxels = voxelsOf(labels, id)
+    const part = divide(labels, voxels, isCut)
+    const sizes = new Map()
+    for (const n of part.values()) sizes.set(n, (sizes.get(n) ?? 0) + 1)
+    const [largest, ...others] = [...sizes].sort((a, b) => b[1] - a[1]).map(([n]) => n)
+    const newIds = new Map(others.map((n) => [n, labels.newId()]))
+    for (const index of voxels) {
+      const n = part.get(index) ?? largest
+      if (n !== largest) edit.put(index, labels.pens[index], newIds.get(n))
+    }
+  }
+}
+
+/** Number the parts that voxels fall into without those that are cut, which then join the part they lie next to. */
+function divide(labels, voxels, isCut) {
+  const inside = new Set(voxels)
+  const part = new Map()
+  let parts = 0
+  for (const start of voxels) {
+    if (part.has(start) || isCut(start)) continue
+    part.set(start, ++parts)
+    spread(labels, [start], inside, part, isCut)
+  }
+  spread(labels, [...part.keys()], inside, part, () => false)
+  return part
+}
+
+/** Give neighbors the part of the voxels they touch, nearest first. */
+function spread(labels, from, inside, part, isClosed) {
+  const { dims, steps } = labels
+  let front = from
+  while (front.length) {
+    const next = []
+    for (const index of front) {
+      const voxel = labels.voxel(index)
+      for (let axis = 0; axis < 3; axis++) {
+        for (const step of [-1, 1]) {
+          const at = voxel[axis] + step
+          const neighbor = index + step * steps[axis]
+          if (at < 0 || at >= dims[axis] || !inside.has(neighbor) || part.has(neighbor) || isClosed(neighbor)) continue
+          part.set(neighbor, part.get(index))
+          next.push(neighbor)
+        }
+      }
+    }
+    front = next
+  }
+}
