@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -36,6 +37,8 @@ class ScanFinder:
         self._known: dict[str, tuple[FoundScan, Mark]] = {}  # by input_sha256, as the files were when they were hashed
         self._all: tuple[FoundScan, ...] | None = None
         self._ids: frozenset[str] | None = None
+        self._search: threading.Thread | None = None
+        self._lock = threading.Lock()
 
     def find(self, case_id: str, input_sha256: str) -> FoundScan:
         """Return a case's scan; its bytes are those that the labels were made of.
@@ -67,9 +70,22 @@ class ScanFinder:
             "its scan was not found", where=case_id, fix="Give the folder that holds it with --scans DIRECTORY."
         )
 
-    def is_likely(self, case_id: str) -> bool:
-        """Whether something has the case's name or place; its content is looked at when the case is opened."""
-        return any(True for _ in self._near(case_id)) or case_id in self._ids_below()
+    def is_missing(self, case_id: str) -> bool:
+        """Whether nothing has the case's name or place; the content is looked at when the case is opened.
+
+        Where nothing is at its place, everything is searched aside, and until that is done no case counts as missing.
+        """
+        if any(True for _ in self._near(case_id)):
+            return False
+        if self._search is None:
+            self._search = threading.Thread(target=self._found_below, daemon=True, name="find scans")
+            self._search.start()
+        return self._ids is not None and case_id not in self._ids
+
+    def wait(self) -> None:
+        """Wait for the search aside."""
+        if self._search is not None:
+            self._search.join()
 
     def _near(self, case_id: str) -> Iterator[Path]:
         place = self._places.get(case_id)
@@ -78,15 +94,12 @@ class ScanFinder:
             if near.exists() and near != root.parent:
                 yield near
 
-    def _ids_below(self) -> frozenset[str]:
-        if self._ids is None:
-            self._ids = frozenset(found.case_id for found in self._found_below())
-        return self._ids
-
     def _found_below(self) -> tuple[FoundScan, ...]:
-        if self._all is None:
-            self._all = _found(self._roots)
-        return self._all
+        with self._lock:
+            if self._all is None:
+                self._all = _found(self._roots)
+                self._ids = frozenset(found.case_id for found in self._all)
+            return self._all
 
     def _candidates(self, case_id: str) -> Iterator[tuple[FoundScan, bool]]:
         """Scans that may be the case's, the likeliest first, and whether each has its name or its place."""

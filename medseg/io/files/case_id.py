@@ -65,7 +65,8 @@ def file_case_ids(paths: Sequence[Path], *, keep_names: bool = False) -> list[st
             else name
             for name, path in zip(names, paths, strict=True)
         ]
-    return unique(names, [_relative(path, paths) for path in paths])
+    above = os.path.commonpath([path.parent for path in paths]) if paths else ""
+    return unique(names, [Path(os.path.relpath(path, above)).as_posix() for path in paths])
 
 
 def file_name(path: Path, *, keep_names: bool = False) -> str:
@@ -86,10 +87,6 @@ def unique(names: Sequence[str], marks: Sequence[str], taken: Iterable[str] = ()
 def _shared(names: Sequence[str]) -> set[str]:
     """Names in lower case that occur more than once on a file system that ignores case."""
     return {name for name, count in Counter(n.lower() for n in names).items() if count > 1}
-
-
-def _relative(path: Path, paths: Sequence[Path]) -> str:
-    return Path(os.path.relpath(path, os.path.commonpath([p.parent for p in paths]))).as_posix()
 
 
 def _hash(text: str) -> str:

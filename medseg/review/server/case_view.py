@@ -42,7 +42,7 @@ class CaseView:
             "blind": reading.reader(who) is not None,
             "blind_model": reading.blind_model,
             "sample": None if reading.sample is None else len(reading.sample.case_ids),
-            "missing": [case.case_id for case in cases if not finder.is_likely(case.case_id)],
+            "missing": [case.case_id for case in cases if finder.is_missing(case.case_id)],
         }
 
     def case(self, case_id: str, who: str, *, is_opened: bool = True) -> dict[str, Any]:

@@ -234,6 +234,8 @@ def test_a_browser_is_opened_with_a_key_that_opens_once(out) -> None:
 def test_a_case_whose_scan_is_not_there_is_named(out) -> None:
     (out.parent / f"scans/{CASE}.nii.gz").unlink()
     with serving(out) as client:
+        client.get("worklist")
+        client.store.finder.wait()
         assert client.get("worklist").json()["missing"] == [CASE]
 
 
