@@ -88,10 +88,11 @@ class EventLog:
             self._db.execute("begin immediate")
             try:
                 yield self._db
+                self._db.execute("commit")
             except BaseException:
-                self._db.execute("rollback")
+                if self._db.in_transaction:
+                    self._db.execute("rollback")
                 raise
-            self._db.execute("commit")
 
     def append(self, who: str, case_id: str, kind: str, body: Mapping[str, Any]) -> Event:
         """Append an event; inside a `transaction` it is there once that ends, otherwise when this returns."""

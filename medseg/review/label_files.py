@@ -16,11 +16,12 @@ import numpy.typing as npt
 from medseg.errors import InputError
 from medseg.io import nifti
 from medseg.io.files.atomic import sync_folder
-from medseg.io.files.leftovers import PREFIX
 from medseg.io.files.review_folder import LABELS
 from medseg.types import LabelMap, LabelTable, Scan, Source
 
 HASH_LETTERS = 12
+# A file that is written and has no final name yet; the store deletes those of a killed process itself.
+PART = ".new-"
 
 
 @contextmanager
@@ -37,7 +38,7 @@ def written_ids(ids: npt.NDArray[Any], labels: LabelMap, folder: Path, source: S
 
 
 def _part(folder: Path, write: Any) -> Iterator[Path]:
-    part = folder / f"{PREFIX}{secrets.token_hex(6)}.nii.gz"
+    part = folder / f"{PART}{secrets.token_hex(6)}.nii.gz"
     try:
         write(part)
         yield part

@@ -6,6 +6,7 @@ returns. Nothing in a case's own folder is ever touched. Several processes and t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,15 +17,12 @@ import numpy.typing as npt
 
 from medseg.errors import InputError, UsageError
 from medseg.io.files.leftovers import sweep
-from medseg.io.files.review_folder import DATABASE, LABELS, REVIEW, is_review
-from medseg.io.read import read_labels, read_scan
-from medseg.prepare.regrid import regrid
+from medseg.io.files.review_folder import LABELS, REVIEW, is_review
 from medseg.review import label_files, verification
-from medseg.review.case_table import case_table
-from medseg.review.difference import Counts, difference
-from medseg.review.events import Event, EventLog
-from medseg.review.file_system import is_local
-from medseg.review.results import CaseResult, Results
+from medseg.review.case_store import CaseStore
+from medseg.review.difference import difference
+from medseg.review.events import Event
+from medseg.review.results import Results
 from medseg.review.review_case import (
     REASONS,
     SAVED,
@@ -35,19 +33,15 @@ from medseg.review.review_case import (
     Verdict,
     VerdictKind,
     revisions,
-    seen_by,
-    state,
     table_to_json,
     verdict,
 )
 from medseg.review.scan_finder import ScanFinder
 from medseg.review.store_lock import StoreLock
 from medseg.review.verification import Finding
-from medseg.types import LabelMap, LabelTable, Source
-from medseg.types.scan import FoundScan
-from medseg.types.value_counts import value_counts
+from medseg.types import LabelMap, Source
 
-CASES_IN_MEMORY = 2
+LONG_AGO = 3600.0  # seconds
 LONGEST_NAME, LONGEST_COMMENT = 64, 2000
 
 
@@ -78,31 +72,15 @@ def open_store(folder: Path, *, create: bool = False, scans: Sequence[Path] = ()
     return Store(results, place, ScanFinder(folder, scans), check=check)
 
 
-class Store:
-    """The review of a folder of results; see `open_store`.
+class Store(CaseStore):
+    """The review of a folder of results, and how something is added to it; see `open_store`.
 
     Where a `reader` is given, only that reader's own events count, as in a blinded reading.
     """
 
     def __init__(self, results: Results, folder: Path, finder: ScanFinder, *, check: bool = True) -> None:
-        self.results, self.folder, self.finder = results, folder, finder
-        (folder / LABELS).mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)
-        self.log = EventLog(folder / DATABASE, write_ahead=is_local(folder))
-        broken = self.log.broken_at()
-        if check and broken is not None:
-            self.log.close()
-            raise InputError(
-                f"the audit trail was changed: event {broken[0]} {broken[1]}",
-                where=folder / DATABASE,
-                fix="Restore it from a backup; `medseg review verify` lists everything that was changed.",
-            )
-        # Of the cases read last: saves are compared with them, voxel by voxel and value by value.
-        self._model_labels: dict[tuple[str, str], tuple[LabelMap, Counts]] = {}
-        self._lock = StoreLock(folder, self._tidy if broken is None else lambda: None)
-
-    def __repr__(self) -> str:
-        return f"Store({len(self.cases())} cases, {self.log.head[0]} events)"
+        super().__init__(results, folder, finder, check=check)
+        self._lock = StoreLock(folder, self._tidy if self.broken_at is None else lambda: None)
 
     def __enter__(self) -> Store:
         return self
@@ -114,115 +92,6 @@ class Store:
         """Close the database."""
         self._lock.release()
         self.log.close()
-
-    def cases(self) -> tuple[str, ...]:
-        """Return the ids of all cases with labels, and of those that were reviewed and have none any more."""
-        judged = {row[0] for row in self.log.rows("select distinct case_id from events where case_id<>''")}
-        return tuple(sorted({*self.results.cases(), *judged}))
-
-    def events(self, case_id: str | None = None) -> tuple[Event, ...]:
-        """Return all events, or those of one case, in order."""
-        return self.log.events(case_id)
-
-    def case(self, case_id: str, reader: str | None = None) -> ReviewCase:
-        """Return a case as it stands.
-
-        Raises
-        ------
-        UsageError
-            When there is no such case.
-        """
-        events = self.log.events(case_id)
-        result = self._result(case_id)
-        if result is None and not events:
-            raise UsageError("there is no such case", where=case_id, fix="`medseg review status` lists the cases.")
-        return self._case(case_id, result, events, reader)
-
-    def all_cases(self, reader: str | None = None) -> dict[str, ReviewCase]:
-        """Return every case as it stands, by case id, in one pass over the trail."""
-        results = self.results.cases()
-        events: dict[str, list[Event]] = {case_id: [] for case_id in results}
-        for event in self.log.events():
-            if event.case_id:
-                events.setdefault(event.case_id, []).append(event)
-        return {
-            case_id: self._case(case_id, results.get(case_id), events[case_id], reader) for case_id in sorted(events)
-        }
-
-    def corrections(self, reader: str | None = None) -> tuple[Revision, ...]:
-        """Return the newest revision of every case whose labels a person changed: what, by whom, and by how much."""
-        cases = self.all_cases(reader).values()
-        return tuple(case.newest for case in cases if case.newest is not None and case.is_corrected)
-
-    def result(self, case_id: str) -> CaseResult:
-        """Return what the model made of a case.
-
-        Raises
-        ------
-        UsageError
-            When there is no such case, or it has no labels.
-        """
-        result = self._result(case_id)
-        if result is None:
-            raise UsageError(
-                "the case has no labels of a model", where=case_id, fix="`medseg review status` lists the cases."
-            )
-        return result
-
-    def scan(self, case_id: str) -> FoundScan:
-        """Find the scan of a case by its content.
-
-        Raises
-        ------
-        InputError
-            When it is not found, or its bytes are not those that the labels were made of.
-        """
-        return self.finder.find(case_id, self.result(case_id).input_sha256)
-
-    def model_labels(self, case_id: str) -> LabelMap:
-        """Read the labels a model made, on the grid of the scan's own file."""
-        result = self.result(case_id)
-        key = (case_id, result.model_sha256)
-        if (known := self._model_labels.get(key)) is not None:
-            return known[0]
-        labels = read_labels(label_files.checked(result.labels_path, result.model_sha256))
-        if result.labels_path.suffix == ".dcm":
-            # A DICOM object holds the slices that have labels, and no others.
-            labels = regrid(labels, read_scan(self.scan(case_id)).geometry, where=result.labels_path.name)
-        labels.array.setflags(write=False)
-        kept = dict(list(self._model_labels.items())[1 - CASES_IN_MEMORY :])
-        self._model_labels = {**kept, key: (labels, value_counts(labels.array))}
-        return labels
-
-    def labels(self, case_id: str, revision: int | None = None, reader: str | None = None) -> LabelMap:
-        """Read a revision of a case's labels, the newest without a number; 0 is the model's labels.
-
-        Raises
-        ------
-        InputError
-            When the file is not as it was saved.
-        UsageError
-            When there is no such case or revision.
-        """
-        case = self.case(case_id, reader)
-        number = case.revision if revision is None else revision
-        if number == 0:
-            return self.model_labels(case_id)
-        found = self._revision(case, number)
-        return label_files.read_revision(found.file, found.sha256, found.table)
-
-    def table(self, case_id: str, reader: str | None = None) -> LabelTable:
-        """Return the classes of a case: the model's, and those that revisions have beside."""
-        drawn = (revision.table for revision in self.case(case_id, reader).revisions)
-        return case_table(self.model_labels(case_id).table, drawn)
-
-    def _revision(self, case: ReviewCase, number: int) -> Revision:
-        found = next((one for one in case.revisions if one.number == number), None)
-        if found is None:
-            raise UsageError(
-                f"there is no revision {number}", where=case.case_id, fix=f"The newest is {case.revision}."
-            )
-        return found
 
     def save_labels(
         self,
@@ -323,8 +192,11 @@ class Store:
                     body["instances"] = {"file": placed[1], "sha256": digest}
                 event = self.log.append(who, case_id, SAVED, body)
         except BaseException:
-            for name in placed:  # no event is about them
-                (self.folder / name).unlink(missing_ok=True)
+            # A signal may come when the event is committed already: then the files are those of a revision.
+            recorded = {one.file.name for one in self.case(case_id).revisions}
+            if placed and Path(placed[0]).name not in recorded:
+                for name in placed:
+                    (self.folder / name).unlink(missing_ok=True)
             raise
         return revisions([event], self.folder)[0]
 
@@ -393,13 +265,18 @@ class Store:
         return tuple(verification.verify(self.log, self.folder, expect))
 
     def _tidy(self) -> None:
-        """Delete what a killed process left: files half written, and files whose event was never committed."""
-        labels = self.folder / LABELS
-        sweep(labels)
+        """Delete what a killed process left: files half written, and files whose event was never committed.
+
+        On a file system of a network, whose locks may not reach other machines, only what is old enough.
+        """
         saved = [event.body for event in self.log.events() if event.kind == SAVED]
         known = {str(one["file"]) for body in saved for one in (body, body.get("instances")) if one}
-        for name in verification.unrecorded(self.folder, known):
-            (self.folder / name).unlink(missing_ok=True)
+        labels, wait = self.folder / LABELS, 0.0 if self.is_local else LONG_AGO
+        sweep(labels, older_than=wait)
+        unrecorded = [self.folder / name for name in verification.unrecorded(self.folder, known)]
+        for path in [*labels.glob(f"{label_files.PART}*"), *unrecorded]:
+            if time.time() - path.stat().st_mtime >= wait:
+                path.unlink(missing_ok=True)
 
     def _check_newest(self, case: ReviewCase, expected: int) -> None:
         if case.revision != expected:
@@ -408,25 +285,6 @@ class Store:
                 where=case.case_id,
                 fix="Load it, and decide what to keep of each.",
             )
-
-    def _result(self, case_id: str) -> CaseResult | None:
-        return self.results.case(case_id)
-
-    def _case(self, case_id: str, result: CaseResult | None, events: Sequence[Event], reader: str | None) -> ReviewCase:
-        visible = seen_by(events, reader)
-        given = verdict(visible)
-        model, scan = (None, None) if result is None else (result.model_sha256, result.input_sha256)
-        return ReviewCase(
-            case_id,
-            state(given, model, scan),
-            None if result is None else result.labels_path,
-            model,
-            scan,
-            revisions(visible, self.folder),
-            given,
-            0.0 if result is None else float(result.content["review_priority"]),
-            () if result is None else tuple(result.content["warnings"]),
-        )
 
 
 def check_name(who: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel as nib
@@ -20,11 +22,12 @@ from small_labels import MODEL, some_labels
 from small_series import small_series
 
 from medseg.engine import journal
-from medseg.errors import GeometryMismatch, InputError, UsageError
+from medseg.errors import GeometryMismatch, InputError, Interrupted, UsageError
 from medseg.evaluation.files.label_files import find_labels
 from medseg.io.discover import discover
 from medseg.io.files.case_id import safe
 from medseg.io.formats import Labeled, write
+from medseg.review.events import EventLog
 from medseg.review.file_system import Mount, is_local
 from medseg.review.review_case import REASONS, RevisionConflict
 from medseg.review.store import Store, open_store
@@ -277,9 +280,10 @@ def test_what_a_killed_process_left_is_deleted_when_nobody_else_works_there(out:
     with open_store(out, create=True) as store:
         saved = save(store).file
         (labels / ".medseg-part-1.nii.gz").write_bytes(b"half")
+        (labels / ".new-1.nii.gz").write_bytes(b"whole, without a name")
         (labels / "scan_0.r0002.aaa.nii.gz").write_bytes(b"whole, and no event is about it")
         with open_store(out):  # the first is at work, so that these may be its own
-            assert len(list(labels.iterdir())) == 3
+            assert len(list(labels.iterdir())) == 4
     with open_store(out):
         assert list(labels.iterdir()) == [saved]
 
@@ -381,8 +385,38 @@ def test_a_write_ahead_log_is_kept_on_local_disks_only(store: Store, tmp_path: P
     assert store.log.rows("pragma synchronous")[0][0] == 2
 
 
+def test_on_a_network_only_what_is_old_is_deleted(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medseg.review.case_store.is_local", lambda folder: False)
+    open_store(out, create=True).close()
+    fresh, old = (out / f"review/labels/scan_0.r000{n}.aaa.nii.gz" for n in (1, 2))
+    fresh.write_bytes(b"maybe another machine's")
+    old.write_bytes(b"nobody's")
+    os.utime(old, (0, 0))
+    open_store(out).close()
+    assert fresh.exists()
+    assert not old.exists()
+
+
+def test_a_signal_after_the_commit_keeps_the_files(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    committed = EventLog.transaction
+
+    @contextmanager
+    def interrupted(log):
+        with committed(log) as database:
+            yield database
+        raise Interrupted("SIGTERM")
+
+    monkeypatch.setattr(EventLog, "transaction", interrupted)
+    with pytest.raises(Interrupted):
+        save(store)
+    monkeypatch.undo()
+    assert store.case(CASE).revision == 1
+    assert store.verify() == ()
+    assert store.labels(CASE).array[0, 0, 1] == 300
+
+
 def test_a_rollback_journal_serves_as_well(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medseg.review.store.is_local", lambda folder: False)
+    monkeypatch.setattr("medseg.review.case_store.is_local", lambda folder: False)
     with open_store(out, create=True) as store:
         assert store.log.rows("pragma journal_mode")[0][0] == "delete"
         save(store)
