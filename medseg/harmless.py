@@ -18,6 +18,7 @@ CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\u2
 HARMFUL = re.compile(f"[{CONTROLS}]")
 HARMFUL_IN_A_LINE = re.compile(f"[\t\n{CONTROLS}]")
 FORMULA = re.compile(r"[=+\-@\uff1d\uff0b\uff0d\uff20].", re.DOTALL)  # those beyond ASCII are the wide ones
+ESCAPE = re.compile(r"\\(?:[ntr]|x[0-9a-f]{2}|u[0-9a-f]{4})")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)")
 
 
@@ -50,6 +51,11 @@ def cell(value: object) -> object:
 def from_cell(text: str) -> str:
     """Return the text that `cell` put an apostrophe before."""
     return text[1:] if text.startswith("'") and FORMULA.match(text[1:].lstrip()) else text
+
+
+def name_from_cell(text: str) -> str:
+    """Return the name that `cell` made harmless: with its line breaks and other characters as they were."""
+    return ESCAPE.sub(lambda match: match[0].encode("ascii").decode("unicode_escape"), from_cell(text))
 
 
 class TableWriter:

@@ -12,7 +12,17 @@ from small_nifti import phantom, save
 from medseg.cli.app import run
 from medseg.draw.page import harmless
 from medseg.errors import InputError
-from medseg.harmless import HarmlessStream, TableWriter, cell, from_cell, harmless_output, one_line, printable, trusted
+from medseg.harmless import (
+    HarmlessStream,
+    TableWriter,
+    cell,
+    from_cell,
+    harmless_output,
+    name_from_cell,
+    one_line,
+    printable,
+    trusted,
+)
 
 # Every character that Unicode calls a control or half of a pair, and those that separate lines.
 KINDS = ("Cc", "Cs", "Zl", "Zp")
@@ -51,6 +61,8 @@ def test_a_row_stays_a_row_and_no_cell_is_a_formula(text):
     first = rows[0][0]
     assert not first.startswith(("=", "+", "@")) or len(first) == 1 or is_number(first)
     assert from_cell(first) in (one_line(text), one_line(text)[1:])
+    if "\\" not in text and not text.startswith("'"):
+        assert name_from_cell(first) == text
 
 
 FORMULAS = ["=1+1", '=HYPERLINK("http://e")', "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", " =1", "\uff1d1", "-x"]

@@ -14,7 +14,7 @@ from typing import Any
 from medseg.errors import InputError, MissingDependency, UsageError, first_line
 from medseg.evaluation.files.trained_cases import COLUMN
 from medseg.evaluation.metrics.definitions import METRICS, metric
-from medseg.harmless import TableWriter, from_cell
+from medseg.harmless import TableWriter, name_from_cell
 from medseg.io.files.atomic import atomic_path
 from medseg.types import MeasurementRow
 
@@ -47,7 +47,9 @@ def read_per_case(path: Path) -> list[MeasurementRow]:
                     where=path,
                     fix=fix,
                 )
-            rows = [MeasurementRow(r["case_id"], from_cell(r["class"]), r["metric"], float(r["value"])) for r in reader]
+            rows = [
+                MeasurementRow(r["case_id"], name_from_cell(r["class"]), r["metric"], float(r["value"])) for r in reader
+            ]
     except (OSError, UnicodeDecodeError, ValueError, TypeError) as error:
         raise InputError(
             f"it cannot be read as an evaluation ({first_line(error)})",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from medseg.errors import InputError, first_line
-from medseg.harmless import TableWriter, from_cell
+from medseg.harmless import TableWriter, name_from_cell
 from medseg.io import nifti
 from medseg.io.files.atomic import write_text
 from medseg.types import Geometry, Instances, LabelClass, LabelTable, Scan, Source
@@ -60,7 +60,9 @@ def read_instances(folder: Path) -> Instances:
         with path.open(encoding="utf-8", newline="") as stream:
             lines = list(csv.DictReader(stream))
         rows = tuple(_row(line, scan.geometry) for line in lines)
-        kinds = {(int(line["class_value"]), from_cell(line["class"]), line["is_thing"] == "true") for line in lines}
+        kinds = {
+            (int(line["class_value"]), name_from_cell(line["class"]), line["is_thing"] == "true") for line in lines
+        }
     except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise InputError(
             f"it cannot be read as a table of objects ({first_line(error)})",

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from medseg.errors import InputError, first_line
-from medseg.harmless import TableWriter, from_cell
+from medseg.harmless import TableWriter, name_from_cell
 from medseg.io.files.atomic import write_text
 from medseg.io.files.case_id import SUFFIXES, stem
 from medseg.types.labels import PALETTE, LabelClass, LabelMap, LabelTable
@@ -67,7 +67,7 @@ def read_table(path: Path) -> LabelTable:
             raise InputError(f"value {value} comes twice", where=path, fix="Give each value one line.")
         if int(value):
             red, green, blue = bytes.fromhex(color[1:]) if color else PALETTE[(int(value) - 1) % len(PALETTE)]
-            classes[int(value)] = LabelClass(int(value), from_cell(name), color=(red, green, blue))
+            classes[int(value)] = LabelClass(int(value), name_from_cell(name), color=(red, green, blue))
     return LabelTable(tuple(classes.values()))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.config.safe_yaml import read_yaml_text
-from medseg.harmless import from_cell
+from medseg.harmless import name_from_cell
 from medseg.models.package import load_package
 from medseg.training.config import TrainConfig
 from medseg.training.selection.post_choice import NONE, RuleDice, read_rule_dice
@@ -67,7 +67,7 @@ def _fold_dice(table: Path) -> list[CaseDice]:
     with table.open(newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):
             if row["metric"] == "dice":
-                found.setdefault(row["case_id"], {})[from_cell(row["class"])] = float(row["value"])
+                found.setdefault(row["case_id"], {})[name_from_cell(row["class"])] = float(row["value"])
     return [CaseDice(case_id, dice) for case_id, dice in found.items()]
 
 

@@ -18,7 +18,7 @@ from statistics import mean, stdev
 
 import numpy as np
 
-from medseg.harmless import TableWriter, from_cell
+from medseg.harmless import TableWriter, name_from_cell
 from medseg.io.files.atomic import write_text
 from medseg.models.card import PostCard
 from medseg.post.cleanup import KeepLargest, RemoveSmall
@@ -142,7 +142,7 @@ def read_rule_dice(path: Path) -> dict[str, RuleDice]:
     found: dict[str, RuleDice] = {}
     with path.open(newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):
-            found.setdefault(row["case_id"], {}).setdefault(from_cell(row["class"]), {})[row["rule"]] = float(
+            found.setdefault(row["case_id"], {}).setdefault(name_from_cell(row["class"]), {})[row["rule"]] = float(
                 row["dice"]
             )
     return found
