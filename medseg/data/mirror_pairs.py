@@ -57,6 +57,11 @@ class MirrorPair:
         both = f"'{self.first}' and '{self.second}'"
         return f"{both} are each other's mirror image in {self.cases} of {self.n_labels} labels"
 
+    @property
+    def is_always(self) -> bool:
+        """Whether they are so in every label that holds both."""
+        return self.cases == self.n_labels
+
     def as_json(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""
         return asdict(self)

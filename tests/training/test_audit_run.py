@@ -81,3 +81,26 @@ def test_values_read_off_blocked_labels_are_no_classes(tmp_path):
     config = train_config(augment={"flip": ["y"]}, split={"folds": 4})
     with pytest.raises(InputError, match=r"is in no label that can be trained on"):
         gather(TrainingRun(data, config, tmp_path / "run", torch.device("cpu")))
+
+
+@pytest.mark.parametrize(("shifted", "refused"), [((), True), ((2,), False)])
+def test_only_what_holds_in_every_label_is_refused(tmp_path, shifted, refused):
+    for number in range(8):
+        image, labels = make_case(number)
+        image = np.where(labels == 2, 1000 - image, image)
+        if number in shifted:  # beside each other no longer
+            labels = np.where(labels == 2, np.roll(labels, -5, axis=1), labels)
+            labels = np.where(labels == 2, 0, labels).astype(np.uint8)
+            labels[2:8, 2:8, 2:4] = 2
+        volume(tmp_path / "data" / "images" / f"c{number}.nii.gz", image)
+        volume(tmp_path / "data" / "labels" / f"c{number}.nii.gz", labels)
+    run = TrainingRun(
+        described(tmp_path / "data"), train_config(split={"folds": 4}), tmp_path / "run", torch.device("cpu")
+    )
+    if refused:
+        with pytest.raises(ConfigError, match="mirror image in 8 of 8"):
+            gather(run)
+    else:
+        assert len(gather(run).cases) == 6
+        split = split_cases(run.dataset.labeled, folds=4, fold=0, seed=0)
+        assert audited(run.dataset, split, run.out).mirrored == (MirrorPair("bright", "dark", 0, 7, 8),)

@@ -64,7 +64,8 @@ def gather(run: TrainingRun) -> Inputs:
     _check_fits(data, config)
     split = split_cases(data.labeled, folds=config.split.folds, fold=config.split.fold, seed=config.split.seed)
     found = audited(data, split, run.out)
-    _check_mirroring(data, config, found.mirrored)
+    # A plan looks at fewer cases than an audit: only what holds in every label holds in theirs too.
+    _check_mirroring(data, config, [pair for pair in found.mirrored if pair.is_always])
     blocked = found.blocked
     split = keep_in_training(without(split, blocked, requested=config.split.folds is not None), tuple(found.kept))
     low_resolution = None
