@@ -56,8 +56,8 @@ def table_of_references(
         names.update({c.value: c.name for c in labels.table if c.name != f"class-{c.value}"})
     values -= {0, given.ignore}
     if not values:
-        if failed is not None and not any(case.reference for case in cases[1:]):
-            raise failed
+        if failed is not None:
+            return LabelTable.unnamed([1])  # each file is a finding of its case, with its reason
         where = cases[0].reference if cases else None
         raise InputError("no reference holds a class", where=where, fix="Name the classes under 'labels'.")
     unnamed = LabelTable.unnamed(sorted(values))

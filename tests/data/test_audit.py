@@ -311,3 +311,12 @@ def test_2d_images_among_volumes_are_said(folder):
     volume(folder / "labels" / "c3.nii.gz", labels_of(3)[..., 3:4])
     (finding,) = [f for f in audit(read_dataset(folder)).findings if f.kind == "mixed-dimensions"]
     assert finding.message == "1 of 10 cases have one slice, the others several: c3."
+
+
+@pytest.mark.parametrize("value", [0.5, -1.0])
+def test_labels_of_which_none_can_be_read_are_each_a_finding(folder, value):
+    for number in range(CASES):
+        volume(folder / "labels" / f"c{number}.nii.gz", (labels_of(number) * value).astype(np.float32))
+    result = audit(read_dataset(folder))
+    assert {f.kind for f in result.findings if f.blocks} == {"unreadable"}
+    assert (len(result.blocked), result.clean) == (CASES, ())

@@ -61,7 +61,7 @@ def test_names_that_may_be_of_one_patient_are_a_finding(tmp_path):
 
 def test_one_label_under_two_images_of_a_patient_is_no_mistake(tmp_path):
     labels = np.zeros(SHAPE, np.uint8)
-    labels[1:3, 1:3, 1] = 1
+    labels[1:5, 1:5, :2] = 1
     for number, name in enumerate(["sub-1_T1w", "sub-1_T2w", "sub-2_T1w", "sub-2_T2w"]):
         volume(tmp_path / "images" / f"{name}.nii.gz", noise(SHAPE, number))
         volume(tmp_path / "labels" / f"{name}.nii.gz", np.roll(labels, int(name[4]), axis=2))
