@@ -21,11 +21,13 @@ from medseg.engine.stages.drawing import Preview
 from medseg.engine.stages.saving import Save
 from medseg.io.files.writable import check_writable, output_folder
 from medseg.io.formats import Labeled, write_file
+from medseg.post.class_values import measure_values
 from medseg.post.quality import check_or_withhold
 from medseg.post.volumes import measure_volumes
 from medseg.types import Case, Instances, LabelMap, ModelIdentity
 from medseg.types import Prediction as Predicted
 from medseg.types.case_report import CaseReport, combined
+from medseg.types.class_values import ClassValues
 from medseg.types.quality import Flag
 from medseg.types.run import Segmented
 from medseg.types.stage import RunContext
@@ -53,6 +55,7 @@ class Prediction:
     def checked(cls, case: Case, prediction: Predicted) -> Prediction:
         """Measure and check a prediction."""
         volumes = measure_volumes(prediction.labels, prediction.instances, prediction.extent)
+        volumes = measure_values(case.scan, prediction.labels, volumes)
         quality = check_or_withhold(prediction, volumes)
         source = case.scan.source
         found = CaseReport(tuple(Flag(text) for text in (*source.warnings, *prediction.warnings)), source.notes)
@@ -98,6 +101,11 @@ class Prediction:
     def volumes(self) -> Mapping[str, float]:
         """Volume of each class in ml; of a 2D image, its area in mm², or in pixels where their size is not known."""
         return {row.class_name: row.size for row in self.segmented.volumes.rows}
+
+    @property
+    def values(self) -> Mapping[str, tuple[ClassValues, ...]]:
+        """The scan's values inside each class that was found, channel by channel: mean, median and others."""
+        return {row.class_name: row.values for row in self.segmented.volumes.rows if row.values}
 
     @property
     def warnings(self) -> tuple[str, ...]:

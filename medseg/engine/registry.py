@@ -22,6 +22,7 @@ OWN_STAGES: dict[str, str] = {
     "save-objects": "medseg.engine.stages.saving:SaveObjects",
     "refine": "medseg.engine.stages.refine:Refine",
     "measure": "medseg.engine.stages.checks:Measure",
+    "measure-values": "medseg.engine.stages.checks:MeasureValues",
     "check": "medseg.engine.stages.checks:CheckQuality",
     "save": "medseg.engine.stages.saving:Save",
     "preview": "medseg.engine.stages.drawing:Preview",

@@ -87,7 +87,7 @@ def read_inputs(out: Path) -> tuple[Path, ...]:
 def _write_private(path: Path, text: str) -> None:
     """Write text that only its owner may read."""
     with atomic_path(path) as part:
-        part.touch(mode=OWNER_ONLY)
+        part.chmod(OWNER_ONLY)  # empty until here
         part.write_text(text, encoding="utf-8")
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from medseg.errors import FormatLimitation, UsageError
 from medseg.io.files.atomic import write_text
 from medseg.types import Instances, LabelMap, ModelIdentity, Source
-from medseg.types.run import Measured
+from medseg.types.run import Measured, Volumes
 from medseg.types.verification import Verification
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Labeled:
     probabilities: npt.NDArray[np.float32] | None = None  # (1 + classes, X, Y, Z), background first
     instances: Instances | None = None
     verification: Verification | None = None  # of the person who vouches for the labels
+    volumes: Volumes | None = None  # with the scan's values, where they were measured
 
     def __post_init__(self) -> None:
         """Protect the arrays, so that no writer can change what the next one is given."""
@@ -162,7 +163,9 @@ def _sr(item: Labeled, path: Path) -> Written:
     from medseg.io.dicom_results.sr import write_sr
 
     segmentation = _dicom_seg(item, path.with_name(WRITERS["dicom-seg"].file_name))
-    measured = write_sr(item.labels, item.source, path, model=item.model, verification=item.verification)
+    measured = write_sr(
+        item.labels, item.source, path, model=item.model, verification=item.verification, volumes=item.volumes
+    )
     return Written([*segmentation.files, path], read_back={**segmentation.read_back, path.name: measured})
 
 

@@ -6,7 +6,20 @@ import io
 
 from medseg.harmless import TableWriter
 from medseg.types.quality import ClassQuality, Quality
-from medseg.types.run import Volumes
+from medseg.types.run import ClassVolume, Volumes
+
+# Columns of what the scan's values are inside a class, a channel.
+VALUES = (
+    "unit",
+    "mean",
+    "median",
+    "standard_deviation",
+    "minimum",
+    "maximum",
+    "percentile_5",
+    "percentile_95",
+    "tlg",
+)
 
 
 def table_of_measurements(volumes: Volumes, quality: Quality | None = None) -> str:
@@ -20,12 +33,31 @@ def table_of_measurements(volumes: Volumes, quality: Quality | None = None) -> s
         if quality
         else []
     )
-    writer.writerow([*head, *of_quality, *(["objects"] if counted else [])])
+    channels = max((len(row.values) for row in volumes.rows), default=0)
+    measured = ["diameter_mm", *_value_columns(channels)] if channels else []
+    writer.writerow([*head, *of_quality, *(["objects"] if counted else []), *measured])
     for number, row in enumerate(volumes.rows):
         figures = _of_quality(quality.rows[number]) if quality else []
         objects = [row.objects] if counted else []
-        writer.writerow([row.class_name, row.voxels, f"{row.size:.6g}", *figures, *objects])
+        values = _of_values(row, channels) if channels else []
+        writer.writerow([row.class_name, row.voxels, f"{row.size:.6g}", *figures, *objects, *values])
     return stream.getvalue()
+
+
+def _value_columns(channels: int) -> list[str]:
+    """Names of the columns; with the number of the channel where there are several."""
+    return [f"{name}_{n}" if channels > 1 else name for n in range(1, channels + 1) for name in VALUES]
+
+
+def _of_values(row: ClassVolume, channels: int) -> list[object]:
+    if not row.values:
+        return [""] * (1 + channels * len(VALUES))
+    cells: list[object] = ["" if row.diameter_mm is None else f"{row.diameter_mm:.6g}"]
+    for values in row.values:
+        figures: dict[str, object] = {name: f"{value:.6g}" for name, value in values.figures().items()}
+        figures["unit"] = values.unit
+        cells += [figures.get(name, "") for name in VALUES]
+    return cells
 
 
 def _of_quality(quality: ClassQuality) -> list[object]:

@@ -59,11 +59,12 @@ def crop(
     InputError
         When the scan cannot be read.
     """
-    path, extent = Path(out), numbers_in(size) if size is not None else _extent_of(model)
+    path = Path(out)
+    check_writable(path, where=f"out {path}", is_folder=False)
+    extent = numbers_in(size) if size is not None else _extent_of(model)
     ending = next((ending for ending in WRITERS if path.name.endswith(ending)), None)
     if ending is None:
         raise UsageError("no format has this ending", where=path, fix=f"Use one of {', '.join(WRITERS)}.")
-    check_writable(path, where=f"out {path}", is_folder=False)
     read = load_scan(scan, allow_uneven=allow_uneven, allow_incomplete=allow_incomplete)
     part = crop_scan(read, numbers_in(around), extent)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medseg.types.channels import WantedChannel
+from medseg.types.class_values import ClassValues
 from medseg.types.extent import UNITS, Extent
 from medseg.types.how_computed import HowComputed
 from medseg.types.labels import ModelIdentity
@@ -46,6 +47,8 @@ class ClassVolume:
     size: float  # in `unit`
     objects: int | None = None
     unit: Extent = "volume_ml"
+    values: tuple[ClassValues, ...] = ()  # of the scan inside the class, channel by channel, where measured
+    diameter_mm: float | None = None  # longest, where measured
 
     def __str__(self) -> str:
         return f"{self.class_name} {self.size:.4g} {UNITS[self.unit]}"
@@ -62,6 +65,8 @@ class Volumes:
         return {
             row.class_name: {"voxels": row.voxels, row.unit: row.size}
             | ({} if row.objects is None else {"objects": row.objects})
+            | ({} if row.diameter_mm is None else {"diameter_mm": row.diameter_mm})
+            | ({"values": [one.to_json() for one in row.values]} if row.values else {})
             for row in self.rows
         }
 
@@ -71,7 +76,9 @@ class Volumes:
         rows = []
         for name, figures in content.items():
             unit = next(unit for unit in UNITS if unit in figures)
-            rows.append(ClassVolume(name, figures["voxels"], figures[unit], figures.get("objects"), unit))
+            values = tuple(ClassValues.from_json(one) for one in figures.get("values", ()))
+            size, objects, diameter = figures[unit], figures.get("objects"), figures.get("diameter_mm")
+            rows.append(ClassVolume(name, figures["voxels"], size, objects, unit, values, diameter))
         return cls(tuple(rows))
 
 
@@ -87,6 +94,15 @@ class PredictedCase:
 class PredictedVolumes:
     """A prediction with the volumes of its classes."""
 
+    prediction: Prediction
+    volumes: Volumes
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredCase:
+    """A case with its prediction and the volumes of its classes."""
+
+    case: Case
     prediction: Prediction
     volumes: Volumes
 

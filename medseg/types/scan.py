@@ -28,6 +28,7 @@ class Source:
     frame_of_reference_uid: str | None = None
     body_part: str | None = None  # DICOM's Body Part Examined, where stated
     laterality: str | None = None  # DICOM's ``"L"``, ``"R"``, ``"B"`` (both) or ``"U"`` (unpaired), where stated
+    value_unit: str = ""  # ``"HU"``, ``"SUV"``, ``"Bq/ml"``; empty where it is not known
     warnings: tuple[str, ...] = ()  # what may be wrong with the scan as read
     notes: tuple[str, ...] = ()  # decisions taken while reading that are good to know
     # Of a scan resampled from uneven slices: place of each of `files`, in voxels along the third axis.

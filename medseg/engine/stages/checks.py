@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from medseg.engine.stages.options import WithoutOptions
+from medseg.post.class_values import measure_values
 from medseg.post.quality import QualityOptions, check_or_withhold
 from medseg.post.volumes import measure_volumes
 from medseg.types import Prediction
 from medseg.types.case_report import CaseReport
 from medseg.types.quality import Quality
-from medseg.types.run import PredictedVolumes, Volumes
+from medseg.types.run import MeasuredCase, PredictedVolumes, Volumes
 from medseg.types.stage import RunContext, Where
 
 
@@ -26,6 +27,20 @@ class Measure(WithoutOptions):
 
     def report(self, value: Volumes) -> CaseReport:
         """Report the volumes."""
+        return CaseReport(volumes=value)
+
+
+class MeasureValues(WithoutOptions):
+    """Measures the scan's values inside every class, and its longest diameter."""
+
+    runs: ClassVar[Where] = "aside"
+
+    def run(self, item: MeasuredCase, context: RunContext) -> Volumes:
+        """Measure; the volumes come back with what was added."""
+        return measure_values(item.case.scan, item.prediction.labels, item.volumes)
+
+    def report(self, value: Volumes) -> CaseReport:
+        """Report what was measured."""
         return CaseReport(volumes=value)
 
 

@@ -94,6 +94,7 @@ class Save:
             item.model,
             probabilities=prediction.probabilities,
             instances=prediction.instances,
+            volumes=item.volumes,
         )
         formats = self._formats_of(source.format)
         failures: dict[str, FormatLimitation] = {}

@@ -17,6 +17,7 @@ from medseg.io.dicom.header import lenient, read_header
 from medseg.io.dicom.pixels import read_pixels
 from medseg.io.dicom.suv import suv_factor
 from medseg.io.dicom.value_checks import hounsfield_warnings
+from medseg.io.dicom.value_unit import value_unit
 from medseg.io.dicom.volume import Volume
 from medseg.io.dicom.volumes import is_new_in_each, sort_into_volumes
 from medseg.types.scan import FoundScan, Scan, Source
@@ -96,6 +97,7 @@ def _read(volume: Volume, case_id: str, allow_uneven: bool, warnings: tuple[str,
         frame_of_reference_uid=_uid(frame_of_reference),
         body_part=str(header.get("BodyPartExamined") or "").strip() or None,
         laterality=_laterality(header),
+        value_unit=value_unit(ordered, has_suv=not suv_warnings),
         warnings=(
             *warnings,
             *volume.warnings,

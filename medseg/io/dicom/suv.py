@@ -49,7 +49,7 @@ def suv_factor(frames: Sequence[Frame]) -> tuple[float, tuple[str, ...], tuple[s
     header = frames[0].header
     if str(header.get("SOPClassUID")) not in PET:
         return 1.0, (), ()
-    units = _units(frames)
+    units = units_of(frames)
     if units == "GML":
         kind = str(header.get("SUVType") or "").upper()
         return 1.0, (), (f"PET values are SUV by {SUV_TYPES.get(kind, kind)}, as stored",)
@@ -109,7 +109,7 @@ def _is_corrected(header: Dataset) -> bool:
     return {"ATTN", "DECY"} <= corrected
 
 
-def _units(frames: Sequence[Frame]) -> str:
+def units_of(frames: Sequence[Frame]) -> str:
     """DICOM's word for what all values are in; empty where it is not known."""
     stated = {str(frame.header.get("Units") or "").upper() for frame in frames}
     if len(stated) > 1:

@@ -52,6 +52,10 @@ class _OwnFrames:
         return {value: sum(_sum(self.voxels(value, k)) for k in slices) for value in self.values}
 
 
+# SNOMED CT: of the measurements of a group, the one that is compared with the labels.
+VOLUME = "118565006"
+
+
 def prove_seg(
     path: Path, labels: LabelMap, series: SourceSeries, probabilities: npt.NDArray[np.float32] | None = None
 ) -> Measured:
@@ -127,7 +131,7 @@ def _stated_volumes(report: Dataset, seg_uid: str) -> dict[int, float]:
             if item.ValueType == "IMAGE" and "ReferencedSegmentNumber" in item.ReferencedSOPSequence[0]
         ]
         for item in group.get("ContentSequence") or ():
-            if item.ValueType == "NUM" and segments:
+            if item.ValueType == "NUM" and segments and item.ConceptNameCodeSequence[0].CodeValue == VOLUME:
                 measured = item.MeasuredValueSequence[0]
                 unit = measured.MeasurementUnitsCodeSequence[0].CodeValue
                 reference = segments[0]

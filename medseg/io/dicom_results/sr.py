@@ -27,8 +27,9 @@ from medseg.io.dicom_results.predecessor import as_dataset
 from medseg.io.dicom_results.proof import prove_sr
 from medseg.io.dicom_results.seg import build_seg, tracking_uid
 from medseg.io.dicom_results.source import SourceSeries, read_source
+from medseg.io.dicom_results.sr_values import measurements_of
 from medseg.types import LabelClass, LabelMap, ModelIdentity, Source
-from medseg.types.run import Measured
+from medseg.types.run import ClassVolume, Measured, Volumes
 from medseg.types.verification import Verification
 
 SERIES_NUMBER = 9003
@@ -45,9 +46,17 @@ PROCEDURES = {
 
 
 def write_sr(
-    labels: LabelMap, source: Source, path: Path, *, model: ModelIdentity, verification: Verification | None = None
+    labels: LabelMap,
+    source: Source,
+    path: Path,
+    *,
+    model: ModelIdentity,
+    verification: Verification | None = None,
+    volumes: Volumes | None = None,
 ) -> Measured:
     """Write the volume of each class as a TID 1500 measurement report; return the volumes read back.
+
+    Where `volumes` have the scan's values inside the classes and their diameters, these are measurements too.
 
     The report refers to the segments of the DICOM SEG that `write_seg` makes of the same labels, source and model. It
     is complete; preliminary and unverified, or final and verified where a person vouches for it, who then is an
@@ -56,7 +65,11 @@ def write_sr(
     """
     series = read_source(labels.geometry, source)
     seg = seal(build_seg(labels, series, model), series.first)
-    groups = [_group(entry, number, labels, seg, series, model) for number, entry in enumerate(labels.table, start=1)]
+    rows = {} if volumes is None else {row.class_name: row for row in volumes.rows}
+    groups = [
+        _group(entry, number, labels, seg, series, model, rows.get(entry.name))
+        for number, entry in enumerate(labels.table, start=1)
+    ]
     report = hd.sr.MeasurementReport(
         observation_context=_context(model, verification),
         procedure_reported=PROCEDURES.get(str(series.first.get("Modality")), codes.SCT.ImagingProcedure),
@@ -130,6 +143,7 @@ def _group(
     seg: hd.seg.Segmentation,
     series: SourceSeries,
     model: ModelIdentity,
+    measured: ClassVolume | None,
 ) -> hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
     mask = labels.array == entry.value
     volume_ml = float(np.count_nonzero(mask) * labels.geometry.voxel_volume / 1000)
@@ -147,7 +161,10 @@ def _group(
         finding_category=concept(category_of(entry)),
         finding_type=concept(type_of(entry)),
         algorithm_id=None if algorithm_type(model, entry.value) == "MANUAL" else _algorithm(model),
-        measurements=[hd.sr.Measurement(name=codes.SCT.Volume, value=float(f"{volume_ml:.6g}"), unit=MILLILITER)],
+        measurements=[
+            hd.sr.Measurement(name=codes.SCT.Volume, value=float(f"{volume_ml:.6g}"), unit=MILLILITER),
+            *([] if measured is None else measurements_of(measured, str(series.first.get("Modality")))),
+        ],
         qualitative_evaluations=[hd.sr.QualitativeEvaluation(name=QUALITY, value=flag) for flag in flags],
     )
 

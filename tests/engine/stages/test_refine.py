@@ -74,7 +74,7 @@ def test_a_card_that_names_what_there_is_not_is_refused(tmp_path):
 
 
 def test_a_model_used_from_python_follows_its_card_like_predict(monkeypatch):
-    monkeypatch.setattr("medseg.api.model.segment_if_suitable", lambda predictor, scan, anyway: predictor.segment(scan))
+    monkeypatch.setattr("medseg.api.model.segment_scan", lambda predictor, scan, anyway: predictor.segment(scan))
 
     class Predictor:
         def segment(self, scan: Scan) -> Prediction:

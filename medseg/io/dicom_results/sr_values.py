@@ -1,0 +1,57 @@
+"""The scan's values inside a class, and its longest diameter, as measurements of a DICOM report (TID 1419)."""
+
+from __future__ import annotations
+
+import highdicom as hd
+from pydicom.sr.codedict import codes
+
+from medseg.types.class_values import ClassValues
+from medseg.types.run import ClassVolume
+
+LONG_AXIS = hd.sr.CodedConcept("103339001", "SCT", "Long Axis")
+ACTIVITY = hd.sr.CodedConcept("activity", "99MEDSEG", "Activity concentration")
+SIGNAL = hd.sr.CodedConcept("intensity", "99MEDSEG", "Intensity")
+# By unit of the values: what is measured, and its unit.
+QUANTITIES = {
+    "HU": (codes.DCM.AttenuationCoefficient, codes.UCUM.HounsfieldUnit),
+    "SUV": (codes.DCM.Suvbw, codes.UCUM.StandardizedUptakeValueBodyWeight),
+    "Bq/ml": (ACTIVITY, codes.UCUM.BecquerelsPerMilliliter),
+}
+DERIVATIONS = {
+    "mean": codes.SCT.Mean,
+    "median": codes.SCT.Median,
+    "standard_deviation": codes.SCT.StandardDeviation,
+    "minimum": codes.SCT.Minimum,
+    "maximum": codes.SCT.Maximum,
+    "percentile_5": codes.SCT.FifthPercentile,
+    "percentile_95": codes.SCT.NinetyFifthPercentile,
+}
+GRAM = hd.sr.CodedConcept("g", "UCUM", "gram")
+
+
+def measurements_of(row: ClassVolume, modality: str) -> list[hd.sr.Measurement]:
+    """Return what was measured of a class besides its volume; nothing where nothing was."""
+    found = []
+    if row.diameter_mm is not None:
+        found.append(hd.sr.Measurement(name=LONG_AXIS, value=_rounded(row.diameter_mm), unit=codes.UCUM.Millimeter))
+    for values in row.values[:1]:  # a DICOM series has one channel
+        found += _of_values(values, modality)
+    return found
+
+
+def _of_values(values: ClassValues, modality: str) -> list[hd.sr.Measurement]:
+    arbitrary = codes.DCM.MRSignalIntensity if modality == "MR" else SIGNAL
+    name, unit = QUANTITIES.get(values.unit, (arbitrary, codes.UCUM.NoUnits))
+    figures = values.figures()
+    found = [
+        hd.sr.Measurement(name=name, value=_rounded(figures[key]), unit=unit, derivation=derivation)
+        for key, derivation in DERIVATIONS.items()
+    ]
+    if values.tlg is not None:
+        found.append(hd.sr.Measurement(name=codes.DCM.TotalLesionGlycolysis, value=_rounded(values.tlg), unit=GRAM))
+    return found
+
+
+def _rounded(value: float) -> float:
+    """Six digits: a decimal string of DICOM has no more than sixteen characters."""
+    return float(f"{value:.6g}")
