@@ -15,6 +15,7 @@ import numpy as np
 import requests
 import uvicorn
 
+from medseg.review.adjudication import open_adjudication
 from medseg.review.sample import draw_sample
 from medseg.review.server.app import ReviewApp
 from medseg.review.server.listening import allowed_hosts, listen
@@ -64,13 +65,20 @@ def nifti(array: np.ndarray, like: nib.Nifti1Image, affine: np.ndarray | None = 
 
 @contextmanager
 def serving(
-    out: Path, *, reviewer: str = "Ada", trust_header: str | None = None, sample: int | None = None, **how: bool
+    out: Path,
+    *,
+    reviewer: str = "Ada",
+    trust_header: str | None = None,
+    sample: int | None = None,
+    adjudicate: tuple[str, ...] = (),
+    **how: bool,
 ) -> Iterator[Client]:
     with open_store(out, create=True) as store, listen("127.0.0.1", 0) as opened:
         port = opened.getsockname()[1]
         access = Access(KEY, port, allowed_hosts("127.0.0.1", port, ()), trust_header=trust_header)
         drawn = None if sample is None else draw_sample(store, sample, reviewer)
-        app = ReviewApp(Reading(store, reviewer, sample=drawn, **how), access)
+        settled = open_adjudication(store, adjudicate, reviewer=reviewer) if adjudicate else None
+        app = ReviewApp(Reading(store, reviewer, sample=drawn, adjudication=settled, **how), access)
         config = uvicorn.Config(
             app.asgi(), log_level="critical", access_log=False, server_header=False, lifespan="off", ws="none"
         )

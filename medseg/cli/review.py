@@ -98,6 +98,15 @@ def results(
             kind=AtLeast1,
         ),
     ] = None,
+    adjudicate: Annotated[
+        list[str] | None,
+        option(
+            WHAT,
+            "--adjudicate",
+            help="Reader to settle the cases of, given twice: both outlines are shown, as A and B.",
+            metavar="NAME",
+        ),
+    ] = None,
     port: Annotated[
         int,
         option(NETWORK, "--port", help="Port, 0 to 65535; 0 takes any that is free.", metavar="PORT", min=0, max=65535),
@@ -169,6 +178,7 @@ def results(
         blind=blind,
         blind_model=blind_model,
         sample=sample,
+        adjudicate=adjudicate or (),
         port=port,
         host=host,
         allow_host=allow_host or (),

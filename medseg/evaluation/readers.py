@@ -91,6 +91,7 @@ def compare_readers(
     patients: Mapping[str, str] | None = None,
     n_bootstrap: int = 2000,
     seed: int = 0,
+    surfaces: bool = True,
 ) -> Agreement:
     """Compare every two readers on the cases both read; the one called `MODEL` is no person and gives no verdicts.
 
@@ -107,9 +108,16 @@ def compare_readers(
         Whose each case is: the bootstrap draws patients. By default each case is a patient's own.
     n_bootstrap, seed : int
         Resamples of every interval, and where they start.
+    surfaces : bool
+        Measure distances; without them overlap and volumes only, which takes much less time.
     """
     options = EvaluateOptions(
-        objects="none", tolerances_mm=tuple(tolerances_mm), n_bootstrap=n_bootstrap, seed=seed, worst=5
+        objects="none",
+        surfaces=surfaces,
+        tolerances_mm=tuple(tolerances_mm),
+        n_bootstrap=n_bootstrap,
+        seed=seed,
+        worst=5,
     )
     cases = sorted({reading.case_id for reading in readings})
     bootstrap = Bootstrap({case: (patients or {}).get(case, case) for case in cases}, n_bootstrap, seed)

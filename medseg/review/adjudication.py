@@ -5,12 +5,20 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from medseg.evaluation.readers import MODEL, Agreement
-from medseg.harmless import TableWriter
+import numpy as np
 
+from medseg.errors import UsageError
+from medseg.evaluation.consensus import consensus
+from medseg.evaluation.readers import MODEL, Agreement, Reading, compare_readers
+from medseg.harmless import TableWriter
+from medseg.review.readings import chosen_readers, labels_of, readings_of
+from medseg.review.store import Store
+from medseg.types import LabelMap
+
+READINGS = ("A", "B")
 COLUMNS = ("place", "case_id", "class", "dice", "verdicts")
 
 
@@ -72,3 +80,71 @@ def worklist_csv(listed: Sequence[Dispute]) -> str:
 def _is_first(case_id: str, first: str, second: str) -> bool:
     """Whether the first reader is A: as good as by chance, and the same every time."""
     return hashlib.sha256(f"{case_id}\n{first}\n{second}".encode()).digest()[0] % 2 == 0
+
+
+@dataclass(frozen=True, eq=False)
+class Adjudication:
+    """The cases that two readers see differently, as they are given to a third person: the readers are A and B.
+
+    Labels are those that the readers had left when it was opened.
+    """
+
+    store: Store
+    disputes: Mapping[str, Dispute]  # by case, those that differ most first
+    readings: Mapping[tuple[str, str], Reading]  # by reader and case
+
+    def verdicts(self, case_id: str) -> tuple[tuple[str, str | None], ...]:
+        """Return the names of the readings of a case, A and B, each with its verdict."""
+        one = self.disputes[case_id]
+        pairs = ((name, self.readings.get((reader, case_id))) for name, reader in (("A", one.a), ("B", one.b)))
+        return tuple((name, reading.verdict) for name, reading in pairs if reading is not None)
+
+    def labels(self, case_id: str, name: str) -> LabelMap:
+        """Return the labels of reading A or B; empty where the reader left none.
+
+        Raises
+        ------
+        UsageError
+            When there is no such case or reading.
+        """
+        one = self.disputes.get(case_id)
+        reader = None if one is None else {"A": one.a, "B": one.b}.get(name)
+        if one is None or reader is None:
+            raise UsageError("there is no such reading", where=case_id, fix="The two are A and B.")
+        reading = self.readings.get((reader, case_id))
+        if reading is not None and reading.labels is not None:
+            return reading.labels()
+        model = labels_of(self.store, case_id, 0)
+        return LabelMap(np.zeros_like(model.array), model.geometry, model.table)
+
+    def agreed(self, case_id: str) -> LabelMap:
+        """Return what A and B have in common, to start from; where one left no labels, the other's."""
+        left = [self.readings.get((reader, case_id)) for reader in (self.disputes[case_id].a, self.disputes[case_id].b)]
+        maps = [reading.labels() for reading in left if reading is not None and reading.labels is not None]
+        return consensus(maps, "majority").labels if len(maps) == 2 else maps[0] if maps else self.labels(case_id, "A")
+
+
+def open_adjudication(store: Store, readers: Sequence[str], *, reviewer: str) -> Adjudication:
+    """Find what two readers of a review see differently.
+
+    Raises
+    ------
+    UsageError
+        When they are not two who read, the reviewer is one of them, or they agree on every case.
+    """
+    where = f"--adjudicate {' --adjudicate '.join(readers)}"
+    if len(set(readers)) != 2:
+        raise UsageError("cases are settled between two readers", where=where, fix="Name each of the two once.")
+    if reviewer in readers:
+        raise UsageError(f"{reviewer} is one of the two", where=where, fix="Let a third person settle the cases.")
+    chosen_readers(store, readers)
+    readings = readings_of(store, readers, with_model=False)
+    found = compare_readers(readings, n_bootstrap=100, surfaces=False)
+    listed = disputes(found, readers)
+    if not listed:
+        raise UsageError("they see every case they share alike", where=where, fix="There is nothing to settle.")
+    return Adjudication(
+        store,
+        {one.case_id: one for one in listed},
+        {(reading.reader, reading.case_id): reading for reading in readings},
+    )

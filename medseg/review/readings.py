@@ -8,7 +8,7 @@ from functools import partial
 from medseg.errors import UsageError, did_you_mean
 from medseg.evaluation.readers import MODEL, Reading
 from medseg.review.case_table import with_values_of
-from medseg.review.review_case import SAVED, VERDICTS, ReviewCase
+from medseg.review.review_case import ADJUDICATED, SAVED, VERDICTS, ReviewCase
 from medseg.review.store import Store
 from medseg.types import LabelMap
 
@@ -61,7 +61,7 @@ def readings_of(store: Store, readers: Sequence[str], *, with_model: bool = True
 
 
 def not_independent(store: Store, readers: Sequence[str]) -> dict[str, list[str]]:
-    """Cases, by reader, on which a reader started from another one's labels, or judged them."""
+    """Cases, by reader, on which a reader started from another one's labels, judged them, or settled between two."""
     found: dict[str, list[str]] = {name: [] for name in readers}
     for case_id, case in store.all_cases().items():
         by = {revision.number: revision.who for revision in case.revisions}
@@ -69,7 +69,8 @@ def not_independent(store: Store, readers: Sequence[str]) -> dict[str, list[str]
             own = store.case(case_id, name)
             bases = {revision.base for revision in own.revisions}
             bases |= {own.verdict.revision} if own.verdict is not None else set()
-            if any(by.get(number, name) != name for number in bases):
+            settled = any(revision.origin == ADJUDICATED for revision in own.revisions)
+            if settled or any(by.get(number, name) != name for number in bases):
                 found[name].append(case_id)
     return {name: cases for name, cases in found.items() if cases}
 

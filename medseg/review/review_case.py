@@ -18,8 +18,9 @@ REASONS = (
     "boundary", "missed", "false finding", "wrong side", "wrong class", "bad scan", "not evaluable", "other",
 )  # fmt: skip
 
-# What a revision was drawn with: the page, and the page while it hid the model's labels.
-PAGE, UNAIDED = "medseg review", "medseg review, without the model's labels"
+# What a revision was drawn with: the page, the page while it hid the model's labels, or with two readings in sight.
+PAGE = "medseg review"
+UNAIDED, ADJUDICATED = f"{PAGE}, without the model's labels", f"{PAGE}, adjudication"
 SAVED, SAMPLED = "saved", "sampled"
 # Kind of the event -> what a verdict makes of a case.
 VERDICTS: Mapping[VerdictKind, str] = {"accept": "accepted", "reject": "rejected", "take_back": "taken_back"}

@@ -35,6 +35,7 @@ def review(
     blind: bool = False,
     blind_model: bool = False,
     sample: AtLeast1 | None = None,
+    adjudicate: Sequence[str] | str = (),
     port: Port = 0,
     host: str = LOOPBACK,
     allow_host: Sequence[str] | str = (),
@@ -61,6 +62,8 @@ def review(
         Hide the model's labels too, so that the reader draws unaided.
     sample : int, optional
         Read so many cases drawn at random, for an unbiased error rate.
+    adjudicate : sequence of str, optional
+        Two readers: show the cases they see differently, with their outlines as A and B.
     port : int
         Port to listen on; 0 for any that is free.
     host : str
@@ -86,12 +89,14 @@ def review(
     Raises
     ------
     UsageError
-        When there are no such results, the address cannot be used, or needs TLS.
+        When there are no such results, the address cannot be used, or needs TLS, or there is nothing to settle between
+        the readers to adjudicate.
     InputError
         When the audit trail is not as it was written.
     """
     import uvicorn
 
+    from medseg.review.adjudication import open_adjudication
     from medseg.review.server.app import ReviewApp
     from medseg.review.server.idle import stop_when_idle
     from medseg.review.server.reading import Reading
@@ -108,13 +113,15 @@ def review(
                 "no case has labels to review", where=folder, fix="Give the --out of `medseg predict`, not its parent."
             )
         drawn = None if sample is None else draw_sample(store, sample, who)
+        readers = listed(adjudicate)
+        settled = open_adjudication(store, readers, reviewer=who) if readers else None
         with listen(host, port) as opened:
             port = int(opened.getsockname()[1])
             key = secrets.token_urlsafe(24)
             scheme = "http" if certificate is None else "https"
             names = tuple(listed(allow_host))
             access = Access(key, port, allowed_hosts(host, port, names), scheme, trust_header)
-            app = ReviewApp(Reading(store, who, blind, blind_model, drawn), access)
+            app = ReviewApp(Reading(store, who, blind, blind_model, drawn, settled), access)
             config = uvicorn.Config(
                 app.asgi(),
                 log_level="critical",

@@ -27,7 +27,8 @@ async function explain(answer) {
 const at = (id, rest = '') => `/api/case/${encodeURIComponent(id)}${rest}`
 
 export const imageAddress = (id) => at(id, '/image')
-export const labelsAddress = (id, of) => at(id, '/labels') + (of === 'model' ? '?of=model' : '')
+/** `of`: 'model', or 'A' or 'B' of two readings to settle; the newest labels without. */
+export const labelsAddress = (id, of) => at(id, '/labels') + (of ? `?of=${of}` : '')
 
 export const instancesAddress = (id, of) => at(id, '/instances') + (of === 'model' ? '?of=model' : '')
 
@@ -61,6 +62,8 @@ export async function describe(id, ahead = false) {
     hasObjects: Boolean(one.instances?.length),
     things: new Set((one.instances ?? []).filter((object) => object.is_thing).map((object) => object.class_value)),
     classes: one.classes,
+    readings: one.readings ?? [],
+    dispute: one.dispute ?? null,
     notes: one.notes ?? [],
     verdict: one.verdict,
     elsewhere: one.elsewhere ?? null,

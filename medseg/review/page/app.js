@@ -12,6 +12,7 @@ import { readLink } from './link.js'
 import { Planes } from './planes.js'
 import { listen } from './pointer.js'
 import { Presence } from './presence.js'
+import { ReadingsPanel } from './readings.js'
 import { Saving } from './saving.js'
 import { Status } from './status.js'
 import { Toolbar } from './toolbar.js'
@@ -45,6 +46,7 @@ export class App {
     this.toolbar = new Toolbar(this.editor, this.planes, this.act)
     this.classes = new ClassPanel(find('#classes'), this.editor, this.planes, { chosen: (pen) => this.act.pen(pen) })
     this.about = new CasePanel(find('#about'))
+    this.readings = new ReadingsPanel(find('#readings'), (n) => this.takeReading(n))
     this.worklist = new Worklist((id) => this.open(id))
     // Volumes follow the pen while it draws, one reckoning a frame.
     this.planes.painted = () => this.classes.update()
@@ -150,6 +152,7 @@ export class App {
     }
     this.worklist.show(about.id)
     this.about.load(data)
+    this.readings.load(data)
     this.verdict.load(data)
     await data.open(slab, voxel && (() => order().fromFile(voxel)[2]))
     if (!(await this.isAsPrefetched(data, turn)) || turn !== this.opening) return
@@ -247,6 +250,15 @@ export class App {
     const [from, to] = [low, high].map((field) => (field.value === '' ? null : Number(field.value)))
     if (!this.data.isComplete) this.say('The scan is still being loaded; limits hold where it is seen already.')
     this.editor.rules.limits = from === null && to === null ? null : [from ?? -Infinity, to ?? Infinity]
+  }
+
+  /** Make one of two readings the labels, as one edit that can be undone; whether there is one. */
+  takeReading(n) {
+    const reading = this.data?.readings?.[n]
+    if (!reading || !this.editor.labels) return false
+    this.editor.replace(reading.slices)
+    this.say(`The labels are those of reading ${reading.name} now. Undo brings yours back.`)
+    return true
   }
 
   chosen() {

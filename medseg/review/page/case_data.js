@@ -71,6 +71,8 @@ export class CaseData {
     this.complete.catch(() => {})
     await this.labelsRead
     this.labels = new Labels(this.dims, this.about.classes.length, this.newest, this.newestIds)
+    this.readings = this.about.readings.map(({ name }, n) =>
+      ({ name, slices: this.others[n], labels: new Labels(this.dims, this.about.classes.length, this.others[n]) }))
     this.modelCounts = countSlices(this.model, this.about.classes.length)
     onSlab()
     if (this.here < ENOUGH_BYTES) await Promise.race([complete, new Promise((done) => (this.enoughCame = done))])
@@ -136,6 +138,11 @@ export class CaseData {
       const address = this.api.labelsAddress(this.about.id, 'model')
       this.model = await this.readSlices(address, await fetchHeader(address, this.abort.signal))
     }
+    this.others = []
+    for (const { name } of this.about.readings) {
+      const address = this.api.labelsAddress(this.about.id, name)
+      this.others.push(await this.readSlices(address, await fetchHeader(address, this.abort.signal)))
+    }
     if (!this.about.hasObjects) return
     this.newestIds = await this.readIds()
     this.modelIds = this.about.revision > 0 ? await this.readIds('model') : this.newestIds
@@ -184,5 +191,6 @@ export class CaseData {
     free(this.image)
     this.image = null
     this.labels?.release()
+    for (const { labels } of this.readings ?? []) labels.release()
   }
 }

@@ -47,7 +47,8 @@ export function commands(app) {
     tool,
     crosshair: () => tool('crosshair'), pen: (n) => (n ? pen(n) : tool('pen')),
     eraser: () => tool('eraser'), lasso: () => tool('lasso'),
-    merge: () => objects('merge'), split: () => objects('split'),
+    // Where two readings are settled there are no objects, and the same keys take a reading.
+    merge: () => app.takeReading(1) || objects('merge'), split: () => app.takeReading(0) || objects('split'),
     previousClass: () => pen(editor.pen - 1), nextClass: () => pen(editor.pen + 1),
     smaller: () => brush((b) => b.smaller()), larger: () => brush((b) => b.larger()),
     ball: (on) => brush((b) => (b.ball = on)), toggleBall: () => brush((b) => (b.ball = !b.ball)),

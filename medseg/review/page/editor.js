@@ -178,7 +178,8 @@ export class Editor {
 
   revert() {
     this.run((edit) => revert(edit, this.labels, this.data.model, this.data.modelIds))
-    this.on.say("Back to the model's labels. Undo brings your own back.")
+    const to = this.data.about.readings.length ? 'what both readings have in common' : "the model's labels"
+    this.on.say(`Back to ${to}. Undo brings your own back.`)
   }
 
   /** Replace all labels as one edit that can be undone; rules do not hold here. */

@@ -10,7 +10,7 @@ export const KEYS = [
   ['z', 'undo', 'undo'], ['y', 'redo', 'redo'],
   ['i', 'between', 'fill the gap between drawn slices'], ['g', 'grow', 'grow the class'], ['h', 'shrink', 'shrink the class'],
   ['k', 'keepIsland', 'keep only the island under the crosshair'], ['d', 'removeIsland', 'remove that island, or object'],
-  ['j', 'merge', 'merge objects that a stroke passes'], ['f', 'split', 'split an object along a stroke'],
+  ['j', 'merge', 'merge objects that a stroke passes; of two readings, take B'], ['f', 'split', 'split an object along a stroke; of two readings, take A'],
   ['m', 'revert', 'back to the model’s labels'],
   ['1', 'axial', 'axial plane only'], ['2', 'coronal', 'coronal plane only'], ['3', 'sagittal', 'sagittal plane only'],
   ['0', 'all', 'all three planes'],

@@ -3,6 +3,7 @@
 import { edgeLetters } from './anatomy.js'
 import { outlines } from './outline.js'
 import { drawFilled, drawGray, Layer, slicePens } from './pixels.js'
+import { LOOKS } from './readings.js'
 
 const FONT = '13px system-ui, sans-serif'
 const INK = '#eceff4'
@@ -126,6 +127,11 @@ export class Plane {
         g.drawImage(this.overlay.canvas, x, y, width, height)
       }
     }
+    for (const [n, reading] of (data.readings ?? []).entries()) {
+      g.setLineDash(LOOKS[n].dash.map((length) => length * this.ratio))
+      this.paintOutlines(at, reading.labels, { ...look, stroke: look.stroke.map((color) => color && LOOKS[n].color) }, { a, b, x, y })
+    }
+    g.setLineDash([])
     if (look.crosshair) this.paintCrosshair(at)
     look.tool?.(this, g)
     this.paintText(at)

@@ -3,6 +3,7 @@
 import { button, element, find } from './dom.js'
 import { OBJECT_TOOLS, TOOLS } from './editor.js'
 
+const MODEL = "model's"
 const KEYS = { crosshair: 'q', pen: 'w', eraser: 'e', lasso: 'r', merge: 'j', split: 'f' }
 
 export class Toolbar {
@@ -27,7 +28,7 @@ export class Toolbar {
     find('#change').append(
       button('fill between', 'i', act.between, { title: 'Fill the gap between drawn slices' }), button('grow', 'g', act.grow), button('shrink', 'h', act.shrink),
       button('keep island', 'k', act.keepIsland), button('remove island', 'd', act.removeIsland),
-      button("model's", 'm', act.revert, { title: "Back to the model's labels" }))
+      this.revert = button(MODEL, 'm', act.revert, { title: "Back to the model's labels" }))
     this.buildOptions()
   }
 
@@ -59,6 +60,8 @@ export class Toolbar {
       ...data.about.classes.map(({ name }, n) => element('option', { value: String(n + 1) }, name)))
     this.low.value = this.high.value = ''
     for (const made of this.objectTools) made.hidden = !data.about.hasObjects
+    this.revert.firstChild.data = data.about.readings.length ? 'what both have' : MODEL
+    this.revert.title = data.about.readings.length ? 'Back to what both readings have in common' : "Back to the model's labels"
     this.update()
   }
 

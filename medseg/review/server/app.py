@@ -16,7 +16,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from medseg.errors import UsageError
-from medseg.review.review_case import PAGE, UNAIDED, RevisionConflict
+from medseg.review.adjudication import READINGS
+from medseg.review.case_table import with_values_of
+from medseg.review.review_case import RevisionConflict
 from medseg.review.server.case_images import CaseImages
 from medseg.review.server.case_view import CaseView
 from medseg.review.server.messages import (
@@ -109,8 +111,15 @@ class ReviewApp:
 
     @answered
     async def labels(self, request: Request) -> Response:
-        """Give the newest labels; with ``?of=model`` the model's, with ``?revision=N`` those of a revision."""
+        """Give the newest labels.
+
+        With ``?of=model`` the model's, with ``?revision=N`` those of a revision, with ``?of=A`` or ``B`` those of a
+        reading to settle.
+        """
         case_id, who = await self._known(request), self._who(request)
+        if (name := request.query_params.get("of")) in READINGS:
+            found = await run_in_threadpool(self.images.reading_labels, case_id, name, who)
+            return answer_part(request, found.file)
         number = await self._revision(request, case_id, who)
         found = await run_in_threadpool(self.images.labels, case_id, number, who)
         answer = answer_part(request, found.file)
@@ -158,13 +167,13 @@ class ReviewApp:
 
             def work() -> dict[str, Any]:
                 drawn = unpack(body, model.geometry)
-                table = self.reading.store.table(case_id, self.reading.reader(who))
+                table = self.reading.table(case_id, who)
                 saved = self.reading.store.save_labels(
                     case_id,
                     LabelMap(drawn.labels, model.geometry, table),
                     who=who,
                     expected=base,
-                    origin=UNAIDED if self.reading.blind_model else PAGE,
+                    origin=self.reading.origin,
                     reader=self.reading.reader(who),
                     instances=drawn.ids,
                     seconds=seconds_worked(request.headers.get("x-seconds")),
@@ -196,11 +205,28 @@ class ReviewApp:
                         "the model's labels changed since they were shown", fix="Open the case again."
                     )
                 reader = self.reading.reader(who)
+                if self.reading.adjudication is not None and given["revision"] == 0 and given["kind"] == "accept":
+                    # What was shown is what both readings have in common, not the model's labels.
+                    given["revision"] = self._save_agreed(case_id, who)
                 store.verdict(case_id, who=who, reader=reader, **given)
                 n, digest = store.log.head
                 return {"n": n, "hash": digest, "state": store.case(case_id, reader).state}
 
             return JSONResponse(await run_in_threadpool(work))
+
+    def _save_agreed(self, case_id: str, who: str) -> int:
+        """Save what two readings have in common as a revision of whoever settles them; return its number."""
+        reading = self.reading
+        assert reading.adjudication is not None
+        saved = reading.store.save_labels(
+            case_id,
+            with_values_of(reading.adjudication.agreed(case_id), reading.table(case_id, who)),
+            who=who,
+            expected=0,
+            origin=reading.origin,
+            reader=reading.reader(who),
+        )
+        return saved.number
 
     def _who(self, request: Request) -> str:
         """The reader: whom a trusted proxy names, or whoever started the server."""

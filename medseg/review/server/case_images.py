@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import psutil
 
+from medseg.errors import UsageError
 from medseg.io.instances import IDS, TABLE, read_instances
 from medseg.io.nifti import read_scan as read_nifti
 from medseg.io.read import read_scan
@@ -61,10 +62,12 @@ class CaseImages:
     def labels(self, case_id: str, revision: int, who: str) -> Packed:
         """Return a revision of the labels, 0 for the model's; blank where the reader must not see those."""
         store, reader = self.reading.store, self.reading.reader(who)
-        sha, table = store.result(case_id).model_sha256, store.table(case_id, reader)
+        sha, table = store.result(case_id).model_sha256, self.reading.table(case_id, who)
 
         def make() -> Packed:
-            if revision == 0 and self.reading.blind_model:
+            if revision == 0 and self.reading.adjudication is not None:
+                labels = self.reading.adjudication.agreed(case_id)
+            elif revision == 0 and self.reading.blind_model:
                 labels = blank(store.model_labels(case_id))
             else:
                 labels = store.labels(case_id, revision, reader)
@@ -75,6 +78,26 @@ class CaseImages:
         values = ",".join(f"{entry.name}={entry.value}" for entry in table)
         return self._get(("labels", case_id, sha, str(revision), reader or "", values), make)
 
+    def reading_labels(self, case_id: str, name: str, who: str) -> Packed:
+        """Return the labels of one of the two readings to settle, A or B.
+
+        Raises
+        ------
+        UsageError
+            When no readings are settled here, or there is none of this name.
+        """
+        settled = self.reading.adjudication
+        if settled is None:
+            raise UsageError("no readings are settled here", where=case_id, fix="Begin with --adjudicate.")
+        table = self.reading.table(case_id, who)
+
+        def make() -> Packed:
+            labels = with_values_of(settled.labels(case_id, name), table)
+            dtype = smallest_label_dtype(labels.table.largest)
+            return Packed(pack(labels.array.astype(dtype, copy=False), labels.geometry), labels.geometry, None)
+
+        return self._get(("reading", case_id, name), make)
+
     def instances(self, case_id: str, revision: int, who: str) -> Packed | None:
         """Return the ids of objects of a revision; None where it has none."""
         store = self.reading.store
@@ -83,7 +106,7 @@ class CaseImages:
         path, sha = result.folder / IDS, result.content["outputs"].get(IDS)
         if saved is not None:
             path, sha = saved.instances_file or path, saved.instances_sha256
-        if sha is None or (saved is None and self.reading.blind_model):
+        if sha is None or self.reading.adjudication is not None or (saved is None and self.reading.blind_model):
             return None
 
         def make() -> Packed:
@@ -93,9 +116,13 @@ class CaseImages:
         return self._get(("instances", case_id, str(sha)), make)
 
     def rows(self, case_id: str) -> tuple[InstanceRow, ...] | None:
-        """Return the objects that the model found; None where it makes none."""
+        """Return the objects that the model found; None where it makes none, or two readings of classes are settled."""
         result = self.reading.store.result(case_id)
-        if self.reading.blind_model or not {IDS, TABLE} <= set(result.content["outputs"]):
+        if (
+            self.reading.blind_model
+            or self.reading.adjudication is not None
+            or not {IDS, TABLE} <= set(result.content["outputs"])
+        ):
             return None
         return read_instances(result.folder).rows
 

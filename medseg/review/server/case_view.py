@@ -49,7 +49,7 @@ class CaseView:
         """Return all that the page needs to know of a case."""
         reading, store = self.reading, self.reading.store
         case, result = store.case(case_id, reading.reader(who)), store.result(case_id)
-        image, table = self.images.image(case_id), store.table(case_id, reading.reader(who))
+        image, table = self.images.image(case_id), reading.table(case_id, who)
         order, geometry = nearest_ras(image.geometry), image.geometry
         rows = self.images.rows(case_id)
         return {
@@ -68,11 +68,26 @@ class CaseView:
             "classes": [{"value": c.value, "name": c.name, "color": list(c.color)} for c in table],
             "notes": [] if reading.blind_model else result.content["notes"],
             "model_volumes": None if reading.blind_model else result.content["volumes"],
+            "readings": self._readings(case_id),
+            "dispute": self._dispute(case_id),
             "card": model_summary(store.results.folder),
             "instances": None if rows is None else [asdict(row) for row in rows],
             "elsewhere": self._elsewhere(case_id, who, is_opened=is_opened),
             "events": [self._event(event) for event in self._visible(store.events(case_id), who)],
         }
+
+    def _readings(self, case_id: str) -> list[dict[str, Any]]:
+        """The two readings to settle, without the readers' names."""
+        settled = self.reading.adjudication
+        return (
+            [] if settled is None else [{"name": name, "verdict": given} for name, given in settled.verdicts(case_id)]
+        )
+
+    def _dispute(self, case_id: str) -> dict[str, Any] | None:
+        if self.reading.adjudication is None:
+            return None
+        one = self.reading.adjudication.disputes[case_id]
+        return {"class": one.class_name, "dice": one.dice, "verdicts_differ": one.verdicts_differ}
 
     def _row(self, case: ReviewCase, result: CaseResult) -> dict[str, Any]:
         hidden, has_thumbnail = self.reading.blind_model, "preview.png" in result.content["outputs"]
