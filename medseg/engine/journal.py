@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -44,7 +44,12 @@ def hash_case(found: FoundScan) -> str:
     """SHA-256 over what a case is made of; of several channels, also over which is which."""
     if not found.channels:
         return hash_files(found.files)
-    return hashlib.sha256("\n".join(hash_files(scan.files) for scan in found.channels).encode()).hexdigest()
+    return hash_channels([hash_files(scan.files) for scan in found.channels])
+
+
+def hash_channels(digests: Sequence[str]) -> str:
+    """SHA-256 of a case of several channels, of the hashes of each one's files in the order of the channels."""
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def case_key(input_hash: str, identity: Mapping[str, Any]) -> str:

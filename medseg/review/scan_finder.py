@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import threading
 from collections.abc import Iterator, Sequence
+from itertools import chain, permutations
 from pathlib import Path
 
-from medseg.engine.journal import hash_files
+from medseg.engine.journal import hash_channels, hash_files
 from medseg.engine.run_files import read_inputs
 from medseg.errors import InputError, MedsegError, UsageError
-from medseg.harmless import from_cell
 from medseg.io.discover import discover
+from medseg.review.sources import CaseSource, read_sources
 from medseg.types.scan import FoundScan
 
 Mark = tuple[tuple[int, int], ...]
+MOST_CHANNELS = 5
+MOST_SCANS = 8  # of one case, in any order of which channels are looked for
 
 
 class ScanFinder:
@@ -33,8 +35,9 @@ class ScanFinder:
             if not path.exists():
                 raise UsageError("there is no such file or folder", where=f"--scans {path}", fix="Check the path.")
         self._roots = tuple(scans) or tuple(path for path in read_inputs(results) if path.exists())
-        self._places = _places(results / "sources.csv")
-        self._known: dict[str, tuple[FoundScan, Mark]] = {}  # by input_sha256, as the files were when they were hashed
+        self._sources = read_sources(results)
+        self._digests: dict[tuple[Path, ...], tuple[Mark, str]] = {}  # of files, as they were when they were hashed
+        self._known: dict[str, tuple[FoundScan, ...]] = {}  # by input_sha256: the scan, or that of each channel
         self._all: tuple[FoundScan, ...] | None = None
         self._ids: frozenset[str] | None = None
         self._search: threading.Thread | None = None
@@ -43,23 +46,24 @@ class ScanFinder:
     def find(self, case_id: str, input_sha256: str) -> FoundScan:
         """Return a case's scan; its bytes are those that the labels were made of.
 
+        Of a model of several channels it is the scan of the first, whose grid the labels have; the others are there,
+        unchanged, too.
+
         Raises
         ------
         InputError
             When no scan has these bytes.
         """
-        if (before := self._known.get(input_sha256)) and before[1] == _mark(before[0]):
-            return before[0]
+        known = self._known.get(input_sha256)
+        if known is not None and self._joined(known) == input_sha256:
+            return known[0]
         changed = False
-        for found, is_its_own in self._candidates(case_id):
-            try:
-                mark, digest = _mark(found), hash_files(found.files)
-            except OSError:
-                continue
-            self._known[digest] = (found, mark)
-            if digest == input_sha256:
-                return found
-            changed = changed or is_its_own
+        for group, is_its_own in self._groups(case_id):
+            scans = self._matching(group, input_sha256, alone=not is_its_own)
+            if scans is not None:
+                self._known[input_sha256] = scans
+                return scans[0]
+            changed = changed or (is_its_own and bool(group))
         if changed:
             raise InputError(
                 "the scan is there, and its bytes are not those that the labels were made of",
@@ -69,6 +73,33 @@ class ScanFinder:
         raise InputError(
             "its scan was not found", where=case_id, fix="Give the folder that holds it with --scans DIRECTORY."
         )
+
+    def _matching(self, group: Sequence[FoundScan], input_sha256: str, *, alone: bool) -> tuple[FoundScan, ...] | None:
+        """The scan of a group that has this content, or the scans that have it as channels in some order."""
+        for found in group:
+            if self._joined((found,)) == input_sha256:
+                return (found,)
+        if alone or not 2 <= len(group) <= MOST_SCANS:
+            return None
+        several = chain.from_iterable(permutations(group, count) for count in range(2, MOST_CHANNELS + 1))
+        return next((scans for scans in several if self._joined(scans) == input_sha256), None)
+
+    def _joined(self, scans: Sequence[FoundScan]) -> str:
+        """Hash of a case made of these scans, as `medseg.engine.journal.hash_case` says; empty where one is gone."""
+        digests = [self._digest(found) for found in scans]
+        if "" in digests:
+            return ""
+        return digests[0] if len(digests) == 1 else hash_channels(digests)
+
+    def _digest(self, found: FoundScan) -> str:
+        """Hash of a scan's files, each read once unless it was written again; empty where one is gone."""
+        try:
+            mark = tuple((stat.st_mtime_ns, stat.st_size) for stat in (file.stat() for file in found.files))
+            if (before := self._digests.get(found.files)) is None or before[0] != mark:
+                before = self._digests[found.files] = (mark, hash_files(found.files))
+        except OSError:
+            return ""
+        return before[1]
 
     def is_missing(self, case_id: str) -> bool:
         """Whether nothing has the case's name or place; the content is looked at when the case is opened.
@@ -88,9 +119,9 @@ class ScanFinder:
             self._search.join()
 
     def _near(self, case_id: str) -> Iterator[Path]:
-        place = self._places.get(case_id)
+        place = self._sources.get(case_id, CaseSource()).path
         for root in self._roots if place else ():
-            near = root / str(place) if root.is_dir() else root.with_name(str(place))
+            near = root / place if root.is_dir() else root.with_name(place)
             if near.exists() and near != root.parent:
                 yield near
 
@@ -101,16 +132,27 @@ class ScanFinder:
                 self._ids = frozenset(found.case_id for found in self._all)
             return self._all
 
-    def _candidates(self, case_id: str) -> Iterator[tuple[FoundScan, bool]]:
-        """Scans that may be the case's, the likeliest first, and whether each has its name or its place."""
-        tried: set[tuple[Path, ...]] = set()
+    def _groups(self, case_id: str) -> Iterator[tuple[tuple[FoundScan, ...], bool]]:
+        """Scans that may be the case's, the likeliest first, and whether they have its name or its place."""
         for near in self._near(case_id):
-            for found in _found([near]):
-                tried.add(found.files)
-                yield found, True
-        for found in sorted(self._found_below(), key=lambda found: found.case_id != case_id):
-            if found.files not in tried:
-                yield found, found.case_id == case_id
+            found = self._found_below() if near in self._roots else _found([near])
+            own = self._named(found, case_id) if len(found) > MOST_SCANS else found
+            yield own, True
+        below = self._found_below()
+        own = self._named(below, case_id)
+        yield own, True
+        yield tuple(found for found in below if found not in own), False
+
+    def _named(self, scans: Sequence[FoundScan], case_id: str) -> tuple[FoundScan, ...]:
+        """Those that have the case's name in their own, or are of its study."""
+        study = self._sources.get(case_id, CaseSource()).study_uid
+        return tuple(
+            found
+            for found in scans
+            if case_id in (found.case_id, found.files[0].parent.name)
+            or found.case_id.startswith(case_id)
+            or (study and found.study_uid == study)
+        )
 
 
 def _found(paths: Sequence[Path]) -> tuple[FoundScan, ...]:
@@ -118,17 +160,3 @@ def _found(paths: Sequence[Path]) -> tuple[FoundScan, ...]:
         return discover(paths).found if paths else ()
     except MedsegError:
         return ()
-
-
-def _mark(found: FoundScan) -> Mark:
-    """What changes when a file is written again."""
-    return tuple((stat.st_mtime_ns, stat.st_size) for stat in (file.stat() for file in found.files))
-
-
-def _places(sources: Path) -> dict[str, str]:
-    """Read where below an input each case's scan was."""
-    try:
-        with sources.open(encoding="utf-8", newline="") as stream:
-            return {row["case_id"]: from_cell(row["path"]) for row in csv.DictReader(stream)}
-    except (OSError, KeyError, UnicodeDecodeError, csv.Error):
-        return {}

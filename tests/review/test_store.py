@@ -30,8 +30,9 @@ from medseg.io.formats import Labeled, write
 from medseg.review.events import EventLog
 from medseg.review.file_system import Mount, is_local
 from medseg.review.review_case import REASONS, RevisionConflict
+from medseg.review.scan_finder import ScanFinder
 from medseg.review.store import Store, open_store
-from medseg.types import Geometry, LabelMap
+from medseg.types import FoundScan, Geometry, LabelMap
 from medseg.types.run import CaseOutcome
 
 CASE = "scan_0"
@@ -328,6 +329,31 @@ def test_the_scan_is_found_by_its_content(out: Path, tmp_path: Path) -> None:
         assert store.scan(CASE).files[0].name == "called otherwise.nii.gz"
     with pytest.raises(UsageError, match="no such file or folder"):
         open_store(out, scans=[tmp_path / "nowhere"])
+
+
+@pytest.mark.parametrize("layout", ["folder", "flat"])
+def test_scans_of_several_channels_are_found_by_what_they_hold_together(tmp_path: Path, layout: str) -> None:
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    names = {"folder": "case_7/{}.nii.gz", "flat": "case_7_{}.nii.gz"}[layout]
+    paths = [scans / names.format(channel) for channel in ("t1", "flair", "other")]
+    paths[0].parent.mkdir(parents=True)
+    for number, path in enumerate(paths):
+        nib.save(nib.Nifti1Image(np.full((3, 4, 5), number, np.int16), np.eye(4)), path)
+    for number in range(12):  # of other patients, beside it
+        nib.save(nib.Nifti1Image(np.full((3, 4, 5), 50 + number, np.int16), np.eye(4)), scans / f"p{number}.nii.gz")
+    channels = tuple(FoundScan("", "nifti", (path,)) for path in (paths[1], paths[0]))  # FLAIR is the first channel
+    digest = journal.hash_case(FoundScan("case_7", "nifti", tuple(paths[:2]), channels=channels))
+    out.mkdir()
+    common = {"folder": "case_7", "flat": "."}[layout]
+    (out / "sources.csv").write_text(
+        f"case_id,state,series_uid,study_uid,path,input_sha256\ncase_7,done,,,{common},{digest}\n"
+    )
+    finder = ScanFinder(out, [scans])
+    assert finder.find("case_7", digest).files == (paths[1],)
+    assert finder.find("case_7", digest).files == (paths[1],)
+    nib.save(nib.Nifti1Image(np.full((3, 4, 5), 9, np.int16), np.eye(4)), paths[0])  # the other channel
+    with pytest.raises(InputError, match="its bytes are not those"):
+        finder.find("case_7", digest)
 
 
 def test_a_scan_whose_bytes_differ_is_refused_by_name(out: Path, tmp_path: Path) -> None:
