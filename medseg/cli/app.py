@@ -9,6 +9,7 @@ import sys
 import traceback
 from typing import Any
 
+from medseg.config.named_arguments import options_are_typed
 from medseg.errors import OF_A_PATH, Interrupted, MedsegError
 from medseg.harmless import harmless_output
 from medseg.signals import ignore_stops, stoppable
@@ -37,7 +38,7 @@ def run(arguments: list[str]) -> int:
 
 def _guarded(arguments: list[str]) -> int:
     try:
-        with stoppable():
+        with stoppable(), options_are_typed():
             return _run(arguments)
     except MedsegError as error:
         return _fail(str(error), error.exit_code)

@@ -12,7 +12,8 @@ from typing import Any, ParamSpec, TypeVar
 from pydantic import BaseModel, ConfigDict, create_model
 
 from medseg.config.load import build
-from medseg.errors import OF_A_PATH, UsageError
+from medseg.config.named_arguments import name_arguments
+from medseg.errors import OF_A_PATH, MedsegError, UsageError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,7 +28,8 @@ def listed(given: Item | Sequence[Item]) -> list[Item]:
 def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
     """Let a function raise `ConfigError`, naming the argument, where one is of another type than its signature says.
 
-    What the system says of a path while it works is a `UsageError`.
+    Errors that it raises name its arguments, and not the options of the command line that stand for them. What the
+    system says of a path while it works is a `UsageError`.
     """
 
     @cache  # made at the first call, so that importing stays quick
@@ -51,6 +53,9 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
         bound.arguments.update({name: getattr(found, name) for name in given})
         try:
             return function(*bound.args, **bound.kwargs)
+        except MedsegError as error:
+            name_arguments(error, given)
+            raise
         except OSError as error:
             if error.errno not in OF_A_PATH:
                 raise

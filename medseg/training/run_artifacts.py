@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from medseg.config.load import read_yaml
 from medseg.io.files.temporary import temporary_folder
 from medseg.models.package import ModelPackage
 from medseg.models.public_copy import public_card, public_copy
@@ -50,7 +51,7 @@ def keep_artifacts(
         public_copy(package, folder / "model")
         _write_yaml(folder / "config.yaml", public)
         for plan in sorted(run.out.glob("plan*.yaml")):
-            _write_yaml(folder / plan.name, without_case_names(yaml.safe_load(plan.read_text(encoding="utf-8"))))
+            _write_yaml(folder / plan.name, without_case_names(read_yaml(plan)))
         for file, results in (("validation.csv", shown.results), ("test.csv", shown.test)):
             if results:
                 write_validation(folder / file, results)

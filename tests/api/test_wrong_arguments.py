@@ -84,7 +84,7 @@ def test_every_argument_of_every_function(name: str, key: str) -> None:
     [
         (lambda: medseg.predict("x", "hippocampus", "out", overlap="a"), "medseg.predict: overlap: must be a number"),
         (lambda: medseg.predict(7, "hippocampus", "out"), "inputs: must be a list or text or a path, not 7"),
-        (lambda: medseg.predict("x", "hippocampus", "out", settings="a=1"), "--set a=1: unknown key 'a'"),
+        (lambda: medseg.predict("x", "hippocampus", "out", settings="a=1"), "`settings` a=1: unknown key 'a'"),
         (lambda: medseg.convert("x", "out", format="dcm"), "format: must be nifti, nrrd or mha, not 'dcm'"),
         (lambda: medseg.train("x", "out", epochs=ARRAY), "epochs: must be a whole number, not a value of type ndarray"),
         (lambda: medseg.load_model("n" * 300), "File name too long. Check the path"),

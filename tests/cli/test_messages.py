@@ -220,9 +220,9 @@ def test_no_number_of_the_system(name: str, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_single_string_is_one_item() -> None:
-    with pytest.raises(medseg.ConfigError, match=r"--set segment\.overlop=0\.3: unknown key"):
+    with pytest.raises(medseg.ConfigError, match=r"^`settings` segment\.overlop=0\.3: unknown key"):
         medseg.predict("scan.nii.gz", "hippocampus", "o", settings="segment.overlop=0.3")
     with pytest.raises(medseg.UsageError, match="a comparison needs two evaluations"):
         medseg.compare("ev1")
-    with pytest.raises(medseg.UsageError, match="--group-by site"):
+    with pytest.raises(medseg.UsageError, match="`group_by` site"):
         medseg.evaluate("empty", "empty", group_by="site")

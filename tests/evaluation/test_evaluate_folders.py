@@ -206,7 +206,7 @@ def test_two_files(folders):
 
 def test_a_dataset_description_that_cannot_be_read_is_not_needed_where_classes_are_named(folders):
     (folders / "ref" / "dataset.json").write_text("{")
-    with pytest.raises(InputError, match="or use --class 1=NAME"):
+    with pytest.raises(InputError, match="or use `classes` 1=NAME"):
         evaluate(folders / "pred", folders / "ref", config=QUICK)
     named = QUICK.model_copy(update={"classes": {1: "liver"}})
     assert values(evaluate(folders / "pred", folders / "ref", config=named), "dice")["a", "liver"] == 1

@@ -210,7 +210,7 @@ def test_what_cannot_be_compared(trio, tmp_path):
     for error, words, folders, metrics in (
         (UsageError, "two evaluations or more", trio[:1], ()),
         (UsageError, "given twice", [trio[0], trio[0]], ()),
-        (UsageError, "--metric pq: not all evaluations have this metric", trio, ["pq"]),
+        (UsageError, "`metrics` pq: not all evaluations have this metric", trio, ["pq"]),
         (UsageError, "there is no such file or folder", [trio[0], tmp_path / "absent"], ()),
         (InputError, "is not an evaluation", [trio[0], tmp_path / "odd"], ()),
     ):

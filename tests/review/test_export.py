@@ -172,8 +172,8 @@ def test_missing_options_are_named(tmp_path, series, model):
     write_labels(some_labels(series[1].geometry), tmp_path / "labels.nii.gz")
     for arguments, words in (
         ({"format": ["png"]}, "must be one or more of nifti"),
-        ({"format": ["sr"]}, "--source"),
-        ({"format": ["sr"], "source": series[0]}, "--manual"),
+        ({"format": ["sr"]}, "`source`"),
+        ({"format": ["sr"], "source": series[0]}, "`manual`"),
         ({"format": ["sr"], "source": series[0], "model": model, "manual": True}, "not both"),
     ):
         with pytest.raises(UsageError, match=words):
