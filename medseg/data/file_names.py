@@ -79,10 +79,17 @@ def name_units(units: Sequence[Unit]) -> list[Named]:
     for unit in units:
         for depth in range(len(unit.folders)):
             siblings[unit.folders[:depth]].add(unit.folders[depth])
-    return [_named(unit, siblings) for unit in units]
+    roles: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for unit in units:
+        if role := _chunks(unit.name)[1]:
+            for depth in range(1, len(unit.folders) + 1):
+                roles[unit.folders[:depth]].add(role)
+    both = {folders for folders, found in roles.items() if len(found) == 2}
+    return [_named(unit, siblings, both) for unit in units]
 
 
-def _named(unit: Unit, siblings: dict[tuple[str, ...], set[str]]) -> Named:
+def _named(unit: Unit, siblings: dict[tuple[str, ...], set[str]], both: set[tuple[str, ...]]) -> Named:
+    """Take one name apart; `both` are folders in which names of files say which are images and which labels."""
     context: list[str] = []
     labels: list[str] = []
     role: Literal["image", "label"] | None = None
@@ -92,12 +99,14 @@ def _named(unit: Unit, siblings: dict[tuple[str, ...], set[str]]) -> Named:
         split_here = next((SPLIT[w] for w in found if w in SPLIT), None)
         if len(found) == 2 and found[0] in IMAGE | LABEL and found[1] in OF_DECATHLON:
             split_here, found = OF_DECATHLON[found[1]], found[:1]
-        few = len(siblings[unit.folders[:depth]]) <= MOST_ROLES
+        few = len(siblings[unit.folders[:depth]]) <= MOST_ROLES and unit.folders[: depth + 1] not in both
         is_plain = all(
             w in SPLIT or w in PLAIN or w in IMAGE or w in LABEL or w in BESIDE or w.isdigit() for w in found
         )
         has_letters = any(not w.isdigit() for w in found)
-        if _is_label(found) and (few or is_plain):
+        if _is_label(found) and unit.folders[: depth + 1] in both:
+            context.append(folder)
+        elif _is_label(found) and (few or is_plain):
             role, labels, split = "label", [*labels, folder], split_here or split
         elif any(w in IMAGE for w in found) and not _numbered(folder) and (few or is_plain):
             role, split = role or "image", split_here or split

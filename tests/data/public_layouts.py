@@ -474,6 +474,15 @@ def folder_a_patient(root: Path) -> Expected:
     return Expected(cases, ("t1",))
 
 
+def folders_with_words_for_labels(root: Path) -> Expected:
+    cases = {}
+    for name in ("adult_aseg", "child_head", "manual_seg_07"):
+        nifti(root / name / "image.nii.gz", scan(1))
+        nifti(root / name / "labels.nii.gz", labels(1))
+        cases[name] = ((f"{name}/image.nii.gz",), (f"{name}/labels.nii.gz",))
+    return Expected(cases)
+
+
 def pancreas_ct(root: Path) -> Expected:
     cases = {}
     for number in (1, 2, 3):
@@ -510,5 +519,6 @@ def camvid(root: Path) -> Expected:
 LAYOUTS: tuple[Callable[[Path], Expected], ...] = (
     drive, chase, stare, isic, acdc, left_atrium_hdf5, left_atrium, ircadb, isbi_em, dsb2018, open_ms, gray_matter,
     lung_lobes, ivadomed, brats, brats_2023, totalsegmentator, btcv, btcv_raw, lits, kits, promise12, glas, hrf,
-    montgomery, clinic_db, folders_of_parts, beside, folder_a_patient, pancreas_ct, synapse_slices, camvid,
+    montgomery, clinic_db, folders_of_parts, beside, folder_a_patient,
+    folders_with_words_for_labels, pancreas_ct, synapse_slices, camvid,
 )  # fmt: skip
