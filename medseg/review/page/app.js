@@ -192,12 +192,21 @@ export class App {
   /** The first slices are here: show them. */
   first(data, order, voxel, window) {
     this.planes.load(data, [null, ...data.about.classes.map(({ color }) => color)])
+    this.layOut(data.dims)
     this.measureWindow(data)
     if (window) {
       this.planes.setWindow(...window)
       this.toolbar.setPresets(Object.keys(this.presets), 'custom')
     }
     this.planes.go(voxel ? order.fromFile(voxel) : data.dims.map((size) => size >> 1))
+  }
+
+  /** A 2D image, one voxel thick, is shown in its own plane; what comes after it in all three again. */
+  layOut(dims) {
+    const flat = this.planes.planes.findIndex((plane) => dims[plane.k] === 1 && dims[plane.u] > 1 && dims[plane.v] > 1)
+    if (flat >= 0) this.act.layout(flat + 1)
+    else if (this.wasFlat) this.act.layout(0)
+    this.wasFlat = flat >= 0
   }
 
   /** Presets of this case; the first is used. */

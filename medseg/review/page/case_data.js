@@ -1,7 +1,7 @@
 // One case in memory: the scan, the labels of the newest revision and the model's. Under 4 bytes a voxel for a CT.
 
 import { countSlices, Labels, pensFor } from './labels.js'
-import { free } from './memory.js'
+import { allocate, free, recycle } from './memory.js'
 import { encode } from './runs.js'
 import { cut, fetchHeader, readSlabs } from './slabs.js'
 
@@ -63,7 +63,7 @@ export class CaseData {
     await this.start()
     this.slice = slice?.() ?? null
     this.onSlab = onSlab
-    this.image = new this.header.Values(this.plane * this.dims[2])
+    this.image = allocate('scan', this.header.Values, this.plane * this.dims[2])
     for (const [first, values] of this.slabs.splice(0)) this.take(first, values)
     onSlab()
     const complete = this.readImage(() => false)
@@ -188,7 +188,7 @@ export class CaseData {
   release() {
     this.abort.abort()
     for (const [, values] of this.slabs.splice(0)) free(values)
-    free(this.image)
+    recycle('scan', this.image)
     this.image = null
     this.labels?.release()
     for (const { labels } of this.readings ?? []) labels.release()

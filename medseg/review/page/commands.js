@@ -24,7 +24,7 @@ export function commands(app) {
     if (!editor.brush) return
     change(editor.brush)
     app.toolbar.update()
-    app.say(editor.brush.isVoxel ? 'Brush: one voxel.' : `Brush: ${Number(editor.brush.diameter.toPrecision(3))} mm.`)
+    app.say(editor.brush.isVoxel ? 'Brush: one voxel.' : `Brush: ${Number(editor.brush.diameter.toPrecision(3))} ${editor.data.about.is2d ? 'px' : 'mm'}.`)
     planes.draw()
   }
   const layout = (only) => {

@@ -1,6 +1,6 @@
 // The labels that are being corrected. A voxel holds a pen: 0 for background, n for the n-th class of the table.
 
-import { free } from './memory.js'
+import { allocate, free, recycle } from './memory.js'
 import { count, decode, encode } from './runs.js'
 
 /** The type that holds so many pens. */
@@ -18,7 +18,7 @@ export class Labels {
     this.plane = dims[0] * dims[1]
     this.steps = [1, dims[0], this.plane]
     this.slices = slices.slice()
-    this.pens = new (pensFor(classes))(this.plane * dims[2])
+    this.pens = allocate('labels', pensFor(classes), this.plane * dims[2])
     this.counts = new Float64Array(classes + 1)
     slices.forEach((runs, z) => {
       decode(runs, this.pens, z * this.plane)
@@ -77,7 +77,7 @@ export class Labels {
 
   /** Give the memory back at once instead of at the next collection. */
   release() {
-    free(this.pens)
+    recycle('labels', this.pens)
     this.pens = new this.pens.constructor(0)
     free(this.ids)
   }

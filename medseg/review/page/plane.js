@@ -24,7 +24,7 @@ export class Plane {
     const { dims, header } = data
     this.size = [dims[this.u], dims[this.v]]
     this.spacing = [header.spacing[this.u] || 1, header.spacing[this.v] || 1]
-    this.letters = edgeLetters(this, header.affine)
+    this.letters = data.about.is2d ? null : edgeLetters(this, header.affine)
     this.gray = new Layer(...this.size)
     this.overlay = new Layer(...this.size)
     this.stale = true
@@ -182,11 +182,13 @@ export class Plane {
       g.textBaseline = baseline
       g.fillText(text, x, y)
     }
-    write(this.letters.left, margin, height / 2, 'left', 'middle')
-    write(this.letters.right, width - margin, height / 2, 'right', 'middle')
-    write(this.letters.top, width / 2, margin, 'center', 'top')
-    write(this.letters.bottom, width / 2, height - margin, 'center', 'bottom')
-    write(`${this.name} ${at[this.k] + 1}/${this.data.dims[this.k]}`, margin, height - margin, 'left', 'bottom')
+    if (this.letters) {
+      write(this.letters.left, margin, height / 2, 'left', 'middle')
+      write(this.letters.right, width - margin, height / 2, 'right', 'middle')
+      write(this.letters.top, width / 2, margin, 'center', 'top')
+      write(this.letters.bottom, width / 2, height - margin, 'center', 'bottom')
+      write(`${this.name} ${at[this.k] + 1}/${this.data.dims[this.k]}`, margin, height - margin, 'left', 'bottom')
+    }
     g.shadowBlur = 0
   }
 }

@@ -35,6 +35,7 @@ async function readPart(address, from, bytes, signal, came = () => {}) {
   if (!answer.ok) throw new Error((await answer.text()) || `The server answered ${answer.status}.`)
   let at = answer.status === 206 ? from : 0
   for await (const value of chunks(answer.body)) {
+    signal?.throwIfAborted() // the memory may be another case's by now
     const wanted = value.subarray(Math.max(0, from - at), Math.max(0, to - at))
     if (wanted.length) bytes.set(wanted, Math.max(at, from) - from)
     at += value.length

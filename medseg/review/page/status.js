@@ -57,7 +57,9 @@ export class Status {
     const pen = data.labels?.pens[index] ?? 0
     const name = pen ? data.about.classes[pen - 1].name : 'background'
     const value = data.loaded[at[2]] ? Number(data.value(index).toPrecision(5)) : '…'
-    find('#position').textContent = `voxel ${voxel.join(' ')} · ${world.join(' ')} mm · value ${value} · ${name}`
+    find('#position').textContent = [
+      `voxel ${voxel.join(' ')}`, !data.about.is2d && `${world.join(' ')} mm`, `value ${value}`, name,
+    ].filter(Boolean).join(' · ')
     for (const plane of this.planes.planes) {
       const label = `${plane.name} plane, slice ${at[plane.k] + 1} of ${data.dims[plane.k]}, ${name}`
       if (plane.canvas.ariaLabel !== label) plane.canvas.ariaLabel = label

@@ -9,7 +9,7 @@ const CT = {
   brain: [0, 80],
   angiography: [-100, 500],
 }
-const SAMPLES = 200000
+const SAMPLES = 50000
 
 /** Values of the slices that have come, in rising order; at most so many of them. */
 function sample(data) {

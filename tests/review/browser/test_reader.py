@@ -287,3 +287,31 @@ def test_a_server_that_stops_loses_nothing_that_is_drawn(browser, tmp_path):
     window.says("does not answer")
     assert window.state("dirty") == "1"
     assert volumes(window) == mine
+
+
+def test_hurrying_through_cases_shows_each_ones_own_values(review):
+    """Memory of one case is used again for the next; nothing of the one before may be left in it."""
+    for keys in ("nn", "pp", "npn", "np"):
+        review.press(*keys)
+        review.page.wait_for_timeout(300)
+        review.ready()
+        case = next(one for one in CASES if one.name == review.state("case"))
+        for mark in (*case.marks, (3, 3, 3)):
+            review.go(f"case={case.name}&voxel={','.join(map(str, mark))}", case.name)
+            review.wait(voxel=",".join(map(str, mark)))
+            assert f"value {case.scan[mark]} ·" in review.page.inner_text("#position")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_save_then_accept_at_once_records_the_corrected_labels_every_time(review):
+    for count in range(100):
+        review.press("4")
+        stroke(review, dx=10 + count % 60, at=(-80, -120 + 2 * count))
+        review.press("s", "a")
+        review.ready(CASES[1].name)
+        with open_store(review.results) as store:
+            case = store.case(CASES[0].name)
+            assert (case.state, case.verdict.revision, case.revision) == ("accepted", count + 1, count + 1)
+        review.press("p")
+        review.ready(CASES[0].name)
