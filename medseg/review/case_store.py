@@ -105,13 +105,17 @@ class CaseStore:
         return result
 
     def scan(self, case_id: str) -> FoundScan:
-        """Find the scan of a case by its content.
+        """Find the scan of a case by its content; of several channels the first one's, whose grid the labels have.
 
         Raises
         ------
         InputError
             When it is not found, or its bytes are not those that the labels were made of.
         """
+        return self.channels(case_id)[0]
+
+    def channels(self, case_id: str) -> tuple[FoundScan, ...]:
+        """Find the scans of all channels of a case, as `scan` finds the first; one, but for models of several."""
         return self.finder.find(case_id, self.result(case_id).input_sha256)
 
     def model_labels(self, case_id: str) -> LabelMap:

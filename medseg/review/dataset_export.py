@@ -15,7 +15,7 @@ import yaml
 from medseg.config.arguments import check_arguments, listed
 from medseg.data.layout_dicom import patient_hash
 from medseg.data.patient_groups import patient_of
-from medseg.errors import InputError, MedsegError, UsageError
+from medseg.errors import FormatLimitation, InputError, MedsegError, UsageError
 from medseg.harmless import TableWriter
 from medseg.io.files.atomic import write_text
 from medseg.io.files.case_id import stem
@@ -204,6 +204,12 @@ def _why_left(case: ReviewCase, *, unchanged: bool) -> str | None:
 def _write(store: Store, case: ReviewCase, name: str, place: Path) -> _Written:
     found, verdict = store.scan(case.case_id), case.verdict
     assert verdict is not None
+    if len(store.channels(case.case_id)) > 1:
+        raise FormatLimitation(
+            "a case of several channels in files of their own is not exported yet",
+            where=case.case_id,
+            fix="Copy its scans and the labels of `medseg.review.open(DIR).labels(case_id)` yourself.",
+        )
     scan = read_scan(found, allow_uneven=True, allow_incomplete=True)
     labels = in_use(labels_of(store, case.case_id, verdict.revision), store.model_labels(case.case_id).table)
     labels.geometry.match(scan.geometry, what="the labels and the scan", where=case.case_id)

@@ -43,11 +43,8 @@ class ScanFinder:
         self._search: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def find(self, case_id: str, input_sha256: str) -> FoundScan:
-        """Return a case's scan; its bytes are those that the labels were made of.
-
-        Of a model of several channels it is the scan of the first, whose grid the labels have; the others are there,
-        unchanged, too.
+    def find(self, case_id: str, input_sha256: str) -> tuple[FoundScan, ...]:
+        """Return a case's scan, or that of each of a model's channels; their bytes are those the labels were made of.
 
         Raises
         ------
@@ -56,13 +53,13 @@ class ScanFinder:
         """
         known = self._known.get(input_sha256)
         if known is not None and self._joined(known) == input_sha256:
-            return known[0]
+            return known
         changed = False
         for group, is_its_own in self._groups(case_id):
             scans = self._matching(group, input_sha256, alone=not is_its_own)
             if scans is not None:
                 self._known[input_sha256] = scans
-                return scans[0]
+                return scans
             changed = changed or (is_its_own and bool(group))
         if changed:
             raise InputError(

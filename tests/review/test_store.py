@@ -349,8 +349,8 @@ def test_scans_of_several_channels_are_found_by_what_they_hold_together(tmp_path
         f"case_id,state,series_uid,study_uid,path,input_sha256\ncase_7,done,,,{common},{digest}\n"
     )
     finder = ScanFinder(out, [scans])
-    assert finder.find("case_7", digest).files == (paths[1],)
-    assert finder.find("case_7", digest).files == (paths[1],)
+    for _ in range(2):
+        assert [found.files for found in finder.find("case_7", digest)] == [(paths[1],), (paths[0],)]
     nib.save(nib.Nifti1Image(np.full((3, 4, 5), 9, np.int16), np.eye(4)), paths[0])  # the other channel
     with pytest.raises(InputError, match="its bytes are not those"):
         finder.find("case_7", digest)
