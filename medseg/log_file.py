@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +26,16 @@ class _LogFile(logging.FileHandler):
         super().__init__(path, encoding="utf-8")
         self.console = console
         self.setFormatter(_WithoutMessages("%(asctime)s %(process)d %(levelname)-7s %(message)s"))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name is logging's)
+        """Let lines go that a full disk does not take: what the verb itself cannot write is said by it."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close the file; what is left to write to a full disk is let go."""
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 class _WithoutMessages(logging.Formatter):

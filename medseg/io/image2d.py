@@ -26,6 +26,7 @@ from medseg.types.scan import Scan, Source
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
+STRIP = 1 << 24  # pixels that are taken from PIL at a time
 NO_DISTANCE = "The file does not say how far its slices are apart; the size of its pixels was taken"
 NO_PLACE = "The file has no pixel size and no position; one pixel was taken as 1 mm."
 
@@ -169,6 +170,24 @@ def _pixels(path: Path, *, raw_palette: bool = False) -> tuple[npt.NDArray[Any],
 
 def _bands(image: Any, path: Path, raw_palette: bool) -> npt.NDArray[Any]:
     """Rows, columns, channels of a PIL image; palettes become colors unless they index labels."""
+    if image.mode not in ("1", "L", "P", "LA", "PA", "RGB", "RGBA", "I", "I;16", "I;16B", "I;16L", "F"):
+        raise InputError(f"its colors are {image.mode}", where=path, fix="Save it as gray or RGB.")
+    width, height = image.size
+    rows = max(1, STRIP // max(1, width))
+    array: npt.NDArray[Any] | None = None
+    # Piece by piece: PIL copies what it gives several times over.
+    for top in range(0, height, rows):
+        strip = _strip(image.crop((0, top, width, min(height, top + rows))), path, raw_palette)
+        if array is None:
+            array = np.empty((height, *strip.shape[1:]), strip.dtype)
+        array[top : top + rows] = strip
+    assert array is not None
+    if image.mode == "I" and array.min() >= 0 and array.max() <= 65535:
+        array = array.astype(np.uint16)  # how older PIL gives 16-bit PNG
+    return array
+
+
+def _strip(image: Any, path: Path, raw_palette: bool) -> npt.NDArray[Any]:
     if image.mode == "P" and not raw_palette:
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
     array = np.asarray(image)
@@ -180,10 +199,6 @@ def _bands(image: Any, path: Path, raw_palette: bool) -> npt.NDArray[Any]:
                 "part of it is transparent", where=path, fix="Save it without transparency on a background you choose."
             )
         array = array[..., :-1]
-    elif image.mode not in ("1", "L", "P", "RGB", "I", "I;16", "I;16B", "I;16L", "F"):
-        raise InputError(f"its colors are {image.mode}", where=path, fix="Save it as gray or RGB.")
-    if image.mode == "I" and array.min() >= 0 and array.max() <= 65535:
-        array = array.astype(np.uint16)  # how older PIL gives 16-bit PNG
     return array.reshape(*array.shape[:2], -1)
 
 

@@ -50,13 +50,17 @@ def check_unpacked_size(infos: list[zipfile.ZipInfo], archive: Path, place: Path
     total, free = sum(info.file_size for info in infos), shutil.disk_usage(place).free
     if len(infos) > MOST_MEMBERS or total > SHARE_OF_DISK * free:
         raise ResourceLimit(
-            f"it would unpack to {len(infos):,} files of {total / 2**30:.1f} GiB; {free / 2**30:.1f} GiB are free",
+            f"it would unpack to {len(infos):,} files of {_in_words(total)}; {_in_words(free)} are free",
             where=archive,
             fix="Unpack it where there is space, and give the folder.",
         )
     lies = [i for i in infos if i.file_size > i.compress_size * LARGEST_DEFLATE_RATIO + 1024]
     if lies:
         raise InputError(f"'{lies[0].filename}' states an impossible size", where=archive, fix="Copy it again.")
+
+
+def _in_words(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.2f} MiB"
 
 
 def _extract(packed: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path, archive: Path) -> Path | MedsegError:

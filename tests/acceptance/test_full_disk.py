@@ -1,0 +1,95 @@
+"""A full disk, a full temporary folder, a read-only home: a sentence or it works, and nothing half-written."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from small_nifti import phantom, save
+
+UNSHARE = shutil.which("unshare")
+
+
+def can_mount() -> bool:
+    """Whether this user may mount in a namespace of its own."""
+    if UNSHARE is None:
+        return False
+    done = subprocess.run([UNSHARE, "-m", "mount", "-t", "tmpfs", "x", "/mnt"], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+pytestmark = pytest.mark.skipif(not can_mount(), reason="this user may not mount a small disk")
+
+
+def medseg(small, *arguments, **environment):
+    """Run a verb where a folder is a disk of 40 KiB, the shared memory read-only and so is the home."""
+    script = (
+        f"mount -t tmpfs -o size=40k tmpfs {small} && mount -t tmpfs -o ro tmpfs /dev/shm && mkdir {small}/home && "
+        f"mount -t tmpfs -o ro tmpfs {small}/home && "
+        f'"$@"; code=$?; find {small} -type f -size +0 >&2; exit $code'
+    )
+    command = [UNSHARE, "-m", "sh", "-c", script, "sh", sys.executable, "-m", "medseg", *map(str, arguments)]
+    return subprocess.run(
+        command,
+        env={**os.environ, "HOME": f"{small}/home", **{k: str(v) for k, v in environment.items()}},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def small(tmp_path):
+    (tmp_path / "small").mkdir()
+    noise = np.random.default_rng(0).integers(0, 1000, (40, 40, 40))
+    save(tmp_path / "a.nii.gz", (phantom((40, 40, 40)) + noise).astype(np.int16))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.write(tmp_path / "a.nii.gz", "in/a.nii.gz")
+    return tmp_path / "small"
+
+
+def check(done, code):
+    assert done.returncode == code, done.stderr
+    assert "bug" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert ".medseg-part" not in done.stderr
+    assert "a.nii.gz" not in done.stderr.partition(str(done.args[0]))[2]
+
+
+def test_a_full_disk_costs_the_case_and_leaves_no_half_of_it(small):
+    done = medseg(small, "convert", small.parent / "a.nii.gz", "--out", small / "out")
+    check(done, 4)
+    assert "No space left on device" in done.stdout
+    assert "image.nii.gz" not in done.stderr
+
+
+def test_a_full_temporary_folder_costs_the_archive(small):
+    done = medseg(small, "inspect", small.parent / "a.zip", TMPDIR=small)
+    check(done, 4)
+    assert "MiB are free" in " ".join(done.stdout.split())
+
+
+def test_a_home_that_cannot_be_written_does_not_matter(small):
+    check(medseg(small, "convert", small.parent / "a.nii.gz", "--out", small.parent / "out"), 0)
+    done = medseg(small, "models", "import", small.parent / "a.zip", "--name", "mine")
+    assert done.returncode in (2, 4)
+    assert done.stderr.count("medseg:") == 1
+
+
+@pytest.mark.parametrize("limits", ["ulimit -n 256", "umask 077", "unset HOME", "export LC_ALL=C PYTHONUTF8=0"])
+def test_what_a_shell_may_have_set(small, limits):
+    out = small.parent / "out"
+    command = f"{limits}; exec {sys.executable} -m medseg convert {small.parent}/a.nii.gz --out {out}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    check(done, 0)
+    image = out / "a" / "image.nii.gz"
+    assert image.stat().st_mode & 0o777 == (0o600 if "umask" in limits else 0o666 & ~_umask())
+
+
+def _umask() -> int:
+    before = os.umask(0)
+    os.umask(before)
+    return before
