@@ -14,6 +14,8 @@ from medseg.errors import MedsegError, UsageError
 from medseg.io.files.writable import output_folder
 from medseg.io.formats import WRITERS, Labeled, write
 from medseg.io.read import read_scan
+from medseg.post.class_values import measure_values
+from medseg.post.volumes import measure_volumes
 from medseg.review.case_table import in_use
 from medseg.review.made_by import MadeBy, after, coded, identity_of, made_by
 from medseg.review.readings import labels_of
@@ -141,6 +143,7 @@ def _write(
         labels,
         scan.source,
         after(model, labels, identity_of(result, maker), drawn_by, is_unaided=is_unaided),
+        volumes=measure_values(scan, labels, measure_volumes(labels)),
         verification=replace(verification, predecessor=_predecessor(folder, result.folder, verification)),
     )
     folder.mkdir(parents=True, exist_ok=True)

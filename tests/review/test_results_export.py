@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
@@ -122,6 +123,9 @@ def test_an_accepted_case_is_the_models_own_object_with_a_verified_report(review
     (study,) = report.PredecessorDocumentsSequence
     named = study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
     assert named == earlier.SOPInstanceUID
+    groups = hd.sr.srread(folder / REPORT).content.get_volumetric_roi_measurement_groups()
+    measured = [len(group.get_measurements()) for group in groups]
+    assert min(measured) > 1  # the scan's values inside each class, and its diameter, beside the volume
     text = str(report)
     assert "Lovelace^Ada" in text.split("Observer Type", 1)[1]
 
