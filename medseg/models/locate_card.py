@@ -40,7 +40,7 @@ class RegionCard(_Strict):
 class PlacementCheckCard(_Strict):
     """What the registration of a suitable scan comes to; any other scan is withheld before the network runs."""
 
-    correlation: float = Field(default=0.5, description="least correlation with the template inside the brain")
+    correlation: float = Field(default=0.47, description="least correlation with the template inside the brain")
     spread_mm: float = Field(default=5.0, description="largest distance between places found from the best starts")
     inside: float = Field(default=0.95, description="least fraction of the template's brain inside the scan")
     scale: Range = Field(default=(0.7, 1.3), description="smallest and largest scaling along any axis")
