@@ -7,6 +7,7 @@ from dataclasses import replace
 from medseg.models.card import ModelCard
 from medseg.models.locate_card import LocateCard
 from medseg.types import LabelClass, LabelTable
+from medseg.types.labels import PALETTE
 
 
 def parts_table(card: ModelCard, locate: LocateCard) -> LabelTable:
@@ -20,10 +21,13 @@ def parts_table(card: ModelCard, locate: LocateCard) -> LabelTable:
     return LabelTable(
         tuple(
             replace(
-                entry, value=part_value(card, region, entry.value), name=f"{locate.regions[region].name} {entry.name}"
+                entry,
+                value=part_value(card, region, entry.value),
+                name=f"{locate.regions[region].name} {entry.name}",
+                color=entry.color if region == 0 else _unused(card)[number % len(_unused(card))],
             )
             for region in range(len(locate.regions))
-            for entry in card.table
+            for number, entry in enumerate(card.table)
         )
     )
 
@@ -43,6 +47,12 @@ def whole_table(card: ModelCard, locate: LocateCard) -> LabelTable:
             for n, region in enumerate(locate.regions)
         )
     )
+
+
+def _unused(card: ModelCard) -> list[tuple[int, int, int]]:
+    """Colors that the card's own classes do not have, for those of the second region."""
+    own = {entry.color for entry in card.table}
+    return [color for color in PALETTE if color not in own] or list(PALETTE)
 
 
 def part_value(card: ModelCard, region: int, value: int) -> int:

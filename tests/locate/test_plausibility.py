@@ -73,6 +73,7 @@ def test_every_class_has_its_side_and_thick_voxels_have_one_class_a_side():
         1: "left anterior hippocampus", 2: "left posterior hippocampus",
         3: "right anterior hippocampus", 4: "right posterior hippocampus",
     }  # fmt: skip
+    assert len({c.color for c in made.labels.table}) == 4
     assert set(np.unique(made.labels.array[:3])) == {0, 1, 2}
     assert set(np.unique(made.labels.array[3:])) == {0, 3, 4}
     assert made.volume_range_ml["right posterior hippocampus"] == (0.993, 2.153)
