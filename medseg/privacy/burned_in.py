@@ -21,6 +21,7 @@ from pydicom.uid import (
 )
 
 from medseg.io.dicom.header import SEGMENTATIONS
+from medseg.io.dicom.pixels import COLORS
 
 TOMOGRAPHY = {
     CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage, EnhancedCTImageStorage,
@@ -35,6 +36,8 @@ def uncertainty_about_pixels(dataset: Dataset) -> str | None:
     """Reason why the pixels may show who the patient is; None where there is no reason to think so."""
     if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         return None
+    if str(dataset.get("PhotometricInterpretation", COLORS[0])) not in COLORS:
+        return "its header does not say in DICOM's words what its pixels mean"
     if str(dataset.get("BurnedInAnnotation", "")).upper() == "YES":
         return "its header says that the patient's data are drawn into its pixels"
     if str(dataset.get("RecognizableVisualFeatures", "")).upper() == "YES":

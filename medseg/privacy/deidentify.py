@@ -170,8 +170,9 @@ def _take(
         return Skipped(entry.shown, "it is not DICOM", corrupt=entry.is_named)
     if dataset.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
         return Skipped(entry.shown, TABLE_OF_CONTENTS)
-    kind = str(dataset.SOPClassUID.name)
-    return _write(dataset, out, cleaning, allow_burned_in, written), kind
+    with _within_the_rules():
+        kind = str(dataset.SOPClassUID.name)
+        return _write(dataset, out, cleaning, allow_burned_in, written), kind
 
 
 @lenient()
@@ -212,7 +213,12 @@ def _within_the_rules() -> Iterator[None]:
     """Turn whatever pydicom raises of a header that breaks DICOM's rules into one reason to skip it."""
     try:
         yield
-    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except (MedsegError, OSError, MemoryError):
+        raise
+    except BaseException as error:
+        # A decoder written in Rust panics with an error that is no `Exception`; signals and exits must still pass.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise _Rejected(
             f"the object breaks DICOM's rules in a way that leaves it unclear what it holds ({type(error).__name__})",
             fix="Omit it, or correct it first.",
@@ -222,8 +228,7 @@ def _within_the_rules() -> Iterator[None]:
 @lenient()
 def _write(dataset: Dataset, out: Path, cleaning: Cleaning, allow_burned_in: bool, written: Collection[Path]) -> Path:
     kind = dataset.SOPClassUID
-    with _within_the_rules():
-        uncertainty = uncertainty_about_pixels(dataset)
+    uncertainty = uncertainty_about_pixels(dataset)
     if uncertainty is not None and not allow_burned_in:
         raise _Rejected(uncertainty, fix=LOOK)
     if uncertainty is None and kind not in TOMOGRAPHY | MAPS | DOCUMENTS:
@@ -231,10 +236,9 @@ def _write(dataset: Dataset, out: Path, cleaning: Cleaning, allow_burned_in: boo
             f"objects of its kind ({kind.name}) are not known to be clean afterwards",
             fix="Share what is of another kind, or ask for support of this one.",
         )
-    with _within_the_rules():
-        words = deidentify(dataset, cleaning)
-        buffer = BytesIO()
-        pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
+    words = deidentify(dataset, cleaning)
+    buffer = BytesIO()
+    pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
     content = buffer.getvalue()
     if _names_anybody(content, words - uids_of(dataset)):
         raise _Rejected(

@@ -23,6 +23,7 @@ from pydicom.uid import (
 )
 
 from medseg.errors import InputError
+from medseg.io.dicom.cause import cause
 from medseg.io.dicom.frame import Frame
 from medseg.io.dicom.header import lenient
 from medseg.io.dicom.jpeg import decoder_of
@@ -137,8 +138,7 @@ def _decoding(path: Path, syntax: UID) -> Iterator[None]:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise InputError(
-            f"its pixels cannot be decoded ({'' if not syntax.is_encapsulated else syntax.name + ': '}"
-            f"{' '.join(str(error).split())[:160]})",
+            f"its pixels cannot be decoded ({'' if not syntax.is_encapsulated else syntax.name + ': '}{cause(error)})",
             where=path,
             fix="Get it again from the archive, uncompressed if possible.",
         ) from error

@@ -13,6 +13,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from medseg.errors import InputError, MedsegError
+from medseg.io.dicom.cause import cause
 from medseg.io.dicom.header import REMEMBERED, Header, lenient
 
 # No patient is a kilometer long.
@@ -113,7 +114,7 @@ def frames_of(header: Header) -> tuple[Frame, ...]:
             raise
         except Exception as error:  # pydicom raises nearly anything on damaged sequences; all of it means the same
             raise InputError(
-                f"its header holds an invalid value ({' '.join(str(error).split())[:120]})",
+                f"its header holds an invalid value ({cause(error)})",
                 where=header.path,
                 fix="Export the series again from the archive.",
             ) from error

@@ -22,6 +22,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import AMBIGUOUS_VR
 
 from medseg.errors import InputError, MedsegError, ResourceLimit
+from medseg.io.dicom.cause import cause
 from medseg.io.files.byte_stream import CHUNK
 from medseg.io.files.limits import largest_scan
 
@@ -219,7 +220,7 @@ def _is_deflated(stream: IO[bytes], path: Path) -> bool:
 
 
 def _short(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:120]
+    return f"{type(error).__name__}: {cause(error)}"
 
 
 def read_object(path: Path, kind: str) -> Dataset:

@@ -21,6 +21,11 @@ from medseg.io.files.limits import check_size
 
 # int16 holds nearly every CT and MR. Whole numbers it does not hold are kept in int32, fractions in float32.
 WHOLE = np.int16
+# Photometric interpretations that are named; another text in that place may be anything.
+COLORS = (
+    "MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT",
+    "YBR_PARTIAL_420", "YBR_PARTIAL_422",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +99,13 @@ def _plain_pages(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[An
 
 def _check_kind(frame: Frame) -> None:
     get = frame.header.get
-    if int(get("SamplesPerPixel") or 1) != 1 or str(get("PhotometricInterpretation")) not in (
+    color = str(get("PhotometricInterpretation"))
+    if int(get("SamplesPerPixel") or 1) != 1 or color not in (
         "MONOCHROME1",
         "MONOCHROME2",
     ):
         raise InputError(
-            f"its pixels are color ({get('PhotometricInterpretation')})",
+            f"its pixels are color ({color if color in COLORS else 'in a way that DICOM does not know'})",
             where=frame.file,
             fix="Use the original series.",
         )

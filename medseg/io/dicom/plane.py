@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from medseg.errors import FormatLimitation
+from medseg.io.dicom.cause import cause
 
 # RAS+ to LPS+ and back: DICOM's world has x and y the other way round.
 LPS = np.diag([-1.0, -1.0, 1.0])
@@ -53,7 +54,7 @@ def planes_of(header: Dataset) -> list[tuple[int | None, Plane]]:
         ]
     except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise FormatLimitation(
-            f"the object does not say where its pixels lie in the patient ({error})",
+            f"the object does not say where its pixels lie in the patient ({cause(error)})",
             fix="Use a series with image position, orientation and pixel spacing.",
         ) from error
 

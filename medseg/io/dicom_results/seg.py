@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from medseg.errors import FormatLimitation, InputError
+from medseg.io.dicom.cause import cause
 from medseg.io.dicom.header import lenient
 from medseg.io.dicom_results.coding import (
     SOFTWARE_VERSION,
@@ -116,7 +117,7 @@ def build_seg(
             )
         except (AttributeError, TypeError, ValueError) as error:
             raise FormatLimitation(
-                f"a DICOM SEG cannot be made of this series ({error})",
+                f"a DICOM SEG cannot be made of this series ({cause(error)})",
                 fix="Write NIfTI or NRRD instead.",
             ) from error
     seg.SpecificCharacterSet = "ISO_IR 192"
@@ -225,4 +226,6 @@ def _decoded(seg: SegFile, path: Path) -> Iterator[tuple[int, int, npt.NDArray[A
     except InputError as error:
         raise InputError(error.what, where=path, fix=error.fix) from error
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise InputError(f"the pixels cannot be decoded ({error})", where=path, fix="Copy the file again.") from error
+        raise InputError(
+            f"the pixels cannot be decoded ({cause(error)})", where=path, fix="Copy the file again."
+        ) from error

@@ -14,6 +14,7 @@ from pydicom.pixels import iter_pixels
 from pydicom.pixels.utils import unpack_bits
 
 from medseg.errors import FormatLimitation, InputError, MedsegError
+from medseg.io.dicom.cause import cause
 from medseg.io.dicom.grid import grid_of, step_along
 from medseg.io.dicom.header import read_object
 from medseg.io.dicom.jpeg import decoder_of
@@ -95,7 +96,9 @@ def open_seg(path: Path, on: Geometry | None = None) -> SegFile:
         raise type(error)(error.what, where=path, fix=error.fix) from error
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"the segmentation lacks a required part or has a wrong one ({error})", where=path, fix="Write it again."
+            f"the segmentation lacks a required part or has a wrong one ({cause(error)})",
+            where=path,
+            fix="Write it again.",
         ) from error
     return SegFile(dataset, str(dataset.SegmentationType), classes, geometry, tuple(slices))
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from medseg.errors import FormatLimitation, GeometryMismatch, InputError
+from medseg.io.dicom.cause import cause
 from medseg.io.dicom.header import read_object
 from medseg.io.dicom.plane import LPS
 from medseg.io.dicom_results.contours import distinct, fill
@@ -48,7 +49,7 @@ def read_structures(path: Path, pattern: str = ".*") -> tuple[Structure, ...]:
             for value, roi in enumerate(chosen, start=1)
         )
     except (AttributeError, IndexError, TypeError, ValueError) as error:
-        raise InputError(f"a required part is missing or wrong ({error})", where=path, fix=AGAIN) from error
+        raise InputError(f"a required part is missing or wrong ({cause(error)})", where=path, fix=AGAIN) from error
     if not structures:
         names = ", ".join(f"'{roi.ROIName}'" for roi in dataset.StructureSetROISequence) or "none"
         raise InputError(f"no structure matches '{pattern}'", where=path, fix=f"It has: {names}.")
