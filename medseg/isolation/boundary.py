@@ -33,6 +33,14 @@ def attempt(
         return as_failure(error)
 
 
+def insist(function: Callable[Arguments, Result], *arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
+    """Call a function for the one input there is; raise what it raises as an error that says what to do."""
+    result = attempt(function, *arguments, **options)
+    if isinstance(result, MedsegError):
+        raise result
+    return result
+
+
 def as_failure(error: BaseException) -> MedsegError:
     """Turn any exception into an error of medseg.
 

@@ -17,6 +17,7 @@ from medseg.io.formats import MANUAL, WRITERS, Labeled, write
 from medseg.io.instances import IDS, TABLE, read_instances
 from medseg.io.object_labels import object_labels
 from medseg.io.read import load_scan, read_labels
+from medseg.isolation.boundary import insist
 from medseg.prepare.regrid import covers_slab, regrid
 from medseg.tracking.resolve import resolve_model
 from medseg.types import LabelClass, LabelMap, LabelTable, ModelIdentity, Scan, Source
@@ -77,18 +78,20 @@ def export(
     folder = output_folder(out)
     formats = names_in(format)
     _check(formats, source, model, manual)
-    scan = None if source is None else load_scan(Path(source))
+    scan = None if source is None else insist(load_scan, Path(source))
     identity = MANUAL if manual else ModelIdentity("origin not stated", "", "")
     table = LabelTable(())
     if model is not None:
         package = resolve_model(model)
         table, identity = package.card.table, package.identity
-    item = replace(_read(Path(labels), scan, structures, table), model=replace(identity, reviewer=reviewer or ""))
+    item = replace(
+        insist(_read, Path(labels), scan, structures, table), model=replace(identity, reviewer=reviewer or "")
+    )
     written: dict[Path, None] = {}
     failures: list[MedsegError] = []
     for name in formats:
         try:
-            files, notes, _ = write(name, item, folder)
+            files, notes, _ = insist(write, name, item, folder)
         except MedsegError as error:
             if len(formats) > 1:  # of one alone, the error that is raised says all
                 log.error("%s: not written as %s: %s", labels, name, error)

@@ -2,7 +2,7 @@ import pytest
 from odd_functions import EVERY, act, error, stop
 
 from medseg.errors import Interrupted, MedsegError, ResourceLimit
-from medseg.isolation.boundary import as_failure, attempt, report_number
+from medseg.isolation.boundary import as_failure, attempt, insist, report_number
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -35,3 +35,9 @@ def test_the_report_number_is_that_of_the_place_and_not_of_the_input():
 
     assert numbers("Doe") == numbers("x") != ""
     assert report_number(error("ValueError")) != report_number(error("KeyError"))
+
+
+def test_of_one_input_alone_the_error_is_raised():
+    with pytest.raises(MedsegError, match=r"ValueError, report [0-9a-f]{8}"):
+        insist(act, "ValueError")
+    assert insist(len, [1]) == 1
