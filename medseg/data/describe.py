@@ -45,7 +45,7 @@ def description_text(data: Dataset, folder: Path) -> str:
     """Return the YAML of a dataset's table, with paths from a folder."""
     lines = [
         GUIDE,
-        *(f"# Read as {text}." for text in data.read_as),
+        *(f"# {text[0].upper()}{text[1:]}." for text in data.read_as),
         *(f"# Unclear: {text}." for text in data.ambiguous),
     ]
     columns = _columns(data)
