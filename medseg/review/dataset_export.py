@@ -15,7 +15,7 @@ import yaml
 from medseg.config.arguments import check_arguments, listed
 from medseg.data.layout_dicom import patient_hash
 from medseg.data.patient_groups import patient_of
-from medseg.errors import FormatLimitation, InputError, MedsegError, UsageError
+from medseg.errors import InputError, MedsegError, UsageError
 from medseg.harmless import TableWriter
 from medseg.io.files.atomic import write_text
 from medseg.io.files.case_id import stem
@@ -134,18 +134,15 @@ def export_dataset(
                 left[case_id] = why
                 continue
             try:
-                one = _write(store, case, stem(Path(sources.get(case_id, CaseSource()).path).name), place)
-                _check_table(one, written)
+                one = _write(store, case, stem(Path(sources.get(case_id, CaseSource()).path).name), place, written)
             except MedsegError as error:
-                for name in (IMAGES, LABELS):
-                    (place / name / f"{case_id}.nii.gz").unlink(missing_ok=True)
                 failed[case_id] = str(error)
                 log.error("%s: %s", case_id, error)
                 continue
             written.append(one)
     rows = _split(written, package.card.training.held_out)
     if rows:
-        _describe(place, rows, written[0], package)
+        _describe(place, rows, written, package)
     return ExportedDataset(place, rows, left, failed)
 
 
@@ -156,8 +153,10 @@ class _Written:
     row: DatasetRow
     names: frozenset[str]  # as `as_plain` writes them
     table: LabelTable
-    channels: int
-    modality: str | None
+    images: tuple[str, ...]  # a file for each channel, or one with all of them
+    channels: tuple[int, ...]  # of each file
+    modalities: tuple[str | None, ...]
+    is_on_one_grid: bool
 
 
 def _package(results: Path, model: str | Path | None) -> ModelPackage:
@@ -201,24 +200,20 @@ def _why_left(case: ReviewCase, *, unchanged: bool) -> str | None:
     return verdict if verdict not in (ACCEPTED, CORRECTED) else None
 
 
-def _write(store: Store, case: ReviewCase, name: str, place: Path) -> _Written:
-    found, verdict = store.scan(case.case_id), case.verdict
+def _write(store: Store, case: ReviewCase, name: str, place: Path, written: Sequence[_Written]) -> _Written:
+    channels, verdict = store.channels(case.case_id), case.verdict
     assert verdict is not None
-    if len(store.channels(case.case_id)) > 1:
-        raise FormatLimitation(
-            "a case of several channels in files of their own is not exported yet",
-            where=case.case_id,
-            fix="Copy its scans and the labels of `medseg.review.open(DIR).labels(case_id)` yourself.",
-        )
-    scan = read_scan(found, allow_uneven=True, allow_incomplete=True)
+    scans = [read_scan(found, allow_uneven=True, allow_incomplete=True) for found in channels]
+    scan = scans[0]
     labels = in_use(labels_of(store, case.case_id, verdict.revision), store.model_labels(case.case_id).table)
     labels.geometry.match(scan.geometry, what="the labels and the scan", where=case.case_id)
-    write_scan(scan, place / IMAGES / f"{case.case_id}.nii.gz")
-    write_labels(labels, place / LABELS / f"{case.case_id}.nii.gz", scan.source)
+    images = [f"{case.case_id}_{number:04d}.nii.gz" for number in range(len(scans))]
+    if len(scans) == 1:
+        images = [f"{case.case_id}.nii.gz"]
     revision = next((one for one in case.revisions if one.number == verdict.revision), None)
     row = DatasetRow(
         case.case_id,
-        patient_hash(found.files[0]) if found.format == "dicom" else _patient_by_name(case.case_id),
+        patient_hash(channels[0].files[0]) if channels[0].format == "dicom" else _patient_by_name(case.case_id),
         "",
         verdict.who,
         str(verdict_of(case)),
@@ -226,7 +221,20 @@ def _write(store: Store, case: ReviewCase, name: str, place: Path) -> _Written:
         0 if revision is None else int(revision.changed_voxels or 0),
         verdict.labels_sha256 or "",
     )
-    return _Written(row, as_plain([case.case_id, name]), labels.table, scan.channels, scan.modality)
+    one = _Written(
+        row,
+        as_plain([case.case_id, name]),
+        labels.table,
+        tuple(f"{IMAGES}/{image}" for image in images),
+        tuple(channel.channels for channel in scans),
+        tuple(channel.modality for channel in scans),
+        is_on_one_grid=all(other.geometry.matches(scan.geometry) for other in scans),
+    )
+    _check_table(one, written)
+    for channel, image in zip(scans, one.images, strict=True):
+        write_scan(channel, place / image)
+    write_labels(labels, place / LABELS / f"{case.case_id}.nii.gz", scan.source)
+    return one
 
 
 def _patient_by_name(case_id: str) -> str:
@@ -261,22 +269,26 @@ def _split(written: Sequence[_Written], held_out: Sequence[str]) -> tuple[Datase
     return rows
 
 
-def _describe(place: Path, rows: Sequence[DatasetRow], first: _Written, package: ModelPackage) -> None:
+def _describe(place: Path, rows: Sequence[DatasetRow], written: Sequence[_Written], package: ModelPackage) -> None:
     """Write what the dataset is, last of all its files."""
-    channels = package.card.input.channels
-    column = channels[0].name if len(channels) == 1 and channels[0].name not in COLUMNS else "image"
-    modality = (channels[0].modality if len(channels) == 1 else None) or first.modality
+    first = written[0]
+    known = [(channel.name, channel.modality) for channel in package.card.input.channels]
+    if len(known) != len(first.images) or {name for name, _ in known} & set(COLUMNS):
+        known = [("image" if len(first.images) == 1 else f"image {n}", None) for n in range(len(first.images))]
+    channels = {name: stated or own for (name, stated), own in zip(known, first.modalities, strict=True)}
+    of_case = {one.row.case_id: one for one in written}
     files = [
-        (row.case_id, f"{IMAGES}/{row.case_id}.nii.gz", f"{LABELS}/{row.case_id}.nii.gz", row.group, row.split)
+        (row.case_id, *of_case[row.case_id].images, f"{LABELS}/{row.case_id}.nii.gz", row.group, row.split)
         for row in rows
     ]
-    write_text(place / TABLE, _csv(("case", column, *COLUMNS[1:]), files))
+    write_text(place / TABLE, _csv(("case", *channels, *COLUMNS[1:]), files))
     names = [entry.name for entry in fields(DatasetRow)]
     write_text(place / RECORD, _csv(names, [list(asdict(row).values()) for row in rows]))
     description = {
         "name": f"{package.card.name}-corrections",
         "description": f"Results of {package.identity}, corrected and accepted by people with medseg review.",
-        "channels": {column: modality},
+        "channels": channels,
+        "resample_channels": not all(one.is_on_one_grid for one in written),
         "labels": {entry.name: entry.value for entry in first.table},
         "cases": TABLE,
     }

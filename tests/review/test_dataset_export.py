@@ -22,8 +22,8 @@ from medseg.review import dataset_export as module
 from medseg.review.audit import audit
 from medseg.review.dataset_export import export_dataset
 from medseg.review.made_by import MadeBy, made_by
-from medseg.review.store import open_store
-from medseg.types import LabelMap
+from medseg.review.store import Store, open_store
+from medseg.types import FoundScan, LabelMap
 
 
 def judge(out, case, *, change=True, kind="accept", who="Ada"):
@@ -184,3 +184,22 @@ def test_without_the_models_card_nothing_is_known_to_be_held_out(out, tmp_path, 
     with pytest.raises(InputError, match="not on this machine"):
         export_dataset(out, tmp_path / "data")
     assert not (tmp_path / "data").exists()
+
+
+def test_channels_in_files_of_their_own_are_columns(tmp_path, monkeypatch):
+    out = make_results(tmp_path, 1)
+    judge(out, "scan_0")
+    other = tmp_path / "scans/scan_0_other.nii.gz"
+    image = nib.load(tmp_path / "scans/scan_0.nii.gz")
+    nib.save(nib.Nifti1Image(np.asanyarray(image.dataobj) + 7, image.affine), other)
+    paths = (tmp_path / "scans/scan_0.nii.gz", other)
+    found = tuple(FoundScan("scan_0", "nifti", (path,)) for path in paths)
+    monkeypatch.setattr(Store, "channels", lambda *_: found)
+    (row,) = export_dataset(out, tmp_path / "data").rows
+    assert row.case_id == "scan_0"
+    data = read_dataset(tmp_path / "data")
+    assert [channel.name for channel in data.channels] == ["image 0", "image 1"]
+    assert not data.resample_channels
+    for written, path in zip(data.labeled[0].images, paths, strict=True):
+        assert np.array_equal(np.asanyarray(nib.load(written).dataobj), np.asanyarray(nib.load(path).dataobj))
+    assert not [finding for finding in audit(tmp_path / "data", folds=1).findings if finding.blocks]
