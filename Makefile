@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: fuzz soak demo test test-lowest lint coverage test-slow test-peers mutants audit bench docs setup
+.PHONY: fuzz soak kills demo test test-lowest lint coverage test-slow test-peers mutants audit bench docs setup
 
 setup:
 	@$(PYTHON) bootstrap.py
@@ -23,6 +23,9 @@ fuzz: setup  ## 10,000 damaged files of every kind through every reader and verb
 
 soak: setup  ## 400 cases in one run: memory, open files and temporary files stay flat, the report stays small
 	$(BIN)/python tests/soak.py --cases 400
+
+kills: setup  ## 100 kill -9 and 100 signals at random moments of every verb that writes, then the same again: the same bytes
+	$(BIN)/python tests/kills.py --count 100
 
 audit: setup  ## the known vulnerabilities of what is installed, without those accepted in tests/accepted_vulnerabilities.txt
 	@$(BIN)/python -m pip install --quiet "pip-audit>=2.10"
