@@ -15,7 +15,7 @@ import yaml
 from medseg.config.arguments import check_arguments, listed
 from medseg.data.layout_dicom import patient_hash
 from medseg.data.patient_groups import patient_of
-from medseg.errors import InputError, MedsegError, UsageError
+from medseg.errors import FormatLimitation, InputError, MedsegError, UsageError
 from medseg.harmless import TableWriter
 from medseg.io.files.atomic import write_text
 from medseg.io.files.case_id import stem
@@ -117,6 +117,8 @@ def export_dataset(
         When there is no review, or the folder holds something else.
     InputError
         When the model that made the results is not known, or not on this machine.
+    FormatLimitation
+        When the model learned from numbered objects.
     """
     place = output_folder(out)
     if model is not None:
@@ -168,6 +170,12 @@ def _package(results: Path, model: str | Path | None) -> ModelPackage:
             "stay held out",
             where=results,
             fix="Give the package with --model.",
+        )
+    if maker.package.card.training.border_mm is not None:
+        raise FormatLimitation(
+            f"{maker.identity} learned from numbered objects, and this dataset would have classes alone",
+            where=results,
+            fix="Write the labels with --format nifti, and number the objects for training.",
         )
     return maker.package
 

@@ -15,7 +15,7 @@ from small_labels import MODEL
 
 from medseg.data.layouts import read_dataset
 from medseg.data.splits import split_cases
-from medseg.errors import InputError, UsageError
+from medseg.errors import FormatLimitation, InputError, UsageError
 from medseg.io.read import load_scan, read_labels
 from medseg.models.package import load_package
 from medseg.review import dataset_export as module
@@ -203,3 +203,12 @@ def test_channels_in_files_of_their_own_are_columns(tmp_path, monkeypatch):
     for written, path in zip(data.labeled[0].images, paths, strict=True):
         assert np.array_equal(np.asanyarray(nib.load(written).dataobj), np.asanyarray(nib.load(path).dataobj))
     assert not [finding for finding in audit(tmp_path / "data", folds=1).findings if finding.blocks]
+
+
+def test_a_model_of_numbered_objects_is_refused(out, tmp_path, monkeypatch):
+    package = Package()
+    training = package.card.training.model_copy(update={"border_mm": 1.0})
+    package.card = package.card.model_copy(update={"training": training})
+    monkeypatch.setattr(module, "made_by", lambda *_: MadeBy(MODEL, package))
+    with pytest.raises(FormatLimitation, match="numbered objects"):
+        export_dataset(out, tmp_path / "data")
