@@ -8,8 +8,8 @@ show the same uncompressed volume from this machine, one after the other, with t
 WebGL in software, as it must on a machine without a GPU. Compare ratios, not times: they are those of the machine.
 
 - first slices: seconds and fraction of all bytes until the middle of the axial plane is no longer black.
-- memory: the renderer's own (USS, less that of an empty page) for each voxel, once everything is loaded. Measured
-  without the browser's debugger, which keeps copies of answers.
+- memory: of all processes of the browser (USS), less that with an empty page, for each voxel once everything is
+  loaded. Measured without the browser's debugger, which keeps copies of answers.
 - pen to paint: from a mouse event to the end of the frame that shows it, 95th percentile of 160 events.
 - next case: from the key to the next case being ready to work on, prefetched; for NiiVue the loading of another volume.
 """
@@ -90,7 +90,7 @@ body{margin:0;background:#000}#c{width:1280px;height:720px}</style>
   nv.drawScene()
   window.first = performance.now()
   document.title = 'ready'
-})()
+})().catch((error) => { document.title = String(error) })
 </script>"""
 
 
@@ -179,7 +179,8 @@ def measure_niivue(folder: Path, script: Path, phantom: Phantom) -> dict[str, fl
             page = browser.new_context(viewport=VIEW).new_page()
             page.add_init_script(PROBE)
             page.goto(address)
-            page.wait_for_function("document.title === 'ready'", timeout=600_000)
+            page.wait_for_function("document.title !== 'loading'", timeout=600_000)
+            assert page.title() == "ready", page.title()
             first = page.evaluate("first")
             page.evaluate("() => { nv.setDrawingEnabled(true); nv.setPenValue(1, false) }")
             page.evaluate("probe.moves.length = 0")
@@ -220,12 +221,12 @@ def stroke(page: Any, x: float, y: float) -> None:
 
 
 def settled_memory(address: str, *arguments: str) -> int:
-    """Memory of the page's own process without a debugger, less that of an empty page."""
-    return renderer_memory(address, *arguments) - renderer_memory("about:blank", *arguments)
+    """Memory of a browser with the page and without a debugger, less that with an empty page."""
+    return browser_memory(address, *arguments) - browser_memory("about:blank", *arguments)
 
 
-def renderer_memory(address: str, *arguments: str) -> int:
-    """The largest renderer's own memory once it no longer changes."""
+def browser_memory(address: str, *arguments: str) -> int:
+    """Memory of all processes of a browser, textures among them, once it no longer changes."""
     with tempfile.TemporaryDirectory() as profile:
         command = ["chromium", "--headless", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,720"]
         browser = subprocess.Popen(
@@ -234,9 +235,8 @@ def renderer_memory(address: str, *arguments: str) -> int:
         )
         try:
             time.sleep(SETTLE)
-            children = psutil.Process(browser.pid).children(recursive=True)
-            pages = [child for child in children if "--type=renderer" in " ".join(child.cmdline())]
-            return max(int(child.memory_full_info().uss) for child in pages)
+            parent = psutil.Process(browser.pid)
+            return sum(one.memory_full_info().uss for one in (parent, *parent.children(recursive=True)))
         finally:
             browser.terminate()
             browser.wait(20)

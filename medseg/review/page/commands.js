@@ -40,7 +40,7 @@ export function commands(app) {
   const pen = (n) => {
     if (!editor.labels || n < 1 || n > editor.data.about.classes.length) return
     editor.setPen(n)
-    if (!editor.draws) tool('pen')
+    if (!editor.draws || editor.tool === 'eraser') tool('pen') // a lasso stays
     app.say(`Class: ${editor.penName}.`)
   }
   return {

@@ -36,8 +36,10 @@ const takesText = (target) =>
 export function listenToKeys(act) {
   addEventListener('keydown', (event) => {
     if (event.key === 'Escape' && takesText(event.target)) event.target.blur()
-    if (takesText(event.target) || event.altKey || event.metaKey || document.querySelector('dialog[open]')) return
-    const run = event.ctrlKey ? withControl(event, act) : plain(event, act)
+    // On many keyboards [ and ] are typed with AltGr, which counts as Ctrl and Alt.
+    const typed = event.getModifierState('AltGraph')
+    if (takesText(event.target) || (event.altKey && !typed) || event.metaKey || document.querySelector('dialog[open]')) return
+    const run = event.ctrlKey && !typed ? withControl(event, act) : plain(event, act)
     if (!run) return
     event.preventDefault()
     event.stopPropagation()

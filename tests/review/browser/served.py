@@ -16,19 +16,20 @@ from urllib.parse import urlsplit
 import nibabel as nib
 import pytest
 
-NO_GPU = ("--no-sandbox", "--disable-gpu", "--disable-webgl", "--disable-webgl2", "--disable-dev-shm-usage")
+ALWAYS = ("--no-sandbox", "--disable-dev-shm-usage")
+NO_GPU = ("--disable-gpu", "--disable-webgl", "--disable-webgl2")
 SLOW = 30_000  # ms after which something is taken to be stuck
 
 
 @contextmanager
 def chromium(*arguments: str) -> Iterator[Any]:
-    """A browser; skips the test where Playwright or Chromium is absent."""
+    """A browser, without WebGL unless arguments are given; skips the test where Playwright or Chromium is absent."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install playwright)")
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("Chromium is not installed (apt-get install chromium)")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program, args=[*NO_GPU, *arguments])
+        browser = driver.chromium.launch(executable_path=program, args=[*ALWAYS, *(arguments or NO_GPU)])
         try:
             yield browser
         finally:
