@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import sys
 import threading
+from multiprocessing.connection import Connection
+from typing import Any
 
-from medseg.errors import Interrupted
-from medseg.isolation.child import connected
+from medseg.isolation.child import serve
 
 
-def main() -> None:
+def run(connection: Connection[Any, Any]) -> None:
     """Run the cases sent over the connection and send back each as it starts and ends."""
-    with connected() as connection:
-        from medseg.engine.case_run import run_cases
-        from medseg.errors import MedsegError
-        from medseg.log_file import log_file
+    from medseg.engine.case_run import run_cases
+    from medseg.errors import MedsegError
+    from medseg.log_file import log_file
 
-        one_at_a_time = threading.Lock()  # a connection mixes up what two threads send at once
+    one_at_a_time = threading.Lock()  # a connection mixes up what two threads send at once
 
-        def send(message: object) -> None:
-            with one_at_a_time:
-                connection.send(message)
+    def send(message: object) -> None:
+        with one_at_a_time:
+            connection.send(message)
 
-        work, cases, alone = connection.recv()
-        with log_file(work.out):
-            try:
-                for message in run_cases(work, cases, send, send, alone):
-                    send(message)
-            except MedsegError as error:  # of no case: the whole run ends by it
-                send(error)
+    work, cases, alone = connection.recv()
+    with log_file(work.out):
+        try:
+            for message in run_cases(work, cases, send, send, alone):
+                send(message)
+        except MedsegError as error:  # of no case: the whole run ends by it
+            send(error)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        sys.exit(0)
-    except Interrupted:
-        sys.exit(Interrupted.exit_code)
+    serve(run)

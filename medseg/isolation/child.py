@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any
@@ -19,7 +20,18 @@ from medseg.errors import Interrupted
 PR_SET_PDEATHSIG = 1
 
 
-def connected() -> Connection[Any, Any]:
+def serve(work: Callable[[Connection[Any, Any]], None]) -> None:
+    """Do a child's work over the connection to its parent, and end in silence when the parent closes it or says so."""
+    try:
+        with _connected() as connection:
+            work(connection)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        sys.exit(0)
+    except Interrupted:
+        sys.exit(Interrupted.exit_code)
+
+
+def _connected() -> Connection[Any, Any]:
     """Make this process a child of the one that started it, and return the connection to it."""
     parent, descriptor, level = map(int, sys.argv[1:4])
     _die_with(parent)

@@ -32,11 +32,18 @@ def each_isolated(
         What one item may use of memory and time.
     jobs : int
         Processes at the same time. With one, the outcomes come in the order of the items.
+
+    Raises
+    ------
+    ResourceLimit
+        When no process can be started, whatever the item.
     """
     guard = guard or Guard()
     todo = deque(items)
     limit = guard.bytes() / max(1, min(jobs, len(todo)))
-    hands = [_Hand[Item, Result](function, guard, limit) for _ in range(min(jobs, len(todo)))]
+    count = min(jobs, len(todo))
+    # Several processes share the cores already.
+    hands = [_Hand[Item, Result](function, guard, limit, one_thread=count > 1) for _ in range(count)]
     with ExitStack() as stack:
         for hand in hands:
             stack.push(hand.close)
@@ -54,8 +61,8 @@ def each_isolated(
 class _Hand(Generic[Item, Result]):
     """A process and the item it works on; the process is started again after an item that brought it down."""
 
-    def __init__(self, function: Callable[[Item], Result], guard: Guard, limit: float) -> None:
-        self.function, self.guard, self.limit = function, guard, limit
+    def __init__(self, function: Callable[[Item], Result], guard: Guard, limit: float, *, one_thread: bool) -> None:
+        self.function, self.guard, self.limit, self.one_thread = function, guard, limit, one_thread
         self.child: ChildProcess | None = None
         self.items: list[Item] = []  # one, or none
         self.since = 0.0
@@ -69,7 +76,7 @@ class _Hand(Generic[Item, Result]):
 
     def _send(self) -> None:
         if self.child is None:
-            self.child = ChildProcess(MODULE)
+            self.child = ChildProcess(MODULE, one_thread=self.one_thread)
             self.child.__enter__()
             self.child.send(self.function)
             self.is_ready = False
@@ -94,11 +101,17 @@ class _Hand(Generic[Item, Result]):
             why, kind = self.child.why_it_died(), InputError
         if why is None:
             return []
+        ended_itself = (self.child.process.poll() or 0) > 0
         self.close(None)
         if not self.is_ready and not self.is_second_start:  # nobody's fault: the system may have been short of memory
             self.is_second_start = True
             self._send()
             return []
+        if not self.is_ready and ended_itself:  # it would be so for every item
+            raise ResourceLimit(
+                "a process to read in cannot be started",
+                fix="`medseg doctor` says whether the installation is complete.",
+            )
         return [kind(why[0], fix=why[1])]
 
     def close(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -25,6 +25,9 @@ from medseg.log_file import console_level
 
 LOOK_EVERY = 0.2
 STDERR = 2
+# A child inherits its end of a pipe by its number, which only POSIX does.
+POSSIBLE = os.name == "posix"
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 TOO_LONG = ("it took longer than one case may", "Allow more with --max-seconds.")
 Why = tuple[str, str]  # what happened, and what to do about it
 
@@ -49,14 +52,16 @@ class Guard:
 class ChildProcess:
     """A process that runs a module of medseg, for as long as the context lasts; it has not answered until it has."""
 
-    def __init__(self, module: str) -> None:
-        self.module = module
+    def __init__(self, module: str, *, one_thread: bool = False) -> None:
+        self.module, self.one_thread = module, one_thread
         self.connection: Connection[Any, Any]
 
     def __enter__(self) -> ChildProcess:
         # In between lie messages for a log without a progress bar in it.
         level = logging.DEBUG if console_level() <= logging.DEBUG else logging.WARNING
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry))
+        if self.one_thread:
+            environment |= dict.fromkeys(THREADS, "1")
         ours, theirs = multiprocessing.Pipe()
         self.connection = ours  # type: ignore[assignment,unused-ignore]
         with theirs:  # ours alone stays open here, so that the child's end is closed when the child dies

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import logging
-import sys
+from multiprocessing.connection import Connection
+from typing import Any
 
-from medseg.errors import Interrupted
 from medseg.isolation.boundary import as_failure, attempt
-from medseg.isolation.child import connected
+from medseg.isolation.child import serve
 
 
-def main() -> None:
+def answer(connection: Connection[Any, Any]) -> None:
     """Take a function, then one item after another, and answer each with what the function made of it."""
-    with connected() as connection:
-        function = connection.recv()
-        logging.getLogger("pydicom").setLevel(logging.ERROR)
-        connection.send("ready")
-        while True:
-            result = attempt(function, connection.recv())
-            try:
-                connection.send(result)
-            except (BrokenPipeError, ConnectionResetError):
-                raise
-            except Exception as error:  # it cannot be pickled
-                connection.send(as_failure(error))
+    function = connection.recv()
+    logging.getLogger("pydicom").setLevel(logging.ERROR)
+    connection.send("ready")
+    while True:
+        result = attempt(function, connection.recv())
+        try:
+            connection.send(result)
+        except (BrokenPipeError, ConnectionResetError):
+            raise
+        except Exception as error:  # it cannot be pickled
+            connection.send(as_failure(error))
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        sys.exit(0)
-    except Interrupted:
-        sys.exit(Interrupted.exit_code)
+    serve(answer)

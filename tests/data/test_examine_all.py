@@ -1,6 +1,5 @@
 """Cases examined in processes of their own: as in this one, resumable, and whatever one of them does to its process."""
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -12,7 +11,6 @@ import psutil
 import pytest
 from small_files import classes, noise, volume
 
-from medseg.child_process import Child
 from medseg.data import examine_all as parallel
 from medseg.data.audit import audit
 from medseg.data.dataset import DatasetCase
@@ -21,6 +19,7 @@ from medseg.data.examine_all import VOXELS_IN_ALL, examine_all, voxels_a_case, w
 from medseg.data.examined_journal import FILE
 from medseg.data.layouts import read_dataset
 from medseg.errors import ResourceLimit
+from medseg.isolation import each
 
 CASES = 6
 
@@ -116,14 +115,16 @@ def test_an_audit_that_was_killed_resumes(folder, tmp_path):
 
 CRASHES = """
 import os
-from medseg.data import examine_worker
-true = examine_worker.examine
+from medseg.data import examine_all
+from medseg.isolation.child import serve
+from medseg.isolation.worker import answer
+true = examine_all.examine
 def examine(data, cases, *, most):
     if cases[0].case_id == "c1":
         {what}
     return true(data, cases, most=most)
-examine_worker.examine = examine
-examine_worker.main()
+examine_all.examine = examine
+serve(answer)
 """
 
 
@@ -131,7 +132,7 @@ def worker_that(what, folder, monkeypatch):
     module = folder / "dying_worker.py"
     module.write_text(CRASHES.format(what=what))
     monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setattr(parallel, "WORKER", "dying_worker")
+    monkeypatch.setattr(each, "MODULE", "dying_worker")
 
 
 def test_a_case_that_crashes_its_process_is_a_finding_and_the_others_are_examined(folder, tmp_path, monkeypatch):
@@ -140,7 +141,7 @@ def test_a_case_that_crashes_its_process_is_a_finding_and_the_others_are_examine
     found = {one.case.case_id: one for one in examine_all(data, data.labeled, jobs=2)}
     assert len(found) == CASES
     assert found["c1"].trouble.kind == "unreadable"
-    assert "ends the process" in found["c1"].trouble.message
+    assert "the program crashed on it" in found["c1"].trouble.message
     assert {name for name, one in found.items() if one.trouble is None} == {"c0", "c2", "c3"}
 
 
@@ -150,14 +151,14 @@ def test_a_case_that_takes_too_much_memory_is_stopped(folder, tmp_path, monkeypa
     monkeypatch.setattr(parallel.psutil, "virtual_memory", lambda: type("Memory", (), {"available": used})())
     data = read_dataset(folder)
     found = {one.case.case_id: one for one in examine_all(data, data.labeled, jobs=1 + 1)}
-    assert found["c1"].trouble.message == "reading it takes more than 0.4 GiB of memory"
+    assert found["c1"].trouble.message == "it needed more than the 0.4 GiB of memory one case may have"
     assert found["c0"].trouble is None  # beside it, or after it
 
 
 def test_processes_that_cannot_be_started_are_an_error_and_none_is_left(folder, monkeypatch):
     data = read_dataset(folder)
     before = {child.pid for child in psutil.Process().children(recursive=True)}
-    monkeypatch.setattr(parallel, "WORKER", "medseg.no_such_module")
+    monkeypatch.setattr(each, "MODULE", "medseg.no_such_module")
     with pytest.raises(ResourceLimit, match="cannot be started"):
         examine_all(data, data.labeled, jobs=2)
     monkeypatch.undo()
@@ -165,16 +166,6 @@ def test_processes_that_cannot_be_started_are_an_error_and_none_is_left(folder, 
     next(cases)
     cases.close()
     assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
-
-
-def test_a_child_ends_with_its_parent(folder):
-    script = (
-        "import os; from medseg.child_process import Child; child = Child('medseg.data.examine_worker');"
-        "child.connection.recv(); print(child.process.pid, flush=True); os._exit(0)"
-    )
-    done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True)
-    with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(int(done.stdout)).wait(20)
 
 
 def test_what_is_kept_is_bounded():
@@ -197,11 +188,3 @@ def test_few_small_cases_are_examined_in_this_process(folder):
     assert workers_for(data.labeled[:1], 4) == 1
     many = [DatasetCase(f"c{n}", ()) for n in range(64)]
     assert workers_for(many, None) <= 4
-
-
-def test_a_stopped_child_holds_no_memory():
-    child = Child("medseg.data.examine_worker")
-    child.connection.recv()
-    assert child.memory() > 0
-    child.stop()
-    assert child.memory() == 0
