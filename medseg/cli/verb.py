@@ -169,6 +169,7 @@ def print_result(result: BatchResult, *, json: bool, dry_run: bool = False) -> N
     counts = {
         "done": result.count("done"),
         "up to date": result.count("current"),
+        "withheld": result.count("withheld"),
         "failed": result.count("failed"),
         "to do": result.count("pending"),
         "other file skipped" if len(result.skipped) == 1 else "other files skipped": len(result.skipped),

@@ -21,6 +21,7 @@ from medseg.data.partial_findings import partial_label_findings
 from medseg.data.patient_groups import patient_of
 from medseg.data.rare_classes import kept_in_training
 from medseg.data.unusual import unusual_cases
+from medseg.io.files.walk import real
 
 # Fraction of voxels at a channel's largest value beyond which it counts as clipped.
 CLIPPED = 0.02
@@ -227,11 +228,11 @@ def _unreferenced(data: Dataset) -> Iterator[Finding]:
         return  # a folder of DICOM holds series of other kinds
     known: set[Path] = set()
     for case in data.cases:
-        known.update(path.resolve() for path in case.files)
+        known.update(real(path) for path in case.files)
     suffixes = {_suffix(path) for path in known if path.is_file()}
     for folder in sorted({path.parent for path in known if path.is_file()}):
         for path in sorted(folder.iterdir()):
-            listed = path.name.startswith(".") or path.resolve() in known
+            listed = path.name.startswith(".") or real(path) in known
             if path.is_file() and _suffix(path) in suffixes and not listed:
                 yield Finding("unreferenced-file", f"{path.name} in {folder.name} belongs to no case.")
 

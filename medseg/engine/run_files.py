@@ -13,6 +13,7 @@ from typing import Any
 from medseg.engine import journal
 from medseg.harmless import TableWriter
 from medseg.io.files.atomic import atomic_path, write_text
+from medseg.io.files.walk import real
 from medseg.types.run import BatchResult, CaseOutcome, Inputs
 from medseg.types.scan import Discovery
 
@@ -71,7 +72,7 @@ def write_sources(result: BatchResult, inputs: Inputs, discovery: Discovery) -> 
         writer.writerow([case_id, states[case_id], series_uid or "", study_uid or "", path, digest])
     _write_private(result.out / "sources.csv", stream.getvalue())
     before = read_inputs(result.out)
-    places = [str(path.resolve()) for path in inputs.paths]
+    places = [str(real(path)) for path in inputs.paths]
     _write_private(result.out / INPUTS_FILE, json.dumps([*dict.fromkeys([*places, *map(str, before)])]) + "\n")
 
 
@@ -94,7 +95,7 @@ def _write_private(path: Path, text: str) -> None:
 def _relative(path: Path, inputs: Inputs) -> str:
     """The path below the input it was found in; the name of an input that is the file itself."""
     for root in inputs.paths:
-        if path.resolve().is_relative_to(root.resolve()):
-            below = path.resolve().relative_to(root.resolve())
+        if real(path).is_relative_to(real(root)):
+            below = real(path).relative_to(real(root))
             return below.as_posix() if below.parts else path.name
     return path.name

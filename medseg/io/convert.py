@@ -19,7 +19,7 @@ from medseg.io.discover import survey
 from medseg.io.files.atomic import write_text
 from medseg.io.files.case_id import file_name
 from medseg.io.files.patient_names import public_name
-from medseg.io.files.writable import output_folder
+from medseg.io.files.writable import check_not_read, output_folder
 from medseg.io.formats import MANUAL, Labeled, write_file
 from medseg.io.read import read_labels, read_scan
 from medseg.isolation.boundary import attempt
@@ -34,6 +34,7 @@ log = logging.getLogger("medseg.io.convert")
 
 FORMATS: dict[str, str] = {"nifti": ".nii.gz", "nrrd": ".nrrd", "mha": ".mha"}
 Content = Literal["auto", "scan", "labels"]
+OUTPUTS = {what + ending for what in ("image", "labels") for ending in FORMATS.values()}
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,7 +126,9 @@ def convert(
     scans = found.discovery.found
     with log_file(folder):
         allowed = {"allow_uneven": allow_uneven, "allow_incomplete": allow_incomplete}
-        how = _How(folder, format, content, allowed, keep_names)
+        read = [file for one in scans for file in one.files] + [*found.label_objects.values()]
+        named = tuple(file for file in read if file.name in OUTPUTS)
+        how = _How(folder, format, content, allowed, keep_names, named)
         converted = [
             _shown(_failed(one.case_id, result) if isinstance(result, MedsegError) else result)
             for one, result in each_isolated(partial(_scan, how=how), scans, guard)
@@ -150,6 +153,7 @@ class _How:
     content: Content
     allowed: Mapping[str, bool]
     keep_names: bool
+    inputs: tuple[Path, ...]  # those called as outputs are
 
 
 def _scan(found: FoundScan, *, how: _How) -> Converted:
@@ -228,6 +232,7 @@ def _write(
     case_id: str, how: _How, files: Sequence[Path], item: Scan | LabelMap, warnings: tuple[str, ...] = ()
 ) -> Converted:
     path = how.out / case_id / (("labels" if isinstance(item, LabelMap) else "image") + FORMATS[how.format])
+    check_not_read(path, how.inputs)
     notes = warnings if isinstance(item, LabelMap) else (*item.source.warnings, *item.source.notes)
     _save(item, path)
     record = _record(item, path, [_place(file, how.keep_names) for file in files], warnings)

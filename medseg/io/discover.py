@@ -146,7 +146,10 @@ def _with_archives(entries: Iterable[Entry], skipped: list[Skipped]) -> Iterator
             elif any(part.startswith((".", "__MACOSX")) for part in name.parts):
                 skipped.append(Skipped(inside, "it is a hidden file"))
             else:
-                yield Entry(member, entry.root, inside), _recognize(member)
+                within = _recognize(member)
+                if within.kind == "zip":
+                    within = replace(within, reason="it is an archive inside an archive")
+                yield Entry(member, entry.root, inside), within
 
 
 def _recognize(path: Path) -> Recognized:
@@ -168,6 +171,8 @@ def _fix(recognized: Recognized) -> str:
         return "Convert it to NIfTI with known orientation."
     if recognized.kind == "unreadable":
         return "Check who may read the file."
+    if recognized.kind == "zip":
+        return "Unpack the outer archive, and give the folder."
     return "Copy or export it again; if it never was a scan, rename it or take it out of the folder."
 
 

@@ -11,7 +11,7 @@ from medseg.config.bounds import BoxSize, Point, numbers_in
 from medseg.errors import UsageError
 from medseg.io import itk, nifti
 from medseg.io.files.atomic import atomic_path
-from medseg.io.files.writable import check_writable
+from medseg.io.files.writable import check_not_read, check_writable
 from medseg.io.read import load_scan
 from medseg.tracking.resolve import resolve_model
 from medseg.types import Geometry, Scan, Source
@@ -55,12 +55,13 @@ def crop(
     Raises
     ------
     UsageError
-        When the point lies outside the scan, no size can be known, or the file has another ending.
+        When the point lies outside the scan, no size can be known, or the file has another ending or is the scan.
     InputError
         When the scan cannot be read.
     """
     path = Path(out)
     check_writable(path, where=f"out {path}", is_folder=False)
+    check_not_read(path, [scan])
     extent = numbers_in(size) if size is not None else _extent_of(model)
     ending = next((ending for ending in WRITERS if path.name.endswith(ending)), None)
     if ending is None:

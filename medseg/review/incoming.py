@@ -11,6 +11,7 @@ import pydicom
 
 from medseg.errors import InputError, MedsegError
 from medseg.io.discover import survey
+from medseg.io.files.walk import real
 from medseg.io.read import read_labels
 from medseg.io.recognize import recognize
 from medseg.prepare.regrid import regrid
@@ -79,11 +80,11 @@ def find_labels(paths: Sequence[Path]) -> tuple[list[LabelsFile], list[tuple[Pat
     found = survey(paths)
     files: list[LabelsFile] = []
     refused: list[tuple[Path, str]] = []
-    named = {path.resolve() for path in paths if path.is_file()}
+    named = {real(path) for path in paths if path.is_file()}
     for scan in found.discovery.found:
         path = scan.files[0]
         if scan.format == "dicom":
-            if path.resolve() in named:
+            if real(path) in named:
                 refused.append((path, "it is a scan, and no labels. Give the DICOM SEG or RTSTRUCT drawn on it."))
         elif scan.format == "image2d":
             refused.append((path, "2D images do not say where they lie. Give NIfTI, NRRD, MetaImage or DICOM."))
@@ -99,7 +100,7 @@ def find_labels(paths: Sequence[Path]) -> tuple[list[LabelsFile], list[tuple[Pat
         files.append(LabelsFile(path, "SEG" if one.drawn_on is None else "RTSTRUCT", tuple(dict.fromkeys(series))))
     known = {*found.label_objects, *found.label_objects.values()}
     for left in found.discovery.skipped:
-        if (left.corrupt or left.path.resolve() in named) and left.path not in known:
+        if (left.corrupt or real(left.path) in named) and left.path not in known:
             refused.append((left.path, str(InputError(left.reason, fix=left.fix))))
     return sorted(files, key=lambda file: file.path), refused
 

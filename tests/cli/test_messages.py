@@ -144,9 +144,13 @@ def test_a_done_case_of_an_earlier_run_is_done(tmp_path: Path, capsys: pytest.Ca
     assert '"state": "done"' in capsys.readouterr().out
 
 
-def test_a_withheld_case_shows_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_withheld_case_shows_why_and_is_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     outcome = CaseOutcome("a", "withheld", "a.nii.gz", tmp_path, error="The scan is CT; the model is for MR")
-    print_result(BatchResult(tmp_path, (outcome,)), json=False)
+    with caplog.at_level("INFO", "medseg"):
+        print_result(BatchResult(tmp_path, (outcome,)), json=False)
+    assert "1 withheld" in caplog.messages
     assert capsys.readouterr().out == "a\twithheld\tThe scan is CT; the model is for MR\n"
 
 

@@ -126,3 +126,18 @@ def test_uneven_slices(tmp_path, capsys):
     (path,) = (tmp_path / "out").rglob("image.nii.gz")
     check(load_scan(path))
     assert "resampled to 9 slices" in json.loads(path.with_name("conversion.json").read_text())["warnings"][0]
+
+
+def test_no_input_is_written_over(tmp_path):
+    """An input that lies where a case's own result would: a folder converted into itself."""
+    array = np.random.default_rng(0).integers(0, 99, (4, 5, 6)).astype(np.int16)
+    for name in ("image", "other"):
+        (tmp_path / name).mkdir()
+        nib.save(nib.Nifti1Image(array, np.eye(4)), tmp_path / name / f"{name}.nii.gz")
+    before = (tmp_path / "image" / "image.nii.gz").read_bytes()
+    result = convert([tmp_path], tmp_path)
+    assert result.exit_code == 3
+    assert {one.case_id: one.path is not None for one in result.converted} == {"image": False, "other": True}
+    assert "it would take the place of the file" in next(one.error for one in result.converted if one.error)
+    assert (tmp_path / "image" / "image.nii.gz").read_bytes() == before
+    assert not (tmp_path / "image" / "conversion.json").exists()

@@ -67,3 +67,16 @@ def test_by_the_file_and_by_the_model(tmp_path):
         medseg.crop(path, (45, 45, 45), tmp_path / "crop.png", size=(4, 5, 6))
     with pytest.raises(ConfigError, match="around: must be three numbers"):
         medseg.crop(path, "45,45", tmp_path / "crop.nii.gz", size=(4, 5, 6))
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_the_scan_is_never_written_over(tmp_path, link):
+    path = out = tmp_path / "scan.nii.gz"
+    nib.save(nib.Nifti1Image(RNG.integers(0, 9, (9, 9, 9)).astype(np.int16), np.eye(4)), path)
+    before = path.read_bytes()
+    if link:
+        out = tmp_path / "link.nii.gz"
+        out.symlink_to(path)
+    with pytest.raises(UsageError, match="it would take the place of the file that it is made from"):
+        medseg.crop(path, (4, 4, 4), out, size=(3, 3, 3))
+    assert path.read_bytes() == before

@@ -51,6 +51,7 @@ class Discover:
         from medseg.engine.channel_table import is_table, table_cases, table_rows
         from medseg.io.dicom.series_choice import choose_series, named_series
         from medseg.io.discover import discover
+        from medseg.io.files.walk import real
 
         guard = Guard(item.max_memory, item.max_seconds)
         keep_names = self.options.keep_names
@@ -58,11 +59,11 @@ class Discover:
         rows = [row for path in tables for row in table_rows(path, item.channels)]
         plain = [path for path in item.paths if path not in tables]
         discovery = discover(plain, keep_names=keep_names, guard=guard) if plain else Discovery()
-        named = tuple(path.resolve() for path in item.paths if path.resolve() != context.out)
+        named = tuple(real(path) for path in item.paths if real(path) != context.out)
         named = tuple(path for path in named if path.is_relative_to(context.out))
 
         def is_input(path: Path) -> bool:
-            path = path.resolve()
+            path = real(path)
             return not path.is_relative_to(context.out) or any(path.is_relative_to(inside) for inside in named)
 
         discovery = Discovery(

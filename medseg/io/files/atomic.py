@@ -99,8 +99,12 @@ def write_bytes(final: Path, content: bytes) -> None:
 
 
 def write_text(final: Path, content: str) -> None:
-    """Write UTF-8 text atomically, with newlines as given."""
-    write_bytes(final, content.encode("utf-8"))
+    r"""Write UTF-8 text atomically, with newlines as given.
+
+    File names of other encodings hold halves of surrogate pairs in Python, which UTF-8 does not take. They are written
+    as what they are, such as ``\udcfc``; a string of JSON is then read back as it was.
+    """
+    write_bytes(final, content.encode("utf-8", "backslashreplace"))
 
 
 def _place_new(part: Path, final: Path) -> None:

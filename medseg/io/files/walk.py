@@ -31,6 +31,14 @@ def absolute(path: Path) -> str:
     return os.path.abspath(path)  # noqa: PTH100 - Path.resolve would follow them
 
 
+def real(path: Path) -> Path:
+    """Return the absolute path with links followed as far as they lead: one that leads round in a circle stays.
+
+    `Path.resolve` raises a `RuntimeError` there before Python 3.13, and a folder of scans may hold such links.
+    """
+    return Path(os.path.realpath(path))
+
+
 def walk(inputs: Sequence[Path]) -> tuple[list[Entry], list[Skipped]]:
     """List files, following links but no loops, and each file once however often it is reached.
 
@@ -79,7 +87,12 @@ def _files_under(folder: Path, skipped: list[Skipped]) -> Iterator[Path]:
     visited: set[tuple[int, int]] = set()
     for name, folders, files in os.walk(folder, followlinks=True, onerror=unreadable):
         here = Path(name)
-        status = here.stat()
+        try:
+            status = here.stat()
+        except OSError as error:  # it vanished meanwhile
+            skipped.append(Skipped(here, f"the folder cannot be opened ({error.strerror})", corrupt=True))
+            folders.clear()
+            continue
         if (status.st_dev, status.st_ino) in visited:
             folders.clear()
             continue

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from medseg.errors import UsageError
+from medseg.io.files.walk import real
 
 
 def output_folder(out: Path | str) -> Path:
@@ -26,6 +28,14 @@ def check_writable(out: Path, *, where: object = None, is_folder: bool = False) 
     if what is not None:
         fix = "Choose another output."
         raise UsageError(f"nothing can be written there: {what}", where=where or out, fix=fix)
+
+
+def check_not_read(out: Path, read: Iterable[Path | str]) -> None:
+    """Raise `UsageError` where a file would take the place of one it is made from, by whatever name or link."""
+    if out.exists() and real(out) in {real(Path(path)) for path in read}:
+        raise UsageError(
+            "it would take the place of the file that it is made from", where=out, fix="Choose another output."
+        )
 
 
 def _obstacle(out: Path, *, is_folder: bool) -> str | None:

@@ -111,3 +111,10 @@ def test_member_with_a_wrong_checksum(study):
     left = {left.path.name: left for left in discover([study]).skipped}
     assert "cannot be unpacked" in left["T1.nii.gz"].reason
     assert left["T1.nii.gz"].corrupt
+
+
+def test_an_archive_inside_an_archive_is_said_to_be_one(tmp_path):
+    inner = zipped(tmp_path / "inner.zip", {"a.nii": b"x"}).read_bytes()
+    (left,) = discover([zipped(tmp_path / "outer.zip", {"inner.zip": inner})]).skipped
+    assert (left.reason, left.corrupt) == ("it is an archive inside an archive", True)
+    assert "Unpack" in (left.fix or "")

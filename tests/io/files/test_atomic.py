@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all."""
 
+import json
 import os
 import signal
 import subprocess
@@ -134,3 +135,9 @@ def test_a_folder_is_filled_once(tmp_path):
     with pytest.raises(ZeroDivisionError):
         kept_once(tmp_path / "deep" / "two", lambda part: 1 / 0)
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["one"]
+
+
+def test_a_file_name_that_is_no_utf_8_can_be_written_in_json_and_read_back(tmp_path):
+    name = os.fsdecode(b"M\xfcller.nii.gz")
+    write_text(tmp_path / "a.json", json.dumps({"source": name}, ensure_ascii=False))
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"source": name}
