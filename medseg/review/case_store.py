@@ -169,14 +169,15 @@ class CaseStore:
     def _case(self, case_id: str, result: CaseResult | None, events: Sequence[Event], reader: str | None) -> ReviewCase:
         visible = seen_by(events, reader)
         given = verdict(visible)
+        drawn = revisions(visible, self.folder)
         model, scan = (None, None) if result is None else (result.model_sha256, result.input_sha256)
         return ReviewCase(
             case_id,
-            state(given, model, scan),
+            state(given, model, scan, drawn),
             None if result is None else result.labels_path,
             model,
             scan,
-            revisions(visible, self.folder),
+            drawn,
             given,
             0.0 if result is None else float(result.content["review_priority"]),
             () if result is None else tuple(result.content["warnings"]),

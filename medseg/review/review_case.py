@@ -12,7 +12,7 @@ from medseg.review.events import Event
 from medseg.types import LabelClass, LabelTable
 
 VerdictKind = Literal["accept", "reject", "take_back"]
-State = Literal["open", "open, model changed", "accepted", "rejected"]
+State = Literal["open", "open, model changed", "open, labels changed", "accepted", "rejected"]
 # Why labels are rejected; closed, so that reasons can be counted.
 REASONS = (
     "boundary", "missed", "false finding", "wrong side", "wrong class", "bad scan", "not evaluable", "other",
@@ -80,7 +80,7 @@ class ReviewCase:
     model_sha256: str | None
     input_sha256: str | None  # by which its scan is found, see `Store.scan`
     revisions: tuple[Revision, ...]  # oldest first
-    # The last one not taken back. Where the model's labels changed since, it stays, and does not count: see `state`.
+    # The last one not taken back. Where the labels changed since, it stays, and does not count: see `state`.
     verdict: Verdict | None
     review_priority: float = 0.0
     warnings: tuple[str, ...] = ()
@@ -137,13 +137,37 @@ def verdict(events: Iterable[Event]) -> Verdict | None:
     )
 
 
-def state(given: Verdict | None, model_sha256: str | None, input_sha256: str | None) -> State:
-    """State of a case: a verdict counts for the model's labels and the scan it was given on, and for no others."""
+def state(
+    given: Verdict | None, model_sha256: str | None, input_sha256: str | None, drawn: Sequence[Revision] = ()
+) -> State:
+    """State of a case: a verdict counts for the labels and the scan it was given on, and for no others.
+
+    `drawn` are the case's revisions, oldest first.
+    """
     if given is None:
         return "open"
     if given.model_sha256 != model_sha256 or given.input_sha256 != input_sha256:
         return "open, model changed"
+    if _is_redrawn(given, drawn):
+        return "open, labels changed"
     return "accepted" if given.kind == "accept" else "rejected"
+
+
+def _is_redrawn(given: Verdict, drawn: Sequence[Revision]) -> bool:
+    """Whether somebody drew on after a verdict, and left other labels than those it was given for."""
+    # Only what was drawn over the judged labels counts; a blinded reader's own work lies beside them.
+    numbers, judged, last = {given.revision}, None, None
+    for one in drawn:
+        if one.number == given.revision:
+            judged = one
+        if one.n > given.n and one.base in numbers:
+            numbers.add(one.number)
+            last = one
+    if last is None:
+        return False
+    if judged is None:  # the model's own labels, which ids of objects are not compared with
+        return last.changed_voxels != 0 or last.instances_sha256 is not None
+    return (last.sha256, last.instances_sha256) != (judged.sha256, judged.instances_sha256)
 
 
 def _revision(event: Event, folder: Path) -> Revision:

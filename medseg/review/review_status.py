@@ -31,7 +31,7 @@ class ReviewStatus:
     def counts(self) -> dict[State, int]:
         """Number of cases in each state."""
         found = Counter(case.state for case in self.cases.values())
-        states: tuple[State, ...] = ("accepted", "rejected", "open", "open, model changed")
+        states: tuple[State, ...] = ("accepted", "rejected", "open", "open, model changed", "open, labels changed")
         return {name: found[name] for name in states}
 
     @property

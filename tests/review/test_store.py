@@ -29,7 +29,7 @@ from medseg.io.files.case_id import safe
 from medseg.io.formats import Labeled, write
 from medseg.review.events import EventLog
 from medseg.review.file_system import Mount, is_local
-from medseg.review.review_case import REASONS, RevisionConflict
+from medseg.review.review_case import REASONS, Revision, RevisionConflict
 from medseg.review.scan_finder import ScanFinder
 from medseg.review.store import Store, open_store
 from medseg.types import FoundScan, Geometry, LabelMap
@@ -184,6 +184,48 @@ def test_another_models_labels_open_a_judged_case_again_and_keep_the_old_verdict
     assert np.array_equal(store.labels(CASE).array, edited(store.labels(CASE, 1), (0, 0, 1), 300).array)
     store.verdict(CASE, kind="accept", revision=1, who="Ada")
     assert store.case(CASE).state == "accepted"
+
+
+def draw(store: Store, labels: LabelMap, **how) -> Revision:
+    return store.save_labels(CASE, labels, origin="test", **how)
+
+
+def test_labels_drawn_over_judged_ones_are_not_judged(store: Store) -> None:
+    first = save(store)
+    store.verdict(CASE, kind="accept", revision=1, who="Ada")
+    other = edited(store.labels(CASE), (0, 0, 2), 300)
+    draw(store, other, who="Bo", expected=1)
+    after = store.case(CASE)
+    assert (after.state, after.is_judged, after.verdict.revision, after.revision) == (
+        "open, labels changed",
+        False,
+        1,
+        2,
+    )
+    # Undone and saved again: they are the labels that were judged.
+    again = draw(store, store.labels(CASE, 1), who="Bo", expected=2)
+    assert again.sha256 == first.sha256
+    assert store.case(CASE).state == "accepted"
+    draw(store, other, who="Bo", expected=3)
+    store.verdict(CASE, kind="accept", revision=4, who="Bo")
+    assert store.case(CASE).state == "accepted"
+
+
+def test_labels_drawn_over_the_models_after_these_were_accepted_are_not_judged(store: Store) -> None:
+    store.verdict(CASE, kind="accept", revision=0, who="Ada")
+    draw(store, store.labels(CASE), who="Ada", expected=0)  # nothing was drawn
+    assert store.case(CASE).state == "accepted"
+    draw(store, edited(store.labels(CASE), (0, 0, 1), 300), who="Ada", expected=1)
+    assert store.case(CASE).state == store.all_cases()[CASE].state == "open, labels changed"
+
+
+def test_a_blinded_readers_work_beside_judged_labels_leaves_their_verdict(store: Store) -> None:
+    model = store.labels(CASE)
+    draw(store, edited(model, (0, 0, 1), 300), who="Ada", expected=0, reader="Ada")
+    draw(store, edited(model, (0, 0, 2), 300), who="Bo", expected=0, reader="Bo")
+    store.verdict(CASE, kind="accept", revision=1, who="Ada", reader="Ada")
+    draw(store, edited(model, (0, 0, 3), 300), who="Bo", expected=2, reader="Bo")
+    assert store.case(CASE, "Ada").state == store.case(CASE).state == "accepted"
 
 
 def test_a_reviewed_case_whose_results_are_gone_is_still_listed(store: Store, out: Path) -> None:

@@ -92,6 +92,7 @@ export class App {
     const turn = ++this.opening
     if (!(await this.leave())) return
     if (turn !== this.opening) return
+    const before = this.data
     this.status.busy()
     try {
       const data = await this.take(id)
@@ -101,8 +102,16 @@ export class App {
       }
       await this.show(data, turn, voxel, window)
     } catch (error) {
-      if (error.name !== 'AbortError' && turn === this.opening) this.say(error.message, true)
+      if (error.name === 'AbortError' || turn !== this.opening) return
+      this.say(error.message, true)
+      if (this.data && this.data === before && this.editor.labels) this.stay()
     }
+  }
+
+  /** What could not be opened leaves the case that is open as it was, to be worked on. */
+  stay() {
+    this.status.address()
+    this.status.ready()
   }
 
   async leave() {
@@ -170,7 +179,7 @@ export class App {
     // Ready once it is seen; a window in the background draws nothing, and is ready all the same.
     await Promise.race([new Promise(requestAnimationFrame), new Promise((done) => setTimeout(done, 200))])
     if (turn !== this.opening) return
-    this.status.ready()
+    this.stay()
     await data.complete
     if (turn === this.opening) this.prefetch()
   }
@@ -302,6 +311,15 @@ export class App {
     if (row) row.isCorrected = true
     this.worklist.show()
     this.say(`Saved as revision ${data.about.revision}.`)
+    if (data.about.verdict) this.outdate(data, row).catch(() => {}) // said by what asks the server next
+  }
+
+  /** A verdict was about the labels as they were: say whether it counts for those saved now. */
+  async outdate({ about }, row) {
+    const { state, isJudged } = await this.api.describe(about.id)
+    for (const one of [about, row]) Object.assign(one ?? {}, { state, isJudged })
+    this.worklist.show()
+    if (this.data.about === about) this.verdict.show(about)
   }
 
   /** Give a verdict on what is on the screen: drawings are saved first, and waited for. */

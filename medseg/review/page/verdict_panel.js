@@ -2,6 +2,12 @@
 
 import { button, element, find } from './dom.js'
 
+// Before a verdict that does not count any more.
+const CHANGED = {
+  'open, model changed': 'The model’s labels changed since this verdict: ',
+  'open, labels changed': 'Not judged yet: the labels were changed after this verdict: ',
+}
+
 export class VerdictPanel {
   /** `on`: {accept(comment), reject(reason, comment), takeBack()}. */
   constructor(host, reasons, on) {
@@ -33,11 +39,14 @@ export class VerdictPanel {
   }
 
   load({ about }) {
-    const { verdict, state } = about
     this.comment.value = ''
+    this.show(about)
+  }
+
+  show({ verdict, state }) {
     this.back.disabled = !verdict
     this.state.textContent = !verdict ? 'Not judged yet.'
-      : `${state === 'open, model changed' ? 'The model’s labels changed since this verdict: ' : ''}` +
+      : `${CHANGED[state] ?? ''}` +
         `${verdict.kind === 'accept' ? 'accepted' : `rejected (${verdict.reason})`}` +
         `${verdict.who ? ` by ${verdict.who}` : ''}${verdict.comment ? `: ${verdict.comment}` : ''}`
   }

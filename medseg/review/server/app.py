@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from medseg.errors import UsageError
+from medseg.errors import InputError, UsageError
 from medseg.review.adjudication import READINGS
 from medseg.review.case_table import with_values_of
 from medseg.review.review_case import RevisionConflict
@@ -242,7 +242,9 @@ class ReviewApp:
         return case_id
 
     async def _revision(self, request: Request, case_id: str, who: str) -> int:
-        if request.query_params.get("of") == "model":
+        if (name := request.query_params.get("of")) is not None:
+            if name != "model":
+                raise InputError("of names no labels of this case", fix="Use of=model, or leave it out for the newest.")
             return 0
         asked = request.query_params.get("revision")
         if asked is not None:

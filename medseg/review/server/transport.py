@@ -26,6 +26,8 @@ MOST_HEADER_BYTES = 1 << 16  # header and extensions
 WIDEST = 8  # bytes of a voxel, of any whole number that NIfTI-1 has
 GZIP = b"\x1f\x8b"
 INT16 = np.iinfo(np.int16)
+UNSCALED = ((None, None), (1.0, 0.0))
+NOT_WHOLE = "labels must be whole numbers without scaling"
 
 
 def pack(array: Array, geometry: Geometry) -> memoryview:
@@ -85,8 +87,8 @@ def unpack(body: bytes, geometry: Geometry) -> Drawn:
         raise GeometryMismatch(f"a grid of {shape} is not the case's, {grid.shape}", fix=fix)
     grid.match(_grid(header, grid.shape), what="the case's grid and that of the labels")
     offset, count = int(header["vox_offset"]), int(np.prod(shape))
-    if dtype.kind not in "iu" or header.get_slope_inter() not in ((None, None), (1.0, 0.0)):
-        raise InputError("labels must be whole numbers without scaling", fix="Send uint8 or uint16.")
+    if dtype.kind not in "iuf" or dtype.itemsize > WIDEST or header.get_slope_inter() not in UNSCALED:
+        raise InputError(NOT_WHOLE, fix="Send uint8 or uint16.")
     if not HEADER_BYTES <= offset <= MOST_HEADER_BYTES or len(raw) != offset + count * dtype.itemsize:
         fix = "Send the whole file."
         raise InputError(f"a file of {len(raw):,} bytes does not hold {count:,} voxels", fix=fix)
@@ -156,6 +158,12 @@ def _grid(header: Any, shape: tuple[int, int, int]) -> Geometry:
 
 
 def _within(values: Array, most: int) -> Array:
+    if values.dtype.kind == "f":  # as programs write them that reckon in floats
+        if not np.array_equal(values, np.rint(values)):  # NaN equals nothing
+            raise InputError(NOT_WHOLE, fix="Send uint8 or uint16.")
+        if values.size and (values.min() < 0 or values.max() > most):
+            raise InputError(f"values must lie between 0 and {most}", fix="Send label values as GET gives them.")
+        return values
     could_be = np.iinfo(values.dtype)
     if (could_be.min < 0 or could_be.max > most) and values.size and (values.min() < 0 or values.max() > most):
         raise InputError(f"values must lie between 0 and {most}", fix="Send label values as GET gives them.")

@@ -114,6 +114,32 @@ def test_accept_without_saving_saves_first(review):
         assert store.case(CASES[0].name).verdict.revision == 1
 
 
+def test_what_is_drawn_after_a_verdict_is_said_not_to_be_judged(review):
+    review.press("a")
+    review.ready(CASES[1].name)
+    review.press("p")
+    review.ready(CASES[0].name)
+    review.press("4")
+    stroke(review)
+    review.save()
+    until(lambda: "the labels were changed after this verdict" in review.page.inner_text("#verdict"))
+    assert review.page.inner_text("#progress-text") == "0 of 3 judged"
+    review.press("z")
+    review.save()
+    until(lambda: review.page.inner_text("#progress-text") == "1 of 3 judged")
+    assert "changed" not in review.page.inner_text("#verdict")
+
+
+def test_a_link_to_no_case_leaves_the_open_one_to_be_worked_on(review):
+    review.page.evaluate("location.hash = 'case=nowhere'")
+    review.says("There is no such case.")
+    review.ready(CASES[0].name)
+    assert review.page.evaluate("location.hash").startswith(f"#case={CASES[0].name}&")
+    review.press("a")
+    review.ready(CASES[1].name)
+    review.complaints.clear()  # the browser's own line about the case that is not there
+
+
 def test_reject_needs_a_reason_and_is_taken_back(review):
     review.press("x")
     review.page.wait_for_selector("#reject[open]")

@@ -92,6 +92,19 @@ def test_labels_are_saved_judged_and_taken_back(client: Client, out) -> None:
     assert client.store.verify() == ()
 
 
+def test_labels_saved_after_a_verdict_open_the_case_again(client: Client) -> None:
+    assert client.judge(CASE, kind="accept", revision=0).json()["state"] == "accepted"
+    assert client.draw(CASE, (1, 1, 1), 1).status_code == 200
+    found = client.get("worklist").json()
+    assert (found["judged"], found["cases"][0]["state"]) == (0, "open, labels changed")
+    assert client.judge(CASE, kind="accept", revision=1).json()["state"] == "accepted"
+
+
+def test_what_is_not_there_is_not_taken_for_the_newest(client: Client) -> None:
+    assert client.get(f"case/{CASE}/labels?of=modle").status_code == 422
+    assert client.get(f"case/{CASE}/instances?of=A").status_code == 422
+
+
 def test_a_second_window_is_told_and_nothing_is_merged(client: Client) -> None:
     assert client.draw(CASE, (1, 1, 1), 1).status_code == 200
     refused = client.draw(CASE, (2, 2, 2), 1, revision=0)

@@ -15,6 +15,7 @@ from medseg.errors import GeometryMismatch, InputError
 from medseg.review.server.byte_range import NotThere, asked_range
 from medseg.review.server.transport import pack, pack_image, unpack
 from medseg.types import Geometry
+from medseg.types.axis_order import nearest_ras
 
 SHAPE = (5, 4, 3)
 ORDERS = [
@@ -70,6 +71,7 @@ def test_a_color_image_is_shown_as_the_mean_of_its_colors() -> None:
 
 
 GRID = Geometry(OBLIQUE, SHAPE)
+GRID_ORDER = nearest_ras(GRID)
 
 
 def image(array=None, affine=None) -> bytes:
@@ -86,6 +88,15 @@ def test_ids_of_objects_come_as_a_second_volume() -> None:
     assert drawn.labels.max() == 300
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_whole_numbers_in_a_file_of_floats_are_labels(dtype) -> None:
+    array = np.zeros(SHAPE, dtype).transpose(GRID_ORDER.permutation)
+    array[1, 1, 1], array[0, 0, 1] = 65535, 300
+    drawn = unpack(image(array), GRID)
+    assert drawn.labels.dtype == np.uint16
+    assert np.array_equal(GRID_ORDER.apply(drawn.labels), array)
+
+
 def moved() -> np.ndarray:
     affine = OBLIQUE.copy()
     affine[0, 3] += 1
@@ -94,7 +105,7 @@ def moved() -> np.ndarray:
 
 def swapped() -> bytes:
     file = bytearray(image())
-    file[70:72] = (16).to_bytes(2, "little")  # as if it were float32
+    file[70:72] = (32).to_bytes(2, "little")  # as if it were complex
     return bytes(file)
 
 
