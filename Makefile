@@ -37,7 +37,7 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-coverage: setup  ## the fast tests, with the share of lines they run; fails below the floor in pyproject.toml
+coverage: setup  ## the fast tests, with the fraction of lines they run; fails below the floor in pyproject.toml
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-report=xml
 
 test-slow: setup

@@ -6,7 +6,7 @@
 
 Each side runs in a process of its own on the same file, one after the other, with the same network (one convolution of
 one voxel, so that everything but the network is measured). Prints CPU time, wall time, the peak of resident memory and
-the share of voxels on which the two agree. With --repeats the two take turns, and of each its fastest run counts:
+the fraction of voxels on which the two agree. With --repeats the two take turns, and of each its fastest run counts:
 memory that the machine has not touched for a while can take seconds, on both sides.
 """
 
@@ -182,7 +182,7 @@ def measure(side: str, scan: Path, out: Path, classes: int) -> dict[str, float]:
 
 
 def compare(slices: int, classes: int, sides: Sequence[str], scans: Path, repeats: int = 1) -> dict[str, Any]:
-    """Measure the sides on one scan, and the share of voxels they agree on."""
+    """Measure the sides on one scan, and the fraction of voxels they agree on."""
     scan = scans / f"scan-{slices}.nii.gz"
     if not scan.exists():
         # In a process of its own, so that this one stays small.

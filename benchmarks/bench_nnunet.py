@@ -63,19 +63,21 @@ def measure(command: Sequence[str], environment: dict[str, str]) -> dict[str, fl
 
 
 def agreement(ours: Path, theirs: Path) -> float:
-    """Smallest share of voxels on which a case's labels agree."""
+    """Smallest fraction of voxels on which a case's labels agree."""
     import nibabel as nib
     import numpy as np
 
-    shares = []
+    fractions = []
     for path in sorted(theirs.glob("*.nii.gz")):
         other = ours / path.name.removesuffix(".nii.gz") / "labels.nii.gz"
         # nnU-Net calls a case what is left of its file without the channel; medseg keeps the file's name.
         other = other if other.is_file() else ours / f"{path.name.removesuffix('.nii.gz')}_0000" / "labels.nii.gz"
-        shares.append(float(np.mean(np.asanyarray(nib.load(path).dataobj) == np.asanyarray(nib.load(other).dataobj))))
-    if not shares:
+        fractions.append(
+            float(np.mean(np.asanyarray(nib.load(path).dataobj) == np.asanyarray(nib.load(other).dataobj)))
+        )
+    if not fractions:
         raise SystemExit("nnU-Net wrote nothing")
-    return min(shares)
+    return min(fractions)
 
 
 def _lay_out_first_cases(dataset: Path, scans: Sequence[Path], folder: Path) -> None:

@@ -195,7 +195,7 @@ def page(
     for mine, name in pairs:
         for metric in ("pq", "ap@0.5", "mean pq"):
             middle, low, high = difference(counts[mine], counts[name], metric)
-            said = "better" if low > 0 else "worse" if high < 0 else "cannot be told apart"
+            said = "better" if low > 0 else "worse" if high < 0 else "cannot be distinguished"
             margins.append(
                 f"| {NAMES[mine]} | {NAMES[name]} | {metric} | {middle:+.3f} | {low:+.3f} to {high:+.3f} | {said} |"
             )

@@ -3,7 +3,7 @@
     python benchmarks/bench_sarcoma.py ../shared/data/sarcoma/dicom --work runs/sarcoma
 
 Both learn from the DICOM series and the RTSTRUCT drawn on the CT, on the same folds, for the same number of steps, with
-the same seed; each patient is measured by a model that has not seen them. Stopped, the same command goes on.
+the same seed; each patient is measured by a model that has not seen them. Stopped, the same command resumes.
 """
 
 from __future__ import annotations

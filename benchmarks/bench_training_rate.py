@@ -1,4 +1,4 @@
-"""Training steps a second and share of the time spent waiting for data, beside nnU-Net's.
+"""Training steps a second and fraction of the time spent waiting for data, beside nnU-Net's.
 
     python benchmarks/bench_training_rate.py DATASET --nnunet VENV/bin/python --work FOLDER [--steps 20]
 

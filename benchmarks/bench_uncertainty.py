@@ -43,7 +43,7 @@ def dice(found, reference, value):
     return 2 * np.sum(ours & theirs) / max(1, ours.sum() + theirs.sum())
 
 
-def spoilt(scan, how, rng):
+def degraded(scan, how, rng):
     array = scan.array.astype(np.float32)
     if how == "noise":
         array = array + rng.normal(0, 1.0 * array.std(), array.shape).astype(np.float32)
@@ -69,7 +69,7 @@ def main() -> None:
         scan = read_scan(options.dataset / "imagesTr" / f"{case}.nii.gz")
         reference = read_labels(options.dataset / "labelsTr" / f"{case}.nii.gz").array
         for how, found in rows.items():
-            shown = spoilt(scan, how, rng)
+            shown = degraded(scan, how, rng)
             begun = time.process_time()
             prediction = predictor.segment(shown)
             total += time.process_time() - begun

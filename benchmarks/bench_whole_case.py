@@ -8,7 +8,7 @@ process of its own, one after the other, start-up included, so many times over a
 run counts, because memory that the machine has not touched for a while can take seconds. The network is exported and
 quantized before; the time that takes is given apart. As in `medseg predict`, the model is loaded while the scan is
 read. Random weights say nothing about Dice, so the precision is chosen here and not by a card. They also leave nearly
-every voxel undecided, which is more work than a trained network makes.
+every voxel uncertain, which is more work than a trained network makes.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python benchmarks/figures_architectures.py [--seconds 20]
 
 Everything is made here: tissue of cells drawn from seeds, networks trained on it by `medseg.bench.architectures` for so
-many seconds each, and operations counted by PyTorch. Pictures go to docs/pictures.
+many seconds each, and operations counted by PyTorch. Figures go to docs/images.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from medseg.post.panoptic import panoptic
 from medseg.types import Geometry, LabelMap
 from medseg.types.labels import LabelClass, LabelTable
 
-PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
+FIGURES = Path(__file__).resolve().parent.parent / "docs" / "images"
 SIZE = 128
 WALL, NUCLEUS = 1, 2
 COLORS = np.array([[245, 245, 245], [0, 114, 178], [230, 159, 0]], np.uint8)
 
 
 def tissue(seed: int) -> tuple[Any, Any]:
-    """A picture of cells with dark walls and dim nuclei, uint8, and its classes: wall 1, nucleus 2."""
+    """A 2D image of cells with dark walls and dim nuclei, uint8, and its classes: wall 1, nucleus 2."""
     random = np.random.default_rng(seed)
     seeds = random.uniform(-10, SIZE + 10, (34, 2))
     x, y = np.meshgrid(np.arange(SIZE), np.arange(SIZE), indexing="ij")
@@ -61,7 +61,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seconds", type=float, default=20.0)
     given = arguments.parse_args()
-    PICTURES.mkdir(parents=True, exist_ok=True)
+    FIGURES.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     draw_boards()
     draw_windows()
@@ -126,7 +126,7 @@ def draw_windows() -> None:
 
 
 def draw_views() -> None:
-    """Which pixels the score of one depends on: the gradient's size, untrained, over random pictures."""
+    """Which pixels the score of one depends on: the gradient's size, untrained, over random images."""
     full = {"features": [16] * 6}
     nets = [
         ("six convolutions", "fcn_full_resolution", full),
@@ -156,7 +156,7 @@ def draw_views() -> None:
 
 def draw_objects() -> None:
     """Semantic, instance and panoptic, from one label map."""
-    picture, classes = tissue(100)
+    image, classes = tissue(100)
     table = LabelTable((LabelClass(WALL, "wall"), LabelClass(NUCLEUS, "nucleus", is_thing=True)))
     labels = LabelMap(classes[..., None], Geometry(np.eye(4), (SIZE, SIZE, 1)), table)
     objects = components(labels, classes=[NUCLEUS], connectivity=8)
@@ -164,7 +164,7 @@ def draw_objects() -> None:
     things = [row for row in merged.rows if row.is_thing]
     print(f"panoptic: {len(things)} nuclei, {len(merged.rows) - len(things)} stuff")
     shown = [
-        ("scan", picture),
+        ("scan", image),
         ("semantic: a class a pixel", COLORS[classes]),
         ("instance: an id a nucleus", scattered(objects.ids[..., 0])),
         ("panoptic: ids, and the wall", scattered(merged.ids[..., 0], {r.id for r in merged.rows if not r.is_thing})),
@@ -175,7 +175,7 @@ def draw_objects() -> None:
 
 
 def draw_architectures(seconds: float) -> None:
-    """Train architectures on tissue for the same time and show what each makes of a picture none has seen."""
+    """Train architectures on tissue for the same time and show what each makes of an image none has seen."""
     architectures = {
         "windows-convolved": ("sliding_window_classifier", {"features": [8, 16], "hidden": 32, "mode": "dilated"}),
         "full-resolution": ("fcn_full_resolution", {"features": [12] * 6}),
@@ -213,8 +213,8 @@ def draw_architectures(seconds: float) -> None:
         for part in ("image", "label"):
             (folder / "tissue" / part).mkdir(parents=True)
         for number in range(24):
-            picture, classes = tissue(number)
-            Image.fromarray(picture).save(folder / "tissue" / "image" / f"{number:02}.png")
+            image, classes = tissue(number)
+            Image.fromarray(image).save(folder / "tissue" / "image" / f"{number:02}.png")
             Image.fromarray(classes).save(folder / "tissue" / "label" / f"{number:02}.png")
         (folder / "architectures.yaml").write_text(yaml.safe_dump(values))
         data = read_dataset(folder / "tissue")
@@ -252,15 +252,15 @@ def scattered(ids: Any, stuff: set[int] | None = None) -> Any:
 
 
 def show(axes: Any, shown: list[tuple[str, Any]]) -> None:
-    for axis, (title, picture) in zip(axes, shown, strict=True):
-        axis.imshow(picture, cmap="gray", interpolation="nearest")
+    for axis, (title, shown_image) in zip(axes, shown, strict=True):
+        axis.imshow(shown_image, cmap="gray", interpolation="nearest")
         axis.set_title(title, fontsize=9)
         axis.set_xticks([])
         axis.set_yticks([])
 
 
 def save(figure: Figure, name: str) -> None:
-    figure.savefig(PICTURES / name, dpi=110, metadata={"Software": None})
+    figure.savefig(FIGURES / name, dpi=110, metadata={"Software": None})
 
 
 if __name__ == "__main__":

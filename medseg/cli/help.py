@@ -148,7 +148,7 @@ def _sentences(param: Any, ctx: Any) -> str:
     if param.required:
         return f"{param.help} Required."
     default = param.get_default(ctx, call=False)
-    if default is None or isinstance(default, bool) or not param.show_default:
+    if default in (None, "") or isinstance(default, bool) or not param.show_default:
         return str(param.help)
     return f"{param.help} Default: {default}."
 

@@ -17,6 +17,7 @@ from medseg.cli.review_status import status
 from medseg.cli.review_verify import verify
 from medseg.cli.verb import print_json, verb
 from medseg.config.bounds import AtLeast1, Duration
+from medseg.errors import did_you_mean
 
 # What `medseg review DIR` runs. A folder of any name may be given, this one too: see `ReviewGroup`.
 BROWSER = "results"
@@ -34,7 +35,7 @@ class ReviewGroup(VerbGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the verb of the page before a folder."""
         first = next((at for at, word in enumerate(args) if word not in BEFORE_THE_VERB), None)
-        if first is not None and not self._is_verb(args[first], args[first + 1 :]):
+        if first is not None and not self._means_a_verb(args[first], args[first + 1 :]):
             args = [*args[:first], BROWSER, *args[first:]]
         return super().parse_args(ctx, args)
 
@@ -43,6 +44,13 @@ class ReviewGroup(VerbGroup):
         if word == BROWSER:
             return bool(rest) and not rest[0].startswith("-")
         return word in self.commands or word in ("-h", "--help")
+
+    def _means_a_verb(self, word: str, rest: list[str]) -> bool:
+        """Whether a first word is a verb, or no folder and nearly a verb, to be refused with the one that was meant."""
+        if self._is_verb(word, rest):
+            return True
+        verbs = [name for name in self.commands if name != BROWSER]
+        return not word.startswith("-") and not Path(word).exists() and bool(did_you_mean(word, verbs))
 
 
 group_class = ReviewGroup

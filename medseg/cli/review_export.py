@@ -73,13 +73,14 @@ def export(
         from medseg.review.dataset_export import export_dataset
 
         data = export_dataset(folder, out, unchanged=unchanged, reviewer=reviewer, model=model, scans=scans or ())
-        log.info("%d cases are in the dataset, %d are not.", len(data.rows), len(data.left) + len(data.failed))
+        counts = len(data.rows), len(data.skipped), len(data.failed)
+        log.info("Cases in the dataset: %d; skipped: %d; failed: %d.", *counts)
         if json:
             print_json(
                 {
                     "dataset": data.folder,
                     "cases": [vars(row) for row in data.rows],
-                    "left": data.left,
+                    "skipped": data.skipped,
                     "failed": data.failed,
                 }
             )
@@ -93,7 +94,7 @@ def export(
     )
     if json:
         files = {case: [str(path) for path in paths] for case, paths in done.files.items()}
-        print_json({"files": files, "left": done.left, "failed": done.failed})
+        print_json({"files": files, "skipped": done.skipped, "failed": done.failed})
     else:
         for paths in done.files.values():
             for path in paths:

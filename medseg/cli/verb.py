@@ -18,7 +18,7 @@ from medseg.errors import Interrupted, MedsegError
 from medseg.harmless import one_line
 
 if TYPE_CHECKING:
-    from medseg.types.run import BatchResult
+    from medseg.types.run import BatchResult, CaseOutcome
 
 
 # Group of `medseg --help` -> verb -> module of medseg.cli that holds a function of the same name, or a Typer called
@@ -34,7 +34,7 @@ VERBS: dict[str, dict[str, str]] = {
 
 # Verbs that leave their log in the output folder. Those that work through a batch of cases do so themselves, and so
 # does `deidentify`, whose log names no file, because that may name a patient.
-LOGGED = ("architectures", "audit", "compare", "evaluate", "export", "inspect", "pull", "train")
+LOGGED = ("agreement", "architectures", "audit", "compare", "evaluate", "export", "inspect", "pull", "train")
 
 # What holds the place to write to, by the name of the parameter, and what a user types.
 OUTPUTS = {"out": "--out", "destination": "DEST", "new_dataset": "--dataset", "work": "--work"}
@@ -144,6 +144,12 @@ def print_json(content: Any) -> None:
     sys.stdout.write(json.dumps(content, indent=2, default=str) + "\n")
 
 
+def _as_in_its_record(outcome: CaseOutcome) -> dict[str, Any]:
+    """A case as JSON, its volumes by class, as in its status.json."""
+    volumes = None if outcome.volumes is None else outcome.volumes.to_json()
+    return asdict(outcome) | {"state": outcome.written_state, "volumes": volumes}
+
+
 def print_result(result: BatchResult, *, json: bool, dry_run: bool = False) -> None:
     """Print how each case of a run ended on stdout, and say on stderr where to look.
 
@@ -154,7 +160,7 @@ def print_result(result: BatchResult, *, json: bool, dry_run: bool = False) -> N
             {
                 "out": result.out,
                 "exit_code": result.exit_code,
-                "cases": [asdict(outcome) | {"state": outcome.written_state} for outcome in result.outcomes],
+                "cases": [_as_in_its_record(outcome) for outcome in result.outcomes],
                 "skipped": [{"file": item.path, "reason": item.reason, "fix": item.fix} for item in result.skipped],
             }
         )

@@ -59,7 +59,7 @@ def plain_agreement(found: Agreement) -> str:
     """Return the pairs of readers as text for a terminal: mean Dice and volume bias by class, and kappa."""
     lines = []
     for pair in found.summary["pairs"]:
-        lines.append(f"{pair['first']} and {pair['second']}, {pair['cases']} cases with labels of both")
+        lines.append(f"{pair['first']} and {pair['second']}; cases with labels of both: {pair['cases']}")
         for name, figures in pair["classes"].items():
             dice, volume = figures["dice"], pair["volumes"][name]
             lines.append(

@@ -83,7 +83,8 @@ def crop_scan(scan: Scan, around: tuple[float, float, float], extent: tuple[floa
     if (middle < -0.5).any() or (middle > np.array(scan.geometry.shape) - 0.5).any():
         low, high = _world_range(scan.geometry)
         raise UsageError(
-            f"the point {_point(around)} lies outside the scan, which covers {_point(low)} to {_point(high)}, mm RAS+",
+            f"this point lies outside the scan, which covers {_point(low)} to {_point(high)}, mm RAS+",
+            where=f"--around {_point(around)}",
             fix="Give a point inside, as a viewer shows it in RAS; LPS has the first two signs exchanged.",
         )
     # Of each axis of the scan, the size along the axis of the world that it lies nearest to.

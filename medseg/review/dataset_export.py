@@ -62,7 +62,7 @@ class ExportedDataset:
 
     folder: Path
     rows: tuple[DatasetRow, ...]
-    left: Mapping[str, str]  # cases that have nothing to teach, and why
+    skipped: Mapping[str, str]  # cases that have nothing to teach, and why
     failed: Mapping[str, str]
 
     def __repr__(self) -> str:
@@ -123,7 +123,7 @@ def export_dataset(
     place = output_folder(out)
     if model is not None:
         resolve_model(model)  # that there is one is known before any review is read
-    left: dict[str, str] = {}
+    skipped: dict[str, str] = {}
     failed: dict[str, str] = {}
     written: list[_Written] = []
     with open_store(Path(folder), scans=[Path(path) for path in listed(scans)]) as store:
@@ -131,9 +131,9 @@ def export_dataset(
         _make_room(place)
         sources = read_sources(store.results.folder)
         for case_id, case in store.all_cases(reviewer).items():
-            why = _why_left(case, unchanged=unchanged)
+            why = _why_skipped(case, unchanged=unchanged)
             if why is not None:
-                left[case_id] = why
+                skipped[case_id] = why
                 continue
             try:
                 one = _write(store, case, stem(Path(sources.get(case_id, CaseSource()).path).name), place, written)
@@ -145,7 +145,7 @@ def export_dataset(
     rows = _split(written, package.card.training.held_out)
     if rows:
         _describe(place, rows, written, package)
-    return ExportedDataset(place, rows, left, failed)
+    return ExportedDataset(place, rows, skipped, failed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +197,7 @@ def _make_room(place: Path) -> None:
     write_text(place / RECORD, "")
 
 
-def _why_left(case: ReviewCase, *, unchanged: bool) -> str | None:
+def _why_skipped(case: ReviewCase, *, unchanged: bool) -> str | None:
     verdict = verdict_of(case)
     if case.model_sha256 is None:
         return "its results are gone"

@@ -36,10 +36,10 @@ class ExportedResults:
 
     files: dict[str, tuple[Path, ...]]
     failed: dict[str, str]
-    left: dict[str, str]  # cases that no person accepted, and the state each is in
+    skipped: dict[str, str]  # cases that no person accepted, and the state each is in
 
     def __repr__(self) -> str:
-        counts = f"{len(self.files)} cases written, {len(self.failed)} failed, {len(self.left)} not accepted"
+        counts = f"{len(self.files)} cases written, {len(self.failed)} failed, {len(self.skipped)} not accepted"
         return f"ExportedResults({counts})"
 
     @property
@@ -103,20 +103,20 @@ def export_results(
         raise UsageError("--format: no format was named", fix=f"Choose among {', '.join(WRITERS)}.")
     files: dict[str, tuple[Path, ...]] = {}
     failed: dict[str, str] = {}
-    left: dict[str, str] = {}
+    skipped: dict[str, str] = {}
     with open_store(Path(folder), scans=[Path(path) for path in listed(scans)]) as store:
         maker = made_by(store.results.folder, model)
         for case_id in store.cases():
             state = store.case(case_id, reviewer).state
             if state != "accepted":
-                left[case_id] = state
+                skipped[case_id] = state
                 continue
             try:
                 files[case_id] = _write(store, case_id, place / case_id, formats, reviewer, organization, maker)
             except MedsegError as error:
                 failed[case_id] = str(error)
                 log.error("%s: %s", case_id, error)
-    return ExportedResults(files, failed, left)
+    return ExportedResults(files, failed, skipped)
 
 
 def _write(

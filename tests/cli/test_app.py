@@ -14,7 +14,7 @@ from tiny_dataset import write_msd
 from medseg.cli.app import run
 from medseg.cli.command import app
 from medseg.cli.options import GROUPS
-from medseg.cli.verb import OUTPUTS, State, state
+from medseg.cli.verb import LOGGED, OUTPUTS, State, state
 from medseg.config.bounds import LABEL_FORMATS
 from medseg.config.bounds import METRICS as SHOWN_METRICS
 from medseg.errors import Interrupted
@@ -57,6 +57,7 @@ def test_help_has_an_example_groups_and_whole_sentences(verb, capsys):
         assert closed or param.metavar or param.type_descriptor.is_choice, f"{param.name} needs a metavar"
         for bound in (param.min, param.max):
             assert bound is None or f"{bound:g}" in param.help, f"{param.help} does not say {bound:g}"
+        assert param.default != "" or "Default: ." not in text
     # No names of Python's types, no ranges and no defaults in the words of the library.
     assert not re.search(r"<(?!case|series|instance)|\[(default|required)|\brange\b|\d<=x", text)
 
@@ -168,6 +169,8 @@ PREDICT = ["predict", ".", "-m", "hippocampus", "-o", "never-made"]
             "--move-port a: this is not an address to receive at",
         ),
         (["inspect", ".", "--jsn"], "there is no option --jsn. Did you mean '--json'?"),
+        (["review", "agrement", "x"], "there is no verb 'agrement'. Did you mean 'agreement'?"),
+        (["review", "nowhere"], "DIR nowhere: there is no such file or folder"),
         (["inspect", "nowhere"], "INPUT nowhere: there is no such file or folder"),
         (["convert", ".", "--out", "x", "--format", "dcm"], "--format dcm: must be one of nifti, nrrd, mha"),
         (["models", "verify", "hippocampus", "--device", "gpu"], "--device gpu: must be auto, cpu, cuda or cuda:N"),
@@ -347,6 +350,20 @@ def test_the_log_is_kept_with_the_output_and_no_folder_is_left_by_a_wrong_option
     given = [str(tmp_path / "in"), str(tmp_path / "in"), "--out", str(tmp_path / "measured")]
     assert run(["evaluate", *given, "--set", "worst=-1"]) == 2
     assert not (tmp_path / "measured").exists()
+
+
+def test_every_verb_with_an_output_folder_leaves_its_log_there():
+    """By the frame of every verb, or by itself; an output that is a model package holds nothing else."""
+    by_themselves = {"demo", "predict", "run", "convert", "deidentify"}
+    packages = {"models import", "models optimize"}
+    folders = {
+        name: command.callback.__name__
+        for name, command in VERBS.items()
+        if any(param.name == "out" and param.metavar == "DIR" for param in command.params)
+    }
+    assert "agreement" in folders.values()
+    logged = {name for name, function in folders.items() if function in LOGGED}
+    assert set(folders) - logged == by_themselves | packages
 
 
 def test_every_verb_is_in_the_docs():

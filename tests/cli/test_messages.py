@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nibabel as nib
@@ -21,7 +22,7 @@ from medseg.evaluation.options import EvaluateOptions
 from medseg.infer.mirroring import mirror_axes
 from medseg.models.package import load_package
 from medseg.training.config import TrainConfig
-from medseg.types.run import BatchResult, CaseOutcome
+from medseg.types.run import BatchResult, CaseOutcome, ClassVolume, Volumes
 
 SCAN = np.arange(512, dtype=np.int16).reshape(8, 8, 8)
 
@@ -142,6 +143,13 @@ def test_a_done_case_of_an_earlier_run_is_done(tmp_path: Path, capsys: pytest.Ca
     assert capsys.readouterr().out.startswith("a\tdone (unchanged)\t")
     print_result(result, json=True)
     assert '"state": "done"' in capsys.readouterr().out
+
+
+def test_the_volumes_of_a_case_are_those_of_its_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    volumes = Volumes((ClassVolume("liver", 3, 0.024),))
+    print_result(BatchResult(tmp_path, (CaseOutcome("a", "done", "a.nii.gz", tmp_path, volumes=volumes),)), json=True)
+    (case,) = json.loads(capsys.readouterr().out)["cases"]
+    assert case["volumes"] == {"liver": {"voxels": 3, "volume_ml": 0.024}}
 
 
 def test_a_withheld_case_shows_why_and_is_counted(

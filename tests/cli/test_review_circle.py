@@ -27,7 +27,7 @@ def test_two_readers_from_files_to_agreement(tmp_path, capsys):
         lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
         assert [line[1:4] for line in lines] == [["imported", f"scan_{n}", "name"] for n in range(3)]
     assert run(["review", "agreement", str(out), "-o", str(tmp_path / "to"), "--n-bootstrap", "100"]) == 0
-    assert "Ada and Bob, 3 cases with labels of both" in capsys.readouterr().out
+    assert "Ada and Bob; cases with labels of both: 3" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "to").iterdir()} >= {
         "agreement.csv", "volumes.csv", "summary.json", "report.html", "adjudication.csv",
     }  # fmt: skip

@@ -68,7 +68,7 @@ def out(tmp_path):
 def test_only_accepted_corrections_are_part_of_it(out, tmp_path):
     done = export_dataset(out, tmp_path / "data")
     assert [row.case_id for row in done.rows] == ["scan_0", "scan_4"]
-    assert done.left == {"scan_1": "accepted as the model made it", "scan_2": "rejected", "scan_3": "open"}
+    assert done.skipped == {"scan_1": "accepted as the model made it", "scan_2": "rejected", "scan_3": "open"}
     assert done.exit_code == 0
     data = read_dataset(tmp_path / "data")
     assert [case.case_id for case in data.labeled] == ["scan_0", "scan_4"]
@@ -171,7 +171,7 @@ def test_nothing_to_export_is_exit_code_4(tmp_path):
     out = make_results(tmp_path, 1)
     judge(out, "scan_0", change=False)
     done = export_dataset(out, tmp_path / "data")
-    assert (done.exit_code, len(done.left)) == (4, 1)
+    assert (done.exit_code, len(done.skipped)) == (4, 1)
     assert not (tmp_path / "data/dataset.yaml").exists()
 
 

@@ -173,7 +173,7 @@ def test_only_accepted_cases_are_written(reviewed, tmp_path):
     out, case = reviewed
     judge(out, case, kind="reject")
     done = export_results(out, tmp_path / "to", format="dicom-seg")
-    assert (done.exit_code, done.left) == (4, {case: "rejected"})
+    assert (done.exit_code, done.skipped) == (4, {case: "rejected"})
     assert not (tmp_path / "to" / case).exists()
 
 

@@ -58,7 +58,7 @@ export async function describe(id, ahead = false) {
     axes: one.axes,
     flipped: one.flipped,
     modality: one.modality,
-    is2d: Boolean(one.is_2d), // an image without a patient around it: no letters, no milliliters
+    is2d: Boolean(one.is_2d), // an image without a patient around it: no letters, no mL
     voxelMl: one.is_2d ? null : one.voxel_ml,
     hasObjects: Boolean(one.instances?.length),
     things: new Set((one.instances ?? []).filter((object) => object.is_thing).map((object) => object.class_value)),

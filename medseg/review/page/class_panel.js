@@ -67,7 +67,7 @@ const write = (cell, text) => {
   if (cell.textContent !== text) cell.textContent = text
 }
 
-/** Milliliters with three digits; voxels where the size of one is not known. */
+/** mL with three digits; voxels where the size of one is not known. */
 export function format(voxels, ml, unit = ml ? ' ml' : ' vx') {
   if (!ml) return voxels + unit
   const value = voxels * ml
