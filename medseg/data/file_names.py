@@ -18,12 +18,13 @@ LABEL = {
     "label", "labels", "labeled", "lbl", "lbls", "mask", "masks", "seg", "segs", "segmentation",
     "segmentations", "dseg", "gt", "gts", "groundtruth", "truth", "annotation", "annotations", "anno", "annot",
     "manual", "contour", "contours", "delineation", "ho", "consensus", "roi", "rois", "aseg", "segm", "segmented",
-    "instances", "gold",
+    "instances", "gold", "maske", "masken", "segmentierung", "segmentierungen", "masque", "masques", "mascara",
+    "mascaras", "maschera", "maschere",
 }  # fmt: skip
 IMAGE = {
     "image", "images", "img", "imgs", "im", "imgaes", "scan", "scans", "volume", "volumes", "vol", "vols", "original",
     "originals", "orig", "raw", "input", "inputs", "photo", "photos", "imaging", "cxr", "dicom",
-    "patient", "patients",
+    "patient", "patients", "bild", "bilder", "aufnahme", "aufnahmen", "imagen", "imagenes", "immagine", "immagini",
 }  # fmt: skip
 # Of these, a number belongs to whose it is: `patient001`, where `img0001` is image 0001.
 COUNTED = {"patient", "patients", "scan", "scans"}
@@ -42,6 +43,8 @@ PLAIN = {
     "set", "sets", "cases", "stage", "phase", "part", "task", "files", "png", "nii", "nifti", "jpg", "tif", "tiff",
     "of", "and", "the", "folder",
 }  # fmt: skip
+# Folders of BIDS for a kind of scan, where a folder above them is a subject's.
+OF_BIDS = {"dwi", "perf", "func", "fmap", "swi", "ct", "pet"}
 # Masks of where there is an image at all.
 OUTSIDE = re.compile(r"brain[-_ ]?mask|fov|field[-_ ]?of[-_ ]?view|skull|brain[-_ ]?extraction", re.IGNORECASE)
 WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_A-Za-z]+")
@@ -103,6 +106,7 @@ def _named(unit: Unit, siblings: dict[tuple[str, ...], set[str]], both: set[tupl
         is_plain = all(
             w in SPLIT or w in PLAIN or w in IMAGE or w in LABEL or w in BESIDE or w.isdigit() for w in found
         )
+        is_plain |= folder in OF_BIDS and any(above.startswith("sub-") for above in unit.folders[:depth])
         has_letters = any(not w.isdigit() for w in found)
         if _is_label(found) and unit.folders[: depth + 1] in both:
             context.append(folder)
@@ -153,6 +157,8 @@ def _chunks(
     role: Literal["image", "label"] | None = None
     split: Literal["train", "validation", "test"] | None = None
     chunks = [chunk for chunk in re.split(r"[_\-. ]+", name) if chunk]
+    if chunks[1:] and chunks[-1] == "msk":  # at the end and small: MSK at the start is a clinic
+        chunks[-1] = "mask"
     has_label = any(_is_label(words(chunk)) or GLUED.fullmatch(chunk) for chunk in chunks)
     for chunk in chunks:
         found = words(chunk)
@@ -170,6 +176,9 @@ def _chunks(
         elif len(letters) == 1 and letters[0] in SPLIT and len(letters[0]) > 2:
             split = SPLIT[letters[0]]
             held += digits
+        elif len(letters) == 2 and letters[0] in SPLIT and len(letters[0]) > 2 and len(letters[1]) == 1:
+            split = SPLIT[letters[0]]  # one of several: `testA`, `testB`
+            key.append(chunk)
         else:
             key.append(chunk)
     if not key and held:

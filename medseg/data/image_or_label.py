@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from medseg.data.dataset import ArrayKeys
-from medseg.data.file_names import Named, words
+from medseg.data.file_names import MOST_ROLES, Named, words
 from medseg.data.file_units import Unit
 from medseg.data.looks_like_labels import looks_like_labels
 from medseg.data.reference_files import read_array_scan
@@ -60,13 +60,19 @@ def _is_called(info: ArrayInfo, known: set[str]) -> bool:
 def roles_by_voxels(named: Sequence[Named]) -> list[Named]:
     """Names with the role of labels given to groups of files whose voxels look like labels.
 
-    A group is what has one name in many folders, or one ending behind many keys.
+    A group is a folder where a few folders hold files of the same names, what has one name in many folders, or one
+    ending behind many keys.
     """
     groups: dict[str, list[Named]] = defaultdict(list)
+    folders: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for one in named:
+        folders[one.context].add(one.key)
+    shared = set.intersection(*folders.values()) if folders else set()
+    beside = 1 < len(folders) <= MOST_ROLES and len(shared) > len(folders)  # those of patients hold few, alike
     keys = {(one.context, one.key) for one in named}
     for one in named:
         if one.context:
-            groups[one.key].append(one)
+            groups["/".join(one.context) if beside else one.key].append(one)
             continue
         parts = one.key.split("_")
         starts = ("_".join(parts[:n]) for n in range(len(parts) - 1, 0, -1))

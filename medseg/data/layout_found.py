@@ -14,7 +14,7 @@ from typing import Literal
 
 from medseg.data.dataset import Dataset
 from medseg.data.description import ClassRow, DatasetDescription
-from medseg.data.file_names import Named, name_units
+from medseg.data.file_names import Named, name_units, words
 from medseg.data.file_pairs import FoundCase, Pairs, pair
 from medseg.data.file_units import list_units
 from medseg.data.image_or_label import array_keys, roles_by_voxels
@@ -26,6 +26,13 @@ from medseg.io.files.case_id import safe, unique
 
 # A channel that fewer of the cases have is none, but a file beside the images.
 USUAL = 0.5
+# Words for what many patients have in common.
+NO_PATIENT = {
+    "benign", "malignant", "normal", "abnormal", "healthy", "diseased", "sick", "positive", "negative", "tumor",
+    "tumour", "cancer", "control", "controls", "glaucoma", "non", "no", "not", "hgg", "lgg", "covid", "pneumonia",
+    "tuberculosis", "tb", "grade", "class", "type", "subset", "fold", "batch", "site", "center", "centre", "hospital",
+    "clinic", "scanner", "vendor", "cohort", "group", "male", "female", "adult", "pediatric",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -132,7 +139,10 @@ def _unlabeled(pairs: Pairs, channels: Sequence[str]) -> list[FoundCase]:
     of_key = {case.key for case in pairs.cases}
     cases: dict[tuple[tuple[str, ...], str, str | None], FoundCase] = {}
     keys = {(case.context, case.key) for case in pairs.cases}
+    versions = {id(image) for image, _ in _other_versions(pairs)}
     for image in pairs.alone:
+        if id(image) in versions:
+            continue
         if channels != [""]:
             for channel in channels:
                 if image.key == channel or image.key.endswith(f"_{channel}"):
@@ -146,6 +156,17 @@ def _unlabeled(pairs: Pairs, channels: Sequence[str]) -> list[FoundCase]:
             continue
         cases.setdefault((image.context, image.key, image.split), FoundCase(image.context, image.key, {"": image}))
     return [case for case in cases.values() if len(case.images) == len(channels)]
+
+
+def _other_versions(pairs: Pairs) -> list[tuple[Named, Named]]:
+    """Images in folders inside a labeled case's that are called as one of its own, beside that one."""
+    own = {(case.context, image.key): image for case in pairs.cases for image in case.images.values() if case.context}
+    found = []
+    for image in pairs.alone:
+        above = (image.context[:depth] for depth in range(len(image.context) - 1, 0, -1))
+        if (taken := next((own[place, image.key] for place in above if (place, image.key) in own), None)) is not None:
+            found.append((image, taken))
+    return found
 
 
 def _starts(key: str) -> list[str]:
@@ -192,12 +213,18 @@ def _groups(cases: Sequence[FoundCase]) -> list[str]:
     subjects = [next((f for f in case.context if f.lower().startswith("sub-")), "") for case in cases]
     if all(subjects):
         return subjects if len(set(subjects)) < len(cases) else [""] * len(cases)
-    folders = ["/".join(case.context) for case in cases]
+    folders = ["" if _says_no_patient(case.context) else "/".join(case.context) for case in cases]
     shared = Counter(folders)
     if len(shared) == 1:
         return [""] * len(cases)
     # A folder of more than half of all cases is that of a scanner or a grade, not of a patient.
     return [f if 1 < shared[f] <= max(2, len(cases) // 2) else "" for f in folders]
+
+
+def _says_no_patient(context: Sequence[str]) -> bool:
+    """Whether the innermost folder is a diagnosis, a site or a part by its words: ``benign``, ``subset3``."""
+    letters = [word for word in words(context[-1]) if not word.isdigit()] if context else []
+    return bool(letters) and all(word in NO_PATIENT for word in letters)
 
 
 def _described(
@@ -255,6 +282,9 @@ def _told(
     if beside:
         lines.append(f"not read, as no label is theirs: {patterns(beside)}")
     ambiguous = variants.ambiguous
+    if versions := _other_versions(pairs):
+        others, taken = ([_relative(pair[which], path) for pair in versions] for which in (0, 1))
+        ambiguous += (f"images given twice, of which {patterns(taken)} are read, and not {patterns(others)}",)
     if pairs.lost:
         ambiguous += (f"labels that no image was found for: {patterns([_relative(one, path) for one in pairs.lost])}",)
     return tuple(lines), ambiguous

@@ -406,7 +406,8 @@ def glas(root: Path) -> Expected:
             cases[name if part != "train" else str(number)] = (
                 (f"{part}_{number}.bmp",), (f"{part}_{number}_anno.bmp",)
             )  # fmt: skip
-    return Expected(cases, ("red", "green", "blue"), dimensions=2)
+    splits = {"1": "train", "2": "train", "testA_1": "test", "testA_2": "test"}
+    return Expected(cases, ("red", "green", "blue"), splits=splits, dimensions=2)
 
 
 def hrf(root: Path) -> Expected:
@@ -516,9 +517,69 @@ def camvid(root: Path) -> Expected:
     )
 
 
+def isles(root: Path) -> Expected:
+    cases = {}
+    for number in (1, 2, 3):
+        sub = f"sub-strokecase{number:04}"
+        folder = f"{sub}/ses-0001"
+        channels = tuple(f"rawdata/{folder}/dwi/{sub}_ses-0001_{name}.nii.gz" for name in ("adc", "dwi"))
+        label = f"derivatives/{folder}/{sub}_ses-0001_msk.nii.gz"
+        for k, file in enumerate(channels):
+            nifti(root / file, scan(number + 10 * k))
+        nifti(root / label, labels(number))
+        cases[f"{sub}_ses-0001_ses-0001"] = (channels, (label,))
+    return Expected(cases, ("adc", "dwi"))
+
+
+def white_matter(root: Path) -> Expected:
+    cases = {}
+    for site in ("Singapore", "Utrecht"):
+        for number in (1, 2):
+            folder = f"{site}/{number}"
+            for kind in ("orig", "pre"):
+                for k, name in enumerate(("FLAIR", "T1")):
+                    nifti(root / folder / kind / f"{name}.nii.gz", scan(number + 10 * k))
+            nifti(root / folder / "wmh.nii.gz", labels(number))
+            channels = tuple(f"{folder}/orig/{name}.nii.gz" for name in ("FLAIR", "T1"))
+            cases[f"{site}_{number}"] = (channels, (f"{folder}/wmh.nii.gz",))
+    return Expected(cases, ("flair", "t1"), ambiguous="images given twice")
+
+
+def diagnoses(root: Path) -> Expected:
+    cases = {}
+    for kind in ("benign", "malignant"):
+        for number in (1, 2, 3):
+            names = f"{kind}/{kind} ({number}).png", f"{kind}/{kind} ({number})_mask.png"
+            flat(root / names[0], photo(number)[..., 0])
+            flat(root / names[1], drawn(number))
+            cases[f"{kind}_{number}"] = ((names[0],), (names[1],))
+    return Expected(cases, classes=("class-255",), dimensions=2)
+
+
+def in_german(root: Path) -> Expected:
+    cases = {}
+    for number in (1, 2, 3):
+        names = f"Bilder/Fall{number}.nii.gz", f"Masken/Fall{number}.nii.gz"
+        nifti(root / names[0], scan(number))
+        nifti(root / names[1], labels(number))
+        cases[f"Fall{number}"] = ((names[0],), (names[1],))
+    return Expected(cases)
+
+
+def folders_without_words(root: Path) -> Expected:
+    cases = {}
+    for number in (1, 2, 3):
+        names = f"MR/p{number}.nii.gz", f"Prostata/p{number}.nii.gz"
+        nifti(root / names[0], scan(number))
+        nifti(root / names[1], labels(number))
+        cases[f"p{number}"] = ((names[0],), (names[1],))
+    return Expected(cases)
+
+
 LAYOUTS: tuple[Callable[[Path], Expected], ...] = (
     drive, chase, stare, isic, acdc, left_atrium_hdf5, left_atrium, ircadb, isbi_em, dsb2018, open_ms, gray_matter,
     lung_lobes, ivadomed, brats, brats_2023, totalsegmentator, btcv, btcv_raw, lits, kits, promise12, glas, hrf,
     montgomery, clinic_db, folders_of_parts, beside, folder_a_patient,
-    folders_with_words_for_labels, pancreas_ct, synapse_slices, camvid,
+    folders_with_words_for_labels, pancreas_ct, synapse_slices, camvid, isles, white_matter, diagnoses, in_german,
+    folders_without_words,
 )  # fmt: skip
