@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from medseg.data.audit_summary import Summary, summarize
-from medseg.data.class_findings import ambiguous_values, missing_classes, untrained_classes
+from medseg.data.class_findings import ambiguous_values, inverted_labels, missing_classes, untrained_classes
 from medseg.data.ct_findings import ct_findings
 from medseg.data.dataset import Dataset
 from medseg.data.examine import Examined
@@ -87,6 +87,7 @@ def audit(
         *_single_cases(data, examined),
         *_mixed_dimensions(examined),
         *ambiguous_values(data, examined),
+        *inverted_labels(examined),
         *ct_findings(data, examined),
         *missing_classes(data, examined),
         *partial_label_findings(data, examined),

@@ -35,6 +35,17 @@ def ambiguous_values(data: Dataset, examined: Sequence[Examined]) -> Iterator[Fi
         yield Finding("ambiguous-values", message, every[0], every[1:])
 
 
+def inverted_labels(examined: Sequence[Examined]) -> Iterator[Finding]:
+    """Labels in which a class frames the image and 0 lies inside, as in a mask that is white where nothing is."""
+    for name in dict.fromkeys(e.frame for e in examined if e.frame is not None):
+        framed = [e.case.case_id for e in examined if e.frame == name]
+        message = (
+            f"'{name}' lies along the edge of the image and 0 inside, in {len(framed)} of {len(examined)} cases: it "
+            "may be the background."
+        )
+        yield Finding("inverted-label", message, framed[0], tuple(framed[1:]))
+
+
 def missing_classes(data: Dataset, examined: Sequence[Examined]) -> Iterator[Finding]:
     """Classes that no label holds, and labels without a class that most others hold."""
     read = [e for e in examined if e.voxels is not None and any(e.voxels.values())]

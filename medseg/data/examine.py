@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +28,8 @@ Triple = tuple[float, float, float]
 Shape = tuple[int, int, int]
 # Foreground voxels looked at in each case, as in nnU-Net.
 VOXELS_A_CASE = 10_000
+# A class on so much of a label's edge frames it, as a background does.
+EDGE = 0.9
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Examined:
     - `clipped`: fraction of voxels at a channel's largest value, the largest over channels.
     - `contrast`: difference of medians inside the foreground and in a rim around it, in standard deviations of the
       scan; NaN where there is no foreground.
+    - `frame`: the class along nearly all of the label's edge, where 0 lies inside alone; None where it is not so.
     - `levels`: medians and air of each channel that may be CT; others are not looked at.
     - `moments`: place, spread and brightness of each class in the label, by name.
     """
@@ -74,6 +77,7 @@ class Examined:
     grid: Geometry | None = None
     reference_grid: Geometry | None = None
     moments: dict[str, Moments] | None = None
+    frame: str | None = None
     levels: tuple[Levels, ...] = ()
     notes: tuple[Trouble, ...] = ()
 
@@ -155,7 +159,7 @@ def _measure(
     ]
     constant_channels = tuple(k for k, channel in enumerate(flat) if channel.min() == channel.max())
     constant = len(constant_channels) == len(flat)
-    voxels = foreground = moments = None
+    voxels = foreground = moments = frame = None
     contrast = float("nan")
     if reference is not None:
         counts = np.bincount(reference.array.ravel(), minlength=max(data.parts) + 1)
@@ -165,6 +169,7 @@ def _measure(
         contrast = _contrast(array[0], inside, deviations[0])
         values = {c.name: data.reference_values(c.value) for c in data.table}
         spacing = order.select(scan.geometry.spacing)
+        frame = _frame(reference.array, {value: c.name for c in data.table for value in values[c.name]})
         moments = label_moments(order.apply(reference.array), order.apply(array), spacing, values)
     levels = tuple(
         levels_of(array[k], None if foreground is None else foreground[k])
@@ -192,6 +197,7 @@ def _measure(
         grid=scan.geometry,
         reference_grid=reference_grid,
         moments=moments,
+        frame=frame,
         levels=levels,
     )
 
@@ -215,6 +221,16 @@ def _thinned(values: npt.NDArray[Any], most: int) -> npt.NDArray[Any]:
     if values.shape[1] <= most:
         return values
     return np.ascontiguousarray(values[:, :: values.shape[1] // most][:, :most])
+
+
+def _frame(labels: npt.NDArray[Any], names: Mapping[int, str]) -> str | None:
+    """The class along nearly all of the edge of an array whose 0 lies inside and is the smaller part."""
+    inside = tuple(slice(1, -1) if size > 2 else slice(None) for size in labels.shape)
+    of_all = np.bincount(labels.ravel(), minlength=1)
+    of_edge = of_all - np.bincount(labels[inside].ravel(), minlength=len(of_all))
+    most = int(of_edge.argmax())
+    is_frame = most in names and of_edge[most] > EDGE * of_edge.sum() and 0 < of_all[0] < labels.size / 2
+    return names[most] if is_frame else None
 
 
 def _contrast(image: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_], deviation: float) -> float:

@@ -139,11 +139,12 @@ def _numbered(folder: str) -> bool:
 
 def _without_folder(name: str, context: Sequence[str]) -> str:
     """A name without those of its own folders that it begins with: ``patient01/patient01_FLAIR`` is FLAIR."""
-    for folder in reversed(context):
+    for place in reversed(range(len(context))):
+        folder = context[place]
         if name.lower() == folder.lower():
             return ""
         if name.lower().startswith(folder.lower()) and not name[len(folder)].isalnum():
-            return name[len(folder) :].lstrip("_-. ")
+            return _without_folder(name[len(folder) :].lstrip("_-. "), context[place + 1 :])
     return name
 
 

@@ -66,6 +66,8 @@ KINDS: dict[str, Kind] = {
     "unusual-spacing": Kind("unusual spacing", False, "Check that it belongs to this dataset."),
     "unusual-size": Kind("unusual field of view", False, "Check that it belongs to this dataset."),
     "unusual-intensity": Kind("unusual intensities", False, "Check units, sequence and rescaling."),
+    "unusual-volume": Kind("unusual volume of a class", False, "Look whether its values mean what they do elsewhere."),
+    "inverted-label": Kind("label that may be inverted", False, "Save masks with 0 for the background."),
     "unusual-contrast": Kind("label that does not follow the image", False, "Look whether label and image are a pair."),
 }
 

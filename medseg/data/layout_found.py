@@ -28,9 +28,9 @@ from medseg.io.files.case_id import safe, unique
 USUAL = 0.5
 # Words for what many patients have in common.
 NO_PATIENT = {
-    "benign", "malignant", "normal", "abnormal", "healthy", "diseased", "sick", "positive", "negative", "tumor",
-    "tumour", "cancer", "control", "controls", "glaucoma", "non", "no", "not", "hgg", "lgg", "covid", "pneumonia",
-    "tuberculosis", "tb", "grade", "class", "type", "subset", "fold", "batch", "site", "center", "centre", "hospital",
+    "benign", "malignant", "normal", "abnormal", "healthy", "diseased", "sick", "positive", "negative",
+    "cancer", "control", "controls", "glaucoma", "non", "no", "not", "hgg", "lgg", "covid", "pneumonia",
+    "tuberculosis", "tb", "grade", "class", "type", "subset", "fold", "batch", "site", "center", "hospital",
     "clinic", "scanner", "vendor", "cohort", "group", "male", "female", "adult", "pediatric",
 }  # fmt: skip
 
@@ -224,7 +224,7 @@ def _groups(cases: Sequence[FoundCase]) -> list[str]:
 def _says_no_patient(context: Sequence[str]) -> bool:
     """Whether the innermost folder is a diagnosis, a site or a part by its words: ``benign``, ``subset3``."""
     letters = [word for word in words(context[-1]) if not word.isdigit()] if context else []
-    return bool(letters) and all(word in NO_PATIENT for word in letters)
+    return bool(letters) and all(word in NO_PATIENT or word.startswith("tumo") for word in letters)
 
 
 def _described(

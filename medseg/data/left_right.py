@@ -14,9 +14,12 @@ WORDS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("left", "lft", "lt", "lh", "l"), ("right", "rgt", "rt", "rh", "r")),
     (("links", "linke", "linker", "linkes", "li"), ("rechts", "rechte", "rechter", "rechtes", "re")),
     (("gauche", "gch", "g"), ("droit", "droite", "drt", "d")),
-    (("izquierdo", "izquierda", "izq"), ("derecho", "derecha", "der")),
-    (("esquerdo", "esquerda"), ("direito", "direita")),
-    (("sinistro", "sinistra", "sinister", "sin", "sx"), ("destro", "destra", "dexter", "dex", "dx")),
+    (("izquierdo", "izquierda", "izq", "izda", "izdo"), ("derecho", "derecha", "der", "dcha", "dcho")),
+    (("esquerdo", "esquerda", "esq"), ("direito", "direita", "dir")),
+    (("sinistro", "sinistra", "sinister", "sin", "sx"), ("destro", "destra", "dexter", "dext", "dex", "dx")),
+    (("vanster", "vanstra", "venstre"), ("hoger", "hogra", "hojre", "hoyre")),
+    (("левый", "левая", "левое"), ("правый", "правая", "правое")),
+    (("왼쪽", "좌측"), ("오른쪽", "우측")),
     (("os",), ("od",)),
     (("左",), ("右",)),
 )
@@ -25,7 +28,10 @@ ALONE = {word for left, right in WORDS for word in (*left[:2], *right[:2]) if le
 # So is a name with one of these beside another word: `Kidney (L)`, `lh cortex`.
 SHORT = {"l", "r", "lt", "rt", "lh", "rh"}
 # Glued to the rest of a name: `leftkidney`, `rkid`.
-GLUED = ("left", "links", "gauche", "左", "l"), ("right", "rechts", "droit", "右", "r")
+GLUED = ("left", "lft", "links", "gauche", "左", "l"), ("right", "rgt", "rechts", "droit", "右", "r")
+
+# Letters of Swedish, Danish and Norwegian as the ones that `PART` knows.
+NORDIC = str.maketrans("äåöøÄÅÖØ", "aaooAAOO")
 
 # Vertebrae and numbered structures, not sides, unless a name differs in nothing else.
 LUMBAR = re.compile(r"(?<![A-Za-z])[LRlr]\d+")
@@ -51,7 +57,7 @@ def side_by_name(names: Sequence[str]) -> str | None:
     if (paired := paired_classes(names)) is not None:
         return f"'{paired[0]}' and '{paired[1]}' are left and right by their names"
     for name in names:
-        parts = [part.lower() for part in PART.findall(LUMBAR.sub(" ", name))]
+        parts = [part.lower() for part in PART.findall(LUMBAR.sub(" ", name.translate(NORDIC)))]
         beside = any(len(part) > 2 and part not in ALONE for part in parts)
         if any(part in ALONE for part in parts) or (beside and any(part in SHORT for part in parts)):
             return f"'{name}' is of one side by its name"
@@ -63,7 +69,7 @@ def _sides(name: str) -> Iterator[tuple[str, int, int]]:
 
     Every word and every part glued to another that may be a side gives one; most lead to no class of the other side.
     """
-    parts = [part.lower() for part in PART.findall(name)]
+    parts = [part.lower() for part in PART.findall(name.translate(NORDIC))]
     for place, part in enumerate(parts):
         before, after = "".join(parts[:place]), "".join(parts[place + 1 :])
         for number, both in enumerate(WORDS):

@@ -20,7 +20,7 @@ SEQUENCE = (
     r"|venous|pv|delayed|native|nc|ce"
 )
 SIDE = r"left|right|l|r|lt|rt|lh|rh|od|os|l?cc|l?mlo|rcc|rmlo|ax|axial|cor|coronal|sag|sagittal"
-TIME = r"ed|es|pre|post|baseline|bl|followup|fu"
+TIME = r"ed|es|pre|post|baseline|bl|followup|fu|t0|m\d{1,3}|(19|20)\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])"
 # These count something, in the same word or the next: `slice003`, `slice_003`, `ses-2`.
 COUNTED = (
     r"slice|sl|z|patch|tile|crop|roi|part|view|aug|frame|phase|visit|v|tp|time|timepoint|scan|exam|study|day|week|month"

@@ -1,4 +1,4 @@
-"""Cases that differ from the rest of their dataset: spacing, size, intensity, contrast."""
+"""Cases that differ from the rest of their dataset: spacing, size, intensity, contrast, volumes of classes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ UNUSUAL_CONTRAST = 3.5
 # Values within 10% are alike; a case that more than 2% of the cases are like is not unusual.
 SIMILAR = 0.1
 ALIKE = 0.02
+# A class of less than so many times the usual volume, or more than that part of it, is as people differ.
+LEAST_FACTOR = 3.0
 # No case is unusual among fewer.
 FEWEST = 8
 
 
 def unusual_cases(examined: Sequence[Examined]) -> Iterator[Finding]:
-    """Cases of unusual spacing, size, intensity or contrast."""
+    """Cases of unusual spacing, size, intensity, contrast or volume of a class."""
     read = [e for e in examined if e.shape is not None and e.spacing is not None and not e.constant]
     for axis, letter in enumerate("xyz"):
         spacing = [e.spacing[axis] for e in read if e.spacing is not None]
@@ -42,6 +44,16 @@ def unusual_cases(examined: Sequence[Examined]) -> Iterator[Finding]:
             f"Standard deviation of channel {channel} is {{value:.3g}}, usually {{usual:.3g}}.",
         )
     yield from _low_contrast(read)
+    yield from _volumes(read)
+
+
+def _volumes(read: Sequence[Examined]) -> Iterator[Finding]:
+    """Cases in which a class is far larger or smaller than usual: values exchanged, inverted, or drawn in part."""
+    for name in dict.fromkeys(name for e in read for name in e.classes):
+        holding = [e for e in read if name in e.classes]
+        volumes = [math.prod(e.spacing or ()) * (e.voxels or {})[name] for e in holding]
+        text = f"'{name}' has {{value:,.4g}} mm3, usually {{usual:,.4g}}."
+        yield from _outliers(holding, volumes, "unusual-volume", text, least=LEAST_FACTOR)
 
 
 def _low_contrast(read: Sequence[Examined]) -> Iterator[Finding]:
@@ -58,11 +70,13 @@ def _low_contrast(read: Sequence[Examined]) -> Iterator[Finding]:
             yield Finding("unusual-contrast", message, one.case.case_id)
 
 
-def _outliers(cases: Sequence[Examined], values: Sequence[float], kind: str, text: str) -> Iterator[Finding]:
+def _outliers(
+    cases: Sequence[Examined], values: Sequence[float], kind: str, text: str, *, least: float = 1.0
+) -> Iterator[Finding]:
     """Cases whose value lies far from the median and has hardly any like it.
 
     Distances are those of logarithms, measured in median distances from the median. A tenth of the cases from another
-    scanner lies far from the rest and is not unusual; one case alone is.
+    scanner lies far from the rest and is not unusual; one case alone is. Less than the factor `least` is never far.
     """
     if len(values) < FEWEST:
         return
@@ -72,6 +86,6 @@ def _outliers(cases: Sequence[Examined], values: Sequence[float], kind: str, tex
     spread = max(float(np.median(np.abs(scaled - middle))), 0.005)
     alike = max(1, int(ALIKE * len(values)))
     for one, value, place in zip(cases, values, scaled, strict=True):
-        far = 0.6745 * abs(place - middle) / spread > UNUSUAL
+        far = 0.6745 * abs(place - middle) / spread > UNUSUAL and abs(place - middle) > math.log(least)
         if far and np.count_nonzero(np.abs(scaled - place) < SIMILAR) <= alike:
             yield Finding(kind, text.format(value=value, usual=math.exp(middle)), one.case.case_id)

@@ -7,6 +7,7 @@ study. What was taken for what is a note of the case; a case of which a channel 
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,7 @@ from medseg.types.scan import Discovery, FoundScan, Skipped
 
 COLORS = {"red", "green", "blue"}
 MOST_NAMED = 6
+MOST_FOLDERS = 3
 
 
 @dataclass
@@ -144,12 +146,21 @@ def _fix(channels: Sequence[WantedChannel]) -> str:
 def _case_ids(cases: Sequence[_Case], keep_names: bool) -> list[str]:
     """Names of cases: what a case's files have in common, or their folder, free of what looks like a patient's name.
 
-    Where two have one name, the folder stands before it.
+    Where two have one name, folders stand before it.
     """
     shown = str if keep_names else public_name
     short = [case.key or (case.context[-1] if case.context else "case") for case in cases]
-    counts = Counter(name.lower() for name in short)
-    return [
-        safe("_".join(map(shown, (case.context[-1], name) if counts[name.lower()] > 1 and case.context else (name,))))
-        for case, name in zip(cases, short, strict=True)
-    ]
+    names = [safe(shown(name)) for name in short]
+    for depth in range(1, MOST_FOLDERS + 1):
+        counts = Counter(name.lower() for name in names)
+        names = [
+            safe("_".join(map(shown, _with_folders(case.context[-depth:], name)))) if counts[old.lower()] > 1 else old
+            for case, name, old in zip(cases, short, names, strict=True)
+        ]
+    return names
+
+
+def _with_folders(folders: Sequence[str], name: str) -> tuple[str, ...]:
+    """Folders and a name, which the innermost may already say: ``ses-1`` and ``ses_1``."""
+    same = bool(folders) and re.sub(r"\W", "_", folders[-1].lower()) == re.sub(r"\W", "_", name.lower())
+    return tuple(folders) if same else (*folders, name)

@@ -527,7 +527,7 @@ def isles(root: Path) -> Expected:
         for k, file in enumerate(channels):
             nifti(root / file, scan(number + 10 * k))
         nifti(root / label, labels(number))
-        cases[f"{sub}_ses-0001_ses-0001"] = (channels, (label,))
+        cases[f"{sub}_ses-0001"] = (channels, (label,))
     return Expected(cases, ("adc", "dwi"))
 
 

@@ -28,6 +28,12 @@ from medseg.data.left_right import paired_classes, side_by_name
         ("rein gauche", "rein droit"),
         ("riñón izquierdo", "riñón derecho"),
         ("左腎", "右腎"),
+        ("lunglft", "lungrgt"),
+        ("A. carotis sin.", "A. carotis dext."),
+        ("mama izda", "mama dcha"),
+        ("vänster lunga", "höger lunga"),
+        ("левое лёгкое", "правое лёгкое"),
+        ("왼쪽 폐", "오른쪽 폐"),
     ],
 )
 def test_sides_are_found_in_names_whichever_way_they_are_written(left, right):

@@ -145,3 +145,37 @@ def test_an_outline_antialiased_by_half_a_pixel_is_no_class(tmp_path):
     result = audit(data)
     assert len(result.blocked) == 4
     assert all("3 of the label's 4 values are scattered" in why for why in result.blocked.values())
+
+
+def in_case_3(change):
+    return lambda number: change(two_values(number)) if number == 3 else two_values(number)
+
+
+def two_values(number):
+    """A large ball of class 1 and a small one of class 2."""
+    labels = ball(number)
+    return np.where(ball(number, 2), 2, labels).astype(np.uint8)
+
+
+def test_values_exchanged_in_one_case_are_found_by_their_volumes(tmp_path):
+    write(tmp_path, in_case_3(lambda labels: np.array([0, 2, 1], np.uint8)[labels]))
+    found = [case for kind, case, _ in findings(tmp_path) if kind == "unusual-volume"]
+    assert found == ["c3", "c3"]
+
+
+def test_labels_without_mistakes_have_no_unusual_volume_and_no_frame(tmp_path):
+    write(tmp_path, two_values)
+    assert not {kind for kind, _, _ in findings(tmp_path)} & {"unusual-volume", "inverted-label"}
+
+
+@pytest.mark.parametrize(
+    ("label", "cases"),
+    [
+        (lambda number: np.where(ball(number), 0, 255).astype(np.uint8), "in 8 of 8 cases"),
+        (lambda number: ball(number).astype(np.uint8) ^ np.uint8(number == 3), "in 1 of 8 cases"),
+    ],
+)
+def test_inverted_masks_are_said(tmp_path, label, cases):
+    write(tmp_path, label)
+    (message,) = [message for kind, _, message in findings(tmp_path) if kind == "inverted-label"]
+    assert cases in message
