@@ -27,6 +27,7 @@ def status(
     Example: medseg review status results
     """
     import logging
+    from collections import Counter
 
     from medseg.review.review_status import status as review_status
 
@@ -41,6 +42,8 @@ def status(
     log = logging.getLogger("medseg.review")
     counts = ", ".join(f"{count} {state}" for state, count in found.counts.items() if count)
     log.info("%d of %d judged: %s; %d corrected", found.judged, len(found.cases), counts, found.corrected)
+    for kind, count in Counter(found.without_labels.values()).items():
+        log.info("%d more %s, without labels to review; see cases.csv", count, kind)
     if len(found.readers) > 1:
         log.info("%s", ", ".join(f"{who} judged {count}" for who, count in found.readers.items()))
     if found.sample is not None:
@@ -78,6 +81,7 @@ def _as_json(found: ReviewStatus) -> dict[str, Any]:
             "interval_95": sample.interval,
             "is_complete": sample.is_complete,
         },
+        "without_labels": dict(found.without_labels),
         "events": found.events,
         "head": found.head,
         "cases": [

@@ -50,6 +50,12 @@ class Results:
         found = {name: self._case(name) for name in sorted(self._names())}
         return {name: result for name, result in found.items() if result is not None}
 
+    def without_labels(self) -> dict[str, str]:
+        """Return the state of every case that has a record and no labels to review: withheld or failed, by case id."""
+        labeled = self.cases()
+        records = {name: read_status(self.folder / name) for name in sorted(self._names()) if name not in labeled}
+        return {name: record.state for name, record in records.items() if record is not None}
+
     def case(self, case_id: str) -> CaseResult | None:
         """Return one case; None where it has no labels. The id is looked up, and only then used as a folder's name."""
         return next((self._case(name) for name in self._names() if name == case_id), None)

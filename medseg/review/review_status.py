@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from medseg.config.arguments import check_arguments
@@ -23,6 +23,7 @@ class ReviewStatus:
     sample: ErrorRate | None  # of the sample drawn last
     events: int
     head: str  # hash of the newest event
+    without_labels: Mapping[str, str] = field(default_factory=dict)  # cases withheld or failed, by case id
 
     def __repr__(self) -> str:
         return f"ReviewStatus({self.judged} of {len(self.cases)} judged)"
@@ -59,7 +60,8 @@ class ReviewStatus:
 def status_of(store: Store) -> ReviewStatus:
     """Return where an open review stands."""
     cases, sample, head = store.all_cases(), newest_sample(store), store.log.head
-    return ReviewStatus(cases, _verdicts(store), None if sample is None else error_rate(sample, cases), *head)
+    rate = None if sample is None else error_rate(sample, cases)
+    return ReviewStatus(cases, _verdicts(store), rate, *head, store.results.without_labels())
 
 
 def _verdicts(store: Store) -> tuple[Verdict, ...]:

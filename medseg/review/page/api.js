@@ -34,8 +34,8 @@ export const instancesAddress = (id, of) => at(id, '/instances') + (of === 'mode
 
 /** The cases in order of review priority, and who reviews them. */
 export async function worklist() {
-  const { cases, reasons, reviewer, blind, missing } = await (await ask('/api/worklist')).json()
-  return { rows: cases.map(row), reasons, reviewer, blind: Boolean(blind), missing: missing ?? [] }
+  const { cases, reasons, reviewer, blind, missing, without_labels: bare } = await (await ask('/api/worklist')).json()
+  return { rows: cases.map(row), reasons, reviewer, blind: Boolean(blind), missing: missing ?? [], withoutLabels: Object.values(bare ?? {}) }
 }
 
 const row = (one) => ({

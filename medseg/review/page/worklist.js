@@ -33,12 +33,19 @@ export class Worklist {
     this.list.addEventListener('keydown', (event) => this.move(event))
   }
 
-  load({ rows, missing, reviewer, blind }) {
+  load({ rows, missing, withoutLabels = [], reviewer, blind }) {
     this.rows = rows
     find('#reviewer').textContent = reviewer + (blind ? ', blinded' : '')
     const lost = find('#missing')
-    lost.hidden = !missing.length
-    lost.textContent = missing.length ? `${missing.length} ${missing.length === 1 ? 'case has' : 'cases have'} no scan here.` : ''
+    const said = [
+      missing.length && `${missing.length} ${missing.length === 1 ? 'case has' : 'cases have'} no scan here.`,
+      ...['withheld', 'failed'].map((state) => {
+        const count = withoutLabels.filter((one) => one === state).length
+        return count && `${count} more ${state}, without labels to review.`
+      }),
+    ].filter(Boolean)
+    lost.hidden = !said.length
+    lost.textContent = said.join(' ')
     this.show()
   }
 

@@ -34,6 +34,9 @@ class CaseView:
         reading = self.reading
         cases, results = reading.worklist(who), reading.store.results.cases()
         finder = reading.store.finder
+        # Those of a sample or a dispute were chosen among cases with labels.
+        is_whole = reading.sample is None and reading.adjudication is None
+        results_without_labels = reading.store.results.without_labels() if is_whole else {}
         return {
             "cases": [self._row(case, results[case.case_id]) for case in cases if case.case_id in results],
             "judged": sum(case.is_judged for case in cases),
@@ -42,6 +45,7 @@ class CaseView:
             "blind": reading.reader(who) is not None,
             "blind_model": reading.blind_model,
             "sample": None if reading.sample is None else len(reading.sample.case_ids),
+            "without_labels": results_without_labels,
             "missing": [case.case_id for case in cases if finder.is_missing(case.case_id)],
         }
 

@@ -14,6 +14,7 @@ import requests
 from review_server import KEY, WRITE, Client, nifti, serving
 from reviewed_results import TABLE, make_case, make_results
 
+from medseg.review.review_status import status_of
 from medseg.review.sample import error_rate, newest_sample
 from medseg.review.server.page_files import page_files
 
@@ -39,6 +40,15 @@ def test_the_worklist_has_what_the_page_shows(client: Client) -> None:
     assert row["warnings"] == ["liver: High boundary uncertainty."]
     assert (found["judged"], found["reviewer"], found["blind"], found["missing"]) == (0, "Ada", False, [])
     assert "boundary" in found["reasons"]
+
+
+def test_a_case_without_labels_is_named_with_its_state(client: Client, out) -> None:
+    status = out / "scan_1" / "status.json"
+    status.write_text(json.dumps({**json.loads(status.read_text()), "state": "withheld", "outputs": {}}))
+    found = client.get("worklist").json()
+    assert [row["case_id"] for row in found["cases"]] == [CASE]
+    assert found["without_labels"] == {"scan_1": "withheld"}
+    assert dict(status_of(client.store).without_labels) == {"scan_1": "withheld"}
 
 
 def test_a_case_tells_how_its_axes_lie_and_what_it_is(client: Client, out) -> None:
