@@ -5,6 +5,7 @@ Little is imported here, so that a signal is heard from the first moments on.
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from typing import Any
@@ -21,6 +22,7 @@ def main() -> None:
     0 done, 1 a bug, 2 usage, 3 part of it failed or was withheld, 4 nothing to do or nothing worked, 75 stopped by a
     signal and resumable.
     """
+    _open_standard_streams()
     try:
         with stoppable():
             code = run(sys.argv[1:])
@@ -28,6 +30,20 @@ def main() -> None:
         code = _fail(str(stop), Interrupted.exit_code)
     ignore_stops()  # what is left is to delete temporary files
     sys.exit(code)
+
+
+def _open_standard_streams() -> None:
+    """Let what a caller closed (``>&-``, some services) lead nowhere, for output has to go somewhere.
+
+    Else the next file opened, a label map for instance, has the number of standard error, and whatever a library in C
+    complains of is written into it.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)  # else the children have none
+    os.close(descriptor)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - by number, until the end
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def run(arguments: list[str]) -> int:

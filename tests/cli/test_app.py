@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 import typer
 from tiny_dataset import write_msd
@@ -400,3 +402,13 @@ def test_the_choices_that_help_shows_are_those_there_are():
 def test_importing_medseg_imports_no_torch():
     code = "import medseg, sys; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the shell of POSIX closes them")
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
+def test_a_verb_works_without_standard_streams(tmp_path: Path, closed: str) -> None:
+    scan = tmp_path / "a.nii.gz"
+    nib.save(nib.Nifti1Image(np.arange(512, dtype=np.int16).reshape(8, 8, 8), np.eye(4)), scan)
+    command = f'"{sys.executable}" -m medseg convert "{scan}" --out "{tmp_path}/out" {closed}'
+    assert subprocess.run(["sh", "-c", command], check=False, capture_output=True).returncode == 0
+    assert (tmp_path / "out" / "a" / "image.nii.gz").is_file()
