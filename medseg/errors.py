@@ -77,7 +77,8 @@ class MedsegError(Exception):
         line = self.what if self.where is None else f"{self.where}: {self.what}"
         if self.fix is None:
             return line
-        return f"{line.rstrip('.')}. {self.fix}"
+        end = "" if line.endswith("?") else "."
+        return f"{line.rstrip('.')}{end} {self.fix}"
 
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the trip between processes with all parts."""

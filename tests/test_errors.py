@@ -12,6 +12,7 @@ def test_an_error_is_one_line_that_says_where_what_and_the_fix() -> None:
     error = InputError("the file\n  is truncated", where="a.nii.gz", fix="Copy it again.")
     assert str(error) == "a.nii.gz: the file is truncated. Copy it again."
     assert str(MedsegError("something is off")) == "something is off"
+    assert str(MedsegError("no format. Did you mean 'nifti'?", fix="It was 'x'.")).endswith("'nifti'? It was 'x'.")
 
 
 def test_an_error_survives_the_trip_between_processes() -> None:
@@ -29,7 +30,7 @@ def test_every_error_of_reading_and_writing_says_the_fix() -> None:
     kinds = {"InputError", "UsageError", "FormatLimitation", "GeometryMismatch", "ResourceLimit", "ArchiveError"}
     missing = [
         f"{path}:{call.lineno}"
-        for package in ("io", "privacy", "service", "types")
+        for package in ("cli", "data", "isolation", "io", "locate", "privacy", "review", "service", "types")
         for path in Path(medseg.__file__).with_name(package).rglob("*.py")
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(call, ast.Call) and getattr(call.func, "id", "") in kinds

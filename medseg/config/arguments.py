@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 from medseg.config.load import build
 from medseg.config.named_arguments import name_arguments
-from medseg.errors import OF_A_PATH, MedsegError, UsageError
+from medseg.errors import OF_A_PATH, MedsegError, UsageError, did_you_mean
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,6 +23,17 @@ Item = TypeVar("Item", bound=str | Path)
 def listed(given: Item | Sequence[Item]) -> list[Item]:
     """Return the items given; a single text or path is one."""
     return [given] if isinstance(given, str | Path) else list(given)
+
+
+def _bound(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> inspect.BoundArguments:
+    """The arguments by name; what is none of them gets Python's own error, and the one that was meant."""
+    signature = inspect.signature(function)
+    try:
+        return signature.bind(*args, **kwargs)
+    except TypeError as error:
+        known = signature.parameters
+        hint = next((near for name in kwargs if name not in known and (near := did_you_mean(name, known))), "")
+        raise TypeError(f"{function.__qualname__}() {error}. {hint}".removesuffix(". ")) from None
 
 
 def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
@@ -42,7 +53,7 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        bound = inspect.signature(function).bind(*args, **kwargs)
+        bound = _bound(function, *args, **kwargs)
         bound.apply_defaults()
         given = {
             name: list(one) if isinstance(one, Iterator) else one

@@ -132,7 +132,11 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if not self.cases:
-            raise InputError("the dataset lists no case", where=self.folder)
+            raise InputError(
+                "the dataset lists no case",
+                where=self.folder,
+                fix="Give the folder that holds its scans, or list its cases.",
+            )
         ids = [case.case_id for case in self.cases]
         twice = next((case_id for case_id, count in Counter(ids).items() if count > 1), None)
         if twice is not None:
@@ -172,7 +176,11 @@ class Dataset:
         if not self.regions:
             return
         if set(self.regions) != {c.value for c in self.table}:
-            raise InputError("either every class is a region or none is", where=self.folder)
+            raise InputError(
+                "either every class is a region or none is",
+                where=self.folder,
+                fix="List each region as the values it joins, such as [1, 2], or each class as one value.",
+            )
         for part in self.parts:
             inside = [value for value, covered in self.regions.items() if part in covered]
             kept = [value for value, covered in self.regions.items() if inside[-1] in covered]

@@ -101,7 +101,11 @@ def take_fingerprint(data: Dataset, examined: Iterable[Examined]) -> Fingerprint
         moments.append(one.moments or {})
     if not cases:
         first = next(iter(skipped.values()), "there is no labeled case")
-        raise InputError(f"no case can be read; the first: {first}", where=data.folder)
+        raise InputError(
+            f"no case can be read; the first: {first}",
+            where=data.folder,
+            fix="`medseg audit` says what is wrong with each case.",
+        )
     pooled = np.concatenate(samples, axis=1, dtype=np.float64)
     intensities = tuple(_intensities(channel) for channel in pooled)
     return Fingerprint(tuple(cases), intensities, skipped, mirror_pairs(moments))

@@ -11,6 +11,7 @@ from medseg.data.dataset import Dataset
 from medseg.errors import InputError, first_line
 
 FILE = "splits_final.json"
+FIX = "Write it again, or remove it to split by folds of medseg's own."
 
 
 def with_given_folds(data: Dataset) -> Dataset:
@@ -29,7 +30,9 @@ def with_given_folds(data: Dataset) -> Dataset:
                     fix="Correct the name, or remove the file to split by folds of medseg's own.",
                 )
         if both := sorted(set(fold["train"]) & set(fold["val"])):
-            raise InputError(f"fold {number} has '{both[0]}' on both sides", where=file)
+            raise InputError(
+                f"fold {number} has '{both[0]}' on both sides", where=file, fix="Take it out of 'train' or of 'val'."
+            )
     sides = [{**dict.fromkeys(f["train"], "train"), **dict.fromkeys(f["val"], "validation")} for f in folds]
 
     def parts(case_id: str) -> tuple[Literal["train", "validation"] | None, ...]:
@@ -42,10 +45,10 @@ def _read(file: Path) -> list[dict[str, list[str]]]:
     try:
         content: Any = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"cannot be read ({first_line(error)})", where=file) from error
+        raise InputError(f"cannot be read ({first_line(error)})", where=file, fix=FIX) from error
     valid = isinstance(content, list) and content and all(_is_fold(fold) for fold in content)
     if not valid:
-        raise InputError("is no list of folds, each with 'train' and 'val'", where=file)
+        raise InputError("is no list of folds, each with 'train' and 'val'", where=file, fix=FIX)
     return [{"train": fold["train"], "val": fold["val"]} for fold in content]
 
 

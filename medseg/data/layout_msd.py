@@ -63,9 +63,17 @@ def read(path: Path) -> Dataset:
     labels = content.get("labels")
     is_datalist = file.name != DESCRIPTION or (labels is None and "modality" not in content)
     if labels is None and not is_datalist:
-        raise InputError("'labels' is missing or is not a mapping of numbers to names", where=file)
+        raise InputError(
+            "'labels' is missing or is not a mapping of numbers to names",
+            where=file,
+            fix='Write it as in {"0": "background", "1": "liver"}.',
+        )
     if named is None and not is_datalist:
-        raise InputError("'modality' is missing or is not a mapping of numbers to names", where=file)
+        raise InputError(
+            "'modality' is missing or is not a mapping of numbers to names",
+            where=file,
+            fix='Write it as in {"0": "CT"}.',
+        )
     cases = _cases(content, file, None if named is None else len(named))
     labeled = [case for case in cases if case.reference is not None]
     first = None if named and labels is not None else first_scan(labeled)
@@ -93,9 +101,11 @@ def read_json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"cannot be read ({first_line(error)})", where=file) from error
+        raise InputError(
+            f"cannot be read ({first_line(error)})", where=file, fix="Check that the file can be read and is JSON."
+        ) from error
     if not isinstance(content, dict):
-        raise InputError("is not a JSON object", where=file)
+        raise InputError("is not a JSON object", where=file, fix="Write keys and values between braces.")
     return content
 
 
@@ -113,7 +123,9 @@ def _named_channels(given: Any, where: Path) -> tuple[Channel, ...] | None:
         try:
             keys = sorted(given, key=int)
         except ValueError as error:
-            raise InputError("'modality' must map numbers to names", where=where) from error
+            raise InputError(
+                "'modality' must map numbers to names", where=where, fix='Write it as in {"0": "CT"}.'
+            ) from error
         return tuple(Channel(str(given[key]), dicom_modality(str(given[key]))) for key in keys)
     return None
 
@@ -135,7 +147,11 @@ def _table(labels: Any, where: Path) -> Any:
             raise ValueError("it is neither a list nor a mapping")
         return class_table(names)
     except (ValueError, TypeError) as error:
-        raise InputError(f"'labels' must map numbers to names ({error})", where=where) from error
+        raise InputError(
+            f"'labels' must map numbers to names ({error})",
+            where=where,
+            fix='Write it as in {"0": "background", "1": "liver"}.',
+        ) from error
 
 
 def _cases(content: Mapping[str, Any], file: Path, channels: int | None) -> tuple[DatasetCase, ...]:
@@ -158,7 +174,9 @@ def _cases(content: Mapping[str, Any], file: Path, channels: int | None) -> tupl
             split = part if labeled & {"validation", "test"} else None
             rows.append((_of_version_1(images, channels), reference, split, fold if type(fold) is int else None))
     if rows and all(reference is None for _, reference, _, _ in rows):
-        raise InputError("each item of 'training' needs 'image' and 'label'", where=file)
+        raise InputError(
+            "each item of 'training' needs 'image' and 'label'", where=file, fix="Write both paths for each case."
+        )
     cases = [
         DatasetCase(name, images, reference, None, split)
         for name, (images, reference, split, _) in zip(_names(rows, file), rows, strict=True)

@@ -42,9 +42,17 @@ def read(path: Path) -> Dataset:
     labels = description.get("labels")
     labels = values_of_names(labels) if isinstance(labels, dict) else labels
     if not isinstance(named, dict) or not named:
-        raise InputError("'channel_names' is missing or is not a mapping of numbers to names", where=where)
+        raise InputError(
+            "'channel_names' is missing or is not a mapping of numbers to names",
+            where=where,
+            fix='Write it as in {"0": "CT"}.',
+        )
     if not isinstance(labels, dict):
-        raise InputError("'labels' is missing or is not a mapping of names to values", where=where)
+        raise InputError(
+            "'labels' is missing or is not a mapping of names to values",
+            where=where,
+            fix='Write it as in {"background": 0, "liver": 1}.',
+        )
     channels = tuple(Channel(str(named[key]), dicom_modality(str(named[key]))) for key in sorted(named, key=int))
     regions: dict[int, tuple[int, ...]] = {}
     if any(isinstance(value, list) and len(value) > 1 for value in labels.values()):
@@ -77,7 +85,11 @@ def _classes(labels: Mapping[str, Any], where: Path) -> tuple[dict[int, str], in
     names: dict[int, str] = {}
     for name, values in _values(labels, where).items():
         if len(values) != 1:
-            raise InputError(f"the value of class '{name}' is {list(values)}, not a whole number", where=where)
+            raise InputError(
+                f"the value of class '{name}' is {list(values)}, not a whole number",
+                where=where,
+                fix="Write a whole number, or a list of them for a region.",
+            )
         names[values[0]] = name
     return names, None if ignore is None else int(ignore)
 
@@ -92,7 +104,9 @@ def _regions(labels: Mapping[str, Any], order: Any, where: Path) -> tuple[dict[i
             fix="It gives what a label map holds where a region lies on top; later regions cover earlier ones.",
         )
     if len(set(order)) < len(order):
-        raise InputError("'regions_class_order' gives two regions one value", where=where)
+        raise InputError(
+            "'regions_class_order' gives two regions one value", where=where, fix="Give each region a value of its own."
+        )
     pairs = list(zip(order, named.items(), strict=True))
     return {value: name for value, (name, _) in pairs}, {value: values for value, (_, values) in pairs}
 
@@ -103,7 +117,11 @@ def _values(labels: Mapping[str, Any], where: Path) -> dict[str, tuple[int, ...]
     for name, value in labels.items():
         values = tuple(value) if isinstance(value, list) else (value,)
         if not values or any(type(number) is not int for number in values):
-            raise InputError(f"the value of class '{name}' is {value!r}, not a whole number", where=where)
+            raise InputError(
+                f"the value of class '{name}' is {value!r}, not a whole number",
+                where=where,
+                fix="Write a whole number, or a list of them for a region.",
+            )
         if name != "ignore":
             found[str(name)] = values
     return found
@@ -117,6 +135,7 @@ def _listed(path: Path, listed: Mapping[str, Any], channels: int, where: Path) -
             raise InputError(
                 f"case '{name}' of 'dataset' needs 'label' and 'images', one for each of {channels} channels",
                 where=where,
+                fix="Write both for the case.",
             )
         cases.append(DatasetCase(str(name), tuple(path / str(image) for image in images), path / str(item["label"])))
     return tuple(cases)
@@ -125,7 +144,9 @@ def _listed(path: Path, listed: Mapping[str, Any], channels: int, where: Path) -
 def _found(path: Path, ending: str, channels: tuple[Channel, ...]) -> tuple[DatasetCase, ...]:
     folder = path / "imagesTr"
     if not folder.is_dir():
-        raise InputError("there is no folder imagesTr", where=path)
+        raise InputError(
+            "there is no folder imagesTr", where=path, fix="Put the scans into imagesTr and their labels into labelsTr."
+        )
     found: dict[str, dict[int, Path]] = {}
     for file in sorted(folder.iterdir()):
         if not file.name.endswith(ending) or file.name.startswith("."):
@@ -144,7 +165,11 @@ def _found(path: Path, ending: str, channels: tuple[Channel, ...]) -> tuple[Data
         wanted = range(1)
     if found and not any(sorted(files) == list(wanted) for files in found.values()):
         name, files = next(iter(found.items()))
-        raise InputError(f"case '{name}' has channels {sorted(files)}, not 0 to {len(channels) - 1}", where=folder)
+        raise InputError(
+            f"case '{name}' has channels {sorted(files)}, not 0 to {len(channels) - 1}",
+            where=folder,
+            fix="Give it one file for each channel.",
+        )
     cases = []
     for name, files in found.items():
         # A file that is not there is a finding of its case.

@@ -60,7 +60,9 @@ def _check(data: Dataset) -> None:
     stated = {**data.annotated, **{case.case_id: case.annotated for case in data.cases if case.annotated is not None}}
     if stated and data.references == "instances":
         raise ConfigError(
-            "numbered objects are all of one class, so they cannot be annotated in part", where="annotated"
+            "numbered objects are all of one class, so they cannot be annotated in part",
+            where="annotated",
+            fix="Omit the key.",
         )
     for pattern, given in stated.items():
         unknown = next((name for name in given if name not in names), None)

@@ -49,7 +49,9 @@ def read_channels_with_notes(data: Dataset, case: DatasetCase) -> tuple[Scan, No
     joined, notes = join_channels(scans, case.images, resample=data.resample_channels)
     if joined.channels != len(data.channels):
         raise InputError(
-            f"{joined.channels} channels, where the dataset has {len(data.channels)}", where=case.images[0]
+            f"{joined.channels} channels, where the dataset has {len(data.channels)}",
+            where=case.images[0],
+            fix="Give every case the same channels.",
         )
     # That other grids are resampled is what the dataset's description asks for.
     return joined, tuple(note for note in notes if note[0] != RESAMPLED)

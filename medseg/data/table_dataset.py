@@ -96,7 +96,9 @@ def _case(
         )
     missing = [column for column in columns if not row.get(column, "").strip()]
     if missing:
-        raise InputError(f"case '{name}' has nothing in column '{missing[0]}'", where=source)
+        raise InputError(
+            f"case '{name}' has nothing in column '{missing[0]}'", where=source, fix="Fill it in, or delete the row."
+        )
     split = row.get("split", "").strip().lower() or None
     split = SPLITS.get(split or "", split)
     if split not in (None, "train", "validation", "test"):

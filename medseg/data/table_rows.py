@@ -44,14 +44,18 @@ def read_rows(file: Path) -> list[dict[str, str]]:
     try:
         text = _decoded(file.read_bytes())
     except OSError as error:
-        raise InputError(f"cannot be read as CSV ({first_line(error)})", where=file) from error
+        raise InputError(
+            f"cannot be read as CSV ({first_line(error)})", where=file, fix="Check that the file can be read."
+        ) from error
     lines = text.splitlines()
     header = next((line for line in lines if line.strip(DELIMITERS + " ")), "")
     delimiter = max(DELIMITERS, key=lambda mark: (header.count(mark), -DELIMITERS.index(mark)))
     try:
         cells = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter, strict=True)]
     except csv.Error as error:
-        raise InputError(f"cannot be read as CSV ({first_line(error)})", where=file) from error
+        raise InputError(
+            f"cannot be read as CSV ({first_line(error)})", where=file, fix="Save it again as CSV."
+        ) from error
     filled = [row for row in cells if any(row)]
     if len(filled) < 2:
         raise InputError("it has no rows", where=file, fix="Write a header, and a row for each case.")
@@ -59,7 +63,11 @@ def read_rows(file: Path) -> list[dict[str, str]]:
     rows = []
     for number, row in enumerate(filled[1:], start=1):
         if len(row) < len(columns) or any(row[len(columns) :]):
-            raise InputError(f"row {number} has more or fewer cells than the header", where=file)
+            raise InputError(
+                f"row {number} has more or fewer cells than the header",
+                where=file,
+                fix="Give it one cell for each column, with quotes around a cell that holds the delimiter.",
+            )
         rows.append(dict(zip(columns, row, strict=False)))
     return rows
 

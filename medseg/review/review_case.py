@@ -52,6 +52,9 @@ class Revision:
     instances_file: Path | None = None  # ids of objects, where the model makes objects
     instances_sha256: str | None = None
 
+    def __repr__(self) -> str:
+        return f"Revision('{self.case_id}', {self.number}, who='{self.who}', t='{self.t}')"
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -69,6 +72,10 @@ class Verdict:
     reason: str | None
     comment: str
 
+    def __repr__(self) -> str:
+        reason = f", reason='{self.reason}'" if self.reason else ""
+        return f"Verdict('{self.case_id}', {self.kind}, revision={self.revision}, who='{self.who}'{reason})"
+
 
 @dataclass(frozen=True)
 class ReviewCase:
@@ -84,6 +91,9 @@ class ReviewCase:
     verdict: Verdict | None
     review_priority: float = 0.0
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"ReviewCase('{self.case_id}', {self.state}, revision={self.revision}, warnings={len(self.warnings)})"
 
     @property
     def revision(self) -> int:

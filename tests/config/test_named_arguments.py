@@ -48,6 +48,13 @@ def test_an_error_keeps_its_kind_and_is_named_once():
         outer("x")
 
 
+def test_an_argument_that_is_none_gets_the_one_that_was_meant():
+    with pytest.raises(TypeError, match=r"^predict\(\) .*'overlop'\. Did you mean 'overlap'\?$"):
+        medseg.predict(["x"], "hippocampus", "out", overlop=0.5)
+    with pytest.raises(TypeError, match=r"^predict\(\) missing a required argument: 'inputs'$"):
+        medseg.predict()
+
+
 def test_the_same_mistake_is_told_to_each_in_their_words(tmp_path, capsys):
     with pytest.raises(UsageError, match=r"^`fold` 7: there is no such fold among 5"):
         medseg.audit(tmp_path, folds=5, fold=7)

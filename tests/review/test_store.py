@@ -54,6 +54,13 @@ def save(store: Store, value: int = 300, *, expected: int = 0, voxel=(0, 0, 1), 
     return store.save_labels(CASE, labels, who=who, expected=expected, origin="test", **more)
 
 
+def test_a_case_says_in_one_short_line_what_it_is(store: Store) -> None:
+    save(store)
+    case = store.case(CASE)
+    assert repr(case) == f"ReviewCase('{CASE}', {case.state}, revision=1, warnings={len(case.warnings)})"
+    assert repr(case.newest).startswith(f"Revision('{CASE}', 1, who='Ada'")
+
+
 def test_a_review_begins_only_where_it_is_asked_to(out: Path) -> None:
     with pytest.raises(UsageError, match="nothing was reviewed there yet"):
         open_store(out)
