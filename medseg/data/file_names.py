@@ -36,7 +36,12 @@ SPLIT: dict[str, Literal["train", "validation", "test"]] = {
     "dev": "validation", "test": "test", "testing": "test",
 }  # fmt: skip
 # nnU-Net's and the Decathlon's: imagesTr, labelsTs.
-OF_DECATHLON: dict[str, Literal["train", "validation", "test"]] = {"tr": "train", "ts": "test", "vl": "validation"}
+OF_DECATHLON: dict[str, Literal["train", "validation", "test"]] = {
+    "tr": "train",
+    "ts": "test",
+    "vl": "validation",
+    "va": "validation",
+}
 # Folders that say nothing of whose files are in them: BIDS's, and plain ones.
 PLAIN = {
     "anat", "derivatives", "micr", "microscopy", "rawdata", "sourcedata", "data", "dataset", "datasets", "database",
@@ -111,7 +116,9 @@ def _named(unit: Unit, siblings: dict[tuple[str, ...], set[str]], both: set[tupl
         if _is_label(found) and unit.folders[: depth + 1] in both:
             context.append(folder)
         elif _is_label(found) and (few or is_plain):
-            role, labels, split = "label", [*labels, folder], split_here or split
+            # `train_masks` and `val_masks` hold one kind of label.
+            kind = folder if split_here is None else "_".join(w for w in found if w not in SPLIT)
+            role, labels, split = "label", [*labels, kind], split_here or split
         elif any(w in IMAGE for w in found) and not _numbered(folder) and (few or is_plain):
             role, split = role or "image", split_here or split
         elif split_here is not None and (few or is_plain) and not _numbered(folder):

@@ -31,6 +31,8 @@ def recognize(path: Path) -> bool:
     images, found = _folder(path, IMAGES), _references(path)
     if images is None or found is None:
         return False
+    if images.name == "imagesTr" and any(_folder(path, [f"labels{part}"]) for part in ("Ts", "Va", "Vl")):
+        return False  # other parts of the split have labels too
     names = {stem(file.name) for file in _files(images)}
     return bool(names & {stem(file.name) for file in _files(found[0])}) and not any(
         _folder(path, others) not in (None, images, found[0]) for others in (IMAGES, CLASSES)

@@ -46,6 +46,12 @@ def build_dataset(
         if rows and not any(column in row for row in rows):
             known = ", ".join(f"'{key}'" for key in rows[0])
             raise InputError(f"there is no column '{column}'", where=source, fix=f"It has {known}.")
+    if rows and given.table is None and not masks and not any(row.get("label") for row in rows):
+        raise InputError(
+            f"no column holds labels; it has {', '.join(rows[0])}",
+            where=source,
+            fix="Call the column of labels 'label', and one with the mask of a class 'label_' and the class.",
+        )
     listed = [_case(number, row, columns, masks, source) for number, row in enumerate(rows, start=1)]
     folds = [_fold(row.get("fold", ""), case.case_id, source) for case, row in zip(listed, rows, strict=True)]
     cases = with_folds(listed, folds)

@@ -14,25 +14,38 @@ from medseg.errors import InputError, first_line
 from medseg.io.files.case_id import stem
 
 OWN = ("case", "label", "group", "split", "fold", "annotated")
-CASE = {"case", "caseid", "id", "casename", "name", "scanid", "imageid", "uid"}
+CASE = {"case", "caseid", "id", "casename", "name", "scanid", "imageid", "uid", "fall", "fallid"}
 IMAGE = {
-    "image", "images", "img", "imagepath", "imgpath", "imgfile", "imgname", "imagefile", "imagefilename", "imagename",
-    "scan", "scanpath",
-    "path", "file", "filename", "filepath", "volume", "channel0", "input",
-}  # fmt: skip
+    "image",
+    "images",
+    "img",
+    "scan",
+    "volume",
+    "channel0",
+    "input",
+    "bild",
+    "path",
+    "file",
+    "filename",
+    "filepath",
+}
 LABEL = {
     "label", "labels", "mask", "masks", "segmentation", "seg", "gt", "groundtruth", "annotation", "target", "reference",
-    "labelpath", "labelfile", "labelfilename", "labelmap", "maskpath", "maskfile", "maskfilename", "maskname",
-    "segpath", "segmentationpath", "segmentationfile", "gtpath", "annotationpath", "labelname",
+    "labelmap", "maske",
 }  # fmt: skip
 GROUP = {
     "group", "patient", "patientid", "subject", "subjectid", "subjectname", "participant", "participantid", "sub",
-    "pid",
+    "pid", "patid", "pat", "patnr", "patno", "patientnr", "patientno", "patientnumber", "patientname", "mrn",
 }  # fmt: skip
+# What may stand behind the word for image or label: `image_filepath`, `mask_uri`.
+OF_FILES = re.compile(r"(?<=.)(filepath|filename|file|path|name|uri)$")
 SPLIT = {"split", "set", "subset", "partition", "datasetsplit", "phase"}
 KNOWN = {"case": CASE, "label": LABEL, "group": GROUP, "split": SPLIT, "image": IMAGE, "fold": {"fold", "foldid"}}
-# Before the name of a class in a column that holds masks of that class alone.
+# Before and after the name of a class in a column that holds masks of that class alone.
 OF_CLASS = re.compile(r"(?:label|mask|seg|segmentation|gt|roi)[ _\-.]+(?P<name>.+)", re.IGNORECASE)
+ENDS_OF_CLASS = re.compile(
+    r"(?P<name>.+?)[ _\-.]+(?:label|mask|seg|segmentation|gt|roi)(?:[ _\-.]?(?:path|file))?", re.IGNORECASE
+)
 DELIMITERS = ",;\t|"
 
 
@@ -60,6 +73,12 @@ def read_rows(file: Path) -> list[dict[str, str]]:
     if len(filled) < 2:
         raise InputError("it has no rows", where=file, fix="Write a header, and a row for each case.")
     columns = _without_empty_end(filled[0])
+    if any(cell.lower().endswith(SUFFIXES) for cell in columns):
+        raise InputError(
+            "its first row names files, not columns",
+            where=file,
+            fix="Write a header above it, such as case, image, label.",
+        )
     rows = []
     for number, row in enumerate(filled[1:], start=1):
         if len(row) < len(columns) or any(row[len(columns) :]):
@@ -100,7 +119,7 @@ def mask_columns(rows: Sequence[Mapping[str, str]], kept: Sequence[str] = ()) ->
     if not rows or any(row.get("label") for row in rows):
         return {}
     columns = [c for c in rows[0] if c not in (*OWN, *kept)]
-    named = {c: match["name"] for c in columns if (match := OF_CLASS.fullmatch(c))}
+    named = {c: m["name"] for c in columns if (m := OF_CLASS.fullmatch(c) or ENDS_OF_CLASS.fullmatch(c))}
     if named:
         return named
     if "image" not in columns and not any(dicom_modality(c) for c in columns):
@@ -134,12 +153,20 @@ def _names(columns: Sequence[str], kept: Sequence[str]) -> dict[str, str]:
         ("fold", {"fold"}),
     ):
         exact = [c for c in columns if c == own]
-        spelled = [c for c in columns if re.sub(r"[^a-z0-9]", "", c.lower()) in known and c not in kept]
+        spelled = [c for c in columns if _plain(c) & known and c not in kept]
+        if own in ("image", "label"):  # as it is written first: the folder `path` beside the file `image_path`
+            spelled.sort(key=lambda c: _plain(c) <= {"path", "file", "filename", "filepath"})
         for column in (*exact, *spelled)[:1]:
             if own == "image" and _numbered_channels(columns):
                 continue  # GaNDLF's Channel_0, Channel_1 keep their names
             names[column] = own
     return names
+
+
+def _plain(column: str) -> set[str]:
+    """A column's name in small letters and digits, also without a word for files at its end."""
+    plain = re.sub(r"[^a-z0-9]", "", column.lower())
+    return {plain, OF_FILES.sub("", plain)}
 
 
 def _numbered_channels(columns: Sequence[str]) -> bool:

@@ -576,10 +576,33 @@ def folders_without_words(root: Path) -> Expected:
     return Expected(cases)
 
 
+def amos(root: Path) -> Expected:
+    cases = {}
+    for part, numbers in (("Tr", (1, 2, 3)), ("Va", (4, 5)), ("Ts", (6,))):
+        for number in numbers:
+            names = tuple(f"{role}{part}/amos_{number:04}.nii.gz" for role in ("images", "labels"))
+            nifti(root / names[0], scan(number))
+            nifti(root / names[1], labels(number))
+            cases[f"amos_{number:04}"] = ((names[0],), (names[1],))
+    splits = {"amos_0001": "train", "amos_0004": "validation", "amos_0006": "test"}
+    return Expected(cases, splits=splits)
+
+
+def parts_in_names_of_folders(root: Path) -> Expected:
+    cases = {}
+    for part, numbers in (("train", (1, 2)), ("val", (3, 4))):
+        for number in numbers:
+            names = f"{part}_images/{number}.png", f"{part}_masks/{number}.png"
+            flat(root / names[0], photo(number)[..., 0])
+            flat(root / names[1], drawn(number))
+            cases[f"{number}"] = ((names[0],), (names[1],))
+    return Expected(cases, classes=("class-255",), splits={"1": "train", "3": "validation"}, dimensions=2)
+
+
 LAYOUTS: tuple[Callable[[Path], Expected], ...] = (
     drive, chase, stare, isic, acdc, left_atrium_hdf5, left_atrium, ircadb, isbi_em, dsb2018, open_ms, gray_matter,
     lung_lobes, ivadomed, brats, brats_2023, totalsegmentator, btcv, btcv_raw, lits, kits, promise12, glas, hrf,
     montgomery, clinic_db, folders_of_parts, beside, folder_a_patient,
     folders_with_words_for_labels, pancreas_ct, synapse_slices, camvid, isles, white_matter, diagnoses, in_german,
-    folders_without_words,
+    folders_without_words, amos, parts_in_names_of_folders,
 )  # fmt: skip

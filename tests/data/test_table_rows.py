@@ -33,6 +33,8 @@ SPELLINGS = {
     "quotes": '"case","image","label"\n"a","{}","{}"\n"b","{}","{}"\n',
     "paths": "case_id,image_path,mask_path\na,{},{}\nb,{},{}\n",
     "words": "ID,Scan,Segmentation\na,{},{}\nb,{},{}\n",
+    "longer words": "ID\timage_filepath\tmask_filepath\na\t{}\t{}\nb\t{}\t{}\n",
+    "German": "Fall-ID;Bild;Maske;Größe\na;{};{};3,5\nb;{};{};4\n",
     "files": "name,img_file,ground truth\na,{},{}\nb,{},{}\n",
 }
 
@@ -98,4 +100,26 @@ def test_a_column_a_class(folder, header):
 def test_a_table_without_rows_is_an_error(folder):
     (folder / "cases.csv").write_text("\n;;\n")
     with pytest.raises(InputError, match="it has no rows"):
+        read_dataset(folder / "cases.csv")
+
+
+def test_columns_that_end_in_mask_hold_a_class_each(folder):
+    rows = "".join(f"p{n};data/ct{n}.nii.gz;data/liver{n}.nii.gz;data/spleen{n}.nii.gz\n" for n in (1, 2))
+    (folder / "cases.csv").write_text(f"Pat.-Nr.;Volume Path;Liver Mask;Spleen Mask\n{rows}")
+    dataset = read_dataset(folder / "cases.csv")
+    assert [entry.name for entry in dataset.table] == ["Liver", "Spleen"]
+    assert [case.group for case in dataset.cases] == ["p1", "p2"]
+    assert np.array_equal(read_case(dataset, dataset.cases[0])[1].array, classes())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("data/ct1.nii.gz,data/label1.nii.gz\ndata/ct2.nii.gz,data/label2.nii.gz\n", "first row names files"),
+        ("case,T1,T2\na,data/ct1.nii.gz,data/label1.nii.gz\n", "no column holds labels; it has case, T1, T2"),
+    ],
+)
+def test_tables_that_do_not_say_what_is_what_are_refused_in_words(folder, text, said):
+    (folder / "cases.csv").write_text(text)
+    with pytest.raises(InputError, match=said):
         read_dataset(folder / "cases.csv")
