@@ -67,10 +67,16 @@ const write = (cell, text) => {
   if (cell.textContent !== text) cell.textContent = text
 }
 
-/** mL with three digits; voxels where the size of one is not known. */
+/** mL with three digits, two of what is a few voxels; voxels where the size of one is not known. */
 export function format(voxels, ml, unit = ml ? ' ml' : ' vx') {
   if (!ml) return voxels + unit
   const value = voxels * ml
-  const text = value === 0 ? '0' : value >= 100 ? value.toFixed(0) : value >= 0.01 ? value.toPrecision(3) : value.toExponential(1)
-  return text + unit
+  return written(value) + unit
+}
+
+function written(value) {
+  if (value === 0) return '0'
+  if (value >= 100) return value.toFixed(0)
+  if (value >= 0.01) return value.toPrecision(3)
+  return value >= 1e-5 ? value.toPrecision(2) : value.toExponential(1)
 }
