@@ -48,7 +48,7 @@ def inverted_labels(examined: Sequence[Examined]) -> Iterator[Finding]:
 
 def missing_classes(data: Dataset, examined: Sequence[Examined]) -> Iterator[Finding]:
     """Classes that no label holds, and labels without a class that most others hold."""
-    read = [e for e in examined if e.voxels is not None and any(e.voxels.values())]
+    read = [e for e in examined if e.trouble is None and e.voxels is not None and any(e.voxels.values())]
     if not read:
         return
     for entry in data.table:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from medseg.data.file_names import Named, name_units
 from medseg.data.file_units import Unit
-from medseg.engine.channel_names import Matched, by_name, by_number, by_pattern
+from medseg.engine.channel_names import Matched, by_name, by_number, by_pattern, without_acquisition
 from medseg.engine.channel_series import series_cases
 from medseg.engine.joined_case import joined
 from medseg.io.files.case_id import safe, stem, unique
@@ -29,7 +29,7 @@ MOST_NAMED = 6
 MOST_FOLDERS = 3
 
 
-@dataclass
+@dataclass(eq=False)
 class _Case:
     """Files of a case by channel, and how each was told."""
 
@@ -85,8 +85,9 @@ def _file_cases(
         case.scans[match.channel].append(scan)
         if match.by:
             case.by.add(match.by)
+    complete = _completed(list(cases.values()), channels)
     found = []
-    for case, case_id in zip(cases.values(), _case_ids(list(cases.values()), keep_names), strict=True):
+    for case, case_id in zip(complete, _case_ids(complete, keep_names), strict=True):
         problem = _problem(case, channels)
         if problem is None:
             in_order = [case.scans[number][0] for number in range(len(channels))]
@@ -102,6 +103,21 @@ def _file_cases(
         else:
             skipped.append(Skipped(scan.files[0], reason, _fix(channels), True, scan.case_id, scan.file_name))
     return found, skipped
+
+
+def _completed(cases: Sequence[_Case], channels: Sequence[WantedChannel]) -> list[_Case]:
+    """Cases, those that lack channels joined where they differ only in how their images were acquired."""
+    lacking = [case for case in cases if _problem(case, channels) is not None]
+    joined_cases: dict[tuple[tuple[str, ...], str], _Case] = {}
+    for case in lacking:
+        key = without_acquisition(case.key)
+        whole = joined_cases.setdefault((case.context, key), _Case(case.context, key))
+        for number, scans in case.scans.items():
+            whole.scans[number] += scans
+        whole.by |= case.by
+    whole_ones = {place: case for place, case in joined_cases.items() if _problem(case, channels) is None}
+    left = [case for case in lacking if (case.context, without_acquisition(case.key)) not in whole_ones]
+    return [case for case in cases if case not in lacking] + list(whole_ones.values()) + left
 
 
 def _named(scans: Sequence[FoundScan]) -> list[Named]:
@@ -121,6 +137,7 @@ def _matched(named: Named, channels: Sequence[WantedChannel], patterns: Mapping[
         return own
     left = [channel for channel in channels if channel.name not in patterns]
     match = by_number(named.shown, named.unit.path, channels) or by_name(named.key, channels)
+    match = match or by_name(without_acquisition(named.key), channels)
     return match if match is not None and channels[match.channel] in left else None
 
 

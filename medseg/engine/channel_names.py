@@ -15,6 +15,11 @@ from medseg.types.channels import WantedChannel
 NUMBER = re.compile(r"(?:(?P<case>.+)_)?(?P<number>\d{4})")
 # Ways to write one thing; the first is what they are compared by.
 SAME = (("t1", "t1w", "t1n"), ("t2", "t2w"), ("flair", "t2f"), ("t1ce", "t1c", "t1gd"), ("pt", "pet"), ("mr", "mri"))
+# How an image was acquired, which does not say what it shows: `t1_mprage` is T1, `sag_t2_tse` is T2.
+ACQUIRED = {
+    "mprage", "mp2rage", "spgr", "fspgr", "bravo", "tfl", "tfe", "tse", "fse", "space", "cube", "vista", "3d", "2d",
+    "ax", "axial", "sag", "sagittal", "cor", "coronal", "tra", "iso",
+}  # fmt: skip
 _FIRST = {word: words[0] for words in SAME for word in words}
 
 
@@ -32,8 +37,16 @@ def normal(name: str) -> str:
 
     >>> normal("T1W-sag")
     't1_sag'
+    >>> normal("T2 FLAIR")
+    'flair'
     """
-    return "_".join(_FIRST.get(part, part) for part in re.findall(r"[a-z0-9]+", name.lower()))
+    parts = "_".join(_FIRST.get(part, part) for part in re.findall(r"[a-z0-9]+", name.lower()))
+    return re.sub(r"(?<![a-z0-9])(t2_flair|dark_fluid)(?![a-z0-9])", "flair", parts)
+
+
+def without_acquisition(key: str) -> str:
+    """A key without words for how images were acquired."""
+    return "_".join(part for part in key.split("_") if part.lower() not in ACQUIRED)
 
 
 def by_name(key: str, channels: Sequence[WantedChannel]) -> Matched | None:

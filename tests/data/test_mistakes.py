@@ -54,6 +54,11 @@ def test_graded_masks_and_images_given_as_labels_are_blocked(tmp_path, label, wo
     assert all(f.kind == "no-label-map" and words in f.message for f in result.findings if f.blocks)
 
 
+def test_values_of_what_is_no_label_map_are_no_classes_that_are_missing(tmp_path):
+    write(tmp_path, lambda number: graded(number) if number else ball(number).astype(np.uint8))
+    assert not [case for kind, case, _ in findings(tmp_path) if kind == "rare-class"]
+
+
 def test_the_image_itself_is_named(tmp_path):
     whole = [np.rint(image_of(n) + 100).clip(1).astype(np.uint8) for n in range(CASES)]
     result = audit(read_dataset(write(tmp_path, lambda n: whole[n], lambda n: whole[n])))

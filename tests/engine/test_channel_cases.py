@@ -100,6 +100,29 @@ def test_subjects_of_bids_stand_in_the_names_of_their_cases(tmp_path):
     assert found == {"sub-01_ses-1": [10.0, 20.0], "sub-02_ses-1": [10.0, 20.0]}
 
 
+def test_words_for_how_an_image_was_acquired_are_no_case(tmp_path):
+    for number in (1, 2):
+        scan(tmp_path / "folders" / f"p{number}" / "t1_mprage.nii.gz", 10 + number)
+        scan(tmp_path / "folders" / f"p{number}" / "sag_t2_flair.nii.gz", 20 + number)
+        scan(tmp_path / "flat" / f"q{number}_T1_MPRAGE.nii.gz", 10 + number)
+        scan(tmp_path / "flat" / f"q{number}_T2_FLAIR_3D.nii.gz", 20 + number)
+    for folder, letter in (("folders", "p"), ("flat", "q")):
+        found = discover(tmp_path / folder)
+        assert cases(found) == {f"{letter}1": [11.0, 21.0], f"{letter}2": [12.0, 22.0]}
+        assert not failed(found)
+
+
+def test_planes_that_are_cases_each_stay_so_and_other_contrasts_are_not_taken(tmp_path):
+    for plane, value in (("ax", 1), ("sag", 2)):
+        for name in ("T1", "FLAIR"):
+            scan(tmp_path / "planes" / f"{plane}_{name}.nii.gz", value)
+    assert cases(discover(tmp_path / "planes")) == {"ax": [1.0, 1.0], "sag": [2.0, 2.0]}
+    for name in ("T1", "T2_FLAIR"):
+        scan(tmp_path / "other" / "p1" / f"{name}.nii.gz", 1)
+    other = discover(tmp_path / "other", channels=(WantedChannel("T1", "MR"), WantedChannel("T2", "MR")))
+    assert not other.found
+
+
 def test_a_table_names_the_files(tmp_path):
     scan(tmp_path / "x" / "one.nii.gz", 11)
     scan(tmp_path / "x" / "two.nii.gz", 21)
