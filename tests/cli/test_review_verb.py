@@ -56,7 +56,7 @@ def test_it_stops_by_itself_when_nobody_uses_it(out: Path) -> None:
     ("arguments", "code", "message"),
     [
         (["nowhere"], 2, "DIR nowhere: there is no such file or folder"),
-        (["statuss"], 2, "DIR statuss: there is no such file or folder"),
+        (["statuss"], 2, "there is no verb 'statuss'. Did you mean 'status'?"),
         (["OUT", "--host", "0.0.0.0"], 2, "--host 0.0.0.0: another address than this machine's own needs TLS"),
         (["OUT", "--tls-cert", __file__], 2, "--tls-cert and --tls-key belong together"),
         (["OUT", "--tls-cert", __file__, "--tls-key", __file__], 4, "certificate and key cannot be used"),
