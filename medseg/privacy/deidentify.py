@@ -63,6 +63,8 @@ OF_OPTIONS = {
     "dates": "Dates are moved back by one number of days for each patient; times are kept.",
     "descriptors": "Descriptions were cleaned of what the headers name; a name that stands nowhere else may be left.",
 }
+# Sequences inside sequences, beyond what reports and plans have.
+DEEPEST = 16
 
 
 @dataclass(frozen=True)
@@ -225,8 +227,26 @@ def _within_the_rules() -> Iterator[None]:
         ) from error
 
 
+def _check_depth(dataset: Dataset) -> None:
+    """Reject an object whose sequences are nested too deeply, before pydicom writes it.
+
+    Of whatever goes wrong inside, pydicom repeats the whole traceback at every level, longer each time: at a few
+    hundred levels, where Python's own limit is met, for ever.
+    """
+    level, depth = [dataset], 0
+    while level:
+        depth += 1
+        if depth > DEEPEST:
+            raise _Rejected(
+                f"its sequences are nested more than {DEEPEST} deep",
+                fix="Write it again with the program that made it.",
+            )
+        level = [item for one in level for element in one if element.VR == "SQ" for item in element.value]
+
+
 @lenient()
 def _write(dataset: Dataset, out: Path, cleaning: Cleaning, allow_burned_in: bool, written: Collection[Path]) -> Path:
+    _check_depth(dataset)
     kind = dataset.SOPClassUID
     uncertainty = uncertainty_about_pixels(dataset)
     if uncertainty is not None and not allow_burned_in:

@@ -331,3 +331,19 @@ def test_an_overlay_in_the_unused_bits_is_in_uncertainty(tmp_path):
     result = deidentify_folder([tmp_path / "in"], tmp_path / "clean", key=KEY)
     assert result.written == ()
     assert "overlay" in result.skipped[0].reason
+
+
+def test_deeply_nested_sequences_are_refused_at_once(tmp_path):
+    small_series(tmp_path / "in", shape=(8, 8, 2))
+    deep = min((tmp_path / "in").iterdir())
+    item = Dataset()
+    for _ in range(100):
+        outer = Dataset()
+        outer.ReferencedImageSequence = [item]
+        item = outer
+    dataset = pydicom.dcmread(deep)
+    dataset.ReferencedImageSequence = [item]
+    dataset.save_as(deep)
+    result = deidentify_folder([tmp_path / "in"], tmp_path / "out", key=b"k" * 32)
+    assert (len(result.written), len(result.skipped)) == (1, 1)
+    assert "nested more than 16 deep" in str(result.skipped)
