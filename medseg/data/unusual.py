@@ -49,11 +49,13 @@ def unusual_cases(examined: Sequence[Examined]) -> Iterator[Finding]:
 
 def _volumes(read: Sequence[Examined]) -> Iterator[Finding]:
     """Cases in which a class is far larger or smaller than usual: values exchanged, inverted, or drawn in part."""
-    for name in dict.fromkeys(name for e in read for name in e.classes):
-        holding = [e for e in read if name in e.classes]
-        volumes = [math.prod(e.spacing or ()) * (e.voxels or {})[name] for e in holding]
-        text = f"'{name}' has {{value:,.4g}} mm3, usually {{usual:,.4g}}."
-        yield from _outliers(holding, volumes, "unusual-volume", text, least=LEAST_FACTOR)
+    usable = [e for e in read if e.trouble is None]
+    for name in dict.fromkeys(name for e in usable for name in e.classes):
+        holding = [e for e in usable if name in e.classes]
+        volumes = np.array([math.prod(e.spacing or ()) * (e.voxels or {})[name] for e in holding])
+        ratios = (volumes / np.median(volumes)).tolist()
+        text = f"'{name}' has {{value:.3g}} times the usual volume."
+        yield from _outliers(holding, ratios, "unusual-volume", text, least=LEAST_FACTOR)
 
 
 def _low_contrast(read: Sequence[Examined]) -> Iterator[Finding]:
