@@ -99,8 +99,9 @@ def main() -> None:
         ),
     )
     accepts = card.input.accepts.model_copy(update={"purpose": PURPOSE})
-    update = {"title": TITLE, "locate": locate, "input": card.input.model_copy(update={"accepts": accepts})}
-    write_card(given.package, card.model_copy(update={**update, "limits": (*LIMITS, card.limits[1])}))
+    update = {"input": card.input.model_copy(update={"accepts": accepts}), "limits": (*LIMITS, card.limits[1])}
+    update |= {"version": "2", "title": TITLE, "locate": locate}
+    write_card(given.package, card.model_copy(update=update))
 
 
 if __name__ == "__main__":
