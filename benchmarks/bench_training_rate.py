@@ -146,7 +146,7 @@ def measure_medseg(plans: Path, dataset: Path, steps: int, precision: str) -> di
         augmentation = Augmentation(
             config.augment, patch=config.input.patch, spacing=planned["spacing"][::-1], classes=classes, seed=0
         )
-        patches = Patches(cases, config.input.patch, config.sampling, seed=0, region_of=augmentation.region_of)
+        patches = Patches(cases, config.input.patch, config.sampling, seed=0).with_regions(augmentation.region_of)
         loop = Loop(TrainingRun(data, config, Path(folder), torch.device("cpu")), built, patches, augmentation)
         ends: list[tuple[float, float, float]] = []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import resource
+import signal
 import time
 from collections.abc import Generator
 from functools import cache
@@ -16,6 +17,10 @@ from shared_data import missing
 BUDGET = 20.0  # CPU seconds of a test that is not marked slow, its fixtures and child processes included
 REFERENCE = 0.15  # CPU seconds `_yardstick` takes on the machine the budget is meant for
 UNLIMITED = ("slow", "peers")
+
+# A shell that starts the tests in the background has these ignored, and so would every process that a test sends them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 _started = pytest.StashKey[float]()
 
 

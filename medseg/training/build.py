@@ -64,8 +64,7 @@ def build_loop(inputs: Inputs) -> Loop:
         config.sampling,
         seed=config.seed,
         processes=run.processes,
-        region_of=augmentation.region_of,
-    )
+    ).with_regions(augmentation.region_of)
     loop = Loop(run, network, patches, augmentation)
     if loop.resumed:
         log.info("Resuming at step %d.", loop.step)

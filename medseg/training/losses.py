@@ -7,6 +7,7 @@ that sum to less than 1 mark voxels that are partly ignored. Over several proces
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,18 @@ from medseg.training.distributed import summed, world
 SMOOTH = 1e-5
 # A score whose probability is 0 in float32, and whose logarithm is finite, so that 0 times it is 0.
 NEVER = -1e4
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """What of the labels of regions counts.
+
+    - `ignore`: a value whose voxels do not.
+    - `annotated`, shape (N, regions) of bool: regions that a sample's labels annotate; others do not count in it.
+    """
+
+    ignore: int | None = None
+    annotated: Tensor | None = None
 
 
 def segmentation_loss(
@@ -63,8 +76,7 @@ def region_loss(
     regions: Tensor,
     config: LossConfig | None = None,
     *,
-    ignore: int | None = None,
-    annotated: Tensor | None = None,
+    counted: Counted | None = None,
 ) -> Tensor:
     """Weighted sum of Dice loss and binary cross-entropy of regions that may overlap: nnU-Net's region-based training.
 
@@ -79,23 +91,23 @@ def region_loss(
         Number of the part in each voxel, 0 for the background, or the fraction of each part.
     regions : Tensor of float, shape (parts + 1, regions)
         1 where a part belongs to a region; the background belongs to none.
-    config, ignore
+    config : LossConfig, optional
         As for `segmentation_loss`.
-    annotated : Tensor of bool, shape (N, regions), optional
-        Regions that a sample's labels annotate; others do not count in it.
+    counted : Counted, optional
+        What of the labels counts; everything by default.
     """
-    config = config or LossConfig()
+    config, counted = config or LossConfig(), counted or Counted()
 
     def terms(part: Tensor, target: Tensor) -> Iterator[Tensor]:
-        truth, counted = _region_truth(target, regions, ignore)
-        if annotated is not None:
-            counted = counted * annotated[(...,) + (None,) * (counted.dim() - 2)]
+        truth, voxels = _region_truth(target, regions, counted.ignore)
+        if counted.annotated is not None:
+            voxels = voxels * counted.annotated[(...,) + (None,) * (voxels.dim() - 2)]
         if config.dice:
             # One minus the mean over all regions; there is no background among them.
-            dice = _dice(part.float().sigmoid() * counted, truth * counted, over_batch=config.batch_dice)
+            dice = _dice(part.float().sigmoid() * voxels, truth * voxels, over_batch=config.batch_dice)
             yield config.dice * (1 - dice.mean())
         if config.cross_entropy:
-            yield config.cross_entropy * _binary_cross_entropy(part, truth, counted)
+            yield config.cross_entropy * _binary_cross_entropy(part, truth, voxels)
 
     return _over_resolutions(scores, labels, terms)
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
@@ -25,16 +26,21 @@ from medseg.training.samples.inputs import Inputs
 from medseg.training.selection.validate import CaseDice, write_validation
 
 
+class Course(NamedTuple):
+    """How a training went: the rows of its history, and by which method its steps were computed."""
+
+    history: Sequence[Mapping[str, str]]
+    method: str
+
+
 def keep_artifacts(
     tracker: Tracker,
     inputs: Inputs,
     package: ModelPackage,
     measured: Measured,
-    history: Sequence[Mapping[str, str]],
-    *,
-    method: str,
+    course: Course,
 ) -> None:
-    """Copy to a run's artifacts what it made; `history` and `method` are as for the report."""
+    """Copy to a run's artifacts what it made."""
     run = inputs.run
     names = [*(one.case_id for one in measured.results), *(one.case_id for one in measured.test), *inputs.skipped]
     numbers = {name: f"case {number}" for number, name in enumerate(dict.fromkeys(names), start=1)}
@@ -57,7 +63,7 @@ def keep_artifacts(
                 write_validation(folder / file, results)
         skipped = {numbers[case]: "see split.json of the run" for case in inputs.skipped}
         of_public = replace(inputs, run=replace(run, config=public, out=folder), skipped=skipped)
-        write_run_report(of_public, history, method=method, measured=shown)
+        write_run_report(of_public, course.history, method=course.method, measured=shown)
         for rank, (_, _, figure) in enumerate(shown.figures, start=1):
             (folder / "figures").mkdir(exist_ok=True)
             (folder / "figures" / f"worst-{rank}.png").write_bytes(figure)

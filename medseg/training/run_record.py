@@ -16,7 +16,7 @@ from medseg.models.package import ModelPackage
 from medseg.pace import as_clock
 from medseg.tracking.runs import Tracker
 from medseg.training.loop import EpochRecord, Loop
-from medseg.training.run_artifacts import keep_artifacts, parent_tags, public_config
+from medseg.training.run_artifacts import Course, keep_artifacts, parent_tags, public_config
 from medseg.training.run_report import Measured, write_run_report
 from medseg.training.samples.inputs import Inputs
 from medseg.training.selection.validate import mean_dice
@@ -94,7 +94,7 @@ class RunRecord:
                 by_class, overall = mean_dice(results)
                 named = {f"{kind}.{name}": value for name, value in by_class.items()}
                 self.tracker.log({**named, f"{kind}.mean": overall}, last)
-        keep_artifacts(self.tracker, self.inputs, package, measured, self.history.rows, method=method)
+        keep_artifacts(self.tracker, self.inputs, package, measured, Course(self.history.rows, method))
         self.tracker.end()
 
 

@@ -15,7 +15,7 @@ from medseg.models.onednn_convolution import InOneDnn
 from medseg.training.cpu_parallel import SideBySide, one_thread
 from medseg.training.device import memory_format
 from medseg.training.ema import Ema
-from medseg.training.losses import region_loss, segmentation_loss
+from medseg.training.losses import Counted, region_loss, segmentation_loss
 from medseg.training.optimizer import build_optimizer
 from medseg.training.samples.augment import Augmentation, generator_of
 from medseg.training.samples.patches import Batch
@@ -159,7 +159,7 @@ class Stepper:
     def _loss(self, scores: Tensor | list[Tensor], labels: Tensor, annotated: Tensor | None = None) -> Tensor:
         loss = self.config.loss
         if self.regions is not None:
-            return region_loss(scores, labels, self.regions, loss, ignore=self.ignore, annotated=annotated)
+            return region_loss(scores, labels, self.regions, loss, counted=Counted(self.ignore, annotated))
         return segmentation_loss(scores, labels, loss, ignore=self.ignore, annotated=annotated)
 
 

@@ -167,7 +167,7 @@ def test_maps_are_saved_on_the_scan_s_grid_and_unknown_ones_refused(medseg, scan
     uncertainty = max(float(row["boundary_entropy"]) for row in measured)
     assert 0 < uncertainty < 1
     assert float(row["review_priority"]) % 1 == pytest.approx(uncertainty, abs=0.011)
-    assert not [path for path in tmp_path.rglob(".medseg*") if "lock" not in path.name]
+    assert not [path for path in tmp_path.rglob(".medseg*") if path.suffix not in (".lock", ".json")]
     wrong = medseg("predict", scan, "--model", MODEL, "--out", tmp_path / "x", "--save", "logits")
     assert wrong.returncode == 2
     assert "probabilities, entropy" in wrong.stderr

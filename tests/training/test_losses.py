@@ -5,6 +5,7 @@ import torch
 
 from medseg.training.config import LossConfig
 from medseg.training.losses import (
+    Counted,
     cross_entropy,
     deep_supervision_weights,
     region_loss,
@@ -153,9 +154,9 @@ def test_ignored_voxels_do_not_count_in_regions():
     labels = torch.randint(0, 3, (2, 8, 8), generator=draw)
     labels[..., 5:] = 255
     part = region_loss(found[..., :5], labels[..., :5], REGIONS)
-    assert region_loss(found, labels, REGIONS, ignore=255).item() == pytest.approx(part.item(), rel=1e-5)
+    assert region_loss(found, labels, REGIONS, counted=Counted(255)).item() == pytest.approx(part.item(), rel=1e-5)
     everything = torch.full((1, 4, 4), 255)
-    assert torch.isfinite(region_loss(torch.zeros(1, 2, 4, 4), everything, REGIONS, ignore=255))
+    assert torch.isfinite(region_loss(torch.zeros(1, 2, 4, 4), everything, REGIONS, counted=Counted(255)))
 
 
 def test_fractions_of_whole_voxels_cost_what_regions_cost():

@@ -11,7 +11,7 @@ from tiny_dataset import make_case, train_config, write_msd
 from medseg.models.card_text import card_text
 from medseg.models.package import load_package
 from medseg.training.config import LossConfig
-from medseg.training.losses import SMOOTH, in_background, region_loss, segmentation_loss
+from medseg.training.losses import SMOOTH, Counted, in_background, region_loss, segmentation_loss
 from medseg.training.run import train
 from medseg.training.samples.patches import Patches
 from medseg.training.selection.post_choice import RuleTable
@@ -84,13 +84,13 @@ def test_a_region_that_is_not_annotated_does_not_count(soft):
     annotated = torch.tensor([[True, True], [True, False]])
     changed = scores.clone()
     changed[1, 1] = 7.0
-    a, b = (region_loss(s, target, regions, annotated=annotated) for s in (scores, changed))
+    a, b = (region_loss(s, target, regions, counted=Counted(annotated=annotated)) for s in (scores, changed))
     assert torch.equal(a, b)
     p = torch.sigmoid(scores)
     truth = torch.stack([labels > 0, labels > 1], 1).float()
     known = annotated[..., None, None, None].expand_as(p)
     each = -(truth * p.log() + (1 - truth) * (1 - p).log())[known]
-    assert float(region_loss(scores, target, regions, CE, annotated=annotated)) == pytest.approx(
+    assert float(region_loss(scores, target, regions, CE, counted=Counted(annotated=annotated))) == pytest.approx(
         float(each.mean()), rel=1e-5
     )
 

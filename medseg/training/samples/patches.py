@@ -57,9 +57,6 @@ class Patches:
         Another seed draws others.
     processes : Processes
         Those that draw together, each every `count`-th batch.
-    region_of : callable, optional
-        Size of the region that a sample needs, by its number: the patch's, or larger by an even number of voxels. By
-        default the patch's. Regions of a batch are as large as the largest of them.
     """
 
     def __init__(
@@ -70,16 +67,24 @@ class Patches:
         *,
         seed: int,
         processes: Processes = ALONE,
-        region_of: Callable[[int], Triple] | None = None,
     ) -> None:
         self.cases = tuple(cases)
         self.patch = patch
-        self.region_of = region_of or (lambda _number: patch)
+        self.region_of: Callable[[int], Triple] = lambda _number: patch
         self.foreground = sampling.foreground
         self.size = sampling.batch
         self.seed = seed
         self.processes = processes
         self._order = lru_cache(maxsize=4)(self._shuffled)
+
+    def with_regions(self, region_of: Callable[[int], Triple]) -> Patches:
+        """Draw regions that may be larger than the patch; return these patches.
+
+        - `region_of`: size of the region that a sample needs, by its number: the patch's, or larger by an even number
+          of voxels. Regions of a batch are as large as the largest of them.
+        """
+        self.region_of = region_of
+        return self
 
     def batch(self, number: int) -> Batch:
         """Batch of this process, counted from 0; the processes' batches of one number follow each other."""

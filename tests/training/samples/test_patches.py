@@ -34,7 +34,7 @@ def draw(cases, *, patch=(8, 8, 8), seed=4, processes=ALONE, larger=2, **changes
     def region_of(_number):
         return tuple(n + larger if n > 1 else n for n in patch)
 
-    return Patches(cases, patch, sampling, seed=seed, processes=processes, region_of=region_of)
+    return Patches(cases, patch, sampling, seed=seed, processes=processes).with_regions(region_of)
 
 
 def test_a_sample_is_a_function_of_seed_and_number(cases):
@@ -110,7 +110,7 @@ def test_an_error_in_the_reading_thread_reaches_the_caller(cases):
 
 def test_regions_of_a_batch_are_as_large_as_the_largest(cases):
     sizes = {0: (8, 8, 8), 1: (10, 8, 14), 2: (12, 8, 8), 3: (8, 8, 8)}
-    patches = Patches(cases, (8, 8, 8), SamplingConfig(batch=2), seed=4, region_of=sizes.__getitem__)
+    patches = Patches(cases, (8, 8, 8), SamplingConfig(batch=2), seed=4).with_regions(sizes.__getitem__)
     plain = Patches(cases, (8, 8, 8), SamplingConfig(batch=2), seed=4)
     for number, size in enumerate([(10, 8, 14), (12, 8, 8)]):
         batch = patches.batch(number)
