@@ -1,6 +1,7 @@
 """The search for scans under whatever file names and links a disk holds, by the stage and with its records."""
 
 import json
+import logging
 import os
 import sys
 
@@ -13,7 +14,9 @@ from medseg.engine.journal import STATUS_FILE
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the file system takes no such names")
-def test_a_link_in_a_circle_and_a_name_that_is_no_utf_8_cost_no_other_case(tmp_path):
+def test_a_link_in_a_circle_and_a_name_that_is_no_utf_8_cost_no_other_case(tmp_path, monkeypatch):
+    # What pytest captures of the log must be UTF-8 where several processes run the tests.
+    monkeypatch.setattr(logging.getLogger("medseg"), "propagate", False)
     scans = tmp_path / "in"
     scans.mkdir()
     (scans / "loop.nii.gz").symlink_to("loop.nii.gz")
