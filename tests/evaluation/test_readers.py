@@ -147,7 +147,7 @@ def test_what_is_written_is_what_was_found(three, tmp_path):
     assert page.count("<svg") == 12
     for text in ("ann and bob", "ICC(2,1)", "kappa", "All readers: ann, bob, cem"):
         assert text in page
-    assert "ann and bob, 6 cases" in plain_agreement(three)
+    assert "ann and bob; cases with labels of both: 6" in plain_agreement(three)
 
 
 def test_names_of_readers_and_classes_are_escaped(tmp_path):
