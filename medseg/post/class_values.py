@@ -34,7 +34,9 @@ def measure_values(scan: Scan, labels: LabelMap, volumes: Volumes) -> Volumes:
             continue
         mask = labels.array[box] == entry.value
         values = tuple(_values(channel[box][mask], row, scan.source.value_unit) for channel in scan.array)
-        rows.append(replace(row, values=values, diameter_mm=longest_diameter(mask, matrix, flat)))
+        # Where the size of a pixel is not known, neither is a length in mm.
+        diameter = None if row.unit == "area_px" else longest_diameter(mask, matrix, flat)
+        rows.append(replace(row, values=values, diameter_mm=diameter))
     return Volumes(tuple(rows))
 
 

@@ -71,6 +71,20 @@ def test_a_class_without_voxels_has_none_and_the_table_leaves_its_cells_empty():
     assert Volumes.from_json(volumes.to_json()) == volumes
 
 
+def test_an_image_without_pixel_size_has_no_length_in_mm():
+    array = np.zeros((8, 8, 1), np.uint8)
+    array[2:4, 2:5] = 1
+    labels = label_map(array, np.eye(4), TABLE)
+    scan = Scan(np.ones((1, 8, 8, 1), np.uint8), labels.geometry)
+    pixels, known = (
+        measure_values(scan, labels, measure_volumes(labels, None, unit)) for unit in ("area_px", "area_mm2")
+    )
+    assert pixels.rows[0].diameter_mm is None
+    assert pixels.rows[0].values[0].mean == 1
+    assert known.rows[0].diameter_mm == pytest.approx(np.hypot(2, 3))
+    assert table_of_measurements(pixels).splitlines()[1].startswith("liver,6,6,,,1,")
+
+
 def test_another_grid_is_refused():
     scan, labels, volumes = measured()
     moved = AFFINE.copy()
