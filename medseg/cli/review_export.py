@@ -75,6 +75,8 @@ def export(
         data = export_dataset(folder, out, unchanged=unchanged, reviewer=reviewer, model=model, scans=scans or ())
         counts = len(data.rows), len(data.skipped), len(data.failed)
         log.info("Cases in the dataset: %d; skipped: %d; failed: %d.", *counts)
+        if not data.rows and not data.failed:
+            log.warning("No case was accepted with corrections: correct and accept some first, or add --unchanged.")
         if json:
             print_json(
                 {
@@ -92,6 +94,10 @@ def export(
     done = export_results(
         folder, out, format=formats, reviewer=reviewer, organization=organization, model=model, scans=scans or ()
     )
+    counts = len(done.files), len(done.skipped), len(done.failed)
+    log.info("Cases written: %d; skipped: %d; failed: %d.", *counts)
+    if not done.files and not done.failed:
+        log.warning("No case has labels that somebody accepted: accept some in medseg review first.")
     if json:
         files = {case: [str(path) for path in paths] for case, paths in done.files.items()}
         print_json({"files": files, "skipped": done.skipped, "failed": done.failed})

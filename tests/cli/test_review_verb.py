@@ -207,3 +207,9 @@ def test_no_acknowledged_save_is_lost_over_twenty_kills(out: Path) -> None:
     saves = kill_while_saving(out, 20, seed=5)
     print(f"20 kills, {saves} acknowledged saves, none lost, {time.monotonic() - started:.0f} s")
     assert saves > 20
+
+
+def test_an_export_of_nothing_says_why(out: Path, tmp_path: Path, capsys) -> None:
+    for options in (["--format", "nifti"], ["--model", "hippocampus"]):
+        assert run(["review", "export", str(out), "--out", str(tmp_path / options[0]), *options]) == 4
+        assert "accept" in capsys.readouterr().err

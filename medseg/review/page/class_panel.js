@@ -77,6 +77,6 @@ export function format(voxels, ml, unit = ml ? ' ml' : ' vx') {
 function written(value) {
   if (value === 0) return '0'
   if (value >= 100) return value.toFixed(0)
-  if (value >= 0.01) return value.toPrecision(3)
+  if (value >= 0.1) return value.toPrecision(3)
   return value >= 1e-5 ? value.toPrecision(2) : value.toExponential(1)
 }

@@ -386,7 +386,7 @@ def test_volumes_are_written_as_people_read_them(logic):
     code = "return given.map(([voxels, ml]) => m.format(voxels, ml))"
     given = [[0, 1e-3], [1, 1e-3], [1, 8.2e-4], [12, 1e-3], [1834, 1e-3], [1_234_567, 1e-3], [1, 1e-6], [7, None]]
     assert logic.module("class_panel.js", code, given) == [
-        "0 ml", "0.0010 ml", "0.00082 ml", "0.0120 ml", "1.83 ml", "1235 ml", "1.0e-6 ml", "7 vx",
+        "0 ml", "0.0010 ml", "0.00082 ml", "0.012 ml", "1.83 ml", "1235 ml", "1.0e-6 ml", "7 vx",
     ]  # fmt: skip
 
 
