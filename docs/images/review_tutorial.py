@@ -1,4 +1,4 @@
-"""Makes the pictures of the tutorial on reviewing: every step of it, done in a browser.
+"""Makes the images of the tutorial on reviewing: every step of it, taken in a browser.
 
 Needs Chromium and Playwright (the extra `peers`).
 
@@ -32,7 +32,7 @@ def stroke(window: Window) -> None:
 
 
 def follow_the_tutorial(window: Window, photograph: Any) -> None:
-    """Look, correct, save and accept, reject, and see what is left; a picture of each."""
+    """Look, correct, save and accept, reject, and see what is left; a screenshot of each."""
     photograph("look")
     window.press("o", "1")
     photograph("outlines")

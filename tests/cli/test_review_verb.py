@@ -210,6 +210,8 @@ def test_no_acknowledged_save_is_lost_over_twenty_kills(out: Path) -> None:
 
 
 def test_an_export_of_nothing_says_why(out: Path, tmp_path: Path, capsys) -> None:
-    for options in (["--format", "nifti"], ["--model", "hippocampus"]):
-        assert run(["review", "export", str(out), "--out", str(tmp_path / options[0]), *options]) == 4
+    open_store(out, create=True).close()
+    command = ["review", "export", str(out), "--model", "hippocampus"]
+    for name, options in {"files": ["--format", "nifti"], "dataset": []}.items():
+        assert run([*command, "--out", str(tmp_path / name), *options]) == 4
         assert "accept" in capsys.readouterr().err
