@@ -77,6 +77,13 @@ def test_a_dataset_needs_the_card_of_the_model(tmp_path, capsys):
     assert "does not say which model" in capsys.readouterr().err
 
 
+def test_an_export_of_nothing_says_why(tmp_path, capsys):
+    out, _, _ = make_dicom_results(tmp_path)
+    open_store(out, create=True).close()
+    assert run(["review", "export", str(out), "-o", str(tmp_path / "files"), "--format", "nifti"]) == 4
+    assert "accept some in medseg review first" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_from_the_demo_to_a_fine_tuned_model(tmp_path, capsys):
     """Predict, correct in another program, export, audit and train: the whole circle with the shipped model."""

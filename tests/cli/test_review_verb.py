@@ -207,11 +207,3 @@ def test_no_acknowledged_save_is_lost_over_twenty_kills(out: Path) -> None:
     saves = kill_while_saving(out, 20, seed=5)
     print(f"20 kills, {saves} acknowledged saves, none lost, {time.monotonic() - started:.0f} s")
     assert saves > 20
-
-
-def test_an_export_of_nothing_says_why(out: Path, tmp_path: Path, capsys) -> None:
-    open_store(out, create=True).close()
-    command = ["review", "export", str(out), "--model", "hippocampus"]
-    for name, options in {"files": ["--format", "nifti"], "dataset": []}.items():
-        assert run([*command, "--out", str(tmp_path / name), *options]) == 4
-        assert "accept" in capsys.readouterr().err
