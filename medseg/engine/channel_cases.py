@@ -53,8 +53,8 @@ def group_channels(
     """
     if {channel.name.lower() for channel in channels} == COLORS:
         return discovery
-    whole = [scan for scan in discovery.found if scan.n_channels == len(channels) or scan.channels]
-    single = [scan for scan in discovery.found if scan not in whole]
+    whole = [scan for scan in discovery.found if _is_whole(scan, channels)]
+    single = [scan for scan in discovery.found if not _is_whole(scan, channels)]
     dicom = [scan for scan in single if scan.format == "dicom"]
     files = [scan for scan in single if scan.format != "dicom"]
     cases, skipped = _file_cases(files, channels, patterns, keep_names)
@@ -64,6 +64,11 @@ def group_channels(
     found = [replace(scan, case_id=case_id) for scan, case_id in zip(found, ids, strict=True)]
     ordered = sorted(found, key=lambda scan: absolute(scan.files[0]))
     return Discovery(tuple(ordered), (*discovery.skipped, *skipped, *unclear))
+
+
+def _is_whole(scan: FoundScan, channels: Sequence[WantedChannel]) -> bool:
+    """Whether a scan holds all channels itself."""
+    return scan.n_channels == len(channels) or bool(scan.channels)
 
 
 def _file_cases(
@@ -117,7 +122,8 @@ def _completed(cases: Sequence[_Case], channels: Sequence[WantedChannel]) -> lis
         whole.by |= case.by
     whole_ones = {place: case for place, case in joined_cases.items() if _problem(case, channels) is None}
     left = [case for case in lacking if (case.context, without_acquisition(case.key)) not in whole_ones]
-    return [case for case in cases if case not in lacking] + list(whole_ones.values()) + left
+    lack = set(lacking)  # by identity
+    return [case for case in cases if case not in lack] + list(whole_ones.values()) + left
 
 
 def _named(scans: Sequence[FoundScan]) -> list[Named]:

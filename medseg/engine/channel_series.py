@@ -8,7 +8,7 @@ from pathlib import Path
 
 from medseg.engine.channel_names import fits, normal, says
 from medseg.engine.joined_case import joined
-from medseg.io.files.walk import absolute
+from medseg.io.files.walk import absolute, input_above
 from medseg.types.channels import WantedChannel
 from medseg.types.scan import FoundScan, Skipped
 
@@ -93,11 +93,11 @@ def _name(scan: FoundScan) -> str:
 
 def _studies(scans: Sequence[FoundScan], inputs: Sequence[Path]) -> list[list[FoundScan]]:
     """Series of one study under one input; without a study's UID, each by itself."""
-    roots = sorted((absolute(path) for path in inputs), key=len, reverse=True)
+    roots = {Path(absolute(path)) for path in inputs}
     studies: dict[tuple[str, str], list[FoundScan]] = defaultdict(list)
     for scan in scans:
         place = Path(absolute(scan.files[0]))
-        root = next((root for root in roots if place.is_relative_to(root)), "")
+        root = str(input_above(place, roots) or "")
         studies[(scan.study_uid or scan.case_id, root)].append(scan)
     # Series that were each given by its own path are of one study all the same.
     by_study: dict[str, list[FoundScan]] = defaultdict(list)

@@ -6,14 +6,14 @@ import io
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from medseg.engine import journal
 from medseg.harmless import TableWriter
 from medseg.io.files.atomic import atomic_path, write_text
-from medseg.io.files.walk import real
+from medseg.io.files.walk import input_above, real
 from medseg.types.run import BatchResult, CaseOutcome, Inputs
 from medseg.types.scan import Discovery
 
@@ -65,10 +65,11 @@ def write_sources(result: BatchResult, inputs: Inputs, discovery: Discovery) -> 
         for found in discovery.found
     ]
     corrupt = [(left.case_id, left.path, None, None) for left in discovery.skipped if left.corrupt]
+    roots = {real(path) for path in inputs.paths}
     for case_id, place, series_uid, study_uid in scans + corrupt:
         status = journal.read_status(result.out / case_id)
         digest = "" if status is None else status.content.get("input_sha256", "")
-        path = _relative(place, inputs)
+        path = _relative(place, roots)
         writer.writerow([case_id, states[case_id], series_uid or "", study_uid or "", path, digest])
     _write_private(result.out / "sources.csv", stream.getvalue())
     before = read_inputs(result.out)
@@ -92,10 +93,8 @@ def _write_private(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def _relative(path: Path, inputs: Inputs) -> str:
+def _relative(path: Path, roots: Collection[Path]) -> str:
     """The path below the input it was found in; the name of an input that is the file itself."""
-    for root in inputs.paths:
-        if real(path).is_relative_to(real(root)):
-            below = real(path).relative_to(real(root))
-            return below.as_posix() if below.parts else path.name
-    return path.name
+    path = real(path)
+    root = input_above(path, roots)
+    return path.name if root is None or root == path else path.relative_to(root).as_posix()

@@ -182,7 +182,8 @@ def _look_at_all(
     """Read the header of each file; one whose header ends in an error, or in a crash, is corrupt."""
     is_limited = guard != Guard()
     apart = [file for file in files if isolate and (is_limited or file[1] in READ_BY_C)]
-    outcomes = [(file, attempt(_look, file)) for file in files if file not in set(apart)]
+    here = set(files).difference(apart)
+    outcomes = [(file, attempt(_look, file)) for file in files if file in here]
     outcomes += each_isolated(_look, apart, guard)
     return {
         path: Skipped(path, found.what, found.fix, corrupt=True) if isinstance(found, MedsegError) else found

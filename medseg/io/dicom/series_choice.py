@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from medseg.errors import MedsegError, UsageError
-from medseg.io.files.walk import absolute
+from medseg.io.files.walk import absolute, input_above
 from medseg.types.scan import Discovery, FoundScan, Skipped
 from medseg.types.series_criteria import SeriesCriteria
 
@@ -196,14 +196,14 @@ def _matches(scan: FoundScan, pattern: str) -> bool:
 
 def _studies(found: Sequence[FoundScan], inputs: Sequence[Path]) -> list[list[FoundScan]]:
     """Volumes of one DICOM study under one input; every other scan by itself."""
-    roots = sorted((absolute(path) for path in inputs), key=len, reverse=True)
+    roots = {Path(absolute(path)) for path in inputs}
 
     def study(numbered: tuple[int, FoundScan]) -> tuple[str, str]:
         number, scan = numbered
         if scan.format != "dicom" or not scan.study_uid:
             return "", f"{number:09}"
         place = Path(absolute(scan.files[0]))
-        return scan.study_uid, next((root for root in roots if place.is_relative_to(root)), "")
+        return scan.study_uid, str(input_above(place, roots) or "")
 
     groups = itertools.groupby(sorted(enumerate(found), key=study), key=study)
     return [[scan for _, scan in members] for _, members in groups]

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def file_case_ids(paths: Sequence[Path], *, keep_names: bool = False) -> list[st
     """Name files, absolute and distinct, after themselves; where several share a name, after their parent folders too.
 
     Ids are distinct even where letter case is ignored. Of file and folder names that look like a patient's the id has a
-    hash, unless `keep_names`.
+    hash, unless `keep_names`. What else is there changes the id of those files alone that share a name with it.
     """
     shown = str if keep_names else public_name
     names = [safe(shown(stem(path.name))) for path in paths]
@@ -65,8 +65,19 @@ def file_case_ids(paths: Sequence[Path], *, keep_names: bool = False) -> list[st
             else name
             for name, path in zip(names, paths, strict=True)
         ]
-    above = os.path.commonpath([path.parent for path in paths]) if paths else ""
-    return unique(names, [Path(os.path.relpath(path, above)).as_posix() for path in paths])
+    # By where it lies below the folder that those of one name have in common, so that nothing else changes the hash.
+    sharing: dict[str, list[Path]] = defaultdict(list)
+    shared = _shared(names)
+    for name, path in zip(names, paths, strict=True):
+        if name.lower() in shared:
+            sharing[name.lower()].append(path)
+    above = {name: os.path.commonpath([path.parent for path in several]) for name, several in sharing.items()}
+    marks = [
+        Path(os.path.relpath(path, above[name.lower()])).as_posix() if name.lower() in above else ""
+        for name, path in zip(names, paths, strict=True)
+    ]
+    # Names that are alike but for their ends, which a hash takes the place of, may be the same then.
+    return unique(unique(names, marks), [path.as_posix() for path in paths])
 
 
 def file_name(path: Path, *, keep_names: bool = False) -> str:

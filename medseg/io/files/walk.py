@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,14 @@ def real(path: Path) -> Path:
     `Path.resolve` raises a `RuntimeError` there before Python 3.13, and a folder of scans may hold such links.
     """
     return Path(os.path.realpath(path))
+
+
+def input_above(path: Path, inputs: Collection[Path]) -> Path | None:
+    """Return the nearest of some inputs that a path lies in, or is; None where it is in none.
+
+    It looks up the path's folders, because going through the inputs for each file costs their product.
+    """
+    return next((above for above in (path, *path.parents) if above in inputs), None)
 
 
 def walk(inputs: Sequence[Path]) -> tuple[list[Entry], list[Skipped]]:

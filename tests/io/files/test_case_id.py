@@ -1,5 +1,6 @@
 """Case ids: safe as folders everywhere, distinct, free of patients, the same in any order."""
 
+import os
 import re
 from pathlib import Path
 
@@ -93,3 +94,36 @@ def test_dicom_ids_tell_nothing():
     assert dicom_case_id("MR", "1.2.3") != dicom_case_id("MR", "1.2.4")
     assert dicom_case_id("MR", "1.2.3", "a") != dicom_case_id("MR", "1.2.3")
     assert dicom_case_id("../..", "1/../2").startswith("dicom-")
+
+
+def test_a_file_elsewhere_renames_only_those_that_share_a_name_with_it():
+    folder = [Path(f"/d/a/{name}") for name in ("scan.nii", "scan.nii.gz", "other.nii", "x/T1.nii", "y/T1.nii")]
+    before = dict(zip(folder, file_case_ids(folder), strict=True))
+    more = [*folder, Path("/d/b/c/new.nii"), Path("/e/other.nii")]
+    after = dict(zip(more, file_case_ids(more), strict=True))
+    assert {path for path in folder if after[path] != before[path]} == {Path("/d/a/other.nii")}
+
+
+def test_naming_costs_the_same_for_each_file_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in paths that the search for a common folder looks at, which is the same on every machine."""
+    looked = 0
+    common = os.path.commonpath
+
+    def counted(paths):
+        nonlocal looked
+        paths = list(paths)
+        looked += len(paths)
+        return common(paths)
+
+    monkeypatch.setattr(os.path, "commonpath", counted)
+    for count in (500, 4000):
+        looked = 0
+        found = [Path(f"/d/p{n // 10}/a/b/c/T{n % 10}{end}") for n in range(count // 2) for end in (".nii", ".nrrd")]
+        file_case_ids(found)
+        assert 0 < looked <= count
+
+
+def test_names_that_are_alike_but_for_their_ends_stay_distinct():
+    stems = [f"{'long' * 19}{n}" for n in range(3)]
+    found = [Path(f"/d/{name}{end}") for name in stems for end in (".nii", ".nrrd")]
+    assert len(set(file_case_ids(found))) == len(found)
