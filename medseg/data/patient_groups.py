@@ -13,7 +13,8 @@ from medseg.errors import ConfigError
 AUTO, NONE = "auto", "none"
 # A name that begins like this names its patient first, whatever follows: BIDS, `patient000_slice003`, `case-12_2`.
 PERSON = r"subject|subj|sub|patient|pat|pt|participant|person|case|id"
-PATIENT = re.compile(rf"(sub-[a-z0-9]+|(?:{PERSON})[-_ ]?\d+)(?=[-_. ])")
+# So does a barcode of The Cancer Genome Atlas: project, site of the tissue, participant.
+PATIENT = re.compile(rf"(sub-[a-z0-9]+|tcga[-_][a-z0-9]{{2}}[-_][a-z0-9]{{4}}|(?:{PERSON})[-_ ]?\d+)(?=[-_. ])")
 # What the end of a name may say of one scan among a patient's: its sequence, time, side, plane, or place in a volume.
 SEQUENCE = (
     r"t1(w|c|ce|gd|n|km)?|t2(w|f|star)?|flair|dwi|adc|pdw?|swi|bold|asl|dce|mra|mri?|cta?|pet|pt|suv|art|arterial|portal"
@@ -27,7 +28,8 @@ COUNTED = (
     r"|year|session|ses|rep|run|acq|img|image|im|followup|fu"
 )
 ENDING = re.compile(rf"{SEQUENCE}|{SIDE}|{TIME}|({COUNTED})\d+")
-COUNT = re.compile(COUNTED)
+# A number after one of these counts too, and so it does after a plane or a sequence: `axial_0003`.
+COUNT = re.compile(rf"{COUNTED}|{SIDE}|{SEQUENCE}")
 
 
 def group_by_patient(data: Dataset, group: str = AUTO) -> Dataset:

@@ -32,6 +32,11 @@ def dataset(*names, group=None, split=None):
         ("MR-23_20190301", "MR-23"),
         ("ADNI_941_M12", "ADNI_941"),
         ("NCT-12-T0", "NCT-12"),
+        ("TCGA-CS-4941_3", "TCGA-CS-4941"),
+        ("TCGA_CS_4941_19960909_12", "TCGA_CS_4941"),
+        ("tcga-dj-a13w-01z", "tcga-dj-a13w"),
+        ("P001_axial_0003", "P001"),
+        ("MR5_flair_12", "MR5"),
         # Nothing of these is known to be of one scan only.
         ("hippocampus_001", "hippocampus_001"),
         ("case_001", "case_001"),
@@ -42,6 +47,8 @@ def dataset(*names, group=None, split=None):
         ("volume_slice_3", "volume_slice_3"),
         ("LIDC-IDRI-0001", "LIDC-IDRI-0001"),
         ("c0", "c0"),
+        ("BRATS_flair_001", "BRATS_flair_001"),
+        ("tcga_001", "tcga_001"),
     ],
 )
 def test_the_patient_is_the_common_part_of_a_name(name, patient):
