@@ -18,6 +18,7 @@ from medseg.infer.predictor import Predictor
 from medseg.io.memory import ArrayLike, ItkImage, NibabelImage, scan_in_memory
 from medseg.locate.segment import segment_scan
 from medseg.models.card import ModelCard
+from medseg.models.license import check_clinical
 from medseg.tracking.resolve import resolve_model
 from medseg.types import Case, Scan
 from medseg.types.run import PredictedCase
@@ -91,6 +92,7 @@ def load_model(
     overlap: Overlap = 0.5,
     mirror: Mirror = "auto",
     save: Maps = (),
+    clinical: bool = False,
 ) -> Model:
     """Load a model.
 
@@ -111,6 +113,8 @@ def load_model(
         Test-time mirroring; auto does what the model's card says.
     save : str or sequence of str
         Maps that predictions keep besides the labels: ``"probabilities"``, ``"entropy"``.
+    clinical : bool
+        This is clinical use: refuse a model whose card does not say that its weights are for any use.
 
     Returns
     -------
@@ -120,7 +124,8 @@ def load_model(
     Raises
     ------
     UsageError
-        When there is no such model, or an option cannot be what was given.
+        When there is no such model, or an option cannot be what was given, or with `clinical` the model may not be
+        used so.
     ModelError
         When the package is damaged.
 
@@ -131,6 +136,8 @@ def load_model(
     Model('hippocampus', version='...', classes=[anterior hippocampus, posterior hippocampus])
     """
     package = resolve_model(name, option="medseg.load_model:")
+    if clinical:
+        check_clinical(package)
     values: dict[str, object] = {"device": device, "engine": engine, "precision": precision, "overlap": overlap}
     values |= {"mirror": mirror, **dict.fromkeys(names_in(save), True)}
     return Model(package.card, Predictor(package, build(InferOptions, values, where="load_model")))
@@ -167,7 +174,12 @@ def load_scan(path: str | Path, *, allow_uneven: bool = False, allow_incomplete:
 
 
 def segment(
-    scan: ScanLike, model: str | Path = "hippocampus", affine: npt.ArrayLike | None = None, *, anyway: bool = False
+    scan: ScanLike,
+    model: str | Path = "hippocampus",
+    affine: npt.ArrayLike | None = None,
+    *,
+    anyway: bool = False,
+    clinical: bool = False,
 ) -> Prediction:
     """Segment one scan with a model by name; for more than one, load the model once with `load_model`.
 
@@ -181,6 +193,8 @@ def segment(
         For an array or tensor: voxel indices to world in mm, RAS+.
     anyway : bool
         As for `Model.segment`.
+    clinical : bool
+        As for `load_model`.
 
     Returns
     -------
@@ -192,7 +206,7 @@ def segment(
     MedsegError
         As `load_model` and `Model.segment`.
     """
-    return load_model(model).segment(scan, affine, anyway=anyway)
+    return load_model(model, clinical=clinical).segment(scan, affine, anyway=anyway)
 
 
 def _as_scan(scan: ScanLike, affine: npt.ArrayLike | None) -> Scan:

@@ -90,6 +90,14 @@ def import_model(
             help="Orientation of the training data: RAS where all of it was stored so. By default, as nnU-Net reads.",
         ),
     ] = None,
+    license_use: Annotated[
+        Literal["any", "non-commercial", "research"] | None,
+        option(
+            MODEL,
+            "--license",
+            help="How the weights may be used, as their license says; predict --clinical takes only any.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, option(RUN, "--overwrite", help="Replace a model of the same name.")] = False,
     json: JsonOption = False,
 ) -> int:
@@ -109,6 +117,7 @@ def import_model(
         folds=None if folds is None else names_in(folds),
         checkpoint=checkpoint,
         orientation=orientation,
+        license_use=license_use,
         overwrite=overwrite,
     )
     if json:

@@ -97,6 +97,14 @@ def predict(
             "otherwise.",
         ),
     ] = False,
+    clinical: Annotated[
+        bool,
+        option(
+            RUN,
+            "--clinical",
+            help="This is clinical use: refuse a model whose card does not say that its weights are for any use.",
+        ),
+    ] = False,
     overwrite: OverwriteOption = False,
     dry_run: DryRunOption = False,
     settings: SetOption = None,
@@ -132,6 +140,7 @@ def predict(
         max_memory=max_memory,
         max_seconds=max_seconds,
         anyway=anyway,
+        clinical=clinical,
         overwrite=overwrite,
         dry_run=dry_run,
         keep_names=keep_names,

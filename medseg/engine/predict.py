@@ -83,6 +83,7 @@ def predict(
     max_memory: MoreThan0 | None = None,
     max_seconds: MoreThan0 | None = None,
     anyway: bool = False,
+    clinical: bool = False,
     overwrite: bool = False,
     dry_run: bool = False,
     keep_names: bool = False,
@@ -123,6 +124,8 @@ def predict(
     anyway : bool
         Segment scans that are not what the model is for too, and mark every output of theirs; otherwise they are
         withheld.
+    clinical : bool
+        This is clinical use: refuse a model whose card does not say that its weights are for any use.
     overwrite, dry_run : bool
         Do again what is done; only return what would be done.
     keep_names : bool
@@ -147,6 +150,8 @@ def predict(
     segment |= {"model": str(model)} | dict.fromkeys(maps, True)
     if anyway:
         segment["anyway"] = True
+    if clinical:
+        segment["clinical"] = True
     values: dict[str, dict[str, Any]] = {"segment": segment}
     if series is not None:
         values["discover"] = {"series": series}

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from medseg.models.license_card import LicenseCard
 from medseg.models.locate_card import LocateCard
 from medseg.models.result_card import ResultCard
 from medseg.prepare.card import InputCard
@@ -202,6 +203,7 @@ class ModelCard(_Strict):
     notice: str = Field(
         default="Research use only; not a medical device.", description="what every user must know before using it"
     )
+    license: LicenseCard = Field(default=LicenseCard(), description="how the weights may be used")
     classes: tuple[ClassCard, ...] = Field(description="classes that the network distinguishes, besides background")
     regions: tuple[int, ...] | None = Field(
         default=None,

@@ -18,6 +18,8 @@ def summary(card: ModelCard) -> dict[str, Any]:
         "version": card.version,
         "title": card.title,
         "notice": card.notice,
+        "use": card.license.use,
+        "license": card.training.license,
         "limits": list(card.limits),
         "dice": {name: None if math.isnan(value) else value for name, value in dice.items()},
         "n_cases": 0 if measured is None else measured.cases,

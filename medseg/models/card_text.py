@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from medseg.models.card import ModelCard
+from medseg.models.license import WORDS
 
 WIDTH, LABEL = 100, 14
 
@@ -22,14 +23,14 @@ def card_text(card: ModelCard) -> str:
 
 
 def cards_table(cards: Mapping[str, ModelCard]) -> str:
-    """Return one line a model: name, modality, body part, mean Dice, title."""
-    rows = [("name", "modality", "body part", "Dice", "title")]
+    """Return one line a model: name, modality, body part, mean Dice, how its weights may be used, title."""
+    rows = [("name", "modality", "body part", "Dice", "use", "title")]
     for name, card in cards.items():
         dice = "-" if card.mean_dice is None else f"{card.mean_dice:.3f}"
-        rows.append((name, _modality(card), _body_part(card), dice, card.title))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        rows.append((name, _modality(card), _body_part(card), dice, card.license.use or "not stated", card.title))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
     return "".join(
-        "  ".join([*(row[column].ljust(widths[column]) for column in range(4)), row[4]]) + "\n" for row in rows
+        "  ".join([*(row[column].ljust(widths[column]) for column in range(5)), row[5]]) + "\n" for row in rows
     )
 
 
@@ -49,6 +50,7 @@ def _rows(card: ModelCard) -> Iterator[tuple[str, list[str]]]:
         yield "Test", [f"Mean Dice {card.test.mean_dice:.3f} on {card.test.cases} {card.test.split}."]
     partly = "".join(f" {count} of them annotate '{name}'." for name, count in card.training.annotated.items())
     yield "Trained on", [f"{card.training.cases} cases.{partly} {card.training.data}"]
+    yield "Use", [f"{WORDS[card.license.use][:1].upper()}{WORDS[card.license.use][1:]}."]
     yield "License", [card.training.license]
     yield "Limits", [f"- {text}" for text in card.limits] or ["None are stated."]
 

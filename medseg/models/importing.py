@@ -11,7 +11,16 @@ from typing import Literal
 from medseg.errors import FormatLimitation, UsageError
 from medseg.io.files.atomic import atomic_folder, atomic_path
 from medseg.models.fit import check_package, check_weights
-from medseg.models.package import CARD_FILE, ModelPackage, holds_package, load_package, write_content, write_package
+from medseg.models.license_card import LicenseCard, Use
+from medseg.models.package import (
+    CARD_FILE,
+    ModelPackage,
+    holds_package,
+    load_package,
+    write_card,
+    write_content,
+    write_package,
+)
 from medseg.models.store import new_folder
 from medseg.models.trust import trust as remember_trust
 
@@ -32,6 +41,7 @@ def import_model(
     folds: Sequence[str] | None = None,
     checkpoint: str | None = None,
     orientation: Literal["RAS", "stored"] | None = None,
+    license_use: Use | None = None,
     overwrite: bool = False,
 ) -> ModelPackage:
     """Import a trained model without running any code that comes with it.
@@ -44,7 +54,38 @@ def import_model(
     - `trust`: allow a TorchScript program to be run on this machine from now on.
     - `configuration`, `folds`, `checkpoint`, `orientation`: for nnU-Net; see
       `medseg.models.adapters.nnunet.import_nnunet`.
+    - `license_use`: how the weights may be used, for the card; by default as the files or `card` say.
     """
+    package = _import(
+        path,
+        name,
+        out=out,
+        card=card,
+        trust=trust,
+        configuration=configuration,
+        folds=folds,
+        checkpoint=checkpoint,
+        orientation=orientation,
+        overwrite=overwrite,
+    )
+    if license_use is None:
+        return package
+    return write_card(package.folder, package.card.model_copy(update={"license": LicenseCard(use=license_use)}))
+
+
+def _import(
+    path: Path,
+    name: str,
+    *,
+    out: Path | None,
+    card: Path | None,
+    trust: bool,
+    configuration: str | None,
+    folds: Sequence[str] | None,
+    checkpoint: str | None,
+    orientation: Literal["RAS", "stored"] | None,
+    overwrite: bool,
+) -> ModelPackage:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise UsageError(f"'{name}' cannot be a model's name", fix="Use letters, digits, '_', '.' and '-'.")
     if not path.exists():

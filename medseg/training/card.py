@@ -10,6 +10,8 @@ from medseg.data.dataset import Dataset
 from medseg.data.partial_labels import partly_annotated
 from medseg.io.files.patient_names import public_name
 from medseg.models.card import ClassCard, ModelCard, PostCard, TrainingCard, ValidationCard
+from medseg.models.license import strictest
+from medseg.models.license_card import LicenseCard, Use
 from medseg.models.package import ModelPackage
 from medseg.prepare.acceptance import AcceptanceCard
 from medseg.prepare.card import InputCard
@@ -44,6 +46,7 @@ def build_card(inputs: Inputs, seconds: float, steps: int, run_id: str | None = 
         version=config.version,
         title=config.title or f"{', '.join(c.name for c in data.table)} ({data.name})",
         notice=NOTICE,
+        license=LicenseCard(use=config.license_use if start is None else _use_after(config, start)),
         classes=classes,
         regions=tuple(data.regions) or None,
         input=_input(cases, config),
@@ -136,6 +139,11 @@ def _trained_on(cases: Sequence[PreparedCase], start: ModelPackage | None) -> tu
     """Ids of the cases that the weights have seen, those of the package they started from included."""
     before = () if start is None else start.card.training.trained_on
     return tuple(sorted({*(public_name(case.case_id) for case in cases), *before}))
+
+
+def _use_after(config: TrainConfig, start: ModelPackage) -> Use | None:
+    """Weights that started from others may be used as far as both allow."""
+    return strictest((config.license_use, start.card.license.use))
 
 
 def _with_start(own: str, start: ModelPackage | None, claim: Literal["data", "license"]) -> str:

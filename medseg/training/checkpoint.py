@@ -22,6 +22,7 @@ MAY_CHANGE = {
     "title",
     "data",
     "license",
+    "license_use",
     "limits",
     "version",
     "post",

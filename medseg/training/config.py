@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from medseg.data.description import DatasetDescription
 from medseg.models.card import CodeCard, NetworkCard, PostCard
+from medseg.models.license_card import Use
 from medseg.prepare.card import InputCard
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -205,6 +206,9 @@ class TrainConfig(_Strict):
         default="", description="where the data comes from, for the card; empty takes the dataset's description"
     )
     license: str = Field(default="", description="license of data and weights, for the card; empty takes the dataset's")
+    license_use: Use | None = Field(
+        default=None, description="how the weights may be used, for the card's `license.use`; null: not stated"
+    )
 
     border_mm: Annotated[float, Field(gt=0)] | None = Field(
         default=None,

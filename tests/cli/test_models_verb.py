@@ -26,9 +26,9 @@ def test_list_and_show(stored, capsys):
     assert listed in json.loads(capsys.readouterr().out)
     assert run(["models", "list"]) == 0
     shown = capsys.readouterr().out
-    first = r"^hippocampus +MR +HEAD, BRAIN, Hippocampus +0\.\d{3} +Anterior and posterior"
+    first = r"^hippocampus +MR +HEAD, BRAIN, Hippocampus +0\.\d{3} +research +Anterior and posterior"
     assert re.search(first, shown, re.MULTILINE)
-    assert re.search(r"^tiny +not stated +not stated +- +A tiny U-Net$", shown, re.MULTILINE)
+    assert re.search(r"^tiny +not stated +not stated +- +not stated +A tiny U-Net$", shown, re.MULTILINE)
     assert run(["models", "show", "tiny", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["sha256"] == stored.hash
     assert run(["models", "show", "tiny", "--yaml"]) == 0
@@ -50,7 +50,7 @@ def test_dice_is_of_the_classes_that_results_have(capsys):
     assert [entry.name for entry in card.result_classes] == ["nucleus"]
     assert (card.mean_dice, card.validation.mean_dice) == (0.9, 0.7473)  # the latter with the border between nuclei
     assert run(["models", "list"]) == 0
-    assert re.search(r"^nuclei .* 0\.900 +Nuclei", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^nuclei .* 0\.900 +research +Nuclei", capsys.readouterr().out, re.MULTILINE)
     assert run(["models", "show", "nuclei"]) == 0
     shown = capsys.readouterr().out
     assert "Mean Dice 0.900 on 50 cases" in shown

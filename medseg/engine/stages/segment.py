@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
@@ -15,6 +16,7 @@ from medseg.infer.predictor import Predictor
 from medseg.io.files.scratch import Scratch
 from medseg.locate.segment import segment_scan
 from medseg.models.card_summary import summary
+from medseg.models.license import check_clinical, use_line
 from medseg.models.package import ModelPackage
 from medseg.tracking.resolve import resolve_model
 from medseg.types import Case, Prediction
@@ -24,8 +26,10 @@ from medseg.types.quality import Flag
 from medseg.types.series_criteria import SeriesCriteria
 from medseg.types.stage import RunContext, Where
 
+log = logging.getLogger("medseg.models")
+
 # How a result is computed, not what it is: changing one of these does not make a finished case out of date.
-EXECUTION_ONLY = {"device", "engine", "compiled", "memory_gb"}
+EXECUTION_ONLY = {"device", "engine", "compiled", "memory_gb", "clinical"}
 
 
 class Segment:
@@ -39,12 +43,18 @@ class Segment:
             default=False,
             description="segment scans that are not what the model is for too, and mark every output of theirs",
         )
+        clinical: bool = Field(
+            default=False,
+            description="this is clinical use: refuse a model whose card does not say that its weights are for any use",
+        )
 
     runs: ClassVar[Where] = "main"
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self.package: ModelPackage = resolve_model(options.model)
+        if options.clinical:
+            check_clinical(self.package)
         check_available(self.package, options)
         self._announce: ProgressCallback | None = None
 
@@ -76,12 +86,13 @@ class Segment:
 
     @cached_property
     def _predictor(self) -> Predictor:
-        options = InferOptions(**self.options.model_dump(exclude={"model", "anyway"}))
+        options = InferOptions(**self.options.model_dump(exclude={"model", "anyway", "clinical"}))
         return Predictor(self.package, options, progress=self._announce)
 
     def get_ready(self, announce: ProgressCallback) -> None:
         """Load the model; where it is new to this machine, also export it and find its fastest engine."""
         self._announce = announce
+        log.info("The weights of %s may be used for: %s.", self.package.card.name, use_line(self.package))
         try:
             _ = self._predictor
         except MedsegError:

@@ -1,0 +1,20 @@
+"""How the weights of a model may be used, on the model card."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Use = Literal["any", "non-commercial", "research"]
+
+
+class LicenseCard(BaseModel):
+    """How the weights may be used; `training.license` has the license in words."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    use: Use | None = Field(
+        default=None,
+        description="how the weights may be used; only `any` runs under `--clinical`. null: not stated",
+    )
