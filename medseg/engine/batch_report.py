@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from medseg.draw.page import render, small_url
+from medseg.engine.measured_rows import COLUMNS, measured_rows
 from medseg.harmless import TableWriter
 from medseg.types.run import BatchResult, CaseOutcome
 
@@ -56,6 +57,7 @@ def render_report(result: BatchResult, *, previews: int = 200) -> str:
         skipped=[(item.source or item.path.name, item.reason) for item in result.skipped],
         classes=_class_names(result),
         counted=_counted(result),
+        columns=COLUMNS,
         identity=result.identity,
     )
 
@@ -70,6 +72,7 @@ def _card(outcome: CaseOutcome, out: Path, *, embed: bool) -> dict[str, Any]:
         "embedded": embedded,
         "volumes": _volumes(outcome),
         "objects": _objects(outcome),
+        "measured": measured_rows(outcome),
     }
 
 

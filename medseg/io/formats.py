@@ -78,7 +78,7 @@ def write(name: str, item: Labeled, folder: Path) -> Written:
     writer = WRITERS[name]
     written = writer.write(item, folder / writer.file_name)
     geometry = item.labels.geometry
-    notes = [writer.tilted] if geometry.is_sheared and writer.tilted else []
+    notes = [*written.notes, *([writer.tilted] if geometry.is_sheared and writer.tilted else [])]
     if writer.has_bits and geometry.shape[0] * geometry.shape[1] % 8:
         notes.append(BETWEEN_BYTES)
     if name == "dicom-seg-fractional" and item.probabilities is None:
@@ -160,13 +160,25 @@ def _rtstruct(item: Labeled, path: Path) -> Written:
 
 def _sr(item: Labeled, path: Path) -> Written:
     """Write the report, and the DICOM SEG it refers to, without which it would point nowhere."""
-    from medseg.io.dicom_results.sr import write_sr
+    from medseg.io.dicom_results.sr import MOST_OBJECTS, reports_objects, write_sr
 
-    segmentation = _dicom_seg(item, path.with_name(WRITERS["dicom-seg"].file_name))
+    segmentations = [_dicom_seg(item, path.with_name(WRITERS["dicom-seg"].file_name))]
+    notes: tuple[str, ...] = ()
+    if item.instances is not None and reports_objects(item.instances):
+        segmentations.append(_dicom_seg_objects(item, path.with_name(WRITERS["dicom-seg-objects"].file_name)))
+    elif item.instances is not None and item.instances.rows:
+        notes = (f"It reports classes only, as there are {len(item.instances.rows)} objects (at most {MOST_OBJECTS}).",)
     measured = write_sr(
-        item.labels, item.source, path, model=item.model, verification=item.verification, volumes=item.volumes
+        item.labels,
+        item.source,
+        path,
+        model=item.model,
+        verification=item.verification,
+        volumes=item.volumes,
+        instances=item.instances,
     )
-    return Written([*segmentation.files, path], read_back={**segmentation.read_back, path.name: measured})
+    read_back = {name: value for one in segmentations for name, value in one.read_back.items()}
+    return Written([*(f for one in segmentations for f in one.files), path], notes, {**read_back, path.name: measured})
 
 
 def _key_images(item: Labeled, path: Path) -> Written:
@@ -229,7 +241,7 @@ WRITERS: Mapping[str, Writer] = {
         "labels.sr.dcm",
         True,
         _sr,
-        "volumes as a structured report, with the DICOM SEG it refers to",
+        "measurements of classes and objects as a structured report, with the DICOM SEG it refers to",
         SEG_TILTED,
         has_bits=True,
     ),

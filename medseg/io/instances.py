@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from medseg.harmless import TableWriter, name_from_cell
 from medseg.io import nifti
 from medseg.io.files.atomic import write_text
 from medseg.types import Geometry, Instances, LabelClass, LabelTable, Scan, Source
+from medseg.types.class_values import ClassValues
 from medseg.types.extent import Extent, extent_of, extent_unit
 from medseg.types.instances import InstanceMeasures, InstanceRow
 from medseg.types.labels import PALETTE
@@ -27,7 +28,10 @@ PLACE = (
 )
 ROW = ("id", "class_value", "class", "is_thing", "score", "voxels")
 SHAPE = ("diameter_mm", "sphericity")
+AXES = ("long_axis_mm", "short_axis_mm")
 INTENSITY = "mean_intensity"
+# Of each channel, beside the mean.
+VALUES = ("unit", "median", "standard_deviation", "minimum", "maximum", "percentile_5", "percentile_95", "tlg")
 
 
 def write_instances(instances: Instances, folder: Path, source: Source | None = None) -> None:
@@ -44,7 +48,8 @@ def write_instances(instances: Instances, folder: Path, source: Source | None = 
     text = io.StringIO()
     writer = TableWriter(text)
     unit = extent_unit(instances.geometry, source)
-    writer.writerow([*ROW, unit, *PLACE, *SHAPE, *_intensity_columns(channels)])
+    columns = [*ROW, unit, *PLACE, *SHAPE, *_columns(INTENSITY, channels), *AXES]
+    writer.writerow([*columns, *(name for one in VALUES for name in _columns(one, channels))])
     writer.writerows(_line(row, instances, unit, channels) for row in instances.rows)
     write_text(folder / TABLE, text.getvalue())
 
@@ -91,11 +96,14 @@ def _line(row: InstanceRow, instances: Instances, unit: Extent, channels: int) -
     start = [row.id, row.class_value, name, row.is_thing, row.score, row.voxels]
     found = row.measures
     if found is None:
-        return [_cell(value) for value in [*start, *[None] * (1 + len(PLACE) + len(SHAPE) + channels)]]
+        empty = 1 + len(PLACE) + len(SHAPE) + len(AXES) + channels * (1 + len(VALUES))
+        return [_cell(value) for value in [*start, *[None] * empty]]
     size = found.volume_ml if unit == "volume_ml" else extent_of(row.voxels, instances.geometry, unit)
     means = found.mean_intensity or (None,) * channels
     rest = [size, *found.centroid_mm, *found.start, *found.stop, found.diameter_mm, found.sphericity]
-    return [_cell(value) for value in [*start, *rest, *means]]
+    known = found.values or (None,) * channels
+    values = [None if one is None else getattr(one, name) for name in VALUES for one in known]
+    return [_cell(value) for value in [*start, *rest, *means, found.long_axis_mm, found.short_axis_mm, *values]]
 
 
 def _cell(value: object) -> str:
@@ -106,8 +114,9 @@ def _cell(value: object) -> str:
     return f"{value:.9g}" if isinstance(value, float) else str(value)
 
 
-def _intensity_columns(channels: int) -> Iterable[str]:
-    return [INTENSITY] if channels == 1 else [f"{INTENSITY}_{place}" for place in range(1, channels + 1)]
+def _columns(name: str, channels: int) -> Sequence[str]:
+    """Names of the columns of one figure; with the number of the channel where there are several."""
+    return [name] if channels == 1 else [f"{name}_{place}" for place in range(1, channels + 1)]
 
 
 def _row(line: dict[str, str], geometry: Geometry) -> InstanceRow:
@@ -122,4 +131,21 @@ def _measures(line: dict[str, str], volume_ml: float) -> InstanceMeasures:
     stops: Any = tuple(int(line[f"stop_{axis}"]) for axis in "xyz")
     diameter, sphericity = (float(line[key]) if line[key] else None for key in SHAPE)
     means = tuple(float(value) for key, value in line.items() if key.startswith(INTENSITY) and value)
-    return InstanceMeasures(volume_ml, (x, y, z), starts, stops, diameter, sphericity, means or None)
+    long_axis, short_axis = (float(line[key]) if line.get(key) else None for key in AXES)
+    values = _values(line, means)
+    return InstanceMeasures(
+        volume_ml, (x, y, z), starts, stops, diameter, sphericity, means or None, long_axis, short_axis, values
+    )
+
+
+def _values(line: dict[str, str], means: Sequence[float]) -> tuple[ClassValues, ...]:
+    """Return what is known of each channel; nothing from tables of older versions, which have means only."""
+    names = list(zip(*(_columns(name, len(means)) for name in VALUES), strict=True))
+    if not means or any(name not in line for channel in names for name in channel):
+        return ()
+    cells = [[line[name] for name in channel] for channel in names]
+    found = []
+    for mean, (unit, *figures, tlg) in zip(means, cells, strict=True):
+        median, deviation, least, most, low, high = map(float, figures)
+        found.append(ClassValues(mean, median, deviation, least, most, low, high, unit, float(tlg) if tlg else None))
+    return tuple(found)

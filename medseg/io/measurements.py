@@ -6,7 +6,7 @@ import io
 
 from medseg.harmless import TableWriter
 from medseg.types.quality import ClassQuality, Quality
-from medseg.types.run import ClassVolume, Volumes
+from medseg.types.run import LENGTHS, ClassVolume, Volumes
 
 # Columns of what the scan's values are inside a class, a channel.
 VALUES = (
@@ -34,7 +34,7 @@ def table_of_measurements(volumes: Volumes, quality: Quality | None = None) -> s
         else []
     )
     channels = max((len(row.values) for row in volumes.rows), default=0)
-    measured = ["diameter_mm", *_value_columns(channels)] if channels else []
+    measured = [*LENGTHS, *_value_columns(channels)] if channels else []
     writer.writerow([*head, *of_quality, *(["objects"] if counted else []), *measured])
     for number, row in enumerate(volumes.rows):
         figures = _of_quality(quality.rows[number]) if quality else []
@@ -51,8 +51,9 @@ def _value_columns(channels: int) -> list[str]:
 
 def _of_values(row: ClassVolume, channels: int) -> list[object]:
     if not row.values:
-        return [""] * (1 + channels * len(VALUES))
-    cells: list[object] = ["" if row.diameter_mm is None else f"{row.diameter_mm:.6g}"]
+        return [""] * (len(LENGTHS) + channels * len(VALUES))
+    lengths = [getattr(row, name) for name in LENGTHS]
+    cells: list[object] = ["" if length is None else f"{length:.6g}" for length in lengths]
     for values in row.values:
         figures: dict[str, object] = {name: f"{value:.6g}" for name, value in values.figures().items()}
         figures["unit"] = values.unit

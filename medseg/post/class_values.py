@@ -1,4 +1,4 @@
-"""Values of the scan inside each class, and how far the class reaches."""
+"""Values of the scan inside each class and object, and how far the class reaches."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from scipy import ndimage
 
 from medseg.post.connectivity import flat_axis
 from medseg.post.diameter import longest_diameter
+from medseg.post.in_plane_axes import in_plane_axes, slice_axis
 from medseg.types import LabelMap, Scan
 from medseg.types.class_values import ClassValues
-from medseg.types.run import ClassVolume, Volumes
+from medseg.types.run import Volumes
 
 
 def measure_values(scan: Scan, labels: LabelMap, volumes: Volumes) -> Volumes:
-    """Add to the volume of each class its longest diameter and the scan's values inside it, channel by channel.
+    """Add to the volume of each class its diameters and the scan's values inside it, channel by channel.
 
     - `scan`: on the grid of the labels, which is checked.
     - `volumes`: of these labels, one row a class in the table's order; that of a class without voxels stays as it is.
@@ -25,7 +26,7 @@ def measure_values(scan: Scan, labels: LabelMap, volumes: Volumes) -> Volumes:
     labels.geometry.match(scan.geometry, what="the grids of the labels and the scan")
     boxes: list[Any] = ndimage.find_objects(labels.array, max_label=labels.table.largest) if len(labels.table) else []
     matrix = np.ascontiguousarray(labels.geometry.affine[:3, :3])
-    flat = flat_axis(labels.geometry.shape)
+    flat, across = flat_axis(labels.geometry.shape), slice_axis(labels.geometry)
     rows = []
     for entry, row in zip(labels.table, volumes.rows, strict=True):
         box = boxes[entry.value - 1]
@@ -33,18 +34,28 @@ def measure_values(scan: Scan, labels: LabelMap, volumes: Volumes) -> Volumes:
             rows.append(row)
             continue
         mask = labels.array[box] == entry.value
-        values = tuple(_values(channel[box][mask], row, scan.source.value_unit) for channel in scan.array)
+        volume_ml = row.size if row.unit == "volume_ml" else None
+        values = tuple(values_of(channel[box][mask], scan.source.value_unit, volume_ml) for channel in scan.array)
+        row = replace(row, values=values)
         # Where the size of a pixel is not known, neither is a length in mm.
-        diameter = None if row.unit == "area_px" else longest_diameter(mask, matrix, flat)
-        rows.append(replace(row, values=values, diameter_mm=diameter))
+        if row.unit != "area_px":
+            long_axis, short_axis = in_plane_axes(mask, matrix, across)
+            row = replace(
+                row,
+                diameter_mm=longest_diameter(mask, matrix, flat),
+                long_axis_mm=long_axis,
+                short_axis_mm=short_axis,
+            )
+        rows.append(row)
     return Volumes(tuple(rows))
 
 
-def _values(found: npt.NDArray[np.generic], row: ClassVolume, unit: str) -> ClassValues:
+def values_of(found: npt.NDArray[np.generic], unit: str, volume_ml: float | None) -> ClassValues:
+    """Return the figures of the values of one channel, shape (voxels,); of SUV in so much volume also the TLG."""
     values = found.astype(np.float64)
     low, median, high = (float(one) for one in np.percentile(values, (5, 50, 95)))
     mean = float(values.mean())
-    tlg = mean * row.size if unit == "SUV" and row.unit == "volume_ml" else None
+    tlg = mean * volume_ml if unit == "SUV" and volume_ml is not None else None
     return ClassValues(
         mean, median, float(values.std()), float(values.min()), float(values.max()), low, high, unit, tlg
     )

@@ -1,4 +1,4 @@
-"""What is measured of each object: size, place, shape, mean probability and mean intensity."""
+"""What is measured of each object: size, place, shape, mean probability and the scan's values."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import InputError
+from medseg.post.class_values import values_of
 from medseg.post.connectivity import flat_axis
 from medseg.post.diameter import longest_diameter
+from medseg.post.in_plane_axes import in_plane_axes, slice_axis
 from medseg.post.regions import count_regions
 from medseg.post.surface_area import sphericity
 from medseg.types import Instances, LabelTable, Scan
+from medseg.types.extent import extent_unit
 from medseg.types.instances import InstanceMeasures, InstanceRow
 
 
@@ -20,14 +23,14 @@ def measure(instances: Instances, scan: Scan | None = None, *, shape: bool = Tru
     """Measure every object.
 
     - `instances`: objects. Where rows have no measures yet, size and place are counted first.
-    - `scan`: on the same grid: gives the mean intensity of each channel over each object.
-    - `shape`: whether to measure longest diameter and sphericity, of things only: a stuff region may have many parts.
+    - `scan`: on the same grid: gives the values of each channel inside each object.
+    - `shape`: whether to measure diameters and sphericity, of things only: a stuff region may have many parts.
     """
     if scan is not None:
         instances.geometry.match(scan.geometry, what="the grids of the objects and the scan")
     instances = located(instances)
     matrix = np.ascontiguousarray(instances.geometry.affine[:3, :3])
-    flat = flat_axis(instances.geometry.shape)
+    flat, across = flat_axis(instances.geometry.shape), slice_axis(instances.geometry)
     rows = []
     for row in instances.rows:
         mask, measures = _mask(instances, row), _measures(row)
@@ -37,11 +40,15 @@ def measure(instances: Instances, scan: Scan | None = None, *, shape: bool = Tru
                 diameter_mm=longest_diameter(mask, matrix, flat),
                 sphericity=sphericity(mask, matrix, flat),
             )
+        # Where the size of a pixel is not known, neither is a length in mm.
+        if shape and row.is_thing and (scan is None or extent_unit(scan.geometry, scan.source) != "area_px"):
+            long_axis, short_axis = in_plane_axes(mask, matrix, across)
+            measures = replace(measures, long_axis_mm=long_axis, short_axis_mm=short_axis)
         if scan is not None:
             crop = scan.array[(slice(None), *measures.box)]
-            measures = replace(
-                measures, mean_intensity=tuple(float(channel[mask].mean(dtype=np.float64)) for channel in crop)
-            )
+            volume_ml = None if flat is not None else measures.volume_ml
+            values = tuple(values_of(channel[mask], scan.source.value_unit, volume_ml) for channel in crop)
+            measures = replace(measures, mean_intensity=tuple(one.mean for one in values), values=values)
         rows.append(replace(row, measures=measures))
     return replace(instances, rows=tuple(rows))
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import InputError
+from medseg.types.class_values import ClassValues
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelTable
 from medseg.types.scan import Case
@@ -27,6 +28,10 @@ class InstanceMeasures:
     # 1 for a ball, less for anything else, see `medseg.post.surface_area`; None for stuff.
     sphericity: float | None = None
     mean_intensity: tuple[float, ...] | None = None  # of each channel of a scan, where one was given
+    # Within one slice, see `medseg.post.in_plane_axes`: the longest diameter, and the longest perpendicular to that.
+    long_axis_mm: float | None = None
+    short_axis_mm: float | None = None
+    values: tuple[ClassValues, ...] = ()  # all that is known of each channel's values inside it
 
     @property
     def box(self) -> tuple[slice, slice, slice]:

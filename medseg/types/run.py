@@ -19,6 +19,8 @@ from medseg.types.series_criteria import SeriesCriteria
 
 # What reading a written file back gave: by measure (``dice`` or ``volume_ml``), a figure for each class.
 Measured = Mapping[str, Mapping[str, float]]
+# Of a class, in mm.
+LENGTHS = ("diameter_mm", "long_axis_mm", "short_axis_mm")
 # "current" is a case that an earlier run left done, and is never written: on disk and in tables it is done.
 CaseState = Literal["done", "current", "failed", "withheld", "pending"]
 
@@ -49,6 +51,8 @@ class ClassVolume:
     unit: Extent = "volume_ml"
     values: tuple[ClassValues, ...] = ()  # of the scan inside the class, channel by channel, where measured
     diameter_mm: float | None = None  # longest, where measured
+    long_axis_mm: float | None = None  # longest diameter within one slice
+    short_axis_mm: float | None = None  # longest diameter of that slice perpendicular to the long axis
 
     def __str__(self) -> str:
         return f"{self.class_name} {self.size:.4g} {UNITS[self.unit]}"
@@ -65,7 +69,7 @@ class Volumes:
         return {
             row.class_name: {"voxels": row.voxels, row.unit: row.size}
             | ({} if row.objects is None else {"objects": row.objects})
-            | ({} if row.diameter_mm is None else {"diameter_mm": row.diameter_mm})
+            | {name: value for name in LENGTHS if (value := getattr(row, name)) is not None}
             | ({"values": [one.to_json() for one in row.values]} if row.values else {})
             for row in self.rows
         }
@@ -77,8 +81,9 @@ class Volumes:
         for name, figures in content.items():
             unit = next(unit for unit in UNITS if unit in figures)
             values = tuple(ClassValues.from_json(one) for one in figures.get("values", ()))
-            size, objects, diameter = figures[unit], figures.get("objects"), figures.get("diameter_mm")
-            rows.append(ClassVolume(name, figures["voxels"], size, objects, unit, values, diameter))
+            voxels, objects = figures["voxels"], figures.get("objects")
+            lengths = [figures.get(length) for length in LENGTHS]
+            rows.append(ClassVolume(name, voxels, figures[unit], objects, unit, values, *lengths))
         return cls(tuple(rows))
 
 

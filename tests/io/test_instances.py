@@ -50,8 +50,10 @@ def test_there_and_back(tmp_path, channels):
     ]
     for row, expected in zip(back.rows, instances.rows, strict=True):
         assert row.measures.box == expected.measures.box
-        for name in ("centroid_mm", "diameter_mm", "sphericity", "mean_intensity"):
+        for name in ("centroid_mm", "diameter_mm", "sphericity", "mean_intensity", "long_axis_mm", "short_axis_mm"):
             assert getattr(row.measures, name) == pytest.approx(getattr(expected.measures, name)), name
+        for found, known in zip(row.measures.values, expected.measures.values, strict=True):
+            assert found.figures() == pytest.approx(known.figures())
 
 
 def test_other_readers(tmp_path):

@@ -63,9 +63,9 @@ def test_a_class_without_voxels_has_none_and_the_table_leaves_its_cells_empty():
     scan, _, volumes = measured(channels=2)
     assert volumes.rows[2].values == ()
     lines = table_of_measurements(volumes).splitlines()
-    assert lines[0].split(",")[3:6] == ["diameter_mm", "unit_1", "mean_1"]
+    assert lines[0].split(",")[3:6] == ["diameter_mm", "long_axis_mm", "short_axis_mm"]
     assert lines[0].split(",")[-1] == "tlg_2"
-    assert lines[3] == "absent,0,0" + "," * (1 + 2 * 9)
+    assert lines[3] == "absent,0,0" + "," * (3 + 2 * 9)
     assert len({line.count(",") for line in lines}) == 1
     assert scan.channels == 2
     assert Volumes.from_json(volumes.to_json()) == volumes
@@ -79,10 +79,10 @@ def test_an_image_without_pixel_size_has_no_length_in_mm():
     pixels, known = (
         measure_values(scan, labels, measure_volumes(labels, None, unit)) for unit in ("area_px", "area_mm2")
     )
-    assert pixels.rows[0].diameter_mm is None
+    assert pixels.rows[0].diameter_mm is pixels.rows[0].long_axis_mm is pixels.rows[0].short_axis_mm is None
     assert pixels.rows[0].values[0].mean == 1
-    assert known.rows[0].diameter_mm == pytest.approx(np.hypot(2, 3))
-    assert table_of_measurements(pixels).splitlines()[1].startswith("liver,6,6,,,1,")
+    assert known.rows[0].diameter_mm == known.rows[0].long_axis_mm == pytest.approx(np.hypot(2, 3))
+    assert table_of_measurements(pixels).splitlines()[1].startswith("liver,6,6,,,,,1,")
 
 
 def test_another_grid_is_refused():

@@ -84,21 +84,38 @@ def prove_seg(
     return identical({c.name: dice_of(common[c.value], found[c.value], expected[c.value]) for c in labels.table})
 
 
-def prove_sr(path: Path, labels: LabelMap, seg: Dataset) -> Measured:
-    """Read a report back; return the volume of each class it states; one that is not the labels' is refused."""
+def prove_sr(path: Path, *measured: tuple[LabelMap, Dataset]) -> Measured:
+    """Read a report back; return the volume of each class it states; one that is not the labels' is refused.
+
+    - `measured`: the labels the report is of, each with the DICOM SEG made of them; the first are the classes.
+    """
     report = pydicom.dcmread(path)
-    _same_patient(report, seg)
-    stated = _stated_volumes(report, str(seg.SOPInstanceUID))
+    stated = _stated_volumes(report)
+    known = {str(seg.SOPInstanceUID) for _, seg in measured}
+    _must({uid for uid, _ in stated} <= known, "it refers to another DICOM SEG")
+    volumes = []
+    for labels, seg in measured:
+        _same_patient(report, seg)
+        uid = str(seg.SOPInstanceUID)
+        volumes.append(
+            _same_volumes({number: ml for (seg_uid, number), ml in stated.items() if seg_uid == uid}, labels)
+        )
+    return {"volume_ml": volumes[0]}
+
+
+def _same_volumes(stated: dict[int, float], labels: LabelMap) -> dict[str, float]:
+    """Volume of each class by its name, from the volumes that a report states by segment."""
     volumes = {}
+    counts = np.bincount(labels.array.ravel(), minlength=labels.table.largest + 1)
     for number, entry in enumerate(labels.table, start=1):
-        own = np.count_nonzero(labels.array == entry.value) * labels.geometry.voxel_volume / 1000
+        own = counts[entry.value] * labels.geometry.voxel_volume / 1000
         _must(number in stated, f"it states no volume of '{entry.name}'")
         _must(
             isclose(stated[number], own, rel_tol=1e-5, abs_tol=1e-9),
             f"it states {stated[number]:.6g} ml of '{entry.name}', and the labels have {own:.6g} ml",
         )
         volumes[entry.name] = stated[number]
-    return {"volume_ml": volumes}
+    return volumes
 
 
 def _slices(dataset: Dataset, series: SourceSeries) -> tuple[int, ...]:
@@ -121,8 +138,8 @@ def _is_same_place(a: Plane, b: Plane) -> bool:
     return near and a.size == b.size and np.allclose(a.axes, b.axes, rtol=1e-3, atol=1e-4)
 
 
-def _stated_volumes(report: Dataset, seg_uid: str) -> dict[int, float]:
-    """Volume in ml by the number of the segment it is of, of every measurement group that refers to this SEG."""
+def _stated_volumes(report: Dataset) -> dict[tuple[str, int], float]:
+    """Volume in ml by the DICOM SEG and the number of the segment it is of."""
     volumes = {}
     for group in _items(report):
         segments = [
@@ -136,8 +153,8 @@ def _stated_volumes(report: Dataset, seg_uid: str) -> dict[int, float]:
                 unit = measured.MeasurementUnitsCodeSequence[0].CodeValue
                 reference = segments[0]
                 _must(unit == "ml", f"it states a volume in {unit}")
-                _must(reference.ReferencedSOPInstanceUID == seg_uid, "it refers to another DICOM SEG")
-                volumes[int(reference.ReferencedSegmentNumber)] = float(measured.NumericValue)
+                at = (str(reference.ReferencedSOPInstanceUID), int(reference.ReferencedSegmentNumber))
+                volumes[at] = float(measured.NumericValue)
     return volumes
 
 

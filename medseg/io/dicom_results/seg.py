@@ -30,7 +30,7 @@ from medseg.io.dicom_results.identity import PROVISIONAL, derived_uid, write_sea
 from medseg.io.dicom_results.proof import prove_seg
 from medseg.io.dicom_results.seg_frames import SegFile, open_seg
 from medseg.io.dicom_results.source import SourceSeries, read_source
-from medseg.types import Geometry, LabelMap, LabelTable, ModelIdentity, Source
+from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, Source
 from medseg.types.labels import smallest_label_dtype
 from medseg.types.run import Measured
 
@@ -66,9 +66,12 @@ def write_seg(
     return write_sealed(seg, series.first, path, lambda part: prove_seg(part, labels, series, probabilities))
 
 
-def tracking_uid(series: SourceSeries, value: int, model: ModelIdentity) -> str:
-    """Return the UID that one class of one model has on one series, in every object made of it."""
-    return str(derived_uid("tracking", series.first.SeriesInstanceUID, model.hash, value))
+def tracking_uid(series: SourceSeries, entry: LabelClass, model: ModelIdentity) -> str:
+    """Return the UID that one class, or one object, of one model has on one series, in every file made of it.
+
+    An object's value may be that of a class, and its name is not.
+    """
+    return str(derived_uid("tracking", series.first.SeriesInstanceUID, model.hash, entry.value, entry.name))
 
 
 def build_seg(
@@ -88,7 +91,7 @@ def build_seg(
     if empty:
         pixels = pixels[:1]
     described = [
-        describe(entry, number, model, tracking_uid(series, entry.value, model))
+        describe(entry, number, model, tracking_uid(series, entry, model))
         for entry, number in zip(classes, numbers, strict=True)
     ]
     with lenient():

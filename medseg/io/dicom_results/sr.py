@@ -1,7 +1,9 @@
-"""Structured reports of volumes: DICOM's measurement report, TID 1500, that refers to the DICOM SEG measured."""
+"""Structured reports of classes and objects: DICOM's measurement report, TID 1500, that refers to the DICOM SEG."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import highdicom as hd
@@ -9,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
+from scipy import ndimage
 
 from medseg.io.dicom.header import lenient
 from medseg.io.dicom_results.coding import (
@@ -27,13 +30,16 @@ from medseg.io.dicom_results.predecessor import as_dataset
 from medseg.io.dicom_results.proof import prove_sr
 from medseg.io.dicom_results.seg import build_seg, tracking_uid
 from medseg.io.dicom_results.source import SourceSeries, read_source
-from medseg.io.dicom_results.sr_values import measurements_of
-from medseg.types import LabelClass, LabelMap, ModelIdentity, Source
+from medseg.io.dicom_results.sr_values import measurements_of, volume_measurement
+from medseg.io.object_labels import object_labels
+from medseg.types import Instances, LabelClass, LabelMap, ModelIdentity, Source
+from medseg.types.instances import InstanceMeasures
 from medseg.types.run import ClassVolume, Measured, Volumes
 from medseg.types.verification import Verification
 
 SERIES_NUMBER = 9003
-MILLILITER = hd.sr.CodedConcept("ml", "UCUM", "Milliliter")
+# Objects reported one by one; a report of more is read by nobody, and takes minutes to write.
+MOST_OBJECTS = 200
 # What a reader should look at twice; no standard code says either.
 QUALITY = hd.sr.CodedConcept("quality", "99MEDSEG", "Quality flag")
 NOTHING_FOUND = hd.sr.CodedConcept("nothing-found", "99MEDSEG", "Nothing found")
@@ -53,23 +59,28 @@ def write_sr(
     model: ModelIdentity,
     verification: Verification | None = None,
     volumes: Volumes | None = None,
+    instances: Instances | None = None,
 ) -> Measured:
-    """Write the volume of each class as a TID 1500 measurement report; return the volumes read back.
+    """Write the volume of each class and object as a TID 1500 measurement report; return the classes' volumes.
 
-    Where `volumes` have the scan's values inside the classes and their diameters, these are measurements too.
+    Where `volumes` and `instances` have the scan's values inside them and their diameters, these are measurements too.
+    At most `MOST_OBJECTS` objects are reported, or none; see `reports_objects`.
 
-    The report refers to the segments of the DICOM SEG that `write_seg` makes of the same labels, source and model. It
-    is complete; preliminary and unverified, or final and verified where a person vouches for it, who then is an
-    observer beside the model. A class of which nothing was found is reported with zero volume and flagged, as is one
-    that touches the edge of the scan.
+    The report refers to the segments of the DICOM SEG that `write_seg` makes of the same labels, source and model, and
+    for objects of that made of `object_labels`. It is complete; preliminary and unverified, or final and verified where
+    a person vouches for it, who then is an observer beside the model. A class of which nothing was found is reported
+    with zero volume and flagged, as is one that touches the edge of the scan.
     """
     series = read_source(labels.geometry, source)
     seg = seal(build_seg(labels, series, model), series.first)
     rows = {} if volumes is None else {row.class_name: row for row in volumes.rows}
-    groups = [
-        _group(entry, number, labels, seg, series, model, rows.get(entry.name))
-        for number, entry in enumerate(labels.table, start=1)
-    ]
+    segments = _Segments(labels, seg, series, model)
+    groups = [_group(segments, number, rows.get(entry.name)) for number, entry in enumerate(labels.table, start=1)]
+    every = [segments]
+    if instances is not None and reports_objects(instances):
+        numbered = object_labels(instances)
+        every.append(_Segments(numbered, seal(build_seg(numbered, series, model), series.first), series, model))
+        groups += [_group(every[1], number, row.measures) for number, row in enumerate(instances.rows, start=1)]
     report = hd.sr.MeasurementReport(
         observation_context=_context(model, verification),
         procedure_reported=PROCEDURES.get(str(series.first.get("Modality")), codes.SCT.ImagingProcedure),
@@ -79,7 +90,7 @@ def write_sr(
     organization = _organization(series, verification)
     with lenient():
         document = hd.sr.ComprehensiveSR(
-            evidence=[seg, *series.headers],
+            evidence=[*(one.seg for one in every), *series.headers],
             content=report,
             series_instance_uid=PROVISIONAL["SeriesInstanceUID"],
             series_number=SERIES_NUMBER,
@@ -100,7 +111,34 @@ def write_sr(
     document.SpecificCharacterSet = "ISO_IR 192"
     if verification is not None:
         document.VerifyingObserverSequence[0].VerificationDateTime = verification.date_time
-    return write_sealed(document, series.first, path, lambda part: prove_sr(part, labels, seg))
+    return write_sealed(
+        document, series.first, path, lambda part: prove_sr(part, *((one.labels, one.seg) for one in every))
+    )
+
+
+def reports_objects(instances: Instances) -> bool:
+    """Whether there are objects, and few enough to be reported one by one."""
+    return 0 < len(instances.rows) <= MOST_OBJECTS
+
+
+@dataclass(frozen=True, eq=False)
+class _Segments:
+    """Labels, and the DICOM SEG made of them that a report refers to."""
+
+    labels: LabelMap
+    seg: hd.seg.Segmentation
+    series: SourceSeries
+    model: ModelIdentity
+
+    @cached_property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Voxels of each value."""
+        return np.bincount(self.labels.array.ravel(), minlength=self.labels.table.largest + 1)
+
+    @cached_property
+    def boxes(self) -> list[tuple[slice, ...] | None]:
+        """Bounding box of each value from 1 on."""
+        return list(ndimage.find_objects(self.labels.array, self.labels.table.largest))
 
 
 def _organization(series: SourceSeries, verification: Verification | None) -> str:
@@ -137,20 +175,17 @@ def _context(model: ModelIdentity, verification: Verification | None) -> hd.sr.O
 
 
 def _group(
-    entry: LabelClass,
-    number: int,
-    labels: LabelMap,
-    seg: hd.seg.Segmentation,
-    series: SourceSeries,
-    model: ModelIdentity,
-    measured: ClassVolume | None,
+    segments: _Segments, number: int, measured: ClassVolume | InstanceMeasures | None
 ) -> hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
-    mask = labels.array == entry.value
-    volume_ml = float(np.count_nonzero(mask) * labels.geometry.voxel_volume / 1000)
-    flags = [NOTHING_FOUND] if not mask.any() else [TOUCHES_EDGE] if _touches_edge(mask) else []
+    """Measurements of the segment of a number."""
+    labels, seg, series, model = segments.labels, segments.seg, segments.series, segments.model
+    entry: LabelClass = labels.table.classes[number - 1]
+    box = segments.boxes[entry.value - 1]
+    volume_ml = float(segments.counts[entry.value] * labels.geometry.voxel_volume / 1000)
+    flags = [NOTHING_FOUND] if box is None else [TOUCHES_EDGE] if _touches_edge(box, labels.array.shape) else []
     return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(
-            uid=tracking_uid(series, entry.value, model), identifier=long_string(entry.name)
+            uid=tracking_uid(series, entry, model), identifier=long_string(entry.name)
         ),
         referenced_segment=hd.sr.ReferencedSegment(
             sop_class_uid=seg.SOPClassUID,
@@ -162,7 +197,7 @@ def _group(
         finding_type=concept(type_of(entry)),
         algorithm_id=None if algorithm_type(model, entry.value) == "MANUAL" else _algorithm(model),
         measurements=[
-            hd.sr.Measurement(name=codes.SCT.Volume, value=float(f"{volume_ml:.6g}"), unit=MILLILITER),
+            volume_measurement(volume_ml),
             *([] if measured is None else measurements_of(measured, str(series.first.get("Modality")))),
         ],
         qualitative_evaluations=[hd.sr.QualitativeEvaluation(name=QUALITY, value=flag) for flag in flags],
@@ -175,5 +210,5 @@ def _algorithm(model: ModelIdentity) -> hd.sr.AlgorithmIdentification:
     )
 
 
-def _touches_edge(mask: npt.NDArray[np.bool_]) -> bool:
-    return any(bool(np.take(mask, (0, -1), axis=axis).any()) for axis in range(3) if mask.shape[axis] > 1)
+def _touches_edge(box: tuple[slice, ...], shape: tuple[int, ...]) -> bool:
+    return any(n > 1 and (side.start == 0 or side.stop == n) for side, n in zip(box, shape, strict=True))

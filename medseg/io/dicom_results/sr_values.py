@@ -1,4 +1,4 @@
-"""The scan's values inside a class, and its longest diameter, as measurements of a DICOM report (TID 1419)."""
+"""The scan's values inside a class or object, and its diameters, as measurements of a DICOM report (TID 1419)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import highdicom as hd
 from pydicom.sr.codedict import codes
 
 from medseg.types.class_values import ClassValues
+from medseg.types.instances import InstanceMeasures
 from medseg.types.run import ClassVolume
 
-LONG_AXIS = hd.sr.CodedConcept("103339001", "SCT", "Long Axis")
 ACTIVITY = hd.sr.CodedConcept("activity", "99MEDSEG", "Activity concentration")
 SIGNAL = hd.sr.CodedConcept("intensity", "99MEDSEG", "Intensity")
 # By unit of the values: what is measured, and its unit.
@@ -29,11 +29,29 @@ DERIVATIONS = {
 GRAM = hd.sr.CodedConcept("g", "UCUM", "gram")
 
 
-def measurements_of(row: ClassVolume, modality: str) -> list[hd.sr.Measurement]:
-    """Return what was measured of a class besides its volume; nothing where nothing was."""
-    found = []
-    if row.diameter_mm is not None:
-        found.append(hd.sr.Measurement(name=LONG_AXIS, value=_rounded(row.diameter_mm), unit=codes.UCUM.Millimeter))
+MILLILITER = hd.sr.CodedConcept("ml", "UCUM", "Milliliter")
+
+
+def volume_measurement(volume_ml: float) -> hd.sr.Measurement:
+    """Return a volume as a measurement."""
+    return hd.sr.Measurement(name=codes.SCT.Volume, value=_rounded(volume_ml), unit=MILLILITER)
+
+
+def measurements_of(row: ClassVolume | InstanceMeasures, modality: str) -> list[hd.sr.Measurement]:
+    """Return what was measured of a class or an object besides its volume; nothing where nothing was.
+
+    Long and short axis lie in one slice; the diameter, a maximum, anywhere.
+    """
+    lengths = (
+        (codes.SCT.LongAxis, row.long_axis_mm, None),
+        (codes.SCT.ShortAxis, row.short_axis_mm, None),
+        (codes.SCT.Diameter, row.diameter_mm, codes.SCT.Maximum),
+    )
+    found = [
+        hd.sr.Measurement(name=name, value=_rounded(length), unit=codes.UCUM.Millimeter, derivation=derivation)
+        for name, length, derivation in lengths
+        if length is not None
+    ]
     for values in row.values[:1]:  # a DICOM series has one channel
         found += _of_values(values, modality)
     return found

@@ -115,7 +115,9 @@ def test_structures_that_differ_are_not_left_behind(tmp_path, monkeypatch, damag
 @pytest.mark.parametrize("damage", [one_voxel_more, nothing])
 def test_a_report_of_other_volumes_is_not_left_behind(tmp_path, monkeypatch, damage):
     group = sr._group
-    monkeypatch.setattr(sr, "_group", lambda entry, n, labels, *rest: group(entry, n, damage(labels), *rest))
+    monkeypatch.setattr(
+        sr, "_group", lambda segments, *rest: group(replace(segments, labels=damage(segments.labels)), *rest)
+    )
     source, geometry = small_series(tmp_path / "in")
     with pytest.raises(FormatLimitation, match=r"it states [\d.]+ ml of 'liver'"):
         write_sr(some_labels(geometry), source, tmp_path / "out" / "labels.dcm", model=MODEL)
