@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from medseg.counted import counted
 from medseg.harmless import trusted
 from medseg.log_file import console_level
 from medseg.pace import Pace, as_clock
@@ -50,7 +51,7 @@ class _Lines:
             log.info("%s", what.text)
         elif time.monotonic() - self._said >= WINDOWS_EVERY:
             self._said = time.monotonic()
-            log.info("%s: %d of %d windows done", what.case_id, what.done, what.total)
+            log.info("%s: %d of %s done", what.case_id, what.done, counted(what.total, "window"))
 
     def end(self, outcome: CaseOutcome) -> None:
         self.pace.add(outcome)

@@ -11,6 +11,7 @@ import numpy as np
 
 from medseg.bench.architectures import ArchitectureResult, Figures
 from medseg.bench.architectures_config import Claim
+from medseg.counted import counted
 from medseg.evaluation.aggregate import Bootstrap, percentile_interval
 
 RESAMPLES = 2000
@@ -52,7 +53,7 @@ def weigh(claim: Claim, results: Mapping[str, ArchitectureResult]) -> Outcome:
     low, high = percentile_interval(bootstrap.means(differences, cases)[:, 0])
     decided = "holds" if low > 0 else "contradicted" if high < 0 else "uncertain"
     interval = f", 95% interval {low:+.3f} to {high:+.3f}" if math.isfinite(low) else ""
-    return Outcome(claim, decided, f"{mean:+.3f} {claim.metric}{interval}, {len(cases)} cases")  # type: ignore[arg-type]
+    return Outcome(claim, decided, f"{mean:+.3f} {claim.metric}{interval}, {counted(len(cases), 'case')}")  # type: ignore[arg-type]
 
 
 def per_case(figures: Figures) -> dict[str, float]:

@@ -19,6 +19,7 @@ from medseg.cli.options import (
 )
 from medseg.cli.verb import print_json
 from medseg.config.bounds import AtLeast0, AtLeast1
+from medseg.counted import counted
 from medseg.harmless import one_line
 
 
@@ -86,5 +87,5 @@ def audit(
         for finding in found.findings:
             mark = "blocks" if finding.blocks else "check"
             typer.echo(f"{mark:6}  {finding.case_id or '-'}  {KINDS[finding.kind].title}: {one_line(finding.message)}")
-        typer.echo(f"{len(found.clean)} of {len(found.data.cases)} cases can be trained on.")
+        typer.echo(f"{len(found.clean)} of {counted(len(found.data.cases), 'case')} can be trained on.")
     return 3 if found.blocked else 0

@@ -9,6 +9,7 @@ import typer
 
 from medseg.cli.options import INPUT, WHAT, InputsArgument, JsonOption, OutOption, option
 from medseg.cli.verb import log, print_json
+from medseg.counted import counted
 from medseg.harmless import one_line
 
 
@@ -78,7 +79,7 @@ def deidentify(
             }
         )
     else:
-        typer.echo(f"{len(result.written)} objects written to {out}")
+        typer.echo(f"{counted(len(result.written), 'object')} written to {out}")
         for left in rejected:
             typer.echo(f"skipped: {one_line(left.path)}: {left.reason}. {left.fix or ''}".rstrip(), err=True)
     if not result.written and not rejected:

@@ -17,6 +17,7 @@ from medseg.cli.archive_options import (
 )
 from medseg.cli.options import NETWORK, InputsArgument, JsonOption, option
 from medseg.cli.verb import print_json
+from medseg.counted import counted
 from medseg.harmless import one_line
 
 
@@ -50,7 +51,7 @@ def push(
     if json:
         print_json([{"path": str(r.path), "instance": r.instance, "error": r.reason} for r in results])
     else:
-        typer.echo(f"{len(results) - len(failed)} of {len(results)} objects sent to {archive.name}")
+        typer.echo(f"{len(results) - len(failed)} of {counted(len(results), 'object')} sent to {archive.name}")
         for result in failed:
             typer.echo(f"{one_line(result.path)}: {result.reason}", err=True)
     return 0 if not failed else 4 if len(failed) == len(results) else 3

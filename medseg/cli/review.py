@@ -13,6 +13,7 @@ from medseg.cli.options import INPUT, NETWORK, RUN, WHAT, JsonOption, argument, 
 from medseg.cli.review_agreement import agreement
 from medseg.cli.review_export import export
 from medseg.cli.review_import import import_labels
+from medseg.cli.review_options import ReviewedArgument, ScansOption, reviewer_option
 from medseg.cli.review_status import status
 from medseg.cli.review_verify import verify
 from medseg.cli.verb import print_json, verb
@@ -69,26 +70,15 @@ group = typer.Typer(
 
 @verb
 def results(
-    folder: Annotated[
-        Path, argument(INPUT, "DIR", help="Output folder of medseg predict.", exists=True, file_okay=False)
-    ],
+    folder: ReviewedArgument,
     more_scans: Annotated[
         list[Path] | None,
         argument(INPUT, "SCANS", help="Further folders for --scans.", exists=True, hidden=True),
     ] = None,
-    scans: Annotated[
-        list[Path] | None,
-        option(
-            INPUT,
-            "--scans",
-            help="Files and folders where the scans are now; may be repeated. By default, where the run found them.",
-            metavar="PATH",
-            exists=True,
-        ),
-    ] = None,
+    scans: ScansOption = None,
     reviewer: Annotated[
         str | None,
-        option(WHAT, "--reviewer", help="Who reads. By default, the user of this machine.", metavar="NAME"),
+        reviewer_option("Who reads. By default, the user of this machine."),
     ] = None,
     blind: Annotated[
         bool, option(WHAT, "--blind", help="Show this reader's own work only, in an order of their own.")

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from medseg.cli.options import INPUT, WHAT, WRITE, JsonOption, OutOption, argument, option
+from medseg.cli.options import WHAT, WRITE, JsonOption, OutOption, option
+from medseg.cli.review_options import ReviewedArgument, reviewer_option
 from medseg.cli.verb import print_json
 from medseg.config.bounds import MoreThan0, Resamples
 
 
 def agreement(
-    folder: Annotated[
-        Path, argument(INPUT, "DIR", help="Output folder that was reviewed.", exists=True, file_okay=False)
-    ],
+    folder: ReviewedArgument,
     out: OutOption,
     reviewers: Annotated[
         list[str] | None,
-        option(WHAT, "--reviewer", help="Reader to compare; may be repeated. By default, all.", metavar="NAME"),
+        reviewer_option("Reader to compare; may be repeated. By default, all."),
     ] = None,
     tolerances: Annotated[
         list[float] | None,

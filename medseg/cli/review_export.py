@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from medseg.cli.options import INPUT, WHAT, WRITE, JsonOption, OptionalModelOption, OutOption, argument, option
+from medseg.cli.options import WHAT, WRITE, JsonOption, OptionalModelOption, OutOption, option
+from medseg.cli.review_options import ReviewedArgument, ScansOption, reviewer_option
 from medseg.cli.verb import print_json
 from medseg.config.bounds import LABEL_FORMATS, LabelFormats
 
 
 def export(
-    folder: Annotated[
-        Path, argument(INPUT, "DIR", help="Output folder that was reviewed.", exists=True, file_okay=False)
-    ],
+    folder: ReviewedArgument,
     out: OutOption,
     formats: Annotated[
         str | None,
@@ -34,7 +32,7 @@ def export(
     ] = False,
     reviewer: Annotated[
         str | None,
-        option(WHAT, "--reviewer", help="Whose verdicts count, after blinded readings.", metavar="NAME"),
+        reviewer_option("Whose verdicts count, after blinded readings."),
     ] = None,
     organization: Annotated[
         str,
@@ -46,16 +44,7 @@ def export(
         ),
     ] = "",
     model: OptionalModelOption = None,
-    scans: Annotated[
-        list[Path] | None,
-        option(
-            INPUT,
-            "--scans",
-            help="Files and folders where the scans are now; may be repeated. By default, where the run found them.",
-            metavar="PATH",
-            exists=True,
-        ),
-    ] = None,
+    scans: ScansOption = None,
     json: JsonOption = False,
 ) -> int:
     """Write accepted corrections as a dataset that medseg audit and medseg train --from take as it is.

@@ -8,21 +8,20 @@ from typing import Annotated
 import typer
 
 from medseg.cli.options import INPUT, WHAT, JsonOption, argument, option
+from medseg.cli.review_options import ReviewedArgument, ScansOption, reviewer_option
 from medseg.cli.verb import print_json
 from medseg.errors import UsageError
 
 
 def import_labels(
-    folder: Annotated[
-        Path, argument(INPUT, "DIR", help="Output folder of medseg predict.", exists=True, file_okay=False)
-    ],
+    folder: ReviewedArgument,
     files: Annotated[
         list[Path],
         argument(
             INPUT, "FILES", help="Files and folders: NIfTI, NRRD, MetaImage, DICOM SEG, RTSTRUCT; mixed.", exists=True
         ),
     ],
-    reviewer: Annotated[str, option(WHAT, "--reviewer", help="Who drew them.", metavar="NAME")],
+    reviewer: Annotated[str, reviewer_option("Who drew them.")],
     case: Annotated[
         str | None, option(INPUT, "--case", help="Case that the one file given belongs to.", metavar="ID")
     ] = None,
@@ -42,16 +41,7 @@ def import_labels(
         bool, option(WHAT, "--replace", help="Let them follow another person's labels, or a verdict.")
     ] = False,
     accept: Annotated[bool, option(WHAT, "--accept", help="Accept each case with its new labels.")] = False,
-    scans: Annotated[
-        list[Path] | None,
-        option(
-            INPUT,
-            "--scans",
-            help="Files and folders where the scans are now; may be repeated. By default, where the run found them.",
-            metavar="PATH",
-            exists=True,
-        ),
-    ] = None,
+    scans: ScansOption = None,
     json: JsonOption = False,
 ) -> int:
     """Save labels that were drawn in any other program as new revisions of the cases they belong to.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from medseg.cli.options import INPUT, JsonOption, argument
+from medseg.cli.options import JsonOption
+from medseg.cli.review_options import ReviewedArgument
 from medseg.cli.verb import print_json
 
 if TYPE_CHECKING:
@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 
 def status(
-    folder: Annotated[
-        Path, argument(INPUT, "DIR", help="Output folder that is reviewed.", exists=True, file_okay=False)
-    ],
+    folder: ReviewedArgument,
     json: JsonOption = False,
 ) -> int:
     """Say how many cases are judged and how, and the error rate of a random sample.

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from medseg.cli.options import INPUT, WHAT, JsonOption, argument, option
+from medseg.cli.options import WHAT, JsonOption, option
+from medseg.cli.review_options import ReviewedArgument
 from medseg.cli.verb import print_json
 
 CHANGED = 3
 
 
 def verify(
-    folder: Annotated[
-        Path, argument(INPUT, "DIR", help="Output folder that is reviewed.", exists=True, file_okay=False)
-    ],
+    folder: ReviewedArgument,
     expect: Annotated[
         str | None,
         option(

@@ -37,40 +37,50 @@ def _bound(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> inspe
 
 
 def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
+    """Do as `check_arguments_of` for a function or a method that is public in `medseg` itself."""
+    return check_arguments_of(f"medseg.{function.__qualname__}")(function)
+
+
+def check_arguments_of(public_name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let a function raise `ConfigError`, naming the argument, where one is of another type than its signature says.
 
     Errors that it raises name its arguments, and not the options of the command line that stand for them. What the
     system says of a path while it works is a `UsageError`.
+
+    - `public_name`: as its callers write it, for instance ``medseg.review.open``.
     """
 
-    @cache  # made at the first call, so that importing stays quick
-    def model() -> type[BaseModel]:
-        hints = typing.get_type_hints(function, include_extras=True)
-        names = [name for name in inspect.signature(function).parameters if name != "self"]
-        fields: dict[str, Any] = {name: (hints[name], ...) for name in names}
-        config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())
-        return create_model(function.__name__, __config__=config, **fields)
+    def checked(function: Callable[P, R]) -> Callable[P, R]:
+        @cache  # made at the first call, so that importing stays quick
+        def model() -> type[BaseModel]:
+            hints = typing.get_type_hints(function, include_extras=True)
+            names = [name for name in inspect.signature(function).parameters if name != "self"]
+            fields: dict[str, Any] = {name: (hints[name], ...) for name in names}
+            config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())
+            return create_model(function.__name__, __config__=config, **fields)
 
-    @wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        bound = _bound(function, *args, **kwargs)
-        bound.apply_defaults()
-        given = {
-            name: list(one) if isinstance(one, Iterator) else one
-            for name, one in bound.arguments.items()
-            if name != "self"
-        }
-        found = build(model(), given, where=f"medseg.{function.__qualname__}")
-        bound.arguments.update({name: getattr(found, name) for name in given})
-        try:
-            return function(*bound.args, **bound.kwargs)
-        except MedsegError as error:
-            name_arguments(error, given)
-            raise
-        except OSError as error:
-            if error.errno not in OF_A_PATH:
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            bound = _bound(function, *args, **kwargs)
+            bound.apply_defaults()
+            given = {
+                name: list(one) if isinstance(one, Iterator) else one
+                for name, one in bound.arguments.items()
+                if name != "self"
+            }
+            found = build(model(), given, where=public_name)
+            bound.arguments.update({name: getattr(found, name) for name in given})
+            try:
+                return function(*bound.args, **bound.kwargs)
+            except MedsegError as error:
+                name_arguments(error, given)
                 raise
-            fix = "Check the path, who may use it, and that the disk is not full."
-            raise UsageError(str(error.strerror), where=error.filename, fix=fix) from error
+            except OSError as error:
+                if error.errno not in OF_A_PATH:
+                    raise
+                fix = "Check the path, who may use it, and that the disk is not full."
+                raise UsageError(str(error.strerror), where=error.filename, fix=fix) from error
 
-    return call
+        return call
+
+    return checked

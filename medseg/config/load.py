@@ -37,7 +37,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = read_yaml_text(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the file cannot be read ({first_line(error)})", where=path) from error
+        raise ConfigError(
+            f"the file cannot be read ({first_line(error)})",
+            where=path,
+            fix="Check its path, and that it is a text file.",
+        ) from error
     except YamlRefused as error:
         raise ConfigError(f"the file {error.why}", where=path, fix=error.fix) from error
     except yaml.YAMLError as error:
@@ -47,7 +51,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise ConfigError("the file must hold keys and values", where=path)
+        raise ConfigError("the file must hold keys and values", where=path, fix="Write one KEY: VALUE a line.")
     return content
 
 
@@ -86,12 +90,18 @@ def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict
         except YamlRefused as error:
             raise UsageError(f"the value {error.why}", where=where[:200], fix=error.fix) from error
         except yaml.YAMLError as error:
-            raise UsageError("the value is not valid YAML", where=where) from error
+            raise UsageError(
+                "the value is not valid YAML", where=where, fix="Put a text in quotes: KEY='TEXT'."
+            ) from error
         inner = result
         for part in parts[:-1]:
             following = inner.setdefault(part, _Overridden({}))
             if not isinstance(following, _Overridden):
-                raise UsageError(f"'{part}' is a value and has no keys below it", where=where)
+                raise UsageError(
+                    f"'{part}' is a value and has no keys below it",
+                    where=where,
+                    fix="Set the value itself, or write only one of the two.",
+                )
             inner = following
         inner[parts[-1]] = _Overridden(value) if isinstance(value, Mapping) else value
         inner.given[parts[-1]] = override
@@ -120,7 +130,9 @@ def under(values: Mapping[str, Any], key: str, *, where: object = None) -> Mappi
     override, _ = _override(values, [key])
     if override:
         raise ConfigError("must be keys and values", where=f"--set {override}", fix=f"Write --set {key}.NAME=VALUE.")
-    raise ConfigError(f"{key}: must be keys and values, not {found!r}", where=where)
+    raise ConfigError(
+        f"{key}: must be keys and values, not {found!r}", where=where, fix=f"Write {key}: {{NAME: VALUE}}."
+    )
 
 
 def unknown_key(values: Mapping[str, Any], key: str, known: Sequence[str], *, where: object = None) -> ConfigError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from medseg.counted import counted
 from medseg.data.audit_summary import Summary, summarize
 from medseg.data.class_findings import ambiguous_values, inverted_labels, missing_classes, untrained_classes
 from medseg.data.ct_findings import ct_findings
@@ -45,7 +46,8 @@ class Audit:
     kept: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return f"Audit({len(self.examined)} cases, {len(self.findings)} findings, {len(self.blocked)} cases blocked)"
+        cases, findings = counted(len(self.examined), "case"), counted(len(self.findings), "finding")
+        return f"Audit({cases}, {findings}, {counted(len(self.blocked), 'case')} blocked)"
 
     @property
     def blocked(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from medseg.counted import counted
 from medseg.data.dataset import Dataset
 from medseg.data.examine import Examined
 from medseg.data.patient_groups import patients
@@ -58,17 +59,18 @@ class Summary:
         unlabeled = f", {self.cases - self.labeled} more without label" if self.cases > self.labeled else ""
         found = [*_confirm(self.read_as), *(f"Unclear: {text}." for text in self.ambiguous), f"Channels: {channels}."]
         if self.patients < self.labeled:
-            found.append(f"{self.labeled} cases of {self.patients} patients, {GROUPED_BY[self.grouped_by]}{unlabeled}.")
+            cases = f"{counted(self.labeled, 'case')} of {counted(self.patients, 'patient')}"
+            found.append(f"{cases}, {GROUPED_BY[self.grouped_by]}{unlabeled}.")
         else:
-            found.append(f"{self.labeled} cases, each taken as a patient{unlabeled}.")
+            found.append(f"{counted(self.labeled, 'case')}, each taken as a patient{unlabeled}.")
         if self.sides:
             found.append(f"Split: {', '.join(f'{count} {side}' for side, count in self.sides.items())}.")
         for one in self.classes[:MOST_CLASSES]:
             annotated = "" if one.annotated == self.labeled else f", of {self.labeled}, that annotate it"
-            cases = f"{one.cases} of {one.annotated} cases{annotated}"
+            cases = f"{one.cases} of {counted(one.annotated, 'case')}{annotated}"
             found.append(f"Class {one.value} {one.name}: {one.voxels:,} voxels in {cases}.")
         if len(self.classes) > MOST_CLASSES:
-            found.append(f"And {len(self.classes) - MOST_CLASSES} classes more.")
+            found.append(f"And {counted(len(self.classes) - MOST_CLASSES, 'class', 'classes')} more.")
         if self.spacing and self.shape:
             found.append(f"Spacing: {_range(self.spacing, '.3g')} mm.")
             found.append(f"Size: {_range(self.shape, '.0f')} voxels.")

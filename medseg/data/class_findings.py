@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
+from medseg.counted import counted
 from medseg.data.dataset import Dataset
 from medseg.data.examine import Examined
 from medseg.data.findings import Finding
@@ -29,8 +30,8 @@ def ambiguous_values(data: Dataset, examined: Sequence[Examined]) -> Iterator[Fi
     if holding[1] and holding[WHITE]:
         every = tuple(e.case.case_id for e in examined)
         message = (
-            f"Labels hold 1 (in {len(holding[1])} cases) and {WHITE} (in {len(holding[WHITE])}): {WHITE} may be the "
-            "same class in masks of another program, voxels to ignore, or a class of its own."
+            f"Labels hold 1 (in {counted(len(holding[1]), 'case')}) and {WHITE} (in {len(holding[WHITE])}): "
+            f"{WHITE} may be the same class in masks of another program, voxels to ignore, or a class of its own."
         )
         yield Finding("ambiguous-values", message, every[0], every[1:])
 
@@ -39,10 +40,8 @@ def inverted_labels(examined: Sequence[Examined]) -> Iterator[Finding]:
     """Labels in which a class frames the image and 0 lies inside, as in a mask that is white where nothing is."""
     for name in dict.fromkeys(e.frame for e in examined if e.frame is not None):
         framed = [e.case.case_id for e in examined if e.frame == name]
-        message = (
-            f"'{name}' lies along the edge of the image and 0 inside, in {len(framed)} of {len(examined)} cases: it "
-            "may be the background."
-        )
+        counts = f"{len(framed)} of {counted(len(examined), 'case')}"
+        message = f"'{name}' lies along the edge of the image and 0 inside, in {counts}: it may be the background."
         yield Finding("inverted-label", message, framed[0], tuple(framed[1:]))
 
 

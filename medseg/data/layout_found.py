@@ -5,16 +5,16 @@ What was found is shown for a person to confirm, and `medseg audit DATASET --des
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from medseg.data.case_names import case_names, groups, image_of
 from medseg.data.dataset import Dataset
 from medseg.data.description import ClassRow, DatasetDescription
-from medseg.data.file_names import Named, name_units, words
+from medseg.data.file_names import Named, name_units
 from medseg.data.file_pairs import FoundCase, Pairs, pair
 from medseg.data.file_units import list_units
 from medseg.data.image_or_label import array_keys, roles_by_voxels
@@ -22,17 +22,9 @@ from medseg.data.label_variants import Variants, class_names, settle
 from medseg.data.mask_colors import guessed_colors
 from medseg.data.name_pattern import patterns
 from medseg.data.table_dataset import build_dataset
-from medseg.io.files.case_id import safe, unique
 
 # A channel that fewer of the cases have is none, but a file beside the images.
 USUAL = 0.5
-# Words for what many patients have in common.
-NO_PATIENT = {
-    "benign", "malignant", "normal", "abnormal", "healthy", "diseased", "sick", "positive", "negative",
-    "cancer", "control", "controls", "glaucoma", "non", "no", "not", "hgg", "lgg", "covid", "pneumonia",
-    "tuberculosis", "tb", "grade", "class", "type", "subset", "fold", "batch", "site", "center", "hospital",
-    "clinic", "scanner", "vendor", "cohort", "group", "male", "female", "adult", "pediatric",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -70,13 +62,13 @@ def find_table(path: Path, given: DatasetDescription | None = None) -> FoundTabl
     variants = settle(pairs.cases)
     channels = _channels(pairs.cases)
     cases = [*pairs.cases, *_unlabeled(pairs, channels)]
-    names = _case_names(cases)
-    groups = _groups(cases)
+    names = case_names(cases)
+    group_of = groups(cases)
     masks = class_names(variants.chosen) if variants.way == "classes" else {}
     columns = {channel or "image": channel for channel in channels}
     has_split = {named.split for case in cases for named in case.images.values()} - {None}
     rows = []
-    for case, name, group in zip(cases, names, groups, strict=True):
+    for case, name, group in zip(cases, names, group_of, strict=True):
         row = {"case": name}
         for column, channel in columns.items():
             row[column] = _relative(case.images[channel], path) if channel in case.images else ""
@@ -86,10 +78,10 @@ def find_table(path: Path, given: DatasetDescription | None = None) -> FoundTabl
             row["label"] = _glob(case, path)
         else:
             row["label"] = _first(case, variants.chosen[0], path)
-        if any(groups):
+        if any(group_of):
             row["group"] = group
         if has_split:
-            row["split"] = _image(case).split or "train"
+            row["split"] = image_of(case).split or "train"
         rows.append(row)
     complete = [row for row in rows if all(row[column] for column in columns)]
     description = _described(given, columns, masks, variants)
@@ -174,59 +166,6 @@ def _starts(key: str) -> list[str]:
     return ["_".join(parts[:n]) for n in range(1, len(parts))]
 
 
-def _case_names(cases: Sequence[FoundCase]) -> list[str]:
-    """A name for each case: the last folder that says whose it is and the key, with more folders where needed."""
-    shown = [_shown_key(case) for case in cases]
-    names: list[str] = []
-    for depth in range(0 if len({case.context for case in cases}) == 1 else 1, 5):
-        names = [
-            safe("_".join([*_last(case.context, depth), *([key] if key else [])]) or _image(case).unit.name)
-            for case, key in zip(cases, shown, strict=True)
-        ]
-        if len({name.lower() for name in names}) == len(names):
-            return names
-    parts = [
-        "_".join(part for part in (_image(case).split, name) if part) for case, name in zip(cases, names, strict=True)
-    ]
-    return unique(parts, [str(_image(case).unit.path) for case in cases])
-
-
-def _last(folders: tuple[str, ...], number: int) -> tuple[str, ...]:
-    return folders[max(len(folders) - number, 0) :]
-
-
-def _shown_key(case: FoundCase) -> str:
-    """The key as the first image's name writes it."""
-    image = _image(case)
-    if image.key == case.key:
-        return image.shown
-    normal = re.sub(r"[_\-. ]", "_", image.shown.lower())
-    return image.shown[: len(case.key)] if normal.startswith(case.key) else case.key
-
-
-def _image(case: FoundCase) -> Named:
-    return next(iter(case.images.values()))
-
-
-def _groups(cases: Sequence[FoundCase]) -> list[str]:
-    """The subject of BIDS, or the folder that several cases share."""
-    subjects = [next((f for f in case.context if f.lower().startswith("sub-")), "") for case in cases]
-    if all(subjects):
-        return subjects if len(set(subjects)) < len(cases) else [""] * len(cases)
-    folders = ["" if _says_no_patient(case.context) else "/".join(case.context) for case in cases]
-    shared = Counter(folders)
-    if len(shared) == 1:
-        return [""] * len(cases)
-    # A folder of more than half of all cases is that of a scanner or a grade, not of a patient.
-    return [f if 1 < shared[f] <= max(2, len(cases) // 2) else "" for f in folders]
-
-
-def _says_no_patient(context: Sequence[str]) -> bool:
-    """Whether the innermost folder is a diagnosis, a site or a part by its words: ``benign``, ``subset3``."""
-    letters = [word for word in words(context[-1]) if not word.isdigit()] if context else []
-    return bool(letters) and all(word in NO_PATIENT or word.startswith("tumo") for word in letters)
-
-
 def _described(
     given: DatasetDescription, columns: Iterable[str], masks: dict[str, str], variants: Variants
 ) -> DatasetDescription:
@@ -245,7 +184,7 @@ def _described(
 def _array_table(
     path: Path, pairs: Pairs, arrays: dict[Literal["image", "label"], str], given: DatasetDescription
 ) -> FoundTable:
-    names = _case_names(pairs.cases)
+    names = case_names(pairs.cases)
     rows = []
     for case, name in zip(pairs.cases, names, strict=True):
         file = _relative(case.images[""], path)

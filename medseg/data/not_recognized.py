@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from medseg.counted import counted
 from medseg.data.file_names import Named, name_units
 from medseg.data.file_units import list_units
 from medseg.data.layout_msd import DESCRIPTION
@@ -37,9 +38,9 @@ def _seen(path: Path, named: Sequence[Named]) -> tuple[str, str]:
         if not others:
             return "there is no file", "Give the folder that holds images and labels."
         endings = Counter(file.suffix.lower() or "without ending" for file in others).most_common(MOST_ENDINGS)
-        counted = ", ".join(f"{count} {ending}" for ending, count in endings)
+        shown = ", ".join(f"{count} {ending}" for ending, count in endings)
         return (
-            f"none of {len(others)} files is an image ({counted})",
+            f"none of {counted(len(others), 'file')} is an image ({shown})",
             "Save images as NIfTI, NRRD, MetaImage, PNG or TIFF.",
         )
     labels = [one for one in named if one.role == "label"]

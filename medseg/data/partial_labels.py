@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
+from medseg.counted import counted
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.errors import ConfigError, InputError
 from medseg.io.dicom_results.label_objects import names_in
@@ -35,8 +36,8 @@ def with_annotated(data: Dataset) -> Dataset:
         cases.append(replace(case, annotated=names))
     every = ", ".join(c.name for c in data.table)
     guessed = tuple(
-        f"{count} of {len(data.labeled)} cases have no mask or structure for '{name}', so it counts as not annotated "
-        f"there; where it is absent instead, state: annotated: {{'*': [{every}]}}"
+        f"{count} of {counted(len(data.labeled), 'case')} have no mask or structure for '{name}', so it counts as not "
+        f"annotated there; where it is absent instead, state: annotated: {{'*': [{every}]}}"
         for name, count in not_shown.items()
         if count
     )
@@ -52,7 +53,7 @@ def partly_annotated(data: Dataset, cases: Sequence[DatasetCase] | None = None) 
 
 def annotation_text(counts: dict[str, int], cases: int) -> str:
     """Say which classes some of so many cases annotate; empty where all annotate all."""
-    return ", ".join(f"'{name}' is annotated in {count} of {cases} cases" for name, count in counts.items())
+    return ", ".join(f"'{name}' is annotated in {count} of {counted(cases, 'case')}" for name, count in counts.items())
 
 
 def _check(data: Dataset) -> None:

@@ -6,6 +6,7 @@ import textwrap
 
 import yaml
 
+from medseg.counted import counted
 from medseg.data.dataset import Dataset
 from medseg.data.fingerprint import Fingerprint
 from medseg.data.partial_labels import annotation_text, partly_annotated
@@ -41,7 +42,7 @@ def _summary(data: Dataset, fingerprint: Fingerprint) -> str:
     shapes, spacings = fingerprint.shapes(cropped=False), fingerprint.spacings
     skipped = f", {len(fingerprint.skipped)} skipped" if fingerprint.skipped else ""
     parts = [
-        f"{data.name}: {len(fingerprint.cases)} cases read{skipped}",
+        f"{data.name}: {counted(len(fingerprint.cases), 'case')} read{skipped}",
         f"channels {', '.join(c.name for c in data.channels)}; classes {', '.join(c.name for c in data.table)}",
         f"size {_range(shapes, '.0f')} voxels",
     ]

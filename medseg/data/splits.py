@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
+from medseg.counted import counted
 from medseg.data.dataset import DatasetCase
 from medseg.errors import ConfigError
 
@@ -101,7 +102,7 @@ def _given_fold(pool: Sequence[DatasetCase], fold: int, count: int, test: tuple[
         tuple(sorted(case.case_id for case in pool if case.folds[fold] == part))
         for part in ("train", "validation", None)
     )
-    rest = f"; {len(neither)} case{'' if len(neither) == 1 else 's'} in neither part" if neither else ""
+    rest = f"; {counted(len(neither), 'case')} in neither part" if neither else ""
     return Split(f"fold {fold} of {count}, as the dataset gives it{rest}", train, held_out, test)
 
 
@@ -115,7 +116,7 @@ def fold_of(cases: Sequence[DatasetCase], *, folds: int, seed: int) -> dict[str,
     groups = _groups(cases)
     if len(groups) < folds:
         raise ConfigError(
-            f"{len(groups)} cases or groups cannot be split into {folds} folds",
+            f"{counted(len(groups), 'case or group', 'cases or groups')} cannot be split into {folds} folds",
             where="split.folds",
             fix=f"Set it to {len(groups)} at most, or omit it.",
         )
@@ -140,7 +141,7 @@ def keep_in_training(split: Split, cases: Sequence[str]) -> Split:
     if not moved:
         return split
     held_out = tuple(name for name in split.validation if name not in moved)
-    name = f"{split.name}; {len(moved)} case{'' if len(moved) == 1 else 's'} of a rare class kept in training"
+    name = f"{split.name}; {counted(len(moved), 'case')} of a rare class kept in training"
     return replace(split, name=name, train=tuple(sorted((*split.train, *moved))), validation=held_out)
 
 

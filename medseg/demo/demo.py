@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from medseg.counted import counted
 from medseg.demo.scans import Layout, lay_out
 from medseg.engine.predict import predict
 from medseg.errors import MedsegError
@@ -32,7 +33,8 @@ def demo(out: str | Path = "medseg-demo") -> Demonstration:
     failed = tuple(outcome.source for outcome in result.outcomes if outcome.state == "failed")
     if result.count("done") != len(layout.valid) or failed != layout.corrupt:
         raise MedsegError(
-            f"the demonstration ended in an unexpected way: {result.count('done')} cases done, failed: {failed}",
+            f"the demonstration ended in an unexpected way: "
+            f"{counted(result.count('done'), 'case')} done, failed: {failed}",
             where=out,
             fix="Run medseg doctor, and report its output.",
         )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from medseg.counted import counted
 from medseg.draw.orientation import Cut, largest_slice
 from medseg.draw.outline import Layer
 from medseg.draw.panes import BACKGROUND, INK, Backdrop, font, pane
@@ -67,7 +68,7 @@ def _layers(
 
 def _amount(row: ClassVolume, *, in_pixels: bool) -> str:
     size = f"{row.voxels} pixels" if in_pixels else f"{row.size:.2f} {UNITS[row.unit]}"
-    return size if row.objects is None else f"{row.objects} object{'' if row.objects == 1 else 's'}, {size}"
+    return size if row.objects is None else f"{counted(row.objects, 'object')}, {size}"
 
 
 def _compose(panes: list[Image.Image], legend: list[tuple[tuple[int, int, int], str]], more: int) -> Image.Image:

@@ -157,13 +157,16 @@ def assemble(name: str, file: PipelineFile, config: Mapping[str, Any]) -> Pipeli
     steps = [file.gather, *file.each, *file.finish]
     names = [step.name for step in steps]
     if len(set(names)) < len(names):
-        raise PipelineError("two steps have the same name", where=name)
+        twice = next(one for one in names if names.count(one) > 1)
+        raise PipelineError(f"two steps have the same name, '{twice}'", where=name, fix="Rename one of them.")
     if unknown := set(config) - set(names):
         raise unknown_key(config, sorted(unknown)[0], names, where=name)
     available: dict[str, Any] = {"inputs": Inputs}
     gather = _build_step(name, file.gather, config, available)
     if _gives(gather.stage) is not Discovery:
-        raise PipelineError(f"the step '{gather.name}' must give a Discovery", where=name)
+        raise PipelineError(
+            f"the step '{gather.name}' must give a Discovery", where=name, fix="Use the stage 'discover' there."
+        )
     available = {"case": FoundScan}
     each = tuple(_build_step(name, step, config, available) for step in file.each)
     available = {"batch": BatchResult}
@@ -204,15 +207,28 @@ def _build_step(pipeline: str, step: StepFile, config: Mapping[str, Any], availa
             raise PipelineError(
                 f"the step '{step.name}' takes {_name(needed)}, and '{source}' gives {_name(available[source])}",
                 where=pipeline,
+                fix=_givers(needed, available),
             )
     available[step.name] = _gives(stage)
     return Step(step.name, stage, step.source, takes)
 
 
+def _givers(needed: Any, available: Mapping[str, Any]) -> str:
+    """What can be given to a step instead."""
+    fitting = [f"'{name}'" for name, given in available.items() if _fits(given, needed)]
+    if fitting:
+        return f"Give it {' or '.join(fitting)}."
+    return f"Put a step before it that gives {_name(needed)}."
+
+
 def _fields_of(takes: Any, step: StepFile, pipeline: str) -> dict[Any, Any]:
     """Types of the fields a mapping of inputs must fill."""
     if not is_dataclass(takes):
-        raise PipelineError(f"the step '{step.name}' takes one {_name(takes)}, not several inputs", where=pipeline)
+        raise PipelineError(
+            f"the step '{step.name}' takes one {_name(takes)}, not several inputs",
+            where=pipeline,
+            fix="Give it the name of one step as its input.",
+        )
     hints = typing.get_type_hints(takes)
     names = [field.name for field in fields(takes)]
     needed = [f.name for f in fields(takes) if f.default is MISSING and f.default_factory is MISSING]

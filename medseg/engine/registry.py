@@ -45,5 +45,8 @@ def stage_class(name: str) -> Any:
         try:
             return point.load()
         except (ImportError, AttributeError) as error:
-            raise PipelineError(f"the stage '{name}' of {point.value} cannot be loaded ({error})") from error
+            raise PipelineError(
+                f"the stage '{name}' of {point.value} cannot be loaded ({error})",
+                fix="Install the package it comes from again, or uninstall it.",
+            ) from error
     raise PipelineError(f"there is no stage called '{name}'", fix=f"Use one of: {', '.join(stage_names())}.")

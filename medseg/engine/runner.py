@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from medseg.counted import counted
 from medseg.engine import journal
 from medseg.engine.case_run import run_cases
 from medseg.engine.isolation import run_isolated
@@ -96,7 +97,7 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
         exclusive(work.out, f"{options.shard.index}-of-{options.shard.count}"),
     ):
         if not options.overwrite and (count := sum(journal.is_outdated(work.out / found.case_id) for found in todo)):
-            log.info("%d cases have results of an earlier version; segmenting them again", count)
+            log.info("segmenting %s of an earlier version again", counted(count, "case"))
         own = {found.case_id for found in todo}
         ended: dict[str, CaseOutcome] = {}
 

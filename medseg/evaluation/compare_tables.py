@@ -8,6 +8,7 @@ import math
 from dataclasses import fields
 from pathlib import Path
 
+from medseg.counted import counted
 from medseg.evaluation.comparison import Comparison, Difference
 from medseg.evaluation.metrics.definitions import metric
 from medseg.evaluation.summary import as_json
@@ -23,7 +24,7 @@ def comparison_text(comparison: Comparison) -> str:
     if comparison.rankings:
         lines += ["", *(r.sentence for r in comparison.rankings)]
     if tests:
-        lines += ["", f"{tests} test{'' if tests == 1 else 's'}, corrected together; intervals and ranks by bootstrap."]
+        lines += ["", f"{counted(tests, 'test')}, corrected together; intervals and ranks by bootstrap."]
     for name, cases in comparison.unpaired.items():
         if cases:
             more = f" and {len(cases) - 10} more" if len(cases) > 10 else ""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from medseg.counted import counted
 from medseg.errors import InputError, MedsegError, UsageError
 from medseg.evaluation.case import CaseResult, find_probabilities, measure_files
 from medseg.evaluation.evaluation import Evaluation
@@ -149,9 +150,9 @@ def _with_note_on_objects(results: Sequence[CaseResult]) -> list[CaseResult]:
     """Say of cases whose values look like ids of objects what was measured of them."""
     cases = [result.case_id for result in results if result.numbered]
     log.warning(
-        "The values of %d cases, such as %s, look like ids of objects, and were measured as classes: objects of equal "
+        "The values of %s, such as %s, look like ids of objects, and were measured as classes: objects of equal "
         "number were compared, wherever they lie. Use --objects instances.",
-        len(cases),
+        counted(len(cases), "case"),
         cases[0],
     )
     note = "{} values look like ids of objects and were measured as classes; --objects instances matches objects"

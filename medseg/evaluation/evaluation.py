@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from medseg.counted import counted
 from medseg.evaluation.files.pairing import Pairing
 from medseg.evaluation.options import EvaluateOptions
 from medseg.types import Report
@@ -43,7 +44,8 @@ class Evaluation(Report):
 
     def __repr__(self) -> str:
         cases = len({row.case_id for row in self.rows})
-        return f"Evaluation({cases} cases measured, {len(self.failed)} failed, {len(self.rows)} figures)"
+        figures = counted(len(self.rows), "figure")
+        return f"Evaluation({counted(cases, 'case')} measured, {len(self.failed)} failed, {figures})"
 
     @property
     def exit_code(self) -> int:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from medseg.counted import counted
 from medseg.errors import MedsegError
 from medseg.evaluation.aggregate import Bootstrap, aggregate, percentile_interval
 from medseg.evaluation.intraclass import intraclass
@@ -74,7 +75,7 @@ class Agreement:
 
     def __repr__(self) -> str:
         cases = len({row.case_id for row in self.rows})
-        return f"Agreement({len(self.summary['readers'])} readers, {cases} cases, {len(self.failed)} failed)"
+        return f"Agreement({len(self.summary['readers'])} readers, {counted(cases, 'case')}, {len(self.failed)} failed)"
 
     @property
     def exit_code(self) -> int:

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from medseg.counted import counted
 from medseg.errors import InputError, MissingDependency, UsageError, first_line
 from medseg.evaluation.files.trained_cases import COLUMN
 from medseg.evaluation.metrics.definitions import METRICS, metric
@@ -111,7 +112,8 @@ def latex_table(
         "% Needs \\usepackage{booktabs}.",
         "\\begin{table}",
         "  \\centering",
-        f"  \\caption{{Mean and 95\\% bootstrap interval over {patients} patients ({cases} cases)."
+        f"  \\caption{{Mean and 95\\% bootstrap interval over {counted(patients, 'patient')} "
+        + f"({counted(cases, 'case')})."
         + _footnote(shown, names, penalty)
         + "}",
         f"  \\begin{{tabular}}{{l{'c' * len(names)}}}",
@@ -130,8 +132,11 @@ def plain_table(summary: Mapping[str, Any]) -> str:
     """Return the headline figures as lines for a terminal: over all cases, and apart by their use in training."""
     apart = summary["groups"].get(COLUMN, {})
     lines = [_plain_classes(summary["classes"])]
-    lines += [f"{kind}, {_cases_in(classes)} cases:\n{_plain_classes(classes)}" for kind, classes in apart.items()]
-    head = f"{summary['cases']} cases of {summary['patients']} patients; mean [95% bootstrap interval over patients]"
+    lines += [
+        f"{kind}, {counted(_cases_in(classes), 'case')}:\n{_plain_classes(classes)}" for kind, classes in apart.items()
+    ]
+    cases = f"{counted(summary['cases'], 'case')} of {counted(summary['patients'], 'patient')}"
+    head = f"{cases}; mean [95% bootstrap interval over patients]"
     return "\n".join([head, *lines])
 
 

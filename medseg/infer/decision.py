@@ -19,6 +19,10 @@ from medseg.models.card import ModelCard
 Float32 = npt.NDArray[np.float32]
 # A score that is as good as certain: softmax and sigmoid give 1 but for 2e-9.
 CERTAIN = 20.0
+NOT_NUMBERS = (
+    "The weights are damaged or the precision is too low: try the engine torch, then the precision float32 "
+    "(`precision`; on a command line `--set segment.precision=float32`), then another package."
+)
 
 
 @dataclass(frozen=True)
@@ -110,5 +114,5 @@ def _refuse_nan(best: npt.NDArray[Any]) -> None:
     if np.isnan(best.max(initial=0)):
         raise ModelError(
             "the output of the network has values that are not numbers (NaN)",
-            fix="The weights are damaged or the precision is too low: try --engine torch, or another package.",
+            fix=NOT_NUMBERS,
         )

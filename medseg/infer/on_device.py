@@ -17,7 +17,7 @@ import torch
 
 from medseg.errors import ModelError
 from medseg.infer.axis_map import AxisMap
-from medseg.infer.decision import Decision
+from medseg.infer.decision import NOT_NUMBERS, Decision
 from medseg.infer.engines.torch import TorchEngine
 from medseg.infer.skipped_windows import WHOLE, ReuseUniform
 from medseg.infer.sliding_window import WindowOptions, mirror_combinations
@@ -187,5 +187,5 @@ class _Labels:
         if bool(torch.isnan(scores).any()):
             raise ModelError(
                 "the output of the network has values that are not numbers (NaN)",
-                fix="The weights are damaged or the precision is too low: try --set segment.precision=float32.",
+                fix=NOT_NUMBERS,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from medseg.errors import ModelError
+from medseg.infer.decision import NOT_NUMBERS
 from medseg.infer.engines.select import select_engine
 from medseg.infer.options import InferOptions
 from medseg.models.package import ModelPackage
@@ -18,9 +19,15 @@ def verify(package: ModelPackage, options: InferOptions | None = None) -> dict[s
     scores = engine.run(window)
     expected = (1, card.n_outputs, *card.input.patch)
     if scores.shape != expected:
-        raise ModelError(f"the network gives an output of shape {scores.shape}, not {expected}", where=package.folder)
+        raise ModelError(
+            f"the network gives an output of shape {scores.shape}, not {expected}",
+            where=package.folder,
+            fix="Correct classes and patch on its card, or import the model again.",
+        )
     if not np.isfinite(scores).all():
-        raise ModelError("the output of the network has values that are not numbers (NaN)", where=package.folder)
+        raise ModelError(
+            "the output of the network has values that are not numbers (NaN)", where=package.folder, fix=NOT_NUMBERS
+        )
     return {
         "package": str(package.identity),
         "weights": f"SHA-256 {card.weights_sha256[:12]}... as on the card",

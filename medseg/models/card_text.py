@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping
 
+from medseg.counted import counted
 from medseg.models.card import ModelCard
 from medseg.models.license import WORDS
 
@@ -44,12 +45,15 @@ def _rows(card: ModelCard) -> Iterator[tuple[str, list[str]]]:
         "Measured",
         ["Not measured."]
         if measured is None or card.mean_dice is None
-        else [f"Mean Dice {card.mean_dice:.3f} on {measured.cases} cases ({measured.split}).", measured.notes],
+        else [
+            f"Mean Dice {card.mean_dice:.3f} on {counted(measured.cases, 'case')} ({measured.split}).",
+            measured.notes,
+        ],
     )
     if card.test is not None:
         yield "Test", [f"Mean Dice {card.test.mean_dice:.3f} on {card.test.cases} {card.test.split}."]
     partly = "".join(f" {count} of them annotate '{name}'." for name, count in card.training.annotated.items())
-    yield "Trained on", [f"{card.training.cases} cases.{partly} {card.training.data}"]
+    yield "Trained on", [f"{counted(card.training.cases, 'case')}.{partly} {card.training.data}"]
     yield "Use", [f"{WORDS[card.license.use][:1].upper()}{WORDS[card.license.use][1:]}."]
     yield "License", [card.training.license]
     yield "Limits", [f"- {text}" for text in card.limits] or ["None are stated."]

@@ -111,7 +111,11 @@ class ModelPackage:
         try:
             weights: dict[str, torch.Tensor] = load(content)
         except SafetensorError as error:
-            raise ModelError(f"the weights are not safetensors ({error})", where=self.weights_path) from error
+            raise ModelError(
+                f"the weights are not safetensors ({error})",
+                where=self.weights_path,
+                fix="Copy the package again from where it was made.",
+            ) from error
         return weights
 
     def files(self) -> list[Path]:
@@ -151,7 +155,11 @@ def _read(folder: Path) -> ModelPackage:
         fix = f"{error.fix or ''} Correct the card, or point to a package folder made by medseg train."
         raise ModelError(error.what, where=path, fix=fix) from error
     if Path(card.weights_file).name != card.weights_file:
-        raise ModelError("weights_file must be a plain file name inside the package", where=path)
+        raise ModelError(
+            "weights_file must be a plain file name inside the package",
+            where=path,
+            fix="Copy the package again from where it was made.",
+        )
     return ModelPackage(folder, card)
 
 

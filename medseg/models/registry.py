@@ -57,7 +57,11 @@ def find_family(name: str) -> NetworkFamily:
     else:
         raise ModelError(f"there is no network called '{name}'", fix=f"Known: {', '.join(network_names())}.")
     if not isinstance(family, NetworkFamily):
-        raise ModelError(f"the network '{name}' is not a NetworkFamily", where=installed[0].value)
+        raise ModelError(
+            f"the network '{name}' is not a NetworkFamily",
+            where=installed[0].value,
+            fix="Let the entry point name one: medseg.models.family.NetworkFamily(...).",
+        )
     return family
 
 
@@ -72,10 +76,18 @@ def build_network(
     family = find_family(name)
     if dimensions not in family.dimensions:
         possible = " or ".join(str(n) for n in family.dimensions)
-        raise ConfigError(f"{name} has {possible} spatial dimensions, not {dimensions}", where="network.dimensions")
+        raise ConfigError(
+            f"{name} has {possible} spatial dimensions, not {dimensions}",
+            where="network.dimensions",
+            fix=f"Use {possible}, or another network.",
+        )
     for key, value, least in (("channels", channels, 1), ("classes", classes, 2)):
         if value < least:
-            raise ConfigError(f"must be {least} or more, not {value}", where=f"network {name}, {key}")
+            raise ConfigError(
+                f"must be {least} or more, not {value}",
+                where=f"network {name}, {key}",
+                fix=f"Give {least} or more; the background counts as a class.",
+            )
     checked = build(family.arguments, arguments or {}, where=f"network {name}")
     return family.build(channels, classes, dimensions, checked)
 

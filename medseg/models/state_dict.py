@@ -26,7 +26,9 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
         try:
             found: Any = load_file(path)
         except (SafetensorError, OSError) as error:
-            raise ModelError(f"the weights are not safetensors ({first_line(error)})", where=path) from error
+            raise ModelError(
+                f"the weights are not safetensors ({first_line(error)})", where=path, fix="Copy or download it again."
+            ) from error
     else:
         try:
             found = torch.load(path, map_location="cpu", weights_only=True)
@@ -45,5 +47,9 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
         if isinstance(tensor, torch.Tensor)
     }
     if not weights:
-        raise ModelError("there are no weights in it", where=path)
+        raise ModelError(
+            "there are no weights in it",
+            where=path,
+            fix="Save the state dict: torch.save(network.state_dict(), 'model.pt').",
+        )
     return weights

@@ -35,7 +35,11 @@ def extract(path: Path, folder: Path) -> None:
             for entry in entries:
                 target = (inside / entry.filename).resolve()
                 if not target.is_relative_to(inside):
-                    raise InputError(f"it holds a file outside itself ({entry.filename})", where=path)
+                    raise InputError(
+                        f"it holds a file outside itself ({entry.filename})",
+                        where=path,
+                        fix="Do not use it; get it from a source you trust.",
+                    )
                 # The checksum of each file is checked as it is read.
                 archive.extract(entry, inside)
     except ODD as error:

@@ -33,7 +33,10 @@ def components(
     - returns: with size and place of every object; `medseg.post.measure.measure` adds their shape.
     """
     if out is not None and (out.shape != labels.array.shape or out.dtype != np.int32):
-        raise InputError(f"ids need int32 of shape {labels.array.shape}, not {out.dtype} {out.shape}")
+        raise InputError(
+            f"ids need int32 of shape {labels.array.shape}, not {out.dtype} {out.shape}",
+            fix="Give such an array, or none.",
+        )
     ids, regions = label_in_slabs(
         labels.array,
         labels.geometry,

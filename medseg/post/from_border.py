@@ -54,7 +54,8 @@ def objects_from_border(
     border_value, table = _border_value(labels.table, border), without_border(labels.table, border)
     if probabilities is not None and probabilities.shape != (1 + len(labels.table), *labels.geometry.shape):
         raise InputError(
-            f"probabilities of shape {probabilities.shape} do not fit {len(labels.table)} classes on the labels' grid"
+            f"probabilities of shape {probabilities.shape} do not fit {len(labels.table)} classes on the labels' grid",
+            fix=f"Give them with the shape {(1 + len(labels.table), *labels.geometry.shape)}, the background first.",
         )
     channels = channel_of_class(labels.table)
     foreground = (labels.array > 0).view(np.uint8)

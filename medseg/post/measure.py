@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from medseg.counted import counted
 from medseg.errors import InputError
 from medseg.post.class_values import values_of
 from medseg.post.connectivity import flat_axis
@@ -62,7 +63,8 @@ def score(instances: Instances, probabilities: npt.NDArray[np.floating]) -> Inst
     wanted = (1 + len(instances.table), *instances.geometry.shape)
     if probabilities.shape != wanted:
         raise InputError(
-            f"probabilities of shape {probabilities.shape} do not fit {len(instances.table)} classes: need {wanted}"
+            f"probabilities of shape {probabilities.shape} do not fit {len(instances.table)} classes: need {wanted}",
+            fix="Give the probabilities of the same prediction, the background first.",
         )
     channels = channel_of_class(instances.table)
     instances = located(instances)
@@ -85,13 +87,13 @@ def located(instances: Instances) -> Instances:
     ids, regions = count_regions(instances.ids)
     if ids.tolist() != [row.id for row in instances.rows]:
         raise InputError(
-            f"the table lists {len(instances.rows)} objects and the id map holds {len(ids)}, not all the same",
+            f"the table lists {counted(len(instances.rows), 'object')} and the id map holds {len(ids)}: not the same",
             fix="Read both from the same run.",
         )
-    counted = regions.rows(instances.geometry, np.ones(len(regions), bool))
+    measured = regions.rows(instances.geometry, np.ones(len(regions), bool))
     rows = (
         row if row.measures is not None else replace(row, measures=found.measures)
-        for row, found in zip(instances.rows, counted, strict=True)
+        for row, found in zip(instances.rows, measured, strict=True)
     )
     return replace(instances, rows=tuple(rows))
 
@@ -102,5 +104,7 @@ def _mask(instances: Instances, row: InstanceRow) -> npt.NDArray[np.bool_]:
 
 def _measures(row: InstanceRow) -> InstanceMeasures:
     if row.measures is None:
-        raise InputError(f"object {row.id} has not been located")
+        raise InputError(
+            f"object {row.id} has not been located", fix="Pass the objects through medseg.post.measure.located first."
+        )
     return row.measures

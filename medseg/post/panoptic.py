@@ -67,7 +67,10 @@ def _merge(labels: LabelMap, things: Instances, out: npt.NDArray[np.int32] | Non
     stuff = _stuff(labels.table)
     if wrong := [row for row in things.rows if row.class_value in stuff]:
         name = labels.table.name_of(wrong[0].class_value)
-        raise InputError(f"object {wrong[0].id} is of class {name}, which is stuff in the label table")
+        raise InputError(
+            f"object {wrong[0].id} is of class {name}, which is stuff in the label table",
+            fix="Let the class be a thing there, or leave the object out.",
+        )
     things = located(things)
     last = max((row.id for row in things.rows), default=0)
     ids = np.zeros_like(things.ids) if out is None else out

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
+from medseg.counted import counted
 from medseg.post.components import components
 from medseg.post.regions import count_regions
 from medseg.types import LabelMap
@@ -66,5 +67,5 @@ def _restore_lost(labels: LabelMap, smoothed: npt.NDArray[np.integer]) -> npt.ND
             smoothed[box][mask] = row.class_value
             restored += 1
     if restored:
-        logger.info("%d objects too small to smooth were kept as they were", restored)
+        logger.info("%s too small to smooth, kept as before", counted(restored, "object"))
     return smoothed

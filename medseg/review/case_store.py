@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from medseg.counted import counted
 from medseg.errors import InputError, UsageError
 from medseg.io.files.review_folder import DATABASE, LABELS
 from medseg.io.read import read_labels, read_scan
@@ -48,7 +49,7 @@ class CaseStore:
         self._model_labels: dict[tuple[str, str], tuple[LabelMap, Counts]] = {}
 
     def __repr__(self) -> str:
-        return f"Store({len(self.cases())} cases, {self.log.head[0]} events)"
+        return f"Store({counted(len(self.cases()), 'case')}, {counted(self.log.head[0], 'event')})"
 
     def cases(self) -> tuple[str, ...]:
         """Return the ids of all cases with labels, and of those that were reviewed and have none any more."""

@@ -2,58 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import logging
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import yaml
-
-from medseg.config.arguments import check_arguments, listed
-from medseg.data.layout_dicom import patient_hash
-from medseg.data.patient_groups import patient_of
-from medseg.errors import FormatLimitation, InputError, MedsegError, UsageError
-from medseg.harmless import TableWriter
-from medseg.io.files.atomic import write_text
+from medseg.config.arguments import check_arguments_of, listed
+from medseg.counted import counted
+from medseg.errors import FormatLimitation, InputError, MedsegError
 from medseg.io.files.case_id import stem
 from medseg.io.files.writable import output_folder
-from medseg.io.nifti import write_labels, write_scan
-from medseg.io.read import read_scan
 from medseg.models.package import ModelPackage
-from medseg.review.case_table import in_use
+from medseg.review.dataset_files import HELD_OUT, TRAIN, DatasetRow, WrittenCase, describe, make_room, write_case
 from medseg.review.made_by import made_by
 from medseg.review.match import as_plain
-from medseg.review.readings import ACCEPTED, CORRECTED, labels_of, verdict_of
+from medseg.review.readings import ACCEPTED, CORRECTED, verdict_of
 from medseg.review.review_case import ReviewCase
 from medseg.review.sources import CaseSource, read_sources
-from medseg.review.store import Store, open_store
+from medseg.review.store import open_store
 from medseg.tracking.resolve import resolve_model
-from medseg.types import LabelTable
 
 log = logging.getLogger("medseg.review")
-
-WRITTEN = TABLE, DESCRIPTION, RECORD = "cases.csv", "dataset.yaml", "corrections.csv"
-COLUMNS = ("case", "label", "group", "split")  # of the table of cases, beside that of the scans
-IMAGES, LABELS = "images", "labels"
-TRAIN, HELD_OUT = "train", "validation"
-LOG = "medseg.log"
-
-
-@dataclass(frozen=True)
-class DatasetRow:
-    """One case of an exported dataset, and where its labels come from."""
-
-    case_id: str
-    group: str
-    split: str
-    reader: str
-    verdict: str
-    revision: int
-    changed_voxels: int
-    labels_sha256: str
 
 
 @dataclass(frozen=True, repr=False)
@@ -67,7 +36,7 @@ class ExportedDataset:
 
     def __repr__(self) -> str:
         held_out = sum(row.split == HELD_OUT for row in self.rows)
-        return f"ExportedDataset({len(self.rows)} cases, {held_out} held out, {len(self.failed)} failed)"
+        return f"ExportedDataset({counted(len(self.rows), 'case')}, {held_out} held out, {len(self.failed)} failed)"
 
     @property
     def exit_code(self) -> int:
@@ -75,7 +44,7 @@ class ExportedDataset:
         return 4 if not self.rows else 3 if self.failed else 0
 
 
-@check_arguments
+@check_arguments_of("medseg.review.export_dataset")
 def export_dataset(
     folder: Path | str,
     out: Path | str,
@@ -125,10 +94,10 @@ def export_dataset(
         resolve_model(model)  # that there is one is known before any review is read
     skipped: dict[str, str] = {}
     failed: dict[str, str] = {}
-    written: list[_Written] = []
+    written: list[WrittenCase] = []
     with open_store(Path(folder), scans=[Path(path) for path in listed(scans)]) as store:
         package = _package(store.results.folder, model)
-        _make_room(place)
+        make_room(place)
         sources = read_sources(store.results.folder)
         for case_id, case in store.all_cases(reviewer).items():
             why = _why_skipped(case, unchanged=unchanged)
@@ -136,7 +105,7 @@ def export_dataset(
                 skipped[case_id] = why
                 continue
             try:
-                one = _write(store, case, stem(Path(sources.get(case_id, CaseSource()).path).name), place, written)
+                one = write_case(store, case, stem(Path(sources.get(case_id, CaseSource()).path).name), place, written)
             except MedsegError as error:
                 failed[case_id] = str(error)
                 log.error("%s: %s", case_id, error)
@@ -144,21 +113,8 @@ def export_dataset(
             written.append(one)
     rows = _split(written, package.card.training.held_out)
     if rows:
-        _describe(place, rows, written, package)
+        describe(place, rows, written, package)
     return ExportedDataset(place, rows, skipped, failed)
-
-
-@dataclass(frozen=True, eq=False)
-class _Written:
-    """A case that was written, and what the description of the dataset must say of it."""
-
-    row: DatasetRow
-    names: frozenset[str]  # as `as_plain` writes them
-    table: LabelTable
-    images: tuple[str, ...]  # a file for each channel, or one with all of them
-    channels: tuple[int, ...]  # of each file
-    modalities: tuple[str | None, ...]
-    is_on_one_grid: bool
 
 
 def _package(results: Path, model: str | Path | None) -> ModelPackage:
@@ -180,23 +136,6 @@ def _package(results: Path, model: str | Path | None) -> ModelPackage:
     return maker.package
 
 
-def _make_room(place: Path) -> None:
-    """Delete a dataset written before; refuse a folder with anything else in it."""
-    place.mkdir(parents=True, exist_ok=True)
-    foreign = [path.name for path in place.iterdir() if path.name not in (*WRITTEN, IMAGES, LABELS, LOG)]
-    if foreign or (any((place / name).exists() for name in (IMAGES, LABELS)) and not (place / RECORD).is_file()):
-        raise UsageError(
-            f"the folder holds something else ('{(foreign or [IMAGES])[0]}')",
-            where=place,
-            fix="Choose a new --out.",
-        )
-    (place / DESCRIPTION).unlink(missing_ok=True)  # first, so that half a dataset is none
-    for name in (IMAGES, LABELS):
-        shutil.rmtree(place / name, ignore_errors=True)
-        (place / name).mkdir()
-    write_text(place / RECORD, "")
-
-
 def _why_skipped(case: ReviewCase, *, unchanged: bool) -> str | None:
     verdict = verdict_of(case)
     if case.model_sha256 is None:
@@ -208,61 +147,7 @@ def _why_skipped(case: ReviewCase, *, unchanged: bool) -> str | None:
     return verdict if verdict not in (ACCEPTED, CORRECTED) else None
 
 
-def _write(store: Store, case: ReviewCase, name: str, place: Path, written: Sequence[_Written]) -> _Written:
-    channels, verdict = store.channels(case.case_id), case.verdict
-    assert verdict is not None
-    scans = [read_scan(found, allow_uneven=True, allow_incomplete=True) for found in channels]
-    scan = scans[0]
-    labels = in_use(labels_of(store, case.case_id, verdict.revision), store.model_labels(case.case_id).table)
-    labels.geometry.match(scan.geometry, what="the labels and the scan", where=case.case_id)
-    images = [f"{case.case_id}_{number:04d}.nii.gz" for number in range(len(scans))]
-    if len(scans) == 1:
-        images = [f"{case.case_id}.nii.gz"]
-    revision = next((one for one in case.revisions if one.number == verdict.revision), None)
-    row = DatasetRow(
-        case.case_id,
-        patient_hash(channels[0].files[0]) if channels[0].format == "dicom" else _patient_by_name(case.case_id),
-        "",
-        verdict.who,
-        str(verdict_of(case)),
-        verdict.revision,
-        0 if revision is None else int(revision.changed_voxels or 0),
-        verdict.labels_sha256 or "",
-    )
-    one = _Written(
-        row,
-        as_plain([case.case_id, name]),
-        labels.table,
-        tuple(f"{IMAGES}/{image}" for image in images),
-        tuple(channel.channels for channel in scans),
-        tuple(channel.modality for channel in scans),
-        is_on_one_grid=all(other.geometry.matches(scan.geometry) for other in scans),
-    )
-    _check_table(one, written)
-    for channel, image in zip(scans, one.images, strict=True):
-        write_scan(channel, place / image)
-    write_labels(labels, place / LABELS / f"{case.case_id}.nii.gz", scan.source)
-    return one
-
-
-def _patient_by_name(case_id: str) -> str:
-    """What stands for the patient of a case whose files say nothing of one."""
-    return hashlib.sha256(patient_of(case_id).encode()).hexdigest()[:16]
-
-
-def _check_table(one: _Written, written: Sequence[_Written]) -> None:
-    """Refuse a case whose classes or channels are not those of the others, as after a change of the model."""
-    first = written[0] if written else one
-    classes = [[(entry.value, entry.name) for entry in case.table] for case in (one, first)]
-    if classes[0] != classes[1] or one.channels != first.channels:
-        raise InputError(
-            f"its classes or channels are not those of {first.row.case_id}",
-            where=one.row.case_id,
-            fix="Export the results of each model by themselves.",
-        )
-
-
-def _split(written: Sequence[_Written], held_out: Sequence[str]) -> tuple[DatasetRow, ...]:
+def _split(written: Sequence[WrittenCase], held_out: Sequence[str]) -> tuple[DatasetRow, ...]:
     """Keep held out what the model's card lists, and every other case of those patients.
 
     Without any such case no split is stated, so that training makes one of its own.
@@ -275,37 +160,3 @@ def _split(written: Sequence[_Written], held_out: Sequence[str]) -> tuple[Datase
     if all(row.split == HELD_OUT for row in rows):
         log.warning("Every corrected case is one that the model held out, so nothing is left to train on.")
     return rows
-
-
-def _describe(place: Path, rows: Sequence[DatasetRow], written: Sequence[_Written], package: ModelPackage) -> None:
-    """Write what the dataset is, last of all its files."""
-    first = written[0]
-    known = [(channel.name, channel.modality) for channel in package.card.input.channels]
-    if len(known) != len(first.images) or {name for name, _ in known} & set(COLUMNS):
-        known = [("image" if len(first.images) == 1 else f"image {n}", None) for n in range(len(first.images))]
-    channels = {name: stated or own for (name, stated), own in zip(known, first.modalities, strict=True)}
-    of_case = {one.row.case_id: one for one in written}
-    files = [
-        (row.case_id, *of_case[row.case_id].images, f"{LABELS}/{row.case_id}.nii.gz", row.group, row.split)
-        for row in rows
-    ]
-    write_text(place / TABLE, _csv(("case", *channels, *COLUMNS[1:]), files))
-    names = [entry.name for entry in fields(DatasetRow)]
-    write_text(place / RECORD, _csv(names, [list(asdict(row).values()) for row in rows]))
-    description = {
-        "name": f"{package.card.name}-corrections",
-        "description": f"Results of {package.identity}, corrected and accepted by people with medseg review.",
-        "channels": channels,
-        "resample_channels": not all(one.is_on_one_grid for one in written),
-        "labels": {entry.name: entry.value for entry in first.table},
-        "cases": TABLE,
-    }
-    write_text(place / DESCRIPTION, yaml.safe_dump(description, sort_keys=False, allow_unicode=True))
-
-
-def _csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    stream = io.StringIO()
-    writer = TableWriter(stream)
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return stream.getvalue()

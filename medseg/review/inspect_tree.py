@@ -12,6 +12,7 @@ from rich.markup import escape as without_markup
 from rich.text import Text
 from rich.tree import Tree
 
+from medseg.counted import counted
 from medseg.harmless import one_line
 from medseg.review.inspection import Inspection, VolumeReport
 
@@ -27,7 +28,7 @@ COLUMNS = 64  # characters a thumbnail is drawn in, at most
 def inspection_tree(inspection: Inspection, title: str, *, thumbnails: bool) -> Tree:
     """Make the tree, on request with thumbnails of two pixels a character."""
     valid = sum(volume.is_valid for volume in inspection.volumes)
-    tree = Tree(f"[bold]{escape(title)}[/]  {valid} of {len(inspection.volumes)} volumes valid")
+    tree = Tree(f"[bold]{escape(title)}[/]  {valid} of {counted(len(inspection.volumes), 'volume')} valid")
     studies: dict[str, Tree] = {}
     series: dict[tuple[str, str | None], Tree] = {}
     for volume in inspection.volumes:
@@ -45,7 +46,7 @@ def inspection_tree(inspection: Inspection, title: str, *, thumbnails: bool) -> 
         branch.add(_volume(volume, thumbnails))
     if inspection.skipped:
         others = len(inspection.skipped)
-        rest = tree.add(f"{others} other file{'s' if others > 1 else ''}")
+        rest = tree.add(f"{counted(others, 'other file')}")
         for corrupt, reason, count, example, fix in skipped_by_reason(inspection):
             mark = "[red]✗[/]" if corrupt else "[dim]·[/]"
             times = f"{count} files, such as " if count > 1 else ""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from PIL import Image
 
+from medseg.counted import counted
 from medseg.types.geometry import Geometry
 from medseg.types.scan import FoundScan, Skipped
 
@@ -82,7 +83,8 @@ class Inspection:
     def __repr__(self) -> str:
         valid = sum(volume.is_valid for volume in self.volumes)
         rejected = len(self.volumes) - valid
-        return f"Inspection({valid} volumes valid, {rejected} rejected, {len(self.skipped)} files skipped)"
+        skipped = counted(len(self.skipped), "file")
+        return f"Inspection({counted(valid, 'volume')} valid, {rejected} rejected, {skipped} skipped)"
 
     @property
     def exit_code(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from medseg.config.arguments import check_arguments, listed
+from medseg.config.arguments import check_arguments_of, listed
 from medseg.errors import InputError, MedsegError, UsageError
 from medseg.io.files.case_id import stem
 from medseg.io.nifti_header import open_header
@@ -84,7 +84,7 @@ class Import:
         return 4 if refused == len(self.files) else 3 if refused else 0
 
 
-@check_arguments
+@check_arguments_of("medseg.review.import_labels")
 def import_labels(
     folder: Path | str,
     files: Sequence[Path | str] | Path | str,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from medseg.counted import counted
 from medseg.errors import InputError
 from medseg.evaluation.files.label_files import WHOLE, plain_name
 from medseg.io.files.case_id import safe, stem
@@ -103,7 +104,7 @@ def _by_grid(
     if len(fitting) == 1:
         raise InputError(f"it covers a part of the grid of {shown}, and has another name", where=where, fix=NAME_IT)
     raise InputError(
-        f"it lies on the grid of {len(fitting)} cases ({shown}), and its name does not say which",
+        f"it lies on the grid of {counted(len(fitting), 'case')} ({shown}), and its name does not say which",
         where=where,
         fix=NAME_IT,
     )

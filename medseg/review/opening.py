@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from medseg.config.arguments import check_arguments, listed
+from medseg.config.arguments import check_arguments_of, listed
 from medseg.review.store import Store, open_store
 
 
-@check_arguments
+@check_arguments_of("medseg.review.open")
 def open_review(folder: Path | str, *, scans: Sequence[Path | str] | Path | str = ()) -> Store:
     """Open the review of a folder of results.
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from medseg.config.arguments import check_arguments, listed
+from medseg.config.arguments import check_arguments_of, listed
 from medseg.config.bounds import MoreThan0, Resamples
+from medseg.counted import counted
 from medseg.errors import MedsegError, UsageError
 from medseg.evaluation.consensus import Method, consensus
 from medseg.evaluation.readers import MODEL, Agreement, Reading, compare_readers
@@ -29,7 +30,7 @@ log = logging.getLogger("medseg.review")
 CONSENSUS, WORKLIST = "consensus", "adjudication.csv"
 
 
-@check_arguments
+@check_arguments_of("medseg.review.agreement")
 def agreement(
     folder: Path | str,
     out: Path | str,
@@ -85,7 +86,9 @@ def agreement(
             extra["consensus"] = _write_consensus(people, consensus, place / CONSENSUS)
     for name, cases in dependent.items():
         log.warning(
-            "%s started from another reader's labels in %d cases, which say little of agreement.", name, len(cases)
+            "%s started from another reader's labels in %s, which says little of agreement.",
+            name,
+            counted(len(cases), "case"),
         )
     found = replace(found, summary={**found.summary, **extra})
     write_agreement(found, place)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from medseg.config.arguments import check_arguments, listed
+from medseg.config.arguments import check_arguments_of, listed
 from medseg.config.bounds import LabelFormats, names_in
+from medseg.counted import counted
 from medseg.errors import MedsegError, UsageError
 from medseg.io.files.writable import output_folder
 from medseg.io.formats import WRITERS, Labeled, write
@@ -39,7 +40,9 @@ class ExportedResults:
     skipped: dict[str, str]  # cases that no person accepted, and the state each is in
 
     def __repr__(self) -> str:
-        counts = f"{len(self.files)} cases written, {len(self.failed)} failed, {len(self.skipped)} not accepted"
+        counts = (
+            f"{counted(len(self.files), 'case')} written, {len(self.failed)} failed, {len(self.skipped)} not accepted"
+        )
         return f"ExportedResults({counts})"
 
     @property
@@ -48,7 +51,7 @@ class ExportedResults:
         return 4 if not self.files else 3 if self.failed else 0
 
 
-@check_arguments
+@check_arguments_of("medseg.review.export_results")
 def export_results(
     folder: Path | str,
     out: Path | str,

@@ -14,7 +14,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Le
 
-from medseg.config.arguments import check_arguments, listed
+from medseg.config.arguments import check_arguments_of, listed
 from medseg.config.bounds import AtLeast1, Duration
 from medseg.errors import UsageError
 from medseg.review.review_status import ReviewStatus, status_of
@@ -26,7 +26,7 @@ log = logging.getLogger("medseg.review")
 Port = Annotated[int, Ge(0), Le(65535)]
 
 
-@check_arguments
+@check_arguments_of("medseg.review.review")
 def review(
     folder: Path | str,
     *,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from medseg.config.arguments import check_arguments
+from medseg.config.arguments import check_arguments_of
 from medseg.review.events import Event
 from medseg.review.review_case import ReviewCase, State, Verdict, verdict
 from medseg.review.sample import ErrorRate, error_rate, newest_sample
@@ -73,7 +73,7 @@ def _verdicts(store: Store) -> tuple[Verdict, ...]:
     return tuple(found for events in given.values() if (found := verdict(events)) is not None)
 
 
-@check_arguments
+@check_arguments_of("medseg.review.status")
 def status(folder: Path | str) -> ReviewStatus:
     """Say where the review of a folder of results stands.
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
+from medseg.counted import counted
 from medseg.errors import UsageError
 from medseg.review.review_case import SAMPLED, ReviewCase
 from medseg.review.store import Store
@@ -64,7 +65,7 @@ def draw_sample(store: Store, size: int, who: str, *, seed: int | None = None) -
     cases = sorted(store.results.cases())
     if not 1 <= size <= len(cases):
         raise UsageError(
-            f"a sample of {size} cannot be drawn of {len(cases)} cases",
+            f"a sample of {size} cannot be drawn of {counted(len(cases), 'case')}",
             where=f"--sample {size}",
             fix=f"Use 1 to {len(cases)}.",
         )

@@ -31,6 +31,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
     StudyRootQueryRetrieveInformationModelGet,
 )
 
+from medseg.counted import counted
 from medseg.isolation.boundary import STOPS, as_failure
 from medseg.privacy.burned_in import MAPS, TOMOGRAPHY
 from medseg.privacy.deidentify import DOCUMENTS
@@ -147,7 +148,7 @@ def get(archive: Archive, study: str, series: str, keep: Callable[[str, bytes], 
         sent = completed(link.send_c_get(series_query(study, series), model), archive, series, lambda: len(arrived))
     if len(arrived) < sent:
         raise ArchiveError(
-            f"the archive speaks of {sent} objects of series {series}, and {len(arrived)} arrived",
+            f"the archive speaks of {counted(sent, 'object')} of series {series}, and {len(arrived)} arrived",
             where=archive.name,
             fix="Run the same command again, or fetch over DICOMweb.",
         )
@@ -196,7 +197,7 @@ def completed(
             )
     if failed := _number(last, "Failed"):
         raise ArchiveRefusal(
-            f"{failed} objects of series {series} did not arrive",
+            f"{counted(failed, 'object')} of series {series} did not arrive",
             where=archive.name,
             fix="Fetch them over DICOMweb, which does not depend on their kind.",
         )

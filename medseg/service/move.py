@@ -15,6 +15,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
     StudyRootQueryRetrieveInformationModelMove,
 )
 
+from medseg.counted import counted
 from medseg.errors import UsageError
 from medseg.service.archive import Archive, ArchiveError
 from medseg.service.dimse import KINDS, NOT_REQUESTED, STORED, SYNTAXES, association, completed, kept, series_query
@@ -57,7 +58,7 @@ def move(archive: Archive, study: str, series: str, keep: Callable[[str, bytes],
             complete = more.wait_for(lambda: len(arrived) >= sent, LAST_OBJECTS)
     if not complete:
         raise ArchiveError(
-            f"the archive says it sent {sent} objects of series {series}, and {len(arrived)} arrived",
+            f"the archive says it sent {counted(sent, 'object')} of series {series}, and {len(arrived)} arrived",
             where=archive.name,
             fix=f"Check that the archive has {archive.aet} configured with the address of --move-port.",
         )

@@ -18,6 +18,7 @@ from medseg.tracking.runs import Tracker
 
 ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 CARD_FILE = "model.yaml"
+REACH = "Check MLFLOW_TRACKING_URI, and that its server or database can be reached and written."
 # How MLflow says that there is no such model or version, and no such alias.
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
@@ -98,7 +99,9 @@ class Registry:
         except MlflowException as error:
             if own is not None:
                 own.end("FAILED")
-            raise InputError(f"MLflow could not register the model ({first_line(error)})", where=self.uri) from error
+            raise InputError(
+                f"MLflow could not register the model ({first_line(error)})", where=self.uri, fix=REACH
+            ) from error
         if own is not None:
             own.end()
         return str(version.version)
@@ -110,7 +113,9 @@ class Registry:
             self._client.get_run(run_id)
         except MlflowException as error:
             if error.error_code not in ABSENT:
-                raise InputError(f"MLflow could not be asked ({first_line(error)})", where=self.uri) from error
+                raise InputError(
+                    f"MLflow could not be asked ({first_line(error)})", where=self.uri, fix=REACH
+                ) from error
             return False
         return True
 
@@ -125,7 +130,9 @@ class Registry:
                 found = self._client.get_model_version(name, str(version))
         except MlflowException as error:
             if error.error_code not in ABSENT:
-                raise InputError(f"MLflow could not be asked ({first_line(error)})", where=self.uri) from error
+                raise InputError(
+                    f"MLflow could not be asked ({first_line(error)})", where=self.uri, fix=REACH
+                ) from error
             known = [model.name for model in self._client.search_registered_models()]
             near = "" if name in known else did_you_mean(name, known)
             raise UsageError(
@@ -143,4 +150,8 @@ class Registry:
         try:
             download_artifacts(artifact_uri=source, dst_path=str(folder), tracking_uri=self.uri)
         except (MlflowException, OSError) as error:
-            raise InputError(f"MLflow could not download the model ({first_line(error)})", where=source) from error
+            raise InputError(
+                f"MLflow could not download the model ({first_line(error)})",
+                where=source,
+                fix="Check that this machine may read the artifacts there, and that its disk is not full.",
+            ) from error

@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from medseg.counted import counted
 from medseg.data.audit import Audit, audit
 from medseg.data.audit_json import dataset_digest
 from medseg.data.dataset import Dataset
@@ -19,7 +20,7 @@ log = logging.getLogger("medseg.train")
 
 def audit_for_run(data: Dataset, split: Split, out: Path) -> Audit:
     """Audit a dataset and leave ``audit.json`` and ``audit.html`` in a run's folder."""
-    log.info("Auditing %d cases.", len(data.labeled))
+    log.info("Auditing %s.", counted(len(data.labeled), "case"))
     found = audit(data, side=sides(split), folder=out)
     write_audit(found, out, split=split.name)
     if found.findings:
@@ -29,8 +30,8 @@ def audit_for_run(data: Dataset, split: Split, out: Path) -> Audit:
 
 
 def _summary(blocked: int, advisory: int) -> str:
-    cases = "1 case is skipped" if blocked == 1 else f"{blocked} cases are skipped"
-    findings = f"{advisory} finding{'' if advisory == 1 else 's'} should be checked"
+    cases = f"{counted(blocked, 'case')} {'is' if blocked == 1 else 'are'} skipped"
+    findings = f"{counted(advisory, 'finding')} should be checked"
     return ", and ".join(text for text, count in ((cases, blocked), (findings, advisory)) if count)
 
 

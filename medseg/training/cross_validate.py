@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from medseg.counted import counted
 from medseg.data.splits import folds_to_cross, split_pool
 from medseg.errors import ConfigError, InputError, UsageError
 from medseg.io.files.atomic import write_text
@@ -81,7 +82,7 @@ def cross_validate(run: TrainingRun, folds: Sequence[int], *, final: Final = "al
         summary = {"cases": len(crossed.results), "mean_dice": round(overall, 4), "dice": by_class}
         summary |= {"folds": crossed.by_fold, "post": choices_as_json(crossed.choices)}
         write_text(run.out / "cross_validation.json", json.dumps(summary, indent=1) + "\n")
-        log.info("Cross-validated mean Dice is %.4f over %d cases.", overall, len(crossed.results))
+        log.info("Cross-validated mean Dice is %.4f over %s.", overall, counted(len(crossed.results), "case"))
     if not all_folds:
         return None
     validation = validation_card(crossed, crossed.results, final)
@@ -126,7 +127,9 @@ def cross(run: TrainingRun, folds: Sequence[int]) -> Crossed:
         results += measured
     if not results:
         raise InputError(
-            "no held-out case of these folds can be measured; audit.html says why", where=run.out / f"fold_{folds[0]}"
+            "no held-out case of these folds can be measured",
+            where=run.out / f"fold_{folds[0]}",
+            fix="audit.html there says why; correct those cases, and train again.",
         )
     results.sort(key=lambda one: one.case_id)
     folders = tuple(run.out / f"fold_{fold}" for fold in folds)

@@ -62,7 +62,9 @@ def check_network(values: Mapping[str, Any], *, where: object = None) -> None:
     if dimensions not in family.dimensions:
         possible = " or ".join(map(str, family.dimensions))
         raise ConfigError(
-            f"network.dimensions: {name} has {possible} spatial dimensions, not {dimensions}", where=where
+            f"network.dimensions: {name} has {possible} spatial dimensions, not {dimensions}",
+            where=where,
+            fix=f"Use {possible}, or another network.",
         )
     inside = f"network {name}, arguments" if where is None else f"{where}: network {name}, arguments"
     build(family.arguments, under(network, "arguments"), where=inside)

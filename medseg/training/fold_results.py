@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.config.safe_yaml import read_yaml_text
+from medseg.counted import counted
 from medseg.harmless import name_from_cell
 from medseg.models.package import load_package
 from medseg.training.config import TrainConfig
@@ -41,7 +42,8 @@ class FoldResults:
     folds: dict[str, float]
 
     def __repr__(self) -> str:
-        return f"FoldResults({len(self.folds)} folds, {self.cases} cases, mean_dice={self.mean_dice:.4f})"
+        folds = counted(len(self.folds), "fold")
+        return f"FoldResults({folds}, {counted(self.cases, 'case')}, mean_dice={self.mean_dice:.4f})"
 
     @classmethod
     def read(cls, path: Path) -> FoldResults:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from medseg.counted import counted
 from medseg.errors import InputError, Interrupted
 from medseg.signals import stop_requests
 from medseg.training.checkpoint import check_same, read_checkpoint, write_checkpoint
@@ -183,7 +184,8 @@ class Loop:
         check_same(stored, self.config, self.checkpoint.parent)
         if state["threads"] != torch.get_num_threads() and self.device.type == "cpu":
             log.warning(
-                "The run was started with %d threads, so weights may differ in the last bits.", state["threads"]
+                "The run was started with %s, so weights may differ in the last bits.",
+                counted(state["threads"], "thread"),
             )
         self.network.load_state_dict(state["network"])
         self.stepper.load(state)

@@ -40,12 +40,13 @@ class TrainOptions:
         if (self.folds or "").strip().lower() != "all":
             if "," in (self.configuration or ""):
                 raise UsageError(
-                    f"--configuration {self.configuration} needs --folds all, because configurations are compared by "
-                    "cross-validation."
+                    f"--configuration {self.configuration} needs cross-validation, which compares configurations",
+                    fix="Add --folds all, or name one configuration.",
                 )
             if self.final == "ensemble":
                 raise UsageError(
-                    "--final ensemble needs --folds all, because the models it averages come from cross-validation."
+                    "--final ensemble averages the models of cross-validation",
+                    fix="Add --folds all, or use --final all.",
                 )
 
     def arguments(self) -> list[str]:

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 
+from medseg.counted import counted
 from medseg.data.dataset import Dataset
 from medseg.data.reading import read_channels
 from medseg.errors import ConfigError, MedsegError
@@ -151,4 +152,4 @@ def _mm(values: Sequence[float]) -> str:
 
 def _listed(channels: Sequence[tuple[str, str | None]]) -> str:
     shown = ", ".join(name if modality is None else f"{name} ({modality})" for name, modality in channels)
-    return f"{len(channels)} channel{'' if len(channels) == 1 else 's'} ({shown})" if len(channels) > 1 else shown
+    return f"{counted(len(channels), 'channel')} ({shown})" if len(channels) > 1 else shown

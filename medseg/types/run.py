@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from medseg.counted import counted
 from medseg.types.channels import WantedChannel
 from medseg.types.class_values import ClassValues
 from medseg.types.extent import UNITS, Extent
@@ -222,7 +223,7 @@ class BatchResult:
     def __repr__(self) -> str:
         states = dict.fromkeys(outcome.state for outcome in self.outcomes)
         counts = ", ".join(f"{self.count(state)} {state}" for state in states) or "no case"
-        return f"BatchResult({counts}, {len(self.skipped)} files skipped)"
+        return f"BatchResult({counts}, {counted(len(self.skipped), 'file')} skipped)"
 
     def count(self, *states: CaseState) -> int:
         """Number of outcomes in any of these states."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from medseg.counted import counted
 from medseg.errors import InputError
 from medseg.types.geometry import Geometry
 from medseg.types.kinds import check_kinds
@@ -138,7 +139,7 @@ class Discovery:
     skipped: tuple[Skipped, ...] = ()  # every other file
 
     def __repr__(self) -> str:
-        return f"Discovery({len(self.found)} scans found, {len(self.skipped)} files skipped)"
+        return f"Discovery({counted(len(self.found), 'scan')} found, {counted(len(self.skipped), 'file')} skipped)"
 
 
 @dataclass(frozen=True, eq=False)

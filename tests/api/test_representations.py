@@ -50,7 +50,7 @@ def test_results_of_several_cases_are_shown_in_one_line(tmp_path: Path) -> None:
     assert repr(comparison) == f"Comparison(2 evaluations, {len(comparison.differences)} tests)"
     nib.save(nib.Nifti1Image(np.ones((8, 8, 8), np.int16), np.eye(4)), tmp_path / "scan.nii.gz")
     inspection = medseg.inspect(tmp_path / "scan.nii.gz")
-    assert repr(inspection) == "Inspection(1 volumes valid, 0 rejected, 0 files skipped)"
+    assert repr(inspection) == "Inspection(1 volume valid, 0 rejected, 0 files skipped)"
     conversion = medseg.convert(tmp_path / "scan.nii.gz", tmp_path / "out")
     assert repr(conversion) == "Conversion(1 converted, 0 failed, 0 corrupt)"
     audited = medseg.audit(data, folds=2)

@@ -138,7 +138,7 @@ def test_an_unknown_key_is_named_before_the_one_it_was_meant_for():
             apply_overrides({}, ["preview=3"]),
             "--set preview=3: must be keys and values. Write --set preview.NAME=VALUE.",
         ),
-        ({"preview": 0}, "mine.yaml: preview: must be keys and values, not 0"),
+        ({"preview": 0}, "mine.yaml: preview: must be keys and values, not 0. Write preview: {NAME: VALUE}."),
     ],
 )
 def test_a_value_in_the_place_of_keys_is_named(values, message):

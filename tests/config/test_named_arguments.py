@@ -1,5 +1,7 @@
 """Python's callers read of arguments, and whoever types a command reads of options."""
 
+import inspect
+
 import pytest
 
 import medseg
@@ -62,3 +64,11 @@ def test_the_same_mistake_is_told_to_each_in_their_words(tmp_path, capsys):
     assert capsys.readouterr().err.startswith("medseg: --fold 7: there is no such fold among 5")
     with pytest.raises(UsageError, match=r"^`fold` 7: "):
         medseg.audit(tmp_path, folds=5, fold=7)
+
+
+@pytest.mark.parametrize("name", medseg.review.__all__)
+def test_a_function_of_the_review_is_called_as_its_callers_write_it(name) -> None:
+    function = getattr(medseg.review, name)
+    required = [one for one in inspect.signature(function).parameters.values() if one.default is one.empty]
+    with pytest.raises(medseg.ConfigError, match=rf"^medseg\.review\.{name}: "):
+        function(**{one.name: object() for one in required})

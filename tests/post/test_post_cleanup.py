@@ -115,7 +115,7 @@ def test_smoothing_never_loses_an_object(caplog):
         smoothed = smooth(label_map(array), 2)
     assert smoothed.array[27, 27, 27] == 1
     assert len(components(smoothed).rows) == 2
-    assert "1 objects too small to smooth" in caplog.text
+    assert "1 object too small to smooth, kept as before" in caplog.text
 
 
 def test_smoothing_is_the_same_in_all_48_orientations():

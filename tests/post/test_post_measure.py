@@ -161,5 +161,5 @@ def test_rows_without_measures_are_located_first():
     assert [row.measures.start for row in located(both).rows] == [(0, 0, 0), (4, 0, 0)]
     assert [row.id for row in measure(both).rows] == [3, 4_000_000]
     wrong = Instances(ids, both.geometry, both.rows[:1], both.table)
-    with pytest.raises(InputError, match="lists 1 objects and the id map holds 2"):
+    with pytest.raises(InputError, match="lists 1 object and the id map holds 2"):
         located(wrong)

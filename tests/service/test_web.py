@@ -230,7 +230,7 @@ def test_every_file_that_is_passed_over_is_named(tmp_path, capsys, damage, words
         assert run(["push", str(source.files[1]), "--to", address]) == 4  # alone
     said = capsys.readouterr()
     assert source.files[1].name in said.err
-    assert "0 of 1 objects sent" in said.out
+    assert "0 of 1 object sent" in said.out
 
 
 def test_of_objects_that_share_a_uid_none_is_sent_and_of_copies_one(tmp_path):

@@ -52,7 +52,7 @@ def test_one_line_with_shape_spacing_and_orientation(item):
 
 
 def test_a_discovery_counts():
-    assert repr(Discovery((), (Skipped(Path("a"), "text"),))) == "Discovery(0 scans found, 1 files skipped)"
+    assert repr(Discovery((), (Skipped(Path("a"), "text"),))) == "Discovery(0 scans found, 1 file skipped)"
 
 
 def test_a_label_map_is_an_array_and_a_nibabel_image():

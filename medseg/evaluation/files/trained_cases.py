@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from medseg.counted import counted
 from medseg.evaluation.files.label_files import plain_name
 from medseg.evaluation.files.pairing import CasePair
 from medseg.io.files.patient_names import hidden_name
@@ -29,10 +30,10 @@ def with_training(pairs: Sequence[CasePair], predictions: Path) -> tuple[CasePai
     if not trained:
         return tuple(pairs)
     log.warning(
-        "%d of %d cases have the name of a case that the model was trained on; their figures say nothing about new "
-        "scans, and are reported apart.",
+        "%d of %s named as a case that the model was trained on; such figures say nothing about new scans, and are "
+        "reported apart.",
         len(trained),
-        len(pairs),
+        counted(len(pairs), "case"),
     )
     return tuple(
         replace(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from medseg.counted import counted
 from medseg.errors import UsageError
 from medseg.models.card import ModelCard, PrecisionCard
 
@@ -57,7 +58,7 @@ def why_precision(card: ModelCard, used: Precision, wanted: str) -> str:
         drop = max(measured.dice_drop.values(), default=0.0)
         return (
             f"{used} was measured to cost {max(drop, 0.0):.5f} Dice at most and to agree with float32 on "
-            f"{measured.agreement:.3%} of voxels at least, over {measured.cases} cases"
+            f"{measured.agreement:.3%} of voxels at least, over {counted(measured.cases, 'case')}"
         )
     if len(allowed_precisions(card)) > 1:
         return "float32 was the faster, or the only one it computes in"

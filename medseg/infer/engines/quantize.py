@@ -50,7 +50,10 @@ def quantize(
                 subset_size=len(shown),
             )
     except (RuntimeError, ValueError) as error:  # NNCF's own errors derive from these
-        raise ModelError(f"the network cannot be quantized ({first_line(error)[:160]})") from error
+        raise ModelError(
+            f"the network cannot be quantized ({first_line(error)[:160]})",
+            fix="Use bfloat16 instead, or leave the package in float32.",
+        ) from error
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / f"{NAME}.xml") as description, atomic_path(folder / f"{NAME}.bin") as weights:
         # OpenVINO names the weights after the description.

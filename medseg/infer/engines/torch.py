@@ -174,7 +174,11 @@ def _load_script(package: ModelPackage) -> torch.nn.Module:
             io.BytesIO(package.content()), map_location="cpu"
         )
     except RuntimeError as error:
-        raise ModelError(f"PyTorch cannot read the network ({_first(error)})", where=package.weights_path) from error
+        raise ModelError(
+            f"PyTorch cannot read the network ({_first(error)})",
+            where=package.weights_path,
+            fix="Save it again with this version of PyTorch, and import it again.",
+        ) from error
     return network.eval()
 
 

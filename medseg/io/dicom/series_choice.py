@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medseg.counted import counted
 from medseg.errors import MedsegError, UsageError
 from medseg.io.files.walk import absolute, input_above
 from medseg.types.scan import Discovery, FoundScan, Skipped
@@ -89,7 +90,7 @@ def named_series(discovery: Discovery, pattern: str) -> Discovery:
     if dicom and not matching:
         examples = ", ".join(_name(scan) for scan in dicom[:MOST_NAMED]) + (" ..." if len(dicom) > MOST_NAMED else "")
         raise UsageError(
-            f"none of {len(dicom)} volumes matches",
+            f"none of {counted(len(dicom), 'volume')} matches",
             where=f"--series {pattern}",
             fix=f"There are {examples}; see `medseg inspect`.",
         )

@@ -9,6 +9,7 @@ import zlib
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
+from medseg.counted import counted
 from medseg.errors import InputError, MedsegError, ResourceLimit, first_line
 from medseg.io.files.byte_stream import CHUNK
 from medseg.io.files.limits import LARGEST_DEFLATE_RATIO
@@ -50,7 +51,7 @@ def check_unpacked_size(infos: list[zipfile.ZipInfo], archive: Path, place: Path
     total, free = sum(info.file_size for info in infos), shutil.disk_usage(place).free
     if len(infos) > MOST_MEMBERS or total > SHARE_OF_DISK * free:
         raise ResourceLimit(
-            f"it would unpack to {len(infos):,} files of {_in_words(total)}; {_in_words(free)} are free",
+            f"it would unpack to {counted(len(infos), 'file')} of {_in_words(total)}; {_in_words(free)} are free",
             where=archive,
             fix="Unpack it where there is space, and give the folder.",
         )

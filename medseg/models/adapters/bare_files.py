@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from medseg.counted import counted
 from medseg.errors import FormatLimitation, ModelError, UsageError
 from medseg.io.files.temporary import temporary_folder
 from medseg.models.adapters.foreign_card import Foreign, class_cards
@@ -46,7 +47,9 @@ def read_onnx(path: Path) -> Foreign:
     try:
         model = onnx.load(str(path), load_external_data=False)
     except Exception as error:  # protobuf's errors have no base that could be imported by name
-        raise ModelError(f"it is not ONNX ({str(error).strip()[:120]})", where=path) from error
+        raise ModelError(
+            f"it is not ONNX ({str(error).strip()[:120]})", where=path, fix="Export it again with torch.onnx.export."
+        ) from error
     graph = model.graph
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in graph.initializer):
         raise FormatLimitation(
@@ -55,12 +58,17 @@ def read_onnx(path: Path) -> Foreign:
     inner = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in inner]
     if len(inputs) != 1 or not graph.output:
-        raise FormatLimitation(f"it has {len(inputs)} inputs; medseg gives a network one array of channels", where=path)
+        raise FormatLimitation(
+            f"it has {counted(len(inputs), 'input')}; medseg gives a network one array of channels",
+            where=path,
+            fix="Export the network alone, with one input (1, channels, x, y, z).",
+        )
     given, made = _sizes(inputs[0]), _sizes(graph.output[0])
     if len(given) not in (4, 5) or len(made) != len(given) or given[0] not in (None, 1):
         raise FormatLimitation(
             f"its input has the shape {given}, its output {made}; medseg gives it one window (1, channels, x, y, z)",
             where=path,
+            fix="Export it with such a window as its input, and as many output channels as classes.",
         )
     flat = len(given) == 4
     card: dict[str, Any] = {"network": {"name": "onnx", "dimensions": 2 if flat else 3}, "input": {}}

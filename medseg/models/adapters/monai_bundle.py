@@ -40,7 +40,11 @@ def read_bundle(path: Path, facts: Mapping[str, Any]) -> Foreign:
             extract(path, Path(place))
         root = _root(Path(place))
         if root is None:
-            raise ModelError(f"the bundle has no {METADATA}", where=path)
+            raise ModelError(
+                f"the bundle has no {METADATA}",
+                where=path,
+                fix="Give the folder that holds configs and models, or its zip.",
+            )
         metadata = read_mapping(root / METADATA)
         config = next((root / "configs" / name for name in CONFIGS if (root / "configs" / name).is_file()), None)
         models = root / "models"
@@ -48,7 +52,11 @@ def read_bundle(path: Path, facts: Mapping[str, Any]) -> Foreign:
         script = next((models / name for name in SCRIPTS if (models / name).is_file()), None)
         if weights is None and script is None:
             names = ", ".join((*WEIGHTS, *SCRIPTS))
-            raise ModelError(f"the bundle has no weights (models/ with one of {names})", where=path)
+            raise ModelError(
+                f"the bundle has no weights (models/ with one of {names})",
+                where=path,
+                fix="Download the bundle again, with its weights.",
+            )
         read = None if config is None else MonaiConfig(config)
         if weights is not None:
             card = card_of(metadata, read, facts, with_network=True)

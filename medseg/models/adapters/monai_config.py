@@ -92,7 +92,9 @@ def read_mapping(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8")) if path.suffix == ".json" else read_yaml_text(path)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise ModelError(f"cannot be read ({first_line(error)})", where=path) from error
+        raise ModelError(
+            f"cannot be read ({first_line(error)})", where=path, fix="Download the bundle again."
+        ) from error
     if not isinstance(content, dict):
-        raise ModelError("must hold keys and values", where=path)
+        raise ModelError("must hold keys and values", where=path, fix="Download the bundle again.")
     return content

@@ -58,7 +58,11 @@ def import_nnunet(
             first = _low_resolution_stage_folder(folder, previous)
             first_card, first_weights, before = _read(first, f"{name}-low-resolution", checkpoint, folds, orientation)
             if before is not None:
-                raise FormatLimitation(f"'{previous}' itself is the second stage of a cascade", where=path)
+                raise FormatLimitation(
+                    f"'{previous}' itself is the second stage of a cascade",
+                    where=path,
+                    fix="medseg runs cascades of two stages; import another configuration with --configuration.",
+                )
             assert card.low_resolution_stage is not None
             package = write_package(target / card.low_resolution_stage.folder, first_card, first_weights)
             own = card.low_resolution_stage.model_copy(update={"sha256": package.hash})
@@ -172,7 +176,9 @@ def _choose(root: Path, configuration: str | None, where: Path) -> Path:
     models = _models(root)
     if not models:
         raise InputError(
-            "there is no nnU-Net model in it (a folder with plans.json, dataset.json and fold_...)", where=where
+            "there is no nnU-Net model in it (a folder with plans.json, dataset.json and fold_...)",
+            where=where,
+            fix="Give the results folder of nnU-Net version 2, or the zip it exports.",
         )
     if configuration is not None and "," in configuration:
         raise FormatLimitation(

@@ -16,6 +16,9 @@ from medseg.prepare.card import ChannelCard, ForegroundCard, InputCard, Normaliz
 from medseg.types.labels import PALETTE
 
 Json = Mapping[str, Any]
+# What is left for a model that medseg would run otherwise than nnU-Net does.
+ITS_OWN_WAY = "Run it with nnU-Net itself; medseg evaluates and exports the labels it writes."
+THE_ONE_TRAINED = "Use the dataset.json that nnU-Net wrote beside the model when it was trained."
 AXES: tuple[Literal[0], Literal[1], Literal[2]] = (0, 1, 2)
 
 _NORMALIZATIONS: dict[str, str] = {
@@ -86,7 +89,9 @@ def network_card(settings: Json, axes: Axes, norm: Literal["instance", "batch"])
     }
     if any(unusual.values()):
         key = next(key for key, found in unusual.items() if found)
-        raise FormatLimitation(f"the network has {key} {arguments.get(key)!r}, which medseg's U-Net does not have")
+        raise FormatLimitation(
+            f"the network has {key} {arguments.get(key)!r}, which medseg's U-Net does not have", fix=ITS_OWN_WAY
+        )
     stages = int(arguments["n_stages"])
     residual = kind == "ResidualEncoderUNet"
     blocks = arguments["n_blocks_per_stage" if residual else "n_conv_per_stage"]
@@ -139,12 +144,14 @@ def labels(dataset: Json) -> tuple[tuple[ClassCard, ...], tuple[int, ...] | None
     if not any(isinstance(value, list) for value in named.values()):
         ordered = sorted((int(value), name) for name, value in named.items())
         if [value for value, _ in ordered] != list(range(len(ordered))):
-            raise ModelError("the labels are not 0, 1, 2, ... without gaps", where="dataset.json")
+            raise ModelError("the labels are not 0, 1, 2, ... without gaps", where="dataset.json", fix=THE_ONE_TRAINED)
         return tuple(_class(value, name) for value, name in ordered[1:]), None
     regions = {name: value for name, value in named.items() if value not in (0, [0])}
     written = tuple(int(value) for value in dataset["regions_class_order"])
     if len(written) != len(regions):
-        raise ModelError("regions_class_order does not have one value for each region", where="dataset.json")
+        raise ModelError(
+            "regions_class_order does not have one value for each region", where="dataset.json", fix=THE_ONE_TRAINED
+        )
     return tuple(
         _class(value, name) for name, value in sorted(zip(regions, written, strict=True), key=lambda p: p[1])
     ), written
@@ -197,7 +204,9 @@ def _channels(plans: Json, settings: Json, dataset: Json) -> tuple[ChannelCard, 
     for index, name in names.items():
         scheme = settings["normalization_schemes"][int(index)]
         if scheme not in _NORMALIZATIONS:
-            raise FormatLimitation(f"channel {name} is normalized by {scheme}, which is not one of nnU-Net's own")
+            raise FormatLimitation(
+                f"channel {name} is normalized by {scheme}, which is not one of nnU-Net's own", fix=ITS_OWN_WAY
+            )
         masked = bool(settings["use_mask_for_norm"][int(index)]) and scheme == "ZScoreNormalization"
         values: dict[str, Any] = {"scheme": _NORMALIZATIONS[scheme], "nonzero_only": masked}
         if scheme == "CTNormalization":
@@ -234,16 +243,20 @@ def _resampling(settings: Json) -> ResamplingCard:
         if name == "resample_torch_fornnunet":
             order = 1
         elif name != "resample_data_or_seg_to_shape" or given.get("order_z", 0) != 0:
-            raise FormatLimitation(f"{what} are resampled by {name} {dict(given)}, which medseg does not know")
+            raise FormatLimitation(
+                f"{what} are resampled by {name} {dict(given)}, which medseg does not know", fix=ITS_OWN_WAY
+            )
         if what == "probabilities" and order != 1:
-            raise FormatLimitation(f"probabilities are resampled with order {order}; medseg does so linearly")
+            raise FormatLimitation(
+                f"probabilities are resampled with order {order}; medseg does so linearly", fix=ITS_OWN_WAY
+            )
         if what == "data" and order not in (1, 3):
-            raise FormatLimitation(f"scans are resampled with order {order}; medseg knows 1 and 3")
+            raise FormatLimitation(f"scans are resampled with order {order}; medseg knows 1 and 3", fix=ITS_OWN_WAY)
         separations.add(separate)
         if what == "data":
             data_order: Literal[1, 3] = 1 if order == 1 else 3
     if len(separations) > 1:
-        raise FormatLimitation("scans and probabilities are resampled with different force_separate_z")
+        raise FormatLimitation("scans and probabilities are resampled with different force_separate_z", fix=ITS_OWN_WAY)
     return ResamplingCard(order=data_order, separate_slices=separations.pop())
 
 

@@ -56,7 +56,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             fix="Copy it again; a checkpoint that needs more than weights and numbers is not read.",
         ) from error
     if not isinstance(content, dict) or "network_weights" not in content:
-        raise ModelError("this is not a checkpoint of nnU-Net version 2", where=path)
+        raise ModelError(
+            "this is not a checkpoint of nnU-Net version 2",
+            where=path,
+            fix="Give one that nnU-Net version 2 saved, such as checkpoint_final.pth.",
+        )
     return content
 
 
@@ -76,7 +80,11 @@ def renamed(weights: Weights, axes: Axes, where: Path) -> dict[str, torch.Tensor
         layer, _, part = name.rpartition(".")
         target = _layer(layer, last)
         if target is None:
-            raise ModelError(f"the network has a layer '{layer}' that nnU-Net's own networks do not have", where=where)
+            raise ModelError(
+                f"the network has a layer '{layer}' that nnU-Net's own networks do not have",
+                where=where,
+                fix="Export the network as ONNX or TorchScript, and import that.",
+            )
         if target.startswith("decoder.heads.") and target != "decoder.heads.0":
             continue  # heads for deep supervision serve in training only
         if part == "bias" and layer.endswith(".conv") and f"{layer[:-4]}norm.weight" in own:

@@ -12,7 +12,7 @@ from monai.networks.nets import DynUNet
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from medseg.errors import ConfigError
+from medseg.errors import ConfigError, first_line
 from medseg.models.family import NetworkFamily
 from medseg.models.layers import per_axis
 
@@ -52,7 +52,11 @@ def _build(channels: int, classes: int, dimensions: int, arguments: DynUNetArgum
     kernels = (arguments.kernels,) * stages if isinstance(arguments.kernels, int) else arguments.kernels
     for key, values in (("strides", strides), ("kernels", kernels)):
         if len(values) != stages:
-            raise ConfigError(f"{key}: {len(values)} for {stages} stages", where="network dynunet")
+            raise ConfigError(
+                f"{key}: {len(values)} for {stages} stages",
+                where="network dynunet",
+                fix="Give one for each entry of features.",
+            )
     try:
         steps = [per_axis(stride, dimensions) for stride in strides]
         sizes = [per_axis(kernel, dimensions) for kernel in kernels]
@@ -71,7 +75,11 @@ def _build(channels: int, classes: int, dimensions: int, arguments: DynUNetArgum
             **options,
         )
     except ValueError as error:
-        raise ConfigError(str(error), where="network dynunet") from error
+        raise ConfigError(
+            first_line(error),
+            where="network dynunet",
+            fix="Correct it in network.arguments; `medseg schema train` shows them.",
+        ) from error
     network.multiple = tuple(math.prod(axis) for axis in zip(*steps, strict=True))
     return network
 

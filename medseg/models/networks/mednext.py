@@ -45,9 +45,17 @@ def _build(channels: int, classes: int, dimensions: int, arguments: MedNeXtArgum
     for key in ("expansion_down", "expansion_up"):
         value = getattr(arguments, key)
         if not isinstance(value, int) and len(value) != stages:
-            raise ConfigError(f"{key}: {len(value)} for {stages} stages", where="network mednext")
+            raise ConfigError(
+                f"{key}: {len(value)} for {stages} stages",
+                where="network mednext",
+                fix="Give one number, or one for each stage.",
+            )
     if arguments.kernel % 2 == 0:
-        raise ConfigError("kernel: a kernel of even size cannot keep the size of its input", where="network mednext")
+        raise ConfigError(
+            "kernel: a kernel of even size cannot keep the size of its input",
+            where="network mednext",
+            fix="Use 3, 5 or 7.",
+        )
     network = _MedNeXt(
         spatial_dims=dimensions,
         init_filters=arguments.width,

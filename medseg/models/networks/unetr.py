@@ -11,7 +11,7 @@ from monai.networks import nets
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from medseg.errors import ConfigError, ModelError
+from medseg.errors import ConfigError, ModelError, first_line
 from medseg.models.family import NetworkFamily, require
 
 Positive = Annotated[int, Field(ge=1)]
@@ -50,7 +50,11 @@ def _build(channels: int, classes: int, dimensions: int, arguments: UNETRArgumen
     require("einops", extra="transformers", needed_by="network unetr")
     size = arguments.size
     if len(size) != dimensions or any(n % TOKEN for n in size):
-        raise ConfigError(f"size: {list(size)} is not {dimensions} multiples of {TOKEN}", where="network unetr")
+        raise ConfigError(
+            f"size: {list(size)} is not {dimensions} multiples of {TOKEN}",
+            where="network unetr",
+            fix=f"Write for instance {[6 * TOKEN] * dimensions}.",
+        )
     options: dict[str, Any] = {"hidden_size": arguments.hidden, "mlp_dim": arguments.mlp, "num_heads": arguments.heads}
     try:
         network = _UNETR(
@@ -63,7 +67,11 @@ def _build(channels: int, classes: int, dimensions: int, arguments: UNETRArgumen
             **options,
         )
     except ValueError as error:
-        raise ConfigError(str(error), where="network unetr") from error
+        raise ConfigError(
+            first_line(error),
+            where="network unetr",
+            fix="Correct it in network.arguments; `medseg schema train` shows them.",
+        ) from error
     for block in network.vit.blocks:
         # MONAI's blocks hold weights for cross-attention that UNETR never uses; DDP would wait for their gradients.
         block.norm_cross_attn.requires_grad_(False)

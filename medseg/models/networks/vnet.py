@@ -23,7 +23,11 @@ class VNetArguments(BaseModel):
 
 def _build(channels: int, classes: int, dimensions: int, arguments: VNetArguments) -> nn.Module:
     if 16 % channels:
-        raise ConfigError(f"vnet repeats its channels to 16, which {channels} does not divide", where="network vnet")
+        raise ConfigError(
+            f"vnet repeats its channels to 16, which {channels} does not divide",
+            where="network vnet",
+            fix="Use 1, 2, 4, 8 or 16 channels, or another network.",
+        )
     rate = arguments.dropout
     network: nn.Module = VNet(
         spatial_dims=dimensions,

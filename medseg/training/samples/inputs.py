@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from medseg.counted import counted
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.mirror_pairs import MirrorPair, axes_with_sides
 from medseg.data.splits import Split, keep_in_training, split_cases, without
@@ -73,14 +74,18 @@ def gather(run: TrainingRun) -> Inputs:
         low_resolution = LowResolutionRun(Path(config.low_resolution_stage))
         low_resolution.package_for(split.validation)
     chosen = [case for case in data.labeled if case.case_id in split.train]
-    log.info("Preparing %d cases; %d more are held out (%s).", len(chosen), len(split.validation), split.name)
+    log.info("Preparing %s; held out: %d (%s).", counted(len(chosen), "case"), len(split.validation), split.name)
     if len(split.validation) == 1 and config.split.folds is None:
         log.warning("One case is held out; its Dice says little of other cases. --folds all measures every case.")
     cases, failed = prepare_cases(data, chosen, config.input, run.prepared, low_resolution)
     skipped = {**blocked, **failed}
     if not cases:
         why = next(iter(skipped.values()), "there is no labeled case")
-        raise InputError(f"no case can be trained on. The first: {why}", where=data.folder)
+        raise InputError(
+            f"no case can be trained on. The first: {why}",
+            where=data.folder,
+            fix="`medseg audit` lists what is wrong with each case.",
+        )
     _check_trained(data, cases, skipped)
     return Inputs(run, split, tuple(cases), skipped, low_resolution)
 

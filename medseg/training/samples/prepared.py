@@ -166,7 +166,10 @@ def _prepare(
 def _parts_of(labels: npt.NDArray[Any], values: Sequence[int], ignore: int | None) -> npt.NDArray[np.uint8]:
     """Number of each value's part; `IGNORED` for voxels to ignore."""
     if len(values) > IGNORED:
-        raise InputError(f"medseg trains at most {IGNORED} classes at once, not {len(values)}")
+        raise InputError(
+            f"medseg trains at most {IGNORED} classes at once, not {len(values)}",
+            fix="Train several models of fewer classes.",
+        )
     channel = np.zeros(int(max(*values, ignore or 0)) + 1, dtype=np.uint8)
     channel[list(values)] = np.arange(len(values))
     if ignore is not None:

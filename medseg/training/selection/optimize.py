@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from medseg.counted import counted
 from medseg.cpu_features import has_bfloat16
 from medseg.data.border_class import with_border
 from medseg.data.dataset import Dataset, DatasetCase
@@ -77,12 +78,14 @@ def optimize(
     files: dict[str, dict[str, str]] = {}
     if "int8" in possible:
         if exported is None:
-            raise UsageError("int8 needs the network as ONNX, which cannot be exported here")
+            raise UsageError(
+                "int8 needs the network as ONNX, which cannot be exported here", fix="Leave int8 out of --precision."
+            )
         windows = list(_windows(package, data, others or cases))
-        log.info("Quantizing to int8, calibrated on %d windows.", len(windows))
+        log.info("Quantizing to int8, calibrated on %s.", counted(len(windows), "window"))
         files["int8"] = quantize(exported.checked(), package.card, windows, package.folder)
         package = _with(package, "int8", PrecisionCard(dice_drop={}, cases=1, files=files["int8"]))
-    log.info("Measuring %s on %d cases.", ", ".join(map(str, ways)), len(cases))
+    log.info("Measuring %s on %s.", ", ".join(map(str, ways)), counted(len(cases), "case"))
     measured, uncertainties = _measure(package, data, cases, ways, exported)
     for precision, result in zip(possible, measured[1:], strict=True):
         card = PrecisionCard(
@@ -125,7 +128,11 @@ def _possible(requested: Sequence[LowerPrecision] | None) -> list[LowerPrecision
 def _cases(package: ModelPackage, data: Dataset, most: int) -> tuple[list[DatasetCase], list[DatasetCase], bool | None]:
     """Cases to measure on, the others, and whether the weights have not seen the first."""
     if not data.labeled:
-        raise InputError("the dataset has no labeled case", where=data.folder)
+        raise InputError(
+            "the dataset has no labeled case",
+            where=data.folder,
+            fix="Give the dataset it was trained on, or another with labels.",
+        )
     missing = {c.value for c in package.card.classes} - {c.value for c in data.table}
     if missing:
         raise InputError(
@@ -174,7 +181,7 @@ def _measure(
     for number, case in enumerate(cases, 1):
         scan, reference = read_case(data, case)
         truth = reference.array
-        counted = ... if data.ignore_label is None else truth != data.ignore_label
+        is_counted = ... if data.ignore_label is None else truth != data.ignore_label
         first = None
         for index, predictor in enumerate(predictors):
             prediction, spent = _timed(predictor, scan)
@@ -185,13 +192,13 @@ def _measure(
             first = labels if first is None else first
             agreement[index] = min(agreement[index], float(np.mean(labels == first)))
             found = {
-                c.name: dice(labels[counted] == c.value, truth[counted] == c.value)
+                c.name: dice(labels[is_counted] == c.value, truth[is_counted] == c.value)
                 if case.annotates(data.table.name_of(c.value))
                 else math.nan
                 for c in package.card.table
             }
             results[index].append(CaseDice(case.case_id, found))
-        log.info("%d of %d cases are measured.", number, len(cases))
+        log.info("%d of %s measured.", number, counted(len(cases), "case"))
     means = [mean_dice(result)[0] for result in results]
     drops = [{name: means[0][name] - value for name, value in mean.items()} for mean in means]
     found_of_each = tuple(

@@ -134,7 +134,7 @@ def test_naming_a_series_where_there_is_none_is_refused_and_other_scans_beside_d
 def test_a_patient_s_name_names_nothing(tmp_path):
     series(tmp_path, "a", 1)
     for pattern in ("Doe^Jane", "*Doe*", "MRN-4711"):
-        with pytest.raises(UsageError, match="none of 1 volumes"):
+        with pytest.raises(UsageError, match="none of 1 volume matches"):
             named_series(discover([tmp_path]), pattern)
 
 

@@ -80,7 +80,7 @@ def test_two_files_of_one_name(tmp_path):
 def test_bomb(tmp_path, monkeypatch):
     zipped(tmp_path / "a.zip", {"zeros.nii": bytes(50_000_000)})
     monkeypatch.setattr(archive, "SHARE_OF_DISK", 1e-6)
-    with pytest.raises(ResourceLimit, match="it would unpack to 1 files"):
+    with pytest.raises(ResourceLimit, match="it would unpack to 1 file of"):
         unpack(tmp_path / "a.zip")
 
 
