@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -41,7 +43,7 @@ RETIRED = {
     r"\baccept[-_]pixels\b": "allow-burned-in",
     r"--(where|calling|listen)\b": "--query, --aet, --move-port",
     r"--(by|resamples|scores)\b(?!-)": "--group-by, --n-bootstrap, --probabilities",
-    r"\w*(optimis|normalis|initialis|summaris|randomis|standardis|quantis|recognis|serialis|visualis|organis|utilis"
+    r"(optimis|normalis|initialis|summaris|randomis|standardis|quantis|recognis|serialis|visualis|organis|utilis"
     r"|minimis|maximis|localis|colour|neighbour|behaviour|favour|honour|tumour|oedema|licence|catalogue|labelled"
     r"|labelling|modelling|paediatric|analys(e|ed|es|ing)\b|centre|centring|metres?\b|grey|digitis)\w*": "American",
 }
@@ -73,9 +75,8 @@ NO_NAMES = {"said", "told", "tells", "seen", "some", "there", "wish", "slopes", 
 
 
 @cache
-def lines() -> tuple[tuple[str, str, str], ...]:
-    """Every line of code, pages, documentation and configurations: its place, itself, and the next line's text."""
-    rows_found: list[tuple[str, str, str]] = []
+def texts() -> tuple[tuple[str, str], ...]:
+    """Every file of code, pages, documentation and configurations: its name, and its text."""
     places = (
         ("medseg", (".py", ".html", ".js", ".css", ".yaml")),
         ("pipelines", (".yaml",)),
@@ -84,29 +85,33 @@ def lines() -> tuple[tuple[str, str, str], ...]:
         ("configs", (".yaml",)),
         ("examples", (".md", ".py")),
     )
+    found_texts = []
     for folder, endings in (*places, ("README.md", (".md",)), ("CONTRIBUTING.md", (".md",)), ("SECURITY.md", (".md",))):
         for path in sorted({ROOT / folder, *(ROOT / folder).rglob("*")}):
             name = path.relative_to(ROOT).as_posix()
             if path.suffix in endings and name not in READERS_OF_OLD_FILES:
-                text = FOREIGN.sub("", path.read_text(encoding="utf-8"))
-                rows = text.splitlines()
-                following = [row.strip(" #") for row in rows[1:]] + [""]
-                rows_found += [
-                    (f"{name}:{n}", *both) for n, both in enumerate(zip(rows, following, strict=True), start=1)
-                ]
-    return tuple(rows_found)
+                found_texts.append((name, FOREIGN.sub("", path.read_text(encoding="utf-8"))))
+    return tuple(found_texts)
 
 
-def found(pattern: str, within: tuple[str, ...] = (), outside: tuple[str, ...] = ()) -> list[str]:
-    """Places of a pattern, also where a phrase of it runs on into the next line."""
+@cache
+def running_texts() -> tuple[tuple[str, str, list[int]], ...]:
+    """Each file's text without line breaks, where a phrase may run on into the next line; and where lines begin."""
+    rows_of = ((name, [row.strip(" #") for row in text.splitlines()]) for name, text in texts())
+    return tuple(
+        (name, " ".join(rows), list(accumulate((len(row) + 1 for row in rows), initial=0))) for name, rows in rows_of
+    )
+
+
+def found(pattern: str, within: tuple[str, ...] = ()) -> list[str]:
+    """Places of a pattern."""
     word = re.compile(pattern, re.IGNORECASE)
-    places = []
-    for place, line, following in lines():
-        if place.startswith(within or "") and not (outside and place.startswith(outside)):
-            match = word.search(f"{line} {following}")
-            if match and match.start() < len(line):
-                places.append(f"{place}: {match[0]}")
-    return places
+    return [
+        f"{name}:{bisect_right(starts, match.start())}: {match[0]}"
+        for name, text, starts in running_texts()
+        if name.startswith(within or "")
+        for match in word.finditer(text)
+    ]
 
 
 @pytest.mark.parametrize("pattern", RETIRED)
@@ -123,24 +128,26 @@ def test_retired_words_are_gone_from_the_documentation(pattern: str) -> None:
 
 def test_probabilities_are_not_called_scores() -> None:
     places = [
-        f"{place}: {line.strip()}"
-        for place, line, _ in lines()
-        if not place.startswith((*NETWORKS, "benchmarks/")) and SCORES.search(OTHER_SCORES.sub("", line))
+        f"{name}:{number}: {line.strip()}"
+        for name, text in texts()
+        if not name.startswith((*NETWORKS, "benchmarks/"))
+        for number, line in enumerate(text.splitlines(), start=1)
+        if "score" in line.lower() and SCORES.search(OTHER_SCORES.sub("", line))
     ]
     assert not places, "say 'probabilities':\n" + "\n".join(places[:40])
 
 
 def test_messages_of_networks_speak_of_outputs() -> None:
-    everything = list(nodes())
-    docstrings = {id(node.value) for _, node in everything if isinstance(node, ast.Expr)}
-    wrong = [
-        f"{place}: {node.value}"
-        for place, node in everything
-        if isinstance(node, ast.Constant)
-        and id(node) not in docstrings
-        and " " in str(node.value)
-        and SCORES.search(str(node.value))
-    ]
+    wrong = []
+    for path, tree in trees():
+        nodes = list(ast.walk(tree))
+        docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        wrong += [
+            f"{path}:{node.lineno}: {node.value}"
+            for node in nodes
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings
+            if " " in node.value and SCORES.search(node.value)
+        ]
     assert not wrong, "say 'outputs', 'logits' or 'probabilities':\n" + "\n".join(wrong[:40])
 
 
@@ -149,18 +156,18 @@ def test_each_retired_word_would_be_found(sample: str) -> None:
     assert any(re.search(pattern, sample, re.IGNORECASE) for pattern in RETIRED)
 
 
-def nodes() -> Iterator[tuple[str, ast.AST]]:
+def trees() -> Iterator[tuple[Path, ast.Module]]:
     for path in sorted((ROOT / "medseg").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            yield f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}", node
+        yield path.relative_to(ROOT), ast.parse(path.read_text(encoding="utf-8"))
 
 
 def test_names_are_nouns_and_nan_is_asked_for_by_name() -> None:
     wrong = []
-    for place, node in nodes():
-        name = getattr(node, "id", None) or getattr(node, "arg", None) or getattr(node, "name", None)
-        if name in NO_NAMES and not isinstance(node, ast.alias):
-            wrong.append(f"{place}: {name}")
-        if isinstance(node, ast.Compare) and ast.dump(node.left) == ast.dump(node.comparators[0]):
-            wrong.append(f"{place}: use isnan")
+    for path, tree in trees():
+        for node in ast.walk(tree):
+            name = getattr(node, "id", None) or getattr(node, "arg", None) or getattr(node, "name", None)
+            if name in NO_NAMES and not isinstance(node, ast.alias):
+                wrong.append(f"{path}:{getattr(node, 'lineno', 0)}: {name}")
+            if isinstance(node, ast.Compare) and ast.dump(node.left) == ast.dump(node.comparators[0]):
+                wrong.append(f"{path}:{node.lineno}: use isnan")
     assert not wrong, "\n".join(wrong[:40])
