@@ -26,7 +26,7 @@ from medseg.cli.options import (
     option,
 )
 from medseg.cli.verb import print_result
-from medseg.config.bounds import LABEL_FORMATS, LabelFormats, Maps, Overlap
+from medseg.config.bounds import LABEL_FORMATS, AtLeast1, LabelFormats, Maps, Overlap
 
 
 def predict(
@@ -86,6 +86,26 @@ def predict(
     keep_names: KeepNamesOption = False,
     config: ConfigOption = "predict",
     shard: ShardOption = None,
+    ray: Annotated[
+        str | None,
+        option(
+            RUN,
+            "--ray",
+            help="Run the cases on a Ray cluster: auto for the one this machine belongs to, or its address. Needs the "
+            "extra ray.",
+            metavar="auto|ADDRESS",
+        ),
+    ] = None,
+    worker_cpus: Annotated[
+        int | None,
+        option(
+            RUN,
+            "--worker-cpus",
+            help="CPUs of each worker of --ray, at least 1; by default 4. A GPU has a worker of its own.",
+            metavar="N",
+            kind=AtLeast1,
+        ),
+    ] = None,
     max_memory: MaxMemoryOption = None,
     max_seconds: MaxSecondsOption = None,
     anyway: Annotated[
@@ -137,6 +157,8 @@ def predict(
         config=config or "predict",
         settings=settings or [],
         shard=shard,
+        ray=ray,
+        worker_cpus=worker_cpus,
         max_memory=max_memory,
         max_seconds=max_seconds,
         anyway=anyway,

@@ -7,39 +7,93 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from subprocess import TimeoutExpired
 
 from medseg.engine.outcomes import Work, failure, pending, record_failure
-from medseg.errors import MedsegError
+from medseg.errors import Interrupted, MedsegError
 from medseg.isolation.process import TOO_LONG, ChildProcess, Guard
 from medseg.types.run import CaseOutcome, Preparing, WindowsDone
 from medseg.types.scan import FoundScan
 
 MODULE = "medseg.engine.worker"
+CaseEvent = FoundScan | Preparing | WindowsDone | CaseOutcome
 
 
-def run_isolated(
-    work: Work, cases: Sequence[FoundScan], guard: Guard
-) -> Generator[FoundScan | Preparing | WindowsDone | CaseOutcome, None, None]:
-    """Run the cases in a worker process, in order, starting it again whenever a case brings it down.
+def run_isolated(work: Work, cases: Sequence[FoundScan], guard: Guard) -> Generator[CaseEvent, None, None]:
+    """Run the cases in a worker process, in order; see `CaseProcess.run`."""
+    with CaseProcess(work, guard) as process:
+        yield from process.run(cases)
 
-    Where the worker dies with two cases in hand, one computed and one finished beside it, nobody knows which did it:
-    both are run again with nothing beside them, so that the guilty one pays alone.
 
-    Yields what `run_cases` yields and announces, and raises what it raises.
-    """
-    limit = guard.bytes()
-    left = list(cases)
-    alone = 0
-    is_second_start = False
-    while left:
-        with ChildProcess(MODULE) as worker:
-            worker.send((work, left, alone))
+class CaseProcess:
+    """A worker process that runs cases; it stays, and keeps what it has loaded, from one list of cases to the next."""
+
+    def __init__(self, work: Work, guard: Guard) -> None:
+        self.work, self.guard = work, guard
+        self._limit = guard.bytes()
+        self._child: ChildProcess | None = None
+        self._is_stopped = False
+
+    def __enter__(self) -> CaseProcess:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.end(kind)
+
+    def end(self, kind: type[BaseException] | None = None) -> None:
+        """End the worker: at once where there is an error, else when it has nothing left to do."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.__exit__(kind)
+
+    def stop(self) -> None:
+        """End the worker in the middle of a case, from another thread; `run` then raises `Interrupted`."""
+        self._is_stopped = True
+        if (child := self._child) is not None:
+            child.process.terminate()  # it deletes what it has half-written
+            with suppress(TimeoutExpired):
+                child.process.wait(3.0)
+
+    def _worker(self) -> ChildProcess:
+        if self._child is None:
+            self._child = ChildProcess(MODULE)
+            self._child.__enter__()
+            self._child.send(self.work)
+        return self._child
+
+    def run(self, cases: Sequence[FoundScan]) -> Generator[CaseEvent, None, None]:
+        """Run the cases in order, starting the worker again whenever a case brings it down.
+
+        Where the worker dies with two cases in hand, one computed and one finished beside it, nobody knows which did
+        it: both are run again with nothing beside them, so that the guilty one pays alone.
+
+        Yields what `run_cases` yields and announces, and raises what it raises.
+        """
+        try:
+            yield from self._run(cases)
+        except BaseException as error:
+            self.end(type(error))
+            raise
+
+    def _run(self, cases: Sequence[FoundScan]) -> Generator[CaseEvent, None, None]:
+        work = self.work
+        left = list(cases)
+        alone = 0
+        is_second_start = False
+        while left:
+            worker = self._worker()
+            worker.send((left, alone))
             in_hand: dict[FoundScan, float] = {}  # since when
             begun = time.monotonic()
             has_begun = False
             while left:
-                message, why = worker.next_message(limit, _deadline(in_hand, guard))
+                message, why = worker.next_message(self._limit, _deadline(in_hand, self.guard))
+                if message is None:
+                    self.end()
+                    if self._is_stopped:
+                        raise Interrupted("SIGTERM")
                 if message is None and len(in_hand) > 1 and why != TOO_LONG:
                     alone = len(in_hand)
                     break

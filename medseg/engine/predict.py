@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from medseg import resources
 from medseg.config.arguments import check_arguments, listed
-from medseg.config.bounds import Device, LabelFormats, Maps, MoreThan0, Overlap, ShardName, names_in
+from medseg.config.bounds import AtLeast1, Device, LabelFormats, Maps, MoreThan0, Overlap, ShardName, names_in
 from medseg.config.load import apply_overrides, merged, read_yaml
 from medseg.config.purpose import check_purpose
+from medseg.engine.cluster import OnCluster, require_ray
 from medseg.engine.pipeline import assemble, load_pipeline
 from medseg.engine.runner import RunOptions, Shard, run
 from medseg.errors import UsageError
@@ -80,6 +81,8 @@ def predict(
     config: str | Path = "predict",
     settings: str | Sequence[str] = (),
     shard: ShardName | None = None,
+    ray: str | None = None,
+    worker_cpus: AtLeast1 | None = None,
     max_memory: MoreThan0 | None = None,
     max_seconds: MoreThan0 | None = None,
     anyway: bool = False,
@@ -119,6 +122,11 @@ def predict(
         Single values of the configuration, ``a.b=c`` each, applied last.
     shard : str, optional
         ``"k/n"``: only part k of n of the cases.
+    ray : str, optional
+        Address of a Ray cluster to run the cases on: ``"auto"`` for the one that this machine belongs to, ``"local"``
+        to start one here. Every machine must see the inputs, the model and `out` under the same paths.
+    worker_cpus : int, optional
+        CPUs of each worker on machines of the cluster without GPUs; by default 4. A GPU has a worker of its own.
     max_memory, max_seconds : float, optional
         What one case may use: GiB, 9/10 of what is free by default, and seconds.
     anyway : bool
@@ -140,9 +148,15 @@ def predict(
     ------
     UsageError
         When an option cannot be what was given, or there is no such output to save.
+    MissingDependency
+        When `ray` is given and Ray is not installed.
     """
     if fast and best:
         raise UsageError("--fast and --best exclude each other", fix="Choose one.")
+    if worker_cpus is not None and ray is None:
+        raise UsageError("it is for the workers of a cluster", where="--worker-cpus", fix="Add --ray auto, or omit it.")
+    if ray is not None:
+        require_ray()
     maps, formats = names_in(save), names_in(format)
     given = {"device": device, "engine": engine, "overlap": overlap, "mirror": mirror}
     segment: dict[str, Any] = dict(PRESETS["fast"] if fast else PRESETS["best"] if best else {})
@@ -170,6 +184,7 @@ def predict(
         dry_run,
         Shard() if shard is None else Shard.parse(shard),
         guard=Guard(max_memory, max_seconds),
+        cluster=None if ray is None else OnCluster(ray, worker_cpus, use_gpus=device != "cpu"),
     )
     return run_pipeline(
         "batch-segmentation",

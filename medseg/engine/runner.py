@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +12,9 @@ from pathlib import Path
 from medseg.counted import counted
 from medseg.engine import journal
 from medseg.engine.case_run import run_cases
-from medseg.engine.isolation import run_isolated
+from medseg.engine.cluster import OnCluster
+from medseg.engine.cluster_cases import run_on_cluster
+from medseg.engine.isolation import CaseEvent, run_isolated
 from medseg.engine.outcomes import Work, expected, record_corrupt, recorded, so_far
 from medseg.engine.pipeline import Pipeline
 from medseg.engine.refresh import Refresh
@@ -59,6 +61,7 @@ class RunOptions:
     """How to run, as opposed to what.
 
     `isolate` runs the cases in a process of their own, so that a crash costs one case, and `guard` limits each there.
+    `cluster` is where they run instead of on this machine alone.
     """
 
     overwrite: bool = False
@@ -66,6 +69,7 @@ class RunOptions:
     shard: Shard = Shard()
     isolate: bool = True
     guard: Guard = field(default_factory=Guard)
+    cluster: OnCluster | None = None
 
 
 def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | None = None) -> BatchResult:
@@ -145,7 +149,13 @@ def _run_cases(
         files = [left.path for left in discovery.skipped if left.corrupt]
         for outcome, file in list(zip(corrupt, files, strict=True))[options.shard.index - 1 :: options.shard.count]:
             record_corrupt(outcome, file)
-        own = run_isolated(work, todo, options.guard) if options.isolate else run_cases(work, todo, progress.announce)
+        own: Generator[CaseEvent, None, None]
+        if options.cluster is not None:
+            own = run_on_cluster(work, todo, options.guard, options.cluster)
+        elif options.isolate:
+            own = run_isolated(work, todo, options.guard)
+        else:
+            own = run_cases(work, todo, progress.announce)
         # Closed at once where a signal stops the run: nothing may be written once the lock is given back.
         with closing(own):
             for event in own:

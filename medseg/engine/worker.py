@@ -10,7 +10,7 @@ from medseg.isolation.child import serve
 
 
 def run(connection: Connection[Any, Any]) -> None:
-    """Run the cases sent over the connection and send back each as it starts and ends."""
+    """Run each list of cases sent over the connection and send back each case as it starts and ends."""
     from medseg.engine.case_run import run_cases
     from medseg.errors import MedsegError
     from medseg.log_file import log_file
@@ -21,13 +21,15 @@ def run(connection: Connection[Any, Any]) -> None:
         with one_at_a_time:
             connection.send(message)
 
-    work, cases, alone = connection.recv()
+    work = connection.recv()
     with log_file(work.out):
-        try:
-            for message in run_cases(work, cases, send, send, alone):
-                send(message)
-        except MedsegError as error:  # of no case: the whole run ends by it
-            send(error)
+        while True:  # until the parent closes the connection
+            cases, alone = connection.recv()
+            try:
+                for message in run_cases(work, cases, send, send, alone):
+                    send(message)
+            except MedsegError as error:  # of no case: the whole run ends by it
+                send(error)
 
 
 if __name__ == "__main__":

@@ -74,6 +74,8 @@ class WriteBoth(Toy):
         number: int = 9
         sleep_at: str = ""
         hoard_at: str = ""
+        orphaned_at: str = Field(default="", description="case in which the parent of the process is killed")
+        seconds: float = 0.0
         pen: str = Field(default="at hand", description="at hand, lost (found in a while), sold out or broken")
 
     def identity(self) -> dict[str, str]:
@@ -97,6 +99,10 @@ class WriteBoth(Toy):
         write_text(context.case_folder / "quiet.txt", item.quiet.text)
         if context.case_id == self.options.signal_at:
             os.kill(os.getpid(), self.options.number)
+        if context.case_id == self.options.orphaned_at:
+            os.kill(os.getppid(), 9)
+            time.sleep(60)
+        time.sleep(self.options.seconds)
         if context.case_id == self.options.sleep_at:
             time.sleep(60)
         if context.case_id == self.options.hoard_at:
@@ -131,18 +137,22 @@ from toy_stages import STAGES, STRUCTURE
 from medseg.engine import pipeline
 pipeline.stage_class = STAGES.__getitem__
 from medseg.config.load import build
+from medseg.engine.cluster import OnCluster
 from medseg.engine.runner import RunOptions, run
 from medseg.types.run import Inputs
 structure = build(pipeline.PipelineFile, STRUCTURE)
 run(pipeline.assemble("toy", structure, {{"write": {write!r}}}), Inputs((Path({texts!r}),)), Path({out!r}),
-    RunOptions(isolate={isolate}))
+    RunOptions(isolate={isolate}, cluster=OnCluster({address!r}) if {address!r} else None))
 """
 
 
-def script(texts: Path, out: Path, write: dict[str, Any], *, isolate: bool = True) -> list[str]:
-    """The command of a process of its own that runs these stages, from a script without a main guard."""
+def script(texts: Path, out: Path, write: dict[str, Any], *, isolate: bool = True, address: str = "") -> list[str]:
+    """The command of a process of its own that runs these stages, from a script without a main guard.
+
+    With an address, on the Ray cluster there.
+    """
     here = str(Path(__file__).parent)
-    filled = SCRIPT.format(here=here, texts=str(texts), out=str(out), write=write, isolate=isolate)
+    filled = SCRIPT.format(here=here, texts=str(texts), out=str(out), write=write, isolate=isolate, address=address)
     return [sys.executable, "-c", filled]
 
 

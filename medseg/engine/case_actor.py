@@ -1,0 +1,91 @@
+"""What a machine of a cluster holds for a batch: a worker process with the models, as on one machine."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from medseg.engine.cluster import Place
+from medseg.engine.isolation import CaseEvent, CaseProcess
+from medseg.engine.outcomes import Work
+from medseg.errors import Interrupted, MedsegError, UsageError
+from medseg.isolation.process import Guard
+from medseg.types.run import WindowsDone
+from medseg.types.scan import FoundScan
+from medseg.versions import versions
+
+# Seconds between two messages of how far the network has come in a case.
+WINDOWS_EVERY = 1.0
+# Seconds until a file written by one machine is seen by another; network file systems keep what they know for a while.
+SECONDS_TO_SEE = 10.0
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What every machine must have: a mark in the output folder, files of the first case, and the driver's version."""
+
+    mark: Path
+    files: tuple[Path, ...]
+    version: str
+
+
+class CaseActor:
+    """Runs the cases it is leased in a process of its own, whose crashes cost a case and not the worker."""
+
+    def __init__(self, work: Work, guard: Guard, place: Place) -> None:
+        self.place = place
+        _use_cores(place)
+        self.process = CaseProcess(work, replace(guard, memory=guard.memory or place.gib))
+
+    def check(self, shared: Shared) -> Iterator[MedsegError]:
+        """Yield an error where this machine cannot do the work; nothing where it can."""
+        where = f"machine {self.place.host} of the cluster"
+        here = versions()["medseg"]
+        if here != shared.version:
+            yield UsageError(f"it has medseg {here}, not {shared.version}", where=where, fix="Install the same on all.")
+        elif not _appears(shared.mark):
+            yield UsageError(
+                "it does not see the output folder", where=where, fix="Choose an --out that all machines share."
+            )
+        elif not all(_appears(file) for file in shared.files):
+            yield UsageError("it does not see the scans", where=where, fix="Put them where all machines see them.")
+
+    def run(self, cases: Sequence[FoundScan]) -> Iterator[CaseEvent | MedsegError]:
+        """Run the cases and yield what happens; an error that is no case's ends it."""
+        said = 0.0
+        try:
+            for event in self.process.run(cases):
+                if isinstance(event, WindowsDone):
+                    if time.monotonic() - said < WINDOWS_EVERY:
+                        continue
+                    said = time.monotonic()
+                yield event
+        except MedsegError as error:
+            yield error
+        except Interrupted:
+            return
+
+    def end(self) -> None:
+        """End the process in the middle of its case, which is left undone."""
+        self.process.stop()
+
+
+def _use_cores(place: Place) -> None:
+    """Keep workers on the same machine off each other's cores, where the cluster has the whole machine."""
+    if place.gpus or not hasattr(os, "sched_setaffinity"):
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) == place.of_cpus:
+        os.sched_setaffinity(0, cores[place.index * place.cpus :][: place.cpus])
+
+
+def _appears(file: Path) -> bool:
+    until = time.monotonic() + SECONDS_TO_SEE
+    while not file.exists():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.5)
+    return True

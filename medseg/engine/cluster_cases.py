@@ -1,0 +1,178 @@
+"""Cases over the machines of a cluster: the driver leases them to workers and hears how each ends."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from medseg.engine.case_actor import CaseActor, Shared
+from medseg.engine.cluster import Actor, Cluster, Finished, Lost, OnCluster, connected
+from medseg.engine.isolation import CaseEvent
+from medseg.engine.lease_table import TRIES, LeaseTable
+from medseg.engine.outcomes import Work, failure, pending, record_failure
+from medseg.errors import Interrupted, MedsegError, ResourceLimit
+from medseg.isolation.process import LOOK_EVERY, Guard
+from medseg.signals import stop_requests
+from medseg.types.run import CaseOutcome
+from medseg.types.scan import FoundScan
+from medseg.versions import versions
+
+log = logging.getLogger("medseg.run")
+
+# Seconds between two looks at which machines there are, and until a batch without any gives up.
+LOOK_FOR_MACHINES, PATIENCE = 2.0, 60.0
+# Workers in a row that may die before they begin a case; more, and no case is to blame.
+BARREN = 6
+
+
+def run_on_cluster(
+    work: Work, cases: Sequence[FoundScan], guard: Guard, where: OnCluster
+) -> Generator[CaseEvent, None, None]:
+    """Run the cases on the workers of a cluster, each of which has a process that holds the models.
+
+    A case that a worker crashes on, or that takes more than the guard allows, fails as on one machine. A worker or
+    machine that is lost costs its cases another try; a case that three workers were lost with fails.
+
+    Yields what `run_isolated` yields, of several cases at once, and raises what it raises.
+
+    Raises
+    ------
+    UsageError
+        When no cluster answers, or a machine of it does not see the same folders or has another medseg.
+    ResourceLimit
+        When no machine of the cluster is left, or workers die before they begin.
+    """
+    # Ray drops exceptions that a signal raises while it waits, so that stop requests are collected and looked at.
+    with stop_requests() as stops, connected(where.address) as cluster, _shared(work, cases) as shared:
+        batch = _Batch(work, cases, guard, where, cluster, shared)
+        while not batch.table.is_over:
+            if stops:
+                raise Interrupted(stops[0])
+            batch.start_workers()
+            batch.lease()
+            yield from batch.events()
+
+
+class _Batch:
+    """The cases of a run and the workers that have them."""
+
+    def __init__(
+        self,
+        work: Work,
+        cases: Sequence[FoundScan],
+        guard: Guard,
+        where: OnCluster,
+        cluster: Cluster,
+        shared: Shared,
+    ) -> None:
+        self.work, self.guard, self.where, self.cluster, self.shared = work, guard, where, cluster, shared
+        self.found = {found.case_id: found for found in cases}
+        self.table: LeaseTable[Actor, str] = LeaseTable(list(self.found))
+        self.sent = cluster.share(work)
+        self.ready: set[Actor] = set()
+        self.leased: set[Actor] = set()
+        self.has_begun: set[Actor] = set()
+        self.barren = self.n_places = 0
+        self.looked, self.last_machine = -LOOK_FOR_MACHINES, time.monotonic()
+        self.said: tuple[int, int] | None = None
+
+    def start_workers(self) -> None:
+        """Start a worker wherever there is a place for one and cases wait for it."""
+        now = time.monotonic()
+        if now - self.looked < LOOK_FOR_MACHINES:
+            return
+        self.looked = now
+        places = self.cluster.places(cpus=self.where.cpus, use_gpus=self.where.use_gpus)
+        self.n_places = len(places)
+        machines = len({place.node for place in places})
+        if (len(places), machines) != self.said:
+            log.info("%d workers on %d machines of the cluster", len(places), machines)
+            self.said = (len(places), machines)
+        if places:
+            self.last_machine = now
+        elif now - self.last_machine > PATIENCE:
+            cpus = "" if self.where.cpus is None else f" with {self.where.cpus} CPUs"
+            raise ResourceLimit(
+                f"the cluster has no machine{cpus} for the {self.table.n_open} cases to do",
+                fix="Run the same command again when there is one: it resumes.",
+            )
+        taken = {(actor.place.node, actor.place.index) for actor in self.cluster.actors}
+        for place in places:
+            idle = sum(actor not in self.leased for actor in self.cluster.actors)
+            if (place.node, place.index) not in taken and idle < self.table.n_waiting:
+                self.cluster.start(CaseActor, place, self.sent, self.guard).call("check", self.shared)
+
+    def lease(self) -> None:
+        """Give cases to the workers that have none."""
+        for actor in [actor for actor in self.cluster.actors if actor in self.ready and actor not in self.leased]:
+            if cases := self.table.lease(actor, self.n_places):
+                self.leased.add(actor)
+                actor.call("run", [self.found[case_id] for case_id in cases])
+
+    def events(self) -> Iterator[CaseEvent]:
+        """Wait a moment for what the workers have to say."""
+        if not any(actor.stream is not None for actor in self.cluster.actors):
+            time.sleep(LOOK_EVERY)
+        for actor, event in self.cluster.hear(LOOK_EVERY):
+            match event:
+                case Lost():
+                    yield from self._lost(actor, event)
+                case Finished() if actor in self.leased:
+                    self.leased.discard(actor)
+                    self.table.hand_back(actor)
+                    self.lease()
+                case Finished():
+                    self.ready.add(actor)
+                    self.lease()
+                case MedsegError():  # of no case: the whole run ends by it
+                    raise event
+                case FoundScan():
+                    self.barren = 0
+                    self.has_begun.add(actor)
+                    self.table.take_in_hand(actor, event.case_id)
+                    yield event
+                case CaseOutcome():
+                    if self.table.end(actor, event.case_id):
+                        yield event
+                case _:
+                    yield event
+
+    def _lost(self, actor: Actor, why: Lost) -> Iterator[CaseOutcome]:
+        log.debug("worker on %s lost: %s", actor.place.host, why.reason)
+        self.looked = -LOOK_FOR_MACHINES  # another one may start at once
+        self.ready.discard(actor)
+        self.barren += actor not in self.has_begun
+        if self.barren > max(BARREN, 3 * self.n_places):
+            raise ResourceLimit(
+                f"the cluster's workers die before they begin a case ({why.reason})",
+                fix="`medseg doctor` on a machine of the cluster says whether its installation is complete.",
+            )
+        if actor not in self.leased:
+            return
+        self.leased.discard(actor)
+        blamed = self.table.lose(actor)
+        log.warning("A worker on %s was lost; its cases are tried again.", actor.place.host)
+        for case_id in blamed:
+            outcome = failure(
+                pending(self.found[case_id], self.work.out),
+                f"each of the {TRIES} workers that had it was lost",
+                "Check the file in another program, and run this one case on one machine.",
+            )
+            record_failure(outcome)
+            yield outcome
+
+
+@contextmanager
+def _shared(work: Work, cases: Sequence[FoundScan]) -> Iterator[Shared]:
+    """Leave a mark in the output folder by which a machine of the cluster knows that it sees the same folder."""
+    mark = work.out / f".medseg-cluster-{uuid.uuid4().hex}"
+    mark.touch()
+    try:
+        files: tuple[Path, ...] = cases[0].files[:1] if cases else ()
+        yield Shared(mark, files, versions()["medseg"])
+    finally:
+        mark.unlink(missing_ok=True)

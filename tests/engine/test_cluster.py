@@ -1,0 +1,190 @@
+"""Batches on a Ray cluster of three raylets on this machine."""
+
+import json
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from shared_data import DATA
+from toy_stages import script
+
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(600)]
+HERE = Path(__file__).parent
+CASES = [f"t{number:02d}" for number in range(24)]
+
+
+@dataclass
+class Raylets:
+    address: str
+    environment: dict[str, str]
+    processes: list[subprocess.Popen[bytes]]
+
+    def kill_one(self) -> None:
+        """Kill the last machine's raylet, as a power cut would."""
+        for child in psutil.Process(self.processes[-1].pid).children(recursive=True):
+            child.kill()
+
+
+@pytest.fixture
+def raylets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Raylets]:
+    if find_spec("ray") is None:
+        pytest.skip("Ray is not installed (pip install 'medseg[ray]')")
+    place = Path("/tmp") / f"ray-{secrets.token_hex(4)}"  # its sockets must have short paths
+    place.mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
+        "RAY_health_check_period_ms": "500",
+    }
+    common = ["--block", "--num-cpus=1", "--object-store-memory=100000000", "--disable-usage-stats"]
+    common += ["--node-ip-address=127.0.0.1"]
+    starts = [["--head", f"--port={port}", f"--temp-dir={place}", "--include-dashboard=false"]]
+    starts += [[f"--address=127.0.0.1:{port}"]] * 2
+    program = str(Path(sys.executable).parent / "ray")
+    processes = []
+    try:
+        for number, start in enumerate(starts):
+            with (place / f"start{number}.log").open("wb") as log:
+                command = [program, "start", *start, *common]
+                processes.append(subprocess.Popen(command, env=environment, cwd=place, stdout=log, stderr=log))
+            wait_for(place / f"start{number}.log", "Ray runtime started")
+        yield Raylets(f"127.0.0.1:{port}", environment, processes)
+    finally:
+        started = [child for one in processes if one.poll() is None for child in psutil.Process(one.pid).children(True)]
+        for one in reversed(processes):
+            one.terminate()
+        for one in processes:
+            one.wait(30)
+        for child in started:
+            if child.is_running():
+                child.kill()
+
+
+def wait_for(log: Path, text: str) -> None:
+    for _ in range(600):
+        if text in log.read_text(errors="replace"):
+            return
+        time.sleep(0.1)
+    raise AssertionError(log.read_text(errors="replace"))
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    place = tmp_path / "texts"
+    place.mkdir()
+    for name in CASES:
+        (place / f"{name}.txt").write_text(f"text of {name}")
+    return place
+
+
+def results(out: Path) -> dict[str, bytes]:
+    """Every file of every case."""
+    return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.parent != out and p.is_file()}
+
+
+def states(out: Path) -> dict[str, str]:
+    return {case["case_id"]: case["state"] for case in json.loads((out / "run.json").read_text())["cases"]}
+
+
+def command(texts: Path, out: Path, raylets: Raylets | None = None, **write: Any) -> dict[str, Any]:
+    address = "" if raylets is None else raylets.address
+    environment = dict(os.environ) if raylets is None else raylets.environment
+    return {"args": script(texts, out, write, address=address), "env": environment, "cwd": texts}
+
+
+def test_results_are_those_of_one_machine_whatever_is_lost_and_poison_is_blamed(raylets, texts, tmp_path):
+    alone, out = tmp_path / "alone", tmp_path / "out"
+    subprocess.run(**command(texts, alone, signal_at="t05"), check=True)
+
+    writes = {"signal_at": "t05", "orphaned_at": "t09", "seconds": 0.4}
+    running = subprocess.Popen(**command(texts, out, raylets, **writes), stderr=subprocess.DEVNULL)
+    wait_for_cases(out, 4)
+    raylets.kill_one()
+    assert running.wait(200) == 0
+
+    ended = states(out)
+    assert ended == states(alone) | {"t09": "failed"}
+    assert ended["t05"] == "failed"  # it crashes its process, not its worker
+    poison = json.loads((out / "t09" / "status.json").read_text())
+    assert poison["error"] == "each of the 3 workers that had it was lost"
+    mine, theirs = results(out), results(alone)
+    assert {name: value for name, value in mine.items() if not name.startswith("t09/")} == {
+        name: value for name, value in theirs.items() if not name.startswith("t09/")
+    }
+    assert not [*out.glob(".medseg-cluster-*")]
+
+
+def test_a_stopped_batch_ends_with_75_leaves_nothing_half_written_and_resumes(raylets, texts, tmp_path):
+    out = tmp_path / "out"
+    running = subprocess.Popen(
+        **command(texts, out, raylets, seconds=0.4), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_for_cases(out, 4)
+    os.kill(running.pid, signal.SIGINT)
+    printed, said = running.communicate(timeout=60)
+    assert "Interrupted: stopped by SIGINT" in said
+    assert printed == ""
+    before = states(out)
+    assert 4 <= [*before.values()].count("done") < len(CASES)
+    for case_id in CASES:
+        if before[case_id] != "done":
+            left = {path.name for path in (out / case_id).glob("*")}
+            assert left <= {".medseg-running", "quiet.txt", "loud.txt"}, case_id
+
+    subprocess.run(**command(texts, out, raylets), check=True)
+    assert set(states(out).values()) == {"done"}
+    alone = tmp_path / "alone"
+    subprocess.run(**command(texts, alone), check=True)
+    assert results(out) == results(alone)
+
+
+@pytest.mark.needs_data("data/hippocampus")
+def test_predict_leaves_the_same_bytes_on_a_cluster(raylets, tmp_path):
+    scans = sorted((DATA / "hippocampus" / "imagesTr").glob("*.nii.gz"))[:5]
+    where = {"env": raylets.environment | {"OMP_NUM_THREADS": "1"}, "cwd": tmp_path, "check": True}
+    medseg = [sys.executable, "-m", "medseg", "predict", *map(str, scans), "--model", "hippocampus", "--device", "cpu"]
+    subprocess.run([*medseg, "--out", str(tmp_path / "alone")], **where)
+    cluster = ["--ray", raylets.address, "--out", str(tmp_path / "out")]
+    done = subprocess.run([*medseg, *cluster], **where, capture_output=True, text=True)
+    assert len(done.stdout.splitlines()) == len(scans)
+    assert re.search(r"\[5/5\] .*: done in", done.stderr)
+    assert results(tmp_path / "out") == results(tmp_path / "alone")
+    for name in ("cases.csv", "sources.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+
+
+def test_where_no_cluster_answers_one_sentence_says_so(tmp_path):
+    if find_spec("ray") is None:
+        pytest.skip("Ray is not installed (pip install 'medseg[ray]')")
+    (tmp_path / "a.nii.gz").write_bytes(b"")
+    command = [sys.executable, "-m", "medseg", "predict", str(tmp_path), "--model", "hippocampus", "--ray", "auto"]
+    environment = {**os.environ, "RAY_ADDRESS": "", "RAY_TMPDIR": str(tmp_path)}
+    done = subprocess.run([*command, "--out", str(tmp_path / "out")], capture_output=True, text=True, env=environment)
+    assert done.returncode == 2
+    assert "no Ray cluster answers there" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def wait_for_cases(out: Path, count: int) -> None:
+    for _ in range(1200):
+        if len([*out.glob("*/status.json")]) >= count:
+            return
+        time.sleep(0.1)
+    raise AssertionError("no case came to its end")
