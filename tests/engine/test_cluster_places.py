@@ -53,7 +53,7 @@ def test_the_workers_of_a_machine_divide_its_memory():
 def test_without_ray_one_sentence_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster_module, "find_spec", lambda name: None)
     with pytest.raises(
-        MissingDependency, match=r"--ray: Ray is not installed\. pip install 'medseg\[ray\]'"
+        MissingDependency, match=r"`ray`: Ray is not installed\. pip install 'medseg\[ray\]'"
     ) as missing:
         medseg.predict(tmp_path, "hippocampus", tmp_path / "out", ray="auto")
     assert missing.value.exit_code == 2
@@ -61,5 +61,5 @@ def test_without_ray_one_sentence_says_what_to_install(tmp_path, monkeypatch):
 
 
 def test_cpus_of_workers_are_for_a_cluster(tmp_path):
-    with pytest.raises(UsageError, match=r"Add --ray auto, or omit it"):
+    with pytest.raises(UsageError, match=r"Add `ray` auto, or omit it"):
         medseg.predict(tmp_path, "hippocampus", tmp_path / "out", worker_cpus=2)
