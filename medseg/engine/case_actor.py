@@ -55,13 +55,13 @@ class CaseActor:
 
     def run(self, cases: Sequence[FoundScan]) -> Iterator[CaseEvent | MedsegError]:
         """Run the cases and yield what happens; an error that is no case's ends it."""
-        said = 0.0
+        last_sent = 0.0
         try:
             for event in self.process.run(cases):
                 if isinstance(event, WindowsDone):
-                    if time.monotonic() - said < WINDOWS_EVERY:
+                    if time.monotonic() - last_sent < WINDOWS_EVERY:
                         continue
-                    said = time.monotonic()
+                    last_sent = time.monotonic()
                 yield event
         except MedsegError as error:
             yield error

@@ -78,7 +78,7 @@ class _Batch:
         self.has_begun: set[Actor] = set()
         self.barren = self.n_places = 0
         self.looked, self.last_machine = -LOOK_FOR_MACHINES, time.monotonic()
-        self.said: tuple[int, int] | None = None
+        self.last_counts: tuple[int, int] | None = None
 
     def start_workers(self) -> None:
         """Start a worker wherever there is a place for one and cases wait for it."""
@@ -89,9 +89,9 @@ class _Batch:
         places = self.cluster.places(cpus=self.where.cpus, use_gpus=self.where.use_gpus)
         self.n_places = len(places)
         machines = len({place.node for place in places})
-        if (len(places), machines) != self.said:
+        if (len(places), machines) != self.last_counts:
             log.info("%d workers on %d machines of the cluster", len(places), machines)
-            self.said = (len(places), machines)
+            self.last_counts = (len(places), machines)
         if places:
             self.last_machine = now
         elif now - self.last_machine > PATIENCE:
