@@ -10,13 +10,14 @@ import yaml
 
 from medseg.engine.catalog import schema
 from medseg.models.card import ModelCard
+from medseg.service.node.config import NodeConfig
 
 PAGE = Path(__file__).with_name("configuration.md")
 CARD_PAGE = Path(__file__).with_name("model-card.md")
 HEAD = """# Keys of a configuration
 
 This page is written by `docs/reference/make_configuration.py` from what medseg checks a configuration against before it
-reads any data. `medseg schema train` (or `predict`, `evaluate`) prints the same as JSON Schema, for editors.
+reads any data. `medseg schema train` (or `predict`, `evaluate`, `node`) prints the same as JSON Schema, for editors.
 `medseg copy NAME mine.yaml` gives a shipped configuration to start from; `--set a.b=c` changes one key.
 """
 CARD_HEAD = """# Keys of a model card
@@ -40,6 +41,9 @@ def page() -> str:
         found = schema(name)
         parts.append(f"## {title}\n")
         parts.extend(section(found, found.get("$defs", {}), ""))
+    found = NodeConfig.model_json_schema()
+    parts.append("## `medseg serve --config`\n")
+    parts.extend(section(found, found.get("$defs", {}), ""))
     return "\n".join(parts)
 
 

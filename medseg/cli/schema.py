@@ -14,7 +14,8 @@ def schema(
         argument(
             WHAT,
             "NAME",
-            help="What is configured: train, predict, evaluate, a pipeline of `medseg list`, or the YAML file of one.",
+            help="What is configured: train, predict, evaluate, node (that of `medseg serve`), a pipeline of "
+            "`medseg list`, or the YAML file of one.",
         ),
     ] = "predict",
     json: JsonOption = False,  # noqa: ARG001 (a schema is JSON anyway)
@@ -23,7 +24,13 @@ def schema(
 
     Example: medseg schema train > train.schema.json
     """
+    from medseg.engine.catalog import DIALECT
     from medseg.engine.catalog import schema as schema_of
 
+    if name == "node":  # of a package above the engine's
+        from medseg.service.node.config import NodeConfig
+
+        print_json({"$schema": DIALECT, **NodeConfig.model_json_schema(), "title": "medseg node"})
+        return 0
     print_json(schema_of(name))
     return 0

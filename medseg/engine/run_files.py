@@ -6,7 +6,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,24 +57,37 @@ def _case(outcome: CaseOutcome) -> dict[str, Any]:
 def write_sources(result: BatchResult, inputs: Inputs, discovery: Discovery) -> None:
     """Write `sources.csv`, readable by its owner only: paths and UIDs may identify a patient."""
     states = {outcome.case_id: outcome.written_state for outcome in result.outcomes}
-    stream = io.StringIO()
-    writer = TableWriter(stream)
-    writer.writerow(["case_id", "state", "series_uid", "study_uid", "path", "input_sha256"])
     scans = [
         (found.case_id, Path(os.path.commonpath(found.files)), found.series_uid, found.study_uid)
         for found in discovery.found
     ]
     corrupt = [(left.case_id, left.path, None, None) for left in discovery.skipped if left.corrupt]
     roots = {real(path) for path in inputs.paths}
-    for case_id, place, series_uid, study_uid in scans + corrupt:
-        status = journal.read_status(result.out / case_id)
+    rows = [
+        (case_id, states[case_id], series_uid or "", study_uid or "", _relative(place, roots))
+        for case_id, place, series_uid, study_uid in scans + corrupt
+    ]
+    write_source_table(result.out, rows)
+    remember_inputs(result.out, inputs.paths)
+
+
+def write_source_table(out: Path, rows: Iterable[tuple[str, str, str, str, str]]) -> None:
+    """Write `sources.csv` of case id, state, series UID, study UID and path below an input, for its owner only."""
+    stream = io.StringIO()
+    writer = TableWriter(stream)
+    writer.writerow(["case_id", "state", "series_uid", "study_uid", "path", "input_sha256"])
+    for case_id, state, series_uid, study_uid, path in rows:
+        status = journal.read_status(out / case_id)
         digest = "" if status is None else status.content.get("input_sha256", "")
-        path = _relative(place, roots)
-        writer.writerow([case_id, states[case_id], series_uid or "", study_uid or "", path, digest])
-    _write_private(result.out / "sources.csv", stream.getvalue())
-    before = read_inputs(result.out)
-    places = [str(real(path)) for path in inputs.paths]
-    _write_private(result.out / INPUTS_FILE, json.dumps([*dict.fromkeys([*places, *map(str, before)])]) + "\n")
+        writer.writerow([case_id, state, series_uid, study_uid, path, digest])
+    _write_private(out / "sources.csv", stream.getvalue())
+
+
+def remember_inputs(out: Path, paths: Iterable[Path]) -> None:
+    """Remember where the inputs of a folder of results are, so that a scan is found again."""
+    before = read_inputs(out)
+    places = [str(real(path)) for path in paths]
+    _write_private(out / INPUTS_FILE, json.dumps([*dict.fromkeys([*places, *map(str, before)])]) + "\n")
 
 
 def read_inputs(out: Path) -> tuple[Path, ...]:

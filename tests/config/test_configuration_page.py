@@ -24,7 +24,9 @@ def test_every_key_says_what_it_means(name):
     assert [key for key, meaning in rows if not meaning.strip()] == []
 
 
-@pytest.mark.parametrize(("name", "key"), [("train", "optimizer"), ("predict", "segment"), ("evaluate", "objects")])
+@pytest.mark.parametrize(
+    ("name", "key"), [("train", "optimizer"), ("predict", "segment"), ("evaluate", "objects"), ("node", "rules")]
+)
 def test_every_configuration_has_a_schema(name, key, capsys):
     assert run(["schema", name]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -1,0 +1,62 @@
+"""`medseg serve status`: where a node stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medseg.cli.options import SETTINGS, JsonOption, SetOption, option
+from medseg.cli.verb import print_json
+from medseg.harmless import one_line
+
+
+def status(
+    config: Annotated[
+        Path,
+        option(
+            SETTINGS,
+            "--config",
+            "-c",
+            help="The node's configuration, a YAML file.",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+    settings: SetOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Say where a node stands, whether it runs or not: the queue, the deliveries, and what needs a person.
+
+    Prints a tab-separated line a job and an open delivery; the sums go to the log. Exit code: 0 all is well, 3
+    something failed, was withheld, refused, incomplete or put into quarantine.
+
+    Example: medseg serve status --config node.yaml
+    """
+    import logging
+
+    from medseg.service.node.config import load_node
+    from medseg.service.node.status import status as node_status
+
+    found = node_status(load_node(config, settings or ()).folder)
+    if json:
+        print_json(found.to_json())
+        return 3 if found.needs_a_person else 0
+    for line in found.lines:
+        cases = ",".join(line.cases) or line.job[:10]
+        typer.echo(
+            "\t".join((cases, line.state, line.model, f"{line.tries}", one_line(f"{line.error} {line.fix}".strip())))
+        )
+    for delivery in found.undelivered:
+        what = "refused by" if delivery.state == "refused" else "waits for"
+        typer.echo(
+            "\t".join((delivery.case_id, what, delivery.destination, f"{delivery.tries}", one_line(delivery.error)))
+        )
+    log = logging.getLogger("medseg.serve")
+    log.info("the node %s", "runs" if found.running else "does not run")
+    log.info("%d objects; %d in quarantine", found.objects, found.quarantined)
+    for what, counts in (("series", found.series), ("jobs", found.jobs), *found.deliveries.items()):
+        log.info("%s: %s", what, ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "none")
+    return 3 if found.needs_a_person else 0

@@ -1,0 +1,104 @@
+"""Says what a node would do with a study, and why, before it is switched on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medseg.errors import InputError
+from medseg.io.dicom.discover import VOLUMES
+from medseg.io.dicom.header import lenient, read_header
+from medseg.io.files.walk import walk
+from medseg.io.recognize import recognize
+from medseg.isolation.boundary import attempt
+from medseg.service.node import rules
+from medseg.service.node.config import Rule, load_node
+from medseg.service.node.jobs import NO_IMAGES, NO_RULE
+from medseg.service.node.node import check_node
+from medseg.service.node.rules import Fit
+from medseg.service.node.segmenting import rule_pipeline
+from medseg.types.run import Inputs
+from medseg.types.scan import Discovery
+from medseg.types.stage import RunContext
+
+
+@dataclass(frozen=True)
+class SeriesCheck:
+    """What would happen to a series."""
+
+    series: str
+    objects: int
+    description: str
+    tried: tuple[Fit, ...]  # rules up to the first that fits
+    rule: int | None  # from 1
+    model: str | None
+    case_ids: tuple[str, ...]
+    formats: tuple[str, ...]
+    send_to: tuple[str, ...]
+    what: str  # in a sentence
+
+
+def check_study(config: Path, study: Path, *, settings: Sequence[str] = ()) -> list[SeriesCheck]:
+    """Return what a node would do with each series of a study.
+
+    Parameters
+    ----------
+    config : Path
+        The node's YAML.
+    study : Path
+        File or folder of DICOM objects.
+    settings : sequence of str
+        Single values of the configuration, ``a.b=c`` each.
+
+    Raises
+    ------
+    ConfigError
+        When the configuration cannot be used, as at the start of the node.
+    InputError
+        When there is no DICOM object.
+    """
+    loaded = load_node(config, settings)
+    check_node(loaded, config)
+    entries, _ = walk([study])
+    files = [entry.path for entry in entries if recognize(entry.path).kind == "dicom"]
+    series: dict[str, list[tuple[Path, str, str]]] = {}
+    with lenient():
+        for path in files:
+            header = attempt(read_header, path)
+            if isinstance(header, Exception):
+                continue
+            elements = header.elements
+            uid, kind = str(elements.get("SeriesInstanceUID") or ""), str(elements.get("SOPClassUID") or "")
+            text = " ".join(str(elements.get(key) or "") for key in ("Modality", "SeriesDescription")).strip()
+            if uid:
+                series.setdefault(uid, []).append((path, kind, text))
+    if not series:
+        raise InputError("there is no DICOM object here", where=study, fix="Name DICOM files, or their folder.")
+    return [_check(loaded.rules, uid, objects) for uid, objects in series.items()]
+
+
+def _check(known: Sequence[Rule], uid: str, objects: list[tuple[Path, str, str]]) -> SeriesCheck:
+    images = [path for path, kind, _ in objects if kind in VOLUMES]
+    nothing = SeriesCheck(uid, len(objects), objects[0][2], (), None, None, (), (), (), f"ignored: {NO_IMAGES}")
+    if not images:
+        return nothing
+    tried = tuple(rules.fits(known, rules.read_header(min(images), known)))
+    if not tried or not tried[-1].fits:
+        return SeriesCheck(uid, len(objects), objects[0][2], tried, None, None, (), (), (), f"ignored: {NO_RULE}")
+    rule = known[tried[-1].number - 1]
+    pipeline = rule_pipeline(rule.model, rule.formats)
+    inputs = Inputs(tuple(images), series_criteria=pipeline.series_criteria(), channels=pipeline.channels())
+    found = pipeline.gather.stage.run(inputs, RunContext(Path("/nowhere")))
+    assert isinstance(found, Discovery)
+    case_ids = tuple(one.case_id for one in found.found)
+    where = f", sent to {', '.join(rule.send_to)}" if rule.send_to else ", sent nowhere"
+    if case_ids:
+        what = f"segmented by {rule.model} as {', '.join(case_ids)}; written as {', '.join(rule.formats)}{where}"
+    else:
+        reason = found.skipped[0].reason if found.skipped else "it holds no scan"
+        what = f"not segmented by {rule.model}: {reason}"
+    return SeriesCheck(
+        uid, len(objects), objects[0][2], tried, tried[-1].number, rule.model, case_ids, tuple(rule.formats),
+        tuple(rule.send_to), what,
+    )  # fmt: skip

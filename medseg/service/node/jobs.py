@@ -1,0 +1,202 @@
+"""Jobs: a series that is whole, a rule that fits it, and how it ended."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from medseg.io.dicom.discover import VOLUMES
+from medseg.service.node.config import NodeConfig
+from medseg.service.node.notices import add_notice
+from medseg.service.node.rules import first_fit, read_header
+from medseg.service.node.store import NodeStore
+from medseg.types.run import CaseOutcome
+
+# Of a job that never ends, because the whole node ends with it; it costs no try, as somebody may just restart the node.
+MOST_STARTS = 20
+RETRY_SECONDS, LONGEST_RETRY = 10.0, 600.0
+GONE = "part of it was deleted after its time; send the whole series again"
+NO_IMAGES = "it holds no images of a scan"
+OWN = "it is a result of this node"
+NO_RULE = "no rule fits"
+OPEN = ("ready", "running")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that was taken."""
+
+    id: str
+    series: str
+    upto: int  # number of the last object that is part of it
+    model: str
+    formats: tuple[str, ...]
+    send_to: tuple[str, ...]
+    tries: int
+
+    @classmethod
+    def of(cls, row: sqlite3.Row) -> Job:
+        """Read a row."""
+        formats, send_to = json.loads(row["formats"]), json.loads(row["send_to"])
+        return cls(row["id"], row["series"], row["upto"], row["model"], tuple(formats), tuple(send_to), row["tries"])
+
+
+def make_jobs(store: NodeStore, config: NodeConfig, is_arriving: Callable[[str], bool], now: float) -> int:
+    """Make a job of each series that is whole and fits a rule; return how many series were decided on."""
+    quiet = store.rows(
+        "select uid, last from series where changed=1 and last<=? order by first", now - config.quiet_seconds
+    )
+    whole = [row for row in quiet if not is_arriving(row["uid"])]
+    for row in whole:
+        _decide(store, config, row["uid"], row["last"], now)
+    return len(whole)
+
+
+def _decide(store: NodeStore, config: NodeConfig, series: str, last: float, now: float) -> None:
+    objects = store.rows(
+        "select n, instance, sha256, sop_class, file, deleted from objects where series=? order by instance", series
+    )
+    rule: int | None = None
+    state, reason = "ignored", ""
+    images = [one for one in objects if one["sop_class"] in VOLUMES]
+    if any(one["deleted"] is not None for one in objects):
+        state, reason = "incomplete", GONE
+    elif not images:
+        marks = ",".join("?" * len(objects))
+        query = f"select 1 from deliveries where instance in ({marks}) limit 1"  # noqa: S608 (question marks)
+        reason = OWN if store.rows(query, *(one["instance"] for one in objects[:500])) else NO_IMAGES
+    else:
+        rule = first_fit(config.rules, read_header(config.incoming / images[0]["file"], config.rules))
+        state, reason = ("ignored", NO_RULE) if rule is None else ("whole", "")
+    with store.transaction() as db:
+        changed = db.execute(
+            "update series set changed=0, state=?, reason=? where uid=? and last=?", (state, reason, series, last)
+        )
+        if not changed.rowcount:  # something came in the meantime
+            return
+        if rule is not None:
+            content = "\n".join([series, *(f"{one['instance']} {one['sha256']}" for one in objects)])
+            _add(
+                db,
+                config,
+                hashlib.sha256(content.encode()).hexdigest()[:24],
+                series,
+                max(o["n"] for o in objects),
+                rule,
+                now,
+            )
+
+
+def _add(db: sqlite3.Connection, config: NodeConfig, id: str, series: str, upto: int, number: int, now: float) -> None:
+    """Add a job unless there is one for the same objects; it takes the place of all earlier ones of the series."""
+    rule = config.rules[number]
+    added = db.execute(
+        "insert or ignore into jobs(id, series, upto, rule, model, formats, send_to, made) values(?,?,?,?,?,?,?,?)",
+        (id, series, upto, number + 1, rule.model, json.dumps(rule.formats), json.dumps(rule.send_to), now),
+    ).rowcount
+    if added:
+        db.execute(
+            "update jobs set state='superseded', ended=coalesce(ended, ?) where series=? and id<>?", (now, series, id)
+        )
+        db.execute(
+            "update deliveries set state='superseded' where series=? and state in ('ready', 'refused')", (series,)
+        )
+
+
+def recover(store: NodeStore) -> int:
+    """Give back the jobs of a node that was killed; the caller holds the folder. Return how many."""
+    store.change(
+        "update jobs set state='failed', error='the node ended each time it was done', fix='See its log.', ended=? "
+        "where state='running' and starts>=?", time.time(), MOST_STARTS,
+    )  # fmt: skip
+    return store.change("update jobs set state='ready' where state='running'")
+
+
+def take(store: NodeStore, now: float, most: int) -> list[Job]:
+    """Take the next jobs, all for the same model and formats, so that one worker does them."""
+    with store.transaction() as db:
+        first = db.execute("select * from jobs where state='ready' and next<=? order by n limit 1", (now,)).fetchone()
+        if first is None:
+            return []
+        rows = db.execute(
+            "select * from jobs where state='ready' and next<=? and model=? and formats=? order by n limit ?",
+            (now, first["model"], first["formats"], most),
+        ).fetchall()
+        db.executemany("update jobs set state='running' where id=?", [(row["id"],) for row in rows])
+    return [Job.of(row) for row in rows]
+
+
+def give_back(store: NodeStore, jobs: Sequence[Job]) -> None:
+    """Let jobs that were taken and not ended wait again."""
+    with store.transaction() as db:
+        db.executemany("update jobs set state='ready' where id=? and state='running'", [(job.id,) for job in jobs])
+
+
+def has_begun(store: NodeStore, job: Job) -> None:
+    """Record that a job is being worked on."""
+    store.change("update jobs set starts=starts+1 where id=?", job.id)
+
+
+def settle(
+    store: NodeStore,
+    config: NodeConfig,
+    job: Job,
+    outcomes: Sequence[CaseOutcome],
+    sendable: Sequence[Mapping[str, str]],
+) -> str:
+    """Record how the cases of a job ended; return the job's state.
+
+    `sendable` are the objects to deliver: instance, SOP class, case id and file of each.
+    """
+    now = time.time()
+    failed = next((one for one in outcomes if one.written_state == "failed"), None)
+    withheld = next((one for one in outcomes if one.written_state == "withheld"), None)
+    worst = failed or withheld
+    state = "failed" if failed else "withheld" if withheld else "done"
+    cases = json.dumps([one.case_id for one in outcomes])
+    tries = job.tries + (1 if failed else 0)
+    with store.transaction() as db:
+        row = db.execute("select state from jobs where id=?", (job.id,)).fetchone()
+        late = db.execute("select 1 from objects where series=? and n>? limit 1", (job.series, job.upto)).fetchone()
+        if row["state"] != "running" or late is not None:
+            db.execute("update jobs set state='superseded', cases=?, ended=? where id=?", (cases, now, job.id))
+            return "superseded"
+        error, fix = ("", "") if worst is None else (worst.error or "", worst.fix or "")
+        if failed is not None and tries < config.tries:
+            wait = min(LONGEST_RETRY, RETRY_SECONDS * 2**job.tries)
+            db.execute(
+                "update jobs set state='ready', tries=?, next=?, cases=?, error=?, fix=? where id=?",
+                (tries, now + wait, cases, error, fix, job.id),
+            )
+            return "ready"
+        db.execute(
+            "update jobs set state=?, tries=?, cases=?, error=?, fix=?, ended=? where id=?",
+            (state, tries, cases, error, fix, now, job.id),
+        )
+        db.executemany(
+            "insert or ignore into deliveries(destination, instance, sop_class, job, series, case_id, file, made) "
+            "values(?,?,?,?,?,?,?,?)",
+            [
+                (name, one["instance"], one["sop_class"], job.id, job.series, one["case_id"], one["file"], now)
+                for one in sendable
+                for name in job.send_to
+            ],
+        )
+        if worst is not None:
+            add_notice(db, state, worst.case_id, error, fix)
+    return state
+
+
+def ignore(store: NodeStore, job: Job, reason: str) -> None:
+    """Record that a job's series holds no scan."""
+    store.change("update jobs set state='ignored', error=?, ended=? where id=?", reason, time.time(), job.id)
+
+
+def retry(store: NodeStore) -> tuple[int, int]:
+    """Try again what failed for good and what was refused; return how many jobs and deliveries."""
+    jobs = store.change("update jobs set state='ready', tries=0, starts=0, next=0, ended=null where state='failed'")
+    return jobs, store.change("update deliveries set state='ready', tries=0, next=0 where state='refused'")

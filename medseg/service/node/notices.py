@@ -1,0 +1,74 @@
+"""Tells people of what needs one: failed and withheld cases and refused deliveries, and nothing of a patient."""
+
+from __future__ import annotations
+
+import json
+import logging
+import smtplib
+import sqlite3
+import ssl
+import time
+from email.message import EmailMessage
+
+import requests
+
+from medseg.errors import first_line
+from medseg.service.node.config import Email, NodeConfig
+from medseg.service.node.store import NodeStore
+
+log = logging.getLogger("medseg.serve")
+LONGEST_WAIT = 3600.0
+TIMEOUT = (10, 30)
+# After which a notice is given up: by then it stands on the queue page only.
+MOST_TRIES = 40
+
+
+def add_notice(db: sqlite3.Connection, event: str, about: str, error: str, fix: str) -> None:
+    """Record what is to be told, within a transaction."""
+    body = json.dumps({"event": event, "about": about, "error": error, "fix": fix})
+    db.execute("insert into notices(at, body) values(?,?)", (time.time(), body))
+
+
+def tell(store: NodeStore, config: NodeConfig, now: float) -> int:
+    """Send what is due by webhook and mail; return how many notices were sent."""
+    notify, sent = config.notify, 0
+    if notify.webhook is None and notify.email is None:
+        store.change("update notices set state='kept' where state='ready'")
+        return 0
+    for row in store.rows("select * from notices where state='ready' and next<=? order by n limit 20", now):
+        try:
+            if notify.webhook is not None:
+                answer = requests.post(
+                    notify.webhook, json=json.loads(row["body"]), timeout=TIMEOUT, allow_redirects=False
+                )
+                if not answer.ok:
+                    raise OSError(f"the webhook answered {answer.status_code}")
+            if notify.email is not None:
+                _mail(notify.email, json.loads(row["body"]))
+        except (OSError, smtplib.SMTPException, requests.RequestException) as error:
+            tries = row["tries"] + 1
+            state = "given up" if tries >= MOST_TRIES else "ready"
+            wait = min(LONGEST_WAIT, 10.0 * 2 ** row["tries"])
+            log.warning(
+                "A notice could not be sent: %s",
+                first_line(error) if isinstance(error, OSError) else type(error).__name__,
+            )
+            store.change(
+                "update notices set state=?, tries=?, next=?, error=? where n=?",
+                state, tries, now + wait, type(error).__name__, row["n"],
+            )  # fmt: skip
+        else:
+            sent += store.change("update notices set state='sent' where n=?", row["n"])
+    return sent
+
+
+def _mail(email: Email, body: dict[str, str]) -> None:
+    message = EmailMessage()
+    message["Subject"] = f"medseg: {body['event']}"
+    message["From"], message["To"] = email.sender, ", ".join(email.to)
+    message.set_content("\n".join(f"{key}: {value}" for key, value in body.items() if value))
+    host, _, port = email.server.partition(":")
+    with smtplib.SMTP(host, int(port or 25), timeout=TIMEOUT[1]) as server:
+        if email.starttls:
+            server.starttls(context=ssl.create_default_context())
+        server.send_message(message)

@@ -1,0 +1,156 @@
+"""The storage provider: what senders are told, by objects whose headers alone are looked at."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import ssl
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from typing import Any
+
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import dcmread
+from pydicom.tag import Tag
+from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
+    StorageCommitmentPushModel,
+    Verification,
+)
+
+from medseg.errors import UsageError
+from medseg.io.dicom.header import lenient
+from medseg.service.archive import is_uid
+from medseg.service.dimse import KINDS, PLAIN, SYNTAXES
+from medseg.service.node.config import NodeConfig, Tls
+from medseg.service.node.incoming import Arrival, Incoming
+from medseg.service.node.shared_bounds import SharedBounds
+
+log = logging.getLogger("medseg.serve")
+NOT_AUTHORIZED, NOT_ITS_CLASS, NOT_UNDERSTOOD = 0x0124, 0xA900, 0xC000
+IDENTITY = [Tag(keyword) for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")]
+IDLE_SECONDS = 60.0  # after which an association without a message ends
+PDU_BYTES = 1 << 18  # that a sender may put into one part of a message
+Handler = tuple[Any, Callable[..., Any]]
+
+
+class Receiver:
+    """Answers senders; knows which series an open association has sent objects of."""
+
+    def __init__(self, incoming: Incoming, callers: Collection[str] = ()) -> None:
+        self.incoming, self.callers = incoming, frozenset(callers)
+        self.statuses: Counter[int] = Counter()
+        self._open: defaultdict[int, set[str]] = defaultdict(set)
+        self._lock = threading.Lock()
+
+    def is_arriving(self, series: str) -> bool:
+        """Whether the association that sent objects of a series is still there."""
+        with self._lock:
+            return any(series in sent for sent in self._open.values())
+
+    def store(self, event: evt.Event) -> int:
+        """Keep one object; return the status its sender is told."""
+        try:
+            status = self._store(event)
+        except Exception as error:  # whatever a damaged object raises, its sender hears that it was not stored
+            log.error("An object could not be taken (%s).", type(error).__name__)
+            status = NOT_UNDERSTOOD
+        with self._lock:
+            self.statuses[status] += 1
+        return status
+
+    def _store(self, event: evt.Event) -> int:
+        caller = str(event.assoc.requestor.ae_title).strip()
+        if self.callers and caller not in self.callers:  # an archive, which may report commitment and nothing else
+            return NOT_AUTHORIZED
+        content: bytes = event.encoded_dataset()
+        instance, sop_class = str(event.request.AffectedSOPInstanceUID), str(event.request.AffectedSOPClassUID)
+        header = identity(content)
+        if header is None:
+            return NOT_UNDERSTOOD
+        own, study, series = header
+        if own != instance or not all(map(is_uid, (instance, sop_class, study, series))):
+            return NOT_ITS_CLASS
+        with self._lock:
+            self._open[id(event.assoc)].add(series)
+        # Not of the file's own first lines, which the version of a library decides.
+        digest = hashlib.sha256(str(event.context.transfer_syntax).encode())
+        digest.update(event.request.DataSet.getbuffer())
+        return self.incoming.keep(Arrival(instance, sop_class, series, study, caller, digest.hexdigest(), content))
+
+    def closed(self, event: evt.Event) -> None:
+        """Forget an association."""
+        with self._lock:
+            self._open.pop(id(event.assoc), None)
+
+
+def identity(content: bytes) -> tuple[str, str, str] | None:
+    """UIDs of instance, study and series of a file, read no further than they lie; None where it is damaged."""
+    try:
+        with lenient():
+            header = dcmread(BytesIO(content), specific_tags=IDENTITY, stop_before_pixels=True)
+            return str(header.SOPInstanceUID), str(header.StudyInstanceUID), str(header.SeriesInstanceUID)
+    except (InvalidDicomError, EOFError, ValueError, AttributeError, KeyError, TypeError, NotImplementedError):
+        return None
+
+
+@contextmanager
+def listening(
+    config: NodeConfig, receiver: Receiver, more: Sequence[Handler] = (), reporters: Collection[str] = ()
+) -> Iterator[None]:
+    """Listen for senders; `more` are handlers of other messages, for which `reporters` may call too.
+
+    Raises
+    ------
+    UsageError
+        When the address cannot be used.
+    """
+    entity = AE(ae_title=config.aet)
+    entity.require_called_aet = True
+    entity.require_calling_aet = [*config.callers, *reporters] if config.callers else []
+    entity.maximum_pdu_size = PDU_BYTES
+    entity.maximum_associations = config.max_associations
+    entity.network_timeout = entity.dimse_timeout = entity.acse_timeout = IDLE_SECONDS
+    for sop_class in {*KINDS, *(str(context.abstract_syntax) for context in AllStoragePresentationContexts)}:
+        entity.add_supported_context(sop_class, SYNTAXES)
+    entity.add_supported_context(Verification, PLAIN)
+    entity.add_supported_context(StorageCommitmentPushModel, PLAIN, scu_role=True, scp_role=True)
+    handlers: list[Handler] = [
+        (evt.EVT_C_STORE, receiver.store),
+        (evt.EVT_C_ECHO, lambda _: 0x0000),
+        (evt.EVT_CONN_CLOSE, receiver.closed),
+        *SharedBounds().handlers,
+        *more,
+    ]
+    try:
+        server = entity.start_server(
+            (config.host, config.port), block=False, evt_handlers=handlers, ssl_context=server_tls(config.tls)
+        )
+    except OSError as error:
+        raise UsageError(
+            f"nothing can listen at {config.host}:{config.port} ({error.strerror or error})",
+            fix="Give a free port of an address of this machine.",
+        ) from error
+    try:
+        yield
+    finally:
+        if server is not None:
+            server.shutdown()
+
+
+def server_tls(tls: Tls) -> ssl.SSLContext | None:
+    """What senders connect by; None where nothing is encrypted."""
+    if tls.certificate is None:
+        return None
+    try:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.authority)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(tls.certificate, tls.key)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"a certificate cannot be read ({error})", where="tls", fix="Give PEM files.") from error
+    if tls.authority is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context

@@ -1,0 +1,29 @@
+"""What all senders together may hold in memory: each message is held there until it is whole."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import psutil
+from pynetdicom import evt
+
+from medseg.service.pdu_bounds import PduBounds
+
+
+class SharedBounds(PduBounds):
+    """Bounds of one message, and of all messages under way at the same time: half of the machine's memory."""
+
+    def __init__(self, together: int | None = None) -> None:
+        super().__init__()
+        self.together = psutil.virtual_memory().total // 2 if together is None else together
+        self._sockets: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def _opened(self, event: evt.Event) -> None:
+        super()._opened(event)
+        self._sockets.add(event.assoc.dul.socket)
+
+    def _receive(self, association_socket: Any, count: int) -> bytearray:
+        if count + sum(socket.medseg_received for socket in list(self._sockets)) > self.together:
+            self._give_up("all senders together sent more than fits into memory")
+        return super()._receive(association_socket, count)

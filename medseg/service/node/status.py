@@ -1,0 +1,130 @@
+"""Where a node stands, in counts and in what needs a person; nothing of a patient."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from medseg.service.node.store import NodeStore, is_held
+
+MOST_SHOWN = 200
+JOB_STATES = ("ready", "running", "done", "failed", "withheld", "ignored", "superseded")
+DELIVERY_STATES = ("ready", "sent", "committed", "refused", "superseded")
+SERIES_STATES = ("arriving", "whole", "ignored", "incomplete")
+
+
+@dataclass(frozen=True)
+class JobLine:
+    """One job, as the queue page and `serve status` show it."""
+
+    job: str
+    cases: tuple[str, ...]
+    model: str
+    state: str
+    tries: int
+    error: str
+    fix: str
+    made: float
+
+
+@dataclass(frozen=True)
+class DeliveryLine:
+    """One delivery that is not over."""
+
+    case_id: str
+    destination: str
+    state: str
+    tries: int
+    next: float
+    error: str
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """Where a node stands."""
+
+    running: bool
+    objects: int
+    last_object: float | None
+    quarantined: int
+    free_bytes: int
+    series: dict[str, int]
+    jobs: dict[str, int]
+    deliveries: dict[str, dict[str, int]]  # by destination
+    oldest_waiting: float  # seconds that the oldest job or delivery has been waiting
+    lines: tuple[JobLine, ...]  # what needs a person first, then the newest
+    undelivered: tuple[DeliveryLine, ...]
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether anything failed, was refused or withheld, or came with the UID of another object."""
+        refused = sum(counts["refused"] for counts in self.deliveries.values())
+        troubles = self.jobs["failed"] + self.jobs["withheld"] + self.series["incomplete"] + self.quarantined
+        return bool(refused + troubles)
+
+    def to_json(self) -> dict[str, Any]:
+        """As ``serve status --json`` prints it."""
+        return {**asdict(self), "needs_a_person": self.needs_a_person}
+
+
+def node_status(store: NodeStore) -> NodeStatus:
+    """Read where a node stands, whether it runs or not."""
+    now = time.time()
+    series = _counts(store, "series", SERIES_STATES)
+    jobs = _counts(store, "jobs", JOB_STATES)
+    deliveries: dict[str, dict[str, int]] = {}
+    for row in store.rows("select destination, state, count(*) c from deliveries group by 1, 2"):
+        deliveries.setdefault(row["destination"], dict.fromkeys(DELIVERY_STATES, 0))[row["state"]] = row["c"]
+    waiting = store.rows(
+        "select min(made) m from (select made from jobs where state in ('ready', 'running') "
+        "union all select made from deliveries where state='ready')"
+    )[0]["m"]
+    last = store.rows("select max(last) m from series")[0]["m"]
+    return NodeStatus(
+        is_held(store.folder),
+        store.rows("select count(*) c from objects")[0]["c"],
+        last,
+        store.rows("select count(*) c from quarantine")[0]["c"],
+        shutil.disk_usage(store.folder).free,
+        series,
+        jobs,
+        deliveries,
+        0.0 if waiting is None else max(0.0, now - waiting),
+        _lines(store),
+        tuple(
+            DeliveryLine(row["case_id"], row["destination"], row["state"], row["tries"], row["next"], row["error"])
+            for row in store.rows(
+                "select * from deliveries where state in ('ready', 'refused') order by state desc, n desc limit ?",
+                MOST_SHOWN,
+            )
+        ),
+    )
+
+
+def status(folder: Path) -> NodeStatus:
+    """Read where the node of a folder stands; `UsageError` where none has run."""
+    with NodeStore(folder, create=False) as store:
+        return node_status(store)
+
+
+def _counts(store: NodeStore, table: str, states: tuple[str, ...]) -> dict[str, int]:
+    rows = store.rows(f"select state, count(*) c from {table} group by state")  # noqa: S608 (a name of ours)
+    return dict.fromkeys(states, 0) | {row["state"]: row["c"] for row in rows}
+
+
+def _lines(store: NodeStore) -> tuple[JobLine, ...]:
+    rows = store.rows(
+        "select * from jobs where state<>'superseded' order by state not in ('failed', 'withheld'), n desc limit ?",
+        MOST_SHOWN,
+    )
+    return tuple(
+        JobLine(
+            row["id"], tuple(json.loads(row["cases"])), row["model"], row["state"], row["tries"], row["error"],
+            row["fix"], row["made"],
+        )
+        for row in rows
+    )  # fmt: skip

@@ -1,0 +1,151 @@
+"""What a node knows, in one SQLite file: objects, series, jobs, deliveries, commitments and notices.
+
+Whatever was acknowledged to anybody was committed before, with the disk's own confirmation; a process that is killed
+at any moment finds everything as it was. One process at a time holds the folder, by a lock that the system lets go of
+however the process ends: that lock is the lease on every job, so that no job waits for one to expire.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from medseg.errors import InputError, UsageError
+from medseg.io.files.lock import exclusive
+
+DATABASE = "node.sqlite"
+OWNER_ONLY, FOLDER_MODE = 0o600, 0o700
+BUSY_SECONDS = 30.0
+TABLES = """
+create table if not exists objects(
+    n integer primary key autoincrement, instance text not null unique, sop_class text not null, series text not null,
+    file text not null, sha256 text not null, size integer not null, caller text not null, at real not null,
+    committed real, deleted real);
+create index if not exists objects_of_series on objects(series);
+create table if not exists series(
+    uid text primary key, study text not null, folder text not null, first real not null, last real not null,
+    objects integer not null default 0, changed integer not null default 1, state text not null default 'arriving',
+    reason text not null default '', asked real not null default 0);
+create index if not exists series_changed on series(changed);
+create table if not exists jobs(
+    n integer primary key autoincrement, id text not null unique, series text not null, upto integer not null,
+    rule integer not null, model text not null, formats text not null, send_to text not null,
+    state text not null default 'ready', tries integer not null default 0, starts integer not null default 0,
+    next real not null default 0, cases text not null default '[]', error text not null default '',
+    fix text not null default '', made real not null, ended real);
+create index if not exists jobs_by_state on jobs(state);
+create index if not exists jobs_of_series on jobs(series);
+create table if not exists deliveries(
+    n integer primary key autoincrement, destination text not null, instance text not null, sop_class text not null,
+    job text not null, series text not null, case_id text not null, file text not null,
+    state text not null default 'ready', tries integer not null default 0, next real not null default 0,
+    error text not null default '', made real not null, sent real, unique(destination, instance));
+create index if not exists deliveries_by_state on deliveries(state);
+create table if not exists quarantine(
+    n integer primary key autoincrement, instance text not null, sha256 text not null, file text not null,
+    caller text not null, at real not null, unique(instance, sha256));
+create table if not exists commitments(
+    uid text primary key, destination text not null, at real not null, reported real);
+create table if not exists commitment_items(uid text not null, instance text not null, sop_class text not null);
+create index if not exists items_of_commitment on commitment_items(uid);
+create table if not exists notices(
+    n integer primary key autoincrement, at real not null, body text not null, state text not null default 'ready',
+    tries integer not null default 0, next real not null default 0, error text not null default '');
+"""
+
+
+class NodeStore:
+    """The database, which threads of one process share, and other processes read.
+
+    Raises
+    ------
+    InputError
+        When it is not SQLite's, or damaged.
+    UsageError
+        When there is none and it is not to be made.
+    """
+
+    def __init__(self, folder: Path, *, create: bool = True) -> None:
+        self.folder, self.path = folder, folder / DATABASE
+        self._lock = threading.RLock()
+        if not create and not self.path.is_file():
+            raise UsageError(
+                "no node has run there yet", where=folder, fix="Start it with `medseg serve --config node.yaml`."
+            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+            self.path.touch(mode=OWNER_ONLY)
+            self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("pragma journal_mode=wal").fetchone()
+            self._db.execute("pragma synchronous=full")  # an answer means that it is on the disk
+            self._db.executescript(TABLES)
+        except OSError as error:
+            raise UsageError(
+                f"cannot be written ({error.strerror})", where=folder, fix="Check who may write."
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise InputError(
+                f"the node's database cannot be used ({error})", where=self.path, fix="Restore it from a backup."
+            ) from error
+
+    def __enter__(self) -> NodeStore:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Hold the only right to write; what was done is undone where it ends in an error."""
+        with self._lock:
+            self._db.execute("begin immediate")
+            try:
+                yield self._db
+                self._db.execute("commit")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("rollback")
+                raise
+
+    def rows(self, query: str, *values: Any) -> list[sqlite3.Row]:
+        """Answer a query."""
+        with self._lock:
+            return self._db.execute(query, values).fetchall()
+
+    def change(self, statement: str, *values: Any) -> int:
+        """Carry out one statement in a transaction of its own; return how many rows it changed."""
+        with self.transaction() as db:
+            return db.execute(statement, values).rowcount
+
+
+@contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """Hold a node's folder; `UsageError` while another process does."""
+    folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    try:
+        with exclusive(folder, "node"):
+            yield
+    except UsageError as error:
+        if error.where != str(folder):
+            raise
+        raise UsageError(
+            "another node runs in this folder", where=folder, fix="Stop it, or give this one a folder of its own."
+        ) from None
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a node runs in a folder."""
+    if not folder.is_dir():
+        return False
+    try:
+        with exclusive(folder, "node"):
+            return False
+    except UsageError:
+        return True

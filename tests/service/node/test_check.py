@@ -1,0 +1,51 @@
+"""What `serve check` says of a study, before anything is switched on."""
+
+import json
+
+from node_peers import node_yaml
+from small_series import small_series
+
+from medseg.cli.app import run
+
+RULES = [
+    {"when": {"Modality": "CT"}, "model": "hippocampus"},
+    {
+        "when": {"SeriesDescription": "*T1*"},
+        "model": "hippocampus",
+        "formats": ["dicom-seg", "sr"],
+        "send_to": ["pacs"],
+    },
+]
+KEYS = {"rules": RULES, "destinations": {"pacs": "dicom://127.0.0.1:1/PACS"}}
+
+
+def test_it_says_what_would_happen_and_why(tmp_path, capsys):
+    small_series(tmp_path / "study" / "a", SeriesDescription="Sag T1")
+    small_series(tmp_path / "study" / "b", SeriesDescription="Ax T2", PatientName="Doe^Jane")
+    path = str(node_yaml(tmp_path, **KEYS))
+    assert run(["serve", "check", path, str(tmp_path / "study")]) == 0
+    text = capsys.readouterr().out
+    assert "MR Sag T1 (6 objects): segmented by hippocampus as mr-" in text
+    assert "written as dicom-seg, sr, sent to pacs" in text
+    assert "rule 1 does not fit: Modality is 'MR', and must match 'CT'" in text
+    assert "MR Ax T2 (6 objects): ignored: no rule fits" in text
+    assert "rule 2 does not fit: SeriesDescription is 'Ax T2', and must match '*T1*'" in text
+    assert "Doe" not in text
+    assert run(["serve", "check", path, str(tmp_path / "study"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert sorted(one["rule"] or 0 for one in found) == [0, 2]
+    assert not (tmp_path / "node-data").exists()
+
+
+def test_where_nothing_would_be_segmented_the_exit_code_says_so(tmp_path, capsys):
+    small_series(tmp_path / "study", SeriesDescription="Ax T2")
+    assert run(["serve", "check", str(node_yaml(tmp_path, **KEYS)), str(tmp_path / "study")]) == 4
+    (tmp_path / "empty").mkdir()
+    assert run(["serve", "check", str(node_yaml(tmp_path, **KEYS)), str(tmp_path / "empty")]) == 4
+    assert "there is no DICOM object here" in capsys.readouterr().err
+
+
+def test_a_rule_that_cannot_work_is_found(tmp_path, capsys):
+    path = node_yaml(tmp_path, rules=[{"model": "hippocampu"}])
+    assert run(["serve", "check", str(path), str(tmp_path)]) == 2
+    assert "rule 1, model hippocampu: there is no model called 'hippocampu'." in capsys.readouterr().err

@@ -1,0 +1,239 @@
+"""Results on their way: what an archive takes, refuses, postpones and commits to keep."""
+
+import json
+import time
+
+import pytest
+from node_peers import MR, archive, arrival, config, happens
+from peers.orthanc import free_port
+from pynetdicom import evt
+
+from medseg.service.node.commitment import Commitments
+from medseg.service.node.deliver import clear_outbox, deliver
+from medseg.service.node.destinations import archives
+from medseg.service.node.incoming import file_of
+from medseg.service.node.keeping import delete_expired
+from medseg.service.node.receive import Receiver, listening
+from medseg.service.node.segmenting import OUTBOX
+
+DAY = 86400.0
+
+
+@pytest.fixture
+def settings(tmp_path):
+    rules = [{"model": "hippocampus", "send_to": ["archive"]}]
+    return config(
+        tmp_path, rules=rules, destinations={"archive": f"dicom://127.0.0.1:{free_port()}/ARCHIVE"}, keep_days=1,
+        callers=["CT1"],
+    )  # fmt: skip
+
+
+@pytest.fixture
+def port(settings) -> int:
+    return archives(settings)["archive"].port
+
+
+@pytest.fixture
+def add(store, settings):
+    (settings.folder / OUTBOX).mkdir(parents=True, exist_ok=True)
+
+    def result() -> str:
+        one = arrival(sop_class=MR)
+        (settings.folder / OUTBOX / file_of(one.instance)).write_bytes(one.content)
+        store.change(
+            "insert into deliveries(destination, instance, sop_class, job, series, case_id, file, made) "
+            "values('archive', ?, ?, 'j', '1.2.3', 'mr-1', ?, 0)", one.instance, MR, file_of(one.instance),
+        )  # fmt: skip
+        return one.instance
+
+    return result
+
+
+def send(store, settings, after: float = 0) -> int:
+    return deliver(store, "archive", archives(settings)["archive"], time.time() + after)
+
+
+def states(store) -> list[str]:
+    return [row["state"] for row in store.rows("select state from deliveries order by n")]
+
+
+def test_what_is_sent_is_sent_once(store, settings, port, add):
+    uids = [add(), add()]
+    with archive(port) as there:
+        assert send(store, settings) == 2
+        assert send(store, settings, after=DAY) == 0
+    assert states(store) == ["sent", "sent"]
+    assert there.arrivals == uids
+
+
+def test_an_archive_that_is_down_is_tried_again_ever_less_often(store, settings, port, add):
+    uid = add()
+    waits = []
+    for _ in range(10):
+        assert send(store, settings, after=DAY) == 0
+        waits.append(store.rows("select next from deliveries")[0]["next"] - time.time())
+    assert states(store) == ["ready"]
+    assert send(store, settings) == 0  # not before its time
+    assert [round(wait) for wait in waits] == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    assert not store.rows("select * from notices")
+    with archive(port) as there:
+        assert send(store, settings, after=DAY) == 1
+    assert list(there.kept) == [uid]
+
+
+def test_a_refusal_stops_and_shows_and_what_may_pass_is_tried_again(store, settings, port, add):
+    refused, full, taken = add(), add(), add()
+    answers = {refused: 0x0110, full: 0xA700}
+    with archive(port, respond=lambda uid: answers.get(uid, 0x0000)) as there:
+        send(store, settings)
+        assert states(store) == ["refused", "ready", "sent"]
+        answers.clear()
+        send(store, settings, after=DAY)
+        assert there.arrivals == [refused, full, taken, full]
+    (notice,) = store.rows("select body from notices")
+    assert json.loads(notice["body"])["event"] == "refused"
+    assert "0x0110" in json.loads(notice["body"])["error"]
+
+
+def test_an_archive_that_does_not_know_us_stops_deliveries(store, settings, port, add):
+    add()
+    from pynetdicom import AE
+
+    entity = AE(ae_title="ARCHIVE")
+    entity.require_calling_aet = ["SOMEBODY"]
+    entity.add_supported_context(MR)
+    server = entity.start_server(("127.0.0.1", port), block=False)
+    try:
+        send(store, settings)
+    finally:
+        server.shutdown()
+    (row,) = store.rows("select state, error from deliveries")
+    assert (row["state"], row["error"]) == ("refused", "the archive rejected the association")
+
+
+def test_a_file_that_is_gone_is_shown(store, settings, port, add):
+    add()
+    for path in (settings.folder / OUTBOX).iterdir():
+        path.unlink()
+    send(store, settings)
+    assert states(store) == ["refused"]
+
+
+@pytest.mark.parametrize("own_association", [False, True])
+def test_only_a_report_of_the_archive_commits(own_association, store, settings, port, add, incoming):
+    good, lost = add(), add()
+    commitments = Commitments(settings, store, archives(settings))
+    receiver = Receiver(incoming, settings.callers)
+    with (
+        archive(port, lose={lost}, report_to=settings.port if own_association else None) as there,
+        listening(settings, receiver, [(evt.EVT_N_EVENT_REPORT, commitments.report)], ["ARCHIVE"]),
+    ):
+        send(store, settings)
+        assert commitments.ask_for_results("archive", time.time()) == 2
+        assert happens(lambda: states(store) == ["committed", "ready"])  # what it lost is sent again
+        assert "does not commit" in store.rows("select error from deliveries order by n")[1]["error"]
+        there.lose.clear()
+        send(store, settings, after=DAY)
+        assert commitments.ask_for_results("archive", time.time()) == 1
+        assert happens(lambda: states(store) == ["committed", "committed"])
+    assert there.arrivals == [good, lost, lost]
+
+
+def test_without_a_report_nothing_is_committed_and_it_is_asked_again(store, settings, port, add, monkeypatch):
+    add()
+    monkeypatch.setattr("medseg.service.node.commitment.SAME_ASSOCIATION", 0.2)
+    commitments = Commitments(settings, store, archives(settings))
+    with archive(port, commits=False):
+        send(store, settings)
+        assert commitments.ask_for_results("archive", time.time()) == 1
+        assert commitments.ask_for_results("archive", time.time()) == 0  # it has time to answer
+        assert states(store) == ["sent"]
+        assert commitments.ask_for_results("archive", time.time() + DAY) == 1
+
+
+def test_a_report_that_nobody_asked_for_changes_nothing(store, settings, port, add, incoming):
+    """Neither one of another transaction, nor one by another than the archive that was asked."""
+    uid = add()
+    store.change("update deliveries set state='sent'")
+    store.change("insert into commitments(uid, destination, at) values('1.2.9', 'archive', 0)")
+    store.change("insert into commitment_items(uid, instance, sop_class) values('1.2.9', ?, ?)", uid, MR)
+    commitments = Commitments(settings, store, archives(settings))
+    receiver = Receiver(incoming, settings.callers)
+    from pydicom.dataset import Dataset
+    from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+
+    def report(link, transaction: str) -> int:
+        answer, item = Dataset(), Dataset()
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = MR, uid
+        answer.TransactionUID, answer.ReferencedSOPSequence = transaction, [item]
+        status, _ = link.send_n_event_report(answer, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
+        return int(status.Status)
+
+    from pynetdicom import AE, build_role
+
+    with listening(settings, receiver, [(evt.EVT_N_EVENT_REPORT, commitments.report)], ["ARCHIVE"]):
+        for caller, transaction, status in (
+            ("CT1", "1.2.9", 0x0112),
+            ("ARCHIVE", "1.2.8", 0x0112),
+            ("ARCHIVE", "1.2.9", 0),
+        ):
+            entity = AE(ae_title=caller)
+            entity.add_requested_context(StorageCommitmentPushModel)
+            role = build_role(StorageCommitmentPushModel, scp_role=True)
+            link = entity.associate("127.0.0.1", settings.port, ae_title="MEDSEG", ext_neg=[role])
+            assert report(link, transaction) == status
+            link.release()
+            assert states(store) == (["committed"] if status == 0 else ["sent"])
+
+
+def test_incoming_objects_are_deleted_after_their_time_once_an_archive_has_them(store, settings, port, incoming):
+    objects = [arrival() for _ in range(3)]
+    for one in objects:
+        incoming.keep(one)
+    store.change("update series set changed=0, state='whole'")
+    commitments = Commitments(settings, store, archives(settings))
+    files = lambda: len(list(settings.incoming.rglob("*.dcm")))  # noqa: E731
+    with archive(port) as there:
+        assert delete_expired(store, settings, commitments, time.time() + 0.9 * DAY) == 0
+        assert not store.rows("select * from commitments")
+        assert delete_expired(store, settings, commitments, time.time() + 1.1 * DAY) == 0  # asked, and told no
+        assert files() == 3
+        there.kept.update({one.instance: None for one in objects})
+        assert delete_expired(store, settings, commitments, time.time() + 1.1 * DAY + 60) == 0  # too soon to ask again
+        assert delete_expired(store, settings, commitments, time.time() + 2 * DAY) == 0
+        assert happens(lambda: all(row["committed"] for row in store.rows("select committed from objects")))
+        assert delete_expired(store, settings, commitments, time.time() + 2 * DAY) == 3
+    assert files() == 0
+    assert not list(settings.incoming.iterdir())
+
+
+@pytest.mark.parametrize(
+    "held_up",
+    [
+        "insert into jobs(id, series, upto, rule, model, formats, send_to, made, state) "
+        "values('j', '1.2.3', 1, 1, 'm', '[]', '[]', 0, 'failed')",
+        "insert into deliveries(destination, instance, sop_class, job, series, case_id, file, made) "
+        "values('archive', '2.25.1', 's', 'j', '1.2.3', 'c', 'f', 0)",
+        "update series set changed=1",
+        "update series set state='incomplete'",
+    ],
+)
+def test_nothing_is_deleted_of_a_series_that_is_not_over(held_up, store, settings, incoming):
+    without = settings.model_copy(update={"commitment": False})
+    incoming.keep(arrival())
+    store.change("update series set changed=0, state='whole'")
+    store.change(held_up)
+    commitments = Commitments(without, store, archives(without))
+    assert delete_expired(store, without, commitments, time.time() + 2 * DAY) == 0
+    store.change("delete from jobs")
+    store.change("delete from deliveries")
+    store.change("update series set changed=0, state='ignored'")
+    assert delete_expired(store, without, commitments, time.time() + 2 * DAY) == 1
+
+
+def test_the_outbox_keeps_what_is_not_yet_committed(store, settings, add, monkeypatch):
+    add()
+    monkeypatch.setattr("medseg.service.node.deliver.LONGEST_WAIT", -1.0)
+    store.change("update deliveries set state='sent'")
+    assert clear_outbox(store, ["archive"]) == 0
+    assert clear_outbox(store, []) == 1

@@ -1,0 +1,190 @@
+"""From a series at rest to a job, and from a job to its end; nothing is done twice or given up silently."""
+
+import json
+import time
+
+import pytest
+from node_peers import SEG, arrival, config
+
+from medseg.service.node import jobs
+from medseg.service.node.incoming import STORED
+from medseg.service.node.store import NodeStore, holding, is_held
+from medseg.types.run import CaseOutcome
+
+LATER = 1000.0
+
+
+@pytest.fixture
+def settings(tmp_path):
+    rules = [{"when": {"SeriesDescription": "*T1*"}, "model": "hippocampus", "send_to": ["archive"]}]
+    return config(tmp_path, rules=rules, destinations={"archive": "dicom://127.0.0.1:1/ARCHIVE"})
+
+
+@pytest.fixture
+def arrive(incoming):
+    def keep(count: int = 3, series: str = "1.2.3", description: str = "Sag T1", **more: str) -> list:
+        objects = [arrival(series=series, SeriesDescription=description, **more) for _ in range(count)]
+        assert {incoming.keep(one) for one in objects} == {STORED}
+        return objects
+
+    return keep
+
+
+def decide(store, settings, *, arriving=(), after: float = LATER) -> int:
+    return jobs.make_jobs(store, settings, lambda uid: uid in arriving, time.time() + after)
+
+
+def states(store, table: str = "jobs") -> list[str]:
+    return [row["state"] for row in store.rows(f"select state from {table} order by rowid")]
+
+
+def outcome(state: str = "done", **more) -> CaseOutcome:
+    return CaseOutcome("mr-1", state, "MR, 3 slices", **more)
+
+
+SENDABLE = [{"instance": "2.25.1", "sop_class": SEG, "case_id": "mr-1", "file": "a.dcm"}]
+
+
+def test_a_series_is_whole_when_nothing_came_for_a_while_and_its_sender_is_gone(store, settings, arrive):
+    arrive()
+    assert decide(store, settings, after=0) == 0
+    assert decide(store, settings, arriving=["1.2.3"]) == 0
+    assert not states(store)
+    assert decide(store, settings) == 1
+    assert decide(store, settings) == 0  # once
+    (row,) = store.rows("select * from jobs")
+    assert (row["state"], row["model"], json.loads(row["send_to"]), row["upto"]) == (
+        "ready",
+        "hippocampus",
+        ["archive"],
+        3,
+    )
+
+
+def test_what_no_rule_fits_and_what_is_no_scan_is_kept_and_ignored(store, settings, arrive, incoming):
+    arrive(series="1.2.3", description="T2")
+    incoming.keep(arrival(series="1.2.4", sop_class=SEG, SeriesDescription="T1"))
+    incoming.keep(arrival("2.25.9", series="1.2.5", sop_class=SEG, SeriesDescription="T1"))
+    store.change(
+        "insert into deliveries(destination, instance, sop_class, job, series, case_id, file, made) "
+        "values('a', '2.25.9', 'x', 'j', 's', 'c', 'f', 0)"
+    )
+    decide(store, settings)
+    assert not states(store)
+    reasons = [row["reason"] for row in store.rows("select reason from series order by uid")]
+    assert reasons == [jobs.NO_RULE, jobs.NO_IMAGES, jobs.OWN]
+    assert len(list(settings.incoming.rglob("*.dcm"))) == 5
+
+
+def test_late_objects_make_a_job_that_takes_the_place_of_the_first(store, settings, arrive):
+    arrive(2)
+    decide(store, settings)
+    (first,) = jobs.take(store, time.time(), 8)
+    assert jobs.settle(store, settings, first, [outcome()], SENDABLE) == "done"
+    assert states(store, "deliveries") == ["ready"]
+    arrive(1)
+    decide(store, settings)
+    assert states(store) == ["superseded", "ready"]
+    assert states(store, "deliveries") == ["superseded"]  # it was not sent yet, and never will be
+
+
+def test_objects_that_come_while_a_job_runs_let_its_result_go(store, settings, arrive):
+    arrive(2)
+    decide(store, settings)
+    (first,) = jobs.take(store, time.time(), 8)
+    arrive(1)
+    assert jobs.settle(store, settings, first, [outcome()], SENDABLE) == "superseded"
+    assert not states(store, "deliveries")
+    decide(store, settings)
+    assert states(store) == ["superseded", "ready"]
+
+
+def test_the_same_objects_again_make_no_further_job(store, settings, arrive, incoming):
+    objects = arrive(2)
+    decide(store, settings)
+    (job,) = jobs.take(store, time.time(), 8)
+    jobs.settle(store, settings, job, [outcome()], SENDABLE)
+    for one in objects:
+        incoming.keep(one)
+    store.change("update series set changed=1")
+    decide(store, settings)
+    assert states(store) == ["done"]
+
+
+def test_three_tries_then_failed_and_somebody_is_told(store, settings, arrive):
+    arrive()
+    decide(store, settings)
+    for tries in (1, 2, 3):
+        (job,) = jobs.take(store, time.time() + LATER * tries, 8)
+        assert jobs.take(store, time.time() + LATER * tries, 8) == []
+        state = jobs.settle(store, settings, job, [outcome("failed", error="cut off", fix="Copy it again.")], [])
+        assert state == ("ready" if tries < 3 else "failed")
+        assert jobs.take(store, time.time(), 8) == []  # not at once again
+    (row,) = store.rows("select * from jobs")
+    assert (row["tries"], row["error"], row["fix"]) == (3, "cut off", "Copy it again.")
+    (notice,) = store.rows("select body from notices")
+    assert json.loads(notice["body"]) == {
+        "event": "failed",
+        "about": "mr-1",
+        "error": "cut off",
+        "fix": "Copy it again.",
+    }
+    assert jobs.retry(store) == (1, 0)
+    assert len(jobs.take(store, time.time(), 8)) == 1
+
+
+def test_a_withheld_case_is_told_and_never_sent(store, settings, arrive):
+    arrive()
+    decide(store, settings)
+    (job,) = jobs.take(store, time.time(), 8)
+    assert jobs.settle(store, settings, job, [outcome("withheld", error="a CT, not an MR")], []) == "withheld"
+    assert not states(store, "deliveries")
+    assert json.loads(store.rows("select body from notices")[0]["body"])["event"] == "withheld"
+
+
+def test_jobs_of_a_killed_node_are_done_again_and_cost_no_try(store, settings, arrive):
+    arrive()
+    decide(store, settings)
+    for _ in range(jobs.MOST_STARTS):
+        (job,) = jobs.take(store, time.time(), 8)
+        jobs.has_begun(store, job)
+        assert jobs.recover(store) == (0 if _ == jobs.MOST_STARTS - 1 else 1)
+    assert states(store) == ["failed"]  # at last: it may be what kills the node
+    assert store.rows("select tries from jobs")[0]["tries"] == 0
+
+
+def test_jobs_that_are_taken_together_are_for_one_model(store, settings, arrive):
+    for number in range(5):
+        arrive(1, series=f"1.2.{number}")
+    decide(store, settings)
+    store.change("update jobs set model='other' where series='1.2.1'")
+    assert [job.series for job in jobs.take(store, time.time(), 3)] == ["1.2.0", "1.2.2", "1.2.3"]
+    assert [job.series for job in jobs.take(store, time.time(), 3)] == ["1.2.1"]
+    assert [job.series for job in jobs.take(store, time.time(), 3)] == ["1.2.4"]
+
+
+def test_what_was_deleted_in_part_is_not_segmented_in_part(store, settings, arrive, incoming):
+    objects = arrive(2)
+    decide(store, settings)
+    store.change("update objects set deleted=1")
+    incoming.keep(objects[0])
+    decide(store, settings)
+    (row,) = store.rows("select state, reason from series")
+    assert (row["state"], row["reason"]) == ("incomplete", jobs.GONE)
+    incoming.keep(objects[1])
+    decide(store, settings)
+    assert store.rows("select state from series")[0]["state"] == "whole"
+    assert len(states(store)) == 1  # and it is the job that there was
+
+
+def test_one_node_at_a_time_holds_a_folder(tmp_path):
+    from medseg.errors import UsageError
+
+    assert not is_held(tmp_path / "n")
+    with holding(tmp_path / "n"):
+        assert is_held(tmp_path / "n")
+        with pytest.raises(UsageError, match="another node runs in this folder"), holding(tmp_path / "n"):
+            pass
+    assert not is_held(tmp_path / "n")
+    with pytest.raises(UsageError, match="no node has run there"):
+        NodeStore(tmp_path / "n", create=False)

@@ -1,0 +1,92 @@
+"""The page docs/how-to/node.md as it stands there, with Orthanc of Debian's package as sender and archive."""
+
+import json
+import re
+import urllib.request
+from pathlib import Path
+
+import pydicom
+import pytest
+import yaml
+from node_peers import happens, send
+from peers.orthanc import free_port, running_orthanc
+from service.node.test_node import another, crop, served
+
+from medseg.cli.app import run
+
+pytestmark = pytest.mark.peers
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "node.md"
+__all__ = ["crop"]
+
+
+def block(language: str) -> str:
+    return re.search(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
+
+
+@pytest.fixture
+def site(tmp_path):
+    """Orthanc and the configuration of a node that it sends to, as the page has them but for ports and waiting."""
+    settings, archive = yaml.safe_load(block("yaml")), json.loads(block("json"))
+    settings |= {"port": free_port(), "http": f"127.0.0.1:{free_port()}", "quiet_seconds": 2}
+    archive["DicomModalities"]["medseg"][2] = settings["port"]
+    for key in ("StorageDirectory", "IndexDirectory", "DicomPort", "HttpPort", "Name"):
+        del archive[key]
+    (tmp_path / "orthanc").mkdir()
+    with running_orthanc(tmp_path / "orthanc", **archive) as orthanc:
+        settings["destinations"]["archive"] = orthanc.dicom
+        config = tmp_path / "node.yaml"
+        config.write_text(json.dumps(settings))
+        yield orthanc, config
+
+
+def results(orthanc) -> list[dict]:
+    return [one for one in orthanc.ask("/series?expand") if one["MainDicomTags"]["Modality"] in ("SEG", "SR")]
+
+
+def test_orthanc_sends_a_series_and_gets_its_results_back_once(site, crop, tmp_path):
+    orthanc, config = site
+    folder = another(crop, tmp_path / "series")
+    assert run(["serve", "check", str(config), str(folder)]) == 0
+    assert run(["push", str(folder), "--to", orthanc.dicom, "--quiet"]) == 0
+    (series,) = orthanc.ask("/series")
+    with served(config) as node:
+        node.is_listening()
+        request = urllib.request.Request(f"{orthanc.http}/modalities/medseg/store", series.encode(), method="POST")
+        request.add_header("Authorization", orthanc.login)
+        answer = json.load(urllib.request.urlopen(request))
+        assert answer["FailedInstancesCount"] == 0
+        assert happens(lambda: len(results(orthanc)) == 2, 120), config.with_suffix(".log").read_text()
+
+        def committed() -> bool:
+            from medseg.service.node.status import status
+
+            return status(config.parent / "node-data").deliveries["archive"]["committed"] == 2
+
+        assert happens(committed, 60)
+        # Sent back by the archive, as a rule of it may do: kept and ignored.
+        for result in results(orthanc):
+            request = urllib.request.Request(
+                f"{orthanc.http}/modalities/medseg/store", result["ID"].encode(), method="POST"
+            )
+            request.add_header("Authorization", orthanc.login)
+            urllib.request.urlopen(request)
+        assert run(["serve", "status", "--config", str(config)]) == 0
+    assert len(results(orthanc)) == 2
+    assert {len(one["Instances"]) for one in results(orthanc)} == {1}
+
+
+def test_two_senders_and_a_kill_give_one_result_a_series(site, crop, tmp_path):
+    orthanc, config = site
+    folders = [another(crop, tmp_path / f"{n}") for n in range(2)]
+    with served(config) as node:
+        node.is_listening()
+        for folder in folders:
+            assert set(send(node.port, sorted(folder.iterdir()))) == {0x0000}
+        assert happens(lambda: any((config.parent / "node-data" / "work").iterdir()), 60)
+        node.kill()
+    with served(config) as node:
+        node.is_listening()
+        assert happens(lambda: len(results(orthanc)) == 4, 180)
+    studies = {str(pydicom.dcmread(next(folder.iterdir())).StudyInstanceUID) for folder in folders}
+    found = orthanc.ask("/studies?expand")
+    assert {one["MainDicomTags"]["StudyInstanceUID"] for one in found} == studies

@@ -1,0 +1,121 @@
+"""The queue page, ``/healthz`` and ``/metrics`` by real requests, and what `serve status` says of the same store."""
+
+import json
+import re
+from collections import Counter
+
+import pytest
+import requests
+from node_peers import arrival, node_yaml
+
+from medseg.cli.app import run
+from medseg.service.node.page import QueuePage, ago, serving_page
+
+FAILED = (
+    "insert into jobs(id, series, upto, rule, model, formats, send_to, made, state, cases, error, fix) "
+    "values('j', '1.2.3', 1, 1, 'hippocampus', '[]', '[]', 0, 'failed', '[\"mr-1\"]', 'cut <b>off</b>', 'Copy it.')"
+)
+REFUSED = (
+    "insert into deliveries(destination, instance, sop_class, job, series, case_id, file, made, state, error) "
+    "values('archive', '2.25.1', 's', 'j', '1.2.3', 'mr-1', 'f', 0, 'refused', 'the archive rejected it (0x0110)')"
+)
+
+
+@pytest.fixture
+def site(store, incoming):
+    incoming.keep(arrival(PatientID="4711"))
+    parts = {"alive": True}
+    page = QueuePage(store, Counter({0x0000: 1, 0x0111: 2}), lambda: parts["alive"])
+    with serving_page(page, ("127.0.0.1", 0)) as address:
+        yield address, parts
+
+
+def test_the_queue_is_shown_and_nothing_of_a_patient(site, store):
+    address, _ = site
+    store.change(FAILED)
+    store.change(REFUSED)
+    answer = requests.get(address, timeout=10)
+    assert answer.status_code == 200
+    assert answer.headers["refresh"] == "10"
+    assert "script" not in answer.headers["content-security-policy"]
+    assert "cut &lt;b&gt;off&lt;/b&gt;" in answer.text
+    assert "mr-1" in answer.text
+    assert "the archive rejected it (0x0110)" in answer.text
+    for path in ("", "metrics", "healthz"):
+        text = requests.get(address + path, timeout=10).text
+        assert not any(word in text for word in ("Doe", "4711", "1.2.3"))
+
+
+def test_metrics_can_be_read_by_prometheus_and_count(site, store):
+    address, _ = site
+    store.change(FAILED)
+    store.change(REFUSED)
+    text = requests.get(f"{address}metrics", timeout=10).text
+    samples = dict(re.findall(r"^(medseg_node_\w+(?:\{[^}]*\})?) ([-+.\de]+)$", text, re.MULTILINE))
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert len(samples) == len(lines)
+    named = {re.match(r"\w+", line)[0] for line in lines}
+    assert named == set(re.findall(r"^# TYPE (\w+) (?:gauge|counter)$", text, re.MULTILINE))
+    assert samples["medseg_node_objects"] == "1"
+    assert samples['medseg_node_jobs{state="failed"}'] == "1"
+    assert samples['medseg_node_deliveries{destination="archive",state="refused"}'] == "1"
+    assert samples['medseg_node_answers_total{status="0x0111"}'] == "2"
+    assert samples['medseg_node_series{state="arriving"}'] == "1"
+
+
+def test_health_says_when_a_part_has_ended(site):
+    address, parts = site
+    assert requests.get(f"{address}healthz", timeout=10).text == "ok\n"
+    parts["alive"] = False
+    assert requests.get(f"{address}healthz", timeout=10).status_code == 503
+
+
+def test_only_its_own_names_and_only_reading(site):
+    address, _ = site
+    assert requests.get(address, headers={"Host": "evil.example"}, timeout=10).status_code == 421
+    assert requests.post(address, timeout=10).status_code == 405
+    assert requests.get(f"{address}node.sqlite", timeout=10).status_code == 404
+
+
+def test_status_is_exit_code_3_when_somebody_is_needed(store, incoming, tmp_path, capsys):
+    path = str(node_yaml(tmp_path))
+    incoming.keep(arrival())
+    assert run(["serve", "status", "--config", path, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["running"], found["objects"], found["needs_a_person"]) == (False, 1, False)
+    for trouble in (
+        FAILED,
+        REFUSED,
+        FAILED.replace("'failed'", "'withheld'"),
+        "update series set state='incomplete'",
+        "insert into quarantine(instance, sha256, file, caller, at) values('1', '2', '3', '4', 0)",
+    ):
+        store.change(trouble)
+        assert run(["serve", "status", "--config", path]) == 3, trouble
+        for table in ("jobs", "deliveries", "quarantine"):
+            store.change(f"delete from {table}")
+        store.change("update series set state='whole'")
+        assert run(["serve", "status", "--config", path]) == 0
+    store.change(FAILED)
+    store.change(REFUSED)
+    capsys.readouterr()
+    assert run(["serve", "status", "--config", path]) == 3
+    assert capsys.readouterr().out.splitlines() == [
+        "mr-1\tfailed\thippocampus\t0\tcut <b>off</b> Copy it.",
+        "mr-1\trefused by\tarchive\t0\tthe archive rejected it (0x0110)",
+    ]
+    assert run(["serve", "retry", "--config", path]) == 0
+    assert run(["serve", "status", "--config", path]) == 0
+
+
+def test_without_a_node_there_is_no_status(tmp_path, capsys):
+    assert run(["serve", "status", "--config", str(node_yaml(tmp_path))]) == 2
+    assert "no node has run there yet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(5, "5 s ago"), (60, "1 minute ago"), (7300, "2 hours ago"), (200000, "2 days ago")]
+)
+def test_how_long_ago(seconds, text):
+    assert ago(1000.0, 1000.0 + seconds) == text
+    assert ago(None, 0) == "never"

@@ -1,0 +1,127 @@
+"""What senders are told over DICOM, by senders of pynetdicom."""
+
+from pathlib import Path
+
+import pydicom
+import pytest
+from node_peers import MR, PLAIN, config, happens, send, sender
+from node_peers import store as send_one
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import (
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+    Verification,
+)
+from small_series import small_series
+
+from medseg.io.dicom.header import lenient
+from medseg.service.node.commitment import Commitments
+from medseg.service.node.receive import NOT_AUTHORIZED, NOT_ITS_CLASS, Receiver, listening
+from medseg.service.node.shared_bounds import SharedBounds
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory) -> list[Path]:
+    source, _ = small_series(tmp_path_factory.mktemp("series"), SeriesDescription="T1 3D")
+    return list(source.files)
+
+
+@pytest.fixture
+def receiver(tmp_path, store, incoming):
+    loaded = config(tmp_path, callers=["CT1"])
+    found = Receiver(incoming, loaded.callers)
+    found.port = loaded.port
+    commitments = Commitments(loaded, store, {})
+    with listening(loaded, found, [(evt.EVT_N_ACTION, commitments.asked_by_sender)], ["ARCHIVE"]):
+        yield found
+
+
+def test_a_series_arrives_and_again(receiver, store, series):
+    assert set(send(receiver.port, series)) == {0x0000}
+    assert set(send(receiver.port, series)) == {0x0000}
+    assert len(store.rows("select * from objects")) == len(series)
+    for row in store.rows("select file, instance, caller from objects"):
+        kept = pydicom.dcmread(receiver.incoming.folder / row["file"])
+        assert kept.SOPInstanceUID == row["instance"]
+        assert row["caller"] == "CT1"
+    assert receiver.statuses == {0x0000: 2 * len(series)}
+
+
+def test_what_is_not_what_it_says_is_refused(receiver, store, series):
+    changed = pydicom.dcmread(series[0])
+    send(receiver.port, series[:1])
+    changed.PixelData = bytes(len(changed.PixelData))
+    nameless, odd = pydicom.dcmread(series[1]), pydicom.dcmread(series[2])
+    del nameless.SeriesInstanceUID
+    with lenient():
+        odd.StudyInstanceUID = "../../etc"
+    with sender(receiver.port) as link:
+        assert send_one(link, changed) == 0x0111
+        assert send_one(link, nameless) == 0xC000
+        assert send_one(link, odd) == NOT_ITS_CLASS
+    assert len(store.rows("select * from objects")) == 1
+
+
+def test_only_callers_that_are_listed_may_send(receiver, store, series):
+    for how in ({"caller": "OTHER"}, {"called": "OTHER"}):
+        with sender(receiver.port, **how) as link:
+            assert link.is_rejected
+    # An archive may call, to report, and not send.
+    assert send(receiver.port, series[:1], caller="ARCHIVE") == [NOT_AUTHORIZED]
+    assert not store.rows("select * from objects")
+
+
+def test_a_series_is_arriving_while_its_sender_is_there(receiver, series):
+    uid = str(pydicom.dcmread(series[0]).SeriesInstanceUID)
+    with sender(receiver.port) as link:
+        assert send_one(link, series[0]) == 0x0000
+        assert receiver.is_arriving(uid)
+    assert happens(lambda: not receiver.is_arriving(uid))
+
+
+def test_echo(receiver):
+    entity = AE(ae_title="CT1")
+    entity.add_requested_context(Verification)
+    link = entity.associate("127.0.0.1", receiver.port, ae_title="MEDSEG")
+    assert link.send_c_echo().Status == 0x0000
+    link.release()
+
+
+def test_a_sender_that_asks_hears_which_objects_are_on_the_disk(receiver, series):
+    known = str(pydicom.dcmread(series[0]).SOPInstanceUID)
+    question = Dataset()
+    question.TransactionUID = generate_uid()
+    question.ReferencedSOPSequence = []
+    for uid in (known, "1.2.3.4.5"):
+        item = Dataset()
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = MR, uid
+        question.ReferencedSOPSequence.append(item)
+    with sender(receiver.port) as link:
+        assert send_one(link, series[0]) == 0x0000
+        status, _ = link.send_n_action(question, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
+        assert status.Status == 0x0000
+        assert happens(lambda: link.reports)
+        (report,) = link.reports
+    assert report.TransactionUID == question.TransactionUID
+    assert [item.ReferencedSOPInstanceUID for item in report.ReferencedSOPSequence] == [known]
+    assert [item.ReferencedSOPInstanceUID for item in report.FailedSOPSequence] == ["1.2.3.4.5"]
+
+
+def test_senders_together_hold_no_more_in_memory_than_they_may(series):
+    bounds = SharedBounds(together=2000)
+    entity = AE(ae_title="MEDSEG")
+    entity.add_supported_context(MR, PLAIN)
+    got = []
+    handlers = [(evt.EVT_C_STORE, lambda event: got.append(1) or 0x0000), *bounds.handlers]
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+    try:
+        large = pydicom.dcmread(series[0])
+        large.Rows, large.PixelData = large.Rows * 100, large.PixelData * 100
+        with sender(server.server_address[1]) as link:
+            assert send_one(link, large) == -1
+    finally:
+        server.shutdown()
+    assert "all senders together" in bounds.refused
+    assert not got

@@ -1,0 +1,106 @@
+"""The first rule that fits, why others do not, and mistakes that are found before anything listens."""
+
+from pathlib import Path
+
+import pydicom
+import pytest
+from node_peers import config
+
+from medseg.errors import ConfigError
+from medseg.service.node.config import Rule
+from medseg.service.node.node import check_node
+from medseg.service.node.rules import first_fit, fits
+
+HEADER = pydicom.Dataset()
+HEADER.Modality, HEADER.SeriesDescription, HEADER.ImageType = "MR", "Sag T1 MPRAGE [HR]", ["ORIGINAL", "PRIMARY", "M"]
+HEADER.SliceThickness, HEADER.PatientID, HEADER.SeriesNumber = "1.0", "4711", 3
+
+
+def rule(**when: object) -> Rule:
+    return Rule(when=when, model="hippocampus")
+
+
+@pytest.mark.parametrize(
+    ("when", "fit"),
+    [
+        ({}, True),
+        ({"Modality": "MR"}, True),
+        ({"Modality": "CT"}, False),
+        ({"Modality": "CT\\MR"}, True),
+        ({"SeriesDescription": "*T1*"}, True),
+        ({"SeriesDescription": "*t1*mprage*"}, True),
+        ({"SeriesDescription": "T1*"}, False),
+        ({"SeriesDescription": "*[HR]"}, True),
+        ({"SeriesDescription": "*T1*", "Modality": "CT"}, False),
+        ({"ImageType": "PRIMARY"}, True),
+        ({"ImageType": "DERIVED"}, False),
+        ({"SliceThickness": 1}, True),
+        ({"SliceThickness": 2}, False),
+        ({"SeriesNumber": 3}, True),
+        ({"BodyPartExamined": "HEAD"}, False),
+        ({"BodyPartExamined": "?*"}, False),
+    ],
+)
+def test_patterns(when, fit):
+    assert first_fit([rule(**when)], HEADER) == (0 if fit else None)
+
+
+def test_the_first_that_fits_wins_and_the_others_say_why():
+    tried = fits([rule(Modality="CT"), rule(BodyPartExamined="HEAD"), rule(Modality="MR"), rule()], HEADER)
+    assert [(one.number, one.fits) for one in tried] == [(1, False), (2, False), (3, True)]
+    assert "Modality is 'MR', and must match 'CT'" in tried[0].reason
+    assert "BodyPartExamined is not stated" in tried[1].reason
+    assert "Modality matches 'MR'" in tried[2].reason
+
+
+def test_what_is_of_the_patient_is_not_repeated():
+    (tried,) = fits([rule(PatientID="0815")], HEADER)
+    assert "4711" not in tried.reason
+
+
+MODEL = {"model": "hippocampus"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"nonsense": 1}, "unknown key 'nonsense'"),
+        ({"rules": [{**MODEL, "whn": {}}]}, "unknown key 'rules.0.whn'"),
+        ({"rules": [{**MODEL, "when": {"Modalty": "MR"}}]}, "rule 1: 'Modalty' is not a DICOM keyword. Did you mean"),
+        ({"rules": [{**MODEL, "when": {"Modality": " "}}]}, "rule 1: Modality has no pattern"),
+        ({"rules": [{**MODEL, "send_to": ["archiv"]}], "destinations": {"archive": "dicom://a:1/B"}}, "'archive'?"),
+        ({"rules": [{**MODEL, "formats": ["dicom"]}]}, "must be nifti, nrrd"),
+        (
+            {"rules": [{**MODEL, "formats": ["nifti"], "send_to": ["a"]}], "destinations": {"a": "dicom://a:1/B"}},
+            "hold no DICOM object to send",
+        ),
+        ({"rules": [MODEL, {**MODEL, "when": {"Modality": "MR"}}]}, "rule 2 is never reached, because rule 1"),
+        ({"host": "0.0.0.0"}, "callers must say who may send"),
+        ({"http": "0.0.0.0:80"}, "the queue page has no login"),
+        ({"http": "8042"}, "is not an address and a port"),
+        ({"aet": "A" * 17}, "is not an application entity title"),
+        ({"callers": ["a\\b"]}, "is not an application entity title"),
+        ({"tls": {"certificate": "a.pem"}}, "belong together"),
+        ({"default": "segment"}, "must be ignore"),
+        ({"quiet_seconds": 0}, "must be more than 0"),
+    ],
+)
+def test_mistakes_are_found_when_the_file_is_read(tmp_path: Path, keys, message):
+    with pytest.raises(ConfigError) as error:
+        config(tmp_path, **keys)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"rules": [{"model": "hippocampu"}]}, "Did you mean 'hippocampus'?"),
+        ({"destinations": {"archive": "dicm://x"}}, "destinations.archive dicm://x: this is not the address"),
+        ({"keep_days": 3}, "no destination can be asked"),
+        ({"tls": {"certificate": "a.pem", "key": "b.pem"}}, "a certificate cannot be read"),
+    ],
+)
+def test_mistakes_that_need_models_and_files_are_found_at_the_start(tmp_path: Path, keys, message):
+    with pytest.raises(ConfigError if "rules" in keys or "keep_days" in keys else Exception) as error:
+        check_node(config(tmp_path, **keys), tmp_path / "node.yaml")
+    assert message in str(error.value)
