@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+import sys
+from typing import Any
 
 import typer
 
 from medseg.cli.help import VerbGroup
-from medseg.cli.options import SETTINGS, JsonOption, SetOption, option
+from medseg.cli.options import JsonOption, SetOption
 from medseg.cli.serve_check import check
+from medseg.cli.serve_options import NodeOption
 from medseg.cli.serve_status import status
 from medseg.cli.verb import print_json, verb
 
@@ -42,18 +43,6 @@ group = typer.Typer(
     Example: medseg serve --config node.yaml
     """,
 )
-NodeOption = Annotated[
-    Path,
-    option(
-        SETTINGS,
-        "--config",
-        "-c",
-        help="The node's configuration, a YAML file.",
-        metavar="FILE",
-        exists=True,
-        dir_okay=False,
-    ),
-]
 
 
 @verb
@@ -72,8 +61,6 @@ def start(config: NodeOption, settings: SetOption = None, json: JsonOption = Fal
             print_json({"listening": line})
         else:
             typer.echo(line)
-        import sys
-
         sys.stdout.flush()
 
     serve(config, settings=settings or (), announce=announce)

@@ -14,9 +14,7 @@ from medseg.harmless import one_line
 
 
 def check(
-    rules: Annotated[
-        Path, argument(INPUT, "RULES", help="The node's configuration, a YAML file.", exists=True, dir_okay=False)
-    ],
+    rules: Annotated[Path, argument(INPUT, "RULES", help="The node's configuration, a YAML file.")],
     study: Annotated[
         Path, argument(INPUT, "STUDY", help="A study: a folder of DICOM files, or one of them.", exists=True)
     ],

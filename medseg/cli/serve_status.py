@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
-from medseg.cli.options import SETTINGS, JsonOption, SetOption, option
+from medseg.cli.options import JsonOption, SetOption
+from medseg.cli.serve_options import NodeOption
 from medseg.cli.verb import print_json
 from medseg.harmless import one_line
 
 
 def status(
-    config: Annotated[
-        Path,
-        option(
-            SETTINGS,
-            "--config",
-            "-c",
-            help="The node's configuration, a YAML file.",
-            metavar="FILE",
-            exists=True,
-            dir_okay=False,
-        ),
-    ],
+    config: NodeOption,
     settings: SetOption = None,
     json: JsonOption = False,
 ) -> int:
