@@ -17,7 +17,7 @@ from medseg.service.outgoing import Outgoing, outgoing
 log = logging.getLogger("medseg.serve")
 FIRST_WAIT, LONGEST_WAIT = 2.0, 300.0
 MOST_AT_ONCE = 100
-OUT_OF_RESOURCES = "(0xA7"  # as an archive says by which status it has no room for the moment
+OUT_OF_RESOURCES = "(0xA7"  # as an archive says by which status it has no space for the moment
 
 
 def deliver(store: NodeStore, destination: str, archive: Archive, now: float) -> int:

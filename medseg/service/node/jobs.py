@@ -39,7 +39,7 @@ class Job:
     tries: int
 
     @classmethod
-    def of(cls, row: sqlite3.Row) -> Job:
+    def from_row(cls, row: sqlite3.Row) -> Job:
         """Read a row."""
         formats, send_to = json.loads(row["formats"]), json.loads(row["send_to"])
         return cls(row["id"], row["series"], row["upto"], row["model"], tuple(formats), tuple(send_to), row["tries"])
@@ -127,7 +127,7 @@ def take(store: NodeStore, now: float, most: int) -> list[Job]:
             (now, first["model"], first["formats"], most),
         ).fetchall()
         db.executemany("update jobs set state='running' where id=?", [(row["id"],) for row in rows])
-    return [Job.of(row) for row in rows]
+    return [Job.from_row(row) for row in rows]
 
 
 def give_back(store: NodeStore, jobs: Sequence[Job]) -> None:

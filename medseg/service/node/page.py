@@ -55,7 +55,7 @@ class QueuePage:
         return HTMLResponse(text, headers={"refresh": REFRESH_SECONDS})
 
     async def health(self, _: Request) -> Response:
-        """Say whether the node does its work and has room for more."""
+        """Say whether the node does its work and has space for more."""
         status = await self._status()
         if not self.is_alive():
             return PlainTextResponse("a part of the node has ended\n", 503)

@@ -60,7 +60,7 @@ def test_a_full_disk_is_out_of_resources_and_records_nothing(fails, incoming, st
         assert incoming.keep(one) == NO_ROOM
         assert not store.rows("select * from objects")
         assert not list(incoming.parts.iterdir())
-    assert incoming.keep(one) == STORED  # when there is room again
+    assert incoming.keep(one) == STORED  # when there is space again
 
 
 def test_nobody_is_told_before_the_row_is_committed(incoming, store, monkeypatch):
