@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 from medseg.cli.options import (
@@ -16,6 +17,7 @@ from medseg.cli.options import (
     MaxSecondsOption,
     OptionalModelOption,
     OptionalOutOption,
+    RootOption,
     option,
 )
 from medseg.cli.verb import log, print_json
@@ -25,6 +27,18 @@ def inspect(
     inputs: InputsArgument,
     out: OptionalOutOption = None,
     model: OptionalModelOption = None,
+    manifest: Annotated[
+        Path | None,
+        option(
+            WRITE,
+            "--manifest",
+            help="Write a table of the volumes here, for `medseg predict --manifest`; with --model, of those it would "
+            "take.",
+            metavar="CSV",
+            dir_okay=False,
+        ),
+    ] = None,
+    root: RootOption = None,
     headers_only: Annotated[
         bool, option(RUN, "--headers-only", help="Read no voxels: quick, but blind to truncated files.")
     ] = False,
@@ -48,6 +62,8 @@ def inspect(
         inputs,
         out,
         model=model,
+        manifest=manifest,
+        root=root,
         headers_only=headers_only,
         allow_uneven=allow_uneven,
         allow_incomplete=allow_incomplete,

@@ -32,6 +32,18 @@ def argument(group: str, metavar: str, *, help: str, **more: Any) -> Any:
     return typer.Argument(metavar=metavar, help=help, rich_help_panel=group, **more)
 
 
+OptionalInputsArgument = Annotated[
+    list[Path] | None, argument(INPUT, "INPUT", help="Files and folders, mixed; none with a manifest.", exists=True)
+]
+RootOption = Annotated[
+    str | None,
+    option(
+        INPUT,
+        "--root",
+        help="Folder or address that paths in the manifest are relative to. Without it, the manifest's own folder.",
+        metavar="DIR|ADDRESS",
+    ),
+]
 InputsArgument = Annotated[list[Path], argument(INPUT, "INPUT", help="Files and folders, mixed.", exists=True)]
 DatasetArgument = Annotated[Path, argument(INPUT, "DATASET", help="Folder of the dataset, in any layout.", exists=True)]
 _OUT = option(INPUT, "--out", "-o", help="Folder for the results.", metavar="DIR")
@@ -79,7 +91,14 @@ AllowIncompleteOption = Annotated[
 ]
 ShardOption = Annotated[
     str | None,
-    option(RUN, "--shard", help="Do part K of N of the cases, K from 1 to N.", metavar="K/N", kind=ShardName),
+    option(
+        RUN,
+        "--shard",
+        help="Do part K of N of the cases, K from 1 to N; auto takes the task of a SLURM array or of a Kubernetes "
+        "Indexed Job, whose number of completions is JOB_COMPLETIONS or N of auto/N.",
+        metavar="K/N|auto|auto/N",
+        kind=ShardName,
+    ),
 ]
 MaxMemoryOption = Annotated[
     float | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from medseg.cli.options import (
@@ -12,15 +13,16 @@ from medseg.cli.options import (
     AllowUnevenOption,
     ConfigOption,
     DryRunOption,
-    InputsArgument,
     JsonOption,
     KeepNamesOption,
     MaxMemoryOption,
     MaxSecondsOption,
     ModelOption,
     OptionalDeviceOption,
+    OptionalInputsArgument,
     OutOption,
     OverwriteOption,
+    RootOption,
     SetOption,
     ShardOption,
     option,
@@ -30,9 +32,21 @@ from medseg.config.bounds import LABEL_FORMATS, AtLeast1, LabelFormats, Maps, Ov
 
 
 def predict(
-    inputs: InputsArgument,
     model: ModelOption,
     out: OutOption,
+    inputs: OptionalInputsArgument = None,
+    manifest: Annotated[
+        Path | None,
+        option(
+            INPUT,
+            "--manifest",
+            help="Table of the cases, as `medseg inspect --manifest` writes it; nothing else is looked at.",
+            metavar="CSV",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    root: RootOption = None,
     formats: Annotated[
         str | None,
         option(
@@ -140,12 +154,14 @@ def predict(
     from medseg.engine.predict import predict as predict_batch
 
     result = predict_batch(
-        inputs,
+        inputs or [],
         model,
         out,
         format=formats,
         device=device,
         engine=engine,
+        manifest=manifest,
+        root=root,
         overlap=overlap,
         mirror=mirror,
         fast=fast,

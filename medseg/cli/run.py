@@ -39,7 +39,8 @@ def run(
     Example: medseg run batch-segmentation scans/ --config predict --set segment.model=hippocampus --out results
     """
     from medseg.engine.predict import run_pipeline
-    from medseg.engine.runner import RunOptions, Shard
+    from medseg.engine.runner import RunOptions
+    from medseg.engine.shard import Shard
     from medseg.isolation.process import Guard
 
     options = RunOptions(

@@ -138,8 +138,9 @@ def _metrics(given: str | Sequence[str]) -> None:
 
 def _shard(text: str) -> None:
     numbers = re.fullmatch(r"(\d+)/(\d+)", text)
-    if not (numbers and 1 <= int(numbers[1]) <= int(numbers[2])):
-        raise ValueError("must be K/N with K from 1 to N, such as 2/4")
+    is_part = numbers is not None and 1 <= int(numbers[1]) <= int(numbers[2])
+    if not is_part and not re.fullmatch(r"auto(/0*[1-9]\d*)?", text):
+        raise ValueError("must be K/N with K from 1 to N, such as 2/4, or auto, or auto/N")
 
 
 def _three_numbers(given: str | Sequence[float]) -> None:

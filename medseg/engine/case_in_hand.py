@@ -12,6 +12,7 @@ from medseg.engine import journal
 from medseg.engine.finishing import SMALL, Abandoned
 from medseg.engine.outcomes import Work, explained, from_status, pending, record_failure
 from medseg.engine.pipeline import Step
+from medseg.engine.staging import Staged, is_here, listed_hash, stage
 from medseg.isolation.boundary import STOPS
 from medseg.types.case_report import CaseReport, combined
 from medseg.types.run import CaseOutcome, WindowsDone
@@ -28,14 +29,15 @@ def start(found: FoundScan, work: Work, steps: Sequence[Step], needed: Callable[
     """
     case = CaseInHand(found, work)
     try:
-        case.input_hash = journal.hash_case(found)
-        case.key = work.case_key(case.input_hash)
-        status = None if work.overwrite else journal.current(work.out / found.case_id, case.key)
-        if status is not None:
-            case.current = from_status(pending(found, work.out), status)
+        # What is done need not be fetched again, where the manifest says what its bytes are.
+        if not is_here(found) and (listed := listed_hash(found)) is not None and case.is_current(listed):
+            return case
+        case.found, digest = stage(found, case.staged)
+        case.values["case"] = case.found
+        if case.is_current(digest):
             return case
         for step in work.pipeline.each:
-            step.check(found)
+            step.check(case.found)
         if needed is not None:
             needed()
         case.run(steps)
@@ -58,10 +60,19 @@ class CaseInHand:
     error: BaseException | None = None
     values: dict[str, Any] = field(default_factory=dict)
     reports: list[CaseReport] = field(default_factory=list)
+    staged: Staged = field(default_factory=Staged)
 
     def __post_init__(self) -> None:
         self.values["case"] = self.found
         self.reports.append(CaseReport(notes=self.found.notes))
+
+    def is_current(self, input_hash: str) -> bool:
+        """Whether the case of an input with this hash was done before; both are kept."""
+        self.input_hash, self.key = input_hash, self.work.case_key(input_hash)
+        status = None if self.work.overwrite else journal.current(self.work.out / self.found.case_id, self.key)
+        if status is not None:
+            self.current = from_status(pending(self.found, self.work.out), status)
+        return status is not None
 
     @property
     def to_compute(self) -> bool:
@@ -104,7 +115,10 @@ class CaseInHand:
 
     def finish(self, steps: Sequence[Step], started: float, stop_if_left: Callable[[], None]) -> CaseOutcome:
         """Run the other steps and write the record; every failure becomes part of the outcome, which is timed."""
-        outcome = self.current or self._finished(steps, stop_if_left)
+        try:
+            outcome = self.current or self._finished(steps, stop_if_left)
+        finally:
+            self.staged.close()
         return replace(outcome, seconds=time.perf_counter() - started)
 
     def _finished(self, steps: Sequence[Step], stop_if_left: Callable[[], None]) -> CaseOutcome:

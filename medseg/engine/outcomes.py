@@ -10,6 +10,7 @@ from typing import Any
 
 from medseg.engine import journal
 from medseg.engine.pipeline import Pipeline
+from medseg.engine.staging import is_here, listed_hash
 from medseg.errors import MedsegError, NotForThisModel
 from medseg.io.files.case_id import stem
 from medseg.io.files.patient_names import names_a_patient
@@ -93,7 +94,10 @@ def expected(found: FoundScan, work: Work) -> CaseOutcome:
     if work.overwrite:
         return base
     try:
-        key = work.case_key(journal.hash_case(found))
+        digest = journal.hash_case(found) if is_here(found) else listed_hash(found)
+        if digest is None:  # only known once it is brought here
+            return base
+        key = work.case_key(digest)
     except OSError as error:
         return explained(base, error)
     status = journal.current(work.out / found.case_id, key)

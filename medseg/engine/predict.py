@@ -12,10 +12,13 @@ from medseg.config.bounds import AtLeast1, Device, LabelFormats, Maps, MoreThan0
 from medseg.config.load import apply_overrides, merged, read_yaml
 from medseg.config.purpose import check_purpose
 from medseg.engine.cluster import OnCluster, require_ray
+from medseg.engine.manifest import root_of
 from medseg.engine.pipeline import assemble, load_pipeline
-from medseg.engine.runner import RunOptions, Shard, run
+from medseg.engine.runner import RunOptions, run
+from medseg.engine.shard import Shard
 from medseg.errors import UsageError
 from medseg.infer.options import EngineName, Mirror
+from medseg.io.files.addresses import scheme_of
 from medseg.io.files.writable import output_folder
 from medseg.isolation.process import Guard
 from medseg.types.run import BatchResult, Inputs
@@ -34,12 +37,16 @@ def run_pipeline(
     inputs: Sequence[str | Path],
     out: str | Path,
     *,
+    manifest: Path | None = None,
+    root: str | Path | None = None,
     config: str | Path | None = None,
     values: Mapping[str, Any] | None = None,
     settings: Sequence[str] = (),
     options: RunOptions | None = None,
 ) -> BatchResult:
     """Run a pipeline, shipped or in a YAML file, over files and folders.
+
+    With a `manifest` its rows are the inputs, their paths below `root`, and there are no others.
 
     `config` is a shipped configuration or a YAML file; `values` holds options of each step that go before its, and
     `settings`, ``a.b=c`` each, go before both.
@@ -56,9 +63,24 @@ def run_pipeline(
         check_purpose(configured, "segmentation", name=config)
     chosen = apply_overrides(merged(configured, values or {}), settings)
     assembled = assemble(path.stem, load_pipeline(path), chosen)
-    if not inputs:
-        raise UsageError("no input was given", fix="Name at least one file or folder.")
-    return run(assembled, Inputs(tuple(Path(item) for item in inputs)), folder, options)
+    return run(assembled, inputs_of(inputs, manifest, root), folder, options)
+
+
+def inputs_of(inputs: Sequence[str | Path], manifest: Path | None, root: str | Path | None) -> Inputs:
+    """Return what a run takes: files and folders, or the rows of a manifest; `UsageError` where both or neither."""
+    if manifest is None:
+        if root is not None:
+            raise UsageError("--root goes with --manifest", fix="Omit it, or name the manifest.")
+        if not inputs:
+            raise UsageError("no input was given", fix="Name at least one file or folder.")
+        return Inputs(tuple(Path(item) for item in inputs))
+    if inputs:
+        raise UsageError(
+            "--manifest names the cases, and so does an input",
+            fix="Omit one of them: nothing but the manifest is read.",
+        )
+    place = root_of(manifest, root)
+    return Inputs(() if scheme_of(place) else (Path(place),), manifest=manifest, root=place)
 
 
 @check_arguments
@@ -74,6 +96,8 @@ def predict(
     mirror: Mirror | None = None,
     fast: bool = False,
     best: bool = False,
+    manifest: str | Path | None = None,
+    root: str | Path | None = None,
     series: str | None = None,
     allow_uneven: bool = False,
     allow_incomplete: bool = False,
@@ -96,7 +120,7 @@ def predict(
     Parameters
     ----------
     inputs : path or sequence of paths
-        Files and folders, mixed.
+        Files and folders, mixed; empty with a manifest.
     model : str or Path
         Shipped name or model package.
     out : str or Path
@@ -107,6 +131,12 @@ def predict(
         As the options of `medseg predict`; None keeps the configuration's value.
     fast, best : bool
         Fewer windows, or mirrored windows in full precision; what is chosen by name goes before. See `PRESETS`.
+    manifest : str or Path, optional
+        Table of the cases, as `medseg.inspect` writes it; its rows are read and nothing else. Each scan must still have
+        the hash, or the size and time, that is written there.
+    root : str or Path, optional
+        Folder or address, such as ``s3://bucket/scans``, that paths in the manifest are relative to; without it, the
+        manifest's own folder.
     series : str, optional
         Which DICOM series to take: UID, number, case id, or description with ``*`` and ``?``. Without it, the one of
         each study that the model's card describes.
@@ -121,7 +151,7 @@ def predict(
     settings : str or sequence of str
         Single values of the configuration, ``a.b=c`` each, applied last.
     shard : str, optional
-        ``"k/n"``: only part k of n of the cases.
+        ``"k/n"``: only part k of n of the cases. ``"auto"`` takes both from SLURM or Kubernetes, ``"auto/n"`` only k.
     ray : str, optional
         Address of a Ray cluster to run the cases on: ``"auto"`` for the one that this machine belongs to, ``"local"``
         to start one here. Every machine must see the inputs, the model and `out` under the same paths.
@@ -190,6 +220,8 @@ def predict(
         "batch-segmentation",
         listed(inputs),
         out,
+        manifest=None if manifest is None else Path(manifest),
+        root=root,
         config=config,
         values=values,
         settings=listed(settings),

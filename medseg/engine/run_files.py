@@ -12,12 +12,12 @@ from typing import Any
 
 from medseg.engine import journal
 from medseg.harmless import TableWriter
-from medseg.io.files.atomic import atomic_path, write_text
+from medseg.io.files.addresses import scheme_of
+from medseg.io.files.atomic import write_private, write_text
 from medseg.io.files.walk import input_above, real
 from medseg.types.run import BatchResult, CaseOutcome, Inputs
-from medseg.types.scan import Discovery
+from medseg.types.scan import Discovery, FoundScan
 
-OWNER_ONLY = 0o600
 # Where the inputs of a folder's runs lie, so that a scan is found again; hidden, because paths may name a patient.
 INPUTS_FILE = ".medseg-inputs.json"
 
@@ -57,15 +57,20 @@ def _case(outcome: CaseOutcome) -> dict[str, Any]:
 def write_sources(result: BatchResult, inputs: Inputs, discovery: Discovery) -> None:
     """Write `sources.csv`, readable by its owner only: paths and UIDs may identify a patient."""
     states = {outcome.case_id: outcome.written_state for outcome in result.outcomes}
-    scans = [
-        (found.case_id, Path(os.path.commonpath(found.files)), found.series_uid, found.study_uid)
-        for found in discovery.found
+    scans: list[tuple[str, Path | str, str | None, str | None]] = [
+        (found.case_id, _place(found), found.series_uid, found.study_uid) for found in discovery.found
     ]
-    corrupt = [(left.case_id, left.path, None, None) for left in discovery.skipped if left.corrupt]
+    scans += [(left.case_id, left.path, None, None) for left in discovery.skipped if left.corrupt]
     roots = {real(path) for path in inputs.paths}
     rows = [
-        (case_id, states[case_id], series_uid or "", study_uid or "", _relative(place, roots))
-        for case_id, place, series_uid, study_uid in scans + corrupt
+        (
+            case_id,
+            states[case_id],
+            series_uid or "",
+            study_uid or "",
+            place if isinstance(place, str) else _relative(place, roots),
+        )
+        for case_id, place, series_uid, study_uid in scans
     ]
     write_source_table(result.out, rows)
     remember_inputs(result.out, inputs.paths)
@@ -80,14 +85,14 @@ def write_source_table(out: Path, rows: Iterable[tuple[str, str, str, str, str]]
         status = journal.read_status(out / case_id)
         digest = "" if status is None else status.content.get("input_sha256", "")
         writer.writerow([case_id, state, series_uid, study_uid, path, digest])
-    _write_private(out / "sources.csv", stream.getvalue())
+    write_private(out / "sources.csv", stream.getvalue())
 
 
 def remember_inputs(out: Path, paths: Iterable[Path]) -> None:
     """Remember where the inputs of a folder of results are, so that a scan is found again."""
     before = read_inputs(out)
     places = [str(real(path)) for path in paths]
-    _write_private(out / INPUTS_FILE, json.dumps([*dict.fromkeys([*places, *map(str, before)])]) + "\n")
+    write_private(out / INPUTS_FILE, json.dumps([*dict.fromkeys([*places, *map(str, before)])]) + "\n")
 
 
 def read_inputs(out: Path) -> tuple[Path, ...]:
@@ -99,11 +104,13 @@ def read_inputs(out: Path) -> tuple[Path, ...]:
     return tuple(Path(place) for place in places if isinstance(place, str)) if isinstance(places, list) else ()
 
 
-def _write_private(path: Path, text: str) -> None:
-    """Write text that only its owner may read."""
-    with atomic_path(path) as part:
-        part.chmod(OWNER_ONLY)  # empty until here
-        part.write_text(text, encoding="utf-8")
+def _place(found: FoundScan) -> Path | str:
+    """The file or folder of a scan; the address of one that is elsewhere."""
+    addresses = [one.recorded.addresses for one in found.channels or (found,) if one.recorded is not None]
+    if any(scheme_of(address) is not None for group in addresses for address in group):
+        several = [address for group in addresses for address in group]
+        return several[0] if len(several) == 1 else os.path.commonprefix(several).rpartition("/")[0]  # noqa: RUF071
+    return Path(os.path.commonpath(found.files))
 
 
 def _relative(path: Path, roots: Collection[Path]) -> str:

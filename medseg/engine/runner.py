@@ -19,7 +19,8 @@ from medseg.engine.outcomes import Work, expected, record_corrupt, recorded, so_
 from medseg.engine.pipeline import Pipeline
 from medseg.engine.refresh import Refresh
 from medseg.engine.run_files import write_run_file, write_sources
-from medseg.errors import Interrupted, UsageError
+from medseg.engine.shard import Shard
+from medseg.errors import Interrupted
 from medseg.io.files.lock import exclusive
 from medseg.isolation.process import Guard
 from medseg.log_file import log_file
@@ -34,29 +35,6 @@ log = logging.getLogger("medseg.run")
 
 
 @dataclass(frozen=True)
-class Shard:
-    """Which part of the cases this process does: number `index` of `count`, counting from 1."""
-
-    index: int = 1
-    count: int = 1
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.index <= self.count:
-            raise UsageError(
-                f"--shard {self.index}/{self.count}: the first number must lie between 1 and the second",
-                fix="Write for instance --shard 1/4.",
-            )
-
-    @classmethod
-    def parse(cls, text: str) -> Shard:
-        """Read ``"k/n"``."""
-        index, slash, count = text.partition("/")
-        if not (slash and index.strip().isdigit() and count.strip().isdigit()):
-            raise UsageError(f"--shard {text}: not of the form k/n", fix="Write for instance --shard 1/4.")
-        return cls(int(index), int(count))
-
-
-@dataclass(frozen=True)
 class RunOptions:
     """How to run, as opposed to what.
 
@@ -66,7 +44,7 @@ class RunOptions:
 
     overwrite: bool = False
     dry_run: bool = False
-    shard: Shard = Shard()
+    shard: Shard = field(default_factory=Shard)
     isolate: bool = True
     guard: Guard = field(default_factory=Guard)
     cluster: OnCluster | None = None
@@ -88,10 +66,11 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
             channels=pipeline.channels(),
             max_memory=guard.memory,
             max_seconds=guard.seconds,
+            part=(options.shard.index, options.shard.count),
         ),
         RunContext(work.out),
     )
-    todo = discovery.found[options.shard.index - 1 :: options.shard.count]
+    todo = options.shard.part(discovery.found, discovery)
     if options.dry_run:
         mine = set(todo)
         return _result(work, discovery, {f.case_id: expected(f, work) for f in discovery.found if f in mine})
@@ -147,7 +126,7 @@ def _run_cases(
         for outcome in corrupt:
             progress.end(outcome)
         files = [left.path for left in discovery.skipped if left.corrupt]
-        for outcome, file in list(zip(corrupt, files, strict=True))[options.shard.index - 1 :: options.shard.count]:
+        for outcome, file in options.shard.part(list(zip(corrupt, files, strict=True)), discovery):
             record_corrupt(outcome, file)
         own: Generator[CaseEvent, None, None]
         if options.cluster is not None:

@@ -18,6 +18,7 @@ from medseg.io.files.writable import output_folder
 from medseg.io.read import read_scan
 from medseg.isolation.each import each_isolated
 from medseg.isolation.process import Guard
+from medseg.review.inspect_manifest import checked_manifest, list_volumes
 from medseg.review.inspect_page import inspection_page
 from medseg.review.inspection import Inspection, VolumeReport
 from medseg.tracking.resolve import resolve_model
@@ -34,6 +35,8 @@ def inspect(
     out: Path | str | None = None,
     *,
     model: str | Path | None = None,
+    manifest: Path | str | None = None,
+    root: Path | str | None = None,
     headers_only: bool = False,
     allow_uneven: bool = False,
     allow_incomplete: bool = False,
@@ -50,6 +53,11 @@ def inspect(
         Folder for index.html, a page with all of this, and a PNG of each volume.
     model : str or path, optional
         Say of each DICOM volume whether this model would take it of its study, and why.
+    manifest : path, optional
+        CSV file to list the volumes in, for `medseg.predict`; with `model`, those that it would take, and their
+        channels. Each has its hash, or with `headers_only` its size and time.
+    root : path, optional
+        Folder that paths in the manifest are relative to, for those below it; without it, the manifest's own.
     headers_only : bool
         Trust the voxels without reading them: quick, and no proof against truncated files.
     allow_uneven : bool
@@ -67,14 +75,22 @@ def inspect(
     Raises
     ------
     UsageError
-        When an input or the model does not exist.
+        When an input or the model does not exist, or the manifest cannot be written.
     """
     folder = None if out is None else output_folder(out)
+    table = None if manifest is None else checked_manifest(manifest, root)
     paths = [Path(path) for path in listed(inputs)]
-    criteria = None if model is None else resolve_model(model).card.series_criteria()
+    card = None if model is None else resolve_model(model).card
+    criteria = None if card is None else card.series_criteria()
     guard = Guard(max_memory, max_seconds)
     discovery: Discovery = discover(paths, guard=guard)
-    read = partial(_report, headers_only=headers_only, allow_uneven=allow_uneven, allow_incomplete=allow_incomplete)
+    read = partial(
+        _report,
+        headers_only=headers_only,
+        allow_uneven=allow_uneven,
+        allow_incomplete=allow_incomplete,
+        draws=table is None or folder is not None,  # of a hundred thousand volumes, no thumbnails are kept for nobody
+    )
     reports = (
         VolumeReport(found, reason=report.what, fix=report.fix) if isinstance(report, MedsegError) else report
         for found, report in each_isolated(read, discovery.found, guard)
@@ -83,6 +99,8 @@ def inspect(
         fits = _fits(discovery, criteria, paths)
         reports = (replace(report, fit=fits.get(report.found.case_id, "")) for report in reports)
     inspection = Inspection(tuple(reports), discovery.skipped)
+    if table is not None:
+        list_volumes(inspection, table, root, card, paths, hashes=not headers_only)
     if folder is not None:
         _write(inspection, folder, ", ".join(map(str, paths)))
     return inspection
@@ -108,18 +126,21 @@ def _fits(discovery: Discovery, criteria: SeriesCriteria, inputs: Sequence[Path]
     }
 
 
-def _report(found: FoundScan, *, headers_only: bool, allow_uneven: bool, allow_incomplete: bool) -> VolumeReport:
+def _report(
+    found: FoundScan, *, headers_only: bool, allow_uneven: bool, allow_incomplete: bool, draws: bool
+) -> VolumeReport:
     about = _about(found) if found.format == "dicom" else {}
     try:
         if headers_only:
             geometry, notes = _headers(found, allow_uneven, allow_incomplete)
             return VolumeReport(found, geometry, notes=notes, **about)
-        return _full(found, read_scan(found, allow_uneven=allow_uneven, allow_incomplete=allow_incomplete), about)
+        scan = read_scan(found, allow_uneven=allow_uneven, allow_incomplete=allow_incomplete)
+        return _full(found, scan, about, draws=draws)
     except MedsegError as error:
         return VolumeReport(found, reason=str(error.what), fix=error.fix, **about)
 
 
-def _full(found: FoundScan, scan: Scan, about: dict[str, Any]) -> VolumeReport:
+def _full(found: FoundScan, scan: Scan, about: dict[str, Any], *, draws: bool) -> VolumeReport:
     return VolumeReport(
         found,
         scan.geometry,
@@ -127,7 +148,7 @@ def _full(found: FoundScan, scan: Scan, about: dict[str, Any]) -> VolumeReport:
         channels=scan.channels,
         value_type=str(scan.array.dtype),
         values=(float(scan.array.min()), float(scan.array.max())),
-        thumbnail=thumbnail(scan, THUMBNAIL),
+        thumbnail=thumbnail(scan, THUMBNAIL) if draws else None,
         **about,
     )
 

@@ -31,7 +31,8 @@ class Inputs:
     """Files and folders a user named, and which DICOM series the pipeline is for, where it is for one kind.
 
     The limits, GiB and seconds, hold for reading the header of each file. `channels` are those of a model that takes
-    several scans of a case together.
+    several scans of a case together. With a `manifest` its rows are the inputs, their paths below `root`, and where
+    these are not to be brought together, only `part` k of n of its cases.
     """
 
     paths: tuple[Path, ...]
@@ -39,6 +40,9 @@ class Inputs:
     max_memory: float | None = None
     max_seconds: float | None = None
     channels: tuple[WantedChannel, ...] = ()
+    manifest: Path | None = None
+    root: str = ""
+    part: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True)

@@ -95,8 +95,27 @@ class Scan:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """What a manifest says of a scan that was not looked at since: how its bytes are known, and where to get them."""
+
+    sha256: str = ""  # of its files, as `input_sha256` of a case's record; empty where it was not taken
+    size: int | None = None  # bytes of all its files
+    modified: float | None = None  # seconds, of the newest of them
+    archive: str = ""  # path or address of the zip archive that its files are in
+    addresses: tuple[
+        str, ...
+    ] = ()  # of its files, where they are not on this machine: paths within the archive, if any
+    is_identified: bool = True  # False where what it is must be found out once its files are here
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether its files must be brought here before they can be read."""
+        return bool(self.archive or self.addresses)
+
+
+@dataclass(frozen=True)
 class FoundScan:
-    """A scan found on disk and not yet read."""
+    """A scan found on disk, or listed by a manifest, and not yet read."""
 
     case_id: str  # unique within a run, safe as a folder name, free of patient names and identifiers taken from DICOM
     format: ScanFormat
@@ -115,6 +134,7 @@ class FoundScan:
     n_channels: int = 1  # that the file itself holds
     # Of a case of several scans, one for each channel of a model, in its order; `files` are then those of all.
     channels: tuple[FoundScan, ...] = ()
+    recorded: Recorded | None = None  # where a manifest lists it
 
 
 @dataclass(frozen=True)
@@ -137,6 +157,8 @@ class Discovery:
 
     found: tuple[FoundScan, ...] = ()  # in a stable order, with distinct case ids
     skipped: tuple[Skipped, ...] = ()  # every other file
+    # How many cases other shards have, where these are one shard's alone; None where these are all.
+    elsewhere: int | None = None
 
     def __repr__(self) -> str:
         return f"Discovery({counted(len(self.found), 'scan')} found, {counted(len(self.skipped), 'file')} skipped)"

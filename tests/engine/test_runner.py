@@ -9,7 +9,8 @@ from toy_stages import ReadText, Summary, Text, script
 
 from medseg.engine import refresh
 from medseg.engine.pipeline import PipelineFile, assemble
-from medseg.engine.runner import RunOptions, Shard, run
+from medseg.engine.runner import RunOptions, run
+from medseg.engine.shard import Shard
 from medseg.errors import Interrupted, ResourceLimit, UsageError
 from medseg.types import FoundScan
 from medseg.types.run import BatchResult, Inputs

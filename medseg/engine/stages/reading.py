@@ -53,6 +53,8 @@ class Discover:
         from medseg.io.discover import discover
         from medseg.io.files.walk import real
 
+        if item.manifest is not None:
+            return self._listed(item, item.manifest)
         guard = Guard(item.max_memory, item.max_seconds)
         keep_names = self.options.keep_names
         tables = [path for path in item.paths if is_table(path)]
@@ -84,6 +86,24 @@ class Discover:
         listed = discover(existing, keep_names=keep_names, guard=guard) if existing else Discovery()
         cases, wrong = table_cases(rows, listed, item.channels, keep_names=keep_names)
         return Discovery((*discovery.found, *cases), (*discovery.skipped, *wrong))
+
+    def _listed(self, item: Inputs, manifest: Path) -> Discovery:
+        """Take the rows of a manifest as they are: each is a case, so that no series is chosen among others."""
+        from medseg.engine.channel_cases import group_channels
+        from medseg.engine.manifest import has_channels, read_manifest
+        from medseg.io.dicom.series_choice import named_series
+
+        keep_names = self.options.keep_names
+        to_group = len(item.channels) > 1 and not has_channels(manifest)
+        # Which series are named, and which scans belong together, is only known of all of them.
+        part = (1, 1) if to_group or self.options.series is not None else item.part
+        discovery = read_manifest(manifest, item.root, channels=item.channels, part=part, keep_names=keep_names)
+        if self.options.series is not None:
+            discovery = named_series(discovery, self.options.series)
+        if to_group:
+            patterns = self._patterns(item.channels)
+            discovery = group_channels(discovery, item.channels, item.paths, patterns=patterns, keep_names=keep_names)
+        return discovery
 
     def _patterns(self, channels: Sequence[WantedChannel]) -> Mapping[str, str]:
         known = [channel.name for channel in channels]

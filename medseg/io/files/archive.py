@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +20,7 @@ MOST_MEMBERS = 200_000
 SHARE_OF_DISK = 0.5
 
 Member = tuple[PurePosixPath, Path | MedsegError]
+_origins: dict[Path, tuple[Path, str]] = {}
 
 
 def unpack(archive: Path) -> list[Member]:
@@ -37,13 +39,45 @@ def unpack(archive: Path) -> list[Member]:
         ) from error
 
 
+def unpack_some(archive: Path, names: Sequence[str], folder: Path) -> list[Path]:
+    """Unpack the named members alone, into a folder that is the caller's; the same checks, and an error is raised."""
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            infos = {info.filename: info for info in packed.infolist() if not info.is_dir()}
+            missing = next((name for name in names if name not in infos), None)
+            if missing is not None:
+                raise InputError(f"the archive holds no '{missing}'", where=archive, fix="Make the manifest again.")
+            wanted = [infos[name] for name in names]
+            check_unpacked_size(wanted, archive, folder)
+            members = [_extract(packed, info, folder, archive) for info in wanted]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise InputError(
+            f"the archive is damaged ({first_line(error)})", where=archive, fix="Copy it again."
+        ) from error
+    wrong = next((member for member in members if isinstance(member, MedsegError)), None)
+    if wrong is not None:
+        raise wrong
+    return [member for member in members if isinstance(member, Path)]
+
+
+def place_within(unpacked: Path) -> tuple[Path, str] | None:
+    """Return the archive that this process unpacked a file from, and its name in there; None of other files."""
+    return _origins.get(unpacked)
+
+
 @lru_cache(maxsize=256)
 def _unpacked(archive: Path, _mtime: int, _size: int) -> list[Member]:
     with zipfile.ZipFile(archive) as packed:
         infos = [info for info in packed.infolist() if not info.is_dir()]
         check_unpacked_size(infos, archive, Path(tempfile.gettempdir()))
         folder = folder_until_exit()
-        return [(PurePosixPath(info.filename), _extract(packed, info, folder, archive)) for info in infos]
+        members: list[Member] = []
+        for info in infos:
+            member = _extract(packed, info, folder, archive)
+            if isinstance(member, Path):
+                _origins[member] = archive, info.filename
+            members.append((PurePosixPath(info.filename), member))
+        return members
 
 
 def check_unpacked_size(infos: list[zipfile.ZipInfo], archive: Path, place: Path) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from medseg.io.files.leftovers import PREFIX, held, sweep_once
 
+OWNER_ONLY = 0o600
+
 
 @contextmanager
 def atomic_path(final: Path, *, keep: bool = False) -> Iterator[Path]:
@@ -105,6 +107,13 @@ def write_text(final: Path, content: str) -> None:
     as what they are, such as ``\udcfc``; a string of JSON is then read back as it was.
     """
     write_bytes(final, content.encode("utf-8", "backslashreplace"))
+
+
+def write_private(final: Path, content: str) -> None:
+    """Write text atomically that only its owner may read, because it may name a patient."""
+    with atomic_path(final) as part:
+        part.chmod(OWNER_ONLY)  # empty until here
+        part.write_bytes(content.encode("utf-8", "backslashreplace"))
 
 
 def _place_new(part: Path, final: Path) -> None:

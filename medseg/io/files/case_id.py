@@ -18,6 +18,7 @@ MOST_PARENTS = 3
 TAKEN = {
     "cases.csv", "sources.csv", "run.json", "report.html", "journal.jsonl", "medseg.log", "mlflow.db", "review",
 }  # fmt: skip
+OF_SHARDS = re.compile(r"(run|cases|report)\.[\w-]+\.(json|jsonl|html)", re.IGNORECASE)  # and pages of a report
 DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 SUFFIXES = (
     ".seg.nrrd", ".nii.gz", ".img.gz", ".nii", ".hdr", ".img", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".png",
@@ -37,7 +38,7 @@ def safe(name: str) -> str:
     plain = re.sub(r"_{2,}", "_", re.sub(r"[^A-Za-z0-9._-]+", "_", plain)).strip("._- ")
     if not plain:
         plain = f"case-{_hash(name)}"
-    if DEVICES.fullmatch(plain) or plain.lower() in TAKEN:
+    if DEVICES.fullmatch(plain) or OF_SHARDS.fullmatch(plain) or plain.lower() in TAKEN:
         plain = f"case_{plain}"
     return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 9].rstrip('._-')}-{_hash(name)}"
 

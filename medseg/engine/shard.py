@@ -1,0 +1,95 @@
+"""Which part of the cases a process does, as a user or the scheduler of a cluster says."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from medseg.errors import UsageError
+from medseg.types.scan import Discovery
+
+Item = TypeVar("Item")
+NAME_IT = "Name the part itself, for instance --shard 3/200."
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Which part of the cases this process does: number `index` of `count`, counting from 1."""
+
+    index: int = 1
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.index <= self.count:
+            raise UsageError(
+                f"--shard {self.index}/{self.count}: the first number must lie between 1 and the second",
+                fix="Write for instance --shard 1/4.",
+            )
+
+    @property
+    def name(self) -> str:
+        """As the names of its files have it: ``3-of-200``."""
+        return f"{self.index}-of-{self.count}"
+
+    def part(self, items: Sequence[Item], discovery: Discovery) -> Sequence[Item]:
+        """Return this shard's part of what was found, which is all of it where no more was looked for."""
+        return items if discovery.elsewhere is not None else items[self.index - 1 :: self.count]
+
+    @classmethod
+    def parse(cls, text: str, environment: Mapping[str, str] | None = None) -> Shard:
+        """Read ``"k/n"``, ``"auto"`` or ``"auto/n"``; auto asks the scheduler's environment for the rest."""
+        index, slash, count = (part.strip() for part in text.partition("/"))
+        if index == "auto" and (not slash or count.isdigit()):
+            return _scheduled(os.environ if environment is None else environment, int(count) if slash else None)
+        if not (slash and index.isdigit() and count.isdigit()):
+            raise UsageError(f"--shard {text}: not of the form k/n", fix="Write for instance --shard 1/4.")
+        return cls(int(index), int(count))
+
+
+def _scheduled(environment: Mapping[str, str], count: int | None) -> Shard:
+    if "SLURM_ARRAY_TASK_ID" in environment:
+        return _of_slurm(environment, count)
+    if "JOB_COMPLETION_INDEX" in environment:
+        return _of_kubernetes(environment, count)
+    raise UsageError(
+        "--shard auto: neither SLURM_ARRAY_TASK_ID nor JOB_COMPLETION_INDEX is set, so this is no task of an array",
+        fix=f"Start it as a task of a SLURM array or of a Kubernetes Indexed Job. {NAME_IT}",
+    )
+
+
+def _of_slurm(environment: Mapping[str, str], count: int | None) -> Shard:
+    """A task of an array that is a range, from whatever first index and in whatever steps."""
+    task = _whole(environment, "SLURM_ARRAY_TASK_ID")
+    tasks, first, last = (
+        _whole(environment, f"SLURM_ARRAY_TASK_{name}") if f"SLURM_ARRAY_TASK_{name}" in environment else None
+        for name in ("COUNT", "MIN", "MAX")
+    )
+    step = _whole(environment, "SLURM_ARRAY_TASK_STEP") if "SLURM_ARRAY_TASK_STEP" in environment else 1
+    if tasks is None or first is None:
+        raise UsageError("--shard auto: SLURM does not say how many tasks the array has", fix=NAME_IT)
+    if count not in (None, tasks):
+        raise UsageError(f"--shard auto/{count}: the SLURM array has {tasks} tasks", fix=NAME_IT)
+    place, rest = divmod(task - first, max(step, 1))
+    is_range = last is None or last == first + (tasks - 1) * max(step, 1)
+    if rest or not is_range or not 0 <= place < tasks:
+        raise UsageError("--shard auto: the SLURM array is no range of tasks with one step", fix=NAME_IT)
+    return Shard(place + 1, tasks)
+
+
+def _of_kubernetes(environment: Mapping[str, str], count: int | None) -> Shard:
+    if count is None and "JOB_COMPLETIONS" in environment:
+        count = _whole(environment, "JOB_COMPLETIONS")
+    if count is None:
+        raise UsageError(
+            "--shard auto: Kubernetes does not say how many completions the job has",
+            fix="Write --shard auto/N with the job's completions, or set JOB_COMPLETIONS in the container.",
+        )
+    return Shard(_whole(environment, "JOB_COMPLETION_INDEX") + 1, count)
+
+
+def _whole(environment: Mapping[str, str], name: str) -> int:
+    if not environment[name].isdigit():
+        raise UsageError(f"--shard auto: {name} is '{environment[name]}', no whole number", fix=NAME_IT)
+    return int(environment[name])

@@ -1,0 +1,46 @@
+"""Which part of the cases a process does: as typed, or as the scheduler of a cluster says."""
+
+import pytest
+
+from medseg.engine.shard import Shard
+from medseg.errors import UsageError
+
+
+def slurm(task: int, count: int, first: int = 0, step: int = 1) -> dict[str, str]:
+    """The environment of one task of ``--array=first-last:step``."""
+    last = first + (count - 1) * step
+    values = {"ID": task, "COUNT": count, "MIN": first, "MAX": last, "STEP": step}
+    return {f"SLURM_ARRAY_TASK_{name}": str(value) for name, value in values.items()}
+
+
+@pytest.mark.parametrize(("first", "step"), [(0, 1), (1, 1), (10, 5), (0, 2)])
+def test_an_array_does_every_part_once_whatever_its_first_index_and_step(first: int, step: int) -> None:
+    tasks = range(first, first + 4 * step, step)
+    assert [Shard.parse("auto", slurm(task, 4, first, step)) for task in tasks] == [Shard(k, 4) for k in (1, 2, 3, 4)]
+
+
+def test_an_indexed_job_counts_from_zero() -> None:
+    index = {"JOB_COMPLETION_INDEX": "2"}
+    assert Shard.parse("auto", {**index, "JOB_COMPLETIONS": "5"}) == Shard(3, 5)
+    assert Shard.parse("auto/5", index) == Shard(3, 5)
+    assert Shard.parse("auto/7", slurm(6, 7)) == Shard(7, 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "said"),
+    [
+        ("auto", {}, "neither SLURM_ARRAY_TASK_ID nor JOB_COMPLETION_INDEX is set"),
+        ("auto", {"JOB_COMPLETION_INDEX": "0"}, "does not say how many completions"),
+        ("auto", {"JOB_COMPLETION_INDEX": "x", "JOB_COMPLETIONS": "2"}, "is 'x', no whole number"),
+        ("auto/2", {"JOB_COMPLETION_INDEX": "2"}, "must lie between"),
+        ("auto", {"SLURM_ARRAY_TASK_ID": "0"}, "does not say how many tasks"),
+        ("auto/9", slurm(0, 4), "the SLURM array has 4 tasks"),
+        # --array=1,3,7: a part done again, whose numbers say nothing of the whole.
+        ("auto", {**slurm(3, 3, 1), "SLURM_ARRAY_TASK_MAX": "7"}, "no range of tasks"),
+        ("auto", slurm(8, 4), "no range of tasks"),
+        ("auto/", {}, "not of the form"),
+    ],
+)
+def test_what_is_not_known_is_not_guessed(text: str, environment: dict[str, str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Shard.parse(text, environment)
