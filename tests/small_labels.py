@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from small_series import small_series
 
-from medseg.types import Code, Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, Source
+from medseg.types import Code, Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, OverlappingLabels, Source
 
 MODEL = ModelIdentity("hippocampus", "1", hashlib.sha256(b"package").hexdigest())
 ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
@@ -61,3 +61,12 @@ def nrrd(path: Path) -> tuple[np.ndarray, Geometry]:
     affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
     affine[:3, 3] = image.GetOrigin()
     return sitk.GetArrayFromImage(image).transpose(2, 1, 0), Geometry(np.diag([-1, -1, 1, 1]) @ affine, image.GetSize())
+
+
+def overlapping_labels(geometry: Geometry) -> OverlappingLabels:
+    """A whole, a core that lies in it but for one voxel, and a class never found, on the slices of `some_labels`."""
+    whole, core, nothing = np.zeros((3, *geometry.shape), bool)
+    whole[2:8, 2:7, 1:-2] = True
+    core[4:7, 3:5, 1:-2] = True
+    core[8, 2, 2] = True
+    return OverlappingLabels.of_masks(zip(TABLE, (whole, core, nothing), strict=True), geometry)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
-from medseg.errors import GeometryMismatch, MedsegError, UsageError
+from medseg.errors import FormatLimitation, GeometryMismatch, MedsegError, UsageError
 from medseg.evaluation.files.classes import adopt, agree, class_values, named
+from medseg.evaluation.files.combined import combine
 from medseg.evaluation.files.label_files import find_labels, plain_name
 from medseg.evaluation.files.object_ids import numbered_objects
 from medseg.evaluation.files.pairing import CasePair
@@ -18,17 +20,33 @@ from medseg.evaluation.metrics.grid import axis_move, on_grid_of, turn
 from medseg.evaluation.metrics.measure import ALL, CaseMeasures, measure_case, measure_instances
 from medseg.evaluation.options import EvaluateOptions
 from medseg.isolation.boundary import attempt
-from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, Scan
+from medseg.types import AnyLabels, Geometry, LabelClass, LabelMap, LabelTable, OverlappingLabels, Scan
+from medseg.types.overlapping import moved
+
+NO_CALIBRATION = "calibration and FROC are not measured, as these need classes that exclude each other"
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedCase:
-    """A reference and a prediction on one grid, with the same meaning of values."""
+    """A reference and a prediction on one grid, with the same meaning of values.
+
+    - `notes`: what was done to make them comparable.
+    - `values_of`: where classes may overlap, the values of the maps that each class is part of, by its own value; then
+      `named` says what each value of the maps stands for.
+    """
 
     reference: LabelMap
     prediction: LabelMap
     table: LabelTable
-    notes: tuple[str, ...] = ()  # what was done to make them comparable
+    notes: tuple[str, ...] = ()
+    values_of: Mapping[int, tuple[int, ...]] | None = None
+    named: LabelTable | None = None
+
+    def spread(self, values: Iterable[int]) -> tuple[int, ...]:
+        """Values of the maps of voxels that have any of some classes."""
+        if self.values_of is None:
+            return tuple(values)
+        return tuple(sorted({of for value in values for of in self.values_of.get(value, (value,))}))
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +58,7 @@ class CaseResult:
     table: LabelTable  # what the values of its confusion mean
     notes: tuple[str, ...] = ()
     numbered: tuple[int, ...] = ()  # values of the files that look like ids of objects
+    present: frozenset[int] = frozenset()  # values of the classes that reference or prediction holds
 
 
 def load_case(
@@ -54,9 +73,14 @@ def load_case(
 
     prediction_file = (pair.prediction.instances or pair.prediction.path) if instances else pair.prediction.path
     prediction, reference = read_pair(prediction_file, pair.reference.path)
-    prediction, note = on_grid_of(prediction, reference, where=pair.case_id)
-    notes = [note] if note else []
+    prediction, notes = _on_grid_of(prediction, reference, pair.case_id)
     if instances:
+        if isinstance(prediction, OverlappingLabels) or isinstance(reference, OverlappingLabels):
+            raise FormatLimitation(
+                "its classes overlap, and a map of object ids holds one for each voxel",
+                where=pair.case_id,
+                fix="Leave out --objects instances.",
+            )
         table = LabelTable((LabelClass(1, ALL, is_thing=True),))
         return LoadedCase(_with_table(reference, table), _with_table(prediction, table), table, tuple(notes))
     if certain:
@@ -67,7 +91,23 @@ def load_case(
         notes += [note for note in (first, second) if note]
     prediction, table, note = agree(reference, prediction, where=pair.case_id)
     notes += [note] if note else []
+    if isinstance(prediction, OverlappingLabels) or isinstance(reference, OverlappingLabels):
+        found = combine(reference, prediction, table)
+        return LoadedCase(found.reference, found.prediction, table, tuple(notes), found.values_of, found.table)
     return LoadedCase(_with_table(reference, table), _with_table(prediction, table), table, tuple(notes))
+
+
+def _on_grid_of(prediction: AnyLabels, reference: AnyLabels, case_id: str) -> tuple[AnyLabels, list[str]]:
+    """Return the prediction on the reference's grid, and what was done for it."""
+    notes: list[str] = []
+    grid = LabelMap(np.broadcast_to(np.uint8(0), reference.geometry.shape), reference.geometry, LabelTable(()))
+
+    def turned(labels: LabelMap) -> LabelMap:
+        placed, note = on_grid_of(labels, grid, where=case_id)
+        notes.extend([note] if note else [])
+        return placed
+
+    return moved(prediction, turned), notes
 
 
 def measure_files(
@@ -82,12 +122,30 @@ def measure_files(
         measures = measure_instances(case.reference, case.prediction, options)
     else:
         classes = class_values(case.table, options.classes, options.regions)
+        classes = {name: case.spread(values) for name, values in classes.items()}
+        if case.values_of is not None and probabilities is not None:
+            probabilities = None
+            case = replace(case, notes=(*case.notes, NO_CALIBRATION))
         array = None if probabilities is None else _read_probabilities(probabilities, case.reference.geometry)
         measures = measure_case(case.reference, case.prediction, classes, options, array)
     # Whoever says what the values are has no need to be asked.
-    sure = instances or options.classes is not None or options.regions or "objects" in options.model_fields_set
+    sure = (
+        instances
+        or case.values_of is not None
+        or options.classes is not None
+        or options.regions
+        or "objects" in options.model_fields_set
+    )
     numbered = () if sure else numbered_objects(case.reference) or numbered_objects(case.prediction)
-    return CaseResult(pair.case_id, measures, case.table, case.notes, numbered)
+    return CaseResult(pair.case_id, measures, case.named or case.table, case.notes, numbered, _present(case, measures))
+
+
+def _present(case: LoadedCase, measures: CaseMeasures) -> frozenset[int]:
+    """Values of the classes that either side holds."""
+    held = set(measures.confusion.values)
+    if case.values_of is None:
+        return frozenset(held)
+    return frozenset(value for value, values in case.values_of.items() if held & {*values})
 
 
 def scan_on_grid(folder: Path, pair: CasePair, geometry: Geometry) -> Scan | None:
@@ -134,5 +192,6 @@ def _read_probabilities(path: Path, geometry: Geometry) -> npt.NDArray[Any]:
     return turn(scan.array, move)
 
 
-def _with_table(labels: LabelMap, table: LabelTable) -> LabelMap:
+def _with_table(labels: AnyLabels, table: LabelTable) -> LabelMap:
+    assert isinstance(labels, LabelMap)
     return LabelMap(labels.array, labels.geometry, table)

@@ -138,7 +138,7 @@ def _absent(options: EvaluateOptions, results: Sequence[CaseResult]) -> tuple[st
     """A sentence for each value that the options name and no file holds; ids of objects are no classes."""
     if options.objects == "instances" or not results:
         return ()
-    present = {value for result in results for value in result.measures.confusion.values}
+    present = {value for result in results for value in result.present}
     return tuple(
         f"{option}: none of the {len(results)} measured cases holds the value {value}, in reference or prediction."
         for option, value in _requested(options)

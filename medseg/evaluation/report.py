@@ -162,7 +162,8 @@ def _card(evaluation: Evaluation, pair: CasePair, out: Path, images: Path | None
         return card
     turned = LabelPair.from_labels(case.reference, case.prediction, scan)
     # Ids of objects have no counterpart of the same number: what is compared is the union of all objects.
-    errors = surface_errors(turned.as_masks() if instances else turned)
+    overlapping = None if case.values_of is None else tuple(case.values_of.values())
+    errors = surface_errors(turned.as_masks() if instances else turned, overlapping)
     card |= {"planes": png_url(draw_planes(turned, errors.place)), "scan": scan is not None, "largest": errors.largest}
     if not turned.is_flat:
         card["map"] = png_url(draw_error_map(errors))

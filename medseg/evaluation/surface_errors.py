@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,16 +16,17 @@ from medseg.evaluation.metrics.surface_voxels import border_voxels
 Floats = npt.NDArray[np.float64]
 
 
-def surface_errors(case: LabelPair) -> SurfaceErrors:
-    """Measure, class by class, from every border voxel to the other surface."""
+def surface_errors(case: LabelPair, classes: Sequence[tuple[int, ...]] | None = None) -> SurfaceErrors:
+    """Measure, class by class, from every border voxel to the other surface.
+
+    - `classes`: where classes overlap, the values that each is part of; without them, each value is a class.
+    """
     x, y, z = case.reference.shape
     steps = Steps.between_voxels(spacing=case.spacing)
-    borders = border_voxels(case.reference), border_voxels(case.prediction)
     indices: tuple[list[Indices], list[Indices]] = ([], [])
     distances: tuple[list[Floats], list[Floats]] = ([], [])
     nothing = np.zeros(0, np.int64)
-    for value in sorted({*borders[0], *borders[1]}):
-        pair = borders[0].get(value, nothing), borders[1].get(value, nothing)
+    for pair in _borders(case, classes):
         found = surface_distances(*pair, (x, y, z), steps)
         for side, (border, found_mm) in enumerate(
             zip(pair, (found.from_reference, found.from_prediction), strict=True)
@@ -35,6 +38,22 @@ def surface_errors(case: LabelPair) -> SurfaceErrors:
     points = [np.stack(np.unravel_index(side, (x, y, z)), axis=-1).astype(np.int64) for side in flat]
     place = _place(points, mm, (x, y, z))
     return SurfaceErrors((points[0], points[1]), (mm[0], mm[1]), place, case.spacing)
+
+
+def _borders(case: LabelPair, classes: Sequence[tuple[int, ...]] | None) -> Iterator[tuple[Indices, Indices]]:
+    """Border voxels of each class in reference and prediction."""
+    nothing = np.zeros(0, np.int64)
+    if classes is None:
+        borders = border_voxels(case.reference), border_voxels(case.prediction)
+        for value in sorted({*borders[0], *borders[1]}):
+            yield borders[0].get(value, nothing), borders[1].get(value, nothing)
+        return
+    for values in classes:
+        inside = np.isin(np.arange(65536), values)
+        yield (
+            border_voxels(case.reference, inside).get(1, nothing),
+            border_voxels(case.prediction, inside).get(1, nothing),
+        )
 
 
 def _place(points: list[Indices], mm: list[Floats], shape: tuple[int, int, int]) -> tuple[int, int, int]:

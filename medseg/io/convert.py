@@ -21,13 +21,13 @@ from medseg.io.files.case_id import file_name
 from medseg.io.files.patient_names import public_name
 from medseg.io.files.writable import check_not_read, output_folder
 from medseg.io.formats import MANUAL, Labeled, write_file
-from medseg.io.read import read_labels, read_scan
+from medseg.io.read import read_any_labels, read_scan
 from medseg.isolation.boundary import attempt
 from medseg.isolation.each import each_isolated
 from medseg.isolation.process import Guard
 from medseg.log_file import log_file
 from medseg.types.geometry import Geometry
-from medseg.types.labels import LabelMap
+from medseg.types.overlapping import AnyLabels, OverlappingLabels
 from medseg.types.scan import FoundScan, Scan, Source
 
 log = logging.getLogger("medseg.io.convert")
@@ -157,9 +157,9 @@ class _How:
 
 
 def _scan(found: FoundScan, *, how: _How) -> Converted:
-    item: Scan | LabelMap
+    item: Scan | AnyLabels
     if how.content == "labels" or (how.content == "auto" and _declares_labels(found)):
-        item = read_labels(found.files[0])
+        item = read_any_labels(found.files[0])
     else:
         item = read_scan(found, **how.allowed)
     return _write(found.case_id, how, found.files, item)
@@ -198,13 +198,20 @@ def _object(item: tuple[str, Path, Path], *, scans: Sequence[FoundScan], how: _H
     from medseg.io.dicom_results.label_objects import look
 
     own, path, shown = item
-    every = [(labels, read.warnings) for read in look(path).read(scans) for labels in read.maps]
+    every = [(labels, read.warnings) for read in look(path).read(scans) for labels in _in_files(read.labels, how)]
     done = []
     for number, (labels, warnings) in enumerate(every, 1):
         case_id = own if len(every) == 1 else f"{own}-{number}"
         one = attempt(_write, case_id, how, [shown], labels, warnings)
         done.append(_failed(case_id, one) if isinstance(one, MedsegError) else one)
     return done
+
+
+def _in_files(labels: AnyLabels, how: _How) -> list[AnyLabels]:
+    """List what is written into a file each: one, but for classes that overlap in a format that has no place for it."""
+    if isinstance(labels, OverlappingLabels) and how.format == "mha":
+        return [labels.alone(entry) for entry in labels.table]
+    return [labels]
 
 
 def _failed(case_id: str, error: MedsegError) -> Converted:
@@ -229,19 +236,19 @@ def _place(path: Path, keep_names: bool) -> str:
 
 
 def _write(
-    case_id: str, how: _How, files: Sequence[Path], item: Scan | LabelMap, warnings: tuple[str, ...] = ()
+    case_id: str, how: _How, files: Sequence[Path], item: Scan | AnyLabels, warnings: tuple[str, ...] = ()
 ) -> Converted:
-    path = how.out / case_id / (("labels" if isinstance(item, LabelMap) else "image") + FORMATS[how.format])
+    path = how.out / case_id / (("labels" if not isinstance(item, Scan) else "image") + FORMATS[how.format])
     check_not_read(path, how.inputs)
-    notes = warnings if isinstance(item, LabelMap) else (*item.source.warnings, *item.source.notes)
+    notes = warnings if not isinstance(item, Scan) else (*item.source.warnings, *item.source.notes)
     _save(item, path)
     record = _record(item, path, [_place(file, how.keep_names) for file in files], warnings)
     write_text(path.with_name("conversion.json"), json.dumps(record, indent=2) + "\n")
     return Converted(case_id, path, notes=notes)
 
 
-def _save(item: Scan | LabelMap, path: Path) -> None:
-    if isinstance(item, LabelMap):
+def _save(item: Scan | AnyLabels, path: Path) -> None:
+    if not isinstance(item, Scan):
         write_file(Labeled(item, Source("array"), MANUAL), path)
     elif path.name.endswith(".nii.gz"):
         from medseg.io import nifti
@@ -253,7 +260,7 @@ def _save(item: Scan | LabelMap, path: Path) -> None:
         itk.write_scan(item, path)
 
 
-def _record(item: Scan | LabelMap, path: Path, files: Sequence[str], warnings: tuple[str, ...]) -> dict[str, Any]:
+def _record(item: Scan | AnyLabels, path: Path, files: Sequence[str], warnings: tuple[str, ...]) -> dict[str, Any]:
     """What was decided, as plain data."""
     geometry: Geometry = item.geometry
     record: dict[str, Any] = {
@@ -264,9 +271,12 @@ def _record(item: Scan | LabelMap, path: Path, files: Sequence[str], warnings: t
         "spacing_mm": [round(s, 6) for s in geometry.spacing],
         "orientation": geometry.orientation,
         "affine": geometry.affine.tolist(),
-        "value_type": str(item.array.dtype),
     }
-    if isinstance(item, LabelMap):
+    if isinstance(item, OverlappingLabels):
+        record |= {"value_type": "uint8", "channels": [c.name for c in item.table]}
+    else:
+        record["value_type"] = str(item.array.dtype)
+    if not isinstance(item, Scan):
         return record | {"classes": {str(c.value): c.name for c in item.table}, "warnings": list(warnings)}
     source: Source = item.source
     return record | {

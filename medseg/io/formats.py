@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from medseg.errors import FormatLimitation, UsageError
 from medseg.io.files.atomic import write_text
-from medseg.types import Instances, LabelMap, ModelIdentity, Source
+from medseg.types import AnyLabels, Instances, LabelMap, ModelIdentity, OverlappingLabels, Source
 from medseg.types.run import Measured, Volumes
 from medseg.types.verification import Verification
 
@@ -30,17 +30,23 @@ MANUAL = ModelIdentity("manual segmentation", "1", "")
 class Labeled:
     """Labels, and what formats say of them."""
 
-    labels: LabelMap
+    labels: AnyLabels
     source: Source
     model: ModelIdentity
-    probabilities: npt.NDArray[np.float32] | None = None  # (1 + classes, X, Y, Z), background first
+    probabilities: npt.NDArray[np.float32] | None = (
+        None  # (1 + classes, X, Y, Z), background first; none if overlapping
+    )
     instances: Instances | None = None
     verification: Verification | None = None  # of the person who vouches for the labels
     volumes: Volumes | None = None  # with the scan's values, where they were measured
 
     def __post_init__(self) -> None:
         """Protect the arrays, so that no writer can change what the next one is given."""
-        object.__setattr__(self, "labels", replace(self.labels, array=_protected(self.labels.array)))
+        labels = self.labels
+        if isinstance(labels, OverlappingLabels):
+            object.__setattr__(self, "labels", replace(labels, combinations=_protected(labels.combinations)))
+        else:
+            object.__setattr__(self, "labels", replace(labels, array=_protected(labels.array)))
         if self.probabilities is not None:
             object.__setattr__(self, "probabilities", _protected(self.probabilities))
         if self.instances is not None:
@@ -102,12 +108,25 @@ def write_file(item: Labeled, path: Path) -> list[Path]:
     return ENDINGS[ending](item, path).files
 
 
-def _nifti(item: Labeled, path: Path) -> Written:
-    """Write the labels, and the table of their names, which NIfTI has no place for."""
-    from medseg.io.label_table import table_path, write_table
-    from medseg.io.nifti import write_labels
+def _exclusive(item: Labeled, what: str) -> LabelMap:
+    """Labels for a format that holds one class for each voxel; a `FormatLimitation` where classes overlap."""
+    if isinstance(item.labels, LabelMap):
+        return item.labels
+    raise FormatLimitation(
+        f"{what} holds one class for each voxel, and these classes may overlap",
+        fix="Write nifti, nrrd, dicom-seg, rtstruct, sr, stl, obj or gltf.",
+    )
 
-    write_labels(item.labels, path, item.source, item.model.mark)
+
+def _nifti(item: Labeled, path: Path) -> Written:
+    """Write the labels, one channel a class where they may overlap, and the table of their names."""
+    from medseg.io.label_table import table_path, write_table
+    from medseg.io.nifti import write_labels, write_overlapping
+
+    if isinstance(item.labels, OverlappingLabels):
+        write_overlapping(item.labels, path, item.source, item.model.mark)
+    else:
+        write_labels(item.labels, path, item.source, item.model.mark)
     write_table(item.labels.table, table_path(path))
     return Written([path, table_path(path)])
 
@@ -123,6 +142,7 @@ def _metaimage(item: Labeled, path: Path) -> Written:
     """Write the labels, and the table of their names, which MetaImage has no place for."""
     from medseg.io.label_table import table_path, write_table
 
+    _exclusive(item, "MetaImage")
     write_table(item.labels.table, table_path(path))
     return Written([*_nrrd(item, path).files, table_path(path)])
 
@@ -184,7 +204,7 @@ def _sr(item: Labeled, path: Path) -> Written:
 def _key_images(item: Labeled, path: Path) -> Written:
     from medseg.io.dicom_results.key_images import write_key_images
 
-    return Written(write_key_images(item.labels, item.source, path, model=item.model))
+    return Written(write_key_images(_exclusive(item, "a key image"), item.source, path, model=item.model))
 
 
 def _mesh(item: Labeled, path: Path) -> Written:

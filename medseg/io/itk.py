@@ -10,14 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk  # noqa: N813 - its own documentation's name for it
 
-from medseg.errors import InputError
+from medseg.errors import FormatLimitation, InputError
+from medseg.io.channel_labels import labels_of_channels
 from medseg.io.files.atomic import atomic_path
 from medseg.io.intensities import as_intensities, as_labels
 from medseg.io.itk_header import ItkFormat, TextHeader, check_data, read_header
 from medseg.io.mitk_labels import GROUPS, read_groups
-from medseg.io.slicer_segments import read_segments, segment_fields
+from medseg.io.slicer_segments import layers_of, read_segments, segment_fields, stacked
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap, LabelTable
+from medseg.types.overlapping import AnyLabels, OverlappingLabels
 from medseg.types.scan import Scan, Source
 
 IMAGE_IO: dict[ItkFormat, str] = {"nrrd": "NrrdImageIO", "meta": "MetaImageIO"}
@@ -45,20 +47,53 @@ def read_scan(path: Path, kind: ItkFormat) -> Scan:
 
 
 def read_labels(path: Path, kind: ItkFormat) -> LabelMap:
-    """Read a label map, with names and colors where 3D Slicer (``.seg.nrrd``; codes too) or MITK wrote them."""
+    """Read a label map, with names and colors where 3D Slicer (``.seg.nrrd``; codes too) or MITK wrote them.
+
+    Segments that share a voxel are a `FormatLimitation`; `read_any_labels` reads them.
+    """
     array, geometry, _, _, fields = _read(path, kind)
     layers = as_labels(array, where=path)
-    if any(key.startswith("Segment0_") for key in fields):
-        labels, table = read_segments(layers, fields, where=path)
-        return LabelMap(labels, geometry, table)
-    if GROUPS in fields:
-        labels, table = read_groups(layers, fields[GROUPS], where=path)
-        return LabelMap(labels, geometry, table)
+    named = _named(layers, fields, geometry, path)
+    if named is not None:
+        return _not_overlapping(named, path)
     if len(layers) > 1:
         raise InputError(
             f"a label map has one value for each voxel, not {len(layers)}", where=path, fix="Give a 3D file."
         )
     return LabelMap(layers[0], geometry, LabelTable.unnamed(np.unique(layers[0])))
+
+
+def read_any_labels(path: Path, kind: ItkFormat) -> AnyLabels:
+    """Read labels as `read_labels` does, and those that overlap, in layers or one channel a class, as such."""
+    array, geometry, _, _, fields = _read(path, kind)
+    layers = as_labels(array, where=path)
+    named = _named(layers, fields, geometry, path)
+    if named is not None:
+        return named if named.overlap else _not_overlapping(named, path)
+    if len(layers) > 1:
+        return labels_of_channels(layers, geometry, path)
+    return LabelMap(layers[0], geometry, LabelTable.unnamed(np.unique(layers[0])))
+
+
+def _named(
+    layers: npt.NDArray[Any], fields: dict[str, str], geometry: Geometry, path: Path
+) -> OverlappingLabels | None:
+    """What 3D Slicer's or MITK's description says of the layers; None without one."""
+    if any(key.startswith("Segment0_") for key in fields):
+        return read_segments(layers, fields, geometry, where=path)
+    return read_groups(layers, fields[GROUPS], geometry, where=path) if GROUPS in fields else None
+
+
+def _not_overlapping(labels: OverlappingLabels, path: Path) -> LabelMap:
+    if labels.overlap:
+        several = next(values for values in labels.members if len(values) > 1)
+        names = " and ".join(f"'{labels.table.name_of(value)}'" for value in several[:2])
+        raise FormatLimitation(
+            f"{names} overlap; a label map holds one class for each voxel",
+            where=path,
+            fix="Save the overlapping segments as files of their own.",
+        )
+    return labels.folded()
 
 
 def write_scan(scan: Scan, path: Path) -> None:
@@ -67,13 +102,19 @@ def write_scan(scan: Scan, path: Path) -> None:
     _write(array, scan.geometry, path, {})
 
 
-def write_labels(labels: LabelMap, path: Path, notice: str = "") -> None:
-    """Write a label map as ``.mha`` or ``.nrrd``; NRRD carries 3D Slicer's segment names, colors and codes.
+def write_labels(labels: AnyLabels, path: Path, notice: str = "") -> None:
+    """Write labels as ``.mha`` or ``.nrrd``; NRRD carries 3D Slicer's segment names, colors and codes.
 
-    A notice becomes a field of the header.
+    Labels that may overlap, of NRRD only, are written in as many layers as needed. A notice becomes a field of the
+    header.
     """
-    fields = {} if path.suffix == ".mha" else segment_fields(labels)
-    _write(labels.array, labels.geometry, path, {**fields, **({"medseg_notice": notice} if notice else {})})
+    layers = layers_of(labels)
+    fields = {} if path.suffix == ".mha" else segment_fields(labels, layers)
+    fields |= {"medseg_notice": notice} if notice else {}
+    if isinstance(labels, LabelMap):
+        _write(labels.array, labels.geometry, path, fields)
+    else:
+        _write(stacked(labels, layers), labels.geometry, path, fields, kind="list")
 
 
 def _open(path: Path, kind: ItkFormat) -> tuple[Any, TextHeader]:
@@ -152,7 +193,10 @@ def _layout(reader: Any, header: TextHeader, path: Path, kind: ItkFormat) -> tup
     return geometry, times * reader.GetNumberOfComponents(), tuple(warnings)
 
 
-def _write(array: npt.NDArray[Any], geometry: Geometry, path: Path, fields: dict[str, str]) -> None:
+def _write(
+    array: npt.NDArray[Any], geometry: Geometry, path: Path, fields: dict[str, str], kind: str = "vector"
+) -> None:
+    """Write an image; `kind` is NRRD's word for what its channels are, of which ITK knows only one."""
     if path.suffix not in (".nrrd", ".mha"):
         raise InputError("the name must end in .nrrd or .mha", where=path, fix="Rename it.")
     image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0, *range(3, array.ndim))),
@@ -166,6 +210,9 @@ def _write(array: npt.NDArray[Any], geometry: Geometry, path: Path, fields: dict
         image.SetMetaData(key, value)
     with atomic_path(path) as part:
         sitk.WriteImage(image, str(part), useCompression=True)
+        if kind != "vector":
+            header, end, voxels = part.read_bytes().partition(b"\n\n")
+            part.write_bytes(header.replace(b"kinds: vector", f"kinds: {kind}".encode()) + end + voxels)
 
 
 def _reason(error: RuntimeError) -> str:

@@ -17,6 +17,7 @@ from medseg.harmless import TableWriter, name_from_cell
 from medseg.io.files.atomic import write_text
 from medseg.io.files.case_id import SUFFIXES, stem
 from medseg.types.labels import PALETTE, LabelClass, LabelMap, LabelTable
+from medseg.types.overlapping import AnyLabels
 
 COLUMNS = ("index", "name", "color")
 # What a table for every label map of a folder is called: by medseg, and by BIDS, which lets it stand a folder higher.
@@ -78,11 +79,34 @@ def with_table_beside(labels: LabelMap, path: Path) -> LabelMap:
     an absent class is known to be absent.
     """
     found = find_table(path)
+    return labels if found is None else replace(labels, table=_together(labels.table, read_table(found)))
+
+
+def any_with_table_beside(labels: AnyLabels, path: Path) -> AnyLabels:
+    """Give labels of either kind the names from the table beside their file, as `with_table_beside` does.
+
+    Of a file with one channel a class, the channels are the table's rows in order.
+    """
+    if isinstance(labels, LabelMap):
+        return with_table_beside(labels, path)
+    found = find_table(path)
     if found is None:
         return labels
-    known = {entry.value: entry for entry in read_table(found)}
-    present = {entry.value: entry for entry in labels.table}
-    return replace(labels, table=LabelTable(tuple((present | known)[value] for value in sorted(present | known))))
+    table = read_table(found)
+    if len(table) != len(labels.table):
+        raise InputError(
+            f"its table of classes has {len(table)} rows, and the labels have {len(labels.table)} channels",
+            where=found,
+            fix="Give each channel a row, in the order of the channels.",
+        )
+    value_of = {own.value: named.value for own, named in zip(labels.table, table, strict=True)}
+    return labels.with_classes(table, value_of)
+
+
+def _together(present: LabelTable, known: LabelTable) -> LabelTable:
+    """Both tables; what the second says of a value counts."""
+    classes = {entry.value: entry for table in (present, known) for entry in table}
+    return LabelTable(tuple(classes.values()))
 
 
 def _is_table(path: Path) -> bool:

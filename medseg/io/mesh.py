@@ -17,14 +17,14 @@ import numpy as np
 from medseg.io.dicom_results.coding import notice
 from medseg.io.files.atomic import write_bytes, write_text
 from medseg.io.surface import Surface, surfaces
-from medseg.types import LabelMap, ModelIdentity
+from medseg.types import AnyLabels, ModelIdentity
 
 log = logging.getLogger("medseg.io.mesh")
 # From LPS in mm to glTF's meters with y up and the front towards z: column by column.
 TO_GLTF = [0.001, 0, 0, 0, 0, 0, -0.001, 0, 0, 0.001, 0, 0, 0, 0, 0, 1]
 
 
-def write_stl(labels: LabelMap, path: Path, *, model: ModelIdentity) -> list[Path]:
+def write_stl(labels: AnyLabels, path: Path, *, model: ModelIdentity) -> list[Path]:
     """Write each class that has voxels as a binary STL file: ``labels.stl`` gives ``labels.1-liver.stl`` and so on."""
     written = []
     for surface in _found(labels, path):
@@ -45,7 +45,7 @@ def write_stl(labels: LabelMap, path: Path, *, model: ModelIdentity) -> list[Pat
     return written
 
 
-def write_obj(labels: LabelMap, path: Path, *, model: ModelIdentity) -> list[Path]:
+def write_obj(labels: AnyLabels, path: Path, *, model: ModelIdentity) -> list[Path]:
     """Write all classes as one OBJ file, an object each, with their colors in a material file beside it."""
     found = _found(labels, path)
     materials = path.with_suffix(".mtl")
@@ -64,7 +64,7 @@ def write_obj(labels: LabelMap, path: Path, *, model: ModelIdentity) -> list[Pat
     return [path, materials]
 
 
-def write_glb(labels: LabelMap, path: Path, *, model: ModelIdentity) -> list[Path]:
+def write_glb(labels: AnyLabels, path: Path, *, model: ModelIdentity) -> list[Path]:
     """Write all classes as one binary glTF 2.0 file, a named and colored mesh each."""
     found = _found(labels, path)
     document: dict[str, Any] = {
@@ -101,7 +101,7 @@ def write_glb(labels: LabelMap, path: Path, *, model: ModelIdentity) -> list[Pat
 WRITERS = {".stl": write_stl, ".obj": write_obj, ".glb": write_glb}
 
 
-def _found(labels: LabelMap, path: Path) -> list[Surface]:
+def _found(labels: AnyLabels, path: Path) -> list[Surface]:
     found = surfaces(labels)
     if not found:
         log.info("%s: nothing was found, so there is no surface", path)

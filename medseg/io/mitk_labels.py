@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medseg.errors import FormatLimitation, InputError
-from medseg.types.labels import PALETTE, LabelClass, LabelTable, smallest_label_dtype
+from medseg.errors import InputError
+from medseg.types.geometry import Geometry
+from medseg.types.labels import PALETTE, LabelClass, LabelTable
+from medseg.types.overlapping import Layers, OverlappingLabels
 
 GROUPS = "org.mitk.multilabel.segmentation.labelgroups"
 
 
-def read_groups(layers: npt.NDArray[Any], text: str, *, where: object) -> tuple[npt.NDArray[Any], LabelTable]:
-    """Bring MITK's groups into one label map, (X, Y, Z), and its table; labels of one group do not overlap.
+def read_groups(layers: npt.NDArray[Any], text: str, geometry: Geometry, *, where: object) -> OverlappingLabels:
+    """Bring MITK's groups together; labels of one group do not overlap, those of several may.
 
-    `layers` has shape (groups, X, Y, Z). Groups that share a voxel are a `FormatLimitation`.
+    `layers` has shape (groups, X, Y, Z).
     """
     try:
         labels = [label for group in json.loads(text) for label in group["labels"]]
@@ -28,17 +30,12 @@ def read_groups(layers: npt.NDArray[Any], text: str, *, where: object) -> tuple[
         raise InputError(
             "the description of its labels cannot be read", where=where, fix="Save it again from MITK."
         ) from error
-    array = np.zeros(layers.shape[1:], np.uint16)
+    together = Layers(geometry.shape)
+    present = {int(value) for value in np.unique(layers)} - {0}
     for layer in layers:
-        drawn = layer != 0
-        if array[drawn].any():
-            raise FormatLimitation(
-                "two of its groups overlap; a label map holds one class for each voxel",
-                where=where,
-                fix="Save each group as a file of its own.",
-            )
-        array[drawn] = layer[drawn]
-    present = {int(value) for value in np.unique(array)} - {0}
+        for value in np.unique(layer).tolist():
+            if value:
+                together.add(value, layer == value)
     if unnamed := present - {value for value, _, _ in entries}:
         raise InputError(f"values {sorted(unnamed)} belong to no label", where=where, fix="Save it again from MITK.")
     names = [name for _, name, _ in entries]
@@ -47,8 +44,7 @@ def read_groups(layers: npt.NDArray[Any], text: str, *, where: object) -> tuple[
         for value, name, label in entries
         if value
     )
-    largest = max((entry.value for entry in classes), default=0)
-    return array.astype(smallest_label_dtype(largest)), LabelTable(classes)
+    return together.labels(geometry, LabelTable(classes))
 
 
 def _color(label: Any, value: int) -> tuple[int, int, int]:

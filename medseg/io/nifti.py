@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from nibabel.spatialimages import HeaderDataError
 
 from medseg.errors import InputError
+from medseg.io.channel_labels import labels_of_channels
 from medseg.io.files.atomic import atomic_path
 from medseg.io.files.byte_stream import native, open_bytes, read_exactly, skip
 from medseg.io.files.gzip_stream import write_gzip
@@ -20,12 +21,14 @@ from medseg.io.intensities import as_intensities, as_labels
 from medseg.io.nifti_header import MM, Opened, open_header, voxel_offset
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap, LabelTable, smallest_label_dtype
+from medseg.types.overlapping import AnyLabels, OverlappingLabels
 from medseg.types.scan import Scan, Source
 from medseg.types.value_counts import value_counts
 
 Convert = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
 INTENT_LABEL = 1002
+OVERLAPPING = "medseg classes"  # name of the intent of a file with one channel a class
 LARGEST_NIFTI1_DIMENSION = 32767
 
 
@@ -67,6 +70,22 @@ def read_labels(path: Path) -> LabelMap:
     return LabelMap(array, opened.geometry, LabelTable.unnamed(np.flatnonzero(value_counts(array))))
 
 
+def read_any_labels(path: Path, *, one_hot: bool = True) -> AnyLabels:
+    """Read labels as `read_labels` does, and of a file with channels the mask of one class in each.
+
+    - `one_hot`: whether a first channel that is set exactly where no other is may be the background.
+    """
+    opened = open_header(path)
+    if opened.channels == 1:
+        return read_labels(path)
+    stored, slope, intercept = _read_stored(opened, path)
+    flat = stored.reshape(opened.channels, -1)
+    if (slope, intercept) != (1.0, 0.0):
+        flat = as_intensities(flat, slope, intercept, where=path)
+    channels = (as_labels(one, where=path).reshape(opened.shape, order="F") for one in flat)
+    return labels_of_channels(channels, opened.geometry, path, may_have_background=one_hot)
+
+
 def declares_labels(path: Path) -> bool:
     """Whether the header's intent code says that the file holds labels."""
     return int(open_header(path).header["intent_code"]) == INTENT_LABEL
@@ -85,6 +104,17 @@ def write_labels(labels: LabelMap, path: Path, source: Source | None = None, not
     if notice:
         header["descrip"] = f"medseg: {notice}".encode("ascii", "replace")[:79]
     _write(array, header, path)
+
+
+def write_overlapping(labels: OverlappingLabels, path: Path, source: Source | None = None, notice: str = "") -> None:
+    """Write one channel for each class of the table, in its order: 1 inside the class; otherwise as `write_labels`."""
+    shape = (*labels.geometry.shape, len(labels.table))
+    header = _header_like(np.broadcast_to(np.uint8(0), shape), labels.geometry, source)
+    header.set_intent(INTENT_LABEL, name=OVERLAPPING)
+    if notice:
+        header["descrip"] = f"medseg: {notice}".encode("ascii", "replace")[:79]
+    # Of all channels, one at a time is in memory.
+    _write_channels((labels.mask(entry.value).view(np.uint8) for entry in labels.table), header, path)
 
 
 def write_scan(scan: Scan, path: Path) -> None:
@@ -158,9 +188,14 @@ def _header_like(array: npt.NDArray[Any], geometry: Geometry, source: Source | N
 
 
 def _write(array: npt.NDArray[Any], header: Any, path: Path, convert: Convert = np.asarray) -> None:
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    _write_channels((little,), header, path, convert)
+
+
+def _write_channels(arrays: Iterable[npt.NDArray[Any]], header: Any, path: Path, convert: Convert = np.asarray) -> None:
+    """Write header and arrays, one after the other, each little-endian and with x fastest."""
     if not path.name.endswith((".nii", ".nii.gz")):
         raise InputError("a NIfTI file's name must end in .nii or .nii.gz", where=path, fix="Rename it.")
-    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     single = type(header)(header.binaryblock, endianness="<")
     single["magic"] = b"n+2" if isinstance(single, nib.Nifti2Header) else b"n+1"
     single["vox_offset"] = single.template_dtype.itemsize + 4
@@ -169,13 +204,14 @@ def _write(array: npt.NDArray[Any], header: Any, path: Path, convert: Convert = 
     with atomic_path(path) as part, part.open("wb") as raw:
         if path.name.endswith(".gz"):
             with write_gzip(raw) as packed:
-                _pour(single, little, packed.write, convert)
+                _pour(single, arrays, packed.write, convert)
         else:
-            _pour(single, little, raw.write, convert)
+            _pour(single, arrays, raw.write, convert)
 
 
-def _pour(header: Any, array: npt.NDArray[Any], write: Callable[[bytes], object], convert: Convert) -> None:
+def _pour(header: Any, arrays: Iterable[npt.NDArray[Any]], write: Callable[[bytes], object], convert: Convert) -> None:
     """Write header and voxels, x fastest, a slice at a time."""
     write(header.binaryblock + b"\0\0\0\0")
-    for index in np.ndindex(*array.shape[2:][::-1]):
-        write(convert(array[(slice(None), slice(None), *index[::-1])]).tobytes(order="F"))
+    for array in arrays:
+        for index in np.ndindex(*array.shape[2:][::-1]):
+            write(convert(array[(slice(None), slice(None), *index[::-1])]).tobytes(order="F"))

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medseg.config.arguments import check_arguments
 from medseg.errors import InputError, UsageError
 from medseg.types.labels import LabelMap
+from medseg.types.overlapping import AnyLabels
 from medseg.types.scan import FoundScan, Scan
+
+if TYPE_CHECKING:
+    from medseg.io.recognize import Recognized
 
 
 def read_scan(found: FoundScan, *, allow_uneven: bool = False, allow_incomplete: bool = False) -> Scan:
@@ -88,14 +93,9 @@ def read_labels(path: Path | str) -> LabelMap:
         When the path does not exist.
     """
     from medseg.io.label_table import with_table_beside
-    from medseg.io.recognize import recognize
 
     path = Path(path)
-    if not path.exists():
-        raise UsageError("there is no such file", where=path, fix="Check the path.")
-    if path.is_dir():
-        raise UsageError("this is a folder", where=path, fix="Give the file with the label map.")
-    recognized = recognize(path)
+    recognized = _recognized(path)
     if recognized.kind in ("nifti", "nifti-pair"):
         from medseg.io import nifti
 
@@ -121,3 +121,43 @@ def read_labels(path: Path | str) -> LabelMap:
         where=path,
         fix="Give NIfTI, NRRD, MetaImage, DICOM SEG or a gray 2D image.",
     )
+
+
+def read_any_labels(path: Path) -> AnyLabels:
+    """Read labels as `read_labels` does, and those of classes that share voxels as labels that may overlap.
+
+    These are a DICOM SEG with overlapping segments, NIfTI, NRRD and MetaImage with the mask of one class in each
+    channel, and 3D Slicer's and MITK's layers.
+    """
+    from medseg.io.label_table import any_with_table_beside, find_table
+
+    kind = _recognized(path).kind
+    if kind in ("nifti", "nifti-pair"):
+        from medseg.io import nifti
+
+        labels = nifti.read_any_labels(path, one_hot=find_table(path) is None)
+        return any_with_table_beside(labels, path)
+    if kind == "nrrd":
+        from medseg.io import itk
+
+        return itk.read_any_labels(path, kind)
+    if kind == "meta":
+        from medseg.io import itk
+
+        return any_with_table_beside(itk.read_any_labels(path, kind), path)
+    if kind == "dicom":
+        from medseg.io.dicom_results.seg import read_any_seg
+
+        return read_any_seg(path)
+    return read_labels(path)
+
+
+def _recognized(path: Path) -> Recognized:
+    """What kind of file labels are in, where there is a file."""
+    from medseg.io.recognize import recognize
+
+    if not path.exists():
+        raise UsageError("there is no such file", where=path, fix="Check the path.")
+    if path.is_dir():
+        raise UsageError("this is a folder", where=path, fix="Give the file with the label map.")
+    return recognize(path)

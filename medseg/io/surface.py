@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from medseg.io.dicom.plane import LPS
-from medseg.types import LabelClass, LabelMap
+from medseg.types import AnyLabels, LabelClass, LabelMap, OverlappingLabels
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +28,14 @@ class Surface:
         return float(np.einsum("ij,ij->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6)
 
 
-def surfaces(labels: LabelMap) -> list[Surface]:
+def surfaces(labels: AnyLabels) -> list[Surface]:
     """Surface of each class that has voxels, half-way between the voxels inside and outside; nothing is smoothed.
 
     Marching cubes after Lewiner et al. (2003), as in scikit-image. The surface is closed also where a class touches the
     edge of the grid.
     """
+    if isinstance(labels, OverlappingLabels):
+        return [surface for entry in labels.table for surface in surfaces(labels.alone(entry))]
     places = ndimage.find_objects(labels.array, max_label=labels.table.largest)
     return [
         _surface(labels, entry, place)

@@ -16,11 +16,21 @@ from medseg.io.files.writable import output_folder
 from medseg.io.formats import MANUAL, WRITERS, Labeled, write
 from medseg.io.instances import IDS, TABLE, read_instances
 from medseg.io.object_labels import object_labels
-from medseg.io.read import load_scan, read_labels
+from medseg.io.read import load_scan, read_any_labels
 from medseg.isolation.boundary import insist
 from medseg.prepare.regrid import covers_slab, regrid
 from medseg.tracking.resolve import resolve_model
-from medseg.types import LabelClass, LabelMap, LabelTable, ModelIdentity, Scan, Source
+from medseg.types import (
+    AnyLabels,
+    LabelClass,
+    LabelMap,
+    LabelTable,
+    ModelIdentity,
+    OverlappingLabels,
+    Scan,
+    Source,
+)
+from medseg.types.overlapping import moved
 
 PART_FAILED = 3
 log = logging.getLogger("medseg.review.export")
@@ -126,19 +136,24 @@ def _read(path: Path, scan: Scan | None, structures: str, table: LabelTable) -> 
     """Labels on the scan's grid, with what a model's table says of their classes."""
     source = Source("array") if scan is None else scan.source
     objects = None
+    labels: AnyLabels
     if path.name == IDS and path.with_name(TABLE).is_file():
         objects = read_instances(path.parent)
         objects = replace(objects, table=_named(objects.table, table, path))
         labels = object_labels(objects)
     elif _is_rtstruct(path):
-        from medseg.io.dicom_results.rtstruct import read_rtstruct
+        from medseg.io.dicom_results.rtstruct import read_any_rtstruct
 
         if scan is None:
             raise UsageError("contours need the scan they were drawn on", where=path, fix="Give it with --source.")
-        labels = read_rtstruct(path, scan, structures)
+        labels = read_any_rtstruct(path, scan, structures)
     else:
-        labels = read_labels(path)
-        labels = LabelMap(labels.array, labels.geometry, _named(labels.table, table, path))
+        labels = read_any_labels(path)
+        own = _named(labels.table, table, path)
+        if isinstance(labels, OverlappingLabels):
+            labels = labels.with_classes(own)
+        else:
+            labels = LabelMap(labels.array, labels.geometry, own)
     if scan is not None:
         if not covers_slab(labels.geometry, scan.geometry):
             log.warning(
@@ -147,8 +162,9 @@ def _read(path: Path, scan: Scan | None, structures: str, table: LabelTable) -> 
                 " x ".join(map(str, labels.geometry.shape)),
                 " x ".join(map(str, scan.geometry.shape)),
             )
-        labels = regrid(labels, scan.geometry, where=path)
-    if objects is not None:
+        grid = scan.geometry
+        labels = moved(labels, lambda one: regrid(one, grid, where=path))
+    if objects is not None and isinstance(labels, LabelMap):
         objects = replace(objects, ids=labels.array.astype(np.int32), geometry=labels.geometry)
     return Labeled(labels, source, MANUAL, instances=objects)
 

@@ -180,7 +180,7 @@ def test_layers_that_do_not_overlap_become_one_map(tmp_path):
 @pytest.mark.parametrize(
     ("layers", "segments", "message"),
     [
-        (np.ones((2, 4, 4, 4), np.uint8), [("a", 0, 1), ("b", 1, 1)], "'b' overlaps another"),
+        (np.ones((2, 4, 4, 4), np.uint8), [("a", 0, 1), ("b", 1, 1)], "'a' and 'b' overlap"),
         (np.full((1, 4, 4, 4), 9, np.uint8), [("a", 0, 1)], r"\[9\] belong to no segment"),
     ],
 )

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from medseg.errors import InputError, UsageError
-from medseg.types import LabelClass, LabelMap, LabelTable
+from medseg.types import AnyLabels, LabelClass, LabelMap, LabelTable, OverlappingLabels
 from medseg.types.labels import PALETTE, smallest_label_dtype
 
 
-def named(labels: LabelMap, names: Mapping[int, str]) -> LabelMap:
-    """Give the classes of a label map the names a dataset or the user has for them; others keep theirs."""
+def named(labels: AnyLabels, names: Mapping[int, str]) -> AnyLabels:
+    """Give the classes of labels the names a dataset or the user has for them; others keep theirs."""
     if not names:
         return labels
     known = {entry.value: entry for entry in labels.table}
@@ -20,11 +20,11 @@ def named(labels: LabelMap, names: Mapping[int, str]) -> LabelMap:
         old = known.get(value)
         color = PALETTE[(value - 1) % len(PALETTE)] if old is None else old.color
         known[value] = LabelClass(value, name, color=color, is_thing=old is not None and old.is_thing)
-    return LabelMap(labels.array, labels.geometry, LabelTable(tuple(known.values())))
+    return _with_table(labels, LabelTable(tuple(known.values())))
 
 
-def adopt(labels: LabelMap, names: Mapping[int, str], *, what: str) -> tuple[LabelMap, str | None]:
-    """Give the classes of a label map the names a dataset has for them, and a note where that overrode others.
+def adopt(labels: AnyLabels, names: Mapping[int, str], *, what: str) -> tuple[AnyLabels, str | None]:
+    """Give the classes of labels the names a dataset has for them, and a note where that overrode others.
 
     A file whose own names are all among the dataset's keeps them: it may number its classes otherwise, and names say
     what is meant. A class that has another name, such as a model's for what the dataset calls something else, is taken
@@ -42,8 +42,8 @@ def adopt(labels: LabelMap, names: Mapping[int, str], *, what: str) -> tuple[Lab
 
 
 def agree(
-    reference: LabelMap, prediction: LabelMap, *, where: object = None
-) -> tuple[LabelMap, LabelTable, str | None]:
+    reference: AnyLabels, prediction: AnyLabels, *, where: object = None
+) -> tuple[AnyLabels, LabelTable, str | None]:
     """Return the prediction in the reference's values, the classes of both, and a note where values were changed.
 
     Classes that have a name in both files are matched by name, since the numbers of segments mean nothing in DICOM SEG
@@ -80,14 +80,27 @@ def agree(
     both = LabelTable(tuple(table.values()))
     if not changed:
         return prediction, both, None
-    lookup = np.arange(65536)
-    lookup[list(changed)] = list(changed.values())
-    array = lookup.astype(smallest_label_dtype(max(both.largest, int(prediction.array.max()))))[prediction.array]
     note = "classes matched by name: " + ", ".join(
         f"{prediction.table.name_of(old)} is {old} in the prediction, {new} in the reference"
         for old, new in changed.items()
     )
-    return LabelMap(array, prediction.geometry, both), both, note
+    return _renumbered(prediction, changed, both), both, note
+
+
+def _renumbered(labels: AnyLabels, changed: Mapping[int, int], table: LabelTable) -> AnyLabels:
+    """Labels with other values of some classes."""
+    if isinstance(labels, OverlappingLabels):
+        return labels.with_classes(table, changed)
+    lookup = np.arange(65536)
+    lookup[list(changed)] = list(changed.values())
+    array = lookup.astype(smallest_label_dtype(max(table.largest, int(labels.array.max()))))[labels.array]
+    return LabelMap(array, labels.geometry, table)
+
+
+def _with_table(labels: AnyLabels, table: LabelTable) -> AnyLabels:
+    if isinstance(labels, OverlappingLabels):
+        return labels.with_classes(table)
+    return LabelMap(labels.array, labels.geometry, table)
 
 
 def class_values(

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from medseg.errors import InputError
 from medseg.io.image2d import with_size_of
-from medseg.io.read import read_labels
+from medseg.io.read import read_any_labels
 from medseg.io.recognize import recognize
 from medseg.prepare.regrid import regrid
-from medseg.types import LabelMap
+from medseg.types import AnyLabels
+from medseg.types.overlapping import moved
 
 
-def read_pair(prediction: Path, reference: Path) -> tuple[LabelMap, LabelMap]:
+def read_pair(prediction: Path, reference: Path) -> tuple[AnyLabels, AnyLabels]:
     """Read prediction and reference; contours and DICOM SEG, which skip empty slices, onto the other's grid.
 
     Nothing is resampled: a SEG whose voxels do not coincide with the other's is rejected.
@@ -25,22 +26,22 @@ def read_pair(prediction: Path, reference: Path) -> tuple[LabelMap, LabelMap]:
             fix="Convert one of them together with its series: medseg convert SERIES RTSTRUCT --out DIR.",
         )
     if any(drawn):
-        from medseg.io.dicom_results.rtstruct import read_rtstruct
+        from medseg.io.dicom_results.rtstruct import read_any_rtstruct
 
-        on = read_labels(reference if drawn[0] else prediction)
+        on = read_any_labels(reference if drawn[0] else prediction)
         frame = _frame_of(reference if drawn[0] else prediction)
-        contours = read_rtstruct(prediction if drawn[0] else reference, on.geometry, frame=frame)
+        contours = read_any_rtstruct(prediction if drawn[0] else reference, on.geometry, frame=frame)
         return (contours, on) if drawn[0] else (on, contours)
     partial = [recognize(path).kind == "dicom" for path in (prediction, reference)]
     if partial[0] == partial[1]:
-        ours, theirs = read_labels(prediction), read_labels(reference)
-        theirs = with_size_of(ours.geometry, theirs, reference)
-        return with_size_of(theirs.geometry, ours, prediction), theirs
-    from medseg.io.dicom_results.seg import read_seg
+        ours, theirs = read_any_labels(prediction), read_any_labels(reference)
+        theirs = moved(theirs, lambda labels: with_size_of(ours.geometry, labels, reference))
+        return moved(ours, lambda labels: with_size_of(theirs.geometry, labels, prediction)), theirs
+    from medseg.io.dicom_results.seg import read_any_seg
 
     part, other = (prediction, reference) if partial[0] else (reference, prediction)
-    whole = read_labels(other)
-    on_grid = regrid(read_seg(part, whole.geometry), whole.geometry, where=part)
+    whole = read_any_labels(other)
+    on_grid = moved(read_any_seg(part, whole.geometry), lambda labels: regrid(labels, whole.geometry, where=part))
     return (on_grid, whole) if partial[0] else (whole, on_grid)
 
 

@@ -13,7 +13,7 @@ from medseg.io.dicom.series import volume_of
 from medseg.io.dicom.volume import Volume
 from medseg.io.dicom_results.rtstruct import drawn_on
 from medseg.io.dicom_results.structures import Structure, read_structures
-from medseg.types.labels import LabelMap
+from medseg.types.overlapping import AnyLabels
 from medseg.types.scan import FoundScan
 
 
@@ -35,8 +35,8 @@ class _Candidate:
 
 def read_on_series(
     path: Path, series: Sequence[str], scans: Sequence[FoundScan]
-) -> list[tuple[tuple[LabelMap, ...], tuple[str, ...]]]:
-    """Read structures on the grid of the volume each was drawn on; label maps and warnings for each such volume.
+) -> list[tuple[AnyLabels, tuple[str, ...]]]:
+    """Read structures on the grid of the volume each was drawn on; labels and warnings for each such volume.
 
     Of several volumes the one whose images the contours refer to is taken, and without such references the one in the
     structure's frame of reference.

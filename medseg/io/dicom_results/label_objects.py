@@ -9,19 +9,19 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 
-from medseg.errors import FormatLimitation, InputError, MedsegError
+from medseg.errors import InputError, MedsegError
 from medseg.io.dicom.header import LABEL_CLASSES, lenient
 from medseg.io.files.case_id import dicom_case_id
 from medseg.types.geometry import Geometry
-from medseg.types.labels import LabelMap
+from medseg.types.overlapping import AnyLabels
 from medseg.types.scan import FoundScan
 
 
 @dataclass(frozen=True, eq=False)
 class ReadLabels:
-    """Label maps of an object, one where nothing in it overlaps, and warnings."""
+    """Labels of an object, a label map where nothing in it overlaps, and warnings."""
 
-    maps: tuple[LabelMap, ...]
+    labels: AnyLabels
     warnings: tuple[str, ...] = ()
 
 
@@ -41,13 +41,10 @@ class LabelObject:
 
             near = [scan for scan in scans if scan.format == "dicom"]
             return tuple(ReadLabels(*read) for read in read_on_series(self.path, self.drawn_on, near))
-        from medseg.io.dicom_results.seg import read_seg, read_segments
+        from medseg.io.dicom_results.seg import read_any_seg
 
         on = self._grid([scan for scan in scans if scan.series_uid in self.made_of])
-        try:
-            return (ReadLabels((read_seg(self.path, on),)),)
-        except FormatLimitation:
-            return (ReadLabels(read_segments(self.path, on)),)
+        return (ReadLabels(read_any_seg(self.path, on)),)
 
     def _grid(self, scans: Sequence[FoundScan]) -> Geometry | None:
         """Grid of the series a SEG was made of; None where it is not there, or in several volumes."""

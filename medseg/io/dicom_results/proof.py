@@ -18,7 +18,8 @@ from medseg.io.dicom.header import read_object
 from medseg.io.dicom.plane import Plane, planes_of
 from medseg.io.dicom_results.seg_frames import SegFile, classes_of
 from medseg.io.dicom_results.source import SourceSeries
-from medseg.types import LabelMap
+from medseg.types import AnyLabels, OverlappingLabels
+from medseg.types.overlapping import class_counts
 from medseg.types.run import Measured
 
 WHOLE = 255  # what stands for all of a voxel while fractions are compared
@@ -31,14 +32,18 @@ class _OwnFrames:
 
     array: npt.NDArray[Any]  # on the slices of the series, (slices, rows, columns), which is quicker to go through
     values: list[int]  # of the classes
+    values_of: dict[int, tuple[int, ...]]  # of the array, that are of each class
     probabilities: npt.NDArray[np.float32] | None
     slices: tuple[int, ...] | None  # label slice of each slice of the series
 
     def voxels(self, value: int, k: int) -> npt.NDArray[Any]:
         """One class on one slice, shape (rows, columns)."""
         if self.probabilities is None:
-            return np.asarray(self.array[k] == value)
-        own = self.probabilities[1 + self.values.index(value), :, :, k if self.slices is None else self.slices[k]].T
+            values = self.values_of[value]
+            return np.asarray(self.array[k] == values[0] if len(values) == 1 else np.isin(self.array[k], values))
+        own = self.probabilities[
+            self.values.index(value) - len(self.values), :, :, k if self.slices is None else self.slices[k]
+        ].T
         return np.asarray(np.rint(np.clip(own, 0, 1) * WHOLE), np.uint8)
 
     def totals(self) -> dict[int, int]:
@@ -47,7 +52,7 @@ class _OwnFrames:
             counts = np.zeros(max([*self.values, int(self.array.max())]) + 1, np.int64)
             for frame in self.array:
                 counts += np.bincount(frame.ravel(), minlength=len(counts))
-            return {value: int(counts[value]) for value in self.values}
+            return {v: sum(int(counts[n]) for n in self.values_of[v] if n < len(counts)) for v in self.values}
         slices = range(len(self.array))
         return {value: sum(_sum(self.voxels(value, k)) for k in slices) for value in self.values}
 
@@ -57,7 +62,7 @@ VOLUME = "118565006"
 
 
 def prove_seg(
-    path: Path, labels: LabelMap, series: SourceSeries, probabilities: npt.NDArray[np.float32] | None = None
+    path: Path, labels: AnyLabels, series: SourceSeries, probabilities: npt.NDArray[np.float32] | None = None
 ) -> Measured:
     """Read a DICOM SEG back; return the Dice of each class with the labels, or the probabilities, it was made of.
 
@@ -67,8 +72,11 @@ def prove_seg(
     dataset = read_object(path, "SEG")
     _same_patient(dataset, series.first)
     kind, classes, slices = str(dataset.SegmentationType), classes_of(dataset), _slices(dataset, series)
-    array = np.ascontiguousarray(series.on_slices(labels).transpose(2, 1, 0))
-    own = _OwnFrames(array, [entry.value for entry in labels.table], probabilities, series.slices)
+    values = [entry.value for entry in labels.table]
+    numbers = labels.as_map() if isinstance(labels, OverlappingLabels) else labels
+    array = np.ascontiguousarray(series.on_slices(numbers).transpose(2, 1, 0))
+    values_of = {v: labels.numbers_of(v) if isinstance(labels, OverlappingLabels) else (v,) for v in values}
+    own = _OwnFrames(array, values, values_of, probabilities, series.slices)
     expected = own.totals()
     found, common = dict.fromkeys(expected, 0), dict.fromkeys(expected, 0)
     for value, k, pixels in SegFile(dataset, kind, classes, labels.geometry, slices).frames():
@@ -84,7 +92,7 @@ def prove_seg(
     return identical({c.name: dice_of(common[c.value], found[c.value], expected[c.value]) for c in labels.table})
 
 
-def prove_sr(path: Path, *measured: tuple[LabelMap, Dataset]) -> Measured:
+def prove_sr(path: Path, *measured: tuple[AnyLabels, Dataset]) -> Measured:
     """Read a report back; return the volume of each class it states; one that is not the labels' is refused.
 
     - `measured`: the labels the report is of, each with the DICOM SEG made of them; the first are the classes.
@@ -103,10 +111,10 @@ def prove_sr(path: Path, *measured: tuple[LabelMap, Dataset]) -> Measured:
     return {"volume_ml": volumes[0]}
 
 
-def _same_volumes(stated: dict[int, float], labels: LabelMap) -> dict[str, float]:
+def _same_volumes(stated: dict[int, float], labels: AnyLabels) -> dict[str, float]:
     """Volume of each class by its name, from the volumes that a report states by segment."""
     volumes = {}
-    counts = np.bincount(labels.array.ravel(), minlength=labels.table.largest + 1)
+    counts = class_counts(labels)
     for number, entry in enumerate(labels.table, start=1):
         own = counts[entry.value] * labels.geometry.voxel_volume / 1000
         _must(number in stated, f"it states no volume of '{entry.name}'")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +15,8 @@ from medseg.io.dicom_results.proof import dice_of, identical
 from medseg.io.dicom_results.rtstruct_dataset import build_rtstruct
 from medseg.io.dicom_results.source import read_source
 from medseg.io.dicom_results.structures import Structure, enclosed, in_frame, read_structures
-from medseg.types import Geometry, LabelMap, LabelTable, ModelIdentity, Scan, Source
-from medseg.types.labels import smallest_label_dtype
+from medseg.types import AnyLabels, Geometry, LabelMap, ModelIdentity, OverlappingLabels, Scan, Source
+from medseg.types.overlapping import Layers, class_map
 from medseg.types.run import Measured
 from medseg.types.verification import Verification
 
@@ -32,54 +31,50 @@ def read_rtstruct(path: Path, on: Scan | Geometry, pattern: str = ".*", *, frame
     `frame` where only a grid is given, are skipped. Only structures whose whole name matches the pattern, in any case,
     are read; values count from 1 in the order of the file. Overlapping structures are a `FormatLimitation`.
     """
-    geometry = on if isinstance(on, Geometry) else on.geometry
-    expected = frame if isinstance(on, Geometry) else on.source.frame_of_reference_uid
-    maps, warnings = drawn_on(geometry, expected, read_structures(path, pattern), path)
-    if len(maps) > 1:
+    labels = read_any_rtstruct(path, on, pattern, frame=frame)
+    if isinstance(labels, OverlappingLabels):
         raise FormatLimitation(
-            f"{_overlapping(maps)} overlap, and a label map holds one class for each voxel",
+            f"{_overlapping(labels)} overlap, and a label map holds one class for each voxel",
             where=path,
             fix="Read them one at a time, with a pattern for each.",
         )
+    return labels
+
+
+def read_any_rtstruct(path: Path, on: Scan | Geometry, pattern: str = ".*", *, frame: str | None = None) -> AnyLabels:
+    """Read structures as `read_rtstruct` does, and those that overlap as labels that may."""
+    geometry = on if isinstance(on, Geometry) else on.geometry
+    expected = frame if isinstance(on, Geometry) else on.source.frame_of_reference_uid
+    labels, warnings = drawn_on(geometry, expected, read_structures(path, pattern), path)
     for warning in warnings:
         log.warning("%s: %s", path, warning)
-    return maps[0]
+    return labels
 
 
 def drawn_on(
     geometry: Geometry, frame: str | None, structures: Sequence[Structure], path: Path
-) -> tuple[tuple[LabelMap, ...], tuple[str, ...]]:
-    """Label map of the structures in one frame of reference, and warnings; where they overlap, a map for each."""
+) -> tuple[AnyLabels, tuple[str, ...]]:
+    """Labels of the structures in one frame of reference, a label map where none overlap, and warnings."""
     fitting, warnings = in_frame(structures, frame, path)
-    masks = []
+    table = table_of([structure.entry for structure in fitting])
+    layers = Layers(geometry.shape)
     for structure in fitting:
         mask, more = enclosed(structure, geometry, path)
-        masks.append(mask)
+        layers.add(structure.entry.value, mask)
         warnings += more
-    dtype = smallest_label_dtype(max(structure.entry.value for structure in fitting))
-    table = table_of([structure.entry for structure in fitting])
-    together = np.zeros(geometry.shape, dtype)
-    for entry, mask in zip(table, masks, strict=True):
-        if together[mask].any():
-            maps = [
-                LabelMap(np.where(mask, entry.value, 0).astype(dtype), geometry, LabelTable((entry,)))
-                for entry, mask in zip(table, masks, strict=True)
-            ]
-            return tuple(maps), warnings
-        together[mask] = entry.value
-    return (LabelMap(together, geometry, table),), warnings
+    labels = layers.labels(geometry, table)
+    return labels.separate() or labels, warnings
 
 
-def _overlapping(maps: Sequence[LabelMap]) -> str:
+def _overlapping(labels: OverlappingLabels) -> str:
     """Names of the first two structures that overlap."""
-    for one, other in itertools.combinations(maps, 2):
-        if ((one.array > 0) & (other.array > 0)).any():
-            return f"'{one.table.classes[0].name}' and '{other.table.classes[0].name}'"
-    raise AssertionError("nothing overlaps")
+    present = np.unique(labels.combinations).tolist()
+    first, second, *_ = min(labels.members[number] for number in present if len(labels.members[number]) > 1)
+    return f"'{labels.table.name_of(first)}' and '{labels.table.name_of(second)}'"
 
 
 def write_rtstruct(
-    labels: LabelMap, source: Source, path: Path, *, model: ModelIdentity, verification: Verification | None = None
+    labels: AnyLabels, source: Source, path: Path, *, model: ModelIdentity, verification: Verification | None = None
 ) -> Measured:
     """Write a label map as an RTSTRUCT, approved where a person vouches for it; return the Dice of reading it back.
 
@@ -97,9 +92,11 @@ def write_rtstruct(
     )
 
 
-def _prove(path: Path, labels: LabelMap) -> Measured:
+def _prove(path: Path, labels: AnyLabels) -> Measured:
     """Read the structures back and compare each with the class it was made of."""
-    (back,), _ = drawn_on(labels.geometry, None, read_structures(path), path)
+    back, _ = drawn_on(labels.geometry, None, read_structures(path), path)
+    if isinstance(labels, OverlappingLabels) or isinstance(back, OverlappingLabels):
+        return identical(_dice_of_each(labels, back))
     numbers = np.zeros(max(labels.table.largest, int(labels.array.max())) + 1, np.int64)
     numbers[[entry.value for entry in labels.table]] = range(1, len(labels.table) + 1)
     common, own, read = np.zeros((3, len(labels.table) + 1), np.int64)
@@ -113,3 +110,14 @@ def _prove(path: Path, labels: LabelMap) -> Measured:
             for n, entry in enumerate(labels.table, start=1)
         }
     )
+
+
+def _dice_of_each(labels: AnyLabels, back: AnyLabels) -> dict[str, float]:
+    """Dice of each class with the structure of the same place in the file."""
+    dice = {}
+    for entry, structure in zip(labels.table, back.table, strict=True):
+        own = class_map(labels, entry).array == entry.value
+        read = class_map(back, structure).array == structure.value
+        counts = (np.count_nonzero(one) for one in (own & read, read, own))
+        dice[entry.name] = dice_of(*map(int, counts))
+    return dice

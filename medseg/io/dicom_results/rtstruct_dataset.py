@@ -22,7 +22,8 @@ from medseg.io.dicom_results.coding import (
 from medseg.io.dicom_results.contours import trace
 from medseg.io.dicom_results.identity import PROVISIONAL, source_moment
 from medseg.io.dicom_results.source import TYPE_2, SourceSeries, reference
-from medseg.types import LabelClass, LabelMap, ModelIdentity
+from medseg.types import AnyLabels, LabelClass, LabelMap, ModelIdentity
+from medseg.types.overlapping import class_map
 from medseg.types.verification import Verification
 
 SERIES_NUMBER = 9002
@@ -33,7 +34,7 @@ DETACHED_STUDY_MANAGEMENT = "1.2.840.10008.3.1.2.3.1"
 
 @lenient()
 def build_rtstruct(
-    labels: LabelMap, series: SourceSeries, model: ModelIdentity, verification: Verification | None = None
+    labels: AnyLabels, series: SourceSeries, model: ModelIdentity, verification: Verification | None = None
 ) -> Dataset:
     """Build the object, not yet sealed: one structure for each class, in the order of the table."""
     dataset = _frame(series, model)
@@ -44,7 +45,7 @@ def build_rtstruct(
     dataset.StructureSetROISequence, dataset.ROIContourSequence, dataset.RTROIObservationsSequence = [], [], []
     for number, entry in enumerate(labels.table, start=1):
         dataset.StructureSetROISequence.append(_structure(entry, number, series, model))
-        dataset.ROIContourSequence.append(_contours(entry, number, labels, series))
+        dataset.ROIContourSequence.append(_contours(entry, number, class_map(labels, entry), series))
         dataset.RTROIObservationsSequence.append(_observation(entry, number))
     if any(_is_long(contour) for item in dataset.ROIContourSequence for contour in item.get("ContourSequence") or ()):
         # Where kinds are explicit, two bytes state the length of a list of numbers.

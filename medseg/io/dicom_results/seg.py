@@ -30,18 +30,30 @@ from medseg.io.dicom_results.identity import PROVISIONAL, derived_uid, write_sea
 from medseg.io.dicom_results.proof import prove_seg
 from medseg.io.dicom_results.seg_frames import SegFile, open_seg
 from medseg.io.dicom_results.source import SourceSeries, read_source
-from medseg.types import Geometry, LabelClass, LabelMap, LabelTable, ModelIdentity, Source
+from medseg.types import (
+    AnyLabels,
+    Geometry,
+    LabelClass,
+    LabelMap,
+    LabelTable,
+    ModelIdentity,
+    OverlappingLabels,
+    Source,
+)
 from medseg.types.labels import smallest_label_dtype
+from medseg.types.overlapping import Layers
 from medseg.types.run import Measured
 
 Encoding = Literal["binary", "labelmap", "fractional"]
 SERIES_NUMBER = 9001
 HALF = 0.5  # the fraction from which a voxel of a fractional segmentation counts as inside
+MORE_THAN_WHOLE = 1.02  # fractions that add up to more are of segments that overlap, whatever was rounded
+OVERLAP_FIX = "Convert it to NIfTI, which then has one channel a class: medseg convert."
 MOST = 255  # what stands for the whole in a fractional segmentation
 
 
 def write_seg(
-    labels: LabelMap,
+    labels: AnyLabels,
     source: Source,
     path: Path,
     *,
@@ -49,7 +61,7 @@ def write_seg(
     encoding: Encoding = "binary",
     probabilities: npt.NDArray[np.float32] | None = None,
 ) -> Measured:
-    """Write a label map as a DICOM Segmentation of the series it was made from; return the Dice of reading it back.
+    """Write labels as a DICOM Segmentation of the series they were made from; return the Dice of reading it back.
 
     The same labels, source and model give the same file, byte for byte, with the same UIDs. Slices without labels are
     skipped, as is usual; a class without voxels stays described, so that a reader knows it was looked for; where
@@ -59,7 +71,8 @@ def write_seg(
     Encodings: ``"binary"`` is a bit plane for each class and slice, uncompressed, which everything reads;
     ``"labelmap"`` one run-length compressed number for each voxel (DICOM 2024), for many classes and new readers;
     ``"fractional"`` a byte for each voxel and class: its probability where probabilities are given, shape (1 + classes,
-    columns, rows, slices) with the background first, else whether it is inside.
+    columns, rows, slices) with the background first, else whether it is inside. Classes may overlap, and then
+    probabilities have no background; a label map as an encoding cannot hold them.
     """
     series = read_source(labels.geometry, source)
     seg = build_seg(labels, series, model, encoding, probabilities)
@@ -75,7 +88,7 @@ def tracking_uid(series: SourceSeries, entry: LabelClass, model: ModelIdentity) 
 
 
 def build_seg(
-    labels: LabelMap,
+    labels: AnyLabels,
     series: SourceSeries,
     model: ModelIdentity,
     encoding: Encoding = "binary",
@@ -84,7 +97,7 @@ def build_seg(
     """Build the object `write_seg` writes, not yet sealed."""
     classes = tuple(labels.table) or tuple(LabelTable.unnamed([1]))
     numbers = [entry.value for entry in classes] if encoding == "labelmap" else list(range(1, len(classes) + 1))
-    pixels = _frames(_numbered(series.on_slices(labels), labels.table, numbers))
+    pixels = _pixels(labels, series, numbers, encoding)
     if probabilities is not None:
         pixels = _fractions(probabilities, labels)[list(series.slices) if series.slices is not None else slice(None)]
     empty = not pixels.any()
@@ -128,6 +141,20 @@ def build_seg(
     return seg
 
 
+def _pixels(labels: AnyLabels, series: SourceSeries, numbers: list[int], encoding: Encoding) -> npt.NDArray[Any]:
+    """Segment number of each pixel, (slices, rows, columns), or, of classes that overlap, whether it is in each."""
+    if isinstance(labels, LabelMap):
+        return _frames(_numbered(series.on_slices(labels), labels.table, numbers))
+    if encoding == "labelmap":
+        raise FormatLimitation(
+            "a DICOM SEG of the kind LABELMAP holds one class for each voxel, and these classes may overlap",
+            fix="Write dicom-seg.",
+        )
+    inside = np.array([[entry.value in values for entry in labels.table] for values in labels.members], np.uint8)
+    pixels: npt.NDArray[Any] = inside[_frames(series.on_slices(labels.as_map()))]
+    return pixels
+
+
 def _numbered(array: npt.NDArray[Any], table: LabelTable, numbers: list[int]) -> npt.NDArray[Any]:
     """Label array with each class's value replaced by its segment number."""
     values = [entry.value for entry in table]
@@ -146,15 +173,16 @@ def _numbered(array: npt.NDArray[Any], table: LabelTable, numbers: list[int]) ->
     return numbered
 
 
-def _fractions(probabilities: npt.NDArray[np.float32], labels: LabelMap) -> npt.NDArray[np.float32]:
+def _fractions(probabilities: npt.NDArray[np.float32], labels: AnyLabels) -> npt.NDArray[np.float32]:
     """Probabilities of the classes as DICOM's frames, (slices, rows, columns, classes), in steps of a byte."""
-    if probabilities.shape != (1 + len(labels.table), *labels.geometry.shape):
+    background = int(isinstance(labels, LabelMap))
+    if probabilities.shape != (background + len(labels.table), *labels.geometry.shape):
         raise FormatLimitation(
             f"the model gives {len(probabilities)} probabilities, and a fractional segmentation needs one for the "
             f"background and one for each of {len(labels.table)} classes",
             fix="Write dicom-seg instead.",
         )
-    rounded = np.rint(np.clip(probabilities[1:], 0, 1) * MOST) / np.float32(MOST)
+    rounded = np.rint(np.clip(probabilities[background:], 0, 1) * MOST) / np.float32(MOST)
     return np.ascontiguousarray(rounded.transpose(3, 2, 1, 0), dtype=np.float32)
 
 
@@ -188,8 +216,7 @@ def read_seg(path: Path, on: Geometry | None = None) -> LabelMap:
     The grid is the file's own: it reaches from the first to the last frame present, as slices with nothing on them are
     usually skipped. A class's value is its segment number, unless medseg wrote another. Of a fractional segmentation, a
     voxel belongs to the segment with the largest fraction, where that is one half or more. Overlapping segments are a
-    `FormatLimitation`; `read_segments` reads them. `on` is the grid it was made on, where
-    that is known; see `open_seg`.
+    `FormatLimitation`; `read_any_seg` reads them. `on` is the grid it was made on, where that is known; see `open_seg`.
     """
     seg = open_seg(path, on)
     table = table_of(list(seg.classes.values()))
@@ -203,23 +230,38 @@ def read_seg(path: Path, on: Geometry | None = None) -> LabelMap:
             continue
         if target[pixels].any():
             raise FormatLimitation(
-                "the segments overlap, and a label map holds one class for each voxel",
-                where=path,
-                fix="Read each segment as a mask of its own: medseg.io.dicom_results.seg.read_segments.",
+                "the segments overlap, and a label map holds one class for each voxel", where=path, fix=OVERLAP_FIX
             )
         target[pixels] = value
     return LabelMap(array, seg.geometry, table)
 
 
-def read_segments(path: Path, on: Geometry | None = None) -> tuple[LabelMap, ...]:
-    """Read each segment of a DICOM Segmentation as a label map of its own, all on one grid; they may overlap."""
+def read_any_seg(path: Path, on: Geometry | None = None) -> AnyLabels:
+    """Read a DICOM Segmentation as `read_seg` does, and one whose segments overlap as labels that may.
+
+    Of a fractional segmentation, two segments share a voxel where both have half of it or more, and more than all
+    together, which those of classes that exclude each other never have.
+    """
     seg = open_seg(path, on)
     table = table_of(list(seg.classes.values()))
-    arrays = {entry.value: np.zeros(seg.geometry.shape, smallest_label_dtype(table.largest)) for entry in table}
+    layers = Layers(seg.geometry.shape)
+    total = np.zeros(seg.geometry.shape, np.float32) if seg.kind == "FRACTIONAL" else None
     for value, k, pixels in _decoded(seg, path):
-        inside = pixels >= HALF if seg.kind == "FRACTIONAL" else pixels
-        arrays[value][:, :, k][inside] = value
-    return tuple(LabelMap(arrays[entry.value], seg.geometry, LabelTable((entry,))) for entry in table)
+        inside = pixels
+        if total is not None:
+            inside = pixels >= HALF
+            total[:, :, k][inside] += pixels[inside]
+        layers.add(value, inside, (slice(None), slice(None), k))
+    found = layers.labels(seg.geometry, table)
+    if total is not None and not (total > MORE_THAN_WHOLE).any():
+        return read_seg(path, on)
+    return found if found.overlap else _one_map(found)
+
+
+def _one_map(found: OverlappingLabels) -> LabelMap:
+    """Return labels that do not overlap as `read_seg` reads them."""
+    labels = found.folded()
+    return LabelMap(np.asarray(labels.array, order="C"), labels.geometry, labels.table)
 
 
 def _decoded(seg: SegFile, path: Path) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import highdicom as hd
-import numpy as np
-import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from scipy import ndimage
@@ -32,8 +31,9 @@ from medseg.io.dicom_results.seg import build_seg, tracking_uid
 from medseg.io.dicom_results.source import SourceSeries, read_source
 from medseg.io.dicom_results.sr_values import measurements_of, volume_measurement
 from medseg.io.object_labels import object_labels
-from medseg.types import Instances, LabelClass, LabelMap, ModelIdentity, Source
+from medseg.types import AnyLabels, Instances, LabelClass, LabelMap, ModelIdentity, Source
 from medseg.types.instances import InstanceMeasures
+from medseg.types.overlapping import class_counts, class_map
 from medseg.types.run import ClassVolume, Measured, Volumes
 from medseg.types.verification import Verification
 
@@ -52,7 +52,7 @@ PROCEDURES = {
 
 
 def write_sr(
-    labels: LabelMap,
+    labels: AnyLabels,
     source: Source,
     path: Path,
     *,
@@ -125,20 +125,24 @@ def reports_objects(instances: Instances) -> bool:
 class _Segments:
     """Labels, and the DICOM SEG made of them that a report refers to."""
 
-    labels: LabelMap
+    labels: AnyLabels
     seg: hd.seg.Segmentation
     series: SourceSeries
     model: ModelIdentity
 
     @cached_property
-    def counts(self) -> npt.NDArray[np.int64]:
-        """Voxels of each value."""
-        return np.bincount(self.labels.array.ravel(), minlength=self.labels.table.largest + 1)
+    def counts(self) -> Mapping[int, int]:
+        """Voxels of each class, by its value."""
+        return class_counts(self.labels)
 
     @cached_property
-    def boxes(self) -> list[tuple[slice, ...] | None]:
-        """Bounding box of each value from 1 on."""
-        return list(ndimage.find_objects(self.labels.array, self.labels.table.largest))
+    def boxes(self) -> Mapping[int, tuple[slice, ...] | None]:
+        """Bounding box of each class, by its value."""
+        labels, values = self.labels, [entry.value for entry in self.labels.table]
+        if isinstance(labels, LabelMap):
+            found = ndimage.find_objects(labels.array, labels.table.largest)
+            return {value: found[value - 1] for value in values}
+        return {c.value: ndimage.find_objects(class_map(labels, c).array, c.value)[-1] for c in labels.table}
 
 
 def _organization(series: SourceSeries, verification: Verification | None) -> str:
@@ -180,9 +184,9 @@ def _group(
     """Measurements of the segment of a number."""
     labels, seg, series, model = segments.labels, segments.seg, segments.series, segments.model
     entry: LabelClass = labels.table.classes[number - 1]
-    box = segments.boxes[entry.value - 1]
+    box = segments.boxes[entry.value]
     volume_ml = float(segments.counts[entry.value] * labels.geometry.voxel_volume / 1000)
-    flags = [NOTHING_FOUND] if box is None else [TOUCHES_EDGE] if _touches_edge(box, labels.array.shape) else []
+    flags = [NOTHING_FOUND] if box is None else [TOUCHES_EDGE] if _touches_edge(box, labels.geometry.shape) else []
     return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(
             uid=tracking_uid(series, entry, model), identifier=long_string(entry.name)

@@ -1,0 +1,63 @@
+"""Brings a reference and a prediction whose classes may overlap into two label maps with the same meaning of values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from medseg.errors import FormatLimitation
+from medseg.types import AnyLabels, LabelClass, LabelMap, LabelTable, OverlappingLabels
+from medseg.types.overlapping import MOST_COMBINATIONS
+
+
+@dataclass(frozen=True, eq=False)
+class Combined:
+    """A reference and a prediction; a value of theirs stands for a combination of classes.
+
+    - `table`: one entry for each value; a class alone has its own value and name, others are called "liver + tumor".
+    - `values_of`: the values of the maps that each class is part of, by the class's own.
+    """
+
+    reference: LabelMap
+    prediction: LabelMap
+    table: LabelTable
+    values_of: Mapping[int, tuple[int, ...]]
+
+
+def combine(reference: AnyLabels, prediction: AnyLabels, classes: LabelTable) -> Combined:
+    """Number the combinations that either holds, so that every measure of unions of values is one of classes."""
+    sides = [
+        one if isinstance(one, OverlappingLabels) else OverlappingLabels.of_map(one) for one in (reference, prediction)
+    ]
+    number: dict[frozenset[int], int] = {frozenset({entry.value}): entry.value for entry in classes}
+    number[frozenset()] = 0
+    entries, names = list(classes), {entry.name for entry in classes}
+    for members in {frozenset(values): None for side in sides for values in side.members}:
+        if members in number:
+            continue
+        number[members] = max(number.values()) + 1
+        if number[members] > MOST_COMBINATIONS:
+            raise FormatLimitation(
+                f"its classes overlap in more than {MOST_COMBINATIONS:,} ways", fix="Measure fewer classes at a time."
+            )
+        name = " + ".join(classes.name_of(value) for value in sorted(members))
+        while name in names:
+            name += " (together)"
+        names.add(name)
+        entries.append(LabelClass(number[members], name))
+    maps = [_numbered(side, number) for side in sides]
+    values_of = {
+        entry.value: tuple(sorted(value for members, value in number.items() if entry.value in members))
+        for entry in classes
+    }
+    table = LabelTable(tuple(entries))
+    first, second = (LabelMap(one.array, one.geometry, table) for one in maps)
+    return Combined(first, second, table, values_of)
+
+
+def _numbered(labels: OverlappingLabels, number: Mapping[frozenset[int], int]) -> LabelMap:
+    lookup = np.array([number[frozenset(values)] for values in labels.members], np.uint16)
+    # Always 16 bits: a confusion matrix of both sides needs one type.
+    return LabelMap(lookup[labels.combinations], labels.geometry, LabelTable(()))
