@@ -24,7 +24,7 @@ from medseg.io.formats import Labeled, write_file
 from medseg.post.class_values import measure_values
 from medseg.post.quality import check_or_withhold
 from medseg.post.volumes import measure_volumes
-from medseg.types import Case, Instances, LabelMap, ModelIdentity
+from medseg.types import Case, Instances, LabelMap, ModelIdentity, OverlappingLabels
 from medseg.types import Prediction as Predicted
 from medseg.types.case_report import CaseReport, combined
 from medseg.types.class_values import ClassValues
@@ -54,8 +54,8 @@ class Prediction:
     @classmethod
     def checked(cls, case: Case, prediction: Predicted) -> Prediction:
         """Measure and check a prediction."""
-        volumes = measure_volumes(prediction.labels, prediction.instances, prediction.extent)
-        volumes = measure_values(case.scan, prediction.labels, volumes)
+        volumes = measure_volumes(prediction.every_class, prediction.instances, prediction.extent)
+        volumes = measure_values(case.scan, prediction.every_class, volumes)
         quality = check_or_withhold(prediction, volumes)
         source = case.scan.source
         found = CaseReport(tuple(Flag(text) for text in (*source.warnings, *prediction.warnings)), source.notes)
@@ -74,8 +74,13 @@ class Prediction:
 
     @property
     def labels(self) -> LabelMap:
-        """Class of each voxel, (X, Y, Z), on the scan's own grid."""
+        """Class of each voxel, (X, Y, Z), on the scan's own grid; of `overlapping` classes one of those it has."""
         return self.segmented.prediction.labels
+
+    @property
+    def overlapping(self) -> OverlappingLabels | None:
+        """All classes of each voxel, where the model's classes may share voxels: ``overlapping.mask(value)``."""
+        return self.segmented.prediction.overlapping
 
     @property
     def probabilities(self) -> npt.NDArray[np.floating[Any]] | None:
@@ -123,8 +128,8 @@ class Prediction:
         return self.report.review_priority
 
     def to_nibabel(self) -> nib.Nifti1Image:
-        """Return the labels as a nibabel image."""
-        return self.labels.to_nibabel()
+        """Return the labels as a nibabel image; of classes that may overlap, with one channel for each."""
+        return self.segmented.prediction.every_class.to_nibabel()
 
     @check_arguments
     def save(self, path: str | Path, *, formats: LabelFormats = ("nifti", "dicom-seg")) -> Path:
@@ -158,7 +163,10 @@ class Prediction:
             context = RunContext(target.parent, target.name)
             Preview(Preview.Options()).run(Save(save).run(self.segmented, context), context)
             return target
-        write_file(Labeled(self.labels, self.segmented.case.scan.source, self.segmented.model), target)
+        write_file(
+            Labeled(self.segmented.prediction.every_class, self.segmented.case.scan.source, self.segmented.model),
+            target,
+        )
         return target
 
     @check_arguments

@@ -32,12 +32,15 @@ class Decision:
     - `values`: label of each outcome; the first is the background's 0. Where one class excludes the others, outcome
       ``k`` is that score ``k`` is the largest (the first of equal ones). With regions, outcome ``k + 1`` is that score
       ``k`` is above the threshold and no later one is, outcome 0 that none is.
+    - `overlapping`: with regions, whether the outcome keeps all that are present: its bit ``k`` is that score ``k`` is
+      above the threshold, and `values` are those of the classes, after the background's.
     """
 
     values: tuple[int, ...]
     regions: bool = False
     output: Literal["logits", "probabilities"] = "logits"
     interpolated: Literal["logits", "probabilities"] = "logits"
+    overlapping: bool = False
 
     @classmethod
     def from_card(cls, card: ModelCard) -> Decision:
@@ -45,7 +48,7 @@ class Decision:
         output = card.network.output
         interpolated = "probabilities" if output == "probabilities" else card.interpolated
         if card.regions is not None:
-            return cls((0, *card.regions), True, output, interpolated)
+            return cls((0, *card.regions), True, output, interpolated, card.overlapping)
         return cls((0, *(c.value for c in card.table)), False, output, interpolated)
 
     @property
@@ -54,9 +57,14 @@ class Decision:
         return len(self.values) - self.regions
 
     @property
+    def written(self) -> Sequence[int]:
+        """What an array of labels holds for each outcome: the label, or the outcome itself where classes overlap."""
+        return range(1 << self.channels) if self.overlapping else self.values
+
+    @property
     def dtype(self) -> type[np.uint8] | type[np.uint16]:
         """Type that holds every outcome and one value more."""
-        return np.uint8 if len(self.values) <= 255 else np.uint16
+        return np.uint8 if len(self.written) <= 255 else np.uint16
 
     @property
     def threshold(self) -> float:
@@ -99,7 +107,10 @@ class Decision:
         if self.regions:
             for index, score in enumerate(scores):
                 _refuse_nan(score)
-                np.copyto(winner, index + 1, where=score > self.threshold)
+                if self.overlapping:
+                    winner |= (score > self.threshold) * self.dtype(1 << index)
+                else:
+                    np.copyto(winner, index + 1, where=score > self.threshold)
             return winner
         best = np.array(scores[0], dtype=np.float32)
         for index in range(1, len(scores)):

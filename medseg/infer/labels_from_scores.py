@@ -52,7 +52,7 @@ class LabelStream:
         self._x, self._y, self._z = maps
         self._offset = offset
         self._decision = decision
-        self._values = np.array(decision.values, dtype=out.dtype)
+        self._values = np.array(decision.written, dtype=out.dtype)
         self._renamed = bool((self._values != np.arange(len(self._values))).any())
         self._mixed = np.iinfo(decision.dtype).max
         self._out = out

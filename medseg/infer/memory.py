@@ -102,7 +102,7 @@ def predict_need(
     threads = min(CORES, math.ceil(source / labeled))
     deciding = DECIDED_VOXEL * route.padded_size[0] * width * (patch[2] + 1)
     deciding += LABELED_VOXEL * min(source, threads * labeled) + threads * GATHERING
-    item = 1 if max(decision.values) <= 255 else 2
+    item = 1 if max(decision.written) <= 255 else 2
     return Need(
         prepared + between + block, prepared, slab, network + windows, deciding, item * source, kept * source * FLOAT
     )

@@ -128,7 +128,7 @@ class _Labels:
         device: torch.device,
     ) -> None:
         self._maps, self._offset, self._decision, self._out = maps, offset, decision, out
-        self._values = np.array(decision.values, dtype=out.dtype)
+        self._values = np.array(decision.written, dtype=out.dtype)
         self._low, self._high, self._weight = (
             [torch.from_numpy(part).to(device) for part in parts]
             for parts in ([m.low for m in maps], [m.high for m in maps], [m.weight for m in maps])
@@ -159,7 +159,10 @@ class _Labels:
             fine = self._interpolated(one, begin, planes)
             if self._decision.regions:
                 self._refuse_nan(fine)
-                winner[fine > self._decision.threshold] = index + 1
+                if self._decision.overlapping:
+                    winner[fine > self._decision.threshold] |= 1 << index
+                else:
+                    winner[fine > self._decision.threshold] = index + 1
             elif best is None:
                 best = fine
             else:

@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 class Outputs:
     """Labels, and probabilities and entropy where requested.
 
-    - `labels`, shape (X, Y, Z): background everywhere to begin with.
+    - `labels`, shape (X, Y, Z): background everywhere to begin with; of overlapping classes, a bit for each.
     - `probabilities`, shape (K, X, Y, Z): outside the part the network is shown: 1 for the background, 0 for the rest.
     - `entropies`, shape (X, Y, Z): 0 outside that part.
     """
@@ -36,7 +36,7 @@ class Outputs:
         """Arrays for a case, the large ones from `scratch`."""
         ordered = route.order.geometry(route.source).shape
         # X of the network fastest, as slabs, finished along Z, fill it.
-        labels = np.zeros(ordered[::-1], dtype=smallest_label_dtype(max(decision.values))).transpose(2, 1, 0)
+        labels = np.zeros(ordered[::-1], dtype=smallest_label_dtype(max(decision.written))).transpose(2, 1, 0)
         backwards = route.source.shape[::-1]
         probabilities = scratch.zeros((decision.channels, *backwards)) if options.probabilities else None
         if probabilities is not None and not decision.regions and route.box.shape != ordered:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+from medseg.errors import ModelError
 from medseg.infer.axis_map import AxisMap, Strip, strips
 from medseg.infer.decision import Decision
 from medseg.infer.engines.base import Engine
@@ -27,7 +28,7 @@ from medseg.prepare.gray_to_rgb import in_color
 from medseg.prepare.labels import LowResolutionStage
 from medseg.prepare.prepared import Prepared, check_channels, prepare
 from medseg.prepare.route import Route, plan_route
-from medseg.types import LabelMap, PostStep, Prediction, Scan
+from medseg.types import LabelMap, OverlappingLabels, PostStep, Prediction, Scan
 from medseg.types.extent import extent_unit
 from medseg.types.how_computed import HowComputed
 
@@ -65,6 +66,12 @@ class Predictor:
             self.engine = chosen.engine
             self.computed = chosen.how()
         first = package.low_resolution_stage
+        if first is not None and first.card.overlapping:
+            raise ModelError(
+                "the classes of its low-resolution stage overlap, and the next stage is shown one class a voxel",
+                where=package.identity,
+                fix="Train the low-resolution stage on classes that exclude each other.",
+            )
         own = self.options.model_copy(update={"probabilities": False, "entropy": False})
         self.low_resolution_stage = None if first is None else Predictor(first, own, progress=progress)
         self.decision = Decision.from_card(package.card)
@@ -111,7 +118,12 @@ class Predictor:
             engine, self.decision, prepared, maps, outputs, windows, BoundaryEntropy(self.decision), judged
         )
         uncertainty = labeling.run(parts)
-        labels = LabelMap(outputs.labels, scan.geometry, whole.table)
+        overlapping = None
+        if self.decision.overlapping:
+            overlapping = OverlappingLabels.of_bits(
+                outputs.labels, scan.geometry, whole.table, self.decision.values[1:]
+            )
+        labels = overlapping.folded() if overlapping else LabelMap(outputs.labels, scan.geometry, whole.table)
         unusual = (*out_of_distribution(scan, card), *out_of_distribution_intensities(scan, outputs.labels, card))
         return Prediction(
             labels,
@@ -127,6 +139,7 @@ class Predictor:
             boundary_limit=whole.uncertainty.boundary_entropy if whole.uncertainty else {},
             computed=replace(self.computed, windows=windows.counter.count()),
             extent=extent_unit(scan.geometry, scan.source),
+            overlapping=overlapping,
         )
 
     def _low_resolution_stage(self, scan: Scan) -> LowResolutionStage | None:

@@ -65,17 +65,37 @@ class BoundaryEntropy:
         if not at_border.size:
             return sums, counts
         x, y, z = unravel(at_border, own.shape)
-        uncertainty = entropy(self._decision.probabilities(scores.at(x + part.start, y, z)), self._decision)
+        probabilities = self._decision.probabilities(scores.at(x + part.start, y, z))
+        uncertainty = entropy(probabilities, self._decision)
         at = at_border + before * own[0].size
         here = classes.reshape(-1).take(at)
         for axis, stride in enumerate((own[0].size, own.shape[2], 1)):
             chosen = np.flatnonzero(differs[axis].reshape(-1).take(at_border))
             other = classes.reshape(-1).take(at.take(chosen) - stride)
+            if self._decision.overlapping:
+                self._add_each(sums, counts, (here.take(chosen) ^ other), probabilities[:, chosen])
+                continue
             weights = uncertainty.take(chosen)
             for side in (here.take(chosen), other):
                 sums += np.bincount(side, weights, minlength=len(sums))
                 counts += np.bincount(side, minlength=len(counts))
         return sums, counts
+
+    def _add_each(
+        self,
+        sums: npt.NDArray[np.float64],
+        counts: npt.NDArray[np.int64],
+        differs: npt.NDArray[Any],
+        probabilities: npt.NDArray[np.float32],
+    ) -> None:
+        """Of classes that overlap, add to each the entropy of its own probability where its own border runs.
+
+        - `differs`, shape (N,): a bit for each class of which a pair has a voxel inside and one outside.
+        """
+        for index, of_class in enumerate(probabilities):
+            here = (differs >> index & 1).astype(bool)
+            sums[index + 1] += float(entropy(of_class[here][None], self._decision).sum(dtype=np.float64))
+            counts[index + 1] += int(here.sum())
 
     def by_value(self) -> dict[int, float]:
         """Mean entropy along the border of each label value that has one, without background."""

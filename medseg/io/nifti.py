@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from nibabel.spatialimages import HeaderDataError
 
-from medseg.errors import InputError
+from medseg.errors import FormatLimitation, InputError
 from medseg.io.channel_labels import labels_of_channels
 from medseg.io.files.atomic import atomic_path
 from medseg.io.files.byte_stream import native, open_bytes, read_exactly, skip
@@ -59,6 +59,12 @@ def read_scan(path: Path) -> Scan:
 def read_labels(path: Path) -> LabelMap:
     """Read a label map; values without names are called ``class-N``."""
     opened = open_header(path)
+    if opened.channels > 1 and bytes(opened.header["intent_name"]).rstrip(b"\0") == OVERLAPPING.encode():
+        raise FormatLimitation(
+            "its classes may overlap, one in each channel, and a label map holds one class for each voxel",
+            where=path,
+            fix="Use what takes overlapping classes: convert, export, evaluate; or medseg.io.read.read_any_labels.",
+        )
     if opened.channels > 1:
         raise InputError(
             f"a label map has one value for each voxel, not {opened.channels}", where=path, fix="Give a 3D file."

@@ -24,6 +24,7 @@ class _Strict(BaseModel):
 Byte = Annotated[int, Field(ge=0, le=255)]
 LARGEST_ARGUMENT = 65_536  # of a network; far above any number of channels, layers or voxels of a patch
 MOST_MEMBERS = 100
+MOST_OVERLAPPING = 15  # a bit for each, and a value for voxels that are not decided yet
 
 
 class CodeCard(_Strict):
@@ -210,6 +211,11 @@ class ModelCard(_Strict):
         description="for regions that may overlap: the class each output channel stands for, later ones on top; "
         "null where classes exclude each other and the largest output wins",
     )
+    overlapping: bool = Field(
+        default=False,
+        description="whether results keep every region that a voxel is in, as classes that may share voxels; false "
+        "folds regions into one map, later ones on top",
+    )
     input: InputCard = Field(description="input of the network")
     low_resolution_stage: LowResolutionCard | None = Field(
         default=None, description="model of the low-resolution stage, on the card of a cascade's second stage"
@@ -258,11 +264,24 @@ class ModelCard(_Strict):
             raise ValueError(f"two classes have the value {twice[0]}")
         if self.regions is not None and set(self.regions) != {c.value for c in self.classes}:
             raise ValueError("regions must name every class's value and no other")
+        if self.overlapping:
+            self._check_overlapping()
         if self.network.is_whole and self.ensemble_members > 1:
             raise ValueError(
                 "a network that comes whole (onnx, torchscript) cannot be an ensemble: ensemble_members must be 1"
             )
         return self
+
+    def _check_overlapping(self) -> None:
+        """Refuse what needs one class for each voxel."""
+        if self.regions is None:
+            raise ValueError("classes that overlap need `regions`: the class of each output channel")
+        if len(self.regions) > MOST_OVERLAPPING:
+            raise ValueError(f"at most {MOST_OVERLAPPING} classes may overlap, not {len(self.regions)}")
+        if self.locate is not None:
+            raise ValueError("classes that overlap cannot be put together from regions that a locator finds")
+        if objects := next((step.stage for step in self.post if step.stage != "clean-up"), None):
+            raise ValueError(f"`{objects}` makes objects of one class for each voxel, and these classes may overlap")
 
     @property
     def result_classes(self) -> tuple[ClassCard, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,28 +13,26 @@ from scipy import ndimage
 from medseg.post.connectivity import flat_axis
 from medseg.post.diameter import longest_diameter
 from medseg.post.in_plane_axes import in_plane_axes, slice_axis
-from medseg.types import LabelMap, Scan
+from medseg.types import AnyLabels, LabelMap, Scan
 from medseg.types.class_values import ClassValues
+from medseg.types.overlapping import class_map
 from medseg.types.run import Volumes
 
 
-def measure_values(scan: Scan, labels: LabelMap, volumes: Volumes) -> Volumes:
+def measure_values(scan: Scan, labels: AnyLabels, volumes: Volumes) -> Volumes:
     """Add to the volume of each class its diameters and the scan's values inside it, channel by channel.
 
     - `scan`: on the grid of the labels, which is checked.
     - `volumes`: of these labels, one row a class in the table's order; that of a class without voxels stays as it is.
     """
     labels.geometry.match(scan.geometry, what="the grids of the labels and the scan")
-    boxes: list[Any] = ndimage.find_objects(labels.array, max_label=labels.table.largest) if len(labels.table) else []
     matrix = np.ascontiguousarray(labels.geometry.affine[:3, :3])
     flat, across = flat_axis(labels.geometry.shape), slice_axis(labels.geometry)
     rows = []
-    for entry, row in zip(labels.table, volumes.rows, strict=True):
-        box = boxes[entry.value - 1]
+    for (box, mask), row in zip(_masks(labels), volumes.rows, strict=True):
         if box is None:
             rows.append(row)
             continue
-        mask = labels.array[box] == entry.value
         volume_ml = row.size if row.unit == "volume_ml" else None
         values = tuple(values_of(channel[box][mask], scan.source.value_unit, volume_ml) for channel in scan.array)
         row = replace(row, values=values)
@@ -48,6 +47,20 @@ def measure_values(scan: Scan, labels: LabelMap, volumes: Volumes) -> Volumes:
             )
         rows.append(row)
     return Volumes(tuple(rows))
+
+
+def _masks(labels: AnyLabels) -> Iterator[tuple[Any, npt.NDArray[np.bool_]]]:
+    """Smallest box around each class, None without voxels, and where in it the class is."""
+    boxes: list[Any] = []
+    if isinstance(labels, LabelMap) and len(labels.table):
+        boxes = ndimage.find_objects(labels.array, max_label=labels.table.largest)
+    for entry in labels.table:
+        one = class_map(labels, entry)
+        if isinstance(labels, LabelMap):
+            box = boxes[entry.value - 1]
+        else:
+            (box,) = ndimage.find_objects((one.array != 0).view(np.uint8), max_label=1)
+        yield box, np.zeros((0, 0, 0), bool) if box is None else one.array[box] == entry.value
 
 
 def values_of(found: npt.NDArray[np.generic], unit: str, volume_ml: float | None) -> ClassValues:

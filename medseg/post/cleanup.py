@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from medseg.post.components import class_values
@@ -11,7 +13,7 @@ from medseg.post.connectivity import Connectivity
 from medseg.post.holes import fill_holes
 from medseg.post.removal import keep_largest, remove_small
 from medseg.post.smoothing import smooth
-from medseg.types import LabelMap
+from medseg.types import AnyLabels, LabelClass, LabelMap, OverlappingLabels
 
 
 class _Rule(BaseModel):
@@ -71,8 +73,24 @@ class Smooth(_Rule):
 Rule = Annotated[KeepLargest | RemoveSmall | FillHoles | Smooth, Field(discriminator="rule")]
 
 
-def clean_up(labels: LabelMap, rules: tuple[KeepLargest | RemoveSmall | FillHoles | Smooth, ...]) -> LabelMap:
-    """Apply rules one after the other."""
+def clean_up(labels: AnyLabels, rules: tuple[KeepLargest | RemoveSmall | FillHoles | Smooth, ...]) -> AnyLabels:
+    """Apply rules one after the other; of classes that overlap, to each as if it were alone."""
+    if isinstance(labels, OverlappingLabels):
+        for rule in rules:
+            class_values(rule.classes, labels.table)  # that there are such classes
+        alone = ((entry, _clean_alone(labels, entry, rules)) for entry in labels.table)
+        return OverlappingLabels.of_masks(alone, labels.geometry)
     for rule in rules:
         labels = rule.apply(labels)
     return labels
+
+
+def _clean_alone(
+    labels: OverlappingLabels, entry: LabelClass, rules: tuple[KeepLargest | RemoveSmall | FillHoles | Smooth, ...]
+) -> npt.NDArray[np.bool_]:
+    one = labels.alone(entry)
+    for rule in rules:
+        if rule.classes is None or entry.name in rule.classes:
+            one = rule.model_copy(update={"classes": None}).apply(one)
+    cleaned: npt.NDArray[np.bool_] = one.array != 0
+    return cleaned

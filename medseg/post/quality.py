@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from medseg.infer.gate.refusal import MARK
 from medseg.infer.gate.result import refuse_result, withhold_or_mark
-from medseg.types import LabelClass, LabelMap, Prediction
+from medseg.types import AnyLabels, LabelClass, LabelMap, OverlappingLabels, Prediction
 from medseg.types.extent import UNITS, extent_of
+from medseg.types.overlapping import class_map
 from medseg.types.prediction import ClassUncertainty
 from medseg.types.quality import ClassQuality, Flag, Quality
 from medseg.types.run import Volumes
@@ -46,7 +47,7 @@ def check_quality(prediction: Prediction, volumes: Volumes, options: QualityOpti
     everything about the scan itself that was not in the training data.
     """
     options = options or QualityOptions()
-    labels = prediction.labels
+    labels = prediction.every_class
     cut_off = _cut_off(labels)
     rows = tuple(_measured(labels, c, prediction.uncertainty.get(c.value), c.value in cut_off) for c in labels.table)
     of_scan = {text: LIKELY_WRONG if text in prediction.out_of_distribution else LOOK for text in prediction.warnings}
@@ -108,9 +109,9 @@ def _boundary_limit(prediction: Prediction, name: str, options: QualityOptions) 
 
 
 def _measured(
-    labels: LabelMap, entry: LabelClass, uncertainty: ClassUncertainty | None, touches_border: bool
+    labels: AnyLabels, entry: LabelClass, uncertainty: ClassUncertainty | None, touches_border: bool
 ) -> ClassQuality:
-    count, fraction = _components(labels, entry)
+    count, fraction = _components(class_map(labels, entry), entry)
     uncertainty = uncertainty or ClassUncertainty()
     return ClassQuality(
         entry.name, uncertainty.boundary_entropy, uncertainty.ensemble_dice, count, fraction, touches_border
@@ -129,8 +130,10 @@ def _components(labels: LabelMap, entry: LabelClass) -> tuple[int, float]:
     return len(sizes) - 1, float(sizes.max() / total) if total else 0.0
 
 
-def _cut_off(labels: LabelMap) -> set[int]:
+def _cut_off(labels: AnyLabels) -> set[int]:
     """Classes with voxels on a face of the grid; the two faces of a single slice do not count."""
+    if isinstance(labels, OverlappingLabels):
+        return {value for number in _cut_off(labels.as_map()) for value in labels.members[number]}
     found: set[int] = set()
     for axis, size in enumerate(labels.array.shape):
         for index in (0, size - 1) if size > 1 else ():

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import numpy.typing as npt
 
-from medseg.types import Instances, LabelClass, LabelMap
+from medseg.types import AnyLabels, Instances, LabelClass, OverlappingLabels
 from medseg.types.extent import Extent, extent_of
 from medseg.types.run import ClassVolume, Volumes
 
 
-def measure_volumes(labels: LabelMap, instances: Instances | None = None, unit: Extent = "volume_ml") -> Volumes:
+def measure_volumes(labels: AnyLabels, instances: Instances | None = None, unit: Extent = "volume_ml") -> Volumes:
     """Count the voxels of every class in the table, give their volume or area, and count objects where there are any.
 
     - `labels`: on any grid; a sheared one counts with its true voxel volume.
     - `instances`: objects made of the labels; a class that none were made of, or that is stuff, has no count.
     - returns: one row a class, in the table's order; absent classes have zero.
     """
-    counts = np.bincount(labels.array.ravel(), minlength=labels.table.largest + 1)
+    counts = _counts(labels)
     voxel = extent_of(1, labels.geometry, unit)
     objects = None if instances is None else Counter(row.class_value for row in instances.rows if row.is_thing)
 
@@ -33,3 +34,10 @@ def measure_volumes(labels: LabelMap, instances: Instances | None = None, unit: 
             for c in labels.table
         )
     )
+
+
+def _counts(labels: AnyLabels) -> npt.NDArray[np.int64] | dict[int, int]:
+    """Voxels of each class, by its value."""
+    if isinstance(labels, OverlappingLabels):
+        return labels.counts()
+    return np.bincount(labels.array.ravel(), minlength=labels.table.largest + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import EllipsisType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ import numpy.typing as npt
 from medseg.errors import FormatLimitation, InputError
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelClass, LabelMap, LabelTable, smallest_label_dtype
+
+if TYPE_CHECKING:
+    import nibabel as nib
 
 MOST_COMBINATIONS = 65535
 
@@ -87,6 +90,15 @@ class OverlappingLabels:
         return layers.labels(geometry, LabelTable(tuple(classes)))
 
     @classmethod
+    def of_bits(cls, bits: npt.NDArray[Any], geometry: Geometry, table: LabelTable, values: tuple[int, ...]) -> Self:
+        """Return the labels of an array in which bit ``k`` says whether a voxel has the class of ``values[k]``."""
+        members = tuple(
+            tuple(sorted(value for k, value in enumerate(values) if number >> k & 1))
+            for number in range(1 << len(values))
+        )
+        return cls(bits, geometry, table, members)
+
+    @classmethod
     def of_map(cls, labels: LabelMap) -> OverlappingLabels:
         """Return a label map as labels that may overlap, and do not."""
         present = np.flatnonzero(np.bincount(labels.array.ravel(), minlength=1)).tolist()
@@ -97,6 +109,12 @@ class OverlappingLabels:
         classes = named | {v: c for c in LabelTable.unnamed(values) for v in [c.value] if v not in named}
         members = ((), *((value,) for value in values[1:]))
         return cls(number[labels.array], labels.geometry, LabelTable(tuple(classes.values())), members)
+
+    @property
+    def present(self) -> npt.NDArray[np.bool_]:
+        """Where there is any class, shape (X, Y, Z)."""
+        present: npt.NDArray[np.bool_] = self.combinations != 0
+        return present
 
     @property
     def overlap(self) -> bool:
@@ -149,6 +167,15 @@ class OverlappingLabels:
         changed = new_value or {}
         members = tuple(tuple(changed.get(value, value) for value in values) for values in self.members)
         return OverlappingLabels(self.combinations, self.geometry, table, members)
+
+    def to_nibabel(self) -> nib.Nifti1Image:
+        """Return a nibabel image with one channel of 0 and 1 for each class of the table, (X, Y, Z, classes)."""
+        from nibabel import Nifti1Image
+
+        channels = np.stack([self.mask(entry.value).view(np.uint8) for entry in self.table], axis=-1)
+        image = Nifti1Image(channels, self.geometry.affine)
+        image.header.set_xyzt_units("mm")
+        return image
 
     def separate(self) -> LabelMap | None:
         """Return them as a label map; None where classes share voxels."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from medseg.types.extent import Extent
 from medseg.types.how_computed import HowComputed
 from medseg.types.instances import Instances
 from medseg.types.labels import LabelMap, ModelIdentity
+from medseg.types.overlapping import AnyLabels, OverlappingLabels
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Prediction:
     Parameters
     ----------
     labels : LabelMap
-        The winning class of each voxel.
+        The winning class of each voxel; of classes that overlap, one of those it has, for what shows one color a voxel.
     model : ModelIdentity
         The model package that made it.
     probabilities : ndarray of float32 or float16, shape (classes, X, Y, Z), optional
@@ -68,6 +69,8 @@ class Prediction:
         What is measured of a class: an area in a 2D image, in pixels where their size is not known.
     expected : ExpectedResult, optional
         What results of suitable scans look like; set by `medseg.infer.gate`.
+    overlapping : OverlappingLabels, optional
+        Of a model whose classes may share voxels, all classes of each voxel.
     """
 
     labels: LabelMap
@@ -85,6 +88,18 @@ class Prediction:
     computed: HowComputed | None = None
     extent: Extent = "volume_ml"
     expected: ExpectedResult | None = None
+    overlapping: OverlappingLabels | None = None
+
+    @property
+    def every_class(self) -> AnyLabels:
+        """What is measured and written: each class whole, also where several share a voxel."""
+        return self.labels if self.overlapping is None else self.overlapping
+
+    def with_every_class(self, labels: AnyLabels) -> Prediction:
+        """Return the prediction with other labels of the same kind."""
+        if isinstance(labels, OverlappingLabels):
+            return replace(self, labels=labels.folded(), overlapping=labels)
+        return replace(self, labels=labels)
 
     def __repr__(self) -> str:
         extra = ", ".join(

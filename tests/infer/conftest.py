@@ -12,11 +12,12 @@ from medseg.prepare.card import ChannelCard, InputCard
 def make(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDSEG_HOME", str(tmp_path / "home"))
 
-    def package(dimensions=3, members=1, regions=None):
+    def package(dimensions=3, members=1, regions=None, overlapping=False):
         arguments = {"features": [4, 6], "encoder": "residual"}
         card = tiny_card(
             classes=("a", "b"),
             regions=regions,
+            overlapping=overlapping,
             input=InputCard(channels=(ChannelCard(name="MR"),), patch=(8, 12, 16 if dimensions == 3 else 1)),
             network=NetworkCard(name="unet", dimensions=dimensions, arguments=arguments),
             ensemble_members=members,

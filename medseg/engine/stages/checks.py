@@ -23,7 +23,7 @@ class Measure(WithoutOptions):
 
     def run(self, item: Prediction, context: RunContext) -> Volumes:
         """Measure."""
-        return measure_volumes(item.labels, item.instances, item.extent)
+        return measure_volumes(item.every_class, item.instances, item.extent)
 
     def report(self, value: Volumes) -> CaseReport:
         """Report the volumes."""
@@ -37,7 +37,7 @@ class MeasureValues(WithoutOptions):
 
     def run(self, item: MeasuredCase, context: RunContext) -> Volumes:
         """Measure; the volumes come back with what was added."""
-        return measure_values(item.case.scan, item.prediction.labels, item.volumes)
+        return measure_values(item.case.scan, item.prediction.every_class, item.volumes)
 
     def report(self, value: Volumes) -> CaseReport:
         """Report what was measured."""

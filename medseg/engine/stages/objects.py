@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from medseg.engine.stages.options import StageOptions
+from medseg.errors import FormatLimitation
 from medseg.post.cleanup import Rule, clean_up
 from medseg.post.components import class_values, components
 from medseg.post.connectivity import Connectivity
@@ -22,7 +23,16 @@ from medseg.types.stage import RunContext, Where
 
 
 def _labels(item: LabelMap | Prediction) -> LabelMap:
-    return item.labels if isinstance(item, Prediction) else item
+    """Labels that objects can be made of."""
+    if not isinstance(item, Prediction):
+        return item
+    if item.overlapping is not None:
+        raise FormatLimitation(
+            "objects are made of one class for each voxel, and the model's classes may overlap",
+            where=item.model,
+            fix="Leave out the step that makes objects.",
+        )
+    return item.labels
 
 
 def _values(classes: tuple[str, ...] | None, labels: LabelMap) -> tuple[int, ...] | None:
@@ -50,7 +60,7 @@ class CleanUp:
 
     def run(self, item: Prediction, context: RunContext) -> Prediction:
         """Apply every rule."""
-        return replace(item, labels=clean_up(item.labels, self.options.rules))
+        return item.with_every_class(clean_up(item.every_class, self.options.rules))
 
 
 @dataclass(frozen=True)
@@ -124,7 +134,7 @@ class Border:
     def run(self, item: Prediction, context: RunContext) -> Instances:
         """Number the objects; with probabilities, each gets the mean probability of its class."""
         chosen = self.options.model_dump()
-        found = objects_from_border(item.labels, probabilities=item.probabilities, **chosen)
+        found = objects_from_border(_labels(item), probabilities=item.probabilities, **chosen)
         if item.probabilities is None:
             return found
         made = {entry.value for entry in found.table}
@@ -175,7 +185,7 @@ class MergeStuff:
         """Lay the objects over the stuff."""
         prediction = item.prediction
         return panoptic(
-            prediction.labels, item.things, probabilities=prediction.probabilities, shape=self.options.shape
+            _labels(prediction), item.things, probabilities=prediction.probabilities, shape=self.options.shape
         )
 
 

@@ -89,7 +89,7 @@ class Save:
         """
         source, prediction = item.case.scan.source, item.prediction
         labeled = Labeled(
-            prediction.labels,
+            prediction.every_class,
             source,
             item.model,
             probabilities=prediction.probabilities,

@@ -1,0 +1,167 @@
+"""Classes that may share voxels are each what a model of that class alone would find, and are counted so."""
+
+import csv
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from networks_for_tests import Analytic, FakePackage, Resident, smooth, tiny_card
+
+import medseg
+from medseg.engine.stages.objects import CleanUp, Components
+from medseg.errors import FormatLimitation, ModelError
+from medseg.infer.labeling import Labeling
+from medseg.infer.on_device import label_on_device
+from medseg.infer.options import InferOptions
+from medseg.infer.predictor import Predictor
+from medseg.infer.sliding_window import WindowOptions
+from medseg.io.nifti import write_scan
+from medseg.io.read import read_any_labels
+from medseg.models.card import PostCard
+from medseg.prepare.card import ChannelCard, InputCard, NormalizationCard
+from medseg.review.store import open_store
+from medseg.types import Geometry, Prediction, Scan, Source
+from medseg.types.stage import RunContext
+
+REGIONS = (2, 1, 3)  # the class of each output, in an order of its own
+NAMES = ("core", "whole", "vessel")
+SCAN = Scan(smooth((20, 26, 18))[None], Geometry(np.diag([0.8, 1.3, 2.0, 1.0]), (20, 26, 18)), source=Source("array"))
+
+
+def scores_of(*outputs):
+    """A network with outputs that overlap: a large blob, a smaller one inside, and one across both."""
+
+    def function(windows):
+        value = windows[:, 0]
+        every = [value - 8, value - 16, 6 - abs(value - 17)]
+        return np.stack([every[index] for index in outputs], axis=1)
+
+    return function
+
+
+def package(regions=REGIONS, **changes):
+    plain = (ChannelCard(name="c0", normalization=NormalizationCard(scheme="none")),)
+    given = InputCard(channels=plain, patch=(16, 16, 16), spacing=(1.0, 1.0, 1.0))
+    names = NAMES[: len(regions)]
+    return FakePackage(None, tiny_card("analytic", names, regions=regions, input=given, **changes))
+
+
+def segment(found, outputs, **options):
+    return Predictor(found, InferOptions(mirror="none", **options), engine=Analytic(scores_of(*outputs))).segment(SCAN)
+
+
+@pytest.fixture(scope="module")
+def together() -> Prediction:
+    return segment(package(overlapping=True), (0, 1, 2), probabilities=True)
+
+
+def test_each_class_is_that_of_a_model_of_it_alone(together):
+    assert together.overlapping.overlap
+    for output, value in enumerate(REGIONS):
+        alone = segment(package((1,)), (output,), probabilities=True)
+        assert np.array_equal(together.overlapping.mask(value), alone.labels.array == 1), value
+        assert np.array_equal(together.probabilities[output], alone.probabilities[0])
+        assert together.uncertainty[value].boundary_entropy == pytest.approx(alone.uncertainty[1].boundary_entropy)
+
+
+def test_on_a_device_the_same_classes_are_found(together, monkeypatch):
+    def on_device(self, offset, out):
+        options = WindowOptions((16, 16, 16))
+        label_on_device(
+            self.prepared.array, Resident(scores_of(0, 1, 2)), self.maps, offset, self.decision, out, options
+        )
+        return True
+
+    monkeypatch.setattr(Labeling, "_on_device", on_device)
+    got = segment(package(overlapping=True), (0, 1, 2)).overlapping
+    for value in REGIONS:
+        assert (got.mask(value) != together.overlapping.mask(value)).mean() < 1e-3
+
+
+def test_without_the_word_regions_are_folded_as_ever():
+    folded = segment(package(), (0, 1, 2))
+    assert folded.overlapping is None
+    whole = segment(package(overlapping=True), (0, 1, 2)).overlapping
+    expected = np.zeros(SCAN.geometry.shape, int)
+    for value in REGIONS:
+        expected[whole.mask(value)] = value
+    assert np.array_equal(folded.labels.array, expected)
+
+
+def test_a_byte_holds_seven_classes_and_fifteen_are_the_most():
+    def many(windows):
+        return np.stack([windows[:, 0] - n for n in range(15)], axis=1)
+
+    card = tiny_card(
+        "many", [f"c{n}" for n in range(15)], regions=tuple(range(1, 16)), overlapping=True, input=package().card.input
+    )
+    found = Predictor(FakePackage(None, card), InferOptions(mirror="none"), engine=Analytic(many)).segment(SCAN)
+    assert found.overlapping.combinations.dtype == np.uint16
+    counts = found.overlapping.counts()
+    assert all(counts[value] > counts[value + 1] for value in range(1, 15))
+    with pytest.raises(ValueError, match="at most 15 classes may overlap, not 16"):
+        tiny_card("more", [f"c{n}" for n in range(16)], regions=tuple(range(1, 17)), overlapping=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"regions": None}, "need `regions`"),
+        ({"post": (PostCard(stage="components"),)}, "`components` makes objects of one class for each voxel"),
+    ],
+)
+def test_cards_of_what_needs_one_class_a_voxel_are_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        tiny_card("wrong", ("a", "b"), **{"regions": (1, 2), "overlapping": True, **changes})
+
+
+def test_a_cascade_is_shown_one_class_a_voxel():
+    class Stage(FakePackage):
+        low_resolution_stage = package(overlapping=True)
+
+    with pytest.raises(ModelError, match="low-resolution stage overlap"):
+        Predictor(Stage(None, package().card), InferOptions(), engine=Analytic(scores_of(0)))
+
+
+def test_clean_up_is_of_each_class_alone_and_objects_are_refused(together, tmp_path):
+    context = RunContext(tmp_path, "case")
+    rules = [{"rule": "keep_largest", "classes": ["vessel"]}]
+    cleaned = CleanUp(CleanUp.Options(rules=rules)).run(together, context)
+    alone = together.overlapping.alone(together.labels.table.classes[2])
+    wanted = CleanUp.Options(rules=[{"rule": "keep_largest"}]).rules[0].apply(alone)
+    assert np.array_equal(cleaned.overlapping.mask(3), wanted.array == 3)
+    assert all(np.array_equal(cleaned.overlapping.mask(v), together.overlapping.mask(v)) for v in (1, 2))
+    with pytest.raises(FormatLimitation, match="one class for each voxel"):
+        Components(Components.Options()).run(together, context)
+
+
+def test_a_batch_counts_and_writes_each_class_whole(make, tmp_path):
+    made = make(regions=(2, 1), overlapping=True)
+    scan = Scan(smooth((18, 22, 20))[None], Geometry(np.diag([1.0, 1.0, 1.5, 1.0]), (18, 22, 20)))
+    (tmp_path / "in").mkdir()
+    write_scan(scan, tmp_path / "in" / "one.nii.gz")
+    how = {"anyway": True, "save": "probabilities", "engine": "torch", "format": "nifti,nrrd"}
+    medseg.predict(tmp_path / "in", made.folder, tmp_path / "out", **how)
+    folder = tmp_path / "out" / "one"
+    array = np.asarray(nib.load(folder / "labels.nii.gz").dataobj)
+    assert array.shape == (18, 22, 20, 2)
+    voxels = {"a": int(array[..., 0].sum()), "b": int(array[..., 1].sum())}
+    assert (array.sum(axis=-1) == 2).any()
+    status = json.loads((folder / "status.json").read_text())
+    assert {name: figures["voxels"] for name, figures in status["volumes"].items()} == voxels
+    rows = list(csv.DictReader((folder / "measurements.csv").open()))
+    assert {row["class"]: int(row["voxels"]) for row in rows} == voxels
+    inside = scan.array[0][array[..., 1] > 0]
+    assert float(rows[1]["mean"]) == pytest.approx(float(inside.mean()), rel=1e-4)
+    back = read_any_labels(folder / "labels.seg.nrrd")
+    assert {entry.name: back.counts()[entry.value] for entry in back.table} == voxels
+    assert np.asarray(nib.load(folder / "probabilities.nii.gz").dataobj).shape == (18, 22, 20, 2)
+    assert (folder / "preview.png").stat().st_size > 1000
+    found = medseg.load_model(made.folder, engine="torch").segment(tmp_path / "in" / "one.nii.gz", anyway=True)
+    assert np.array_equal(np.asarray(found.to_nibabel().dataobj), array)
+    assert found.overlapping.counts() == dict(enumerate(voxels.values(), start=1))
+    with open_store(tmp_path / "out", create=True, scans=[tmp_path / "in"]) as store:
+        assert store.cases() == ("one",)
+        with pytest.raises(FormatLimitation, match="classes may overlap, one in each channel"):
+            store.labels("one")
