@@ -128,7 +128,7 @@ def test_a_contour_given_twice_does_not_vanish(tmp_path, again):
             ds.ROIContourSequence[0].ContourSequence.append(copy)
 
     labels, _, path = drawing(tmp_path, change)
-    ((read,), warnings) = drawn_on(labels.geometry, None, read_structures(path), path)
+    read, warnings = drawn_on(labels.geometry, None, read_structures(path), path)
     assert np.array_equal(read.array, labels.array)
     assert "3 contours of 'liver' are given twice and were taken once" in warnings
 
@@ -159,16 +159,17 @@ def test_gaps_and_emptiness_are_warnings(tmp_path):
     assert tuple(written) == warnings
 
 
-def test_overlapping_structures_become_a_file_each(tmp_path):
+def test_overlapping_structures_become_channels_of_one_file(tmp_path):
     def change(ds):
         ds.ROIContourSequence[1].ContourSequence = deepcopy(ds.ROIContourSequence[0].ContourSequence)
 
     labels, _, _ = drawing(tmp_path, change)
     done, maps = converted(tmp_path, out=tmp_path / "out")
     assert done.exit_code == 0
-    assert [classes for _, classes, _ in maps] == [{"1": "liver"}, {"2": "Größe α"}, {"3": "never found"}]
-    for (array, _, _), value in zip(maps[:2], (1, 2), strict=True):
-        assert np.array_equal(array, np.where(labels.array == 1, value, 0))
+    ((array, classes, _),) = maps
+    assert classes == {"1": "liver", "2": "Größe α", "3": "never found"}
+    inside = labels.array == 1
+    assert np.array_equal(array, np.stack([inside, inside, 0 * inside], axis=-1))
 
 
 def two_series(folder, refers):
