@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-import numpy as np
-import numpy.typing as npt
-
-from medseg.types import AnyLabels, Instances, LabelClass, OverlappingLabels
+from medseg.types import AnyLabels, Instances, LabelClass
 from medseg.types.extent import Extent, extent_of
+from medseg.types.overlapping import class_counts
 from medseg.types.run import ClassVolume, Volumes
 
 
@@ -19,7 +17,7 @@ def measure_volumes(labels: AnyLabels, instances: Instances | None = None, unit:
     - `instances`: objects made of the labels; a class that none were made of, or that is stuff, has no count.
     - returns: one row a class, in the table's order; absent classes have zero.
     """
-    counts = _counts(labels)
+    counts = class_counts(labels)
     voxel = extent_of(1, labels.geometry, unit)
     objects = None if instances is None else Counter(row.class_value for row in instances.rows if row.is_thing)
 
@@ -34,10 +32,3 @@ def measure_volumes(labels: AnyLabels, instances: Instances | None = None, unit:
             for c in labels.table
         )
     )
-
-
-def _counts(labels: AnyLabels) -> npt.NDArray[np.int64] | dict[int, int]:
-    """Voxels of each class, by its value."""
-    if isinstance(labels, OverlappingLabels):
-        return labels.counts()
-    return np.bincount(labels.array.ravel(), minlength=labels.table.largest + 1)
