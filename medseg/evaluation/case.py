@@ -46,7 +46,7 @@ class LoadedCase:
         """Values of the maps of voxels that have any of some classes."""
         if self.values_of is None:
             return tuple(values)
-        return tuple(sorted({of for value in values for of in self.values_of.get(value, (value,))}))
+        return tuple(sorted({own for value in values for own in self.values_of.get(value, (value,))}))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ def load_case(
             raise FormatLimitation(
                 "its classes overlap, and a map of object ids holds one for each voxel",
                 where=pair.case_id,
-                fix="Leave out --objects instances.",
+                fix="Omit --objects instances.",
             )
         table = LabelTable((LabelClass(1, ALL, is_thing=True),))
         return LoadedCase(_with_table(reference, table), _with_table(prediction, table), table, tuple(notes))

@@ -86,7 +86,7 @@ def _named(
 
 def _not_overlapping(labels: OverlappingLabels, path: Path) -> LabelMap:
     if labels.overlap:
-        several = next(values for values in labels.members if len(values) > 1)
+        several = next(values for values in labels.classes_of if len(values) > 1)
         names = " and ".join(f"'{labels.table.name_of(value)}'" for value in several[:2])
         raise FormatLimitation(
             f"{names} overlap; a label map holds one class for each voxel",

@@ -72,7 +72,7 @@ def layers_of(labels: AnyLabels) -> dict[int, int]:
     layers: list[set[int]] = []
     placed: dict[int, int] = {}
     for entry in labels.table:
-        near = {value for values in labels.members if entry.value in values for value in values}
+        near = {value for values in labels.classes_of if entry.value in values for value in values}
         number = next((n for n, layer in enumerate(layers) if not layer & near), len(layers))
         if number == len(layers):
             layers.append(set())
@@ -84,8 +84,8 @@ def layers_of(labels: AnyLabels) -> dict[int, int]:
 def stacked(labels: OverlappingLabels, layers: Mapping[int, int]) -> npt.NDArray[Any]:
     """Label maps of the layers, shape (X, Y, Z, layers)."""
     count = max(layers.values(), default=0) + 1
-    lookup = np.zeros((len(labels.members), count), smallest_label_dtype(labels.table.largest))
-    for number, values in enumerate(labels.members):
+    lookup = np.zeros((len(labels.classes_of), count), smallest_label_dtype(labels.table.largest))
+    for number, values in enumerate(labels.classes_of):
         for value in values:
             lookup[number, layers[value]] = value
     result: npt.NDArray[Any] = lookup[labels.combinations]

@@ -133,7 +133,7 @@ def _components(labels: LabelMap, entry: LabelClass) -> tuple[int, float]:
 def _cut_off(labels: AnyLabels) -> set[int]:
     """Classes with voxels on a face of the grid; the two faces of a single slice do not count."""
     if isinstance(labels, OverlappingLabels):
-        return {value for number in _cut_off(labels.as_map()) for value in labels.members[number]}
+        return {value for number in _cut_off(labels.as_map()) for value in labels.classes_of[number]}
     found: set[int] = set()
     for axis, size in enumerate(labels.array.shape):
         for index in (0, size - 1) if size > 1 else ():

@@ -35,13 +35,13 @@ class OverlappingLabels:
         Where the voxels lie.
     table : LabelTable
         The classes.
-    members : tuple of tuple of int
+    classes_of : tuple of tuple of int
         Values of the classes in each combination; the first, of number 0, has none.
 
     Raises
     ------
     InputError
-        When array, geometry, members and table disagree.
+        When array, geometry, classes_of and table disagree.
 
     Examples
     --------
@@ -59,7 +59,7 @@ class OverlappingLabels:
     combinations: npt.NDArray[Any]
     geometry: Geometry
     table: LabelTable
-    members: tuple[tuple[int, ...], ...]
+    classes_of: tuple[tuple[int, ...], ...]
 
     def __post_init__(self) -> None:
         if self.combinations.shape != self.geometry.shape or self.combinations.dtype not in (np.uint8, np.uint16):
@@ -69,7 +69,7 @@ class OverlappingLabels:
                 fix="Give uint8 or uint16 of the grid's shape.",
             )
         known = {entry.value for entry in self.table}
-        if not self.members or self.members[0] or any(set(values) - known for values in self.members):
+        if not self.classes_of or self.classes_of[0] or any(set(values) - known for values in self.classes_of):
             raise InputError(
                 "the combinations name classes that are not in the label table",
                 fix="Give the table every class, and combination 0 none.",
@@ -92,11 +92,11 @@ class OverlappingLabels:
     @classmethod
     def of_bits(cls, bits: npt.NDArray[Any], geometry: Geometry, table: LabelTable, values: tuple[int, ...]) -> Self:
         """Return the labels of an array in which bit ``k`` says whether a voxel has the class of ``values[k]``."""
-        members = tuple(
+        classes_of = tuple(
             tuple(sorted(value for k, value in enumerate(values) if number >> k & 1))
             for number in range(1 << len(values))
         )
-        return cls(bits, geometry, table, members)
+        return cls(bits, geometry, table, classes_of)
 
     @classmethod
     def of_map(cls, labels: LabelMap) -> OverlappingLabels:
@@ -107,8 +107,8 @@ class OverlappingLabels:
         number[values] = np.arange(len(values))
         named = {entry.value: entry for entry in labels.table}
         classes = named | {v: c for c in LabelTable.unnamed(values) for v in [c.value] if v not in named}
-        members = ((), *((value,) for value in values[1:]))
-        return cls(number[labels.array], labels.geometry, LabelTable(tuple(classes.values())), members)
+        classes_of = ((), *((value,) for value in values[1:]))
+        return cls(number[labels.array], labels.geometry, LabelTable(tuple(classes.values())), classes_of)
 
     @property
     def present(self) -> npt.NDArray[np.bool_]:
@@ -119,15 +119,15 @@ class OverlappingLabels:
     @property
     def overlap(self) -> bool:
         """Whether any voxel has more than one class."""
-        return bool(self._lookup([len(values) > 1 for values in self.members])[self.combinations].any())
+        return bool(self._lookup([len(values) > 1 for values in self.classes_of])[self.combinations].any())
 
     def numbers_of(self, value: int) -> tuple[int, ...]:
         """Numbers of the combinations that a class is part of."""
-        return tuple(number for number, values in enumerate(self.members) if value in values)
+        return tuple(number for number, values in enumerate(self.classes_of) if value in values)
 
     def mask(self, value: int) -> npt.NDArray[np.bool_]:
         """Where a class is, shape (X, Y, Z)."""
-        inside: npt.NDArray[np.bool_] = self._lookup([value in values for values in self.members])[self.combinations]
+        inside: npt.NDArray[np.bool_] = self._lookup([value in values for values in self.classes_of])[self.combinations]
         return inside
 
     def alone(self, entry: LabelClass) -> LabelMap:
@@ -137,7 +137,7 @@ class OverlappingLabels:
 
     def counts(self) -> dict[int, int]:
         """Voxels of each class of the table, by its value."""
-        of_number = np.bincount(self.combinations.ravel(), minlength=len(self.members))
+        of_number = np.bincount(self.combinations.ravel(), minlength=len(self.classes_of))
         return {
             entry.value: int(of_number[[*self.numbers_of(entry.value)]].sum() if self.numbers_of(entry.value) else 0)
             for entry in self.table
@@ -149,7 +149,7 @@ class OverlappingLabels:
         For what shows one color a voxel. What is measured or written must come from the labels themselves.
         """
         counts = self.counts()
-        top = [min(values, key=lambda value: (counts[value], -value), default=0) for values in self.members]
+        top = [min(values, key=lambda value: (counts[value], -value), default=0) for values in self.classes_of]
         lookup = np.array(top, smallest_label_dtype(self.table.largest))
         return LabelMap(lookup[self.combinations], self.geometry, self.table)
 
@@ -160,13 +160,13 @@ class OverlappingLabels:
     def moved(self, change: Callable[[LabelMap], LabelMap]) -> OverlappingLabels:
         """Apply what moves the voxels of a label map and changes none of its values."""
         moved = change(self.as_map())
-        return OverlappingLabels(moved.array, moved.geometry, self.table, self.members)
+        return OverlappingLabels(moved.array, moved.geometry, self.table, self.classes_of)
 
     def with_classes(self, table: LabelTable, new_value: Mapping[int, int] | None = None) -> OverlappingLabels:
         """Return the same labels with other names and, where they are given, other values of the classes."""
         changed = new_value or {}
-        members = tuple(tuple(changed.get(value, value) for value in values) for values in self.members)
-        return OverlappingLabels(self.combinations, self.geometry, table, members)
+        classes_of = tuple(tuple(changed.get(value, value) for value in values) for values in self.classes_of)
+        return OverlappingLabels(self.combinations, self.geometry, table, classes_of)
 
     def to_nibabel(self) -> nib.Nifti1Image:
         """Return a nibabel image with one channel of 0 and 1 for each class of the table, (X, Y, Z, classes)."""
@@ -211,35 +211,35 @@ def class_counts(labels: AnyLabels) -> dict[int, int]:
 class Layers:
     """Gathers masks of classes, in whole or slice by slice, into the combinations that voxels have.
 
-    - `members`: values of the classes in each combination so far; the first has none.
+    - `classes_of`: values of the classes in each combination so far; the first has none.
     """
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
         self.array = np.zeros(shape, np.uint16)
-        self.members: list[tuple[int, ...]] = [()]
+        self.classes_of: list[tuple[int, ...]] = [()]
         self._numbers: dict[tuple[int, ...], int] = {(): 0}
 
     def add(self, value: int, mask: npt.NDArray[np.bool_], at: tuple[slice | int | EllipsisType, ...] = (...,)) -> None:
         """Add a class where the mask is set, in the part of the array that the mask is of."""
         target = self.array[at]
         before = target[mask]
-        lookup = np.arange(len(self.members), dtype=np.int64)
+        lookup = np.arange(len(self.classes_of), dtype=np.int64)
         for number in np.unique(before).tolist():
-            lookup[number] = self._number(tuple(sorted({*self.members[number], value})))
+            lookup[number] = self._number(tuple(sorted({*self.classes_of[number], value})))
         target[mask] = lookup[before]
 
     def labels(self, geometry: Geometry, table: LabelTable) -> OverlappingLabels:
         """Return what was gathered."""
-        array = self.array.astype(smallest_label_dtype(len(self.members)), copy=False)
-        return OverlappingLabels(array, geometry, table, tuple(self.members))
+        array = self.array.astype(smallest_label_dtype(len(self.classes_of)), copy=False)
+        return OverlappingLabels(array, geometry, table, tuple(self.classes_of))
 
     def _number(self, values: tuple[int, ...]) -> int:
         if values not in self._numbers:
-            if len(self.members) > MOST_COMBINATIONS:
+            if len(self.classes_of) > MOST_COMBINATIONS:
                 raise FormatLimitation(
                     f"its classes overlap in more than {MOST_COMBINATIONS:,} ways",
                     fix="Read or write fewer classes at a time.",
                 )
-            self._numbers[values] = len(self.members)
-            self.members.append(values)
+            self._numbers[values] = len(self.classes_of)
+            self.classes_of.append(values)
         return self._numbers[values]

@@ -30,7 +30,7 @@ def _labels(item: LabelMap | Prediction) -> LabelMap:
         raise FormatLimitation(
             "objects are made of one class for each voxel, and the model's classes may overlap",
             where=item.model,
-            fix="Leave out the step that makes objects.",
+            fix="Omit the step that makes objects.",
         )
     return item.labels
 

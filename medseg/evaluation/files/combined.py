@@ -34,22 +34,22 @@ def combine(reference: AnyLabels, prediction: AnyLabels, classes: LabelTable) ->
     number: dict[frozenset[int], int] = {frozenset({entry.value}): entry.value for entry in classes}
     number[frozenset()] = 0
     entries, names = list(classes), {entry.name for entry in classes}
-    for members in {frozenset(values): None for side in sides for values in side.members}:
-        if members in number:
+    for together in {frozenset(values): None for side in sides for values in side.classes_of}:
+        if together in number:
             continue
-        number[members] = max(number.values()) + 1
-        if number[members] > MOST_COMBINATIONS:
+        number[together] = max(number.values()) + 1
+        if number[together] > MOST_COMBINATIONS:
             raise FormatLimitation(
                 f"its classes overlap in more than {MOST_COMBINATIONS:,} ways", fix="Measure fewer classes at a time."
             )
-        name = " + ".join(classes.name_of(value) for value in sorted(members))
+        name = " + ".join(classes.name_of(value) for value in sorted(together))
         while name in names:
             name += " (together)"
         names.add(name)
-        entries.append(LabelClass(number[members], name))
+        entries.append(LabelClass(number[together], name))
     maps = [_numbered(side, number) for side in sides]
     values_of = {
-        entry.value: tuple(sorted(value for members, value in number.items() if entry.value in members))
+        entry.value: tuple(sorted(value for together, value in number.items() if entry.value in together))
         for entry in classes
     }
     table = LabelTable(tuple(entries))
@@ -58,6 +58,6 @@ def combine(reference: AnyLabels, prediction: AnyLabels, classes: LabelTable) ->
 
 
 def _numbered(labels: OverlappingLabels, number: Mapping[frozenset[int], int]) -> LabelMap:
-    lookup = np.array([number[frozenset(values)] for values in labels.members], np.uint16)
+    lookup = np.array([number[frozenset(values)] for values in labels.classes_of], np.uint16)
     # Always 16 bits: a confusion matrix of both sides needs one type.
     return LabelMap(lookup[labels.combinations], labels.geometry, LabelTable(()))

@@ -69,7 +69,7 @@ def drawn_on(
 def _overlapping(labels: OverlappingLabels) -> str:
     """Names of the first two structures that overlap."""
     present = np.unique(labels.combinations).tolist()
-    first, second, *_ = min(labels.members[number] for number in present if len(labels.members[number]) > 1)
+    first, second, *_ = min(labels.classes_of[number] for number in present if len(labels.classes_of[number]) > 1)
     return f"'{labels.table.name_of(first)}' and '{labels.table.name_of(second)}'"
 
 

@@ -150,7 +150,7 @@ def _pixels(labels: AnyLabels, series: SourceSeries, numbers: list[int], encodin
             "a DICOM SEG of the kind LABELMAP holds one class for each voxel, and these classes may overlap",
             fix="Write dicom-seg.",
         )
-    inside = np.array([[entry.value in values for entry in labels.table] for values in labels.members], np.uint8)
+    inside = np.array([[entry.value in values for entry in labels.table] for values in labels.classes_of], np.uint8)
     pixels: npt.NDArray[Any] = inside[_frames(series.on_slices(labels.as_map()))]
     return pixels
 
