@@ -69,6 +69,12 @@ def read_status(folder: Path) -> Status | None:
         return None
 
 
+def input_hash(folder: Path) -> str:
+    """SHA-256 of a case's input, as its record has it; empty where there is none."""
+    status = read_status(folder)
+    return "" if status is None else str(status.content.get("input_sha256", ""))
+
+
 def is_outdated(folder: Path) -> bool:
     """Whether a folder has a record of an earlier version, which does not count as done."""
     content = _read(folder)

@@ -6,7 +6,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,7 @@ def write_sources(result: BatchResult, inputs: Inputs, discovery: Discovery) -> 
             series_uid or "",
             study_uid or "",
             place if isinstance(place, str) else _relative(place, roots),
+            journal.input_hash(result.out / case_id),
         )
         for case_id, place, series_uid, study_uid in scans
     ]
@@ -76,15 +77,12 @@ def write_sources(result: BatchResult, inputs: Inputs, discovery: Discovery) -> 
     remember_inputs(result.out, inputs.paths)
 
 
-def write_source_table(out: Path, rows: Iterable[tuple[str, str, str, str, str]]) -> None:
-    """Write `sources.csv` of case id, state, series UID, study UID and path below an input, for its owner only."""
+def write_source_table(out: Path, rows: Iterable[Sequence[str]]) -> None:
+    """Write `sources.csv` of case id, state, series, study, path below an input and its hash, for its owner only."""
     stream = io.StringIO()
     writer = TableWriter(stream)
     writer.writerow(["case_id", "state", "series_uid", "study_uid", "path", "input_sha256"])
-    for case_id, state, series_uid, study_uid, path in rows:
-        status = journal.read_status(out / case_id)
-        digest = "" if status is None else status.content.get("input_sha256", "")
-        writer.writerow([case_id, state, series_uid, study_uid, path, digest])
+    writer.writerows(rows)
     write_private(out / "sources.csv", stream.getvalue())
 
 

@@ -1,10 +1,8 @@
 """C-STORE and C-GET against a small archive in the same process: retries, refusals, TLS."""
 
 import json
-import shutil
 import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -190,20 +188,6 @@ def test_nothing_to_send_and_nothing_asked_for(tmp_path):
         search(archive, {})
     with pytest.raises(UsageError, match="DICOM keyword"):
         search(archive, {"Accession": "1"})
-
-
-@pytest.fixture
-def certificate(tmp_path) -> tuple[Path, Path]:
-    """A certificate for loopback that vouches for itself, and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed, which makes the certificate")
-    key, file = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost", "-addext",
-         "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(file)],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return file, key
 
 
 def server_side(certificate: tuple[Path, Path]) -> ssl.SSLContext:

@@ -162,7 +162,9 @@ def settle(
     with store.transaction() as db:
         row = db.execute("select state from jobs where id=?", (job.id,)).fetchone()
         late = db.execute("select 1 from objects where series=? and n>? limit 1", (job.series, job.upto)).fetchone()
-        if row["state"] != "running" or late is not None:
+        if row["state"] != "running":  # ended already, or a newer job took its place
+            return str(row["state"])
+        if late is not None:
             db.execute("update jobs set state='superseded', cases=?, ended=? where id=?", (cases, now, job.id))
             return "superseded"
         error, fix = ("", "") if worst is None else (worst.error or "", worst.fix or "")

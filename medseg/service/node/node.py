@@ -32,6 +32,7 @@ from medseg.signals import stoppable
 log = logging.getLogger("medseg.serve")
 LOOK_EVERY = 0.5
 TIDY_EVERY = 60.0
+WAIT_FOR_SPACE = 10.0
 JOBS_AT_ONCE = 8
 
 
@@ -125,8 +126,8 @@ class Node:
                 taken = jobs.take(self.store, time.time(), JOBS_AT_ONCE)
                 if taken:
                     segmenter.do(taken)
-                else:
-                    self._stop.wait(LOOK_EVERY)
+                if not taken or segmenter.waiting:
+                    self._stop.wait(LOOK_EVERY if not taken else WAIT_FOR_SPACE)
         raise RuntimeError("a part of the node has ended; see its log")
 
     def is_alive(self) -> bool:

@@ -6,17 +6,19 @@ import json
 import logging
 import os
 import shutil
+import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 from medseg import resources
 from medseg.config.load import merged, read_yaml
+from medseg.engine import journal
 from medseg.engine.isolation import run_isolated
 from medseg.engine.outcomes import Work, failure
 from medseg.engine.pipeline import Pipeline, assemble, load_pipeline
 from medseg.engine.run_files import remember_inputs, write_source_table
-from medseg.errors import ConfigError, MedsegError
+from medseg.errors import ConfigError, MedsegError, UsageError, first_line
 from medseg.io.files.lock import exclusive
 from medseg.isolation.boundary import attempt
 from medseg.isolation.process import Guard
@@ -58,6 +60,8 @@ class Segmenter:
 
     def __init__(self, config: NodeConfig, store: NodeStore) -> None:
         self.config, self.store = config, store
+        self.waiting = False  # whether the last jobs failed for a reason that is not theirs
+        self._digests: dict[str, str] = {}  # of the inputs of cases, by case id
         self._pipelines: dict[tuple[str, tuple[str, ...]], Pipeline] = {}
         shutil.rmtree(config.folder / WORK, ignore_errors=True)
         for folder in (config.results, config.folder / WORK, config.folder / OUTBOX):
@@ -73,12 +77,20 @@ class Segmenter:
 
     def do(self, taken: Sequence[Job]) -> None:
         """Do jobs of the same model and formats; whatever ends them early, those not ended wait again."""
+        self.waiting = False
         try:
             with exclusive(self.config.results, "1-of-1"):
-                self._do(taken)
-        except MedsegError as error:  # of no case: a model that is gone, a device that does not answer
-            for job in taken:
-                self._settle(job, [failure(_unknown(job), error.what, error.fix)])
+                try:
+                    self._do(taken)
+                except MedsegError as error:  # of no case: a model that is gone, a device that does not answer
+                    for job in taken:
+                        self._settle(job, [failure(_unknown(job), error.what, error.fix)])
+        except UsageError as error:  # somebody else writes results there
+            log.warning("%s", error)
+            self.waiting = True
+        except (OSError, sqlite3.Error) as error:  # a full disk, for instance: nobody's fault, and no try
+            log.error("The jobs could not be done (%s); trying again.", first_line(error))
+            self.waiting = True
         finally:
             jobs.give_back(self.store, taken)
             shutil.rmtree(self.config.folder / WORK, ignore_errors=True)
@@ -101,6 +113,7 @@ class Segmenter:
                 elif isinstance(event, CaseOutcome):
                     job = owner[event.case_id]
                     ended[job.id].append(event)
+                    self._digests.pop(event.case_id, None)
                     if len(ended[job.id]) == left[job.id]:
                         self._settle(job, ended[job.id])
         self._list_sources()
@@ -159,11 +172,17 @@ class Segmenter:
             "where j.state in ('done', 'failed', 'withheld') order by j.n"
         )
         table = [
-            (case_id, row["state"], row["uid"], row["study"], row["folder"])
+            (case_id, row["state"], row["uid"], row["study"], row["folder"], self._digest(case_id))
             for row in rows
             for case_id in json.loads(row["cases"])
         ]
         write_source_table(self.config.results, table)
+
+    def _digest(self, case_id: str) -> str:
+        """Hash of a case's input, read once from its record."""
+        if case_id not in self._digests:
+            self._digests[case_id] = journal.input_hash(self.config.results / case_id)
+        return self._digests[case_id]
 
 
 def _unknown(job: Job, case_id: str = "") -> CaseOutcome:

@@ -99,6 +99,15 @@ def test_objects_that_come_while_a_job_runs_let_its_result_go(store, settings, a
     assert states(store) == ["superseded", "ready"]
 
 
+def test_a_job_ends_once(store, settings, arrive):
+    arrive(2)
+    decide(store, settings)
+    (job,) = jobs.take(store, time.time(), 8)
+    assert jobs.settle(store, settings, job, [outcome()], SENDABLE) == "done"
+    assert jobs.settle(store, settings, job, [outcome("failed")], []) == "done"
+    assert states(store) == ["done"]
+
+
 def test_the_same_objects_again_make_no_further_job(store, settings, arrive, incoming):
     objects = arrive(2)
     decide(store, settings)

@@ -1,5 +1,6 @@
 """What senders are told over DICOM, by senders of pynetdicom."""
 
+import ssl
 from pathlib import Path
 
 import pydicom
@@ -16,6 +17,7 @@ from pynetdicom.sop_class import (
 )
 from small_series import small_series
 
+from medseg.errors import UsageError
 from medseg.io.dicom.header import lenient
 from medseg.service.node.commitment import Commitments
 from medseg.service.node.receive import NOT_AUTHORIZED, NOT_ITS_CLASS, Receiver, listening
@@ -125,3 +127,36 @@ def test_senders_together_hold_no_more_in_memory_than_they_may(series):
         server.shutdown()
     assert "all senders together" in bounds.refused
     assert not got
+
+
+def test_tls_with_certificates_of_senders(tmp_path, store, incoming, certificate, series):
+    file, key = certificate
+    tls = {"certificate": str(file), "key": str(key), "authority": str(file)}
+    loaded = config(tmp_path, callers=["CT1"], tls=tls)
+    known, stranger = (ssl.create_default_context(cafile=str(file)) for _ in range(2))
+    known.load_cert_chain(file, key)
+    with listening(loaded, Receiver(incoming, loaded.callers)):
+        for context, status in ((known, 0x0000), (stranger, None), (None, None)):
+            entity = AE(ae_title="CT1")
+            entity.add_requested_context(MR, PLAIN)
+            entity.acse_timeout = entity.network_timeout = entity.connection_timeout = 5
+            link = entity.associate(
+                "127.0.0.1",
+                loaded.port,
+                ae_title="MEDSEG",
+                tls_args=None if context is None else (context, "127.0.0.1"),
+            )
+            assert link.is_established == (status is not None)
+            if link.is_established:
+                assert send_one(link, series[0]) == status
+                link.release()
+    assert len(store.rows("select * from objects")) == 1
+
+
+def test_a_port_that_is_taken_is_said(tmp_path, receiver, incoming):
+    loaded = config(tmp_path, port=receiver.port)
+    with (
+        pytest.raises(UsageError, match=f"nothing can listen at 127.0.0.1:{receiver.port}"),
+        listening(loaded, receiver),
+    ):
+        pass

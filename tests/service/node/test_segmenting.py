@@ -1,0 +1,91 @@
+"""What ends a job other than its own case: nothing is lost, and no try is spent on what is nobody's fault."""
+
+import errno
+import time
+
+import pytest
+from node_peers import arrival
+
+from medseg.errors import ConfigError, ModelError
+from medseg.io.files.lock import exclusive
+from medseg.service.node import jobs
+from medseg.service.node.segmenting import Segmenter, rule_pipeline
+from medseg.types.run import CaseOutcome
+from medseg.types.scan import FoundScan
+
+
+@pytest.fixture
+def taken(store, settings, incoming):
+    for number in range(2):
+        incoming.keep(arrival(series=f"1.2.{number}"))
+    jobs.make_jobs(store, settings, lambda _: False, time.time() + 1000)
+    return jobs.take(store, time.time(), 8)
+
+
+def rows(store) -> list[tuple[str, int]]:
+    return [(row["state"], row["tries"]) for row in store.rows("select state, tries from jobs order by n")]
+
+
+def test_objects_that_are_no_scan_end_the_job_with_a_reason(store, settings, taken):
+    Segmenter(settings, store).do(taken)
+    found = store.rows("select state, error from jobs")
+    assert {row["state"] for row in found} <= {"ready", "ignored"}
+    assert all(row["error"] for row in found)
+    assert not (settings.folder / "work").exists()
+
+
+def test_a_full_disk_costs_no_try(store, settings, taken, monkeypatch):
+    segmenter = Segmenter(settings, store)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(segmenter, "_gather", full)
+    segmenter.do(taken)
+    assert segmenter.waiting
+    assert rows(store) == [("ready", 0), ("ready", 0)]
+
+
+def test_another_run_in_the_results_is_waited_for(store, settings, taken):
+    segmenter = Segmenter(settings, store)
+    with exclusive(settings.results, "1-of-1"):
+        segmenter.do(taken)
+    assert segmenter.waiting
+    assert rows(store) == [("ready", 0), ("ready", 0)]
+
+
+def test_a_model_that_cannot_be_run_fails_what_is_not_yet_done(store, settings, taken, monkeypatch):
+    """The first of two jobs is done when the worker says that no case can be done any more."""
+    segmenter = Segmenter(settings, store)
+    cases = [FoundScan(f"mr-{job.series}", "dicom", ()) for job in taken]
+    monkeypatch.setattr(segmenter, "_gather", lambda _, job: [cases[taken.index(job)]])
+
+    def events(*_: object):
+        yield cases[0]
+        yield CaseOutcome(cases[0].case_id, "done", "MR")
+        raise ModelError("the device is gone", fix="Look for it.")
+
+    monkeypatch.setattr("medseg.service.node.segmenting.run_isolated", events)
+    segmenter.do(taken)
+    assert rows(store) == [("done", 0), ("ready", 1)]
+    assert store.rows("select error from jobs")[1]["error"] == "the device is gone"
+
+
+def test_a_model_of_several_series_is_refused(monkeypatch):
+    from medseg.engine.pipeline import Pipeline
+    from medseg.types.channels import WantedChannel
+
+    two = (WantedChannel("T1", "MR"), WantedChannel("T2", "MR"))
+    monkeypatch.setattr(Pipeline, "channels", lambda _: two)
+    with pytest.raises(ConfigError, match="takes several series of a case"):
+        rule_pipeline("hippocampus", ["dicom-seg"], "rule 1")
+
+
+def test_results_know_where_their_scans_came_from(store, settings, taken):
+    store.change("update jobs set state='done', cases='[\"mr-1\"]'")
+    segmenter = Segmenter(settings, store)
+    segmenter._list_sources()
+    lines = (settings.results / "sources.csv").read_text().splitlines()
+    assert len(lines) == 3
+    assert lines[1].startswith("mr-1,done,1.2.0,1.2,")
+    assert (settings.results / "sources.csv").stat().st_mode & 0o777 == 0o600
