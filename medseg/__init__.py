@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from medseg.evaluation.evaluation import Evaluation
     from medseg.io.convert import convert
     from medseg.io.read import read_labels
+    from medseg.longitudinal.follow import follow
     from medseg.review.audit import audit
     from medseg.review.crop import crop
     from medseg.review.export import export
@@ -72,6 +73,7 @@ __all__ = [
     "crop",
     "evaluate",
     "export",
+    "follow",
     "inspect",
     "load_model",
     "load_scan",
@@ -88,6 +90,7 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and no name that
         "medseg.api.model": ("Model", "load_model", "load_scan", "segment"),
         "medseg.api.prediction": ("Prediction",),
         "medseg.review.audit": ("audit",),
+        "medseg.longitudinal.follow": ("follow",),
         "medseg.engine.evaluate": ("evaluate",),
         "medseg.engine.predict": ("predict",),
         "medseg.evaluation.compare": ("compare",),

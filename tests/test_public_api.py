@@ -16,7 +16,19 @@ import medseg
 from medseg.cli.verb import VERBS
 
 NAMES = {
-    "verbs": {"audit", "compare", "convert", "crop", "evaluate", "export", "inspect", "plan", "predict", "train"},
+    "verbs": {
+        "audit",
+        "compare",
+        "convert",
+        "crop",
+        "evaluate",
+        "export",
+        "follow",
+        "inspect",
+        "plan",
+        "predict",
+        "train",
+    },
     "packages": {"review"},
     "functions": {"load_model", "load_scan", "read_labels", "segment"},
     "types": {"Evaluation", "Geometry", "LabelMap", "Model", "Prediction", "Scan"},
@@ -138,6 +150,7 @@ reveal_type(medseg.train("dataset", "out"))
 reveal_type(medseg.evaluate("a", "b", "out"))
 reveal_type(medseg.compare(["a", "b"]))
 reveal_type(medseg.export("labels.nii.gz", "out", format=["nifti"]))
+reveal_type(medseg.follow("a", "b", "out"))
 reveal_type(medseg.review.open("out"))
 reveal_type(medseg.review.open("out").corrections())
 reveal_type(medseg.review.review("out"))

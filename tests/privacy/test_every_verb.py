@@ -55,6 +55,7 @@ LINES = (
     "predict {i} {b} --model {m} --out {o} --dry-run",
     "export {l} --source {s} --manual --format dicom-seg,sr --out {o} --json",
     "export {l} --source {b} --manual --format dicom-seg --out {o}",
+    "follow {l} {i} --scans {s} --out {o}",
     "evaluate {l} {l} --out {o}",
     "evaluate {b} {l} --out {o}",
     "audit {i} --out {o}",

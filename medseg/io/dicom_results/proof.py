@@ -149,7 +149,7 @@ def _is_same_place(a: Plane, b: Plane) -> bool:
 def _stated_volumes(report: Dataset) -> dict[tuple[str, int], float]:
     """Volume in ml by the DICOM SEG and the number of the segment it is of."""
     volumes = {}
-    for group in _items(report):
+    for group in items_of(report):
         segments = [
             item.ReferencedSOPSequence[0]
             for item in group.get("ContentSequence") or ()
@@ -166,9 +166,9 @@ def _stated_volumes(report: Dataset) -> dict[tuple[str, int], float]:
     return volumes
 
 
-def _items(item: Dataset) -> list[Dataset]:
+def items_of(item: Dataset) -> list[Dataset]:
     """List a content item and every one below it."""
-    return [item, *(below for child in item.get("ContentSequence") or () for below in _items(child))]
+    return [item, *(below for child in item.get("ContentSequence") or () for below in items_of(child))]
 
 
 def _same_patient(dataset: Dataset, source: Dataset) -> None:

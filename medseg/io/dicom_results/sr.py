@@ -82,7 +82,7 @@ def write_sr(
         every.append(_Segments(numbered, seal(build_seg(numbered, series, model), series.first), series, model))
         groups += [_group(every[1], number, row.measures) for number, row in enumerate(instances.rows, start=1)]
     report = hd.sr.MeasurementReport(
-        observation_context=_context(model, verification),
+        observation_context=observation_context(model, verification),
         procedure_reported=PROCEDURES.get(str(series.first.get("Modality")), codes.SCT.ImagingProcedure),
         imaging_measurements=groups or None,
         title=codes.DCM.ImagingMeasurementReport,
@@ -157,7 +157,8 @@ def _predecessors(verification: Verification | None) -> list[Dataset] | None:
     return [as_dataset(verification.predecessor)]
 
 
-def _context(model: ModelIdentity, verification: Verification | None) -> hd.sr.ObservationContext:
+def observation_context(model: ModelIdentity, verification: Verification | None) -> hd.sr.ObservationContext:
+    """Who observed: the model as a device, and the person who vouches for it."""
     device = hd.sr.DeviceObserverIdentifyingAttributes(
         uid=derived_uid("device", model.hash),
         name="medseg",
@@ -199,7 +200,7 @@ def _group(
         ),
         finding_category=concept(category_of(entry)),
         finding_type=concept(type_of(entry)),
-        algorithm_id=None if algorithm_type(model, entry.value) == "MANUAL" else _algorithm(model),
+        algorithm_id=None if algorithm_type(model, entry.value) == "MANUAL" else algorithm_of(model),
         measurements=[
             volume_measurement(volume_ml),
             *([] if measured is None else measurements_of(measured, str(series.first.get("Modality")))),
@@ -208,7 +209,8 @@ def _group(
     )
 
 
-def _algorithm(model: ModelIdentity) -> hd.sr.AlgorithmIdentification:
+def algorithm_of(model: ModelIdentity) -> hd.sr.AlgorithmIdentification:
+    """Name, version and hash of a model."""
     return hd.sr.AlgorithmIdentification(
         name=model.name, version=model.version, parameters=[f"package_sha256={model.hash}"]
     )

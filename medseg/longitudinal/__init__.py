@@ -1,0 +1,1 @@
+"""Results over time: two scans of one patient compared."""
