@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,6 +31,15 @@ def balls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tiny_dataset import write_msd
 
     return write_msd(tmp_path_factory.mktemp("balls") / "dataset")
+
+
+@pytest.fixture
+def raylets() -> Generator[Any]:
+    """Return a Ray cluster of three machines, all on this one."""
+    from ray_cluster import three_raylets
+
+    with three_raylets() as cluster:
+        yield cluster
 
 
 @pytest.fixture(autouse=True)

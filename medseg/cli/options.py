@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from medseg.cli.checks import checked
-from medseg.config.bounds import Device, MoreThan0, ShardName
+from medseg.config.bounds import AtLeast1, Device, MoreThan0, ShardName
 
 INPUT = "Input and output"
 MODEL = "Model"
@@ -98,6 +98,16 @@ ShardOption = Annotated[
         "Indexed Job, whose number of completions is JOB_COMPLETIONS or N of auto/N.",
         metavar="K/N|auto|auto/N",
         kind=ShardName,
+    ),
+]
+WorkerCpusOption = Annotated[
+    int | None,
+    option(
+        RUN,
+        "--worker-cpus",
+        help="CPUs of each worker of --ray, at least 1; by default 4. A GPU has a worker of its own.",
+        metavar="N",
+        kind=AtLeast1,
     ),
 ]
 MaxMemoryOption = Annotated[

@@ -25,10 +25,11 @@ from medseg.cli.options import (
     RootOption,
     SetOption,
     ShardOption,
+    WorkerCpusOption,
     option,
 )
 from medseg.cli.verb import print_result
-from medseg.config.bounds import LABEL_FORMATS, AtLeast1, LabelFormats, Maps, Overlap
+from medseg.config.bounds import LABEL_FORMATS, LabelFormats, Maps, Overlap
 
 
 def predict(
@@ -110,16 +111,7 @@ def predict(
             metavar="auto|ADDRESS",
         ),
     ] = None,
-    worker_cpus: Annotated[
-        int | None,
-        option(
-            RUN,
-            "--worker-cpus",
-            help="CPUs of each worker of --ray, at least 1; by default 4. A GPU has a worker of its own.",
-            metavar="N",
-            kind=AtLeast1,
-        ),
-    ] = None,
+    worker_cpus: WorkerCpusOption = None,
     max_memory: MaxMemoryOption = None,
     max_seconds: MaxSecondsOption = None,
     anyway: Annotated[

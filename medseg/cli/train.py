@@ -17,6 +17,7 @@ from medseg.cli.options import (
     JsonOption,
     OutOption,
     SetOption,
+    WorkerCpusOption,
     option,
 )
 from medseg.cli.verb import print_json
@@ -89,6 +90,17 @@ def train(
         int,
         option(RUN, "--processes", help="Number of processes, one per GPU, at least 1.", metavar="N", kind=AtLeast1),
     ] = 1,
+    ray: Annotated[
+        str | None,
+        option(
+            RUN,
+            "--ray",
+            help="Train the folds side by side on a Ray cluster: auto for the one this machine belongs to, or its "
+            "address. Needs the extra ray.",
+            metavar="auto|ADDRESS",
+        ),
+    ] = None,
+    worker_cpus: WorkerCpusOption = None,
     seed: Annotated[
         int | None, option(RUN, "--seed", help="Seed of everything random, at least 0.", metavar="N", kind=AtLeast0)
     ] = None,
@@ -134,6 +146,8 @@ def train(
             configuration=configuration,
             final=final,
             processes=processes,
+            ray=ray,
+            worker_cpus=worker_cpus,
             seed=seed,
             settings=tuple(settings or ()),
             command=shlex.join(["medseg", *sys.argv[1:]]),

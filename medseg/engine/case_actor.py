@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from medseg.engine.cluster import Place
+from medseg.cluster.connection import Place
 from medseg.engine.isolation import CaseEvent, CaseProcess
 from medseg.engine.outcomes import Work
 from medseg.errors import Interrupted, MedsegError, UsageError

@@ -9,10 +9,10 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from medseg.cluster.connection import Actor, Cluster, Finished, Lost, OnCluster, connected
+from medseg.cluster.lease_table import TRIES, LeaseTable
 from medseg.engine.case_actor import CaseActor, Shared
-from medseg.engine.cluster import Actor, Cluster, Finished, Lost, OnCluster, connected
 from medseg.engine.isolation import CaseEvent
-from medseg.engine.lease_table import TRIES, LeaseTable
 from medseg.engine.outcomes import Work, failure, pending, record_failure
 from medseg.errors import Interrupted, MedsegError, ResourceLimit
 from medseg.isolation.process import LOOK_EVERY, Guard

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medseg import resources
+from medseg.cluster.connection import OnCluster, require_ray
 from medseg.config.arguments import check_arguments, listed
 from medseg.config.bounds import AtLeast1, Device, LabelFormats, Maps, MoreThan0, Overlap, ShardName, names_in
 from medseg.config.load import apply_overrides, merged, read_yaml
 from medseg.config.purpose import check_purpose
-from medseg.engine.cluster import OnCluster, require_ray
 from medseg.engine.manifest import root_of
 from medseg.engine.pipeline import assemble, load_pipeline
 from medseg.engine.runner import RunOptions, run

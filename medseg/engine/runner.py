@@ -9,10 +9,10 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from medseg.cluster.connection import OnCluster
 from medseg.counted import counted
 from medseg.engine import journal
 from medseg.engine.case_run import run_cases
-from medseg.engine.cluster import OnCluster
 from medseg.engine.cluster_cases import run_on_cluster
 from medseg.engine.isolation import CaseEvent, run_isolated
 from medseg.engine.outcomes import Work, expected, record_corrupt, recorded, so_far

@@ -16,6 +16,7 @@ from medseg.models.card import ValidationCard
 from medseg.models.package import ModelPackage, load_package
 from medseg.training.final_model import Final, final_package
 from medseg.training.fold_results import finished_fold, rule_tables, tables_without_rules
+from medseg.training.folds_on_cluster import train_on_cluster
 from medseg.training.measured_classes import class_dice, untrained_of
 from medseg.training.selection.post_choice import NONE, PostChoice, RuleDice, as_post, choose
 from medseg.training.selection.validate import CaseDice, mean_dice, write_validation
@@ -118,9 +119,10 @@ def cross(run: TrainingRun, folds: Sequence[int]) -> Crossed:
     """Train and measure folds, and choose each class's clean-up; the time budget is that of one fold."""
     by_fold: dict[str, float] = {}
     results: list[CaseDice] = []
-    for fold in folds:
-        one = run.with_split(fold=fold)
-        one = replace(one, out=run.out / f"fold_{fold}", compares_cleanup=True, measures_test=False)
+    runs = {fold: _fold_run(run, fold) for fold in folds}
+    if run.cluster is not None:
+        train_on_cluster([one for one in runs.values() if finished_fold(one.out, one.config) is None], run.cluster)
+    for fold, one in runs.items():
         measured = _measured_fold(one)
         if measured:
             by_fold[str(fold)] = round(mean_dice(measured)[1], 4)
@@ -137,6 +139,11 @@ def cross(run: TrainingRun, folds: Sequence[int]) -> Crossed:
     choices = choose(tables) if tables and len(folds) == run.config.split.folds else {}
     cleaned = [CaseDice(one.case_id, {name: _as_chosen(choices, name, one) for name in one.dice}) for one in results]
     return Crossed(run, folders, tuple(cleaned), by_fold, choices, tables or tables_without_rules(folders))
+
+
+def _fold_run(run: TrainingRun, fold: int) -> TrainingRun:
+    one = run.with_split(fold=fold)
+    return replace(one, out=run.out / f"fold_{fold}", compares_cleanup=True, measures_test=False)
 
 
 def _measured_fold(run: TrainingRun) -> list[CaseDice]:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from medseg.cluster.connection import OnCluster, require_ray
 from medseg.errors import UsageError
 from medseg.training.config import TrainConfig
 from medseg.training.final_model import Final
@@ -29,6 +30,8 @@ class TrainOptions:
     configuration: str | None = None
     final: Final = "all"
     processes: int = 1
+    ray: str | None = None
+    worker_cpus: int | None = None
     seed: int | None = None
     settings: tuple[str, ...] = ()
     command: str = ""
@@ -37,6 +40,7 @@ class TrainOptions:
     def __post_init__(self) -> None:
         if self.time_budget is not None:
             seconds_of(self.time_budget)
+        self._check_cluster()
         if (self.folds or "").strip().lower() != "all":
             if "," in (self.configuration or ""):
                 raise UsageError(
@@ -48,6 +52,28 @@ class TrainOptions:
                     "--final ensemble averages the models of cross-validation",
                     fix="Add --folds all, or use --final all.",
                 )
+
+    def _check_cluster(self) -> None:
+        if self.ray is None:
+            if self.worker_cpus is not None:
+                raise UsageError(
+                    "it is for the workers of a cluster", where="--worker-cpus", fix="Add --ray auto, or omit it."
+                )
+            return
+        require_ray()
+        if self.folds is None:
+            raise UsageError(
+                "a cluster trains folds side by side, and there are none", where="--ray", fix="Add --folds all."
+            )
+        if self.processes > 1:
+            raise UsageError(
+                "--ray and --processes exclude each other, because each fold has one process", fix="Choose one."
+            )
+
+    @property
+    def cluster(self) -> OnCluster | None:
+        """Where the folds train, if not here."""
+        return None if self.ray is None else OnCluster(self.ray, self.worker_cpus, use_gpus=self.device != "cpu")
 
     def arguments(self) -> list[str]:
         """Arguments of the same command line; a configuration that is neither a name nor a path is omitted."""
@@ -62,6 +88,8 @@ class TrainOptions:
             "configuration": self.configuration,
             "final": self.final,
             "seed": self.seed,
+            "ray": self.ray,
+            "worker-cpus": self.worker_cpus,
         }
         options = [f"--{name}={value}" for name, value in given.items() if value is not None]
         changes = [f"--set={setting}" for setting in self.settings]

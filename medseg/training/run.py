@@ -49,6 +49,8 @@ def train(
     configuration: Configurations | None = None,
     final: Final = "all",
     processes: AtLeast1 = 1,
+    ray: str | None = None,
+    worker_cpus: AtLeast1 | None = None,
     seed: AtLeast0 | None = None,
     settings: str | Sequence[str] = (),
 ) -> ModelPackage | FoldResults:
@@ -82,6 +84,11 @@ def train(
         After all folds: train on all cases, or average the folds' models.
     processes : int
         Number of processes, one per GPU.
+    ray : str, optional
+        Address of a Ray cluster whose machines train the folds side by side: ``"auto"`` for the one that this machine
+        belongs to, ``"local"`` to start one here. Every machine must see `dataset` and `out` under the same paths.
+    worker_cpus : int, optional
+        CPUs for each fold on machines of the cluster without GPUs; by default 4. A GPU has one fold at a time.
     seed : int, optional
         Another seed gives another run.
     settings : str or sequence of str
@@ -98,6 +105,8 @@ def train(
         When an option or a key of the configuration cannot be what was given.
     InputError
         When the dataset cannot be read, or no case can be trained on.
+    MissingDependency
+        When `ray` is given and Ray is not installed.
     NotPromoted
         When the model is worse than `start` on the old held-out cases by more than the standard error; it is moved to
         ``out/refused``.
@@ -133,7 +142,7 @@ def run_training(options: TrainOptions) -> ModelPackage | FoldResults:
             with processes.in_turn():
                 made = configurator.config(out, name)
                 data = configurator.dataset(made)
-            return TrainingRun(data, made, out, processes.device(chosen), processes, command)
+            return TrainingRun(data, made, out, processes.device(chosen), processes, command, cluster=options.cluster)
 
         made = _train(make_run, options, names, processes)
         if gate is not None and processes.is_first and isinstance(made, ModelPackage):

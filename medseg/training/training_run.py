@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from medseg.cluster.connection import OnCluster
 from medseg.data.border_class import with_border
 from medseg.data.dataset import Dataset
 from medseg.training.config import TrainConfig
@@ -42,6 +43,8 @@ class TrainingRun:
         Leave ``post_rules.csv``: what each clean-up would make of the held-out cases.
     measures_test : bool
         Measure the dataset's own test cases at the end; not for a run that is part of another.
+    cluster : OnCluster, optional
+        Where folds train side by side; without it they train here, one after another.
     steps_only : bool
         The caller measures and compares runs: the time budget is that of the steps alone, on a CPU in CPU seconds, so
         that a busy machine is fair to all; nothing is validated, and the network is not written as ONNX.
@@ -58,6 +61,7 @@ class TrainingRun:
     compares_cleanup: bool = False
     measures_test: bool = True
     steps_only: bool = False
+    cluster: OnCluster | None = None
 
     def __post_init__(self) -> None:
         if self.config.border_mm is not None and self.dataset.border_mm is None:

@@ -137,7 +137,7 @@ from toy_stages import STAGES, STRUCTURE
 from medseg.engine import pipeline
 pipeline.stage_class = STAGES.__getitem__
 from medseg.config.load import build
-from medseg.engine.cluster import OnCluster
+from medseg.cluster.connection import OnCluster
 from medseg.engine.runner import RunOptions, run
 from medseg.types.run import Inputs
 structure = build(pipeline.PipelineFile, STRUCTURE)

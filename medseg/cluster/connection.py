@@ -89,8 +89,8 @@ class Actor:
 class Cluster:
     """A connection to a Ray cluster, and the actors started over it."""
 
-    def __init__(self, ray: Any, *, is_ours: bool) -> None:
-        self._ray, self._is_ours = ray, is_ours
+    def __init__(self, ray: Any, *, is_ours: bool, seconds_to_end: float = SECONDS_TO_END) -> None:
+        self._ray, self._is_ours, self._seconds_to_end = ray, is_ours, seconds_to_end
         errors = ray.exceptions
         self._losses = (
             *(errors.RayActorError, errors.ActorUnschedulableError, errors.NodeDiedError),
@@ -175,7 +175,7 @@ class Cluster:
         """End all actors, after a moment in which they delete what they have half-written."""
         ending = [actor.handle.end.remote() for actor in self.actors]
         if ending:
-            self._ray.wait(ending, num_returns=len(ending), timeout=SECONDS_TO_END)
+            self._ray.wait(ending, num_returns=len(ending), timeout=self._seconds_to_end)
         for actor in list(self.actors):
             self.kill(actor)
         if self._is_ours:
@@ -183,10 +183,11 @@ class Cluster:
 
 
 @contextmanager
-def connected(address: str) -> Iterator[Cluster]:
+def connected(address: str, *, seconds_to_end: float = SECONDS_TO_END) -> Iterator[Cluster]:
     """Connect to the Ray cluster at an address while inside; ``auto`` is the one that this machine belongs to.
 
     ``local`` starts one on this machine. A connection that the caller's program has already is used, and left open.
+    At the end every actor gets some seconds to end by itself.
     """
     require_ray()
     # Nothing of a hospital's work is reported to anybody; a cluster that runs already was told at its start.
@@ -211,7 +212,7 @@ def connected(address: str) -> Iterator[Cluster]:
             ) from error
         finally:
             _restore(handlers)  # Ray has its own for an end in which nothing would be said
-    cluster = Cluster(ray, is_ours=is_ours)
+    cluster = Cluster(ray, is_ours=is_ours, seconds_to_end=seconds_to_end)
     try:
         yield cluster
     finally:

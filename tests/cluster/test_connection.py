@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 import medseg
-from medseg.engine import cluster as cluster_module
-from medseg.engine.cluster import Cluster
+from medseg.cluster import connection as connection_module
+from medseg.cluster.connection import Cluster
 from medseg.errors import MissingDependency, UsageError
 
 
@@ -51,7 +51,7 @@ def test_the_workers_of_a_machine_divide_its_memory():
 
 
 def test_without_ray_one_sentence_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster_module, "find_spec", lambda name: None)
+    monkeypatch.setattr(connection_module, "find_spec", lambda name: None)
     with pytest.raises(
         MissingDependency, match=r"`ray`: Ray is not installed\. pip install 'medseg\[ray\]'"
     ) as missing:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medseg.engine.lease_table import MOST_AT_ONCE, TRIES, LeaseTable
+from medseg.cluster.lease_table import MOST_AT_ONCE, TRIES, LeaseTable
 
 
 def test_leases_shrink_towards_the_end_and_every_case_is_leased_once():

@@ -1,0 +1,63 @@
+"""Folds on a Ray cluster leave the models that folds on one machine leave."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+from ray_cluster import Raylets
+from tiny_dataset import train_config
+
+from medseg.cluster import connection
+from medseg.errors import MissingDependency, UsageError
+from medseg.training.options import TrainOptions
+from medseg.training.run import train
+
+
+@pytest.mark.peers
+@pytest.mark.timeout(600)
+def test_folds_side_by_side_are_those_of_one_machine_though_one_is_lost(raylets: Raylets, balls, tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(train_config(epochs=3).model_dump(mode="json", exclude_none=True)))
+    medseg = [sys.executable, "-m", "medseg", "train", str(balls), "--config", str(config), "--device", "cpu"]
+    environment = {**raylets.environment, "OMP_NUM_THREADS": "1"}
+    where = {"env": environment, "cwd": tmp_path, "text": True, "stderr": subprocess.PIPE}
+    one = subprocess.run([*medseg, "--folds", "all", "--out", str(tmp_path / "alone")], **where)
+    assert one.returncode == 0, one.stderr
+    cluster = ["--folds", "all", "--ray", raylets.address, "--out", str(tmp_path / "out")]
+    running = subprocess.Popen([*medseg, *cluster], **where)
+    said = ""
+    while "Training fold_2" not in said:
+        line = running.stderr.readline()
+        assert line, said
+        said += line
+    raylets.kill_one()
+    said += running.communicate(timeout=300)[1]
+    assert running.returncode == 0, said
+    for fold in range(3):
+        assert f"fold_{fold} is trained." in said
+        weights = [tmp_path / out / f"fold_{fold}" / "model" / "weights.safetensors" for out in ("alone", "out")]
+        assert weights[0].read_bytes() == weights[1].read_bytes()
+    summaries = [json.loads((tmp_path / out / "cross_validation.json").read_text()) for out in ("alone", "out")]
+    assert summaries[0] == summaries[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"ray": "auto"}, r"Add `folds` all"),
+        ({"ray": "auto", "folds": "all", "processes": 2}, "exclude each other"),
+        ({"worker_cpus": 2}, "for the workers of a cluster"),
+    ],
+)
+def test_options_of_a_cluster_that_do_not_fit_are_refused(options, words, balls, tmp_path, monkeypatch):
+    monkeypatch.setattr(connection, "find_spec", lambda name: object())
+    with pytest.raises(UsageError, match=words):
+        train(balls, tmp_path / "out", **options)
+
+
+def test_without_ray_one_sentence_says_what_to_install(balls, tmp_path, monkeypatch):
+    monkeypatch.setattr(connection, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependency, match="Ray is not installed"):
+        TrainOptions(balls, tmp_path, folds="all", ray="auto")
