@@ -8,15 +8,14 @@ from pathlib import Path
 import numpy.typing as npt
 
 from medseg.api.prediction import Prediction
+from medseg.combine.segment import AnyPredictor, open_model, segment_scan
 from medseg.config.arguments import check_arguments
 from medseg.config.bounds import Device, Maps, Overlap, names_in
 from medseg.config.load import build
 from medseg.engine.stages.refine import Refine
 from medseg.errors import UsageError
 from medseg.infer.options import EngineName, InferOptions, Mirror, PrecisionName
-from medseg.infer.predictor import Predictor
 from medseg.io.memory import ArrayLike, ItkImage, NibabelImage, scan_in_memory
-from medseg.locate.segment import segment_scan
 from medseg.models.card import ModelCard
 from medseg.models.license import check_clinical
 from medseg.tracking.resolve import resolve_model
@@ -35,12 +34,12 @@ class Model:
     ----------
     card : ModelCard
         Classes, input, training, validation and limits of the model.
-    predictor : Predictor
+    predictor : Predictor or CompositePredictor
         What runs it.
     """
 
     card: ModelCard
-    predictor: Predictor
+    predictor: AnyPredictor
 
     def __repr__(self) -> str:
         classes = ", ".join(entry.name for entry in self.card.result_classes)
@@ -89,7 +88,7 @@ def load_model(
     device: Device = "auto",
     engine: EngineName = "auto",
     precision: PrecisionName = "auto",
-    overlap: Overlap = 0.5,
+    overlap: Overlap | None = None,
     mirror: Mirror = "auto",
     save: Maps = (),
     clinical: bool = False,
@@ -107,8 +106,8 @@ def load_model(
         Library that computes the network.
     precision : {"auto", "float32", "bfloat16", "int8"}
         Of the network; auto is the fastest that the model's card says costs nothing that matters.
-    overlap : float
-        Sliding-window overlap, 0 to 0.9.
+    overlap : float, optional
+        Sliding-window overlap, 0 to 0.9; without it the model card's, 0.5 where it has none.
     mirror : {"auto", "none", "left-right", "all"}
         Test-time mirroring; auto does what the model's card says.
     save : str or sequence of str
@@ -140,7 +139,7 @@ def load_model(
         check_clinical(package)
     values: dict[str, object] = {"device": device, "engine": engine, "precision": precision, "overlap": overlap}
     values |= {"mirror": mirror, **dict.fromkeys(names_in(save), True)}
-    return Model(package.card, Predictor(package, build(InferOptions, values, where="load_model")))
+    return Model(package.card, open_model(package, build(InferOptions, values, where="load_model")))
 
 
 @check_arguments

@@ -21,15 +21,6 @@ Precisions = Annotated[str, some_of("bfloat16", "int8")]
 
 
 def import_model(
-    path: Annotated[
-        Path,
-        argument(
-            INPUT,
-            "INPUT",
-            help="Results folder or zip of nnU-Net v2, MONAI bundle, TorchScript, ONNX, weights, or a model package.",
-            exists=True,
-        ),
-    ],
     name: Annotated[
         str,
         option(
@@ -40,6 +31,26 @@ def import_model(
             kind=ModelName,
         ),
     ],
+    path: Annotated[
+        Path | None,
+        argument(
+            INPUT,
+            "[INPUT]",
+            help="Results folder or zip of nnU-Net v2, TotalSegmentator's too, MONAI bundle, TorchScript, ONNX, "
+            "weights, or a model package.",
+            exists=True,
+        ),
+    ] = None,
+    composite: Annotated[
+        Path | None,
+        option(
+            INPUT,
+            "--composite",
+            help="Instead of INPUT: YAML file that describes one model made of several.",
+            metavar="FILE",
+            exists=True,
+        ),
+    ] = None,
     card: Annotated[
         Path | None,
         option(
@@ -105,21 +116,35 @@ def import_model(
 
     Example: medseg models import Dataset004_Hippocampus/nnUNetTrainer__nnUNetPlans__3d_fullres --name hippo-nnunet
     """
+    from medseg.errors import UsageError
+    from medseg.models.importing import import_composite
     from medseg.models.importing import import_model as import_package
 
-    package = import_package(
-        path,
-        name,
-        out=out,
-        card=card,
-        trust=trust,
-        configuration=configuration,
-        folds=None if folds is None else names_in(folds),
-        checkpoint=checkpoint,
-        orientation=orientation,
-        license_use=license_use,
-        overwrite=overwrite,
-    )
+    if (path is None) == (composite is None):
+        raise UsageError("give either INPUT or --composite FILE", fix="Name what is to be imported.")
+    if path is None:
+        assert composite is not None
+        given = {"--card": card, "--trust": trust, "--configuration": configuration, "--folds": folds}
+        given |= {"--checkpoint": checkpoint, "--orientation": orientation}
+        if unfit := [name for name, value in given.items() if value]:
+            raise UsageError(
+                f"{unfit[0]} does not go with --composite", fix="Say it of each part in the file, where it applies."
+            )
+        package = import_composite(composite, name, out=out, license_use=license_use, overwrite=overwrite)
+    else:
+        package = import_package(
+            path,
+            name,
+            out=out,
+            card=card,
+            trust=trust,
+            configuration=configuration,
+            folds=None if folds is None else names_in(folds),
+            checkpoint=checkpoint,
+            orientation=orientation,
+            license_use=license_use,
+            overwrite=overwrite,
+        )
     if json:
         print_json({"name": name, "folder": package.folder, "sha256": package.hash, "limits": package.card.limits})
     else:
@@ -155,7 +180,15 @@ def export_model(
     from medseg.tracking.resolve import resolve_model
 
     package = resolve_model(model, option="MODEL")
-    if format == "onnx":
+    if format == "onnx" and package.parts:
+        from medseg.infer.engines.onnx_export import export_onnx
+
+        if out is not None:
+            raise UsageError("a composite's networks are written into its parts", fix="Omit --out.")
+        for part in package.parts:
+            export_onnx(part, None)
+        report: dict[str, object] = {"parts": len(package.parts), "file": str(package.folder)}
+    elif format == "onnx":
         from medseg.infer.engines.onnx_export import export_onnx
 
         report = export_onnx(package, out)
@@ -213,6 +246,7 @@ def optimize(
     from medseg.training.selection.optimize import parse_precisions
 
     package = resolve_model(model, option="MODEL")
+    package.content()  # a composite has none: its parts are measured
     if out is not None:
         package = copy_package(package, out)
     package, measured = measure(package, data, precisions=parse_precisions(precision), most=cases)

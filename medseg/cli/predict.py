@@ -66,7 +66,13 @@ def predict(
     ] = None,
     overlap: Annotated[
         float | None,
-        option(RUN, "--overlap", help="Sliding-window overlap, 0 to 0.9.", metavar="FRACTION", kind=Overlap),
+        option(
+            RUN,
+            "--overlap",
+            help="Sliding-window overlap, 0 to 0.9. By default, the model card's, or 0.5.",
+            metavar="FRACTION",
+            kind=Overlap,
+        ),
     ] = None,
     mirror: Annotated[
         Literal["auto", "none", "left-right", "all"] | None,

@@ -27,7 +27,11 @@ class InferOptions(BaseModel):
         description="auto takes the fastest precision whose measured cost on the model card is negligible",
     )
     compiled: bool = Field(default=False, description="have PyTorch compile the network; takes a minute at first")
-    overlap: Overlap = Field(default=0.5, description="sliding-window overlap, as a fraction of the window")
+    overlap: Overlap | None = Field(
+        default=None,
+        description="sliding-window overlap, as a fraction of the window; null takes the model card's, 0.5 where that "
+        "has none",
+    )
     larger_windows: bool = Field(
         default=False,
         description="cover a scan by windows larger than those the network was trained with, one if it is small, where "

@@ -26,7 +26,7 @@ from medseg.io.files.scratch import Scratch
 from medseg.models.package import ModelPackage
 from medseg.prepare.gray_to_rgb import in_color
 from medseg.prepare.labels import LowResolutionStage
-from medseg.prepare.prepared import Prepared, check_channels, prepare
+from medseg.prepare.prepared import Preparation, Prepared, check_channels, prepare
 from medseg.prepare.route import Route, plan_route
 from medseg.types import LabelMap, OverlappingLabels, PostStep, Prediction, Scan
 from medseg.types.extent import extent_unit
@@ -34,6 +34,8 @@ from medseg.types.how_computed import HowComputed
 
 # Windows shown to the network at a time: on a CPU more are no faster.
 BATCH = 1
+# Sliding-window overlap where neither the user nor the card says one.
+OVERLAP = 0.5
 # Fraction of the free memory that one case may be predicted to take.
 MEMORY_FRACTION = 0.9
 # Of that, what the network's results in one larger window may take.
@@ -47,6 +49,7 @@ class Predictor:
 
     - `engine`: what computes the network; chosen by the options where not given.
     - `progress`: called with what takes long and is done once for a model.
+    - `prepare`: brings a scan onto the network's grid; a composite has one that remembers.
     """
 
     def __init__(
@@ -56,8 +59,10 @@ class Predictor:
         *,
         engine: Engine | None = None,
         progress: ProgressCallback | None = None,
+        prepare: Preparation = prepare,
     ) -> None:
         self.package = package
+        self._prepare = prepare
         self.options = options or InferOptions()
         if engine is not None:
             self.engine, self.computed = engine, HowComputed(engine.name, why="given as an argument")
@@ -100,11 +105,11 @@ class Predictor:
         )
         scratch = scratch or Scratch()
         parts = self._parts(route, maps[1], engine, window, in_memory=scratch.folder is None)
-        prepared = prepare(scan, card, route, self._low_resolution_stage(scan))
+        prepared = self._prepare(scan, card, route, self._low_resolution_stage(scan))
         outputs = Outputs.make(route, self.decision, self.options, scratch)
         windows = WindowOptions(
             window,
-            overlap_of(window, card.patch, self.options.overlap),
+            overlap_of(window, card.patch, self.overlap),
             self.mirror,
             BATCH,
             self._skip(prepared),
@@ -156,7 +161,7 @@ class Predictor:
         if not wanted or (multiple := self.engine.multiple) is None:
             return self.engine, own
         most = int(self._available() * LARGEST_FRACTION * math.prod(own) / self.engine.working_bytes)
-        window = cheapest_window(route.size, own, multiple, self.options.overlap, most)
+        window = cheapest_window(route.size, own, multiple, self.overlap, most)
         return (self.engine if window == own else self.engine.resized(window)), window
 
     def _available(self) -> int:
@@ -185,6 +190,12 @@ class Predictor:
         count = strips_that_fit(need, self._available())
         log.debug("The case needs %s%s.", need(count), f", in {count} strips" if count > 1 else "")
         return strips(rows, count)
+
+    @property
+    def overlap(self) -> float:
+        """Sliding-window overlap: what was asked for, else the card's, else a half."""
+        wanted = self.options.overlap if self.options.overlap is not None else self.package.card.overlap
+        return OVERLAP if wanted is None else wanted
 
     @property
     def _skip_beyond(self) -> float | None:

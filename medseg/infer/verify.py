@@ -13,6 +13,8 @@ from medseg.models.package import ModelPackage
 
 def verify(package: ModelPackage, options: InferOptions | None = None) -> dict[str, str]:
     """Check the weights' hash, build the network, load the weights, and run it on one window of noise."""
+    if package.parts:
+        return _verify_parts(package, options)
     engine = select_engine(package, options or InferOptions())
     card = package.card
     window = np.random.default_rng(0).standard_normal((1, card.channels, *card.input.patch), np.float32)
@@ -35,4 +37,14 @@ def verify(package: ModelPackage, options: InferOptions | None = None) -> dict[s
         + (f", an ensemble of {card.ensemble_members}" if card.ensemble_members > 1 else ""),
         "run": f"one window of {' x '.join(map(str, card.input.patch))} on {engine.name}: "
         f"{card.n_outputs} finite outputs",
+    }
+
+
+def _verify_parts(package: ModelPackage, options: InferOptions | None) -> dict[str, str]:
+    """Verify each part of a composite, one after another."""
+    assert package.card.composite is not None
+    named = zip(package.card.composite.parts, package.parts, strict=True)
+    return {
+        "package": str(package.identity),
+        **{entry.name: "{weights}; {run}".format(**verify(part, options)) for entry, part in named},
     }

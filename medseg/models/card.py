@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from medseg.models.composite_card import COMPOSITE, CompositeCard
 from medseg.models.license_card import LicenseCard
 from medseg.models.locate_card import LocateCard
 from medseg.models.result_card import ResultCard
@@ -224,6 +225,9 @@ class ModelCard(_Strict):
         default=None,
         description="how the network's regions are found in a scan larger than `input` describes; null: they are not",
     )
+    composite: CompositeCard | None = Field(
+        default=None, description="models that run as this one, whose network is then called `composite`; null: none"
+    )
     network: NetworkCard = Field(description="the network, and the arguments that build it")
     interpolated: Literal["logits", "probabilities"] = Field(
         default="logits", description="what is interpolated back to the scan's grid"
@@ -250,12 +254,18 @@ class ModelCard(_Strict):
         default="none",
         description="test-time mirroring where the user leaves it to the model",
     )
+    overlap: Annotated[float, Field(ge=0, le=0.9)] | None = Field(
+        default=None,
+        description="sliding-window overlap where the user leaves it to the model; null: 0.5",
+    )
     precisions: dict[Literal["bfloat16", "int8"], PrecisionCard] = Field(
         default={}, description="measured cost of lower precisions; one that costs little is used"
     )
     limits: tuple[str, ...] = Field(default=(), description="what the model is not for, a sentence each")
     weights_file: str = Field(default="weights.safetensors", description="name of the weights file, beside the card")
-    weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(description="SHA-256 of the weights file")
+    weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(
+        description="SHA-256 of the weights file; of a composite, of those hashes of its parts"
+    )
 
     @model_validator(mode="after")
     def _regions_are_classes(self) -> ModelCard:
@@ -266,6 +276,12 @@ class ModelCard(_Strict):
             raise ValueError("regions must name every class's value and no other")
         if self.overlapping:
             self._check_overlapping()
+        if (self.composite is None) != (self.network.name != COMPOSITE):
+            raise ValueError("a card has the key composite if and only if its network is called composite")
+        if self.composite is not None:
+            missing = {v for part in self.composite.parts for v in part.values.values()} - set(values)
+            if missing:
+                raise ValueError(f"a part gives the value {min(missing)}, which no class has")
         if self.network.is_whole and self.ensemble_members > 1:
             raise ValueError(
                 "a network that comes whole (onnx, torchscript) cannot be an ensemble: ensemble_members must be 1"

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 
 from medseg.counted import counted
 from medseg.models.card import ModelCard
+from medseg.models.composite_card import CompositeCard, PartCard
 from medseg.models.license import WORDS
 
 WIDTH, LABEL = 100, 14
+MOST_ROWS = 20  # of classes; more are listed in lines, so that the card stays on one screen
 
 
 def card_text(card: ModelCard) -> str:
@@ -39,7 +41,10 @@ def _rows(card: ModelCard) -> Iterator[tuple[str, list[str]]]:
     yield "Body part", [_body_part(card)]
     yield "Modality", [f"{_modality(card)} ({', '.join(channel.name for channel in card.input.channels)})"]
     yield "Voxels", [_voxels(card)]
-    yield "Classes", [_class_row(card, entry.name) for entry in card.result_classes]
+    if card.composite is not None:
+        yield "Parts", [_part_row(card.composite, part) for part in card.composite.parts]
+    names = [entry.name for entry in card.result_classes]
+    yield "Classes", [_class_row(card, name) for name in names] if len(names) <= MOST_ROWS else [", ".join(names)]
     measured = card.validation
     yield (
         "Measured",
@@ -79,6 +84,11 @@ def _voxels(card: ModelCard) -> str:
     axes = list(zip(*extent, strict=True))[: 2 if in_pixels else 3]
     sizes = " x ".join(f"{low:.0f} to {high:.0f}" for low, high in axes)
     return f"{card.network.dimensions}D, {grid}; scans of {sizes} {'pixels' if in_pixels else 'mm'}"
+
+
+def _part_row(composite: CompositeCard, part: PartCard) -> str:
+    locates = composite.locator is not None and composite.locator.part == part.name
+    return f"{part.name}: {len(part.values)} classes{', finds where the others look' if locates else ''}"
 
 
 def _class_row(card: ModelCard, name: str) -> str:

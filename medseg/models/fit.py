@@ -44,7 +44,9 @@ def check_weights(card: ModelCard, weights: Mapping[str, torch.Tensor], where: P
 
 def check_package(package: ModelPackage) -> None:
     """Raise where the weights of a package, or of its low-resolution stage, are not those of its network."""
-    if not package.card.network.is_whole:
+    for part in package.parts:
+        check_package(part)
+    if not package.card.network.is_whole and package.card.composite is None:
         fix = "Get the package again from whoever made it."
         check_weights(package.card, package.weights(), package.folder, fix=fix)
     if package.low_resolution_stage is not None:

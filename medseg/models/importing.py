@@ -86,8 +86,7 @@ def _import(
     orientation: Literal["RAS", "stored"] | None,
     overwrite: bool,
 ) -> ModelPackage:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
-        raise UsageError(f"'{name}' cannot be a model's name", fix="Use letters, digits, '_', '.' and '-'.")
+    check_name(name)
     if not path.exists():
         raise UsageError("there is no such file or folder", where=path, fix="Check the path.")
     from medseg.models.adapters import nnunet
@@ -106,6 +105,27 @@ def _import(
             orientation=orientation,
         )
     return _import_foreign(path, name, out, card, trust=trust, overwrite=overwrite)
+
+
+def import_composite(
+    path: Path, name: str, *, out: Path | None = None, license_use: Use | None = None, overwrite: bool = False
+) -> ModelPackage:
+    """Make one model of several, as a YAML file describes them; see `medseg.models.composite_description`."""
+    from medseg.models.composing import compose
+    from medseg.models.composite_description import read_description
+
+    check_name(name)
+    description = read_description(path)
+    if license_use is not None:
+        description = description.model_copy(update={"license": LicenseCard(use=license_use)})
+    folder = out if out is not None else new_folder(name, overwrite=overwrite)
+    return compose(description, name, folder, base=path.resolve().parent, replace=out is None)
+
+
+def check_name(name: str) -> None:
+    """Refuse what `--model` could not take for a name."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise UsageError(f"'{name}' cannot be a model's name", fix="Use letters, digits, '_', '.' and '-'.")
 
 
 def _import_foreign(

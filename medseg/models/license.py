@@ -42,6 +42,8 @@ def use_line(package: ModelPackage) -> str:
 
 def check_clinical(package: ModelPackage) -> None:
     """Refuse a model whose card does not allow any use of its weights, or says nothing of it."""
+    for part in package.parts:
+        check_clinical(part)
     use, name = package.card.license.use, package.card.name
     if use == "any":
         return

@@ -18,6 +18,7 @@ from medseg.errors import ConfigError, ModelError, UsageError, did_you_mean
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.models.card import ModelCard
 from medseg.models.card_format1 import upgrade
+from medseg.models.composite_card import PARTS_FOLDER
 from medseg.models.locate_card import LOCATE_FOLDER
 from medseg.models.store import stored, unpacked
 from medseg.models.unzip import zip_names
@@ -88,8 +89,30 @@ class ModelPackage:
             )
         return package
 
+    @cached_property
+    def parts(self) -> tuple[ModelPackage, ...]:
+        """The packages of a composite's parts, in order; none where this is no composite."""
+        entries = () if self.card.composite is None else self.card.composite.parts
+        parts = tuple(_read(self.folder / PARTS_FOLDER / entry.name) for entry in entries)
+        for entry, part in zip(entries, parts, strict=True):
+            if part.hash != entry.sha256:
+                raise ModelError(
+                    f"the part '{entry.name}' is not the one the card describes (SHA-256 differs)",
+                    where=part.folder,
+                    fix="Copy the whole package folder again; do not edit or mix packages.",
+                )
+            if part.card.composite is not None:
+                raise ModelError(f"the part '{entry.name}' is a composite itself", where=part.folder)
+        return parts
+
     def content(self) -> bytes:
         """Read the weights file after checking its hash."""
+        if self.card.composite is not None:
+            raise ModelError(
+                f"'{self.card.name}' consists of other models and has no weights of its own",
+                where=self.folder,
+                fix=f"Name one of its parts, such as {self.folder / PARTS_FOLDER / self.card.composite.parts[0].name}.",
+            )
         path = self.weights_path
         if not path.is_file():
             raise ModelError("the weights are missing", where=path, fix="Copy the whole package folder again.")
@@ -120,6 +143,10 @@ class ModelPackage:
 
     def files(self) -> list[Path]:
         """Everything the package consists of, relative to its folder, the card last; checked against the card."""
+        if self.card.composite is not None:
+            folders = [part.folder.relative_to(self.folder) for part in self.parts]
+            named = zip(folders, self.parts, strict=True)
+            return [*(folder / path for folder, part in named for path in part.files()), Path(CARD_FILE)]
         self.content()
         inner: list[Path] = []
         if self.low_resolution_stage is not None:

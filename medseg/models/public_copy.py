@@ -9,6 +9,7 @@ from pathlib import Path
 
 from medseg.io.files.patient_names import hidden_name
 from medseg.models.card import ModelCard
+from medseg.models.composite_card import PARTS_FOLDER
 from medseg.models.package import CARD_FILE, ModelPackage, write_card
 
 
@@ -23,8 +24,19 @@ def public_copy(package: ModelPackage, folder: Path) -> ModelPackage:
     if stage is not None and entry is not None:
         inner = public_copy(stage, folder / entry.folder)
         card = card.model_copy(update={"low_resolution_stage": entry.model_copy(update={"sha256": inner.hash})})
+    if card.composite is not None:
+        inside = zip(card.composite.parts, package.parts, strict=True)
+        entries = tuple(
+            entry.model_copy(update={"sha256": public_copy(part, folder / PARTS_FOLDER / entry.name).hash})
+            for entry, part in inside
+        )
+        return write_card(
+            folder, card.model_copy(update={"composite": card.composite.model_copy(update={"parts": entries})})
+        )
+    done = () if entry is None else (entry.folder,)
     for path in package.files():
-        if len(path.parts) == 1 and path.name != CARD_FILE:
+        if path.parts[0] not in done and path.name != CARD_FILE:
+            (folder / path).parent.mkdir(exist_ok=True)
             shutil.copyfile(package.folder / path, folder / path)
     return write_card(folder, card)
 

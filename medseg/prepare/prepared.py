@@ -6,6 +6,7 @@ is never shown at work what it was not shown when it learned.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,10 @@ class Prepared:
     array: npt.NDArray[np.float32]
     route: Route
     warnings: tuple[str, ...] = ()
+
+
+# What `prepare` is; a composite has one that remembers.
+Preparation = Callable[[Scan, InputCard, Route, LowResolutionStage | None], Prepared]
 
 
 def check_channels(scan: Scan, card: InputCard) -> None:

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from medseg.combine.predictor import check_runnable
+from medseg.combine.segment import AnyPredictor, open_model, segment_scan
 from medseg.errors import MedsegError, ModelError, first_line
-from medseg.infer.engines.select import ProgressCallback, check_available
+from medseg.infer.engines.select import ProgressCallback
 from medseg.infer.options import InferOptions
-from medseg.infer.predictor import Predictor
 from medseg.io.files.scratch import Scratch
-from medseg.locate.segment import segment_scan
 from medseg.models.card_summary import summary
 from medseg.models.license import check_clinical, use_line
 from medseg.models.package import ModelPackage
@@ -55,7 +55,7 @@ class Segment:
         self.package: ModelPackage = resolve_model(options.model)
         if options.clinical:
             check_clinical(self.package)
-        check_available(self.package, options)
+        check_runnable(self.package, options)
         self._announce: ProgressCallback | None = None
 
     def identity(self) -> dict[str, Any]:
@@ -85,9 +85,9 @@ class Segment:
         return tuple(WantedChannel(channel.name, channel.modality) for channel in self.package.card.input.channels)
 
     @cached_property
-    def _predictor(self) -> Predictor:
+    def _predictor(self) -> AnyPredictor:
         options = InferOptions(**self.options.model_dump(exclude={"model", "anyway", "clinical"}))
-        return Predictor(self.package, options, progress=self._announce)
+        return open_model(self.package, options, progress=self._announce)
 
     def get_ready(self, announce: ProgressCallback) -> None:
         """Load the model; where it is new to this machine, also export it and find its fastest engine."""

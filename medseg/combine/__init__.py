@@ -1,0 +1,1 @@
+"""Runs several models as one: a composite package, part by part."""

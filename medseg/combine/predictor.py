@@ -1,0 +1,188 @@
+"""Segments scans with a composite: its parts one after another, one network in memory at a time, into one label map."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.combine.box import box_around, crop, grown, touched
+from medseg.combine.cleaning import cleaned
+from medseg.combine.grid import Gridded, on_grid
+from medseg.combine.merging import PartReport, combined, paste, report
+from medseg.combine.shared import SharedPreparation
+from medseg.errors import UsageError
+from medseg.infer.engines.select import ProgressCallback, check_available
+from medseg.infer.options import InferOptions
+from medseg.infer.predictor import Predictor
+from medseg.locate.segment import segment_scan
+from medseg.models.composite_card import PartCard
+from medseg.models.package import ModelPackage
+from medseg.prepare.prepared import check_channels
+from medseg.types import LabelMap, Prediction, Scan
+from medseg.types.axis_order import AxisOrder, nearest_ras
+from medseg.types.box import Box
+from medseg.types.extent import extent_unit
+from medseg.types.labels import smallest_label_dtype
+
+# Least distance by which a face moves; each time twice as far, so that a long organ needs few rounds.
+LEAST_GROWTH_MM = 20.0
+BOXED = "The parts of the model looked in a box around what {part} found, not in the whole scan."
+
+Windows = Callable[[int, int], None]
+log = logging.getLogger("medseg.combine")
+
+
+def check_runnable(package: ModelPackage, options: InferOptions) -> None:
+    """Check before any work that a package, or every part of it, can be run as asked; raises `UsageError`."""
+    for part in package.parts or (package,):
+        check_available(part, options)
+    if package.parts and (options.probabilities or options.entropy):
+        raise UsageError(
+            "a composite has no probabilities or entropy of its own, because several networks make its labels",
+            where=package.card.name,
+            fix="Omit --save and dicom-seg-fractional, or run one of its parts.",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """A scan in hand, its axes in the order of the shared grid, and how it is to be segmented."""
+
+    scan: Scan
+    anyway: bool
+    on_windows: Windows | None
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """What a part is shown: the scan inside a box, on the shared grid."""
+
+    box: Box
+    gridded: Gridded
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """A part's labels on the grid it saw."""
+
+    entry: PartCard
+    labels: npt.NDArray[Any]
+    view: _View
+
+    def paste_into(self, result: npt.NDArray[Any]) -> None:
+        """Put them over those of the whole scan."""
+        paste(result[self.view.box.slices], self.labels, self.view.gridded.back, self.entry)
+
+
+class CompositePredictor:
+    """Segments scans with a composite package.
+
+    Only the network of the part that runs is in memory; a composite of one part keeps it from scan to scan. Parts that
+    want the scan prepared in the same way share what was prepared.
+    """
+
+    def __init__(
+        self, package: ModelPackage, options: InferOptions | None = None, *, progress: ProgressCallback | None = None
+    ) -> None:
+        assert package.card.composite is not None
+        self.package, self.card = package, package.card.composite
+        self.options = options or InferOptions()
+        self.shared = SharedPreparation()
+        self._progress = progress
+        self._loaded: tuple[str, Predictor] | None = None
+        self._lock = Lock()  # networks come and go, so one scan at a time
+        check_runnable(package, self.options)
+
+    def segment(self, scan: Scan, *, anyway: bool = False, on_windows: Windows | None = None) -> Prediction:
+        """Label every voxel of a scan on its own grid; a scan that is not for a part raises `NotForThisModel`."""
+        check_channels(scan, self.package.card.input)
+        order = AxisOrder() if self.card.grid is None else nearest_ras(scan.geometry)
+        ordered = scan
+        if order != AxisOrder():
+            ordered = scan.with_array(order.apply(scan.array), order.geometry(scan.geometry))
+        with self._lock:
+            try:
+                labels, parts, notes = self._segment(_Case(ordered, anyway, on_windows))
+            finally:
+                self.shared.forget()
+        made = LabelMap(order.undo(labels), scan.geometry, self.package.card.table)
+        prediction = combined(made, self.package, parts, anyway=anyway)
+        return replace(prediction, notes=(*prediction.notes, *notes), extent=extent_unit(scan.geometry, scan.source))
+
+    def _segment(self, case: _Case) -> tuple[npt.NDArray[Any], list[PartReport], tuple[str, ...]]:
+        """Labels on the scan's grid, what every part said, and notes."""
+        shape, locator = case.scan.geometry.shape, self.card.locator
+        kind = smallest_label_dtype(self.package.card.table.largest)
+        result = np.zeros(shape[::-1], kind).transpose(2, 1, 0)
+        view = self._look(case.scan, Box.whole(shape))
+        parts: list[PartReport] = []
+        notes: tuple[str, ...] = ()
+        held: _Found | None = None  # what locates runs first, whatever its priority
+        for number, (entry, package) in enumerate(self._in_order()):
+            found, one = self._run(entry, package, replace(case, on_windows=self._counted(number, case)), view)
+            parts.append(one)
+            if locator is not None and entry.name == locator.part:
+                held, notes = found, (BOXED.format(part=entry.name),)
+                box = box_around(found.labels, locator.classes, view.gridded.back)
+                if box is None:
+                    parts[-1] = _nothing_located(one)
+                    break
+                view = self._look(case.scan, grown(box, locator.margin_mm, case.scan.geometry))
+                continue
+            if held is not None and held.entry.priority <= entry.priority:
+                held.paste_into(result)
+                held = None
+            found.paste_into(result)
+        if held is not None:
+            held.paste_into(result)
+        return result, parts, notes
+
+    def _look(self, scan: Scan, box: Box) -> _View:
+        return _View(box, on_grid(crop(scan, box), self.card.grid))
+
+    def _in_order(self) -> list[tuple[PartCard, ModelPackage]]:
+        """The parts as they run: what locates goes first, then by priority, so that later ones lie on top."""
+        locator = self.card.locator
+        parts = zip(self.card.parts, self.package.parts, strict=True)
+        return sorted(parts, key=lambda p: (locator is None or p[0].name != locator.part, p[0].priority))
+
+    def _run(self, entry: PartCard, package: ModelPackage, case: _Case, view: _View) -> tuple[_Found, PartReport]:
+        """Run a part, again in a larger box while its labels are cut off at a face of the box."""
+        predictor = self._load(entry.name, package)
+        step = max(LEAST_GROWTH_MM, self.card.locator.margin_mm if self.card.locator is not None else 0.0)
+        while True:
+            prediction = segment_scan(predictor, view.gridded.scan, anyway=case.anyway, on_windows=case.on_windows)
+            labels = cleaned(prediction.labels, package.card.post)
+            sides = touched(labels.array, entry.values, view.box, case.scan.geometry.shape)
+            if not any(map(any, sides)):
+                return _Found(entry, labels.array, view), report(entry, package.card, prediction)
+            box = grown(view.box, step, case.scan.geometry, sides)
+            log.info("%s reaches a face of its box; the box grows to %s voxels.", entry.name, box.shape)
+            view, step = self._look(case.scan, box), 2 * step
+
+    def _load(self, name: str, package: ModelPackage) -> Predictor:
+        """The part's network, in the place of the one before it."""
+        if self._loaded is None or self._loaded[0] != name:
+            self._loaded = None  # before the next one is read
+            predictor = Predictor(package, self.options, progress=self._progress, prepare=self.shared)
+            self._loaded = (name, predictor)
+        return self._loaded[1]
+
+    def _counted(self, number: int, case: _Case) -> Windows | None:
+        """Windows of all parts, taking those to come for as many as those of the part in hand."""
+        hear, count = case.on_windows, len(self.card.parts)
+        return None if hear is None else lambda done, total: hear(number * total + done, count * total)
+
+
+def _nothing_located(one: PartReport) -> PartReport:
+    text = (
+        f"{one.entry.name} found nothing of what the other parts look around, so they did not look: their classes are "
+        "missing from the labels."
+    )
+    return replace(one, prediction=replace(one.prediction, warnings=(*one.prediction.warnings, text)))
