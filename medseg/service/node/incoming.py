@@ -26,6 +26,7 @@ from medseg.service.node.store import FOLDER_MODE, NodeStore
 STORED, DIFFERENT, NO_ROOM = 0x0000, 0x0111, 0xA700
 PARTS, QUARANTINE = "parts", "quarantine"
 MOST_AT_ONCE = 64
+ANSWER_SECONDS = 120.0  # after which a sender is told to try again, whatever became of it
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Incoming:
                 os.fsync(stream.fileno())
             written = _Written(arrival, part, Future())
             self._waiting.put(written)
-            return written.status.result()
+            return written.status.result(ANSWER_SECONDS)
         except (OSError, sqlite3.Error):  # a full disk, or one that fails: the sender keeps it and tries again
             return NO_ROOM
         finally:
@@ -136,7 +137,7 @@ class Incoming:
             row = (arrival.instance, arrival.sha256, name, arrival.caller, now)
             db.execute("insert or ignore into quarantine(instance, sha256, file, caller, at) values(?,?,?,?,?)", row)
             return DIFFERENT
-        if known is not None and known["deleted"] is None:
+        if known is not None and known["deleted"] is None and (self.folder / known["file"]).is_file():
             return STORED
         folder = self.folder / folder_of(arrival.series)
         if not folder.is_dir():
@@ -145,7 +146,7 @@ class Incoming:
         name = file_of(arrival.instance)
         one.part.replace(folder / name)
         folders.add(folder)
-        if known is not None:  # deleted after its time, and sent again
+        if known is not None:  # deleted after its time or by somebody, and sent again
             db.execute(
                 "update objects set deleted=null, committed=null, at=? where instance=?", (now, arrival.instance)
             )

@@ -27,6 +27,7 @@ from medseg.service.archive import is_uid
 from medseg.service.dimse import KINDS, PLAIN, SYNTAXES
 from medseg.service.node.config import NodeConfig, Tls
 from medseg.service.node.incoming import Arrival, Incoming
+from medseg.service.node.sender_server import SenderServer
 from medseg.service.node.shared_bounds import SharedBounds
 
 log = logging.getLogger("medseg.serve")
@@ -126,19 +127,23 @@ def listening(
         *more,
     ]
     try:
-        server = entity.start_server(
-            (config.host, config.port), block=False, evt_handlers=handlers, ssl_context=server_tls(config.tls)
+        server = entity.make_server(
+            (config.host, config.port),
+            evt_handlers=handlers,
+            ssl_context=server_tls(config.tls),
+            server_class=SenderServer,
         )
     except OSError as error:
         raise UsageError(
             f"nothing can listen at {config.host}:{config.port} ({error.strerror or error})",
             fix="Give a free port of an address of this machine.",
         ) from error
+    entity._servers.append(server)  # as start_server does; shutdown takes it out again
+    threading.Thread(target=server.serve_forever, name="receive", daemon=True).start()
     try:
         yield
     finally:
-        if server is not None:
-            server.shutdown()
+        server.shutdown()
 
 
 def server_tls(tls: Tls) -> ssl.SSLContext | None:

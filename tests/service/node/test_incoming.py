@@ -41,6 +41,15 @@ def test_other_bytes_under_the_same_uid_are_refused_and_put_aside(incoming, stor
     assert len(store.rows("select * from quarantine")) == 1
 
 
+def test_a_file_that_somebody_deleted_is_kept_again(incoming, settings):
+    one = arrival()
+    incoming.keep(one)
+    (file,) = settings.incoming.rglob("*.dcm")
+    file.unlink()
+    assert incoming.keep(one) == STORED
+    assert file.read_bytes() == one.content
+
+
 @pytest.mark.parametrize("fails", ["fsync", "commit", "space"])
 def test_a_full_disk_is_out_of_resources_and_records_nothing(fails, incoming, store, monkeypatch):
     def full(*_: object) -> None:

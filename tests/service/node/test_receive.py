@@ -1,5 +1,6 @@
 """What senders are told over DICOM, by senders of pynetdicom."""
 
+import socket
 import ssl
 from pathlib import Path
 
@@ -135,7 +136,10 @@ def test_tls_with_certificates_of_senders(tmp_path, store, incoming, certificate
     loaded = config(tmp_path, callers=["CT1"], tls=tls)
     known, stranger = (ssl.create_default_context(cafile=str(file)) for _ in range(2))
     known.load_cert_chain(file, key)
-    with listening(loaded, Receiver(incoming, loaded.callers)):
+    with (
+        listening(loaded, Receiver(incoming, loaded.callers)),
+        socket.create_connection(("127.0.0.1", loaded.port)),  # says nothing, and holds up nobody
+    ):
         for context, status in ((known, 0x0000), (stranger, None), (None, None)):
             entity = AE(ae_title="CT1")
             entity.add_requested_context(MR, PLAIN)
