@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from medseg.cli.help import VerbGroup
-from medseg.cli.options import JsonOption, SetOption
+from medseg.cli.options import WHAT, JsonOption, SetOption, argument
 from medseg.cli.serve_check import check
 from medseg.cli.serve_options import NodeOption
 from medseg.cli.serve_status import status
@@ -88,7 +88,36 @@ def retry(config: NodeOption, settings: SetOption = None, json: JsonOption = Fal
     return 0
 
 
+@verb
+def dismiss(
+    config: NodeOption,
+    cases: Annotated[
+        list[str] | None, argument(WHAT, "CASE", help="Case, as the list shows it. By default, everything on it.")
+    ] = None,
+    settings: SetOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Take off the list what somebody has seen: failed and withheld cases, refused deliveries, incomplete series.
+
+    Nothing is deleted, and what is dismissed is not tried again. May be called while the node runs.
+
+    Example: medseg serve dismiss --config node.yaml mr-67ca2283a3
+    """
+    from medseg.service.node.config import load_node
+    from medseg.service.node.jobs import dismiss as take_off
+    from medseg.service.node.store import NodeStore
+
+    with NodeStore(load_node(config, settings or ()).folder, create=False) as store:
+        count = take_off(store, cases or ())
+    if json:
+        print_json({"dismissed": count})
+    else:
+        typer.echo(f"{count} dismissed")
+    return 0 if count or not cases else 4
+
+
 group.command(START, rich_help_panel=RUN_IT)(start)
 group.command("retry", rich_help_panel=RUN_IT)(retry)
+group.command("dismiss", rich_help_panel=RUN_IT)(dismiss)
 group.command("status", rich_help_panel=LOOK)(verb(status))
 group.command("check", rich_help_panel=LOOK)(verb(check))

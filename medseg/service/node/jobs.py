@@ -23,7 +23,7 @@ GONE = "part of it was deleted after its time; send the whole series again"
 NO_IMAGES = "it holds no images of a scan"
 OWN = "it is a result of this node"
 NO_RULE = "no rule fits"
-OPEN = ("ready", "running")
+SHORT_ID = 10  # letters of a job's id where it has no case
 
 
 @dataclass(frozen=True)
@@ -202,3 +202,22 @@ def retry(store: NodeStore) -> tuple[int, int]:
     """Try again what failed for good and what was refused; return how many jobs and deliveries."""
     jobs = store.change("update jobs set state='ready', tries=0, starts=0, next=0, ended=null where state='failed'")
     return jobs, store.change("update deliveries set state='ready', tries=0, next=0 where state='refused'")
+
+
+def dismiss(store: NodeStore, cases: Sequence[str] = ()) -> int:
+    """Take what somebody has seen off the list: failed and withheld jobs, refused deliveries, incomplete series.
+
+    Of these `cases` only, where any are given. Nothing is deleted, and nothing dismissed is tried again. Returns how
+    many entries were dismissed.
+    """
+    wanted, count = set(cases), 0
+    with store.transaction() as db:
+        for row in db.execute("select n, id, cases from jobs where state in ('failed', 'withheld')").fetchall():
+            if not wanted or wanted & {*json.loads(row["cases"]), row["id"][:SHORT_ID]}:
+                count += db.execute("update jobs set state='dismissed' where n=?", (row["n"],)).rowcount
+        for row in db.execute("select n, case_id from deliveries where state='refused'").fetchall():
+            if not wanted or row["case_id"] in wanted:
+                count += db.execute("update deliveries set state='dismissed' where n=?", (row["n"],)).rowcount
+        if not wanted:
+            count += db.execute("update series set state='ignored' where state='incomplete'").rowcount
+    return count

@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from medseg.service.node.incoming import QUARANTINE
 from medseg.service.node.store import NodeStore, is_held
 
 MOST_SHOWN = 200
-JOB_STATES = ("ready", "running", "done", "failed", "withheld", "ignored", "superseded")
-DELIVERY_STATES = ("ready", "sent", "committed", "refused", "superseded")
+JOB_STATES = ("ready", "running", "done", "failed", "withheld", "ignored", "superseded", "dismissed")
+DELIVERY_STATES = ("ready", "sent", "committed", "refused", "superseded", "dismissed")
 SERIES_STATES = ("arriving", "whole", "ignored", "incomplete")
 
 
@@ -88,7 +89,7 @@ def node_status(store: NodeStore) -> NodeStatus:
         is_held(store.folder),
         store.rows("select count(*) c from objects")[0]["c"],
         last,
-        store.rows("select count(*) c from quarantine")[0]["c"],
+        _files(store.folder / QUARANTINE),
         shutil.disk_usage(store.folder).free,
         series,
         jobs,
@@ -111,6 +112,11 @@ def status(folder: Path) -> NodeStatus:
         return node_status(store)
 
 
+def _files(folder: Path) -> int:
+    """Number of files; whoever has looked into one deletes it."""
+    return sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
+
+
 def _counts(store: NodeStore, table: str, states: tuple[str, ...]) -> dict[str, int]:
     rows = store.rows(f"select state, count(*) c from {table} group by state")  # noqa: S608 (a name of ours)
     return dict.fromkeys(states, 0) | {row["state"]: row["c"] for row in rows}
@@ -118,7 +124,8 @@ def _counts(store: NodeStore, table: str, states: tuple[str, ...]) -> dict[str, 
 
 def _lines(store: NodeStore) -> tuple[JobLine, ...]:
     rows = store.rows(
-        "select * from jobs where state<>'superseded' order by state not in ('failed', 'withheld'), n desc limit ?",
+        "select * from jobs where state not in ('superseded', 'dismissed') "
+        "order by state not in ('failed', 'withheld'), n desc limit ?",
         MOST_SHOWN,
     )
     return tuple(

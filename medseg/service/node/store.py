@@ -19,6 +19,7 @@ from medseg.errors import InputError, UsageError
 from medseg.io.files.lock import exclusive
 
 DATABASE = "node.sqlite"
+FORMAT = 1  # of the tables
 OWNER_ONLY, FOLDER_MODE = 0o600, 0o700
 BUSY_SECONDS = 30.0
 TABLES = """
@@ -84,7 +85,13 @@ class NodeStore:
             self._db.row_factory = sqlite3.Row
             self._db.execute("pragma journal_mode=wal").fetchone()
             self._db.execute("pragma synchronous=full")  # an answer means that it is on the disk
+            found = int(self._db.execute("pragma user_version").fetchone()[0])
+            if found > FORMAT:
+                raise UsageError(
+                    "the node's database is of a later version of medseg", where=self.path, fix="Install that version."
+                )
             self._db.executescript(TABLES)
+            self._db.execute(f"pragma user_version={FORMAT}")
         except OSError as error:
             raise UsageError(
                 f"cannot be written ({error.strerror})", where=folder, fix="Check who may write."

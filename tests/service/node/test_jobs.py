@@ -186,6 +186,15 @@ def test_what_was_deleted_in_part_is_not_segmented_in_part(store, settings, arri
     assert len(states(store)) == 1  # and it is the job that there was
 
 
+def test_a_database_of_a_later_version_is_left_alone(tmp_path):
+    from medseg.errors import UsageError
+
+    with NodeStore(tmp_path) as opened:
+        opened.change("pragma user_version=99")
+    with pytest.raises(UsageError, match="of a later version"):
+        NodeStore(tmp_path)
+
+
 def test_one_node_at_a_time_holds_a_folder(tmp_path):
     from medseg.errors import UsageError
 

@@ -88,14 +88,20 @@ def test_status_is_exit_code_3_when_somebody_is_needed(store, incoming, tmp_path
         REFUSED,
         FAILED.replace("'failed'", "'withheld'"),
         "update series set state='incomplete'",
-        "insert into quarantine(instance, sha256, file, caller, at) values('1', '2', '3', '4', 0)",
     ):
         store.change(trouble)
         assert run(["serve", "status", "--config", path]) == 3, trouble
-        for table in ("jobs", "deliveries", "quarantine"):
-            store.change(f"delete from {table}")
-        store.change("update series set state='whole'")
+        assert run(["serve", "dismiss", "--config", path, "ct-0"]) == 4
+        assert run(["serve", "dismiss", "--config", path]) == 0
         assert run(["serve", "status", "--config", path]) == 0
+        for table in ("jobs", "deliveries"):
+            store.change(f"delete from {table}")
+    incoming.keep(arrival("1.2.3.9"))
+    incoming.keep(arrival("1.2.3.9", content=b"others"))
+    assert run(["serve", "status", "--config", path]) == 3
+    for file in incoming.quarantine.iterdir():
+        file.unlink()
+    assert run(["serve", "status", "--config", path]) == 0
     store.change(FAILED)
     store.change(REFUSED)
     capsys.readouterr()
@@ -105,6 +111,9 @@ def test_status_is_exit_code_3_when_somebody_is_needed(store, incoming, tmp_path
         "mr-1\trefused by\tarchive\t0\tthe archive rejected it (0x0110)",
     ]
     assert run(["serve", "retry", "--config", path]) == 0
+    assert run(["serve", "status", "--config", path]) == 0
+    store.change("update jobs set state='failed'")
+    assert run(["serve", "dismiss", "--config", path, "mr-1"]) == 0
     assert run(["serve", "status", "--config", path]) == 0
 
 
