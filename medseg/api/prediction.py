@@ -22,6 +22,7 @@ from medseg.engine.stages.saving import Save
 from medseg.io.files.writable import check_writable, output_folder
 from medseg.io.formats import Labeled, write_file
 from medseg.post.class_values import measure_values
+from medseg.post.intervals import with_intervals
 from medseg.post.quality import check_or_withhold
 from medseg.post.volumes import measure_volumes
 from medseg.types import Case, Instances, LabelMap, ModelIdentity, OverlappingLabels
@@ -31,6 +32,7 @@ from medseg.types.class_values import ClassValues
 from medseg.types.quality import Flag
 from medseg.types.run import Segmented
 from medseg.types.stage import RunContext
+from medseg.types.volume_interval import VolumeInterval
 
 if TYPE_CHECKING:
     import nibabel as nib
@@ -55,6 +57,7 @@ class Prediction:
     def checked(cls, case: Case, prediction: Predicted) -> Prediction:
         """Measure and check a prediction."""
         volumes = measure_volumes(prediction.every_class, prediction.instances, prediction.extent)
+        volumes = with_intervals(volumes, prediction)
         volumes = measure_values(case.scan, prediction.every_class, volumes)
         quality = check_or_withhold(prediction, volumes)
         source = case.scan.source
@@ -62,7 +65,7 @@ class Prediction:
         report = combined(
             [
                 found,
-                CaseReport(notes=prediction.notes),
+                CaseReport(notes=(*prediction.notes, *volumes.notes)),
                 CaseReport(quality.flags, uncertainty=quality.uncertainty),
             ]
         )
@@ -106,6 +109,11 @@ class Prediction:
     def volumes(self) -> Mapping[str, float]:
         """Volume of each class in ml; of a 2D image, its area in mm², or in pixels where their size is not known."""
         return {row.class_name: row.size for row in self.segmented.volumes.rows}
+
+    @property
+    def intervals(self) -> Mapping[str, VolumeInterval]:
+        """Between which sizes that of each class lies as a rule, where the model's card allows that to be said."""
+        return {row.class_name: row.interval for row in self.segmented.volumes.rows if row.interval is not None}
 
     @property
     def values(self) -> Mapping[str, tuple[ClassValues, ...]]:
@@ -194,7 +202,10 @@ class Prediction:
 
     def _repr_html_(self) -> str:
         """Return preview, volumes and warnings, as a notebook shows them."""
-        rows = "".join(f"<tr><td>{html.escape(str(row))}</td></tr>" for row in self.segmented.volumes.rows)
+        rows = "".join(
+            f"<tr><td>{html.escape(str(row))}</td><td>{html.escape(str(row.interval or ''))}</td></tr>"
+            for row in self.segmented.volumes.rows
+        )
         warnings = "".join(f"<li>{html.escape(text)}</li>" for text in self.warnings)
         return (
             f'<img alt="preview" src="{png_url(self.plot())}"><table>{rows}</table>'

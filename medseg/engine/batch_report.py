@@ -13,6 +13,7 @@ from medseg.draw.page import render, small_url
 from medseg.engine.measured_rows import COLUMNS, measured_rows
 from medseg.harmless import TableWriter
 from medseg.types.run import BatchResult, CaseOutcome
+from medseg.types.volume_interval import VolumeInterval
 
 
 def table_of_cases(result: BatchResult) -> str:
@@ -73,6 +74,7 @@ def _card(outcome: CaseOutcome, out: Path, *, embed: bool) -> dict[str, Any]:
         "volumes": _volumes(outcome),
         "objects": _objects(outcome),
         "measured": measured_rows(outcome),
+        "intervals": _intervals(outcome),
     }
 
 
@@ -89,6 +91,12 @@ def _embedded(preview: Path, _changed: int) -> str | None:
 def _volumes(outcome: CaseOutcome) -> dict[str, float]:
     """Volume, or area of a 2D image, by column of `cases.csv`."""
     return {} if outcome.volumes is None else {f"{row.class_name}.{row.unit}": row.size for row in outcome.volumes.rows}
+
+
+def _intervals(outcome: CaseOutcome) -> dict[str, VolumeInterval]:
+    """Interval of each volume, by column of `cases.csv`."""
+    rows = () if outcome.volumes is None else outcome.volumes.rows
+    return {f"{row.class_name}.{row.unit}": row.interval for row in rows if row.interval is not None}
 
 
 def _objects(outcome: CaseOutcome) -> dict[str, int]:

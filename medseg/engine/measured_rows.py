@@ -39,7 +39,7 @@ def measured_rows(outcome: CaseOutcome) -> list[Cells]:
 
 
 def _class_cells(row: ClassVolume) -> Iterable[Cells]:
-    size = f"{row.size:.4g} {UNITS[row.unit]}"
+    size = f"{row.size:.4g} {UNITS[row.unit]}" + (f" ({row.interval})" if row.interval else "")
     return _cells(row.class_name, size, (row.diameter_mm, row.long_axis_mm, row.short_axis_mm), row.values)
 
 

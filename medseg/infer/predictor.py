@@ -145,6 +145,7 @@ class Predictor:
             computed=replace(self.computed, windows=windows.counter.count()),
             extent=extent_unit(scan.geometry, scan.source),
             overlapping=overlapping,
+            interval_rule=None if whole.volume_interval is None else whole.volume_interval.to_rule(),
         )
 
     def _low_resolution_stage(self, scan: Scan) -> LowResolutionStage | None:

@@ -21,6 +21,9 @@ VALUES = (
     "tlg",
 )
 
+# Of the volume or area; empty where a class has none.
+INTERVAL = ("interval_low", "interval_high", "interval_level", "interval_cases")
+
 
 def table_of_measurements(volumes: Volumes, quality: Quality | None = None) -> str:
     """Return the text of the table: volumes, quality where measured, and objects where the model makes any."""
@@ -34,13 +37,16 @@ def table_of_measurements(volumes: Volumes, quality: Quality | None = None) -> s
         else []
     )
     channels = max((len(row.values) for row in volumes.rows), default=0)
+    with_interval = any(row.interval is not None for row in volumes.rows)
     measured = [*LENGTHS, *_value_columns(channels)] if channels else []
-    writer.writerow([*head, *of_quality, *(["objects"] if counted else []), *measured])
+    intervals = INTERVAL if with_interval else ()
+    writer.writerow([*head, *of_quality, *(["objects"] if counted else []), *measured, *intervals])
     for number, row in enumerate(volumes.rows):
         figures = _of_quality(quality.rows[number]) if quality else []
         objects = [row.objects] if counted else []
         values = _of_values(row, channels) if channels else []
-        writer.writerow([row.class_name, row.voxels, f"{row.size:.6g}", *figures, *objects, *values])
+        interval = _of_interval(row) if with_interval else []
+        writer.writerow([row.class_name, row.voxels, f"{row.size:.6g}", *figures, *objects, *values, *interval])
     return stream.getvalue()
 
 
@@ -59,6 +65,13 @@ def _of_values(row: ClassVolume, channels: int) -> list[object]:
         figures["unit"] = values.unit
         cells += [figures.get(name, "") for name in VALUES]
     return cells
+
+
+def _of_interval(row: ClassVolume) -> list[object]:
+    found = row.interval
+    if found is None:
+        return [""] * len(INTERVAL)
+    return [f"{found.low:.6g}", f"{found.high:.6g}", f"{found.level:g}", found.cases]
 
 
 def _of_quality(quality: ClassQuality) -> list[object]:

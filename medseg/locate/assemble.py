@@ -41,7 +41,7 @@ def assembled(
         LabelMap(array, grid, parts_table(card, locate) if parts else whole_table(card, locate)),
         model,
         warnings=tuple(text for _, region in found for text in _odd_parts(region, locate) if parts),
-        notes=_notes([region for _, region in found], grid, locate, parts=parts),
+        notes=(*_notes([region for _, region in found], grid, locate, parts=parts), *_no_intervals(card)),
         uncertainty=uncertainty,
         volume_range_ml={f"{own.name} {name}": limits for own in locate.regions for name, limits in ranges.items()},
     )
@@ -80,6 +80,11 @@ def _notes(regions: Sequence[Region], grid: Geometry, locate: LocateCard, *, par
     if len(regions) == 2:
         notes.append(_asymmetry(regions[0], regions[1], locate))
     return tuple(notes)
+
+
+def _no_intervals(card: ModelCard) -> tuple[str, ...]:
+    """Say why volumes have no intervals, where those of crops have."""
+    return () if card.volume_interval is None else ("No interval is given with the volumes: it was measured on crops.",)
 
 
 def _asymmetry(a: Region, b: Region, locate: LocateCard) -> str:

@@ -13,6 +13,7 @@ from medseg.models.composite_card import COMPOSITE, CompositeCard
 from medseg.models.license_card import LicenseCard
 from medseg.models.locate_card import LocateCard
 from medseg.models.result_card import ResultCard
+from medseg.models.volume_interval_card import VolumeIntervalCard
 from medseg.prepare.card import InputCard
 from medseg.types.labels import BORDER, Code, LabelClass, LabelTable
 from medseg.types.series_criteria import SeriesCriteria
@@ -246,6 +247,9 @@ class ModelCard(_Strict):
     )
     uncertainty: UncertaintyCard | None = Field(
         default=None, description="a case more uncertain than this gets a warning; null: not measured"
+    )
+    volume_interval: VolumeIntervalCard | None = Field(
+        default=None, description="how far volumes lie from those of references; null: not measured"
     )
     result: ResultCard | None = Field(
         default=None, description="what results on suitable scans look like; null: not stated"

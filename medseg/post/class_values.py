@@ -46,7 +46,7 @@ def measure_values(scan: Scan, labels: AnyLabels, volumes: Volumes) -> Volumes:
                 short_axis_mm=short_axis,
             )
         rows.append(row)
-    return Volumes(tuple(rows))
+    return replace(volumes, rows=tuple(rows))
 
 
 def _masks(labels: AnyLabels) -> Iterator[tuple[Any, npt.NDArray[np.bool_]]]:

@@ -21,6 +21,7 @@ from medseg.training.distributed import world
 from medseg.training.measured_classes import as_limits, class_dice, untrained_classes
 from medseg.training.samples.inputs import Inputs
 from medseg.training.samples.prepared import PreparedCase
+from medseg.training.selection.held_out_volumes import volume_interval_card
 from medseg.training.selection.uncertainty_limit import uncertainty_limits
 from medseg.training.selection.validate import CaseDice
 from medseg.training.training_run import TrainingRun
@@ -105,7 +106,8 @@ def with_validation(card: ModelCard, inputs: Inputs, results: Sequence[CaseDice]
         + (" A class counts only in cases that annotate it." if partly_annotated(inputs.run.dataset) else ""),
     )
     uncertainty = uncertainty_limits([result.boundary_entropy for result in results])
-    return card.model_copy(update={"validation": validation, "uncertainty": uncertainty})
+    intervals = volume_interval_card([result.volumes for result in results], inputs.split.name)
+    return card.model_copy(update={"validation": validation, "uncertainty": uncertainty, "volume_interval": intervals})
 
 
 def _class(known: LabelClass, chosen: ClassConfig | None, data: Dataset) -> ClassCard:

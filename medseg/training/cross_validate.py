@@ -14,10 +14,12 @@ from medseg.errors import ConfigError, InputError, UsageError
 from medseg.io.files.atomic import write_text
 from medseg.models.card import ValidationCard
 from medseg.models.package import ModelPackage, load_package
-from medseg.training.final_model import Final, final_package
+from medseg.models.volume_interval_card import VolumeIntervalCard
+from medseg.training.final_model import Claims, Final, final_package
 from medseg.training.fold_results import finished_fold, rule_tables, tables_without_rules
 from medseg.training.folds_on_cluster import train_on_cluster
 from medseg.training.measured_classes import class_dice, untrained_of
+from medseg.training.selection.held_out_volumes import volume_interval_card
 from medseg.training.selection.post_choice import NONE, PostChoice, RuleDice, as_post, choose
 from medseg.training.selection.validate import CaseDice, mean_dice, write_validation
 from medseg.training.train import train_model
@@ -86,8 +88,24 @@ def cross_validate(run: TrainingRun, folds: Sequence[int], *, final: Final = "al
         log.info("Cross-validated mean Dice is %.4f over %s.", overall, counted(len(crossed.results), "case"))
     if not all_folds:
         return None
-    validation = validation_card(crossed, crossed.results, final)
-    return final_package(crossed.run, crossed.folds, final, validation, as_post(crossed.choices))
+    return final_package(crossed.run, crossed.folds, final, claims_of(crossed, crossed.results, final))
+
+
+def claims_of(crossed: Crossed, results: Sequence[CaseDice], final: Final, note: str = "") -> Claims:
+    """Return what the card of the final package says that the folds measured."""
+    return Claims(
+        validation_card(crossed, results, final, note), as_post(crossed.choices), _volume_interval(crossed, final)
+    )
+
+
+def _volume_interval(crossed: Crossed, final: Final) -> VolumeIntervalCard | None:
+    """Intervals from every case, each measured by the fold that held it out; of classes that nothing cleans after."""
+    cleaned = {name for name, choice in crossed.choices.items() if choice.rule != NONE}
+    cases = [{name: pair for name, pair in one.volumes.items() if name not in cleaned} for one in crossed.results]
+    weights = "these weights, of all cases," if final == "all" else "their average"
+    return volume_interval_card(
+        cases, f"{crossed.run.config.split.folds} models, each on the cases it was not trained on; {weights} may differ"
+    )
 
 
 def share_budget(run: TrainingRun, runs: int) -> TrainingRun:
@@ -137,7 +155,7 @@ def cross(run: TrainingRun, folds: Sequence[int]) -> Crossed:
     folders = tuple(run.out / f"fold_{fold}" for fold in folds)
     tables = rule_tables(folders, results)
     choices = choose(tables) if tables and len(folds) == run.config.split.folds else {}
-    cleaned = [CaseDice(one.case_id, {name: _as_chosen(choices, name, one) for name in one.dice}) for one in results]
+    cleaned = [replace(one, dice={name: _as_chosen(choices, name, one) for name in one.dice}) for one in results]
     return Crossed(run, folders, tuple(cleaned), by_fold, choices, tables or tables_without_rules(folders))
 
 

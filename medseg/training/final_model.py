@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from medseg.data.splits import Split
 from medseg.infer.engines.onnx_export import ensure_export
 from medseg.models.card import ModelCard, PostCard, ValidationCard
 from medseg.models.package import ModelPackage, load_package, write_card, write_package
+from medseg.models.volume_interval_card import VolumeIntervalCard
 from medseg.training.card import annotated_counts
 from medseg.training.final_test import measure_test
 from medseg.training.samples.cascade import LowResolutionRun
@@ -25,22 +27,40 @@ Final = Literal["all", "ensemble"]
 Ranges = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
-def final_package(
-    run: TrainingRun, folds: Sequence[Path], kind: Final, validation: ValidationCard, post: tuple[PostCard, ...]
-) -> ModelPackage:
+@dataclass(frozen=True)
+class Claims:
+    """What the folds of a cross-validation measured, for the card of the package made of all of them.
+
+    Parameters
+    ----------
+    validation : ValidationCard
+        Dice, and how it was measured.
+    post : tuple of PostCard
+        The clean-up they chose.
+    volume_interval : VolumeIntervalCard, optional
+        How far volumes lie from those of references.
+    """
+
+    validation: ValidationCard
+    post: tuple[PostCard, ...] = ()
+    volume_interval: VolumeIntervalCard | None = None
+
+
+def final_package(run: TrainingRun, folds: Sequence[Path], kind: Final, claims: Claims) -> ModelPackage:
     """Make ``model/``: by one more training on all cases, or of the models in the folders of the folds' runs.
 
     An ensemble costs no training, and for each scan as much as there are folds. The card gets what the folds measured,
     and where the configuration has no post-processing the clean-up they chose.
     """
+    measured = {"validation": claims.validation, "volume_interval": claims.volume_interval}
     if kind == "all":
         log.info("Training on all cases.")
-        package = train_model(run.with_split(folds=1, fold=0).with_config(post=run.config.post or post))
+        package = train_model(run.with_split(folds=1, fold=0).with_config(post=run.config.post or claims.post))
         if run.processes.is_first:
-            package = write_card(package.folder, package.card.model_copy(update={"validation": validation}))
+            package = write_card(package.folder, package.card.model_copy(update=measured))
     elif run.processes.is_first:
         package = _ensemble(run, folds)
-        card = package.card.model_copy(update={"validation": validation, "post": package.card.post or post})
+        card = package.card.model_copy(update={**measured, "post": package.card.post or claims.post})
         package, _ = measure_test(write_card(package.folder, card), _test_inputs(run, folds))
         ensure_export(package, package.folder)
     run.processes.wait()
@@ -78,6 +98,7 @@ def _ensemble(run: TrainingRun, folds: Sequence[Path]) -> ModelPackage:
             "training": training,
             "validation": None,
             "precisions": {},
+            "volume_interval": None,
             "low_resolution_stage": None,
         }
     )

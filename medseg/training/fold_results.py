@@ -13,6 +13,7 @@ from medseg.counted import counted
 from medseg.harmless import name_from_cell
 from medseg.models.package import load_package
 from medseg.training.config import TrainConfig
+from medseg.training.selection.held_out_volumes import VOLUMES_FILE, read_volumes
 from medseg.training.selection.post_choice import NONE, RuleDice, read_rule_dice
 from medseg.training.selection.validate import CaseDice
 
@@ -70,7 +71,8 @@ def _fold_dice(table: Path) -> list[CaseDice]:
         for row in csv.DictReader(stream):
             if row["metric"] == "dice":
                 found.setdefault(row["case_id"], {})[name_from_cell(row["class"])] = float(row["value"])
-    return [CaseDice(case_id, dice) for case_id, dice in found.items()]
+    volumes = read_volumes(table.with_name(VOLUMES_FILE))
+    return [CaseDice(case_id, dice, volumes=volumes.get(case_id, {})) for case_id, dice in found.items()]
 
 
 def rule_tables(folders: Sequence[Path], results: Sequence[CaseDice]) -> tuple[dict[str, RuleDice], ...]:

@@ -16,16 +16,15 @@ from medseg.models.package import ModelPackage
 from medseg.training.cross_validate import (
     Crossed,
     choices_as_json,
+    claims_of,
     cross,
     cross_validate,
     crossed_run,
     folds_of,
     share_budget,
-    validation_card,
 )
 from medseg.training.final_model import Final, final_package
 from medseg.training.selection.configuration_choice import ConfigurationChoice, choose_configuration
-from medseg.training.selection.post_choice import as_post
 from medseg.training.selection.validate import CaseDice, mean_dice, write_validation
 from medseg.training.train import train_model
 from medseg.training.training_run import TrainingRun
@@ -101,15 +100,13 @@ def choose_among(make_run: MakeRun, out: Path, names: tuple[str, ...], *, final:
         write_text(out / "cross_validation.json", json.dumps(summary, indent=1) + "\n")
         _write_page(out / "cross_validation.html", summary)
     note = f" Configurations compared: {_compared(crossed, choice)} Their ensembles were not compared."
-    validation = validation_card(chosen, results, final, note)
-    return final_package(replace(chosen.run, out=out), chosen.folds, final, validation, as_post(chosen.choices))
+    return final_package(replace(chosen.run, out=out), chosen.folds, final, claims_of(chosen, results, final, note))
 
 
 def _low_resolution_stage(run: TrainingRun) -> None:
     log.info("Training the low-resolution stage.")
     done = cross(run, range(run.config.split.folds or 0))
-    validation = validation_card(done, done.results, "all")
-    final_package(replace(run, measures_test=False), done.folds, "all", validation, as_post(done.choices))
+    final_package(replace(run, measures_test=False), done.folds, "all", claims_of(done, done.results, "all"))
 
 
 def _compared(crossed: Mapping[str, Crossed], choice: ConfigurationChoice) -> str:

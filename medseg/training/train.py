@@ -24,6 +24,7 @@ from medseg.training.loop import Loop, validation_seconds
 from medseg.training.run_record import RunRecord
 from medseg.training.run_report import Measured
 from medseg.training.samples.inputs import Inputs, gather
+from medseg.training.selection.held_out_volumes import VOLUMES_FILE, write_volumes
 from medseg.training.selection.post_choice import RuleTable, write_rule_dice
 from medseg.training.selection.validate import CaseDice, Watcher, mean_dice, validate, write_validation
 from medseg.training.selection.worst_cases import WorstCases
@@ -63,7 +64,7 @@ def train_model(run: TrainingRun) -> ModelPackage:
         split = {**asdict(inputs.split), "skipped": inputs.skipped}
         write_text(run.out / "split.json", json.dumps(split, indent=1) + "\n")
         if not loop.finished:
-            for measured in ("validation.csv", "test.csv"):  # of a shorter part of this run
+            for measured in ("validation.csv", "test.csv", VOLUMES_FILE):  # of a shorter part of this run
                 (run.out / measured).unlink(missing_ok=True)
         with RunRecord(inputs, loop) as record:
             if not run.steps_only:
@@ -113,6 +114,7 @@ def _validated(inputs: Inputs, package: ModelPackage, worst: WorstCases) -> list
     watch: Sequence[Watcher] = (worst.add, rules.add) if _cleanup_is_open(run) else (worst.add,)
     results = list(validate(package, run.dataset, inputs.held_out, device=str(run.device), watch=watch))
     write_validation(run.out / "validation.csv", results)
+    write_volumes(run.out / VOLUMES_FILE, {result.case_id: result.volumes for result in results})
     if rules.cases:
         write_rule_dice(run.out / "post_rules.csv", rules.cases)
     by_class, overall = mean_dice(results)

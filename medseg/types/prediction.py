@@ -15,6 +15,7 @@ from medseg.types.how_computed import HowComputed
 from medseg.types.instances import Instances
 from medseg.types.labels import LabelMap, ModelIdentity
 from medseg.types.overlapping import AnyLabels, OverlappingLabels
+from medseg.types.volume_interval import IntervalRule
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class Prediction:
         What results of suitable scans look like; set by `medseg.infer.gate`.
     overlapping : OverlappingLabels, optional
         Of a model whose classes may share voxels, all classes of each voxel.
+    interval_rule : IntervalRule, optional
+        How the intervals of its volumes are made, where its card says.
     """
 
     labels: LabelMap
@@ -89,6 +92,7 @@ class Prediction:
     extent: Extent = "volume_ml"
     expected: ExpectedResult | None = None
     overlapping: OverlappingLabels | None = None
+    interval_rule: IntervalRule | None = None
 
     @property
     def every_class(self) -> AnyLabels:

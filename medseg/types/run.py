@@ -17,6 +17,7 @@ from medseg.types.prediction import Prediction
 from medseg.types.quality import Quality
 from medseg.types.scan import Case, Skipped
 from medseg.types.series_criteria import SeriesCriteria
+from medseg.types.volume_interval import VolumeInterval
 
 # What reading a written file back gave: by measure (``dice`` or ``volume_ml``), a figure for each class.
 Measured = Mapping[str, Mapping[str, float]]
@@ -58,6 +59,7 @@ class ClassVolume:
     diameter_mm: float | None = None  # longest, where measured
     long_axis_mm: float | None = None  # longest diameter within one slice
     short_axis_mm: float | None = None  # longest diameter of that slice perpendicular to the long axis
+    interval: VolumeInterval | None = None  # of `size`, where the model's card allows one
 
     def __str__(self) -> str:
         return f"{self.class_name} {self.size:.4g} {UNITS[self.unit]}"
@@ -68,6 +70,7 @@ class Volumes:
     """The volume of every class of the label table, in its order; of a 2D image, the area."""
 
     rows: tuple[ClassVolume, ...]
+    notes: tuple[str, ...] = ()  # why there are no intervals, where there might be
 
     def to_json(self) -> dict[str, dict[str, Any]]:
         """As ``status.json`` holds it: a mapping of class name to figures."""
@@ -75,6 +78,7 @@ class Volumes:
             row.class_name: {"voxels": row.voxels, row.unit: row.size}
             | ({} if row.objects is None else {"objects": row.objects})
             | {name: value for name in LENGTHS if (value := getattr(row, name)) is not None}
+            | ({} if row.interval is None else {"interval": row.interval.to_json()})
             | ({"values": [one.to_json() for one in row.values]} if row.values else {})
             for row in self.rows
         }
@@ -87,8 +91,9 @@ class Volumes:
             unit = next(unit for unit in UNITS if unit in figures)
             values = tuple(ClassValues.from_json(one) for one in figures.get("values", ()))
             voxels, objects = figures["voxels"], figures.get("objects")
-            lengths = [figures.get(length) for length in LENGTHS]
-            rows.append(ClassVolume(name, voxels, figures[unit], objects, unit, values, *lengths))
+            lengths: dict[str, Any] = {length: figures.get(length) for length in LENGTHS}
+            lengths["interval"] = VolumeInterval.from_json(figures.get("interval"))
+            rows.append(ClassVolume(name, voxels, figures[unit], objects, unit, values, **lengths))
         return cls(tuple(rows))
 
 

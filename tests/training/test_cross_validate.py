@@ -100,3 +100,10 @@ def test_which_folds_are_meant():
 def test_one_fold_cannot_be_crossed(balls, tmp_path):
     with pytest.raises(ConfigError, match="at least two folds"):
         train(balls, tmp_path, config=train_config(epochs=2, split={"folds": 1}), folds="0", device="cpu")
+
+
+def test_the_package_has_the_volumes_that_every_fold_measured(crossed):
+    card = load_package(crossed / "model").card
+    post = json.loads((crossed / "cross_validation.json").read_text())["post"]
+    kept = {name for name, choice in post.items() if choice["rule"] == "none"}
+    assert card.volume_interval is None if not kept else card.volume_interval.cases == dict.fromkeys(kept, 6)

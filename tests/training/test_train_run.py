@@ -248,3 +248,12 @@ def test_a_refused_run_leaves_the_folder_as_it_was(balls, tmp_path):
     with pytest.raises(ConfigError, match="another configuration"):
         train(balls, tmp_path, config=train_config(epochs=1, seed=9), device="cpu")
     assert (tmp_path / "config.yaml").read_text() == before
+
+
+def test_the_card_says_of_volumes_from_how_many_cases_they_are_known(trained):
+    card = load_package(trained / "model").card
+    assert card.volume_interval.cases == {"bright ball": 2, "dark": 2}
+    assert card.volume_interval.half_width == {}
+    rows = list(csv.DictReader((trained / "validation_volumes.csv").read_text().splitlines()))
+    assert {row["case_id"] for row in rows} == set(card.training.held_out)
+    assert all(float(row["reference_volume_ml"]) > 0 for row in rows)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from medseg.engine.stages.options import WithoutOptions
 from medseg.post.class_values import measure_values
+from medseg.post.intervals import with_intervals
 from medseg.post.quality import QualityOptions, check_or_withhold
 from medseg.post.volumes import measure_volumes
 from medseg.types import Prediction
@@ -17,17 +18,17 @@ from medseg.types.stage import RunContext, Where
 
 
 class Measure(WithoutOptions):
-    """Measures the volume of every class, and counts its objects."""
+    """Measures the volume of every class with its interval, and counts its objects."""
 
     runs: ClassVar[Where] = "aside"
 
     def run(self, item: Prediction, context: RunContext) -> Volumes:
         """Measure."""
-        return measure_volumes(item.every_class, item.instances, item.extent)
+        return with_intervals(measure_volumes(item.every_class, item.instances, item.extent), item)
 
     def report(self, value: Volumes) -> CaseReport:
-        """Report the volumes."""
-        return CaseReport(volumes=value)
+        """Report the volumes, and why they have no intervals where they might."""
+        return CaseReport(notes=value.notes, volumes=value)
 
 
 class MeasureValues(WithoutOptions):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from medseg.config.load import build
@@ -13,8 +12,8 @@ from medseg.engine.stages.objects import Border, CleanUp, Components, Panoptic, 
 from medseg.engine.stages.options import StageOptions
 from medseg.errors import ModelError
 from medseg.post.measure import measure
-from medseg.types import Instances, LabelMap, Prediction
-from medseg.types.labels import smallest_label_dtype
+from medseg.post.object_classes import labels_of_objects
+from medseg.types import Instances, Prediction
 from medseg.types.run import PredictedCase
 from medseg.types.stage import RunContext, Where
 
@@ -50,17 +49,7 @@ def follow(prediction: Prediction, context: RunContext) -> Prediction:
 
 def _with_objects(prediction: Prediction, instances: Instances) -> Prediction:
     """Add the objects, and give every voxel of an object its object's class."""
-    labels = prediction.labels
-    class_of = np.zeros(max((row.id for row in instances.rows), default=0) + 1, dtype=np.uint16)
-    for row in instances.rows:
-        class_of[row.id] = row.class_value
-    kept = [c.value for c in labels.table if any(c.value == known.value for known in instances.table)]
-    made = {row.class_value for row in instances.rows}
-    unmade = np.where(np.isin(labels.array, [v for v in kept if v not in made]), labels.array, 0)
-    array = np.where(instances.ids > 0, class_of[instances.ids], unmade).astype(
-        smallest_label_dtype(max(kept, default=0))
-    )
-    return replace(prediction, labels=LabelMap(array, labels.geometry, instances.table), instances=instances)
+    return replace(prediction, labels=labels_of_objects(prediction.labels, instances), instances=instances)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ from medseg.types.instances import InstanceMeasures
 from medseg.types.overlapping import class_counts, class_map
 from medseg.types.run import ClassVolume, Measured, Volumes
 from medseg.types.verification import Verification
+from medseg.types.volume_interval import VolumeInterval
 
 SERIES_NUMBER = 9003
 # Objects reported one by one; a report of more is read by nobody, and takes minutes to write.
@@ -202,11 +203,16 @@ def _group(
         finding_type=concept(type_of(entry)),
         algorithm_id=None if algorithm_type(model, entry.value) == "MANUAL" else algorithm_of(model),
         measurements=[
-            volume_measurement(volume_ml),
+            volume_measurement(volume_ml, _interval(measured)),
             *([] if measured is None else measurements_of(measured, str(series.first.get("Modality")))),
         ],
         qualitative_evaluations=[hd.sr.QualitativeEvaluation(name=QUALITY, value=flag) for flag in flags],
     )
+
+
+def _interval(measured: ClassVolume | InstanceMeasures | None) -> VolumeInterval | None:
+    """Interval of a volume in ml; an area of a 2D image is reported as a volume, without one."""
+    return measured.interval if isinstance(measured, ClassVolume) and measured.unit == "volume_ml" else None
 
 
 def algorithm_of(model: ModelIdentity) -> hd.sr.AlgorithmIdentification:

@@ -8,6 +8,7 @@ from pydicom.sr.codedict import codes
 from medseg.types.class_values import ClassValues
 from medseg.types.instances import InstanceMeasures
 from medseg.types.run import ClassVolume
+from medseg.types.volume_interval import VolumeInterval
 
 ACTIVITY = hd.sr.CodedConcept("activity", "99MEDSEG", "Activity concentration")
 SIGNAL = hd.sr.CodedConcept("intensity", "99MEDSEG", "Intensity")
@@ -32,9 +33,24 @@ GRAM = hd.sr.CodedConcept("g", "UCUM", "gram")
 MILLILITER = hd.sr.CodedConcept("ml", "UCUM", "Milliliter")
 
 
-def volume_measurement(volume_ml: float) -> hd.sr.Measurement:
-    """Return a volume as a measurement."""
-    return hd.sr.Measurement(name=codes.SCT.Volume, value=_rounded(volume_ml), unit=MILLILITER)
+def volume_measurement(volume_ml: float, interval: VolumeInterval | None = None) -> hd.sr.Measurement:
+    """Return a volume as a measurement; the interval as DICOM's range of uncertainty above and below it, in ml.
+
+    The level of the interval, which DICOM has no place for, is part of the method's name.
+    """
+    if interval is None:
+        return hd.sr.Measurement(name=codes.SCT.Volume, value=_rounded(volume_ml), unit=MILLILITER)
+    meaning = f"{interval.level:.0%} interval, split conformal, {interval.cases} held-out cases"
+    return hd.sr.Measurement(
+        name=codes.SCT.Volume,
+        value=_rounded(volume_ml),
+        unit=MILLILITER,
+        method=hd.sr.CodedConcept(f"interval-{100 * interval.level:.0f}", "99MEDSEG", meaning),
+        properties=hd.sr.MeasurementProperties(
+            upper_measurement_uncertainty=_rounded(interval.high - volume_ml),
+            lower_measurement_uncertainty=_rounded(volume_ml - interval.low),
+        ),
+    )
 
 
 def measurements_of(row: ClassVolume | InstanceMeasures, modality: str) -> list[hd.sr.Measurement]:

@@ -20,6 +20,7 @@ from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.files.atomic import write_text
 from medseg.models.package import ModelPackage
+from medseg.training.selection.held_out_volumes import Volumes, class_volumes
 from medseg.training.selection.uncertainty_limit import boundary_entropy
 from medseg.types import LabelMap, Scan
 
@@ -30,7 +31,7 @@ Watcher = Callable[[str, dict[str, float], Scan, LabelMap, LabelMap], None]
 
 @dataclass(frozen=True)
 class CaseDice:
-    """Dice of each class in one case, and entropy along its boundary.
+    """Dice of each class in one case, entropy along its boundary, and volumes in ml: the reference's and the measured.
 
     Dice is NaN where the class is neither present nor predicted, and where the reference does not annotate it.
     """
@@ -38,6 +39,7 @@ class CaseDice:
     case_id: str
     dice: dict[str, float]
     boundary_entropy: Mapping[str, float] = field(default_factory=dict)
+    volumes: Volumes = field(default_factory=dict)
 
 
 def validate(
@@ -70,7 +72,8 @@ def validate(
         log.debug("%s: %s", case.case_id, result)
         for add in watch:
             add(case.case_id, result, scan, reference, labels)
-        yield CaseDice(case.case_id, result, boundary_entropy(prediction, package.card))
+        volumes = class_volumes(labels, reference, package.card, data, case)
+        yield CaseDice(case.case_id, result, boundary_entropy(prediction, package.card), volumes)
 
 
 def dice(prediction: npt.NDArray[Any], reference: npt.NDArray[Any]) -> float:

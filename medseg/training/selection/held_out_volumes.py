@@ -1,0 +1,99 @@
+"""Volumes of held-out cases, as `predict` measures them, from which the intervals on the card are made."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from medseg.data.dataset import Dataset, DatasetCase
+from medseg.harmless import TableWriter, name_from_cell
+from medseg.io.files.atomic import write_text
+from medseg.models.card import ModelCard
+from medseg.models.volume_interval_card import VolumeIntervalCard
+from medseg.post.cleanup import Rule, clean_up
+from medseg.post.from_border import objects_from_border
+from medseg.post.intervals import interval_rule
+from medseg.post.object_classes import labels_of_objects
+from medseg.types import LabelMap
+
+# Steps of a card that make objects and leave the class of every voxel as it is.
+LEAVE_LABELS = {"components", "watershed", "panoptic"}
+# Beside a run's other tables.
+VOLUMES_FILE = "validation_volumes.csv"
+COLUMNS = ("case_id", "class", "reference_volume_ml", "volume_ml")
+RULES: TypeAdapter[tuple[Rule, ...]] = TypeAdapter(tuple[Rule, ...])
+Volumes = Mapping[str, tuple[float, float]]
+
+
+def class_volumes(labels: LabelMap, reference: LabelMap, card: ModelCard, data: Dataset, case: DatasetCase) -> Volumes:
+    """Return the reference's and the measured volume in ml of each class that results have, by its name on the card.
+
+    Without classes that the reference does not annotate; nothing where part of it is to be ignored, where regions may
+    overlap, and where a step of the card is none that medseg makes.
+    """
+    if card.regions is not None or (data.ignore_label is not None and (reference.array == data.ignore_label).any()):
+        return {}
+    final = _refined(labels, card)
+    if final is None:
+        return {}
+    ml = labels.geometry.voxel_volume / 1000
+    return {
+        entry.name: (
+            float(np.count_nonzero(reference.array == entry.value) * ml),
+            float(np.count_nonzero(final.array == entry.value) * ml),
+        )
+        for entry in card.result_classes
+        if case.annotates(data.table.name_of(entry.value))
+    }
+
+
+def _refined(labels: LabelMap, card: ModelCard) -> LabelMap | None:
+    """Do what the card's steps do to labels; None where one is not known."""
+    for step in card.post:
+        if step.stage == "clean-up":
+            cleaned = clean_up(labels, RULES.validate_python(step.options.get("rules", ())))
+            assert isinstance(cleaned, LabelMap)  # as what it was made of
+            labels = cleaned
+        elif step.stage == "border":
+            labels = labels_of_objects(labels, objects_from_border(labels, **step.options))
+        elif step.stage not in LEAVE_LABELS:
+            return None
+    return labels
+
+
+def volume_interval_card(cases: Sequence[Volumes], measured: str) -> VolumeIntervalCard | None:
+    """Make the card's intervals; None where no volume was measured.
+
+    - `cases`: as `class_volumes` gives them, of cases that the weights were not trained on.
+    """
+    names = dict.fromkeys(name for case in cases for name in case)
+    if not names:
+        return None
+    rule = interval_rule({name: [case[name] for case in cases if name in case] for name in names})
+    return VolumeIntervalCard.from_rule(rule, measured)
+
+
+def write_volumes(path: Path, cases: Mapping[str, Volumes]) -> None:
+    """Write one row for each case and class: case_id, class, reference_volume_ml, volume_ml."""
+    text = io.StringIO()
+    writer = TableWriter(text)
+    writer.writerow(COLUMNS)
+    for case_id, volumes in cases.items():
+        writer.writerows([case_id, name, *(f"{ml:.6g}" for ml in pair)] for name, pair in volumes.items())
+    write_text(path, text.getvalue())
+
+
+def read_volumes(path: Path) -> dict[str, dict[str, tuple[float, float]]]:
+    """Read what `write_volumes` wrote; nothing where there is no such file, as of a run by an earlier version."""
+    found: dict[str, dict[str, tuple[float, float]]] = {}
+    if path.is_file():
+        with path.open(newline="", encoding="utf-8") as stream:
+            for row in csv.DictReader(stream):
+                pair = (float(row["reference_volume_ml"]), float(row["volume_ml"]))
+                found.setdefault(row["case_id"], {})[name_from_cell(row["class"])] = pair
+    return found
