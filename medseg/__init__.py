@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from medseg.api.prediction import Prediction
     from medseg.engine.evaluate import evaluate
     from medseg.engine.predict import predict
+    from medseg.engine.report import report
     from medseg.errors import (
         ConfigError,
         FormatLimitation,
@@ -80,6 +81,7 @@ __all__ = [
     "plan",
     "predict",
     "read_labels",
+    "report",
     "review",
     "segment",
     "train",
@@ -93,6 +95,7 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and no name that
         "medseg.longitudinal.follow": ("follow",),
         "medseg.engine.evaluate": ("evaluate",),
         "medseg.engine.predict": ("predict",),
+        "medseg.engine.report": ("report",),
         "medseg.evaluation.compare": ("compare",),
         "medseg.evaluation.evaluation": ("Evaluation",),
         "medseg.io.convert": ("convert",),

@@ -27,6 +27,7 @@ NAMES = {
         "inspect",
         "plan",
         "predict",
+        "report",
         "train",
     },
     "packages": {"review"},
@@ -141,6 +142,7 @@ reveal_type(prediction.labels)
 reveal_type(prediction.volumes)
 reveal_type(prediction.review_priority)
 reveal_type(medseg.predict("in", "hippocampus", "out"))
+reveal_type(medseg.report("out"))
 reveal_type(medseg.inspect("in"))
 reveal_type(medseg.convert("in", "out"))
 reveal_type(medseg.crop("in.nii.gz", (0.0, 0.0, 0.0), "out.nii.gz"))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Group of `medseg --help` -> verb -> module of medseg.cli that holds a function of the same name, or a Typer called
 # `group` for verbs with verbs of their own.
 VERBS: dict[str, dict[str, str]] = {
-    "Segment": {"demo": "demo", "predict": "predict", "run": "run", "serve": "serve"},
+    "Segment": {"demo": "demo", "predict": "predict", "run": "run", "report": "report", "serve": "serve"},
     "Look at, convert and hand over": {
         name: name
         for name in ("inspect", "review", "follow", "crop", "convert", "export", "deidentify", "push", "pull")
@@ -182,7 +182,11 @@ def print_result(result: BatchResult, *, json: bool, dry_run: bool = False) -> N
         "other file skipped" if len(result.skipped) == 1 else "other files skipped": len(result.skipped),
     }
     log.info("%s", ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "0 done")
-    if not result.outcomes:
+    if not result.outcomes and result.elsewhere:
+        log.info("no case falls to this shard; others have %d", result.elsewhere)
+    elif not result.outcomes:
         log.error(NOTHING_FOUND)
+    elif result.elsewhere and not dry_run:
+        log.info("once all shards have run: medseg report %s", result.out)
     elif not dry_run:
         log.info("look at %s", result.out / "report.html")

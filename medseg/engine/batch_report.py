@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,15 @@ from typing import Any
 from PIL import Image
 
 from medseg.draw.page import render, small_url
-from medseg.engine.measured_rows import COLUMNS, measured_rows
+from medseg.engine.measured_rows import measured_rows
 from medseg.harmless import TableWriter
+from medseg.io.files.atomic import write_text
 from medseg.types.run import BatchResult, CaseOutcome
 from medseg.types.volume_interval import VolumeInterval
+
+# Cases beyond which a report has several pages, and cases of each: 500 are half a megabyte without their previews.
+PAGED_ABOVE, A_PAGE = 2000, 500
+FURTHER_PAGE = re.compile(r"report\.\d+\.html")
 
 
 def table_of_cases(result: BatchResult) -> str:
@@ -40,27 +46,68 @@ def table_of_cases(result: BatchResult) -> str:
     return stream.getvalue()
 
 
-def render_report(result: BatchResult, *, previews: int = 200) -> str:
-    """Return the text of `report.html`: one file with no outside reference, failures first, then by review priority.
+def write_report(result: BatchResult, *, previews: int = 200) -> None:
+    """Write `report.html`, and of many cases its further pages; delete those that an earlier report had more."""
+    pages = report_pages(result, previews=previews)
+    for name, text in pages.items():
+        write_text(result.out / name, text)
+    for path in result.out.glob("report.*.html"):
+        if FURTHER_PAGE.fullmatch(path.name) and path.name not in pages:
+            path.unlink(missing_ok=True)
 
-    At most so many `previews` are embedded, made small, and the others are loaded when they come into view, so that the
-    page stays under 2 MB for each hundred cases. Each leads to the whole image.
+
+def render_report(result: BatchResult, *, previews: int = 200) -> str:
+    """Return the text of the first page, as `report_pages` does."""
+    return report_pages(result, previews=previews)["report.html"]
+
+
+def report_pages(result: BatchResult, *, previews: int = 200) -> dict[str, str]:
+    """Return the pages of a report by the names of their files, the first being ``report.html``.
+
+    Each page is one file with no outside reference. Failures come first, then cases by review priority. At most so many
+    `previews` are embedded, made small, and the others are loaded when they come into view, so that the page stays
+    under 2 MB for each hundred cases. Each leads to the whole image.
+
+    Of more than `PAGED_ABOVE` cases, a page has `A_PAGE` of them and embeds nothing, so that a browser opens it at once
+    however many there are; what the tables of the first page have no space for is in ``cases.csv`` and ``run.json``.
     """
     done = sorted((o for o in result.outcomes if o.written_state == "done"), key=lambda o: -o.review_priority)
-    return render(
-        "batch_report.html",
-        done=[_card(outcome, result.out, embed=number < previews) for number, outcome in enumerate(done)],
-        failed=[o for o in result.outcomes if o.state in ("failed", "withheld")],
-        n_failed=result.count("failed"),
-        n_withheld=result.count("withheld"),
-        n_pending=result.count("pending"),
-        n_warned=sum(bool(o.warnings) for o in done),
-        skipped=[(item.source or item.path.name, item.reason) for item in result.skipped],
-        classes=_class_names(result),
-        counted=_counted(result),
-        columns=COLUMNS,
-        identity=result.identity,
-    )
+    failed = [o for o in result.outcomes if o.state in ("failed", "withheld")]
+    paged = len(result.outcomes) > PAGED_ABOVE
+    size = A_PAGE if paged else max(len(done), 1)
+    parts = [done[start : start + size] for start in range(0, max(len(done), 1), size)]
+    names = ["report.html", *(f"report.{number}.html" for number in range(2, len(parts) + 1))]
+    most = A_PAGE if paged else len(failed) + len(result.skipped)
+    shared: dict[str, Any] = {
+        "pages": names,
+        "n_done": len(done),
+        "n_failed": result.count("failed"),
+        "n_withheld": result.count("withheld"),
+        "n_pending": result.count("pending"),
+        "n_warned": sum(bool(o.warnings) for o in done),
+        "n_skipped": len(result.skipped),
+        "shards": result.shards if result.unfinished else 0,
+        "unfinished": result.unfinished,
+        "classes": _class_names(result),
+        "counted": _counted(result),
+        "identity": result.identity,
+    }
+    embedded = 0 if paged else previews
+    return {
+        name: render(
+            "batch_report.html",
+            page=number,
+            done=[_card(outcome, result.out, embed=place < embedded) for place, outcome in enumerate(part)],
+            failed=failed[:most] if number == 0 else [],
+            more_failed=max(len(failed) - most, 0),
+            skipped=[(item.source or item.path.name, item.reason) for item in result.skipped[:most]]
+            if number == 0
+            else [],
+            more_skipped=max(len(result.skipped) - most, 0),
+            **shared,
+        )
+        for number, (name, part) in enumerate(zip(names, parts, strict=True))
+    }
 
 
 def _card(outcome: CaseOutcome, out: Path, *, embed: bool) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from medseg.engine import journal
+from medseg.engine.shard import Shard
+from medseg.engine.shard_files import run_file, write_rows
 from medseg.harmless import TableWriter
 from medseg.io.files.addresses import scheme_of
 from medseg.io.files.atomic import write_private, write_text
@@ -20,6 +22,7 @@ from medseg.types.scan import Discovery, FoundScan
 
 # Where the inputs of a folder's runs lie, so that a scan is found again; hidden, because paths may name a patient.
 INPUTS_FILE = ".medseg-inputs.json"
+Origin = tuple[str, str, str, str]  # case id, series UID, study UID, path below an input
 
 
 def write_run_file(result: BatchResult, identity: Mapping[str, Any], started: float, *, is_over: bool) -> None:
@@ -27,10 +30,19 @@ def write_run_file(result: BatchResult, identity: Mapping[str, Any], started: fl
 
     A run that is not over has no exit code: it may be killed, and what it leaves must not look like success.
     """
+    begun = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started))
+    content = run_content(result, identity, begun, time.time() - started, is_over=is_over)
+    write_text(result.out / "run.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def run_content(
+    result: BatchResult, identity: Mapping[str, Any], started: str, seconds: float, *, is_over: bool
+) -> dict[str, Any]:
+    """Return what `run.json` holds."""
     states = [outcome.written_state for outcome in result.outcomes]
-    content = {
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
-        "seconds": round(time.time() - started, 3),
+    return {
+        "started": started,
+        "seconds": round(seconds, 3),
         "exit_code": result.exit_code if is_over else None,
         "versions": dict(result.identity),
         **identity,
@@ -38,7 +50,6 @@ def write_run_file(result: BatchResult, identity: Mapping[str, Any], started: fl
         "cases": [_case(outcome) for outcome in result.outcomes],
         "skipped": [{"file": item.source or item.path.name, "reason": item.reason} for item in result.skipped],
     }
-    write_text(result.out / "run.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def _case(outcome: CaseOutcome) -> dict[str, Any]:
@@ -54,27 +65,53 @@ def _case(outcome: CaseOutcome) -> dict[str, Any]:
     }
 
 
-def write_sources(result: BatchResult, inputs: Inputs, discovery: Discovery) -> None:
-    """Write `sources.csv`, readable by its owner only: paths and UIDs may identify a patient."""
-    states = {outcome.case_id: outcome.written_state for outcome in result.outcomes}
+def write_shard_files(
+    result: BatchResult,
+    shard: Shard,
+    identity: Mapping[str, Any],
+    started: float,
+    origins: Sequence[Origin],
+    n_corrupt: int,
+    *,
+    is_over: bool,
+) -> None:
+    """Write what one shard leaves, in files that no other writes; the one that says whether it ended comes last."""
+    write_rows(result, shard, [origin[1:] for origin in origins])
+    begun = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started))
+    content = run_content(result, identity, begun, time.time() - started, is_over=is_over)
+    content["shard"] = {
+        "index": shard.index,
+        "count": shard.count,
+        "corrupt": n_corrupt,
+        "cases_elsewhere": result.elsewhere,
+    }
+    content["started_utc"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
+    write_text(run_file(result.out, shard), json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def origins_of(inputs: Inputs, discovery: Discovery) -> list[Origin]:
+    """Case id, series UID, study UID and path below an input of every case, those found before those corrupt."""
     scans: list[tuple[str, Path | str, str | None, str | None]] = [
         (found.case_id, _place(found), found.series_uid, found.study_uid) for found in discovery.found
     ]
     scans += [(left.case_id, left.path, None, None) for left in discovery.skipped if left.corrupt]
     roots = {real(path) for path in inputs.paths}
-    rows = [
+    return [
         (
             case_id,
-            states[case_id],
             series_uid or "",
             study_uid or "",
             place if isinstance(place, str) else _relative(place, roots),
-            journal.input_hash(result.out / case_id),
         )
         for case_id, place, series_uid, study_uid in scans
     ]
+
+
+def write_sources(result: BatchResult, origins: Sequence[Origin]) -> None:
+    """Write `sources.csv`, readable by its owner only: paths and UIDs may identify a patient."""
+    states = {outcome.case_id: outcome.written_state for outcome in result.outcomes}
+    rows = [(one[0], states[one[0]], *one[1:], journal.input_hash(result.out / one[0])) for one in origins]
     write_source_table(result.out, rows)
-    remember_inputs(result.out, inputs.paths)
 
 
 def write_source_table(out: Path, rows: Iterable[Sequence[str]]) -> None:

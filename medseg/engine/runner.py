@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,10 +15,10 @@ from medseg.engine import journal
 from medseg.engine.case_run import run_cases
 from medseg.engine.cluster_cases import run_on_cluster
 from medseg.engine.isolation import CaseEvent, run_isolated
-from medseg.engine.outcomes import Work, expected, record_corrupt, recorded, so_far
+from medseg.engine.outcomes import Work, expected, record_corrupt, so_far
 from medseg.engine.pipeline import Pipeline
 from medseg.engine.refresh import Refresh
-from medseg.engine.run_files import write_run_file, write_sources
+from medseg.engine.run_files import origins_of, remember_inputs, write_run_file, write_shard_files, write_sources
 from medseg.engine.shard import Shard
 from medseg.errors import Interrupted
 from medseg.io.files.lock import exclusive
@@ -70,42 +70,47 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
         ),
         RunContext(work.out),
     )
-    todo = options.shard.part(discovery.found, discovery)
+    discovery, count = options.shard.own(discovery), options.shard.count
     if options.dry_run:
-        mine = set(todo)
-        return _result(work, discovery, {f.case_id: expected(f, work) for f in discovery.found if f in mine})
+        return _result(work, discovery, {found.case_id: expected(found, work) for found in discovery.found}, count)
     with (
         log_file(work.out),
         stoppable(),
-        exclusive(work.out, f"{options.shard.index}-of-{options.shard.count}"),
+        exclusive(work.out, options.shard.name),
     ):
-        if not options.overwrite and (count := sum(journal.is_outdated(work.out / found.case_id) for found in todo)):
-            log.info("segmenting %s of an earlier version again", counted(count, "case"))
-        own = {found.case_id for found in todo}
+        if not options.overwrite and (
+            outdated := sum(journal.is_outdated(work.out / found.case_id) for found in discovery.found)
+        ):
+            log.info("segmenting %s of an earlier version again", counted(outdated, "case"))
         ended: dict[str, CaseOutcome] = {}
+        origins = origins_of(inputs, discovery)
 
         def write(*, is_over: bool) -> BatchResult:
-            others = {
-                found.case_id: so_far(found, work) if found.case_id in own else recorded(found, work.out)
-                for found in discovery.found
-                if found.case_id not in ended
-            }
-            result = _result(work, discovery, ended | others)
+            others = {found.case_id: so_far(found, work) for found in discovery.found if found.case_id not in ended}
+            result = _result(work, discovery, ended | others, count)
             identity = {
                 **work.identity,
                 "models": pipeline.card_summaries(),
                 "trained_on": pipeline.trained_on(),
             }
+            remember_inputs(work.out, inputs.paths)
+            if count > 1:
+                # What stands for all shards is made of their files by `medseg report`; no two processes write one.
+                n_corrupt = sum(left.corrupt for left in discovery.skipped)
+                write_shard_files(result, options.shard, identity, started, origins, n_corrupt, is_over=is_over)
+                return result
             write_run_file(result, identity, started, is_over=is_over)
-            write_sources(result, inputs, discovery)
+            write_sources(result, origins)
             for step in pipeline.finish:
                 if is_over or step.refreshes:
                     step.run({"batch": result}, RunContext(work.out))
             return result
 
         refresh = Refresh(lambda: write(is_over=False))
+        if count > 1:  # so that a shard that dies at once is known to have begun, and its cases to be open
+            refresh.now()
         try:
-            _run_cases(work, todo, discovery, options, ended, refresh)
+            _run_cases(work, discovery, options, ended, refresh)
         except Interrupted:
             refresh.now()
             raise
@@ -114,19 +119,18 @@ def run(pipeline: Pipeline, inputs: Inputs, out: Path, options: RunOptions | Non
 
 def _run_cases(
     work: Work,
-    todo: Sequence[FoundScan],
     discovery: Discovery,
     options: RunOptions,
     ended: dict[str, CaseOutcome],
     refresh: Refresh,
 ) -> None:
     """Run this process's part of the cases, show how each ends and add it to `ended`."""
-    corrupt = _corrupt(discovery, work.out)
+    todo, corrupt = discovery.found, _corrupt(discovery, work.out)
     with case_progress(len(todo) + len(corrupt)) as progress:
         for outcome in corrupt:
             progress.end(outcome)
         files = [left.path for left in discovery.skipped if left.corrupt]
-        for outcome, file in options.shard.part(list(zip(corrupt, files, strict=True)), discovery):
+        for outcome, file in zip(corrupt, files, strict=True):
             record_corrupt(outcome, file)
         own: Generator[CaseEvent, None, None]
         if options.cluster is not None:
@@ -148,11 +152,19 @@ def _run_cases(
                     progress.announce(event)
 
 
-def _result(work: Work, discovery: Discovery, ended: Mapping[str, CaseOutcome]) -> BatchResult:
+def _result(work: Work, discovery: Discovery, ended: Mapping[str, CaseOutcome], shards: int = 1) -> BatchResult:
     outcomes = tuple(ended[found.case_id] for found in discovery.found if found.case_id in ended)
     skipped = tuple(item for item in discovery.skipped if not item.corrupt)
     identity = (*work.pipeline.sources(), *versions().items())
-    return BatchResult(work.out, outcomes + _corrupt(discovery, work.out), skipped, identity, work.pipeline.name)
+    return BatchResult(
+        work.out,
+        outcomes + _corrupt(discovery, work.out),
+        skipped,
+        identity,
+        work.pipeline.name,
+        elsewhere=discovery.elsewhere or 0,
+        shards=shards,
+    )
 
 
 def _corrupt(discovery: Discovery, out: Path) -> tuple[CaseOutcome, ...]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 from medseg.errors import UsageError
 from medseg.types.scan import Discovery
 
-Item = TypeVar("Item")
 NAME_IT = "Name the part itself, for instance --shard 3/200."
 
 
@@ -33,9 +31,16 @@ class Shard:
         """As the names of its files have it: ``3-of-200``."""
         return f"{self.index}-of-{self.count}"
 
-    def part(self, items: Sequence[Item], discovery: Discovery) -> Sequence[Item]:
+    def own(self, discovery: Discovery) -> Discovery:
         """Return this shard's part of what was found, which is all of it where no more was looked for."""
-        return items if discovery.elsewhere is not None else items[self.index - 1 :: self.count]
+        if self.count == 1 or discovery.elsewhere is not None:
+            return discovery
+        every = slice(self.index - 1, None, self.count)
+        corrupt = [left for left in discovery.skipped if left.corrupt]
+        rest = [left for left in discovery.skipped if not left.corrupt]
+        found = discovery.found[every]
+        elsewhere = len(discovery.found) + len(corrupt) - len(found) - len(corrupt[every])
+        return Discovery(found, (*corrupt[every], *rest[every]), elsewhere=elsewhere)
 
     @classmethod
     def parse(cls, text: str, environment: Mapping[str, str] | None = None) -> Shard:

@@ -220,7 +220,8 @@ class CaseOutcome:
 class BatchResult:
     """How a whole run ended: an outcome for each case found and each corrupt file, and the files that were no scans.
 
-    `identity` names what made the results, kind and name: model, versions.
+    `identity` names what made the results, kind and name: model, versions. Of one shard, `elsewhere` counts the cases
+    that fall to others; of a report over all, `unfinished` has the numbers of those that did not finish.
     """
 
     out: Path
@@ -228,6 +229,9 @@ class BatchResult:
     skipped: tuple[Skipped, ...] = ()
     identity: tuple[tuple[str, str], ...] = ()
     pipeline: str = ""
+    elsewhere: int = 0
+    shards: int = 1
+    unfinished: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         states = dict.fromkeys(outcome.state for outcome in self.outcomes)
@@ -241,6 +245,8 @@ class BatchResult:
     @property
     def exit_code(self) -> int:
         """0 all done, 3 some failed or were withheld, 4 nothing found or nothing worked."""
+        if not self.outcomes and self.elsewhere:
+            return 0  # a shard to which no case falls
         if self.count("done", "current", "withheld", "pending") == 0:
             return 4
-        return 3 if self.count("failed", "withheld") else 0
+        return 3 if self.count("failed", "withheld") or self.unfinished else 0

@@ -13,11 +13,14 @@ from tiny_dataset import write_msd
 
 from medseg.bench.architectures import ArchitectureResult
 from medseg.cli.app import run
+from medseg.engine.run_files import write_shard_files
+from medseg.engine.shard import Shard
 from medseg.models.card import NetworkCard
 from medseg.models.package import write_package
 from medseg.models.registry import build_network
 from medseg.service.archive import ArchiveError
 from medseg.service.pull import Series
+from medseg.types.run import BatchResult, CaseOutcome
 
 ALL, PART, NONE = 0, 3, 4
 Arguments = Callable[[Path, int, pytest.MonkeyPatch], list[str]]
@@ -104,6 +107,17 @@ def bench(tmp: Path, code: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ["bench", "architectures", str(balls), *given, "--device", "cpu"]
 
 
+def report(tmp: Path, code: int, _: pytest.MonkeyPatch) -> list[str]:
+    """Two shards of one case each; in part, the second has not finished."""
+    (tmp / "out").mkdir()
+    for index in (1, 2):
+        outcome = CaseOutcome(f"c{index}", "failed" if code == NONE else "done", f"c{index}.nii", error="broken")
+        result = BatchResult(tmp / "out", (outcome,), elsewhere=1)
+        is_over = (code, index) != (PART, 2)
+        write_shard_files(result, Shard(index, 2), {}, 0.0, [(f"c{index}", "", "", "x")], 0, is_over=is_over)
+    return ["report", str(tmp / "out")]
+
+
 FAST = ("--set", "segment.overlap=0", "--set", "segment.engine=torch", "--set", "segment.device=cpu")
 VERBS: dict[str, Arguments] = {
     "predict": segment("predict", "--model", "tiny", *FAST),
@@ -112,6 +126,7 @@ VERBS: dict[str, Arguments] = {
     "convert": files("convert"),
     "deidentify": deidentify,
     "push": push,
+    "report": report,
     "pull": pull,
     "audit": audit,
     "evaluate": evaluate,

@@ -199,7 +199,7 @@ def test_shards_of_a_manifest_share_its_cases(tmp_path: Path) -> None:
     assert [[scan.case_id for scan in part.found] for part in parts] == [["c0", "c6"], ["c1", "c4"], ["c2", "c5"]]
     assert [part.elsewhere for part in parts] == [4, 5, 5]
     assert [len(part.skipped) for part in parts] == [1, 0, 0]
-    assert Shard(2, 3).part(parts[1].found, parts[1]) == parts[1].found
+    assert Shard(2, 3).own(parts[1]) == parts[1]
 
 
 def test_channels_of_a_case_are_rows_of_it(tmp_path: Path) -> None:

@@ -93,9 +93,13 @@ def test_a_dry_run_writes_nothing(structure, texts, tmp_path):
 def test_shards_together_do_every_case_once(structure, texts, tmp_path):
     out = tmp_path / "out"
     first = go(structure, texts, out, shard=Shard(1, 2))
-    assert states(first) == {"a": "done", "b": "pending", "c": "done", "d": "pending", "e.bad": "failed"}
-    second = go(structure, texts, out, shard=Shard.parse("2/2"))
-    assert states(second) == {"a": "current", "b": "failed", "c": "current", "d": "failed", "e.bad": "failed"}
+    assert states(first) == {"a": "done", "c": "done", "e.bad": "failed"}
+    assert first.elsewhere == 2
+    assert states(go(structure, texts, out, shard=Shard.parse("2/2"))) == {"b": "failed", "d": "failed"}
+    assert not (out / "run.json").exists()
+    assert not (out / "summary.txt").exists()
+    idle = go(structure, texts, out, shard=Shard(9, 9))
+    assert (idle.outcomes, idle.exit_code) == ((), 0)
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/2/3"])

@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from medseg.draw.preview import draw_preview
-from medseg.engine.batch_report import render_report, table_of_cases
+from medseg.engine.batch_report import table_of_cases, write_report
 from medseg.engine.stages.options import StageOptions
 from medseg.io.files.atomic import atomic_path, write_text
 from medseg.types.run import BatchResult, Segmented
@@ -56,5 +56,5 @@ class BatchReport:
     def run(self, item: BatchResult, context: RunContext) -> BatchResult:
         """Write both into the output folder."""
         write_text(context.out / "cases.csv", table_of_cases(item))
-        write_text(context.out / "report.html", render_report(item, previews=self.options.previews))
+        write_report(item, previews=self.options.previews)
         return item

@@ -1,0 +1,155 @@
+"""One report over what the shards of a run left, as an unsharded run leaves it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, TypeVar
+
+from medseg.config.arguments import check_arguments
+from medseg.config.bounds import AtLeast0
+from medseg.engine.batch_report import table_of_cases, write_report
+from medseg.engine.run_files import run_content, write_source_table
+from medseg.engine.shard_files import ShardRow, ShardRun, read_shards
+from medseg.errors import UsageError
+from medseg.io.files.atomic import write_text
+from medseg.io.files.lock import exclusive
+from medseg.types.run import BatchResult
+from medseg.types.scan import Skipped
+
+log = logging.getLogger("medseg.run")
+SAME = ("pipeline", "steps", "medseg")  # what decides the results of every case
+MOST_NAMED = 20
+Item = TypeVar("Item")
+
+
+@check_arguments
+def report(results: str | Path, *, previews: AtLeast0 = 200) -> BatchResult:
+    """Make one report over what the shards of a run left.
+
+    Writes ``run.json``, ``cases.csv``, ``sources.csv`` and ``report.html`` as an unsharded run does. It may be called
+    while shards are still running, or after some were lost: those that have not finished are named.
+
+    Parameters
+    ----------
+    results : str or Path
+        Folder of the results, the `out` of `medseg.predict`.
+    previews : int
+        Previews embedded in the page at most, made small; more are linked. A report in several pages links all.
+
+    Returns
+    -------
+    BatchResult
+        How every case ended that any shard left a row of; `unfinished` has the numbers of shards that did not finish.
+
+    Raises
+    ------
+    UsageError
+        When the folder does not exist, no shard has left anything there, or shards were made by different models or
+        options.
+    """
+    folder = Path(results)
+    if not folder.is_dir():
+        raise UsageError("there is no such folder", where=folder, fix="Give the --out of `medseg predict --shard`.")
+    folder = folder.resolve()
+    runs = read_shards(folder)
+    if not runs:
+        raise UsageError(
+            "no shard has left anything there",
+            where=folder,
+            fix="Run `medseg predict --shard K/N` first; a run without --shard writes its own report.",
+        )
+    _check_same(runs)
+    _check_newest(runs, folder)
+    rows = _in_order(runs)
+    result = _merged(rows, runs, folder)
+    if result.unfinished:
+        shown = ", ".join(map(str, result.unfinished[:MOST_NAMED])) + (
+            " and more" if len(result.unfinished) > MOST_NAMED else ""
+        )
+        verb = "has" if len(result.unfinished) == 1 else "have"
+        log.warning("%d of %d shards %s not finished: %s", len(result.unfinished), result.shards, verb, shown)
+    with exclusive(folder, "report"):
+        _write(result, rows, runs, previews)
+    return result
+
+
+def _check_same(runs: Sequence[ShardRun]) -> None:
+    """Refuse a mixture: rows of different models under one heading would be taken for one model's."""
+    first = runs[0]
+    for run in runs[1:]:
+        if any(run.content.get(name) != first.content.get(name) for name in SAME):
+            raise UsageError(
+                f"shards {first.shard.index} and {run.shard.index} were made by different models, options or versions",
+                where=run.shard.name,
+                fix="Run all of them again with the same command; what is up to date is kept.",
+            )
+
+
+def _check_newest(runs: Sequence[ShardRun], out: Path) -> None:
+    """Refuse to write over the report of a later unsharded run."""
+    try:
+        content = json.loads((out / "run.json").read_text(encoding="utf-8"))
+        if "shards" in content or _moment(content) <= max(_moment(run.content) for run in runs):
+            return
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    raise UsageError(
+        "a run without --shard has written its own report since",
+        where=out,
+        fix="Delete run.*-of-*.json there if the shards no longer count, or run the shards again.",
+    )
+
+
+def _moment(content: Mapping[str, Any]) -> float:
+    return datetime.strptime(str(content["started"]), "%Y-%m-%dT%H:%M:%S%z").timestamp()
+
+
+def _merged(rows: Sequence[ShardRow], runs: Sequence[ShardRun], out: Path) -> BatchResult:
+    left = _in_turn([run.content.get("skipped", ()) for run in runs])
+    count = runs[0].shard.count
+    over = {run.shard.index for run in runs if run.is_over}
+    return BatchResult(
+        out,
+        tuple(row.outcome for row in rows),
+        tuple(Skipped(Path(item["file"]), item["reason"], source=item["file"]) for item in left),
+        tuple((str(name), str(value)) for name, value in runs[0].content.get("versions", {}).items()),
+        str(runs[0].content.get("pipeline", "")),
+        shards=count,
+        unfinished=tuple(index for index in range(1, count + 1) if index not in over),
+    )
+
+
+def _in_order(runs: Sequence[ShardRun]) -> list[ShardRow]:
+    """Rows in the order that an unsharded run has: found cases, then corrupt ones, each from the shards in turn."""
+    found = [run.rows[: len(run.rows) - run.n_corrupt] for run in runs]
+    corrupt = [run.rows[len(run.rows) - run.n_corrupt :] for run in runs]
+    return [*_in_turn(found), *_in_turn(corrupt)]
+
+
+def _in_turn(lists: Sequence[Sequence[Item]]) -> list[Item]:
+    """The first of each, then the second of each, and so on: how cases were dealt out."""
+    return [item for row in zip_longest(*lists, fillvalue=None) for item in row if item is not None]
+
+
+def _write(result: BatchResult, rows: Sequence[ShardRow], runs: Sequence[ShardRun], previews: int) -> None:
+    first = runs[0].content
+    identity = {name: value for name, value in first.items() if name in (*SAME, "models", "trained_on")}
+    started, seconds = _times([run.content for run in runs])
+    content = run_content(result, identity, started, seconds, is_over=not result.unfinished)
+    content["shards"] = {"count": result.shards, "unfinished": list(result.unfinished)}
+    write_text(result.out / "run.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_source_table(result.out, [(row.outcome.case_id, row.outcome.written_state, *row.source) for row in rows])
+    write_text(result.out / "cases.csv", table_of_cases(result))
+    write_report(result, previews=previews)
+
+
+def _times(contents: Sequence[Mapping[str, Any]]) -> tuple[str, float]:
+    """When the first shard began, and how long it took until the last one ended."""
+    first = min(contents, key=_moment)
+    ended = max(_moment(content) + float(content.get("seconds", 0.0)) for content in contents)
+    return str(first["started"]), ended - _moment(first)

@@ -1,0 +1,157 @@
+"""Shards together leave what one run leaves, and say of each other what is missing; nothing is written over."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from medseg.engine import batch_report
+from medseg.engine.pipeline import PipelineFile, assemble
+from medseg.engine.report import report
+from medseg.engine.run_files import run_content
+from medseg.engine.runner import RunOptions, run
+from medseg.engine.shard import Shard
+from medseg.engine.stages.drawing import BatchReport
+from medseg.errors import UsageError
+from medseg.io.files.lock import exclusive
+from medseg.types.run import BatchResult, CaseOutcome, ClassVolume, Inputs, Volumes
+from medseg.types.stage import RunContext
+
+
+def go(structure: PipelineFile, texts: Path, out: Path, shard: Shard | None = None, config: Any = None) -> BatchResult:
+    options = RunOptions(isolate=False, shard=shard or Shard())
+    return run(assemble("toy", structure, config or {}), Inputs((texts,)), out, options)
+
+
+def tables(out: Path) -> dict[str, Any]:
+    """What a run leaves for all, without its times."""
+    content = json.loads((out / "run.json").read_text())
+    for name in ("started", "seconds", "shards"):
+        content.pop(name, None)
+    for case in content["cases"]:
+        case.pop("seconds")
+    page = (out / "report.html").read_text()
+    return {"run": content, **{name: (out / name).read_text() for name in ("cases.csv", "sources.csv")}, "page": page}
+
+
+@pytest.fixture
+def whole(structure: PipelineFile, texts: Path, tmp_path: Path) -> Path:
+    """The folder of an unsharded run."""
+    out = tmp_path / "whole"
+    result = go(structure, texts, out)
+    BatchReport(BatchReport.Options()).run(result, RunContext(out))
+    return out
+
+
+def test_a_report_over_shards_is_that_of_one_run(structure, texts, tmp_path, whole):
+    out = tmp_path / "out"
+    for index in (2, 3, 1):
+        go(structure, texts, out, Shard(index, 3))
+    assert report(out).exit_code == 3
+    assert tables(out) == tables(whole)
+    for name in ("sources.csv", "cases.1-of-3.jsonl"):
+        assert (out / name).stat().st_mode & 0o777 == 0o600
+    assert json.loads((out / "run.json").read_text())["shards"] == {"count": 3, "unfinished": []}
+
+
+def test_what_has_not_finished_is_said(structure, texts, tmp_path, caplog):
+    out = tmp_path / "out"
+    for index in (1, 2, 4):
+        go(structure, texts, out, Shard(index, 5))
+    path = out / "run.2-of-5.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "exit_code": None}))  # as a killed one leaves it
+    (out / "run.4-of-5.json").write_text("{half")
+    (out / "cases.1-of-5.jsonl").write_text("{half")
+    with caplog.at_level("INFO", logger="medseg"):
+        result = report(out)
+    assert result.unfinished == (2, 3, 4, 5)
+    assert "4 of 5 shards have not finished: 2, 3, 4, 5" in caplog.text
+    assert "cases.1-of-5.jsonl cannot be read" in caplog.text
+    assert json.loads((out / "run.json").read_text())["exit_code"] is None
+    assert "4 of 5 shards have not finished: 2, 3, 4, 5" in (out / "report.html").read_text()
+
+
+def test_a_report_of_nothing_or_of_a_mixture_is_refused(structure, texts, tmp_path, whole):
+    with pytest.raises(UsageError, match="no shard has left anything"):
+        report(whole)
+    out = tmp_path / "out"
+    go(structure, texts, out, Shard(1, 2))
+    go(structure, texts, out, Shard(2, 2), {"shout": {"mark": "?"}})
+    with pytest.raises(UsageError, match="shards 1 and 2 were made by different models"):
+        report(out)
+    go(structure, texts, out, Shard(2, 2))
+    content = json.loads((whole / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps({**content, "started": "2999-01-01T00:00:00+0000"}))
+    with pytest.raises(UsageError, match="a run without --shard has written its own report since"):
+        report(out)
+
+
+def test_shards_of_another_number_are_left_aside(structure, texts, tmp_path):
+    out = tmp_path / "out"
+    go(structure, texts, out, Shard(1, 2))
+    for index in (1, 2, 3):
+        go(structure, texts, out, Shard(index, 3))
+    old = json.loads((out / "run.1-of-2.json").read_text())
+    (out / "run.1-of-2.json").write_text(json.dumps({**old, "started_utc": "2001-01-01T00:00:00Z"}))
+    assert (report(out).shards, report(out).unfinished) == (3, ())
+
+
+def test_the_same_shard_twice_and_a_run_in_one_piece_beside_shards_are_refused(structure, texts, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    with exclusive(out, "1-of-2"):
+        with pytest.raises(UsageError, match="another medseg run"):
+            go(structure, texts, out, Shard(1, 2))
+        go(structure, texts, out, Shard(2, 2))
+    with exclusive(out, "1-of-1"), pytest.raises(UsageError, match="another medseg run"):
+        go(structure, texts, out, Shard(2, 2))
+
+
+def outcomes(out: Path, count: int) -> BatchResult:
+    """A run over so many cases, one of 50 failed, each with a preview."""
+    volumes = Volumes((ClassVolume("lesion", 8, 0.5),))
+    done = [
+        CaseOutcome(f"c{n}", "done", f"c{n}.nii", out / f"c{n}", volumes=volumes, review_priority=float(n % 7))
+        for n in range(count)
+    ]
+    failed = [CaseOutcome(f"f{n}", "failed", f"f{n}.nii", error="truncated") for n in range(count // 50)]
+    return BatchResult(out, (*done, *failed), identity=(("model", "toy"),))
+
+
+def test_a_report_of_many_cases_has_pages_that_open_at_once(tmp_path, monkeypatch):
+    (tmp_path / "c1").mkdir()
+    Image.new("RGB", (900, 300), "white").save(tmp_path / "c1" / "preview.png")
+    for name in range(2, 4000):
+        (tmp_path / f"c{name}").mkdir()
+        shutil.copyfile(tmp_path / "c1" / "preview.png", tmp_path / f"c{name}" / "preview.png")
+    (tmp_path / "report.99.html").write_text("of an earlier report")
+    batch_report.write_report(outcomes(tmp_path, 4000))
+    pages = sorted(path.name for path in tmp_path.glob("report*.html"))
+    assert pages == sorted(["report.html", *(f"report.{n}.html" for n in range(2, 9))])
+    texts = {name: (tmp_path / name).read_text() for name in pages}
+    assert max(len(text) for text in texts.values()) < 700_000
+    shown = [re.findall(r'<section class="card" id="(c\d+)"', texts[name]) for name in pages]
+    assert sorted(name for page in shown for name in page) == sorted(f"c{n}" for n in range(4000))
+    assert all("data:image" not in text for text in texts.values())
+    assert texts["report.html"].count('loading="lazy"') > 400
+    assert all(f'href="{name}"' in texts["report.html"] for name in pages if name != "report.html")
+    assert all(text.count("<h2") > 2 and "4000</b>segmented" in text for text in texts.values())
+    assert [">f7<" in text for text in texts.values()].count(True) == 1
+    batch_report.write_report(outcomes(tmp_path, 10))
+    assert [path.name for path in tmp_path.glob("report*.html")] == ["report.html"]
+
+
+def test_many_failures_do_not_swell_the_first_page(tmp_path):
+    failed = tuple(CaseOutcome(f"f{n}", "failed", f"f{n}.nii", error="truncated") for n in range(3000))
+    page = batch_report.render_report(BatchResult(tmp_path, failed))
+    assert page.count("<td>truncated</td>") == batch_report.A_PAGE
+    assert "2500 more are in" in page
+
+
+def test_run_json_of_a_run_that_is_not_over_has_no_exit_code(tmp_path):
+    result = BatchResult(tmp_path, (CaseOutcome("a", "done", "a"),))
+    assert run_content(result, {}, "now", 1.0, is_over=False)["exit_code"] is None
