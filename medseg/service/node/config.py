@@ -133,13 +133,28 @@ def load_node(path: Path, settings: Sequence[str] = ()) -> NodeConfig:
     """
     values: dict[str, Any] = apply_overrides(read_yaml(path), settings)
     config = build(NodeConfig, values, where=path)
-    folder = config.folder if config.folder.is_absolute() else path.resolve().parent / config.folder
-    config = config.model_copy(update={"folder": folder})
+    config = _beside(config, path.resolve().parent)
     _check_listening(config, path)
     for number, rule in enumerate(config.rules, 1):
         _check_rule(config, rule, f"{path}: rule {number}")
     _check_reachable(config, path)
     return config
+
+
+def _beside(config: NodeConfig, parent: Path) -> NodeConfig:
+    """Read relative paths from where the file is: a service may start anywhere."""
+    tls = {key: None if value is None else parent / value for key, value in config.tls}
+    rules = [
+        rule.model_copy(update={"model": str(parent / rule.model)}) if _is_path(rule.model) else rule
+        for rule in config.rules
+    ]
+    return config.model_copy(
+        update={"folder": parent / config.folder, "rules": tuple(rules), "tls": config.tls.model_copy(update=tls)}
+    )
+
+
+def _is_path(model: str) -> bool:
+    return not model.startswith("models:/") and ("/" in model or model.endswith(".zip"))
 
 
 def _check_listening(config: NodeConfig, path: Path) -> None:

@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from medseg.errors import MedsegError
 from medseg.io.dicom.discover import VOLUMES
+from medseg.isolation.boundary import attempt
 from medseg.service.node.config import NodeConfig
 from medseg.service.node.notices import add_notice
 from medseg.service.node.rules import first_fit, read_header
@@ -70,8 +72,12 @@ def _decide(store: NodeStore, config: NodeConfig, series: str, last: float, now:
         query = f"select 1 from deliveries where instance in ({marks}) limit 1"  # noqa: S608 (question marks)
         reason = OWN if store.rows(query, *(one["instance"] for one in objects[:500])) else NO_IMAGES
     else:
-        rule = first_fit(config.rules, read_header(config.incoming / images[0]["file"], config.rules))
-        state, reason = ("ignored", NO_RULE) if rule is None else ("whole", "")
+        fit = attempt(_rule_of, config, images[0]["file"])
+        if isinstance(fit, MedsegError):
+            state, reason = "ignored", f"its header cannot be read: {fit.what}"
+        else:
+            rule = fit
+            state, reason = ("ignored", NO_RULE) if rule is None else ("whole", "")
     with store.transaction() as db:
         changed = db.execute(
             "update series set changed=0, state=?, reason=? where uid=? and last=?", (state, reason, series, last)
@@ -89,6 +95,10 @@ def _decide(store: NodeStore, config: NodeConfig, series: str, last: float, now:
                 rule,
                 now,
             )
+
+
+def _rule_of(config: NodeConfig, file: str) -> int | None:
+    return first_fit(config.rules, read_header(config.incoming / file, config.rules))
 
 
 def _add(db: sqlite3.Connection, config: NodeConfig, id: str, series: str, upto: int, number: int, now: float) -> None:

@@ -12,17 +12,18 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import dcmread
+from pydicom.filereader import read_partial
 from pydicom.tag import Tag
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined,unused-ignore]
     StorageCommitmentPushModel,
     Verification,
 )
 
-from medseg.errors import UsageError
+from medseg.errors import MedsegError, UsageError
 from medseg.io.dicom.header import lenient
+from medseg.isolation.boundary import attempt
 from medseg.service.archive import is_uid
 from medseg.service.dimse import KINDS, PLAIN, SYNTAXES
 from medseg.service.node.config import NodeConfig, Tls
@@ -33,6 +34,9 @@ from medseg.service.node.shared_bounds import SharedBounds
 log = logging.getLogger("medseg.serve")
 NOT_AUTHORIZED, NOT_ITS_CLASS, NOT_UNDERSTOOD = 0x0124, 0xA900, 0xC000
 IDENTITY = [Tag(keyword) for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")]
+LAST = max(IDENTITY)
+# Not deflated ones: a few bytes of such an object may stand for gigabytes, which reading its header would unpack.
+ACCEPTED = tuple(syntax for syntax in SYNTAXES if syntax != DeflatedExplicitVRLittleEndian)
 IDLE_SECONDS = 60.0  # after which an association without a message ends
 PDU_BYTES = 1 << 18  # that a sender may put into one part of a message
 Handler = tuple[Any, Callable[..., Any]]
@@ -90,12 +94,18 @@ class Receiver:
 
 def identity(content: bytes) -> tuple[str, str, str] | None:
     """UIDs of instance, study and series of a file, read no further than they lie; None where it is damaged."""
-    try:
-        with lenient():
-            header = dcmread(BytesIO(content), specific_tags=IDENTITY, stop_before_pixels=True)
-            return str(header.SOPInstanceUID), str(header.StudyInstanceUID), str(header.SeriesInstanceUID)
-    except (InvalidDicomError, EOFError, ValueError, AttributeError, KeyError, TypeError, NotImplementedError):
-        return None
+    found = attempt(_identity, content)  # pydicom raises nearly anything on damaged objects
+    return None if isinstance(found, MedsegError) else found
+
+
+def _identity(content: bytes) -> tuple[str, str, str]:
+    with lenient():
+        header = read_partial(BytesIO(content), stop_when=_is_beyond, specific_tags=IDENTITY)
+        return str(header.SOPInstanceUID), str(header.StudyInstanceUID), str(header.SeriesInstanceUID)
+
+
+def _is_beyond(tag: int, *_: object) -> bool:
+    return tag > LAST
 
 
 @contextmanager
@@ -116,7 +126,7 @@ def listening(
     entity.maximum_associations = config.max_associations
     entity.network_timeout = entity.dimse_timeout = entity.acse_timeout = IDLE_SECONDS
     for sop_class in {*KINDS, *(str(context.abstract_syntax) for context in AllStoragePresentationContexts)}:
-        entity.add_supported_context(sop_class, SYNTAXES)
+        entity.add_supported_context(sop_class, ACCEPTED)
     entity.add_supported_context(Verification, PLAIN)
     entity.add_supported_context(StorageCommitmentPushModel, PLAIN, scu_role=True, scp_role=True)
     handlers: list[Handler] = [

@@ -12,11 +12,11 @@ from medseg.service.pdu_bounds import PduBounds
 
 
 class SharedBounds(PduBounds):
-    """Bounds of one message, and of all messages under way at the same time: half of the machine's memory."""
+    """Bounds one message, and all that are under way together: a quarter of the memory, as each is copied once."""
 
     def __init__(self, together: int | None = None) -> None:
         super().__init__()
-        self.together = psutil.virtual_memory().total // 2 if together is None else together
+        self.together = psutil.virtual_memory().total // 4 if together is None else together
         self._sockets: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def _opened(self, event: evt.Event) -> None:

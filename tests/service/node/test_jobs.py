@@ -76,6 +76,16 @@ def test_what_no_rule_fits_and_what_is_no_scan_is_kept_and_ignored(store, settin
     assert len(list(settings.incoming.rglob("*.dcm"))) == 5
 
 
+def test_a_header_that_cannot_be_read_holds_up_no_other_series(store, settings, arrive):
+    arrive(1, series="1.2.1")
+    (file,) = settings.incoming.rglob("*.dcm")
+    file.write_bytes(b"damaged on the disk")
+    arrive(1, series="1.2.2")
+    assert decide(store, settings) == 2
+    assert [row["series"] for row in store.rows("select series from jobs")] == ["1.2.2"]
+    assert "header cannot be read" in store.rows("select reason from series where uid='1.2.1'")[0]["reason"]
+
+
 def test_late_objects_make_a_job_that_takes_the_place_of_the_first(store, settings, arrive):
     arrive(2)
     decide(store, settings)

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from node_peers import MR, PLAIN, config, happens, send, sender
+from hypothesis import given
+from hypothesis import strategies as st
+from node_peers import MR, PLAIN, arrival, config, happens, send, sender
 from node_peers import store as send_one
 from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
+from pydicom.uid import DeflatedExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import (
     StorageCommitmentPushModel,
@@ -21,8 +23,10 @@ from small_series import small_series
 from medseg.errors import UsageError
 from medseg.io.dicom.header import lenient
 from medseg.service.node.commitment import Commitments
-from medseg.service.node.receive import NOT_AUTHORIZED, NOT_ITS_CLASS, Receiver, listening
+from medseg.service.node.receive import NOT_AUTHORIZED, NOT_ITS_CLASS, Receiver, identity, listening
 from medseg.service.node.shared_bounds import SharedBounds
+
+WHOLE = arrival("1.2.3").content
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +78,23 @@ def test_only_callers_that_are_listed_may_send(receiver, store, series):
     # An archive may call, to report, and not send.
     assert send(receiver.port, series[:1], caller="ARCHIVE") == [NOT_AUTHORIZED]
     assert not store.rows("select * from objects")
+
+
+def test_nothing_is_taken_that_must_be_unpacked_to_be_looked_at(receiver):
+    """A deflated object of a few kilobytes may stand for gigabytes."""
+    entity = AE(ae_title="CT1")
+    entity.add_requested_context(MR, DeflatedExplicitVRLittleEndian)
+    link = entity.associate("127.0.0.1", receiver.port, ae_title="MEDSEG")
+    assert not link.accepted_contexts
+    link.abort()
+
+
+@given(at=st.integers(0, 700), new=st.binary(min_size=1, max_size=8))
+def test_whatever_a_header_holds_it_is_understood_or_refused(at, new):
+    content = bytearray(WHOLE)
+    content[at : at + len(new)] = new
+    found = identity(bytes(content))
+    assert found is None or len(found) == 3
 
 
 def test_a_series_is_arriving_while_its_sender_is_there(receiver, series):

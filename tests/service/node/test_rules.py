@@ -58,6 +58,14 @@ def test_what_is_of_the_patient_is_not_repeated():
     assert "4711" not in tried.reason
 
 
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    found = config(tmp_path, rules=[{"model": "models/mine"}], tls={"certificate": "a.pem", "key": "/b.pem"})
+    assert found.folder == tmp_path / "node-data"
+    assert found.rules[0].model == str(tmp_path / "models" / "mine")
+    assert (found.tls.certificate, found.tls.key) == (tmp_path / "a.pem", Path("/b.pem"))
+    assert config(tmp_path, rules=[{"model": "models:/x@y"}]).rules[0].model == "models:/x@y"
+
+
 MODEL = {"model": "hippocampus"}
 
 
