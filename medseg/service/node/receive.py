@@ -105,7 +105,7 @@ def _identity(content: bytes) -> tuple[str, str, str]:
 
 
 def _is_beyond(tag: int, *_: object) -> bool:
-    return tag > LAST
+    return bool(tag > LAST)
 
 
 @contextmanager
