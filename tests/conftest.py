@@ -18,6 +18,7 @@ from shared_data import missing
 BUDGET = 20.0  # CPU seconds of a test that is not marked slow, its fixtures and child processes included
 REFERENCE = 0.15  # CPU seconds `_yardstick` takes on the machine the budget is meant for
 UNLIMITED = ("slow", "peers")
+FIRST = ("acceptance", "examples", "training", "evaluation", "tracking", "review", "engine", "infer", "data")
 
 # A shell that starts the tests in the background has these ignored, and so would every process that a test sends them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -52,6 +53,23 @@ def _own_log() -> Generator[None]:
         log.setLevel(level)
         log.handlers[:] = handlers
         log.propagate = propagate
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let xdist take files in the order of `pytest_collection_modifyitems`, not those with the most tests first."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put folders of long tests first, so that no process has a long file to do when the others have ended."""
+    items.sort(key=lambda item: FIRST.index(place) if (place := _folder(item)) in FIRST else len(FIRST))
+
+
+def _folder(item: pytest.Item) -> str:
+    """Return the folder of a test below that of all tests."""
+    folder = Path(__file__).parent
+    return item.path.relative_to(folder).parts[0] if folder in item.path.parents else ""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

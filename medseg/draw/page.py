@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -14,7 +15,13 @@ from medseg.harmless import printable
 
 def render(template: str, **values: object) -> str:
     """Fill a template of this package; everything is escaped, and a value that is missing is an error."""
-    environment = Environment(
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    """Hold the templates, each compiled once."""
+    return Environment(
         loader=PackageLoader("medseg.draw"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -23,7 +30,6 @@ def render(template: str, **values: object) -> str:
         keep_trailing_newline=True,
         finalize=harmless,
     )
-    return environment.get_template(template).render(**values)
 
 
 # Pixels across, and bytes, of an image that is one of hundreds on a page; then how much of it may be lost for that.

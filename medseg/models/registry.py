@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import TYPE_CHECKING, Any
 
 from medseg.config.load import build
@@ -103,7 +105,13 @@ def load_pretrained(network: nn.Module) -> None:
 
 
 def _installed() -> dict[str, list[EntryPoint]]:
+    return _read_installed(entry_points, tuple(sys.path))
+
+
+@lru_cache(maxsize=1)
+def _read_installed(read: Callable[..., EntryPoints], _path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
+    """Read the metadata of every installed package, which takes a while, once for a search path."""
     points: dict[str, list[EntryPoint]] = {}
-    for point in entry_points(group=ENTRY_POINTS):
+    for point in read(group=ENTRY_POINTS):
         points.setdefault(point.name, []).append(point)
     return points

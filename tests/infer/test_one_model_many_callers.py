@@ -20,20 +20,31 @@ AFFINE = np.eye(4)
 
 
 def load(engine):
-    return medseg.load_model("hippocampus", engine=engine, device="cpu", precision="float32", mirror="none")
+    return medseg.load_model(
+        "hippocampus", engine=engine, device="cpu", precision="float32", mirror="none", overlap=0.0
+    )
 
 
 def labels(model):
     return np.asarray(model.segment(SCAN, AFFINE, anyway=True).labels)
 
 
+@pytest.fixture(scope="module")
+def models():
+    return {engine: load(engine) for engine in ENGINES}
+
+
+@pytest.fixture(scope="module")
+def alone(models):
+    return {engine: labels(model) for engine, model in models.items()}
+
+
 @pytest.fixture(scope="module", params=ENGINES)
-def model(request):
+def model(request, models, alone):
     threads = torch.get_num_threads()
-    made = load(request.param)
-    alone = labels(made)
-    assert len(np.unique(alone)) > 1
-    yield made, alone
+    found = alone[request.param]
+    assert len(np.unique(found)) > 1
+    yield models[request.param], found
     assert torch.get_num_threads() == threads
 
 
@@ -69,32 +80,33 @@ class Segmented(list):
         return labels(super().__getitem__(index))
 
 if __name__ == "__main__":
-    model = load(sys.argv[1])
-    alone = labels(model)
-    loader = DataLoader(Segmented([model]), num_workers=1, multiprocessing_context="fork", timeout=120)
-    assert np.array_equal(next(iter(loader))[0], alone)
+    for engine in sys.argv[1:]:
+        model = load(engine)
+        alone = labels(model)
+        loader = DataLoader(Segmented([model]), num_workers=1, multiprocessing_context="fork", timeout=120)
+        assert np.array_equal(next(iter(loader))[0], alone), engine
 """
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_forked_worker_of_a_data_loader(engine):
+def test_a_forked_worker_of_a_data_loader():
     """In a process of its own: here, threads of other tests may hold what a fork copies."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
-    done = subprocess.run([sys.executable, "-c", FORKED, engine], env=environment, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", FORKED, *ENGINES], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
-def put_labels(engine, queue):
-    queue.put(labels(load(engine)))
+def put_labels(engines, queue):
+    for engine in engines:
+        queue.put(labels(load(engine)))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_spawned_process(engine):
+def test_a_spawned_process(alone):
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
-    process = context.Process(target=put_labels, args=(engine, queue))
+    process = context.Process(target=put_labels, args=(ENGINES, queue))
     process.start()
-    assert np.array_equal(queue.get(timeout=120), labels(load(engine)))
+    for engine in ENGINES:
+        assert np.array_equal(queue.get(timeout=120), alone[engine]), engine
     process.join()
 
 

@@ -88,8 +88,14 @@ def test_configurations_are_compared_and_one_is_packed(balls, command, tmp_path)
     [
         (["--configuration", "2d,4d", "--folds", "all"], "2d,4d: must be one or more of 3d_fullres"),
         (["--configuration", "2d,2d", "--folds", "all"], "named twice"),
-        (["--configuration", "2d,3d_fullres"], "--configuration 2d,3d_fullres needs --folds all, because conf"),
-        (["--final", "ensemble", "--folds", "0"], "--final ensemble needs --folds all, because the models"),
+        (
+            ["--configuration", "2d,3d_fullres"],
+            "--configuration 2d,3d_fullres needs cross-validation, which compares configurations. Add --folds all",
+        ),
+        (
+            ["--final", "ensemble", "--folds", "0"],
+            "--final ensemble averages the models of cross-validation. Add --folds all",
+        ),
         (["--final", "best"], "--final best: must be one of all, ensemble"),
         (["--configuration", "2d", "--config", "hippocampus"], "Omit --configuration"),
     ],

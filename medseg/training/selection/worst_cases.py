@@ -31,7 +31,7 @@ class WorstCases:
             return
         turned = LabelPair.from_labels(reference, prediction, scan)
         stream = io.BytesIO()
-        draw_planes(turned, _most_wrong(turned), size=300).save(stream, "PNG", optimize=True)
+        draw_planes(turned, _most_wrong(turned), size=300).save(stream, "PNG", compress_level=4)
         self._kept = sorted([*self._kept, (mean, case_id, stream.getvalue())])[: self.most]
 
     def renamed(self, names: Mapping[str, str]) -> WorstCases:
