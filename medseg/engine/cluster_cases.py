@@ -14,6 +14,7 @@ from medseg.cluster.lease_table import TRIES, LeaseTable
 from medseg.engine.case_actor import CaseActor, Shared
 from medseg.engine.isolation import CaseEvent
 from medseg.engine.outcomes import Work, failure, pending, record_failure
+from medseg.engine.staging import is_here
 from medseg.errors import Interrupted, MedsegError, ResourceLimit
 from medseg.isolation.process import LOOK_EVERY, Guard
 from medseg.signals import stop_requests
@@ -172,7 +173,7 @@ def _shared(work: Work, cases: Sequence[FoundScan]) -> Iterator[Shared]:
     mark = work.out / f".medseg-cluster-{uuid.uuid4().hex}"
     mark.touch()
     try:
-        files: tuple[Path, ...] = cases[0].files[:1] if cases else ()
+        files: tuple[Path, ...] = cases[0].files[:1] if cases and is_here(cases[0]) else ()
         yield Shared(mark, files, versions()["medseg"])
     finally:
         mark.unlink(missing_ok=True)

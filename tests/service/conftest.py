@@ -4,7 +4,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
+
+from medseg.demo.dicom import write_series
+from medseg.demo.scans import lay_out
+from medseg.types import Geometry
 
 
 @pytest.fixture
@@ -19,3 +25,15 @@ def certificate(tmp_path) -> tuple[Path, Path]:
         check=True, capture_output=True,
     )  # fmt: skip
     return file, key
+
+
+@pytest.fixture(scope="session")
+def crop(tmp_path_factory) -> Path:
+    """A left hippocampus as DICOM."""
+    pytest.importorskip("nilearn")
+    folder = tmp_path_factory.mktemp("crop")
+    lay_out(folder / "demo")
+    image = nib.load(folder / "demo" / "research" / "left-hippocampus.nii.gz")
+    array = np.asarray(image.dataobj).astype(np.int16)
+    write_series(array, Geometry(image.affine, array.shape), folder / "dicom", description="Sag T1 3D")
+    return folder / "dicom"

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
@@ -21,21 +20,8 @@ from pydicom.uid import generate_uid
 
 from medseg.cli.app import run
 from medseg.demo.dicom import write_series
-from medseg.demo.scans import lay_out
 from medseg.review.store import open_store
 from medseg.types import Geometry
-
-
-@pytest.fixture(scope="module")
-def crop(tmp_path_factory) -> Path:
-    """A left hippocampus as DICOM."""
-    pytest.importorskip("nilearn")
-    folder = tmp_path_factory.mktemp("crop")
-    lay_out(folder / "demo")
-    image = nib.load(folder / "demo" / "research" / "left-hippocampus.nii.gz")
-    array = np.asarray(image.dataobj).astype(np.int16)
-    write_series(array, Geometry(image.affine, array.shape), folder / "dicom", description="Sag T1 3D")
-    return folder / "dicom"
 
 
 def another(series: Path, folder: Path) -> Path:

@@ -1,0 +1,194 @@
+"""medseg as a processing module of mercure, the DICOM orchestrator: a task's folder in, objects and a result out.
+
+mercure (https://mercure-imaging.org/docs/modules.html) starts a container for each series or study. It names the folder
+with the images, ``SERIES#INSTANCE.dcm`` each, and a ``task.json`` with the rule's settings in ``MERCURE_IN_DIR``. What
+lies in ``MERCURE_OUT_DIR`` afterwards is sent on (``*.dcm``) and kept (``result.json``).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from medseg.config.bounds import Overlap
+from medseg.config.load import build, under
+from medseg.counted import counted
+from medseg.engine.predict import predict
+from medseg.errors import InputError, MedsegError, UsageError
+from medseg.infer.options import EngineName, Mirror
+from medseg.io.dicom.object_names import series_and_instance
+from medseg.io.files.atomic import atomic_path, write_text
+from medseg.io.files.temporary import temporary_folder
+from medseg.types.run import BatchResult, CaseOutcome
+
+log = logging.getLogger("medseg.service.mercure")
+
+IN, OUT = "MERCURE_IN_DIR", "MERCURE_OUT_DIR"
+TASK, RESULT = "task.json", "result.json"
+# Keys of mercure's own in the result: what it says to those whom the rule notifies.
+NOTIFICATION = "__mercure_notification"
+DicomFormat = Literal[
+    "dicom-seg", "dicom-seg-labelmap", "dicom-seg-fractional", "dicom-seg-objects", "rtstruct", "sr", "sc"
+]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class MercureSettings(BaseModel):
+    """What a rule of mercure, or the module, may set; all but the last two are options of `medseg predict`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field(description="name of a model, or path of a package inside the container")
+    format: tuple[DicomFormat, ...] = Field(default=("dicom-seg",), min_length=1, description="objects to send on")
+    device: str | None = Field(default=None, pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N")
+    engine: EngineName | None = Field(default=None, description="library that computes the network")
+    overlap: Overlap | None = Field(default=None, description="sliding-window overlap")
+    mirror: Mirror | None = Field(default=None, description="test-time mirroring")
+    fast: bool = Field(default=False, description="fewer windows")
+    best: bool = Field(default=False, description="mirrored windows in full precision")
+    series: str | None = Field(default=None, description="which series of a study, as `--series`")
+    allow_uneven: bool = Field(default=False, description="resample uneven slices")
+    allow_incomplete: bool = Field(default=False, description="read a series that lost a part")
+    anyway: bool = Field(default=False, description="segment what the model is not for, and mark it")
+    max_memory: Positive | None = Field(default=None, description="GiB that a case may use")
+    max_seconds: Positive | None = Field(default=None, description="seconds that a case may take")
+    deliver_withheld: bool = Field(
+        default=False, description="a scan that the model is not for ends the task well, so that mercure sends it on"
+    )
+    notify: Literal["never", "problems", "always"] = Field(
+        default="problems", description="when mercure notifies: of cases with warnings, withheld and failed ones"
+    )
+
+
+def mercure(inputs: Path | None = None, out: Path | None = None) -> int:
+    """Do one task of mercure, and return the exit code of `medseg predict`; ``result.json`` is written in any case.
+
+    Parameters
+    ----------
+    inputs, out : Path, optional
+        The task's folders; by default those in ``MERCURE_IN_DIR`` and ``MERCURE_OUT_DIR``.
+
+    Raises
+    ------
+    UsageError
+        When a folder is not given, or the task's settings cannot be what they are.
+    """
+    source, target = _folder(inputs, IN), _folder(out, OUT)
+    try:
+        settings = read_settings(source / TASK)
+        options = settings.model_dump(exclude={"deliver_withheld", "notify"}, exclude_none=True)
+        with temporary_folder() as work:
+            result = predict(source, options.pop("model"), work / "results", **options)
+            for outcome in result.outcomes:
+                _deliver(outcome, target)
+    except MedsegError as error:
+        _write(target, {"error": str(error), "cases": [], "exit_code": error.exit_code})
+        raise
+    code = result.exit_code
+    if code == 3 and settings.deliver_withheld and not result.count("failed"):
+        code = 0
+    _write(target, {**_content(result, settings), "exit_code": code})
+    return code
+
+
+def read_settings(task: Path) -> MercureSettings:
+    """Return the settings of a task; whatever else it holds names the patient, and is not looked at.
+
+    Raises
+    ------
+    InputError
+        When there is no such file, or it is not a task of mercure.
+    ConfigError
+        When a setting is unknown, missing or cannot be what it is.
+    """
+    try:
+        content = json.loads(task.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            "mercure's task cannot be read", where=task.name, fix="Let mercure start this container."
+        ) from error
+    except ValueError as error:
+        raise InputError("it is no JSON", where=task.name, fix="Let mercure start this container.") from error
+    process = content.get("process") if isinstance(content, dict) else None
+    if isinstance(process, list):  # of several modules, mercure gives each its own; older versions a list of one
+        process = process[0] if len(process) == 1 else None
+    if not isinstance(process, dict):
+        raise InputError("it has no 'process'", where=task.name, fix="Let a rule of mercure process with this module.")
+    where = f"{task.name}, process.settings"
+    return build(MercureSettings, _as_lists(under(process, "settings", where=task.name)), where=where)
+
+
+def _as_lists(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Formats in one text, as on the command line, become a list."""
+    values = dict(settings)
+    if isinstance(values.get("format"), str):
+        values["format"] = [name.strip() for name in values["format"].split(",")]
+    return values
+
+
+def _folder(given: Path | None, variable: str) -> Path:
+    text = str(given) if given is not None else os.environ.get(variable, "")
+    if not text:
+        raise UsageError(f"{variable} is not set", fix="Let mercure start this container, or name the folder.")
+    if not Path(text).is_dir():
+        raise UsageError("there is no such folder", where=text, fix=f"Mount it, or set {variable}.")
+    return Path(text)
+
+
+def _deliver(outcome: CaseOutcome, target: Path) -> None:
+    """Put a case's objects where mercure sends them from, named as it names its own."""
+    if outcome.folder is None or outcome.written_state != "done":
+        return
+    for name in outcome.outputs:
+        if not name.endswith(".dcm"):
+            continue
+        series, instance = series_and_instance(outcome.folder / name)
+        with atomic_path(target / f"{series}#{instance}.dcm") as part:
+            shutil.copyfile(outcome.folder / name, part)
+
+
+def _content(result: BatchResult, settings: MercureSettings) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "software": dict(result.identity),
+        "cases": [_case(outcome) for outcome in result.outcomes],
+        "counts": {state: result.count(state) for state in ("done", "failed", "withheld")},
+    }
+    text = _notice(result)
+    if settings.notify == "always" or (settings.notify == "problems" and text):
+        content[NOTIFICATION] = {"text": text or f"medseg: {counted(result.count('done'), 'scan')} segmented."}
+    return content
+
+
+def _case(outcome: CaseOutcome) -> dict[str, Any]:
+    return {
+        "case_id": outcome.case_id,
+        "state": outcome.written_state,
+        "error": outcome.error,
+        "fix": outcome.fix,
+        "warnings": list(outcome.warnings),
+        "notes": list(outcome.notes),
+        "review_priority": outcome.review_priority,
+        "volumes": None if outcome.volumes is None else outcome.volumes.to_json(),
+    }
+
+
+def _notice(result: BatchResult) -> str:
+    """What somebody should know of the cases; empty where all went well. Case ids are hashes and name no patient."""
+    lines = [
+        f"{outcome.case_id or outcome.source}: {outcome.written_state}: {outcome.error}"
+        for outcome in result.outcomes
+        if outcome.error
+    ]
+    lines += [f"{outcome.case_id}: warning: {warning}" for outcome in result.outcomes for warning in outcome.warnings]
+    return "\n".join(f"medseg: {line}" for line in lines)
+
+
+def _write(target: Path, content: Mapping[str, Any]) -> None:
+    write_text(target / RESULT, json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n")

@@ -1,0 +1,110 @@
+"""A task as mercure gives it: ``SERIES#INSTANCE.dcm``, tags beside each, and the rule's settings in task.json."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from mercure_task import PATIENT, task
+from small_series import small_series
+
+from medseg.cli.app import run
+from medseg.service.mercure import NOTIFICATION, read_settings
+
+
+@pytest.fixture
+def mercure(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run the module on a task as its container is run; returns its exit code and result."""
+
+    def start(folder: Path) -> tuple[int, dict[str, Any]]:
+        monkeypatch.setenv("MERCURE_IN_DIR", str(folder / "in"))
+        monkeypatch.setenv("MERCURE_OUT_DIR", str(folder / "out"))
+        code = run(["mercure"])
+        return code, json.loads((folder / "out" / "result.json").read_text())
+
+    return start
+
+
+def test_a_series_becomes_objects_that_mercure_sends_on(crop, mercure, tmp_path, capsys):
+    settings = {"model": "hippocampus", "format": "dicom-seg,sr", "overlap": 0, "mirror": "none", "engine": "torch"}
+    folder = task(tmp_path, crop, settings)
+    code, result = mercure(folder)
+    assert code == 0
+    made = sorted((folder / "out").glob("*.dcm"))
+    assert {path.name for path in (folder / "out").iterdir()} == {"result.json", *(path.name for path in made)}
+    study = pydicom.dcmread(next((folder / "in").glob("*.dcm"))).StudyInstanceUID
+    kinds = set()
+    for path in made:
+        header = pydicom.dcmread(path)
+        kinds.add(header.Modality)
+        assert path.name == f"{header.SeriesInstanceUID}#{header.SOPInstanceUID}.dcm"
+        assert header.StudyInstanceUID == study
+    assert kinds == {"SEG", "SR"}
+    (case,) = result["cases"]
+    assert case["state"] == "done"
+    assert set(case["volumes"]) == {"anterior hippocampus", "posterior hippocampus"}
+    assert "touches the edge" in result[NOTIFICATION]["text"].lower()
+    said = capsys.readouterr()
+    assert not any(text in said.out + said.err + json.dumps(result) for text in PATIENT.values())
+
+
+@pytest.mark.parametrize(("deliver", "code"), [pytest.param(False, 3, marks=pytest.mark.slow), (True, 0)])
+def test_what_the_model_is_not_for_is_withheld_and_said(deliver, code, mercure, tmp_path):
+    small_series(tmp_path / "series", shape=(80, 80, 12))
+    settings = {"model": "hippocampus", "deliver_withheld": deliver}
+    ended, result = mercure(task(tmp_path / "task", tmp_path / "series", settings, as_list=True))
+    assert (ended, result["exit_code"]) == (code, code)
+    (case,) = result["cases"]
+    assert case["state"] == "withheld"
+    assert case["error"] in result[NOTIFICATION]["text"]
+    assert not [*(tmp_path / "task" / "out").glob("*.dcm")]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "model"),
+        ({"model": "hippocampu"}, "Did you mean 'hippocampus'?"),
+        ({"model": "hippocampus", "formats": "dicom-seg"}, "unknown key 'formats'. Did you mean 'format'?"),
+        ({"model": "hippocampus", "format": "nifti"}, "dicom-seg"),
+        ({"model": "hippocampus", "overlap": 2}, "overlap"),
+    ],
+)
+def test_settings_that_cannot_be_are_said_in_one_sentence_and_in_the_result(
+    settings, message, mercure, tmp_path, capsys
+):
+    small_series(tmp_path / "series", shape=(8, 8, 2))
+    code, result = mercure(task(tmp_path / "task", tmp_path / "series", settings))
+    assert (code, result["exit_code"]) == (2, 2)
+    assert message in result["error"]
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"process": {}, "info": {}}', '{"process": []}'])
+def test_what_is_no_task_is_refused(text, mercure, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "in" / "task.json").write_text(text)
+    code, result = mercure(tmp_path)
+    assert code in (2, 4)
+    assert "task.json" in result["error"]
+
+
+def test_without_its_folders_it_says_who_should_start_it(monkeypatch, capsys):
+    for variable in ("MERCURE_IN_DIR", "MERCURE_OUT_DIR"):
+        monkeypatch.delenv(variable, raising=False)
+    assert run(["mercure"]) == 2
+    assert "MERCURE_IN_DIR is not set. Let mercure start this container" in capsys.readouterr().err
+
+
+def test_settings_are_those_of_predict(tmp_path):
+    import inspect
+
+    import medseg
+    from medseg.service.mercure import MercureSettings
+
+    own = {"deliver_withheld", "notify"}
+    assert set(MercureSettings.model_fields) - own <= set(inspect.signature(medseg.predict).parameters)
+    (tmp_path / "task.json").write_text('{"process": {"settings": {"model": "m"}}}')
+    assert read_settings(tmp_path / "task.json").format == ("dicom-seg",)
