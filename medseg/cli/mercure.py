@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
-from medseg.cli.options import INPUT, OptionalOutOption, argument
+from medseg.cli.options import INPUT, JsonOption, OptionalOutOption, argument
+from medseg.cli.verb import print_json
+from medseg.harmless import one_line
 
 
 def mercure(
     inputs: Annotated[
-        Path | None, argument(INPUT, "[INPUT]", help="Folder of the task; by default MERCURE_IN_DIR.", exists=True)
+        Path | None, argument(INPUT, "INPUT", help="Folder of the task; by default MERCURE_IN_DIR.", exists=True)
     ] = None,
     out: OptionalOutOption = None,
+    json: JsonOption = False,
 ) -> int:
     """Do one task of mercure: segment the series it gives, and leave what it sends on and keeps.
 
     Reads the settings of task.json, and leaves DICOM objects and result.json in --out, by default MERCURE_OUT_DIR. Exit
     code: 0 all done, 3 some failed or withheld, 4 nothing done.
 
-    Example: MERCURE_IN_DIR=/tmp/data MERCURE_OUT_DIR=/tmp/output medseg mercure
+    Example: medseg mercure /tmp/data --out /tmp/output
     """
     from medseg.service.mercure import mercure as do_task
 
-    return do_task(inputs, out)
+    result = do_task(inputs, out)
+    if json:
+        print_json(result)
+    else:
+        for case in result["cases"]:
+            sys.stdout.write(f"{case['case_id']}\t{case['state']}\t{one_line(case['error'] or '')}\n")
+    return int(result["exit_code"])

@@ -67,8 +67,10 @@ class MercureSettings(BaseModel):
     )
 
 
-def mercure(inputs: Path | None = None, out: Path | None = None) -> int:
-    """Do one task of mercure, and return the exit code of `medseg predict`; ``result.json`` is written in any case.
+def mercure(inputs: Path | None = None, out: Path | None = None) -> dict[str, Any]:
+    """Do one task of mercure, and return what ``result.json`` has; that is also written where the task fails.
+
+    Its `exit_code` is that of `medseg predict`.
 
     Parameters
     ----------
@@ -94,8 +96,9 @@ def mercure(inputs: Path | None = None, out: Path | None = None) -> int:
     code = result.exit_code
     if code == 3 and settings.deliver_withheld and not result.count("failed"):
         code = 0
-    _write(target, {**_content(result, settings), "exit_code": code})
-    return code
+    content = {**_content(result, settings), "exit_code": code}
+    _write(target, content)
+    return content
 
 
 def read_settings(task: Path) -> MercureSettings:
