@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from medseg.draw.page import render, small_url
-from medseg.engine.measured_rows import measured_rows
+from medseg.engine.measured_rows import COLUMNS, measured_rows
 from medseg.harmless import TableWriter
 from medseg.io.files.atomic import write_text
 from medseg.types.run import BatchResult, CaseOutcome
@@ -90,6 +90,7 @@ def report_pages(result: BatchResult, *, previews: int = 200) -> dict[str, str]:
         "unfinished": result.unfinished,
         "classes": _class_names(result),
         "counted": _counted(result),
+        "columns": COLUMNS,
         "identity": result.identity,
     }
     embedded = 0 if paged else previews
