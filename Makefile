@@ -43,7 +43,7 @@ coverage: setup  ## the fast tests, with the fraction of lines they run; fails b
 test-slow: setup
 	$(BIN)/python -m pytest -m slow --timeout 1800
 
-test-peers:  ## with dciodvfy, dcmtk, dcmqi, plastimatch, Orthanc and OHIF, where they can be installed
+test-peers:  ## with dciodvfy, dcmtk, dcmqi, plastimatch, Orthanc, OHIF and SLURM, where they can be installed
 	@$(PYTHON) bootstrap.py dev,peers
 	@$(BIN)/python tests/peers/install.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m peers

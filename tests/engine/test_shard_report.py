@@ -1,5 +1,6 @@
 """Shards together leave what one run leaves, and say of each other what is missing; nothing is written over."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from medseg.engine import batch_report
+from medseg.engine import batch_report, shard_files
 from medseg.engine.pipeline import PipelineFile, assemble
 from medseg.engine.report import report
 from medseg.engine.run_files import run_content
@@ -155,3 +156,9 @@ def test_many_failures_do_not_swell_the_first_page(tmp_path):
 def test_run_json_of_a_run_that_is_not_over_has_no_exit_code(tmp_path):
     result = BatchResult(tmp_path, (CaseOutcome("a", "done", "a"),))
     assert run_content(result, {}, "now", 1.0, is_over=False)["exit_code"] is None
+
+
+def test_a_row_of_a_shard_has_all_there_is_of_a_case():
+    """Whoever adds something to the outcome of a case adds it to the row, or a report over shards lacks it."""
+    row = shard_files._to_json(CaseOutcome("a", "done", "a.nii"))
+    assert set(row) | {"folder"} == {field.name for field in dataclasses.fields(CaseOutcome)}

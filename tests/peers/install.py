@@ -24,6 +24,8 @@ DEBIAN = {
     "chromium": "chromium",
     "npm": "npm",
     "openssl": "openssl",
+    "slurmctld": "slurm-wlm",
+    "munged": "munge",
 }
 PLUGINS = {
     Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so"): "orthanc-dicomweb",
