@@ -83,6 +83,10 @@ class NodeConfig(_Keys):
         default={},
         description="name to address: dicom://HOST:PORT/AETITLE, dicoms://, or the root of a DICOMweb service",
     )
+    users: dict[str, str] = Field(
+        default={},
+        description="destination to the user it knows us as, for DICOMweb; the password is in MEDSEG_PACS_PASSWORD",
+    )
     rules: tuple[Rule, ...] = Field(description="the first that fits a series wins")
     default: Literal["ignore"] = Field(default="ignore", description="what becomes of a series that no rule fits")
     commitment: bool = Field(
@@ -181,6 +185,9 @@ def _check_listening(config: NodeConfig, path: Path) -> None:
                 where=path,
                 fix="Use 127.0.0.1 and, from elsewhere, an SSH tunnel or a proxy that asks who it is.",
             )
+    for name in config.users:
+        if name not in config.destinations:
+            raise ConfigError(f"users.{name}: there is no destination of that name", where=path)
     for title, address in config.reports.items():
         host, _, port = address.rpartition(":")
         if not host or not port.isdecimal():

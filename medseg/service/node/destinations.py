@@ -13,6 +13,7 @@ def archives(config: NodeConfig) -> dict[str, Archive]:
         name: Archive.parse(
             address,
             aet=config.aet,
+            user=config.users.get(name),
             authority=tls.authority,
             certificate=tls.certificate if address.startswith("dicoms:") else None,
             private_key=tls.key if address.startswith("dicoms:") else None,

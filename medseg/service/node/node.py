@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from pynetdicom import evt
 
-from medseg.errors import ConfigError, MedsegError
+from medseg.errors import ConfigError, MedsegError, first_line
 from medseg.log_file import log_file
 from medseg.service.archive import Archive
 from medseg.service.node import jobs
@@ -97,6 +98,7 @@ class Node:
     archives: dict[str, Archive]
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
+    _has_stuck_jobs: bool = False
 
     def run(self, announce: Callable[[str], object]) -> None:
         """Do everything until a signal."""
@@ -123,12 +125,24 @@ class Node:
             shown = "" if address is None else f"; queue at {address}"
             announce(f"{config.aet} listens at {config.host}:{config.port}{shown}")
             while self.is_alive():
-                taken = jobs.take(self.store, time.time(), JOBS_AT_ONCE)
-                if taken:
-                    segmenter.do(taken)
-                if not taken or segmenter.waiting:
-                    self._stop.wait(LOOK_EVERY if not taken else WAIT_FOR_SPACE)
+                self._do_jobs(segmenter)
         raise RuntimeError("a part of the node has ended; see its log")
+
+    def _do_jobs(self, segmenter: Segmenter) -> None:
+        """Do the next jobs; where a full disk records not even that they wait, they are given back later."""
+        try:
+            if self._has_stuck_jobs:
+                jobs.recover(self.store)
+                self._has_stuck_jobs = False
+            taken = jobs.take(self.store, time.time(), JOBS_AT_ONCE)
+            if taken:
+                segmenter.do(taken)
+            if not taken or segmenter.waiting:
+                self._stop.wait(LOOK_EVERY if not taken else WAIT_FOR_SPACE)
+        except (OSError, sqlite3.Error) as error:
+            log.error("Jobs cannot be done (%s); trying again.", first_line(error))
+            self._has_stuck_jobs = True
+            self._stop.wait(WAIT_FOR_SPACE)
 
     def is_alive(self) -> bool:
         """Whether every part works."""

@@ -21,9 +21,16 @@ class SharedBounds(PduBounds):
 
     def _opened(self, event: evt.Event) -> None:
         super()._opened(event)
+        event.assoc.dul.socket.medseg_is_whole = False
         self._sockets.add(event.assoc.dul.socket)
 
+    def _message_ended(self, event: evt.Event) -> None:
+        """Count a message until the next one begins, for it is held while it is written to the disk."""
+        event.assoc.dul.socket.medseg_is_whole = True
+
     def _receive(self, association_socket: Any, count: int) -> bytearray:
+        if association_socket.medseg_is_whole:
+            association_socket.medseg_received, association_socket.medseg_is_whole = 0, False
         if count + sum(socket.medseg_received for socket in list(self._sockets)) > self.together:
             self._give_up("all senders together sent more than fits into memory")
         return super()._receive(association_socket, count)

@@ -91,10 +91,17 @@ class NodeStore:
                     "the node's database is of a later version of medseg", where=self.path, fix="Install that version."
                 )
             self._db.executescript(TABLES)
-            self._db.execute(f"pragma user_version={FORMAT}")
+            if found < FORMAT:
+                self._db.execute(f"pragma user_version={FORMAT}")
         except OSError as error:
             raise UsageError(
                 f"cannot be written ({error.strerror})", where=folder, fix="Check who may write."
+            ) from error
+        except sqlite3.OperationalError as error:
+            raise UsageError(
+                f"the node's database cannot be opened ({error})",
+                where=self.path,
+                fix="Check that the disk is not full and the folder may be written.",
             ) from error
         except sqlite3.DatabaseError as error:
             raise InputError(

@@ -9,10 +9,11 @@ import pydicom
 import pytest
 import yaml
 from node_peers import happens, send
-from peers.orthanc import free_port, running_orthanc
+from peers.orthanc import PASSWORD, USER, free_port, running_orthanc
 from service.node.test_node import another, crop, served
 
 from medseg.cli.app import run
+from medseg.service.node.status import status
 
 pytestmark = pytest.mark.peers
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "node.md"
@@ -58,8 +59,6 @@ def test_orthanc_sends_a_series_and_gets_its_results_back_once(site, crop, tmp_p
         assert happens(lambda: len(results(orthanc)) == 2, 120), config.with_suffix(".log").read_text()
 
         def committed() -> bool:
-            from medseg.service.node.status import status
-
             return status(config.parent / "node-data").deliveries["archive"]["committed"] == 2
 
         assert happens(committed, 60)
@@ -73,6 +72,19 @@ def test_orthanc_sends_a_series_and_gets_its_results_back_once(site, crop, tmp_p
         assert run(["serve", "status", "--config", str(config)]) == 0
     assert len(results(orthanc)) == 2
     assert {len(one["Instances"]) for one in results(orthanc)} == {1}
+
+
+def test_results_go_to_dicomweb(site, crop, tmp_path, monkeypatch):
+    orthanc, config = site
+    monkeypatch.setenv("MEDSEG_PACS_PASSWORD", PASSWORD)
+    settings = json.loads(config.read_text())
+    settings |= {"destinations": {"archive": orthanc.web}, "users": {"archive": USER}, "commitment": False}
+    config.write_text(json.dumps(settings))
+    with served(config) as node:
+        node.is_listening()
+        assert set(send(node.port, sorted(another(crop, tmp_path / "series").iterdir()))) == {0x0000}
+        assert happens(lambda: len(results(orthanc)) == 2, 120), config.with_suffix(".log").read_text()
+        assert happens(lambda: status(config.parent / "node-data").deliveries["archive"]["sent"] == 2, 30)
 
 
 def test_two_senders_and_a_kill_give_one_result_a_series(site, crop, tmp_path):

@@ -144,6 +144,10 @@ def test_senders_together_hold_no_more_in_memory_than_they_may(series):
         large = pydicom.dcmread(series[0])
         large.Rows, large.PixelData = large.Rows * 100, large.PixelData * 100
         with sender(server.server_address[1]) as link:
+            for path in series:  # each alone is small enough, and forgotten when the next one begins
+                assert send_one(link, path) == 0x0000
+            assert got == [1] * len(series)
+            got.clear()
             assert send_one(link, large) == -1
     finally:
         server.shutdown()

@@ -90,6 +90,8 @@ MODEL = {"model": "hippocampus"}
         ({"callers": ["a\\b"]}, "is not an application entity title"),
         ({"tls": {"certificate": "a.pem"}}, "belong together"),
         ({"default": "segment"}, "must be ignore"),
+        ({"users": {"nobody": "me"}}, "users.nobody: there is no destination"),
+        ({"reports": {"CT1": "104"}}, "reports.CT1: '104' is not HOST:PORT"),
         ({"quiet_seconds": 0}, "must be more than 0"),
     ],
 )

@@ -1,6 +1,7 @@
 """What ends a job other than its own case: nothing is lost, and no try is spent on what is nobody's fault."""
 
 import errno
+import sqlite3
 import time
 
 import pytest
@@ -9,6 +10,7 @@ from node_peers import arrival
 from medseg.errors import ConfigError, ModelError
 from medseg.io.files.lock import exclusive
 from medseg.service.node import jobs
+from medseg.service.node.node import Node
 from medseg.service.node.segmenting import Segmenter, rule_pipeline
 from medseg.types.run import CaseOutcome
 from medseg.types.scan import FoundScan
@@ -44,6 +46,25 @@ def test_a_full_disk_costs_no_try(store, settings, taken, monkeypatch):
     segmenter.do(taken)
     assert segmenter.waiting
     assert rows(store) == [("ready", 0), ("ready", 0)]
+
+
+def test_jobs_that_could_not_even_be_given_back_are_done_later(store, settings, taken, monkeypatch):
+    monkeypatch.setattr("medseg.service.node.node.WAIT_FOR_SPACE", 0.0)
+    monkeypatch.setattr("medseg.service.node.node.LOOK_EVERY", 0.0)
+    jobs.give_back(store, taken)
+    node, segmenter, done = Node(settings, store, {}), Segmenter(settings, store), []
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segmenter, "_do", full)
+        patch.setattr(jobs, "give_back", full)
+        node._do_jobs(segmenter)
+    assert rows(store) == [("running", 0), ("running", 0)]
+    monkeypatch.setattr(segmenter, "_do", done.extend)
+    node._do_jobs(segmenter)
+    assert len(done) == 2
 
 
 def test_another_run_in_the_results_is_waited_for(store, settings, taken):
