@@ -26,6 +26,7 @@ OWN_STAGES: dict[str, str] = {
     "check": "medseg.engine.stages.checks:CheckQuality",
     "save": "medseg.engine.stages.saving:Save",
     "preview": "medseg.engine.stages.drawing:Preview",
+    "radiomics": "medseg.engine.stages.radiomics:Radiomics",
     "report": "medseg.engine.stages.drawing:BatchReport",
     "track": "medseg.engine.stages.track:Track",
 }
