@@ -12,6 +12,8 @@ from medseg.errors import InputError
 from medseg.types import LabelTable
 from medseg.types.scan import FoundScan
 
+MOST_MASKS = 7  # 128 combinations: more than a byte of parts, less what marks ignored voxels, cannot be trained
+
 
 @dataclass(frozen=True)
 class Channel:
@@ -98,6 +100,10 @@ class Dataset:
     - `resample_channels`: whether channels on other grids are brought onto the first one's; an error otherwise.
     - `regions`: for classes that are regions which may overlap: from a class's value to the reference values it covers;
       in a label map later ones lie on top. Empty where classes exclude each other.
+    - `overlapping`: whether classes may share voxels in any way, so that results keep all that a voxel has; of regions,
+      the last one lies on top otherwise.
+    - `masks`: whether a reference holds a mask for each class instead of values, one a channel, layer, segment,
+      structure or file; `regions` are then numbers of combinations: bit ``k`` is the table's class ``k``.
     - `annotated`: from a pattern of case names to the classes that those annotate, where these are not all.
     - `arrays`: for files of plain arrays: which of them are image and label.
     - `colors`: for references that are color images: from a color, red, green, blue, to the value it means.
@@ -129,6 +135,8 @@ class Dataset:
     read_as: tuple[str, ...] = ()
     ambiguous: tuple[str, ...] = ()
     annotated: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    overlapping: bool = False
+    masks: bool = False
 
     def __post_init__(self) -> None:
         if not self.cases:
@@ -141,6 +149,10 @@ class Dataset:
         twice = next((case_id for case_id, count in Counter(ids).items() if count > 1), None)
         if twice is not None:
             raise InputError(f"two cases are called '{twice}'", where=self.folder, fix="Give each case its own name.")
+        if self.overlapping and not self.regions:
+            object.__setattr__(self, "masks", True)
+            self._check_masks()
+            object.__setattr__(self, "regions", _combinations(self.table))
         self._check_regions()
         object.__setattr__(self, "cases", tuple(sorted(self.cases, key=lambda case: case.case_id)))
 
@@ -171,6 +183,21 @@ class Dataset:
         """Values, in references and in label maps, of voxels that belong to a class."""
         return self.regions.get(value, (value,))
 
+    def _check_masks(self) -> None:
+        """Refuse what a mask for each class cannot be, or cannot be trained on."""
+        if len(self.table) > MOST_MASKS:
+            raise InputError(
+                f"at most {MOST_MASKS} classes that overlap can be trained together, not {len(self.table)}",
+                where=self.folder,
+                fix="Train fewer, or state `overlapping: false`, where the smaller class lies on top.",
+            )
+        if self.references == "instances" or self.colors or self.ignore_label is not None:
+            raise InputError(
+                "classes that overlap are masks, which have no numbered objects, colors or value to ignore",
+                where=self.folder,
+                fix="Omit `references`, `colors` and `ignore`, or state `overlapping: false`.",
+            )
+
     def _check_regions(self) -> None:
         """Refuse regions of which a label map, holding the value of the last one at each voxel, would lose one."""
         if not self.regions:
@@ -181,7 +208,7 @@ class Dataset:
                 where=self.folder,
                 fix="List each region as the values it joins, such as [1, 2], or each class as one value.",
             )
-        for part in self.parts:
+        for part in () if self.overlapping else self.parts:
             inside = [value for value, covered in self.regions.items() if part in covered]
             kept = [value for value, covered in self.regions.items() if inside[-1] in covered]
             if kept != inside:
@@ -192,3 +219,9 @@ class Dataset:
                     where=self.folder,
                     fix="List larger regions first, and give each a value that it covers and later ones do not.",
                 )
+
+
+def _combinations(table: LabelTable) -> dict[int, tuple[int, ...]]:
+    """Numbers of the combinations that each class is part of: bit ``k`` of a number is the table's class ``k``."""
+    numbers = range(1, 1 << len(table))
+    return {entry.value: tuple(n for n in numbers if n >> k & 1) for k, entry in enumerate(table)}

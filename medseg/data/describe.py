@@ -70,7 +70,7 @@ def _stated(data: Dataset) -> dict[str, Any]:
             row["column"] = entry.name
         if entry.value in data.structures:
             row["structure"] = data.structures[entry.value]
-        if entry.value in data.regions:
+        if entry.value in data.regions and not data.masks:
             row["region"] = list(data.regions[entry.value])
         labels[entry.name] = row if len(row) > 1 else entry.value
     arrays = {} if data.arrays is None else {"image": data.arrays.image, "label": data.arrays.label}
@@ -86,6 +86,7 @@ def _stated(data: Dataset) -> dict[str, Any]:
         "colors": {"#{:02x}{:02x}{:02x}".format(*color): value for color, value in data.colors.items()},
         "arrays": {key: value for key, value in arrays.items() if value},
         "resample_channels": data.resample_channels or None,
+        "overlapping": data.overlapping or None,
     }
     return {key: value for key, value in stated.items() if value not in (None, "", {})}
 

@@ -64,6 +64,11 @@ class DatasetDescription(BaseModel):
     arrays: dict[Literal["image", "label"], str] | None = Field(
         default=None, description="keys of image and label in .npz and HDF5 files"
     )
+    overlapping: bool = Field(
+        default=False,
+        description="whether classes may share voxels and results keep all that a voxel has: of references with a mask "
+        "for each class (one a file, channel, layer, segment or structure), or of regions; false gives each voxel one",
+    )
     resample_channels: bool = Field(default=False, description="bring other channels onto the grid of the first")
 
     @model_validator(mode="after")

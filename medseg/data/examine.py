@@ -128,14 +128,14 @@ def _reference(
         reference, notes = read_reference_with_notes(data, case, scan)
     except GeometryMismatch as error:
         grid = None
-        if case.reference is not None and not data.structures and not case.parts:
+        if case.reference is not None and not data.structures and not case.parts and not data.masks:
             grid = read_label_file(data, case.reference).geometry
         return Trouble("reference-grid", str(error)), None, grid, ()
     except MedsegError as error:
         if "does not name" not in error.what:
             return Trouble("unreadable", str(error)), None, None, ()
         why = None
-        if case.reference is not None and not case.parts:
+        if case.reference is not None and not case.parts and not data.masks:
             why = why_no_label_map(read_label_file(data, case.reference).array, case.reference)
         return Trouble("unknown-class", " ".join(filter(None, (str(error), why)))), None, None, ()
     return None, reference, reference.geometry, notes
@@ -204,7 +204,7 @@ def _measure(
 
 def _no_label_map(data: Dataset, case: DatasetCase, reference: LabelMap, image: npt.NDArray[np.float32]) -> str | None:
     """Why the values of a reference cannot be classes; None where they can."""
-    if case.parts or data.structures or data.references == "instances":
+    if case.parts or data.structures or data.masks or data.references == "instances":
         return None
     named = any(c.name != LabelTable.unnamed([c.value]).classes[0].name for c in data.table)
     is_image = any(np.array_equal(channel, reference.array) for channel in image)

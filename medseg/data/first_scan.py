@@ -13,8 +13,8 @@ from medseg.data.description import DatasetDescription
 from medseg.data.reference_files import read_array_labels, read_array_scan
 from medseg.errors import InputError, MedsegError
 from medseg.io.arrays import is_array_file
-from medseg.io.read import load_scan, read_labels
-from medseg.types import LabelTable, Scan
+from medseg.io.read import load_scan, read_any_labels, read_labels
+from medseg.types import AnyLabels, LabelMap, LabelTable, Scan
 
 # The only class of a dataset whose references number objects.
 OBJECT = "object"
@@ -47,12 +47,16 @@ def table_of_references(
         assert case.reference is not None
         path = case.reference
         try:
-            labels = read_array_labels(path, arrays or ArrayKeys()) if is_array_file(path) else read_labels(path)
+            if given.overlapping and not is_array_file(path):
+                labels: AnyLabels = read_any_labels(path)
+            else:
+                labels = read_array_labels(path, arrays or ArrayKeys()) if is_array_file(path) else read_labels(path)
         except MedsegError as error:
             failed = failed or error
             log.debug("%s: %s", case.case_id, error)
             continue
-        values |= {given.values.get(v, v) for v in np.unique(labels.array).tolist()}
+        held = np.unique(labels.array).tolist() if isinstance(labels, LabelMap) else [c.value for c in labels.table]
+        values |= {given.values.get(v, v) for v in held}
         names.update({c.value: c.name for c in labels.table if c.name != f"class-{c.value}"})
     values -= {0, given.ignore}
     if not values:

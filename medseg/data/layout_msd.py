@@ -88,6 +88,7 @@ def read(path: Path) -> Dataset:
         dimensions=2 if first is not None and first.geometry.shape[2] == 1 else 3,
         license=str(content.get("licence") or content.get("license") or ""),
         description=str(content.get("description") or ""),
+        overlapping=content.get("overlapping") is True,
     )
 
 

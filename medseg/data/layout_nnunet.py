@@ -55,8 +55,12 @@ def read(path: Path) -> Dataset:
         )
     channels = tuple(Channel(str(named[key]), dicom_modality(str(named[key]))) for key in sorted(named, key=int))
     regions: dict[int, tuple[int, ...]] = {}
+    overlapping = description.get("overlapping") is True
     if any(isinstance(value, list) and len(value) > 1 for value in labels.values()):
-        names, regions = _regions(labels, description.get("regions_class_order"), where)
+        order = description.get("regions_class_order")
+        if order is None and overlapping:  # says what lies on top, and nothing does
+            order = [*range(1, 1 + sum(value not in (0, [0]) for name, value in labels.items() if name != "ignore"))]
+        names, regions = _regions(labels, order, where)
         ignore = None if labels.get("ignore") is None else int(labels["ignore"])
     else:
         names, ignore = _classes(labels, where)
@@ -75,6 +79,7 @@ def read(path: Path) -> Dataset:
         description=str(description.get("description") or ""),
         ignore_label=ignore,
         regions=regions,
+        overlapping=overlapping,
         ambiguous=unclear,
     )
 

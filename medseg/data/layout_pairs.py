@@ -78,6 +78,7 @@ def read(path: Path, given: DatasetDescription | None = None) -> Dataset:
         ignore_label=given.ignore,
         values=given.values,
         regions=given.regions,
+        overlapping=given.overlapping,
     )
 
 

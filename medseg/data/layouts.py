@@ -83,7 +83,11 @@ def read_dataset(path: Path, given: DatasetDescription | None = None) -> Dataset
                     where="dataset",
                     fix=f"Remove 'dataset' and change {path.name}.",
                 )
-            return _told(with_annotated(replace(layout.describe(path, given), annotated=given.annotated)))
+            return _told(
+                with_annotated(
+                    replace(layout.describe(path, given), annotated=given.annotated, overlapping=given.overlapping)
+                )
+            )
     raise not_recognized(path)
 
 

@@ -92,7 +92,11 @@ def _shown(data: Dataset, case: DatasetCase) -> tuple[str, ...] | None:
         return None
     if case.parts:
         values = {part.value for part in case.parts}
-        return None if None in values or data.regions else tuple(c.name for c in data.table if c.value in values)
+        return (
+            None
+            if None in values or (data.regions and not data.masks)
+            else tuple(c.name for c in data.table if c.value in values)
+        )
     if not data.structures or not case.reference.is_file() or recognize(case.reference).kind != "dicom":
         return None
     try:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from medseg.data.border_class import border_labels, numbered_objects, without_border
 from medseg.data.dataset import ArrayKeys, Dataset, DatasetCase
 from medseg.data.join_channels import RESAMPLED, join_channels
+from medseg.data.overlapping_reference import read_combinations
 from medseg.data.reference_files import read_array_labels, read_array_scan, read_colors, read_parts
 from medseg.data.same_grid import onto_same_grid
 from medseg.data.subgrid import place_in
@@ -70,6 +71,8 @@ def read_reference_with_notes(data: Dataset, case: DatasetCase, scan: Scan) -> t
     """Read a case's reference as `read_reference` does, and say what was done to have it on the scan's grid."""
     if case.reference is None:
         raise InputError("has no reference", where=case.case_id, fix="Remove it from the training cases.")
+    if data.masks:
+        return read_combinations(data, case, scan)
     if data.structures and not case.parts and recognize(case.reference).kind == "dicom":
         drawn = _drawn if look(case.reference).drawn_on is not None else _segmented
         return drawn(_annotated_only(data, case), case.reference, scan), ()

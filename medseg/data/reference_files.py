@@ -87,7 +87,7 @@ def read_parts(parts: Sequence[ReferencePart], scan: Scan) -> tuple[npt.NDArray[
     result = np.zeros(scan.geometry.shape, smallest_label_dtype(max(largest, len(parts))))
     masks: list[tuple[int, int, npt.NDArray[np.intp]]] = []
     for number, part in enumerate(parts, start=1):
-        mask, found = _mask(part.path, scan.geometry)
+        mask, found = read_mask(part.path, scan.geometry)
         notes.update(dict.fromkeys(found))
         inside = np.flatnonzero(mask)
         masks.append((-len(inside) if part.value is not None else number, part.value or number, inside))
@@ -101,7 +101,7 @@ def read_parts(parts: Sequence[ReferencePart], scan: Scan) -> tuple[npt.NDArray[
     return result, tuple(notes)
 
 
-def _mask(path: Path, grid: Geometry) -> tuple[npt.NDArray[np.bool_], tuple[tuple[str, str], ...]]:
+def read_mask(path: Path, grid: Geometry) -> tuple[npt.NDArray[np.bool_], tuple[tuple[str, str], ...]]:
     """Where one file's mask is set, on the image's grid."""
     if path.is_dir():  # a DICOM series of pixels instead of a SEG
         scan = load_scan(path)

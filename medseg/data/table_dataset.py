@@ -77,6 +77,7 @@ def build_dataset(
         values=given.values,
         structures={} if masks else given.structures,
         regions=given.regions,
+        overlapping=given.overlapping,
         resample_channels=given.resample_channels,
         arrays=arrays,
         colors=given.color_map,

@@ -50,6 +50,7 @@ def build_card(inputs: Inputs, seconds: float, steps: int, run_id: str | None = 
         license=LicenseCard(use=config.license_use if start is None else _use_after(config, start)),
         classes=classes,
         regions=tuple(data.regions) or None,
+        overlapping=data.overlapping,
         input=_input(cases, config),
         network=config.network,
         mirror=config.mirror,

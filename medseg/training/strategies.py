@@ -10,7 +10,7 @@ from pathlib import Path
 
 from medseg.data.plan import CONFIGURATIONS
 from medseg.draw.page import render
-from medseg.errors import UsageError
+from medseg.errors import ConfigError, UsageError
 from medseg.io.files.atomic import write_text
 from medseg.models.package import ModelPackage
 from medseg.training.cross_validate import (
@@ -104,6 +104,12 @@ def choose_among(make_run: MakeRun, out: Path, names: tuple[str, ...], *, final:
 
 
 def _low_resolution_stage(run: TrainingRun) -> None:
+    if run.dataset.overlapping:
+        raise ConfigError(
+            "the second stage of a cascade is shown one class for each voxel, and the dataset's classes overlap",
+            where="overlapping",
+            fix="Train 3d_fullres, or state `overlapping: false`.",
+        )
     log.info("Training the low-resolution stage.")
     done = cross(run, range(run.config.split.folds or 0))
     final_package(replace(run, measures_test=False), done.folds, "all", claims_of(done, done.results, "all"))

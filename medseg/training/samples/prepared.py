@@ -210,6 +210,7 @@ def _key(data: Dataset, case: DatasetCase, card: InputCard, model_hash: str | No
         data.resample_channels,
         *([] if data.border_mm is None else [data.border_mm]),
         *([data.regions] if data.regions else []),
+        *(["masks"] if data.masks else []),
         *([] if model_hash is None else [model_hash]),
         *([] if case.annotated is None else [sorted(case.annotated)]),
     ]

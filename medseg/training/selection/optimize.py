@@ -30,6 +30,7 @@ from medseg.infer.predictor import Predictor
 from medseg.models.card import PrecisionCard
 from medseg.models.package import ModelPackage, write_card
 from medseg.prepare.prepared import prepare
+from medseg.training.selection.comparable import comparable
 from medseg.training.selection.uncertainty_limit import boundary_entropy, uncertainty_limits
 from medseg.training.selection.validate import CaseDice, dice, mean_dice
 from medseg.types import Prediction, Scan
@@ -180,19 +181,20 @@ def _measure(
     uncertainties: list[dict[str, float]] = []
     for number, case in enumerate(cases, 1):
         scan, reference = read_case(data, case)
-        truth = reference.array
-        is_counted = ... if data.ignore_label is None else truth != data.ignore_label
         first = None
         for index, predictor in enumerate(predictors):
             prediction, spent = _timed(predictor, scan)
-            labels = prediction.labels.array
+            pair = comparable(data, prediction, reference)
+            labels, truth = pair.prediction.array, pair.reference.array
+            values = pair.values_of if data.overlapping else {c.value: (c.value,) for c in package.card.table}
+            is_counted = ... if pair.ignore is None else truth != pair.ignore
             seconds[index] += spent
             if index == 0:
                 uncertainties.append(boundary_entropy(prediction, package.card))
             first = labels if first is None else first
             agreement[index] = min(agreement[index], float(np.mean(labels == first)))
             found = {
-                c.name: dice(labels[is_counted] == c.value, truth[is_counted] == c.value)
+                c.name: dice(*(np.isin(side[is_counted], values[c.value]) for side in (labels, truth)))
                 if case.annotates(data.table.name_of(c.value))
                 else math.nan
                 for c in package.card.table

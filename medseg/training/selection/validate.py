@@ -20,6 +20,7 @@ from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.files.atomic import write_text
 from medseg.models.package import ModelPackage
+from medseg.training.selection.comparable import comparable
 from medseg.training.selection.held_out_volumes import Volumes, class_volumes
 from medseg.training.selection.uncertainty_limit import boundary_entropy
 from medseg.types import LabelMap, Scan
@@ -58,21 +59,21 @@ def validate(
     for case in cases:
         scan, reference = read_case(data, case)
         prediction = predictor.segment(scan)
-        labels = prediction.labels
-        predicted, truth = labels.array, reference.array
-        if data.ignore_label is not None:
-            counted = truth != data.ignore_label
+        pair = comparable(data, prediction, reference)
+        predicted, truth = pair.prediction.array, pair.reference.array
+        if pair.ignore is not None:
+            counted = truth != pair.ignore
             predicted, truth = predicted[counted], truth[counted]
         result = {}
         for entry in package.card.table:
-            values = data.reference_values(entry.value)
+            values = pair.values_of[entry.value]
             # A class that the reference does not annotate may be there all the same.
             known = case.annotates(data.table.name_of(entry.value))
             result[entry.name] = dice(np.isin(predicted, values), np.isin(truth, values)) if known else math.nan
         log.debug("%s: %s", case.case_id, result)
         for add in watch:
-            add(case.case_id, result, scan, reference, labels)
-        volumes = class_volumes(labels, reference, package.card, data, case)
+            add(case.case_id, result, scan, pair.reference, pair.prediction)
+        volumes = class_volumes(prediction.labels, reference, package.card, data, case)
         yield CaseDice(case.case_id, result, boundary_entropy(prediction, package.card), volumes)
 
 
