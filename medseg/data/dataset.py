@@ -153,6 +153,8 @@ class Dataset:
             object.__setattr__(self, "masks", True)
             self._check_masks()
             object.__setattr__(self, "regions", _combinations(self.table))
+        if self.overlapping:  # none lies on top, so that outputs have the order of the table
+            object.__setattr__(self, "regions", dict(sorted(self.regions.items())))
         self._check_regions()
         object.__setattr__(self, "cases", tuple(sorted(self.cases, key=lambda case: case.case_id)))
 

@@ -296,6 +296,9 @@ class ModelCard(_Strict):
         """Refuse what needs one class for each voxel."""
         if self.regions is None:
             raise ValueError("classes that overlap need `regions`: the class of each output channel")
+        if list(self.regions) != sorted(self.regions):
+            # Probabilities then have the order of the classes, as labels and their table do.
+            raise ValueError("classes that overlap must have ascending values in the order of the outputs: `regions`")
         if len(self.regions) > MOST_OVERLAPPING:
             raise ValueError(f"at most {MOST_OVERLAPPING} classes may overlap, not {len(self.regions)}")
         if self.locate is not None:

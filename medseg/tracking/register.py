@@ -30,7 +30,11 @@ class Package(PythonModel):
         self.model = medseg.load_model(context.artifacts["package"])
 
     def predict(self, context, model_input, params=None):
-        return [self.model.segment(str(path)).labels.array for path in list(model_input)]
+        import numpy
+
+        # Of classes that may share voxels, one channel for each, last.
+        found = [self.model.segment(str(path)).to_nibabel() for path in list(model_input)]
+        return [numpy.asarray(labels.dataobj) for labels in found]
 
 
 set_model(Package())

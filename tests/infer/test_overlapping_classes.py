@@ -5,8 +5,10 @@ import json
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 from networks_for_tests import Analytic, FakePackage, Resident, smooth, tiny_card
+from small_series import small_series
 
 import medseg
 from medseg.engine.stages.objects import CleanUp, Components
@@ -16,16 +18,15 @@ from medseg.infer.on_device import label_on_device
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.infer.sliding_window import WindowOptions
-from medseg.io.nifti import write_scan
-from medseg.io.read import read_any_labels
+from medseg.io.read import load_scan, read_any_labels
 from medseg.models.card import PostCard
 from medseg.prepare.card import ChannelCard, InputCard, NormalizationCard
 from medseg.review.store import open_store
 from medseg.types import Geometry, Prediction, Scan, Source
 from medseg.types.stage import RunContext
 
-REGIONS = (2, 1, 3)  # the class of each output, in an order of its own
-NAMES = ("core", "whole", "vessel")
+REGIONS = (1, 2, 3)  # the class of each output
+NAMES = ("whole", "core", "vessel")
 SCAN = Scan(smooth((20, 26, 18))[None], Geometry(np.diag([0.8, 1.3, 2.0, 1.0]), (20, 26, 18)), source=Source("array"))
 
 
@@ -108,6 +109,7 @@ def test_a_byte_holds_seven_classes_and_fifteen_are_the_most():
     ("changes", "words"),
     [
         ({"regions": None}, "need `regions`"),
+        ({"regions": (2, 1)}, "ascending values in the order of the outputs"),
         ({"post": (PostCard(stage="components"),)}, "`components` makes objects of one class for each voxel"),
     ],
 )
@@ -137,31 +139,46 @@ def test_clean_up_is_of_each_class_alone_and_objects_are_refused(together, tmp_p
 
 
 def test_a_batch_counts_and_writes_each_class_whole(make, tmp_path):
-    made = make(regions=(2, 1), overlapping=True)
-    scan = Scan(smooth((18, 22, 20))[None], Geometry(np.diag([1.0, 1.0, 1.5, 1.0]), (18, 22, 20)))
-    (tmp_path / "in").mkdir()
-    write_scan(scan, tmp_path / "in" / "one.nii.gz")
-    how = {"anyway": True, "save": "probabilities", "engine": "torch", "format": "nifti,nrrd"}
+    made = make(regions=(1, 2), overlapping=True)
+    source, _ = small_series(tmp_path / "in", shape=(24, 20, 10), spacing=(1.0, 1.0, 1.5))
+    random = np.random.default_rng(0)
+    for path in source.files:
+        header = pydicom.dcmread(path)
+        header.PixelData = (100 + random.integers(0, 50, (20, 24))).astype(np.uint16).tobytes()
+        header.save_as(path)
+    formats = "nifti,nrrd,dicom-seg,dicom-seg-fractional,rtstruct,sr"
+    how = {"anyway": True, "save": "probabilities", "engine": "torch", "format": formats}
     medseg.predict(tmp_path / "in", made.folder, tmp_path / "out", **how)
-    folder = tmp_path / "out" / "one"
+    (folder,) = (path.parent for path in (tmp_path / "out").glob("*/status.json"))
     array = np.asarray(nib.load(folder / "labels.nii.gz").dataobj)
-    assert array.shape == (18, 22, 20, 2)
+    assert array.shape == (24, 20, 10, 2)
     voxels = {"a": int(array[..., 0].sum()), "b": int(array[..., 1].sum())}
     assert (array.sum(axis=-1) == 2).any()
     status = json.loads((folder / "status.json").read_text())
     assert {name: figures["voxels"] for name, figures in status["volumes"].items()} == voxels
+    volumes = {name: count * 1.5 / 1000 for name, count in voxels.items()}
+    for name, measured in status["read_back"].items():
+        assert measured.get("dice", {"a": 1, "b": 1}) == {"a": 1, "b": 1}, name
+    assert status["read_back"]["labels.sr.dcm"]["volume_ml"] == pytest.approx(volumes, rel=1e-5)
     rows = list(csv.DictReader((folder / "measurements.csv").open()))
     assert {row["class"]: int(row["voxels"]) for row in rows} == voxels
+    scan = load_scan(tmp_path / "in")
     inside = scan.array[0][array[..., 1] > 0]
     assert float(rows[1]["mean"]) == pytest.approx(float(inside.mean()), rel=1e-4)
-    back = read_any_labels(folder / "labels.seg.nrrd")
-    assert {entry.name: back.counts()[entry.value] for entry in back.table} == voxels
-    assert np.asarray(nib.load(folder / "probabilities.nii.gz").dataobj).shape == (18, 22, 20, 2)
+    for name in ("labels.seg.nrrd", "labels.seg.dcm"):
+        back = read_any_labels(folder / name)
+        assert {entry.name: back.counts()[entry.value] for entry in back.table} == voxels, name
+    fractions = read_any_labels(folder / "labels.fractional.dcm").counts()
+    # Steps of a byte move what lies at one half.
+    assert list(fractions.values()) == pytest.approx(list(voxels.values()), abs=20)
+    probabilities = np.asarray(nib.load(folder / "probabilities.nii.gz").dataobj)
+    assert ((probabilities > 0.505) <= array).all()
+    assert ((probabilities < 0.495) <= (array == 0)).all()
     assert (folder / "preview.png").stat().st_size > 1000
-    found = medseg.load_model(made.folder, engine="torch").segment(tmp_path / "in" / "one.nii.gz", anyway=True)
+    found = medseg.load_model(made.folder, engine="torch").segment(tmp_path / "in", anyway=True)
     assert np.array_equal(np.asarray(found.to_nibabel().dataobj), array)
     assert found.overlapping.counts() == dict(enumerate(voxels.values(), start=1))
     with open_store(tmp_path / "out", create=True, scans=[tmp_path / "in"]) as store:
-        assert store.cases() == ("one",)
+        (case,) = store.cases()
         with pytest.raises(FormatLimitation, match="classes may overlap, one in each channel"):
-            store.labels("one")
+            store.labels(case)

@@ -143,7 +143,7 @@ def test_torchscript_runs_only_where_it_is_trusted(tmp_path, network, scan, expe
 
 
 def test_probabilities_and_regions(tmp_path, scan):
-    """A network that ends in the sigmoid, with regions that overlap: the later one lies on top."""
+    """A network that ends in the sigmoid: the later region lies on top, or each stays whole where the card says so."""
 
     class Regions(torch.nn.Module):
         def forward(self, x):
@@ -151,12 +151,15 @@ def test_probabilities_and_regions(tmp_path, scan):
 
     torch.jit.trace(Regions(), torch.zeros(1, 1, 16, 16, 16)).save(str(tmp_path / "model.pt"))
     channels = [{"name": "t1", "normalization": {"scheme": "none"}}]
-    write_card(
-        tmp_path / "model.yaml", input=INPUT | {"channels": channels}, regions=[1, 2],
-        network={"output": "probabilities"},
-    )  # fmt: skip
+    known = {"input": INPUT | {"channels": channels}, "regions": [1, 2], "network": {"output": "probabilities"}}
+    write_card(tmp_path / "model.yaml", **known)
     labels = segment(import_model(tmp_path / "model.pt", "x", trust=True), scan)
     assert np.array_equal(labels, (scan.array[0] > 0) + 1 * (scan.array[0] > 1))
+    write_card(tmp_path / "model.yaml", overlapping=True, **known)
+    package = import_model(tmp_path / "model.pt", "y", trust=True)
+    found = Predictor(package, InferOptions(device="cpu")).segment(scan).overlapping
+    assert np.array_equal(found.mask(1), scan.array[0] > 0)
+    assert np.array_equal(found.mask(2), scan.array[0] > 1)
 
 
 def test_a_package_by_the_command_line(tmp_path, network, capsys):

@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 from networks_for_tests import tiny_card
-from small_labels import MODEL, TABLE, some_labels, world
+from small_labels import MODEL, TABLE, overlapping_labels, some_labels, world
 from small_series import small_series
 
 from medseg.cli.app import run
@@ -19,7 +19,7 @@ from medseg.io.dicom_results.seg import read_seg
 from medseg.io.formats import WRITERS, Labeled, write
 from medseg.io.instances import write_instances
 from medseg.io.nifti import write_labels
-from medseg.io.read import load_scan, read_labels
+from medseg.io.read import load_scan, read_any_labels, read_labels
 from medseg.models.card import ClassCard
 from medseg.models.package import write_package
 from medseg.post.components import components
@@ -60,6 +60,25 @@ def test_every_format_is_written(tmp_path, series, model):
         back = read_labels(tmp_path / "out" / name)
         assert world(back, 1) == world(labels, 1)
         assert world(back, 2) == world(labels, 2)
+
+
+def test_classes_that_overlap_are_exported_whole(tmp_path, series):
+    folder, scan = series
+    labels = overlapping_labels(scan.geometry)
+    write("dicom-seg", Labeled(labels, scan.source, MODEL), tmp_path / "in")
+    formats = ["nifti", "nrrd", "dicom-seg", "rtstruct", "sr", "stl"]
+    export(tmp_path / "in" / "labels.seg.dcm", tmp_path / "out", format=formats, source=folder, manual=True)
+    for name in ("labels.nii.gz", "labels.seg.nrrd", "labels.seg.dcm"):
+        back = read_any_labels(tmp_path / "out" / name)
+        for entry in labels.table:
+            assert world(back.alone(back.table.classes[entry.value - 1]), entry.value) == world(
+                labels.alone(entry), entry.value
+            ), name
+    contours = tmp_path / "out" / "labels.rtstruct.dcm"
+    export(contours, tmp_path / "again", format="nifti", source=folder)
+    assert read_any_labels(tmp_path / "again" / "labels.nii.gz").counts() == labels.counts()
+    with pytest.raises(FormatLimitation, match="these classes may overlap"):
+        export(contours, tmp_path / "mha", format="mha", source=folder)
 
 
 def test_a_second_export_writes_the_same_bytes(tmp_path, series, model):

@@ -103,7 +103,8 @@ def card_of(
         if after.regions:
             raise FormatLimitation(
                 "its outputs are regions that may overlap, and the bundle does not give the label of each",
-                fix="Give it under classes: and regions: in a card (--card); regions: the label of each output.",
+                fix="Give it under classes: and regions: in a card (--card); regions: the label of each output; "
+                "overlapping: true keeps all that a voxel has.",
             )
         card["classes"] = class_cards(classes)
     card["input"] = _input(config, given, channels, facts)
