@@ -43,12 +43,13 @@ class Decision:
     overlapping: bool = False
 
     @classmethod
-    def from_card(cls, card: ModelCard) -> Decision:
-        """Return the decision a model's card describes."""
+    def from_card(cls, card: ModelCard, regions: Literal["auto", "fold", "keep"] = "auto") -> Decision:
+        """Return the decision a model's card describes, or the user wants of its regions."""
         output = card.network.output
         interpolated = "probabilities" if output == "probabilities" else card.interpolated
         if card.regions is not None:
-            return cls((0, *card.regions), True, output, interpolated, card.overlapping)
+            overlapping = card.overlapping if regions == "auto" else regions == "keep"
+            return cls((0, *card.regions), True, output, interpolated, overlapping)
         return cls((0, *(c.value for c in card.table)), False, output, interpolated)
 
     @property

@@ -47,6 +47,11 @@ class InferOptions(BaseModel):
         "found are skipped; "
         "none runs every window, auto takes the model card's distance",
     )
+    regions: Literal["auto", "fold", "keep"] = Field(
+        default="auto",
+        description="of a model of regions: keep every region that a voxel is in, as classes that may share voxels, or "
+        "fold them into one map, later ones on top; auto does what the model card's `overlapping` says",
+    )
     memory_gb: MoreThan0 | None = Field(
         default=None, description="memory a case may take, in GB of 1e9 bytes; null: what is free"
     )

@@ -7,7 +7,9 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from medseg.errors import ModelError
+from pydantic import ValidationError
+
+from medseg.errors import ConfigError, ModelError
 from medseg.infer.axis_map import AxisMap, Strip, strips
 from medseg.infer.decision import Decision
 from medseg.infer.engines.base import Engine
@@ -23,6 +25,7 @@ from medseg.infer.sliding_window import WindowOptions
 from medseg.infer.uncertainty import BoundaryEntropy
 from medseg.infer.window_size import cheapest_window, overlap_of
 from medseg.io.files.scratch import Scratch
+from medseg.models.card import ModelCard
 from medseg.models.package import ModelPackage
 from medseg.prepare.gray_to_rgb import in_color
 from medseg.prepare.labels import LowResolutionStage
@@ -77,9 +80,11 @@ class Predictor:
                 where=package.identity,
                 fix="Train the low-resolution stage on classes that exclude each other.",
             )
-        own = self.options.model_copy(update={"probabilities": False, "entropy": False})
+        own = self.options.model_copy(update={"probabilities": False, "entropy": False, "regions": "auto"})
         self.low_resolution_stage = None if first is None else Predictor(first, own, progress=progress)
-        self.decision = Decision.from_card(package.card)
+        if self.options.regions == "keep":
+            _check_can_overlap(package)
+        self.decision = Decision.from_card(package.card, self.options.regions)
         self.mirror, self._mirror_notes = mirror_axes(package.card, self.options.mirror)
         log.info("The model %s runs on %s.", package.identity, self.engine.name)
 
@@ -212,3 +217,14 @@ class Predictor:
             return None
         found = prepared.array[len(self.package.card.input.channels) :]
         return FarFromLowResolution(found, self.package.card.input.patch, prepared.route.spacing, beyond)
+
+
+def _check_can_overlap(package: ModelPackage) -> None:
+    """Refuse to keep the regions of a model whose card could not say that they overlap."""
+    try:
+        ModelCard.model_validate(package.card.model_dump() | {"overlapping": True})
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ConfigError(
+            f"the regions of this model cannot be kept: {reason}", where="regions", fix="Use auto or fold."
+        ) from error

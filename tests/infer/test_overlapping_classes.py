@@ -12,7 +12,7 @@ from small_series import small_series
 
 import medseg
 from medseg.engine.stages.objects import CleanUp, Components
-from medseg.errors import FormatLimitation, ModelError
+from medseg.errors import ConfigError, FormatLimitation, ModelError
 from medseg.infer.labeling import Labeling
 from medseg.infer.on_device import label_on_device
 from medseg.infer.options import InferOptions
@@ -44,7 +44,7 @@ def scores_of(*outputs):
 def package(regions=REGIONS, **changes):
     plain = (ChannelCard(name="c0", normalization=NormalizationCard(scheme="none")),)
     given = InputCard(channels=plain, patch=(16, 16, 16), spacing=(1.0, 1.0, 1.0))
-    names = NAMES[: len(regions)]
+    names = NAMES[: len(regions or NAMES)]
     return FakePackage(None, tiny_card("analytic", names, regions=regions, input=given, **changes))
 
 
@@ -88,6 +88,17 @@ def test_without_the_word_regions_are_folded_as_ever():
     for value in REGIONS:
         expected[whole.mask(value)] = value
     assert np.array_equal(folded.labels.array, expected)
+
+
+def test_a_user_may_keep_or_fold_them(together):
+    kept = segment(package(), (0, 1, 2), regions="keep")
+    assert np.array_equal(kept.overlapping.combinations, together.overlapping.combinations)
+    folded = segment(package(overlapping=True), (0, 1, 2), regions="fold")
+    assert folded.overlapping is None
+    assert np.array_equal(folded.labels.array, segment(package(), (0, 1, 2)).labels.array)
+    for changes, reason in (({"regions": None}, "need `regions`"), ({"regions": (3, 1, 2)}, "ascending")):
+        with pytest.raises(ConfigError, match=f"cannot be kept: .*{reason}"):
+            segment(package(**changes), (0, 1, 2), regions="keep")
 
 
 def test_a_byte_holds_seven_classes_and_fifteen_are_the_most():
