@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from medseg.io.convert import convert
     from medseg.io.read import read_labels
     from medseg.longitudinal.follow import follow
+    from medseg.monitoring.monitor import monitor
     from medseg.review.audit import audit
     from medseg.review.crop import crop
     from medseg.review.export import export
@@ -78,6 +79,7 @@ __all__ = [
     "inspect",
     "load_model",
     "load_scan",
+    "monitor",
     "plan",
     "predict",
     "read_labels",
@@ -93,6 +95,7 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and no name that
         "medseg.api.prediction": ("Prediction",),
         "medseg.review.audit": ("audit",),
         "medseg.longitudinal.follow": ("follow",),
+        "medseg.monitoring.monitor": ("monitor",),
         "medseg.engine.evaluate": ("evaluate",),
         "medseg.engine.predict": ("predict",),
         "medseg.engine.report": ("report",),

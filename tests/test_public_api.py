@@ -25,6 +25,7 @@ NAMES = {
         "export",
         "follow",
         "inspect",
+        "monitor",
         "plan",
         "predict",
         "report",
@@ -153,6 +154,7 @@ reveal_type(medseg.evaluate("a", "b", "out"))
 reveal_type(medseg.compare(["a", "b"]))
 reveal_type(medseg.export("labels.nii.gz", "out", format=["nifti"]))
 reveal_type(medseg.follow("a", "b", "out"))
+reveal_type(medseg.monitor("a", "out"))
 reveal_type(medseg.review.open("out"))
 reveal_type(medseg.review.open("out").corrections())
 reveal_type(medseg.review.review("out"))

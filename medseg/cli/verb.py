@@ -29,13 +29,25 @@ VERBS: dict[str, dict[str, str]] = {
         name: name
         for name in ("inspect", "review", "follow", "crop", "convert", "export", "deidentify", "push", "pull")
     },
-    "Train and measure": {name: name for name in ("audit", "plan", "train", "evaluate", "compare", "bench")},
+    "Train and measure": {name: name for name in ("audit", "plan", "train", "evaluate", "compare", "monitor", "bench")},
     "This installation": {name: name for name in ("models", "list", "copy", "schema", "doctor")},
 }
 
 # Verbs that leave their log in the output folder. Those that work through a batch of cases do so themselves, and so
 # does `deidentify`, whose log names no file, because that may name a patient.
-LOGGED = ("agreement", "architectures", "audit", "compare", "evaluate", "export", "follow", "inspect", "pull", "train")
+LOGGED = (
+    "agreement",
+    "architectures",
+    "audit",
+    "compare",
+    "evaluate",
+    "export",
+    "follow",
+    "inspect",
+    "monitor",
+    "pull",
+    "train",
+)
 
 # What holds the place to write to, by the name of the parameter, and what a user types.
 OUTPUTS = {"out": "--out", "destination": "DEST", "new_dataset": "--dataset", "work": "--work"}

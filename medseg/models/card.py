@@ -159,6 +159,11 @@ class ValidationCard(_Strict):
     volume_range_ml: dict[str, tuple[float, float]] = Field(
         default={}, description="class name to smallest and largest volume in the training references"
     )
+    volume_quantiles_ml: dict[str, tuple[float, ...]] = Field(
+        default={},
+        description="class name to evenly spaced quantiles of its volume in the training references, smallest first; "
+        "`medseg monitor` compares results with them",
+    )
     notes: str = Field(default="", description="how it was measured, and further results")
 
 

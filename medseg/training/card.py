@@ -6,6 +6,8 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from medseg.data.dataset import Dataset
 from medseg.data.partial_labels import partly_annotated
 from medseg.io.files.patient_names import public_name
@@ -33,6 +35,7 @@ from medseg.versions import versions
 NO_HASH = "0" * 64
 AXES = {"x": 0, "y": 1, "z": 2}
 NOTICE = "Research use only; not a medical device."
+VOLUME_QUANTILES = 21
 
 
 def build_card(inputs: Inputs, seconds: float, steps: int, run_id: str | None = None) -> ModelCard:
@@ -87,21 +90,28 @@ def annotated_counts(run: TrainingRun, trained: Container[str]) -> dict[str, int
     return {shown.get(name, name): count for name, count in partly_annotated(run.dataset, cases).items()}
 
 
+def volume_quantiles(volumes_ml: Sequence[float]) -> tuple[float, ...]:
+    """Volumes at 0, 5, 10, ... and 100% of the cases."""
+    levels = np.linspace(0, 1, VOLUME_QUANTILES)
+    return tuple(round(float(value), 3) for value in np.quantile(volumes_ml, levels))
+
+
 def with_validation(card: ModelCard, inputs: Inputs, results: Sequence[CaseDice]) -> ModelCard:
     """Return the card with Dice on the held-out cases, and the range of volumes in the references trained on."""
     cases = inputs.cases
     by_class, overall = class_dice(results, card.training.untrained)
-    volumes = {}
+    volumes: dict[str, list[float]] = {}
     for known, shown in zip(inputs.run.dataset.table, card.classes, strict=True):
         every = [case.facts.volumes_ml[known.name] for case in cases if known.name in case.facts.volumes_ml]
         if every:
-            volumes[shown.name] = (round(min(every), 3), round(max(every), 3))
+            volumes[shown.name] = every
     validation = ValidationCard(
         split=inputs.split.name,
         cases=len(results),
         dice=by_class,
         mean_dice=overall,
-        volume_range_ml=volumes,
+        volume_range_ml={name: (round(min(every), 3), round(max(every), 3)) for name, every in volumes.items()},
+        volume_quantiles_ml={name: volume_quantiles(every) for name, every in volumes.items()},
         notes="Mean over held-out cases of each class, then over classes. Measured by the path that predict takes, "
         f"on each scan's own grid, {_mirroring(card)}; the run itself chose nothing by these cases."
         + (" A class counts only in cases that annotate it." if partly_annotated(inputs.run.dataset) else ""),

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from medseg.counted import counted
 from medseg.data.splits import folds_to_cross, split_pool
 from medseg.errors import ConfigError, InputError, UsageError
@@ -210,11 +212,23 @@ def validation_card(crossed: Crossed, results: Sequence[CaseDice], final: Final,
         dice=by_class,
         mean_dice=overall,
         volume_range_ml=_volume_range(crossed.folds),
+        volume_quantiles_ml=_volume_quantiles(crossed.folds),
         notes=f"Measured on {split.folds} models of this configuration, each on the cases it was not trained on. "
         + weights[final]
         + cleaned
         + note,
     )
+
+
+def _volume_quantiles(folds: Sequence[Path]) -> dict[str, tuple[float, ...]]:
+    """Quantiles of the volume of each class: the mean of the folds', of which each is of nearly all references."""
+    cards = [load_package(folder / "model").card.validation for folder in folds]
+    known = [card.volume_quantiles_ml for card in cards if card is not None]
+    shared = set[str]().union(*known)
+    return {
+        name: tuple(float(value) for value in np.mean([one[name] for one in known if name in one], axis=0).round(3))
+        for name in sorted(shared)
+    }
 
 
 def _volume_range(folds: Sequence[Path]) -> dict[str, tuple[float, float]]:

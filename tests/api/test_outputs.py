@@ -29,7 +29,7 @@ def call(name: str, out: Path) -> None:
 
 
 def test_every_function_with_an_output_is_here() -> None:
-    verbs = "audit, compare, convert, crop, evaluate, export, follow, inspect, plan, predict, train"
+    verbs = "audit, compare, convert, crop, evaluate, export, follow, inspect, monitor, plan, predict, train"
     assert set(WITH_OUT) == set(verbs.split(", "))
 
 

@@ -68,6 +68,9 @@ def test_the_card_says_what_was_done(trained, balls):
     assert card.classes[0].name == "bright ball"
     assert card.notice == "Research use only; not a medical device."
     low, high = card.validation.volume_range_ml["bright ball"]
+    quantiles = card.validation.volume_quantiles_ml["bright ball"]
+    assert (len(quantiles), quantiles[0], quantiles[-1]) == (21, low, high)
+    assert list(quantiles) == sorted(quantiles)
     assert 0 < low <= high < 1
 
 

@@ -1,0 +1,1 @@
+"""Watches results over time: whether scanners, volumes and verdicts are still what they were."""

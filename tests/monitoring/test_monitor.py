@@ -1,0 +1,154 @@
+"""A scanner that changes is found, one that does not is not; what is left holds nothing that names anybody."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+
+import pytest
+from reviewed_results import make_results
+from scanner_history import history, write_results
+
+import medseg
+from medseg.cli.app import run
+from medseg.models.package import load_package
+from medseg.monitoring.card_reference import card_shifts
+from medseg.monitoring.history import CaseRecord
+from medseg.monitoring.monitor import look_at
+from medseg.review.store import open_store
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory):
+    root = tmp_path_factory.mktemp("changed")
+    results = write_results(root / "results", history(120, change_at=80, volume=0.7))
+    return medseg.monitor(results, root / "out"), root / "out"
+
+
+def test_another_scanner_is_found_and_where(changed):
+    found, _ = changed
+    assert [chart.name for chart in found.changed] == ["liver.volume_ml"]
+    assert abs(found.changed[0].since - 81) <= 5
+    assert found.exit_code == 3
+    before, since = found.changed[0].medians
+    assert since / before == pytest.approx(0.7, abs=0.1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_same_scanner_raises_no_alarm(seed):
+    found = look_at(history(120, seed=seed), 50)
+    assert found.exit_code == 0
+    assert len(found.charts) >= 10
+
+
+def test_intensities_and_scanners_are_followed():
+    records = history(120, change_at=80, contrast=1.5)
+    records = [replace(one, texts={"scanner": "Two"}) if n >= 80 else one for n, one in enumerate(records)]
+    found = look_at(records, 50)
+    assert {chart.name for chart in found.changed} >= {"intensity_p50", "intensity_p95"}
+    assert found.scanners == {"One": (50, 30), "Two": (0, 40)}
+
+
+def test_cases_of_another_model_are_not_compared():
+    old = [replace(one, model="organ 0 (0)") for one in history(60, seed=1, volume=3.0)]
+    found = look_at([*old, *history(80)], 50)
+    assert (len(found.records), found.exit_code) == (80, 0)
+    assert "60 cases of other models are not compared" in found.notes[0]
+
+
+def test_too_few_cases_say_nothing():
+    found = look_at(history(25), 50)
+    assert found.exit_code == 4
+    assert "too few for a chart" in found.notes[0]
+
+
+def test_more_rejected_cases_are_seen():
+    records = [replace(one, verdict="rejected") if n >= 90 else replace(one, verdict="accepted")
+               for n, one in enumerate(history(120))]  # fmt: skip
+    assert "rejected in the review" in {chart.name for chart in look_at(records, 50).changed}
+
+
+def test_what_is_left(changed):
+    found, out = changed
+    rows = list(csv.DictReader((out / "history.csv").open()))
+    assert len(rows) == 120
+    assert [int(row["number"]) for row in rows] == list(range(1, 121))
+    content = json.loads((out / "monitor.json").read_text())
+    assert content["exit_code"] == 3
+    page = (out / "monitor.html").read_text()
+    assert page.count("<svg") == len(found.charts)
+    assert "from case" in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert "2023" not in page  # no day of any case
+
+
+def test_volumes_are_compared_with_those_trained_on():
+    card = load_package("hippocampus").card
+    low, high = card.validation.volume_range_ml["anterior hippocampus"]
+    inside = {"left anterior hippocampus.volume_ml": {n: low + (high - low) * (n + 1) / 42 for n in range(40)}}
+    beyond = {"left anterior hippocampus.volume_ml": dict.fromkeys(range(40), high * 1.2)}
+    (usual,), (odd,) = card_shifts(card, inside), card_shifts(card, beyond)
+    assert (usual.outside, odd.outside) == (0, 40)
+    assert usual.p > 0.5
+    assert odd.p < 1e-6
+    quantiles = tuple(low + (high - low) * n / 20 for n in range(21))
+    validation = card.validation.model_copy(update={"volume_quantiles_ml": {"anterior hippocampus": quantiles}})
+    (even,) = card_shifts(card.model_copy(update={"validation": validation}), inside)
+    assert even.distance < 0.05
+    (narrow,) = card_shifts(
+        card.model_copy(update={"validation": validation}),
+        {"left anterior hippocampus.volume_ml": {n: low + (high - low) * (0.9 + n / 1000) for n in range(40)}},
+    )
+    assert narrow.outside == 0
+    assert narrow.distance > 0.8
+    assert narrow.p < 1e-6
+
+
+def test_real_results_with_scans_and_verdicts(tmp_path):
+    out = make_results(tmp_path, 3)
+    with open_store(out, create=True) as store:
+        store.verdict("scan_0", kind="accept", who="A. Reader", revision=0)
+        store.verdict("scan_1", kind="reject", who="A. Reader", revision=0, reason="boundary")
+    found = medseg.monitor(out, tmp_path / "monitoring")
+    rows = {row["case_id"]: row for row in csv.DictReader((tmp_path / "monitoring" / "history.csv").open())}
+    assert [rows[f"scan_{n}"]["verdict"] for n in range(3)] == ["accepted", "rejected", ""]
+    assert all(float(row["intensity_p95"]) > float(row["intensity_p50"]) for row in rows.values())
+    assert float(rows["scan_0"]["spacing_in_plane_mm"]) > 0
+    assert found.exit_code == 4
+    assert "A. Reader" not in (tmp_path / "monitoring" / "history.csv").read_text()
+
+
+def test_scans_are_read_once(tmp_path, monkeypatch):
+    out = make_results(tmp_path, 2)
+    medseg.monitor(out, tmp_path / "monitoring")
+    before = (tmp_path / "monitoring" / "history.csv").read_text()
+    monkeypatch.setattr("medseg.monitoring.gather.scan_facts", None)  # calling it would fail
+    medseg.monitor(out, tmp_path / "monitoring")
+    assert (tmp_path / "monitoring" / "history.csv").read_text() == before
+
+
+def test_wrong_use_is_answered(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(medseg.UsageError, match=r"holds no results of `medseg predict`"):
+        medseg.monitor(tmp_path / "empty", tmp_path / "out")
+    with pytest.raises(medseg.ConfigError, match="baseline: must be at least 20"):
+        medseg.monitor(tmp_path / "empty", tmp_path / "out", baseline=5)
+
+
+def test_the_command_line_exits_3_where_something_changed(changed, tmp_path, capsys):
+    _, out = changed
+    results = out.parent / "results"
+    assert run(["monitor", str(results), "-o", str(tmp_path), "--no-scans", "--quiet"]) == 3
+    assert "Changed: liver: volume, ml, from case" in capsys.readouterr().out
+
+
+def test_a_folder_as_the_reference(changed, tmp_path):
+    _, out = changed
+    later = write_results(tmp_path / "later", history(40, seed=9))
+    found = medseg.monitor(later, tmp_path / "out", reference=out.parent / "results", no_scans=True)
+    assert (found.n_baseline, len(found.records)) == (120, 160)
+
+
+def test_a_record_says_nothing_of_a_day():
+    assert not {name for name in CaseRecord.__dataclass_fields__ if "date" in name or "day" in name or "time" in name}
