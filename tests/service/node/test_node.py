@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+import requests
 from node_peers import Archive, archive, happens, node_yaml, send
 from peers.orthanc import free_port
 from pydicom.uid import generate_uid
@@ -113,6 +114,28 @@ def test_what_the_model_is_not_for_is_withheld_and_never_sent(tmp_path):
     assert not there.arrivals
     status = json.loads(next((tmp_path / "node-data" / "results").glob("*/status.json")).read_text())
     assert status["state"] == "withheld"
+
+
+@pytest.mark.slow
+def test_a_case_that_takes_too_long_fails_alone_is_seen_and_can_be_tried_again(crop, tmp_path, capsys):
+    """It is ended in its own process; the node and what comes after it live."""
+    site = f"127.0.0.1:{free_port()}"
+    with archive() as there:
+        config = node_yaml(tmp_path, **keys(there, http=site, tries=2, max_seconds=0.05))
+        with served(config) as node:
+            node.is_listening()
+            send(node.port, sorted(crop.iterdir()))
+            assert happens(lambda: run(["serve", "status", "--config", str(config)]) == 3, 120)
+            assert "\tfailed\thippocampus\t2\tit took longer than one case may" in capsys.readouterr().out
+            assert "it took longer than one case may" in requests.get(f"http://{site}/", timeout=10).text
+            assert 'medseg_node_jobs{state="failed"} 1' in requests.get(f"http://{site}/metrics", timeout=10).text
+            assert requests.get(f"http://{site}/healthz", timeout=10).text == "ok\n"
+        assert not there.arrivals
+        node_yaml(tmp_path, **keys(there, http=site, port=node.port))
+        with served(config) as node:
+            node.is_listening()
+            assert run(["serve", "retry", "--config", str(config)]) == 0
+            assert happens(lambda: segmentations(there), 120)
 
 
 @pytest.mark.slow
