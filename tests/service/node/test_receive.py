@@ -133,6 +133,30 @@ def test_a_sender_that_asks_hears_which_objects_are_on_the_disk(receiver, series
     assert [item.ReferencedSOPInstanceUID for item in report.FailedSOPSequence] == ["1.2.3.4.5"]
 
 
+def test_a_sender_that_hangs_up_hears_it_where_the_configuration_says(tmp_path, store, incoming, series):
+    heard = []
+    modality = AE(ae_title="CT1")
+    modality.add_supported_context(StorageCommitmentPushModel, PLAIN, scu_role=True, scp_role=True)
+    handlers = [(evt.EVT_N_EVENT_REPORT, lambda event: heard.append(event.event_information) or (0x0000, None))]
+    server = modality.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+    loaded = config(tmp_path, callers=["CT1"], reports={"CT1": f"127.0.0.1:{server.server_address[1]}"})
+    commitments = Commitments(loaded, store, {})
+    question, item = Dataset(), Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = MR, str(pydicom.dcmread(series[0]).SOPInstanceUID)
+    question.TransactionUID, question.ReferencedSOPSequence = generate_uid(), [item]
+    try:
+        with listening(loaded, Receiver(incoming, ["CT1"]), [(evt.EVT_N_ACTION, commitments.asked_by_sender)]):
+            with sender(loaded.port) as link:
+                assert send_one(link, series[0]) == 0x0000
+                link.send_n_action(question, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
+            assert happens(lambda: heard)
+    finally:
+        server.shutdown()
+    assert heard[0].TransactionUID == question.TransactionUID
+    assert len(heard[0].ReferencedSOPSequence) == 1
+    assert "FailedSOPSequence" not in heard[0]
+
+
 def test_senders_together_hold_no_more_in_memory_than_they_may(series):
     bounds = SharedBounds(together=2000)
     entity = AE(ae_title="MEDSEG")
