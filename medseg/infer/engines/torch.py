@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import os
 from contextlib import nullcontext
 from copy import copy
@@ -16,9 +15,9 @@ import numpy.typing as npt
 import torch
 
 from medseg.errors import ModelError, UsageError, first_line
-from medseg.infer.activations import UNKNOWN_CHANNELS
 from medseg.infer.agreement import EnsembleAgreement
 from medseg.infer.engines.base import with_window
+from medseg.infer.engines.layer_results import is_plain, largest_on_meta, largest_result
 from medseg.infer.engines.torch_ensemble import compare, found_in
 from medseg.models.card import ModelCard
 from medseg.models.onednn_convolution import InOneDnn
@@ -81,13 +80,14 @@ class TorchEngine:
         self.threads = torch.get_num_threads()
         self._lock = OneAtATime()
         self._compiled = compiled
+        self._card = card
+        self._first = self._networks[0]
+        self.working_bytes = LARGEST_HELD * largest_result(self._first, card)
         # A compiled network is not run by PyTorch's functions, and bfloat16 always goes to oneDNN.
         self._in_onednn = self.device.type == "cpu" and not (self._lower or compiled)
         if compiled:
             self._networks = [torch.compile(network) for network in self._networks]
-        self._card = card
         self.agreement = None if card.ensemble_members == 1 else EnsembleAgreement.from_card(card)
-        self.working_bytes = _working_bytes(card)
         self.name = f"torch {torch.__version__} {self.device} {precision}{' compiled' if compiled else ''}"
 
     @cached_property
@@ -99,7 +99,8 @@ class TorchEngine:
         x, y, z = (*step, 0)[:3]
         own = self._card.input.patch
         try:
-            _working_bytes(with_window(self._card, (own[0] + x, own[1] + y, own[2] + z)))
+            if not is_plain(self._first):
+                largest_on_meta(with_window(self._card, (own[0] + x, own[1] + y, own[2] + z)))
         except (RuntimeError, ValueError):
             return None  # as of networks with learned positions
         return x, y, z
@@ -107,7 +108,7 @@ class TorchEngine:
     def resized(self, window: Size) -> TorchEngine:
         """See `Engine.resized`."""
         other = copy(self)  # of the same networks
-        other.working_bytes = _working_bytes(with_window(self._card, window))
+        other.working_bytes = LARGEST_HELD * largest_result(self._first, with_window(self._card, window))
         return other
 
     def run(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -210,24 +211,6 @@ def _build(card: ModelCard) -> torch.nn.Module:
         dimensions=card.network.dimensions,
         arguments=card.network.arguments,
     )
-
-
-def _working_bytes(card: ModelCard) -> int:
-    """Estimate activations from the shapes of every layer's result, which cost nothing to compute on "meta" tensors."""
-    if card.network.is_whole:  # its layers are not known
-        return 4 * UNKNOWN_CHANNELS * math.prod(card.input.patch)
-    sizes = [0]
-
-    def note(_module: torch.nn.Module, _inputs: object, result: object) -> None:
-        if isinstance(result, torch.Tensor):
-            sizes.append(result.nbytes)
-
-    with torch.device("meta"), torch.inference_mode():
-        network = _build(card).eval()
-        for module in network.modules():
-            module.register_forward_hook(note)
-        network(torch.zeros(1, card.channels, *card.input.patch[: card.network.dimensions]))
-    return LARGEST_HELD * max(sizes)
 
 
 def _first(error: Exception) -> str:
