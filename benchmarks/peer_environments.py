@@ -19,6 +19,7 @@ PEERS: dict[str, list[str]] = {
     "panoptica": ["panoptica==2.1.7"],
     "pymeshmetrics": ["pymeshmetrics==1.4.1"],
     "nnunet": ["nnunetv2==2.8.1"],
+    "totalsegmentator": ["TotalSegmentator==2.18.0", "nnunetv2==2.8.1"],
     "brats-evaluation": ["brats-evaluation==0.0.10", "panoptica==2.1.7"],
     "brats-2023": [
         "pandas==1.5.3",

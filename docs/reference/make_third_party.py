@@ -76,6 +76,8 @@ named, by their own metadata where that is exact, else by their license files. N
   build for CPUs (`pip install torch --index-url https://download.pytorch.org/whl/cpu`) does not.
 - SimpleITK contains ITK and GDCM, OpenVINO contains oneDNN, and PyTorch contains oneDNN and others, linked into their
   own files: Apache-2.0, BSD-3-Clause and the licenses named for PyTorch.
+- The names, values, codes and colors of TotalSegmentator's classes (`medseg/models/adapters/totalsegmentator.csv`) are
+  from github.com/wasserth/TotalSegmentator, Apache-2.0; its weights are not part of medseg.
 - The font DejaVu Sans is part of medseg; its license is `medseg/io/dicom_results/DejaVuSans-LICENSE`.
 
 `pylibjpeg-libjpeg`, which is under the GPL, was required up to version 0.1 and is not any more. Where it is installed

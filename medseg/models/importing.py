@@ -89,10 +89,17 @@ def _import(
     check_name(name)
     if not path.exists():
         raise UsageError("there is no such file or folder", where=path, fix="Check the path.")
-    from medseg.models.adapters import nnunet
+    from medseg.models.adapters import nnunet, totalsegmentator
 
     if holds_package(path):
         return _copy(load_package(path), name, out, trust=trust, overwrite=overwrite)
+    as_nnunet = configuration or folds or checkpoint or orientation  # then it is taken for any other model of nnU-Net
+    described = None if as_nnunet else totalsegmentator.describe(path)
+    if described is not None:
+        from medseg.models.composing import compose
+
+        folder = out if out is not None else new_folder(name, overwrite=overwrite)
+        return compose(described, name, folder, base=path, replace=out is None)
     if nnunet.is_nnunet(path):
         folder = out if out is not None else new_folder(name, overwrite=overwrite)
         return nnunet.import_nnunet(

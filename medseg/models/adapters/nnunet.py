@@ -121,9 +121,9 @@ def _convert(
     wanted = str(first["init_args"]["configuration"])
     settings = nnunet_plans.configuration(plans, wanted)
     axes = nnunet_plans.Axes.from_transpose(plans["transpose_forward"], len(settings["patch_size"]))
-    given = nnunet_plans.input_card(
-        plans, settings, dataset, axes, first.get("inference_allowed_mirroring_axes"), fingerprint
-    )
+    # Trainers without mirroring leave no axes; their name is heeded too, in case a checkpoint holds the default ones.
+    mirrored = None if "NoMirroring" in first["trainer_name"] else first.get("inference_allowed_mirroring_axes")
+    given = nnunet_plans.input_card(plans, settings, dataset, axes, mirrored, fingerprint)
     given = given.model_copy(update={"orientation": orientation}) if orientation else given
     classes, regions = nnunet_plans.labels(dataset)
     members = [

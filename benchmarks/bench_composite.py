@@ -1,0 +1,134 @@
+"""TotalSegmentator's own code and medseg on the same weights and the same CT: time, memory, and labels that are equal.
+
+    python benchmarks/peer_environments.py totalsegmentator
+    python benchmarks/bench_composite.py --small                   # tiny networks on 96 x 96 x 96: does it run?
+    python benchmarks/bench_composite.py --out docs/benchmarks/composite.md    # true networks, 512 x 512 x 300; hours
+
+Weights are random, in networks of the true shapes (`tests/models/totalsegmentator_networks.py`). Each side runs in a
+process of its own, from the scan's file to the labels' file, with as many threads as there are cores; memory is the
+largest sum over its processes, looked at ten times a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tests/models"), str(ROOT / "benchmarks")]
+DATASETS = {"normal": (291, 292, 293, 294, 295), "fast": (297,)}
+SMALL = {"base": 8, "stages": 3, "patch": 32}
+
+
+@dataclass
+class Cost:
+    """What a run took: wall and CPU seconds, and the largest memory in GB."""
+
+    wall: float
+    cpu: float
+    memory: float
+
+
+def measured(command: list[str]) -> Cost:
+    """Run a command and its processes to their end."""
+    import psutil
+
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "OMP_NUM_THREADS")}
+    if command[0] == sys.executable:
+        environment["PYTHONPATH"] = str(ROOT)
+    before, start, most = os.times(), time.perf_counter(), 0
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    while process.poll() is None:
+        try:
+            own = psutil.Process(process.pid)
+            most = max(most, sum(one.memory_info().rss for one in (own, *own.children(recursive=True))))
+        except psutil.NoSuchProcess:
+            pass
+        time.sleep(0.1)
+    if process.returncode:
+        raise SystemExit(f"{command[0]} ended with {process.returncode}")
+    after = os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return Cost(time.perf_counter() - start, cpu, most / 1e9)
+
+
+def make_scan(path: Path, size: tuple[int, ...], spacing: tuple[float, ...]) -> None:
+    """Write a CT of smooth blobs in air, int16, as scanners' exports are."""
+    import nibabel as nib
+    import numpy as np
+    from scipy.ndimage import zoom
+
+    coarse = np.random.default_rng(0).normal(0, 600, [n // 16 + 4 for n in size])
+    blobs = zoom(coarse.astype(np.float32), 16, order=1)[: size[0], : size[1], : size[2]]
+    x, y = np.meshgrid(np.linspace(-1, 1, size[0]), np.linspace(-1, 1, size[1]), indexing="ij")
+    blobs[(x / 0.85) ** 2 + (y / 0.65) ** 2 > 1] = -1000
+    image = nib.Nifti1Image(blobs.astype(np.int16), np.diag([-spacing[0], -spacing[1], spacing[2], 1.0]))
+    nib.save(image, path)
+
+
+def compare(mode: str, home: Path, scan: Path) -> tuple[Cost, Cost, float]:
+    """Run both on the scan; the fraction of voxels whose labels are equal."""
+    import nibabel as nib
+    import numpy as np
+    import totalsegmentator_networks as networks
+    from peer_environments import python_of
+
+    from medseg.models.importing import import_model
+
+    peer = python_of("totalsegmentator")
+    if peer is None:
+        raise SystemExit("python benchmarks/peer_environments.py totalsegmentator")
+    script = str(ROOT / "tests/models/totalsegmentator_peer.py")
+    theirs = measured([str(peer), script, str(home), str(scan), str(home / f"{mode}.nii.gz"), mode])
+    results = home / "nnunet/results"
+    source = results if mode == "normal" else results / networks.FOLDERS[297]
+    package = import_model(source, mode, out=home / f"package-{mode}")
+    out = home / f"medseg-{mode}"
+    predict = [sys.executable, "-m", "medseg", "predict", str(scan), "--model", str(package.folder), "--out", str(out)]
+    measured(predict)  # the first use of a package exports its networks; every later one does not
+    ours = measured([*predict, "--overwrite"])
+    expected = np.asanyarray(nib.load(home / f"{mode}.nii.gz").dataobj)
+    found = np.asanyarray(nib.load(out / "scan" / "labels.nii.gz").dataobj)
+    return theirs, ours, float(np.mean(expected == found))
+
+
+def main() -> None:
+    """Measure both modes and print or write a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", default="512,512,300")
+    parser.add_argument("--spacing", default="0.8,0.8,1.0")
+    parser.add_argument("--small", action="store_true", help="tiny networks; 96 x 96 x 96 unless --size is given")
+    parser.add_argument("--only", choices=list(DATASETS))
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    import totalsegmentator_networks as networks
+    from markdown import table, write
+
+    size = tuple(int(n) for n in ("96,96,96" if given.small and "--size" not in sys.argv else given.size).split(","))
+    rows: dict[str, list[str]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        scan = home / "scan.nii.gz"
+        make_scan(scan, size, tuple(float(mm) for mm in given.spacing.split(",")))
+        for mode in [given.only] if given.only else list(DATASETS):
+            for number in DATASETS[mode]:
+                networks.write(home / "nnunet/results", number, **(SMALL if given.small else networks.TRUE))
+            theirs, ours, equal = compare(mode, home, scan)
+            for name, cost in (("TotalSegmentator", theirs), ("medseg", ours)):
+                rows[f"{mode}, {name}"] = [f"{cost.wall:.0f}", f"{cost.cpu:.0f}", f"{cost.memory:.2f}"]
+            rows[f"{mode}, labels equal"] = [f"{equal:.4%}", "", ""]
+    text = table(["wall s", "CPU s", "memory GB"], rows)
+    print(text)
+    if given.out:
+        shape = " x ".join(map(str, size))
+        write(given.out, "Composite models beside TotalSegmentator", [f"A CT of {shape} voxels.", text])
+
+
+if __name__ == "__main__":
+    main()
