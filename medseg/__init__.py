@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from medseg.evaluation.compare import compare
     from medseg.evaluation.evaluation import Evaluation
     from medseg.io.convert import convert
-    from medseg.io.read import read_labels
+    from medseg.io.read import read_any_labels, read_labels
     from medseg.longitudinal.follow import follow
     from medseg.monitoring.monitor import monitor
     from medseg.review.audit import audit
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from medseg.review.inspect import inspect
     from medseg.training.plan import plan
     from medseg.training.run import train
-    from medseg.types import Geometry, LabelMap, Scan
+    from medseg.types import Geometry, LabelMap, OverlappingLabels, Scan
 
     __version__: str
 
@@ -63,6 +63,7 @@ __all__ = [
     "Model",
     "ModelError",
     "NotForThisModel",
+    "OverlappingLabels",
     "PipelineError",
     "Prediction",
     "ResourceLimit",
@@ -82,6 +83,7 @@ __all__ = [
     "monitor",
     "plan",
     "predict",
+    "read_any_labels",
     "read_labels",
     "report",
     "review",
@@ -102,13 +104,13 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and no name that
         "medseg.evaluation.compare": ("compare",),
         "medseg.evaluation.evaluation": ("Evaluation",),
         "medseg.io.convert": ("convert",),
-        "medseg.io.read": ("read_labels",),
+        "medseg.io.read": ("read_any_labels", "read_labels"),
         "medseg.review.crop": ("crop",),
         "medseg.review.export": ("export",),
         "medseg.review.inspect": ("inspect",),
         "medseg.training.plan": ("plan",),
         "medseg.training.run": ("train",),
-        "medseg.types": ("Geometry", "LabelMap", "Scan"),
+        "medseg.types": ("Geometry", "LabelMap", "OverlappingLabels", "Scan"),
     }
     _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

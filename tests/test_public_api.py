@@ -32,8 +32,8 @@ NAMES = {
         "train",
     },
     "packages": {"review"},
-    "functions": {"load_model", "load_scan", "read_labels", "segment"},
-    "types": {"Evaluation", "Geometry", "LabelMap", "Model", "Prediction", "Scan"},
+    "functions": {"load_model", "load_scan", "read_any_labels", "read_labels", "segment"},
+    "types": {"Evaluation", "Geometry", "LabelMap", "Model", "OverlappingLabels", "Prediction", "Scan"},
     "errors": {
         "ConfigError",
         "FormatLimitation",

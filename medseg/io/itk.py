@@ -16,6 +16,7 @@ from medseg.io.files.atomic import atomic_path
 from medseg.io.intensities import as_intensities, as_labels
 from medseg.io.itk_header import ItkFormat, TextHeader, check_data, read_header
 from medseg.io.mitk_labels import GROUPS, read_groups
+from medseg.io.nifti import ONE_A_CHANNEL
 from medseg.io.slicer_segments import layers_of, read_segments, segment_fields, stacked
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap, LabelTable
@@ -57,9 +58,7 @@ def read_labels(path: Path, kind: ItkFormat) -> LabelMap:
     if named is not None:
         return _not_overlapping(named, path)
     if len(layers) > 1:
-        raise InputError(
-            f"a label map has one value for each voxel, not {len(layers)}", where=path, fix="Give a 3D file."
-        )
+        raise InputError(f"a label map has one value for each voxel, not {len(layers)}", where=path, fix=ONE_A_CHANNEL)
     return LabelMap(layers[0], geometry, LabelTable.unnamed(np.unique(layers[0])))
 
 

@@ -28,6 +28,10 @@ from medseg.types.value_counts import value_counts
 Convert = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
 INTENT_LABEL = 1002
+ONE_A_CHANNEL = (
+    "Give a 3D file; what takes one class a channel are convert, export, evaluate, medseg.read_any_labels and datasets "
+    "with `overlapping: true`."
+)
 OVERLAPPING = "medseg classes"  # name of the intent of a file with one channel a class
 LARGEST_NIFTI1_DIMENSION = 32767
 
@@ -63,11 +67,11 @@ def read_labels(path: Path) -> LabelMap:
         raise FormatLimitation(
             "its classes may overlap, one in each channel, and a label map holds one class for each voxel",
             where=path,
-            fix="Use what takes overlapping classes: convert, export, evaluate; or medseg.io.read.read_any_labels.",
+            fix=ONE_A_CHANNEL,
         )
     if opened.channels > 1:
         raise InputError(
-            f"a label map has one value for each voxel, not {opened.channels}", where=path, fix="Give a 3D file."
+            f"a label map has one value for each voxel, not {opened.channels}", where=path, fix=ONE_A_CHANNEL
         )
     stored, slope, intercept = _read_stored(opened, path)
     if (slope, intercept) != (1.0, 0.0):

@@ -123,14 +123,33 @@ def read_labels(path: Path | str) -> LabelMap:
     )
 
 
-def read_any_labels(path: Path) -> AnyLabels:
+@check_arguments
+def read_any_labels(path: Path | str) -> AnyLabels:
     """Read labels as `read_labels` does, and those of classes that share voxels as labels that may overlap.
 
     These are a DICOM SEG with overlapping segments, NIfTI, NRRD and MetaImage with the mask of one class in each
     channel, and 3D Slicer's and MITK's layers.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    LabelMap or OverlappingLabels
+        One class for each voxel, or any number of them; `OverlappingLabels.mask` gives one class as a whole.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read as labels.
+    UsageError
+        When the path does not exist.
     """
     from medseg.io.label_table import any_with_table_beside, find_table
 
+    path = Path(path)
     kind = _recognized(path).kind
     if kind in ("nifti", "nifti-pair"):
         from medseg.io import nifti

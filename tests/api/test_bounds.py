@@ -129,6 +129,7 @@ def test_a_value_out_of_bounds_is_refused_before_any_input_is_looked_for(
         ("load_model", {"name": "text.txt"}),
         ("load_scan", {"path": "gone"}),
         ("read_labels", {"path": "gone"}),
+        ("read_any_labels", {"path": "gone"}),
     ],
 )
 def test_a_name_that_does_not_exist_is_a_usage_error(

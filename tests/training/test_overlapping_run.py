@@ -1,5 +1,6 @@
 """From references whose classes share voxels to a package that finds each class whole, and its evaluation."""
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -143,6 +144,11 @@ def test_both_classes_are_learnt_where_they_share_voxels(channels, tmp_path):
     card = load_package(package.folder).card
     assert (card.overlapping, card.regions) == (True, (1, 2))
     assert min(card.validation.dice.values()) > 0.85
+    with (tmp_path / "run" / "validation_volumes.csv").open() as table:
+        volumes = {(row["case_id"], row["class"]): float(row["reference_volume_ml"]) for row in csv.DictReader(table)}
+    for case in card.training.held_out:
+        for name, mask in zip(NAMES, case_of(int(case[1:]))[1], strict=True):
+            assert volumes[case, name] == pytest.approx(mask.sum() / 1000)
     scans, shared = tmp_path / "scans", {}
     for case in card.training.held_out:
         image, masks = case_of(int(case[1:]))

@@ -19,7 +19,8 @@ from medseg.post.cleanup import Rule, clean_up
 from medseg.post.from_border import objects_from_border
 from medseg.post.intervals import interval_rule
 from medseg.post.object_classes import labels_of_objects
-from medseg.types import LabelMap
+from medseg.types import AnyLabels, LabelMap
+from medseg.types.overlapping import class_counts
 
 # Steps of a card that make objects and leave the class of every voxel as it is.
 LEAVE_LABELS = {"components", "watershed", "panoptic"}
@@ -30,36 +31,36 @@ RULES: TypeAdapter[tuple[Rule, ...]] = TypeAdapter(tuple[Rule, ...])
 Volumes = Mapping[str, tuple[float, float]]
 
 
-def class_volumes(labels: LabelMap, reference: LabelMap, card: ModelCard, data: Dataset, case: DatasetCase) -> Volumes:
+def class_volumes(labels: AnyLabels, reference: LabelMap, card: ModelCard, data: Dataset, case: DatasetCase) -> Volumes:
     """Return the reference's and the measured volume in ml of each class that results have, by its name on the card.
 
-    Without classes that the reference does not annotate; nothing where part of it is to be ignored, where regions may
-    overlap, and where a step of the card is none that medseg makes.
+    Without classes that the reference does not annotate; nothing where part of it is to be ignored, where regions are
+    folded into one map, and where a step of the card is none that medseg makes.
     """
-    if card.regions is not None or (data.ignore_label is not None and (reference.array == data.ignore_label).any()):
+    folded = card.regions is not None and not card.overlapping
+    if folded or (data.ignore_label is not None and (reference.array == data.ignore_label).any()):
         return {}
     final = _refined(labels, card)
     if final is None:
         return {}
-    ml = labels.geometry.voxel_volume / 1000
+    ml, found = labels.geometry.voxel_volume / 1000, class_counts(final)
     return {
         entry.name: (
-            float(np.count_nonzero(reference.array == entry.value) * ml),
-            float(np.count_nonzero(final.array == entry.value) * ml),
+            float(np.isin(reference.array, data.reference_values(entry.value)).sum() * ml),
+            float(found[entry.value] * ml),
         )
         for entry in card.result_classes
         if case.annotates(data.table.name_of(entry.value))
     }
 
 
-def _refined(labels: LabelMap, card: ModelCard) -> LabelMap | None:
+def _refined(labels: AnyLabels, card: ModelCard) -> AnyLabels | None:
     """Do what the card's steps do to labels; None where one is not known."""
     for step in card.post:
         if step.stage == "clean-up":
-            cleaned = clean_up(labels, RULES.validate_python(step.options.get("rules", ())))
-            assert isinstance(cleaned, LabelMap)  # as what it was made of
-            labels = cleaned
+            labels = clean_up(labels, RULES.validate_python(step.options.get("rules", ())))
         elif step.stage == "border":
+            assert isinstance(labels, LabelMap)  # the card of overlapping classes refuses the step
             labels = labels_of_objects(labels, objects_from_border(labels, **step.options))
         elif step.stage not in LEAVE_LABELS:
             return None

@@ -73,7 +73,7 @@ def validate(
         log.debug("%s: %s", case.case_id, result)
         for add in watch:
             add(case.case_id, result, scan, pair.reference, pair.prediction)
-        volumes = class_volumes(prediction.labels, reference, package.card, data, case)
+        volumes = class_volumes(prediction.every_class, reference, package.card, data, case)
         yield CaseDice(case.case_id, result, boundary_entropy(prediction, package.card), volumes)
 
 
