@@ -105,6 +105,8 @@ def _match(group: Group) -> Match:
     if not group.is_covered:
         return "not covered"
     counts = min(len(group.before), 2), min(len(group.after), 2)
+    if not group.is_apart and min(counts) == 1:  # one object, though nearly cut through at one time
+        return "paired"
     names: dict[tuple[int, int], Match] = {
         (0, 1): "new", (1, 0): "gone", (1, 1): "paired", (1, 2): "split", (2, 1): "merged", (2, 2): "regrouped",
     }  # fmt: skip

@@ -62,6 +62,7 @@ class Group:
     before: tuple[int, ...]
     after: tuple[int, ...]
     is_covered: bool = True  # whether the other scan shows the place of an object that has no partner
+    is_apart: bool = True  # whether several at one time lie clearly apart, and are no one object that is nearly cut
 
 
 def pair_objects(before: ObjectsAt, after: ObjectsAt, slack_mm: float) -> tuple[Group, ...]:
@@ -82,10 +83,31 @@ def pair_objects(before: ObjectsAt, after: ObjectsAt, slack_mm: float) -> tuple[
         shared |= _near(ours, theirs, (near_a, near_b), slack_mm)
     covered_a = _inside(ours, after.instances.geometry)
     covered_b = _inside(theirs, before.instances.geometry)
+    edge_mm = max(objects.instances.geometry.voxel_volume for objects in (before, after)) ** (1 / 3)
     return tuple(
-        Group(a, b, (bool(a) and bool(b)) or (covered_b[b[0]] if b else covered_a[a[0]]) >= COVERED)
+        Group(
+            a,
+            b,
+            is_covered=(bool(a) and bool(b)) or (covered_b[b[0]] if b else covered_a[a[0]]) >= COVERED,
+            is_apart=_are_apart(ours, a, slack_mm + edge_mm) or _are_apart(theirs, b, slack_mm + edge_mm),
+        )
         for a, b in _groups(list(before.names), list(after.names), shared)
     )
+
+
+def _are_apart(voxels: Voxels, parts: tuple[int, ...], gap_mm: float) -> bool:
+    """Whether some of several objects lie further from all others than a gap that drawing them anew may close."""
+    if len(parts) < 2:
+        return False
+    places = {part: voxels.own[voxels.ids == part] for part in parts}
+    linked, rest = {parts[0]}, set(parts[1:])
+    while rest:
+        tree = cKDTree(np.concatenate([places[part] for part in linked]))
+        near = {part for part in rest if np.min(tree.query(places[part], distance_upper_bound=gap_mm)[0]) <= gap_mm}
+        if not near:
+            return True
+        linked, rest = linked | near, rest - near
+    return False
 
 
 def _indices(world: Places, grid: Geometry) -> tuple[Ids, npt.NDArray[np.bool_]]:

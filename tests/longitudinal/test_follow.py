@@ -113,8 +113,8 @@ def write_labels(path: Path, balls, *, spacing=SPACING) -> Path:
 
 
 def test_lesions_that_split_and_merge(tmp_path):
-    left, right = Ball((-20.0, 0.0, 0.0), 6.0, 0.0), Ball((-6.0, 0.0, 0.0), 6.0, 0.0)
-    bridge = Ball((-13.0, 0.0, 0.0), 6.0, 0.0)
+    left, right = Ball((-20.0, 0.0, 0.0), 6.0, 0.0), Ball((2.0, 0.0, 0.0), 6.0, 0.0)
+    bridge = Ball((-9.0, 0.0, 0.0), 8.0, 0.0)
     one = write_labels(tmp_path / "one.nii.gz", [left, bridge, right])
     two = write_labels(tmp_path / "two.nii.gz", [left, right])
     split = medseg.follow(one, two, tmp_path / "split", registered=True)
@@ -124,6 +124,17 @@ def test_lesions_that_split_and_merge(tmp_path):
     (a,), (b,) = split.objects, merged.objects
     assert (len(a.before), len(a.after), len(b.before), len(b.after)) == (1, 2, 2, 1)
     assert a.size.difference_ml == pytest.approx(-b.size.difference_ml)
+
+
+def test_a_lesion_that_is_nearly_cut_through_is_one(tmp_path):
+    whole = nib.load(write_labels(tmp_path / "whole.nii.gz", [Ball((0.0, 0.0, 0.0), 12.0, 0.0)]))
+    for width, counts in ((1, {"unchanged": 1}), (4, {"split": 1})):
+        array = np.asanyarray(whole.dataobj).copy()
+        array[:, 32 : 32 + width] = 0
+        nib.save(nib.Nifti1Image(array, whole.affine), tmp_path / "cut.nii.gz")
+        found = medseg.follow(tmp_path / "whole.nii.gz", tmp_path / "cut.nii.gz", tmp_path / "out", registered=True)
+        assert found.counts == counts
+        assert [len(one.after) for one in found.objects] == [2]
 
 
 def test_what_the_other_scan_does_not_show_is_neither_new_nor_gone(tmp_path):
