@@ -34,6 +34,7 @@ class Decision:
       ``k`` is above the threshold and no later one is, outcome 0 that none is.
     - `overlapping`: with regions, whether the outcome keeps all that are present: its bit ``k`` is that score ``k`` is
       above the threshold, and `values` are those of the classes, after the background's.
+    - `temperature`: what logits are divided by for probabilities, never for outcomes: the card's `calibration`.
     """
 
     values: tuple[int, ...]
@@ -41,6 +42,7 @@ class Decision:
     output: Literal["logits", "probabilities"] = "logits"
     interpolated: Literal["logits", "probabilities"] = "logits"
     overlapping: bool = False
+    temperature: float = 1.0
 
     @classmethod
     def from_card(cls, card: ModelCard, regions: Literal["auto", "fold", "keep"] = "auto") -> Decision:
@@ -50,7 +52,9 @@ class Decision:
         if card.regions is not None:
             overlapping = card.overlapping if regions == "auto" else regions == "keep"
             return cls((0, *card.regions), True, output, interpolated, overlapping)
-        return cls((0, *(c.value for c in card.table)), False, output, interpolated)
+        values = (0, *(c.value for c in card.table))
+        fitted = card.calibration if interpolated == "logits" else None
+        return cls(values, False, output, interpolated, temperature=1.0 if fitted is None else fitted.temperature)
 
     @property
     def channels(self) -> int:
@@ -88,7 +92,10 @@ class Decision:
 
     def probabilities(self, interpolated: Float32) -> Float32:
         """Probabilities, from what was interpolated; shape (K, ...) both."""
-        return interpolated if self.interpolated == "probabilities" else self._probabilities_of(interpolated)
+        if self.interpolated == "probabilities":
+            return interpolated
+        scaled = interpolated if self.temperature == 1 else interpolated / np.float32(self.temperature)
+        return self._probabilities_of(scaled)
 
     def _probabilities_of(self, scores: Float32) -> Float32:
         """Softmax over the first axis, or the sigmoid where regions may overlap."""

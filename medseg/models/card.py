@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from medseg.models.calibration_card import CalibrationCard
 from medseg.models.composite_card import COMPOSITE, CompositeCard
 from medseg.models.license_card import LicenseCard
 from medseg.models.locate_card import LocateCard
@@ -252,6 +253,9 @@ class ModelCard(_Strict):
     )
     uncertainty: UncertaintyCard | None = Field(
         default=None, description="a case more uncertain than this gets a warning; null: not measured"
+    )
+    calibration: CalibrationCard | None = Field(
+        default=None, description="temperature of the probabilities; null: they are as the network gives them"
     )
     volume_interval: VolumeIntervalCard | None = Field(
         default=None, description="how far volumes lie from those of references; null: not measured"

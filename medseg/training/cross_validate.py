@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import geometric_mean, mean
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from medseg.counted import counted
 from medseg.data.splits import folds_to_cross, split_pool
 from medseg.errors import ConfigError, InputError, UsageError
 from medseg.io.files.atomic import write_text
+from medseg.models.calibration_card import CalibrationCard
 from medseg.models.card import ValidationCard
 from medseg.models.package import ModelPackage, load_package
 from medseg.models.volume_interval_card import VolumeIntervalCard
@@ -96,7 +98,10 @@ def cross_validate(run: TrainingRun, folds: Sequence[int], *, final: Final = "al
 def claims_of(crossed: Crossed, results: Sequence[CaseDice], final: Final, note: str = "") -> Claims:
     """Return what the card of the final package says that the folds measured."""
     return Claims(
-        validation_card(crossed, results, final, note), as_post(crossed.choices), _volume_interval(crossed, final)
+        validation_card(crossed, results, final, note),
+        as_post(crossed.choices),
+        _volume_interval(crossed, final),
+        _calibration(crossed) if final == "all" else None,
     )
 
 
@@ -107,6 +112,24 @@ def _volume_interval(crossed: Crossed, final: Final) -> VolumeIntervalCard | Non
     weights = "these weights, of all cases," if final == "all" else "their average"
     return volume_interval_card(
         cases, f"{crossed.run.config.split.folds} models, each on the cases it was not trained on; {weights} may differ"
+    )
+
+
+def _calibration(crossed: Crossed) -> CalibrationCard | None:
+    """Return the folds' temperature for one more model of the same kind; None where it did not help in every fold."""
+    found = [load_package(folder / "model").card.calibration for folder in crossed.folds]
+    fitted = [one for one in found if one is not None]
+    if len(fitted) < len(found):
+        return None
+    means = {
+        name: round(mean(getattr(one, name) for one in fitted), 6)
+        for name in ("nll_before", "nll_after", "ece_before", "ece_after")
+    }
+    return CalibrationCard(
+        temperature=round(geometric_mean(one.temperature for one in fitted), 4),
+        cases_fitted=sum(one.cases_fitted for one in fitted),
+        cases_checked=sum(one.cases_checked for one in fitted),
+        **means,
     )
 
 

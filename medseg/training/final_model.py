@@ -11,6 +11,7 @@ from typing import Literal
 
 from medseg.data.splits import Split
 from medseg.infer.engines.onnx_export import ensure_export
+from medseg.models.calibration_card import CalibrationCard
 from medseg.models.card import ModelCard, PostCard, ValidationCard
 from medseg.models.package import ModelPackage, load_package, write_card, write_package
 from medseg.models.volume_interval_card import VolumeIntervalCard
@@ -39,11 +40,14 @@ class Claims:
         The clean-up they chose.
     volume_interval : VolumeIntervalCard, optional
         How far volumes lie from those of references.
+    calibration : CalibrationCard, optional
+        Temperature of the probabilities.
     """
 
     validation: ValidationCard
     post: tuple[PostCard, ...] = ()
     volume_interval: VolumeIntervalCard | None = None
+    calibration: CalibrationCard | None = None
 
 
 def final_package(run: TrainingRun, folds: Sequence[Path], kind: Final, claims: Claims) -> ModelPackage:
@@ -52,7 +56,11 @@ def final_package(run: TrainingRun, folds: Sequence[Path], kind: Final, claims: 
     An ensemble costs no training, and for each scan as much as there are folds. The card gets what the folds measured,
     and where the configuration has no post-processing the clean-up they chose.
     """
-    measured = {"validation": claims.validation, "volume_interval": claims.volume_interval}
+    measured = {
+        "validation": claims.validation,
+        "volume_interval": claims.volume_interval,
+        "calibration": claims.calibration,
+    }
     if kind == "all":
         log.info("Training on all cases.")
         package = train_model(run.with_split(folds=1, fold=0).with_config(post=run.config.post or claims.post))
@@ -99,6 +107,7 @@ def _ensemble(run: TrainingRun, folds: Sequence[Path]) -> ModelPackage:
             "validation": None,
             "precisions": {},
             "volume_interval": None,
+            "calibration": None,
             "low_resolution_stage": None,
         }
     )

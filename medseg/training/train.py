@@ -26,6 +26,7 @@ from medseg.training.run_report import Measured
 from medseg.training.samples.inputs import Inputs, gather
 from medseg.training.selection.held_out_volumes import VOLUMES_FILE, write_volumes
 from medseg.training.selection.post_choice import RuleTable, write_rule_dice
+from medseg.training.selection.temperature import MOST_CASES, calibrated
 from medseg.training.selection.validate import CaseDice, Watcher, mean_dice, validate, write_validation
 from medseg.training.selection.worst_cases import WorstCases
 from medseg.training.time_left import check_epoch_done, check_time_left
@@ -68,7 +69,7 @@ def train_model(run: TrainingRun) -> ModelPackage:
                 (run.out / measured).unlink(missing_ok=True)
         with RunRecord(inputs, loop) as record:
             if not run.steps_only:
-                after = validation_seconds(loop, len(inputs.held_out) + len(inputs.test), inputs.cases)
+                after = validation_seconds(loop, _measured_cases(inputs), inputs.cases)
                 before = time.monotonic() - started
                 loop.reserve(before + after)
                 check_time_left(loop, before, after)
@@ -81,6 +82,7 @@ def train_model(run: TrainingRun) -> ModelPackage:
             results: list[CaseDice] = []
             test: list[CaseDice] = []
             if not run.steps_only:
+                package = calibrated(package, inputs)
                 results = _validated(inputs, package, worst)
                 if results:
                     package = write_package(
@@ -92,6 +94,11 @@ def train_model(run: TrainingRun) -> ModelPackage:
             record.finish(package, Measured(package.card, results, worst, test))
         run.processes.wait()
     return package
+
+
+def _measured_cases(inputs: Inputs) -> int:
+    """Number of cases segmented after training; some of those held out twice, the first time for the temperature."""
+    return len(inputs.held_out) + min(len(inputs.held_out), 2 * MOST_CASES) + len(inputs.test)
 
 
 def _packed(inputs: Inputs, loop: Loop) -> ModelPackage:

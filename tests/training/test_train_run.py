@@ -260,3 +260,8 @@ def test_the_card_says_of_volumes_from_how_many_cases_they_are_known(trained):
     rows = list(csv.DictReader((trained / "validation_volumes.csv").read_text().splitlines()))
     assert {row["case_id"] for row in rows} == set(card.training.held_out)
     assert all(float(row["reference_volume_ml"]) > 0 for row in rows)
+
+
+def test_a_temperature_on_the_card_made_held_out_cases_more_likely(trained):
+    found = load_package(trained / "model").card.calibration
+    assert found is None or (found.nll_after < found.nll_before and found.cases_fitted == found.cases_checked == 1)

@@ -70,6 +70,15 @@ def reliability(
     return everywhere, foreground
 
 
+def weighted_ece(
+    confidence: npt.NDArray[Any], correct: npt.NDArray[np.bool_], weights: npt.NDArray[np.float64]
+) -> float:
+    """Return the expected calibration error of some voxels of which each stands for so many."""
+    at = np.clip(np.ceil(confidence * BINS).astype(np.intp) - 1, 0, BINS - 1)
+    sure, right = (np.bincount(at, weights=weights * one, minlength=BINS) for one in (confidence, correct))
+    return float(np.abs(sure - right).sum() / weights.sum())
+
+
 def calibration_measures(everywhere: Reliability, foreground: Reliability) -> dict[str, float]:
     """Expected calibration error (Guo et al., On Calibration of Modern Neural Networks, ICML 2017)."""
     return {"ece": everywhere.ece, "ece_foreground": foreground.ece}
