@@ -1,4 +1,4 @@
-"""What tests of encrypted connections share."""
+"""What tests of archives and of the node share: a certificate, and a scan as DICOM."""
 
 import shutil
 import subprocess

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from medseg.draw.page import render
+from medseg.errors import UsageError
 from medseg.review.server.listening import allowed_hosts, listen
 from medseg.review.server.security import HEADERS, App, Receive, Scope, Send
 from medseg.service.bounds import SPARE_DISK
@@ -112,7 +113,12 @@ def serving_page(page: QueuePage, address: tuple[str, int] | None) -> Iterator[s
         return
     import uvicorn
 
-    with listen(*address) as opened:
+    try:
+        opened = listen(*address)
+    except UsageError as error:
+        fix = "Choose another port, for instance because Orthanc has 8042, or null for no page."
+        raise UsageError(error.what, where=f"http: {address[0]}:{address[1]}", fix=fix) from None
+    with opened:
         port = int(opened.getsockname()[1])
         config = uvicorn.Config(
             page.asgi(allowed_hosts(address[0], port, ())),

@@ -10,14 +10,13 @@ import pytest
 import yaml
 from node_peers import happens, send
 from peers.orthanc import PASSWORD, USER, free_port, running_orthanc
-from service.node.test_node import another, crop, served
+from service.node.test_node import another, served
 
 from medseg.cli.app import run
 from medseg.service.node.status import status
 
 pytestmark = pytest.mark.peers
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "node.md"
-__all__ = ["crop"]
 
 
 def block(language: str) -> str:

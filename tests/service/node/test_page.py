@@ -9,6 +9,7 @@ import requests
 from node_peers import arrival, node_yaml
 
 from medseg.cli.app import run
+from medseg.errors import UsageError
 from medseg.service.node.page import QueuePage, ago, serving_page
 
 FAILED = (
@@ -68,6 +69,14 @@ def test_health_says_when_a_part_has_ended(site):
     assert requests.get(f"{address}healthz", timeout=10).text == "ok\n"
     parts["alive"] = False
     assert requests.get(f"{address}healthz", timeout=10).status_code == 503
+
+
+def test_an_address_that_is_taken_is_named_by_its_key(site, store):
+    port = int(site[0].rpartition(":")[2].strip("/"))
+    page = QueuePage(store, Counter(), lambda: True)
+    with pytest.raises(UsageError, match="cannot be used") as error, serving_page(page, ("127.0.0.1", port)):
+        pass
+    assert str(error.value).startswith(f"http: 127.0.0.1:{port}: ")
 
 
 def test_only_its_own_names_and_only_reading(site):
