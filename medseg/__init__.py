@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from medseg import review
     from medseg.api.model import Model, load_model, load_scan, segment
     from medseg.api.prediction import Prediction
+    from medseg.engine.bundle import bundle
     from medseg.engine.evaluate import evaluate
     from medseg.engine.predict import predict
     from medseg.engine.report import report
@@ -71,6 +72,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "audit",
+    "bundle",
     "compare",
     "convert",
     "crop",
@@ -98,6 +100,7 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and no name that
         "medseg.review.audit": ("audit",),
         "medseg.longitudinal.follow": ("follow",),
         "medseg.monitoring.monitor": ("monitor",),
+        "medseg.engine.bundle": ("bundle",),
         "medseg.engine.evaluate": ("evaluate",),
         "medseg.engine.predict": ("predict",),
         "medseg.engine.report": ("report",),

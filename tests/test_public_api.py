@@ -18,6 +18,7 @@ from medseg.cli.verb import VERBS
 NAMES = {
     "verbs": {
         "audit",
+        "bundle",
         "compare",
         "convert",
         "crop",

@@ -30,7 +30,7 @@ VERBS: dict[str, dict[str, str]] = {
         for name in ("inspect", "review", "follow", "crop", "convert", "export", "deidentify", "push", "pull")
     },
     "Train and measure": {name: name for name in ("audit", "plan", "train", "evaluate", "compare", "monitor", "bench")},
-    "This installation": {name: name for name in ("models", "list", "copy", "schema", "doctor")},
+    "This installation": {name: name for name in ("models", "list", "copy", "schema", "doctor", "bundle")},
 }
 
 # Verbs that leave their log in the output folder. Those that work through a batch of cases do so themselves, and so
