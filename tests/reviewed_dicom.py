@@ -32,7 +32,7 @@ def make_dicom_results(root: Path, *, formats=("nifti", "dicom-seg"), **series) 
     out = root / "out"
     folder = out / found.case_id
     out.mkdir(exist_ok=True)
-    journal.begin(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     array = np.zeros(geometry.shape, np.uint16)
     array[2:9, 2:8, 1:5] = 1
     array[4:6, 4:6, 2:4] = 300

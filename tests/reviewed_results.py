@@ -43,7 +43,7 @@ def make_case(out: Path, case_id: str, scan_path: Path, priority: float = 1.0, *
     array.flat[seed] = 65535
     labels = LabelMap(array, scan.geometry, TABLE)
     folder = out / case_id
-    journal.begin(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     write_labels(labels, folder / "labels.nii.gz", scan.source)
     write_table(TABLE, folder / "labels.tsv")
     ml = scan.geometry.voxel_volume / 1000

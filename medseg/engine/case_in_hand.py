@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from medseg.engine import journal
+from medseg.engine.case_folder import CaseFolder
 from medseg.engine.finishing import SMALL, Abandoned
 from medseg.engine.outcomes import Work, explained, from_status, pending, record_failure
 from medseg.engine.pipeline import Step
@@ -61,6 +62,7 @@ class CaseInHand:
     values: dict[str, Any] = field(default_factory=dict)
     reports: list[CaseReport] = field(default_factory=list)
     staged: Staged = field(default_factory=Staged)
+    folder: CaseFolder | None = None
 
     def __post_init__(self) -> None:
         self.values["case"] = self.found
@@ -92,7 +94,8 @@ class CaseInHand:
         on_windows: Callable[[int, int], None] | None = None,
     ) -> None:
         """Run steps on what earlier ones gave, and keep what they give and report."""
-        context = RunContext(self.work.out, self.found.case_id, on_windows)
+        folder = None if self.folder is None else self.folder.path
+        context = RunContext(self.work.out, self.found.case_id, on_windows, folder)
         for step in steps:
             before_each()
             value = step.run(self.values, context)
@@ -100,11 +103,11 @@ class CaseInHand:
             self.reports.append(step.report(value))
 
     def compute(self, steps: Sequence[Step], announce: Callable[[WindowsDone], None] | None = None) -> None:
-        """Make the case's folder ready and run the main steps; a failure is kept for the outcome."""
+        """Make a folder for the case's results and run the main steps; a failure is kept for the outcome."""
         if not self.to_compute:
             return
         try:
-            journal.begin(self.work.out / self.found.case_id)
+            self.folder = CaseFolder(self.work.out / self.found.case_id)
             case_id = self.found.case_id
             hear = None if announce is None else lambda done, total: announce(WindowsDone(case_id, done, total))
             self.run(steps, on_windows=hear)
@@ -119,6 +122,8 @@ class CaseInHand:
             outcome = self.current or self._finished(steps, stop_if_left)
         finally:
             self.staged.close()
+            if self.folder is not None:
+                self.folder.discard()
         return replace(outcome, seconds=time.perf_counter() - started)
 
     def _finished(self, steps: Sequence[Step], stop_if_left: Callable[[], None]) -> CaseOutcome:
@@ -138,7 +143,10 @@ class CaseInHand:
                 read_back=report.read_back,
             )
             stop_if_left()
-            outputs = journal.finish(self.work.out / self.found.case_id, self.key, self.input_hash, outcome)
+            if self.folder is None:  # of a pipeline without main steps
+                self.folder = CaseFolder(self.work.out / self.found.case_id)
+            outputs = journal.finish(self.folder.path, self.key, self.input_hash, outcome)
+            self.folder.publish()
             return replace(outcome, outputs=outputs)
         except (*STOPS, Abandoned):
             raise

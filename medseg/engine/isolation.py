@@ -13,6 +13,7 @@ from subprocess import TimeoutExpired
 
 from medseg.engine.outcomes import Work, failure, pending, record_failure
 from medseg.errors import Interrupted, MedsegError
+from medseg.io.files.leftovers import sweep
 from medseg.isolation.process import TOO_LONG, ChildProcess, Guard
 from medseg.types.run import CaseOutcome, Preparing, WindowsDone
 from medseg.types.scan import FoundScan
@@ -92,6 +93,7 @@ class CaseProcess:
                 message, why = worker.next_message(self._limit, _deadline(in_hand, self.guard))
                 if message is None:
                     self.end()
+                    sweep(work.out)  # what the dead worker was writing
                     if self._is_stopped:
                         raise Interrupted("SIGTERM")
                 if message is None and len(in_hand) > 1 and why != TOO_LONG:

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from medseg.errors import InputError
 from medseg.io.files.atomic import write_text
-from medseg.io.files.leftovers import sweep
 from medseg.types.run import CaseOutcome
 from medseg.types.scan import FoundScan
 
 STATUS_FILE = "status.json"
-RUNNING_FILE = ".medseg-running"
+RUNNING_FILE = ".medseg-running"  # in the folder of a case that is being done again, where it stays
 # Of the record. Those of format 1 had no such key, notes that were warnings, and volumes as rows.
 FORMAT = 2
 
@@ -101,33 +99,6 @@ def current(folder: Path, key: str) -> Status | None:
     return status
 
 
-def begin(folder: Path) -> None:
-    """Make a case's folder ready: its record goes first, so that a kill from here on leaves the case undone.
-
-    A folder that holds files and is not a case's, for instance one with the scans themselves, is never touched:
-    `InputError`.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    sweep(folder)
-    ours = (folder / STATUS_FILE).exists() or (folder / RUNNING_FILE).exists()
-    if not ours and any(folder.iterdir()):
-        raise InputError(
-            "the folder for this case's results exists and holds other files",
-            where=folder.name,
-            fix="Choose another --out.",
-        )
-    write_text(folder / RUNNING_FILE, "")
-    clear(folder)
-
-
-def clear(folder: Path) -> None:
-    """Delete every file of a case but the mark that it is being worked on; its record goes first."""
-    (folder / STATUS_FILE).unlink(missing_ok=True)
-    for path in folder.iterdir():
-        if path.is_file() and path.name != RUNNING_FILE:
-            path.unlink()
-
-
 def finish(folder: Path, key: str, input_hash: str, outcome: CaseOutcome) -> tuple[str, ...]:
     """Write the record of a case that is done, failed or withheld; return the names of its output files.
 
@@ -152,7 +123,6 @@ def finish(folder: Path, key: str, input_hash: str, outcome: CaseOutcome) -> tup
         "outputs": {path.name: _hash_file(path) for path in files},
     }
     write_text(folder / STATUS_FILE, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    (folder / RUNNING_FILE).unlink(missing_ok=True)
     return tuple(path.name for path in files)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.engine import journal
+from medseg.engine.case_folder import CaseFolder
 from medseg.engine.pipeline import Pipeline
 from medseg.engine.staging import is_here, listed_hash
 from medseg.errors import MedsegError, NotForThisModel
@@ -73,8 +74,9 @@ def record_failure(outcome: CaseOutcome, key: str = "", input_hash: str = "") ->
     if outcome.folder is None:
         return
     try:
-        journal.begin(outcome.folder)
-        journal.finish(outcome.folder, key, input_hash, outcome)
+        folder = CaseFolder(outcome.folder)
+        journal.finish(folder.path, key, input_hash, outcome)
+        folder.publish()
     except (OSError, MedsegError) as error:
         log.debug("%s: no record is written", outcome.case_id, exc_info=error)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from medseg.counted import counted
 from medseg.errors import InputError, UsageError
+from medseg.io.files.file_system import is_local
 from medseg.io.files.review_folder import DATABASE, LABELS
 from medseg.io.read import read_labels, read_scan
 from medseg.prepare.regrid import regrid
@@ -14,7 +15,6 @@ from medseg.review import label_files
 from medseg.review.case_table import case_table
 from medseg.review.difference import Counts
 from medseg.review.events import Event, EventLog
-from medseg.review.file_system import is_local
 from medseg.review.results import CaseResult, Results
 from medseg.review.review_case import ReviewCase, Revision, revisions, seen_by, state, verdict
 from medseg.review.scan_finder import ScanFinder

@@ -8,6 +8,7 @@ or recorded in any other place, goes through MLflow; see `medseg.tracking.runs`.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 import time
 import uuid
@@ -16,6 +17,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from medseg.io.files.atomic import atomic_path
+from medseg.io.files.file_system import is_local
 from medseg.tracking.database import PATIENCE, copy, schema, schema_of, template
 
 
@@ -39,14 +42,27 @@ def insert(database: Path, artifacts: Path, run: FinishedRun) -> bool:
     if empty is None or not empty.is_file():
         return False
     try:
-        if not database.exists():
-            copy(empty, database)
-        with _writing(database) as connection:
-            if schema(connection) != schema_of(empty):
-                return False
-            _insert(connection, artifacts, run)
+        if is_local(database.parent):
+            if not database.exists():
+                copy(empty, database)
+            return _added(database, empty, artifacts, run)
+        # Locks of a network's file system may be given to everybody, and SQLite relies on them: what is whole there is
+        # what was renamed. Of two that do so at once, one run is lost, and the file is not.
+        with atomic_path(database) as part:
+            shutil.copyfile(database if database.exists() else empty, part)
+            if not _added(part, empty, artifacts, run):
+                raise sqlite3.DatabaseError("it is of another version")
     except sqlite3.Error:
         return False
+    return True
+
+
+def _added(database: Path, empty: Path, artifacts: Path, run: FinishedRun) -> bool:
+    """Insert a run; False where the database has other tables than the empty one."""
+    with _writing(database) as connection:
+        if schema(connection) != schema_of(empty):
+            return False
+        _insert(connection, artifacts, run)
     return True
 
 

@@ -23,19 +23,21 @@ Where = Literal["ahead", "main", "aside"]
 class RunContext:
     """The run's output folder, and the case in hand; None for stages that see the whole batch.
 
-    `on_windows` hears how many windows of how many the network has done in the case.
+    `on_windows` hears how many windows of how many the network has done in the case. `folder` is where the results of
+    the case are written until they are whole.
     """
 
     out: Path
     case_id: str | None = None
     on_windows: Callable[[int, int], None] | None = None
+    folder: Path | None = None
 
     @property
     def case_folder(self) -> Path:
-        """Folder of the case in hand."""
+        """Folder that the results of the case in hand are written to."""
         if self.case_id is None:
             raise ValueError("a stage that takes the whole batch has no case folder")
-        return self.out / self.case_id
+        return self.out / self.case_id if self.folder is None else self.folder
 
 
 class Stage(Protocol[In, Out]):

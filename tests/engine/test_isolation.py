@@ -76,7 +76,7 @@ def started(texts: Path, out: Path) -> tuple[subprocess.Popen[bytes], psutil.Pro
     process = subprocess.Popen(script(texts, out, {"sleep_at": "c"}), stderr=subprocess.DEVNULL)
     for _ in range(200):
         time.sleep(0.1)
-        if (out / "c" / "quiet.txt").exists():
+        if [*out.glob(".medseg-part-*-c/quiet.txt")]:
             [worker] = psutil.Process(process.pid).children()
             return process, worker
     raise AssertionError("the run never reached the case")

@@ -212,9 +212,10 @@ def test_a_killed_run_loses_at_most_the_case_in_hand(structure, texts, tmp_path)
     out = tmp_path / "out"
     killed = subprocess.run(script(texts, out, {"signal_at": "c"}, isolate=False), capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert (out / "c" / "quiet.txt").exists(), "it was killed between two files of a case"
-    assert not (out / "c" / "status.json").exists()
+    assert [*out.glob(".medseg-part-*-c/quiet.txt")], "it was killed between two files of a case"
+    assert not (out / "c").exists()
     result = go(structure, texts, out)
+    assert not [*out.glob(".medseg-part-*")]
     assert states(result)["a"] == "current"
     assert states(result)["c"] == "done"
     assert sorted(p.name for p in (out / "c").iterdir()) == ["loud.txt", "quiet.txt", "status.json"]

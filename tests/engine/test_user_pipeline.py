@@ -106,7 +106,7 @@ def test_results_of_an_earlier_version_are_made_again_and_it_is_said(tmp_path, a
     with caplog.at_level(logging.INFO, logger="medseg.run"):
         result = go(tmp_path)
     assert [outcome.state for outcome in result.outcomes] == ["done", "current", "current"]
-    assert "results of an earlier version" in caplog.text
+    assert "segmenting 1 case of an earlier version again" in caplog.text
     assert json.loads(record.read_text()) == status
 
 

@@ -26,9 +26,9 @@ from medseg.errors import GeometryMismatch, InputError, Interrupted, UsageError
 from medseg.evaluation.files.label_files import find_labels
 from medseg.io.discover import discover
 from medseg.io.files.case_id import safe
+from medseg.io.files.file_system import Mount, is_local
 from medseg.io.formats import Labeled, write
 from medseg.review.events import EventLog
-from medseg.review.file_system import Mount, is_local
 from medseg.review.review_case import REASONS, Revision, RevisionConflict
 from medseg.review.scan_finder import ScanFinder
 from medseg.review.store import Store, open_store
@@ -432,7 +432,7 @@ def test_labels_of_any_format_are_reviewed_on_the_grid_of_the_scan(tmp_path: Pat
     source, geometry = small_series(tmp_path / "scans")
     labels = some_labels(geometry)
     out = tmp_path / "out"
-    journal.begin(out / "mr-1")
+    (out / "mr-1").mkdir(parents=True)
     write(format, Labeled(labels, source, MODEL), out / "mr-1")
     digest = journal.hash_files(source.files)
     journal.finish(out / "mr-1", "key", digest, CaseOutcome("mr-1", "done", "MR", out / "mr-1"))

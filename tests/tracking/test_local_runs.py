@@ -87,3 +87,23 @@ def test_without_mlflow_there_is_nothing_to_copy(tmp_path, monkeypatch):
     monkeypatch.setattr(local_runs, "template", lambda: None)
     assert not insert(tmp_path / "mlflow.db", tmp_path, FINISHED)
     assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_on_a_network_a_run_is_added_by_renaming_and_needs_no_lock(tmp_path, monkeypatch):
+    """Where another process holds SQLite's own lock, as it may where everybody is given one, the file stays whole."""
+    record_finished(tmp_path / "first", **RUN)
+    monkeypatch.setattr(local_runs, "is_local", lambda folder: False)
+    monkeypatch.setattr(local_runs, "PATIENCE", 0.1)
+    out = tmp_path / "out"
+    out.mkdir()
+    for _ in range(2):
+        assert insert(out / "mlflow.db", out / "mlartifacts", FINISHED)
+    other = sqlite3.connect(out / "mlflow.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    assert insert(out / "mlflow.db", out / "mlartifacts", FINISHED)
+    other.close()
+    with sqlite3.connect(out / "mlflow.db") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert connection.execute("SELECT count(*) FROM runs").fetchone() == (3,)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    assert [path.name for path in out.iterdir()] == ["mlflow.db"]

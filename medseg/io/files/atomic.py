@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from medseg.io.files.leftovers import PREFIX, held, sweep_once
+from medseg.io.files.leftovers import held, part_name, sweep_once
 
 OWNER_ONLY = 0o600
+MOST_TRIES = 100  # of replacing a folder that others replace too
 
 
 @contextmanager
@@ -24,7 +25,7 @@ def atomic_path(final: Path, *, keep: bool = False) -> Iterator[Path]:
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     sweep_once(final.parent)
-    part = final.parent / f"{PREFIX}{secrets.token_hex(4)}-{final.name}"
+    part = final.parent / part_name(final.name)
     try:
         part.open("xb").close()
         with held(part):
@@ -49,25 +50,47 @@ def atomic_folder(final: Path) -> Iterator[Path]:
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     sweep_once(final.parent)
-    part = final.parent / f"{PREFIX}{secrets.token_hex(4)}-{final.name}"
+    part = final.parent / part_name(final.name)
     part.mkdir()
     try:
         with held(part):
             yield part
-            if final.exists():
-                old = final.parent / f"{PREFIX}old-{secrets.token_hex(4)}-{final.name}"
-                final.rename(old)
-                try:
-                    part.rename(final)
-                except OSError:
-                    old.rename(final)
-                    raise
-                shutil.rmtree(old)
-            else:
-                part.rename(final)
+            place_folder(part, final)
         sync_folder(final.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def place_folder(part: Path, final: Path) -> None:
+    """Give a folder its final name, in the place of the folder that has it, also where another process does the same.
+
+    Where it cannot be renamed, the folder that was there is put back, and the error raised.
+    """
+    for _ in range(MOST_TRIES):
+        if not final.exists():
+            try:
+                part.rename(final)
+            except OSError:
+                if not final.exists():
+                    raise
+                continue  # another process was faster
+            return
+        old = final.parent / part_name(final.name, is_old=True)
+        try:
+            final.rename(old)
+        except FileNotFoundError:
+            continue
+        try:
+            part.rename(final)
+        except OSError:
+            if not final.exists():
+                old.rename(final)
+                raise
+        else:
+            shutil.rmtree(old, ignore_errors=True)
+            return
+        shutil.rmtree(old, ignore_errors=True)
+    raise FileExistsError(errno.EEXIST, "another process keeps writing it", str(final))
 
 
 def kept_once(final: Path, fill: Callable[[Path], object]) -> Path:
@@ -79,7 +102,7 @@ def kept_once(final: Path, fill: Callable[[Path], object]) -> Path:
         return final
     final.parent.mkdir(parents=True, exist_ok=True)
     sweep_once(final.parent)
-    part = final.parent / f"{PREFIX}{secrets.token_hex(4)}-{final.name}"
+    part = final.parent / part_name(final.name)
     part.mkdir()
     try:
         with held(part):

@@ -1,25 +1,69 @@
 """Whether the process that was writing a temporary file or folder still lives, so that the next run deletes the rest.
 
-Whoever writes one holds a lock on it, which the system lets go of when the process ends, however it ends, on whatever
-machine or in whatever container it runs. On systems without POSIX locks nothing is held and nothing deleted.
+Whoever writes one holds a lock on it, which the system lets go of when the process ends, however it ends. On a network
+locks may be lies: everybody is given one. So its name also says which process of which machine made it: on this machine
+that process must be gone, and what another machine made is left for a day. On systems without POSIX locks nothing is
+held and nothing deleted.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
+import secrets
 import shutil
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 PREFIX = ".medseg-part-"
-OLD = re.compile(re.escape(PREFIX) + r"old-[0-9a-f]{8}-(?P<final>.+)")
+MADE_BY = r"(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-"
+OLD = re.compile(re.escape(PREFIX) + rf"old-({MADE_BY})?[0-9a-f]{{8}}-(?P<final>.+)")
+OURS = re.compile(re.escape(PREFIX) + rf"(old-)?{MADE_BY}[0-9a-f]{{8}}-.+")
+DAY = 86400.0
 # A file so young may belong to a process that has made it and not yet locked it.
 YOUNG_SECONDS = 1.0
 _swept: set[tuple[int, Path]] = set()
+
+
+def part_name(final: str, *, is_old: bool = False) -> str:
+    """Return a name for a temporary file or folder that says who made it; `is_old` for what is about to be replaced."""
+    return f"{PREFIX}{'old-' if is_old else ''}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}-{final}"
+
+
+@cache
+def _machine() -> str:
+    """A hash of what a process's number is valid in: a machine since it was started, and in it a container."""
+    marks = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        marks.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
+    with contextlib.suppress(OSError):
+        marks.append(str(Path("/proc/self/ns/pid").readlink()))
+    return hashlib.sha256("\n".join(marks).encode()).hexdigest()[:8]
+
+
+def _may_live(path: Path) -> bool:
+    """Whether the process that made a file or folder may live, by its name; False where that does not say."""
+    made = OURS.fullmatch(path.name)
+    if made is None:
+        return False
+    if made["machine"] != _machine():
+        try:
+            return time.time() - path.stat().st_mtime < DAY
+        except OSError:
+            return True
+    try:
+        os.kill(int(made["process"]), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # another user's
+        return True
+    return True
 
 
 @contextmanager
@@ -40,7 +84,7 @@ def is_abandoned(path: Path) -> bool:
     except OSError:
         return False
     try:
-        return _lock(descriptor)
+        return _lock(descriptor) and not _may_live(path)
     finally:
         os.close(descriptor)
 
@@ -61,7 +105,8 @@ def sweep(folder: Path, *, older_than: float = 0.0) -> None:
     now = time.time()
     for part in folder.glob(f"{PREFIX}*"):
         try:
-            is_young = now - part.stat().st_mtime < older_than
+            # Who made it is known of the others from the first moment on.
+            is_young = OURS.fullmatch(part.name) is None and now - part.stat().st_mtime < older_than
         except OSError:
             continue
         if is_young or not is_abandoned(part):

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from medseg.errors import InputError, UsageError
+from medseg.io.files.file_system import is_local
 from medseg.io.files.lock import exclusive
 
 DATABASE = "node.sqlite"
@@ -83,7 +84,9 @@ class NodeStore:
             self.path.touch(mode=OWNER_ONLY)
             self._db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             self._db.row_factory = sqlite3.Row
-            self._db.execute("pragma journal_mode=wal").fetchone()
+            # A write-ahead log needs memory that all its processes share, which no file system of a network has.
+            mode = "wal" if is_local(self.path.parent) else "delete"
+            self._db.execute(f"pragma journal_mode={mode}").fetchone()
             self._db.execute("pragma synchronous=full")  # an answer means that it is on the disk
             found = int(self._db.execute("pragma user_version").fetchone()[0])
             if found > FORMAT:
