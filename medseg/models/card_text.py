@@ -6,9 +6,11 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from medseg.counted import counted
+from medseg.models.calibration_card import CalibrationCard
 from medseg.models.card import ModelCard
 from medseg.models.composite_card import CompositeCard, PartCard
 from medseg.models.license import WORDS
+from medseg.models.volume_interval_card import VolumeIntervalCard
 
 WIDTH, LABEL = 100, 14
 MOST_ROWS = 20  # of classes; more are listed in lines, so that the card stays on one screen
@@ -55,6 +57,10 @@ def _rows(card: ModelCard) -> Iterator[tuple[str, list[str]]]:
             measured.notes,
         ],
     )
+    if card.volume_interval is not None:
+        yield "Volumes", _intervals(card.volume_interval)
+    if card.calibration is not None:
+        yield "Calibration", [_calibration(card.calibration)]
     if card.test is not None:
         yield "Test", [f"Mean Dice {card.test.mean_dice:.3f} on {card.test.cases} {card.test.split}."]
     partly = "".join(f" {count} of them annotate '{name}'." for name, count in card.training.annotated.items())
@@ -62,6 +68,27 @@ def _rows(card: ModelCard) -> Iterator[tuple[str, list[str]]]:
     yield "Use", [f"{WORDS[card.license.use][:1].upper()}{WORDS[card.license.use][1:]}."]
     yield "License", [card.training.license]
     yield "Limits", [f"- {text}" for text in card.limits] or ["None are stated."]
+
+
+def _intervals(card: VolumeIntervalCard) -> list[str]:
+    """Of each class how wide its interval is, or that too few cases were held out."""
+    rule, texts = card.to_rule(), []
+    for name, count in rule.cases.items():
+        half = rule.interval(name, 1.0)
+        if half is None:
+            texts.append(f"{name}: no interval, as {count} held-out cases are too few for {rule.level:.0%}.")
+        else:
+            # Of a relative interval the same for every volume, of others at 1 ml.
+            at = "" if rule.power == 1 else " at 1 ml"
+            texts.append(f"{name}: ±{half.high - 1:.1%}{at} ({rule.level:.0%} interval, {count} held-out cases).")
+    return texts
+
+
+def _calibration(card: CalibrationCard) -> str:
+    return (
+        f"Temperature {card.temperature:.3g}; expected calibration error {card.ece_before:.4f} without it and "
+        f"{card.ece_after:.4f} with it, on {card.cases_checked} held-out cases."
+    )
 
 
 def _body_part(card: ModelCard) -> str:

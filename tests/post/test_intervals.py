@@ -140,8 +140,6 @@ def test_the_structured_report_gives_them_as_ranges_of_uncertainty(tmp_path):
 def stated(measurement, code):
     """Values of a measurement's content items of a code."""
     items = measurement[0].get("ContentSequence") or ()
-    return [
-        float(item.MeasuredValueSequence[0].NumericValue)
-        for item in items
-        if item.ConceptNameCodeSequence[0].CodeValue == code
-    ]
+    found = [item.MeasuredValueSequence[0] for item in items if item.ConceptNameCodeSequence[0].CodeValue == code]
+    assert all(one.MeasurementUnitsCodeSequence[0].CodeValue == "ml" for one in found)
+    return [float(one.NumericValue) for one in found]

@@ -46,11 +46,20 @@ def volume_measurement(volume_ml: float, interval: VolumeInterval | None = None)
         value=_rounded(volume_ml),
         unit=MILLILITER,
         method=hd.sr.CodedConcept(f"interval-{100 * interval.level:.0f}", "99MEDSEG", meaning),
-        properties=hd.sr.MeasurementProperties(
-            upper_measurement_uncertainty=_rounded(interval.high - volume_ml),
-            lower_measurement_uncertainty=_rounded(volume_ml - interval.low),
+        properties=_in_ml(
+            hd.sr.MeasurementProperties(
+                upper_measurement_uncertainty=_rounded(interval.high - volume_ml),
+                lower_measurement_uncertainty=_rounded(volume_ml - interval.low),
+            )
         ),
     )
+
+
+def _in_ml(properties: hd.sr.MeasurementProperties) -> hd.sr.MeasurementProperties:
+    """Give ranges their unit; highdicom states none, so that a reader might take them for fractions."""
+    for item in properties:
+        item.MeasuredValueSequence[0].MeasurementUnitsCodeSequence = [MILLILITER]
+    return properties
 
 
 def measurements_of(row: ClassVolume | InstanceMeasures, modality: str) -> list[hd.sr.Measurement]:
