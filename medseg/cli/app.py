@@ -72,6 +72,11 @@ def _guarded(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    if not arguments:
+        from medseg.cli.greeting import GREETING
+
+        sys.stdout.write(GREETING)
+        return 0
     import typer
 
     from medseg.cli.command import app
