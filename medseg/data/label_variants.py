@@ -45,8 +45,11 @@ class Variants:
     ambiguous: tuple[str, ...] = ()
 
 
-def settle(cases: Sequence[FoundCase]) -> Variants:
-    """Say what the labels of cases are, by their names and by some of their voxels."""
+def settle(cases: Sequence[FoundCase], *, overlapping: bool = False) -> Variants:
+    """Say what the labels of cases are, by their names and by some of their voxels.
+
+    - `overlapping`: whether a person says that masks of one place are of classes that share voxels, and not of raters.
+    """
     counts = Counter(kind for case in cases for kind in case.labels)
     unclear: list[str] = []
     outside = [kind for kind in counts if OUTSIDE.search(kind)]
@@ -65,14 +68,15 @@ def settle(cases: Sequence[FoundCase]) -> Variants:
     kinds = sorted(counts)
     if len(kinds) == 1:
         return Variants("one", tuple(kinds), tuple(unclear))
-    if len({_without_numbers(kind) for kind in kinds}) == 1 and _share_voxels(read, kinds, default=True):
+    alike = not overlapping and len({_without_numbers(kind) for kind in kinds}) == 1
+    if alike and _share_voxels(read, kinds, default=True):
         unclear.append(
             f"labels of {len(kinds)} raters, or drawn {len(kinds)} times ({_quoted(kinds)}), of which "
             f"{_quoted(kinds[:1])} is taken; name the files of another as 'label'"
         )
         return Variants("one", (kinds[0],), tuple(unclear))
     masks = [kind for kind in kinds if _is_mask(read, kind)]
-    if len(masks) > 1 and not _share_voxels(read, masks, default=False):
+    if len(masks) > 1 and (overlapping or not _share_voxels(read, masks, default=False)):
         unclear += _classes_unclear(cases, counts, masks)
         if rest := [kind for kind in kinds if kind not in masks]:
             unclear.append(f"labels of other kinds, not read: {_quoted(rest)}")
@@ -80,7 +84,7 @@ def settle(cases: Sequence[FoundCase]) -> Variants:
     best = min(kinds, key=lambda kind: (-counts[kind], _rank(kind), kind))
     unclear.append(
         f"{len(kinds)} kinds of label ({_quoted(kinds)}), of which {_quoted([best])} is taken; name the files of "
-        "another as 'label'"
+        "another as 'label'" + (", or state overlapping: true where each is a class" if len(masks) > 1 else "")
     )
     return Variants("one", (best,), tuple(unclear))
 

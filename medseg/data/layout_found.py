@@ -59,7 +59,7 @@ def find_table(path: Path, given: DatasetDescription | None = None) -> FoundTabl
     pairs, arrays = found
     if arrays is not None:
         return _array_table(path, pairs, arrays, given)
-    variants = settle(pairs.cases)
+    variants = settle(pairs.cases, overlapping=given.overlapping)
     channels = _channels(pairs.cases)
     cases = [*pairs.cases, *_unlabeled(pairs, channels)]
     names = case_names(cases)

@@ -13,6 +13,7 @@ from tiny_dataset import SHAPE, train_config
 
 from medseg.data.audit import audit
 from medseg.data.describe import description_text
+from medseg.data.description import DatasetDescription
 from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 from medseg.engine.evaluate import evaluate
@@ -89,6 +90,23 @@ def test_an_audit_finds_nothing_wrong_and_a_description_reads_the_same(channels,
     again = read_dataset(tmp_path / "dataset.yaml")
     assert (again.regions, again.masks) == (data.regions, True)
     assert np.array_equal(read_case(again, again.cases[1])[1].array, read_case(data, data.cases[1])[1].array)
+
+
+def test_a_folder_of_masks_of_one_place_is_of_classes_where_a_person_says_so(tmp_path):
+    for number in range(3):
+        image, masks = case_of(number)
+        nearly = masks[0] | (np.indices(SHAPE).sum(axis=0) == 23)  # as another rater would draw the same
+        save(image, tmp_path / f"s{number}" / "mri.nii.gz")
+        for name, mask in (("lobe", masks[0]), ("rim", nearly)):
+            save(mask.astype(np.uint8), tmp_path / f"s{number}" / "segmentations" / f"{name}.nii.gz")
+    (said,) = (text for text in read_dataset(tmp_path).ambiguous if "2 kinds of label" in text)
+    assert said.endswith("or state overlapping: true where each is a class")
+    data = read_dataset(tmp_path, DatasetDescription(overlapping=True))
+    assert [entry.name for entry in data.table] == ["lobe", "rim"]
+    reference = read_case(data, data.cases[0])[1].array
+    masks = case_of(0)[1]
+    assert np.array_equal(reference & 1 > 0, masks[0])
+    assert set(np.unique(reference)) == {0, 2, 3}
 
 
 def test_a_class_without_a_mask_is_not_annotated(tmp_path):
