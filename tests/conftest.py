@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import resource
 import signal
 import time
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from run_here import log_restored
 from shared_data import missing
 
 BUDGET = 20.0  # CPU seconds of a test that is not marked slow, its fixtures and child processes included
@@ -45,14 +45,8 @@ def raylets() -> Generator[Any]:
 
 @pytest.fixture(autouse=True)
 def _own_log() -> Generator[None]:
-    """Take back what the command line made of the log: its level, and the stream of the test that began it."""
-    logs = [logging.getLogger(name) for name in ("medseg", "pydicom")]
-    before = [(log.level, log.handlers[:], log.propagate) for log in logs]
-    yield
-    for log, (level, handlers, propagate) in zip(logs, before, strict=True):
-        log.setLevel(level)
-        log.handlers[:] = handlers
-        log.propagate = propagate
+    with log_restored():
+        yield
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -4,12 +4,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from run_here import run_here
 
 Medseg = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")
 def medseg() -> Medseg:
+    """Run the command in this process."""
+    return run_here
+
+
+@pytest.fixture(scope="session")
+def medseg_process() -> Medseg:
     """Run the command as a user would, in a process of its own."""
 
     def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

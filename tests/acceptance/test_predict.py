@@ -18,10 +18,10 @@ MODEL = "hippocampus"
 
 @pytest.fixture(scope="module")
 def results(
-    medseg, scans: Path, quick, tmp_path_factory: pytest.TempPathFactory
+    medseg_process, scans: Path, quick, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[subprocess.CompletedProcess, Path]:
     out = tmp_path_factory.mktemp("predict") / "results"
-    return medseg("predict", scans, "--model", MODEL, "--out", out, "--json", *quick), out
+    return medseg_process("predict", scans, "--model", MODEL, "--out", out, "--json", *quick), out
 
 
 def case_of(out: Path, start: str) -> Path:

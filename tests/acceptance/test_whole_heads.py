@@ -15,6 +15,7 @@ pytestmark = pytest.mark.needs_data("data/heads")
 OPTIONS = ("--model", "hippocampus", "--engine", "torch", "--set", "segment.precision=float32", "--json")
 
 
+@pytest.mark.slow
 def test_what_is_no_t1_head_is_withheld(medseg, tmp_path):
     done = medseg("predict", HEADS / "odd_ct_phantom_head", "--out", tmp_path, *OPTIONS)
     assert done.returncode == 3, done.stderr
