@@ -13,6 +13,7 @@
         ├── ModelError
         ├── NotForThisModel    exit code 3
         ├── NotPromoted        exit code 3, in medseg.training.promotion
+        ├── NotComparable      exit code 3, in medseg.longitudinal.alignment
         ├── ResourceLimit
         ├── MissingDependency  exit code 2
         ├── RevisionConflict   in medseg.review.review_case

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from medseg.data.left_right import paired_classes
 from medseg.longitudinal.measure_objects import measure_objects
 from medseg.longitudinal.pairing import Group, ObjectsAt, pair_objects
-from medseg.longitudinal.response import response
+from medseg.longitudinal.response import Summed, response
 from medseg.longitudinal.sizes import default_repeatability, half_width_ml, size_change
 from medseg.longitudinal.time_point import TimePoint
 from medseg.post.surface_area import surface_area
@@ -31,12 +31,12 @@ Tracked = tuple[TrackedObject, ...]
 
 
 def compare_times(
-    points: tuple[TimePoint, TimePoint], alignment: Alignment, classes: tuple[str, ...], nodes: tuple[str, ...]
+    points: tuple[TimePoint, TimePoint], alignment: Alignment, classes: tuple[str, ...], summed: Summed
 ) -> FollowUp:
     """Compare two time points whose positions were brought into one space.
 
     - `classes`: whose objects are followed.
-    - `nodes`: classes that are lymph nodes.
+    - `summed`: of which classes diameters are summed.
     """
     before, after = points
     found = tuple(point.found_objects(classes) for point in points)
@@ -49,7 +49,7 @@ def compare_times(
         changes := tuple(_class_changes(points, (tracked[0], tracked[1]), classes)),
         objects,
         _asymmetries(changes),
-        response(objects, nodes, max(before.grid.spacing)),
+        response(objects, summed, max(before.grid.spacing)),
         _repeatability(points, changes),
         _warnings(points),
         (*dict.fromkeys((*before.notes, *after.notes)),),

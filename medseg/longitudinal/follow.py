@@ -15,7 +15,8 @@ from medseg.longitudinal.compare_times import compare_times
 from medseg.longitudinal.figures import figures, overview
 from medseg.longitudinal.follow_files import write_follow_up
 from medseg.longitudinal.follow_page import follow_page
-from medseg.longitudinal.time_point import TimePoint, object_classes
+from medseg.longitudinal.response import Summed
+from medseg.longitudinal.time_point import TimePoint, lesion_classes, object_classes
 from medseg.longitudinal.time_point_files import read_time_points
 from medseg.types.follow_up import FollowUp
 
@@ -80,7 +81,8 @@ def follow(
     followed = object_classes(points, tuple(dict.fromkeys([*listed(classes), *(nodes if classes else ())])))
     object_classes(points, nodes)
     alignment = given_alignment() if registered else align(*points)
-    found = compare_times(points, alignment, followed, nodes)
+    summed = Summed(lesion_classes(points, followed, bool(listed(classes))), nodes)
+    found = compare_times(points, alignment, followed, summed)
     folder.mkdir(parents=True, exist_ok=True)
     write_follow_up(found, folder)
     objects = (points[0].found_objects(followed), points[1].found_objects(followed))

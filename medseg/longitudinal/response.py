@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from medseg.types.follow_up import ObjectChange, Response, TrackedObject
@@ -23,12 +24,24 @@ CAVEAT = (
 Category = Literal["complete", "partial", "stable", "progressive"]
 
 
-def response(objects: Sequence[ObjectChange], nodes: Collection[str], thickness_mm: float) -> Response:
+@dataclass(frozen=True)
+class Summed:
+    """Classes whose diameters are summed; of those that are lymph nodes, the short axis is."""
+
+    lesions: Collection[str]
+    nodes: Collection[str] = ()
+
+
+def response(every: Sequence[ObjectChange], summed: Summed, thickness_mm: float) -> Response:
     """Sum the diameters of up to five measurable objects, two of a class, the longest first.
 
-    - `nodes`: classes that are lymph nodes, measured by the short axis.
     - `thickness_mm`: distance of the slices; an object is measurable from twice that on, where that is more than 10 mm.
     """
+    nodes = summed.nodes
+    objects = [one for one in every if one.class_name in summed.lesions or one.class_name in nodes]
+    if every and not objects:
+        text = "No diameters are summed: by their names the classes are no lesions. Say which are with --class."
+        return Response((), 0.0, 0.0, 0, None, text)
     targets = _targets(objects, nodes, max(MEASURABLE_MM, 2 * thickness_mm if thickness_mm > MORE_MM else 0.0))
     before, after = (sum(_diameter(one, nodes, after=at) for one in targets) for at in (False, True))
     new = [one for one in objects if one.match == "new" and one.is_certain]

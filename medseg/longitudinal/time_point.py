@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -10,7 +11,10 @@ from medseg.errors import UsageError
 from medseg.post.components import components
 from medseg.post.in_plane_axes import slice_axis
 from medseg.post.measure import located
-from medseg.types import Geometry, Instances, LabelMap, ModelIdentity, Scan
+from medseg.types import Geometry, Instances, LabelClass, LabelMap, ModelIdentity, Scan
+
+ABNORMAL = "49755003"  # SNOMED CT: Morphologically Abnormal Structure
+LESION = re.compile(r"lesion|tumou?r|metasta|nodul|mass|cancer|carcinoma|lymph|^class-\d+$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,3 +77,20 @@ def object_classes(points: tuple[TimePoint, TimePoint], chosen: tuple[str, ...])
         return chosen
     things = [entry.name for point in points for entry in point.labels.table if entry.is_thing]
     return tuple(dict.fromkeys(things)) or known
+
+
+def lesion_classes(points: tuple[TimePoint, TimePoint], followed: tuple[str, ...], chosen: bool) -> tuple[str, ...]:
+    """Of the classes that are followed, those whose diameters may be summed: not organs.
+
+    All of them where the user chose them; else those that are countable, coded as abnormal, called a lesion, or not
+    named at all.
+    """
+    if chosen:
+        return followed
+    entries = {entry.name: entry for point in points for entry in point.labels.table}
+    return tuple(name for name in followed if name not in entries or _may_be_lesion(entries[name]))
+
+
+def _may_be_lesion(entry: LabelClass) -> bool:
+    abnormal = entry.category is not None and entry.category.value == ABNORMAL
+    return entry.is_thing or abnormal or LESION.search(entry.name) is not None

@@ -67,6 +67,8 @@ def plain_monitoring(found: Monitoring) -> str:
 
 
 def _how(found: Monitoring) -> str:
+    if not found.charts:
+        return "There are no charts yet."
     return (
         f"{len(found.since)} cases are compared with {found.n_baseline} of the baseline on {len(found.charts)} charts. "
         "A figure counts as changed where its order breaks the rules as hardly any random order of the same values "

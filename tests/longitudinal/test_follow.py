@@ -293,6 +293,30 @@ def test_results_are_followed_as_they_were_accepted(tmp_path):
     assert "scan_1: the labels are those that were accepted in the review." in again.notes
 
 
+def test_only_lesions_have_sums_of_diameters(tmp_path):
+    paths = []
+    for name in ("before", "after"):
+        array = np.zeros((40, 30, 20), np.uint8)
+        array[4:20, 4:14, 4:14] = 1
+        paths.append(tmp_path / f"{name}.nii.gz")
+        nib.save(nib.Nifti1Image(array, np.eye(4)), paths[-1])
+        (tmp_path / f"{name}.tsv").write_text("index\tname\n1\tkidney\n")
+    organ = medseg.follow(*paths, tmp_path / "organ", registered=True)
+    assert "no lesions" in organ.response.sentence
+    chosen = medseg.follow(*paths, tmp_path / "chosen", registered=True, classes="kidney")
+    assert chosen.response.category == "stable"
+
+
+def test_labels_as_dicom_segmentations(dicom, tmp_path):
+    made, found, _ = dicom
+    for name, labels, scan in zip("ab", (made.before, made.after), made.scans, strict=True):
+        medseg.export(labels, tmp_path / name, format="dicom-seg", source=scan, manual=True)
+    paths = [tmp_path / name / "labels.seg.dcm" for name in "ab"]
+    again = medseg.follow(*paths, tmp_path / "out", scans=made.scans, registered=True)
+    volumes = [one.size.after_ml for one in found.classes]
+    assert [one.size.after_ml for one in again.classes] == pytest.approx(volumes, rel=1e-6)
+
+
 def test_a_class_has_the_interval_of_the_models_card(tmp_path):
     out = make_results(tmp_path)
     for case in ("scan_0", "scan_1"):

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from medseg.longitudinal.response import response
+from medseg.longitudinal.response import Summed
+from medseg.longitudinal.response import response as summed_response
 from medseg.longitudinal.sizes import size_change
 from medseg.types.follow_up import ObjectChange, PlaneAxes, TrackedObject
+
+
+def response(objects, nodes, thickness_mm):
+    return summed_response(objects, Summed({one.class_name for one in objects}, nodes), thickness_mm)
 
 
 def part(mm, short=None):
@@ -63,3 +68,9 @@ def test_nodes_are_measured_by_the_short_axis():
 
 def test_fragments_are_summed():
     assert response([change(1, [30.0], [16.0, 12.0], match="split")], (), 1.0).after_mm == pytest.approx(28.0)
+
+
+def test_organs_have_no_sum():
+    found = summed_response([change(1, [30.0], [50.0], name="liver")], Summed(()), 1.0)
+    assert (found.category, found.targets) == (None, ())
+    assert "Say which are with --class" in found.sentence
