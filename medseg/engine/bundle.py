@@ -63,14 +63,16 @@ class Bundle:
 
 
 @check_arguments
-def bundle(out: str | Path, *, model: str | Sequence[str] = (), extras: str | Sequence[str] = ()) -> Bundle:
+def bundle(
+    out: str | Path, *, model: str | Path | Sequence[str | Path] = (), extras: str | Sequence[str] = ()
+) -> Bundle:
     """Collect medseg, every package it needs in the versions installed here, and models, for machines without network.
 
     Parameters
     ----------
     out : str or Path
         Folder to make; it must not exist, or be empty.
-    model : str or sequence of str
+    model : str, Path or sequence of them
         Names or paths of model packages to take along; the shipped ones always are.
     extras : str or sequence of str
         Extras of medseg such as ``"ray"``, several with commas between them.
