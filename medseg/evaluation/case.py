@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from medseg.errors import FormatLimitation, GeometryMismatch, MedsegError, UsageError
 from medseg.evaluation.files.classes import adopt, agree, class_values, named
-from medseg.evaluation.files.combined import combine
-from medseg.evaluation.files.label_files import find_labels, plain_name
+from medseg.evaluation.files.combined import combine, joined
+from medseg.evaluation.files.label_files import class_regions, find_labels, plain_name
 from medseg.evaluation.files.object_ids import numbered_objects
 from medseg.evaluation.files.pairing import CasePair
 from medseg.evaluation.metrics.grid import axis_move, on_grid_of, turn
@@ -83,6 +83,10 @@ def load_case(
             )
         table = LabelTable((LabelClass(1, ALL, is_thing=True),))
         return LoadedCase(_with_table(reference, table), _with_table(prediction, table), table, tuple(notes))
+    regions = class_regions(pair.reference.path) if isinstance(prediction, OverlappingLabels) else {}
+    if regions and isinstance(reference, LabelMap) and not certain:
+        reference, names = joined(reference, regions, prediction.table), {}
+        notes.append(f"values of the reference joined into the regions of its dataset.json: {', '.join(regions)}")
     if certain:
         reference, prediction = named(reference, names), named(prediction, names)
     elif names:

@@ -1,5 +1,7 @@
 """Classes that share voxels are measured as each of them alone would be, whatever the files."""
 
+import json
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from small_series import small_series
 from medseg.engine.evaluate import evaluate
 from medseg.evaluation.options import EvaluateOptions
 from medseg.io.formats import Labeled, write, write_file
-from medseg.types import OverlappingLabels, Source
+from medseg.types import Geometry, LabelClass, OverlappingLabels, Source
 
 QUICK = EvaluateOptions(n_bootstrap=100)
 
@@ -87,3 +89,27 @@ def test_the_report_names_combinations_and_draws_the_case(pair, tmp_path):
 def test_maps_of_objects_cannot_overlap(pair):
     found = evaluate(pair["prediction", "nifti"], pair["reference", "nifti"], config=QUICK, objects="instances")
     assert "a map of object ids holds one for each voxel" in " ".join(found.failed.values())
+
+
+def test_a_dataset_of_regions_is_measured_region_by_region(tmp_path):
+    """Values of a label map that regions share are no classes: whole joins all three of them."""
+    random = np.random.default_rng(0)
+    rings = random.integers(0, 4, (12, 10, 8)).astype(np.uint8)
+    regions = {"whole": [1, 2, 3], "core": [2, 3], "enhancing": 3}
+    (tmp_path / "labelsTr").mkdir()
+    nib.save(nib.Nifti1Image(rings, np.eye(4)), tmp_path / "labelsTr" / "case.nii.gz")
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, **regions, "ignore": 9}}))
+    geometry = Geometry(np.eye(4), rings.shape)
+    drawn = {name: np.isin(rings, values) & (random.random(rings.shape) < 0.8) for name, values in regions.items()}
+    # In an order of its own, so that values do not match by chance.
+    classes = [LabelClass(value, name) for value, name in enumerate(("enhancing", "core", "whole"), start=1)]
+    labels = OverlappingLabels.of_masks([(c, drawn[c.name]) for c in classes], geometry)
+    write_file(Labeled(labels, Source("array"), MODEL), tmp_path / "out" / "case.nii.gz")
+    found = evaluate(tmp_path / "out" / "case.nii.gz", tmp_path / "labelsTr" / "case.nii.gz", config=QUICK)
+    assert "whole, core, enhancing" in found.notes["case"][0]
+    dice = {row.class_name: row.value for row in found.rows if row.metric == "dice"}
+    expected = {}
+    for name, values in regions.items():
+        truth = np.isin(rings, values)
+        expected[name] = 2 * (truth & drawn[name]).sum() / (truth.sum() + drawn[name].sum())
+    assert dice == pytest.approx(expected)

@@ -57,6 +57,23 @@ def combine(reference: AnyLabels, prediction: AnyLabels, classes: LabelTable) ->
     return Combined(first, second, table, values_of)
 
 
+def joined(labels: LabelMap, regions: Mapping[str, tuple[int, ...]], like: LabelTable) -> OverlappingLabels:
+    """Return a label map as the regions its values belong to, with the values that a table has for their names.
+
+    - `regions`: values of the label map that each joins.
+    """
+    own = {entry.name.casefold(): entry.value for entry in like}
+    free = (value for value in range(1, MOST_COMBINATIONS) if value not in own.values())
+    classes = {name: own.get(name.casefold()) or next(free) for name in regions}
+    of_value = [
+        tuple(classes[name] for name, values in regions.items() if value in values)
+        for value in range(int(labels.array.max(initial=0)) + 1)
+    ]
+    of_value[0] = ()
+    table = LabelTable(tuple(LabelClass(value, name) for name, value in classes.items()))
+    return OverlappingLabels(labels.array, labels.geometry, table, tuple(of_value))
+
+
 def _numbered(labels: OverlappingLabels, number: Mapping[frozenset[int], int]) -> LabelMap:
     lookup = np.array([number[frozenset(values)] for values in labels.classes_of], np.uint16)
     # Always 16 bits: a confusion matrix of both sides needs one type.

@@ -87,6 +87,23 @@ def failed_cases(where: Path) -> dict[str, str]:
 
 def class_names(where: Path) -> dict[int, str]:
     """Names of the classes from the ``dataset.json`` in the folder of the labels or above it; empty without one."""
+    # The Decathlon writes value: name; nnU-Net writes name: value, with lists of values for regions.
+    pairs = [(value, name) if str(value).isdigit() else (name, value) for value, name in _stated(where).items()]
+    return {int(value): str(name) for value, name in pairs if str(value).isdigit() and int(value) > 0}
+
+
+def class_regions(where: Path) -> dict[str, tuple[int, ...]]:
+    """Values that each class joins, of nnU-Net's ``dataset.json`` near a label file; empty where none has several."""
+    regions: dict[str, tuple[int, ...]] = {}
+    for name, given in _stated(where).items():
+        values = tuple(given) if isinstance(given, list) else (given,)
+        if name != "ignore" and all(type(value) is int for value in values) and any(values):
+            regions[str(name)] = values
+    return regions if any(len(values) > 1 for values in regions.values()) else {}
+
+
+def _stated(where: Path) -> dict[Any, Any]:
+    """Return the labels that the ``dataset.json`` in the folder of the labels or above it names; none without one."""
     folder = where.resolve().parent if where.is_file() else where.resolve()
     path = next((p for p in (folder / DATASET, folder.parent / DATASET) if p.is_file()), None)
     if path is None:
@@ -99,11 +116,7 @@ def class_names(where: Path) -> dict[int, str]:
             where=path,
             fix="Correct it, or use --class 1=NAME.",
         ) from error
-    if not isinstance(labels, dict):
-        return {}
-    # The Decathlon writes value: name; nnU-Net writes name: value, with lists of values for regions.
-    pairs = [(value, name) if str(value).isdigit() else (name, value) for value, name in labels.items()]
-    return {int(value): str(name) for value, name in pairs if str(value).isdigit() and int(value) > 0}
+    return labels if isinstance(labels, dict) else {}
 
 
 def plain_name(name: str) -> str:
