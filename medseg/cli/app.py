@@ -112,7 +112,9 @@ def _fail_bug(error: Exception) -> int:
 def _fail_usage(error: Any, arguments: list[str]) -> int:
     """Say what is wrong with a command line; print the help where no argument was given."""
     from medseg.cli.usage import usage_message
+    from medseg.cli.verb import state
 
+    state.debug |= "--debug" in arguments  # one after what is wrong has not been read
     if type(error).__name__ == "NoArgsIsHelpError":
         sys.stderr.write(f"{error.format_message()}\n")
         return 2

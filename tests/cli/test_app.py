@@ -285,7 +285,12 @@ def test_debug_counts_before_and_after_the_verb(monkeypatch, capsys):
     for arguments in (["list", "--debug"], ["--debug", "list"]):
         assert run(arguments) == 1
         assert "Traceback" in capsys.readouterr().err
-    for arguments in (["models", "--debug", "show", "no-such-model"], ["models", "show", "no-such-model", "--debug"]):
+    for arguments in (
+        ["models", "--debug", "show", "no-such-model"],
+        ["models", "show", "no-such-model", "--debug"],
+        ["inspect", "no-such-file", "--debug"],
+        ["predict", "--overlap", "2", "--debug"],
+    ):
         assert run(arguments) == 2
         assert "Traceback" in capsys.readouterr().err
     assert run(["--quiet", "list"]) == 1
