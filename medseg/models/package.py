@@ -102,7 +102,11 @@ class ModelPackage:
                     fix="Copy the whole package folder again; do not edit or mix packages.",
                 )
             if part.card.composite is not None:
-                raise ModelError(f"the part '{entry.name}' is a composite itself", where=part.folder)
+                raise ModelError(
+                    f"the part '{entry.name}' is a composite itself",
+                    where=part.folder,
+                    fix="Name that one's own parts instead.",
+                )
         return parts
 
     def content(self) -> bytes:

@@ -72,7 +72,9 @@ def train_on_cluster(runs: Sequence[TrainingRun], where: OnCluster) -> None:
                         name = names.pop(actor)
                         if table.lose(actor):
                             raise ResourceLimit(
-                                f"each of the {TRIES} workers that trained it was lost ({event.reason})", where=name
+                                f"each of the {TRIES} workers that trained it was lost ({event.reason})",
+                                where=name,
+                                fix="Look at that machine's memory and log, and run the same command again.",
                             )
                         log.warning("The worker of %s on %s was lost; another resumes it.", name, actor.place.host)
                     case _:

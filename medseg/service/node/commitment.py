@@ -84,7 +84,10 @@ class Commitments:
                         request, ASK, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
                     )
                 except ValueError as error:
-                    raise ArchiveError("the archive does not offer storage commitment") from error
+                    raise ArchiveError(
+                        "the archive does not offer storage commitment",
+                        fix="Set `commitment: false` in the node's configuration.",
+                    ) from error
                 check(status, "the archive did not take the question for storage commitment")
                 with self._answered:
                     self._answered.wait_for(lambda: self._is_reported(uid), SAME_ASSOCIATION)

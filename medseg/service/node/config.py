@@ -187,13 +187,21 @@ def _check_listening(config: NodeConfig, path: Path) -> None:
             )
     for name in config.users:
         if name not in config.destinations:
-            raise ConfigError(f"users.{name}: there is no destination of that name", where=path)
+            raise ConfigError(
+                f"users.{name}: there is no destination of that name",
+                where=path,
+                fix=f"There are: {', '.join(config.destinations)}.",
+            )
     for title, address in config.reports.items():
         host, _, port = address.rpartition(":")
         if not host or not port.isdecimal():
-            raise ConfigError(f"reports.{title}: '{address}' is not HOST:PORT", where=path)
+            raise ConfigError(
+                f"reports.{title}: '{address}' is not HOST:PORT", where=path, fix="Write for instance 10.0.0.5:104."
+            )
     if config.notify.webhook is not None and not config.notify.webhook.startswith(("https://", "http://")):
-        raise ConfigError("notify.webhook must be an http(s):// address", where=path)
+        raise ConfigError(
+            "notify.webhook must be an http(s):// address", where=path, fix="Write it with https://, or omit it."
+        )
 
 
 def _check_rule(config: NodeConfig, rule: Rule, where: str) -> None:

@@ -68,7 +68,9 @@ def _send(archive: Archive, items: Sequence[Outgoing]) -> Iterator[tuple[Outgoin
     try:
         yield from store(archive, items)
     except OSError as error:
-        raise ArchiveError(f"the connection failed ({type(error).__name__})") from error
+        raise ArchiveError(
+            f"the connection failed ({type(error).__name__})", fix="Check that the archive runs and can be reached."
+        ) from error
 
 
 def postpone(store: NodeStore, row: sqlite3.Row, why: str) -> None:
