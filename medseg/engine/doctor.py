@@ -43,6 +43,7 @@ OPTIONAL = {
     "nilearn": ("nilearn.datasets", "the template scan of `medseg demo`", "'medseg[demo]'"),
     "pyarrow": ("pyarrow.parquet", "`medseg evaluate --parquet`", "'medseg[parquet]'"),
     "matplotlib": ("matplotlib.figure", "the plots of `medseg bench`", "'medseg[plots]'"),
+    "mirp": ("mirp", "radiomics", "'medseg[radiomics]'"),
     "mlflow ui": ("mlflow.server.fastapi_app", "the MLflow web page, `mlflow ui`", "'medseg[ui]'"),
 }
 PEERS = {
