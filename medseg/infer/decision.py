@@ -49,12 +49,13 @@ class Decision:
         """Return the decision a model's card describes, or the user wants of its regions."""
         output = card.network.output
         interpolated = "probabilities" if output == "probabilities" else card.interpolated
+        fitted = card.calibration if interpolated == "logits" else None
+        temperature = 1.0 if fitted is None else fitted.temperature
         if card.regions is not None:
             overlapping = card.overlapping if regions == "auto" else regions == "keep"
-            return cls((0, *card.regions), True, output, interpolated, overlapping)
+            return cls((0, *card.regions), True, output, interpolated, overlapping, temperature)
         values = (0, *(c.value for c in card.table))
-        fitted = card.calibration if interpolated == "logits" else None
-        return cls(values, False, output, interpolated, temperature=1.0 if fitted is None else fitted.temperature)
+        return cls(values, False, output, interpolated, temperature=temperature)
 
     @property
     def channels(self) -> int:

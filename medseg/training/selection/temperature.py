@@ -11,10 +11,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.special import expit, softmax
 
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.reading import read_case
@@ -40,18 +42,22 @@ log = logging.getLogger("medseg.train")
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Voxels of a case: logits up to a constant (voxels, classes), the reference's class, and what each stands for."""
+    """Voxels of a case: logits, what the reference says of them, and how many voxels each stands for.
+
+    - `logits`, shape (voxels, classes): up to a constant where classes exclude each other.
+    - `truth`: the index of the class, shape (voxels,); for regions that may overlap whether each is there, shape
+      (voxels, classes).
+    """
 
     logits: npt.NDArray[np.float64]
-    truth: npt.NDArray[np.int64]
+    truth: npt.NDArray[Any]
     weights: npt.NDArray[np.float64]
 
 
 def calibrated(package: ModelPackage, inputs: Inputs) -> ModelPackage:
     """Write the temperature into the card of a trained package, where held-out cases show that it helps.
 
-    Not for regions that may overlap, for probabilities that are interpolated as such, nor where objects are made along
-    the valleys of probabilities.
+    Not for probabilities that are interpolated as such, nor where objects are made along the valleys of probabilities.
     """
     if not applies_to(package.card) or len(inputs.held_out) < 2:
         return package
@@ -69,9 +75,8 @@ def calibrated(package: ModelPackage, inputs: Inputs) -> ModelPackage:
 
 
 def applies_to(card: ModelCard) -> bool:
-    """Whether probabilities of such a model come from the softmax of interpolated logits, and no object from them."""
-    exclusive = card.regions is None and card.network.output == card.interpolated == "logits"
-    return exclusive and all(step.stage != "border" for step in card.post)
+    """Whether probabilities of such a model are made of interpolated logits, and no object of probabilities."""
+    return card.network.output == card.interpolated == "logits" and all(step.stage != "border" for step in card.post)
 
 
 def calibration(fitted: Sequence[Sample], checked: Sequence[Sample]) -> CalibrationCard | None:
@@ -107,8 +112,7 @@ def fit_temperature(samples: Sequence[Sample]) -> float:
         optimizer.zero_grad()
         total = torch.zeros((), dtype=torch.float64)
         for logits, truth, weights in parts:
-            each = torch.nn.functional.cross_entropy(logits / scale.exp(), truth, reduction="none")
-            total = total + (each * weights).sum()
+            total = total + (_loss(logits / scale.exp(), truth) * weights).sum()
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
@@ -117,19 +121,29 @@ def fit_temperature(samples: Sequence[Sample]) -> float:
     return round(min(max(found, LEAST_TEMPERATURE), LARGEST_TEMPERATURE), 4)
 
 
+def _loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Negative log likelihood of each voxel; of regions, their mean."""
+    if truth.ndim == 1:
+        return torch.nn.functional.cross_entropy(logits, truth, reduction="none")
+    each = torch.nn.functional.binary_cross_entropy_with_logits(logits, truth.to(logits.dtype), reduction="none")
+    return each.mean(dim=1)
+
+
 def sample(
-    probabilities: npt.NDArray[np.floating], reference: LabelMap, card: ModelCard, ignore: int | None, seed: int
+    probabilities: npt.NDArray[np.floating], reference: LabelMap, card: ModelCard, data: Dataset, seed: int
 ) -> Sample:
     """Choose voxels of a case at random, as many of those the network is sure of as of the others.
 
-    - `probabilities`, shape (classes, X, Y, Z), background first.
+    - `probabilities`, shape (classes, X, Y, Z): background first; of regions that may overlap, each one's.
     """
+    ignore = data.ignore_label
     values = np.array([0, *(entry.value for entry in card.table)])
     order = np.argsort(values)
     flat = reference.array.reshape(-1)
-    known = np.isin(flat, values) & (flat != (-1 if ignore is None else ignore))
-    # As they lie in memory: a reshape of an array in a file would copy all of it.
-    sure = np.asarray(probabilities.max(axis=0) >= SURE).reshape(-1)
+    known = np.isin(flat, values) if card.regions is None else np.ones(flat.shape, bool)
+    if ignore is not None:
+        known &= flat != ignore
+    sure = _is_sure(probabilities, exclusive=card.regions is None).reshape(-1)
     rng = np.random.default_rng(seed)
     places, weights = [], []
     for kind in (known & sure, known & ~sure):
@@ -140,8 +154,23 @@ def sample(
     at = np.concatenate(places)
     index = np.unravel_index(at, reference.array.shape)
     found = np.stack([np.asarray(one[index], np.float64) for one in probabilities], axis=1)
+    every_weight = np.concatenate(weights)
+    if card.regions is not None:
+        found = found.clip(LEAST, 1 - LEAST)
+        present = np.stack([np.isin(flat[at], data.reference_values(value)) for value in card.regions], axis=1)
+        return Sample(np.log(found / (1 - found)), present, every_weight)
     truth = order[np.searchsorted(values, flat[at], sorter=order)]
-    return Sample(np.log(np.maximum(found, LEAST)), truth.astype(np.int64), np.concatenate(weights))
+    return Sample(np.log(np.maximum(found, LEAST)), truth.astype(np.int64), every_weight)
+
+
+def _is_sure(probabilities: npt.NDArray[np.floating], *, exclusive: bool) -> npt.NDArray[np.bool_]:
+    """Where the network is sure of the class, or of every region, shape (X, Y, Z)."""
+    if exclusive:
+        return np.asarray(probabilities.max(axis=0) >= SURE)
+    sure = np.ones(probabilities.shape[1:], bool)
+    for one in probabilities:
+        sure &= np.maximum(one, 1 - one) >= SURE
+    return sure
 
 
 def _samples(
@@ -156,22 +185,22 @@ def _samples(
         scan, reference = read_case(data, case)
         made = predictor.segment(scan, Scratch(inputs.run.out)).probabilities
         assert made is not None
-        found.append(sample(made, reference, package.card, data.ignore_label, number))
+        found.append(sample(made, reference, package.card, data, number))
     return [one for one in found if len(one.truth)]
-
-
-def _probabilities(one: Sample, temperature: float) -> npt.NDArray[np.float64]:
-    scaled = one.logits / temperature
-    scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
 
 
 def _nll(one: Sample, temperature: float) -> float:
     """Mean negative log likelihood of a case."""
-    found = _probabilities(one, temperature)[np.arange(len(one.truth)), one.truth]
-    return float(np.average(-np.log(np.maximum(found, LEAST)), weights=one.weights))
+    losses = _loss(torch.from_numpy(one.logits / temperature), torch.from_numpy(one.truth)).numpy()
+    return float(np.average(losses, weights=one.weights))
 
 
 def _ece(one: Sample, temperature: float) -> float:
-    found = _probabilities(one, temperature)
-    return weighted_ece(found.max(axis=1), found.argmax(axis=1) == one.truth, one.weights)
+    """Return the expected calibration error of a case; of regions, over all of them."""
+    scaled = one.logits / temperature
+    if one.truth.ndim == 1:
+        found = softmax(scaled, axis=1)
+        return weighted_ece(found.max(axis=1), found.argmax(axis=1) == one.truth, one.weights)
+    found = expit(scaled)
+    right = (found > 0.5) == one.truth
+    return weighted_ece(np.maximum(found, 1 - found).ravel(), right.ravel(), np.repeat(one.weights, found.shape[1]))

@@ -13,6 +13,12 @@ from medseg.training.selection import temperature as module
 from medseg.training.selection.temperature import Sample, applies_to, calibration, fit_temperature, sample
 from medseg.types import LabelClass, LabelTable
 
+DATA = SimpleNamespace(ignore_label=None, reference_values=lambda value: {1: (1, 2), 2: (2,)}[value])
+
+
+def CARD(table, regions=None):  # noqa: N802
+    return SimpleNamespace(table=table, regions=regions)
+
 
 def drawn(temperature, seed, n=20_000, classes=3):
     """Logits, and classes drawn with the probabilities that dividing by the temperature gives."""
@@ -54,7 +60,7 @@ def test_voxels_stand_for_those_of_their_kind(monkeypatch):
     p /= p.sum(axis=0)
     place = (p.cumsum(axis=0) < rng.random((1, 50, 40, 20))).sum(axis=0).clip(0, 2)
     reference = label_map(values[place], table=table)
-    found = sample(p, reference, SimpleNamespace(table=table), None, 0)
+    found = sample(p, reference, CARD(table), DATA, 0)
     assert len(found.truth) == 8000
     assert found.weights.sum() == pytest.approx(p[0].size)
     all_nll = -np.log(np.maximum(np.take_along_axis(p, place[None], axis=0), 1e-7)).mean()
@@ -63,7 +69,7 @@ def test_voxels_stand_for_those_of_their_kind(monkeypatch):
     assert weighted_ece(
         p.max(axis=0).ravel(), (p.argmax(axis=0) == place).ravel(), np.ones(place.size)
     ) == pytest.approx(everywhere.ece)
-    ignored = sample(p, reference, SimpleNamespace(table=table), 3, 0)
+    ignored = sample(p, reference, CARD(table), SimpleNamespace(ignore_label=3), 0)
     assert ignored.weights.sum() == pytest.approx((reference.array != 3).sum())
 
 
@@ -84,7 +90,7 @@ def test_probabilities_change_and_outcomes_do_not():
     [
         (None, "logits", "logits", "components", True),
         (None, "logits", "logits", "border", False),
-        ((1, 2), "logits", "logits", "components", False),
+        ((1, 2), "logits", "logits", "components", True),
         (None, "logits", "probabilities", "components", False),
         (None, "probabilities", "logits", "components", False),
     ],
@@ -97,3 +103,23 @@ def test_which_models_have_one(regions, output, interpolated, post, applies):
         post=(SimpleNamespace(stage=post),),
     )
     assert applies_to(card) is applies
+
+
+def test_regions_that_may_overlap_have_one_too():
+    """Drawn region by region with a known temperature; the second lies inside the first."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 4, (2, 40, 40, 20))
+    inside = rng.random(logits.shape) < 1 / (1 + np.exp(-logits / 2))
+    array = np.where(inside[0] & inside[1], 2, np.where(inside[0], 1, 0))
+    logits[1] = np.where(inside[0], logits[1], -30)
+    reference = label_map(array, table=LabelTable((LabelClass(1, "whole"), LabelClass(2, "core"))))
+    probabilities = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    found = sample(probabilities, reference, CARD(reference.table, (1, 2)), DATA, 0)
+    assert found.truth.shape == found.logits.shape
+    assert fit_temperature([found]) == pytest.approx(2.0, rel=0.06)
+    checked = calibration([found], [found])
+    assert checked.ece_after < checked.ece_before / 3
+    plain, warm = Decision((0, 1, 2), True), Decision((0, 1, 2), True, temperature=2.0)
+    scores = logits.astype(np.float32)
+    assert np.array_equal(plain.outcome(scores), warm.outcome(scores))
+    assert warm.probabilities(scores) == pytest.approx(1 / (1 + np.exp(-scores / 2)), abs=1e-5)
