@@ -118,8 +118,14 @@ def write_pair(
 def write_dicom_pair(
     folder: Path, lesions: Sequence[Ball], *, edit: Callable[[Dataset, bool], None] | None = None
 ) -> Pair:
-    """Write both times as DICOM series, the labels as NIfTI; `edit` is given each header."""
+    """Write both times as DICOM series in one space, the labels as NIfTI; `edit` is given each header."""
     paths = []
+    matrix = motion()
+
+    def own(world: Array, *, after: bool) -> Array:
+        """Where a point of the one space lies in a time's own world."""
+        return world @ matrix[:3, :3].T + matrix[:3, 3] if after else world
+
     for after in (False, True):
         name = "after" if after else "before"
         where = dicom_grid(columns=64, rows=64, slices=34, spacing=(1.7, 1.7), step=3.5)
@@ -129,11 +135,11 @@ def write_dicom_pair(
             modality="MR",
             name=f"study-{name}",
             intercept=0.0,
-            values=lambda world, after=after: np.maximum(image_at(world, lesions, after=after), 0),
+            values=lambda world, after=after: np.maximum(image_at(own(world, after=after), lesions, after=after), 0),
             edit=None if edit is None else lambda header, _k, after=after: edit(header, after),
         )
         scan = load_scan(folder / name)
-        labels = labels_at(world_of(scan.geometry), lesions, after=after)
+        labels = labels_at(own(world_of(scan.geometry), after=after), lesions, after=after)
         paths.append(folder / f"{name}.nii.gz")
         nib.save(nib.Nifti1Image(labels, scan.geometry.affine), paths[-1])
     return Pair(paths[0], paths[1], (folder / "before", folder / "after"))

@@ -90,6 +90,7 @@ def test_what_is_left_in_the_folder(followed):
     assert "http" not in page.replace("http-equiv", "")
 
 
+@pytest.mark.slow
 def test_the_same_files_are_made_again(followed, pair, tmp_path):
     _, out = followed
     medseg.follow(pair.before, pair.after, tmp_path, scans=pair.scans)
@@ -188,12 +189,15 @@ def test_sides_are_compared(tmp_path):
     assert sides.after == pytest.approx(200 * (1000 - 400) / 1400)
 
 
-def test_scans_that_cannot_be_brought_together_are_withheld(pair, tmp_path):
-    scan = nib.load(pair.scans[1])
-    noise = np.random.default_rng(3).normal(100, 30, scan.shape).astype(np.float32)
-    nib.save(nib.Nifti1Image(noise, scan.affine), tmp_path / "noise.nii.gz")
+def test_scans_that_cannot_be_brought_together_are_withheld(tmp_path):
+    for number, name in enumerate(("before", "after")):
+        noise = np.random.default_rng(number).normal(100, 30, (20, 20, 20)).astype(np.float32)
+        nib.save(nib.Nifti1Image(noise, np.eye(4)), tmp_path / f"{name}-noise.nii.gz")
+        nib.save(nib.Nifti1Image((noise > 180).astype(np.uint8), np.eye(4)), tmp_path / f"{name}.nii.gz")
+    labels = [tmp_path / f"{name}.nii.gz" for name in ("before", "after")]
+    scans = [tmp_path / f"{name}-noise.nii.gz" for name in ("before", "after")]
     with pytest.raises(NotComparable, match="could not be brought into one space with certainty") as raised:
-        medseg.follow(pair.before, pair.after, tmp_path / "out", scans=[pair.scans[0], tmp_path / "noise.nii.gz"])
+        medseg.follow(*labels, tmp_path / "out", scans=scans)
     assert raised.value.exit_code == 3
     assert not (tmp_path / "out").exists()
 
@@ -222,7 +226,8 @@ def dicom(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("dicom")
     made = write_dicom_pair(folder, tuple(LESIONS.values()), edit=edit)
-    return made, medseg.follow(made.before, made.after, folder / "out", scans=made.scans), folder / "out"
+    found = medseg.follow(made.before, made.after, folder / "out", scans=made.scans, registered=True)
+    return made, found, folder / "out"
 
 
 def test_dicom_scans_give_days_and_one_report_with_both(dicom):
