@@ -1,6 +1,7 @@
 """Predicting what a manifest lists leaves the bytes that predicting its folder leaves, and does not search."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ def test_a_manifest_leaves_what_its_folder_leaves(
     medseg: Callable[..., "subprocess.CompletedProcess[str]"], scans: Path, quick: tuple[str, ...], tmp_path: Path
 ) -> None:
     manifest = tmp_path / "cases.csv"
+    scans = Path(shutil.copytree(scans, tmp_path / "scans"))  # one is changed below
     assert medseg("inspect", scans, "--model", "hippocampus", "--manifest", manifest).returncode == 3
     of_folder = medseg("predict", scans, "--model", "hippocampus", "--out", tmp_path / "a", *quick)
     listed = ("--manifest", manifest, "--model", "hippocampus", "--out", tmp_path / "b", *quick)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from medseg.errors import MedsegError
 from medseg.io.dicom.completeness import missing, split_off
 from medseg.io.dicom.frame import Frame, frames_of
 from medseg.io.dicom.header import LABEL_CLASSES, lenient, read_header
+from medseg.io.dicom.packed_series import PackedSeries
 from medseg.io.dicom.scattered import rejoined
 from medseg.io.dicom.volume import Volume
 from medseg.io.dicom.volumes import sort_into_volumes
@@ -82,7 +84,7 @@ def _look(path: Path) -> _Looked:
 def _find_volumes(entries: Sequence[Entry], guard: Guard) -> tuple[list[FoundScan], list[Skipped], list[Path]]:
     label_objects: list[Path] = []
     skipped: list[Skipped] = []
-    series: dict[str, list[Frame]] = {}
+    series = PackedSeries()
     unreadable: set[str] = set()  # series of images with headers that cannot be read
     named = {entry.path for entry in entries if entry.is_named}
     shown = {entry.path: entry.shown for entry in entries}
@@ -102,9 +104,9 @@ def _find_volumes(entries: Sequence[Entry], guard: Guard) -> tuple[list[FoundSca
             # What can be fixed should have been a scan; the rest is something else.
             skipped.append(Skipped(path, *one.aside, corrupt=path in named or one.aside[1] is not None))
         elif isinstance(one, _Looked):
-            series.setdefault(one.series, []).extend(one.frames)
+            series.add(one.series, one.frames)
     found: list[FoundScan] = []
-    for uid, members in rejoined({uid: members for uid, members in series.items() if members}).items():
+    for uid, members in chain(rejoined(series.alone()).items(), series.several()):
         distinct, copies = _without_copies(members, shown)
         skipped += copies
         volumes = attempt(sort_into_volumes, distinct)
