@@ -35,7 +35,7 @@ def import_model(
         Path | None,
         argument(
             INPUT,
-            "[INPUT]",
+            "INPUT",
             help="Results folder or zip of nnU-Net v2, TotalSegmentator's too, MONAI bundle, TorchScript, ONNX, "
             "weights, or a model package.",
             exists=True,

@@ -16,6 +16,7 @@ from medseg.infer.predictor import Predictor
 from medseg.infer.verify import verify
 from medseg.models.card import PostCard
 from medseg.models.package import load_package
+from medseg.models.public_copy import public_copy
 from medseg.prepare.card import NormalizationCard
 from medseg.types import Geometry, LabelMap, Scan
 from medseg.types.axis_order import AxisOrder
@@ -172,3 +173,11 @@ def test_a_part_that_was_exchanged_is_noticed(parts, tmp_path):
         CompositePredictor(load_package(package.folder), TORCH)
     with pytest.raises(UsageError, match="holds other files"):
         composite(parts, "exchanged", parts=[{"model": "one"}])
+
+
+def test_a_copy_for_others_is_whole(parts, tmp_path):
+    package = composite(parts, "copied", parts=[{"model": "one"}, {"model": "two"}])
+    copy = public_copy(package, tmp_path / "copy")
+    assert [part.card.name for part in load_package(copy.folder).parts] == ["one", "two"]
+    with pytest.raises(ModelError, match="consists of other models and has no weights of its own"):
+        package.weights()
