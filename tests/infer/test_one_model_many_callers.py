@@ -15,7 +15,7 @@ import torch
 import medseg
 
 ENGINES = ["openvino", "torch"]
-SCAN = np.random.default_rng(0).normal(size=(40, 48, 36)).astype(np.float32)
+SCAN = np.random.default_rng(0).normal(size=(36, 40, 32)).astype(np.float32)  # two windows
 AFFINE = np.eye(4)
 
 
