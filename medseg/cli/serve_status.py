@@ -42,6 +42,8 @@ def status(
             "\t".join((delivery.case_id, what, delivery.destination, f"{delivery.tries}", one_line(delivery.error)))
         )
     log = logging.getLogger("medseg.serve")
+    if found.jobs_not_shown or found.deliveries_not_shown:
+        log.info("%d more jobs and %d more deliveries are not shown", found.jobs_not_shown, found.deliveries_not_shown)
     log.info("the node %s", "runs" if found.running else "does not run")
     log.info("%d objects; %d in quarantine", found.objects, found.quarantined)
     for what, counts in (("series", found.series), ("jobs", found.jobs), *found.deliveries.items()):

@@ -94,7 +94,7 @@ class Archive:
                 )
             return cls("web", parts.hostname, url=address.rstrip("/"), aet=aet, user=user, authority=authority)
         title = parts.path.strip("/")
-        if parts.scheme not in ("dicom", "dicoms") or not parts.hostname or port is None or not title:
+        if parts.scheme not in ("dicom", "dicoms") or not parts.hostname or not port or not title:
             raise UsageError("this is not the address of an archive", where=given, fix=HELP)
         _check_title(title, where=given)
         if user is not None:

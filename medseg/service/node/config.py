@@ -20,7 +20,7 @@ HTTP_HELP = "Write it as 127.0.0.1:8042, or null for none."
 
 
 class _Keys(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Rule(_Keys):
@@ -169,9 +169,12 @@ def _check_listening(config: NodeConfig, path: Path) -> None:
             fix="Add callers: [AETITLE, ...], or set host: 127.0.0.1.",
         )
     for title in (config.aet, *config.callers):
-        if not 1 <= len(title) <= 16 or not title.isascii() or not title.isprintable() or "\\" in title:
+        is_plain = title.isascii() and title.isprintable() and "\\" not in title
+        if not 1 <= len(title) <= 16 or not is_plain or title != title.strip():
             raise ConfigError(
-                f"'{title}' is not an application entity title", where=path, fix="Use at most 16 plain characters."
+                f"'{title}' is not an application entity title",
+                where=path,
+                fix="Use at most 16 plain characters, without spaces around them.",
             )
     if (config.tls.certificate is None) != (config.tls.key is None):
         raise ConfigError("tls.certificate and tls.key belong together", where=path, fix="Give both, in PEM.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 import time
@@ -17,6 +18,9 @@ from medseg.service.outgoing import Outgoing, outgoing
 log = logging.getLogger("medseg.serve")
 FIRST_WAIT, LONGEST_WAIT = 2.0, 300.0
 MOST_AT_ONCE = 100
+REFUSED_FIX = "See the archive's log, then `medseg serve retry`."
+GONE = "the configuration has no destination of that name any more"
+GONE_FIX = "Put it back and use `medseg serve retry`; or send the series again, for the destinations of today."
 OUT_OF_RESOURCES = "(0xA7"  # as an archive says by which status it has no space for the moment
 
 
@@ -82,8 +86,19 @@ def postpone(store: NodeStore, row: sqlite3.Row, why: str) -> None:
     )  # fmt: skip
 
 
-def _refuse(store: NodeStore, row: sqlite3.Row, why: str) -> None:
-    log.error("%s refused a result of %s: %s.", row["destination"], row["case_id"], why)
+def refuse_unknown(store: NodeStore, known: Collection[str]) -> int:
+    """Stop and show what waits for a destination that the configuration no longer has; return how many objects."""
+    rows = store.rows(
+        "select * from deliveries where state='ready' and destination not in (select value from json_each(?))",
+        json.dumps(list(known)),
+    )
+    for row in rows:
+        _refuse(store, row, GONE, GONE_FIX)
+    return len(rows)
+
+
+def _refuse(store: NodeStore, row: sqlite3.Row, why: str, fix: str = REFUSED_FIX) -> None:
+    log.error("A result of %s cannot be delivered to %s: %s.", row["case_id"], row["destination"], why)
     with store.transaction() as db:
         db.execute("update deliveries set state='refused', tries=tries+1, error=? where n=?", (why, row["n"]))
         add_notice(
@@ -91,7 +106,7 @@ def _refuse(store: NodeStore, row: sqlite3.Row, why: str) -> None:
             "refused",
             f"{row['case_id']} to {row['destination']}",
             why,
-            "See the archive's log, then `medseg serve retry`.",
+            fix,
         )
 
 

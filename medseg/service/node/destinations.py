@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from medseg.errors import UsageError
+from medseg.review.server.listening import is_loopback
 from medseg.service.archive import Archive
 from medseg.service.node.config import NodeConfig
 
 
 def archives(config: NodeConfig) -> dict[str, Archive]:
-    """Read every destination; `UsageError` names the one that is not an address."""
+    """Read every destination; `UsageError` names the one that is not an address, or is this node."""
     tls = config.tls
-    return {
+    found = {
         name: Archive.parse(
             address,
             aet=config.aet,
@@ -21,3 +23,12 @@ def archives(config: NodeConfig) -> dict[str, Archive]:
         )
         for name, address in config.destinations.items()
     }
+    for name, archive in found.items():
+        here = archive.host == config.host or is_loopback(archive.host)
+        if archive.protocol == "dimse" and here and archive.port == config.port:
+            raise UsageError(
+                "this is the address of the node itself",
+                where=f"destinations.{name}",
+                fix="Give the archive's port and application entity title.",
+            )
+    return found

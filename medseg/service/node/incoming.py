@@ -138,6 +138,8 @@ class Incoming:
             db.execute("insert or ignore into quarantine(instance, sha256, file, caller, at) values(?,?,?,?,?)", row)
             return DIFFERENT
         if known is not None and known["deleted"] is None and (self.folder / known["file"]).is_file():
+            # Sent again: perhaps because a rule has changed, by which its series is looked at again once it is whole.
+            db.execute("update series set last=?, changed=1, state='arriving' where uid=?", (now, arrival.series))
             return STORED
         folder = self.folder / folder_of(arrival.series)
         if not folder.is_dir():

@@ -85,11 +85,11 @@ def _decide(store: NodeStore, config: NodeConfig, series: str, last: float, now:
         if not changed.rowcount:  # something came in the meantime
             return
         if rule is not None:
-            content = "\n".join([series, *(f"{one['instance']} {one['sha256']}" for one in objects)])
+            made_of = [series, _asked(config, rule), *(f"{one['instance']} {one['sha256']}" for one in objects)]
             _add(
                 db,
                 config,
-                hashlib.sha256(content.encode()).hexdigest()[:24],
+                hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:24],
                 series,
                 max(o["n"] for o in objects),
                 rule,
@@ -97,15 +97,26 @@ def _decide(store: NodeStore, config: NodeConfig, series: str, last: float, now:
             )
 
 
+def _asked(config: NodeConfig, number: int) -> str:
+    """What a rule asks for: the same objects are another job once it asks for something else."""
+    rule = config.rules[number]
+    return json.dumps([rule.model, rule.formats, rule.send_to])
+
+
 def _rule_of(config: NodeConfig, file: str) -> int | None:
     return first_fit(config.rules, read_header(config.incoming / file, config.rules))
 
 
 def _add(db: sqlite3.Connection, config: NodeConfig, id: str, series: str, upto: int, number: int, now: float) -> None:
-    """Add a job unless there is one for the same objects; it takes the place of all earlier ones of the series."""
+    """Add a job unless there is one of the same objects for the same rule; it replaces all earlier ones of the series.
+
+    One that was replaced comes back where its rule does: somebody changed node.yaml, and changed it back.
+    """
     rule = config.rules[number]
     added = db.execute(
-        "insert or ignore into jobs(id, series, upto, rule, model, formats, send_to, made) values(?,?,?,?,?,?,?,?)",
+        "insert into jobs(id, series, upto, rule, model, formats, send_to, made) values(?,?,?,?,?,?,?,?) "
+        "on conflict(id) do update set state='ready', tries=0, starts=0, next=0, error='', fix='', ended=null "
+        "where state='superseded'",
         (id, series, upto, number + 1, rule.model, json.dumps(rule.formats), json.dumps(rule.send_to), now),
     ).rowcount
     if added:
@@ -190,8 +201,10 @@ def settle(
             (state, tries, cases, error, fix, now, job.id),
         )
         db.executemany(
-            "insert or ignore into deliveries(destination, instance, sop_class, job, series, case_id, file, made) "
-            "values(?,?,?,?,?,?,?,?)",
+            # An earlier job of the series may have made the same object, and was superseded before it was sent.
+            "insert into deliveries(destination, instance, sop_class, job, series, case_id, file, made) "
+            "values(?,?,?,?,?,?,?,?) on conflict(destination, instance) do update set state='ready', job=excluded.job, "
+            "case_id=excluded.case_id, file=excluded.file, tries=0, next=0, error='' where state='superseded'",
             [
                 (name, one["instance"], one["sop_class"], job.id, job.series, one["case_id"], one["file"], now)
                 for one in sendable
@@ -209,7 +222,8 @@ def ignore(store: NodeStore, job: Job, reason: str) -> None:
 
 
 def retry(store: NodeStore) -> tuple[int, int]:
-    """Try again what failed for good and what was refused; return how many jobs and deliveries."""
+    """Try again what failed for good, by the rules of today, and what was refused; return how many of each."""
+    store.change("update series set changed=1 where uid in (select series from jobs where state='failed')")
     jobs = store.change("update jobs set state='ready', tries=0, starts=0, next=0, ended=null where state='failed'")
     return jobs, store.change("update deliveries set state='ready', tries=0, next=0 where state='refused'")
 

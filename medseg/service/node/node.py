@@ -19,7 +19,7 @@ from medseg.service.archive import Archive
 from medseg.service.node import jobs
 from medseg.service.node.commitment import Commitments
 from medseg.service.node.config import NodeConfig, load_node
-from medseg.service.node.deliver import clear_outbox, deliver
+from medseg.service.node.deliver import clear_outbox, deliver, refuse_unknown
 from medseg.service.node.destinations import archives
 from medseg.service.node.incoming import Incoming
 from medseg.service.node.keeping import delete_expired
@@ -175,6 +175,7 @@ class Node:
             if time.monotonic() - last >= TIDY_EVERY:
                 last = time.monotonic()
                 self._guarded(lambda: delete_expired(self.store, self.config, commitments, time.time()))
+                self._guarded(lambda: refuse_unknown(self.store, self.archives))
                 self._guarded(lambda: clear_outbox(self.store, commitments.asked))
 
     def _guarded(self, work: Callable[[], object]) -> None:

@@ -38,6 +38,7 @@ LAST = max(IDENTITY)
 # Not deflated ones: a few bytes of such an object may stand for gigabytes, which reading its header would unpack.
 ACCEPTED = tuple(syntax for syntax in SYNTAXES if syntax != DeflatedExplicitVRLittleEndian)
 IDLE_SECONDS = 60.0  # after which an association without a message ends
+ASSOCIATE_SECONDS = 15.0  # in which who connects must ask for one
 PDU_BYTES = 1 << 18  # that a sender may put into one part of a message
 Handler = tuple[Any, Callable[..., Any]]
 
@@ -90,6 +91,10 @@ class Receiver:
         """Forget an association."""
         with self._lock:
             self._open.pop(id(event.assoc), None)
+        if event.assoc.requestor.primitive is None:
+            # It never asked for an association, as probes of a port do. pynetdicom would wait for that all the same,
+            # and count it among those it may have at once; nothing in its queue is how it gives up.
+            event.assoc.dul.to_user_queue.put(None)
 
 
 def identity(content: bytes) -> tuple[str, str, str] | None:
@@ -124,7 +129,8 @@ def listening(
     entity.require_calling_aet = [*config.callers, *reporters] if config.callers else []
     entity.maximum_pdu_size = PDU_BYTES
     entity.maximum_associations = config.max_associations
-    entity.network_timeout = entity.dimse_timeout = entity.acse_timeout = IDLE_SECONDS
+    entity.network_timeout = entity.dimse_timeout = IDLE_SECONDS
+    entity.acse_timeout = ASSOCIATE_SECONDS
     for sop_class in {*KINDS, *(str(context.abstract_syntax) for context in AllStoragePresentationContexts)}:
         entity.add_supported_context(sop_class, ACCEPTED)
     entity.add_supported_context(Verification, PLAIN)

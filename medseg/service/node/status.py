@@ -67,6 +67,17 @@ class NodeStatus:
         troubles = self.jobs["failed"] + self.jobs["withheld"] + self.series["incomplete"] + self.quarantined
         return bool(refused + troubles)
 
+    @property
+    def jobs_not_shown(self) -> int:
+        """How many jobs are counted and not among the lines."""
+        listed = sum(count for state, count in self.jobs.items() if state not in ("superseded", "dismissed"))
+        return listed - len(self.lines)
+
+    @property
+    def deliveries_not_shown(self) -> int:
+        """How many deliveries that are not over are counted and not among the lines."""
+        return sum(each["ready"] + each["refused"] for each in self.deliveries.values()) - len(self.undelivered)
+
     def to_json(self) -> dict[str, Any]:
         """As ``serve status --json`` prints it."""
         return {**asdict(self), "needs_a_person": self.needs_a_person}

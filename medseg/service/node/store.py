@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,6 +24,7 @@ DATABASE = "node.sqlite"
 FORMAT = 1  # of the tables
 OWNER_ONLY, FOLDER_MODE = 0o600, 0o700
 BUSY_SECONDS = 30.0
+PASSING_SECONDS = 1.0  # in which whoever only looks whether a node runs has let go of its lock
 TABLES = """
 create table if not exists objects(
     n integer primary key autoincrement, instance text not null unique, sop_class text not null, series text not null,
@@ -146,15 +148,22 @@ class NodeStore:
 def holding(folder: Path) -> Iterator[None]:
     """Hold a node's folder; `UsageError` while another process does."""
     folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
-    try:
-        with exclusive(folder, "node"):
-            yield
-    except UsageError as error:
-        if error.where != str(folder):
-            raise
-        raise UsageError(
-            "another node runs in this folder", where=folder, fix="Stop it, or give this one a folder of its own."
-        ) from None
+    with ExitStack() as stack:
+        deadline = time.monotonic() + PASSING_SECONDS
+        while True:
+            try:
+                stack.enter_context(exclusive(folder, "node"))
+                break
+            except UsageError:  # perhaps somebody only looks whether a node runs
+                if time.monotonic() < deadline:
+                    time.sleep(0.05)
+                    continue
+                raise UsageError(
+                    "another node runs in this folder",
+                    where=folder,
+                    fix="Stop it, or give this one a folder of its own.",
+                ) from None
+        yield
 
 
 def is_held(folder: Path) -> bool:

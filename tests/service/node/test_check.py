@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from node_peers import node_yaml
 from small_series import small_series
 
@@ -49,3 +50,16 @@ def test_a_rule_that_cannot_work_is_found(tmp_path, capsys):
     path = node_yaml(tmp_path, rules=[{"model": "hippocampu"}])
     assert run(["serve", "check", str(path), str(tmp_path)]) == 2
     assert "rule 1, model hippocampu: there is no model called 'hippocampu'." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"callers": ["CT1 "]}, "'CT1 ' is not an application entity title"),  # would let nobody in
+        ({"quiet_seconds": float("inf")}, "quiet_seconds"),  # no series would ever be whole
+        ({"destinations": {"archive": "dicom://127.0.0.1:0/ARCHIVE"}}, "this is not the address of an archive"),
+    ],
+)
+def test_a_value_by_which_nothing_would_ever_happen_is_found(keys, said, tmp_path, capsys):
+    assert run(["serve", "check", str(node_yaml(tmp_path, **keys)), str(tmp_path)]) == 2
+    assert said in capsys.readouterr().err

@@ -8,8 +8,9 @@ from node_peers import MR, archive, arrival, config, happens
 from peers.orthanc import free_port
 from pynetdicom import evt
 
+from medseg.errors import UsageError
 from medseg.service.node.commitment import Commitments
-from medseg.service.node.deliver import clear_outbox, deliver
+from medseg.service.node.deliver import GONE, clear_outbox, deliver, refuse_unknown
 from medseg.service.node.destinations import archives
 from medseg.service.node.incoming import file_of
 from medseg.service.node.keeping import delete_expired
@@ -104,7 +105,8 @@ def test_an_archive_that_does_not_know_us_stops_deliveries(store, settings, port
     entity.add_supported_context(MR)
     server = entity.start_server(("127.0.0.1", port), block=False)
     try:
-        send(store, settings)
+        # A busy peer may close the connection before its rejection is heard, and that is tried again.
+        assert happens(lambda: send(store, settings, after=DAY) == 0 and states(store) == ["refused"])
     finally:
         server.shutdown()
     (row,) = store.rows("select state, error from deliveries")
@@ -237,3 +239,21 @@ def test_the_outbox_keeps_what_is_not_yet_committed(store, settings, add, monkey
     store.change("update deliveries set state='sent'")
     assert clear_outbox(store, ["archive"]) == 0
     assert clear_outbox(store, []) == 1
+
+
+def test_what_waits_for_a_destination_that_is_no_longer_configured_is_shown(store, settings, add):
+    add()
+    assert refuse_unknown(store, ["archive", "other"]) == 0
+    assert refuse_unknown(store, ["other"]) == 1
+    assert refuse_unknown(store, ["other"]) == 0  # told once
+    (row,) = store.rows("select state, error from deliveries")
+    assert (row["state"], row["error"]) == ("refused", GONE)
+    (notice,) = store.rows("select body from notices")
+    assert "medseg serve retry" in json.loads(notice["body"])["fix"]
+
+
+def test_a_node_does_not_deliver_to_itself(settings):
+    for host in ("127.0.0.1", "localhost"):
+        itself = settings.model_copy(update={"destinations": {"archive": f"dicom://{host}:{settings.port}/MEDSEG"}})
+        with pytest.raises(UsageError, match="the node itself"):
+            archives(itself)

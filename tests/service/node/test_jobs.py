@@ -2,10 +2,12 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from node_peers import SEG, arrival, config
 
+from medseg.io.files.lock import exclusive
 from medseg.service.node import jobs
 from medseg.service.node.incoming import STORED
 from medseg.service.node.store import NodeStore, holding, is_held
@@ -216,3 +218,83 @@ def test_one_node_at_a_time_holds_a_folder(tmp_path):
     assert not is_held(tmp_path / "n")
     with pytest.raises(UsageError, match="no node has run there"):
         NodeStore(tmp_path / "n", create=False)
+
+
+def finish(store, settings) -> str:
+    (job,) = jobs.take(store, time.time(), 8)
+    return jobs.settle(store, settings, job, [outcome()], SENDABLE)
+
+
+def with_rule(settings, **keys):
+    rule = settings.rules[0].model_copy(update=keys)
+    return settings.model_copy(update={"rules": (rule,)})
+
+
+def test_what_no_rule_fitted_is_looked_at_again_when_it_is_sent_again(store, settings, arrive, incoming):
+    """Somebody mends a rule, starts the node again and sends the study again."""
+    objects = arrive(2, description="PD crop")
+    decide(store, settings)
+    mended = with_rule(settings, when={"SeriesDescription": "*PD*"})
+    assert decide(store, mended) == 0  # nothing old is segmented by itself
+    assert {incoming.keep(one) for one in objects} == {STORED}
+    assert decide(store, mended, after=0) == 0
+    assert decide(store, mended) == 1
+    assert states(store) == ["ready"]
+    (row,) = store.rows("select state, objects from series")
+    assert (row["state"], row["objects"]) == ("whole", 2)
+
+
+def test_a_series_sent_again_after_its_rule_changed_is_done_by_the_rule_of_today_and_back(
+    store, settings, arrive, incoming
+):
+    (one,) = arrive(1)
+    decide(store, settings)
+    assert finish(store, settings) == "done"
+    other = with_rule(settings, model="another", formats=("dicom-seg", "sr"))
+    for rules, expected in (
+        (settings, ["done"]),
+        (other, ["superseded", "ready"]),
+        (settings, ["ready", "superseded"]),
+    ):
+        incoming.keep(one)
+        decide(store, rules)
+        assert states(store) == expected
+    # The same object as the first time; that was superseded before it was sent, and is to be sent now.
+    assert states(store, "deliveries") == ["superseded"]
+    assert finish(store, settings) == "done"
+    assert states(store, "deliveries") == ["ready"]
+
+
+def test_a_late_object_that_changes_nothing_keeps_the_result_on_its_way(store, settings, arrive):
+    """The result of the second job has the UID of the first one's, whose delivery was taken back."""
+    arrive(2)
+    decide(store, settings)
+    finish(store, settings)
+    arrive(1)
+    decide(store, settings)
+    assert states(store, "deliveries") == ["superseded"]
+    finish(store, settings)
+    (row,) = store.rows("select d.state, j.state job from deliveries d join jobs j on j.id=d.job")
+    assert (row["state"], row["job"]) == ("ready", "done")
+
+
+def test_a_failed_job_is_tried_again_by_the_rule_of_today(store, settings, arrive):
+    arrive(1)
+    decide(store, settings)
+    store.change("update jobs set state='failed'")
+    jobs.retry(store)
+    decide(store, settings)
+    assert states(store) == ["ready"]
+    store.change("update jobs set state='failed'")
+    jobs.retry(store)
+    decide(store, with_rule(settings, model="another"))
+    assert states(store) == ["superseded", "ready"]
+    assert store.rows("select model from jobs order by n")[-1]["model"] == "another"
+
+
+def test_whoever_only_looks_whether_a_node_runs_keeps_none_from_starting(tmp_path):
+    with ThreadPoolExecutor(1) as pool, exclusive(tmp_path, "node"):
+        start = pool.submit(lambda: holding(tmp_path).__enter__())
+        time.sleep(0.1)
+        assert not start.done()
+    start.result()

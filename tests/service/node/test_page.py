@@ -137,3 +137,13 @@ def test_without_a_node_there_is_no_status(tmp_path, capsys):
 def test_how_long_ago(seconds, text):
     assert ago(1000.0, 1000.0 + seconds) == text
     assert ago(None, 0) == "never"
+
+
+def test_a_list_that_is_cut_off_says_so(site, store, monkeypatch):
+    monkeypatch.setattr("medseg.service.node.status.MOST_SHOWN", 2)
+    for number in range(5):
+        store.change(FAILED.replace("'j'", f"'j{number}'"))
+        store.change(REFUSED.replace("2.25.1", f"2.25.{number}"))
+    text = requests.get(site[0], timeout=10).text
+    assert "And 3 more: what needs a person" in text
+    assert text.count("And 3 more") == 2

@@ -213,3 +213,17 @@ def test_a_port_that_is_taken_is_said(tmp_path, receiver, incoming):
         listening(loaded, receiver),
     ):
         pass
+
+
+def test_connections_that_ask_for_nothing_and_are_gone_keep_no_sender_out(receiver):
+    """Probes of the port, as a load balancer's, many more than there may be associations."""
+    for _ in range(3):
+        probes = [socket.create_connection(("127.0.0.1", receiver.port)) for _ in range(20)]
+        for probe in probes:
+            probe.close()
+
+    def is_let_in() -> bool:
+        with sender(receiver.port) as link:
+            return bool(link.is_established)
+
+    assert happens(is_let_in, seconds=8)  # sooner than silence alone ends a connection
