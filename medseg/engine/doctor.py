@@ -41,6 +41,7 @@ OPTIONAL = {
     "h5py": ("h5py", "datasets kept in HDF5 files", "'medseg[hdf5]'"),
     "isal": ("isal.igzip", "reading and writing gzip several times faster", "'medseg[isal]'"),
     "nilearn": ("nilearn.datasets", "the template scan of `medseg demo`", "'medseg[demo]'"),
+    "ray": ("ray", "batches and folds on a Ray cluster", "'medseg[ray]'"),
     "pyarrow": ("pyarrow.parquet", "`medseg evaluate --parquet`", "'medseg[parquet]'"),
     "matplotlib": ("matplotlib.figure", "the plots of `medseg bench`", "'medseg[plots]'"),
     "mirp": ("mirp", "radiomics", "'medseg[radiomics]'"),
