@@ -204,6 +204,9 @@ def connected(address: str, *, seconds_to_end: float = SECONDS_TO_END) -> Iterat
         handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
         try:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **local)
+            # Ray still prints what became of lost workers on standard output, where data goes; there is no option
+            # against it. What matters of it is logged.
+            ray._private.worker._worker_logs_enabled = False
         except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
             raise UsageError(
                 f"no Ray cluster answers there ({first_line(error)})",

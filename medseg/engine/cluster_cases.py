@@ -16,6 +16,7 @@ from medseg.engine.isolation import CaseEvent
 from medseg.engine.outcomes import Work, failure, pending, record_failure
 from medseg.engine.staging import is_here
 from medseg.errors import Interrupted, MedsegError, ResourceLimit
+from medseg.io.files.leftovers import sweep
 from medseg.isolation.process import LOOK_EVERY, Guard
 from medseg.signals import stop_requests
 from medseg.types.run import CaseOutcome
@@ -47,15 +48,18 @@ def run_on_cluster(
     ResourceLimit
         When no machine of the cluster is left, or workers die before they begin.
     """
-    # Ray drops exceptions that a signal raises while it waits, so that stop requests are collected and looked at.
-    with stop_requests() as stops, connected(where.address) as cluster, _shared(work, cases) as shared:
-        batch = _Batch(work, cases, guard, where, cluster, shared)
-        while not batch.table.is_over:
-            if stops:
-                raise Interrupted(stops[0])
-            batch.start_workers()
-            batch.lease()
-            yield from batch.events()
+    try:
+        # Ray drops exceptions that a signal raises while it waits, so that stop requests are collected and looked at.
+        with stop_requests() as stops, connected(where.address) as cluster, _shared(work, cases) as shared:
+            batch = _Batch(work, cases, guard, where, cluster, shared)
+            while not batch.table.is_over:
+                if stops:
+                    raise Interrupted(stops[0])
+                batch.start_workers()
+                batch.lease()
+                yield from batch.events()
+    finally:
+        sweep(work.out)  # what lost workers of this machine left half-written; others' goes with a later run
 
 
 class _Batch:

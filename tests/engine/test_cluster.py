@@ -53,7 +53,8 @@ def test_results_are_those_of_one_machine_whatever_is_lost_and_poison_is_blamed(
     running = subprocess.Popen(**started, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     wait_for_cases(out, 4)
     raylets.kill_one()
-    assert running.communicate(timeout=200)[0] == b""  # what Ray says of lost workers is no data
+    printed = running.communicate(timeout=200)[0]
+    assert printed == b"", printed[:3000]  # what Ray says of lost workers is no data
     assert running.returncode == 0
 
     ended = states(out)
