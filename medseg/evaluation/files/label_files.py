@@ -74,7 +74,8 @@ def _found(where: Path) -> list[LabelFile]:
 def failed_cases(where: Path) -> dict[str, str]:
     """Cases of a `medseg predict` output that have no labels because they failed, and why."""
     failed: dict[str, str] = {}
-    for path in sorted(where.glob("*/status.json")) if where.is_dir() else []:
+    # Hidden folders are of cases that are being written.
+    for path in sorted(where.glob("[!.]*/status.json")) if where.is_dir() else []:
         try:
             status = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
