@@ -189,6 +189,7 @@ def settle(
             db.execute("update jobs set state='superseded', cases=?, ended=? where id=?", (cases, now, job.id))
             return "superseded"
         error, fix = ("", "") if worst is None else (worst.error or "", worst.fix or "")
+        error = error.removeprefix(f"{job.id}: ")  # the folder of the job, which nobody can look into any more
         if failed is not None and tries < config.tries:
             wait = min(LONGEST_RETRY, RETRY_SECONDS * 2**job.tries)
             db.execute(

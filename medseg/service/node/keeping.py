@@ -13,14 +13,18 @@ from medseg.service.node.store import NodeStore
 log = logging.getLogger("medseg.serve")
 DAY = 86400.0
 ASK_AGAIN = 3600.0
-# Finished: nothing of it is to be done, tried again or delivered.
+# Finished: nothing of it is to be done, tried again or delivered. After years most series have no objects any more,
+# which the index of those that are kept says without a look at each that was deleted. Those that were asked for just
+# now and are not committed let others go first, however many of them no archive will ever commit to.
 FINISHED = """
-select uid, folder, asked from series where changed=0 and state in ('whole', 'ignored') and last<=?
+select uid, folder from series where changed=0 and state in ('whole', 'ignored') and last<=?
+and exists (select 1 from objects where objects.series=uid and objects.deleted is null)
 and not exists (select 1 from jobs where jobs.series=uid and jobs.state in ('ready', 'running', 'failed'))
 and not exists (select 1 from deliveries where deliveries.series=uid and (deliveries.state in ('ready', 'refused')
     or (deliveries.state='sent' and deliveries.destination in (select value from json_each(?)))))
-and exists (select 1 from objects where objects.series=uid and objects.deleted is null)
-order by last limit 100
+and (asked<=? or not exists (
+    select 1 from objects where objects.series=uid and objects.deleted is null and objects.committed is null))
+order by asked, last limit 100
 """
 
 
@@ -31,16 +35,16 @@ def delete_expired(store: NodeStore, config: NodeConfig, commitments: Commitment
     if config.keep_days is None:
         return 0
     count = 0
-    for row in store.rows(FINISHED, now - config.keep_days * DAY, json.dumps(list(commitments.asked))):
+    asked = json.dumps(list(commitments.asked))
+    for row in store.rows(FINISHED, now - config.keep_days * DAY, asked, now - ASK_AGAIN):
         uid = row["uid"]
         if config.commitment:
             missing = store.rows(
                 "select instance, sop_class from objects where series=? and deleted is null and committed is null", uid
             )
             if missing:
-                if row["asked"] + ASK_AGAIN <= now:
-                    store.change("update series set asked=? where uid=?", now, uid)
-                    _ask(commitments, [(one["instance"], one["sop_class"]) for one in missing])
+                store.change("update series set asked=? where uid=?", now, uid)
+                _ask(commitments, [(one["instance"], one["sop_class"]) for one in missing])
                 continue
         count += _delete(store, config, uid, row["folder"])
     return count

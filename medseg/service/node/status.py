@@ -98,7 +98,7 @@ def node_status(store: NodeStore) -> NodeStatus:
     last = store.rows("select max(last) m from series")[0]["m"]
     return NodeStatus(
         is_held(store.folder),
-        store.rows("select count(*) c from objects")[0]["c"],
+        store.rows("select coalesce(sum(objects), 0) c from series")[0]["c"],  # faster by far than to count them
         last,
         _files(store.folder / QUARANTINE),
         shutil.disk_usage(store.folder).free,

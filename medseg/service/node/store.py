@@ -31,6 +31,7 @@ create table if not exists objects(
     file text not null, sha256 text not null, size integer not null, caller text not null, at real not null,
     committed real, deleted real);
 create index if not exists objects_of_series on objects(series);
+create index if not exists objects_kept on objects(series) where deleted is null;
 create table if not exists series(
     uid text primary key, study text not null, folder text not null, first real not null, last real not null,
     objects integer not null default 0, changed integer not null default 1, state text not null default 'arriving',

@@ -13,7 +13,7 @@ from medseg.service.node.commitment import Commitments
 from medseg.service.node.deliver import GONE, clear_outbox, deliver, refuse_unknown
 from medseg.service.node.destinations import archives
 from medseg.service.node.incoming import file_of
-from medseg.service.node.keeping import delete_expired
+from medseg.service.node.keeping import FINISHED, delete_expired
 from medseg.service.node.receive import Receiver, listening
 from medseg.service.node.segmenting import OUTBOX
 
@@ -257,3 +257,28 @@ def test_a_node_does_not_deliver_to_itself(settings):
         itself = settings.model_copy(update={"destinations": {"archive": f"dicom://{host}:{settings.port}/MEDSEG"}})
         with pytest.raises(UsageError, match="the node itself"):
             archives(itself)
+
+
+def test_what_may_be_deleted_is_found_without_a_look_at_what_was(store):
+    """After years there are millions of objects of which only a row is left, and senders wait meanwhile."""
+    plan = [row["detail"] for row in store.rows(f"explain query plan {FINISHED}", time.time(), "[]", 0)]
+    assert any("objects_kept" in step for step in plan), plan
+
+
+def test_series_that_no_archive_commits_to_hold_up_no_other(store, settings, incoming, monkeypatch):
+    """More of them than are looked at in one go, and all are older."""
+    asked = []
+    monkeypatch.setattr("medseg.service.node.keeping._ask", lambda _, items: asked.append(items))
+    with store.transaction() as db:
+        for n in range(101):
+            db.execute("insert into series values(?,'s','f',0,?,1,0,'whole','',0)", (f"1.9.{n}", n))
+            row = (f"1.9.{n}.1", MR, f"1.9.{n}", "f/x.dcm", "h", 1, "CT1", 0)
+            db.execute("insert into objects values(null,?,?,?,?,?,?,?,?,null,null)", row)
+    incoming.keep(arrival())
+    store.change("update objects set committed=1 where series='1.2.3'")
+    store.change("update series set changed=0, state='whole' where uid='1.2.3'")
+    commitments, now = Commitments(settings, store, archives(settings)), time.time() + 2 * DAY
+    assert sum(delete_expired(store, settings, commitments, now + after) for after in (0, 60)) == 1
+    assert len(asked) == 101
+    assert delete_expired(store, settings, commitments, now + 120) == 0
+    assert len(asked) == 101  # not too soon again

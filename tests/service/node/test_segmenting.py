@@ -6,10 +6,13 @@ import time
 
 import pytest
 from node_peers import arrival
+from pydicom import dcmread
+from small_series import small_series
 
 from medseg.errors import ConfigError, ModelError
 from medseg.io.files.lock import exclusive
 from medseg.service.node import jobs
+from medseg.service.node.incoming import Arrival
 from medseg.service.node.node import Node
 from medseg.service.node.segmenting import Segmenter, rule_pipeline
 from medseg.types.run import CaseOutcome
@@ -110,3 +113,19 @@ def test_results_know_where_their_scans_came_from(store, settings, taken):
     assert len(lines) == 3
     assert lines[1].startswith("mr-1,done,1.2.0,1.2,")
     assert (settings.results / "sources.csv").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_series_with_a_gap_fails_with_a_reason_that_names_no_folder_of_the_node(store, settings, incoming, tmp_path):
+    source, _ = small_series(tmp_path / "whole")
+    for number, path in enumerate(sorted(source.files)):
+        if number not in (2, 3):
+            one, content = dcmread(path), path.read_bytes()
+            incoming.keep(
+                Arrival(one.SOPInstanceUID, one.SOPClassUID, one.SeriesInstanceUID, "1.2", "CT1", "h", content)
+            )
+    jobs.make_jobs(store, settings, lambda _: False, time.time() + 60)
+    (job,) = jobs.take(store, time.time(), 8)
+    Segmenter(settings, store).do([job])
+    (row,) = store.rows("select error from jobs")
+    assert "slices are missing" in row["error"]
+    assert job.id not in row["error"]
