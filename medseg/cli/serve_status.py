@@ -46,6 +46,8 @@ def status(
         log.info("%d more jobs and %d more deliveries are not shown", found.jobs_not_shown, found.deliveries_not_shown)
     log.info("the node %s", "runs" if found.running else "does not run")
     log.info("%d objects; %d in quarantine", found.objects, found.quarantined)
+    for reason, count in found.ignored.items():
+        log.info("%d series ignored: %s", count, one_line(reason))
     for what, counts in (("series", found.series), ("jobs", found.jobs), *found.deliveries.items()):
         log.info("%s: %s", what, ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "none")
     return 3 if found.needs_a_person else 0

@@ -13,6 +13,7 @@ from medseg.service.node.incoming import QUARANTINE
 from medseg.service.node.store import NodeStore, is_held
 
 MOST_SHOWN = 200
+MOST_REASONS = 10
 JOB_STATES = ("ready", "running", "done", "failed", "withheld", "ignored", "superseded", "dismissed")
 DELIVERY_STATES = ("ready", "sent", "committed", "refused", "superseded", "dismissed")
 SERIES_STATES = ("arriving", "whole", "ignored", "incomplete")
@@ -59,6 +60,7 @@ class NodeStatus:
     oldest_waiting: float  # seconds that the oldest job or delivery has been waiting
     lines: tuple[JobLine, ...]  # what needs a person first, then the newest
     undelivered: tuple[DeliveryLine, ...]
+    ignored: dict[str, int]  # series, by the reason
 
     @property
     def needs_a_person(self) -> bool:
@@ -114,6 +116,13 @@ def node_status(store: NodeStore) -> NodeStatus:
                 MOST_SHOWN,
             )
         ),
+        {
+            row["reason"]: row["c"]
+            for row in store.rows(
+                "select reason, count(*) c from series where state='ignored' group by reason order by c desc limit ?",
+                MOST_REASONS,
+            )
+        },
     )
 
 

@@ -147,3 +147,10 @@ def test_a_list_that_is_cut_off_says_so(site, store, monkeypatch):
     text = requests.get(site[0], timeout=10).text
     assert "And 3 more: what needs a person" in text
     assert text.count("And 3 more") == 2
+
+
+def test_why_series_are_ignored_is_said(site, store, settings, tmp_path, capsys):
+    store.change("update series set state='ignored', reason='no rule fits'")
+    assert "1 series, no rule fits." in requests.get(site[0], timeout=10).text
+    assert run(["serve", "status", "--config", str(node_yaml(tmp_path))]) == 0
+    assert "1 series ignored: no rule fits" in capsys.readouterr().err
