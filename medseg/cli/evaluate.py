@@ -35,7 +35,12 @@ def evaluate(
     ],
     references: Annotated[
         Path,
-        argument(INPUT, "REFERENCES", help="Folder of label files, dataset with labelsTr, or one file.", exists=True),
+        argument(
+            INPUT,
+            "REFERENCES",
+            help="Folder of label files, dataset with labelsTr or dataset.yaml, or one file.",
+            exists=True,
+        ),
     ],
     out: OutOption,
     table: Annotated[

@@ -18,11 +18,14 @@ from medseg.evaluation.files.object_ids import numbered_objects
 from medseg.evaluation.files.pairing import CasePair
 from medseg.evaluation.metrics.grid import axis_move, on_grid_of, turn
 from medseg.evaluation.metrics.measure import ALL, CaseMeasures, measure_case, measure_instances
+from medseg.evaluation.metrics.overlap import Confusion
 from medseg.evaluation.options import EvaluateOptions
 from medseg.isolation.boundary import attempt
 from medseg.types import AnyLabels, Geometry, LabelClass, LabelMap, LabelTable, OverlappingLabels, Scan
 from medseg.types.overlapping import moved
 
+NOT_ANNOTATED = "not measured, as the reference does not annotate it: {}"
+NO_CALIBRATION_OF_PART = "calibration and FROC are not measured, as the reference does not annotate every class"
 NO_CALIBRATION = "calibration and FROC are not measured, as these need classes that exclude each other"
 
 
@@ -59,6 +62,7 @@ class CaseResult:
     notes: tuple[str, ...] = ()
     numbered: tuple[int, ...] = ()  # values of the files that look like ids of objects
     present: frozenset[int] = frozenset()  # values of the classes that reference or prediction holds
+    not_annotated: frozenset[str] = frozenset()  # classes and regions not measured, as the reference does not have them
 
 
 def load_case(
@@ -119,19 +123,30 @@ def measure_files(
 ) -> CaseResult:
     """Read and measure one case; `probabilities` is a file with one channel for each value 0, 1, ..."""
     instances = options.objects == "instances"
+    skipped: frozenset[str] = frozenset()
     case = load_case(pair, names, instances=instances, certain=options.classes is not None)
     if instances:
         if probabilities is not None:
             raise UsageError("probabilities go with classes, not with ids of objects", fix="Remove --probabilities.")
         measures = measure_instances(case.reference, case.prediction, options)
     else:
-        classes = class_values(case.table, options.classes, options.regions)
+        asked = class_values(case.table, options.classes, options.regions)
+        unknown = pair.reference.not_annotated
+        skipped = frozenset(name for name, values in asked.items() if unknown & {*values})
+        if skipped:
+            case = replace(case, notes=(*case.notes, NOT_ANNOTATED.format(", ".join(sorted(skipped)))))
+        if unknown and probabilities is not None:
+            probabilities = None
+            case = replace(case, notes=(*case.notes, NO_CALIBRATION_OF_PART))
+        classes = {name: values for name, values in asked.items() if name not in skipped}
         classes = {name: case.spread(values) for name, values in classes.items()}
         if case.values_of is not None and probabilities is not None:
             probabilities = None
             case = replace(case, notes=(*case.notes, NO_CALIBRATION))
         array = None if probabilities is None else _read_probabilities(probabilities, case.reference.geometry)
         measures = measure_case(case.reference, case.prediction, classes, options, array)
+        if unknown:
+            measures = replace(measures, confusion=_known(measures.confusion, case.spread(unknown)))
     # Whoever says what the values are has no need to be asked.
     sure = (
         instances
@@ -141,7 +156,16 @@ def measure_files(
         or "objects" in options.model_fields_set
     )
     numbered = () if sure else numbered_objects(case.reference) or numbered_objects(case.prediction)
-    return CaseResult(pair.case_id, measures, case.named or case.table, case.notes, numbered, _present(case, measures))
+    table, present = case.named or case.table, _present(case, measures)
+    return CaseResult(pair.case_id, measures, table, case.notes, numbered, present, skipped)
+
+
+def _known(counts: Confusion, unknown: Iterable[int]) -> Confusion:
+    """The histogram without voxels of background that the prediction gives to a class nobody marked there."""
+    columns = [place for place, value in enumerate(counts.values) if value in {*unknown}]
+    known = counts.counts.copy()
+    known[0, columns] = 0
+    return Confusion(counts.values, known)
 
 
 def _present(case: LoadedCase, measures: CaseMeasures) -> frozenset[int]:

@@ -19,11 +19,12 @@ from medseg.evaluation.files.case_table import read_table
 from medseg.evaluation.files.label_files import class_names
 from medseg.evaluation.files.object_ids import look_like_objects
 from medseg.evaluation.files.pairing import CasePair, Pairing, pair_cases
+from medseg.evaluation.files.reference_dataset import reference_dataset
 from medseg.evaluation.files.trained_cases import with_training
 from medseg.evaluation.metrics.definitions import definitions_of
 from medseg.evaluation.metrics.measure import ALL, measure_case
 from medseg.evaluation.options import EvaluateOptions
-from medseg.evaluation.summary import summarize
+from medseg.evaluation.summary import not_annotated, summarize
 from medseg.isolation.boundary import attempt
 from medseg.isolation.each import each_isolated
 from medseg.types import Geometry, LabelMap, LabelTable, MeasurementRow
@@ -71,10 +72,11 @@ def measure_folders(files: EvaluationFiles, options: EvaluateOptions) -> Evaluat
     known = None if files.table is None else read_table(files.table, files.group_by)
     if known is not None and known.skipped:
         log.info("These columns of the table are not used: %s.", ", ".join(known.skipped))
-    pairing = pair_cases(files.predictions, files.references, known, keep_names=options.keep_names)
+    dataset = reference_dataset(files.references)
+    pairing = pair_cases(files.predictions, files.references, known, keep_names=options.keep_names, dataset=dataset)
     _log_unpaired(pairing)
     pairing = replace(pairing, pairs=with_training(pairing.pairs, files.predictions))
-    described = _described(files.references, options)
+    described = dataset.names if dataset is not None else _described(files.references, options)
     _check_values(options, described)
     names = dict(options.classes or described)
     results: list[CaseResult] = []
@@ -91,6 +93,8 @@ def measure_folders(files: EvaluationFiles, options: EvaluateOptions) -> Evaluat
     if look_like_objects([result.numbered for result in results]):
         results = _with_note_on_objects(results)
     rows = _rows(results, options)
+    for name, cases in not_annotated(results).items():
+        log.info("%s is not measured in %s, whose references do not annotate it.", name, counted(len(cases), "case"))
     warnings = _absent(options, results)
     for warning in warnings:
         log.warning("%s", warning)
@@ -194,6 +198,7 @@ def _rows(results: Sequence[CaseResult], options: EvaluateOptions) -> tuple[Meas
         MeasurementRow(result.case_id, name, metric, value)
         for result in results
         for name in ordered
+        if name not in result.not_annotated
         for metric, value in _figures(result, name, absent).items()
     )
 

@@ -40,7 +40,8 @@ def summarize(
 
     patient_of: patient of each case, where a table named one. classes: class, metric, aggregate. groups: column,
     value, then the same. pooled: class to figures over all objects of all cases. froc: class to operating points.
-    calibration: reliability diagrams. confusion: voxels by class in reference and prediction.
+    calibration: reliability diagrams. confusion: voxels by class in reference and prediction. not_annotated: class to
+    cases in which it was not measured, as nobody marked it there.
     """
     values = by_class_and_metric(rows)
     patients = {pair.case_id: pair.row.patient for pair in pairs}
@@ -67,7 +68,14 @@ def summarize(
         "froc": _froc(results),
         "calibration": _calibration(results),
         "confusion": _confusion(results),
+        "not_annotated": not_annotated(results),
     }
+
+
+def not_annotated(results: Sequence[CaseResult]) -> dict[str, list[str]]:
+    """Cases in which each class or region was not measured, as their references do not annotate it."""
+    names = dict.fromkeys(name for result in results for name in sorted(result.not_annotated))
+    return {name: [result.case_id for result in results if name in result.not_annotated] for name in names}
 
 
 def as_json(content: Any) -> Any:

@@ -137,6 +137,10 @@ def plain_table(summary: Mapping[str, Any]) -> str:
     ]
     cases = f"{counted(summary['cases'], 'case')} of {counted(summary['patients'], 'patient')}"
     head = f"{cases}; mean [95% bootstrap interval over patients]"
+    lines += [
+        f"{name}: not measured in {counted(len(cases), 'case')}, whose references do not annotate it"
+        for name, cases in summary.get("not_annotated", {}).items()
+    ]
     return "\n".join([head, *lines])
 
 

@@ -32,6 +32,7 @@ class LabelFile:
     names: tuple[str, ...]  # what its case may be called, best first
     instances: Path | None = None  # the map of object ids `medseg predict` left beside it
     keep_names: bool = False  # in the case id, also where the name looks like a patient's
+    not_annotated: frozenset[int] = frozenset()  # values of classes that nobody marked in it
 
     @property
     def case_id(self) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from medseg.errors import InputError
 from medseg.evaluation.files.case_table import CaseRow, CaseTable
 from medseg.evaluation.files.label_files import LabelFile, failed_cases, find_labels, plain_name
+from medseg.evaluation.files.reference_dataset import ReferenceDataset
 
 
 @dataclass(frozen=True)
@@ -32,20 +33,30 @@ class Pairing:
 
 
 def pair_cases(
-    predictions: Path, references: Path, table: CaseTable | None = None, *, keep_names: bool = False
+    predictions: Path,
+    references: Path,
+    table: CaseTable | None = None,
+    *,
+    keep_names: bool = False,
+    dataset: ReferenceDataset | None = None,
 ) -> Pairing:
     """Match predictions to references by the table, or else by name.
 
     Names match when they are equal, or equal but for letter case and endings such as ``_seg``, ``_pred`` or ``_0000``.
-    Two single files match whatever they are called. A name that matches several files is an error.
+    Two single files match whatever they are called. A name that matches several files is an error. `dataset` is the one
+    that the references belong to, where it is known.
     """
     if table is not None and any(row.prediction or row.reference for row in table.rows.values()):
-        return _by_table(predictions, references, table)
+        paired = _by_table(predictions, references, table)
+        return paired if dataset is None else _annotated(paired, dataset)
     found = find_labels(predictions, keep_names=keep_names)
-    known = find_labels(references, keep_names=keep_names)
+    if dataset is not None and dataset.lists_files:
+        known = dataset.files(keep_names=keep_names)
+    else:
+        known = find_labels(references, keep_names=keep_names)
     _distinct(found, predictions)
     _distinct(known, references)
-    both_files = predictions.is_file() and references.is_file()
+    both_files = predictions.is_file() and references.is_file() and not (dataset is not None and dataset.lists_files)
     matches = {0: 0} if both_files else _by_name(found, known, references)
     failed = {
         name: why
@@ -68,7 +79,15 @@ def pair_cases(
             where=predictions,
             fix="Name them alike, or give --table with columns case_id, prediction, reference.",
         )
-    return Pairing(tuple(pairs), tuple(without_reference), tuple(without_prediction), failed)
+    paired = Pairing(tuple(pairs), tuple(without_reference), tuple(without_prediction), failed)
+    return paired if dataset is None else _annotated(paired, dataset)
+
+
+def _annotated(pairing: Pairing, dataset: ReferenceDataset) -> Pairing:
+    """Pairs whose references say which classes they do not annotate."""
+    references = dataset.with_annotated([pair.reference for pair in pairing.pairs])
+    pairs = tuple(replace(pair, reference=item) for pair, item in zip(pairing.pairs, references, strict=True))
+    return replace(pairing, pairs=pairs)
 
 
 def _by_name(found: list[LabelFile], known: list[LabelFile], references: Path) -> dict[int, int]:
