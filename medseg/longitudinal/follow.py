@@ -11,6 +11,7 @@ from medseg.errors import FormatLimitation, InputError, UsageError
 from medseg.io.files.atomic import write_text
 from medseg.io.files.writable import output_folder
 from medseg.longitudinal.alignment import align, given_alignment
+from medseg.longitudinal.classes_in_common import with_classes_in_common
 from medseg.longitudinal.compare_times import compare_times
 from medseg.longitudinal.figures import figures, overview
 from medseg.longitudinal.follow_files import write_follow_up
@@ -78,6 +79,7 @@ def follow(
     nodes = tuple(listed(short_axis))
     points = read_time_points(paths, [Path(path) for path in listed(scans)], needs_scans=not registered)
     _check(points)
+    points = with_classes_in_common(points)
     followed = object_classes(points, tuple(dict.fromkeys([*listed(classes), *(nodes if classes else ())])))
     object_classes(points, nodes)
     alignment = given_alignment() if registered else align(*points)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from medseg.errors import UsageError, did_you_mean
 from medseg.models.card import ClassCard
@@ -35,7 +37,7 @@ def classes_of(description: CompositeDescription, parts: Sequence[Part]) -> tupl
             own.setdefault(entry.name, entry)
     wanted = description.classes
     if wanted is None:
-        wanted = tuple(ClassDescription(value=n, name=called) for n, called in enumerate(own, start=1))
+        wanted = _table_of(parts)
     result = []
     for one in wanted:
         known = own.get(one.name)
@@ -52,16 +54,61 @@ def classes_of(description: CompositeDescription, parts: Sequence[Part]) -> tupl
     return tuple(result)
 
 
+def _table_of(parts: Sequence[Part]) -> tuple[ClassDescription, ...]:
+    """The table where none is stated: what the parts' values name, else their own classes, numbered in their order.
+
+    A target that is a number keeps it, and has the name of the part's class.
+    """
+    numbers: dict[str, int | None] = {}
+    for part in parts:
+        names = {entry.value: entry.name for entry in part.package.card.classes}
+        for source, target in _targets(part).items():
+            name, number = (target, None) if isinstance(target, str) else (names[source], target)
+            before = numbers.get(name)
+            if number is not None and before not in (None, number):
+                _unclear(f"'{name}' is given two values, {before} and {number}", f"parts, {part.name}, values")
+            numbers[name] = before if number is None else number
+    fixed = [number for number in numbers.values() if number is not None]
+    if twice := [number for number in fixed if fixed.count(number) > 1]:
+        both = " and ".join(f"'{name}'" for name, number in numbers.items() if number == twice[0])
+        _unclear(f"the value {twice[0]} is given to {both}", "parts, values")
+    free = (number for number in itertools.count(1) if number not in fixed)
+    return tuple(
+        ClassDescription(value=next(free) if number is None else number, name=name) for name, number in numbers.items()
+    )
+
+
+def _targets(part: Part) -> dict[int, NameOrValue]:
+    """Class of the result, by name or value, of each class that the part gives, by value."""
+    own = {entry.name: entry.value for entry in part.package.card.classes}
+    given = part.described.values
+    if given is None:
+        return {value: name for name, value in own.items()}
+    where = f"parts, {part.name}, values"
+    found: dict[int, NameOrValue] = {}
+    for source, target in given.items():
+        value = _value(source, own, where)
+        if value in found:
+            raise UsageError(f"the class {source} is named twice", where=where, fix="Name it once.")
+        if isinstance(target, int) and not 1 <= target <= 65535:
+            fix = "Leave out the classes that are to be discarded." if target == 0 else "Choose another value."
+            raise UsageError(f"the value of a class must be between 1 and 65535, not {target}", where=where, fix=fix)
+        found[value] = target
+    return found
+
+
+def _unclear(what: str, where: str) -> NoReturn:
+    raise UsageError(what, where=where, fix="Say the values and names of the results under classes:.")
+
+
 def entry_of(part: Part, classes: Sequence[ClassCard]) -> PartCard:
     """Return what the composite's card says of a part; classes are mapped by name where nothing is stated."""
-    own = {entry.name: entry.value for entry in part.package.card.classes}
     table = {entry.name: entry.value for entry in classes}
-    given: Mapping[NameOrValue, NameOrValue] | None = part.described.values
-    if given is None:
-        values = {value: table[name] for name, value in own.items() if name in table}
+    targets, where = _targets(part), f"parts, {part.name}, values"
+    if part.described.values is None:
+        values = {source: table[name] for source, name in targets.items() if isinstance(name, str) and name in table}
     else:
-        where = f"parts, {part.name}, values"
-        values = {_value(a, own, where): _value(b, table, where) for a, b in given.items()}
+        values = {source: _value(target, table, where) for source, target in targets.items()}
     return PartCard(name=part.name, sha256=part.package.hash, values=values, priority=part.described.priority)
 
 

@@ -62,6 +62,25 @@ def test_parts_are_laid_over_each_other_by_priority(parts, scan):
         assert predictor.shared.reused == 1 - number  # parts that follow each other and want the same
 
 
+@pytest.mark.parametrize(
+    ("values", "table"),
+    [
+        ({"a": "aorta", 2: "vein"}, [(1, "aorta"), (2, "vein"), (3, "c"), (4, "a")]),
+        ({1: "both", "b": "both"}, [(1, "both"), (2, "c"), (3, "a")]),
+        ({"b": "b"}, [(1, "b"), (2, "c"), (3, "a")]),
+        ({"a": 7, "b": 1}, [(1, "b"), (2, "c"), (7, "a")]),
+    ],
+)
+def test_values_name_the_classes_where_no_table_is_given(parts, values, table):
+    name = "named-" + "-".join(map(str, values.values()))
+    package = composite(parts, name, parts=[{"model": "one", "values": values}, {"model": "two"}])
+    assert [(c.value, c.name) for c in package.card.table] == table
+    by_name = {called: value for value, called in table}
+    own = {"a": 1, "b": 2, 1: 1, 2: 2}
+    expected = {own[a]: b if isinstance(b, int) else by_name[b] for a, b in values.items()}
+    assert package.card.composite.parts[0].values == expected
+
+
 def test_on_a_shared_grid_axes_may_be_stored_in_any_order(parts, scan):
     package = composite(parts, "grid", parts=[{"model": "one"}, {"model": "two"}], grid={"spacing": 1.5})
     predictor = CompositePredictor(package, TORCH)
@@ -147,6 +166,10 @@ def test_the_verbs_take_it_as_one_model(parts, scan, tmp_path, capsys, monkeypat
         ({"parts": [{"model": "nothing"}]}, "no model called 'nothing'"),
         ({"parts": [{"model": "one"}, {"model": "one"}]}, "two parts are called 'one'"),
         ({"parts": [{"model": "one", "values": {"liver": "a"}}]}, "no class 'liver'"),
+        ({"parts": [{"model": "one", "values": {"a": "x", 1: "y"}}]}, "named twice"),
+        ({"parts": [{"model": "one", "values": {"a": 0}}]}, "Leave out the classes"),
+        ({"parts": [{"model": "one", "values": {"a": 70000}}]}, "between 1 and 65535"),
+        ({"parts": [{"model": "one", "values": {"a": 4, "b": 4}}]}, "the value 4 is given to 'a' and 'b'"),
         ({"parts": [{"model": "one"}], "classes": [{"value": 1, "name": "z"}]}, "no part gives the class 'z'"),
         ({"parts": [{"model": "one"}], "locator": {"part": "on", "classes": ["a"]}}, "Did you mean 'one'"),
         ({"parts": [{"model": "one"}, {"model": "mr"}]}, "takes MR and another part takes CT"),
