@@ -59,14 +59,14 @@ def _whole(point: TimePoint, *, like: TimePoint) -> TimePoint:
 
 
 def _looked_for(point: TimePoint, *, by: TimePoint) -> TimePoint:
-    """Leave out the classes that the other time's model does not look for."""
+    """Drop the classes that the other time's model does not look for."""
     known = set(by.class_names())
-    left_out = [entry for entry in point.labels.table if entry.name not in known]
-    if not by.model.hash or not left_out:
+    dropped = [entry for entry in point.labels.table if entry.name not in known]
+    if not by.model.hash or not dropped:
         return point
-    array = np.where(np.isin(point.labels.array, [e.value for e in left_out]), 0, point.labels.array)
+    array = np.where(np.isin(point.labels.array, [e.value for e in dropped]), 0, point.labels.array)
     table = LabelTable(tuple(entry for entry in point.labels.table if entry.name in known))
-    names = ", ".join(entry.name for entry in left_out)
+    names = ", ".join(entry.name for entry in dropped)
     return replace(
         point,
         labels=LabelMap(array.astype(point.labels.array.dtype), point.labels.geometry, table),

@@ -91,7 +91,7 @@ def _targets(part: Part) -> dict[int, NameOrValue]:
         if value in found:
             raise UsageError(f"the class {source} is named twice", where=where, fix="Name it once.")
         if isinstance(target, int) and not 1 <= target <= 65535:
-            fix = "Leave out the classes that are to be discarded." if target == 0 else "Choose another value."
+            fix = "Omit the classes that are to be discarded." if target == 0 else "Choose another value."
             raise UsageError(f"the value of a class must be between 1 and 65535, not {target}", where=where, fix=fix)
         found[value] = target
     return found

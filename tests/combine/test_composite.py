@@ -167,7 +167,7 @@ def test_the_verbs_take_it_as_one_model(parts, scan, tmp_path, capsys, monkeypat
         ({"parts": [{"model": "one"}, {"model": "one"}]}, "two parts are called 'one'"),
         ({"parts": [{"model": "one", "values": {"liver": "a"}}]}, "no class 'liver'"),
         ({"parts": [{"model": "one", "values": {"a": "x", 1: "y"}}]}, "named twice"),
-        ({"parts": [{"model": "one", "values": {"a": 0}}]}, "Leave out the classes"),
+        ({"parts": [{"model": "one", "values": {"a": 0}}]}, "Omit the classes"),
         ({"parts": [{"model": "one", "values": {"a": 70000}}]}, "between 1 and 65535"),
         ({"parts": [{"model": "one", "values": {"a": 4, "b": 4}}]}, "the value 4 is given to 'a' and 'b'"),
         ({"parts": [{"model": "one"}], "classes": [{"value": 1, "name": "z"}]}, "no part gives the class 'z'"),
