@@ -10,6 +10,7 @@ from typing import Any
 
 from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.fold_numbers import fold_number
+from medseg.data.name_pattern import masks_pattern
 from medseg.errors import InputError, UsageError
 from medseg.io.files.atomic import write_text
 
@@ -62,7 +63,7 @@ def _columns(data: Dataset) -> list[str]:
 
 
 def _stated(data: Dataset) -> dict[str, Any]:
-    masks = any(part.value is not None for case in data.cases for part in case.parts)
+    masks = any(part.value is not None for case in data.cases for part in case.parts) and not _are_together(data)
     labels: dict[str, Any] = {}
     for entry in data.table:
         row: dict[str, Any] = {"value": entry.value}
@@ -95,7 +96,10 @@ def _row(data: Dataset, case: DatasetCase, columns: list[str], folder: Path) -> 
     row: dict[str, Any] = {"case": case.case_id}
     images = [_series_folder(scan.files, case.case_id) for scan in case.found] or list(case.images)
     row |= {column: _relative(path, folder) for column, path in zip(columns, images, strict=False)}
-    if case.parts and case.parts[0].value is not None:
+    if case.parts and _are_together(data):
+        pattern = masks_pattern([part.path for part in case.parts])
+        row["label"] = f"{_relative(case.parts[0].path.parent, folder)}/{Path(pattern).name}"
+    elif case.parts and case.parts[0].value is not None:
         row |= {data.table.name_of(part.value or 0): _relative(part.path, folder) for part in case.parts}
     elif case.parts:
         endings = Counter(path.suffix for path in (part.path for part in case.parts))
@@ -106,6 +110,12 @@ def _row(data: Dataset, case: DatasetCase, columns: list[str], folder: Path) -> 
     if case.annotated is not None:
         known["annotated"] = "; ".join(case.annotated)
     return row | {key: value for key, value in known.items() if value is not None}
+
+
+def _are_together(data: Dataset) -> bool:
+    """Whether several masks of a case are of one class."""
+    values = [[part.value for part in case.parts] for case in data.cases]
+    return any(None not in of_case and len(set(of_case)) < len(of_case) for of_case in values)
 
 
 def _series_folder(files: tuple[Path, ...], case_id: str) -> Path:

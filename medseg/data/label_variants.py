@@ -35,12 +35,13 @@ PREFERRED = ("consensus", "manual", "gt", "truth", "seg", "label", "annotation",
 class Variants:
     """How the labels of cases are to be taken.
 
-    - `way`: one label map a case, a mask for each class, or a mask for each object.
-    - `chosen`: kinds of label taken: one, or those of the classes in order.
+    - `way`: one label map a case, several masks of one class that count together, a mask for each class, or a mask for
+      each object.
+    - `chosen`: kinds of label taken: one, those that count together, or those of the classes in order.
     - `ambiguous`: what else they could be.
     """
 
-    way: Literal["one", "classes", "objects"]
+    way: Literal["one", "union", "classes", "objects"]
     chosen: tuple[str, ...]
     ambiguous: tuple[str, ...] = ()
 
@@ -75,6 +76,14 @@ def settle(cases: Sequence[FoundCase], *, overlapping: bool = False) -> Variants
             f"{_quoted(kinds[:1])} is taken; name the files of another as 'label'"
         )
         return Variants("one", (kinds[0],), tuple(unclear))
+    more = [] if overlapping else _continued(cases, counts)
+    if more and all(_is_mask(read, kind) for kind in kinds) and not _share_voxels(read, more, default=False):
+        several = sum(sum(kind in case.labels for kind in more) > 1 for case in cases)
+        unclear.append(
+            f"{several} of {len(cases)} images have several masks ({_quoted(more)}), which are taken together as one "
+            "class; list them in a table with a column for each where they are classes"
+        )
+        return Variants("union", tuple(more), tuple(unclear))
     masks = [kind for kind in kinds if _is_mask(read, kind)]
     if len(masks) > 1 and (overlapping or not _share_voxels(read, masks, default=False)):
         unclear += _classes_unclear(cases, counts, masks)
@@ -87,6 +96,20 @@ def settle(cases: Sequence[FoundCase], *, overlapping: bool = False) -> Variants
         "another as 'label'" + (", or state overlapping: true where each is a class" if len(masks) > 1 else "")
     )
     return Variants("one", (best,), tuple(unclear))
+
+
+def _continued(cases: Sequence[FoundCase], counts: Mapping[str, int]) -> list[str]:
+    """The kind that every case has, and those that some have beside it, which are its name and a number.
+
+    So a second lesion of an image is saved: `x_mask_1` beside `x_mask`. What most cases have is a class or a rater's.
+    """
+    whole = [kind for kind, count in counts.items() if count == len(cases)]
+    if len(whole) != 1:
+        return []
+    pattern = re.compile(re.escape(whole[0]) + r"[-/_ ]?\d+")
+    others = sorted(kind for kind in counts if kind != whole[0])
+    rare = all(pattern.fullmatch(kind) and 2 * counts[kind] <= len(cases) for kind in others)
+    return [whole[0], *others] if others and rare else []
 
 
 def _classes_unclear(cases: Sequence[FoundCase], counts: Mapping[str, int], masks: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from medseg.data.case_names import case_names, groups, image_of
+from medseg.data.channel_folders import with_channel_folders
 from medseg.data.dataset import Dataset
 from medseg.data.description import ClassRow, DatasetDescription
 from medseg.data.file_names import Named, name_units
@@ -20,7 +21,7 @@ from medseg.data.file_units import list_units
 from medseg.data.image_or_label import array_keys, roles_by_voxels
 from medseg.data.label_variants import Variants, class_names, settle
 from medseg.data.mask_colors import guessed_colors
-from medseg.data.name_pattern import patterns
+from medseg.data.name_pattern import masks_pattern, patterns
 from medseg.data.table_dataset import build_dataset
 
 # A channel that fewer of the cases have is none, but a file beside the images.
@@ -76,6 +77,10 @@ def find_table(path: Path, given: DatasetDescription | None = None) -> FoundTabl
             row |= {masks[kind]: _first(case, kind, path) for kind in variants.chosen}
         elif variants.way == "objects":
             row["label"] = _glob(case, path)
+        elif variants.way == "union":
+            row["label"] = masks_pattern(
+                [Path(_first(case, kind, path)) for kind in variants.chosen if kind in case.labels]
+            )
         else:
             row["label"] = _first(case, variants.chosen[0], path)
         if any(group_of):
@@ -98,7 +103,7 @@ def find_table(path: Path, given: DatasetDescription | None = None) -> FoundTabl
 
 def _pairs(path: Path) -> tuple[Pairs, dict[Literal["image", "label"], str] | None] | None:
     """What belongs together, and the keys of image and label where both are in one file; None without any."""
-    named = name_units(list_units(path))
+    named = with_channel_folders(name_units(list_units(path)))
     if not named:
         return None
     labels = [one for one in named if one.role == "label"]
@@ -176,6 +181,8 @@ def _described(
         update["channels"] = dict(zip(columns, given.channels.values(), strict=True))
     if masks and given.labels is None:
         update["labels"] = {name: ClassRow(value=n, column=name) for n, name in enumerate(masks.values(), start=1)}
+    if variants.way == "union" and given.labels is None:
+        update["labels"] = {class_names(variants.chosen[:1])[variants.chosen[0]]: 1}
     if variants.way == "objects":
         update["references"] = "instances"
     return given.model_copy(update=update)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from glob import escape
+from pathlib import Path
+
+from medseg.io.files.case_id import stem
 
 MOST = 4
 
@@ -53,3 +57,14 @@ def _shared(names: Sequence[str]) -> str:
     """What all names begin with."""
     first, last = min(names), max(names)
     return first[: next((n for n, letter in enumerate(first) if n >= len(last) or letter != last[n]), len(first))]
+
+
+def masks_pattern(files: Sequence[Path]) -> str:
+    """One name with a star for all masks of an image, of which the others' names begin with the shortest.
+
+    >>> masks_pattern([Path("benign/benign (4)_mask.png"), Path("benign/benign (4)_mask_1.png")])
+    'benign/benign (4)_mask*.png'
+    """
+    first = min(files, key=lambda file: len(file.name))
+    name = stem(first.name)
+    return (first.parent / f"{escape(name)}*{first.name[len(name) :]}").as_posix()

@@ -52,7 +52,9 @@ def build_dataset(
             where=source,
             fix="Call the column of labels 'label', and one with the mask of a class 'label_' and the class.",
         )
-    listed = [_case(number, row, columns, masks, source) for number, row in enumerate(rows, start=1)]
+    together = given.table.classes[0].value if given.table and len(given.table) == 1 else None
+    mask_value = together if given.references == "classes" else None
+    listed = [_case(number, row, columns, masks, source, mask_value) for number, row in enumerate(rows, start=1)]
     folds = [_fold(row.get("fold", ""), case.case_id, source) for case, row in zip(listed, rows, strict=True)]
     cases = with_folds(listed, folds)
     arrays = None if given.arrays is None else ArrayKeys(given.arrays.get("image"), given.arrays.get("label"))
@@ -90,7 +92,12 @@ def _channel_columns(rows: Sequence[Mapping[str, str]], masks: Mapping[str, int]
 
 
 def _case(
-    number: int, row: Mapping[str, str], columns: Sequence[str], masks: Mapping[str, int], source: Path
+    number: int,
+    row: Mapping[str, str],
+    columns: Sequence[str],
+    masks: Mapping[str, int],
+    source: Path,
+    mask_value: int | None,
 ) -> DatasetCase:
     name = row.get("case", "").strip()
     if not name or UNSAFE & set(name) or name.startswith("."):
@@ -110,7 +117,7 @@ def _case(
     split = SPLITS.get(split or "", split)
     if split not in (None, "train", "validation", "test"):
         raise InputError(f"case '{name}' has split '{split}'", where=source, fix="Use train, validation or test.")
-    parts = _parts(row, masks, source)
+    parts = _parts(row, masks, source, mask_value)
     label = row.get("label", "").strip()
     reference = parts[0].path if parts else source.parent / label if label else None
     return DatasetCase(
@@ -133,8 +140,13 @@ def _fold(cell: str, name: str, source: Path) -> int | None:
         raise InputError(f"case '{name}' has fold '{cell}'", where=source, fix="Use whole numbers.") from error
 
 
-def _parts(row: Mapping[str, str], masks: Mapping[str, int], source: Path) -> tuple[ReferencePart, ...]:
-    """Files of a reference in several: of the classes that have a column, or all that a name with ``*`` stands for."""
+def _parts(
+    row: Mapping[str, str], masks: Mapping[str, int], source: Path, mask_value: int | None
+) -> tuple[ReferencePart, ...]:
+    """Files of a reference in several: of the classes that have a column, or all that a name with ``*`` stands for.
+
+    - `mask_value`: of the one class that the latter are masks of, together; None where each is an object.
+    """
     if masks:
         cells = {column: row.get(column, "").strip() for column in masks}
         return tuple(ReferencePart(source.parent / cell, masks[column]) for column, cell in cells.items() if cell)
@@ -143,7 +155,7 @@ def _parts(row: Mapping[str, str], masks: Mapping[str, int], source: Path) -> tu
         return ()
     files = [file for file in sorted(source.parent.glob(label)) if not file.name.startswith(".")]
     # Without one, the name itself stands for what is missing, which is a finding of the case.
-    return tuple(ReferencePart(file) for file in files)
+    return tuple(ReferencePart(file, mask_value) for file in files)
 
 
 def _table(given: DatasetDescription, labeled: Sequence[DatasetCase], arrays: ArrayKeys | None) -> LabelTable:

@@ -1,8 +1,9 @@
 """Brings together the scans of each case for a model that takes several channels, and never guesses in silence.
 
 Files find their channel by the model's names for them (`p1_T1.nii.gz`, or `T1.nii.gz` in a folder a patient), by
-nnU-Net's numbers (`p1_0000.nii.gz`), or by patterns a person gave; DICOM series by modality and description within a
-study. What was taken for what is a note of the case; a case of which a channel is missing or unclear is failed.
+nnU-Net's numbers (`p1_0000.nii.gz`), by the folder of a channel (`T1/p1.nii.gz`), or by patterns a person gave; DICOM
+series by modality and description within a study. What was taken for what is a note of the case; a case of which a
+channel is missing or unclear is failed.
 """
 
 from __future__ import annotations
@@ -78,15 +79,20 @@ def _file_cases(
     cases: dict[tuple[tuple[str, ...], str], _Case] = {}
     skipped: list[Skipped] = []
     lost: list[FoundScan] = []
-    for scan, named in zip(scans, _named(scans), strict=True):
+    names = _named(scans)
+    of_folders = {match.channel for named in names if (match := _by_folder(named, channels)) is not None}
+    is_in_folders = len(of_folders) > 1
+    for scan, named in zip(scans, names, strict=True):
         if named.role == "label":
             skipped.append(Skipped(scan.files[0], "by its name it is a label, not a channel"))
             continue
-        match = _matched(named, channels, patterns)
+        match = _matched(named, channels, patterns, is_in_folders)
         if match is None:
             lost.append(scan)
             continue
-        case = cases.setdefault((named.context, match.case), _Case(named.context, match.case))
+        of_channel = Matched(match.channel, "")
+        context = tuple(f for f in named.context if not is_in_folders or by_name(f, channels) != of_channel)
+        case = cases.setdefault((context, match.case), _Case(context, match.case))
         case.scans[match.channel].append(scan)
         if match.by:
             case.by.add(match.by)
@@ -100,9 +106,9 @@ def _file_cases(
         else:
             first = next(iter(case.scans.values()))[0]
             skipped.append(Skipped(first.files[0], problem, _fix(channels), True, case_id, first.file_name))
-    names = ", ".join(channel.name for channel in channels)
+    wanted = ", ".join(channel.name for channel in channels)
     for scan in lost:
-        reason = f"its name is that of none of the model's channels ({names})"
+        reason = f"its name is that of none of the model's channels ({wanted})"
         if cases:
             skipped.append(Skipped(scan.files[0], reason))
         else:
@@ -137,14 +143,26 @@ def _named(scans: Sequence[FoundScan]) -> list[Named]:
     return name_units([replace(unit, folders=unit.folders[shared:]) for unit in units])
 
 
-def _matched(named: Named, channels: Sequence[WantedChannel], patterns: Mapping[str, str]) -> Matched | None:
+def _matched(
+    named: Named, channels: Sequence[WantedChannel], patterns: Mapping[str, str], is_in_folders: bool
+) -> Matched | None:
     own = by_pattern(named.unit.name, patterns, channels)
     if own is not None:
         return own
     left = [channel for channel in channels if channel.name not in patterns]
-    match = by_number(named.shown, named.unit.path, channels) or by_name(named.key, channels)
+    match: Matched | None
+    if is_in_folders and (of_folder := _by_folder(named, channels)) is not None:
+        match = by_name(named.key, channels) or of_folder
+    else:
+        match = by_number(named.shown, named.unit.path, channels) or by_name(named.key, channels)
     match = match or by_name(without_acquisition(named.key), channels)
     return match if match is not None and channels[match.channel] in left else None
+
+
+def _by_folder(named: Named, channels: Sequence[WantedChannel]) -> Matched | None:
+    """The channel that a file's folder is called after, where that is all its name says: `T1/p1.nii.gz`."""
+    match = by_name(named.context[-1], channels) if named.context and named.key else None
+    return Matched(match.channel, named.key) if match is not None and not match.case else None
 
 
 def _problem(case: _Case, channels: Sequence[WantedChannel]) -> str | None:

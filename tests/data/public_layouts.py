@@ -153,6 +153,33 @@ def isic(root: Path) -> Expected:
     return Expected(cases, ("red", "green", "blue"), ("class-255",), said="superpixels", dimensions=2)
 
 
+def busi(root: Path) -> Expected:
+    cases = {}
+    for kind, numbers in (("benign", (1, 4)), ("malignant", (1, 2)), ("normal", (1,))):
+        for number in numbers:
+            name = f"{kind}/{kind} ({number})"
+            flat(root / f"{name}.png", photo(number))
+            flat(root / f"{name}_mask.png", drawn(number) * (kind != "normal"))
+            cases[f"{kind}_{number}"] = ((f"{name}.png",), (f"{name}_mask.png",))
+    second = np.zeros((WIDE, HIGH), np.uint8)
+    second[9:12, 5:9] = 255
+    flat(root / "benign" / "benign (4)_mask_1.png", second)
+    cases["benign_4"] = (("benign/benign (4).png",), tuple(f"benign/benign (4)_mask{n}.png" for n in ("", "_1")))
+    return Expected(
+        cases, ("red", "green", "blue"), ("mask",), ambiguous="1 of 5 images have several masks", dimensions=2
+    )
+
+
+def channel_folders(root: Path) -> Expected:
+    cases = {}
+    for number in range(3):
+        names = tuple(f"{folder}/p{number}.nii.gz" for folder in ("T1", "T2", "labels"))
+        for k, name in enumerate(names):
+            nifti(root / name, labels(number) if k == 2 else scan(number + 10 * k))
+        cases[f"p{number}"] = (names[:2], names[2:])
+    return Expected(cases, ("t1", "t2"))
+
+
 def acdc(root: Path) -> Expected:
     cases, groups = {}, {}
     for part, numbers in (("training", (1, 2)), ("testing", (101,))):
@@ -604,5 +631,5 @@ LAYOUTS: tuple[Callable[[Path], Expected], ...] = (
     lung_lobes, ivadomed, brats, brats_2023, totalsegmentator, btcv, btcv_raw, lits, kits, promise12, glas, hrf,
     montgomery, clinic_db, folders_of_parts, beside, folder_a_patient,
     folders_with_words_for_labels, pancreas_ct, synapse_slices, camvid, isles, white_matter, diagnoses, in_german,
-    folders_without_words, amos, parts_in_names_of_folders,
+    folders_without_words, amos, busi, channel_folders, parts_in_names_of_folders,
 )  # fmt: skip

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from public_layouts import LAYOUTS
+from public_layouts import LAYOUTS, busi, drawn
 
 from medseg.data.audit import audit
+from medseg.data.describe import write_description
 from medseg.data.layouts import read_dataset
 from medseg.data.reading import read_case
 
@@ -11,6 +12,20 @@ def files_of(case, root):
     references = [part.path for part in case.parts] or [case.reference]
     images = tuple(path.relative_to(root).as_posix() for path in case.images)
     return images, tuple(path.relative_to(root).as_posix() for path in references)
+
+
+def test_several_masks_of_one_image_are_joined_and_described_so(tmp_path):
+    busi(tmp_path)
+    data = read_dataset(tmp_path)
+    one, more = (read_case(data, case)[1].array for case in data.labeled if case.case_id in ("benign_1", "benign_4"))
+    second = np.zeros_like(more[..., 0], bool)
+    second[9:12, 5:9] = True
+    assert np.array_equal(more[..., 0] == 1, second | (drawn(4) > 0))
+    assert np.array_equal(one[..., 0] == 1, drawn(1) > 0)
+    write_description(data, tmp_path / "dataset.yaml")
+    again = read_dataset(tmp_path)
+    assert again.layout == "table"
+    assert [case.parts for case in again.cases] == [case.parts for case in data.cases]
 
 
 @pytest.mark.parametrize("make", LAYOUTS, ids=lambda make: make.__name__)

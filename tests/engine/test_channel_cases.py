@@ -67,6 +67,18 @@ def in_channel_folders(root):
         scan(root / f"p{number}" / "anat" / f"p{number}_T1w.nii.gz", 10 + number)
 
 
+def in_a_folder_a_channel(root):
+    for number in (1, 2):
+        scan(root / "FLAIR" / f"p{number}.nii.gz", 20 + number)
+        scan(root / "T1" / f"p{number}.nii.gz", 10 + number)
+
+
+def in_a_folder_a_channel_named_after_it(root):
+    for number in (1, 2):
+        scan(root / "images" / "FLAIR" / f"p{number}_FLAIR.nii.gz", 20 + number)
+        scan(root / "images" / "T1" / f"p{number}_T1w.nii.gz", 10 + number)
+
+
 def numbered(root):
     for number in (1, 2):
         scan(root / f"p{number}_0000.nii.gz", 10 + number)
@@ -82,7 +94,17 @@ def numbered_with_description(root):
 
 
 @pytest.mark.parametrize(
-    "make", [in_folders, in_folders_named_after, beside, in_channel_folders, numbered, numbered_with_description]
+    "make",
+    [
+        in_folders,
+        in_folders_named_after,
+        in_a_folder_a_channel,
+        in_a_folder_a_channel_named_after_it,
+        beside,
+        in_channel_folders,
+        numbered,
+        numbered_with_description,
+    ],
 )
 def test_files_find_their_channels(tmp_path, make):
     make(tmp_path / "given")
