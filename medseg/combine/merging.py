@@ -68,6 +68,8 @@ def combined(labels: LabelMap, package: ModelPackage, parts: Sequence[PartReport
         if value in part.entry.values
     }
     marks = [found.model.mark for found in every if found.model.mark]
+    uncertainty = {value: found for value, found in uncertainty.items() if _given_once(parts, value)}
+    names = {value: name for value, name in names.items() if _given_once(parts, value)}
     expected = [(part, part.prediction.expected) for part in parts if part.prediction.expected is not None]
     return Prediction(
         labels,
@@ -94,7 +96,12 @@ def combined(labels: LabelMap, package: ModelPackage, parts: Sequence[PartReport
 
 def _named(part: PartReport, own: Iterable[str], names: Mapping[int, str]) -> dict[str, str]:
     """The composite's names of a part's classes, and the part's own; without those that are discarded."""
-    return {names[part.names[name]]: name for name in own if name in part.names}
+    return {names[value]: name for name in own if (value := part.names.get(name, 0)) in names}
+
+
+def _given_once(parts: Sequence[PartReport], value: int) -> bool:
+    """Whether a class is one class of one part: limits of a part of it do not hold for several together."""
+    return sum(given == value for part in parts for given in part.entry.values.values()) == 1
 
 
 def _by_name(parts: Sequence[tuple[PartReport, Mapping[str, Any]]], names: Mapping[int, str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from medseg.combine.box import box_around, crop, grown, touched
 from medseg.combine.cleaning import cleaned
 from medseg.combine.grid import Gridded, on_grid
+from medseg.combine.located import with_own_classes
 from medseg.combine.merging import PartReport, combined, paste, report
 from medseg.combine.shared import SharedPreparation
 from medseg.errors import UsageError
@@ -158,10 +159,12 @@ class CompositePredictor:
         step = max(LEAST_GROWTH_MM, self.card.locator.margin_mm if self.card.locator is not None else 0.0)
         while True:
             prediction = segment_scan(predictor, view.gridded.scan, anyway=case.anyway, on_windows=case.on_windows)
-            labels = cleaned(prediction.labels, package.card.post)
+            own = with_own_classes(prediction, entry, package.card)
+            # What was located is whole on either side already; of both together a rule would keep one.
+            labels = cleaned(own.labels, package.card.post if own is prediction else ())
             sides = touched(labels.array, entry.values, view.box, case.scan.geometry.shape)
             if not any(map(any, sides)):
-                return _Found(entry, labels.array, view), report(entry, package.card, prediction)
+                return _Found(entry, labels.array, view), report(entry, package.card, own)
             box = grown(view.box, step, case.scan.geometry, sides)
             log.info("%s reaches a face of its box; the box grows to %s voxels.", entry.name, box.shape)
             view, step = self._look(case.scan, box), 2 * step
