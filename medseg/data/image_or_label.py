@@ -10,30 +10,15 @@ from typing import Literal
 import numpy as np
 
 from medseg.data.dataset import ArrayKeys
-from medseg.data.file_names import MOST_ROLES, Named, words
+from medseg.data.file_names import MOST_ROLES, Named
 from medseg.data.file_units import Unit
 from medseg.data.looks_like_labels import looks_like_labels
 from medseg.data.reference_files import read_array_scan
 from medseg.errors import MedsegError
-from medseg.io.arrays import ArrayInfo, is_array_file, list_arrays
+from medseg.io.array_scan import IMAGE_KEYS, LABEL_KEYS, is_called
+from medseg.io.arrays import is_array_file, list_arrays
 from medseg.io.read import load_scan
 
-# Words for image and label as keys of arrays.
-IMAGE_KEYS = {"image", "img", "images", "data", "raw", "scan", "volume", "x", "ct", "mri", "mr", "input", "vol"}
-LABEL_KEYS = {
-    "label",
-    "labels",
-    "lbl",
-    "mask",
-    "masks",
-    "seg",
-    "segmentation",
-    "gt",
-    "y",
-    "annotation",
-    "target",
-    "lab",
-}
 MOST_LOOKED_AT = 12
 
 
@@ -46,15 +31,11 @@ def array_keys(units: Sequence[Unit]) -> dict[Literal["image", "label"], str] | 
         arrays = [info for info in list_arrays(files[0]).values() if len(info.shape) >= 2 and info.shape != (4, 4)]
     except MedsegError:
         return None
-    images = [info.key for info in arrays if _is_called(info, IMAGE_KEYS)]
-    labels = [info.key for info in arrays if _is_called(info, LABEL_KEYS)]
+    images = [info.key for info in arrays if is_called(info, IMAGE_KEYS)]
+    labels = [info.key for info in arrays if is_called(info, LABEL_KEYS)]
     if len(labels) == 1 and not images:
         images = [info.key for info in arrays if info.key not in labels]
     return {"image": images[0], "label": labels[0]} if len(images) == 1 and len(labels) == 1 else None
-
-
-def _is_called(info: ArrayInfo, known: set[str]) -> bool:
-    return any(word in known for word in words(info.key.rsplit("/", 1)[-1]))
 
 
 def roles_by_voxels(named: Sequence[Named]) -> list[Named]:

@@ -12,39 +12,21 @@ import numpy.typing as npt
 from medseg.data.dataset import ArrayKeys, ReferencePart
 from medseg.data.same_grid import onto_same_grid
 from medseg.errors import InputError
+from medseg.io import array_scan
 from medseg.io.arrays import array_geometry, is_array_file, list_arrays, read_array
 from medseg.io.image2d import with_size_of
-from medseg.io.intensities import as_intensities, as_labels
+from medseg.io.intensities import as_labels
 from medseg.io.read import load_scan, read_labels
 from medseg.types import Geometry, LabelMap, LabelTable, Scan
 from medseg.types.labels import smallest_label_dtype
-from medseg.types.scan import Source
 
 OVERLAP = "overlapping-masks"
-# The most channels an axis of a plain array may hold without being an axis of space.
-MOST_CHANNELS = 8
 MOST_COLORS = 5
 
 
 def read_array_scan(path: Path, keys: ArrayKeys) -> Scan:
-    """Read the image of a file of arrays.
-
-    Axes are those of the array: (X, Y), (X, Y, Z), or with channels before or behind them, known by their number or
-    by the label in the same file.
-    """
-    key = _key(path, keys.image)
-    array = read_array(path, key)
-    space = _space(path, keys, array.shape)
-    if array.ndim == space + 1:
-        first, last = array.shape[0], array.shape[-1]
-        array = array if first <= min(last, MOST_CHANNELS) else np.moveaxis(array, -1, 0)
-    elif array.ndim == space:
-        array = array[np.newaxis]
-    else:
-        raise InputError(f"its image has {array.ndim} axes", where=path, fix="Save (X, Y, Z) or (C, X, Y, Z).")
-    array = array.reshape((*array.shape, *(1,) * (4 - array.ndim)))
-    geometry, notes = array_geometry(path, array.shape[1:])
-    return Scan(as_intensities(array, where=path), geometry, None, Source("array", (path,), notes=notes))
+    """Read the image of a file of arrays, as `medseg.io.array_scan.read_scan` does."""
+    return array_scan.read_scan(path, image=keys.image, label=keys.label)
 
 
 def read_array_labels(path: Path, keys: ArrayKeys) -> LabelMap:
@@ -66,13 +48,6 @@ def _key(path: Path, key: str | None) -> str:
         names = ", ".join(f"'{name}'" for name in known) or "none"
         raise InputError(f"it holds {len(known)} arrays ({names})", where=path, fix="Name it under 'arrays'.")
     return next(iter(known))
-
-
-def _space(path: Path, keys: ArrayKeys, shape: Sequence[int]) -> int:
-    """How many axes of an image are of space."""
-    if keys.label is not None and (label := list_arrays(path).get(keys.label)) is not None:
-        return len(label.shape)
-    return 2 if len(shape) == 2 or (len(shape) == 3 and min(shape[0], shape[-1]) <= 4) else 3
 
 
 def read_parts(parts: Sequence[ReferencePart], scan: Scan) -> tuple[npt.NDArray[Any], tuple[tuple[str, str], ...]]:

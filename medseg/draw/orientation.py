@@ -56,7 +56,7 @@ class Orientation:
     def from_geometry(cls, geometry: Geometry, source: Source | None = None) -> Orientation:
         """Orientation of a grid; one slice on the unit grid without a source is taken for a 2D image's labels."""
         unit = geometry.shape[2] == 1 and bool(np.array_equal(geometry.affine, np.eye(4)))
-        is_2d = unit if source is None or source.format == "array" else source.format == "image2d"
+        is_2d = unit if source is None or source.format in ("array", "arrays") else source.format == "image2d"
         order = AxisOrder() if is_2d else nearest_ras(geometry)
         return cls(order, order.select(geometry.shape), order.select(geometry.spacing), is_2d)
 

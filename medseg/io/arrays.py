@@ -24,6 +24,7 @@ SUFFIXES = (".npy", ".npz", ".h5", ".hdf5")
 # What an array file calls the distance of its voxels.
 SPACING_KEYS = ("spacing", "voxel_spacing", "voxelspacing", "pixdim", "voxel_size", "resolution")
 AFFINE_KEYS = ("affine",)
+MOST_ARRAYS = 1000  # more are no case
 NO_SPACING = "The file does not say how far its voxels are apart; 1 mm was taken."
 
 
@@ -50,6 +51,10 @@ def list_arrays(path: Path) -> dict[str, ArrayInfo]:
         if path.suffix.lower() == ".npz":
             found = {}
             with zipfile.ZipFile(path) as archive:
+                if len(archive.namelist()) > MOST_ARRAYS:
+                    raise InputError(
+                        f"it holds {len(archive.namelist())} arrays", where=path, fix="Save each case as a file."
+                    )
                 for name in archive.namelist():
                     if name.endswith(".npy"):
                         with archive.open(name) as member:

@@ -34,7 +34,9 @@ RESULTS = {
 
 # Files of one scan each, and those of them whose headers a library written in C reads.
 FILES = ("nifti", "nifti-pair", "nrrd", "meta")
-READ_BY_C = ("nrrd", "meta", "image2d")
+# Kinds that lie beside scans more often than they are one.
+ASKED_FOR: dict[FileKind, str] = {"image2d": "a 2D image", "arrays": "a file of arrays"}
+READ_BY_C = ("nrrd", "meta", "image2d", "arrays")
 
 
 def discover(
@@ -42,9 +44,10 @@ def discover(
 ) -> Discovery:
     """Find scans by their content, whatever their names; only headers are read.
 
-    DICOM files are grouped by series and sorted into volumes. 2D images count as scans where they were named, or where
-    nothing else under the same input is one. Neither order nor case ids depend on the order of the inputs. File names
-    that look like a patient's are hashed in case ids and in what results call a file, unless `keep_names`.
+    DICOM files are grouped by series and sorted into volumes. 2D images and files of plain arrays count as scans where
+    they were named, or where nothing else under the same input is one. Neither order nor case ids depend on the order
+    of the inputs. File names that look like a patient's are hashed in case ids and in what results call a file, unless
+    `keep_names`.
 
     No file ends the search, whatever reading its header raises. Headers that a library written in C reads, and with
     limits in `guard` all headers, are read in a process of their own, so that a crash or a hang costs one file;
@@ -72,7 +75,7 @@ def survey(
     found: list[FoundScan] = []
     roots: set[Path] = set()  # inputs with something other than 2D images in them
     dicom: list[Entry] = []
-    images: list[Entry] = []
+    images: list[tuple[Entry, FileKind]] = []
     data_files: set[Path] = set()
     others: list[Skipped] = []
     label_objects: list[Path] = []
@@ -84,8 +87,8 @@ def survey(
             continue
         if recognized.kind == "dicom":
             dicom.append(entry)
-        elif recognized.kind == "image2d":
-            images.append(entry)
+        elif recognized.kind in ASKED_FOR:
+            images.append((entry, recognized.kind))
         elif entry.path in looked:
             scan = looked[entry.path]
             if isinstance(scan, FoundScan):
@@ -108,16 +111,15 @@ def survey(
         skipped += rest
         series_files = {path for volume in volumes for path in volume.files}
         roots.update(entry.root for entry in dicom if entry.path in series_files)
-    images_alone = [entry for entry in images if entry.is_named or entry.root not in roots]
-    looked = _look_at_all([(entry.path, "image2d") for entry in images_alone], guard or Guard(), isolate)
-    for entry in images:
+    images_alone = [(entry.path, kind) for entry, kind in images if entry.is_named or entry.root not in roots]
+    looked = _look_at_all(images_alone, guard or Guard(), isolate)
+    for entry, kind in images:
         if entry.path in looked:
             scan = looked[entry.path]
             (found if isinstance(scan, FoundScan) else skipped).append(scan)  # type: ignore[arg-type]
         else:
-            skipped.append(
-                Skipped(entry.path, "it is a 2D image among scans", "Name it on the command line if it is a scan.")
-            )
+            reason = f"it is {ASKED_FOR[kind]} among scans"
+            skipped.append(Skipped(entry.path, reason, "Name it on the command line if it is a scan."))
     skipped = [replace(left, path=shown.get(left.path, left.path)) for left in skipped]
     scans = _named(found, shown, keep_names)
     of_dicom = {entry.shown for entry in dicom}
@@ -205,6 +207,10 @@ def _look(file: tuple[Path, FileKind]) -> FoundScan:
         from medseg.io import itk
 
         scan_format, (description, files) = kind, itk.look(path, kind)
+    elif kind == "arrays":
+        from medseg.io import array_scan
+
+        scan_format, (description, files) = "arrays", array_scan.look(path)
     else:
         from medseg.io import image2d
 

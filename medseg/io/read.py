@@ -32,6 +32,10 @@ def read_scan(found: FoundScan, *, allow_uneven: bool = False, allow_incomplete:
         from medseg.io import image2d
 
         return image2d.read_scan(found.files[0])
+    if found.format == "arrays":
+        from medseg.io import array_scan
+
+        return array_scan.read_scan(found.files[0])
     if found.format == "dicom":
         from medseg.io.dicom.series import read_series
 

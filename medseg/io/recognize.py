@@ -10,7 +10,9 @@ from typing import Literal
 
 from medseg.io.dicom.header import looks_like_dicom
 
-FileKind = Literal["dicom", "nifti", "nifti-pair", "analyze", "nrrd", "meta", "image2d", "zip", "other", "unreadable"]
+FileKind = Literal[
+    "dicom", "nifti", "nifti-pair", "analyze", "nrrd", "meta", "image2d", "arrays", "zip", "other", "unreadable"
+]
 
 CLAIMS: dict[str, FileKind] = {
     ".nii.gz": "nifti",
@@ -32,6 +34,9 @@ NAMES: dict[FileKind, str] = {
     "zip": "zip archive",
 }
 IMAGE_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"GIF87a", b"GIF89a")
+# Of files of plain arrays, by the ends of their names: a zip archive or HDF5 of another name may hold anything.
+HDF5 = b"\x89HDF\r\n\x1a\n"
+ARRAY_SIGNATURES = {".npy": b"\x93NUMPY", ".npz": b"PK\x03\x04", ".h5": HDF5, ".hdf5": HDF5}
 # Sizes that the second header of a BMP may have; two letters alone are no signature.
 BMP_HEADERS = {12, 40, 52, 56, 64, 108, 124}
 # Kinds that are not scans, named so that a listing can say what a file is instead of what it is not.
@@ -101,6 +106,8 @@ def _by_bytes(start: bytes, name: str) -> tuple[FileKind, str]:
         return "meta", ""
     if start.startswith(IMAGE_SIGNATURES) or _is_bmp(start) or re.match(rb"P[56]\s", start):
         return "image2d", ""
+    if start.startswith(ARRAY_SIGNATURES.get(name[name.rfind(".") :], b"\0none")):
+        return "arrays", ""
     if start.startswith(b"PK\x03\x04"):
         return "zip", ""
     if name.endswith((".hdr", ".hdr.gz")) and inner[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c"):

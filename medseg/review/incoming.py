@@ -86,8 +86,9 @@ def find_labels(paths: Sequence[Path]) -> tuple[list[LabelsFile], list[tuple[Pat
         if scan.format == "dicom":
             if real(path) in named:
                 refused.append((path, "it is a scan, and no labels. Give the DICOM SEG or RTSTRUCT drawn on it."))
-        elif scan.format == "image2d":
-            refused.append((path, "2D images do not say where they lie. Give NIfTI, NRRD, MetaImage or DICOM."))
+        elif scan.format in ("image2d", "arrays"):
+            what = "2D images" if scan.format == "image2d" else "plain arrays"
+            refused.append((path, f"{what} do not say where they lie. Give NIfTI, NRRD, MetaImage or DICOM."))
         else:
             files.append(LabelsFile(path, recognized_kind(path)))
     for path in found.label_objects:

@@ -21,7 +21,7 @@ from medseg.service.archive import is_uid
 
 WANTED = ["SOPClassUID", "SOPInstanceUID", "Rows"]
 # What a file is by its content that no archive is meant to have; only said of files that do not claim to be DICOM.
-OTHER_KINDS = {"nifti", "nifti-pair", "analyze", "nrrd", "meta", "image2d"}
+OTHER_KINDS = {"nifti", "nifti-pair", "analyze", "nrrd", "meta", "image2d", "arrays"}
 
 
 @dataclass(frozen=True)

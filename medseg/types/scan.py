@@ -15,14 +15,14 @@ from medseg.types.geometry import Geometry
 from medseg.types.kinds import check_kinds
 from medseg.types.labels import LabelMap
 
-ScanFormat = Literal["nifti", "nrrd", "meta", "dicom", "image2d", "array"]
+ScanFormat = Literal["nifti", "nrrd", "meta", "dicom", "image2d", "arrays", "array"]
 
 
 @dataclass(frozen=True)
 class Source:
     """Where a scan came from: enough to find it again and to write results that refer to it."""
 
-    format: ScanFormat  # ``"array"`` for a scan given in memory
+    format: ScanFormat  # ``"arrays"`` for a file of plain arrays, ``"array"`` for a scan given in memory
     files: tuple[Path, ...] = ()  # of DICOM, in the order of the slices along the array's third axis
     study_uid: str | None = None
     series_uid: str | None = None
