@@ -179,11 +179,12 @@ def print_result(result: BatchResult, *, json: bool, dry_run: bool = False) -> N
         )
     else:
         for outcome in result.outcomes:
-            shown = f"{outcome.folder}\t{outcome.source}" if dry_run else outcome.folder
-            what = outcome.error or shown
+            what = one_line(outcome.error or outcome.folder)
+            if dry_run and not outcome.error:
+                what = f"{what}\t{one_line(outcome.source)}"
             before = " (unchanged)" if outcome.state == "current" else ""
             sys.stdout.write(
-                f"{one_line(outcome.case_id or outcome.source)}\t{outcome.written_state}{before}\t{one_line(what)}\n"
+                f"{one_line(outcome.case_id or outcome.source)}\t{outcome.written_state}{before}\t{what}\n"
             )
     counts = {
         "done": result.count("done"),
@@ -196,7 +197,7 @@ def print_result(result: BatchResult, *, json: bool, dry_run: bool = False) -> N
     log.info("%s", ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "0 done")
     if not result.outcomes and result.elsewhere:
         log.info("no case falls to this shard; others have %d", result.elsewhere)
-    elif not result.outcomes:
+    elif not result.outcomes and not result.unfinished:
         log.error(NOTHING_FOUND)
     elif result.elsewhere and not dry_run:
         log.info("once all shards have run: medseg report %s", result.out)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from medseg.engine.channel_names import normal
 from medseg.engine.joined_case import joined
-from medseg.engine.manifest_table import CORRECT, NEEDED, located, scan_of
+from medseg.engine.manifest_table import COLUMNS, CORRECT, NEEDED, located, scan_of, verdict_of
+from medseg.engine.shard import hash_of_list
 from medseg.errors import InputError, UsageError, first_line
 from medseg.harmless import from_cell, name_from_cell
 from medseg.io.files.addresses import check_address, local_path, scheme_of
@@ -21,6 +22,8 @@ from medseg.types.channels import WantedChannel
 from medseg.types.scan import Discovery, FoundScan, Skipped
 
 DELIMITERS = ",;\t"
+COPY_AGAIN = "Copy or export it again, and make the manifest again with `medseg inspect --manifest`."
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, .xls
 LONGEST_CELL = 1 << 24  # of a series of some hundred thousand files
 # Case ids that medseg makes of hashes, some of which have no letter and look like a patient's number.
 OWN_ID = re.compile(r"[a-z][a-z0-9]{0,7}-[0-9a-f]{10}")
@@ -75,7 +78,9 @@ def read_manifest(
         except InputError as error:
             at = f"line {lines[0][0]} of {manifest.name}"
             skipped.append(_failed(lines[0][1], at, error.what, error.fix, keep_names))
-    return Discovery(tuple(found), tuple(skipped), elsewhere=None if count == 1 else len(numbers) - len(cases))
+    if count == 1:
+        return Discovery(tuple(found), tuple(skipped))
+    return Discovery(tuple(found), tuple(skipped), len(numbers) - len(cases), hash_of_list(numbers))
 
 
 def has_channels(manifest: Path) -> bool:
@@ -92,8 +97,7 @@ def root_of(manifest: Path, root: str | Path | None) -> str:
         return absolute(Path(root))
     if scheme == "file":
         return absolute(local_path(str(root)))
-    check_address(str(root))
-    return str(root)
+    return check_address(str(root))
 
 
 class _Corrupt(Exception):
@@ -107,11 +111,12 @@ def _scans(lines: Sequence[Line], root: str, channels: Sequence[WantedChannel], 
     """The case of some rows: one scan, or one for each channel."""
     number, first = lines[0]
     case_id = _case_id(first, keep_names)
-    if first.get("verdict") == "corrupt":
-        reason = from_cell(first.get("reason", "")) or "it cannot be read"
-        name = from_cell(first.get("file_name", "")) or case_id
-        path = Path(located(name_from_cell(first["path"]), root))
-        raise _Corrupt(Skipped(path, reason, first.get("fix") or None, True, case_id, name))
+    for _, row in lines:
+        if verdict_of(row) == "corrupt":
+            reason = from_cell(row.get("reason", "")) or "the manifest says that it is corrupt"
+            name = from_cell(row.get("file_name", "")) or case_id
+            path = Path(located(name_from_cell(row["path"]), root))
+            raise _Corrupt(Skipped(path, reason, row.get("fix") or COPY_AGAIN, True, case_id, name))
     if len(lines) == 1 and not first.get("channel"):
         return [scan_of(first, case_id, root, keep_names=keep_names)]
     named = [normal(row.get("channel", "")) for _, row in lines]
@@ -162,23 +167,43 @@ def _long_cells() -> Iterator[None]:
 def _rows(manifest: Path) -> Iterator[Line]:
     """Rows with the numbers of their lines; what a spreadsheet made of the table is read too."""
     try:
-        with manifest.open(encoding="utf-8-sig", newline="", errors="surrogateescape") as stream, _long_cells():
+        encoding = _encoding(manifest)
+        with manifest.open(encoding=encoding, newline="", errors="surrogateescape") as stream, _long_cells():
             header = stream.readline()
-            stream.seek(0)
-            delimiter = max(DELIMITERS, key=header.count)
+            # Excel asks for this line above the header, and keeps it.
+            separator = re.fullmatch(r'"?sep=(.)"?\s*', header, re.IGNORECASE)
+            if separator is None:
+                stream.seek(0)
+            delimiter = max(DELIMITERS, key=header.count) if separator is None else separator[1]
             reader = csv.DictReader(stream, delimiter=delimiter, strict=True, restval="")
-            missing = [name for name in NEEDED if name not in (reader.fieldnames or ())]
-            if missing:
-                raise UsageError(
-                    f"the manifest has no column {' and '.join(missing)}",
-                    where=manifest,
-                    fix="Make it with `medseg inspect SCANS --manifest`.",
-                )
+            reader.fieldnames = _columns(reader.fieldnames or (), manifest)
             for row in reader:
                 cells = {name: text.strip() for name, text in row.items() if isinstance(text, str) and name is not None}
                 if any(cells.values()):
-                    yield reader.line_num, cells
+                    yield reader.line_num + (separator is not None), cells
     except (OSError, csv.Error, ValueError) as error:
         raise UsageError(
             f"cannot be read as a manifest ({first_line(error)})", where=manifest, fix="Make it again."
         ) from error
+
+
+def _encoding(manifest: Path) -> str:
+    """The encoding of a table: of Excel's "Unicode text" UTF-16, else UTF-8."""
+    with manifest.open("rb") as stream:
+        start = stream.read(4)
+    if start in WORKBOOKS:
+        raise UsageError("it is a spreadsheet's workbook", where=manifest, fix="Save it as CSV from the spreadsheet.")
+    return "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+
+def _columns(header: Sequence[str], manifest: Path) -> list[str]:
+    """Names of the columns as medseg writes them; whoever edits a table capitalizes them."""
+    columns = [name.strip().lower().replace(" ", "_") for name in header]
+    missing = [name for name in NEEDED if name not in columns]
+    twice = [name for name in COLUMNS if columns.count(name) > 1]
+    if missing or twice:
+        what = f"no column {' and '.join(missing)}" if missing else f"several columns {' and '.join(twice)}"
+        raise UsageError(
+            f"the manifest has {what}", where=manifest, fix="Make it with `medseg inspect SCANS --manifest`."
+        )
+    return columns

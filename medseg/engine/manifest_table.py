@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -27,6 +28,7 @@ COLUMNS = (
     "file_name", "input_sha256", "size", "modified",
 )  # fmt: skip
 NEEDED = ("case_id", "path")
+VERDICTS = ("valid", "rejected", "corrupt")
 FORMATS = tuple(name for name in get_args(ScanFormat) if name != "array")
 CORRECT = "Correct the row, or make the manifest again with `medseg inspect --manifest`."
 
@@ -148,9 +150,10 @@ def scan_of(row: Mapping[str, str], case_id: str, root: str, *, keep_names: bool
             files, recorded = tuple(Path(one) for one in addresses), Recorded(addresses=addresses)
         else:
             files, recorded = tuple(Path(place, name) for name in names) or (Path(place),), Recorded()
-    digest = text("input_sha256")
+    digest = text("input_sha256").lower()
+    verdict_of(row)
     if digest and not re.fullmatch(r"[0-9a-f]{64}", digest):
-        raise InputError("its input_sha256 is none", fix=CORRECT)
+        raise InputError("its input_sha256 is no SHA-256", fix=CORRECT)
     kind = claim_of(files[0].name)
     guessed: ScanFormat = kind if kind in ("nifti", "nrrd", "meta") else "dicom"
     shown = text("file_name") or (name_of(str(recorded.addresses[0])) if recorded.addresses else files[0].name)
@@ -179,14 +182,22 @@ def scan_of(row: Mapping[str, str], case_id: str, root: str, *, keep_names: bool
     )
 
 
+def verdict_of(row: Mapping[str, str]) -> str:
+    """The verdict of a row, in lower case; valid where the table has none."""
+    verdict = row.get("verdict", "").lower() or "valid"
+    if verdict not in VERDICTS:
+        fix = f"Write one of {', '.join(VERDICTS)}, or leave it empty."
+        raise InputError(f"there is no verdict '{row['verdict']}'", fix=fix)
+    return verdict
+
+
 def located(path: str, root: str) -> str:
     """The absolute path or the address of a row's path; one that leads out of the root is refused."""
     scheme = scheme_of(path)
     if scheme == "file":
         path = str(local_path(path))
     elif scheme is not None:
-        check_address(path)
-        return path
+        return check_address(path)
     if "\0" in path or ".." in PurePosixPath(path.replace("\\", "/")).parts:
         raise InputError("its path leads upwards, out of its folder", fix="Write the path without '..'.")
     if Path(path).is_absolute():
@@ -233,6 +244,9 @@ def _whole(text: str, column: str) -> int | None:
 
 def _seconds(text: str) -> float | None:
     try:
-        return float(text) if text else None
+        seconds = float(text.replace(",", ".")) if text else None  # spreadsheets of many countries write a comma
     except ValueError:
-        raise InputError(f"its modified '{text}' is no number of seconds", fix=CORRECT) from None
+        seconds = math.nan
+    if seconds is not None and not math.isfinite(seconds):
+        raise InputError(f"its modified '{text}' is no number of seconds", fix=CORRECT)
+    return seconds

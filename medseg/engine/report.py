@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import zip_longest
 from pathlib import Path
@@ -65,7 +67,7 @@ def report(results: str | Path, *, previews: AtLeast0 = 200) -> BatchResult:
         )
     _check_same(runs)
     _check_newest(runs, folder)
-    rows = _in_order(runs)
+    rows = _still_there(_in_order(runs), folder)
     result = _merged(rows, runs, folder)
     if result.unfinished:
         shown = ", ".join(map(str, result.unfinished[:MOST_NAMED])) + (
@@ -82,12 +84,15 @@ def _check_same(runs: Sequence[ShardRun]) -> None:
     """Refuse a mixture: rows of different models under one heading would be taken for one model's."""
     first = runs[0]
     for run in runs[1:]:
+        both = f"shards {first.shard.index} and {run.shard.index}"
+        again = "Run all of them again with the same command; what is up to date is kept."
         if any(run.content.get(name) != first.content.get(name) for name in SAME):
-            raise UsageError(
-                f"shards {first.shard.index} and {run.shard.index} were made by different models, options or versions",
-                where=run.shard.name,
-                fix="Run all of them again with the same command; what is up to date is kept.",
-            )
+            what = f"{both} were made by different models, options or versions"
+            raise UsageError(what, where=f"run.{run.shard.name}.json", fix=again)
+        if run.content["shard"].get("list_sha256") != first.content["shard"].get("list_sha256"):
+            # Each did its part of another list: some cases would be in the report twice, and others in no part at all.
+            what = f"{both} are parts of different lists of cases"
+            raise UsageError(what, where=f"run.{run.shard.name}.json", fix=again)
 
 
 def _check_newest(runs: Sequence[ShardRun], out: Path) -> None:
@@ -129,6 +134,23 @@ def _in_order(runs: Sequence[ShardRun]) -> list[ShardRow]:
     found = [run.rows[: len(run.rows) - run.n_corrupt] for run in runs]
     corrupt = [run.rows[len(run.rows) - run.n_corrupt :] for run in runs]
     return [*_in_turn(found), *_in_turn(corrupt)]
+
+
+def _still_there(rows: Sequence[ShardRow], out: Path) -> list[ShardRow]:
+    """Rows as they are, but those of cases whose folder was deleted since; one look at the folder tells of all."""
+    present = {entry.name for entry in os.scandir(out) if entry.is_dir()}
+
+    def row_of(row: ShardRow) -> ShardRow:
+        outcome = row.outcome
+        if not outcome.outputs or outcome.case_id in present:
+            return row
+        gone = replace(
+            outcome, state="failed", error="its folder of results is gone", fix="Run its shard again.",
+            folder=None, outputs=(), volumes=None, warnings=(), notes=(), review_priority=0.0,
+        )  # fmt: skip
+        return replace(row, outcome=gone)
+
+    return [row_of(row) for row in rows]
 
 
 def _in_turn(lists: Sequence[Sequence[Item]]) -> list[Item]:

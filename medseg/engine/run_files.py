@@ -84,6 +84,7 @@ def write_shard_files(
         "count": shard.count,
         "corrupt": n_corrupt,
         "cases_elsewhere": result.elsewhere,
+        "list_sha256": result.whole_list,
     }
     content["started_utc"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
     write_text(run_file(result.out, shard), json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -163,6 +163,7 @@ def _result(work: Work, discovery: Discovery, ended: Mapping[str, CaseOutcome], 
         identity,
         work.pipeline.name,
         elsewhere=discovery.elsewhere or 0,
+        whole_list=discovery.whole_list,
         shards=shards,
     )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from medseg.errors import UsageError
@@ -40,7 +42,8 @@ class Shard:
         rest = [left for left in discovery.skipped if not left.corrupt]
         found = discovery.found[every]
         elsewhere = len(discovery.found) + len(corrupt) - len(found) - len(corrupt[every])
-        return Discovery(found, (*corrupt[every], *rest[every]), elsewhere=elsewhere)
+        ids = [*(scan.case_id for scan in discovery.found), *(left.case_id or left.source for left in corrupt)]
+        return Discovery(found, (*corrupt[every], *rest[every]), elsewhere, hash_of_list(ids))
 
     @classmethod
     def parse(cls, text: str, environment: Mapping[str, str] | None = None) -> Shard:
@@ -53,7 +56,13 @@ class Shard:
         return cls(int(index), int(count))
 
 
+def hash_of_list(case_ids: Iterable[str]) -> str:
+    """Return a hash over the ids of all cases in their order: shards of other lists are no shards of one run."""
+    return hashlib.sha256(json.dumps(list(case_ids)).encode()).hexdigest()
+
+
 def _scheduled(environment: Mapping[str, str], count: int | None) -> Shard:
+    environment = {name: value for name, value in environment.items() if value}  # an empty one is not set
     if "SLURM_ARRAY_TASK_ID" in environment:
         return _of_slurm(environment, count)
     if "JOB_COMPLETION_INDEX" in environment:
@@ -72,8 +81,15 @@ def _of_slurm(environment: Mapping[str, str], count: int | None) -> Shard:
         for name in ("COUNT", "MIN", "MAX")
     )
     step = _whole(environment, "SLURM_ARRAY_TASK_STEP") if "SLURM_ARRAY_TASK_STEP" in environment else 1
-    if tasks is None or first is None:
+    if tasks is None:
         raise UsageError("--shard auto: SLURM does not say how many tasks the array has", fix=NAME_IT)
+    if first is None and task in (0, tasks):  # whoever passes on only these two numbers counts from 0 or from 1
+        first = min(task, 1)
+    if first is None:
+        raise UsageError(
+            f"--shard auto: SLURM_ARRAY_TASK_MIN is not set, so that task {task} of {tasks} may count from 0 or from 1",
+            fix=NAME_IT,
+        )
     if count not in (None, tasks):
         raise UsageError(f"--shard auto/{count}: the SLURM array has {tasks} tasks", fix=NAME_IT)
     place, rest = divmod(task - first, max(step, 1))
@@ -84,8 +100,11 @@ def _of_slurm(environment: Mapping[str, str], count: int | None) -> Shard:
 
 
 def _of_kubernetes(environment: Mapping[str, str], count: int | None) -> Shard:
-    if count is None and "JOB_COMPLETIONS" in environment:
-        count = _whole(environment, "JOB_COMPLETIONS")
+    if "JOB_COMPLETIONS" in environment:
+        completions = _whole(environment, "JOB_COMPLETIONS")
+        if count not in (None, completions):
+            raise UsageError(f"--shard auto/{count}: JOB_COMPLETIONS is {completions}", fix="Make them one number.")
+        count = completions
     if count is None:
         raise UsageError(
             "--shard auto: Kubernetes does not say how many completions the job has",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,8 @@ class ShardRun:
 
     @property
     def is_over(self) -> bool:
-        """Whether it came to its end; one that was stopped or is still running did not."""
-        return self.content.get("exit_code") is not None
+        """Whether it came to its end; one that was stopped, is still running or lacks rows did not."""
+        return self.content.get("exit_code") is not None and len(self.rows) == len(self.content["cases"])
 
 
 def run_file(out: Path, shard: Shard) -> Path:
@@ -78,9 +78,13 @@ def read_shards(out: Path) -> list[ShardRun]:
     latest = max(contents, key=lambda one: (str(one[1].get("started_utc", "")), one[0].count))[0].count
     others = {shard.count for shard, _ in contents} - {latest}
     if others:
-        log.info("only the shards of %d are taken; there are files of an earlier run in %s", latest, sorted(others))
+        log.info("only the shards of %d are taken; there are files of runs in %s parts too", latest, _named(others))
     runs = [ShardRun(shard, content, _rows(out, shard)) for shard, content in contents if shard.count == latest]
     return sorted(runs, key=lambda run: run.shard.index)
+
+
+def _named(counts: Iterable[int]) -> str:
+    return " and ".join(map(str, sorted(counts)))
 
 
 def _fits(match: re.Match[str]) -> bool:
@@ -92,7 +96,7 @@ def _read(path: Path) -> Mapping[str, Any] | None:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         content = None
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or not {"started", "shard", "cases"} <= set(content):
         log.warning("%s cannot be read; run its shard again", path.name)
         return None
     return content

@@ -17,6 +17,8 @@ from medseg.types.scan import FoundScan, Recorded
 
 # Of a time in a manifest, in seconds; copies between file systems round it.
 SAME_TIME = 1e-3
+# Of one without a fraction, which spreadsheets cut off.
+SAME_SECOND = 1.0
 AGAIN = "Copy it back as it was, or make the manifest again with `medseg inspect --manifest`."
 
 
@@ -148,6 +150,6 @@ def _checked(found: FoundScan) -> str:
         what = f"it has {size:,} bytes, and {listed.size:,} in the manifest"
         raise InputError(what, where=found.file_name, fix=AGAIN)
     modified = None if listed.is_elsewhere else listed.modified  # what is brought here gets a time of its own
-    if modified is not None and abs(newest - modified) > SAME_TIME:
+    if modified is not None and abs(newest - modified) > (SAME_SECOND if modified.is_integer() else SAME_TIME):
         raise InputError("it was changed since the manifest was made", where=found.file_name, fix=AGAIN)
     return digest

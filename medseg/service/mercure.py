@@ -88,6 +88,11 @@ def mercure(inputs: Path | None = None, out: Path | None = None) -> dict[str, An
         options = settings.model_dump(exclude={"deliver_withheld", "notify"}, exclude_none=True)
         with temporary_folder() as work:
             result = predict(source, options.pop("model"), work / "results", **options)
+            if not result.outcomes:
+                raise InputError(
+                    f"there is no scan in the task's folder ({counted(len(result.skipped), 'other file')})",
+                    fix="Let mercure's rule choose series of images.",
+                )
             for outcome in result.outcomes:
                 _deliver(outcome, target)
     except MedsegError as error:

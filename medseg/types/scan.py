@@ -159,6 +159,7 @@ class Discovery:
     skipped: tuple[Skipped, ...] = ()  # every other file
     # How many cases other shards have, where these are one shard's alone; None where these are all.
     elsewhere: int | None = None
+    whole_list: str = ""  # of one shard's cases: a hash over the ids of all shards' cases, in order
 
     def __repr__(self) -> str:
         return f"Discovery({counted(len(self.found), 'scan')} found, {counted(len(self.skipped), 'file')} skipped)"

@@ -1,5 +1,6 @@
 """A manifest stands for a search: the same cases, the same bytes, and a file that is not the one listed is no case."""
 
+import os
 import re
 import sys
 import zipfile
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from small_series import small_series
 
+from medseg.engine.journal import hash_files
 from medseg.engine.manifest import read_manifest
 from medseg.engine.manifest_table import COLUMNS
 from medseg.engine.predict import inputs_of
@@ -141,7 +143,9 @@ def test_odd_names_come_back_as_they_were(tmp_path: Path) -> None:
         ({"case_id": "a", "path": "file://other/x.nii"}, "names another machine"),
         ({"case_id": "a", "path": "x.nii", "format": "exe"}, "no format 'exe'"),
         ({"case_id": "a", "path": "x.nii", "size": "big"}, "no whole number"),
-        ({"case_id": "a", "path": "x.nii", "input_sha256": "0"}, "input_sha256 is none"),
+        ({"case_id": "a", "path": "x.nii", "input_sha256": "0"}, "input_sha256 is no SHA-256"),
+        ({"case_id": "a", "path": "x.nii", "modified": "nan"}, "no number of seconds"),
+        ({"case_id": "a", "path": "x.nii", "verdict": "FALSCH"}, "no verdict 'FALSCH'. Write one of valid"),
     ],
 )
 def test_a_row_that_cannot_be_costs_no_other(tmp_path: Path, row: dict[str, str], said: str | None) -> None:
@@ -155,6 +159,11 @@ def test_a_row_that_cannot_be_costs_no_other(tmp_path: Path, row: dict[str, str]
     (text,) = failed(listed).values()
     assert re.search(said, text), text
     assert next(iter(failed(listed))) == "line 2 of cases.csv"
+
+
+def test_a_corrupt_row_without_a_reason_has_a_fix(tmp_path: Path) -> None:
+    listed = read_manifest(write(tmp_path / "cases.csv", {"case_id": "a", "path": "x.nii", "verdict": "Corrupt"}))
+    assert re.search("is corrupt. Copy or export it again", failed(listed)["a"])
 
 
 def test_two_rows_of_one_id_are_none(tmp_path: Path) -> None:
@@ -192,12 +201,54 @@ def test_a_spreadsheet_may_have_saved_it(tmp_path: Path) -> None:
     assert [scan.files for scan in read_manifest(tmp_path / "cases.csv").found] == [(tmp_path / "x.nii",)]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\ufeffsep=;\r\nCase ID;Path;modified\r\nA;x.nii;1,5\r\n".encode(),
+        "case_id\tpath\tmodified\r\nA\tx.nii\t1,5\r\n".encode("utf-16"),  # "Unicode text"
+        b"case_id , PATH,modified,\nA,x.nii,1.5,\n",
+    ],
+)
+def test_what_excel_makes_of_a_table_is_read(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "cases.csv").write_bytes(content)
+    (scan,) = read_manifest(tmp_path / "cases.csv").found
+    assert (scan.case_id, scan.files, scan.recorded.modified) == ("A", (tmp_path / "x.nii",), 1.5)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PK\x03\x04" + bytes(9), "a spreadsheet's workbook. Save it as CSV"),
+        (b"case_id,path,path\na,x,y\n", "several columns path"),
+    ],
+)
+def test_a_table_that_cannot_be_one_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "cases.csv").write_bytes(content)
+    with pytest.raises(UsageError) as refused:
+        read_manifest(tmp_path / "cases.csv")
+    assert said in str(refused.value)
+
+
+def test_a_hash_in_capitals_and_a_time_without_its_fraction_are_those_of_the_file(tmp_path: Path) -> None:
+    path = image(tmp_path / "one.nii.gz")
+    os.utime(path, (1e9, 1795955878.286))
+    row = {"case_id": "a", "path": path.name, "format": "nifti"}
+    seconds = [{**row, "case_id": f"a{time}", "modified": str(time)} for time in (1795955878, 1795955880, 1795955878.3)]
+    capitals = {**row, "input_sha256": hash_files([path]).upper()}
+    same, later, other, hashed = read_manifest(write(tmp_path / "cases.csv", *seconds, capitals)).found
+    assert stage(same, Staged())[1] == stage(hashed, Staged())[1]
+    for scan in (later, other):
+        with pytest.raises(InputError, match="changed since"):
+            stage(scan, Staged())
+
+
 def test_shards_of_a_manifest_share_its_cases(tmp_path: Path) -> None:
     rows = [{"case_id": f"c{n}", "path": "../x" if n == 3 else f"{n}.nii"} for n in range(7)]
     manifest = write(tmp_path / "cases.csv", *rows)
     parts = [read_manifest(manifest, part=(k, 3)) for k in (1, 2, 3)]
     assert [[scan.case_id for scan in part.found] for part in parts] == [["c0", "c6"], ["c1", "c4"], ["c2", "c5"]]
     assert [part.elsewhere for part in parts] == [4, 5, 5]
+    assert len({part.whole_list for part in parts}) == 1
     assert [len(part.skipped) for part in parts] == [1, 0, 0]
     assert Shard(2, 3).own(parts[1]) == parts[1]
 

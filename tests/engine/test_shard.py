@@ -24,6 +24,12 @@ def test_an_indexed_job_counts_from_zero() -> None:
     assert Shard.parse("auto", {**index, "JOB_COMPLETIONS": "5"}) == Shard(3, 5)
     assert Shard.parse("auto/5", index) == Shard(3, 5)
     assert Shard.parse("auto/7", slurm(6, 7)) == Shard(7, 7)
+    assert Shard.parse("auto/5", {**index, "JOB_COMPLETIONS": "5", "SLURM_ARRAY_TASK_ID": ""}) == Shard(3, 5)
+
+
+def test_two_numbers_of_slurm_are_enough_where_they_leave_no_doubt() -> None:
+    assert Shard.parse("auto", {"SLURM_ARRAY_TASK_ID": "0", "SLURM_ARRAY_TASK_COUNT": "4"}) == Shard(1, 4)
+    assert Shard.parse("auto", {"SLURM_ARRAY_TASK_ID": "4", "SLURM_ARRAY_TASK_COUNT": "4"}) == Shard(4, 4)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +40,8 @@ def test_an_indexed_job_counts_from_zero() -> None:
         ("auto", {"JOB_COMPLETION_INDEX": "x", "JOB_COMPLETIONS": "2"}, "is 'x', no whole number"),
         ("auto/2", {"JOB_COMPLETION_INDEX": "2"}, "must lie between"),
         ("auto", {"SLURM_ARRAY_TASK_ID": "0"}, "does not say how many tasks"),
+        ("auto", {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "4"}, "SLURM_ARRAY_TASK_MIN is not set"),
+        ("auto/5", {"JOB_COMPLETION_INDEX": "3", "JOB_COMPLETIONS": "4"}, "JOB_COMPLETIONS is 4"),
         ("auto/9", slurm(0, 4), "the SLURM array has 4 tasks"),
         # --array=1,3,7: a part done again, whose numbers say nothing of the whole.
         ("auto", {**slurm(3, 3, 1), "SLURM_ARRAY_TASK_MAX": "7"}, "no range of tasks"),

@@ -69,11 +69,11 @@ def test_what_has_not_finished_is_said(structure, texts, tmp_path, caplog):
     (out / "cases.1-of-5.jsonl").write_text("{half")
     with caplog.at_level("INFO", logger="medseg"):
         result = report(out)
-    assert result.unfinished == (2, 3, 4, 5)
-    assert "4 of 5 shards have not finished: 2, 3, 4, 5" in caplog.text
+    assert result.unfinished == (1, 2, 3, 4, 5)
+    assert "5 of 5 shards have not finished: 1, 2, 3, 4, 5" in caplog.text
     assert "cases.1-of-5.jsonl cannot be read" in caplog.text
     assert json.loads((out / "run.json").read_text())["exit_code"] is None
-    assert "4 of 5 shards have not finished: 2, 3, 4, 5" in (out / "report.html").read_text()
+    assert "5 of 5 shards have not finished: 1, 2, 3, 4, 5" in (out / "report.html").read_text()
 
 
 def test_a_report_of_nothing_or_of_a_mixture_is_refused(structure, texts, tmp_path, whole):
@@ -89,6 +89,41 @@ def test_a_report_of_nothing_or_of_a_mixture_is_refused(structure, texts, tmp_pa
     (out / "run.json").write_text(json.dumps({**content, "started": "2999-01-01T00:00:00+0000"}))
     with pytest.raises(UsageError, match="a run without --shard has written its own report since"):
         report(out)
+
+
+def test_parts_of_different_lists_are_no_whole(structure, texts, tmp_path):
+    out = tmp_path / "out"
+    go(structure, texts, out, Shard(1, 2))
+    (texts / "arrived.txt").write_text("later")
+    go(structure, texts, out, Shard(2, 2))
+    with pytest.raises(UsageError, match="shards 1 and 2 are parts of different lists of cases"):
+        report(out)
+    go(structure, texts, out, Shard(1, 2))
+    assert "arrived" in {outcome.case_id for outcome in report(out).outcomes}
+
+
+def test_a_shard_whose_rows_are_lost_has_not_finished(structure, texts, tmp_path):
+    out = tmp_path / "out"
+    for index in (1, 2):
+        go(structure, texts, out, Shard(index, 2))
+    rows = out / "cases.1-of-2.jsonl"
+    rows.write_text("".join(rows.read_text().splitlines(keepends=True)[:-1]))
+    (out / "run.2-of-2.json").write_text("{}")
+    result = report(out)
+    assert result.unfinished == (1, 2)
+    assert result.exit_code != 0
+
+
+def test_a_case_whose_folder_was_deleted_is_not_done(structure, texts, tmp_path):
+    out = tmp_path / "out"
+    go(structure, texts, out, Shard(1, 2))
+    go(structure, texts, out, Shard(2, 2))
+    done = [outcome for outcome in report(out).outcomes if outcome.outputs]
+    shutil.rmtree(done[0].folder)
+    (gone,) = [outcome for outcome in report(out).outcomes if outcome.case_id == done[0].case_id]
+    assert (gone.written_state, gone.error, gone.fix) == (
+        "failed", "its folder of results is gone", "Run its shard again.",
+    )  # fmt: skip
 
 
 def test_shards_of_another_number_are_left_aside(structure, texts, tmp_path):

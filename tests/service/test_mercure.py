@@ -91,6 +91,14 @@ def test_what_is_no_task_is_refused(text, mercure, tmp_path):
     assert "task.json" in result["error"]
 
 
+def test_a_task_without_a_scan_says_so(mercure, tmp_path, capsys):
+    (tmp_path / "none").mkdir()
+    code, result = mercure(task(tmp_path, tmp_path / "none", {"model": "hippocampus"}))
+    assert (code, result["exit_code"]) == (4, 4)
+    assert "there is no scan in the task's folder" in result["error"]
+    assert "there is no scan in the task's folder" in capsys.readouterr().err
+
+
 def test_without_its_folders_it_says_who_should_start_it(monkeypatch, capsys):
     for variable in ("MERCURE_IN_DIR", "MERCURE_OUT_DIR"):
         monkeypatch.delenv(variable, raising=False)

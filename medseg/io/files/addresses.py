@@ -39,12 +39,13 @@ def local_path(address: str) -> Path:
     return Path(unquote(parts.path))
 
 
-def check_address(address: str) -> None:
-    """Raise where nothing is fetched from such an address, by its form alone."""
+def check_address(address: str) -> str:
+    """Return an address with its scheme in lower case; raise where nothing is fetched from such a one."""
     scheme = scheme_of(address)
-    if scheme not in PACKAGES or "::" in address:
+    if scheme is None or scheme not in PACKAGES or "::" in address:
         known = ", ".join(f"{name}://" for name in PACKAGES)
         raise InputError("scans are not fetched from such an address", where=address, fix=f"Use a path, or {known}.")
+    return scheme + address[len(scheme) :]
 
 
 def join_address(root: str, path: str) -> str:
