@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from pydantic import ValidationError
@@ -142,7 +142,7 @@ class Predictor:
             warnings=(*scan.source.warnings, *unusual, *prepared.warnings),
             notes=(*scan.source.notes, *color_notes, *self._mirror_notes),
             recipe=tuple(PostStep(step.stage, step.options) for step in whole.post),
-            volume_range_ml=whole.validation.volume_range_ml if whole.validation else {},
+            volume_range_ml=self._volume_range(),
             entropy=outputs.entropies,
             uncertainty=uncertainty,
             out_of_distribution=unusual,
@@ -152,6 +152,11 @@ class Predictor:
             overlapping=overlapping,
             interval_rule=None if whole.volume_interval is None else whole.volume_interval.to_rule(),
         )
+
+    def _volume_range(self) -> Mapping[str, tuple[float, float]]:
+        """The card's volumes, which are those of results made as the card says: folded, or with every region whole."""
+        known = self.package.card.validation
+        return known.volume_range_ml if known and self.decision.overlapping == self.package.card.overlapping else {}
 
     def _low_resolution_stage(self, scan: Scan) -> LowResolutionStage | None:
         """In a cascade, what the low-resolution stage finds."""

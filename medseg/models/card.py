@@ -158,7 +158,9 @@ class ValidationCard(_Strict):
     dice: dict[str, float] = Field(description="class name to mean Dice over cases; no class that was not trained")
     mean_dice: float = Field(description="mean over the classes of `dice`")
     volume_range_ml: dict[str, tuple[float, float]] = Field(
-        default={}, description="class name to smallest and largest volume in the training references"
+        default={},
+        description="class name to smallest and largest volume in the training references; of regions that results "
+        "fold into one map, of what stays of each",
     )
     volume_quantiles_ml: dict[str, tuple[float, ...]] = Field(
         default={},

@@ -21,6 +21,7 @@ from medseg.tracking.resolve import resolve_model
 from medseg.training.config import ClassConfig, TrainConfig
 from medseg.training.distributed import world
 from medseg.training.measured_classes import as_limits, class_dice, untrained_classes
+from medseg.training.result_volumes import result_volumes
 from medseg.training.samples.inputs import Inputs
 from medseg.training.samples.prepared import PreparedCase
 from medseg.training.selection.held_out_volumes import volume_interval_card
@@ -101,8 +102,9 @@ def with_validation(card: ModelCard, inputs: Inputs, results: Sequence[CaseDice]
     cases = inputs.cases
     by_class, overall = class_dice(results, card.training.untrained)
     volumes: dict[str, list[float]] = {}
+    in_results = [result_volumes(inputs.run.dataset, case.facts.volumes_ml) for case in cases]
     for known, shown in zip(inputs.run.dataset.table, card.classes, strict=True):
-        every = [case.facts.volumes_ml[known.name] for case in cases if known.name in case.facts.volumes_ml]
+        every = [case[known.name] for case in in_results if known.name in case]
         if every:
             volumes[shown.name] = every
     validation = ValidationCard(

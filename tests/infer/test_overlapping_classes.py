@@ -19,7 +19,7 @@ from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.infer.sliding_window import WindowOptions
 from medseg.io.read import load_scan, read_any_labels
-from medseg.models.card import PostCard
+from medseg.models.card import PostCard, ValidationCard
 from medseg.prepare.card import ChannelCard, InputCard, NormalizationCard
 from medseg.review.store import open_store
 from medseg.types import Geometry, Prediction, Scan, Source
@@ -99,6 +99,19 @@ def test_a_user_may_keep_or_fold_them(together):
     for changes, reason in (({"regions": None}, "need `regions`"), ({"regions": (3, 1, 2)}, "ascending")):
         with pytest.raises(ConfigError, match=f"cannot be kept: .*{reason}"):
             segment(package(**changes), (0, 1, 2), regions="keep")
+
+
+def test_volumes_on_the_card_are_those_of_results_as_the_card_makes_them():
+    known = ValidationCard(split="x", cases=1, dice={"a": 0.5}, mean_dice=0.5, volume_range_ml={"a": (1.0, 2.0)})
+    for overlapping, regions, compared in (
+        (False, "auto", True),
+        (False, "keep", False),
+        (True, "auto", True),
+        (True, "fold", False),
+    ):
+        own = package(overlapping=overlapping, validation=known)
+        found = segment(own, (0, 1, 2), regions=regions).volume_range_ml
+        assert found == ({"a": (1.0, 2.0)} if compared else {}), (overlapping, regions)
 
 
 def test_a_byte_holds_seven_classes_and_fifteen_are_the_most():
