@@ -51,7 +51,7 @@ def compare_times(
         _asymmetries(changes),
         response(objects, summed, max(before.grid.spacing)),
         _repeatability(points, changes),
-        _warnings(points),
+        (*_warnings(points), *_not_covered(objects)),
         (*dict.fromkeys((*before.notes, *after.notes)),),
     )
 
@@ -174,6 +174,20 @@ def _repeatability(points: tuple[TimePoint, TimePoint], classes: Sequence[ClassC
     if not carded:
         return default
     return f"Intervals of the volumes of {', '.join(carded)} are those of the model's card. Of objects: {default}"
+
+
+def _not_covered(objects: Sequence[ObjectChange]) -> list[str]:
+    """Say of which classes the volumes differ because one scan shows less of the body."""
+    texts = []
+    for name in dict.fromkeys(one.class_name for one in objects if one.match == "not covered"):
+        own = [one for one in objects if one.class_name == name and one.match == "not covered"]
+        volume = sum(max(one.size.before_ml, one.size.after_ml) for one in own)
+        lie = "1 object lies" if len(own) == 1 else f"{len(own)} objects lie"
+        texts.append(
+            f"{name}: {lie} where the other scan shows nothing ({volume:.3g} ml in all): the change of the class's "
+            "volume is not one of the patient."
+        )
+    return texts
 
 
 def _warnings(points: tuple[TimePoint, TimePoint]) -> tuple[str, ...]:

@@ -146,6 +146,7 @@ def test_what_the_other_scan_does_not_show_is_neither_new_nor_gone(tmp_path):
     found = medseg.follow(whole, tmp_path / "lower.nii.gz", tmp_path / "out", registered=True)
     assert found.counts == {"not covered": 1}
     assert found.response.category is None
+    assert any(": the change of the class's volume" in text for text in found.warnings)
 
 
 def test_a_lesion_of_one_voxel_is_too_small_to_be_sure(tmp_path):
