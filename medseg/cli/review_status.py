@@ -80,6 +80,7 @@ def _as_json(found: ReviewStatus) -> dict[str, Any]:
             "is_complete": sample.is_complete,
         },
         "without_labels": dict(found.without_labels),
+        "suggestions": sum(found.suggestions.values()),
         "events": found.events,
         "head": found.head,
         "cases": [
@@ -89,6 +90,7 @@ def _as_json(found: ReviewStatus) -> dict[str, Any]:
                 "revision": case.revision,
                 "is_corrected": case.is_corrected,
                 "review_priority": case.review_priority,
+                "suggestions": found.suggestions.get(case.case_id, 0),
                 "verdict": None if case.verdict is None else vars(case.verdict),
             }
             for case in found.cases.values()

@@ -22,6 +22,7 @@ REASONS = (
 PAGE = "medseg review"
 UNAIDED, ADJUDICATED = f"{PAGE}, without the model's labels", f"{PAGE}, adjudication"
 SAVED, SAMPLED = "saved", "sampled"
+SUGGESTED = "suggested"  # voxels of a class, from marks of a reader
 # Kind of the event -> what a verdict makes of a case.
 VERDICTS: Mapping[VerdictKind, str] = {"accept": "accepted", "reject": "rejected", "take_back": "taken_back"}
 

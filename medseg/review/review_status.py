@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medseg.config.arguments import check_arguments_of
 from medseg.review.events import Event
-from medseg.review.review_case import ReviewCase, State, Verdict, verdict
+from medseg.review.review_case import SUGGESTED, ReviewCase, State, Verdict, verdict
 from medseg.review.sample import ErrorRate, error_rate, newest_sample
 from medseg.review.store import Store, open_store
 
@@ -24,6 +24,7 @@ class ReviewStatus:
     events: int
     head: str  # hash of the newest event
     without_labels: Mapping[str, str] = field(default_factory=dict)  # cases withheld or failed, by case id
+    suggestions: Mapping[str, int] = field(default_factory=dict)  # asked for by marks, by case id
 
     def __repr__(self) -> str:
         return f"ReviewStatus({self.judged} of {len(self.cases)} judged)"
@@ -61,7 +62,8 @@ def status_of(store: Store) -> ReviewStatus:
     """Return where an open review stands."""
     cases, sample, head = store.all_cases(), newest_sample(store), store.log.head
     rate = None if sample is None else error_rate(sample, cases)
-    return ReviewStatus(cases, _verdicts(store), rate, *head, store.results.without_labels())
+    asked = Counter(event.case_id for event in store.events() if event.kind == SUGGESTED)
+    return ReviewStatus(cases, _verdicts(store), rate, *head, store.results.without_labels(), asked)
 
 
 def _verdicts(store: Store) -> tuple[Verdict, ...]:

@@ -24,6 +24,7 @@ from reviewed_results import make_results
 
 import medseg
 from medseg.cli.app import run
+from medseg.review.review_case import SUGGESTED
 from medseg.review.sample import draw_sample
 from medseg.review.store import open_store
 
@@ -93,6 +94,8 @@ def test_the_status_says_how_many_are_judged_and_what_a_sample_tells(tmp_path: P
         for case in ("scan_0", "scan_1", "scan_2"):
             store.verdict(case, kind="accept", revision=0, who="Ada")
         store.verdict("scan_3", kind="reject", revision=0, who="Ben", reason="missed")
+        for marked in (1, 2):
+            store.record("Ben", SUGGESTED, {"class": "liver", "inside": marked, "outside": 0}, "scan_3")
     assert run(["review", "status", str(out)]) == 0
     printed = capsys.readouterr()
     assert "scan_3\trejected\t0\tBen\tmissed" in printed.out.splitlines()
@@ -101,7 +104,9 @@ def test_the_status_says_how_many_are_judged_and_what_a_sample_tells(tmp_path: P
     assert re.search(r"random sample of 2 of 4: \d of 2 wrong, \d+\.0% \(95% interval", printed.err)
     assert run(["review", "status", str(out), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert (found["judged"], found["reasons"], found["events"]) == (4, {"missed": 1}, 5)
+    assert (found["judged"], found["reasons"], found["events"]) == (4, {"missed": 1}, 7)
+    assert found["suggestions"] == 2
+    assert [case["suggestions"] for case in found["cases"]] == [0, 0, 0, 2]
     assert found["sample"]["is_complete"] is True
     again = medseg.review.status(out)
     assert (again.judged, again.sample.judged) == (4, 2)

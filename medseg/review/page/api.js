@@ -69,7 +69,7 @@ export async function describe(id, ahead = false) {
     verdict: one.verdict,
     elsewhere: one.elsewhere ?? null,
     card: one.card ? card(one.card) : null,
-    trail: (one.events ?? []).map(entry),
+    trail: (one.events ?? []).filter(isShown).map(entry),
   }
 }
 
@@ -78,7 +78,9 @@ const card = ({ name, title, notice, dice, n_cases: cases, limits }) => ({
   dice: Object.entries(dice ?? {}).map(([of, value]) => ({ name: of, dice: value })),
 })
 
-const KINDS = { taken_back: 'took the verdict back' }
+const KINDS = { taken_back: 'took the verdict back', suggested: 'asked the random walker' }
+// Of suggestions one after the other, each with more marks, the last stands for all.
+const isShown = ({ kind }, n, all) => kind !== 'suggested' || all[n + 1]?.kind !== 'suggested'
 
 const entry = ({ t, who, kind, body }) => ({
   time: t,
@@ -86,6 +88,7 @@ const entry = ({ t, who, kind, body }) => ({
   text: [
     KINDS[kind] ?? kind.replace('_', ' '),
     body.reason && `(${body.reason})`,
+    kind === 'suggested' && `for ${body.class}: ${body.inside} voxels marked inside, ${body.outside} outside`,
     Number.isFinite(body.changed_voxels) && `revision ${body.revision}, ${body.changed_voxels} voxels from the model's`,
     body.comment && `“${body.comment}”`,
   ].filter(Boolean).join(' '),
@@ -98,6 +101,14 @@ export async function save(id, body, revision, seconds) {
     'X-Seconds': seconds.toFixed(1),
   }
   return (await (await ask(at(id, '/labels'), { method: 'PUT', headers, body })).json()).revision
+}
+
+/** Ask for the voxels of a class around marks. */
+export async function suggest(id, { value, inside, outside }, signal) {
+  const body = JSON.stringify({ class: value, inside, outside })
+  const headers = { ...WRITE, 'Content-Type': 'application/json' }
+  const { box, runs, uses_probabilities: usesProbabilities } = await (await ask(at(id, '/suggest'), { method: 'POST', headers, body, signal })).json()
+  return { box, runs, usesProbabilities }
 }
 
 /** Give a verdict on a revision. */

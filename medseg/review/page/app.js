@@ -27,7 +27,8 @@ export class App {
     this.editor = new Editor(this.planes, {
       changed: () => this.saving.changed(),
       tool: () => this.chosen(),
-      say: (text) => this.say(text),
+      say: (text, bad) => this.say(text, bad),
+      suggest: (marks, signal) => this.api.suggest(this.data.about.id, marks, signal),
       windowed: () => this.toolbar.setPresets(Object.keys(this.presets), 'custom'),
     })
     this.saving = new Saving(api, this.editor, {

@@ -46,13 +46,13 @@ export function commands(app) {
   return {
     tool,
     crosshair: () => tool('crosshair'), pen: (n) => (n ? pen(n) : tool('pen')),
-    eraser: () => tool('eraser'), lasso: () => tool('lasso'),
+    eraser: () => tool('eraser'), lasso: () => tool('lasso'), click: () => tool('click'),
     // Where two readings are settled there are no objects, and the same keys take a reading.
     merge: () => app.takeReading(1) || objects('merge'), split: () => app.takeReading(0) || objects('split'),
     previousClass: () => pen(editor.pen - 1), nextClass: () => pen(editor.pen + 1),
     smaller: () => brush((b) => b.smaller()), larger: () => brush((b) => b.larger()),
     ball: (on) => brush((b) => (b.ball = on)), toggleBall: () => brush((b) => (b.ball = !b.ball)),
-    dab: () => editor.dab(),
+    dab: () => editor.dab(), dabOutside: () => editor.dab(true),
     undo: () => editor.undo(), redo: () => editor.redo(),
     between: () => editor.between(), grow: () => editor.grow(), shrink: () => editor.shrink(),
     keepIsland: () => editor.island(true), removeIsland: () => editor.island(false), revert: () => editor.revert(),

@@ -4,6 +4,7 @@ import { Brush } from './brush.js'
 import { Edit, History } from './history.js'
 import { Rules } from './rules.js'
 import { fillBetween } from './tools/between.js'
+import { Clicks } from './tools/clicks.js'
 import { keepIsland, removeIsland } from './tools/island.js'
 import { Lasso } from './tools/lasso.js'
 import { grow, shrink } from './tools/margin.js'
@@ -11,11 +12,11 @@ import { Merge, objectAt, remove, Split } from './tools/objects.js'
 import { Pen } from './tools/pen.js'
 import { revert } from './tools/revert.js'
 
-export const TOOLS = ['crosshair', 'pen', 'eraser', 'lasso']
+export const TOOLS = ['crosshair', 'pen', 'eraser', 'lasso', 'click']
 export const OBJECT_TOOLS = ['merge', 'split']
 
 export class Editor {
-  /** `on`: {changed, tool, say, windowed}. */
+  /** `on`: {changed, tool, say, windowed, suggest}. */
   constructor(planes, on) {
     this.planes = planes
     this.on = on
@@ -24,12 +25,14 @@ export class Editor {
     this.pointer = null
     this.stroke = null
     this.changes = 0 // counts every change, so that saving knows what it saved
+    this.clicks = new Clicks(this, (marks, signal) => on.suggest(marks, signal))
     planes.look.tool = (plane, context) => this.paintTool(plane, context)
   }
 
   /** Work on a case from now on. */
   load(data) {
     this.stroke = null
+    this.clicks.clear()
     this.data = data
     this.labels = data.labels
     this.spacing = data.header.spacing.map((s) => s || 1)
@@ -44,6 +47,7 @@ export class Editor {
   /** The case is being left: nothing can be drawn until the next one is here. */
   unload() {
     this.stroke = null
+    this.clicks.clear()
     this.labels = null
   }
 
@@ -57,6 +61,7 @@ export class Editor {
 
   setTool(tool) {
     this.tool = tool
+    if (tool !== 'click') this.clicks.clear()
     this.planes.look.crosshair = true
     this.on.tool?.()
     this.planes.draw()
@@ -68,7 +73,8 @@ export class Editor {
     this.on.tool?.()
   }
 
-  beginStroke(plane) {
+  /** `isOutside`: whether clicks mark what does not belong to the class. */
+  beginStroke(plane, isOutside = false) {
     if (!this.labels || this.stroke) return false
     const { labels, rules, brush, spacing } = this
     const edit = new Edit(labels, rules)
@@ -77,6 +83,7 @@ export class Editor {
       lasso: () => new Lasso(edit, labels, plane, pen),
       merge: () => new Merge(edit, labels, plane),
       split: () => new Split(edit, labels, plane),
+      click: () => this.clicks.begin(plane, isOutside),
     }[this.tool] ?? (() => new Pen(edit, labels, plane, brush, spacing, pen))
     const draws = this.tool === 'pen' || this.tool === 'lasso'
     this.stroke = { edit, tool: make(), plane, draws, begun: false }
@@ -124,10 +131,16 @@ export class Editor {
     const change = edit.done()
     if (change) {
       this.history.record(change)
-      this.changes++
-      this.on.changed()
+      this.touch()
     }
     this.planes.draw()
+    return change
+  }
+
+  /** Something changed: it is to be saved. */
+  touch() {
+    this.changes++
+    this.on.changed()
   }
 
   undo() {
@@ -144,8 +157,7 @@ export class Editor {
       this.on.say(otherwise)
       return
     }
-    this.changes++
-    this.on.changed()
+    this.touch()
     this.planes.draw()
   }
 
@@ -190,8 +202,8 @@ export class Editor {
   }
 
   /** Draw once at the crosshair: drawing without a mouse. */
-  dab() {
-    if ((this.tool !== 'pen' && this.tool !== 'eraser') || !this.beginStroke(this.planes.active)) return
+  dab(isOutside = false) {
+    if (!['pen', 'eraser', 'click'].includes(this.tool) || !this.beginStroke(this.planes.active, isOutside)) return
     this.strokeTo(this.planes.at)
     this.endStroke()
   }
@@ -215,7 +227,8 @@ export class Editor {
       }
       context.stroke()
     }
-    const brushed = this.tool === 'pen' || this.tool === 'eraser'
+    if (this.tool === 'click') this.clicks.paint(plane, context, this.planes.at)
+    const brushed = this.tool === 'pen' || this.tool === 'eraser' || this.tool === 'click'
     if (!brushed || this.pointer?.plane !== plane) return
     const { a, b } = plane.frame()
     const radius = (axis) => (this.brush.isVoxel ? 0.5 : this.brush.diameter / 2 / this.spacing[axis])

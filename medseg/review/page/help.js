@@ -5,7 +5,7 @@ import { KEYS } from './keys.js'
 
 const NAMES = { ' ': 'Space', ArrowUp: '↑', ArrowDown: '↓' }
 const MOUSE = [
-  ['left', 'the tool'], ['right', 'window: width sideways, level up and down'], ['middle, or Shift and left', 'pan'],
+  ['left', 'the tool'], ['right', 'window: width sideways, level up and down; with the click tool (or Ctrl and left): does not belong'], ['middle, or Shift and left', 'pan'],
   ['wheel', 'slices'], ['Ctrl and wheel', 'zoom'],
 ]
 

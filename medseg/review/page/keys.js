@@ -3,9 +3,11 @@
 /** What each key does, for the page and for its help: [key, command, meaning]. */
 export const KEYS = [
   ['q', 'crosshair', 'crosshair'], ['w', 'pen', 'pen'], ['e', 'eraser', 'eraser'], ['r', 'lasso', 'lasso'],
+  ['t', 'click', 'click: mark what belongs to the class (left) and what does not (right), and have it filled'],
   ['[', 'smaller', 'smaller brush, down to one voxel'], [']', 'larger', 'larger brush'],
   ['b', 'toggleBall', 'brush as a ball, through slices'],
   ['Enter', 'dab', 'draw once at the crosshair'],
+  ['Shift+Enter', '', 'click: what is at the crosshair does not belong'],
   ['4 to 9', '', 'class'], [',', 'previousClass', 'previous class'], ['.', 'nextClass', 'next class'],
   ['z', 'undo', 'undo'], ['y', 'redo', 'redo'],
   ['i', 'between', 'fill the gap between drawn slices'], ['g', 'grow', 'grow the class'], ['h', 'shrink', 'shrink the class'],
@@ -62,6 +64,7 @@ function plain(event, act) {
     if (shiftKey) return () => act.nudge(key)
     if (key === 'ArrowLeft' || key === 'ArrowRight') return null
   }
+  if (key === 'Enter' && shiftKey) return () => act.dabOutside()
   if (/^[4-9]$/.test(key)) return () => act.pen(Number(key) - 3)
   const command = COMMANDS.get(key) ?? COMMANDS.get(key.toLowerCase())
   return command ? act[command] : null

@@ -1,4 +1,4 @@
-// The mouse on a plane. Left: the tool. Right: window. Middle or Shift: pan. Wheel: slices. Ctrl and wheel: zoom.
+// The mouse on a plane. Left: the tool. Right: window, or what does not belong for clicks. Middle or Shift: pan. Wheel: slices. Ctrl and wheel: zoom.
 
 const DRAG_WINDOW = 1 / 300 // of the width, for each pixel
 const ZOOM = 1.2
@@ -56,7 +56,9 @@ function listenTo(plane, planes, editor) {
     canvas.setPointerCapture(event.pointerId)
     planes.active = plane
     editor.pointer = { plane, point: plane.point(event) }
-    if (event.button === 2) drag = { does: 'window', ...begin.window(event) }
+    const clicks = editor.tool === 'click'
+    const isOutside = clicks && (event.button === 2 || event.ctrlKey)
+    if (event.button === 2 && !clicks) drag = { does: 'window', ...begin.window(event) }
     else if (event.button === 1 || event.shiftKey) drag = { does: 'pan', ...begin.pan(event) }
     else if (!editor.draws) {
       drag = { does: 'crosshair' }
@@ -64,7 +66,7 @@ function listenTo(plane, planes, editor) {
     } else {
       // A lasso may begin beside the slice; it then runs along its edge.
       const voxel = plane.voxel(event, planes.at, editor.tool === 'lasso')
-      if (voxel && editor.beginStroke(plane)) {
+      if (voxel && editor.beginStroke(plane, isOutside)) {
         drag = { does: 'draw' }
         editor.strokeTo(voxel)
       }

@@ -4,7 +4,7 @@ import { button, element, find } from './dom.js'
 import { OBJECT_TOOLS, TOOLS } from './editor.js'
 
 const MODEL = "model's"
-const KEYS = { crosshair: 'q', pen: 'w', eraser: 'e', lasso: 'r', merge: 'j', split: 'f' }
+const KEYS = { crosshair: 'q', pen: 'w', eraser: 'e', lasso: 'r', click: 't', merge: 'j', split: 'f' }
 
 export class Toolbar {
   /** `act`: commands by name, as `keys.js` calls them too. */

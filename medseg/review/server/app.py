@@ -21,6 +21,7 @@ from medseg.review.case_table import with_values_of
 from medseg.review.review_case import RevisionConflict
 from medseg.review.server.case_images import CaseImages
 from medseg.review.server.case_view import CaseView
+from medseg.review.server.marks_request import LARGEST_REQUEST, read_marks
 from medseg.review.server.messages import (
     answer_part,
     answered,
@@ -33,6 +34,7 @@ from medseg.review.server.messages import (
 from medseg.review.server.page_files import INDEX, page_files
 from medseg.review.server.reading import Reading
 from medseg.review.server.security import Access, Guard, named
+from medseg.review.server.suggestions import Suggester
 from medseg.review.server.transport import largest_body, unpack
 from medseg.types import LabelMap
 
@@ -46,6 +48,7 @@ class ReviewApp:
         self.reading, self.access = reading, access
         self.images = CaseImages(reading)
         self.view = CaseView(reading, self.images)
+        self.suggester = Suggester(reading, self.images)
         self._files = page_files()
         # Saves and verdicts on a case are done in the order in which they come.
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -64,6 +67,7 @@ class ReviewApp:
             Route(f"{case}/instances", self.instances),
             Route(f"{case}/thumbnail", self.thumbnail),
             Route(f"{case}/verdict", self.verdict, methods=["POST"]),
+            Route(f"{case}/suggest", self.suggest, methods=["POST"]),
             *(Route(f"/{name}", self.file) for name in self._files if name != INDEX),
         ]
         return Guard(Starlette(routes=routes), self.access)
@@ -213,6 +217,13 @@ class ReviewApp:
                 return {"n": n, "hash": digest, "state": store.case(case_id, reader).state}
 
             return JSONResponse(await run_in_threadpool(work))
+
+    @answered
+    async def suggest(self, request: Request) -> Response:
+        """Give the voxels of a class within a box around the reader's marks; nothing is saved but that it was asked."""
+        case_id, who = await self._known(request), self._who(request)
+        asked = read_marks(await read_body(request, LARGEST_REQUEST))
+        return JSONResponse(await self.suggester.suggest(case_id, who, asked))
 
     def _save_agreed(self, case_id: str, who: str) -> int:
         """Save what two readings have in common as a revision of whoever settles them; return its number."""

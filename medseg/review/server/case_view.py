@@ -19,7 +19,7 @@ from medseg.types.axis_order import nearest_ras
 
 OPEN_SECONDS = 45  # how long a case counts as open in a window that has not asked for it again
 # Keys of an event's body that the page shows.
-SHOWN = ("revision", "reason", "comment", "changed_voxels", "origin", "base")
+SHOWN = ("revision", "reason", "comment", "changed_voxels", "origin", "base", "class", "inside", "outside", "method")
 
 
 class CaseView:

@@ -67,7 +67,7 @@ async def read_body(request: Request, most: int) -> bytes:
             async for part in request.stream():
                 size += len(part)
                 if size > most:
-                    raise HTTPException(413, "That is longer than labels of this case, or a verdict, can be.")
+                    raise HTTPException(413, "That is longer than labels of this case, marks or a verdict can be.")
                 parts.append(part)
     except TimeoutError:
         raise HTTPException(408, "The request took too long to come.") from None

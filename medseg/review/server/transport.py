@@ -57,6 +57,12 @@ def pack_image(array: Array, geometry: Geometry) -> memoryview:
     return pack(shown.astype(np.float32, copy=False), geometry)
 
 
+def packed_voxels(file: memoryview) -> Array:
+    """Voxels (X, Y, Z) of a file that `pack` made, axes nearest RAS; none is copied."""
+    header = nib.Nifti1Header(bytes(file[:348]))
+    return np.ndarray(header.get_data_shape(), header.get_data_dtype(), file, HEADER_BYTES, order="F")
+
+
 @dataclass(frozen=True, eq=False)
 class Drawn:
     """Labels as they came from the browser, turned back to the order of the scan's own file."""

@@ -1,0 +1,199 @@
+// Clicks: what belongs to the class and what does not is marked, and the server suggests its voxels around the marks.
+
+import { footprint } from '../brush.js'
+import { Edit } from '../history.js'
+import { line } from './pen.js'
+
+const INSIDE = '#7CFC00'
+const OUTSIDE = '#ff5c5c'
+const MOST_MARKS = 20000 // of one kind, as the server takes them
+
+/** The voxels of runs outside and inside in turn, of a box, as bytes; x fastest. */
+export function boxMask({ box, runs }) {
+  const mask = new Uint8Array(box.size[0] * box.size[1] * box.size[2])
+  let from = 0
+  runs.forEach((length, n) => {
+    mask.fill(n % 2, from, from + length)
+    from += length
+  })
+  return mask
+}
+
+/** Call `each(index, place)` for the voxels of a box: their index in the labels and their place in the box. */
+export function eachOfBox(labels, { low, size }, each) {
+  let place = 0
+  for (let z = 0; z < size[2]; z++) {
+    for (let y = 0; y < size[1]; y++) {
+      const row = labels.index([low[0], low[1] + y, low[2] + z])
+      for (let x = 0; x < size[0]; x++) each(row + x, place++)
+    }
+  }
+}
+
+/**
+ * Draw a suggestion: adds what belongs, over background or the class to draw over, and takes away what hangs together
+ * with a mark that says it does not. The rest of the class stays. Returns the voxels added and taken away.
+ */
+export function applySuggestion(edit, labels, answer, pen, outside, over) {
+  const mask = boxMask(answer)
+  const { low, size } = answer.box
+  const placeOf = (index) => {
+    const at = labels.voxel(index).map((value, axis) => value - low[axis])
+    return at.some((value, axis) => value < 0 || value >= size[axis]) ? -1 : at[0] + size[0] * (at[1] + size[1] * at[2])
+  }
+  const wrong = (index, place) => place >= 0 && !mask[place] && labels.pens[index] === pen
+  const seen = new Uint8Array(mask.length)
+  const todo = []
+  const visit = (index) => {
+    const place = placeOf(index)
+    if (!wrong(index, place) || seen[place]) return
+    seen[place] = 1
+    todo.push(index)
+  }
+  outside.forEach(visit)
+  let removed = 0
+  while (todo.length) {
+    const index = todo.pop()
+    const voxel = labels.voxel(index)
+    for (let axis = 0; axis < 3; axis++) {
+      if (voxel[axis] > 0) visit(index - labels.steps[axis])
+      if (voxel[axis] < labels.dims[axis] - 1) visit(index + labels.steps[axis])
+    }
+    removed += edit.put(index, 0)
+  }
+  let added = 0
+  eachOfBox(labels, answer.box, (index, place) => {
+    if (mask[place] && labels.pens[index] === over) added += edit.put(index, pen)
+  })
+  return { added, removed }
+}
+
+/** What a stroke marks: the voxels under the brush along its way. */
+class MarkStroke {
+  constructor(clicks, plane, isOutside) {
+    const { labels, brush, spacing } = clicks.editor
+    Object.assign(this, { clicks, labels, plane, isOutside, last: null })
+    this.offsets = footprint(brush, spacing, plane)
+  }
+
+  to(voxel) {
+    const { plane, labels, clicks, isOutside } = this
+    for (const center of this.last ? line(this.last, voxel, plane) : [voxel]) {
+      for (const [du, dv, dk] of this.offsets) {
+        const at = [0, 0, 0]
+        at[plane.u] = center[plane.u] + du
+        at[plane.v] = center[plane.v] + dv
+        at[plane.k] = center[plane.k] + dk
+        if (at.every((index, axis) => index >= 0 && index < labels.dims[axis])) clicks.mark(labels.index(at), isOutside)
+      }
+    }
+    this.last = voxel
+  }
+
+  end() {
+    this.clicks.ask()
+  }
+}
+
+/** The marks of one class, kept until something else is drawn; each new one asks for a suggestion that replaces the last. */
+export class Clicks {
+  /** `suggest({value, inside, outside}, signal)`: what the server answers. */
+  constructor(editor, suggest) {
+    Object.assign(this, { editor, suggest })
+    this.clear()
+  }
+
+  clear() {
+    this.abort?.abort()
+    this.inside = new Set()
+    this.outside = new Set()
+    this.box = null
+    this.change = null // the suggestion that is drawn, which the next one replaces
+    this.changes = -1
+  }
+
+  /** Whether the marks are still about what is on the screen. */
+  get isCurrent() {
+    const { labels, pen, changes } = this.editor
+    return this.labels === labels && this.pen === pen && this.changes === changes
+  }
+
+  begin(plane, isOutside) {
+    if (!this.isCurrent) {
+      this.clear()
+      const { labels, pen, changes } = this.editor
+      Object.assign(this, { labels, pen, changes })
+    }
+    this.abort?.abort() // an answer to fewer marks is no longer wanted
+    return new MarkStroke(this, plane, isOutside)
+  }
+
+  mark(index, isOutside) {
+    const [to, from] = isOutside ? [this.outside, this.inside] : [this.inside, this.outside]
+    from.delete(index)
+    if (to.size < MOST_MARKS) to.add(index)
+  }
+
+  async ask() {
+    const { editor, labels } = this
+    if (!this.inside.size) {
+      editor.on.say(`Now mark what does belong to ${editor.penName}, with the left button.`)
+      return
+    }
+    const { signal } = (this.abort = new AbortController())
+    const voxels = (set) => [...set].map((index) => labels.voxel(index))
+    editor.on.say('The random walker is at work…')
+    const value = editor.data.about.classes[this.pen - 1].value
+    try {
+      const answer = await this.suggest({ value, inside: voxels(this.inside), outside: voxels(this.outside) }, signal)
+      if (signal.aborted || editor.stroke) return
+      if (this.isCurrent) this.draw(answer)
+      else editor.on.say('You drew meanwhile, so the suggestion was not used. Mark again.')
+    } catch (error) {
+      if (!signal.aborted) editor.on.say(error.message, true)
+    }
+  }
+
+  /** Draw an answer as the one step that undo takes back, in place of the one before. */
+  draw(answer) {
+    const { editor, labels } = this
+    const { history, rules } = editor
+    if (this.change && history.past.at(-1) === this.change) {
+      history.undo()
+      history.future.pop()
+      editor.touch()
+    }
+    const [first] = this.inside
+    const edit = new Edit(labels, rules, labels.ids ? editor.objectFor(this.pen, labels.voxel(first)) : 0)
+    const { added, removed } = applySuggestion(edit, labels, answer, this.pen, this.outside, rules.over ?? 0)
+    this.change = editor.finish(edit)
+    this.changes = editor.changes
+    this.box = answer.box
+    const by = `Random walker on the scan${answer.usesProbabilities ? ' and the model’s probabilities' : ''}, as there is no interactive model`
+    editor.on.say(`${by}: ${editor.penName} +${added} −${removed} voxels. Right button: does not belong. z takes it back.`)
+  }
+
+  /** Marks in the slice that is shown, and the box that was looked at. */
+  paint(plane, context, at) {
+    if (!this.isCurrent) return
+    const { a, b } = plane.frame()
+    for (const [set, color] of [[this.inside, INSIDE], [this.outside, OUTSIDE]]) {
+      context.fillStyle = color
+      for (const index of set) {
+        const voxel = this.labels.voxel(index)
+        if (voxel[plane.k] !== at[plane.k]) continue
+        const [x, y] = plane.center(voxel)
+        context.fillRect(x - a / 4, y - b / 4, a / 2, b / 2)
+      }
+    }
+    if (!this.box) return
+    const { low, size } = this.box
+    if (at[plane.k] < low[plane.k] || at[plane.k] >= low[plane.k] + size[plane.k]) return
+    const last = low.map((value, axis) => value + size[axis] - 1)
+    const [x0, y0] = plane.center(last)
+    const [x1, y1] = plane.center(low)
+    context.setLineDash([4 * plane.ratio, 4 * plane.ratio])
+    context.strokeRect(x0 - a / 2, y0 - b / 2, x1 - x0 + a, y1 - y0 + b)
+    context.setLineDash([])
+  }
+}

@@ -1,0 +1,101 @@
+"""The click tool: what the page makes of a suggestion, and a reader who clicks in a noisy ball."""
+
+import numpy as np
+import pytest
+from review.browser.phantoms import SHAPE, Phantom, phantoms, write_results
+from review.browser.served import Window, newest_labels, serving, until
+from review.browser.test_modules import blobs, edited, flat
+from scipy import ndimage
+
+from medseg.review.server.suggestions import runs_of
+from medseg.review.store import open_store
+
+CENTER, RADIUS_MM = (19, 25, 14), 11
+SPACING = np.array([1.0, 1.3, 2.2])
+LOW, SIZE = (2, 1, 1), (6, 5, 4)
+BOX = np.s_[2:8, 1:6, 1:5]
+APPLY = """
+    const answer = { box: { low: given.low, size: given.size }, runs: given.runs }
+    return m.applySuggestion(edit, labels, answer, given.pen, new Set(given.outside), given.over)
+"""
+
+
+@pytest.mark.parametrize("over", [0, 2])
+def test_a_suggestion_adds_over_one_class_and_takes_away_what_hangs_on_a_mark(logic, over):
+    before, pen = blobs(4), 1
+    mask = blobs(8)[BOX] == 1
+    wrong = np.zeros(before.shape, bool)
+    wrong[BOX] = (before[BOX] == pen) & ~mask
+    islands, count = ndimage.label(wrong)
+    assert count, "there is something to take away"
+    mark = tuple(np.argwhere(islands == 1)[0])
+    expected = before.copy()
+    expected[islands == 1] = 0
+    after_removal = expected.copy()
+    grown = np.zeros(before.shape, bool)
+    grown[BOX] = mask
+    expected[grown & (after_removal == over)] = pen
+    place = int(np.ravel_multi_index(mark, before.shape, order="F"))
+    given = {"low": LOW, "size": SIZE, "runs": runs_of(mask), "pen": pen, "outside": [place], "over": over}
+    after, result = edited(logic, "tools/clicks.js", APPLY, before, **given)
+    assert np.array_equal(after, expected)
+    assert result == {"added": int((grown & (after_removal == over)).sum()), "removed": int((islands == 1).sum())}
+    assert flat(after) != flat(before)
+
+
+@pytest.fixture
+def review(browser, tmp_path):
+    """A bright ball in noise; the scan's first class is nowhere, the second lies over a part of the ball."""
+    straight = next(one for one in phantoms() if one.name == "straight-00")
+    away = (np.indices(SHAPE) - np.reshape(CENTER, (3, 1, 1, 1))) * SPACING.reshape(3, 1, 1, 1)
+    ball = np.sqrt((away**2).sum(axis=0)) < RADIUS_MM
+    scan = (40 + 60 * ball + np.random.default_rng(2).normal(0, 8, SHAPE)).astype(np.int16)
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[26:36, 20:30, 12:17] = 2
+    results, scans = write_results(tmp_path, [Phantom(straight.name, scan, labels, straight.affine, ())])
+    with serving(results, scans) as address:
+        window = Window.open(browser.new_context(viewport={"width": 1280, "height": 720}), address)
+        window.results, window.name, window.ball, window.labels = results, straight.name, ball, labels
+        window.go(f"case={window.name}&voxel={','.join(map(str, CENTER))}", window.name)
+        window.wait(voxel=",".join(map(str, CENTER)))
+        yield window
+        assert not window.complaints
+
+
+def click(window, x, y, button):
+    """Click the center of a voxel of the axial plane, which shows all of the slice."""
+    box = window.canvas("axial")
+    width, height = SHAPE[0] * SPACING[0], SHAPE[1] * SPACING[1]
+    scale = min(box["width"] / width, box["height"] / height)
+    left, top = box["x"] + (box["width"] - width * scale) / 2, box["y"] + (box["height"] - height * scale) / 2
+    at = left + (SHAPE[0] - x - 0.5) * scale, top + (SHAPE[1] - y - 0.5) * SPACING[1] * scale
+    window.page.mouse.click(*at, button=button)
+
+
+def test_a_click_in_and_a_click_out_give_the_ball_as_one_step(review):
+    review.press("t", "4", *"[[[[[[[[[[[[[[[")
+    assert review.page.get_attribute("button[data-tool=click]", "aria-pressed") == "true"
+    click(review, 20, 27, "right")
+    review.says("Now mark what does belong to class 1")
+    review.press("q", "t")  # marks are gone with the tool
+    click(review, 20, 27, "left")
+    review.says("Random walker on the scan, as there is no interactive model")
+    until(lambda: review.state("dirty") == "1" or review.state("revision") != "0")
+    click(review, 4, 25, "right")
+    with open_store(review.results) as store:
+        until(lambda: [e.body["outside"] for e in store.events() if e.kind == "suggested"] == [0, 1])
+    review.says("Random walker on the scan")
+    review.save()
+    found = np.asarray(newest_labels(review.results, review.name).dataobj)
+    free = review.ball & (review.labels == 0)
+    drawn = found == 1
+    assert 2 * (drawn & free).sum() / (drawn.sum() + free.sum()) > 0.9
+    assert np.array_equal(found == 2, review.labels == 2), "no voxel of another class is drawn over"
+    review.press("z")
+    review.save()
+    assert np.array_equal(np.asarray(newest_labels(review.results, review.name).dataobj), review.labels)
+    review.page.reload()
+    review.ready()
+    assert "asked the random walker for class 1: 1 voxels marked inside, 1 outside" in review.page.inner_text("#about")
+    with open_store(review.results) as store:
+        assert store.verify() == ()

@@ -1,0 +1,203 @@
+"""Voxels of a class from a reader's marks, by real requests to the server."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+import requests
+from review_server import WRITE, Client, serving
+from reviewed_results import TABLE, make_case, make_results
+from small_nifti import OBLIQUE, save
+
+from medseg.io.nifti import read_scan, write_probabilities
+from medseg.review.marks import Box
+from medseg.review.review_status import status_of
+from medseg.review.server import suggestions
+from medseg.types.axis_order import nearest_ras
+
+CASE, SHAPE, RADIUS = "scan_0", (36, 34, 30), 8
+CENTER = (19, 15, 14)  # on the grid that is sent
+IN, OUT = [19, 18, 14], [4, 15, 14]
+
+
+def distance(shape):
+    return np.sqrt(sum((axis - c) ** 2 for axis, c in zip(np.indices(shape), CENTER, strict=True)))
+
+
+@pytest.fixture(scope="module")
+def sphere(tmp_path_factory):
+    """Results of a noisy sphere in an oblique scan, and what of the sent grid is the sphere."""
+    root = tmp_path_factory.mktemp("sphere")
+    out = make_results(root, 1, shape=SHAPE)
+    file = root / "scans" / f"{CASE}.nii.gz"
+    geometry = read_scan(file).geometry
+    order = nearest_ras(geometry)
+    truth = distance(order.select(SHAPE)) < RADIUS
+    array = order.undo(40.0 + 60 * truth) + np.random.default_rng(3).normal(0, 8, SHAPE)
+    save(file, array.astype(np.int16), OBLIQUE)
+    digest = make_case(out, CASE, file)
+    (out / "sources.csv").write_text(
+        f"case_id,state,series_uid,study_uid,path,input_sha256\n{CASE},done,,,{file.name},{digest}\n"
+    )
+    return out, truth, read_scan(file)
+
+
+@pytest.fixture(scope="module")
+def client(sphere):
+    with serving(sphere[0]) as client:
+        yield client
+
+
+def ask(client: Client, inside=(IN,), outside=(OUT,), value=1, case=CASE, **headers) -> requests.Response:
+    body = {"class": value, "inside": list(inside), "outside": list(outside)}
+    address = f"{client.at}/api/case/{case}/suggest"
+    return client.session.post(address, json=body, headers={**WRITE, **headers}, timeout=60)
+
+
+def drawn(answer, shape):
+    """The suggested voxels in the whole of the grid that is sent."""
+    box, whole = answer["box"], np.zeros(shape, bool)
+    runs = answer["runs"]
+    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    whole[Box(tuple(box["low"]), tuple(box["size"])).slices] = flat.reshape(box["size"], order="F")
+    return whole
+
+
+def dice(a, b):
+    return 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
+
+
+def test_one_click_in_and_one_out_give_the_sphere_and_are_in_the_trail(client: Client, sphere) -> None:
+    _, truth, _ = sphere
+    before = len(client.store.events(CASE))
+    answer = ask(client).json()
+    found = drawn(answer, truth.shape)
+    assert dice(found, truth) > 0.9
+    assert found[tuple(IN)]
+    assert not found[tuple(OUT)]
+    assert answer["voxels"] == np.count_nonzero(found)
+    assert (answer["method"], answer["uses_probabilities"]) == ("random walker", False)
+    event = client.store.events(CASE)[before]
+    assert (event.kind, event.who, event.n) == ("suggested", "Ada", answer["n"])
+    assert (event.body["class"], event.body["inside"], event.body["outside"]) == ("liver", 1, 1)
+    assert client.store.verify() == ()
+    assert status_of(client.store).suggestions == {CASE: before + 1}
+    assert client.get(f"case/{CASE}").json()["events"][-1]["body"]["inside"] == 1
+    assert client.store.case(CASE).revision == 0  # nothing is saved that the reader has not
+
+
+def test_without_a_mark_outside_the_faces_of_the_box_are(client: Client, sphere) -> None:
+    assert dice(drawn(ask(client, outside=()).json(), sphere[1].shape), sphere[1]) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside", "value", "says"),
+    [
+        ([[99, 1, 1]], [], 1, "outside the scan"),
+        ([IN], [[-1, 0, 0]], 1, "outside the scan"),
+        ([[1.5, 1, 1]], [], 1, "outside the scan"),
+        ([[True, 1, 1]], [], 1, "outside the scan"),
+        ([[1, 1]], [], 1, "outside the scan"),
+        ([], [OUT], 1, "nothing is marked"),
+        ([IN], [IN], 1, "both"),
+        ([IN], [], 2, "no class has the value 2"),
+        ([IN], [], "1", "value of a class"),
+        ([IN] * 20_001, [], 1, "20,000"),
+    ],
+)
+def test_marks_that_mean_nothing_are_refused(client: Client, inside, outside, value, says) -> None:
+    before = client.store.log.head
+    answer = ask(client, inside, outside, value)
+    assert answer.status_code == 422
+    assert says in answer.text
+    assert client.store.log.head == before
+
+
+def test_strangers_other_bodies_and_unknown_cases_are_turned_away(client: Client) -> None:
+    address = f"{client.at}/api/case/{CASE}/suggest"
+    assert client.session.post(address, json={}, timeout=30).status_code == 403
+    assert requests.post(address, json={}, headers=WRITE, timeout=30).status_code == 401
+    assert ask(client, case="nowhere").status_code == 404
+    for body in (b"", b"[]", b"{", b"[" * 100_000):
+        assert client.session.post(address, data=body, headers=WRITE, timeout=30).status_code == 422
+    assert client.session.post(address, data=b" " * (2 << 20), headers=WRITE, timeout=30).status_code == 413
+
+
+def with_probabilities(out, scan, values):
+    """Save probabilities beside the labels, as predict does, and record them."""
+    folder = out / CASE
+    channels = np.zeros((1 + len(TABLE), *scan.geometry.shape), np.float32)
+    channels[1] = values
+    channels[0] = 1 - values
+    write_probabilities(channels, scan.geometry, folder / "probabilities.nii.gz", scan.source)
+    status = json.loads((folder / "status.json").read_text())
+    status["outputs"]["probabilities.nii.gz"] = suggestions.label_files.file_hash(folder / "probabilities.nii.gz")
+    (folder / "status.json").write_text(json.dumps(status))
+
+
+def test_the_models_probabilities_lead_the_walker_where_the_scan_shows_no_edge(tmp_path) -> None:
+    """Of a scan of noise and a probability that falls at a plane, the plane is what is found."""
+    out = make_results(tmp_path, 1, shape=SHAPE)
+    file = tmp_path / "scans" / f"{CASE}.nii.gz"
+    save(file, np.random.default_rng(5).integers(0, 10, SHAPE).astype(np.int16), OBLIQUE)
+    digest = make_case(out, CASE, file)
+    (out / "sources.csv").write_text(
+        f"case_id,state,series_uid,study_uid,path,input_sha256\n{CASE},done,,,{file.name},{digest}\n"
+    )
+    scan = read_scan(file)
+    order = nearest_ras(scan.geometry)
+    half = distance(order.select(SHAPE)) < RADIUS
+    with_probabilities(out, scan, order.undo(np.where(half, 0.95, 0.02)))
+    with serving(out) as client:
+        answer = ask(client, value=1).json()
+        assert answer["uses_probabilities"]
+        assert dice(drawn(answer, half.shape), half) > 0.9
+        lesion = ask(client, value=300).json()  # whose probability is nowhere
+        assert dice(drawn(lesion, half.shape), half) < 0.8
+    with serving(out, blind_model=True) as client:
+        blind = ask(client).json()
+        assert not blind["uses_probabilities"]
+
+
+def test_a_newer_request_takes_the_place_of_an_older_and_the_slow_are_ended(client: Client, monkeypatch) -> None:
+    begun, go, walked = threading.Event(), threading.Event(), []
+
+    def slow(intensities, marks, spacing, probability):
+        walked.append(marks)
+        begun.set()
+        assert go.wait(30)
+        return np.zeros(intensities.shape, bool)
+
+    monkeypatch.setattr(suggestions, "random_walk", slow)
+    before, answers = client.store.log.head, []
+
+    def in_turn():
+        answers.append(ask(Client(client.port, client.store, client.access)))
+
+    threads = []
+    for n in range(3):  # the first is being walked, the second waits, the third is the newest
+        threads.append(threading.Thread(target=in_turn))
+        threads[-1].start()
+        if n == 0:
+            assert begun.wait(30)
+        else:
+            deadline = time.monotonic() + 30
+            while len(answers) < n and time.monotonic() < deadline:
+                time.sleep(0.01)
+    assert [answer.status_code for answer in answers] == [409, 409]
+    go.set()
+    for thread in threads:
+        thread.join(30)
+    assert answers[2].status_code == 200
+    assert len(walked) == 2, "what was replaced while it waited is never begun"
+    assert client.store.log.head[0] == before[0] + 1
+    go.clear()
+    monkeypatch.setattr(suggestions, "SECONDS", 0.05)
+    late = ask(client)
+    go.set()
+    assert late.status_code == 503
+    assert "Mark a smaller part" in late.text
