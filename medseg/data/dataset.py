@@ -62,6 +62,7 @@ class DatasetCase:
     - `parts`: the files of the reference, where it is kept in one for each class or object; `reference` is then the
       first of them.
     - `annotated`: names of the classes that the reference annotates; None where it annotates all.
+    - `frame`: of 4-D images and references, the number of the volume that is the case, from 1; None where all are read.
     """
 
     case_id: str
@@ -73,6 +74,7 @@ class DatasetCase:
     parts: tuple[ReferencePart, ...] = ()
     folds: tuple[Literal["train", "validation"] | None, ...] = ()
     annotated: tuple[str, ...] | None = None
+    frame: int | None = None
 
     def annotates(self, name: str) -> bool:
         """Whether the reference would hold a class if the class were there."""

@@ -106,7 +106,12 @@ def _row(data: Dataset, case: DatasetCase, columns: list[str], folder: Path) -> 
         row["label"] = f"{_relative(case.parts[0].path.parent, folder)}/*{endings.most_common(1)[0][0]}"
     elif case.reference is not None:
         row["label"] = _relative(case.reference, folder)
-    known: dict[str, Any] = {"group": case.group, "split": case.split, "fold": fold_number(case)}
+    known: dict[str, Any] = {
+        "group": case.group,
+        "split": case.split,
+        "fold": fold_number(case),
+        "cine_frame": case.frame,
+    }
     if case.annotated is not None:
         known["annotated"] = "; ".join(case.annotated)
     return row | {key: value for key, value in known.items() if value is not None}

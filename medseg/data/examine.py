@@ -129,14 +129,14 @@ def _reference(
     except GeometryMismatch as error:
         grid = None
         if case.reference is not None and not data.structures and not case.parts and not data.masks:
-            grid = read_label_file(data, case.reference).geometry
+            grid = read_label_file(data, case.reference, case.frame).geometry
         return Trouble("reference-grid", str(error)), None, grid, ()
     except MedsegError as error:
         if "does not name" not in error.what:
             return Trouble("unreadable", str(error)), None, None, ()
         why = None
         if case.reference is not None and not case.parts and not data.masks:
-            why = why_no_label_map(read_label_file(data, case.reference).array, case.reference)
+            why = why_no_label_map(read_label_file(data, case.reference, case.frame).array, case.reference)
         return Trouble("unknown-class", " ".join(filter(None, (str(error), why)))), None, None, ()
     return None, reference, reference.geometry, notes
 

@@ -60,7 +60,7 @@ class ExaminedJournal:
             stream.write(line + "\n")
 
     def _key(self, case: DatasetCase) -> str:
-        return _digest(self._reading, case.case_id, case.annotated, case.parts, list(_file_states(case)))
+        return _digest(self._reading, case.case_id, case.annotated, case.frame, case.parts, list(_file_states(case)))
 
 
 def _facts(data: Dataset) -> list[Any]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from medseg.data.dataset import ArrayKeys, DatasetCase
 from medseg.data.description import DatasetDescription
+from medseg.data.frames import image_frame, label_frame
 from medseg.data.reference_files import read_array_labels, read_array_scan
 from medseg.errors import InputError, MedsegError
 from medseg.io.arrays import is_array_file
@@ -27,6 +28,8 @@ def first_scan(cases: Sequence[DatasetCase], arrays: ArrayKeys | None = None) ->
     for case in cases:
         path = case.images[0]
         try:
+            if case.frame is not None:
+                return image_frame(path, case.frame)
             return read_array_scan(path, arrays or ArrayKeys()) if is_array_file(path) else load_scan(path)
         except MedsegError as error:
             log.debug("%s: %s", case.case_id, error)
@@ -47,8 +50,10 @@ def table_of_references(
         assert case.reference is not None
         path = case.reference
         try:
-            if given.overlapping and not is_array_file(path):
-                labels: AnyLabels = read_any_labels(path)
+            if case.frame is not None:
+                labels: AnyLabels = label_frame(path, case.frame)
+            elif given.overlapping and not is_array_file(path):
+                labels = read_any_labels(path)
             else:
                 labels = read_array_labels(path, arrays or ArrayKeys()) if is_array_file(path) else read_labels(path)
         except MedsegError as error:

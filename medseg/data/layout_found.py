@@ -18,6 +18,7 @@ from medseg.data.description import ClassRow, DatasetDescription
 from medseg.data.file_names import Named, name_units
 from medseg.data.file_pairs import FoundCase, Pairs, pair
 from medseg.data.file_units import list_units
+from medseg.data.frames import labeled_frames
 from medseg.data.image_or_label import array_keys, roles_by_voxels
 from medseg.data.label_variants import Variants, class_names, settle
 from medseg.data.mask_colors import guessed_colors
@@ -87,7 +88,7 @@ def find_table(path: Path, given: DatasetDescription | None = None) -> FoundTabl
             row["group"] = group
         if has_split:
             row["split"] = image_of(case).split or "train"
-        rows.append(row)
+        rows += _of_frames(path, row, columns)
     complete = [row for row in rows if all(row[column] for column in columns)]
     description = _described(given, columns, masks, variants)
     colored = guessed_colors(path, rows, description)
@@ -96,9 +97,24 @@ def find_table(path: Path, given: DatasetDescription | None = None) -> FoundTabl
     if len(complete) < len(rows):
         lacking = ", ".join(row["case"] for row in rows if row not in complete)
         ambiguous += (f"cases that lack a channel, and are skipped: {lacking}",)
+    if any("cine_frame" in row for row in rows):
+        read_as += ("of each 4-D image, the frames that its label has, each as a case of the same patient",)
     if colored is not None and not given.colors:
         ambiguous += ("the colors of the masks are taken as classes, black as background; name them under 'labels'",)
     return FoundTable(description, tuple(complete), read_as, ambiguous)
+
+
+def _of_frames(path: Path, row: dict[str, str], columns: Iterable[str]) -> list[dict[str, str]]:
+    """The row, or one for each labeled frame where image and label are a cine."""
+    images = [row[column] for column in columns]
+    label = row.get("label", "")
+    if len(images) > 1 or not images[0] or not label or "*" in label:
+        return [row]
+    frames = labeled_frames(path / images[0], path / label)
+    group = row.get("group") or row["case"]
+    return [{**row, "case": f"{row['case']}_frame{n:02}", "group": group, "cine_frame": str(n)} for n in frames] or [
+        row
+    ]
 
 
 def _pairs(path: Path) -> tuple[Pairs, dict[Literal["image", "label"], str] | None] | None:

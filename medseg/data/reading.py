@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from medseg.data.border_class import border_labels, numbered_objects, without_border
 from medseg.data.dataset import ArrayKeys, Dataset, DatasetCase
+from medseg.data.frames import image_frame, label_frame
 from medseg.data.join_channels import RESAMPLED, join_channels
 from medseg.data.overlapping_reference import read_combinations
 from medseg.data.reference_files import read_array_labels, read_array_scan, read_colors, read_parts
@@ -46,7 +47,7 @@ def read_channels(data: Dataset, case: DatasetCase) -> Scan:
 
 def read_channels_with_notes(data: Dataset, case: DatasetCase) -> tuple[Scan, Notes]:
     """Read all channels of a case as `read_channels` does, and say what was done to have them on one grid."""
-    scans = [read_scan(found) for found in case.found] or [_image(data, path) for path in case.images]
+    scans = [read_scan(found) for found in case.found] or [_image(data, path, case.frame) for path in case.images]
     joined, notes = join_channels(scans, case.images, resample=data.resample_channels)
     if joined.channels != len(data.channels):
         raise InputError(
@@ -58,7 +59,9 @@ def read_channels_with_notes(data: Dataset, case: DatasetCase) -> tuple[Scan, No
     return joined, tuple(note for note in notes if note[0] != RESAMPLED)
 
 
-def _image(data: Dataset, path: Path) -> Scan:
+def _image(data: Dataset, path: Path, frame: int | None) -> Scan:
+    if frame is not None:
+        return image_frame(path, frame)
     return read_array_scan(path, data.arrays or ArrayKeys()) if is_array_file(path) else load_scan(path)
 
 
@@ -81,7 +84,7 @@ def read_reference_with_notes(data: Dataset, case: DatasetCase, scan: Scan) -> t
         labels = LabelMap(array, scan.geometry, data.table)
     else:
         labels, notes = onto_same_grid(
-            with_size_of(scan.geometry, read_label_file(data, case.reference), case.reference),
+            with_size_of(scan.geometry, read_label_file(data, case.reference, case.frame), case.reference),
             scan.geometry,
             case.reference,
         )
@@ -125,8 +128,13 @@ def _check_annotated(data: Dataset, case: DatasetCase, array: npt.NDArray[Any]) 
             )
 
 
-def read_label_file(data: Dataset, path: Path) -> LabelMap:
-    """Read a label map of whatever kind the dataset's are, on its own grid and in its own values."""
+def read_label_file(data: Dataset, path: Path, frame: int | None) -> LabelMap:
+    """Read a label map of whatever kind the dataset's are, on its own grid and in its own values.
+
+    - `frame`: of the case, where the file is 4-D.
+    """
+    if frame is not None:
+        return label_frame(path, frame)
     if is_array_file(path):
         return read_array_labels(path, data.arrays or ArrayKeys())
     return read_colors(path, data.colors) if data.colors else read_labels(path)

@@ -32,8 +32,8 @@ def build_dataset(
 ) -> Dataset:
     """Make a dataset of rows; paths start from the folder of `source`, the table's own file.
 
-    The columns `case`, `label`, `group`, `split`, `fold` and `annotated` mean what they say, those that `labels` names
-    hold the mask of a class each, and all others are channels.
+    The columns `case`, `label`, `group`, `split`, `fold`, `annotated` and `cine_frame` mean what they say, those that
+    `labels` names hold the mask of a class each, and all others are channels.
     """
     masks = given.columns
     columns = list(given.channels) if given.channels is not None else _channel_columns(rows, masks)
@@ -128,7 +128,16 @@ def _case(
         split,  # type: ignore[arg-type]
         parts=parts,
         annotated=tuple(part.strip() for part in row.get("annotated", "").split(";") if part.strip()) or None,
+        frame=_frame(row.get("cine_frame", ""), name, source),
     )
+
+
+def _frame(cell: str, name: str, source: Path) -> int | None:
+    if not cell.strip():
+        return None
+    if not cell.strip().isdecimal():
+        raise InputError(f"case '{name}' has cine_frame '{cell}'", where=source, fix="Count frames from 1.")
+    return int(cell)
 
 
 def _fold(cell: str, name: str, source: Path) -> int | None:

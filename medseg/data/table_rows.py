@@ -13,7 +13,7 @@ from medseg.data.modality import dicom_modality
 from medseg.errors import InputError, first_line
 from medseg.io.files.case_id import stem
 
-OWN = ("case", "label", "group", "split", "fold", "annotated")
+OWN = ("case", "label", "group", "split", "fold", "annotated", "cine_frame")
 CASE = {"case", "caseid", "id", "casename", "name", "scanid", "imageid", "uid", "fall", "fallid"}
 IMAGE = {
     "image",

@@ -18,7 +18,7 @@ from medseg.io.files.walk import absolute
 from medseg.types.channels import WantedChannel
 from medseg.types.scan import Discovery, FoundScan, Skipped
 
-OWN = ("case", "label", "group", "split", "fold", "annotated")
+OWN = ("case", "label", "group", "split", "fold", "annotated", "cine_frame")
 Row = tuple[str, tuple[Path, ...]]
 
 

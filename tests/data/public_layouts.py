@@ -205,6 +205,23 @@ def acdc(root: Path) -> Expected:
     )
 
 
+def mnms(root: Path) -> Expected:
+    cases, groups = {}, {}
+    for number, name in enumerate(("A0S9V9", "A1D0Q7", "A2C0I1")):
+        files = [f"Training/Labeled/{name}/{name}_sa{end}.nii.gz" for end in ("", "_gt")]
+        nifti(root / files[0], np.stack([scan(number + k) for k in range(6)], -1))
+        truth = np.zeros((*SHAPE, 6), np.uint8)
+        for frame in (0, 3):
+            truth[..., frame] = labels(number + frame)
+            truth[6, ..., frame], truth[7, ..., frame] = 2, 3
+            cases[f"{name}_sa_frame{frame + 1:02}"] = ((files[0],), (files[1],))
+            groups[f"{name}_sa_frame{frame + 1:02}"] = f"{name}_sa"
+        nifti(root / files[1], truth)
+    return Expected(
+        cases, classes=("class-1", "class-2", "class-3"), groups=groups, said="the frames that its label has"
+    )
+
+
 def left_atrium_hdf5(root: Path) -> Expected:
     import h5py
 
@@ -631,5 +648,5 @@ LAYOUTS: tuple[Callable[[Path], Expected], ...] = (
     lung_lobes, ivadomed, brats, brats_2023, totalsegmentator, btcv, btcv_raw, lits, kits, promise12, glas, hrf,
     montgomery, clinic_db, folders_of_parts, beside, folder_a_patient,
     folders_with_words_for_labels, pancreas_ct, synapse_slices, camvid, isles, white_matter, diagnoses, in_german,
-    folders_without_words, amos, busi, channel_folders, parts_in_names_of_folders,
+    folders_without_words, amos, busi, channel_folders, mnms, parts_in_names_of_folders,
 )  # fmt: skip

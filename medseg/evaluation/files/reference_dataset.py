@@ -82,6 +82,7 @@ def _plain(data: Dataset, where: Path) -> Dataset:
         else "colors for values" if data.colors
         else "plain arrays for labels" if data.arrays is not None
         else "regions of several values" if data.regions
+        else "frames of 4-D files" if any(case.frame for case in data.cases)
         else "voxels to ignore" if data.ignore_label is not None
         else None
     )  # fmt: skip

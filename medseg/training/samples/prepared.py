@@ -213,6 +213,7 @@ def _key(data: Dataset, case: DatasetCase, card: InputCard, model_hash: str | No
         *(["masks"] if data.masks else []),
         *([] if model_hash is None else [model_hash]),
         *([] if case.annotated is None else [sorted(case.annotated)]),
+        *([] if case.frame is None else [f"frame {case.frame}"]),
     ]
     digest.update(json.dumps([FORMAT, how, reading], sort_keys=True).encode())
     return digest.hexdigest()
