@@ -47,6 +47,7 @@ KINDS: dict[str, Kind] = {
     "duplicate-leakage": Kind("duplicate on both sides of the split", True, "Give duplicates one group."),
     "reference-order": Kind("label stored in another order", False, "Nothing: voxels were matched by their places."),
     "reference-drift": Kind("grids that differ by a fraction of a voxel", False, "Nothing, if both are of one scan."),
+    "time-as-slices": Kind("time points read as slices", False, "Nothing, if the pages are slices of one volume."),
     "overlapping-masks": Kind("masks of classes that overlap", False, "Look whether the smaller class is meant there."),
     "duplicate": Kind("duplicate image", False, "Take one of them out, or give them one group."),
     "missing-reference": Kind("image without label", False, "Label it, or leave it: it is not trained on."),

@@ -12,9 +12,10 @@ from medseg.data.dataset import ArrayKeys, DatasetCase
 from medseg.data.description import DatasetDescription
 from medseg.data.frames import image_frame, label_frame
 from medseg.data.reference_files import read_array_labels, read_array_scan
+from medseg.data.time_stacks import load_image, load_labels
 from medseg.errors import InputError, MedsegError
 from medseg.io.arrays import is_array_file
-from medseg.io.read import load_scan, read_any_labels, read_labels
+from medseg.io.read import read_any_labels
 from medseg.types import AnyLabels, LabelMap, LabelTable, Scan
 
 # The only class of a dataset whose references number objects.
@@ -30,7 +31,7 @@ def first_scan(cases: Sequence[DatasetCase], arrays: ArrayKeys | None = None) ->
         try:
             if case.frame is not None:
                 return image_frame(path, case.frame)
-            return read_array_scan(path, arrays or ArrayKeys()) if is_array_file(path) else load_scan(path)
+            return read_array_scan(path, arrays or ArrayKeys()) if is_array_file(path) else load_image(path)
         except MedsegError as error:
             log.debug("%s: %s", case.case_id, error)
     return None
@@ -55,7 +56,7 @@ def table_of_references(
             elif given.overlapping and not is_array_file(path):
                 labels = read_any_labels(path)
             else:
-                labels = read_array_labels(path, arrays or ArrayKeys()) if is_array_file(path) else read_labels(path)
+                labels = read_array_labels(path, arrays or ArrayKeys()) if is_array_file(path) else load_labels(path)
         except MedsegError as error:
             failed = failed or error
             log.debug("%s: %s", case.case_id, error)

@@ -18,11 +18,12 @@ from medseg.data.overlapping_reference import read_combinations
 from medseg.data.reference_files import read_array_labels, read_array_scan, read_colors, read_parts
 from medseg.data.same_grid import onto_same_grid
 from medseg.data.subgrid import place_in
+from medseg.data.time_stacks import load_image, load_labels, notes_of, time_points
 from medseg.errors import InputError
 from medseg.io.arrays import is_array_file
 from medseg.io.dicom_results.label_objects import look
 from medseg.io.image2d import with_size_of
-from medseg.io.read import load_scan, read_labels, read_scan
+from medseg.io.read import read_labels, read_scan
 from medseg.io.recognize import recognize
 from medseg.types import LabelMap, Scan
 from medseg.types.labels import smallest_label_dtype
@@ -49,6 +50,8 @@ def read_channels_with_notes(data: Dataset, case: DatasetCase) -> tuple[Scan, No
     """Read all channels of a case as `read_channels` does, and say what was done to have them on one grid."""
     scans = [read_scan(found) for found in case.found] or [_image(data, path, case.frame) for path in case.images]
     joined, notes = join_channels(scans, case.images, resample=data.resample_channels)
+    if not case.found:
+        notes += tuple(notes_of(path, count) for path in case.images if (count := time_points(path)))
     if joined.channels != len(data.channels):
         raise InputError(
             f"{joined.channels} channels, where the dataset has {len(data.channels)}",
@@ -62,7 +65,7 @@ def read_channels_with_notes(data: Dataset, case: DatasetCase) -> tuple[Scan, No
 def _image(data: Dataset, path: Path, frame: int | None) -> Scan:
     if frame is not None:
         return image_frame(path, frame)
-    return read_array_scan(path, data.arrays or ArrayKeys()) if is_array_file(path) else load_scan(path)
+    return read_array_scan(path, data.arrays or ArrayKeys()) if is_array_file(path) else load_image(path)
 
 
 def read_reference(data: Dataset, case: DatasetCase, scan: Scan) -> LabelMap:
@@ -137,7 +140,7 @@ def read_label_file(data: Dataset, path: Path, frame: int | None) -> LabelMap:
         return label_frame(path, frame)
     if is_array_file(path):
         return read_array_labels(path, data.arrays or ArrayKeys())
-    return read_colors(path, data.colors) if data.colors else read_labels(path)
+    return read_colors(path, data.colors) if data.colors else load_labels(path)
 
 
 def _drawn(data: Dataset, path: Path, scan: Scan) -> LabelMap:

@@ -17,7 +17,7 @@ from PIL import ExifTags, Image
 from medseg.errors import InputError
 from medseg.io.files.limits import check_size
 from medseg.io.intensities import as_intensities, as_labels
-from medseg.io.tiff_layout import check_axes, pixel_size
+from medseg.io.tiff_layout import SLICES, check_axes, pixel_size
 from medseg.types.geometry import Geometry
 from medseg.types.labels import LabelMap, LabelTable
 from medseg.types.scan import Scan, Source
@@ -38,17 +38,32 @@ def look(path: Path) -> tuple[str, tuple[Path, ...]]:
     return f"2D image, {width}x{height}{thick}, {channels} channel{'s' if channels > 1 else ''}", (path,)
 
 
-def read_scan(path: Path) -> Scan:
-    """Read a 2D image: x along columns, y down rows, and z through pages, one voxel for a single page."""
-    array, notes = _pixels(path)
+def time_points(path: Path) -> int:
+    """Number of time points of a TIFF that is else a plane or channels; 0 of any other file."""
+    try:
+        if not _is_tiff(path):
+            return 0
+        with tifffile.TiffFile(path) as tiff:
+            sizes = dict(zip(tiff.series[0].axes, tiff.series[0].shape, strict=True))
+    except Exception:  # reading it says what is wrong
+        return 0
+    return sizes.get("T", 1) if sizes.get("T", 1) > 1 and all(sizes.get(axis, 1) == 1 for axis in SLICES) else 0
+
+
+def read_scan(path: Path, *, time_as_slices: bool = False) -> Scan:
+    """Read a 2D image: x along columns, y down rows, and z through pages, one voxel for a single page.
+
+    - `time_as_slices`: whether pages that are time points are read as slices; they are an error otherwise.
+    """
+    array, notes = _pixels(path, time_as_slices=time_as_slices)
     array = as_intensities(array, where=path)
     geometry, warnings, about = _geometry(array, path)
     return Scan(array, geometry, None, Source("image2d", (path,), warnings=warnings, notes=(about, *notes)))
 
 
-def read_labels(path: Path) -> LabelMap:
-    """Read a 2D image of class values or of numbered objects, 8 or 16 bits deep."""
-    array, _ = _pixels(path, raw_palette=True)
+def read_labels(path: Path, *, time_as_slices: bool = False) -> LabelMap:
+    """Read a 2D image of class values or of numbered objects, 8 or 16 bits deep; pages as `read_scan` takes them."""
+    array, _ = _pixels(path, raw_palette=True, time_as_slices=time_as_slices)
     if len(array) == 3 and (array[1:] == array[0]).all():
         array = array[:1]  # gray, saved as red, green and blue
     if len(array) > 1:
@@ -112,7 +127,7 @@ def _opened(path: Path) -> Iterator[Any]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _size(path: Path) -> tuple[int, int, int, int]:
+def _size(path: Path, *, time_as_slices: bool = False) -> tuple[int, int, int, int]:
     """Height, width, pages and channels by the header, checked against memory."""
     try:
         with warnings.catch_warnings():
@@ -123,7 +138,7 @@ def _size(path: Path) -> tuple[int, int, int, int]:
                     if len(tiff.series) > 1:
                         raise InputError("its pages differ in size", where=path, fix="Save each page as a file.")
                     sizes = dict(zip(series.axes, series.shape, strict=True))
-                    check_axes(sizes, path)
+                    check_axes(sizes, path, time_as_slices=time_as_slices)
                     item = series.dtype.itemsize
                 height, width, channels = sizes.pop("Y"), sizes.pop("X"), sizes.pop("S", 1) * sizes.pop("C", 1)
                 pages = int(np.prod(list(sizes.values())))
@@ -143,9 +158,11 @@ def _size(path: Path) -> tuple[int, int, int, int]:
     return height, width, pages, channels
 
 
-def _pixels(path: Path, *, raw_palette: bool = False) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
+def _pixels(
+    path: Path, *, raw_palette: bool = False, time_as_slices: bool = False
+) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
     """Pixels as (C, X, Y, Z), and notes."""
-    _size(path)
+    _size(path, time_as_slices=time_as_slices)
     try:
         if _is_tiff(path):
             return _tiff(path), ()

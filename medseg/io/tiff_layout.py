@@ -21,16 +21,20 @@ MM = {
 }  # fmt: skip
 
 
-def check_axes(sizes: Mapping[str, int], path: Path) -> None:
-    """Refuse what is neither a plane, a stack of slices nor channels."""
-    several = {axis: size for axis, size in sizes.items() if size > 1 and axis not in "YX" + SLICES + CHANNELS}
+def check_axes(sizes: Mapping[str, int], path: Path, *, time_as_slices: bool = False) -> None:
+    """Refuse what is neither a plane, a stack of slices nor channels.
+
+    - `time_as_slices`: whether time points count as slices, where there is no other stack.
+    """
+    slices = SLICES + "T" if time_as_slices else SLICES
+    several = {axis: size for axis, size in sizes.items() if size > 1 and axis not in "YX" + slices + CHANNELS}
     for axis, size in several.items():
         raise InputError(
             f"it holds {size} {AXES.get(axis, f'images along the axis {axis}')}, which are no slices",
             where=path,
             fix="Save each of them as a file of its own.",
         )
-    if sum(sizes.get(axis, 1) > 1 for axis in SLICES) > 1:
+    if sum(sizes.get(axis, 1) > 1 for axis in slices) > 1:
         raise InputError("it holds several stacks of slices", where=path, fix="Save each of them as a file of its own.")
 
 
