@@ -74,6 +74,7 @@ export class Toolbar {
     const { editor, planes } = this
     const press = (made, on) => made.setAttribute('aria-pressed', String(on))
     for (const made of this.tools) press(made, made.dataset.tool === editor.tool)
+    find('#hint').hidden = editor.tool !== 'click'
     press(this.outline, planes.look.outline)
     press(this.visible, planes.look.visible)
     this.layouts.forEach((made, n) => press(made, (planes.host.dataset.only === 'all' ? 'all' : planes.host.dataset.only) === ['all', 'axial', 'coronal', 'sagittal'][n]))

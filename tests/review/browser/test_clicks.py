@@ -79,19 +79,21 @@ def test_a_click_in_and_a_click_out_give_the_ball_as_one_step(review):
     review.says("Now mark what does belong to class 1")
     review.press("q", "t")  # marks are gone with the tool
     click(review, 20, 27, "left")
-    review.says("Random walker on the scan, as there is no interactive model")
+    assert "no interactive model, so a random walker" in review.page.inner_text("#hint")
+    review.says("(random walker, scan)")
     until(lambda: review.state("dirty") == "1" or review.state("revision") != "0")
     click(review, 4, 25, "right")
     with open_store(review.results) as store:
         until(lambda: [e.body["outside"] for e in store.events() if e.kind == "suggested"] == [0, 1])
-    review.says("Random walker on the scan")
+    review.says("(random walker, scan)")
     review.save()
     found = np.asarray(newest_labels(review.results, review.name).dataobj)
     free = review.ball & (review.labels == 0)
     drawn = found == 1
     assert 2 * (drawn & free).sum() / (drawn.sum() + free.sum()) > 0.9
     assert np.array_equal(found == 2, review.labels == 2), "no voxel of another class is drawn over"
-    review.press("z")
+    review.press("z", "q")
+    assert review.page.locator("#hint").is_hidden()
     review.save()
     assert np.array_equal(np.asarray(newest_labels(review.results, review.name).dataobj), review.labels)
     review.page.reload()

@@ -169,8 +169,8 @@ export class Clicks {
     this.change = editor.finish(edit)
     this.changes = editor.changes
     this.box = answer.box
-    const by = `Random walker on the scan${answer.usesProbabilities ? ' and the model’s probabilities' : ''}, as there is no interactive model`
-    editor.on.say(`${by}: ${editor.penName} +${added} −${removed} voxels. Right button: does not belong. z takes it back.`)
+    const by = answer.usesProbabilities ? 'scan and probabilities' : 'scan'
+    editor.on.say(`${editor.penName}: +${added} −${removed} voxels (random walker, ${by}).`)
   }
 
   /** Marks in the slice that is shown, and the box that was looked at. */
