@@ -40,6 +40,15 @@ def one_line(text: object) -> str:
     return HARMFUL_IN_A_LINE.sub(_written, str(text))
 
 
+def tabbed(*cells: object) -> str:
+    r"""Return a line of a table for a terminal or another program: cells harmless, tabs between, nothing for None.
+
+    >>> tabbed("a\nb", None, 3)
+    'a\\\\nb\\t\\t3'
+    """
+    return "\t".join("" if value is None else one_line(value) for value in cells)
+
+
 def cell(value: object) -> object:
     """Return a cell of a table: of text one line, with an apostrophe before what a spreadsheet takes for a formula."""
     if not isinstance(value, str):

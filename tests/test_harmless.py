@@ -1,5 +1,6 @@
 import csv
 import io
+import logging
 import sys
 import unicodedata
 
@@ -7,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Environment
+from reviewed_results import make_results
+from run_here import log_restored
 from small_nifti import phantom, save
 
 from medseg.cli.app import run
@@ -23,6 +26,7 @@ from medseg.harmless import (
     printable,
     trusted,
 )
+from medseg.review.store import open_store
 
 # Every character that Unicode calls a control or half of a pair, and those that separate lines.
 KINDS = ("Cc", "Cs", "Zl", "Zp")
@@ -115,3 +119,29 @@ def test_the_name_of_a_file_reaches_no_terminal_and_no_table_raw(tmp_path, capsy
     for path in out.rglob("*"):
         if path.is_file() and path.suffix in (".csv", ".html", ".log", ".json"):
             assert not any(sign in path.read_text() for sign in CONTROLS if sign not in "\n\t"), path.name
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\tb", "a\x1b[2Jb", "a\u2028b"])
+def test_a_name_breaks_no_line_of_a_review(tmp_path, capsys, name):
+    """Of readers, reasons, files and cases: a line a case or file, with as many cells as it has without."""
+    results = make_results(tmp_path)
+    wrong = tmp_path / f"{name}.nii.gz"
+    save(wrong, phantom((3, 4, 5)))
+    with open_store(results, create=True) as store:
+        store.verdict("scan_0", kind="reject", revision=0, who="Ada", reason="boundary", comment=name)
+    capsys.readouterr()
+    run(["review", "import", str(results), str(wrong), "--reviewer", "Ada"])
+    said = capsys.readouterr()
+    assert [line.count("\t") for line in said.out.splitlines()] == [6]
+    assert not any(sign in said.out + said.err for sign in CONTROLS if sign not in "\n\t")
+    assert name not in said.err
+    run(["review", "status", str(results)])
+    assert [line.count("\t") for line in capsys.readouterr().out.splitlines()] == [4, 4]
+
+
+def test_a_message_of_the_log_is_one_line(capsys, tmp_path):
+    with log_restored():
+        logging.getLogger("medseg").handlers.clear()
+        run(["inspect", str(tmp_path)])
+        logging.getLogger("medseg").warning("%s: skipped", "a\nb\tc")
+    assert capsys.readouterr().err.splitlines()[-1] == "a\\nb\\tc: skipped"

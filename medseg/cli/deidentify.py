@@ -81,7 +81,10 @@ def deidentify(
     else:
         typer.echo(f"{counted(len(result.written), 'object')} written to {out}")
         for left in rejected:
-            typer.echo(f"skipped: {one_line(left.path)}: {left.reason}. {left.fix or ''}".rstrip(), err=True)
+            typer.echo(
+                f"skipped: {one_line(left.path)}: {one_line(left.reason)}. {one_line(left.fix or '')}".rstrip(),
+                err=True,
+            )
     if not result.written and not rejected:
         log.error("no DICOM object was found; `medseg inspect` says what is in a folder")
     return 4 if not result.written else 3 if rejected else 0

@@ -19,6 +19,7 @@ from medseg.cli.options import (
 )
 from medseg.cli.verb import print_json
 from medseg.config.bounds import LABEL_FORMATS, LabelFormats, Pattern
+from medseg.harmless import one_line
 
 
 def export(
@@ -101,5 +102,5 @@ def export(
         print_json({"files": [str(path) for path in written]})
     else:
         for path in written:
-            typer.echo(path)
+            typer.echo(one_line(path))
     return 0

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from medseg.cli.options import INPUT, JsonOption, OptionalOutOption, argument
 from medseg.cli.verb import print_json
-from medseg.harmless import one_line
+from medseg.harmless import tabbed
 
 
 def mercure(
@@ -32,5 +32,5 @@ def mercure(
         print_json(result)
     else:
         for case in result["cases"]:
-            sys.stdout.write(f"{case['case_id']}\t{case['state']}\t{one_line(case['error'] or '')}\n")
+            sys.stdout.write(f"{tabbed(case['case_id'], case['state'], case['error'])}\n")
     return int(result["exit_code"])

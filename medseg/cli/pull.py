@@ -84,8 +84,7 @@ def pull(
         print_json(rows)
     else:
         for row in rows:
-            typer.echo(
-                f"{one_line(row['modality'])} {row['series']}: {row['error'] or ('' if dry_run else row['files'])}"
-            )
+            what = row["error"] or ("" if dry_run else row["files"])
+            typer.echo(one_line(f"{row['modality']} {row['series']}: {what}"))
     failed = sum(row["error"] is not None for row in rows)
     return 4 if failed == len(rows) else 3 if failed else 0

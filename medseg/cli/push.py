@@ -53,5 +53,5 @@ def push(
     else:
         typer.echo(f"{len(results) - len(failed)} of {counted(len(results), 'object')} sent to {archive.name}")
         for result in failed:
-            typer.echo(f"{one_line(result.path)}: {result.reason}", err=True)
+            typer.echo(f"{one_line(result.path)}: {one_line(result.reason)}", err=True)
     return 0 if not failed else 4 if len(failed) == len(results) else 3

@@ -10,6 +10,7 @@ from medseg.cli.options import WHAT, WRITE, JsonOption, OptionalModelOption, Out
 from medseg.cli.review_options import ReviewedArgument, ScansOption, reviewer_option
 from medseg.cli.verb import print_json
 from medseg.config.bounds import LABEL_FORMATS, LabelFormats
+from medseg.harmless import one_line
 
 
 def export(
@@ -93,5 +94,5 @@ def export(
     else:
         for paths in done.files.values():
             for path in paths:
-                typer.echo(path)
+                typer.echo(one_line(path))
     return done.exit_code

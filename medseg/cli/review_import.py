@@ -11,6 +11,7 @@ from medseg.cli.options import INPUT, WHAT, JsonOption, argument, option
 from medseg.cli.review_options import ReviewedArgument, ScansOption, reviewer_option
 from medseg.cli.verb import print_json
 from medseg.errors import UsageError
+from medseg.harmless import tabbed
 
 
 def import_labels(
@@ -70,7 +71,7 @@ def import_labels(
         return done.exit_code
     for one in done.files:
         cells = (one.path, one.state, one.case_id, one.matched_by, one.revision, one.changed_voxels, one.error)
-        typer.echo("\t".join("" if cell is None else str(cell) for cell in cells))
+        typer.echo(tabbed(*cells))
     return done.exit_code
 
 

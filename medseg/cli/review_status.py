@@ -9,6 +9,7 @@ import typer
 from medseg.cli.options import JsonOption
 from medseg.cli.review_options import ReviewedArgument
 from medseg.cli.verb import print_json
+from medseg.harmless import one_line, tabbed
 
 if TYPE_CHECKING:
     from medseg.review.review_status import ReviewStatus
@@ -36,14 +37,14 @@ def status(
     for case in found.cases.values():
         given = case.verdict
         who, reason = ("", "") if given is None else (given.who, given.reason or "")
-        typer.echo("\t".join((case.case_id, case.state, str(case.revision), who, reason)))
+        typer.echo(tabbed(case.case_id, case.state, case.revision, who, reason))
     log = logging.getLogger("medseg.review")
     counts = ", ".join(f"{count} {state}" for state, count in found.counts.items() if count)
     log.info("%d of %d judged: %s; %d corrected", found.judged, len(found.cases), counts, found.corrected)
     for kind, count in Counter(found.without_labels.values()).items():
         log.info("%d more %s, without labels to review; see cases.csv", count, kind)
     if len(found.readers) > 1:
-        log.info("%s", ", ".join(f"{who} judged {count}" for who, count in found.readers.items()))
+        log.info("%s", ", ".join(f"{one_line(who)} judged {count}" for who, count in found.readers.items()))
     if found.sample is not None:
         log.info("%s", _sentence(found))
     return 0

@@ -9,6 +9,7 @@ import typer
 from medseg.cli.options import WHAT, JsonOption, option
 from medseg.cli.review_options import ReviewedArgument
 from medseg.cli.verb import print_json
+from medseg.harmless import one_line
 
 CHANGED = 3
 
@@ -39,6 +40,6 @@ def verify(
         print_json({"findings": findings, "events": count, "head": head})
     else:
         for finding in findings:
-            typer.echo(finding)
+            typer.echo(one_line(finding))
         typer.echo(f"{count} events, the newest has the hash {head}")
     return CHANGED if findings else 0

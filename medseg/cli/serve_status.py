@@ -7,7 +7,7 @@ import typer
 from medseg.cli.options import JsonOption, SetOption
 from medseg.cli.serve_options import NodeOption
 from medseg.cli.verb import print_json
-from medseg.harmless import one_line
+from medseg.harmless import tabbed
 
 
 def status(
@@ -33,14 +33,10 @@ def status(
         return 3 if found.needs_a_person else 0
     for line in found.lines:
         cases = ",".join(line.cases) or line.job[:10]
-        typer.echo(
-            "\t".join((cases, line.state, line.model, f"{line.tries}", one_line(f"{line.error} {line.fix}".strip())))
-        )
+        typer.echo(tabbed(cases, line.state, line.model, line.tries, f"{line.error} {line.fix}".strip()))
     for delivery in found.undelivered:
         what = "refused by" if delivery.state == "refused" else "waits for"
-        typer.echo(
-            "\t".join((delivery.case_id, what, delivery.destination, f"{delivery.tries}", one_line(delivery.error)))
-        )
+        typer.echo(tabbed(delivery.case_id, what, delivery.destination, delivery.tries, delivery.error))
     log = logging.getLogger("medseg.serve")
     if found.jobs_not_shown or found.deliveries_not_shown:
         log.info("%d more jobs and %d more deliveries are not shown", found.jobs_not_shown, found.deliveries_not_shown)

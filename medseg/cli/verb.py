@@ -73,12 +73,19 @@ class State:
         """Send medseg's log to stderr."""
         if not log.handlers:
             handler = logging.StreamHandler(sys.stderr)
-            handler.setFormatter(logging.Formatter("%(message)s"))
+            handler.setFormatter(_OneLine("%(message)s"))
             log.addHandler(handler)
             # Its warnings about odd header values are either an error of ours or of no use to the user.
             logging.getLogger("pydicom").setLevel(logging.ERROR)
         all_of_it = self.debug or self.verbose
         log.setLevel(logging.DEBUG if all_of_it else logging.ERROR if self.quiet else logging.INFO)
+
+
+class _OneLine(logging.Formatter):
+    """Writes a message as one line, whatever breaks a name in it holds; tracebacks stay as they are."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the name is logging's)
+        return one_line(super().formatMessage(record))
 
 
 state = State()

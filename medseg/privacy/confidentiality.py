@@ -192,6 +192,11 @@ def _action(element: DataElement) -> str:
     return {"Z/D": "D", "X/D": "D", "X/Z/D": "D"}.get(action, action)
 
 
+def is_personal(element: DataElement) -> bool:
+    """Whether the profile takes an element's value away, because it may say who a person is or where."""
+    return _action(element) != ""
+
+
 def _is_repeating(tag: BaseTag) -> bool:
     """Whether an element belongs to curves or overlays."""
     return (tag.group & 0xFF00) in (0x5000, 0x6000)

@@ -12,6 +12,7 @@ import numpy as np
 from medseg.config.arguments import check_arguments
 from medseg.config.bounds import LabelFormats, Pattern, names_in
 from medseg.errors import MedsegError, UsageError
+from medseg.io.files.case_id import file_name
 from medseg.io.files.writable import output_folder
 from medseg.io.formats import MANUAL, WRITERS, Labeled, write
 from medseg.io.instances import IDS, TABLE, read_instances
@@ -97,6 +98,7 @@ def export(
     item = replace(
         insist(_read, Path(labels), scan, structures, table), model=replace(identity, reviewer=reviewer or "")
     )
+    shown = file_name(Path(labels))  # in the log, which is handed around
     written: dict[Path, None] = {}
     failures: list[MedsegError] = []
     for name in formats:
@@ -104,11 +106,11 @@ def export(
             files, notes, _ = insist(write, name, item, folder)
         except MedsegError as error:
             if len(formats) > 1:  # of one alone, the error that is raised says all
-                log.error("%s: not written as %s: %s", labels, name, error)
+                log.error("%s: not written as %s: %s", shown, name, error)
             failures.append(error)
             continue
         written |= dict.fromkeys(files)
-        log.info("%s: written as %s", labels, name)
+        log.info("%s: written as %s", shown, name)
         for note in notes:
             log.warning("%s", note)
     if failures:

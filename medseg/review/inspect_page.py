@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from medseg.draw.page import png_url, render
+from medseg.io.files.case_id import file_name
 from medseg.review.inspect_tree import facts, skipped_by_reason
 from medseg.review.inspection import Inspection, VolumeReport
 
@@ -21,7 +23,10 @@ def inspection_page(inspection: Inspection, title: str) -> str:
         valid=sum(volume.is_valid for volume in inspection.volumes),
         total=len(inspection.volumes),
         studies=studies,
-        rest=list(skipped_by_reason(inspection)),
+        rest=[
+            (corrupt, reason, count, file_name(Path(example)), fix)
+            for corrupt, reason, count, example, fix in skipped_by_reason(inspection)
+        ],
     )
 
 

@@ -139,7 +139,11 @@ def _batches(items: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
 
 @contextmanager
 def _spoken(archive: Archive) -> Iterator[None]:
-    """Turn what goes wrong in HTTP into words; answers may quote patients and are not passed on."""
+    """Turn what goes wrong in HTTP into words.
+
+    Answers may quote patients, and errors quote the address with what was searched for: neither is passed on, in a
+    traceback either.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
@@ -153,19 +157,19 @@ def _spoken(archive: Archive) -> Iterator[None]:
                 f"the archive rejected the login ({code})",
                 where=archive.name,
                 fix=f"Give --user and the variable {PASSWORD}, or {TOKEN}.",
-            ) from error
+            ) from None
         kind = ArchiveRefusal if 400 <= code < 500 and code not in BUSY else ArchiveError
         raise kind(
             f"the archive answered {code}", where=archive.name, fix="Check the address; the archive's log says more."
-        ) from error
+        ) from None
     except requests.RequestException as error:
         if isinstance(error, requests.JSONDecodeError):
-            raise _malformed(archive, error) from error
+            raise _malformed(archive, error) from None
         raise ArchiveError(
             f"no connection to the archive ({type(error).__name__})", where=archive.name, fix="Check the address."
-        ) from error
+        ) from None
     except Exception as error:  # whatever parsing an answer raises, it is none of DICOMweb
-        raise _malformed(archive, error) from error
+        raise _malformed(archive, error) from None
 
 
 def _malformed(archive: Archive, error: Exception) -> ArchiveRefusal:

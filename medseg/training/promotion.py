@@ -85,7 +85,9 @@ class Gate:
 
         Of a dataset that a person named, for a model whose card lists none, every case neither was trained on.
         """
-        listed, trained = set(self.start.card.training.held_out), set(package.card.training.trained_on)
+        # Older cards list names as the dataset has them.
+        listed = {public_name(name) for name in self.start.card.training.held_out}
+        trained = set(package.card.training.trained_on)
         candidates = [case for case in self.data.labeled if public_name(case.case_id) not in trained]
         if listed or not self.is_stated:
             return tuple(case for case in candidates if public_name(case.case_id) in listed)

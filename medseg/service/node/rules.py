@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import dcmread
-from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from medseg.harmless import one_line
 from medseg.io.dicom.header import lenient
+from medseg.privacy.confidentiality import is_personal
 from medseg.service.matching import contradicted
 from medseg.service.node.config import Rule
 
-PATIENT = 0x0010  # the group whose values are not repeated
+# What scanners and protocols call a series, which rules are made of; other personal values are not repeated.
+REPEATED = ("SeriesDescription", "ProtocolName")
 LONGEST = 60
 
 
@@ -65,7 +66,6 @@ def _matched(query: Mapping[str, str]) -> str:
 def _contradiction(header: Dataset, keyword: str, pattern: str) -> str:
     if keyword not in header or header[keyword].value in (None, ""):
         return f"{keyword} is not stated, and must match '{pattern}'"
-    tag = tag_for_keyword(keyword) or 0
-    if tag >> 16 == PATIENT:  # of the patient: it is not repeated
+    if keyword not in REPEATED and is_personal(header[keyword]):
         return f"{keyword} does not match '{pattern}'"
     return f"{keyword} is '{one_line(header[keyword].value)[:LONGEST]}', and must match '{pattern}'"

@@ -17,6 +17,7 @@ from medseg.data.dataset import Dataset, DatasetCase
 from medseg.data.reading import read_case
 from medseg.errors import InputError, MedsegError
 from medseg.io.files.atomic import atomic_path, write_text
+from medseg.io.files.patient_names import public_name
 from medseg.prepare.card import InputCard
 from medseg.prepare.labels import prepare_labels
 from medseg.prepare.prepared import prepare
@@ -96,7 +97,7 @@ def prepare_cases(
             prepared.append(replace(one, annotated=_annotated_outputs(data, case)))
         except MedsegError as error:
             skipped[case.case_id] = str(error)
-            log.warning("%s skipped: %s", case.case_id, error)
+            log.warning("%s skipped: %s", public_name(case.case_id), error)
     return prepared, skipped
 
 

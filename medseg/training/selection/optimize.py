@@ -27,6 +27,7 @@ from medseg.infer.engines.quantize import can_quantize, quantize
 from medseg.infer.engines.select import Candidate, make_engine
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
+from medseg.io.files.patient_names import public_name
 from medseg.models.card import PrecisionCard
 from medseg.models.package import ModelPackage, write_card
 from medseg.prepare.prepared import prepare
@@ -141,7 +142,8 @@ def _cases(package: ModelPackage, data: Dataset, most: int) -> tuple[list[Datase
             where=data.folder,
             fix="Use a dataset whose labels have the values of the model's card.",
         )
-    unseen = [case for case in data.labeled if case.case_id in package.card.training.held_out]
+    listed = {public_name(name) for name in package.card.training.held_out}
+    unseen = [case for case in data.labeled if public_name(case.case_id) in listed]
     pool = unseen or list(data.labeled)
     if not unseen:
         log.warning("The card names no held-out case of this dataset, so the network may have been trained on these.")

@@ -19,6 +19,7 @@ from medseg.harmless import TableWriter
 from medseg.infer.options import InferOptions
 from medseg.infer.predictor import Predictor
 from medseg.io.files.atomic import write_text
+from medseg.io.files.patient_names import public_name
 from medseg.models.package import ModelPackage
 from medseg.training.selection.comparable import comparable
 from medseg.training.selection.held_out_volumes import Volumes, class_volumes
@@ -70,7 +71,7 @@ def validate(
             # A class that the reference does not annotate may be there all the same.
             known = case.annotates(data.table.name_of(entry.value))
             result[entry.name] = dice(np.isin(predicted, values), np.isin(truth, values)) if known else math.nan
-        log.debug("%s: %s", case.case_id, result)
+        log.debug("%s: %s", public_name(case.case_id), result)
         for add in watch:
             add(case.case_id, result, scan, pair.reference, pair.prediction)
         volumes = class_volumes(prediction.every_class, reference, package.card, data, case)
