@@ -7,7 +7,7 @@ import typer
 from medseg.cli.options import JsonOption, SetOption
 from medseg.cli.serve_options import NodeOption
 from medseg.cli.verb import print_json
-from medseg.harmless import tabbed
+from medseg.harmless import one_line, tabbed
 
 
 def status(
