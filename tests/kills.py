@@ -174,13 +174,19 @@ def start(line: str, places: Mapping[str, Path | str], out: Path, scratch: Path)
     """Start a command in a session of its own, with a temporary folder of its own."""
     out.mkdir(exist_ok=True)  # as mercure has it
     words = [word.format(**places, o=out) for word in line.split()]
-    return subprocess.Popen(
-        [str(Path(sys.executable).with_name("medseg")), *words],
-        env={**os.environ, "TMPDIR": str(scratch)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    with said_by(scratch).open("wb") as said:
+        return subprocess.Popen(
+            [str(Path(sys.executable).with_name("medseg")), *words],
+            env={**os.environ, "TMPDIR": str(scratch)},
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            start_new_session=True,
+        )
+
+
+def said_by(scratch: Path) -> Path:
+    """Where the errors of a command go."""
+    return scratch.with_name("stderr")
 
 
 def content(out: Path, line: str) -> dict[str, bytes]:
@@ -225,6 +231,9 @@ def disturbed(
     said = []
     if kind in GENTLE and code not in (STOPPED, whole.code):
         said.append(f"exit code {code} after {kind.name}")
+    last = f"medseg: stopped by {kind.name}; run the same command again to resume."
+    if kind in GENTLE and code == STOPPED and said_by(scratch).read_text().splitlines()[-1:] != [last]:
+        said.append(f"another last line than '{last}'")
     if kind in GENTLE and (names := left(scratch)):
         said.append(f"temporary files after {kind.name}: {names[:3]}")
     time.sleep(0.5)  # for children, which end when their parent has
