@@ -72,7 +72,7 @@ def _guarded(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    if not arguments:
+    if not arguments and "_MEDSEG_COMPLETE" not in os.environ:  # by which a shell asks for completions
         from medseg.cli.greeting import GREETING
 
         sys.stdout.write(GREETING)

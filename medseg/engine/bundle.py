@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from medseg.config.arguments import check_arguments, listed
+from medseg.counted import counted
 from medseg.errors import InputError, MissingDependency, UsageError
 from medseg.io.files.atomic import write_text
 from medseg.io.files.writable import check_writable
@@ -60,6 +61,10 @@ class Bundle:
     wheels: tuple[str, ...]
     models: tuple[str, ...]
     bytes: int
+
+    def __repr__(self) -> str:
+        """Return one line: the folder, how many packages, its size."""
+        return f"Bundle('{self.folder}', {counted(len(self.wheels), 'package')}, {self.bytes / 1e6:.0f} MB)"
 
 
 @check_arguments

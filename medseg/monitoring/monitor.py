@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medseg.config.arguments import check_arguments, listed
 from medseg.config.bounds import Baseline, FalseAlarms
-from medseg.errors import InputError, MedsegError
+from medseg.errors import InputError, MedsegError, UsageError
 from medseg.evaluation.summary import as_json
 from medseg.io.files.atomic import write_text
 from medseg.io.files.writable import output_folder
@@ -70,6 +70,8 @@ def monitor(
     wanted = Wanted(tuple(Path(path) for path in listed(scans)), known_scans(folder), not no_scans)
     before = gather([Path(path) for path in listed(reference)], wanted) if reference else []
     places = [Path(path) for path in listed(results)]
+    if not places:
+        raise UsageError("no folder of results was named", where="medseg.monitor", fix="Give one or more.")
     records = [*before, *gather(places, wanted)]
     found = look_at(records, len(before) or baseline, false_alarms, _card(places[-1]))
     folder.mkdir(parents=True, exist_ok=True)

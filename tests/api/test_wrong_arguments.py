@@ -39,6 +39,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "dataset" / "dataset.json").write_text("{}")
     (tmp_path / "package" / "model.yaml").write_text("a: 1")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("medseg.engine.bundle._pip", no_index)
+
+
+def no_index(*_arguments: str) -> None:
+    raise medseg.InputError("pip could not get every package", fix="Check its index.")
 
 
 FILES = [

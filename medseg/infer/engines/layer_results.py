@@ -10,6 +10,7 @@ import torch
 from medseg.infer.activations import FLOAT, UNKNOWN_CHANNELS
 from medseg.models.card import ModelCard
 from medseg.models.instance_norm import InstanceNorm
+from medseg.models.onednn_convolution import InOneDnn
 from medseg.models.registry import build_network
 
 # Layers whose results are in proportion to the window, where it is a multiple of the network's; and empty containers.
@@ -45,7 +46,7 @@ def largest_result(network: torch.nn.Module, card: ModelCard) -> int:
     smallest: Sequence[int] = network.multiple  # type: ignore[assignment]
     small = smallest[: len(window)]
     given = torch.zeros(1, card.channels, *small, device=parameter.device, dtype=parameter.dtype)
-    with torch.inference_mode():
+    with torch.inference_mode(), InOneDnn():
         largest = _largest(network, given)
     return math.ceil(largest * math.prod(window) / math.prod(small))
 
