@@ -44,7 +44,7 @@ def tabbed(*cells: object) -> str:
     r"""Return a line of a table for a terminal or another program: cells harmless, tabs between, nothing for None.
 
     >>> tabbed("a\nb", None, 3)
-    'a\\\\nb\\t\\t3'
+    'a\\nb\t\t3'
     """
     return "\t".join("" if value is None else one_line(value) for value in cells)
 
