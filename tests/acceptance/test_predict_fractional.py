@@ -71,6 +71,7 @@ def test_read_back_it_gives_the_labels(folder):
     assert np.array_equal(back.array[certain], labels[certain])
 
 
+@pytest.mark.slow
 def test_the_format_by_itself_has_scores_and_leaves_no_map(medseg, series, folder, quick, tmp_path):
     done = medseg("predict", series, "--model", MODEL, "--out", tmp_path, "--format", FORMAT, *quick)
     assert done.returncode == 0, done.stderr

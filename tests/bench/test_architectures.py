@@ -69,6 +69,7 @@ def architectures_file(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_a_comparison_is_run_once_and_reported(dataset, architectures_file, tmp_path, capsys):
     work, out = tmp_path / "work", tmp_path / "out"
     command = ["bench", "architectures", str(dataset), "--config", str(architectures_file), "--work", str(work)]

@@ -47,6 +47,7 @@ def test_one_line_is_printed_and_a_signal_ends_it_with_the_code_of_resumable(out
     assert not (out / "review/review.sqlite-wal").exists()
 
 
+@pytest.mark.slow
 def test_it_stops_by_itself_when_nobody_uses_it(out: Path) -> None:
     page = Page(out, "--idle", "1s")
     assert page.end() == 0
@@ -202,6 +203,7 @@ def kill_while_saving(out: Path, kills: int, seed: int) -> int:
     return total
 
 
+@pytest.mark.slow
 def test_no_acknowledged_save_is_lost_over_two_kills(out: Path) -> None:
     assert kill_while_saving(out, 2, seed=4) > 0
 

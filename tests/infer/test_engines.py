@@ -322,6 +322,7 @@ def run_compiled(package, tmp_path, **environment):
     return done.stdout.strip().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_where_pytorch_cannot_compile_it_says_so_in_a_line(make, tmp_path):
     said = run_compiled(make(), tmp_path, CXX=str(tmp_path / "no-compiler"))
     assert said.startswith("PyTorch cannot compile the network here (")

@@ -100,6 +100,7 @@ def put_labels(engines, queue):
         queue.put(labels(load(engine)))
 
 
+@pytest.mark.slow
 def test_a_spawned_process(alone):
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()

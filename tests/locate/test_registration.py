@@ -38,6 +38,7 @@ def moved_head(template):
     ), moved
 
 
+@pytest.mark.slow
 def test_a_moved_head_is_found_to_within_a_millimeter(template):
     head, moved = moved_head(template)
     found = register(template, head, CENTERS)

@@ -154,6 +154,7 @@ def test_a_cascade_is_refused(channels, tmp_path):
         train_cascade(make_run, tmp_path)
 
 
+@pytest.mark.slow
 def test_both_classes_are_learnt_where_they_share_voxels(channels, tmp_path):
     config = train_config(
         network={"name": "unet", "arguments": {"features": [8, 16]}}, epochs=50, augment={"flip": ["y"]}

@@ -129,6 +129,7 @@ def test_a_finished_run_resumes_with_more_epochs(balls, tmp_path):
         train(balls, tmp_path, config=train_config(epochs=2), device="cpu")
 
 
+@pytest.mark.slow
 def test_a_finished_run_resumes_with_a_longer_time_budget(balls, tmp_path):
     changes = {"iterations_per_epoch": 1, "split": {"folds": 1}}
     train(balls, tmp_path, config=train_config(**changes), time_budget=1.5, device="cpu")

@@ -44,6 +44,7 @@ def command(balls, planned, tmp_path):
     return ["train", str(balls), "--config", str(path), "--out", out, "--device", "cpu", "--quiet"]
 
 
+@pytest.mark.slow
 def test_a_cascade_is_one_command(planned, command, tmp_path):
     out = tmp_path / "out"
     assert run([*command, "--configuration", "cascade"]) == 0

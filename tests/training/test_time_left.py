@@ -38,7 +38,7 @@ def test_the_time_left_and_its_steps_are_said_before_training(balls, tmp_path, c
     assert abs(int(found[2]) - float(found[1]) / 0.1) <= 1
 
 
-@pytest.mark.parametrize("estimate", ["before the first step", "too low"])
+@pytest.mark.parametrize("estimate", ["before the first step", pytest.param("too low", marks=pytest.mark.slow)])
 def test_less_than_an_epoch_is_refused_and_a_longer_budget_resumes(estimate, balls, tmp_path, monkeypatch):
     """Also where steps turn out slower than those timed beforehand."""
     config = train_config(**BUDGET, iterations_per_epoch=60, time_budget=1.0)

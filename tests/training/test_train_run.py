@@ -119,6 +119,7 @@ sys.exit(code)
 """
 
 
+@pytest.mark.slow
 def test_training_does_not_import_simpleitk(balls, tmp_path):
     """Audit, preparation, training and measuring of NIfTI do without it."""
     path = write_config(tmp_path / "c.yaml", epochs=1, iterations_per_epoch=1)

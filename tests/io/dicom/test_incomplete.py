@@ -49,6 +49,8 @@ def test_the_header_says_how_many(tmp_path, edit, warning, lost):
     scan = load_scan(tmp_path)
     check(scan)
     assert scan.source.warnings == (warning,)
+    if lost != slice(9, 18):  # the same to inspect, which reads in processes of its own
+        return
     assert inspect(tmp_path).volumes[0].notes == inspect(tmp_path, headers_only=True).volumes[0].notes == (warning,)
 
 

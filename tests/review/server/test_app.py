@@ -417,12 +417,13 @@ def test_a_proxy_names_the_reader_where_it_is_trusted(out) -> None:
         assert client.get("worklist", headers={"X-Remote-User": "Eve"}).json()["reviewer"] == "Ada"
 
 
-def test_a_verdict_sent_right_after_a_save_is_about_what_was_saved(client: Client) -> None:
+@pytest.mark.parametrize("turns", [25, pytest.param(100, marks=pytest.mark.slow)])
+def test_a_verdict_sent_right_after_a_save_is_about_what_was_saved(client: Client, turns: int) -> None:
     """Both are sent at once: whichever comes first, the model's labels are never what is accepted."""
     image = client.labels(CASE)
     array = np.array(np.asanyarray(image.dataobj))
     outcomes = []
-    for turn in range(100):
+    for turn in range(turns):
         array[0, 0, 0] = TABLE.classes[turn % 2].value
         body, answers = gzip.compress(nifti(array, image)), []
         save = threading.Thread(

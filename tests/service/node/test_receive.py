@@ -215,6 +215,7 @@ def test_a_port_that_is_taken_is_said(tmp_path, receiver, incoming):
         pass
 
 
+@pytest.mark.slow
 def test_connections_that_ask_for_nothing_and_are_gone_keep_no_sender_out(receiver):
     """Probes of the port, as a load balancer's, many more than there may be associations."""
     for _ in range(3):
