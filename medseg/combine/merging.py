@@ -60,16 +60,14 @@ def combined(labels: LabelMap, package: ModelPackage, parts: Sequence[PartReport
     """Make the composite's prediction; what parts say alike is said once."""
     every = [part.prediction for part in parts]
     card = package.card
-    names = {entry.value: entry.name for entry in card.table}
+    names = {entry.value: entry.name for entry in card.table if _given_once(parts, entry.value)}
     uncertainty = {
-        part.entry.values[value]: found
+        given: found
         for part in parts
         for value, found in part.prediction.uncertainty.items()
-        if value in part.entry.values
+        if (given := part.entry.values.get(value, 0)) in names
     }
     marks = [found.model.mark for found in every if found.model.mark]
-    uncertainty = {value: found for value, found in uncertainty.items() if _given_once(parts, value)}
-    names = {value: name for value, name in names.items() if _given_once(parts, value)}
     expected = [(part, part.prediction.expected) for part in parts if part.prediction.expected is not None]
     return Prediction(
         labels,

@@ -58,6 +58,7 @@ class CaseFolder:
 
 def _check_ours(folder: Path) -> None:
     ours = (folder / STATUS_FILE).exists() or (folder / RUNNING_FILE).exists()
+    # Asked again last: another process may have put a whole case there since the first line.
     if not ours and folder.is_dir() and any(folder.iterdir()) and not (folder / STATUS_FILE).exists():
         raise InputError(
             "the folder for this case's results exists and holds other files",
