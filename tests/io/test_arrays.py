@@ -3,6 +3,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from array_files import write_arrays
 
 from medseg.errors import InputError, ResourceLimit
 from medseg.io.arrays import array_geometry, list_arrays, read_array
@@ -10,20 +11,9 @@ from medseg.io.arrays import array_geometry, list_arrays, read_array
 VOLUME = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 
 
-def write(path, **arrays):
-    if path.suffix == ".npz":
-        np.savez(path, **arrays)
-    else:
-        h5py = pytest.importorskip("h5py")
-        with h5py.File(path, "w") as file:
-            for key, value in arrays.items():
-                file[key] = value
-    return path
-
-
 @pytest.mark.parametrize("suffix", [".npz", ".h5", ".hdf5"])
 def test_arrays_are_listed_and_read(tmp_path, suffix):
-    path = write(tmp_path / f"a{suffix}", image=VOLUME, label=VOLUME > 5, spacing=np.array([1.0, 2.0, 3.0]))
+    path = write_arrays(tmp_path / f"a{suffix}", image=VOLUME, label=VOLUME > 5, spacing=np.array([1.0, 2.0, 3.0]))
     assert {key: info.shape for key, info in list_arrays(path).items()} == {
         "image": (2, 3, 4), "label": (2, 3, 4), "spacing": (3,)
     }  # fmt: skip
@@ -34,7 +24,7 @@ def test_arrays_are_listed_and_read(tmp_path, suffix):
 
 
 def test_groups_of_an_hdf5_file_are_looked_into(tmp_path):
-    path = write(tmp_path / "a.h5", **{"case/image": VOLUME})
+    path = write_arrays(tmp_path / "a.h5", **{"case/image": VOLUME})
     assert list(list_arrays(path)) == ["case/image"]
 
 
