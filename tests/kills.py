@@ -17,16 +17,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pydicom
+from local_server import web_server
 
 sys.path[:0] = [str(Path(__file__).resolve().parent)]
 
@@ -161,13 +161,8 @@ def archive(folder: Path) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/dicom-web"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with web_server(Handler) as address:
+        yield f"{address}/dicom-web"
 
 
 def start(line: str, places: Mapping[str, Path | str], out: Path, scratch: Path) -> subprocess.Popen[bytes]:

@@ -8,10 +8,9 @@ import logging
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pydicom
@@ -19,6 +18,7 @@ import pytest
 import requests
 from combine_packages import part
 from every_verb import SERVED
+from local_server import web_server
 from marked_scans import MARKERS, WORDS, broken, found_in, leaks, planted
 from node_peers import happens, node_yaml, send
 from peers.orthanc import free_port
@@ -87,13 +87,8 @@ def archive(answer: Answer) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/dicom-web"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with web_server(Handler) as address:
+        yield f"{address}/dicom-web"
 
 
 def listed(source: Source, **other: object) -> bytes:

@@ -9,12 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import psutil
 import pydicom
 import pytest
+from local_server import web_server
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from pynetdicom import AE, evt, sop_class
 from small_series import small_series
@@ -39,14 +40,8 @@ def serving(write: Write) -> Iterator[str]:
         def log_message(self, *arguments: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/dw"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with web_server(Handler) as address:
+        yield f"{address}/dw"
 
 
 def head(request: BaseHTTPRequestHandler, code: int = 200, kind: str = "application/dicom+json", **more: str) -> None:
