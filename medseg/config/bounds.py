@@ -44,6 +44,7 @@ METRICS = (
     "masd",
     "nsd@Tmm",
     "boundary_iou",
+    "cldice",
     "pq",
     "sq",
     "rq",

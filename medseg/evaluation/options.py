@@ -51,6 +51,9 @@ class EvaluateOptions(_Strict):
     tolerances_mm: tuple[MoreThan0, ...] = Field(default=(1.0, 2.0), description="tolerances T of nsd@T, in mm")
     boundary_width_mm: MoreThan0 = Field(default=2.0, description="depth of the band of boundary_iou, mm")
     surfaces: bool = Field(default=True, description="measure distances; false measures overlap only")
+    centerlines: bool = Field(
+        default=False, description="measure cldice, for tubes: vessels, airways, nerves; thinning large organs is slow"
+    )
     objects: Literal["components", "instances", "none"] = Field(
         default="components",
         description="objects are connected components of each class; or the files' values are ids of objects; or none",

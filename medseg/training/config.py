@@ -154,11 +154,37 @@ class AugmentConfig(_Strict):
 
 
 class LossConfig(_Strict):
-    """Dice and cross-entropy, summed with these weights at each resolution of deep supervision."""
+    """Dice and cross-entropy, summed with these weights at each resolution of deep supervision.
+
+    Losses of structures are added at full resolution; docs/how-to/choose-losses.md says what each is for.
+    """
 
     dice: float = Field(default=1.0, ge=0.0, description="weight of the Dice loss")
     cross_entropy: float = Field(default=1.0, ge=0.0, description="weight of the cross-entropy")
     batch_dice: bool = Field(default=True, description="one Dice over the whole batch, not one for each patch")
+    cldice: float = Field(
+        default=0.0, ge=0.0, description="weight of soft clDice, for tubes that must stay connected (Shit et al. 2021)"
+    )
+    cldice_iterations: Annotated[int, Field(ge=1)] = Field(
+        default=3, description="erosions of its soft skeletons: half the width of the thickest tube, in voxels"
+    )
+    skeleton_recall: float = Field(
+        default=0.0,
+        ge=0.0,
+        description="weight of the recall of each class's thickened skeleton, for thin structures (Kirchhoff et al. "
+        "2024)",
+    )
+    blob: float = Field(
+        default=0.0,
+        ge=0.0,
+        description="weight of the blob loss, for which every connected component counts the same (Kofler et al. 2022)",
+    )
+    boundary: float = Field(
+        default=0.0,
+        ge=0.0,
+        description="weight of the boundary loss, which counts voxels by their distance to the boundary (Kervadec et "
+        "al. 2019); 0.01 is usual",
+    )
 
 
 class OptimizerConfig(_Strict):

@@ -99,7 +99,7 @@ def region_loss(
     config, counted = config or LossConfig(), counted or Counted()
 
     def terms(part: Tensor, target: Tensor) -> Iterator[Tensor]:
-        truth, voxels = _region_truth(target, regions, counted.ignore)
+        truth, voxels = region_truth(target, regions, counted.ignore)
         if counted.annotated is not None:
             voxels = voxels * counted.annotated[(...,) + (None,) * (voxels.dim() - 2)]
         if config.dice:
@@ -121,7 +121,7 @@ def soft_dice_loss(
     (Milletari et al. 2016, arXiv:1606.04797, without the squares, as in Drozdzal et al. 2016, arXiv:1608.04117).
     """
     probabilities = scores.float().softmax(1)
-    truth, counted = _class_truth(labels, scores.shape[1], ignore)
+    truth, counted = class_truth(labels, scores.shape[1], ignore)
     if counted is not None:
         probabilities = probabilities * counted
     return 1 - _dice(probabilities, truth, over_batch=over_batch, smooth=smooth)[..., 1:].mean()
@@ -200,7 +200,7 @@ def _dice(probabilities: Tensor, truth: Tensor, *, over_batch: bool, smooth: flo
     return (2 * overlap + smooth) / (total + smooth)
 
 
-def _class_truth(labels: Tensor, classes: int, ignore: int | None) -> tuple[Tensor, Tensor | None]:
+def class_truth(labels: Tensor, classes: int, ignore: int | None) -> tuple[Tensor, Tensor | None]:
     """Fraction of each class (N, classes, *spatial), and how much of each voxel counts (N, 1, *spatial) or None."""
     if labels.is_floating_point():
         return labels, None if ignore is None else labels.sum(1, keepdim=True)
@@ -209,7 +209,7 @@ def _class_truth(labels: Tensor, classes: int, ignore: int | None) -> tuple[Tens
     return (one_hot, None) if counted is None else (one_hot * counted[:, None], counted[:, None])
 
 
-def _region_truth(labels: Tensor, regions: Tensor, ignore: int | None) -> tuple[Tensor, Tensor]:
+def region_truth(labels: Tensor, regions: Tensor, ignore: int | None) -> tuple[Tensor, Tensor]:
     """Fraction of each region (N, regions, *spatial), and how much of each voxel counts (N, 1, *spatial)."""
     if labels.is_floating_point():
         fractions = torch.einsum("np...,pr->nr...", labels, regions)

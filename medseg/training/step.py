@@ -21,6 +21,7 @@ from medseg.training.samples.augment import Augmentation, generator_of
 from medseg.training.samples.patches import Batch
 from medseg.training.samples.prepared import IGNORED
 from medseg.training.step_method import LIMIT, StepMethod, measure, step_methods
+from medseg.training.structures.terms import StructureLoss
 from medseg.training.training_run import TrainingRun
 
 log = logging.getLogger("medseg.train")
@@ -41,6 +42,7 @@ class Stepper:
         self.ignore = IGNORED if run.dataset.ignore_label is not None else None
         regions = _regions_of(run.dataset)
         self.regions = None if regions is None else regions.to(self.device)
+        self.structures = StructureLoss.of(self.config, ignore=self.ignore, regions=self.regions)
         self.ema = Ema(network, self.config.ema_decay)
         self._format = memory_format(self.config.network.dimensions, network)
         self._shared = self.processes.share(network)
@@ -158,9 +160,11 @@ class Stepper:
 
     def _loss(self, scores: Tensor | list[Tensor], labels: Tensor, annotated: Tensor | None = None) -> Tensor:
         loss = self.config.loss
+        structures = self.structures(scores, labels, annotated)
         if self.regions is not None:
-            return region_loss(scores, labels, self.regions, loss, counted=Counted(self.ignore, annotated))
-        return segmentation_loss(scores, labels, loss, ignore=self.ignore, annotated=annotated)
+            counted = Counted(self.ignore, annotated)
+            return region_loss(scores, labels, self.regions, loss, counted=counted) + structures
+        return segmentation_loss(scores, labels, loss, ignore=self.ignore, annotated=annotated) + structures
 
 
 def _regions_of(data: Dataset) -> Tensor | None:

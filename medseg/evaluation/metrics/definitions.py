@@ -65,6 +65,12 @@ METRICS: dict[str, Metric] = {
     "boundary_iou": Metric(
         "Boundary IoU", "IoU of the bands of voxels within a width of each mask's border.", "surface", "higher"
     ),
+    "cldice": Metric(
+        "clDice",
+        "Harmonic mean of the fractions of each mask's skeleton that lie in the other mask.",
+        "overlap",
+        "higher",
+    ),
     "pq": Metric(
         "PQ",
         "Panoptic quality: sum of IoU over matches / (TP + FP/2 + FN/2), matches at IoU >= 0.5.",

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from medseg.evaluation.metrics.boundary import boundary_iou
 from medseg.evaluation.metrics.calibration import Reliability, calibration_measures, reliability
+from medseg.evaluation.metrics.centerline import cldice
 from medseg.evaluation.metrics.detection import Overlaps, components, count_overlaps, detection_measures
 from medseg.evaluation.metrics.froc import Candidates, candidates, object_probabilities
 from medseg.evaluation.metrics.lesions import lesion_measures, matched_lesion_measures
@@ -76,8 +77,12 @@ def measure_case(
         values[name] = overlap_measures(*counts.for_values(class_values), pair.voxel_volume)
         if options.surfaces:
             values[name] |= _surface(pair, class_values, borders, options)
+        box = _box(borders, pair.shape)
+        if options.centerlines:
+            values[name]["cldice"] = cldice(
+                *(_mask(side[box], class_values) for side in (pair.reference, pair.prediction))
+            )
         if options.objects == "components":
-            box = _box(borders, pair.shape)
             masks = (_mask(pair.reference[box], class_values), _mask(pair.prediction[box], class_values))
             ids = (components(masks[0], options.neighbors), components(masks[1], options.neighbors))
             overlaps[name] = count_overlaps(*ids)

@@ -42,8 +42,8 @@ class Patches:
     """Batches of regions, each as much larger than a patch as its augmentation needs, around places drawn at random.
 
     Every case comes once before any comes again, in a new order each time. A fraction of the patches is centered on a
-    voxel of a class: a class of the case drawn at random, then a voxel of it (nnU-Net's oversampling of foreground).
-    The others lie anywhere in the scan.
+    voxel of a class, or as near as the scan's edge allows: a class of the case drawn at random, then a voxel of it
+    (nnU-Net's oversampling of foreground). The others lie anywhere in the scan, every place inside it as likely as any.
 
     Parameters
     ----------
@@ -118,8 +118,7 @@ class Patches:
         region = region or self.region_of(i)
         random = np.random.default_rng([self.seed, 1, i])
         case = self._case(i)
-        center = self._center(case, random)
-        start = [_patch_start(c, p, n) for c, p, n in zip(center, self.patch, case.shape, strict=True)]
+        start = self._start(case, random)
         corner = [s - (r - p) // 2 for s, r, p in zip(start, region, self.patch, strict=True)]
         image, labels = case.open()
         return extract(image, corner, region, 0.0), extract(labels[None], corner, region, 0)[0]
@@ -135,13 +134,19 @@ class Patches:
             return None
         return torch.tensor([case.annotated or (True,) * outputs for case in cases])
 
-    def _center(self, case: PreparedCase, random: np.random.Generator) -> list[int]:
+    def _start(self, case: PreparedCase, random: np.random.Generator) -> list[int]:
+        """First voxel of a patch along each axis; negative where the scan is smaller, which lies in its middle."""
+        room = [n - p for n, p in zip(case.shape, self.patch, strict=True)]
         forced = random.random() < self.foreground
         present = sorted(case.foreground)
         if forced and present:
             places = case.foreground[present[random.integers(len(present))]]
-            return [int(n) for n in places[random.integers(len(places))]]
-        return [int(random.integers(n)) for n in case.shape]
+            voxel = places[random.integers(len(places))]
+            wanted = [int(v) - p // 2 for v, p in zip(voxel, self.patch, strict=True)]
+        else:
+            # A center drawn in the scan and then moved inside would start most large patches at its very edge.
+            wanted = [int(random.integers(max(r, 0) + 1)) for r in room]
+        return [min(max(w, 0), r) if r >= 0 else -(-r // 2) for w, r in zip(wanted, room, strict=True)]
 
     def _shuffled(self, turn: int) -> npt.NDArray[np.int64]:
         return np.random.default_rng([self.seed, 0, turn]).permutation(len(self.cases))
@@ -160,10 +165,3 @@ def extract(array: npt.NDArray[Any], corner: Sequence[int], size: Sequence[int],
         target.append(slice(low - first, high - first))
     result[(slice(None), *target)] = array[(slice(None), *source)]
     return result
-
-
-def _patch_start(center: int, patch: int, scan: int) -> int:
-    """First voxel of a patch: centered in a scan smaller than it, otherwise around the center and inside the scan."""
-    if scan <= patch:
-        return -((patch - scan) // 2)
-    return min(max(center - patch // 2, 0), scan - patch)

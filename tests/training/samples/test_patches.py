@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 from tiny_dataset import write_prepared
 
 from medseg.training.config import SamplingConfig
@@ -100,6 +101,28 @@ def test_a_foreground_patch_is_centered_on_its_voxel(tmp_path, patch, inner):
 def test_a_foreground_patch_at_the_edge_stays_inside(tmp_path, place, inner):
     _, found = draw([case_of_one_voxel(tmp_path, place)], larger=0, foreground=1.0).sample(0)
     assert np.argwhere(found).tolist() == [list(inner)]
+
+
+@pytest.mark.parametrize("patch", [(8, 8, 8), (24, 20, 16), (29, 24, 1)])
+def test_every_place_inside_the_scan_is_as_likely_as_any_where_no_class_is_forced(tmp_path, patch):
+    """Chi-squared of the starts along each axis; a center that is moved inside would start most patches at an edge."""
+    case = case_of_one_voxel(tmp_path, (15, 12, 9))
+    shape = (30, 25, 20)
+    whole = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    np.save(case.folder / "image.npy", whole[None])
+    patches = draw([case], patch=patch, larger=0, foreground=0.0)
+    first = [int(patches.sample(i)[0][0, 0, 0, 0]) for i in range(2000)]
+    for starts, length, size in zip(np.unravel_index(first, shape), patch, shape, strict=True):
+        found = np.bincount(starts, minlength=size - length + 1)
+        assert len(found) == size - length + 1
+        assert chisquare(found).pvalue > 0.001
+
+
+def test_a_patch_larger_than_the_scan_has_it_in_its_middle(tmp_path):
+    case = case_of_one_voxel(tmp_path, (15, 12, 9))
+    for foreground in (0.0, 1.0):
+        _, found = draw([case], patch=(33, 25, 24), larger=0, foreground=foreground).sample(0)
+        assert np.argwhere(found).tolist() == [[15 + 1, 12, 9 + 2]]
 
 
 def test_an_error_in_the_reading_thread_reaches_the_caller(cases):
