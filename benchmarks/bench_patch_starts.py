@@ -51,10 +51,10 @@ def at_an_edge(shapes: np.ndarray, patch: tuple[int, ...]) -> tuple[float, float
     """Mean fraction of unforced patches that touch a face of the scan along every axis: by starts, by centers."""
     by_start, by_center = [], []
     for shape in shapes:
-        room = np.maximum(shape - patch, 0)
-        by_start.append(np.prod(np.minimum(2, room + 1) / (room + 1)))
-        inside = np.maximum(room - 1, 0)
-        by_center.append(np.prod(np.where(room > 0, (shape - inside) / shape, 1.0)))
+        slack = np.maximum(shape - patch, 0)
+        by_start.append(np.prod(np.minimum(2, slack + 1) / (slack + 1)))
+        inside = np.maximum(slack - 1, 0)
+        by_center.append(np.prod(np.where(slack > 0, (shape - inside) / shape, 1.0)))
     return float(np.mean(by_start)), float(np.mean(by_center))
 
 

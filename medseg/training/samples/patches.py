@@ -136,7 +136,7 @@ class Patches:
 
     def _start(self, case: PreparedCase, random: np.random.Generator) -> list[int]:
         """First voxel of a patch along each axis; negative where the scan is smaller, which lies in its middle."""
-        room = [n - p for n, p in zip(case.shape, self.patch, strict=True)]
+        slack = [n - p for n, p in zip(case.shape, self.patch, strict=True)]
         forced = random.random() < self.foreground
         present = sorted(case.foreground)
         if forced and present:
@@ -145,8 +145,8 @@ class Patches:
             wanted = [int(v) - p // 2 for v, p in zip(voxel, self.patch, strict=True)]
         else:
             # A center drawn in the scan and then moved inside would start most large patches at its very edge.
-            wanted = [int(random.integers(max(r, 0) + 1)) for r in room]
-        return [min(max(w, 0), r) if r >= 0 else -(-r // 2) for w, r in zip(wanted, room, strict=True)]
+            wanted = [int(random.integers(max(r, 0) + 1)) for r in slack]
+        return [min(max(w, 0), r) if r >= 0 else -(-r // 2) for w, r in zip(wanted, slack, strict=True)]
 
     def _shuffled(self, turn: int) -> npt.NDArray[np.int64]:
         return np.random.default_rng([self.seed, 0, turn]).permutation(len(self.cases))
