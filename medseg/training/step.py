@@ -42,7 +42,7 @@ class Stepper:
         self.ignore = IGNORED if run.dataset.ignore_label is not None else None
         regions = _regions_of(run.dataset)
         self.regions = None if regions is None else regions.to(self.device)
-        self.structures = StructureLoss.of(self.config, ignore=self.ignore, regions=self.regions)
+        self.structures = StructureLoss.from_config(self.config, ignore=self.ignore, regions=self.regions)
         self.ema = Ema(network, self.config.ema_decay)
         self._format = memory_format(self.config.network.dimensions, network)
         self._shared = self.processes.share(network)

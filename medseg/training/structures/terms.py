@@ -37,7 +37,7 @@ class StructureLoss:
     spacing: Sequence[float] | None = None
 
     @classmethod
-    def of(cls, config: TrainConfig, *, ignore: int | None, regions: Tensor | None) -> StructureLoss:
+    def from_config(cls, config: TrainConfig, *, ignore: int | None, regions: Tensor | None) -> StructureLoss:
         """Return the losses of a run; its spacing is that of the input where this says one along every axis."""
         spacing = (config.input.spacing or ())[: config.network.dimensions]
         known = tuple(mm for mm in spacing if mm is not None)

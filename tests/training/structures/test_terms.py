@@ -92,4 +92,4 @@ def test_nothing_asked_for_is_nothing_computed():
 def test_distances_are_those_of_the_spacing_where_it_is_known(spacing, expected):
     config = train_config()
     config = config.model_copy(update={"input": config.input.model_copy(update={"spacing": tuple(spacing)})})
-    assert StructureLoss.of(config, ignore=None, regions=None).spacing == expected
+    assert StructureLoss.from_config(config, ignore=None, regions=None).spacing == expected
